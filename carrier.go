@@ -1,0 +1,72 @@
+package counterfoil
+
+import "fmt"
+
+// Format is what a credential is made of. It decides size, readability, and
+// whether a verifier resolves it by signature or by look-up.
+type Format uint8
+
+// The formats. A credential's format is told by its shape alone.
+const (
+	Opaque Format = iota + 1 // 32 random bytes: a name for the session row
+	JWT                      // a signed copy of the row (RFC 7519)
+	JWE                      // a signed copy inside an encrypted one (RFC 7516)
+)
+
+// Transport is how a credential travels. It decides CSRF, XSS, domains and mobile use.
+type Transport uint8
+
+// The transports.
+const (
+	Cookie Transport = iota + 1 // sent by the browser on its own: CSRF protection applies
+	Header                      // sent by the client's code in Authorization
+)
+
+// Carrier is a point in format × transport: what a client holds for its login.
+type Carrier struct {
+	Format    Format
+	Transport Transport
+}
+
+// The presets, by the names that configuration and the API use.
+var (
+	CarrierCookie    = Carrier{Opaque, Cookie} // "cookie": server-rendered apps, BFFs, admin panels
+	CarrierBearer    = Carrier{JWT, Header}    // "bearer": SPAs, mobile apps, services, CLIs
+	CarrierJWTCookie = Carrier{JWT, Cookie}    // "jwt-cookie": front ends on several services of one site
+	CarrierJWE       = Carrier{JWE, Header}    // "jwe": claims that the holder must not read
+	CarrierJWECookie = Carrier{JWE, Cookie}    // "jwe-cookie": the same, in a cookie
+)
+
+var carrierNames = map[Carrier]string{
+	CarrierCookie: "cookie", CarrierBearer: "bearer", CarrierJWTCookie: "jwt-cookie",
+	CarrierJWE: "jwe", CarrierJWECookie: "jwe-cookie",
+	{Opaque, Header}: "opaque-header", // can arrive, is never issued
+}
+
+// String returns the preset's name.
+func (c Carrier) String() string {
+	if name, ok := carrierNames[c]; ok {
+		return name
+	}
+	return fmt.Sprintf("carrier(%d,%d)", c.Format, c.Transport)
+}
+
+// ParseCarrier returns the preset called name. The five presets are all that
+// an issuer hands out.
+func ParseCarrier(name string) (Carrier, error) {
+	for _, c := range []Carrier{CarrierCookie, CarrierBearer, CarrierJWTCookie, CarrierJWE, CarrierJWECookie} {
+		if carrierNames[c] == name {
+			return c, nil
+		}
+	}
+	return Carrier{}, fmt.Errorf("unknown carrier %q (want cookie, bearer, jwt-cookie, jwe or jwe-cookie)", name)
+}
+
+// MarshalText writes the preset's name.
+func (c Carrier) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads a preset's name.
+func (c *Carrier) UnmarshalText(text []byte) (err error) {
+	*c, err = ParseCarrier(string(text))
+	return err
+}

@@ -1,0 +1,44 @@
+package counterfoil
+
+import (
+	"slices"
+	"time"
+)
+
+// Session is one login, seen through any carrier: what Verify returns. The same
+// login gives the same Session by cookie, bearer, jwt-cookie and jwe; only
+// Carrier, TokenID, KeyID, IssuedAt, Expires and Born belong to the copy at hand.
+//
+// A Session may be shared by many requests: it must not be changed.
+type Session struct {
+	ID       string   // public id ("ses_…", the sid claim): in logs and in the feed, never a credential
+	Issuer   string   // iss: together with Subject the caller's identity
+	Subject  string   // sub: unique and never reused within Issuer
+	Client   string   // client_id of the program that the login was made for
+	Audience []string // aud: whom the credential is meant for
+
+	Roles         []string          // what the subject may do, as the issuer last copied it
+	Scopes        []string          // what the client may do for the subject; empty means all it is registered for
+	Methods       []string          // how the login was proven (amr, RFC 8176): "pwd", "otp", …
+	ACR           string            // authentication context class (acr); empty when the issuer states none
+	AuthTime      time.Time         // when the subject last proved who it is (auth_time)
+	ClaimsVersion uint64            // grows whenever roles or other claims of the subject change
+	Attributes    map[string]string // set by the application when the session was made; nil for most
+
+	Carrier  Carrier   // how this copy travelled
+	TokenID  string    // jti of a JWT or JWE copy; empty for an opaque one
+	KeyID    string    // kid that signed this copy; empty for an opaque one
+	IssuedAt time.Time // when this copy was made
+	Expires  time.Time // when this copy dies; the login itself may live longer
+	Born     Cursor    // head of the revocation log when this copy was made (rv)
+
+	// Stale is true when the verifier accepted this copy under ServeStale with
+	// knowledge older than its bound. It is never true under any other policy.
+	Stale bool
+}
+
+// HasRole reports whether the session carries role.
+func (s *Session) HasRole(role string) bool { return slices.Contains(s.Roles, role) }
+
+// HasScope reports whether the session carries scope.
+func (s *Session) HasScope(scope string) bool { return slices.Contains(s.Scopes, scope) }

@@ -1,0 +1,137 @@
+// Package store defines what Counterfoil asks of a database: seven methods
+// over opaque records and one revocation log. The engines are in the folders
+// below; each is held to this contract by storetest.
+//
+// The contract:
+//
+//   - Commit is all or nothing, and durable when it returns, in the class that
+//     Durability states.
+//   - Revisions: Put with Rev 0 creates; Put with Rev n replaces revision n and
+//     makes n+1; anything else is ErrConflict and nothing happens. Require is the
+//     same check without a write.
+//   - Log entries are numbered in commit order: a reader that saw entry n never
+//     later finds an entry before n (REV-02).
+//   - A commit that revokes is serial against every other commit, so the head
+//     that Commit returns orders the commit against all revocations: it is what
+//     goes into rv.
+//   - Log and Commit read the head from the authoritative copy (REV-03).
+//   - The store never reads the clock. It may drop a record after its expiry, at
+//     Sweep; callers compare expiries themselves.
+//   - Absent is ErrNotFound. An outage is some other error, never ErrNotFound.
+//   - All methods are safe for concurrent use, and honour their context.
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// What callers branch on. Any other error is an outage or a bug, and says
+// nothing about the record.
+var (
+	ErrNotFound = errors.New("record not found")
+	ErrConflict = errors.New("record was changed by somebody else")
+)
+
+// Kind names a class of records, in lower-case letters: "session", "grant", "user", …
+type Kind string
+
+// Key names a record. IDs are at most 200 bytes of printable ASCII.
+type Key struct {
+	Kind Kind
+	ID   string
+}
+
+// Record is one opaque value with what the store needs to know of it.
+type Record struct {
+	Key
+	Owner   string    // records are listed and deleted by kind and owner; may be empty
+	Rev     uint64    // revision that is stored; in Put: the one to replace, 0 to create
+	Expires time.Time // when it may be swept, to the second; zero: never
+	Value   []byte    // JSON of the kind's owner; the SQL views read it; at most 64 KiB
+}
+
+// Require is a condition of a Batch: the record is at Rev, or absent if Rev is 0.
+type Require struct {
+	Key
+	Rev uint64
+}
+
+// Owned names all records of a kind that have an owner.
+type Owned struct {
+	Kind  Kind
+	Owner string
+}
+
+// Batch is what one Commit does, in this order: all conditions are checked
+// (Require, and the revisions of Put), then DeleteOwned, Delete, Put, then Revoke.
+// So a Put survives a DeleteOwned of the same batch. Deleting what is
+// absent is no error. Keys may not repeat within Put.
+type Batch struct {
+	Require     []Require
+	DeleteOwned []Owned
+	Delete      []Key
+	Put         []Record
+	Revoke      []counterfoil.Revocation // At is set by the store
+
+	// NewEpoch drops the log and begins another under a new random epoch, before
+	// Revoke: for the day a verifier shows that acknowledged entries were lost
+	// (REV-09).
+	NewEpoch bool
+}
+
+// Durability is the class that "durable" means for a store. A store that is not
+// Durable has a method Durability() Durability that says so.
+type Durability string
+
+// The classes.
+const (
+	Lossy   Durability = "lossy"   // gone when the process ends; every start is a new epoch
+	Durable Durability = "durable" // on disk, flushed, before Commit returns
+)
+
+// DurabilityOf returns the class of s: Durable unless s says otherwise.
+func DurabilityOf(s Store) Durability {
+	if d, ok := s.(interface{ Durability() Durability }); ok {
+		return d.Durability()
+	}
+	return Durable
+}
+
+// Store is one database.
+type Store interface {
+	// Get returns a record, or ErrNotFound.
+	Get(ctx context.Context, k Key) (Record, error)
+
+	// List yields the records of kind that belong to owner, in order of ID. It
+	// reads only those, whatever else the store holds. With owner "*" it yields
+	// all records of the kind, in order of ID, in pages that need no long lock.
+	// After an error it stops.
+	List(ctx context.Context, kind Kind, owner string) iter.Seq2[Record, error]
+
+	// Commit does b, or returns an error and does nothing. The head it returns is
+	// the log's after this commit. An error other than ErrConflict leaves the
+	// outcome unknown: the caller reads, or does the same again.
+	Commit(ctx context.Context, b Batch) (head counterfoil.Cursor, err error)
+
+	// Log returns up to limit entries after the cursor in order, and the head,
+	// read no earlier than the entries. A cursor of another epoch counts as zero.
+	// The entries read are complete up to the last one returned, or up to head
+	// when fewer than limit came back.
+	Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error)
+
+	// Wait returns nil when the head may differ from after, or earlier; it is a
+	// hint, and the log is the truth. It returns ctx.Err() when ctx ends first.
+	Wait(ctx context.Context, after counterfoil.Cursor) error
+
+	// Sweep drops records and log entries whose expiry is before the given time,
+	// in batches that do not block other callers for long. It returns how many
+	// records it dropped.
+	Sweep(ctx context.Context, before time.Time) (int, error)
+
+	Close() error
+}
