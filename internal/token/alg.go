@@ -1,0 +1,65 @@
+package token
+
+import (
+	"crypto"
+	"crypto/elliptic"
+)
+
+// Alg is a JWS algorithm by its registered name. Names are compared exactly:
+// "none" in any spelling is simply not one of them (TOK-01).
+type Alg string
+
+// The algorithms of RFC 7518 section 3.1, and Ed25519 by the fully specified name
+// of RFC 9864 section 2.2. The polymorphic EdDSA is not among them (TOK-04).
+const (
+	ES256   Alg = "ES256"
+	ES384   Alg = "ES384"
+	ES512   Alg = "ES512"
+	Ed25519 Alg = "Ed25519"
+	RS256   Alg = "RS256"
+	RS384   Alg = "RS384"
+	RS512   Alg = "RS512"
+	PS256   Alg = "PS256"
+	PS384   Alg = "PS384"
+	PS512   Alg = "PS512"
+	HS256   Alg = "HS256"
+	HS384   Alg = "HS384"
+	HS512   Alg = "HS512"
+)
+
+type family uint8
+
+const (
+	familyECDSA family = iota + 1
+	familyEdDSA
+	familyPKCS1
+	familyPSS
+	familyHMAC
+)
+
+// algInfo is everything that differs from one algorithm to the next. A new
+// algorithm is a row in algs.
+type algInfo struct {
+	family family
+	hash   crypto.Hash
+	curve  elliptic.Curve // ECDSA only
+}
+
+var algs = map[Alg]algInfo{
+	ES256:   {familyECDSA, crypto.SHA256, elliptic.P256()},
+	ES384:   {familyECDSA, crypto.SHA384, elliptic.P384()},
+	ES512:   {familyECDSA, crypto.SHA512, elliptic.P521()},
+	Ed25519: {familyEdDSA, 0, nil},
+	RS256:   {familyPKCS1, crypto.SHA256, nil},
+	RS384:   {familyPKCS1, crypto.SHA384, nil},
+	RS512:   {familyPKCS1, crypto.SHA512, nil},
+	PS256:   {familyPSS, crypto.SHA256, nil},
+	PS384:   {familyPSS, crypto.SHA384, nil},
+	PS512:   {familyPSS, crypto.SHA512, nil},
+	HS256:   {familyHMAC, crypto.SHA256, nil},
+	HS384:   {familyHMAC, crypto.SHA384, nil},
+	HS512:   {familyHMAC, crypto.SHA512, nil},
+}
+
+// Symmetric reports whether the key that verifies can also sign.
+func (a Alg) Symmetric() bool { return algs[a].family == familyHMAC }

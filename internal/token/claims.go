@@ -1,0 +1,319 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxString  = 1024 // bytes of one claim
+	maxElems   = 64   // of one array or map of claims
+	maxInteger = 1 << 53
+)
+
+// Claims are the claims of RFC 7519, RFC 9068 and Counterfoil's own. They are data:
+// nothing here says that they are true, current or meant for the reader.
+type Claims struct {
+	Issuer   string   // iss
+	Subject  string   // sub
+	Client   string   // client_id
+	ID       string   // jti
+	SID      string   // sid
+	ACR      string   // acr
+	RV       string   // rv
+	Audience []string // aud, written as a string if there is one
+	Roles    []string // roles
+	Scopes   []string // scope, a string with spaces between (RFC 6749 section 3.3)
+	Methods  []string // amr
+
+	// Seconds since 1970. Zero is absent; Expires must not be.
+	Expires   int64 // exp
+	IssuedAt  int64 // iat
+	NotBefore int64 // nbf
+	AuthTime  int64 // auth_time
+
+	ClaimsVersion uint64            // cv; zero is absent
+	Attributes    map[string]string // app
+}
+
+// ParseClaims reads claims. Members it does not know are skipped, yet held to the
+// rules of CheckJSON. A claim of the wrong type is refused, never taken for absent
+// (TOK-30).
+func ParseClaims(payload []byte) (*Claims, error) {
+	if len(payload) > MaxSize {
+		return nil, refuse("claims size")
+	}
+	o, err := parseObject(payload)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{o: o}
+	c := Claims{
+		Issuer:        r.string("iss"),
+		Subject:       r.string("sub"),
+		Client:        r.string("client_id"),
+		ID:            r.string("jti"),
+		SID:           r.string("sid"),
+		ACR:           r.string("acr"),
+		RV:            r.string("rv"),
+		Audience:      r.audience(),
+		Roles:         r.strings("roles"),
+		Scopes:        r.scope(),
+		Methods:       r.strings("amr"),
+		Expires:       r.integer("exp"),
+		IssuedAt:      r.integer("iat"),
+		NotBefore:     r.integer("nbf"),
+		AuthTime:      r.integer("auth_time"),
+		ClaimsVersion: uint64(r.integer("cv")),
+		Attributes:    r.attributes(),
+	}
+	if v, ok := o["cnf"]; ok {
+		if _, ok := v.(object); !ok { // RFC 7800 section 3.1
+			r.fail("cnf")
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Marshal writes claims in a fixed order, without the empty ones. What it writes
+// ParseClaims reads back; what ParseClaims would refuse it refuses (TOK-31).
+func (c *Claims) Marshal() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	var aud any
+	switch len(c.Audience) {
+	case 0:
+	case 1:
+		aud = c.Audience[0]
+	default:
+		aud = c.Audience
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(struct {
+		Issuer        string            `json:"iss"`
+		Subject       string            `json:"sub"`
+		Audience      any               `json:"aud,omitempty"`
+		Expires       int64             `json:"exp"`
+		IssuedAt      int64             `json:"iat,omitempty"`
+		NotBefore     int64             `json:"nbf,omitempty"`
+		ID            string            `json:"jti,omitempty"`
+		Client        string            `json:"client_id,omitempty"`
+		SID           string            `json:"sid,omitempty"`
+		Scope         string            `json:"scope,omitempty"`
+		Roles         []string          `json:"roles,omitempty"`
+		AuthTime      int64             `json:"auth_time,omitempty"`
+		ACR           string            `json:"acr,omitempty"`
+		Methods       []string          `json:"amr,omitempty"`
+		ClaimsVersion uint64            `json:"cv,omitempty"`
+		RV            string            `json:"rv,omitempty"`
+		Attributes    map[string]string `json:"app,omitempty"`
+	}{
+		c.Issuer, c.Subject, aud, c.Expires, c.IssuedAt, c.NotBefore, c.ID, c.Client, c.SID,
+		strings.Join(c.Scopes, " "), c.Roles, c.AuthTime, c.ACR, c.Methods, c.ClaimsVersion,
+		c.RV, c.Attributes,
+	})
+	if err != nil {
+		return nil, refuse("claims: %v", err)
+	}
+	if b.Len() > MaxSize {
+		return nil, refuse("claims size")
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// check holds for claims read and claims to be written alike.
+func (c *Claims) check() error {
+	if c.Issuer == "" || c.Subject == "" || c.Expires == 0 {
+		return refuse("iss, sub or exp is missing")
+	}
+	for _, s := range []string{c.Issuer, c.Subject, c.Client, c.ID, c.SID, c.ACR, c.RV, strings.Join(c.Scopes, " ")} {
+		if err := checkText(s); err != nil {
+			return err
+		}
+	}
+	for _, list := range [][]string{c.Audience, c.Roles, c.Scopes, c.Methods} {
+		if len(list) > maxElems {
+			return refuse("too many values of a claim")
+		}
+		for _, s := range list {
+			if s == "" {
+				return refuse("empty value of a claim")
+			}
+			if err := checkText(s); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range c.Scopes {
+		if !scopeToken(s) {
+			return refuse("scope alphabet")
+		}
+	}
+	for _, n := range []int64{c.Expires, c.IssuedAt, c.NotBefore, c.AuthTime} {
+		if n < 0 || n >= maxInteger {
+			return refuse("time of a claim out of range")
+		}
+	}
+	if c.ClaimsVersion >= maxInteger {
+		return refuse("cv out of range")
+	}
+	if len(c.Attributes) > maxElems {
+		return refuse("too many attributes")
+	}
+	for k, v := range c.Attributes {
+		if k == "" {
+			return refuse("attribute without a name")
+		}
+		if err := checkText(k); err != nil {
+			return err
+		}
+		if err := checkText(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkText keeps line breaks and terminal escapes out of headers, logs and SQL,
+// wherever a claim may travel later (TOK-31).
+func checkText(s string) error {
+	if len(s) > maxString {
+		return refuse("claim too long")
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return refuse("claim with control characters")
+	}
+	return nil
+}
+
+// scopeToken is the grammar of RFC 6749 section 3.3.
+func scopeToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// reader takes claims out of an object and keeps the first error.
+type reader struct {
+	o   object
+	err error
+}
+
+func (r *reader) fail(name string) {
+	if r.err == nil {
+		r.err = refuse("type of claim %s", name)
+	}
+}
+
+func (r *reader) string(name string) string {
+	v, ok := r.o[name]
+	if !ok {
+		return ""
+	}
+	s, ok := v.(string)
+	if !ok || s == "" {
+		r.fail(name)
+	}
+	return s
+}
+
+func (r *reader) strings(name string) []string {
+	v, ok := r.o[name]
+	if !ok {
+		return nil
+	}
+	a, ok := v.([]any)
+	if !ok || len(a) > maxElems {
+		r.fail(name)
+		return nil
+	}
+	var list []string
+	for _, e := range a {
+		s, ok := e.(string)
+		if !ok {
+			r.fail(name)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// audience reads a string or an array (RFC 7519 section 4.1.3). An empty array is
+// refused: it must not pass for "no restriction" (TOK-21).
+func (r *reader) audience() []string {
+	if _, ok := r.o["aud"].(string); ok {
+		return []string{r.string("aud")}
+	}
+	list := r.strings("aud")
+	if _, ok := r.o["aud"]; ok && len(list) == 0 {
+		r.fail("aud")
+	}
+	return list
+}
+
+func (r *reader) scope() []string {
+	s := r.string("scope")
+	if s == "" {
+		return nil
+	}
+	if len(s) > maxString {
+		r.fail("scope")
+		return nil
+	}
+	return strings.Split(s, " ")
+}
+
+// integer accepts digits only, 0 < n < 2^53. A fraction or an exponent would have
+// to be rounded, and int64(1.8e308) is in the past on amd64 (TOK-22, TOK-23).
+func (r *reader) integer(name string) int64 {
+	v, ok := r.o[name]
+	if !ok {
+		return 0
+	}
+	s, _ := v.(number)
+	n, err := strconv.ParseInt(string(s), 10, 64)
+	if err != nil || n <= 0 || n >= maxInteger {
+		r.fail(name)
+	}
+	return n
+}
+
+func (r *reader) attributes() map[string]string {
+	v, ok := r.o["app"]
+	if !ok {
+		return nil
+	}
+	o, ok := v.(object)
+	if !ok {
+		r.fail("app")
+		return nil
+	}
+	if len(o) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(o))
+	for k, v := range o {
+		s, ok := v.(string)
+		if !ok {
+			r.fail("app")
+		}
+		m[k] = s
+	}
+	return m
+}

@@ -1,0 +1,7 @@
+package token
+
+// Verify checks a raw signature, for published vectors whose headers are refused.
+func (k Key) Verify(input, sig []byte) bool { return k.verify(input, sig) }
+
+// ConcatKDF is the key derivation of RFC 7518 section 4.6.2.
+var ConcatKDF = concatKDF

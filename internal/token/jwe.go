@@ -1,0 +1,276 @@
+package token
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+const (
+	algDirect    = "dir"
+	algAgreement = "ECDH-ES"
+	encGCM       = "A256GCM"
+
+	keySize = 32
+	ivSize  = 12
+	tagSize = 16
+)
+
+// errJWE is the only error of DecryptJWE. Whether the key, the tag or what was
+// inside was wrong is what a decryption oracle would ask (JWE-10).
+var errJWE = refuse("encrypted token")
+
+// Opener is a decryption key, bound to the algorithm it was made for.
+type Opener struct {
+	id     string
+	secret []byte           // dir
+	agree  *ecdh.PrivateKey // ECDH-ES
+}
+
+// NewDirectKey returns the shared key of whoever writes tokens to itself.
+func NewDirectKey(id string, key []byte) (*Opener, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	if len(key) != keySize {
+		return nil, refuse("key size")
+	}
+	return &Opener{id: id, secret: slices.Clone(key)}, nil
+}
+
+// NewAgreementKey returns the key of a recipient, on P-256 or X25519.
+func NewAgreementKey(id string, private *ecdh.PrivateKey) (*Opener, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	if private == nil || curveName(private.Curve()) == "" {
+		return nil, refuse("curve")
+	}
+	return &Opener{id: id, agree: private}, nil
+}
+
+// String keeps the key out of what prints an Opener.
+func (o *Opener) String() string { return "token.Opener(" + o.id + ")" }
+
+// GoString does so for %#v.
+func (o *Opener) GoString() string { return o.String() }
+
+func curveName(c ecdh.Curve) string {
+	switch c {
+	case ecdh.P256():
+		return "P-256"
+	case ecdh.X25519():
+		return "X25519"
+	}
+	return ""
+}
+
+// EncryptDirect encrypts inner, a signed token, with a direct key. Its IV is
+// random: a key must be replaced before 2^32 uses (SP 800-38D section 8.3, JWE-11).
+func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
+	if o == nil || o.secret == nil {
+		return "", refuse("not a direct key")
+	}
+	return seal(o.secret, algDirect, o.id, "", typ, inner)
+}
+
+// EncryptTo encrypts inner, a signed token, to the holder of a key on P-256 or
+// X25519, by a key pair made for this one token (RFC 7518 section 4.6).
+func EncryptTo(id string, recipient *ecdh.PublicKey, typ, inner string) (string, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	if recipient == nil || curveName(recipient.Curve()) == "" {
+		return "", refuse("curve")
+	}
+	ephemeral, err := recipient.Curve().GenerateKey(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	z, err := ephemeral.ECDH(recipient)
+	if err != nil {
+		return "", refuse("recipient")
+	}
+	pub := ephemeral.PublicKey().Bytes()
+	epk := `{"kty":"OKP","crv":"X25519","x":"` + encode(pub) + `"}`
+	if recipient.Curve() == ecdh.P256() {
+		epk = `{"kty":"EC","crv":"P-256","x":"` + encode(pub[1:33]) + `","y":"` + encode(pub[33:]) + `"}`
+	}
+	return seal(concatKDF(z, encGCM, nil, nil, keySize), algAgreement, id, `,"epk":`+epk, typ, inner)
+}
+
+func seal(key []byte, alg, id, epk, typ, inner string) (string, error) {
+	if !validType(typ) {
+		return "", refuse("typ")
+	}
+	if ShapeOf(inner) != ShapeJWT {
+		return "", refuse("what is encrypted must be a signed token")
+	}
+	h := encode([]byte(`{"alg":"` + alg + `","enc":"` + encGCM + `","kid":"` + id + `","typ":"` + typ + `","cty":"JWT"` + epk + `}`))
+	aead, err := newGCM(key)
+	if err != nil {
+		return "", err
+	}
+	iv := make([]byte, ivSize)
+	rand.Read(iv)
+	sealed := aead.Seal(nil, iv, []byte(inner), []byte(h)) // RFC 7516 section 5.1 step 14
+	n := len(sealed) - tagSize
+	t := strings.Join([]string{h, "", encode(iv), encode(sealed[:n]), encode(sealed[n:])}, ".")
+	if len(t) > MaxSize {
+		return "", refuse("token size")
+	}
+	return t, nil
+}
+
+func newGCM(key []byte) (cipher.AEAD, error) {
+	b, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(b)
+}
+
+// DecryptJWE returns the signed token inside a compact JWE. Encrypted is not
+// signed: anyone can encrypt to a public key, so what it returns must go through
+// VerifyJWS (JWE-06). It returns nothing but a text with the shape of a JWT, so
+// nesting ends at one (JWE-08).
+func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
+	p, err := split(compact, 5)
+	if err != nil {
+		return "", errJWE
+	}
+	h, err := parseHeader(p[0], typ)
+	if err != nil {
+		return "", errJWE
+	}
+	// Everything else is refused before any cryptography: compression bombs, PBES2
+	// rounds, key wrapping, RSA and CBC (JWE-01 to JWE-03).
+	for _, name := range []string{"zip", "p2c", "p2s", "iv", "tag"} {
+		if _, ok := h.rest[name]; ok {
+			return "", errJWE
+		}
+	}
+	if h.alg != algDirect && h.alg != algAgreement || h.rest["enc"] != encGCM || !sameType(h.cty, "JWT") {
+		return "", errJWE
+	}
+	// Both algorithms leave the encrypted key empty (RFC 7516 section 5.2 step 10).
+	if p[1] != "" {
+		return "", errJWE
+	}
+	iv, err := decode(p[2])
+	if err != nil || len(iv) != ivSize {
+		return "", errJWE
+	}
+	sealed, err := decode(p[3])
+	if err != nil {
+		return "", errJWE
+	}
+	tag, err := decode(p[4])
+	if err != nil || len(tag) != tagSize {
+		return "", errJWE
+	}
+	o, ok := find(h.kid)
+	if !ok || o == nil || o.id != h.kid {
+		return "", errJWE
+	}
+	key, ok := o.contentKey(h)
+	if !ok {
+		return "", errJWE
+	}
+	aead, err := newGCM(key)
+	if err != nil {
+		return "", errJWE
+	}
+	plain, err := aead.Open(nil, iv, append(sealed, tag...), []byte(p[0]))
+	if err != nil {
+		return "", errJWE
+	}
+	inner = string(plain)
+	if _, err := split(inner, 3); err != nil {
+		return "", errJWE
+	}
+	return inner, nil
+}
+
+// contentKey holds the key to its one algorithm, as Key does (TOK-02).
+func (o *Opener) contentKey(h header) ([]byte, bool) {
+	epk, hasEPK := h.rest["epk"]
+	switch {
+	case h.alg == algDirect && o.secret != nil:
+		return o.secret, !hasEPK
+	case h.alg == algAgreement && o.agree != nil:
+		pub, ok := parseEPK(epk, o.agree.Curve())
+		if !ok {
+			return nil, false
+		}
+		apu, ok := partyInfo(h.rest, "apu")
+		if !ok {
+			return nil, false
+		}
+		apv, ok := partyInfo(h.rest, "apv")
+		if !ok {
+			return nil, false
+		}
+		z, err := o.agree.ECDH(pub) // fails for a low order X25519 point (JWE-04)
+		if err != nil {
+			return nil, false
+		}
+		return concatKDF(z, encGCM, apu, apv, keySize), true
+	}
+	return nil, false
+}
+
+// parseEPK accepts a point of the recipient's own curve only. A point elsewhere
+// would leak the private key bit by bit (CVE-2016-9121).
+func parseEPK(v any, curve ecdh.Curve) (*ecdh.PublicKey, bool) {
+	o, _ := v.(object)
+	kty, crv := "OKP", curveName(curve)
+	names := []string{"x"}
+	var raw []byte
+	if curve == ecdh.P256() {
+		kty, names, raw = "EC", []string{"x", "y"}, []byte{4}
+	}
+	if o["kty"] != kty || o["crv"] != crv || o["d"] != nil {
+		return nil, false
+	}
+	for _, name := range names {
+		s, _ := o[name].(string)
+		b, err := decode(s)
+		if err != nil || len(b) != 32 {
+			return nil, false
+		}
+		raw = append(raw, b...)
+	}
+	pub, err := curve.NewPublicKey(raw)
+	return pub, err == nil
+}
+
+func partyInfo(o object, name string) ([]byte, bool) {
+	v, ok := o[name]
+	if !ok {
+		return nil, true
+	}
+	s, _ := v.(string)
+	b, err := decode(s)
+	return b, err == nil
+}
+
+// concatKDF is the one-round Concat KDF of RFC 7518 section 4.6.2, size <= 32 bytes.
+func concatKDF(z []byte, alg string, apu, apv []byte, size int) []byte {
+	var b bytes.Buffer
+	b.Write([]byte{0, 0, 0, 1}) // round
+	b.Write(z)
+	for _, field := range [][]byte{[]byte(alg), apu, apv} {
+		b.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
+		b.Write(field)
+	}
+	b.Write(binary.BigEndian.AppendUint32(nil, uint32(size*8))) // SuppPubInfo
+	sum := sha256.Sum256(b.Bytes())
+	return sum[:size]
+}

@@ -1,0 +1,139 @@
+package token_test
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdh"
+	"crypto/rand"
+	"strings"
+	"testing"
+
+	. "github.com/counterfoil/counterfoil/internal/token"
+)
+
+func openers(t testing.TB) (direct, p256, x *Opener, pubs []*ecdh.PublicKey) {
+	t.Helper()
+	a, _ := ecdh.P256().GenerateKey(rand.Reader)
+	b, _ := ecdh.X25519().GenerateKey(rand.Reader)
+	var errs [3]error
+	direct, errs[0] = NewDirectKey("e1", make([]byte, 32))
+	p256, errs[1] = NewAgreementKey("e1", a)
+	x, errs[2] = NewAgreementKey("e1", b)
+	if errs != [3]error{} {
+		t.Fatal(errs)
+	}
+	return direct, p256, x, []*ecdh.PublicKey{a.PublicKey(), b.PublicKey()}
+}
+
+func open(o *Opener) func(string) (*Opener, bool) {
+	return func(kid string) (*Opener, bool) { return o, kid == "e1" }
+}
+
+func TestJWERoundTrip(t *testing.T) {
+	direct, p256, x, pubs := openers(t)
+	d, err0 := EncryptDirect(direct, "cf+jwt", "a.b.c")
+	e, err1 := EncryptTo("e1", pubs[0], "cf+jwt", "a.b.c")
+	f, err2 := EncryptTo("e1", pubs[1], "cf+jwt", "a.b.c")
+	if err0 != nil || err1 != nil || err2 != nil {
+		t.Fatal(err0, err1, err2)
+	}
+	all := []*Opener{direct, p256, x}
+	for i, tok := range []string{d, e, f} {
+		for j, o := range all { // TOK-02: each key opens its own algorithm only
+			got, err := DecryptJWE(tok, "cf+jwt", open(o))
+			if (err == nil) != (i == j) || i == j && got != "a.b.c" {
+				t.Errorf("DecryptJWE(%d, key %d) = %q, %v", i, j, got, err)
+			}
+		}
+		if _, err := DecryptJWE(tok, "other", open(all[i])); err == nil { // JWE-12
+			t.Error("typ of another purpose was taken")
+		}
+	}
+	if _, err := EncryptDirect(direct, "cf+jwt", d); err == nil {
+		t.Error("JWE-08: a JWE was nested")
+	}
+}
+
+// JWE-01 to 06, 08, 09, and 10: one error for all.
+func TestJWERefused(t *testing.T) {
+	direct, p256, x, _ := openers(t)
+	block, _ := aes.NewCipher(make([]byte, 32))
+	gcm, _ := cipher.NewGCM(block)
+	iv := make([]byte, 12)
+	seal := func(h, ek, inner string) string {
+		h = b64(h)
+		ct := string(gcm.Seal(nil, iv, []byte(inner), []byte(h)))
+		n := len(ct) - 16
+		return strings.Join([]string{h, ek, b64(string(iv)), b64(ct[:n]), b64(ct[n:])}, ".")
+	}
+	const rest = `"kid":"e1","typ":"cf+jwt","cty":"JWT"`
+	const ok = `{"alg":"dir","enc":"A256GCM",` + rest
+	if _, err := DecryptJWE(seal(ok+"}", "", "a.b.c"), "cf+jwt", open(direct)); err != nil {
+		t.Fatal(err)
+	}
+	good := seal(ok+"}", "", "a.b.c")
+	p := strings.Split(good, ".")
+	zero := b64(string(make([]byte, 32)))
+	cases := map[string]string{
+		"JWE-02 p2c":       seal(ok+`,"p2c":2147483647}`, "", "a.b.c"),
+		"JWE-03 zip":       seal(ok+`,"zip":"DEF"}`, "", "a.b.c"),
+		"TOK-18 crit":      seal(ok+`,"crit":["x"]}`, "", "a.b.c"),
+		"JWE-05 short tag": strings.Join([]string{p[0], p[1], p[2], p[3], p[4][:16]}, "."),
+		"JWE-05 short iv":  strings.Join([]string{p[0], p[1], "AAAA", p[3], p[4]}, "."),
+		"JWE-05 no tag":    strings.Join([]string{p[0], p[1], p[2], p[3], ""}, "."),
+		"JWE-06 claims":    seal(ok+"}", "", `{"sub":"s"}`),
+		"JWE-06 no cty":    seal(`{"alg":"dir","enc":"A256GCM","kid":"e1","typ":"cf+jwt"}`, "", "a.b.c"),
+		"JWE-08 nested":    seal(ok+"}", "", good),
+		"JWE-09 key":       seal(ok+"}", "AAAA", "a.b.c"),
+		"JWE-04 X25519 0":  seal(`{"alg":"ECDH-ES","enc":"A256GCM",`+rest+`,"epk":{"kty":"OKP","crv":"X25519","x":"`+zero+`"}}`, "", "a.b.c"),
+		"JWE-04 off curve": seal(`{"alg":"ECDH-ES","enc":"A256GCM",`+rest+`,"epk":{"kty":"EC","crv":"P-256","x":"`+zero+`","y":"`+zero+`"}}`, "", "a.b.c"),
+		"JWE-04 no epk":    seal(`{"alg":"ECDH-ES","enc":"A256GCM",`+rest+`}`, "", "a.b.c"),
+		"empty":            "....",
+	}
+	for _, alg := range []string{"RSA1_5", "RSA-OAEP", "PBES2-HS256+A128KW", "A256KW", "A256GCMKW", "ECDH-ES+A256KW", "none", ""} {
+		cases["JWE-01 "+alg] = seal(`{"alg":"`+alg+`","enc":"A256GCM",`+rest+`}`, "", "a.b.c")
+	}
+	for _, enc := range []string{"A128CBC-HS256", "A256CBC-HS512", "A128GCM", ""} {
+		cases["JWE-01 "+enc] = seal(`{"alg":"dir","enc":"`+enc+`",`+rest+`}`, "", "a.b.c")
+	}
+	for name, tok := range cases {
+		for _, o := range []*Opener{direct, p256, x} {
+			inner, err := DecryptJWE(tok, "cf+jwt", open(o))
+			if err == nil || inner != "" || err.Error() != "invalid token: encrypted token" {
+				t.Errorf("%s: DecryptJWE = %q, %v, want the one error", name, inner, err)
+			}
+		}
+	}
+}
+
+// RFC 7518 appendix C.
+func TestConcatKDF(t *testing.T) {
+	a, err := ecdh.P256().NewPrivateKey(unb64("0_NxaRPUMQoAJt50Gz8YiTr8gRTwyEaCumd-MToTmIo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ecdh.P256().NewPublicKey(append(append([]byte{4},
+		unb64("weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ")...), unb64("e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, _ := a.ECDH(b)
+	if got := b64(string(ConcatKDF(z, "A128GCM", []byte("Alice"), []byte("Bob"), 16))); got != "VqqN6vgjbSBcIijNcacQGg" {
+		t.Errorf("ConcatKDF = %s", got)
+	}
+}
+
+func FuzzDecryptJWE(f *testing.F) {
+	direct, p256, _, pubs := openers(f)
+	a, _ := EncryptDirect(direct, "t", "a.b.c")
+	b, _ := EncryptTo("e1", pubs[0], "t", "a.b.c")
+	f.Add(a)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, tok string) {
+		for _, o := range []*Opener{direct, p256} {
+			if inner, err := DecryptJWE(tok, "t", open(o)); err != nil && inner != "" || err == nil && ShapeOf(inner) != ShapeJWT {
+				t.Errorf("DecryptJWE = %q, %v", inner, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,190 @@
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// pageSize is how many entries a page of the log holds at most.
+const pageSize = 5000
+
+// maxWait caps a long poll.
+const maxWait = 30 * time.Second
+
+// Log returns the next page of the revocation log, see counterfoil.Source. The
+// head of the page is read from the store after the wait (REV-03): a page from
+// memory would prove nothing.
+func (i *Issuer) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+	if f.Verifier != "" && (f.Bound <= 0 || f.Bound > i.opts.MaxBound || len(f.Verifier) < 8 || checkText("verifier", f.Verifier, 64) != nil) {
+		return counterfoil.Page{}, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, i.opts.MaxBound)
+	}
+	i.leases.ack(f, i.opts.Now())
+	page, err := i.page(ctx, f.After)
+	if err == nil && f.Wait > 0 && len(page.Entries) == 0 && page.After == f.After && page.Complete() {
+		wait, cancel := context.WithTimeout(ctx, min(f.Wait, maxWait))
+		err = i.store.Wait(wait, page.Head)
+		timedOut := wait.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err != nil && !timedOut {
+			return counterfoil.Page{}, unavailable(err)
+		}
+		page, err = i.page(ctx, f.After)
+	}
+	if err != nil {
+		return counterfoil.Page{}, err
+	}
+	if page.Complete() {
+		i.leases.grant(f, i.opts.Now())
+	}
+	return page, nil
+}
+
+func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error) {
+	entries, head, err := i.store.Log(ctx, after, pageSize)
+	if err != nil {
+		return counterfoil.Page{}, unavailable(err)
+	}
+	if head.Before(after) {
+		// A verifier has seen entries that this store has not: it was restored from
+		// a backup, or lost its tail. What was revoked there must not come back, so
+		// nothing signed under the old log counts any longer (REV-09).
+		if head, err = i.store.Commit(ctx, store.Batch{NewEpoch: true}); err != nil {
+			return counterfoil.Page{}, unavailable(err)
+		}
+		entries = nil
+	}
+	p := counterfoil.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
+	if after.Epoch != head.Epoch {
+		p.After = counterfoil.Cursor{Epoch: head.Epoch}
+	}
+	if len(entries) == pageSize {
+		p.Upto = entries[len(entries)-1].At
+	}
+	return p, nil
+}
+
+// leases remembers who follows the log, how far each has come, and until when it
+// may go on without another page. It is what wait=all rests on (4.7).
+type leases struct {
+	mu    sync.Mutex // guards all; held for a map access only
+	by    map[string]lease
+	moved chan struct{} // closed at the next ack
+}
+
+type lease struct {
+	acked      counterfoil.Cursor
+	until      time.Time
+	serveStale bool
+}
+
+// rho is the clock rate error that the contract allows for (4.3).
+const rho = 1e-3
+
+// ack notes that whoever asks for what follows After has applied all before it.
+func (l *leases) ack(f counterfoil.Follow, now time.Time) {
+	if f.Verifier == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.by == nil {
+		l.by = make(map[string]lease)
+	}
+	for id, other := range l.by {
+		if len(l.by) > 1000 && other.until.Before(now) {
+			delete(l.by, id)
+		}
+	}
+	known := l.by[f.Verifier]
+	known.acked, known.serveStale = f.After, f.ServeStale
+	l.by[f.Verifier] = known
+	if l.moved != nil {
+		close(l.moved)
+		l.moved = nil
+	}
+}
+
+// grant notes that a complete page is on its way.
+func (l *leases) grant(f counterfoil.Follow, now time.Time) {
+	if f.Verifier == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.by[f.Verifier]
+	known.until = now.Add(f.Bound + time.Duration(float64(f.Bound)*rho))
+	l.by[f.Verifier] = known
+}
+
+// waiting returns when the last lease that has not acked at runs out, and a
+// channel that closes when somebody moves.
+func (l *leases) waiting(at counterfoil.Cursor, now time.Time) (until time.Time, moved <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, v := range l.by {
+		behind := v.acked.Epoch != at.Epoch || v.acked.Seq < at.Seq
+		if behind && !v.serveStale && v.until.After(now) && v.until.After(until) {
+			until = v.until
+		}
+	}
+	if l.moved == nil {
+		l.moved = make(chan struct{})
+	}
+	return until, l.moved
+}
+
+// WaitAll returns true when no verifier accepts what the entry at covers: each
+// has applied it, or may no longer be fresh. It takes at most the largest bound,
+// and just after a start that long, because verifiers that followed before are not
+// known. Verifiers that serve stale on purpose are not waited for: StaleVerifiers
+// lists them.
+func (i *Issuer) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
+	unknown := i.started.Add(i.opts.MaxBound + time.Duration(float64(i.opts.MaxBound)*rho))
+	for {
+		now := i.opts.Now()
+		until, moved := i.leases.waiting(at, now)
+		if now.Before(unknown) && until.Before(unknown) {
+			until = unknown
+		}
+		if until.IsZero() {
+			return true, nil
+		}
+		timer := time.NewTimer(until.Sub(now) + time.Millisecond)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false, ctx.Err()
+		case <-moved:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// StaleVerifiers returns the ids of the verifiers that follow as ServeStale.
+func (i *Issuer) StaleVerifiers() []string {
+	i.leases.mu.Lock()
+	defer i.leases.mu.Unlock()
+	var ids []string
+	for id, v := range i.leases.by {
+		if v.serveStale {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func underscored(s string) string { return strings.ReplaceAll(s, " ", "_") }
+
+func equalRoles(a, b []string) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}

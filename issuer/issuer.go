@@ -1,0 +1,144 @@
+// Package issuer is the only package that writes sessions. It turns a proof of
+// who somebody is into a session and a credential, makes new copies of it, ends
+// it, and keeps the revocation log that verifiers follow.
+//
+// Begin with New, then Login. An Issuer is a counterfoil.Source: a verifier in
+// the same process follows it directly. It knows no HTTP and no passwords.
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// What callers branch on, beside the errors of package counterfoil.
+var (
+	// ErrProveAgain means that the subject changed while its login was under
+	// way: the proof no longer counts, and only a new one does (LOGIN-19).
+	ErrProveAgain = errors.New("subject changed during login: prove it again")
+
+	// ErrBadRequest means that an argument is not acceptable; nothing was done.
+	ErrBadRequest = errors.New("bad request")
+
+	// ErrReused means that a refresh token was presented a second time: the
+	// session has been revoked (REF-02).
+	ErrReused = fmt.Errorf("refresh token was used before: session revoked: %w", counterfoil.ErrInvalidToken)
+)
+
+// Options of New. The zero value of each duration is the safe default.
+type Options struct {
+	Store store.Store      // required: sessions, grants, subjects, the log
+	Keys  *keyring.Keyring // required
+
+	URL      string   // required: the iss of every token, without a trailing slash
+	Audience []string // aud of every token; nil: the URL
+
+	AccessTTL time.Duration // life of a copy; zero: 5 min; at most 15 min
+	Idle      time.Duration // a session unused for so long has ended; zero: 1 h; token carriers: never before Absolute
+	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
+	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
+	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
+
+	Now func() time.Time // nil: time.Now
+}
+
+// maxAccessTTL caps AccessTTL, and so the life of a log entry.
+const maxAccessTTL = 15 * time.Minute
+
+// entryTTL is how long a log entry is kept: the longest life of any copy made
+// before it, the largest leeway a verifier may grant, and a minute for clocks
+// that disagree (REV-13). The cap, not the setting, is used, so lowering
+// AccessTTL never drops an entry too early.
+const entryTTL = maxAccessTTL + time.Minute + time.Minute
+
+// Issuer writes sessions. Its methods are safe for concurrent use.
+type Issuer struct {
+	opts       Options
+	store      store.Store
+	keys       *keyring.Keyring
+	refreshKey []byte
+	started    time.Time
+
+	// logMu makes reading the log and applying it one step, so applied never
+	// runs ahead of revoked.
+	logMu   sync.Mutex
+	applied counterfoil.Cursor
+	revoked *counterfoil.Revocations
+
+	leases leases
+}
+
+// New checks o and returns an issuer. It starts nothing in the background: call
+// Sweep now and then.
+func New(_ context.Context, o Options) (*Issuer, error) {
+	if o.Store == nil || o.Keys == nil {
+		return nil, errors.New("issuer: Options.Store and Options.Keys are required")
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || o.URL[len(o.URL)-1] == '/' {
+		return nil, fmt.Errorf("issuer: Options.URL %q is not an http(s) URL without trailing slash, query and fragment", o.URL)
+	}
+	if o.Audience == nil {
+		o.Audience = []string{o.URL}
+	}
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		zero     time.Duration
+		least    time.Duration
+		greatest time.Duration
+	}{
+		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, 10 * time.Second, maxAccessTTL},
+		{"Idle", &o.Idle, time.Hour, time.Minute, 365 * 24 * time.Hour},
+		{"Absolute", &o.Absolute, 24 * time.Hour, time.Minute, 365 * 24 * time.Hour},
+		{"Grace", &o.Grace, 10 * time.Second, time.Second, time.Minute},
+		{"MaxBound", &o.MaxBound, 10 * time.Second, 2 * time.Second, time.Minute},
+	} {
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+		if *d.value < d.least || *d.value > d.greatest {
+			return nil, fmt.Errorf("issuer: Options.%s is %v: want %v to %v", d.name, *d.value, d.least, d.greatest)
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Issuer{
+		opts: o, store: o.Store, keys: o.Keys, started: o.Now(),
+		refreshKey: o.Keys.Derive("refresh token"),
+		revoked:    counterfoil.NewRevocations(),
+	}, nil
+}
+
+// Keys returns the public keys as a JWK Set.
+func (i *Issuer) Keys(context.Context) ([]byte, error) { return i.keys.JWKS() }
+
+// Sweep drops what has expired, and turns the keyring. Call it every minute.
+func (i *Issuer) Sweep(ctx context.Context) error {
+	if err := i.keys.Tick(ctx); err != nil {
+		return err
+	}
+	// A minute of slack: another server's clock may be behind this one's.
+	before := i.opts.Now().Add(-time.Minute)
+	i.revoked.Drop(before)
+	_, err := i.store.Sweep(ctx, before)
+	return unavailable(err)
+}
+
+// unavailable marks a store's error as an outage, which says nothing about any
+// credential. What callers branch on passes through.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err)
+}

@@ -1,0 +1,398 @@
+package issuer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+type bench struct {
+	*issuer.Issuer
+	clock *clock
+	store store.Store
+}
+
+func newIssuer(t *testing.T, s store.Store) *bench {
+	t.Helper()
+	c := &clock{now: time.Now()}
+	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{i, c, s}
+}
+
+func (b *bench) proof(t *testing.T, subject string) login.Proof {
+	t.Helper()
+	rev, err := b.SubjectRev(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return login.Proof{Subject: subject, Methods: []string{"pwd"}, At: b.clock.Now(), SubjectRev: rev, Roles: []string{"staff"}}
+}
+
+func (b *bench) login(t *testing.T, subject string, c counterfoil.Carrier) *issuer.Issued {
+	t.Helper()
+	got, err := b.Login(t.Context(), b.proof(t, subject), issuer.Request{Carrier: c, Address: netip.MustParseAddr("192.0.2.1"), UserAgent: "test"})
+	if err != nil {
+		t.Fatalf("Login(%s, %v) = %v", subject, c, err)
+	}
+	return got
+}
+
+var carriers = []counterfoil.Carrier{
+	counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE,
+}
+
+// SES-23: the same login, whatever carries it.
+func TestSameSessionByEveryCarrier(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	for _, c := range carriers {
+		issued := b.login(t, "alice", c)
+		s, err := b.Lookup(t.Context(), issued.Access.Reveal())
+		if err != nil {
+			t.Fatalf("%v: Lookup = %v", c, err)
+		}
+		got := fmt.Sprint(s.Subject, s.Client, s.Roles, s.Methods, s.AuthTime.Unix())
+		want := fmt.Sprint("alice", "default", []string{"staff"}, []string{"pwd"}, b.clock.Now().Unix())
+		if got != want || s.ID != issued.Session.ID {
+			t.Errorf("%v: session is %s, want %s", c, got, want)
+		}
+	}
+}
+
+// SES-13, REV-01: each target, each carrier; what was not named lives on, and
+// the next login is good at once.
+func TestRevokeEachTarget(t *testing.T) {
+	targets := map[string]func(s *counterfoil.Session) (counterfoil.Scope, string){
+		"session": func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeSession, s.ID },
+		"subject": func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeSubject, s.Subject },
+		"client":  func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeClient, s.Client },
+		"all":     func(*counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeAll, "" },
+		"token":   func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeToken, s.TokenID },
+		"key":     func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeKey, s.KeyID },
+	}
+	for name, target := range targets {
+		for _, c := range carriers {
+			t.Run(name+"/"+c.String(), func(t *testing.T) {
+				b := newIssuer(t, memory.New())
+				issued := b.login(t, "alice", c)
+				scope, id := target(issued.Session)
+				if id == "" && scope != counterfoil.ScopeAll {
+					if _, err := b.Revoke(t.Context(), scope, id, "test"); !errors.Is(err, issuer.ErrBadRequest) {
+						t.Fatalf("Revoke(%s, empty) = %v, want ErrBadRequest", scope, err)
+					}
+					return // an opaque id has no token id and no key
+				}
+				receipt, err := b.Revoke(t.Context(), scope, id, "test")
+				if err != nil || receipt.At.Seq == 0 {
+					t.Fatalf("Revoke = %v, %v", receipt, err)
+				}
+				if _, err := b.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+					t.Errorf("Lookup after the revocation = %v, want ErrInvalidToken", err)
+				}
+				refreshable := scope == counterfoil.ScopeToken || scope == counterfoil.ScopeKey
+				if r := issued.Refresh.Reveal(); r != "" {
+					_, err := b.Refresh(t.Context(), r, "")
+					if refreshable && err != nil {
+						t.Errorf("Refresh = %v, want a new copy: only one copy was revoked", err)
+					}
+					if !refreshable && !errors.Is(err, counterfoil.ErrInvalidToken) {
+						t.Errorf("Refresh = %v, want ErrInvalidToken", err)
+					}
+				}
+				again := b.login(t, "alice", c)
+				if _, err := b.Lookup(t.Context(), again.Access.Reveal()); err != nil {
+					t.Errorf("Lookup of a login made after it = %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestRevokeTwiceGivesTheSameReceipt(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	s := b.login(t, "alice", counterfoil.CarrierBearer).Session
+	first, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, "test")
+	if err != nil || second.At != first.At {
+		t.Errorf("second Revoke = %v, %v, want %v", second, err, first)
+	}
+	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, "ses_unknown", "test"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Revoke(unknown) = %v, want ErrNotFound", err)
+	}
+}
+
+// REF-01, REF-02, REF-03: rotation, grace for the predecessor, reuse.
+func TestRefresh(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	first := b.login(t, "alice", counterfoil.CarrierBearer)
+	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Refresh.Reveal() == first.Refresh.Reveal() {
+		t.Error("the refresh token was not rotated")
+	}
+	again, err := b.Refresh(t.Context(), first.Refresh.Reveal(), "")
+	if err != nil || again.Refresh.Reveal() != second.Refresh.Reveal() {
+		t.Errorf("Refresh(old) within the grace = %v, want the same successor", err)
+	}
+	b.clock.add(11 * time.Second)
+	if _, err := b.Refresh(t.Context(), first.Refresh.Reveal(), ""); !errors.Is(err, issuer.ErrReused) {
+		t.Errorf("Refresh(old) after the grace = %v, want ErrReused", err)
+	}
+	if _, err := b.Refresh(t.Context(), second.Refresh.Reveal(), ""); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Refresh(successor) after reuse = %v, want ErrInvalidToken", err)
+	}
+	if _, err := b.Lookup(t.Context(), second.Access.Reveal()); !errors.Is(err, counterfoil.ErrRevoked) {
+		t.Errorf("Lookup after reuse = %v, want ErrRevoked", err)
+	}
+}
+
+// REF-03: a second use of the predecessor after its successor was used is reuse,
+// however soon.
+func TestRefreshTwoBehindIsReuse(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	first := b.login(t, "alice", counterfoil.CarrierBearer)
+	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Refresh(t.Context(), second.Refresh.Reveal(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Refresh(t.Context(), first.Refresh.Reveal(), ""); !errors.Is(err, issuer.ErrReused) {
+		t.Errorf("Refresh(first) = %v, want ErrReused", err)
+	}
+}
+
+// REF-03, REF-04: fifty at once get one successor, and nobody is signed out.
+func TestRefreshInParallel(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	first := b.login(t, "alice", counterfoil.CarrierBearer)
+	var wg sync.WaitGroup
+	successors := make([]string, 50)
+	for n := range successors {
+		wg.Go(func() {
+			got, err := b.Refresh(context.Background(), first.Refresh.Reveal(), "")
+			if err != nil {
+				t.Errorf("Refresh = %v", err)
+				return
+			}
+			successors[n] = got.Refresh.Reveal()
+		})
+	}
+	wg.Wait()
+	for _, s := range successors {
+		if s != successors[0] {
+			t.Fatal("two successors of one token")
+		}
+	}
+	if _, err := b.Refresh(t.Context(), successors[0], ""); err != nil {
+		t.Errorf("Refresh(successor) = %v", err)
+	}
+}
+
+// REF-06, REF-09: another client, and anything that was not issued.
+func TestRefreshRefusals(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	good := b.login(t, "alice", counterfoil.CarrierBearer).Refresh.Reveal()
+	flipped := []byte(good)
+	flipped[len(flipped)-5] ^= 1
+	for name, bad := range map[string]string{
+		"empty": "", "no prefix": good[4:], "short": good[:len(good)-1], "long": good + "A",
+		"flipped": string(flipped), "newline": good[:20] + "\n" + good[21:], "unused bits": good[:len(good)-1] + "_",
+	} {
+		if bad == good {
+			continue
+		}
+		if _, err := b.Refresh(t.Context(), bad, ""); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s: Refresh = %v, want ErrInvalidToken", name, err)
+		}
+	}
+	if _, err := b.Refresh(t.Context(), good, "other"); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Refresh for another client = %v, want ErrInvalidToken", err)
+	}
+	if _, err := b.Refresh(t.Context(), good, ""); err != nil {
+		t.Errorf("Refresh afterwards = %v: a refusal must change nothing", err)
+	}
+}
+
+// SES-12, REF-05: idle and absolute expiry; use moves only the first.
+func TestTimeouts(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	idle := b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()
+	used := b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()
+	refresh := b.login(t, "alice", counterfoil.CarrierBearer).Refresh.Reveal()
+	for elapsed := 50 * time.Minute; elapsed < 24*time.Hour; elapsed += 50 * time.Minute {
+		b.clock.add(50 * time.Minute)
+		if _, err := b.Lookup(t.Context(), used); err != nil {
+			t.Fatalf("Lookup of a session in use after %v = %v", elapsed, err)
+		}
+		next, err := b.Refresh(t.Context(), refresh, "")
+		if err != nil {
+			t.Fatalf("Refresh after %v = %v", elapsed, err)
+		}
+		refresh = next.Refresh.Reveal()
+	}
+	if _, err := b.Lookup(t.Context(), idle); !errors.Is(err, counterfoil.ErrExpired) {
+		t.Errorf("Lookup of an idle session = %v, want ErrExpired", err)
+	}
+	b.clock.add(50 * time.Minute)
+	if _, err := b.Lookup(t.Context(), used); !errors.Is(err, counterfoil.ErrExpired) {
+		t.Errorf("Lookup past the absolute expiry = %v, want ErrExpired", err)
+	}
+	if _, err := b.Refresh(t.Context(), refresh, ""); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Refresh past the absolute expiry = %v, want ErrInvalidToken", err)
+	}
+}
+
+// LOGIN-19: what was proven before a change of the subject cannot become a session.
+func TestProofGoesStale(t *testing.T) {
+	changes := map[string]func(b *bench) error{
+		"revoke subject": func(b *bench) error {
+			_, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", "test")
+			return err
+		},
+		"disable": func(b *bench) error {
+			return b.SetSubject(context.Background(), "alice", func(s *issuer.Subject) { s.Disabled = true })
+		},
+	}
+	for name, change := range changes {
+		b := newIssuer(t, memory.New())
+		proof := b.proof(t, "alice")
+		if err := change(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierBearer}); !errors.Is(err, issuer.ErrProveAgain) {
+			t.Errorf("%s: Login with the old proof = %v, want ErrProveAgain", name, err)
+		}
+	}
+}
+
+// A role change reaches every carrier without signing anybody out.
+func TestClaimsChanged(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	jwt, cookie := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierCookie)
+	if err := b.SetSubject(t.Context(), "alice", func(s *issuer.Subject) { s.Roles = []string{"admin"} }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Lookup(t.Context(), jwt.Access.Reveal()); !errors.Is(err, counterfoil.ErrStaleClaims) {
+		t.Errorf("Lookup(old copy) = %v, want ErrStaleClaims", err)
+	}
+	next, err := b.Refresh(t.Context(), jwt.Refresh.Reveal(), "")
+	if err != nil || !next.Session.HasRole("admin") {
+		t.Errorf("Refresh = %v, want the new role", err)
+	}
+	if s, err := b.Lookup(t.Context(), cookie.Access.Reveal()); err != nil || !s.HasRole("admin") {
+		t.Errorf("Lookup(cookie) = %v, %v, want the new role", s, err)
+	}
+}
+
+func TestEndOthers(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	own := b.login(t, "alice", counterfoil.CarrierCookie)
+	other, stranger := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "bob", counterfoil.CarrierBearer)
+	if n, err := b.EndOthers(t.Context(), own.Session); n != 1 || err != nil {
+		t.Fatalf("EndOthers = %d, %v, want 1", n, err)
+	}
+	for name, c := range map[string]struct {
+		access string
+		good   bool
+	}{"own": {own.Access.Reveal(), true}, "other": {other.Access.Reveal(), false}, "stranger": {stranger.Access.Reveal(), true}} {
+		if _, err := b.Lookup(t.Context(), c.access); (err == nil) != c.good {
+			t.Errorf("%s: Lookup = %v", name, err)
+		}
+	}
+	if rows, err := b.Sessions(t.Context(), "alice"); err != nil || len(rows) != 1 || rows[0].ID != own.Session.ID {
+		t.Errorf("Sessions = %v, %v, want the own one", rows, err)
+	}
+}
+
+// SES-02, SES-05: no credential is stored, and a guess makes nothing.
+func TestStoreHoldsNoCredential(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	var credentials []string
+	for _, c := range carriers {
+		issued := b.login(t, "alice", c)
+		credentials = append(credentials, issued.Access.Reveal())
+		if r := issued.Refresh.Reveal(); r != "" {
+			credentials = append(credentials, r)
+		}
+	}
+	for _, kind := range []store.Kind{"session", "grant", "subject"} {
+		for rec, err := range b.store.List(t.Context(), kind, "*") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range credentials {
+				if strings.Contains(string(rec.Value)+rec.ID, c) {
+					t.Errorf("%s %s holds a credential", kind, rec.ID)
+				}
+			}
+		}
+	}
+	if _, err := b.Lookup(t.Context(), strings.Repeat("A", 43)); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Lookup(guess) = %v, want ErrInvalidToken", err)
+	}
+}
+
+// REV-09: a verifier that is ahead shows that the log lost entries; nothing
+// signed under the old log counts after that.
+func TestVerifierAheadBeginsAnEpoch(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	issued := b.login(t, "alice", counterfoil.CarrierBearer)
+	page, err := b.Log(t.Context(), counterfoil.Follow{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := page.Head
+	ahead.Seq += 100
+	reset, err := b.Log(t.Context(), counterfoil.Follow{After: ahead})
+	if err != nil || reset.Head.Epoch == page.Head.Epoch {
+		t.Fatalf("Log(ahead) = %v, %v, want another epoch", reset, err)
+	}
+	if _, err := b.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Lookup of a copy of the old epoch = %v, want ErrInvalidToken", err)
+	}
+	if next, err := b.Refresh(t.Context(), issued.Refresh.Reveal(), ""); err != nil || next.Session.Born.Epoch != reset.Head.Epoch {
+		t.Errorf("Refresh = %v, want a copy of the new epoch", err)
+	}
+}

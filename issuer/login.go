@@ -1,0 +1,238 @@
+package issuer
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// DefaultClient is the client of a login that names none.
+const DefaultClient = "default"
+
+// Request is what a login asks for, beside the proof.
+type Request struct {
+	Client     string // empty: DefaultClient
+	Carrier    counterfoil.Carrier
+	UserAgent  string
+	Address    netip.Addr
+	Scopes     []string
+	Attributes map[string]string // at most 16, and 1 KiB in all
+}
+
+// Issued is what a login or a refresh hands out.
+type Issued struct {
+	Session        *counterfoil.Session
+	Access         secret.String // an opaque id, a JWT or a JWE
+	Refresh        secret.String // empty for an opaque session, whose id is renewed by use
+	ExpiresIn      time.Duration // of Access; for an opaque id that of the session
+	SessionExpires time.Time
+}
+
+// Login makes a session for whoever p proves to be. It fails with ErrProveAgain
+// if the subject was disabled, revoked or changed since before the proof.
+func (i *Issuer) Login(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
+	if r.Client == "" {
+		r.Client = DefaultClient
+	}
+	if err := checkRequest(p, r); err != nil {
+		return nil, err
+	}
+	for {
+		now := i.opts.Now()
+		subject, err := i.subject(ctx, p.Subject)
+		if err != nil {
+			return nil, err
+		}
+		if subject.rev != p.SubjectRev || subject.Disabled {
+			return nil, ErrProveAgain
+		}
+		gens, err := i.gens(ctx, r.Client)
+		if err != nil {
+			return nil, err
+		}
+		row := &SessionRow{
+			Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
+			Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute),
+			Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
+			Device: clip(r.UserAgent, 256), FirstAddress: r.Address, LastAddress: r.Address,
+			ClientGen: gens.client, AllGen: gens.all,
+		}
+		subject.copyTo(row)
+		row.use(now, i.opts.Idle)
+		issued := &Issued{SessionExpires: row.AbsoluteExpires}
+		b := store.Batch{Require: append(gens.require(r.Client), subject.require())}
+		if r.Carrier.Format == counterfoil.Opaque {
+			opaque := token.NewOpaque() // a new id at every login (SES-04)
+			raw, err := token.ParseOpaque(opaque)
+			if err != nil {
+				return nil, err
+			}
+			row.ID, issued.Access = sessionID(raw), secret.New(opaque)
+		} else {
+			row.ID = randomID("ses_")
+			g := newGrant(row)
+			row.Grant = g.ID
+			rec, err := g.record()
+			if err != nil {
+				return nil, err
+			}
+			b.Put = append(b.Put, rec)
+			issued.Refresh = i.refreshToken(g)
+		}
+		rec, err := row.record()
+		if err != nil {
+			return nil, err
+		}
+		b.Put = append(b.Put, rec)
+		head, err := i.store.Commit(ctx, b)
+		if errors.Is(err, store.ErrConflict) {
+			continue // the loop reads again, and tells a changed subject from a changed client
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		return i.finish(issued, row, head, now)
+	}
+}
+
+// finish makes the copy. The head was read by the commit that wrote the row, or
+// before the row was checked: a revocation the check did not see is after it (4.6).
+func (i *Issuer) finish(issued *Issued, row *SessionRow, head counterfoil.Cursor, now time.Time) (*Issued, error) {
+	issued.Session = i.copyOf(row, head, now)
+	if row.Carrier.Format == counterfoil.Opaque {
+		issued.ExpiresIn = row.AbsoluteExpires.Sub(now)
+		return issued, nil
+	}
+	access, err := i.sign(issued.Session)
+	if err != nil {
+		return nil, fmt.Errorf("sign session %s: %w", row.ID, err)
+	}
+	issued.Access = secret.New(access)
+	issued.ExpiresIn = issued.Session.Expires.Sub(now)
+	return issued, nil
+}
+
+func checkRequest(p login.Proof, r Request) error {
+	if p.Subject == "" || p.At.IsZero() {
+		return fmt.Errorf("%w: a proof needs a subject and a time", ErrBadRequest)
+	}
+	if _, err := counterfoil.ParseCarrier(r.Carrier.String()); err != nil {
+		return fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	size := 0
+	for k, v := range r.Attributes {
+		size += len(k) + len(v)
+	}
+	if len(r.Attributes) > 16 || size > 1024 || len(p.Roles) > 32 || len(r.Scopes) > 32 {
+		return fmt.Errorf("%w: at most 16 attributes of 1 KiB in all, 32 roles and 32 scopes", ErrBadRequest)
+	}
+	err := errors.Join(checkText("subject", p.Subject, 200), checkText("client", r.Client, 64))
+	for _, s := range append(append([]string{}, p.Roles...), r.Scopes...) {
+		err = errors.Join(err, checkText("role or scope", s, 64))
+	}
+	return err
+}
+
+// Subject is what holds for all sessions of one subject.
+type Subject struct {
+	Disabled      bool     `json:"disabled,omitempty"`
+	Roles         []string `json:"roles,omitempty"`
+	ClaimsVersion uint64   `json:"claims_version,omitempty"` // 0: roles were never set here, each session keeps those of its proof
+
+	id  string
+	rev uint64
+}
+
+func (s *Subject) require() store.Require {
+	return store.Require{Key: store.Key{Kind: kindSubject, ID: s.id}, Rev: s.rev}
+}
+
+func (s *Subject) record() (store.Record, error) {
+	value, err := json.Marshal(s)
+	return store.Record{Key: store.Key{Kind: kindSubject, ID: s.id}, Rev: s.rev, Value: value}, err
+}
+
+func (s *Subject) copyTo(row *SessionRow) {
+	if s.ClaimsVersion > row.ClaimsVersion {
+		row.Roles, row.ClaimsVersion = s.Roles, s.ClaimsVersion
+	}
+}
+
+func (i *Issuer) subject(ctx context.Context, id string) (*Subject, error) {
+	s := &Subject{id: id}
+	rec, err := i.store.Get(ctx, store.Key{Kind: kindSubject, ID: id})
+	if errors.Is(err, store.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	s.rev = rec.Rev
+	if err := json.Unmarshal(rec.Value, s); err != nil {
+		return nil, fmt.Errorf("subject %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// SubjectRev is the revision that a proof must carry, read before the credential
+// is checked.
+func (i *Issuer) SubjectRev(ctx context.Context, subject string) (uint64, error) {
+	s, err := i.subject(ctx, subject)
+	if err != nil {
+		return 0, err
+	}
+	return s.rev, nil
+}
+
+// generations count how often a client, and everybody, was revoked. A row
+// carries the counts of its birth: other counts now mean that it was revoked.
+type generations struct{ client, all uint64 }
+
+func cutoffKey(client string) store.Key {
+	if client == "" {
+		return store.Key{Kind: kindCutoff, ID: "all"}
+	}
+	return store.Key{Kind: kindCutoff, ID: "client:" + client}
+}
+
+func (i *Issuer) gens(ctx context.Context, client string) (g generations, err error) {
+	for _, at := range []struct {
+		key store.Key
+		rev *uint64
+	}{{cutoffKey(client), &g.client}, {cutoffKey(""), &g.all}} {
+		rec, err := i.store.Get(ctx, at.key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return g, unavailable(err)
+		}
+		*at.rev = rec.Rev
+	}
+	return g, nil
+}
+
+func (g generations) require(client string) []store.Require {
+	return []store.Require{{Key: cutoffKey(client), Rev: g.client}, {Key: cutoffKey(""), Rev: g.all}}
+}
+
+// randomID returns a public id of 128 random bits.
+func randomID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+func clip(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), limit)]
+}

@@ -1,0 +1,195 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Lookup resolves any credential from the store itself: what starts after a
+// revoke returned refuses what it revoked, without a bound (REVOCATION.md 4.2).
+// It serves introspection, the issuer's own endpoints, and verifiers that meet
+// an opaque id for the first time.
+func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	if len(credential) > token.MaxSize {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	switch token.ShapeOf(credential) {
+	case token.ShapeOpaque:
+		return i.lookupOpaque(ctx, credential)
+	case token.ShapeJWT:
+		return i.lookupSigned(ctx, credential, counterfoil.CarrierBearer)
+	case token.ShapeJWE:
+		inner, err := token.DecryptJWE(credential, "at+jwt", i.keys.Opener)
+		if err != nil {
+			return nil, counterfoil.ErrInvalidToken
+		}
+		return i.lookupSigned(ctx, inner, counterfoil.CarrierJWE)
+	}
+	return nil, counterfoil.ErrInvalidToken
+}
+
+func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	secret, err := token.ParseOpaque(credential)
+	if err != nil {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	now := i.opts.Now()
+	head, err := i.head(ctx) // before the checks: what they do not see is after it
+	if err != nil {
+		return nil, err
+	}
+	row, err := i.row(ctx, sessionID(secret))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := i.state(ctx, row, now); err != nil {
+		return nil, err
+	}
+	if now.Sub(row.LastSeen) >= touchEvery {
+		row.use(now, i.opts.Idle)
+		i.touch(ctx, row)
+	}
+	return i.copyOf(row, head, now), nil
+}
+
+// touch writes the use of a session. It replaces the very revision that was
+// read, so it never brings back a session that has ended (SES-22). It is best
+// effort: losing it shortens the idle time by a minute.
+func (i *Issuer) touch(ctx context.Context, row *SessionRow) {
+	if rec, err := row.record(); err == nil {
+		_, _ = i.store.Commit(ctx, store.Batch{Put: []store.Record{rec}})
+	}
+}
+
+func (i *Issuer) lookupSigned(ctx context.Context, credential string, carrier counterfoil.Carrier) (*counterfoil.Session, error) {
+	payload, kid, err := token.VerifyJWS(credential, "at+jwt", i.keys.Find)
+	if err != nil {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	c, err := token.ParseClaims(payload)
+	if err != nil {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	now := i.opts.Now()
+	born, err := counterfoil.ParseCursor(c.RV)
+	if err != nil || c.Issuer != i.opts.URL || !slices.Equal(c.Audience, i.opts.Audience) {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	if c.Expires <= now.Unix() {
+		return nil, counterfoil.ErrExpired
+	}
+	s := &counterfoil.Session{
+		ID: c.SID, Issuer: c.Issuer, Subject: c.Subject, Client: c.Client, Audience: c.Audience,
+		Roles: c.Roles, Scopes: c.Scopes, Methods: c.Methods, ACR: c.ACR,
+		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes,
+		Carrier: carrier, TokenID: c.ID, KeyID: kid,
+		IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), Born: born,
+	}
+	if err := i.covered(ctx, s); err != nil {
+		return nil, err
+	}
+	row, err := i.row(ctx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	if row.Subject != s.Subject {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	if _, err := i.state(ctx, row, now); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// covered asks the log, read up to its head now.
+func (i *Issuer) covered(ctx context.Context, s *counterfoil.Session) error {
+	i.logMu.Lock()
+	defer i.logMu.Unlock()
+	head, err := i.catchUp(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Born.Epoch != head.Epoch {
+		return counterfoil.ErrInvalidToken // a log that began after it was born cannot vouch for it (4.6)
+	}
+	if r, ok := i.revoked.Covers(s); ok {
+		if r.Scope == counterfoil.ScopeClaims {
+			return counterfoil.ErrStaleClaims
+		}
+		return counterfoil.ErrRevoked
+	}
+	return nil
+}
+
+// head reads the head of the log from the store.
+func (i *Issuer) head(ctx context.Context) (counterfoil.Cursor, error) {
+	i.logMu.Lock()
+	defer i.logMu.Unlock()
+	return i.catchUp(ctx)
+}
+
+// catchUp applies what the log holds beyond applied. The caller holds logMu.
+func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
+	for {
+		entries, head, err := i.store.Log(ctx, i.applied, pageSize)
+		if err != nil {
+			return counterfoil.Cursor{}, unavailable(err)
+		}
+		if head.Epoch != i.applied.Epoch {
+			i.revoked.Reset()
+			i.applied = counterfoil.Cursor{Epoch: head.Epoch}
+		}
+		i.revoked.Apply(entries)
+		if len(entries) < pageSize {
+			i.applied = head
+			return head, nil
+		}
+		i.applied = entries[len(entries)-1].At
+	}
+}
+
+func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
+	if sid == "" || checkText("session id", sid, 200) != nil {
+		return nil, counterfoil.ErrInvalidToken
+	}
+	rec, err := i.store.Get(ctx, store.Key{Kind: kindSession, ID: sid})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, counterfoil.ErrRevoked
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return parseRow(rec)
+}
+
+// state refuses a row whose session has ended in any way that leaves the row in
+// place, and brings its roles up to date.
+func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (*Subject, error) {
+	if row.ended(now) {
+		return nil, counterfoil.ErrExpired
+	}
+	gens, err := i.gens(ctx, row.Client)
+	if err != nil {
+		return nil, err
+	}
+	if gens.client != row.ClientGen || gens.all != row.AllGen {
+		return nil, counterfoil.ErrRevoked
+	}
+	subject, err := i.subject(ctx, row.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if subject.Disabled {
+		return nil, counterfoil.ErrRevoked
+	}
+	subject.copyTo(row)
+	return subject, nil
+}
+
+func isInvalid(err error) bool { return errors.Is(err, counterfoil.ErrInvalidToken) }

@@ -1,0 +1,181 @@
+package issuer
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// grant is the right of one client to refresh one session. Its tokens are
+// derived from its id and its counter, so one row serves them all, and a token
+// that was never issued is refused without a look-up.
+type grant struct {
+	ID      string    `json:"id"` // 16 random bytes, base64url: part of the token, so never shown
+	Session string    `json:"session"`
+	Subject string    `json:"subject"`
+	Client  string    `json:"client"`
+	Counter uint64    `json:"counter"` // of the one token that is good
+	Rotated time.Time `json:"rotated"` // when Counter became what it is
+	Expires time.Time `json:"expires"`
+
+	rev uint64
+}
+
+const refreshPrefix = "cfr_" // lets secret scanners recognise a leaked one
+
+func newGrant(row *SessionRow) *grant {
+	id := make([]byte, 16)
+	rand.Read(id)
+	return &grant{
+		ID: base64.RawURLEncoding.EncodeToString(id), Session: row.ID, Subject: row.Subject,
+		Client: row.Client, Counter: 1, Rotated: row.Created, Expires: row.AbsoluteExpires,
+	}
+}
+
+func (g *grant) record() (store.Record, error) {
+	value, err := json.Marshal(g)
+	return store.Record{
+		Key: store.Key{Kind: kindGrant, ID: g.ID}, Owner: g.Subject, Rev: g.rev,
+		Expires: g.Expires, Value: value,
+	}, err
+}
+
+// refreshToken writes the token of g's counter: id (16 bytes), counter (8),
+// HMAC-SHA256 of both (32), in base64url behind the prefix.
+func (i *Issuer) refreshToken(g *grant) secret.String {
+	id, err := base64.RawURLEncoding.DecodeString(g.ID)
+	if err != nil || len(id) != 16 {
+		panic("issuer: grant id is not what newGrant made")
+	}
+	body := binary.BigEndian.AppendUint64(id, g.Counter)
+	return secret.New(refreshPrefix + base64.RawURLEncoding.EncodeToString(append(body, i.mac(body)...)))
+}
+
+func (i *Issuer) mac(body []byte) []byte {
+	m := hmac.New(sha256.New, i.refreshKey)
+	m.Write(body)
+	return m.Sum(nil)
+}
+
+// parseRefresh returns grant id and counter of a token that this issuer made.
+func (i *Issuer) parseRefresh(s string) (id string, counter uint64, err error) {
+	text, ok := strings.CutPrefix(s, refreshPrefix)
+	// The length is exact because the decoder skips CR and LF, and 56 bytes leave
+	// unused bits in the last character that Strict checks.
+	if !ok || len(text) != 75 {
+		return "", 0, counterfoil.ErrInvalidToken
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) != 56 || !hmac.Equal(raw[24:], i.mac(raw[:24])) {
+		return "", 0, counterfoil.ErrInvalidToken
+	}
+	return base64.RawURLEncoding.EncodeToString(raw[:16]), binary.BigEndian.Uint64(raw[16:24]), nil
+}
+
+// Refresh hands out the next copy of a session for the refresh token that is
+// good now. The token before it gets the same answer for as long as Grace, so a
+// lost response or a second tab does no harm; any older one means that two
+// parties hold the tokens, and ends the session with ErrReused (RFC 9700 4.14.2).
+func (i *Issuer) Refresh(ctx context.Context, refresh, client string) (*Issued, error) {
+	if client == "" {
+		client = DefaultClient
+	}
+	id, counter, err := i.parseRefresh(refresh)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		now := i.opts.Now()
+		head, err := i.head(ctx) // before the checks, see finish
+		if err != nil {
+			return nil, err
+		}
+		g, row, subject, err := i.granted(ctx, id, now)
+		if err != nil {
+			return nil, err
+		}
+		issued := &Issued{SessionExpires: row.AbsoluteExpires}
+		switch {
+		case g.Client != client:
+			return nil, counterfoil.ErrInvalidToken // REF-06: refused, and the family lives on
+		case counter == g.Counter:
+			// This one turns the counter.
+		case counter+1 == g.Counter && now.Sub(g.Rotated) <= i.opts.Grace:
+			issued.Refresh = i.refreshToken(g)
+			return i.finish(issued, row, head, now)
+		case counter < g.Counter:
+			if _, err := i.Revoke(ctx, counterfoil.ScopeSession, row.ID, "refresh token reuse"); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+			return nil, ErrReused
+		default:
+			// Only a store that lost acknowledged writes knows less than its own tokens.
+			return nil, counterfoil.ErrInvalidToken
+		}
+		g.Counter, g.Rotated = g.Counter+1, now
+		row.use(now, i.opts.Idle)
+		head, err = i.rotate(ctx, g, row, subject)
+		if errors.Is(err, store.ErrConflict) {
+			continue // somebody else turned it, or ended it: look again
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		issued.Refresh = i.refreshToken(g)
+		return i.finish(issued, row, head, now)
+	}
+}
+
+// granted reads what a refresh rests on, and refuses what has ended.
+func (i *Issuer) granted(ctx context.Context, id string, now time.Time) (*grant, *SessionRow, *Subject, error) {
+	rec, err := i.store.Get(ctx, store.Key{Kind: kindGrant, ID: id})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, nil, counterfoil.ErrRevoked
+	}
+	if err != nil {
+		return nil, nil, nil, unavailable(err)
+	}
+	g := &grant{rev: rec.Rev}
+	if err := json.Unmarshal(rec.Value, g); err != nil {
+		return nil, nil, nil, fmt.Errorf("grant: %w", err)
+	}
+	row, err := i.row(ctx, g.Session)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	subject, err := i.state(ctx, row, now)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return g, row, subject, nil
+}
+
+// rotate is the one atomic step of a refresh (REF-04): the counter turns only if
+// grant, session, subject and cutoffs are what was checked.
+func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, subject *Subject) (counterfoil.Cursor, error) {
+	grantRec, err := g.record()
+	if err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	rowRec, err := row.record()
+	if err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	gens := generations{client: row.ClientGen, all: row.AllGen}
+	return i.store.Commit(ctx, store.Batch{
+		Require: append(gens.require(row.Client), subject.require()),
+		Put:     []store.Record{grantRec, rowRec},
+	})
+}

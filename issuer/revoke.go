@@ -1,0 +1,228 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Receipt says where in the log a revocation stands. Whoever has applied the
+// log up to At refuses what it revoked.
+type Receipt struct {
+	At          counterfoil.Cursor
+	CommittedAt time.Time
+}
+
+// Revoke takes away what scope and id name: rows and log entry in one commit
+// (REV-01). On an error the outcome is unknown, and doing it again is safe. An
+// ended session whose entry the log still holds gives that entry's place; one the
+// log no longer knows gives store.ErrNotFound.
+//
+// ScopeClaims is not a revocation that callers ask for: see SetSubject.
+func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id, reason string) (Receipt, error) {
+	if (id == "") != (scope == counterfoil.ScopeAll) {
+		return Receipt{}, fmt.Errorf("%w: every scope but all needs an id", ErrBadRequest)
+	}
+	if err := errors.Join(checkText("id", id, 200), checkText("reason", underscored(reason), 100)); err != nil {
+		return Receipt{}, err
+	}
+	entry := counterfoil.Revocation{Scope: scope, ID: id, Reason: reason}
+	switch scope {
+	case counterfoil.ScopeSession:
+		return i.revokeSession(ctx, entry)
+	case counterfoil.ScopeToken:
+		return i.commit(ctx, entry, store.Batch{})
+	case counterfoil.ScopeSubject:
+		return i.revokeSubject(ctx, entry)
+	case counterfoil.ScopeClient:
+		return i.cutoff(ctx, entry, cutoffKey(id))
+	case counterfoil.ScopeAll:
+		return i.cutoff(ctx, entry, cutoffKey(""))
+	case counterfoil.ScopeKey:
+		return i.revokeKey(ctx, entry)
+	}
+	return Receipt{}, fmt.Errorf("%w: scope %q is not session, token, subject, client, key or all", ErrBadRequest, scope)
+}
+
+// RevokeKey takes a signing key out of use everywhere (KEY-05).
+func (i *Issuer) RevokeKey(ctx context.Context, kid string) (Receipt, error) {
+	return i.Revoke(ctx, counterfoil.ScopeKey, kid, "key revoked")
+}
+
+func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b store.Batch) (Receipt, error) {
+	now := i.opts.Now()
+	entry.Expires = now.Add(entryTTL)
+	b.Revoke = append(b.Revoke, entry)
+	head, err := i.store.Commit(ctx, b)
+	if err != nil {
+		return Receipt{}, unavailable(err)
+	}
+	return Receipt{At: head, CommittedAt: now}, nil
+}
+
+func (i *Issuer) revokeSession(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+	row, err := i.row(ctx, entry.ID)
+	if isInvalid(err) {
+		return i.receipt(ctx, entry)
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	return i.commit(ctx, entry, deleteRow(row))
+}
+
+func deleteRow(row *SessionRow) store.Batch {
+	b := store.Batch{Delete: []store.Key{{Kind: kindSession, ID: row.ID}}}
+	if row.Grant != "" {
+		b.Delete = append(b.Delete, store.Key{Kind: kindGrant, ID: row.Grant})
+	}
+	return b
+}
+
+// receipt finds the entry that an earlier call made.
+func (i *Issuer) receipt(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+	var after counterfoil.Cursor
+	for {
+		entries, _, err := i.store.Log(ctx, after, pageSize)
+		if err != nil {
+			return Receipt{}, unavailable(err)
+		}
+		for _, e := range entries {
+			if e.Scope == entry.Scope && e.ID == entry.ID {
+				return Receipt{At: e.At, CommittedAt: e.Expires.Add(-entryTTL)}, nil
+			}
+		}
+		if len(entries) < pageSize {
+			return Receipt{}, store.ErrNotFound
+		}
+		after = entries[len(entries)-1].At
+	}
+}
+
+func (i *Issuer) revokeSubject(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+	for {
+		s, err := i.subject(ctx, entry.ID)
+		if err != nil {
+			return Receipt{}, err
+		}
+		// Writing the subject, unchanged, makes every proof that is under way void.
+		rec, err := s.record()
+		if err != nil {
+			return Receipt{}, err
+		}
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}, DeleteOwned: ownedBy(entry.ID)})
+		if !errors.Is(err, store.ErrConflict) {
+			return receipt, err
+		}
+	}
+}
+
+func ownedBy(subject string) []store.Owned {
+	return []store.Owned{{Kind: kindSession, Owner: subject}, {Kind: kindGrant, Owner: subject}}
+}
+
+// cutoff counts one more revocation of a client, or of everybody. Its rows may
+// be many: they are refused by their count, and swept when they expire.
+func (i *Issuer) cutoff(ctx context.Context, entry counterfoil.Revocation, key store.Key) (Receipt, error) {
+	for {
+		rec, err := i.store.Get(ctx, key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return Receipt{}, unavailable(err)
+		}
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{{Key: key, Rev: rec.Rev, Value: []byte("{}")}}})
+		if !errors.Is(err, store.ErrConflict) {
+			return receipt, err
+		}
+	}
+}
+
+// revokeKey tells the verifiers first: if the second step fails, the key is
+// refused everywhere and the call says that it must be repeated.
+func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+	receipt, err := i.commit(ctx, entry, store.Batch{})
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := i.keys.Revoke(ctx, entry.ID); err != nil {
+		return Receipt{}, fmt.Errorf("key %s: refused by verifiers, but still in the keyring: %w", entry.ID, err)
+	}
+	return receipt, nil
+}
+
+// EndOthers ends every session of the subject of s but s itself, and returns how
+// many. A login that was under way when it began cannot finish.
+func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session) (int, error) {
+	if err := i.SetSubject(ctx, s.Subject, func(*Subject) {}); err != nil {
+		return 0, err
+	}
+	// Every login from here on was proven anew, so this list misses nothing old.
+	n, b := 0, store.Batch{}
+	for rec, err := range i.store.List(ctx, kindSession, s.Subject) {
+		if err != nil {
+			return 0, unavailable(err)
+		}
+		row, err := parseRow(rec)
+		if err != nil {
+			return 0, err
+		}
+		if row.ID == s.ID {
+			continue
+		}
+		n++
+		b.Delete = append(b.Delete, deleteRow(row).Delete...)
+		b.Revoke = append(b.Revoke, counterfoil.Revocation{
+			Scope: counterfoil.ScopeSession, ID: row.ID, Reason: "other sessions ended",
+			Expires: i.opts.Now().Add(entryTTL),
+		})
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	_, err := i.store.Commit(ctx, b)
+	return n, unavailable(err)
+}
+
+// SetSubject changes what holds for all sessions of a subject, in one commit
+// with the log entry: roles reach every copy by a silent refresh, and disabling
+// ends everything. ClaimsVersion is kept by SetSubject.
+func (i *Issuer) SetSubject(ctx context.Context, id string, change func(*Subject)) error {
+	if id == "" || checkText("subject", id, 200) != nil {
+		return fmt.Errorf("%w: subject", ErrBadRequest)
+	}
+	for {
+		s, err := i.subject(ctx, id)
+		if err != nil {
+			return err
+		}
+		before := *s
+		change(s)
+		for _, role := range s.Roles {
+			if err := checkText("role", role, 64); err != nil {
+				return err
+			}
+		}
+		s.ClaimsVersion = before.ClaimsVersion
+		var b store.Batch
+		expires := i.opts.Now().Add(entryTTL)
+		switch {
+		case s.Disabled && !before.Disabled:
+			b.DeleteOwned = ownedBy(id)
+			b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSubject, ID: id, Reason: "disabled", Expires: expires})
+		case !equalRoles(s.Roles, before.Roles):
+			s.ClaimsVersion++
+			b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeClaims, ID: id, Reason: "roles changed", Expires: expires})
+		}
+		rec, err := s.record()
+		if err != nil {
+			return err
+		}
+		b.Put = []store.Record{rec}
+		if _, err = i.store.Commit(ctx, b); !errors.Is(err, store.ErrConflict) {
+			return unavailable(err)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package issuer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+const (
+	kindSession store.Kind = "session" // ID: sid; owner: subject
+	kindGrant   store.Kind = "grant"   // ID: grant id; owner: subject
+	kindSubject store.Kind = "subject" // ID: subject
+	kindCutoff  store.Kind = "cutoff"  // ID: "all", or "client:" and a client id; its revision counts the revocations
+)
+
+// SessionRow is the half of the ticket that the issuer keeps: what is known of
+// one login.
+type SessionRow struct {
+	ID      string              `json:"id"`
+	Subject string              `json:"subject"`
+	Client  string              `json:"client"`
+	Carrier counterfoil.Carrier `json:"carrier"`
+
+	Created         time.Time `json:"created"`
+	AuthTime        time.Time `json:"auth_time"`
+	LastSeen        time.Time `json:"last_seen"` // to the minute: it is written at most so often
+	IdleExpires     time.Time `json:"idle_expires"`
+	AbsoluteExpires time.Time `json:"absolute_expires"` // never moves (SES-12)
+
+	Methods       []string          `json:"methods,omitempty"`
+	ACR           string            `json:"acr,omitempty"`
+	Roles         []string          `json:"roles,omitempty"`
+	Scopes        []string          `json:"scopes,omitempty"`
+	ClaimsVersion uint64            `json:"claims_version,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"`
+
+	Device       string     `json:"device,omitempty"` // the User-Agent, for people to recognise; never a security input
+	FirstAddress netip.Addr `json:"first_address,omitzero"`
+	LastAddress  netip.Addr `json:"last_address,omitzero"`
+
+	Grant     string `json:"grant,omitempty"` // of the refresh tokens; empty for opaque sessions
+	ClientGen uint64 `json:"client_gen,omitempty"`
+	AllGen    uint64 `json:"all_gen,omitempty"`
+
+	rev uint64
+}
+
+// touchEvery bounds the writes that mere use of a session causes (SES-22).
+const touchEvery = time.Minute
+
+var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// sessionID is the public id that belongs to an opaque credential: a hash, so
+// the row is found by it and no stored or logged value is a credential (SES-02).
+// 160 bits of a hash of 256 random ones cannot be turned back or met by chance.
+func sessionID(secret [32]byte) string {
+	sum := sha256.Sum256(append([]byte("counterfoil sid v1\x00"), secret[:]...))
+	return "ses_" + base32Lower.EncodeToString(sum[:20])
+}
+
+func (r *SessionRow) record() (store.Record, error) {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return store.Record{}, err
+	}
+	return store.Record{
+		Key: store.Key{Kind: kindSession, ID: r.ID}, Owner: r.Subject, Rev: r.rev,
+		Expires: r.AbsoluteExpires, Value: value,
+	}, nil
+}
+
+func parseRow(rec store.Record) (*SessionRow, error) {
+	row := &SessionRow{rev: rec.Rev}
+	if err := json.Unmarshal(rec.Value, row); err != nil {
+		return nil, fmt.Errorf("session %s: %w", rec.ID, err)
+	}
+	return row, nil
+}
+
+func (r *SessionRow) ended(now time.Time) bool {
+	return !now.Before(r.AbsoluteExpires) || !now.Before(r.IdleExpires)
+}
+
+// use notes that the session is in use, which moves the idle expiry and never
+// the absolute one.
+func (r *SessionRow) use(now time.Time, idle time.Duration) {
+	r.LastSeen = now
+	r.IdleExpires = now.Add(idle)
+	if r.Carrier.Format != counterfoil.Opaque || r.IdleExpires.After(r.AbsoluteExpires) {
+		r.IdleExpires = r.AbsoluteExpires
+	}
+}
+
+// Sessions returns the living sessions of subject, by id.
+func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, error) {
+	var rows []SessionRow
+	now := i.opts.Now()
+	for rec, err := range i.store.List(ctx, kindSession, subject) {
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		row, err := parseRow(rec)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := i.state(ctx, row, now); err == nil {
+			rows = append(rows, *row)
+		} else if !isInvalid(err) {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// copyOf is a copy of row, born at the given head of the log.
+func (i *Issuer) copyOf(row *SessionRow, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
+	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
+	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
+	expires := now.Add(ttl)
+	for _, end := range []time.Time{row.AbsoluteExpires, row.IdleExpires} {
+		if end.Before(expires) {
+			expires = end
+		}
+	}
+	return &counterfoil.Session{
+		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Audience: i.opts.Audience,
+		Roles: row.Roles, Scopes: row.Scopes, Methods: row.Methods, ACR: row.ACR,
+		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: row.Attributes,
+		Carrier: row.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
+	}
+}
+
+// sign writes s as an access token (RFC 9068), and inside a JWE if its carrier says so.
+func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
+	signer := i.keys.Signer()
+	s.KeyID, s.TokenID = signer.Key().ID, randomID("tok_")
+	payload, err := (&token.Claims{
+		Issuer: s.Issuer, Subject: s.Subject, Audience: s.Audience, Client: s.Client,
+		ID: s.TokenID, SID: s.ID, RV: s.Born.String(), ACR: s.ACR,
+		Roles: s.Roles, Scopes: s.Scopes, Methods: s.Methods,
+		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
+		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes,
+	}).Marshal()
+	if err != nil {
+		return "", err
+	}
+	access, err := signer.Sign("at+jwt", payload)
+	if err != nil || s.Carrier.Format != counterfoil.JWE {
+		return access, err
+	}
+	sealer, err := i.keys.Sealer()
+	if err != nil {
+		return "", err
+	}
+	return token.EncryptDirect(sealer, "at+jwt", access)
+}
+
+// checkText refuses what could not stand as an id in a store, a log line or a header.
+func checkText(what, s string, limit int) error {
+	if len(s) > limit || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%w: %s must be at most %d printable ASCII characters without spaces", ErrBadRequest, what, limit)
+	}
+	return nil
+}

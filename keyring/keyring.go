@@ -1,0 +1,408 @@
+// Package keyring keeps the keys that an issuer signs with, and the secrets it
+// derives from one root: made at first run, sealed at rest, rotated by
+// themselves, revocable at once.
+//
+// Begin with Open; call Tick now and then; sign with Signer. Everything is one
+// sealed record that changes by compare-and-swap, so that several processes on one
+// store agree. The keyring does not tell verifiers that a key was revoked: the
+// issuer does, through the revocation log.
+package keyring
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// ErrUnknownKey means that the ring holds no such key.
+var ErrUnknownKey = errors.New("unknown key id")
+
+// Options of Open.
+type Options struct {
+	Store store.Store
+	Alg   token.Alg // of new keys; zero: ES256. Keys of another alg stay valid until they retire
+
+	// SealKey encrypts the record at rest. It lives outside the store, so that a
+	// copied database holds no usable key.
+	SealKey [32]byte
+
+	RotateEvery   time.Duration    // how long one key signs; zero: 30 days
+	PublishBefore time.Duration    // how long a key is published before it signs (KEY-04); zero: 24 h
+	KeepAfter     time.Duration    // how long a key verifies after it stopped signing: at least the longest token life and leeway; zero: 2 h
+	Now           func() time.Time // nil: time.Now
+}
+
+// Status of a key.
+type Status string
+
+// The states a key goes through; Revoked can follow any of them.
+const (
+	Next     Status = "next"     // published, does not sign yet
+	Active   Status = "active"   // signs
+	Retiring Status = "retiring" // verifies what it signed, signs no more
+	Revoked  Status = "revoked"  // neither, and not published
+)
+
+// Description tells about a key what anybody may know.
+type Description struct {
+	ID      string    `json:"id"`
+	Alg     token.Alg `json:"alg"`
+	Status  Status    `json:"status"`
+	Created time.Time `json:"created"`
+	From    time.Time `json:"from"` // when it begins to sign
+}
+
+type entry struct {
+	ID      string    `json:"id"`
+	Alg     token.Alg `json:"alg"`
+	Private []byte    `json:"private"` // PKCS #8, or the bytes of an HMAC secret
+	Created time.Time `json:"created"`
+	From    time.Time `json:"from"`
+	Revoked bool      `json:"revoked,omitempty"`
+
+	signer *token.Signer
+}
+
+// state is what the sealed record holds, newest From last.
+type state struct {
+	Root []byte  `json:"root"` // 32 bytes; other secrets are derived from it by label (KEY-13)
+	Keys []entry `json:"keys"`
+
+	rev uint64
+}
+
+// Keyring is an open ring. Its methods are safe for concurrent use and, but for
+// Tick and Revoke, neither lock nor do I/O.
+type Keyring struct {
+	opts    Options
+	current atomic.Pointer[state]
+}
+
+// Open loads the ring, and makes it with its first key when there is none (KEY-03).
+func Open(ctx context.Context, o Options) (*Keyring, error) {
+	if o.Store == nil {
+		return nil, errors.New("keyring: Options.Store is required")
+	}
+	if o.SealKey == [32]byte{} {
+		return nil, errors.New("keyring: Options.SealKey is all zero")
+	}
+	if o.Alg == "" {
+		o.Alg = token.ES256
+	}
+	if o.RotateEvery == 0 {
+		o.RotateEvery = 30 * 24 * time.Hour
+	}
+	if o.PublishBefore == 0 {
+		o.PublishBefore = 24 * time.Hour
+	}
+	if o.KeepAfter == 0 {
+		o.KeepAfter = 2 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.RotateEvery <= o.PublishBefore {
+		return nil, errors.New("keyring: RotateEvery must be longer than PublishBefore")
+	}
+	k := &Keyring{opts: o}
+	if err := k.Tick(ctx); err != nil {
+		return nil, err
+	}
+	for _, e := range k.current.Load().Keys {
+		if !e.Revoked && e.Alg.Symmetric() != o.Alg.Symmetric() {
+			// TOK-03: with both kinds enabled, a public key could be passed off as a secret.
+			return nil, fmt.Errorf("keyring: key %s is %s and new keys are %s: symmetric and asymmetric keys cannot be mixed", e.ID, e.Alg, o.Alg)
+		}
+	}
+	return k, nil
+}
+
+// Tick reloads the ring and does what the time asks for: publishes the next key,
+// drops keys that nothing alive was signed with.
+func (k *Keyring) Tick(ctx context.Context) error {
+	return k.change(ctx, func(s *state) (bool, error) { return k.turn(s) })
+}
+
+// Revoke takes a key out of use at once and puts another in its place.
+func (k *Keyring) Revoke(ctx context.Context, kid string) error {
+	return k.change(ctx, func(s *state) (bool, error) {
+		i := slices.IndexFunc(s.Keys, func(e entry) bool { return e.ID == kid })
+		if i < 0 {
+			return false, ErrUnknownKey
+		}
+		if s.Keys[i].Revoked {
+			return k.turn(s)
+		}
+		s.Keys[i].Revoked = true
+		_, err := k.turn(s)
+		return true, err
+	})
+}
+
+// Rotate makes the next key sign now, or a new one when none is published.
+// Verifiers that do not know it yet fetch the key set when they meet it.
+func (k *Keyring) Rotate(ctx context.Context) error {
+	return k.change(ctx, func(s *state) (bool, error) {
+		now := k.opts.Now()
+		if last := &s.Keys[len(s.Keys)-1]; last.From.After(now) && !last.Revoked {
+			last.From = now
+			return true, nil
+		}
+		return true, k.add(s, now)
+	})
+}
+
+// turn brings s up to date and reports whether it changed.
+func (k *Keyring) turn(s *state) (changed bool, err error) {
+	now := k.opts.Now()
+	if s.Root == nil {
+		s.Root = make([]byte, 32)
+		rand.Read(s.Root)
+		changed = true
+	}
+	if active(s, now) == nil {
+		// First run, or the active key was revoked: what is published next signs now.
+		changed = true
+		next := slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })
+		if next >= 0 {
+			s.Keys[next].From = now
+		} else if err := k.add(s, now); err != nil {
+			return false, err
+		}
+	}
+	a := active(s, now)
+	last := s.Keys[len(s.Keys)-1]
+	if due := a.From.Add(k.opts.RotateEvery); !last.From.After(now) && !now.Before(due.Add(-k.opts.PublishBefore)) {
+		from := now.Add(k.opts.PublishBefore)
+		if from.Before(due) {
+			from = due
+		}
+		if err := k.add(s, from); err != nil {
+			return false, err
+		}
+		changed = true
+	}
+	before := len(s.Keys)
+	s.Keys = slices.DeleteFunc(s.Keys, func(e entry) bool { return k.dead(s, e, now) })
+	return changed || len(s.Keys) != before, nil
+}
+
+// dead reports whether nothing that e signed can be alive.
+func (k *Keyring) dead(s *state, e entry, now time.Time) bool {
+	for _, later := range s.Keys {
+		if later.From.After(e.From) && later.From.Add(k.opts.KeepAfter).Before(now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *Keyring) add(s *state, from time.Time) error {
+	private, err := token.GenerateKey(k.opts.Alg)
+	if err != nil {
+		return fmt.Errorf("keyring: make a key: %w", err)
+	}
+	der, ok := private.([]byte)
+	if !ok {
+		if der, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
+			return fmt.Errorf("keyring: make a key: %w", err)
+		}
+	}
+	e := entry{ID: "k" + strings.ToLower(rand.Text()[:16]), Alg: k.opts.Alg, Private: der, Created: k.opts.Now(), From: from}
+	if err := e.load(); err != nil {
+		return err
+	}
+	s.Keys = append(s.Keys, e)
+	slices.SortStableFunc(s.Keys, func(a, b entry) int { return a.From.Compare(b.From) })
+	return nil
+}
+
+func (e *entry) load() error {
+	var private any = e.Private
+	if !e.Alg.Symmetric() {
+		var err error
+		if private, err = x509.ParsePKCS8PrivateKey(e.Private); err != nil {
+			return fmt.Errorf("keyring: key %s: %w", e.ID, err)
+		}
+	}
+	signer, err := token.NewSigner(e.ID, e.Alg, private)
+	if err != nil {
+		return fmt.Errorf("keyring: key %s: %w", e.ID, err)
+	}
+	e.signer = signer
+	return nil
+}
+
+// active returns the key that signs at now: the newest whose time has come. It
+// is nil when that one was revoked: an older key must not sign again, because
+// it is dropped when it can no longer have signed anything alive.
+func active(s *state, now time.Time) *entry {
+	for i := len(s.Keys) - 1; i >= 0; i-- {
+		if e := &s.Keys[i]; !e.From.After(now) {
+			if e.Revoked {
+				return nil
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// Signer returns the key that signs now.
+func (k *Keyring) Signer() *token.Signer {
+	// A ring always has an active key: turn sees to it, and time only moves on.
+	return active(k.current.Load(), k.opts.Now()).signer
+}
+
+// Find returns the key to verify with, for token.VerifyJWS.
+func (k *Keyring) Find(kid string) (token.Key, bool) {
+	for _, e := range k.current.Load().Keys {
+		if e.ID == kid && !e.Revoked {
+			return e.signer.Key(), true
+		}
+	}
+	return token.Key{}, false
+}
+
+// JWKS returns the public keys (RFC 7517): those that sign, will sign, or may
+// have signed what is still alive. Private members never occur (KEY-06).
+func (k *Keyring) JWKS() ([]byte, error) {
+	var keys []token.Key
+	for _, e := range k.current.Load().Keys {
+		if !e.Revoked && !e.Alg.Symmetric() {
+			keys = append(keys, e.signer.Key())
+		}
+	}
+	return token.MarshalJWKS(keys)
+}
+
+// Keys describes the ring, oldest first.
+func (k *Keyring) Keys() []Description {
+	s, now := k.current.Load(), k.opts.Now()
+	signing := active(s, now)
+	out := make([]Description, 0, len(s.Keys))
+	for i := range s.Keys {
+		e := &s.Keys[i]
+		d := Description{ID: e.ID, Alg: e.Alg, Status: Retiring, Created: e.Created, From: e.From}
+		switch {
+		case e.Revoked:
+			d.Status = Revoked
+		case e == signing:
+			d.Status = Active
+		case e.From.After(now):
+			d.Status = Next
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// Derive returns 32 secret bytes for one purpose. Labels are constants: a
+// secret never serves two purposes (KEY-13).
+func (k *Keyring) Derive(label string) []byte {
+	out, err := hkdf.Key(sha256.New, k.current.Load().Root, nil, "counterfoil "+label, 32)
+	if err != nil {
+		panic("keyring: hkdf: " + err.Error()) // only for a length that SHA-256 cannot give
+	}
+	return out
+}
+
+// Sealer returns the JWE key that goes with the signing key now.
+func (k *Keyring) Sealer() (*token.Opener, error) {
+	return k.opener(active(k.current.Load(), k.opts.Now()).ID)
+}
+
+// Opener returns the JWE key of that id, for token.DecryptJWE. There is one per
+// signing key, so they rotate, retire and are revoked together.
+func (k *Keyring) Opener(id string) (*token.Opener, bool) {
+	kid, ok := strings.CutPrefix(id, "e")
+	if !ok {
+		return nil, false
+	}
+	if _, ok := k.Find(kid); !ok {
+		return nil, false
+	}
+	o, err := k.opener(kid)
+	return o, err == nil
+}
+
+func (k *Keyring) opener(kid string) (*token.Opener, error) {
+	return token.NewDirectKey("e"+kid, k.Derive("jwe "+kid))
+}
+
+// change applies f by compare-and-swap until it holds, and loads the result.
+func (k *Keyring) change(ctx context.Context, f func(*state) (bool, error)) error {
+	for {
+		s, err := k.read(ctx)
+		if err != nil {
+			return err
+		}
+		changed, err := f(s)
+		if err != nil {
+			return err
+		}
+		if changed {
+			if err = k.write(ctx, s); errors.Is(err, store.ErrConflict) {
+				continue // another process was first: look again
+			} else if err != nil {
+				return fmt.Errorf("keyring: %w", err)
+			}
+		}
+		k.current.Store(s)
+		return nil
+	}
+}
+
+var recordKey = store.Key{Kind: "keyring", ID: "keyring"}
+
+func (k *Keyring) read(ctx context.Context) (*state, error) {
+	r, err := k.opts.Store.Get(ctx, recordKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return &state{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	plain, err := open(k.opts.SealKey, r.Value)
+	if err != nil {
+		return nil, err
+	}
+	s := &state{rev: r.Rev}
+	if err := json.Unmarshal(plain, s); err != nil {
+		return nil, fmt.Errorf("keyring: record: %w", err)
+	}
+	for i := range s.Keys {
+		if err := s.Keys[i].load(); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (k *Keyring) write(ctx context.Context, s *state) error {
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	sealed, err := seal(k.opts.SealKey, plain)
+	if err != nil {
+		return err
+	}
+	_, err = k.opts.Store.Commit(ctx, store.Batch{Put: []store.Record{{Key: recordKey, Rev: s.rev, Value: sealed}}})
+	if err == nil {
+		s.rev++
+	}
+	return err
+}

@@ -1,0 +1,144 @@
+package keyring_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time { return c.now }
+
+func newRing(t *testing.T, s store.Store, c *clock, seal byte) (*keyring.Keyring, error) {
+	t.Helper()
+	return keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{seal}, Now: c.Now})
+}
+
+func mustRing(t *testing.T, s store.Store, c *clock) *keyring.Keyring {
+	t.Helper()
+	k, err := newRing(t, s, c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func status(k *keyring.Keyring) string {
+	var out []string
+	for _, d := range k.Keys() {
+		out = append(out, string(d.Status))
+	}
+	return strings.Join(out, " ")
+}
+
+// KEY-03: made at first run, the same after a restart, another one elsewhere.
+func TestFirstRun(t *testing.T) {
+	c := &clock{time.Now()}
+	s := memory.New()
+	a, b := mustRing(t, s, c), mustRing(t, s, c)
+	if a.Signer().Key().ID != b.Signer().Key().ID {
+		t.Error("reopening made another key")
+	}
+	if other := mustRing(t, memory.New(), c); other.Signer().Key().ID == a.Signer().Key().ID {
+		t.Error("two installations share a key")
+	}
+	if !bytes.Equal(a.Derive("x"), b.Derive("x")) || bytes.Equal(a.Derive("x"), a.Derive("y")) {
+		t.Error("Derive is not a function of its label")
+	}
+}
+
+func TestSealedAtRest(t *testing.T) {
+	c := &clock{time.Now()}
+	s := memory.New()
+	mustRing(t, s, c)
+	rec, err := s.Get(context.Background(), store.Key{Kind: "keyring", ID: "keyring"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(rec.Value, []byte("private")) {
+		t.Error("the record is readable")
+	}
+	if _, err := newRing(t, s, c, 2); err == nil || !strings.Contains(err.Error(), "seal key") {
+		t.Errorf("Open with another seal key = %v, want an error that says so", err)
+	}
+}
+
+// KEY-04: published before use, kept until what it signed is dead.
+func TestRotation(t *testing.T) {
+	c := &clock{time.Now()}
+	k := mustRing(t, memory.New(), c)
+	first := k.Signer().Key().ID
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{28 * 24 * time.Hour, "active"},
+		{25 * time.Hour, "active next"},
+		{25 * time.Hour, "retiring active"},
+		{time.Hour, "retiring active"},
+		{2 * time.Hour, "active"},
+	} {
+		c.now = c.now.Add(step.after)
+		if err := k.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := status(k); got != step.want {
+			t.Fatalf("after %v: keys are %q, want %q", step.after, got, step.want)
+		}
+	}
+	if k.Signer().Key().ID == first {
+		t.Error("the first key still signs")
+	}
+}
+
+// KEY-05, KEY-06: a revoked key neither verifies nor is published; no older key
+// signs again.
+func TestRevoke(t *testing.T) {
+	c := &clock{time.Now()}
+	k := mustRing(t, memory.New(), c)
+	old := k.Signer().Key().ID
+	if err := k.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.now = c.now.Add(time.Minute)
+	bad := k.Signer().Key().ID
+	if err := k.Revoke(t.Context(), bad); err != nil {
+		t.Fatal(err)
+	}
+	if now := k.Signer().Key().ID; now == bad || now == old {
+		t.Errorf("key %s signs after the revocation, want a new one", now)
+	}
+	if _, ok := k.Find(bad); ok {
+		t.Error("the revoked key verifies")
+	}
+	if _, ok := k.Opener("e" + bad); ok {
+		t.Error("the revoked key's JWE key opens")
+	}
+	jwks, err := k.JWKS()
+	if err != nil || bytes.Contains(jwks, []byte(bad)) || bytes.Contains(jwks, []byte(`"d"`)) {
+		t.Errorf("JWKS = %s, %v", jwks, err)
+	}
+	if err := k.Revoke(t.Context(), "nosuch"); !errors.Is(err, keyring.ErrUnknownKey) {
+		t.Errorf("Revoke(nosuch) = %v, want ErrUnknownKey", err)
+	}
+}
+
+// TOK-03: symmetric and asymmetric keys cannot be mixed.
+func TestNoMixedAlgorithms(t *testing.T) {
+	c := &clock{time.Now()}
+	s := memory.New()
+	mustRing(t, s, c)
+	_, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Alg: token.HS256, Now: c.Now})
+	if err == nil || !strings.Contains(err.Error(), "cannot be mixed") {
+		t.Errorf("Open with HS256 on an ES256 ring = %v, want a refusal", err)
+	}
+}

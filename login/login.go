@@ -1,0 +1,57 @@
+// Package login says what a way of proving who somebody is must give: types
+// only. Each method is a package below this one.
+package login
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/secret"
+)
+
+// What a method answers, beside outages.
+var (
+	// ErrRefused stands for every reason not to believe an attempt: unknown,
+	// disabled, without a password, wrong. Callers cannot tell them apart (LOGIN-06).
+	ErrRefused = errors.New("identifier or password is wrong")
+
+	// ErrBusy means that more logins are under way than the machine can check.
+	ErrBusy = errors.New("too many logins at the moment")
+)
+
+// Throttled means that the attempt came too soon after others; it was not checked.
+type Throttled struct{ RetryAfter time.Duration }
+
+func (t Throttled) Error() string { return "too many attempts: wait " + t.RetryAfter.String() }
+
+// RejectedPassword says why a new password is not accepted. Reason is for the
+// person who chose it.
+type RejectedPassword struct{ Reason string }
+
+func (r RejectedPassword) Error() string { return "password not accepted: " + r.Reason }
+
+// Attempt is what somebody presents.
+type Attempt struct {
+	Identifier  string
+	Password    secret.String
+	Address     netip.Addr // of the client, for throttling
+	KnownDevice bool       // this device signed the account in before: it is not slowed by strangers' attempts
+}
+
+// Proof is what a method found out. It is good for one login, at once.
+type Proof struct {
+	Subject    string
+	Methods    []string  // amr (RFC 8176)
+	ACR        string    // acr; empty: none stated
+	At         time.Time // when the proof was given (auth_time)
+	SubjectRev uint64    // revision of the subject's record, read before the credential was checked (LOGIN-19)
+	Roles      []string
+}
+
+// Method is one way of proving who somebody is.
+type Method interface {
+	Name() string // as in amr: "pwd"
+	Prove(ctx context.Context, a Attempt) (Proof, error)
+}
