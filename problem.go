@@ -1,0 +1,86 @@
+package counterfoil
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Problem is an answer that is not what was asked for, as RFC 9457 writes it. It
+// joins what the caller is told and the cause, which only logs see.
+type Problem struct {
+	Status     int
+	Type       string // slug: the type member is urn:counterfoil:problem:<slug>
+	Title      string
+	Detail     string        // for people; never says which check failed
+	RetryAfter time.Duration // rounded up to seconds; 0: no header
+	Challenge  string        // WWW-Authenticate; empty: no header
+	Cause      error         // never sent
+}
+
+// Error returns title and cause.
+func (p *Problem) Error() string {
+	if p.Cause != nil {
+		return p.Title + ": " + p.Cause.Error()
+	}
+	return p.Title
+}
+
+// Unwrap returns the cause.
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// ServeHTTP writes the problem.
+func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+	}
+	if p.Challenge != "" {
+		h.Set("WWW-Authenticate", p.Challenge)
+	}
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail,omitempty"`
+	}{"urn:counterfoil:problem:" + p.Type, p.Title, p.Status, p.Detail})
+}
+
+// ProblemFor returns the answer for err, for a credential that came by t. An
+// outage or stale knowledge is 503, never 401: the client keeps its credential.
+func ProblemFor(err error, t Transport) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	challenge := func(s string) string {
+		if t == Cookie {
+			return "" // a browser would put up a dialogue, and the cookie is not its to ask for
+		}
+		return s
+	}
+	for _, rule := range []struct {
+		is error
+		Problem
+	}{
+		{ErrStale, Problem{Status: 503, Type: "verifier-stale", Title: "Cannot check credentials at the moment", RetryAfter: time.Second}},
+		{ErrUnavailable, Problem{Status: 503, Type: "unavailable", Title: "Temporarily unavailable", RetryAfter: time.Second}},
+		{ErrNoCredential, Problem{Status: 401, Type: "no-credential", Title: "Sign in first", Challenge: challenge("Bearer")}},
+		{ErrMultipleCredentials, Problem{Status: 400, Type: "multiple-credentials", Title: "More than one credential"}},
+		{ErrCrossOrigin, Problem{Status: 403, Type: "cross-origin", Title: "Request from another origin"}},
+		{ErrStepUp, Problem{Status: 401, Type: "step-up", Title: "A fresher or stronger login is needed", Challenge: challenge(`Bearer error="insufficient_user_authentication"`)}},
+		{ErrForbidden, Problem{Status: 403, Type: "forbidden", Title: "Not allowed"}},
+		{ErrInvalidToken, Problem{Status: 401, Type: "invalid-token", Title: "The credential is not valid", Challenge: challenge(`Bearer error="invalid_token"`)}},
+	} {
+		if errors.Is(err, rule.is) {
+			rule.Problem.Cause = err
+			return &rule.Problem
+		}
+	}
+	return &Problem{Status: 500, Type: "internal", Title: "Internal error", Cause: err}
+}

@@ -1,0 +1,119 @@
+package counterfoil
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// RemoteOptions of Remote.
+type RemoteOptions struct {
+	// Credential is an API key with the scopes revocation:read and, for opaque
+	// and encrypted carriers, introspect.
+	Credential string
+
+	Transport http.RoundTripper // nil: http.DefaultTransport
+}
+
+type remote struct {
+	url        string
+	credential string
+	client     *http.Client
+}
+
+// Remote returns the source that asks the auth server at issuerURL. Plain http
+// is refused but for loopback: keys and log are only as good as the connection
+// (KEY-07, REV-16).
+func Remote(issuerURL string, o RemoteOptions) (Source, error) {
+	u, err := url.Parse(issuerURL)
+	if err != nil || u.Host == "" || strings.HasSuffix(issuerURL, "/") {
+		return nil, fmt.Errorf("counterfoil: issuer %q is not a URL without trailing slash", issuerURL)
+	}
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+	if u.Scheme != "https" && !(u.Scheme == "http" && loopback) {
+		return nil, fmt.Errorf("counterfoil: issuer %q must be https", issuerURL)
+	}
+	client := &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return errors.New("redirects are not followed")
+	}}
+	return &remote{issuerURL, o.Credential, client}, nil
+}
+
+func (r *remote) Keys(ctx context.Context) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/.well-known/jwks.json", nil)
+	if err != nil {
+		return nil, err
+	}
+	return r.do(req, 2*time.Second, 256<<10)
+}
+
+func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
+	q := url.Values{"wait": {f.Wait.String()}, "verifier": {f.Verifier}, "bound": {f.Bound.String()}}
+	if f.After != (Cursor{}) {
+		q.Set("after", f.After.String())
+	}
+	if f.ServeStale {
+		q.Set("serve_stale", "1")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/v1/log?"+q.Encode(), nil)
+	if err != nil {
+		return Page{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+r.credential)
+	body, err := r.do(req, f.Wait+5*time.Second, 16<<20)
+	if err != nil {
+		return Page{}, err
+	}
+	var p Page
+	if err := json.Unmarshal(body, &p); err != nil {
+		return Page{}, fmt.Errorf("%w: log: %w", ErrUnavailable, err)
+	}
+	return p, nil
+}
+
+func (r *remote) Lookup(ctx context.Context, credential string) (*Session, error) {
+	form := url.Values{"token": {credential}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/oauth/introspect", strings.NewReader(form))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "Bearer "+r.credential)
+	body, err := r.do(req, 2*time.Second, 64<<10)
+	if err != nil {
+		return nil, err
+	}
+	var i Introspection
+	if err := json.Unmarshal(body, &i); err != nil {
+		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	}
+	return i.Session()
+}
+
+// do returns the body of a 200. Everything else is an outage: it says nothing
+// about any credential.
+func (r *remote) do(req *http.Request, timeout time.Duration, limit int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), timeout)
+	defer cancel()
+	resp, err := r.client.Do(req.WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil || int64(len(body)) > limit {
+		return nil, fmt.Errorf("%w: %s: answer could not be read within %d bytes", ErrUnavailable, req.URL.Path, limit)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, resp.StatusCode)
+	}
+	return body, nil
+}
