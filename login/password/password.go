@@ -1,0 +1,274 @@
+// Package password proves who somebody is by a password: argon2id, a bounded
+// number of hashes at a time, throttled per account, per address and in all.
+// Begin with New; Passwords is a login.Method.
+package password
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/limit"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Options of New.
+type Options struct {
+	Users *directory.Directory // required
+
+	// SubjectRev reads the revision that goes into a proof (LOGIN-19); required.
+	SubjectRev func(ctx context.Context, subject string) (uint64, error)
+
+	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
+	Slots     int              // hashes at a time; zero: as many as there are CPUs, at most 8 (512 MiB)
+	Now       func() time.Time // nil: time.Now
+}
+
+// Passwords checks and changes passwords.
+type Passwords struct {
+	opts                     Options
+	slots                    chan struct{} // one element per hash under way
+	queue                    chan struct{} // one per attempt that waits or runs
+	account, address, global *limit.Limiter
+	dummy                    string // is verified when there is nothing to verify (LOGIN-06)
+}
+
+// New checks o.
+func New(o Options) (*Passwords, error) {
+	if o.Users == nil || o.SubjectRev == nil {
+		return nil, errors.New("password: Options.Users and Options.SubjectRev are required")
+	}
+	if o.MinLength == 0 {
+		o.MinLength = 15
+	}
+	if o.MinLength < 15 {
+		return nil, errors.New("password: Options.MinLength must be at least 15")
+	}
+	if o.Slots == 0 {
+		o.Slots = min(runtime.NumCPU(), 8)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Passwords{
+		opts: o, slots: make(chan struct{}, o.Slots), queue: make(chan struct{}, 5*o.Slots),
+		account: limit.New(5, 30*time.Second, 100_000),
+		address: limit.New(20, 3*time.Second, 100_000),
+		global:  limit.New(50, 20*time.Millisecond, 1),
+		dummy:   hash("no such password", policy),
+	}, nil
+}
+
+// Name is the amr value of a password.
+func (p *Passwords) Name() string { return "pwd" }
+
+// Prove checks an attempt. Unknown, disabled, without a password, wrong: all
+// get login.ErrRefused after the work of one hash (LOGIN-06).
+func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
+	account, err := p.throttle(a)
+	if err != nil {
+		return login.Proof{}, err
+	}
+	release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
+	if err != nil {
+		return login.Proof{}, err
+	}
+	defer release()
+	user, err := p.opts.Users.ByIdentifier(ctx, a.Identifier)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return login.Proof{}, err
+	}
+	// The revision is read before the hash that is checked, so that a password
+	// changed in between makes the proof void.
+	rev, err := p.opts.SubjectRev(ctx, subjectOf(user))
+	if err != nil {
+		return login.Proof{}, err
+	}
+	if user.ID != "" {
+		if user, err = p.opts.Users.ByID(ctx, user.ID); err != nil {
+			return login.Proof{}, err
+		}
+	}
+	stored := user.Password
+	usable := user.Status == directory.Active && stored != ""
+	if !usable {
+		stored = p.dummy
+	}
+	match, weak, err := verify(stored, a.Password.Reveal())
+	if err != nil {
+		return login.Proof{}, err
+	}
+	if !match || !usable {
+		return login.Proof{}, login.ErrRefused
+	}
+	p.account.Forget(account)
+	if weak {
+		if err := p.set(ctx, user.ID, stored, a.Password); err != nil {
+			return login.Proof{}, err
+		}
+	}
+	return login.Proof{Subject: user.ID, Methods: []string{"pwd"}, At: p.opts.Now(), SubjectRev: rev, Roles: user.Roles}, nil
+}
+
+// subjectOf names a subject to read even when there is no user, so that both
+// cost the same.
+func subjectOf(u directory.User) string {
+	if u.ID == "" {
+		return "usr_none"
+	}
+	return u.ID
+}
+
+// throttle counts an attempt against its account, under whatever alias, its
+// address, and all. A known device is not slowed by what strangers do to the
+// account (LOGIN-09).
+func (p *Passwords) throttle(a login.Attempt) (account string, err error) {
+	now := p.opts.Now()
+	if account, err = directory.Canonical(a.Identifier); err != nil {
+		account = "not an identifier"
+	}
+	checks := []struct {
+		l   *limit.Limiter
+		key string
+	}{{p.address, addressKey(a.Address)}, {p.global, ""}}
+	if !a.KnownDevice {
+		checks = append(checks, struct {
+			l   *limit.Limiter
+			key string
+		}{p.account, account})
+	}
+	for _, c := range checks {
+		if ok, retry := c.l.Allow(c.key, now); !ok {
+			return "", login.Throttled{RetryAfter: retry}
+		}
+	}
+	return account, nil
+}
+
+// addressKey is the address, or for IPv6 the /64 that one subscriber has.
+func addressKey(a netip.Addr) string {
+	a = a.Unmap()
+	if a.Is6() {
+		if prefix, err := a.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return a.String()
+}
+
+// slot waits for the right to compute one hash: memory stays slots × 64 MiB, and
+// beyond a short queue the answer is login.ErrBusy (LOGIN-04).
+func (p *Passwords) slot(ctx context.Context) (release func(), err error) {
+	select {
+	case p.queue <- struct{}{}:
+	default:
+		return nil, login.ErrBusy
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return func() { <-p.slots; <-p.queue }, nil
+	case <-ctx.Done():
+		<-p.queue
+		return nil, ctx.Err()
+	}
+}
+
+// Register makes a user with a password. It fails with login.RejectedPassword,
+// directory.ErrTaken or directory.ErrBadIdentifier.
+func (p *Passwords) Register(ctx context.Context, identifier, name string, password secret.String, roles []string) (directory.User, error) {
+	if err := p.acceptable(identifier, password.Reveal()); err != nil {
+		return directory.User{}, err
+	}
+	if _, err := directory.Canonical(identifier); err != nil {
+		return directory.User{}, err
+	}
+	release, err := p.slot(ctx)
+	if err != nil {
+		return directory.User{}, err
+	}
+	defer release()
+	return p.opts.Users.Create(ctx, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash(password.Reveal(), policy)})
+}
+
+// Change replaces the password of a user who knows the current one (LOGIN-14).
+// It ends no session: the caller does, right after.
+func (p *Passwords) Change(ctx context.Context, userID string, current, next secret.String) error {
+	user, err := p.opts.Users.ByID(ctx, userID)
+	if errors.Is(err, store.ErrNotFound) {
+		return login.ErrRefused
+	}
+	if err != nil {
+		return err
+	}
+	if ok, retry := p.account.Allow(user.Identifier, p.opts.Now()); !ok {
+		return login.Throttled{RetryAfter: retry}
+	}
+	release, err := p.slot(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if user.Password == "" {
+		return login.ErrRefused
+	}
+	if match, _, err := verify(user.Password, current.Reveal()); err != nil || !match {
+		return errors.Join(err, login.ErrRefused)
+	}
+	if err := p.acceptable(user.Identifier, next.Reveal()); err != nil {
+		return err
+	}
+	p.account.Forget(user.Identifier)
+	return p.set(ctx, userID, user.Password, next)
+}
+
+// set stores a new hash if the stored one is still what was checked.
+func (p *Passwords) set(ctx context.Context, userID, checked string, next secret.String) error {
+	phc := hash(next.Reveal(), policy)
+	return p.opts.Users.Update(ctx, userID, func(u *directory.User) error {
+		if u.Password != checked {
+			return login.ErrRefused
+		}
+		u.Password = phc
+		return nil
+	})
+}
+
+// acceptable applies the rules of SP 800-63B: length, no composition rules, not
+// easily guessed (LOGIN-01, LOGIN-02). Nothing is trimmed or folded when hashing.
+func (p *Passwords) acceptable(identifier, password string) error {
+	n := utf8.RuneCountInString(password)
+	switch {
+	case !utf8.ValidString(password):
+		return login.RejectedPassword{Reason: "it is not valid text"}
+	case n < p.opts.MinLength:
+		return login.RejectedPassword{Reason: "it is too short: use 15 characters or more, for example four words"}
+	case n > 256 || len(password) > 1024:
+		return login.RejectedPassword{Reason: "it is too long: use at most 256 characters"}
+	}
+	folded := strings.ToLower(password)
+	local, _, _ := strings.Cut(strings.ToLower(identifier), "@")
+	if len(local) >= 4 && strings.Contains(folded, local) {
+		return login.RejectedPassword{Reason: "it contains your name"}
+	}
+	if strings.Contains(folded, "counterfoil") || repeats(folded) {
+		return login.RejectedPassword{Reason: "it is easily guessed"}
+	}
+	return nil
+}
+
+// repeats reports whether s is a short piece over and over.
+func repeats(s string) bool {
+	for n := 1; n <= min(8, len(s)/2); n++ {
+		if strings.HasPrefix(strings.Repeat(s[:n], len(s)/n+1), s) {
+			return true
+		}
+	}
+	return false
+}

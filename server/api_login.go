@@ -1,0 +1,285 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+// sessionView is a session as the API shows it.
+type sessionView struct {
+	ID       string              `json:"id"`
+	Subject  string              `json:"subject"`
+	Client   string              `json:"client,omitempty"`
+	Carrier  counterfoil.Carrier `json:"carrier"`
+	Roles    []string            `json:"roles,omitempty"`
+	Scopes   []string            `json:"scopes,omitempty"`
+	Methods  []string            `json:"amr,omitempty"`
+	ACR      string              `json:"acr,omitempty"`
+	AuthTime time.Time           `json:"auth_time"`
+	Expires  time.Time           `json:"expires"`
+}
+
+func view(s *counterfoil.Session) sessionView {
+	return sessionView{s.ID, s.Subject, s.Client, s.Carrier, s.Roles, s.Scopes, s.Methods, s.ACR, s.AuthTime.UTC(), s.Expires.UTC()}
+}
+
+// issuedView answers login and refresh. Tokens are absent when they went into
+// cookies: a script of the page must not be able to read them there either.
+type issuedView struct {
+	AccessToken  string      `json:"access_token,omitempty"`
+	TokenType    string      `json:"token_type,omitempty"`
+	ExpiresIn    int64       `json:"expires_in"`
+	RefreshToken string      `json:"refresh_token,omitempty"`
+	Session      sessionView `json:"session"`
+}
+
+func inBody(i *issuer.Issued) issuedView {
+	return issuedView{
+		AccessToken: i.Access.Reveal(), TokenType: "Bearer", ExpiresIn: int64(i.ExpiresIn / time.Second),
+		RefreshToken: i.Refresh.Reveal(), Session: view(i.Session),
+	}
+}
+
+// hand gives the caller its copy in the way that the carrier says.
+func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued) error {
+	if i.Session.Carrier.Transport != counterfoil.Cookie {
+		return writeJSON(w, status, inBody(i))
+	}
+	s.setCookies(w, i)
+	return writeJSON(w, status, issuedView{ExpiresIn: int64(i.ExpiresIn / time.Second), Session: view(i.Session)})
+}
+
+type loginBody struct {
+	Identifier string     `json:"identifier"`
+	Password   secretText `json:"password"`
+	Carrier    string     `json:"carrier"` // empty: cookie
+	Client     string     `json:"client"`
+}
+
+func carrierOf(name string) (counterfoil.Carrier, error) {
+	if name == "" {
+		return counterfoil.CarrierCookie, nil
+	}
+	c, err := counterfoil.ParseCarrier(name)
+	if err != nil {
+		return c, badRequest("%v", err)
+	}
+	return c, nil
+}
+
+func request(r *http.Request, c counterfoil.Carrier, client string) issuer.Request {
+	return issuer.Request{Client: client, Carrier: c, UserAgent: r.UserAgent(), Address: address(r)}
+}
+
+// signIn proves the password and makes the session.
+func (s *Server) signIn(r *http.Request, b loginBody) (*issuer.Issued, error) {
+	c, err := carrierOf(b.Carrier)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: address(r)})
+	if err != nil {
+		return nil, err
+	}
+	return s.issuer.Login(r.Context(), proof, request(r, c, b.Client))
+}
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
+	var b loginBody
+	if err := s.fromBrowser(r); err != nil {
+		return err
+	}
+	if err := readJSON(w, r, &b); err != nil {
+		return err
+	}
+	issued, err := s.signIn(r, b)
+	if err != nil {
+		return err
+	}
+	return s.hand(w, http.StatusOK, issued)
+}
+
+func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	var b struct {
+		loginBody
+		Name string `json:"name"`
+	}
+	if !s.registration {
+		return &refusal{status: http.StatusForbidden, kind: "registration-closed", title: "Registration is closed"}
+	}
+	if err := s.fromBrowser(r); err != nil {
+		return err
+	}
+	if err := readJSON(w, r, &b); err != nil {
+		return err
+	}
+	if _, err := carrierOf(b.Carrier); err != nil {
+		return err
+	}
+	if _, err := s.passwords.Register(r.Context(), b.Identifier, b.Name, b.Password.String, nil); err != nil {
+		return err
+	}
+	issued, err := s.signIn(r, b.loginBody)
+	if err != nil {
+		return err
+	}
+	return s.hand(w, http.StatusCreated, issued)
+}
+
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
+	var b struct {
+		RefreshToken secretText `json:"refresh_token"`
+		Client       string     `json:"client"`
+	}
+	if err := s.fromBrowser(r); err != nil {
+		return err
+	}
+	if r.ContentLength != 0 {
+		if err := readJSON(w, r, &b); err != nil {
+			return err
+		}
+	}
+	refresh, cookie := b.RefreshToken.Reveal(), false
+	if refresh == "" {
+		var err error
+		if refresh, err = s.refreshCookie(r); err != nil {
+			return err
+		}
+		if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+			return err
+		}
+		cookie = true
+	}
+	issued, err := s.issuer.Refresh(r.Context(), refresh, b.Client)
+	if err != nil {
+		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) {
+			s.clearCookies(w)
+		}
+		return err
+	}
+	return s.hand(w, http.StatusOK, issued)
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	if err := s.signOut(r); err != nil {
+		return err
+	}
+	s.clearCookies(w)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// signOut ends the session that r carries. One that is over already is signed
+// out; an outage is an error, for the login is still there.
+func (s *Server) signOut(r *http.Request) error {
+	session, err := s.signedIn(r)
+	if errors.Is(err, counterfoil.ErrExpired) || errors.Is(err, counterfoil.ErrNoCredential) {
+		// The access copy has died before the login: the refresh cookie still names it.
+		if refresh, none := s.refreshCookie(r); none == nil {
+			if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+				return err
+			}
+			var issued *issuer.Issued
+			if issued, err = s.issuer.Refresh(r.Context(), refresh, ""); err == nil {
+				session = issued.Session
+			}
+		}
+	}
+	if errors.Is(err, counterfoil.ErrInvalidToken) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.endByID(r, session.ID, "logout")
+}
+
+func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, view(session))
+}
+
+func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
+	if err != nil {
+		return err
+	}
+	if rows == nil {
+		rows = []issuer.SessionRow{}
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"current": session.ID, "sessions": rows})
+}
+
+func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	if err := s.endOwn(r, session, r.PathValue("sid")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// endOwn ends the session sid if it belongs to session's subject. Somebody else's
+// is not found: whether it exists is not the caller's business.
+func (s *Server) endOwn(r *http.Request, session *counterfoil.Session, sid string) error {
+	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.ID == sid {
+			return s.endByID(r, sid, "ended by its subject")
+		}
+	}
+	return errNotFound
+}
+
+func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	n, err := s.issuer.EndOthers(r.Context(), session)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]int{"ended": n})
+}
+
+func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
+	var b struct {
+		Current secretText `json:"current"`
+		Next    secretText `json:"next"`
+	}
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	if err := readJSON(w, r, &b); err != nil {
+		return err
+	}
+	if err := s.passwords.Change(r.Context(), session.Subject, b.Current.String, b.Next.String); err != nil {
+		return err
+	}
+	// Whoever stole the old password may be signed in with it.
+	n, err := s.issuer.EndOthers(r.Context(), session)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]int{"ended": n})
+}

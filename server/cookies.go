@@ -1,0 +1,51 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+)
+
+// setCookies gives the browser its copy. The strings are written out because they
+// are the contract (SES-06): the prefix makes a browser refuse such a cookie from
+// a subdomain, from plain http or from a script. Both live as long as the login
+// may; the copy inside dies earlier and is refreshed.
+func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
+	age := max(int(i.SessionExpires.Sub(s.now())/time.Second), 1)
+	name, refreshName := s.cookieNames()
+	s.setCookie(w, name, i.Access.Reveal(), "Lax", age)
+	if refresh := i.Refresh.Reveal(); refresh != "" {
+		s.setCookie(w, refreshName, refresh, "Strict", age) // no link from elsewhere ever needs it
+	}
+}
+
+// clearCookies takes both copies away. It is called when the login is over, never
+// when it is merely unknown whether it is.
+func (s *Server) clearCookies(w http.ResponseWriter) {
+	name, refreshName := s.cookieNames()
+	s.setCookie(w, name, "", "Lax", 0)
+	s.setCookie(w, refreshName, "", "Strict", 0)
+}
+
+func (s *Server) setCookie(w http.ResponseWriter, name, value, sameSite string, age int) {
+	secure := ""
+	if s.secure {
+		secure = "Secure; "
+	}
+	w.Header().Add("Set-Cookie", fmt.Sprintf("%s=%s; Path=/; Max-Age=%d; %sHttpOnly; SameSite=%s", name, value, age, secure, sameSite))
+}
+
+// refreshCookie returns the refresh token that r carries by cookie, if exactly one.
+func (s *Server) refreshCookie(r *http.Request) (string, error) {
+	_, name := s.cookieNames()
+	switch found := r.CookiesNamed(name); len(found) {
+	case 0:
+		return "", counterfoil.ErrNoCredential
+	case 1:
+		return found[0].Value, nil
+	}
+	return "", counterfoil.ErrMultipleCredentials
+}

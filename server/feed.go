@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// feed is a page of the revocation log. An error is an error: a page that was not
+// read from the store would be a false proof of freshness.
+func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.key(r, scopeFeed); err != nil {
+		return err
+	}
+	follow, err := readFollow(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	page, err := s.issuer.Log(r.Context(), follow)
+	if err != nil {
+		return unavailable(err)
+	}
+	return writeJSON(w, http.StatusOK, page)
+}
+
+func readFollow(q url.Values) (f counterfoil.Follow, err error) {
+	for name, values := range q {
+		if len(values) != 1 {
+			return f, badRequest("parameter %q is given twice", name)
+		}
+		value := values[0]
+		switch name {
+		case "after":
+			if value != "" {
+				f.After, err = counterfoil.ParseCursor(value)
+			}
+		case "wait":
+			f.Wait, err = time.ParseDuration(value)
+		case "verifier":
+			f.Verifier = value
+		case "bound":
+			f.Bound, err = time.ParseDuration(value)
+		case "serve_stale":
+			f.ServeStale = value == "true" || value == "1"
+		default:
+			return f, badRequest("parameter %q is not known", name)
+		}
+		if err != nil || f.Wait < 0 || f.Bound < 0 {
+			return f, badRequest("parameter %q is malformed", name)
+		}
+	}
+	f.Wait = min(f.Wait, 30*time.Second)
+	if f.Verifier != "" && f.Bound == 0 {
+		return f, badRequest("parameter \"bound\" is required with \"verifier\"")
+	}
+	return f, nil
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// ready reads the head of the log: without the store nothing here can be answered.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.issuer.Log(r.Context(), counterfoil.Follow{}); err != nil {
+		return unavailable(err)
+	}
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}

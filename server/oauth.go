@@ -1,0 +1,112 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+)
+
+func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
+	keys, err := s.issuer.Keys(r.Context())
+	if err != nil {
+		return unavailable(err)
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Content-Type", "application/jwk-set+json")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	w.Write(keys)
+	return nil
+}
+
+// metadata is RFC 8414: what this server has, and nothing that it has not.
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"issuer":                   s.url,
+		"jwks_uri":                 s.url + "/.well-known/jwks.json",
+		"introspection_endpoint":   s.url + "/oauth/introspect",
+		"revocation_endpoint":      s.url + "/oauth/revoke",
+		"response_types_supported": []string{},
+		"grant_types_supported":    []string{},
+		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic"},
+		"revocation_endpoint_auth_methods_supported":    []string{"none"},
+	})
+}
+
+// introspect is RFC 7662. Whatever is not a live credential that is meant for the
+// caller gets the same bytes: garbage, expired, revoked and somebody else's cannot
+// be told apart (INTRO-01).
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
+	key, err := s.key(r, scopeInspect)
+	if err != nil {
+		return err
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	session, err := s.issuer.Lookup(r.Context(), r.PostForm.Get("token"))
+	switch {
+	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && !meantFor(session, key.Audience):
+		w.Header().Set("Content-Type", "application/json")
+		w.Write([]byte(`{"active":false}`))
+		return nil
+	case err != nil:
+		return unavailable(err)
+	}
+	return writeJSON(w, http.StatusOK, counterfoil.NewIntrospection(session))
+}
+
+// revokeToken is RFC 7009. Whoever holds a credential may end its login, so no
+// further authentication is asked for. What is unknown is as good as revoked: 200.
+// A write that did not happen is never a 200 (RVK-01).
+func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	value, client := r.PostForm.Get("token"), r.PostForm.Get("client_id")
+	if value == "" {
+		return badRequest("token is missing")
+	}
+	session, err := s.issuer.Lookup(r.Context(), value)
+	if errors.Is(err, counterfoil.ErrInvalidToken) {
+		// Not an access copy; a refresh token says what it belongs to when used.
+		issued, again := s.issuer.Refresh(r.Context(), value, client)
+		if err = again; err == nil {
+			session = issued.Session
+		}
+	}
+	switch {
+	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && client != "" && client != session.Client:
+		w.WriteHeader(http.StatusOK)
+		return nil
+	case err != nil:
+		return unavailable(err)
+	}
+	if err := s.endByID(r, session.ID, "revoked by its holder"); err != nil {
+		return unavailable(err)
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// unavailable says that nothing was learnt about the credential: keep it, try again.
+func unavailable(err error) error {
+	if errors.Is(err, issuer.ErrBadRequest) {
+		return err
+	}
+	return &refusal{
+		status: http.StatusServiceUnavailable, kind: "unavailable", title: "Temporarily unavailable",
+		retry: time.Second, cause: err,
+	}
+}
+
+// meantFor reports whether s is for one of audience; an API key that is bound to
+// no audience may ask about all.
+func meantFor(s *counterfoil.Session, audience []string) bool {
+	return len(audience) == 0 || slices.ContainsFunc(s.Audience, func(a string) bool { return slices.Contains(audience, a) })
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// refusal is an error whose text the caller may read.
+type refusal struct {
+	status        int
+	kind          string // slug of the problem type
+	title, detail string
+	retry         time.Duration
+	cause         error // for the log only
+}
+
+func (e *refusal) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%s: %v", e.title, e.cause)
+	}
+	return e.title
+}
+
+func (e *refusal) Unwrap() error { return e.cause }
+
+func badRequest(format string, args ...any) error {
+	return &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: fmt.Sprintf(format, args...)}
+}
+
+var (
+	errForbidden = &refusal{status: http.StatusForbidden, kind: "forbidden", title: "Not allowed"}
+	errNotFound  = &refusal{status: http.StatusNotFound, kind: "not-found", title: "Not found"}
+)
+
+// explain finds the one public answer to err. Everything that it does not know is
+// a 500 that tells the caller nothing.
+func explain(err error, by counterfoil.Transport) *counterfoil.Problem {
+	var own *refusal
+	var throttled login.Throttled
+	var rejected login.RejectedPassword
+	switch {
+	case errors.As(err, &own):
+	case errors.Is(err, login.ErrRefused), errors.Is(err, issuer.ErrProveAgain):
+		// One text for an unknown user, a wrong password and a disabled account:
+		// the difference is what an enumerator is after.
+		own = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "Login refused", detail: "The identifier or the password is wrong."}
+	case errors.As(err, &throttled):
+		own = &refusal{status: http.StatusTooManyRequests, kind: "too-many-attempts", title: "Too many attempts", retry: throttled.RetryAfter}
+	case errors.Is(err, login.ErrBusy):
+		own = &refusal{status: http.StatusServiceUnavailable, kind: "busy", title: "Busy", retry: time.Second}
+	case errors.As(err, &rejected):
+		own = &refusal{status: http.StatusUnprocessableEntity, kind: "password-rejected", title: "Password rejected", detail: rejected.Reason}
+	case errors.Is(err, directory.ErrTaken):
+		own = &refusal{status: http.StatusConflict, kind: "identifier-taken", title: "Identifier is taken"}
+	case errors.Is(err, issuer.ErrBadRequest):
+		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: err.Error()}
+	case errors.Is(err, store.ErrNotFound):
+		own = errNotFound
+	case known(err):
+		return counterfoil.ProblemFor(err, by)
+	default:
+		own = &refusal{status: http.StatusInternalServerError, kind: "internal", title: "Internal error"}
+	}
+	return &counterfoil.Problem{Status: own.status, Type: own.kind, Title: own.title, Detail: own.detail, RetryAfter: own.retry, Cause: err}
+}
+
+// known reports whether err is one of the root package's words.
+func known(err error) bool {
+	for _, e := range []error{
+		counterfoil.ErrInvalidToken, counterfoil.ErrNoCredential, counterfoil.ErrMultipleCredentials,
+		counterfoil.ErrCrossOrigin, counterfoil.ErrStepUp, counterfoil.ErrForbidden,
+		counterfoil.ErrStale, counterfoil.ErrUnavailable,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// answer writes the problem for err, and logs what the caller is not told.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the caller has gone
+	}
+	p := s.explainLogged(w, r, err)
+	p.ServeHTTP(w, r)
+}
+
+func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *counterfoil.Problem {
+	id := w.Header().Get("X-Request-Id")
+	p := explain(err, transportOf(r))
+	if p.Status >= 500 {
+		s.log.LogAttrs(r.Context(), levelFor(p.Status), "request failed", attrs(r, id, p.Status, err)...)
+	}
+	if p.Status == http.StatusInternalServerError {
+		p.Detail = "request " + id // what support needs to find the log line
+	}
+	return p
+}
+
+// transportOf says what the caller used, for the WWW-Authenticate header.
+func transportOf(r *http.Request) counterfoil.Transport {
+	if r.Header.Get("Authorization") == "" && r.Header.Get("Cookie") != "" {
+		return counterfoil.Cookie
+	}
+	return counterfoil.Header
+}

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+const maxBody = 64 << 10 // OPS-06
+
+// readJSON reads the body into v: one JSON object, of the right type, with no
+// member twice and none that v does not have.
+//
+// The media type is checked because a form on another site can post text/plain
+// that happens to be JSON, but not application/json (CSRF-09).
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return &refusal{status: http.StatusUnsupportedMediaType, kind: "unsupported-media-type", title: "Unsupported media type", detail: "Send application/json."}
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &refusal{status: http.StatusRequestEntityTooLarge, kind: "too-large", title: "Body too large"}
+	}
+	if err != nil {
+		return badRequest("the body could not be read")
+	}
+	// encoding/json lets the last of two equal members win; a proxy in front may
+	// read the first. Only a body with one meaning is accepted.
+	if err := token.CheckJSON(data); err != nil {
+		return badRequest("the body is not one JSON object without duplicate members")
+	}
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// readForm reads an application/x-www-form-urlencoded body into r.PostForm and
+// refuses parameters that are given twice (RFC 6749 section 3.1).
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return &refusal{status: http.StatusUnsupportedMediaType, kind: "unsupported-media-type", title: "Unsupported media type", detail: "Send application/x-www-form-urlencoded."}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseForm(); err != nil {
+		return badRequest("the form could not be read")
+	}
+	for name, values := range r.PostForm {
+		if len(values) > 1 {
+			return badRequest("parameter %q is given twice", name)
+		}
+	}
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(data)
+	return nil
+}
+
+// secretText is a JSON string that nothing prints.
+type secretText struct{ secret.String }
+
+func (t *secretText) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return errors.New("a string is wanted")
+	}
+	t.String = secret.New(s)
+	return nil
+}
+
+// address is the peer's; a proxy's headers are not believed here.
+func address(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+func unsafeMethod(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
+}
+
+// signedIn authenticates the caller by a session credential. The issuer decides
+// from its store, so a revoked session is refused here at once.
+func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
+	name, _ := s.cookieNames()
+	cred, err := counterfoil.FindCredential(r, name)
+	if err != nil {
+		return nil, err
+	}
+	if cred.Transport == counterfoil.Cookie && unsafeMethod(r) {
+		if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+			return nil, err
+		}
+	}
+	found, err := s.issuer.Lookup(r.Context(), cred.Value)
+	if err != nil {
+		return nil, err
+	}
+	session := *found // sessions are shared: the transport is set on a copy
+	session.Carrier.Transport = cred.Transport
+	return &session, nil
+}
+
+// fromBrowser refuses a login, registration or refresh that another site's page
+// sent: it would sign the victim in as the attacker (CSRF-07). Programs send
+// neither header and have no ambient authority to steal.
+func (s *Server) fromBrowser(r *http.Request) error {
+	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		return nil
+	}
+	return counterfoil.CheckOrigin(r, s.origins)
+}
+
+// key authenticates the caller by an API key that has one of scopes, sent as
+// Bearer or as the password of Basic.
+func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return directory.APIKey{}, counterfoil.ErrMultipleCredentials
+	}
+	text := r.Header.Get("Authorization")
+	scheme, rest, _ := strings.Cut(text, " ")
+	switch {
+	case text == "":
+		return directory.APIKey{}, counterfoil.ErrNoCredential
+	case strings.EqualFold(scheme, "Bearer"):
+	case strings.EqualFold(scheme, "Basic"):
+		_, rest, _ = r.BasicAuth()
+	default:
+		return directory.APIKey{}, counterfoil.ErrInvalidToken
+	}
+	key, err := s.users.Authenticate(r.Context(), rest)
+	if errors.Is(err, login.ErrRefused) {
+		err = counterfoil.ErrInvalidToken
+	}
+	if err != nil {
+		return directory.APIKey{}, err
+	}
+	for _, want := range scopes {
+		for _, has := range key.Scopes {
+			if has == want {
+				return key, nil
+			}
+		}
+	}
+	return directory.APIKey{}, errForbidden
+}
+
+func levelFor(status int) slog.Level {
+	if status == http.StatusServiceUnavailable {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
+// attrs never holds a query, a header or a body: any of them may be a secret.
+func attrs(r *http.Request, id string, status int, err error) []slog.Attr {
+	return []slog.Attr{
+		slog.String("request", id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", status), slog.String("error", err.Error()),
+	}
+}

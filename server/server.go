@@ -1,0 +1,152 @@
+// Package server is the HTTP face of an issuer: the JSON API, the standard OAuth
+// endpoints, the revocation feed that verifiers follow, and a few pages that work
+// without JavaScript.
+//
+// Begin with New; a *Server is an http.Handler. The route table is routes.go. The
+// package decides nothing about sessions: it reads requests strictly, asks package
+// issuer, and turns the answer or the error into a response in one place each. It
+// opens no listener and ends no connection; timeouts and header limits belong to
+// the http.Server around it.
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login/password"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	Issuer    *issuer.Issuer
+	Users     *directory.Directory
+	Passwords *password.Passwords
+
+	// URL is the issuer's external URL. Plain http is accepted for a loopback
+	// host alone, and then cookies carry the names without a prefix (SES-07).
+	URL string
+
+	Registration bool             // strangers may make themselves an account
+	Logger       *slog.Logger     // nil: slog.Default()
+	Now          func() time.Time // nil: time.Now
+}
+
+// Server answers HTTP requests for one issuer. It is safe for concurrent use.
+type Server struct {
+	issuer       *issuer.Issuer
+	users        *directory.Directory
+	passwords    *password.Passwords
+	url          string
+	origins      []string // exact origins that unsafe cookie requests may come from
+	secure       bool     // https: cookies are Secure and prefixed
+	registration bool
+	log          *slog.Logger
+	now          func() time.Time
+	handler      http.Handler
+}
+
+// New checks o and builds the routes.
+func New(o Options) (*Server, error) {
+	if o.Issuer == nil || o.Users == nil || o.Passwords == nil {
+		return nil, errors.New("server: Issuer, Users and Passwords are required")
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("server: issuer URL %q is not an absolute URL", o.URL)
+	}
+	switch {
+	case u.Scheme == "https":
+	case u.Scheme == "http" && loopback(u.Hostname()):
+	default:
+		return nil, fmt.Errorf("server: issuer URL %q must be https (http is for loopback only)", o.URL)
+	}
+	s := &Server{
+		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
+		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
+		registration: o.Registration, log: o.Logger, now: o.Now,
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.handler = s.guard(s.routes())
+	return s, nil
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// guard surrounds every route: the headers that each answer has, errors included
+// (HDR-01), and a panic that becomes an ordinary 500 (OPS-04).
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := requestID()
+		h := w.Header()
+		h.Set("X-Request-Id", id)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		// A cached answer of this server is either a credential or a statement
+		// that revocation can make false. Public documents say otherwise themselves.
+		h.Set("Cache-Control", "no-store")
+		if s.secure {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler { // net/http's own way to cut a connection
+				panic(v)
+			}
+			s.answer(w, r, fmt.Errorf("panic: %v", v))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func requestID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// action is a route's code: it writes the answer itself, or returns an error and
+// has written nothing.
+type action func(w http.ResponseWriter, r *http.Request) error
+
+// api adapts an action whose errors are answered as RFC 9457 problems.
+func (s *Server) api(do action) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := do(w, r); err != nil {
+			s.answer(w, r, err)
+		}
+	})
+}
+
+func (s *Server) cookieNames() (session, refresh string) {
+	if s.secure {
+		return counterfoil.CookieName, counterfoil.RefreshCookieName
+	}
+	return counterfoil.InsecureCookieName, counterfoil.InsecureRefreshCookieName
+}

@@ -1,0 +1,279 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+const pass = "a long and quiet afternoon"
+
+type bench struct {
+	*testing.T
+	url, key string
+	users    *directory.Directory
+}
+
+// newBench is the whole server over a memory store, with the user alice and a key
+// that may do everything.
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	var handler http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(web.Close)
+	ctx, db := t.Context(), memory.New()
+	t.Cleanup(func() { db.Close() })
+	keys, err := keyring.Open(ctx, keyring.Options{Store: db, SealKey: [32]byte{1}, Now: time.Now})
+	must(t, err)
+	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Now: time.Now})
+	must(t, err)
+	users := directory.New(db, time.Now)
+	passwords, err := password.New(password.Options{Users: users, SubjectRev: i.SubjectRev})
+	must(t, err)
+	handler, err = server.New(server.Options{
+		Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	_, err = passwords.Register(ctx, "alice", "Alice", secret.New(pass), nil)
+	must(t, err)
+	key, err := users.NewKey(ctx, "bench", []string{"admin", "revocation:read", "introspect"}, nil)
+	must(t, err)
+	return &bench{t, web.URL, key.Reveal(), users}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// call sends a JSON body (or a form, if it does not begin with "{") and returns
+// the answer with its body read.
+func (b *bench) call(method, path, body string, header ...string) (*http.Response, string) {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), method, b.url+path, strings.NewReader(body))
+	must(b.T, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if strings.HasPrefix(body, "{") {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for n := 0; n < len(header); n += 2 {
+		r.Header.Add(header[n], header[n+1])
+	}
+	res, err := http.DefaultClient.Do(r)
+	must(b.T, err)
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	must(b.T, err)
+	return res, string(data)
+}
+
+type issued struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	Session struct {
+		ID string `json:"id"`
+	} `json:"session"`
+	cookies []*http.Cookie
+}
+
+func (b *bench) issued(res *http.Response, body string) issued {
+	b.Helper()
+	if res.StatusCode != http.StatusOK {
+		b.Fatalf("%s = %d %s", res.Request.URL.Path, res.StatusCode, body)
+	}
+	var got issued
+	must(b.T, json.Unmarshal([]byte(body), &got))
+	got.cookies = res.Cookies()
+	return got
+}
+
+func (i issued) cookieHeader() string {
+	var all []string
+	for _, c := range i.cookies {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return strings.Join(all, "; ")
+}
+
+func (b *bench) login(carrier string) issued {
+	b.Helper()
+	return b.issued(b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"`+carrier+`"}`))
+}
+
+func (b *bench) verifier() *counterfoil.Verifier {
+	b.Helper()
+	source, err := counterfoil.Remote(b.url, counterfoil.RemoteOptions{Credential: b.key})
+	must(b.T, err)
+	v, err := counterfoil.NewVerifier(b.Context(), source, counterfoil.Options{Issuer: b.url, Audience: b.url})
+	must(b.T, err)
+	b.Cleanup(func() { v.Close() })
+	return v
+}
+
+// asked is a request to some service that carries i.
+func (i issued) asked(ctx context.Context, cookie bool) *http.Request {
+	r := httptest.NewRequestWithContext(ctx, "GET", "http://service.test/", nil)
+	if cookie {
+		r.AddCookie(i.cookies[0])
+	} else {
+		r.Header.Set("Authorization", "Bearer "+i.Access)
+	}
+	return r
+}
+
+func TestEveryCarrier(t *testing.T) {
+	b := newBench(t)
+	v := b.verifier()
+	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe"} {
+		t.Run(carrier, func(t *testing.T) {
+			cookie := strings.HasSuffix(carrier, "cookie")
+			got := b.login(carrier)
+			if cookie && (got.Access != "" || got.Refresh != "") {
+				t.Fatal("tokens of a cookie carrier are in the body")
+			}
+			credential := func(i issued) string {
+				if cookie {
+					return i.cookies[0].Value
+				}
+				return i.Access
+			}
+			s, err := v.Verify(t.Context(), credential(got))
+			if err != nil || s.ID != got.Session.ID {
+				t.Fatalf("Verify = %v, %v; want session %s", s, err, got.Session.ID)
+			}
+
+			next := got
+			switch carrier {
+			case "bearer", "jwe":
+				next = b.issued(b.call("POST", "/v1/refresh", `{"refresh_token":"`+got.Refresh+`"}`))
+			case "jwt-cookie":
+				next = b.issued(b.call("POST", "/v1/refresh", `{}`, "Cookie", got.cookieHeader(), "Origin", b.url))
+			}
+			if s, err = v.Verify(t.Context(), credential(next)); err != nil || s.ID != got.Session.ID {
+				t.Fatalf("Verify after refresh = %v, %v; want session %s", s, err, got.Session.ID)
+			}
+
+			res, body := b.call("POST", "/v1/admin/revocations", `{"scope":"session","id":"`+s.ID+`"}`, "Authorization", "Bearer "+b.key)
+			if res.StatusCode != http.StatusOK || !strings.Contains(body, `"cursor":"`) {
+				t.Fatalf("revoke = %d %s", res.StatusCode, body)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			for err = nil; !errors.Is(err, counterfoil.ErrInvalidToken); _, err = v.Verify(ctx, credential(next)) {
+				if ctx.Err() != nil {
+					t.Fatalf("Verify after revocation = %v, want %v", err, counterfoil.ErrRevoked)
+				}
+			}
+		})
+	}
+}
+
+func TestCrossSiteIsRefused(t *testing.T) {
+	b := newBench(t)
+	got := b.login("cookie")
+	for name, header := range map[string][]string{
+		"cross-site":  {"Sec-Fetch-Site", "cross-site"},
+		"same-site":   {"Sec-Fetch-Site", "same-site"},
+		"null origin": {"Origin", "null"},
+		"no header":   nil,
+	} {
+		res, body := b.call("POST", "/v1/logout", "", append(header, "Cookie", got.cookieHeader())...)
+		if res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: logout = %d %s, want 403", name, res.StatusCode, body)
+		}
+	}
+	if res, _ := b.call("GET", "/v1/session", "", "Cookie", got.cookieHeader()); res.StatusCode != http.StatusOK {
+		t.Errorf("session after refused logouts = %d", res.StatusCode)
+	}
+	res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`"}`, "Origin", "https://evil.test")
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("cross-site login = %d, want 403", res.StatusCode)
+	}
+	res, _ = b.call("POST", "/v1/logout", "", "Cookie", got.cookieHeader(), "Sec-Fetch-Site", "same-origin")
+	if res.StatusCode != http.StatusNoContent || len(res.Cookies()) != 2 {
+		t.Errorf("logout = %d with %d cookies, want 204 with 2 deletions", res.StatusCode, len(res.Cookies()))
+	}
+	if res, _ := b.call("GET", "/v1/session", "", "Cookie", got.cookieHeader()); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("session after logout = %d, want 401", res.StatusCode)
+	}
+}
+
+func TestIntrospectionTellsNothing(t *testing.T) {
+	b := newBench(t)
+	got := b.login("bearer")
+	ask := func(token string) string {
+		_, body := b.call("POST", "/oauth/introspect", url.Values{"token": {token}}.Encode(), "Authorization", "Bearer "+b.key)
+		return body
+	}
+	if body := ask(got.Access); !strings.Contains(body, `"active":true`) {
+		t.Fatalf("introspect live = %s", body)
+	}
+	if res, body := b.call("POST", "/oauth/revoke", url.Values{"token": {got.Access}}.Encode()); res.StatusCode != http.StatusOK {
+		t.Fatalf("revoke = %d %s", res.StatusCode, body)
+	}
+	for name, token := range map[string]string{"garbage": "garbage", "revoked": got.Access, "empty": ""} {
+		if body := ask(token); body != `{"active":false}` {
+			t.Errorf("introspect %s = %s", name, body)
+		}
+	}
+	if res, _ := b.call("POST", "/oauth/introspect", "token=x"); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("introspect without a key = %d, want 401", res.StatusCode)
+	}
+}
+
+func TestLoginRefusalsAreAlike(t *testing.T) {
+	b := newBench(t)
+	unknown, body1 := b.call("POST", "/v1/login", `{"identifier":"nobody","password":"`+pass+`"}`)
+	wrong, body2 := b.call("POST", "/v1/login", `{"identifier":"alice","password":"not the one at all"}`)
+	if unknown.StatusCode != http.StatusUnauthorized || wrong.StatusCode != http.StatusUnauthorized || body1 != body2 {
+		t.Errorf("unknown = %d %s\nwrong = %d %s", unknown.StatusCode, body1, wrong.StatusCode, body2)
+	}
+}
+
+func TestStrictBodies(t *testing.T) {
+	b := newBench(t)
+	for body, want := range map[string]int{
+		`{"identifier":"a","identifier":"b"}`:                  http.StatusBadRequest,
+		`{"identifier":"a","surprise":1}`:                      http.StatusBadRequest,
+		`{"identifier":"` + strings.Repeat("a", 65<<10) + `"}`: http.StatusRequestEntityTooLarge,
+		`identifier=alice`:                                     http.StatusUnsupportedMediaType,
+	} {
+		res, got := b.call("POST", "/v1/login", body)
+		if res.StatusCode != want {
+			t.Errorf("login %.40s = %d %s, want %d", body, res.StatusCode, got, want)
+		}
+	}
+	if res, _ := b.call("GET", "/v1/logout", ""); res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET /v1/logout = %d, want 405", res.StatusCode)
+	}
+}
+
+func TestPages(t *testing.T) {
+	b := newBench(t)
+	res, body := b.call("GET", "/", "", "Cookie", b.login("cookie").cookieHeader())
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, "Sign out") {
+		t.Errorf("home = %d %s", res.StatusCode, body)
+	}
+	if csp := res.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'; form-action 'self'") {
+		t.Errorf("CSP = %q", csp)
+	}
+}
