@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,16 +22,16 @@ const issuerURL = "https://auth.test"
 // cuttable is an issuer behind a network that can fail, or answer late.
 type cuttable struct {
 	*issuer.Issuer
-	cut   bool
-	delay time.Duration
+	cut   atomic.Bool
+	delay atomic.Int64 // nanoseconds
 }
 
 func (c *cuttable) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
-	if c.cut {
+	if c.cut.Load() {
 		return counterfoil.Page{}, counterfoil.ErrUnavailable
 	}
 	page, err := c.Issuer.Log(ctx, f)
-	time.Sleep(c.delay) // in a synctest bubble: no real time passes
+	time.Sleep(time.Duration(c.delay.Load())) // in a synctest bubble: no real time passes
 	return page, err
 }
 
@@ -115,7 +116,7 @@ func TestStale(t *testing.T) {
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Fatal(err)
 		}
-		source.cut = true
+		source.cut.Store(true)
 		time.Sleep(7 * time.Second)
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Errorf("Verify within the bound = %v", err)
@@ -124,7 +125,7 @@ func TestStale(t *testing.T) {
 		if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrStale) || errors.Is(err, counterfoil.ErrInvalidToken) {
 			t.Errorf("Verify beyond the bound = %v, want ErrStale", err)
 		}
-		source.cut = false
+		source.cut.Store(false)
 		time.Sleep(10 * time.Second)
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Errorf("Verify after the heal = %v", err)
@@ -140,7 +141,7 @@ func TestLateAnswerIsNotFresh(t *testing.T) {
 		v := newVerifier(t, source)
 		defer v.Close()
 		access := signIn(t, source.Issuer, counterfoil.CarrierBearer).Access.Reveal()
-		source.delay = 30 * time.Second
+		source.delay.Store(int64(30 * time.Second))
 		time.Sleep(65 * time.Second)
 		if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrStale) {
 			t.Errorf("Verify = %v, want ErrStale", err)
@@ -150,7 +151,8 @@ func TestLateAnswerIsNotFresh(t *testing.T) {
 
 // REV-07: no verifier before the first complete reading.
 func TestColdStart(t *testing.T) {
-	source := &cuttable{Issuer: newIssuer(t), cut: true}
+	source := &cuttable{Issuer: newIssuer(t)}
+	source.cut.Store(true)
 	if v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL}); err == nil || v != nil {
 		t.Errorf("NewVerifier without a log = %v, %v, want an error", v, err)
 	}
@@ -222,7 +224,7 @@ func TestWaitAll(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cut.cut = true
+		cut.cut.Store(true)
 		receipt, err := i.Revoke(t.Context(), counterfoil.ScopeSession, issued.Session.ID, "test")
 		if err != nil {
 			t.Fatal(err)

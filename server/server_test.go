@@ -129,17 +129,6 @@ func (b *bench) verifier() *counterfoil.Verifier {
 	return v
 }
 
-// asked is a request to some service that carries i.
-func (i issued) asked(ctx context.Context, cookie bool) *http.Request {
-	r := httptest.NewRequestWithContext(ctx, "GET", "http://service.test/", nil)
-	if cookie {
-		r.AddCookie(i.cookies[0])
-	} else {
-		r.Header.Set("Authorization", "Bearer "+i.Access)
-	}
-	return r
-}
-
 func TestEveryCarrier(t *testing.T) {
 	b := newBench(t)
 	v := b.verifier()

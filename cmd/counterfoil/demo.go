@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+)
+
+// demoPassword is public, so only --demo ever makes an account with it.
+const demoPassword = "correct horse battery staple"
+
+const demoAddress = "127.0.0.1:8081"
+
+// demo adds two users and starts the sample service. It prints what a newcomer
+// tries first.
+func demo(ctx context.Context, p *parts, url string, log *slog.Logger) error {
+	log.Warn("demo: the users' password is public; do not put anything real here")
+	for _, name := range []string{"alice", "bob"} {
+		_, err := p.passwords.Register(ctx, name, name, secret.New(demoPassword), nil)
+		if err != nil && !errors.Is(err, directory.ErrTaken) { // taken: a demo on a durable store, run again
+			return fmt.Errorf("demo user %s: %w", name, err)
+		}
+	}
+	key, err := p.users.NewKey(ctx, "demo-service", []string{"revocation:read", "introspect"}, nil)
+	if err != nil {
+		return fmt.Errorf("demo key: %w", err)
+	}
+	listener, err := net.Listen("tcp", demoAddress)
+	if err != nil {
+		return fmt.Errorf("demo service: %w", err)
+	}
+	handler, err := sampleService(ctx, url, key.Reveal())
+	if err != nil {
+		return errors.Join(fmt.Errorf("demo service: %w", err), listener.Close())
+	}
+	go func() {
+		if err := serveUntil(ctx, listener, handler); err != nil {
+			log.Error("demo service", "error", err.Error())
+		}
+	}()
+	fmt.Printf(`
+Counterfoil demo
+  sign in:        %[1]s/login
+  sample service: http://%[2]s/
+  users:          alice, bob
+  password:       %[3]s
+
+Try it:
+  TOKEN=$(curl -s %[1]s/v1/login -H 'Content-Type: application/json' -d '{"identifier":"alice","password":"%[3]s","carrier":"bearer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -H "Authorization: Bearer $TOKEN" http://%[2]s/
+Then press Revoke at %[1]s/ and call the service again.
+
+`, url, demoAddress, demoPassword)
+	return nil
+}
+
+// sampleService is what a service of yours looks like: it uses the root package
+// and nothing else of this module.
+func sampleService(ctx context.Context, issuerURL, key string) (http.Handler, error) {
+	starting, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	source, err := counterfoil.Remote(issuerURL, counterfoil.RemoteOptions{Credential: key})
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := counterfoil.NewVerifier(starting, source, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL, InsecureCookies: true})
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { verifier.Close() })
+	return verifier.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := counterfoil.FromContext(r.Context())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "hello %s by %s\n", session.Subject, session.Carrier)
+	})), nil
+}
