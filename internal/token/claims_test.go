@@ -82,6 +82,7 @@ func TestClaimsRefused(t *testing.T) {
 		"TOK-30 sid":       full + `,"sid":1}`,
 		"TOK-30 amr":       full + `,"amr":"pwd"}`,
 		"TOK-30 cnf":       full + `,"cnf":"x"}`,
+		"OAUTH-08 bound":   full + `,"cnf":{"jkt":"x"}}`,
 		"TOK-30 app":       full + `,"app":{"a":1}}`,
 		"TOK-31 CRLF":      `{"exp":1,"iss":"i","sub":"a\r\nb"}`,
 		"TOK-31 long":      full + `,"jti":"` + strings.Repeat("a", 1025) + `"}`,
