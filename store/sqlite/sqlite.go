@@ -1,0 +1,385 @@
+// Package sqlite is the store of one machine: one file, durable when Commit
+// returns (WAL, synchronous=FULL). One process at a time may have it open.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is one open database file.
+type Store struct {
+	write *sql.DB  // one connection: SQLite has one writer
+	read  *sql.DB  // several; with WAL they do not wait for the writer
+	lock  *os.File // held for as long as the store is open
+
+	mu     sync.Mutex    // guards moved and closed
+	moved  chan struct{} // closed when the head moves, or the store closes
+	closed bool
+}
+
+// Open opens the file at path and brings its schema up to date. A second process
+// gets an error: the log must have one writer.
+func Open(ctx context.Context, path string) (*Store, error) {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: %s is in use by another process", path), lock.Close())
+	}
+	s := &Store{lock: lock, moved: make(chan struct{})}
+	if err := s.open(ctx, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // nobody else's to read
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}, "_txlock": {"immediate"}}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
+	if s.write, err = sql.Open("sqlite", dsn); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+		return err
+	}
+	s.read.SetMaxOpenConns(8)
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.write, files)
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return err
+	}
+	_, err = s.write.ExecContext(ctx, `INSERT OR IGNORE INTO head (one, epoch, seq) VALUES (1, ?, 0)`, int64(rand.Uint64()))
+	return err
+}
+
+const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
+	r, expires := store.Record{Key: k}, int64(0)
+	err := s.read.QueryRowContext(ctx, getSQL, k.Kind, k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Record{}, store.ErrNotFound
+	}
+	if err != nil {
+		return store.Record{}, fmt.Errorf("sqlite: get %s: %w", k.Kind, err)
+	}
+	r.Expires = fromUnix(expires)
+	return r, nil
+}
+
+const (
+	listOwnSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND owner = ?2 AND id > ?3 ORDER BY id LIMIT 500`
+	listAllSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND id > ?3 ORDER BY id LIMIT 500`
+)
+
+// List implements store.Store, in pages: no read transaction stays open while the
+// caller works.
+func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+	query := listOwnSQL
+	if owner == "*" {
+		query = listAllSQL
+	}
+	return func(yield func(store.Record, error) bool) {
+		last := ""
+		for {
+			page, err := s.page(ctx, query, kind, owner, last)
+			if err != nil {
+				yield(store.Record{}, fmt.Errorf("sqlite: list %s: %w", kind, err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if len(page) < 500 {
+				return
+			}
+			last = page[len(page)-1].ID
+		}
+	}
+}
+
+func (s *Store) page(ctx context.Context, query string, kind store.Kind, owner, last string) (page []store.Record, err error) {
+	rows, err := s.read.QueryContext(ctx, query, kind, owner, last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, expires := store.Record{Key: store.Key{Kind: kind}}, int64(0)
+		if err := rows.Scan(&r.ID, &r.Owner, &r.Rev, &expires, &r.Value); err != nil {
+			return nil, err
+		}
+		r.Expires = fromUnix(expires)
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
+// Commit implements store.Store. SQLite's write lock makes every commit serial.
+func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	if err := b.Check(); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", err)
+	}
+	defer tx.Rollback() // does nothing after Commit
+	head, err := apply(ctx, tx, b)
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
+		return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", err)
+	}
+	if b.NewEpoch || len(b.Revoke) > 0 {
+		s.wake()
+	}
+	return head, nil
+}
+
+const (
+	deleteOwnedSQL = `DELETE FROM records WHERE kind = ? AND owner = ?`
+	deleteSQL      = `DELETE FROM records WHERE kind = ? AND id = ?`
+	putSQL         = `INSERT OR REPLACE INTO records (kind, id, owner, rev, expires, value) VALUES (?, ?, ?, ?, ?, ?)`
+	appendSQL      = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
+	headSQL        = `SELECT epoch, seq FROM head`
+	setHeadSQL     = `UPDATE head SET epoch = ?, seq = ?`
+)
+
+func apply(ctx context.Context, tx *sql.Tx, b store.Batch) (head counterfoil.Cursor, err error) {
+	for _, r := range b.Require {
+		if err := checkRev(ctx, tx, r.Key, r.Rev); err != nil {
+			return head, err
+		}
+	}
+	for _, r := range b.Put {
+		if err := checkRev(ctx, tx, r.Key, r.Rev); err != nil {
+			return head, err
+		}
+	}
+	for _, o := range b.DeleteOwned {
+		if _, err := tx.ExecContext(ctx, deleteOwnedSQL, o.Kind, o.Owner); err != nil {
+			return head, err
+		}
+	}
+	for _, k := range b.Delete {
+		if _, err := tx.ExecContext(ctx, deleteSQL, k.Kind, k.ID); err != nil {
+			return head, err
+		}
+	}
+	for _, r := range b.Put {
+		if _, err := tx.ExecContext(ctx, putSQL, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), append([]byte{}, r.Value...)); err != nil {
+			return head, err
+		}
+	}
+	var epoch int64
+	if err := tx.QueryRowContext(ctx, headSQL).Scan(&epoch, &head.Seq); err != nil {
+		return head, err
+	}
+	head.Epoch = uint64(epoch)
+	if !b.NewEpoch && len(b.Revoke) == 0 {
+		return head, nil
+	}
+	if b.NewEpoch {
+		head = counterfoil.Cursor{Epoch: rand.Uint64()}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM log`); err != nil {
+			return head, err
+		}
+	}
+	for _, e := range b.Revoke {
+		head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		if _, err := tx.ExecContext(ctx, appendSQL, head.Seq, e.Scope, e.ID, toUnix(e.Expires), e.Reason); err != nil {
+			return head, err
+		}
+	}
+	_, err = tx.ExecContext(ctx, setHeadSQL, int64(head.Epoch), head.Seq)
+	return head, err
+}
+
+func checkRev(ctx context.Context, tx *sql.Tx, k store.Key, want uint64) error {
+	var rev uint64
+	err := tx.QueryRowContext(ctx, `SELECT rev FROM records WHERE kind = ? AND id = ?`, k.Kind, k.ID).Scan(&rev)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if rev != want {
+		return store.ErrConflict
+	}
+	return nil
+}
+
+const logSQL = `SELECT seq, scope, id, expires, reason FROM log WHERE seq > ? ORDER BY seq LIMIT ?`
+
+// Log implements store.Store. Head and entries come from one snapshot.
+func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+	var head counterfoil.Cursor
+	fail := func(err error) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", err)
+	}
+	conn, err := s.read.Conn(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer conn.Close()
+	// A plain BEGIN: the pool's transactions are immediate, and would wait for the writer.
+	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
+		return fail(err)
+	}
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
+	var epoch int64
+	if err := conn.QueryRowContext(ctx, headSQL).Scan(&epoch, &head.Seq); err != nil {
+		return fail(err)
+	}
+	head.Epoch = uint64(epoch)
+	if after.Epoch != head.Epoch {
+		after = counterfoil.Cursor{Epoch: head.Epoch}
+	}
+	rows, err := conn.QueryContext(ctx, logSQL, after.Seq, limit)
+	if err != nil {
+		return fail(err)
+	}
+	defer rows.Close()
+	var entries []counterfoil.Revocation
+	for rows.Next() {
+		e, expires := counterfoil.Revocation{At: counterfoil.Cursor{Epoch: head.Epoch}}, int64(0)
+		if err := rows.Scan(&e.At.Seq, &e.Scope, &e.ID, &expires, &e.Reason); err != nil {
+			return fail(err)
+		}
+		e.Expires = fromUnix(expires)
+		entries = append(entries, e)
+	}
+	if err := rows.Err(); err != nil {
+		return fail(err)
+	}
+	return entries, head, nil
+}
+
+// Wait implements store.Store: this process is the only writer, so it knows.
+func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
+	s.mu.Lock()
+	moved := s.moved // before the head is read, so that no move is missed
+	s.mu.Unlock()
+	_, head, err := s.Log(ctx, after, 1)
+	if err != nil || head != after {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-moved:
+		return nil
+	}
+}
+
+func (s *Store) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		close(s.moved)
+		s.moved = make(chan struct{})
+	}
+}
+
+// sweepBatch bounds how long a sweep holds the write lock.
+const sweepBatch = 1000
+
+const (
+	sweepSQL    = `DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM records WHERE expires > 0 AND expires < ? LIMIT ?)`
+	sweepLogSQL = `DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE expires > 0 AND expires < ? LIMIT ?)`
+)
+
+// Sweep implements store.Store.
+func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
+	total := 0
+	for _, query := range []string{sweepSQL, sweepLogSQL} {
+		for {
+			result, err := s.write.ExecContext(ctx, query, before.Unix(), sweepBatch)
+			if err != nil {
+				return total, fmt.Errorf("sqlite: sweep: %w", err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return total, fmt.Errorf("sqlite: sweep: %w", err)
+			}
+			if query == sweepSQL {
+				total += int(n)
+			}
+			if n < sweepBatch {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+// Close wakes whoever waits and gives the file back.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.moved)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// Expiries are kept to the second, rounded up: nothing is swept early.
+func toUnix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Add(time.Second - 1).Unix()
+}
+
+func fromUnix(s int64) time.Time {
+	if s == 0 {
+		return time.Time{}
+	}
+	return time.Unix(s, 0)
+}

@@ -1,0 +1,56 @@
+package sqlite_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+func open(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, filepath.Join(t.TempDir(), "c.db")) })
+}
+
+func TestSurvivesRestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.db")
+	s := open(t, path)
+	head, err := s.Commit(t.Context(), store.Batch{
+		Put:    []store.Record{{Key: store.Key{Kind: "session", ID: "ses_1"}, Owner: "alice", Value: []byte(`{"client":"web"}`)}},
+		Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: "x", Expires: time.Now().Add(time.Hour)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), path); err == nil {
+		t.Error("a second writer was let in")
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("database file: %v, %v, want mode 0600", info.Mode(), err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path)
+	defer s.Close()
+	entries, again, err := s.Log(t.Context(), counterfoil.Cursor{}, 10)
+	if err != nil || again != head || len(entries) != 1 {
+		t.Errorf("after a restart: %v at %v, %v, want one entry at %v", entries, again, err, head)
+	}
+	if _, err := s.Get(t.Context(), store.Key{Kind: "session", ID: "ses_1"}); err != nil {
+		t.Errorf("Get after a restart = %v", err)
+	}
+}
