@@ -22,6 +22,12 @@ import (
 
 type program struct {
 	Serve serveCommand `cmd:"" help:"Run the auth server."`
+	User  struct {
+		Add userAdd `cmd:"" help:"Add a user; the password is read from standard input."`
+	} `cmd:"" help:"Users."`
+	Key struct {
+		Create keyCreate `cmd:"" help:"Make an API key and print it, once."`
+	} `cmd:"" help:"API keys."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }

@@ -17,11 +17,14 @@ type serveCommand struct {
 	Listen       string `help:"Address to listen on." default:"127.0.0.1:8080"`
 	Issuer       string `help:"External URL, https unless loopback. Default: http:// and the address."`
 	Registration bool   `help:"Let strangers make themselves an account."`
-	Demo         bool   `help:"Add demo users and a sample service."`
+	Demo         bool   `help:"Add demo users and a sample service; in memory unless --store says otherwise."`
 }
 
 // Run serves until a signal arrives.
 func (c *serveCommand) Run(ctx context.Context, log *slog.Logger) error {
+	if c.Store == "" && c.Demo {
+		c.Store = "memory"
+	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return err
