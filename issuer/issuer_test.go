@@ -307,6 +307,30 @@ func TestProofGoesStale(t *testing.T) {
 	}
 }
 
+// SES-04, SES-14: a change of credentials leaves one session, under a new id.
+func TestStartOver(t *testing.T) {
+	for _, c := range carriers {
+		b := newIssuer(t, memory.New())
+		own, other := b.login(t, "alice", c), b.login(t, "alice", counterfoil.CarrierBearer)
+		early := b.proof(t, "alice")
+		next, err := b.StartOver(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, old := range map[string]*issuer.Issued{"own": own, "other": other} {
+			if _, err := b.Lookup(t.Context(), old.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%v: Lookup(%s) = %v, want ErrInvalidToken", c, name, err)
+			}
+		}
+		if s, err := b.Lookup(t.Context(), next.Access.Reveal()); err != nil || s.ID == own.Session.ID {
+			t.Errorf("%v: Lookup(new) = %v, %v, want another session", c, s, err)
+		}
+		if _, err := b.Login(t.Context(), early, issuer.Request{Carrier: c}); !errors.Is(err, issuer.ErrProveAgain) {
+			t.Errorf("%v: Login with an early proof = %v, want ErrProveAgain", c, err)
+		}
+	}
+}
+
 // A role change reaches every carrier without signing anybody out.
 func TestClaimsChanged(t *testing.T) {
 	b := newIssuer(t, memory.New())

@@ -42,6 +42,17 @@ type Issued struct {
 // Login makes a session for whoever p proves to be. It fails with ErrProveAgain
 // if the subject was disabled, revoked or changed since before the proof.
 func (i *Issuer) Login(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
+	return i.login(ctx, p, r, false)
+}
+
+// StartOver ends every session of the subject and makes a new one, in one commit:
+// what a change of credentials asks for. Whoever made the change goes on under a
+// new id (SES-04), everybody else is out (SES-14).
+func (i *Issuer) StartOver(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
+	return i.login(ctx, p, r, true)
+}
+
+func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool) (*Issued, error) {
 	if r.Client == "" {
 		r.Client = DefaultClient
 	}
@@ -72,6 +83,17 @@ func (i *Issuer) Login(ctx context.Context, p login.Proof, r Request) (*Issued, 
 		row.use(now, i.opts.Idle)
 		issued := &Issued{SessionExpires: row.AbsoluteExpires}
 		b := store.Batch{Require: append(gens.require(r.Client), subject.require())}
+		if over {
+			rec, err := subject.record()
+			if err != nil {
+				return nil, err
+			}
+			b.Put = append(b.Put, rec) // a new revision: proofs that are under way are void
+			b.DeleteOwned = ownedBy(p.Subject)
+			b.Revoke = []counterfoil.Revocation{{
+				Scope: counterfoil.ScopeSubject, ID: p.Subject, Reason: "credentials changed", Expires: now.Add(entryTTL),
+			}}
+		}
 		if r.Carrier.Format == counterfoil.Opaque {
 			opaque := token.NewOpaque() // a new id at every login (SES-04)
 			raw, err := token.ParseOpaque(opaque)

@@ -179,3 +179,31 @@ func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, subject 
 		Put:     []store.Record{grantRec, rowRec},
 	})
 }
+
+// EndByRefresh ends the session of a refresh token, an old one included: whoever
+// holds it may give it up. A token that is not known, or of another client than
+// the one named, has no effect (RFC 7009 2.2); an empty client is not compared.
+func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string) error {
+	id, _, err := i.parseRefresh(refresh)
+	if err != nil {
+		return nil
+	}
+	rec, err := i.store.Get(ctx, store.Key{Kind: kindGrant, ID: id})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	var g grant
+	if err := json.Unmarshal(rec.Value, &g); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	if client != "" && client != g.Client {
+		return nil
+	}
+	if _, err = i.Revoke(ctx, counterfoil.ScopeSession, g.Session, "given up"); errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}

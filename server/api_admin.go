@@ -74,6 +74,10 @@ func (s *Server) adminSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if !all && issued.Session.HasRole(roleAdmin) {
+		// The subject itself is an administrator: the same escalation by another way.
+		return errors.Join(errForbidden, s.endByID(r, issued.Session.ID, "not allowed to make it"))
+	}
 	return writeJSON(w, http.StatusCreated, inBody(issued))
 }
 

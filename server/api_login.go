@@ -184,10 +184,7 @@ func (s *Server) signOut(r *http.Request) error {
 			if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
 				return err
 			}
-			var issued *issuer.Issued
-			if issued, err = s.issuer.Refresh(r.Context(), refresh, ""); err == nil {
-				session = issued.Session
-			}
+			return s.issuer.EndByRefresh(r.Context(), refresh, "")
 		}
 	}
 	if errors.Is(err, counterfoil.ErrInvalidToken) {
@@ -273,13 +270,21 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	if err := s.passwords.Change(r.Context(), session.Subject, b.Current.String, b.Next.String); err != nil {
-		return err
-	}
-	// Whoever stole the old password may be signed in with it.
-	n, err := s.issuer.EndOthers(r.Context(), session)
+	// Read before the current password is checked: of two changes at once, one
+	// proof goes void (LOGIN-19).
+	rev, err := s.issuer.SubjectRev(r.Context(), session.Subject)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{"ended": n})
+	if err := s.passwords.Change(r.Context(), session.Subject, b.Current.String, b.Next.String); err != nil {
+		return err
+	}
+	// Whoever stole the old password may be signed in with it: everybody is out,
+	// and the caller goes on under a new id.
+	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}
+	issued, err := s.issuer.StartOver(r.Context(), proof, request(r, session.Carrier, session.Client))
+	if err != nil {
+		return err
+	}
+	return s.hand(w, http.StatusOK, issued)
 }

@@ -61,7 +61,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, counterfoil.NewIntrospection(session))
 }
 
-// revokeToken is RFC 7009. Whoever holds a credential may end its login, so no
+// revokeToken is RFC 7009. Whoever holds a credential may give it up, so no
 // further authentication is asked for. What is unknown is as good as revoked: 200.
 // A write that did not happen is never a 200 (RVK-01).
 func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
@@ -73,21 +73,17 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("token is missing")
 	}
 	session, err := s.issuer.Lookup(r.Context(), value)
-	if errors.Is(err, counterfoil.ErrInvalidToken) {
-		// Not an access copy; a refresh token says what it belongs to when used.
-		issued, again := s.issuer.Refresh(r.Context(), value, client)
-		if err = again; err == nil {
-			session = issued.Session
-		}
-	}
 	switch {
-	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && client != "" && client != session.Client:
-		w.WriteHeader(http.StatusOK)
-		return nil
-	case err != nil:
-		return unavailable(err)
+	case errors.Is(err, counterfoil.ErrInvalidToken):
+		err = s.issuer.EndByRefresh(r.Context(), value, client)
+	case err != nil || (client != "" && client != session.Client):
+	case session.TokenID != "":
+		// The copy, not the login: that is what a refresh token is given up for (RVK-02).
+		_, err = s.issuer.Revoke(r.Context(), counterfoil.ScopeToken, session.TokenID, "revoked by its holder")
+	default:
+		err = s.endByID(r, session.ID, "revoked by its holder")
 	}
-	if err := s.endByID(r, session.ID, "revoked by its holder"); err != nil {
+	if err != nil {
 		return unavailable(err)
 	}
 	w.WriteHeader(http.StatusOK)
