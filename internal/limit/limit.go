@@ -26,15 +26,8 @@ func New(burst int, interval time.Duration, maxKeys int) *Limiter {
 func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.tat[key]; !known && len(l.tat) >= l.maxKeys {
-		for k, t := range l.tat {
-			if !t.After(now) {
-				delete(l.tat, k) // a full bucket is like no bucket
-			}
-		}
-		if len(l.tat) >= l.maxKeys {
-			return false, l.interval // a flood of keys must not make room for itself
-		}
+	if _, known := l.tat[key]; !known {
+		l.makeRoom(now)
 	}
 	tat := l.tat[key]
 	if tat.Before(now) {
@@ -47,9 +40,22 @@ func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Dur
 	return true, 0
 }
 
-// Forget gives key its burst back.
-func (l *Limiter) Forget(key string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.tat, key)
+// makeRoom keeps the map below maxKeys by dropping a full bucket, which is like
+// no bucket, or else the fullest of a handful. So a flood of keys costs no more
+// than itself, and locks nobody out: what must hold against many keys at once is
+// the business of a limiter with one key. The caller holds mu.
+func (l *Limiter) makeRoom(now time.Time) {
+	if len(l.tat) < l.maxKeys {
+		return
+	}
+	victim, looked := "", 0
+	for k, t := range l.tat { // in random order
+		if looked == 0 || t.Before(l.tat[victim]) {
+			victim = k
+		}
+		if looked++; looked == 16 || !t.After(now) {
+			break
+		}
+	}
+	delete(l.tat, victim)
 }

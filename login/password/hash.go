@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -16,9 +17,12 @@ type params struct {
 	p    uint8
 }
 
+// production is above the floor of 19 MiB and two passes (LOGIN-03).
+var production = params{m: 65536, t: 2, p: 1}
+
 // policy is what new hashes are made with; stored ones below it are made anew at
-// the next login (LOGIN-03).
-var policy = params{m: 65536, t: 2, p: 1}
+// the next login. Only tests set another.
+var policy = production
 
 // The most that a stored hash may ask for: a hostile one must not take the
 // machine down (LOGIN-05).
@@ -34,32 +38,42 @@ func hash(password string, q params) string {
 	salt := make([]byte, 16)
 	rand.Read(salt)
 	sum := argon2.IDKey([]byte(password), salt, q.t, q.m, q.p, 32)
-	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", q.m, q.t, q.p,
+	return fmt.Sprintf("$argon2id$v=%d$%v$%s$%s", argon2.Version, q,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
 // verify reports whether password belongs to the PHC string phc, and whether the
 // string is below policy.
 func verify(phc, password string) (match, weak bool, err error) {
-	var q params
-	var salt64, sum64 string
-	var version int
-	n, err := fmt.Sscanf(phc, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &q.m, &q.t, &q.p, &salt64)
-	if err != nil || n != 5 || version != argon2.Version || q.m > maxM || q.t > maxT || q.p > maxP || q.m < 8*uint32(q.p) || q.t < 1 || q.p < 1 {
-		return false, false, errHash
-	}
-	for i := range salt64 {
-		if salt64[i] == '$' {
-			salt64, sum64 = salt64[:i], salt64[i+1:]
-			break
-		}
-	}
-	salt, err1 := base64.RawStdEncoding.Strict().DecodeString(salt64)
-	sum, err2 := base64.RawStdEncoding.Strict().DecodeString(sum64)
-	if err1 != nil || err2 != nil || len(salt) < 8 || len(salt) > 64 || len(sum) < 16 || len(sum) > 64 {
-		return false, false, errHash
+	q, salt, sum, err := parse(phc)
+	if err != nil {
+		return false, false, err
 	}
 	got := argon2.IDKey([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum)))
 	weak = q.m < policy.m || q.t < policy.t
 	return subtle.ConstantTimeCompare(got, sum) == 1, weak, nil
 }
+
+// parse reads the one spelling that hash writes.
+func parse(phc string) (q params, salt, sum []byte, err error) {
+	parts := strings.Split(phc, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
+		return q, nil, nil, errHash
+	}
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &q.m, &q.t, &q.p); err != nil || q.String() != parts[3] {
+		return q, nil, nil, errHash
+	}
+	salt, err1 := base64.RawStdEncoding.Strict().DecodeString(parts[4])
+	sum, err2 := base64.RawStdEncoding.Strict().DecodeString(parts[5])
+	// The decoder skips line breaks, so a second spelling is told by its length.
+	canonical := base64.RawStdEncoding.EncodedLen(len(salt)) == len(parts[4]) && base64.RawStdEncoding.EncodedLen(len(sum)) == len(parts[5])
+	switch {
+	case err1 != nil || err2 != nil || !canonical,
+		q.m > maxM || q.t > maxT || q.p > maxP, q.t < 1 || q.p < 1 || q.m < 8*uint32(q.p),
+		len(salt) < 8 || len(salt) > 64, len(sum) < 16 || len(sum) > 64:
+		return q, nil, nil, errHash
+	}
+	return q, salt, sum, nil
+}
+
+func (q params) String() string { return fmt.Sprintf("m=%d,t=%d,p=%d", q.m, q.t, q.p) }

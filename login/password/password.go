@@ -33,11 +33,12 @@ type Options struct {
 
 // Passwords checks and changes passwords.
 type Passwords struct {
-	opts                     Options
-	slots                    chan struct{} // one element per hash under way
-	queue                    chan struct{} // one per attempt that waits or runs
-	account, address, global *limit.Limiter
-	dummy                    string // is verified when there is nothing to verify (LOGIN-06)
+	opts            Options
+	slots           chan struct{} // one element per hash under way
+	queue           chan struct{} // one per attempt that waits or runs
+	accounts        *backoff
+	address, global *limit.Limiter
+	dummy           string // is verified when there is nothing to verify (LOGIN-06)
 }
 
 // New checks o.
@@ -59,10 +60,10 @@ func New(o Options) (*Passwords, error) {
 	}
 	return &Passwords{
 		opts: o, slots: make(chan struct{}, o.Slots), queue: make(chan struct{}, 5*o.Slots),
-		account: limit.New(5, 30*time.Second, 100_000),
-		address: limit.New(20, 3*time.Second, 100_000),
-		global:  limit.New(50, 20*time.Millisecond, 1),
-		dummy:   hash("no such password", policy),
+		accounts: newBackoff(100_000),
+		address:  limit.New(20, 3*time.Second, 100_000),
+		global:   limit.New(50, 20*time.Millisecond, 1),
+		dummy:    hash("no such password", policy),
 	}, nil
 }
 
@@ -106,9 +107,10 @@ func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, er
 		return login.Proof{}, err
 	}
 	if !match || !usable {
+		p.accounts.failed(account, p.opts.Now())
 		return login.Proof{}, login.ErrRefused
 	}
-	p.account.Forget(account)
+	p.accounts.succeeded(account)
 	if weak {
 		if err := p.set(ctx, user.ID, stored, a.Password); err != nil {
 			return login.Proof{}, err
@@ -126,28 +128,22 @@ func subjectOf(u directory.User) string {
 	return u.ID
 }
 
-// throttle counts an attempt against its account, under whatever alias, its
-// address, and all. A known device is not slowed by what strangers do to the
+// throttle asks whether the account, under whatever alias, may be tried again, and
+// counts the attempt against its address and against all. A known device is not slowed by what strangers do to the
 // account (LOGIN-09).
 func (p *Passwords) throttle(a login.Attempt) (account string, err error) {
 	now := p.opts.Now()
 	if account, err = directory.Canonical(a.Identifier); err != nil {
 		account = "not an identifier"
 	}
-	checks := []struct {
-		l   *limit.Limiter
-		key string
-	}{{p.address, addressKey(a.Address)}, {p.global, ""}}
-	if !a.KnownDevice {
-		checks = append(checks, struct {
-			l   *limit.Limiter
-			key string
-		}{p.account, account})
+	if wait := p.accounts.wait(account, now); wait > 0 && !a.KnownDevice {
+		return "", login.Throttled{RetryAfter: wait}
 	}
-	for _, c := range checks {
-		if ok, retry := c.l.Allow(c.key, now); !ok {
-			return "", login.Throttled{RetryAfter: retry}
-		}
+	if ok, retry := p.address.Allow(addressKey(a.Address), now); !ok {
+		return "", login.Throttled{RetryAfter: retry}
+	}
+	if ok, retry := p.global.Allow("", now); !ok {
+		return "", login.Throttled{RetryAfter: retry}
 	}
 	return account, nil
 }
@@ -183,7 +179,7 @@ func (p *Passwords) slot(ctx context.Context) (release func(), err error) {
 // Register makes a user with a password. It fails with login.RejectedPassword,
 // directory.ErrTaken or directory.ErrBadIdentifier.
 func (p *Passwords) Register(ctx context.Context, identifier, name string, password secret.String, roles []string) (directory.User, error) {
-	if err := p.acceptable(identifier, password.Reveal()); err != nil {
+	if err := p.acceptable(identifier, name, password.Reveal()); err != nil {
 		return directory.User{}, err
 	}
 	if _, err := directory.Canonical(identifier); err != nil {
@@ -207,8 +203,8 @@ func (p *Passwords) Change(ctx context.Context, userID string, current, next sec
 	if err != nil {
 		return err
 	}
-	if ok, retry := p.account.Allow(user.Identifier, p.opts.Now()); !ok {
-		return login.Throttled{RetryAfter: retry}
+	if wait := p.accounts.wait(user.Identifier, p.opts.Now()); wait > 0 {
+		return login.Throttled{RetryAfter: wait}
 	}
 	release, err := p.slot(ctx)
 	if err != nil {
@@ -218,13 +214,18 @@ func (p *Passwords) Change(ctx context.Context, userID string, current, next sec
 	if user.Password == "" {
 		return login.ErrRefused
 	}
-	if match, _, err := verify(user.Password, current.Reveal()); err != nil || !match {
-		return errors.Join(err, login.ErrRefused)
-	}
-	if err := p.acceptable(user.Identifier, next.Reveal()); err != nil {
+	match, _, err := verify(user.Password, current.Reveal())
+	if err != nil {
 		return err
 	}
-	p.account.Forget(user.Identifier)
+	if !match {
+		p.accounts.failed(user.Identifier, p.opts.Now())
+		return login.ErrRefused
+	}
+	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
+		return err
+	}
+	p.accounts.succeeded(user.Identifier)
 	return p.set(ctx, userID, user.Password, next)
 }
 
@@ -242,7 +243,7 @@ func (p *Passwords) set(ctx context.Context, userID, checked string, next secret
 
 // acceptable applies the rules of SP 800-63B: length, no composition rules, not
 // easily guessed (LOGIN-01, LOGIN-02). Nothing is trimmed or folded when hashing.
-func (p *Passwords) acceptable(identifier, password string) error {
+func (p *Passwords) acceptable(identifier, name, password string) error {
 	n := utf8.RuneCountInString(password)
 	switch {
 	case !utf8.ValidString(password):
@@ -254,21 +255,13 @@ func (p *Passwords) acceptable(identifier, password string) error {
 	}
 	folded := strings.ToLower(password)
 	local, _, _ := strings.Cut(strings.ToLower(identifier), "@")
-	if len(local) >= 4 && strings.Contains(folded, local) {
-		return login.RejectedPassword{Reason: "it contains your name"}
+	for _, own := range append(strings.Fields(strings.ToLower(name)), local) {
+		if len(own) >= 4 && strings.Contains(folded, own) {
+			return login.RejectedPassword{Reason: "it contains your name"}
+		}
 	}
-	if strings.Contains(folded, "counterfoil") || repeats(folded) {
+	if strings.Contains(folded, "counterfoil") || common(folded) || len(period(folded)) <= 8 {
 		return login.RejectedPassword{Reason: "it is easily guessed"}
 	}
 	return nil
-}
-
-// repeats reports whether s is a short piece over and over.
-func repeats(s string) bool {
-	for n := 1; n <= min(8, len(s)/2); n++ {
-		if strings.HasPrefix(strings.Repeat(s[:n], len(s)/n+1), s) {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package password_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -39,8 +40,11 @@ func TestProve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(user.Password, "$argon2id$v=19$m=65536,t=2,p=1$") {
+	if !strings.HasPrefix(user.Password, "$argon2id$v=19$m=64,t=1,p=1$") {
 		t.Errorf("stored as %s", user.Password)
+	}
+	if got := fmt.Sprintf("%+v", password.ProductionPolicy); got != "m=65536,t=2,p=1" {
+		t.Errorf("the program hashes with %s", got)
 	}
 	if _, err := users.Create(t.Context(), directory.User{Identifier: "nopassword"}); err != nil {
 		t.Fatal(err)
@@ -66,8 +70,10 @@ func TestAcceptable(t *testing.T) {
 		"fourteen chars": false, "fifteen chars !": true, strings.Repeat("ü", 14): false,
 		"öffne die Tür nun": true, strings.Repeat("ab", 10): false, "my counterfoil password": false,
 		"bobbinson is my name": false, strings.Repeat("long ", 60): false, "bad \xff text is refused": false,
+		"password12345678": false, "Pass-Word 2026 !!!": false, "letmein letmein letmein": false, "31.12.1999 23:59": false,
+		"iloveyouiloveyou": false, "correct horse battery staple": true, "robert likes plum cake": false,
 	} {
-		_, err := p.Register(t.Context(), "bobbinson", "", secret.New(pass), nil)
+		_, err := p.Register(t.Context(), "bobbinson", "Robert B", secret.New(pass), nil)
 		var rejected login.RejectedPassword
 		if refused := errors.As(err, &rejected); refused == ok {
 			t.Errorf("Register(%q) = %v, want accepted: %v", pass, err, ok)

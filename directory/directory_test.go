@@ -1,0 +1,110 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// LOGIN-11: one spelling for all aliases, and no tricks.
+func TestCanonical(t *testing.T) {
+	for in, want := range map[string]string{
+		"Alice": "alice", " alice ": "alice", "ALICE@Example.ORG": "alice@example.org", "ａlice": "alice",
+		"Straße": "strasse", "\u212aelvin": "kelvin", "ﬁn": "fin",
+		"": "", "a@evil@corp.com": "", "@a": "", "a@": "", "a b": "", "a\x00b": "", "a\nb": "", "a\u2028b": "", "\xff": "",
+		strings.Repeat("x", 255): "",
+	} {
+		got, err := directory.Canonical(in)
+		if got != want || (want == "") != errors.Is(err, directory.ErrBadIdentifier) {
+			t.Errorf("Canonical(%q) = %q, %v, want %q", in, got, err, want)
+		}
+		if again, _ := directory.Canonical(got); got != "" && again != got {
+			t.Errorf("Canonical(%q) is not canonical: %q", got, again)
+		}
+	}
+}
+
+func TestIdentifiersAreUnique(t *testing.T) {
+	d := directory.New(memory.New(), nil)
+	var wg sync.WaitGroup
+	made := make(chan string, 50)
+	for n := range 50 {
+		wg.Go(func() {
+			u, err := d.Create(context.Background(), directory.User{Identifier: []string{"alice", "ALICE", " Alice"}[n%3]})
+			if err == nil {
+				made <- u.ID
+			} else if !errors.Is(err, directory.ErrTaken) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(made) != 1 {
+		t.Fatalf("%d users have one identifier", len(made))
+	}
+	if u, err := d.ByIdentifier(t.Context(), "aLiCe"); err != nil || u.ID != <-made {
+		t.Errorf("ByIdentifier = %+v, %v", u, err)
+	}
+	if _, err := d.ByIdentifier(t.Context(), "bob"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("ByIdentifier(bob) = %v, want ErrNotFound", err)
+	}
+}
+
+func TestUpdateLosesNothing(t *testing.T) {
+	d := directory.New(memory.New(), nil)
+	u, err := d.Create(t.Context(), directory.User{Identifier: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for n := range 30 {
+		wg.Go(func() {
+			err := d.Update(context.Background(), u.ID, func(u *directory.User) error {
+				u.Roles, u.Identifier = append(u.Roles, strconv.Itoa(n)), "other"
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if u, err = d.ByID(t.Context(), u.ID); err != nil || len(u.Roles) != 30 || u.Identifier != "alice" {
+		t.Errorf("after 30 updates: %+v, %v", u, err)
+	}
+}
+
+// SES-02, SES-03: only the whole key counts, and only its hash is kept.
+func TestAPIKeys(t *testing.T) {
+	s := memory.New()
+	d := directory.New(s, nil)
+	if _, err := d.NewKey(t.Context(), "svc", []string{"everything"}, nil); err == nil {
+		t.Error("a key with an unknown scope was made")
+	}
+	key, err := d.NewKey(t.Context(), "svc", []string{directory.ScopeFeed}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := key.Reveal()
+	if got, err := d.Authenticate(t.Context(), full); err != nil || got.Client != "svc" || got.Scopes[0] != directory.ScopeFeed {
+		t.Errorf("Authenticate = %+v, %v", got, err)
+	}
+	for _, bad := range []string{"", full[:len(full)-1], full + "A", strings.ToLower(full), full[4:], "cfk_" + strings.Repeat("A", 43)} {
+		if _, err := d.Authenticate(t.Context(), bad); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("Authenticate(%d characters) = %v, want ErrRefused", len(bad), err)
+		}
+	}
+	for r, err := range s.List(t.Context(), "apikey", "*") {
+		if err != nil || strings.Contains(r.ID+string(r.Value), full[4:]) {
+			t.Errorf("the store holds the key: %+v, %v", r, err)
+		}
+	}
+}
