@@ -99,7 +99,11 @@ func (v *Verifier) apply(page Page, after Cursor, anchor time.Time) error {
 	}
 	v.revoked.Apply(page.Entries)
 	v.mu.Lock()
-	v.applied = page.Upto
+	if v.applied != page.Upto {
+		v.applied = page.Upto
+		close(v.moved)
+		v.moved = make(chan struct{})
+	}
 	if page.Complete() && anchor.After(v.anchor) {
 		v.anchor = anchor
 	}

@@ -58,6 +58,7 @@ type Verifier struct {
 	latest  time.Time            // the latest time ever returned by now
 	seen    map[seenKey]*Session // verified copies by whole text
 	watches map[*watch]struct{}
+	moved   chan struct{} // closed, and made anew, when applied moves
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -99,7 +100,7 @@ func NewVerifier(ctx context.Context, source Source, o Options) (*Verifier, erro
 	}
 	v := &Verifier{
 		opts: o, source: source, id: token.NewOpaque(), origins: o.Origins, cookie: CookieName,
-		revoked: NewRevocations(), seen: make(map[seenKey]*Session), watches: make(map[*watch]struct{}),
+		revoked: NewRevocations(), seen: make(map[seenKey]*Session), watches: make(map[*watch]struct{}), moved: make(chan struct{}),
 		done: make(chan struct{}), poke: make(chan struct{}, 1),
 	}
 	if o.InsecureCookies {
@@ -342,4 +343,23 @@ func (v *Verifier) Staleness() time.Duration {
 	}
 	now := v.opts.Now()
 	return max(now.Sub(anchor), now.Round(0).Sub(anchor.Round(0)))
+}
+
+// WaitFor returns nil when the verifier has applied the log up to at, which a
+// receipt of a revocation names. A cursor of another epoch than the log's is
+// never reached; ctx bounds the wait.
+func (v *Verifier) WaitFor(ctx context.Context, at Cursor) error {
+	for {
+		v.mu.RLock()
+		reached, moved := v.applied.Epoch == at.Epoch && v.applied.Seq >= at.Seq, v.moved
+		v.mu.RUnlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-moved:
+		}
+	}
 }

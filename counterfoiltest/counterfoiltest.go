@@ -1,0 +1,134 @@
+// Package counterfoiltest is for the tests of programs that use Counterfoil: a
+// real auth server on a memory store, in one line.
+//
+//	is := counterfoiltest.New(t)
+//	handler := is.Verifier().Require(yours)
+//	request.Header.Set("Authorization", "Bearer "+is.Token("alice"))
+//
+// Nothing in it is a mock: tokens are signed, sessions are rows, and Revoke goes
+// through the log that verifiers follow in production.
+package counterfoiltest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// Issuer is a running auth server. It ends with the test.
+type Issuer struct {
+	URL    string // of the server, on loopback; also the audience of its tokens
+	APIKey string // with every scope
+
+	t        testing.TB
+	embedded *server.Embedded
+	verifier *counterfoil.Verifier
+}
+
+// New starts an auth server, and a verifier that follows it over HTTP as a
+// service of yours would.
+func New(t testing.TB) *Issuer {
+	t.Helper()
+	var handler http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(web.Close)
+	db := memory.New()
+	t.Cleanup(func() { _ = db.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	embedded, err := server.Open(ctx, server.Config{Store: db, URL: web.URL, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(embedded.Close)
+	handler = embedded
+	key, err := embedded.Users().NewKey(ctx, "test", []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := &Issuer{URL: web.URL, APIKey: key.Reveal(), t: t, embedded: embedded}
+	source, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{Credential: is.APIKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is.verifier, err = counterfoil.NewVerifier(ctx, source, counterfoil.Options{Issuer: web.URL, Audience: web.URL, InsecureCookies: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(is.verifier.Close)
+	return is
+}
+
+// Verifier follows the server over HTTP.
+func (is *Issuer) Verifier() *counterfoil.Verifier { return is.verifier }
+
+// Login signs subject in by carrier, with roles, and returns what the client
+// would hold. No password is involved.
+func (is *Issuer) Login(subject string, carrier counterfoil.Carrier, roles ...string) *issuer.Issued {
+	is.t.Helper()
+	ctx := context.Background()
+	rev, err := is.embedded.Issuer().SubjectRev(ctx, subject)
+	if err != nil {
+		is.t.Fatal(err)
+	}
+	issued, err := is.embedded.Issuer().Login(ctx, login.Proof{
+		Subject: subject, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev, Roles: roles,
+	}, issuer.Request{Carrier: carrier})
+	if err != nil {
+		is.t.Fatal(err)
+	}
+	return issued
+}
+
+// Token is an access token of a new session of subject.
+func (is *Issuer) Token(subject string, roles ...string) string {
+	is.t.Helper()
+	return is.Login(subject, counterfoil.CarrierBearer, roles...).Access.Reveal()
+}
+
+// Authorize signs subject in and puts the credential on r, as its carrier does.
+// With a cookie it also says that r comes from the server's own origin.
+func (is *Issuer) Authorize(r *http.Request, subject string, carrier counterfoil.Carrier, roles ...string) {
+	is.t.Helper()
+	access := is.Login(subject, carrier, roles...).Access.Reveal()
+	if carrier.Transport == counterfoil.Header {
+		r.Header.Set("Authorization", "Bearer "+access)
+		return
+	}
+	r.AddCookie(&http.Cookie{Name: counterfoil.InsecureCookieName, Value: access})
+	r.Header.Set("Origin", is.URL)
+}
+
+// Revoke takes away what scope and id name, and returns when Verifier knows.
+func (is *Issuer) Revoke(scope counterfoil.Scope, id string) {
+	is.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	receipt, err := is.embedded.Issuer().Revoke(ctx, scope, id, "test")
+	if err == nil {
+		err = is.verifier.WaitFor(ctx, receipt.At)
+	}
+	if err != nil {
+		is.t.Fatal(err)
+	}
+}
+
+// SetRoles changes the roles of subject in all its sessions. Copies that are
+// out are refused from then on, and refreshed silently.
+func (is *Issuer) SetRoles(subject string, roles ...string) {
+	is.t.Helper()
+	err := is.embedded.Issuer().SetSubject(context.Background(), subject, func(s *issuer.Subject) { s.Roles = roles })
+	if err != nil {
+		is.t.Fatal(err)
+	}
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Config of Open. Store and URL are required; everything else has a safe zero.
+type Config struct {
+	Store store.Store // memory.New(), sqlite.Open(…): the caller closes it after Close
+	URL   string      // where clients reach the server; https, or http on loopback
+
+	// SealKey encrypts the signing keys in the store. It must be the same at every
+	// start and live outside the store. Zero is for a lossy store only.
+	SealKey [32]byte
+
+	Registration bool         // strangers may make themselves an account
+	Logger       *slog.Logger // nil: slog.Default()
+}
+
+// Embedded is an auth server inside your program, with everything it is made of.
+type Embedded struct {
+	*Server
+	issuer    *issuer.Issuer
+	verifier  *counterfoil.Verifier
+	cancel    context.CancelFunc
+	done      chan struct{}
+	users     *directory.Directory
+	passwords *password.Passwords
+}
+
+// Open puts a whole auth server together over a store: keys, issuer, users and
+// handler, a verifier that follows the issuer directly, and the sweeping that a
+// server needs. Close ends what it started.
+func Open(ctx context.Context, c Config) (*Embedded, error) {
+	if c.Store == nil {
+		return nil, errors.New("server: Config.Store is required")
+	}
+	if c.SealKey == [32]byte{} {
+		if store.DurabilityOf(c.Store) != store.Lossy {
+			return nil, errors.New("server: Config.SealKey is required with a durable store")
+		}
+		rand.Read(c.SealKey[:])
+	}
+	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey})
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{users: directory.New(c.Store, nil), done: make(chan struct{})}
+	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Store, Keys: keys, URL: c.URL}); err != nil {
+		return nil, err
+	}
+	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev}); err != nil {
+		return nil, err
+	}
+	if e.Server, err = New(Options{
+		Issuer: e.issuer, Users: e.users, Passwords: e.passwords,
+		URL: c.URL, Registration: c.Registration, Logger: c.Logger,
+	}); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
+		Issuer: c.URL, Audience: c.URL, InsecureCookies: u.Scheme == "http",
+	}); err != nil {
+		return nil, err
+	}
+	sweeping, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	e.cancel = cancel
+	go e.sweep(sweeping)
+	return e, nil
+}
+
+// Verifier checks the requests of your own handlers, without a network.
+func (e *Embedded) Verifier() *counterfoil.Verifier { return e.verifier }
+
+// Issuer makes and ends sessions, also for subjects you authenticated yourself.
+func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
+
+// Users is the directory of people and API keys.
+func (e *Embedded) Users() *directory.Directory { return e.users }
+
+// Passwords registers users and checks their passwords.
+func (e *Embedded) Passwords() *password.Passwords { return e.passwords }
+
+// Close stops the sweeping and the verifier, and waits for both.
+func (e *Embedded) Close() {
+	e.cancel()
+	<-e.done
+	e.verifier.Close()
+}
+
+func (e *Embedded) sweep(ctx context.Context) {
+	defer close(e.done)
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := e.issuer.Sweep(ctx); err != nil && ctx.Err() == nil {
+				e.log.Error("sweep", "error", err.Error())
+			}
+		}
+	}
+}
