@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
@@ -94,9 +95,6 @@ func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
 // Users is the directory of people and API keys.
 func (e *Embedded) Users() *directory.Directory { return e.users }
 
-// Passwords registers users and checks their passwords.
-func (e *Embedded) Passwords() *password.Passwords { return e.passwords }
-
 // Close stops the sweeping and the verifier, and waits for both.
 func (e *Embedded) Close() {
 	e.cancel()
@@ -118,4 +116,12 @@ func (e *Embedded) sweep(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// AddUser registers a user with a password, whether registration is open or not.
+// It fails with directory.ErrTaken if there is one, and with
+// login.RejectedPassword if the password is not acceptable.
+func (e *Embedded) AddUser(ctx context.Context, identifier, pass string, roles ...string) error {
+	_, err := e.passwords.Register(ctx, identifier, "", secret.New(pass), roles)
+	return err
 }

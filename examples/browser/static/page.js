@@ -1,0 +1,37 @@
+// Every call goes through call(): a 401 means that the access copy has died, so it
+// refreshes once and tries again. Refreshing is done by one tab at a time: the
+// others wait for the lock and find the new cookie in place.
+const json = { "Content-Type": "application/json" };
+
+async function refresh() {
+  const asked = Date.now();
+  return navigator.locks.request("counterfoil-refresh", async () => {
+    if (Number(localStorage.getItem("refreshed")) > asked) return true; // no token: only the time
+    const answer = await fetch("/v1/refresh", { method: "POST" });
+    if (answer.ok) localStorage.setItem("refreshed", String(Date.now()));
+    return answer.ok;
+  });
+}
+
+async function call(path, options = {}) {
+  const answer = await fetch(path, options);
+  if (answer.status !== 401 || !(await refresh())) return answer;
+  return fetch(path, options);
+}
+
+const out = document.querySelector("#out");
+const show = async (answer) => {
+  out.value = answer.ok ? (await answer.text()) || "Done." : `${answer.status}: ${(await answer.json()).title}`;
+};
+
+document.querySelector("#login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const fields = Object.fromEntries(new FormData(event.target));
+  const answer = await fetch("/v1/login", {
+    method: "POST", headers: json, body: JSON.stringify({ ...fields, carrier: "jwt-cookie" }),
+  });
+  if (answer.ok) out.value = "Signed in.";
+  else await show(answer);
+});
+document.querySelector("#hello").addEventListener("click", async () => show(await call("/api/hello", { method: "POST" })));
+document.querySelector("#logout").addEventListener("click", async () => show(await call("/v1/logout", { method: "POST" })));
