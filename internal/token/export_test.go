@@ -5,3 +5,8 @@ func (k Key) Verify(input, sig []byte) bool { return k.verify(input, sig) }
 
 // ConcatKDF is the key derivation of RFC 7518 section 4.6.2.
 var ConcatKDF = concatKDF
+
+// VerifyUntyped is VerifyJWS without the look at typ.
+func VerifyUntyped(compact string, find func(kid string) (Key, bool)) ([]byte, string, error) {
+	return verifyJWS(compact, "", find)
+}

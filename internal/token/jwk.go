@@ -63,6 +63,9 @@ func NewKey(id string, alg Alg, public any) (Key, error) {
 		if n := p.N.BitLen(); n < 2048 || n > 8192 || p.N.Sign() < 0 || p.N.Bit(0) == 0 {
 			return Key{}, refuse("RSA modulus")
 		}
+		if roca(p.N) {
+			return Key{}, refuse("RSA modulus of a flawed generator")
+		}
 		if e := int64(p.E); e < 65537 || e >= 1<<32 || e%2 == 0 {
 			return Key{}, refuse("RSA exponent")
 		}
