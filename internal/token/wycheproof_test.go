@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -158,16 +157,22 @@ func TestWycheproofJWS(t *testing.T) {
 // TOK-05: signatures as ECDSA writes them in a JWS.
 func TestWycheproofES256(t *testing.T) {
 	type group struct {
-		PublicKey struct{ Wx, Wy string }
+		PublicKey struct{ Uncompressed string }
 		Tests     []struct {
 			TcID                      int
 			Comment, Msg, Sig, Result string
 		}
 	}
 	for _, g := range load[group](t, "ecdsa_secp256r1_sha256_p1363_test").TestGroups {
-		x, _ := new(big.Int).SetString(g.PublicKey.Wx, 16)
-		y, _ := new(big.Int).SetString(g.PublicKey.Wy, 16)
-		k, err := token.NewKey("k", token.ES256, &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y})
+		point, err := hex.DecodeString(g.PublicKey.Uncompressed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := token.NewKey("k", token.ES256, public)
 		if err != nil {
 			t.Fatal(err)
 		}
