@@ -33,6 +33,8 @@ var layers = map[string]struct {
 	"/counterfoiltest": {[]string{"", "/login", "/directory", "/issuer", "/server", "/store/memory"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
+	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
+
 	"/examples/embedded":     {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/microservice": {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/browser":      {[]string{"", "/server", "/store/memory"}, nil, "a page on a server's own origin"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -98,6 +99,9 @@ func (v *Verifier) apply(page Page, after Cursor, anchor time.Time) error {
 		v.begin(epoch)
 	}
 	v.revoked.Apply(page.Entries)
+	if slices.ContainsFunc(page.Entries, func(r Revocation) bool { return r.Scope == ScopeKey }) {
+		v.keysChanged()
+	}
 	v.mu.Lock()
 	if v.applied != page.Upto {
 		v.applied = page.Upto
@@ -166,10 +170,20 @@ func (v *Verifier) fetchKeysLocked(ctx context.Context) error {
 func (v *Verifier) refetchKeys(ctx context.Context) error {
 	v.keyMu.Lock()
 	defer v.keyMu.Unlock()
-	if v.opts.Now().Sub(v.fetched) < keysCooldown {
+	now := v.opts.Now()
+	if now.Sub(v.missed) < keysCooldown {
 		return nil
 	}
+	v.missed = now
 	return v.fetchKeysLocked(ctx)
+}
+
+// keysChanged makes the keys due: another one signs now. Only the issuer's log
+// says so, so it is no way around the cooldown.
+func (v *Verifier) keysChanged() {
+	v.keyMu.Lock()
+	defer v.keyMu.Unlock()
+	v.fetched, v.missed = time.Time{}, time.Time{}
 }
 
 func (v *Verifier) keysDue() bool {

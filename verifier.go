@@ -50,6 +50,7 @@ type Verifier struct {
 	keys    atomic.Pointer[map[string]token.Key]
 	keyMu   sync.Mutex // held by whoever fetches keys
 	fetched time.Time  // when keys were last asked for; guarded by keyMu
+	missed  time.Time  // when an unknown key id last caused that; guarded by keyMu
 
 	mu      sync.RWMutex // guards all below; held for map access only
 	applied Cursor

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -140,17 +141,16 @@ func (i *Issuer) cutoff(ctx context.Context, entry counterfoil.Revocation, key s
 	}
 }
 
-// revokeKey tells the verifiers first: if the second step fails, the key is
-// refused everywhere and the call says that it must be repeated.
+// revokeKey puts another key in place first, then tells the verifiers: they fetch
+// the keys when they hear of it, and must find the new one. If the second step
+// fails the answer is an error, and doing it again is safe.
 func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
-	receipt, err := i.commit(ctx, entry, store.Batch{})
-	if err != nil {
-		return Receipt{}, err
+	if err := i.keys.Revoke(ctx, entry.ID); errors.Is(err, keyring.ErrUnknownKey) {
+		return Receipt{}, store.ErrNotFound
+	} else if err != nil {
+		return Receipt{}, unavailable(err)
 	}
-	if err := i.keys.Revoke(ctx, entry.ID); err != nil {
-		return Receipt{}, fmt.Errorf("key %s: refused by verifiers, but still in the keyring: %w", entry.ID, err)
-	}
-	return receipt, nil
+	return i.commit(ctx, entry, store.Batch{})
 }
 
 // EndOthers ends every session of the subject of s but s itself, and returns how

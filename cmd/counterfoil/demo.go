@@ -17,14 +17,12 @@ import (
 // demoPassword is public, so only --demo ever makes an account with it.
 const demoPassword = "correct horse battery staple"
 
-const demoAddress = "127.0.0.1:8081"
-
 // demo adds two users and starts the sample service. It prints what a newcomer
 // tries first.
-func demo(ctx context.Context, p *parts, url string, log *slog.Logger) error {
+func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
-	for _, name := range []string{"alice", "bob"} {
-		_, err := p.passwords.Register(ctx, name, name, secret.New(demoPassword), nil)
+	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
+		_, err := p.passwords.Register(ctx, name, name, secret.New(demoPassword), roles)
 		if err != nil && !errors.Is(err, directory.ErrTaken) { // taken: a demo on a durable store, run again
 			return fmt.Errorf("demo user %s: %w", name, err)
 		}
@@ -33,7 +31,7 @@ func demo(ctx context.Context, p *parts, url string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("demo key: %w", err)
 	}
-	listener, err := net.Listen("tcp", demoAddress)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("demo service: %w", err)
 	}
@@ -50,14 +48,14 @@ func demo(ctx context.Context, p *parts, url string, log *slog.Logger) error {
 Counterfoil demo
   sign in:        %[1]s/login
   sample service: http://%[2]s/
-  users:          alice, bob
+  users:          alice, bob, admin
   password:       %[3]s
 
 Try it:
   TOKEN=$(curl -s %[1]s/v1/login -H 'Content-Type: application/json' -d '{"identifier":"alice","password":"%[3]s","carrier":"bearer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -H "Authorization: Bearer $TOKEN" http://%[2]s/
 Then press Revoke at %[1]s/ and call the service again.
 
-`, url, demoAddress, demoPassword)
+`, url, listener.Addr(), demoPassword)
 	return nil
 }
 

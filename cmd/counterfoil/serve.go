@@ -17,6 +17,7 @@ type serveCommand struct {
 	Listen       string `help:"Address to listen on." default:"127.0.0.1:8080"`
 	Issuer       string `help:"External URL, https unless loopback. Default: http:// and the address."`
 	Registration bool   `help:"Let strangers make themselves an account."`
+	DemoListen   string `help:"Address of the demo's sample service." default:"127.0.0.1:8081"`
 	Demo         bool   `help:"Add demo users and a sample service; in memory unless --store says otherwise."`
 }
 
@@ -54,7 +55,7 @@ func (c *serveCommand) Run(ctx context.Context, log *slog.Logger) error {
 	done := make(chan error, 1)
 	go func() { done <- serveUntil(ctx, listener, handler) }()
 	if c.Demo {
-		if err := demo(ctx, p, c.Issuer, log); err != nil {
+		if err := demo(ctx, p, c.Issuer, c.DemoListen, log); err != nil {
 			return err
 		}
 	}

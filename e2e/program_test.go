@@ -1,0 +1,228 @@
+// Package e2e_test runs the real program and uses it as its users do.
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "counterfoil-e2e")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "counterfoil")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/counterfoil").CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("build: %v\n%s", err, out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+const demoPassword = "correct horse battery staple"
+
+// program is a running "serve --demo".
+type program struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	url     string // of the auth server
+	service string // of the sample service
+	admin   string // a bearer token of the administrator
+	output  *output
+}
+
+// output keeps everything that the program prints.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, output: &output{}}
+	p.cmd = exec.Command(binary, append([]string{"serve", "--demo", "--listen", "127.0.0.1:0", "--demo-listen", "127.0.0.1:0"}, args...)...)
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stderr = p.output
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	lines := bufio.NewScanner(io.TeeReader(stdout, p.output))
+	for p.url == "" || p.service == "" {
+		if !lines.Scan() {
+			t.Fatalf("the program ended:\n%s", p.output)
+		}
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "sign in:"); ok {
+			p.url = strings.TrimSuffix(strings.TrimSpace(rest), "/login")
+		}
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "sample service:"); ok {
+			p.service = strings.TrimSpace(rest)
+		}
+	}
+	go func() { _, _ = io.Copy(p.output, stdout) }()
+	var got struct {
+		Access string `json:"access_token"`
+	}
+	p.post("/v1/login", map[string]any{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}, "", &got)
+	p.admin = got.Access
+	return p
+}
+
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// post sends JSON with a bearer token, and fails the test unless the answer is a 2xx.
+func (p *program) post(path string, body any, bearer string, into any) {
+	p.t.Helper()
+	status, answer, err := p.try(path, body, bearer)
+	if err != nil || status/100 != 2 {
+		p.t.Fatalf("POST %s = %d %s, %v\n%s", path, status, answer, err, p.output)
+	}
+	if into != nil {
+		if err := json.Unmarshal(answer, into); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+func (p *program) try(path string, body any, bearer string) (status int, answer []byte, err error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := http.NewRequestWithContext(context.Background(), "POST", p.url+path, bytes.NewReader(data))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
+}
+
+// holder is what a client has after a login.
+type holder struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+	Session struct {
+		ID      string `json:"id"`
+		Subject string `json:"subject"`
+	} `json:"session"`
+	carrier string
+	client  string
+}
+
+// login makes a session without a password: what is measured is not argon2.
+func (p *program) login(subject, carrier, client string) *holder {
+	p.t.Helper()
+	h := &holder{carrier: carrier, client: client}
+	p.post("/v1/admin/sessions", map[string]any{"subject": subject, "carrier": carrier, "client": client}, p.admin, h)
+	return h
+}
+
+// refresh gets the next copy: as cookies if that is what the login is carried in.
+func (p *program) refresh(h *holder) {
+	p.t.Helper()
+	if h.carrier != "jwt-cookie" {
+		p.post("/v1/refresh", map[string]any{"refresh_token": h.Refresh, "client": h.client}, "", h)
+		return
+	}
+	body := fmt.Sprintf(`{"client":%q}`, h.client)
+	r, err := http.NewRequestWithContext(context.Background(), "POST", p.url+"/v1/refresh", strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Origin", p.url)
+	r.AddCookie(&http.Cookie{Name: "cf_rt", Value: h.Refresh})
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for _, c := range res.Cookies() {
+		switch c.Name {
+		case "cf":
+			h.Access = c.Value
+		case "cf_rt":
+			h.Refresh = c.Value
+		}
+	}
+}
+
+// call asks the sample service, as the client of h would.
+func (p *program) call(h *holder) int {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), "GET", p.service, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if strings.HasSuffix(h.carrier, "cookie") {
+		r.AddCookie(&http.Cookie{Name: "cf", Value: h.Access})
+	} else {
+		r.Header.Set("Authorization", "Bearer "+h.Access)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+// refused calls until h is refused, and returns when that was. It fails beyond D.
+func (p *program) refused(h *holder) time.Time {
+	p.t.Helper()
+	const d = 10 * time.Second
+	for begun := time.Now(); time.Since(begun) < d; {
+		switch status := p.call(h); status {
+		case http.StatusUnauthorized:
+			return time.Now()
+		case http.StatusOK:
+		default:
+			p.t.Fatalf("sample service answers %d\n%s", status, p.output)
+		}
+	}
+	p.t.Fatalf("%s is accepted %v after its revocation", h.carrier, d)
+	return time.Time{}
+}
