@@ -66,8 +66,14 @@ func (o *output) String() string {
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
+	return startAt(t, "127.0.0.1:0", args...)
+}
+
+// startAt starts the program at an address that it may have had before.
+func startAt(t *testing.T, listen string, args ...string) *program {
+	t.Helper()
 	p := &program{t: t, output: &output{}}
-	p.cmd = exec.Command(binary, append([]string{"serve", "--demo", "--listen", "127.0.0.1:0", "--demo-listen", "127.0.0.1:0"}, args...)...)
+	p.cmd = exec.Command(binary, append([]string{"serve", "--demo", "--listen", listen, "--demo-listen", "127.0.0.1:0"}, args...)...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +198,12 @@ func (p *program) refresh(h *holder) {
 // call asks the sample service, as the client of h would.
 func (p *program) call(h *holder) int {
 	p.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), "GET", p.service, nil)
+	return p.get(p.service, h)
+}
+
+func (p *program) get(url string, h *holder) int {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), "GET", url, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -1,0 +1,146 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+const (
+	crashRounds  = 20
+	crashWorkers = 50
+	crashOps     = 1000 // a round
+)
+
+// account is one session and what was acknowledged about it. One worker at a time
+// has it.
+type account struct {
+	holder
+	revoked bool
+	unknown bool // its last answer never came: nothing can be said of it
+}
+
+// Killed in the middle of a thousand logins, refreshes and revokes, the program
+// has lost nothing that it acknowledged: whoever is signed in still is, and what
+// was revoked stays refused.
+func TestKilledInTheMiddle(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	logins, refreshes, revokes := 0, 0, 0
+	for round := range crashRounds {
+		p := startAt(t, address, "--store", "sqlite", "--data", data)
+		accounts := p.workUntilKilled(round)
+		p = startAt(t, address, "--store", "sqlite", "--data", data)
+		for _, a := range accounts {
+			if a.unknown {
+				continue
+			}
+			want := http.StatusOK
+			if a.revoked {
+				want = http.StatusUnauthorized
+				revokes++
+			}
+			logins++
+			if got := p.whoAmI(&a.holder); got != want {
+				t.Errorf("round %d: %s %s is answered %d, want %d", round, a.carrier, a.Session.ID, got, want)
+			}
+			if a.Refresh == "" {
+				continue
+			}
+			refreshes++
+			if got, body, err := p.try("/v1/refresh", map[string]any{"refresh_token": a.Refresh, "client": a.client}, ""); err != nil || got != want {
+				t.Errorf("round %d: refresh of %s = %d %s, %v, want %d", round, a.Session.ID, got, body, err, want)
+			}
+		}
+		p.kill()
+	}
+	t.Logf("%d kills: %d logins, %d refresh tokens and %d revokes that were acknowledged are as they were", crashRounds, logins, refreshes, revokes)
+	if revokes == 0 || refreshes == 0 {
+		t.Error("nothing was under way when the program was killed")
+	}
+}
+
+// workUntilKilled runs the operations, kills the program somewhere in the middle,
+// and returns what was acknowledged.
+func (p *program) workUntilKilled(round int) []*account {
+	var done atomic.Int64
+	killAt := int64(crashOps/4 + rand.N(crashOps/2))
+	var once sync.Once
+	all := make([][]*account, crashWorkers)
+	var wg sync.WaitGroup
+	for w := range crashWorkers {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				if done.Add(1) >= killAt {
+					once.Do(p.kill)
+				}
+				a, ok := p.operate(all[w], fmt.Sprintf("u-%d-%d-%d", round, w, n))
+				if a != nil {
+					all[w] = append(all[w], a)
+				}
+				if !ok {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var accounts []*account
+	for _, mine := range all {
+		accounts = append(accounts, mine...)
+	}
+	return accounts
+}
+
+// operate does one thing to one of the worker's accounts, or makes a new one. It
+// returns false when the program no longer answers.
+func (p *program) operate(mine []*account, subject string) (made *account, ok bool) {
+	var a *account
+	if len(mine) > 0 {
+		a = mine[rand.N(len(mine))]
+	}
+	switch kind := rand.N(3); {
+	case a == nil || a.revoked || kind == 0:
+		a = &account{holder: holder{carrier: []string{"cookie", "bearer"}[rand.N(2)], client: "app"}}
+		if !p.ack("/v1/admin/sessions", map[string]any{"subject": subject, "carrier": a.carrier, "client": a.client}, &a.holder) {
+			return nil, false
+		}
+		return a, true
+	case kind == 1 && a.Refresh != "":
+		// An answer that never came leaves the old token: the next, or within its grace.
+		return nil, p.ack("/v1/refresh", map[string]any{"refresh_token": a.Refresh, "client": a.client}, &a.holder)
+	default:
+		a.revoked = p.ack("/v1/admin/revocations", map[string]any{"scope": "session", "id": a.Session.ID}, nil)
+		a.unknown = !a.revoked
+		return nil, a.revoked
+	}
+}
+
+// ack reports whether the call was acknowledged.
+func (p *program) ack(path string, body any, into any) bool {
+	status, answer, err := p.try(path, body, p.admin)
+	if err != nil {
+		return false
+	}
+	if status/100 != 2 {
+		p.t.Errorf("POST %s = %d %s", path, status, answer)
+		return false
+	}
+	return into == nil || json.Unmarshal(answer, into) == nil
+}
+
+func (p *program) whoAmI(h *holder) int {
+	return p.get(p.url+"/v1/session", h)
+}
