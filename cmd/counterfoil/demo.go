@@ -39,13 +39,21 @@ func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) 
 	if err != nil {
 		return errors.Join(fmt.Errorf("demo service: %w", err), listener.Close())
 	}
+	live := newLivePage(url, "http://"+listener.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", handler)
+	live.routes(mux)
 	go func() {
-		if err := serveUntil(ctx, listener, handler); err != nil {
+		if err := serveUntil(ctx, listener, mux); err != nil {
 			log.Error("demo service", "error", err.Error())
 		}
 	}()
+	if err := live.run(ctx); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
 	fmt.Printf(`
 Counterfoil demo
+  watch it:       http://%[2]s/live
   sign in:        %[1]s/login
   sample service: http://%[2]s/
   users:          alice, bob, admin
@@ -55,7 +63,7 @@ Try it:
   TOKEN=$(curl -s %[1]s/v1/login -H 'Content-Type: application/json' -d '{"identifier":"alice","password":"%[3]s","carrier":"bearer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -H "Authorization: Bearer $TOKEN" http://%[2]s/
 Then press Revoke at %[1]s/ and call the service again.
 
-`, url, listener.Addr(), demoPassword)
+`, url, listener.Addr().String(), demoPassword)
 	return nil
 }
 
@@ -72,7 +80,7 @@ func sampleService(ctx context.Context, issuerURL, key string) (http.Handler, er
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { verifier.Close() })
+	context.AfterFunc(ctx, verifier.Close)
 	return verifier.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		session, _ := counterfoil.FromContext(r.Context())
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// demoClient is one client of the live page: it signs in over HTTP as its carrier
+// asks, and then calls the sample service again and again. Nothing about it is
+// pretended: what it shows is what it holds and what it was answered.
+type demoClient struct {
+	carrier string
+	auth    string // URL of the auth server
+	service string // URL of the sample service
+
+	mu      sync.Mutex // guards all below
+	http    *http.Client
+	access  string
+	refresh string // empty also when it is in the jar
+
+	renewable bool // a refresh token is there and was not refused
+
+	state   clientState
+	revoked time.Time     // when a revoke returned that is to be measured; zero: none
+	kick    chan struct{} // has one element when the client should call at once
+}
+
+// clientState is what the page shows.
+type clientState struct {
+	Carrier  string `json:"carrier"`
+	Holds    string `json:"holds"`    // what kind of thing, and where
+	Shown    string `json:"shown"`    // the thing itself, shortened, or read as far as its holder can
+	Size     int    `json:"size"`     // bytes that each request carries for it
+	Session  string `json:"session"`  // public id
+	Subject  string `json:"subject"`  //
+	Calls    int    `json:"calls"`    // answered so far
+	Status   int    `json:"status"`   // of the last call
+	Answer   string `json:"answer"`   // of the last call
+	Refused  string `json:"refused"`  // how long after the revoke returned; empty: not revoked
+	Accepted int    `json:"accepted"` // calls accepted after the revoke returned
+}
+
+func newDemoClient(carrier, auth, service string) *demoClient {
+	return &demoClient{carrier: carrier, auth: auth, service: service, state: clientState{Carrier: carrier}, kick: make(chan struct{}, 1)}
+}
+
+// run calls the service four times a second, and as fast as it can while a
+// revocation is being measured.
+func (c *demoClient) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause := 250 * time.Millisecond
+		if c.call(ctx) {
+			pause = 0
+		}
+		select {
+		case <-ctx.Done():
+		case <-c.kick:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// signIn gets a new session with a new cookie jar.
+func (c *demoClient) signIn(ctx context.Context, identifier string) error {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Jar: jar, Timeout: 5 * time.Second}
+	var got struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+		Session struct{ ID, Subject string }
+	}
+	body := map[string]string{"identifier": identifier, "password": demoPassword, "carrier": c.carrier}
+	cookies, err := postJSON(ctx, client, c.auth+"/v1/login", "", body, &got)
+	if err != nil {
+		return fmt.Errorf("sign in by %s: %w", c.carrier, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.http, c.access, c.refresh, c.revoked = client, got.Access, got.Refresh, time.Time{}
+	c.state = clientState{Carrier: c.carrier, Session: got.Session.ID, Subject: got.Session.Subject}
+	c.renewable = c.carrier != "cookie"
+	c.show(got.Access, cookies)
+	return nil
+}
+
+// call asks the service once. It reports whether a revocation is being measured.
+func (c *demoClient) call(ctx context.Context) (measuring bool) {
+	c.mu.Lock()
+	client, access := c.http, c.access
+	c.mu.Unlock()
+	if client == nil {
+		return false
+	}
+	begun := time.Now()
+	status, answer, err := get(ctx, client, c.service, access)
+	if err != nil {
+		answer = "no answer"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.http != client || c.access != access {
+		return false // signed in anew meanwhile
+	}
+	c.state.Calls++
+	c.state.Status, c.state.Answer = status, answer
+	if status == http.StatusUnauthorized && c.revoked.IsZero() && c.renewable {
+		c.renew(ctx) // the copy has died of age; the login may live
+		return false
+	}
+	if c.revoked.IsZero() || c.state.Refused != "" {
+		return false
+	}
+	if status == http.StatusUnauthorized {
+		c.state.Refused = fmt.Sprintf("%.1f ms", float64(time.Since(c.revoked).Microseconds())/1000)
+		return false
+	}
+	if begun.After(c.revoked) {
+		c.state.Accepted++
+	}
+	return time.Since(c.revoked) < 15*time.Second
+}
+
+// renew uses the refresh token, which is good once. The caller holds mu.
+func (c *demoClient) renew(ctx context.Context) {
+	var got struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	body := map[string]string{}
+	if c.refresh != "" {
+		body["refresh_token"] = c.refresh
+	}
+	cookies, err := postJSON(ctx, c.http, c.auth+"/v1/refresh", "", body, &got)
+	if err != nil {
+		c.renewable = false
+		return
+	}
+	c.access, c.refresh = got.Access, got.Refresh
+	c.show(got.Access, cookies)
+}
+
+// show notes what the client holds. The caller holds mu.
+func (c *demoClient) show(access string, cookies []*http.Cookie) {
+	c.state.Holds = "a token that its code sends in the Authorization header"
+	for _, k := range cookies {
+		if k.Name == counterfoil.InsecureCookieName {
+			access = k.Value
+			c.state.Holds = "a cookie that no script can read (HttpOnly, SameSite=Lax)"
+		}
+	}
+	c.state.Shown, c.state.Size = readable(access), len(access)
+}
+
+// measureFrom starts the clock of the next refusal.
+func (c *demoClient) measureFrom(returned time.Time) {
+	c.mu.Lock()
+	if c.http != nil && c.state.Refused == "" {
+		c.revoked = returned
+	}
+	c.mu.Unlock()
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (c *demoClient) snapshot() clientState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// readable is what the holder of a credential can make of it.
+func readable(credential string) string {
+	parts := strings.Split(credential, ".")
+	switch len(parts) {
+	case 3:
+		return indent(parts[0]) + "\n" + indent(parts[1]) + "\nsignature: " + fmt.Sprint(len(parts[2])) + " characters"
+	case 5:
+		return indent(parts[0]) + "\nencrypted: " + fmt.Sprint(len(parts[3])) + " characters that it cannot read"
+	}
+	return credential[:min(6, len(credential))] + "… " + fmt.Sprint(len(credential)) + " random characters that mean nothing"
+}
+
+func indent(part string) string {
+	raw, err := base64.RawURLEncoding.DecodeString(part)
+	var out bytes.Buffer
+	if err != nil || json.Indent(&out, raw, "", "  ") != nil {
+		return "not JSON"
+	}
+	return out.String()
+}
+
+func get(ctx context.Context, client *http.Client, url, bearer string) (status int, answer string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 4096))
+	if res.StatusCode != http.StatusOK {
+		var problem struct{ Title string }
+		if json.Unmarshal(body, &problem) == nil {
+			body = []byte(problem.Title)
+		}
+	}
+	return res.StatusCode, strings.TrimSpace(string(body)), err
+}
+
+func postJSON(ctx context.Context, client *http.Client, url, bearer string, body, into any) ([]*http.Cookie, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host) // as a browser on that very site
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode/100 != 2 {
+		return nil, errors.New(res.Status)
+	}
+	return res.Cookies(), json.Unmarshal(answer, into)
+}

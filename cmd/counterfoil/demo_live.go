@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+//go:embed live
+var liveFiles embed.FS
+
+var livePage = template.Must(template.ParseFS(liveFiles, "live/page.html"))
+
+// demoUser is the one who is signed in four times.
+const demoUser = "alice"
+
+// livePageServer shows four clients of the same user side by side, and revokes them.
+type livePageServer struct {
+	auth    string // URL of the auth server
+	origin  string // of this page: forms must come from it
+	clients []*demoClient
+
+	mu sync.Mutex // one revoke or sign-in at a time: the figures are of one
+}
+
+func newLivePage(auth, origin string) *livePageServer {
+	l := &livePageServer{auth: auth, origin: origin}
+	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe"} {
+		l.clients = append(l.clients, newDemoClient(carrier, auth, origin+"/"))
+	}
+	return l
+}
+
+// run signs the clients in and lets them call until ctx ends.
+func (l *livePageServer) run(ctx context.Context) error {
+	if err := l.signIn(ctx); err != nil {
+		return err
+	}
+	for _, c := range l.clients {
+		go c.run(ctx)
+	}
+	return nil
+}
+
+func (l *livePageServer) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /live", l.page)
+	mux.HandleFunc("GET /live/events", l.events)
+	mux.HandleFunc("POST /live/revoke", l.post(func(ctx context.Context, r *http.Request) error {
+		return l.revoke(ctx, r.PostFormValue("session"))
+	}))
+	mux.HandleFunc("POST /live/signin", l.post(func(ctx context.Context, _ *http.Request) error { return l.signIn(ctx) }))
+	mux.Handle("GET /live/static/", http.StripPrefix("/live/static/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, liveFiles, "live/"+r.URL.Path)
+	})))
+}
+
+// post does f for a form of this page, and shows the page again. Another site's
+// form must not press the buttons.
+func (l *livePageServer) post(f func(context.Context, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := counterfoil.CheckOrigin(r, []string{l.origin}); err != nil {
+			counterfoil.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, r)
+			return
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+		defer cancel()
+		if err := f(ctx, r); err != nil {
+			counterfoil.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), counterfoil.Cookie).ServeHTTP(w, r)
+			return
+		}
+		http.Redirect(w, r, "/live", http.StatusSeeOther)
+	}
+}
+
+func (l *livePageServer) signIn(ctx context.Context) error {
+	for _, c := range l.clients {
+		if s := c.snapshot(); s.Session != "" && s.Refused == "" {
+			continue
+		}
+		if err := c.signIn(ctx, demoUser); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revoke ends one session, or with an empty id all of the user's, and starts the
+// clock when the answer is there: what counts is how long a client is still
+// accepted after that.
+func (l *livePageServer) revoke(ctx context.Context, session string) error {
+	var admin struct {
+		Access string `json:"access_token"`
+	}
+	login := map[string]string{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}
+	if _, err := postJSON(ctx, http.DefaultClient, l.auth+"/v1/login", "", login, &admin); err != nil {
+		return err
+	}
+	body := map[string]string{"scope": "subject", "id": l.clients[0].snapshot().Subject}
+	if session != "" {
+		body = map[string]string{"scope": "session", "id": session}
+	}
+	var receipt struct{}
+	if _, err := postJSON(ctx, http.DefaultClient, l.auth+"/v1/admin/revocations", admin.Access, body, &receipt); err != nil {
+		return err
+	}
+	returned := time.Now()
+	for _, c := range l.clients {
+		if session == "" || c.snapshot().Session == session {
+			c.measureFrom(returned)
+		}
+	}
+	return nil
+}
+
+func (l *livePageServer) states() []clientState {
+	var all []clientState
+	for _, c := range l.clients {
+		all = append(all, c.snapshot())
+	}
+	return all
+}
+
+func (l *livePageServer) page(w http.ResponseWriter, _ *http.Request) {
+	var out bytes.Buffer
+	if err := livePage.Execute(&out, map[string]any{"Clients": l.states(), "Auth": l.auth}); err != nil {
+		counterfoil.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, nil)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	_, _ = w.Write(out.Bytes())
+}
+
+// events sends the states ten times a second, for as long as somebody looks.
+func (l *livePageServer) events(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		data, err := json.Marshal(l.states())
+		if err != nil {
+			return
+		}
+		if _, err := fmt.Fprintf(w, "data: %s\n\n", data); err != nil {
+			return
+		}
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,36 @@
+// The page works without this: the buttons are forms. With it, the figures tick.
+const cards = new Map([...document.querySelectorAll("article")].map((card) => [card.dataset.carrier, card]));
+const news = document.querySelector("#news");
+
+const set = (card, field, text) => {
+  const at = card.querySelector(`[data-field=${field}]`);
+  if (at instanceof HTMLInputElement) at.value = text;
+  else if (at.textContent !== String(text)) at.textContent = text;
+};
+
+function show(clients) {
+  for (const client of clients) {
+    const card = cards.get(client.carrier);
+    for (const field of ["answer", "calls", "size", "holds", "shown", "session"]) set(card, field, client[field]);
+    set(card, "verdict", client.refused ? `refused after ${client.refused}` : client.status === 200 ? "accepted" : client.status || "starting");
+    card.classList.toggle("refused", client.refused !== "");
+  }
+  const refused = clients.filter((client) => client.refused);
+  const text = refused.map((client) => `${client.carrier} ${client.refused}`).join(", ");
+  const line = text && `Refused after: ${text}.`;
+  if (news.textContent !== line) news.textContent = line;
+}
+
+new EventSource("/live/events").onmessage = (event) => show(JSON.parse(event.data));
+
+for (const form of document.querySelectorAll("form")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    button.disabled = false;
+    button.focus();
+    if (!answer.ok) news.textContent = "That did not work: the auth server could not be reached.";
+  });
+}
