@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 )
@@ -270,21 +271,25 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	// Read before the current password is checked: of two changes at once, one
-	// proof goes void (LOGIN-19).
-	rev, err := s.issuer.SubjectRev(r.Context(), session.Subject)
-	if err != nil {
-		return err
-	}
-	if err := s.passwords.Change(r.Context(), session.Subject, b.Current.String, b.Next.String); err != nil {
-		return err
-	}
-	// Whoever stole the old password may be signed in with it: everybody is out,
-	// and the caller goes on under a new id.
-	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}
-	issued, err := s.issuer.StartOver(r.Context(), proof, request(r, session.Carrier, session.Client))
+	issued, err := s.newPassword(r, session, b.Current.String, b.Next.String)
 	if err != nil {
 		return err
 	}
 	return s.hand(w, http.StatusOK, issued)
+}
+
+// newPassword changes the password and puts everybody out: whoever stole the old
+// one may be signed in with it. The caller goes on under a new id.
+func (s *Server) newPassword(r *http.Request, session *counterfoil.Session, current, next secret.String) (*issuer.Issued, error) {
+	// Read before the current password is checked: of two changes at once, one
+	// proof goes void (LOGIN-19).
+	rev, err := s.issuer.SubjectRev(r.Context(), session.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.passwords.Change(r.Context(), session.Subject, current, next); err != nil {
+		return nil, err
+	}
+	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}
+	return s.issuer.StartOver(r.Context(), proof, request(r, session.Carrier, session.Client))
 }

@@ -19,6 +19,8 @@ func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 	s.setCookie(w, name, i.Access.Reveal(), "Lax", age)
 	if refresh := i.Refresh.Reveal(); refresh != "" {
 		s.setCookie(w, refreshName, refresh, "Strict", age) // no link from elsewhere ever needs it
+	} else {
+		s.setCookie(w, refreshName, "", "Strict", 0) // one of an earlier login by another carrier
 	}
 }
 

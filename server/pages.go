@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mileusna/useragent"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -16,64 +20,159 @@ import (
 //go:embed templates/*.html static/style.css
 var files embed.FS
 
+// pages are parsed at start, so that a broken one stops the program.
 var pages = template.Must(template.ParseFS(files, "templates/*.html"))
 
-// pageView is what the templates see.
-type pageView struct {
-	Title    string
-	Problem  string // what went wrong, in words for the visitor
-	Session  *counterfoil.Session
-	Sessions []issuer.SessionRow
+// frame is what every page has.
+type frame struct {
+	Title   string
+	Problem string // what went wrong, in words for the visitor
+	Done    string // what went well
+}
+
+// entryPage signs in or up.
+type entryPage struct {
+	frame
+	Identifier   string // what was typed before, after a problem
+	Registration bool   // there is a page to sign up
+}
+
+// accountPage is the visitor's own sessions and password.
+type accountPage struct {
+	frame
+	SignedIn bool
+	Name     string
+	Sessions []sessionLine
+	Others   bool // there are sessions to end beside this one
+}
+
+// sessionLine is a session in words.
+type sessionLine struct {
+	ID, Device, Carrier, Client string
+	First, Last                 string // addresses
+	Created, Seen, Idle, End    string
+	Current                     bool
+}
+
+const clockLayout = "2 Jan 2006, 15:04 MST"
+
+func line(row issuer.SessionRow, current string) sessionLine {
+	say := func(t time.Time) string { return t.UTC().Format(clockLayout) }
+	l := sessionLine{
+		ID: row.ID, Device: device(row.Device), Carrier: row.Carrier.String(), Client: row.Client,
+		Created: say(row.Created), Seen: say(row.LastSeen), Idle: say(row.IdleExpires), End: say(row.AbsoluteExpires),
+		Current: row.ID == current,
+	}
+	if row.FirstAddress.IsValid() {
+		l.First = row.FirstAddress.String()
+	}
+	if row.LastAddress.IsValid() {
+		l.Last = row.LastAddress.String()
+	}
+	return l
+}
+
+// device names a browser for its owner to recognise. It comes from the client and
+// proves nothing.
+func device(agent string) string {
+	ua := useragent.Parse(agent)
+	switch {
+	case ua.Name != "" && ua.OS != "":
+		return ua.Name + " on " + ua.OS
+	case ua.Name != "":
+		return ua.Name
+	}
+	return "Unknown device"
 }
 
 // page adapts an action whose errors are shown as a page.
 func (s *Server) page(do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := do(w, r)
-		if err == nil {
-			return
+		if err := do(w, r); err != nil {
+			status, text := s.inWords(w, r, err)
+			_ = render(w, status, "problem.html", frame{Title: "Something went wrong", Problem: text})
 		}
-		p := s.explainLogged(w, r, err)
-		text := p.Title
-		if p.Detail != "" {
-			text += ": " + p.Detail
-		}
-		render(w, p.Status, "problem.html", pageView{Title: "Something went wrong", Problem: text})
 	})
 }
 
+// inWords says what went wrong. A credential that is over is taken away (SES-18);
+// an outage leaves it where it is.
+func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (status int, text string) {
+	p := s.explainLogged(w, r, err)
+	if errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, counterfoil.ErrMultipleCredentials) {
+		s.clearCookies(w)
+	}
+	if p.RetryAfter > 0 {
+		wait := p.RetryAfter.Round(time.Second)
+		return p.Status, p.Title + ". Try again in " + max(wait, time.Second).String() + "."
+	}
+	text = p.Title + "."
+	if p.Detail != "" {
+		text += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
+	}
+	return p.Status, text
+}
+
 // render writes a page whole or not at all.
-func render(w http.ResponseWriter, status int, name string, v pageView) error {
+func render(w http.ResponseWriter, status int, name string, v any) error {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	w.Write(b.Bytes())
+	_, _ = w.Write(b.Bytes())
 	return nil
 }
 
 func (s *Server) pageHome(w http.ResponseWriter, r *http.Request) error {
+	return s.account(w, r, http.StatusOK, frame{Title: "Your sessions"})
+}
+
+// account shows the visitor's sessions under what f says, or an invitation to
+// sign in.
+func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f frame) error {
 	session, err := s.signedIn(r)
-	if errors.Is(err, counterfoil.ErrNoCredential) || errors.Is(err, counterfoil.ErrInvalidToken) {
-		return render(w, http.StatusOK, "home.html", pageView{Title: "Counterfoil"})
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, counterfoil.ErrInvalidToken), errors.Is(err, counterfoil.ErrMultipleCredentials):
+		s.clearCookies(w)
+		fallthrough
+	case errors.Is(err, counterfoil.ErrNoCredential):
+		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: "Counterfoil"}})
+	case err != nil:
 		return err
 	}
+	return s.accountOf(w, r, status, f, session)
+}
+
+func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f frame, session *counterfoil.Session) error {
 	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
 	if err != nil {
 		return err
 	}
-	return render(w, http.StatusOK, "home.html", pageView{Title: "Your sessions", Session: session, Sessions: rows})
+	page := accountPage{frame: f, SignedIn: true, Name: session.Subject}
+	if user, err := s.users.ByID(r.Context(), session.Subject); err == nil {
+		page.Name = user.Identifier // a subject of an application's own has no user here
+	}
+	for _, row := range rows {
+		page.Sessions = append(page.Sessions, line(row, session.ID))
+		page.Others = page.Others || row.ID != session.ID
+	}
+	return render(w, status, "account.html", page)
 }
 
-func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
-	return render(w, http.StatusOK, "login.html", pageView{Title: "Sign in"})
+func (s *Server) pageLogin(w http.ResponseWriter, _ *http.Request) error {
+	return render(w, http.StatusOK, "login.html", entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration})
 }
 
-// form reads a form that must have come from one of our own pages.
+func (s *Server) pageRegister(w http.ResponseWriter, _ *http.Request) error {
+	if !s.registration {
+		return errNotFound
+	}
+	return render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account"}})
+}
+
+// form reads a form that must have come from one of our own pages (CSRF-01).
 func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
 		return err
@@ -85,12 +184,36 @@ func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
+	return s.enter(w, r, "login.html", entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration})
+}
+
+func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
+	if !s.registration {
+		return errNotFound
+	}
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	page := entryPage{frame: frame{Title: "Create an account"}, Identifier: r.PostForm.Get("identifier")}
+	_, err := s.passwords.Register(r.Context(), page.Identifier, r.PostForm.Get("name"), secret.New(r.PostForm.Get("password")), nil)
+	if err != nil {
+		status, text := s.inWords(w, r, err)
+		page.Problem = text
+		return render(w, status, "register.html", page)
+	}
+	return s.enter(w, r, "register.html", page)
+}
+
+// enter signs in with what the form says, and shows the form again if that fails.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
+	page.Identifier = r.PostForm.Get("identifier")
 	issued, err := s.signIn(r, loginBody{
-		Identifier: r.PostForm.Get("identifier"), Password: secretText{secret.New(r.PostForm.Get("password"))}, Carrier: "cookie",
+		Identifier: page.Identifier, Password: secretText{secret.New(r.PostForm.Get("password"))}, Carrier: "cookie",
 	})
 	if err != nil {
-		p := s.explainLogged(w, r, err)
-		return render(w, p.Status, "login.html", pageView{Title: "Sign in", Problem: p.Title + ". " + p.Detail})
+		status, text := s.inWords(w, r, err)
+		page.Problem = text
+		return render(w, status, name, page)
 	}
 	s.setCookies(w, issued)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -109,11 +232,16 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
+// own reads a form of somebody who is signed in.
+func (s *Server) own(w http.ResponseWriter, r *http.Request) (*counterfoil.Session, error) {
 	if err := s.form(w, r); err != nil {
-		return err
+		return nil, err
 	}
-	session, err := s.signedIn(r)
+	return s.signedIn(r)
+}
+
+func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.own(w, r)
 	if err != nil {
 		return err
 	}
@@ -122,6 +250,32 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
+}
+
+func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.own(w, r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.issuer.EndOthers(r.Context(), session); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.own(w, r)
+	if err != nil {
+		return err
+	}
+	issued, err := s.newPassword(r, session, secret.New(r.PostForm.Get("current")), secret.New(r.PostForm.Get("next")))
+	if err != nil {
+		status, text := s.inWords(w, r, err)
+		return s.accountOf(w, r, status, frame{Title: "Your sessions", Problem: "The password was not changed. " + text}, session)
+	}
+	s.setCookies(w, issued)
+	return s.accountOf(w, r, http.StatusOK, frame{Title: "Your sessions", Done: "The password was changed, and every other session was ended."}, issued.Session)
 }
 
 func (s *Server) pageStyle(w http.ResponseWriter, r *http.Request) error {

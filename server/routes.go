@@ -40,7 +40,11 @@ func (s *Server) routes() http.Handler {
 		"GET /login":            s.pageLogin,
 		"POST /login":           s.pageSignIn,
 		"POST /logout":          s.pageSignOut,
+		"GET /register":         s.pageRegister,
+		"POST /register":        s.pageSignUp,
 		"POST /sessions/revoke": s.pageRevoke,
+		"POST /sessions/others": s.pageRevokeOthers,
+		"POST /password":        s.pagePassword,
 		"GET /static/style.css": s.pageStyle,
 	} {
 		mux.Handle(pattern, s.page(do))
