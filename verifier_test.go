@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
@@ -90,7 +91,7 @@ func TestRevokedEverywhere(t *testing.T) {
 					t.Fatalf("%v: Verify = %v, %v", carrier, s, err)
 				}
 			}
-			if _, err := i.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", "test"); err != nil {
+			if _, err := i.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			next := signIn(t, i, carrier)
@@ -199,7 +200,7 @@ func TestWatch(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal("cancelled before the revocation")
 		}
-		if _, err := i.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, "test"); err != nil {
+		if _, err := i.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -225,7 +226,7 @@ func TestWaitAll(t *testing.T) {
 			}
 		}
 		cut.cut.Store(true)
-		receipt, err := i.Revoke(t.Context(), counterfoil.ScopeSession, issued.Session.ID, "test")
+		receipt, err := i.Revoke(t.Context(), counterfoil.ScopeSession, issued.Session.ID, audit.Act{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -52,7 +53,9 @@ func New(t testing.TB) *Issuer {
 	}
 	t.Cleanup(embedded.Close)
 	handler = embedded
-	key, err := embedded.Users().NewKey(ctx, "test", []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect}, nil)
+	_, key, err := embedded.Users().NewKey(ctx, audit.Act{}, directory.APIKey{
+		Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +117,7 @@ func (is *Issuer) Revoke(scope counterfoil.Scope, id string) {
 	is.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	receipt, err := is.embedded.Issuer().Revoke(ctx, scope, id, "test")
+	receipt, err := is.embedded.Issuer().Revoke(ctx, scope, id, audit.Act{})
 	if err == nil {
 		err = is.verifier.WaitFor(ctx, receipt.At)
 	}
@@ -127,7 +130,7 @@ func (is *Issuer) Revoke(scope counterfoil.Scope, id string) {
 // out are refused from then on, and refreshed silently.
 func (is *Issuer) SetRoles(subject string, roles ...string) {
 	is.t.Helper()
-	err := is.embedded.Issuer().SetSubject(context.Background(), subject, func(s *issuer.Subject) { s.Roles = roles })
+	err := is.embedded.Issuer().SetSubject(context.Background(), subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = append([]string{}, roles...) })
 	if err != nil {
 		is.t.Fatal(err)
 	}

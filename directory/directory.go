@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
-	"github.com/counterfoil/counterfoil/internal/secret"
-	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/store"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -26,12 +26,14 @@ import (
 var (
 	ErrTaken         = errors.New("identifier is taken")
 	ErrBadIdentifier = errors.New("identifier is not acceptable")
+	ErrBadUser       = errors.New("user is not acceptable")
 )
 
 const (
 	kindUser       store.Kind = "user"       // ID: user id
 	kindIdentifier store.Kind = "identifier" // ID: hash of the canonical identifier; makes it unique
-	kindAPIKey     store.Kind = "apikey"     // ID: hash of the key; owner: client
+	kindAPIKey     store.Kind = "apikey"     // ID: hash of the key; owner: the user it acts for, or "client " and its client
+	kindInvitation store.Kind = "invitation" // ID: hash of the token; owner: user id
 )
 
 // The states of a user.
@@ -51,18 +53,35 @@ type User struct {
 	Created    time.Time `json:"created"`
 }
 
-// Directory keeps users and API keys in a store.
+// Options of New.
+type Options struct {
+	Store store.Store      // required
+	Audit *audit.Trail     // nil: entries are kept in Store for 90 days, and logged
+	Now   func() time.Time // nil: time.Now
+}
+
+// Directory keeps users and API keys in a store. It is safe for concurrent use.
 type Directory struct {
 	store store.Store
+	audit *audit.Trail
 	now   func() time.Time
 }
 
-// New returns a directory; nil now is time.Now.
-func New(s store.Store, now func() time.Time) *Directory {
-	if now == nil {
-		now = time.Now
+// New checks o.
+func New(o Options) (*Directory, error) {
+	if o.Store == nil {
+		return nil, errors.New("directory: Options.Store is required")
 	}
-	return &Directory{s, now}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Audit == nil {
+		var err error
+		if o.Audit, err = audit.New(audit.Options{Store: o.Store, Now: o.Now}); err != nil {
+			return nil, err
+		}
+	}
+	return &Directory{o.Store, o.Audit, o.Now}, nil
 }
 
 // Canonical returns the one spelling of an identifier that all its aliases share
@@ -82,29 +101,60 @@ func hashID(s string) string {
 }
 
 // Create adds a user, with ErrTaken if somebody has that identifier. ID, Status and
-// Created are set here.
-func (d *Directory) Create(ctx context.Context, u User) (User, error) {
-	var err error
-	if u.Identifier, err = Canonical(u.Identifier); err != nil {
-		return User{}, err
-	}
-	u.ID, u.Status, u.Created = "usr_"+strings.ToLower(rand.Text()), Active, d.now()
-	value, err := json.Marshal(u)
+// Created are set here. Without an actor, the user made the account.
+func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, error) {
+	b, note, err := d.create(act, &u)
 	if err != nil {
 		return User{}, err
 	}
-	pointer, err := json.Marshal(map[string]string{"user": u.ID})
-	if err != nil {
-		return User{}, err
-	}
-	_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{
-		{Key: store.Key{Kind: kindUser, ID: u.ID}, Value: value},
-		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: pointer},
-	}})
+	_, err = d.audit.Commit(ctx, d.store, b, note)
 	if errors.Is(err, store.ErrConflict) {
 		return User{}, ErrTaken
 	}
 	return u, err
+}
+
+func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.Entry, err error) {
+	if u.Identifier, err = Canonical(u.Identifier); err != nil {
+		return b, note, err
+	}
+	if err := u.check(); err != nil {
+		return b, note, err
+	}
+	u.ID, u.Status, u.Created = "usr_"+strings.ToLower(rand.Text()), Active, d.now()
+	value, err := json.Marshal(u)
+	if err != nil {
+		return b, note, err
+	}
+	pointer, err := json.Marshal(map[string]string{"user": u.ID})
+	if err != nil {
+		return b, note, err
+	}
+	if act.By == "" {
+		act.By = audit.BySubject(u.ID)
+	}
+	note = act.Entry(audit.CreateUser, u.ID)
+	note.Detail = "roles=" + strings.Join(u.Roles, ",")
+	return store.Batch{Put: []store.Record{
+		{Key: store.Key{Kind: kindUser, ID: u.ID}, Value: value},
+		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: pointer},
+	}}, note, nil
+}
+
+// check refuses what could not stand in a token, on a page or in a log.
+func (u *User) check() error {
+	if len(u.Roles) > 32 {
+		return fmt.Errorf("%w: at most 32 roles", ErrBadUser)
+	}
+	for _, role := range u.Roles {
+		if role == "" || len(role) > 64 || strings.ContainsFunc(role, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return fmt.Errorf("%w: a role is 1 to 64 printable ASCII characters without spaces", ErrBadUser)
+		}
+	}
+	if len(u.Name) > 200 || !utf8.ValidString(u.Name) || strings.ContainsFunc(u.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("%w: a name is at most 200 bytes of printable text", ErrBadUser)
+	}
+	return nil
 }
 
 // ByID returns a user, or store.ErrNotFound.
@@ -143,84 +193,80 @@ func (d *Directory) ByIdentifier(ctx context.Context, identifier string) (User, 
 	return d.ByID(ctx, pointer.User)
 }
 
-// Update changes a user by compare-and-swap: change may be called again. ID and
-// Identifier stay.
-func (d *Directory) Update(ctx context.Context, id string, change func(*User) error) error {
+// Update changes a user by compare-and-swap: change may be called again. ID,
+// Identifier and Created stay. note is what the trail keeps of it; without an action
+// nothing is kept, which is for what is no change to anybody, such as another hash
+// of the same password. A new password takes open invitations away (LOGIN-12).
+func (d *Directory) Update(ctx context.Context, id string, note audit.Entry, change func(*User) error) error {
 	for {
 		u, rev, err := d.byID(ctx, id)
 		if err != nil {
 			return err
 		}
-		identifier := u.Identifier
+		before := u
 		if err := change(&u); err != nil {
 			return err
 		}
-		u.Identifier = identifier
+		u.Identifier, u.Created = before.Identifier, before.Created
+		if err := u.check(); err != nil {
+			return err
+		}
+		var b store.Batch
+		if u.Password != before.Password {
+			b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: id}}
+		}
 		value, err := json.Marshal(u)
 		if err != nil {
 			return err
 		}
-		_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{{Key: store.Key{Kind: kindUser, ID: id}, Rev: rev, Value: value}}})
+		b.Put = []store.Record{{Key: store.Key{Kind: kindUser, ID: id}, Rev: rev, Value: value}}
+		if note.Action == audit.ChangeUser {
+			note.Detail = fmt.Sprintf("status=%s roles=%s", u.Status, strings.Join(u.Roles, ","))
+		}
+		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Delete removes a user with the API keys that act for it and its open invitations.
+// Its sessions are the issuer's to end. Its id never comes back.
+func (d *Directory) Delete(ctx context.Context, id string, act audit.Act) error {
+	for {
+		u, rev, err := d.byID(ctx, id)
+		if err != nil {
+			return err
+		}
+		user := store.Key{Kind: kindUser, ID: id}
+		_, err = d.audit.Commit(ctx, d.store, store.Batch{
+			Require:     []store.Require{{Key: user, Rev: rev}},
+			Delete:      []store.Key{user, {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
+			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: id}, {Kind: kindAPIKey, Owner: id}},
+		}, act.Entry(audit.DeleteUser, id))
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
 }
 
-// What an API key may be for.
-const (
-	ScopeFeed       = "revocation:read" // follow the revocation log
-	ScopeIntrospect = "introspect"      // resolve credentials
-	ScopeSessions   = "sessions:create" // make sessions for subjects it authenticated itself
-	ScopeAdmin      = "admin"           // everything
-)
-
-// APIKey is what is kept of a key: never the key.
-type APIKey struct {
-	Client   string    `json:"client"`
-	Scopes   []string  `json:"scopes"`
-	Audience []string  `json:"audience,omitempty"` // whose credentials it may introspect; nil: all of this issuer
-	Created  time.Time `json:"created"`
-}
-
-const apiKeyPrefix = "cfk_" // lets secret scanners recognise a leaked one
-
-// NewKey makes a key for a program. It is shown once: only its hash is kept.
-func (d *Directory) NewKey(ctx context.Context, client string, scopes, audience []string) (secret.String, error) {
-	for _, s := range scopes {
-		switch s {
-		case ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin:
-		default:
-			return secret.String{}, fmt.Errorf("unknown scope %q", s)
+// List returns up to limit users after the one with the given id, by id, and
+// whether there are more.
+func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
+	for rec, err := range d.store.List(ctx, kindUser, "*") {
+		if err != nil {
+			return nil, false, err
 		}
+		if rec.ID <= after {
+			continue
+		}
+		if len(page) == limit {
+			return page, true, nil
+		}
+		u := User{ID: rec.ID}
+		if err := json.Unmarshal(rec.Value, &u); err != nil {
+			return nil, false, fmt.Errorf("user %s: %w", rec.ID, err)
+		}
+		page = append(page, u)
 	}
-	raw := make([]byte, 32)
-	rand.Read(raw)
-	key := apiKeyPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	value, err := json.Marshal(APIKey{client, scopes, audience, d.now()})
-	if err != nil {
-		return secret.String{}, err
-	}
-	_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{{Key: store.Key{Kind: kindAPIKey, ID: hashID(key)}, Owner: client, Value: value}}})
-	return secret.New(key), err
-}
-
-// Authenticate returns what a presented key may do, or login.ErrRefused. Only the
-// whole key has its hash: no part of one is good for anything.
-func (d *Directory) Authenticate(ctx context.Context, presented string) (APIKey, error) {
-	if len(presented) != len(apiKeyPrefix)+43 || !strings.HasPrefix(presented, apiKeyPrefix) {
-		return APIKey{}, login.ErrRefused
-	}
-	rec, err := d.store.Get(ctx, store.Key{Kind: kindAPIKey, ID: hashID(presented)})
-	if errors.Is(err, store.ErrNotFound) {
-		return APIKey{}, login.ErrRefused
-	}
-	if err != nil {
-		return APIKey{}, err
-	}
-	var k APIKey
-	if err := json.Unmarshal(rec.Value, &k); err != nil {
-		return APIKey{}, fmt.Errorf("api key: %w", err)
-	}
-	return k, nil
+	return page, false, nil
 }

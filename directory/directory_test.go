@@ -8,11 +8,21 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
+
+func open(t *testing.T, s store.Store) *directory.Directory {
+	t.Helper()
+	d, err := directory.New(directory.Options{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
 
 // LOGIN-11: one spelling for all aliases, and no tricks.
 func TestCanonical(t *testing.T) {
@@ -33,12 +43,12 @@ func TestCanonical(t *testing.T) {
 }
 
 func TestIdentifiersAreUnique(t *testing.T) {
-	d := directory.New(memory.New(), nil)
+	d := open(t, memory.New())
 	var wg sync.WaitGroup
 	made := make(chan string, 50)
 	for n := range 50 {
 		wg.Go(func() {
-			u, err := d.Create(context.Background(), directory.User{Identifier: []string{"alice", "ALICE", " Alice"}[n%3]})
+			u, err := d.Create(context.Background(), audit.Act{}, directory.User{Identifier: []string{"alice", "ALICE", " Alice"}[n%3]})
 			if err == nil {
 				made <- u.ID
 			} else if !errors.Is(err, directory.ErrTaken) {
@@ -59,15 +69,15 @@ func TestIdentifiersAreUnique(t *testing.T) {
 }
 
 func TestUpdateLosesNothing(t *testing.T) {
-	d := directory.New(memory.New(), nil)
-	u, err := d.Create(t.Context(), directory.User{Identifier: "alice"})
+	d := open(t, memory.New())
+	u, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for n := range 30 {
 		wg.Go(func() {
-			err := d.Update(context.Background(), u.ID, func(u *directory.User) error {
+			err := d.Update(context.Background(), u.ID, audit.Act{}.Entry(audit.ChangeUser, u.ID), func(u *directory.User) error {
 				u.Roles, u.Identifier = append(u.Roles, strconv.Itoa(n)), "other"
 				return nil
 			})
@@ -85,11 +95,11 @@ func TestUpdateLosesNothing(t *testing.T) {
 // SES-02, SES-03: only the whole key counts, and only its hash is kept.
 func TestAPIKeys(t *testing.T) {
 	s := memory.New()
-	d := directory.New(s, nil)
-	if _, err := d.NewKey(t.Context(), "svc", []string{"everything"}, nil); err == nil {
+	d := open(t, s)
+	if _, _, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{"everything"}}); !errors.Is(err, directory.ErrBadKey) {
 		t.Error("a key with an unknown scope was made")
 	}
-	key, err := d.NewKey(t.Context(), "svc", []string{directory.ScopeFeed}, nil)
+	_, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -55,7 +56,8 @@ func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoi
 		// A verifier has seen entries that this store has not: it was restored from
 		// a backup, or lost its tail. What was revoked there must not come back, so
 		// nothing signed under the old log counts any longer (REV-09).
-		if head, err = i.store.Commit(ctx, store.Batch{NewEpoch: true}); err != nil {
+		note := audit.Act{Reason: "a verifier has seen entries that the store has not"}.Entry(audit.NewEpoch, "")
+		if head, err = i.audit.Commit(ctx, i.store, store.Batch{NewEpoch: true}, note); err != nil {
 			return counterfoil.Page{}, unavailable(err)
 		}
 		entries = nil

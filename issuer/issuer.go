@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -47,7 +48,8 @@ type Options struct {
 	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
 
-	Now func() time.Time // nil: time.Now
+	Audit *audit.Trail     // nil: entries are kept in Store for 90 days, and logged
+	Now   func() time.Time // nil: time.Now
 }
 
 // maxAccessTTL caps AccessTTL, and so the life of a log entry.
@@ -64,6 +66,7 @@ type Issuer struct {
 	opts       Options
 	store      store.Store
 	keys       *keyring.Keyring
+	audit      *audit.Trail
 	refreshKey []byte
 	started    time.Time
 
@@ -112,12 +115,24 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Audit == nil {
+		if o.Audit, err = audit.New(audit.Options{Store: o.Store, Now: o.Now}); err != nil {
+			return nil, err
+		}
+	}
 	return &Issuer{
-		opts: o, store: o.Store, keys: o.Keys, started: o.Now(),
+		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit, started: o.Now(),
 		refreshKey: o.Keys.Derive("refresh token"),
 		revoked:    counterfoil.NewRevocations(),
 	}, nil
 }
+
+// Derive returns a secret for one purpose of whoever serves this issuer: the same in
+// every process on one store. The issuer's own purposes cannot be named (KEY-13).
+func (i *Issuer) Derive(purpose string) []byte { return i.keys.Derive("server " + purpose) }
+
+// Audit is the trail that this issuer writes to.
+func (i *Issuer) Audit() *audit.Trail { return i.audit }
 
 // Keys returns the public keys as a JWK Set.
 func (i *Issuer) Keys(context.Context) ([]byte, error) { return i.keys.JWKS() }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
@@ -66,7 +67,7 @@ func (b *bench) proof(t *testing.T, subject string) login.Proof {
 
 func (b *bench) login(t *testing.T, subject string, c counterfoil.Carrier) *issuer.Issued {
 	t.Helper()
-	got, err := b.Login(t.Context(), b.proof(t, subject), issuer.Request{Carrier: c, Address: netip.MustParseAddr("192.0.2.1"), UserAgent: "test"})
+	got, err := b.Login(t.Context(), b.proof(t, subject), issuer.Request{Carrier: c, Act: audit.Act{Address: netip.MustParseAddr("192.0.2.1")}, UserAgent: "test"})
 	if err != nil {
 		t.Fatalf("Login(%s, %v) = %v", subject, c, err)
 	}
@@ -112,12 +113,12 @@ func TestRevokeEachTarget(t *testing.T) {
 				issued := b.login(t, "alice", c)
 				scope, id := target(issued.Session)
 				if id == "" && scope != counterfoil.ScopeAll {
-					if _, err := b.Revoke(t.Context(), scope, id, "test"); !errors.Is(err, issuer.ErrBadRequest) {
+					if _, err := b.Revoke(t.Context(), scope, id, audit.Act{}); !errors.Is(err, issuer.ErrBadRequest) {
 						t.Fatalf("Revoke(%s, empty) = %v, want ErrBadRequest", scope, err)
 					}
 					return // an opaque id has no token id and no key
 				}
-				receipt, err := b.Revoke(t.Context(), scope, id, "test")
+				receipt, err := b.Revoke(t.Context(), scope, id, audit.Act{})
 				if err != nil || receipt.At.Seq == 0 {
 					t.Fatalf("Revoke = %v, %v", receipt, err)
 				}
@@ -126,7 +127,7 @@ func TestRevokeEachTarget(t *testing.T) {
 				}
 				refreshable := scope == counterfoil.ScopeToken || scope == counterfoil.ScopeKey
 				if r := issued.Refresh.Reveal(); r != "" {
-					_, err := b.Refresh(t.Context(), r, "")
+					_, err := b.Refresh(t.Context(), r, issuer.Renewal{})
 					if refreshable && err != nil {
 						t.Errorf("Refresh = %v, want a new copy: only one copy was revoked", err)
 					}
@@ -146,15 +147,15 @@ func TestRevokeEachTarget(t *testing.T) {
 func TestRevokeTwiceGivesTheSameReceipt(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	s := b.login(t, "alice", counterfoil.CarrierBearer).Session
-	first, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, "test")
+	first, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, audit.Act{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, "test")
+	second, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, audit.Act{})
 	if err != nil || second.At != first.At {
 		t.Errorf("second Revoke = %v, %v, want %v", second, err, first)
 	}
-	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, "ses_unknown", "test"); !errors.Is(err, store.ErrNotFound) {
+	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, "ses_unknown", audit.Act{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Revoke(unknown) = %v, want ErrNotFound", err)
 	}
 }
@@ -163,22 +164,22 @@ func TestRevokeTwiceGivesTheSameReceipt(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	first := b.login(t, "alice", counterfoil.CarrierBearer)
-	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), "")
+	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if second.Refresh.Reveal() == first.Refresh.Reveal() {
 		t.Error("the refresh token was not rotated")
 	}
-	again, err := b.Refresh(t.Context(), first.Refresh.Reveal(), "")
+	again, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{})
 	if err != nil || again.Refresh.Reveal() != second.Refresh.Reveal() {
 		t.Errorf("Refresh(old) within the grace = %v, want the same successor", err)
 	}
 	b.clock.add(11 * time.Second)
-	if _, err := b.Refresh(t.Context(), first.Refresh.Reveal(), ""); !errors.Is(err, issuer.ErrReused) {
+	if _, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, issuer.ErrReused) {
 		t.Errorf("Refresh(old) after the grace = %v, want ErrReused", err)
 	}
-	if _, err := b.Refresh(t.Context(), second.Refresh.Reveal(), ""); !errors.Is(err, counterfoil.ErrInvalidToken) {
+	if _, err := b.Refresh(t.Context(), second.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
 		t.Errorf("Refresh(successor) after reuse = %v, want ErrInvalidToken", err)
 	}
 	if _, err := b.Lookup(t.Context(), second.Access.Reveal()); !errors.Is(err, counterfoil.ErrRevoked) {
@@ -191,14 +192,14 @@ func TestRefresh(t *testing.T) {
 func TestRefreshTwoBehindIsReuse(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	first := b.login(t, "alice", counterfoil.CarrierBearer)
-	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), "")
+	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Refresh(t.Context(), second.Refresh.Reveal(), ""); err != nil {
+	if _, err := b.Refresh(t.Context(), second.Refresh.Reveal(), issuer.Renewal{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Refresh(t.Context(), first.Refresh.Reveal(), ""); !errors.Is(err, issuer.ErrReused) {
+	if _, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, issuer.ErrReused) {
 		t.Errorf("Refresh(first) = %v, want ErrReused", err)
 	}
 }
@@ -211,7 +212,7 @@ func TestRefreshInParallel(t *testing.T) {
 	successors := make([]string, 50)
 	for n := range successors {
 		wg.Go(func() {
-			got, err := b.Refresh(context.Background(), first.Refresh.Reveal(), "")
+			got, err := b.Refresh(context.Background(), first.Refresh.Reveal(), issuer.Renewal{})
 			if err != nil {
 				t.Errorf("Refresh = %v", err)
 				return
@@ -225,7 +226,7 @@ func TestRefreshInParallel(t *testing.T) {
 			t.Fatal("two successors of one token")
 		}
 	}
-	if _, err := b.Refresh(t.Context(), successors[0], ""); err != nil {
+	if _, err := b.Refresh(t.Context(), successors[0], issuer.Renewal{}); err != nil {
 		t.Errorf("Refresh(successor) = %v", err)
 	}
 }
@@ -243,14 +244,14 @@ func TestRefreshRefusals(t *testing.T) {
 		if bad == good {
 			continue
 		}
-		if _, err := b.Refresh(t.Context(), bad, ""); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		if _, err := b.Refresh(t.Context(), bad, issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
 			t.Errorf("%s: Refresh = %v, want ErrInvalidToken", name, err)
 		}
 	}
-	if _, err := b.Refresh(t.Context(), good, "other"); !errors.Is(err, counterfoil.ErrInvalidToken) {
+	if _, err := b.Refresh(t.Context(), good, issuer.Renewal{Client: "other"}); !errors.Is(err, counterfoil.ErrInvalidToken) {
 		t.Errorf("Refresh for another client = %v, want ErrInvalidToken", err)
 	}
-	if _, err := b.Refresh(t.Context(), good, ""); err != nil {
+	if _, err := b.Refresh(t.Context(), good, issuer.Renewal{}); err != nil {
 		t.Errorf("Refresh afterwards = %v: a refusal must change nothing", err)
 	}
 }
@@ -266,7 +267,7 @@ func TestTimeouts(t *testing.T) {
 		if _, err := b.Lookup(t.Context(), used); err != nil {
 			t.Fatalf("Lookup of a session in use after %v = %v", elapsed, err)
 		}
-		next, err := b.Refresh(t.Context(), refresh, "")
+		next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{})
 		if err != nil {
 			t.Fatalf("Refresh after %v = %v", elapsed, err)
 		}
@@ -279,7 +280,7 @@ func TestTimeouts(t *testing.T) {
 	if _, err := b.Lookup(t.Context(), used); !errors.Is(err, counterfoil.ErrExpired) {
 		t.Errorf("Lookup past the absolute expiry = %v, want ErrExpired", err)
 	}
-	if _, err := b.Refresh(t.Context(), refresh, ""); !errors.Is(err, counterfoil.ErrInvalidToken) {
+	if _, err := b.Refresh(t.Context(), refresh, issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
 		t.Errorf("Refresh past the absolute expiry = %v, want ErrInvalidToken", err)
 	}
 }
@@ -288,11 +289,11 @@ func TestTimeouts(t *testing.T) {
 func TestProofGoesStale(t *testing.T) {
 	changes := map[string]func(b *bench) error{
 		"revoke subject": func(b *bench) error {
-			_, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", "test")
+			_, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", audit.Act{})
 			return err
 		},
 		"disable": func(b *bench) error {
-			return b.SetSubject(context.Background(), "alice", func(s *issuer.Subject) { s.Disabled = true })
+			return b.SetSubject(context.Background(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
 		},
 	}
 	for name, change := range changes {
@@ -335,13 +336,13 @@ func TestStartOver(t *testing.T) {
 func TestClaimsChanged(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	jwt, cookie := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierCookie)
-	if err := b.SetSubject(t.Context(), "alice", func(s *issuer.Subject) { s.Roles = []string{"admin"} }); err != nil {
+	if err := b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"admin"} }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Lookup(t.Context(), jwt.Access.Reveal()); !errors.Is(err, counterfoil.ErrStaleClaims) {
 		t.Errorf("Lookup(old copy) = %v, want ErrStaleClaims", err)
 	}
-	next, err := b.Refresh(t.Context(), jwt.Refresh.Reveal(), "")
+	next, err := b.Refresh(t.Context(), jwt.Refresh.Reveal(), issuer.Renewal{})
 	if err != nil || !next.Session.HasRole("admin") {
 		t.Errorf("Refresh = %v, want the new role", err)
 	}
@@ -354,7 +355,7 @@ func TestEndOthers(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	own := b.login(t, "alice", counterfoil.CarrierCookie)
 	other, stranger := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "bob", counterfoil.CarrierBearer)
-	if n, err := b.EndOthers(t.Context(), own.Session); n != 1 || err != nil {
+	if n, err := b.EndOthers(t.Context(), own.Session, audit.Act{}); n != 1 || err != nil {
 		t.Fatalf("EndOthers = %d, %v, want 1", n, err)
 	}
 	for name, c := range map[string]struct {
@@ -416,7 +417,7 @@ func TestVerifierAheadBeginsAnEpoch(t *testing.T) {
 	if _, err := b.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
 		t.Errorf("Lookup of a copy of the old epoch = %v, want ErrInvalidToken", err)
 	}
-	if next, err := b.Refresh(t.Context(), issued.Refresh.Reveal(), ""); err != nil || next.Session.Born.Epoch != reset.Head.Epoch {
+	if next, err := b.Refresh(t.Context(), issued.Refresh.Reveal(), issuer.Renewal{}); err != nil || next.Session.Born.Epoch != reset.Head.Epoch {
 		t.Errorf("Refresh = %v, want a copy of the new epoch", err)
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
@@ -25,7 +25,7 @@ type Request struct {
 	Client     string // empty: DefaultClient
 	Carrier    counterfoil.Carrier
 	UserAgent  string
-	Address    netip.Addr
+	Act        audit.Act // who asks, and from where; no By: the subject itself
 	Scopes     []string
 	Attributes map[string]string // at most 16, and 1 KiB in all
 }
@@ -76,7 +76,7 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 			Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
 			Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute),
 			Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
-			Device: clip(r.UserAgent, 256), FirstAddress: r.Address, LastAddress: r.Address,
+			Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
 			ClientGen: gens.client, AllGen: gens.all,
 		}
 		subject.copyTo(row)
@@ -117,7 +117,7 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 			return nil, err
 		}
 		b.Put = append(b.Put, rec)
-		head, err := i.store.Commit(ctx, b)
+		head, err := i.audit.Commit(ctx, i.store, b, loginEntry(r, row, over))
 		if errors.Is(err, store.ErrConflict) {
 			continue // the loop reads again, and tells a changed subject from a changed client
 		}
@@ -126,6 +126,20 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 		}
 		return i.finish(issued, row, head, now)
 	}
+}
+
+func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
+	if r.Act.By == "" {
+		r.Act.By = audit.BySubject(row.Subject)
+	}
+	action := audit.Login
+	if over {
+		action = audit.StartOver
+	}
+	e := r.Act.Entry(action, row.Subject)
+	e.Client, e.Session = row.Client, row.ID
+	e.Detail = "carrier=" + row.Carrier.String() + " amr=" + strings.Join(row.Methods, ",")
+	return e
 }
 
 // finish makes the copy. The head was read by the commit that wrote the row, or
@@ -159,7 +173,7 @@ func checkRequest(p login.Proof, r Request) error {
 	if len(r.Attributes) > 16 || size > 1024 || len(p.Roles) > 32 || len(r.Scopes) > 32 {
 		return fmt.Errorf("%w: at most 16 attributes of 1 KiB in all, 32 roles and 32 scopes", ErrBadRequest)
 	}
-	err := errors.Join(checkText("subject", p.Subject, 200), checkText("client", r.Client, 64))
+	err := errors.Join(checkSubject(p.Subject), checkText("client", r.Client, 64))
 	for _, s := range append(append([]string{}, p.Roles...), r.Scopes...) {
 		err = errors.Join(err, checkText("role or scope", s, 64))
 	}
@@ -244,6 +258,15 @@ func (i *Issuer) gens(ctx context.Context, client string) (g generations, err er
 
 func (g generations) require(client string) []store.Require {
 	return []store.Require{{Key: cutoffKey(client), Rev: g.client}, {Key: cutoffKey(""), Rev: g.all}}
+}
+
+// checkSubject refuses what the store would take for "everybody" beside what no
+// id may be: the sessions listed for a subject "*" would be everybody's.
+func checkSubject(s string) error {
+	if s == "" || s == "*" {
+		return fmt.Errorf("%w: subject %q", ErrBadRequest, s)
+	}
+	return checkText("subject", s, 200)
 }
 
 // randomID returns a public id of 128 random bits.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -84,13 +85,19 @@ func (i *Issuer) parseRefresh(s string) (id string, counter uint64, err error) {
 	return base64.RawURLEncoding.EncodeToString(raw[:16]), binary.BigEndian.Uint64(raw[16:24]), nil
 }
 
+// Renewal is what a refresh asks for, beside the refresh token.
+type Renewal struct {
+	Client string // empty: DefaultClient
+	Act    audit.Act
+}
+
 // Refresh hands out the next copy of a session for the refresh token that is
 // good now. The token before it gets the same answer for as long as Grace, so a
 // lost response or a second tab does no harm; any older one means that two
 // parties hold the tokens, and ends the session with ErrReused (RFC 9700 4.14.2).
-func (i *Issuer) Refresh(ctx context.Context, refresh, client string) (*Issued, error) {
-	if client == "" {
-		client = DefaultClient
+func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issued, error) {
+	if r.Client == "" {
+		r.Client = DefaultClient
 	}
 	id, counter, err := i.parseRefresh(refresh)
 	if err != nil {
@@ -108,7 +115,10 @@ func (i *Issuer) Refresh(ctx context.Context, refresh, client string) (*Issued, 
 		}
 		issued := &Issued{SessionExpires: row.AbsoluteExpires}
 		switch {
-		case g.Client != client:
+		case g.Client != r.Client:
+			e := refreshEntry(r, row, audit.Refresh)
+			e.Outcome, e.Detail = audit.Refused, "the token is of another client"
+			i.audit.Tell(e)
 			return nil, counterfoil.ErrInvalidToken // REF-06: refused, and the family lives on
 		case counter == g.Counter:
 			// This one turns the counter.
@@ -116,10 +126,7 @@ func (i *Issuer) Refresh(ctx context.Context, refresh, client string) (*Issued, 
 			issued.Refresh = i.refreshToken(g)
 			return i.finish(issued, row, head, now)
 		case counter < g.Counter:
-			if _, err := i.Revoke(ctx, counterfoil.ScopeSession, row.ID, "refresh token reuse"); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return nil, err
-			}
-			return nil, ErrReused
+			return nil, i.reused(ctx, row, r)
 		default:
 			// Only a store that lost acknowledged writes knows less than its own tokens.
 			return nil, counterfoil.ErrInvalidToken
@@ -133,9 +140,29 @@ func (i *Issuer) Refresh(ctx context.Context, refresh, client string) (*Issued, 
 		if err != nil {
 			return nil, unavailable(err)
 		}
+		i.audit.Tell(refreshEntry(r, row, audit.Refresh))
 		issued.Refresh = i.refreshToken(g)
 		return i.finish(issued, row, head, now)
 	}
+}
+
+func refreshEntry(r Renewal, row *SessionRow, action audit.Action) audit.Entry {
+	if r.Act.By == "" {
+		r.Act.By = audit.BySubject(row.Subject)
+	}
+	e := r.Act.Entry(action, row.Subject)
+	e.Client, e.Session = row.Client, row.ID
+	return e
+}
+
+// reused ends a session two parties hold the refresh tokens of. It returns
+// ErrReused when that is done.
+func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
+	entry := counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: row.ID, Reason: "refresh token reuse"}
+	if _, err := i.commit(ctx, entry, deleteRow(row), refreshEntry(r, row, audit.Reuse)); err != nil {
+		return err
+	}
+	return ErrReused
 }
 
 // granted reads what a refresh rests on, and refuses what has ended.
@@ -183,7 +210,7 @@ func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, subject 
 // EndByRefresh ends the session of a refresh token, an old one included: whoever
 // holds it may give it up. A token that is not known, or of another client than
 // the one named, has no effect (RFC 7009 2.2); an empty client is not compared.
-func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string) error {
+func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act audit.Act) error {
 	id, _, err := i.parseRefresh(refresh)
 	if err != nil {
 		return nil
@@ -202,8 +229,8 @@ func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string) error
 	if client != "" && client != g.Client {
 		return nil
 	}
-	if _, err = i.Revoke(ctx, counterfoil.ScopeSession, g.Session, "given up"); errors.Is(err, store.ErrNotFound) {
-		return nil
+	if act.By == "" {
+		act.By = audit.BySubject(g.Subject)
 	}
-	return err
+	return i.Logout(ctx, g.Session, act)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -24,48 +26,63 @@ type Receipt struct {
 // log no longer knows gives store.ErrNotFound.
 //
 // ScopeClaims is not a revocation that callers ask for: see SetSubject.
-func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id, reason string) (Receipt, error) {
+func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id string, act audit.Act) (Receipt, error) {
 	if (id == "") != (scope == counterfoil.ScopeAll) {
 		return Receipt{}, fmt.Errorf("%w: every scope but all needs an id", ErrBadRequest)
 	}
-	if err := errors.Join(checkText("id", id, 200), checkText("reason", underscored(reason), 100)); err != nil {
+	if act.Reason == "" {
+		act.Reason = string(scope) + " revoked"
+	}
+	if err := errors.Join(checkText("id", id, 200), checkText("reason", underscored(act.Reason), 100)); err != nil {
 		return Receipt{}, err
 	}
-	entry := counterfoil.Revocation{Scope: scope, ID: id, Reason: reason}
+	entry := counterfoil.Revocation{Scope: scope, ID: id, Reason: act.Reason}
+	note := act.Entry(audit.Revoke, "")
+	note.Target = string(scope)
 	switch scope {
 	case counterfoil.ScopeSession:
-		return i.revokeSession(ctx, entry)
+		return i.revokeSession(ctx, entry, note)
 	case counterfoil.ScopeToken:
-		return i.commit(ctx, entry, store.Batch{})
+		note.Target += " " + id
+		return i.commit(ctx, entry, store.Batch{}, note)
 	case counterfoil.ScopeSubject:
-		return i.revokeSubject(ctx, entry)
+		note.Subject = id
+		return i.revokeSubject(ctx, entry, note)
 	case counterfoil.ScopeClient:
-		return i.cutoff(ctx, entry, cutoffKey(id))
+		note.Client = id
+		return i.cutoff(ctx, entry, cutoffKey(id), note)
 	case counterfoil.ScopeAll:
-		return i.cutoff(ctx, entry, cutoffKey(""))
+		return i.cutoff(ctx, entry, cutoffKey(""), note)
 	case counterfoil.ScopeKey:
-		return i.revokeKey(ctx, entry)
+		note.Action, note.Target = audit.RevokeKey, id
+		return i.revokeKey(ctx, entry, note)
 	}
 	return Receipt{}, fmt.Errorf("%w: scope %q is not session, token, subject, client, key or all", ErrBadRequest, scope)
 }
 
-// RevokeKey takes a signing key out of use everywhere (KEY-05).
-func (i *Issuer) RevokeKey(ctx context.Context, kid string) (Receipt, error) {
-	return i.Revoke(ctx, counterfoil.ScopeKey, kid, "key revoked")
+// Logout ends the session sid for whoever holds it. One that has ended is logged out.
+func (i *Issuer) Logout(ctx context.Context, sid string, act audit.Act) error {
+	entry := counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: sid, Reason: "logout"}
+	_, err := i.revokeSession(ctx, entry, act.Entry(audit.Logout, ""))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
-func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b store.Batch) (Receipt, error) {
+// commit does b, with the log entry and its note in the trail.
+func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
 	now := i.opts.Now()
 	entry.Expires = now.Add(entryTTL)
 	b.Revoke = append(b.Revoke, entry)
-	head, err := i.store.Commit(ctx, b)
+	head, err := i.audit.Commit(ctx, i.store, b, note)
 	if err != nil {
 		return Receipt{}, unavailable(err)
 	}
 	return Receipt{At: head, CommittedAt: now}, nil
 }
 
-func (i *Issuer) revokeSession(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+func (i *Issuer) revokeSession(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
 	row, err := i.row(ctx, entry.ID)
 	if isInvalid(err) {
 		return i.receipt(ctx, entry)
@@ -73,7 +90,8 @@ func (i *Issuer) revokeSession(ctx context.Context, entry counterfoil.Revocation
 	if err != nil {
 		return Receipt{}, err
 	}
-	return i.commit(ctx, entry, deleteRow(row))
+	note.Subject, note.Client, note.Session = row.Subject, row.Client, row.ID
+	return i.commit(ctx, entry, deleteRow(row), note)
 }
 
 func deleteRow(row *SessionRow) store.Batch {
@@ -104,7 +122,10 @@ func (i *Issuer) receipt(ctx context.Context, entry counterfoil.Revocation) (Rec
 	}
 }
 
-func (i *Issuer) revokeSubject(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+func (i *Issuer) revokeSubject(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+	if err := checkSubject(entry.ID); err != nil {
+		return Receipt{}, err
+	}
 	for {
 		s, err := i.subject(ctx, entry.ID)
 		if err != nil {
@@ -115,7 +136,7 @@ func (i *Issuer) revokeSubject(ctx context.Context, entry counterfoil.Revocation
 		if err != nil {
 			return Receipt{}, err
 		}
-		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}, DeleteOwned: ownedBy(entry.ID)})
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}, DeleteOwned: ownedBy(entry.ID)}, note)
 		if !errors.Is(err, store.ErrConflict) {
 			return receipt, err
 		}
@@ -128,13 +149,13 @@ func ownedBy(subject string) []store.Owned {
 
 // cutoff counts one more revocation of a client, or of everybody. Its rows may
 // be many: they are refused by their count, and swept when they expire.
-func (i *Issuer) cutoff(ctx context.Context, entry counterfoil.Revocation, key store.Key) (Receipt, error) {
+func (i *Issuer) cutoff(ctx context.Context, entry counterfoil.Revocation, key store.Key, note audit.Entry) (Receipt, error) {
 	for {
 		rec, err := i.store.Get(ctx, key)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return Receipt{}, unavailable(err)
 		}
-		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{{Key: key, Rev: rec.Rev, Value: []byte("{}")}}})
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{{Key: key, Rev: rec.Rev, Value: []byte("{}")}}}, note)
 		if !errors.Is(err, store.ErrConflict) {
 			return receipt, err
 		}
@@ -144,19 +165,19 @@ func (i *Issuer) cutoff(ctx context.Context, entry counterfoil.Revocation, key s
 // revokeKey puts another key in place first, then tells the verifiers: they fetch
 // the keys when they hear of it, and must find the new one. If the second step
 // fails the answer is an error, and doing it again is safe.
-func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
 	if err := i.keys.Revoke(ctx, entry.ID); errors.Is(err, keyring.ErrUnknownKey) {
 		return Receipt{}, store.ErrNotFound
 	} else if err != nil {
 		return Receipt{}, unavailable(err)
 	}
-	return i.commit(ctx, entry, store.Batch{})
+	return i.commit(ctx, entry, store.Batch{}, note)
 }
 
 // EndOthers ends every session of the subject of s but s itself, and returns how
 // many. A login that was under way when it began cannot finish.
-func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session) (int, error) {
-	if err := i.SetSubject(ctx, s.Subject, func(*Subject) {}); err != nil {
+func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {
+	if err := i.setSubject(ctx, s.Subject, audit.Entry{}, func(*Subject) {}); err != nil {
 		return 0, err
 	}
 	// Every login from here on was proven anew, so this list misses nothing old.
@@ -182,16 +203,25 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session) (int, er
 	if n == 0 {
 		return 0, nil
 	}
-	_, err := i.store.Commit(ctx, b)
+	note := act.Entry(audit.EndOthers, s.Subject)
+	note.Session, note.Detail = s.ID, fmt.Sprintf("ended=%d", n)
+	_, err := i.audit.Commit(ctx, i.store, b, note)
 	return n, unavailable(err)
 }
 
 // SetSubject changes what holds for all sessions of a subject, in one commit
 // with the log entry: roles reach every copy by a silent refresh, and disabling
-// ends everything. ClaimsVersion is kept by SetSubject.
-func (i *Issuer) SetSubject(ctx context.Context, id string, change func(*Subject)) error {
-	if id == "" || checkText("subject", id, 200) != nil {
-		return fmt.Errorf("%w: subject", ErrBadRequest)
+// ends everything. Roles that were never set here are nil; set to none they are
+// empty. ClaimsVersion is kept by SetSubject.
+func (i *Issuer) SetSubject(ctx context.Context, id string, act audit.Act, change func(*Subject)) error {
+	return i.setSubject(ctx, id, act.Entry(audit.SetSubject, id), change)
+}
+
+// setSubject writes the subject even if change does nothing: that makes every proof
+// that is under way void.
+func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, change func(*Subject)) error {
+	if err := checkSubject(id); err != nil {
+		return err
 	}
 	for {
 		s, err := i.subject(ctx, id)
@@ -205,24 +235,37 @@ func (i *Issuer) SetSubject(ctx context.Context, id string, change func(*Subject
 				return err
 			}
 		}
-		s.ClaimsVersion = before.ClaimsVersion
-		var b store.Batch
-		expires := i.opts.Now().Add(entryTTL)
-		switch {
-		case s.Disabled && !before.Disabled:
-			b.DeleteOwned = ownedBy(id)
-			b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSubject, ID: id, Reason: "disabled", Expires: expires})
-		case !equalRoles(s.Roles, before.Roles):
-			s.ClaimsVersion++
-			b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeClaims, ID: id, Reason: "roles changed", Expires: expires})
-		}
+		b := i.subjectBatch(s, &before, id)
 		rec, err := s.record()
 		if err != nil {
 			return err
 		}
 		b.Put = []store.Record{rec}
-		if _, err = i.store.Commit(ctx, b); !errors.Is(err, store.ErrConflict) {
+		if note.Action != "" {
+			note.Detail = fmt.Sprintf("disabled=%v roles=%s", s.Disabled, strings.Join(s.Roles, ","))
+		}
+		if _, err = i.audit.Commit(ctx, i.store, b, note); !errors.Is(err, store.ErrConflict) {
 			return unavailable(err)
 		}
 	}
+}
+
+// subjectBatch says what a change of a subject takes away.
+func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
+	s.ClaimsVersion = before.ClaimsVersion
+	expires := i.opts.Now().Add(entryTTL)
+	// The first roles set here take the place of those of each proof, also when
+	// they are none.
+	rolesChanged := !equalRoles(s.Roles, before.Roles) || (before.ClaimsVersion == 0 && s.Roles != nil)
+	if rolesChanged {
+		s.ClaimsVersion++
+	}
+	switch {
+	case s.Disabled && !before.Disabled:
+		b.DeleteOwned = ownedBy(id)
+		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSubject, ID: id, Reason: "disabled", Expires: expires})
+	case rolesChanged:
+		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeClaims, ID: id, Reason: "roles changed", Expires: expires})
+	}
+	return b
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -21,22 +21,28 @@ const (
 	roleAdmin     = "admin"
 )
 
+// caller is who asks for administration.
+type caller struct {
+	by  string // as audit.Act.By
+	all bool   // may do everything
+}
+
 // admin lets an administrator through: a session with the role, or an API key
-// with one of scopes. It reports whether the caller may do everything.
-func (s *Server) admin(r *http.Request, scopes ...string) (all bool, err error) {
+// with one of scopes.
+func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if key, err := s.key(r, scopes...); err == nil {
-		return slices.Contains(key.Scopes, scopeAdmin), nil
+		return caller{audit.ByKey(key.Client), slices.Contains(key.Scopes, scopeAdmin)}, nil
 	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
-		return false, err
+		return caller{}, err
 	}
 	session, err := s.signedIn(r)
 	if err != nil {
-		return false, err
+		return caller{}, err
 	}
 	if !session.HasRole(roleAdmin) {
-		return false, errForbidden
+		return caller{}, errForbidden
 	}
-	return true, nil
+	return caller{audit.BySubject(session.Subject), true}, nil
 }
 
 // adminSession makes a session for a subject that the caller has authenticated
@@ -48,7 +54,7 @@ func (s *Server) adminSession(w http.ResponseWriter, r *http.Request) error {
 		Client  string   `json:"client"`
 		Roles   []string `json:"roles"`
 	}
-	all, err := s.admin(r, scopeAdmin, scopeSessions)
+	who, err := s.admin(r, scopeAdmin, scopeSessions)
 	if err != nil {
 		return err
 	}
@@ -62,7 +68,7 @@ func (s *Server) adminSession(w http.ResponseWriter, r *http.Request) error {
 	if b.Subject == "" {
 		return badRequest("subject is missing")
 	}
-	if !all && slices.Contains(b.Roles, roleAdmin) {
+	if !who.all && slices.Contains(b.Roles, roleAdmin) {
 		return errForbidden // a key that makes sessions must not make itself an administrator
 	}
 	rev, err := s.issuer.SubjectRev(r.Context(), b.Subject)
@@ -70,13 +76,13 @@ func (s *Server) adminSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	proof := login.Proof{Subject: b.Subject, Roles: b.Roles, At: s.now(), SubjectRev: rev}
-	issued, err := s.issuer.Login(r.Context(), proof, request(r, c, b.Client))
+	issued, err := s.issuer.Login(r.Context(), proof, request(r, c, b.Client, act(w, r, who.by, "")))
 	if err != nil {
 		return err
 	}
-	if !all && issued.Session.HasRole(roleAdmin) {
+	if !who.all && issued.Session.HasRole(roleAdmin) {
 		// The subject itself is an administrator: the same escalation by another way.
-		return errors.Join(errForbidden, s.endByID(r, issued.Session.ID, "not allowed to make it"))
+		return errors.Join(errForbidden, s.endByID(r, issued.Session.ID, act(w, r, who.by, "not allowed to make it")))
 	}
 	return writeJSON(w, http.StatusCreated, inBody(issued))
 }
@@ -96,7 +102,8 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 		Reason string            `json:"reason"`
 		Wait   string            `json:"wait"`
 	}
-	if _, err := s.admin(r, scopeAdmin); err != nil {
+	who, err := s.admin(r, scopeAdmin)
+	if err != nil {
 		return err
 	}
 	if err := readJSON(w, r, &b); err != nil {
@@ -114,7 +121,7 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	if b.Wait != "" && b.Wait != "all" {
 		return badRequest("wait is \"all\" or absent")
 	}
-	receipt, err := s.revoke(r, b.Scope, b.ID, b.Reason)
+	receipt, err := s.issuer.Revoke(r.Context(), b.Scope, b.ID, act(w, r, who.by, b.Reason))
 	if err != nil {
 		return err
 	}
@@ -130,16 +137,9 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-func (s *Server) revoke(r *http.Request, scope counterfoil.Scope, id, reason string) (issuer.Receipt, error) {
-	if scope == counterfoil.ScopeKey {
-		return s.issuer.RevokeKey(r.Context(), id)
-	}
-	return s.issuer.Revoke(r.Context(), scope, id, reason)
-}
-
 // endByID ends one session; one that is gone already has ended.
-func (s *Server) endByID(r *http.Request, sid, reason string) error {
-	_, err := s.issuer.Revoke(r.Context(), counterfoil.ScopeSession, sid, reason)
+func (s *Server) endByID(r *http.Request, sid string, a audit.Act) error {
+	_, err := s.issuer.Revoke(r.Context(), counterfoil.ScopeSession, sid, a)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

@@ -1,11 +1,17 @@
 package server
 
 import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -73,21 +79,58 @@ func carrierOf(name string) (counterfoil.Carrier, error) {
 	return c, nil
 }
 
-func request(r *http.Request, c counterfoil.Carrier, client string) issuer.Request {
-	return issuer.Request{Client: client, Carrier: c, UserAgent: r.UserAgent(), Address: address(r)}
+func request(r *http.Request, c counterfoil.Carrier, client string, a audit.Act) issuer.Request {
+	return issuer.Request{Client: client, Carrier: c, UserAgent: r.UserAgent(), Act: a}
 }
 
 // signIn proves the password and makes the session.
-func (s *Server) signIn(r *http.Request, b loginBody) (*issuer.Issued, error) {
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*issuer.Issued, error) {
 	c, err := carrierOf(b.Carrier)
 	if err != nil {
 		return nil, err
 	}
-	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: address(r)})
+	a := act(w, r, "", "")
+	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: a.Address})
 	if err != nil {
+		s.tellRefused(a, b, err)
 		return nil, err
 	}
-	return s.issuer.Login(r.Context(), proof, request(r, c, b.Client))
+	issued, err := s.issuer.Login(r.Context(), proof, request(r, c, b.Client, a))
+	if err != nil {
+		a.By = audit.BySubject(proof.Subject)
+		s.tellRefused(a, b, err)
+	}
+	return issued, err
+}
+
+// tellRefused tells the audit trail of a login that was not. What was typed as the
+// identifier may be a password typed into the wrong field, so only its mark is told:
+// it shows that two attempts were on the same account.
+func (s *Server) tellRefused(a audit.Act, b loginBody, err error) {
+	e := a.Entry(audit.Login, "")
+	e.Outcome, e.Client, e.Detail = audit.Refused, b.Client, "account="+s.mark(b.Identifier)
+	var throttled login.Throttled
+	switch {
+	case errors.As(err, &throttled), errors.Is(err, login.ErrBusy):
+		e.Action = audit.Limit
+	case errors.Is(err, counterfoil.ErrUnavailable), errors.Is(err, context.Canceled):
+		return // an outage says nothing about the attempt: it is in the log
+	}
+	if a.By == "" {
+		e.By = "unknown"
+	}
+	e.Reason = err.Error()
+	s.issuer.Audit().Tell(e)
+}
+
+// mark is a short keyed hash of whatever account an identifier means.
+func (s *Server) mark(identifier string) string {
+	if canonical, err := directory.Canonical(identifier); err == nil {
+		identifier = canonical
+	}
+	m := hmac.New(sha256.New, s.markKey)
+	m.Write([]byte(identifier))
+	return hex.EncodeToString(m.Sum(nil)[:6])
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
@@ -98,7 +141,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	issued, err := s.signIn(r, b)
+	issued, err := s.signIn(w, r, b)
 	if err != nil {
 		return err
 	}
@@ -122,10 +165,10 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if _, err := carrierOf(b.Carrier); err != nil {
 		return err
 	}
-	if _, err := s.passwords.Register(r.Context(), b.Identifier, b.Name, b.Password.String, nil); err != nil {
+	if _, err := s.passwords.Register(r.Context(), act(w, r, "", ""), b.Identifier, b.Name, b.Password.String, nil); err != nil {
 		return err
 	}
-	issued, err := s.signIn(r, b.loginBody)
+	issued, err := s.signIn(w, r, b.loginBody)
 	if err != nil {
 		return err
 	}
@@ -156,7 +199,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		}
 		cookie = true
 	}
-	issued, err := s.issuer.Refresh(r.Context(), refresh, b.Client)
+	issued, err := s.issuer.Refresh(r.Context(), refresh, issuer.Renewal{Client: b.Client, Act: act(w, r, "", "")})
 	if err != nil {
 		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) {
 			s.clearCookies(w)
@@ -167,7 +210,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	if err := s.signOut(r); err != nil {
+	if err := s.signOut(w, r); err != nil {
 		return err
 	}
 	s.clearCookies(w)
@@ -177,7 +220,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 
 // signOut ends the session that r carries. One that is over already is signed
 // out; an outage is an error, for the login is still there.
-func (s *Server) signOut(r *http.Request) error {
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.signedIn(r)
 	if errors.Is(err, counterfoil.ErrExpired) || errors.Is(err, counterfoil.ErrNoCredential) {
 		// The access copy has died before the login: the refresh cookie still names it.
@@ -185,7 +228,7 @@ func (s *Server) signOut(r *http.Request) error {
 			if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
 				return err
 			}
-			return s.issuer.EndByRefresh(r.Context(), refresh, "")
+			return s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))
 		}
 	}
 	if errors.Is(err, counterfoil.ErrInvalidToken) {
@@ -194,7 +237,7 @@ func (s *Server) signOut(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.endByID(r, session.ID, "logout")
+	return s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), ""))
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
@@ -225,7 +268,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.endOwn(r, session, r.PathValue("sid")); err != nil {
+	if err := s.endOwn(w, r, session, r.PathValue("sid")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -234,14 +277,14 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 
 // endOwn ends the session sid if it belongs to session's subject. Somebody else's
 // is not found: whether it exists is not the caller's business.
-func (s *Server) endOwn(r *http.Request, session *counterfoil.Session, sid string) error {
+func (s *Server) endOwn(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, sid string) error {
 	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
 		if row.ID == sid {
-			return s.endByID(r, sid, "ended by its subject")
+			return s.endByID(r, sid, act(w, r, audit.BySubject(session.Subject), "ended by its subject"))
 		}
 	}
 	return errNotFound
@@ -252,7 +295,7 @@ func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.issuer.EndOthers(r.Context(), session)
+	n, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	if err != nil {
 		return err
 	}
@@ -271,7 +314,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	issued, err := s.newPassword(r, session, b.Current.String, b.Next.String)
+	issued, err := s.newPassword(w, r, session, b.Current.String, b.Next.String)
 	if err != nil {
 		return err
 	}
@@ -280,16 +323,17 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 
 // newPassword changes the password and puts everybody out: whoever stole the old
 // one may be signed in with it. The caller goes on under a new id.
-func (s *Server) newPassword(r *http.Request, session *counterfoil.Session, current, next secret.String) (*issuer.Issued, error) {
+func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, current, next secret.String) (*issuer.Issued, error) {
 	// Read before the current password is checked: of two changes at once, one
 	// proof goes void (LOGIN-19).
 	rev, err := s.issuer.SubjectRev(r.Context(), session.Subject)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.passwords.Change(r.Context(), session.Subject, current, next); err != nil {
+	a := act(w, r, audit.BySubject(session.Subject), "")
+	if err := s.passwords.Change(r.Context(), a, session.Subject, current, next); err != nil {
 		return nil, err
 	}
 	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}
-	return s.issuer.StartOver(r.Context(), proof, request(r, session.Carrier, session.Client))
+	return s.issuer.StartOver(r.Context(), proof, request(r, session.Carrier, session.Client, a))
 }

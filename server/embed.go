@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -28,6 +29,9 @@ type Config struct {
 
 	Registration bool         // strangers may make themselves an account
 	Logger       *slog.Logger // nil: slog.Default()
+
+	Audit     func(audit.Entry) // hears every event of the audit trail; nil: audit.Log(Logger)
+	KeepAudit time.Duration     // how long the store keeps them; zero: 90 days; negative: not at all
 }
 
 // Embedded is an auth server inside your program, with everything it is made of.
@@ -58,8 +62,21 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{users: directory.New(c.Store, nil), done: make(chan struct{})}
-	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Store, Keys: keys, URL: c.URL}); err != nil {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Audit == nil {
+		c.Audit = audit.Log(c.Logger)
+	}
+	trail, err := audit.New(audit.Options{Store: c.Store, Keep: c.KeepAudit, Hook: c.Audit})
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{done: make(chan struct{})}
+	if e.users, err = directory.New(directory.Options{Store: c.Store, Audit: trail}); err != nil {
+		return nil, err
+	}
+	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Store, Keys: keys, URL: c.URL, Audit: trail}); err != nil {
 		return nil, err
 	}
 	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev}); err != nil {
@@ -122,6 +139,6 @@ func (e *Embedded) sweep(ctx context.Context) {
 // It fails with directory.ErrTaken if there is one, and with
 // login.RejectedPassword if the password is not acceptable.
 func (e *Embedded) AddUser(ctx context.Context, identifier, pass string, roles ...string) error {
-	_, err := e.passwords.Register(ctx, identifier, "", secret.New(pass), roles)
+	_, err := e.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, identifier, "", secret.New(pass), roles)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 )
 
@@ -75,13 +76,13 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.issuer.Lookup(r.Context(), value)
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken):
-		err = s.issuer.EndByRefresh(r.Context(), value, client)
+		err = s.issuer.EndByRefresh(r.Context(), value, client, act(w, r, "", "revoked by its holder"))
 	case err != nil || (client != "" && client != session.Client):
 	case session.TokenID != "":
 		// The copy, not the login: that is what a refresh token is given up for (RVK-02).
-		_, err = s.issuer.Revoke(r.Context(), counterfoil.ScopeToken, session.TokenID, "revoked by its holder")
+		_, err = s.issuer.Revoke(r.Context(), counterfoil.ScopeToken, session.TokenID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	default:
-		err = s.endByID(r, session.ID, "revoked by its holder")
+		err = s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	}
 	if err != nil {
 		return unavailable(err)

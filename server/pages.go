@@ -13,6 +13,7 @@ import (
 	"github.com/mileusna/useragent"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 )
@@ -195,7 +196,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := entryPage{frame: frame{Title: "Create an account"}, Identifier: r.PostForm.Get("identifier")}
-	_, err := s.passwords.Register(r.Context(), page.Identifier, r.PostForm.Get("name"), secret.New(r.PostForm.Get("password")), nil)
+	_, err := s.passwords.Register(r.Context(), act(w, r, "", ""), page.Identifier, r.PostForm.Get("name"), secret.New(r.PostForm.Get("password")), nil)
 	if err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
@@ -207,7 +208,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 // enter signs in with what the form says, and shows the form again if that fails.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
 	page.Identifier = r.PostForm.Get("identifier")
-	issued, err := s.signIn(r, loginBody{
+	issued, err := s.signIn(w, r, loginBody{
 		Identifier: page.Identifier, Password: secretText{secret.New(r.PostForm.Get("password"))}, Carrier: "cookie",
 	})
 	if err != nil {
@@ -224,7 +225,7 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	if err := s.signOut(r); err != nil && !errors.Is(err, counterfoil.ErrNoCredential) {
+	if err := s.signOut(w, r); err != nil && !errors.Is(err, counterfoil.ErrNoCredential) {
 		return err
 	}
 	s.clearCookies(w)
@@ -245,7 +246,7 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.endOwn(r, session, r.PostForm.Get("sid")); err != nil {
+	if err := s.endOwn(w, r, session, r.PostForm.Get("sid")); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -257,7 +258,7 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if _, err := s.issuer.EndOthers(r.Context(), session); err != nil {
+	if _, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), "")); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -269,7 +270,7 @@ func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	issued, err := s.newPassword(r, session, secret.New(r.PostForm.Get("current")), secret.New(r.PostForm.Get("next")))
+	issued, err := s.newPassword(w, r, session, secret.New(r.PostForm.Get("current")), secret.New(r.PostForm.Get("next")))
 	if err != nil {
 		status, text := s.inWords(w, r, err)
 		return s.accountOf(w, r, status, frame{Title: "Your sessions", Problem: "The password was not changed. " + text}, session)

@@ -97,7 +97,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *counterfoil.Problem {
-	id := w.Header().Get("X-Request-Id")
+	id := w.Header().Get(requestHeader)
 	p := explain(err, transportOf(r))
 	if p.Status >= 500 {
 		s.log.LogAttrs(r.Context(), levelFor(p.Status), "request failed", attrs(r, id, p.Status, err)...)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -100,6 +101,12 @@ func address(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return ap.Addr().Unmap()
+}
+
+// act is what r does, for the audit trail. By is whoever was authenticated; empty if
+// nobody was.
+func act(w http.ResponseWriter, r *http.Request, by, reason string) audit.Act {
+	return audit.Act{By: by, Address: address(r), Request: w.Header().Get(requestHeader), Reason: reason}
 }
 
 func unsafeMethod(r *http.Request) bool {

@@ -52,6 +52,7 @@ type Server struct {
 	registration bool
 	log          *slog.Logger
 	now          func() time.Time
+	markKey      []byte // of marks that stand for identifiers in the audit trail
 	handler      http.Handler
 }
 
@@ -74,6 +75,7 @@ func New(o Options) (*Server, error) {
 		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
 		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
 		registration: o.Registration, log: o.Logger, now: o.Now,
+		markKey: o.Issuer.Derive("identifier mark"),
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -99,7 +101,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := requestID()
 		h := w.Header()
-		h.Set("X-Request-Id", id)
+		h.Set(requestHeader, id)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -124,6 +126,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// requestHeader names a request to whoever asks for help: logs and audit trail have
+// the same value.
+const requestHeader = "X-Request-Id"
 
 func requestID() string {
 	var b [8]byte

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -42,18 +43,21 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { db.Close() })
 	keys, err := keyring.Open(ctx, keyring.Options{Store: db, SealKey: [32]byte{1}, Now: time.Now})
 	must(t, err)
-	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Now: time.Now})
+	trail, err := audit.New(audit.Options{Store: db, Hook: func(audit.Entry) {}})
 	must(t, err)
-	users := directory.New(db, time.Now)
+	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Audit: trail})
+	must(t, err)
+	users, err := directory.New(directory.Options{Store: db, Audit: trail})
+	must(t, err)
 	passwords, err := password.New(password.Options{Users: users, SubjectRev: i.SubjectRev})
 	must(t, err)
 	handler, err = server.New(server.Options{
 		Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
-	_, err = passwords.Register(ctx, "alice", "Alice", secret.New(pass), nil)
+	_, err = passwords.Register(ctx, audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
-	key, err := users.NewKey(ctx, "bench", []string{"admin", "revocation:read", "introspect"}, nil)
+	_, key, err := users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
 	return &bench{t, web.URL, key.Reveal(), users}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
@@ -22,12 +23,12 @@ const demoPassword = "correct horse battery staple"
 func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
-		_, err := p.passwords.Register(ctx, name, name, secret.New(demoPassword), roles)
+		_, err := p.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
 		if err != nil && !errors.Is(err, directory.ErrTaken) { // taken: a demo on a durable store, run again
 			return fmt.Errorf("demo user %s: %w", name, err)
 		}
 	}
-	key, err := p.users.NewKey(ctx, "demo-service", []string{"revocation:read", "introspect"}, nil)
+	_, key, err := p.users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		return fmt.Errorf("demo key: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -50,12 +51,19 @@ func (d dataFlags) open(ctx context.Context, url string) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{store: s, users: directory.New(s, time.Now)}
+	p := &parts{store: s}
 	keys, err := keyring.Open(ctx, keyring.Options{Store: s, SealKey: seal, Now: time.Now})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if p.issuer, err = issuer.New(ctx, issuer.Options{Store: s, Keys: keys, URL: url, Now: time.Now}); err != nil {
+	trail, err := audit.New(audit.Options{Store: s})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if p.users, err = directory.New(directory.Options{Store: s, Audit: trail}); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if p.issuer, err = issuer.New(ctx, issuer.Options{Store: s, Keys: keys, URL: url, Audit: trail, Now: time.Now}); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	p.passwords, err = password.New(password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
@@ -33,7 +35,7 @@ func (c *userAdd) Run(ctx context.Context) error {
 		return err
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
-	_, err = p.passwords.Register(ctx, c.Identifier, c.Name, secret.New(strings.TrimSuffix(line, "\r")), c.Role)
+	_, err = p.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, c.Identifier, c.Name, secret.New(strings.TrimSuffix(line, "\r")), c.Role)
 	return errors.Join(err, p.store.Close())
 }
 
@@ -49,7 +51,7 @@ func (c *keyCreate) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := p.users.NewKey(ctx, c.Client, c.Scope, nil)
+	_, key, err := p.users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: c.Client, Scopes: c.Scope})
 	if err := errors.Join(err, p.store.Close()); err != nil {
 		return err
 	}

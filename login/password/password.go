@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -112,7 +113,7 @@ func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, er
 	}
 	p.accounts.succeeded(account)
 	if weak {
-		if err := p.set(ctx, user.ID, stored, a.Password); err != nil {
+		if err := p.set(ctx, user.ID, stored, a.Password, audit.Entry{}); err != nil {
 			return login.Proof{}, err
 		}
 	}
@@ -178,7 +179,7 @@ func (p *Passwords) slot(ctx context.Context) (release func(), err error) {
 
 // Register makes a user with a password. It fails with login.RejectedPassword,
 // directory.ErrTaken or directory.ErrBadIdentifier.
-func (p *Passwords) Register(ctx context.Context, identifier, name string, password secret.String, roles []string) (directory.User, error) {
+func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, name string, password secret.String, roles []string) (directory.User, error) {
 	if err := p.acceptable(identifier, name, password.Reveal()); err != nil {
 		return directory.User{}, err
 	}
@@ -190,12 +191,12 @@ func (p *Passwords) Register(ctx context.Context, identifier, name string, passw
 		return directory.User{}, err
 	}
 	defer release()
-	return p.opts.Users.Create(ctx, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash(password.Reveal(), policy)})
+	return p.opts.Users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash(password.Reveal(), policy)})
 }
 
 // Change replaces the password of a user who knows the current one (LOGIN-14).
 // It ends no session: the caller does, right after.
-func (p *Passwords) Change(ctx context.Context, userID string, current, next secret.String) error {
+func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, current, next secret.String) error {
 	user, err := p.opts.Users.ByID(ctx, userID)
 	if errors.Is(err, store.ErrNotFound) {
 		return login.ErrRefused
@@ -226,13 +227,32 @@ func (p *Passwords) Change(ctx context.Context, userID string, current, next sec
 		return err
 	}
 	p.accounts.succeeded(user.Identifier)
-	return p.set(ctx, userID, user.Password, next)
+	return p.set(ctx, userID, user.Password, next, act.Entry(audit.ChangePassword, userID))
+}
+
+// Redeem sets the password of whoever holds an invitation, and uses it up. It fails
+// with login.ErrRefused if the invitation is no good. It ends no session: the caller
+// does, right after.
+func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next secret.String) (directory.User, error) {
+	user, err := p.opts.Users.Invited(ctx, invitation)
+	if err != nil {
+		return directory.User{}, err
+	}
+	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
+		return directory.User{}, err
+	}
+	release, err := p.slot(ctx)
+	if err != nil {
+		return directory.User{}, err
+	}
+	defer release()
+	return p.opts.Users.Redeem(ctx, invitation, hash(next.Reveal(), policy), act)
 }
 
 // set stores a new hash if the stored one is still what was checked.
-func (p *Passwords) set(ctx context.Context, userID, checked string, next secret.String) error {
+func (p *Passwords) set(ctx context.Context, userID, checked string, next secret.String, note audit.Entry) error {
 	phc := hash(next.Reveal(), policy)
-	return p.opts.Users.Update(ctx, userID, func(u *directory.User) error {
+	return p.opts.Users.Update(ctx, userID, note, func(u *directory.User) error {
 		if u.Password != checked {
 			return login.ErrRefused
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
@@ -21,7 +22,10 @@ const good = "four words of prose"
 
 func newPasswords(t *testing.T) (*password.Passwords, *directory.Directory) {
 	t.Helper()
-	users := directory.New(memory.New(), nil)
+	users, err := directory.New(directory.Options{Store: memory.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, err := password.New(password.Options{Users: users, SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +40,7 @@ func attempt(identifier, pass string) login.Attempt {
 // LOGIN-03, LOGIN-06, LOGIN-08, LOGIN-11: who gets in, and that all others get one answer.
 func TestProve(t *testing.T) {
 	p, users := newPasswords(t)
-	user, err := p.Register(t.Context(), "Alice@Example.org", "Alice", secret.New(good), []string{"staff"})
+	user, err := p.Register(t.Context(), audit.Act{}, "Alice@Example.org", "Alice", secret.New(good), []string{"staff"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +50,7 @@ func TestProve(t *testing.T) {
 	if got := fmt.Sprintf("%+v", password.ProductionPolicy); got != "m=65536,t=2,p=1" {
 		t.Errorf("the program hashes with %s", got)
 	}
-	if _, err := users.Create(t.Context(), directory.User{Identifier: "nopassword"}); err != nil {
+	if _, err := users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "nopassword"}); err != nil {
 		t.Fatal(err)
 	}
 	proof, err := p.Prove(t.Context(), attempt("ALICE@example.org", good))
@@ -73,7 +77,7 @@ func TestAcceptable(t *testing.T) {
 		"password12345678": false, "Pass-Word 2026 !!!": false, "letmein letmein letmein": false, "31.12.1999 23:59": false,
 		"iloveyouiloveyou": false, "correct horse battery staple": true, "robert likes plum cake": false,
 	} {
-		_, err := p.Register(t.Context(), "bobbinson", "Robert B", secret.New(pass), nil)
+		_, err := p.Register(t.Context(), audit.Act{}, "bobbinson", "Robert B", secret.New(pass), nil)
 		var rejected login.RejectedPassword
 		if refused := errors.As(err, &rejected); refused == ok {
 			t.Errorf("Register(%q) = %v, want accepted: %v", pass, err, ok)
@@ -84,7 +88,7 @@ func TestAcceptable(t *testing.T) {
 // LOGIN-09: aliases share one counter; a known device is not locked out.
 func TestThrottle(t *testing.T) {
 	p, _ := newPasswords(t)
-	if _, err := p.Register(t.Context(), "carol", "", secret.New(good), nil); err != nil {
+	if _, err := p.Register(t.Context(), audit.Act{}, "carol", "", secret.New(good), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, alias := range []string{"carol", "Carol", "CAROL", " carol", "ｃarol"} {
@@ -105,7 +109,10 @@ func TestThrottle(t *testing.T) {
 
 // LOGIN-04: beyond slots and queue the answer is ErrBusy, at once.
 func TestBounded(t *testing.T) {
-	users := directory.New(memory.New(), nil)
+	users, err := directory.New(directory.Options{Store: memory.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, err := password.New(password.Options{Users: users, Slots: 1, SubjectRev: func(context.Context, string) (uint64, error) { return 0, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +122,7 @@ func TestBounded(t *testing.T) {
 	busy := 0
 	for range 40 {
 		wg.Go(func() {
-			if _, err := p.Register(context.Background(), "dave", "", secret.New(good), nil); errors.Is(err, login.ErrBusy) {
+			if _, err := p.Register(context.Background(), audit.Act{}, "dave", "", secret.New(good), nil); errors.Is(err, login.ErrBusy) {
 				mu.Lock()
 				busy++
 				mu.Unlock()
@@ -131,15 +138,15 @@ func TestBounded(t *testing.T) {
 // LOGIN-14: the current password is needed, and the old one ends.
 func TestChange(t *testing.T) {
 	p, _ := newPasswords(t)
-	u, err := p.Register(t.Context(), "erin", "", secret.New(good), nil)
+	u, err := p.Register(t.Context(), audit.Act{}, "erin", "", secret.New(good), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const next = "another four words"
-	if err := p.Change(t.Context(), u.ID, secret.New("not the current one"), secret.New(next)); !errors.Is(err, login.ErrRefused) {
+	if err := p.Change(t.Context(), audit.Act{}, u.ID, secret.New("not the current one"), secret.New(next)); !errors.Is(err, login.ErrRefused) {
 		t.Errorf("Change with a wrong password = %v, want ErrRefused", err)
 	}
-	if err := p.Change(t.Context(), u.ID, secret.New(good), secret.New(next)); err != nil {
+	if err := p.Change(t.Context(), audit.Act{}, u.ID, secret.New(good), secret.New(next)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Prove(t.Context(), attempt("erin", good)); !errors.Is(err, login.ErrRefused) {

@@ -1,0 +1,299 @@
+// Package audit records who did what to whom, from where and why (OPS-03).
+//
+// A change of state and its entry are one commit: begin with New, and let
+// Trail.Commit do the batch. What changes nothing, or happens too often to keep (a
+// refused login, a refresh), is only told: Trail.Tell. Every entry, kept or not,
+// goes to one hook, on which logs and metrics hang. Trail.List reads what was kept.
+//
+// An entry never holds a credential, nor what somebody typed where a credential
+// might have been meant (OPS-01).
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Action says what happened.
+type Action string
+
+// The actions. Those marked "told" are never kept.
+const (
+	Login          Action = "login"          // refused ones are told
+	Logout         Action = "logout"         // the holder gave the session up
+	Refresh        Action = "refresh"        // told
+	Reuse          Action = "refresh.reuse"  // a refresh token came a second time: the session has ended
+	Revoke         Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
+	EndOthers      Action = "sessions.end"   // all sessions of Subject but Session
+	StartOver      Action = "sessions.renew" // credentials changed: all ended, Session made
+	SetSubject     Action = "subject.set"    // roles, or disabled, for all its sessions
+	SetClient      Action = "client.set"     // made or changed
+	DeleteClient   Action = "client.delete"
+	RotateKey      Action = "key.rotate" // Target: the key that signs now
+	RevokeKey      Action = "key.revoke" // Target: the key
+	NewEpoch       Action = "log.epoch"  // acknowledged entries were lost: a new log has begun
+	CreateUser     Action = "user.create"
+	ChangeUser     Action = "user.change" // name, status or roles
+	DeleteUser     Action = "user.delete"
+	ChangePassword Action = "password.change" // by its owner, or with an invitation
+	Invite         Action = "user.invite"     // somebody may set a password for Subject
+	CreateAPIKey   Action = "apikey.create"   // Target: the key's public id
+	DeleteAPIKey   Action = "apikey.delete"
+	Limit          Action = "limit" // told: an attempt was not even checked
+)
+
+// Outcome says how it went.
+type Outcome string
+
+// The outcomes.
+const (
+	OK      Outcome = "ok"      // done, and durable
+	Refused Outcome = "refused" // not done
+	Unknown Outcome = "unknown" // the store did not say: done or not
+)
+
+// Entry is one event. Its JSON is what is kept, listed and logged. Members that say
+// nothing are absent.
+type Entry struct {
+	ID      string     `json:"id,omitempty"` // of a kept entry: sorts newest first
+	Time    time.Time  `json:"time"`         // UTC
+	Action  Action     `json:"action"`
+	Outcome Outcome    `json:"outcome"`
+	Subject string     `json:"subject,omitempty"` // whose account it was done to
+	By      string     `json:"by"`                // see Act
+	Client  string     `json:"client,omitempty"`
+	Session string     `json:"session,omitempty"` // public id
+	Target  string     `json:"target,omitempty"`  // what it was done to, if none of the above
+	Address netip.Addr `json:"address,omitzero"`  // where the request came from
+	Request string     `json:"request,omitempty"` // X-Request-Id of the answer
+	Reason  string     `json:"reason,omitempty"`  // why, as whoever acted says
+	Detail  string     `json:"detail,omitempty"`  // what else is worth knowing, as key=value
+}
+
+// Act is who does something, from where, in which request, and why. Whoever
+// changes something must say it.
+type Act struct {
+	// By is "subject:" and a subject, "key:" and the client of an API key, "local"
+	// for somebody on the machine itself, or "issuer" for what the server does
+	// unasked. Zero is "issuer".
+	By      string
+	Address netip.Addr
+	Request string
+	Reason  string // printable ASCII, at most 100 bytes
+}
+
+// The actors that have no name.
+const (
+	ByLocal  = "local"
+	ByIssuer = "issuer"
+)
+
+// BySubject names a person as the actor.
+func BySubject(id string) string { return "subject:" + id }
+
+// ByKey names a program as the actor, by the client that its API key is of.
+func ByKey(client string) string { return "key:" + client }
+
+// Entry begins the entry of a.
+func (a Act) Entry(action Action, subject string) Entry {
+	if a.By == "" {
+		a.By = ByIssuer
+	}
+	return Entry{Action: action, Outcome: OK, Subject: subject, By: a.By, Address: a.Address, Request: a.Request, Reason: a.Reason}
+}
+
+// Options of New.
+type Options struct {
+	Store store.Store   // required: what List reads
+	Keep  time.Duration // how long an entry is kept; zero: 90 days; negative: not at all
+
+	// Hook hears every entry, kept ones once they are durable. It must be quick, and
+	// safe for concurrent use. nil: Log(slog.Default()).
+	Hook func(Entry)
+
+	Now func() time.Time // nil: time.Now
+}
+
+// Trail writes and reads entries. It is safe for concurrent use.
+type Trail struct {
+	opts Options
+	last atomic.Int64 // of the newest id, in Unix nanoseconds: ids of one process never tie
+}
+
+// New checks o.
+func New(o Options) (*Trail, error) {
+	if o.Store == nil {
+		return nil, errors.New("audit: Options.Store is required")
+	}
+	if o.Keep == 0 {
+		o.Keep = 90 * 24 * time.Hour
+	}
+	if o.Hook == nil {
+		o.Hook = Log(slog.Default())
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Trail{opts: o}, nil
+}
+
+const kind store.Kind = "audit" // ID: newest first; owner: subject
+
+// Commit does b on s, and keeps entries in the same commit: none is lost, and none
+// tells of what did not happen. An entry without an action is left out.
+func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entries ...Entry) (counterfoil.Cursor, error) {
+	put := make([]store.Record, 0, len(b.Put)+len(entries))
+	put = append(put, b.Put...)
+	for n := range entries {
+		entries[n] = t.finish(entries[n])
+		if t.opts.Keep < 0 || entries[n].Action == "" {
+			continue
+		}
+		rec, err := t.record(&entries[n])
+		if err != nil {
+			return counterfoil.Cursor{}, err
+		}
+		put = append(put, rec)
+	}
+	b.Put = put
+	head, err := s.Commit(ctx, b)
+	if errors.Is(err, store.ErrConflict) {
+		return head, err // nothing happened, and the caller will look again
+	}
+	for _, e := range entries {
+		if err != nil {
+			e.Outcome = Unknown
+		}
+		if e.Action != "" {
+			t.opts.Hook(e)
+		}
+	}
+	return head, err
+}
+
+// Tell passes on an entry that is not kept.
+func (t *Trail) Tell(e Entry) { t.opts.Hook(t.finish(e)) }
+
+func (t *Trail) record(e *Entry) (store.Record, error) {
+	// Time counts down, so that the order of ids is newest first.
+	e.ID = fmt.Sprintf("%016x%s", math.MaxInt64-t.tick(e.Time), strings.ToLower(rand.Text()[:16]))
+	value, err := json.Marshal(e)
+	return store.Record{
+		Key: store.Key{Kind: kind, ID: e.ID}, Owner: e.Subject, Expires: e.Time.Add(t.opts.Keep), Value: value,
+	}, err
+}
+
+func (t *Trail) tick(at time.Time) int64 {
+	for {
+		last := t.last.Load()
+		next := max(at.UnixNano(), last+1)
+		if t.last.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+// finish stamps e, and makes its texts safe to print anywhere.
+func (t *Trail) finish(e Entry) Entry {
+	if e.Time.IsZero() {
+		e.Time = t.opts.Now()
+	}
+	e.Time = e.Time.UTC()
+	for _, text := range []*string{&e.By, &e.Client, &e.Session, &e.Target, &e.Request, &e.Reason, &e.Detail} {
+		*text = clean(*text)
+	}
+	return e
+}
+
+const maxText = 256 // bytes of a text in an entry
+
+// clean escapes what would move a cursor, break a line or turn the direction of a
+// terminal, and cuts what is too long.
+func clean(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		text := string(r)
+		if !unicode.IsPrint(r) {
+			text = fmt.Sprintf(`\u%04x`, r)
+		}
+		if b.Len()+len(text) > maxText {
+			return b.String() + "…"
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+// Log returns a hook that writes one line per entry.
+func Log(l *slog.Logger) func(Entry) {
+	return func(e Entry) {
+		attrs := []slog.Attr{slog.String("action", string(e.Action)), slog.String("outcome", string(e.Outcome)), slog.String("by", e.By)}
+		for _, a := range []slog.Attr{
+			slog.String("id", e.ID), slog.String("subject", e.Subject), slog.String("client", e.Client),
+			slog.String("session", e.Session), slog.String("target", e.Target), slog.String("request", e.Request),
+			slog.String("reason", e.Reason), slog.String("detail", e.Detail),
+		} {
+			if a.Value.String() != "" {
+				attrs = append(attrs, a)
+			}
+		}
+		if e.Address.IsValid() {
+			attrs = append(attrs, slog.String("address", e.Address.String()))
+		}
+		level := slog.LevelInfo
+		if e.Outcome != OK || e.Action == Reuse || e.Action == NewEpoch {
+			level = slog.LevelWarn
+		}
+		l.LogAttrs(context.Background(), level, "audit", attrs...)
+	}
+}
+
+// Query of List.
+type Query struct {
+	Subject string // whose account; empty: everybody's
+	After   string // id of the last entry of the page before; empty: from the newest
+	Limit   int    // zero: 100, at most 1000
+}
+
+// List returns a page of what was kept, newest first, and whether there is more.
+// Entries that have expired are left out. A page costs what lies before it, too: a
+// trail is read from the top.
+func (t *Trail) List(ctx context.Context, q Query) (page []Entry, more bool, err error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	owner, now := q.Subject, t.opts.Now()
+	if owner == "" {
+		owner = "*"
+	}
+	for rec, err := range t.opts.Store.List(ctx, kind, owner) {
+		if err != nil {
+			return nil, false, fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
+		}
+		if rec.ID <= q.After || !rec.Expires.After(now) {
+			continue
+		}
+		if len(page) == min(q.Limit, 1000) {
+			return page, true, nil
+		}
+		var e Entry
+		if err := json.Unmarshal(rec.Value, &e); err != nil {
+			return nil, false, fmt.Errorf("audit entry %s: %w", rec.ID, err)
+		}
+		page = append(page, e)
+	}
+	return page, false, nil
+}

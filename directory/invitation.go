@@ -1,0 +1,153 @@
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// invitationTTL is how long somebody has to choose a password.
+const invitationTTL = 24 * time.Hour
+
+const invitationPrefix = "cfi_" // lets secret scanners recognise a leaked one
+
+type invitation struct {
+	User    string    `json:"user"`
+	Expires time.Time `json:"expires"`
+}
+
+// Invite makes a token with which somebody may set the password of a user, once,
+// within 24 hours. It takes the place of earlier ones (LOGIN-12). It is shown once:
+// only its hash is kept. An administrator can begin a reset so, and never sees or
+// chooses a password (LOGIN-16).
+func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secret.String, time.Time, error) {
+	for {
+		_, rev, err := d.byID(ctx, id)
+		if err != nil {
+			return secret.String{}, time.Time{}, err
+		}
+		rec, token, expires, err := d.invitation(id)
+		if err != nil {
+			return secret.String{}, time.Time{}, err
+		}
+		_, err = d.audit.Commit(ctx, d.store, store.Batch{
+			Require:     []store.Require{{Key: store.Key{Kind: kindUser, ID: id}, Rev: rev}},
+			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: id}},
+			Put:         []store.Record{rec},
+		}, act.Entry(audit.Invite, id))
+		if !errors.Is(err, store.ErrConflict) {
+			return token, expires, err
+		}
+	}
+}
+
+// CreateInvited adds a user who has no password yet, and the invitation to choose
+// one, in one commit.
+func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (User, secret.String, time.Time, error) {
+	u.Password = ""
+	b, note, err := d.create(act, &u)
+	if err != nil {
+		return User{}, secret.String{}, time.Time{}, err
+	}
+	rec, token, expires, err := d.invitation(u.ID)
+	if err != nil {
+		return User{}, secret.String{}, time.Time{}, err
+	}
+	b.Put = append(b.Put, rec)
+	_, err = d.audit.Commit(ctx, d.store, b, note, act.Entry(audit.Invite, u.ID))
+	if errors.Is(err, store.ErrConflict) {
+		return User{}, secret.String{}, time.Time{}, ErrTaken
+	}
+	return u, token, expires, err
+}
+
+func (d *Directory) invitation(user string) (store.Record, secret.String, time.Time, error) {
+	raw := make([]byte, 32)
+	rand.Read(raw)
+	token := invitationPrefix + base64.RawURLEncoding.EncodeToString(raw)
+	v := invitation{user, d.now().Add(invitationTTL)}
+	value, err := json.Marshal(v)
+	return store.Record{
+		Key: store.Key{Kind: kindInvitation, ID: hashID(token)}, Owner: user, Expires: v.Expires, Value: value,
+	}, secret.New(token), v.Expires, err
+}
+
+// Invited returns whom an invitation is for, or login.ErrRefused. It does not use
+// it up.
+func (d *Directory) Invited(ctx context.Context, token secret.String) (User, error) {
+	v, _, err := d.invited(ctx, token)
+	if err != nil {
+		return User{}, err
+	}
+	u, err := d.ByID(ctx, v.User)
+	if errors.Is(err, store.ErrNotFound) {
+		return User{}, login.ErrRefused
+	}
+	return u, err
+}
+
+func (d *Directory) invited(ctx context.Context, token secret.String) (v invitation, at store.Require, err error) {
+	text := token.Reveal()
+	if len(text) != len(invitationPrefix)+43 || !strings.HasPrefix(text, invitationPrefix) {
+		return v, at, login.ErrRefused
+	}
+	rec, err := d.store.Get(ctx, store.Key{Kind: kindInvitation, ID: hashID(text)})
+	if errors.Is(err, store.ErrNotFound) {
+		return v, at, login.ErrRefused
+	}
+	if err != nil {
+		return v, at, err
+	}
+	if err := json.Unmarshal(rec.Value, &v); err != nil {
+		return v, at, fmt.Errorf("invitation: %w", err)
+	}
+	if !d.now().Before(v.Expires) {
+		return v, at, login.ErrRefused
+	}
+	return v, store.Require{Key: rec.Key, Rev: rec.Rev}, nil
+}
+
+// Redeem uses an invitation up and stores the hash of the password that was chosen,
+// in one commit: of two at once, one is refused. Sessions of the user are the
+// caller's to end.
+func (d *Directory) Redeem(ctx context.Context, token secret.String, phc string, act audit.Act) (User, error) {
+	for {
+		v, at, err := d.invited(ctx, token)
+		if err != nil {
+			return User{}, err
+		}
+		u, rev, err := d.byID(ctx, v.User)
+		if errors.Is(err, store.ErrNotFound) {
+			return User{}, login.ErrRefused
+		}
+		if err != nil {
+			return User{}, err
+		}
+		u.Password = phc
+		value, err := json.Marshal(u)
+		if err != nil {
+			return User{}, err
+		}
+		if act.By == "" {
+			act.By = audit.BySubject(u.ID)
+		}
+		_, err = d.audit.Commit(ctx, d.store, store.Batch{
+			Require:     []store.Require{at},
+			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}},
+			Put:         []store.Record{{Key: store.Key{Kind: kindUser, ID: u.ID}, Rev: rev, Value: value}},
+		}, act.Entry(audit.ChangePassword, u.ID))
+		if !errors.Is(err, store.ErrConflict) {
+			return u, err
+		}
+	}
+}
