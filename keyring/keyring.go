@@ -32,7 +32,7 @@ var ErrUnknownKey = errors.New("unknown key id")
 // Options of Open.
 type Options struct {
 	Store store.Store
-	Alg   token.Alg // of new keys; zero: ES256. Keys of another alg stay valid until they retire
+	Alg   token.Alg // of new keys; zero: ES256. When it changes, a key of the new alg is published, and signs after PublishBefore
 
 	// SealKey encrypts the record at rest. It lives outside the store, so that a
 	// copied database holds no usable key.
@@ -88,6 +88,7 @@ type state struct {
 type Keyring struct {
 	opts    Options
 	current atomic.Pointer[state]
+	sealing atomic.Pointer[sealing]
 }
 
 // Open loads the ring, and makes it with its first key when there is none (KEY-03).
@@ -182,13 +183,18 @@ func (k *Keyring) turn(s *state) (changed bool, err error) {
 			return false, err
 		}
 	}
-	a := active(s, now)
 	last := s.Keys[len(s.Keys)-1]
-	if due := a.From.Add(k.opts.RotateEvery); !last.From.After(now) && !now.Before(due.Add(-k.opts.PublishBefore)) {
+	due := active(s, now).From.Add(k.opts.RotateEvery)
+	if last.Alg != k.opts.Alg {
+		due = now // another algorithm was configured: do not wait for the month to end
+	}
+	if pending := last.From.After(now) && last.Alg == k.opts.Alg; !pending && !now.Before(due.Add(-k.opts.PublishBefore)) {
 		from := now.Add(k.opts.PublishBefore)
 		if from.Before(due) {
 			from = due
 		}
+		// What was published and has not signed gives way.
+		s.Keys = slices.DeleteFunc(s.Keys, func(e entry) bool { return e.From.After(now) })
 		if err := k.add(s, from); err != nil {
 			return false, err
 		}
@@ -317,29 +323,6 @@ func (k *Keyring) Derive(label string) []byte {
 		panic("keyring: hkdf: " + err.Error()) // only for a length that SHA-256 cannot give
 	}
 	return out
-}
-
-// Sealer returns the JWE key that goes with the signing key now.
-func (k *Keyring) Sealer() (*token.Opener, error) {
-	return k.opener(active(k.current.Load(), k.opts.Now()).ID)
-}
-
-// Opener returns the JWE key of that id, for token.DecryptJWE. There is one per
-// signing key, so they rotate, retire and are revoked together.
-func (k *Keyring) Opener(id string) (*token.Opener, bool) {
-	kid, ok := strings.CutPrefix(id, "e")
-	if !ok {
-		return nil, false
-	}
-	if _, ok := k.Find(kid); !ok {
-		return nil, false
-	}
-	o, err := k.opener(kid)
-	return o, err == nil
-}
-
-func (k *Keyring) opener(kid string) (*token.Opener, error) {
-	return token.NewDirectKey("e"+kid, k.Derive("jwe "+kid))
 }
 
 // change applies f by compare-and-swap until it holds, and loads the result.

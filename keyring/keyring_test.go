@@ -111,6 +111,10 @@ func TestRevoke(t *testing.T) {
 	}
 	c.now = c.now.Add(time.Minute)
 	bad := k.Signer().Key().ID
+	sealer := sealerID(t, k)
+	if _, ok := k.Opener(sealer); !ok {
+		t.Fatal("the JWE key in use does not open")
+	}
 	if err := k.Revoke(t.Context(), bad); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +124,7 @@ func TestRevoke(t *testing.T) {
 	if _, ok := k.Find(bad); ok {
 		t.Error("the revoked key verifies")
 	}
-	if _, ok := k.Opener("e" + bad); ok {
+	if _, ok := k.Opener(sealer); ok {
 		t.Error("the revoked key's JWE key opens")
 	}
 	jwks, err := k.JWKS()
@@ -140,5 +144,74 @@ func TestNoMixedAlgorithms(t *testing.T) {
 	_, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Alg: token.HS256, Now: c.Now})
 	if err == nil || !strings.Contains(err.Error(), "cannot be mixed") {
 		t.Errorf("Open with HS256 on an ES256 ring = %v, want a refusal", err)
+	}
+}
+
+// sealerID is the id that a token made now names.
+func sealerID(t *testing.T, k *keyring.Keyring) string {
+	t.Helper()
+	o, err := k.Sealer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(o.String(), "token.Opener("), ")")
+}
+
+// JWE-11: another key before the IVs of one may repeat; the old one still opens,
+// here and in every other process.
+func TestSealerWearsOut(t *testing.T) {
+	c := &clock{time.Now()}
+	s := memory.New()
+	k, other := mustRing(t, s, c), mustRing(t, s, c)
+	first := sealerID(t, k)
+	if again := sealerID(t, k); again != first {
+		t.Errorf("Sealer = %s, then %s", first, again)
+	}
+	if sealerID(t, other) == first {
+		t.Error("two processes encrypt with one key")
+	}
+	k.WearOut()
+	if next := sealerID(t, k); next == first {
+		t.Error("a key that is worn out is still in use")
+	}
+	if _, ok := other.Opener(first); !ok {
+		t.Error("another process cannot open what this one sealed")
+	}
+	for _, id := range []string{"", "-", strings.ToUpper(first), first + "0", strings.Split(first, "-")[0]} {
+		if _, ok := k.Opener(id); ok {
+			t.Errorf("Opener(%q) opens", id)
+		}
+	}
+}
+
+// Another algorithm is published, then signs; what the old one signed stays good
+// until it is dead.
+func TestAnotherAlgorithm(t *testing.T) {
+	c := &clock{time.Now()}
+	s := memory.New()
+	old := mustRing(t, s, c).Signer().Key().ID
+	ring := func(alg token.Alg) *keyring.Keyring {
+		k, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Alg: alg, Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	if k := ring(token.Ed25519); status(k) != "active next" || k.Signer().Key().ID != old {
+		t.Fatalf("keys are %q and %s signs, want the old one active and a new one next", status(k), k.Signer().Key().ID)
+	}
+	k := ring(token.ES384) // thought again before it signed
+	if status(k) != "active next" {
+		t.Fatalf("keys are %q", status(k))
+	}
+	c.now = c.now.Add(25 * time.Hour)
+	if err := k.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status(k) != "retiring active" || k.Signer().Key().Alg != token.ES384 {
+		t.Errorf("keys are %q, signing by %s, want ES384", status(k), k.Signer().Key().Alg)
+	}
+	if _, ok := k.Find(old); !ok {
+		t.Error("what the old key signed is refused at once")
 	}
 }
