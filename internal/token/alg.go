@@ -43,22 +43,32 @@ type algInfo struct {
 	family family
 	hash   crypto.Hash
 	curve  elliptic.Curve // ECDSA only
+	order  []byte         // of the curve's group, big-endian, as long as a coordinate
+}
+
+func init() {
+	for alg, info := range algs {
+		if info.curve != nil {
+			info.order = info.curve.Params().N.FillBytes(make([]byte, coordinate(info.curve)))
+			algs[alg] = info
+		}
+	}
 }
 
 var algs = map[Alg]algInfo{
-	ES256:   {familyECDSA, crypto.SHA256, elliptic.P256()},
-	ES384:   {familyECDSA, crypto.SHA384, elliptic.P384()},
-	ES512:   {familyECDSA, crypto.SHA512, elliptic.P521()},
-	Ed25519: {familyEdDSA, 0, nil},
-	RS256:   {familyPKCS1, crypto.SHA256, nil},
-	RS384:   {familyPKCS1, crypto.SHA384, nil},
-	RS512:   {familyPKCS1, crypto.SHA512, nil},
-	PS256:   {familyPSS, crypto.SHA256, nil},
-	PS384:   {familyPSS, crypto.SHA384, nil},
-	PS512:   {familyPSS, crypto.SHA512, nil},
-	HS256:   {familyHMAC, crypto.SHA256, nil},
-	HS384:   {familyHMAC, crypto.SHA384, nil},
-	HS512:   {familyHMAC, crypto.SHA512, nil},
+	ES256:   {familyECDSA, crypto.SHA256, elliptic.P256(), nil},
+	ES384:   {familyECDSA, crypto.SHA384, elliptic.P384(), nil},
+	ES512:   {familyECDSA, crypto.SHA512, elliptic.P521(), nil},
+	Ed25519: {familyEdDSA, 0, nil, nil},
+	RS256:   {familyPKCS1, crypto.SHA256, nil, nil},
+	RS384:   {familyPKCS1, crypto.SHA384, nil, nil},
+	RS512:   {familyPKCS1, crypto.SHA512, nil, nil},
+	PS256:   {familyPSS, crypto.SHA256, nil, nil},
+	PS384:   {familyPSS, crypto.SHA384, nil, nil},
+	PS512:   {familyPSS, crypto.SHA512, nil, nil},
+	HS256:   {familyHMAC, crypto.SHA256, nil, nil},
+	HS384:   {familyHMAC, crypto.SHA384, nil, nil},
+	HS512:   {familyHMAC, crypto.SHA512, nil, nil},
 }
 
 // Symmetric reports whether the key that verifies can also sign.

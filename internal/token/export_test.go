@@ -7,6 +7,9 @@ func (k Key) Verify(input, sig []byte) bool { return k.verify(input, sig) }
 var ConcatKDF = concatKDF
 
 // VerifyUntyped is VerifyJWS without the look at typ.
-func VerifyUntyped(compact string, find func(kid string) (Key, bool)) ([]byte, string, error) {
+func VerifyUntyped(compact string, find func(kid string) (Key, bool)) (string, string, error) {
 	return verifyJWS(compact, "", find)
 }
+
+// Decode is base64url in its one spelling.
+func Decode(s string) ([]byte, error) { return decode(nil, s) }

@@ -1,7 +1,9 @@
 package token
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -26,33 +28,50 @@ type object = map[string]any
 // deep and 64 members wide. encoding/json accepts all that CheckJSON does. It does
 // not limit the size of data: the caller has read it already.
 func CheckJSON(data []byte) error {
-	_, err := parseObject(data)
-	return err
+	s, err := scan(string(data))
+	if err != nil {
+		return err
+	}
+	if err := s.skip(1); err != nil {
+		return err
+	}
+	return s.end()
 }
 
 // parseObject returns the members of the strict JSON object in data as string,
 // number, bool, nil, []any or object.
-func parseObject(data []byte) (object, error) {
-	if !utf8.Valid(data) {
-		return nil, refuse("JSON is not UTF-8")
+func parseObject(data string) (object, error) {
+	s, err := scan(data)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.object(1)
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// scan returns a scanner that stands at the object that data must hold.
+func scan(data string) (scanner, error) {
+	if !utf8.ValidString(data) {
+		return scanner{}, refuse("JSON is not UTF-8")
 	}
 	s := scanner{data: data}
 	s.space()
 	if s.peek() != '{' { // also refuses a BOM
-		return nil, refuse("not a JSON object")
+		return scanner{}, refuse("not a JSON object")
 	}
-	v, err := s.value(1)
-	if err != nil {
-		return nil, err
-	}
-	if s.space(); s.pos != len(data) {
-		return nil, refuse("data after the JSON object")
-	}
-	return v.(object), nil
+	return s, nil
 }
 
+// scanner walks strict JSON. What it returns are parts of data where it can, so
+// skipping a value, or reading a string without escapes, allocates nothing.
 type scanner struct {
-	data []byte // valid UTF-8
+	data string // valid UTF-8
 	pos  int
 }
 
@@ -84,26 +103,36 @@ func (s *scanner) space() {
 }
 
 func (s *scanner) word(w string) bool {
-	if len(s.data)-s.pos < len(w) || string(s.data[s.pos:s.pos+len(w)]) != w {
+	if !strings.HasPrefix(s.data[s.pos:], w) {
 		return false
 	}
 	s.pos += len(w)
 	return true
 }
 
-// value reads a value whose own depth, should it be a container, is depth. The
-// limit bounds the recursion, so nesting cannot exhaust the stack.
+// end refuses anything after the object.
+func (s *scanner) end() error {
+	if s.space(); s.pos != len(s.data) {
+		return refuse("data after the JSON object")
+	}
+	return nil
+}
+
+// value returns the value at hand. Its own depth, should it be a container, is
+// depth.
 func (s *scanner) value(depth int) (any, error) {
-	s.space()
 	switch c := s.peek(); {
-	case c == '{' || c == '[':
-		if depth > maxDepth {
-			return nil, refuse("JSON nested too deep")
+	case c == '{':
+		return s.object(depth)
+	case c == '[':
+		list := []any{}
+		e := elements{depth: depth}
+		for e.next(s) {
+			var v any
+			v, e.err = s.value(depth + 1)
+			list = append(list, v)
 		}
-		if c == '{' {
-			return s.object(depth)
-		}
-		return s.array(depth)
+		return list, e.err
 	case c == '"':
 		return s.string()
 	case c == '-' || '0' <= c && c <= '9':
@@ -118,61 +147,121 @@ func (s *scanner) value(depth int) (any, error) {
 	return nil, refuse("JSON syntax")
 }
 
-func (s *scanner) object(depth int) (any, error) {
-	s.pos++ // {
+func (s *scanner) object(depth int) (object, error) {
 	o := object{}
-	if s.space(); s.take('}') {
-		return o, nil
+	m := members{depth: depth}
+	for m.next(s) {
+		o[m.name], m.err = s.value(depth + 1)
 	}
-	for {
-		s.space()
-		name, err := s.string()
-		if err != nil {
-			return nil, err
-		}
-		// Compared after unescaping: "s\u0075b" is "sub" (TOK-11).
-		if _, twice := o[name]; twice {
-			return nil, refuse("JSON member twice")
-		}
-		if len(o) == maxMembers {
-			return nil, refuse("too many JSON members")
-		}
-		if s.space(); !s.take(':') {
-			return nil, refuse("JSON syntax")
-		}
-		if o[name], err = s.value(depth + 1); err != nil {
-			return nil, err
-		}
-		s.space()
-		if s.take('}') {
-			return o, nil
-		}
-		if !s.take(',') {
-			return nil, refuse("JSON syntax")
-		}
-	}
+	return o, m.err
 }
 
-func (s *scanner) array(depth int) (any, error) {
-	s.pos++ // [
-	a := []any{}
-	if s.space(); s.take(']') {
-		return a, nil
-	}
-	for {
-		v, err := s.value(depth + 1)
-		if err != nil {
-			return nil, err
+// skip walks over a value that nobody wants, which is held to the same rules.
+func (s *scanner) skip(depth int) (err error) {
+	switch c := s.peek(); {
+	case c == '{':
+		m := members{depth: depth}
+		for m.next(s) {
+			m.err = s.skip(depth + 1)
 		}
-		a = append(a, v)
+		return m.err
+	case c == '[':
+		e := elements{depth: depth}
+		for e.next(s) {
+			e.err = s.skip(depth + 1)
+		}
+		return e.err
+	case c == '"':
+		_, err = s.string()
+	case c == '-' || '0' <= c && c <= '9':
+		_, err = s.number()
+	case s.word("true"), s.word("false"), s.word("null"):
+	default:
+		err = refuse("JSON syntax")
+	}
+	return err
+}
+
+// members walks over one object:
+//
+//	for m.next(s) { m.err = read the value of m.name }
+//	return m.err
+//
+// The limit of depth bounds the recursion, so nesting cannot exhaust the stack.
+type members struct {
+	depth int
+	name  string
+	err   error
+
+	n    int
+	seen [maxMembers]string // compared one by one: a map would cost more than it saves
+}
+
+func (m *members) next(s *scanner) bool {
+	if m.err != nil {
+		return false
+	}
+	if more, err := s.step(m.depth, m.n == 0, '{', '}'); !more {
+		m.err = err
+		return false
+	}
+	if m.name, m.err = s.string(); m.err != nil {
+		return false
+	}
+	switch {
+	case m.n == maxMembers:
+		m.err = refuse("too many JSON members")
+	case slices.Contains(m.seen[:m.n], m.name): // after unescaping: "s\u0075b" is "sub" (TOK-11)
+		m.err = refuse("JSON member twice")
+	default:
+		m.seen[m.n] = m.name
+		m.n++
+		if s.space(); !s.take(':') {
+			m.err = refuse("JSON syntax")
+		}
 		s.space()
-		if s.take(']') {
-			return a, nil
-		}
-		if !s.take(',') {
-			return nil, refuse("JSON syntax")
-		}
 	}
+	return m.err == nil
+}
+
+// elements walks over one array as members does over an object.
+type elements struct {
+	depth int
+	n     int
+	err   error
+}
+
+func (e *elements) next(s *scanner) bool {
+	if e.err != nil {
+		return false
+	}
+	var more bool
+	more, e.err = s.step(e.depth, e.n == 0, '[', ']')
+	e.n++
+	return more
+}
+
+// step goes to the next member or element of a container, or past its end.
+func (s *scanner) step(depth int, first bool, begin, end byte) (more bool, err error) {
+	if first {
+		if depth > maxDepth {
+			return false, refuse("JSON nested too deep")
+		}
+		if !s.take(begin) {
+			return false, refuse("JSON syntax")
+		}
+		s.space()
+		return !s.take(end), nil
+	}
+	s.space()
+	if s.take(end) {
+		return false, nil
+	}
+	if !s.take(',') {
+		return false, refuse("JSON syntax")
+	}
+	s.space()
+	return true, nil
 }
 
 // string reads a string (RFC 8259 section 7). A lone surrogate is refused:
@@ -181,7 +270,23 @@ func (s *scanner) string() (string, error) {
 	if !s.take('"') {
 		return "", refuse("JSON syntax")
 	}
-	var b []byte
+	start := s.pos
+	for ; s.pos < len(s.data); s.pos++ {
+		switch c := s.data[s.pos]; {
+		case c == '"':
+			s.pos++
+			return s.data[start : s.pos-1], nil
+		case c == '\\':
+			return s.escaped([]byte(s.data[start:s.pos]))
+		case c < 0x20:
+			return "", refuse("control character in a JSON string")
+		}
+	}
+	return "", refuse("JSON syntax")
+}
+
+// escaped reads the rest of a string from its first escape on, after b.
+func (s *scanner) escaped(b []byte) (string, error) {
 	for s.pos < len(s.data) {
 		c := s.data[s.pos]
 		s.pos++
@@ -260,26 +365,29 @@ func (s *scanner) hex() (rune, error) {
 
 // number reads a number by the grammar of RFC 8259 section 6. One beyond float64,
 // such as 1e999, is refused: readers disagree about what it is (TOK-22).
-func (s *scanner) number() (any, error) {
+func (s *scanner) number() (number, error) {
 	start := s.pos
 	s.take('-')
 	if !s.take('0') && !s.digits() {
-		return nil, refuse("JSON number")
+		return "", refuse("JSON number")
 	}
 	if s.take('.') && !s.digits() {
-		return nil, refuse("JSON number")
+		return "", refuse("JSON number")
 	}
-	if s.take('e') || s.take('E') {
+	exponent := s.take('e') || s.take('E')
+	if exponent {
 		if !s.take('+') {
 			s.take('-')
 		}
 		if !s.digits() {
-			return nil, refuse("JSON number")
+			return "", refuse("JSON number")
 		}
 	}
-	n := string(s.data[start:s.pos])
-	if _, err := strconv.ParseFloat(n, 64); err != nil {
-		return nil, refuse("JSON number out of range")
+	n := s.data[start:s.pos]
+	if exponent || len(n) > 300 { // below, no number is out of range
+		if _, err := strconv.ParseFloat(n, 64); err != nil {
+			return "", refuse("JSON number out of range")
+		}
 	}
 	return number(n), nil
 }

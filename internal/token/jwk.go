@@ -157,7 +157,7 @@ func ParseJWKS(data []byte) (keys []Key, skipped []error, err error) {
 	if len(data) > maxSetSize {
 		return nil, nil, refuse("JWK Set size")
 	}
-	o, err := parseObject(data)
+	o, err := parseObject(string(data))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -230,7 +230,7 @@ func parseJWK(o object) (Key, error) {
 	case "EC":
 		return parseEC(j, alg)
 	case "OKP":
-		x, err := decode(j.X)
+		x, err := decode(nil, j.X)
 		if err != nil {
 			return Key{}, err
 		}
@@ -239,11 +239,11 @@ func parseJWK(o object) (Key, error) {
 		}
 		return NewKey(j.Kid, alg, ed25519.PublicKey(x))
 	case "RSA":
-		n, err := decode(j.N)
+		n, err := decode(nil, j.N)
 		if err != nil {
 			return Key{}, err
 		}
-		e, err := decode(j.E)
+		e, err := decode(nil, j.E)
 		if err != nil {
 			return Key{}, err
 		}
@@ -266,11 +266,11 @@ func parseEC(j jwk, alg Alg) (Key, error) {
 	if info.family != familyECDSA || j.Crv != info.curve.Params().Name {
 		return Key{}, refuse("alg and crv do not match")
 	}
-	x, err := decode(j.X)
+	x, err := decode(nil, j.X)
 	if err != nil {
 		return Key{}, err
 	}
-	y, err := decode(j.Y)
+	y, err := decode(nil, j.Y)
 	if err != nil {
 		return Key{}, err
 	}

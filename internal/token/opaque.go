@@ -20,7 +20,7 @@ func ParseOpaque(s string) ([32]byte, error) {
 	if len(s) != opaqueLen {
 		return [32]byte{}, refuse("opaque length")
 	}
-	b, err := decode(s)
+	b, err := decode(nil, s)
 	if err != nil {
 		return [32]byte{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"math/big"
 	"slices"
 )
 
@@ -111,9 +110,10 @@ func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 
 func (s *Signer) sign(input []byte) ([]byte, error) {
 	info := algs[s.key.alg]
+	var sum [maxDigest]byte
 	switch p := s.private.(type) {
 	case *ecdsa.PrivateKey:
-		r, t, err := ecdsa.Sign(rand.Reader, p, digest(info.hash, input))
+		r, t, err := ecdsa.Sign(rand.Reader, p, digest(info.hash, input, &sum))
 		if err != nil {
 			return nil, err
 		}
@@ -126,9 +126,9 @@ func (s *Signer) sign(input []byte) ([]byte, error) {
 		return ed25519.Sign(p, input), nil
 	case *rsa.PrivateKey:
 		if info.family == familyPSS {
-			return rsa.SignPSS(rand.Reader, p, info.hash, digest(info.hash, input), pss(info.hash))
+			return rsa.SignPSS(rand.Reader, p, info.hash, digest(info.hash, input, &sum), pss(info.hash))
 		}
-		return rsa.SignPKCS1v15(nil, p, info.hash, digest(info.hash, input))
+		return rsa.SignPKCS1v15(nil, p, info.hash, digest(info.hash, input, &sum))
 	case []byte:
 		m := hmac.New(info.hash.New, p)
 		m.Write(input)
@@ -136,6 +136,3 @@ func (s *Signer) sign(input []byte) ([]byte, error) {
 	}
 	return nil, refuse("type of key")
 }
-
-// inRange reports 0 < n < order.
-func inRange(n, order *big.Int) bool { return n.Sign() > 0 && n.Cmp(order) < 0 }

@@ -1,16 +1,17 @@
 package token
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rsa"
-	_ "crypto/sha256" // crypto.SHA256
-	_ "crypto/sha512" // crypto.SHA384, crypto.SHA512
-	"math/big"
+	"crypto/sha256"
+	"crypto/sha512"
 	"strings"
+	"sync"
 )
 
 // VerifyJWS returns the payload of a compact JWS whose header says typ and whose
@@ -18,97 +19,57 @@ import (
 // case and without "application/" (RFC 7515 section 4.1.9), and cannot be empty:
 // one kind of token must not pass for another (TOK-19). A find that knows several
 // issuers must be bound to one of them (TOK-17).
-func VerifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload []byte, kid string, err error) {
+func VerifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload, kid string, err error) {
 	if !validType(typ) {
-		return nil, "", refuse("typ")
+		return "", "", refuse("typ")
 	}
 	return verifyJWS(compact, typ, find)
 }
 
+// scratch is room for the bytes of one verification.
+type scratch struct{ input, sig, payload []byte }
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
 // verifyJWS takes any typ if typ is empty: published vectors have none.
-func verifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload []byte, kid string, err error) {
+func verifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload, kid string, err error) {
 	p, err := split(compact, 3)
 	if err != nil {
-		return nil, "", err
+		return "", "", err
 	}
-	h, err := parseHeader(p[0], typ)
+	h, isKnown, err := recallHeader(p[0], typ)
 	if err != nil {
-		return nil, "", err
+		return "", "", err
 	}
-	for _, name := range []string{"enc", "epk", "zip"} { // a JWE's, RFC 7516 section 9
-		if _, ok := h.rest[name]; ok {
-			return nil, "", refuse("header of another kind of token")
-		}
-	}
-	sig, err := decode(p[2])
-	if err != nil {
-		return nil, "", err
+	if h.encrypted || h.refused { // a JWE's members (RFC 7516 section 9)
+		return "", "", refuse("header of another kind of token")
 	}
 	k, ok := find(h.kid)
 	if !ok || k.ID != h.kid {
-		return nil, "", refuse("unknown kid")
+		return "", "", refuse("unknown kid")
 	}
 	if h.alg != string(k.alg) || k.alg != k.Alg { // TOK-02
-		return nil, "", refuse("alg is not that of the key")
+		return "", "", refuse("alg is not that of the key")
 	}
-	if !k.verify([]byte(compact[:len(p[0])+1+len(p[1])]), sig) {
-		return nil, "", refuse("signature")
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	if s.sig, err = decode(s.sig[:0], p[2]); err != nil {
+		return "", "", err
 	}
-	payload, err = decode(p[1])
-	if err != nil {
-		return nil, "", err
+	s.input = append(s.input[:0], compact[:len(p[0])+1+len(p[1])]...)
+	if !k.verify(s.input, s.sig) {
+		return "", "", refuse("signature")
 	}
-	if len(payload) == 0 {
-		return nil, "", refuse("empty payload")
+	if s.payload, err = decode(s.payload[:0], p[1]); err != nil {
+		return "", "", err
 	}
-	return payload, h.kid, nil
-}
-
-// header holds what JWS and JWE headers have in common.
-type header struct {
-	alg, kid, cty string
-	rest          object // every member
-}
-
-// parseHeader reads a protected header. Members that carry or point to keys are
-// refused where ignoring them would do, because someone downstream may not
-// (TOK-15). crit is refused with every content: no extension is understood here
-// (RFC 7515 section 4.1.11, TOK-18), and b64 is one (RFC 7797).
-func parseHeader(part, typ string) (header, error) {
-	raw, err := decode(part)
-	if err != nil {
-		return header{}, err
+	if len(s.payload) == 0 {
+		return "", "", refuse("empty payload")
 	}
-	if len(raw) > MaxHeaderSize {
-		return header{}, refuse("header size")
+	if !isKnown {
+		keepHeader(p[0], typ, h)
 	}
-	o, err := parseObject(raw)
-	if err != nil {
-		return header{}, err
-	}
-	for name, v := range o {
-		switch name {
-		case "jku", "x5u", "jwk", "x5c", "crit", "b64":
-			return header{}, refuse("forbidden header member")
-		case "epk": // the one object (RFC 7518 section 4.6.1.1)
-		default:
-			if _, ok := v.(string); !ok {
-				return header{}, refuse("type of a header member")
-			}
-		}
-	}
-	h := header{rest: o}
-	h.alg, _ = o["alg"].(string)
-	h.kid, _ = o["kid"].(string)
-	h.cty, _ = o["cty"].(string)
-	got, _ := o["typ"].(string)
-	if typ != "" && !sameType(got, typ) {
-		return header{}, refuse("typ")
-	}
-	if h.alg == "" {
-		return header{}, refuse("alg")
-	}
-	return h, checkID(h.kid)
+	return string(s.payload), k.ID, nil
 }
 
 // validType reports whether s may be a media type with or without "application/".
@@ -143,23 +104,29 @@ func (k Key) verify(input, sig []byte) bool {
 		if len(sig) != 2*size {
 			return false
 		}
-		r, s := new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:])
-		n := info.curve.Params().N
-		return inRange(r, n) && inRange(s, n) && ecdsa.Verify(p, digest(info.hash, input), r, s)
+		order := info.order
+		if !inRange(sig[:size], order) || !inRange(sig[size:], order) {
+			return false
+		}
+		var sum [maxDigest]byte
+		var der [maxDER]byte
+		return ecdsa.VerifyASN1(p, digest(info.hash, input, &sum), appendDER(der[:0], sig[:size], sig[size:]))
 	case ed25519.PublicKey:
 		return len(sig) == ed25519.SignatureSize && ed25519.Verify(p, input, sig)
 	case *rsa.PublicKey:
 		if len(sig) != p.Size() {
 			return false
 		}
+		var sum [maxDigest]byte
 		if info.family == familyPSS {
-			return rsa.VerifyPSS(p, info.hash, digest(info.hash, input), sig, pss(info.hash)) == nil
+			return rsa.VerifyPSS(p, info.hash, digest(info.hash, input, &sum), sig, pss(info.hash)) == nil
 		}
-		return rsa.VerifyPKCS1v15(p, info.hash, digest(info.hash, input), sig) == nil
+		return rsa.VerifyPKCS1v15(p, info.hash, digest(info.hash, input, &sum), sig) == nil
 	case []byte:
 		m := hmac.New(info.hash.New, p)
 		m.Write(input)
-		return hmac.Equal(m.Sum(nil), sig) // constant time (TOK-35)
+		var sum [maxDigest]byte
+		return hmac.Equal(m.Sum(sum[:0]), sig) // constant time (TOK-35)
 	}
 	return false
 }
@@ -169,11 +136,52 @@ func pss(h crypto.Hash) *rsa.PSSOptions {
 	return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}
 }
 
-func digest(h crypto.Hash, b []byte) []byte {
-	d := h.New()
-	d.Write(b)
-	return d.Sum(nil)
+const maxDigest = sha512.Size
+
+// digest hashes b into room, which the caller owns, and returns the part in use.
+func digest(h crypto.Hash, b []byte, room *[maxDigest]byte) []byte {
+	switch h {
+	case crypto.SHA256:
+		sum := sha256.Sum256(b)
+		return append(room[:0], sum[:]...)
+	case crypto.SHA384:
+		sum := sha512.Sum384(b)
+		return append(room[:0], sum[:]...)
+	}
+	sum := sha512.Sum512(b)
+	return append(room[:0], sum[:]...)
 }
 
 // coordinate is the size of a field element in bytes: 66 for P-521.
 func coordinate(c elliptic.Curve) int { return (c.Params().BitSize + 7) / 8 }
+
+// inRange reports 0 < n < order for a big-endian n as long as order. Signatures
+// are public: how long it takes tells nothing.
+func inRange(n, order []byte) bool {
+	return bytes.Compare(n, order) < 0 && bytes.ContainsFunc(n, func(r rune) bool { return r != 0 })
+}
+
+// maxDER is the size of the longest ECDSA signature in DER, on P-521.
+const maxDER = 3 + 2*(3+66)
+
+// appendDER writes a signature as crypto/ecdsa reads it: a SEQUENCE of two
+// INTEGERs (RFC 3279 section 2.2.3), each shorter than 128 bytes.
+func appendDER(b, r, s []byte) []byte {
+	r, s = bytes.TrimLeft(r, "\x00"), bytes.TrimLeft(s, "\x00")
+	size := derLen(r) + derLen(s)
+	b = append(b, 0x30)
+	if size >= 0x80 {
+		b = append(b, 0x81)
+	}
+	b = append(b, byte(size))
+	for _, n := range [...][]byte{r, s} {
+		b = append(b, 0x02, byte(derLen(n)-2))
+		if n[0] >= 0x80 {
+			b = append(b, 0) // or it would be negative
+		}
+		b = append(b, n...)
+	}
+	return b
+}
+
+func derLen(n []byte) int { return 2 + len(n) + int(n[0]>>7) }

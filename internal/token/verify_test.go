@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
@@ -71,7 +72,7 @@ func mustSign(t testing.TB, s *Signer) string {
 func refused(t *testing.T, name, tok string, k Key) {
 	t.Helper()
 	p, kid, err := VerifyJWS(tok, "at+jwt", only(k))
-	if !errors.Is(err, ErrInvalid) || p != nil || kid != "" {
+	if !errors.Is(err, ErrInvalid) || p != "" || kid != "" {
 		t.Errorf("%s: VerifyJWS = %q, %q, %v, want ErrInvalid", name, p, kid, err)
 	}
 }
@@ -252,7 +253,7 @@ func FuzzVerifyJWS(f *testing.F) {
 	f.Add("..")
 	f.Fuzz(func(t *testing.T, tok string) {
 		p, _, err := VerifyJWS(tok, "at+jwt", only(s.Key()))
-		if (err == nil) != (p != nil) {
+		if (err == nil) != (p != "") {
 			t.Errorf("payload %q beside error %v", p, err)
 		}
 	})
@@ -272,4 +273,44 @@ func TestRSALimits(t *testing.T) {
 	if _, err := NewKey("k", HS256, make([]byte, 31)); err == nil {
 		t.Error("a secret of 31 bytes was taken")
 	}
+}
+
+// TOK-09, TOK-10: what is accepted is exactly the canonical spelling.
+func TestOneSpelling(t *testing.T) {
+	for size := range 12 {
+		raw := make([]byte, size)
+		rand.Read(raw)
+		text := base64.RawURLEncoding.EncodeToString(raw)
+		if got, err := Decode(text); err != nil || !bytes.Equal(got, raw) {
+			t.Fatalf("Decode(%q) = %x, %v, want %x", text, got, err, raw)
+		}
+		for i := range text { // every other byte in every place
+			for c := range 256 {
+				other := text[:i] + string([]byte{byte(c)}) + text[i+1:]
+				if got, err := Decode(other); err == nil && base64.RawURLEncoding.EncodeToString(got) != other {
+					t.Fatalf("Decode(%q) = %x, which is spelt otherwise", other, got)
+				}
+			}
+		}
+	}
+	for _, bad := range []string{"A", "AAAAA", "AA=", "AA==", "AAA=", "AA\n", "A\r\nA", "AA A", "é"} {
+		if got, err := Decode(bad); !errors.Is(err, ErrInvalid) || got != nil {
+			t.Errorf("Decode(%q) = %x, %v, want ErrInvalid", bad, got, err)
+		}
+	}
+}
+
+// TOK-19: a header is remembered with the kind of token it was accepted for.
+func TestKnownHeaderKeepsItsKind(t *testing.T) {
+	s := signer(t, ES256)
+	tok := mustSign(t, s)
+	for range 2 {
+		if _, _, err := VerifyJWS(tok, "at+jwt", only(s.Key())); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := VerifyJWS(tok, "logout+jwt", only(s.Key())); !errors.Is(err, ErrInvalid) {
+			t.Errorf("VerifyJWS as another kind = %v, want ErrInvalid", err)
+		}
+	}
+	refused(t, "TOK-01", tok, signer(t, Ed25519).Key()) // known header, another key under its kid
 }

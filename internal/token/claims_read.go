@@ -1,0 +1,194 @@
+package token
+
+import (
+	"strconv"
+	"strings"
+)
+
+// read fills c from payload in one pass. Every claim is a part of payload, and
+// all lists share one array.
+func (c *Claims) read(payload string) error {
+	if len(payload) > MaxSize {
+		return errSize
+	}
+	s, err := scan(payload)
+	if err != nil {
+		return err
+	}
+	r := claimReader{scanner: s, into: c}
+	m := members{depth: 1}
+	for m.next(&r.scanner) {
+		m.err = r.claim(m.name)
+	}
+	if m.err != nil {
+		return m.err
+	}
+	if err := r.end(); err != nil {
+		return err
+	}
+	return c.check()
+}
+
+// claimReader reads the members of a claims object, one at each call of claim.
+type claimReader struct {
+	scanner
+	into *Claims
+	list []string // the unused rest of the array that lists are cut from
+}
+
+func (r *claimReader) claim(name string) (err error) {
+	c := r.into
+	switch name {
+	case "iss":
+		c.Issuer, err = r.text()
+	case "sub":
+		c.Subject, err = r.text()
+	case "aud":
+		c.Audience, err = r.audience()
+	case "exp":
+		c.Expires, err = r.integer()
+	case "iat":
+		c.IssuedAt, err = r.integer()
+	case "nbf":
+		c.NotBefore, err = r.integer()
+	case "jti":
+		c.ID, err = r.text()
+	case "client_id":
+		c.Client, err = r.text()
+	case "sid":
+		c.SID, err = r.text()
+	case "scope":
+		c.Scopes, err = r.scope()
+	case "roles":
+		c.Roles, err = r.texts()
+	case "auth_time":
+		c.AuthTime, err = r.integer()
+	case "acr":
+		c.ACR, err = r.text()
+	case "amr":
+		c.Methods, err = r.texts()
+	case "cv":
+		var n int64
+		n, err = r.integer()
+		c.ClaimsVersion = uint64(n)
+	case "rv":
+		c.RV, err = r.text()
+	case "app":
+		c.Attributes, err = r.attributes()
+	case "cnf":
+		// RFC 7800: only the holder of a key may use it. What cannot check that
+		// must not take it for a bearer token.
+		err = refuse("cnf")
+	default:
+		err = r.skip(2)
+	}
+	return err
+}
+
+var errClaimType = refuse("type of a claim")
+
+func (r *claimReader) text() (string, error) {
+	if r.peek() != '"' {
+		return "", errClaimType
+	}
+	s, err := r.string()
+	if err == nil && s == "" {
+		err = errClaimType
+	}
+	return s, err
+}
+
+// one returns a list of s alone, and texts the list at hand. Both cut it from
+// r.list, so that for most tokens one array is made.
+func (r *claimReader) one(s string) []string {
+	if len(r.list) == cap(r.list) {
+		r.list = make([]string, 0, 8)
+	}
+	r.list = append(r.list, s)
+	return r.list[len(r.list)-1:][:1:1]
+}
+
+func (r *claimReader) texts() (list []string, err error) {
+	if r.peek() != '[' {
+		return nil, errClaimType
+	}
+	e := elements{depth: 2}
+	for e.next(&r.scanner) {
+		var s string
+		s, e.err = r.text()
+		switch {
+		case len(list) == maxElems:
+			e.err = refuse("too many values of a claim")
+		case list == nil:
+			list = r.one(s)
+		default:
+			list = append(list, s)
+		}
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	return list, nil
+}
+
+// audience reads a string or an array (RFC 7519 section 4.1.3). An empty array is
+// refused: it must not pass for "no restriction" (TOK-21).
+func (r *claimReader) audience() (list []string, err error) {
+	if r.peek() == '[' {
+		if list, err = r.texts(); err == nil && len(list) == 0 {
+			err = errClaimType
+		}
+		return list, err
+	}
+	s, err := r.text()
+	if err != nil {
+		return nil, err
+	}
+	return r.one(s), nil
+}
+
+func (r *claimReader) scope() ([]string, error) {
+	s, err := r.text()
+	if err != nil {
+		return nil, err
+	}
+	if len(s) > maxString {
+		return nil, refuse("scope")
+	}
+	return strings.Split(s, " "), nil
+}
+
+// integer accepts digits only, 0 < n < 2^53. A fraction or an exponent would have
+// to be rounded, and int64(1.8e308) is in the past on amd64 (TOK-22, TOK-23).
+func (r *claimReader) integer() (int64, error) {
+	if c := r.peek(); c < '0' || c > '9' {
+		return 0, errClaimType
+	}
+	s, err := r.number()
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(s), 10, 64)
+	if err != nil || n <= 0 || n >= maxInteger {
+		return 0, errClaimType
+	}
+	return n, nil
+}
+
+func (r *claimReader) attributes() (map[string]string, error) {
+	if r.peek() != '{' {
+		return nil, errClaimType
+	}
+	var values map[string]string
+	m := members{depth: 2}
+	for m.next(&r.scanner) {
+		if r.peek() != '"' {
+			return nil, errClaimType
+		}
+		if values == nil {
+			values = make(map[string]string)
+		}
+		values[m.name], m.err = r.string()
+	}
+	return values, m.err
+}
