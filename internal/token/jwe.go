@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 	"strings"
 )
 
@@ -29,7 +28,7 @@ var errJWE = refuse("encrypted token")
 // Opener is a decryption key, bound to the algorithm it was made for.
 type Opener struct {
 	id     string
-	secret []byte           // dir
+	direct cipher.AEAD      // dir
 	agree  *ecdh.PrivateKey // ECDH-ES
 }
 
@@ -41,7 +40,11 @@ func NewDirectKey(id string, key []byte) (*Opener, error) {
 	if len(key) != keySize {
 		return nil, refuse("key size")
 	}
-	return &Opener{id: id, secret: slices.Clone(key)}, nil
+	aead, err := newGCM(key)
+	if err != nil {
+		return nil, err
+	}
+	return &Opener{id: id, direct: aead}, nil
 }
 
 // NewAgreementKey returns the key of a recipient, on P-256 or X25519.
@@ -74,10 +77,10 @@ func curveName(c ecdh.Curve) string {
 // EncryptDirect encrypts inner, a signed token, with a direct key. Its IV is
 // random: a key must be replaced before 2^32 uses (SP 800-38D section 8.3, JWE-11).
 func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
-	if o == nil || o.secret == nil {
+	if o == nil || o.direct == nil {
 		return "", refuse("not a direct key")
 	}
-	return seal(o.secret, algDirect, o.id, "", typ, inner)
+	return seal(o.direct, algDirect, o.id, "", typ, inner)
 }
 
 // EncryptTo encrypts inner, a signed token, to the holder of a key on P-256 or
@@ -102,10 +105,14 @@ func EncryptTo(id string, recipient *ecdh.PublicKey, typ, inner string) (string,
 	if recipient.Curve() == ecdh.P256() {
 		epk = `{"kty":"EC","crv":"P-256","x":"` + encode(pub[1:33]) + `","y":"` + encode(pub[33:]) + `"}`
 	}
-	return seal(concatKDF(z, encGCM, nil, nil, keySize), algAgreement, id, `,"epk":`+epk, typ, inner)
+	aead, err := newGCM(concatKDF(z, encGCM, nil, nil, keySize))
+	if err != nil {
+		return "", err
+	}
+	return seal(aead, algAgreement, id, `,"epk":`+epk, typ, inner)
 }
 
-func seal(key []byte, alg, id, epk, typ, inner string) (string, error) {
+func seal(aead cipher.AEAD, alg, id, epk, typ, inner string) (string, error) {
 	if !validType(typ) {
 		return "", refuse("typ")
 	}
@@ -113,10 +120,6 @@ func seal(key []byte, alg, id, epk, typ, inner string) (string, error) {
 		return "", refuse("what is encrypted must be a signed token")
 	}
 	h := encode([]byte(`{"alg":"` + alg + `","enc":"` + encGCM + `","kid":"` + id + `","typ":"` + typ + `","cty":"JWT"` + epk + `}`))
-	aead, err := newGCM(key)
-	if err != nil {
-		return "", err
-	}
 	iv := make([]byte, ivSize)
 	rand.Read(iv)
 	sealed := aead.Seal(nil, iv, []byte(inner), []byte(h)) // RFC 7516 section 5.1 step 14
@@ -145,7 +148,7 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	if err != nil {
 		return "", errJWE
 	}
-	h, err := parseHeader(p[0], typ)
+	h, isKnown, err := recallHeader(p[0], typ)
 	if err != nil {
 		return "", errJWE
 	}
@@ -158,46 +161,45 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	if p[1] != "" {
 		return "", errJWE
 	}
-	iv, err := decode(nil, p[2])
-	if err != nil || len(iv) != ivSize {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	if s.iv, err = decode(s.iv[:0], p[2]); err != nil || len(s.iv) != ivSize {
 		return "", errJWE
 	}
-	sealed, err := decode(nil, p[3])
-	if err != nil {
+	if s.input, err = decode(s.input[:0], p[3]); err != nil {
 		return "", errJWE
 	}
-	tag, err := decode(nil, p[4])
-	if err != nil || len(tag) != tagSize {
+	n := len(s.input)
+	if s.input, err = decode(s.input, p[4]); err != nil || len(s.input)-n != tagSize {
 		return "", errJWE
 	}
 	o, ok := find(h.kid)
 	if !ok || o == nil || o.id != h.kid {
 		return "", errJWE
 	}
-	key, ok := o.contentKey(h)
+	aead, ok := o.contentKey(h)
 	if !ok {
 		return "", errJWE
 	}
-	aead, err := newGCM(key)
-	if err != nil {
+	s.header = append(s.header[:0], p[0]...)
+	if s.payload, err = aead.Open(s.payload[:0], s.iv, s.input, s.header); err != nil {
 		return "", errJWE
 	}
-	plain, err := aead.Open(nil, iv, append(sealed, tag...), []byte(p[0]))
-	if err != nil {
-		return "", errJWE
-	}
-	inner = string(plain)
+	inner = string(s.payload)
 	if _, err := split(inner, 3); err != nil {
 		return "", errJWE
+	}
+	if !isKnown && h.alg == algDirect { // the other algorithm writes a new one each time
+		keepHeader(p[0], typ, h)
 	}
 	return inner, nil
 }
 
 // contentKey holds the key to its one algorithm, as Key does (TOK-02).
-func (o *Opener) contentKey(h header) ([]byte, bool) {
+func (o *Opener) contentKey(h header) (cipher.AEAD, bool) {
 	switch {
-	case h.alg == algDirect && o.secret != nil:
-		return o.secret, h.epk == nil
+	case h.alg == algDirect && o.direct != nil:
+		return o.direct, h.epk == nil
 	case h.alg == algAgreement && o.agree != nil:
 		pub, ok := parseEPK(h.epk, o.agree.Curve())
 		if !ok {
@@ -215,7 +217,8 @@ func (o *Opener) contentKey(h header) ([]byte, bool) {
 		if err != nil {
 			return nil, false
 		}
-		return concatKDF(z, encGCM, apu, apv, keySize), true
+		aead, err := newGCM(concatKDF(z, encGCM, apu, apv, keySize))
+		return aead, err == nil
 	}
 	return nil, false
 }

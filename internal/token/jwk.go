@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rsa"
 	"encoding/json"
 	"math/big"
 	"slices"
+	"sync"
 )
 
 // Limits of a JWK Set.
@@ -26,6 +28,7 @@ type Key struct {
 	// secret; made for alg, which ID and Alg cannot change afterwards.
 	public any
 	alg    Alg
+	macs   *sync.Pool // of hash.Hash, keyed with an HMAC secret
 }
 
 // NewKey returns a key after checking that public is a sound key for alg (TOK-04,
@@ -74,7 +77,9 @@ func NewKey(id string, alg Alg, public any) (Key, error) {
 		if info.family != familyHMAC || len(p) < info.hash.Size() {
 			return Key{}, refuse("secret is not one for %s", alg)
 		}
-		k.public = slices.Clone(p)
+		secret := slices.Clone(p)
+		k.public = secret
+		k.macs = &sync.Pool{New: func() any { return hmac.New(info.hash.New, secret) }}
 	default:
 		return Key{}, refuse("type of key")
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"hash"
 	"strings"
 	"sync"
 )
@@ -27,7 +28,7 @@ func VerifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload,
 }
 
 // scratch is room for the bytes of one verification.
-type scratch struct{ input, sig, payload []byte }
+type scratch struct{ header, iv, input, sig, payload []byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -123,7 +124,9 @@ func (k Key) verify(input, sig []byte) bool {
 		}
 		return rsa.VerifyPKCS1v15(p, info.hash, digest(info.hash, input, &sum), sig) == nil
 	case []byte:
-		m := hmac.New(info.hash.New, p)
+		m := k.macs.Get().(hash.Hash)
+		defer k.macs.Put(m)
+		m.Reset()
 		m.Write(input)
 		var sum [maxDigest]byte
 		return hmac.Equal(m.Sum(sum[:0]), sig) // constant time (TOK-35)
