@@ -13,3 +13,6 @@ func VerifyUntyped(compact string, find func(kid string) (Key, bool)) (string, s
 
 // Decode is base64url in its one spelling.
 func Decode(s string) ([]byte, error) { return decode(nil, s) }
+
+// Wrap and Unwrap are RFC 3394.
+var Wrap, Unwrap = wrap, unwrap

@@ -14,6 +14,7 @@ import (
 const (
 	algDirect    = "dir"
 	algAgreement = "ECDH-ES"
+	algWrapping  = "ECDH-ES+A256KW"
 	encGCM       = "A256GCM"
 
 	keySize = 32
@@ -28,8 +29,9 @@ var errJWE = refuse("encrypted token")
 // Opener is a decryption key, bound to the algorithm it was made for.
 type Opener struct {
 	id     string
+	alg    string
 	direct cipher.AEAD      // dir
-	agree  *ecdh.PrivateKey // ECDH-ES
+	agree  *ecdh.PrivateKey // the others
 }
 
 // NewDirectKey returns the shared key of whoever writes tokens to itself.
@@ -44,18 +46,27 @@ func NewDirectKey(id string, key []byte) (*Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{id: id, direct: aead}, nil
+	return &Opener{id: id, alg: algDirect, direct: aead}, nil
 }
 
-// NewAgreementKey returns the key of a recipient, on P-256 or X25519.
+// NewAgreementKey returns the key of a recipient of ECDH-ES, on P-256 or X25519.
 func NewAgreementKey(id string, private *ecdh.PrivateKey) (*Opener, error) {
+	return newAgreement(id, algAgreement, private)
+}
+
+// NewWrappingKey returns the key of a recipient of ECDH-ES+A256KW, likewise.
+func NewWrappingKey(id string, private *ecdh.PrivateKey) (*Opener, error) {
+	return newAgreement(id, algWrapping, private)
+}
+
+func newAgreement(id, alg string, private *ecdh.PrivateKey) (*Opener, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
 	if private == nil || curveName(private.Curve()) == "" {
 		return nil, refuse("curve")
 	}
-	return &Opener{id: id, agree: private}, nil
+	return &Opener{id: id, alg: alg, agree: private}, nil
 }
 
 // String keeps the key out of what prints an Opener.
@@ -80,39 +91,68 @@ func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
 	if o == nil || o.direct == nil {
 		return "", refuse("not a direct key")
 	}
-	return seal(o.direct, algDirect, o.id, "", typ, inner)
+	return seal(o.direct, algDirect, o.id, "", "", typ, inner)
 }
 
 // EncryptTo encrypts inner, a signed token, to the holder of a key on P-256 or
 // X25519, by a key pair made for this one token (RFC 7518 section 4.6).
 func EncryptTo(id string, recipient *ecdh.PublicKey, typ, inner string) (string, error) {
-	if err := checkID(id); err != nil {
-		return "", err
-	}
-	if recipient == nil || curveName(recipient.Curve()) == "" {
-		return "", refuse("curve")
-	}
-	ephemeral, err := recipient.Curve().GenerateKey(rand.Reader)
+	z, epk, err := agree(id, recipient)
 	if err != nil {
 		return "", err
-	}
-	z, err := ephemeral.ECDH(recipient)
-	if err != nil {
-		return "", refuse("recipient")
-	}
-	pub := ephemeral.PublicKey().Bytes()
-	epk := `{"kty":"OKP","crv":"X25519","x":"` + encode(pub) + `"}`
-	if recipient.Curve() == ecdh.P256() {
-		epk = `{"kty":"EC","crv":"P-256","x":"` + encode(pub[1:33]) + `","y":"` + encode(pub[33:]) + `"}`
 	}
 	aead, err := newGCM(concatKDF(z, encGCM, nil, nil, keySize))
 	if err != nil {
 		return "", err
 	}
-	return seal(aead, algAgreement, id, `,"epk":`+epk, typ, inner)
+	return seal(aead, algAgreement, id, epk, "", typ, inner)
 }
 
-func seal(aead cipher.AEAD, alg, id, epk, typ, inner string) (string, error) {
+// EncryptWrapped is EncryptTo with a random content key, which the agreed one
+// wraps (RFC 7518 section 4.6 with RFC 3394).
+func EncryptWrapped(id string, recipient *ecdh.PublicKey, typ, inner string) (string, error) {
+	z, epk, err := agree(id, recipient)
+	if err != nil {
+		return "", err
+	}
+	key := make([]byte, keySize)
+	rand.Read(key)
+	wrapped, err := wrap(concatKDF(z, algWrapping, nil, nil, keySize), key)
+	if err != nil {
+		return "", err
+	}
+	aead, err := newGCM(key)
+	if err != nil {
+		return "", err
+	}
+	return seal(aead, algWrapping, id, epk, encode(wrapped), typ, inner)
+}
+
+// agree returns a secret shared with recipient, and the epk header member that
+// lets him find it.
+func agree(id string, recipient *ecdh.PublicKey) (z []byte, epk string, err error) {
+	if err := checkID(id); err != nil {
+		return nil, "", err
+	}
+	if recipient == nil || curveName(recipient.Curve()) == "" {
+		return nil, "", refuse("curve")
+	}
+	ephemeral, err := recipient.Curve().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, "", err
+	}
+	if z, err = ephemeral.ECDH(recipient); err != nil {
+		return nil, "", refuse("recipient")
+	}
+	pub := ephemeral.PublicKey().Bytes()
+	epk = `{"kty":"OKP","crv":"X25519","x":"` + encode(pub) + `"}`
+	if recipient.Curve() == ecdh.P256() {
+		epk = `{"kty":"EC","crv":"P-256","x":"` + encode(pub[1:33]) + `","y":"` + encode(pub[33:]) + `"}`
+	}
+	return z, `,"epk":` + epk, nil
+}
+
+func seal(aead cipher.AEAD, alg, id, epk, key, typ, inner string) (string, error) {
 	if !validType(typ) {
 		return "", refuse("typ")
 	}
@@ -124,7 +164,7 @@ func seal(aead cipher.AEAD, alg, id, epk, typ, inner string) (string, error) {
 	rand.Read(iv)
 	sealed := aead.Seal(nil, iv, []byte(inner), []byte(h)) // RFC 7516 section 5.1 step 14
 	n := len(sealed) - tagSize
-	t := strings.Join([]string{h, "", encode(iv), encode(sealed[:n]), encode(sealed[n:])}, ".")
+	t := strings.Join([]string{h, key, encode(iv), encode(sealed[:n]), encode(sealed[n:])}, ".")
 	if len(t) > MaxSize {
 		return "", refuse("token size")
 	}
@@ -154,11 +194,7 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	}
 	// Everything else is refused before any cryptography, RSA and CBC among it
 	// (JWE-01 to JWE-03).
-	if h.refused || h.alg != algDirect && h.alg != algAgreement || h.enc != encGCM || !sameType(h.cty, "JWT") {
-		return "", errJWE
-	}
-	// Both algorithms leave the encrypted key empty (RFC 7516 section 5.2 step 10).
-	if p[1] != "" {
+	if h.refused || h.enc != encGCM || !sameType(h.cty, "JWT") {
 		return "", errJWE
 	}
 	s := scratches.Get().(*scratch)
@@ -177,7 +213,7 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	if !ok || o == nil || o.id != h.kid {
 		return "", errJWE
 	}
-	aead, ok := o.contentKey(h)
+	aead, ok := o.contentKey(h, p[1])
 	if !ok {
 		return "", errJWE
 	}
@@ -195,32 +231,45 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	return inner, nil
 }
 
-// contentKey holds the key to its one algorithm, as Key does (TOK-02).
-func (o *Opener) contentKey(h header) (cipher.AEAD, bool) {
-	switch {
-	case h.alg == algDirect && o.direct != nil:
+// contentKey holds the key to its one algorithm, as Key does (TOK-02). Only a
+// wrapped key may and must be there (RFC 7516 section 5.2 step 10).
+func (o *Opener) contentKey(h header, encrypted string) (cipher.AEAD, bool) {
+	if h.alg != o.alg || (encrypted != "") != (h.alg == algWrapping) {
+		return nil, false
+	}
+	if h.alg == algDirect {
 		return o.direct, h.epk == nil
-	case h.alg == algAgreement && o.agree != nil:
-		pub, ok := parseEPK(h.epk, o.agree.Curve())
-		if !ok {
-			return nil, false
-		}
-		apu, ok := partyInfo(h.apu)
-		if !ok {
-			return nil, false
-		}
-		apv, ok := partyInfo(h.apv)
-		if !ok {
-			return nil, false
-		}
-		z, err := o.agree.ECDH(pub) // fails for a low order X25519 point (JWE-04)
-		if err != nil {
-			return nil, false
-		}
+	}
+	pub, ok := parseEPK(h.epk, o.agree.Curve())
+	if !ok {
+		return nil, false
+	}
+	apu, ok := partyInfo(h.apu)
+	if !ok {
+		return nil, false
+	}
+	apv, ok := partyInfo(h.apv)
+	if !ok {
+		return nil, false
+	}
+	z, err := o.agree.ECDH(pub) // fails for a low order X25519 point (JWE-04)
+	if err != nil {
+		return nil, false
+	}
+	if h.alg == algAgreement {
 		aead, err := newGCM(concatKDF(z, encGCM, apu, apv, keySize))
 		return aead, err == nil
 	}
-	return nil, false
+	wrapped, err := decode(nil, encrypted)
+	if err != nil {
+		return nil, false
+	}
+	key, err := unwrap(concatKDF(z, algWrapping, apu, apv, keySize), wrapped)
+	if err != nil {
+		return nil, false
+	}
+	aead, err := newGCM(key)
+	return aead, err == nil
 }
 
 // parseEPK accepts a point of the recipient's own curve only. A point elsewhere

@@ -5,6 +5,8 @@ import (
 	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
 
@@ -30,15 +32,21 @@ func open(o *Opener) func(string) (*Opener, bool) {
 }
 
 func TestJWERoundTrip(t *testing.T) {
+	private, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	direct, p256, x, pubs := openers(t)
 	d, err0 := EncryptDirect(direct, "cf+jwt", "a.b.c")
 	e, err1 := EncryptTo("e1", pubs[0], "cf+jwt", "a.b.c")
 	f, err2 := EncryptTo("e1", pubs[1], "cf+jwt", "a.b.c")
-	if err0 != nil || err1 != nil || err2 != nil {
-		t.Fatal(err0, err1, err2)
+	wrapping, err3 := NewWrappingKey("e1", private)
+	g, err4 := EncryptWrapped("e1", private.PublicKey(), "cf+jwt", "a.b.c")
+	if err := errors.Join(err0, err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
 	}
-	all := []*Opener{direct, p256, x}
-	for i, tok := range []string{d, e, f} {
+	all := []*Opener{direct, p256, x, wrapping}
+	for i, tok := range []string{d, e, f, g} {
 		for j, o := range all { // TOK-02: each key opens its own algorithm only
 			got, err := DecryptJWE(tok, "cf+jwt", open(o))
 			if (err == nil) != (i == j) || i == j && got != "a.b.c" {
@@ -103,6 +111,43 @@ func TestJWERefused(t *testing.T) {
 				t.Errorf("%s: DecryptJWE = %q, %v, want the one error", name, inner, err)
 			}
 		}
+	}
+}
+
+// JWE-09: a wrapped key of any other size or content is refused like the rest.
+func TestWrappedKeyRefused(t *testing.T) {
+	private, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := NewWrappingKey("e1", private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := EncryptWrapped("e1", private.PublicKey(), "t", "a.b.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := strings.Split(good, ".")
+	for _, key := range []string{"", "AAAA", p[1][:42], p[1] + "AAAA", b64(string(make([]byte, 40)))} {
+		tok := strings.Join([]string{p[0], key, p[2], p[3], p[4]}, ".")
+		if inner, err := DecryptJWE(tok, "t", open(o)); err == nil || inner != "" {
+			t.Errorf("JWE-09: DecryptJWE with the key %q = %q, %v", key, inner, err)
+		}
+	}
+}
+
+// RFC 3394 section 4.6.
+func TestWrap(t *testing.T) {
+	kek, _ := hex.DecodeString("000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F")
+	key, _ := hex.DecodeString("00112233445566778899AABBCCDDEEFF000102030405060708090A0B0C0D0E0F")
+	const want = "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21"
+	got, err := Wrap(kek, key)
+	if err != nil || hex.EncodeToString(got) != want {
+		t.Errorf("Wrap = %x, %v, want %s", got, err, want)
+	}
+	if back, err := Unwrap(kek, got); err != nil || string(back) != string(key) {
+		t.Errorf("Unwrap = %x, %v", back, err)
 	}
 }
 
