@@ -355,11 +355,15 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 // Close wakes whoever waits and gives the file back.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	if !s.closed {
+	closed := s.closed
+	if !closed {
 		s.closed = true
 		close(s.moved)
 	}
 	s.mu.Unlock()
+	if closed {
+		return nil
+	}
 	var errs []error
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
