@@ -133,5 +133,7 @@ type Store interface {
 	// records it dropped.
 	Sweep(ctx context.Context, before time.Time) (int, error)
 
+	// Close gives back what the store holds and wakes whoever waits. Every later
+	// call is an outage; a second Close does nothing.
 	Close() error
 }

@@ -17,6 +17,11 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
+// pause is after how many records a walk over all of them lets others in. A map
+// may change between two steps of a range over it; what is added or removed then
+// may or may not be met, and each step is made under the lock.
+const pause = 1000
+
 var errClosed = errors.New("memory store is closed")
 
 // Store keeps records in maps.
@@ -88,13 +93,17 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 }
 
 func (s *Store) ids(kind store.Kind, owner string) []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	var ids []string
+	s.mu.RLock()
 	if owner == "*" {
+		looked := 0
 		for k := range s.records {
 			if k.Kind == kind {
 				ids = append(ids, k.ID)
+			}
+			if looked++; looked%pause == 0 {
+				s.mu.RUnlock()
+				s.mu.RLock()
 			}
 		}
 	} else {
@@ -102,6 +111,7 @@ func (s *Store) ids(kind store.Kind, owner string) []string {
 			ids = append(ids, id)
 		}
 	}
+	s.mu.RUnlock()
 	slices.Sort(ids)
 	return ids
 }
@@ -212,11 +222,18 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
-	n := 0
+	n, looked := 0, 0
 	for k, r := range s.records {
 		if !r.Expires.IsZero() && r.Expires.Before(before) {
 			s.delete(k)
 			n++
+		}
+		if looked++; looked%pause == 0 {
+			s.mu.Unlock()
+			s.mu.Lock()
+			if err := s.usable(ctx); err != nil {
+				return n, err
+			}
 		}
 	}
 	s.log = slices.DeleteFunc(slices.Clone(s.log), func(e counterfoil.Revocation) bool {

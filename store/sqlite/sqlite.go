@@ -33,6 +33,9 @@ type Store struct {
 	read  *sql.DB  // several; with WAL they do not wait for the writer
 	lock  *os.File // held for as long as the store is open
 
+	statements statements
+	queue      queue
+
 	mu     sync.Mutex    // guards moved and closed
 	moved  chan struct{} // closed when the head moves, or the store closes
 	closed bool
@@ -48,7 +51,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %s is in use by another process", path), lock.Close())
 	}
-	s := &Store{lock: lock, moved: make(chan struct{})}
+	s := &Store{lock: lock, moved: make(chan struct{}), queue: queue{turn: make(chan struct{}, 1)}}
 	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.Close())
 	}
@@ -84,8 +87,10 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return err
 	}
-	_, err = s.write.ExecContext(ctx, `INSERT OR IGNORE INTO head (one, epoch, seq) VALUES (1, ?, 0)`, int64(rand.Uint64()))
-	return err
+	if _, err = s.write.ExecContext(ctx, `INSERT OR IGNORE INTO head (one, epoch, seq) VALUES (1, ?, 0)`, int64(rand.Uint64())); err != nil {
+		return err
+	}
+	return s.statements.prepare(ctx, s.write)
 }
 
 const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`
@@ -152,100 +157,6 @@ func (s *Store) page(ctx context.Context, query string, kind store.Kind, owner, 
 		page = append(page, r)
 	}
 	return page, rows.Err()
-}
-
-// Commit implements store.Store. SQLite's write lock makes every commit serial.
-func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
-	if err := b.Check(); err != nil {
-		return counterfoil.Cursor{}, err
-	}
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", err)
-	}
-	defer tx.Rollback() // does nothing after Commit
-	head, err := apply(ctx, tx, b)
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", err)
-	}
-	if b.NewEpoch || len(b.Revoke) > 0 {
-		s.wake()
-	}
-	return head, nil
-}
-
-const (
-	deleteOwnedSQL = `DELETE FROM records WHERE kind = ? AND owner = ?`
-	deleteSQL      = `DELETE FROM records WHERE kind = ? AND id = ?`
-	putSQL         = `INSERT OR REPLACE INTO records (kind, id, owner, rev, expires, value) VALUES (?, ?, ?, ?, ?, ?)`
-	appendSQL      = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
-	headSQL        = `SELECT epoch, seq FROM head`
-	setHeadSQL     = `UPDATE head SET epoch = ?, seq = ?`
-)
-
-func apply(ctx context.Context, tx *sql.Tx, b store.Batch) (head counterfoil.Cursor, err error) {
-	for _, r := range b.Require {
-		if err := checkRev(ctx, tx, r.Key, r.Rev); err != nil {
-			return head, err
-		}
-	}
-	for _, r := range b.Put {
-		if err := checkRev(ctx, tx, r.Key, r.Rev); err != nil {
-			return head, err
-		}
-	}
-	for _, o := range b.DeleteOwned {
-		if _, err := tx.ExecContext(ctx, deleteOwnedSQL, o.Kind, o.Owner); err != nil {
-			return head, err
-		}
-	}
-	for _, k := range b.Delete {
-		if _, err := tx.ExecContext(ctx, deleteSQL, k.Kind, k.ID); err != nil {
-			return head, err
-		}
-	}
-	for _, r := range b.Put {
-		if _, err := tx.ExecContext(ctx, putSQL, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), append([]byte{}, r.Value...)); err != nil {
-			return head, err
-		}
-	}
-	var epoch int64
-	if err := tx.QueryRowContext(ctx, headSQL).Scan(&epoch, &head.Seq); err != nil {
-		return head, err
-	}
-	head.Epoch = uint64(epoch)
-	if !b.NewEpoch && len(b.Revoke) == 0 {
-		return head, nil
-	}
-	if b.NewEpoch {
-		head = counterfoil.Cursor{Epoch: rand.Uint64()}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM log`); err != nil {
-			return head, err
-		}
-	}
-	for _, e := range b.Revoke {
-		head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
-		if _, err := tx.ExecContext(ctx, appendSQL, head.Seq, e.Scope, e.ID, toUnix(e.Expires), e.Reason); err != nil {
-			return head, err
-		}
-	}
-	_, err = tx.ExecContext(ctx, setHeadSQL, int64(head.Epoch), head.Seq)
-	return head, err
-}
-
-func checkRev(ctx context.Context, tx *sql.Tx, k store.Key, want uint64) error {
-	var rev uint64
-	err := tx.QueryRowContext(ctx, `SELECT rev FROM records WHERE kind = ? AND id = ?`, k.Kind, k.ID).Scan(&rev)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	if rev != want {
-		return store.ErrConflict
-	}
-	return nil
 }
 
 const logSQL = `SELECT seq, scope, id, expires, reason FROM log WHERE seq > ? ORDER BY seq LIMIT ?`
@@ -355,11 +266,15 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 // Close wakes whoever waits and gives the file back.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	if !s.closed {
+	closed := s.closed
+	if !closed {
 		s.closed = true
 		close(s.moved)
 	}
 	s.mu.Unlock()
+	if closed {
+		return nil
+	}
 	var errs []error
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {

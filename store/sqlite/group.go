@@ -1,0 +1,229 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Commits that come at the same time share one transaction, and so one flush of
+// the disk, which is what a commit costs. There is no goroutine for it: whoever
+// finds the turn free leads, for all who wait by then.
+//
+// Why this keeps the contract:
+//
+//   - The batches of a group are applied one after another in one transaction
+//     under SQLite's write lock. So every commit is serial against every other,
+//     in the order of the group, and the head that a batch is told is the log's
+//     head right after it: earlier batches' entries are in, later ones' are not.
+//   - A batch is all or nothing without a savepoint, because all its conditions
+//     are checked before its first write. What fails after that is the engine,
+//     and that rolls the whole group back.
+//   - Nobody is answered before COMMIT has returned, which with synchronous=FULL
+//     is when the group is on disk. If COMMIT fails, the outcome is unknown for all
+//     of the group, also for a batch that met a conflict: with what may never have
+//     happened.
+//   - A batch whose context ends while it waits leaves the queue and is not done.
+//     Once its group has begun the caller is told what came of it; a group takes
+//     no context, because it belongs to many callers.
+
+// maxGroup bounds how long one transaction keeps the next caller waiting.
+const maxGroup = 500
+
+// call is one Commit that waits for its answer.
+type call struct {
+	batch store.Batch
+	gone  func() error // the error of the caller's context
+	head  counterfoil.Cursor
+	err   error
+	done  chan struct{} // closed when head and err are final
+}
+
+// queue holds the calls that no group has taken yet.
+type queue struct {
+	turn chan struct{} // one element while somebody leads
+
+	mu    sync.Mutex // guards calls
+	calls []*call    // in order of arrival
+}
+
+func (q *queue) add(c *call) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.calls = append(q.calls, c)
+}
+
+func (q *queue) take() []*call {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.calls), maxGroup)
+	group := q.calls[:n:n]
+	q.calls = q.calls[n:]
+	return group
+}
+
+// remove reports whether c was still waiting.
+func (q *queue) remove(c *call) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for n, other := range q.calls {
+		if other == c {
+			q.calls = append(q.calls[:n:n], q.calls[n+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	if err := b.Check(); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	c := &call{batch: b, gone: ctx.Err, done: make(chan struct{})}
+	s.queue.add(c)
+	for cancelled := ctx.Done(); ; {
+		select {
+		case <-c.done:
+			if c.err != nil {
+				return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", c.err)
+			}
+			return c.head, nil
+		case s.queue.turn <- struct{}{}:
+			s.lead() // answers c too, unless more than a group came before it
+		case <-cancelled:
+			if s.queue.remove(c) {
+				return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", ctx.Err())
+			}
+			cancelled = nil // its group has begun, and will say what came of it
+		}
+	}
+}
+
+// lead commits one group and gives the turn back.
+func (s *Store) lead() {
+	group := s.queue.take()
+	err := errors.New("the group was given up") // stands only if a panic passes through here
+	defer func() {
+		<-s.queue.turn
+		for _, c := range group {
+			if err != nil {
+				c.err = err
+			}
+			close(c.done)
+		}
+	}()
+	if len(group) == 0 {
+		err = nil
+		return
+	}
+	err = s.commit(context.Background(), group)
+}
+
+// commit does the batches of a group in one transaction. It sets head and err of
+// each; its own error is that of all.
+func (s *Store) commit(ctx context.Context, group []*call) error {
+	sqlTx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer sqlTx.Rollback() // does nothing after Commit
+	t := s.statements.in(ctx, sqlTx)
+	head, err := t.readHead(ctx)
+	if err != nil {
+		return err
+	}
+	before := head
+	for _, c := range group {
+		if c.err = c.gone(); c.err != nil {
+			continue
+		}
+		if err := t.check(ctx, c.batch); errors.Is(err, store.ErrConflict) {
+			c.err = err
+			continue
+		} else if err != nil {
+			return err
+		}
+		if head, err = t.apply(ctx, c.batch, head); err != nil {
+			return err
+		}
+		c.head = head
+	}
+	if head != before {
+		if _, err := t.setHead.ExecContext(ctx, int64(head.Epoch), head.Seq); err != nil {
+			return err
+		}
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return err
+	}
+	if head != before {
+		s.wake()
+	}
+	return nil
+}
+
+// check asks all conditions of b.
+func (t statements) check(ctx context.Context, b store.Batch) error {
+	for _, r := range b.Require {
+		if err := t.checkRev(ctx, r.Key, r.Rev); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.Put {
+		if err := t.checkRev(ctx, r.Key, r.Rev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t statements) checkRev(ctx context.Context, k store.Key, want uint64) error {
+	var rev uint64
+	err := t.rev.QueryRowContext(ctx, k.Kind, k.ID).Scan(&rev)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if rev != want {
+		return store.ErrConflict
+	}
+	return nil
+}
+
+// apply writes b, whose conditions hold, and returns the head after it.
+func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.Cursor) (counterfoil.Cursor, error) {
+	for _, o := range b.DeleteOwned {
+		if _, err := t.deleteOwned.ExecContext(ctx, o.Kind, o.Owner); err != nil {
+			return head, err
+		}
+	}
+	for _, k := range b.Delete {
+		if _, err := t.delete.ExecContext(ctx, k.Kind, k.ID); err != nil {
+			return head, err
+		}
+	}
+	for _, r := range b.Put {
+		if _, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), append([]byte{}, r.Value...)); err != nil {
+			return head, err
+		}
+	}
+	if b.NewEpoch {
+		head = counterfoil.Cursor{Epoch: rand.Uint64()}
+		if _, err := t.clearLog.ExecContext(ctx); err != nil {
+			return head, err
+		}
+	}
+	for _, e := range b.Revoke {
+		head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		if _, err := t.append.ExecContext(ctx, head.Seq, e.Scope, e.ID, toUnix(e.Expires), e.Reason); err != nil {
+			return head, err
+		}
+	}
+	return head, nil
+}

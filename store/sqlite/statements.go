@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+const (
+	revSQL         = `SELECT rev FROM records WHERE kind = ? AND id = ?`
+	deleteOwnedSQL = `DELETE FROM records WHERE kind = ? AND owner = ?`
+	deleteSQL      = `DELETE FROM records WHERE kind = ? AND id = ?`
+	putSQL         = `INSERT OR REPLACE INTO records (kind, id, owner, rev, expires, value) VALUES (?, ?, ?, ?, ?, ?)`
+	appendSQL      = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
+	clearLogSQL    = `DELETE FROM log`
+	headSQL        = `SELECT epoch, seq FROM head`
+	setHeadSQL     = `UPDATE head SET epoch = ?, seq = ?`
+)
+
+// statements are those that a commit runs, prepared once: compiling them costs as
+// much as running them.
+type statements struct {
+	rev, deleteOwned, delete, put, append, clearLog, head, setHead *sql.Stmt
+}
+
+func (t *statements) all() map[string]**sql.Stmt {
+	return map[string]**sql.Stmt{
+		revSQL: &t.rev, deleteOwnedSQL: &t.deleteOwned, deleteSQL: &t.delete, putSQL: &t.put,
+		appendSQL: &t.append, clearLogSQL: &t.clearLog, headSQL: &t.head, setHeadSQL: &t.setHead,
+	}
+}
+
+// prepare compiles them. They end with db.
+func (t *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
+	for query, stmt := range t.all() {
+		if *stmt, err = db.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// in returns them for one transaction.
+func (t statements) in(ctx context.Context, tx *sql.Tx) statements {
+	for _, stmt := range t.all() {
+		*stmt = tx.StmtContext(ctx, *stmt)
+	}
+	return t
+}
+
+func (t statements) readHead(ctx context.Context) (head counterfoil.Cursor, err error) {
+	var epoch int64
+	err = t.head.QueryRowContext(ctx).Scan(&epoch, &head.Seq)
+	head.Epoch = uint64(epoch)
+	return head, err
+}

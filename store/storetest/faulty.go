@@ -1,0 +1,246 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// ErrInjected is what a faulted call answers when its Fault names no other error.
+var ErrInjected = errors.New("injected fault")
+
+// Op names a method of a store.
+type Op string
+
+// The methods that can fail.
+const (
+	OpGet    Op = "Get"
+	OpList   Op = "List"
+	OpCommit Op = "Commit"
+	OpLog    Op = "Log"
+	OpWait   Op = "Wait"
+	OpSweep  Op = "Sweep"
+)
+
+// Fault says which calls go wrong, and how. The zero Fault is an outage: every
+// call of every method answers ErrInjected and does nothing.
+type Fault struct {
+	Op   Op         // the method; empty: all
+	Kind store.Kind // only calls that touch records of this kind; empty: all calls
+
+	After int // how many matching calls are spared first
+	Times int // how many are hit then; 0: every one until Heal
+
+	Err   error         // the answer; nil: ErrInjected
+	Lost  bool          // the call is done, and its answer is lost: the outcome unknown
+	Slow  bool          // the call is done and answered: only Before and Delay are in its way
+	Delay time.Duration // how long the call takes at least; ends early with its context
+
+	// Before is called first, in the caller's goroutine: a test steps in between
+	// what the caller read and what it writes. Calls it makes are calls like others.
+	Before func()
+
+	// Items is how many records List yields before the error.
+	Items int
+}
+
+// FaultyStore is a store that goes wrong where and when it is told. Faults apply
+// by count, never by chance, so a failing test fails again.
+type FaultyStore struct {
+	inner store.Store
+
+	mu     sync.Mutex // guards the rest; not held while a call runs
+	faults []*Fault
+	calls  map[Op]int
+}
+
+// Faulty wraps s. Until Inject it behaves as s does; Close closes s.
+func Faulty(s store.Store) *FaultyStore { return &FaultyStore{inner: s, calls: make(map[Op]int)} }
+
+// Inject adds a fault. Of several that match a call, the first one injected acts.
+func (f *FaultyStore) Inject(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = append(f.faults, &fault)
+}
+
+// Heal ends all faults.
+func (f *FaultyStore) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = nil
+}
+
+// Calls returns how often op was called, hit or not.
+func (f *FaultyStore) Calls(op Op) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+// hit counts a call and returns the fault that it meets, or nil.
+func (f *FaultyStore) hit(op Op, kinds ...store.Kind) *Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls[op]++
+	for n, fault := range f.faults {
+		if fault.Op != "" && fault.Op != op || fault.Kind != "" && !slices.Contains(kinds, fault.Kind) {
+			continue
+		}
+		if fault.After > 0 {
+			fault.After--
+			continue
+		}
+		if fault.Times == 1 {
+			f.faults = slices.Delete(slices.Clone(f.faults), n, n+1)
+		} else if fault.Times > 1 {
+			fault.Times--
+		}
+		hit := *fault
+		return &hit
+	}
+	return nil
+}
+
+// delay runs what comes before the call.
+func (h *Fault) delay(ctx context.Context) error {
+	if h.Before != nil {
+		h.Before()
+	}
+	if h.Delay == 0 {
+		return nil
+	}
+	timer := time.NewTimer(h.Delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// around makes a call under its fault: call does it, and its error stands if the
+// fault only slows it down.
+func (f *FaultyStore) around(ctx context.Context, h *Fault, call func() error) error {
+	if h == nil {
+		return call()
+	}
+	if err := h.delay(ctx); err != nil {
+		return err
+	}
+	if h.Slow || h.Lost {
+		if err := call(); err != nil || h.Slow {
+			return err
+		}
+	}
+	if h.Err != nil {
+		return h.Err
+	}
+	return ErrInjected
+}
+
+// Durability is that of the wrapped store.
+func (f *FaultyStore) Durability() store.Durability { return store.DurabilityOf(f.inner) }
+
+// Get implements store.Store.
+func (f *FaultyStore) Get(ctx context.Context, k store.Key) (r store.Record, err error) {
+	err = f.around(ctx, f.hit(OpGet, k.Kind), func() (err error) {
+		r, err = f.inner.Get(ctx, k)
+		return err
+	})
+	if err != nil {
+		return store.Record{}, err
+	}
+	return r, nil
+}
+
+// List implements store.Store.
+func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		h := f.hit(OpList, kind)
+		if h == nil || h.Slow {
+			if h != nil {
+				if err := h.delay(ctx); err != nil {
+					yield(store.Record{}, err)
+					return
+				}
+			}
+			f.inner.List(ctx, kind, owner)(yield)
+			return
+		}
+		n := 0
+		for r, err := range f.inner.List(ctx, kind, owner) {
+			if n == h.Items {
+				break
+			}
+			if n++; !yield(r, err) || err != nil {
+				return
+			}
+		}
+		yield(store.Record{}, f.around(ctx, h, func() error { return nil }))
+	}
+}
+
+// Commit implements store.Store.
+func (f *FaultyStore) Commit(ctx context.Context, b store.Batch) (head counterfoil.Cursor, err error) {
+	err = f.around(ctx, f.hit(OpCommit, kindsOf(b)...), func() (err error) {
+		head, err = f.inner.Commit(ctx, b)
+		return err
+	})
+	if err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	return head, nil
+}
+
+func kindsOf(b store.Batch) (kinds []store.Kind) {
+	for _, r := range b.Require {
+		kinds = append(kinds, r.Kind)
+	}
+	for _, o := range b.DeleteOwned {
+		kinds = append(kinds, o.Kind)
+	}
+	for _, k := range b.Delete {
+		kinds = append(kinds, k.Kind)
+	}
+	for _, r := range b.Put {
+		kinds = append(kinds, r.Kind)
+	}
+	return kinds
+}
+
+// Log implements store.Store.
+func (f *FaultyStore) Log(ctx context.Context, after counterfoil.Cursor, limit int) (entries []counterfoil.Revocation, head counterfoil.Cursor, err error) {
+	err = f.around(ctx, f.hit(OpLog), func() (err error) {
+		entries, head, err = f.inner.Log(ctx, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, counterfoil.Cursor{}, err
+	}
+	return entries, head, nil
+}
+
+// Wait implements store.Store.
+func (f *FaultyStore) Wait(ctx context.Context, after counterfoil.Cursor) error {
+	return f.around(ctx, f.hit(OpWait), func() error { return f.inner.Wait(ctx, after) })
+}
+
+// Sweep implements store.Store.
+func (f *FaultyStore) Sweep(ctx context.Context, before time.Time) (n int, err error) {
+	err = f.around(ctx, f.hit(OpSweep), func() (err error) {
+		n, err = f.inner.Sweep(ctx, before)
+		return err
+	})
+	return n, err
+}
+
+// Close closes the wrapped store.
+func (f *FaultyStore) Close() error { return f.inner.Close() }
