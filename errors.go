@@ -6,10 +6,11 @@ import "errors"
 // satisfies errors.Is(err, ErrInvalidToken); the finer ones say why, for logs and
 // for programs, and are never shown to the caller.
 var (
-	ErrInvalidToken = errors.New("invalid credential")
-	ErrExpired      = invalid("credential has expired")
-	ErrRevoked      = invalid("session has been revoked")
-	ErrStaleClaims  = invalid("claims have changed: refresh") // a new copy is to be had without signing in again
+	ErrInvalidToken    = errors.New("invalid credential")
+	ErrExpired         = invalid("credential has expired")
+	ErrRevoked         = invalid("session has been revoked")
+	ErrStaleClaims     = invalid("claims have changed: refresh") // a new copy is to be had without signing in again
+	ErrDuplicateCookie = invalid("session cookie sent twice")
 
 	ErrNoCredential        = errors.New("no credential")
 	ErrMultipleCredentials = errors.New("more than one credential")

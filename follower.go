@@ -5,58 +5,93 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
-
-	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // pollWait is how long a question may wait for news at the issuer. An answer is
 // as old as its question, so this must be well below Bound.
 const pollWait = time.Second
 
-// keysEvery is how often the keys are fetched anew; keysCooldown bounds what
-// unknown key ids can cause (KEY-08).
-const (
-	keysEvery    = 5 * time.Minute
-	keysCooldown = 10 * time.Second
-)
+// pokeEvery bounds how often requests can make the follower ask.
+const pokeEvery = 25 * time.Millisecond
+
+// sweepEvery is how often expired entries are dropped.
+const sweepEvery = 10 * time.Second
 
 // run follows the log until ctx ends.
 func (v *Verifier) run(ctx context.Context) {
-	defer close(v.done)
 	backoff := time.Duration(0)
-	for ctx.Err() == nil {
-		asked, cancel := context.WithTimeout(ctx, v.opts.Bound)
-		go func() { // a poke ends the wait: the next question asks for what is new
-			select {
-			case <-v.poke:
-				cancel()
-			case <-asked.Done():
-			}
-		}()
-		err := v.follow(asked, min(pollWait, v.opts.Bound/4))
-		poked := errors.Is(asked.Err(), context.Canceled) && ctx.Err() == nil
-		cancel()
-		if err == nil || poked {
+	wait := min(pollWait, v.opts.Bound/4)
+	next := wait
+	swept := v.clock.read()
+	for n := 0; ctx.Err() == nil; n++ {
+		err, poked := v.ask(ctx, next)
+		next = wait
+		switch {
+		case poked:
+			next = 0
+		case err == nil:
 			backoff = 0
-		} else {
+		default:
+			v.log.WarnContext(ctx, "follow the revocation log", "error", err.Error(), "staleness", v.Staleness().String())
 			// Jittered, so that a thousand verifiers do not come back at once (4.5).
 			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second)
-			select {
-			case <-ctx.Done():
-			case <-time.After(backoff/2 + rand.N(backoff)):
+			if v.pause(ctx, backoff/2+rand.N(backoff)) {
+				next = 0
 			}
 		}
-		v.endWatches()
-		if v.keysDue() {
-			_ = v.fetchKeys(ctx) // the old ones stay
+		if at := v.clock.read(); at.since(swept) >= sweepEvery {
+			swept = at
+			v.dropExpired()
 		}
+		v.seen.sweep(n, v.clock.effective(v.clock.read()))
 	}
 }
 
-// sync makes the follower ask at once.
+// ask asks for one page and applies it. A poke ends the wait, and is reported; a
+// question that does not wait is never ended by one, so pokes cannot keep the
+// follower from its answers.
+func (v *Verifier) ask(ctx context.Context, wait time.Duration) (err error, poked bool) {
+	ctx, cancel := context.WithTimeout(ctx, v.opts.Bound)
+	defer cancel()
+	if wait == 0 {
+		return v.follow(ctx, 0), false
+	}
+	ended := make(chan bool, 1)
+	go func() {
+		select {
+		case <-v.poke:
+			cancel()
+			ended <- true
+		case <-ctx.Done():
+			ended <- false
+		}
+	}()
+	err = v.follow(ctx, wait)
+	cancel()
+	return err, <-ended
+}
+
+// pause waits for d, and reports whether a poke ended it.
+func (v *Verifier) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-v.poke:
+		return true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return false
+}
+
+// sync makes the follower ask at once, for news that may be there. What requests
+// can cause is bounded.
 func (v *Verifier) sync() {
+	now, last := int64(v.clock.read().t.Sub(v.clock.base)), v.poked.Load()
+	if now-last < int64(pokeEvery) || !v.poked.CompareAndSwap(last, now) {
+		return
+	}
 	select {
 	case v.poke <- struct{}{}:
 	default:
@@ -65,170 +100,72 @@ func (v *Verifier) sync() {
 
 // follow asks for one page and applies it.
 func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
-	v.mu.RLock()
-	after := v.applied
-	v.mu.RUnlock()
+	n := v.asks.Add(1)
 	// The anchor is taken before the question leaves. When the answer arrives
 	// proves nothing: it may have lain in a buffer for a minute (4.4).
-	anchor := v.opts.Now()
-	page, err := v.source.Log(ctx, Follow{After: after, Wait: wait, Verifier: v.id, Bound: v.opts.Bound})
+	asked := v.clock.read()
+	page, err := v.source.Log(ctx, Follow{
+		After: v.cursor, Wait: wait, Verifier: v.id, Bound: v.opts.Bound, ServeStale: v.opts.ServeStale > 0,
+	})
 	if err != nil {
 		return err
 	}
-	return v.apply(page, after, anchor)
+	v.count.pages.Add(1)
+	return v.apply(ctx, page, n, asked)
 }
 
-var errGap = errors.New("the page does not follow what is applied")
+// dropExpired forgets what nothing alive is covered by. An expiry is asked for
+// after the log was (see check), so what has just been forgotten here cannot be
+// accepted there.
+func (v *Verifier) dropExpired() {
+	v.known.Load().revoked.Drop(v.clock.now().Add(-v.opts.Leeway))
+}
 
-func (v *Verifier) apply(page Page, after Cursor, anchor time.Time) error {
-	epoch := page.Head.Epoch
-	fromZero := page.After == Cursor{Epoch: epoch}
-	switch {
-	case page.Upto.Epoch != epoch || page.After.Epoch != epoch || page.Head.Before(page.Upto) || page.Upto.Before(page.After):
-		return fmt.Errorf("%w: page is not of one epoch and in order", errGap)
-	case page.After == after:
-	case fromZero:
-		// From the beginning: another epoch, or the same once more (a union).
-	default:
-		v.mu.Lock()
-		v.applied = Cursor{} // REV-08: something is missing, so read everything again
-		v.mu.Unlock()
-		return errGap
-	}
-	if epoch != after.Epoch {
-		v.begin(epoch)
-	}
-	v.revoked.Apply(page.Entries)
-	if slices.ContainsFunc(page.Entries, func(r Revocation) bool { return r.Scope == ScopeKey }) {
-		v.keysChanged()
-	}
-	v.mu.Lock()
-	if v.applied != page.Upto {
-		v.applied = page.Upto
-		close(v.moved)
-		v.moved = make(chan struct{})
-	}
-	if page.Complete() && anchor.After(v.anchor) {
-		v.anchor = anchor
-	}
-	if ahead := page.Time.Sub(v.opts.Now()); !page.Time.IsZero() && ahead > v.ahead {
-		v.ahead = ahead
-	}
-	for k, s := range v.seen {
-		if len(page.Entries) == 0 {
+// awaitFor is how long a request waits for news at most (REV-11).
+const awaitFor = 50 * time.Millisecond
+
+// await asks for news, and waits until what is known is enough.
+func (v *Verifier) await(ctx context.Context, enough func(*knowledge) bool) (err error) {
+	for range awaitFor / pokeEvery {
+		v.sync()
+		step, cancel := context.WithTimeout(ctx, pokeEvery)
+		err = v.waitUntil(step, enough)
+		cancel()
+		if err == nil || ctx.Err() != nil {
 			break
 		}
-		if _, ok := v.revoked.Covers(s); ok {
-			delete(v.seen, k)
-		}
 	}
-	v.mu.Unlock()
-	v.revoked.Drop(v.now().Add(-v.opts.Leeway))
-	if len(page.Entries) > 0 {
-		v.endWatches()
+	return err
+}
+
+// settle decides about a copy of another epoch than ours. Only an answer to a
+// question from now on can tell a log that ended from one that has just begun.
+func (v *Verifier) settle(ctx context.Context, e *entry) error {
+	epoch := e.session.Born.Epoch
+	if v.ended(epoch) {
+		return errOtherEpoch
 	}
-	return nil
-}
-
-// begin starts over with another log. Nothing born under the old one is accepted
-// any longer, so forgetting its entries brings nothing back.
-func (v *Verifier) begin(epoch uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.applied = Cursor{Epoch: epoch}
-	v.anchor = time.Time{} // what was complete was another log
-	clear(v.seen)
-	v.revoked.Reset()
-}
-
-func (v *Verifier) fetchKeys(ctx context.Context) error {
-	v.keyMu.Lock()
-	defer v.keyMu.Unlock()
-	return v.fetchKeysLocked(ctx)
-}
-
-func (v *Verifier) fetchKeysLocked(ctx context.Context) error {
-	v.fetched = v.opts.Now()
-	jwks, err := v.source.Keys(ctx)
+	n := v.asks.Load()
+	err := v.await(ctx, func(k *knowledge) bool { return k.epoch == epoch || (k.complete && k.ask > n) })
 	if err != nil {
-		return fmt.Errorf("counterfoil: fetch keys: %w", err)
+		return fmt.Errorf("%w: credential of another epoch: %w", ErrStale, err)
 	}
-	keys, _, err := token.ParseJWKS(jwks)
-	if err != nil {
-		return fmt.Errorf("counterfoil: fetch keys: %w", err)
-	}
-	byID := make(map[string]token.Key, len(keys))
-	for _, k := range keys {
-		byID[k.ID] = k
-	}
-	v.keys.Store(&byID)
-	return nil
-}
-
-// refetchKeys looks for a key that is not known yet, at most once in a while,
-// whoever asks and however often (KEY-08).
-func (v *Verifier) refetchKeys(ctx context.Context) error {
-	v.keyMu.Lock()
-	defer v.keyMu.Unlock()
-	now := v.opts.Now()
-	if now.Sub(v.missed) < keysCooldown {
-		return nil
-	}
-	v.missed = now
-	return v.fetchKeysLocked(ctx)
-}
-
-// keysChanged makes the keys due: another one signs now. Only the issuer's log
-// says so, so it is no way around the cooldown.
-func (v *Verifier) keysChanged() {
-	v.keyMu.Lock()
-	defer v.keyMu.Unlock()
-	v.fetched, v.missed = time.Time{}, time.Time{}
-}
-
-func (v *Verifier) keysDue() bool {
-	v.keyMu.Lock()
-	defer v.keyMu.Unlock()
-	return v.opts.Now().Sub(v.fetched) >= keysEvery
-}
-
-// watch is a live connection that must end with its session.
-type watch struct {
-	session *Session
-	cancel  context.CancelCauseFunc
-}
-
-// Watch returns a context that is cancelled as soon as s is revoked, its copy
-// has expired, or the verifier's knowledge is stale; context.Cause says which. It
-// is for connections that outlive a request's check (REV-18). Call stop when the
-// connection ends.
-func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{s, cancel}
-	v.mu.Lock()
-	v.watches[w] = struct{}{}
-	v.mu.Unlock()
-	if err := v.check(s); err != nil { // revoked between its check and here
-		cancel(err)
-	}
-	return ctx, func() {
-		v.mu.Lock()
-		delete(v.watches, w)
-		v.mu.Unlock()
-		cancel(context.Canceled)
-	}
-}
-
-func (v *Verifier) endWatches() {
-	v.mu.RLock()
-	watches := make([]*watch, 0, len(v.watches))
-	for w := range v.watches {
-		watches = append(watches, w)
-	}
-	v.mu.RUnlock()
-	for _, w := range watches {
-		if err := v.check(w.session); err != nil {
-			w.cancel(err)
+	err = v.check(e)
+	if errors.Is(err, errOtherEpoch) {
+		v.endedMu.Lock()
+		defer v.endedMu.Unlock()
+		if v.endings == nil || len(v.endings) >= 64 {
+			v.endings = make(map[uint64]uint64)
 		}
+		v.endings[epoch] = v.known.Load().epoch
 	}
+	return err
+}
+
+// ended reports whether epoch is known to have been over when ours was there.
+func (v *Verifier) ended(epoch uint64) bool {
+	v.endedMu.Lock()
+	defer v.endedMu.Unlock()
+	by, ok := v.endings[epoch]
+	return ok && by == v.known.Load().epoch
 }

@@ -2,9 +2,12 @@ package counterfoil
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"time"
+	"slices"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 type contextKey struct{}
@@ -15,75 +18,160 @@ func FromContext(ctx context.Context) (*Session, bool) {
 	return s, ok
 }
 
-// Rule is a condition beyond being signed in. It sees the time as the verifier
-// knows it, and returns nil, ErrForbidden or ErrStepUp.
-type Rule func(s *Session, now time.Time) error
+// MinCursorHeader is the request header in which a client names a receipt: the
+// answer must know the log at least that far (REV-11).
+const MinCursorHeader = "Counterfoil-Min-Cursor"
 
-// Role demands a role.
-func Role(role string) Rule {
-	return func(s *Session, _ time.Time) error {
-		if !s.HasRole(role) {
-			return fmt.Errorf("%w: role %s", ErrForbidden, role)
-		}
-		return nil
-	}
+// Route is how the requests of one route are checked, where that differs from the
+// rest. The zero Route is that of Verifier.Require.
+type Route struct {
+	// Stale answers while knowledge is too old; zero: Options.Stale.
+	Stale StalePolicy
+
+	// Strict routes know at least what the issuer knew when it made the copy at
+	// hand: they wait for that up to 50 ms, then the stale policy answers (REV-11).
+	Strict bool
+
+	// Transport is the one place where a credential is looked for. What is in the
+	// other is not read, and does not make two credentials of one (TOK-34). Zero: both
+	// places, and exactly one credential in them.
+	Transport Transport
+
+	Formats []Format // what is accepted here, of what the verifier accepts; nil: all of that
+	Rules   []Rule   // hold for every request, before those of Require
 }
 
-// RequireScope demands a scope.
-func RequireScope(scope string) Rule {
-	return func(s *Session, _ time.Time) error {
-		if !s.HasScope(scope) {
-			return fmt.Errorf("%w: scope %s", ErrForbidden, scope)
-		}
-		return nil
-	}
+// Guard checks the requests of a route.
+type Guard struct {
+	v     *Verifier
+	route Route
 }
 
-// Fresh demands a login no older than maxAge (SES-24, RFC 9470).
-func Fresh(maxAge time.Duration) Rule {
-	return func(s *Session, now time.Time) error {
-		if now.Sub(s.AuthTime) > maxAge {
-			return ErrStepUp
-		}
-		return nil
+// With returns a guard for a route. Like http.ServeMux.Handle it is for the start of
+// a program, and panics if r contradicts the verifier's options: a policy beyond
+// Options.ServeStale, or no format that is accepted.
+func (v *Verifier) With(r Route) *Guard {
+	if r.Stale.mode == inherit {
+		r.Stale = v.opts.Stale
 	}
-}
-
-// VerifyRequest returns the session of a request. One that a cookie
-// authenticates must also pass CheckOrigin.
-func (v *Verifier) VerifyRequest(r *http.Request) (*Session, error) {
-	s, _, err := v.verifyRequest(r)
-	return s, err
-}
-
-func (v *Verifier) verifyRequest(r *http.Request) (*Session, Transport, error) {
-	c, err := FindCredential(r, v.cookie)
-	if err != nil {
-		return nil, Header, err
+	if r.Stale.mode == serveStale && (r.Stale.max <= 0 || r.Stale.max > v.opts.ServeStale) {
+		panic(fmt.Sprintf("counterfoil: Route.Stale is %v, and Options.ServeStale allows %v", r.Stale, v.opts.ServeStale))
 	}
-	if c.Transport == Cookie {
-		if err := CheckOrigin(r, v.origins); err != nil {
-			return nil, Cookie, err
+	for _, f := range r.Formats {
+		if v.opts.Formats != nil && !slices.Contains(v.opts.Formats, f) {
+			panic("counterfoil: Route.Formats names one that Options.Formats does not")
 		}
 	}
-	s, err := v.verify(r.Context(), c)
-	return s, c.Transport, err
+	if r.Formats != nil && len(r.Formats) == 0 {
+		panic("counterfoil: Route.Formats accepts nothing")
+	}
+	r.Formats, r.Rules = slices.Clone(r.Formats), slices.Clone(r.Rules)
+	return &Guard{v, r}
 }
 
 // Require lets only requests through that carry a good session and meet all
 // rules. Others get a Problem; next finds the session with FromContext.
 func (v *Verifier) Require(next http.Handler, rules ...Rule) http.Handler {
+	return v.guard.Require(next, rules...)
+}
+
+// VerifyRequest returns the session of a request. One that a cookie
+// authenticates must also pass CheckOrigin.
+func (v *Verifier) VerifyRequest(r *http.Request) (*Session, error) {
+	return v.guard.VerifyRequest(r)
+}
+
+// Require is Verifier.Require for this route.
+func (g *Guard) Require(next http.Handler, rules ...Rule) http.Handler {
+	rules = slices.Concat(g.route.Rules, rules)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, transport, err := v.verifyRequest(r)
-		for _, rule := range rules {
-			if err == nil {
-				err = rule(s, v.now())
-			}
-		}
+		s, c, err := g.verify(r, rules)
 		if err != nil {
-			ProblemFor(err, transport).ServeHTTP(w, r)
+			g.refuse(w, r, c, err)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, s)))
 	})
+}
+
+// VerifyRequest returns the session of a request that the route's rules let
+// through.
+func (g *Guard) VerifyRequest(r *http.Request) (*Session, error) {
+	s, _, err := g.verify(r, g.route.Rules)
+	return s, err
+}
+
+// verify also returns the credential, as far as it was found.
+func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c Credential, err error) {
+	s, c, err = g.check(r)
+	for _, rule := range rules {
+		if err == nil {
+			err = rule(s, g.v.clock.now())
+		}
+	}
+	if err != nil {
+		g.v.count.refuse(err)
+		return nil, c, err
+	}
+	return s, c, nil
+}
+
+func (g *Guard) check(r *http.Request) (*Session, Credential, error) {
+	d := demand{policy: g.route.Stale, formats: g.route.Formats, strict: g.route.Strict}
+	c, err := findCredential(r, g.v.cookie, g.route.Transport)
+	if err != nil {
+		return nil, c, err
+	}
+	if c.Transport == Cookie {
+		if err := CheckOrigin(r, g.v.opts.Origins); err != nil {
+			return nil, c, err
+		}
+	}
+	if d.min, err = minCursor(r); err != nil {
+		return nil, c, err
+	}
+	s, err := g.v.verify(r.Context(), c, d)
+	return s, c, err
+}
+
+// minCursor reads MinCursorHeader; zero: none.
+func minCursor(r *http.Request) (Cursor, error) {
+	fields := r.Header[MinCursorHeader]
+	if len(fields) == 0 {
+		return Cursor{}, nil
+	}
+	if len(fields) == 1 {
+		if c, err := ParseCursor(fields[0]); err == nil && c.Epoch != 0 {
+			return c, nil
+		}
+	}
+	return Cursor{}, &Problem{
+		Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request",
+		Detail: MinCursorHeader + " is not one EPOCH.SEQ", Cause: errCursor,
+	}
+}
+
+// refuse answers. It takes a bad cookie away (SES-08, SES-18), but not one that a
+// refresh may be replacing at this moment, and never because of an outage.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c Credential, err error) {
+	h := w.Header()
+	h.Add("Vary", "Cookie, Authorization")
+	found := c.Value != "" || errors.Is(err, ErrDuplicateCookie)
+	refreshed := (errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims)) && token.ShapeOf(c.Value) != token.ShapeOpaque
+	if c.Transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !outage(err) && !refreshed {
+		h.Add("Set-Cookie", clearCookie(g.v.cookie))
+	}
+	ProblemFor(err, c.Transport).ServeHTTP(w, r)
+}
+
+func outage(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, ErrUnavailable) }
+
+// clearCookie has the attributes that the cookie was set with: a browser ignores a
+// deletion without those that the prefix demands (SES-06).
+func clearCookie(name string) string {
+	secure := ""
+	if name == CookieName {
+		secure = "Secure; "
+	}
+	return name + "=; Path=/; Max-Age=0; " + secure + "HttpOnly; SameSite=Lax"
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type Problem struct {
 	Detail     string        // for people; never says which check failed
 	RetryAfter time.Duration // rounded up to seconds; 0: no header
 	Challenge  string        // WWW-Authenticate; empty: no header
+	StepUp     *StepUpError  // what login would do; nil: not the matter
 	Cause      error         // never sent
 }
 
@@ -43,12 +45,30 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		h.Set("WWW-Authenticate", p.Challenge)
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail,omitempty"`
-	}{"urn:counterfoil:problem:" + p.Type, p.Title, p.Status, p.Detail})
+	_ = json.NewEncoder(w).Encode(p.body())
+}
+
+type problemBody struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+
+	// Named as in the challenge of RFC 9470, which a cookie's client does not get.
+	MaxAge *int64 `json:"max_age,omitempty"`
+	ACR    string `json:"acr_values,omitempty"`
+}
+
+func (p *Problem) body() problemBody {
+	b := problemBody{Type: "urn:counterfoil:problem:" + p.Type, Title: p.Title, Status: p.Status, Detail: p.Detail}
+	if p.StepUp != nil {
+		b.ACR = strings.Join(p.StepUp.ACR, " ")
+		if p.StepUp.MaxAge != nil {
+			seconds := int64(*p.StepUp.MaxAge / time.Second)
+			b.MaxAge = &seconds
+		}
+	}
+	return b
 }
 
 // ProblemFor returns the answer for err, for a credential that came by t. An
@@ -58,6 +78,8 @@ func ProblemFor(err error, t Transport) *Problem {
 	if errors.As(err, &p) {
 		return p
 	}
+	stepUp := &StepUpError{}
+	_ = errors.As(err, &stepUp)
 	challenge := func(s string) string {
 		if t == Cookie {
 			return "" // a browser would put up a dialogue, and the cookie is not its to ask for
@@ -73,8 +95,9 @@ func ProblemFor(err error, t Transport) *Problem {
 		{ErrNoCredential, Problem{Status: 401, Type: "no-credential", Title: "Sign in first", Challenge: challenge("Bearer")}},
 		{ErrMultipleCredentials, Problem{Status: 400, Type: "multiple-credentials", Title: "More than one credential"}},
 		{ErrCrossOrigin, Problem{Status: 403, Type: "cross-origin", Title: "Request from another origin"}},
-		{ErrStepUp, Problem{Status: 401, Type: "step-up", Title: "A fresher or stronger login is needed", Challenge: challenge(`Bearer error="insufficient_user_authentication"`)}},
+		{ErrStepUp, Problem{Status: 401, Type: "step-up", Title: "A fresher or stronger login is needed", Challenge: challenge(stepUp.challenge()), StepUp: stepUp}},
 		{ErrForbidden, Problem{Status: 403, Type: "forbidden", Title: "Not allowed"}},
+		{ErrStaleClaims, Problem{Status: 401, Type: "stale-claims", Title: "The credential's claims have changed: refresh it", Challenge: challenge(`Bearer error="invalid_token"`)}},
 		{ErrInvalidToken, Problem{Status: 401, Type: "invalid-token", Title: "The credential is not valid", Challenge: challenge(`Bearer error="invalid_token"`)}},
 	} {
 		if errors.Is(err, rule.is) {

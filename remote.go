@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // RemoteOptions of Remote.
@@ -68,7 +70,7 @@ func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
 		return Page{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+r.credential)
-	body, err := r.do(req, f.Wait+5*time.Second, 16<<20)
+	body, err := r.do(req, f.Wait+5*time.Second, maxPage)
 	if err != nil {
 		return Page{}, err
 	}
@@ -92,7 +94,7 @@ func (r *remote) Lookup(ctx context.Context, credential string) (*Session, error
 		return nil, err
 	}
 	var i Introspection
-	if err := json.Unmarshal(body, &i); err != nil {
+	if err := errors.Join(token.CheckJSON(body), json.Unmarshal(body, &i)); err != nil {
 		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
 	}
 	return i.Session()

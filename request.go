@@ -29,42 +29,83 @@ type Credential struct {
 
 // FindCredential returns the one credential of a request: in the Authorization
 // header, or in the cookie of that name. It is the one place that looks for it.
-// Query and body are never read (TOK-33). None is ErrNoCredential; two of any kind
-// are ErrMultipleCredentials, because two parties may each believe in another
-// one (TOK-34, SES-08).
+// Query and body are never read (TOK-33). None is ErrNoCredential. Two headers, or
+// a header and a cookie, are ErrMultipleCredentials, because two parties may each
+// believe in another one (TOK-34). Two cookies are ErrDuplicateCookie: somebody
+// planted one of them, and both must go (SES-08).
 func FindCredential(r *http.Request, cookieName string) (Credential, error) {
-	var found []Credential
-	for _, field := range r.Header["Authorization"] {
-		scheme, value, ok := strings.Cut(field, " ")
-		if !ok || !strings.EqualFold(scheme, "Bearer") || value == "" {
-			return Credential{}, ErrInvalidToken
-		}
-		found = append(found, Credential{value, Header})
+	c, err := findCredential(r, cookieName, 0)
+	if err != nil {
+		return Credential{}, err
 	}
-	n, size := 0, 0
+	return c, nil
+}
+
+// findCredential reads one place only, unless only is 0. Beside an error it says
+// which place the error is about.
+func findCredential(r *http.Request, cookieName string, only Transport) (Credential, error) {
+	var header, cookie string
+	headers, cookies := 0, 0
+	var err error
+	if only != Cookie {
+		if header, headers, err = inHeader(r); err != nil {
+			return Credential{Transport: Header}, err
+		}
+	}
+	if only != Header {
+		if cookie, cookies, err = inCookie(r, cookieName); err != nil {
+			return Credential{Transport: Cookie}, err
+		}
+	}
+	switch {
+	case headers+cookies == 0 && only == Cookie:
+		return Credential{Transport: Cookie}, ErrNoCredential
+	case headers+cookies == 0:
+		return Credential{Transport: Header}, ErrNoCredential
+	case headers > 1 || (headers == 1 && cookies > 0):
+		return Credential{Transport: Header}, ErrMultipleCredentials
+	case cookies > 1:
+		return Credential{Transport: Cookie}, ErrDuplicateCookie
+	case headers == 1:
+		return Credential{header, Header}, nil
+	}
+	return Credential{cookie, Cookie}, nil
+}
+
+// inHeader returns the last credential in Authorization, and how many there are.
+func inHeader(r *http.Request) (value string, n int, err error) {
+	for _, field := range r.Header["Authorization"] {
+		scheme, rest, ok := strings.Cut(field, " ")
+		if !ok || !strings.EqualFold(scheme, "Bearer") || rest == "" {
+			return "", 0, ErrInvalidToken
+		}
+		value = rest
+		n++
+	}
+	return value, n, nil
+}
+
+// inCookie returns the last cookie of that name, and how many there are.
+func inCookie(r *http.Request, name string) (value string, n int, err error) {
+	pairs, size := 0, 0
 	for _, field := range r.Header["Cookie"] {
 		if size += len(field); size > maxCookieHeader {
-			return Credential{}, ErrInvalidToken
+			return "", 0, ErrInvalidToken
 		}
 		for pair := range strings.SplitSeq(field, ";") {
-			if n++; n > maxCookies {
-				return Credential{}, ErrInvalidToken
+			if pairs++; pairs > maxCookies {
+				return "", 0, ErrInvalidToken
 			}
 			// Only the space that RFC 6265 4.2.1 puts there is trimmed: other white
 			// space before a name is a way around the prefix (SES-09).
-			name, value, ok := strings.Cut(strings.TrimLeft(pair, " "), "=")
-			if ok && name == cookieName {
-				found = append(found, Credential{value, Cookie})
+			key, rest, ok := strings.Cut(strings.TrimLeft(pair, " "), "=")
+			if ok && key == name {
+				value = rest
+				n++
 			}
 		}
 	}
-	switch len(found) {
-	case 0:
-		return Credential{}, ErrNoCredential
-	case 1:
-		return found[0], nil
-	}
-	return Credential{}, ErrMultipleCredentials
+	return value, n, nil
 }
 
 // CheckOrigin is the CSRF check for requests that a browser authenticates by

@@ -268,7 +268,7 @@ func TestRequire(t *testing.T) {
 		{"in the query", "GET", "/?access_token=" + jwt, nil, 401},
 		{"two headers", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt, "Bearer " + jwt}}, 400},
 		{"header and cookie", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt}, "Cookie": {cookie}}, 400},
-		{"two cookies", "GET", "/", http.Header{"Cookie": {cookie + "; " + cookie}}, 400},
+		{"two cookies", "GET", "/", http.Header{"Cookie": {cookie + "; " + cookie}}, 401},
 		{"odd space before the name", "GET", "/", http.Header{"Cookie": {"\u2000" + cookie}}, 401},
 		{"same origin", "POST", "/", http.Header{"Cookie": {cookie}, "Sec-Fetch-Site": {"same-origin"}}, 200},
 		{"own origin", "POST", "/", http.Header{"Cookie": {cookie}, "Origin": {issuerURL}}, 200},

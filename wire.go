@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // Introspection is a session as RFC 7662 writes it, with members of our own.
@@ -80,15 +82,76 @@ func (p Page) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// Limits of a page that is read. An issuer sends 5,000 entries at most.
+const (
+	maxPage    = 16 << 20 // bytes
+	maxEntries = 20_000
+	maxID      = 256 // bytes
+)
+
+// UnmarshalJSON reads what MarshalJSON writes, and refuses everything else: what
+// is skipped here could be a revocation. A member that is missing, twice, spelled
+// otherwise or not known is an error.
 func (p *Page) UnmarshalJSON(data []byte) error {
-	var w wirePage
-	if err := json.Unmarshal(data, &w); err != nil {
+	if len(data) > maxPage {
+		return fmt.Errorf("%w: %d bytes", errPage, len(data))
+	}
+	if err := token.CheckJSON(data); err != nil {
+		return fmt.Errorf("%w: %w", errPage, err)
+	}
+	var read Page
+	var entries []map[string]json.RawMessage
+	err := members(data, map[string]any{"after": &read.After, "upto": &read.Upto, "head": &read.Head, "time": &read.Time, "entries": &entries})
+	if err != nil {
 		return err
 	}
-	*p = Page{After: w.After, Upto: w.Upto, Head: w.Head, Time: w.Time}
-	for _, e := range w.Entries {
-		p.Entries = append(p.Entries, Revocation{At: Cursor{w.Upto.Epoch, e.Seq}, Scope: e.Scope, ID: e.ID, Expires: time.Unix(e.Exp, 0)})
+	if len(entries) > maxEntries || entries == nil {
+		return fmt.Errorf("%w: %d entries", errPage, len(entries))
+	}
+	for _, raw := range entries {
+		var w wireEntry
+		if _, ok := raw["id"]; !ok {
+			raw["id"] = json.RawMessage(`""`)
+		} else if string(raw["id"]) == `""` {
+			return fmt.Errorf("%w: id is empty", errPage)
+		}
+		if err := bind(raw, map[string]any{"seq": &w.Seq, "scope": &w.Scope, "id": &w.ID, "exp": &w.Exp}); err != nil {
+			return err
+		}
+		if w.Seq >= 1<<53 || w.Exp < 0 || w.Exp >= maxUnix || len(w.ID) > maxID || len(w.Scope) > maxID {
+			return fmt.Errorf("%w: an entry is out of range", errPage)
+		}
+		read.Entries = append(read.Entries, Revocation{At: Cursor{read.Upto.Epoch, w.Seq}, Scope: w.Scope, ID: w.ID, Expires: time.Unix(w.Exp, 0)})
+	}
+	*p = read
+	return nil
+}
+
+// maxUnix is the year 10000, beyond which times are not written in JSON.
+const maxUnix = 253402300800
+
+// members reads an object whose member names are exactly those of into. The
+// decoder of encoding/json alone would let "Exp" stand for "exp" (TOK-12).
+func members(data []byte, into map[string]any) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return fmt.Errorf("%w: %w", errPage, err)
+	}
+	return bind(raw, into)
+}
+
+func bind(raw map[string]json.RawMessage, into map[string]any) error {
+	if len(raw) != len(into) {
+		return fmt.Errorf("%w: %d members, want %d", errPage, len(raw), len(into))
+	}
+	for name, value := range into {
+		text, ok := raw[name]
+		if !ok || string(text) == "null" {
+			return fmt.Errorf("%w: no %s", errPage, name)
+		}
+		if err := json.Unmarshal(text, value); err != nil {
+			return fmt.Errorf("%w: %s: %w", errPage, name, err)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,217 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
+)
+
+// keysEvery is how often the keys are fetched anew; keysCooldown bounds what
+// unknown key ids can cause (KEY-08), and what a failing source is asked.
+const (
+	keysEvery    = 5 * time.Minute
+	keysCooldown = 10 * time.Second
+	keysTimeout  = 5 * time.Second
+)
+
+// asymmetric are the algorithms of a public key set. A secret that all verifiers
+// share is not among them: whoever can verify with it can sign (TOK-03).
+var asymmetric = []token.Alg{
+	token.ES256, token.ES384, token.ES512, token.Ed25519,
+	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512,
+}
+
+// keySet is the issuer's keys as last fetched. It never changes.
+type keySet struct {
+	byID    map[string]token.Key
+	skipped int           // keys of the fetched set that cannot be used (KEY-01)
+	asked   instant       // when the question was sent that byID answers
+	failed  error         // of the last attempt; nil: byID is its answer
+	next    chan struct{} // closed when another attempt is over
+}
+
+// keyCache fetches the keys. One goroutine does, however many ask.
+type keyCache struct {
+	source  Source
+	allowed []token.Alg
+	clock   *clock
+	set     atomic.Pointer[keySet]
+	want    chan struct{} // asks run for another attempt
+	count   atomic.Uint64 // attempts
+
+	mu     sync.Mutex          // guards all below, and the order of changes to set
+	denied map[string]struct{} // ids revoked by the log, whatever the issuer lists (KEY-05)
+	asking bool                // run was asked for an attempt that is not over
+	missed instant             // when an unknown id last caused one
+	closed bool                // run has ended
+}
+
+func newKeyCache(source Source, allowed []token.Alg, c *clock) *keyCache {
+	k := &keyCache{source: source, allowed: allowed, clock: c, want: make(chan struct{}, 1), denied: make(map[string]struct{})}
+	k.set.Store(&keySet{next: make(chan struct{})})
+	return k
+}
+
+// run fetches the keys when they are due or wanted, until ctx ends.
+func (c *keyCache) run(ctx context.Context, failed func(error)) {
+	for {
+		wait := keysEvery
+		if c.set.Load().failed != nil {
+			wait = keysCooldown
+		}
+		timer := time.NewTimer(wait - rand.N(wait/10))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			c.close()
+			return
+		case <-c.want:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if err := c.fetch(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}
+}
+
+// close lets go of whoever waits.
+func (c *keyCache) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := *c.set.Load()
+	c.asking, c.closed = false, true
+	close(last.next)
+	last.next = make(chan struct{})
+	c.set.Store(&last)
+}
+
+// fetch makes one attempt. When it fails the old keys stay, with their age.
+func (c *keyCache) fetch(ctx context.Context) error {
+	c.count.Add(1)
+	asked := c.clock.read()
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
+	jwks, err := c.source.Keys(ctx)
+	fetched := &keySet{asked: asked, next: make(chan struct{})}
+	if err == nil {
+		fetched.byID, fetched.skipped, err = c.parse(jwks)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.set.Load()
+	if err != nil {
+		err = fmt.Errorf("fetch keys: %w", err)
+		fetched.byID, fetched.skipped, fetched.asked, fetched.failed = old.byID, old.skipped, old.asked, err
+	} else {
+		maps.DeleteFunc(fetched.byID, c.isDenied)
+	}
+	c.asking = false
+	c.set.Store(fetched)
+	close(old.next)
+	return err
+}
+
+// parse reads a set. One that would leave no key is refused: it is a mistake, and
+// following it would sign everybody out.
+func (c *keyCache) parse(jwks []byte) (byID map[string]token.Key, skipped int, err error) {
+	keys, bad, err := token.ParseJWKS(jwks)
+	if err != nil {
+		return nil, 0, err
+	}
+	byID = make(map[string]token.Key, len(keys))
+	for _, k := range keys {
+		if slices.Contains(c.allowed, k.Alg) {
+			byID[k.ID] = k
+		}
+	}
+	if len(byID) == 0 {
+		return nil, 0, errors.New("no key in the set can be used")
+	}
+	return byID, len(keys) - len(byID) + len(bad), nil
+}
+
+func (c *keyCache) isDenied(id string, _ token.Key) bool {
+	_, denied := c.denied[id]
+	return denied
+}
+
+// deny takes in the key events among entries: the key is dropped for as long as
+// this process runs, even if its entry expires while the issuer still lists it
+// (4.8). Another key signs now, so the set is fetched; only the issuer's log says
+// so, and that is no way around the cooldown.
+func (c *keyCache) deny(entries []Revocation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed := false
+	for _, r := range entries {
+		if _, known := c.denied[r.ID]; r.Scope == ScopeKey && !known {
+			c.denied[r.ID] = struct{}{}
+			changed = true
+		}
+	}
+	if !changed {
+		return
+	}
+	kept := *c.set.Load() // with its next: no attempt is over
+	kept.byID = maps.Clone(kept.byID)
+	maps.DeleteFunc(kept.byID, c.isDenied)
+	c.set.Store(&kept)
+	c.missed = instant{}
+	c.asking = !c.closed
+	c.poke()
+}
+
+func (c *keyCache) poke() {
+	select {
+	case c.want <- struct{}{}:
+	default: // it has been asked
+	}
+}
+
+// find returns the key of that id. For one that is unknown the keys are fetched,
+// at most once in a while, whoever asks and however often (KEY-08). It fails with
+// ErrRevoked for a key the log revoked, with ErrUnavailable if the issuer could not
+// be asked, and with ErrInvalidToken if it does not know the id either.
+func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {
+	set := c.set.Load()
+	if k, ok := set.byID[id]; ok {
+		return k, nil
+	}
+	c.mu.Lock()
+	now := c.clock.read()
+	denied := c.isDenied(id, token.Key{})
+	if !denied && !c.asking && !c.closed && (c.missed.t.IsZero() || now.since(c.missed) >= keysCooldown) {
+		c.asking, c.missed = true, now
+		c.poke()
+	}
+	asking := c.asking
+	set = c.set.Load()
+	c.mu.Unlock()
+	if denied {
+		return token.Key{}, ErrRevoked
+	}
+	if asking {
+		select {
+		case <-ctx.Done():
+			return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		case <-set.next:
+		}
+		set = c.set.Load()
+	}
+	if k, ok := set.byID[id]; ok {
+		return k, nil
+	}
+	if set.failed != nil {
+		return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, set.failed)
+	}
+	return token.Key{}, fmt.Errorf("%w: unknown kid", ErrInvalidToken)
+}

@@ -1,0 +1,170 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// knowledge is what the verifier knows of the log at one moment. It never
+// changes; the follower publishes another one, after the entries of its page are
+// in revoked. Whoever loads one k, then asks k.revoked, then measures k.anchor,
+// has applied P1: what he accepts was not covered by any entry that was in the log
+// when the question of anchor was sent, and that is no longer ago than he found.
+type knowledge struct {
+	epoch    uint64
+	applied  Cursor  // everything up to here is in revoked
+	complete bool    // the log was read to its head; false: anchor says nothing
+	anchor   instant // when the question was sent that the last complete page answered (REV-05)
+	ask      uint64  // number of that question
+	gen      uint64  // another one whenever there is something new to ask revoked
+	revoked  *Revocations
+	moved    chan struct{} // closed when there is other knowledge
+}
+
+// judge refuses what k says is dead. It says nothing about whether k is fresh.
+func (k *knowledge) judge(s *Session) error {
+	if s.Born.Epoch != k.epoch {
+		return errOtherEpoch
+	}
+	if r, ok := k.revoked.Covers(s); ok {
+		if r.Scope == ScopeClaims {
+			return ErrStaleClaims
+		}
+		return ErrRevoked
+	}
+	return nil
+}
+
+// age is how old k is at the moment at.
+func (k *knowledge) age(at instant) time.Duration {
+	if !k.complete {
+		return math.MaxInt64
+	}
+	return at.since(k.anchor)
+}
+
+func (k *knowledge) reached(c Cursor) bool { return k.epoch == c.Epoch && k.applied.Seq >= c.Seq }
+
+var (
+	errGap  = errors.New("the page does not follow what is applied")
+	errPage = errors.New("the page contradicts itself")
+	errSkew = errors.New("the issuer's clock is too far ahead")
+	errFull = errors.New("too many entries: Options.MaxEntries")
+
+	// errOtherEpoch means that a copy was made under another log than the one we
+	// know: one that ended, or one that has begun since.
+	errOtherEpoch = invalid("credential of another epoch")
+)
+
+// checkPage refuses a page that is not one interval of one log (REV-08).
+func checkPage(p Page) error {
+	epoch := p.Head.Epoch
+	if epoch == 0 || p.Upto.Epoch != epoch || p.After.Epoch != epoch || p.Head.Before(p.Upto) || p.Upto.Before(p.After) {
+		return fmt.Errorf("%w: not of one epoch and in order", errPage)
+	}
+	for _, e := range p.Entries {
+		if e.At.Epoch != epoch || !p.After.Before(e.At) || p.Upto.Before(e.At) {
+			return fmt.Errorf("%w: an entry lies outside of its interval", errPage)
+		}
+	}
+	return nil
+}
+
+// apply takes in a page that answers question number ask. Only the follower calls
+// it, so nobody else publishes.
+func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant) error {
+	answered := v.clock.read()
+	if err := checkPage(p); err != nil {
+		v.count.gaps.Add(1)
+		v.cursor = Cursor{}
+		return err
+	}
+	if !p.Time.IsZero() {
+		v.skew.Store(int64(skew(p.Time, asked, answered)))
+		ahead := p.Time.UnixNano() - answered.t.UnixNano()
+		if ahead > int64(maxAhead) {
+			return errSkew
+		}
+		v.clock.ahead.Store(max(ahead, 0))
+	}
+	old := v.known.Load()
+	next := *old
+	if p.Head.Epoch != old.epoch {
+		// Another log. Nothing born under the old one is accepted any longer, so
+		// forgetting its entries brings nothing back. They are left to whoever is
+		// still judging by the old knowledge: the index is another one.
+		next = knowledge{epoch: p.Head.Epoch, revoked: NewRevocations(), gen: old.gen + 1}
+	}
+	if p.After != v.cursor && p.After != (Cursor{Epoch: p.Head.Epoch}) {
+		// Something is missing between, so everything is read again: a union, since
+		// what is applied stays (REV-08, REV-10).
+		v.count.gaps.Add(1)
+		v.cursor = Cursor{}
+		return errGap
+	}
+	if p.Head.Epoch != old.epoch && old.epoch != 0 {
+		v.count.epochs.Add(1)
+		v.log.WarnContext(ctx, "the revocation log began anew: what was issued before is refused")
+	}
+	next.revoked.Apply(p.Entries)
+	if len(p.Entries) > 0 {
+		next.gen = old.gen + 1
+		v.keys.deny(p.Entries)
+	}
+	// Entries are never given up for room (REV-14). Beyond the limit the page does
+	// not count: the verifier goes stale until entries expire, and asks for the
+	// same page again, so there is never more than one page too much.
+	full := next.revoked.Len() > v.opts.MaxEntries
+	if v.full.Swap(full) != full {
+		v.log.WarnContext(ctx, "revocation entries at their limit", "full", full, "entries", next.revoked.Len())
+	}
+	if !full {
+		v.cursor = p.Upto
+		if next.applied.Before(p.Upto) || next.applied == (Cursor{}) {
+			next.applied = p.Upto
+		}
+		if p.Complete() {
+			next.complete, next.anchor, next.ask = true, asked, ask
+			if v.serving.Swap(false) {
+				v.log.InfoContext(ctx, "no longer accepting credentials on stale knowledge")
+			}
+		}
+	}
+	v.publish(&next)
+	if full {
+		return errFull
+	}
+	return nil
+}
+
+func (v *Verifier) publish(k *knowledge) {
+	k.moved = make(chan struct{})
+	old := v.known.Swap(k)
+	if old != nil {
+		close(old.moved)
+	}
+}
+
+// WaitFor returns nil when the verifier has applied the log up to at, which a
+// receipt of a revocation names. A cursor of another epoch than the log's is
+// never reached; ctx bounds the wait.
+func (v *Verifier) WaitFor(ctx context.Context, at Cursor) error {
+	return v.waitUntil(ctx, func(k *knowledge) bool { return k.reached(at) })
+}
+
+func (v *Verifier) waitUntil(ctx context.Context, enough func(*knowledge) bool) error {
+	for {
+		k := v.known.Load()
+		if enough(k) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-k.moved:
+		}
+	}
+}

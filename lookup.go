@@ -1,0 +1,109 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How long a question about one credential may take, and how many are under way
+// at once. Beyond that a request is told to come again, so that a flood of made-up
+// ids is not multiplied towards the issuer.
+const (
+	lookupTimeout     = 2 * time.Second
+	introspectTimeout = 500 * time.Millisecond
+	maxLookups        = 64
+)
+
+// lookups asks the source about credentials: once, however many wait for the same
+// answer. An answer is handed to those who waited for it, and not kept.
+type lookups struct {
+	source  Source
+	timeout time.Duration
+	count   atomic.Uint64
+
+	mu      sync.Mutex // guards all below; held for map access only
+	flights map[string]*flight
+	closed  bool
+	done    sync.WaitGroup
+}
+
+type flight struct {
+	cancel  context.CancelFunc
+	over    chan struct{} // closed when session and err are set
+	session *Session
+	err     error
+}
+
+func newLookups(source Source, timeout time.Duration) *lookups {
+	return &lookups{source: source, timeout: timeout, flights: make(map[string]*flight)}
+}
+
+// do returns the issuer's answer: a session of the caller's own, an error that
+// is ErrInvalidToken, or ErrUnavailable.
+func (l *lookups) do(ctx context.Context, credential string) (*Session, error) {
+	f, err := l.join(ctx, credential)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case <-f.over:
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	s := *f.session
+	return &s, nil
+}
+
+func (l *lookups) join(ctx context.Context, credential string) (*flight, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.flights[credential]; f != nil {
+		return f, nil
+	}
+	if l.closed || len(l.flights) >= maxLookups {
+		return nil, fmt.Errorf("%w: too many look-ups under way", ErrUnavailable)
+	}
+	// Not the caller's life: others may be waiting when he leaves.
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
+	f := &flight{cancel: cancel, over: make(chan struct{})}
+	l.flights[credential] = f
+	l.done.Go(func() {
+		defer cancel()
+		f.session, f.err = l.ask(asking, credential)
+		l.mu.Lock()
+		delete(l.flights, credential)
+		l.mu.Unlock()
+		close(f.over)
+	})
+	return f, nil
+}
+
+func (l *lookups) ask(ctx context.Context, credential string) (*Session, error) {
+	l.count.Add(1)
+	s, err := l.source.Lookup(ctx, credential)
+	switch {
+	case err == nil && s == nil:
+		return nil, fmt.Errorf("%w: look-up without an answer", ErrUnavailable)
+	case err == nil || errors.Is(err, ErrInvalidToken) || errors.Is(err, ErrUnavailable):
+		return s, err
+	}
+	return nil, fmt.Errorf("%w: look up: %w", ErrUnavailable, err)
+}
+
+// close ends what is under way and waits for it.
+func (l *lookups) close() {
+	l.mu.Lock()
+	l.closed = true
+	for _, f := range l.flights {
+		f.cancel()
+	}
+	l.mu.Unlock()
+	l.done.Wait()
+}

@@ -1,0 +1,177 @@
+package counterfoil
+
+import (
+	"crypto/ecdh"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
+)
+
+// Options of NewVerifier. The zero value of each field is the safe default.
+type Options struct {
+	Issuer   string // required: iss, exactly
+	Audience string // required: what aud must contain (TOK-21)
+
+	// Bound is D: no credential is accepted on knowledge older than this. Zero
+	// is 10 s; at least 2 s, and no more than the issuer allows.
+	Bound time.Duration
+
+	// Stale is for the routes that name no policy of their own. It cannot be
+	// ServeStale, which each route must choose for itself.
+	Stale StalePolicy
+
+	// ServeStale allows routes to choose ServeStale up to this long; at most 60 s.
+	// The issuer is told: wait=all does not wait for such a verifier, but lists it.
+	ServeStale time.Duration
+
+	Leeway      time.Duration // for clocks that disagree; zero: 30 s; at most 60 s
+	MaxLifetime time.Duration // tokens made for longer are refused; zero: 15 min
+	MaxKeysAge  time.Duration // signed copies are not accepted on keys older than this; zero: 24 h
+
+	Formats    []Format // what is accepted; nil: all three
+	Algorithms []string // by their registered names (RFC 7518, RFC 9864); nil: all asymmetric ones (TOK-01)
+
+	// DecryptionKeys open JWEs here. One for another key is looked up at the issuer.
+	DecryptionKeys []DecryptionKey
+
+	Origins         []string // exact origins that may send unsafe requests with a cookie; nil: the Issuer's
+	InsecureCookies bool     // the cookie names for plain http on loopback
+
+	MaxSeen    int // how many verified copies are remembered; zero: 100,000
+	MaxEntries int // how many log entries are held before the verifier goes stale; zero: 2,000,000
+
+	Logger *slog.Logger     // for what an operator must know; nil: slog.Default()
+	Now    func() time.Time // nil: time.Now
+}
+
+// DecryptionKey opens JWEs. Exactly one of Direct and Agreement is set.
+type DecryptionKey struct {
+	ID        string           // kid
+	Direct    []byte           // 32 bytes shared with the issuer (dir)
+	Agreement *ecdh.PrivateKey // on P-256 or X25519 (ECDH-ES)
+}
+
+// String keeps the key out of what prints it.
+func (k DecryptionKey) String() string { return "decryption key " + k.ID }
+
+// GoString does so for %#v.
+func (k DecryptionKey) GoString() string { return k.String() }
+
+func (k DecryptionKey) opener() (*token.Opener, error) {
+	switch {
+	case k.Direct != nil && k.Agreement == nil:
+		return token.NewDirectKey(k.ID, k.Direct)
+	case k.Direct == nil && k.Agreement != nil:
+		return token.NewAgreementKey(k.ID, k.Agreement)
+	}
+	return nil, errors.New("want either Direct or Agreement")
+}
+
+// withDefaults returns o with every zero replaced, or says which field is wrong.
+func (o Options) withDefaults() (Options, error) {
+	if o.Issuer == "" || o.Audience == "" {
+		return o, errors.New("counterfoil: Options.Issuer and Options.Audience are required")
+	}
+	for _, d := range []struct {
+		name            string
+		value           *time.Duration
+		zero, low, high time.Duration
+	}{
+		{"Bound", &o.Bound, 10 * time.Second, 2 * time.Second, time.Minute},
+		{"ServeStale", &o.ServeStale, 0, 0, maxServeStale},
+		{"Leeway", &o.Leeway, 30 * time.Second, time.Second, time.Minute},
+		{"MaxLifetime", &o.MaxLifetime, 15 * time.Minute, time.Minute, time.Hour},
+		{"MaxKeysAge", &o.MaxKeysAge, 24 * time.Hour, 2 * keysEvery, 7 * 24 * time.Hour},
+	} {
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+		if *d.value < d.low || *d.value > d.high {
+			return o, fmt.Errorf("counterfoil: Options.%s is %v: want %v to %v", d.name, *d.value, d.low, d.high)
+		}
+	}
+	switch o.Stale.mode {
+	case inherit:
+		o.Stale = FailClosed()
+	case serveStale:
+		return o, errors.New("counterfoil: Options.Stale cannot be ServeStale: choose it per route, see Verifier.With")
+	}
+	for _, n := range []struct {
+		name  string
+		value *int
+		zero  int
+	}{{"MaxSeen", &o.MaxSeen, 100_000}, {"MaxEntries", &o.MaxEntries, 2_000_000}} {
+		if *n.value == 0 {
+			*n.value = n.zero
+		}
+		if *n.value < 1 {
+			return o, fmt.Errorf("counterfoil: Options.%s is %d", n.name, *n.value)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, o.checkOrigins()
+}
+
+// checkOrigins sets the default, and refuses what no browser sends or everybody
+// can ("null", CSRF-08).
+func (o *Options) checkOrigins() error {
+	issuer, err := url.Parse(o.Issuer)
+	if err != nil {
+		return fmt.Errorf("counterfoil: Options.Issuer: %w", err)
+	}
+	if o.Origins == nil {
+		o.Origins = []string{issuer.Scheme + "://" + issuer.Host}
+		return nil
+	}
+	for _, origin := range o.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			return fmt.Errorf("counterfoil: Options.Origins: %q is not scheme://host[:port]", origin)
+		}
+	}
+	return nil
+}
+
+// algorithms returns the allowed ones. A secret that verifiers share could be used
+// by each of them to sign.
+func (o *Options) algorithms() ([]token.Alg, error) {
+	if o.Algorithms == nil {
+		return asymmetric, nil
+	}
+	var allowed []token.Alg
+	for _, name := range o.Algorithms {
+		if !slices.Contains(asymmetric, token.Alg(name)) {
+			return nil, fmt.Errorf("counterfoil: Options.Algorithms: %q is not an asymmetric algorithm of RFC 7518 or RFC 9864", name)
+		}
+		allowed = append(allowed, token.Alg(name))
+	}
+	if len(allowed) == 0 {
+		return nil, errors.New("counterfoil: Options.Algorithms allows none")
+	}
+	return allowed, nil
+}
+
+func (o *Options) openers() (map[string]*token.Opener, error) {
+	openers := make(map[string]*token.Opener, len(o.DecryptionKeys))
+	for _, k := range o.DecryptionKeys {
+		opener, err := k.opener()
+		if err != nil {
+			return nil, fmt.Errorf("counterfoil: Options.DecryptionKeys: %s: %w", k.ID, err)
+		}
+		if openers[k.ID] != nil {
+			return nil, fmt.Errorf("counterfoil: Options.DecryptionKeys: %s twice", k.ID)
+		}
+		openers[k.ID] = opener
+	}
+	return openers, nil
+}

@@ -1,0 +1,134 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// StalePolicy says what happens to a request while the verifier's knowledge is
+// older than its bound. None of them lets through what an entry already covers.
+// The zero StalePolicy is that of the verifier (Options.Stale), and there
+// FailClosed.
+type StalePolicy struct {
+	mode staleMode
+	max  time.Duration // of serveStale
+}
+
+type staleMode uint8
+
+const (
+	inherit staleMode = iota
+	failClosed
+	introspect
+	serveStale
+)
+
+// maxServeStale caps ServeStale.
+const maxServeStale = time.Minute
+
+// FailClosed answers ErrStale: 503, and the client keeps its credential.
+func FailClosed() StalePolicy { return StalePolicy{mode: failClosed} }
+
+// Introspect asks the issuer about this one credential, for this one request. The
+// answer is not kept. If the issuer cannot be asked in time, the answer is ErrStale.
+func Introspect() StalePolicy { return StalePolicy{mode: introspect} }
+
+// ServeStale goes on for up to max beyond the bound, but never beyond the expiry
+// of a copy, and marks the session (Session.Stale). What was revoked since the
+// verifier last heard of its issuer is let through: it is for routes where that is
+// better than no answer. Options.ServeStale must allow it.
+func ServeStale(max time.Duration) StalePolicy { return StalePolicy{serveStale, max} }
+
+// String returns the policy as Status shows it.
+func (p StalePolicy) String() string {
+	switch p.mode {
+	case introspect:
+		return "introspect"
+	case serveStale:
+		return fmt.Sprintf("serve_stale(%v)", p.max)
+	}
+	return "fail_closed"
+}
+
+// stale answers for a verifier whose knowledge does not suffice for c. e is the
+// copy if it was found genuine, else nil; it is not covered by what is known.
+func (v *Verifier) stale(ctx context.Context, c Credential, d demand, e *entry, cause error) (*Session, error) {
+	switch d.policy.mode {
+	case introspect:
+		return v.introspect(ctx, c, d, cause)
+	case serveStale:
+		if e == nil {
+			return nil, cause
+		}
+		at := v.clock.read()
+		expired := v.clock.effective(at) >= e.session.Expires.UnixNano()
+		if expired || v.overdue(v.known.Load(), e.signed, at) > d.policy.max {
+			return nil, cause
+		}
+		if !v.serving.Swap(true) {
+			v.log.WarnContext(ctx, "accepting credentials on stale knowledge", "staleness", v.Staleness().String())
+		}
+		v.count.servedStale.Add(1)
+		s := *e.session
+		s.Stale = true
+		return &s, nil
+	}
+	return nil, cause
+}
+
+// introspect accepts what the issuer says is good now. What is known here still
+// counts: once refused as revoked is refused for ever (P3).
+func (v *Verifier) introspect(ctx context.Context, c Credential, d demand, cause error) (*Session, error) {
+	format, err := v.format(c, d)
+	if err != nil {
+		return nil, err
+	}
+	s, err := v.introspections.do(ctx, c.Value)
+	if errors.Is(err, ErrInvalidToken) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", cause, err)
+	}
+	if s.Issuer != v.opts.Issuer || !slices.Contains(s.Audience, v.opts.Audience) {
+		return nil, ErrInvalidToken
+	}
+	err = v.known.Load().judge(s)
+	if err != nil && !errors.Is(err, errOtherEpoch) { // the issuer knows which epochs count
+		return nil, err
+	}
+	if v.clock.effective(v.clock.read()) >= s.Expires.UnixNano() {
+		return nil, ErrExpired
+	}
+	s.Carrier = Carrier{format, c.Transport}
+	return s, nil
+}
+
+// demand is what a route asks for beyond a good credential.
+type demand struct {
+	policy  StalePolicy // never inherit
+	formats []Format    // nil: those of the verifier
+	strict  bool        // know at least what the copy's issuer knew when it made it
+	min     Cursor      // know at least this; zero: nothing
+}
+
+// met reports whether k is as recent as d demands for s.
+func (d demand) met(k *knowledge, s *Session) bool {
+	return (!d.strict || k.reached(s.Born)) && (d.min == (Cursor{}) || k.reached(d.min))
+}
+
+// catchUp waits a moment for what d demands, then leaves it to the stale policy
+// (REV-11).
+func (v *Verifier) catchUp(ctx context.Context, d demand, e *entry) error {
+	if d.met(v.known.Load(), e.session) {
+		return nil
+	}
+	err := v.await(ctx, func(k *knowledge) bool { return d.met(k, e.session) })
+	if err != nil {
+		return fmt.Errorf("%w: the log is not applied as far as demanded: %w", ErrStale, err)
+	}
+	return v.check(e)
+}

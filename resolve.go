@@ -1,0 +1,151 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
+)
+
+// accessType is the typ of an access token, signed or encrypted (RFC 9068 2.1).
+const accessType = "at+jwt"
+
+func (d demand) accepts(f Format) bool { return d.formats == nil || slices.Contains(d.formats, f) }
+
+// format tells a credential's format by its shape, and refuses one that is not
+// wanted here before any work is done on it.
+func (v *Verifier) format(c Credential, d demand) (Format, error) {
+	var f Format
+	switch token.ShapeOf(c.Value) {
+	case token.ShapeOpaque:
+		if _, err := token.ParseOpaque(c.Value); err == nil { // one spelling, or the issuer is not asked
+			f = Opaque
+		}
+	case token.ShapeJWT:
+		f = JWT
+	case token.ShapeJWE:
+		f = JWE
+	}
+	if f == 0 || !d.accepts(f) || (v.opts.Formats != nil && !slices.Contains(v.opts.Formats, f)) {
+		return 0, ErrInvalidToken
+	}
+	return f, nil
+}
+
+// resolve finds out what a credential is: by its signature, or by asking.
+func (v *Verifier) resolve(ctx context.Context, c Credential, d demand) (*entry, error) {
+	format, err := v.format(c, d)
+	if err != nil {
+		return nil, err
+	}
+	over := v.overdue(v.known.Load(), format == JWT, v.clock.read())
+	if over > 0 && (d.policy.mode != serveStale || over > d.policy.max) {
+		return nil, ErrStale // before any work: an answer could not be given anyway
+	}
+	e := &entry{credential: c}
+	switch {
+	case format == JWT:
+		e.session, err = v.open(ctx, c.Value)
+		e.signed = true
+	case format == JWE:
+		var inner string
+		if inner, e.signed, err = v.decrypt(c.Value); err == nil && e.signed {
+			e.session, err = v.open(ctx, inner)
+		}
+	}
+	if err == nil && !e.signed {
+		e.session, err = v.lookups.do(ctx, c.Value)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := e.session
+	if s.Issuer != v.opts.Issuer || !slices.Contains(s.Audience, v.opts.Audience) {
+		return nil, ErrInvalidToken
+	}
+	s.Carrier = Carrier{format, c.Transport}
+	e.deadline = s.Expires.UnixNano()
+	if e.signed { // another clock wrote it; a looked-up copy ends when its issuer said
+		e.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
+	}
+	if v.known.Load().applied.Before(s.Born) {
+		v.sync() // REV-11: it was born after what we know; the bound still holds
+	}
+	v.seen.put(e)
+	return e, nil
+}
+
+// decrypt opens a JWE with our keys. ours is false for one that another key opens.
+func (v *Verifier) decrypt(text string) (inner string, ours bool, err error) {
+	if len(v.openers) == 0 {
+		return "", false, nil
+	}
+	known := false
+	inner, err = token.DecryptJWE(text, accessType, func(kid string) (*token.Opener, bool) {
+		o := v.openers[kid]
+		known = o != nil
+		return o, known
+	})
+	if !known {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", true, fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	return inner, true, nil
+}
+
+// open checks signature and claims of a JWT.
+func (v *Verifier) open(ctx context.Context, text string) (*Session, error) {
+	var missing error
+	payload, kid, err := token.VerifyJWS(text, accessType, func(kid string) (token.Key, bool) {
+		k, err := v.keys.find(ctx, kid)
+		missing = err
+		return k, err == nil
+	})
+	if missing != nil {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	c, err := token.ParseClaims(payload)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	born, err := ParseCursor(c.RV)
+	if err != nil || c.SID == "" || c.ID == "" {
+		return nil, fmt.Errorf("%w: rv, sid or jti", ErrInvalidToken)
+	}
+	if err := v.checkTimes(c); err != nil {
+		return nil, err
+	}
+	return &Session{
+		ID: c.SID, Issuer: c.Issuer, Subject: c.Subject, Client: c.Client, Audience: c.Audience,
+		Roles: c.Roles, Scopes: c.Scopes, Methods: c.Methods, ACR: c.ACR,
+		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes,
+		TokenID: c.ID, KeyID: kid, IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), Born: born,
+	}, nil
+}
+
+var errLifetime = errors.New("made for too long")
+
+// checkTimes applies the leeway once on each side; exp itself is expired (TOK-23,
+// TOK-24).
+func (v *Verifier) checkTimes(c *token.Claims) error {
+	now, expires, issued := v.clock.now(), time.Unix(c.Expires, 0), time.Unix(c.IssuedAt, 0)
+	switch {
+	case !now.Before(expires.Add(v.opts.Leeway)):
+		return ErrExpired
+	case c.IssuedAt == 0 || now.Before(issued.Add(-v.opts.Leeway)):
+		return fmt.Errorf("%w: iat", ErrInvalidToken)
+	case c.NotBefore != 0 && now.Before(time.Unix(c.NotBefore, 0).Add(-v.opts.Leeway)):
+		return fmt.Errorf("%w: nbf", ErrInvalidToken)
+	case expires.Sub(issued) > v.opts.MaxLifetime:
+		return fmt.Errorf("%w: %w", ErrInvalidToken, errLifetime)
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package counterfoil
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// watches are the live connections that must end with their sessions (REV-18).
+type watches struct {
+	mu     sync.Mutex // guards all; held for map access only
+	live   map[*watched]struct{}
+	closed bool
+}
+
+type watched struct {
+	copied *entry
+	cancel context.CancelCauseFunc
+}
+
+// Watch returns a context that is cancelled as soon as s is revoked, its copy has
+// expired, or the verifier's knowledge is stale, whatever the policy of the route;
+// context.Cause says which. It is for connections that outlive a request's check
+// (REV-18). Call stop when the connection ends.
+func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watched{&entry{session: s, deadline: s.Expires.UnixNano()}, cancel}
+	if f := s.Carrier.Format; f == JWT || (f == JWE && len(v.openers) > 0) {
+		w.copied.signed = true
+		w.copied.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
+	}
+	v.watches.mu.Lock()
+	if v.watches.live == nil {
+		v.watches.live = make(map[*watched]struct{})
+	}
+	v.watches.live[w] = struct{}{}
+	closed := v.watches.closed
+	v.watches.mu.Unlock()
+	err := v.check(w.copied) // after it is listed: what comes from here on finds it
+	if closed {
+		err = ErrStale
+	}
+	if err != nil {
+		cancel(err)
+	}
+	left := time.Duration(w.copied.deadline - v.clock.now().UnixNano())
+	expiry := time.AfterFunc(max(left, 0)+coarse, func() { v.end(w) })
+	return ctx, func() {
+		expiry.Stop()
+		v.watches.mu.Lock()
+		delete(v.watches.live, w)
+		v.watches.mu.Unlock()
+		cancel(context.Canceled)
+	}
+}
+
+func (v *Verifier) end(w *watched) {
+	if err := v.check(w.copied); err != nil {
+		w.cancel(err)
+	}
+}
+
+// watch ends what must end whenever there is other knowledge, or what there is
+// becomes too old, until ctx ends: then everything ends, since nobody follows.
+func (v *Verifier) watch(ctx context.Context) {
+	gen := uint64(0)
+	for {
+		k := v.known.Load()
+		left := -v.overdue(k, true, v.clock.read())
+		if k.gen != gen || left < 0 {
+			gen = k.gen
+			v.endWatches(v.end)
+		}
+		if left < 0 {
+			left = pollWait // the keys may be what is too old, and come back
+		}
+		timer := time.NewTimer(left + coarse)
+		select {
+		case <-k.moved:
+			timer.Stop()
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			v.watches.mu.Lock()
+			v.watches.closed = true
+			v.watches.mu.Unlock()
+			v.endWatches(func(w *watched) { w.cancel(ErrStale) })
+			return
+		}
+	}
+}
+
+func (v *Verifier) endWatches(end func(*watched)) {
+	v.watches.mu.Lock()
+	live := make([]*watched, 0, len(v.watches.live))
+	for w := range v.watches.live {
+		live = append(live, w)
+	}
+	v.watches.mu.Unlock()
+	for _, w := range live {
+		end(w)
+	}
+}
