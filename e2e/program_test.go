@@ -73,7 +73,7 @@ func start(t *testing.T, args ...string) *program {
 func startAt(t *testing.T, listen string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, output: &output{}}
-	p.cmd = exec.Command(binary, append([]string{"serve", "--demo", "--listen", listen, "--demo-listen", "127.0.0.1:0"}, args...)...)
+	p.cmd = exec.Command(binary, append([]string{"serve", "--demo", "--listen", listen, "--demo-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}, args...)...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

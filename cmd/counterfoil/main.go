@@ -5,59 +5,152 @@
 // and a sample service. This command is the only place of the module that reads
 // flags, environment and files.
 //
-// It exits with 0 when all went well, 1 when the work failed and 2 when it was
-// called wrongly.
+// Data goes to standard output, everything else to standard error. It exits with
+//
+//	0    all went well; also a server that was told to stop by SIGTERM
+//	1    the work failed
+//	2    called wrongly
+//	3    the configuration is invalid
+//	4    the store or the server cannot be reached
+//	5    not found, or denied
+//	130  interrupted
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
 type program struct {
-	Serve serveCommand `cmd:"" help:"Run the auth server."`
-	User  struct {
+	Serve  serveCommand `cmd:"" help:"Run the auth server."`
+	Config struct {
+		Check configCheck `cmd:"" help:"Say what is wrong or dangerous about a configuration."`
+		Print configPrint `cmd:"" help:"Print each setting and where its value comes from."`
+	} `cmd:"" help:"Settings."`
+	User struct {
 		Add userAdd `cmd:"" help:"Add a user; the password is read from standard input."`
 	} `cmd:"" help:"Users."`
 	Key struct {
 		Create keyCreate `cmd:"" help:"Make an API key and print it, once."`
 	} `cmd:"" help:"API keys."`
+	Version versionCommand `cmd:"" help:"Print the version."`
 }
+
+// Exit codes, as the package comment lists them.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitConfig      = 3
+	exitUnreachable = 4
+	exitDenied      = 5
+	exitInterrupted = 130
+)
+
+// What a command's error may be, to exit with another code than 1.
+var (
+	errUsage       = errors.New("called wrongly")
+	errUnreachable = errors.New("cannot be reached")
+	errDenied      = errors.New("not found or denied")
+)
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var interrupted atomic.Bool
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		interrupted.Store(<-signals == os.Interrupt)
+		cancel()
+		<-signals // whoever asks twice does not want to wait
+		os.Exit(exitInterrupted)
+	}()
 
 	var p program
 	exited, code := false, 0 // --help ends the parse by this hook
 	parser, err := kong.New(&p, kong.Name("counterfoil"),
-		kong.Description("Sessions and JWTs, revoked at once."), kong.UsageOnError(),
+		kong.Description("Sessions and JWTs, revoked at once."),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 80}), kong.ValueFormatter(withDefault),
 		kong.Exit(func(c int) { exited, code = true, c }))
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "counterfoil: %v\n", err)
-		return 1
+		return report(err)
 	}
 	command, err := parser.Parse(args)
 	if exited {
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "counterfoil: %v\nhint: counterfoil --help\n", err)
-		return 2
+		fmt.Fprintf(os.Stderr, "counterfoil: %v\nhint: counterfoil %s\n", err, helpFor(err))
+		return exitUsage
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(log); err != nil {
-		fmt.Fprintf(os.Stderr, "counterfoil: %v\n", err)
-		return 1
+	err = command.Run(flagsOf(command))
+	if interrupted.Load() {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			report(err)
+		}
+		return exitInterrupted
 	}
-	return 0
+	return report(err)
+}
+
+// report prints err and returns the code to exit with.
+func report(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "counterfoil: %v\n", err)
+	var invalid configError
+	switch {
+	case errors.As(err, &invalid):
+		return exitConfig
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, errUnreachable):
+		return exitUnreachable
+	case errors.Is(err, errDenied):
+		return exitDenied
+	}
+	return exitFailure
+}
+
+// helpFor names the command that was called wrongly, as far as it is known.
+func helpFor(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if command := parse.Context.Command(); command != "" {
+			name, _, _ := strings.Cut(command, " <")
+			return name + " --help"
+		}
+	}
+	return "--help"
+}
+
+// withDefault is a flag's help with its default.
+func withDefault(v *kong.Value) string {
+	if !v.HasDefault || v.IsBool() {
+		return v.Help
+	}
+	return v.Help + " Default: " + v.Default + "."
+}
+
+// flagsOf returns the flags that were on the command line.
+func flagsOf(command *kong.Context) given {
+	flags := given{}
+	for _, step := range command.Path {
+		if step.Flag != nil && !step.Resolved {
+			flags[step.Flag.Name] = true
+		}
+	}
+	return flags
 }

@@ -10,8 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
@@ -20,57 +23,77 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// dataFlags say where the data is; every command that touches it has them.
-type dataFlags struct {
-	Data  string `help:"Folder of counterfoil.db and counterfoil.key." default:"." type:"path"`
-	Store string `help:"Where data lives: sqlite, or memory (gone at exit)." enum:"sqlite,memory," default:""`
-}
-
 // parts is an opened installation.
 type parts struct {
 	store     store.Store
+	keys      *keyring.Keyring
 	users     *directory.Directory
 	passwords *password.Passwords
 	issuer    *issuer.Issuer
 }
 
-func (d dataFlags) openStore(ctx context.Context) (s store.Store, seal [32]byte, err error) {
-	if d.Store == "memory" {
+func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, err error) {
+	if c.Store == "memory" {
 		_, err := rand.Read(seal[:])
 		return memory.New(), seal, err
 	}
-	if seal, err = sealingKey(filepath.Join(d.Data, "counterfoil.key")); err != nil {
+	if seal, err = sealingKey(filepath.Join(c.Data, "counterfoil.key")); err != nil {
 		return nil, seal, err
 	}
-	s, err = sqlite.Open(ctx, filepath.Join(d.Data, "counterfoil.db"))
+	s, err = sqlite.Open(ctx, filepath.Join(c.Data, "counterfoil.db"))
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errUnreachable, err)
+	}
 	return s, seal, err
 }
 
-func (d dataFlags) open(ctx context.Context, url string) (*parts, error) {
-	s, seal, err := d.openStore(ctx)
+// openOptions says who is told about what happens.
+type openOptions struct {
+	commits *prometheus.HistogramVec // measures commits; nil: nobody
+	hook    func(audit.Entry)        // hears security events
+}
+
+// open opens what the configuration names. Issuer must be set.
+func (c *config) open(ctx context.Context, o openOptions) (*parts, error) {
+	s, seal, err := c.openStore(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if o.commits != nil {
+		s = &timed{s, o.commits}
+	}
 	p := &parts{store: s}
-	keys, err := keyring.Open(ctx, keyring.Options{Store: s, SealKey: seal, Now: time.Now})
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	trail, err := audit.New(audit.Options{Store: s})
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	if p.users, err = directory.New(directory.Options{Store: s, Audit: trail}); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	if p.issuer, err = issuer.New(ctx, issuer.Options{Store: s, Keys: keys, URL: url, Audit: trail, Now: time.Now}); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	p.passwords, err = password.New(password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev})
-	if err != nil {
+	if err := p.build(ctx, c, o, seal); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return p, nil
+}
+
+func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]byte) error {
+	keep := c.AuditKeep
+	if keep == 0 {
+		keep = -1
+	}
+	trail, err := audit.New(audit.Options{Store: p.store, Keep: keep, Hook: o.hook})
+	if err != nil {
+		return err
+	}
+	p.keys, err = keyring.Open(ctx, keyring.Options{Store: p.store, SealKey: seal, Alg: token.Alg(c.Algorithm), Now: time.Now})
+	if err != nil {
+		return err
+	}
+	if p.users, err = directory.New(directory.Options{Store: p.store, Audit: trail}); err != nil {
+		return err
+	}
+	p.issuer, err = issuer.New(ctx, issuer.Options{
+		Store: p.store, Keys: p.keys, URL: c.Issuer, Audience: c.Audience, Audit: trail, Now: time.Now,
+		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.RefreshGrace, MaxBound: c.MaxBound,
+	})
+	if err != nil {
+		return err
+	}
+	p.passwords, err = password.New(password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev})
+	return err
 }
 
 // sealingKey reads the key that the keyring is sealed with, and makes it at the
@@ -91,14 +114,14 @@ func sealingKey(path string) (key [32]byte, err error) {
 		return key, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return key, fmt.Errorf("%s may be read by others\nhint: chmod 600 %s", path, path)
+		return key, configError{{Where: path, Problem: "may be read by others", Hint: "chmod 600 " + path}}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return key, err
 	}
 	if len(data) != len(key) {
-		return key, fmt.Errorf("%s has %d bytes, want %d", path, len(data), len(key))
+		return key, configError{{Where: path, Problem: fmt.Sprintf("has %d bytes: want %d", len(data), len(key))}}
 	}
 	copy(key[:], data)
 	return key, nil

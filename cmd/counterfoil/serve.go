@@ -3,90 +3,208 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
 
 type serveCommand struct {
-	dataFlags
-	Listen       string `help:"Address to listen on." default:"127.0.0.1:8080"`
-	Issuer       string `help:"External URL, https unless loopback. Default: http:// and the address."`
-	Registration bool   `help:"Let strangers make themselves an account."`
-	DemoListen   string `help:"Address of the demo's sample service." default:"127.0.0.1:8081"`
-	Demo         bool   `help:"Add demo users and a sample service; in memory unless --store says otherwise."`
+	configFlags
+	Demo       bool   `help:"Add demo users and a sample service; in memory unless --store says otherwise."`
+	DemoListen string `help:"Address of the demo's sample service." default:"127.0.0.1:8081" placeholder:"ADDR"`
 }
 
 // Run serves until a signal arrives.
-func (c *serveCommand) Run(ctx context.Context, log *slog.Logger) error {
-	if c.Store == "" && c.Demo {
-		c.Store = "memory"
-	}
-	listener, err := net.Listen("tcp", c.Listen)
+func (c *serveCommand) Run(ctx context.Context, flags given) error {
+	v, err := c.load(flags)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	if c.Issuer == "" {
-		c.Issuer = "http://" + listener.Addr().String()
+	if c.Demo {
+		if c.Production {
+			return configError{{Where: "flag --demo", Problem: "makes users with a public password, which production mode refuses"}}
+		}
+		if c.Store == "" {
+			c.Store = "memory"
+		}
 	}
-	p, err := c.open(ctx, c.Issuer)
-	if err != nil {
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.level()}))
+	for _, w := range v.warnings {
+		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
+	}
+	s := &service{config: &c.config, log: log, metrics: newMetrics()}
+	if err := s.open(ctx); err != nil {
 		return err
 	}
-	defer p.store.Close()
-	handler, err := server.New(server.Options{
-		Issuer: p.issuer, Users: p.users, Passwords: p.passwords,
-		URL: c.Issuer, Registration: c.Registration, Logger: log,
+	defer s.close()
+	return s.run(ctx, func() error {
+		if !c.Demo {
+			return nil
+		}
+		return demo(ctx, s.parts, s.Issuer, c.DemoListen, log)
+	})
+}
+
+func (c *config) level() slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return slog.LevelInfo // check refuses such a level
+	}
+	return l
+}
+
+// service is a running auth server with its two listeners.
+type service struct {
+	*config
+	*parts
+	log      *slog.Logger
+	metrics  *metrics
+	observer *observer
+	public   net.Listener
+	ops      net.Listener // nil: off
+	handler  http.Handler
+	opsMux   http.Handler
+}
+
+// open makes everything ready to serve, and serves nothing yet.
+func (s *service) open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.public, err = net.Listen("tcp", s.Listen); err != nil {
+		return fmt.Errorf("%w\nhint: choose another address with --listen", err)
+	}
+	if s.Issuer == "" {
+		s.Issuer = "http://" + s.public.Addr().String()
+		if s.TLSCert != "" {
+			s.Issuer = "https://" + s.public.Addr().String()
+		}
+	}
+	if s.parts, err = s.config.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log))}); err != nil {
+		return err
+	}
+	api, err := server.New(server.Options{
+		Issuer: s.issuer, Users: s.users, Passwords: s.passwords,
+		URL: s.Issuer, Registration: s.Registration, Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
-	if store.DurabilityOf(p.store) == store.Lossy {
-		log.Warn("sessions are kept in memory: all of them end with this process")
+	trusted := s.trusted()
+	s.observer = &observer{log: s.log, metrics: s.metrics, trusted: trusted}
+	s.handler = s.observer.wrap(api)
+	s.public = &limited{
+		Listener: s.public, most: s.ConnectionsPerAddress, held: map[netip.Addr]int{}, count: s.metrics.connection,
+		exempt: func(a netip.Addr) bool { return within(trusted, a) },
 	}
-	go sweep(ctx, p, log)
-	log.Info("listening", "address", listener.Addr().String(), "issuer", c.Issuer)
-
-	done := make(chan error, 1)
-	go func() { done <- serveUntil(ctx, listener, handler) }()
-	if c.Demo {
-		if err := demo(ctx, p, c.Issuer, c.DemoListen, log); err != nil {
-			return err
-		}
-	}
-	return <-done
-}
-
-// serveUntil serves on listener until ctx ends, then lets requests finish. There
-// is no write timeout: a verifier's long poll takes up to 30 s.
-func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {
-	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-	}
-	stopped := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err := s.Shutdown(late)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = s.Close() // only long polls are left, and they lose nothing
-		}
-		stopped <- err
-	}()
-	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if s.public, err = s.withTLS(s.public); err != nil {
 		return err
 	}
-	return <-stopped
+	if s.OpsListen == "off" {
+		return nil
+	}
+	known := &state{status: s.issuer.Status, load: s.passwords.Load, now: time.Now}
+	if err := s.metrics.registry.Register(known); err != nil {
+		return err
+	}
+	s.opsMux = opsHandler(s.metrics, known, s.observer.wrap(api), s.OpsToken, !loopback(s.OpsListen))
+	if s.ops, err = net.Listen("tcp", s.OpsListen); err != nil {
+		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
+	}
+	if !loopback(s.OpsListen) {
+		s.ops, err = s.withTLS(s.ops)
+	}
+	return err
 }
 
-func sweep(ctx context.Context, p *parts, log *slog.Logger) {
+// trusted are the networks of the proxies; check has seen that they parse.
+func (c *config) trusted() []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		if n, err := network(text); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// run serves until ctx ends: then /readyz fails for as long as configured, no new
+// connection is taken, and what is under way finishes.
+func (s *service) run(ctx context.Context, started func() error) error {
+	if store.DurabilityOf(s.store) == store.Lossy {
+		s.log.Warn("sessions are kept in memory: all of them end with this process")
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan error, 3)
+	begin := func(l net.Listener, h http.Handler) { go func() { done <- serveUntil(serving, l, h) }() }
+	begin(s.public, s.handler)
+	running := 2
+	s.log.Info("listening", "address", s.public.Addr().String(), "issuer", s.Issuer)
+	if s.ops != nil {
+		begin(s.ops, s.opsMux)
+		running++
+		s.log.Info("ops listening", "address", s.ops.Addr().String())
+	}
+	go func() { s.sweep(serving); done <- nil }()
+	err := started()
+	if err == nil {
+		err = notify("READY=1")
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			s.drain()
+		case err = <-done: // one of them failed
+			running--
+		}
+	}
+	stop()
+	for range running {
+		err = errors.Join(err, <-done)
+	}
+	return err
+}
+
+// drain lets a load balancer see that this server is about to go.
+func (s *service) drain() {
+	s.observer.draining.Store(true)
+	s.log.Info("stopping", "drain", duration(s.Drain))
+	if err := notify("STOPPING=1"); err != nil {
+		s.log.Warn("notify", "error", err.Error())
+	}
+	time.Sleep(s.Drain)
+}
+
+// close ends what open made.
+func (s *service) close() {
+	var errs []error
+	for _, l := range []net.Listener{s.public, s.ops} {
+		if l != nil {
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if s.parts != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.log.Error("close", "error", err.Error())
+	}
+}
+
+func (s *service) sweep(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
@@ -94,8 +212,11 @@ func sweep(ctx context.Context, p *parts, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := p.issuer.Sweep(ctx); err != nil && ctx.Err() == nil {
-				log.Error("sweep", "error", err.Error())
+			begun := time.Now()
+			err := s.issuer.Sweep(ctx)
+			s.metrics.sweeps.WithLabelValues(outcome(err)).Observe(time.Since(begun).Seconds())
+			if err != nil && ctx.Err() == nil {
+				s.log.Error("sweep", "error", err.Error())
 			}
 		}
 	}

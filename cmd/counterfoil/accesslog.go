@@ -1,0 +1,86 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// observer stands around the server's handler: one log line and one measurement
+// per request, and a /readyz that fails while the program is about to stop.
+type observer struct {
+	log      *slog.Logger
+	metrics  *metrics
+	trusted  []netip.Prefix
+	draining atomic.Bool
+}
+
+// quiet routes are asked all the time by machines: their lines are for debugging.
+var quiet = map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /v1/log": true}
+
+// wrap returns next, observed. What is logged is only what the server made or
+// chose: the route's pattern and not the path, never a query, header or body.
+func (o *observer) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		a := &answer{ResponseWriter: w}
+		o.metrics.inFlight.Inc()
+		defer func() {
+			o.metrics.inFlight.Dec()
+			o.note(r, a, time.Since(begun))
+		}()
+		if o.draining.Load() && r.URL.Path == "/readyz" {
+			p := counterfoil.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
+			p.ServeHTTP(a, r)
+			return
+		}
+		next.ServeHTTP(a, r)
+	})
+}
+
+func (o *observer) note(r *http.Request, a *answer, took time.Duration) {
+	route := r.Pattern // set by the mux that serves r
+	if route == "" {
+		route = "none"
+	}
+	status := a.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	o.metrics.request(route, status, took)
+	level := slog.LevelInfo
+	if quiet[route] && status < 500 {
+		level = slog.LevelDebug
+	}
+	o.log.LogAttrs(r.Context(), level, "request",
+		slog.String("request", a.Header().Get("X-Request-Id")), slog.String("route", route), slog.Int("status", status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", a.bytes),
+		slog.String("address", clientAddress(r, o.trusted).String()))
+}
+
+// answer notes what is answered.
+type answer struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// limited closes connections of an address that holds too many already (OPS-06).
+// The TLS handshake has not begun then, so refusing is cheap.
+type limited struct {
+	net.Listener
+	most   int // per address; 0: any number
+	exempt func(netip.Addr) bool
+	count  func(open int, refused bool) // told about each change
+
+	mu   sync.Mutex // guards held and open
+	held map[netip.Addr]int
+	open int
+}
+
+// Accept waits for the next connection that is not one too many.
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if admitted := l.admit(conn); admitted != nil {
+			return admitted, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+// admit returns nil for a connection that is one too many.
+func (l *limited) admit(conn net.Conn) net.Conn {
+	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	addr := peer.Addr().Unmap()
+	if addr.Is6() { // one subscriber has a whole /64
+		if p, err := addr.Prefix(64); err == nil {
+			addr = p.Addr()
+		}
+	}
+	l.mu.Lock()
+	refused := err == nil && l.most > 0 && l.held[addr] >= l.most && !l.exempt(peer.Addr().Unmap())
+	if !refused {
+		l.held[addr]++
+		l.open++
+	}
+	open := l.open
+	l.mu.Unlock()
+	l.count(open, refused)
+	if refused {
+		return nil
+	}
+	return &heldConn{Conn: conn, release: sync.OnceFunc(func() { l.release(addr) })}
+}
+
+func (l *limited) release(addr netip.Addr) {
+	l.mu.Lock()
+	if l.held[addr]--; l.held[addr] == 0 {
+		delete(l.held, addr)
+	}
+	l.open--
+	open := l.open
+	l.mu.Unlock()
+	l.count(open, false)
+}
+
+type heldConn struct {
+	net.Conn
+	release func()
+}
+
+// Close closes the connection and gives its place back.
+func (c *heldConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// withTLS serves TLS 1.2 and later with the configured certificate, or plain.
+func (c *config) withTLS(l net.Listener) (net.Listener, error) {
+	if c.TLSCert == "" {
+		return l, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}), nil
+}
+
+// serveUntil serves on listener until ctx ends, then lets requests finish. There
+// is no write timeout: a verifier's long poll takes up to 30 s.
+func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err := s.Shutdown(late)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = s.Close() // only long polls are left, and they lose nothing
+		}
+		stopped <- err
+	}()
+	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}

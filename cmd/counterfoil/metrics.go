@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// metrics is everything that /metrics shows. No label ever holds an id, a name or
+// an address: their number is not bounded, and scrapers are not to know them.
+type metrics struct {
+	registry    *prometheus.Registry
+	requests    *prometheus.HistogramVec
+	inFlight    prometheus.Gauge
+	connections prometheus.Gauge
+	refused     prometheus.Counter
+	commits     *prometheus.HistogramVec
+	sweeps      *prometheus.HistogramVec
+	events      *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	seconds := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "counterfoil_http_request_duration_seconds", Buckets: seconds,
+			Help: "Time to answer, by route pattern and class of status. GET /v1/log waits on purpose.",
+		}, []string{"route", "status"}),
+		inFlight:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_requests_in_flight", Help: "Requests under way."}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_connections", Help: "Open connections of the public listener."}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "counterfoil_http_connections_refused_total",
+			Help: "Connections closed because their address held connections_per_address already."}),
+		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "counterfoil_store_commit_duration_seconds", Buckets: seconds,
+			Help: "Time of a commit, by outcome: ok, conflict, error.",
+		}, []string{"outcome"}),
+		sweeps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "counterfoil_sweep_duration_seconds", Buckets: seconds,
+			Help: "Time to drop what has expired and turn the keys, by outcome: ok, error.",
+		}, []string{"outcome"}),
+	}
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "counterfoil_audit_events_total", Help: "Security events, by action and outcome: ok, refused, unknown.",
+	}, []string{"action", "outcome"})
+	v := version()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "counterfoil_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go},
+	})
+	info.Set(1)
+	m.registry.MustRegister(m.requests, m.inFlight, m.connections, m.refused, m.commits, m.sweeps, m.events, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) request(route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+}
+
+// connection is told about each change of the public listener.
+func (m *metrics) connection(open int, refused bool) {
+	m.connections.Set(float64(open))
+	if refused {
+		m.refused.Inc()
+	}
+}
+
+// audited counts security events on their way to next.
+func (m *metrics) audited(next func(audit.Entry)) func(audit.Entry) {
+	return func(e audit.Entry) {
+		m.events.WithLabelValues(string(e.Action), string(e.Outcome)).Inc()
+		next(e)
+	}
+}
+
+func outcome(err error) string {
+	if err != nil {
+		return "error"
+	}
+	return "ok"
+}
+
+// state reads, at each scrape, what the server's parts know themselves.
+type state struct {
+	status func(context.Context) (issuer.Status, error)
+	load   func() password.Load
+	now    func() time.Time
+}
+
+var (
+	descStore     = describe("counterfoil_store_reachable", "1 if the head of the log could be read just now.")
+	descHead      = describe("counterfoil_log_head", "Number of the newest entry of the revocation log.")
+	descEntries   = describe("counterfoil_log_entries", "Entries that still cover something alive.")
+	descFollowing = describe("counterfoil_verifiers_following", "Verifiers that hold a fresh page of the log.")
+	descLost      = describe("counterfoil_verifiers_lost", "Verifiers that followed lately and no longer do.")
+	descBehind    = describe("counterfoil_verifiers_behind_entries", "Entries that the slowest following verifier has not applied yet.")
+	descSlots     = describe("counterfoil_password_hash_slots", "Password hashes that may run at a time.")
+	descRunning   = describe("counterfoil_password_hashes_running", "Password hashes under way.")
+	descWaiting   = describe("counterfoil_password_hashes_waiting", "Attempts that wait for a slot.")
+)
+
+func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
+
+// Describe implements prometheus.Collector.
+func (s *state) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descStore, descHead, descEntries, descFollowing, descLost, descBehind, descSlots, descRunning, descWaiting} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector. When the store cannot be reached, what
+// it knows is left out: an old figure would pass for a new one.
+func (s *state) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v int) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
+	}
+	load := s.load()
+	gauge(descSlots, load.Slots)
+	gauge(descRunning, load.Running)
+	gauge(descWaiting, load.Waiting)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	status, err := s.status(ctx)
+	if err != nil {
+		gauge(descStore, 0)
+		return
+	}
+	gauge(descStore, 1)
+	out <- prometheus.MustNewConstMetric(descHead, prometheus.GaugeValue, float64(status.Head.Seq))
+	gauge(descEntries, status.Entries)
+	following, behind := 0, uint64(0)
+	now := s.now()
+	for _, f := range status.Followers {
+		if f.Until.Before(now) {
+			continue
+		}
+		following++
+		behind = max(behind, lag(status, f))
+	}
+	gauge(descFollowing, following)
+	gauge(descLost, len(status.Followers)-following)
+	out <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(behind))
+}
+
+// lag is how many entries f has not applied. Of another epoch it has none.
+func lag(s issuer.Status, f issuer.Follower) uint64 {
+	if f.Acked.Epoch != s.Head.Epoch {
+		return s.Head.Seq
+	}
+	return s.Head.Seq - min(f.Acked.Seq, s.Head.Seq)
+}
+
+// timed is a store whose commits are measured.
+type timed struct {
+	store.Store
+	commits *prometheus.HistogramVec
+}
+
+// Commit implements store.Store.
+func (t *timed) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	begun := time.Now()
+	head, err := t.Store.Commit(ctx, b)
+	result := outcome(err)
+	if errors.Is(err, store.ErrConflict) {
+		result = "conflict" // the ordinary answer of a compare-and-swap
+	}
+	t.commits.WithLabelValues(result).Observe(time.Since(begun).Seconds())
+	return head, err
+}
+
+// Durability is that of the store inside.
+func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Store) }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"counterfoil": main})
+}
+
+// The scripts run the real program: this test's binary under another name.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NO_COLOR", "1")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":      exits,
+			"narrow":     narrow,
+			"eventually": eventually,
+			"signal":     signalJob,
+		},
+	})
+}
+
+// exits runs a command and wants its exit code: exits 3 counterfoil config check.
+// Its output is then what stdout and stderr look at.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENTS...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// narrow wants no line of a file to be wider than a terminal of 80 columns.
+func narrow(ts *testscript.TestScript, neg bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
+			ts.Fatalf("%d columns: %s", len(line), line)
+		}
+	}
+}
+
+// eventually waits until a URL answers with a status: eventually 200 URL.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	last := ""
+	for range 1000 {
+		res, err := http.Get(args[1])
+		if err != nil {
+			last = err.Error()
+		} else {
+			last = res.Status
+			_ = res.Body.Close()
+			if strings.HasPrefix(last, args[0]) {
+				return
+			}
+		}
+		<-look.C
+	}
+	ts.Fatalf("%s answers %s, want %s", args[1], last, args[0])
+}
+
+// signalJob sends a background command a signal: signal TERM NAME.
+func signalJob(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt}
+	for _, job := range ts.BackgroundCmds() {
+		if err := job.Process.Signal(signals[args[0]]); err != nil {
+			ts.Fatalf("%v", err)
+		}
+	}
+}

@@ -1,0 +1,14 @@
+package password
+
+// Load is how busy the hashing is.
+type Load struct {
+	Slots   int // hashes that may run at a time
+	Running int
+	Waiting int // attempts in the queue
+}
+
+// Load returns the figures of this moment, for metrics.
+func (p *Passwords) Load() Load {
+	running := len(p.slots)
+	return Load{Slots: cap(p.slots), Running: running, Waiting: max(len(p.queue)-running, 0)}
+}
