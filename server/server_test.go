@@ -30,6 +30,7 @@ type bench struct {
 	*testing.T
 	url, key string
 	users    *directory.Directory
+	issuer   *issuer.Issuer
 }
 
 // newBench is the whole server over a memory store, with the user alice and a key
@@ -59,7 +60,8 @@ func newBench(t *testing.T) *bench {
 	must(t, err)
 	_, key, err := users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
-	return &bench{t, web.URL, key.Reveal(), users}
+	must(t, i.SetClient(ctx, "app", audit.Act{}, func(*issuer.Client) {}))
+	return &bench{t, web.URL, key.Reveal(), users, i}
 }
 
 func must(t *testing.T, err error) {
