@@ -174,6 +174,20 @@ func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation, no
 	return i.commit(ctx, entry, store.Batch{}, note)
 }
 
+// SigningKeys describes the keys, oldest first.
+func (i *Issuer) SigningKeys() []keyring.Description { return i.keys.Keys() }
+
+// RotateKey makes the next key sign now; what the one before has signed stays good.
+func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
+	if err := i.keys.Rotate(ctx); err != nil {
+		return unavailable(err)
+	}
+	note := act.Entry(audit.RotateKey, "")
+	note.Target = i.keys.Signer().Key().ID
+	_, err := i.audit.Commit(ctx, i.store, store.Batch{}, note)
+	return unavailable(err)
+}
+
 // EndOthers ends every session of the subject of s but s itself, and returns how
 // many. A login that was under way when it began cannot finish.
 func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {

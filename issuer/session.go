@@ -106,6 +106,9 @@ func (r *SessionRow) use(now time.Time, idle time.Duration) {
 
 // Sessions returns the living sessions of subject, by id.
 func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, error) {
+	if err := checkSubject(subject); err != nil {
+		return nil, err
+	}
 	var rows []SessionRow
 	now := i.opts.Now()
 	for rec, err := range i.store.List(ctx, kindSession, subject) {
@@ -123,6 +126,21 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 		}
 	}
 	return rows, nil
+}
+
+// Session returns a living session, or store.ErrNotFound.
+func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
+	row, err := i.row(ctx, sid)
+	if err == nil {
+		_, err = i.state(ctx, row, i.opts.Now())
+	}
+	if isInvalid(err) {
+		return nil, store.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return row, nil
 }
 
 // copyOf is a copy of row, born at the given head of the log.

@@ -262,10 +262,10 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if rows == nil {
-		rows = []issuer.SessionRow{}
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"current": session.ID, "sessions": rows})
+	return writeJSON(w, http.StatusOK, struct {
+		Current  string    `json:"current"`
+		Sessions []rowView `json:"sessions"`
+	}{session.ID, viewRows(rows)})
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
