@@ -118,7 +118,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	if u.Identifier, err = Canonical(u.Identifier); err != nil {
 		return b, note, err
 	}
-	if err := u.check(); err != nil {
+	if err := u.Check(); err != nil {
 		return b, note, err
 	}
 	u.ID, u.Status, u.Created = "usr_"+strings.ToLower(rand.Text()), Active, d.now()
@@ -141,8 +141,12 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	}}, note, nil
 }
 
-// check refuses what could not stand in a token, on a page or in a log.
-func (u *User) check() error {
+// Check refuses what could not stand in a token, on a page or in a log, with
+// ErrBadUser.
+func (u *User) Check() error {
+	if u.Status != "" && u.Status != Active && u.Status != Disabled {
+		return fmt.Errorf("%w: a status is %q or %q", ErrBadUser, Active, Disabled)
+	}
 	if len(u.Roles) > 32 {
 		return fmt.Errorf("%w: at most 32 roles", ErrBadUser)
 	}
@@ -208,7 +212,7 @@ func (d *Directory) Update(ctx context.Context, id string, note audit.Entry, cha
 			return err
 		}
 		u.Identifier, u.Created = before.Identifier, before.Created
-		if err := u.check(); err != nil {
+		if err := u.Check(); err != nil {
 			return err
 		}
 		var b store.Batch

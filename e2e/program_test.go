@@ -101,7 +101,27 @@ func startAt(t *testing.T, listen string, args ...string) *program {
 	}
 	p.post("/v1/login", map[string]any{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}, "", &got)
 	p.admin = got.Access
+	p.register("app")
 	return p
+}
+
+// register makes the client that logins of tests are for.
+func (p *program) register(client string) {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), "PUT", p.url+"/v1/admin/clients/"+client, strings.NewReader("{}"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+p.admin)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		p.t.Fatalf("register client = %d", res.StatusCode)
+	}
 }
 
 func (p *program) kill() {

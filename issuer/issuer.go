@@ -29,6 +29,10 @@ var (
 	// ErrBadRequest means that an argument is not acceptable; nothing was done.
 	ErrBadRequest = errors.New("bad request")
 
+	// ErrTooLarge means that the claims of a session do not fit its carrier: a cookie
+	// or a header that nobody would take. Fewer roles, scopes or attributes do.
+	ErrTooLarge = errors.New("claims are too large for the carrier")
+
 	// ErrReused means that a refresh token was presented a second time: the
 	// session has been revoked (REF-02).
 	ErrReused = fmt.Errorf("refresh token was used before: session revoked: %w", counterfoil.ErrInvalidToken)

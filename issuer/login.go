@@ -17,16 +17,13 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// DefaultClient is the client of a login that names none.
-const DefaultClient = "default"
-
 // Request is what a login asks for, beside the proof.
 type Request struct {
-	Client     string // empty: DefaultClient
-	Carrier    counterfoil.Carrier
+	Client     string              // empty: DefaultClient
+	Carrier    counterfoil.Carrier // zero: the client's first
 	UserAgent  string
-	Act        audit.Act // who asks, and from where; no By: the subject itself
-	Scopes     []string
+	Act        audit.Act         // who asks, and from where; no By: the subject itself
+	Scopes     []string          // empty: all that the client has
 	Attributes map[string]string // at most 16, and 1 KiB in all
 }
 
@@ -37,10 +34,12 @@ type Issued struct {
 	Refresh        secret.String // empty for an opaque session, whose id is renewed by use
 	ExpiresIn      time.Duration // of Access; for an opaque id that of the session
 	SessionExpires time.Time
+	SameSite       string // of the cookies: "lax" or "strict"
 }
 
 // Login makes a session for whoever p proves to be. It fails with ErrProveAgain
-// if the subject was disabled, revoked or changed since before the proof.
+// if the subject was disabled, revoked or changed since before the proof, and with
+// ErrUnknownClient, ErrClientDisabled, ErrCarrier, ErrScope or ErrTooLarge.
 func (i *Issuer) Login(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
 	return i.login(ctx, p, r, false)
 }
@@ -68,21 +67,25 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 		if subject.rev != p.SubjectRev || subject.Disabled {
 			return nil, ErrProveAgain
 		}
-		gens, err := i.gens(ctx, r.Client)
+		on, err := i.admitted(ctx, &r)
 		if err != nil {
 			return nil, err
 		}
+		on.subject = subject
 		row := &SessionRow{
 			Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
 			Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute),
 			Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
 			Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
-			ClientGen: gens.client, AllGen: gens.all,
+			ClientGen: on.client.Generation, AllGen: on.all,
 		}
 		subject.copyTo(row)
 		row.use(now, i.opts.Idle)
+		if err := i.checkSize(row, on.client, now); err != nil {
+			return nil, err
+		}
 		issued := &Issued{SessionExpires: row.AbsoluteExpires}
-		b := store.Batch{Require: append(gens.require(r.Client), subject.require())}
+		b := store.Batch{Require: on.require()}
 		if over {
 			rec, err := subject.record()
 			if err != nil {
@@ -124,8 +127,27 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		return i.finish(issued, row, head, now)
+		return i.finish(issued, row, on.client, head, now)
 	}
+}
+
+// admitted reads the client that r names, and makes r what it may be: the carrier and
+// the scopes that the client has.
+func (i *Issuer) admitted(ctx context.Context, r *Request) (on standing, err error) {
+	if on.client, err = i.Client(ctx, r.Client); err != nil {
+		return on, err
+	}
+	if on.client.Disabled {
+		return on, ErrClientDisabled
+	}
+	if r.Carrier, err = on.client.carrier(r.Carrier); err != nil {
+		return on, err
+	}
+	if r.Scopes, err = narrow(r.Scopes, on.client.Scopes); err != nil {
+		return on, err
+	}
+	on.all, err = i.cutoff(ctx)
+	return on, err
 }
 
 func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
@@ -144,8 +166,11 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 
 // finish makes the copy. The head was read by the commit that wrote the row, or
 // before the row was checked: a revocation the check did not see is after it (4.6).
-func (i *Issuer) finish(issued *Issued, row *SessionRow, head counterfoil.Cursor, now time.Time) (*Issued, error) {
-	issued.Session = i.copyOf(row, head, now)
+func (i *Issuer) finish(issued *Issued, row *SessionRow, client *Client, head counterfoil.Cursor, now time.Time) (*Issued, error) {
+	issued.Session, issued.SameSite = i.copyOf(row, client, head, now), client.SameSite
+	if issued.SameSite == "" {
+		issued.SameSite = SameSiteLax
+	}
 	if row.Carrier.Format == counterfoil.Opaque {
 		issued.ExpiresIn = row.AbsoluteExpires.Sub(now)
 		return issued, nil
@@ -163,7 +188,7 @@ func checkRequest(p login.Proof, r Request) error {
 	if p.Subject == "" || p.At.IsZero() {
 		return fmt.Errorf("%w: a proof needs a subject and a time", ErrBadRequest)
 	}
-	if _, err := counterfoil.ParseCarrier(r.Carrier.String()); err != nil {
+	if _, err := counterfoil.ParseCarrier(r.Carrier.String()); err != nil && r.Carrier != (counterfoil.Carrier{}) {
 		return fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
 	size := 0
@@ -231,33 +256,27 @@ func (i *Issuer) SubjectRev(ctx context.Context, subject string) (uint64, error)
 	return s.rev, nil
 }
 
-// generations count how often a client, and everybody, was revoked. A row
-// carries the counts of its birth: other counts now mean that it was revoked.
-type generations struct{ client, all uint64 }
-
-func cutoffKey(client string) store.Key {
-	if client == "" {
-		return store.Key{Kind: kindCutoff, ID: "all"}
-	}
-	return store.Key{Kind: kindCutoff, ID: "client:" + client}
+// standing is what a session rests on beside its own row. It is read before a
+// session is believed, and required by whoever writes on the strength of it.
+type standing struct {
+	subject *Subject
+	client  *Client
+	all     uint64 // how often everybody was revoked
 }
 
-func (i *Issuer) gens(ctx context.Context, client string) (g generations, err error) {
-	for _, at := range []struct {
-		key store.Key
-		rev *uint64
-	}{{cutoffKey(client), &g.client}, {cutoffKey(""), &g.all}} {
-		rec, err := i.store.Get(ctx, at.key)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return g, unavailable(err)
-		}
-		*at.rev = rec.Rev
-	}
-	return g, nil
+func (on standing) require() []store.Require {
+	return []store.Require{on.subject.require(), on.client.require(), {Key: cutoffKey, Rev: on.all}}
 }
 
-func (g generations) require(client string) []store.Require {
-	return []store.Require{{Key: cutoffKey(client), Rev: g.client}, {Key: cutoffKey(""), Rev: g.all}}
+// cutoffKey is the record whose revision counts the revocations of everybody.
+var cutoffKey = store.Key{Kind: kindCutoff, ID: "all"}
+
+func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
+	rec, err := i.store.Get(ctx, cutoffKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, unavailable(err)
+	}
+	return rec.Rev, nil
 }
 
 // checkSubject refuses what the store would take for "everybody" beside what no

@@ -48,14 +48,15 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterf
 	if err != nil {
 		return nil, err
 	}
-	if _, err := i.state(ctx, row, now); err != nil {
+	on, err := i.state(ctx, row, now)
+	if err != nil {
 		return nil, err
 	}
 	if now.Sub(row.LastSeen) >= touchEvery {
 		row.use(now, i.opts.Idle)
 		i.touch(ctx, row)
 	}
-	return i.copyOf(row, head, now), nil
+	return i.copyOf(row, on.client, head, now), nil
 }
 
 // touch writes the use of a session. It replaces the very revision that was
@@ -78,7 +79,7 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string, carrier co
 	}
 	now := i.opts.Now()
 	born, err := counterfoil.ParseCursor(c.RV)
-	if err != nil || c.Issuer != i.opts.URL || !slices.Equal(c.Audience, i.opts.Audience) {
+	if err != nil || c.Issuer != i.opts.URL {
 		return nil, counterfoil.ErrInvalidToken
 	}
 	if c.Expires <= now.Unix() {
@@ -101,8 +102,12 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string, carrier co
 	if row.Subject != s.Subject {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	if _, err := i.state(ctx, row, now); err != nil {
+	on, err := i.state(ctx, row, now)
+	if err != nil {
 		return nil, err
+	}
+	if row.Client != s.Client || !slices.Equal(s.Audience, i.audience(on.client)) {
+		return nil, counterfoil.ErrInvalidToken // the client's audience is another by now
 	}
 	return s, nil
 }
@@ -169,27 +174,33 @@ func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
 }
 
 // state refuses a row whose session has ended in any way that leaves the row in
-// place, and brings its roles up to date.
-func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (*Subject, error) {
+// place, and brings its roles and scopes up to date.
+func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on standing, err error) {
 	if row.ended(now) {
-		return nil, counterfoil.ErrExpired
+		return on, counterfoil.ErrExpired
 	}
-	gens, err := i.gens(ctx, row.Client)
+	on.client, err = i.Client(ctx, row.Client)
+	if errors.Is(err, ErrUnknownClient) {
+		return on, counterfoil.ErrRevoked
+	}
 	if err != nil {
-		return nil, err
+		return on, err
 	}
-	if gens.client != row.ClientGen || gens.all != row.AllGen {
-		return nil, counterfoil.ErrRevoked
+	if on.all, err = i.cutoff(ctx); err != nil {
+		return on, err
 	}
-	subject, err := i.subject(ctx, row.Subject)
-	if err != nil {
-		return nil, err
+	if on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen {
+		return on, counterfoil.ErrRevoked
 	}
-	if subject.Disabled {
-		return nil, counterfoil.ErrRevoked
+	if on.subject, err = i.subject(ctx, row.Subject); err != nil {
+		return on, err
 	}
-	subject.copyTo(row)
-	return subject, nil
+	if on.subject.Disabled {
+		return on, counterfoil.ErrRevoked
+	}
+	on.subject.copyTo(row)
+	row.Scopes = slices.DeleteFunc(row.Scopes, func(s string) bool { return !slices.Contains(on.client.Scopes, s) })
+	return on, nil
 }
 
 func isInvalid(err error) bool { return errors.Is(err, counterfoil.ErrInvalidToken) }

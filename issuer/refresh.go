@@ -87,7 +87,8 @@ func (i *Issuer) parseRefresh(s string) (id string, counter uint64, err error) {
 
 // Renewal is what a refresh asks for, beside the refresh token.
 type Renewal struct {
-	Client string // empty: DefaultClient
+	Client string   // empty: DefaultClient
+	Scopes []string // of this copy alone; empty: all of the session's
 	Act    audit.Act
 }
 
@@ -109,7 +110,7 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 		if err != nil {
 			return nil, err
 		}
-		g, row, subject, err := i.granted(ctx, id, now)
+		g, row, on, err := i.granted(ctx, id, now)
 		if err != nil {
 			return nil, err
 		}
@@ -124,16 +125,29 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 			// This one turns the counter.
 		case counter+1 == g.Counter && now.Sub(g.Rotated) <= i.opts.Grace:
 			issued.Refresh = i.refreshToken(g)
-			return i.finish(issued, row, head, now)
+			if row.Scopes, err = narrow(r.Scopes, row.Scopes); err != nil {
+				return nil, err
+			}
+			return i.finish(issued, row, on.client, head, now)
 		case counter < g.Counter:
 			return nil, i.reused(ctx, row, r)
 		default:
 			// Only a store that lost acknowledged writes knows less than its own tokens.
 			return nil, counterfoil.ErrInvalidToken
 		}
+		scopes, err := narrow(r.Scopes, row.Scopes)
+		if err != nil {
+			return nil, err
+		}
+		if err := i.checkSize(row, on.client, now); err != nil {
+			return nil, err
+		}
 		g.Counter, g.Rotated = g.Counter+1, now
 		row.use(now, i.opts.Idle)
-		head, err = i.rotate(ctx, g, row, subject)
+		if r.Act.Address.IsValid() {
+			row.LastAddress = r.Act.Address
+		}
+		head, err = i.rotate(ctx, g, row, on)
 		if errors.Is(err, store.ErrConflict) {
 			continue // somebody else turned it, or ended it: look again
 		}
@@ -142,7 +156,8 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 		}
 		i.audit.Tell(refreshEntry(r, row, audit.Refresh))
 		issued.Refresh = i.refreshToken(g)
-		return i.finish(issued, row, head, now)
+		row.Scopes = scopes // of the copy: the session keeps all it has (RFC 6749 section 6)
+		return i.finish(issued, row, on.client, head, now)
 	}
 }
 
@@ -166,32 +181,32 @@ func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
 }
 
 // granted reads what a refresh rests on, and refuses what has ended.
-func (i *Issuer) granted(ctx context.Context, id string, now time.Time) (*grant, *SessionRow, *Subject, error) {
+func (i *Issuer) granted(ctx context.Context, id string, now time.Time) (*grant, *SessionRow, standing, error) {
 	rec, err := i.store.Get(ctx, store.Key{Kind: kindGrant, ID: id})
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, nil, counterfoil.ErrRevoked
+		return nil, nil, standing{}, counterfoil.ErrRevoked
 	}
 	if err != nil {
-		return nil, nil, nil, unavailable(err)
+		return nil, nil, standing{}, unavailable(err)
 	}
 	g := &grant{rev: rec.Rev}
 	if err := json.Unmarshal(rec.Value, g); err != nil {
-		return nil, nil, nil, fmt.Errorf("grant: %w", err)
+		return nil, nil, standing{}, fmt.Errorf("grant: %w", err)
 	}
 	row, err := i.row(ctx, g.Session)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, standing{}, err
 	}
-	subject, err := i.state(ctx, row, now)
+	on, err := i.state(ctx, row, now)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, standing{}, err
 	}
-	return g, row, subject, nil
+	return g, row, on, nil
 }
 
 // rotate is the one atomic step of a refresh (REF-04): the counter turns only if
-// grant, session, subject and cutoffs are what was checked.
-func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, subject *Subject) (counterfoil.Cursor, error) {
+// grant, session, subject, client and cutoff are what was checked.
+func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, on standing) (counterfoil.Cursor, error) {
 	grantRec, err := g.record()
 	if err != nil {
 		return counterfoil.Cursor{}, err
@@ -200,11 +215,7 @@ func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, subject 
 	if err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	gens := generations{client: row.ClientGen, all: row.AllGen}
-	return i.store.Commit(ctx, store.Batch{
-		Require: append(gens.require(row.Client), subject.require()),
-		Put:     []store.Record{grantRec, rowRec},
-	})
+	return i.store.Commit(ctx, store.Batch{Require: on.require(), Put: []store.Record{grantRec, rowRec}})
 }
 
 // EndByRefresh ends the session of a refresh token, an old one included: whoever

@@ -50,9 +50,9 @@ func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id string,
 		return i.revokeSubject(ctx, entry, note)
 	case counterfoil.ScopeClient:
 		note.Client = id
-		return i.cutoff(ctx, entry, cutoffKey(id), note)
+		return i.revokeClient(ctx, entry, note)
 	case counterfoil.ScopeAll:
-		return i.cutoff(ctx, entry, cutoffKey(""), note)
+		return i.revokeAll(ctx, entry, note)
 	case counterfoil.ScopeKey:
 		note.Action, note.Target = audit.RevokeKey, id
 		return i.revokeKey(ctx, entry, note)
@@ -147,15 +147,15 @@ func ownedBy(subject string) []store.Owned {
 	return []store.Owned{{Kind: kindSession, Owner: subject}, {Kind: kindGrant, Owner: subject}}
 }
 
-// cutoff counts one more revocation of a client, or of everybody. Its rows may
-// be many: they are refused by their count, and swept when they expire.
-func (i *Issuer) cutoff(ctx context.Context, entry counterfoil.Revocation, key store.Key, note audit.Entry) (Receipt, error) {
+// revokeAll counts one more revocation of everybody. The rows are many: they are
+// refused by their count, and swept when they expire.
+func (i *Issuer) revokeAll(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
 	for {
-		rec, err := i.store.Get(ctx, key)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return Receipt{}, unavailable(err)
+		rev, err := i.cutoff(ctx)
+		if err != nil {
+			return Receipt{}, err
 		}
-		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{{Key: key, Rev: rec.Rev, Value: []byte("{}")}}}, note)
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{{Key: cutoffKey, Rev: rev, Value: []byte("{}")}}}, note)
 		if !errors.Is(err, store.ErrConflict) {
 			return receipt, err
 		}
@@ -172,6 +172,20 @@ func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation, no
 		return Receipt{}, unavailable(err)
 	}
 	return i.commit(ctx, entry, store.Batch{}, note)
+}
+
+// SigningKeys describes the keys, oldest first.
+func (i *Issuer) SigningKeys() []keyring.Description { return i.keys.Keys() }
+
+// RotateKey makes the next key sign now; what the one before has signed stays good.
+func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
+	if err := i.keys.Rotate(ctx); err != nil {
+		return unavailable(err)
+	}
+	note := act.Entry(audit.RotateKey, "")
+	note.Target = i.keys.Signer().Key().ID
+	_, err := i.audit.Commit(ctx, i.store, store.Batch{}, note)
+	return unavailable(err)
 }
 
 // EndOthers ends every session of the subject of s but s itself, and returns how
@@ -230,6 +244,7 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 		}
 		before := *s
 		change(s)
+		s.id, s.rev = before.id, before.rev // change may have set all of it
 		for _, role := range s.Roles {
 			if err := checkText("role", role, 64); err != nil {
 				return err

@@ -6,10 +6,12 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -20,7 +22,8 @@ const (
 	kindSession store.Kind = "session" // ID: sid; owner: subject
 	kindGrant   store.Kind = "grant"   // ID: grant id; owner: subject
 	kindSubject store.Kind = "subject" // ID: subject
-	kindCutoff  store.Kind = "cutoff"  // ID: "all", or "client:" and a client id; its revision counts the revocations
+	kindClient  store.Kind = "client"  // ID: client id
+	kindCutoff  store.Kind = "cutoff"  // ID: "all"; its revision counts the revocations of everybody
 )
 
 // SessionRow is the half of the ticket that the issuer keeps: what is known of
@@ -103,6 +106,9 @@ func (r *SessionRow) use(now time.Time, idle time.Duration) {
 
 // Sessions returns the living sessions of subject, by id.
 func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, error) {
+	if err := checkSubject(subject); err != nil {
+		return nil, err
+	}
 	var rows []SessionRow
 	now := i.opts.Now()
 	for rec, err := range i.store.List(ctx, kindSession, subject) {
@@ -122,8 +128,23 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 	return rows, nil
 }
 
+// Session returns a living session, or store.ErrNotFound.
+func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
+	row, err := i.row(ctx, sid)
+	if err == nil {
+		_, err = i.state(ctx, row, i.opts.Now())
+	}
+	if isInvalid(err) {
+		return nil, store.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
 // copyOf is a copy of row, born at the given head of the log.
-func (i *Issuer) copyOf(row *SessionRow, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
+func (i *Issuer) copyOf(row *SessionRow, client *Client, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
 	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
 	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
 	expires := now.Add(ttl)
@@ -133,24 +154,64 @@ func (i *Issuer) copyOf(row *SessionRow, born counterfoil.Cursor, now time.Time)
 		}
 	}
 	return &counterfoil.Session{
-		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Audience: i.opts.Audience,
+		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Audience: i.audience(client),
 		Roles: row.Roles, Scopes: row.Scopes, Methods: row.Methods, ACR: row.ACR,
 		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: row.Attributes,
 		Carrier: row.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
 	}
 }
 
+func (i *Issuer) audience(c *Client) []string {
+	if len(c.Audience) > 0 {
+		return c.Audience
+	}
+	return i.opts.Audience
+}
+
+// maxCookie is what a browser keeps: name and value of a cookie together
+// (RFC 6265 section 6.1).
+const maxCookie = 4096
+
+// fitsAnyhow is a size of claims that fits a cookie whatever signs and encrypts them:
+// 1000 bytes and a signature of 1024 in base64url twice over, and two headers.
+const fitsAnyhow = 1000
+
+// checkSize refuses a session whose copy would be dropped by a browser, or refused by
+// a verifier, before anything is written (SES-10).
+func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error {
+	if row.Carrier.Format == counterfoil.Opaque {
+		return nil
+	}
+	// A copy as large as any this row can have: ids and times have one length, and
+	// the cursor its greatest.
+	s := i.copyOf(row, client, counterfoil.Cursor{Epoch: math.MaxUint64, Seq: math.MaxUint64}, now)
+	s.ID, s.TokenID = randomID("ses_"), randomID("tok_")
+	payload, err := claims(s).Marshal()
+	if err != nil {
+		return err
+	}
+	if len(payload) <= fitsAnyhow {
+		return nil
+	}
+	access, err := i.sign(s)
+	if err != nil {
+		return err
+	}
+	limit := token.MaxSize
+	if row.Carrier.Transport == counterfoil.Cookie {
+		limit = maxCookie - len(counterfoil.CookieName)
+	}
+	if len(access) > limit {
+		return fmt.Errorf("%w: %d bytes for a carrier of at most %d", ErrTooLarge, len(access), limit)
+	}
+	return nil
+}
+
 // sign writes s as an access token (RFC 9068), and inside a JWE if its carrier says so.
 func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
 	signer := i.keys.Signer()
 	s.KeyID, s.TokenID = signer.Key().ID, randomID("tok_")
-	payload, err := (&token.Claims{
-		Issuer: s.Issuer, Subject: s.Subject, Audience: s.Audience, Client: s.Client,
-		ID: s.TokenID, SID: s.ID, RV: s.Born.String(), ACR: s.ACR,
-		Roles: s.Roles, Scopes: s.Scopes, Methods: s.Methods,
-		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
-		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes,
-	}).Marshal()
+	payload, err := claims(s).Marshal()
 	if err != nil {
 		return "", err
 	}
@@ -165,6 +226,16 @@ func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
 	return token.EncryptDirect(sealer, "at+jwt", access)
 }
 
+func claims(s *counterfoil.Session) *token.Claims {
+	return &token.Claims{
+		Issuer: s.Issuer, Subject: s.Subject, Audience: s.Audience, Client: s.Client,
+		ID: s.TokenID, SID: s.ID, RV: s.Born.String(), ACR: s.ACR,
+		Roles: s.Roles, Scopes: s.Scopes, Methods: s.Methods,
+		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
+		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes,
+	}
+}
+
 // checkText refuses what could not stand as an id in a store, a log line or a header.
 func checkText(what, s string, limit int) error {
 	if len(s) > limit || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
@@ -172,3 +243,5 @@ func checkText(what, s string, limit int) error {
 	}
 	return nil
 }
+
+func notPrintable(r rune) bool { return !unicode.IsPrint(r) }

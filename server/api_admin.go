@@ -5,58 +5,25 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
 
-const (
-	scopeAdmin    = "admin"
-	scopeSessions = "sessions:create"
-	scopeFeed     = "revocation:read"
-	scopeInspect  = "introspect"
-	roleAdmin     = "admin"
-)
-
-// caller is who asks for administration.
-type caller struct {
-	by  string // as audit.Act.By
-	all bool   // may do everything
-}
-
-// admin lets an administrator through: a session with the role, or an API key
-// with one of scopes.
-func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
-	if key, err := s.key(r, scopes...); err == nil {
-		return caller{audit.ByKey(key.Client), slices.Contains(key.Scopes, scopeAdmin)}, nil
-	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
-		return caller{}, err
-	}
-	session, err := s.signedIn(r)
-	if err != nil {
-		return caller{}, err
-	}
-	if !session.HasRole(roleAdmin) {
-		return caller{}, errForbidden
-	}
-	return caller{audit.BySubject(session.Subject), true}, nil
-}
-
 // adminSession makes a session for a subject that the caller has authenticated
 // itself. Tokens are always in the body: the caller is a program that hands them on.
-func (s *Server) adminSession(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
 		Subject string   `json:"subject"`
 		Carrier string   `json:"carrier"`
 		Client  string   `json:"client"`
+		Scope   string   `json:"scope"`
 		Roles   []string `json:"roles"`
-	}
-	who, err := s.admin(r, scopeAdmin, scopeSessions)
-	if err != nil {
-		return err
 	}
 	if err := readJSON(w, r, &b); err != nil {
 		return err
@@ -76,7 +43,9 @@ func (s *Server) adminSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	proof := login.Proof{Subject: b.Subject, Roles: b.Roles, At: s.now(), SubjectRev: rev}
-	issued, err := s.issuer.Login(r.Context(), proof, request(r, c, b.Client, act(w, r, who.by, "")))
+	ask := request(r, c, b.Client, act(w, r, who.by, ""))
+	ask.Scopes = strings.Fields(b.Scope)
+	issued, err := s.issuer.Login(r.Context(), proof, ask)
 	if err != nil {
 		return err
 	}
@@ -93,18 +62,18 @@ type receiptView struct {
 	Cursor      counterfoil.Cursor `json:"cursor"`
 	CommittedAt time.Time          `json:"committed_at"`
 	Confirmed   bool               `json:"confirmed"` // every verifier has it; only ever true with wait "all"
+
+	// NotWaitedFor lists verifiers that serve stale by choice: they may go on until
+	// their own cap (REVOCATION.md 4.7).
+	NotWaitedFor []string `json:"not_waited_for,omitempty"`
 }
 
-func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
 		Scope  counterfoil.Scope `json:"scope"`
 		ID     string            `json:"id"`
 		Reason string            `json:"reason"`
 		Wait   string            `json:"wait"`
-	}
-	who, err := s.admin(r, scopeAdmin)
-	if err != nil {
-		return err
 	}
 	if err := readJSON(w, r, &b); err != nil {
 		return err
@@ -125,16 +94,43 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := receiptView{
-		Epoch: fmt.Sprintf("%016x", receipt.At.Epoch), Seq: receipt.At.Seq, Cursor: receipt.At, CommittedAt: receipt.CommittedAt.UTC(),
-	}
+	answer := viewReceipt(receipt)
 	if b.Wait == "all" {
 		// The revocation is durable whatever comes of the waiting: an error here
 		// says "not confirmed", never "not revoked".
 		confirmed, err := s.issuer.WaitAll(r.Context(), receipt.At)
 		answer.Confirmed = confirmed && err == nil
+		answer.NotWaitedFor = s.issuer.StaleVerifiers()
 	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+func viewReceipt(at issuer.Receipt) receiptView {
+	return receiptView{Epoch: fmt.Sprintf("%016x", at.At.Epoch), Seq: at.At.Seq, Cursor: at.At, CommittedAt: at.CommittedAt.UTC()}
+}
+
+func (s *Server) adminSession(w http.ResponseWriter, r *http.Request, _ caller) error {
+	sid, err := pathID(r, "sid")
+	if err != nil {
+		return err
+	}
+	row, err := s.issuer.Session(r.Context(), sid)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewRow(*row))
+}
+
+func (s *Server) adminEndSession(w http.ResponseWriter, r *http.Request, who caller) error {
+	sid, err := pathID(r, "sid")
+	if err != nil {
+		return err
+	}
+	receipt, err := s.issuer.Revoke(r.Context(), counterfoil.ScopeSession, sid, act(w, r, who.by, "ended by an administrator"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewReceipt(receipt))
 }
 
 // endByID ends one session; one that is gone already has ended.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -64,13 +65,14 @@ func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued) error
 type loginBody struct {
 	Identifier string     `json:"identifier"`
 	Password   secretText `json:"password"`
-	Carrier    string     `json:"carrier"` // empty: cookie
-	Client     string     `json:"client"`
+	Carrier    string     `json:"carrier"` // empty: the client's first
+	Client     string     `json:"client"`  // empty: the default one
+	Scope      string     `json:"scope"`   // separated by spaces; empty: all that the client has
 }
 
 func carrierOf(name string) (counterfoil.Carrier, error) {
 	if name == "" {
-		return counterfoil.CarrierCookie, nil
+		return counterfoil.Carrier{}, nil
 	}
 	c, err := counterfoil.ParseCarrier(name)
 	if err != nil {
@@ -95,7 +97,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*i
 		s.tellRefused(a, b, err)
 		return nil, err
 	}
-	issued, err := s.issuer.Login(r.Context(), proof, request(r, c, b.Client, a))
+	ask := request(r, c, b.Client, a)
+	ask.Scopes = strings.Fields(b.Scope)
+	issued, err := s.issuer.Login(r.Context(), proof, ask)
 	if err != nil {
 		a.By = audit.BySubject(proof.Subject)
 		s.tellRefused(a, b, err)
@@ -179,6 +183,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 	var b struct {
 		RefreshToken secretText `json:"refresh_token"`
 		Client       string     `json:"client"`
+		Scope        string     `json:"scope"`
 	}
 	if err := s.fromBrowser(r); err != nil {
 		return err
@@ -199,7 +204,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		}
 		cookie = true
 	}
-	issued, err := s.issuer.Refresh(r.Context(), refresh, issuer.Renewal{Client: b.Client, Act: act(w, r, "", "")})
+	issued, err := s.issuer.Refresh(r.Context(), refresh, issuer.Renewal{Client: b.Client, Scopes: strings.Fields(b.Scope), Act: act(w, r, "", "")})
 	if err != nil {
 		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) {
 			s.clearCookies(w)
@@ -257,10 +262,10 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if rows == nil {
-		rows = []issuer.SessionRow{}
-	}
-	return writeJSON(w, http.StatusOK, map[string]any{"current": session.ID, "sessions": rows})
+	return writeJSON(w, http.StatusOK, struct {
+		Current  string    `json:"current"`
+		Sessions []rowView `json:"sessions"`
+	}{session.ID, viewRows(rows)})
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
@@ -335,5 +340,18 @@ func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *co
 		return nil, err
 	}
 	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}
-	return s.issuer.StartOver(r.Context(), proof, request(r, session.Carrier, session.Client, a))
+	ask := request(r, session.Carrier, session.Client, a)
+	ask.Scopes = session.Scopes
+	if session.Carrier.Format == counterfoil.Opaque {
+		ask.Carrier = counterfoil.CarrierCookie // whatever header it came by: an opaque id is handed out as a cookie
+	}
+	issued, err := s.issuer.StartOver(r.Context(), proof, ask)
+	if err != nil {
+		// The password is another one already: whoever is signed in with the old one
+		// must be out, also when the caller cannot have a new session.
+		ctx := context.WithoutCancel(r.Context())
+		_, revoked := s.issuer.Revoke(ctx, counterfoil.ScopeSubject, session.Subject, act(w, r, a.By, "password changed"))
+		return nil, errors.Join(err, revoked)
+	}
+	return issued, nil
 }

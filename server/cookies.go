@@ -16,7 +16,11 @@ import (
 func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 	age := max(int(i.SessionExpires.Sub(s.now())/time.Second), 1)
 	name, refreshName := s.cookieNames()
-	s.setCookie(w, name, i.Access.Reveal(), "Lax", age)
+	sameSite := "Lax"
+	if i.SameSite == issuer.SameSiteStrict {
+		sameSite = "Strict"
+	}
+	s.setCookie(w, name, i.Access.Reveal(), sameSite, age)
 	if refresh := i.Refresh.Reveal(); refresh != "" {
 		s.setCookie(w, refreshName, refresh, "Strict", age) // no link from elsewhere ever needs it
 	} else {

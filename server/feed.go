@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
 )
 
 // feed is a page of the revocation log. An error is an error: a page that was not
 // read from the store would be a false proof of freshness.
 func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.key(r, scopeFeed); err != nil {
+	if _, err := s.key(r, directory.ScopeFeed); err != nil {
 		return err
 	}
 	follow, err := readFollow(r.URL.Query())

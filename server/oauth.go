@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 )
 
@@ -43,7 +44,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 // caller gets the same bytes: garbage, expired, revoked and somebody else's cannot
 // be told apart (INTRO-01).
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
-	key, err := s.key(r, scopeInspect)
+	key, err := s.key(r, directory.ScopeIntrospect)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,19 @@ func explain(err error, by counterfoil.Transport) *counterfoil.Problem {
 		own = &refusal{status: http.StatusUnprocessableEntity, kind: "password-rejected", title: "Password rejected", detail: rejected.Reason}
 	case errors.Is(err, directory.ErrTaken):
 		own = &refusal{status: http.StatusConflict, kind: "identifier-taken", title: "Identifier is taken"}
+	case errors.Is(err, issuer.ErrUnknownClient):
+		own = &refusal{status: http.StatusBadRequest, kind: "unknown-client", title: "Unknown client"}
+	case errors.Is(err, issuer.ErrClientDisabled):
+		own = &refusal{status: http.StatusForbidden, kind: "client-disabled", title: "Client is disabled"}
+	case errors.Is(err, issuer.ErrCarrier):
+		own = &refusal{status: http.StatusBadRequest, kind: "carrier-not-allowed", title: "Carrier is not one of the client's"}
+	case errors.Is(err, issuer.ErrScope):
+		own = &refusal{status: http.StatusBadRequest, kind: "invalid-scope", title: "Scope is wider than what was granted"}
+	case errors.Is(err, issuer.ErrTooLarge):
+		// Nothing that the caller did: whoever runs the server gave out too many roles.
+		own = &refusal{status: http.StatusInternalServerError, kind: "credential-too-large", title: "Claims are too large for the carrier"}
+	case errors.Is(err, directory.ErrBadIdentifier), errors.Is(err, directory.ErrBadUser), errors.Is(err, directory.ErrBadKey):
+		own = &refusal{status: http.StatusUnprocessableEntity, kind: "not-acceptable", title: "Not acceptable", detail: err.Error()}
 	case errors.Is(err, issuer.ErrBadRequest):
 		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: err.Error()}
 	case errors.Is(err, store.ErrNotFound):

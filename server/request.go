@@ -152,6 +152,9 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 		return directory.APIKey{}, counterfoil.ErrMultipleCredentials
 	}
 	text := r.Header.Get("Authorization")
+	if name, _ := s.cookieNames(); text != "" && len(r.CookiesNamed(name)) > 0 {
+		return directory.APIKey{}, counterfoil.ErrMultipleCredentials // TOK-34
+	}
 	scheme, rest, _ := strings.Cut(text, " ")
 	switch {
 	case text == "":

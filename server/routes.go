@@ -1,6 +1,10 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/counterfoil/counterfoil/directory"
+)
 
 // routes is the whole table. A path that is known under another method answers
 // 405; nothing that changes state is reachable by GET (CSRF-06).
@@ -18,9 +22,7 @@ func (s *Server) routes() http.Handler {
 		"DELETE /v1/sessions":       s.endOthers,
 		"POST /v1/password":         s.changePassword,
 
-		// Administration, by API key or by a session with the role admin.
-		"POST /v1/admin/sessions":    s.adminSession,
-		"POST /v1/admin/revocations": s.adminRevoke,
+		"POST /v1/invitations": s.redeem,
 
 		// Verifiers and other machines.
 		"GET /v1/log":                                 s.feed,
@@ -34,6 +36,9 @@ func (s *Server) routes() http.Handler {
 		"GET /readyz":  s.ready,
 	} {
 		mux.Handle(pattern, s.api(do))
+	}
+	for pattern, route := range s.adminRoutes() {
+		mux.Handle(pattern, s.api(s.forAdmins(route)))
 	}
 	for pattern, do := range map[string]action{
 		"GET /{$}":              s.pageHome,
@@ -49,5 +54,37 @@ func (s *Server) routes() http.Handler {
 	} {
 		mux.Handle(pattern, s.page(do))
 	}
-	return mux
+	return s.misses(mux)
+}
+
+// adminRoutes are for API keys with the scope admin and for sessions with that role.
+// LocalAdmin serves them as well.
+func (s *Server) adminRoutes() map[string]adminRoute {
+	return map[string]adminRoute{
+		"GET /v1/admin/users":                   {do: s.adminUsers},
+		"POST /v1/admin/users":                  {do: s.adminCreateUser},
+		"GET /v1/admin/users/{id}":              {do: s.adminUser},
+		"PATCH /v1/admin/users/{id}":            {do: s.adminChangeUser},
+		"DELETE /v1/admin/users/{id}":           {do: s.adminDeleteUser},
+		"POST /v1/admin/users/{id}/invitations": {do: s.adminInvite},
+		"GET /v1/admin/users/{id}/sessions":     {do: s.adminUserSessions},
+		"DELETE /v1/admin/users/{id}/sessions":  {do: s.adminEndUserSessions},
+
+		"POST /v1/admin/sessions":         {s.adminCreateSession, []string{directory.ScopeSessions}},
+		"GET /v1/admin/sessions/{sid}":    {do: s.adminSession},
+		"DELETE /v1/admin/sessions/{sid}": {do: s.adminEndSession},
+		"POST /v1/admin/revocations":      {do: s.adminRevoke},
+
+		"GET /v1/admin/clients":         {do: s.adminClients},
+		"GET /v1/admin/clients/{id}":    {do: s.adminClient},
+		"PUT /v1/admin/clients/{id}":    {do: s.adminSetClient},
+		"DELETE /v1/admin/clients/{id}": {do: s.adminDeleteClient},
+
+		"GET /v1/admin/keys":            {do: s.adminKeys},
+		"POST /v1/admin/keys/rotate":    {do: s.adminRotate},
+		"GET /v1/admin/apikeys":         {do: s.adminAPIKeys},
+		"POST /v1/admin/apikeys":        {do: s.adminCreateAPIKey},
+		"DELETE /v1/admin/apikeys/{id}": {do: s.adminDeleteAPIKey},
+		"GET /v1/admin/audit":           {do: s.adminAudit},
+	}
 }

@@ -53,6 +53,7 @@ type Server struct {
 	log          *slog.Logger
 	now          func() time.Time
 	markKey      []byte // of marks that stand for identifiers in the audit trail
+	cursorKey    []byte // of cursors of listings
 	handler      http.Handler
 }
 
@@ -75,7 +76,7 @@ func New(o Options) (*Server, error) {
 		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
 		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
 		registration: o.Registration, log: o.Logger, now: o.Now,
-		markKey: o.Issuer.Derive("identifier mark"),
+		markKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"),
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -30,6 +30,8 @@ type bench struct {
 	*testing.T
 	url, key string
 	users    *directory.Directory
+	issuer   *issuer.Issuer
+	server   *server.Server
 }
 
 // newBench is the whole server over a memory store, with the user alice and a key
@@ -51,15 +53,17 @@ func newBench(t *testing.T) *bench {
 	must(t, err)
 	passwords, err := password.New(password.Options{Users: users, SubjectRev: i.SubjectRev})
 	must(t, err)
-	handler, err = server.New(server.Options{
+	srv, err := server.New(server.Options{
 		Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
+	handler = srv
 	_, err = passwords.Register(ctx, audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
 	_, key, err := users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
-	return &bench{t, web.URL, key.Reveal(), users}
+	must(t, i.SetClient(ctx, "app", audit.Act{}, func(*issuer.Client) {}))
+	return &bench{t, web.URL, key.Reveal(), users, i, srv}
 }
 
 func must(t *testing.T, err error) {

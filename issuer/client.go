@@ -1,0 +1,277 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// DefaultClient is the client of a login that names none. It is always there: until
+// somebody sets it, it may use every carrier and has no scopes.
+const DefaultClient = "default"
+
+// What a login or a refresh may also fail with.
+var (
+	ErrUnknownClient  = fmt.Errorf("client is not registered: %w", ErrBadRequest)
+	ErrClientDisabled = errors.New("client is disabled")
+	ErrCarrier        = fmt.Errorf("carrier is not one of the client's: %w", ErrBadRequest)
+	ErrScope          = fmt.Errorf("scope is wider than what was granted: %w", ErrBadRequest)
+)
+
+// Client is what holds for all sessions of one client.
+type Client struct {
+	ID       string                `json:"-"`
+	Name     string                `json:"name,omitempty"`     // shown to people
+	Carriers []counterfoil.Carrier `json:"carriers,omitempty"` // allowed; the first is for a login that names none; none: all, cookie first
+	Audience []string              `json:"audience,omitempty"` // aud of its copies; none: the issuer's
+	Scopes   []string              `json:"scopes,omitempty"`   // what it may ask for; a login that names none gets all
+	Origins  []string              `json:"origins,omitempty"`  // of its pages, exactly: they may call the API across origins
+	SameSite string                `json:"same_site,omitempty"`
+	Disabled bool                  `json:"disabled,omitempty"`
+
+	// Generation counts how often all sessions of the client were ended; a row
+	// carries the one of its birth. The issuer keeps it.
+	Generation uint64 `json:"generation,omitempty"`
+
+	rev uint64
+}
+
+// The values of Client.SameSite. Empty is Lax.
+const (
+	SameSiteLax    = "lax"    // a link from another site finds its visitor signed in
+	SameSiteStrict = "strict" // the cookie comes with requests of its own site only
+)
+
+func clientKey(id string) store.Key { return store.Key{Kind: kindClient, ID: id} }
+
+func (c *Client) require() store.Require {
+	return store.Require{Key: clientKey(c.ID), Rev: c.rev}
+}
+
+func (c *Client) record() (store.Record, error) {
+	value, err := json.Marshal(c)
+	return store.Record{Key: clientKey(c.ID), Rev: c.rev, Value: value}, err
+}
+
+// carrier is what a login that asks for c gets; the zero carrier asks for none.
+func (c *Client) carrier(want counterfoil.Carrier) (counterfoil.Carrier, error) {
+	switch {
+	case want == counterfoil.Carrier{} && len(c.Carriers) > 0:
+		return c.Carriers[0], nil
+	case want == counterfoil.Carrier{}:
+		return counterfoil.CarrierCookie, nil
+	case len(c.Carriers) > 0 && !slices.Contains(c.Carriers, want):
+		return want, ErrCarrier
+	}
+	return want, nil
+}
+
+// narrow returns the scopes that are asked for, all of granted if none are. What was
+// granted is never exceeded (REF-07).
+func narrow(asked, granted []string) ([]string, error) {
+	if len(asked) == 0 {
+		return granted, nil
+	}
+	for _, s := range asked {
+		if !slices.Contains(granted, s) {
+			return nil, ErrScope
+		}
+	}
+	return asked, nil
+}
+
+// Client returns a registered client, or the default one; otherwise ErrUnknownClient.
+func (i *Issuer) Client(ctx context.Context, id string) (*Client, error) {
+	if id == "" || checkText("client", id, 64) != nil {
+		return nil, ErrUnknownClient
+	}
+	c := &Client{ID: id}
+	rec, err := i.store.Get(ctx, clientKey(id))
+	if errors.Is(err, store.ErrNotFound) {
+		if id == DefaultClient {
+			return c, nil
+		}
+		return nil, ErrUnknownClient
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	c.rev = rec.Rev
+	if err := json.Unmarshal(rec.Value, c); err != nil {
+		return nil, fmt.Errorf("client %s: %w", id, err)
+	}
+	return c, nil
+}
+
+// Clients returns all clients by id, the default one included.
+func (i *Issuer) Clients(ctx context.Context) ([]Client, error) {
+	var all []Client
+	for rec, err := range i.store.List(ctx, kindClient, "*") {
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		c := Client{ID: rec.ID, rev: rec.Rev}
+		if err := json.Unmarshal(rec.Value, &c); err != nil {
+			return nil, fmt.Errorf("client %s: %w", rec.ID, err)
+		}
+		all = append(all, c)
+	}
+	if !slices.ContainsFunc(all, func(c Client) bool { return c.ID == DefaultClient }) {
+		all = append(all, Client{ID: DefaultClient})
+		slices.SortFunc(all, func(a, b Client) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return all, nil
+}
+
+// SetClient registers a client, or changes it; change may be called again. Disabling
+// ends all its sessions in the same commit. Scopes, audience and carriers that are
+// taken away are gone from the next copy on: those that are out live for at most
+// AccessTTL.
+func (i *Issuer) SetClient(ctx context.Context, id string, act audit.Act, change func(*Client)) error {
+	if id == "" || checkText("client", id, 64) != nil {
+		return fmt.Errorf("%w: a client's id is 1 to 64 printable ASCII characters without spaces", ErrBadRequest)
+	}
+	for {
+		c, err := i.Client(ctx, id)
+		if errors.Is(err, ErrUnknownClient) {
+			// Random, so that sessions of an earlier client of this id stay dead.
+			c, err = &Client{ID: id, Generation: 1 + rand.Uint64()>>16}, nil
+		}
+		if err != nil {
+			return err
+		}
+		before := *c
+		change(c)
+		c.ID, c.Generation, c.rev = id, before.Generation, before.rev // change may have set all of it
+		if err := c.check(); err != nil {
+			return err
+		}
+		note := act.Entry(audit.SetClient, "")
+		note.Client, note.Detail = id, fmt.Sprintf("disabled=%v", c.Disabled)
+		var b store.Batch
+		if c.Disabled && !before.Disabled {
+			c.Generation++
+			b.Revoke = []counterfoil.Revocation{i.clientEntry(id, "client disabled")}
+		}
+		rec, err := c.record()
+		if err != nil {
+			return err
+		}
+		b.Put = []store.Record{rec}
+		if _, err = i.audit.Commit(ctx, i.store, b, note); !errors.Is(err, store.ErrConflict) {
+			return unavailable(err)
+		}
+	}
+}
+
+// DeleteClient ends all sessions of a client and forgets it. The default client
+// cannot be deleted.
+func (i *Issuer) DeleteClient(ctx context.Context, id string, act audit.Act) error {
+	if id == DefaultClient {
+		return fmt.Errorf("%w: the client %q is always there", ErrBadRequest, id)
+	}
+	for {
+		c, err := i.Client(ctx, id)
+		if err != nil {
+			return err
+		}
+		note := act.Entry(audit.DeleteClient, "")
+		note.Client = id
+		_, err = i.audit.Commit(ctx, i.store, store.Batch{
+			Require: []store.Require{c.require()}, Delete: []store.Key{clientKey(id)},
+			Revoke: []counterfoil.Revocation{i.clientEntry(id, "client deleted")},
+		}, note)
+		if !errors.Is(err, store.ErrConflict) {
+			return unavailable(err)
+		}
+	}
+}
+
+func (i *Issuer) clientEntry(id, reason string) counterfoil.Revocation {
+	return counterfoil.Revocation{Scope: counterfoil.ScopeClient, ID: id, Reason: reason, Expires: i.opts.Now().Add(entryTTL)}
+}
+
+// revokeClient ends all sessions of a client. Its rows may be many: they are refused
+// by their generation, and swept when they expire.
+func (i *Issuer) revokeClient(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+	for {
+		c, err := i.Client(ctx, entry.ID)
+		if errors.Is(err, ErrUnknownClient) {
+			return i.receipt(ctx, entry)
+		}
+		if err != nil {
+			return Receipt{}, err
+		}
+		c.Generation++
+		rec, err := c.record()
+		if err != nil {
+			return Receipt{}, err
+		}
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}}, note)
+		if !errors.Is(err, store.ErrConflict) {
+			return receipt, err
+		}
+	}
+}
+
+// check refuses what no client may be.
+func (c *Client) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: client: %s", ErrBadRequest, fmt.Sprintf(format, args...))
+	}
+	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, notPrintable) {
+		return bad("a name is at most 200 bytes of printable text")
+	}
+	if len(c.Carriers) > 5 || len(c.Audience) > 16 || len(c.Scopes) > 32 || len(c.Origins) > 32 {
+		return bad("at most 5 carriers, 16 audiences, 32 scopes and 32 origins")
+	}
+	for _, carrier := range c.Carriers {
+		if _, err := counterfoil.ParseCarrier(carrier.String()); err != nil {
+			return bad("%v", err)
+		}
+	}
+	for _, a := range c.Audience {
+		if a == "" || checkText("audience", a, 200) != nil {
+			return bad("an audience is 1 to 200 printable ASCII characters without spaces")
+		}
+	}
+	for _, s := range c.Scopes {
+		if s == "" || checkText("scope", s, 64) != nil {
+			return bad("a scope is 1 to 64 printable ASCII characters without spaces")
+		}
+	}
+	for _, o := range c.Origins {
+		if !isOrigin(o) {
+			return bad("origin %q is not https://host, or http://host on loopback, in lower case and without a path", o)
+		}
+	}
+	if c.SameSite != "" && c.SameSite != SameSiteLax && c.SameSite != SameSiteStrict {
+		return bad("same_site is %q or %q", SameSiteLax, SameSiteStrict)
+	}
+	return nil
+}
+
+// isOrigin reports whether s is an origin as a browser writes it, so that comparing
+// the bytes is enough. "null" and patterns never are (CSRF-08, CORS-01); plain http
+// is for loopback.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || len(s) > 200 || u.Scheme+"://"+u.Host != s || strings.ToLower(s) != s || checkText("origin", s, 200) != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	loopback := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+	defaultPort := u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80"
+	return u.Hostname() != "" && !strings.ContainsAny(u.Host, "*@%") && !defaultPort && !strings.HasSuffix(u.Host, ":") &&
+		(u.Scheme == "https" || u.Scheme == "http" && loopback)
+}

@@ -1,0 +1,237 @@
+package issuer_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+func (b *bench) client(t *testing.T, id string, c issuer.Client) {
+	t.Helper()
+	err := b.SetClient(t.Context(), id, audit.Act{}, func(into *issuer.Client) { *into = c })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) loginBy(t *testing.T, r issuer.Request) (*issuer.Issued, error) {
+	t.Helper()
+	return b.Login(t.Context(), b.proof(t, "alice"), r)
+}
+
+func TestClientSaysWhatALoginMayBe(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	b.client(t, "app", issuer.Client{
+		Carriers: []counterfoil.Carrier{counterfoil.CarrierBearer, counterfoil.CarrierJWE},
+		Audience: []string{"https://api.test"}, Scopes: []string{"read", "write"},
+	})
+	for name, c := range map[string]struct {
+		ask  issuer.Request
+		want error
+	}{
+		"unknown":       {issuer.Request{Client: "nobody"}, issuer.ErrUnknownClient},
+		"carrier":       {issuer.Request{Client: "app", Carrier: counterfoil.CarrierCookie}, issuer.ErrCarrier},
+		"scope":         {issuer.Request{Client: "app", Scopes: []string{"read", "all"}}, issuer.ErrScope},
+		"default scope": {issuer.Request{Scopes: []string{"read"}}, issuer.ErrScope},
+		"good":          {issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWE, Scopes: []string{"read"}}, nil},
+	} {
+		if _, err := b.loginBy(t, c.ask); !errors.Is(err, c.want) {
+			t.Errorf("%s: Login = %v, want %v", name, err, c.want)
+		}
+	}
+	got, err := b.loginBy(t, issuer.Request{Client: "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Lookup(t.Context(), got.Access.Reveal())
+	if err != nil || s.Carrier != counterfoil.CarrierBearer || !slices.Equal(s.Audience, []string{"https://api.test"}) || !slices.Equal(s.Scopes, []string{"read", "write"}) {
+		t.Errorf("Lookup = %+v, %v, want the client's first carrier, audience and scopes", s, err)
+	}
+	if s, err := b.loginBy(t, issuer.Request{}); err != nil || s.Session.Client != issuer.DefaultClient || s.Session.Carrier != counterfoil.CarrierCookie {
+		t.Errorf("Login by no client = %+v, %v, want the default one, by cookie", s, err)
+	}
+}
+
+// REF-07: a copy may have less than the session, and never more; the session keeps
+// what it has until the client loses it.
+func TestScopesOnlyNarrow(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	b.client(t, "app", issuer.Client{Scopes: []string{"read", "write", "drop"}})
+	got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer, Scopes: []string{"read", "write"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refresh := got.Refresh.Reveal()
+	for _, step := range []struct {
+		ask  []string
+		want string
+	}{{[]string{"read"}, "read"}, {nil, "read write"}, {[]string{"drop"}, ""}, {[]string{"read", "drop"}, ""}, {nil, "read write"}} {
+		next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{Client: "app", Scopes: step.ask})
+		if step.want == "" {
+			if !errors.Is(err, issuer.ErrScope) {
+				t.Errorf("Refresh for %v = %v, want ErrScope", step.ask, err)
+			}
+			continue
+		}
+		if err != nil || strings.Join(next.Session.Scopes, " ") != step.want {
+			t.Fatalf("Refresh for %v = %+v, %v, want %s", step.ask, next, err, step.want)
+		}
+		refresh = next.Refresh.Reveal()
+	}
+	b.client(t, "app", issuer.Client{Scopes: []string{"read"}})
+	if next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{Client: "app"}); err != nil || strings.Join(next.Session.Scopes, " ") != "read" {
+		t.Errorf("Refresh after the client lost a scope = %+v, %v, want read", next, err)
+	}
+}
+
+// SES-14, REF-08: a client that is disabled or deleted has no sessions, and the same
+// name registered anew does not bring them back.
+func TestClientEnds(t *testing.T) {
+	ends := map[string]func(b *bench) error{
+		"disable": func(b *bench) error {
+			return b.SetClient(context.Background(), "app", audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
+		},
+		"delete": func(b *bench) error { return b.DeleteClient(context.Background(), "app", audit.Act{}) },
+		"revoke": func(b *bench) error {
+			_, err := b.Revoke(context.Background(), counterfoil.ScopeClient, "app", audit.Act{})
+			return err
+		},
+	}
+	for name, end := range ends {
+		for _, carrier := range carriers {
+			b := newIssuer(t, memory.New())
+			b.client(t, "app", issuer.Client{})
+			got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused := func(when string) {
+				t.Helper()
+				if _, err := b.Lookup(t.Context(), got.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+					t.Errorf("%s, %v, %s: Lookup = %v, want ErrInvalidToken", name, carrier, when, err)
+				}
+				if r := got.Refresh.Reveal(); r != "" {
+					if _, err := b.Refresh(t.Context(), r, issuer.Renewal{Client: "app"}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+						t.Errorf("%s, %v, %s: Refresh = %v, want ErrInvalidToken", name, carrier, when, err)
+					}
+				}
+			}
+			if err := end(b); err != nil {
+				t.Fatal(err)
+			}
+			refused("after it")
+			_, err = b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier})
+			if want := map[string]error{"disable": issuer.ErrClientDisabled, "delete": issuer.ErrUnknownClient}[name]; !errors.Is(err, want) {
+				t.Errorf("%s: Login = %v, want %v", name, err, want)
+			}
+			b.client(t, "app", issuer.Client{})
+			refused("when the client is back")
+			if _, err = b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier}); err != nil {
+				t.Errorf("%s: Login when the client is back = %v", name, err)
+			}
+		}
+	}
+}
+
+// A login that is under way when its client is disabled loses.
+func TestLoginRacesDisabling(t *testing.T) {
+	for range 50 {
+		b := newIssuer(t, memory.New())
+		b.client(t, "app", issuer.Client{})
+		var wg sync.WaitGroup
+		var won []*issuer.Issued
+		var mu sync.Mutex
+		proof := b.proof(t, "alice")
+		for range 4 {
+			wg.Go(func() {
+				got, err := b.Login(context.Background(), proof, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer})
+				if err == nil {
+					mu.Lock()
+					won = append(won, got)
+					mu.Unlock()
+				} else if !errors.Is(err, issuer.ErrClientDisabled) {
+					t.Errorf("Login = %v", err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := b.SetClient(context.Background(), "app", audit.Act{}, func(c *issuer.Client) { c.Disabled = true }); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		for _, got := range won {
+			if _, err := b.Lookup(t.Context(), got.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Fatalf("a login outlived its client: %v", err)
+			}
+		}
+	}
+}
+
+func TestClientRefusals(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	for name, c := range map[string]issuer.Client{
+		"null origin": {Origins: []string{"null"}}, "any origin": {Origins: []string{"*"}}, "pattern": {Origins: []string{"https://*.app.test"}},
+		"path": {Origins: []string{"https://app.test/"}}, "plain": {Origins: []string{"http://app.test"}}, "upper": {Origins: []string{"https://App.test"}},
+		"default port": {Origins: []string{"https://app.test:443"}}, "user": {Origins: []string{"https://me@app.test"}}, "no port": {Origins: []string{"https://app.test:"}},
+		"same site": {SameSite: "none"}, "scope": {Scopes: []string{"a b"}}, "audience": {Audience: []string{""}}, "name": {Name: "a\nb"},
+		"carrier": {Carriers: []counterfoil.Carrier{{}}},
+	} {
+		if err := b.SetClient(t.Context(), "app", audit.Act{}, func(into *issuer.Client) { *into = c }); !errors.Is(err, issuer.ErrBadRequest) {
+			t.Errorf("%s: SetClient = %v, want ErrBadRequest", name, err)
+		}
+	}
+	for _, id := range []string{"", "a b", strings.Repeat("x", 65), "a\n"} {
+		if err := b.SetClient(t.Context(), id, audit.Act{}, func(*issuer.Client) {}); !errors.Is(err, issuer.ErrBadRequest) {
+			t.Errorf("SetClient(%q) = %v, want ErrBadRequest", id, err)
+		}
+	}
+	b.client(t, "app", issuer.Client{Origins: []string{"https://app.test:8443", "http://localhost:3000", "http://127.0.0.1"}})
+	if err := b.DeleteClient(t.Context(), issuer.DefaultClient, audit.Act{}); !errors.Is(err, issuer.ErrBadRequest) {
+		t.Errorf("DeleteClient(default) = %v, want ErrBadRequest", err)
+	}
+	if all, err := b.Clients(t.Context()); err != nil || len(all) != 2 || all[0].ID != "app" || all[1].ID != "default" {
+		t.Errorf("Clients = %+v, %v", all, err)
+	}
+}
+
+// SES-10: claims that no cookie holds are refused before anything is written.
+func TestTooLargeForItsCarrier(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	proof := b.proof(t, "alice")
+	for n := range 31 {
+		proof.Roles = append(proof.Roles, strings.Repeat("r", 62)+string(rune('A'+n)))
+	}
+	big := map[string]string{"a": strings.Repeat("x", 1000)}
+	sessions := func() (n int) {
+		for _, kind := range []store.Kind{"session", "grant", "audit"} {
+			for range b.store.List(t.Context(), kind, "*") {
+				n++
+			}
+		}
+		return n
+	}
+	before := sessions()
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierJWTCookie, counterfoil.CarrierJWECookie} {
+		if _, err := b.Login(t.Context(), proof, issuer.Request{Carrier: c, Attributes: big}); !errors.Is(err, issuer.ErrTooLarge) {
+			t.Errorf("%v: Login = %v, want ErrTooLarge", c, err)
+		}
+	}
+	if n := sessions(); n != before {
+		t.Errorf("refused logins wrote %d records", n-before)
+	}
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer} {
+		if _, err := b.Login(t.Context(), proof, issuer.Request{Carrier: c, Attributes: big}); err != nil {
+			t.Errorf("%v: Login = %v, want it to fit", c, err)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+)
+
+const roleAdmin = "admin"
+
+// adminFresh is how old the login of an administrator may be who changes something: a
+// session that was left open, or stolen, reads at most.
+const adminFresh = time.Hour
+
+// caller is who asks for administration.
+type caller struct {
+	by  string // as audit.Act.By
+	all bool   // may do everything
+}
+
+// adminAction is an action of somebody who has been let through.
+type adminAction func(w http.ResponseWriter, r *http.Request, who caller) error
+
+// adminRoute is an action and the scopes of API keys, beside admin, that may do it.
+type adminRoute struct {
+	do     adminAction
+	scopes []string
+}
+
+// forAdmins lets administrators through, and nobody else.
+func (s *Server) forAdmins(route adminRoute) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, err := s.admin(r, append([]string{directory.ScopeAdmin}, route.scopes...)...)
+		if err != nil {
+			return err
+		}
+		return route.do(w, r, who)
+	}
+}
+
+// admin says who an administrator is: an API key with one of scopes, or a session
+// with the role, whose login is fresh if something is to be changed.
+func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
+	if key, err := s.key(r, scopes...); err == nil {
+		return caller{audit.ByKey(key.Client), slices.Contains(key.Scopes, directory.ScopeAdmin)}, nil
+	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
+		return caller{}, err
+	}
+	session, err := s.signedIn(r)
+	if err != nil {
+		return caller{}, err
+	}
+	if !session.HasRole(roleAdmin) {
+		return caller{}, errForbidden
+	}
+	if unsafeMethod(r) && s.now().Sub(session.AuthTime) > adminFresh {
+		return caller{}, counterfoil.ErrStepUp
+	}
+	return caller{audit.BySubject(session.Subject), true}, nil
+}
+
+// LocalAdmin serves /v1/admin to whoever can reach it, as the actor "local". The
+// transport is the authentication: a Unix socket that only its owner can open, or a
+// call inside the program. It must never be reachable from a network. It is how the
+// first administrator comes to be (LOGIN-15): there are no default accounts.
+func (s *Server) LocalAdmin() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, route := range s.adminRoutes() {
+		mux.Handle(pattern, s.api(func(w http.ResponseWriter, r *http.Request) error {
+			return route.do(w, r, caller{by: audit.ByLocal, all: true})
+		}))
+	}
+	return s.guard(s.misses(mux))
+}

@@ -1,0 +1,242 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+// admin calls with the key that may do everything, and wants that status.
+func (b *bench) admin(want int, method, path, body string) map[string]any {
+	b.Helper()
+	res, text := b.call(method, path, body, "Authorization", "Bearer "+b.key)
+	if res.StatusCode != want {
+		b.Fatalf("%s %s = %d %s, want %d", method, path, res.StatusCode, text, want)
+	}
+	got := map[string]any{}
+	if text != "" {
+		must(b.T, json.Unmarshal([]byte(text), &got))
+	}
+	return got
+}
+
+// LOGIN-15, LOGIN-16: the first administrator comes in by the local door, chooses the
+// password, and nobody else ever could.
+func TestFirstAdministrator(t *testing.T) {
+	b := newBench(t)
+	local := func(method, path, body string) (int, map[string]any) {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		b.server.LocalAdmin().ServeHTTP(w, r)
+		got := map[string]any{}
+		_ = json.Unmarshal(w.Body.Bytes(), &got)
+		return w.Code, got
+	}
+	status, made := local("POST", "/v1/admin/users", `{"identifier":"root@example.org","roles":["admin"]}`)
+	if status != http.StatusCreated {
+		t.Fatalf("create = %d %v", status, made)
+	}
+	token := made["invitation"].(map[string]any)["token"].(string)
+	id := made["user"].(map[string]any)["id"].(string)
+	if status, _ := local("POST", "/v1/admin/users", `{"identifier":"eve","password":"the administrator chose this"}`); status != http.StatusBadRequest {
+		t.Errorf("create with a password = %d, want 400", status)
+	}
+	const chosen = "a password of my own choice"
+	if res, body := b.call("POST", "/v1/login", `{"identifier":"root@example.org","password":""}`); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("login without a password = %d %s", res.StatusCode, body)
+	}
+	for _, c := range []struct {
+		body string
+		want int
+	}{
+		{`{"token":"cfi_` + strings.Repeat("A", 43) + `","password":"` + chosen + `"}`, http.StatusUnauthorized},
+		{`{"token":"` + token + `","password":"short"}`, http.StatusUnprocessableEntity},
+		{`{"token":"` + token + `","password":"` + chosen + `"}`, http.StatusNoContent},
+		{`{"token":"` + token + `","password":"` + chosen + `"}`, http.StatusUnauthorized},
+	} {
+		if res, body := b.call("POST", "/v1/invitations", c.body); res.StatusCode != c.want {
+			t.Errorf("redeem = %d %s, want %d", res.StatusCode, body, c.want)
+		}
+	}
+	got := b.issued(b.call("POST", "/v1/login", `{"identifier":"root@example.org","password":"`+chosen+`","carrier":"bearer"}`))
+	if res, body := b.call("GET", "/v1/admin/users/"+id, "", "Authorization", "Bearer "+got.Access); res.StatusCode != http.StatusOK || !strings.Contains(body, `"has_password":true`) {
+		t.Errorf("the administrator gets %d %s", res.StatusCode, body)
+	}
+	page := b.admin(http.StatusOK, "GET", "/v1/admin/audit?subject="+id+"&limit=200", "")
+	text, err := json.Marshal(page)
+	must(t, err)
+	for _, want := range []string{`"user.create"`, `"user.invite"`, `"password.change"`, `"login"`, `"by":"local"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the trail has no %s: %s", want, text)
+		}
+	}
+	if strings.Contains(string(text), token) {
+		t.Error("the trail holds the invitation")
+	}
+}
+
+// Every route of administration refuses who is no administrator, and a login that is
+// an hour old changes nothing.
+func TestAdministrationIsForAdministrators(t *testing.T) {
+	b := newBench(t)
+	login := func(role string, age time.Duration) string {
+		rev, err := b.issuer.SubjectRev(t.Context(), "someone")
+		must(t, err)
+		got, err := b.issuer.Login(t.Context(), login.Proof{Subject: "someone", At: time.Now().Add(-age), SubjectRev: rev, Roles: []string{role}}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+		must(t, err)
+		return "Bearer " + got.Access.Reveal()
+	}
+	user, fresh, old := login("user", 0), login("admin", 0), login("admin", 2*time.Hour)
+	for pattern := range b.server.AdminPatterns() {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{id}", "nobody", "{sid}", "ses_none").Replace(path)
+		for name, c := range map[string]struct {
+			header []string
+			want   int
+		}{
+			"nobody":         {nil, http.StatusUnauthorized},
+			"user":           {[]string{"Authorization", user}, http.StatusForbidden},
+			"junk":           {[]string{"Authorization", "Bearer cfk_" + strings.Repeat("A", 43)}, http.StatusUnauthorized},
+			"key and cookie": {[]string{"Authorization", "Bearer " + b.key, "Cookie", "cf=x"}, http.StatusBadRequest},
+		} {
+			if res, body := b.call(method, path, "{}", c.header...); res.StatusCode != c.want {
+				t.Errorf("%s %s by %s = %d %s, want %d", method, path, name, res.StatusCode, body, c.want)
+			}
+		}
+		res, body := b.call(method, path, "{}", "Authorization", old)
+		if stepUp := strings.Contains(body, "step-up"); stepUp != (method != "GET") {
+			t.Errorf("%s %s by an old login = %d %s", method, path, res.StatusCode, body)
+		}
+	}
+	if res, body := b.call("GET", "/v1/admin/users", "", "Authorization", fresh); res.StatusCode != http.StatusOK {
+		t.Errorf("users by an administrator = %d %s", res.StatusCode, body)
+	}
+}
+
+// SES-14: what an administrator takes away is gone at once, whoever holds it.
+func TestUserLifeCycle(t *testing.T) {
+	b := newBench(t)
+	users := b.admin(http.StatusOK, "GET", "/v1/admin/users", "")["users"].([]any)
+	id := users[0].(map[string]any)["id"].(string)
+	key := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"cron","scopes":["introspect"],"user":"`+id+`"}`)["key"].(string)
+	works := func() bool {
+		res, _ := b.call("POST", "/oauth/introspect", "token=x", "Authorization", "Bearer "+key)
+		return res.StatusCode == http.StatusOK
+	}
+	if !works() {
+		t.Fatal("the new key does not work")
+	}
+	all := []issued{b.login("cookie"), b.login("bearer"), b.login("jwt-cookie"), b.login("jwe")}
+	if n := len(b.admin(http.StatusOK, "GET", "/v1/admin/users/"+id+"/sessions", "")["sessions"].([]any)); n != 4 {
+		t.Errorf("%d sessions, want 4", n)
+	}
+	sid := all[0].Session.ID
+	if got := b.admin(http.StatusOK, "GET", "/v1/admin/sessions/"+sid, ""); got["subject"] != id || got["grant"] != nil {
+		t.Errorf("session = %v", got)
+	}
+	b.admin(http.StatusOK, "DELETE", "/v1/admin/sessions/"+sid, "")
+	b.admin(http.StatusNotFound, "GET", "/v1/admin/sessions/"+sid, "")
+	if b.status(all[0]) != http.StatusUnauthorized || b.status(all[1]) != http.StatusOK {
+		t.Error("ending one session ended another, or not itself")
+	}
+	b.admin(http.StatusUnprocessableEntity, "PATCH", "/v1/admin/users/"+id, `{"status":"asleep"}`)
+	b.admin(http.StatusBadRequest, "PATCH", "/v1/admin/users/"+id, `{"password":"$argon2id$"}`)
+	b.admin(http.StatusOK, "PATCH", "/v1/admin/users/"+id, `{"status":"disabled","roles":["staff"]}`)
+	for n, got := range all {
+		if b.status(got) != http.StatusUnauthorized {
+			t.Errorf("session %d outlived the disabling", n)
+		}
+	}
+	if works() {
+		t.Error("the key of a disabled user works")
+	}
+	if res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`"}`); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("login of a disabled user = %d", res.StatusCode)
+	}
+	b.admin(http.StatusOK, "PATCH", "/v1/admin/users/"+id, `{"status":"active","name":"A."}`)
+	again := b.login("bearer")
+	if res, body := b.call("GET", "/v1/session", "", "Authorization", "Bearer "+again.Access); !strings.Contains(body, `"roles":["staff"]`) {
+		t.Errorf("session after enabling = %d %s, want the role that was set", res.StatusCode, body)
+	}
+	b.admin(http.StatusNoContent, "DELETE", "/v1/admin/users/"+id, "")
+	if b.status(again) != http.StatusUnauthorized || works() {
+		t.Error("a session or a key outlived its user")
+	}
+	b.admin(http.StatusNotFound, "GET", "/v1/admin/users/"+id, "")
+	b.admin(http.StatusNotFound, "DELETE", "/v1/admin/users/"+id, "")
+}
+
+func TestRegistry(t *testing.T) {
+	b := newBench(t)
+	b.admin(http.StatusOK, "PUT", "/v1/admin/clients/shop", `{"name":"Shop","carriers":["bearer"],"scopes":["read"],"origins":["https://shop.test"]}`)
+	b.admin(http.StatusBadRequest, "PUT", "/v1/admin/clients/shop", `{"origins":["*"]}`)
+	b.admin(http.StatusBadRequest, "PUT", "/v1/admin/clients/shop", `{"generation":0}`)
+	if got := b.admin(http.StatusOK, "GET", "/v1/admin/clients/shop", ""); got["name"] != "Shop" {
+		t.Errorf("client = %v", got)
+	}
+	for body, want := range map[string]int{
+		`"client":"shop","carrier":"cookie"`: http.StatusBadRequest, `"client":"nobody"`: http.StatusBadRequest,
+		`"client":"shop","scope":"write"`: http.StatusBadRequest, `"client":"shop","scope":"read"`: http.StatusOK,
+	} {
+		if res, text := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`",`+body+`}`); res.StatusCode != want {
+			t.Errorf("login with %s = %d %s, want %d", body, res.StatusCode, text, want)
+		}
+	}
+	b.admin(http.StatusNoContent, "DELETE", "/v1/admin/clients/shop", "")
+	b.admin(http.StatusNotFound, "GET", "/v1/admin/clients/shop", "")
+	b.admin(http.StatusBadRequest, "DELETE", "/v1/admin/clients/default", "")
+
+	before := b.admin(http.StatusOK, "GET", "/v1/admin/keys", "")["keys"].([]any)
+	after := b.admin(http.StatusOK, "POST", "/v1/admin/keys/rotate", "{}")["keys"].([]any)
+	if len(before) != 1 || len(after) != 2 || after[0].(map[string]any)["status"] != "retiring" || after[1].(map[string]any)["status"] != "active" {
+		t.Errorf("keys before %v, after %v", before, after)
+	}
+	made := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["revocation:read"]}`)
+	b.admin(http.StatusUnprocessableEntity, "POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["everything"]}`)
+	b.admin(http.StatusNotFound, "POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["admin"],"user":"usr_nobody"}`)
+	b.admin(http.StatusNoContent, "DELETE", "/v1/admin/apikeys/"+made["id"].(string), "")
+	if res, _ := b.call("GET", "/v1/log", "", "Authorization", "Bearer "+made["key"].(string)); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a deleted key gets %d", res.StatusCode)
+	}
+	b.admin(http.StatusNotFound, "DELETE", "/v1/admin/apikeys/"+made["id"].(string), "")
+}
+
+// KEY-13: a cursor is good for the listing and the filter that gave it, as it is.
+func TestCursors(t *testing.T) {
+	b := newBench(t)
+	for _, name := range []string{"u1", "u2", "u3", "u4"} {
+		b.admin(http.StatusCreated, "POST", "/v1/admin/users", `{"identifier":"`+name+`"}`)
+	}
+	seen, path := map[string]bool{}, "/v1/admin/users?limit=2"
+	first := ""
+	for path != "" {
+		page := b.admin(http.StatusOK, "GET", path, "")
+		for _, u := range page["users"].([]any) {
+			seen[u.(map[string]any)["identifier"].(string)] = true
+		}
+		next, _ := page["next"].(string)
+		if path = ""; next != "" {
+			path = "/v1/admin/users?limit=2&cursor=" + next
+			first = next
+		}
+	}
+	if len(seen) != 5 {
+		t.Errorf("the pages hold %v, want 5 users", seen)
+	}
+	flipped := []byte(first)
+	flipped[3] ^= 1
+	for _, bad := range []string{
+		"users?cursor=" + string(flipped), "users?cursor=" + first + "A", "users?cursor=AAAA", "users?cursor=" + first + "&cursor=" + first,
+		"audit?cursor=" + first, "users?limit=0", "users?limit=201", "users?limit=x", "users?limit=1&limit=2", "users?surprise=1", "users?a;b",
+	} {
+		b.admin(http.StatusBadRequest, "GET", "/v1/admin/"+bad, "")
+	}
+}

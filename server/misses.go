@@ -1,0 +1,49 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+)
+
+// misses answers what no route of mux does. Programs get a problem, people a page,
+// and 405 says which methods there are.
+func (s *Server) misses(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		found := &missed{header: make(http.Header)}
+		h.ServeHTTP(found, r)
+		switch found.status {
+		case http.StatusMethodNotAllowed:
+			w.Header().Set("Allow", found.header.Get("Allow"))
+			s.miss(w, r, &refusal{status: found.status, kind: "method-not-allowed", title: "Method not allowed"})
+		case http.StatusNotFound:
+			s.miss(w, r, errNotFound)
+		default: // a redirect to the cleaned path, which would take a credential along
+			s.miss(w, r, errNotFound)
+		}
+	})
+}
+
+func (s *Server) miss(w http.ResponseWriter, r *http.Request, err error) {
+	do := s.page
+	for _, prefix := range []string{"/v1", "/oauth", "/.well-known", "/healthz", "/readyz", "/openapi.json"} {
+		if r.URL.Path == prefix || strings.HasPrefix(r.URL.Path, prefix+"/") {
+			do = s.api
+		}
+	}
+	do(func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
+}
+
+// missed keeps what net/http would have answered.
+type missed struct {
+	header http.Header
+	status int
+}
+
+func (m *missed) Header() http.Header         { return m.header }
+func (m *missed) Write(b []byte) (int, error) { return len(b), nil }
+func (m *missed) WriteHeader(status int)      { m.status = status }

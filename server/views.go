@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// rowView is what the issuer keeps of a session, as its owner and administrators see
+// it. Members are named here one by one, so that a new one of the row is not shown
+// unless somebody means it.
+type rowView struct {
+	ID              string              `json:"id"`
+	Subject         string              `json:"subject"`
+	Client          string              `json:"client"`
+	Carrier         counterfoil.Carrier `json:"carrier"`
+	Created         time.Time           `json:"created"`
+	AuthTime        time.Time           `json:"auth_time"`
+	LastSeen        time.Time           `json:"last_seen"`
+	IdleExpires     time.Time           `json:"idle_expires"`
+	AbsoluteExpires time.Time           `json:"absolute_expires"`
+	Methods         []string            `json:"amr,omitempty"`
+	ACR             string              `json:"acr,omitempty"`
+	Roles           []string            `json:"roles,omitempty"`
+	Scopes          []string            `json:"scopes,omitempty"`
+	Attributes      map[string]string   `json:"attributes,omitempty"`
+	Device          string              `json:"device,omitempty"`
+	FirstAddress    netip.Addr          `json:"first_address,omitzero"`
+	LastAddress     netip.Addr          `json:"last_address,omitzero"`
+}
+
+func viewRow(r issuer.SessionRow) rowView {
+	return rowView{
+		ID: r.ID, Subject: r.Subject, Client: r.Client, Carrier: r.Carrier,
+		Created: r.Created.UTC(), AuthTime: r.AuthTime.UTC(), LastSeen: r.LastSeen.UTC(),
+		IdleExpires: r.IdleExpires.UTC(), AbsoluteExpires: r.AbsoluteExpires.UTC(),
+		Methods: r.Methods, ACR: r.ACR, Roles: r.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
+		Device: r.Device, FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
+	}
+}
+
+func viewRows(rows []issuer.SessionRow) []rowView {
+	views := []rowView{}
+	for _, row := range rows {
+		views = append(views, viewRow(row))
+	}
+	return views
+}
+
+// missing turns "not registered" into 404 where the path names the client.
+func missing(err error) error {
+	if errors.Is(err, issuer.ErrUnknownClient) {
+		return store.ErrNotFound
+	}
+	return err
+}
