@@ -27,7 +27,7 @@ var layers = map[string]struct {
 	"/store/sqlite":    {[]string{"", "/store"}, []string{"modernc.org/sqlite", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/storetest": {[]string{"", "/store"}, nil, "tests the contract, not an engine"},
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
-	"/directory":       {[]string{"/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
+	"/directory":       {[]string{"", "/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/password":  {[]string{"/audit", "/internal/...", "/login", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
 	"/issuer":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login"}, nil, "no HTTP, no passwords, no engine"},
 	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/directory", "/issuer"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},

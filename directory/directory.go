@@ -81,7 +81,7 @@ func New(o Options) (*Directory, error) {
 			return nil, err
 		}
 	}
-	return &Directory{o.Store, o.Audit, o.Now}, nil
+	return &Directory{marked{o.Store}, o.Audit, o.Now}, nil
 }
 
 // Canonical returns the one spelling of an identifier that all its aliases share

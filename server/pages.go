@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 //go:embed templates/*.html static/style.css
@@ -105,6 +107,7 @@ func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (sta
 	}
 	if p.RetryAfter > 0 {
 		wait := p.RetryAfter.Round(time.Second)
+		w.Header().Set("Retry-After", strconv.Itoa(max(int(wait/time.Second), 1)))
 		return p.Status, p.Title + ". Try again in " + max(wait, time.Second).String() + "."
 	}
 	text = p.Title + "."
@@ -153,7 +156,9 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	}
 	page := accountPage{frame: f, SignedIn: true, Name: session.Subject}
 	if user, err := s.users.ByID(r.Context(), session.Subject); err == nil {
-		page.Name = user.Identifier // a subject of an application's own has no user here
+		page.Name = user.Identifier
+	} else if !errors.Is(err, store.ErrNotFound) { // a subject of an application's own has no user here
+		return err
 	}
 	for _, row := range rows {
 		page.Sessions = append(page.Sessions, line(row, session.ID))

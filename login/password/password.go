@@ -195,7 +195,7 @@ func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, nam
 }
 
 // Change replaces the password of a user who knows the current one (LOGIN-14).
-// It ends no session: the caller does, right after.
+// It ends no session: the caller does, right after. Doing it again is safe.
 func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, current, next secret.String) error {
 	user, err := p.opts.Users.ByID(ctx, userID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -220,7 +220,14 @@ func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, cu
 		return err
 	}
 	if !match {
-		p.accounts.failed(user.Identifier, p.opts.Now())
+		// An earlier call that was not answered may have made the change already. Who
+		// knows the password of now may hear so, and go on to end the other sessions.
+		if done, _, err := verify(user.Password, next.Reveal()); done || err != nil {
+			return err
+		}
+		for range 2 { // two guesses
+			p.accounts.failed(user.Identifier, p.opts.Now())
+		}
 		return login.ErrRefused
 	}
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {

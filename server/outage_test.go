@@ -1,0 +1,354 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+// outageBench is the whole server over a store that fails when it is told. Nothing
+// runs in the background, so the store's calls are those of the request at hand.
+type outageBench struct {
+	bench
+	store  *storetest.FaultyStore
+	issuer *issuer.Issuer
+	later  time.Duration
+}
+
+func newOutageBench(t *testing.T) *outageBench {
+	t.Helper()
+	b := &outageBench{store: storetest.Faulty(memory.New())}
+	var handler http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(web.Close)
+	now := func() time.Time { return time.Now().Add(b.later) }
+	keys, err := keyring.Open(t.Context(), keyring.Options{Store: b.store, SealKey: [32]byte{1}, Now: now})
+	must(t, err)
+	trail, err := audit.New(audit.Options{Store: b.store, Hook: func(audit.Entry) {}, Now: now})
+	must(t, err)
+	b.issuer, err = issuer.New(t.Context(), issuer.Options{Store: b.store, Keys: keys, URL: web.URL, Audit: trail, Now: now})
+	must(t, err)
+	users, err := directory.New(directory.Options{Store: b.store, Audit: trail, Now: now})
+	must(t, err)
+	passwords, err := password.New(password.Options{Users: users, SubjectRev: b.issuer.SubjectRev, Now: now})
+	must(t, err)
+	handler, err = server.New(server.Options{
+		Issuer: b.issuer, Users: users, Passwords: passwords, URL: web.URL, Registration: true,
+		Logger: slog.New(slog.DiscardHandler), Now: now,
+	})
+	must(t, err)
+	_, key, err := users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
+	must(t, err)
+	b.bench = bench{T: t, url: web.URL, key: key.Reveal(), users: users}
+	_, err = passwords.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
+	must(t, err)
+	return b
+}
+
+// holder is what a request needs: the one session of alice, by cookie or by header.
+type holder struct {
+	*issuer.Issued
+	header []string
+}
+
+func (b *outageBench) holder(carrier counterfoil.Carrier) holder {
+	b.Helper()
+	user, err := b.users.ByIdentifier(b.Context(), "alice")
+	must(b.T, err)
+	_, err = b.issuer.Revoke(b.Context(), counterfoil.ScopeSubject, user.ID, audit.Act{})
+	must(b.T, err)
+	rev, err := b.issuer.SubjectRev(b.Context(), user.ID)
+	must(b.T, err)
+	now := time.Now().Add(b.later)
+	i, err := b.issuer.Login(b.Context(), login.Proof{Subject: user.ID, At: now, SubjectRev: rev}, issuer.Request{Carrier: carrier})
+	must(b.T, err)
+	if carrier.Transport == counterfoil.Header {
+		return holder{i, []string{"Authorization", "Bearer " + i.Access.Reveal()}}
+	}
+	cookies := counterfoil.InsecureCookieName + "=" + i.Access.Reveal()
+	if r := i.Refresh.Reveal(); r != "" {
+		cookies += "; " + counterfoil.InsecureRefreshCookieName + "=" + r
+	}
+	return holder{i, []string{"Cookie", cookies, "Origin", b.url}}
+}
+
+// request is one call of the API or of a page. Its body may use the holder and a number that is new each time.
+type request struct {
+	method, path string
+	carrier      counterfoil.Carrier
+	body         func(h holder, n int) string // nil: empty
+	path2        func(h holder) string        // appended to path
+	byKey        bool                         // with the API key, not as the holder
+	writes       bool                         // never a success while no commit can be made
+}
+
+func form(pairs ...string) func(holder, int) string {
+	return func(_ holder, n int) string {
+		v := url.Values{}
+		for i := 0; i < len(pairs); i += 2 {
+			v.Set(pairs[i], strings.ReplaceAll(pairs[i+1], "#", fmt.Sprint(n)))
+		}
+		return v.Encode()
+	}
+}
+
+func text(s string) func(holder, int) string {
+	return func(_ holder, n int) string { return strings.ReplaceAll(s, "#", fmt.Sprint(n)) }
+}
+
+var requests = []request{
+	{method: "POST", path: "/v1/login", body: text(`{"identifier":"alice","password":"` + pass + `"}`), writes: true},
+	{method: "POST", path: "/v1/register", body: text(`{"identifier":"user#","password":"` + pass + `","carrier":"bearer"}`), writes: true},
+	{method: "POST", path: "/v1/refresh", carrier: counterfoil.CarrierBearer, writes: true,
+		body: func(h holder, _ int) string { return `{"refresh_token":"` + h.Refresh.Reveal() + `"}` }},
+	{method: "POST", path: "/v1/refresh", carrier: counterfoil.CarrierJWTCookie, body: text(`{}`), writes: true},
+	{method: "POST", path: "/v1/logout", carrier: counterfoil.CarrierCookie, writes: true},
+	{method: "POST", path: "/v1/logout", carrier: counterfoil.CarrierJWTCookie, writes: true},
+	{method: "GET", path: "/v1/session", carrier: counterfoil.CarrierCookie},
+	{method: "GET", path: "/v1/session", carrier: counterfoil.CarrierJWE},
+	{method: "GET", path: "/v1/sessions", carrier: counterfoil.CarrierBearer},
+	{method: "DELETE", path: "/v1/sessions/", path2: func(h holder) string { return h.Session.ID }, carrier: counterfoil.CarrierBearer, writes: true},
+	{method: "DELETE", path: "/v1/sessions", carrier: counterfoil.CarrierBearer, writes: true},
+	{method: "POST", path: "/v1/admin/sessions", byKey: true, body: text(`{"subject":"s#","carrier":"jwe"}`), writes: true},
+	{method: "POST", path: "/v1/admin/revocations", byKey: true, writes: true,
+		body: func(h holder, _ int) string { return `{"scope":"session","id":"` + h.Session.ID + `"}` }},
+	{method: "POST", path: "/v1/admin/revocations", byKey: true, body: text(`{"scope":"subject","id":"s#"}`), writes: true},
+	{method: "POST", path: "/v1/admin/revocations", byKey: true, body: text(`{"scope":"client","id":"c#"}`), writes: true},
+	{method: "GET", path: "/v1/log", byKey: true},
+	{method: "POST", path: "/oauth/introspect", byKey: true, carrier: counterfoil.CarrierBearer,
+		body: func(h holder, _ int) string { return url.Values{"token": {h.Access.Reveal()}}.Encode() }},
+	{method: "POST", path: "/oauth/revoke", carrier: counterfoil.CarrierBearer, writes: true,
+		body: func(h holder, _ int) string { return url.Values{"token": {h.Access.Reveal()}}.Encode() }},
+	{method: "POST", path: "/oauth/revoke", carrier: counterfoil.CarrierBearer, writes: true,
+		body: func(h holder, _ int) string { return url.Values{"token": {h.Refresh.Reveal()}}.Encode() }},
+	{method: "GET", path: "/readyz"},
+	{method: "GET", path: "/", carrier: counterfoil.CarrierCookie},
+	{method: "POST", path: "/login", carrier: counterfoil.CarrierCookie, body: form("identifier", "alice", "password", pass), writes: true},
+	{method: "POST", path: "/register", carrier: counterfoil.CarrierCookie, body: form("identifier", "page#", "password", pass), writes: true},
+	{method: "POST", path: "/logout", carrier: counterfoil.CarrierCookie, writes: true},
+	{method: "POST", path: "/sessions/revoke", carrier: counterfoil.CarrierCookie, writes: true,
+		body: func(h holder, _ int) string { return url.Values{"sid": {h.Session.ID}}.Encode() }},
+	{method: "POST", path: "/sessions/others", carrier: counterfoil.CarrierCookie, body: form(), writes: true},
+}
+
+func (b *outageBench) send(r request, h holder, n int) *http.Response {
+	b.Helper()
+	header, body, path := h.header, "", r.path
+	if r.byKey {
+		header = []string{"Authorization", "Bearer " + b.key}
+	}
+	if r.body != nil {
+		body = r.body(h, n)
+	}
+	if r.path2 != nil {
+		path += r.path2(h)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer func(before *http.Client) { http.DefaultClient = before }(http.DefaultClient)
+	http.DefaultClient = client
+	res, _ := b.call(r.method, path, body, header...)
+	return res
+}
+
+// apologises fails the test unless res is how an outage is answered: try again, and
+// keep what you have.
+func (b *outageBench) apologises(name string, res *http.Response) {
+	b.Helper()
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+		b.Errorf("%s: %d, Retry-After %q, want 503 with one", name, res.StatusCode, res.Header.Get("Retry-After"))
+	}
+	if cookies := res.Cookies(); len(cookies) != 0 {
+		b.Errorf("%s: sets cookies %v", name, cookies)
+	}
+}
+
+// RVK-01: the store is gone from the first, the second, … call of each request on.
+// The answer is 503 with Retry-After, no cookie is touched, and once the store is
+// back the credential is as good as before.
+func TestOutageAtEveryStep(t *testing.T) {
+	b := newOutageBench(t)
+	serial := 0
+	for _, r := range requests {
+		steps := 0
+		for ; ; steps++ {
+			b.later += time.Minute // the throttles are not what this is about
+			name := fmt.Sprintf("%s %s (%v), outage from call %d on", r.method, r.path, r.carrier, steps)
+			h := b.holder(carrierOr(r.carrier))
+			serial++
+			b.store.Inject(storetest.Fault{After: steps})
+			calls, commits := b.calls(), b.store.Calls(storetest.OpCommit)
+			res := b.send(r, h, serial)
+			calls, commits = b.calls()-calls, b.store.Calls(storetest.OpCommit)-commits
+			b.store.Heal()
+			if !r.writes && commits == 1 && calls == steps+1 {
+				continue // it is the note that the session is in use, which may be lost
+			}
+			if calls <= steps {
+				if res.StatusCode >= 400 {
+					t.Errorf("%s: %d though nothing failed", name, res.StatusCode)
+				}
+				break
+			}
+			b.apologises(name, res)
+			if _, err := b.issuer.Lookup(t.Context(), h.Access.Reveal()); err != nil {
+				t.Errorf("%s: the session is over after it: %v", name, err)
+			}
+		}
+		if steps == 0 {
+			t.Errorf("%s %s needs no store", r.method, r.path)
+		}
+	}
+}
+
+func carrierOr(c counterfoil.Carrier) counterfoil.Carrier {
+	if c == (counterfoil.Carrier{}) {
+		return counterfoil.CarrierBearer
+	}
+	return c
+}
+
+func (b *outageBench) calls() (n int) {
+	for _, op := range []storetest.Op{storetest.OpGet, storetest.OpList, storetest.OpCommit, storetest.OpLog, storetest.OpWait, storetest.OpSweep} {
+		n += b.store.Calls(op)
+	}
+	return n
+}
+
+// Only commits fail, and what is being read is fine: no write is a success, and
+// nothing changed.
+func TestNoCommitNoSuccess(t *testing.T) {
+	b := newOutageBench(t)
+	for n, r := range requests {
+		h := b.holder(carrierOr(r.carrier))
+		b.store.Inject(storetest.Fault{Op: storetest.OpCommit})
+		res := b.send(r, h, n)
+		b.store.Heal()
+		if name := r.method + " " + r.path; r.writes {
+			b.apologises(name, res)
+		} else if res.StatusCode != http.StatusOK {
+			t.Errorf("%s = %d, want 200: it writes nothing that matters", name, res.StatusCode)
+		}
+		if _, err := b.issuer.Lookup(t.Context(), h.Access.Reveal()); err != nil {
+			t.Errorf("%s %s: the session is over after it: %v", r.method, r.path, err)
+		}
+	}
+}
+
+// REVOCATION 4.2: the commit was made and its answer was lost. The caller hears
+// 503, does the same again, and it is done: with the place in the log that the first
+// call took.
+func TestLostAnswers(t *testing.T) {
+	b := newOutageBench(t)
+	for n, r := range requests {
+		if !r.writes || strings.HasSuffix(r.path, "/register") {
+			continue // what is taken says so the second time
+		}
+		name := r.method + " " + r.path
+		h := b.holder(carrierOr(r.carrier))
+		_, head, err := b.store.Log(t.Context(), counterfoil.Cursor{}, 10_000)
+		must(t, err)
+		b.store.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
+		b.apologises(name, b.send(r, h, n))
+		first, _, err := b.store.Log(t.Context(), head, 10)
+		must(t, err)
+		again := b.send(r, h, n)
+		gone := strings.HasPrefix(r.path, "/v1/sessions") || strings.HasPrefix(r.path, "/sessions/")
+		switch {
+		case again.StatusCode < 400:
+		case gone && again.StatusCode == http.StatusUnauthorized && len(first) == 1:
+			// The session has ended itself.
+		default:
+			t.Errorf("%s again = %d", name, again.StatusCode)
+		}
+	}
+}
+
+func TestLostRevocationHasOneReceipt(t *testing.T) {
+	b := newOutageBench(t)
+	h := b.holder(counterfoil.CarrierBearer)
+	body := `{"scope":"session","id":"` + h.Session.ID + `"}`
+	revoke := func() (*http.Response, string) {
+		res, body := b.call("POST", "/v1/admin/revocations", body, "Authorization", "Bearer "+b.key)
+		var receipt struct{ Cursor string }
+		if res.StatusCode == http.StatusOK {
+			must(t, json.Unmarshal([]byte(body), &receipt))
+		}
+		return res, receipt.Cursor
+	}
+	_, before, err := b.store.Log(t.Context(), counterfoil.Cursor{}, 10)
+	must(t, err)
+	b.store.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
+	res, _ := revoke()
+	b.apologises("revoke", res)
+	entries, _, err := b.store.Log(t.Context(), before, 10)
+	must(t, err)
+	if len(entries) != 1 {
+		t.Fatalf("%d entries, want the one that was committed", len(entries))
+	}
+	for range 2 {
+		if res, cursor := revoke(); res.StatusCode != http.StatusOK || cursor != entries[0].At.String() {
+			t.Errorf("revoke again = %d %s, want %v", res.StatusCode, cursor, entries[0].At)
+		}
+	}
+	if entries, _, err = b.store.Log(t.Context(), before, 10); err != nil || len(entries) != 1 {
+		t.Errorf("%d entries after doing it again, %v, want 1", len(entries), err)
+	}
+}
+
+// LOGIN-14: the password was changed and the other sessions were not ended, or
+// nobody can say. The same call again finishes it, however often it takes.
+func TestPasswordChangeThroughAnOutage(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		for spared := 0; ; spared++ {
+			b := newOutageBench(t)
+			own := b.holder(counterfoil.CarrierBearer)
+			name := fmt.Sprintf("lost %v, outage from commit %d on", lost, spared)
+			change := func() *http.Response {
+				res, _ := b.call("POST", "/v1/password", `{"current":"`+pass+`","next":"another long afternoon"}`, own.header...)
+				return res
+			}
+			b.store.Inject(storetest.Fault{Op: storetest.OpCommit, After: spared, Lost: lost, Times: 1})
+			before := b.store.Calls(storetest.OpCommit)
+			res := change()
+			hit := b.store.Calls(storetest.OpCommit)-before > spared
+			b.store.Heal()
+			if !hit {
+				break
+			}
+			b.apologises(name, res)
+			switch res = change(); {
+			case res.StatusCode == http.StatusOK:
+			case res.StatusCode == http.StatusUnauthorized && lost:
+				// It was all done, and ended the session that asked.
+			default:
+				t.Errorf("%s: the same again = %d", name, res.StatusCode)
+			}
+			if _, err := b.issuer.Lookup(t.Context(), own.Access.Reveal()); err == nil {
+				t.Errorf("%s: the old session is still good", name)
+			}
+			for text, want := range map[string]int{pass: http.StatusUnauthorized, "another long afternoon": http.StatusOK} {
+				if res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+text+`"}`); res.StatusCode != want {
+					t.Errorf("%s: login with %q = %d, want %d", name, text, res.StatusCode, want)
+				}
+			}
+		}
+	}
+}
