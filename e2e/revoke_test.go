@@ -110,6 +110,7 @@ func (p *program) inside(h *holder) map[string]string {
 			p.t.Fatal(err)
 		}
 	}
-	// The key that encrypts is named after the one that signs.
-	return map[string]string{"token": claims.Jti, "key": strings.TrimPrefix(claims.Kid, "e")}
+	// The key that encrypts is named after the one that signs, and a salt.
+	kid, _, _ := strings.Cut(claims.Kid, "-")
+	return map[string]string{"token": claims.Jti, "key": kid}
 }

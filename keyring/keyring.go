@@ -118,14 +118,18 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 		return nil, errors.New("keyring: RotateEvery must be longer than PublishBefore")
 	}
 	k := &Keyring{opts: o}
-	if err := k.Tick(ctx); err != nil {
-		return nil, err
-	}
-	for _, e := range k.current.Load().Keys {
-		if !e.Revoked && e.Alg.Symmetric() != o.Alg.Symmetric() {
-			// TOK-03: with both kinds enabled, a public key could be passed off as a secret.
-			return nil, fmt.Errorf("keyring: key %s is %s and new keys are %s: symmetric and asymmetric keys cannot be mixed", e.ID, e.Alg, o.Alg)
+	err := k.change(ctx, func(s *state) (bool, error) {
+		for _, e := range s.Keys {
+			if !e.Revoked && e.Alg.Symmetric() != o.Alg.Symmetric() {
+				// TOK-03: with both kinds enabled, a public key could be passed off as a
+				// secret. Nothing is written then, so the old setting opens the ring again.
+				return false, fmt.Errorf("keyring: key %s is %s and new keys are %s: symmetric and asymmetric keys cannot be mixed", e.ID, e.Alg, o.Alg)
+			}
 		}
+		return k.turn(s)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return k, nil
 }

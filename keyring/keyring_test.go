@@ -145,6 +145,9 @@ func TestNoMixedAlgorithms(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot be mixed") {
 		t.Errorf("Open with HS256 on an ES256 ring = %v, want a refusal", err)
 	}
+	if r, err := s.Get(t.Context(), store.Key{Kind: "keyring", ID: "keyring"}); err != nil || r.Rev != 1 {
+		t.Errorf("the refusal left revision %d of the ring, %v, want 1: it changed nothing", r.Rev, err)
+	}
 }
 
 // sealerID is the id that a token made now names.

@@ -41,6 +41,11 @@ type program struct {
 	Key struct {
 		Create keyCreate `cmd:"" help:"Make an API key and print it, once."`
 	} `cmd:"" help:"API keys."`
+	Token struct {
+		Decode tokenDecode `cmd:"" help:"Show what a token says, unverified."`
+		Verify tokenVerify `cmd:"" help:"Check a signed token with the issuer's keys."`
+		Lint   tokenLint   `cmd:"" help:"Name what is wrong or unwise about a token."`
+	} `cmd:"" help:"Tokens, offline."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

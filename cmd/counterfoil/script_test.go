@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +31,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
+			"post":       post,
+			"member":     member,
 			"narrow":     narrow,
 			"eventually": eventually,
 			"signal":     signalJob,
@@ -92,4 +96,29 @@ func signalJob(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%v", err)
 		}
 	}
+}
+
+// post sends a file as JSON: post STATUS URL BODY ANSWER.
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	res, err := http.Post(args[1], "application/json", strings.NewReader(ts.ReadFile(args[2])))
+	if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || !strings.HasPrefix(res.Status, args[0]) {
+		ts.Fatalf("POST %s = %s %s, %v, want %s", args[1], res.Status, body, err, args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), body, 0o600))
+}
+
+// member writes a text member of a JSON file to another file: member NAME FILE OUT.
+func member(ts *testscript.TestScript, neg bool, args []string) {
+	var object map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &object))
+	text, ok := object[args[0]].(string)
+	if !ok {
+		ts.Fatalf("%s has no text %s", args[1], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text), 0o600))
 }

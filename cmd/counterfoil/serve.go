@@ -37,6 +37,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		}
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.level()}))
+	slog.SetDefault(log) // packages that were given no logger
 	for _, w := range v.warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
@@ -158,6 +159,9 @@ func (s *service) run(ctx context.Context, started func() error) error {
 	}
 	go func() { s.sweep(serving); done <- nil }()
 	err := started()
+	if ctx.Err() != nil {
+		err = nil // told to stop while starting: whatever could not be finished is no failure
+	}
 	if err == nil {
 		err = notify("READY=1")
 	}
