@@ -23,8 +23,8 @@ const bootEvery = time.Millisecond
 // coarse is the step of effective time, so that readers seldom write.
 const coarse = time.Millisecond
 
-func newClock(wall func() time.Time) *clock {
-	c := &clock{wall: wall, boot: bootTime, base: wall()}
+func newClock(wall func() time.Time, boot func() time.Duration) *clock {
+	c := &clock{wall: wall, boot: boot, base: wall()}
 	c.bootRead.Store(-int64(bootEvery))
 	return c
 }

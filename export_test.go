@@ -1,9 +1,12 @@
 package counterfoil
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
-// SetBoot replaces the clock that counts from the start of the machine.
-func (v *Verifier) SetBoot(boot func() time.Duration) {
-	v.clock.boot = boot
-	v.clock.bootRead.Store(-int64(bootEvery))
+// NewVerifierWithBoot is NewVerifier with another clock that counts from the start
+// of the machine.
+func NewVerifierWithBoot(ctx context.Context, source Source, o Options, boot func() time.Duration) (*Verifier, error) {
+	return newVerifier(ctx, source, o, boot)
 }

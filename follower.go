@@ -25,6 +25,7 @@ func (v *Verifier) run(ctx context.Context) {
 	next := wait
 	swept := v.clock.read()
 	for n := 0; ctx.Err() == nil; n++ {
+		before, begun, waited := v.known.Load().applied, v.clock.read(), next
 		err, poked := v.ask(ctx, next)
 		next = wait
 		switch {
@@ -32,6 +33,11 @@ func (v *Verifier) run(ctx context.Context) {
 			next = 0
 		case err == nil:
 			backoff = 0
+			// A source that does not wait must not be asked in a tight loop.
+			early := waited/2 - v.clock.read().since(begun)
+			if early > 0 && v.known.Load().applied == before && v.pause(ctx, early) {
+				next = 0
+			}
 		default:
 			v.log.WarnContext(ctx, "follow the revocation log", "error", err.Error(), "staleness", v.Staleness().String())
 			// Jittered, so that a thousand verifiers do not come back at once (4.5).

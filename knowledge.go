@@ -65,6 +65,9 @@ func checkPage(p Page) error {
 	if epoch == 0 || p.Upto.Epoch != epoch || p.After.Epoch != epoch || p.Head.Before(p.Upto) || p.Upto.Before(p.After) {
 		return fmt.Errorf("%w: not of one epoch and in order", errPage)
 	}
+	if p.Upto == p.After && !p.Complete() {
+		return fmt.Errorf("%w: nothing in it, and yet not the end", errPage)
+	}
 	for _, e := range p.Entries {
 		if e.At.Epoch != epoch || !p.After.Before(e.At) || p.Upto.Before(e.At) {
 			return fmt.Errorf("%w: an entry lies outside of its interval", errPage)

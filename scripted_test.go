@@ -142,7 +142,7 @@ func (s *scripted) revoke(scope counterfoil.Scope, id string) counterfoil.Cursor
 	s.set(func() {
 		s.head.Seq++
 		head = s.head
-		s.entries = append(s.entries, counterfoil.Revocation{At: head, Scope: scope, ID: id, Expires: s.now().Add(17 * time.Minute)})
+		s.entries = append(s.entries, counterfoil.Revocation{At: head, Scope: scope, ID: id, Expires: time.Now().Add(17 * time.Minute)})
 	})
 	return head
 }

@@ -55,6 +55,10 @@ type Verifier struct {
 // NewVerifier returns a verifier that follows source. It blocks until it has the
 // keys and has read the log to its head (REV-07), or until ctx ends.
 func NewVerifier(ctx context.Context, source Source, o Options) (*Verifier, error) {
+	return newVerifier(ctx, source, o, bootTime)
+}
+
+func newVerifier(ctx context.Context, source Source, o Options, boot func() time.Duration) (*Verifier, error) {
 	if source == nil {
 		return nil, errors.New("counterfoil: a verifier needs a source")
 	}
@@ -70,7 +74,7 @@ func NewVerifier(ctx context.Context, source Source, o Options) (*Verifier, erro
 	if err != nil {
 		return nil, err
 	}
-	clock := newClock(o.Now)
+	clock := newClock(o.Now, boot)
 	v := &Verifier{
 		opts: o, source: source, id: token.NewOpaque(), cookie: CookieName, openers: openers, log: o.Logger,
 		clock: clock, keys: newKeyCache(source, algorithms, clock), seen: newTable(o.MaxSeen),

@@ -1,0 +1,210 @@
+package counterfoil_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/token"
+)
+
+// KEY-08: unknown key ids cause one fetch at most, in 10 s.
+func TestUnknownKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		good := s.sign(t, "at+jwt", claims())
+		stranger := newSigner(t, "k9")
+		text := sign(t, stranger, "at+jwt", claims())
+		_, rest, _ := strings.Cut(text, ".")
+		done := make(chan struct{})
+		for range 2 {
+			go func() {
+				defer func() { done <- struct{}{} }()
+				for i := range 5000 {
+					// The signature is not reached: an unknown kid comes first.
+					junk := b64(fmt.Sprintf(`{"alg":"ES256","typ":"at+jwt","kid":"random-%d"}`, i)) + "." + rest
+					if _, err := v.Verify(t.Context(), junk); !errors.Is(err, counterfoil.ErrInvalidToken) {
+						t.Errorf("Verify = %v, want ErrInvalidToken", err)
+						return
+					}
+				}
+			}()
+		}
+		<-done
+		<-done
+		if n := s.keys.Load(); n != 2 {
+			t.Errorf("%d fetches after 10,000 unknown ids, want the first and one more", n)
+		}
+		if _, err := v.Verify(t.Context(), good); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		s.set(func() { s.others = []token.Key{stranger.Key()} })
+		if _, err := v.Verify(t.Context(), text); err != nil || s.keys.Load() != 3 {
+			t.Errorf("a new key after the cooldown: %v, %d fetches", err, s.keys.Load())
+		}
+	})
+}
+
+// KEY-05: a revoked key is refused although it is listed, and stays so after a
+// refetch and after its entry has expired.
+func TestRevokedKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		next := newSigner(t, "k2")
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		text := s.sign(t, "at+jwt", claims())
+		if _, err := v.Verify(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+		s.set(func() { s.others = []token.Key{next.Key()} })
+		s.revoke(counterfoil.ScopeKey, "k1")
+		synctest.Wait()
+		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
+			t.Errorf("seen before: %v, want ErrRevoked", err)
+		}
+		if _, err := v.Verify(t.Context(), sign(t, next, "at+jwt", claims())); err != nil {
+			t.Errorf("signed by its successor: %v", err)
+		}
+		for range 3 {
+			time.Sleep(20 * time.Minute)
+			stolen := claims()
+			stolen.RV = s.head.String()
+			if _, err := v.Verify(t.Context(), s.sign(t, "at+jwt", stolen)); !errors.Is(err, counterfoil.ErrRevoked) {
+				t.Errorf("signed later: %v, want ErrRevoked", err)
+			}
+		}
+		if n := v.Status().Entries; n != 0 {
+			t.Errorf("%d entries, want none", n)
+		}
+	})
+}
+
+// KEY-12 and 4.8: a set that cannot be read leaves the old keys in use, for a
+// day; then signed copies are stale, not invalid, and looked-up ones go on.
+func TestKeysAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		for name, bad := range map[string]func([]byte) ([]byte, error){
+			"one kid twice": func(set []byte) ([]byte, error) {
+				key := strings.TrimSuffix(strings.TrimPrefix(string(set), `{"keys":[`), `]}`)
+				return []byte(`{"keys":[` + key + "," + key + `]}`), nil
+			},
+			"no key":   func([]byte) ([]byte, error) { return []byte(`{"keys":[]}`), nil },
+			"not JSON": func([]byte) ([]byte, error) { return []byte(`<html>`), nil },
+			"outage":   func([]byte) ([]byte, error) { return nil, counterfoil.ErrUnavailable },
+		} {
+			s.set(func() { s.jwks = bad })
+			asked := s.keys.Load()
+			time.Sleep(10 * time.Minute)
+			if st := v.Status(); s.keys.Load() == asked || st.Keys != 1 || st.KeysError == "" {
+				t.Errorf("%s: %d keys, error %q", name, st.Keys, st.KeysError)
+			}
+			if _, err := v.Verify(t.Context(), s.sign(t, "at+jwt", claims())); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		stranger := newSigner(t, "k9")
+		if _, err := v.Verify(t.Context(), sign(t, stranger, "at+jwt", claims())); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("an unknown kid while the issuer cannot be asked: %v, want ErrUnavailable", err)
+		}
+		time.Sleep(24 * time.Hour)
+		if _, err := v.Verify(t.Context(), s.sign(t, "at+jwt", claims())); !errors.Is(err, counterfoil.ErrStale) || v.Ready() == nil {
+			t.Errorf("on keys of a day ago: %v, want ErrStale", err)
+		}
+		if _, err := v.Verify(t.Context(), s.opaque("ses_2")); err != nil {
+			t.Errorf("a looked-up copy: %v", err)
+		}
+		s.set(func() { s.jwks = nil })
+		time.Sleep(10 * time.Second)
+		if _, err := v.Verify(t.Context(), s.sign(t, "at+jwt", claims())); err != nil || v.Ready() != nil {
+			t.Errorf("when the keys are back: %v, %v", err, v.Ready())
+		}
+	})
+}
+
+// KEY-07, REV-16: no redirect, no plain http, no huge or endless body.
+func TestRemoteKeys(t *testing.T) {
+	for _, bad := range []string{"http://auth.test", "https://auth.test/", "ftp://auth.test", "auth.test", "http://127.0.0.1.auth.test"} {
+		if _, err := counterfoil.Remote(bad, counterfoil.RemoteOptions{}); err == nil {
+			t.Errorf("Remote(%q) = nil error", bad)
+		}
+	}
+	stolen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Error("the redirect was followed")
+	}))
+	defer stolen.Close()
+	var answer http.HandlerFunc
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
+	defer web.Close()
+	source, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, h := range map[string]http.HandlerFunc{
+		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, stolen.URL, http.StatusFound) },
+		"not found": http.NotFound,
+		"huge": func(w http.ResponseWriter, r *http.Request) {
+			chunk := make([]byte, 64<<10)
+			for range 16 << 10 {
+				if _, err := w.Write(chunk); err != nil {
+					return // hung up on, as it should be
+				}
+			}
+			t.Error("1 GiB was read")
+		},
+	} {
+		answer = h
+		if _, err := source.Keys(t.Context()); !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+		if _, err := source.Lookup(t.Context(), "x"); !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s: Lookup = %v, want ErrUnavailable", name, err)
+		}
+	}
+}
+
+// KEY-07: a body that trickles is given up after 2 s.
+func TestRemoteSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, err := counterfoil.Remote("https://auth.test", counterfoil.RemoteOptions{Transport: trickle{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if _, err := source.Keys(t.Context()); !errors.Is(err, counterfoil.ErrUnavailable) || time.Since(begun) > 3*time.Second {
+			t.Errorf("Keys = %v after %v", err, time.Since(begun))
+		}
+	})
+}
+
+// trickle answers with one byte a second until the request is given up.
+type trickle struct{}
+
+func (trickle) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, out := io.Pipe()
+	go func() {
+		for {
+			select {
+			case <-r.Context().Done():
+				out.CloseWithError(r.Context().Err())
+				return
+			case <-time.After(time.Second):
+				_, _ = out.Write([]byte(" "))
+			}
+		}
+	}()
+	return &http.Response{StatusCode: http.StatusOK, Body: body, Header: http.Header{}, Request: r}, nil
+}

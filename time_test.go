@@ -1,0 +1,169 @@
+package counterfoil_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// wall is a clock that can be set, beside a monotonic one that cannot.
+type wall struct{ offset atomic.Int64 }
+
+func (w *wall) now() time.Time { return time.Now().Round(0).Add(time.Duration(w.offset.Load())) }
+
+// TOK-25: what had expired or was revoked stays refused, however the clock is set.
+func TestClockSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		s.now = func() time.Time { return time.Time{} } // the issuer says nothing of the time
+		var clock wall
+		v := follow(t, s, counterfoil.Options{Now: clock.now})
+		defer v.Close()
+		expired, revoked := claims(), claims()
+		revoked.SID, revoked.Expires = "ses_2", revoked.Expires+300
+		good, gone := s.sign(t, "at+jwt", expired), s.sign(t, "at+jwt", revoked)
+		for _, text := range []string{good, gone} {
+			if _, err := v.Verify(t.Context(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.revoke(counterfoil.ScopeSession, "ses_2")
+		synctest.Wait()
+		refused := func(when string) {
+			t.Helper()
+			time.Sleep(15 * time.Second) // fresh by the clock as it now is, and swept
+			for _, text := range []string{good, gone} {
+				if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrInvalidToken) {
+					t.Errorf("%s: Verify = %v, want ErrInvalidToken", when, err)
+				}
+			}
+		}
+		clock.offset.Store(int64(time.Hour))
+		refused("an hour ahead")
+		clock.offset.Store(int64(-time.Hour))
+		refused("back again")
+		clock.offset.Store(0)
+		refused("right")
+		if n := v.Status().Entries; n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+	})
+}
+
+// 4.4: a verifier whose clock is late goes by its issuer's, and says so; one
+// that is ahead expires early, which is safe.
+func TestIssuersTime(t *testing.T) {
+	for _, c := range []struct {
+		offset time.Duration // of the verifier's clock
+		want   error
+		alarm  bool
+	}{
+		{0, nil, false}, {-time.Hour, nil, true}, {-time.Second, nil, false}, {time.Minute, nil, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScripted(t)
+			var clock wall
+			clock.offset.Store(int64(c.offset))
+			v := follow(t, s, counterfoil.Options{Now: clock.now})
+			defer v.Close()
+			made := claims()
+			made.IssuedAt -= 40 // beyond the leeway of a clock that is behind
+			text := s.sign(t, "at+jwt", made)
+			if _, err := v.Verify(t.Context(), text); !errors.Is(err, c.want) {
+				t.Errorf("%v: Verify = %v, want %v", c.offset, err, c.want)
+			}
+			if st := v.Status(); st.SkewAlarm != c.alarm || st.Skew != -c.offset {
+				t.Errorf("%v: skew %v, alarm %v", c.offset, st.Skew, st.SkewAlarm)
+			}
+			time.Sleep(6 * time.Minute)
+			if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrExpired) {
+				t.Errorf("%v, when it has expired: %v", c.offset, err)
+			}
+		})
+	}
+}
+
+// REV-06: a machine that was asleep is stale when it wakes, although neither the
+// monotonic nor the wall clock noticed.
+func TestSuspend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		begun := time.Now()
+		var asleep atomic.Int64
+		v, err := counterfoil.NewVerifierWithBoot(t.Context(), s, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL, Logger: quiet},
+			func() time.Duration { return time.Since(begun) + time.Duration(asleep.Load()) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		text := s.sign(t, "at+jwt", claims())
+		time.Sleep(3 * time.Second)
+		if _, err := v.Verify(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+		s.set(func() { s.down = counterfoil.ErrUnavailable })
+		asleep.Store(int64(time.Minute))
+		time.Sleep(time.Millisecond)
+		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrStale) {
+			t.Errorf("after a minute of sleep: %v, want ErrStale", err)
+		}
+		s.set(func() { s.down = nil })
+		time.Sleep(10 * time.Second)
+		if _, err := v.Verify(t.Context(), text); err != nil {
+			t.Errorf("after the next answer: %v", err)
+		}
+	})
+}
+
+// REV-18: a watched connection ends by a timer when its copy expires, or when
+// knowledge goes stale, and with the verifier.
+func TestWatchEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(*scripted, *counterfoil.Verifier)
+		wait time.Duration
+		want error
+	}{
+		{"expiry", func(*scripted, *counterfoil.Verifier) {}, 5*time.Minute + 30*time.Second, counterfoil.ErrExpired},
+		{"stale", func(s *scripted, _ *counterfoil.Verifier) { s.set(func() { s.down = counterfoil.ErrUnavailable }) }, 10 * time.Second, counterfoil.ErrStale},
+		{"revoked", func(s *scripted, _ *counterfoil.Verifier) { s.revoke(counterfoil.ScopeSubject, "alice") }, 0, counterfoil.ErrRevoked},
+		{"claims", func(s *scripted, _ *counterfoil.Verifier) { s.revoke(counterfoil.ScopeClaims, "alice") }, 0, counterfoil.ErrStaleClaims},
+		{"closed", func(_ *scripted, v *counterfoil.Verifier) { v.Close() }, 0, counterfoil.ErrStale},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScripted(t)
+			v := follow(t, s, counterfoil.Options{})
+			defer v.Close()
+			session, err := v.Verify(t.Context(), s.sign(t, "at+jwt", claims()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := v.Watch(t.Context(), session)
+			defer stop()
+			c.do(s, v)
+			begun := time.Now()
+			if c.wait > 2*time.Second {
+				time.Sleep(c.wait - 2*time.Second)
+				if ctx.Err() != nil {
+					t.Errorf("%s: it ended early, by %v", c.name, context.Cause(ctx))
+				}
+			}
+			<-ctx.Done()
+			if cause := context.Cause(ctx); !errors.Is(cause, c.want) || time.Since(begun) > c.wait+10*time.Millisecond {
+				t.Errorf("%s: ended by %v after %v", c.name, cause, time.Since(begun))
+			}
+			stop()
+			if n := v.Status().Watched; n != 0 {
+				t.Errorf("%s: %d are watched", c.name, n)
+			}
+		})
+	}
+}
