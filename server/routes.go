@@ -17,17 +17,17 @@ func (s *Server) routes() http.Handler {
 		"POST /v1/refresh":          s.refresh,
 		"POST /v1/logout":           s.logout,
 		"GET /v1/session":           s.session,
+		"GET /v1/csrf":              s.csrf,
 		"GET /v1/sessions":          s.sessions,
 		"DELETE /v1/sessions/{sid}": s.endSession,
 		"DELETE /v1/sessions":       s.endOthers,
+		"DELETE /v1/notices/{id}":   s.dismissNotice,
 		"POST /v1/password":         s.changePassword,
 
 		"POST /v1/invitations": s.redeem,
 
 		// Verifiers and other machines.
 		"GET /v1/log":                                 s.feed,
-		"POST /oauth/introspect":                      s.introspect,
-		"POST /oauth/revoke":                          s.revokeToken,
 		"GET /.well-known/jwks.json":                  s.jwks,
 		"GET /.well-known/oauth-authorization-server": s.metadata,
 
@@ -36,6 +36,13 @@ func (s *Server) routes() http.Handler {
 		"GET /readyz":  s.ready,
 	} {
 		mux.Handle(pattern, s.api(do))
+	}
+	for pattern, do := range map[string]action{
+		"POST /oauth/token":      s.token,
+		"POST /oauth/introspect": s.introspect,
+		"POST /oauth/revoke":     s.revokeToken,
+	} {
+		mux.Handle(pattern, s.oauth(do))
 	}
 	for pattern, route := range s.adminRoutes() {
 		mux.Handle(pattern, s.api(s.forAdmins(route)))
@@ -50,6 +57,7 @@ func (s *Server) routes() http.Handler {
 		"POST /sessions/revoke": s.pageRevoke,
 		"POST /sessions/others": s.pageRevokeOthers,
 		"POST /password":        s.pagePassword,
+		"POST /notices/dismiss": s.pageDismiss,
 		"GET /static/style.css": s.pageStyle,
 	} {
 		mux.Handle(pattern, s.page(do))
