@@ -101,7 +101,9 @@ func startAt(t *testing.T, listen string, args ...string) *program {
 	}
 	p.post("/v1/login", map[string]any{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}, "", &got)
 	p.admin = got.Access
-	p.register("app")
+	for _, client := range []string{"app", "control"} {
+		p.register(client)
+	}
 	return p
 }
 

@@ -135,6 +135,9 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 // every process on one store. The issuer's own purposes cannot be named (KEY-13).
 func (i *Issuer) Derive(purpose string) []byte { return i.keys.Derive("server " + purpose) }
 
+// Audience is the aud of copies whose client has none of its own.
+func (i *Issuer) Audience() []string { return i.opts.Audience }
+
 // Audit is the trail that this issuer writes to.
 func (i *Issuer) Audit() *audit.Trail { return i.audit }
 

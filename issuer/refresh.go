@@ -170,11 +170,17 @@ func refreshEntry(r Renewal, row *SessionRow, action audit.Action) audit.Entry {
 	return e
 }
 
-// reused ends a session two parties hold the refresh tokens of. It returns
-// ErrReused when that is done.
+// reused ends a session two parties hold the refresh tokens of, and leaves a notice
+// for its subject. It returns ErrReused when that is done.
 func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
 	entry := counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: row.ID, Reason: "refresh token reuse"}
-	if _, err := i.commit(ctx, entry, deleteRow(row), refreshEntry(r, row, audit.Reuse)); err != nil {
+	notice, err := i.notice(row, r)
+	if err != nil {
+		return err
+	}
+	b := deleteRow(row)
+	b.Put = []store.Record{notice}
+	if _, err := i.commit(ctx, entry, b, refreshEntry(r, row, audit.Reuse)); err != nil {
 		return err
 	}
 	return ErrReused

@@ -95,7 +95,7 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 		return "Bearer " + got.Access.Reveal()
 	}
 	user, fresh, old := login("user", 0), login("admin", 0), login("admin", 2*time.Hour)
-	for pattern := range b.server.AdminPatterns() {
+	for _, pattern := range b.server.AdminPatterns() {
 		method, path, _ := strings.Cut(pattern, " ")
 		path = strings.NewReplacer("{id}", "nobody", "{sid}", "ses_none").Replace(path)
 		for name, c := range map[string]struct {

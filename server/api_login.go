@@ -139,10 +139,10 @@ func (s *Server) mark(identifier string) string {
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	var b loginBody
-	if err := s.fromBrowser(r); err != nil {
+	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	if err := s.fromBrowser(r, b.Client); err != nil {
 		return err
 	}
 	issued, err := s.signIn(w, r, b)
@@ -160,10 +160,10 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if !s.registration {
 		return &refusal{status: http.StatusForbidden, kind: "registration-closed", title: "Registration is closed"}
 	}
-	if err := s.fromBrowser(r); err != nil {
+	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	if err := s.fromBrowser(r, b.Client); err != nil {
 		return err
 	}
 	if _, err := carrierOf(b.Carrier); err != nil {
@@ -185,13 +185,13 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		Client       string     `json:"client"`
 		Scope        string     `json:"scope"`
 	}
-	if err := s.fromBrowser(r); err != nil {
-		return err
-	}
 	if r.ContentLength != 0 {
 		if err := readJSON(w, r, &b); err != nil {
 			return err
 		}
+	}
+	if err := s.fromBrowser(r, b.Client); err != nil {
+		return err
 	}
 	refresh, cookie := b.RefreshToken.Reveal(), false
 	if refresh == "" {
@@ -199,7 +199,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		if refresh, err = s.refreshCookie(r); err != nil {
 			return err
 		}
-		if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+		if err := s.fromOrigin(r, b.Client); err != nil {
 			return err
 		}
 		cookie = true
@@ -218,15 +218,23 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signOut(w, r); err != nil {
 		return err
 	}
-	s.clearCookies(w)
+	s.signedOut(w)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// signedOut takes away what the browser has of a login that is over.
+func (s *Server) signedOut(w http.ResponseWriter) {
+	s.clearCookies(w)
+	if s.clearSiteData {
+		w.Header().Set("Clear-Site-Data", `"cache", "cookies", "storage"`) // SES-20
+	}
 }
 
 // signOut ends the session that r carries. One that is over already is signed
 // out; an outage is an error, for the login is still there.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	session, err := s.signedIn(r)
+	session, err := s.carried(r) // whoever holds a credential may give it up
 	if errors.Is(err, counterfoil.ErrExpired) || errors.Is(err, counterfoil.ErrNoCredential) {
 		// The access copy has died before the login: the refresh cookie still names it.
 		if refresh, none := s.refreshCookie(r); none == nil {
@@ -262,10 +270,15 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	notices, err := s.issuer.Notices(r.Context(), session.Subject)
+	if err != nil {
+		return err
+	}
 	return writeJSON(w, http.StatusOK, struct {
-		Current  string    `json:"current"`
-		Sessions []rowView `json:"sessions"`
-	}{session.ID, viewRows(rows)})
+		Current  string       `json:"current"`
+		Sessions []rowView    `json:"sessions"`
+		Notices  []noticeView `json:"notices"`
+	}{session.ID, viewRows(rows), viewNotices(notices)})
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
@@ -274,6 +287,18 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.endOwn(w, r, session, r.PathValue("sid")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) dismissNotice(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	if err := s.issuer.Dismiss(r.Context(), session.Subject, r.PathValue("id")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -78,6 +78,7 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 	if err := s.issuer.SetClient(r.Context(), id, act(w, r, who.by, ""), func(c *issuer.Client) { *c = set }); err != nil {
 		return err
 	}
+	s.knownOrigins.forget()
 	return writeJSON(w, http.StatusOK, viewClient(&set))
 }
 
@@ -89,6 +90,7 @@ func (s *Server) adminDeleteClient(w http.ResponseWriter, r *http.Request, who c
 	if err := missing(s.issuer.DeleteClient(r.Context(), id, act(w, r, who.by, ""))); err != nil {
 		return err
 	}
+	s.knownOrigins.forget()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -221,7 +221,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 		Token    secretText `json:"token"`
 		Password secretText `json:"password"`
 	}
-	if err := s.fromBrowser(r); err != nil {
+	if err := s.fromBrowser(r, ""); err != nil {
 		return err
 	}
 	if err := readJSON(w, r, &b); err != nil {

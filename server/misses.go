@@ -30,7 +30,11 @@ func (s *Server) misses(mux *http.ServeMux) http.Handler {
 
 func (s *Server) miss(w http.ResponseWriter, r *http.Request, err error) {
 	do := s.page
-	for _, prefix := range []string{"/v1", "/oauth", "/.well-known", "/healthz", "/readyz", "/openapi.json"} {
+	if strings.HasPrefix(r.URL.Path, "/oauth/") {
+		s.oauth(func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
+		return
+	}
+	for _, prefix := range []string{"/v1", "/.well-known", "/healthz", "/readyz", "/openapi.json"} {
 		if r.URL.Path == prefix || strings.HasPrefix(r.URL.Path, prefix+"/") {
 			do = s.api
 		}

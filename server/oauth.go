@@ -29,12 +29,14 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	return writeJSON(w, http.StatusOK, map[string]any{
-		"issuer":                   s.url,
-		"jwks_uri":                 s.url + "/.well-known/jwks.json",
-		"introspection_endpoint":   s.url + "/oauth/introspect",
-		"revocation_endpoint":      s.url + "/oauth/revoke",
-		"response_types_supported": []string{},
-		"grant_types_supported":    []string{},
+		"issuer":                                s.url,
+		"jwks_uri":                              s.url + "/.well-known/jwks.json",
+		"token_endpoint":                        s.url + "/oauth/token",
+		"introspection_endpoint":                s.url + "/oauth/introspect",
+		"revocation_endpoint":                   s.url + "/oauth/revoke",
+		"response_types_supported":              []string{},
+		"grant_types_supported":                 []string{"refresh_token"},
+		"token_endpoint_auth_methods_supported": []string{"none"},
 		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic"},
 		"revocation_endpoint_auth_methods_supported":    []string{"none"},
 	})

@@ -47,6 +47,7 @@ type accountPage struct {
 	Name     string
 	Sessions []sessionLine
 	Others   bool // there are sessions to end beside this one
+	Notices  []noticeLine
 }
 
 // sessionLine is a session in words.
@@ -56,6 +57,9 @@ type sessionLine struct {
 	Created, Seen, Idle, End    string
 	Current                     bool
 }
+
+// noticeLine is a notice in words.
+type noticeLine struct{ ID, Time, Device, Address string }
 
 const clockLayout = "2 Jan 2006, 15:04 MST"
 
@@ -160,6 +164,17 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	} else if !errors.Is(err, store.ErrNotFound) { // a subject of an application's own has no user here
 		return err
 	}
+	notices, err := s.issuer.Notices(r.Context(), session.Subject)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		l := noticeLine{ID: n.ID, Time: n.Time.UTC().Format(clockLayout), Device: device(n.Device)}
+		if n.Address.IsValid() {
+			l.Address = n.Address.String()
+		}
+		page.Notices = append(page.Notices, l)
+	}
 	for _, row := range rows {
 		page.Sessions = append(page.Sessions, line(row, session.ID))
 		page.Others = page.Others || row.ID != session.ID
@@ -233,7 +248,7 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signOut(w, r); err != nil && !errors.Is(err, counterfoil.ErrNoCredential) {
 		return err
 	}
-	s.clearCookies(w)
+	s.signedOut(w)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
 }
@@ -252,6 +267,18 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.endOwn(w, r, session, r.PostForm.Get("sid")); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) pageDismiss(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.own(w, r)
+	if err != nil {
+		return err
+	}
+	if err := s.issuer.Dismiss(r.Context(), session.Subject, r.PostForm.Get("id")); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)

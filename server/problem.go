@@ -102,11 +102,19 @@ func known(err error) bool {
 
 // answer writes the problem for err, and logs what the caller is not told.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // the caller has gone
+	if s.gone(r, err) {
+		return
+	}
+	if name, _ := s.cookieNames(); len(r.CookiesNamed(name)) > 1 {
+		s.setCookie(w, name, "", "Lax", 0) // one of them was planted: neither stays (SES-08)
 	}
 	p := s.explainLogged(w, r, err)
 	p.ServeHTTP(w, r)
+}
+
+// gone reports whether nobody is there to be answered.
+func (s *Server) gone(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
 }
 
 func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *counterfoil.Problem {

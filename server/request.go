@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil"
@@ -113,37 +114,47 @@ func unsafeMethod(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }
 
-// signedIn authenticates the caller by a session credential. The issuer decides
-// from its store, so a revoked session is refused here at once.
+// signedIn authenticates the caller by a session credential that is meant for this
+// server. The issuer decides from its store, so a revoked session is refused here at
+// once.
+//
+// A service that a client sends its token to has the token, too. If it is meant for
+// that service alone, it must not open the account here (TOK-21). A cookie goes
+// nowhere else.
 func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
+	session, err := s.carried(r)
+	if err != nil {
+		return nil, err
+	}
+	if session.Carrier.Transport == counterfoil.Header && !slices.Contains(session.Audience, s.url) && !slices.Equal(session.Audience, s.issuer.Audience()) {
+		return nil, fmt.Errorf("audience of %s: %w", session.ID, counterfoil.ErrInvalidToken)
+	}
+	return session, nil
+}
+
+// carried returns the session that r carries, whomever it is meant for.
+func (s *Server) carried(r *http.Request) (*counterfoil.Session, error) {
 	name, _ := s.cookieNames()
 	cred, err := counterfoil.FindCredential(r, name)
 	if err != nil {
 		return nil, err
 	}
-	if cred.Transport == counterfoil.Cookie && unsafeMethod(r) {
-		if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
-			return nil, err
-		}
-	}
 	found, err := s.issuer.Lookup(r.Context(), cred.Value)
 	if err != nil {
 		return nil, err
+	}
+	if cred.Transport == counterfoil.Cookie {
+		if err := s.checkSite(r, found); err != nil {
+			return nil, err
+		}
 	}
 	session := *found // sessions are shared: the transport is set on a copy
 	session.Carrier.Transport = cred.Transport
 	return &session, nil
 }
 
-// fromBrowser refuses a login, registration or refresh that another site's page
-// sent: it would sign the victim in as the attacker (CSRF-07). Programs send
-// neither header and have no ambient authority to steal.
-func (s *Server) fromBrowser(r *http.Request) error {
-	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
-		return nil
-	}
-	return counterfoil.CheckOrigin(r, s.origins)
-}
+// errKey means that a program did not say who it is.
+var errKey = fmt.Errorf("api key: %w", counterfoil.ErrInvalidToken)
 
 // key authenticates the caller by an API key that has one of scopes, sent as
 // Bearer or as the password of Basic.
@@ -163,11 +174,11 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 	case strings.EqualFold(scheme, "Basic"):
 		_, rest, _ = r.BasicAuth()
 	default:
-		return directory.APIKey{}, counterfoil.ErrInvalidToken
+		return directory.APIKey{}, errKey
 	}
 	key, err := s.users.Authenticate(r.Context(), rest)
 	if errors.Is(err, login.ErrRefused) {
-		err = counterfoil.ErrInvalidToken
+		err = errKey
 	}
 	if err != nil {
 		return directory.APIKey{}, err

@@ -6,41 +6,67 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 )
 
-// routes is the whole table. A path that is known under another method answers
-// 405; nothing that changes state is reachable by GET (CSRF-06).
+// routes is the whole table, in four parts that answer errors each in its own way. A
+// path that is known under another method answers 405; nothing that changes state is
+// reachable by GET (CSRF-06).
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, do := range map[string]action{
-		// The caller's own account and sessions.
-		"POST /v1/register":         s.register,
-		"POST /v1/login":            s.login,
-		"POST /v1/refresh":          s.refresh,
-		"POST /v1/logout":           s.logout,
-		"GET /v1/session":           s.session,
-		"GET /v1/sessions":          s.sessions,
-		"DELETE /v1/sessions/{sid}": s.endSession,
-		"DELETE /v1/sessions":       s.endOthers,
-		"POST /v1/password":         s.changePassword,
-
-		"POST /v1/invitations": s.redeem,
-
-		// Verifiers and other machines.
-		"GET /v1/log":                                 s.feed,
-		"POST /oauth/introspect":                      s.introspect,
-		"POST /oauth/revoke":                          s.revokeToken,
-		"GET /.well-known/jwks.json":                  s.jwks,
-		"GET /.well-known/oauth-authorization-server": s.metadata,
-
-		// Probes: alive; able to answer from the store.
-		"GET /healthz": s.health,
-		"GET /readyz":  s.ready,
-	} {
+	for pattern, do := range s.apiRoutes() {
 		mux.Handle(pattern, s.api(do))
 	}
 	for pattern, route := range s.adminRoutes() {
 		mux.Handle(pattern, s.api(s.forAdmins(route)))
 	}
-	for pattern, do := range map[string]action{
+	for pattern, do := range s.oauthRoutes() {
+		mux.Handle(pattern, s.oauth(do))
+	}
+	for pattern, do := range s.pageRoutes() {
+		mux.Handle(pattern, s.page(do))
+	}
+	return s.misses(mux)
+}
+
+// apiRoutes answer JSON, and problems.
+func (s *Server) apiRoutes() map[string]action {
+	return map[string]action{
+		// The caller's own account and sessions.
+		"POST /v1/register":         s.register,
+		"POST /v1/invitations":      s.redeem,
+		"POST /v1/login":            s.login,
+		"POST /v1/refresh":          s.refresh,
+		"POST /v1/logout":           s.logout,
+		"GET /v1/session":           s.session,
+		"GET /v1/csrf":              s.csrf,
+		"GET /v1/sessions":          s.sessions,
+		"DELETE /v1/sessions/{sid}": s.endSession,
+		"DELETE /v1/sessions":       s.endOthers,
+		"DELETE /v1/notices/{id}":   s.dismissNotice,
+		"POST /v1/password":         s.changePassword,
+
+		// Verifiers and other machines.
+		"GET /v1/log":                                 s.feed,
+		"GET /.well-known/jwks.json":                  s.jwks,
+		"GET /.well-known/oauth-authorization-server": s.metadata,
+		"GET /openapi.json":                           s.openapi,
+
+		// Probes: alive; able to answer from the store.
+		"GET /healthz": s.health,
+		"GET /readyz":  s.ready,
+	}
+}
+
+// oauthRoutes answer errors as RFC 6749 writes them.
+func (s *Server) oauthRoutes() map[string]action {
+	return map[string]action{
+		"POST /oauth/token":      s.token,
+		"POST /oauth/introspect": s.introspect,
+		"POST /oauth/revoke":     s.revokeToken,
+	}
+}
+
+// pageRoutes are for people.
+func (s *Server) pageRoutes() map[string]action {
+	return map[string]action{
 		"GET /{$}":              s.pageHome,
 		"GET /login":            s.pageLogin,
 		"POST /login":           s.pageSignIn,
@@ -50,11 +76,9 @@ func (s *Server) routes() http.Handler {
 		"POST /sessions/revoke": s.pageRevoke,
 		"POST /sessions/others": s.pageRevokeOthers,
 		"POST /password":        s.pagePassword,
+		"POST /notices/dismiss": s.pageDismiss,
 		"GET /static/style.css": s.pageStyle,
-	} {
-		mux.Handle(pattern, s.page(do))
 	}
-	return s.misses(mux)
 }
 
 // adminRoutes are for API keys with the scope admin and for sessions with that role.

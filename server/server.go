@@ -36,25 +36,30 @@ type Options struct {
 	// host alone, and then cookies carry the names without a prefix (SES-07).
 	URL string
 
-	Registration bool             // strangers may make themselves an account
-	Logger       *slog.Logger     // nil: slog.Default()
-	Now          func() time.Time // nil: time.Now
+	Registration  bool // strangers may make themselves an account
+	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
+
+	Logger *slog.Logger     // nil: slog.Default()
+	Now    func() time.Time // nil: time.Now
 }
 
 // Server answers HTTP requests for one issuer. It is safe for concurrent use.
 type Server struct {
-	issuer       *issuer.Issuer
-	users        *directory.Directory
-	passwords    *password.Passwords
-	url          string
-	origins      []string // exact origins that unsafe cookie requests may come from
-	secure       bool     // https: cookies are Secure and prefixed
-	registration bool
-	log          *slog.Logger
-	now          func() time.Time
-	markKey      []byte // of marks that stand for identifiers in the audit trail
-	cursorKey    []byte // of cursors of listings
-	handler      http.Handler
+	issuer        *issuer.Issuer
+	users         *directory.Directory
+	passwords     *password.Passwords
+	url           string
+	origins       []string // exact origins that unsafe cookie requests may come from
+	secure        bool     // https: cookies are Secure and prefixed
+	registration  bool
+	log           *slog.Logger
+	now           func() time.Time
+	markKey       []byte // of marks that stand for identifiers in the audit trail
+	cursorKey     []byte // of cursors of listings
+	csrfKey       []byte // of CSRF tokens
+	knownOrigins  origins
+	clearSiteData bool
+	handler       http.Handler
 }
 
 // New checks o and builds the routes.
@@ -76,7 +81,8 @@ func New(o Options) (*Server, error) {
 		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
 		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
 		registration: o.Registration, log: o.Logger, now: o.Now,
-		markKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"),
+		markKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"), csrfKey: o.Issuer.Derive("csrf token"),
+		clearSiteData: o.ClearSiteData,
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -84,7 +90,7 @@ func New(o Options) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.handler = s.guard(s.routes())
+	s.handler = s.guard(s.cors(s.routes()))
 	return s, nil
 }
 

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -29,9 +32,11 @@ const pass = "a long and quiet afternoon"
 type bench struct {
 	*testing.T
 	url, key string
+	db       *memory.Store
 	users    *directory.Directory
 	issuer   *issuer.Issuer
 	server   *server.Server
+	log      *bytes.Buffer // everything that was logged; read it when nothing runs
 }
 
 // newBench is the whole server over a memory store, with the user alice and a key
@@ -41,29 +46,66 @@ func newBench(t *testing.T) *bench {
 	var handler http.Handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(web.Close)
+	b := assemble(t, server.Options{URL: web.URL, Registration: true})
+	handler = b.server
+	return b
+}
+
+// assemble is the server without a listener.
+func assemble(t *testing.T, o server.Options) *bench {
+	t.Helper()
 	ctx, db := t.Context(), memory.New()
 	t.Cleanup(func() { db.Close() })
+	b := &bench{T: t, url: o.URL, db: db, log: new(bytes.Buffer)}
+	o.Logger = slog.New(slog.NewJSONHandler(&guarded{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys, err := keyring.Open(ctx, keyring.Options{Store: db, SealKey: [32]byte{1}, Now: time.Now})
 	must(t, err)
-	trail, err := audit.New(audit.Options{Store: db, Hook: func(audit.Entry) {}})
+	trail, err := audit.New(audit.Options{Store: db, Hook: audit.Log(o.Logger)})
 	must(t, err)
-	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Audit: trail})
+	b.issuer, err = issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: o.URL, Audit: trail})
 	must(t, err)
-	users, err := directory.New(directory.Options{Store: db, Audit: trail})
+	b.users, err = directory.New(directory.Options{Store: db, Audit: trail})
 	must(t, err)
-	passwords, err := password.New(password.Options{Users: users, SubjectRev: i.SubjectRev})
+	passwords, err := password.New(password.Options{Users: b.users, SubjectRev: b.issuer.SubjectRev})
 	must(t, err)
-	srv, err := server.New(server.Options{
-		Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler),
-	})
+	o.Issuer, o.Users, o.Passwords = b.issuer, b.users, passwords
+	b.server, err = server.New(o)
 	must(t, err)
-	handler = srv
 	_, err = passwords.Register(ctx, audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
-	_, key, err := users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
+	_, key, err := b.users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
-	must(t, i.SetClient(ctx, "app", audit.Act{}, func(*issuer.Client) {}))
-	return &bench{t, web.URL, key.Reveal(), users, i, srv}
+	b.key = key.Reveal()
+	b.client("app", issuer.Client{})
+	return b
+}
+
+func (b *bench) client(id string, c issuer.Client) {
+	b.Helper()
+	must(b.T, b.issuer.SetClient(b.Context(), id, audit.Act{}, func(into *issuer.Client) { *into = c }))
+}
+
+// guarded lets one writer in at a time.
+type guarded struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (g *guarded) Write(data []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.w.Write(data)
+}
+
+// session makes a session of subject without a password: hashing is not what most
+// tests are about.
+func (b *bench) session(subject string, r issuer.Request, roles ...string) *issuer.Issued {
+	b.Helper()
+	rev, err := b.issuer.SubjectRev(b.Context(), subject)
+	must(b.T, err)
+	got, err := b.issuer.Login(b.Context(), login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev, Roles: roles}, r)
+	must(b.T, err)
+	return got
 }
 
 func must(t *testing.T, err error) {

@@ -51,6 +51,26 @@ func viewRows(rows []issuer.SessionRow) []rowView {
 	return views
 }
 
+// noticeView is a notice as its subject sees it.
+type noticeView struct {
+	ID       string     `json:"id"`
+	Kind     string     `json:"kind"` // "refresh-reuse": the one there is
+	Time     time.Time  `json:"time"`
+	Session  string     `json:"session"`
+	Client   string     `json:"client"`
+	Device   string     `json:"device,omitempty"`
+	Address  netip.Addr `json:"address,omitzero"`
+	SignedIn netip.Addr `json:"signed_in_address,omitzero"`
+}
+
+func viewNotices(all []issuer.Notice) []noticeView {
+	views := []noticeView{}
+	for _, n := range all {
+		views = append(views, noticeView{n.ID, "refresh-reuse", n.Time.UTC(), n.Session, n.Client, n.Device, n.Address, n.Login})
+	}
+	return views
+}
+
 // missing turns "not registered" into 404 where the path names the client.
 func missing(err error) error {
 	if errors.Is(err, issuer.ErrUnknownClient) {

@@ -1,0 +1,79 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store"
+)
+
+const kindNotice store.Kind = "notice" // ID: notice id; owner: subject
+
+// noticeTTL is how long a subject has to see a notice.
+const noticeTTL = 30 * 24 * time.Hour
+
+// Notice tells a subject what happened to its account while it was not looking: a
+// refresh token came a second time, so somebody else had it, and the session was ended.
+type Notice struct {
+	ID      string     `json:"-"`
+	Time    time.Time  `json:"time"`
+	Session string     `json:"session"`
+	Client  string     `json:"client"`
+	Device  string     `json:"device,omitempty"`   // of the login that was ended
+	Address netip.Addr `json:"address,omitzero"`   // where the old token came from
+	Login   netip.Addr `json:"signed_in,omitzero"` // where the login was made
+}
+
+func (i *Issuer) notice(row *SessionRow, r Renewal) (store.Record, error) {
+	now := i.opts.Now()
+	value, err := json.Marshal(Notice{
+		Time: now, Session: row.ID, Client: row.Client, Device: row.Device, Address: r.Act.Address, Login: row.FirstAddress,
+	})
+	return store.Record{
+		Key: store.Key{Kind: kindNotice, ID: randomID("ntc_")}, Owner: row.Subject, Expires: now.Add(noticeTTL), Value: value,
+	}, err
+}
+
+// Notices returns what subject has not dismissed, at most 20.
+func (i *Issuer) Notices(ctx context.Context, subject string) ([]Notice, error) {
+	if err := checkSubject(subject); err != nil {
+		return nil, err
+	}
+	var all []Notice
+	for rec, err := range i.store.List(ctx, kindNotice, subject) {
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		n := Notice{ID: rec.ID}
+		if err := json.Unmarshal(rec.Value, &n); err != nil {
+			return nil, fmt.Errorf("notice %s: %w", rec.ID, err)
+		}
+		if i.opts.Now().Before(rec.Expires) {
+			all = append(all, n)
+		}
+		if len(all) == 20 {
+			break
+		}
+	}
+	return all, nil
+}
+
+// Dismiss takes a notice of subject away, or returns store.ErrNotFound.
+func (i *Issuer) Dismiss(ctx context.Context, subject, id string) error {
+	if id == "" || checkText("notice", id, 200) != nil {
+		return store.ErrNotFound
+	}
+	key := store.Key{Kind: kindNotice, ID: id}
+	rec, err := i.store.Get(ctx, key)
+	if err != nil {
+		return unavailable(err)
+	}
+	if rec.Owner != subject {
+		return store.ErrNotFound
+	}
+	_, err = i.store.Commit(ctx, store.Batch{Delete: []store.Key{key}})
+	return unavailable(err)
+}

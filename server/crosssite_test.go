@@ -1,0 +1,169 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+)
+
+func cors(res *http.Response) (names []string) {
+	for name := range res.Header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// CORS-01, CORS-02: exactly the origins of clients, on the paths that pages use, and
+// for everybody else not a word.
+func TestCORS(t *testing.T) {
+	b := newBench(t)
+	b.client("spa", issuer.Client{Origins: []string{"https://app.test"}})
+	b.client("off", issuer.Client{Origins: []string{"https://off.test"}, Disabled: true})
+	preflight := func(path, origin string) *http.Response {
+		res, _ := b.call("OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+		return res
+	}
+	res := preflight("/v1/login", "https://app.test")
+	h := res.Header
+	if res.StatusCode != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "https://app.test" || h.Get("Access-Control-Allow-Credentials") != "true" ||
+		h.Get("Access-Control-Allow-Methods") != "POST" || h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, X-CSRF-Token" || h.Get("Vary") != "Origin" {
+		t.Errorf("preflight = %d %v", res.StatusCode, h)
+	}
+	for _, origin := range []string{"https://evil.test", "https://app.test.evil.test", "https://x.app.test", "http://app.test", "https://app.test:8443", "https://app.test/", "null", "*", "https://off.test"} {
+		for _, path := range []string{"/v1/login", "/v1/session", "/oauth/token"} {
+			if res := preflight(path, origin); len(cors(res)) > 0 || res.StatusCode == http.StatusNoContent {
+				t.Errorf("preflight of %s to %s = %d %v", origin, path, res.StatusCode, cors(res))
+			}
+			if res, _ := b.call("GET", path, "", "Origin", origin); len(cors(res)) > 0 {
+				t.Errorf("GET of %s to %s answers %v", origin, path, cors(res))
+			}
+		}
+	}
+	for _, path := range []string{"/v1/admin/users", "/v1/log", "/oauth/introspect", "/", "/login", "/v1/nothing"} {
+		if res := preflight(path, "https://app.test"); len(cors(res)) > 0 {
+			t.Errorf("preflight to %s answers %v", path, cors(res))
+		}
+	}
+	if res, _ := b.call("GET", "/v1/session", ""); res.Header.Get("Vary") != "Origin" {
+		t.Error("an answer without Origin does not vary by it: a cache could serve it to a page")
+	}
+}
+
+// CORS-01, CSRF-02, CSRF-07: an origin acts for its own client and for no other.
+func TestOriginsOfOneClient(t *testing.T) {
+	b := newBench(t)
+	b.client("spa", issuer.Client{Origins: []string{"https://app.test"}})
+	b.client("other", issuer.Client{Origins: []string{"https://other.test"}})
+	cookie := "cf=" + b.session("alice", issuer.Request{Client: "spa", Carrier: counterfoil.CarrierCookie}).Access.Reveal()
+	for origin, want := range map[string]int{
+		"https://app.test": http.StatusOK, "https://other.test": http.StatusForbidden, "https://evil.test": http.StatusForbidden, "null": http.StatusForbidden, b.url: http.StatusOK,
+	} {
+		for _, site := range []string{"cross-site", "same-site", ""} {
+			header := []string{"Cookie", cookie, "Origin", origin}
+			if site != "" {
+				header = append(header, "Sec-Fetch-Site", site)
+			}
+			if res, body := b.call("GET", "/v1/session", "", header...); res.StatusCode != want {
+				t.Errorf("GET by %s, %q = %d %s, want %d", origin, site, res.StatusCode, body, want)
+			}
+			if res, body := b.call("DELETE", "/v1/sessions", "", header...); res.StatusCode != want {
+				t.Errorf("DELETE by %s, %q = %d %s, want %d", origin, site, res.StatusCode, body, want)
+			}
+		}
+	}
+	wrong := `{"identifier":"alice","password":"not the one at all","client":`
+	for _, c := range []struct {
+		client, origin string
+		want           int
+	}{
+		{"spa", "https://app.test", http.StatusUnauthorized}, {"other", "https://app.test", http.StatusForbidden},
+		{"default", "https://app.test", http.StatusForbidden}, {"spa", b.url, http.StatusUnauthorized}, {"spa", "", http.StatusUnauthorized},
+	} {
+		header := []string{}
+		if c.origin != "" {
+			header = []string{"Origin", c.origin}
+		}
+		res, body := b.call("POST", "/v1/login", wrong+`"`+c.client+`"}`, header...)
+		// What is let through is refused for its password, or for coming too soon after another.
+		if refused := res.StatusCode == http.StatusForbidden; refused != (c.want == http.StatusForbidden) {
+			t.Errorf("login for %s by %q = %d %s, want %d", c.client, c.origin, res.StatusCode, body, c.want)
+		}
+	}
+}
+
+// CSRF-10: the token is of one session, and stands in for absent headers alone.
+func TestCSRFToken(t *testing.T) {
+	b := newBench(t)
+	cookie := func() string {
+		return "cf=" + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
+	}
+	own, other := cookie(), cookie()
+	tokenOf := func(cookie string) string {
+		var got struct {
+			Token string `json:"csrf_token"`
+		}
+		res, body := b.call("GET", "/v1/csrf", "", "Cookie", cookie)
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("csrf = %d %s", res.StatusCode, body)
+		}
+		must(t, json.Unmarshal([]byte(body), &got))
+		return got.Token
+	}
+	good := tokenOf(own)
+	flipped := []byte(good)
+	flipped[0] ^= 1
+	for name, c := range map[string]struct {
+		header []string
+		want   int
+	}{
+		"none":                  {nil, http.StatusForbidden},
+		"own":                   {[]string{"X-CSRF-Token", good}, http.StatusOK},
+		"another session's":     {[]string{"X-CSRF-Token", tokenOf(other)}, http.StatusForbidden},
+		"another's, own origin": {[]string{"X-CSRF-Token", tokenOf(other), "Origin", b.url}, http.StatusForbidden},
+		"flipped":               {[]string{"X-CSRF-Token", string(flipped)}, http.StatusForbidden},
+		"longer":                {[]string{"X-CSRF-Token", good + "AAAA"}, http.StatusForbidden},
+		"empty":                 {[]string{"X-CSRF-Token", ""}, http.StatusForbidden},
+		"twice":                 {[]string{"X-CSRF-Token", good, "X-CSRF-Token", good}, http.StatusForbidden},
+		"own, foreign origin":   {[]string{"X-CSRF-Token", good, "Origin", "https://evil.test"}, http.StatusForbidden},
+		"own, cross-site":       {[]string{"X-CSRF-Token", good, "Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
+	} {
+		method, path := "DELETE", "/v1/notices/ntc_none" // 404: nothing to see, but let through
+		want := c.want
+		if want == http.StatusOK {
+			want = http.StatusNotFound
+		}
+		if res, body := b.call(method, path, "", append(c.header, "Cookie", own)...); res.StatusCode != want {
+			t.Errorf("%s: %d %s, want %d", name, res.StatusCode, body, want)
+		}
+	}
+	if good == tokenOf(own) {
+		t.Error("two tokens of a session are equal: they say that it is the same one")
+	}
+}
+
+// TOK-21: what is meant for a service alone does not open the account here, and can
+// still be given up here.
+func TestAudienceOfAService(t *testing.T) {
+	b := newBench(t)
+	b.client("svc", issuer.Client{Audience: []string{"https://api.test"}})
+	b.client("both", issuer.Client{Audience: []string{"https://api.test", b.url}})
+	for client, want := range map[string]int{"svc": http.StatusUnauthorized, "both": http.StatusOK, "app": http.StatusOK} {
+		bearer := "Bearer " + b.session("alice", issuer.Request{Client: client, Carrier: counterfoil.CarrierBearer}).Access.Reveal()
+		if res, body := b.call("GET", "/v1/sessions", "", "Authorization", bearer); res.StatusCode != want {
+			t.Errorf("%s: sessions = %d %s, want %d", client, res.StatusCode, body, want)
+		}
+		if res, body := b.call("POST", "/v1/logout", "", "Authorization", bearer); res.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: logout = %d %s, want 204", client, res.StatusCode, body)
+		}
+	}
+	rows, err := b.issuer.Sessions(t.Context(), "alice")
+	if err != nil || len(rows) != 0 {
+		t.Errorf("%d sessions outlived their logout, %v", len(rows), err)
+	}
+}

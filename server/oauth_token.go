@@ -1,0 +1,107 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+)
+
+// token is the token endpoint of RFC 6749 section 3.2, for public clients that
+// refresh. There is no other grant.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	form := r.PostForm
+	if err := s.fromBrowser(r, form.Get("client_id")); err != nil {
+		return err
+	}
+	switch form.Get("grant_type") {
+	case "refresh_token":
+	case "":
+		return badRequest("grant_type is missing")
+	default:
+		return &refusal{status: http.StatusBadRequest, kind: "unsupported_grant_type", title: "Unsupported grant type"}
+	}
+	if form.Get("refresh_token") == "" {
+		return badRequest("refresh_token is missing")
+	}
+	issued, err := s.issuer.Refresh(r.Context(), form.Get("refresh_token"), issuer.Renewal{
+		Client: form.Get("client_id"), Scopes: strings.Fields(form.Get("scope")), Act: act(w, r, "", ""),
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		AccessToken  string `json:"access_token"`
+		TokenType    string `json:"token_type"`
+		ExpiresIn    int64  `json:"expires_in"`
+		RefreshToken string `json:"refresh_token"`
+		Scope        string `json:"scope,omitempty"`
+	}{
+		issued.Access.Reveal(), "Bearer", int64(issued.ExpiresIn / time.Second), issued.Refresh.Reveal(),
+		strings.Join(issued.Session.Scopes, " "),
+	})
+}
+
+// oauth adapts an action whose errors are answered as RFC 6749 section 5.2 says
+// (OPS-05).
+func (s *Server) oauth(do action) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := do(w, r)
+		if err == nil || s.gone(r, err) {
+			return
+		}
+		p := s.explainLogged(w, r, err)
+		code, status := oauthCode(err, p)
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		if status == http.StatusUnauthorized {
+			h.Set("WWW-Authenticate", `Basic realm="oauth"`)
+		}
+		if p.RetryAfter > 0 {
+			h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+		}
+		answer := map[string]string{"error": code}
+		if p.Detail != "" && code == "invalid_request" {
+			answer["error_description"] = strings.Map(descriptive, p.Detail)
+		}
+		_ = writeJSON(w, status, answer)
+	})
+}
+
+// oauthCode is the one place that says which error of RFC 6749 an answer is.
+func oauthCode(err error, p *counterfoil.Problem) (code string, status int) {
+	switch {
+	case p.Type == "unsupported_grant_type":
+		return p.Type, http.StatusBadRequest
+	case errors.Is(err, issuer.ErrUnknownClient), errors.Is(err, issuer.ErrClientDisabled):
+		return "invalid_client", http.StatusBadRequest
+	case errors.Is(err, issuer.ErrScope):
+		return "invalid_scope", http.StatusBadRequest
+	case errors.Is(err, errKey), errors.Is(err, counterfoil.ErrNoCredential):
+		return "invalid_client", http.StatusUnauthorized
+	case errors.Is(err, counterfoil.ErrInvalidToken):
+		return "invalid_grant", http.StatusBadRequest
+	case p.Status == http.StatusForbidden:
+		return "unauthorized_client", p.Status
+	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusTooManyRequests:
+		return "temporarily_unavailable", p.Status
+	case p.Status >= 500:
+		return "server_error", p.Status
+	}
+	return "invalid_request", p.Status
+}
+
+// descriptive keeps the characters that an error_description may have.
+func descriptive(r rune) rune {
+	if r < ' ' || r > '~' || r == '"' || r == '\\' {
+		return '\''
+	}
+	return r
+}
