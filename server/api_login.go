@@ -105,7 +105,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*i
 		s.tellRefused(a, b, err)
 		return nil, err
 	}
-	s.knowDevice(w, r, c, b.Identifier)
+	s.knowDevice(w, r, issued.Session.Carrier, b.Identifier)
 	return issued, nil
 }
 
