@@ -182,19 +182,29 @@ func (d *Directory) byID(ctx context.Context, id string) (User, uint64, error) {
 // ByIdentifier returns a user by any spelling of the identifier, or
 // store.ErrNotFound.
 func (d *Directory) ByIdentifier(ctx context.Context, identifier string) (User, error) {
-	canonical, err := Canonical(identifier)
-	if err != nil {
-		return User{}, store.ErrNotFound // no account can have it
-	}
-	rec, err := d.store.Get(ctx, store.Key{Kind: kindIdentifier, ID: hashID(canonical)})
+	id, err := d.IDOf(ctx, identifier)
 	if err != nil {
 		return User{}, err
 	}
+	return d.ByID(ctx, id)
+}
+
+// IDOf returns the id of the user that any spelling of the identifier means, or
+// store.ErrNotFound.
+func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error) {
+	canonical, err := Canonical(identifier)
+	if err != nil {
+		return "", store.ErrNotFound // no account can have it
+	}
+	rec, err := d.store.Get(ctx, store.Key{Kind: kindIdentifier, ID: hashID(canonical)})
+	if err != nil {
+		return "", err
+	}
 	var pointer struct{ User string }
 	if err := json.Unmarshal(rec.Value, &pointer); err != nil {
-		return User{}, fmt.Errorf("identifier: %w", err)
+		return "", fmt.Errorf("identifier: %w", err)
 	}
-	return d.ByID(ctx, pointer.User)
+	return pointer.User, nil
 }
 
 // Update changes a user by compare-and-swap: change may be called again. ID,

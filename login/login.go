@@ -34,10 +34,10 @@ func (r RejectedPassword) Error() string { return "password not accepted: " + r.
 
 // Attempt is what somebody presents.
 type Attempt struct {
-	Identifier  string
-	Password    secret.String
-	Address     netip.Addr // of the client, for throttling
-	KnownDevice bool       // this device signed the account in before: it is not slowed by strangers' attempts
+	Identifier string
+	Password   secret.String
+	Address    netip.Addr    // of the client, for throttling
+	Device     secret.String // what this client kept from an earlier login to the account; empty: none. It only guards against being slowed by strangers
 }
 
 // Proof is what a method found out. It is good for one login, at once.

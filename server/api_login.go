@@ -92,7 +92,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*i
 		return nil, err
 	}
 	a := act(w, r, "", "")
-	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: a.Address})
+	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: a.Address, Device: s.device(r)})
 	if err != nil {
 		s.tellRefused(a, b, err)
 		return nil, err
@@ -103,8 +103,10 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*i
 	if err != nil {
 		a.By = audit.BySubject(proof.Subject)
 		s.tellRefused(a, b, err)
+		return nil, err
 	}
-	return issued, err
+	s.knowDevice(w, r, issued.Session.Carrier, b.Identifier)
+	return issued, nil
 }
 
 // tellRefused tells the audit trail of a login that was not. What was typed as the

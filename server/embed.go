@@ -79,7 +79,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Store, Keys: keys, URL: c.URL, Audit: trail}); err != nil {
 		return nil, err
 	}
-	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev}); err != nil {
+	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev, DeviceKey: e.issuer.Derive("device")}); err != nil {
 		return nil, err
 	}
 	if e.Server, err = New(Options{

@@ -48,7 +48,7 @@ func newOutageBench(t *testing.T) *outageBench {
 	must(t, err)
 	users, err := directory.New(directory.Options{Store: b.store, Audit: trail, Now: now})
 	must(t, err)
-	passwords, err := password.New(password.Options{Users: users, SubjectRev: b.issuer.SubjectRev, Now: now})
+	passwords, err := password.New(password.Options{Users: users, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
 	must(t, err)
 	handler, err = server.New(server.Options{
 		Issuer: b.issuer, Users: users, Passwords: passwords, URL: web.URL, Registration: true,
@@ -350,5 +350,70 @@ func TestPasswordChangeThroughAnOutage(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// LOGIN-19: the password is changed between the check of the old one and the
+// session that would come of it.
+func TestPasswordChangesDuringLogin(t *testing.T) {
+	b := newOutageBench(t)
+	own := b.holder(counterfoil.CarrierBearer)
+	b.store.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "session", Times: 1, Slow: true, Before: func() {
+		res, body := b.call("POST", "/v1/password", `{"current":"`+pass+`","next":"another long afternoon"}`, own.header...)
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("change = %d %s", res.StatusCode, body)
+		}
+	}})
+	res, body := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`"}`)
+	if res.StatusCode != http.StatusUnauthorized || len(res.Cookies()) != 0 {
+		t.Errorf("login with the old password = %d %s, cookies %v, want 401 and none", res.StatusCode, body, res.Cookies())
+	}
+	user, err := b.users.ByIdentifier(t.Context(), "alice")
+	must(t, err)
+	if rows, err := b.issuer.Sessions(t.Context(), user.ID); err != nil || len(rows) != 1 {
+		t.Errorf("%d sessions, %v, want the one of whoever made the change", len(rows), err)
+	}
+}
+
+// LOGIN-09: a browser that signed in before is let in while strangers guess.
+func TestDeviceCookie(t *testing.T) {
+	b := newOutageBench(t)
+	login := func(password string, header ...string) *http.Response {
+		res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+password+`"}`, header...)
+		return res
+	}
+	cookie := func(res *http.Response) (found string) {
+		for _, line := range res.Header.Values("Set-Cookie") {
+			if strings.HasPrefix(line, "cf_dev=") {
+				found = line
+			}
+		}
+		return found
+	}
+	line := cookie(login(pass))
+	value, attributes, _ := strings.Cut(line, ";")
+	if attributes != " Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict" {
+		t.Errorf("Set-Cookie: %q", line)
+	}
+	for range 5 {
+		if res := login("not the password"); res.StatusCode != http.StatusUnauthorized || cookie(res) != "" {
+			t.Fatalf("a guess = %d, %q", res.StatusCode, cookie(res))
+		}
+	}
+	if res := login(pass); res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a stranger with the password = %d, want 429", res.StatusCode)
+	}
+	if res := login(pass, "Cookie", value+"; "+value); res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("two device cookies = %d, want 429", res.StatusCode)
+	}
+	if res := login(pass, "Cookie", value); res.StatusCode != http.StatusOK || !strings.HasPrefix(cookie(res), value+";") {
+		t.Errorf("the known browser = %d, %q", res.StatusCode, cookie(res))
+	}
+	if res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`, "Cookie", value); res.StatusCode != http.StatusOK || len(res.Cookies()) != 0 {
+		t.Errorf("bearer = %d with cookies %v", res.StatusCode, res.Cookies())
+	}
+	res, _ := b.call("GET", "/v1/session", "", "Authorization", "Bearer "+strings.TrimPrefix(value, "cf_dev="))
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a device credential as a session = %d, want 401", res.StatusCode)
 	}
 }

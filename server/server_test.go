@@ -190,8 +190,10 @@ func TestEveryCarrier(t *testing.T) {
 				t.Fatal("tokens of a cookie carrier are in the body")
 			}
 			credential := func(i issued) string {
-				if cookie {
-					return i.cookies[0].Value
+				for _, c := range i.cookies {
+					if c.Name == counterfoil.InsecureCookieName {
+						return c.Value
+					}
 				}
 				return i.Access
 			}

@@ -92,7 +92,7 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	if err != nil {
 		return err
 	}
-	p.passwords, err = password.New(password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev})
+	p.passwords, err = password.New(password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev, DeviceKey: p.issuer.Derive("device")})
 	return err
 }
 

@@ -42,18 +42,16 @@ func (f failures) next() time.Time {
 	return f.last.Add(delay)
 }
 
-// wait returns how long the account must wait from now.
-func (b *backoff) wait(account string, now time.Time) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return max(0, b.by[account].next().Sub(now))
-}
-
-// failed counts a failure; succeeded ends the row.
-func (b *backoff) failed(account string, now time.Time) {
+// take counts an attempt as a failure, before it is checked: of many at once, no
+// more are let through than one after another would be. If the account must still
+// wait, it says how long and counts nothing.
+func (b *backoff) take(account string, now time.Time) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f, known := b.by[account]
+	if wait := f.next().Sub(now); wait > 0 {
+		return wait
+	}
 	if !known {
 		b.makeRoom(now)
 	}
@@ -61,6 +59,29 @@ func (b *backoff) failed(account string, now time.Time) {
 		f.n = 0
 	}
 	b.by[account] = failures{f.n + 1, now}
+	return 0
+}
+
+// back undoes a take whose attempt was not checked after all. succeeded ends the row.
+func (b *backoff) back(account string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.by[account]
+	if f.n--; f.n > 0 {
+		b.by[account] = f
+	} else {
+		delete(b.by, account)
+	}
+}
+
+// count returns the failures in a row.
+func (b *backoff) count(account string, now time.Time) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.by[account]; now.Sub(f.last) <= forgetAfter {
+		return f.n
+	}
+	return 0
 }
 
 func (b *backoff) succeeded(account string) {

@@ -7,7 +7,7 @@ import (
 
 // LOGIN-05: a stored string cannot ask for more than the machine has to give.
 func TestHostileHashes(t *testing.T) {
-	good := hash("x", policy)
+	good := hash("x", insecure)
 	if match, _, err := verify(good, "x"); !match || err != nil {
 		t.Fatalf("verify(%s) = %v, %v", good, match, err)
 	}
@@ -29,14 +29,15 @@ func TestHostileHashes(t *testing.T) {
 
 // LOGIN-03: what is below policy is told, so that it is made anew.
 func TestWeakHash(t *testing.T) {
-	before := policy
-	old := hash("x", policy)
-	policy = params{m: 128, t: 2, p: 1}
-	defer func() { policy = before }()
-	if match, weak, err := verify(old, "x"); !match || !weak || err != nil {
-		t.Errorf("verify(old) = %v, %v, %v, want a weak match", match, weak, err)
+	for old, weak := range map[params]bool{
+		insecure: true, {m: 65536, t: 1, p: 1}: true, {m: 19456, t: 2, p: 1}: true, production: false, {m: 1 << 17, t: 3, p: 1}: false,
+	} {
+		if got := old.below(production); got != weak {
+			t.Errorf("%v below %v = %v", old, production, got)
+		}
 	}
-	if _, weak, _ := verify(hash("x", policy), "x"); weak {
-		t.Error("a hash of today is weak")
+	match, q, err := verify(hash("x", insecure), "x")
+	if !match || q != insecure || err != nil {
+		t.Errorf("verify = %v, %v, %v, want what it was made with", match, q, err)
 	}
 }

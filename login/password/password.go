@@ -5,10 +5,12 @@ package password
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +31,12 @@ type Options struct {
 
 	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
 	Slots     int              // hashes at a time; zero: as many as there are CPUs, at most 8 (512 MiB)
+	DeviceKey []byte           // of device credentials, 32 bytes; nil: a random one, so devices are strangers after each start
 	Now       func() time.Time // nil: time.Now
+
+	// InsecureHashes makes hashes that cost nothing, to compute or to break: for
+	// tests that are not about passwords.
+	InsecureHashes bool
 }
 
 // Passwords checks and changes passwords.
@@ -37,9 +44,12 @@ type Passwords struct {
 	opts            Options
 	slots           chan struct{} // one element per hash under way
 	queue           chan struct{} // one per attempt that waits or runs
-	accounts        *backoff
+	accounts        *backoff      // by account, for strangers
+	devices         *backoff      // by device that signed the account in before
 	address, global *limit.Limiter
+	policy          params // what new hashes are made with; stored ones below it are made anew at the next login
 	dummy           string // is verified when there is nothing to verify (LOGIN-06)
+	hashed          atomic.Int64
 }
 
 // New checks o.
@@ -59,12 +69,23 @@ func New(o Options) (*Passwords, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.DeviceKey == nil {
+		o.DeviceKey = make([]byte, 32)
+		rand.Read(o.DeviceKey)
+	}
+	if len(o.DeviceKey) != 32 {
+		return nil, errors.New("password: Options.DeviceKey must be 32 bytes")
+	}
+	policy := production
+	if o.InsecureHashes {
+		policy = insecure
+	}
 	return &Passwords{
-		opts: o, slots: make(chan struct{}, o.Slots), queue: make(chan struct{}, 5*o.Slots),
-		accounts: newBackoff(100_000),
-		address:  limit.New(20, 3*time.Second, 100_000),
-		global:   limit.New(50, 20*time.Millisecond, 1),
-		dummy:    hash("no such password", policy),
+		opts: o, policy: policy, slots: make(chan struct{}, o.Slots), queue: make(chan struct{}, 5*o.Slots),
+		accounts: newBackoff(100_000), devices: newBackoff(100_000),
+		address: limit.New(20, 3*time.Second, 100_000),
+		global:  limit.New(50, 20*time.Millisecond, 1),
+		dummy:   hash("no such password", policy),
 	}, nil
 }
 
@@ -72,47 +93,58 @@ func New(o Options) (*Passwords, error) {
 func (p *Passwords) Name() string { return "pwd" }
 
 // Prove checks an attempt. Unknown, disabled, without a password, wrong: all
-// get login.ErrRefused after the work of one hash (LOGIN-06).
+// get login.ErrRefused after the same look-ups and the work of one hash (LOGIN-06).
 func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
-	account, err := p.throttle(a)
+	c, err := p.throttle(a)
 	if err != nil {
 		return login.Proof{}, err
 	}
+	proof, err := p.prove(ctx, a)
+	switch {
+	case err == nil:
+		c.in.succeeded(c.key)
+	case !errors.Is(err, login.ErrRefused):
+		c.in.back(c.key) // busy, or an outage: nothing was guessed
+	}
+	return proof, err
+}
+
+func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
 	release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
 	if err != nil {
 		return login.Proof{}, err
 	}
 	defer release()
-	user, err := p.opts.Users.ByIdentifier(ctx, a.Identifier)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	id, err := p.opts.Users.IDOf(ctx, a.Identifier)
+	if errors.Is(err, store.ErrNotFound) {
+		id, err = "usr_none", nil // read on in vain: both cost the same
+	}
+	if err != nil {
 		return login.Proof{}, err
 	}
 	// The revision is read before the hash that is checked, so that a password
 	// changed in between makes the proof void.
-	rev, err := p.opts.SubjectRev(ctx, subjectOf(user))
+	rev, err := p.opts.SubjectRev(ctx, id)
 	if err != nil {
 		return login.Proof{}, err
 	}
-	if user.ID != "" {
-		if user, err = p.opts.Users.ByID(ctx, user.ID); err != nil {
-			return login.Proof{}, err
-		}
+	user, err := p.opts.Users.ByID(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return login.Proof{}, err
 	}
 	stored := user.Password
 	usable := user.Status == directory.Active && stored != ""
 	if !usable {
 		stored = p.dummy
 	}
-	match, weak, err := verify(stored, a.Password.Reveal())
+	match, made, err := p.verify(stored, a.Password)
 	if err != nil {
 		return login.Proof{}, err
 	}
 	if !match || !usable {
-		p.accounts.failed(account, p.opts.Now())
 		return login.Proof{}, login.ErrRefused
 	}
-	p.accounts.succeeded(account)
-	if weak {
+	if made.below(p.policy) {
 		if err := p.set(ctx, user.ID, stored, a.Password, audit.Entry{}); err != nil {
 			return login.Proof{}, err
 		}
@@ -120,33 +152,34 @@ func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, er
 	return login.Proof{Subject: user.ID, Methods: []string{"pwd"}, At: p.opts.Now(), SubjectRev: rev, Roles: user.Roles}, nil
 }
 
-// subjectOf names a subject to read even when there is no user, so that both
-// cost the same.
-func subjectOf(u directory.User) string {
-	if u.ID == "" {
-		return "usr_none"
-	}
-	return u.ID
+func (p *Passwords) verify(phc string, password secret.String) (match bool, made params, err error) {
+	p.hashed.Add(1)
+	return verify(phc, password.Reveal())
+}
+
+func (p *Passwords) hash(password secret.String) string {
+	p.hashed.Add(1)
+	return hash(password.Reveal(), p.policy)
 }
 
 // throttle asks whether the account, under whatever alias, may be tried again, and
-// counts the attempt against its address and against all. A known device is not slowed by what strangers do to the
-// account (LOGIN-09).
-func (p *Passwords) throttle(a login.Attempt) (account string, err error) {
+// counts the attempt against it, against its address and against all. A device that
+// is known is not slowed by what strangers do to the account (LOGIN-09).
+func (p *Passwords) throttle(a login.Attempt) (counter, error) {
 	now := p.opts.Now()
-	if account, err = directory.Canonical(a.Identifier); err != nil {
-		account = "not an identifier"
+	c := p.counterFor(a, now)
+	if wait := c.in.take(c.key, now); wait > 0 {
+		return c, login.Throttled{RetryAfter: wait}
 	}
-	if wait := p.accounts.wait(account, now); wait > 0 && !a.KnownDevice {
-		return "", login.Throttled{RetryAfter: wait}
+	ok, retry := p.address.Allow(addressKey(a.Address), now)
+	if ok {
+		ok, retry = p.global.Allow("", now)
 	}
-	if ok, retry := p.address.Allow(addressKey(a.Address), now); !ok {
-		return "", login.Throttled{RetryAfter: retry}
+	if !ok {
+		c.in.back(c.key)
+		return c, login.Throttled{RetryAfter: retry}
 	}
-	if ok, retry := p.global.Allow("", now); !ok {
-		return "", login.Throttled{RetryAfter: retry}
-	}
-	return account, nil
+	return c, nil
 }
 
 // addressKey is the address, or for IPv6 the /64 that one subscriber has.
@@ -191,7 +224,7 @@ func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, nam
 		return directory.User{}, err
 	}
 	defer release()
-	return p.opts.Users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash(password.Reveal(), policy)})
+	return p.opts.Users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: p.hash(password)})
 }
 
 // Change replaces the password of a user who knows the current one (LOGIN-14).
@@ -204,9 +237,23 @@ func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, cu
 	if err != nil {
 		return err
 	}
-	if wait := p.accounts.wait(user.Identifier, p.opts.Now()); wait > 0 {
+	// Who asks is signed in, so failures are counted apart: strangers who guess at
+	// the account do not keep its owner from changing the password.
+	counter := "change " + userID
+	if wait := p.devices.take(counter, p.opts.Now()); wait > 0 {
 		return login.Throttled{RetryAfter: wait}
 	}
+	err = p.change(ctx, act, user, current, next)
+	switch {
+	case err == nil:
+		p.devices.succeeded(counter)
+	case !errors.Is(err, login.ErrRefused):
+		p.devices.back(counter)
+	}
+	return err
+}
+
+func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.User, current, next secret.String) error {
 	release, err := p.slot(ctx)
 	if err != nil {
 		return err
@@ -215,26 +262,22 @@ func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, cu
 	if user.Password == "" {
 		return login.ErrRefused
 	}
-	match, _, err := verify(user.Password, current.Reveal())
+	match, _, err := p.verify(user.Password, current)
 	if err != nil {
 		return err
 	}
 	if !match {
 		// An earlier call that was not answered may have made the change already. Who
 		// knows the password of now may hear so, and go on to end the other sessions.
-		if done, _, err := verify(user.Password, next.Reveal()); done || err != nil {
+		if done, _, err := p.verify(user.Password, next); done || err != nil {
 			return err
-		}
-		for range 2 { // two guesses
-			p.accounts.failed(user.Identifier, p.opts.Now())
 		}
 		return login.ErrRefused
 	}
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
 		return err
 	}
-	p.accounts.succeeded(user.Identifier)
-	return p.set(ctx, userID, user.Password, next, act.Entry(audit.ChangePassword, userID))
+	return p.set(ctx, user.ID, user.Password, next, act.Entry(audit.ChangePassword, user.ID))
 }
 
 // Redeem sets the password of whoever holds an invitation, and uses it up. It fails
@@ -253,12 +296,12 @@ func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next 
 		return directory.User{}, err
 	}
 	defer release()
-	return p.opts.Users.Redeem(ctx, invitation, hash(next.Reveal(), policy), act)
+	return p.opts.Users.Redeem(ctx, invitation, p.hash(next), act)
 }
 
 // set stores a new hash if the stored one is still what was checked.
 func (p *Passwords) set(ctx context.Context, userID, checked string, next secret.String, note audit.Entry) error {
-	phc := hash(next.Reveal(), policy)
+	phc := p.hash(next)
 	return p.opts.Users.Update(ctx, userID, note, func(u *directory.User) error {
 		if u.Password != checked {
 			return login.ErrRefused
