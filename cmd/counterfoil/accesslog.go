@@ -22,16 +22,22 @@ type observer struct {
 // quiet routes are asked all the time by machines: their lines are for debugging.
 var quiet = map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /v1/log": true}
 
-// wrap returns next, observed. What is logged is only what the server made or
+// wrap returns next, observed. Next sees the client that a trusted proxy names as
+// the peer, so no other code ever reads a forwarded header (LOGIN-10). What is logged is only what the server made or
 // chose: the route's pattern and not the path, never a query, header or body.
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		a := &answer{ResponseWriter: w}
+		client := clientAddress(r, o.trusted)
+		r = r.WithContext(r.Context()) // a copy: the caller's request is not ours to change
+		if client.IsValid() {
+			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+		}
 		o.metrics.inFlight.Inc()
 		defer func() {
 			o.metrics.inFlight.Dec()
-			o.note(r, a, time.Since(begun))
+			o.note(r, a, client, time.Since(begun))
 		}()
 		if o.draining.Load() && r.URL.Path == "/readyz" {
 			p := counterfoil.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
@@ -42,7 +48,7 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 	})
 }
 
-func (o *observer) note(r *http.Request, a *answer, took time.Duration) {
+func (o *observer) note(r *http.Request, a *answer, client netip.Addr, took time.Duration) {
 	route := r.Pattern // set by the mux that serves r
 	if route == "" {
 		route = "none"
@@ -59,7 +65,7 @@ func (o *observer) note(r *http.Request, a *answer, took time.Duration) {
 	o.log.LogAttrs(r.Context(), level, "request",
 		slog.String("request", a.Header().Get("X-Request-Id")), slog.String("route", route), slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", a.bytes),
-		slog.String("address", clientAddress(r, o.trusted).String()))
+		slog.String("address", client.String()))
 }
 
 // answer notes what is answered.

@@ -4,10 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -82,6 +86,21 @@ type heldConn struct {
 func (c *heldConn) Close() error {
 	c.release()
 	return c.Conn.Close()
+}
+
+// listenLocal opens the Unix socket at path for its owner alone. The caller holds
+// the store beside it, so one that is left there belongs to a server that crashed.
+func listenLocal(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	// Between making a socket and changing its mode anybody could connect.
+	defer syscall.Umask(syscall.Umask(0o177))
+	l, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EINVAL) {
+		err = fmt.Errorf("%w\nhint: the path of a Unix socket has at most about 100 bytes: choose a shorter --data", err)
+	}
+	return l, err
 }
 
 // withTLS serves TLS 1.2 and later with the configured certificate, or plain.

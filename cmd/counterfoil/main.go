@@ -36,11 +36,32 @@ type program struct {
 		Print configPrint `cmd:"" help:"Print each setting and where its value comes from."`
 	} `cmd:"" help:"Settings."`
 	User struct {
-		Add userAdd `cmd:"" help:"Add a user; the password is read from standard input."`
+		Add     userAdd     `cmd:"" help:"Add a user; the password is read from standard input."`
+		List    userList    `cmd:"" help:"List users."`
+		Show    userShow    `cmd:"" help:"Show a user."`
+		Disable userDisable `cmd:"" help:"Disable a user and end its sessions."`
+		Enable  userEnable  `cmd:"" help:"Let a disabled user sign in again."`
+		Roles   userRoles   `cmd:"" help:"Set the roles of a user."`
+		Invite  userInvite  `cmd:"" help:"Print an invitation to choose a password."`
+		Delete  userDelete  `cmd:"" help:"End everything of a user, and forget it."`
 	} `cmd:"" help:"Users."`
+	Session struct {
+		List   sessionList   `cmd:"" help:"List the sessions of a user."`
+		Show   sessionShow   `cmd:"" help:"Show a session."`
+		Revoke sessionRevoke `cmd:"" help:"Revoke a session, or all of a user, a client or everybody."`
+	} `cmd:"" help:"Sessions."`
 	Key struct {
+		List   keyList   `cmd:"" help:"List the signing keys."`
+		Rotate keyRotate `cmd:"" help:"Make the next signing key sign now."`
+		Revoke keyRevoke `cmd:"" help:"Refuse everything that a signing key has signed."`
 		Create keyCreate `cmd:"" help:"Make an API key and print it, once."`
+	} `cmd:"" help:"Signing keys, and making API keys."`
+	Apikey struct {
+		Create keyCreate    `cmd:"" help:"Make an API key and print it, once."`
+		List   apiKeyList   `cmd:"" help:"List API keys."`
+		Delete apiKeyDelete `cmd:"" help:"Make an API key void."`
 	} `cmd:"" help:"API keys."`
+	Audit auditList `cmd:"" help:"List security events, newest first."`
 	Token struct {
 		Decode tokenDecode `cmd:"" help:"Show what a token says, unverified."`
 		Verify tokenVerify `cmd:"" help:"Check a signed token with the issuer's keys."`

@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
 			"post":       post,
+			"mode":       mode,
 			"member":     member,
 			"narrow":     narrow,
 			"eventually": eventually,
@@ -92,6 +93,9 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 func signalJob(ts *testscript.TestScript, neg bool, args []string) {
 	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt}
 	for _, job := range ts.BackgroundCmds() {
+		if job.ProcessState != nil {
+			continue
+		}
 		if err := job.Process.Signal(signals[args[0]]); err != nil {
 			ts.Fatalf("%v", err)
 		}
@@ -121,4 +125,13 @@ func member(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s has no text %s", args[1], args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text), 0o600))
+}
+
+// mode wants a file to have a mode: mode 600 FILE.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -71,8 +72,10 @@ type service struct {
 	observer *observer
 	public   net.Listener
 	ops      net.Listener // nil: off
+	local    net.Listener // the Unix socket for administration; nil: none
 	handler  http.Handler
 	opsMux   http.Handler
+	localMux http.Handler
 }
 
 // open makes everything ready to serve, and serves nothing yet.
@@ -101,6 +104,17 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.Store != "memory" { // a store that others can know of has a folder of its own
+		if s.local, err = listenLocal(filepath.Join(s.Data, socketName)); err != nil {
+			return err
+		}
+		s.localMux = localHandler(api)
+	}
+	return s.listen(api)
+}
+
+// listen makes the handlers and listeners of what api serves.
+func (s *service) listen(api *server.Server) (err error) {
 	trusted := s.trusted()
 	s.observer = &observer{log: s.log, metrics: s.metrics, trusted: trusted}
 	s.handler = s.observer.wrap(api)
@@ -147,7 +161,7 @@ func (s *service) run(ctx context.Context, started func() error) error {
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	done := make(chan error, 3)
+	done := make(chan error, 4)
 	begin := func(l net.Listener, h http.Handler) { go func() { done <- serveUntil(serving, l, h) }() }
 	begin(s.public, s.handler)
 	running := 2
@@ -156,6 +170,10 @@ func (s *service) run(ctx context.Context, started func() error) error {
 		begin(s.ops, s.opsMux)
 		running++
 		s.log.Info("ops listening", "address", s.ops.Addr().String())
+	}
+	if s.local != nil {
+		begin(s.local, s.localMux)
+		running++
 	}
 	go func() { s.sweep(serving); done <- nil }()
 	err := started()
@@ -193,7 +211,7 @@ func (s *service) drain() {
 // close ends what open made.
 func (s *service) close() {
 	var errs []error
-	for _, l := range []net.Listener{s.public, s.ops} {
+	for _, l := range []net.Listener{s.public, s.ops, s.local} {
 		if l != nil {
 			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

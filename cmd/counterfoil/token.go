@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/counterfoil/counterfoil/internal/token"
 )
@@ -124,13 +125,19 @@ func indented(raw []byte) string {
 	if json.Indent(&out, raw, "", "  ") != nil {
 		return "not JSON"
 	}
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069) {
-			return '\ufffd'
-		}
-		return r
-	}, out.String())
+	return strings.Map(visible, out.String())
 }
+
+// visible replaces what would move a cursor or turn the direction of a terminal.
+func visible(r rune) rune {
+	if r != '\n' && !unicode.IsPrint(r) {
+		return unicode.ReplacementChar
+	}
+	return r
+}
+
+// printable is one line of text for a terminal.
+func printable(s string) string { return strings.ReplaceAll(strings.Map(visible, s), "\n", " ") }
 
 // times says when the moments in claims are.
 func times(claims json.RawMessage, now time.Time) []string {

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// OPS-02, LOGIN-10: one line per request, with nothing in it that the caller could
+// have meant as a secret, and the client as the proxy names it.
+func TestAccessLog(t *testing.T) {
+	var lines bytes.Buffer
+	o := &observer{
+		log: slog.New(slog.NewJSONHandler(&lines, nil)), metrics: newMetrics(),
+		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	}
+	mux := http.NewServeMux()
+	seen := ""
+	mux.HandleFunc("POST /v1/things/{id}", func(w http.ResponseWriter, r *http.Request) {
+		seen = r.RemoteAddr
+		w.Header().Set("X-Request-Id", "0123456789abcdef")
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = w.Write([]byte("short and stout"))
+	})
+	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
+	h := o.wrap(mux)
+	send := func(method, path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, strings.NewReader("canary"))
+		r.RemoteAddr = "10.0.0.1:4711"
+		r.Header.Set("X-Forwarded-For", "canary, 203.0.113.9")
+		r.Header.Set("Authorization", "Bearer canary")
+		r.Header.Set("Cookie", "cf=canary")
+		r.Header.Set("Referer", "https://a.test/canary")
+		r.Header.Set("User-Agent", "canary")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if r.RemoteAddr != "10.0.0.1:4711" {
+			t.Errorf("the caller's request was changed: %s", r.RemoteAddr)
+		}
+		return w
+	}
+	send("POST", "/v1/things/canary?token=canary")
+	if seen != "203.0.113.9:0" {
+		t.Errorf("the handler sees the peer %s", seen)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
+		t.Fatalf("%v: %s", err, lines.Bytes())
+	}
+	for key, want := range map[string]any{
+		"msg": "request", "request": "0123456789abcdef", "route": "POST /v1/things/{id}", "status": 418.0, "bytes": 15.0, "address": "203.0.113.9", "level": "INFO",
+	} {
+		if got[key] != want {
+			t.Errorf("%s = %v, want %v", key, got[key], want)
+		}
+	}
+	send("GET", "/canary")
+	send("BREW", "/x")
+	if text := lines.String(); strings.Contains(text, "canary") || !strings.Contains(text, `"route":"none","status":404`) {
+		t.Errorf("log: %s", text)
+	}
+	before := lines.Len()
+	send("GET", "/healthz")
+	if lines.Len() != before {
+		t.Errorf("a probe is logged at info: %s", lines.String()[before:])
+	}
+	o.draining.Store(true)
+	if w := send("GET", "/readyz"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("/readyz while stopping = %d %v", w.Code, w.Header())
+	}
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/server"
+)
+
+// anyIssuer stands where an issuer's URL is required and no token is made.
+const anyIssuer = "http://127.0.0.1:8080"
+
+// socketName is the Unix socket that a server has in its data folder. Whoever can
+// open it is its owner, and so an administrator (LOGIN-15).
+const socketName = "counterfoil.sock"
+
+// localHandler is what the socket serves: administration, and the one public
+// endpoint that makes an invitation a password.
+func localHandler(api *server.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/admin/", api.LocalAdmin())
+	mux.Handle("POST /v1/invitations", api)
+	return mux
+}
+
+// placeFlags say where the data is; every command that administers has them.
+// Everything else comes from the environment and the configuration file.
+type placeFlags struct {
+	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML); COUNTERFOIL_CONFIG names one too."`
+	Data       string `type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
+	JSON       bool   `help:"Print JSON."`
+}
+
+func (p *placeFlags) load() (*config, error) {
+	c := configFlags{ConfigFile: p.ConfigFile, config: config{Data: p.Data}}
+	if _, err := c.load(given{"data": p.Data != ""}); err != nil {
+		return nil, err
+	}
+	return &c.config, nil
+}
+
+// admin is a client of the administration API: of the server that runs on the data
+// folder, or when none does, of one inside this program.
+type admin struct {
+	send  func(*http.Request) (*http.Response, error)
+	close func() error
+}
+
+func (p *placeFlags) admin(ctx context.Context) (*admin, error) {
+	c, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.Data, socketName)
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
+		}}
+		return &admin{client.Do, func() error { client.CloseIdleConnections(); return nil }}, nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s %w: permission denied\nhint: be the user that the server runs as", path, errUnreachable)
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
+		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
+	}
+	return c.ownAdmin(ctx)
+}
+
+// ownAdmin opens the store itself: no server runs.
+func (c *config) ownAdmin(ctx context.Context) (*admin, error) {
+	if c.Issuer == "" {
+		c.Issuer = anyIssuer
+	}
+	p, err := c.open(ctx, openOptions{hook: func(audit.Entry) {}}) // entries are kept in the store
+	if err != nil {
+		return nil, err
+	}
+	api, err := server.New(server.Options{
+		Issuer: p.issuer, Users: p.users, Passwords: p.passwords, URL: c.Issuer, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.store.Close())
+	}
+	handler := localHandler(api)
+	return &admin{func(r *http.Request) (*http.Response, error) {
+		a := &recorded{header: http.Header{}, status: http.StatusOK}
+		handler.ServeHTTP(a, r)
+		return &http.Response{
+			Status: fmt.Sprint(a.status, " ", http.StatusText(a.status)), StatusCode: a.status, Header: a.header, Body: io.NopCloser(&a.body),
+		}, nil
+	}, p.store.Close}, nil
+}
+
+// recorded is an answer in memory.
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *recorded) Header() http.Header         { return a.header }
+func (a *recorded) WriteHeader(status int)      { a.status = status }
+func (a *recorded) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// refused is an answer that is not a 2xx.
+type refused struct {
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+func (e *refused) Error() string {
+	text := strings.ToLower(e.Title[:1]) + e.Title[1:]
+	if e.Detail != "" {
+		text += ": " + strings.TrimSuffix(e.Detail, ".")
+	}
+	return text
+}
+
+// Is maps the status to an exit code.
+func (e *refused) Is(target error) bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return target == errDenied
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return target == errUnreachable
+	}
+	return false
+}
+
+// call makes a request with body as JSON, if there is one, and reads the answer
+// into into.
+func (a *admin) call(ctx context.Context, method, path string, body, into any) error {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://local"+path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	res, err := a.send(r)
+	if err != nil {
+		return fmt.Errorf("server %w: %w", errUnreachable, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err != nil {
+		return fmt.Errorf("server %w: %w", errUnreachable, err)
+	}
+	if res.StatusCode/100 != 2 {
+		problem := &refused{}
+		if json.Unmarshal(answer, problem) != nil || problem.Title == "" {
+			problem.Title = "Status " + res.Status
+		}
+		problem.Status = res.StatusCode
+		return problem
+	}
+	if into == nil || len(answer) == 0 {
+		return nil
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// escaped is id as an element of a path.
+func escaped(id string) string { return url.PathEscape(id) }
+
+// with opens the administration for f.
+func (p *placeFlags) with(ctx context.Context, f func(*admin) error) error {
+	a, err := p.admin(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(a), a.close())
+}

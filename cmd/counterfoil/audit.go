@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+)
+
+// auditEntry is a security event as the API shows it.
+type auditEntry struct {
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	Action  string    `json:"action"`
+	Outcome string    `json:"outcome"`
+	Subject string    `json:"subject"`
+	By      string    `json:"by"`
+	Target  string    `json:"target"`
+	Session string    `json:"session"`
+	Address string    `json:"address"`
+}
+
+type auditList struct {
+	placeFlags
+	User  string `placeholder:"USER" help:"About this user alone."`
+	Limit int    `default:"50" placeholder:"N" help:"At most so many, 1 to 200."`
+}
+
+// Run lists what was kept of security events.
+func (c *auditList) Run(ctx context.Context) error {
+	return c.with(ctx, func(a *admin) error {
+		query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+		if c.User != "" {
+			subject, err := a.subject(ctx, c.User)
+			if err != nil {
+				return err
+			}
+			query.Set("subject", subject)
+		}
+		var answer struct {
+			Entries []json.RawMessage `json:"entries"`
+		}
+		if err := a.call(ctx, "GET", "/v1/admin/audit?"+query.Encode(), nil, &answer); err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(os.Stdout, append([]json.RawMessage{}, answer.Entries...))
+		}
+		var rows [][]string
+		for _, raw := range answer.Entries {
+			var e auditEntry
+			if err := json.Unmarshal(raw, &e); err != nil {
+				return err
+			}
+			about := e.Target
+			if about == "" {
+				about = e.Session
+			}
+			rows = append(rows, []string{e.Time.Format(time.DateTime), e.Action, e.Outcome, e.By, e.Subject, about, e.Address})
+		}
+		return table([]string{"TIME", "ACTION", "OUTCOME", "BY", "SUBJECT", "ABOUT", "ADDRESS"}, rows)
+	})
+}

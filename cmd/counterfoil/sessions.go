@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// sessionView is a session as the API shows it to administrators.
+type sessionView struct {
+	ID              string            `json:"id"`
+	Subject         string            `json:"subject"`
+	Client          string            `json:"client"`
+	Carrier         string            `json:"carrier"`
+	Created         time.Time         `json:"created"`
+	AuthTime        time.Time         `json:"auth_time"`
+	LastSeen        time.Time         `json:"last_seen"`
+	IdleExpires     time.Time         `json:"idle_expires"`
+	AbsoluteExpires time.Time         `json:"absolute_expires"`
+	Methods         []string          `json:"amr,omitempty"`
+	Roles           []string          `json:"roles,omitempty"`
+	Scopes          []string          `json:"scopes,omitempty"`
+	Attributes      map[string]string `json:"attributes,omitempty"`
+	Device          string            `json:"device,omitempty"`
+	FirstAddress    string            `json:"first_address,omitempty"`
+	LastAddress     string            `json:"last_address,omitempty"`
+}
+
+type sessionList struct {
+	placeFlags
+	User string `arg:"" help:"Whose: id, or what the user signs in with; or any subject."`
+}
+
+// Run lists the sessions of a user.
+func (c *sessionList) Run(ctx context.Context) error {
+	return c.with(ctx, func(a *admin) error {
+		subject, err := a.subject(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		answer := struct {
+			Sessions []sessionView `json:"sessions"`
+		}{}
+		if err := a.call(ctx, "GET", "/v1/admin/users/"+escaped(subject)+"/sessions", nil, &answer); err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(os.Stdout, append([]sessionView{}, answer.Sessions...))
+		}
+		return printSessions(answer.Sessions...)
+	})
+}
+
+// subject is the id of a user; other names are subjects as they are, since
+// sessions can be of subjects that are no users.
+func (a *admin) subject(ctx context.Context, name string) (string, error) {
+	u, err := a.user(ctx, name)
+	if err == nil {
+		return u.ID, nil
+	}
+	if isNotFound(err) {
+		return name, nil
+	}
+	return "", err
+}
+
+func printSessions(sessions ...sessionView) error {
+	var rows [][]string
+	for _, s := range sessions {
+		ends := s.IdleExpires
+		if s.AbsoluteExpires.Before(ends) {
+			ends = s.AbsoluteExpires
+		}
+		rows = append(rows, []string{s.ID, s.Subject, orDash(s.Client), s.Carrier, minute(s.LastSeen), minute(ends), orDash(s.LastAddress), orDash(s.Device)})
+	}
+	return table([]string{"ID", "SUBJECT", "CLIENT", "CARRIER", "LAST SEEN", "ENDS", "ADDRESS", "DEVICE"}, rows)
+}
+
+type sessionShow struct {
+	placeFlags
+	ID string `arg:"" help:"Id of the session."`
+}
+
+// Run shows one session.
+func (c *sessionShow) Run(ctx context.Context) error {
+	return c.with(ctx, func(a *admin) error {
+		var s sessionView
+		if err := a.call(ctx, "GET", "/v1/admin/sessions/"+escaped(c.ID), nil, &s); err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeJSON(os.Stdout, s)
+		}
+		return printSessions(s)
+	})
+}
+
+type sessionRevoke struct {
+	placeFlags
+	ID     string `arg:"" optional:"" help:"Id of the session."`
+	User   string `placeholder:"USER" help:"All sessions of this user."`
+	Client string `placeholder:"CLIENT" help:"All sessions of this client."`
+	Token  string `placeholder:"JTI" help:"This token alone, by its jti."`
+	All    bool   `help:"Everybody's."`
+	Reason string `placeholder:"TEXT" help:"Why; it is kept in the log and the audit trail."`
+	Wait   bool   `help:"Return when no verifier accepts them any more."`
+	Quiet  bool   `help:"Print nothing."`
+}
+
+// receipt is what a revocation answers.
+type receipt struct {
+	Epoch        string    `json:"epoch"`
+	Seq          uint64    `json:"seq"`
+	Cursor       string    `json:"cursor"`
+	CommittedAt  time.Time `json:"committed_at"`
+	Confirmed    bool      `json:"confirmed"`
+	NotWaitedFor []string  `json:"not_waited_for,omitempty"`
+}
+
+// Run revokes, and prints the receipt.
+func (c *sessionRevoke) Run(ctx context.Context) error {
+	scope, id, named := "all", "", 0
+	for s, value := range map[string]string{"session": c.ID, "subject": c.User, "client": c.Client, "token": c.Token} {
+		if value != "" {
+			scope, id = s, value
+			named++
+		}
+	}
+	if c.All {
+		named++
+	}
+	if named != 1 {
+		return fmt.Errorf("name one of: a session id, --user, --client, --token, --all: %w", errUsage)
+	}
+	return c.with(ctx, func(a *admin) error {
+		if scope == "subject" {
+			var err error
+			if id, err = a.subject(ctx, id); err != nil {
+				return err
+			}
+		}
+		return a.revoke(ctx, scope, id, c.Reason, c.Wait, c.JSON, c.Quiet)
+	})
+}
+
+func (a *admin) revoke(ctx context.Context, scope, id, reason string, wait, asJSON, quiet bool) error {
+	body := map[string]string{"scope": scope}
+	if id != "" {
+		body["id"] = id
+	}
+	if reason != "" {
+		body["reason"] = reason
+	}
+	if wait {
+		body["wait"] = "all"
+	}
+	var got receipt
+	if err := a.call(ctx, "POST", "/v1/admin/revocations", body, &got); err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(os.Stdout, got)
+	}
+	if quiet {
+		return nil
+	}
+	fmt.Printf("revoked at %s\n", got.Cursor)
+	if wait && !got.Confirmed {
+		return fmt.Errorf("revoked, but not confirmed by every verifier")
+	}
+	return nil
+}
+
+// table prints rows under a heading.
+func table(heading []string, rows [][]string) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(heading, "\t"))
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = printable(orDash(cell))
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+func day(t time.Time) string    { return t.UTC().Format(time.DateOnly) }
+func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
