@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 )
 
 // request carries access by c, and get answers it by the route.
@@ -47,14 +48,14 @@ func TestPolicies(t *testing.T) {
 					t.Fatalf("while fresh: %+v, %v", got, err)
 				}
 			}
-			if _, err := source.Issuer.Revoke(t.Context(), counterfoil.ScopeSession, revoked.Session.ID, "test"); err != nil {
+			if _, err := source.Issuer.Revoke(t.Context(), counterfoil.ScopeSession, revoked.Session.ID, audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
 			source.cut.Store(true)
 			time.Sleep(12 * time.Second)
 			late := signIn(t, source.Issuer, carrier) // ended where the verifier cannot hear it
-			if _, err := source.Issuer.Revoke(t.Context(), counterfoil.ScopeSession, late.Session.ID, "test"); err != nil {
+			if _, err := source.Issuer.Revoke(t.Context(), counterfoil.ScopeSession, late.Session.ID, audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			try := func(g *counterfoil.Guard, access string) string {
