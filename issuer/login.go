@@ -131,6 +131,16 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 	}
 }
 
+// Admits says whether r names a client that may have such a session now. A login asks
+// the same again: this spares the work before it.
+func (i *Issuer) Admits(ctx context.Context, r Request) error {
+	if r.Client == "" {
+		r.Client = DefaultClient
+	}
+	_, err := i.admitted(ctx, &r)
+	return err
+}
+
 // admitted reads the client that r names, and makes r what it may be: the carrier and
 // the scopes that the client has.
 func (i *Issuer) admitted(ctx context.Context, r *Request) (on standing, err error) {

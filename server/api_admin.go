@@ -82,7 +82,7 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	case counterfoil.ScopeSession, counterfoil.ScopeToken, counterfoil.ScopeSubject, counterfoil.ScopeClient,
 		counterfoil.ScopeKey, counterfoil.ScopeAll:
 	default:
-		return badRequest("scope %q is not known", b.Scope)
+		return badRequest("scope is session, token, subject, client, key or all")
 	}
 	if (b.ID == "") != (b.Scope == counterfoil.ScopeAll) {
 		return badRequest("id is wanted for every scope but \"all\"")

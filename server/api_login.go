@@ -76,7 +76,7 @@ func carrierOf(name string) (counterfoil.Carrier, error) {
 	}
 	c, err := counterfoil.ParseCarrier(name)
 	if err != nil {
-		return c, badRequest("%v", err)
+		return c, badRequest("carrier is cookie, bearer, jwt-cookie, jwe or jwe-cookie")
 	}
 	return c, nil
 }
@@ -87,18 +87,16 @@ func request(r *http.Request, c counterfoil.Carrier, client string, a audit.Act)
 
 // signIn proves the password and makes the session.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*issuer.Issued, error) {
-	c, err := carrierOf(b.Carrier)
+	a := act(w, r, "", "")
+	ask, err := s.ask(r, b, a)
 	if err != nil {
 		return nil, err
 	}
-	a := act(w, r, "", "")
 	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: a.Address, Device: s.device(r)})
 	if err != nil {
 		s.tellRefused(a, b, err)
 		return nil, err
 	}
-	ask := request(r, c, b.Client, a)
-	ask.Scopes = strings.Fields(b.Scope)
 	issued, err := s.issuer.Login(r.Context(), proof, ask)
 	if err != nil {
 		a.By = audit.BySubject(proof.Subject)
@@ -107,6 +105,19 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*i
 	}
 	s.knowDevice(w, r, issued.Session.Carrier, b.Identifier)
 	return issued, nil
+}
+
+// ask is the session that b asks for, if its client may have such a one. It comes
+// before a password is looked at or an account is made. And what is not a client's name
+// may be a secret in the wrong member: it must not be told to anybody.
+func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request, error) {
+	c, err := carrierOf(b.Carrier)
+	if err != nil {
+		return issuer.Request{}, err
+	}
+	ask := request(r, c, b.Client, a)
+	ask.Scopes = strings.Fields(b.Scope)
+	return ask, s.issuer.Admits(r.Context(), ask)
 }
 
 // tellRefused tells the audit trail of a login that was not. What was typed as the
@@ -126,6 +137,21 @@ func (s *Server) tellRefused(a audit.Act, b loginBody, err error) {
 		e.By = "unknown"
 	}
 	e.Reason = err.Error()
+	s.issuer.Audit().Tell(e)
+}
+
+// tellPassword tells the audit trail that a password was not changed, if that is
+// because of what was shown for it.
+func (s *Server) tellPassword(a audit.Act, subject string, err error) {
+	var throttled login.Throttled
+	e := a.Entry(audit.ChangePassword, subject)
+	e.Outcome, e.Reason = audit.Refused, err.Error()
+	switch {
+	case errors.As(err, &throttled):
+		e.Action = audit.Limit
+	case !errors.Is(err, login.ErrRefused):
+		return
+	}
 	s.issuer.Audit().Tell(e)
 }
 
@@ -168,7 +194,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err := s.fromBrowser(r, b.Client); err != nil {
 		return err
 	}
-	if _, err := carrierOf(b.Carrier); err != nil {
+	if _, err := s.ask(r, b.loginBody, act(w, r, "", "")); err != nil {
 		return err
 	}
 	if _, err := s.passwords.Register(r.Context(), act(w, r, "", ""), b.Identifier, b.Name, b.Password.String, nil); err != nil {
@@ -364,6 +390,7 @@ func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *co
 	}
 	a := act(w, r, audit.BySubject(session.Subject), "")
 	if err := s.passwords.Change(r.Context(), a, session.Subject, current, next); err != nil {
+		s.tellPassword(a, session.Subject, err)
 		return nil, err
 	}
 	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}

@@ -229,6 +229,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	}
 	u, err := s.passwords.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Password.String)
 	if err != nil {
+		s.tellPassword(act(w, r, "unknown", ""), "", err)
 		return err
 	}
 	ctx := context.WithoutCancel(r.Context()) // the password is another one already

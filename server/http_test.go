@@ -18,12 +18,15 @@ import (
 func (b *bench) answer(method, path, body string, header ...string) *httptest.ResponseRecorder {
 	b.Helper()
 	r := httptest.NewRequestWithContext(b.Context(), method, path, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
 	for n := 0; n < len(header); n += 2 {
 		r.Header.Add(header[n], header[n+1])
 	}
+	if r.Header.Get("Content-Type") == "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	w := httptest.NewRecorder()
 	b.server.ServeHTTP(w, r)
+	b.conform(method, path, body, r.Header, w.Code, w.Header(), w.Body.String())
 	return w
 }
 

@@ -215,6 +215,9 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
+	if _, err := s.ask(r, loginBody{Carrier: "cookie"}, act(w, r, "", "")); err != nil {
+		return err
+	}
 	page := entryPage{frame: frame{Title: "Create an account"}, Identifier: r.PostForm.Get("identifier")}
 	_, err := s.passwords.Register(r.Context(), act(w, r, "", ""), page.Identifier, r.PostForm.Get("name"), secret.New(r.PostForm.Get("password")), nil)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -33,7 +34,11 @@ func (e *refusal) Error() string {
 func (e *refusal) Unwrap() error { return e.cause }
 
 func badRequest(format string, args ...any) error {
-	return &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: fmt.Sprintf(format, args...)}
+	detail := fmt.Sprintf(format, args...)
+	if len(detail) > 200 { // it may quote what was sent
+		detail = strings.ToValidUTF8(detail[:200], "") + "…"
+	}
+	return &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: detail}
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -28,8 +29,7 @@ const maxBody = 64 << 10 // OPS-06
 // The media type is checked because a form on another site can post text/plain
 // that happens to be JSON, but not application/json (CSRF-09).
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
+	if !oneMedia(r, "application/json") {
 		return &refusal{status: http.StatusUnsupportedMediaType, kind: "unsupported-media-type", title: "Unsupported media type", detail: "Send application/json."}
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -45,23 +45,61 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := token.CheckJSON(data); err != nil {
 		return badRequest("the body is not one JSON object without duplicate members")
 	}
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return badRequest("the body is not a JSON object")
+	}
+	known := membersOf(reflect.TypeOf(v).Elem())
+	for name, value := range members {
+		// Compared exactly: encoding/json would bind "Password" as well, and of
+		// "password" and "PASSWORD" the last.
+		if !slices.Contains(known, name) {
+			return badRequest("unknown member %q", name)
+		}
+		if string(value) == "null" {
+			return badRequest("member %q is null: leave it out", name)
+		}
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return badRequest("%s", wrongMember(err))
 	}
 	return nil
+}
+
+// membersOf returns the names that a body of type t may have, those of embedded
+// structs included.
+func membersOf(t reflect.Type) (names []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wrongMember says which member has a value that it cannot have, and never the value.
+func wrongMember(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		// Behind the names of embedded structs.
+		return fmt.Sprintf("member %q has the wrong type", wrong.Field[strings.LastIndex(wrong.Field, ".")+1:])
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // readForm reads an application/x-www-form-urlencoded body into r.PostForm and
 // refuses parameters that are given twice (RFC 6749 section 3.1).
 func readForm(w http.ResponseWriter, r *http.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	if !oneMedia(r, "application/x-www-form-urlencoded") {
 		return &refusal{status: http.StatusUnsupportedMediaType, kind: "unsupported-media-type", title: "Unsupported media type", detail: "Send application/x-www-form-urlencoded."}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil {
+	err := r.ParseForm()
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &refusal{status: http.StatusRequestEntityTooLarge, kind: "too-large", title: "Body too large"}
+	}
+	if err != nil {
 		return badRequest("the form could not be read")
 	}
 	for name, values := range r.PostForm {
@@ -70,6 +108,16 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// oneMedia reports whether r says once that its body is of that media type.
+func oneMedia(r *http.Request, want string) bool {
+	types := r.Header.Values("Content-Type")
+	if len(types) != 1 {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(types[0])
+	return err == nil && media == want
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) error {

@@ -36,6 +36,7 @@ type bench struct {
 	users    *directory.Directory
 	issuer   *issuer.Issuer
 	server   *server.Server
+	seen     sync.Map      // operations that were granted
 	log      *bytes.Buffer // everything that was logged; read it when nothing runs
 }
 
@@ -133,6 +134,7 @@ func (b *bench) call(method, path, body string, header ...string) (*http.Respons
 	defer res.Body.Close()
 	data, err := io.ReadAll(res.Body)
 	must(b.T, err)
+	b.conform(method, path, body, r.Header, res.StatusCode, res.Header, string(data))
 	return res, string(data)
 }
 

@@ -1,0 +1,279 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// canary stands where secrets do. It must come out nowhere.
+const canary = "canary-5f3c9a"
+
+// dump is all that the store holds.
+func (b *bench) dump() string {
+	b.Helper()
+	var out strings.Builder
+	for _, kind := range []store.Kind{
+		"session", "grant", "subject", "client", "cutoff", "notice", "user", "identifier", "apikey", "invitation", "audit", "keyring",
+	} {
+		for rec, err := range b.db.List(b.Context(), kind, "*") {
+			must(b.T, err)
+			fmt.Fprintf(&out, "%s %s %s %d %s %s\n", rec.Kind, rec.ID, rec.Owner, rec.Rev, rec.Expires, rec.Value)
+		}
+	}
+	_, head, err := b.db.Log(b.Context(), counterfoil.Cursor{}, 1)
+	must(b.T, err)
+	return out.String() + head.String()
+}
+
+// sent is a request that must be refused.
+type sent struct {
+	name, body string
+	header     []string // replaces Content-Type
+	want       []int
+}
+
+var (
+	malformed  = []int{http.StatusBadRequest}
+	wrongMedia = []int{http.StatusUnsupportedMediaType}
+	tooLarge   = []int{http.StatusRequestEntityTooLarge}
+	// What is well-formed is refused for what it says, or for coming too soon.
+	someRefusal = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests}
+)
+
+// badJSON is what no endpoint with members may take.
+func badJSON(members schema) []sent {
+	names := slices.Sorted(maps.Keys(members))
+	first := names[0]
+	all := []sent{
+		{"empty", "", nil, malformed},
+		{"not JSON", canary, nil, malformed},
+		{"cut off", `{"` + first + `":"` + canary, nil, malformed},
+		{"array", `["` + canary + `"]`, nil, malformed},
+		{"null", `null`, nil, malformed},
+		{"string", `"` + canary + `"`, nil, malformed},
+		{"two objects", `{}{}`, nil, malformed},
+		{"BOM", "\ufeff{}", nil, malformed},
+		{"comment", "{}//", nil, malformed},
+		{"unknown member", `{"surprise":"` + canary + `"}`, nil, malformed},
+		{"prototype", `{"__proto__":{"admin":true}}`, nil, malformed},
+		{"mass assignment", `{"id":"x","password_hash":"x","created":"x"}`, nil, malformed},
+		{"deep", `{"` + first + `":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, nil, malformed},
+		{"wide", `{` + strings.Repeat(`"a":1,`, 100) + `"b":1}`, nil, malformed},
+		{"oversized", `{"` + first + `":"` + strings.Repeat("a", 65<<10) + `"}`, nil, tooLarge},
+		{"text/plain", `{}`, []string{"Content-Type", "text/plain"}, wrongMedia},
+		{"form", `{}`, []string{"Content-Type", urlencoded}, wrongMedia},
+		{"no media type", `{}`, []string{"Content-Type", " "}, wrongMedia},
+		{"two media types", `{}`, []string{"Content-Type", "application/json", "Content-Type", "text/plain"}, wrongMedia},
+		{"media type list", `{}`, []string{"Content-Type", "application/json, text/plain"}, wrongMedia},
+	}
+	for _, name := range names {
+		m := members[name].(schema)
+		text := m["type"] == "string" || m["$ref"] != nil
+		bad := map[string]string{"number": "1e999", "object": `{"a":1}`, "null": "null"}
+		if text {
+			bad["list"], bad["boolean"] = `["`+canary+`"]`, "true"
+		} else {
+			bad["string"], bad["list of numbers"] = `"`+canary+`"`, "[1]"
+		}
+		for kind, value := range bad {
+			all = append(all, sent{name + " is a " + kind, `{"` + name + `":` + value + `}`, nil, malformed})
+		}
+		all = append(all,
+			sent{name + " twice", `{"` + name + `":"` + canary + `","` + name + `":"x"}`, nil, malformed},
+			sent{name + " in capitals", `{"` + strings.ToUpper(name) + `":"` + canary + `"}`, nil, malformed},
+			sent{name + " is not UTF-8", `{"` + name + `":"` + canary + "\xff" + `"}`, nil, malformed},
+			sent{name + " is half a surrogate pair", `{"` + name + `":"` + canary + `\ud800"}`, nil, malformed},
+		)
+		if text {
+			all = append(all, sent{name + " has a NUL", `{"` + name + `":"` + canary + `\u0000"}`, nil, someRefusal})
+			all = append(all, sent{name + " has a line break", `{"` + name + `":"` + canary + `\r\nSet-Cookie: a=b"}`, nil, someRefusal})
+		}
+	}
+	return all
+}
+
+func badForm(members schema) []sent {
+	as := []string{"Content-Type", urlencoded}
+	all := []sent{
+		{"json", `{"token":"` + canary + `"}`, []string{"Content-Type", "application/json"}, wrongMedia},
+		{"two media types", "", append(slices.Clone(as), as...), wrongMedia},
+		{"not encoded", "a=%zz" + canary, as, malformed},
+		{"semicolon", "a=1;b=2", as, malformed},
+		{"oversized", "token=" + strings.Repeat("a", 65<<10), as, tooLarge},
+	}
+	for name := range members {
+		all = append(all, sent{name + " twice", name + "=" + canary + "&" + name + "=x", as, malformed})
+	}
+	return all
+}
+
+// OPS-01, OPS-05, LOGIN-16: whatever is wrong with a body gets its problem, changes
+// nothing, and what may have been a secret comes out nowhere.
+func TestBadInput(t *testing.T) {
+	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})
+	bearer := []string{"Authorization", "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()}
+	key := []string{"Authorization", "Bearer " + b.key}
+	alice, err := b.users.ByIdentifier(t.Context(), "alice")
+	must(t, err)
+	before, tried := b.dump(), 0
+	refuse := func(method, path string, s sent, who []string) {
+		t.Helper()
+		tried++
+		w := b.answer(method, path, s.body, append(slices.Clone(who), s.header...)...)
+		if !slices.Contains(s.want, w.Code) {
+			t.Errorf("%s %s, %s: %d %.200s, want %v", method, path, s.name, w.Code, w.Body, s.want)
+		}
+		if strings.Contains(w.Body.String(), canary) || w.Body.Len() > 1000 {
+			t.Errorf("%s %s, %s: the answer repeats what was sent: %.300s", method, path, s.name, w.Body)
+		}
+		if w.Header().Get("Set-Cookie") != "" && w.Code != http.StatusUnauthorized {
+			t.Errorf("%s %s, %s: sets a cookie", method, path, s.name)
+		}
+		if after := b.dump(); after != before {
+			t.Errorf("%s %s, %s: the store was changed", method, path, s.name)
+			before = after
+		}
+	}
+	for path, methods := range readDocument().Paths {
+		target := strings.NewReplacer("{id}", alice.ID, "{sid}", "ses_none").Replace(path)
+		for method, op := range methods {
+			who := bearer
+			if strings.HasPrefix(path, "/v1/admin/") || path == "/oauth/introspect" {
+				who = key
+			}
+			if strings.HasPrefix(path, "/oauth/") || !slices.Contains([]string{"/v1/password"}, path) && len(op.Security) == 0 {
+				who = slices.Clone(who[:0])
+				if path == "/oauth/introspect" {
+					who = key
+				}
+			}
+			for media, content := range op.RequestBody.Content {
+				s := content.Schema
+				if r, ok := s["$ref"].(string); ok {
+					s = readDocument().Components.Schemas[strings.TrimPrefix(r, "#/components/schemas/")]
+				}
+				bad := badForm(s["properties"].(schema))
+				if media == "application/json" {
+					bad = badJSON(s["properties"].(schema))
+				}
+				for _, one := range bad {
+					if one.body == "" && !op.RequestBody.Required {
+						continue
+					}
+					refuse(strings.ToUpper(method), target, one, who)
+				}
+			}
+		}
+	}
+	b.client("bearer", issuer.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierBearer}})
+	before = b.dump()
+	for _, rest := range []string{`"client":"nobody"`, `"client":"bearer","carrier":"cookie"`, `"scope":"everything"`, `"client":"` + canary + `"`} {
+		for _, path := range []string{"/v1/login", "/v1/register"} {
+			refuse("POST", path, sent{rest, `{"identifier":"newcomer","password":"` + pass + `",` + rest + `}`, nil, malformed}, nil)
+		}
+	}
+	if tried < 500 {
+		t.Errorf("only %d requests were made", tried)
+	}
+	if strings.Contains(b.log.String(), canary) {
+		_, rest, _ := strings.Cut(b.log.String(), canary)
+		t.Errorf("the log holds a canary before %.200s", rest)
+	}
+	for line := range strings.Lines(b.log.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a log line is not JSON: %s", line)
+		}
+	}
+}
+
+// TOK-33, TOK-34, SES-08, SES-09: credentials that are twice there, or where none is
+// looked for.
+func TestBadCredentials(t *testing.T) {
+	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	jwt := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
+	opaque := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
+	before := b.dump()
+	for _, c := range []struct {
+		name, path string
+		header     []string
+	}{
+		{"in the query", "?access_token=" + jwt, nil},
+		{"two headers", "", []string{"Authorization", "Bearer " + jwt, "Authorization", "Bearer " + jwt}},
+		{"header and cookie", "", []string{"Authorization", "Bearer " + jwt, "Cookie", "cf=" + opaque}},
+		{"two cookies", "", []string{"Cookie", "cf=" + opaque + "; cf=" + opaque}},
+		{"two cookie headers", "", []string{"Cookie", "cf=" + opaque, "Cookie", "cf=" + opaque}},
+		{"list", "", []string{"Authorization", "Bearer " + jwt + ", Bearer " + jwt}},
+		{"no scheme", "", []string{"Authorization", jwt}},
+		{"another scheme", "", []string{"Authorization", "Digest " + jwt}},
+		{"quoted cookie", "", []string{"Cookie", `cf="` + opaque + `"`}},
+		{"cookie with a version", "", []string{"Cookie", `$Version=1; $cf=` + opaque}},
+		{"cookie behind a space", "", []string{"Cookie", "\u2000cf=" + opaque}},
+		{"the production name", "", []string{"Cookie", "__Host-Http-cf=" + opaque}},
+		{"many cookies", "", []string{"Cookie", strings.Repeat("a=b; ", 5000) + "cf=" + opaque}},
+		{"line break", "", []string{"Authorization", "Bearer " + jwt[:20] + "\n" + jwt[20:]}},
+		{"short", "", []string{"Authorization", "Bearer " + jwt[:len(jwt)-1]}},
+		{"an invitation", "", []string{"Authorization", "Bearer cfi_" + strings.Repeat("A", 43)}},
+		{"an API key", "", []string{"Authorization", "Bearer " + b.key}},
+	} {
+		for _, path := range []string{"/v1/session", "/v1/sessions", "/v1/csrf", "/v1/admin/users"} {
+			if path == "/v1/admin/users" && c.name == "an API key" {
+				continue
+			}
+			w := b.answer("GET", path+c.path, "", c.header...)
+			if w.Code != http.StatusUnauthorized && w.Code != http.StatusBadRequest {
+				t.Errorf("%s, %s: %d %s", path, c.name, w.Code, w.Body)
+			}
+			if body := w.Body.String(); strings.Contains(body, jwt) || strings.Contains(body, opaque) {
+				t.Errorf("%s, %s: the answer holds the credential", path, c.name)
+			}
+		}
+	}
+	if after := b.dump(); after != before {
+		t.Error("the store was changed")
+	}
+	if log := b.log.String(); strings.Contains(log, jwt) || strings.Contains(log, opaque) {
+		t.Error("the log holds a credential")
+	}
+}
+
+// Ids in paths that cannot be ids name nothing, whatever they look like.
+func TestBadPaths(t *testing.T) {
+	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	bearer := "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
+	before := b.dump()
+	for _, id := range []string{"*", "%00", "%0d%0a", "%ff", "..%2f..%2fkeys", "%20", strings.Repeat("x", 300), "%e2%80%ae", "a%2fb", "'or'1'='1", "$(id)"} {
+		for _, pattern := range b.server.ProgramPatterns() {
+			method, path, _ := strings.Cut(pattern, " ")
+			if !strings.Contains(path, "{") || method == "PUT" && (id == "$(id)" || id == "'or'1'='1" || id == "a%2fb" || id == "..%2f..%2fkeys") {
+				continue // a client may be called so
+			}
+			path = strings.NewReplacer("{id}", id, "{sid}", id).Replace(path)
+			who := bearer
+			if strings.HasPrefix(path, "/v1/admin/") {
+				who = "Bearer " + b.key
+			}
+			w := b.answer(method, path, "{}", "Authorization", who)
+			listing := method == "GET" && strings.HasSuffix(path, "/sessions") && w.Code == http.StatusOK && strings.Contains(w.Body.String(), `"sessions":[]`)
+			ending := method == "DELETE" && strings.HasSuffix(path, "/sessions") && w.Code == http.StatusOK
+			if w.Code != http.StatusNotFound && !listing && !ending {
+				t.Errorf("%s %s = %d %s, want 404", method, path, w.Code, w.Body)
+			}
+			if ending {
+				before = b.dump() // revoking a subject nobody has heard of is no error: it may be the application's
+			}
+		}
+	}
+	if after := b.dump(); after != before {
+		t.Error("the store was changed")
+	}
+}
