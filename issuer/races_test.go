@@ -22,7 +22,7 @@ import (
 )
 
 // rounds sizes the races.
-var rounds = flag.Int("issuer.rounds", 2000, "rounds of each race of the issuer")
+var rounds = flag.Int("issuer.rounds", 1000, "rounds of each race of the issuer")
 
 // everyStore runs test on an issuer over each kind of store, with so many rounds as
 // its commits allow.
