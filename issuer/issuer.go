@@ -147,7 +147,7 @@ func (i *Issuer) Keys(context.Context) ([]byte, error) { return i.keys.JWKS() }
 // Sweep drops what has expired, and turns the keyring. Call it every minute.
 func (i *Issuer) Sweep(ctx context.Context) error {
 	if err := i.keys.Tick(ctx); err != nil {
-		return err
+		return unavailable(err)
 	}
 	// A minute of slack: another server's clock may be behind this one's.
 	before := i.opts.Now().Add(-time.Minute)

@@ -45,3 +45,21 @@ func (s *Store) Unlimit() error {
 	_, err := s.write.Exec(`PRAGMA max_page_count = 1073741823`)
 	return err
 }
+
+// LogPlan is how the engine reads a page of the log.
+func (s *Store) LogPlan() (plan string, err error) {
+	rows, err := s.read.Query("EXPLAIN QUERY PLAN "+logSQL, 1, 1, 10)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			return "", err
+		}
+		plan += detail + "\n"
+	}
+	return plan, rows.Err()
+}

@@ -33,6 +33,7 @@ type Store struct {
 	read  *sql.DB  // several; with WAL they do not wait for the writer
 	lock  *os.File // held for as long as the store is open
 
+	get, tail  *sql.Stmt // prepared on read
 	statements statements
 	queue      queue
 
@@ -92,6 +93,12 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if _, err = s.write.ExecContext(ctx, `INSERT OR IGNORE INTO head (one, epoch, seq) VALUES (1, ?, 0)`, int64(rand.Uint64())); err != nil {
 		return err
 	}
+	if s.get, err = s.read.PrepareContext(ctx, getSQL); err != nil {
+		return err
+	}
+	if s.tail, err = s.read.PrepareContext(ctx, logSQL); err != nil {
+		return err
+	}
 	return s.statements.prepare(ctx, s.write)
 }
 
@@ -100,7 +107,7 @@ const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AN
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
 	r, expires := store.Record{Key: k}, int64(0)
-	err := s.read.QueryRowContext(ctx, getSQL, k.Kind, k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
+	err := s.get.QueryRowContext(ctx, k.Kind, k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Record{}, store.ErrNotFound
 	}
@@ -161,50 +168,45 @@ func (s *Store) page(ctx context.Context, query string, kind store.Kind, owner, 
 	return page, rows.Err()
 }
 
-const logSQL = `SELECT seq, scope, id, expires, reason FROM log WHERE seq > ? ORDER BY seq LIMIT ?`
+// One statement reads one snapshot: the head is that of the entries. Without
+// entries there is one row, with the head alone.
+const logSQL = `SELECT h.epoch, h.seq, l.seq, l.scope, l.id, l.expires, l.reason
+  FROM head h LEFT JOIN log l ON l.seq > iif(h.epoch = ?1, ?2, 0) WHERE h.one = 1 ORDER BY l.seq LIMIT ?3`
 
-// Log implements store.Store. Head and entries come from one snapshot.
+// Log implements store.Store.
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
-	var head counterfoil.Cursor
 	fail := func(err error) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", err)
 	}
-	conn, err := s.read.Conn(ctx)
-	if err != nil {
-		return fail(err)
-	}
-	defer conn.Close()
-	// A plain BEGIN: the pool's transactions are immediate, and would wait for the writer.
-	if _, err := conn.ExecContext(ctx, `BEGIN DEFERRED`); err != nil {
-		return fail(err)
-	}
-	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
-	var epoch int64
-	if err := conn.QueryRowContext(ctx, headSQL).Scan(&epoch, &head.Seq); err != nil {
-		return fail(err)
-	}
-	head.Epoch = uint64(epoch)
-	if after.Epoch != head.Epoch {
-		after = counterfoil.Cursor{Epoch: head.Epoch}
-	}
-	rows, err := conn.QueryContext(ctx, logSQL, after.Seq, limit)
+	rows, err := s.tail.QueryContext(ctx, int64(after.Epoch), int64(after.Seq), max(limit, 1))
 	if err != nil {
 		return fail(err)
 	}
 	defer rows.Close()
+	var head counterfoil.Cursor
 	var entries []counterfoil.Revocation
 	for rows.Next() {
-		e, expires := counterfoil.Revocation{At: counterfoil.Cursor{Epoch: head.Epoch}}, int64(0)
-		if err := rows.Scan(&e.At.Seq, &e.Scope, &e.ID, &expires, &e.Reason); err != nil {
+		var epoch int64
+		var seq, expires sql.NullInt64
+		var scope, id, reason sql.NullString
+		if err := rows.Scan(&epoch, &head.Seq, &seq, &scope, &id, &expires, &reason); err != nil {
 			return fail(err)
 		}
-		e.Expires = fromUnix(expires)
-		entries = append(entries, e)
+		head.Epoch = uint64(epoch)
+		if seq.Valid {
+			entries = append(entries, counterfoil.Revocation{
+				At: counterfoil.Cursor{Epoch: head.Epoch, Seq: uint64(seq.Int64)}, Scope: counterfoil.Scope(scope.String), ID: id.String,
+				Expires: fromUnix(expires.Int64), Reason: reason.String,
+			})
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return fail(err)
 	}
-	return entries, head, nil
+	if head.Epoch == 0 && head.Seq == 0 && len(entries) == 0 {
+		return fail(errors.New("the head is missing"))
+	}
+	return entries[:min(limit, len(entries))], head, nil
 }
 
 // Wait implements store.Store: this process is the only writer, so it knows.

@@ -22,7 +22,7 @@ func log(t *testing.T, s store.Store) {
 	for _, c := range []struct {
 		after       counterfoil.Cursor
 		limit, want int
-	}{{counterfoil.Cursor{}, 10, 2}, {foreign, 10, 2}, {first, 10, 1}, {second, 10, 0}, {ahead, 10, 0}, {counterfoil.Cursor{}, 1, 1}} {
+	}{{counterfoil.Cursor{}, 10, 2}, {foreign, 10, 2}, {first, 10, 1}, {second, 10, 0}, {ahead, 10, 0}, {counterfoil.Cursor{}, 1, 1}, {counterfoil.Cursor{}, 0, 0}, {second, 1, 0}} {
 		entries, head, err := s.Log(t.Context(), c.after, c.limit)
 		if err != nil || len(entries) != c.want || head != second {
 			t.Errorf("Log(%v, %d) = %d entries, %v, %v, want %d", c.after, c.limit, len(entries), head, err, c.want)

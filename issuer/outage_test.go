@@ -1,0 +1,216 @@
+package issuer_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+func newFaulty(t *testing.T) (*bench, *storetest.FaultyStore) {
+	t.Helper()
+	s := storetest.Faulty(memory.New())
+	return newIssuer(t, s), s
+}
+
+// everyCall is all that an issuer does for somebody, on a session of theirs.
+func (b *bench) everyCall(t *testing.T, i *issuer.Issued) map[string]func() error {
+	proof := b.proof(t, "alice")
+	return map[string]func() error{
+		"Login": func() error {
+			_, err := b.Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierBearer})
+			return err
+		},
+		"StartOver": func() error {
+			_, err := b.StartOver(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie})
+			return err
+		},
+		"Refresh": func() error {
+			_, err := b.Refresh(t.Context(), i.Refresh.Reveal(), issuer.Renewal{})
+			return err
+		},
+		"Lookup":   func() error { _, err := b.Lookup(t.Context(), i.Access.Reveal()); return err },
+		"Sessions": func() error { _, err := b.Sessions(t.Context(), "alice"); return err },
+		"Log":      func() error { _, err := b.Log(t.Context(), counterfoil.Follow{}); return err },
+		"Logout":   func() error { return b.Logout(t.Context(), i.Session.ID, audit.Act{}) },
+		"EndOthers": func() error {
+			_, err := b.EndOthers(t.Context(), i.Session, audit.Act{})
+			return err
+		},
+		"EndByRefresh": func() error { return b.EndByRefresh(t.Context(), i.Refresh.Reveal(), "", audit.Act{}) },
+		"SetSubject": func() error {
+			return b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
+		},
+		"Revoke session": func() error {
+			_, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
+			return err
+		},
+		"Revoke subject": func() error {
+			_, err := b.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{})
+			return err
+		},
+		"Revoke all": func() error {
+			_, err := b.Revoke(t.Context(), counterfoil.ScopeAll, "", audit.Act{})
+			return err
+		},
+		"Revoke key": func() error {
+			_, err := b.Revoke(t.Context(), counterfoil.ScopeKey, i.Session.KeyID, audit.Act{})
+			return err
+		},
+		"Sweep": func() error { return b.Sweep(t.Context()) },
+	}
+}
+
+// An outage that begins at any step of any call is ErrUnavailable, says nothing about
+// a credential, and does nothing by half: afterwards the session is as it was.
+func TestOutageAtEveryStep(t *testing.T) {
+	some, _ := newFaulty(t)
+	for name := range some.everyCall(t, some.login(t, "alice", counterfoil.CarrierBearer)) {
+		for spared := 0; ; spared++ {
+			b, s := newFaulty(t)
+			i := b.login(t, "alice", counterfoil.CarrierBearer)
+			call := b.everyCall(t, i)[name]
+			s.Inject(storetest.Fault{After: spared})
+			err := call()
+			s.Heal()
+			if err == nil {
+				if spared == 0 {
+					t.Errorf("%s needs no store", name)
+				}
+				break
+			}
+			if !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s with an outage from call %d on = %v, want ErrUnavailable alone", name, spared, err)
+			}
+			halfway := name == "Revoke key" && spared > 1 // the key went first: see revokeKey
+			if _, err := b.Lookup(t.Context(), i.Access.Reveal()); err != nil && !halfway {
+				t.Errorf("%s with an outage from call %d on ended the session: %v", name, spared, err)
+			}
+			if _, err := b.Refresh(t.Context(), i.Refresh.Reveal(), issuer.Renewal{}); err != nil {
+				t.Errorf("%s with an outage from call %d on ended the grant: %v", name, spared, err)
+			}
+		}
+	}
+}
+
+// A list that breaks off in the middle is an outage, not a shorter list.
+func TestListBreaksOff(t *testing.T) {
+	b, s := newFaulty(t)
+	own := b.login(t, "alice", counterfoil.CarrierCookie)
+	others := []*issuer.Issued{b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierJWE)}
+	for items := range 3 {
+		s.Inject(storetest.Fault{Op: storetest.OpList, Kind: "session", Items: items})
+		if rows, err := b.Sessions(t.Context(), "alice"); !errors.Is(err, counterfoil.ErrUnavailable) || rows != nil {
+			t.Errorf("Sessions after %d records = %d rows, %v", items, len(rows), err)
+		}
+		if _, err := b.EndOthers(t.Context(), own.Session, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("EndOthers after %d records = %v", items, err)
+		}
+		s.Heal()
+		for _, o := range others {
+			if _, err := b.Lookup(t.Context(), o.Access.Reveal()); err != nil {
+				t.Errorf("a list that broke off after %d records ended a session: %v", items, err)
+			}
+		}
+	}
+}
+
+// REF-03: the commit of a refresh was made and its answer was lost. The client has
+// the old token only; within the grace it gets the successor, nobody is signed out,
+// and what it got goes on.
+func TestRefreshAnswerLost(t *testing.T) {
+	b, s := newFaulty(t)
+	first := b.login(t, "alice", counterfoil.CarrierBearer)
+	token := first.Refresh.Reveal()
+	for range 5 {
+		s.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
+		if _, err := b.Refresh(t.Context(), token, issuer.Renewal{}); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Fatalf("Refresh = %v, want ErrUnavailable", err)
+		}
+		next, err := b.Refresh(t.Context(), token, issuer.Renewal{})
+		if err != nil {
+			t.Fatalf("Refresh again = %v", err)
+		}
+		if _, err := b.Lookup(t.Context(), next.Access.Reveal()); err != nil {
+			t.Errorf("Lookup = %v", err)
+		}
+		token = next.Refresh.Reveal()
+	}
+	if _, err := b.Lookup(t.Context(), first.Access.Reveal()); err != nil {
+		t.Errorf("Lookup of the first copy = %v: the family was revoked", err)
+	}
+}
+
+// A login whose answer was lost made a session that nobody holds. Proving again
+// makes another one; the first is listed, and can be ended.
+func TestLoginAnswerLost(t *testing.T) {
+	for _, c := range carriers {
+		b, s := newFaulty(t)
+		s.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
+		if _, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: c}); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Fatalf("%v: Login = %v, want ErrUnavailable", c, err)
+		}
+		own := b.login(t, "alice", c)
+		rows, err := b.Sessions(t.Context(), "alice")
+		if err != nil || len(rows) != 2 {
+			t.Errorf("%v: %d sessions, %v, want both", c, len(rows), err)
+		}
+		if n, err := b.EndOthers(t.Context(), own.Session, audit.Act{}); n != 1 || err != nil {
+			t.Errorf("%v: EndOthers = %d, %v, want 1", c, n, err)
+		}
+	}
+}
+
+// REVOCATION 4.2: a revocation whose answer was lost is in force, and doing it again
+// gives the place it has in the log.
+func TestRevokeAnswerLost(t *testing.T) {
+	b, s := newFaulty(t)
+	i := b.login(t, "alice", counterfoil.CarrierBearer)
+	s.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
+	if receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) || receipt != (issuer.Receipt{}) {
+		t.Fatalf("Revoke = %v, %v, want ErrUnavailable and no receipt", receipt, err)
+	}
+	if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Lookup = %v, want ErrInvalidToken", err)
+	}
+	page, err := b.Log(t.Context(), counterfoil.Follow{})
+	if err != nil || len(page.Entries) != 1 {
+		t.Fatalf("Log = %v, %v, want one entry", page, err)
+	}
+	for range 2 {
+		receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
+		if err != nil || receipt.At != page.Entries[0].At || receipt.CommittedAt.Sub(b.clock.Now()).Abs() > 1e9 {
+			t.Errorf("Revoke again = %v, %v, want %v", receipt, err, page.Entries[0].At)
+		}
+	}
+}
+
+// The key is revoked in two steps; whichever answer is lost, doing it again ends well.
+func TestRevokeKeyThroughAnOutage(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		for spared := range 2 {
+			b, s := newFaulty(t)
+			i := b.login(t, "alice", counterfoil.CarrierBearer)
+			s.Inject(storetest.Fault{Op: storetest.OpCommit, After: spared, Times: 1, Lost: lost})
+			if _, err := b.Revoke(t.Context(), counterfoil.ScopeKey, i.Session.KeyID, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) {
+				t.Errorf("Revoke = %v, want ErrUnavailable", err)
+			}
+			receipt, err := b.Revoke(t.Context(), counterfoil.ScopeKey, i.Session.KeyID, audit.Act{})
+			if err != nil {
+				t.Errorf("Revoke again = %v", err)
+			}
+			page, err := b.Log(t.Context(), counterfoil.Follow{})
+			if err != nil || len(page.Entries) == 0 || page.Head.Before(receipt.At) {
+				t.Errorf("Log = %v, %v, want an entry up to %v", page, err, receipt.At)
+			}
+			if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("Lookup = %v, want ErrInvalidToken", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,399 @@
+package issuer_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// rounds sizes the races.
+var rounds = flag.Int("issuer.rounds", 1000, "rounds of each race of the issuer")
+
+// everyStore runs test on an issuer over each kind of store, with so many rounds as
+// its commits allow.
+func everyStore(t *testing.T, test func(t *testing.T, b *bench, rounds int)) {
+	t.Run("memory", func(t *testing.T) { test(t, newIssuer(t, memory.New()), *rounds) })
+	t.Run("sqlite", func(t *testing.T) {
+		s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "c.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		test(t, newIssuer(t, s), *rounds/20)
+	})
+}
+
+// together runs all at the same time.
+func together(all ...func()) {
+	var wg sync.WaitGroup
+	for _, f := range all {
+		wg.Go(f)
+	}
+	wg.Wait()
+}
+
+// REF-10, REVOCATION 4.11 test 9: a refresh is under way when its session, subject or
+// client, or everybody, is revoked. Whatever the refresh was told, nothing of it lives.
+func TestRefreshRacesRevoke(t *testing.T) {
+	everyStore(t, func(t *testing.T, b *bench, rounds int) {
+		for n := range rounds {
+			subject := fmt.Sprint("subject", n)
+			i := b.login(t, subject, counterfoil.CarrierBearer)
+			scope, id := counterfoil.ScopeSession, i.Session.ID
+			switch n % 3 {
+			case 1:
+				scope, id = counterfoil.ScopeSubject, subject
+			case 2:
+				scope, id = counterfoil.ScopeAll, ""
+			}
+			var next *issuer.Issued
+			together(func() {
+				var err error
+				if next, err = b.Refresh(context.Background(), i.Refresh.Reveal(), issuer.Renewal{}); err != nil && !errors.Is(err, counterfoil.ErrInvalidToken) {
+					t.Errorf("Refresh = %v", err)
+				}
+			}, func() {
+				if _, err := b.Revoke(context.Background(), scope, id, audit.Act{}); err != nil {
+					t.Errorf("Revoke(%s) = %v", scope, err)
+				}
+			})
+			dead := map[string]string{"the old copy": i.Access.Reveal(), "the old refresh token": i.Refresh.Reveal()}
+			if next != nil {
+				dead["the new copy"], dead["the new refresh token"] = next.Access.Reveal(), next.Refresh.Reveal()
+			}
+			b.allDead(t, dead)
+			if next != nil {
+				b.coveredByLog(t, next.Session)
+			}
+		}
+	})
+}
+
+// allDead fails the test if any credential is good for anything.
+func (b *bench) allDead(t *testing.T, credentials map[string]string) {
+	t.Helper()
+	for name, c := range credentials {
+		var err error
+		if strings.HasPrefix(c, "cfr_") {
+			_, err = b.Refresh(t.Context(), c, issuer.Renewal{})
+		} else {
+			_, err = b.Lookup(t.Context(), c)
+		}
+		if !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s = %v, want ErrInvalidToken", name, err)
+		}
+	}
+}
+
+// coveredByLog is the judgement of a verifier, who has nothing but the log.
+func (b *bench) coveredByLog(t *testing.T, s *counterfoil.Session) {
+	t.Helper()
+	page, err := b.Log(t.Context(), counterfoil.Follow{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked := counterfoil.NewRevocations()
+	revoked.Apply(page.Entries)
+	if _, ok := revoked.Covers(s); !ok {
+		t.Errorf("no entry of the log covers %s, born at %v", s.ID, s.Born)
+	}
+}
+
+// LOGIN-19, REVOCATION 4.11 test 9: a login is under way when its subject is revoked.
+// It fails, or is covered; and a login that was proven afterwards is good at once (P2).
+func TestLoginRacesRevoke(t *testing.T) {
+	everyStore(t, func(t *testing.T, b *bench, rounds int) {
+		for n := range rounds {
+			c := carriers[n%len(carriers)]
+			proof := b.proof(t, "alice")
+			var i *issuer.Issued
+			together(func() {
+				var err error
+				if i, err = b.Login(context.Background(), proof, issuer.Request{Carrier: c}); err != nil && !errors.Is(err, issuer.ErrProveAgain) {
+					t.Errorf("Login = %v", err)
+				}
+			}, func() {
+				if _, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
+					t.Errorf("Revoke = %v", err)
+				}
+			})
+			if i != nil {
+				b.allDead(t, map[string]string{"a login from before": i.Access.Reveal()})
+				b.coveredByLog(t, i.Session)
+			}
+			after := b.login(t, "alice", c)
+			if _, err := b.Lookup(t.Context(), after.Access.Reveal()); err != nil {
+				t.Errorf("Lookup of a login proven afterwards = %v", err)
+			}
+		}
+	})
+}
+
+// SES-22: the note that a session is in use, written while the session ends, does
+// not bring it back.
+func TestTouchRacesRevoke(t *testing.T) {
+	everyStore(t, func(t *testing.T, b *bench, rounds int) {
+		for range rounds {
+			i := b.login(t, "alice", counterfoil.CarrierCookie)
+			b.clock.add(61 * time.Second)
+			together(
+				func() { _, _ = b.Lookup(context.Background(), i.Access.Reveal()) },
+				func() { _, _ = b.Lookup(context.Background(), i.Access.Reveal()) },
+				func() {
+					if _, err := b.Revoke(context.Background(), counterfoil.ScopeSession, i.Session.ID, audit.Act{}); err != nil {
+						t.Errorf("Revoke = %v", err)
+					}
+				})
+			b.allDead(t, map[string]string{"the cookie": i.Access.Reveal()})
+			if rows, err := b.Sessions(t.Context(), "alice"); err != nil || len(rows) != 0 {
+				t.Fatalf("%d sessions after the end, %v", len(rows), err)
+			}
+		}
+	})
+}
+
+// SES-22: however often a session is used, it is written once a minute.
+func TestTouchIsCoarse(t *testing.T) {
+	b, s := newFaulty(t)
+	i := b.login(t, "alice", counterfoil.CarrierCookie)
+	before := s.Calls("Commit")
+	for range 1000 { // ten minutes
+		b.clock.add(600 * time.Millisecond)
+		if _, err := b.Lookup(t.Context(), i.Access.Reveal()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Calls("Commit") - before; n > 10 {
+		t.Errorf("%d writes in ten minutes, want at most 10", n)
+	}
+}
+
+// REF-04: a thousand at once, on each store: one successor, all who are answered get
+// it, and nobody is signed out.
+func TestThousandRefreshes(t *testing.T) {
+	everyStore(t, func(t *testing.T, b *bench, _ int) {
+		first := b.login(t, "alice", counterfoil.CarrierBearer)
+		var successor atomic.Pointer[string]
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				got, err := b.Refresh(context.Background(), first.Refresh.Reveal(), issuer.Renewal{})
+				if err != nil {
+					t.Errorf("Refresh = %v", err)
+					return
+				}
+				token := got.Refresh.Reveal()
+				if !successor.CompareAndSwap(nil, &token) && *successor.Load() != token {
+					t.Error("two successors of one token")
+				}
+			})
+		}
+		wg.Wait()
+		if _, err := b.Refresh(t.Context(), *successor.Load(), issuer.Renewal{}); err != nil {
+			t.Errorf("Refresh(successor) = %v", err)
+		}
+	})
+}
+
+// SES-12, REF-05: whatever use is made of it, no copy outlives the absolute expiry.
+func TestAbsoluteExpiryNeverMoves(t *testing.T) {
+	for _, c := range carriers {
+		b := newIssuer(t, memory.New())
+		i := b.login(t, "alice", c)
+		end := i.SessionExpires
+		for n := 0; ; n++ {
+			b.clock.add(3 * time.Minute)
+			s, err := b.Lookup(t.Context(), i.Access.Reveal())
+			if err == nil && i.Refresh.Reveal() != "" {
+				var next *issuer.Issued
+				if next, err = b.Refresh(t.Context(), i.Refresh.Reveal(), issuer.Renewal{}); err == nil {
+					i = next
+				}
+			}
+			if err != nil {
+				if now := b.clock.Now(); now.Before(end.Add(-5 * time.Minute)) {
+					t.Errorf("%v ended at %v, long before %v: %v", c, now, end, err)
+				} else if !errors.Is(err, counterfoil.ErrInvalidToken) {
+					t.Errorf("%v: %v", c, err)
+				}
+				break
+			}
+			if b.clock.Now().After(end) || s.Expires.After(end) || !i.SessionExpires.Equal(end) {
+				t.Fatalf("%v: use %d at %v: copy until %v, session until %v, want %v", c, n, b.clock.Now(), s.Expires, i.SessionExpires, end)
+			}
+		}
+	}
+}
+
+// SES-13, SES-14: whatever ends a login ends it for the session, the copies and the
+// refresh tokens of every carrier.
+func TestEachTriggerEndsEachCarrier(t *testing.T) {
+	triggers := map[string]func(b *bench, i *issuer.Issued) error{
+		"logout": func(b *bench, i *issuer.Issued) error {
+			return b.Logout(context.Background(), i.Session.ID, audit.Act{})
+		},
+		"disable": func(b *bench, i *issuer.Issued) error {
+			return b.SetSubject(context.Background(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
+		},
+		"revoke all of the subject": func(b *bench, i *issuer.Issued) error {
+			_, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", audit.Act{})
+			return err
+		},
+		"revoke everybody": func(b *bench, i *issuer.Issued) error {
+			_, err := b.Revoke(context.Background(), counterfoil.ScopeAll, "", audit.Act{})
+			return err
+		},
+		"end the others": func(b *bench, i *issuer.Issued) error {
+			_, err := b.EndOthers(context.Background(), &counterfoil.Session{ID: "ses_other", Subject: "alice"}, audit.Act{})
+			return err
+		},
+		"change of credentials": func(b *bench, i *issuer.Issued) error {
+			_, err := b.StartOver(context.Background(), b.proof(t, "alice"), issuer.Request{Carrier: counterfoil.CarrierBearer})
+			return err
+		},
+		"absolute expiry": func(b *bench, i *issuer.Issued) error {
+			b.clock.add(24*time.Hour + time.Second)
+			return nil
+		},
+	}
+	for name, end := range triggers {
+		for _, c := range carriers {
+			t.Run(name+"/"+c.String(), func(t *testing.T) {
+				b := newIssuer(t, memory.New())
+				i, stranger := b.login(t, "alice", c), b.login(t, "bob", c)
+				alive := map[string]string{"the access copy": i.Access.Reveal()}
+				if r := i.Refresh.Reveal(); r != "" {
+					next, err := b.Refresh(t.Context(), r, issuer.Renewal{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					alive["the next copy"], alive["the refresh token"], alive["the old refresh token"] = next.Access.Reveal(), next.Refresh.Reveal(), r
+				}
+				if err := end(b, i); err != nil {
+					t.Fatal(err)
+				}
+				b.allDead(t, alive)
+				for rec, err := range b.store.List(t.Context(), "session", "alice") {
+					if err != nil || rec.ID == i.Session.ID && name != "revoke everybody" && name != "absolute expiry" {
+						t.Errorf("row %s is left, %v", rec.ID, err)
+					}
+				}
+				_, err := b.Lookup(t.Context(), stranger.Access.Reveal())
+				if everybody := name == "revoke everybody" || name == "absolute expiry"; (err == nil) == everybody {
+					t.Errorf("somebody else's session = %v", err)
+				}
+			})
+		}
+	}
+}
+
+// SES-01, SES-03: opaque ids are 43 characters without a pattern, and only the very
+// string is good: nothing shorter, longer, padded or spelt in another way.
+func TestOpaqueIDs(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	seen := make(map[string]bool)
+	for range 1000 {
+		seen[b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d different ids of 1000", len(seen))
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	good := b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()
+	if len(good) != 43 || strings.Trim(good, alphabet) != "" {
+		t.Fatalf("id %q", good)
+	}
+	bad := []string{"", good[:42], good + "A", good + "=", " " + good, good + "\n", good[:20] + "\n" + good[20:], strings.ToUpper(good), "ses_" + good}
+	for _, last := range alphabet { // two unused bits: three other spellings of the same bytes, and sixty other ids
+		bad = append(bad, good[:42]+string(last))
+	}
+	for _, id := range bad {
+		if id == good {
+			continue
+		}
+		if _, err := b.Lookup(t.Context(), id); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("Lookup(%q) = %v, want ErrInvalidToken", id, err)
+		}
+	}
+	if _, err := b.Lookup(t.Context(), good); err != nil {
+		t.Errorf("Lookup = %v", err)
+	}
+}
+
+// dump watches everything that is ever written to a store.
+type dump struct {
+	store.Store
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (d *dump) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	text, err := json.Marshal(b.Put)
+	if err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	d.mu.Lock()
+	for _, r := range b.Put {
+		d.all.Write(r.Value)
+	}
+	fmt.Fprintf(&d.all, "%s %v", text, b)
+	d.mu.Unlock()
+	return d.Store.Commit(ctx, b)
+}
+
+// SES-02: nothing that was ever written, log and trail included, is or holds what
+// somebody could present.
+func TestNothingWrittenIsACredential(t *testing.T) {
+	d := &dump{Store: memory.New()}
+	b := newIssuer(t, d)
+	var credentials []string
+	for _, c := range carriers {
+		i := b.login(t, "alice", c)
+		credentials = append(credentials, i.Access.Reveal())
+		for r := i.Refresh.Reveal(); r != "" && len(credentials) < 50; {
+			credentials = append(credentials, r)
+			next, err := b.Refresh(t.Context(), r, issuer.Renewal{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			credentials = append(credentials, next.Access.Reveal(), next.Refresh.Reveal())
+			if len(credentials)%4 == 0 {
+				break
+			}
+			r = next.Refresh.Reveal()
+		}
+		if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := d.all.String()
+	for _, c := range credentials {
+		parts := append(strings.Split(c, "."), c)
+		signature := parts[len(parts)-2]
+		for _, secret := range []string{c, strings.TrimPrefix(c, "cfr_"), signature} {
+			if len(secret) >= 40 && strings.Contains(written, secret) {
+				t.Errorf("a credential, or its signature, was written: %.12s…", secret)
+			}
+		}
+	}
+	for _, word := range strings.FieldsFunc(written, func(r rune) bool { return strings.ContainsRune(` "{}[],:`, r) }) {
+		if _, err := b.Lookup(t.Context(), word); err == nil {
+			t.Errorf("what was written is good as a credential: %.12s…", word)
+		}
+	}
+}
