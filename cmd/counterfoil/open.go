@@ -78,7 +78,11 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	if err != nil {
 		return err
 	}
-	p.keys, err = keyring.Open(ctx, keyring.Options{Store: p.store, SealKey: seal, Alg: token.Alg(c.Algorithm), Now: time.Now})
+	ring := keyring.Options{Store: p.store, SealKey: seal, Alg: token.Alg(c.Algorithm), Now: time.Now}
+	if key := c.HMACSecret.Reveal(); key != "" {
+		ring.Secret = []byte(key)
+	}
+	p.keys, err = keyring.Open(ctx, ring)
 	if err != nil {
 		return err
 	}
