@@ -27,8 +27,11 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// ErrUnknownKey means that the ring holds no such key.
-var ErrUnknownKey = errors.New("unknown key id")
+// What callers branch on.
+var (
+	ErrUnknownKey = errors.New("unknown key id")                                // the ring holds no such key
+	ErrMixed      = errors.New("symmetric and asymmetric keys cannot be mixed") // TOK-03
+)
 
 // Options of Open.
 type Options struct {
@@ -137,7 +140,7 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 			if !e.Revoked && e.Alg.Symmetric() != o.Alg.Symmetric() {
 				// TOK-03: with both kinds enabled, a public key could be passed off as a
 				// secret. Nothing is written then, so the old setting opens the ring again.
-				return false, fmt.Errorf("keyring: key %s is %s and new keys are %s: symmetric and asymmetric keys cannot be mixed", e.ID, e.Alg, o.Alg)
+				return false, fmt.Errorf("keyring: key %s is %s and new keys are %s: %w", e.ID, e.Alg, o.Alg, ErrMixed)
 			}
 		}
 		return k.turn(s)

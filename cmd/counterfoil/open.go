@@ -83,6 +83,9 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 		ring.Secret = []byte(key)
 	}
 	p.keys, err = keyring.Open(ctx, ring)
+	if errors.Is(err, keyring.ErrMixed) {
+		return configError{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+	}
 	if err != nil {
 		return err
 	}
