@@ -3,12 +3,12 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -31,7 +31,7 @@ type canaries struct {
 
 // plant makes up a secret.
 func (c *canaries) plant(name string) string {
-	s := fmt.Sprintf("canary %s %016x%016x", name, rand.Uint64(), rand.Uint64())
+	s := fmt.Sprintf("canary %s %s", name, rand.Text())
 	c.keep(name, s)
 	return s
 }
@@ -371,6 +371,9 @@ func TestNoSecretLeaks(t *testing.T) {
 	out := &output{}
 	opsToken := c.plant("ops token")
 	env := []string{"COUNTERFOIL_DATA=" + data, "COUNTERFOIL_OPS_TOKEN=" + opsToken, "COUNTERFOIL_LOG_LEVEL=debug", "COUNTERFOIL_REGISTRATION=true", "COUNTERFOIL_TRUSTED_PROXIES=127.0.0.0/8"}
+	shared := rand.Text() + rand.Text()
+	c.keep("hmac secret", shared)
+	env = append(env, "COUNTERFOIL_ALGORITHM=HS256", "COUNTERFOIL_HMAC_SECRET="+shared)
 	adminPass := c.plant("admin password")
 	command(t, out, env, adminPass+"\n", "user", "add", "root", "--role", "admin")
 	key := command(t, out, env, "", "key", "create", "--client", "service", "--scope", "admin")
@@ -424,7 +427,11 @@ func TestNoSecretLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.cmd.Wait()
-	c.search(t, "the program's output", []byte(out.String()))
+	said := out.String()
+	if !strings.Contains(said, `"level":"DEBUG"`) || !strings.Contains(said, "goroutine 1 ") || !strings.Contains(said, `"msg":"audit"`) {
+		t.Error("the output lacks debug lines, audit lines or the dump of the stacks: nothing was looked at")
+	}
+	c.search(t, "the program's output", []byte(said))
 	files, err := filepath.Glob(filepath.Join(data, "counterfoil.db*"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("store: %v, %v", files, err)

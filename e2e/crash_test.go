@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -29,14 +28,7 @@ type account struct {
 // has lost nothing that it acknowledged: whoever is signed in still is, and what
 // was revoked stays refused.
 func TestKilledInTheMiddle(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeAddress(t)
 	data := t.TempDir()
 	logins, refreshes, revokes := 0, 0, 0
 	for round := range crashRounds {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -124,6 +125,31 @@ func (p *program) register(client string) {
 	if res.StatusCode != http.StatusOK {
 		p.t.Fatalf("register client = %d", res.StatusCode)
 	}
+}
+
+// freeAddress is one that nobody listens at just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// fails runs the program and returns its output and exit code.
+func fails(t *testing.T, env []string, args ...string) (string, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatalf("counterfoil %s succeeded:\n%s", strings.Join(args, " "), out)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
 }
 
 func (p *program) kill() {

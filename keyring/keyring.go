@@ -13,6 +13,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -26,13 +27,21 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// ErrUnknownKey means that the ring holds no such key.
-var ErrUnknownKey = errors.New("unknown key id")
+// What callers branch on.
+var (
+	ErrUnknownKey = errors.New("unknown key id")                                // the ring holds no such key
+	ErrMixed      = errors.New("symmetric and asymmetric keys cannot be mixed") // TOK-03
+)
 
 // Options of Open.
 type Options struct {
 	Store store.Store
 	Alg   token.Alg // of new keys; zero: ES256. When it changes, a key of the new alg is published, and signs after PublishBefore
+
+	// Secret is the key of an HMAC alg when somebody else must know it too. The ring
+	// keeps to it until another is configured, which then signs after PublishBefore.
+	// CheckSecret says what is good enough. nil: the ring makes its own, and rotates.
+	Secret []byte
 
 	// SealKey encrypts the record at rest. It lives outside the store, so that a
 	// copied database holds no usable key.
@@ -117,13 +126,21 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	if o.RotateEvery <= o.PublishBefore {
 		return nil, errors.New("keyring: RotateEvery must be longer than PublishBefore")
 	}
+	if o.Secret != nil {
+		if !o.Alg.Symmetric() {
+			return nil, fmt.Errorf("keyring: Options.Secret is set, and %s takes none", o.Alg)
+		}
+		if err := CheckSecret(o.Secret); err != nil {
+			return nil, fmt.Errorf("keyring: Options.Secret %w", err)
+		}
+	}
 	k := &Keyring{opts: o}
 	err := k.change(ctx, func(s *state) (bool, error) {
 		for _, e := range s.Keys {
 			if !e.Revoked && e.Alg.Symmetric() != o.Alg.Symmetric() {
 				// TOK-03: with both kinds enabled, a public key could be passed off as a
 				// secret. Nothing is written then, so the old setting opens the ring again.
-				return false, fmt.Errorf("keyring: key %s is %s and new keys are %s: symmetric and asymmetric keys cannot be mixed", e.ID, e.Alg, o.Alg)
+				return false, fmt.Errorf("keyring: key %s is %s and new keys are %s: %w", e.ID, e.Alg, o.Alg, ErrMixed)
 			}
 		}
 		return k.turn(s)
@@ -165,6 +182,9 @@ func (k *Keyring) Rotate(ctx context.Context) error {
 			last.From = now
 			return true, nil
 		}
+		if k.opts.Secret != nil {
+			return false, ErrConfigured
+		}
 		return true, k.add(s, now)
 	})
 }
@@ -189,24 +209,33 @@ func (k *Keyring) turn(s *state) (changed bool, err error) {
 	}
 	last := s.Keys[len(s.Keys)-1]
 	due := active(s, now).From.Add(k.opts.RotateEvery)
-	if last.Alg != k.opts.Alg {
-		due = now // another algorithm was configured: do not wait for the month to end
+	wanted := k.wanted(last)
+	if !wanted {
+		due = now // another algorithm or secret was configured: do not wait for the month to end
 	}
-	if pending := last.From.After(now) && last.Alg == k.opts.Alg; !pending && !now.Before(due.Add(-k.opts.PublishBefore)) {
+	settled := wanted && (last.From.After(now) || k.opts.Secret != nil)
+	if !settled && !now.Before(due.Add(-k.opts.PublishBefore)) {
 		from := now.Add(k.opts.PublishBefore)
 		if from.Before(due) {
 			from = due
 		}
 		// What was published and has not signed gives way.
 		s.Keys = slices.DeleteFunc(s.Keys, func(e entry) bool { return e.From.After(now) })
-		if err := k.add(s, from); err != nil {
-			return false, err
-		}
 		changed = true
+		if last = s.Keys[len(s.Keys)-1]; k.opts.Secret == nil || !k.wanted(last) {
+			if err := k.add(s, from); err != nil {
+				return false, err
+			}
+		}
 	}
 	before := len(s.Keys)
 	s.Keys = slices.DeleteFunc(s.Keys, func(e entry) bool { return k.dead(s, e, now) })
 	return changed || len(s.Keys) != before, nil
+}
+
+// wanted reports whether e is what the options ask for.
+func (k *Keyring) wanted(e entry) bool {
+	return e.Alg == k.opts.Alg && (k.opts.Secret == nil || subtle.ConstantTimeCompare(e.Private, k.opts.Secret) == 1)
 }
 
 // dead reports whether nothing that e signed can be alive.
@@ -220,6 +249,9 @@ func (k *Keyring) dead(s *state, e entry, now time.Time) bool {
 }
 
 func (k *Keyring) add(s *state, from time.Time) error {
+	if k.opts.Secret != nil {
+		return k.addSecret(s, from)
+	}
 	private, err := token.GenerateKey(k.opts.Alg)
 	if err != nil {
 		return fmt.Errorf("keyring: make a key: %w", err)
@@ -230,7 +262,11 @@ func (k *Keyring) add(s *state, from time.Time) error {
 			return fmt.Errorf("keyring: make a key: %w", err)
 		}
 	}
-	e := entry{ID: "k" + strings.ToLower(rand.Text()[:16]), Alg: k.opts.Alg, Private: der, Created: k.opts.Now(), From: from}
+	return k.insert(s, entry{ID: "k" + strings.ToLower(rand.Text()[:16]), Alg: k.opts.Alg, Private: der, Created: k.opts.Now(), From: from})
+}
+
+// insert puts e in its place by From.
+func (k *Keyring) insert(s *state, e entry) error {
 	if err := e.load(); err != nil {
 		return err
 	}

@@ -13,15 +13,16 @@ import (
 // COUNTERFOIL_NAME the environment variable; docs/operations.md is generated from
 // them. A secret has no flag: everybody on the machine sees those (OPS-11).
 type config struct {
-	Listen         string   `name:"listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address to listen on." want:"address"`
-	Issuer         string   `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address." want:"url"`
-	Data           string   `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
-	Store          string   `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, or memory (gone at exit). Empty: sqlite." want:"sqlite,memory,"`
-	Production     bool     `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
-	Registration   bool     `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
-	Audience       []string `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
-	Algorithm      string   `name:"algorithm" default:"ES256" placeholder:"ALG" help:"New signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (no verifier but this server)." want:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
-	TrustedProxies []string `name:"trusted-proxies" placeholder:"CIDR" help:"Networks whose X-Forwarded-For is believed." want:"network"`
+	Listen         string        `name:"listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address to listen on." want:"address"`
+	Issuer         string        `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address." want:"url"`
+	Data           string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
+	Store          string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, or memory (gone at exit). Empty: sqlite." want:"sqlite,memory,"`
+	Production     bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
+	Registration   bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
+	Audience       []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
+	Algorithm      string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"New signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (no verifier but this server)." want:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
+	HMACSecret     secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256, for a service that shares it: random, 43 characters or more. Empty: the server makes its own."`
+	TrustedProxies []string      `name:"trusted-proxies" placeholder:"CIDR" help:"Networks whose X-Forwarded-For is believed." want:"network"`
 
 	AccessTTL    time.Duration `name:"access-ttl" default:"5m" placeholder:"TIME" help:"Life of a token until it is refreshed." min:"10s" max:"15m"`
 	Idle         time.Duration `name:"idle" default:"1h" placeholder:"TIME" help:"A cookie session unused for so long has ended." min:"1m" max:"8760h"`

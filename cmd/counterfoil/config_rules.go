@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/keyring"
 )
 
 // verdict is what the rules say about a loaded configuration.
@@ -47,6 +49,13 @@ func (c *config) check(where origins) verdict {
 		return v // the rules below read the values
 	}
 	c.checkIssuer(&v)
+	if key := c.HMACSecret.Reveal(); key != "" { // KEY-02
+		if c.Algorithm != "HS256" {
+			v.refuse("hmac_secret", "is set, and algorithm is "+c.Algorithm, "")
+		} else if err := keyring.CheckSecret([]byte(key)); err != nil {
+			v.refuse("hmac_secret", err.Error(), "openssl rand -base64 48")
+		}
+	}
 	c.checkTLS(&v)
 	c.checkOps(&v)
 	c.checkProxies(&v)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -121,6 +123,14 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 	if v := c.check(where); err != nil || len(v.problems)+len(v.warnings) > 0 {
 		t.Errorf("a good production configuration: %v, %+v", err, v)
 	}
+	for _, environ := range [][]string{
+		{"COUNTERFOIL_HMAC_SECRET=changeme", "COUNTERFOIL_ALGORITHM=HS256"}, {"COUNTERFOIL_HMAC_SECRET=Zq8vT1mWkY3xR7nB5cJ2hL9sD4fG6pA0uE-iO_yQwXtV"},
+	} { // KEY-02, TOK-03
+		where, err := c.load(outside{environ: environ})
+		if v := c.check(where); err != nil || !strings.HasPrefix(configError(v.problems).Error(), "COUNTERFOIL_HMAC_SECRET: hmac_secret ") {
+			t.Errorf("%v: %v, %+v", environ, err, v)
+		}
+	}
 	where, err = c.load(outside{environ: []string{"COUNTERFOIL_OPS_TOKEN=short"}})
 	if v := c.check(where); err != nil || !strings.Contains(configError(v.problems).Error(), "fewer than 32") || strings.Contains(configError(v.problems).Error(), "short\"") {
 		t.Errorf("a short token: %v, %+v", err, v)
@@ -208,6 +218,24 @@ func TestMetricsAreDocumented(t *testing.T) {
 		name, isType := strings.CutPrefix(line, "# TYPE ")
 		name, _, _ = strings.Cut(name, " ")
 		if isType && strings.HasPrefix(name, "counterfoil_") && !strings.Contains(string(data), "`"+name+"`") {
+			t.Errorf("%s is not in docs/operations.md", name)
+		}
+	}
+}
+
+// Each command is in the documentation's table.
+func TestCommandsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile(operations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser, err := kong.New(&program{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(leaf.FullPath(), parser.Model.Name+" "), " <")
+		if !strings.Contains(string(data), "`"+name) {
 			t.Errorf("%s is not in docs/operations.md", name)
 		}
 	}

@@ -78,7 +78,14 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	if err != nil {
 		return err
 	}
-	p.keys, err = keyring.Open(ctx, keyring.Options{Store: p.store, SealKey: seal, Alg: token.Alg(c.Algorithm), Now: time.Now})
+	ring := keyring.Options{Store: p.store, SealKey: seal, Alg: token.Alg(c.Algorithm), Now: time.Now}
+	if key := c.HMACSecret.Reveal(); key != "" {
+		ring.Secret = []byte(key)
+	}
+	p.keys, err = keyring.Open(ctx, ring)
+	if errors.Is(err, keyring.ErrMixed) {
+		return configError{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,7 +27,13 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("NO_COLOR", "1")
+			for _, name := range []string{"A", "B", "C"} {
+				address, err := freeAddress()
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, address)
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -39,6 +46,15 @@ func TestScripts(t *testing.T) {
 			"signal":     signalJob,
 		},
 	})
+}
+
+// freeAddress is one that nobody listens at just now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // exits runs a command and wants its exit code: exits 3 counterfoil config check.
@@ -73,7 +89,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	last := ""
-	for range 1000 {
+	for range 3000 {
 		res, err := http.Get(args[1])
 		if err != nil {
 			last = err.Error()

@@ -122,7 +122,7 @@ func (s *service) listen(api *server.Server) (err error) {
 		Listener: s.public, most: s.ConnectionsPerAddress, held: map[netip.Addr]int{}, count: s.metrics.connection,
 		exempt: func(a netip.Addr) bool { return within(trusted, a) },
 	}
-	if s.public, err = s.withTLS(s.public); err != nil {
+	if s.public, err = s.withTLS(s.public, s.log); err != nil {
 		return err
 	}
 	if s.OpsListen == "off" {
@@ -137,7 +137,7 @@ func (s *service) listen(api *server.Server) (err error) {
 		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
 	}
 	if !loopback(s.OpsListen) {
-		s.ops, err = s.withTLS(s.ops)
+		s.ops, err = s.withTLS(s.ops, s.log)
 	}
 	return err
 }

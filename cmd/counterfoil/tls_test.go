@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// writePair writes a certificate for 127.0.0.1 with that serial number.
+func writePair(t *testing.T, dir string, serial int64) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(cert, time.Unix(serial, 0), time.Unix(serial, 0)); err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(parsed)
+	return cert, key, pool
+}
+
+func TestRenewedCertificate(t *testing.T) {
+	dir, now := t.TempDir(), time.Unix(1000, 0)
+	c := &certificate{log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	c.cert, c.key, _ = writePair(t, dir, 1)
+	if err := c.load(); err != nil {
+		t.Fatal(err)
+	}
+	serial := func() int64 {
+		t.Helper()
+		pair, err := c.get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Leaf.SerialNumber.Int64()
+	}
+	writePair(t, dir, 2)
+	if got := serial(); got != 1 {
+		t.Errorf("serial = %d at once, want the files to be left alone for a minute", got)
+	}
+	now = now.Add(time.Minute)
+	if got := serial(); got != 2 {
+		t.Errorf("serial = %d a minute later, want 2", got)
+	}
+	writePair(t, dir, 3)
+	if err := os.WriteFile(c.key, []byte("not there yet"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if got := serial(); got != 2 {
+		t.Errorf("serial = %d with half a pair, want the old one", got)
+	}
+	writePair(t, dir, 4)
+	now = now.Add(time.Minute)
+	if got := serial(); got != 4 {
+		t.Errorf("serial = %d, want 4", got)
+	}
+}
+
+// TLS is 1.2 or later, with HTTP/2, and the pair is checked before the start.
+func TestServesTLS(t *testing.T) {
+	cert, key, pool := writePair(t, t.TempDir(), 1)
+	c := config{TLSCert: cert, TLSKey: key, Issuer: "https://127.0.0.1:8443", Listen: "127.0.0.1:0"}
+	var v verdict
+	if c.checkTLS(&v); len(v.problems) > 0 {
+		t.Errorf("a good pair: %v", v.problems)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err = c.withTLS(l, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- serveUntil(ctx, l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	}()
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	res, err := client.Get("https://" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.ProtoMajor != 2 || res.TLS.Version < tls.VersionTLS12 {
+		t.Errorf("served by %s over %s", res.Proto, tls.VersionName(res.TLS.Version))
+	}
+	if _, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
+		t.Error("TLS 1.1 was accepted")
+	}
+	client.CloseIdleConnections()
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if c.checkTLS(&v); len(v.problems) != 1 || v.problems[0].Key != "tls_key" {
+		t.Errorf("a key that everybody can read: %v", v.problems)
+	}
+}

@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// alg is what the header of h's token says.
+func (p *program) alg(h *holder) string {
+	p.t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(h.Access, ".")[0])
+	var header struct{ Alg string }
+	if err == nil {
+		err = json.Unmarshal(raw, &header)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return header.Alg
+}
+
+// KEY-04: the signing algorithm changes by configuration, on one folder, and what
+// was signed before stays good: at the restart, and when the new key begins to sign.
+func TestSigningAlgorithms(t *testing.T) {
+	data := t.TempDir()
+	env := []string{"COUNTERFOIL_DATA=" + data}
+	var before *holder
+	was := ""
+	address := freeAddress(t) // the issuer stays the same
+	for _, alg := range []string{"ES256", "Ed25519", "RS256", "PS256", "ES384"} {
+		p := startAt(t, address, "--store", "sqlite", "--data", data, "--algorithm", alg)
+		if before != nil {
+			if got := p.call(before); got != http.StatusOK {
+				t.Errorf("%s: a token of %s from before the restart gets %d", alg, was, got)
+			}
+			h := p.login("user", "bearer", "")
+			if got := p.alg(h); got != was {
+				t.Errorf("%s: signs with %s at once; a verifier may not know that key yet", alg, got)
+			}
+			command(t, p.output, env, "", "key", "rotate")
+		}
+		h := p.login("user", "bearer", "")
+		if got := p.alg(h); got != alg {
+			t.Errorf("signs with %s, want %s", got, alg)
+		}
+		if got := p.call(h); got != http.StatusOK {
+			t.Errorf("%s: a token gets %d", alg, got)
+		}
+		if before != nil {
+			if got := p.call(before); got != http.StatusOK {
+				t.Errorf("%s: a token of %s gets %d after the rotation", alg, was, got)
+			}
+		}
+		before, was = h, alg
+		p.kill()
+	}
+	// TOK-03: but never both kinds at once.
+	out, code := fails(t, env, "serve", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--algorithm", "HS256")
+	if code != 3 || !strings.Contains(out, "cannot be mixed") {
+		t.Errorf("HS256 on this folder: exit code %d, %s", code, out)
+	}
+}
+
+// HS256 has no public key: the server itself is the one who can check.
+func TestSingleService(t *testing.T) {
+	out := &output{}
+	env := []string{"COUNTERFOIL_DATA=" + t.TempDir(), "COUNTERFOIL_ALGORITHM=HS256"}
+	key := command(t, out, env, "", "key", "create", "--client", "service", "--scope", "admin")
+	p, _ := startPlain(t, out, env)
+	p.admin = key
+	h := p.login("user", "bearer", "")
+	if got := p.alg(h); got != "HS256" {
+		t.Errorf("signs with %s", got)
+	}
+	if got := p.get(p.url+"/v1/session", h); got != http.StatusOK {
+		t.Errorf("the server refuses its own token: %d", got)
+	}
+	res, err := http.Get(p.url + "/.well-known/jwks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var set struct{ Keys []json.RawMessage }
+	if err := json.NewDecoder(res.Body).Decode(&set); err != nil || len(set.Keys) != 0 {
+		t.Errorf("the key set holds %d keys, %v: a secret is nobody's", len(set.Keys), err)
+	}
+}
