@@ -39,9 +39,18 @@ type keySet struct {
 	next    chan struct{} // closed when another attempt is over
 }
 
+// lender is a Source in this process that lends its keys themselves, where others
+// see the public ones: a secret (HS256) can be used by no other verifier, and a
+// public key is known here the moment it signs. What it lends is of one kind, public
+// or secret, never both (TOK-03).
+type lender interface {
+	VerificationKey(id string) (token.Key, bool)
+}
+
 // keyCache fetches the keys. One goroutine does, however many ask.
 type keyCache struct {
 	source  Source
+	lender  lender // nil: keys are fetched
 	allowed []token.Alg
 	clock   *clock
 	set     atomic.Pointer[keySet]
@@ -57,6 +66,7 @@ type keyCache struct {
 
 func newKeyCache(source Source, allowed []token.Alg, c *clock) *keyCache {
 	k := &keyCache{source: source, allowed: allowed, clock: c, want: make(chan struct{}, 1), denied: make(map[string]struct{})}
+	k.lender, _ = source.(lender)
 	k.set.Store(&keySet{next: make(chan struct{})})
 	return k
 }
@@ -98,13 +108,10 @@ func (c *keyCache) close() {
 // fetch makes one attempt. When it fails the old keys stay, with their age.
 func (c *keyCache) fetch(ctx context.Context) error {
 	c.count.Add(1)
-	asked := c.clock.read()
-	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
-	defer cancel()
-	jwks, err := c.source.Keys(ctx)
-	fetched := &keySet{asked: asked, next: make(chan struct{})}
-	if err == nil {
-		fetched.byID, fetched.skipped, err = c.parse(jwks)
+	fetched := &keySet{asked: c.clock.read(), next: make(chan struct{})}
+	var err error
+	if c.lender == nil {
+		fetched.byID, fetched.skipped, err = c.ask(ctx)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,9 +128,15 @@ func (c *keyCache) fetch(ctx context.Context) error {
 	return err
 }
 
-// parse reads a set. One that would leave no key is refused: it is a mistake, and
-// following it would sign everybody out.
-func (c *keyCache) parse(jwks []byte) (byID map[string]token.Key, skipped int, err error) {
+// ask asks the source for its set. One that would leave no key is refused: it is a
+// mistake, and following it would sign everybody out.
+func (c *keyCache) ask(ctx context.Context) (byID map[string]token.Key, skipped int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
+	jwks, err := c.source.Keys(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
 	keys, bad, err := token.ParseJWKS(jwks)
 	if err != nil {
 		return nil, 0, err
@@ -183,6 +196,9 @@ func (c *keyCache) poke() {
 // ErrRevoked for a key the log revoked, with ErrUnavailable if the issuer could not
 // be asked, and with ErrInvalidToken if it does not know the id either.
 func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {
+	if c.lender != nil {
+		return c.borrow(id)
+	}
 	set := c.set.Load()
 	if k, ok := set.byID[id]; ok {
 		return k, nil
@@ -216,6 +232,19 @@ func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {
 	}
 	if set.failed != nil {
 		return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, set.failed)
+	}
+	return token.Key{}, fmt.Errorf("%w: unknown kid", ErrInvalidToken)
+}
+
+func (c *keyCache) borrow(id string) (token.Key, error) {
+	c.mu.Lock()
+	denied := c.isDenied(id, token.Key{})
+	c.mu.Unlock()
+	if denied {
+		return token.Key{}, ErrRevoked
+	}
+	if k, ok := c.lender.VerificationKey(id); ok && slices.Contains(c.allowed, k.Alg) {
+		return k, nil
 	}
 	return token.Key{}, fmt.Errorf("%w: unknown kid", ErrInvalidToken)
 }

@@ -142,10 +142,16 @@ func (o *Options) checkOrigins() error {
 	return nil
 }
 
+// symmetric are the algorithms of a secret that never leaves its process.
+var symmetric = []token.Alg{token.HS256, token.HS384, token.HS512}
+
 // algorithms returns the allowed ones. A secret that verifiers share could be used
-// by each of them to sign.
-func (o *Options) algorithms() ([]token.Alg, error) {
+// by each of them to sign, so it is for a source in the same process alone.
+func (o *Options) algorithms(source Source) ([]token.Alg, error) {
 	if o.Algorithms == nil {
+		if _, ok := source.(lender); ok {
+			return slices.Concat(asymmetric, symmetric), nil
+		}
 		return asymmetric, nil
 	}
 	var allowed []token.Alg

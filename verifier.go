@@ -66,7 +66,7 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	if err != nil {
 		return nil, err
 	}
-	algorithms, err := o.algorithms()
+	algorithms, err := o.algorithms(source)
 	if err != nil {
 		return nil, err
 	}

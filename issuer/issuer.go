@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -141,7 +142,11 @@ func (i *Issuer) Audience() []string { return i.opts.Audience }
 // Audit is the trail that this issuer writes to.
 func (i *Issuer) Audit() *audit.Trail { return i.audit }
 
-// Keys returns the public keys as a JWK Set.
+// VerificationKey lends a verifier in the same process the key of that id: with
+// HS256 there is no public one. No package outside of this module can take it.
+func (i *Issuer) VerificationKey(id string) (token.Key, bool) { return i.keys.Find(id) }
+
+// Keys returns the public keys as a JWK Set; with HS256 there are none.
 func (i *Issuer) Keys(context.Context) ([]byte, error) { return i.keys.JWKS() }
 
 // Sweep drops what has expired, and turns the keyring. Call it every minute.

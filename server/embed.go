@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
@@ -26,6 +27,10 @@ type Config struct {
 	// SealKey encrypts the signing keys in the store. It must be the same at every
 	// start and live outside the store. Zero is for a lossy store only.
 	SealKey [32]byte
+
+	// Algorithm of new signing keys: ES256 (zero), ES384, Ed25519, RS256, PS256; or
+	// HS256, whose tokens nobody but this process can check: the key set is empty.
+	Algorithm string
 
 	Registration bool         // strangers may make themselves an account
 	Logger       *slog.Logger // nil: slog.Default()
@@ -58,7 +63,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 		}
 		rand.Read(c.SealKey[:])
 	}
-	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey})
+	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm)})
 	if err != nil {
 		return nil, err
 	}

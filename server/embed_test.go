@@ -1,0 +1,70 @@
+package server_test
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// Each signing algorithm, checked by the embedded server's own verifier. HS256 has
+// no public key: its set is empty, and a verifier elsewhere does not start (TOK-03).
+func TestAlgorithms(t *testing.T) {
+	for _, alg := range []string{"", "ES384", "Ed25519", "RS256", "PS256", "HS256"} {
+		web := httptest.NewUnstartedServer(nil)
+		url := "http://" + web.Listener.Addr().String()
+		e, err := server.Open(t.Context(), server.Config{
+			Store: memory.New(), URL: url, Algorithm: alg, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		web.Config.Handler = e
+		web.Start()
+		issued, err := e.Issuer().Login(t.Context(), login.Proof{Subject: "alice", At: time.Now()}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		access := issued.Access.Reveal()
+		if s, err := e.Verifier().Verify(t.Context(), access); err != nil || s.Subject != "alice" {
+			t.Errorf("%s: Verify = %v, %v", alg, s, err)
+		}
+		_, key, err := e.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: key.Reveal()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jwks, err := source.Keys(t.Context())
+		if err != nil || bytes.Contains(jwks, []byte(`"k":`)) || bytes.Contains(jwks, []byte(`"d":`)) {
+			t.Errorf("%s: key set %s, %v", alg, jwks, err)
+		}
+		v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: url, Audience: url})
+		switch {
+		case alg == "HS256" && err == nil:
+			t.Error("a verifier without the secret starts")
+		case alg != "HS256" && err != nil:
+			t.Error(err)
+		case err == nil:
+			if _, err := v.Verify(t.Context(), access); err != nil {
+				t.Errorf("%s: Verify elsewhere = %v", alg, err)
+			}
+		}
+		if v != nil {
+			v.Close()
+		}
+		web.Close()
+		e.Close()
+	}
+}
