@@ -1,0 +1,115 @@
+package counterfoil_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// run: go test -run '^$' -bench . -cpu 1,2 .
+
+func BenchmarkVerify(b *testing.B) {
+	s := newScripted(b)
+	v := follow(b, s, counterfoil.Options{})
+	defer v.Close()
+	jwt, id := s.sign(b, "at+jwt", claims()), s.opaque("ses_2")
+	verify := func(access string) func(*testing.B) {
+		return func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(b.Context(), access); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.Run("seen/jwt", verify(jwt))
+	b.Run("seen/opaque", verify(id))
+	b.Run("seen/parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := v.Verify(b.Context(), jwt); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+	b.Run("seen/among 10000 entries", func(b *testing.B) {
+		var head counterfoil.Cursor
+		for i := range 10_000 {
+			head = s.revoke(counterfoil.ScopeSession, fmt.Sprint("other_", i))
+		}
+		if err := v.WaitFor(b.Context(), head); err != nil {
+			b.Fatal(err)
+		}
+		verify(jwt)(b)
+	})
+	b.Run("junk/shape", func(b *testing.B) { refuse(b, v, strings.Repeat("x", 8000)) })
+	b.Run("junk/kid", func(b *testing.B) {
+		refuse(b, v, b64(`{"alg":"ES256","typ":"at+jwt","kid":"nobody"}`)+jwt[strings.IndexByte(jwt, '.'):])
+	})
+	b.Run("junk/signature", func(b *testing.B) { refuse(b, v, jwt[:len(jwt)-8]+"AAAAAAAA") })
+}
+
+func refuse(b *testing.B, v *counterfoil.Verifier, access string) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(b.Context(), access); err == nil {
+			b.Fatal("accepted")
+		}
+	}
+}
+
+// First sight of an ES256 token: a table of one forgets every other.
+func BenchmarkFirstSight(b *testing.B) {
+	s := newScripted(b)
+	v := follow(b, s, counterfoil.Options{MaxSeen: 1})
+	defer v.Close()
+	var access [2]string
+	for i := range access {
+		c := claims()
+		c.ID = fmt.Sprint("tok_", i)
+		access[i] = s.sign(b, "at+jwt", c)
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := v.Verify(b.Context(), access[n%2]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
+
+func BenchmarkRequire(b *testing.B) {
+	s := newScripted(b)
+	v := follow(b, s, counterfoil.Options{})
+	defer v.Close()
+	handler := v.Require(nothing)
+	for name, r := range map[string]*http.Request{
+		"cookie": request(counterfoil.CarrierCookie, s.opaque("ses_2")),
+		"bearer": request(counterfoil.CarrierBearer, s.sign(b, "at+jwt", claims())),
+		"none":   httptest.NewRequest("GET", "/", nil),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			w := discard{http.Header{}}
+			for b.Loop() {
+				clear(w.header)
+				handler.ServeHTTP(w, r)
+			}
+		})
+	}
+}
