@@ -1,8 +1,49 @@
 // Package counterfoil is what a service imports to know who is calling, and to
 // stop knowing it the moment the login is revoked.
 //
-// One login makes one session record at the issuer. What a client carries is a
-// copy of that record (a JWT, or a JWT inside a JWE) or a name for it (an opaque
-// id), in a cookie or in a header. A verifier resolves what it is given once and
-// follows the issuer's revocation log, so every later check is local.
+//	source, err := counterfoil.Remote("https://auth.example.com", counterfoil.RemoteOptions{Credential: apiKey})
+//	verifier, err := counterfoil.NewVerifier(ctx, source, counterfoil.Options{
+//		Issuer: "https://auth.example.com", Audience: "https://auth.example.com",
+//	})
+//	defer verifier.Close()
+//	mux.Handle("GET /reports", verifier.Require(reports, counterfoil.Role("staff")))
+//
+// and in the handler: session, _ := counterfoil.FromContext(r.Context()).
+//
+// # Words
+//
+// A session is one login: a row at the issuer. The issuer is the auth server,
+// the only one who writes sessions. What a client holds is a copy of the row (a
+// JWT, or a JWT inside a JWE) or a name for it (an opaque id), in a cookie or in a
+// header: its carrier. The verifier, in your service, resolves what it is given
+// once, by signature or by look-up, and then follows the issuer's revocation log,
+// so every later check is local. A cursor is a place in that log.
+//
+// # What is promised
+//
+// A verifier accepts a credential only if it is genuine, unexpired, not covered by
+// an entry of the log, and if the verifier asked for the log, and got all of it, no
+// longer than Options.Bound ago. So what was revoked is refused everywhere after
+// Bound at the latest, and after milliseconds as a rule; without synchronized
+// clocks, whatever the network does. What a verifier cannot know is ErrStale, 503,
+// and never a guess or a logout; a route can choose otherwise by name (StalePolicy).
+//
+// It does not sign anybody in, and writes nothing: packages server and issuer do.
+// It is not a general JWT library: one issuer, one kind of token, strictly.
+//
+// # Reading the code
+//
+// session.go, carrier.go and revocation.go are the words; Revocation.Covers is the
+// only definition of "revoked". verifier.go is a check from top to bottom, resolve.go
+// first sight, table.go what was seen. knowledge.go holds the argument why a check
+// is safe, follower.go keeps it fresh, clock.go measures how fresh. policy.go is
+// what happens when it is not. middleware.go, rules.go, request.go and problem.go
+// are HTTP.
+//
+// # Compatibility
+//
+// Until version 1 exported names may change, with a line in CHANGELOG.md. What does
+// not change without notice is what others depend on: the cookie names, the form
+// of a Cursor, the log's JSON, and the problem types. The package imports the
+// standard library only.
 package counterfoil

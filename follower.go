@@ -38,6 +38,7 @@ func (v *Verifier) run(ctx context.Context) {
 			if early > 0 && v.known.Load().applied == before && v.pause(ctx, early) {
 				next = 0
 			}
+		case ctx.Err() != nil:
 		default:
 			v.log.WarnContext(ctx, "follow the revocation log", "error", err.Error(), "staleness", v.Staleness().String())
 			// Jittered, so that a thousand verifiers do not come back at once (4.5).

@@ -1,0 +1,96 @@
+package counterfoil_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// A handler that knows its callers, and a login that is revoked under it.
+func Example() {
+	auth, err := server.Open(context.Background(), server.Config{Store: memory.New(), URL: "http://127.0.0.1:8080"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer auth.Close()
+	verifier := auth.Verifier() // elsewhere: NewVerifier(ctx, source, options) with a Remote source
+
+	hello := verifier.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, _ := counterfoil.FromContext(r.Context())
+		fmt.Fprintf(w, "hello %s", session.Subject)
+	}))
+	get := func(access string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+access)
+		w := httptest.NewRecorder()
+		hello.ServeHTTP(w, r)
+		fmt.Printf("%d %q\n", w.Code, w.Header().Get("WWW-Authenticate"))
+	}
+
+	issued, err := auth.Issuer().Login(context.Background(), login.Proof{Subject: "alice", At: time.Now()}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		log.Fatal(err)
+	}
+	get(issued.Access.Reveal())
+
+	receipt, err := auth.Issuer().Revoke(context.Background(), counterfoil.ScopeSession, issued.Session.ID, "lost phone")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// No need to wait: the verifier hears of it by itself. An example must not race.
+	if err := verifier.WaitFor(context.Background(), receipt.At); err != nil {
+		log.Fatal(err)
+	}
+	get(issued.Access.Reveal())
+	// Output:
+	// 200 ""
+	// 401 "Bearer error=\"invalid_token\""
+}
+
+// Routes differ: money moves on fresh logins and up-to-date knowledge only, while a
+// status page may go on for half a minute when the issuer cannot be reached.
+func ExampleVerifier_With() {
+	var verifier *counterfoil.Verifier
+	var transfer, status http.Handler
+
+	routes := func() http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("POST /transfer", verifier.With(counterfoil.Route{
+			Strict: true,
+			Rules:  []counterfoil.Rule{counterfoil.Fresh(5 * time.Minute), counterfoil.ACR("mfa")},
+		}).Require(transfer))
+		mux.Handle("GET /status", verifier.With(counterfoil.Route{
+			Stale: counterfoil.ServeStale(30 * time.Second), // Options.ServeStale must allow it
+		}).Require(status))
+		return mux
+	}
+	_ = routes
+}
+
+// A stream that ends with the login it was opened by.
+func ExampleVerifier_Watch() {
+	var verifier *counterfoil.Verifier
+
+	stream := func(w http.ResponseWriter, r *http.Request) {
+		session, _ := counterfoil.FromContext(r.Context())
+		ctx, stop := verifier.Watch(r.Context(), session)
+		defer stop()
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done(): // context.Cause(ctx): ErrRevoked, ErrExpired, ErrStale or the client has gone
+			case <-time.After(time.Second):
+				fmt.Fprintln(w, "tick")
+			}
+		}
+	}
+	_ = stream
+}
