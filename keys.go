@@ -20,6 +20,7 @@ const (
 	keysEvery    = 5 * time.Minute
 	keysCooldown = 10 * time.Second
 	keysTimeout  = 5 * time.Second
+	keysPatience = 500 * time.Millisecond // of a request
 )
 
 // asymmetric are the algorithms of a public key set. A secret that all verifiers
@@ -200,6 +201,9 @@ func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {
 		return token.Key{}, ErrRevoked
 	}
 	if asking {
+		// Not for long: anybody can make up an id, and an issuer can hang.
+		ctx, cancel := context.WithTimeout(ctx, keysPatience)
+		defer cancel()
 		select {
 		case <-ctx.Done():
 			return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())

@@ -112,10 +112,17 @@ func inCookie(r *http.Request, name string) (value string, n int, err error) {
 // itself: an unsafe method passes only if the browser says that it comes from
 // this very origin, or from one of origins, exactly (CSRF-01 to 04, 08). A
 // request with neither header is refused.
+//
+// A GET that opens a WebSocket is checked as well, since no CORS stands before it,
+// and one for an event stream if a browser says where it comes from (CSRF-12).
 func CheckOrigin(r *http.Request, origins []string) error {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return nil
+		upgrade := len(r.Header["Upgrade"]) > 0
+		stream := slices.Contains(r.Header["Accept"], "text/event-stream") && len(r.Header["Sec-Fetch-Site"])+len(r.Header["Origin"]) > 0
+		if !upgrade && !stream {
+			return nil
+		}
 	}
 	sites, origin := r.Header["Sec-Fetch-Site"], r.Header["Origin"]
 	if len(sites) > 1 || len(origin) > 1 {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"math/big"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -231,6 +232,55 @@ func TestDecryptionKeys(t *testing.T) {
 		synctest.Wait()
 		if _, err := v.Verify(t.Context(), good); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("after the revocation: %v", err)
+		}
+	})
+}
+
+// TOK-11, 12, 13, 22, 30: payloads that are signed, and still no access token.
+func TestPayloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		made, err := claims().Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := string(made)
+		exp, aud := regexp.MustCompile(`"exp":[0-9]+`), regexp.MustCompile(`"aud":"[^"]*"`)
+		for name, payload := range map[string]string{
+			"as issued":       good,
+			"exp as string":   exp.ReplaceAllString(good, `"exp":"1767225900"`),
+			"exp negative":    exp.ReplaceAllString(good, `"exp":-1`),
+			"exp zero":        exp.ReplaceAllString(good, `"exp":0`),
+			"exp 1e999":       exp.ReplaceAllString(good, `"exp":1e999`),
+			"exp 1.8e308":     exp.ReplaceAllString(good, `"exp":1.7e308`),
+			"exp null":        exp.ReplaceAllString(good, `"exp":null`),
+			"exp missing":     exp.ReplaceAllString(good, `"x":1`),
+			"Exp":             strings.Replace(good, `"exp"`, `"Exp"`, 1),
+			"SUB":             strings.Replace(good, `"sub"`, `"SUB"`, 1),
+			"sub twice":       strings.Replace(good, `"sub"`, `"sub":"bob","sub"`, 1),
+			"sub as number":   strings.Replace(good, `"sub":"alice"`, `"sub":1`, 1),
+			"aud empty":       aud.ReplaceAllString(good, `"aud":""`),
+			"aud empty list":  aud.ReplaceAllString(good, `"aud":[]`),
+			"aud nested":      aud.ReplaceAllString(good, `"aud":[["`+issuerURL+`"]]`),
+			"aud as number":   aud.ReplaceAllString(good, `"aud":1`),
+			"scope as list":   strings.Replace(good, `"sub"`, `"scope":["a"],"sub"`, 1),
+			"amr as string":   strings.Replace(good, `"sub"`, `"amr":"pwd","sub"`, 1),
+			"not UTF-8":       strings.Replace(good, `alice`, "a\xff", 1),
+			"control in sub":  strings.Replace(good, `alice`, `a\r\nb`, 1),
+			"data after it":   good + `{}`,
+			"a list":          `[` + good + `]`,
+			"for another key": strings.Replace(good, `"sub"`, `"cnf":{"jkt":"x"},"sub"`, 1),
+		} {
+			text, err := s.signer.Sign("at+jwt", []byte(payload))
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			session, err := v.Verify(t.Context(), text)
+			if name == "as issued" && err != nil || name != "as issued" && (!errors.Is(err, counterfoil.ErrInvalidToken) || session != nil) {
+				t.Errorf("%s: Verify = %v, %v", name, session, err)
+			}
 		}
 	})
 }

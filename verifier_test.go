@@ -245,7 +245,7 @@ func TestWaitAll(t *testing.T) {
 	})
 }
 
-// TOK-33, TOK-34, SES-08, SES-09, CSRF-01 to 04 and 08, by the answer's status.
+// TOK-33, TOK-34, SES-08, SES-09, CSRF-01 to 04, 08 and 12, by the answer's status.
 func TestRequire(t *testing.T) {
 	i := newIssuer(t)
 	v := newVerifier(t, i)
@@ -277,6 +277,13 @@ func TestRequire(t *testing.T) {
 		{"cross site", "POST", "/", http.Header{"Cookie": {cookie}, "Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.test"}}, 403},
 		{"other scheme", "POST", "/", http.Header{"Cookie": {cookie}, "Origin": {"http://auth.test"}}, 403},
 		{"null origin", "POST", "/", http.Header{"Cookie": {cookie}, "Origin": {"null"}}, 403},
+		{"WebSocket from elsewhere", "GET", "/", http.Header{"Cookie": {cookie}, "Upgrade": {"websocket"}, "Origin": {"https://evil.test"}}, 403},
+		{"WebSocket from nowhere", "GET", "/", http.Header{"Cookie": {cookie}, "Upgrade": {"websocket"}}, 403},
+		{"WebSocket", "GET", "/", http.Header{"Cookie": {cookie}, "Upgrade": {"websocket"}, "Origin": {issuerURL}}, 200},
+		{"WebSocket by header", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt}, "Upgrade": {"websocket"}}, 200},
+		{"stream from elsewhere", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"text/event-stream"}, "Sec-Fetch-Site": {"same-site"}}, 403},
+		{"stream", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"text/event-stream"}, "Sec-Fetch-Site": {"same-origin"}}, 200},
+		{"stream without a browser", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"text/event-stream"}}, 200},
 		{"junk", "GET", "/", http.Header{"Authorization": {"Bearer a.b.c"}}, 401},
 		{"basic", "GET", "/", http.Header{"Authorization": {"Basic YTpi"}}, 401},
 	} {
