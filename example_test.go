@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
@@ -42,7 +43,7 @@ func Example() {
 	}
 	get(issued.Access.Reveal())
 
-	receipt, err := auth.Issuer().Revoke(context.Background(), counterfoil.ScopeSession, issued.Session.ID, "lost phone")
+	receipt, err := auth.Issuer().Revoke(context.Background(), counterfoil.ScopeSession, issued.Session.ID, audit.Act{Reason: "lost phone"})
 	if err != nil {
 		log.Fatal(err)
 	}
