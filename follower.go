@@ -32,20 +32,24 @@ func (v *Verifier) run(ctx context.Context) {
 		case poked:
 			next = 0
 		case err == nil:
+			if backoff > 0 {
+				v.log.InfoContext(ctx, "following the revocation log again")
+			}
 			backoff = 0
 			// A source that does not wait must not be asked in a tight loop.
 			early := waited/2 - v.clock.read().since(begun)
-			if early > 0 && v.known.Load().applied == before && v.pause(ctx, early) {
+			if early > 0 && v.known.Load().applied == before && v.pause(ctx, v.poke, early) {
 				next = 0
 			}
 		case ctx.Err() != nil:
 		default:
-			v.log.WarnContext(ctx, "follow the revocation log", "error", err.Error(), "staleness", v.Staleness().String())
-			// Jittered, so that a thousand verifiers do not come back at once (4.5).
-			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second)
-			if v.pause(ctx, backoff/2+rand.N(backoff)) {
-				next = 0
+			if backoff == 0 {
+				v.log.WarnContext(ctx, "the revocation log cannot be followed", "error", err.Error())
 			}
+			// Jittered, so that a thousand verifiers do not come back at once (4.5), and
+			// deaf to requests, which would only add to what ails the issuer.
+			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second)
+			v.pause(ctx, nil, backoff/2+rand.N(backoff/2))
 		}
 		if at := v.clock.read(); at.since(swept) >= sweepEvery {
 			swept = at
@@ -80,11 +84,11 @@ func (v *Verifier) ask(ctx context.Context, wait time.Duration) (err error, poke
 }
 
 // pause waits for d, and reports whether a poke ended it.
-func (v *Verifier) pause(ctx context.Context, d time.Duration) bool {
+func (v *Verifier) pause(ctx context.Context, poke <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-v.poke:
+	case <-poke:
 		return true
 	case <-ctx.Done():
 	case <-timer.C:

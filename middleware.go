@@ -166,8 +166,8 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c Credential, err
 
 func outage(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, ErrUnavailable) }
 
-// clearCookie has the attributes that the cookie was set with: a browser ignores a
-// deletion without those that the prefix demands (SES-06).
+// clearCookie has the attributes of a carrier's cookie: a browser ignores a deletion
+// without those that the prefix demands (SES-06).
 func clearCookie(name string) string {
 	secure := ""
 	if name == CookieName {

@@ -126,7 +126,7 @@ func (v *Verifier) verify(ctx context.Context, c Credential, d demand) (*Session
 	if err == nil {
 		err = v.check(e)
 	}
-	if e != nil && !e.signed && renewable(err) {
+	if e != nil && e.session.Carrier.Format == Opaque && renewable(err) {
 		v.seen.drop(e)
 		if e, err = v.resolve(ctx, c, d); err == nil {
 			err = v.check(e)
@@ -141,17 +141,17 @@ func (v *Verifier) verify(ctx context.Context, c Credential, d demand) (*Session
 	switch {
 	case err == nil:
 		return e.session, nil
-	case errors.Is(err, ErrInvalidToken) && e != nil:
-		v.seen.drop(e)
+	case errors.Is(err, ErrExpired) && e != nil:
+		v.seen.drop(e) // a revoked one stays for as long as it lives: refusing it again is cheap
 	case errors.Is(err, ErrStale):
 		return v.stale(ctx, c, d, e, err)
 	}
 	return nil, err
 }
 
-// renewable reports whether err is the end of a looked-up copy only: another
-// look-up may make a good one, since the row has the new claims, a later expiry,
-// and may have outlived its log.
+// renewable reports whether err is the end of our copy of an opaque session, and
+// need not be that of the session: another look-up may make a good copy, since the
+// row has the new claims, a later expiry, and may have outlived its log.
 func renewable(err error) bool {
 	return errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims) || errors.Is(err, errOtherEpoch)
 }

@@ -50,6 +50,18 @@ func BenchmarkVerify(b *testing.B) {
 		}
 		verify(jwt)(b)
 	})
+	b.Run("seen/revoked", func(b *testing.B) {
+		c := claims()
+		c.SID = "ses_gone"
+		gone := s.sign(b, "at+jwt", c)
+		if _, err := v.Verify(b.Context(), gone); err != nil {
+			b.Fatal(err)
+		}
+		if err := v.WaitFor(b.Context(), s.revoke(counterfoil.ScopeSession, "ses_gone")); err != nil {
+			b.Fatal(err)
+		}
+		refuse(b, v, gone)
+	})
 	b.Run("junk/shape", func(b *testing.B) { refuse(b, v, strings.Repeat("x", 8000)) })
 	b.Run("junk/kid", func(b *testing.B) {
 		refuse(b, v, b64(`{"alg":"ES256","typ":"at+jwt","kid":"nobody"}`)+jwt[strings.IndexByte(jwt, '.'):])

@@ -63,10 +63,14 @@ func (v *Verifier) end(w *watched) {
 // watch ends what must end whenever there is other knowledge, or what there is
 // becomes too old, until ctx ends: then everything ends, since nobody follows.
 func (v *Verifier) watch(ctx context.Context) {
-	gen := uint64(0)
+	gen, stale := uint64(0), false
 	for {
 		k := v.known.Load()
 		left := -v.overdue(k, true, v.clock.read())
+		if was := stale; was != (left < 0) {
+			stale = !was
+			v.log.WarnContext(ctx, "staleness of what the verifier knows", "stale", stale, "staleness", v.Staleness().String())
+		}
 		if k.gen != gen || left < 0 {
 			gen = k.gen
 			v.endWatches(v.end)
