@@ -59,7 +59,7 @@ func (c *config) check(where origins) verdict {
 	c.checkTLS(&v)
 	c.checkOps(&v)
 	c.checkProxies(&v)
-	if c.Store == "memory" {
+	if c.Store == "memory" && c.Production { // otherwise the start says it
 		v.warnings = append(v.warnings, problem{Where: where["store"], Key: "store", Problem: "is memory: users, keys and sessions end with the process"})
 	}
 	return v

@@ -103,7 +103,7 @@ var (
 	descHead      = describe("counterfoil_log_head", "Number of the newest entry of the revocation log.")
 	descEntries   = describe("counterfoil_log_entries", "Entries that still cover something alive.")
 	descFollowing = describe("counterfoil_verifiers_following", "Verifiers that hold a fresh page of the log.")
-	descLost      = describe("counterfoil_verifiers_lost", "Verifiers that followed lately and no longer do.")
+	descLost      = describe("counterfoil_verifiers_lost", "Verifiers that followed in the last ten minutes and no longer do.")
 	descBehind    = describe("counterfoil_verifiers_behind_entries", "Entries that the slowest following verifier has not applied yet.")
 	descSlots     = describe("counterfoil_password_hash_slots", "Password hashes that may run at a time.")
 	descRunning   = describe("counterfoil_password_hashes_running", "Password hashes under way.")
@@ -139,19 +139,25 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	gauge(descStore, 1)
 	out <- prometheus.MustNewConstMetric(descHead, prometheus.GaugeValue, float64(status.Head.Seq))
 	gauge(descEntries, status.Entries)
-	following, behind := 0, uint64(0)
+	following, lost, behind := 0, 0, uint64(0)
 	now := s.now()
 	for _, f := range status.Followers {
-		if f.Until.Before(now) {
+		if gone := now.Sub(f.Until); gone > 0 {
+			if gone < lostFor { // one that was restarted or taken away comes under another id, or never
+				lost++
+			}
 			continue
 		}
 		following++
 		behind = max(behind, lag(status, f))
 	}
 	gauge(descFollowing, following)
-	gauge(descLost, len(status.Followers)-following)
+	gauge(descLost, lost)
 	out <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(behind))
 }
+
+// lostFor is how long a verifier that stopped following is worth a look.
+const lostFor = 10 * time.Minute
 
 // lag is how many entries f has not applied. Of another epoch it has none.
 func lag(s issuer.Status, f issuer.Follower) uint64 {

@@ -28,7 +28,8 @@ func newOps(t *testing.T, token string, public bool) (*state, http.Handler) {
 		status: func(context.Context) (issuer.Status, error) {
 			return issuer.Status{Head: counterfoil.Cursor{Epoch: 1, Seq: 9}, Entries: 3, Followers: []issuer.Follower{
 				{ID: "verifier-one-whole-id", Acked: counterfoil.Cursor{Epoch: 1, Seq: 7}, Until: time.Now().Add(time.Hour)},
-				{ID: "verifier-two-whole-id", Acked: counterfoil.Cursor{Epoch: 1, Seq: 2}},
+				{ID: "verifier-two-whole-id", Acked: counterfoil.Cursor{Epoch: 1, Seq: 2}, Until: time.Now().Add(-time.Minute)},
+				{ID: "verifier-of-yesterday", Acked: counterfoil.Cursor{Epoch: 1, Seq: 1}, Until: time.Now().Add(-time.Hour)},
 			}}, nil
 		},
 	}

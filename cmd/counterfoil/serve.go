@@ -42,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	for _, w := range v.warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
-	s := &service{config: &c.config, log: log, metrics: newMetrics()}
+	s := &service{config: &c.config, log: log, metrics: newMetrics(), opsMayFail: c.Demo && v.where["ops_listen"] == "default"}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -76,6 +76,8 @@ type service struct {
 	handler  http.Handler
 	opsMux   http.Handler
 	localMux http.Handler
+
+	opsMayFail bool // a newcomer's demo starts even if something else has that port
 }
 
 // open makes everything ready to serve, and serves nothing yet.
@@ -133,7 +135,11 @@ func (s *service) listen(api *server.Server) (err error) {
 		return err
 	}
 	s.opsMux = opsHandler(s.metrics, known, s.observer.wrap(api), s.OpsToken, !loopback(s.OpsListen))
-	if s.ops, err = net.Listen("tcp", s.OpsListen); err != nil {
+	if s.ops, err = net.Listen("tcp", s.OpsListen); err != nil && s.opsMayFail {
+		s.ops = nil
+		s.log.Warn("ops listener", "error", err.Error())
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
 	}
 	if !loopback(s.OpsListen) {
