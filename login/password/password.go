@@ -30,7 +30,7 @@ type Options struct {
 	SubjectRev func(ctx context.Context, subject string) (uint64, error)
 
 	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
-	Slots     int              // hashes at a time; zero: as many as there are CPUs, at most 8 (512 MiB)
+	Slots     int              // hashes at a time, of 64 MiB each; zero: all CPUs but one, 1 to 8
 	DeviceKey []byte           // of device credentials, 32 bytes; nil: a random one, so devices are strangers after each start
 	Now       func() time.Time // nil: time.Now
 
@@ -64,7 +64,9 @@ func New(o Options) (*Passwords, error) {
 		return nil, errors.New("password: Options.MinLength must be at least 15")
 	}
 	if o.Slots == 0 {
-		o.Slots = min(runtime.NumCPU(), 8)
+		// One CPU stays free of hashing: a hash runs for a tenth of a second, and checks
+		// of sessions must not stand behind it (LOGIN-04).
+		o.Slots = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

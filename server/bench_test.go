@@ -1,0 +1,252 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// service is an auth server, and beside it a handler of an application that lets
+// sessions in. Requests come from as many addresses as they say in X-From.
+type service struct {
+	url    string
+	check  http.Handler
+	issuer *issuer.Issuer
+}
+
+func newService(b *testing.B, slots int) *service {
+	b.Helper()
+	fatal := func(err error) {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	var mux http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(w, r) }))
+	b.Cleanup(web.Close)
+	ctx, db := context.Background(), memory.New()
+	keys, err := keyring.Open(ctx, keyring.Options{Store: db, SealKey: [32]byte{1}})
+	fatal(err)
+	trail, err := audit.New(audit.Options{Store: db, Hook: func(audit.Entry) {}})
+	fatal(err)
+	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Audit: trail})
+	fatal(err)
+	users, err := directory.New(directory.Options{Store: db, Audit: trail})
+	fatal(err)
+	passwords, err := password.New(password.Options{Users: users, SubjectRev: i.SubjectRev, Slots: slots})
+	fatal(err)
+	auth, err := server.New(server.Options{Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler)})
+	fatal(err)
+	_, err = passwords.Register(ctx, audit.Act{}, "alice", "", secret.New(pass), nil)
+	fatal(err)
+	v, err := counterfoil.NewVerifier(ctx, i, counterfoil.Options{Issuer: web.URL, Audience: web.URL, InsecureCookies: true, Logger: slog.New(slog.DiscardHandler)})
+	fatal(err)
+	b.Cleanup(v.Close)
+	check := v.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	mux = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/check" {
+			check.ServeHTTP(w, r)
+			return
+		}
+		if from := r.Header.Get("X-From"); from != "" {
+			r.RemoteAddr = from
+		}
+		auth.ServeHTTP(w, r)
+	})
+	return &service{web.URL, check, i}
+}
+
+// authorize signs somebody in and puts the credential on a request.
+func (s *service) authorize(b *testing.B, c counterfoil.Carrier) *http.Request {
+	b.Helper()
+	i, err := s.issuer.Login(context.Background(), login.Proof{Subject: "usr_1", At: time.Now(), Roles: []string{"staff"}}, issuer.Request{Carrier: c})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := http.NewRequest("GET", s.url+"/check", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if c.Transport == counterfoil.Cookie {
+		r.AddCookie(&http.Cookie{Name: counterfoil.InsecureCookieName, Value: i.Access.Reveal()})
+	} else {
+		r.Header.Set("Authorization", "Bearer "+i.Access.Reveal())
+	}
+	return r
+}
+
+// BenchmarkRequire is the check of a request whose credential was seen before, through the
+// middleware and without a network; "nothing" is the handler alone.
+func BenchmarkRequire(b *testing.B) {
+	s := newService(b, 0)
+	serve := func(b *testing.B, h http.Handler, r *http.Request) {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != http.StatusNoContent {
+			b.Fatalf("status %d: %s", w.Code, w.Body)
+		}
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			w := httptest.NewRecorder()
+			for pb.Next() {
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
+	b.Run("nothing", func(b *testing.B) {
+		r := httptest.NewRequest("GET", "/check", nil)
+		serve(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }), r)
+	})
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE} {
+		b.Run(c.String(), func(b *testing.B) { serve(b, s.check, s.authorize(b, c)) })
+	}
+}
+
+// BenchmarkLoginFlood offers ten times the logins that the hashing slots can take, each for
+// another account from another address, and watches checks of sessions on the same
+// server: their p99 with and without the flood, and the memory of the process. b.N is
+// the seconds of each phase: run it with -benchtime 10x.
+func BenchmarkLoginFlood(b *testing.B) {
+	for _, slots := range []int{0, runtime.NumCPU()} {
+		name := fmt.Sprintf("slots=%d", slots)
+		if slots == 0 {
+			name = "slots=default"
+		}
+		b.Run(name, func(b *testing.B) {
+			s := newService(b, slots)
+			seconds := time.Duration(b.N) * time.Second
+			quiet := s.watch(b, seconds)
+			began := time.Now()
+			s.tryLogin(0)
+			offered := time.Since(began) / 10 / time.Duration(runtime.NumCPU())
+			ctx, stop := context.WithCancel(context.Background())
+			var flood sync.WaitGroup
+			var tried, checked atomic.Int64
+			flood.Go(func() {
+				tick := time.NewTicker(offered)
+				defer tick.Stop()
+				for n := 1; ; n++ {
+					select {
+					case <-ctx.Done():
+						return
+					case <-tick.C:
+						flood.Go(func() {
+							if tried.Add(1); s.tryLogin(n) == http.StatusUnauthorized {
+								checked.Add(1)
+							}
+						})
+					}
+				}
+			})
+			under := s.watch(b, seconds)
+			stop()
+			flood.Wait()
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(tried.Load())/seconds.Seconds(), "logins-offered/s")
+			b.ReportMetric(float64(checked.Load())/seconds.Seconds(), "logins-checked/s")
+			for at, q := range map[string]float64{"p50": 0.50, "p99": 0.99} {
+				b.ReportMetric(quantile(quiet, q), at+"-ms-quiet")
+				b.ReportMetric(quantile(under, q), at+"-ms-flood")
+			}
+			b.ReportMetric(resident(b), "peak-RSS-MiB")
+		})
+	}
+}
+
+func (s *service) tryLogin(n int) (status int) {
+	r, err := http.NewRequest("POST", s.url+"/v1/login", strings.NewReader(fmt.Sprintf(`{"identifier":"somebody%d","password":"whatever it is they try"}`, n)))
+	if err != nil {
+		return 0
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-From", fmt.Sprintf("10.%d.%d.%d:1", n>>16&255, n>>8&255, n&255))
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+// watch checks a session two hundred times a second, each at its time whatever
+// became of the one before, and returns how long each took, in milliseconds.
+func (s *service) watch(b *testing.B, d time.Duration) (took []float64) {
+	b.Helper()
+	requests := []*http.Request{s.authorize(b, counterfoil.CarrierCookie), s.authorize(b, counterfoil.CarrierBearer)}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	began := time.Now()
+	for n := 0; ; n++ {
+		at := began.Add(time.Duration(n) * 5 * time.Millisecond)
+		if at.Sub(began) > d {
+			break
+		}
+		time.Sleep(time.Until(at))
+		wg.Go(func() {
+			began := time.Now()
+			res, err := client.Do(requests[n%2].Clone(context.Background()))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusNoContent {
+				b.Errorf("check = %d", res.StatusCode)
+			}
+			mu.Lock()
+			took = append(took, float64(time.Since(began))/1e6)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return took
+}
+
+func quantile(took []float64, q float64) float64 {
+	slices.Sort(took)
+	return took[min(len(took)-1, int(q*float64(len(took))))]
+}
+
+// resident is the most memory the process ever had.
+func resident(b *testing.B) float64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0 // another system: no figure
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); fields[0] == "VmHWM:" {
+			kib, err := strconv.ParseFloat(fields[1], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kib / 1024
+		}
+	}
+	return 0
+}
