@@ -98,7 +98,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 		return nil, err
 	}
 	if e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
-		Issuer: c.URL, Audience: c.URL, InsecureCookies: u.Scheme == "http",
+		Issuer: c.URL, Audience: c.URL, InsecureCookies: u.Scheme == "http", Logger: c.Logger,
 	}); err != nil {
 		return nil, err
 	}
