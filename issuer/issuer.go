@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -73,6 +74,7 @@ type Issuer struct {
 	audit      *audit.Trail
 	refreshKey []byte
 	started    time.Time
+	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
 	// logMu makes reading the log and applying it one step, so applied never
 	// runs ahead of revoked.
@@ -124,11 +126,21 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 			return nil, err
 		}
 	}
-	return &Issuer{
+	i := &Issuer{
 		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit, started: o.Now(),
 		refreshKey: o.Keys.Derive("refresh token"),
 		revoked:    counterfoil.NewRevocations(),
-	}, nil
+	}
+	i.newSigner()
+	return i, nil
+}
+
+// newSigner returns the id of the key that signs now, and whether it is another one
+// than when it was last asked for.
+func (i *Issuer) newSigner() (kid string, changed bool) {
+	kid = i.keys.Signer().Key().ID
+	before := i.signing.Swap(&kid)
+	return kid, before != nil && *before != kid
 }
 
 // Derive returns a secret for one purpose of whoever serves this issuer: the same in
@@ -148,6 +160,11 @@ func (i *Issuer) Keys(context.Context) ([]byte, error) { return i.keys.JWKS() }
 func (i *Issuer) Sweep(ctx context.Context) error {
 	if err := i.keys.Tick(ctx); err != nil {
 		return unavailable(err)
+	}
+	if kid, changed := i.newSigner(); changed { // its time came: told, for nobody did it
+		note := audit.Act{Reason: "its time has come"}.Entry(audit.RotateKey, "")
+		note.Target = kid
+		i.audit.Tell(note)
 	}
 	// A minute of slack: another server's clock may be behind this one's.
 	before := i.opts.Now().Add(-time.Minute)

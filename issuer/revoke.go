@@ -171,6 +171,7 @@ func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation, no
 	} else if err != nil {
 		return Receipt{}, unavailable(err)
 	}
+	i.newSigner()
 	return i.commit(ctx, entry, store.Batch{}, note)
 }
 
@@ -183,7 +184,7 @@ func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
 		return unavailable(err)
 	}
 	note := act.Entry(audit.RotateKey, "")
-	note.Target = i.keys.Signer().Key().ID
+	note.Target, _ = i.newSigner()
 	_, err := i.audit.Commit(ctx, i.store, store.Batch{}, note)
 	return unavailable(err)
 }

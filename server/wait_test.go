@@ -1,0 +1,32 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/server"
+)
+
+// RVK-03, REVOCATION.md 4.7: wait "all" names the verifiers that it did not wait for,
+// and is confirmed for all others.
+func TestWaitAllNamesWhoServesStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+		sid := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Session.ID
+		key := []string{"Authorization", "Bearer " + b.key}
+		for _, follow := range []string{"verifier=fails-closed&bound=5s", "verifier=serves-stale&bound=5s&serve_stale=true"} {
+			if w := b.answer("GET", "/v1/log?"+follow, "", key...); w.Code != http.StatusOK {
+				t.Fatalf("log = %d %s", w.Code, w.Body)
+			}
+		}
+		w := b.answer("POST", "/v1/admin/revocations", `{"scope":"session","id":"`+sid+`","wait":"all"}`, key...)
+		body := w.Body.String()
+		if w.Code != http.StatusOK || !strings.Contains(body, `"confirmed":true`) || !strings.Contains(body, `"not_waited_for":["serves-stale"]`) {
+			t.Errorf("revoke = %d %s", w.Code, body)
+		}
+	})
+}
