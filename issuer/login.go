@@ -59,76 +59,101 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 		return nil, err
 	}
 	for {
-		now := i.opts.Now()
-		subject, err := i.subject(ctx, p.Subject)
+		issued, err := i.tryLogin(ctx, p, r, over)
+		if !errors.Is(err, store.ErrConflict) {
+			return issued, err
+		}
+		// Somebody changed the subject or the client: reading again tells which.
+	}
+}
+
+// tryLogin makes the session if nothing that it rests on changes meanwhile; otherwise
+// the answer is store.ErrConflict, and nothing was done.
+func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bool) (*Issued, error) {
+	now := i.opts.Now()
+	subject, err := i.subject(ctx, p.Subject)
+	if err != nil {
+		return nil, err
+	}
+	if subject.rev != p.SubjectRev || subject.Disabled {
+		return nil, ErrProveAgain
+	}
+	on, err := i.admitted(ctx, &r)
+	if err != nil {
+		return nil, err
+	}
+	on.subject = subject
+	row := &SessionRow{
+		Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
+		Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute),
+		Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
+		Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
+		ClientGen: on.client.Generation, AllGen: on.all,
+	}
+	subject.copyTo(row)
+	row.use(now, i.opts.Idle)
+	if err := i.checkSize(row, on.client, now); err != nil {
+		return nil, err
+	}
+	issued := &Issued{SessionExpires: row.AbsoluteExpires}
+	b := store.Batch{Require: on.require()}
+	if over {
+		if err := endAll(&b, subject, now); err != nil {
+			return nil, err
+		}
+	}
+	if err := i.name(row, issued, &b); err != nil {
+		return nil, err
+	}
+	head, err := i.audit.Commit(ctx, i.store, b, loginEntry(r, row, over))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return i.finish(issued, row, on.client, head, now)
+}
+
+// endAll adds to b the end of every session of subject, and a new revision of it:
+// proofs that are under way are void.
+func endAll(b *store.Batch, subject *Subject, now time.Time) error {
+	rec, err := subject.record()
+	if err != nil {
+		return err
+	}
+	b.Put = append(b.Put, rec)
+	b.DeleteOwned = ownedBy(subject.id)
+	b.Revoke = []counterfoil.Revocation{{
+		Scope: counterfoil.ScopeSubject, ID: subject.id, Reason: "credentials changed", Expires: now.Add(entryTTL),
+	}}
+	return nil
+}
+
+// name gives row a new id (SES-04), makes the secret that goes with it, and adds what is
+// to be stored to b.
+func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
+	if row.Carrier.Format == counterfoil.Opaque {
+		opaque := token.NewOpaque()
+		raw, err := token.ParseOpaque(opaque)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if subject.rev != p.SubjectRev || subject.Disabled {
-			return nil, ErrProveAgain
-		}
-		on, err := i.admitted(ctx, &r)
+		row.ID, issued.Access = sessionID(raw), secret.New(opaque)
+	} else {
+		row.ID = randomID("ses_")
+		g := newGrant(row)
+		row.Grant = g.ID
+		rec, err := g.record()
 		if err != nil {
-			return nil, err
-		}
-		on.subject = subject
-		row := &SessionRow{
-			Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
-			Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute),
-			Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
-			Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
-			ClientGen: on.client.Generation, AllGen: on.all,
-		}
-		subject.copyTo(row)
-		row.use(now, i.opts.Idle)
-		if err := i.checkSize(row, on.client, now); err != nil {
-			return nil, err
-		}
-		issued := &Issued{SessionExpires: row.AbsoluteExpires}
-		b := store.Batch{Require: on.require()}
-		if over {
-			rec, err := subject.record()
-			if err != nil {
-				return nil, err
-			}
-			b.Put = append(b.Put, rec) // a new revision: proofs that are under way are void
-			b.DeleteOwned = ownedBy(p.Subject)
-			b.Revoke = []counterfoil.Revocation{{
-				Scope: counterfoil.ScopeSubject, ID: p.Subject, Reason: "credentials changed", Expires: now.Add(entryTTL),
-			}}
-		}
-		if r.Carrier.Format == counterfoil.Opaque {
-			opaque := token.NewOpaque() // a new id at every login (SES-04)
-			raw, err := token.ParseOpaque(opaque)
-			if err != nil {
-				return nil, err
-			}
-			row.ID, issued.Access = sessionID(raw), secret.New(opaque)
-		} else {
-			row.ID = randomID("ses_")
-			g := newGrant(row)
-			row.Grant = g.ID
-			rec, err := g.record()
-			if err != nil {
-				return nil, err
-			}
-			b.Put = append(b.Put, rec)
-			issued.Refresh = i.refreshToken(g)
-		}
-		rec, err := row.record()
-		if err != nil {
-			return nil, err
+			return err
 		}
 		b.Put = append(b.Put, rec)
-		head, err := i.audit.Commit(ctx, i.store, b, loginEntry(r, row, over))
-		if errors.Is(err, store.ErrConflict) {
-			continue // the loop reads again, and tells a changed subject from a changed client
-		}
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		return i.finish(issued, row, on.client, head, now)
+		issued.Refresh = i.refreshToken(g)
 	}
+	rec, err := row.record()
+	if err != nil {
+		return err
+	}
+	b.Put = append(b.Put, rec)
+	return nil
 }
 
 // Admits says whether r names a client that may have such a session now. A login asks

@@ -105,60 +105,67 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 		return nil, err
 	}
 	for {
-		now := i.opts.Now()
-		head, err := i.head(ctx) // before the checks, see finish
-		if err != nil {
-			return nil, err
+		issued, err := i.tryRefresh(ctx, id, counter, r)
+		if !errors.Is(err, store.ErrConflict) {
+			return issued, err
 		}
-		g, row, on, err := i.granted(ctx, id, now)
-		if err != nil {
-			return nil, err
-		}
-		issued := &Issued{SessionExpires: row.AbsoluteExpires}
-		switch {
-		case g.Client != r.Client:
-			e := refreshEntry(r, row, audit.Refresh)
-			e.Outcome, e.Detail = audit.Refused, "the token is of another client"
-			i.audit.Tell(e)
-			return nil, counterfoil.ErrInvalidToken // REF-06: refused, and the family lives on
-		case counter == g.Counter:
-			// This one turns the counter.
-		case counter+1 == g.Counter && now.Sub(g.Rotated) <= i.opts.Grace:
-			issued.Refresh = i.refreshToken(g)
-			if row.Scopes, err = narrow(r.Scopes, row.Scopes); err != nil {
-				return nil, err
-			}
-			return i.finish(issued, row, on.client, head, now)
-		case counter < g.Counter:
-			return nil, i.reused(ctx, row, r)
-		default:
-			// Only a store that lost acknowledged writes knows less than its own tokens.
-			return nil, counterfoil.ErrInvalidToken
-		}
-		scopes, err := narrow(r.Scopes, row.Scopes)
-		if err != nil {
-			return nil, err
-		}
-		if err := i.checkSize(row, on.client, now); err != nil {
-			return nil, err
-		}
-		g.Counter, g.Rotated = g.Counter+1, now
-		row.use(now, i.opts.Idle)
-		if r.Act.Address.IsValid() {
-			row.LastAddress = r.Act.Address
-		}
-		head, err = i.rotate(ctx, g, row, on)
-		if errors.Is(err, store.ErrConflict) {
-			continue // somebody else turned it, or ended it: look again
-		}
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		i.audit.Tell(refreshEntry(r, row, audit.Refresh))
-		issued.Refresh = i.refreshToken(g)
-		row.Scopes = scopes // of the copy: the session keeps all it has (RFC 6749 section 6)
-		return i.finish(issued, row, on.client, head, now)
+		// Somebody else turned it, or ended it: look again.
 	}
+}
+
+// tryRefresh is one look at the grant. If what it saw is changed before it is done, the
+// answer is store.ErrConflict, and nothing was done.
+func (i *Issuer) tryRefresh(ctx context.Context, id string, counter uint64, r Renewal) (*Issued, error) {
+	now := i.opts.Now()
+	head, err := i.head(ctx) // before the checks, see finish
+	if err != nil {
+		return nil, err
+	}
+	g, row, on, err := i.granted(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	issued := &Issued{SessionExpires: row.AbsoluteExpires}
+	switch {
+	case g.Client != r.Client:
+		e := refreshEntry(r, row, audit.Refresh)
+		e.Outcome, e.Detail = audit.Refused, "the token is of another client"
+		i.audit.Tell(e)
+		return nil, counterfoil.ErrInvalidToken // REF-06: refused, and the family lives on
+	case counter == g.Counter:
+		// This one turns the counter.
+	case counter+1 == g.Counter && now.Sub(g.Rotated) <= i.opts.Grace:
+		issued.Refresh = i.refreshToken(g)
+		if row.Scopes, err = narrow(r.Scopes, row.Scopes); err != nil {
+			return nil, err
+		}
+		return i.finish(issued, row, on.client, head, now)
+	case counter < g.Counter:
+		return nil, i.reused(ctx, row, r)
+	default:
+		// Only a store that lost acknowledged writes knows less than its own tokens.
+		return nil, counterfoil.ErrInvalidToken
+	}
+	scopes, err := narrow(r.Scopes, row.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.checkSize(row, on.client, now); err != nil {
+		return nil, err
+	}
+	g.Counter, g.Rotated = g.Counter+1, now
+	row.use(now, i.opts.Idle)
+	if r.Act.Address.IsValid() {
+		row.LastAddress = r.Act.Address
+	}
+	head, err = i.rotate(ctx, g, row, on)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	i.audit.Tell(refreshEntry(r, row, audit.Refresh))
+	issued.Refresh = i.refreshToken(g)
+	row.Scopes = scopes // of the copy: the session keeps all it has (RFC 6749 section 6)
+	return i.finish(issued, row, on.client, head, now)
 }
 
 func refreshEntry(r Renewal, row *SessionRow, action audit.Action) audit.Entry {
