@@ -158,6 +158,7 @@ func TestUserLifeCycle(t *testing.T) {
 	if works() {
 		t.Error("the key of a disabled user works")
 	}
+	b.admin(http.StatusConflict, "POST", "/v1/admin/sessions", `{"subject":"`+id+`"}`)
 	if res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`"}`); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("login of a disabled user = %d", res.StatusCode)
 	}

@@ -46,6 +46,9 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	ask := request(r, c, b.Client, act(w, r, who.by, ""))
 	ask.Scopes = strings.Fields(b.Scope)
 	issued, err := s.issuer.Login(r.Context(), proof, ask)
+	if errors.Is(err, issuer.ErrProveAgain) { // the caller is who it says: it is the subject that may not
+		return &refusal{status: http.StatusConflict, kind: "subject-disabled", title: "The subject is disabled, or was changed meanwhile", cause: err}
+	}
 	if err != nil {
 		return err
 	}

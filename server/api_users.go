@@ -159,7 +159,9 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	a := act(w, r, who.by, "")
 	if b.Status != nil || b.Roles != nil {
 		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
-			to.Disabled = u.Status == directory.Disabled
+			if b.Status != nil {
+				to.Disabled = u.Status == directory.Disabled
+			}
 			if b.Roles != nil {
 				to.Roles = append([]string{}, u.Roles...)
 			}
