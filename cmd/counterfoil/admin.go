@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -60,7 +61,7 @@ type admin struct {
 	close func() error
 }
 
-func (p *placeFlags) admin(ctx context.Context) (*admin, error) {
+func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 	c, err := p.load()
 	if err != nil {
 		return nil, err
@@ -79,6 +80,9 @@ func (p *placeFlags) admin(ctx context.Context) (*admin, error) {
 		return nil, fmt.Errorf("%s %w: permission denied\nhint: be the user that the server runs as", path, errUnreachable)
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
 		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
+	}
+	if _, err := os.Stat(filepath.Join(c.Data, databaseName)); errors.Is(err, fs.ErrNotExist) && !create {
+		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, databaseName)
 	}
 	return c.ownAdmin(ctx)
 }
@@ -188,9 +192,19 @@ func (a *admin) call(ctx context.Context, method, path string, body, into any) e
 // escaped is id as an element of a path.
 func escaped(id string) string { return url.PathEscape(id) }
 
-// with opens the administration for f.
+// with opens the administration for f. A folder that no server ever had is not made
+// one: it is a wrong --data.
 func (p *placeFlags) with(ctx context.Context, f func(*admin) error) error {
-	a, err := p.admin(ctx)
+	return p.open(ctx, false, f)
+}
+
+// withNew is with for what one does before the first start.
+func (p *placeFlags) withNew(ctx context.Context, f func(*admin) error) error {
+	return p.open(ctx, true, f)
+}
+
+func (p *placeFlags) open(ctx context.Context, create bool, f func(*admin) error) error {
+	a, err := p.admin(ctx, create)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ type keyCreate struct {
 
 // Run makes an API key and prints it: only its hash is kept.
 func (c *keyCreate) Run(ctx context.Context) error {
-	return c.with(ctx, func(a *admin) error {
+	return c.withNew(ctx, func(a *admin) error {
 		body := map[string]any{"client": c.Client, "scopes": c.Scope}
 		if c.Audience != nil {
 			body["audience"] = c.Audience

@@ -32,15 +32,21 @@ type parts struct {
 	issuer    *issuer.Issuer
 }
 
+// databaseName is the file of the SQLite store in the data folder.
+const databaseName = "counterfoil.db"
+
 func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, err error) {
 	if c.Store == "memory" {
 		_, err := rand.Read(seal[:])
 		return memory.New(), seal, err
 	}
+	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
+		return nil, seal, fmt.Errorf("%s %w: no such folder\nhint: mkdir -m 700 %s", c.Data, errUnreachable, c.Data)
+	}
 	if seal, err = sealingKey(filepath.Join(c.Data, "counterfoil.key")); err != nil {
 		return nil, seal, err
 	}
-	s, err = sqlite.Open(ctx, filepath.Join(c.Data, "counterfoil.db"))
+	s, err = sqlite.Open(ctx, filepath.Join(c.Data, databaseName))
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errUnreachable, err)
 	}

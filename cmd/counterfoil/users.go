@@ -45,7 +45,7 @@ func (c *userAdd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.with(ctx, func(a *admin) error {
+	return c.withNew(ctx, func(a *admin) error {
 		var made struct {
 			User       userView    `json:"user"`
 			Invitation *invitation `json:"invitation,omitempty"`
