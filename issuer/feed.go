@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,13 +60,12 @@ func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoi
 	}
 	if head.Before(after) {
 		// A verifier has seen entries that this store has not: it was restored from
-		// a backup, or lost its tail. What was revoked there must not come back, so
-		// nothing signed under the old log counts any longer (REV-09).
-		note := audit.Act{Reason: "a verifier has seen entries that the store has not"}.Entry(audit.NewEpoch, "")
-		if head, err = i.audit.Commit(ctx, i.store, store.Batch{NewEpoch: true}, note); err != nil {
+		// a backup, or lost its tail.
+		err := i.beginAnew(ctx)
+		if err != nil && !errors.Is(err, store.ErrConflict) { // another verifier said so too
 			return counterfoil.Page{}, unavailable(err)
 		}
-		entries = nil
+		return i.page(ctx, after)
 	}
 	p := counterfoil.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
 	if after.Epoch != head.Epoch {
@@ -75,6 +75,22 @@ func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoi
 		p.Upto = entries[len(entries)-1].At
 	}
 	return p, nil
+}
+
+// beginAnew starts another log for a store that has lost entries which were
+// acknowledged. What they revoked must not come back, and nobody can say what that
+// was: so no copy made under the old log counts any longer (REV-09), and no session
+// that the store still has, whose refresh token would make another copy of it.
+func (i *Issuer) beginAnew(ctx context.Context) error {
+	rev, err := i.cutoff(ctx)
+	if err != nil {
+		return err
+	}
+	note := audit.Act{Reason: "a verifier has seen entries that the store has not"}.Entry(audit.NewEpoch, "")
+	_, err = i.audit.Commit(ctx, i.store, store.Batch{
+		NewEpoch: true, Put: []store.Record{{Key: cutoffKey, Rev: rev, Value: []byte("{}")}},
+	}, note)
+	return err
 }
 
 // WaitAll returns true when no verifier accepts what the entry at covers: each

@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -148,4 +149,40 @@ func TestWaitAllAcknowledgedInPieces(t *testing.T) {
 			t.Errorf("WaitAll(first) = %v, %v after %v, want at once", ok, err, time.Since(begun))
 		}
 	})
+}
+
+// REV-09: a store that has lost what a verifier has seen begins another log, once,
+// and none of its sessions lives on: any of them may have been revoked.
+func TestStoreThatLostItsTail(t *testing.T) {
+	for _, carrier := range carriers {
+		b := newIssuer(t, memory.New())
+		got := b.login(t, "alice", carrier)
+		page, err := b.Log(t.Context(), counterfoil.Follow{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead := counterfoil.Cursor{Epoch: page.Head.Epoch, Seq: page.Head.Seq + 1}
+		var epochs []uint64
+		for range 2 { // two verifiers say so
+			page, err = b.Log(t.Context(), counterfoil.Follow{After: ahead})
+			if err != nil {
+				t.Fatal(err)
+			}
+			epochs = append(epochs, page.Head.Epoch)
+		}
+		if epochs[0] == ahead.Epoch || epochs[1] != epochs[0] {
+			t.Errorf("%v: epochs %x, want one other than %x", carrier, epochs, ahead.Epoch)
+		}
+		if _, err := b.Lookup(t.Context(), got.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%v: Lookup = %v, want ErrInvalidToken", carrier, err)
+		}
+		if refresh := got.Refresh.Reveal(); refresh != "" {
+			if _, err := b.Refresh(t.Context(), refresh, issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%v: Refresh = %v, want ErrInvalidToken", carrier, err)
+			}
+		}
+		if _, err := b.Lookup(t.Context(), b.login(t, "alice", carrier).Access.Reveal()); err != nil {
+			t.Errorf("%v: a login under the new log: %v", carrier, err)
+		}
+	}
 }
