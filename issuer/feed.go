@@ -2,10 +2,10 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -26,7 +26,19 @@ func (i *Issuer) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Pag
 	if f.Verifier != "" && (f.Bound <= 0 || f.Bound > i.opts.MaxBound || len(f.Verifier) < 8 || checkText("verifier", f.Verifier, 64) != nil) {
 		return counterfoil.Page{}, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, i.opts.MaxBound)
 	}
-	i.leases.ack(f, i.opts.Now())
+	asked := i.opts.Now()
+	i.leases.ask(f, asked)
+	page, err := i.answer(ctx, f)
+	if err != nil || !page.Complete() {
+		i.leases.withdraw(f, asked)
+		return page, err
+	}
+	i.leases.grant(f, asked, page.Upto)
+	return page, nil
+}
+
+// answer is the page for f, after the wait that it asks for.
+func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
 	page, err := i.page(ctx, f.After)
 	if err == nil && f.Wait > 0 && len(page.Entries) == 0 && page.After == f.After && page.Complete() {
 		wait, cancel := context.WithTimeout(ctx, min(f.Wait, maxWait))
@@ -38,13 +50,7 @@ func (i *Issuer) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Pag
 		}
 		page, err = i.page(ctx, f.After)
 	}
-	if err != nil {
-		return counterfoil.Page{}, err
-	}
-	if page.Complete() {
-		i.leases.grant(f, i.opts.Now())
-	}
-	return page, nil
+	return page, err
 }
 
 func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error) {
@@ -54,13 +60,12 @@ func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoi
 	}
 	if head.Before(after) {
 		// A verifier has seen entries that this store has not: it was restored from
-		// a backup, or lost its tail. What was revoked there must not come back, so
-		// nothing signed under the old log counts any longer (REV-09).
-		note := audit.Act{Reason: "a verifier has seen entries that the store has not"}.Entry(audit.NewEpoch, "")
-		if head, err = i.audit.Commit(ctx, i.store, store.Batch{NewEpoch: true}, note); err != nil {
+		// a backup, or lost its tail.
+		err := i.beginAnew(ctx)
+		if err != nil && !errors.Is(err, store.ErrConflict) { // another verifier said so too
 			return counterfoil.Page{}, unavailable(err)
 		}
-		entries = nil
+		return i.page(ctx, after)
 	}
 	p := counterfoil.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
 	if after.Epoch != head.Epoch {
@@ -72,74 +77,20 @@ func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoi
 	return p, nil
 }
 
-// leases remembers who follows the log, how far each has come, and until when it
-// may go on without another page. It is what wait=all rests on (4.7).
-type leases struct {
-	mu    sync.Mutex // guards all; held for a map access only
-	by    map[string]lease
-	moved chan struct{} // closed at the next ack
-}
-
-type lease struct {
-	acked      counterfoil.Cursor
-	until      time.Time
-	serveStale bool
-}
-
-// rho is the clock rate error that the contract allows for (4.3).
-const rho = 1e-3
-
-// ack notes that whoever asks for what follows After has applied all before it.
-func (l *leases) ack(f counterfoil.Follow, now time.Time) {
-	if f.Verifier == "" {
-		return
+// beginAnew starts another log for a store that has lost entries which were
+// acknowledged. What they revoked must not come back, and nobody can say what that
+// was: so no copy made under the old log counts any longer (REV-09), and no session
+// that the store still has, whose refresh token would make another copy of it.
+func (i *Issuer) beginAnew(ctx context.Context) error {
+	rev, err := i.cutoff(ctx)
+	if err != nil {
+		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.by == nil {
-		l.by = make(map[string]lease)
-	}
-	for id, other := range l.by {
-		if len(l.by) > 1000 && other.until.Before(now) {
-			delete(l.by, id)
-		}
-	}
-	known := l.by[f.Verifier]
-	known.acked, known.serveStale = f.After, f.ServeStale
-	l.by[f.Verifier] = known
-	if l.moved != nil {
-		close(l.moved)
-		l.moved = nil
-	}
-}
-
-// grant notes that a complete page is on its way.
-func (l *leases) grant(f counterfoil.Follow, now time.Time) {
-	if f.Verifier == "" {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	known := l.by[f.Verifier]
-	known.until = now.Add(f.Bound + time.Duration(float64(f.Bound)*rho))
-	l.by[f.Verifier] = known
-}
-
-// waiting returns when the last lease that has not acked at runs out, and a
-// channel that closes when somebody moves.
-func (l *leases) waiting(at counterfoil.Cursor, now time.Time) (until time.Time, moved <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, v := range l.by {
-		behind := v.acked.Epoch != at.Epoch || v.acked.Seq < at.Seq
-		if behind && !v.serveStale && v.until.After(now) && v.until.After(until) {
-			until = v.until
-		}
-	}
-	if l.moved == nil {
-		l.moved = make(chan struct{})
-	}
-	return until, l.moved
+	note := audit.Act{Reason: "a verifier has seen entries that the store has not"}.Entry(audit.NewEpoch, "")
+	_, err = i.audit.Commit(ctx, i.store, store.Batch{
+		NewEpoch: true, Put: []store.Record{{Key: cutoffKey, Rev: rev, Value: []byte("{}")}},
+	}, note)
+	return err
 }
 
 // WaitAll returns true when no verifier accepts what the entry at covers: each

@@ -398,26 +398,3 @@ func TestStoreHoldsNoCredential(t *testing.T) {
 		t.Errorf("Lookup(guess) = %v, want ErrInvalidToken", err)
 	}
 }
-
-// REV-09: a verifier that is ahead shows that the log lost entries; nothing
-// signed under the old log counts after that.
-func TestVerifierAheadBeginsAnEpoch(t *testing.T) {
-	b := newIssuer(t, memory.New())
-	issued := b.login(t, "alice", counterfoil.CarrierBearer)
-	page, err := b.Log(t.Context(), counterfoil.Follow{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ahead := page.Head
-	ahead.Seq += 100
-	reset, err := b.Log(t.Context(), counterfoil.Follow{After: ahead})
-	if err != nil || reset.Head.Epoch == page.Head.Epoch {
-		t.Fatalf("Log(ahead) = %v, %v, want another epoch", reset, err)
-	}
-	if _, err := b.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
-		t.Errorf("Lookup of a copy of the old epoch = %v, want ErrInvalidToken", err)
-	}
-	if next, err := b.Refresh(t.Context(), issued.Refresh.Reveal(), issuer.Renewal{}); err != nil || next.Session.Born.Epoch != reset.Head.Epoch {
-		t.Errorf("Refresh = %v, want a copy of the new epoch", err)
-	}
-}

@@ -33,12 +33,21 @@ func (i *Issuer) Status(ctx context.Context) (Status, error) {
 	return Status{Head: head, Entries: i.revoked.Len(), Followers: i.leases.list()}, nil
 }
 
+func (f *follower) until() (last time.Time) {
+	for _, le := range f.leases {
+		if le.until.After(last) {
+			last = le.until
+		}
+	}
+	return last
+}
+
 func (l *leases) list() []Follower {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := make([]Follower, 0, len(l.by))
 	for id, v := range l.by {
-		all = append(all, Follower{ID: id, Acked: v.acked, Until: v.until, ServeStale: v.serveStale})
+		all = append(all, Follower{ID: id, Acked: v.acked, Until: v.until(), ServeStale: v.serveStale})
 	}
 	slices.SortFunc(all, func(a, b Follower) int { return strings.Compare(a.ID, b.ID) })
 	return all

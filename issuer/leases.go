@@ -1,0 +1,172 @@
+package issuer
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// leases remembers who follows the log, how far each has come, and until when each
+// may go on with what it was told. It is what wait=all rests on (4.7).
+type leases struct {
+	mu    sync.Mutex // guards all; held for a map access only
+	by    map[string]*follower
+	moved chan struct{} // closed when somebody's right to go on changes
+}
+
+// follower is a verifier that follows.
+type follower struct {
+	acked      counterfoil.Cursor
+	leases     []lease
+	serveStale bool
+}
+
+// lease lets a verifier go on until a time, knowing the log up to a cursor. Only
+// one that ends before an entry lets it accept what the entry covers: whoever is
+// told of the entry refuses, and whoever is told in vain has only older leases. So
+// one whose answers are lost is waited for no longer than if it did not ask.
+type lease struct {
+	upto  counterfoil.Cursor
+	until time.Time
+	asked time.Time // names the question while it has no answer
+}
+
+// maxLeases is how many leases of one verifier are told apart.
+const maxLeases = 64
+
+// rho is the clock rate error that the contract allows for (4.3).
+const rho = 1e-3
+
+// ask notes that whoever asks for what follows After has applied all before it. The
+// question is a lease as soon as it is there, on the least that its answer can say:
+// the answer may have been read from the store before an entry, and be on its way
+// after it. It lasts from now, since the verifier counts from no later.
+func (l *leases) ask(f counterfoil.Follow, now time.Time) {
+	if f.Verifier == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.by == nil {
+		l.by = make(map[string]*follower)
+	}
+	for id, other := range l.by {
+		if len(l.by) > 1000 && other.over(now) {
+			delete(l.by, id)
+		}
+	}
+	known := l.by[f.Verifier]
+	if known == nil {
+		known = &follower{}
+		l.by[f.Verifier] = known
+	}
+	known.acked, known.serveStale = f.After, f.ServeStale
+	known.applied(f.After, now)
+	known.bound()
+	until := now.Add(f.Bound + time.Duration(float64(f.Bound)*rho))
+	known.leases = append(known.leases, lease{f.After, until, now})
+	l.move()
+}
+
+// grant notes that the question that was asked then has a complete page as its
+// answer, which is on its way.
+func (l *leases) grant(f counterfoil.Follow, asked time.Time, upto counterfoil.Cursor) {
+	l.settle(f, asked, func(le *lease) bool {
+		le.upto, le.asked = upto, time.Time{}
+		return false
+	})
+}
+
+// withdraw notes that the question has no answer that lets the verifier go on.
+func (l *leases) withdraw(f counterfoil.Follow, asked time.Time) {
+	l.settle(f, asked, func(*lease) bool { return true })
+}
+
+func (l *leases) settle(f counterfoil.Follow, asked time.Time, end func(*lease) (remove bool)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.by[f.Verifier]
+	if known == nil {
+		return
+	}
+	for n := range known.leases {
+		if known.leases[n].asked.Equal(asked) {
+			if end(&known.leases[n]) {
+				known.leases = slices.Delete(known.leases, n, n+1)
+			}
+			l.move()
+			return
+		}
+	}
+}
+
+// move wakes whoever waits. The caller holds mu.
+func (l *leases) move() {
+	if l.moved != nil {
+		close(l.moved)
+		l.moved = nil
+	}
+}
+
+// applied makes one lease of those that say no more than what f has applied: it
+// knows all up to there, and may go on for as long as the longest of them.
+func (f *follower) applied(upto counterfoil.Cursor, now time.Time) {
+	var until time.Time
+	f.leases = slices.DeleteFunc(f.leases, func(le lease) bool {
+		known := le.asked.IsZero() && (le.upto == upto || le.upto.Before(upto))
+		if known && le.until.After(until) {
+			until = le.until
+		}
+		return known || !le.until.After(now)
+	})
+	if until.After(now) {
+		f.leases = append(f.leases, lease{upto: upto, until: until})
+	}
+}
+
+// bound makes one of two leases that is as bad as both, so that a verifier which
+// asks and never hears costs no more than so much.
+func (f *follower) bound() {
+	for len(f.leases) >= maxLeases {
+		a, b := f.leases[0], f.leases[1]
+		if b.until.Before(a.until) {
+			b.until = a.until
+		}
+		if !a.upto.Before(b.upto) && a.upto != b.upto {
+			a.upto = counterfoil.Cursor{} // of different epochs: it is waited for in either
+		}
+		b.upto = a.upto
+		if !a.asked.IsZero() { // the answer that it may still get can only say more
+			b.asked = time.Time{}
+		}
+		f.leases = append([]lease{b}, f.leases[2:]...)
+	}
+}
+
+func (f *follower) over(now time.Time) bool {
+	return !slices.ContainsFunc(f.leases, func(le lease) bool { return le.until.After(now) })
+}
+
+// waiting returns when the last lease that lets somebody accept what the entry at
+// covers runs out, and a channel that closes when that may have changed.
+func (l *leases) waiting(at counterfoil.Cursor, now time.Time) (until time.Time, moved <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.by {
+		if f.serveStale || f.acked.Epoch == at.Epoch && f.acked.Seq >= at.Seq {
+			continue
+		}
+		for _, le := range f.leases {
+			before := le.upto.Epoch != at.Epoch || le.upto.Seq < at.Seq
+			if before && le.until.After(now) && le.until.After(until) {
+				until = le.until
+			}
+		}
+	}
+	if l.moved == nil {
+		l.moved = make(chan struct{})
+	}
+	return until, l.moved
+}
