@@ -32,7 +32,7 @@ type attempt struct {
 }
 
 // TestWhoAcceptsWhat puts one list of tokens before Counterfoil's Verifier and the
-// three libraries, and holds the answers to testdata/accepts.md, which the
+// libraries, and holds the answers to testdata/accepts.md, which the
 // documentation shows. What anybody of them accepts by design is not a fault of it:
 // the table says where Counterfoil is stricter, and that it stays so.
 func TestWhoAcceptsWhat(t *testing.T) {
@@ -43,7 +43,7 @@ func TestWhoAcceptsWhat(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "| token | rule | %s | %s | %s | %s |\n|---|---|---|---|---|---|\n", Ours, GolangJWT, JWX, GoJOSE)
+	fmt.Fprintf(&out, "| token | rule | %s | %s | %s | %s | %s |\n|---|---|---|---|---|---|---|\n", Ours, GolangJWT, JWX, JWXKey, GoJOSE)
 	for _, a := range attempts(t, c, now) {
 		if a.public == nil {
 			a.alg, a.public = c.Alg, Public(c.Private)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -40,17 +39,14 @@ const (
 	Ours      = "counterfoil"
 	GolangJWT = "golang-jwt"
 	JWX       = "jwx"
+	JWXKey    = "jwx WithKey"
 	GoJOSE    = "go-jose"
 )
 
-// Libraries returns the three peers, each with the one key. One that does not take
-// the key refuses every token.
+// Libraries returns the peers, each with the one key. One that does not take the key
+// refuses every token.
 func Libraries(alg token.Alg, public any, now func() time.Time) []Peer {
-	x, err := jwxPeer(alg, public, now)
-	if err != nil {
-		x = Peer{JWX, func(string) error { return err }}
-	}
-	return []Peer{golangJWT(alg, public, now), x, goJOSE(alg, public, now)}
+	return append(append([]Peer{golangJWT(alg, public, now)}, jwxPeers(alg, public, now)...), goJOSE(alg, public, now))
 }
 
 // claims are what a service reads from a token, for the libraries that fill a struct.
@@ -70,6 +66,7 @@ func (*ed25519Method) Alg() string { return string(token.Ed25519) }
 
 func init() {
 	jwt.RegisterSigningMethod(string(token.Ed25519), func() jwt.SigningMethod { return new(ed25519Method) })
+	jwxjwt.Settings(jwxjwt.WithNumericDateParsePedantic(true)) // numbers, not also texts of RFC 3339
 }
 
 var errKid = errors.New("unknown kid")
@@ -95,28 +92,32 @@ func golangJWT(alg token.Alg, public any, now func() time.Time) Peer {
 	}}
 }
 
-func jwxPeer(alg token.Alg, public any, now func() time.Time) (Peer, error) {
+// jwxPeers are the two ways to tell jwx about a key. A set finds it by kid, as the
+// other peers do; a key alone is faster, looks at crit, and not at kid.
+func jwxPeers(alg token.Alg, public any, now func() time.Time) []Peer {
+	names := []string{JWX, JWXKey}
 	known, ok := jwa.LookupSignatureAlgorithm(string(alg))
-	if !ok {
-		return Peer{}, fmt.Errorf("jwx does not know %s", alg)
-	}
 	key, err := jwk.Import(public)
-	if err != nil {
-		return Peer{}, err
-	}
 	set := jwk.NewSet()
-	if err := errors.Join(key.Set(jwk.KeyIDKey, KeyID), key.Set(jwk.AlgorithmKey, known), set.AddKey(key)); err != nil {
-		return Peer{}, err
+	if err == nil && ok {
+		err = errors.Join(key.Set(jwk.KeyIDKey, KeyID), key.Set(jwk.AlgorithmKey, known), set.AddKey(key))
 	}
-	options := []jwxjwt.ParseOption{
-		jwxjwt.WithKeySet(set), jwxjwt.WithStrictStringClaims(true), jwxjwt.WithPedantic(true),
-		jwxjwt.WithIssuer(Issuer), jwxjwt.WithAudience(Audience), jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
-		jwxjwt.WithAcceptableSkew(Leeway), jwxjwt.WithClock(jwxjwt.ClockFunc(now)),
+	var peers []Peer
+	for n, trust := range []jwxjwt.ParseOption{jwxjwt.WithKeySet(set), jwxjwt.WithKey(known, key)} {
+		options := []jwxjwt.ParseOption{
+			trust, jwxjwt.WithStrictStringClaims(true),
+			jwxjwt.WithIssuer(Issuer), jwxjwt.WithAudience(Audience), jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
+			jwxjwt.WithAcceptableSkew(Leeway), jwxjwt.WithClock(jwxjwt.ClockFunc(now)),
+		}
+		peers = append(peers, Peer{names[n], func(compact string) error {
+			if err != nil {
+				return err
+			}
+			_, err := jwxjwt.Parse([]byte(compact), options...)
+			return err
+		}})
 	}
-	return Peer{JWX, func(compact string) error {
-		_, err := jwxjwt.Parse([]byte(compact), options...)
-		return err
-	}}, nil
+	return peers
 }
 
 // joseAlg is the name go-jose has for alg.
