@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"context"
 	"crypto/rsa"
 	"encoding/base64"
 	"flag"
@@ -51,7 +50,7 @@ func TestWhoAcceptsWhat(t *testing.T) {
 		fmt.Fprintf(&out, "| %s | %s |", a.name, a.rule)
 		for n, p := range append([]Peer{strictVerifier(t, a, clock)}, Libraries(a.alg, a.public, clock)...) {
 			answer := "refuses"
-			if err := p.Verify(a.compact); err == nil {
+			if _, err := p.Verify(a.compact); err == nil {
 				answer = "**accepts**"
 			}
 			if n == 0 && (answer == "refuses") == a.good {
@@ -80,7 +79,7 @@ func TestWhoAcceptsWhat(t *testing.T) {
 // is told to trust the key, it refuses.
 func strictVerifier(t *testing.T, a attempt, clock func() time.Time) Peer {
 	t.Helper()
-	refuse := func(err error) Peer { return Peer{Ours, func(string) error { return err }} }
+	refuse := func(err error) Peer { return Peer{Ours, func(string) (string, error) { return "", err }} }
 	key, err := token.NewKey(KeyID, a.alg, a.public)
 	if err != nil {
 		return refuse(err)
@@ -90,10 +89,7 @@ func strictVerifier(t *testing.T, a attempt, clock func() time.Time) Peer {
 		return refuse(err)
 	}
 	t.Cleanup(v.Close)
-	return Peer{Ours, func(compact string) error {
-		_, err := v.Verify(context.Background(), compact)
-		return err
-	}}
+	return Whole(v)
 }
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

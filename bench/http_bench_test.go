@@ -99,7 +99,7 @@ func contestBearer(mux *http.ServeMux, next http.Handler) (*announcement, error)
 	peer := golangJWT(c.Alg, Public(c.Private), time.Now)
 	mux.HandleFunc("/"+GolangJWT, func(w http.ResponseWriter, r *http.Request) {
 		text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || peer.Verify(text) != nil {
+		if _, err := peer.Verify(text); !ok || err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}

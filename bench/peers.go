@@ -30,7 +30,7 @@ const (
 // where the library can require them, and Leeway for clocks.
 type Peer struct {
 	Name   string
-	Verify func(compact string) error
+	Verify func(compact string) (subject string, err error)
 }
 
 // Names of the contenders, as tables show them.
@@ -86,9 +86,10 @@ func golangJWT(alg token.Alg, public any, now func() time.Time) Peer {
 		}
 		return public, nil
 	}
-	return Peer{GolangJWT, func(compact string) error {
-		_, err := parser.ParseWithClaims(compact, &all{}, find)
-		return err
+	return Peer{GolangJWT, func(compact string) (string, error) {
+		var c all
+		_, err := parser.ParseWithClaims(compact, &c, find)
+		return c.Subject, err
 	}}
 }
 
@@ -109,12 +110,16 @@ func jwxPeers(alg token.Alg, public any, now func() time.Time) []Peer {
 			jwxjwt.WithIssuer(Issuer), jwxjwt.WithAudience(Audience), jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
 			jwxjwt.WithAcceptableSkew(Leeway), jwxjwt.WithClock(jwxjwt.ClockFunc(now)),
 		}
-		peers = append(peers, Peer{names[n], func(compact string) error {
+		peers = append(peers, Peer{names[n], func(compact string) (string, error) {
 			if err != nil {
-				return err
+				return "", err
 			}
-			_, err := jwxjwt.Parse([]byte(compact), options...)
-			return err
+			t, err := jwxjwt.Parse([]byte(compact), options...)
+			if err != nil {
+				return "", err
+			}
+			subject, _ := t.Subject()
+			return subject, nil
 		}})
 	}
 	return peers
@@ -135,16 +140,16 @@ func goJOSE(alg token.Alg, public any, now func() time.Time) Peer {
 	}
 	algs := []jose.SignatureAlgorithm{joseAlg(alg)}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: KeyID, Algorithm: string(joseAlg(alg))}}}
-	return Peer{GoJOSE, func(compact string) error {
+	return Peer{GoJOSE, func(compact string) (string, error) {
 		t, err := josejwt.ParseSigned(compact, algs)
 		if err != nil {
-			return err
+			return "", err
 		}
 		var c all
 		if err := t.Claims(set, &c); err != nil {
-			return err
+			return "", err
 		}
-		return c.ValidateWithLeeway(josejwt.Expected{Issuer: Issuer, AnyAudience: josejwt.Audience{Audience}, Time: now()}, Leeway)
+		return c.Subject, c.ValidateWithLeeway(josejwt.Expected{Issuer: Issuer, AnyAudience: josejwt.Audience{Audience}, Time: now()}, Leeway)
 	}}
 }
 
@@ -152,20 +157,31 @@ func goJOSE(alg token.Alg, public any, now func() time.Time) Peer {
 // Verifier without its table, its clock and its log.
 func Tokens(key token.Key, now func() time.Time) Peer {
 	find := func(kid string) (token.Key, bool) { return key, kid == key.ID }
-	return Peer{Ours, func(compact string) error {
+	return Peer{Ours, func(compact string) (string, error) {
 		payload, _, err := token.VerifyJWS(compact, "at+jwt", find)
 		if err != nil {
-			return err
+			return "", err
 		}
 		c, err := token.ParseClaims(payload)
 		if err != nil {
-			return err
+			return "", err
 		}
 		at, leeway := now().Unix(), int64(Leeway/time.Second)
 		if c.Issuer != Issuer || !slices.Contains(c.Audience, Audience) || at >= c.Expires+leeway || at < c.IssuedAt-leeway || at < c.NotBefore-leeway {
-			return counterfoil.ErrInvalidToken
+			return "", counterfoil.ErrInvalidToken
 		}
-		return nil
+		return c.Subject, nil
+	}}
+}
+
+// Whole is the real Verifier, with its clock, its log and its table.
+func Whole(v *counterfoil.Verifier) Peer {
+	return Peer{Ours, func(compact string) (string, error) {
+		s, err := v.Verify(context.Background(), compact)
+		if err != nil {
+			return "", err
+		}
+		return s.Subject, nil
 	}}
 }
 

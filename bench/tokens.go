@@ -32,6 +32,10 @@ func NewContender(alg token.Alg) (*Contender, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newContender(alg, private)
+}
+
+func newContender(alg token.Alg, private any) (*Contender, error) {
 	signer, err := token.NewSigner(KeyID, alg, private)
 	if err != nil {
 		return nil, err
