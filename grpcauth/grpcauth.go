@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,24 +33,27 @@ type Options struct {
 	// a service.
 	Public []string
 
-	// Rules hold for every method that is not public.
-	Rules []counterfoil.Rule
+	// Route is how all other methods are checked: rules that hold for each of them, the
+	// policy for stale knowledge, and more. Its Transport is always Header. A stream
+	// ends when knowledge is stale, whatever the policy.
+	Route counterfoil.Route
 }
 
 // Guard checks calls. Its methods are interceptors, safe for concurrent use.
 type Guard struct {
 	verifier *counterfoil.Verifier
+	route    *counterfoil.Guard
 	public   map[string]bool
-	rules    []counterfoil.Rule
 }
 
 // New returns a guard that asks v. A name in o.Public that no method can have is an
-// error.
+// error. It panics where Verifier.With does.
 func New(v *counterfoil.Verifier, o Options) (*Guard, error) {
 	if v == nil {
 		return nil, errors.New("grpcauth: no verifier")
 	}
-	g := &Guard{verifier: v, public: make(map[string]bool), rules: slices.Clone(o.Rules)}
+	o.Route.Transport = counterfoil.Header
+	g := &Guard{v, v.With(o.Route), make(map[string]bool)}
 	for _, name := range o.Public {
 		if service, ok := strings.CutPrefix(name, "/"); !ok || strings.Count(service, "/") != 1 || service[0] == '/' {
 			return nil, fmt.Errorf("grpcauth: Options.Public: %q is not /package.Service/Method or /package.Service/", name)
@@ -78,35 +80,31 @@ func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	return handler(counterfoil.NewContext(ctx, s), req)
 }
 
-// check finds the one credential of a call and verifies it. Where a credential is
-// looked for, and that there is one only, is decided by VerifyRequest (TOK-34).
+// check finds the one credential of a call and verifies it, as an HTTP request's:
+// where it stands, that there is one only (TOK-34), which rules hold and what time it
+// is are decided in one place.
 func (g *Guard) check(ctx context.Context) (*counterfoil.Session, error) {
-	r := &http.Request{Method: http.MethodPost, Header: http.Header{"Authorization": metadata.ValueFromIncomingContext(ctx, "authorization")}}
-	s, err := g.verifier.VerifyRequest(r.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return s, apply(s, g.rules)
-}
-
-func apply(s *counterfoil.Session, rules []counterfoil.Rule) error {
-	for _, rule := range rules {
-		if err := rule(s, time.Now()); err != nil {
-			return err
+	r := &http.Request{Method: http.MethodPost, Header: make(http.Header, 2)}
+	for _, name := range []string{"Authorization", counterfoil.MinCursorHeader} {
+		if values := metadata.ValueFromIncomingContext(ctx, strings.ToLower(name)); len(values) > 0 {
+			r.Header[name] = values
 		}
 	}
-	return nil
+	return g.route.VerifyRequest(r.WithContext(ctx))
 }
 
 // Require is for handlers: it returns the session of the call if it meets all rules,
-// and otherwise an error that says so to the caller when the handler returns it.
+// and otherwise an error that says so to the caller when the handler returns it. Rules
+// see the time of this machine; those of Options.Route see the verifier's.
 func Require(ctx context.Context, rules ...counterfoil.Rule) (*counterfoil.Session, error) {
 	s, ok := counterfoil.FromContext(ctx)
 	if !ok {
 		return nil, Status(counterfoil.ErrNoCredential).Err()
 	}
-	if err := apply(s, rules); err != nil {
-		return nil, Status(err).Err()
+	for _, rule := range rules {
+		if err := rule(s, time.Now()); err != nil {
+			return nil, Status(err).Err()
+		}
 	}
 	return s, nil
 }

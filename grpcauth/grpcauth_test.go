@@ -181,7 +181,9 @@ func TestUnary(t *testing.T) {
 
 func TestRules(t *testing.T) {
 	is := counterfoiltest.New(t)
-	_, client := serve(t, is.Verifier(), grpcauth.Options{Rules: []counterfoil.Rule{counterfoil.Role("staff")}})
+	_, client := serve(t, is.Verifier(), grpcauth.Options{Route: counterfoil.Route{
+		Rules: []counterfoil.Rule{counterfoil.Role("staff")}, Formats: []counterfoil.Format{counterfoil.JWT},
+	}})
 	none, staff, admin := is.Token("n"), is.Token("s", "staff"), is.Token("a", "staff", "admin")
 
 	_, err := client.UnaryCall(bearer(t, none), &pb.SimpleRequest{})
@@ -194,6 +196,10 @@ func TestRules(t *testing.T) {
 	if _, err := client.EmptyCall(bearer(t, admin), &pb.Empty{}); err != nil {
 		t.Errorf("with both: %v", err)
 	}
+	_, err = client.UnaryCall(bearer(t, is.Login("s", counterfoil.CarrierJWE, "staff").Access.Reveal()), &pb.SimpleRequest{})
+	wantStatus(t, "another format than the route's", err, codes.Unauthenticated, "INVALID_TOKEN")
+	_, err = client.UnaryCall(with(t, "authorization", "Bearer "+staff, "counterfoil-min-cursor", "junk"), &pb.SimpleRequest{})
+	wantStatus(t, "a cursor that is none", err, codes.InvalidArgument, "BAD_REQUEST")
 	stream, err := client.FullDuplexCall(bearer(t, none))
 	if err == nil {
 		_, err = stream.Recv()
