@@ -139,17 +139,19 @@ func (r *results) write(w io.Writer, table string) {
 	}
 }
 
-// writeBeside prints a line for each contender. The ratio is to the first of the row.
+// writeBeside prints a line for each contender. Ratios are to the first of the row.
 func (r *results) writeBeside(w io.Writer, cells []cell) {
-	fmt.Fprint(w, "| | | time | ratio | bytes | allocations |\n|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "| | | time | ratio | processor time | ratio | bytes | allocations |\n|---|---|---|---|---|---|---|---|\n")
 	first := cells[0]
 	for _, c := range cells {
 		if c.row != first.row {
 			first = c
 		}
-		own := r.cells[c]
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", c.row, c.contender, duration(median(own["ns/op"])),
-			times(ratio(own["ns/op"], r.cells[first]["ns/op"])), count(median(own["B/op"])), count(median(own["allocs/op"])))
+		own, with := r.cells[c], r.cells[first]
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", c.row, c.contender,
+			duration(median(own["ns/op"])), times(ratio(own["ns/op"], with["ns/op"])),
+			duration(median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], with["cpu-ns/op"])),
+			count(median(own["B/op"])), count(median(own["allocs/op"])))
 	}
 }
 
@@ -169,7 +171,7 @@ func (r *results) writeHTTP(w io.Writer, cells []cell) {
 
 // writeSeen prints a line for each table, with what a second processor brings.
 func (r *results) writeSeen(w io.Writer, cells []cell) {
-	fmt.Fprint(w, "| table | a check | allocations | checks/s, 1 processor | 2 processors | ratio |\n|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "| table | a check | processor time | allocations | checks/s, 1 processor | 2 processors | ratio |\n|---|---|---|---|---|---|---|\n")
 	for _, c := range cells {
 		if c.cpus != 1 || strings.HasSuffix(c.contender, ", parallel") {
 			continue
@@ -179,7 +181,8 @@ func (r *results) writeSeen(w io.Writer, cells []cell) {
 		one := r.cells[c2]["ns/op"]
 		c2.cpus = 2
 		two := r.cells[c2]["ns/op"]
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", c.row, duration(median(r.cells[c]["ns/op"])), count(median(r.cells[c]["allocs/op"])),
+		own := r.cells[c]
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", c.row, duration(median(own["ns/op"])), duration(median(own["cpu-ns/op"])), count(median(own["allocs/op"])),
 			count(1e9/max(median(one), 1e-9)), count(1e9/max(median(two), 1e-9)), times(ratio(one, two)))
 	}
 }
