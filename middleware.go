@@ -18,6 +18,13 @@ func FromContext(ctx context.Context) (*Session, bool) {
 	return s, ok
 }
 
+// NewContext returns ctx with s in it, where FromContext finds it. It is for adapters
+// to transports other than net/http; Require does it itself. Only a session that
+// a Verifier returned belongs there.
+func NewContext(ctx context.Context, s *Session) context.Context {
+	return context.WithValue(ctx, contextKey{}, s)
+}
+
 // MinCursorHeader is the request header in which a client names a receipt: the
 // answer must know the log at least that far (REV-11).
 const MinCursorHeader = "Counterfoil-Min-Cursor"
@@ -90,7 +97,7 @@ func (g *Guard) Require(next http.Handler, rules ...Rule) http.Handler {
 			g.refuse(w, r, c, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, s)))
+		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), s)))
 	})
 }
 

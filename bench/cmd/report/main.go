@@ -1,0 +1,87 @@
+// Command report runs the benchmarks of the module several times and prints the
+// tables of docs/performance.md: medians, and ratios to what stands beside.
+//
+// A round runs everything once, so that what else the machine does hits all
+// contenders alike; a ratio is taken within a round, and the median of the rounds
+// is printed. Run it from bench/, on a quiet machine.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+func main() {
+	rounds := flag.Int("count", 5, "rounds")
+	benchtime := flag.String("benchtime", "1s", "as go test takes it")
+	sizes := flag.String("sizes", "1000,100000,1000000", "sizes of the table of verified copies")
+	only := flag.String("only", "", "one benchmark, by its name; empty: all")
+	flag.Parse()
+	if err := report(os.Stdout, *rounds, *benchtime, *sizes, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+// beside are the benchmarks whose contenders are compared within a round.
+var beside = []string{"Verify", "Sign", "Open", "Junk", "Cookie", "HTTP"}
+
+func report(w io.Writer, rounds int, benchtime, sizes, only string) error {
+	dir, err := os.MkdirTemp("", "counterfoil-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "bench.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	run := func(name string, args ...string) (string, error) {
+		fmt.Fprintln(os.Stderr, "running", name, strings.Join(args, " "))
+		args = append([]string{"-test.run=^$", "-test.bench=^Benchmark" + name + "$", "-test.benchtime=" + benchtime, "-test.timeout=0"}, args...)
+		cmd := exec.Command(binary, args...)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", name, err, &out)
+		}
+		return out.String(), nil
+	}
+	results := newResults()
+	for round := range rounds {
+		for _, name := range beside {
+			if only != "" && only != name {
+				continue
+			}
+			out, err := run(name)
+			if err != nil {
+				return err
+			}
+			if err := results.read(out, round); err != nil {
+				return err
+			}
+		}
+	}
+	if only == "" || only == "Seen" {
+		// In one process: a million tokens take a minute to sign and verify.
+		out, err := run("Seen", "-sizes="+sizes, "-test.cpu=1,2", fmt.Sprint("-test.count=", rounds))
+		if err != nil {
+			return err
+		}
+		if err := results.read(out, sameProcess); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w, "%s, %s/%s, %d processors, medians of %d rounds of %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), rounds, benchtime)
+	for _, name := range append(beside, "Seen") {
+		results.write(w, name)
+	}
+	return nil
+}

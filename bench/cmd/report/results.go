@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// sameProcess is the round of an output that holds several: the n-th line of one
+// name belongs to the n-th.
+const sameProcess = -1
+
+// cell is one contender in one row, for one number of processors.
+type cell struct {
+	table, row, contender string
+	cpus                  int
+}
+
+// results hold what was measured, by unit and round.
+type results struct {
+	cells map[cell]map[string][]float64
+	order []cell // as they first came
+}
+
+func newResults() *results { return &results{cells: make(map[cell]map[string][]float64)} }
+
+// read takes the output of a test binary. Other lines than results are skipped.
+func (r *results) read(output string, round int) error {
+	for line := range strings.Lines(output) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		c, err := parseName(fields[0])
+		if err != nil {
+			return err
+		}
+		units := r.cells[c]
+		if units == nil {
+			units = make(map[string][]float64)
+			r.cells[c], r.order = units, append(r.order, c)
+		}
+		for i := 2; i+1 < len(fields); i += 2 { // fields[1] is the number of iterations
+			value, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return fmt.Errorf("%q: %w", line, err)
+			}
+			unit := fields[i+1]
+			if round != sameProcess && len(units[unit]) != round {
+				return fmt.Errorf("%s has no result in a round before", fields[0])
+			}
+			units[unit] = append(units[unit], value)
+		}
+	}
+	return nil
+}
+
+// parseName reads BenchmarkTable/row/contender-N. Go writes _ for a space, and
+// leaves -N away for one processor.
+func parseName(name string) (cell, error) {
+	c := cell{cpus: 1}
+	if dash := strings.LastIndexByte(name, '-'); dash > 0 {
+		if n, err := strconv.Atoi(name[dash+1:]); err == nil {
+			name, c.cpus = name[:dash], n
+		}
+	}
+	parts := strings.SplitN(strings.ReplaceAll(strings.TrimPrefix(name, "Benchmark"), "_", " "), "/", 3)
+	if len(parts) != 3 {
+		return cell{}, fmt.Errorf("%s is not Benchmark/row/contender", name)
+	}
+	c.table, c.row, c.contender = parts[0], parts[1], parts[2]
+	return c, nil
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
+
+// ratio is the median of a/b in each round.
+func ratio(a, b []float64) float64 {
+	var ratios []float64
+	for n := range min(len(a), len(b)) {
+		ratios = append(ratios, a[n]/b[n])
+	}
+	return median(ratios)
+}
+
+// duration writes nanoseconds with three digits.
+func duration(ns float64) string {
+	for _, unit := range []struct {
+		name string
+		ns   float64
+	}{{"ms", 1e6}, {"µs", 1e3}} {
+		if ns >= unit.ns {
+			return strconv.FormatFloat(ns/unit.ns, 'g', 3, 64) + " " + unit.name
+		}
+	}
+	return strconv.FormatFloat(ns, 'g', 3, 64) + " ns"
+}
+
+// times writes a ratio with three digits.
+func times(ratio float64) string { return count(ratio) + " ×" }
+
+func count(n float64) string {
+	if n >= 1000 {
+		return strconv.FormatFloat(n, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(n, 'g', 3, 64)
+}
+
+// write prints one table.
+func (r *results) write(w io.Writer, table string) {
+	var cells []cell
+	for _, c := range r.order {
+		if c.table == table {
+			cells = append(cells, c)
+		}
+	}
+	if len(cells) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n### %s\n\n", table)
+	switch table {
+	case "Seen":
+		r.writeSeen(w, cells)
+	case "HTTP":
+		r.writeHTTP(w, cells)
+	default:
+		r.writeBeside(w, cells)
+	}
+}
+
+// writeBeside prints a line for each contender. Ratios are to the first of the row.
+func (r *results) writeBeside(w io.Writer, cells []cell) {
+	fmt.Fprint(w, "| | | time | ratio | processor time | ratio | bytes | allocations |\n|---|---|---|---|---|---|---|---|\n")
+	first := cells[0]
+	for _, c := range cells {
+		if c.row != first.row {
+			first = c
+		}
+		own, with := r.cells[c], r.cells[first]
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", c.row, c.contender,
+			duration(median(own["ns/op"])), times(ratio(own["ns/op"], with["ns/op"])),
+			duration(median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], with["cpu-ns/op"])),
+			count(median(own["B/op"])), count(median(own["allocs/op"])))
+	}
+}
+
+// writeHTTP compares requests per second and the server's processor time.
+func (r *results) writeHTTP(w io.Writer, cells []cell) {
+	fmt.Fprint(w, "| | | requests/s | ratio | processor time of a request | ratio |\n|---|---|---|---|---|---|\n")
+	first := cells[0]
+	for _, c := range cells {
+		if c.row != first.row {
+			first = c
+		}
+		own, bare := r.cells[c], r.cells[first]
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", c.row, c.contender, count(median(own["req/s"])),
+			times(ratio(own["req/s"], bare["req/s"])), duration(median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], bare["cpu-ns/op"])))
+	}
+}
+
+// writeSeen prints a line for each table, with what a second processor brings.
+func (r *results) writeSeen(w io.Writer, cells []cell) {
+	fmt.Fprint(w, "| table | a check | processor time | allocations | checks/s, 1 processor | 2 processors | ratio |\n|---|---|---|---|---|---|---|\n")
+	for _, c := range cells {
+		if c.cpus != 1 || strings.HasSuffix(c.contender, ", parallel") {
+			continue
+		}
+		c2 := c
+		c2.contender += ", parallel"
+		one := r.cells[c2]["ns/op"]
+		c2.cpus = 2
+		two := r.cells[c2]["ns/op"]
+		own := r.cells[c]
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", c.row, duration(median(own["ns/op"])), duration(median(own["cpu-ns/op"])), count(median(own["allocs/op"])),
+			count(1e9/max(median(one), 1e-9)), count(1e9/max(median(two), 1e-9)), times(ratio(one, two)))
+	}
+}

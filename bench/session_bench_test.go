@@ -1,0 +1,253 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/alexedwards/scs/v2/memstore"
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/gorilla/sessions"
+)
+
+// sessionsHeld is how many sessions a store of BenchmarkCookie holds.
+const sessionsHeld = 10_000
+
+const cookieName = counterfoil.CookieName
+
+func withCookie(value string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, Issuer+"/", nil)
+	r.AddCookie(&http.Cookie{Name: cookieName, Value: value})
+	return r
+}
+
+// BenchmarkCookie says whose a request with a session cookie is.
+func BenchmarkCookie(b *testing.B) {
+	b.Run("session cookie", func(b *testing.B) {
+		i, ids := issuerWithSessions(b)
+		audience := Issuer // an issuer's default
+		follow := func(maxSeen int) *counterfoil.Verifier {
+			v, err := counterfoil.NewVerifier(b.Context(), i, counterfoil.Options{Issuer: Issuer, Audience: audience, MaxSeen: maxSeen})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(v.Close)
+			return v
+		}
+		requests := make([]*http.Request, len(ids))
+		for n, id := range ids {
+			requests[n] = withCookie(id)
+		}
+		seen := follow(2 * sessionsHeld)
+		n := 0
+		each := func(f func(r *http.Request) error) func() error {
+			return func() error { n++; return f(requests[n%len(requests)]) }
+		}
+		for range requests {
+			if _, err := seen.VerifyRequest(requests[0]); err != nil {
+				b.Fatal(err)
+			}
+			requests = append(requests[1:], requests[0])
+		}
+		repeat(b, Ours+", seen", each(func(r *http.Request) error { _, err := seen.VerifyRequest(r); return err }))
+		forgetful := follow(1)
+		repeat(b, Ours+", looked up in memory", each(func(r *http.Request) error { _, err := forgetful.VerifyRequest(r); return err }))
+		repeat(b, "scs, memory store", scsLoad(b))
+		repeat(b, "gorilla, cookie store", gorillaGet(b))
+	})
+}
+
+func issuerWithSessions(b *testing.B) (*issuer.Issuer, []string) {
+	b.Helper()
+	db := memory.New()
+	keys, err := keyring.Open(b.Context(), keyring.Options{Store: db, SealKey: [32]byte{1}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	i, err := issuer.New(b.Context(), issuer.Options{Store: db, Keys: keys, URL: Issuer})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ids := make([]string, sessionsHeld)
+	for n := range ids {
+		subject := "usr_" + strconv.Itoa(n)
+		rev, err := i.SubjectRev(b.Context(), subject)
+		if err != nil {
+			b.Fatal(err)
+		}
+		issued, err := i.Login(b.Context(), login.Proof{Subject: subject, At: time.Now(), SubjectRev: rev, Roles: []string{"staff"}}, issuer.Request{Carrier: counterfoil.CarrierCookie})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids[n] = issued.Access.Reveal()
+	}
+	return i, ids
+}
+
+var errNobody = errors.New("nobody")
+
+func scsLoad(b *testing.B) func() error {
+	b.Helper()
+	m := scs.New()
+	m.Store = memstore.New()
+	requests := make([]*http.Request, sessionsHeld)
+	for n := range requests {
+		ctx, err := m.Load(b.Context(), "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.Put(ctx, "subject", "usr_"+strconv.Itoa(n))
+		m.Put(ctx, "role", "staff")
+		id, _, err := m.Commit(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		requests[n] = withCookie(id)
+	}
+	n := 0
+	return func() error {
+		n++
+		c, err := requests[n%len(requests)].Cookie(cookieName)
+		if err != nil {
+			return err
+		}
+		ctx, err := m.Load(context.Background(), c.Value)
+		if err == nil && m.GetString(ctx, "subject") == "" {
+			err = errNobody
+		}
+		return err
+	}
+}
+
+func gorillaGet(b *testing.B) func() error {
+	b.Helper()
+	store := sessions.NewCookieStore([]byte(strings.Repeat("h", 32)), []byte(strings.Repeat("e", 32)))
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, Issuer+"/", nil)
+	s, err := store.New(r, cookieName)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Values["subject"], s.Values["role"] = "usr_1", "staff"
+	if err := store.Save(r, w, s); err != nil {
+		b.Fatal(err)
+	}
+	r = withCookie(w.Result().Cookies()[0].Value)
+	return func() error {
+		s, err := store.New(r, cookieName) // Get would answer from the request's context
+		if err == nil && s.Values["subject"] != "usr_1" {
+			err = errNobody
+		}
+		return err
+	}
+}
+
+var sizes = flag.String("sizes", "1000,100000", "sizes of the table of verified copies in BenchmarkSeen")
+
+// table is a verifier that has seen all of texts.
+type table struct {
+	verifier *counterfoil.Verifier
+	texts    []string
+}
+
+// tables are filled once: a million tokens take a minute to sign and to verify.
+var tables = struct {
+	mu sync.Mutex
+	m  map[string]*table
+}{m: make(map[string]*table)}
+
+func tableOf(b *testing.B, kind string, size, revoked int) *table {
+	b.Helper()
+	tables.mu.Lock()
+	defer tables.mu.Unlock()
+	name := fmt.Sprint(kind, size, revoked)
+	if t := tables.m[name]; t != nil {
+		return t
+	}
+	c := contender(b, token.Ed25519)
+	// Room beyond size: the table may hold less than it is told at the margin.
+	v, err := NewVerifier(context.Background(), counterfoil.Options{MaxSeen: 2 * size}, revoked, c.Signer.Key())
+	if err != nil {
+		b.Fatal(err)
+	}
+	t := &table{v, make([]string, size)}
+	now := time.Now()
+	var wg sync.WaitGroup
+	for half := range 2 {
+		wg.Go(func() {
+			for n := half; n < size; n += 2 {
+				text, err := token.NewOpaque(), error(nil)
+				if kind == "JWT" {
+					text, err = c.Token(now, n)
+				}
+				if err == nil {
+					_, err = v.Verify(context.Background(), text)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				t.texts[n] = text
+			}
+		})
+	}
+	wg.Wait()
+	if b.Failed() {
+		b.FailNow()
+	}
+	tables.m[name] = t
+	return t
+}
+
+// BenchmarkSeen asks again about copies that were verified before, in no order that
+// a cache could follow. Expiry, staleness and revocation are part of it.
+func BenchmarkSeen(b *testing.B) {
+	for _, kind := range []string{"JWT", "opaque"} {
+		for field := range strings.SplitSeq(*sizes, ",") {
+			size, err := strconv.Atoi(field)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(fmt.Sprintf("%s, %d", kind, size), func(b *testing.B) { benchmarkTable(b, tableOf(b, kind, size, 0)) })
+		}
+	}
+	b.Run("JWT, 1000, 1000000 revoked", func(b *testing.B) { benchmarkTable(b, tableOf(b, "JWT", 1000, 1_000_000)) })
+}
+
+func benchmarkTable(b *testing.B, t *table) {
+	b.Helper()
+	const step = 7919 // a prime, so every text is asked for
+	one := func(n int) error {
+		_, err := t.verifier.Verify(context.Background(), t.texts[n*step%len(t.texts)])
+		return err
+	}
+	n := 0
+	repeat(b, Ours, func() error { n++; return one(n) })
+	var starts atomic.Int64
+	b.Run(Ours+", parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for n := int(starts.Add(1)) * 1e6; pb.Next(); n++ {
+				if err := one(n); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}

@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// Epoch is that of Source's log.
+const Epoch = 1
+
+// Source is an issuer whose tokens the caller signs. It knows every opaque id, and
+// its log says that the sessions RevokedID(1) to RevokedID(Revoked) have ended.
+type Source struct {
+	JWKS    []byte
+	Revoked int
+	Now     func() time.Time // nil: time.Now
+}
+
+func (s *Source) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
+}
+
+// RevokedID is the n-th session that a Source calls revoked.
+func RevokedID(n int) string { return fmt.Sprintf("ses_revoked%015d", n) }
+
+// pageSize is what a page of Source's log holds at most.
+const pageSize = 10_000
+
+// Keys returns the set.
+func (s *Source) Keys(context.Context) ([]byte, error) { return s.JWKS, nil }
+
+// Log answers at once while there is something to tell, and else after f.Wait:
+// nothing new ever happens.
+func (s *Source) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+	head := counterfoil.Cursor{Epoch: Epoch, Seq: uint64(s.Revoked)}
+	p := counterfoil.Page{After: counterfoil.Cursor{Epoch: Epoch}, Head: head, Time: s.now()}
+	if f.After.Epoch == Epoch {
+		p.After = f.After
+	}
+	p.Upto = counterfoil.Cursor{Epoch: Epoch, Seq: min(p.After.Seq+pageSize, head.Seq)}
+	for n := p.After.Seq + 1; n <= p.Upto.Seq; n++ {
+		p.Entries = append(p.Entries, counterfoil.Revocation{
+			At: counterfoil.Cursor{Epoch: Epoch, Seq: n}, Scope: counterfoil.ScopeSession, ID: RevokedID(int(n)),
+			Expires: s.now().Add(time.Hour),
+		})
+	}
+	if len(p.Entries) == 0 && f.Wait > 0 {
+		select {
+		case <-time.After(f.Wait):
+		case <-ctx.Done():
+			return counterfoil.Page{}, ctx.Err()
+		}
+	}
+	return p, nil
+}
+
+// Lookup says who an opaque id belongs to: to anybody.
+func (s *Source) Lookup(_ context.Context, credential string) (*counterfoil.Session, error) {
+	now := s.now()
+	return &counterfoil.Session{
+		ID: "ses_" + credential[:22], Issuer: Issuer, Subject: "usr_3k2j5h4g6f7d8s9a0q1w2e", Client: "default", Audience: []string{Audience},
+		Roles: []string{"staff"}, Methods: []string{"pwd"}, AuthTime: now, IssuedAt: now, Expires: now.Add(time.Hour),
+		Born: counterfoil.Cursor{Epoch: Epoch, Seq: uint64(s.Revoked)},
+	}, nil
+}

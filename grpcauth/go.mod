@@ -1,0 +1,20 @@
+module github.com/counterfoil/counterfoil/grpcauth
+
+go 1.26.8
+
+replace github.com/counterfoil/counterfoil => ../
+
+require (
+	github.com/counterfoil/counterfoil v0.0.0-00010101000000-000000000000
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1
+	google.golang.org/grpc v1.85.0
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	github.com/mileusna/useragent v1.3.5 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
