@@ -245,6 +245,9 @@ func (c *Client) check() error {
 			return bad("an audience is 1 to 200 printable ASCII characters without spaces")
 		}
 	}
+	if len(strings.Join(c.Scopes, " ")) > 1000 {
+		return bad("its scopes are at most 1000 bytes together")
+	}
 	for _, s := range c.Scopes {
 		if s == "" || checkText("scope", s, 64) != nil {
 			return bad("a scope is 1 to 64 printable ASCII characters without spaces")

@@ -187,8 +187,8 @@ func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error
 	s := i.copyOf(row, client, counterfoil.Cursor{Epoch: math.MaxUint64, Seq: math.MaxUint64}, now)
 	s.ID, s.TokenID = randomID("ses_"), randomID("tok_")
 	payload, err := claims(s).Marshal()
-	if err != nil {
-		return err
+	if err != nil { // what no verifier would read, such as an attribute with a line break
+		return fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
 	if len(payload) <= fitsAnyhow {
 		return nil

@@ -240,3 +240,25 @@ func TestPlantedCookie(t *testing.T) {
 		t.Errorf("two cookies = %d %s, sets %v", res.StatusCode, body, res.Header.Values("Set-Cookie"))
 	}
 }
+
+// SES-10: claims that fit no cookie are the operator's mistake, said before anything is
+// written.
+func TestTooLargeForACookie(t *testing.T) {
+	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	var long []string
+	for n := range 32 {
+		long = append(long, strings.Repeat("x", 60)+fmt.Sprint(n))
+	}
+	b.client("wide", issuer.Client{Scopes: long[:15], Audience: long[16:]})
+	before := b.dump()
+	ask := func(carrier string) *httptest.ResponseRecorder {
+		body := `{"subject":"alice","client":"wide","carrier":"` + carrier + `","roles":["` + strings.Join(long, `","`) + `"]}`
+		return b.answer("POST", "/v1/admin/sessions", body, "Authorization", "Bearer "+b.key)
+	}
+	if w := ask("jwt-cookie"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "credential-too-large") || b.dump() != before {
+		t.Errorf("jwt-cookie = %d %s", w.Code, w.Body)
+	}
+	if w := ask("bearer"); w.Code != http.StatusCreated {
+		t.Errorf("bearer = %d %s, want it to fit a header", w.Code, w.Body)
+	}
+}

@@ -390,6 +390,13 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 			t.Errorf("%s was never granted: add it above", pattern)
 		}
 	}
+	// OPS-01, SES-02: of all that was handed out and typed in, nothing was kept or logged.
+	kept := b.dump() + b.log.String()
+	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "eyJ", other.Access.Reveal(), "by the river", "at the station", b.key[4:]} {
+		if at := strings.Index(kept, credential); at >= 0 {
+			t.Errorf("%q was kept or logged: %.200s", credential, kept[max(0, at-100):])
+		}
+	}
 }
 
 const urlencoded = "application/x-www-form-urlencoded"
