@@ -116,7 +116,7 @@ func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
 	// proves nothing: it may have lain in a buffer for a minute (4.4).
 	asked := v.clock.read()
 	page, err := v.source.Log(ctx, Follow{
-		After: v.cursor, Wait: wait, Verifier: v.id, Bound: v.opts.Bound, ServeStale: v.opts.ServeStale > 0,
+		After: v.cursor, Proof: v.proof, Wait: wait, Verifier: v.id, Bound: v.opts.Bound, ServeStale: v.opts.ServeStale > 0,
 	})
 	if err != nil {
 		return err

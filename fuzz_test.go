@@ -72,7 +72,7 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-const goodPage = `{"after":"0123456789abcdef.0","upto":"0123456789abcdef.7","head":"0123456789abcdef.7","time":"2026-01-02T03:04:05Z","entries":[{"seq":7,"scope":"session","id":"ses_1","exp":1767323100},{"seq":3,"scope":"all","exp":1767323100}]}`
+const goodPage = `{"after":"0123456789abcdef.0","upto":"0123456789abcdef.7","head":"0123456789abcdef.7","time":"2026-01-02T03:04:05Z","proof":"p","entries":[{"seq":7,"scope":"session","id":"ses_1","exp":1767323100},{"seq":3,"scope":"all","exp":1767323100}]}`
 
 // pages are goodPage, then what must be refused.
 var pages = []string{
@@ -93,7 +93,8 @@ var pages = []string{
 	strings.Replace(goodPage, `"after":"0123456789abcdef.0"`, `"after":"0123456789ABCDEF.0"`, 1),
 	goodPage[:len(goodPage)-1],
 	goodPage + "{}",
-	`{"after":"0123456789abcdef.0","upto":"0123456789abcdef.7","head":"0123456789abcdef.7","time":"2026-01-02T03:04:05Z","entries":null}`,
+	`{"after":"0123456789abcdef.0","upto":"0123456789abcdef.7","head":"0123456789abcdef.7","time":"2026-01-02T03:04:05Z","proof":"p","entries":null}`,
+	strings.Replace(goodPage, `"proof":"p"`, `"proof":"`+strings.Repeat("x", 65)+`"`, 1),
 	`null`, `[]`, `{}`,
 }
 

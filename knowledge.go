@@ -125,7 +125,7 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 		v.log.WarnContext(ctx, "revocation entries at their limit", "full", full, "entries", next.revoked.Len())
 	}
 	if !full {
-		v.cursor = p.Upto
+		v.cursor, v.proof = p.Upto, p.Proof
 		if next.applied.Before(p.Upto) || next.applied == (Cursor{}) {
 			next.applied = p.Upto
 		}

@@ -61,6 +61,7 @@ func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
 	q := url.Values{"wait": {f.Wait.String()}, "verifier": {f.Verifier}, "bound": {f.Bound.String()}}
 	if f.After != (Cursor{}) {
 		q.Set("after", f.After.String())
+		q.Set("proof", f.Proof)
 	}
 	if f.ServeStale {
 		q.Set("serve_stale", "1")

@@ -31,6 +31,7 @@ type Source interface {
 // know who may still be fresh to answer "everybody has it" (revoke with wait=all).
 type Follow struct {
 	After Cursor        // zero, or another epoch than the log's: from the beginning
+	Proof string        // Page.Proof of the page that ended at After; without it the issuer believes no cursor beyond its head
 	Wait  time.Duration // how long to wait for news; 0 answers at once; at most 30 s
 
 	Verifier   string        // random id of this verifier, 8 to 64 characters of [A-Za-z0-9_-]; empty: not counted by wait=all
@@ -45,6 +46,7 @@ type Page struct {
 	Upto    Cursor    // where the interval ends
 	Head    Cursor    // the log's head, read after the question arrived
 	Time    time.Time // the issuer's clock: raises the verifier's, and shows skew
+	Proof   string    // shows the issuer later that it was at Upto; opaque, at most 64 characters
 }
 
 // Complete reports whether the page reaches the head: only then is it a

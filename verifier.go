@@ -37,6 +37,7 @@ type Verifier struct {
 	watches                 watches
 
 	cursor  Cursor        // after which the follower asks; the follower's own
+	proof   string        // that the issuer was there; the follower's own
 	asks    atomic.Uint64 // number of the last question to the log
 	poke    chan struct{} // makes the follower ask at once
 	poked   atomic.Int64  // when a request last did, as time since clock.base

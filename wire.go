@@ -62,6 +62,7 @@ type wirePage struct {
 	Upto    Cursor      `json:"upto"`
 	Head    Cursor      `json:"head"`
 	Time    time.Time   `json:"time"`
+	Proof   string      `json:"proof"`
 	Entries []wireEntry `json:"entries"`
 }
 
@@ -74,7 +75,7 @@ type wireEntry struct {
 
 // MarshalJSON writes the page as GET /v1/log answers it. Reasons stay at the issuer.
 func (p Page) MarshalJSON() ([]byte, error) {
-	w := wirePage{p.After, p.Upto, p.Head, p.Time, make([]wireEntry, len(p.Entries))}
+	w := wirePage{p.After, p.Upto, p.Head, p.Time, p.Proof, make([]wireEntry, len(p.Entries))}
 	for n, e := range p.Entries {
 		// Rounded up: an entry is never dropped early.
 		w.Entries[n] = wireEntry{e.At.Seq, e.Scope, e.ID, e.Expires.Add(time.Second - 1).Unix()}
@@ -87,6 +88,7 @@ const (
 	maxPage    = 16 << 20 // bytes
 	maxEntries = 20_000
 	maxID      = 256 // bytes
+	maxProof   = 64  // bytes
 )
 
 // UnmarshalJSON reads what MarshalJSON writes, and refuses everything else: what
@@ -101,9 +103,12 @@ func (p *Page) UnmarshalJSON(data []byte) error {
 	}
 	var read Page
 	var entries []map[string]json.RawMessage
-	err := members(data, map[string]any{"after": &read.After, "upto": &read.Upto, "head": &read.Head, "time": &read.Time, "entries": &entries})
+	err := members(data, map[string]any{"after": &read.After, "upto": &read.Upto, "head": &read.Head, "time": &read.Time, "proof": &read.Proof, "entries": &entries})
 	if err != nil {
 		return err
+	}
+	if len(read.Proof) > maxProof {
+		return fmt.Errorf("%w: proof of %d bytes", errPage, len(read.Proof))
 	}
 	if len(entries) > maxEntries || entries == nil {
 		return fmt.Errorf("%w: %d entries", errPage, len(entries))

@@ -2,6 +2,9 @@ package issuer
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,7 +42,7 @@ func (i *Issuer) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Pag
 
 // answer is the page for f, after the wait that it asks for.
 func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
-	page, err := i.page(ctx, f.After)
+	page, err := i.page(ctx, f)
 	if err == nil && f.Wait > 0 && len(page.Entries) == 0 && page.After == f.After && page.Complete() {
 		wait, cancel := context.WithTimeout(ctx, min(f.Wait, maxWait))
 		err = i.store.Wait(wait, page.Head)
@@ -48,24 +51,29 @@ func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (counterfoil.
 		if err != nil && !timedOut {
 			return counterfoil.Page{}, unavailable(err)
 		}
-		page, err = i.page(ctx, f.After)
+		page, err = i.page(ctx, f)
 	}
 	return page, err
 }
 
-func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error) {
+func (i *Issuer) page(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+	after := f.After
 	entries, head, err := i.store.Log(ctx, after, pageSize)
 	if err != nil {
 		return counterfoil.Page{}, unavailable(err)
 	}
 	if head.Before(after) {
 		// A verifier has seen entries that this store has not: it was restored from
-		// a backup, or lost its tail.
+		// a backup, or lost its tail. That must be shown, or whoever may read the
+		// log could end every session by making up a cursor.
+		if !hmac.Equal([]byte(f.Proof), []byte(i.proof(after))) {
+			return counterfoil.Page{}, fmt.Errorf("%w: cursor beyond the head, without the proof that came with it", ErrBadRequest)
+		}
 		err := i.beginAnew(ctx)
 		if err != nil && !errors.Is(err, store.ErrConflict) { // another verifier said so too
 			return counterfoil.Page{}, unavailable(err)
 		}
-		return i.page(ctx, after)
+		return i.page(ctx, f)
 	}
 	p := counterfoil.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
 	if after.Epoch != head.Epoch {
@@ -74,7 +82,15 @@ func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoi
 	if len(entries) == pageSize {
 		p.Upto = entries[len(entries)-1].At
 	}
+	p.Proof = i.proof(p.Upto)
 	return p, nil
+}
+
+// proof shows that this issuer, or another on the same keyring, was at c.
+func (i *Issuer) proof(c counterfoil.Cursor) string {
+	m := hmac.New(sha256.New, i.proofKey)
+	m.Write([]byte(c.String()))
+	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
 }
 
 // beginAnew starts another log for a store that has lost entries which were

@@ -74,6 +74,7 @@ type Issuer struct {
 	keys       *keyring.Keyring
 	audit      *audit.Trail
 	refreshKey []byte
+	proofKey   []byte // of Page.Proof
 	started    time.Time
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
@@ -130,6 +131,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 	i := &Issuer{
 		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit, started: o.Now(),
 		refreshKey: o.Keys.Derive("refresh token"),
+		proofKey:   o.Keys.Derive("log proof"),
 		revoked:    counterfoil.NewRevocations(),
 	}
 	i.newSigner()

@@ -162,9 +162,15 @@ func TestStoreThatLostItsTail(t *testing.T) {
 			t.Fatal(err)
 		}
 		ahead := counterfoil.Cursor{Epoch: page.Head.Epoch, Seq: page.Head.Seq + 1}
+		if _, err := b.Log(t.Context(), counterfoil.Follow{After: ahead, Proof: page.Proof}); !errors.Is(err, issuer.ErrBadRequest) {
+			t.Errorf("Log(made up cursor) = %v, want ErrBadRequest", err)
+		}
+		if _, err := b.Lookup(t.Context(), got.Access.Reveal()); err != nil {
+			t.Errorf("%v: a made up cursor ended the session: %v", carrier, err)
+		}
 		var epochs []uint64
 		for range 2 { // two verifiers say so
-			page, err = b.Log(t.Context(), counterfoil.Follow{After: ahead})
+			page, err = b.Log(t.Context(), counterfoil.Follow{After: ahead, Proof: b.Proof(ahead)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,6 +37,8 @@ func readFollow(q url.Values) (f counterfoil.Follow, err error) {
 			if value != "" {
 				f.After, err = counterfoil.ParseCursor(value)
 			}
+		case "proof":
+			f.Proof = value
 		case "wait":
 			f.Wait, err = time.ParseDuration(value)
 		case "verifier":

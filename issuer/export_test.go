@@ -1,0 +1,6 @@
+package issuer
+
+import "github.com/counterfoil/counterfoil"
+
+// Proof is what a page that ended at c had.
+func (i *Issuer) Proof(c counterfoil.Cursor) string { return i.proof(c) }
