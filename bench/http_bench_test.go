@@ -119,7 +119,11 @@ func contestBearer(mux *http.ServeMux, next http.Handler) (*announcement, error)
 }
 
 func contestCookie(mux *http.ServeMux, next http.Handler) (*announcement, error) {
-	v, err := NewVerifier(context.Background(), counterfoil.Options{InsecureCookies: true}, 0)
+	c, err := NewContender(token.ES256) // unused, but an issuer has one
+	if err != nil {
+		return nil, err
+	}
+	v, err := NewVerifier(context.Background(), counterfoil.Options{InsecureCookies: true}, 0, c.Signer.Key())
 	if err != nil {
 		return nil, err
 	}

@@ -252,7 +252,8 @@ func BenchmarkJunk(b *testing.B) {
 	}{{"100 B", 100}, {"8 KiB", 8 << 10}, {"1 MiB", 1 << 20}} {
 		for _, junk := range []struct{ name, text string }{
 			{"dots", strings.Repeat(".", size.bytes)},
-			{"letters", cut(strings.Repeat("QUJD", size.bytes/4))},
+			{"letters", cut(strings.Repeat("QUJD", size.bytes/4), 3)},
+			{"letters like a JWE", cut(strings.Repeat("QUJD", size.bytes/4), 5)},
 			{"unknown kid", head + "." + strings.Repeat("QUJD", max(size.bytes-len(head)-2-86, 4)/4) + "." + strings.Repeat("A", 86)},
 		} {
 			b.Run(junk.name+", "+size.name, func(b *testing.B) {
@@ -269,8 +270,12 @@ func BenchmarkJunk(b *testing.B) {
 	}
 }
 
-// cut puts two dots into s, so that it has three equal parts.
-func cut(s string) string {
-	n := len(s) / 12 * 4
-	return s[:n] + "." + s[n:2*n] + "." + s[2*n:]
+// cut puts dots into s, so that it has so many equal parts.
+func cut(s string, parts int) string {
+	n := len(s) / parts / 4 * 4
+	var list []string
+	for range parts {
+		list, s = append(list, s[:n]), s[n:]
+	}
+	return strings.Join(list, ".")
 }

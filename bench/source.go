@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // Epoch is that of Source's log.
@@ -60,8 +61,11 @@ func (s *Source) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Pag
 	return p, nil
 }
 
-// Lookup says who an opaque id belongs to: to anybody.
+// Lookup says who an opaque id belongs to: to anybody. It opens no JWE.
 func (s *Source) Lookup(_ context.Context, credential string) (*counterfoil.Session, error) {
+	if _, err := token.ParseOpaque(credential); err != nil {
+		return nil, counterfoil.ErrInvalidToken
+	}
 	now := s.now()
 	return &counterfoil.Session{
 		ID: "ses_" + credential[:22], Issuer: Issuer, Subject: "usr_3k2j5h4g6f7d8s9a0q1w2e", Client: "default", Audience: []string{Audience},
