@@ -24,6 +24,7 @@ const invitationPrefix = "cfi_" // lets secret scanners recognise a leaked one
 type invitation struct {
 	User    string    `json:"user"`
 	Expires time.Time `json:"expires"`
+	Used    bool      `json:"used,omitempty"` // good for nothing, but to tell who asks again; see Redeemed
 }
 
 // Invite makes a token with which somebody may set the password of a user, once,
@@ -75,7 +76,7 @@ func (d *Directory) invitation(user string) (store.Record, secret.String, time.T
 	raw := make([]byte, 32)
 	rand.Read(raw)
 	token := invitationPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	v := invitation{user, d.now().Add(invitationTTL)}
+	v := invitation{User: user, Expires: d.now().Add(invitationTTL)}
 	value, err := json.Marshal(v)
 	return store.Record{
 		Key: store.Key{Kind: kindInvitation, ID: hashID(token)}, Owner: user, Expires: v.Expires, Value: value,
@@ -85,7 +86,21 @@ func (d *Directory) invitation(user string) (store.Record, secret.String, time.T
 // Invited returns whom an invitation is for, or login.ErrRefused. It does not use
 // it up.
 func (d *Directory) Invited(ctx context.Context, token secret.String) (User, error) {
+	return d.holder(ctx, token, false)
+}
+
+// Redeemed returns whom an invitation was for that has been used up and would not
+// have expired, or login.ErrRefused. Whoever redeemed it, and was not answered, can
+// so be told that it was done.
+func (d *Directory) Redeemed(ctx context.Context, token secret.String) (User, error) {
+	return d.holder(ctx, token, true)
+}
+
+func (d *Directory) holder(ctx context.Context, token secret.String, used bool) (User, error) {
 	v, _, err := d.invited(ctx, token)
+	if err == nil && v.Used != used {
+		err = login.ErrRefused
+	}
 	if err != nil {
 		return User{}, err
 	}
@@ -123,6 +138,9 @@ func (d *Directory) invited(ctx context.Context, token secret.String) (v invitat
 func (d *Directory) Redeem(ctx context.Context, token secret.String, phc string, act audit.Act) (User, error) {
 	for {
 		v, at, err := d.invited(ctx, token)
+		if err == nil && v.Used {
+			err = login.ErrRefused
+		}
 		if err != nil {
 			return User{}, err
 		}
@@ -141,10 +159,17 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, phc string,
 		if act.By == "" {
 			act.By = audit.BySubject(u.ID)
 		}
+		v.Used = true
+		used, err := json.Marshal(v)
+		if err != nil {
+			return User{}, err
+		}
 		_, err = d.audit.Commit(ctx, d.store, store.Batch{
-			Require:     []store.Require{at},
 			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}},
-			Put:         []store.Record{{Key: store.Key{Kind: kindUser, ID: u.ID}, Rev: rev, Value: value}},
+			Put: []store.Record{
+				{Key: store.Key{Kind: kindUser, ID: u.ID}, Rev: rev, Value: value},
+				{Key: at.Key, Owner: u.ID, Rev: at.Rev, Expires: v.Expires, Value: used},
+			},
 		}, act.Entry(audit.ChangePassword, u.ID))
 		if !errors.Is(err, store.ErrConflict) {
 			return u, err

@@ -30,11 +30,13 @@ func viewUser(u directory.User) userView {
 // invitationView is shown once. Whoever has the token chooses the password.
 type invitationView struct {
 	Token   string    `json:"token"`
+	URL     string    `json:"url"` // the page that redeems it
 	Expires time.Time `json:"expires"`
 }
 
-func viewInvitation(token secret.String, expires time.Time) invitationView {
-	return invitationView{token.Reveal(), expires.UTC()}
+func (s *Server) viewInvitation(token secret.String, expires time.Time) invitationView {
+	// The configured URL, never the Host of a request (LOGIN-13).
+	return invitationView{token.Reveal(), s.url + "/welcome?token=" + token.Reveal(), expires.UTC()}
 }
 
 func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -107,7 +109,7 @@ func (s *Server) adminCreateUser(w http.ResponseWriter, r *http.Request, who cal
 	return writeJSON(w, http.StatusCreated, struct {
 		User       userView       `json:"user"`
 		Invitation invitationView `json:"invitation"`
-	}{viewUser(u), viewInvitation(token, expires)})
+	}{viewUser(u), s.viewInvitation(token, expires)})
 }
 
 // adminInvite begins a reset: the password that is there stays good until the
@@ -121,7 +123,7 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusCreated, viewInvitation(token, expires))
+	return writeJSON(w, http.StatusCreated, s.viewInvitation(token, expires))
 }
 
 // adminChangeUser changes what is given and leaves the rest. What is taken away is
@@ -229,15 +231,22 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	u, err := s.passwords.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Password.String)
+	if err := s.choose(w, r, b.Token.String, b.Password.String); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// choose sets the password of whoever holds an invitation, and ends the sessions
+// that the old one may have opened.
+func (s *Server) choose(w http.ResponseWriter, r *http.Request, token, next secret.String) error {
+	u, err := s.passwords.Redeem(r.Context(), act(w, r, "", "invitation"), token, next)
 	if err != nil {
 		s.tellPassword(act(w, r, "unknown", ""), "", err)
 		return err
 	}
 	ctx := context.WithoutCancel(r.Context()) // the password is another one already
-	if _, err := s.issuer.Revoke(ctx, counterfoil.ScopeSubject, u.ID, act(w, r, audit.BySubject(u.ID), "password chosen")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	_, err = s.issuer.Revoke(ctx, counterfoil.ScopeSubject, u.ID, act(w, r, audit.BySubject(u.ID), "password chosen"))
+	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -191,6 +192,37 @@ func (s *Server) pageRegister(w http.ResponseWriter, _ *http.Request) error {
 		return errNotFound
 	}
 	return render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account"}})
+}
+
+// welcomePage redeems an invitation.
+type welcomePage struct {
+	frame
+	Token string
+}
+
+func (s *Server) pageWelcome(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("token")
+	if token == "" {
+		return errNotFound
+	}
+	return render(w, http.StatusOK, "welcome.html", welcomePage{frame{Title: "Choose a password"}, token})
+}
+
+func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	token := r.PostForm.Get("token")
+	err := s.choose(w, r, secret.New(token), secret.New(r.PostForm.Get("password")))
+	if errors.Is(err, login.ErrRefused) {
+		err = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "This invitation is no longer good", detail: "Ask for another.", cause: err}
+	}
+	if err != nil {
+		status, text := s.inWords(w, r, err)
+		return render(w, status, "welcome.html", welcomePage{frame{Title: "Choose a password", Problem: text}, token})
+	}
+	page := entryPage{frame: frame{Title: "Sign in", Done: "Your password is set. Sign in with it."}, Registration: s.registration}
+	return render(w, http.StatusOK, "login.html", page)
 }
 
 // form reads a form that must have come from one of our own pages (CSRF-01).

@@ -73,6 +73,8 @@ func (s *Server) pageRoutes() map[string]action {
 		"POST /logout":          s.pageSignOut,
 		"GET /register":         s.pageRegister,
 		"POST /register":        s.pageSignUp,
+		"GET /welcome":          s.pageWelcome,
+		"POST /welcome":         s.pageChoose,
 		"POST /sessions/revoke": s.pageRevoke,
 		"POST /sessions/others": s.pageRevokeOthers,
 		"POST /password":        s.pagePassword,

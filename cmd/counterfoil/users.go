@@ -24,6 +24,7 @@ type userView struct {
 // invitation lets whoever holds its token choose the password.
 type invitation struct {
 	Token   string    `json:"token"`
+	URL     string    `json:"url"`
 	Expires time.Time `json:"expires"`
 }
 
@@ -77,8 +78,8 @@ func (c *userAdd) Run(ctx context.Context) error {
 }
 
 func (i *invitation) print() {
-	fmt.Printf("invitation %s\nuntil %s\n", i.Token, i.Expires.Format(time.RFC3339))
-	fmt.Fprintln(os.Stderr, `Its holder chooses the password: POST /v1/invitations {"token": …, "password": …}`)
+	fmt.Printf("invitation %s\nopen %s\nuntil %s\n", i.Token, i.URL, i.Expires.Format(time.RFC3339))
+	fmt.Fprintln(os.Stderr, "Its holder chooses the password on that page.")
 }
 
 // readPassword reads the first line.

@@ -282,11 +282,36 @@ func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.Us
 	return p.set(ctx, user.ID, user.Password, next, act.Entry(audit.ChangePassword, user.ID))
 }
 
+// same returns nil if next is the password of user already. It is a guess at that,
+// and counted as one.
+func (p *Passwords) same(user directory.User, next secret.String) error {
+	counter := "redeem " + user.ID
+	if wait := p.devices.take(counter, p.opts.Now()); wait > 0 {
+		return login.Throttled{RetryAfter: wait}
+	}
+	if user.Password == "" {
+		return login.ErrRefused
+	}
+	match, _, err := verify(user.Password, next.Reveal())
+	if err == nil && !match {
+		err = login.ErrRefused
+	}
+	if err == nil {
+		p.devices.succeeded(counter)
+	}
+	return err
+}
+
 // Redeem sets the password of whoever holds an invitation, and uses it up. It fails
 // with login.ErrRefused if the invitation is no good. It ends no session: the caller
-// does, right after.
+// does, right after; so doing it again, with the same password, is safe.
 func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next secret.String) (directory.User, error) {
 	user, err := p.opts.Users.Invited(ctx, invitation)
+	done := false
+	if errors.Is(err, login.ErrRefused) {
+		user, err = p.opts.Users.Redeemed(ctx, invitation)
+		done = true
+	}
 	if err != nil {
 		return directory.User{}, err
 	}
@@ -298,6 +323,12 @@ func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next 
 		return directory.User{}, err
 	}
 	defer release()
+	if done {
+		if err := p.same(user, next); err != nil {
+			return directory.User{}, err
+		}
+		return user, nil
+	}
 	return p.opts.Users.Redeem(ctx, invitation, p.hash(next), act)
 }
 
