@@ -27,7 +27,9 @@ func (v *Verifier) format(c Credential, d demand) (Format, error) {
 	case token.ShapeJWT:
 		f = JWT
 	case token.ShapeJWE:
-		f = JWE
+		if token.CheckJWE(c.Value, accessType) == nil {
+			f = JWE
+		}
 	}
 	if f == 0 || !d.accepts(f) || (v.opts.Formats != nil && !slices.Contains(v.opts.Formats, f)) {
 		return 0, ErrInvalidToken

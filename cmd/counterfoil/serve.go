@@ -112,7 +112,7 @@ func (s *service) open(ctx context.Context) (err error) {
 		}
 		s.localMux = localHandler(api)
 		if users, _, err := s.users.List(ctx, "", 1); err == nil && len(users) == 0 {
-			s.log.Info("there are no users yet: make the first administrator with: counterfoil user add NAME --role admin --invite --data " + s.Data)
+			s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
 		}
 	}
 	return s.listen(api)

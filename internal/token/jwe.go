@@ -179,23 +179,40 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(b)
 }
 
+// parseJWE checks what can be checked without a key, before any cryptography
+// (JWE-01 to JWE-03).
+func parseJWE(compact, typ string) (p [5]string, h header, isKnown bool, err error) {
+	if p, err = split(compact, 5); err != nil {
+		return p, h, false, errJWE
+	}
+	if h, isKnown, err = recallHeader(p[0], typ); err != nil {
+		return p, h, false, errJWE
+	}
+	supported := h.alg == algDirect || h.alg == algAgreement || h.alg == algWrapping
+	if h.refused || !supported || h.enc != encGCM || !sameType(h.cty, "JWT") {
+		return p, h, false, errJWE
+	}
+	if len(p[2]) != rawURL.EncodedLen(ivSize) || len(p[4]) != rawURL.EncodedLen(tagSize) {
+		return p, h, false, errJWE
+	}
+	return p, h, isKnown, nil
+}
+
+// CheckJWE refuses what DecryptJWE would refuse whatever the key. It is for whoever
+// must ask somebody else to decrypt: junk need not travel.
+func CheckJWE(compact, typ string) error {
+	_, _, _, err := parseJWE(compact, typ)
+	return err
+}
+
 // DecryptJWE returns the signed token inside a compact JWE. Encrypted is not
 // signed: anyone can encrypt to a public key, so what it returns must go through
 // VerifyJWS (JWE-06). It returns nothing but a text with the shape of a JWT, so
 // nesting ends at one (JWE-08).
 func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
-	p, err := split(compact, 5)
+	p, h, isKnown, err := parseJWE(compact, typ)
 	if err != nil {
-		return "", errJWE
-	}
-	h, isKnown, err := recallHeader(p[0], typ)
-	if err != nil {
-		return "", errJWE
-	}
-	// Everything else is refused before any cryptography, RSA and CBC among it
-	// (JWE-01 to JWE-03).
-	if h.refused || h.enc != encGCM || !sameType(h.cty, "JWT") {
-		return "", errJWE
+		return "", err
 	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)

@@ -176,6 +176,11 @@ func FuzzDecryptJWE(f *testing.F) {
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, tok string) {
 		for _, o := range []*Opener{direct, p256} {
+			if CheckJWE(tok, "t") != nil {
+				if _, err := DecryptJWE(tok, "t", open(o)); err == nil {
+					t.Errorf("CheckJWE refuses %q, DecryptJWE does not", tok)
+				}
+			}
 			if inner, err := DecryptJWE(tok, "t", open(o)); err != nil && inner != "" || err == nil && ShapeOf(inner) != ShapeJWT {
 				t.Errorf("DecryptJWE = %q, %v", inner, err)
 			}
