@@ -186,5 +186,8 @@ func unavailable(err error) error {
 	if err == nil || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	if errors.Is(err, keyring.ErrConfigured) {
+		return fmt.Errorf("%w: %w", ErrBadRequest, err) // trying again would not help
+	}
 	return fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err)
 }
