@@ -36,6 +36,9 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		if c.Store == "" {
 			c.Store = "memory"
 		}
+		if v.where["log_level"] == "default" {
+			c.LogLevel = "warn" // or what the demo prints to read would scroll away
+		}
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.level()}))
 	slog.SetDefault(log) // packages that were given no logger
