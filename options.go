@@ -40,7 +40,7 @@ type Options struct {
 	DecryptionKeys []DecryptionKey
 
 	Origins         []string // exact origins that may send unsafe requests with a cookie; nil: the Issuer's
-	InsecureCookies bool     // the cookie names for plain http on loopback
+	InsecureCookies bool     // the cookie names for plain http on loopback; always so when the Issuer is http
 
 	MaxSeen    int // how many verified copies are remembered; zero: 100,000
 	MaxEntries int // how many log entries are held before the verifier goes stale; zero: 2,000,000
@@ -129,6 +129,7 @@ func (o *Options) checkOrigins() error {
 	if err != nil {
 		return fmt.Errorf("counterfoil: Options.Issuer: %w", err)
 	}
+	o.InsecureCookies = o.InsecureCookies || issuer.Scheme == "http"
 	if o.Origins == nil {
 		o.Origins = []string{issuer.Scheme + "://" + issuer.Host}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -25,6 +26,7 @@ type RemoteOptions struct {
 }
 
 type remote struct {
+	named      atomic.Bool // the server calls itself url
 	url        string
 	credential string
 	client     *http.Client
@@ -46,10 +48,36 @@ func Remote(issuerURL string, o RemoteOptions) (Source, error) {
 	client := &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("redirects are not followed")
 	}}
-	return &remote{issuerURL, o.Credential, client}, nil
+	return &remote{url: issuerURL, credential: o.Credential, client: client}, nil
+}
+
+// checkName refuses a server that calls itself otherwise than we do: every token of
+// it would be refused, and by nothing that says why (RFC 8414 3.3, KEY-11). A server
+// without a discovery document is taken at its word.
+func (r *remote) checkName(ctx context.Context) error {
+	if r.named.Load() {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/.well-known/oauth-authorization-server", nil)
+	if err != nil {
+		return err
+	}
+	var found struct{ Issuer string }
+	body, err := r.do(req, 2*time.Second, 64<<10)
+	if err == nil {
+		err = json.Unmarshal(body, &found)
+	}
+	if err == nil && found.Issuer != "" && found.Issuer != r.url {
+		return fmt.Errorf("counterfoil: the server at %s calls itself %.200q: use that name", r.url, found.Issuer)
+	}
+	r.named.Store(err == nil)
+	return nil
 }
 
 func (r *remote) Keys(ctx context.Context) ([]byte, error) {
+	if err := r.checkName(ctx); err != nil {
+		return nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/.well-known/jwks.json", nil)
 	if err != nil {
 		return nil, err
@@ -114,6 +142,12 @@ func (r *remote) do(req *http.Request, timeout time.Duration, limit int64) ([]by
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil || int64(len(body)) > limit {
 		return nil, fmt.Errorf("%w: %s: answer could not be read within %d bytes", ErrUnavailable, req.URL.Path, limit)
+	}
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return nil, fmt.Errorf("%w: %s: the issuer refuses RemoteOptions.Credential (401)", ErrUnavailable, req.URL.Path)
+	case http.StatusForbidden:
+		return nil, fmt.Errorf("%w: %s: RemoteOptions.Credential lacks a scope (403)", ErrUnavailable, req.URL.Path)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, resp.StatusCode)

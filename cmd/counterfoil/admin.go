@@ -66,6 +66,15 @@ func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
+	var a *admin
+	err = again(ctx, func() error {
+		a, err = c.admin(ctx, create)
+		return err
+	})
+	return a, err
+}
+
+func (c *config) admin(ctx context.Context, create bool) (*admin, error) {
 	path := filepath.Join(c.Data, socketName)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)
@@ -81,10 +90,16 @@ func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
 		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
 	}
-	if _, err := os.Stat(filepath.Join(c.Data, databaseName)); errors.Is(err, fs.ErrNotExist) && !create {
+	_, err = os.Stat(filepath.Join(c.Data, databaseName))
+	missing := errors.Is(err, fs.ErrNotExist)
+	if missing && !create {
 		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, databaseName)
 	}
-	return c.ownAdmin(ctx)
+	a, err := c.ownAdmin(ctx)
+	if err == nil && missing {
+		fmt.Fprintf(os.Stderr, "counterfoil: made a new database in %s\n", c.Data)
+	}
+	return a, err
 }
 
 // ownAdmin opens the store itself: no server runs.

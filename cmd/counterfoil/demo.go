@@ -18,7 +18,7 @@ import (
 // demoPassword is public, so only --demo ever makes an account with it.
 const demoPassword = "correct horse battery staple"
 
-// demo adds two users and starts the sample service. It prints what a newcomer
+// demo adds three users and starts the sample service. It prints what a newcomer
 // tries first.
 func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")

@@ -1,7 +1,7 @@
 // Command counterfoil is the auth server and the tools to run it.
 //
 // "counterfoil serve" needs no configuration: it makes its database and its
-// sealing key in the data directory. "counterfoil serve --demo" adds two users
+// sealing key in the data directory. "counterfoil serve --demo" adds three users
 // and a sample service. This command is the only place of the module that reads
 // flags, environment and files.
 //

@@ -47,6 +47,9 @@ func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, e
 		return nil, seal, err
 	}
 	s, err = sqlite.Open(ctx, filepath.Join(c.Data, databaseName))
+	if errors.Is(err, sqlite.ErrInUse) {
+		return nil, seal, fmt.Errorf("%w: %w\nhint: another counterfoil runs on this folder", errUnreachable, err)
+	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errUnreachable, err)
 	}
@@ -57,6 +60,24 @@ func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, e
 type openOptions struct {
 	commits *prometheus.HistogramVec // measures commits; nil: nobody
 	hook    func(audit.Entry)        // hears security events
+}
+
+// patience is how long a server and a command that start together wait for each other.
+const patience = 5 * time.Second
+
+// again calls do until it does anything but find the store in use.
+func again(ctx context.Context, do func() error) error {
+	for begun := time.Now(); ; {
+		err := do()
+		if !errors.Is(err, sqlite.ErrInUse) || time.Since(begun) > patience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // open opens what the configuration names. Issuer must be set.
@@ -109,18 +130,34 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	return err
 }
 
+// makeKey writes a new key whole or not at all, and leaves one that is there: two
+// processes may start at once, and one may be killed.
+func makeKey(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	var key [32]byte
+	rand.Read(key[:])
+	_, err = f.Write(key[:])
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
 // sealingKey reads the key that the keyring is sealed with, and makes it at the
 // first run. It lies beside the database, not in it: a copy of the database alone
 // signs nothing.
 func sealingKey(path string) (key [32]byte, err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	switch {
-	case err == nil:
-		rand.Read(key[:])
-		_, err = f.Write(key[:])
-		return key, errors.Join(err, f.Sync(), f.Close())
-	case !errors.Is(err, fs.ErrExist):
-		return key, err
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := makeKey(path); err != nil {
+			return key, err
+		}
 	}
 	info, err := os.Stat(path)
 	if err != nil {

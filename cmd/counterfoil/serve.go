@@ -36,6 +36,9 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		if c.Store == "" {
 			c.Store = "memory"
 		}
+		if v.where["registration"] == "default" {
+			c.Registration = true
+		}
 		if v.where["log_level"] == "default" {
 			c.LogLevel = "warn" // or what the demo prints to read would scroll away
 		}
@@ -99,7 +102,11 @@ func (s *service) open(ctx context.Context) (err error) {
 			s.Issuer = "https://" + s.public.Addr().String()
 		}
 	}
-	if s.parts, err = s.config.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log))}); err != nil {
+	err = again(ctx, func() (err error) {
+		s.parts, err = s.config.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log))})
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	api, err := server.New(server.Options{

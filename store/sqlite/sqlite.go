@@ -42,15 +42,18 @@ type Store struct {
 	closed bool
 }
 
+// ErrInUse means that another process has the file open.
+var ErrInUse = errors.New("in use by another process")
+
 // Open opens the file at path and brings its schema up to date. A second process
-// gets an error: the log must have one writer.
+// gets ErrInUse: the log must have one writer.
 func Open(ctx context.Context, path string) (*Store, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlite: %s is in use by another process", path), lock.Close())
+		return nil, errors.Join(fmt.Errorf("sqlite: %s is %w", path, ErrInUse), lock.Close())
 	}
 	s := &Store{lock: lock, moved: make(chan struct{}), queue: queue{turn: make(chan struct{}, 1)}}
 	if err := s.open(ctx, path); err != nil {
