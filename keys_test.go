@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -236,4 +237,18 @@ func (h *hanging) Keys(ctx context.Context) ([]byte, error) {
 	}
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+// KEY-11: a server that calls itself otherwise is not the issuer that was meant.
+func TestRemoteName(t *testing.T) {
+	is := counterfoiltest.New(t)
+	for name, url := range map[string]string{"as it is": is.URL, "another name": strings.Replace(is.URL, "127.0.0.1", "localhost", 1)} {
+		source, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: is.APIKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := source.Keys(t.Context()); (err == nil) != (url == is.URL) || err != nil && !strings.Contains(err.Error(), is.URL) {
+			t.Errorf("%s: Keys = %v", name, err)
+		}
+	}
 }

@@ -75,14 +75,18 @@ func (r *remote) checkName(ctx context.Context) error {
 }
 
 func (r *remote) Keys(ctx context.Context) ([]byte, error) {
-	if err := r.checkName(ctx); err != nil {
-		return nil, err
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/.well-known/jwks.json", nil)
 	if err != nil {
 		return nil, err
 	}
-	return r.do(req, 2*time.Second, 256<<10)
+	jwks, err := r.do(req, 2*time.Second, 256<<10)
+	if err == nil {
+		err = r.checkName(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return jwks, nil
 }
 
 func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
