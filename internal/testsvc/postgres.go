@@ -74,20 +74,23 @@ func StartPostgres(tb testing.TB, profile Profile, settings ...string) *Postgres
 }
 
 func launchPostgres(profile Profile, settings []string) (*Postgres, error) {
-	server, err := find("postgres", pgPackages)
-	if err != nil {
-		return nil, err
+	if profile == Fast {
+		settings = append([]string{"fsync=off", "full_page_writes=off"}, settings...)
 	}
-	initdb, err := find("initdb", pgPackages)
+	return runPostgres(settings, func(data string, owner *syscall.Credential) error {
+		return pgTool(owner, "initdb", "-D", data, "-U", "cf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	})
+}
+
+// runPostgres starts a server on the data folder that fill makes.
+func runPostgres(settings []string, fill func(data string, owner *syscall.Credential) error) (*Postgres, error) {
+	server, err := find("postgres", pgPackages)
 	if err != nil {
 		return nil, err
 	}
 	owner, err := pgOwner()
 	if err != nil {
 		return nil, err
-	}
-	if profile == Fast {
-		settings = append([]string{"fsync=off", "full_page_writes=off"}, settings...)
 	}
 	p := &Postgres{}
 	p.proc, err = launch(func() (*process, error) {
@@ -99,17 +102,58 @@ func launchPostgres(profile Profile, settings []string) (*Postgres, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := initDB(initdb, filepath.Join(dir, "data"), owner); err != nil {
+		data := filepath.Join(dir, "data")
+		if err := fill(data, owner); err != nil {
 			return nil, err
 		}
 		p.base = &url.URL{Scheme: "postgres", User: url.User("cf"), Host: address(port), Path: "/postgres"}
-		args := []string{"-D", filepath.Join(dir, "data"), "-k", dir, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=64MB"}
+		args := []string{"-D", data, "-k", dir, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=64MB"}
 		for _, s := range settings {
 			args = append(args, "-c", s)
 		}
 		return &process{path: server, args: args, dir: dir, owner: owner, stop: syscall.SIGINT, ready: p.answers}, nil
 	})
 	return p, err
+}
+
+// StartStandby starts a server that follows p, in the Durable profile.
+func (p *Postgres) StartStandby(tb testing.TB) *Postgres {
+	tb.Helper()
+	standby, err := runPostgres(nil, func(data string, owner *syscall.Credential) error {
+		return pgTool(owner, "pg_basebackup", "-D", data, "-R", "-c", "fast", "-d", p.base.String())
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { standby.proc.end(); standby.proc.remove() })
+	return standby
+}
+
+// Promote makes a standby a primary, and returns when it is one.
+func (p *Postgres) Promote(tb testing.TB) {
+	tb.Helper()
+	if err := p.exec(context.Background(), "SELECT pg_promote()"); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Exec runs statements in a database, as the superuser.
+func (p *Postgres) Exec(tb testing.TB, database, sql string) {
+	tb.Helper()
+	at := *p
+	at.base = p.in(database)
+	if err := at.exec(context.Background(), sql); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// URL is that of a database of the server.
+func (p *Postgres) URL(database string) string { return p.in(database).String() }
+
+func (p *Postgres) in(database string) *url.URL {
+	u := *p.base
+	u.Path = "/" + database
+	return &u
 }
 
 // pgOwner is whom the server runs as: it refuses root.
@@ -132,11 +176,16 @@ func pgOwner() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
-func initDB(initdb, data string, owner *syscall.Credential) error {
-	cmd := exec.Command(initdb, "-D", data, "-U", "cf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+// pgTool runs one of the programs that come with the server.
+func pgTool(owner *syscall.Credential, program string, args ...string) error {
+	path, err := find(program, pgPackages)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{"LC_ALL=C", "TZ=UTC"}, &syscall.SysProcAttr{Credential: owner}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
 	}
 	return nil
 }
@@ -173,9 +222,7 @@ func (p *Postgres) Database(tb testing.TB, template string) (name, dsn string) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = p.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
-	u := *p.base
-	u.Path = "/" + name
-	return name, u.String()
+	return name, p.URL(name)
 }
 
 // Kill is kill -9 of the server. Its sessions end by themselves a moment later.

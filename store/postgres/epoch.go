@@ -57,27 +57,34 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
 	head := counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
 	switch {
 	case recorded == "":
-		return s.renew(ctx, conn, head, recorded, identity)
+		_, err := s.renew(ctx, conn, head, recorded, identity)
+		return err
 	case recorded != identity:
-		s.log.Warn("store: another server, a restored backup or a failover: a new epoch begins", "was", recorded, "is", identity)
-		return s.renew(ctx, conn, head, recorded, identity)
+		done, err := s.renew(ctx, conn, head, recorded, identity)
+		if done {
+			s.log.Error("store: a restored backup or a failover, entries may be lost: a new epoch begins", "was", recorded, "is", identity)
+		}
+		return err
 	case head.Before(seen):
-		s.log.Error("store: the server has lost acknowledged entries: a new epoch begins", "head", head, "seen", seen)
-		return s.renew(ctx, conn, head, recorded, identity)
+		done, err := s.renew(ctx, conn, head, recorded, identity)
+		if done {
+			s.log.Error("store: the server has lost acknowledged entries: a new epoch begins", "head", head, "seen", seen)
+		}
+		return err
 	}
 	return nil
 }
 
 // renew begins a new epoch in place of the one that was read, unless somebody
 // else has done so.
-func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Cursor, recorded, identity string) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(1129270854, 0)`); err != nil {
+func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Cursor, recorded, identity string) (done bool, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, logLock); err != nil {
 			return err
 		}
-		done, err := tx.Exec(ctx, `UPDATE counterfoil.head SET epoch = $1, seq = 0, identity = $2 WHERE epoch = $3 AND identity = $4`,
+		tag, err := tx.Exec(ctx, `UPDATE counterfoil.head SET epoch = $1, seq = 0, identity = $2 WHERE epoch = $3 AND identity = $4`,
 			int64(rand.Uint64()), identity, int64(was.Epoch), recorded)
-		if err != nil || done.RowsAffected() == 0 {
+		if done = tag.RowsAffected() > 0; err != nil || !done {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM counterfoil.log`); err != nil {
@@ -86,6 +93,7 @@ func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Curso
 		_, err = tx.Exec(ctx, `SELECT pg_notify('counterfoil', '')`)
 		return err
 	})
+	return done && err == nil, err
 }
 
 func (s *Store) latest() counterfoil.Cursor {

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -29,7 +28,7 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	defer cancel()
 	entries, head, err := s.readLog(ctx, after, limit)
 	if err != nil {
-		return nil, counterfoil.Cursor{}, fmt.Errorf("postgres: log: %w", err)
+		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
 	}
 	s.note(head)
 	return entries, head, nil
@@ -72,7 +71,7 @@ func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	}
 	head, err := s.head(ctx)
 	if err != nil {
-		return fmt.Errorf("postgres: wait: %w", err)
+		return failed(ctx, "wait", err)
 	}
 	if head != after {
 		return nil
@@ -110,13 +109,12 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 	}
 	retry := retryFirst
 	for ctx.Err() == nil {
-		began := time.Now()
-		err := s.follow(ctx, config)
+		listening, err := s.follow(ctx, config)
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Warn("store: notifications are late until the connection is back", "error", err)
-		if time.Since(began) > retryMost {
+		if listening {
+			s.log.Warn("store: notifications are late until the connection is back", "error", err)
 			retry = retryFirst
 		}
 		select {
@@ -127,23 +125,24 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 	}
 }
 
-// follow listens on one connection for as long as it lives.
-func (s *Store) follow(ctx context.Context, config *pgx.ConnConfig) error {
+// follow listens on one connection for as long as it lives. It reports whether it
+// came to listen at all.
+func (s *Store) follow(ctx context.Context, config *pgx.ConnConfig) (listening bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := s.prepare(ctx, conn); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := conn.Exec(ctx, `LISTEN counterfoil`); err != nil {
-		return err
+		return false, err
 	}
 	for {
 		s.wake()
 		if err := next(ctx, conn); err != nil {
-			return err
+			return true, err
 		}
 	}
 }
@@ -191,7 +190,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 		for {
 			n, err := s.sweep(ctx, query, before)
 			if err != nil {
-				return total, fmt.Errorf("postgres: sweep: %w", err)
+				return total, failed(ctx, "sweep", err)
 			}
 			if query == sweepSQL {
 				total += n

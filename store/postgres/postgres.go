@@ -64,6 +64,8 @@ type Store struct {
 	log        *slog.Logger
 	durability store.Durability
 
+	queue queue // of commits that must be alone
+
 	stop     context.CancelFunc // ends listen
 	listened chan struct{}      // closed when listen has ended
 
@@ -157,6 +159,15 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callWithin)
 }
 
+// failed says what failed. An end of the context is named even when the server told
+// us in its own words that it had stopped.
+func failed(ctx context.Context, what string, err error) error {
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("postgres: %s: %w: %w", what, ended, err)
+	}
+	return fmt.Errorf("postgres: %s: %w", what, err)
+}
+
 // storable reports whether s can be part of a key. What cannot was never stored,
 // and is not worth an error of the engine.
 func storable(s string) bool {
@@ -183,7 +194,7 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
 		return store.Record{}, store.ErrNotFound
 	}
 	if err != nil {
-		return store.Record{}, fmt.Errorf("postgres: get %s: %w", k.Kind, err)
+		return store.Record{}, failed(ctx, "get "+string(k.Kind), err)
 	}
 	r.Expires = fromUnix(expires)
 	return r, nil
@@ -205,7 +216,7 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 		for {
 			page, err := s.page(ctx, kind, owner, last)
 			if err != nil {
-				yield(store.Record{}, fmt.Errorf("postgres: list %s: %w", kind, err))
+				yield(store.Record{}, failed(ctx, "list "+string(kind), err))
 				return
 			}
 			for _, r := range page {
@@ -251,6 +262,7 @@ func (s *Store) Close() error {
 		close(s.moved)
 	}
 	s.mu.Unlock()
+	s.queue.close()
 	s.stop()
 	<-s.listened
 	s.pool.Close()

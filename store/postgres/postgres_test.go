@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/internal/testsvc"
@@ -13,7 +14,7 @@ func TestMain(m *testing.M) { testsvc.Main(m) }
 
 func open(tb testing.TB, dsn string) *postgres.Store {
 	tb.Helper()
-	s, err := postgres.Open(tb.Context(), postgres.Options{URL: dsn})
+	s, err := postgres.Open(tb.Context(), postgres.Options{URL: dsn, Log: slog.New(slog.NewTextHandler(tb.Output(), nil))})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -38,36 +38,26 @@ INSERT INTO counterfoil.head (epoch, seq, identity) VALUES (0, 0, '');
 --
 -- Each statement in here has a snapshot of its own, taken after the locks were
 -- had (READ COMMITTED): what is checked is what everybody before us committed.
+-- Records are found by subqueries and single keys, never by a join: no plan can
+-- come to read the whole table.
 -- +goose StatementBegin
 CREATE FUNCTION counterfoil.commit_1(
-  alone boolean, lock_keys bigint[], lock_write boolean[],
-  require_kinds text[], require_ids text[], require_revs bigint[],
+  lock_keys bigint[], lock_write boolean[],
+  check_kinds text[], check_ids text[], check_revs bigint[],
   own_kinds text[], own_owners text[], delete_kinds text[], delete_ids text[],
   put_kinds text[], put_ids text[], put_owners text[], put_revs bigint[], put_expires bigint[], put_values bytea[],
   new_epoch bigint, strides bigint[], scopes text[], ids text[], entry_expires bigint[], reasons text[],
   OUT done boolean, OUT at_epoch bigint, OUT at_seq bigint
 ) LANGUAGE plpgsql AS $$
-DECLARE
-  at_rev bigint;
 BEGIN
-  IF alone THEN
-    PERFORM pg_advisory_xact_lock(1129270854, 0);
-  ELSE
-    PERFORM pg_advisory_xact_lock_shared(1129270854, 0);
-    PERFORM CASE WHEN l.write THEN pg_advisory_xact_lock(l.key) ELSE pg_advisory_xact_lock_shared(l.key) END
-      FROM unnest(lock_keys, lock_write) AS l(key, write);
-  END IF;
+  PERFORM CASE WHEN l.write THEN pg_advisory_xact_lock(l.key) ELSE pg_advisory_xact_lock_shared(l.key) END
+    FROM unnest(lock_keys, lock_write) AS l(key, write);
 
-  done := false;
-  FOR i IN 1 .. cardinality(require_ids) LOOP
-    SELECT r.rev INTO at_rev FROM counterfoil.records r WHERE r.kind = require_kinds[i] AND r.id = require_ids[i];
-    IF coalesce(at_rev, 0) <> require_revs[i] THEN RETURN; END IF;
-  END LOOP;
-  FOR i IN 1 .. cardinality(put_ids) LOOP
-    SELECT r.rev INTO at_rev FROM counterfoil.records r WHERE r.kind = put_kinds[i] AND r.id = put_ids[i];
-    IF coalesce(at_rev, 0) <> put_revs[i] THEN RETURN; END IF;
-  END LOOP;
-  done := true;
+  SELECT h.epoch, h.seq, NOT EXISTS (
+      SELECT FROM unnest(check_kinds, check_ids, check_revs) AS c(kind, id, rev)
+      WHERE c.rev <> coalesce((SELECT r.rev FROM counterfoil.records r WHERE r.kind = c.kind AND r.id = c.id), 0))
+    INTO STRICT at_epoch, at_seq, done FROM counterfoil.head h;
+  IF NOT done THEN RETURN; END IF;
 
   FOR i IN 1 .. cardinality(own_owners) LOOP
     DELETE FROM counterfoil.records r WHERE r.kind = own_kinds[i] AND r.owner = own_owners[i];
@@ -90,7 +80,6 @@ BEGIN
       VALUES (put_kinds[i], put_ids[i], put_owners[i], put_revs[i] + 1, put_expires[i], put_values[i]);
   END LOOP;
 
-  SELECT h.epoch, h.seq INTO STRICT at_epoch, at_seq FROM counterfoil.head h;
   IF new_epoch IS NULL AND cardinality(ids) = 0 THEN RETURN; END IF;
   IF new_epoch IS NOT NULL THEN
     DELETE FROM counterfoil.log;
