@@ -36,7 +36,7 @@ var layers = map[string]struct {
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
-	"/internal/testsvc": {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
+	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
 
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 

@@ -81,8 +81,8 @@ func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
 		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
 	}
-	if _, err := os.Stat(filepath.Join(c.Data, databaseName)); errors.Is(err, fs.ErrNotExist) && !create {
-		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, databaseName)
+	if _, err := os.Stat(filepath.Join(c.Data, c.mark())); errors.Is(err, fs.ErrNotExist) && !create {
+		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.mark())
 	}
 	return c.ownAdmin(ctx)
 }
