@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -191,4 +192,30 @@ func TestNoTextIsRefusedBeforeItIsSent(t *testing.T) {
 	if at := head(t, s); at.Seq != 0 {
 		t.Errorf("head = %v after refusals only", at)
 	}
+}
+
+// Many readers at once each get their own record, and absence is told apart.
+func TestManyReaders(t *testing.T) {
+	t.Parallel()
+	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
+	s := open(t, dsn)
+	var b store.Batch
+	for n := range 50 {
+		b.Put = append(b.Put, thing(fmt.Sprint(n)))
+		b.Put[n].Value = []byte(fmt.Sprint(n))
+	}
+	commit(t, s, b)
+	var wg sync.WaitGroup
+	for reader := range 40 {
+		wg.Go(func() {
+			for n := range 200 {
+				want := (reader*31 + n) % 100 // the upper half is absent
+				got, err := s.Get(t.Context(), thing(fmt.Sprint(want)).Key)
+				if want >= 50 != errors.Is(err, store.ErrNotFound) || want < 50 && (err != nil || string(got.Value) != got.ID || got.ID != fmt.Sprint(want)) {
+					t.Errorf("Get(%d) = %+v, %v", want, got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

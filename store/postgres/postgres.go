@@ -65,6 +65,7 @@ type Store struct {
 	durability store.Durability
 
 	queue queue // of commits that must be alone
+	reads reads
 
 	stop     context.CancelFunc // ends listen
 	listened chan struct{}      // closed when listen has ended
@@ -188,15 +189,13 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	r, expires := store.Record{Key: k}, int64(0)
-	err := s.pool.QueryRow(ctx, getSQL, string(k.Kind), k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
-	if errors.Is(err, pgx.ErrNoRows) {
+	r, err := s.get(ctx, k)
+	if errors.Is(err, store.ErrNotFound) {
 		return store.Record{}, store.ErrNotFound
 	}
 	if err != nil {
 		return store.Record{}, failed(ctx, "get "+string(k.Kind), err)
 	}
-	r.Expires = fromUnix(expires)
 	return r, nil
 }
 
@@ -263,6 +262,7 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 	s.queue.close()
+	s.reads.close()
 	s.stop()
 	<-s.listened
 	s.pool.Close()
