@@ -19,7 +19,6 @@ const settingsSQL = `
 SET statement_timeout = '` + statementLimit + `';
 SET idle_in_transaction_session_timeout = '` + statementLimit + `';
 SET default_transaction_isolation = 'read committed';
-SET default_transaction_read_only = off;
 SET enable_seqscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
