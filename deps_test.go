@@ -25,6 +25,7 @@ var layers = map[string]struct {
 	"/audit":           {[]string{"", "/store"}, nil, "records what others do, and does nothing itself"},
 	"/store/memory":    {[]string{"", "/store"}, nil, "engines share no code"},
 	"/store/sqlite":    {[]string{"", "/store"}, []string{"modernc.org/sqlite", "github.com/pressly/goose"}, "engines share no code"},
+	"/store/postgres":  {[]string{"", "/store"}, []string{"github.com/jackc/pgx", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/storetest": {[]string{"", "/store"}, nil, "tests the contract, not an engine"},
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
 	"/directory":       {[]string{"", "/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
@@ -35,6 +36,7 @@ var layers = map[string]struct {
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
+	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
 
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 

@@ -16,7 +16,7 @@ type config struct {
 	Listen         string        `name:"listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address to listen on." want:"address"`
 	Issuer         string        `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address." want:"url"`
 	Data           string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
-	Store          string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, or memory (gone at exit). Empty: sqlite." want:"sqlite,memory,"`
+	Store          string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
 	Production     bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
 	Registration   bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
 	Audience       []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`

@@ -59,9 +59,7 @@ func (c *config) check(where origins) verdict {
 	c.checkTLS(&v)
 	c.checkOps(&v)
 	c.checkProxies(&v)
-	if c.Store == "memory" && c.Production { // otherwise the start says it
-		v.warnings = append(v.warnings, problem{Where: where["store"], Key: "store", Problem: "is memory: users, keys and sessions end with the process"})
-	}
+	c.checkStore(&v)
 	return v
 }
 
@@ -98,6 +96,8 @@ func (s setting) checkText(value string) error {
 		if _, ip := netip.ParseAddr(host); err != nil || bad != nil || n > 65535 || host != "" && host != "localhost" && ip != nil {
 			return fmt.Errorf("is %q: want an IP address and a port, such as 127.0.0.1:8080", value)
 		}
+	case want == "store":
+		return checkStoreName(value)
 	case s.choices() != nil && !slices.Contains(s.choices(), value):
 		return fmt.Errorf("is %q: want %s", value, oneOf(s.choices()))
 	}

@@ -35,6 +35,9 @@ type parts struct {
 // databaseName is the file of the SQLite store in the data folder.
 const databaseName = "counterfoil.db"
 
+// sealName is the file of the key that the keyring is sealed with.
+const sealName = "counterfoil.key"
+
 func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, err error) {
 	if c.Store == "memory" {
 		_, err := rand.Read(seal[:])
@@ -43,10 +46,10 @@ func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, e
 	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
 		return nil, seal, fmt.Errorf("%s %w: no such folder\nhint: mkdir -m 700 %s", c.Data, errUnreachable, c.Data)
 	}
-	if seal, err = sealingKey(filepath.Join(c.Data, "counterfoil.key")); err != nil {
+	if seal, err = sealingKey(filepath.Join(c.Data, sealName)); err != nil {
 		return nil, seal, err
 	}
-	s, err = sqlite.Open(ctx, filepath.Join(c.Data, databaseName))
+	s, err = c.openDurable(ctx)
 	if errors.Is(err, sqlite.ErrInUse) {
 		return nil, seal, fmt.Errorf("%w: %w\nhint: another counterfoil runs on this folder", errUnreachable, err)
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 func TestMain(m *testing.M) {
@@ -44,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"narrow":     narrow,
 			"eventually": eventually,
 			"signal":     signalJob,
+			"postgres":   database(t),
 		},
 	})
 }
@@ -55,6 +58,17 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
+}
+
+// database makes an empty PostgreSQL database: postgres VARIABLE puts its URL there.
+func database(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 1 {
+			ts.Fatalf("usage: postgres VARIABLE")
+		}
+		_, url := testsvc.StartPostgres(t, testsvc.Fast).Database(t, "")
+		ts.Setenv(args[0], url)
+	}
 }
 
 // exits runs a command and wants its exit code: exits 3 counterfoil config check.

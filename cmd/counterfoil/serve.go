@@ -176,7 +176,7 @@ func (c *config) trusted() []netip.Prefix {
 // connection is taken, and what is under way finishes.
 func (s *service) run(ctx context.Context, started func() error) error {
 	if store.DurabilityOf(s.store) == store.Lossy {
-		s.log.Warn("sessions are kept in memory: all of them end with this process")
+		s.log.Warn("the store is lossy: what it has acknowledged may not survive a restart")
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

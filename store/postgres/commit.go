@@ -1,0 +1,218 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+const commitSQL = `SELECT done, at_epoch, at_seq FROM counterfoil.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+
+// maxLocks is how many keys an ordinary commit locks. The server's table of locks
+// is small and for everybody: a larger batch runs alone.
+const maxLocks = 64
+
+// maxTries bounds retry.
+const maxTries = 5
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	if err := b.Check(); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	if err := sendable(b); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	head, err := s.commit(ctx, b)
+	if err != nil {
+		return counterfoil.Cursor{}, failed(ctx, "commit", err)
+	}
+	return head, nil
+}
+
+func (s *Store) commit(ctx context.Context, b store.Batch) (head counterfoil.Cursor, err error) {
+	args := arguments(b)
+	if alone(b) {
+		return s.grouped(ctx, args)
+	}
+	err = retry(func() error {
+		head, err = scanCommit(s.pool.QueryRow(ctx, commitSQL, args...))
+		return err
+	})
+	if err == nil {
+		s.note(head)
+	}
+	return head, err
+}
+
+// retry does again what the server gave up to let others on: serialization_failure,
+// deadlock_detected. Nothing of it had happened.
+func retry(do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		var e *pgconn.PgError
+		if try == maxTries || !errors.As(err, &e) || e.Code != "40001" && e.Code != "40P01" {
+			return err
+		}
+	}
+}
+
+func scanCommit(row pgx.Row) (counterfoil.Cursor, error) {
+	var done bool
+	var epoch, seq int64
+	if err := row.Scan(&done, &epoch, &seq); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	if !done {
+		return counterfoil.Cursor{}, store.ErrConflict
+	}
+	return counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}, nil
+}
+
+// arguments are those of commit_1. No slice is nil, which would be NULL.
+func arguments(b store.Batch) []any {
+	keys, write := locksOf(b)
+	n := len(b.Require) + len(b.Put)
+	check := columns{make([]string, 0, n), make([]string, 0, n), make([]int64, 0, n)}
+	for _, r := range b.Require {
+		check.add(r.Key, r.Rev)
+	}
+	own, deleted := newColumns(b.DeleteOwned), newColumns(b.Delete)
+	for _, o := range b.DeleteOwned {
+		own.add(store.Key{Kind: o.Kind, ID: o.Owner}, 0)
+	}
+	for _, k := range b.Delete {
+		deleted.add(k, 0)
+	}
+	puts, owners, expires, values := newColumns(b.Put), make([]string, 0, len(b.Put)), make([]int64, 0, len(b.Put)), make([][]byte, 0, len(b.Put))
+	for _, r := range b.Put {
+		check.add(r.Key, r.Rev)
+		puts.add(r.Key, r.Rev)
+		owners, expires, values = append(owners, r.Owner), append(expires, toUnix(r.Expires)), append(values, r.Value)
+		if r.Value == nil {
+			values[len(values)-1] = []byte{}
+		}
+	}
+	var epoch *int64
+	if b.NewEpoch {
+		epoch = new(int64(rand.Uint64()))
+	}
+	entries, strides, ends, reasons := newColumns(b.Revoke), make([]int64, 0, len(b.Revoke)), make([]int64, 0, len(b.Revoke)), make([]string, 0, len(b.Revoke))
+	for _, e := range b.Revoke {
+		strides = append(strides, 1+rand.Int64N(1024)) // rv stands in tokens: it must not count revocations
+		entries.add(store.Key{Kind: store.Kind(e.Scope), ID: e.ID}, 0)
+		ends, reasons = append(ends, toUnix(e.Expires)), append(reasons, e.Reason)
+	}
+	return []any{
+		keys, write, check.kinds, check.ids, check.revs,
+		own.kinds, own.ids, deleted.kinds, deleted.ids,
+		puts.kinds, puts.ids, owners, puts.revs, expires, values,
+		epoch, strides, entries.kinds, entries.ids, ends, reasons,
+	}
+}
+
+// columns are rows turned on their side, as an array parameter each.
+type columns struct {
+	kinds, ids []string
+	revs       []int64
+}
+
+func newColumns[T any](rows []T) columns {
+	return columns{make([]string, 0, len(rows)), make([]string, 0, len(rows)), make([]int64, 0, len(rows))}
+}
+
+func (c *columns) add(k store.Key, rev uint64) {
+	c.kinds, c.ids, c.revs = append(c.kinds, string(k.Kind)), append(c.ids, k.ID), append(c.revs, int64(rev))
+}
+
+// sendable refuses what the server would: one call that fails takes its group with it.
+func sendable(b store.Batch) error {
+	var texts []string
+	for _, r := range b.Require {
+		texts = append(texts, string(r.Kind), r.ID)
+	}
+	for _, o := range b.DeleteOwned {
+		texts = append(texts, string(o.Kind), o.Owner)
+	}
+	for _, k := range b.Delete {
+		texts = append(texts, string(k.Kind), k.ID)
+	}
+	for _, e := range b.Revoke {
+		texts = append(texts, string(e.Scope), e.ID, e.Reason)
+	}
+	for _, s := range texts {
+		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+			return fmt.Errorf("postgres: commit: %q is not text", s)
+		}
+	}
+	return nil
+}
+
+// alone reports whether b may run beside no other commit.
+func alone(b store.Batch) bool {
+	return b.NewEpoch || len(b.Revoke) > 0 || len(b.DeleteOwned) > 0 || len(b.Require)+len(b.Delete)+len(b.Put) > maxLocks
+}
+
+// logLock is held as a reader by every ordinary commit, and as the writer by one
+// that is alone.
+const logLock int64 = 0x434f554e54464f4c
+
+// locksOf returns the advisory locks of b in the order in which everybody takes
+// them: first that of the log, then one for each key, each once, as a writer if any
+// use of it is one (two readers that both would become writers wait for ever).
+func locksOf(b store.Batch) (keys []int64, write []bool) {
+	if alone(b) {
+		return []int64{logLock}, []bool{true}
+	}
+	type lock struct {
+		key   int64
+		write bool
+	}
+	locks := make([]lock, 0, len(b.Require)+len(b.Delete)+len(b.Put))
+	for _, r := range b.Require {
+		locks = append(locks, lock{lockOf(r.Key), false})
+	}
+	for _, k := range b.Delete {
+		locks = append(locks, lock{lockOf(k), true})
+	}
+	for _, r := range b.Put {
+		locks = append(locks, lock{lockOf(r.Key), true})
+	}
+	slices.SortFunc(locks, func(a, b lock) int { return cmp.Compare(a.key, b.key) })
+	keys, write = append(make([]int64, 0, 1+len(locks)), logLock), append(make([]bool, 0, 1+len(locks)), false)
+	for n, l := range locks {
+		if last := len(keys) - 1; n > 0 && keys[last] == l.key {
+			write[last] = write[last] || l.write
+			continue
+		}
+		keys, write = append(keys, l.key), append(write, l.write)
+	}
+	return keys, write
+}
+
+// lockOf is the lock of a key. Keys that share one wait for each other, and nothing
+// else. Every version must compute the same.
+func lockOf(k store.Key) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(k.Kind))
+	h.Write([]byte{0})
+	h.Write([]byte(k.ID))
+	if key := int64(h.Sum64()); key != logLock {
+		return key
+	}
+	return logLock + 1
+}

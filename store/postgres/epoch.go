@@ -1,0 +1,119 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// settingsSQL is what every connection runs under.
+//
+// Index scans only: a plan that was made while a table was empty must not read all
+// of it a minute later. synchronous_commit is raised where somebody lowered it, and
+// left where it is stronger (remote_apply).
+const settingsSQL = `
+SET statement_timeout = '` + statementLimit + `';
+SET idle_in_transaction_session_timeout = '` + statementLimit + `';
+SET default_transaction_isolation = 'read committed';
+SET enable_seqscan = off;
+SET plan_cache_mode = force_generic_plan;
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')`
+
+// identitySQL names the history that the server's data belongs to. The timeline is
+// that of the log being written: after a promotion the control file still tells the
+// old one for a while.
+const identitySQL = `SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
+  left(pg_walfile_name(pg_current_wal_lsn()), 8),
+  (SELECT oid FROM pg_database WHERE datname = current_database()),
+  'counterfoil.head'::regclass::oid), identity, epoch, seq FROM counterfoil.head`
+
+var errStandby = errors.New("the server is a standby: the log is read and written on the primary only")
+
+// prepare makes a new connection ready for use, or refuses it. Its epoch is that of
+// the data it leads to.
+func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, settingsSQL); err != nil {
+		return err
+	}
+	var standby bool
+	if err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+		return err
+	}
+	if standby {
+		return errStandby
+	}
+	seen := s.latest() // before the head is read: it can only have moved on since
+	var identity, recorded string
+	var epoch, seq int64
+	if err := conn.QueryRow(ctx, identitySQL).Scan(&identity, &recorded, &epoch, &seq); err != nil {
+		return err
+	}
+	head := counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
+	switch {
+	case recorded == "":
+		_, err := s.renew(ctx, conn, head, recorded, identity)
+		return err
+	case recorded != identity:
+		done, err := s.renew(ctx, conn, head, recorded, identity)
+		if done {
+			s.log.Error("store: a restored backup or a failover, entries may be lost: a new epoch begins", "was", recorded, "is", identity)
+		}
+		return err
+	case head.Before(seen):
+		done, err := s.renew(ctx, conn, head, recorded, identity)
+		if done {
+			s.log.Error("store: the server has lost acknowledged entries: a new epoch begins", "head", head, "seen", seen)
+		}
+		return err
+	}
+	return nil
+}
+
+// renew begins a new epoch in place of the one that was read, unless somebody
+// else has done so.
+func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Cursor, recorded, identity string) (done bool, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, logLock); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `UPDATE counterfoil.head SET epoch = $1, seq = 0, identity = $2 WHERE epoch = $3 AND identity = $4`,
+			int64(rand.Uint64()), identity, int64(was.Epoch), recorded)
+		if done = tag.RowsAffected() > 0; err != nil || !done {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM counterfoil.log`); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `SELECT pg_notify('counterfoil', '')`)
+		return err
+	})
+	return done && err == nil, err
+}
+
+func (s *Store) latest() counterfoil.Cursor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// note keeps the latest head, and wakes whoever waits if it is a new one.
+func (s *Store) note(head counterfoil.Cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if head.Epoch != s.seen.Epoch || s.seen.Before(head) {
+		s.seen = head
+		s.wakeLocked()
+	}
+}
+
+func (s *Store) wakeLocked() {
+	if !s.closed {
+		close(s.moved)
+		s.moved = make(chan struct{})
+	}
+}

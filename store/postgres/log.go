@@ -1,0 +1,211 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// Head and entries come from one snapshot, so from one statement.
+const (
+	headSQL = `SELECT epoch, seq FROM counterfoil.head`
+	logSQL  = `SELECT h.epoch, h.seq, l.seq, l.scope, l.id, l.expires, l.reason
+  FROM counterfoil.head h LEFT JOIN LATERAL (
+    SELECT * FROM counterfoil.log WHERE seq > CASE WHEN h.epoch = $1 THEN $2 ELSE 0 END ORDER BY seq LIMIT $3
+  ) l ON true ORDER BY l.seq`
+)
+
+// Log implements store.Store.
+func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	entries, head, err := s.readLog(ctx, after, limit)
+	if err != nil {
+		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
+	}
+	s.note(head)
+	return entries, head, nil
+}
+
+func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int) (entries []counterfoil.Revocation, head counterfoil.Cursor, err error) {
+	rows, err := s.pool.Query(ctx, logSQL, int64(after.Epoch), int64(after.Seq), limit)
+	if err != nil {
+		return nil, head, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var epoch, seq int64
+		var at, expires *int64 // null: no entry, only the head
+		var scope, id, reason *string
+		if err := rows.Scan(&epoch, &seq, &at, &scope, &id, &expires, &reason); err != nil {
+			return nil, head, err
+		}
+		head = counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
+		if at == nil {
+			continue
+		}
+		entries = append(entries, counterfoil.Revocation{
+			At:    counterfoil.Cursor{Epoch: head.Epoch, Seq: uint64(*at)},
+			Scope: counterfoil.Scope(*scope), ID: *id, Expires: fromUnix(*expires), Reason: *reason,
+		})
+	}
+	return entries, head, rows.Err()
+}
+
+var errClosed = errors.New("postgres: the store is closed")
+
+// Wait implements store.Store.
+func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
+	s.mu.Lock()
+	moved, closed := s.moved, s.closed // before the head is read, so that no move is missed
+	s.mu.Unlock()
+	if closed {
+		return errClosed
+	}
+	head, err := s.head(ctx)
+	if err != nil {
+		return failed(ctx, "wait", err)
+	}
+	if head != after {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-moved:
+		return nil
+	}
+}
+
+func (s *Store) head(ctx context.Context) (counterfoil.Cursor, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var epoch, seq int64
+	err := s.pool.QueryRow(ctx, headSQL).Scan(&epoch, &seq)
+	return counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}, err
+}
+
+const (
+	retryFirst = 50 * time.Millisecond
+	retryMost  = time.Second
+	pingEvery  = 5 * time.Second
+)
+
+// listen wakes whoever waits at every notification, until ctx ends. A connection
+// that is lost is made again, with jitter, so that the nodes do not come all at once;
+// what was notified meanwhile is made up for by a wake.
+func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
+	defer close(s.listened)
+	// Here a context that ends is the normal case, and leaves the connection as it is.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}
+	}
+	retry := retryFirst
+	for ctx.Err() == nil {
+		listening, err := s.follow(ctx, config)
+		if ctx.Err() != nil {
+			return
+		}
+		if listening {
+			s.log.Warn("store: notifications are late until the connection is back", "error", err)
+			retry = retryFirst
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry/2 + rand.N(retry/2)):
+		}
+		retry = min(2*retry, retryMost)
+	}
+}
+
+// follow listens on one connection for as long as it lives. It reports whether it
+// came to listen at all.
+func (s *Store) follow(ctx context.Context, config *pgx.ConnConfig) (listening bool, err error) {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := s.prepare(ctx, conn); err != nil {
+		return false, err
+	}
+	if _, err := conn.Exec(ctx, `LISTEN counterfoil`); err != nil {
+		return false, err
+	}
+	for {
+		s.wake()
+		if err := next(ctx, conn); err != nil {
+			return true, err
+		}
+	}
+}
+
+// next returns at the next notification. A connection that the network has
+// forgotten says nothing for ever, so silence is asked about.
+func next(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		quiet, cancel := context.WithTimeout(ctx, pingEvery)
+		_, err := conn.WaitForNotification(quiet)
+		cancel()
+		if err == nil || ctx.Err() != nil || !pgconn.Timeout(err) {
+			return err
+		}
+		asking, cancel := context.WithTimeout(ctx, pingEvery)
+		err = conn.Ping(asking)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeLocked()
+}
+
+// sweepBatch bounds how long one statement of a sweep keeps its rows. Rows that
+// somebody is writing are left for the next sweep.
+const (
+	sweepBatch = 1000
+	sweepSQL   = `WITH old AS MATERIALIZED (
+  SELECT kind, id FROM counterfoil.records WHERE expires > 0 AND expires < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+) DELETE FROM counterfoil.records r USING old WHERE r.kind = old.kind AND r.id = old.id AND r.expires > 0 AND r.expires < $1`
+	sweepLogSQL = `DELETE FROM counterfoil.log WHERE seq = ANY (ARRAY(
+  SELECT seq FROM counterfoil.log WHERE expires > 0 AND expires < $1 LIMIT $2))`
+)
+
+// Sweep implements store.Store.
+func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
+	total := 0
+	for _, query := range []string{sweepSQL, sweepLogSQL} {
+		for {
+			n, err := s.sweep(ctx, query, before)
+			if err != nil {
+				return total, failed(ctx, "sweep", err)
+			}
+			if query == sweepSQL {
+				total += n
+			}
+			if n < sweepBatch {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+func (s *Store) sweep(ctx context.Context, query string, before time.Time) (int, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	done, err := s.pool.Exec(ctx, query, before.Unix(), sweepBatch)
+	return int(done.RowsAffected()), err
+}

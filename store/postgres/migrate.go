@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// Migrations are forward only, and the nodes of the version before must be able to
+// work on their result: add tables, columns with a default, functions under a new
+// name (commit_2); drop what nobody uses a version later. Indexes are made
+// CONCURRENTLY. No statement waits for a lock longer than lock_timeout, because
+// everybody else would wait behind it.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// versionTable is in our schema: on PostgreSQL 15 and later nobody but its owner
+// may make tables in "public".
+const versionTable = "counterfoil.goose_db_version"
+
+// Migrate brings the schema at url up to date, under a lock that lets one node do
+// it and the others wait. When there is nothing to do it needs no rights but to read.
+func Migrate(ctx context.Context, url string) error {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	prepareConfig(config)
+	config.RuntimeParams["lock_timeout"] = "2s"
+	err = migrate(ctx, config)
+	if denied := (*pgconn.PgError)(nil); errors.As(err, &denied) && denied.Code == "42501" { // insufficient_privilege
+		return fmt.Errorf("postgres: migrate: %w\nhint: the schema is not up to date, and this role may not change it: migrate as its owner", err)
+	}
+	if err != nil {
+		return fmt.Errorf("postgres: migrate: %w", err)
+	}
+	return nil
+}
+
+func migrate(ctx context.Context, config *pgx.ConnConfig) error {
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithSessionLocker(locker), goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	// Asked first, because CREATE SCHEMA needs the right to make one even when it is
+	// there, and goose its lock.
+	var version *string
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass($1)::text`, versionTable).Scan(&version); err != nil {
+		return err
+	}
+	if version != nil {
+		if pending, err := provider.HasPending(ctx); err != nil || !pending {
+			return err
+		}
+	} else if err := makeSchema(ctx, config); err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// makeSchema makes the schema if there is none. Two nodes that do it at once would
+// have one of them fail (CREATE … IF NOT EXISTS looks before it waits).
+func makeSchema(ctx context.Context, config *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, logLock); err != nil {
+			return err
+		}
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace('counterfoil') IS NOT NULL`).Scan(&there); err != nil || there {
+			return err
+		}
+		_, err := tx.Exec(ctx, `CREATE SCHEMA counterfoil`)
+		return err
+	})
+}

@@ -1,0 +1,35 @@
+package postgres_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+func TestMain(m *testing.M) { testsvc.Main(m) }
+
+func open(tb testing.TB, dsn string) *postgres.Store {
+	tb.Helper()
+	s, err := postgres.Open(tb.Context(), postgres.Options{URL: dsn, Log: slog.New(slog.NewTextHandler(tb.Output(), nil))})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestContract(t *testing.T) {
+	server := testsvc.SharedPostgres(t)
+	template, dsn := server.Database(t, "")
+	if err := postgres.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Run(t, func(t *testing.T) store.Store {
+		_, dsn := server.Database(t, template)
+		return open(t, dsn)
+	})
+}
