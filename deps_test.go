@@ -35,6 +35,7 @@ var layers = map[string]struct {
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
+	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/issuer", "/keyring", "/login", "/login/password", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 
