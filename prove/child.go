@@ -25,10 +25,11 @@ type childPlan struct {
 	Place  string      `json:"place,omitempty"`
 	Server *serverPlan `json:"server,omitempty"`
 
-	URL   string        `json:"url,omitempty"`
-	Dial  string        `json:"dial,omitempty"` // where URL is reached
-	Key   string        `json:"key,omitempty"`
-	Bound time.Duration `json:"bound,omitempty"`
+	URL      string        `json:"url,omitempty"`
+	Audience string        `json:"audience,omitempty"`
+	Dial     string        `json:"dial,omitempty"` // where URL is reached
+	Key      string        `json:"key,omitempty"`
+	Bound    time.Duration `json:"bound,omitempty"`
 }
 
 // childAsk is a question to a child: to a server when to die, to a verifier what it
@@ -105,7 +106,7 @@ func childVerify(ctx context.Context, plan childPlan) (*counterfoil.Verifier, er
 		return nil, err
 	}
 	return counterfoil.NewVerifier(ctx, source, counterfoil.Options{
-		Issuer: plan.URL, Audience: plan.URL, Bound: plan.Bound, InsecureCookies: true, Logger: quiet,
+		Issuer: plan.URL, Audience: plan.Audience, Bound: plan.Bound, InsecureCookies: true, Logger: quiet,
 	})
 }
 

@@ -123,7 +123,7 @@ func (c *client) login(ctx context.Context, subject, clientID string, carrier co
 	if err != nil {
 		return nil, err
 	}
-	c.history.login()
+	c.history.login(subject)
 	return got.credential(carrier, span{start, c.now()})
 }
 

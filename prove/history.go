@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -65,9 +66,10 @@ type history struct {
 	revocations []*revocation
 	heals       []heal
 	logins      int
+	subjects    map[string]struct{} // who may be signed in
 }
 
-func newHistory() *history { return &history{begun: time.Now()} }
+func newHistory() *history { return &history{begun: time.Now(), subjects: make(map[string]struct{})} }
 
 func (h *history) now() time.Duration { return time.Since(h.begun) }
 
@@ -81,6 +83,9 @@ func (h *history) revocation(r *revocation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.revocations = append(h.revocations, r)
+	if r.scope == "subject" && r.acked {
+		delete(h.subjects, r.id)
+	}
 }
 
 func (h *history) heal(n heal) {
@@ -89,10 +94,17 @@ func (h *history) heal(n heal) {
 	h.heals = append(h.heals, n)
 }
 
-func (h *history) login() {
+func (h *history) login(subject string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.logins++
+	h.subjects[subject] = struct{}{}
+}
+
+func (h *history) signedIn() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.subjects))
 }
 
 // covers says whether r takes c away: certainly, possibly (they were under way at

@@ -51,6 +51,7 @@ type Options struct {
 	// patience is added to what is allowed for being back and for wait=all to return:
 	// tests run on machines that are busy with something else.
 	patience time.Duration
+	atOnce   int // how many scenarios run side by side: most of them wait; zero: 5
 
 	newVerifier func(ctx context.Context, s counterfoil.Source, o counterfoil.Options) (verifier, error)
 }
@@ -59,6 +60,7 @@ type Options struct {
 type Deployment struct {
 	URL       string          // its issuer
 	Key       string          // an API key with the scopes admin, revocation:read, introspect and sessions:create
+	Audience  string          // of its tokens; empty: URL
 	Transport *http.Transport // nil: a clone of http.DefaultTransport
 }
 
@@ -105,6 +107,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Bound == 0 {
 		o.Bound = 2 * time.Second
 	}
+	if o.atOnce == 0 {
+		o.atOnce = 5
+	}
 	if o.Duration == 0 {
 		o.Duration = 30 * time.Second
 	}
@@ -137,8 +142,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = report.section(ctx, o, u.Host, nil)
-		return report, err
+		if err := o.reach(ctx); err != nil {
+			return nil, err
+		}
+		return report, report.section(ctx, o, u.Host, nil)
 	}
 	for _, s := range o.Stores {
 		if err := report.section(ctx, o, s.Name, &s); err != nil {
@@ -148,8 +155,18 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// atOnce is how many scenarios run side by side: most of them wait.
-const atOnce = 5
+// reach fails with counterfoil.ErrUnavailable if the deployment does not answer, or
+// does not take the key.
+func (o Options) reach(ctx context.Context) error {
+	w, err := newWorld(ctx, o, nil)
+	if err == nil {
+		_, err = w.readLog(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("prove: %w", err)
+	}
+	return nil
+}
 
 // section runs all scenarios on one store, or on the deployment if s is nil.
 func (r *Report) section(ctx context.Context, o Options, name string, s *Store) error {
@@ -166,7 +183,7 @@ func (r *Report) section(ctx context.Context, o Options, name string, s *Store) 
 	}
 	results := make([]Result, len(all))
 	var beside sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, o.atOnce)
 	for _, alone := range []bool{true, false} {
 		for n, sc := range all {
 			if sc.alone != alone {

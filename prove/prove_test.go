@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	duration  = flag.Duration("prove.duration", 4*time.Second, "how long the history scenarios run")
+	duration  = flag.Duration("prove.duration", 3*time.Second, "how long the history scenarios run")
 	verifiers = flag.Int("prove.verifiers", 4, "how many verifiers follow")
 	seed      = flag.Uint64("prove.seed", 1, "of what is random")
 	only      = flag.String("prove.only", "", "names of scenarios, with commas between; empty: all")
@@ -83,7 +83,7 @@ func TestContract(t *testing.T) {
 			report, err := Run(t.Context(), Options{
 				Only:   names,
 				Stores: []Store{s}, Duration: *duration, Verifiers: *verifiers, Clients: 4, Revokers: 2, Seed: *seed,
-				Child: []string{os.Args[0]}, patience: 10 * time.Second,
+				Child: []string{os.Args[0]}, patience: 10 * time.Second, atOnce: 8,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -52,15 +52,15 @@ func (r *Report) Print(w io.Writer) error {
 	for _, s := range r.Results {
 		if s.Store != store {
 			store = s.Store
-			fmt.Fprintf(&b, "\n%s\n%-16s %8s %6s %8s %8s %8s %9s %9s\n", store,
+			fmt.Fprintf(&b, "\n%s\n%-16s %7s %4s %8s %8s %8s %8s %6s\n", store,
 				"scenario", "ops", "held", "p50", "p99", "max", "accepted", "bound")
 		}
 		held := "yes"
 		if !s.Held {
 			held = "NO"
 		}
-		fmt.Fprintf(&b, "%-16s %8d %6s %8s %8s %8s %9s %9s\n", s.Scenario, s.Checks+s.Logins+s.Revocations, held,
-			round(s.RevokeToRefusal.P50), round(s.RevokeToRefusal.P99), round(s.RevokeToRefusal.Max),
+		fmt.Fprintf(&b, "%-16s %7d %4s %8s %8s %8s %8s %6s\n", s.Scenario, s.Checks+s.Logins+s.Revocations, held,
+			s.RevokeToRefusal.text(0.5), s.RevokeToRefusal.text(0.99), s.RevokeToRefusal.text(1),
 			round(s.LargestAccept), round(s.Findings.Bound))
 		for _, line := range append(s.Violations, s.Problems...) {
 			fmt.Fprintf(&b, "  ! %s\n", line)
@@ -99,6 +99,19 @@ func (r *Report) verdict() string {
 	}
 	return fmt.Sprintf("held: %d checks, %d revocations; nothing accepted later than %s\n(bound %s), nothing refused wrongly, back at most %s after a fault; seed %d\n",
 		checks, revocations, round(latest), round(r.Bound+time.Duration(float64(r.Bound)*rho)), round(back), r.Seed)
+}
+
+// text is a quantile of d, or a dash if there was nothing to measure.
+func (d Distribution) text(q float64) string {
+	switch {
+	case d.N == 0:
+		return "-"
+	case q == 1:
+		return round(d.Max).String()
+	case q > 0.5:
+		return round(d.P99).String()
+	}
+	return round(d.P50).String()
 }
 
 // round keeps three digits, which is more than such figures are good for.

@@ -87,6 +87,9 @@ func (sc Scenario) run(ctx context.Context, o Options, name string, s *Store) Re
 		}
 	}
 	if w != nil {
+		if w.Deployment != nil {
+			w.signOut(ctx)
+		}
 		w.close()
 		if err == nil && w.Deployment == nil && !w.stopped() {
 			err = fmt.Errorf("a server is left running")

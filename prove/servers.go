@@ -129,7 +129,9 @@ func serverKilled(ctx context.Context, w *world) error {
 				return err
 			}
 		}
-		w.note("killed at step %d: %v", step, !survived)
+		if survived {
+			w.note("killed at each of %d steps, and not at the next one", step-1)
+		}
 		for _, n := range nodes {
 			for _, c := range gone {
 				if !survived && w.lossy || scope == "subject" || c.sid == id {

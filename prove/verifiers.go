@@ -26,7 +26,7 @@ func verifierStopped(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	child, _, err := startChild(w.Child, childPlan{URL: w.url, Dial: n.net.Addr(), Key: *w.current.Load(), Bound: w.Bound})
+	child, _, err := startChild(w.Child, childPlan{URL: w.url, Audience: w.audience(), Dial: n.net.Addr(), Key: *w.current.Load(), Bound: w.Bound})
 	if err != nil {
 		return err
 	}
@@ -422,6 +422,7 @@ type wirePage struct {
 	After   string            `json:"after"`
 	Upto    string            `json:"upto"`
 	Head    string            `json:"head"`
+	Proof   string            `json:"proof"`
 	Time    json.RawMessage   `json:"time"`
 	Entries []json.RawMessage `json:"entries"`
 }

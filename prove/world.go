@@ -226,9 +226,26 @@ func (w *world) newNode() (*node, error) {
 	}
 	n.net = proxy
 	w.later(func() { _ = proxy.Close() })
-	n.opts = counterfoil.Options{Issuer: w.url, Audience: w.url, Bound: w.Bound, InsecureCookies: true, Logger: quiet}
+	n.opts = counterfoil.Options{Issuer: w.url, Audience: w.audience(), Bound: w.Bound, InsecureCookies: true, Logger: quiet}
 	w.later(n.stop)
 	return n, nil
+}
+
+func (w *world) audience() string {
+	if w.Deployment != nil && w.Deployment.Audience != "" {
+		return w.Deployment.Audience
+	}
+	return w.url
+}
+
+// signOut ends what is left of the sessions that were made in a deployment.
+func (w *world) signOut(ctx context.Context) {
+	for _, subject := range w.signedIn() {
+		if _, err := w.revoke(ctx, "subject", subject, false); err != nil {
+			w.problem("sign out: %v", err)
+			return
+		}
+	}
 }
 
 // startNodes starts n verifiers.
