@@ -17,66 +17,27 @@ func network(fault func(ctx context.Context, n *node)) func(context.Context, *wo
 		if err != nil {
 			return err
 		}
-		gone, err := w.one(ctx, "gone")
+		held, err := w.present(ctx, nodes, "known", "gone", "steady")
 		if err != nil {
 			return err
 		}
-		steady, err := w.one(ctx, "steady")
-		if err != nil {
+		known, gone, steady := held[0], held[1], held[2]
+		if err := w.revokeSubject(ctx, known); err != nil { // before the fault
 			return err
 		}
-		for _, n := range nodes {
-			for _, c := range append(gone, steady...) {
-				n.mustSay(ctx, c, accepted, "just signed in")
-			}
-		}
-		known, err := w.one(ctx, "known") // revoked before the fault
-		if err != nil {
-			return err
-		}
-		if _, err := w.revoke(ctx, "subject", known[0].subject, false); err != nil {
-			return err
-		}
-		for _, n := range nodes {
-			for _, c := range known {
-				n.until(ctx, c, refused, 2*w.Bound)
-			}
-		}
-		broken, stop := context.WithCancel(ctx)
-		defer stop()
-		var breaking sync.WaitGroup
-		fault(broken, nodes[1])
-		pause(ctx, w.Bound/20)
-		fault(broken, nodes[1]) // also to a connection that was being made the first time
-		at := w.now()
-		breaking.Go(func() { // faults that must be done again and again
-			for broken.Err() == nil {
-				pause(broken, w.Bound/20)
-				if broken.Err() == nil {
-					fault(broken, nodes[1])
-				}
-			}
-		})
+		awaitRefusal(ctx, nodes, known, 2*w.Bound)
+		at, mend := nodes[1].breakBy(ctx, fault)
 		pause(ctx, w.Bound/2)
-		if _, err := w.revoke(ctx, "subject", gone[0].subject, false); err != nil {
+		if err := w.revokeSubject(ctx, gone); err != nil {
 			return err
 		}
-		var all sync.WaitGroup
-		for _, n := range nodes {
-			for _, c := range gone {
-				all.Go(func() { n.until(ctx, c, refused, 4*w.Bound) })
-			}
-		}
-		for !over(ctx, w, at+w.bound()) {
-			pause(ctx, w.Bound/20)
-		}
+		var asking sync.WaitGroup
+		asking.Go(func() { awaitRefusal(ctx, nodes, gone, 4*w.Bound) })
 		// What knows nothing new for longer than D must not answer for anybody.
-		for n := w.now(); w.now()-n < w.Bound && ctx.Err() == nil; pause(ctx, w.Bound/50) {
-			nodes[1].mustSay(ctx, steady[1], unknown, "cut off for longer than D")
-		}
+		nodes[1].forbear(ctx, steady[1], at+w.bound(), w.Bound, "cut off for longer than D")
 		pause(ctx, at+3*w.Bound-w.now())
-		nodes[1].recovers(ctx, steady[1], func() { stop(); breaking.Wait(); nodes[1].net.Heal() })
-		all.Wait()
+		nodes[1].recovers(ctx, steady[1], mend)
+		asking.Wait()
 		for _, n := range nodes {
 			for _, c := range append(gone, known...) {
 				n.mustSay(ctx, c, refused, "revoked, on a network that is whole again")
@@ -89,8 +50,29 @@ func network(fault func(ctx context.Context, n *node)) func(context.Context, *wo
 	}
 }
 
-func over(ctx context.Context, w *world, at time.Duration) bool {
-	return ctx.Err() != nil || w.now() > at
+// breakBy breaks a network by fault, again and again, until mend. From at on nothing
+// gets through.
+func (n *node) breakBy(ctx context.Context, fault func(context.Context, *node)) (at time.Duration, mend func()) {
+	fault(ctx, n)
+	pause(ctx, n.w.Bound/20)
+	fault(ctx, n) // also to a connection that was being made the first time
+	at = n.w.now()
+	broken, stop := context.WithCancel(ctx)
+	var breaking sync.WaitGroup
+	breaking.Go(func() {
+		for {
+			pause(broken, n.w.Bound/20)
+			if broken.Err() != nil {
+				return
+			}
+			fault(broken, n)
+		}
+	})
+	return at, func() {
+		stop()
+		breaking.Wait()
+		n.net.Heal()
+	}
 }
 
 func lateAnswer(_ context.Context, n *node) {

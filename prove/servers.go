@@ -77,77 +77,98 @@ func everyScope(ctx context.Context, w *world) error {
 // serverKilled kills the server at one step of a revocation after the other, until
 // one gets through, and demands that doing it again is safe.
 func serverKilled(ctx context.Context, w *world) error {
-	command := w.Child
-	plan := childPlan{Place: w.place.Name, Server: &w.plan}
-	server, first, err := startChild(command, plan)
+	k := &killing{world: w, plan: childPlan{Place: w.place.Name, Server: &w.plan}}
+	if err := k.start(); err != nil {
+		return err
+	}
+	defer func() { k.server.kill() }()
+	var err error
+	if k.nodes, err = w.startNodes(ctx, 2); err != nil {
+		return err
+	}
+	held, err := w.present(ctx, k.nodes, "steady")
 	if err != nil {
 		return err
 	}
-	defer func() { server.kill() }()
-	w.useKey(first.Key)
-	nodes, err := w.startNodes(ctx, 2)
-	if err != nil {
-		return err
-	}
-	steady, err := w.one(ctx, "steady")
-	if err != nil {
-		return err
-	}
-	for step, survived := 1, false; !survived && ctx.Err() == nil; step++ {
-		gone, err := w.one(ctx, "gone")
+	k.steady = held[0]
+	for step := 1; ctx.Err() == nil; step++ {
+		survived, err := k.killAt(ctx, step)
 		if err != nil {
 			return err
 		}
-		for _, n := range nodes {
-			for _, c := range append(gone, steady...) {
-				n.mustSay(ctx, c, accepted, "just signed in")
-			}
-		}
-		if _, err := server.ask(childAsk{KillAt: step}); err != nil {
-			return err
-		}
-		scope, id := "session", gone[1].sid
-		if step%2 == 0 {
-			scope, id = "subject", gone[0].subject
-		}
-		before := w.now()
-		_, err = w.revoke(ctx, scope, id, false)
-		if survived = err == nil; !survived {
-			<-server.ended
-			w.direct.CloseIdleConnections()
-			if server, first, err = startChild(command, plan); err != nil {
-				return err
-			}
-			w.useKey(first.Key)
-			if w.lossy { // another log: whatever was there before is refused
-				w.revocation(&revocation{span: span{before, w.now()}, scope: "all", acked: true})
-				if steady, err = w.one(ctx, "steady"); err != nil {
-					return err
-				}
-			}
-			if err := w.again(ctx, scope, id); err != nil {
-				return err
-			}
-		}
 		if survived {
 			w.note("killed at each of %d steps, and not at the next one", step-1)
-		}
-		for _, n := range nodes {
-			for _, c := range gone {
-				if !survived && w.lossy || scope == "subject" || c.sid == id {
-					if !n.until(ctx, c, refused, 4*w.Bound+w.patience) {
-						w.problem("step %d: a revoked %v credential is never refused", step, c.carrier)
-					}
-				}
-			}
-			for _, c := range steady {
-				if !n.until(ctx, c, accepted, 4*w.Bound+w.patience) {
-					w.problem("step %d: a good %v credential is never accepted again", step, c.carrier)
-				}
-			}
+			break
 		}
 	}
 	return nil
+}
+
+type killing struct {
+	*world
+	plan   childPlan
+	server *process
+	nodes  []*node
+	steady []*credential
+}
+
+func (k *killing) start() error {
+	server, first, err := startChild(k.Child, k.plan)
+	if err != nil {
+		return err
+	}
+	k.server = server
+	k.useKey(first.Key)
+	return nil
+}
+
+// killAt has the server die at a step of a revocation, and starts it anew. It
+// reports whether there was no such step.
+func (k *killing) killAt(ctx context.Context, step int) (survived bool, err error) {
+	held, err := k.present(ctx, k.nodes, "gone")
+	if err != nil {
+		return false, err
+	}
+	gone := held[0]
+	if _, err := k.server.ask(childAsk{KillAt: step}); err != nil {
+		return false, err
+	}
+	scope, id := "session", gone[1].sid
+	if step%2 == 0 {
+		scope, id = "subject", gone[0].subject
+	}
+	before := k.now()
+	if _, err = k.revoke(ctx, scope, id, false); err == nil {
+		awaitRefusal(ctx, k.nodes, gone[1:2], 4*k.Bound+k.patience)
+		return true, nil
+	}
+	<-k.server.ended
+	k.direct.CloseIdleConnections()
+	if err := k.start(); err != nil {
+		return false, err
+	}
+	if k.lossy { // another log: whatever was there before is refused
+		k.revocation(&revocation{span: span{before, k.now()}, scope: "all", acked: true})
+		if k.steady, err = k.one(ctx, "steady"); err != nil {
+			return false, err
+		}
+	}
+	if err := k.again(ctx, scope, id); err != nil {
+		return false, err
+	}
+	for _, n := range k.nodes {
+		for _, c := range gone {
+			if (k.lossy || scope == "subject" || c.sid == id) && !n.until(ctx, c, refused, 4*k.Bound+k.patience) {
+				k.problem("step %d: a revoked %v credential is never refused", step, c.carrier)
+			}
+		}
+		for _, c := range k.steady {
+			if !n.until(ctx, c, accepted, 4*k.Bound+k.patience) {
+				k.problem("step %d: a good %v credential is never accepted again", step, c.carrier)
+			}
+		}
+	}
+	return false, nil
 }
 
 // again revokes twice what may have been revoked before: the receipts of a session
@@ -180,25 +201,17 @@ func storeGone(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	gone, err := w.one(ctx, "gone")
+	held, err := w.present(ctx, nodes, "gone", "steady")
 	if err != nil {
 		return err
 	}
-	steady, err := w.one(ctx, "steady")
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
-		for _, c := range append(gone, steady...) {
-			n.mustSay(ctx, c, accepted, "just signed in")
-		}
-	}
+	gone, steady := held[0], held[1]
 	w.store.Inject(storetest.Fault{})
 	at := w.now()
-	if _, err := w.revoke(ctx, "subject", gone[0].subject, false); err == nil {
+	if err := w.revokeSubject(ctx, gone); err == nil {
 		w.problem("a revocation was acknowledged without a store")
 	}
-	for !over(ctx, w, at+w.bound()) {
+	for ctx.Err() == nil && w.now() <= at+w.bound() {
 		for _, n := range nodes {
 			_, _ = n.ask(ctx, steady[1])
 		}
@@ -213,14 +226,10 @@ func storeGone(ctx context.Context, w *world) error {
 		all.Go(func() { n.recovers(ctx, steady[1], func() {}) })
 	}
 	all.Wait()
-	if _, err := w.revoke(ctx, "subject", gone[0].subject, false); err != nil {
+	if err := w.revokeSubject(ctx, gone); err != nil {
 		return err
 	}
-	for _, n := range nodes {
-		for _, c := range gone {
-			n.until(ctx, c, refused, 2*w.Bound)
-		}
-	}
+	awaitRefusal(ctx, nodes, gone, 2*w.Bound)
 	return nil
 }
 

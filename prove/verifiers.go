@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,67 +71,69 @@ func verifierStopped(ctx context.Context, w *world) error {
 // them off while sessions are revoked.
 func clocks(ctx context.Context, w *world) error {
 	var step atomic.Int64
-	rate := func(rho float64) func() time.Time {
-		begun := time.Now()
-		return func() time.Time { return begun.Add(time.Duration(float64(time.Since(begun)) * (1 + rho))) }
-	}
-	stepped := func(sign int64) func() time.Time {
-		return func() time.Time { return time.Now().Add(time.Duration(sign * step.Load())) }
-	}
-	var nodes []*node
-	for _, now := range []func() time.Time{rate(rho), rate(-rho), stepped(1), stepped(-1)} {
-		n, err := w.newNode()
-		if err != nil {
-			return err
-		}
-		n.opts.Now = now
-		if err := n.start(ctx); err != nil {
-			return err
-		}
-		nodes = append(nodes, n)
-	}
-	steady, err := w.one(ctx, "steady")
+	drifting, err := w.startClocks(ctx, rate(rho), rate(-rho))
 	if err != nil {
 		return err
 	}
+	stepping, err := w.startClocks(ctx,
+		func() time.Time { return time.Now().Add(time.Duration(step.Load())) },
+		func() time.Time { return time.Now().Add(-time.Duration(step.Load())) })
+	if err != nil {
+		return err
+	}
+	nodes := append(drifting, stepping...)
 	for round := range 2 {
-		gone, err := w.one(ctx, "gone")
+		// One whose clock is an hour ahead has let them expire, and need not accept.
+		held, err := w.present(ctx, drifting, "gone", "steady")
 		if err != nil {
 			return err
 		}
+		gone, steady := held[0], held[1]
 		for _, n := range nodes {
-			for _, c := range append(gone, steady...) {
-				_, _ = n.ask(ctx, c) // a clock that is an hour ahead has let them expire
+			for _, c := range gone {
+				_, _ = n.ask(ctx, c)
 			}
-		}
-		for _, n := range nodes {
 			n.net.Set(faultnet.Fault{}, faultnet.Fault{Mode: faultnet.Lose})
 		}
-		if _, err := w.revoke(ctx, "subject", gone[0].subject, false); err != nil {
+		if err := w.revokeSubject(ctx, gone); err != nil {
 			return err
 		}
 		var all sync.WaitGroup
-		for _, n := range nodes {
-			for _, c := range gone {
-				all.Go(func() { n.until(ctx, c, refused, 3*w.Bound) })
-			}
-		}
+		all.Go(func() { awaitRefusal(ctx, nodes, gone, 3*w.Bound) })
 		pause(ctx, w.Bound/2)
-		step.Store(int64(time.Hour)) // in the middle of being cut off
+		step.Store(int64(time.Hour) * int64(1-round)) // in the middle of being cut off: there, and back
 		pause(ctx, w.Bound)
-		if round == 1 {
-			step.Store(0) // and back
+		for _, n := range drifting {
+			all.Go(func() { n.recovers(ctx, steady[1], n.net.Heal) })
 		}
-		for i, n := range nodes {
-			if i < 2 {
-				all.Go(func() { n.recovers(ctx, steady[1], n.net.Heal) })
-			} else {
-				n.net.Heal()
-			}
+		for _, n := range stepping {
+			n.net.Heal()
 		}
 		all.Wait()
 	}
 	return nil
+}
+
+// rate is a clock that is off by so much of the time that passes.
+func rate(off float64) func() time.Time {
+	begun := time.Now()
+	return func() time.Time { return begun.Add(time.Duration(float64(time.Since(begun)) * (1 + off))) }
+}
+
+func (w *world) startClocks(ctx context.Context, clocks ...func() time.Time) ([]*node, error) {
+	var nodes []*node
+	for _, now := range clocks {
+		n, err := w.newNode()
+		if err != nil {
+			return nil, err
+		}
+		n.opts.Now = now
+		if err := n.start(ctx); err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
 }
 
 // full follows a log with more entries than a verifier may hold.
@@ -146,34 +149,21 @@ func full(ctx context.Context, w *world) error {
 	if err := n.start(ctx); err != nil {
 		return err
 	}
-	gone, err := w.one(ctx, "gone")
+	held, err := w.present(ctx, []*node{n}, "gone", "steady")
 	if err != nil {
 		return err
 	}
-	steady, err := w.one(ctx, "steady")
-	if err != nil {
+	gone, steady := held[0], held[1]
+	if err := w.revokeSubject(ctx, gone); err != nil {
 		return err
 	}
-	for _, c := range append(gone, steady...) {
-		n.mustSay(ctx, c, accepted, "just signed in")
-	}
-	if _, err := w.revoke(ctx, "subject", gone[0].subject, false); err != nil {
-		return err
-	}
-	for _, c := range gone {
-		n.until(ctx, c, refused, 2*w.Bound)
-	}
+	awaitRefusal(ctx, []*node{n}, gone, 2*w.Bound)
 	for i := range 200 {
 		if _, err := w.server.issuer.Revoke(ctx, counterfoil.ScopeToken, fmt.Sprintf("tok_full_%d", i), audit.Act{}); err != nil {
 			return err
 		}
 	}
-	at := w.now()
-	for !over(ctx, w, at+w.bound()+w.heartbeat()) {
-		_, _ = n.ask(ctx, steady[1])
-		pause(ctx, w.Bound/50)
-	}
-	n.mustSay(ctx, steady[1], unknown, "too many entries for longer than D")
+	n.forbear(ctx, steady[1], w.now()+w.bound()+w.heartbeat(), w.Bound/4, "too many entries for longer than D")
 	for _, c := range gone {
 		if got, _ := n.ask(ctx, c); got == accepted {
 			w.problem("a revoked %v credential is accepted: its entry was given up for room", c.carrier)
@@ -222,6 +212,7 @@ func flood(ctx context.Context, w *world) error {
 	}
 	all.Go(func() { w.takeAway(short, p, nodes, 0) })
 	all.Wait()
+	p.asking.Wait()
 	d := distribution(slices.Concat(took[:]...))
 	w.note("%d revocations, %.0f/s, each p50 %v p99 %v", d.N, float64(d.N)/(w.now()-begun).Seconds(), round(d.P50), round(d.P99))
 	read, err := w.readLog(ctx)
@@ -242,49 +233,27 @@ func flood(ctx context.Context, w *world) error {
 // policies asks routes of each policy while the log cannot be read.
 func policies(ctx context.Context, w *world) error {
 	reach := 2 * w.Bound // of serve_stale, beyond the bound
-	routes := []counterfoil.StalePolicy{counterfoil.FailClosed(), counterfoil.Introspect(), counterfoil.ServeStale(reach)}
 	var cut atomic.Bool
-	var nodes []*node
-	for _, policy := range routes {
-		n, err := w.newNode()
-		if err != nil {
-			return err
-		}
-		n.opts.ServeStale = reach
-		n.wrap = func(next http.RoundTripper) http.RoundTripper { return &withoutLog{next, &cut} }
-		if err := n.start(ctx); err != nil {
-			return err
-		}
-		v := n.real()
-		if v == nil {
-			return nil // another verifier is on trial, which has no policies
-		}
-		n.route = v.With(counterfoil.Route{Stale: policy})
-		nodes = append(nodes, n)
-	}
-	w.allow(nodes[2], reach)
-	steady, err := w.one(ctx, "steady")
+	nodes, err := w.startRoutes(ctx, &cut, reach, counterfoil.FailClosed(), counterfoil.Introspect(), counterfoil.ServeStale(reach))
 	if err != nil {
 		return err
 	}
-	gone, err := w.one(ctx, "gone")
+	closed, asking, serving := nodes[0], nodes[1], nodes[2]
+	w.allow(serving, reach)
+	held, err := w.present(ctx, nodes, "gone", "steady")
 	if err != nil {
 		return err
 	}
-	for _, n := range nodes {
-		for _, c := range append(gone, steady...) {
-			n.mustSay(ctx, c, accepted, "just signed in")
-		}
-	}
-	live, end := w.connect(ctx, nodes[0], gone)
+	gone, steady := held[0], held[1]
+	live, end := w.connect(ctx, closed, gone)
 	defer end()
 	cut.Store(true)
 	at := w.now()
-	if _, err := w.revoke(ctx, "subject", gone[0].subject, false); err != nil {
+	if err := w.revokeSubject(ctx, gone); err != nil {
 		return err
 	}
 	revoked := w.now()
-	for !over(ctx, w, at+w.bound()+w.heartbeat()) {
+	for ctx.Err() == nil && w.now() <= at+w.bound()+w.heartbeat() {
 		for _, n := range nodes {
 			for _, c := range append(gone, steady...) {
 				_, _ = n.ask(ctx, c)
@@ -292,14 +261,49 @@ func policies(ctx context.Context, w *world) error {
 		}
 		pause(ctx, w.Bound/50)
 	}
-	for _, c := range steady {
-		nodes[0].mustSay(ctx, c, unknown, "fail_closed, without the log")
-		nodes[1].mustSay(ctx, c, accepted, "introspect, without the log")
-		nodes[2].mustSay(ctx, c, accepted, "serve_stale, without the log")
+	for i, c := range steady {
+		closed.mustSay(ctx, c, unknown, "fail_closed, without the log")
+		asking.mustSay(ctx, c, accepted, "introspect, without the log")
+		asking.mustSay(ctx, gone[i], refused, "introspect, without the log")
+		serving.mustSay(ctx, c, accepted, "serve_stale, without the log")
 	}
-	for _, c := range gone {
-		nodes[1].mustSay(ctx, c, refused, "introspect, without the log")
+	w.mustHaveEnded(live, revoked)
+	if s, err := serving.route.VerifyRequest(steady[1].request()); err == nil && !s.Stale {
+		w.problem("serve_stale does not mark the session")
 	}
+	pause(ctx, at+w.bound()+reach+w.heartbeat()-w.now())
+	serving.mustSay(ctx, steady[1], unknown, "serve_stale, beyond its cap")
+	closed.recovers(ctx, steady[1], func() { cut.Store(false) })
+	awaitRefusal(ctx, nodes, gone, 3*w.Bound+w.patience)
+	return nil
+}
+
+// startRoutes starts a verifier with one route for each policy, whose log can be cut
+// off alone.
+func (w *world) startRoutes(ctx context.Context, cut *atomic.Bool, reach time.Duration, routes ...counterfoil.StalePolicy) ([]*node, error) {
+	var nodes []*node
+	for _, policy := range routes {
+		n, err := w.newNode()
+		if err != nil {
+			return nil, err
+		}
+		n.opts.ServeStale = reach
+		n.wrap = func(next http.RoundTripper) http.RoundTripper { return &withoutLog{next, cut} }
+		if err := n.start(ctx); err != nil {
+			return nil, err
+		}
+		v := n.real()
+		if v == nil {
+			return nil, errors.New("the verifier on trial has no policies")
+		}
+		n.route = v.With(counterfoil.Route{Stale: policy})
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}
+
+// mustHaveEnded demands that live connections ended within the bound.
+func (w *world) mustHaveEnded(live []chan time.Duration, revoked time.Duration) {
 	for _, ended := range live {
 		select {
 		case at := <-ended:
@@ -310,19 +314,6 @@ func policies(ctx context.Context, w *world) error {
 			w.problem("a live connection goes on beyond D")
 		}
 	}
-	s, err := nodes[2].route.VerifyRequest(steady[1].request(w.url))
-	if err == nil && !s.Stale {
-		w.problem("serve_stale does not mark the session")
-	}
-	pause(ctx, at+w.bound()+reach+w.heartbeat()-w.now())
-	nodes[2].mustSay(ctx, steady[1], unknown, "serve_stale, beyond its cap")
-	nodes[0].recovers(ctx, steady[1], func() { cut.Store(false) })
-	for _, n := range nodes {
-		for _, c := range gone {
-			n.until(ctx, c, refused, 3*w.Bound+w.patience)
-		}
-	}
-	return nil
 }
 
 // allow lets a verifier go beyond the bound by extra: its route asked for that.
@@ -339,7 +330,7 @@ func (w *world) allow(n *node, extra time.Duration) {
 func (w *world) connect(ctx context.Context, n *node, all []*credential) (ended []chan time.Duration, end func()) {
 	var stops []func()
 	for _, c := range all {
-		s, err := n.route.VerifyRequest(c.request(w.url))
+		s, err := n.route.VerifyRequest(c.request())
 		if err != nil {
 			w.problem("%v credential: %v", c.carrier, err)
 			continue
@@ -484,6 +475,7 @@ func badPages(ctx context.Context, w *world) error {
 	}
 	all.Go(func() { w.use(short, p, nodes) })
 	all.Wait()
+	p.asking.Wait()
 	for i, n := range nodes {
 		if v := n.real(); v != nil && i < 4 && v.Status().Gaps == 0 {
 			w.problem("%s: the verifier noticed nothing", lies[i].name)

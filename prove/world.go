@@ -305,7 +305,7 @@ func (n *node) real() *counterfoil.Verifier {
 }
 
 // request is how a client sends c.
-func (c *credential) request(issuer string) *http.Request {
+func (c *credential) request() *http.Request {
 	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: make(http.Header)}
 	if c.carrier.Transport == counterfoil.Cookie {
 		r.Header["Cookie"] = []string{counterfoil.InsecureCookieName + "=" + c.value}
@@ -323,7 +323,7 @@ func (n *node) ask(ctx context.Context, c *credential) (outcome, error) {
 	if n.v == nil {
 		return unknown, errDown
 	}
-	r := c.request(n.w.url).WithContext(ctx)
+	r := c.request().WithContext(ctx)
 	var err error
 	start := n.w.now()
 	if n.route != nil {
@@ -378,7 +378,7 @@ func (n *node) until(ctx context.Context, c *credential, want outcome, d time.Du
 		if passed > d {
 			return false
 		}
-		pause(ctx, min(max(100*time.Microsecond, passed/20), 10*time.Millisecond))
+		pause(ctx, min(max(100*time.Microsecond, passed/20), n.w.Bound/50))
 	}
 	return false
 }
@@ -437,4 +437,51 @@ func (w *world) oneOf(ctx context.Context, kind, client string) ([]*credential, 
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// present signs a subject of each kind in, by each carrier, and shows the credentials
+// to the verifiers, which must accept them.
+func (w *world) present(ctx context.Context, nodes []*node, kinds ...string) ([][]*credential, error) {
+	var all [][]*credential
+	for _, kind := range kinds {
+		held, err := w.one(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range nodes {
+			for _, c := range held {
+				n.mustSay(ctx, c, accepted, "just signed in")
+			}
+		}
+		all = append(all, held)
+	}
+	return all, nil
+}
+
+// revokeSubject revokes the subject of held.
+func (w *world) revokeSubject(ctx context.Context, held []*credential) error {
+	_, err := w.revoke(ctx, "subject", held[0].subject, false)
+	return err
+}
+
+// awaitRefusal asks every verifier about each of held until it refuses, for d at
+// most.
+func awaitRefusal(ctx context.Context, nodes []*node, held []*credential, d time.Duration) {
+	var all sync.WaitGroup
+	for _, n := range nodes {
+		for _, c := range held {
+			all.Go(func() { n.until(ctx, c, refused, d) })
+		}
+	}
+	all.Wait()
+}
+
+// forbear asks about c all the time until at, and demands silence from then on for d.
+func (n *node) forbear(ctx context.Context, c *credential, at, d time.Duration, why string) {
+	for ; ctx.Err() == nil && n.w.now() <= at; pause(ctx, n.w.Bound/50) {
+		_, _ = n.ask(ctx, c)
+	}
+	for begun := n.w.now(); ctx.Err() == nil && n.w.now()-begun <= d; pause(ctx, n.w.Bound/50) {
+		n.mustSay(ctx, c, unknown, why)
+	}
 }
