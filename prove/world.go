@@ -173,6 +173,13 @@ func (w *world) problem(format string, args ...any) {
 	w.problems = append(w.problems, fmt.Sprintf(format, args...))
 }
 
+// fine reports whether there was no problem yet.
+func (w *world) fine() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.problems) == 0
+}
+
 // note keeps a figure for the report.
 func (w *world) note(format string, args ...any) {
 	w.mu.Lock()
@@ -351,10 +358,11 @@ func said(err error) outcome {
 }
 
 // mustSay notes a problem unless the verifier says want. Stale is no answer: on a
-// busy machine a verifier can be, and is asked until it is not.
+// busy machine a verifier can be, and is asked until it is not; but not when it is
+// known already that something is wrong.
 func (n *node) mustSay(ctx context.Context, c *credential, want outcome, when string) {
 	got, err := n.ask(ctx, c)
-	if got == unknown && want != unknown && n.until(ctx, c, want, 2*n.w.Bound+n.w.patience) {
+	if got == unknown && want != unknown && n.w.fine() && n.until(ctx, c, want, 2*n.w.Bound+n.w.patience) {
 		return
 	}
 	if got != want && ctx.Err() == nil {
