@@ -37,6 +37,7 @@ var layers = map[string]struct {
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
+	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/issuer", "/keyring", "/login", "/login/password", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 

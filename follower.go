@@ -18,10 +18,15 @@ const pokeEvery = 25 * time.Millisecond
 // sweepEvery is how often expired entries are dropped.
 const sweepEvery = 10 * time.Second
 
+// heartbeat is the longest time between two questions to an issuer that answers,
+// and that a failing one is left alone. P4 is two of them and one read of the log:
+// so long after the network is whole, at most.
+func (v *Verifier) heartbeat() time.Duration { return v.opts.Bound / 4 }
+
 // run follows the log until ctx ends.
 func (v *Verifier) run(ctx context.Context) {
 	backoff := time.Duration(0)
-	wait := min(pollWait, v.opts.Bound/4)
+	wait := min(pollWait, v.heartbeat())
 	next := wait
 	swept := v.clock.read()
 	for n := 0; ctx.Err() == nil; n++ {
@@ -47,9 +52,10 @@ func (v *Verifier) run(ctx context.Context) {
 				v.log.WarnContext(ctx, "the revocation log cannot be followed", "error", err.Error())
 			}
 			// Jittered, so that a thousand verifiers do not come back at once (4.5), and
-			// deaf to requests, which would only add to what ails the issuer.
-			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second)
-			v.pause(ctx, nil, backoff/2+rand.N(backoff/2))
+			// deaf to requests, which would only add to what ails the issuer. A question
+			// that was lost has taken its time already.
+			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, v.heartbeat())
+			v.pause(ctx, nil, backoff/2+rand.N(backoff/2)-v.clock.read().since(begun))
 		}
 		if at := v.clock.read(); at.since(swept) >= sweepEvery {
 			swept = at
@@ -61,9 +67,10 @@ func (v *Verifier) run(ctx context.Context) {
 
 // ask asks for one page and applies it. A poke ends the wait, and is reported; a
 // question that does not wait is never ended by one, so pokes cannot keep the
-// follower from its answers.
+// follower from its answers. One that is not answered within two heartbeats is
+// lost: its answer would hardly be fresh, and the network may be whole by now.
 func (v *Verifier) ask(ctx context.Context, wait time.Duration) (err error, poked bool) {
-	ctx, cancel := context.WithTimeout(ctx, v.opts.Bound)
+	ctx, cancel := context.WithTimeout(ctx, 2*v.heartbeat())
 	defer cancel()
 	if wait == 0 {
 		return v.follow(ctx, 0), false

@@ -179,6 +179,19 @@ func (c *keyCache) deny(entries []Revocation) {
 	kept.byID = maps.Clone(kept.byID)
 	maps.DeleteFunc(kept.byID, c.isDenied)
 	c.set.Store(&kept)
+	c.renew()
+}
+
+// begunAnew fetches the set: a log that began anew may have other keys beside it, if
+// its store lost everything.
+func (c *keyCache) begunAnew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renew()
+}
+
+// renew asks for another attempt at once. The caller holds mu.
+func (c *keyCache) renew() {
 	c.missed = instant{}
 	c.asking = !c.closed
 	c.poke()

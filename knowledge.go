@@ -111,6 +111,7 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 	if p.Head.Epoch != old.epoch && old.epoch != 0 {
 		v.count.epochs.Add(1)
 		v.log.WarnContext(ctx, "the revocation log began anew: what was issued before is refused")
+		v.keys.begunAnew()
 	}
 	next.revoked.Apply(p.Entries)
 	if len(p.Entries) > 0 {

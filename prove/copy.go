@@ -1,0 +1,19 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"os"
+)
+
+// CopyFolder copies a folder aside and returns what puts it back: the backup of a
+// store that is one folder, for Place.Backup.
+func CopyFolder(dir string) (restore func(context.Context) error, err error) {
+	aside := dir + ".backup"
+	if err := os.CopyFS(aside, os.DirFS(dir)); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error {
+		return errors.Join(os.RemoveAll(dir), os.Rename(aside, dir))
+	}, nil
+}

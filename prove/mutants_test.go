@@ -1,0 +1,220 @@
+package prove
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// naive is another verifier, written from the contract alone, with one fault at a
+// time. Without a fault it must pass; each fault must be found.
+type naive struct {
+	fault  string
+	source counterfoil.Source
+	bound  time.Duration
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu      sync.Mutex // guards all below
+	cursor  counterfoil.Cursor
+	fresh   time.Time
+	full    bool
+	outage  time.Time // when it last could not ask
+	entries []naiveEntry
+
+	looking sync.Mutex // guards looked
+	looked  map[string]*counterfoil.Session
+}
+
+type naiveEntry struct {
+	counterfoil.Revocation
+	arrived time.Time
+}
+
+func startNaive(ctx context.Context, fault string, s counterfoil.Source, o counterfoil.Options) (verifier, error) {
+	n := &naive{fault: fault, source: s, bound: o.Bound, looked: make(map[string]*counterfoil.Session)}
+	if fault == "starts at the head" {
+		page, err := s.Log(ctx, counterfoil.Follow{})
+		if err != nil {
+			return nil, err
+		}
+		n.cursor = page.Head
+	}
+	for !n.full {
+		if err := n.read(ctx, 0); err != nil {
+			return nil, err
+		}
+	}
+	run, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	n.done.Go(func() {
+		for run.Err() == nil {
+			if n.read(run, o.Bound/4) != nil {
+				pause(run, o.Bound/40)
+			}
+		}
+	})
+	return n, nil
+}
+
+func (n *naive) Close() {
+	n.cancel()
+	n.done.Wait()
+}
+
+func (n *naive) read(ctx context.Context, wait time.Duration) error {
+	asked := time.Now()
+	// Arrival times would do no harm to one that gives up soon.
+	if n.fault != "counts from arrival" && wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, n.bound/2)
+		defer cancel()
+	}
+	page, err := n.source.Log(ctx, counterfoil.Follow{After: n.cursor, Wait: wait, Verifier: "naive-" + n.fault[:min(len(n.fault), 1)] + "-12345678", Bound: n.bound})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err != nil {
+		n.outage = time.Now()
+		if n.fault == "forgets in an outage" {
+			n.entries = nil
+		}
+		return err
+	}
+	for i, e := range page.Entries {
+		if n.fault == "drops entries" && (i+len(n.entries))%3 == 0 {
+			n.entries = append(n.entries, naiveEntry{})
+			continue
+		}
+		n.entries = append(n.entries, naiveEntry{e, time.Now()})
+	}
+	n.cursor = page.Upto
+	if n.full = page.Complete(); n.full {
+		n.fresh = asked
+		if n.fault == "counts from arrival" {
+			n.fresh = time.Now()
+		}
+	}
+	return nil
+}
+
+func (n *naive) VerifyRequest(r *http.Request) (*counterfoil.Session, error) {
+	text := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if c, err := r.Cookie(counterfoil.InsecureCookieName); err == nil {
+		text = c.Value
+	}
+	s, err := n.session(r.Context(), text)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	covered := slices.ContainsFunc(n.entries, func(e naiveEntry) bool { return n.covers(e, s) })
+	switch {
+	case covered:
+		return nil, counterfoil.ErrRevoked
+	case n.fault == "refuses at random" && strings.HasSuffix(s.Subject, "7"):
+		return nil, counterfoil.ErrRevoked
+	case n.fault == "never comes back" && !n.outage.IsZero():
+		return nil, counterfoil.ErrStale
+	case time.Since(n.fresh) > n.bound && n.fault != "has no bound":
+		return nil, counterfoil.ErrStale
+	}
+	return s, nil
+}
+
+func (n *naive) covers(e naiveEntry, s *counterfoil.Session) bool {
+	before := s.Born.Epoch != e.At.Epoch || s.Born.Seq < e.At.Seq
+	if n.fault == "orders by the clock" {
+		before = !s.IssuedAt.After(e.arrived.Truncate(time.Second))
+	}
+	switch e.Scope {
+	case counterfoil.ScopeSession:
+		return e.ID == s.ID
+	case counterfoil.ScopeToken:
+		return s.TokenID != "" && e.ID == s.TokenID
+	case counterfoil.ScopeSubject:
+		return e.ID == s.Subject && before
+	case counterfoil.ScopeClient:
+		return e.ID == s.Client && before
+	}
+	return false
+}
+
+// session reads a JWT, whose signature is not what is on trial here, or asks.
+func (n *naive) session(ctx context.Context, text string) (*counterfoil.Session, error) {
+	if parts := strings.Split(text, "."); len(parts) == 3 {
+		raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil {
+			return nil, err
+		}
+		var c struct {
+			SID, Sub, Jti string
+			Client        string `json:"client_id"`
+			Iat           int64
+			RV            counterfoil.Cursor
+		}
+		err = json.Unmarshal(raw, &c)
+		return &counterfoil.Session{ID: c.SID, Subject: c.Sub, TokenID: c.Jti, Client: c.Client, IssuedAt: time.Unix(c.Iat, 0), Born: c.RV}, err
+	}
+	// One look-up at a time: an answer from before a revocation must not be kept
+	// after another look-up was refused (P3).
+	n.looking.Lock()
+	defer n.looking.Unlock()
+	if s := n.looked[text]; s != nil {
+		return s, nil
+	}
+	s, err := n.source.Lookup(ctx, text)
+	if err == nil {
+		n.looked[text] = s
+	}
+	return s, err
+}
+
+// The checker finds every kind of fault, and none where there is none.
+func TestMutants(t *testing.T) {
+	var all sync.WaitGroup
+	for _, c := range []struct{ fault, scenarios, want string }{
+		{"", "history|history, faults", ""},
+		{"", "late answers|black hole|resets|races|cold start", ""},
+		{"counts from arrival", "late answers", "P1"},
+		{"has no bound", "black hole", "P1"},
+		{"drops entries", "history", "P1"},
+		{"refuses at random", "history", "P2"},
+		{"orders by the clock", "races", "P2"},
+		{"forgets in an outage", "resets", "P3"},
+		{"starts at the head", "cold start", "P3"},
+		{"never comes back", "resets", "P4"},
+	} {
+		all.Go(func() { // most of the time they wait
+			report, err := Run(t.Context(), Options{
+				Stores: stores[:1], Duration: 5 * time.Second, Verifiers: 3, Clients: 2, Revokers: 2, patience: 5 * time.Second,
+				Only: strings.Split(c.scenarios, "|"),
+				newVerifier: func(ctx context.Context, s counterfoil.Source, o counterfoil.Options) (verifier, error) {
+					return startNaive(ctx, c.fault, s, o)
+				},
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, r := range report.Results {
+				found := strings.Join(append(r.Violations, r.Problems...), "\n")
+				if c.want == "" && !r.Held {
+					t.Errorf("%s: a sound verifier is said to break the contract:\n%s", r.Scenario, found)
+				}
+				if c.want != "" && !slices.ContainsFunc(r.Violations, func(v string) bool { return strings.HasPrefix(v, c.want+":") }) {
+					t.Errorf("%s: one that %s: no violation of %s was found, but: %s", r.Scenario, c.fault, c.want, found)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

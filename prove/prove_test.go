@@ -1,0 +1,101 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+var (
+	duration  = flag.Duration("prove.duration", 3*time.Second, "how long the history scenarios run")
+	verifiers = flag.Int("prove.verifiers", 4, "how many verifiers follow")
+	seed      = flag.Uint64("prove.seed", 1, "of what is random")
+	only      = flag.String("prove.only", "", "names of scenarios, with commas between; empty: all")
+)
+
+// asChild is set in the environment of the other processes, which are this binary.
+const asChild = "COUNTERFOIL_PROVE_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) != "" {
+		if err := Child(context.Background(), os.Stdin, os.Stdout, openPlace); err != nil {
+			_, _ = io.WriteString(os.Stderr, err.Error())
+			os.Exit(1)
+		}
+		return
+	}
+	if err := os.Setenv(asChild, "1"); err != nil { // whatever this process starts
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+func openPlace(ctx context.Context, name string) (store.Store, error) {
+	kind, path, _ := strings.Cut(name, ":")
+	switch kind {
+	case "memory":
+		return memory.New(), nil
+	case "sqlite":
+		return sqlite.Open(ctx, path)
+	}
+	return nil, errors.New("no such store: " + name)
+}
+
+// stores are what is on trial: another store is another row.
+var stores = []Store{
+	{Name: "memory", Lossy: true, New: func(context.Context) (*Place, error) {
+		return &Place{Name: "memory:", Open: func(ctx context.Context) (store.Store, error) { return openPlace(ctx, "memory:") }}, nil
+	}},
+	{Name: "sqlite", Backups: true, New: func(context.Context) (*Place, error) {
+		dir, err := os.MkdirTemp("", "counterfoil-prove")
+		if err != nil {
+			return nil, err
+		}
+		name := "sqlite:" + filepath.Join(dir, "counterfoil.db")
+		return &Place{
+			Name:   name,
+			Open:   func(ctx context.Context) (store.Store, error) { return openPlace(ctx, name) },
+			Backup: func(context.Context) (func(context.Context) error, error) { return CopyFolder(dir) },
+			Remove: func() error { return os.RemoveAll(dir) },
+		}, nil
+	}},
+}
+
+// The contract is held on every store: the fourteen tests of REVOCATION 4.11.
+func TestContract(t *testing.T) {
+	for _, s := range stores {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			var names []string
+			if *only != "" {
+				names = strings.Split(*only, ",")
+			}
+			report, err := Run(t.Context(), Options{
+				Only:   names,
+				Stores: []Store{s}, Duration: *duration, Verifiers: *verifiers, Clients: 4, Revokers: 2, Seed: *seed,
+				Child: []string{os.Args[0]}, patience: 10 * time.Second, atOnce: 8,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var table strings.Builder
+			if err := report.Print(&table); err != nil {
+				t.Fatal(err)
+			}
+			t.Log(table.String())
+			if !report.Held() {
+				t.Error("the contract is not held")
+			}
+		})
+	}
+}

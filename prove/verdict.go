@@ -1,0 +1,240 @@
+package prove
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// rho is the clock rate error that the contract allows for (REVOCATION 4.3).
+const rho = 1e-3
+
+// Findings are what a history shows.
+type Findings struct {
+	Checks      int `json:"checks"`
+	Logins      int `json:"logins"`
+	Revocations int `json:"revocations"` // acknowledged
+	Accepted    int `json:"accepted"`
+	Refused     int `json:"refused"`
+	Stale       int `json:"stale"` // answers that said nothing about the credential
+
+	// RevokeToRefusal is from the return of a revocation to the first answer of a
+	// verifier after which it accepted no more: one sample for each revocation,
+	// verifier and credential. It is as fine as the verifier was asked often.
+	RevokeToRefusal Distribution `json:"revoke_to_refusal"`
+
+	// LargestAccept is the largest time from the return of a revocation to the
+	// start of a check that was accepted all the same: what the bound is about.
+	LargestAccept time.Duration `json:"largest_accept_ns"`
+	Bound         time.Duration `json:"bound_ns"` // D(1+rho)
+
+	HealToAccept Distribution  `json:"heal_to_accept"`
+	HealBound    time.Duration `json:"heal_bound_ns"`
+
+	Violations []string `json:"violations,omitempty"` // the first of each kind, and how many
+}
+
+// limits are what a history is held to.
+type limits struct {
+	bound time.Duration // D
+	heal  time.Duration // P4: two heartbeats and one read from zero; zero: not asked
+
+	// extra is by how much a verifier may go beyond the bound: it serves stale on
+	// purpose, and is held to that.
+	extra map[int]time.Duration
+}
+
+// judge holds h to the contract.
+func judge(h *history, l limits) Findings {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	j := &judgement{h: h, limit: l.heal, extra: l.extra, broken: make(map[string]int)}
+	j.Logins, j.Checks, j.HealBound = h.logins, len(h.checks), l.heal
+	j.Bound = l.bound + time.Duration(float64(l.bound)*rho)
+	for _, r := range h.revocations {
+		if r.acked {
+			j.Revocations++
+		}
+	}
+	index := indexed(h.revocations)
+	for c, checks := range h.byCredential() {
+		j.credential(c, checks, index.of(c))
+	}
+	j.liveness()
+	j.RevokeToRefusal, j.HealToAccept = distribution(j.refusals), distribution(j.recoveries)
+	for kind, n := range j.broken {
+		if n > 1 {
+			j.Violations = append(j.Violations, fmt.Sprintf("%s: %d times in all", kind, n))
+		}
+	}
+	slices.Sort(j.Violations)
+	return j.Findings
+}
+
+type judgement struct {
+	Findings
+	h                    *history
+	limit                time.Duration // of liveness
+	extra                map[int]time.Duration
+	broken               map[string]int
+	refusals, recoveries []time.Duration
+}
+
+func (j *judgement) violated(kind, format string, args ...any) {
+	j.broken[kind]++
+	if j.broken[kind] == 1 {
+		j.Violations = append(j.Violations, kind+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// index finds the revocations that can concern a credential.
+type index map[[2]string][]*revocation
+
+func indexed(all []*revocation) index {
+	i := make(index)
+	for _, r := range all {
+		key := [2]string{r.scope, r.id}
+		i[key] = append(i[key], r)
+	}
+	return i
+}
+
+func (i index) of(c *credential) (found []*revocation) {
+	for _, key := range [][2]string{
+		{"session", c.sid}, {"token", c.token}, {"key", c.key}, {"subject", c.subject}, {"client", c.client}, {"all", ""},
+	} {
+		for _, r := range i[key] {
+			if _, possibly := r.covers(c); possibly {
+				found = append(found, r)
+			}
+		}
+	}
+	return found
+}
+
+// credential holds all that was said about one credential to P1, P2 and P3.
+func (j *judgement) credential(c *credential, checks []check, possible []*revocation) {
+	var certain []*revocation
+	for _, r := range possible {
+		if surely, _ := r.covers(c); surely && r.acked {
+			certain = append(certain, r)
+		}
+	}
+	since := make(map[int]time.Duration) // verifier -> when it first had refused
+	for _, k := range checks {
+		switch k.said {
+		case accepted:
+			j.Accepted++
+			for _, r := range certain {
+				j.late(k, r)
+			}
+			if at, ok := since[k.verifier]; ok && k.start >= at {
+				j.violated("P3", "verifier %d accepted a %v credential again %v after it had refused it", k.verifier, c.carrier, k.start-at)
+			}
+		case refused:
+			j.Refused++
+			if _, ok := since[k.verifier]; !ok {
+				since[k.verifier] = k.end
+			} else if k.end < since[k.verifier] {
+				since[k.verifier] = k.end
+			}
+			if !slices.ContainsFunc(possible, func(r *revocation) bool { return r.start <= k.end }) {
+				j.violated("P2", "verifier %d refused a %v credential that nobody had revoked", k.verifier, c.carrier)
+			}
+		case unknown:
+			j.Stale++
+		}
+	}
+	for _, r := range certain {
+		j.sample(r, checks)
+	}
+}
+
+// late holds one acceptance to P1 against one revocation.
+func (j *judgement) late(k check, r *revocation) {
+	by := k.start - r.end
+	extra := j.extra[k.verifier]
+	j.LargestAccept = max(j.LargestAccept, by-extra)
+	bound := j.Bound + extra
+	if r.everywhere {
+		bound = 0
+	}
+	if by > bound {
+		j.violated("P1", "verifier %d accepted a %v credential %v after revoking its %s had returned: the bound is %v", k.verifier, k.of.carrier, by, r.scope, bound)
+	}
+}
+
+// sample measures revoke to refusal at each verifier that was asked before the
+// revocation began and after it returned.
+func (j *judgement) sample(r *revocation, checks []check) {
+	type seen struct {
+		before, refused bool
+		at              time.Duration
+	}
+	by := make(map[int]seen)
+	for _, k := range checks {
+		s := by[k.verifier]
+		switch {
+		case k.start < r.start:
+			s.before = k.said == accepted
+		case k.said == accepted:
+			s.refused = false
+		case k.start >= r.end && !s.refused:
+			s.refused, s.at = true, k.end-r.end
+		}
+		by[k.verifier] = s
+	}
+	for _, s := range by {
+		if s.before && s.refused {
+			j.refusals = append(j.refusals, s.at)
+		}
+	}
+}
+
+// liveness holds what followed each heal to P4.
+func (j *judgement) liveness() {
+	if len(j.h.heals) == 0 {
+		return
+	}
+	by := make(map[int][]check)
+	for _, k := range j.h.checks {
+		if k.said == accepted {
+			by[k.verifier] = append(by[k.verifier], k)
+		}
+	}
+	for _, checks := range by {
+		slices.SortFunc(checks, func(a, b check) int { return cmp.Compare(a.end, b.end) })
+	}
+	for _, h := range j.h.heals {
+		checks := by[h.verifier]
+		// The first acceptance that was asked for after the heal.
+		n := slices.IndexFunc(checks, func(k check) bool { return k.start >= h.at && k.end <= h.until })
+		if n < 0 {
+			j.violated("P4", "verifier %d accepted nothing for %v after the network was whole", h.verifier, h.until-h.at)
+			continue
+		}
+		took := checks[n].end - h.at
+		j.recoveries = append(j.recoveries, took)
+		if j.limit > 0 && took > j.limit {
+			j.violated("P4", "verifier %d accepted again %v after the network was whole: the bound is %v", h.verifier, took, j.limit)
+		}
+	}
+}
+
+// Distribution of durations, in nanoseconds when written as JSON.
+type Distribution struct {
+	N   int           `json:"n"`
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	Max time.Duration `json:"max_ns"`
+}
+
+func distribution(all []time.Duration) Distribution {
+	if len(all) == 0 {
+		return Distribution{}
+	}
+	slices.Sort(all)
+	at := func(q float64) time.Duration { return all[int(q*float64(len(all)-1)+0.5)] }
+	return Distribution{len(all), at(0.5), at(0.99), all[len(all)-1]}
+}

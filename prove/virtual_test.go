@@ -1,0 +1,165 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// What real time is too coarse or too long for runs here in a bubble whose clock is
+// exact, and faked.
+
+const virtualURL = "https://auth.test"
+
+// broken is an issuer that can be out of reach: it refuses at once, or never answers.
+type broken struct {
+	*issuer.Issuer
+	refuses, silent atomic.Bool
+}
+
+func (b *broken) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+	page, err := b.Issuer.Log(ctx, f)
+	switch {
+	case b.refuses.Load():
+		return counterfoil.Page{}, counterfoil.ErrUnavailable
+	case b.silent.Load(): // also for a question that was asked before
+		<-ctx.Done()
+		return counterfoil.Page{}, ctx.Err()
+	}
+	return page, err
+}
+
+func newBroken(t *testing.T) *broken {
+	t.Helper()
+	s := memory.New()
+	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trail, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: virtualURL, Audit: trail, MaxBound: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &broken{Issuer: i}
+}
+
+func (b *broken) verifier(t *testing.T, o counterfoil.Options) *counterfoil.Verifier {
+	t.Helper()
+	o.Issuer, o.Audience, o.Logger = virtualURL, virtualURL, quiet
+	v, err := counterfoil.NewVerifier(t.Context(), b, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (b *broken) signIn(t *testing.T) *issuer.Issued {
+	t.Helper()
+	rev, err := b.SubjectRev(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := b.Login(t.Context(), login.Proof{Subject: "alice", At: time.Now(), SubjectRev: rev}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issued
+}
+
+// P4: two heartbeats after the network is whole a good credential is accepted again,
+// whatever the fault was and whenever it ends. Nothing is accepted at D before that.
+func TestBackWithinTwoHeartbeats(t *testing.T) {
+	for _, fault := range []string{"refuses", "silent"} {
+		for _, bound := range []time.Duration{2 * time.Second, 10 * time.Second, time.Minute} {
+			t.Run(fmt.Sprint(fault, bound), func(t *testing.T) {
+				for n := range 20 {
+					synctest.Test(t, func(t *testing.T) { backWithin(t, fault, bound, time.Duration(n)*bound/7) })
+				}
+			})
+		}
+	}
+}
+
+func backWithin(t *testing.T, fault string, bound, longer time.Duration) {
+	b := newBroken(t)
+	v := b.verifier(t, counterfoil.Options{Bound: bound})
+	defer v.Close()
+	down := &b.refuses
+	if fault == "silent" {
+		down = &b.silent
+	}
+	down.Store(true)
+	time.Sleep(bound + bound/1000 + longer)
+	access := b.signIn(t).Access.Reveal() // new: it does not expire meanwhile
+	if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrStale) {
+		t.Fatalf("Verify after %v without the log = %v, want ErrStale", bound+longer, err)
+	}
+	down.Store(false)
+	healed := time.Now()
+	for {
+		if _, err := v.Verify(t.Context(), access); err == nil {
+			break
+		}
+		if took := time.Since(healed); took > bound/2 {
+			t.Fatalf("not back %v after the network was whole: two heartbeats are %v", took, bound/2)
+		}
+		time.Sleep(bound / 1000)
+	}
+}
+
+// Test 12: an entry is held for as long as anything it covers can be alive, and
+// then memory returns; a clock that steps ahead and back brings nothing back.
+func TestEntriesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t)
+		var step atomic.Int64
+		v := b.verifier(t, counterfoil.Options{Now: func() time.Time { return time.Now().Add(time.Duration(step.Load())) }})
+		defer v.Close()
+		issued := b.signIn(t)
+		access := issued.Access.Reveal()
+		if _, err := v.Verify(t.Context(), access); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 500 {
+			if _, err := b.Revoke(t.Context(), counterfoil.ScopeToken, fmt.Sprintf("tok_%d", n), audit.Act{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, issued.Session.ID, audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for _, jump := range []time.Duration{0, time.Hour, -time.Hour} {
+			step.Store(int64(jump))
+			for range 60 {
+				time.Sleep(time.Second)
+				if _, err := v.Verify(t.Context(), access); err == nil {
+					t.Fatalf("accepted after the revocation, the clock off by %v", jump)
+				}
+			}
+		}
+		step.Store(0)
+		time.Sleep(time.Hour)
+		if n := v.Status().Entries; n != 0 {
+			t.Errorf("%d entries are held that nothing alive is covered by", n)
+		}
+		if _, err := v.Verify(t.Context(), access); err == nil {
+			t.Error("accepted when the entry is gone")
+		}
+	})
+}

@@ -1,0 +1,495 @@
+package prove
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/faultnet"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+// world is what one scenario happens in: an auth server, verifiers that follow it
+// each over a network of its own, and the history of what was done.
+type world struct {
+	Options
+	*client
+	host   string // where the server listens
+	direct *http.Transport
+
+	// Of own servers; nil with a deployment.
+	place  *Place
+	lossy  bool
+	store  *storetest.FaultyStore
+	server *authServer
+	plan   serverPlan
+
+	names   atomic.Int64           // makes subjects that nobody else has
+	current atomic.Pointer[string] // the API key
+
+	mu       sync.Mutex // guards all below
+	nodes    []*node
+	problems []string
+	noted    []string // what the scenario measured beside the history
+	extra    map[int]time.Duration
+	read     time.Duration // the longest read of the log from zero
+	cleanup  []func()
+}
+
+func newWorld(ctx context.Context, o Options, s *Store) (*world, error) {
+	w := &world{Options: o, client: &client{history: newHistory()}}
+	if s == nil {
+		return w, w.useDeployment()
+	}
+	var err error
+	w.lossy = s.Lossy
+	if w.place, err = s.New(ctx); err != nil {
+		return nil, err
+	}
+	if w.place.Remove != nil {
+		w.later(func() {
+			if err := w.place.Remove(); err != nil {
+				w.problem("remove the store: %v", err)
+			}
+		})
+	}
+	if w.host, err = freeAddress(); err != nil {
+		return w, err
+	}
+	w.plan = serverPlan{Listen: w.host, Bound: o.Bound}
+	rand.Read(w.plan.Seal[:])
+	w.direct = &http.Transport{MaxIdleConnsPerHost: 64}
+	w.web, w.url = &http.Client{Transport: keyed{w, w.direct}, Timeout: time.Minute}, "http://"+w.host
+	w.later(w.direct.CloseIdleConnections)
+	return w, nil
+}
+
+// useDeployment speaks to a server that is there already.
+func (w *world) useDeployment() error {
+	d := w.Deployment
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		return err
+	}
+	w.url, w.host = d.URL, u.Host
+	w.useKey(d.Key)
+	if u.Port() == "" {
+		port := map[string]string{"https": "443", "http": "80"}[u.Scheme]
+		w.host = u.Hostname() + ":" + port
+	}
+	w.direct = d.Transport
+	if w.direct == nil {
+		w.direct = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	w.web = &http.Client{Transport: keyed{w, w.direct}, Timeout: time.Minute}
+	return nil
+}
+
+// serve starts an own server in this process, over a store that can fail. With a
+// deployment there is nothing to start.
+func (w *world) serve(ctx context.Context) error {
+	if w.place == nil {
+		return nil
+	}
+	s, err := w.place.Open(ctx)
+	if err != nil {
+		return err
+	}
+	w.store = storetest.Faulty(s)
+	if w.server, err = startServer(ctx, w.store, w.plan); err != nil {
+		return errors.Join(err, w.store.Close())
+	}
+	w.useKey(w.server.key)
+	w.later(w.shut)
+	return nil
+}
+
+// useKey replaces the API key, in what runs already too: that a store which lost
+// everything also lost its keys is not what is on trial.
+func (w *world) useKey(key string) { w.current.Store(&key) }
+
+// keyed sends requests with the API key of the moment.
+type keyed struct {
+	w    *world
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Authorization") != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+*k.w.current.Load())
+	}
+	return k.next.RoundTrip(r)
+}
+
+// shut ends the own server and closes its store. The place can be opened again.
+func (w *world) shut() {
+	if w.server == nil {
+		return
+	}
+	w.server.stop()
+	if err := w.store.Close(); err != nil {
+		w.problem("close the store: %v", err)
+	}
+	w.server = nil
+}
+
+// later runs f when the scenario is over, the last one first.
+func (w *world) later(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cleanup = append(w.cleanup, f)
+}
+
+func (w *world) close() {
+	for {
+		w.mu.Lock()
+		n := len(w.cleanup)
+		if n == 0 {
+			w.mu.Unlock()
+			return
+		}
+		f := w.cleanup[n-1]
+		w.cleanup = w.cleanup[:n-1]
+		w.mu.Unlock()
+		f()
+	}
+}
+
+// problem notes that something was not as the scenario demands.
+func (w *world) problem(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = append(w.problems, fmt.Sprintf(format, args...))
+}
+
+// fine reports whether there was no problem yet.
+func (w *world) fine() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.problems) == 0
+}
+
+// note keeps a figure for the report.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.noted = append(w.noted, fmt.Sprintf(format, args...))
+}
+
+// subject is a name that was never used before.
+func (w *world) subject(kind string) string {
+	return fmt.Sprintf("prove-%s-%d-%d", kind, w.begun.UnixNano(), w.names.Add(1))
+}
+
+// heartbeat is the longest time between two questions of a verifier to the log.
+func (w *world) heartbeat() time.Duration { return w.Bound / 4 }
+
+// bound is D(1+rho).
+func (w *world) bound() time.Duration { return w.Bound + time.Duration(float64(w.Bound)*rho) }
+
+// pause waits, or less if ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// node is a verifier and the network between it and the server.
+type node struct {
+	w     *world
+	n     int
+	net   *faultnet.Proxy
+	opts  counterfoil.Options
+	wrap  func(http.RoundTripper) http.RoundTripper // nil: nothing between
+	seats sync.RWMutex                              // held for writing while the verifier is another one
+	v     verifier                                  // nil: it is down
+	route *counterfoil.Guard                        // nil: the verifier's own
+	via   *http.Transport
+}
+
+// newNode makes the network of one verifier, and no verifier yet.
+func (w *world) newNode() (*node, error) {
+	w.mu.Lock()
+	n := &node{w: w, n: len(w.nodes)}
+	w.nodes = append(w.nodes, n)
+	w.mu.Unlock()
+	proxy, err := faultnet.Listen(w.host, w.Seed+uint64(n.n))
+	if err != nil {
+		return nil, err
+	}
+	n.net = proxy
+	w.later(func() { _ = proxy.Close() })
+	n.opts = counterfoil.Options{Issuer: w.url, Audience: w.audience(), Bound: w.Bound, InsecureCookies: true, Logger: quiet}
+	w.later(n.stop)
+	return n, nil
+}
+
+func (w *world) audience() string {
+	if w.Deployment != nil && w.Deployment.Audience != "" {
+		return w.Deployment.Audience
+	}
+	return w.url
+}
+
+// signOut ends what is left of the sessions that were made in a deployment.
+func (w *world) signOut(ctx context.Context) {
+	for _, subject := range w.signedIn() {
+		if _, err := w.revoke(ctx, "subject", subject, false); err != nil {
+			w.problem("sign out: %v", err)
+			return
+		}
+	}
+}
+
+// startNodes starts n verifiers.
+func (w *world) startNodes(ctx context.Context, n int) ([]*node, error) {
+	nodes := make([]*node, n)
+	for i := range nodes {
+		var err error
+		if nodes[i], err = w.newNode(); err == nil {
+			err = nodes[i].start(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nodes, nil
+}
+
+// start starts the verifier, which knows nothing of one that ran here before.
+func (n *node) start(ctx context.Context) error {
+	via := n.w.direct.Clone()
+	via.DialContext, via.Proxy, via.DisableCompression = n.net.Dial, nil, true
+	transport := http.RoundTripper(keyed{n.w, via})
+	if n.wrap != nil {
+		transport = n.wrap(transport)
+	}
+	source, err := counterfoil.Remote(n.w.url, counterfoil.RemoteOptions{Credential: "keyed sets it", Transport: transport})
+	if err != nil {
+		return err
+	}
+	v, err := n.w.newVerifier(ctx, source, n.opts)
+	if err != nil {
+		via.CloseIdleConnections()
+		return err
+	}
+	n.seats.Lock()
+	defer n.seats.Unlock()
+	n.v, n.via = v, via
+	return nil
+}
+
+// stop ends the verifier, as the end of its program would.
+func (n *node) stop() {
+	n.seats.Lock()
+	defer n.seats.Unlock()
+	if n.v == nil {
+		return
+	}
+	n.v.Close()
+	n.via.CloseIdleConnections()
+	n.v, n.route = nil, nil
+}
+
+// real is the verifier with its own methods, or nil if another one is on trial.
+func (n *node) real() *counterfoil.Verifier {
+	v, _ := n.v.(*counterfoil.Verifier)
+	return v
+}
+
+// request is how a client sends c.
+func (c *credential) request() *http.Request {
+	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: make(http.Header)}
+	if c.carrier.Transport == counterfoil.Cookie {
+		r.Header["Cookie"] = []string{counterfoil.InsecureCookieName + "=" + c.value}
+	} else {
+		r.Header["Authorization"] = []string{"Bearer " + c.value}
+	}
+	return r
+}
+
+// ask asks the verifier about c and writes the answer down. A verifier that is down
+// says nothing.
+func (n *node) ask(ctx context.Context, c *credential) (outcome, error) {
+	n.seats.RLock()
+	defer n.seats.RUnlock()
+	if n.v == nil {
+		return unknown, errDown
+	}
+	r := c.request().WithContext(ctx)
+	var err error
+	start := n.w.now()
+	if n.route != nil {
+		_, err = n.route.VerifyRequest(r)
+	} else {
+		_, err = n.v.VerifyRequest(r)
+	}
+	k := check{span{start, n.w.now()}, n.n, c, said(err)}
+	n.w.check(k)
+	return k.said, err
+}
+
+var errDown = errors.New("this verifier is down")
+
+func said(err error) outcome {
+	switch {
+	case err == nil:
+		return accepted
+	case errors.Is(err, counterfoil.ErrExpired):
+		return unknown // its time was over: that says nothing about a revocation
+	case errors.Is(err, counterfoil.ErrInvalidToken):
+		return refused
+	}
+	return unknown
+}
+
+// mustSay notes a problem unless the verifier says want. Stale is no answer: on a
+// busy machine a verifier can be, and is asked until it is not; but not when it is
+// known already that something is wrong.
+func (n *node) mustSay(ctx context.Context, c *credential, want outcome, when string) {
+	got, err := n.ask(ctx, c)
+	if got == unknown && want != unknown && n.w.fine() && n.until(ctx, c, want, 2*n.w.Bound+n.w.patience) {
+		return
+	}
+	if got != want && ctx.Err() == nil {
+		n.w.problem("verifier %d, %v credential, %s: %v (%v), want %v", n.n, c.carrier, when, got, err, want)
+	}
+}
+
+func (o outcome) String() string {
+	return [...]string{"nothing", "accepted", "refused", "stale"}[o]
+}
+
+// until asks again and again until the verifier says want, or d has passed. It asks
+// often at first: what is measured is as fine as that.
+func (n *node) until(ctx context.Context, c *credential, want outcome, d time.Duration) bool {
+	begun := n.w.now()
+	for ctx.Err() == nil {
+		if got, _ := n.ask(ctx, c); got == want {
+			return true
+		}
+		passed := n.w.now() - begun
+		if passed > d {
+			return false
+		}
+		pause(ctx, min(max(100*time.Microsecond, passed/20), n.w.Bound/50))
+	}
+	return false
+}
+
+// recovers ends a fault by mend: from then on the verifier has to come back for
+// somebody who is signed in all the time.
+func (n *node) recovers(ctx context.Context, good *credential, mend func()) {
+	mend()
+	at := n.w.now()
+	n.until(ctx, good, accepted, 3*n.w.Bound+n.w.patience)
+	until := n.w.now()
+	took, err := n.w.readLog(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		n.w.problem("read the log from zero: %v", err)
+	}
+	n.w.heal(heal{n.n, at, until})
+	n.w.mu.Lock()
+	n.w.read = max(n.w.read, took)
+	n.w.mu.Unlock()
+}
+
+// carriers are the four presets in turn.
+var carriers = []counterfoil.Carrier{
+	counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE,
+}
+
+// defaultClient is a client that every server has.
+const defaultClient = "default"
+
+// ownClient registers a client that can be revoked. In a deployment there is none:
+// it is the default one.
+func (w *world) ownClient(ctx context.Context) (string, error) {
+	if w.server == nil {
+		return defaultClient, nil
+	}
+	id := fmt.Sprintf("prove-%d", w.names.Add(1))
+	return id, w.server.issuer.SetClient(ctx, id, audit.Act{By: audit.ByLocal}, func(*issuer.Client) {})
+}
+
+// one signs a new subject in by each carrier.
+func (w *world) one(ctx context.Context, kind string) ([]*credential, error) {
+	return w.oneOf(ctx, kind, defaultClient)
+}
+
+func (w *world) oneOf(ctx context.Context, kind, client string) ([]*credential, error) {
+	var all []*credential
+	subject := w.subject(kind)
+	for _, carrier := range carriers {
+		c, err := w.login(ctx, subject, client, carrier)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// present signs a subject of each kind in, by each carrier, and shows the credentials
+// to the verifiers, which must accept them.
+func (w *world) present(ctx context.Context, nodes []*node, kinds ...string) ([][]*credential, error) {
+	var all [][]*credential
+	for _, kind := range kinds {
+		held, err := w.one(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range nodes {
+			for _, c := range held {
+				n.mustSay(ctx, c, accepted, "just signed in")
+			}
+		}
+		all = append(all, held)
+	}
+	return all, nil
+}
+
+// revokeSubject revokes the subject of held.
+func (w *world) revokeSubject(ctx context.Context, held []*credential) error {
+	_, err := w.revoke(ctx, "subject", held[0].subject, false)
+	return err
+}
+
+// awaitRefusal asks every verifier about each of held until it refuses, for d at
+// most.
+func awaitRefusal(ctx context.Context, nodes []*node, held []*credential, d time.Duration) {
+	var all sync.WaitGroup
+	for _, n := range nodes {
+		for _, c := range held {
+			all.Go(func() { n.until(ctx, c, refused, d) })
+		}
+	}
+	all.Wait()
+}
+
+// forbear asks about c all the time until at, and demands silence from then on for d.
+func (n *node) forbear(ctx context.Context, c *credential, at, d time.Duration, why string) {
+	for ; ctx.Err() == nil && n.w.now() <= at; pause(ctx, n.w.Bound/50) {
+		_, _ = n.ask(ctx, c)
+	}
+	for begun := n.w.now(); ctx.Err() == nil && n.w.now()-begun <= d; pause(ctx, n.w.Bound/50) {
+		n.mustSay(ctx, c, unknown, why)
+	}
+}
