@@ -147,7 +147,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 		s.clearCookies(w)
 		fallthrough
 	case errors.Is(err, counterfoil.ErrNoCredential):
-		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: "Counterfoil"}})
+		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: "Your sessions"}})
 	case err != nil:
 		return err
 	}

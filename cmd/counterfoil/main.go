@@ -168,7 +168,7 @@ func withDefault(v *kong.Value) string {
 	if !v.HasDefault || v.IsBool() {
 		return v.Help
 	}
-	return v.Help + " Default: " + v.Default + "."
+	return v.Help + " Default: " + strings.TrimSuffix(v.Default, ".") + "."
 }
 
 // flagsOf returns the flags that were on the command line.
