@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -127,21 +128,27 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 }
 
 // adminChangeUser changes what is given and leaves the rest. What is taken away is
-// taken from the sessions first: if the second step fails, nobody has more than is
-// written, and doing it again is safe.
+// taken from the sessions first, and what is given they get last: if a step fails,
+// nobody has more than is written, and doing it again is safe.
 func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
 		Name   *string   `json:"name"`
 		Status *string   `json:"status"`
 		Roles  *[]string `json:"roles"`
 	}
-	u, err := s.user(r)
-	if err != nil {
+	if _, err := s.user(r); err != nil {
 		return err
 	}
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	u, err := s.user(r)
+	if err != nil {
+		return err
+	}
+	before := u
 	change := func(u *directory.User) error {
 		if b.Name != nil {
 			u.Name = *b.Name
@@ -159,13 +166,13 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 		return err
 	}
 	a := act(w, r, who.by, "")
-	if b.Status != nil || b.Roles != nil {
+	kept := slices.DeleteFunc(append([]string{}, u.Roles...), func(role string) bool { return !slices.Contains(before.Roles, role) })
+	disables, enables := b.Status != nil && u.Status == directory.Disabled, b.Status != nil && u.Status != directory.Disabled
+	if disables || (b.Roles != nil && len(kept) < len(before.Roles)) {
 		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
-			if b.Status != nil {
-				to.Disabled = u.Status == directory.Disabled
-			}
+			to.Disabled = to.Disabled || disables
 			if b.Roles != nil {
-				to.Roles = append([]string{}, u.Roles...)
+				to.Roles = kept
 			}
 		}); err != nil {
 			return err
@@ -174,11 +181,23 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	if err := s.users.Update(r.Context(), u.ID, a.Entry(audit.ChangeUser, u.ID), change); err != nil {
 		return err
 	}
+	if enables || (b.Roles != nil && len(u.Roles) > len(kept)) {
+		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
+			to.Disabled = to.Disabled && !enables
+			if b.Roles != nil {
+				to.Roles = append([]string{}, u.Roles...)
+			}
+		}); err != nil {
+			return err
+		}
+	}
 	return writeJSON(w, http.StatusOK, viewUser(u))
 }
 
 // adminDeleteUser ends everything of a user, then forgets it.
 func (s *Server) adminDeleteUser(w http.ResponseWriter, r *http.Request, who caller) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	u, err := s.user(r)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -60,6 +61,10 @@ type Server struct {
 	knownOrigins  origins
 	clearSiteData bool
 	handler       http.Handler
+
+	// changing is held by whoever changes or deletes a user: that takes a commit of
+	// the directory and one of the issuer, and two at once would leave them apart.
+	changing sync.Mutex
 }
 
 // New checks o and builds the routes.
