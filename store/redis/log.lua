@@ -1,0 +1,10 @@
+-- Reads the log: ARGV 5 is the epoch and 6 the seq of the cursor, 7 the limit.
+local epoch, seq, run = head()
+if not epoch then
+  return {run}
+end
+local after = ARGV[5] == epoch and ARGV[6] or '0'
+if tonumber(after) >= seq then
+  return {epoch, text(seq), {}}
+end
+return {epoch, text(seq), redis.call('XRANGE', logkey, '(' .. after .. '-0', '+', 'COUNT', ARGV[7])}
