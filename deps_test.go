@@ -34,6 +34,8 @@ var layers = map[string]struct {
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
+	"/internal/testsvc": {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
+
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 
 	"/examples/embedded":     {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},

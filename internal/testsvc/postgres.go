@@ -1,0 +1,193 @@
+package testsvc
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Profile says how a server treats its disk.
+type Profile int
+
+// The profiles.
+const (
+	Fast    Profile = iota // never flushes: for tests of behaviour
+	Durable                // as installed: for tests of crashes, and for figures
+)
+
+// Postgres is a running PostgreSQL server. Its superuser "cf" needs no password.
+type Postgres struct {
+	base *url.URL
+	proc *process // nil: not ours to stop
+}
+
+const pgPackages = "postgresql"
+
+// SharedPostgres returns the server that the tests of this process share, in the
+// Fast profile. It is started at the first call.
+func SharedPostgres(tb testing.TB) *Postgres {
+	tb.Helper()
+	p, err := sharedPostgres()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+var sharedPostgres = sync.OnceValues(func() (*Postgres, error) {
+	if dsn := os.Getenv("COUNTERFOIL_TEST_PG_DSN"); dsn != "" {
+		base, err := url.Parse(dsn)
+		return &Postgres{base: base}, err
+	}
+	p, err := launchPostgres(Fast, nil)
+	if err != nil {
+		return nil, err
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	shared.stop = append(shared.stop, func() { p.proc.kill(); p.proc.remove() })
+	return p, nil
+})
+
+// StartPostgres starts a server of its own for one test. Settings are
+// "name=value" of postgresql.conf.
+func StartPostgres(tb testing.TB, profile Profile, settings ...string) *Postgres {
+	tb.Helper()
+	p, err := launchPostgres(profile, settings)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { p.proc.end(); p.proc.remove() })
+	return p
+}
+
+func launchPostgres(profile Profile, settings []string) (*Postgres, error) {
+	server, err := find("postgres", pgPackages)
+	if err != nil {
+		return nil, err
+	}
+	initdb, err := find("initdb", pgPackages)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := pgOwner()
+	if err != nil {
+		return nil, err
+	}
+	if profile == Fast {
+		settings = append([]string{"fsync=off", "full_page_writes=off"}, settings...)
+	}
+	p := &Postgres{}
+	p.proc, err = launch(func() (*process, error) {
+		dir, err := folder(owner)
+		if err != nil {
+			return nil, err
+		}
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		if err := initDB(initdb, filepath.Join(dir, "data"), owner); err != nil {
+			return nil, err
+		}
+		p.base = &url.URL{Scheme: "postgres", User: url.User("cf"), Host: address(port), Path: "/postgres"}
+		args := []string{"-D", filepath.Join(dir, "data"), "-k", dir, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=64MB"}
+		for _, s := range settings {
+			args = append(args, "-c", s)
+		}
+		return &process{path: server, args: args, dir: dir, owner: owner, stop: syscall.SIGINT, ready: p.answers}, nil
+	})
+	return p, err
+}
+
+// pgOwner is whom the server runs as: it refuses root.
+func pgOwner() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	who, err := user.Lookup("postgres")
+	if err != nil {
+		who, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(who.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(who.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
+}
+
+func initDB(initdb, data string, owner *syscall.Credential) error {
+	cmd := exec.Command(initdb, "-D", data, "-U", "cf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", []string{"LC_ALL=C", "TZ=UTC"}, &syscall.SysProcAttr{Credential: owner}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (p *Postgres) answers() error { return p.exec(context.Background(), "SELECT 1") }
+
+func (p *Postgres) exec(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, p.base.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// Addr is host:port of the server.
+func (p *Postgres) Addr() string { return p.base.Host }
+
+// Dir is the data folder of the server.
+func (p *Postgres) Dir() string { return filepath.Join(p.proc.dir, "data") }
+
+// Database makes a database, and returns its name and URL. It is a copy of
+// template, the name of another database that nobody is connected to; empty: it
+// is empty. It is dropped after the test.
+func (p *Postgres) Database(tb testing.TB, template string) (name, dsn string) {
+	tb.Helper()
+	name = "t" + strings.ToLower(rand.Text())
+	create := "CREATE DATABASE " + name
+	if template != "" {
+		create += " TEMPLATE " + template
+	}
+	if err := p.exec(context.Background(), create); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = p.exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
+	u := *p.base
+	u.Path = "/" + name
+	return name, u.String()
+}
+
+// Kill is kill -9 of the server. Its sessions end by themselves a moment later.
+func (p *Postgres) Kill() { p.proc.kill() }
+
+// Stop ends the server in order, as for a restart.
+func (p *Postgres) Stop() { p.proc.end() }
+
+// Restart starts the ended server on its data and its port.
+func (p *Postgres) Restart(tb testing.TB) {
+	tb.Helper()
+	if err := p.proc.again(); err != nil {
+		tb.Fatal(err)
+	}
+}
