@@ -2,7 +2,7 @@
 -- many, 4 the time before which to drop. Of a slice that is past what was looked at is
 -- taken off the list. Answers how many were looked at, and how many dropped.
 local kind, slice = string.match(ARGV[1], '^(%l+):(%d+)$')
-local key, from, n, before = prefix .. 'expires:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local key, from, n, before = prefix .. 'x:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local past = (slice + 1) * 1024 <= before
 if past then
   from = 0
@@ -22,4 +22,4 @@ if past then
     redis.call('ZREM', prefix .. 'slices', ARGV[1])
   end
 end
-return {#ids, dropped}
+return {tostring(#ids), tostring(dropped)}

@@ -2,7 +2,7 @@
 -- format, 5 bytes of expiry, length of the owner, owner, revision, value.
 local function hashkey(kind, id)
   local a, b = string.byte(id, -2, -1)
-  return prefix .. kind .. ':' .. (b and (a * 31 + b) % 256 or a)
+  return prefix .. 'r:' .. kind .. ':' .. (b and (a * 31 + b) % 256 or a)
 end
 
 local function expiry(blob)
@@ -19,7 +19,7 @@ end
 -- the compact form. A hash that two owners share does no harm: the record decides.
 local function ownerkey(kind, own)
   local sum = redis.sha1hex(kind .. ':' .. own)
-  return prefix .. 'owner:' .. tonumber(string.sub(sum, 1, 4), 16) % 32768, string.sub(sum, 5, 14)
+  return prefix .. 'o:' .. tonumber(string.sub(sum, 1, 4), 16) % 32768, string.sub(sum, 5, 14)
 end
 
 local function drop(kind, id, key, blob)
@@ -36,7 +36,7 @@ local function owned(kind, own)
   local ids = {}
   if own == '' then
     for i = 0, 255 do
-      local all = redis.call('HGETALL', prefix .. kind .. ':' .. i)
+      local all = redis.call('HGETALL', prefix .. 'r:' .. kind .. ':' .. i)
       for j = 1, #all, 2 do
         if owner(all[j + 1]) == '' then
           ids[#ids + 1] = all[j]

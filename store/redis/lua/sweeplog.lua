@@ -7,4 +7,4 @@ for _, entry in ipairs(page) do
     redis.call('XDEL', prefix .. 'log', entry[1])
   end
 end
-return {#page, page[#page] and page[#page][1] or ''}
+return {tostring(#page), page[#page] and page[#page][1] or ''}

@@ -2,7 +2,7 @@
 -- length: conditions (kind, id, revision), owned (kind, owner), deletes (kind, id),
 -- puts (kind, id, revision, record), entries (stride, scope, id, expiry, reason).
 -- A revision is empty for absent. Answers epoch and seq; or one word when nothing was
--- done: "conflict", or a run that the caller must ask about.
+-- done: "conflict", or "unknown" for a process that the caller must get to know.
 local at = 5
 local function take(n)
   local from = at
@@ -21,9 +21,9 @@ end
 local fresh = take(1)
 local requires, owns, deletes, puts, entries = list(3), list(2), list(2), list(4), list(5)
 
-local epoch, seq, run = head()
+local epoch, seq, run, durable = head()
 if not epoch then
-  return {run}
+  return {'unknown'}
 end
 
 local function matches(blob, rev)
@@ -76,16 +76,17 @@ for _, p in ipairs(puts) do
   redis.call('HSET', key, id, blob)
   -- What expires is listed by the 1024 seconds in which it does. A record that goes
   -- earlier, or moves, stays listed: the sweep looks at the record.
-  local slice = math.floor(expiry(blob) / 1024)
-  if slice > 0 and not (old and math.floor(expiry(old) / 1024) == slice) then
-    if redis.call('RPUSH', prefix .. 'expires:' .. kind .. ':' .. slice, id) == 1 then
+  local expires, before = expiry(blob), old and expiry(old) or 0
+  local slice = math.floor(expires / 1024)
+  if expires > 0 and not (before > 0 and math.floor(before / 1024) == slice) then
+    if redis.call('RPUSH', prefix .. 'x:' .. kind .. ':' .. slice, id) == 1 then
       redis.call('ZADD', prefix .. 'slices', slice, kind .. ':' .. slice)
     end
   end
 end
 
 if fresh == '1' then
-  epoch, seq = begin(ARGV[1], run)
+  epoch, seq = begin(run, durable)
 end
 if #entries > 0 then
   for _, e in ipairs(entries) do

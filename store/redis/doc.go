@@ -1,2 +1,0 @@
-// Package redis.
-package redis
