@@ -26,6 +26,7 @@ var layers = map[string]struct {
 	"/store/memory":    {[]string{"", "/store"}, nil, "engines share no code"},
 	"/store/sqlite":    {[]string{"", "/store"}, []string{"modernc.org/sqlite", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/postgres":  {[]string{"", "/store"}, []string{"github.com/jackc/pgx", "github.com/pressly/goose"}, "engines share no code"},
+	"/store/redis":     {[]string{"", "/store"}, []string{"github.com/redis/rueidis"}, "engines share no code"},
 	"/store/storetest": {[]string{"", "/store"}, nil, "tests the contract, not an engine"},
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
 	"/directory":       {[]string{"", "/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},

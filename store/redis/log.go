@@ -1,0 +1,241 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// withHead runs a script that begins with head.lua, and gets to know the server if the
+// script asks for that. It returns the items of the answer.
+func (s *Store) withHead(ctx context.Context, run func(ctx context.Context, head []string) (rueidis.RedisMessage, error)) ([]rueidis.RedisMessage, error) {
+	for range 3 {
+		s.mu.Lock()
+		seen, known := s.seen, s.server.known()
+		s.mu.Unlock()
+		m, err := run(ctx, []string{epochText(rand.Uint64()), epochText(seen.Epoch), strconv.FormatUint(seen.Seq, 10), known})
+		if err != nil {
+			return nil, err
+		}
+		items, err := m.ToArray()
+		if err != nil {
+			return nil, err
+		}
+		if len(items) > 1 {
+			return items, nil
+		}
+		if len(items) == 0 {
+			return nil, errCorrupt
+		}
+		word, err := items[0].ToString()
+		if err != nil {
+			return nil, err
+		}
+		if word == "conflict" {
+			return nil, store.ErrConflict
+		}
+		if _, err := s.learn(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("the primary changes all the time")
+}
+
+func epochText(epoch uint64) string { return fmt.Sprintf("%016x", epoch) }
+
+// cursor reads a head, and remembers the latest one: should the server ever show an
+// earlier one, it has lost data (REV-09).
+func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, err error) {
+	epoch, err := items[0].ToString()
+	if err != nil {
+		return head, err
+	}
+	if head.Epoch, err = strconv.ParseUint(epoch, 16, 64); err != nil {
+		return head, err
+	}
+	seq, err := items[1].ToString()
+	if err != nil {
+		return head, err
+	}
+	if head.Seq, err = strconv.ParseUint(seq, 10, 64); err != nil {
+		return head, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen.Epoch != head.Epoch || s.seen.Seq < head.Seq {
+		s.seen = head
+	}
+	return head, nil
+}
+
+// Log implements store.Store. Head and entries are read by one script on the primary.
+func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+	entries, head, err := s.log(ctx, after, limit)
+	if err != nil {
+		return nil, counterfoil.Cursor{}, fmt.Errorf("redis: log: %w", err)
+	}
+	return entries, head, nil
+}
+
+func (s *Store) log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+	items, err := s.withHead(ctx, func(ctx context.Context, head []string) (rueidis.RedisMessage, error) {
+		return s.read(ctx, logScript, append(head, epochText(after.Epoch), strconv.FormatUint(after.Seq, 10), strconv.Itoa(limit))...)
+	})
+	if err != nil {
+		return nil, counterfoil.Cursor{}, err
+	}
+	head, err := s.cursor(items)
+	if err != nil {
+		return nil, head, err
+	}
+	page, err := items[2].ToArray()
+	if err != nil {
+		return nil, head, err
+	}
+	entries := make([]counterfoil.Revocation, len(page))
+	for i, m := range page {
+		if err := parseEntry(m, &entries[i]); err != nil {
+			return nil, head, err
+		}
+		entries[i].At.Epoch = head.Epoch
+	}
+	return entries, head, nil
+}
+
+// parseEntry reads an item of the stream: its id, which is seq-0, and its fields.
+func parseEntry(m rueidis.RedisMessage, e *counterfoil.Revocation) error {
+	item, err := m.ToArray()
+	if err != nil || len(item) != 2 {
+		return errCorrupt
+	}
+	id, err := item[0].ToString()
+	if err != nil || len(id) < 3 {
+		return errCorrupt
+	}
+	if e.At.Seq, err = strconv.ParseUint(id[:len(id)-2], 10, 64); err != nil {
+		return errCorrupt
+	}
+	fields, err := item[1].AsStrSlice()
+	if err != nil || len(fields) != 8 {
+		return errCorrupt
+	}
+	expires, err := strconv.ParseInt(fields[5], 10, 64)
+	if err != nil {
+		return errCorrupt
+	}
+	e.Scope, e.ID, e.Expires, e.Reason = counterfoil.Scope(fields[1]), fields[3], fromUnix(expires), fields[7]
+	return nil
+}
+
+// Wait implements store.Store. A message only wakes: what it says is not looked at.
+func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
+	s.mu.Lock()
+	moved := s.moved // before the head is read, so that no move is missed
+	s.mu.Unlock()
+	_, head, err := s.Log(ctx, after, 1)
+	if err != nil || head != after {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-moved:
+		return nil
+	}
+}
+
+func (s *Store) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		close(s.moved)
+		s.moved = make(chan struct{})
+	}
+}
+
+// listen wakes whoever waits at each message, and whenever messages may have been
+// missed: when a subscription begins, and when it breaks.
+func (s *Store) listen(ctx context.Context) {
+	defer close(s.stopped)
+	subscribed := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { s.wake() })
+	for ctx.Err() == nil {
+		_ = s.client.Receive(subscribed, s.client.B().Subscribe().Channel(s.prefix+"moved").Build(), func(rueidis.PubSubMessage) { s.wake() })
+		s.wake()
+		select {
+		case <-ctx.Done():
+		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)): // not all servers at once
+		}
+	}
+}
+
+const (
+	sweepPage = 200 // a few milliseconds of the server
+	logPage   = 500
+)
+
+// Sweep implements store.Store.
+func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
+	n, err := s.sweep(ctx, before.Unix())
+	if err != nil {
+		return n, fmt.Errorf("redis: sweep: %w", err)
+	}
+	return n, nil
+}
+
+func (s *Store) sweep(ctx context.Context, before int64) (total int, err error) {
+	if err := s.relearn(ctx); err != nil {
+		return 0, err
+	}
+	b := s.client.B().Zrangebyscore().Key(s.prefix + "slices").Min("-inf").Max(strconv.FormatInt(before/1024, 10)).Build()
+	slices, err := s.client.Do(ctx, b).AsStrSlice()
+	if err != nil {
+		return 0, err
+	}
+	for _, slice := range slices {
+		for from := 0; ; from += sweepPage {
+			looked, dropped, err := s.pair(ctx, sweepScript, slice, strconv.Itoa(from), strconv.Itoa(sweepPage), strconv.FormatInt(before, 10))
+			if err != nil {
+				return total, err
+			}
+			n, err := strconv.Atoi(dropped)
+			if err != nil {
+				return total, err
+			}
+			if total += n; looked < sweepPage {
+				break
+			}
+		}
+	}
+	for from := "-"; ; {
+		looked, last, err := s.pair(ctx, sweepLogScript, from, strconv.Itoa(logPage), strconv.FormatInt(before, 10))
+		if err != nil || looked < logPage {
+			return total, err
+		}
+		from = "(" + last
+	}
+}
+
+// pair runs a script that answers a count and something else.
+func (s *Store) pair(ctx context.Context, script *rueidis.Lua, args ...string) (int, string, error) {
+	if err := s.usable(); err != nil {
+		return 0, "", err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	items, err := script.Exec(ctx, s.client, s.head, args).AsStrSlice()
+	if err != nil {
+		return 0, "", err
+	}
+	if len(items) != 2 {
+		return 0, "", errCorrupt
+	}
+	n, err := strconv.Atoi(items[0])
+	return n, items[1], err
+}

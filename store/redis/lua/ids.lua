@@ -1,0 +1,14 @@
+-- Reads ids: ARGV 1 is the kind; 2 the owner. Or 2 is "*", and 3 the hash to begin at: some
+-- thousand ids of whole hashes, behind the number of the next hash.
+if ARGV[2] ~= '*' then
+  return owned(ARGV[1], ARGV[2])
+end
+local at, ids = tonumber(ARGV[3]), {''}
+while at < 256 and #ids < 2000 do
+  for _, id in ipairs(redis.call('HKEYS', prefix .. 'r:' .. ARGV[1] .. ':' .. at)) do
+    ids[#ids + 1] = id
+  end
+  at = at + 1
+end
+ids[1] = tostring(at)
+return ids

@@ -1,0 +1,25 @@
+-- Sweeps a piece of one slice: ARGV 1 is kind:slice, 2 the place to begin at, 3 how
+-- many, 4 the time before which to drop. Of a slice that is past what was looked at is
+-- taken off the list. Answers how many were looked at, and how many dropped.
+local kind, slice = string.match(ARGV[1], '^(%l+):(%d+)$')
+local key, from, n, before = prefix .. 'x:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local past = (slice + 1) * 1024 <= before
+if past then
+  from = 0
+end
+local ids, dropped = redis.call('LRANGE', key, from, from + n - 1), 0
+for _, id in ipairs(ids) do
+  local hash = hashkey(kind, id)
+  local blob = redis.call('HGET', hash, id)
+  if blob and expiry(blob) > 0 and expiry(blob) < before then
+    drop(kind, id, hash, blob)
+    dropped = dropped + 1
+  end
+end
+if past then
+  redis.call('LTRIM', key, #ids, -1)
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('ZREM', prefix .. 'slices', ARGV[1])
+  end
+end
+return {tostring(#ids), tostring(dropped)}

@@ -1,0 +1,348 @@
+// Package redis keeps records and the log in Redis 7: alone, behind Sentinel, or in one
+// slot of a Cluster (docs/decisions/0016-redis.md). Open finds out what the server
+// promises; see Store.Durability.
+//
+// It is meant for sessions, grants and the log. Users and keys belong in a store
+// whose durability does not hang on a server's settings.
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Options of Open.
+type Options struct {
+	// URL names the servers: redis://user:password@host:port, rediss:// for TLS. More
+	// nodes of a Cluster, or more sentinels, follow as addr=host:port in the query; with
+	// master_set=name all addresses are those of sentinels.
+	URL string
+
+	// Prefix begins every key, so that several stores can share a server; empty:
+	// "counterfoil". It is the hash tag, so it names the slot of a Cluster too.
+	Prefix string
+
+	// Timeout bounds each call whose context ends later; zero: 5 s.
+	Timeout time.Duration
+}
+
+// Store is a client of one Redis primary.
+type Store struct {
+	client  rueidis.Client
+	prefix  string   // of all keys
+	head    []string // the key of the head: what every script is passed
+	timeout time.Duration
+	stop    context.CancelFunc // ends the listener
+	stopped chan struct{}      // closed when it has ended
+
+	mu     sync.Mutex         // guards the rest; never held during a call
+	server server             // what is known of the primary
+	seen   counterfoil.Cursor // the latest head that this process was told
+	moved  chan struct{}      // closed when the head may have moved, or the store closes
+	closed bool
+}
+
+// Open connects, and refuses a server that may drop what it was given: one that evicts
+// keys, or is older than Redis 7.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	opt, err := rueidis.ParseURL(o.URL)
+	if err != nil {
+		return nil, errors.New("redis: Options.URL is not redis://user:password@host:port") // err has the password
+	}
+	if o.Prefix == "" {
+		o.Prefix = "counterfoil"
+	}
+	if strings.ContainsAny(o.Prefix, "{}") {
+		return nil, errors.New("redis: Options.Prefix has a brace in it")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	opt.DisableCache = true // see 0011: no answer of this store may be an old one
+	opt.DisableRetry = true // the client would go on until the context ends
+	opt.Dialer.Timeout, opt.ConnWriteTimeout = o.Timeout, o.Timeout
+	client, err := rueidis.NewClient(opt)
+	if err != nil {
+		return nil, fmt.Errorf("redis: open: %w", err)
+	}
+	prefix := "{" + o.Prefix + "}:"
+	s := &Store{
+		client: client, prefix: prefix, head: []string{prefix + "head"}, timeout: o.Timeout,
+		stopped: make(chan struct{}), moved: make(chan struct{}),
+	}
+	listen, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go s.listen(listen)
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("redis: open: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) start(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	known, err := s.learn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := known.fit(); err != nil {
+		return err
+	}
+	_, _, err = s.Log(ctx, counterfoil.Cursor{}, 1) // begins the first epoch
+	return err
+}
+
+var errClosed = errors.New("store is closed")
+
+// usable returns errClosed after Close: the client of a Cluster goes on answering.
+func (s *Store) usable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	return nil
+}
+
+// bounded is ctx, ended by the store's timeout at the latest.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout)
+}
+
+// read runs a script that may be run twice: once more after a broken connection, which
+// is how the client finds out that a server was restarted.
+func (s *Store) read(ctx context.Context, script *rueidis.Lua, args ...string) (rueidis.RedisMessage, error) {
+	if err := s.usable(); err != nil {
+		return rueidis.RedisMessage{}, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	m, err := script.Exec(ctx, s.client, s.head, args).ToMessage()
+	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
+		m, err = script.Exec(ctx, s.client, s.head, args).ToMessage()
+	}
+	return m, err
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
+	records, err := s.fetch(ctx, k.Kind, []string{k.ID})
+	if err != nil {
+		return store.Record{}, fmt.Errorf("redis: get %s: %w", k.Kind, err)
+	}
+	if len(records) == 0 {
+		return store.Record{}, store.ErrNotFound
+	}
+	return records[0], nil
+}
+
+// fetch returns those of the records that are there.
+func (s *Store) fetch(ctx context.Context, kind store.Kind, ids []string) ([]store.Record, error) {
+	args := make([]string, 1, 1+len(ids))
+	args[0] = string(kind)
+	for _, id := range ids {
+		args = append(args, packID(id))
+	}
+	m, err := s.read(ctx, getScript, args...)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := m.ToArray()
+	if err != nil {
+		return nil, err
+	}
+	if len(blobs) != len(ids) {
+		return nil, errCorrupt // never "not found"
+	}
+	records := make([]store.Record, 0, len(ids))
+	for i, blob := range blobs {
+		if blob.IsNil() {
+			continue
+		}
+		b, err := blob.AsBytes()
+		if err != nil {
+			return nil, err
+		}
+		r, err := unpackRecord(store.Key{Kind: kind, ID: ids[i]}, b)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// pageSize is how many records one call of List reads: a short time for everybody else.
+const pageSize = 200
+
+// List implements store.Store. It holds all ids in memory at once, because Redis
+// has no order. Owner "" reads all records of the kind, as "*" does: what belongs
+// to nobody has no index.
+func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		ids, err := s.ids(ctx, kind, owner)
+		for err == nil && len(ids) > 0 {
+			var page []store.Record
+			n := min(pageSize, len(ids))
+			page, err = s.fetch(ctx, kind, ids[:n])
+			ids = ids[n:]
+			for _, r := range page {
+				if (owner == "*" || r.Owner == owner) && !yield(r, nil) {
+					return
+				}
+			}
+		}
+		if err != nil {
+			yield(store.Record{}, fmt.Errorf("redis: list %s: %w", kind, err))
+		}
+	}
+}
+
+// ids returns, in order, the ids of what belongs to owner, or of all for "*" and "".
+func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) ([]string, error) {
+	var ids []string
+	if owner != "*" && owner != "" {
+		m, err := s.read(ctx, idsScript, string(kind), packID(owner))
+		if err != nil {
+			return nil, err
+		}
+		if ids, err = appendIDs(nil, m); err != nil {
+			return nil, err
+		}
+		slices.Sort(ids)
+		return ids, nil
+	}
+	for next := "0"; next != "256"; {
+		m, err := s.read(ctx, idsScript, string(kind), "*", next)
+		if err != nil {
+			return nil, err
+		}
+		page, err := appendIDs(nil, m)
+		if err != nil || len(page) == 0 {
+			return nil, errors.Join(errCorrupt, err)
+		}
+		next, ids = page[0], append(ids, page[1:]...)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+func appendIDs(ids []string, m rueidis.RedisMessage) ([]string, error) {
+	packed, err := m.ToArray()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range packed {
+		b, err := p.AsBytes()
+		if err != nil {
+			return nil, err
+		}
+		id, err := unpackID(b)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// Commit implements store.Store. The caller's context stops it before it is sent,
+// and by its deadline: giving up a commit that is under way would leave the next
+// reader to see it happen.
+func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	if err := b.Check(); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	if err := errors.Join(ctx.Err(), s.usable()); err != nil {
+		return counterfoil.Cursor{}, fmt.Errorf("redis: commit: %w", err)
+	}
+	detached := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		detached, cancel = context.WithDeadline(detached, deadline)
+		defer cancel()
+	}
+	detached, cancel := s.bounded(detached)
+	defer cancel()
+	which := commitScript
+	if len(b.Put) > 0 && len(b.Revoke) == 0 {
+		which = putScript
+	}
+	answer, err := s.withHead(detached, func(ctx context.Context, head []string) (rueidis.RedisMessage, error) {
+		return which.Exec(ctx, s.client, s.head, appendBatch(head, b)).ToMessage()
+	})
+	if err != nil {
+		return counterfoil.Cursor{}, fmt.Errorf("redis: commit: %w", err)
+	}
+	return s.cursor(answer)
+}
+
+// appendBatch writes b as commit.lua reads it.
+func appendBatch(args []string, b store.Batch) []string {
+	fresh := "0"
+	if b.NewEpoch {
+		fresh = "1"
+	}
+	args = append(args, fresh, strconv.Itoa(len(b.Require)))
+	for _, r := range b.Require {
+		args = append(args, string(r.Kind), packID(r.ID), packRev(r.Rev))
+	}
+	args = append(args, strconv.Itoa(len(b.DeleteOwned)))
+	for _, o := range b.DeleteOwned {
+		args = append(args, string(o.Kind), packID(o.Owner))
+	}
+	args = append(args, strconv.Itoa(len(b.Delete)))
+	for _, k := range b.Delete {
+		args = append(args, string(k.Kind), packID(k.ID))
+	}
+	args = append(args, strconv.Itoa(len(b.Put)))
+	for _, r := range b.Put {
+		args = append(args, string(r.Kind), packID(r.ID), packRev(r.Rev), string(packRecord(r)))
+	}
+	args = append(args, strconv.Itoa(len(b.Revoke)))
+	for _, e := range b.Revoke {
+		stride := 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		args = append(args, strconv.FormatUint(stride, 10), string(e.Scope), e.ID, strconv.FormatInt(toUnix(e.Expires), 10), e.Reason)
+	}
+	return args
+}
+
+// packRev is empty for 0: no stored revision is.
+func packRev(rev uint64) string {
+	if rev == 0 {
+		return ""
+	}
+	return string(binary.AppendUvarint(nil, rev))
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	if !closed {
+		close(s.moved)
+	}
+	s.mu.Unlock()
+	if !closed {
+		s.stop()
+		s.client.Close()
+	}
+	<-s.stopped
+	return nil
+}

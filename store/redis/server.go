@@ -1,0 +1,137 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// server is what is known of the process that is the primary.
+type server struct {
+	run      string // its run id: another one after every restart
+	version  int    // major
+	evicts   string // how it makes room by dropping keys of its own choice; empty: it does not
+	class    store.Durability
+	reason   string // why the class is not Durable
+	replicas int
+}
+
+// known is how head.lua is told.
+func (v server) known() string {
+	if v.class == store.Durable {
+		return v.run + " 1"
+	}
+	return v.run + " 0"
+}
+
+// fit refuses what no setting of this store can mend.
+func (v server) fit() error {
+	if v.version < 7 {
+		return fmt.Errorf("the server is version %d: 7 is needed", v.version)
+	}
+	if v.evicts != "" {
+		return fmt.Errorf("the server has maxmemory-policy %s: it would drop sessions and revocations to make room; set noeviction", v.evicts)
+	}
+	return nil
+}
+
+// learn asks the primary what it is. All questions go over one connection, so all
+// answers are of one process.
+func (s *Store) learn(ctx context.Context) (v server, err error) {
+	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
+		// A command with a key goes first: in a Cluster it picks the node.
+		if err := c.Do(ctx, c.B().Exists().Key(s.head[0]).Build()).Error(); err != nil {
+			return err
+		}
+		text, err := c.Do(ctx, c.B().Info().Build()).ToString()
+		if err != nil {
+			return err
+		}
+		info := parseInfo(text)
+		if info["role"] != "master" {
+			return errors.New("the server is a replica")
+		}
+		// Some hosted servers allow no CONFIG: then nothing is known of the disk.
+		fsync, err := c.Do(ctx, c.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap()
+		if _, refused := rueidis.IsRedisErr(err); err != nil && !refused {
+			return err
+		}
+		v = s.judge(info, fsync["appendfsync"])
+		return nil
+	})
+	if err != nil {
+		return server{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server = v
+	return v, nil
+}
+
+func parseInfo(text string) map[string]string {
+	info := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[k] = v
+		}
+	}
+	return info
+}
+
+func (s *Store) judge(info map[string]string, fsync string) server {
+	v := server{run: info["run_id"], class: store.Lossy}
+	major, _, _ := strings.Cut(info["redis_version"], ".")
+	v.version, _ = strconv.Atoi(major) // no number: 0, which is not fit
+	v.replicas, _ = strconv.Atoi(info["connected_slaves"])
+	if policy := info["maxmemory_policy"]; info["maxmemory"] != "0" && strings.HasPrefix(policy, "allkeys-") {
+		v.evicts = policy
+	}
+	failsOver := s.client.Mode() != rueidis.ClientModeStandalone
+	switch {
+	case info["aof_enabled"] != "1":
+		v.reason = "appendonly is off: a restart of Redis signs everybody out"
+	case fsync == "":
+		v.reason = "the server does not say whether appendfsync is always: the last commits may be lost when it dies"
+	case fsync != "always":
+		v.reason = "appendfsync is " + fsync + ": the last commits may be lost when the server dies"
+	case failsOver && v.replicas > 0:
+		v.reason = "replicas are asynchronous: the last commits may be lost when one takes over"
+	default:
+		v.class = store.Durable
+	}
+	return v
+}
+
+// Durability is Durable for a server that writes to disk before it answers (appendonly
+// yes, appendfsync always) and that no asynchronous replica can replace. It is what was
+// last found out: at Open, after a restart or failover, and at each Sweep.
+func (s *Store) Durability() store.Durability {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server.class
+}
+
+// WhyLossy says, for people, why Durability is not Durable; it is empty if it is.
+func (s *Store) WhyLossy() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server.reason
+}
+
+// relearn notices settings that were changed while the server runs. From then on a
+// restart loses data, so the log must not be taken for unbroken after one.
+func (s *Store) relearn(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	v, err := s.learn(ctx)
+	if err != nil || v.class == store.Durable {
+		return err
+	}
+	return s.client.Do(ctx, s.client.B().Hset().Key(s.head[0]).FieldValue().FieldValue("durable", "0").Build()).Error()
+}
