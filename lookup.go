@@ -25,8 +25,12 @@ type lookups struct {
 	timeout time.Duration
 	count   atomic.Uint64
 
+	// settle hears each answer before anybody else, and before the same is asked
+	// again: so what it keeps is never older than what somebody was told (P3).
+	settle func(Credential, *Session, error)
+
 	mu      sync.Mutex // guards all below; held for map access only
-	flights map[string]*flight
+	flights map[Credential]*flight
 	closed  bool
 	done    sync.WaitGroup
 }
@@ -38,13 +42,13 @@ type flight struct {
 	err     error
 }
 
-func newLookups(source Source, timeout time.Duration) *lookups {
-	return &lookups{source: source, timeout: timeout, flights: make(map[string]*flight)}
+func newLookups(source Source, timeout time.Duration, settle func(Credential, *Session, error)) *lookups {
+	return &lookups{source: source, timeout: timeout, settle: settle, flights: make(map[Credential]*flight)}
 }
 
 // do returns the issuer's answer: a session of the caller's own, an error that
 // is ErrInvalidToken, or ErrUnavailable.
-func (l *lookups) do(ctx context.Context, credential string) (*Session, error) {
+func (l *lookups) do(ctx context.Context, credential Credential) (*Session, error) {
 	f, err := l.join(ctx, credential)
 	if err != nil {
 		return nil, err
@@ -61,7 +65,7 @@ func (l *lookups) do(ctx context.Context, credential string) (*Session, error) {
 	return &s, nil
 }
 
-func (l *lookups) join(ctx context.Context, credential string) (*flight, error) {
+func (l *lookups) join(ctx context.Context, credential Credential) (*flight, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f := l.flights[credential]; f != nil {
@@ -76,7 +80,8 @@ func (l *lookups) join(ctx context.Context, credential string) (*flight, error) 
 	l.flights[credential] = f
 	l.done.Go(func() {
 		defer cancel()
-		f.session, f.err = l.ask(asking, credential)
+		f.session, f.err = l.ask(asking, credential.Value)
+		l.settle(credential, f.session, f.err)
 		l.mu.Lock()
 		delete(l.flights, credential)
 		l.mu.Unlock()

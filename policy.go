@@ -86,7 +86,7 @@ func (v *Verifier) introspect(ctx context.Context, c Credential, d demand, cause
 	if err != nil {
 		return nil, err
 	}
-	s, err := v.introspections.do(ctx, c.Value)
+	s, err := v.introspections.do(ctx, c)
 	if errors.Is(err, ErrInvalidToken) {
 		return nil, err
 	}

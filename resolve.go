@@ -59,25 +59,53 @@ func (v *Verifier) resolve(ctx context.Context, c Credential, d demand) (*entry,
 		}
 	}
 	if err == nil && !e.signed {
-		e.session, err = v.lookups.do(ctx, c.Value)
+		e.session, err = v.lookups.do(ctx, c)
+	}
+	if err == nil {
+		err = v.complete(e, format)
 	}
 	if err != nil {
 		return nil, err
 	}
+	if v.known.Load().applied.Before(e.session.Born) {
+		v.sync() // REV-11: it was born after what we know; the bound still holds
+	}
+	if e.signed { // the others are kept by keep
+		v.seen.put(e)
+	}
+	return e, nil
+}
+
+// complete fills e from its session, which must be this issuer's and meant for us.
+func (v *Verifier) complete(e *entry, f Format) error {
 	s := e.session
 	if s.Issuer != v.opts.Issuer || !slices.Contains(s.Audience, v.opts.Audience) {
-		return nil, ErrInvalidToken
+		return ErrInvalidToken
 	}
-	s.Carrier = Carrier{format, c.Transport}
+	s.Carrier = Carrier{f, e.credential.Transport}
 	e.deadline = s.Expires.UnixNano()
 	if e.signed { // another clock wrote it; a looked-up copy ends when its issuer said
 		e.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
 	}
-	if v.known.Load().applied.Before(s.Born) {
-		v.sync() // REV-11: it was born after what we know; the bound still holds
+	return nil
+}
+
+// keep remembers what a look-up found, and forgets what one refused.
+func (v *Verifier) keep(c Credential, s *Session, err error) {
+	if errors.Is(err, ErrInvalidToken) {
+		v.seen.forget(c)
 	}
-	v.seen.put(e)
-	return e, nil
+	if err != nil {
+		return
+	}
+	copied := *s
+	e, f := &entry{credential: c, session: &copied}, Opaque
+	if token.ShapeOf(c.Value) == token.ShapeJWE {
+		f = JWE
+	}
+	if v.complete(e, f) == nil {
+		v.seen.put(e)
+	}
 }
 
 // decrypt opens a JWE with our keys. ours is false for one that another key opens.

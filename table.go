@@ -95,6 +95,16 @@ func (t *table) drop(e *entry) {
 	}
 }
 
+// forget drops the copy of c, whichever it is.
+func (t *table) forget(c Credential) {
+	s, h := t.place(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[h]; e != nil && e.credential == c {
+		delete(s.entries, h)
+	}
+}
+
 // sweep drops what has died from one shard; n counts up from call to call.
 func (t *table) sweep(n int, now int64) {
 	s := &t.shards[n%len(t.shards)]

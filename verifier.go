@@ -79,9 +79,14 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	v := &Verifier{
 		opts: o, source: source, id: token.NewOpaque(), cookie: CookieName, openers: openers, log: o.Logger,
 		clock: clock, keys: newKeyCache(source, algorithms, clock), seen: newTable(o.MaxSeen),
-		lookups: newLookups(source, lookupTimeout), introspections: newLookups(source, introspectTimeout),
 		poke: make(chan struct{}, 1),
 	}
+	v.lookups = newLookups(source, lookupTimeout, v.keep)
+	v.introspections = newLookups(source, introspectTimeout, func(c Credential, _ *Session, err error) {
+		if errors.Is(err, ErrInvalidToken) {
+			v.seen.forget(c)
+		}
+	})
 	if o.InsecureCookies {
 		v.cookie = InsecureCookieName
 	}
