@@ -221,7 +221,11 @@ func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) ([]strin
 		if err != nil {
 			return nil, err
 		}
-		if ids, err = appendIDs(nil, m); err != nil {
+		packed, err := m.AsStrSlice()
+		if err != nil {
+			return nil, err
+		}
+		if ids, err = appendIDs(nil, packed); err != nil {
 			return nil, err
 		}
 		slices.Sort(ids)
@@ -232,27 +236,22 @@ func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) ([]strin
 		if err != nil {
 			return nil, err
 		}
-		page, err := appendIDs(nil, m)
+		page, err := m.AsStrSlice()
 		if err != nil || len(page) == 0 {
 			return nil, errors.Join(errCorrupt, err)
 		}
-		next, ids = page[0], append(ids, page[1:]...)
+		if ids, err = appendIDs(ids, page[1:]); err != nil {
+			return nil, err
+		}
+		next = page[0]
 	}
 	slices.Sort(ids)
 	return ids, nil
 }
 
-func appendIDs(ids []string, m rueidis.RedisMessage) ([]string, error) {
-	packed, err := m.ToArray()
-	if err != nil {
-		return nil, err
-	}
+func appendIDs(ids, packed []string) ([]string, error) {
 	for _, p := range packed {
-		b, err := p.AsBytes()
-		if err != nil {
-			return nil, err
-		}
-		id, err := unpackID(b)
+		id, err := unpackID([]byte(p))
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
--- Records. A field of a hash each: the packed id, and what store/redis/pack.go writes:
+-- Records. A field of a hash each: the packed id, and what pack.go writes:
 -- format, 5 bytes of expiry, length of the owner, owner, revision, value.
 local function hashkey(kind, id)
   local a, b = string.byte(id, -2, -1)

@@ -1,4 +1,4 @@
-package redis
+package pack
 
 import "strings"
 
@@ -21,7 +21,7 @@ var words = [...]string{
 	` AppleWebKit/537.36 (KHTML, like Gecko) Chrome/`, ` AppleWebKit/605.1.15 (KHTML, like Gecko) Version/`, `.0.0.0 Safari/537.36`, `.0.0.0 Mobile Safari/537.36`,
 	` Safari/604.1`, ` Safari/605.1.15`, ` Mobile/15E148`, ` Edg/`, `; rv:`, `.0) Gecko/20100101 Firefox/`, ` OPR/`, `Go-http-client/`, `curl/`, `okhttp/`,
 	`"audit"`, `{"time":"`, `","action":"`, `","outcome":"ok","subject":"`, `","outcome":"`, `","by":"`, `","by":"subject:`, `","address":"`, `","request":"`, `","reason":"`, `","detail":"`, `","target":"`,
-	`login`, `logout`, `revoke`, `192.168.`, `127.0.0.1`, `true`, `false`, `null`,
+	`login`, `logout`, `revoke`, `true`, `false`, `null`,
 }
 
 // byFirst holds the codes of the words by their first byte, longest first.
@@ -45,58 +45,4 @@ func word(s string) (code byte, n int) {
 		}
 	}
 	return 0, 0
-}
-
-// The value of each character in an alphabet, and which have one.
-var (
-	value4, in4 = values(alphabet4)
-	value5, in5 = values(alphabet5)
-	value6, in6 = values(alphabet6)
-)
-
-func values(alphabet string) (value [256]byte, in *[256]bool) {
-	in = new([256]bool)
-	for i, c := range []byte(alphabet) {
-		value[c], in[c] = byte(i), true
-	}
-	return value, in
-}
-
-// run counts the characters that s begins with, up to 255.
-func run(s string, in *[256]bool) int {
-	n := 0
-	for n < len(s) && n < 255 && in[s[n]] {
-		n++
-	}
-	return n
-}
-
-// size is how many bytes n characters of so many bits need.
-func size(n, width int) int { return (n*width + 7) / 8 }
-
-func appendBits(dst []byte, s string, width int, value *[256]byte) []byte {
-	acc, bits := uint(0), 0
-	for _, c := range []byte(s) {
-		acc, bits = acc<<width|uint(value[c]), bits+width
-		if bits >= 8 {
-			bits -= 8
-			dst = append(dst, byte(acc>>bits))
-		}
-	}
-	if bits > 0 {
-		dst = append(dst, byte(acc<<(8-bits)))
-	}
-	return dst
-}
-
-func appendChars(dst, b []byte, n, width int, alphabet string) []byte {
-	acc, bits, at := uint(0), 0, 0
-	for range n {
-		if bits < width {
-			acc, bits, at = acc<<8|uint(b[at]), bits+8, at+1
-		}
-		bits -= width
-		dst = append(dst, alphabet[acc>>bits&(1<<width-1)])
-	}
-	return dst
 }
