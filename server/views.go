@@ -29,6 +29,7 @@ type rowView struct {
 	Scopes          []string            `json:"scopes,omitempty"`
 	Attributes      map[string]string   `json:"attributes,omitempty"`
 	Device          string              `json:"device,omitempty"`
+	DeviceLabel     string              `json:"device_label,omitempty"`
 	FirstAddress    netip.Addr          `json:"first_address,omitzero"`
 	LastAddress     netip.Addr          `json:"last_address,omitzero"`
 }
@@ -39,7 +40,7 @@ func viewRow(r issuer.SessionRow) rowView {
 		Created: r.Created.UTC(), AuthTime: r.AuthTime.UTC(), LastSeen: r.LastSeen.UTC(),
 		IdleExpires: r.IdleExpires.UTC(), AbsoluteExpires: r.AbsoluteExpires.UTC(),
 		Methods: r.Methods, ACR: r.ACR, Roles: r.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
-		Device: r.Device, FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
+		Device: r.Device, DeviceLabel: device(r.Device), FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
 	}
 }
 

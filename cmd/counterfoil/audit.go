@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -48,18 +50,29 @@ func (c *auditList) Run(ctx context.Context) error {
 		if c.JSON {
 			return writeJSON(os.Stdout, append([]json.RawMessage{}, answer.Entries...))
 		}
-		var rows [][]string
-		for _, raw := range answer.Entries {
-			var e auditEntry
-			if err := json.Unmarshal(raw, &e); err != nil {
-				return err
-			}
-			about := e.Target
-			if about == "" {
-				about = e.Session
-			}
-			rows = append(rows, []string{e.Time.Format(time.DateTime), e.Action, e.Outcome, e.By, e.Subject, about, e.Address})
-		}
-		return table([]string{"TIME", "ACTION", "OUTCOME", "BY", "SUBJECT", "ABOUT", "ADDRESS"}, rows)
+		return printAudit(answer.Entries)
 	})
+}
+
+func printAudit(entries []json.RawMessage) error {
+	var rows [][]string
+	for _, raw := range entries {
+		var e auditEntry
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return err
+		}
+		if e.Outcome != "ok" {
+			e.Action += " " + e.Outcome
+		}
+		if e.Subject == "" {
+			e.Subject = e.Target
+		}
+		if by, ok := strings.CutPrefix(e.By, "subject:"); ok && by != e.Subject {
+			e.By = by
+		} else if ok { // the user itself: from where is what one wants to know
+			e.By = cmp.Or(e.Address, "itself")
+		}
+		rows = append(rows, []string{e.Time.UTC().Format("01-02 15:04:05"), e.Action, e.Subject, e.By})
+	}
+	return table([]column{{name: "UTC"}, {name: "ACTION"}, {"ABOUT", true}, {"BY", true}}, rows)
 }

@@ -30,7 +30,7 @@ func (k signingKeys) print(asJSON bool) error {
 	for _, k := range k.Keys {
 		rows = append(rows, []string{k.ID, k.Alg, k.Status, minute(k.Created), minute(k.From)})
 	}
-	return table([]string{"ID", "ALG", "STATUS", "CREATED", "SIGNS FROM"}, rows)
+	return table([]column{{name: "ID"}, {name: "ALG"}, {name: "STATUS"}, {name: "CREATED"}, {name: "SIGNS FROM"}}, rows)
 }
 
 type keyList struct{ placeFlags }
@@ -125,9 +125,9 @@ func (c *apiKeyList) Run(ctx context.Context) error {
 		}
 		var rows [][]string
 		for _, k := range answer.Keys {
-			rows = append(rows, []string{k.ID, k.Client, strings.Join(k.Scopes, ","), orDash(k.User), day(k.Created)})
+			rows = append(rows, []string{k.ID, k.Client, strings.Join(k.Scopes, ",")})
 		}
-		return table([]string{"ID", "CLIENT", "SCOPES", "USER", "CREATED"}, rows)
+		return table([]column{{name: "ID"}, {"CLIENT", true}, {"SCOPES", true}}, rows)
 	})
 }
 
@@ -139,7 +139,10 @@ type apiKeyDelete struct {
 // Run makes an API key void.
 func (c *apiKeyDelete) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		return a.call(ctx, "DELETE", "/v1/admin/apikeys/"+escaped(c.ID), nil, nil)
+		if err := a.call(ctx, "DELETE", "/v1/admin/apikeys/"+escaped(c.ID), nil, nil); err != nil {
+			return fmt.Errorf("API key %s: %w", c.ID, err)
+		}
+		return nil
 	})
 }
 

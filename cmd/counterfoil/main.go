@@ -81,12 +81,20 @@ const (
 	exitInterrupted = 130
 )
 
-// What a command's error may be, to exit with another code than 1.
+// What a command's error may be, to exit with another code than 1; see usageError.
 var (
-	errUsage       = errors.New("called wrongly")
 	errUnreachable = errors.New("cannot be reached")
 	errDenied      = errors.New("not found or denied")
 )
+
+// usageError is a call that cannot be meant, as the commands themselves find it.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// misuse says what was wrong about a call. Its hint is the command's --help, unless
+// the text has one.
+func misuse(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -112,16 +120,18 @@ func run(args []string) int {
 	if err != nil {
 		return report(err)
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(asMeant(args))
 	if exited {
 		return code
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "counterfoil: %v\nhint: counterfoil %s\n", err, helpFor(err))
-		return exitUsage
+		return report(misuse("%s\nhint: counterfoil %s", inWords(err), helpFor(err)))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = command.Run(flagsOf(command))
+	if wrong := usageError(""); errors.As(err, &wrong) && !strings.Contains(err.Error(), "\nhint: ") {
+		err = misuse("%v\nhint: counterfoil %s --help", err, nameOf(command))
+	}
 	if interrupted.Load() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			report(err)
@@ -138,10 +148,11 @@ func report(err error) int {
 	}
 	fmt.Fprintf(os.Stderr, "counterfoil: %v\n", err)
 	var invalid configError
+	var wrong usageError
 	switch {
 	case errors.As(err, &invalid):
 		return exitConfig
-	case errors.Is(err, errUsage):
+	case errors.As(err, &wrong):
 		return exitUsage
 	case errors.Is(err, errUnreachable):
 		return exitUnreachable
@@ -151,16 +162,47 @@ func report(err error) int {
 	return exitFailure
 }
 
+// asMeant lets "counterfoil --version" and "counterfoil help user" say what those who
+// try them first expect.
+func asMeant(args []string) []string {
+	switch {
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	case len(args) > 0 && args[0] == "help":
+		return append(args[1:], "--help")
+	}
+	return args
+}
+
+// inWords says what the parser could not make sense of.
+func inWords(err error) string {
+	text := err.Error()
+	var parse *kong.ParseError
+	if !errors.As(err, &parse) || parse.Context == nil {
+		return text
+	}
+	if wanted, ok := strings.CutPrefix(text, "expected "); ok {
+		if strings.HasPrefix(wanted, "one of ") {
+			return strings.TrimSpace("no command after counterfoil "+nameOf(parse.Context)) + ": want " + wanted
+		}
+		return nameOf(parse.Context) + " needs " + strings.ReplaceAll(wanted, `"`, "")
+	}
+	return text
+}
+
 // helpFor names the command that was called wrongly, as far as it is known.
 func helpFor(err error) string {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
-		if command := parse.Context.Command(); command != "" {
-			name, _, _ := strings.Cut(command, " <")
-			return name + " --help"
-		}
+		return strings.TrimSpace(nameOf(parse.Context) + " --help")
 	}
 	return "--help"
+}
+
+// nameOf is the command without its arguments.
+func nameOf(command *kong.Context) string {
+	name, _, _ := strings.Cut(command.Command(), " <")
+	return name
 }
 
 // withDefault is a flag's help with its default.

@@ -84,7 +84,7 @@ func (c *proveCommand) options() (prove.Options, error) {
 	}
 	if c.Issuer != "" {
 		if len(c.Store) > 0 {
-			return o, fmt.Errorf("%w: either --issuer or --store", errUsage)
+			return o, misuse("--issuer and --store are both there: a deployment has its own store")
 		}
 		o.Deployment, err = c.deployment()
 		return o, err
@@ -106,7 +106,7 @@ func (c *proveCommand) options() (prove.Options, error) {
 // machine (OPS-11).
 func (c *proveCommand) deployment() (*prove.Deployment, error) {
 	if c.Key == "" {
-		return nil, fmt.Errorf("%w: --issuer needs --key FILE\nhint: counterfoil apikey create --help", errUsage)
+		return nil, misuse("--issuer needs --key FILE\nhint: counterfoil apikey create --help")
 	}
 	key, err := os.ReadFile(c.Key)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *proveCommand) proveStore(name string) (prove.Store, error) {
 			return place, nil
 		}}, nil
 	}
-	return prove.Store{}, fmt.Errorf("%w: --store %s: want memory or sqlite", errUsage, name)
+	return prove.Store{}, misuse("--store %s: want memory or sqlite", name)
 }
 
 func provePlace(name string) *prove.Place {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -92,8 +93,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // narrow wants no line of a file to be wider than a terminal of 80 columns.
 func narrow(ts *testscript.TestScript, neg bool, args []string) {
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
-		if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
-			ts.Fatalf("%d columns: %s", len(line), line)
+		line = strings.TrimSuffix(line, "\n")
+		if n := utf8.RuneCountInString(line); n > 80 {
+			ts.Fatalf("%d columns: %s", n, line)
 		}
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -25,6 +25,7 @@ type sessionView struct {
 	Scopes          []string          `json:"scopes,omitempty"`
 	Attributes      map[string]string `json:"attributes,omitempty"`
 	Device          string            `json:"device,omitempty"`
+	DeviceLabel     string            `json:"device_label,omitempty"`
 	FirstAddress    string            `json:"first_address,omitempty"`
 	LastAddress     string            `json:"last_address,omitempty"`
 }
@@ -50,7 +51,7 @@ func (c *sessionList) Run(ctx context.Context) error {
 		if c.JSON {
 			return writeJSON(os.Stdout, append([]sessionView{}, answer.Sessions...))
 		}
-		return printSessions(answer.Sessions...)
+		return printSessions(answer.Sessions, time.Now())
 	})
 }
 
@@ -67,16 +68,32 @@ func (a *admin) subject(ctx context.Context, name string) (string, error) {
 	return "", err
 }
 
-func printSessions(sessions ...sessionView) error {
+// ends is when the session ends if nobody uses it.
+func (s sessionView) ends() time.Time {
+	if s.AbsoluteExpires.Before(s.IdleExpires) {
+		return s.AbsoluteExpires
+	}
+	return s.IdleExpires
+}
+
+func printSessions(sessions []sessionView, now time.Time) error {
+	slices.SortFunc(sessions, func(a, b sessionView) int { return b.LastSeen.Compare(a.LastSeen) })
 	var rows [][]string
 	for _, s := range sessions {
-		ends := s.IdleExpires
-		if s.AbsoluteExpires.Before(ends) {
-			ends = s.AbsoluteExpires
-		}
-		rows = append(rows, []string{s.ID, s.Subject, orDash(s.Client), s.Carrier, minute(s.LastSeen), minute(ends), orDash(s.LastAddress), orDash(s.Device)})
+		rows = append(rows, []string{s.ID, s.Carrier, about(now.Sub(s.LastSeen)) + " ago", about(s.ends().Sub(now)), s.DeviceLabel})
 	}
-	return table([]string{"ID", "SUBJECT", "CLIENT", "CARRIER", "LAST SEEN", "ENDS", "ADDRESS", "DEVICE"}, rows)
+	return table([]column{{name: "ID"}, {name: "CARRIER"}, {name: "SEEN"}, {name: "LEFT"}, {"DEVICE", true}}, rows)
+}
+
+func (s sessionView) print() error {
+	return sheet([][2]string{
+		{"id", s.ID}, {"subject", s.Subject}, {"client", s.Client}, {"carrier", s.Carrier},
+		{"signed in", minute(s.AuthTime)}, {"by", strings.Join(s.Methods, ", ")}, {"from", s.FirstAddress},
+		{"last seen", minute(s.LastSeen)}, {"from", s.LastAddress},
+		{"ends", minute(s.ends())}, {"at the latest", minute(s.AbsoluteExpires)},
+		{"roles", strings.Join(s.Roles, ", ")}, {"scopes", strings.Join(s.Scopes, ", ")},
+		{"device", s.DeviceLabel}, {"user agent", s.Device},
+	})
 }
 
 type sessionShow struct {
@@ -89,12 +106,12 @@ func (c *sessionShow) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		var s sessionView
 		if err := a.call(ctx, "GET", "/v1/admin/sessions/"+escaped(c.ID), nil, &s); err != nil {
-			return err
+			return fmt.Errorf("session %s: %w", c.ID, err)
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, s)
 		}
-		return printSessions(s)
+		return s.print()
 	})
 }
 
@@ -133,7 +150,7 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 		named++
 	}
 	if named != 1 {
-		return fmt.Errorf("name one of: a session id, --user, --client, --token, --all: %w", errUsage)
+		return misuse("which sessions? Name one of: a session id, --user, --client, --token, --all")
 	}
 	return c.with(ctx, func(a *admin) error {
 		if scope == "subject" {
@@ -159,7 +176,7 @@ func (a *admin) revoke(ctx context.Context, scope, id, reason string, wait, asJS
 	}
 	var got receipt
 	if err := a.call(ctx, "POST", "/v1/admin/revocations", body, &got); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", strings.TrimSpace(scope+" "+id), err)
 	}
 	if asJSON {
 		return writeJSON(os.Stdout, got)
@@ -173,19 +190,3 @@ func (a *admin) revoke(ctx context.Context, scope, id, reason string, wait, asJS
 	}
 	return nil
 }
-
-// table prints rows under a heading.
-func table(heading []string, rows [][]string) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(heading, "\t"))
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = printable(orDash(cell))
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	return w.Flush()
-}
-
-func day(t time.Time) string    { return t.UTC().Format(time.DateOnly) }
-func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }

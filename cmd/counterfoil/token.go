@@ -41,7 +41,7 @@ func (i tokenInput) read() (string, error) {
 	}
 	text := strings.TrimSpace(string(data))
 	if text == "" {
-		return "", fmt.Errorf("no token was given: %w\nhint: pipe it into this command, or name a file that holds it", errUsage)
+		return "", misuse("no token was given\nhint: pipe it into this command, or name a file that holds it")
 	}
 	return text, nil
 }
@@ -177,7 +177,7 @@ type tokenVerify struct {
 // revoked is not in the token: that needs the log.
 func (c *tokenVerify) Run(ctx context.Context) error {
 	if c.Leeway < 0 || c.Leeway > time.Minute {
-		return fmt.Errorf("--leeway is %s: want 0s to 1m: %w", duration(c.Leeway), errUsage)
+		return misuse("--leeway is %s: want 0s to 1m", duration(c.Leeway))
 	}
 	text, err := c.read()
 	if err != nil {
@@ -269,7 +269,7 @@ func keySet(ctx context.Context, from string) ([]token.Key, error) {
 func fetch(ctx context.Context, from string) ([]byte, error) {
 	u, err := url.Parse(from)
 	if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Host)) {
-		return nil, fmt.Errorf("key set %s: want an https URL, or http on loopback: %w", from, errUsage)
+		return nil, misuse("key set %s: want an https URL, or http on loopback", from)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {

@@ -92,7 +92,7 @@ func readPassword(in *os.File) (string, error) {
 		return "", fmt.Errorf("read password: %w", err)
 	}
 	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", fmt.Errorf("no password on standard input: %w\nhint: pipe it into this command, or use --invite", errUsage)
+		return "", misuse("no password on standard input\nhint: pipe it into this command, or use --invite")
 	}
 	return line, nil
 }
@@ -111,20 +111,24 @@ func (c *userList) Run(ctx context.Context) error {
 		if c.JSON {
 			return writeJSON(os.Stdout, all)
 		}
-		return printUsers(all...)
+		return printUsers(all)
 	})
 }
 
-func printUsers(users ...userView) error {
+// state is what stands between the user and a login, if anything does.
+func (u userView) state() string {
+	if u.Status == "active" && !u.HasPassword {
+		return "no password"
+	}
+	return u.Status
+}
+
+func printUsers(users []userView) error {
 	var rows [][]string
 	for _, u := range users {
-		password := "password"
-		if !u.HasPassword {
-			password = "no password"
-		}
-		rows = append(rows, []string{u.ID, u.Identifier, u.Status, strings.Join(u.Roles, ","), password, day(u.Created), u.Name})
+		rows = append(rows, []string{u.ID, u.Identifier, u.state(), strings.Join(u.Roles, ",")})
 	}
-	return table([]string{"ID", "IDENTIFIER", "STATUS", "ROLES", "PASSWORD", "CREATED", "NAME"}, rows)
+	return table([]column{{name: "ID"}, {"IDENTIFIER", true}, {name: "STATUS"}, {"ROLES", true}}, rows)
 }
 
 // users calls f for each user until it returns false.
@@ -198,7 +202,14 @@ func (c *oneUser) show(u userView) error {
 	if c.JSON {
 		return writeJSON(os.Stdout, u)
 	}
-	return printUsers(u)
+	password := "none"
+	if u.HasPassword {
+		password = "set"
+	}
+	return sheet([][2]string{
+		{"id", u.ID}, {"identifier", u.Identifier}, {"name", u.Name}, {"status", u.Status}, {"password", password},
+		{"roles", strings.Join(u.Roles, ", ")}, {"created", minute(u.Created)},
+	})
 }
 
 type userShow struct{ oneUser }
@@ -231,7 +242,7 @@ type userRoles struct {
 // Run sets the roles of a user, in its sessions too.
 func (c *userRoles) Run(ctx context.Context) error {
 	if (len(c.Roles) == 0) != c.None {
-		return fmt.Errorf("name the roles, or --none: %w", errUsage)
+		return misuse("which roles? Name all that the user is to have, or --none")
 	}
 	return c.patch(ctx, map[string]any{"roles": append([]string{}, c.Roles...)})
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// width is what every table fits into: a terminal as it opens.
+const width = 80
+
+// gap is between two columns.
+const gap = "  "
+
+// column is a heading. What can be cut is cut with "…" until the table fits; an id
+// never is, because somebody will want to copy it. --json has everything.
+type column struct {
+	name string
+	cut  bool
+}
+
+// table prints rows under their columns, as wide as they need and no wider than
+// the terminal.
+func table(columns []column, rows [][]string) error {
+	widths := make([]int, len(columns))
+	for i, c := range columns {
+		widths[i] = len(c.name)
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = printable(orDash(row[i]))
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	fit(columns, widths)
+	heading := make([]string, len(columns))
+	for i, c := range columns {
+		heading[i] = c.name
+	}
+	for _, row := range append([][]string{heading}, rows...) {
+		if err := printRow(os.Stdout, row, widths); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fit takes from the widest column that can be cut, until the table fits or
+// nothing is left to take.
+func fit(columns []column, widths []int) {
+	total := len(gap) * (len(columns) - 1)
+	for _, w := range widths {
+		total += w
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for i, c := range columns {
+			if c.cut && widths[i] > len(c.name) && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		widths[widest]--
+	}
+}
+
+func printRow(w io.Writer, row []string, widths []int) error {
+	var line strings.Builder
+	for i, cell := range row {
+		if n := utf8.RuneCountInString(cell); n > widths[i] {
+			cell = string([]rune(cell)[:widths[i]-1]) + "…"
+		}
+		line.WriteString(cell)
+		line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + gap)
+	}
+	_, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	return err
+}
+
+// sheet prints one thing, a line for each of its members.
+func sheet(members [][2]string) error {
+	longest := 0
+	for _, m := range members {
+		longest = max(longest, len(m[0]))
+	}
+	for _, m := range members {
+		if _, err := fmt.Printf("%-*s%s%s\n", longest, m[0], gap, printable(orDash(m[1]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+
+// about is a span in its largest unit: 45s, 3m, 23h, 12d.
+func about(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
