@@ -24,56 +24,75 @@ const maxWait = 30 * time.Second
 
 // Log returns the next page of the revocation log, see counterfoil.Source. The
 // head of the page is read from the store after the wait (REV-03): a page from
-// memory would prove nothing.
+// memory would prove nothing. Others may get the same page: its entries are not to be
+// changed.
 func (i *Issuer) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+	p, err := i.log(ctx, f)
+	if err != nil {
+		return counterfoil.Page{}, err
+	}
+	return p.Page, nil
+}
+
+// LogJSON is Log as GET /v1/log answers it, encoded once for all who get the page. It
+// is not to be changed.
+func (i *Issuer) LogJSON(ctx context.Context, f counterfoil.Follow) ([]byte, error) {
+	p, err := i.log(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return p.json()
+}
+
+func (i *Issuer) log(ctx context.Context, f counterfoil.Follow) (*shared, error) {
 	if f.Verifier != "" && (f.Bound <= 0 || f.Bound > i.opts.MaxBound || len(f.Verifier) < 8 || checkText("verifier", f.Verifier, 64) != nil) {
-		return counterfoil.Page{}, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, i.opts.MaxBound)
+		return nil, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, i.opts.MaxBound)
 	}
 	asked := i.opts.Now()
 	i.leases.ask(f, asked)
-	page, err := i.answer(ctx, f)
-	if err != nil || !page.Complete() {
+	p, err := i.answer(ctx, f)
+	if err != nil || !p.Complete() {
 		i.leases.withdraw(f, asked)
-		return page, err
+		return p, err
 	}
-	i.leases.grant(f, asked, page.Upto)
-	return page, nil
+	i.leases.grant(f, asked, p.Upto)
+	return p, nil
 }
 
 // answer is the page for f, after the wait that it asks for.
-func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
-	page, err := i.page(ctx, f)
-	if err == nil && f.Wait > 0 && len(page.Entries) == 0 && page.After == f.After && page.Complete() {
-		wait, cancel := context.WithTimeout(ctx, min(f.Wait, maxWait))
-		err = i.store.Wait(wait, page.Head)
-		timedOut := wait.Err() != nil && ctx.Err() == nil
-		cancel()
-		if err != nil && !timedOut {
-			return counterfoil.Page{}, unavailable(err)
+func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (*shared, error) {
+	for begun := false; ; begun = true {
+		var p *shared
+		var err error
+		if f.Wait > 0 && !begun {
+			p, err = i.feed.await(ctx, f.After, min(f.Wait, maxWait))
+		} else {
+			p, err = i.feed.read(ctx, f.After)
 		}
-		page, err = i.page(ctx, f)
-	}
-	return page, err
-}
-
-func (i *Issuer) page(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
-	after := f.After
-	entries, head, err := i.store.Log(ctx, after, pageSize)
-	if err != nil {
-		return counterfoil.Page{}, unavailable(err)
-	}
-	if head.Before(after) {
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if !p.Head.Before(f.After) {
+			return p, nil
+		}
 		// A verifier has seen entries that this store has not: it was restored from
 		// a backup, or lost its tail. That must be shown, or whoever may read the
 		// log could end every session by making up a cursor.
-		if !hmac.Equal([]byte(f.Proof), []byte(i.proof(after))) {
-			return counterfoil.Page{}, fmt.Errorf("%w: cursor beyond the head, without the proof that came with it", ErrBadRequest)
+		if !hmac.Equal([]byte(f.Proof), []byte(i.proof(f.After))) {
+			return nil, fmt.Errorf("%w: cursor beyond the head, without the proof that came with it", ErrBadRequest)
 		}
-		err := i.beginAnew(ctx)
+		err = i.beginAnew(ctx)
 		if err != nil && !errors.Is(err, store.ErrConflict) { // another verifier said so too
-			return counterfoil.Page{}, unavailable(err)
+			return nil, unavailable(err)
 		}
-		return i.page(ctx, f)
+	}
+}
+
+// page reads what comes after a cursor, and the head, from the store.
+func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error) {
+	entries, head, err := i.store.Log(ctx, after, pageSize)
+	if err != nil {
+		return counterfoil.Page{}, err
 	}
 	p := counterfoil.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
 	if after.Epoch != head.Epoch {

@@ -85,6 +85,7 @@ type Issuer struct {
 	revoked *counterfoil.Revocations
 
 	leases leases
+	feed   *feed
 }
 
 // New checks o and returns an issuer. It starts nothing in the background: call
@@ -134,6 +135,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		proofKey:   o.Keys.Derive("log proof"),
 		revoked:    counterfoil.NewRevocations(),
 	}
+	i.feed = newFeed(i.page, i.store.Wait)
 	i.newSigner()
 	return i, nil
 }

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 type leases struct {
 	mu    sync.Mutex // guards all; held for a map access only
 	by    map[string]*follower
+	kept  int           // how many there were when those that are gone were last forgotten
 	moved chan struct{} // closed when somebody's right to go on changes
 }
 
@@ -52,10 +54,9 @@ func (l *leases) ask(f counterfoil.Follow, now time.Time) {
 	if l.by == nil {
 		l.by = make(map[string]*follower)
 	}
-	for id, other := range l.by {
-		if len(l.by) > 1000 && other.over(now) {
-			delete(l.by, id)
-		}
+	if len(l.by) > max(1000, 2*l.kept) {
+		maps.DeleteFunc(l.by, func(_ string, f *follower) bool { return f.over(now) })
+		l.kept = len(l.by)
 	}
 	known := l.by[f.Verifier]
 	if known == nil {

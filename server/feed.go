@@ -19,11 +19,12 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.issuer.Log(r.Context(), follow)
+	page, err := s.issuer.LogJSON(r.Context(), follow)
 	if err != nil {
 		return unavailable(err)
 	}
-	return writeJSON(w, http.StatusOK, page)
+	writeBody(w, http.StatusOK, page)
+	return nil
 }
 
 func readFollow(q url.Values) (f counterfoil.Follow, err error) {

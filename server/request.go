@@ -125,10 +125,15 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	if err != nil {
 		return fmt.Errorf("write answer: %w", err)
 	}
+	writeBody(w, status, data)
+	return nil
+}
+
+// writeBody writes JSON that is encoded already.
+func writeBody(w http.ResponseWriter, status int, data []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	w.Write(data)
-	return nil
 }
 
 // secretText is a JSON string that nothing prints.
