@@ -54,7 +54,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) oauth(do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := do(w, r)
-		if err == nil || s.gone(r, err) {
+		if err == nil {
 			return
 		}
 		p := s.explainLogged(w, r, err)

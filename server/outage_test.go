@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -50,14 +51,15 @@ func newOutageBench(t *testing.T) *outageBench {
 	must(t, err)
 	passwords, err := password.New(password.Options{Users: users, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
 	must(t, err)
-	handler, err = server.New(server.Options{
+	api, err := server.New(server.Options{
 		Issuer: b.issuer, Users: users, Passwords: passwords, URL: web.URL, Registration: true,
 		Logger: slog.New(slog.DiscardHandler), Now: now,
 	})
 	must(t, err)
+	handler = api
 	_, key, err := users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
-	b.bench = bench{T: t, url: web.URL, key: key.Reveal(), users: users}
+	b.bench = bench{T: t, url: web.URL, key: key.Reveal(), users: users, server: api}
 	_, err = passwords.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
 	must(t, err)
 	return b
@@ -149,9 +151,8 @@ var requests = []request{
 	{method: "POST", path: "/sessions/others", carrier: counterfoil.CarrierCookie, body: form(), writes: true},
 }
 
-func (b *outageBench) send(r request, h holder, n int) *http.Response {
-	b.Helper()
-	header, body, path := h.header, "", r.path
+func (b *outageBench) parts(r request, h holder, n int) (path, body string, header []string) {
+	path, header = r.path, h.header
 	if r.byKey {
 		header = []string{"Authorization", "Bearer " + b.key}
 	}
@@ -161,6 +162,12 @@ func (b *outageBench) send(r request, h holder, n int) *http.Response {
 	if r.path2 != nil {
 		path += r.path2(h)
 	}
+	return path, body, header
+}
+
+func (b *outageBench) send(r request, h holder, n int) *http.Response {
+	b.Helper()
+	path, body, header := b.parts(r, h, n)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer func(before *http.Client) { http.DefaultClient = before }(http.DefaultClient)
 	http.DefaultClient = client
@@ -415,5 +422,37 @@ func TestDeviceCookie(t *testing.T) {
 	res, _ := b.call("GET", "/v1/session", "", "Authorization", "Bearer "+strings.TrimPrefix(value, "cf_dev="))
 	if res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a device credential as a session = %d, want 401", res.StatusCode)
+	}
+}
+
+// OPS-04: whoever ends a request may still read the answer. It is no 2xx: nothing was
+// done, or nobody knows.
+func TestEndedRequestIsNoSuccess(t *testing.T) {
+	b := newOutageBench(t)
+	for _, r := range requests {
+		if !r.writes {
+			continue
+		}
+		h := b.holder(carrierOr(r.carrier))
+		ctx, cancel := context.WithCancel(t.Context())
+		b.store.Inject(storetest.Fault{Op: storetest.OpGet, Err: context.Canceled, Before: cancel})
+		path, body, header := b.parts(r, h, 1)
+		sent := httptest.NewRequestWithContext(ctx, r.method, path, strings.NewReader(body))
+		sent.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if strings.HasPrefix(body, "{") {
+			sent.Header.Set("Content-Type", "application/json")
+		}
+		for n := 0; n < len(header); n += 2 {
+			sent.Header.Set(header[n], header[n+1])
+		}
+		res := httptest.NewRecorder()
+		b.server.ServeHTTP(res, sent)
+		b.store.Heal()
+		if ctx.Err() == nil {
+			t.Fatalf("%s %s read nothing", r.method, r.path)
+		}
+		if res.Code < 400 {
+			t.Errorf("%s %s = %d %s", r.method, r.path, res.Code, res.Body)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -107,9 +106,6 @@ func known(err error) bool {
 
 // answer writes the problem for err, and logs what the caller is not told.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
-	if s.gone(r, err) {
-		return
-	}
 	if name, _ := s.cookieNames(); len(r.CookiesNamed(name)) > 1 {
 		s.setCookie(w, name, "", "Lax", 0) // one of them was planted: neither stays (SES-08)
 	}
@@ -117,12 +113,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	p.ServeHTTP(w, r)
 }
 
-// gone reports whether nobody is there to be answered.
-func (s *Server) gone(r *http.Request, err error) bool {
-	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
-}
-
 func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *counterfoil.Problem {
+	if ended := r.Context().Err(); ended != nil && errors.Is(err, ended) {
+		// Most often nobody is there any more, and there is nothing to log. But whoever
+		// ended the request may still read the answer: one that is not written is a 200.
+		return counterfoil.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), transportOf(r))
+	}
 	id := w.Header().Get(requestHeader)
 	p := explain(err, transportOf(r))
 	if p.Status >= 500 {
