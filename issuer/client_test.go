@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -58,6 +59,55 @@ func TestClientSaysWhatALoginMayBe(t *testing.T) {
 	}
 	if s, err := b.loginBy(t, issuer.Request{}); err != nil || s.Session.Client != issuer.DefaultClient || s.Session.Carrier != counterfoil.CarrierCookie {
 		t.Errorf("Login by no client = %+v, %v, want the default one, by cookie", s, err)
+	}
+}
+
+// A carrier that a client loses is gone from the next copy on, for sessions that are
+// out too; nobody is told that they were revoked, for the carrier may come back.
+func TestCarrierTakenAway(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWE} {
+		b.client(t, "app", issuer.Client{})
+		got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := map[string]func() error{
+			"Lookup": func() error { _, err := b.Lookup(t.Context(), got.Access.Reveal()); return err },
+		}
+		if refresh := got.Refresh.Reveal(); refresh != "" {
+			calls["Refresh"] = func() error {
+				next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{Client: "app"})
+				if err == nil {
+					refresh = next.Refresh.Reveal()
+				}
+				return err
+			}
+		}
+		for name, call := range calls {
+			b.client(t, "app", issuer.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierJWTCookie}})
+			if err := call(); !errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, counterfoil.ErrRevoked) {
+				t.Errorf("%v: %s = %v, want ErrInvalidToken alone", c, name, err)
+			}
+			b.client(t, "app", issuer.Client{Carriers: []counterfoil.Carrier{c}})
+			if err := call(); err != nil {
+				t.Errorf("%v: %s with the carrier back = %v", c, name, err)
+			}
+		}
+	}
+}
+
+// A signed copy is good in the form that it was handed out in: what was encrypted may
+// not be shown around without.
+func TestInnerTokenAlone(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	got := b.login(t, "alice", counterfoil.CarrierJWE)
+	inner, err := token.DecryptJWE(got.Access.Reveal(), "at+jwt", b.keys.Opener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Lookup(t.Context(), inner); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Lookup of what is inside = %v, want ErrInvalidToken", err)
 	}
 }
 

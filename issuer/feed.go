@@ -59,6 +59,9 @@ func (i *Issuer) log(ctx context.Context, f counterfoil.Follow) (*shared, error)
 	return p, nil
 }
 
+// Head reads the head of the log from the store: whoever can do that can answer.
+func (i *Issuer) Head(ctx context.Context) (counterfoil.Cursor, error) { return i.head(ctx) }
+
 // answer is the page for f, after the wait that it asks for.
 func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (*shared, error) {
 	for begun := false; ; begun = true {

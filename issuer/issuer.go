@@ -38,6 +38,10 @@ var (
 	// ErrReused means that a refresh token was presented a second time: the
 	// session has been revoked (REF-02).
 	ErrReused = fmt.Errorf("refresh token was used before: session revoked: %w", counterfoil.ErrInvalidToken)
+
+	// ErrOtherClient means that a refresh token is good, and not the caller's: the
+	// login that it belongs to lives on (REF-06).
+	ErrOtherClient = fmt.Errorf("refresh token of another client: %w", counterfoil.ErrInvalidToken)
 )
 
 // Options of New. The zero value of each duration is the safe default.

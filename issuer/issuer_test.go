@@ -40,6 +40,7 @@ type bench struct {
 	*issuer.Issuer
 	clock *clock
 	store store.Store
+	keys  *keyring.Keyring
 }
 
 func newIssuer(t *testing.T, s store.Store) *bench {
@@ -53,7 +54,7 @@ func newIssuer(t *testing.T, s store.Store) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{i, c, s}
+	return &bench{i, c, s, keys}
 }
 
 func (b *bench) proof(t *testing.T, subject string) login.Proof {

@@ -25,6 +25,10 @@ type Request struct {
 	Act        audit.Act         // who asks, and from where; no By: the subject itself
 	Scopes     []string          // empty: all that the client has
 	Attributes map[string]string // at most 16, and 1 KiB in all
+
+	// Replaces is the id of the session that the same browser had until now. It ends in
+	// the commit that makes the new one; empty, or one that has ended: nothing does.
+	Replaces string
 }
 
 // Issued is what a login or a refresh hands out.
@@ -102,6 +106,9 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 			return nil, err
 		}
 	}
+	if err := i.replace(ctx, &b, r.Replaces, now); err != nil {
+		return nil, err
+	}
 	if err := i.name(row, issued, &b); err != nil {
 		return nil, err
 	}
@@ -124,6 +131,25 @@ func endAll(b *store.Batch, subject *Subject, now time.Time) error {
 	b.Revoke = []counterfoil.Revocation{{
 		Scope: counterfoil.ScopeSubject, ID: subject.id, Reason: "credentials changed", Expires: now.Add(entryTTL),
 	}}
+	return nil
+}
+
+// replace adds to b the end of the session sid, if there is one.
+func (i *Issuer) replace(ctx context.Context, b *store.Batch, sid string, now time.Time) error {
+	if sid == "" {
+		return nil
+	}
+	row, err := i.row(ctx, sid)
+	if isInvalid(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.Delete = append(b.Delete, deleteRow(row).Delete...)
+	b.Revoke = append(b.Revoke, counterfoil.Revocation{
+		Scope: counterfoil.ScopeSession, ID: sid, Reason: "signed in anew", Expires: now.Add(entryTTL),
+	})
 	return nil
 }
 
@@ -196,6 +222,9 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 	e := r.Act.Entry(action, row.Subject)
 	e.Client, e.Session = row.Client, row.ID
 	e.Detail = "carrier=" + row.Carrier.String() + " amr=" + strings.Join(row.Methods, ",")
+	if r.Replaces != "" {
+		e.Detail += " replaces=" + r.Replaces
+	}
 	return e
 }
 

@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,19 +20,10 @@ func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Se
 	if len(credential) > token.MaxSize {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	switch token.ShapeOf(credential) {
-	case token.ShapeOpaque:
+	if token.ShapeOf(credential) == token.ShapeOpaque {
 		return i.lookupOpaque(ctx, credential)
-	case token.ShapeJWT:
-		return i.lookupSigned(ctx, credential, counterfoil.CarrierBearer)
-	case token.ShapeJWE:
-		inner, err := token.DecryptJWE(credential, "at+jwt", i.keys.Opener)
-		if err != nil {
-			return nil, counterfoil.ErrInvalidToken
-		}
-		return i.lookupSigned(ctx, inner, counterfoil.CarrierJWE)
 	}
-	return nil, counterfoil.ErrInvalidToken
+	return i.lookupSigned(ctx, credential)
 }
 
 func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterfoil.Session, error) {
@@ -59,6 +51,30 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterf
 	return i.copyOf(row, on.client, head, now), nil
 }
 
+// Held returns the session that a genuine credential of ours names, whether or not it
+// is over: who it is, and nothing that one could act on. Whoever holds a credential may
+// give it up, and an old copy of it too, or signing out with one would leave the login
+// alive (SES-13). A credential that is not ours is ErrInvalidToken.
+func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	kind := token.ShapeOf(credential)
+	if kind == token.ShapeOpaque {
+		secret, err := token.ParseOpaque(credential)
+		if err != nil {
+			return nil, counterfoil.ErrInvalidToken
+		}
+		row, err := i.row(ctx, sessionID(secret))
+		if err != nil {
+			return nil, err
+		}
+		return &counterfoil.Session{ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Carrier: row.Carrier}, nil
+	}
+	s, err := i.openSigned(credential)
+	if err != nil {
+		return nil, err
+	}
+	return &counterfoil.Session{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier}, nil
+}
+
 // touch writes the use of a session. It replaces the very revision that was
 // read, so it never brings back a session that has ended (SES-22). It is best
 // effort: losing it shortens the idle time by a minute.
@@ -68,7 +84,17 @@ func (i *Issuer) touch(ctx context.Context, row *SessionRow) {
 	}
 }
 
-func (i *Issuer) lookupSigned(ctx context.Context, credential string, carrier counterfoil.Carrier) (*counterfoil.Session, error) {
+// openSigned returns what a copy that this issuer signed says. Whether that still holds
+// is another question.
+func (i *Issuer) openSigned(credential string) (*counterfoil.Session, error) {
+	carrier := counterfoil.CarrierBearer
+	if token.ShapeOf(credential) == token.ShapeJWE {
+		inner, err := token.DecryptJWE(credential, "at+jwt", i.keys.Opener)
+		if err != nil {
+			return nil, counterfoil.ErrInvalidToken
+		}
+		carrier, credential = counterfoil.CarrierJWE, inner
+	}
 	payload, kid, err := token.VerifyJWS(credential, "at+jwt", i.keys.Find)
 	if err != nil {
 		return nil, counterfoil.ErrInvalidToken
@@ -77,20 +103,27 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string, carrier co
 	if err != nil {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	now := i.opts.Now()
 	born, err := counterfoil.ParseCursor(c.RV)
 	if err != nil || c.Issuer != i.opts.URL {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	if c.Expires <= now.Unix() {
-		return nil, counterfoil.ErrExpired
-	}
-	s := &counterfoil.Session{
+	return &counterfoil.Session{
 		ID: c.SID, Issuer: c.Issuer, Subject: c.Subject, Client: c.Client, Audience: c.Audience,
 		Roles: c.Roles, Scopes: c.Scopes, Methods: c.Methods, ACR: c.ACR,
 		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes,
 		Carrier: carrier, TokenID: c.ID, KeyID: kid,
 		IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), Born: born,
+	}, nil
+}
+
+func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	s, err := i.openSigned(credential)
+	if err != nil {
+		return nil, err
+	}
+	now := i.opts.Now()
+	if s.Expires.Unix() <= now.Unix() {
+		return nil, counterfoil.ErrExpired
 	}
 	if err := i.covered(ctx, s); err != nil {
 		return nil, err
@@ -99,9 +132,10 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string, carrier co
 	if err != nil {
 		return nil, err
 	}
-	if row.Subject != s.Subject {
+	if row.Subject != s.Subject || row.Carrier.Format != s.Carrier.Format {
 		return nil, counterfoil.ErrInvalidToken
 	}
+	s.Carrier = row.Carrier // what it was made for: whoever puts it elsewhere changes nothing of that
 	on, err := i.state(ctx, row, now)
 	if err != nil {
 		return nil, err
@@ -191,6 +225,9 @@ func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on 
 	}
 	if on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen {
 		return on, counterfoil.ErrRevoked
+	}
+	if _, err := on.client.carrier(row.Carrier); err != nil {
+		return on, fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
 	}
 	if on.subject, err = i.subject(ctx, row.Subject); err != nil {
 		return on, err

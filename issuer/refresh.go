@@ -131,7 +131,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, id string, counter uint64, r Re
 		e := refreshEntry(r, row, audit.Refresh)
 		e.Outcome, e.Detail = audit.Refused, "the token is of another client"
 		i.audit.Tell(e)
-		return nil, counterfoil.ErrInvalidToken // REF-06: refused, and the family lives on
+		return nil, ErrOtherClient // REF-06: refused, and the family lives on
 	case counter == g.Counter:
 		// This one turns the counter.
 	case counter+1 == g.Counter && now.Sub(g.Rotated) <= i.opts.Grace:

@@ -92,6 +92,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*i
 	if err != nil {
 		return nil, err
 	}
+	if ask.Replaces, err = s.replaced(r, ask); err != nil {
+		return nil, err
+	}
 	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: a.Address, Device: s.device(r)})
 	if err != nil {
 		s.tellRefused(a, b, err)
@@ -118,6 +121,23 @@ func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request,
 	ask := request(r, c, b.Client, a)
 	ask.Scopes = strings.Fields(b.Scope)
 	return ask, s.issuer.Admits(r.Context(), ask)
+}
+
+// replaced is the session whose cookie a login is about to overwrite: nobody would hold
+// it any more but whoever stole it (SES-04). A cookie that another site sent along, or
+// that names nothing, replaces nothing.
+func (s *Server) replaced(r *http.Request, ask issuer.Request) (sid string, err error) {
+	if ask.Carrier.Transport == counterfoil.Header {
+		return "", nil
+	}
+	old, _, err := s.carried(r, s.issuer.Held)
+	switch {
+	case errors.Is(err, counterfoil.ErrUnavailable):
+		return "", err
+	case err != nil || old.Carrier.Transport != counterfoil.Cookie:
+		return "", nil
+	}
+	return old.ID, nil
 }
 
 // tellRefused tells the audit trail of a login that was not. What was typed as the
@@ -234,7 +254,8 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 	}
 	issued, err := s.issuer.Refresh(r.Context(), refresh, issuer.Renewal{Client: b.Client, Scopes: strings.Fields(b.Scope), Act: act(w, r, "", "")})
 	if err != nil {
-		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) {
+		// A page of one client must not sign its visitor out of another (REF-06).
+		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, issuer.ErrOtherClient) {
 			s.clearCookies(w)
 		}
 		return err
@@ -259,26 +280,30 @@ func (s *Server) signedOut(w http.ResponseWriter) {
 	}
 }
 
-// signOut ends the session that r carries. One that is over already is signed
-// out; an outage is an error, for the login is still there.
+// signOut ends the session that r carries, by whatever old copy. One that is over
+// already is signed out; an outage is an error, for the login is still there.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	session, err := s.carried(r) // whoever holds a credential may give it up
-	if errors.Is(err, counterfoil.ErrExpired) || errors.Is(err, counterfoil.ErrNoCredential) {
-		// The access copy has died before the login: the refresh cookie still names it.
-		if refresh, none := s.refreshCookie(r); none == nil {
-			if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
-				return err
-			}
-			return s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))
+	session, _, err := s.carried(r, s.issuer.Held)
+	switch {
+	case err == nil:
+		return s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), ""))
+	case errors.Is(err, counterfoil.ErrDuplicateCookie):
+		return err // which of them is the visitor's nobody knows (SES-08)
+	case !errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, counterfoil.ErrNoCredential):
+		return err
+	}
+	// The access copy is gone, or its key is: the refresh cookie still names the login.
+	refresh, none := s.refreshCookie(r)
+	if none == nil {
+		if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+			return err
 		}
+		return s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))
 	}
 	if errors.Is(err, counterfoil.ErrInvalidToken) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), ""))
+	return err
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {

@@ -158,9 +158,22 @@ func TestAudienceOfAService(t *testing.T) {
 		if res, body := b.call("GET", "/v1/sessions", "", "Authorization", bearer); res.StatusCode != want {
 			t.Errorf("%s: sessions = %d %s, want %d", client, res.StatusCode, body, want)
 		}
+		// Whoever has it can send it as a cookie, and say that it comes from here.
+		res, body := b.call("GET", "/v1/sessions", "", "Cookie", "cf="+bearer[len("Bearer "):], "Sec-Fetch-Site", "same-origin")
+		if res.StatusCode != want {
+			t.Errorf("%s: sessions by cookie = %d %s, want %d", client, res.StatusCode, body, want)
+		}
 		if res, body := b.call("POST", "/v1/logout", "", "Authorization", bearer); res.StatusCode != http.StatusNoContent {
 			t.Errorf("%s: logout = %d %s, want 204", client, res.StatusCode, body)
 		}
+	}
+	// What was made for a cookie opens the account by cookie, and not by header.
+	cookie := b.session("carol", issuer.Request{Client: "svc", Carrier: counterfoil.CarrierJWTCookie}).Access.Reveal()
+	if res, body := b.call("GET", "/v1/sessions", "", "Cookie", "cf="+cookie); res.StatusCode != http.StatusOK {
+		t.Errorf("sessions by its own cookie = %d %s", res.StatusCode, body)
+	}
+	if res, body := b.call("GET", "/v1/sessions", "", "Authorization", "Bearer "+cookie); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("sessions by what was in the cookie = %d %s", res.StatusCode, body)
 	}
 	rows, err := b.issuer.Sessions(t.Context(), "alice")
 	if err != nil || len(rows) != 0 {

@@ -1,9 +1,16 @@
 package server_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 func (b *bench) status(got issued) int {
@@ -79,5 +86,115 @@ func TestLogoutByRefreshCookie(t *testing.T) {
 	all := issued{cookies: got.cookies[:1]}
 	if b.status(all) != http.StatusUnauthorized {
 		t.Error("the login is alive after the logout")
+	}
+}
+
+// SES-13: whoever gives a login up by an old copy of it, ends it: an answer that says so
+// and leaves the refresh token alive would be a lie.
+func TestLogoutByAnOldCopy(t *testing.T) {
+	b := newOutageBench(t)
+	audience := func(aud ...string) {
+		must(t, b.issuer.SetClient(t.Context(), issuer.DefaultClient, audit.Act{}, func(c *issuer.Client) { c.Audience = aud }))
+	}
+	for name, age := range map[string]func(s *counterfoil.Session){
+		"expired": func(*counterfoil.Session) { b.later += 10 * time.Minute },
+		"claims changed": func(s *counterfoil.Session) {
+			must(t, b.issuer.SetSubject(t.Context(), s.Subject, audit.Act{}, func(to *issuer.Subject) { to.Roles = append(to.Roles, "more") }))
+		},
+		"token revoked": func(s *counterfoil.Session) {
+			_, err := b.issuer.Revoke(t.Context(), counterfoil.ScopeToken, s.TokenID, audit.Act{})
+			must(t, err)
+		},
+		"another audience": func(*counterfoil.Session) { audience("https://api.test") },
+	} {
+		for _, c := range []counterfoil.Carrier{counterfoil.CarrierBearer, counterfoil.CarrierJWE, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWECookie} {
+			audience()
+			h := b.holder(c)
+			age(h.Session)
+			header := h.header
+			if c.Transport == counterfoil.Cookie { // the access cookie alone
+				header = []string{"Cookie", counterfoil.InsecureCookieName + "=" + h.Access.Reveal(), "Origin", b.url}
+			}
+			res, body := b.call("POST", "/v1/logout", "", header...)
+			_, err := b.issuer.Session(t.Context(), h.Session.ID)
+			if res.StatusCode != http.StatusNoContent || !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s, %v: logout = %d %s, and then the session: %v", name, c, res.StatusCode, body, err)
+			}
+		}
+	}
+}
+
+// SES-08: with two cookies nobody knows which login is meant, so none is said to be over.
+func TestLogoutByTwoCookies(t *testing.T) {
+	b := newBench(t)
+	i := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+	cookie := "cf=" + i.Access.Reveal()
+	res, _ := b.call("POST", "/v1/logout", "", "Cookie", cookie+"; cf=planted", "Origin", b.url)
+	if res.StatusCode != http.StatusUnauthorized || len(res.Cookies()) != 1 || res.Cookies()[0].MaxAge >= 0 {
+		t.Errorf("logout = %d, cookies %v, want 401 and a deletion", res.StatusCode, res.Cookies())
+	}
+	if _, err := b.issuer.Lookup(t.Context(), i.Access.Reveal()); err != nil {
+		t.Errorf("the session: %v, want it alive", err)
+	}
+}
+
+// SES-04: a login takes the place of the one whose cookie it overwrites.
+func TestSignInAnew(t *testing.T) {
+	b := newOutageBench(t)
+	login := func(carrier string, header ...string) {
+		t.Helper()
+		res, body := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"`+carrier+`"}`, header...)
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("login = %d %s", res.StatusCode, body)
+		}
+	}
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierJWTCookie} {
+		for name, test := range map[string]struct {
+			carrier string
+			change  func(header []string) []string
+			lives   bool
+		}{
+			"by cookie":     {"cookie", func(h []string) []string { return h }, false},
+			"by jwt-cookie": {"jwt-cookie", func(h []string) []string { return h }, false},
+			"by header":     {"bearer", func(h []string) []string { return h }, true}, // the cookie stays where it is
+			"no cookie":     {"cookie", func(h []string) []string { return h[2:] }, true},
+			"by a program":  {"cookie", func(h []string) []string { return h[:2] }, true}, // nothing says that the cookie is its own
+			"expired copy":  {"cookie", func(h []string) []string { b.later += 10 * time.Minute; return h }, false},
+		} {
+			h := b.holder(c)
+			login(test.carrier, test.change(h.header)...)
+			_, err := b.issuer.Session(t.Context(), h.Session.ID)
+			if lives := err == nil; lives != test.lives {
+				t.Errorf("%v, %s: the session before: %v, want it alive: %v", c, name, err, test.lives)
+			}
+		}
+	}
+	// A login that fails ends nothing.
+	h := b.holder(counterfoil.CarrierCookie)
+	if res, _ := b.call("POST", "/v1/login", `{"identifier":"alice","password":"not the one at all"}`, h.header...); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("login = %d", res.StatusCode)
+	}
+	if _, err := b.issuer.Session(t.Context(), h.Session.ID); err != nil {
+		t.Errorf("after a login that failed: %v", err)
+	}
+}
+
+// REF-06, CORS-01: a page of one client can neither refresh nor sign out a login of
+// another.
+func TestRefreshByAnotherClientsPage(t *testing.T) {
+	b := newBench(t)
+	b.client("other", issuer.Client{Origins: []string{"https://other.test"}})
+	i := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierJWTCookie})
+	cookie := "cf=" + i.Access.Reveal() + "; cf_rt=" + i.Refresh.Reveal()
+	res, body := b.call("POST", "/v1/refresh", `{"client":"other"}`, "Cookie", cookie, "Origin", "https://other.test")
+	if res.StatusCode != http.StatusUnauthorized || len(res.Cookies()) > 0 {
+		t.Errorf("refresh = %d %s, cookies %v, want 401 and none", res.StatusCode, body, res.Cookies())
+	}
+	if res, body := b.call("POST", "/v1/refresh", `{}`, "Cookie", cookie, "Origin", b.url); res.StatusCode != http.StatusOK {
+		t.Errorf("refresh by its own page = %d %s", res.StatusCode, body)
+	}
+	res, _ = b.call("POST", "/v1/refresh", `{}`, "Cookie", "cf_rt=made-up", "Origin", b.url)
+	if res.StatusCode != http.StatusUnauthorized || len(res.Cookies()) != 2 {
+		t.Errorf("refresh by a token that is no good = %d, cookies %v, want 401 and both gone", res.StatusCode, res.Cookies())
 	}
 }

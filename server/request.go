@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -172,38 +173,40 @@ func unsafeMethod(r *http.Request) bool {
 // once.
 //
 // A service that a client sends its token to has the token, too. If it is meant for
-// that service alone, it must not open the account here (TOK-21). A cookie goes
-// nowhere else.
+// that service alone, it must not open the account here (TOK-21), neither as it came
+// nor put into a cookie. What was made for a cookie goes nowhere else.
 func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
-	session, err := s.carried(r)
+	session, madeFor, err := s.carried(r, s.issuer.Lookup)
 	if err != nil {
 		return nil, err
 	}
-	if session.Carrier.Transport == counterfoil.Header && !slices.Contains(session.Audience, s.url) && !slices.Equal(session.Audience, s.issuer.Audience()) {
+	cookie := madeFor == counterfoil.Cookie && session.Carrier.Transport == counterfoil.Cookie
+	if !cookie && !slices.Contains(session.Audience, s.url) && !slices.Equal(session.Audience, s.issuer.Audience()) {
 		return nil, fmt.Errorf("audience of %s: %w", session.ID, counterfoil.ErrInvalidToken)
 	}
 	return session, nil
 }
 
-// carried returns the session that r carries, whomever it is meant for.
-func (s *Server) carried(r *http.Request) (*counterfoil.Session, error) {
+// carried returns the session that resolve finds for what r carries, and the transport
+// that it was made for. The one it came by is in the session.
+func (s *Server) carried(r *http.Request, resolve func(context.Context, string) (*counterfoil.Session, error)) (*counterfoil.Session, counterfoil.Transport, error) {
 	name, _ := s.cookieNames()
 	cred, err := counterfoil.FindCredential(r, name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	found, err := s.issuer.Lookup(r.Context(), cred.Value)
+	found, err := resolve(r.Context(), cred.Value)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if cred.Transport == counterfoil.Cookie {
 		if err := s.checkSite(r, found); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	session := *found // sessions are shared: the transport is set on a copy
 	session.Carrier.Transport = cred.Transport
-	return &session, nil
+	return &session, found.Carrier.Transport, nil
 }
 
 // errKey means that a program did not say who it is.
