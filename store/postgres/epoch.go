@@ -34,9 +34,16 @@ const identitySQL = `SELECT concat_ws('/', (SELECT system_identifier FROM pg_con
 
 var errStandby = errors.New("the server is a standby: the log is read and written on the primary only")
 
-// prepare makes a new connection ready for use, or refuses it. Its epoch is that of
-// the data it leads to.
+// prepare makes a new connection ready for use, or refuses it.
 func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
+	if err := admit(ctx, conn); err != nil {
+		return err
+	}
+	return s.prepareAt(ctx, conn)
+}
+
+// prepareAt sets the connection up. Its epoch is that of the data it leads to.
+func (s *Store) prepareAt(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, settingsSQL); err != nil {
 		return err
 	}

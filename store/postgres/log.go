@@ -39,6 +39,10 @@ func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int
 	if err != nil {
 		return nil, head, err
 	}
+	return scanLog(rows)
+}
+
+func scanLog(rows pgx.Rows) (entries []counterfoil.Revocation, head counterfoil.Cursor, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		var epoch, seq int64

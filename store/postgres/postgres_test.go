@@ -33,3 +33,19 @@ func TestContract(t *testing.T) {
 		return open(t, dsn)
 	})
 }
+
+func TestMove(t *testing.T) {
+	server := testsvc.SharedPostgres(t)
+	template, dsn := server.Database(t, "")
+	if err := postgres.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	storetest.RunMove(t, func(t *testing.T) storetest.Place {
+		_, dsn := server.Database(t, template)
+		o := postgres.Options{URL: dsn, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		return storetest.Place{
+			Open:  func() (store.Store, error) { return postgres.Open(t.Context(), o) },
+			Mover: func() (store.Mover, error) { return postgres.OpenToMove(t.Context(), o) },
+		}
+	})
+}

@@ -46,8 +46,25 @@ type Store struct {
 var ErrInUse = errors.New("in use by another process")
 
 // Open opens the file at path and brings its schema up to date. A second process
-// gets ErrInUse: the log must have one writer.
+// gets ErrInUse: the log must have one writer. A store that was moved away, or that a
+// move has begun to fill, gives store.ErrMoved or store.ErrFilling.
 func Open(ctx context.Context, path string) (*Store, error) {
+	s, err := open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	mark, err := s.mark(ctx)
+	if err == nil {
+		err = mark.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+// open opens the file, whatever its mark says.
+func open(ctx context.Context, path string) (*Store, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

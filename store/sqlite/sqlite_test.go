@@ -54,3 +54,13 @@ func TestSurvivesRestart(t *testing.T) {
 		t.Errorf("Get after a restart = %v", err)
 	}
 }
+
+func TestMove(t *testing.T) {
+	storetest.RunMove(t, func(t *testing.T) storetest.Place {
+		path := filepath.Join(t.TempDir(), "c.db")
+		return storetest.Place{
+			Open:  func() (store.Store, error) { return sqlite.Open(t.Context(), path) },
+			Mover: func() (store.Mover, error) { return sqlite.OpenToMove(t.Context(), path) },
+		}
+	})
+}

@@ -1,0 +1,206 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// useLock is held by every connection of every node, as a reader, for as long as it
+// lives; by a move, as the writer. So nobody reads or writes what is being moved, also
+// no node that was cut off and comes back: it finds the mark.
+const useLock int64 = 0x434f554e54555345
+
+// ErrInUse means that nodes are connected to the database, or that it is being moved.
+var ErrInUse = errors.New("in use by another process")
+
+// admit takes the lock of use for a new connection, and asks for the mark.
+func admit(ctx context.Context, conn *pgx.Conn) error {
+	var had bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock_shared($1)`, useLock).Scan(&had); err != nil {
+		return err
+	}
+	if !had {
+		return fmt.Errorf("%w: it is being moved", ErrInUse)
+	}
+	mark, err := readMark(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return mark.Err()
+}
+
+func readMark(ctx context.Context, conn *pgx.Conn) (store.Mark, error) {
+	var text string
+	if err := conn.QueryRow(ctx, `SELECT mark FROM counterfoil.head`).Scan(&text); err != nil {
+		return store.Mark{}, err
+	}
+	return store.ParseMark(text), nil
+}
+
+// Moving is a database that is open to be moved. It is one connection, which holds
+// the lock: when that is lost nothing more can be done with it.
+type Moving struct{ conn *pgx.Conn }
+
+// OpenToMove opens the database, whatever its mark says. One that any node is
+// connected to gives ErrInUse.
+func OpenToMove(ctx context.Context, o Options) (*Moving, error) {
+	if err := Migrate(ctx, o.URL); err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	prepareConfig(config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	m := &Moving{conn}
+	if err := m.begin(ctx, o.Log); err != nil {
+		return nil, errors.Join(fmt.Errorf("postgres: %w", err), m.Close())
+	}
+	return m, nil
+}
+
+// begin takes the lock and looks whether the database is the one that the log
+// belongs to: a restored one begins a new epoch here, as it would with a node.
+func (m *Moving) begin(ctx context.Context, log *slog.Logger) error {
+	if log == nil {
+		log = slog.Default()
+	}
+	var had bool
+	if err := m.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, useLock).Scan(&had); err != nil {
+		return err
+	}
+	if !had {
+		return ErrInUse
+	}
+	if err := (&Store{log: log}).prepareAt(ctx, m.conn); err != nil {
+		return err
+	}
+	_, err := m.conn.Exec(ctx, `SET statement_timeout = 0`) // a table is emptied in one statement
+	return err
+}
+
+// Close ends the connection, and with it the lock.
+func (m *Moving) Close() error { return m.conn.Close(context.Background()) }
+
+// Mark implements store.Mover.
+func (m *Moving) Mark(ctx context.Context) (store.Mark, error) {
+	mark, err := readMark(ctx, m.conn)
+	if err != nil {
+		return mark, failed(ctx, "mark", err)
+	}
+	return mark, nil
+}
+
+const setMarkSQL = `UPDATE counterfoil.head SET mark = $1`
+
+// SetMark implements store.Mover.
+func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
+	if _, err := m.conn.Exec(ctx, setMarkSQL, mark.String()); err != nil {
+		return failed(ctx, "mark", err)
+	}
+	return nil
+}
+
+// Log implements store.Mover.
+func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+	rows, err := m.conn.Query(ctx, logSQL, int64(after.Epoch), int64(after.Seq), limit)
+	if err != nil {
+		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
+	}
+	entries, head, err := scanLog(rows)
+	if err != nil {
+		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
+	}
+	return entries, head, nil
+}
+
+const allSQL = `SELECT kind, id, owner, rev, expires, value FROM counterfoil.records WHERE (kind, id) > ($1, $2) ORDER BY kind, id LIMIT 1000`
+
+// All implements store.Mover.
+func (m *Moving) All(ctx context.Context) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		for last := (store.Key{}); ; {
+			page, err := m.page(ctx, last)
+			if err != nil {
+				yield(store.Record{}, failed(ctx, "read all", err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+				last = r.Key
+			}
+			if len(page) == 0 {
+				return
+			}
+		}
+	}
+}
+
+func (m *Moving) page(ctx context.Context, after store.Key) ([]store.Record, error) {
+	rows, err := m.conn.Query(ctx, allSQL, string(after.Kind), after.ID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Record, error) {
+		var r store.Record
+		var expires int64
+		err := row.Scan(&r.Kind, &r.ID, &r.Owner, &r.Rev, &expires, &r.Value)
+		r.Expires = fromUnix(expires)
+		return r, err
+	})
+}
+
+// Begin implements store.Mover. The epoch belongs to this database from now on.
+func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cursor) error {
+	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+		for _, query := range []string{`DELETE FROM counterfoil.records`, `DELETE FROM counterfoil.log`} {
+			if _, err := tx.Exec(ctx, query); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(ctx, `UPDATE counterfoil.head SET epoch = $1, seq = $2, mark = $3`, int64(head.Epoch), int64(head.Seq), mark.String())
+		return err
+	})
+	if err != nil {
+		return failed(ctx, "begin to fill", err)
+	}
+	return nil
+}
+
+// Fill implements store.Mover.
+func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []counterfoil.Revocation) error {
+	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+		_, err := tx.CopyFrom(ctx, pgx.Identifier{"counterfoil", "records"}, []string{"kind", "id", "owner", "rev", "expires", "value"},
+			pgx.CopyFromSlice(len(records), func(i int) ([]any, error) {
+				r := records[i]
+				return []any{string(r.Kind), r.ID, r.Owner, int64(r.Rev), toUnix(r.Expires), append([]byte{}, r.Value...)}, nil
+			}))
+		if err != nil {
+			return err
+		}
+		_, err = tx.CopyFrom(ctx, pgx.Identifier{"counterfoil", "log"}, []string{"seq", "scope", "id", "expires", "reason"},
+			pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
+				e := entries[i]
+				return []any{int64(e.At.Seq), string(e.Scope), e.ID, toUnix(e.Expires), e.Reason}, nil
+			}))
+		return err
+	})
+	if err != nil {
+		return failed(ctx, "fill", err)
+	}
+	return nil
+}
