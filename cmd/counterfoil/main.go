@@ -67,6 +67,7 @@ type program struct {
 		Verify tokenVerify `cmd:"" help:"Check a signed token with the issuer's keys."`
 		Lint   tokenLint   `cmd:"" help:"Name what is wrong or unwise about a token."`
 	} `cmd:"" help:"Tokens, offline."`
+	Migrate migrateCommand `cmd:"" help:"Move everything to another store; nobody is signed out."`
 	Prove   proveCommand   `cmd:"" help:"Hold a server to the revocation contract, under faults."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -133,24 +133,29 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	return err
 }
 
-// makeKey writes a new key whole or not at all, and leaves one that is there: two
-// processes may start at once, and one may be killed.
+// makeKey makes a new key, and leaves one that is there: two processes may start at
+// once, and one may be killed.
 func makeKey(path string) error {
+	var key [32]byte
+	rand.Read(key[:])
+	if err := writeKey(path, key); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// writeKey writes a key whole or not at all. One that is there is fs.ErrExist.
+func writeKey(path string, key [32]byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	var key [32]byte
-	rand.Read(key[:])
 	_, err = f.Write(key[:])
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	return os.Link(f.Name(), path)
 }
 
 // sealingKey reads the key that the keyring is sealed with, and makes it at the

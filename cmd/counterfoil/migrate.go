@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+type migrateCommand struct {
+	placeFlags
+	From    string `placeholder:"NAME" help:"Store to move from: sqlite, or postgres://USER@HOST/DATABASE. Empty: the configured one."`
+	To      string `required:"" placeholder:"NAME" help:"Store to move to, empty as yet."`
+	ToData  string `type:"path" placeholder:"DIR" help:"Folder that the new store's server will have; it gets counterfoil.key. Empty: the same folder."`
+	Replace bool   `help:"The new store may be one that was moved away from: what was left there is dropped."`
+	DryRun  bool   `help:"Count what would move, and change nothing."`
+}
+
+// moved is what the command prints.
+type moved struct {
+	From    string             `json:"from"`
+	To      string             `json:"to"`
+	DryRun  bool               `json:"dry_run,omitempty"`
+	Records map[store.Kind]int `json:"records"`
+	Entries int                `json:"log_entries"`
+	Head    string             `json:"head"`
+}
+
+// Run moves everything from one SQL store to another. Servers on either must be
+// stopped; copies and cursors of the old store stay good in the new.
+func (c *migrateCommand) Run(ctx context.Context) error {
+	from, to, err := c.ends()
+	if err != nil {
+		return err
+	}
+	key, err := from.sealed()
+	if err != nil {
+		return err
+	}
+	source, err := from.openToMove(ctx)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	answer := moved{From: from.where(), To: to.where(), DryRun: c.DryRun}
+	contents := store.Contents{}
+	if c.DryRun {
+		contents, err = store.Inventory(ctx, source)
+	} else {
+		contents, err = c.move(ctx, source, to, answer, key)
+	}
+	if err != nil {
+		return err
+	}
+	answer.Records, answer.Entries, answer.Head = contents.Records, contents.Entries, contents.Head.String()
+	return c.print(answer)
+}
+
+func (c *migrateCommand) move(ctx context.Context, source store.Mover, to *config, answer moved, key [32]byte) (store.Contents, error) {
+	// The key comes first: a server on the new store must never make one of its own.
+	path := filepath.Join(to.Data, sealName)
+	if err := writeKey(path, key); errors.Is(err, fs.ErrExist) {
+		if other, err := sealingKey(path); err != nil || other != key {
+			return store.Contents{}, errors.Join(fmt.Errorf("%s is another key than that of the store to move from", path), err)
+		}
+	} else if err != nil {
+		return store.Contents{}, err
+	}
+	target, err := to.openToMove(ctx)
+	if err != nil {
+		return store.Contents{}, err
+	}
+	now := time.Now().UTC().Format(" on 2006-01-02 15:04 UTC")
+	contents, err := store.Move(ctx, source, target, store.MoveOptions{From: answer.From + now, To: answer.To + now, Replace: c.Replace})
+	if errors.Is(err, store.ErrNotEmpty) {
+		err = fmt.Errorf("%s: %w\nhint: name an empty one; --replace if it was moved away from", answer.To, err)
+	}
+	return contents, errors.Join(err, target.Close())
+}
+
+// ends are the two installations.
+func (c *migrateCommand) ends() (from, to *config, err error) {
+	if from, err = c.load(); err != nil {
+		return nil, nil, err
+	}
+	if c.From != "" {
+		from.Store = c.From
+	}
+	to = &config{Store: c.To, Data: c.ToData}
+	if to.Data == "" {
+		to.Data = from.Data
+	}
+	for flag, end := range map[string]*config{"--from": from, "--to": to} {
+		if end.Store != "" && end.Store != "sqlite" && !isPostgres(end.Store) {
+			return nil, nil, misuse("%s %s: want sqlite or postgres://USER@HOST/DATABASE", flag, end.Store)
+		}
+		v := verdict{where: origins{"store": "flag " + flag}}
+		if end.checkStore(&v); len(v.problems) > 0 {
+			return nil, nil, configError(v.problems)
+		}
+	}
+	if from.where() == to.where() {
+		return nil, nil, misuse("--to is the store to move from")
+	}
+	return from, to, nil
+}
+
+// where is the store for people. A password in its name is refused before.
+func (c *config) where() string {
+	if isPostgres(c.Store) {
+		return c.Store
+	}
+	return filepath.Join(c.Data, databaseName)
+}
+
+// sealed is the key of a folder that has one.
+func (c *config) sealed() (key [32]byte, err error) {
+	path := filepath.Join(c.Data, sealName)
+	if _, err := os.Stat(path); err != nil {
+		return key, fmt.Errorf("%s %w: %w\nhint: name the server's folder with --data", path, errUnreachable, err)
+	}
+	return sealingKey(path)
+}
+
+func (c *config) openToMove(ctx context.Context) (m store.Mover, err error) {
+	if isPostgres(c.Store) {
+		m, err = postgres.OpenToMove(ctx, postgres.Options{URL: c.Store})
+	} else {
+		m, err = sqlite.OpenToMove(ctx, filepath.Join(c.Data, databaseName))
+	}
+	if err == nil {
+		return m, nil
+	}
+	if errors.Is(err, sqlite.ErrInUse) || errors.Is(err, postgres.ErrInUse) {
+		return nil, fmt.Errorf("%s %w: %w\nhint: stop every server on it first", c.where(), errUnreachable, err)
+	}
+	return nil, fmt.Errorf("%s %w: %w", c.where(), errUnreachable, err)
+}
+
+func (c *migrateCommand) print(m moved) error {
+	if c.JSON {
+		return writeJSON(os.Stdout, m)
+	}
+	var rows [][]string
+	for _, kind := range slices.Sorted(maps.Keys(m.Records)) {
+		rows = append(rows, []string{string(kind), fmt.Sprint(m.Records[kind])})
+	}
+	rows = append(rows, []string{"log entries", fmt.Sprint(m.Entries)})
+	if err := table([]column{{name: "WHAT"}, {name: "NUMBER"}}, rows); err != nil {
+		return err
+	}
+	if m.DryRun {
+		fmt.Fprintf(os.Stderr, "nothing was moved\n")
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "moved to %s\n%s is kept, and cannot be used any more\n", m.To, m.From)
+	return nil
+}
