@@ -275,6 +275,10 @@ type Subject struct {
 	Roles         []string `json:"roles,omitempty"`
 	ClaimsVersion uint64   `json:"claims_version,omitempty"` // 0: roles were never set here, each session keeps those of its proof
 
+	// EndSessions is for a change to set: all sessions end in its commit, since only a
+	// new login may have what it gives (SES-04).
+	EndSessions bool `json:"-"`
+
 	id  string
 	rev uint64
 }

@@ -277,9 +277,13 @@ func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 		s.ClaimsVersion++
 	}
 	switch {
-	case s.Disabled && !before.Disabled:
+	case s.EndSessions, s.Disabled && !before.Disabled:
+		reason := "disabled"
+		if s.EndSessions {
+			reason = "privileges changed"
+		}
 		b.DeleteOwned = ownedBy(id)
-		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSubject, ID: id, Reason: "disabled", Expires: expires})
+		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSubject, ID: id, Reason: reason, Expires: expires})
 	case rolesChanged:
 		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeClaims, ID: id, Reason: "roles changed", Expires: expires})
 	}

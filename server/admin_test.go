@@ -283,3 +283,53 @@ func TestWelcomePage(t *testing.T) {
 		t.Errorf("login with the chosen password = %d %s", res.StatusCode, body)
 	}
 }
+
+// SES-04: a key that makes sessions of users must not come to hold one of an
+// administrator, whatever becomes of the user and in whatever order.
+func TestMakingSessionsIsNoAdministration(t *testing.T) {
+	b := newBench(t)
+	key := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"maker","scopes":["sessions:create"]}`)["key"].(string)
+	made := func(id, more string) (int, issued) {
+		t.Helper()
+		var got issued
+		res, body := b.call("POST", "/v1/admin/sessions", `{"subject":"`+id+`","carrier":"bearer"`+more+`}`, "Authorization", "Bearer "+key)
+		if res.StatusCode == http.StatusCreated {
+			must(t, json.Unmarshal([]byte(body), &got))
+		}
+		return res.StatusCode, got
+	}
+	administers := func(i issued) bool {
+		t.Helper()
+		if res, body := b.call("POST", "/v1/refresh", `{"refresh_token":"`+i.Refresh+`"}`); res.StatusCode == http.StatusOK {
+			i = b.issued(res, body)
+		}
+		res, _ := b.call("GET", "/v1/admin/users", "", "Authorization", "Bearer "+i.Access)
+		return res.StatusCode == http.StatusOK
+	}
+	for name, c := range map[string]struct{ roles, change string }{
+		"promoted":                    {`[]`, `{"roles":["admin"]}`},
+		"promoted from another role":  {`["staff"]`, `{"roles":["admin"]}`},
+		"administrator from birth":    {`["admin"]`, `{"roles":["admin","staff"]}`},
+		"administrator losing a role": {`["admin","staff"]`, `{"roles":["admin"]}`},
+		"the same again":              {`["admin"]`, `{"roles":["admin"]}`},
+		"enabled":                     {`["admin"]`, `{"status":"active"}`},
+	} {
+		identifier := strings.ReplaceAll(name, " ", "-")
+		user := b.admin(http.StatusCreated, "POST", "/v1/admin/users", `{"identifier":"`+identifier+`","roles":`+c.roles+`}`)["user"].(map[string]any)
+		id := user["id"].(string)
+		status, i := made(id, "")
+		if status != http.StatusCreated {
+			t.Fatalf("%s: session = %d", name, status)
+		}
+		b.admin(http.StatusOK, "PATCH", "/v1/admin/users/"+id, c.change)
+		if administers(i) {
+			t.Errorf("%s: a session that the key made administers", name)
+		}
+		if status, i := made(id, ""); status == http.StatusCreated && administers(i) {
+			t.Errorf("%s: a session that the key makes afterwards administers", name)
+		}
+	}
+	if status, _ := made("somebody", `,"roles":["admin"]`); status != http.StatusForbidden {
+		t.Errorf("asking for the role = %d, want 403", status)
+	}
+}

@@ -129,7 +129,10 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 
 // adminChangeUser changes what is given and leaves the rest. What is taken away is
 // taken from the sessions first, and what is given they get last: if a step fails,
-// nobody has more than is written, and doing it again is safe.
+// nobody has more than is written, and doing it again finishes it.
+//
+// Who becomes an administrator signs in anew: a session from before may be in other
+// hands, or was made by a program that must not make one of an administrator (SES-04).
 func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
 		Name   *string   `json:"name"`
@@ -167,13 +170,19 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	}
 	a := act(w, r, who.by, "")
 	kept := slices.DeleteFunc(append([]string{}, u.Roles...), func(role string) bool { return !slices.Contains(before.Roles, role) })
+	give := func(to *issuer.Subject, roles []string) {
+		if b.Roles == nil {
+			return
+		}
+		// What the issuer was never told, the sessions do not have either.
+		to.EndSessions = slices.Contains(roles, roleAdmin) && !slices.Contains(to.Roles, roleAdmin)
+		to.Roles = append([]string{}, roles...)
+	}
 	disables, enables := b.Status != nil && u.Status == directory.Disabled, b.Status != nil && u.Status != directory.Disabled
 	if disables || (b.Roles != nil && len(kept) < len(before.Roles)) {
 		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
 			to.Disabled = to.Disabled || disables
-			if b.Roles != nil {
-				to.Roles = kept
-			}
+			give(to, kept)
 		}); err != nil {
 			return err
 		}
@@ -181,12 +190,10 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	if err := s.users.Update(r.Context(), u.ID, a.Entry(audit.ChangeUser, u.ID), change); err != nil {
 		return err
 	}
-	if enables || (b.Roles != nil && len(u.Roles) > len(kept)) {
+	if enables || b.Roles != nil { // also if they are the same: the call before this may have stopped here
 		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
 			to.Disabled = to.Disabled && !enables
-			if b.Roles != nil {
-				to.Roles = append([]string{}, u.Roles...)
-			}
+			give(to, u.Roles)
 		}); err != nil {
 			return err
 		}

@@ -456,3 +456,62 @@ func TestEndedRequestIsNoSuccess(t *testing.T) {
 		}
 	}
 }
+
+// Roles and status stand in two records. Whichever write fails, nobody has more than was
+// written before or is written now, and the same call again makes both the same.
+func TestChangeOfAUserThroughAnOutage(t *testing.T) {
+	for _, change := range []struct{ from, to, status string }{
+		{"[]", `["staff"]`, ""}, {`["staff"]`, "[]", ""}, {`["staff"]`, `["admin"]`, `,"status":"disabled"`}, {`["admin"]`, `["admin","staff"]`, `,"status":"active"`},
+	} {
+		for _, lost := range []bool{false, true} {
+			for spared := 0; ; spared++ {
+				b := newOutageBench(t)
+				name := fmt.Sprintf("%+v, lost %v, outage of commit %d", change, lost, spared)
+				user, err := b.users.ByIdentifier(t.Context(), "alice")
+				must(t, err)
+				patch := func(body string) *http.Response {
+					res, _ := b.call("PATCH", "/v1/admin/users/"+user.ID, body, "Authorization", "Bearer "+b.key)
+					return res
+				}
+				roles := func() string {
+					res, body := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`"}`)
+					var got struct{ Session struct{ Roles []string } }
+					if res.StatusCode != http.StatusOK {
+						return "none at all"
+					}
+					must(t, json.Unmarshal([]byte(body), &got))
+					text, err := json.Marshal(append([]string{}, got.Session.Roles...))
+					must(t, err)
+					return string(text)
+				}
+				for _, begin := range []string{`["other"]`, change.from} {
+					if res := patch(`{"roles":` + begin + `}`); res.StatusCode != http.StatusOK {
+						t.Fatalf("%s: to begin with = %d", name, res.StatusCode)
+					}
+				}
+				want := change.to
+				if strings.Contains(change.status, "disabled") {
+					want = "none at all"
+				}
+				b.store.Inject(storetest.Fault{Op: storetest.OpCommit, After: spared, Lost: lost, Times: 1})
+				before := b.store.Calls(storetest.OpCommit)
+				res := patch(`{"roles":` + change.to + change.status + "}")
+				hit := b.store.Calls(storetest.OpCommit)-before > spared
+				b.store.Heal()
+				if !hit {
+					break
+				}
+				b.apologises(name, res)
+				if got := roles(); len(got) > max(len(change.from), len(change.to)) && got != "none at all" {
+					t.Errorf("%s: roles are %s in between", name, got)
+				}
+				if res := patch(`{"roles":` + change.to + change.status + "}"); res.StatusCode != http.StatusOK {
+					t.Errorf("%s: the same again = %d", name, res.StatusCode)
+				}
+				if got := roles(); got != want {
+					t.Errorf("%s: roles are %s after the same again, want %s", name, got, want)
+				}
+			}
+		}
+	}
+}
