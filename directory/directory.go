@@ -85,14 +85,28 @@ func New(o Options) (*Directory, error) {
 }
 
 // Canonical returns the one spelling of an identifier that all its aliases share
-// (LOGIN-11): NFKC with case folded, no control characters, at most one @.
+// (LOGIN-11): NFKC with case folded and without what nobody sees (the NFKC_Casefold of
+// Unicode), no control characters, at most one @.
 func Canonical(identifier string) (string, error) {
-	s := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(identifier))))
+	s := norm.NFKC.String(strings.TrimSpace(identifier))
+	s = norm.NFKC.String(cases.Fold().String(strings.Map(visible, s)))
 	bad := strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar })
 	if s == "" || len(s) > 254 || bad || strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@") {
 		return "", ErrBadIdentifier
 	}
 	return s, nil
+}
+
+// visible drops the characters that a reader ignores by default: with one of them, a
+// second account could look like the first.
+func visible(r rune) rune {
+	if unicode.Is(unicode.Prepended_Concatenation_Mark, r) { // Cf, and seen
+		return r
+	}
+	if unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		return -1
+	}
+	return r
 }
 
 func hashID(s string) string {

@@ -29,6 +29,8 @@ func TestCanonical(t *testing.T) {
 	for in, want := range map[string]string{
 		"Alice": "alice", " alice ": "alice", "ALICE@Example.ORG": "alice@example.org", "ａlice": "alice",
 		"Straße": "strasse", "\u212aelvin": "kelvin", "ﬁn": "fin",
+		"ali\u00adce": "alice", "alice\u200b": "alice", "ali\u2060ce": "alice", "alice\ufe0f": "alice", "\u202ealice": "alice",
+		"al\u034fice": "alice", "alice\u180e": "alice", "alice\U000e0041": "alice", "ali\u3164ce": "alice", "\u200b": "", "a@\u200b": "",
 		"": "", "a@evil@corp.com": "", "@a": "", "a@": "", "a b": "", "a\x00b": "", "a\nb": "", "a\u2028b": "", "\xff": "",
 		strings.Repeat("x", 255): "",
 	} {
