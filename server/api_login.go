@@ -217,7 +217,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.ask(r, b.loginBody, act(w, r, "", "")); err != nil {
 		return err
 	}
-	if _, err := s.passwords.Register(r.Context(), act(w, r, "", ""), b.Identifier, b.Name, b.Password.String, nil); err != nil {
+	if err := s.signUp(w, r, b.loginBody, b.Name); err != nil {
 		return err
 	}
 	issued, err := s.signIn(w, r, b.loginBody)
@@ -225,6 +225,17 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.hand(w, http.StatusCreated, issued)
+}
+
+// signUp makes the account.
+func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, name string) error {
+	a := act(w, r, "", "")
+	_, err := s.passwords.Register(r.Context(), a, b.Identifier, name, b.Password.String, nil)
+	var throttled login.Throttled
+	if errors.As(err, &throttled) || errors.Is(err, login.ErrBusy) {
+		s.tellRefused(a, b, err)
+	}
+	return err
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {

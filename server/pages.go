@@ -251,8 +251,8 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := entryPage{frame: frame{Title: "Create an account"}, Identifier: r.PostForm.Get("identifier")}
-	_, err := s.passwords.Register(r.Context(), act(w, r, "", ""), page.Identifier, r.PostForm.Get("name"), secret.New(r.PostForm.Get("password")), nil)
-	if err != nil {
+	b := loginBody{Identifier: page.Identifier, Password: secretText{secret.New(r.PostForm.Get("password"))}}
+	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
 		return render(w, status, "register.html", page)

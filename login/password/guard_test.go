@@ -3,6 +3,8 @@ package password_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -289,5 +291,65 @@ func TestStoredHashes(t *testing.T) {
 	}
 	if _, err := g.Prove(t.Context(), attempt("hostile", good)); err == nil {
 		t.Error("a hash of 4 GiB was computed")
+	}
+}
+
+// LOGIN-04, LOGIN-09: every door to a hash is the same for one address: who has used up
+// its attempts to sign in can neither register, change nor redeem, and the other way.
+// Whoever comes by no network is not held up.
+func TestOneThrottleForEveryHash(t *testing.T) {
+	ctx := context.Background()
+	from := audit.Act{Address: netip.MustParseAddr("2001:db8::1")}
+	doors := map[string]func(g *guarded, act audit.Act, n int) error{
+		"Prove": func(g *guarded, act audit.Act, n int) error {
+			_, err := g.Prove(ctx, login.Attempt{Identifier: fmt.Sprint("nobody", n), Password: secret.New(good), Address: act.Address})
+			return err
+		},
+		"Register": func(g *guarded, act audit.Act, n int) error {
+			_, err := g.Register(ctx, act, fmt.Sprint("dave", n), "", secret.New(good), nil)
+			return err
+		},
+		"Change": func(g *guarded, act audit.Act, n int) error {
+			user, err := g.users.ByIdentifier(ctx, "carol")
+			if err != nil {
+				return err
+			}
+			return g.Change(ctx, act, user.ID, secret.New(good), secret.New(good))
+		},
+		"Redeem": func(g *guarded, act audit.Act, n int) error {
+			_, invitation, _, err := g.users.CreateInvited(ctx, audit.Act{}, directory.User{Identifier: fmt.Sprint("erin", n)})
+			if err != nil {
+				return err
+			}
+			_, err = g.Redeem(ctx, act, invitation, secret.New(good))
+			return err
+		},
+	}
+	for name, door := range doors {
+		g := newGuarded(t)
+		n := 0
+		for ; n < 100 && !isThrottled(door(g, from, n)); n++ {
+		}
+		if n != 20 {
+			t.Errorf("%s: %d of 100 from one address were let through, want 20", name, n)
+		}
+		hashed := g.Hashed()
+		neighbour := audit.Act{Address: netip.MustParseAddr("2001:db8::2")} // of the same /64
+		for other, door := range doors {
+			if err := door(g, neighbour, 200); !isThrottled(err) {
+				t.Errorf("%s after %s: %v, want a throttle", other, name, err)
+			}
+		}
+		if done := g.Hashed() - hashed; done != 0 {
+			t.Errorf("%s: %d hashes for attempts that were throttled", name, done)
+		}
+		if err := door(g, audit.Act{Address: netip.MustParseAddr("192.0.2.1")}, 300); isThrottled(err) {
+			t.Errorf("%s from elsewhere: %v", name, err)
+		}
+		for n := range 30 {
+			if err := door(g, audit.Act{}, 400+n); name != "Prove" && err != nil {
+				t.Fatalf("%s without an address, %d: %v", name, n, err)
+			}
+		}
 	}
 }

@@ -173,15 +173,36 @@ func (p *Passwords) throttle(a login.Attempt) (counter, error) {
 	if wait := c.in.take(c.key, now); wait > 0 {
 		return c, login.Throttled{RetryAfter: wait}
 	}
-	ok, retry := p.address.Allow(addressKey(a.Address), now)
+	if err := p.room(a.Address, now); err != nil {
+		c.in.back(c.key)
+		return c, err
+	}
+	return c, nil
+}
+
+// room counts work for address, and says whether there is room for it. All that ends in
+// a hash asks here first, or strangers could keep the slots busy by another door
+// (LOGIN-04), and try out names faster than passwords (docs/decisions/0007).
+func (p *Passwords) room(address netip.Addr, now time.Time) error {
+	ok, retry := p.address.Allow(addressKey(address), now)
 	if ok {
 		ok, retry = p.global.Allow("", now)
 	}
 	if !ok {
-		c.in.back(c.key)
-		return c, login.Throttled{RetryAfter: retry}
+		return login.Throttled{RetryAfter: retry}
 	}
-	return c, nil
+	return nil
+}
+
+// slotFor is slot for what is no attempt to sign in. Without an address it comes by no
+// network: whoever administers this machine, or the program around us.
+func (p *Passwords) slotFor(ctx context.Context, address netip.Addr) (release func(), err error) {
+	if address.IsValid() {
+		if err := p.room(address, p.opts.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return p.slot(ctx)
 }
 
 // addressKey is the address, or for IPv6 the /64 that one subscriber has.
@@ -213,7 +234,7 @@ func (p *Passwords) slot(ctx context.Context) (release func(), err error) {
 }
 
 // Register makes a user with a password. It fails with login.RejectedPassword,
-// directory.ErrTaken or directory.ErrBadIdentifier.
+// login.Throttled, directory.ErrTaken or directory.ErrBadIdentifier.
 func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, name string, password secret.String, roles []string) (directory.User, error) {
 	if err := p.acceptable(identifier, name, password.Reveal()); err != nil {
 		return directory.User{}, err
@@ -221,7 +242,7 @@ func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, nam
 	if _, err := directory.Canonical(identifier); err != nil {
 		return directory.User{}, err
 	}
-	release, err := p.slot(ctx)
+	release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return directory.User{}, err
 	}
@@ -256,7 +277,7 @@ func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, cu
 }
 
 func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.User, current, next secret.String) error {
-	release, err := p.slot(ctx)
+	release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return err
 	}
@@ -318,7 +339,7 @@ func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next 
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
 		return directory.User{}, err
 	}
-	release, err := p.slot(ctx)
+	release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return directory.User{}, err
 	}
