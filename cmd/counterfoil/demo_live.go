@@ -150,7 +150,10 @@ func (l *livePageServer) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	out := http.NewResponseController(w)
 	for {
+		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second)) // the stream lasts, each write must not
+
 		data, err := json.Marshal(l.states())
 		if err != nil {
 			return
@@ -158,7 +161,7 @@ func (l *livePageServer) events(w http.ResponseWriter, r *http.Request) {
 		if _, err := fmt.Fprintf(w, "data: %s\n\n", data); err != nil {
 			return
 		}
-		if err := http.NewResponseController(w).Flush(); err != nil {
+		if err := out.Flush(); err != nil {
 			return
 		}
 		select {

@@ -166,12 +166,16 @@ func (c *certificate) loadLocked() error {
 	return nil
 }
 
-// serveUntil serves on listener until ctx ends, then lets requests finish. There
-// is no write timeout: a verifier's long poll takes up to 30 s.
+// writeTimeout is for a request and its answer together: a long poll takes 30 s, and a
+// revocation that waits for every verifier a little more than a minute. Whoever does
+// not take an answer must not hold its connection, and what it asked for, for ever.
+const writeTimeout = 2 * time.Minute
+
+// serveUntil serves on listener until ctx ends, then lets requests finish.
 func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	stopped := make(chan error, 1)
 	go func() {
