@@ -1,48 +1,45 @@
 // Package memory is the store for tests, demos and sessions that may be lost: it
 // keeps everything in this process. Every start is a new epoch.
+//
+// A million sessions are a million values that live for hours. As Go values in maps they
+// cost several times what they hold, and the collector follows each of their pointers in
+// every cycle. So records are packed into bytes (entry.go), the bytes stand side by side
+// in pages (slab.go), and two tables of numbers find them, by key and by owner
+// (table.go): none of it is a pointer, all of it is dense after any sequence of commits,
+// and what is deleted is given back (records.go puts the three together).
 package memory
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"iter"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/pack"
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// pause is after how many records a walk over all of them lets others in. A map
-// may change between two steps of a range over it; what is added or removed then
-// may or may not be met, and each step is made under the lock.
-const pause = 1000
+var (
+	errClosed = errors.New("memory store is closed")
+	errFull   = errors.New("memory store is full")
+)
 
-var errClosed = errors.New("memory store is closed")
-
-// Store keeps records in maps.
+// Store keeps records and the log.
 type Store struct {
-	mu      sync.RWMutex // guards all below; held for map access, never across a callback
-	records map[store.Key]store.Record
-	owned   map[store.Owned]map[string]struct{} // ids by kind and owner: List is O(own records)
-	log     []counterfoil.Revocation            // in order of At.Seq
-	head    counterfoil.Cursor
-	moved   chan struct{} // closed when head moves or the store closes
+	mu      sync.RWMutex // guards all below; never held across a callback or a walk over everything
+	records *records
+	log     log
 	closed  bool
+
+	sweeping sync.Mutex // one sweep at a time
 }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{
-		records: make(map[store.Key]store.Record),
-		owned:   make(map[store.Owned]map[string]struct{}),
-		head:    counterfoil.Cursor{Epoch: rand.Uint64()},
-		moved:   make(chan struct{}),
-	}
+	return &Store{records: newRecords(), log: newLog()}
 }
 
 // Durability is Lossy.
@@ -57,23 +54,32 @@ func (s *Store) usable(ctx context.Context) error {
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
+	var buf [512]byte
+	e, err := s.copyOf(ctx, k, buf[:0])
+	if err != nil {
+		return store.Record{}, err
+	}
+	return e.record(k) // unpacked outside the lock
+}
+
+func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(ctx); err != nil {
-		return store.Record{}, err
+		return nil, err
 	}
-	r, ok := s.records[k]
-	if !ok {
-		return store.Record{}, store.ErrNotFound
+	e := s.records.get(k)
+	if e == nil {
+		return nil, store.ErrNotFound
 	}
-	r.Value = bytes.Clone(r.Value)
-	return r, nil
+	return append(buf, e...), nil
 }
 
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		for _, id := range s.ids(kind, owner) {
+		ids, err := s.ids(ctx, kind, owner)
+		for _, id := range ids {
 			r, err := s.Get(ctx, store.Key{Kind: kind, ID: id})
 			if errors.Is(err, store.ErrNotFound) {
 				continue // gone since the list was made
@@ -82,38 +88,32 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 				return
 			}
 		}
-		// An empty answer from a closed store would say "nothing there".
-		s.mu.RLock()
-		err := s.usable(ctx)
-		s.mu.RUnlock()
-		if err != nil {
+		if err != nil { // an empty answer from a closed store would say "nothing there"
 			yield(store.Record{}, err)
 		}
 	}
 }
 
-func (s *Store) ids(kind store.Kind, owner string) []string {
-	var ids []string
-	s.mu.RLock()
-	if owner == "*" {
-		looked := 0
-		for k := range s.records {
-			if k.Kind == kind {
-				ids = append(ids, k.ID)
-			}
-			if looked++; looked%pause == 0 {
-				s.mu.RUnlock()
-				s.mu.RLock()
-			}
+// ids returns, in order, the ids of what belongs to owner, or of all for "*".
+func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) (ids []string, err error) {
+	read := func(collect func()) error {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		if err := s.usable(ctx); err != nil {
+			return err
 		}
+		collect()
+		return nil
+	}
+	if owner != "*" {
+		err = read(func() { ids = s.records.ofOwner(kind, owner) })
 	} else {
-		for id := range s.owned[store.Owned{Kind: kind, Owner: owner}] {
-			ids = append(ids, id)
+		for n := 0; n < segments && err == nil; n++ {
+			err = read(func() { ids = s.records.appendIDs(ids, kind, n) })
 		}
 	}
-	s.mu.RUnlock()
 	slices.Sort(ids)
-	return ids
+	return ids, err
 }
 
 // Commit implements store.Store.
@@ -121,65 +121,47 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	if err := b.Check(); err != nil {
 		return counterfoil.Cursor{}, err
 	}
+	values := make([][]byte, len(b.Put)) // packed outside the lock
+	for n, r := range b.Put {
+		values[n] = pack.AppendValue(nil, r.Value, pack.Record{ID: r.ID, Owner: r.Owner, Expires: toUnix(r.Expires)})
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	for _, r := range b.Require {
-		if s.records[r.Key].Rev != r.Rev {
-			return counterfoil.Cursor{}, store.ErrConflict
-		}
-	}
-	for _, r := range b.Put {
-		if s.records[r.Key].Rev != r.Rev {
-			return counterfoil.Cursor{}, store.ErrConflict
-		}
+	if err := s.check(b); err != nil {
+		return counterfoil.Cursor{}, err
 	}
 	for _, o := range b.DeleteOwned {
-		for id := range s.owned[o] {
-			s.delete(store.Key{Kind: o.Kind, ID: id})
-		}
+		s.records.deleteOwned(o)
 	}
 	for _, k := range b.Delete {
-		s.delete(k)
+		s.records.delete(k)
 	}
-	for _, r := range b.Put {
-		s.delete(r.Key) // the owner may be another one now
-		r.Rev++
-		r.Value = bytes.Clone(r.Value)
-		s.records[r.Key] = r
-		o := store.Owned{Kind: r.Kind, Owner: r.Owner}
-		if s.owned[o] == nil {
-			s.owned[o] = make(map[string]struct{})
-		}
-		s.owned[o][r.ID] = struct{}{}
+	for n, r := range b.Put {
+		s.records.put(r, values[n])
 	}
-	if b.NewEpoch {
-		s.head, s.log = counterfoil.Cursor{Epoch: rand.Uint64()}, nil
-	}
-	for _, e := range b.Revoke {
-		s.head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
-		e.At = s.head
-		s.log = append(s.log, e)
-	}
-	if b.NewEpoch || len(b.Revoke) > 0 {
-		close(s.moved)
-		s.moved = make(chan struct{})
-	}
-	return s.head, nil
+	s.log.append(b.NewEpoch, b.Revoke)
+	return s.log.head, nil
 }
 
-func (s *Store) delete(k store.Key) {
-	r, ok := s.records[k]
-	if !ok {
-		return
+// check asks all conditions of b. After it nothing can fail.
+func (s *Store) check(b store.Batch) error {
+	for _, r := range b.Require {
+		if s.records.rev(r.Key) != r.Rev {
+			return store.ErrConflict
+		}
 	}
-	delete(s.records, k)
-	o := store.Owned{Kind: r.Kind, Owner: r.Owner}
-	if delete(s.owned[o], k.ID); len(s.owned[o]) == 0 {
-		delete(s.owned, o)
+	for _, r := range b.Put {
+		if s.records.rev(r.Key) != r.Rev {
+			return store.ErrConflict
+		}
 	}
+	if s.records.n+len(b.Put) > maxPlace {
+		return errFull
+	}
+	return nil
 }
 
 // Log implements store.Store.
@@ -189,20 +171,13 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	if err := s.usable(ctx); err != nil {
 		return nil, counterfoil.Cursor{}, err
 	}
-	from := 0
-	if after.Epoch == s.head.Epoch {
-		from, _ = slices.BinarySearchFunc(s.log, after.Seq+1, func(e counterfoil.Revocation, seq uint64) int {
-			return cmp.Compare(e.At.Seq, seq)
-		})
-	}
-	page := s.log[from:]
-	return slices.Clone(page[:min(limit, len(page))]), s.head, nil
+	return s.log.page(after, limit), s.log.head, nil
 }
 
 // Wait implements store.Store.
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	s.mu.RLock()
-	err, head, moved := s.usable(ctx), s.head, s.moved
+	err, head, moved := s.usable(ctx), s.log.head, s.log.moved
 	s.mu.RUnlock()
 	if err != nil || head != after {
 		return err
@@ -215,31 +190,37 @@ func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	}
 }
 
-// Sweep implements store.Store.
+// Sweep implements store.Store. It goes through one segment of the records at a time, and
+// lets others in between.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	total := 0
+	for n := range segments {
+		dropped, err := s.sweepSegment(ctx, n, before.Unix())
+		if total += dropped; err != nil {
+			return total, err
+		}
+	}
+	s.mu.RLock()
+	epoch, entries := s.log.head.Epoch, s.log.entries
+	s.mu.RUnlock()
+	kept := living(entries, before)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.log.head.Epoch == epoch {
+		s.log.entries = append(kept, s.log.entries[len(entries):]...)
+	}
+	return total, nil
+}
+
+func (s *Store) sweepSegment(ctx context.Context, n int, before int64) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
-	n, looked := 0, 0
-	for k, r := range s.records {
-		if !r.Expires.IsZero() && r.Expires.Before(before) {
-			s.delete(k)
-			n++
-		}
-		if looked++; looked%pause == 0 {
-			s.mu.Unlock()
-			s.mu.Lock()
-			if err := s.usable(ctx); err != nil {
-				return n, err
-			}
-		}
-	}
-	s.log = slices.DeleteFunc(slices.Clone(s.log), func(e counterfoil.Revocation) bool {
-		return !e.Expires.IsZero() && e.Expires.Before(before)
-	})
-	return n, nil
+	return s.records.sweep(n, before), nil
 }
 
 // Close wakes whoever waits. Every later call fails.
@@ -248,7 +229,7 @@ func (s *Store) Close() error {
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.closed = true
-		close(s.moved)
+		close(s.log.moved)
 	}
 	return nil
 }

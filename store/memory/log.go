@@ -1,0 +1,60 @@
+package memory
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// log is the revocation log. An entry that is in it is never changed, only dropped by a
+// sweep, which makes a new slice: so what was read of it may be looked at without a lock.
+type log struct {
+	entries []counterfoil.Revocation // in order of At.Seq
+	head    counterfoil.Cursor
+	moved   chan struct{} // closed when head moves, or the store closes
+}
+
+func newLog() log {
+	return log{head: counterfoil.Cursor{Epoch: rand.Uint64()}, moved: make(chan struct{})}
+}
+
+func (l *log) append(newEpoch bool, revoke []counterfoil.Revocation) {
+	if newEpoch {
+		l.head, l.entries = counterfoil.Cursor{Epoch: rand.Uint64()}, nil
+	}
+	for _, e := range revoke {
+		l.head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		e.At = l.head
+		l.entries = append(l.entries, e)
+	}
+	if newEpoch || len(revoke) > 0 {
+		close(l.moved)
+		l.moved = make(chan struct{})
+	}
+}
+
+// page returns a copy of up to limit entries after the cursor.
+func (l *log) page(after counterfoil.Cursor, limit int) []counterfoil.Revocation {
+	from := 0
+	if after.Epoch == l.head.Epoch {
+		from, _ = slices.BinarySearchFunc(l.entries, after.Seq+1, func(e counterfoil.Revocation, seq uint64) int {
+			return cmp.Compare(e.At.Seq, seq)
+		})
+	}
+	page := l.entries[from:]
+	return slices.Clone(page[:min(limit, len(page))])
+}
+
+// living returns a new slice of the entries that do not expire before the given time.
+func living(entries []counterfoil.Revocation, before time.Time) []counterfoil.Revocation {
+	var kept []counterfoil.Revocation
+	for _, e := range entries {
+		if e.Expires.IsZero() || !e.Expires.Before(before) {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
