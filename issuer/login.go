@@ -89,7 +89,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	on.subject = subject
 	row := &SessionRow{
 		Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
-		Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute),
+		Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute).Truncate(time.Second),
 		Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
 		Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
 		ClientGen: on.client.Generation, AllGen: on.all,

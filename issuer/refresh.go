@@ -46,10 +46,12 @@ func newGrant(row *SessionRow) *grant {
 }
 
 func (g *grant) record() (store.Record, error) {
-	value, err := json.Marshal(g)
+	written := *g
+	written.Rotated, written.Expires = g.Rotated.UTC().Truncate(time.Second), g.Expires.UTC().Truncate(time.Second)
+	value, err := json.Marshal(&written)
 	return store.Record{
 		Key: store.Key{Kind: kindGrant, ID: g.ID}, Owner: g.Subject, Rev: g.rev,
-		Expires: g.Expires, Value: value,
+		Expires: written.Expires, Value: value,
 	}, err
 }
 

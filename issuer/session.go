@@ -71,14 +71,20 @@ func sessionID(secret [32]byte) string {
 	return "ses_" + base32Lower.EncodeToString(sum[:20])
 }
 
+// record writes times in whole seconds, which is what the tokens tell of them, and
+// never later than they are.
 func (r *SessionRow) record() (store.Record, error) {
-	value, err := json.Marshal(r)
+	written := *r
+	for _, t := range []*time.Time{&written.Created, &written.AuthTime, &written.LastSeen, &written.IdleExpires, &written.AbsoluteExpires} {
+		*t = t.UTC().Truncate(time.Second)
+	}
+	value, err := json.Marshal(&written)
 	if err != nil {
 		return store.Record{}, err
 	}
 	return store.Record{
 		Key: store.Key{Kind: kindSession, ID: r.ID}, Owner: r.Subject, Rev: r.rev,
-		Expires: r.AbsoluteExpires, Value: value,
+		Expires: written.AbsoluteExpires, Value: value,
 	}, nil
 }
 
