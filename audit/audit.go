@@ -117,8 +117,13 @@ func (a Act) Entry(action Action, subject string) Entry {
 
 // Options of New.
 type Options struct {
-	Store store.Store   // required: what List reads
-	Keep  time.Duration // how long an entry is kept; zero: 90 days; negative: not at all
+	Store store.Store // required: where entries are kept
+
+	// Beside is another store that changes are committed to. Entries of those are kept
+	// in the same commit there, and Move takes them to Store. nil: there is none.
+	Beside store.Store
+
+	Keep time.Duration // how long an entry is kept; zero: 90 days; negative: not at all
 
 	// Hook hears every entry, kept ones once they are durable. It must be quick, and
 	// safe for concurrent use. nil: Log(slog.Default()).
@@ -130,7 +135,8 @@ type Options struct {
 // Trail writes and reads entries. It is safe for concurrent use.
 type Trail struct {
 	opts Options
-	last atomic.Int64 // of the newest id, in Unix nanoseconds: ids of one process never tie
+	kept chan struct{} // holds one token when entries were kept in Beside
+	last atomic.Int64  // of the newest id, in Unix nanoseconds: ids of one process never tie
 }
 
 // New checks o.
@@ -147,7 +153,10 @@ func New(o Options) (*Trail, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Trail{opts: o}, nil
+	if o.Beside == o.Store {
+		o.Beside = nil
+	}
+	return &Trail{opts: o, kept: make(chan struct{}, 1)}, nil
 }
 
 const kind store.Kind = "audit" // ID: newest first; owner: subject
@@ -179,6 +188,12 @@ func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entrie
 		}
 		if e.Action != "" {
 			t.opts.Hook(e)
+		}
+	}
+	if len(put) > 0 && s == t.opts.Beside {
+		select {
+		case t.kept <- struct{}{}:
+		default:
 		}
 	}
 	return head, err
@@ -279,7 +294,7 @@ func (t *Trail) List(ctx context.Context, q Query) (page []Entry, more bool, err
 	if owner == "" {
 		owner = "*"
 	}
-	for rec, err := range t.opts.Store.List(ctx, kind, owner) {
+	for rec, err := range t.records(ctx, owner) {
 		if err != nil {
 			return nil, false, fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -43,7 +42,8 @@ type Client struct {
 	// carries the one of its birth. The issuer keeps it.
 	Generation uint64 `json:"generation,omitempty"`
 
-	rev uint64
+	rev  uint64     // of the settings, where clients are kept
+	mark clientMark // under which the settings were read
 }
 
 // The values of Client.SameSite. Empty is Lax.
@@ -53,10 +53,6 @@ const (
 )
 
 func clientKey(id string) store.Key { return store.Key{Kind: kindClient, ID: id} }
-
-func (c *Client) require() store.Require {
-	return store.Require{Key: clientKey(c.ID), Rev: c.rev}
-}
 
 func (c *Client) record() (store.Record, error) {
 	value, err := json.Marshal(c)
@@ -90,33 +86,10 @@ func narrow(asked, granted []string) ([]string, error) {
 	return asked, nil
 }
 
-// Client returns a registered client, or the default one; otherwise ErrUnknownClient.
-func (i *Issuer) Client(ctx context.Context, id string) (*Client, error) {
-	if id == "" || checkText("client", id, 64) != nil {
-		return nil, ErrUnknownClient
-	}
-	c := &Client{ID: id}
-	rec, err := i.store.Get(ctx, clientKey(id))
-	if errors.Is(err, store.ErrNotFound) {
-		if id == DefaultClient {
-			return c, nil
-		}
-		return nil, ErrUnknownClient
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	c.rev = rec.Rev
-	if err := json.Unmarshal(rec.Value, c); err != nil {
-		return nil, fmt.Errorf("client %s: %w", id, err)
-	}
-	return c, nil
-}
-
 // Clients returns all clients by id, the default one included.
 func (i *Issuer) Clients(ctx context.Context) ([]Client, error) {
 	var all []Client
-	for rec, err := range i.store.List(ctx, kindClient, "*") {
+	for rec, err := range i.clients.List(ctx, kindClient, "*") {
 		if err != nil {
 			return nil, unavailable(err)
 		}
@@ -134,67 +107,96 @@ func (i *Issuer) Clients(ctx context.Context) ([]Client, error) {
 }
 
 // SetClient registers a client, or changes it; change may be called again. Disabling
-// ends all its sessions in the same commit. Scopes, audience and carriers that are
-// taken away are gone from the next copy on: those that are out live for at most
-// AccessTTL.
+// ends all its sessions. Scopes, audience and carriers that are taken away are gone
+// from the next copy on: those that are out live for at most AccessTTL. On an error the
+// outcome is unknown, and doing it again is safe.
 func (i *Issuer) SetClient(ctx context.Context, id string, act audit.Act, change func(*Client)) error {
+	note := act.Entry(audit.SetClient, "")
+	note.Client = id
+	return i.setClient(ctx, id, note, change)
+}
+
+func (i *Issuer) setClient(ctx context.Context, id string, note audit.Entry, change func(*Client)) error {
 	if id == "" || checkText("client", id, 64) != nil {
 		return fmt.Errorf("%w: a client's id is 1 to 64 printable ASCII characters without spaces", ErrBadRequest)
 	}
 	for {
-		c, err := i.Client(ctx, id)
-		if errors.Is(err, ErrUnknownClient) {
-			// Random, so that sessions of an earlier client of this id stay dead.
-			c, err = &Client{ID: id, Generation: 1 + rand.Uint64()>>16}, nil
-		}
+		c, _, err := i.readClient(ctx, id)
 		if err != nil {
 			return err
 		}
 		before := *c
 		change(c)
-		c.ID, c.Generation, c.rev = id, before.Generation, before.rev // change may have set all of it
+		c.ID, c.Generation, c.rev, c.mark = id, before.Generation, before.rev, before.mark // change may have set all of it
 		if err := c.check(); err != nil {
 			return err
 		}
-		note := act.Entry(audit.SetClient, "")
-		note.Client, note.Detail = id, fmt.Sprintf("disabled=%v", c.Disabled)
-		var b store.Batch
-		if c.Disabled && !before.Disabled {
-			c.Generation++
-			b.Revoke = []counterfoil.Revocation{i.clientEntry(id, "client disabled")}
+		if note.Action != "" {
+			note.Detail = fmt.Sprintf("disabled=%v", c.Disabled)
 		}
 		rec, err := c.record()
 		if err != nil {
 			return err
 		}
-		b.Put = []store.Record{rec}
-		if _, err = i.audit.Commit(ctx, i.store, b, note); !errors.Is(err, store.ErrConflict) {
+		reason := ""
+		if c.Disabled { // also when it was already: the sessions may not have been ended then
+			reason = "client disabled"
+		}
+		err = i.commitClient(ctx, c, store.Batch{Put: []store.Record{rec}}, reason, note)
+		if !errors.Is(err, store.ErrConflict) {
 			return unavailable(err)
 		}
 	}
 }
 
 // DeleteClient ends all sessions of a client and forgets it. The default client
-// cannot be deleted.
+// cannot be deleted. On an error the outcome is unknown, and doing it again is safe.
 func (i *Issuer) DeleteClient(ctx context.Context, id string, act audit.Act) error {
 	if id == DefaultClient {
 		return fmt.Errorf("%w: the client %q is always there", ErrBadRequest, id)
 	}
+	note := act.Entry(audit.DeleteClient, "")
+	note.Client = id
 	for {
-		c, err := i.Client(ctx, id)
+		c, registered, err := i.readClient(ctx, id)
 		if err != nil {
 			return err
 		}
-		note := act.Entry(audit.DeleteClient, "")
-		note.Client = id
-		_, err = i.audit.Commit(ctx, i.store, store.Batch{
-			Require: []store.Require{c.require()}, Delete: []store.Key{clientKey(id)},
-			Revoke: []counterfoil.Revocation{i.clientEntry(id, "client deleted")},
-		}, note)
+		if !registered {
+			return ErrUnknownClient
+		}
+		if i.clients == i.store {
+			err = i.commitClient(ctx, c, c.forget(), "client deleted", note)
+		} else {
+			err = i.deleteApart(ctx, id, note)
+		}
 		if !errors.Is(err, store.ErrConflict) {
 			return unavailable(err)
 		}
 	}
+}
+
+// deleteApart is for two stores. The sessions end first, by disabling: once the client is
+// forgotten, nobody could find out that some are left.
+func (i *Issuer) deleteApart(ctx context.Context, id string, note audit.Entry) error {
+	if err := i.setClient(ctx, id, audit.Entry{}, func(c *Client) { c.Disabled = true }); err != nil {
+		return err
+	}
+	c, _, err := i.readClient(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !c.Disabled {
+		return store.ErrConflict // somebody enabled it meanwhile
+	}
+	_, err = i.audit.Commit(ctx, i.clients, c.forget(), note)
+	return err
+}
+
+// forget deletes the settings, if they are still those of c.
+func (c *Client) forget() store.Batch {
+	key := clientKey(c.ID)
+	return store.Batch{Require: []store.Require{{Key: key, Rev: c.rev}}, Delete: []store.Key{key}}
 }
 
 func (i *Issuer) clientEntry(id, reason string) counterfoil.Revocation {
@@ -212,8 +214,7 @@ func (i *Issuer) revokeClient(ctx context.Context, entry counterfoil.Revocation,
 		if err != nil {
 			return Receipt{}, err
 		}
-		c.Generation++
-		rec, err := c.record()
+		rec, err := c.mark.next(c, true)
 		if err != nil {
 			return Receipt{}, err
 		}

@@ -146,6 +146,13 @@ func TestScopesOnlyNarrow(t *testing.T) {
 // SES-14, REF-08: a client that is disabled or deleted has no sessions, and the same
 // name registered anew does not bring them back.
 func TestClientEnds(t *testing.T) {
+	t.Run("one store", func(t *testing.T) { testClientEnds(t, func() *bench { return newIssuer(t, memory.New()) }) })
+	t.Run("two stores", func(t *testing.T) {
+		testClientEnds(t, func() *bench { return newIssuerOn(t, memory.New(), memory.New()) })
+	})
+}
+
+func testClientEnds(t *testing.T, open func() *bench) {
 	ends := map[string]func(b *bench) error{
 		"disable": func(b *bench) error {
 			return b.SetClient(context.Background(), "app", audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
@@ -158,7 +165,7 @@ func TestClientEnds(t *testing.T) {
 	}
 	for name, end := range ends {
 		for _, carrier := range carriers {
-			b := newIssuer(t, memory.New())
+			b := open()
 			b.client(t, "app", issuer.Client{})
 			got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier})
 			if err != nil {
@@ -194,8 +201,11 @@ func TestClientEnds(t *testing.T) {
 
 // A login that is under way when its client is disabled loses.
 func TestLoginRacesDisabling(t *testing.T) {
-	for range 50 {
+	for n := range 100 {
 		b := newIssuer(t, memory.New())
+		if n%2 == 0 {
+			b = newIssuerOn(t, memory.New(), memory.New())
+		}
 		b.client(t, "app", issuer.Client{})
 		var wg sync.WaitGroup
 		var won []*issuer.Issued

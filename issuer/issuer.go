@@ -46,8 +46,9 @@ var (
 
 // Options of New. The zero value of each duration is the safe default.
 type Options struct {
-	Store store.Store      // required: sessions, grants, subjects, the log
-	Keys  *keyring.Keyring // required
+	Store   store.Store      // required: sessions, grants, subjects, the log
+	Clients store.Store      // the settings of clients; nil: Store
+	Keys    *keyring.Keyring // required
 
 	URL      string   // required: the iss of every token, without a trailing slash
 	Audience []string // aud of every token; nil: the URL
@@ -58,7 +59,7 @@ type Options struct {
 	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
 
-	Audit *audit.Trail     // nil: entries are kept in Store for 90 days, and logged
+	Audit *audit.Trail     // nil: entries are kept in Clients for 90 days, and logged
 	Now   func() time.Time // nil: time.Now
 }
 
@@ -75,6 +76,8 @@ const entryTTL = maxAccessTTL + time.Minute + time.Minute
 type Issuer struct {
 	opts       Options
 	store      store.Store
+	clients    store.Store // may be store
+	known      clientCache
 	keys       *keyring.Keyring
 	audit      *audit.Trail
 	refreshKey []byte
@@ -128,13 +131,16 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Clients == nil {
+		o.Clients = o.Store
+	}
 	if o.Audit == nil {
-		if o.Audit, err = audit.New(audit.Options{Store: o.Store, Now: o.Now}); err != nil {
+		if o.Audit, err = audit.New(audit.Options{Store: o.Clients, Beside: o.Store, Now: o.Now}); err != nil {
 			return nil, err
 		}
 	}
 	i := &Issuer{
-		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit, started: o.Now(),
+		opts: o, store: o.Store, clients: o.Clients, keys: o.Keys, audit: o.Audit, started: o.Now(),
 		refreshKey: o.Keys.Derive("refresh token"),
 		proofKey:   o.Keys.Derive("log proof"),
 		revoked:    counterfoil.NewRevocations(),
@@ -183,6 +189,10 @@ func (i *Issuer) Sweep(ctx context.Context) error {
 	before := i.opts.Now().Add(-time.Minute)
 	i.revoked.Drop(before)
 	_, err := i.store.Sweep(ctx, before)
+	if i.clients != i.store {
+		_, other := i.clients.Sweep(ctx, before)
+		err = errors.Join(err, other, i.audit.Move(ctx))
+	}
 	return unavailable(err)
 }
 

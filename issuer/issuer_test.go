@@ -45,12 +45,18 @@ type bench struct {
 
 func newIssuer(t *testing.T, s store.Store) *bench {
 	t.Helper()
+	return newIssuerOn(t, s, s)
+}
+
+// newIssuerOn keeps sessions in one store and all else in another.
+func newIssuerOn(t *testing.T, s, clients store.Store) *bench {
+	t.Helper()
 	c := &clock{now: time.Now()}
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Now: c.Now})
+	keys, err := keyring.Open(t.Context(), keyring.Options{Store: clients, SealKey: [32]byte{1}, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now})
+	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Clients: clients, Keys: keys, URL: "https://auth.test", Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

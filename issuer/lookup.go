@@ -182,6 +182,7 @@ func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
 		}
 		if head.Epoch != i.applied.Epoch {
 			i.revoked.Reset()
+			i.known.begin(head.Epoch)
 			i.applied = counterfoil.Cursor{Epoch: head.Epoch}
 		}
 		i.revoked.Apply(entries)

@@ -185,7 +185,7 @@ func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
 	}
 	note := act.Entry(audit.RotateKey, "")
 	note.Target, _ = i.newSigner()
-	_, err := i.audit.Commit(ctx, i.store, store.Batch{}, note)
+	_, err := i.audit.Commit(ctx, i.clients, store.Batch{}, note) // where the keyring is
 	return unavailable(err)
 }
 

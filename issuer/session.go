@@ -23,7 +23,7 @@ const (
 	kindGrant   store.Kind = "grant"   // ID: grant id; owner: subject
 	kindSubject store.Kind = "subject" // ID: subject
 	kindClient  store.Kind = "client"  // ID: client id
-	kindCutoff  store.Kind = "cutoff"  // ID: "all"; its revision counts the revocations of everybody
+	kindCutoff  store.Kind = "cutoff"  // ID: "all", whose revision counts the revocations of everybody; or "client " and its id, see clientMark
 )
 
 // SessionRow is the half of the ticket that the issuer keeps: what is known of

@@ -22,7 +22,12 @@ import (
 // Config of Open. Store and URL are required; everything else has a safe zero.
 type Config struct {
 	Store store.Store // memory.New(), sqlite.Open(…): the caller closes it after Close
-	URL   string      // where clients reach the server; https, or http on loopback
+
+	// Sessions is a store for sessions and the revocation log alone; users, keys, clients
+	// and the audit trail stay in Store. nil: everything is in Store.
+	Sessions store.Store
+
+	URL string // where clients reach the server; https, or http on loopback
 
 	// SealKey encrypts the signing keys in the store. It must be the same at every
 	// start and live outside the store. Zero is for a lossy store only.
@@ -45,7 +50,8 @@ type Embedded struct {
 	issuer    *issuer.Issuer
 	verifier  *counterfoil.Verifier
 	cancel    context.CancelFunc
-	done      chan struct{}
+	done      chan struct{} // closed when the sweeping has ended
+	moved     chan struct{} // closed when audit entries no longer move
 	users     *directory.Directory
 	passwords *password.Passwords
 }
@@ -56,6 +62,9 @@ type Embedded struct {
 func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if c.Store == nil {
 		return nil, errors.New("server: Config.Store is required")
+	}
+	if c.Sessions == nil {
+		c.Sessions = c.Store
 	}
 	if c.SealKey == [32]byte{} {
 		if store.DurabilityOf(c.Store) != store.Lossy {
@@ -73,15 +82,15 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if c.Audit == nil {
 		c.Audit = audit.Log(c.Logger)
 	}
-	trail, err := audit.New(audit.Options{Store: c.Store, Keep: c.KeepAudit, Hook: c.Audit})
+	trail, err := audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit})
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{done: make(chan struct{})}
+	e := &Embedded{done: make(chan struct{}), moved: make(chan struct{})}
 	if e.users, err = directory.New(directory.Options{Store: c.Store, Audit: trail}); err != nil {
 		return nil, err
 	}
-	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Store, Keys: keys, URL: c.URL, Audit: trail}); err != nil {
+	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audit: trail}); err != nil {
 		return nil, err
 	}
 	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev, DeviceKey: e.issuer.Derive("device")}); err != nil {
@@ -105,6 +114,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	sweeping, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	e.cancel = cancel
 	go e.sweep(sweeping)
+	go func() { defer close(e.moved); trail.Run(sweeping) }()
 	return e, nil
 }
 
@@ -117,10 +127,11 @@ func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
 // Users is the directory of people and API keys.
 func (e *Embedded) Users() *directory.Directory { return e.users }
 
-// Close stops the sweeping and the verifier, and waits for both.
+// Close stops what Open started, and waits for it.
 func (e *Embedded) Close() {
 	e.cancel()
 	<-e.done
+	<-e.moved
 	e.verifier.Close()
 }
 

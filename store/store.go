@@ -102,6 +102,18 @@ func DurabilityOf(s Store) Durability {
 	return Durable
 }
 
+// WhyLossy says, for people, why s is not Durable. A store that can be either has a
+// method WhyLossy() string.
+func WhyLossy(s Store) string {
+	if w, ok := s.(interface{ WhyLossy() string }); ok {
+		return w.WhyLossy()
+	}
+	if DurabilityOf(s) == Lossy {
+		return "it is gone when the process ends"
+	}
+	return ""
+}
+
 // Store is one database.
 type Store interface {
 	// Get returns a record, or ErrNotFound.

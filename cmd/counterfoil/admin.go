@@ -115,7 +115,7 @@ func (c *config) ownAdmin(ctx context.Context) (*admin, error) {
 		Issuer: p.issuer, Users: p.users, Passwords: p.passwords, URL: c.Issuer, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return nil, errors.Join(err, p.store.Close())
+		return nil, errors.Join(err, p.closeStores())
 	}
 	handler := localHandler(api)
 	return &admin{func(r *http.Request) (*http.Response, error) {
@@ -124,7 +124,7 @@ func (c *config) ownAdmin(ctx context.Context) (*admin, error) {
 		return &http.Response{
 			Status: fmt.Sprint(a.status, " ", http.StatusText(a.status)), StatusCode: a.status, Header: a.header, Body: io.NopCloser(&a.body),
 		}, nil
-	}, p.store.Close}, nil
+	}, func() error { return errors.Join(p.issuer.Audit().Move(context.WithoutCancel(ctx)), p.closeStores()) }}, nil
 }
 
 // recorded is an answer in memory.

@@ -17,6 +17,8 @@ type config struct {
 	Issuer         string        `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address." want:"url"`
 	Data           string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
 	Store          string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
+	Sessions       string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log live instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`
+	SessionsPass   secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names, if it wants one."`
 	Production     bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
 	Registration   bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
 	Audience       []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`

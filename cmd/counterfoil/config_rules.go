@@ -60,6 +60,7 @@ func (c *config) check(where origins) verdict {
 	c.checkOps(&v)
 	c.checkProxies(&v)
 	c.checkStore(&v)
+	c.checkSessions(&v)
 	return v
 }
 
@@ -98,6 +99,8 @@ func (s setting) checkText(value string) error {
 		}
 	case want == "store":
 		return checkStoreName(value)
+	case want == "sessions":
+		return checkSessionsName(value)
 	case s.choices() != nil && !slices.Contains(s.choices(), value):
 		return fmt.Errorf("is %q: want %s", value, oneOf(s.choices()))
 	}

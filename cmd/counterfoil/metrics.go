@@ -187,3 +187,6 @@ func (t *timed) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 
 // Durability is that of the store inside.
 func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Store) }
+
+// WhyLossy is that of the store inside.
+func (t *timed) WhyLossy() string { return store.WhyLossy(t.Store) }

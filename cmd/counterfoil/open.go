@@ -19,13 +19,13 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/store"
-	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
 // parts is an opened installation.
 type parts struct {
-	store     store.Store
+	store     store.Store // users, keys, clients, audit
+	sessions  store.Store // sessions and the log; may be store
 	keys      *keyring.Keyring
 	users     *directory.Directory
 	passwords *password.Passwords
@@ -38,25 +38,38 @@ const databaseName = "counterfoil.db"
 // sealName is the file of the key that the keyring is sealed with.
 const sealName = "counterfoil.key"
 
-func (c *config) openStore(ctx context.Context) (s store.Store, seal [32]byte, err error) {
+// openStores opens the store and that of the sessions, which may be the same. Of two
+// it returns both or none.
+func (c *config) openStores(ctx context.Context) (s, sessions store.Store, seal [32]byte, err error) {
 	if c.Store == "memory" {
-		_, err := rand.Read(seal[:])
-		return memory.New(), seal, err
+		rand.Read(seal[:])
+	} else {
+		if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, seal, fmt.Errorf("%s %w: no such folder\nhint: mkdir -m 700 %s", c.Data, errUnreachable, c.Data)
+		}
+		if seal, err = sealingKey(filepath.Join(c.Data, sealName)); err != nil {
+			return nil, nil, seal, err
+		}
 	}
-	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
-		return nil, seal, fmt.Errorf("%s %w: no such folder\nhint: mkdir -m 700 %s", c.Data, errUnreachable, c.Data)
-	}
-	if seal, err = sealingKey(filepath.Join(c.Data, sealName)); err != nil {
-		return nil, seal, err
-	}
-	s, err = c.openDurable(ctx)
-	if errors.Is(err, sqlite.ErrInUse) {
-		return nil, seal, fmt.Errorf("%w: %w\nhint: another counterfoil runs on this folder", errUnreachable, err)
-	}
+	s, err = c.openNamed(ctx, c.Store, databaseName)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", errUnreachable, err)
+		return nil, nil, seal, openError("store", err)
 	}
-	return s, seal, err
+	if !c.apart() {
+		return s, s, seal, nil
+	}
+	sessions, err = c.openNamed(ctx, c.Sessions, sessionsName)
+	if err != nil {
+		return nil, nil, seal, errors.Join(openError("sessions", err), s.Close())
+	}
+	return s, sessions, seal, nil
+}
+
+func openError(setting string, err error) error {
+	if errors.Is(err, sqlite.ErrInUse) {
+		return fmt.Errorf("%w: %w\nhint: another counterfoil runs on this folder", errUnreachable, err)
+	}
+	return fmt.Errorf("%s %w: %w", setting, errUnreachable, err)
 }
 
 // openOptions says who is told about what happens.
@@ -85,18 +98,28 @@ func again(ctx context.Context, do func() error) error {
 
 // open opens what the configuration names. Issuer must be set.
 func (c *config) open(ctx context.Context, o openOptions) (*parts, error) {
-	s, seal, err := c.openStore(ctx)
+	s, sessions, seal, err := c.openStores(ctx)
 	if err != nil {
 		return nil, err
 	}
+	p := &parts{store: s, sessions: sessions}
 	if o.commits != nil {
-		s = &timed{s, o.commits}
+		p.store = &timed{s, o.commits}
+		if p.sessions = p.store; c.apart() {
+			p.sessions = &timed{sessions, o.commits}
+		}
 	}
-	p := &parts{store: s}
 	if err := p.build(ctx, c, o, seal); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, p.closeStores())
 	}
 	return p, nil
+}
+
+func (p *parts) closeStores() error {
+	if p.sessions == p.store {
+		return p.store.Close()
+	}
+	return errors.Join(p.sessions.Close(), p.store.Close())
 }
 
 func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]byte) error {
@@ -104,7 +127,7 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	if keep == 0 {
 		keep = -1
 	}
-	trail, err := audit.New(audit.Options{Store: p.store, Keep: keep, Hook: o.hook})
+	trail, err := audit.New(audit.Options{Store: p.store, Beside: p.sessions, Keep: keep, Hook: o.hook})
 	if err != nil {
 		return err
 	}
@@ -123,7 +146,7 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 		return err
 	}
 	p.issuer, err = issuer.New(ctx, issuer.Options{
-		Store: p.store, Keys: p.keys, URL: c.Issuer, Audience: c.Audience, Audit: trail, Now: time.Now,
+		Store: p.sessions, Clients: p.store, Keys: p.keys, URL: c.Issuer, Audience: c.Audience, Audit: trail, Now: time.Now,
 		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.RefreshGrace, MaxBound: c.MaxBound,
 	})
 	if err != nil {

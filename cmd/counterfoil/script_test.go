@@ -48,6 +48,8 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually,
 			"signal":     signalJob,
 			"postgres":   database(t),
+			"redis":      redisServer(t),
+			"redis-do":   redisDo,
 		},
 	})
 }
@@ -70,6 +72,25 @@ func database(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		_, url := testsvc.StartPostgres(t, testsvc.Fast).Database(t, "")
 		ts.Setenv(args[0], url)
 	}
+}
+
+// redisServer starts a Redis: redis VARIABLE ARGUMENTS... puts its address there.
+func redisServer(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) < 1 {
+			ts.Fatalf("usage: redis VARIABLE ARGUMENTS...")
+		}
+		ts.Setenv(args[0], testsvc.StartRedis(t, args[1:]...).Addr())
+	}
+}
+
+// redisDo sends a Redis one command: redis-do ADDRESS COMMAND....
+func redisDo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: redis-do ADDRESS COMMAND...")
+	}
+	_, err := testsvc.RedisDo(args[0], args[1:]...)
+	ts.Check(err)
 }
 
 // exits runs a command and wants its exit code: exits 3 counterfoil config check.

@@ -33,7 +33,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		if c.Production {
 			return configError{{Where: "flag --demo", Problem: "makes users with a public password, which production mode refuses"}}
 		}
-		if c.Store == "" {
+		if c.Store == "" && c.Sessions == "" {
 			c.Store = "memory"
 		}
 		if v.where["registration"] == "default" {
@@ -175,12 +175,13 @@ func (c *config) trusted() []netip.Prefix {
 // run serves until ctx ends: then /readyz fails for as long as configured, no new
 // connection is taken, and what is under way finishes.
 func (s *service) run(ctx context.Context, started func() error) error {
-	if store.DurabilityOf(s.store) == store.Lossy {
-		s.log.Warn("the store is lossy: what it has acknowledged may not survive a restart")
+	s.printClass("store", s.store)
+	if s.sessions != s.store {
+		s.printClass("sessions", s.sessions)
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	done := make(chan error, 4)
+	done := make(chan error, 5)
 	begin := func(l net.Listener, h http.Handler) { go func() { done <- serveUntil(serving, l, h) }() }
 	begin(s.public, s.handler)
 	running := 2
@@ -195,6 +196,10 @@ func (s *service) run(ctx context.Context, started func() error) error {
 		running++
 	}
 	go func() { s.sweep(serving); done <- nil }()
+	if s.sessions != s.store {
+		running++
+		go func() { s.issuer.Audit().Run(serving); done <- nil }()
+	}
 	err := started()
 	if ctx.Err() != nil {
 		err = nil // told to stop while starting: whatever could not be finished is no failure
@@ -215,6 +220,16 @@ func (s *service) run(ctx context.Context, started func() error) error {
 		err = errors.Join(err, <-done)
 	}
 	return err
+}
+
+// printClass says what of a store survives its end (4.10).
+func (s *service) printClass(key string, in store.Store) {
+	class := store.DurabilityOf(in)
+	if class == store.Durable {
+		s.log.Info("durability", "key", key, "class", string(class))
+		return
+	}
+	s.log.Warn("durability: what was acknowledged may be lost at a restart", "key", key, "class", string(class), "why", store.WhyLossy(in))
 }
 
 // drain lets a load balancer see that this server is about to go.
@@ -238,7 +253,7 @@ func (s *service) close() {
 		}
 	}
 	if s.parts != nil {
-		errs = append(errs, s.store.Close())
+		errs = append(errs, s.closeStores())
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.log.Error("close", "error", err.Error())

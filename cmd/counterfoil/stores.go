@@ -3,24 +3,48 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/redis"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// openDurable opens the store that keeps what the process leaves.
-func (c *config) openDurable(ctx context.Context) (store.Store, error) {
-	if isPostgres(c.Store) {
-		return postgres.Open(ctx, postgres.Options{URL: c.Store})
+// sessionsName is the file of a SQLite store that holds sessions alone.
+const sessionsName = "sessions.db"
+
+// openNamed opens the store of that name; SQLite keeps it in file.
+func (c *config) openNamed(ctx context.Context, name, file string) (store.Store, error) {
+	switch {
+	case name == "memory":
+		return memory.New(), nil
+	case isPostgres(name):
+		return postgres.Open(ctx, postgres.Options{URL: name})
+	case isRedis(name):
+		return redis.Open(ctx, redis.Options{URL: name, Password: c.SessionsPass.Reveal()})
 	}
-	return sqlite.Open(ctx, filepath.Join(c.Data, databaseName))
+	return sqlite.Open(ctx, filepath.Join(c.Data, file))
+}
+
+// apart reports whether sessions live in a store of their own.
+func (c *config) apart() bool {
+	own, sessions := c.Store, c.Sessions
+	if own == "sqlite" {
+		own = ""
+	}
+	if sessions == "sqlite" {
+		sessions = ""
+	}
+	return c.Sessions != "" && own != sessions
 }
 
 // mark is the file that tells a server's data folder from any other.
@@ -46,13 +70,17 @@ func (c *config) checkStore(v *verdict) {
 	case !isPostgres(c.Store):
 		return
 	}
-	if passwordIn(c.Store) {
-		v.refuse("store", "has a password in it, which everybody on this machine can see", "put it into PGPASSWORD, or a file that PGPASSFILE names")
+	c.checkPostgres(v, "store", c.Store)
+}
+
+func (c *config) checkPostgres(v *verdict, key, name string) {
+	if passwordIn(name) {
+		v.refuse(key, "has a password in it, which everybody on this machine can see", "put it into PGPASSWORD, or a file that PGPASSFILE names")
 		return
 	}
-	at, err := pgx.ParseConfig(c.Store)
+	at, err := pgx.ParseConfig(name)
 	if err != nil {
-		v.refuse("store", "is no PostgreSQL URL: "+err.Error(), "")
+		v.refuse(key, "is no PostgreSQL URL: "+err.Error(), "")
 		return
 	}
 	checked := trustworthy(at.Host, at.TLSConfig)
@@ -60,7 +88,48 @@ func (c *config) checkStore(v *verdict) {
 		checked = checked && trustworthy(f.Host, f.TLSConfig)
 	}
 	if !checked {
-		v.danger(c.Production, "store", "leads to another machine without checking who it is", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
+		v.danger(c.Production, key, "leads to another machine without checking who it is", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
+	}
+}
+
+// checkSessions: sessions may be worth less than users, never more: one that outlived
+// its user would be nobody's.
+func (c *config) checkSessions(v *verdict) {
+	if c.SessionsPass.Reveal() != "" && !isRedis(c.Sessions) {
+		v.refuse("sessions_password", "is set, and sessions is no Redis", "")
+	}
+	if !c.apart() {
+		return
+	}
+	switch {
+	case c.Store == "memory":
+		v.refuse("sessions", "would outlive the users, whose store is memory", "let store be sqlite or PostgreSQL")
+	case c.Sessions == "memory":
+		v.warnings = append(v.warnings, problem{Where: v.where["sessions"], Key: "sessions", Problem: "is memory: all sessions end with the process, and no other server knows them"})
+	case isPostgres(c.Sessions):
+		c.checkPostgres(v, "sessions", c.Sessions)
+	case isRedis(c.Sessions):
+		c.checkRedis(v)
+	}
+}
+
+// checkRedis holds Redis to what checkPostgres wants (OPS-10, OPS-11).
+func (c *config) checkRedis(v *verdict) {
+	place, err := redis.ParseURL(c.Sessions)
+	switch {
+	case err != nil:
+		v.refuse("sessions", "is no Redis URL: "+err.Error(), "")
+		return
+	case place.HasPassword():
+		v.refuse("sessions", "has a password in it, which everybody on this machine can see", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
+		return
+	}
+	away := slices.ContainsFunc(place.Hosts, func(host string) bool { return !loopback(host) })
+	if away && !place.TLS {
+		v.danger(c.Production, "sessions", "leads to another machine in plain text: whoever is on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
+	}
+	if away && place.User == "" && c.SessionsPass.Reveal() == "" {
+		v.danger(c.Production, "sessions", "leads to a Redis that asks nobody for a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
 	}
 }
 
@@ -91,4 +160,17 @@ func checkStoreName(value string) error {
 		return nil
 	}
 	return fmt.Errorf("is %q: want sqlite, memory or postgres://USER@HOST/DATABASE", value)
+}
+
+func isRedis(name string) bool {
+	scheme, _, found := strings.Cut(name, "://")
+	return found && (scheme == "redis" || scheme == "rediss" || scheme == "redis-sentinel" || scheme == "rediss-sentinel")
+}
+
+func checkSessionsName(value string) error {
+	if isRedis(value) || checkStoreName(value) == nil {
+		return nil
+	}
+	// What is wrong with it is not shown: it may be a URL with a password.
+	return errors.New("is none of sqlite, memory, postgres://USER@HOST/DATABASE, redis://HOST:PORT and redis-sentinel://HOST:PORT,HOST:PORT/NAME")
 }

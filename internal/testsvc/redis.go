@@ -92,8 +92,11 @@ func (r *Redis) discard() { r.proc.kill(); r.proc.remove() }
 // Do sends one command on a connection of its own and returns the answer; arrays
 // come as their items, one a line. It is for setting servers up: the code under
 // test has a client.
-func (r *Redis) Do(args ...string) (string, error) {
-	conn, err := net.DialTimeout("tcp", r.Addr(), time.Second)
+func (r *Redis) Do(args ...string) (string, error) { return RedisDo(r.Addr(), args...) }
+
+// RedisDo is Redis.Do for the server at addr.
+func RedisDo(addr string, args ...string) (string, error) {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return "", err
 	}

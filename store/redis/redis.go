@@ -27,10 +27,12 @@ import (
 
 // Options of Open.
 type Options struct {
-	// URL names the servers: redis://user:password@host:port, rediss:// for TLS. More
-	// nodes of a Cluster, or more sentinels, follow as addr=host:port in the query; with
-	// master_set=name all addresses are those of sentinels.
+	// URL names the servers, see Place: redis://HOST:PORT, rediss:// for TLS,
+	// redis-sentinel://HOST:PORT,HOST:PORT/NAME.
 	URL string
+
+	// Password takes the place of the URL's, for who does not want it in there.
+	Password string
 
 	// Prefix begins every key, so that several stores can share a server; empty:
 	// "counterfoil". It is the hash tag, so it names the slot of a Cluster too.
@@ -59,9 +61,15 @@ type Store struct {
 // Open connects, and refuses a server that may drop what it was given: one that evicts
 // keys, or is older than Redis 7.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	opt, err := rueidis.ParseURL(o.URL)
+	place, err := ParseURL(o.URL)
 	if err != nil {
-		return nil, errors.New("redis: Options.URL is not redis://user:password@host:port") // err has the password
+		return nil, fmt.Errorf("redis: Options.URL: %w", err)
+	}
+	if o.Password != "" {
+		place.password = o.Password
+	}
+	if o.Prefix == "" {
+		o.Prefix = place.Prefix
 	}
 	if o.Prefix == "" {
 		o.Prefix = "counterfoil"
@@ -72,9 +80,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	opt.DisableCache = true // see 0011: no answer of this store may be an old one
-	opt.DisableRetry = true // the client would go on until the context ends
-	opt.Dialer.Timeout, opt.ConnWriteTimeout = o.Timeout, o.Timeout
+	opt, err := place.options(o.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("redis: Options.URL: %w", err)
+	}
 	client, err := rueidis.NewClient(opt)
 	if err != nil {
 		return nil, fmt.Errorf("redis: open: %w", err)

@@ -40,6 +40,6 @@ func TestContractInCluster(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return open(t, redis.Options{URL: "redis://" + c.Nodes[0].Addr() + "?addr=" + c.Nodes[1].Addr()})
+		return open(t, redis.Options{URL: "redis://" + c.Nodes[0].Addr() + "," + c.Nodes[1].Addr()})
 	})
 }

@@ -1,0 +1,186 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// clientMark is what stands of a client beside its sessions, for its settings may be in
+// another store. Its revision changes after every change of the settings, so who read
+// settings under a mark, and requires it in a commit, acts on none that were replaced
+// before. It outlives the client: another one of the same id has no old sessions.
+type clientMark struct {
+	Generation uint64 `json:"generation,omitempty"` // as Client.Generation
+
+	rev uint64
+}
+
+func markKey(client string) store.Key { return store.Key{Kind: kindCutoff, ID: "client " + client} }
+
+func (c *Client) require() store.Require {
+	return store.Require{Key: markKey(c.ID), Rev: c.mark.rev}
+}
+
+// next is the mark after m, which ends all sessions of c if ends is true.
+func (m clientMark) next(c *Client, ends bool) (store.Record, error) {
+	m.Generation = max(m.Generation, c.Generation)
+	if ends {
+		m.Generation++
+	}
+	value, err := json.Marshal(m)
+	return store.Record{Key: markKey(c.ID), Rev: m.rev, Value: value}, err
+}
+
+func (i *Issuer) readMark(ctx context.Context, client string) (m clientMark, err error) {
+	rec, err := i.store.Get(ctx, markKey(client))
+	if errors.Is(err, store.ErrNotFound) {
+		return m, nil
+	}
+	if err != nil {
+		return m, unavailable(err)
+	}
+	if err := json.Unmarshal(rec.Value, &m); err != nil {
+		return m, fmt.Errorf("mark of client %s: %w", client, err)
+	}
+	m.rev = rec.Rev
+	return m, nil
+}
+
+// commitClient does b, a change of the settings of c, and then moves its mark; with a
+// reason all its sessions end. In one store that is one commit. In two the settings go
+// first: whoever sees the new mark finds the new settings, and until then nobody has
+// been told that anything changed.
+func (i *Issuer) commitClient(ctx context.Context, c *Client, b store.Batch, reason string, note audit.Entry) error {
+	rec, err := c.mark.next(c, reason != "")
+	if err != nil {
+		return err
+	}
+	var entries []counterfoil.Revocation
+	if reason != "" {
+		entries = []counterfoil.Revocation{i.clientEntry(c.ID, reason)}
+	}
+	if i.clients == i.store {
+		b.Put, b.Revoke = append(b.Put, rec), entries
+		_, err := i.audit.Commit(ctx, i.store, b, note)
+		return err
+	}
+	if _, err := i.audit.Commit(ctx, i.clients, b, note); err != nil {
+		return err
+	}
+	for {
+		_, err := i.store.Commit(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries})
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		m, err := i.readMark(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if rec, err = m.next(c, reason != ""); err != nil {
+			return err
+		}
+	}
+}
+
+// Client returns a registered client, or the default one; otherwise ErrUnknownClient.
+// What it returns is no older than the last change that returned: settings are read
+// once for every mark, and the mark is read from the store each time.
+func (i *Issuer) Client(ctx context.Context, id string) (*Client, error) {
+	if id == "" || checkText("client", id, 64) != nil {
+		return nil, ErrUnknownClient
+	}
+	m, err := i.readMark(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	known, epoch := i.known.get(id, m.rev)
+	if known != nil {
+		return known, nil
+	}
+	c, registered, err := i.settings(ctx, id, m)
+	if err != nil {
+		return nil, err
+	}
+	if !registered {
+		return nil, ErrUnknownClient
+	}
+	i.known.put(c, epoch)
+	return c, nil
+}
+
+// readClient is Client, from the stores: for who is about to change it. One that is not
+// registered comes as it would be if it were registered now.
+func (i *Issuer) readClient(ctx context.Context, id string) (c *Client, registered bool, err error) {
+	m, err := i.readMark(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	return i.settings(ctx, id, m)
+}
+
+// settings reads the client under m, which was read before.
+func (i *Issuer) settings(ctx context.Context, id string, m clientMark) (c *Client, registered bool, err error) {
+	c = &Client{ID: id, Generation: m.Generation, mark: m}
+	rec, err := i.clients.Get(ctx, clientKey(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return c, id == DefaultClient, nil
+	}
+	if err != nil {
+		return nil, false, unavailable(err)
+	}
+	if err := json.Unmarshal(rec.Value, c); err != nil {
+		return nil, false, fmt.Errorf("client %s: %w", id, err)
+	}
+	c.rev, c.Generation = rec.Rev, max(c.Generation, m.Generation)
+	return c, true, nil
+}
+
+// clientCache remembers the settings that were read under a mark. It grows with the
+// number of registered clients alone.
+type clientCache struct {
+	mu    sync.RWMutex // guards the rest
+	epoch uint64       // of the log that marks are beside; 0: not known yet, and nothing is remembered
+	by    map[string]*Client
+}
+
+// get returns a copy of what was read under the mark of that revision, or nil, and the
+// epoch for put.
+func (k *clientCache) get(id string, rev uint64) (*Client, uint64) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if c := k.by[id]; c != nil && c.mark.rev == rev {
+		return c.clone(), k.epoch
+	}
+	return nil, k.epoch
+}
+
+func (k *clientCache) put(c *Client, epoch uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if epoch != 0 && epoch == k.epoch {
+		k.by[c.ID] = c.clone()
+	}
+}
+
+// begin forgets everything: a store that began another epoch may have lost marks, and
+// then their revisions come again.
+func (k *clientCache) begin(epoch uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.epoch, k.by = epoch, map[string]*Client{}
+}
+
+func (c *Client) clone() *Client {
+	other := *c
+	other.Carriers, other.Audience = slices.Clone(c.Carriers), slices.Clone(c.Audience)
+	other.Scopes, other.Origins = slices.Clone(c.Scopes), slices.Clone(c.Origins)
+	return &other
+}
