@@ -68,6 +68,7 @@ type program struct {
 		Lint   tokenLint   `cmd:"" help:"Name what is wrong or unwise about a token."`
 	} `cmd:"" help:"Tokens, offline."`
 	Migrate migrateCommand `cmd:"" help:"Move everything to another store; nobody is signed out."`
+	Hash    hashCommand    `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this by itself."`
 	Prove   proveCommand   `cmd:"" help:"Hold a server to the revocation contract, under faults."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

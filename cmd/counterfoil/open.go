@@ -76,6 +76,7 @@ func openError(setting string, err error) error {
 type openOptions struct {
 	commits *prometheus.HistogramVec // measures commits; nil: nobody
 	hook    func(audit.Entry)        // hears security events
+	serving bool                     // passwords are hashed beside requests: in processes of their own
 }
 
 // patience is how long a server and a command that start together wait for each other.
@@ -152,7 +153,13 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	if err != nil {
 		return err
 	}
-	p.passwords, err = password.New(password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev, DeviceKey: p.issuer.Derive("device")})
+	proving := password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev, DeviceKey: p.issuer.Derive("device")}
+	if o.serving {
+		if proving.Worker, err = hashWorker(); err != nil {
+			return err
+		}
+	}
+	p.passwords, err = password.New(proving)
 	return err
 }
 

@@ -103,7 +103,7 @@ func (s *service) open(ctx context.Context) (err error) {
 		}
 	}
 	err = again(ctx, func() (err error) {
-		s.parts, err = s.config.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log))})
+		s.parts, err = s.config.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log)), true})
 		return err
 	})
 	if err != nil {
@@ -253,7 +253,7 @@ func (s *service) close() {
 		}
 	}
 	if s.parts != nil {
-		errs = append(errs, s.closeStores())
+		errs = append(errs, s.passwords.Close(), s.closeStores())
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.log.Error("close", "error", err.Error())

@@ -10,8 +10,9 @@ func (p *Passwords) Hashed() int64 { return p.hashed.Load() }
 
 // Fill takes every slot and every place in the queue until release is called.
 func (p *Passwords) Fill() (release func()) {
+	var all []hasher
 	for range cap(p.slots) {
-		p.slots <- struct{}{}
+		all = append(all, <-p.slots)
 	}
 	for range cap(p.queue) {
 		p.queue <- struct{}{}
@@ -20,8 +21,8 @@ func (p *Passwords) Fill() (release func()) {
 		for range cap(p.queue) {
 			<-p.queue
 		}
-		for range cap(p.slots) {
-			<-p.slots
+		for _, h := range all {
+			p.slots <- h
 		}
 		runtime.Gosched()
 	}

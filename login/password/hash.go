@@ -60,8 +60,8 @@ func parse(phc string) (q params, salt, sum []byte, err error) {
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
 		return q, nil, nil, errHash
 	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &q.m, &q.t, &q.p); err != nil || q.String() != parts[3] {
-		return q, nil, nil, errHash
+	if err := q.UnmarshalText([]byte(parts[3])); err != nil {
+		return q, nil, nil, err
 	}
 	salt, err1 := base64.RawStdEncoding.Strict().DecodeString(parts[4])
 	sum, err2 := base64.RawStdEncoding.Strict().DecodeString(parts[5])

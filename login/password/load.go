@@ -9,6 +9,6 @@ type Load struct {
 
 // Load returns the figures of this moment, for metrics.
 func (p *Passwords) Load() Load {
-	running := len(p.slots)
+	running := cap(p.slots) - len(p.slots)
 	return Load{Slots: cap(p.slots), Running: running, Waiting: max(len(p.queue)-running, 0)}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/netip"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -30,9 +31,14 @@ type Options struct {
 	SubjectRev func(ctx context.Context, subject string) (uint64, error)
 
 	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
-	Slots     int              // hashes at a time, of 64 MiB each; zero: all CPUs but one, 1 to 8
+	Slots     int              // hashes at a time, of 64 MiB each; zero: 1 to 8, as many as CPUs, but one less without Worker
 	DeviceKey []byte           // of device credentials, 32 bytes; nil: a random one, so devices are strangers after each start
 	Now       func() time.Time // nil: time.Now
+
+	// Worker makes a command that runs Work on its standard input and output, in a
+	// process of low priority: then a flood of logins takes nothing from the checks of
+	// sessions in this one (LOGIN-04). Nil: hashes are computed in this process.
+	Worker func() *exec.Cmd
 
 	// InsecureHashes makes hashes that cost nothing, to compute or to break: for
 	// tests that are not about passwords.
@@ -42,7 +48,7 @@ type Options struct {
 // Passwords checks and changes passwords.
 type Passwords struct {
 	opts            Options
-	slots           chan struct{} // one element per hash under way
+	slots           chan hasher   // those that are idle
 	queue           chan struct{} // one per attempt that waits or runs
 	accounts        *backoff      // by account, for strangers
 	devices         *backoff      // by device that signed the account in before
@@ -64,9 +70,13 @@ func New(o Options) (*Passwords, error) {
 		return nil, errors.New("password: Options.MinLength must be at least 15")
 	}
 	if o.Slots == 0 {
-		// One CPU stays free of hashing: a hash runs for a tenth of a second, and checks
-		// of sessions must not stand behind it (LOGIN-04).
-		o.Slots = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
+		o.Slots = runtime.GOMAXPROCS(0)
+		if o.Worker == nil {
+			// One CPU stays free of hashing: a hash runs for a tenth of a second, and checks
+			// of sessions must not stand behind it (LOGIN-04).
+			o.Slots--
+		}
+		o.Slots = min(max(o.Slots, 1), 8)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -82,13 +92,31 @@ func New(o Options) (*Passwords, error) {
 	if o.InsecureHashes {
 		policy = insecure
 	}
-	return &Passwords{
-		opts: o, policy: policy, slots: make(chan struct{}, o.Slots), queue: make(chan struct{}, 5*o.Slots),
+	p := &Passwords{
+		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots),
 		accounts: newBackoff(100_000), devices: newBackoff(100_000),
 		address: limit.New(20, 3*time.Second, 100_000),
 		global:  limit.New(50, 20*time.Millisecond, 1),
 		dummy:   hash("no such password", policy),
-	}, nil
+	}
+	for range o.Slots {
+		if o.Worker == nil {
+			p.slots <- here{}
+		} else {
+			p.slots <- &worker{command: o.Worker}
+		}
+	}
+	return p, nil
+}
+
+// Close waits for the hashes under way and ends the processes of Options.Worker.
+// Every later call waits for its context.
+func (p *Passwords) Close() error {
+	var errs []error
+	for range cap(p.slots) {
+		errs = append(errs, (<-p.slots).close())
+	}
+	return errors.Join(errs...)
 }
 
 // Name is the amr value of a password.
@@ -112,7 +140,7 @@ func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, er
 }
 
 func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
-	release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
+	h, release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
 	if err != nil {
 		return login.Proof{}, err
 	}
@@ -139,7 +167,7 @@ func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, er
 	if !usable {
 		stored = p.dummy
 	}
-	match, made, err := p.verify(stored, a.Password)
+	match, made, err := p.verify(h, stored, a.Password)
 	if err != nil {
 		return login.Proof{}, err
 	}
@@ -147,21 +175,21 @@ func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, er
 		return login.Proof{}, login.ErrRefused
 	}
 	if made.below(p.policy) {
-		if err := p.set(ctx, user.ID, stored, a.Password, audit.Entry{}); err != nil {
+		if err := p.set(ctx, h, user.ID, stored, a.Password, audit.Entry{}); err != nil {
 			return login.Proof{}, err
 		}
 	}
 	return login.Proof{Subject: user.ID, Methods: []string{"pwd"}, At: p.opts.Now(), SubjectRev: rev, Roles: user.Roles}, nil
 }
 
-func (p *Passwords) verify(phc string, password secret.String) (match bool, made params, err error) {
+func (p *Passwords) verify(h hasher, phc string, password secret.String) (match bool, made params, err error) {
 	p.hashed.Add(1)
-	return verify(phc, password.Reveal())
+	return h.verify(phc, password.Reveal())
 }
 
-func (p *Passwords) hash(password secret.String) string {
+func (p *Passwords) hash(h hasher, password secret.String) (string, error) {
 	p.hashed.Add(1)
-	return hash(password.Reveal(), p.policy)
+	return h.hash(password.Reveal(), p.policy)
 }
 
 // throttle asks whether the account, under whatever alias, may be tried again, and
@@ -196,10 +224,10 @@ func (p *Passwords) room(address netip.Addr, now time.Time) error {
 
 // slotFor is slot for what is no attempt to sign in. Without an address it comes by no
 // network: whoever administers this machine, or the program around us.
-func (p *Passwords) slotFor(ctx context.Context, address netip.Addr) (release func(), err error) {
+func (p *Passwords) slotFor(ctx context.Context, address netip.Addr) (h hasher, release func(), err error) {
 	if address.IsValid() {
 		if err := p.room(address, p.opts.Now()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	return p.slot(ctx)
@@ -218,18 +246,18 @@ func addressKey(a netip.Addr) string {
 
 // slot waits for the right to compute one hash: memory stays slots × 64 MiB, and
 // beyond a short queue the answer is login.ErrBusy (LOGIN-04).
-func (p *Passwords) slot(ctx context.Context) (release func(), err error) {
+func (p *Passwords) slot(ctx context.Context) (h hasher, release func(), err error) {
 	select {
 	case p.queue <- struct{}{}:
 	default:
-		return nil, login.ErrBusy
+		return nil, nil, login.ErrBusy
 	}
 	select {
-	case p.slots <- struct{}{}:
-		return func() { <-p.slots; <-p.queue }, nil
+	case h := <-p.slots:
+		return h, func() { p.slots <- h; <-p.queue }, nil
 	case <-ctx.Done():
 		<-p.queue
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 }
 
@@ -242,12 +270,16 @@ func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, nam
 	if _, err := directory.Canonical(identifier); err != nil {
 		return directory.User{}, err
 	}
-	release, err := p.slotFor(ctx, act.Address)
+	h, release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return directory.User{}, err
 	}
 	defer release()
-	return p.opts.Users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: p.hash(password)})
+	phc, err := p.hash(h, password)
+	if err != nil {
+		return directory.User{}, err
+	}
+	return p.opts.Users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: phc})
 }
 
 // Change replaces the password of a user who knows the current one (LOGIN-14).
@@ -277,7 +309,7 @@ func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, cu
 }
 
 func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.User, current, next secret.String) error {
-	release, err := p.slotFor(ctx, act.Address)
+	h, release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return err
 	}
@@ -285,14 +317,14 @@ func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.Us
 	if user.Password == "" {
 		return login.ErrRefused
 	}
-	match, _, err := p.verify(user.Password, current)
+	match, _, err := p.verify(h, user.Password, current)
 	if err != nil {
 		return err
 	}
 	if !match {
 		// An earlier call that was not answered may have made the change already. Who
 		// knows the password of now may hear so, and go on to end the other sessions.
-		if done, _, err := p.verify(user.Password, next); done || err != nil {
+		if done, _, err := p.verify(h, user.Password, next); done || err != nil {
 			return err
 		}
 		return login.ErrRefused
@@ -300,12 +332,12 @@ func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.Us
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
 		return err
 	}
-	return p.set(ctx, user.ID, user.Password, next, act.Entry(audit.ChangePassword, user.ID))
+	return p.set(ctx, h, user.ID, user.Password, next, act.Entry(audit.ChangePassword, user.ID))
 }
 
 // same returns nil if next is the password of user already. It is a guess at that,
 // and counted as one.
-func (p *Passwords) same(user directory.User, next secret.String) error {
+func (p *Passwords) same(h hasher, user directory.User, next secret.String) error {
 	counter := "redeem " + user.ID
 	if wait := p.devices.take(counter, p.opts.Now()); wait > 0 {
 		return login.Throttled{RetryAfter: wait}
@@ -313,7 +345,7 @@ func (p *Passwords) same(user directory.User, next secret.String) error {
 	if user.Password == "" {
 		return login.ErrRefused
 	}
-	match, _, err := verify(user.Password, next.Reveal())
+	match, _, err := p.verify(h, user.Password, next)
 	if err == nil && !match {
 		err = login.ErrRefused
 	}
@@ -339,23 +371,30 @@ func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next 
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
 		return directory.User{}, err
 	}
-	release, err := p.slotFor(ctx, act.Address)
+	h, release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return directory.User{}, err
 	}
 	defer release()
 	if done {
-		if err := p.same(user, next); err != nil {
+		if err := p.same(h, user, next); err != nil {
 			return directory.User{}, err
 		}
 		return user, nil
 	}
-	return p.opts.Users.Redeem(ctx, invitation, p.hash(next), act)
+	phc, err := p.hash(h, next)
+	if err != nil {
+		return directory.User{}, err
+	}
+	return p.opts.Users.Redeem(ctx, invitation, phc, act)
 }
 
 // set stores a new hash if the stored one is still what was checked.
-func (p *Passwords) set(ctx context.Context, userID, checked string, next secret.String, note audit.Entry) error {
-	phc := p.hash(next)
+func (p *Passwords) set(ctx context.Context, h hasher, userID, checked string, next secret.String, note audit.Entry) error {
+	phc, err := p.hash(h, next)
+	if err != nil {
+		return err
+	}
 	return p.opts.Users.Update(ctx, userID, note, func(u *directory.User) error {
 		if u.Password != checked {
 			return login.ErrRefused

@@ -1,0 +1,157 @@
+package password
+
+import (
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+)
+
+// hasher computes one hash at a time. Whoever holds a slot has one for himself.
+type hasher interface {
+	hash(password string, q params) (phc string, err error)
+	verify(phc, password string) (match bool, made params, err error)
+	close() error
+}
+
+// here hashes in this process.
+type here struct{}
+
+func (here) hash(password string, q params) (string, error)    { return hash(password, q), nil }
+func (here) verify(phc, password string) (bool, params, error) { return verify(phc, password) }
+func (here) close() error                                      { return nil }
+
+// worker hashes in a process of its own. A hash takes 64 MiB and a tenth of a second
+// of a CPU, and in this process it would take them from every check: by the garbage
+// collector, which runs for each, and by the scheduler, which knows no priorities.
+// The process is started when there is something to do, and again after it died.
+type worker struct {
+	command func() *exec.Cmd // runs Work on its standard input and output
+
+	process *exec.Cmd // nil: none runs
+	in      io.WriteCloser
+	out     *json.Decoder
+}
+
+// job asks for a hash of Password, or for a comparison with Stored. It travels over a
+// pipe: arguments and environment of a process are for others to see (OPS-11).
+type job struct {
+	Password []byte
+	Policy   params
+	Stored   string // empty: make a hash
+}
+
+type result struct {
+	Hash  string
+	Match bool
+	Made  params
+	Error string
+}
+
+// Work serves a worker over its standard input and output, until the input ends.
+func Work(in io.Reader, out io.Writer) error {
+	from, to := json.NewDecoder(in), json.NewEncoder(out)
+	for {
+		var j job
+		if err := from.Decode(&j); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := to.Encode(j.do()); err != nil {
+			return err
+		}
+	}
+}
+
+func (j job) do() (r result) {
+	var err error
+	if j.Stored == "" {
+		r.Hash = hash(string(j.Password), j.Policy)
+	} else if r.Match, r.Made, err = verify(j.Stored, string(j.Password)); err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+func (w *worker) hash(password string, q params) (string, error) {
+	r, err := w.do(job{Password: []byte(password), Policy: q})
+	return r.Hash, err
+}
+
+func (w *worker) verify(phc, password string) (bool, params, error) {
+	if phc == "" {
+		return false, params{}, errHash // an empty Stored would be a wish for a hash
+	}
+	r, err := w.do(job{Password: []byte(password), Stored: phc})
+	return r.Match, r.Made, err
+}
+
+// do has the process do j. One that died since the last job, or over this one, gives
+// way to another, once.
+func (w *worker) do(j job) (r result, err error) {
+	for ran := true; ran; {
+		ran = w.process != nil
+		if !ran {
+			if err := w.start(); err != nil {
+				return r, fmt.Errorf("start the process that hashes: %w", err)
+			}
+		}
+		r = result{}
+		if err = json.NewEncoder(w.in).Encode(j); err == nil {
+			err = w.out.Decode(&r)
+		}
+		if err == nil {
+			break
+		}
+		err = fmt.Errorf("the process that hashes: %w", errors.Join(err, w.close()))
+	}
+	if err == nil && r.Error != "" {
+		err = errors.New(r.Error)
+	}
+	return r, err
+}
+
+func (w *worker) start() error {
+	c := w.command()
+	in, err := c.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	w.process, w.in, w.out = c, in, json.NewDecoder(out)
+	return nil
+}
+
+// close ends the process, and waits for it.
+func (w *worker) close() error {
+	if w.process == nil {
+		return nil
+	}
+	_ = w.in.Close() // it ends when its input does; an error says that it has ended
+	err := w.process.Wait()
+	w.process = nil
+	return err
+}
+
+var _ encoding.TextMarshaler = params{}
+var _ encoding.TextUnmarshaler = (*params)(nil)
+
+// MarshalText writes q as in a PHC string.
+func (q params) MarshalText() ([]byte, error) { return []byte(q.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (q *params) UnmarshalText(text []byte) error {
+	if _, err := fmt.Sscanf(string(text), "m=%d,t=%d,p=%d", &q.m, &q.t, &q.p); err != nil || q.String() != string(text) {
+		return errHash
+	}
+	return nil
+}
