@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,9 +68,12 @@ const clockLayout = "2 Jan 2006, 15:04 MST"
 func line(row issuer.SessionRow, current string) sessionLine {
 	say := func(t time.Time) string { return t.UTC().Format(clockLayout) }
 	l := sessionLine{
-		ID: row.ID, Device: device(row.Device), Carrier: row.Carrier.String(), Client: row.Client,
+		ID: row.ID, Device: device(row.Device), Carrier: carried(row.Carrier),
 		Created: say(row.Created), Seen: say(row.LastSeen), Idle: say(row.IdleExpires), End: say(row.AbsoluteExpires),
 		Current: row.ID == current,
+	}
+	if row.Client != issuer.DefaultClient {
+		l.Client = row.Client
 	}
 	if row.FirstAddress.IsValid() {
 		l.First = row.FirstAddress.String()
@@ -78,6 +82,15 @@ func line(row issuer.SessionRow, current string) sessionLine {
 		l.Last = row.LastAddress.String()
 	}
 	return l
+}
+
+// carried says what c is to somebody who has not heard of carriers.
+func carried(c counterfoil.Carrier) string {
+	what := map[counterfoil.Format]string{counterfoil.Opaque: "session id", counterfoil.JWT: "JWT", counterfoil.JWE: "encrypted JWT"}[c.Format]
+	if c.Transport == counterfoil.Cookie {
+		return what + " in a cookie"
+	}
+	return what + " in a header"
 }
 
 // device names a browser for its owner to recognise. It comes from the client and
@@ -176,6 +189,16 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		}
 		page.Notices = append(page.Notices, l)
 	}
+	// The one that looks, and then the others as they were seen last.
+	slices.SortFunc(rows, func(a, b issuer.SessionRow) int {
+		switch session.ID {
+		case a.ID:
+			return -1
+		case b.ID:
+			return 1
+		}
+		return b.LastSeen.Compare(a.LastSeen)
+	})
 	for _, row := range rows {
 		page.Sessions = append(page.Sessions, line(row, session.ID))
 		page.Others = page.Others || row.ID != session.ID

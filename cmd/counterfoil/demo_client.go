@@ -22,6 +22,7 @@ import (
 // pretended: what it shows is what it holds and what it was answered.
 type demoClient struct {
 	carrier string
+	name    string // of what it holds, for somebody who has not heard of carriers
 	auth    string // URL of the auth server
 	service string // URL of the sample service
 
@@ -34,12 +35,15 @@ type demoClient struct {
 
 	state   clientState
 	revoked time.Time     // when a revoke returned that is to be measured; zero: none
+	refused chan struct{} // closed when that revoke has been measured; nil: none is
 	kick    chan struct{} // has one element when the client should call at once
 }
 
 // clientState is what the page shows.
 type clientState struct {
 	Carrier  string `json:"carrier"`
+	Name     string `json:"name"`     // of what it holds, in words
+	Verdict  string `json:"verdict"`  // how the service answers now
 	Holds    string `json:"holds"`    // what kind of thing, and where
 	Shown    string `json:"shown"`    // the thing itself, shortened, or read as far as its holder can
 	Size     int    `json:"size"`     // bytes that each request carries for it
@@ -52,8 +56,8 @@ type clientState struct {
 	Accepted int    `json:"accepted"` // calls accepted after the revoke returned
 }
 
-func newDemoClient(carrier, auth, service string) *demoClient {
-	return &demoClient{carrier: carrier, auth: auth, service: service, state: clientState{Carrier: carrier}, kick: make(chan struct{}, 1)}
+func newDemoClient(carrier, name, auth, service string) *demoClient {
+	return &demoClient{carrier: carrier, name: name, auth: auth, service: service, kick: make(chan struct{}, 1)}
 }
 
 // run calls the service four times a second, and as fast as it can while a
@@ -78,7 +82,7 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Jar: jar, Timeout: 5 * time.Second}
+	client := &http.Client{Jar: jar, Timeout: 5 * time.Second, Transport: named("Demo client, " + c.name)}
 	var got struct {
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`
@@ -91,8 +95,8 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.http, c.access, c.refresh, c.revoked = client, got.Access, got.Refresh, time.Time{}
-	c.state = clientState{Carrier: c.carrier, Session: got.Session.ID, Subject: got.Session.Subject}
+	c.http, c.access, c.refresh, c.revoked, c.refused = client, got.Access, got.Refresh, time.Time{}, nil
+	c.state = clientState{Session: got.Session.ID, Subject: got.Session.Subject}
 	c.renewable = c.carrier != "cookie"
 	c.show(got.Access, cookies)
 	return nil
@@ -127,6 +131,7 @@ func (c *demoClient) call(ctx context.Context) (measuring bool) {
 	}
 	if status == http.StatusUnauthorized {
 		c.state.Refused = fmt.Sprintf("%.1f ms", float64(time.Since(c.revoked).Microseconds())/1000)
+		close(c.refused)
 		return false
 	}
 	if begun.After(c.revoked) {
@@ -166,23 +171,51 @@ func (c *demoClient) show(access string, cookies []*http.Cookie) {
 	c.state.Shown, c.state.Size = readable(access), len(access)
 }
 
-// measureFrom starts the clock of the next refusal.
-func (c *demoClient) measureFrom(returned time.Time) {
+// measureFrom starts the clock of the next refusal. What it returns is closed when
+// there was one.
+func (c *demoClient) measureFrom(returned time.Time) <-chan struct{} {
 	c.mu.Lock()
-	if c.http != nil && c.state.Refused == "" {
-		c.revoked = returned
+	defer c.mu.Unlock()
+	if c.http == nil || c.state.Refused != "" {
+		done := make(chan struct{})
+		close(done)
+		return done
 	}
-	c.mu.Unlock()
+	if c.revoked = returned; c.refused == nil {
+		c.refused = make(chan struct{})
+	}
 	select {
 	case c.kick <- struct{}{}:
 	default:
 	}
+	return c.refused
 }
 
 func (c *demoClient) snapshot() clientState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state
+	s := c.state
+	s.Carrier, s.Name = c.carrier, c.name
+	switch {
+	case s.Refused != "":
+		s.Verdict = "refused after " + s.Refused
+	case s.Status == http.StatusOK:
+		s.Verdict = "accepted"
+	case s.Calls == 0:
+		s.Verdict = "starting"
+	default:
+		s.Verdict = "refused"
+	}
+	return s
+}
+
+// named is a transport that says who is there, so that the list of sessions does.
+type named string
+
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", string(n))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // readable is what the holder of a credential can make of it.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,10 @@ type livePageServer struct {
 
 func newLivePage(auth, origin string) *livePageServer {
 	l := &livePageServer{auth: auth, origin: origin}
-	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe"} {
-		l.clients = append(l.clients, newDemoClient(carrier, auth, origin+"/"))
+	for _, c := range []struct{ carrier, name string }{
+		{"cookie", "session cookie"}, {"bearer", "JWT in a header"}, {"jwt-cookie", "JWT in a cookie"}, {"jwe", "encrypted JWT"},
+	} {
+		l.clients = append(l.clients, newDemoClient(c.carrier, c.name, auth, origin+"/"))
 	}
 	return l
 }
@@ -96,7 +99,8 @@ func (l *livePageServer) signIn(ctx context.Context) error {
 
 // revoke ends one session, or with an empty id all of the user's, and starts the
 // clock when the answer is there: what counts is how long a client is still
-// accepted after that.
+// accepted after that. It waits for the refusals, so that a page without JavaScript
+// shows them.
 func (l *livePageServer) revoke(ctx context.Context, session string) error {
 	var admin struct {
 		Access string `json:"access_token"`
@@ -114,9 +118,16 @@ func (l *livePageServer) revoke(ctx context.Context, session string) error {
 		return err
 	}
 	returned := time.Now()
+	var refusals []<-chan struct{}
 	for _, c := range l.clients {
 		if session == "" || c.snapshot().Session == session {
-			c.measureFrom(returned)
+			refusals = append(refusals, c.measureFrom(returned))
+		}
+	}
+	for _, refused := range refusals {
+		select {
+		case <-refused:
+		case <-ctx.Done():
 		}
 	}
 	return nil
@@ -130,9 +141,25 @@ func (l *livePageServer) states() []clientState {
 	return all
 }
 
+// news says in one line what the last revocation did.
+func news(states []clientState) string {
+	var refused []string
+	for _, s := range states {
+		if s.Refused != "" {
+			refused = append(refused, s.Name+" "+s.Refused)
+		}
+	}
+	if refused == nil {
+		return ""
+	}
+	return "Refused after: " + strings.Join(refused, ", ") + "."
+}
+
 func (l *livePageServer) page(w http.ResponseWriter, _ *http.Request) {
 	var out bytes.Buffer
-	if err := livePage.Execute(&out, map[string]any{"Clients": l.states(), "Auth": l.auth}); err != nil {
+	states := l.states()
+	shown := map[string]any{"Clients": states, "News": news(states), "Auth": l.auth, "Password": demoPassword}
+	if err := livePage.Execute(&out, shown); err != nil {
 		counterfoil.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, nil)
 		return
 	}
@@ -153,8 +180,8 @@ func (l *livePageServer) events(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	for {
 		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second)) // the stream lasts, each write must not
-
-		data, err := json.Marshal(l.states())
+		states := l.states()
+		data, err := json.Marshal(map[string]any{"clients": states, "news": news(states)})
 		if err != nil {
 			return
 		}

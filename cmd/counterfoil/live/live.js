@@ -1,6 +1,6 @@
 // The page works without this: the buttons are forms. With it, the figures tick.
 const cards = new Map([...document.querySelectorAll("article")].map((card) => [card.dataset.carrier, card]));
-const news = document.querySelector("#news");
+const news = document.querySelector("#news"); // what a screen reader is told: only when it changes
 
 const set = (card, field, text) => {
   const at = card.querySelector(`[data-field=${field}]`);
@@ -8,17 +8,13 @@ const set = (card, field, text) => {
   else if (at.textContent !== String(text)) at.textContent = text;
 };
 
-function show(clients) {
-  for (const client of clients) {
+function show(state) {
+  for (const client of state.clients) {
     const card = cards.get(client.carrier);
-    for (const field of ["answer", "calls", "size", "holds", "shown", "session"]) set(card, field, client[field]);
-    set(card, "verdict", client.refused ? `refused after ${client.refused}` : client.status === 200 ? "accepted" : client.status || "starting");
+    for (const field of ["verdict", "answer", "calls", "size", "holds", "shown", "session"]) set(card, field, client[field]);
     card.classList.toggle("refused", client.refused !== "");
   }
-  const refused = clients.filter((client) => client.refused);
-  const text = refused.map((client) => `${client.carrier} ${client.refused}`).join(", ");
-  const line = text && `Refused after: ${text}.`;
-  if (news.textContent !== line) news.textContent = line;
+  if (news.textContent !== state.news) news.textContent = state.news;
 }
 
 new EventSource("/live/events").onmessage = (event) => show(JSON.parse(event.data));
