@@ -54,7 +54,7 @@ type Options struct {
 	Audience []string // aud of every token; nil: the URL
 
 	AccessTTL time.Duration // life of a copy; zero: 5 min; at most 15 min
-	Idle      time.Duration // a session unused for so long has ended; zero: 1 h; token carriers: never before Absolute
+	Idle      time.Duration // a session unused for so long has ended; zero: 1 h; at least 3 min; token carriers: never before Absolute
 	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
 	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
@@ -116,7 +116,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		greatest time.Duration
 	}{
 		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, 10 * time.Second, maxAccessTTL},
-		{"Idle", &o.Idle, time.Hour, time.Minute, 365 * 24 * time.Hour},
+		{"Idle", &o.Idle, time.Hour, 3 * touchEvery, 365 * 24 * time.Hour},
 		{"Absolute", &o.Absolute, 24 * time.Hour, time.Minute, 365 * 24 * time.Hour},
 		{"Grace", &o.Grace, 10 * time.Second, time.Second, time.Minute},
 		{"MaxBound", &o.MaxBound, 10 * time.Second, 2 * time.Second, time.Minute},

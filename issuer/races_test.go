@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -394,6 +395,41 @@ func TestNothingWrittenIsACredential(t *testing.T) {
 	for _, word := range strings.FieldsFunc(written, func(r rune) bool { return strings.ContainsRune(` "{}[],:`, r) }) {
 		if _, err := b.Lookup(t.Context(), word); err == nil {
 			t.Errorf("what was written is good as a credential: %.12s…", word)
+		}
+	}
+}
+
+// SES-12: a session in constant use outlives every idle timeout that can be set, also
+// behind a verifier, who asks only when its copy is over.
+func TestUseKeepsASessionAlive(t *testing.T) {
+	for _, idle := range []time.Duration{3 * time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour} {
+		for _, kept := range []bool{false, true} {
+			c, s := &clock{now: time.Now()}, memory.New()
+			keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Now: c.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now, Idle: idle})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &bench{i, c, s, keys}
+			cookie := b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()
+			var good time.Time // until then the copy is kept
+			for begun := c.Now(); c.Now().Sub(begun) < 3*idle; c.add(10 * time.Second) {
+				if kept && c.Now().Before(good) {
+					continue
+				}
+				copied, err := b.Lookup(t.Context(), cookie)
+				if err != nil {
+					t.Fatalf("idle %v, copies kept %v: after %v of use: %v", idle, kept, c.Now().Sub(begun), err)
+				}
+				good = copied.Expires
+			}
+			c.add(idle)
+			if _, err := b.Lookup(t.Context(), cookie); !errors.Is(err, counterfoil.ErrExpired) {
+				t.Errorf("idle %v: unused for so long: %v, want ErrExpired", idle, err)
+			}
 		}
 	}
 }

@@ -153,6 +153,11 @@ func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 func (i *Issuer) copyOf(row *SessionRow, client *Client, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
 	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
 	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
+	if row.Carrier.Format == counterfoil.Opaque {
+		// Whoever keeps such a copy does not tell us that the session is in use. It must
+		// ask again while the session, touched up to touchEvery before, still lives.
+		ttl = min(ttl, i.opts.Idle/3)
+	}
 	expires := now.Add(ttl)
 	for _, end := range []time.Time{row.AbsoluteExpires, row.IdleExpires} {
 		if end.Before(expires) {
