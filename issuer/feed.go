@@ -132,12 +132,17 @@ func (i *Issuer) beginAnew(ctx context.Context) error {
 }
 
 // WaitAll returns true when no verifier accepts what the entry at covers: each
-// has applied it, or may no longer be fresh. It takes at most the largest bound,
-// and just after a start that long, because verifiers that followed before are not
-// known. Verifiers that serve stale on purpose are not waited for: StaleVerifiers
-// lists them.
+// has applied it, or may no longer be fresh. It takes at most the largest bound; and
+// that long just after a start, because verifiers that followed before are not known,
+// and on a shared store, because those that follow with another process are not (4.7).
+// Verifiers that serve stale on purpose are not waited for: StaleVerifiers lists those
+// that follow with this issuer.
 func (i *Issuer) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
-	unknown := i.started.Add(i.opts.MaxBound + time.Duration(float64(i.opts.MaxBound)*rho))
+	unknown := i.started
+	if store.Shared(i.store) {
+		unknown = i.opts.Now() // at was committed before: who hears nothing from here on is not fresh for longer
+	}
+	unknown = unknown.Add(i.opts.MaxBound + time.Duration(float64(i.opts.MaxBound)*rho))
 	for {
 		now := i.opts.Now()
 		until, moved := i.leases.waiting(at, now)

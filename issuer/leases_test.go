@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -70,6 +71,44 @@ func TestWaitAllOneWay(t *testing.T) {
 		took := time.Since(begun)
 		if took < leaseBound || took > leaseBound+leaseBound/100 {
 			t.Errorf("WaitAll took %v, want the bound of %v", took, leaseBound)
+		}
+	})
+}
+
+// shared is a store that other processes have open, too.
+type shared struct{ store.Store }
+
+// What follows with another process is not known here: it is waited for as long as it
+// could be fresh, however well those that are known have acknowledged (4.7).
+func TestWaitAllOnASharedStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := shared{memory.New()}
+		both := make([]*issuer.Issuer, 2)
+		for n := range both {
+			keys, err := keyring.Open(t.Context(), keyring.Options{Store: db, SealKey: [32]byte{1}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if both[n], err = issuer.New(t.Context(), issuer.Options{Store: db, Keys: keys, URL: "https://auth.test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * leaseBound)
+		for n, id := range []string{"verifier-1", "verifier-2"} {
+			if _, err := both[n].Log(t.Context(), counterfoil.Follow{Verifier: id, Bound: leaseBound}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fresh := time.Now().Add(leaseBound)
+		at := revokeSomething(t, both[0])
+		if _, err := both[0].Log(t.Context(), counterfoil.Follow{After: at, Verifier: "verifier-1", Bound: leaseBound}); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := both[0].WaitAll(t.Context(), at); !ok || err != nil {
+			t.Fatalf("WaitAll = %v, %v", ok, err)
+		}
+		if time.Now().Before(fresh) {
+			t.Errorf("WaitAll returned %v before the verifier of the other node is stale", time.Until(fresh))
 		}
 	})
 }

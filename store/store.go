@@ -114,6 +114,15 @@ func WhyLossy(s Store) string {
 	return ""
 }
 
+// Shared reports whether other processes may have the same database open. A store that
+// nobody else can have open has a method Shared() bool that says so; the others may.
+func Shared(s Store) bool {
+	if one, ok := s.(interface{ Shared() bool }); ok {
+		return one.Shared()
+	}
+	return true
+}
+
 // Store is one database.
 type Store interface {
 	// Get returns a record, or ErrNotFound.

@@ -190,3 +190,6 @@ func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Stor
 
 // WhyLossy is that of the store inside.
 func (t *timed) WhyLossy() string { return store.WhyLossy(t.Store) }
+
+// Shared is that of the store inside.
+func (t *timed) Shared() bool { return store.Shared(t.Store) }

@@ -45,6 +45,9 @@ func New() *Store {
 // Durability is Lossy.
 func (s *Store) Durability() store.Durability { return store.Lossy }
 
+// Shared implements what store.Shared asks: it ends with this process.
+func (s *Store) Shared() bool { return false }
+
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
 		return errClosed

@@ -122,6 +122,9 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return s.statements.prepare(ctx, s.write)
 }
 
+// Shared implements what store.Shared asks: a second process is refused.
+func (s *Store) Shared() bool { return false }
+
 const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`
 
 // Get implements store.Store.

@@ -149,6 +149,9 @@ func (f *FaultyStore) around(ctx context.Context, h *Fault, call func() error) e
 // Durability is that of the wrapped store.
 func (f *FaultyStore) Durability() store.Durability { return store.DurabilityOf(f.inner) }
 
+// Shared is that of the wrapped store.
+func (f *FaultyStore) Shared() bool { return store.Shared(f.inner) }
+
 // Get implements store.Store.
 func (f *FaultyStore) Get(ctx context.Context, k store.Key) (r store.Record, err error) {
 	err = f.around(ctx, f.hit(OpGet, k.Kind), func() (err error) {
