@@ -314,6 +314,18 @@ func (i *Issuer) subject(ctx context.Context, id string) (*Subject, error) {
 	return s, nil
 }
 
+// Subject returns what holds for all sessions of a subject now.
+func (i *Issuer) Subject(ctx context.Context, id string) (Subject, error) {
+	if err := checkSubject(id); err != nil {
+		return Subject{}, err
+	}
+	s, err := i.subject(ctx, id)
+	if err != nil {
+		return Subject{}, err
+	}
+	return *s, nil
+}
+
 // SubjectRev is the revision that a proof must carry, read before the credential
 // is checked.
 func (i *Issuer) SubjectRev(ctx context.Context, subject string) (uint64, error) {

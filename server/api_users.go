@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // userView is a user as the API shows it: whether there is a password, never which.
@@ -130,9 +132,6 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 // adminChangeUser changes what is given and leaves the rest. What is taken away is
 // taken from the sessions first, and what is given they get last: if a step fails,
 // nobody has more than is written, and doing it again finishes it.
-//
-// Who becomes an administrator signs in anew: a session from before may be in other
-// hands, or was made by a program that must not make one of an administrator (SES-04).
 func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
 		Name   *string   `json:"name"`
@@ -170,19 +169,13 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	}
 	a := act(w, r, who.by, "")
 	kept := slices.DeleteFunc(append([]string{}, u.Roles...), func(role string) bool { return !slices.Contains(before.Roles, role) })
-	give := func(to *issuer.Subject, roles []string) {
-		if b.Roles == nil {
-			return
-		}
-		// What the issuer was never told, the sessions do not have either.
-		to.EndSessions = slices.Contains(roles, roleAdmin) && !slices.Contains(to.Roles, roleAdmin)
-		to.Roles = append([]string{}, roles...)
-	}
-	disables, enables := b.Status != nil && u.Status == directory.Disabled, b.Status != nil && u.Status != directory.Disabled
+	disables := b.Status != nil && u.Status == directory.Disabled
 	if disables || (b.Roles != nil && len(kept) < len(before.Roles)) {
 		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
 			to.Disabled = to.Disabled || disables
-			give(to, kept)
+			if b.Roles != nil {
+				give(to, kept)
+			}
 		}); err != nil {
 			return err
 		}
@@ -190,15 +183,49 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	if err := s.users.Update(r.Context(), u.ID, a.Entry(audit.ChangeUser, u.ID), change); err != nil {
 		return err
 	}
-	if enables || b.Roles != nil { // also if they are the same: the call before this may have stopped here
-		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
-			to.Disabled = to.Disabled && !enables
-			give(to, u.Roles)
-		}); err != nil {
+	if b.Status != nil || b.Roles != nil {
+		if err := s.align(r.Context(), u.ID, a, b.Roles != nil); err != nil {
 			return err
 		}
 	}
 	return writeJSON(w, http.StatusOK, viewUser(u))
+}
+
+// give sets the roles of a subject's sessions. Who becomes an administrator signs in
+// anew: a session from before may be in other hands, or was made by a program that must
+// not make one of an administrator (SES-04).
+func give(to *issuer.Subject, roles []string) {
+	to.EndSessions = slices.Contains(roles, roleAdmin) && !slices.Contains(to.Roles, roleAdmin)
+	to.Roles = append([]string{}, roles...)
+}
+
+// align makes what is in force for the sessions of a user what is written of it: what
+// this call wrote, or another server on the same store in between. Roles that the issuer
+// was never told stay those of each login, unless told says that it is to know them.
+func (s *Server) align(ctx context.Context, id string, a audit.Act, told bool) error {
+	for {
+		u, err := s.users.ByID(ctx, id)
+		gone := errors.Is(err, store.ErrNotFound)
+		if err != nil && !gone {
+			return err
+		}
+		held, err := s.issuer.Subject(ctx, id)
+		if err != nil {
+			return err
+		}
+		disabled, roles := gone || u.Status == directory.Disabled, !gone && (told || held.ClaimsVersion > 0)
+		if held.Disabled == disabled && (!roles || held.ClaimsVersion > 0 && slices.Equal(held.Roles, u.Roles)) {
+			return nil
+		}
+		if err := s.issuer.SetSubject(ctx, id, a, func(to *issuer.Subject) {
+			to.Disabled = disabled
+			if roles {
+				give(to, u.Roles)
+			}
+		}); err != nil {
+			return err
+		}
+	}
 }
 
 // adminDeleteUser ends everything of a user, then forgets it.
