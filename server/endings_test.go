@@ -198,3 +198,35 @@ func TestRefreshByAnotherClientsPage(t *testing.T) {
 		t.Errorf("refresh by a token that is no good = %d, cookies %v, want 401 and both gone", res.StatusCode, res.Cookies())
 	}
 }
+
+// RVK-02, REV-14: each access token that is given up is an entry at every verifier. One
+// session makes only so many; giving up the login always works.
+func TestGivingUpCopyAfterCopy(t *testing.T) {
+	b := newBench(t)
+	i := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer})
+	access, refresh := i.Access.Reveal(), i.Refresh.Reveal()
+	given := 0
+	for range 50 {
+		res, body := b.call("POST", "/oauth/revoke", url.Values{"token": {access}}.Encode())
+		if res.StatusCode == http.StatusTooManyRequests {
+			if _, err := b.issuer.Lookup(t.Context(), access); err != nil || res.Header.Get("Retry-After") == "" {
+				t.Errorf("throttled, Retry-After %q, and the token: %v, want it alive", res.Header.Get("Retry-After"), err)
+			}
+			break
+		}
+		if given++; res.StatusCode != http.StatusOK {
+			t.Fatalf("revoke = %d %s", res.StatusCode, body)
+		}
+		next := b.issued(b.call("POST", "/v1/refresh", `{"refresh_token":"`+refresh+`"}`))
+		access, refresh = next.Access, next.Refresh
+	}
+	if given != 16 {
+		t.Errorf("%d of 50 copies of one session were given up, want 16", given)
+	}
+	if res, body := b.call("POST", "/oauth/revoke", url.Values{"token": {refresh}}.Encode()); res.StatusCode != http.StatusOK {
+		t.Errorf("giving up the login = %d %s", res.StatusCode, body)
+	}
+	if rows, err := b.issuer.Sessions(t.Context(), "alice"); err != nil || len(rows) != 0 {
+		t.Errorf("%d sessions afterwards, %v", len(rows), err)
+	}
+}

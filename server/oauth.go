@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
 )
 
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
@@ -83,6 +84,11 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	case err != nil || (client != "" && client != session.Client):
 	case session.TokenID != "":
 		// The copy, not the login: that is what a refresh token is given up for (RVK-02).
+		// Each is an entry that every verifier holds; whoever makes copies to give them
+		// up must not fill their memory (REV-14).
+		if ok, retry := s.givenUp.Allow(session.ID, s.now()); !ok {
+			return login.Throttled{RetryAfter: retry}
+		}
 		_, err = s.issuer.Revoke(r.Context(), counterfoil.ScopeToken, session.TokenID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	default:
 		err = s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))

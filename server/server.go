@@ -23,6 +23,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/password"
 )
@@ -60,6 +61,7 @@ type Server struct {
 	csrfKey       []byte // of CSRF tokens
 	knownOrigins  origins
 	clearSiteData bool
+	givenUp       *limit.Limiter // access tokens, by session
 	handler       http.Handler
 
 	// changing is held by whoever changes or deletes a user: that takes a commit of
@@ -87,7 +89,7 @@ func New(o Options) (*Server, error) {
 		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
 		registration: o.Registration, log: o.Logger, now: o.Now,
 		markKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"), csrfKey: o.Issuer.Derive("csrf token"),
-		clearSiteData: o.ClearSiteData,
+		clearSiteData: o.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
 	}
 	if s.log == nil {
 		s.log = slog.Default()
