@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -85,12 +84,8 @@ type Issuer struct {
 	started    time.Time
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
-	// logMu makes reading the log and applying it one step, so applied never
-	// runs ahead of revoked.
-	logMu   sync.Mutex
-	applied counterfoil.Cursor
-	revoked *counterfoil.Revocations
-
+	seen   seenLog
+	ring   joined[struct{}] // reads of the keyring
 	leases leases
 	feed   *feed
 }
@@ -143,7 +138,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		opts: o, store: o.Store, clients: o.Clients, keys: o.Keys, audit: o.Audit, started: o.Now(),
 		refreshKey: o.Keys.Derive("refresh token"),
 		proofKey:   o.Keys.Derive("log proof"),
-		revoked:    counterfoil.NewRevocations(),
+		seen:       seenLog{revoked: counterfoil.NewRevocations()},
 	}
 	i.feed = newFeed(i.page, i.store.Wait)
 	i.newSigner()
@@ -172,8 +167,13 @@ func (i *Issuer) Audit() *audit.Trail { return i.audit }
 // HS256 there is no public one. No package outside of this module can take it.
 func (i *Issuer) VerificationKey(id string) (token.Key, bool) { return i.keys.Find(id) }
 
-// Keys returns the public keys as a JWK Set; with HS256 there are none.
-func (i *Issuer) Keys(context.Context) ([]byte, error) { return i.keys.JWKS() }
+// Keys returns the public keys as a JWK Set; with HS256 there are none. It reads them
+// from the store: another node may have made one a moment ago, and a verifier that
+// meets it asks for it here. Without a store it returns those that are known.
+func (i *Issuer) Keys(ctx context.Context) ([]byte, error) {
+	_ = i.reload(ctx)
+	return i.keys.JWKS()
+}
 
 // Sweep drops what has expired, and turns the keyring. Call it every minute.
 func (i *Issuer) Sweep(ctx context.Context) error {
@@ -187,7 +187,7 @@ func (i *Issuer) Sweep(ctx context.Context) error {
 	}
 	// A minute of slack: another server's clock may be behind this one's.
 	before := i.opts.Now().Add(-time.Minute)
-	i.revoked.Drop(before)
+	i.seen.revoked.Drop(before)
 	_, err := i.store.Sweep(ctx, before)
 	if i.clients != i.store {
 		_, other := i.clients.Sweep(ctx, before)

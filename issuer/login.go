@@ -75,18 +75,13 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 // the answer is store.ErrConflict, and nothing was done.
 func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bool) (*Issued, error) {
 	now := i.opts.Now()
-	subject, err := i.subject(ctx, p.Subject)
+	on, err := i.admitted(ctx, p.Subject, &r)
 	if err != nil {
 		return nil, err
 	}
-	if subject.rev != p.SubjectRev || subject.Disabled {
+	if on.subject.rev != p.SubjectRev || on.subject.Disabled {
 		return nil, ErrProveAgain
 	}
-	on, err := i.admitted(ctx, &r)
-	if err != nil {
-		return nil, err
-	}
-	on.subject = subject
 	row := &SessionRow{
 		Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
 		Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute).Truncate(time.Second),
@@ -94,7 +89,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 		Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
 		ClientGen: on.client.Generation, AllGen: on.all,
 	}
-	subject.copyTo(row)
+	on.subject.copyTo(row)
 	row.use(now, i.opts.Idle)
 	if err := i.checkSize(row, on.client, now); err != nil {
 		return nil, err
@@ -102,9 +97,10 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
 	b := store.Batch{Require: on.require()}
 	if over {
-		if err := endAll(&b, subject, now); err != nil {
+		if err := endAll(&b, on.subject, now); err != nil {
 			return nil, err
 		}
+		row.SubjectRev++
 	}
 	if err := i.replace(ctx, &b, r.Replaces, now); err != nil {
 		return nil, err
@@ -116,7 +112,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return i.finish(issued, row, on.client, head, now)
+	return i.finish(ctx, issued, row, on.client, head, now)
 }
 
 // endAll adds to b the end of every session of subject, and a new revision of it:
@@ -162,11 +158,10 @@ func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
 		if err != nil {
 			return err
 		}
-		row.ID, issued.Access = sessionID(raw), secret.New(opaque)
+		row.ID, issued.Access = sessionID(raw[:]), secret.New(opaque)
 	} else {
-		row.ID = randomID("ses_")
 		g := newGrant(row)
-		row.Grant = g.ID
+		row.ID, row.Grant = g.Session, g.ID
 		rec, err := g.record()
 		if err != nil {
 			return err
@@ -188,27 +183,39 @@ func (i *Issuer) Admits(ctx context.Context, r Request) error {
 	if r.Client == "" {
 		r.Client = DefaultClient
 	}
-	_, err := i.admitted(ctx, &r)
-	return err
+	client, err := i.Client(ctx, r.Client)
+	if err != nil {
+		return err
+	}
+	return client.admit(&r)
 }
 
-// admitted reads the client that r names, and makes r what it may be: the carrier and
-// the scopes that the client has.
-func (i *Issuer) admitted(ctx context.Context, r *Request) (on standing, err error) {
-	if on.client, err = i.Client(ctx, r.Client); err != nil {
+// admitted reads what a login of r will rest on, and makes r what it may be.
+func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on standing, err error) {
+	recs, err := store.GetMany(ctx, i.store, subjectKey(subject), markKey(r.Client), cutoffKey)
+	if err != nil {
+		return on, unavailable(err)
+	}
+	if on.subject, err = parseSubject(recs[0]); err != nil {
 		return on, err
 	}
-	if on.client.Disabled {
-		return on, ErrClientDisabled
-	}
-	if r.Carrier, err = on.client.carrier(r.Carrier); err != nil {
+	if on.client, err = i.clientUnder(ctx, r.Client, recs[1]); err != nil {
 		return on, err
 	}
-	if r.Scopes, err = narrow(r.Scopes, on.client.Scopes); err != nil {
-		return on, err
+	on.all = recs[2].Rev
+	return on, on.client.admit(r)
+}
+
+// admit makes r what it may be: the carrier and the scopes that the client has.
+func (c *Client) admit(r *Request) (err error) {
+	if c.Disabled {
+		return ErrClientDisabled
 	}
-	on.all, err = i.cutoff(ctx)
-	return on, err
+	if r.Carrier, err = c.carrier(r.Carrier); err != nil {
+		return err
+	}
+	r.Scopes, err = narrow(r.Scopes, c.Scopes)
+	return err
 }
 
 func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
@@ -230,7 +237,7 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 
 // finish makes the copy. The head was read by the commit that wrote the row, or
 // before the row was checked: a revocation the check did not see is after it (4.6).
-func (i *Issuer) finish(issued *Issued, row *SessionRow, client *Client, head counterfoil.Cursor, now time.Time) (*Issued, error) {
+func (i *Issuer) finish(ctx context.Context, issued *Issued, row *SessionRow, client *Client, head counterfoil.Cursor, now time.Time) (*Issued, error) {
 	issued.Session, issued.SameSite = i.copyOf(row, client, head, now), client.SameSite
 	if issued.SameSite == "" {
 		issued.SameSite = SameSiteLax
@@ -238,6 +245,9 @@ func (i *Issuer) finish(issued *Issued, row *SessionRow, client *Client, head co
 	if row.Carrier.Format == counterfoil.Opaque {
 		issued.ExpiresIn = row.AbsoluteExpires.Sub(now)
 		return issued, nil
+	}
+	if err := i.abreast(ctx, head); err != nil {
+		return nil, err
 	}
 	access, err := i.sign(issued.Session)
 	if err != nil {
@@ -283,33 +293,42 @@ type Subject struct {
 	rev uint64
 }
 
+func subjectKey(id string) store.Key { return store.Key{Kind: kindSubject, ID: id} }
+
 func (s *Subject) require() store.Require {
-	return store.Require{Key: store.Key{Kind: kindSubject, ID: s.id}, Rev: s.rev}
+	return store.Require{Key: subjectKey(s.id), Rev: s.rev}
 }
 
 func (s *Subject) record() (store.Record, error) {
 	value, err := json.Marshal(s)
-	return store.Record{Key: store.Key{Kind: kindSubject, ID: s.id}, Rev: s.rev, Value: value}, err
+	return store.Record{Key: subjectKey(s.id), Rev: s.rev, Value: value}, err
 }
 
 func (s *Subject) copyTo(row *SessionRow) {
+	if row.SubjectRev != s.rev {
+		row.SubjectRev, row.changed = s.rev, true
+	}
 	if s.ClaimsVersion > row.ClaimsVersion {
 		row.Roles, row.ClaimsVersion = s.Roles, s.ClaimsVersion
 	}
 }
 
 func (i *Issuer) subject(ctx context.Context, id string) (*Subject, error) {
-	s := &Subject{id: id}
-	rec, err := i.store.Get(ctx, store.Key{Kind: kindSubject, ID: id})
-	if errors.Is(err, store.ErrNotFound) {
-		return s, nil
-	}
+	recs, err := store.GetMany(ctx, i.store, subjectKey(id))
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	s.rev = rec.Rev
+	return parseSubject(recs[0])
+}
+
+// parseSubject returns the subject of a record that may be absent.
+func parseSubject(rec store.Record) (*Subject, error) {
+	s := &Subject{id: rec.ID, rev: rec.Rev}
+	if rec.Rev == 0 {
+		return s, nil
+	}
 	if err := json.Unmarshal(rec.Value, s); err != nil {
-		return nil, fmt.Errorf("subject %s: %w", id, err)
+		return nil, fmt.Errorf("subject %s: %w", rec.ID, err)
 	}
 	return s, nil
 }

@@ -36,7 +36,7 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterf
 	if err != nil {
 		return nil, err
 	}
-	row, err := i.row(ctx, sessionID(secret))
+	row, err := i.row(ctx, sessionID(secret[:]))
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +62,13 @@ func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Sess
 		if err != nil {
 			return nil, counterfoil.ErrInvalidToken
 		}
-		row, err := i.row(ctx, sessionID(secret))
+		row, err := i.row(ctx, sessionID(secret[:]))
 		if err != nil {
 			return nil, err
 		}
 		return &counterfoil.Session{ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Carrier: row.Carrier}, nil
 	}
-	s, err := i.openSigned(credential)
+	s, err := i.openSigned(ctx, credential)
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +86,11 @@ func (i *Issuer) touch(ctx context.Context, row *SessionRow) {
 
 // openSigned returns what a copy that this issuer signed says. Whether that still holds
 // is another question.
-func (i *Issuer) openSigned(credential string) (*counterfoil.Session, error) {
-	carrier := counterfoil.CarrierBearer
-	if token.ShapeOf(credential) == token.ShapeJWE {
-		inner, err := token.DecryptJWE(credential, "at+jwt", i.keys.Opener)
-		if err != nil {
-			return nil, counterfoil.ErrInvalidToken
-		}
-		carrier, credential = counterfoil.CarrierJWE, inner
+func (i *Issuer) openSigned(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	payload, kid, carrier, err := i.verify(credential)
+	if err != nil && i.reload(ctx) == nil { // another node may sign with a key that it has just made
+		payload, kid, carrier, err = i.verify(credential)
 	}
-	payload, kid, err := token.VerifyJWS(credential, "at+jwt", i.keys.Find)
 	if err != nil {
 		return nil, counterfoil.ErrInvalidToken
 	}
@@ -116,8 +111,21 @@ func (i *Issuer) openSigned(credential string) (*counterfoil.Session, error) {
 	}, nil
 }
 
+// verify takes a copy out of its envelopes, with the keys that are known.
+func (i *Issuer) verify(credential string) (payload, kid string, carrier counterfoil.Carrier, err error) {
+	carrier = counterfoil.CarrierBearer
+	if token.ShapeOf(credential) == token.ShapeJWE {
+		carrier = counterfoil.CarrierJWE
+		if credential, err = token.DecryptJWE(credential, "at+jwt", i.keys.Opener); err != nil {
+			return "", "", carrier, err
+		}
+	}
+	payload, kid, err = token.VerifyJWS(credential, "at+jwt", i.keys.Find)
+	return payload, kid, carrier, err
+}
+
 func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterfoil.Session, error) {
-	s, err := i.openSigned(credential)
+	s, err := i.openSigned(ctx, credential)
 	if err != nil {
 		return nil, err
 	}
@@ -146,99 +154,51 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 	return s, nil
 }
 
-// covered asks the log, read up to its head now.
-func (i *Issuer) covered(ctx context.Context, s *counterfoil.Session) error {
-	i.logMu.Lock()
-	defer i.logMu.Unlock()
-	head, err := i.catchUp(ctx)
-	if err != nil {
-		return err
-	}
-	if s.Born.Epoch != head.Epoch {
-		return counterfoil.ErrInvalidToken // a log that began after it was born cannot vouch for it (4.6)
-	}
-	if r, ok := i.revoked.Covers(s); ok {
-		if r.Scope == counterfoil.ScopeClaims {
-			return counterfoil.ErrStaleClaims
-		}
-		return counterfoil.ErrRevoked
-	}
-	return nil
-}
-
-// head reads the head of the log from the store.
-func (i *Issuer) head(ctx context.Context) (counterfoil.Cursor, error) {
-	i.logMu.Lock()
-	defer i.logMu.Unlock()
-	return i.catchUp(ctx)
-}
-
-// catchUp applies what the log holds beyond applied. The caller holds logMu.
-func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
-	for {
-		entries, head, err := i.store.Log(ctx, i.applied, pageSize)
-		if err != nil {
-			return counterfoil.Cursor{}, unavailable(err)
-		}
-		if head.Epoch != i.applied.Epoch {
-			i.revoked.Reset()
-			i.known.begin(head.Epoch)
-			i.applied = counterfoil.Cursor{Epoch: head.Epoch}
-		}
-		i.revoked.Apply(entries)
-		if len(entries) < pageSize {
-			i.applied = head
-			return head, nil
-		}
-		i.applied = entries[len(entries)-1].At
-	}
-}
-
 func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
 	if sid == "" || checkText("session id", sid, 200) != nil {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	rec, err := i.store.Get(ctx, store.Key{Kind: kindSession, ID: sid})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, counterfoil.ErrRevoked
-	}
+	recs, err := store.GetMany(ctx, i.store, sessionKey(sid))
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return parseRow(rec)
+	return parseRow(recs[0])
 }
 
-// state refuses a row whose session has ended in any way that leaves the row in
-// place, and brings its roles and scopes up to date.
+// state reads what a row rests on, and judges it.
 func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on standing, err error) {
 	if row.ended(now) {
 		return on, counterfoil.ErrExpired
 	}
-	on.client, err = i.Client(ctx, row.Client)
-	if errors.Is(err, ErrUnknownClient) {
-		return on, counterfoil.ErrRevoked
-	}
+	recs, err := store.GetMany(ctx, i.store, markKey(row.Client), cutoffKey, subjectKey(row.Subject))
 	if err != nil {
+		return on, unavailable(err)
+	}
+	if on.client, err = i.clientUnder(ctx, row.Client, recs[0]); err != nil && !errors.Is(err, ErrUnknownClient) {
 		return on, err
 	}
-	if on.all, err = i.cutoff(ctx); err != nil {
+	on.all = recs[1].Rev
+	if on.subject, err = parseSubject(recs[2]); err != nil {
 		return on, err
 	}
-	if on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen {
-		return on, counterfoil.ErrRevoked
+	return on, on.judge(row, now)
+}
+
+// judge refuses a row whose session has ended in any way that leaves the row in
+// place, and brings its roles and scopes up to date.
+func (on *standing) judge(row *SessionRow, now time.Time) error {
+	if row.ended(now) {
+		return counterfoil.ErrExpired
+	}
+	if on.client == nil || on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen || on.subject.Disabled {
+		return counterfoil.ErrRevoked
 	}
 	if _, err := on.client.carrier(row.Carrier); err != nil {
-		return on, fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
-	}
-	if on.subject, err = i.subject(ctx, row.Subject); err != nil {
-		return on, err
-	}
-	if on.subject.Disabled {
-		return on, counterfoil.ErrRevoked
+		return fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
 	}
 	on.subject.copyTo(row)
 	row.Scopes = slices.DeleteFunc(row.Scopes, func(s string) bool { return !slices.Contains(on.client.Scopes, s) })
-	return on, nil
+	return nil
 }
 
 func isInvalid(err error) bool { return errors.Is(err, counterfoil.ErrInvalidToken) }

@@ -39,18 +39,22 @@ func (m clientMark) next(c *Client, ends bool) (store.Record, error) {
 	return store.Record{Key: markKey(c.ID), Rev: m.rev, Value: value}, err
 }
 
-func (i *Issuer) readMark(ctx context.Context, client string) (m clientMark, err error) {
-	rec, err := i.store.Get(ctx, markKey(client))
-	if errors.Is(err, store.ErrNotFound) {
+func (i *Issuer) readMark(ctx context.Context, client string) (clientMark, error) {
+	recs, err := store.GetMany(ctx, i.store, markKey(client))
+	if err != nil {
+		return clientMark{}, unavailable(err)
+	}
+	return parseMark(recs[0])
+}
+
+// parseMark returns the mark of a record that may be absent.
+func parseMark(rec store.Record) (m clientMark, err error) {
+	if m.rev = rec.Rev; rec.Rev == 0 {
 		return m, nil
 	}
-	if err != nil {
-		return m, unavailable(err)
-	}
 	if err := json.Unmarshal(rec.Value, &m); err != nil {
-		return m, fmt.Errorf("mark of client %s: %w", client, err)
+		return m, fmt.Errorf("mark %s: %w", rec.ID, err)
 	}
-	m.rev = rec.Rev
 	return m, nil
 }
 
@@ -97,7 +101,16 @@ func (i *Issuer) Client(ctx context.Context, id string) (*Client, error) {
 	if id == "" || checkText("client", id, 64) != nil {
 		return nil, ErrUnknownClient
 	}
-	m, err := i.readMark(ctx, id)
+	recs, err := store.GetMany(ctx, i.store, markKey(id))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return i.clientUnder(ctx, id, recs[0])
+}
+
+// clientUnder is Client for a mark that was read already, and may be absent.
+func (i *Issuer) clientUnder(ctx context.Context, id string, mark store.Record) (*Client, error) {
+	m, err := parseMark(mark)
 	if err != nil {
 		return nil, err
 	}

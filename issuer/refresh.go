@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -23,26 +24,43 @@ import (
 // derived from its id and its counter, so one row serves them all, and a token
 // that was never issued is refused without a look-up.
 type grant struct {
-	ID      string    `json:"id"` // 16 random bytes, base64url: part of the token, so never shown
-	Session string    `json:"session"`
-	Subject string    `json:"subject"`
-	Client  string    `json:"client"`
-	Counter uint64    `json:"counter"` // of the one token that is good
-	Rotated time.Time `json:"rotated"` // when Counter became what it is
-	Expires time.Time `json:"expires"`
+	ID      string     `json:"id"` // 16 random bytes, base64url: part of the token, so never shown
+	Session string     `json:"session"`
+	Subject string     `json:"subject"`
+	Client  string     `json:"client"`
+	Counter uint64     `json:"counter"`          // of the one token that is good
+	Rotated time.Time  `json:"rotated"`          // when Counter became what it is
+	Address netip.Addr `json:"address,omitzero"` // where it was turned from
+	Expires time.Time  `json:"expires"`
 
 	rev uint64
 }
 
 const refreshPrefix = "cfr_" // lets secret scanners recognise a leaked one
 
+// newGrant makes the grant that row begins with. The id of its session follows from its
+// own, so that a refresh finds both at once.
 func newGrant(row *SessionRow) *grant {
 	id := make([]byte, 16)
 	rand.Read(id)
 	return &grant{
-		ID: base64.RawURLEncoding.EncodeToString(id), Session: row.ID, Subject: row.Subject,
+		ID: base64.RawURLEncoding.EncodeToString(id), Session: sessionID(id), Subject: row.Subject,
 		Client: row.Client, Counter: 1, Rotated: row.Created, Expires: row.AbsoluteExpires,
 	}
+}
+
+func grantKey(id string) store.Key { return store.Key{Kind: kindGrant, ID: id} }
+
+// parseGrant returns the grant of a record that may be absent: its session has ended.
+func parseGrant(rec store.Record) (*grant, error) {
+	if rec.Rev == 0 {
+		return nil, counterfoil.ErrRevoked
+	}
+	g := &grant{rev: rec.Rev}
+	if err := json.Unmarshal(rec.Value, g); err != nil {
+		return nil, fmt.Errorf("grant: %w", err)
+	}
+	return g, nil
 }
 
 func (g *grant) record() (store.Record, error) {
@@ -50,7 +68,7 @@ func (g *grant) record() (store.Record, error) {
 	written.Rotated, written.Expires = g.Rotated.UTC().Truncate(time.Second), g.Expires.UTC().Truncate(time.Second)
 	value, err := json.Marshal(&written)
 	return store.Record{
-		Key: store.Key{Kind: kindGrant, ID: g.ID}, Owner: g.Subject, Rev: g.rev,
+		Key: grantKey(g.ID), Owner: g.Subject, Rev: g.rev,
 		Expires: written.Expires, Value: value,
 	}, err
 }
@@ -72,19 +90,25 @@ func (i *Issuer) mac(body []byte) []byte {
 	return m.Sum(nil)
 }
 
-// parseRefresh returns grant id and counter of a token that this issuer made.
-func (i *Issuer) parseRefresh(s string) (id string, counter uint64, err error) {
+// presented is what a refresh token says that this issuer made.
+type presented struct {
+	grant   string // its id
+	session string // the id of the session that the grant was made with
+	counter uint64
+}
+
+func (i *Issuer) parseRefresh(s string) (presented, error) {
 	text, ok := strings.CutPrefix(s, refreshPrefix)
 	// The length is exact because the decoder skips CR and LF, and 56 bytes leave
 	// unused bits in the last character that Strict checks.
 	if !ok || len(text) != 75 {
-		return "", 0, counterfoil.ErrInvalidToken
+		return presented{}, counterfoil.ErrInvalidToken
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != 56 || !hmac.Equal(raw[24:], i.mac(raw[:24])) {
-		return "", 0, counterfoil.ErrInvalidToken
+		return presented{}, counterfoil.ErrInvalidToken
 	}
-	return base64.RawURLEncoding.EncodeToString(raw[:16]), binary.BigEndian.Uint64(raw[16:24]), nil
+	return presented{base64.RawURLEncoding.EncodeToString(raw[:16]), sessionID(raw[:16]), binary.BigEndian.Uint64(raw[16:24])}, nil
 }
 
 // Renewal is what a refresh asks for, beside the refresh token.
@@ -102,31 +126,37 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 	if r.Client == "" {
 		r.Client = DefaultClient
 	}
-	id, counter, err := i.parseRefresh(refresh)
+	token, err := i.parseRefresh(refresh)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		issued, err := i.tryRefresh(ctx, id, counter, r)
+	for sure := false; ; sure = true {
+		issued, err := i.tryRefresh(ctx, token, r, sure)
 		if !errors.Is(err, store.ErrConflict) {
 			return issued, err
 		}
-		// Somebody else turned it, or ended it: look again.
+		// Somebody else turned it, ended it, or changed what it rests on: look again,
+		// at everything.
 	}
 }
 
-// tryRefresh is one look at the grant. If what it saw is changed before it is done, the
-// answer is store.ErrConflict, and nothing was done.
-func (i *Issuer) tryRefresh(ctx context.Context, id string, counter uint64, r Renewal) (*Issued, error) {
+// tryRefresh is one look, and in the ordinary case one read and one commit. If what it
+// saw or guessed is not so when it is done, the answer is store.ErrConflict, and nothing
+// was done. A look that is sure guesses nothing.
+func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sure bool) (*Issued, error) {
 	now := i.opts.Now()
-	head, err := i.head(ctx) // before the checks, see finish
+	var head counterfoil.Cursor
+	if sure {
+		var err error
+		if head, err = i.head(ctx); err != nil { // before the checks, see finish
+			return nil, err
+		}
+	}
+	g, row, on, err := i.granted(ctx, token, r.Client, now, sure)
 	if err != nil {
 		return nil, err
 	}
-	g, row, on, err := i.granted(ctx, id, now)
-	if err != nil {
-		return nil, err
-	}
+	scopes, err := narrow(r.Scopes, row.Scopes)
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
 	switch {
 	case g.Client != r.Client:
@@ -134,40 +164,60 @@ func (i *Issuer) tryRefresh(ctx context.Context, id string, counter uint64, r Re
 		e.Outcome, e.Detail = audit.Refused, "the token is of another client"
 		i.audit.Tell(e)
 		return nil, ErrOtherClient // REF-06: refused, and the family lives on
-	case counter == g.Counter:
-		// This one turns the counter.
-	case counter+1 == g.Counter && now.Sub(g.Rotated) <= i.opts.Grace:
-		issued.Refresh = i.refreshToken(g)
-		if row.Scopes, err = narrow(r.Scopes, row.Scopes); err != nil {
-			return nil, err
-		}
-		return i.finish(issued, row, on.client, head, now)
-	case counter < g.Counter:
-		return nil, i.reused(ctx, row, r)
-	default:
+	case token.counter > g.Counter:
 		// Only a store that lost acknowledged writes knows less than its own tokens.
 		return nil, counterfoil.ErrInvalidToken
-	}
-	scopes, err := narrow(r.Scopes, row.Scopes)
-	if err != nil {
+	case token.counter+1 < g.Counter, token.counter < g.Counter && now.Sub(g.Rotated) > i.opts.Grace:
+		return nil, i.reused(ctx, row, r)
+	case err != nil:
 		return nil, err
+	case token.counter < g.Counter && !sure:
+		return nil, store.ErrConflict // nothing will be written that could vouch for a guess
+	case token.counter == g.Counter:
+		if head, err = i.turn(ctx, g, row, on, r, now); err != nil {
+			return nil, err
+		}
 	}
-	if err := i.checkSize(row, on.client, now); err != nil {
-		return nil, err
-	}
-	g.Counter, g.Rotated = g.Counter+1, now
-	row.use(now, i.opts.Idle)
-	if r.Act.Address.IsValid() {
-		row.LastAddress = r.Act.Address
-	}
-	head, err = i.rotate(ctx, g, row, on)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	i.audit.Tell(refreshEntry(r, row, audit.Refresh))
 	issued.Refresh = i.refreshToken(g)
 	row.Scopes = scopes // of the copy: the session keeps all it has (RFC 6749 section 6)
-	return i.finish(issued, row, on.client, head, now)
+	return i.finish(ctx, issued, row, on.client, head, now)
+}
+
+// turn makes the next token the good one: the one atomic step of a refresh (REF-04).
+// It happens only if grant, session, subject, client and cutoff are what was checked.
+func (i *Issuer) turn(ctx context.Context, g *grant, row *SessionRow, on standing, r Renewal, now time.Time) (counterfoil.Cursor, error) {
+	if err := i.checkSize(row, on.client, now); err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	g.Counter, g.Rotated = g.Counter+1, now
+	if r.Act.Address.IsValid() {
+		g.Address = r.Act.Address
+	}
+	rec, err := g.record()
+	if err != nil {
+		return counterfoil.Cursor{}, err
+	}
+	b := store.Batch{Require: on.require(), Put: []store.Record{rec}}
+	if row.changed { // the subject is another one than the row says: next time the guess is right
+		rec, err := row.record()
+		if err != nil {
+			return counterfoil.Cursor{}, err
+		}
+		b.Put = append(b.Put, rec)
+	} else {
+		b.Require = append(b.Require, store.Require{Key: sessionKey(row.ID), Rev: row.rev})
+	}
+	head, err := i.store.Commit(ctx, b)
+	if err != nil {
+		return head, unavailable(err)
+	}
+	if head.Epoch != i.seen.upto().Epoch {
+		// Another log has begun, and with it the revisions of marks may have come again
+		// (see clientCache). The token is turned: a sure look finds it so, and answers.
+		return head, store.ErrConflict
+	}
+	i.audit.Tell(refreshEntry(r, row, audit.Refresh))
+	return head, nil
 }
 
 func refreshEntry(r Renewal, row *SessionRow, action audit.Action) audit.Entry {
@@ -195,62 +245,53 @@ func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
 	return ErrReused
 }
 
-// granted reads what a refresh rests on, and refuses what has ended.
-func (i *Issuer) granted(ctx context.Context, id string, now time.Time) (*grant, *SessionRow, standing, error) {
-	rec, err := i.store.Get(ctx, store.Key{Kind: kindGrant, ID: id})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, standing{}, counterfoil.ErrRevoked
+// granted reads what a refresh rests on, and refuses what has ended. All is known before
+// anything is read, but for the subject, who is in the row: unless it must be sure, it
+// takes him to be as he was when the row was last compared with him. Whoever writes
+// requires that.
+func (i *Issuer) granted(ctx context.Context, token presented, client string, now time.Time, sure bool) (g *grant, row *SessionRow, on standing, err error) {
+	if checkText("client", client, 64) != nil {
+		client = DefaultClient // no client has such an id: it is not the grant's, whatever is read for it
 	}
+	recs, err := store.GetMany(ctx, i.store, grantKey(token.grant), sessionKey(token.session), markKey(client), cutoffKey)
 	if err != nil {
-		return nil, nil, standing{}, unavailable(err)
+		return nil, nil, on, unavailable(err)
 	}
-	g := &grant{rev: rec.Rev}
-	if err := json.Unmarshal(rec.Value, g); err != nil {
-		return nil, nil, standing{}, fmt.Errorf("grant: %w", err)
+	if g, err = parseGrant(recs[0]); err != nil {
+		return nil, nil, on, err
 	}
-	row, err := i.row(ctx, g.Session)
-	if err != nil {
-		return nil, nil, standing{}, err
+	if row, err = parseRow(recs[1]); err != nil {
+		return nil, nil, on, err
 	}
-	on, err := i.state(ctx, row, now)
-	if err != nil {
-		return nil, nil, standing{}, err
+	if row.Client != client || sure {
+		on, err = i.state(ctx, row, now)
+		return g, row, on, err
 	}
-	return g, row, on, nil
-}
-
-// rotate is the one atomic step of a refresh (REF-04): the counter turns only if
-// grant, session, subject, client and cutoff are what was checked.
-func (i *Issuer) rotate(ctx context.Context, g *grant, row *SessionRow, on standing) (counterfoil.Cursor, error) {
-	grantRec, err := g.record()
-	if err != nil {
-		return counterfoil.Cursor{}, err
+	if on.client, err = i.clientUnder(ctx, client, recs[2]); err != nil && !errors.Is(err, ErrUnknownClient) {
+		return nil, nil, on, err
 	}
-	rowRec, err := row.record()
-	if err != nil {
-		return counterfoil.Cursor{}, err
-	}
-	return i.store.Commit(ctx, store.Batch{Require: on.require(), Put: []store.Record{grantRec, rowRec}})
+	on.all, on.subject = recs[3].Rev, &Subject{id: row.Subject, rev: row.SubjectRev}
+	return g, row, on, on.judge(row, now)
 }
 
 // EndByRefresh ends the session of a refresh token, an old one included: whoever
 // holds it may give it up. A token that is not known, or of another client than
 // the one named, has no effect (RFC 7009 2.2); an empty client is not compared.
 func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act audit.Act) error {
-	id, _, err := i.parseRefresh(refresh)
+	token, err := i.parseRefresh(refresh)
 	if err != nil {
 		return nil
 	}
-	rec, err := i.store.Get(ctx, store.Key{Kind: kindGrant, ID: id})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
+	recs, err := store.GetMany(ctx, i.store, grantKey(token.grant))
 	if err != nil {
 		return unavailable(err)
 	}
-	var g grant
-	if err := json.Unmarshal(rec.Value, &g); err != nil {
-		return fmt.Errorf("grant: %w", err)
+	g, err := parseGrant(recs[0])
+	if isInvalid(err) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if client != "" && client != g.Client {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -36,7 +37,7 @@ type SessionRow struct {
 
 	Created         time.Time `json:"created"`
 	AuthTime        time.Time `json:"auth_time"`
-	LastSeen        time.Time `json:"last_seen"` // to the minute: it is written at most so often
+	LastSeen        time.Time `json:"last_seen"` // to the minute: it is written at most so often; of a session with a grant, the grant knows
 	IdleExpires     time.Time `json:"idle_expires"`
 	AbsoluteExpires time.Time `json:"absolute_expires"` // never moves (SES-12)
 
@@ -51,23 +52,28 @@ type SessionRow struct {
 	FirstAddress netip.Addr `json:"first_address,omitzero"`
 	LastAddress  netip.Addr `json:"last_address,omitzero"`
 
-	Grant     string `json:"grant,omitempty"` // of the refresh tokens; empty for opaque sessions
-	ClientGen uint64 `json:"client_gen,omitempty"`
-	AllGen    uint64 `json:"all_gen,omitempty"`
+	Grant      string `json:"grant,omitempty"` // of the refresh tokens; empty for opaque sessions
+	ClientGen  uint64 `json:"client_gen,omitempty"`
+	AllGen     uint64 `json:"all_gen,omitempty"`
+	SubjectRev uint64 `json:"subject_rev,omitempty"` // the subject that Roles were last compared with: a guess, see Refresh
 
-	rev uint64
+	rev     uint64
+	changed bool // since it was read
 }
+
+func sessionKey(id string) store.Key { return store.Key{Kind: kindSession, ID: id} }
 
 // touchEvery bounds the writes that mere use of a session causes (SES-22).
 const touchEvery = time.Minute
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// sessionID is the public id that belongs to an opaque credential: a hash, so
-// the row is found by it and no stored or logged value is a credential (SES-02).
-// 160 bits of a hash of 256 random ones cannot be turned back or met by chance.
-func sessionID(secret [32]byte) string {
-	sum := sha256.Sum256(append([]byte("counterfoil sid v1\x00"), secret[:]...))
+// sessionID is the public id that belongs to an opaque credential, or to the id in a
+// refresh token: a hash, so the row is found by it and no stored or logged value is a
+// credential (SES-02). 160 bits of a hash of 128 random ones or more cannot be turned
+// back or met by chance.
+func sessionID(secret []byte) string {
+	sum := sha256.Sum256(append([]byte("counterfoil sid v1\x00"), secret...))
 	return "ses_" + base32Lower.EncodeToString(sum[:20])
 }
 
@@ -83,12 +89,16 @@ func (r *SessionRow) record() (store.Record, error) {
 		return store.Record{}, err
 	}
 	return store.Record{
-		Key: store.Key{Kind: kindSession, ID: r.ID}, Owner: r.Subject, Rev: r.rev,
+		Key: sessionKey(r.ID), Owner: r.Subject, Rev: r.rev,
 		Expires: written.AbsoluteExpires, Value: value,
 	}, nil
 }
 
+// parseRow returns the session of a record that may be absent: it has ended.
 func parseRow(rec store.Record) (*SessionRow, error) {
+	if rec.Rev == 0 {
+		return nil, counterfoil.ErrRevoked
+	}
 	row := &SessionRow{rev: rec.Rev}
 	if err := json.Unmarshal(rec.Value, row); err != nil {
 		return nil, fmt.Errorf("session %s: %w", rec.ID, err)
@@ -107,6 +117,15 @@ func (r *SessionRow) use(now time.Time, idle time.Duration) {
 	r.IdleExpires = now.Add(idle)
 	if r.Carrier.Format != counterfoil.Opaque || r.IdleExpires.After(r.AbsoluteExpires) {
 		r.IdleExpires = r.AbsoluteExpires
+	}
+}
+
+// seen adds to r what its grant knows of its use, if it has one: a refresh writes the
+// grant alone.
+func (r *SessionRow) seen(g *grant) {
+	r.LastSeen = g.Rotated
+	if g.Address.IsValid() {
+		r.LastAddress = g.Address
 	}
 }
 
@@ -131,6 +150,18 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 			return nil, err
 		}
 	}
+	for rec, err := range i.store.List(ctx, kindGrant, subject) {
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		g, err := parseGrant(rec)
+		if err != nil {
+			return nil, err
+		}
+		if n := slices.IndexFunc(rows, func(r SessionRow) bool { return r.Grant == g.ID }); n >= 0 {
+			rows[n].seen(g)
+		}
+	}
 	return rows, nil
 }
 
@@ -143,8 +174,15 @@ func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 	if isInvalid(err) {
 		return nil, store.ErrNotFound
 	}
+	if err != nil || row.Grant == "" {
+		return row, err
+	}
+	recs, err := store.GetMany(ctx, i.store, grantKey(row.Grant))
 	if err != nil {
-		return nil, err
+		return nil, unavailable(err)
+	}
+	if g, err := parseGrant(recs[0]); err == nil {
+		row.seen(g)
 	}
 	return row, nil
 }

@@ -30,7 +30,7 @@ func (i *Issuer) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return Status{Head: head, Entries: i.revoked.Len(), Followers: i.leases.list()}, nil
+	return Status{Head: head, Entries: i.seen.revoked.Len(), Followers: i.leases.list()}, nil
 }
 
 func (f *follower) until() (last time.Time) {

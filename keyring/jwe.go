@@ -31,7 +31,7 @@ const saltSize = 8
 // Sealer returns the JWE key that goes with the signing key now. Each call counts
 // as one use.
 func (k *Keyring) Sealer() (*token.Opener, error) {
-	kid := active(k.current.Load(), k.opts.Now()).ID
+	kid := signing(k.current.Load(), k.opts.Now()).ID
 	s := k.sealing.Load()
 	if s != nil && s.kid == kid && s.uses.Add(1) <= maxSealed {
 		return s.key, nil

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -93,11 +94,15 @@ type state struct {
 }
 
 // Keyring is an open ring. Its methods are safe for concurrent use and, but for
-// Tick and Revoke, neither lock nor do I/O.
+// Tick, Rotate and Revoke, neither lock nor do I/O.
 type Keyring struct {
 	opts    Options
 	current atomic.Pointer[state]
 	sealing atomic.Pointer[sealing]
+
+	// turning is held from reading the record until current is what was read, so that
+	// an older reading never takes the place of a newer one.
+	turning sync.Mutex
 }
 
 // Open loads the ring, and makes it with its first key when there is none (KEY-03).
@@ -151,8 +156,8 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	return k, nil
 }
 
-// Tick reloads the ring and does what the time asks for: publishes the next key,
-// drops keys that nothing alive was signed with.
+// Tick reloads the ring as other processes have left it, and does what the time asks
+// for: publishes the next key, drops keys that nothing alive was signed with.
 func (k *Keyring) Tick(ctx context.Context) error {
 	return k.change(ctx, func(s *state) (bool, error) { return k.turn(s) })
 }
@@ -308,8 +313,16 @@ func active(s *state, now time.Time) *entry {
 
 // Signer returns the key that signs now.
 func (k *Keyring) Signer() *token.Signer {
-	// A ring always has an active key: turn sees to it, and time only moves on.
-	return active(k.current.Load(), k.opts.Now()).signer
+	return signing(k.current.Load(), k.opts.Now()).signer
+}
+
+// signing is the active key. For a clock that is behind the one which began the key the
+// ring has none yet: then it is the next, which turn would let sign now.
+func signing(s *state, now time.Time) *entry {
+	if e := active(s, now); e != nil {
+		return e
+	}
+	return &s.Keys[slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })]
 }
 
 // Find returns the key to verify with, for token.VerifyJWS.
@@ -337,7 +350,7 @@ func (k *Keyring) JWKS() ([]byte, error) {
 // Keys describes the ring, oldest first.
 func (k *Keyring) Keys() []Description {
 	s, now := k.current.Load(), k.opts.Now()
-	signing := active(s, now)
+	active := signing(s, now)
 	out := make([]Description, 0, len(s.Keys))
 	for i := range s.Keys {
 		e := &s.Keys[i]
@@ -345,7 +358,7 @@ func (k *Keyring) Keys() []Description {
 		switch {
 		case e.Revoked:
 			d.Status = Revoked
-		case e == signing:
+		case e == active:
 			d.Status = Active
 		case e.From.After(now):
 			d.Status = Next
@@ -367,6 +380,8 @@ func (k *Keyring) Derive(label string) []byte {
 
 // change applies f by compare-and-swap until it holds, and loads the result.
 func (k *Keyring) change(ctx context.Context, f func(*state) (bool, error)) error {
+	k.turning.Lock()
+	defer k.turning.Unlock()
 	for {
 		s, err := k.read(ctx)
 		if err != nil {

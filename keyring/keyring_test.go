@@ -218,3 +218,37 @@ func TestAnotherAlgorithm(t *testing.T) {
 		t.Error("what the old key signed is refused at once")
 	}
 }
+
+// OPS-15: a clock that is behind that of the process which made the key, or is set
+// back, still finds a key to sign with.
+func TestClockBehindTheKey(t *testing.T) {
+	s, now := memory.New(), time.Now()
+	open := func(now func() time.Time) *keyring.Keyring {
+		k, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	var back time.Duration
+	a := open(func() time.Time { return now.Add(-back) })
+	first := a.Signer().Key().ID
+	back = time.Second
+	if got := a.Signer().Key().ID; got != first {
+		t.Errorf("a second before its key was made the ring signs with %s, want %s", got, first)
+	}
+	back = 0
+	b := open(func() time.Time { return now.Add(-time.Minute) })
+	if err := a.Revoke(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Signer().Key().ID; got == first {
+		t.Error("a process whose clock is behind signs with a revoked key")
+	}
+	if _, err := b.Sealer(); err != nil {
+		t.Error(err)
+	}
+}

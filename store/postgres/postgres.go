@@ -169,8 +169,7 @@ func failed(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("postgres: %s: %w", what, err)
 }
 
-// storable reports whether s can be part of a key. What cannot was never stored,
-// and is not worth an error of the engine.
+// storable reports whether s can be part of a key.
 func storable(s string) bool {
 	for _, c := range []byte(s) {
 		if c < ' ' || c > '~' {
@@ -178,25 +177,6 @@ func storable(s string) bool {
 		}
 	}
 	return true
-}
-
-const getSQL = `SELECT owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id = $2`
-
-// Get implements store.Store.
-func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	if !storable(k.ID) || !storable(string(k.Kind)) {
-		return store.Record{}, store.ErrNotFound
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	r, err := s.get(ctx, k)
-	if errors.Is(err, store.ErrNotFound) {
-		return store.Record{}, store.ErrNotFound
-	}
-	if err != nil {
-		return store.Record{}, failed(ctx, "get "+string(k.Kind), err)
-	}
-	return r, nil
 }
 
 // pageSize is how many records List reads at a time.

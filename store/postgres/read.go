@@ -20,19 +20,22 @@ const (
 	maxReads = 100 // in one statement
 )
 
-const getManySQL = `SELECT k.n, r.owner, r.rev, r.expires, r.value
+const (
+	getSQL     = `SELECT owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id = $2`
+	getManySQL = `SELECT k.n, r.owner, r.rev, r.expires, r.value
   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(kind, id, n),
   LATERAL (SELECT * FROM counterfoil.records r WHERE r.kind = k.kind AND r.id = k.id OFFSET 0) r`
+)
 
-// read is one Get that waits.
+// read is one call that waits.
 type read struct {
-	key    store.Key
-	record store.Record
-	err    error
-	done   chan struct{} // closed when record and err are final
+	keys    []store.Key
+	records []store.Record // one for each key; absent: Rev 0
+	err     error
+	done    chan struct{} // closed when records and err are final
 }
 
-// reads are the Gets on their way.
+// reads are the calls on their way.
 type reads struct {
 	running sync.WaitGroup // lanes in use; Close waits for them
 
@@ -79,61 +82,90 @@ func (q *reads) leave() []*read {
 	return group
 }
 
-// get reads k, with others if there are many.
-func (s *Store) get(ctx context.Context, k store.Key) (store.Record, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Record{}, err
-	}
-	r := &read{key: k, done: make(chan struct{})}
-	alone, err := s.reads.enter(r)
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
+	records, err := s.GetMany(ctx, k)
 	if err != nil {
 		return store.Record{}, err
 	}
+	if records[0].Rev == 0 {
+		return store.Record{}, store.ErrNotFound
+	}
+	return records[0], nil
+}
+
+// GetMany implements store.Many: one statement, so one round trip.
+func (s *Store) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	r := &read{keys: keys, records: make([]store.Record, len(keys)), done: make(chan struct{})}
+	if err := s.answer(ctx, r); err != nil {
+		return nil, failed(ctx, "get", err)
+	}
+	return r.records, nil
+}
+
+// answer reads r, with others if there are many.
+func (s *Store) answer(ctx context.Context, r *read) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	alone, err := s.reads.enter(r)
+	if err != nil {
+		return err
+	}
 	if alone {
-		record, err := s.getOne(ctx, k)
+		err := s.getAll(ctx, r)
 		if group := s.reads.leave(); len(group) > 0 {
 			go s.serve(group) // this caller has its answer
 		}
-		return record, err
+		return err
 	}
 	select {
 	case <-r.done:
-		return r.record, r.err
+		return r.err
 	case <-ctx.Done():
-		return store.Record{}, ctx.Err()
+		return ctx.Err()
 	}
-}
-
-func (s *Store) getOne(ctx context.Context, k store.Key) (store.Record, error) {
-	r, expires := store.Record{Key: k}, int64(0)
-	err := s.pool.QueryRow(ctx, getSQL, string(k.Kind), k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return store.Record{}, store.ErrNotFound
-	}
-	r.Expires = fromUnix(expires)
-	return r, err
 }
 
 // serve reads for groups, on the lane it was given, until nobody waits.
 func (s *Store) serve(group []*read) {
 	for ; len(group) > 0; group = s.reads.leave() {
 		ctx, cancel := context.WithTimeout(context.Background(), callWithin)
-		err := s.getMany(ctx, group)
+		err := s.getAll(ctx, group...)
 		cancel()
 		for _, r := range group {
-			if err != nil {
-				r.err = err
-			}
+			r.err = err
 			close(r.done)
 		}
 	}
 }
 
-func (s *Store) getMany(ctx context.Context, group []*read) error {
-	kinds, ids := make([]string, len(group)), make([]string, len(group))
-	for n, r := range group {
-		kinds[n], ids[n] = string(r.key.Kind), r.key.ID
-		r.err = store.ErrNotFound
+// getAll reads what all of group ask for. What cannot be part of a key was never
+// stored, and is not worth an error of the engine.
+func (s *Store) getAll(ctx context.Context, group ...*read) error {
+	var kinds, ids []string
+	var into []*store.Record
+	for _, r := range group {
+		for n, k := range r.keys {
+			r.records[n] = store.Record{Key: k}
+			if storable(k.ID) && storable(string(k.Kind)) {
+				kinds, ids, into = append(kinds, string(k.Kind)), append(ids, k.ID), append(into, &r.records[n])
+			}
+		}
+	}
+	switch len(into) {
+	case 0:
+		return nil
+	case 1: // the planner's shortest way
+		var expires int64
+		err := s.pool.QueryRow(ctx, getSQL, kinds[0], ids[0]).Scan(&into[0].Owner, &into[0].Rev, &expires, &into[0].Value)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		into[0].Expires = fromUnix(expires)
+		return err
 	}
 	rows, err := s.pool.Query(ctx, getManySQL, kinds, ids)
 	if err != nil {
@@ -146,9 +178,8 @@ func (s *Store) getMany(ctx context.Context, group []*read) error {
 		if err := rows.Scan(&n, &got.Owner, &got.Rev, &expires, &got.Value); err != nil {
 			return err
 		}
-		r := group[n-1]
-		got.Key, got.Expires = r.key, fromUnix(expires)
-		r.record, r.err = got, nil
+		got.Key, got.Expires = into[n-1].Key, fromUnix(expires)
+		*into[n-1] = got
 	}
 	return rows.Err()
 }

@@ -168,14 +168,36 @@ func absent(t *testing.T, s store.Store) {
 	}
 }
 
+// many asks for several keys at once, one of them twice: each gets what Get says.
+func many(t *testing.T, s store.Store) {
+	must(t, put(s, rec("a", "o", 0), rec("b", "", 0)))
+	must(t, put(s, rec("b", "", 1)))
+	keys := []store.Key{key("b"), key("absent"), key("a"), {Kind: "other", ID: "a"}, key("b"), key("\x00")}
+	got, err := store.GetMany(t.Context(), s, keys...)
+	must(t, err)
+	for n, want := range []uint64{2, 0, 1, 0, 2, 0} {
+		if len(got) != len(keys) || got[n].Key != keys[n] || got[n].Rev != want || want > 0 && string(got[n].Value) != "{}" {
+			t.Fatalf("GetMany(%q) = %+v, want revision %d at %d", keys, got, want, n)
+		}
+	}
+	if got[2].Owner != "o" {
+		t.Errorf("GetMany(%q) = %+v, want owner o", keys[2], got[2])
+	}
+	got[0].Value[0] = '!' // each has its own copy
+	if string(got[4].Value) != "{}" {
+		t.Errorf("two records of one GetMany share a value: %s", got[4].Value)
+	}
+}
+
 // outage fails the test unless each call of s is an outage, not an answer.
 func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 	t.Helper()
 	_, get := s.Get(ctx, key("a"))
+	_, many := store.GetMany(ctx, s, key("a"), key("b"))
 	_, commit := s.Commit(ctx, store.Batch{Put: []store.Record{rec("new", "", 0)}})
 	_, _, read := s.Log(ctx, counterfoil.Cursor{}, 1)
 	_, swept := s.Sweep(ctx, time.Now())
-	calls := map[string]error{"Get": get, "Commit": commit, "Log": read, "Sweep": swept}
+	calls := map[string]error{"Get": get, "GetMany": many, "Commit": commit, "Log": read, "Sweep": swept}
 	for owner, name := range map[string]string{"o": "List of a few", "*": "List of all", "nobody": "List of none"} {
 		calls[name] = nil
 		for _, err := range s.List(ctx, "thing", owner) {

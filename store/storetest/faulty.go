@@ -164,6 +164,22 @@ func (f *FaultyStore) Get(ctx context.Context, k store.Key) (r store.Record, err
 	return r, nil
 }
 
+// GetMany implements store.Many. It counts as one Get.
+func (f *FaultyStore) GetMany(ctx context.Context, keys ...store.Key) (records []store.Record, err error) {
+	kinds := make([]store.Kind, len(keys))
+	for n, k := range keys {
+		kinds[n] = k.Kind
+	}
+	err = f.around(ctx, f.hit(OpGet, kinds...), func() (err error) {
+		records, err = store.GetMany(ctx, f.inner, keys...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return records, nil
+}
+
 // List implements store.Store.
 func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {

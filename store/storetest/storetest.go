@@ -36,6 +36,7 @@ var lines = []struct {
 	{"Commit/one winner of a compare-and-swap", oneWinner},
 	{"Commit/a late write never resurrects", noResurrection},
 	{"Commit/deletes of an owner race with its writes", ownerRace},
+	{"Get/many keys at once", many},
 	{"Log/order is that of the commits", commitOrder},
 	{"Log/a commit that revokes is serial", serialRevocations},
 	{"Log/cursor, limit and head", log},

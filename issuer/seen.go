@@ -1,0 +1,114 @@
+package issuer
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// seenLog is what this process has read of the log. It is never believed without
+// asking the store for the head: other nodes write to the log, too.
+type seenLog struct {
+	read    joined[counterfoil.Cursor]
+	revoked *counterfoil.Revocations // holds all entries up to applied
+
+	// mu guards applied. It is held as a writer while another epoch takes the place
+	// of the one that revoked is of, so that nobody asks about an epoch that is half gone.
+	mu      sync.RWMutex
+	applied counterfoil.Cursor
+}
+
+func (l *seenLog) upto() counterfoil.Cursor {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.applied
+}
+
+func (l *seenLog) begin(epoch uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.revoked.Reset()
+	l.applied = counterfoil.Cursor{Epoch: epoch}
+}
+
+func (l *seenLog) apply(entries []counterfoil.Revocation, upto counterfoil.Cursor) {
+	l.revoked.Apply(entries) // before applied says so
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applied = upto
+}
+
+// head reads the head of the log from the store, and applies what is before it.
+func (i *Issuer) head(ctx context.Context) (counterfoil.Cursor, error) {
+	return i.seen.read.do(ctx, i.catchUp)
+}
+
+// catchUp applies what the log holds beyond applied. One runs at a time.
+func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
+	at := i.seen.upto()
+	for {
+		entries, head, err := i.store.Log(ctx, at, pageSize)
+		if err != nil {
+			return counterfoil.Cursor{}, unavailable(err)
+		}
+		if slices.ContainsFunc(entries, func(e counterfoil.Revocation) bool { return e.Scope == counterfoil.ScopeKey }) {
+			// Another node has revoked a key: the one that signs now is not it any longer.
+			if err := i.reload(ctx); err != nil {
+				return counterfoil.Cursor{}, err
+			}
+			i.newSigner()
+		}
+		if head.Epoch != at.Epoch {
+			i.known.begin(head.Epoch)
+			i.seen.begin(head.Epoch)
+		}
+		last := len(entries) < pageSize
+		if at = head; !last {
+			at = entries[len(entries)-1].At
+		}
+		i.seen.apply(entries, at)
+		if last {
+			return head, nil
+		}
+	}
+}
+
+// abreast applies the log up to a head that a commit has returned, so that no copy is
+// signed with a key that was revoked before.
+func (i *Issuer) abreast(ctx context.Context, head counterfoil.Cursor) error {
+	if at := i.seen.upto(); at.Epoch == head.Epoch && !at.Before(head) {
+		return nil
+	}
+	_, err := i.head(ctx)
+	return err
+}
+
+// covered asks the log, read up to its head now.
+func (i *Issuer) covered(ctx context.Context, s *counterfoil.Session) error {
+	head, err := i.head(ctx)
+	if err != nil {
+		return err
+	}
+	i.seen.mu.RLock()
+	defer i.seen.mu.RUnlock()
+	if s.Born.Epoch != head.Epoch || s.Born.Epoch != i.seen.applied.Epoch {
+		return counterfoil.ErrInvalidToken // a log that began after it was born cannot vouch for it (4.6)
+	}
+	if r, ok := i.seen.revoked.Covers(s); ok {
+		if r.Scope == counterfoil.ScopeClaims {
+			return counterfoil.ErrStaleClaims
+		}
+		return counterfoil.ErrRevoked
+	}
+	return nil
+}
+
+// reload reads the keyring, which other nodes turn, too.
+func (i *Issuer) reload(ctx context.Context) error {
+	_, err := i.ring.do(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, i.keys.Tick(ctx)
+	})
+	return unavailable(err)
+}
