@@ -49,7 +49,7 @@ type User struct {
 	Name       string    `json:"name,omitempty"`
 	Status     string    `json:"status"`
 	Roles      []string  `json:"roles,omitempty"`
-	Password   string    `json:"password,omitempty"` // PHC string of argon2id; empty: no password matches
+	Password   string    `json:"password,omitempty"` // PHC string of argon2id, or a hash from elsewhere; empty: no password matches
 	Created    time.Time `json:"created"`
 }
 
@@ -117,6 +117,7 @@ func hashID(s string) string {
 // Create adds a user, with ErrTaken if somebody has that identifier. ID, Status and
 // Created are set here. Without an actor, the user made the account.
 func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, error) {
+	u.Status, u.Created = Active, d.now()
 	b, note, err := d.create(act, &u)
 	if err != nil {
 		return User{}, err
@@ -135,7 +136,13 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	if err := u.Check(); err != nil {
 		return b, note, err
 	}
-	u.ID, u.Status, u.Created = "usr_"+strings.ToLower(rand.Text()), Active, d.now()
+	if u.Status == "" {
+		u.Status = Active
+	}
+	if u.Created.IsZero() {
+		u.Created = d.now()
+	}
+	u.ID = "usr_" + strings.ToLower(rand.Text())
 	value, err := json.Marshal(u)
 	if err != nil {
 		return b, note, err

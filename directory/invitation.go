@@ -55,7 +55,7 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 // CreateInvited adds a user who has no password yet, and the invitation to choose
 // one, in one commit.
 func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (User, secret.String, time.Time, error) {
-	u.Password = ""
+	u.Password, u.Status, u.Created = "", Active, d.now()
 	b, note, err := d.create(act, &u)
 	if err != nil {
 		return User{}, secret.String{}, time.Time{}, err

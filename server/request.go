@@ -46,6 +46,12 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := token.CheckJSON(data); err != nil {
 		return badRequest("the body is not one JSON object without duplicate members")
 	}
+	return bind(data, v)
+}
+
+// bind reads a JSON object without duplicate members into v, for readJSON and for
+// objects inside its body.
+func bind(data []byte, v any) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil {
 		return badRequest("the body is not a JSON object")

@@ -89,6 +89,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 	return map[string]adminRoute{
 		"GET /v1/admin/users":                   {do: s.adminUsers},
 		"POST /v1/admin/users":                  {do: s.adminCreateUser},
+		"POST /v1/admin/users/import":           {do: s.adminImportUsers},
 		"GET /v1/admin/users/{id}":              {do: s.adminUser},
 		"PATCH /v1/admin/users/{id}":            {do: s.adminChangeUser},
 		"DELETE /v1/admin/users/{id}":           {do: s.adminDeleteUser},

@@ -44,6 +44,7 @@ type program struct {
 		Roles   userRoles   `cmd:"" help:"Set the roles of a user."`
 		Invite  userInvite  `cmd:"" help:"Print an invitation to choose a password."`
 		Delete  userDelete  `cmd:"" help:"End everything of a user, and forget it."`
+		Import  userImport  `cmd:"" help:"Add users with the password hashes that they had elsewhere."`
 	} `cmd:"" help:"Users."`
 	Session struct {
 		List   sessionList   `cmd:"" help:"List the sessions of a user."`

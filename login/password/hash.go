@@ -2,7 +2,6 @@ package password
 
 import (
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,7 +30,8 @@ const (
 	maxP = 8
 )
 
-var errHash = errors.New("stored password hash is malformed or asks for too much")
+// ErrHash refuses a stored or imported hash.
+var ErrHash = errors.New("password hash is malformed or asks for too much")
 
 func hash(password string, q params) string {
 	salt := make([]byte, 16)
@@ -41,15 +41,14 @@ func hash(password string, q params) string {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
-// verify reports whether password belongs to the PHC string phc, and what the
-// string asks for.
-func verify(phc, password string) (match bool, q params, err error) {
-	q, salt, sum, err := parse(phc)
+// verify reports whether password belongs to a stored hash, and whether it is then to
+// be hashed anew, by policy.
+func verify(stored, password string, policy params) (match, outdated bool, err error) {
+	k, err := read(stored)
 	if err != nil {
-		return false, q, err
+		return false, false, err
 	}
-	got := argon2.IDKey([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum)))
-	return subtle.ConstantTimeCompare(got, sum) == 1, q, nil
+	return k.matches(password), k.outdated(policy, password), nil
 }
 
 func (q params) below(policy params) bool { return q.m < policy.m || q.t < policy.t }
@@ -58,7 +57,7 @@ func (q params) below(policy params) bool { return q.m < policy.m || q.t < polic
 func parse(phc string) (q params, salt, sum []byte, err error) {
 	parts := strings.Split(phc, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
-		return q, nil, nil, errHash
+		return q, nil, nil, ErrHash
 	}
 	if err := q.UnmarshalText([]byte(parts[3])); err != nil {
 		return q, nil, nil, err
@@ -71,7 +70,7 @@ func parse(phc string) (q params, salt, sum []byte, err error) {
 	case err1 != nil || err2 != nil || !canonical,
 		q.m > maxM || q.t > maxT || q.p > maxP, q.t < 1 || q.p < 1 || q.m < 8*uint32(q.p),
 		len(salt) < 8 || len(salt) > 64, len(sum) < 16 || len(sum) > 64:
-		return q, nil, nil, errHash
+		return q, nil, nil, ErrHash
 	}
 	return q, salt, sum, nil
 }

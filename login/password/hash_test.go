@@ -8,12 +8,12 @@ import (
 // LOGIN-05: a stored string cannot ask for more than the machine has to give.
 func TestHostileHashes(t *testing.T) {
 	good := hash("x", insecure)
-	if match, _, err := verify(good, "x"); !match || err != nil {
+	if match, _, err := verify(good, "x", insecure); !match || err != nil {
 		t.Fatalf("verify(%s) = %v, %v", good, match, err)
 	}
 	salted := good[strings.LastIndex(good[:strings.LastIndex(good, "$")], "$"):] // $salt$sum
 	for _, bad := range []string{
-		"", "null", "x", "$argon2i$v=19$m=64,t=1,p=1" + salted, "$argon2id$v=16$m=64,t=1,p=1" + salted,
+		"", "null", "x", "$argon2d$v=19$m=64,t=1,p=1" + salted, "$argon2i$v=19$m=64,t=1,p=1" + salted, "$argon2id$v=16$m=64,t=1,p=1" + salted,
 		"$argon2id$v=19$m=4194304,t=1,p=1" + salted, "$argon2id$v=19$m=64,t=11,p=1" + salted,
 		"$argon2id$v=19$m=262144,t=1,p=9" + salted, "$argon2id$v=19$m=64,t=0,p=1" + salted, "$argon2id$v=19$m=64,t=1,p=0" + salted,
 		"$argon2id$v=19$m=-64,t=1,p=1" + salted, "$argon2id$v=19$m=1,t=1,p=1" + salted,
@@ -21,7 +21,7 @@ func TestHostileHashes(t *testing.T) {
 		"$argon2id$v=19$m=64,t=1,p=1$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 20),
 		"$argon2id$v=19$m=64,t=1,p=1$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 400), good + "\n", good + "$x",
 	} {
-		if match, _, err := verify(bad, "x"); match || err == nil {
+		if match, _, err := verify(bad, "x", insecure); match || err == nil {
 			t.Errorf("verify(%q) = %v, %v, want an error", bad, match, err)
 		}
 	}
@@ -36,8 +36,9 @@ func TestWeakHash(t *testing.T) {
 			t.Errorf("%v below %v = %v", old, production, got)
 		}
 	}
-	match, q, err := verify(hash("x", insecure), "x")
-	if !match || q != insecure || err != nil {
-		t.Errorf("verify = %v, %v, %v, want what it was made with", match, q, err)
+	for policy, weak := range map[params]bool{insecure: false, production: true} {
+		if match, outdated, err := verify(hash("x", insecure), "x", policy); !match || outdated != weak || err != nil {
+			t.Errorf("verify by %v = %v, %v, %v", policy, match, outdated, err)
+		}
 	}
 }

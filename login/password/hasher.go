@@ -12,16 +12,19 @@ import (
 // hasher computes one hash at a time. Whoever holds a slot has one for himself.
 type hasher interface {
 	hash(password string, q params) (phc string, err error)
-	verify(phc, password string) (match bool, made params, err error)
+	verify(stored, password string, policy params) (match, outdated bool, err error)
 	close() error
 }
 
 // here hashes in this process.
 type here struct{}
 
-func (here) hash(password string, q params) (string, error)    { return hash(password, q), nil }
-func (here) verify(phc, password string) (bool, params, error) { return verify(phc, password) }
-func (here) close() error                                      { return nil }
+func (here) hash(password string, q params) (string, error) { return hash(password, q), nil }
+func (here) close() error                                   { return nil }
+
+func (here) verify(stored, password string, policy params) (match, outdated bool, err error) {
+	return verify(stored, password, policy)
+}
 
 // worker hashes in a process of its own. A hash takes 64 MiB and a tenth of a second
 // of a CPU, and in this process it would take them from every check: by the garbage
@@ -44,10 +47,10 @@ type job struct {
 }
 
 type result struct {
-	Hash  string
-	Match bool
-	Made  params
-	Error string
+	Hash     string
+	Match    bool
+	Outdated bool
+	Error    string
 }
 
 // Work serves a worker over its standard input and output, until the input ends.
@@ -70,7 +73,7 @@ func (j job) do() (r result) {
 	var err error
 	if j.Stored == "" {
 		r.Hash = hash(string(j.Password), j.Policy)
-	} else if r.Match, r.Made, err = verify(j.Stored, string(j.Password)); err != nil {
+	} else if r.Match, r.Outdated, err = verify(j.Stored, string(j.Password), j.Policy); err != nil {
 		r.Error = err.Error()
 	}
 	return r
@@ -81,12 +84,12 @@ func (w *worker) hash(password string, q params) (string, error) {
 	return r.Hash, err
 }
 
-func (w *worker) verify(phc, password string) (bool, params, error) {
-	if phc == "" {
-		return false, params{}, errHash // an empty Stored would be a wish for a hash
+func (w *worker) verify(stored, password string, policy params) (match, outdated bool, err error) {
+	if stored == "" {
+		return false, false, ErrHash // an empty Stored would be a wish for a hash
 	}
-	r, err := w.do(job{Password: []byte(password), Stored: phc})
-	return r.Match, r.Made, err
+	r, err := w.do(job{Password: []byte(password), Policy: policy, Stored: stored})
+	return r.Match, r.Outdated, err
 }
 
 // do has the process do j. One that died since the last job, or over this one, gives
@@ -151,7 +154,7 @@ func (q params) MarshalText() ([]byte, error) { return []byte(q.String()), nil }
 // UnmarshalText reads what MarshalText writes.
 func (q *params) UnmarshalText(text []byte) error {
 	if _, err := fmt.Sscanf(string(text), "m=%d,t=%d,p=%d", &q.m, &q.t, &q.p); err != nil || q.String() != string(text) {
-		return errHash
+		return ErrHash
 	}
 	return nil
 }

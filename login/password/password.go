@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -56,6 +57,9 @@ type Passwords struct {
 	policy          params // what new hashes are made with; stored ones below it are made anew at the next login
 	dummy           string // is verified when there is nothing to verify (LOGIN-06)
 	hashed          atomic.Int64
+
+	mu       sync.Mutex               // guards measured
+	measured map[string]time.Duration // work of imported hashes, by their cost
 }
 
 // New checks o.
@@ -97,7 +101,7 @@ func New(o Options) (*Passwords, error) {
 		accounts: newBackoff(100_000), devices: newBackoff(100_000),
 		address: limit.New(20, 3*time.Second, 100_000),
 		global:  limit.New(50, 20*time.Millisecond, 1),
-		dummy:   hash("no such password", policy),
+		dummy:   hash("no such password", policy), measured: map[string]time.Duration{},
 	}
 	for range o.Slots {
 		if o.Worker == nil {
@@ -123,7 +127,8 @@ func (p *Passwords) Close() error {
 func (p *Passwords) Name() string { return "pwd" }
 
 // Prove checks an attempt. Unknown, disabled, without a password, wrong: all
-// get login.ErrRefused after the same look-ups and the work of one hash (LOGIN-06).
+// get login.ErrRefused after the same look-ups and the work of one hash; with users from
+// elsewhere, whose hashes cost differently, after the same time (LOGIN-06).
 func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
 	c, err := p.throttle(a)
 	if err != nil {
@@ -144,7 +149,17 @@ func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, er
 	if err != nil {
 		return login.Proof{}, err
 	}
-	defer release()
+	begun := p.opts.Now()
+	proof, err := p.check(ctx, h, a)
+	release()
+	if errors.Is(err, login.ErrRefused) {
+		err = p.even(ctx, begun)
+	}
+	return proof, err
+}
+
+// check does the work of prove, in a slot.
+func (p *Passwords) check(ctx context.Context, h hasher, a login.Attempt) (login.Proof, error) {
 	id, err := p.opts.Users.IDOf(ctx, a.Identifier)
 	if errors.Is(err, store.ErrNotFound) {
 		id, err = "usr_none", nil // read on in vain: both cost the same
@@ -167,14 +182,14 @@ func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, er
 	if !usable {
 		stored = p.dummy
 	}
-	match, made, err := p.verify(h, stored, a.Password)
+	match, outdated, err := p.verify(h, stored, a.Password)
 	if err != nil {
 		return login.Proof{}, err
 	}
 	if !match || !usable {
 		return login.Proof{}, login.ErrRefused
 	}
-	if made.below(p.policy) {
+	if outdated {
 		if err := p.set(ctx, h, user.ID, stored, a.Password, audit.Entry{}); err != nil {
 			return login.Proof{}, err
 		}
@@ -182,9 +197,9 @@ func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, er
 	return login.Proof{Subject: user.ID, Methods: []string{"pwd"}, At: p.opts.Now(), SubjectRev: rev, Roles: user.Roles}, nil
 }
 
-func (p *Passwords) verify(h hasher, phc string, password secret.String) (match bool, made params, err error) {
+func (p *Passwords) verify(h hasher, stored string, password secret.String) (match, outdated bool, err error) {
 	p.hashed.Add(1)
-	return h.verify(phc, password.Reveal())
+	return h.verify(stored, password.Reveal(), p.policy)
 }
 
 func (p *Passwords) hash(h hasher, password secret.String) (string, error) {

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/login/password"
+)
+
+type userImport struct {
+	placeFlags
+	File     string `arg:"" help:"One JSON object a line, or - for standard input."`
+	DryRun   bool   `help:"Say what would happen, and add nobody."`
+	Firebase string `type:"path" placeholder:"FILE" help:"Password hash parameters of the Firebase project (JSON), for lines with firebase."`
+}
+
+// importLine is a line of the file; docs/import.md describes it. At most one of the
+// last three is there.
+type importLine struct {
+	Identifier   string     `json:"identifier"`
+	Name         string     `json:"name,omitempty"`
+	Status       string     `json:"status,omitempty"`
+	Roles        []string   `json:"roles,omitempty"`
+	Created      *time.Time `json:"created,omitempty"`
+	PasswordHash string     `json:"password_hash,omitempty"`
+	Keycloak     *struct {
+		CredentialData string `json:"credentialData"`
+		SecretData     string `json:"secretData"`
+	} `json:"keycloak,omitempty"`
+	Firebase *struct {
+		PasswordHash string `json:"passwordHash"`
+		Salt         string `json:"salt"`
+	} `json:"firebase,omitempty"`
+}
+
+// imported counts what became of the lines.
+type imported struct {
+	DryRun   bool         `json:"dry_run,omitempty"`
+	Added    int          `json:"added"`
+	Present  int          `json:"present"` // the identifier was there: nothing was changed
+	Refused  int          `json:"refused"`
+	Problems []lineReport `json:"problems"`
+}
+
+type lineReport struct {
+	Line       int    `json:"line"`
+	Identifier string `json:"identifier,omitempty"`
+	Problem    string `json:"problem"`
+}
+
+// importing is one run of the command.
+type importing struct {
+	*userImport
+	admin   *admin
+	project password.FirebaseProject
+	seen    map[string]int // line of each canonical identifier
+	batch   []importLine
+	lines   []int // of batch
+	size    int   // of batch, in bytes
+	counts  imported
+}
+
+// What one request may hold; the server takes 64 KiB.
+const (
+	maxImportLine  = 16 << 10
+	maxImportBatch = 40 << 10
+	maxImportUsers = 200
+)
+
+// Run adds the users of a file with the password hashes that they had elsewhere.
+func (c *userImport) Run(ctx context.Context) error {
+	in := os.Stdin
+	if c.File != "-" {
+		var err error
+		if in, err = os.Open(c.File); err != nil {
+			return err
+		}
+		defer in.Close()
+	}
+	run := importing{userImport: c, seen: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}}}
+	if c.Firebase != "" {
+		if err := readFirebase(c.Firebase, &run.project); err != nil {
+			return err
+		}
+	}
+	open := c.withNew
+	if c.DryRun {
+		open = c.with
+	}
+	err := open(ctx, func(a *admin) error {
+		run.admin = a
+		return run.all(ctx, in)
+	})
+	if err != nil {
+		return fmt.Errorf("%w\nhint: what was added stays; the same command again goes on", err)
+	}
+	if c.JSON {
+		err = writeJSON(os.Stdout, run.counts)
+	} else {
+		err = table([]column{{name: "ADDED"}, {name: "PRESENT"}, {name: "REFUSED"}}, [][]string{{fmt.Sprint(run.counts.Added), fmt.Sprint(run.counts.Present), fmt.Sprint(run.counts.Refused)}})
+	}
+	if err == nil && run.counts.Refused > 0 {
+		err = fmt.Errorf("%d lines were refused", run.counts.Refused)
+	}
+	return err
+}
+
+// readFirebase reads the project's parameters, as an object or inside hash_config.
+func readFirebase(path string, into *password.FirebaseProject) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var file struct {
+		password.FirebaseProject
+		HashConfig *password.FirebaseProject `json:"hash_config"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if *into = file.FirebaseProject; file.HashConfig != nil {
+		*into = *file.HashConfig
+	}
+	return nil
+}
+
+func (i *importing) all(ctx context.Context, in io.Reader) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxImportLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		text := strings.TrimSpace(lines.Text())
+		if text == "" {
+			continue
+		}
+		u, err := i.line(text, n)
+		if err != nil {
+			i.refuse(n, u.Identifier, err.Error())
+			continue
+		}
+		i.batch, i.lines, i.size = append(i.batch, u), append(i.lines, n), i.size+len(text)+512
+		if i.size > maxImportBatch || len(i.batch) == maxImportUsers {
+			if err := i.send(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if err := i.send(ctx); err != nil {
+		return err
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d is longer than %d bytes, and nothing after it was read", n+1, maxImportLine)
+	}
+	return lines.Err()
+}
+
+// line reads a line and turns what others keep of a password into one string.
+func (i *importing) line(text string, n int) (u importLine, err error) {
+	if err := token.CheckJSON([]byte(text)); err != nil {
+		return u, errors.New("is not one JSON object without duplicate members")
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&u); err != nil {
+		return u, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	canonical, err := directory.Canonical(u.Identifier)
+	if err != nil {
+		return u, err
+	}
+	if first, twice := i.seen[canonical]; twice {
+		return u, fmt.Errorf("has the identifier of line %d", first)
+	}
+	ways := 0
+	for _, there := range []bool{u.PasswordHash != "", u.Keycloak != nil, u.Firebase != nil} {
+		if there {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return u, errors.New("has more than one of password_hash, keycloak and firebase")
+	case u.Keycloak != nil:
+		u.PasswordHash, err = password.Keycloak(u.Keycloak.CredentialData, u.Keycloak.SecretData)
+	case u.Firebase != nil && i.Firebase == "":
+		err = errors.New("has firebase: name the project's parameters with --firebase")
+	case u.Firebase != nil:
+		u.PasswordHash, err = i.project.Firebase(u.Firebase.PasswordHash, u.Firebase.Salt)
+	}
+	if err == nil {
+		i.seen[canonical] = n
+	}
+	u.Keycloak, u.Firebase = nil, nil
+	return u, err
+}
+
+// refuse counts and tells a line. What stands in it beside the identifier is not
+// repeated: it may be a secret.
+func (i *importing) refuse(n int, identifier, problem string) {
+	i.counts.Refused++
+	i.counts.Problems = append(i.counts.Problems, lineReport{n, identifier, problem})
+	fmt.Fprintf(os.Stderr, "counterfoil: %s:%d: %s\n", i.File, n, printable(problem))
+}
+
+// send adds the users of the batch.
+func (i *importing) send(ctx context.Context) error {
+	if len(i.batch) == 0 {
+		return nil
+	}
+	var answer struct {
+		Results []struct {
+			Status  string `json:"status"`
+			Problem string `json:"problem"`
+		} `json:"results"`
+	}
+	body := map[string]any{"users": i.batch, "dry_run": i.DryRun}
+	if err := i.admin.call(ctx, "POST", "/v1/admin/users/import", body, &answer); err != nil {
+		return err
+	}
+	if len(answer.Results) != len(i.batch) {
+		return errors.New("the server answered with another number of results")
+	}
+	for n, r := range answer.Results {
+		switch r.Status {
+		case "added":
+			i.counts.Added++
+		case "present":
+			i.counts.Present++
+		default:
+			i.refuse(i.lines[n], i.batch[n].Identifier, r.Problem)
+		}
+	}
+	i.batch, i.lines, i.size = nil, nil, 0
+	return nil
+}

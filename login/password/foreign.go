@@ -1,0 +1,210 @@
+package password
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	stdhash "hash"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/crypto/scrypt"
+)
+
+// Hashes that other programs made are kept as one spelling each, read here at every
+// login until the first that succeeds makes an argon2id hash of the password. What
+// they may ask for is capped here, so at import and at every check (LOGIN-05). Each
+// cap is about a second of one core, or 256 MiB.
+const (
+	maxBcryptCost = 14
+	maxScrypt     = 256 << 20 // bytes: 128·N·r
+	maxScryptP    = 16
+	maxScryptWork = 512 << 20 // bytes: 128·N·r·p
+	maxPBKDF2     = 2_000_000 // iterations, times the blocks of output
+)
+
+// kept is a stored hash as it was read.
+type kept struct {
+	spelling string // the one that is stored
+	cost     string // names the work: equal ones take equally long
+	matches  func(password string) bool
+	argon    params // of an argon2id hash; zero for all others
+	reads    int    // bytes of the password that count; 0: all
+}
+
+// outdated reports whether password, which matched, is to be hashed anew. Of one that
+// was cut off, nobody knows whether the rest is right, so it stays as it is.
+func (k kept) outdated(policy params, password string) bool {
+	return k.argon.below(policy) && (k.reads == 0 || len(password) <= k.reads)
+}
+
+// read reads a stored hash. Whatever else it is is ErrHash.
+func read(stored string) (kept, error) {
+	for prefix, parse := range map[string]func(string) (kept, error){
+		"$argon2id$": readArgon2id, "$argon2i$": readArgon2i,
+		"$2a$": readBcrypt, "$2b$": readBcrypt, "$2y$": readBcrypt,
+		"$scrypt$": readScrypt, "$fbscrypt$": readFirebase,
+		"$pbkdf2-sha1$": readPBKDF2, "$pbkdf2-sha256$": readPBKDF2, "$pbkdf2-sha512$": readPBKDF2,
+	} {
+		if strings.HasPrefix(stored, prefix) {
+			k, err := parse(stored)
+			if err == nil && k.spelling != stored {
+				err = ErrHash // what is stored has one spelling
+			}
+			return k, err
+		}
+	}
+	return kept{}, ErrHash
+}
+
+func readArgon2id(stored string) (kept, error) {
+	q, salt, sum, err := parse(stored)
+	return kept{spelling: stored, cost: "argon2id " + q.String(), argon: q, matches: func(password string) bool {
+		return equal(argon2.IDKey([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum))), sum)
+	}}, err
+}
+
+func readArgon2i(stored string) (kept, error) {
+	q, salt, sum, err := parse("$argon2id$" + strings.TrimPrefix(stored, "$argon2i$"))
+	if err == nil && q.t < 3 { // the library's own floor for argon2i, for its safety
+		err = fmt.Errorf("%w: argon2i needs t=3 or more", ErrHash)
+	}
+	return kept{spelling: stored, cost: "argon2i " + q.String(), matches: func(password string) bool {
+		return equal(argon2.Key([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum))), sum)
+	}}, err
+}
+
+// readBcrypt reads the 60 characters. bcrypt looks at 72 bytes of a password.
+func readBcrypt(stored string) (kept, error) {
+	cost, err := bcrypt.Cost([]byte(stored))
+	if err != nil || len(stored) != 60 {
+		return kept{}, ErrHash
+	}
+	if cost > maxBcryptCost {
+		return kept{}, fmt.Errorf("%w: bcrypt cost %d is more than %d", ErrHash, cost, maxBcryptCost)
+	}
+	return kept{spelling: stored, cost: fmt.Sprint("bcrypt ", cost), reads: 72, matches: func(password string) bool {
+		return bcrypt.CompareHashAndPassword([]byte(stored), []byte(password[:min(len(password), 72)])) == nil
+	}}, nil
+}
+
+// work is what a scrypt hash asks for.
+type work struct{ ln, r, p int }
+
+func (w work) check() error {
+	if w.ln < 1 || w.ln > 24 || w.r < 1 || w.r > 64 || w.p < 1 || w.p > maxScryptP ||
+		128<<w.ln*w.r > maxScrypt || 128<<w.ln*w.r*w.p > maxScryptWork {
+		return fmt.Errorf("%w: scrypt of N=2^%d r=%d p=%d", ErrHash, w.ln, w.r, w.p)
+	}
+	return nil
+}
+
+// readScrypt reads $scrypt$ln=…,r=…,p=…$salt$sum, as passlib writes it.
+func readScrypt(stored string) (kept, error) {
+	cost, salt, sum, err := split(stored, "$scrypt$")
+	var w work
+	if err != nil || scan(cost, "ln=%d,r=%d,p=%d", &w.ln, &w.r, &w.p) != nil {
+		return kept{}, ErrHash
+	}
+	return kept{spelling: spell("$scrypt$", fmt.Sprintf("ln=%d,r=%d,p=%d", w.ln, w.r, w.p), salt, sum), cost: "scrypt " + cost, matches: func(password string) bool {
+		got, err := scrypt.Key([]byte(password), salt, 1<<w.ln, w.r, w.p, len(sum))
+		return err == nil && equal(got, sum)
+	}}, w.check()
+}
+
+// readFirebase reads Firebase's variant: scrypt makes a key, and what is kept is the
+// project's signer key, encrypted with it by AES-256 in counter mode.
+func readFirebase(stored string) (kept, error) {
+	cost, salt, sum, err := split(stored, "$fbscrypt$")
+	if err != nil {
+		return kept{}, err
+	}
+	var w work
+	var separator, signer string
+	if scan(cost, "v=1,n=%d,r=%d,p=%d,ss=%s", &w.ln, &w.r, &w.p, &separator) != nil {
+		return kept{}, ErrHash
+	}
+	separator, signer, _ = strings.Cut(separator, ",sk=")
+	between, err1 := base64.RawStdEncoding.Strict().DecodeString(separator)
+	key, err2 := base64.RawStdEncoding.Strict().DecodeString(signer)
+	if err1 != nil || err2 != nil || len(between) > 64 || len(key) != len(sum) {
+		return kept{}, ErrHash
+	}
+	spelling := spell("$fbscrypt$", fmt.Sprintf("v=1,n=%d,r=%d,p=%d,ss=%s,sk=%s", w.ln, w.r, w.p, separator, signer), salt, sum)
+	return kept{spelling: spelling, cost: fmt.Sprint("fbscrypt ", w), matches: func(password string) bool {
+		derived, err := scrypt.Key([]byte(password), append(salt[:len(salt):len(salt)], between...), 1<<w.ln, w.r, w.p, 32)
+		if err != nil {
+			return false
+		}
+		block, err := aes.NewCipher(derived)
+		if err != nil {
+			return false
+		}
+		got := make([]byte, len(key))
+		cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(got, key)
+		return equal(got, sum)
+	}}, w.check()
+}
+
+var digests = map[string]func() stdhash.Hash{"sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New}
+
+// readPBKDF2 reads $pbkdf2-sha256$i=…$salt$sum.
+func readPBKDF2(stored string) (kept, error) {
+	name, _, _ := strings.Cut(strings.TrimPrefix(stored, "$pbkdf2-"), "$")
+	digest := digests[name]
+	cost, salt, sum, err := split(stored, "$pbkdf2-"+name+"$")
+	iterations := 0
+	if err != nil || scan(cost, "i=%d", &iterations) != nil {
+		return kept{}, ErrHash
+	}
+	size := digest().Size()
+	blocks := (len(sum) + size - 1) / size
+	if iterations < 1 || iterations*blocks > maxPBKDF2 {
+		return kept{}, fmt.Errorf("%w: %d iterations of PBKDF2 for %d blocks", ErrHash, iterations, blocks)
+	}
+	return kept{spelling: spell("$pbkdf2-"+name+"$", fmt.Sprint("i=", iterations), salt, sum), cost: fmt.Sprint("pbkdf2-", name, " ", iterations*blocks), matches: func(password string) bool {
+		got, err := pbkdf2.Key(digest, password, salt, iterations, len(sum))
+		return err == nil && equal(got, sum)
+	}}, nil
+}
+
+func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// split reads the parts of prefix, cost, $salt$sum.
+func split(stored, prefix string) (cost string, salt, sum []byte, err error) {
+	parts := strings.Split(strings.TrimPrefix(stored, prefix), "$")
+	if len(parts) != 3 {
+		return "", nil, nil, ErrHash
+	}
+	salt, err1 := base64.RawStdEncoding.Strict().DecodeString(parts[1])
+	sum, err2 := base64.RawStdEncoding.Strict().DecodeString(parts[2])
+	if err1 != nil || err2 != nil || len(salt) < 8 || len(salt) > 64 || len(sum) < 16 || len(sum) > 64 {
+		return "", nil, nil, ErrHash
+	}
+	return parts[0], salt, sum, nil
+}
+
+func spell(prefix, cost string, salt, sum []byte) string {
+	return prefix + cost + "$" + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(sum)
+}
+
+// scan is Sscanf with numbers that are nothing but digits.
+func scan(text, format string, into ...any) error {
+	if _, err := fmt.Sscanf(text, format, into...); err != nil {
+		return err
+	}
+	for _, v := range into {
+		if n, ok := v.(*int); ok && (*n < 0 || !strings.Contains(","+text+",", "="+strconv.Itoa(*n)+",")) {
+			return ErrHash
+		}
+	}
+	return nil
+}

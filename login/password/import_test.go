@@ -1,0 +1,103 @@
+package password_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/password"
+)
+
+const oldHash, oldPassword = "$2b$04$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", "pässword of olden days"
+
+// LOGIN-03: the first login with a hash from elsewhere makes one of ours.
+func TestImport(t *testing.T) {
+	p, users := newPasswords(t)
+	made := time.Date(2019, 1, 2, 3, 4, 5, 0, time.UTC)
+	u := directory.User{Identifier: "Old@Example.org", Name: "Old", Roles: []string{"staff"}, Created: made}
+	if _, err := p.Import(t.Context(), audit.Act{}, u, oldHash, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.IDOf(t.Context(), u.Identifier); err == nil {
+		t.Error("a dry run has added the user")
+	}
+	if _, err := p.Import(t.Context(), audit.Act{}, u, oldHash, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, dry := range []bool{true, false} {
+		if _, err := p.Import(t.Context(), audit.Act{}, u, oldHash, dry); !errors.Is(err, directory.ErrTaken) {
+			t.Errorf("a second Import = %v, want ErrTaken", err)
+		}
+		u.Identifier = "other"
+		if _, err := p.Import(t.Context(), audit.Act{}, u, "$1$x$y", dry); !errors.Is(err, password.ErrHash) {
+			t.Errorf("Import = %v, want ErrHash", err)
+		}
+		u.Identifier = "a@b@c"
+		if _, err := p.Import(t.Context(), audit.Act{}, u, oldHash, dry); !errors.Is(err, directory.ErrBadIdentifier) {
+			t.Errorf("Import = %v, want ErrBadIdentifier", err)
+		}
+		u.Identifier = "Old@Example.org"
+	}
+	got, err := users.ByIdentifier(t.Context(), "old@example.org")
+	if err != nil || got.Password != oldHash || !got.Created.Equal(made) || got.Status != directory.Active {
+		t.Errorf("imported as %+v, %v", got, err)
+	}
+	if _, err := p.Prove(t.Context(), attempt("old@example.org", oldPassword+"x")); !errors.Is(err, login.ErrRefused) {
+		t.Errorf("Prove(wrong) = %v", err)
+	}
+	for range 2 {
+		if proof, err := p.Prove(t.Context(), attempt("old@example.org", oldPassword)); err != nil || proof.Roles[0] != "staff" {
+			t.Fatalf("Prove = %+v, %v", proof, err)
+		}
+		if got, err = users.ByIdentifier(t.Context(), "old@example.org"); err != nil || !strings.HasPrefix(got.Password, "$argon2id$v=19$m=64,t=1,p=1$") {
+			t.Errorf("after a login it is %s, %v", got.Password, err)
+		}
+	}
+
+	u = directory.User{Identifier: "gone", Status: directory.Disabled}
+	if _, err := p.Import(t.Context(), audit.Act{}, u, oldHash, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Prove(t.Context(), attempt("gone", oldPassword)); !errors.Is(err, login.ErrRefused) {
+		t.Errorf("Prove(disabled) = %v, want ErrRefused", err)
+	}
+}
+
+// LOGIN-06: once a user with a hash that costs differently is there, every refusal
+// takes the same time: of an imported user, of one of ours, of nobody.
+func TestRefusalsTakeTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, users := newPasswords(t)
+		if _, err := users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "ours", Password: password.Hash(good, 64, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		refused := func(want time.Duration) {
+			t.Helper()
+			for _, name := range []string{"ours", "old", "nobody"} {
+				begun := time.Now()
+				if _, err := p.Prove(t.Context(), attempt(name, "wrong")); !errors.Is(err, login.ErrRefused) {
+					t.Errorf("Prove(%s) = %v", name, err)
+				}
+				if took := time.Since(begun); took != want {
+					t.Errorf("refusing %s takes %v, want %v", name, took, want)
+				}
+			}
+		}
+		refused(0)
+		for _, u := range []struct {
+			name string
+			work time.Duration
+		}{{"old", 2999 * time.Millisecond}, {"cheaper", time.Second}} {
+			if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: u.name, Password: oldHash}, u.work); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour) // in the bubble: what throttles forgets
+			refused(3 * time.Second)
+		}
+	})
+}
