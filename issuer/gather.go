@@ -38,6 +38,7 @@ type answer struct {
 
 	end  *time.Timer // of a wait
 	many int         // who wait
+	also []*answer   // get the same
 }
 
 func newAnswer() *answer { return &answer{done: make(chan struct{})} }
@@ -45,6 +46,9 @@ func newAnswer() *answer { return &answer{done: make(chan struct{})} }
 func (a *answer) give(page *shared, err error) {
 	a.page, a.err = page, err
 	close(a.done)
+	for _, b := range a.also {
+		b.give(page, err)
+	}
 }
 
 func (a *answer) get(ctx context.Context) (*shared, error) {
@@ -79,14 +83,15 @@ func (f *feed) readPage(ctx context.Context, after counterfoil.Cursor) (*shared,
 	return &shared{p, sync.OnceValues(func() ([]byte, error) { return json.Marshal(p) })}, nil
 }
 
-// giveRead answers many, any of whom may hang up before.
-func (f *feed) giveRead(after counterfoil.Cursor, read func(context.Context, counterfoil.Cursor) (*shared, error), to ...*answer) {
-	ctx, cancel := context.WithTimeout(context.Background(), readWithin)
+// forMany is the context of a read for many, any of whom may hang up before.
+func forMany() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), readWithin)
+}
+
+func (f *feed) readForMany(after counterfoil.Cursor) (*shared, error) {
+	ctx, cancel := forMany()
 	defer cancel()
-	page, err := read(ctx, after)
-	for _, a := range to {
-		a.give(page, err)
-	}
+	return f.read(ctx, after)
 }
 
 // reading is a read that is under way, and those who came too late for it.
@@ -122,16 +127,19 @@ func (f *feed) readNext(after counterfoil.Cursor, r *reading) {
 		return
 	}
 	go func() {
-		f.giveRead(after, f.readPage, a)
+		ctx, cancel := forMany()
+		defer cancel()
+		a.give(f.readPage(ctx, after))
 		f.readNext(after, r)
 	}()
 }
 
 // crowd are those who wait for what comes after one cursor.
 type crowd struct {
-	after counterfoil.Cursor
-	stop  context.CancelFunc        // ends its wait
-	due   map[time.Duration]*answer // by when the wait of each is over
+	after   counterfoil.Cursor
+	stop    context.CancelFunc // ends its wait
+	due     map[time.Duration]*answer
+	reading bool // some of the crowd have been taken out of due, for a read
 }
 
 // await returns the page after a cursor when there is news, or d has passed: up to a
@@ -176,48 +184,80 @@ func (f *feed) leave(c *crowd, due time.Duration, a *answer) {
 // remove takes an answer from a crowd, which ends with the last. The caller holds mu.
 func (f *feed) remove(c *crowd, due time.Duration) {
 	delete(c.due, due)
-	if len(c.due) == 0 {
+	f.endIfEmpty(c)
+}
+
+func (f *feed) endIfEmpty(c *crowd) {
+	if len(c.due) == 0 && !c.reading {
 		delete(f.crowds, c.after)
 		c.stop()
 	}
 }
 
-// watch waits for news, then answers the whole crowd with one read. It ends the crowd
-// first: whoever comes during the read is of another.
+// watch waits for news and answers the crowd with one read, until there is no crowd.
+// Whoever comes during the read is left for the next one.
 func (f *feed) watch(ctx context.Context, c *crowd) {
-	err := f.wait(ctx, c.after)
-	f.mu.Lock()
-	c.stop()
-	var all []*answer
-	for due, a := range c.due {
-		a.end.Stop()
-		all = append(all, a)
-		delete(c.due, due)
-	}
-	if f.crowds[c.after] == c {
-		delete(f.crowds, c.after)
-	}
-	f.mu.Unlock()
-	if len(all) == 0 {
-		return
-	}
-	f.giveRead(c.after, func(ctx context.Context, after counterfoil.Cursor) (*shared, error) {
-		if err != nil {
-			return nil, err
+	for hints := 0; ; hints++ {
+		begun := time.Now()
+		err := f.wait(ctx, c.after)
+		if time.Since(begun) > tick {
+			hints = 0
 		}
-		return f.read(ctx, after)
-	}, all...)
+		f.mu.Lock()
+		if ctx.Err() != nil { // the crowd is gone
+			f.mu.Unlock()
+			return
+		}
+		taken := c.due
+		c.due, c.reading = make(map[time.Duration]*answer), true
+		f.mu.Unlock()
+		var page *shared
+		if err == nil {
+			page, err = f.readForMany(c.after)
+		}
+		f.tell(c, taken, page, err)
+		if hints > 3 { // and nothing that they hinted at
+			time.Sleep(tick / 10)
+		}
+	}
+}
+
+// tell gives a page to those of a crowd who were there before it was read. Without news
+// they go on waiting: a store wakes them for nothing too, and whoever is answered
+// early is away when there is something.
+func (f *feed) tell(c *crowd, taken map[time.Duration]*answer, page *shared, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Since(f.begun)
+	for due, a := range taken {
+		later := c.due[due]
+		switch {
+		case err != nil || page.Head != c.after || due <= now:
+			a.end.Stop()
+			a.give(page, err)
+		case a.many == 0:
+			a.end.Stop()
+		case later == nil:
+			c.due[due] = a
+		default: // others came meanwhile who wait until the same moment
+			a.end.Stop()
+			later.also = append(later.also, a)
+			later.many++
+		}
+	}
+	c.reading = false
+	f.endIfEmpty(c)
 }
 
 // end answers those of a crowd whose wait is over.
 func (f *feed) end(c *crowd, due time.Duration) {
 	f.mu.Lock()
 	a := c.due[due]
-	if a == nil { // there was news
+	if a == nil { // they are being answered
 		f.mu.Unlock()
 		return
 	}
 	f.remove(c, due)
 	f.mu.Unlock()
-	f.giveRead(c.after, f.read, a)
+	a.give(f.readForMany(c.after))
 }

@@ -7,12 +7,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/redis"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
@@ -37,7 +42,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv(asChild, "1"); err != nil { // whatever this process starts
 		panic(err)
 	}
-	os.Exit(m.Run())
+	testsvc.Main(m)
 }
 
 func openPlace(ctx context.Context, name string) (store.Store, error) {
@@ -47,6 +52,10 @@ func openPlace(ctx context.Context, name string) (store.Store, error) {
 		return memory.New(), nil
 	case "sqlite":
 		return sqlite.Open(ctx, path)
+	case "postgres":
+		return postgres.Open(ctx, postgres.Options{URL: path, Log: quiet})
+	case "redis":
+		return redis.Open(ctx, redis.Options{URL: path})
 	}
 	return nil, errors.New("no such store: " + name)
 }
@@ -69,6 +78,23 @@ var stores = []Store{
 			Remove: func() error { return os.RemoveAll(dir) },
 		}, nil
 	}},
+}
+
+// allStores are stores and those that need a server of their own.
+func allStores(t *testing.T) []Store {
+	place := func(name string) *Place {
+		return &Place{Name: name, Open: func(ctx context.Context) (store.Store, error) { return openPlace(ctx, name) }}
+	}
+	pg := sync.OnceValue(func() *testsvc.Postgres { return testsvc.StartPostgres(t, testsvc.Durable) })
+	return append(slices.Clone(stores),
+		Store{Name: "postgres", New: func(context.Context) (*Place, error) {
+			_, url := pg().Database(t, "")
+			return place("postgres:" + url), nil
+		}},
+		Store{Name: "redis", New: func(context.Context) (*Place, error) {
+			s := testsvc.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+			return place("redis:redis://" + s.Addr()), nil
+		}})
 }
 
 // The contract is held on every store: the fourteen tests of REVOCATION 4.11.

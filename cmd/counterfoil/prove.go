@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/prove"
-	"github.com/counterfoil/counterfoil/store"
-	"github.com/counterfoil/counterfoil/store/memory"
-	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
 type proveCommand struct {
@@ -21,7 +18,7 @@ type proveCommand struct {
 	Key      string `type:"path" placeholder:"FILE" help:"API key for it: admin, revocation:read, introspect, sessions:create."`
 	Audience string `placeholder:"NAME" help:"The aud of its tokens. Empty: the issuer."`
 
-	Store []string `placeholder:"NAME" help:"Store of own servers: memory or sqlite; may be repeated. Empty: both."`
+	Store []string `placeholder:"NAME" help:"Store of own servers: memory, sqlite, postgres://… or redis://…; may be repeated. Empty: the first two."`
 	Dir   string   `type:"path" placeholder:"DIR" help:"Where sqlite makes its files, and removes them. Empty: the temporary folder."`
 
 	Duration  time.Duration `default:"30s" placeholder:"TIME" help:"Of each of the two long scenarios."`
@@ -34,6 +31,10 @@ type proveCommand struct {
 	Only      []string      `placeholder:"NAME" help:"A scenario; may be repeated. Empty: all."`
 	List      bool          `help:"List the scenarios and do nothing."`
 	JSON      bool          `help:"Print JSON."`
+
+	Matrix bool  `help:"Instead of the scenarios: each carrier against a revoked session, subject and key, and how long refusal takes."`
+	Fleet  []int `default:"100" placeholder:"N" help:"How many verifiers follow in the matrix; may be repeated."`
+	Runs   int   `default:"5" placeholder:"N" help:"Runs of each cell of the matrix."`
 
 	Child bool `hidden:"" help:"Be the process that is stopped and killed."`
 }
@@ -55,6 +56,9 @@ func (c *proveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Matrix {
+		return c.matrix(ctx, o.Stores)
+	}
 	report, err := prove.Run(ctx, o)
 	switch {
 	case errors.Is(err, counterfoil.ErrUnavailable):
@@ -67,6 +71,30 @@ func (c *proveCommand) Run(ctx context.Context) error {
 		err = report.Print(os.Stdout)
 	}
 	if err == nil && !report.Held() {
+		return errNotHeld
+	}
+	return err
+}
+
+// matrix prints how long refusal takes, and fails if it is not to be had.
+func (c *proveCommand) matrix(ctx context.Context, stores []prove.Store) error {
+	if c.Issuer != "" {
+		return misuse("--matrix ends signing keys: it has servers of its own")
+	}
+	cells, err := prove.Matrix(ctx, prove.MatrixOptions{
+		Stores: stores, Fleets: c.Fleet, Runs: c.Runs,
+		Begin: func(store string, verifiers int) { fmt.Fprintf(os.Stderr, "%s: %d verifiers\n", store, verifiers) },
+	})
+	if err != nil {
+		return err
+	}
+	passed := !slices.ContainsFunc(cells, func(cell prove.Cell) bool { return len(cell.Problems) > 0 })
+	if c.JSON {
+		err = writeJSON(os.Stdout, cells)
+	} else {
+		passed, err = prove.PrintMatrix(os.Stdout, cells)
+	}
+	if err == nil && !passed {
 		return errNotHeld
 	}
 	return err
@@ -113,41 +141,4 @@ func (c *proveCommand) deployment() (*prove.Deployment, error) {
 		return nil, err
 	}
 	return &prove.Deployment{URL: c.Issuer, Key: strings.TrimSpace(string(key)), Audience: c.Audience}, nil
-}
-
-// proveStore is a store by its name in --store. Another engine is another case here
-// and in openProvePlace.
-func (c *proveCommand) proveStore(name string) (prove.Store, error) {
-	switch name {
-	case "memory":
-		return prove.Store{Name: name, Lossy: true, New: func(context.Context) (*prove.Place, error) { return provePlace("memory:"), nil }}, nil
-	case "sqlite":
-		return prove.Store{Name: name, Backups: true, New: func(context.Context) (*prove.Place, error) {
-			dir, err := os.MkdirTemp(c.Dir, "counterfoil-prove")
-			if err != nil {
-				return nil, err
-			}
-			place := provePlace("sqlite:" + filepath.Join(dir, "counterfoil.db"))
-			place.Backup = func(context.Context) (func(context.Context) error, error) { return prove.CopyFolder(dir) }
-			place.Remove = func() error { return os.RemoveAll(dir) }
-			return place, nil
-		}}, nil
-	}
-	return prove.Store{}, misuse("--store %s: want memory or sqlite", name)
-}
-
-func provePlace(name string) *prove.Place {
-	return &prove.Place{Name: name, Open: func(ctx context.Context) (store.Store, error) { return openProvePlace(ctx, name) }}
-}
-
-// openProvePlace opens a store by the name of its place, in the child process too.
-func openProvePlace(ctx context.Context, name string) (store.Store, error) {
-	kind, where, _ := strings.Cut(name, ":")
-	switch kind {
-	case "memory":
-		return memory.New(), nil
-	case "sqlite":
-		return sqlite.Open(ctx, where)
-	}
-	return nil, fmt.Errorf("no store at %q", name)
 }

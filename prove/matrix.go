@@ -1,0 +1,322 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// MatrixOptions of Matrix. The zero value of each field but Stores is usable.
+type MatrixOptions struct {
+	Stores []Store
+	Fleets []int // how many verifiers follow; nil: 100
+	Runs   int   // of each cell; zero: 5
+
+	Bound time.Duration                     // D; zero: 10 s, the default of a verifier
+	Begin func(store string, verifiers int) // told when a part begins; nil: nobody
+}
+
+// Cell is one carrier against one way to revoke, on one store.
+type Cell struct {
+	Store     string `json:"store"`
+	Verifiers int    `json:"verifiers"`
+	Carrier   string `json:"carrier"`
+	Scope     string `json:"scope"`
+
+	// RevokeToRefusal is from the return of the revocation until a verifier refuses,
+	// one sample for each verifier: the medians over runs of each figure. Untouched
+	// says that the revocation is none of this carrier's: it must go on.
+	RevokeToRefusal Distribution  `json:"revoke_to_refusal"`
+	Revoke          time.Duration `json:"revoke_ns"` // the call itself, median over runs
+	Untouched       bool          `json:"untouched,omitempty"`
+	Problems        []string      `json:"problems,omitempty"`
+}
+
+// matrixScopes are what a cell revokes.
+var matrixScopes = []string{"session", "subject", "key"}
+
+// Matrix shows every carrier against a revoked session, subject and signing key, on
+// every store, with fleets of verifiers: whether every verifier refuses within D and
+// refuses nothing else, and how long that takes.
+func Matrix(ctx context.Context, o MatrixOptions) ([]Cell, error) {
+	if o.Fleets == nil {
+		o.Fleets = []int{100}
+	}
+	if o.Runs == 0 {
+		o.Runs = 5
+	}
+	if o.Bound == 0 {
+		o.Bound = 10 * time.Second
+	}
+	if o.Begin == nil {
+		o.Begin = func(string, int) {}
+	}
+	if len(o.Stores) == 0 || o.Runs < 1 || slices.Min(o.Fleets) < 1 || slices.Max(o.Fleets) > maxFleet {
+		return nil, fmt.Errorf("prove: want stores, runs, and fleets of 1 to %d verifiers", maxFleet)
+	}
+	var cells []Cell
+	for _, s := range o.Stores {
+		for _, many := range o.Fleets {
+			o.Begin(s.Name, many)
+			got, err := o.part(ctx, &s, many)
+			if err != nil {
+				return cells, fmt.Errorf("prove: %s, %d verifiers: %w", s.Name, many, err)
+			}
+			cells = append(cells, got...)
+		}
+	}
+	return cells, nil
+}
+
+const maxFleet = 5000
+
+// part is all cells of one store and one fleet.
+func (o MatrixOptions) part(ctx context.Context, s *Store, many int) (cells []Cell, err error) {
+	w, err := newWorld(ctx, Options{Bound: o.Bound}, s)
+	if w != nil {
+		defer w.close()
+	}
+	if err == nil {
+		err = w.serve(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := w.startFleet(ctx, many)
+	if err != nil {
+		return nil, err
+	}
+	for _, scope := range matrixScopes {
+		for _, carrier := range carriers {
+			cell := Cell{Store: s.Name, Verifiers: many, Carrier: carrier.String(), Scope: scope}
+			if err := f.fill(ctx, &cell, carrier, o.Runs); err != nil {
+				return nil, fmt.Errorf("%v, %s: %w", carrier, scope, err)
+			}
+			cells = append(cells, cell)
+		}
+	}
+	return cells, nil
+}
+
+// fleet are verifiers that follow one server, each over connections of its own.
+type fleet struct {
+	w   *world
+	all []*counterfoil.Verifier
+}
+
+// atOnce is how many of a fleet are spoken to side by side.
+const atOnce = 16
+
+// each calls f for every verifier, some at once, and returns the first error.
+func (f *fleet) each(do func(n int) error) error {
+	var all sync.WaitGroup
+	errs := make([]error, atOnce)
+	for worker := range atOnce {
+		all.Go(func() {
+			for n := worker; n < len(f.all) && errs[worker] == nil; n += atOnce {
+				errs[worker] = do(n)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (w *world) startFleet(ctx context.Context, many int) (*fleet, error) {
+	f := &fleet{w: w, all: make([]*counterfoil.Verifier, many)}
+	vias := make([]*http.Transport, many)
+	w.later(func() {
+		for n, v := range f.all {
+			if v != nil {
+				v.Close()
+				vias[n].CloseIdleConnections()
+			}
+		}
+	})
+	return f, f.each(func(n int) error {
+		vias[n] = &http.Transport{MaxIdleConnsPerHost: 1}
+		source, err := counterfoil.Remote(w.url, counterfoil.RemoteOptions{Credential: *w.current.Load(), Transport: vias[n]})
+		if err != nil {
+			return err
+		}
+		f.all[n], err = counterfoil.NewVerifier(ctx, source, counterfoil.Options{
+			Issuer: w.url, Audience: w.audience(), Bound: w.Bound, InsecureCookies: true, Logger: quiet,
+		})
+		return err
+	})
+}
+
+// fill runs a cell so many times.
+func (f *fleet) fill(ctx context.Context, cell *Cell, carrier counterfoil.Carrier, runs int) error {
+	var all []Distribution
+	var calls []time.Duration
+	for range runs {
+		t, err := f.try(ctx, carrier, cell.Scope)
+		if err != nil {
+			return err
+		}
+		cell.Untouched = t.untouched
+		cell.Problems = append(cell.Problems, t.problems...)
+		all, calls = append(all, distribution(t.took)), append(calls, t.call)
+	}
+	cell.Revoke = median(calls)
+	if cell.Untouched {
+		return nil
+	}
+	of := func(part func(Distribution) time.Duration) time.Duration {
+		var values []time.Duration
+		for _, d := range all {
+			values = append(values, part(d))
+		}
+		return median(values)
+	}
+	cell.RevokeToRefusal = Distribution{
+		N:   len(f.all) * runs,
+		P50: of(func(d Distribution) time.Duration { return d.P50 }),
+		P99: of(func(d Distribution) time.Duration { return d.P99 }),
+		Max: of(func(d Distribution) time.Duration { return d.Max }),
+	}
+	return nil
+}
+
+func median(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// trial is one run of a cell.
+type trial struct {
+	*fleet
+	gone, other *credential // what is revoked, and what must go on
+	untouched   bool
+	lives       []context.Context // of gone, at each verifier: ends when that refuses
+	ended       []chan time.Time
+	took        []time.Duration
+	call        time.Duration
+
+	mu       sync.Mutex // guards problems
+	problems []string
+}
+
+func (t *trial) problem(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.problems = append(t.problems, fmt.Sprintf(format, args...))
+}
+
+// try signs in, shows every verifier the credential, revokes, and sees when each of
+// them refuses it.
+func (f *fleet) try(ctx context.Context, carrier counterfoil.Carrier, scope string) (*trial, error) {
+	t := &trial{
+		fleet: f, untouched: scope == "key" && carrier.Format == counterfoil.Opaque,
+		lives: make([]context.Context, len(f.all)), ended: make([]chan time.Time, len(f.all)), took: make([]time.Duration, len(f.all)),
+	}
+	id, err := t.signIn(ctx, carrier, scope)
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	if err := t.show(ctx); err != nil {
+		return nil, err
+	}
+	pause(ctx, time.Duration(len(f.all))*time.Millisecond/2+50*time.Millisecond) // all wait for news
+	asked := time.Now()
+	r, err := f.w.revoke(ctx, scope, id, false)
+	returned := time.Now()
+	if err != nil {
+		return nil, err
+	}
+	t.call = returned.Sub(asked)
+	return t, t.collect(ctx, r.cursor(), returned)
+}
+
+// signIn makes the credential that is revoked and the one that is not, and returns what
+// scope names of the former.
+func (t *trial) signIn(ctx context.Context, carrier counterfoil.Carrier, scope string) (id string, err error) {
+	w := t.w
+	subject, other, otherCarrier := w.subject("gone"), w.subject("other"), carrier
+	switch scope {
+	case "session": // another session of the same subject goes on
+		other = subject
+	case "key": // whatever is signed ends, what is opaque goes on
+		otherCarrier = counterfoil.CarrierCookie
+	}
+	if t.gone, err = w.login(ctx, subject, defaultClient, carrier); err != nil {
+		return "", err
+	}
+	if t.other, err = w.login(ctx, other, defaultClient, otherCarrier); err != nil {
+		return "", err
+	}
+	if scope != "key" {
+		return map[string]string{"session": t.gone.sid, "subject": subject}[scope], nil
+	}
+	signed, err := w.login(ctx, subject, defaultClient, counterfoil.CarrierBearer) // shows which key signs
+	if err != nil {
+		return "", err
+	}
+	return signed.key, nil
+}
+
+// show has every verifier accept both, and watch the one that will be revoked.
+func (t *trial) show(ctx context.Context) error {
+	return t.each(func(n int) error {
+		v := t.all[n]
+		if _, err := v.VerifyRequest(t.other.request().WithContext(ctx)); err != nil {
+			return err
+		}
+		s, err := v.VerifyRequest(t.gone.request().WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		live, stop := v.Watch(ctx, s)
+		context.AfterFunc(ctx, stop)
+		ended := make(chan time.Time, 1)
+		context.AfterFunc(live, func() { ended <- time.Now() })
+		t.lives[n], t.ended[n] = live, ended
+		return nil
+	})
+}
+
+// collect waits for every verifier, and asks each about both.
+func (t *trial) collect(ctx context.Context, at counterfoil.Cursor, returned time.Time) error {
+	bound, cancel := context.WithDeadline(ctx, returned.Add(t.w.bound()))
+	defer cancel()
+	for n, v := range t.all {
+		if t.untouched {
+			if err := v.WaitFor(bound, at); err != nil {
+				t.problem("verifier %d has not heard of it within D", n)
+			}
+			continue
+		}
+		select {
+		case when := <-t.ended[n]:
+			t.took[n] = max(when.Sub(returned), 0)
+		case <-bound.Done():
+			t.took[n] = t.w.bound()
+			t.problem("verifier %d accepts a revoked %v credential beyond D", n, t.gone.carrier)
+		}
+		if cause := context.Cause(t.lives[n]); cause != nil && !errors.Is(cause, counterfoil.ErrRevoked) {
+			t.problem("verifier %d: %v", n, cause)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return t.each(func(n int) error {
+		_, err := t.all[n].VerifyRequest(t.gone.request().WithContext(ctx))
+		if (err == nil) != t.untouched {
+			t.problem("verifier %d, %v credential: %v", n, t.gone.carrier, err)
+		}
+		if _, err := t.all[n].VerifyRequest(t.other.request().WithContext(ctx)); err != nil {
+			t.problem("verifier %d refuses a %v credential that is good: %v", n, t.other.carrier, err)
+		}
+		return nil
+	})
+}
