@@ -1,0 +1,141 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+// issuers are nodes: issuers of their own, with connections of their own, on one
+// database.
+func issuers(t *testing.T, n int) []*issuer.Issuer {
+	t.Helper()
+	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
+	all := make([]*issuer.Issuer, n)
+	for n := range all {
+		all[n] = newIssuer(t, open(t, dsn))
+	}
+	return all
+}
+
+func signIn(t *testing.T, i *issuer.Issuer, subject string) *issuer.Issued {
+	t.Helper()
+	rev, err := i.SubjectRev(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := i.Login(t.Context(), login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// REF-04: a hundred at each of two nodes present one token: one successor, which all
+// get, and the family lives.
+func TestOneSuccessorOnTwoNodes(t *testing.T) {
+	t.Parallel()
+	nodes := issuers(t, 2)
+	held := signIn(t, nodes[0], "alice")
+	for range 5 {
+		var mu sync.Mutex
+		successors := map[string]int{}
+		var wg sync.WaitGroup
+		for n := range 200 {
+			wg.Go(func() {
+				got, err := nodes[n%2].Refresh(context.Background(), held.Refresh.Reveal(), issuer.Renewal{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				successors[got.Refresh.Reveal()]++
+			})
+		}
+		wg.Wait()
+		if len(successors) != 1 {
+			t.Fatalf("%d successors of one token", len(successors))
+		}
+		next, err := nodes[0].Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = next
+	}
+}
+
+// REF-10: a refresh at one node is under way when another node revokes. Whatever it was
+// told, nothing of it lives, at either.
+func TestRefreshRacesRevokeOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	nodes := issuers(t, 2)
+	for n := range 100 {
+		subject := fmt.Sprint("subject", n)
+		held := signIn(t, nodes[0], subject)
+		scope, id := counterfoil.ScopeSession, held.Session.ID
+		switch n % 3 {
+		case 1:
+			scope, id = counterfoil.ScopeSubject, subject
+		case 2:
+			scope, id = counterfoil.ScopeAll, ""
+		}
+		var next *issuer.Issued
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			var err error
+			if next, err = nodes[0].Refresh(context.Background(), held.Refresh.Reveal(), issuer.Renewal{}); err != nil && !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if _, err := nodes[1].Revoke(context.Background(), scope, id, audit.Act{}); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		if next == nil {
+			next = held
+		}
+		for _, i := range nodes {
+			if _, err := i.Lookup(t.Context(), next.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%s: Lookup after the revocation = %v", scope, err)
+			}
+			if _, err := i.Refresh(t.Context(), next.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%s: Refresh after the revocation = %v", scope, err)
+			}
+		}
+	}
+}
+
+// KEY-09: a key that one node revokes signs at no other from then on.
+func TestKeyRevokedAtAnotherNode(t *testing.T) {
+	t.Parallel()
+	nodes := issuers(t, 2)
+	held := signIn(t, nodes[1], "alice")
+	for range 3 {
+		if _, err := nodes[0].Revoke(t.Context(), counterfoil.ScopeKey, held.Session.KeyID, audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		next, err := nodes[1].Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next.Session.KeyID == held.Session.KeyID {
+			t.Errorf("signed with %s, which another node revoked before", next.Session.KeyID)
+		}
+		if _, err := nodes[0].Lookup(t.Context(), next.Access.Reveal()); err != nil {
+			t.Error(err)
+		}
+		held = next
+	}
+}
