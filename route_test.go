@@ -18,7 +18,7 @@ import (
 var nothing = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 
 // Every refusal x cookie and header: status, problem type, challenge, and whether
-// the cookie is taken away (SES-08, SES-18, SES-19; RFC 6750, 9457, 9470).
+// the cookie is taken away (SES-08, SES-18, SES-19, SES-24; RFC 6750, 9457, 9470).
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)

@@ -34,7 +34,7 @@ func TestTypes(t *testing.T) {
 	})
 }
 
-// TOK-20, 21, 23, 26: what claims a verifier accepts, and that a refusal comes
+// TOK-20, TOK-21, TOK-23, TOK-26: what claims a verifier accepts, and that a refusal comes
 // without a session.
 func TestClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -236,7 +236,7 @@ func TestDecryptionKeys(t *testing.T) {
 	})
 }
 
-// TOK-11, 12, 13, 22, 30: payloads that are signed, and still no access token.
+// TOK-11, TOK-12, TOK-13, TOK-22, TOK-30: payloads that are signed, and still no access token.
 func TestPayloads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)

@@ -245,7 +245,8 @@ func TestWaitAll(t *testing.T) {
 	})
 }
 
-// TOK-33, TOK-34, SES-08, SES-09, CSRF-01 to 04, 08 and 12, by the answer's status.
+// TOK-33, TOK-34, SES-08, SES-09, CSRF-01, CSRF-02, CSRF-03, CSRF-04, CSRF-08,
+// CSRF-12, by the answer's status.
 func TestRequire(t *testing.T) {
 	i := newIssuer(t)
 	v := newVerifier(t, i)

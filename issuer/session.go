@@ -275,6 +275,26 @@ func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
 	return token.EncryptDirect(sealer, "at+jwt", access)
 }
 
+// SignedIntrospection signs an answer about a credential for the client that asked
+// (RFC 9701). Its kind is its own, so nobody takes it for the credential (INTRO-02,
+// TOK-19). It is empty with HS256: who could check it could also have made it.
+func (i *Issuer) SignedIntrospection(answer counterfoil.Introspection, asked string) (string, error) {
+	signer := i.keys.Signer()
+	if signer.Key().Alg.Symmetric() {
+		return "", nil
+	}
+	payload, err := json.Marshal(struct {
+		Issuer   string                    `json:"iss"`
+		Audience string                    `json:"aud"`
+		IssuedAt int64                     `json:"iat"`
+		Answer   counterfoil.Introspection `json:"token_introspection"`
+	}{i.opts.URL, asked, i.opts.Now().Unix(), answer})
+	if err != nil {
+		return "", err
+	}
+	return signer.Sign("token-introspection+jwt", payload)
+}
+
 func claims(s *counterfoil.Session) *token.Claims {
 	return &token.Claims{
 		Issuer: s.Issuer, Subject: s.Subject, Audience: s.Audience, Client: s.Client,

@@ -117,7 +117,7 @@ func badForm(members schema) []sent {
 	return all
 }
 
-// OPS-01, OPS-05, LOGIN-16: whatever is wrong with a body gets its problem, changes
+// OPS-01, OPS-05, CSRF-09, LOGIN-16: whatever is wrong with a body gets its problem, changes
 // nothing, and what may have been a secret comes out nowhere.
 func TestBadInput(t *testing.T) {
 	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})

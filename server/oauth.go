@@ -57,13 +57,31 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.issuer.Lookup(r.Context(), r.PostForm.Get("token"))
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && !meantFor(session, key.Audience):
-		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte(`{"active":false}`))
-		return nil
+		return s.introspected(w, r, key.Client, counterfoil.Introspection{})
 	case err != nil:
 		return unavailable(err)
 	}
-	return writeJSON(w, http.StatusOK, counterfoil.NewIntrospection(session))
+	return s.introspected(w, r, key.Client, counterfoil.NewIntrospection(session))
+}
+
+// signedIntrospection is the media type of RFC 9701.
+const signedIntrospection = "application/token-introspection+jwt"
+
+// introspected answers as JSON, or signed for whoever asks for that and can check it.
+func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client string, answer counterfoil.Introspection) error {
+	if r.Header.Get("Accept") != signedIntrospection {
+		return writeJSON(w, http.StatusOK, answer)
+	}
+	signed, err := s.issuer.SignedIntrospection(answer, client)
+	if err != nil {
+		return err
+	}
+	if signed == "" {
+		return writeJSON(w, http.StatusOK, answer)
+	}
+	w.Header().Set("Content-Type", signedIntrospection)
+	_, _ = w.Write([]byte(signed))
+	return nil
 }
 
 // revokeToken is RFC 7009. Whoever holds a credential may give it up, so no

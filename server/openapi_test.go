@@ -220,7 +220,11 @@ func (b *bench) conform(method, target, sent string, header http.Header, status 
 		b.Errorf("%s: %d is %q: %.200s", pattern, status, media, body)
 		return
 	}
-	v, err := decode(body)
+	var v any = body
+	var err error
+	if strings.HasSuffix(media, "json") {
+		v, err = decode(body)
+	}
 	if err == nil {
 		err = d.check("answer", content.Schema, v)
 	}
@@ -393,7 +397,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	}
 	// OPS-01, SES-02: of all that was handed out and typed in, nothing was kept or logged.
 	kept := b.dump() + b.log.String()
-	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "eyJ", other.Access.Reveal(), "by the river", "at the station", b.key[4:]} {
+	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "eyJhbGciOi", other.Access.Reveal(), "by the river", "at the station", b.key[4:]} {
 		if at := strings.Index(kept, credential); at >= 0 {
 			t.Errorf("%q was kept or logged: %.200s", credential, kept[max(0, at-100):])
 		}

@@ -39,7 +39,7 @@ func TestClaimsRoundTrip(t *testing.T) {
 	}
 }
 
-// TOK-11, 12, 13, 21, 22, 23, 30, 31
+// TOK-11, TOK-12, TOK-13, TOK-20, TOK-21, TOK-22, TOK-23, TOK-30, TOK-31
 func TestClaimsRefused(t *testing.T) {
 	const base = `"iss":"i","sub":"s"`
 	const full = `{"exp":1,` + base

@@ -62,7 +62,8 @@ func TestJWERoundTrip(t *testing.T) {
 	}
 }
 
-// JWE-01 to 06, 08, 09, and 10: one error for all.
+// JWE-01, JWE-02, JWE-03, JWE-04, JWE-05, JWE-06, JWE-08, JWE-09, and JWE-10: one error
+// for all.
 func TestJWERefused(t *testing.T) {
 	direct, p256, x, _ := openers(t)
 	block, _ := aes.NewCipher(make([]byte, 32))

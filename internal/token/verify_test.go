@@ -95,7 +95,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TOK-01, 11, 12, 13, 15, 16, 18, 19: each header is signed with the right key, so
+// TOK-01, TOK-11, TOK-12, TOK-13, TOK-15, TOK-16, TOK-18, TOK-19: each header is signed with the right key, so
 // that nothing but the header can be the reason.
 func TestHeaderRefused(t *testing.T) {
 	_, priv, _ := ed25519.GenerateKey(nil)
@@ -203,7 +203,7 @@ func TestECDSASignatureForm(t *testing.T) {
 	}
 }
 
-// TOK-08, 09, 10, 14
+// TOK-08, TOK-09, TOK-10, TOK-14
 func TestCompactForm(t *testing.T) {
 	s := signer(t, Ed25519)
 	tok := mustSign(t, s)

@@ -213,7 +213,7 @@ func TestWycheproofEd25519(t *testing.T) {
 	}
 }
 
-// JWE-01 to 05: no vector carries a nested token of ours, so every one of them is
+// JWE-01, JWE-04, JWE-05: no vector carries a nested token of ours, so every one of them is
 // refused, without a panic, whatever key it is tried with.
 func TestWycheproofJWE(t *testing.T) {
 	type group struct {
