@@ -17,6 +17,9 @@
 //   - Log and Commit read the head from the authoritative copy (REV-03).
 //   - The store never reads the clock. It may drop a record after its expiry, at
 //     Sweep; callers compare expiries themselves.
+//   - A store that cannot rule out that it lost what it acknowledged begins another
+//     epoch by itself. One that knows it answers Log and Commit with ErrLost and does
+//     nothing, until a Commit begins one: who does that also ends what may be back.
 //   - Absent is ErrNotFound. An outage is some other error, never ErrNotFound.
 //   - All methods are safe for concurrent use, and honour their context.
 package store
@@ -35,6 +38,9 @@ import (
 var (
 	ErrNotFound = errors.New("record not found")
 	ErrConflict = errors.New("record was changed by somebody else")
+
+	// ErrLost means that the store has lost what it had acknowledged.
+	ErrLost = errors.New("store has lost acknowledged entries: a new epoch must begin")
 )
 
 // Kind names a class of records, in lower-case letters: "session", "grant", "user", …

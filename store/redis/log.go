@@ -38,8 +38,11 @@ func (s *Store) withHead(ctx context.Context, run func(ctx context.Context, head
 		if err != nil {
 			return nil, err
 		}
-		if word == "conflict" {
+		switch word {
+		case "conflict":
 			return nil, store.ErrConflict
+		case "lost":
+			return nil, store.ErrLost
 		}
 		if _, err := s.learn(ctx); err != nil {
 			return nil, err
@@ -51,7 +54,7 @@ func (s *Store) withHead(ctx context.Context, run func(ctx context.Context, head
 func epochText(epoch uint64) string { return fmt.Sprintf("%016x", epoch) }
 
 // cursor reads a head, and remembers the latest one: should the server ever show an
-// earlier one, it has lost data (REV-09).
+// earlier one of that epoch, it has lost data (REV-09).
 func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, err error) {
 	epoch, err := items[0].ToString()
 	if err != nil {
@@ -69,6 +72,9 @@ func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.seen.Epoch != 0 && s.seen.Epoch != head.Epoch {
+		s.log.Error("store: the log has begun another epoch: a restart or a failover of Redis may have lost the last commits", "was", s.seen, "is", head)
+	}
 	if s.seen.Epoch != head.Epoch || s.seen.Seq < head.Seq {
 		s.seen = head
 	}
@@ -77,14 +83,14 @@ func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, e
 
 // Log implements store.Store. Head and entries are read by one script on the primary.
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
-	entries, head, err := s.log(ctx, after, limit)
+	entries, head, err := s.page(ctx, after, limit)
 	if err != nil {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("redis: log: %w", err)
 	}
 	return entries, head, nil
 }
 
-func (s *Store) log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (s *Store) page(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
 	items, err := s.withHead(ctx, func(ctx context.Context, head []string) (rueidis.RedisMessage, error) {
 		return s.read(ctx, logScript, append(head, epochText(after.Epoch), strconv.FormatUint(after.Seq, 10), strconv.Itoa(limit))...)
 	})

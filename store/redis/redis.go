@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -40,6 +41,8 @@ type Options struct {
 
 	// Timeout bounds each call whose context ends later; zero: 5 s.
 	Timeout time.Duration
+
+	Log *slog.Logger // hears when the log begins another epoch; nil: slog.Default()
 }
 
 // Store is a client of one Redis primary.
@@ -48,6 +51,7 @@ type Store struct {
 	prefix  string   // of all keys
 	head    []string // the key of the head: what every script is passed
 	timeout time.Duration
+	log     *slog.Logger
 	stop    context.CancelFunc // ends the listener
 	stopped chan struct{}      // closed when it has ended
 
@@ -80,6 +84,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 	opt, err := place.options(o.Timeout)
 	if err != nil {
 		return nil, fmt.Errorf("redis: Options.URL: %w", err)
@@ -90,7 +97,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	prefix := "{" + o.Prefix + "}:"
 	s := &Store{
-		client: client, prefix: prefix, head: []string{prefix + "head"}, timeout: o.Timeout,
+		client: client, prefix: prefix, head: []string{prefix + "head"}, timeout: o.Timeout, log: o.Log,
 		stopped: make(chan struct{}), moved: make(chan struct{}),
 	}
 	listen, stop := context.WithCancel(context.Background())

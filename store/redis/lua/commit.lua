@@ -2,7 +2,7 @@
 -- length: conditions (kind, id, revision), owned (kind, owner), deletes (kind, id),
 -- puts (kind, id, revision, record), entries (stride, scope, id, expiry, reason).
 -- A revision is empty for absent. Answers epoch and seq; or one word when nothing was
--- done: "conflict", or "unknown" for a process that the caller must get to know.
+-- done: "conflict", or what head says.
 local at = 5
 local function take(n)
   local from = at
@@ -18,12 +18,15 @@ local function list(width)
   return rows
 end
 
-local fresh = take(1)
+local fresh = take(1) == '1'
 local requires, owns, deletes, puts, entries = list(3), list(2), list(2), list(4), list(5)
 
-local epoch, seq, run, durable = head()
-if not epoch then
-  return {'unknown'}
+local epoch, seq
+if not fresh then
+  epoch, seq = head()
+  if not epoch then
+    return {seq}
+  end
 end
 
 local function matches(blob, rev)
@@ -39,6 +42,13 @@ for _, rows in ipairs({requires, puts}) do
     if not matches(redis.call('HGET', hashkey(r[1], r[2]), r[2]), r[3]) then
       return {'conflict'}
     end
+  end
+end
+
+if fresh then
+  epoch, seq = head(true)
+  if not epoch then
+    return {seq}
   end
 end
 
@@ -85,9 +95,6 @@ for _, p in ipairs(puts) do
   end
 end
 
-if fresh == '1' then
-  epoch, seq = begin(run, durable)
-end
 if #entries > 0 then
   for _, e in ipairs(entries) do
     seq = seq + tonumber(e[1])

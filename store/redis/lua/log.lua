@@ -1,7 +1,7 @@
 -- Reads the log: ARGV 5 is the epoch and 6 the seq of the cursor, 7 the limit.
 local epoch, seq = head()
 if not epoch then
-  return {'unknown'}
+  return {seq}
 end
 local after = ARGV[5] == epoch and ARGV[6] or '0'
 if tonumber(after) >= seq or ARGV[7] == '0' then
