@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -196,9 +197,11 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (s *Store) sweep(ctx context.Context, before int64) (total int, err error) {
-	if err := s.relearn(ctx); err != nil {
+	unfit, err := s.relearn(ctx)
+	if err != nil {
 		return 0, err
 	}
+	defer func() { err = errors.Join(err, unfit) }() // told every time, and swept all the same
 	b := s.client.B().Zrangebyscore().Key(s.prefix + "slices").Min("-inf").Max(strconv.FormatInt(before/1024, 10)).Build()
 	slices, err := s.client.Do(ctx, b).AsStrSlice()
 	if err != nil {

@@ -39,6 +39,7 @@ var (
 	idsScript      = script("flags=allow-oom", recordsLua, idsLua)
 	sweepScript    = script("flags=allow-oom", recordsLua, sweepLua)
 	sweepLogScript = script("flags=allow-oom", sweepLogLua)
+	softScript     = script("flags=allow-oom", "return redis.call('HSET', KEYS[1], 'durable', '0')") // from here on a restart loses
 )
 
 func script(flags string, parts ...string) *rueidis.Lua {

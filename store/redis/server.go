@@ -41,9 +41,24 @@ func (v server) fit() error {
 	return nil
 }
 
-// learn asks the primary what it is. All questions go over one connection, so all
-// answers are of one process.
+// learn asks the primary what it is: once more after a broken connection, which may be
+// one that was kept since before a restart.
 func (s *Store) learn(ctx context.Context) (v server, err error) {
+	v, err = s.ask(ctx)
+	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
+		v, err = s.ask(ctx)
+	}
+	if err != nil {
+		return server{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server = v
+	return v, nil
+}
+
+// ask puts all questions over one connection, so all answers are of one process.
+func (s *Store) ask(ctx context.Context) (v server, err error) {
 	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
 		// A command with a key goes first: in a Cluster it picks the node.
 		if err := c.Do(ctx, c.B().Exists().Key(s.head[0]).Build()).Error(); err != nil {
@@ -65,13 +80,7 @@ func (s *Store) learn(ctx context.Context) (v server, err error) {
 		v = s.judge(info, fsync["appendfsync"])
 		return nil
 	})
-	if err != nil {
-		return server{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.server = v
-	return v, nil
+	return v, err
 }
 
 func parseInfo(text string) map[string]string {
@@ -124,14 +133,15 @@ func (s *Store) WhyLossy() string {
 	return s.server.reason
 }
 
-// relearn notices settings that were changed while the server runs. From then on a
-// restart loses data, so the log must not be taken for unbroken after one.
-func (s *Store) relearn(ctx context.Context) error {
+// relearn notices settings that were changed while the server runs; unfit says that it
+// would be refused now. When it is no longer durable, a restart loses data, so the log
+// must not be taken for unbroken after one.
+func (s *Store) relearn(ctx context.Context) (unfit, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	v, err := s.learn(ctx)
 	if err != nil || v.class == store.Durable {
-		return err
+		return v.fit(), err
 	}
-	return s.client.Do(ctx, s.client.B().Hset().Key(s.head[0]).FieldValue().FieldValue("durable", "0").Build()).Error()
+	return v.fit(), softScript.Exec(ctx, s.client, s.head, nil).Error()
 }
