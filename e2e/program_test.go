@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 var binary string
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/counterfoil").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("build: %v\n%s", err, out))
 	}
-	code := m.Run()
+	code := testsvc.Run(m)
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -27,14 +27,17 @@ import (
 
 // Main runs the tests of a package, stops the servers that they shared, and
 // exits: call it from TestMain.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for who has more to do before the end: it returns the code to exit with.
+func Run(m *testing.M) int {
 	sweep()
 	code := m.Run()
 	shared.Lock()
 	for _, stop := range shared.stop {
 		stop()
 	}
-	os.Exit(code)
+	return code
 }
 
 // shared are the servers that outlive the test that asked for them first.
