@@ -179,7 +179,7 @@ func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entrie
 	}
 	b.Put = put
 	head, err := s.Commit(ctx, b)
-	if errors.Is(err, store.ErrConflict) {
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrLost) {
 		return head, err // nothing happened, and the caller will look again
 	}
 	for _, e := range entries {

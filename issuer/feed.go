@@ -84,7 +84,7 @@ func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (*shared, err
 		if !hmac.Equal([]byte(f.Proof), []byte(i.proof(f.After))) {
 			return nil, fmt.Errorf("%w: cursor beyond the head, without the proof that came with it", ErrBadRequest)
 		}
-		err = i.beginAnew(ctx)
+		err = i.beginAnew(ctx, "a verifier has seen entries that the store has not")
 		if err != nil && !errors.Is(err, store.ErrConflict) { // another verifier said so too
 			return nil, unavailable(err)
 		}
@@ -94,6 +94,9 @@ func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (*shared, err
 // page reads what comes after a cursor, and the head, from the store.
 func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error) {
 	entries, head, err := i.store.Log(ctx, after, pageSize)
+	if i.mended(ctx, err) {
+		entries, head, err = i.store.Log(ctx, after, pageSize)
+	}
 	if err != nil {
 		return counterfoil.Page{}, err
 	}
@@ -119,16 +122,35 @@ func (i *Issuer) proof(c counterfoil.Cursor) string {
 // acknowledged. What they revoked must not come back, and nobody can say what that
 // was: so no copy made under the old log counts any longer (REV-09), and no session
 // that the store still has, whose refresh token would make another copy of it.
-func (i *Issuer) beginAnew(ctx context.Context) error {
+func (i *Issuer) beginAnew(ctx context.Context, reason string) error {
 	rev, err := i.cutoff(ctx)
 	if err != nil {
 		return err
 	}
-	note := audit.Act{Reason: "a verifier has seen entries that the store has not"}.Entry(audit.NewEpoch, "")
+	note := audit.Act{Reason: reason}.Entry(audit.NewEpoch, "")
 	_, err = i.audit.Commit(ctx, i.store, store.Batch{
 		NewEpoch: true, Put: []store.Record{{Key: cutoffKey, Rev: rev, Value: []byte("{}")}},
 	}, note)
 	return err
+}
+
+// mended reports whether err is that the store has lost what it had acknowledged, and a
+// new epoch has begun: the caller tries again.
+func (i *Issuer) mended(ctx context.Context, err error) bool {
+	if !errors.Is(err, store.ErrLost) {
+		return false
+	}
+	err = i.beginAnew(ctx, "the store has lost what it had acknowledged")
+	return err == nil || errors.Is(err, store.ErrConflict) // somebody else found out, too
+}
+
+// commitNoted is Trail.Commit on the store of the sessions, which is mended if need be.
+func (i *Issuer) commitNoted(ctx context.Context, b store.Batch, notes ...audit.Entry) (counterfoil.Cursor, error) {
+	head, err := i.audit.Commit(ctx, i.store, b, notes...)
+	if i.mended(ctx, err) {
+		head, err = i.audit.Commit(ctx, i.store, b, notes...)
+	}
+	return head, err
 }
 
 // WaitAll returns true when no verifier accepts what the entry at covers: each

@@ -108,7 +108,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if err := i.name(row, issued, &b); err != nil {
 		return nil, err
 	}
-	head, err := i.audit.Commit(ctx, i.store, b, loginEntry(r, row, over))
+	head, err := i.commitNoted(ctx, b, loginEntry(r, row, over))
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -73,14 +73,14 @@ func (i *Issuer) commitClient(ctx context.Context, c *Client, b store.Batch, rea
 	}
 	if i.clients == i.store {
 		b.Put, b.Revoke = append(b.Put, rec), entries
-		_, err := i.audit.Commit(ctx, i.store, b, note)
+		_, err := i.commitNoted(ctx, b, note)
 		return err
 	}
 	if _, err := i.audit.Commit(ctx, i.clients, b, note); err != nil {
 		return err
 	}
 	for {
-		_, err := i.store.Commit(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries})
+		_, err := i.commitNoted(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries})
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}

@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -211,6 +212,45 @@ func TestRevokeKeyThroughAnOutage(t *testing.T) {
 			if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
 				t.Errorf("Lookup = %v, want ErrInvalidToken", err)
 			}
+		}
+	}
+}
+
+// REV-09: a store that says it has lost what it had acknowledged is given a new epoch by
+// whoever hears of it first: every session of before ends, also one whose revocation
+// may be what was lost, and it is in the trail.
+func TestStoreHasLost(t *testing.T) {
+	for _, op := range []storetest.Op{storetest.OpLog, storetest.OpCommit} {
+		b, s := newFaulty(t)
+		old := b.login(t, "alice", counterfoil.CarrierCookie)
+		token := b.login(t, "alice", counterfoil.CarrierBearer)
+		before, err := b.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Inject(storetest.Fault{Op: op, Times: 1, Err: store.ErrLost})
+		again := b.login(t, "bob", counterfoil.CarrierCookie)
+		for _, i := range []*issuer.Issued{old, token} {
+			if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%s: Lookup of a session of before = %v, want ErrInvalidToken", op, err)
+			}
+		}
+		if _, err := b.Refresh(t.Context(), token.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s: Refresh of a session of before = %v, want ErrInvalidToken", op, err)
+		}
+		if op == storetest.OpLog {
+			again = b.login(t, "bob", counterfoil.CarrierCookie) // the one above was before it was known
+		}
+		if _, err := b.Lookup(t.Context(), again.Access.Reveal()); err != nil {
+			t.Errorf("%s: Lookup of a login after it = %v", op, err)
+		}
+		after, err := b.Status(t.Context())
+		if err != nil || after.Head.Epoch == before.Head.Epoch {
+			t.Errorf("%s: the log went from %v to %v, %v", op, before.Head, after.Head, err)
+		}
+		page, _, err := b.Audit().List(t.Context(), audit.Query{})
+		if err != nil || !slices.ContainsFunc(page, func(e audit.Entry) bool { return e.Action == audit.NewEpoch }) {
+			t.Errorf("%s: the trail does not tell of it: %v", op, err)
 		}
 	}
 }

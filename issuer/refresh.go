@@ -207,7 +207,7 @@ func (i *Issuer) turn(ctx context.Context, g *grant, row *SessionRow, on standin
 	} else {
 		b.Require = append(b.Require, store.Require{Key: sessionKey(row.ID), Rev: row.rev})
 	}
-	head, err := i.store.Commit(ctx, b)
+	head, err := i.commitNoted(ctx, b)
 	if err != nil {
 		return head, unavailable(err)
 	}

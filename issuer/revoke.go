@@ -75,7 +75,7 @@ func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b sto
 	now := i.opts.Now()
 	entry.Expires = now.Add(entryTTL)
 	b.Revoke = append(b.Revoke, entry)
-	head, err := i.audit.Commit(ctx, i.store, b, note)
+	head, err := i.commitNoted(ctx, b, note)
 	if err != nil {
 		return Receipt{}, unavailable(err)
 	}
@@ -107,6 +107,9 @@ func (i *Issuer) receipt(ctx context.Context, entry counterfoil.Revocation) (Rec
 	var after counterfoil.Cursor
 	for {
 		entries, _, err := i.store.Log(ctx, after, pageSize)
+		if i.mended(ctx, err) {
+			continue
+		}
 		if err != nil {
 			return Receipt{}, unavailable(err)
 		}
@@ -220,7 +223,7 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 	}
 	note := act.Entry(audit.EndOthers, s.Subject)
 	note.Session, note.Detail = s.ID, fmt.Sprintf("ended=%d", n)
-	_, err := i.audit.Commit(ctx, i.store, b, note)
+	_, err := i.commitNoted(ctx, b, note)
 	return n, unavailable(err)
 }
 
@@ -260,7 +263,7 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 		if note.Action != "" {
 			note.Detail = fmt.Sprintf("disabled=%v roles=%s", s.Disabled, strings.Join(s.Roles, ","))
 		}
-		if _, err = i.audit.Commit(ctx, i.store, b, note); !errors.Is(err, store.ErrConflict) {
+		if _, err = i.commitNoted(ctx, b, note); !errors.Is(err, store.ErrConflict) {
 			return unavailable(err)
 		}
 	}

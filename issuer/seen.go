@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 )
 
 // seenLog is what this process has read of the log. It is never believed without
@@ -50,6 +51,9 @@ func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
 	at := i.seen.upto()
 	for {
 		entries, head, err := i.store.Log(ctx, at, pageSize)
+		if i.mended(ctx, err) {
+			continue
+		}
 		if err != nil {
 			return counterfoil.Cursor{}, unavailable(err)
 		}
@@ -61,6 +65,9 @@ func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
 			i.newSigner()
 		}
 		if head.Epoch != at.Epoch {
+			if at.Epoch != 0 {
+				i.audit.Tell(audit.Act{Reason: "the store has another log than before"}.Entry(audit.NewEpoch, ""))
+			}
 			i.known.begin(head.Epoch)
 			i.seen.begin(head.Epoch)
 		}
