@@ -63,3 +63,9 @@ func (s *Store) LogPlan() (plan string, err error) {
 	}
 	return plan, rows.Err()
 }
+
+// Fold writes what is only in the write-ahead log into the file.
+func (s *Store) Fold() error {
+	_, err := s.write.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
+	return err
+}

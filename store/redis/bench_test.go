@@ -1,0 +1,67 @@
+package redis_test
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/store/redis"
+	"github.com/counterfoil/counterfoil/store/storebench"
+)
+
+// bare is the client library on keys of its own.
+type bare struct{ rueidis.Client }
+
+func (r bare) Read(ctx context.Context, id string) error {
+	_, err := r.Do(ctx, r.B().Get().Key(id).Build()).AsBytes()
+	return err
+}
+
+func (r bare) Insert(ctx context.Context, id string, value []byte) error {
+	return r.Do(ctx, r.B().Set().Key(id).Value(rueidis.BinaryString(value)).Build()).Error()
+}
+
+func (r bare) Update(ctx context.Context, id string, value []byte) error {
+	return r.Insert(ctx, id, value)
+}
+
+// BenchmarkSteps: every write is on disk before it is answered.
+func BenchmarkSteps(b *testing.B) {
+	server := testsvc.StartRedis(b, "--appendonly", "yes", "--appendfsync", "always")
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr()}, DisableCache: true, DisableRetry: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	storebench.Steps(b, open(b, redis.Options{URL: "redis://" + server.Addr()}), bare{client})
+}
+
+func BenchmarkSize(b *testing.B) {
+	storebench.Size(b, func(b *testing.B) storebench.Engine {
+		server := testsvc.StartRedis(b)
+		return storebench.Engine{
+			Store: open(b, redis.Options{URL: "redis://" + server.Addr()}),
+			Bytes: func() int64 { return used(b, server) },
+		}
+	}, counterfoil.CarrierCookie, counterfoil.CarrierBearer)
+}
+
+func used(b *testing.B, server *testsvc.Redis) int64 {
+	b.Helper()
+	info, err := server.Do("INFO", "memory")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(info, "used_memory:")
+	text, _, _ := strings.Cut(rest, "\r")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}

@@ -1,0 +1,81 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+	"github.com/counterfoil/counterfoil/store/storebench"
+)
+
+// bare is the driver with one prepared statement each, as many connections as ours, and
+// the same pragmas.
+type bare struct{ read, insert, update *sql.Stmt }
+
+func openBare(b *testing.B) bare {
+	b.Helper()
+	dsn := "file:" + filepath.Join(b.TempDir(), "raw.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+	prepare := func(connections int, query string) *sql.Stmt {
+		db, err := sql.Open("sqlite", dsn)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { db.Close() })
+		db.SetMaxOpenConns(connections)
+		db.SetMaxIdleConns(connections)
+		if _, err := db.Exec(`CREATE TABLE IF NOT EXISTS raw (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID`); err != nil {
+			b.Fatal(err)
+		}
+		stmt, err := db.Prepare(query)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return stmt
+	}
+	return bare{
+		prepare(8, `SELECT value FROM raw WHERE id = ?`), prepare(1, `INSERT INTO raw VALUES (?, ?)`),
+		prepare(1, `UPDATE raw SET value = ?2 WHERE id = ?1`),
+	}
+}
+
+func (r bare) Read(ctx context.Context, id string) error {
+	var value []byte
+	return r.read.QueryRowContext(ctx, id).Scan(&value)
+}
+
+func (r bare) Insert(ctx context.Context, id string, value []byte) error {
+	_, err := r.insert.ExecContext(ctx, id, value)
+	return err
+}
+
+func (r bare) Update(ctx context.Context, id string, value []byte) error {
+	_, err := r.update.ExecContext(ctx, id, value)
+	return err
+}
+
+func BenchmarkSteps(b *testing.B) { storebench.Steps(b, fresh(b), openBare(b)) }
+
+func BenchmarkSize(b *testing.B) {
+	storebench.Size(b, func(b *testing.B) storebench.Engine {
+		path := filepath.Join(b.TempDir(), "c.db")
+		s, err := sqlite.Open(b.Context(), path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { s.Close() })
+		return storebench.Engine{Store: s, Bytes: func() int64 {
+			if err := s.Fold(); err != nil {
+				b.Fatal(err)
+			}
+			info, err := os.Stat(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return info.Size()
+		}}
+	}, counterfoil.CarrierCookie, counterfoil.CarrierBearer)
+}

@@ -1,0 +1,143 @@
+package storebench
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// browsers are what sessions say of their devices.
+var browsers = []string{
+	"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
+	"Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+	"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+	"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
+	"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0",
+	"okhttp/4.12.0",
+}
+
+// absolute is the life of a session, span the time within which all signed in, and
+// logins how many real ones there are.
+const (
+	absolute = 24 * time.Hour
+	span     = 12 * time.Hour
+	logins   = 49
+)
+
+// sessions are the records of any number of sessions of one carrier, each of a subject of
+// its own: what the issuer wrote for some real logins, under other ids.
+type sessions struct {
+	began time.Time // of the first login
+	real  [logins][]store.Record
+}
+
+// newSessions has an issuer on s make the real logins, and leaves s as it was but for what
+// an issuer needs.
+func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
+	b.Helper()
+	now := time.Now().Truncate(time.Second)
+	all := &sessions{began: now}
+	trail, err := audit.New(audit.Options{Store: s, Keep: -1, Hook: func(audit.Entry) {}})
+	check(b, err)
+	keys, err := keyring.Open(b.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	check(b, err)
+	i, err := issuer.New(b.Context(), issuer.Options{
+		Store: s, Keys: keys, URL: "https://auth.test", Audit: trail, Absolute: absolute, Now: func() time.Time { return now },
+	})
+	check(b, err)
+	for n := range all.real {
+		now = all.began.Add(span * time.Duration(n) / logins)
+		_, _, subject := ids(int64(-1 - n))
+		address := netip.AddrFrom4([4]byte{198, 51, byte(7 * n), byte(100 + n)})
+		_, err := i.Login(b.Context(), login.Proof{Subject: subject, Methods: []string{"pwd"}, At: now, Roles: []string{"staff"}},
+			issuer.Request{Carrier: c, UserAgent: browsers[n%len(browsers)], Act: audit.Act{Address: address}})
+		check(b, err)
+		for _, kind := range []store.Kind{"session", "grant"} {
+			for r, err := range s.List(b.Context(), kind, subject) {
+				check(b, err)
+				r.Rev = 0
+				all.real[n] = append(all.real[n], r)
+			}
+		}
+		_, err = s.Commit(b.Context(), store.Batch{DeleteOwned: []store.Owned{{Kind: "session", Owner: subject}, {Kind: "grant", Owner: subject}}})
+		check(b, err)
+	}
+	return all
+}
+
+var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// ids are as random as real ones, and always the same.
+func ids(n int64) (session, grant, subject string) {
+	sum := sha256.Sum256(fmt.Append(nil, n))
+	more := sha256.Sum256(sum[:])
+	return "ses_" + base32Lower.EncodeToString(sum[:20]), base64.RawURLEncoding.EncodeToString(more[:16]), "usr_" + base32Lower.EncodeToString(more[15:])[:26]
+}
+
+// of returns the records of the n-th session: the session, and its grant if it has one.
+func (all *sessions) of(n int64) []store.Record {
+	real := all.real[n%logins]
+	session, grant, subject := ids(n)
+	pairs := []string{real[0].Owner, subject, real[0].ID, session[:len(real[0].ID)]}
+	if len(real) > 1 && !strings.Contains(real[1].ID, real[0].ID) {
+		pairs = append(pairs, real[1].ID, grant[:min(len(grant), len(real[1].ID))])
+	}
+	named := strings.NewReplacer(pairs...)
+	records := make([]store.Record, len(real))
+	for i, r := range real {
+		r.ID, r.Owner, r.Value = named.Replace(r.ID), subject, []byte(named.Replace(string(r.Value)))
+		records[i] = r
+	}
+	return records
+}
+
+// key is that of the n-th session.
+func (all *sessions) key(n int64) store.Key {
+	session, _, _ := ids(n)
+	return store.Key{Kind: "session", ID: session[:len(all.real[0][0].ID)]}
+}
+
+// value is one of the size that a session has.
+func (all *sessions) value() []byte { return all.real[0][0].Value }
+
+// load creates sessions from..to.
+func (all *sessions) load(b *testing.B, s store.Store, from, to int64) {
+	b.Helper()
+	for from < to {
+		var batch store.Batch
+		for ; from < to && len(batch.Put) < 400; from++ {
+			batch.Put = append(batch.Put, all.of(from)...)
+		}
+		_, err := s.Commit(context.Background(), batch)
+		check(b, err)
+	}
+}
+
+// conditions are what a login and a refresh rest on: no cutoff, and the subject.
+func conditions(n int64) []store.Require {
+	_, _, subject := ids(n)
+	return []store.Require{
+		{Key: store.Key{Kind: "cutoff", ID: "client:web"}}, {Key: store.Key{Kind: "cutoff", ID: "all"}}, {Key: store.Key{Kind: "subject", ID: subject}},
+	}
+}
+
+func check(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,147 @@
+package storebench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Engine is what Size measures.
+type Engine struct {
+	Store store.Store
+	Bytes func() int64 // what the engine holds at the moment, all counted
+
+	// InProcess says that Bytes is of this process, so that its collections matter.
+	InProcess bool
+}
+
+// Size makes b.N sessions of each carrier in an engine of their own, each session of a
+// subject of its own: the index by owner is as large as it can be. It reports:
+//
+//	B/session       what one takes, indexes and all
+//	GC-ms           a full collection then, the median of nine
+//	lookup-x        the time of a look-up, beside that at ten thousand sessions
+//	create-x        likewise
+//	purged/s        how fast a sweep drops the half that has expired
+//	lookup-p99-us   while it does, by two callers
+//	B/left          what each of the others takes then
+func Size(b *testing.B, open func(b *testing.B) Engine, carriers ...counterfoil.Carrier) {
+	for _, c := range carriers {
+		b.Run(c.String(), func(b *testing.B) {
+			e := open(b)
+			all := newSessions(b, e.Store, c)
+			size(b, e, all, int64(b.N))
+		})
+	}
+}
+
+func size(b *testing.B, e Engine, all *sessions, n int64) {
+	before := e.Bytes()
+	few := min(n, 10_000)
+	all.load(b, e.Store, 0, few)
+	lookupFew, createFew := all.costs(b, e.Store, few)
+	all.load(b, e.Store, few, n)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(e.Bytes()-before)/float64(n), "B/session")
+	if e.InProcess {
+		b.ReportMetric(collection(), "GC-ms")
+	}
+	lookup, create := all.costs(b, e.Store, n)
+	b.ReportMetric(lookup/lookupFew, "lookup-x")
+	b.ReportMetric(create/createFew, "create-x")
+	dropped, took, slowest := all.purge(b, e.Store, n)
+	if dropped == 0 || dropped == n {
+		return // b.N of one
+	}
+	b.ReportMetric(float64(dropped)/took.Seconds(), "purged/s")
+	b.ReportMetric(float64(slowest.Microseconds()), "lookup-p99-us")
+	b.ReportMetric(float64(e.Bytes()-before)/float64(n-dropped), "B/left")
+	runtime.KeepAlive(e.Store)
+}
+
+// collection is the median time of a full one, in milliseconds.
+func collection() float64 {
+	var took []float64
+	for range 9 {
+		began := time.Now()
+		runtime.GC()
+		took = append(took, float64(time.Since(began))/1e6)
+	}
+	return median(took)
+}
+
+// costs are the median times of a look-up and of a create among n sessions, in
+// nanoseconds. What it creates it deletes.
+func (all *sessions) costs(b *testing.B, s store.Store, n int64) (lookup, create float64) {
+	const times = 501
+	var lookups, creates []float64
+	for i := range int64(times) {
+		began := time.Now()
+		_, err := s.Get(b.Context(), all.key(i*104729%n))
+		lookups = append(lookups, float64(time.Since(began)))
+		check(b, err)
+		put := all.of(1e12 + i)
+		began = time.Now()
+		_, err = s.Commit(b.Context(), store.Batch{Require: conditions(i), Put: put})
+		creates = append(creates, float64(time.Since(began)))
+		check(b, err)
+		var undo store.Batch
+		for _, r := range put {
+			undo.Delete = append(undo.Delete, r.Key)
+		}
+		_, err = s.Commit(b.Context(), undo)
+		check(b, err)
+	}
+	return median(lookups), median(creates)
+}
+
+// purge sweeps the earlier half while two callers look sessions up.
+func (all *sessions) purge(b *testing.B, s store.Store, n int64) (dropped int64, took, p99 time.Duration) {
+	before := all.began.Add(absolute + span/2)
+	for i := range n {
+		if all.real[i%logins][0].Expires.Before(before) {
+			dropped++
+		}
+	}
+	var wg sync.WaitGroup
+	var over atomic.Bool
+	var mu sync.Mutex
+	var waits []time.Duration
+	for caller := range int64(2) {
+		wg.Go(func() {
+			for i := caller; !over.Load(); i += 2 {
+				began := time.Now()
+				_, err := s.Get(context.Background(), all.key(i*104729%n))
+				wait := time.Since(began)
+				if err != nil && err != store.ErrNotFound {
+					b.Error(err)
+				}
+				mu.Lock()
+				waits = append(waits, wait)
+				mu.Unlock()
+			}
+		})
+	}
+	began := time.Now()
+	swept, err := s.Sweep(b.Context(), before)
+	took = time.Since(began)
+	over.Store(true)
+	wg.Wait()
+	check(b, err)
+	if swept < int(dropped) {
+		b.Error(fmt.Errorf("Sweep = %d, want the %d sessions that expired", swept, dropped))
+	}
+	slices.Sort(waits)
+	if len(waits) > 0 {
+		p99 = waits[len(waits)*99/100]
+	}
+	return dropped, took, p99
+}

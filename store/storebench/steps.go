@@ -1,0 +1,82 @@
+package storebench
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Raw is the bare engine, on a table or keys of its own in the same server or beside
+// the same file: one row of an id and a value each. What it writes is as durable as what
+// the store writes.
+type Raw interface {
+	Read(ctx context.Context, id string) error // one indexed read; the value is there afterwards
+	Insert(ctx context.Context, id string, value []byte) error
+	Update(ctx context.Context, id string, value []byte) error
+}
+
+const rows = 10_000
+
+// Steps measures what is done with sessions beside the bare engine's own single step.
+func Steps(b *testing.B, s store.Store, raw Raw) {
+	all := newSessions(b, s, counterfoil.CarrierBearer)
+	all.load(b, s, 0, rows)
+	for n := range int64(rows) {
+		check(b, raw.Insert(b.Context(), all.key(n).ID, all.value()))
+	}
+	b.Run("lookup", func(b *testing.B) { lookups(b, s, raw, all) })
+	b.Run("create", func(b *testing.B) { creates(b, s, raw, all) })
+	b.Run("rotate", func(b *testing.B) { rotations(b, s, raw, all) })
+}
+
+// lookups find a session; raw is one indexed read.
+func lookups(b *testing.B, s store.Store, raw Raw, all *sessions) {
+	callers(b, func(b *testing.B, callers int) {
+		Compare(b, callers, func(ctx context.Context, n int64) error {
+			return raw.Read(ctx, all.key(n*7919%rows).ID)
+		}, func(ctx context.Context, n int64) error {
+			_, err := s.Get(ctx, all.key(n*7919%rows))
+			return err
+		})
+	})
+}
+
+// creates are logins: a session and its grant, under three conditions. Raw inserts one row.
+func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
+	from := int64(rows)
+	callers(b, func(b *testing.B, callers int) {
+		from += 100_000_000
+		Compare(b, callers, func(ctx context.Context, n int64) error {
+			return raw.Insert(ctx, all.key(from+n).ID, all.value())
+		}, func(ctx context.Context, n int64) error {
+			_, err := s.Commit(ctx, store.Batch{Require: conditions(n), Put: all.of(from + n)})
+			return err
+		})
+	})
+}
+
+// rotations are refreshes: grant and session are replaced at their revisions, under three
+// conditions. Raw updates one row.
+func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
+	var mu sync.Mutex
+	var revs [rows]uint64
+	callers(b, func(b *testing.B, callers int) {
+		Compare(b, callers, func(ctx context.Context, n int64) error {
+			return raw.Update(ctx, all.key(n*7919%rows).ID, all.value())
+		}, func(ctx context.Context, n int64) error {
+			n = n * 7919 % rows
+			put := all.of(n)
+			mu.Lock()
+			revs[n]++
+			for i := range put {
+				put[i].Rev = revs[n]
+			}
+			mu.Unlock()
+			_, err := s.Commit(ctx, store.Batch{Require: conditions(n), Put: put})
+			return err
+		})
+	})
+}
