@@ -29,6 +29,10 @@ var layers = map[string]struct {
 	"/store/postgres":  {[]string{"", "/store"}, []string{"github.com/jackc/pgx", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/redis":     {[]string{"", "/internal/pack", "/store"}, []string{"github.com/redis/rueidis"}, "engines share no code but the packing of values"},
 	"/store/storetest": {[]string{"", "/store"}, nil, "tests the contract, not an engine"},
+
+	"/store/storetest/linear": {[]string{"", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
+	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/keyring", "/login", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
+
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
 	"/directory":       {[]string{"", "/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/password":  {[]string{"/audit", "/internal/...", "/login", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},

@@ -14,10 +14,15 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
+	"github.com/counterfoil/counterfoil/store/storetest/linear"
 )
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })
+}
+
+func TestIsLinearizable(t *testing.T) {
+	linear.Run(t, func(*testing.T) store.Store { return memory.New() })
 }
 
 // model is the contract on a map.

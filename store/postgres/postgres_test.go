@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/storetest"
+	"github.com/counterfoil/counterfoil/store/storetest/linear"
 )
 
 func TestMain(m *testing.M) { testsvc.Main(m) }
@@ -47,5 +48,12 @@ func TestMove(t *testing.T) {
 			Open:  func() (store.Store, error) { return postgres.Open(t.Context(), o) },
 			Mover: func() (store.Mover, error) { return postgres.OpenToMove(t.Context(), o) },
 		}
+	})
+}
+
+func TestIsLinearizable(t *testing.T) {
+	linear.Run(t, func(t *testing.T) store.Store {
+		_, dsn := testsvc.SharedPostgres(t).Database(t, "")
+		return open(t, dsn)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/redis"
 	"github.com/counterfoil/counterfoil/store/storetest"
+	"github.com/counterfoil/counterfoil/store/storetest/linear"
 )
 
 func TestMain(m *testing.M) { testsvc.Main(m) }
@@ -29,6 +30,12 @@ func TestContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		return open(t, redis.Options{URL: "redis://" + r.Addr()})
+	})
+}
+
+func TestIsLinearizable(t *testing.T) {
+	linear.Run(t, func(t *testing.T) store.Store {
+		return open(t, redis.Options{URL: "redis://" + testsvc.StartRedis(t).Addr()})
 	})
 }
 

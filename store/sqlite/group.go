@@ -213,7 +213,7 @@ func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.C
 		}
 	}
 	for _, r := range b.Put {
-		if _, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), append([]byte{}, r.Value...)); err != nil {
+		if err := t.write(ctx, r); err != nil {
 			return head, err
 		}
 	}
@@ -230,4 +230,19 @@ func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.C
 		}
 	}
 	return head, nil
+}
+
+func (t statements) write(ctx context.Context, r store.Record) error {
+	value := append([]byte{}, r.Value...) // never NULL
+	if r.Rev > 0 {
+		result, err := t.turn.ExecContext(ctx, r.Kind, r.ID, r.Owner, toUnix(r.Expires), r.Rev+1, value)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 1 {
+			return err
+		}
+	}
+	_, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), value)
+	return err
 }

@@ -79,6 +79,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// readers is how many look-ups may be under way at a time.
+const readers = 8
+
 func (s *Store) open(ctx context.Context, path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // nobody else's to read
 	if err != nil {
@@ -98,7 +101,8 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if s.read, err = sql.Open("sqlite", dsn); err != nil {
 		return err
 	}
-	s.read.SetMaxOpenConns(8)
+	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers) // opening one costs more than many reads
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err

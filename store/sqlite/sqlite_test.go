@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 	"github.com/counterfoil/counterfoil/store/storetest"
+	"github.com/counterfoil/counterfoil/store/storetest/linear"
 )
 
 func open(t *testing.T, path string) *sqlite.Store {
@@ -23,6 +24,10 @@ func open(t *testing.T, path string) *sqlite.Store {
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, filepath.Join(t.TempDir(), "c.db")) })
+}
+
+func TestIsLinearizable(t *testing.T) {
+	linear.Run(t, func(t *testing.T) store.Store { return fresh(t) })
 }
 
 func TestSurvivesRestart(t *testing.T) {

@@ -12,21 +12,23 @@ const (
 	deleteOwnedSQL = `DELETE FROM records WHERE kind = ? AND owner = ?`
 	deleteSQL      = `DELETE FROM records WHERE kind = ? AND id = ?`
 	putSQL         = `INSERT OR REPLACE INTO records (kind, id, owner, rev, expires, value) VALUES (?, ?, ?, ?, ?, ?)`
-	appendSQL      = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
-	clearLogSQL    = `DELETE FROM log`
-	headSQL        = `SELECT epoch, seq FROM head`
-	setHeadSQL     = `UPDATE head SET epoch = ?, seq = ?`
+	// A refresh leaves owner and expiry as they are, and so both indexes.
+	turnSQL     = `UPDATE records SET rev = ?5, value = ?6 WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND expires = ?4`
+	appendSQL   = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
+	clearLogSQL = `DELETE FROM log`
+	headSQL     = `SELECT epoch, seq FROM head`
+	setHeadSQL  = `UPDATE head SET epoch = ?, seq = ?`
 )
 
 // statements are those that a commit runs, prepared once: compiling them costs as
 // much as running them.
 type statements struct {
-	rev, deleteOwned, delete, put, append, clearLog, head, setHead *sql.Stmt
+	rev, deleteOwned, delete, put, turn, append, clearLog, head, setHead *sql.Stmt
 }
 
 func (t *statements) all() map[string]**sql.Stmt {
 	return map[string]**sql.Stmt{
-		revSQL: &t.rev, deleteOwnedSQL: &t.deleteOwned, deleteSQL: &t.delete, putSQL: &t.put,
+		revSQL: &t.rev, deleteOwnedSQL: &t.deleteOwned, deleteSQL: &t.delete, putSQL: &t.put, turnSQL: &t.turn,
 		appendSQL: &t.append, clearLogSQL: &t.clearLog, headSQL: &t.head, setHeadSQL: &t.setHead,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func (all *sessions) key(n int64) store.Key {
 }
 
 // value is one of the size that a session has.
-func (all *sessions) value() []byte { return all.real[0][0].Value }
+func (all *sessions) value() []byte { return slices.Clip(all.real[0][0].Value) }
 
 // load creates sessions from..to.
 func (all *sessions) load(b *testing.B, s store.Store, from, to int64) {

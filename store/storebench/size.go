@@ -2,7 +2,6 @@ package storebench
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -137,7 +136,7 @@ func (all *sessions) purge(b *testing.B, s store.Store, n int64) (dropped int64,
 	wg.Wait()
 	check(b, err)
 	if swept < int(dropped) {
-		b.Error(fmt.Errorf("Sweep = %d, want the %d sessions that expired", swept, dropped))
+		b.Errorf("Sweep = %d, want the %d sessions that expired", swept, dropped)
 	}
 	slices.Sort(waits)
 	if len(waits) > 0 {

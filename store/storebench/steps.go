@@ -2,6 +2,7 @@ package storebench
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -59,13 +60,14 @@ func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
 }
 
 // rotations are refreshes: grant and session are replaced at their revisions, under three
-// conditions. Raw updates one row.
+// conditions. Raw updates one row. Each value is another than the last, or SQLite would
+// not write it.
 func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	var mu sync.Mutex
 	var revs [rows]uint64
 	callers(b, func(b *testing.B, callers int) {
 		Compare(b, callers, func(ctx context.Context, n int64) error {
-			return raw.Update(ctx, all.key(n*7919%rows).ID, all.value())
+			return raw.Update(ctx, all.key(n*7919%rows).ID, fmt.Append(all.value(), n))
 		}, func(ctx context.Context, n int64) error {
 			n = n * 7919 % rows
 			put := all.of(n)
