@@ -3,7 +3,8 @@
 // while it runs. What is random comes from a seed.
 //
 // Begin with Listen, then give Dial to a client's transport and break things
-// with Set, Refuse, Cut and Reset until Heal.
+// with Set, Refuse, Cut and Reset until Heal. Balance is a load balancer for several
+// servers that come and go.
 package faultnet
 
 import (
