@@ -3,6 +3,8 @@ package issuer_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
@@ -229,5 +232,58 @@ func TestStoreThatLostItsTail(t *testing.T) {
 		if _, err := b.Lookup(t.Context(), b.login(t, "alice", carrier).Access.Reveal()); err != nil {
 			t.Errorf("%v: a login under the new log: %v", carrier, err)
 		}
+	}
+}
+
+// REV-09: a backup is put back, and no verifier is there to say what it had seen. The
+// first token that is younger than the log says it, and nothing of before comes back.
+func TestBackupPutBack(t *testing.T) {
+	path, backup := filepath.Join(t.TempDir(), "db"), filepath.Join(t.TempDir(), "db")
+	open := func() (*bench, func()) {
+		s, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newIssuer(t, s), func() {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	copyTo := func(from, to string) {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, shut := open()
+	cookie, bearer := b.login(t, "alice", counterfoil.CarrierCookie), b.login(t, "alice", counterfoil.CarrierBearer)
+	shut()
+	copyTo(path, backup)
+	b, shut = open()
+	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	younger := b.login(t, "bob", counterfoil.CarrierBearer)
+	shut()
+	copyTo(backup, path)
+	b, shut = open()
+	defer shut()
+	if _, err := b.Lookup(t.Context(), younger.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Lookup of a token that is younger than the log = %v, want ErrInvalidToken", err)
+	}
+	for name, credential := range map[string]string{"cookie": cookie.Access.Reveal(), "bearer": bearer.Access.Reveal()} {
+		if _, err := b.Lookup(t.Context(), credential); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("Lookup of a %s that was revoked after the backup = %v, want ErrInvalidToken", name, err)
+		}
+	}
+	if _, err := b.Refresh(t.Context(), bearer.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Refresh of what was revoked after the backup = %v, want ErrInvalidToken", err)
+	}
+	if _, err := b.Lookup(t.Context(), b.login(t, "alice", counterfoil.CarrierBearer).Access.Reveal()); err != nil {
+		t.Errorf("a login under the new log: %v", err)
 	}
 }

@@ -2,11 +2,13 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // seenLog is what this process has read of the log. It is never believed without
@@ -97,6 +99,14 @@ func (i *Issuer) covered(ctx context.Context, s *counterfoil.Session) error {
 	head, err := i.head(ctx)
 	if err != nil {
 		return err
+	}
+	if head.Before(s.Born) {
+		// We signed it, so the log was there once: the store has lost what came between,
+		// and the next entries would not cover what was born before them (REV-09).
+		if err := i.beginAnew(ctx, "a token is younger than the log"); err != nil && !errors.Is(err, store.ErrConflict) {
+			return unavailable(err)
+		}
+		return counterfoil.ErrInvalidToken
 	}
 	i.seen.mu.RLock()
 	defer i.seen.mu.RUnlock()
