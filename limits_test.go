@@ -39,8 +39,13 @@ func TestCookieLimits(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header["Cookie"] = c.cookies
 			got, err := v.VerifyRequest(r)
-			if c.good && err != nil || !c.good && (!errors.Is(err, counterfoil.ErrInvalidToken) || got != nil) {
+			if c.good && err != nil || !c.good && (err == nil || errors.Is(err, counterfoil.ErrInvalidToken) || got != nil) {
 				t.Errorf("%s: %v, %v", c.name, got, err)
+			}
+			w := httptest.NewRecorder()
+			v.Require(http.NotFoundHandler()).ServeHTTP(w, r)
+			if !c.good && (w.Code != http.StatusRequestHeaderFieldsTooLarge || w.Header().Get("Set-Cookie") != "") {
+				t.Errorf("%s: %d, sets %q, want 431 and the cookie kept", c.name, w.Code, w.Header().Get("Set-Cookie"))
 			}
 		}
 		r := httptest.NewRequest("GET", "/", nil)

@@ -1,6 +1,7 @@
 package counterfoil
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -90,11 +91,11 @@ func inCookie(r *http.Request, name string) (value string, n int, err error) {
 	pairs, size := 0, 0
 	for _, field := range r.Header["Cookie"] {
 		if size += len(field); size > maxCookieHeader {
-			return "", 0, ErrInvalidToken
+			return "", 0, tooManyCookies()
 		}
 		for pair := range strings.SplitSeq(field, ";") {
 			if pairs++; pairs > maxCookies {
-				return "", 0, ErrInvalidToken
+				return "", 0, tooManyCookies()
 			}
 			// Only the space that RFC 6265 4.2.1 puts there is trimmed: other white
 			// space before a name is a way around the prefix (SES-09).
@@ -106,6 +107,15 @@ func inCookie(r *http.Request, name string) (value string, n int, err error) {
 		}
 	}
 	return value, n, nil
+}
+
+// tooManyCookies is no word about any credential (SES-11): a sister site can plant
+// cookies until nobody reads them all, and must not sign the visitor out by that.
+func tooManyCookies() error {
+	return &Problem{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Type: "too-many-cookies", Title: "Too many cookies",
+		Cause: errors.New("more cookies than are read"),
+	}
 }
 
 // CheckOrigin is the CSRF check for requests that a browser authenticates by

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"path"
 	"strings"
 )
 
@@ -10,6 +11,11 @@ import (
 func (s *Server) misses(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
+		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && (clean == "/" || clean+"/" != r.URL.Path) {
+			// The mux would send whoever asks to the cleaned path, and a credential along.
+			s.miss(w, r, errNotFound)
+			return
+		}
 		if pattern != "" {
 			mux.ServeHTTP(w, r)
 			return
@@ -20,9 +26,7 @@ func (s *Server) misses(mux *http.ServeMux) http.Handler {
 		case http.StatusMethodNotAllowed:
 			w.Header().Set("Allow", found.header.Get("Allow"))
 			s.miss(w, r, &refusal{status: found.status, kind: "method-not-allowed", title: "Method not allowed"})
-		case http.StatusNotFound:
-			s.miss(w, r, errNotFound)
-		default: // a redirect to the cleaned path, which would take a credential along
+		default:
 			s.miss(w, r, errNotFound)
 		}
 	})

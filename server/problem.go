@@ -82,7 +82,7 @@ func explain(err error, by counterfoil.Transport) *counterfoil.Problem {
 		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		own = errNotFound
-	case known(err):
+	case known(err), errors.As(err, new(*counterfoil.Problem)):
 		return counterfoil.ProblemFor(err, by)
 	default:
 		own = &refusal{status: http.StatusInternalServerError, kind: "internal", title: "Internal error"}

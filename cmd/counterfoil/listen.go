@@ -174,7 +174,7 @@ const writeTimeout = 2 * time.Minute
 // serveUntil serves on listener until ctx ends, then lets requests finish.
 func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {
 	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		Handler: h, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	stopped := make(chan error, 1)
