@@ -84,10 +84,13 @@ type Issuer struct {
 	started    time.Time
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
-	seen   seenLog
-	ring   joined[struct{}] // reads of the keyring
-	leases leases
-	feed   *feed
+	seen seenLog
+	ring joined[struct{}] // reads of the keyring
+
+	strangers joined[struct{}] // those of them that unknown keys cause
+	reloaded  time.Time        // when one last did; of whoever has the turn in strangers
+	leases    leases
+	feed      *feed
 }
 
 // New checks o and returns an issuer. It starts nothing in the background: call

@@ -88,7 +88,10 @@ func (i *Issuer) touch(ctx context.Context, row *SessionRow) {
 // is another question.
 func (i *Issuer) openSigned(ctx context.Context, credential string) (*counterfoil.Session, error) {
 	payload, kid, carrier, err := i.verify(credential)
-	if err != nil && i.reload(ctx) == nil { // another node may sign with a key that it has just made
+	if errors.Is(err, errUnknownKey) { // another node may sign with a key that it has just made
+		if err := i.reloadSoon(ctx); err != nil {
+			return nil, err // an outage: the key may be there, and the token good
+		}
 		payload, kid, carrier, err = i.verify(credential)
 	}
 	if err != nil {
@@ -111,16 +114,34 @@ func (i *Issuer) openSigned(ctx context.Context, credential string) (*counterfoi
 	}, nil
 }
 
-// verify takes a copy out of its envelopes, with the keys that are known.
+var errUnknownKey = errors.New("unknown key")
+
+// verify takes a copy out of its envelopes, with the keys that are known. It fails with
+// errUnknownKey if that is all that it lacks, as far as one can see.
 func (i *Issuer) verify(credential string) (payload, kid string, carrier counterfoil.Carrier, err error) {
+	unknown := false
+	defer func() {
+		if unknown {
+			err = errUnknownKey
+		}
+	}()
 	carrier = counterfoil.CarrierBearer
 	if token.ShapeOf(credential) == token.ShapeJWE {
 		carrier = counterfoil.CarrierJWE
-		if credential, err = token.DecryptJWE(credential, "at+jwt", i.keys.Opener); err != nil {
+		credential, err = token.DecryptJWE(credential, "at+jwt", func(id string) (*token.Opener, bool) {
+			o, ok := i.keys.Opener(id)
+			unknown = !ok
+			return o, ok
+		})
+		if err != nil {
 			return "", "", carrier, err
 		}
 	}
-	payload, kid, err = token.VerifyJWS(credential, "at+jwt", i.keys.Find)
+	payload, kid, err = token.VerifyJWS(credential, "at+jwt", func(id string) (token.Key, bool) {
+		k, ok := i.keys.Find(id)
+		unknown = !ok
+		return k, ok
+	})
 	return payload, kid, carrier, err
 }
 

@@ -1,12 +1,17 @@
 package issuer_test
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -253,4 +258,57 @@ func TestStoreHasLost(t *testing.T) {
 			t.Errorf("%s: the trail does not tell of it: %v", op, err)
 		}
 	}
+}
+
+// KEY-08: a key that is not known here may be one that another node has just made, so
+// the keyring is read: for all who ask at once together, and ten times a second at most.
+// What is no token at all reads nothing; and an outage is no word about the token.
+func TestUnknownKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, s := leaseIssuer(t)
+		made := func(typ string) string {
+			private, err := token.GenerateKey(token.ES256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signer, err := token.NewSigner("made-up", token.ES256, private)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := signer.Sign(typ, []byte(`{"iss":"https://auth.test","sub":"alice","exp":4102444800}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		unknown := made("at+jwt")
+		ask := func(text string, want error) {
+			t.Helper()
+			if _, err := i.Lookup(context.Background(), text); !errors.Is(err, want) {
+				t.Errorf("Lookup = %v, want %v", err, want)
+			}
+		}
+		reads := s.Calls(storetest.OpGet)
+		for _, junk := range []string{"a.b.c", "..", made("JWT"), unknown[:len(unknown)/2], "a.b.c.d.e"} {
+			ask(junk, counterfoil.ErrInvalidToken)
+		}
+		if n := s.Calls(storetest.OpGet) - reads; n != 0 {
+			t.Errorf("%d reads for what is no token", n)
+		}
+		begun := time.Now()
+		for range 10 {
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() { ask(unknown, counterfoil.ErrInvalidToken) })
+			}
+			all.Wait()
+		}
+		took := time.Since(begun)
+		if n := s.Calls(storetest.OpGet) - reads; n > int(took/(100*time.Millisecond))+1 {
+			t.Errorf("%d reads in %v for 10 times 100 unknown keys", n, took)
+		}
+		s.Inject(storetest.Fault{Op: storetest.OpGet})
+		ask(unknown, counterfoil.ErrUnavailable)
+		ask("a.b.c", counterfoil.ErrInvalidToken)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
@@ -120,6 +121,29 @@ func (i *Issuer) covered(ctx context.Context, s *counterfoil.Session) error {
 		return counterfoil.ErrRevoked
 	}
 	return nil
+}
+
+// reloadEvery bounds what unknown key ids cost: anybody can make them up, and reading
+// the keyring takes as long as its keys are large (KEY-08).
+const reloadEvery = 100 * time.Millisecond
+
+// reloadSoon is reload for whoever meets an unknown key. However many do, and however
+// fast, the keyring is read so often and no more.
+func (i *Issuer) reloadSoon(ctx context.Context) error {
+	_, err := i.strangers.do(ctx, func(ctx context.Context) (struct{}, error) {
+		if wait := time.Until(i.reloaded.Add(reloadEvery)); wait > 0 {
+			timer := time.NewTimer(wait)
+			defer timer.Stop()
+			select {
+			case <-ctx.Done():
+				return struct{}{}, unavailable(ctx.Err())
+			case <-timer.C:
+			}
+		}
+		i.reloaded = time.Now() // one runs at a time
+		return struct{}{}, i.reload(ctx)
+	})
+	return unavailable(err)
 }
 
 // reload reads the keyring, which other nodes turn, too.
