@@ -10,3 +10,85 @@ import (
 func NewVerifierWithBoot(ctx context.Context, source Source, o Options, boot func() time.Duration) (*Verifier, error) {
 	return newVerifier(ctx, source, o, boot)
 }
+
+// Meeting is where a check, the follower and the table meet: at a copy that an entry
+// of the log covers. Its methods return their steps, one by one.
+type Meeting struct {
+	news    *news
+	revoked *Revocations
+	known   *knowledge
+	found   *entry // as the table shows it
+	covers  Revocation
+}
+
+// NewMeeting returns one at which scope covers the copy.
+func NewMeeting(scope Scope) *Meeting {
+	m := &Meeting{news: newNews(), revoked: NewRevocations()}
+	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{1, 1}}
+	m.found = &entry{session: s}
+	m.covers = Revocation{At: Cursor{1, 2}, Scope: scope, ID: "id"}
+	m.known = &knowledge{epoch: 1, applied: Cursor{1, 1}, revoked: m.revoked, gen: m.news.stamp()}
+	return m
+}
+
+// Check looks for the copy and checks it but for its time. Of the verdict it says
+// whether the copy was found, and whether the entry was known when it began.
+func (m *Meeting) Check(v *Verdict) []func() {
+	var k *knowledge
+	var e *entry
+	var good uint64
+	asks := func() bool { return e != nil && good != k.gen }
+	return []func(){
+		func() { e = m.found },
+		func() { k = m.known },
+		func() {
+			v.Found, v.Knew = e != nil, k.applied == m.covers.At
+			if e != nil {
+				good = e.good.Load()
+			}
+		},
+		func() {
+			if asks() {
+				v.Refused = k.judge(e.session) != nil
+			}
+		},
+		func() {
+			if asks() && v.Refused {
+				e.answered(k, good, ErrRevoked)
+			} else if asks() {
+				e.answered(k, good, nil)
+			}
+		},
+	}
+}
+
+// Verdict is what Check found.
+type Verdict struct{ Found, Knew, Refused bool }
+
+// Put makes the copy be found, as table.put does.
+func (m *Meeting) Put() []func() {
+	e := m.found
+	m.found = nil
+	return []func(){func() { m.news.link(e) }, func() { m.found = e }}
+}
+
+// Remove makes it not be found any more, as table.removed does.
+func (m *Meeting) Remove() []func() {
+	e := m.found
+	return []func(){func() { m.found = nil }, func() { m.news.unlink(e) }}
+}
+
+// Follow applies the entry, as Verifier.apply does.
+func (m *Meeting) Follow() []func() {
+	next := *m.known
+	next.applied = m.covers.At
+	return []func(){
+		func() { m.revoked.Apply([]Revocation{m.covers}) },
+		func() {
+			if !m.news.tell(m.covers) {
+				next.gen = m.news.stamp()
+			}
+		},
+		func() { m.known = &next },
+	}
+}

@@ -28,8 +28,9 @@ func (v *Verifier) run(ctx context.Context) {
 	backoff := time.Duration(0)
 	wait := min(pollWait, v.heartbeat())
 	next := wait
-	swept := v.clock.read()
-	for n := 0; ctx.Err() == nil; n++ {
+	dropped := v.clock.read()
+	swept, shard := dropped, 0
+	for ctx.Err() == nil {
 		before, begun, waited := v.known.Load().applied, v.clock.read(), next
 		err, poked := v.ask(ctx, next)
 		next = wait
@@ -42,7 +43,7 @@ func (v *Verifier) run(ctx context.Context) {
 			}
 			backoff = 0
 			// A source that does not wait must not be asked in a tight loop.
-			early := waited/2 - v.clock.read().since(begun)
+			early := waited/2 - v.clock.since(&begun)
 			if early > 0 && v.known.Load().applied == before && v.pause(ctx, v.poke, early) {
 				next = 0
 			}
@@ -55,13 +56,18 @@ func (v *Verifier) run(ctx context.Context) {
 			// deaf to requests, which would only add to what ails the issuer. A question
 			// that was lost has taken its time already.
 			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, v.heartbeat())
-			v.pause(ctx, nil, backoff/2+rand.N(backoff/2)-v.clock.read().since(begun))
+			v.pause(ctx, nil, backoff/2+rand.N(backoff/2)-v.clock.since(&begun))
 		}
-		if at := v.clock.read(); at.since(swept) >= sweepEvery {
-			swept = at
+		at := v.clock.read()
+		if at.since(&dropped) >= sweepEvery {
+			dropped = at
 			v.dropExpired()
 		}
-		v.seen.sweep(n, v.clock.effective(v.clock.read()))
+		if at.since(&swept) >= sweepEvery/maxShards { // a part at a time: news must not wait
+			swept = at
+			v.seen.sweep(shard, at.effective)
+			shard++
+		}
 	}
 }
 
@@ -106,7 +112,8 @@ func (v *Verifier) pause(ctx context.Context, poke <-chan struct{}, d time.Durat
 // sync makes the follower ask at once, for news that may be there. What requests
 // can cause is bounded.
 func (v *Verifier) sync() {
-	now, last := int64(v.clock.read().t.Sub(v.clock.base)), v.poked.Load()
+	at := v.clock.read()
+	now, last := int64(at.run), v.poked.Load()
 	if now-last < int64(pokeEvery) || !v.poked.CompareAndSwap(last, now) {
 		return
 	}
@@ -129,7 +136,7 @@ func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
 		return err
 	}
 	v.count.pages.Add(1)
-	return v.apply(ctx, page, n, asked)
+	return v.apply(ctx, page, n, &asked)
 }
 
 // dropExpired forgets what nothing alive is covered by. An expiry is asked for

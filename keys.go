@@ -219,7 +219,7 @@ func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {
 	c.mu.Lock()
 	now := c.clock.read()
 	denied := c.isDenied(id, token.Key{})
-	if !denied && !c.asking && !c.closed && (c.missed.t.IsZero() || now.since(c.missed) >= keysCooldown) {
+	if !denied && !c.asking && !c.closed && (c.missed == (instant{}) || now.since(&c.missed) >= keysCooldown) {
 		c.asking, c.missed = true, now
 		c.poke()
 	}

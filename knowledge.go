@@ -19,7 +19,8 @@ type knowledge struct {
 	complete bool    // the log was read to its head; false: anchor says nothing
 	anchor   instant // when the question was sent that the last complete page answered (REV-05)
 	ask      uint64  // number of that question
-	gen      uint64  // another one whenever there is something new to ask revoked
+	gen      uint64  // another one whenever every copy must be asked about anew: see news
+	heard    uint64  // grows with every entry that is in revoked
 	revoked  *Revocations
 	moved    chan struct{} // closed when there is other knowledge
 }
@@ -39,11 +40,11 @@ func (k *knowledge) judge(s *Session) error {
 }
 
 // age is how old k is at the moment at.
-func (k *knowledge) age(at instant) time.Duration {
+func (k *knowledge) age(at *instant) time.Duration {
 	if !k.complete {
 		return math.MaxInt64
 	}
-	return at.since(k.anchor)
+	return at.since(&k.anchor)
 }
 
 func (k *knowledge) reached(c Cursor) bool { return k.epoch == c.Epoch && k.applied.Seq >= c.Seq }
@@ -78,7 +79,7 @@ func checkPage(p Page) error {
 
 // apply takes in a page that answers question number ask. Only the follower calls
 // it, so nobody else publishes.
-func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant) error {
+func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *instant) error {
 	answered := v.clock.read()
 	if err := checkPage(p); err != nil {
 		v.count.gaps.Add(1)
@@ -86,12 +87,12 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 		return err
 	}
 	if !p.Time.IsZero() {
-		v.skew.Store(int64(skew(p.Time, asked, answered)))
-		ahead := p.Time.UnixNano() - answered.t.UnixNano()
-		if ahead > int64(maxAhead) {
+		v.skew.Store(int64(skew(p.Time, asked, &answered)))
+		ahead := time.Duration(p.Time.UnixNano() - answered.unix())
+		if ahead > maxAhead {
 			return errSkew
 		}
-		v.clock.ahead.Store(max(ahead, 0))
+		v.clock.follow(max(ahead, 0))
 	}
 	old := v.known.Load()
 	next := *old
@@ -99,7 +100,7 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 		// Another log. Nothing born under the old one is accepted any longer, so
 		// forgetting its entries brings nothing back. They are left to whoever is
 		// still judging by the old knowledge: the index is another one.
-		next = knowledge{epoch: p.Head.Epoch, revoked: NewRevocations(), gen: old.gen + 1}
+		next = knowledge{epoch: p.Head.Epoch, revoked: NewRevocations(), gen: v.news.stamp(), heard: old.heard + 1}
 	}
 	if p.After != v.cursor && p.After != (Cursor{Epoch: p.Head.Epoch}) {
 		// Something is missing between, so everything is read again: a union, since
@@ -114,10 +115,7 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 		v.keys.begunAnew()
 	}
 	next.revoked.Apply(p.Entries)
-	if len(p.Entries) > 0 {
-		next.gen = old.gen + 1
-		v.keys.deny(p.Entries)
-	}
+	v.tell(&next, p.Entries)
 	// Entries are never given up for room (REV-14). Beyond the limit the page does
 	// not count: the verifier goes stale until entries expire, and asks for the
 	// same page again, so there is never more than one page too much.
@@ -131,7 +129,7 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 			next.applied = p.Upto
 		}
 		if p.Complete() {
-			next.complete, next.anchor, next.ask = true, asked, ask
+			next.complete, next.anchor, next.ask = true, *asked, ask
 			if v.serving.Swap(false) {
 				v.log.InfoContext(ctx, "no longer accepting credentials on stale knowledge")
 			}
@@ -142,6 +140,21 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked instant)
 		return errFull
 	}
 	return nil
+}
+
+// tell spreads what next.revoked has just got, before next is published.
+func (v *Verifier) tell(next *knowledge, entries []Revocation) {
+	told := true
+	for _, r := range entries {
+		told = v.news.tell(r) && told
+	}
+	if !told {
+		next.gen = v.news.stamp()
+	}
+	if len(entries) > 0 {
+		next.heard++
+		v.keys.deny(entries)
+	}
 }
 
 func (v *Verifier) publish(k *knowledge) {

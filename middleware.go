@@ -50,8 +50,9 @@ type Route struct {
 
 // Guard checks the requests of a route.
 type Guard struct {
-	v     *Verifier
-	route Route
+	v      *Verifier
+	route  Route
+	demand demand // of a request that names no cursor
 }
 
 // With returns a guard for a route. Like http.ServeMux.Handle it is for the start of
@@ -73,7 +74,7 @@ func (v *Verifier) With(r Route) *Guard {
 		panic("counterfoil: Route.Formats accepts nothing")
 	}
 	r.Formats, r.Rules = slices.Clone(r.Formats), slices.Clone(r.Rules)
-	return &Guard{v, r}
+	return &Guard{v, r, demand{policy: r.Stale, formats: r.Formats, strict: r.Strict}}
 }
 
 // Require lets only requests through that carry a good session and meet all
@@ -124,7 +125,6 @@ func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c Credential,
 }
 
 func (g *Guard) check(r *http.Request) (*Session, Credential, error) {
-	d := demand{policy: g.route.Stale, formats: g.route.Formats, strict: g.route.Strict}
 	c, err := findCredential(r, g.v.cookie, g.route.Transport)
 	if err != nil {
 		return nil, c, err
@@ -134,19 +134,20 @@ func (g *Guard) check(r *http.Request) (*Session, Credential, error) {
 			return nil, c, err
 		}
 	}
-	if d.min, err = minCursor(r); err != nil {
-		return nil, c, err
+	d := &g.demand
+	if fields := r.Header[MinCursorHeader]; len(fields) > 0 {
+		more := g.demand
+		if more.min, err = minCursor(fields); err != nil {
+			return nil, c, err
+		}
+		d = &more
 	}
 	s, err := g.v.verify(r.Context(), c, d)
 	return s, c, err
 }
 
-// minCursor reads MinCursorHeader; zero: none.
-func minCursor(r *http.Request) (Cursor, error) {
-	fields := r.Header[MinCursorHeader]
-	if len(fields) == 0 {
-		return Cursor{}, nil
-	}
+// minCursor reads the values of MinCursorHeader.
+func minCursor(fields []string) (Cursor, error) {
 	if len(fields) == 1 {
 		if c, err := ParseCursor(fields[0]); err == nil && c.Epoch != 0 {
 			return c, nil

@@ -55,7 +55,7 @@ func (p StalePolicy) String() string {
 
 // stale answers for a verifier whose knowledge does not suffice for c. e is the
 // copy if it was found genuine, else nil; it is not covered by what is known.
-func (v *Verifier) stale(ctx context.Context, c Credential, d demand, e *entry, cause error) (*Session, error) {
+func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry, cause error) (*Session, error) {
 	switch d.policy.mode {
 	case introspect:
 		return v.introspect(ctx, c, d, cause)
@@ -64,8 +64,8 @@ func (v *Verifier) stale(ctx context.Context, c Credential, d demand, e *entry, 
 			return nil, cause
 		}
 		at := v.clock.read()
-		expired := v.clock.effective(at) >= e.session.Expires.UnixNano()
-		if expired || v.overdue(v.known.Load(), e.signed, at) > d.policy.max {
+		expired := at.effective >= e.session.Expires.UnixNano()
+		if expired || v.overdue(v.known.Load(), e.signed, &at) > d.policy.max {
 			return nil, cause
 		}
 		if !v.serving.Swap(true) {
@@ -81,7 +81,7 @@ func (v *Verifier) stale(ctx context.Context, c Credential, d demand, e *entry, 
 
 // introspect accepts what the issuer says is good now. What is known here still
 // counts: once refused as revoked is refused for ever (P3).
-func (v *Verifier) introspect(ctx context.Context, c Credential, d demand, cause error) (*Session, error) {
+func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, cause error) (*Session, error) {
 	format, err := v.format(c, d)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (v *Verifier) introspect(ctx context.Context, c Credential, d demand, cause
 	if err != nil && !errors.Is(err, errOtherEpoch) { // the issuer knows which epochs count
 		return nil, err
 	}
-	if v.clock.effective(v.clock.read()) >= s.Expires.UnixNano() {
+	if at := v.clock.read(); at.effective >= s.Expires.UnixNano() {
 		return nil, ErrExpired
 	}
 	s.Carrier = Carrier{format, c.Transport}
@@ -115,14 +115,17 @@ type demand struct {
 	min     Cursor      // know at least this; zero: nothing
 }
 
+// simple reports whether a copy that passes check is all that d asks for.
+func (d *demand) simple() bool { return d.formats == nil && !d.strict && d.min == (Cursor{}) }
+
 // met reports whether k is as recent as d demands for s.
-func (d demand) met(k *knowledge, s *Session) bool {
+func (d *demand) met(k *knowledge, s *Session) bool {
 	return (!d.strict || k.reached(s.Born)) && (d.min == (Cursor{}) || k.reached(d.min))
 }
 
 // catchUp waits a moment for what d demands, then leaves it to the stale policy
 // (REV-11).
-func (v *Verifier) catchUp(ctx context.Context, d demand, e *entry) error {
+func (v *Verifier) catchUp(ctx context.Context, d *demand, e *entry) error {
 	if d.met(v.known.Load(), e.session) {
 		return nil
 	}

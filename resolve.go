@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -13,11 +14,11 @@ import (
 // accessType is the typ of an access token, signed or encrypted (RFC 9068 2.1).
 const accessType = "at+jwt"
 
-func (d demand) accepts(f Format) bool { return d.formats == nil || slices.Contains(d.formats, f) }
+func (d *demand) accepts(f Format) bool { return d.formats == nil || slices.Contains(d.formats, f) }
 
 // format tells a credential's format by its shape, and refuses one that is not
 // wanted here before any work is done on it.
-func (v *Verifier) format(c Credential, d demand) (Format, error) {
+func (v *Verifier) format(c Credential, d *demand) (Format, error) {
 	var f Format
 	switch token.ShapeOf(c.Value) {
 	case token.ShapeOpaque:
@@ -38,12 +39,13 @@ func (v *Verifier) format(c Credential, d demand) (Format, error) {
 }
 
 // resolve finds out what a credential is: by its signature, or by asking.
-func (v *Verifier) resolve(ctx context.Context, c Credential, d demand) (*entry, error) {
+func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand) (*entry, error) {
 	format, err := v.format(c, d)
 	if err != nil {
 		return nil, err
 	}
-	over := v.overdue(v.known.Load(), format == JWT, v.clock.read())
+	at := v.clock.read()
+	over := v.overdue(v.known.Load(), format == JWT, &at)
 	if over > 0 && (d.policy.mode != serveStale || over > d.policy.max) {
 		return nil, ErrStale // before any work: an answer could not be given anyway
 	}
@@ -83,6 +85,7 @@ func (v *Verifier) complete(e *entry, f Format) error {
 		return ErrInvalidToken
 	}
 	s.Carrier = Carrier{f, e.credential.Transport}
+	e.credential.Value = strings.Clone(e.credential.Value) // not what stood around it in a header
 	e.deadline = s.Expires.UnixNano()
 	if e.signed { // another clock wrote it; a looked-up copy ends when its issuer said
 		e.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()

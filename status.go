@@ -82,11 +82,11 @@ func (v *Verifier) Status() Status {
 	k, at, keys := v.known.Load(), v.clock.read(), v.keys.set.Load()
 	s := Status{
 		Verifier: v.id, Epoch: k.epoch, Applied: k.applied,
-		Bound: v.opts.Bound, Staleness: k.age(at), Stale: v.overdue(k, true, at) > 0, Policy: v.opts.Stale.String(),
+		Bound: v.opts.Bound, Staleness: k.age(&at), Stale: v.overdue(k, true, &at) > 0, Policy: v.opts.Stale.String(),
 		ServeStale: v.opts.ServeStale, ServingStale: v.serving.Load(), ServedStale: v.count.servedStale.Load(),
 		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: v.full.Load(),
 		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen,
-		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.since(keys.asked), Skew: time.Duration(v.skew.Load()),
+		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.since(&keys.asked), Skew: time.Duration(v.skew.Load()),
 		Pages: v.count.pages.Load(), Gaps: v.count.gaps.Load(), Epochs: v.count.epochs.Load(),
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
 		Refused: make(map[string]uint64, len(reasons)),

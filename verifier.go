@@ -31,6 +31,7 @@ type Verifier struct {
 	clock *clock
 	keys  *keyCache
 	known atomic.Pointer[knowledge] // set by the follower alone; never nil
+	news  *news
 	seen  *table
 
 	lookups, introspections *lookups
@@ -75,10 +76,10 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	if err != nil {
 		return nil, err
 	}
-	clock := newClock(o.Now, boot)
+	clock, news := newClock(o.Now, boot), newNews()
 	v := &Verifier{
 		opts: o, source: source, id: token.NewOpaque(), cookie: CookieName, openers: openers, log: o.Logger,
-		clock: clock, keys: newKeyCache(source, algorithms, clock), seen: newTable(o.MaxSeen),
+		clock: clock, keys: newKeyCache(source, algorithms, clock), news: news, seen: newTable(o.MaxSeen, news),
 		poke: make(chan struct{}, 1),
 	}
 	v.lookups = newLookups(source, lookupTimeout, v.keep)
@@ -91,7 +92,7 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 		v.cookie = InsecureCookieName
 	}
 	v.guard = v.With(Route{})
-	v.publish(&knowledge{revoked: NewRevocations(), gen: 1})
+	v.publish(&knowledge{revoked: NewRevocations(), gen: news.stamp()})
 	if err := v.keys.fetch(ctx); err != nil {
 		return nil, fmt.Errorf("counterfoil: %w", err)
 	}
@@ -122,17 +123,27 @@ func (v *Verifier) Close() {
 // Verify returns the session of a credential that came in a header. It never
 // returns a session beside an error.
 func (v *Verifier) Verify(ctx context.Context, credential string) (*Session, error) {
-	s, err := v.verify(ctx, Credential{credential, Header}, demand{policy: v.opts.Stale})
+	s, err := v.verify(ctx, Credential{credential, Header}, &v.guard.demand)
 	v.count.refuse(err)
 	return s, err
 }
 
-func (v *Verifier) verify(ctx context.Context, c Credential, d demand) (*Session, error) {
+// verify is short for what was seen before and is good; decide does the rest.
+func (v *Verifier) verify(ctx context.Context, c Credential, d *demand) (*Session, error) {
+	if d.simple() {
+		if e := v.seen.get(c); e != nil && v.check(e) == nil {
+			return e.session, nil
+		}
+	}
+	return v.decide(ctx, c, d)
+}
+
+func (v *Verifier) decide(ctx context.Context, c Credential, d *demand) (*Session, error) {
 	e, err := v.find(ctx, c, d)
 	if err == nil {
 		err = v.check(e)
 	}
-	if e != nil && e.session.Carrier.Format == Opaque && renewable(err) {
+	if renewable(err) && e != nil && e.session.Carrier.Format == Opaque {
 		v.seen.drop(e)
 		if e, err = v.resolve(ctx, c, d); err == nil {
 			err = v.check(e)
@@ -163,7 +174,7 @@ func renewable(err error) bool {
 }
 
 // find returns the copy that c is, from the table or by resolving it.
-func (v *Verifier) find(ctx context.Context, c Credential, d demand) (*entry, error) {
+func (v *Verifier) find(ctx context.Context, c Credential, d *demand) (*entry, error) {
 	if len(c.Value) > token.MaxSize {
 		return nil, ErrInvalidToken
 	}
@@ -183,46 +194,55 @@ func (v *Verifier) find(ctx context.Context, c Credential, d demand) (*entry, er
 // has expired was dropped before the expiry is asked about.
 func (v *Verifier) check(e *entry) error {
 	k := v.known.Load()
-	if e.good.Load() != k.gen {
-		if err := k.judge(e.session); err != nil {
+	if good := e.good.Load(); good != k.gen {
+		if err := e.ask(k, good); err != nil {
 			return err
 		}
-		e.good.Store(k.gen)
 	}
 	at := v.clock.read()
-	if v.clock.effective(at) >= e.deadline {
+	if at.effective >= e.deadline {
 		return ErrExpired
 	}
-	if v.overdue(k, e.signed, at) > 0 {
+	if v.overdue(k, e.signed, &at) > 0 {
 		return ErrStale
 	}
 	return nil
 }
 
+// ask asks the log about e, in whose good was found what is good here.
+func (e *entry) ask(k *knowledge, good uint64) error {
+	err := k.judge(e.session)
+	e.answered(k, good, err)
+	return err
+}
+
 // overdue is by how much the older of what k and, for a signed copy, the keys
 // tell is beyond its bound; not positive: fresh.
-func (v *Verifier) overdue(k *knowledge, signed bool, at instant) time.Duration {
+func (v *Verifier) overdue(k *knowledge, signed bool, at *instant) time.Duration {
 	over := k.age(at) - v.opts.Bound
 	if signed {
-		over = max(over, at.since(v.keys.set.Load().asked)-v.opts.MaxKeysAge)
+		over = max(over, at.since(&v.keys.set.Load().asked)-v.opts.MaxKeysAge)
 	}
 	return over
 }
 
 // Staleness is the age of what the verifier knows, from when it asked (REV-05).
-func (v *Verifier) Staleness() time.Duration { return v.known.Load().age(v.clock.read()) }
+func (v *Verifier) Staleness() time.Duration {
+	k, at := v.known.Load(), v.clock.read()
+	return k.age(&at)
+}
 
 // Ready returns nil while what the verifier knows is within its bounds, and what
 // is wrong otherwise, as an ErrStale.
 func (v *Verifier) Ready() error {
 	k, at := v.known.Load(), v.clock.read()
 	switch {
-	case v.overdue(k, true, at) <= 0:
+	case v.overdue(k, true, &at) <= 0:
 		return nil
 	case !k.complete:
 		return fmt.Errorf("%w: the revocation log is not read to its head", ErrStale)
-	case v.overdue(k, false, at) > 0:
-		return fmt.Errorf("%w: the revocation log was last read %v ago", ErrStale, k.age(at))
+	case v.overdue(k, false, &at) > 0:
+		return fmt.Errorf("%w: the revocation log was last read %v ago", ErrStale, k.age(&at))
 	}
 	return fmt.Errorf("%w: the issuer's keys are too old", ErrStale)
 }

@@ -29,6 +29,7 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 		w.copied.signed = true
 		w.copied.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
 	}
+	v.news.link(w.copied)
 	v.watches.mu.Lock()
 	if v.watches.live == nil {
 		v.watches.live = make(map[*watched]struct{})
@@ -44,12 +45,16 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 		cancel(err)
 	}
 	left := time.Duration(w.copied.deadline - v.clock.now().UnixNano())
-	expiry := time.AfterFunc(max(left, 0)+coarse, func() { v.end(w) })
+	expiry := time.AfterFunc(max(left, 0)+time.Millisecond, func() { v.end(w) })
 	return ctx, func() {
 		expiry.Stop()
 		v.watches.mu.Lock()
+		_, live := v.watches.live[w]
 		delete(v.watches.live, w)
 		v.watches.mu.Unlock()
+		if live { // stop was not called before
+			v.news.unlink(w.copied)
+		}
 		cancel(context.Canceled)
 	}
 }
@@ -63,22 +68,23 @@ func (v *Verifier) end(w *watched) {
 // watch ends what must end whenever there is other knowledge, or what there is
 // becomes too old, until ctx ends: then everything ends, since nobody follows.
 func (v *Verifier) watch(ctx context.Context) {
-	gen, stale := uint64(0), false
+	heard, stale := uint64(0), false
 	for {
 		k := v.known.Load()
-		left := -v.overdue(k, true, v.clock.read())
+		at := v.clock.read()
+		left := -v.overdue(k, true, &at)
 		if was := stale; was != (left < 0) {
 			stale = !was
 			v.log.WarnContext(ctx, "staleness of what the verifier knows", "stale", stale, "staleness", v.Staleness().String())
 		}
-		if k.gen != gen || left < 0 {
-			gen = k.gen
+		if k.heard != heard || left < 0 {
+			heard = k.heard
 			v.endWatches(v.end)
 		}
 		if left < 0 {
 			left = pollWait // the keys may be what is too old, and come back
 		}
-		timer := time.NewTimer(left + coarse)
+		timer := time.NewTimer(left + time.Millisecond)
 		select {
 		case <-k.moved:
 			timer.Stop()
