@@ -220,3 +220,38 @@ func TestStepUp(t *testing.T) {
 		}
 	})
 }
+
+// TOK-29: who somebody is, is the issuer and the subject. The same subject elsewhere is
+// somebody else, and ending one ends nothing of the other.
+func TestSubjectIsOneIssuers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const elsewhere = "https://other.test"
+		here, there := newScripted(t), newScripted(t)
+		v := follow(t, here, counterfoil.Options{})
+		defer v.Close()
+		w, err := counterfoil.NewVerifier(t.Context(), there, counterfoil.Options{Issuer: elsewhere, Audience: issuerURL, Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		made := claims()
+		made.Issuer = elsewhere
+		own, other := here.sign(t, "at+jwt", claims()), there.sign(t, "at+jwt", made)
+		a, err := v.Verify(t.Context(), own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := w.Verify(t.Context(), other)
+		if err != nil || a.Subject != b.Subject || a.Issuer == b.Issuer || b.Issuer != elsewhere {
+			t.Fatalf("%+v and %+v, %v", a, b, err)
+		}
+		here.revoke(counterfoil.ScopeSubject, "alice")
+		synctest.Wait()
+		if _, err := v.Verify(t.Context(), own); !errors.Is(err, counterfoil.ErrRevoked) {
+			t.Errorf("the subject that was revoked: %v", err)
+		}
+		if _, err := w.Verify(t.Context(), other); err != nil {
+			t.Errorf("its namesake: %v", err)
+		}
+	})
+}

@@ -125,3 +125,32 @@ func TestIntrospectionIsNotLogged(t *testing.T) {
 		t.Error("the log holds the token")
 	}
 }
+
+// REV-16: the log is for verifiers that may read it: an API key with that scope, and
+// nobody else.
+func TestFeedIsForVerifiers(t *testing.T) {
+	b := newBench(t)
+	made := map[string]string{}
+	for _, scope := range []string{directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeSessions} {
+		_, key, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "c", Scopes: []string{scope}})
+		must(t, err)
+		made[scope] = key.Reveal()
+	}
+	user := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}, "admin").Access.Reveal()
+	for name, c := range map[string]struct {
+		header []string
+		want   int
+	}{
+		"nobody":               {nil, http.StatusUnauthorized},
+		"a verifier":           {[]string{"Authorization", "Bearer " + made[directory.ScopeFeed]}, http.StatusOK},
+		"who may introspect":   {[]string{"Authorization", "Bearer " + made[directory.ScopeIntrospect]}, http.StatusForbidden},
+		"who may make session": {[]string{"Authorization", "Bearer " + made[directory.ScopeSessions]}, http.StatusForbidden},
+		"an administrator":     {[]string{"Authorization", "Bearer " + user}, http.StatusUnauthorized},
+		"a key cut short":      {[]string{"Authorization", "Bearer " + made[directory.ScopeFeed][:40]}, http.StatusUnauthorized},
+	} {
+		res, body := b.call("GET", "/v1/log", "", c.header...)
+		if res.StatusCode != c.want || res.StatusCode != http.StatusOK && strings.Contains(body, "entries") {
+			t.Errorf("%s: %d %s, want %d", name, res.StatusCode, body, c.want)
+		}
+	}
+}
