@@ -185,6 +185,11 @@ func (t *timed) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	return head, err
 }
 
+// GetMany is that of the store inside.
+func (t *timed) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	return store.GetMany(ctx, t.Store, keys...)
+}
+
 // Durability is that of the store inside.
 func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Store) }
 

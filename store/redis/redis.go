@@ -157,22 +157,30 @@ func (s *Store) read(ctx context.Context, script *rueidis.Lua, args ...string) (
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	records, err := s.fetch(ctx, k.Kind, []string{k.ID})
+	records, err := s.GetMany(ctx, k)
 	if err != nil {
-		return store.Record{}, fmt.Errorf("redis: get %s: %w", k.Kind, err)
+		return store.Record{}, err
 	}
-	if len(records) == 0 {
+	if records[0].Rev == 0 {
 		return store.Record{}, store.ErrNotFound
 	}
 	return records[0], nil
 }
 
-// fetch returns those of the records that are there.
-func (s *Store) fetch(ctx context.Context, kind store.Kind, ids []string) ([]store.Record, error) {
-	args := make([]string, 1, 1+len(ids))
-	args[0] = string(kind)
-	for _, id := range ids {
-		args = append(args, packID(id))
+// GetMany implements store.Many: one script, so the records are even of one moment.
+func (s *Store) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	records, err := s.fetch(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("redis: get %s: %w", keys[0].Kind, err)
+	}
+	return records, nil
+}
+
+// fetch returns a record for each key; one that is absent has Rev 0.
+func (s *Store) fetch(ctx context.Context, keys []store.Key) ([]store.Record, error) {
+	args := make([]string, 0, 2*len(keys))
+	for _, k := range keys {
+		args = append(args, string(k.Kind), packID(k.ID))
 	}
 	m, err := s.read(ctx, getScript, args...)
 	if err != nil {
@@ -182,11 +190,12 @@ func (s *Store) fetch(ctx context.Context, kind store.Kind, ids []string) ([]sto
 	if err != nil {
 		return nil, err
 	}
-	if len(blobs) != len(ids) {
+	if len(blobs) != len(keys) {
 		return nil, errCorrupt // never "not found"
 	}
-	records := make([]store.Record, 0, len(ids))
+	records := make([]store.Record, len(keys))
 	for i, blob := range blobs {
+		records[i].Key = keys[i]
 		if blob.IsNil() {
 			continue
 		}
@@ -194,11 +203,9 @@ func (s *Store) fetch(ctx context.Context, kind store.Kind, ids []string) ([]sto
 		if err != nil {
 			return nil, err
 		}
-		r, err := unpackRecord(store.Key{Kind: kind, ID: ids[i]}, b)
-		if err != nil {
+		if records[i], err = unpackRecord(keys[i], b); err != nil {
 			return nil, err
 		}
-		records = append(records, r)
 	}
 	return records, nil
 }
@@ -213,12 +220,15 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 	return func(yield func(store.Record, error) bool) {
 		ids, err := s.ids(ctx, kind, owner)
 		for err == nil && len(ids) > 0 {
+			keys := make([]store.Key, min(pageSize, len(ids)))
+			for i := range keys {
+				keys[i] = store.Key{Kind: kind, ID: ids[i]}
+			}
 			var page []store.Record
-			n := min(pageSize, len(ids))
-			page, err = s.fetch(ctx, kind, ids[:n])
-			ids = ids[n:]
+			page, err = s.fetch(ctx, keys)
+			ids = ids[len(keys):]
 			for _, r := range page {
-				if (owner == "*" || r.Owner == owner) && !yield(r, nil) {
+				if r.Rev > 0 && (owner == "*" || r.Owner == owner) && !yield(r, nil) {
 					return
 				}
 			}

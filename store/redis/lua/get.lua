@@ -1,6 +1,6 @@
--- Reads records: ARGV 1 is the kind, the others are ids.
+-- Reads records: ARGV is the kind and the id of each.
 local blobs = {}
-for i = 2, #ARGV do
-  blobs[i - 1] = redis.call('HGET', hashkey(ARGV[1], ARGV[i]), ARGV[i])
+for i = 1, #ARGV, 2 do
+  blobs[#blobs + 1] = redis.call('HGET', hashkey(ARGV[i], ARGV[i + 1]), ARGV[i + 1])
 end
 return blobs

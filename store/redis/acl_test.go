@@ -1,0 +1,73 @@
+package redis_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/redis"
+)
+
+// The user that the documentation makes can do all that the store does, and no more
+// than is said there: the line is taken from it.
+func TestLeastPrivilege(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations-redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "\n    user counterfoil on >PASSWORD ")
+	rules, _, _ := strings.Cut(rest, "\n")
+	if !found {
+		t.Fatal("the documentation has no user")
+	}
+	for _, c := range [][]*testsvc.Redis{{testsvc.StartRedis(t, durable...)}, testsvc.StartCluster(t, 3, 0, durable...).Nodes} {
+		var addrs []string
+		for _, n := range c {
+			addrs = append(addrs, n.Addr())
+			if _, err := n.Do(append([]string{"ACL", "SETUSER", "counterfoil", "on", ">secret"}, strings.Fields(rules)...)...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := open(t, redis.Options{URL: "redis://counterfoil@" + strings.Join(addrs, ","), Password: "secret"})
+		if s.Durability() != store.Durable {
+			t.Errorf("Durability = %s: %s", s.Durability(), s.WhyLossy())
+		}
+		soon := time.Now().Add(-time.Hour)
+		rec := thing("a")
+		rec.Expires = soon
+		for name, err := range map[string]error{
+			"put": second(s.Commit(t.Context(), store.Batch{Put: []store.Record{rec}})),
+			"end": second(s.Commit(t.Context(), store.Batch{
+				DeleteOwned: []store.Owned{{Kind: "thing", Owner: "bob"}, {Kind: "thing", Owner: ""}}, Delete: []store.Key{thing("b").Key},
+				Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: "b", Expires: soon}},
+			})),
+			"sweep": second(s.Sweep(t.Context(), time.Now())),
+			"wait":  s.Wait(t.Context(), counterfoil.Cursor{}),
+			"epoch": second(s.Commit(t.Context(), store.Batch{NewEpoch: true})),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, owner := range []string{"alice", "*"} {
+			for _, err := range s.List(t.Context(), "thing", owner) {
+				if err != nil {
+					t.Errorf("list %s: %v", owner, err)
+				}
+			}
+		}
+		_, head := allEntries(t, s)
+		waited := make(chan error)
+		go func() { waited <- s.Wait(t.Context(), head) }() // by a message, not by its deadline
+		if _, err := revoke(s, "c"); err != nil {
+			t.Error(err)
+		}
+		if err := <-waited; err != nil {
+			t.Errorf("Wait = %v", err)
+		}
+	}
+}
