@@ -85,15 +85,18 @@ func (c *clock) look() instant {
 		if c.boot != nil {
 			s.asleep = c.boot() - s.run
 		}
-		s.floor = old.latest(c.own)
+		s.floor = old.floor
+		if c.own || s.wall+s.ahead < old.wall+old.ahead {
+			s.floor = old.latest(c.own)
+		}
 		if c.sample.CompareAndSwap(old, s) {
 			return s.at(s.run)
 		}
 	}
 }
 
-// latest is no earlier than any effective time that was given by s: they never go
-// backwards, so a clock that steps back brings nothing back that had expired
+// latest is no earlier than any effective time that was given by s. Below it none is
+// given after a clock stepped back: that brings nothing back that had expired
 // (TOK-25, REV-13).
 func (s *sample) latest(once bool) int64 {
 	if once {

@@ -139,11 +139,11 @@ func (v *Verifier) verify(ctx context.Context, c Credential, d *demand) (*Sessio
 }
 
 func (v *Verifier) decide(ctx context.Context, c Credential, d *demand) (*Session, error) {
-	e, err := v.find(ctx, c, d)
+	e, seen, err := v.find(ctx, c, d)
 	if err == nil {
 		err = v.check(e)
 	}
-	if renewable(err) && e != nil && e.session.Carrier.Format == Opaque {
+	if e != nil && renewable(err, seen) && e.session.Carrier.Format == Opaque {
 		v.seen.drop(e)
 		if e, err = v.resolve(ctx, c, d); err == nil {
 			err = v.check(e)
@@ -168,24 +168,25 @@ func (v *Verifier) decide(ctx context.Context, c Credential, d *demand) (*Sessio
 
 // renewable reports whether err is the end of our copy of an opaque session, and
 // need not be that of the session: another look-up may make a good copy, since the
-// row has the new claims, a later expiry, and may have outlived its log.
-func renewable(err error) bool {
-	return errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims) || errors.Is(err, errOtherEpoch)
+// row has the new claims, a later expiry, and may have outlived its log. One that has
+// just been looked up and is expired was the whole answer.
+func renewable(err error, seen bool) bool {
+	return (seen && errors.Is(err, ErrExpired)) || errors.Is(err, ErrStaleClaims) || errors.Is(err, errOtherEpoch)
 }
 
-// find returns the copy that c is, from the table or by resolving it.
-func (v *Verifier) find(ctx context.Context, c Credential, d *demand) (*entry, error) {
+// find returns the copy that c is: seen before, or by resolving it.
+func (v *Verifier) find(ctx context.Context, c Credential, d *demand) (e *entry, seen bool, err error) {
 	if len(c.Value) > token.MaxSize {
-		return nil, ErrInvalidToken
+		return nil, false, ErrInvalidToken
 	}
-	e := v.seen.get(c)
-	if e == nil {
-		return v.resolve(ctx, c, d)
+	if e = v.seen.get(c); e == nil {
+		e, err = v.resolve(ctx, c, d)
+		return e, false, err
 	}
 	if !d.accepts(e.session.Carrier.Format) {
-		return nil, ErrInvalidToken
+		return nil, false, ErrInvalidToken
 	}
-	return e, nil
+	return e, true, nil
 }
 
 // check decides on a genuine copy. The order is what P1 rests on: knowledge is
