@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,9 +27,13 @@ const virtualURL = "https://auth.test"
 type broken struct {
 	*issuer.Issuer
 	refuses, silent atomic.Bool
+	asked           func(verifier string) // told of each question to the log; nil: nobody
 }
 
 func (b *broken) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+	if b.asked != nil {
+		b.asked(f.Verifier)
+	}
 	page, err := b.Issuer.Log(ctx, f)
 	switch {
 	case b.refuses.Load():
@@ -161,5 +166,48 @@ func TestEntriesEnd(t *testing.T) {
 		if _, err := v.Verify(t.Context(), access); err == nil {
 			t.Error("accepted when the entry is gone")
 		}
+	})
+}
+
+// A thousand verifiers that lost their server together come back spread out (4.5):
+// within no hundredth of a second do more than a tenth of them ask for the first time.
+func TestNoStampede(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many, window, heartbeat = 1000, 10 * time.Millisecond, 2500 * time.Millisecond
+		b := newBroken(t)
+		var mu sync.Mutex // guards first
+		first := make(map[string]time.Time)
+		b.asked = func(verifier string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if _, ok := first[verifier]; !ok {
+				first[verifier] = time.Now()
+			}
+		}
+		for range many {
+			v := b.verifier(t, counterfoil.Options{})
+			defer v.Close()
+		}
+		time.Sleep(time.Second)
+		b.refuses.Store(true)
+		time.Sleep(time.Minute)
+		mu.Lock()
+		clear(first)
+		mu.Unlock()
+		b.refuses.Store(false)
+		healed := time.Now()
+		time.Sleep(heartbeat)
+		mu.Lock()
+		defer mu.Unlock()
+		windows, most := make(map[time.Duration]int), 0
+		for _, at := range first {
+			w := at.Sub(healed) / window
+			windows[w]++
+			most = max(most, windows[w])
+		}
+		if len(first) != many || most > many/10 {
+			t.Errorf("%d of %d asked, up to %d within %v: want all, spread over a heartbeat of %v", len(first), many, most, window, heartbeat)
+		}
+		t.Logf("up to %d of %d within %v", most, many, window)
 	})
 }
