@@ -58,6 +58,7 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 			return err
 		}
 	}
+	by := act(w, r, who.by, "")
 	results := make([]importResult, len(users))
 	var outage error
 	var mu sync.Mutex // guards outage
@@ -67,7 +68,7 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 		wg.Go(func() {
 			for n := range next {
 				var err error
-				if results[n], err = s.importOne(r.Context(), act(w, r, who.by, ""), users[n], b.DryRun); err != nil {
+				if results[n], err = s.importOne(r.Context(), by, users[n], b.DryRun); err != nil {
 					mu.Lock()
 					outage = err
 					mu.Unlock()

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 // hashWorker starts it with the priority that "counterfoil serve" gives it.
 func hashWorker() *exec.Cmd {
-	c := exec.Command("nice", "-n", "10", os.Args[0]) // /proc/self would be nice
+	c := exec.Command("nice", "-n", "5", os.Args[0]) // /proc/self would be nice
 	c.Env = append(os.Environ(), "SERVER_TEST_WORKER=1")
 	return c
 }

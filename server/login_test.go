@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -59,7 +60,7 @@ func TestRegisterTellsNoNames(t *testing.T) {
 		t.Errorf("closed: alice gets %s, nobody %s", answers[0], answers[1])
 	}
 	open := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})
-	told, slowed := 0, false
+	told, slowed, begun := 0, false, time.Now()
 	for range 30 {
 		w := open.answer("POST", "/v1/register", `{"identifier":"alice","password":"`+pass+`"}`)
 		switch w.Code {
@@ -71,8 +72,10 @@ func TestRegisterTellsNoNames(t *testing.T) {
 			t.Fatalf("open: %d %s", w.Code, w.Body)
 		}
 	}
-	if told == 0 || told > 25 || !slowed {
-		t.Errorf("%d of 30 names in a row were told, slowed down: %v", told, slowed)
+	// Twenty at once, and one more in every three seconds that this machine took.
+	allowed := 20 + 1 + int(time.Since(begun)/(3*time.Second))
+	if told == 0 || told > allowed || (!slowed && allowed < 30) {
+		t.Errorf("%d of 30 names in a row were told, of %d allowed; slowed down: %v", told, allowed, slowed)
 	}
 }
 

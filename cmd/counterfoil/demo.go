@@ -71,7 +71,7 @@ Then press Revoke at %[1]s/ and call the service again.
 // sampleService is what a service of yours looks like: it uses the root package
 // and nothing else of this module.
 func sampleService(ctx context.Context, issuerURL, key string) (http.Handler, error) {
-	starting, cancel := context.WithTimeout(ctx, 15*time.Second)
+	starting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	source, err := counterfoil.Remote(issuerURL, counterfoil.RemoteOptions{Credential: key})
 	if err != nil {

@@ -82,7 +82,7 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Jar: jar, Timeout: 5 * time.Second, Transport: named("Demo client, " + c.name)}
+	client := &http.Client{Jar: jar, Timeout: 15 * time.Second, Transport: named("Demo client, " + c.name)}
 	var got struct {
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`

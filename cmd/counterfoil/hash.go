@@ -14,7 +14,7 @@ import (
 type hashCommand struct{}
 
 // niceness of a process that hashes: whoever checks a session goes first.
-const niceness = 10
+const niceness = 5
 
 // Run serves until the server ends, which closes standard input. A signal that
 // reaches the whole process group does not end it: the server may be draining.
