@@ -66,7 +66,7 @@ func assemble(t *testing.T, o server.Options) *bench {
 	must(t, err)
 	b.users, err = directory.New(directory.Options{Store: db, Audit: trail})
 	must(t, err)
-	passwords, err := password.New(password.Options{Users: b.users, SubjectRev: b.issuer.SubjectRev})
+	passwords, err := password.New(password.Options{Users: b.users, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true})
 	must(t, err)
 	o.Issuer, o.Users, o.Passwords = b.issuer, b.users, passwords
 	b.server, err = server.New(o)
