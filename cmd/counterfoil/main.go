@@ -68,6 +68,10 @@ type program struct {
 		Verify tokenVerify `cmd:"" help:"Check a signed token with the issuer's keys."`
 		Lint   tokenLint   `cmd:"" help:"Name what is wrong or unwise about a token."`
 	} `cmd:"" help:"Tokens, offline."`
+	Doctor struct {
+		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and say what to do; the default."`
+		Cookie doctorCookie `cmd:"" help:"Say whether a browser would send a cookie."`
+	} `cmd:"" help:"Find out what is wrong."`
 	Migrate migrateCommand `cmd:"" help:"Move everything to another store; nobody is signed out."`
 	Hash    hashCommand    `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this by itself."`
 	Prove   proveCommand   `cmd:"" help:"Hold a server to the revocation contract, under faults."`

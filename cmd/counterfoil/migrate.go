@@ -23,6 +23,8 @@ type migrateCommand struct {
 	ToData  string `type:"path" placeholder:"DIR" help:"Folder that the new store's server will have; it gets counterfoil.key. Empty: the same folder."`
 	Replace bool   `help:"The new store may be one that was moved away from: what was left there is dropped."`
 	DryRun  bool   `help:"Count what would move, and change nothing."`
+
+	sessions string // the store of their own that sessions have; empty: none
 }
 
 // moved is what the command prints.
@@ -91,6 +93,9 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, to *confi
 func (c *migrateCommand) ends() (from, to *config, err error) {
 	if from, err = c.load(); err != nil {
 		return nil, nil, err
+	}
+	if from.apart() {
+		c.sessions = from.Sessions
 	}
 	if c.From != "" {
 		from.Store = c.From
@@ -163,5 +168,8 @@ func (c *migrateCommand) print(m moved) error {
 		return nil
 	}
 	fmt.Fprintf(os.Stderr, "moved to %s\n%s is kept, and cannot be used any more\n", m.To, m.From)
+	if c.sessions != "" {
+		fmt.Fprintf(os.Stderr, "sessions stay in %s: the server needs --sessions as before\n", c.sessions)
+	}
 	return nil
 }

@@ -150,8 +150,10 @@ func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, er
 		return login.Proof{}, err
 	}
 	begun := p.opts.Now()
-	proof, err := p.check(ctx, h, a)
-	release()
+	proof, err := func() (login.Proof, error) {
+		defer release() // whoever is refused waits without a slot
+		return p.check(ctx, h, a)
+	}()
 	if errors.Is(err, login.ErrRefused) {
 		err = p.even(ctx, begun)
 	}

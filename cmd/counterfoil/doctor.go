@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+type doctorCheck struct {
+	configFlags
+	URL  string `name:"url" placeholder:"URL" help:"Where clients reach the server. Empty: the issuer, if it is set."`
+	JSON bool   `help:"Print JSON."`
+}
+
+// The states of a symptom.
+const (
+	isOK   = "ok"
+	isWarn = "warn" // works, and will hurt somebody
+	isFail = "fail"
+)
+
+// symptom is what one check found out.
+type symptom struct {
+	Area  string `json:"area"`
+	State string `json:"state"`
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"` // what to do
+}
+
+// doctor looks at one installation and collects findings.
+type doctor struct {
+	*config
+	verdict  verdict
+	url      string // where clients reach the server; empty: nobody said
+	now      func() time.Time
+	findings []symptom
+	away     bool // a store or the server could not be reached
+}
+
+func (d *doctor) add(area, state, text, hint string) {
+	d.findings = append(d.findings, symptom{area, state, text, hint})
+}
+
+func (d *doctor) ok(area, format string, args ...any) {
+	d.add(area, isOK, fmt.Sprintf(format, args...), "")
+}
+
+// gone is a failure to reach something.
+func (d *doctor) gone(area string, err error, hint string) {
+	d.away = true
+	d.add(area, isFail, err.Error(), hint)
+}
+
+// Run checks an installation, beside the server if it runs, and changes nothing.
+func (c *doctorCheck) Run(ctx context.Context, flags given) error {
+	d := &doctor{config: &c.config, url: c.URL, now: time.Now}
+	v, err := c.load(flags)
+	var invalid configError
+	if errors.As(err, &invalid) {
+		for _, p := range invalid {
+			d.add("config", isFail, strings.TrimSpace(p.Where+": "+p.Key+" "+p.Problem), p.Hint)
+		}
+	} else if err != nil {
+		return err
+	} else {
+		d.verdict = v
+		d.examine(ctx)
+	}
+	if err := d.print(c.JSON); err != nil {
+		return err
+	}
+	failed := 0
+	for _, f := range d.findings {
+		if f.State == isFail {
+			failed++
+		}
+	}
+	switch {
+	case len(invalid) > 0:
+		return configError{{Where: "config", Problem: fmt.Sprintf("has %d problems", len(invalid)), Hint: "see above"}}
+	case d.away:
+		return fmt.Errorf("something %w", errUnreachable)
+	case failed > 0:
+		return fmt.Errorf("%d checks failed", failed)
+	}
+	return nil
+}
+
+func (d *doctor) examine(ctx context.Context) {
+	for _, w := range d.verdict.warnings {
+		d.add("config", isWarn, w.Where+": "+w.Key+" "+w.Problem, w.Hint)
+	}
+	if len(d.verdict.warnings) == 0 {
+		d.ok("config", "valid, and nothing in it is for development only")
+	}
+	d.files()
+	d.stores(ctx)
+	d.keys(ctx)
+	d.clock()
+	d.certificate()
+	d.proxies()
+	d.cookies()
+	if d.url == "" {
+		d.url = d.Issuer
+	}
+	if d.url == "" {
+		d.add("server", isWarn, "was not asked: no issuer is set", "doctor --url URL asks the server that runs")
+		return
+	}
+	d.server(ctx)
+}
+
+// print writes the findings, each within 80 columns.
+func (d *doctor) print(asJSON bool) error {
+	if asJSON {
+		return writeJSON(os.Stdout, map[string]any{"findings": append([]symptom{}, d.findings...)})
+	}
+	for _, f := range d.findings {
+		lines := wrap(printable(f.Text), width-16)
+		if f.Hint != "" {
+			lines = append(lines, wrap("do: "+printable(f.Hint), width-16)...)
+		}
+		for n, line := range lines {
+			if n == 0 {
+				fmt.Printf("%-4s  %-8s  %s\n", f.State, f.Area, line)
+				continue
+			}
+			fmt.Printf("%16s%s\n", "", line)
+		}
+	}
+	return nil
+}
+
+// wrap breaks text between words into lines of at most n characters.
+func wrap(text string, n int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > n {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
+// skewAllowed and skewFatal are what two clocks may differ by (OPS-15).
+const (
+	skewAllowed = 2 * time.Second
+	skewFatal   = 30 * time.Second
+)
+
+// skew judges how far another clock is ahead of ours.
+func (d *doctor) skew(area, whose string, ahead, within time.Duration) {
+	off := ahead.Abs() - within
+	text := fmt.Sprintf("%s clock is %v %s of ours", whose, ahead.Abs().Round(time.Millisecond), map[bool]string{true: "ahead", false: "behind"}[ahead > 0])
+	switch {
+	case off > skewFatal:
+		d.add(area, isFail, text, "synchronise both clocks: tokens would be born expired")
+	case off > skewAllowed:
+		d.add(area, isFail, text, "synchronise both clocks: more than 2 s apart, expiries are not what they say")
+	default:
+		d.ok(area, "%s clock agrees with ours within %v", whose, max(ahead.Abs(), within).Round(time.Millisecond))
+	}
+}

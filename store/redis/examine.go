@@ -1,0 +1,56 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Examine opens the store as a server does, and says what it is. Whatever Open refuses,
+// such as a server that evicts keys, is the error. Overdue is not counted.
+func Examine(ctx context.Context, o Options) (e store.Examination, err error) {
+	s, err := Open(ctx, o)
+	if err != nil {
+		return e, err
+	}
+	e.Engine, e.Class, e.Why = "Redis", s.Durability(), s.WhyLossy()
+	return e, errors.Join(s.examine(ctx, &e), s.Close())
+}
+
+func (s *Store) examine(ctx context.Context, e *store.Examination) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	begun := time.Now()
+	parts, err := s.client.Do(ctx, s.client.B().Time().Build()).AsStrSlice()
+	if err != nil {
+		return err
+	}
+	e.Answers = time.Since(begun)
+	if len(parts) == 2 {
+		seconds, err1 := strconv.ParseInt(parts[0], 10, 64)
+		micros, err2 := strconv.ParseInt(parts[1], 10, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		e.Within = max(e.Answers/2, time.Microsecond)
+		e.Ahead = time.Unix(seconds, micros*1000).Sub(begun.Add(e.Answers / 2))
+	}
+	text, err := s.client.Do(ctx, s.client.B().Info().Build()).ToString()
+	if err != nil {
+		return err
+	}
+	info := parseInfo(text)
+	e.Engine = "Redis " + info["redis_version"]
+	used, err1 := strconv.ParseInt(info["used_memory"], 10, 64)
+	most, err2 := strconv.ParseInt(info["maxmemory"], 10, 64)
+	if err1 == nil && err2 == nil && most > 0 && used > most/10*9 {
+		e.Remarks = append(e.Remarks, store.Remark{
+			Text: fmt.Sprintf("%d of %d MiB are used: when all are, nobody can sign in or be signed out", used>>20, most>>20), Hint: "raise maxmemory",
+		})
+	}
+	return nil
+}

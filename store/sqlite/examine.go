@@ -1,0 +1,82 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/counterfoil/counterfoil/store"
+)
+
+const overdueSQL = `SELECT
+  (SELECT count(*) FROM (SELECT 1 FROM records WHERE expires > 0 AND expires < ?1 LIMIT ?2)) +
+  (SELECT count(*) FROM (SELECT 1 FROM log WHERE expires > 0 AND expires < ?1 LIMIT ?2))`
+
+// Examine looks at the file at path, beside whoever has it open. Overdue is what
+// expired before the given time.
+func Examine(ctx context.Context, path string, before time.Time) (e store.Examination, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return e, err
+	}
+	// Not mode=ro: a reader of a WAL needs its shared memory, and makes it if it is not
+	// there.
+	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}, "mode": {"rw"}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
+	if err != nil {
+		return e, err
+	}
+	defer db.Close()
+	e.Class = store.Durable // Open sees to it
+	if err := examine(ctx, db, &e, before); err != nil {
+		return e, fmt.Errorf("sqlite: examine %s: %w", path, err)
+	}
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > max(256<<20, info.Size()) {
+		e.Remarks = append(e.Remarks, store.Remark{
+			Text: fmt.Sprintf("the write-ahead log has %d MiB", wal.Size()>>20), Hint: "something holds a read open: a backup, or a SQL prompt",
+		})
+	}
+	return e, nil
+}
+
+func examine(ctx context.Context, db *sql.DB, e *store.Examination, before time.Time) error {
+	var version, mode, mark string
+	var schema int
+	begun := time.Now()
+	if err := db.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&version); err != nil {
+		return err
+	}
+	e.Engine = "SQLite " + version
+	if err := db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version WHERE is_applied`).Scan(&schema); err != nil {
+		return err
+	}
+	e.Answers = time.Since(begun)
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	switch {
+	case schema < len(files): // their numbers have no gaps
+		e.Remarks = append(e.Remarks, store.Remark{Text: "the schema is of an older version", Hint: "the next start brings it up to date"})
+		return nil // what follows may not be there
+	case schema > len(files):
+		e.Remarks = append(e.Remarks, store.Remark{Text: "the schema is of a newer version than this program", Hint: "use the newer program", Broken: true})
+	}
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		e.Remarks = append(e.Remarks, store.Remark{Text: "the journal mode is " + mode, Hint: "the next start sets it to WAL"})
+	}
+	if err := db.QueryRowContext(ctx, markSQL).Scan(&mark); err != nil {
+		return err
+	}
+	if err := store.ParseMark(mark).Err(); err != nil {
+		e.Remarks = append(e.Remarks, store.Remark{Text: err.Error(), Hint: "see counterfoil migrate", Broken: true})
+	}
+	return db.QueryRowContext(ctx, overdueSQL, before.Unix(), store.MaxOverdue).Scan(&e.Overdue)
+}
