@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"log/slog"
 
@@ -87,7 +88,20 @@ func (m *Moving) begin(ctx context.Context, log *slog.Logger) error {
 	if err := (&Store{log: log}).prepareAt(ctx, m.conn); err != nil {
 		return err
 	}
-	_, err := m.conn.Exec(ctx, `SET statement_timeout = 0`) // a table is emptied in one statement
+	// Side by side nodes of the next version are welcome; a move would leave behind what
+	// only they know.
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	var newer bool
+	if err := m.conn.QueryRow(ctx, `SELECT max(version_id) > $1 FROM counterfoil.goose_db_version WHERE is_applied`, len(files)).Scan(&newer); err != nil {
+		return err
+	}
+	if newer {
+		return errors.New("a newer version of this program made the schema: use that one")
+	}
+	_, err = m.conn.Exec(ctx, `SET statement_timeout = 0`) // a table is emptied in one statement
 	return err
 }
 

@@ -114,6 +114,12 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return err
 	}
+	sources := provider.ListSources()
+	if version, err := provider.GetDBVersion(ctx); err != nil {
+		return err
+	} else if version > sources[len(sources)-1].Version {
+		return errors.New("a newer version of this program made it: use that one")
+	}
 	if _, err = s.write.ExecContext(ctx, `INSERT OR IGNORE INTO head (one, epoch, seq) VALUES (1, ?, 0)`, int64(rand.Uint64())); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -68,4 +69,20 @@ func TestMove(t *testing.T) {
 			Mover: func() (store.Mover, error) { return sqlite.OpenToMove(t.Context(), path) },
 		}
 	})
+}
+
+// What a newer version wrote may mean something that this one would destroy.
+func TestNewerSchemaIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.db")
+	s := open(t, path)
+	if err := errors.Join(s.FromTheFuture(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := sqlite.Open(t.Context(), path); err == nil {
+		t.Error("Open succeeds")
+		_ = s.Close()
+	}
+	if e, err := sqlite.Examine(t.Context(), path, time.Now()); err != nil || len(e.Remarks) != 1 || !e.Remarks[0].Broken {
+		t.Errorf("Examine = %+v, %v", e, err)
+	}
 }
