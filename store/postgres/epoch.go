@@ -32,6 +32,41 @@ const identitySQL = `SELECT concat_ws('/', (SELECT system_identifier FROM pg_con
   (SELECT oid FROM pg_database WHERE datname = current_database()),
   'counterfoil.head'::regclass::oid), identity, epoch, seq FROM counterfoil.head`
 
+var errPooler = errors.New("a pooler that hands out connections by transaction is in the way: name the server itself, or a pool by session")
+
+// checkSession proves that what is set on a connection stays there: two connections set
+// one thing to two values, one after the other, and the first must have kept its own. A
+// pooler by transaction gives both the server connection that was free last.
+func checkSession(ctx context.Context, config *pgx.ConnConfig) error {
+	const set, get = `SELECT set_config('counterfoil.session', $1, false)`, `SELECT current_setting('counterfoil.session', true)`
+	var conns [2]*pgx.Conn
+	for n := range conns {
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		conns[n] = conn
+	}
+	values := [...]string{"first", "second"}
+	for n, conn := range conns {
+		// Nothing is prepared, which such a pooler answers with errors of its own.
+		if _, err := conn.Exec(ctx, set, pgx.QueryExecModeSimpleProtocol, values[n]); err != nil {
+			return err
+		}
+	}
+	for n, conn := range conns {
+		var kept *string
+		if err := conn.QueryRow(ctx, get, pgx.QueryExecModeSimpleProtocol).Scan(&kept); err != nil {
+			return err
+		}
+		if kept == nil || *kept != values[n] {
+			return errPooler
+		}
+	}
+	return nil
+}
+
 var errStandby = errors.New("the server is a standby: the log is read and written on the primary only")
 
 // prepare makes a new connection ready for use, or refuses it.

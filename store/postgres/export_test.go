@@ -10,3 +10,6 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 
 // LogLock is the lock that commits share, or have alone.
 const LogLock = logLock
+
+// ErrPooler is what a pooler by transaction is refused with.
+var ErrPooler = errPooler

@@ -35,7 +35,6 @@ func Migrate(ctx context.Context, url string) error {
 		return fmt.Errorf("postgres: %w", err)
 	}
 	prepareConfig(config)
-	config.RuntimeParams["lock_timeout"] = "2s"
 	err = migrate(ctx, config)
 	if denied := (*pgconn.PgError)(nil); errors.As(err, &denied) && denied.Code == "42501" { // insufficient_privilege
 		return fmt.Errorf("postgres: migrate: %w\nhint: the schema is not up to date, and this role may not change it: migrate as its owner", err)
@@ -47,7 +46,11 @@ func Migrate(ctx context.Context, url string) error {
 }
 
 func migrate(ctx context.Context, config *pgx.ConnConfig) error {
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		// Not a parameter of the connection: a pooler refuses those that it does not know.
+		_, err := conn.Exec(ctx, `SET lock_timeout = '2s'`)
+		return err
+	}))
 	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

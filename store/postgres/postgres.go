@@ -90,9 +90,6 @@ const (
 
 // Open connects, brings the schema up to date if it is not, and follows the log.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if err := Migrate(ctx, o.URL); err != nil {
-		return nil, err
-	}
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -102,12 +99,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	prepareConfig(config.ConnConfig)
 	config.PingTimeout = connectWithin
+	if err := checkSession(ctx, config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
 	listening, stop := context.WithCancel(context.Background())
 	s := &Store{log: o.Log, stop: stop, listened: make(chan struct{}), moved: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	config.AfterConnect = s.prepare
+	if err := Migrate(ctx, o.URL); err != nil {
+		stop()
+		return nil, err
+	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		stop()
 		return nil, fmt.Errorf("postgres: %w", err)
