@@ -1,4 +1,4 @@
-// Package testsvc starts real servers for tests: PostgreSQL, and Redis alone,
+// Package testsvc starts real servers for tests: PostgreSQL and PgBouncer, and Redis alone,
 // behind Sentinel, or as a Cluster. Each is a private instance on a free port of
 // loopback, with its data in a temporary folder, and ends with the test that
 // started it, or at the latest with the test process, even when that is killed.
@@ -73,8 +73,10 @@ func sweep() {
 // find returns the path of a program: from PATH, or from the folder where Debian
 // keeps the programs of the newest PostgreSQL, which is on no PATH.
 func find(program, packages string) (string, error) {
-	if path, err := exec.LookPath(program); err == nil {
-		return path, nil
+	for _, name := range []string{program, "/usr/sbin/" + program} { // the latter is on root's PATH alone
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + program)
 	if len(found) == 0 {

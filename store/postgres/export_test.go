@@ -1,6 +1,12 @@
 package postgres
 
-import "context"
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/counterfoil/counterfoil/store"
+)
 
 // Setting returns what a setting is on the store's connections.
 func (s *Store) Setting(ctx context.Context, name string) (value string, err error) {
@@ -13,3 +19,17 @@ const LogLock = logLock
 
 // ErrPooler is what a pooler by transaction is refused with.
 var ErrPooler = errPooler
+
+// MigrateTo is Migrate as a program of an earlier version did it.
+func MigrateTo(ctx context.Context, url string, version int64) error {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, config, version)
+}
+
+// CommitSQL and Arguments are how Commit calls the database.
+const CommitSQL = commitSQL
+
+func Arguments(b store.Batch) []any { return arguments(b) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -35,7 +36,14 @@ func Migrate(ctx context.Context, url string) error {
 		return fmt.Errorf("postgres: %w", err)
 	}
 	prepareConfig(config)
-	err = migrate(ctx, config)
+	for try := 1; ; try++ {
+		err = migrate(ctx, config, newest)
+		// lock_not_available: whoever waits for a long transaction makes everybody else wait
+		// behind it, so it gives them a turn and tries again.
+		if late := (*pgconn.PgError)(nil); try == maxMigrations || !errors.As(err, &late) || late.Code != "55P03" {
+			break
+		}
+	}
 	if denied := (*pgconn.PgError)(nil); errors.As(err, &denied) && denied.Code == "42501" { // insufficient_privilege
 		return fmt.Errorf("postgres: migrate: %w\nhint: the schema is not up to date, and this role may not change it: migrate as its owner", err)
 	}
@@ -45,7 +53,13 @@ func Migrate(ctx context.Context, url string) error {
 	return nil
 }
 
-func migrate(ctx context.Context, config *pgx.ConnConfig) error {
+const (
+	maxMigrations = 30                   // tries, of two seconds each: then the start fails
+	newest        = int64(math.MaxInt64) // version
+)
+
+// migrate brings the schema up to a version.
+func migrate(ctx context.Context, config *pgx.ConnConfig, version int64) error {
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		// Not a parameter of the connection: a pooler refuses those that it does not know.
 		_, err := conn.Exec(ctx, `SET lock_timeout = '2s'`)
@@ -67,18 +81,18 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	}
 	// Asked first, because CREATE SCHEMA needs the right to make one even when it is
 	// there, and goose its lock.
-	var version *string
-	if err := db.QueryRowContext(ctx, `SELECT to_regclass($1)::text`, versionTable).Scan(&version); err != nil {
+	var table *string
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass($1)::text`, versionTable).Scan(&table); err != nil {
 		return err
 	}
-	if version != nil {
+	if table != nil {
 		if pending, err := provider.HasPending(ctx); err != nil || !pending {
 			return err
 		}
 	} else if err := makeSchema(ctx, config); err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
+	_, err = provider.UpTo(ctx, version)
 	return err
 }
 

@@ -1,0 +1,84 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/postgres"
+)
+
+// A node of the first version works on while a newer one migrates, though somebody has
+// a transaction open that the migration must wait for: it gives way again and again,
+// fails no commit, and finishes when the transaction ends.
+func TestMigratesBesideANode(t *testing.T) {
+	t.Parallel()
+	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
+	if err := postgres.MigrateTo(t.Context(), dsn, 1); err != nil {
+		t.Fatal(err)
+	}
+	connect := func() *pgx.Conn {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close(context.Background()) })
+		return conn
+	}
+	old, reader, watcher := connect(), connect(), connect()
+	n := 0
+	work := func() { // prepared once, as a node that runs has it
+		n++
+		b := store.Batch{Put: []store.Record{thing(fmt.Sprint(n))}}
+		var done bool
+		if err := old.QueryRow(t.Context(), postgres.CommitSQL, postgres.Arguments(b)...).Scan(&done, nil, nil); err != nil || !done {
+			t.Fatalf("commit %d of the old node = %v, %v", n, done, err)
+		}
+	}
+	work()
+	long, err := reader.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := long.Exec(t.Context(), `SELECT FROM counterfoil.head`); err != nil {
+		t.Fatal(err)
+	}
+	migrated := make(chan error, 1)
+	go func() { migrated <- postgres.Migrate(context.Background(), dsn) }()
+	for waits := false; !waits; {
+		if err := watcher.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 'counterfoil.head'::regclass)`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-migrated:
+			t.Fatalf("Migrate = %v beside a transaction that holds what it changes", err)
+		default:
+		}
+	}
+	work() // behind the migration, which gives way to it
+	select {
+	case err := <-migrated:
+		t.Fatalf("Migrate = %v while the transaction was open", err)
+	default:
+	}
+	if err := long.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for err, running := error(nil), true; running; {
+		work()
+		select {
+		case err = <-migrated:
+			if running = false; err != nil {
+				t.Errorf("Migrate = %v", err)
+			}
+		default:
+		}
+	}
+	work() // on the new schema
+	commit(t, open(t, dsn), store.Batch{Put: []store.Record{thing("new")}})
+}
