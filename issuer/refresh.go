@@ -24,8 +24,8 @@ import (
 // derived from its id and its counter, so one row serves them all, and a token
 // that was never issued is refused without a look-up.
 type grant struct {
-	ID      string     `json:"id"` // 16 random bytes, base64url: part of the token, so never shown
-	Session string     `json:"session"`
+	ID      string     `json:"id"`                // 16 random bytes, base64url: part of the token, so never shown
+	Session string     `json:"session,omitempty"` // stored only if it does not follow from ID
 	Subject string     `json:"subject"`
 	Client  string     `json:"client"`
 	Counter uint64     `json:"counter"`          // of the one token that is good
@@ -60,11 +60,27 @@ func parseGrant(rec store.Record) (*grant, error) {
 	if err := json.Unmarshal(rec.Value, g); err != nil {
 		return nil, fmt.Errorf("grant: %w", err)
 	}
+	if g.Session == "" {
+		g.Session = sessionOf(g.ID)
+	}
 	return g, nil
+}
+
+// sessionOf is the id of the session that newGrant makes a grant of that id for; empty
+// if newGrant made none.
+func sessionOf(grantID string) string {
+	id, err := base64.RawURLEncoding.DecodeString(grantID)
+	if err != nil || len(id) != 16 {
+		return ""
+	}
+	return sessionID(id)
 }
 
 func (g *grant) record() (store.Record, error) {
 	written := *g
+	if g.Session == sessionOf(g.ID) {
+		written.Session = ""
+	}
 	written.Rotated, written.Expires = g.Rotated.UTC().Truncate(time.Second), g.Expires.UTC().Truncate(time.Second)
 	value, err := json.Marshal(&written)
 	return store.Record{

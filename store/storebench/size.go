@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type Engine struct {
 //
 //	B/session       what one takes, indexes and all
 //	GC-ms           a full collection then, the median of nine
+//	GC-cpu-ms       the processor time of one, on all cores: also true of a busy machine
 //	lookup-x        the time of a look-up, beside that at ten thousand sessions
 //	create-x        likewise
 //	purged/s        how fast a sweep drops the half that has expired
@@ -51,7 +53,9 @@ func size(b *testing.B, e Engine, all *sessions, n int64) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(e.Bytes()-before)/float64(n), "B/session")
 	if e.InProcess {
-		b.ReportMetric(collection(), "GC-ms")
+		took, cpu := collection(b)
+		b.ReportMetric(took, "GC-ms")
+		b.ReportMetric(cpu, "GC-cpu-ms")
 	}
 	lookup, create := all.costs(b, e.Store, n)
 	b.ReportMetric(lookup/lookupFew, "lookup-x")
@@ -66,15 +70,24 @@ func size(b *testing.B, e Engine, all *sessions, n int64) {
 	runtime.KeepAlive(e.Store)
 }
 
-// collection is the median time of a full one, in milliseconds.
-func collection() float64 {
-	var took []float64
-	for range 9 {
+// collection is the median time of a full one, and the processor time of one on average,
+// in milliseconds.
+func collection(b *testing.B) (took, cpu float64) {
+	const times = 9
+	var each []float64
+	before := processorTime(b)
+	for range times {
 		began := time.Now()
 		runtime.GC()
-		took = append(took, float64(time.Since(began))/1e6)
+		each = append(each, float64(time.Since(began))/1e6)
 	}
-	return median(took)
+	return median(each), float64(processorTime(b)-before) / 1e6 / times
+}
+
+func processorTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	check(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // costs are the median times of a look-up and of a create among n sessions, in
