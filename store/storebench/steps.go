@@ -59,9 +59,9 @@ func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	})
 }
 
-// rotations are refreshes: grant and session are replaced at their revisions, under three
-// conditions. Raw updates one row. Each value is another than the last, or SQLite would
-// not write it.
+// rotations are refreshes: a grant is replaced at its revision, under its session's and
+// three conditions. Raw updates one row. Each value is another than the last, or SQLite
+// would not write it.
 func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	var mu sync.Mutex
 	var revs [rows]uint64
@@ -70,14 +70,12 @@ func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 			return raw.Update(ctx, all.key(n*7919%rows).ID, fmt.Append(all.value(), n))
 		}, func(ctx context.Context, n int64) error {
 			n = n * 7919 % rows
-			put := all.of(n)
+			grant := all.of(n)[1]
 			mu.Lock()
 			revs[n]++
-			for i := range put {
-				put[i].Rev = revs[n]
-			}
+			grant.Rev = revs[n]
 			mu.Unlock()
-			_, err := s.Commit(ctx, store.Batch{Require: conditions(n), Put: put})
+			_, err := s.Commit(ctx, store.Batch{Require: append(conditions(n), store.Require{Key: all.key(n), Rev: 1}), Put: []store.Record{grant}})
 			return err
 		})
 	})
