@@ -35,7 +35,7 @@ var layers = map[string]struct {
 
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
 	"/directory":       {[]string{"", "/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
-	"/login/password":  {[]string{"/audit", "/internal/...", "/login", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
+	"/login/password":  {[]string{"", "/audit", "/internal/...", "/login", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
 	"/issuer":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login"}, nil, "no HTTP, no passwords, no engine"},
 	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/directory", "/issuer"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory"}, nil, "the real thing in memory"},

@@ -52,7 +52,7 @@ func newBench(t *testing.T) *bench {
 }
 
 // assemble is the server without a listener.
-func assemble(t *testing.T, o server.Options) *bench {
+func assemble(t *testing.T, o server.Options, proving ...func(*password.Options)) *bench {
 	t.Helper()
 	ctx, db := t.Context(), memory.New()
 	t.Cleanup(func() { db.Close() })
@@ -66,8 +66,13 @@ func assemble(t *testing.T, o server.Options) *bench {
 	must(t, err)
 	b.users, err = directory.New(directory.Options{Store: db, Audit: trail})
 	must(t, err)
-	passwords, err := password.New(password.Options{Users: b.users, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true})
+	p := password.Options{Users: b.users, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true}
+	for _, change := range proving {
+		change(&p)
+	}
+	passwords, err := password.New(p)
 	must(t, err)
+	t.Cleanup(func() { must(t, passwords.Close()) })
 	o.Issuer, o.Users, o.Passwords = b.issuer, b.users, passwords
 	b.server, err = server.New(o)
 	must(t, err)

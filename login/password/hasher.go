@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+
+	"github.com/counterfoil/counterfoil"
 )
 
 // hasher computes one hash at a time. Whoever holds a slot has one for himself.
@@ -93,13 +95,14 @@ func (w *worker) verify(stored, password string, policy params) (match, outdated
 }
 
 // do has the process do j. One that died since the last job, or over this one, gives
-// way to another, once.
+// way to another, once. If that is of no use either it is an outage: nothing was learnt
+// about the password, so nothing is said about it.
 func (w *worker) do(j job) (r result, err error) {
 	for ran := true; ran; {
 		ran = w.process != nil
 		if !ran {
 			if err := w.start(); err != nil {
-				return r, fmt.Errorf("start the process that hashes: %w", err)
+				return r, fmt.Errorf("%w: start the process that hashes: %w", counterfoil.ErrUnavailable, err)
 			}
 		}
 		r = result{}
@@ -109,7 +112,7 @@ func (w *worker) do(j job) (r result, err error) {
 		if err == nil {
 			break
 		}
-		err = fmt.Errorf("the process that hashes: %w", errors.Join(err, w.close()))
+		err = fmt.Errorf("%w: the process that hashes: %w", counterfoil.ErrUnavailable, errors.Join(err, w.close()))
 	}
 	if err == nil && r.Error != "" {
 		err = errors.New(r.Error)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -91,12 +92,12 @@ func TestWorkerThatFails(t *testing.T) {
 	var started atomic.Int32
 	p := workers(t, func() *exec.Cmd { started.Add(1); return exec.Command("true") })
 	_, err := p.Prove(t.Context(), attempt("carol", good))
-	if err == nil || errors.Is(err, login.ErrRefused) || started.Load() != 1 {
-		t.Errorf("Prove = %v after %d starts, want an outage after 1", err, started.Load())
+	if !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, login.ErrRefused) || started.Load() != 1 {
+		t.Errorf("Prove = %v after %d starts, want ErrUnavailable after 1", err, started.Load())
 	}
 	p = workers(t, func() *exec.Cmd { return exec.Command("/nonexistent") })
-	if _, err = p.Prove(t.Context(), attempt("carol", good)); err == nil || errors.Is(err, login.ErrRefused) {
-		t.Errorf("Prove = %v, want an outage", err)
+	if _, err = p.Prove(t.Context(), attempt("carol", good)); !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, login.ErrRefused) {
+		t.Errorf("Prove = %v, want ErrUnavailable", err)
 	}
 }
 
