@@ -20,8 +20,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"counterfoil": main})
+	testscript.Main(withServers{m}, map[string]func(){"counterfoil": main})
 }
+
+// withServers runs the tests as testsvc.Main would. When this binary is the program
+// under test, nothing of it runs.
+type withServers struct{ m *testing.M }
+
+func (w withServers) Run() int { return testsvc.Run(w.m) }
 
 // The scripts run the real program: this test's binary under another name.
 func TestScripts(t *testing.T) {
