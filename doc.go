@@ -31,14 +31,29 @@
 // It does not sign anybody in, and writes nothing: packages server and issuer do.
 // It is not a general JWT library: one issuer, one kind of token, strictly.
 //
+// # What to use
+//
+// Most services need NewVerifier, Remote, Verifier.Require, the rules (Role,
+// RequireScope, Fresh, ACR), FromContext and Session. With and Watch are for routes
+// that differ and for connections that stay open; Status, Ready and WaitFor for
+// operators and tests. The rest is for those who write a Source, a server or an adapter
+// to another transport: Follow, Page, Revocation, Revocations, Introspection,
+// FindCredential, CheckOrigin, Problem, NewContext.
+//
 // # Reading the code
 //
-// session.go, carrier.go and revocation.go are the words; Revocation.Covers is the
-// only definition of "revoked". verifier.go is a check from top to bottom, resolve.go
-// first sight, table.go what was seen. knowledge.go holds the argument why a check
-// is safe, follower.go keeps it fresh, clock.go measures how fresh. policy.go is
-// what happens when it is not. middleware.go, rules.go, request.go and problem.go
-// are HTTP.
+// Numbers such as (4.4), and P1 to P4, are of docs/revocation.md, the contract that
+// the code keeps. session.go, carrier.go, revocation.go and errors.go are the words;
+// Revocation.Covers is the only definition of "revoked". source.go is what a
+// verifier asks for; remote.go asks a server for it, in the form of wire.go.
+//
+// options.go is what a verifier can be told, verifier.go a check from top to bottom,
+// resolve.go and lookup.go first sight, table.go what was seen. knowledge.go is what is
+// known of the log, revocations.go its index, news.go the argument why a check need
+// not ask it, follower.go keeps it fresh, clock.go measures how fresh; keys.go are the
+// issuer's keys. policy.go is what happens when all that is too old. middleware.go,
+// rules.go, request.go and problem.go are HTTP; watch.go is for connections that stay
+// open, status.go for people and metrics.
 //
 // # Compatibility
 //

@@ -11,9 +11,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// accessType is the typ of an access token, signed or encrypted (RFC 9068 2.1).
-const accessType = "at+jwt"
-
 func (d *demand) accepts(f Format) bool { return d.formats == nil || slices.Contains(d.formats, f) }
 
 // format tells a credential's format by its shape, and refuses one that is not
@@ -28,7 +25,7 @@ func (v *Verifier) format(c Credential, d *demand) (Format, error) {
 	case token.ShapeJWT:
 		f = JWT
 	case token.ShapeJWE:
-		if token.CheckJWE(c.Value, accessType) == nil {
+		if token.CheckJWE(c.Value, token.AccessType) == nil {
 			f = JWE
 		}
 	}
@@ -117,7 +114,7 @@ func (v *Verifier) decrypt(text string) (inner string, ours bool, err error) {
 		return "", false, nil
 	}
 	known := false
-	inner, err = token.DecryptJWE(text, accessType, func(kid string) (*token.Opener, bool) {
+	inner, err = token.DecryptJWE(text, token.AccessType, func(kid string) (*token.Opener, bool) {
 		o := v.openers[kid]
 		known = o != nil
 		return o, known
@@ -134,7 +131,7 @@ func (v *Verifier) decrypt(text string) (inner string, ours bool, err error) {
 // open checks signature and claims of a JWT.
 func (v *Verifier) open(ctx context.Context, text string) (*Session, error) {
 	var missing error
-	payload, kid, err := token.VerifyJWS(text, accessType, func(kid string) (token.Key, bool) {
+	payload, kid, err := token.VerifyJWS(text, token.AccessType, func(kid string) (token.Key, bool) {
 		k, err := v.keys.find(ctx, kid)
 		missing = err
 		return k, err == nil

@@ -12,7 +12,7 @@ import (
 
 // REV-13: an entry stays for as long as anything that it covers can be alive, leeway
 // included, and is dropped then. Whoever reads the log from zero at any moment knows all
-// that he must (REVOCATION 4.9).
+// that he must (docs/revocation.md 4.9).
 func TestEntriesOutliveWhatTheyCover(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	const leeway = time.Minute // the largest that a verifier may have

@@ -13,7 +13,7 @@ import (
 )
 
 // Lookup resolves any credential from the store itself: what starts after a
-// revoke returned refuses what it revoked, without a bound (REVOCATION.md 4.2).
+// revoke returned refuses what it revoked, without a bound (docs/revocation.md 4.2).
 // It serves introspection, the issuer's own endpoints, and verifiers that meet
 // an opaque id for the first time.
 func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Session, error) {
@@ -128,7 +128,7 @@ func (i *Issuer) verify(credential string) (payload, kid string, carrier counter
 	carrier = counterfoil.CarrierBearer
 	if token.ShapeOf(credential) == token.ShapeJWE {
 		carrier = counterfoil.CarrierJWE
-		credential, err = token.DecryptJWE(credential, "at+jwt", func(id string) (*token.Opener, bool) {
+		credential, err = token.DecryptJWE(credential, token.AccessType, func(id string) (*token.Opener, bool) {
 			o, ok := i.keys.Opener(id)
 			unknown = !ok
 			return o, ok
@@ -137,7 +137,7 @@ func (i *Issuer) verify(credential string) (payload, kid string, carrier counter
 			return "", "", carrier, err
 		}
 	}
-	payload, kid, err = token.VerifyJWS(credential, "at+jwt", func(id string) (token.Key, bool) {
+	payload, kid, err = token.VerifyJWS(credential, token.AccessType, func(id string) (token.Key, bool) {
 		k, ok := i.keys.Find(id)
 		unknown = !ok
 		return k, ok

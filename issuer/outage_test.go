@@ -172,7 +172,7 @@ func TestLoginAnswerLost(t *testing.T) {
 	}
 }
 
-// REVOCATION 4.2: a revocation whose answer was lost is in force, and doing it again
+// docs/revocation.md 4.2: a revocation whose answer was lost is in force, and doing it again
 // gives the place it has in the log.
 func TestRevokeAnswerLost(t *testing.T) {
 	b, s := newFaulty(t)

@@ -48,7 +48,7 @@ func together(all ...func()) {
 	wg.Wait()
 }
 
-// REF-10, REVOCATION 4.11 test 9: a refresh is under way when its session, subject or
+// REF-10, docs/revocation.md 4.11 test 9: a refresh is under way when its session, subject or
 // client, or everybody, is revoked. Whatever the refresh was told, nothing of it lives.
 func TestRefreshRacesRevoke(t *testing.T) {
 	everyStore(t, func(t *testing.T, b *bench, rounds int) {
@@ -115,7 +115,7 @@ func (b *bench) coveredByLog(t *testing.T, s *counterfoil.Session) {
 	}
 }
 
-// LOGIN-19, REVOCATION 4.11 test 9: a login is under way when its subject is revoked.
+// LOGIN-19, docs/revocation.md 4.11 test 9: a login is under way when its subject is revoked.
 // It fails, or is covered; and a login that was proven afterwards is good at once (P2).
 func TestLoginRacesRevoke(t *testing.T) {
 	everyStore(t, func(t *testing.T, b *bench, rounds int) {

@@ -264,7 +264,7 @@ func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	access, err := signer.Sign("at+jwt", payload)
+	access, err := signer.Sign(token.AccessType, payload)
 	if err != nil || s.Carrier.Format != counterfoil.JWE {
 		return access, err
 	}
@@ -272,7 +272,7 @@ func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return token.EncryptDirect(sealer, "at+jwt", access)
+	return token.EncryptDirect(sealer, token.AccessType, access)
 }
 
 // SignedIntrospection signs an answer about a credential for the client that asked

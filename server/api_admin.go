@@ -15,7 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// adminSession makes a session for a subject that the caller has authenticated
+// adminCreateSession makes a session for a subject that the caller has authenticated
 // itself. Tokens are always in the body: the caller is a program that hands them on.
 func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
@@ -67,7 +67,7 @@ type receiptView struct {
 	Confirmed   bool               `json:"confirmed"` // every verifier has it; only ever true with wait "all"
 
 	// NotWaitedFor lists verifiers that serve stale by choice: they may go on until
-	// their own cap (REVOCATION.md 4.7).
+	// their own cap (docs/revocation.md 4.7).
 	NotWaitedFor []string `json:"not_waited_for,omitempty"`
 }
 

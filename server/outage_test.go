@@ -259,7 +259,7 @@ func TestNoCommitNoSuccess(t *testing.T) {
 	}
 }
 
-// REVOCATION 4.2: the commit was made and its answer was lost. The caller hears
+// docs/revocation.md 4.2: the commit was made and its answer was lost. The caller hears
 // 503, does the same again, and it is done: with the place in the log that the first
 // call took.
 func TestLostAnswers(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/server"
 )
 
-// RVK-03, REVOCATION.md 4.7: wait "all" names the verifiers that it did not wait for,
+// RVK-03, docs/revocation.md 4.7: wait "all" names the verifiers that it did not wait for,
 // and is confirmed for all others.
 func TestWaitAllNamesWhoServesStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,9 @@ import "errors"
 // for logs, never for the caller who sent the token.
 var ErrInvalid = errors.New("invalid token")
 
+// AccessType is the typ of an access token, signed or encrypted (RFC 9068 section 2.1).
+const AccessType = "at+jwt"
+
 // Sizes that are checked before anything else (TOK-14), in bytes.
 const (
 	MaxSize       = 8 << 10 // a whole token

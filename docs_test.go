@@ -1,0 +1,91 @@
+package counterfoil_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func text(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// docs/architecture.md names files and functions that are there, and every package.
+func TestArchitecture(t *testing.T) {
+	architecture := text(t, "docs/architecture.md")
+	for _, m := range regexp.MustCompile("`([a-z0-9_/]+\\.go)`").FindAllStringSubmatch(architecture, -1) {
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("docs/architecture.md: %v", err)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)\\| ((?:`[A-Za-z.]+`(?:, )?)+) in `([a-z0-9_/]+\\.go)`").FindAllStringSubmatch(architecture, -1) {
+		code := text(t, m[2])
+		for name := range strings.SplitSeq(strings.ReplaceAll(m[1], "`", ""), ", ") {
+			name = name[strings.LastIndex(name, ".")+1:]
+			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + name + `\(`).MatchString(code) {
+				t.Errorf("docs/architecture.md: there is no %s in %s", name, m[2])
+			}
+		}
+	}
+	for pkg := range layers {
+		name := strings.TrimPrefix(pkg, "/")
+		if strings.HasPrefix(name, "examples/") {
+			name = "examples/*"
+		}
+		if name != "" && !strings.Contains(architecture, "`"+name+"`") {
+			t.Errorf("docs/architecture.md: no layer has %s", name)
+		}
+	}
+}
+
+// The map of the code in doc.go has every file.
+func TestPackageDocNamesEveryFile(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := text(t, "doc.go")
+	for _, file := range files {
+		if !strings.HasSuffix(file, "_test.go") && !strings.HasPrefix(file, "clock_") && file != "doc.go" && !strings.Contains(doc, file) {
+			t.Errorf("doc.go does not say what %s is for", file)
+		}
+	}
+}
+
+// Each module that this one requires by itself has a reason.
+func TestDependenciesHaveReasons(t *testing.T) {
+	reasons := text(t, "docs/decisions/0006-dependencies.md")
+	for line := range strings.Lines(text(t, "go.mod")) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) == 2 && strings.Contains(fields[0], ".") && !strings.Contains(reasons, "| "+fields[0]+" |") {
+			t.Errorf("docs/decisions/0006-dependencies.md: no reason for %s", fields[0])
+		}
+	}
+}
+
+// What documents link to is there.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+	err := fs.WalkDir(os.DirFS("."), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".md") {
+			return err
+		}
+		for _, m := range link.FindAllStringSubmatch(text(t, path), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
