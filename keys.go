@@ -20,6 +20,7 @@ const (
 	keysEvery    = 5 * time.Minute
 	keysCooldown = 10 * time.Second
 	keysTimeout  = 5 * time.Second
+	keysSpread   = 2 * time.Second        // in which the verifiers of one issuer fetch after a key was revoked
 	keysPatience = 500 * time.Millisecond // of a request
 )
 
@@ -55,6 +56,7 @@ type keyCache struct {
 	clock   *clock
 	set     atomic.Pointer[keySet]
 	want    chan struct{} // asks run for another attempt
+	soon    chan struct{} // asks it for one within keysSpread
 	count   atomic.Uint64 // attempts
 
 	mu     sync.Mutex          // guards all below, and the order of changes to set
@@ -65,7 +67,7 @@ type keyCache struct {
 }
 
 func newKeyCache(source Source, allowed []token.Alg, c *clock) *keyCache {
-	k := &keyCache{source: source, allowed: allowed, clock: c, want: make(chan struct{}, 1), denied: make(map[string]struct{})}
+	k := &keyCache{source: source, allowed: allowed, clock: c, want: make(chan struct{}, 1), soon: make(chan struct{}, 1), denied: make(map[string]struct{})}
 	k.lender, _ = source.(lender)
 	k.set.Store(&keySet{next: make(chan struct{})})
 	return k
@@ -73,23 +75,37 @@ func newKeyCache(source Source, allowed []token.Alg, c *clock) *keyCache {
 
 // run fetches the keys when they are due or wanted, until ctx ends.
 func (c *keyCache) run(ctx context.Context, failed func(error)) {
-	for {
-		wait := keysEvery
-		if c.set.Load().failed != nil {
-			wait = keysCooldown
+	for c.wait(ctx) {
+		if err := c.fetch(ctx); err != nil && ctx.Err() == nil {
+			failed(err)
 		}
-		timer := time.NewTimer(wait - rand.N(wait/10))
+	}
+	c.close()
+}
+
+// wait waits until the keys are due or wanted, and reports whether ctx goes on.
+func (c *keyCache) wait(ctx context.Context) bool {
+	wait := keysEvery
+	if c.set.Load().failed != nil {
+		wait = keysCooldown
+	}
+	due := time.Now().Add(wait - rand.N(wait/10))
+	for {
+		timer := time.NewTimer(time.Until(due))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			c.close()
-			return
+			return false
+		case <-c.soon:
+			timer.Stop()
+			if at := time.Now().Add(rand.N(keysSpread)); at.Before(due) {
+				due = at
+			}
 		case <-c.want:
+			timer.Stop()
+			return true
 		case <-timer.C:
-		}
-		timer.Stop()
-		if err := c.fetch(ctx); err != nil && ctx.Err() == nil {
-			failed(err)
+			return true
 		}
 	}
 }
@@ -160,8 +176,7 @@ func (c *keyCache) isDenied(id string, _ token.Key) bool {
 
 // deny takes in the key events among entries: the key is dropped for as long as
 // this process runs, even if its entry expires while the issuer still lists it
-// (4.8). Another key signs now, so the set is fetched; only the issuer's log says
-// so, and that is no way around the cooldown.
+// (4.8). To refuse what it signed takes no question. Another key signs now: see renew.
 func (c *keyCache) deny(entries []Revocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,11 +205,16 @@ func (c *keyCache) begunAnew() {
 	c.renew()
 }
 
-// renew asks for another attempt at once. The caller holds mu.
+// renew is for a set that has changed: the next unknown id has it fetched at once, and
+// without one it is fetched soon. Every verifier hears of the change in the same moment,
+// and all of them together would ask the issuer while it tells the others. Only the
+// issuer's log says so, and that is no way around the cooldown. The caller holds mu.
 func (c *keyCache) renew() {
 	c.missed = instant{}
-	c.asking = !c.closed
-	c.poke()
+	select {
+	case c.soon <- struct{}{}:
+	default: // it has been asked
+	}
 }
 
 func (c *keyCache) poke() {
@@ -212,41 +232,62 @@ func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {
 	if c.lender != nil {
 		return c.borrow(id)
 	}
-	set := c.set.Load()
-	if k, ok := set.byID[id]; ok {
-		return k, nil
+	for {
+		set := c.set.Load()
+		if k, ok := set.byID[id]; ok {
+			return k, nil
+		}
+		next, err := c.attempt(id)
+		if err != nil {
+			return token.Key{}, err
+		}
+		if next == nil {
+			return token.Key{}, unknownKey(c.set.Load())
+		}
+		// Not for long: anybody can make up an id, and an issuer can hang.
+		patience, cancel := context.WithTimeout(ctx, keysPatience)
+		select {
+		case <-patience.Done():
+			cancel()
+			return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, patience.Err())
+		case <-next:
+			cancel()
+		}
+		// Looked for again: another attempt is made for it only if the set has changed
+		// since that one began.
 	}
+}
+
+// attempt returns what closes when the attempt is over that may find an unknown id, or
+// nil if there is none.
+func (c *keyCache) attempt(id string) (next <-chan struct{}, err error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDenied(id, token.Key{}) {
+		return nil, ErrRevoked
+	}
+	set := c.set.Load()
+	if _, ok := set.byID[id]; ok { // it has just been found
+		over := make(chan struct{})
+		close(over)
+		return over, nil
+	}
 	now := c.clock.read()
-	denied := c.isDenied(id, token.Key{})
-	if !denied && !c.asking && !c.closed && (c.missed == (instant{}) || now.since(&c.missed) >= keysCooldown) {
+	if !c.asking && !c.closed && (c.missed == (instant{}) || now.since(&c.missed) >= keysCooldown) {
 		c.asking, c.missed = true, now
 		c.poke()
 	}
-	asking := c.asking
-	set = c.set.Load()
-	c.mu.Unlock()
-	if denied {
-		return token.Key{}, ErrRevoked
+	if !c.asking {
+		return nil, nil
 	}
-	if asking {
-		// Not for long: anybody can make up an id, and an issuer can hang.
-		ctx, cancel := context.WithTimeout(ctx, keysPatience)
-		defer cancel()
-		select {
-		case <-ctx.Done():
-			return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-		case <-set.next:
-		}
-		set = c.set.Load()
-	}
-	if k, ok := set.byID[id]; ok {
-		return k, nil
-	}
+	return set.next, nil
+}
+
+func unknownKey(set *keySet) error {
 	if set.failed != nil {
-		return token.Key{}, fmt.Errorf("%w: %w", ErrUnavailable, set.failed)
+		return fmt.Errorf("%w: %w", ErrUnavailable, set.failed)
 	}
-	return token.Key{}, fmt.Errorf("%w: unknown kid", ErrInvalidToken)
+	return fmt.Errorf("%w: unknown kid", ErrInvalidToken)
 }
 
 func (c *keyCache) borrow(id string) (token.Key, error) {

@@ -72,11 +72,11 @@ func TestRevokedKey(t *testing.T) {
 		s.set(func() { s.others = []token.Key{next.Key()} })
 		s.revoke(counterfoil.ScopeKey, "k1")
 		synctest.Wait()
-		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
-			t.Errorf("seen before: %v, want ErrRevoked", err)
+		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) || s.keys.Load() != 1 {
+			t.Errorf("seen before: %v after %d fetches, want ErrRevoked without another", err, s.keys.Load())
 		}
-		if _, err := v.Verify(t.Context(), sign(t, next, "at+jwt", claims())); err != nil {
-			t.Errorf("signed by its successor: %v", err)
+		if _, err := v.Verify(t.Context(), sign(t, next, "at+jwt", claims())); err != nil || s.keys.Load() != 2 {
+			t.Errorf("signed by its successor: %v, %d fetches", err, s.keys.Load())
 		}
 		for range 3 {
 			time.Sleep(20 * time.Minute)
@@ -90,6 +90,60 @@ func TestRevokedKey(t *testing.T) {
 			t.Errorf("%d entries, want none", n)
 		}
 	})
+}
+
+// After a key was revoked its successor is known within moments also to who is not asked
+// about it, and whoever hears of it at the same time does not fetch at the same time.
+func TestFetchAfterRevokedKeyIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		s.others = []token.Key{newSigner(t, "k2").Key()}
+		const many = 20
+		for range many {
+			defer follow(t, s, counterfoil.Options{}).Close()
+		}
+		s.revoke(counterfoil.ScopeKey, "k1")
+		synctest.Wait()
+		if n := s.keys.Load(); n > many+1 {
+			t.Errorf("%d fetches in the moment of the revocation, want none", n-many)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := s.keys.Load(); n != 2*many {
+			t.Errorf("%d fetches soon after it, want %d", n-many, many)
+		}
+	})
+}
+
+// A set that changes while it is fetched is fetched once more for whoever waits for a key
+// of it.
+func TestKeyRevokedDuringFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		next := newSigner(t, "k2")
+		v := follow(t, slowKeys{s}, counterfoil.Options{})
+		defer v.Close()
+		done := make(chan error)
+		go func() {
+			_, err := v.Verify(t.Context(), sign(t, next, "at+jwt", claims()))
+			done <- err
+		}()
+		synctest.Wait()
+		s.set(func() { s.others = []token.Key{next.Key()} })
+		s.revoke(counterfoil.ScopeKey, "k1")
+		if err := <-done; err != nil || s.keys.Load() != 3 {
+			t.Errorf("signed by the successor: %v after %d fetches", err, s.keys.Load())
+		}
+	})
+}
+
+// slowKeys answers with what was true a while ago.
+type slowKeys struct{ *scripted }
+
+func (s slowKeys) Keys(ctx context.Context) ([]byte, error) {
+	set, err := s.scripted.Keys(ctx)
+	time.Sleep(100 * time.Millisecond)
+	return set, err
 }
 
 // KEY-12 and 4.8: a set that cannot be read leaves the old keys in use, for
