@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/pack"
@@ -63,6 +64,19 @@ func packID(id string) string {
 		return ""
 	}
 	return string(pack.AppendID(nil, id))
+}
+
+// hashKey names the hash that holds a record of that packed id, as hashkey of
+// records.lua does.
+func (s *Store) hashKey(kind store.Kind, id string) string {
+	bucket := 0
+	switch n := len(id); {
+	case n >= 2:
+		bucket = (int(id[n-2])*31 + int(id[n-1])) % 256
+	case n == 1:
+		bucket = int(id[0])
+	}
+	return s.prefix + "r:" + string(kind) + ":" + strconv.Itoa(bucket)
 }
 
 func unpackID(b []byte) (string, error) {

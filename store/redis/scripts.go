@@ -23,8 +23,6 @@ var (
 	commitLua string
 	//go:embed lua/log.lua
 	logLua string
-	//go:embed lua/get.lua
-	getLua string
 	//go:embed lua/ids.lua
 	idsLua string
 	//go:embed lua/sweep.lua
@@ -35,7 +33,6 @@ var (
 	putScript      = script("", headLua, recordsLua, commitLua)
 	commitScript   = script("flags=allow-oom", headLua, recordsLua, commitLua) // revokes, or only deletes
 	logScript      = script("flags=allow-oom", headLua, logLua)
-	getScript      = script("flags=allow-oom", recordsLua, getLua)
 	idsScript      = script("flags=allow-oom", recordsLua, idsLua)
 	sweepScript    = script("flags=allow-oom", recordsLua, sweepLua)
 	sweepLogScript = script("flags=allow-oom", sweepLogLua)
