@@ -12,7 +12,9 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // issuers are nodes: issuers of their own, with connections of their own, on one
@@ -25,6 +27,24 @@ func issuers(t *testing.T, n int) []*issuer.Issuer {
 		all[n] = newIssuer(t, open(t, dsn))
 	}
 	return all
+}
+
+// newIssuer is a whole issuer on s.
+func newIssuer(tb testing.TB, s store.Store) *issuer.Issuer {
+	tb.Helper()
+	keys, err := keyring.Open(tb.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	quiet, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	i, err := issuer.New(tb.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Audit: quiet})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return i
 }
 
 func signIn(t *testing.T, i *issuer.Issuer, subject string) *issuer.Issued {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/redis"
 	"github.com/counterfoil/counterfoil/store/storebench"
 )
@@ -30,15 +31,32 @@ func (r bare) Update(ctx context.Context, id string, value []byte) error {
 	return r.Insert(ctx, id, value)
 }
 
-// BenchmarkSteps: every write is on disk before it is answered.
-func BenchmarkSteps(b *testing.B) {
-	server := testsvc.StartRedis(b, "--appendonly", "yes", "--appendfsync", "always")
+// engines starts a server that has every write on disk before it answers. Each call of
+// opened is another client of it.
+func engines(b *testing.B) (raw bare, opened func(*testing.B) store.Store) {
+	b.Helper()
+	server := testsvc.StartRedis(b, durable...)
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr()}, DisableCache: true, DisableRetry: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer client.Close()
-	storebench.Steps(b, open(b, redis.Options{URL: "redis://" + server.Addr()}), bare{client})
+	b.Cleanup(client.Close)
+	return bare{client}, func(b *testing.B) store.Store { return open(b, redis.Options{URL: url(server.Addr())}) }
+}
+
+func BenchmarkSteps(b *testing.B) {
+	raw, opened := engines(b)
+	storebench.Steps(b, opened(b), raw)
+}
+
+func BenchmarkRates(b *testing.B) {
+	raw, opened := engines(b)
+	storebench.Rates(b, raw, opened, 1, 2, 3)
+}
+
+func BenchmarkGrowth(b *testing.B) {
+	raw, opened := engines(b)
+	storebench.Growth(b, raw, opened(b))
 }
 
 func BenchmarkSize(b *testing.B) {

@@ -37,6 +37,31 @@ func stat(t testing.TB, r *testsvc.Redis, command, name string) float64 {
 	return n
 }
 
+// asked is how often r was asked: each script, and each read, which has one write behind it.
+func asked(t testing.TB, r *testsvc.Redis) float64 {
+	t.Helper()
+	return stat(t, r, "evalsha", "calls") + stat(t, r, "unlink", "calls")
+}
+
+// thread is for how many microseconds the server's one thread has worked.
+func thread(t testing.TB, r *testsvc.Redis) (us float64) {
+	t.Helper()
+	info, err := r.Do("INFO", "cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"used_cpu_sys_main_thread:", "used_cpu_user_main_thread:"} {
+		_, rest, _ := strings.Cut(info, name)
+		text, _, _ := strings.Cut(rest, "\r")
+		s, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		us += s * 1e6
+	}
+	return us
+}
+
 // follower is a verifier of the issuer over a store in r.
 func follower(t testing.TB, source counterfoil.Source) *counterfoil.Verifier {
 	t.Helper()
@@ -104,7 +129,7 @@ func TestIssuerAsksEveryTime(t *testing.T) {
 }
 
 // BenchmarkRepeated is a look-up of the same session again: by a verifier, by the issuer,
-// and a bare read of one key; commands/op are those that Redis was sent.
+// and a bare read of one key; asked/op is how often Redis was asked for anything.
 func BenchmarkRepeated(b *testing.B) {
 	r := testsvc.StartRedis(b)
 	s := open(b, redis.Options{URL: url(r.Addr())})
@@ -119,13 +144,13 @@ func BenchmarkRepeated(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			before := stat(b, r, "evalsha", "calls")
+			before := asked(b, r)
 			for b.Loop() {
 				if err := do(); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric((stat(b, r, "evalsha", "calls")-before)/float64(b.N), "commands/op")
+			b.ReportMetric((asked(b, r)-before)/float64(b.N), "asked/op")
 		})
 	}
 }
@@ -162,7 +187,7 @@ func BenchmarkOneSlot(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			calls, spent := stat(b, r, "evalsha", "calls"), stat(b, r, "evalsha", "usec")
+			calls, spent := asked(b, r), thread(b, r)
 			b.SetParallelism(8) // of 2 processors
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
@@ -172,9 +197,8 @@ func BenchmarkOneSlot(b *testing.B) {
 					}
 				}
 			})
-			used := (stat(b, r, "evalsha", "usec") - spent) / float64(b.N)
-			b.ReportMetric((stat(b, r, "evalsha", "calls")-calls)/float64(b.N), "scripts/op")
-			b.ReportMetric(used, "server-us/op")
+			b.ReportMetric((asked(b, r)-calls)/float64(b.N), "asked/op")
+			b.ReportMetric((thread(b, r)-spent)/float64(b.N), "server-us/op")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 		})
 	}

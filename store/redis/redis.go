@@ -190,7 +190,7 @@ func (s *Store) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record,
 // Behind the reads goes a write that changes nothing, over the same connection: a replica
 // refuses it, and so does a primary that min-replicas-to-write cuts off. Only if it was
 // done have the reads been of the authoritative copy (REV-03). A script would say the
-// same, and cost the server six times as much as both commands.
+// same, and cost the server some nine times as much as both commands.
 func (s *Store) fetch(ctx context.Context, keys []store.Key) ([]store.Record, error) {
 	var answers []rueidis.RedisResult
 	err := s.twice(ctx, func(ctx context.Context) error {

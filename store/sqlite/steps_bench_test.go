@@ -3,11 +3,13 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 	"github.com/counterfoil/counterfoil/store/storebench"
 )
@@ -58,6 +60,34 @@ func (r bare) Update(ctx context.Context, id string, value []byte) error {
 }
 
 func BenchmarkSteps(b *testing.B) { storebench.Steps(b, fresh(b), openBare(b)) }
+
+// BenchmarkRates is of one node: a second is refused.
+func BenchmarkRates(b *testing.B) {
+	storebench.Rates(b, openBare(b), func(b *testing.B) store.Store { return fresh(b) }, 1)
+}
+
+func BenchmarkGrowth(b *testing.B) { storebench.Growth(b, openBare(b), fresh(b)) }
+
+// BenchmarkCommit creates records of the size of a session, each on disk when its writer
+// goes on. Beside it, in turns, is the driver's own single-row insert by one writer, as
+// durable; x-driver is how many times its rate is reached.
+func BenchmarkCommit(b *testing.B) {
+	value := make([]byte, 400)
+	for _, writers := range []int{1, 16, 100} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			raw, s := openBare(b), fresh(b)
+			cost := storebench.Compare(b, 1, writers, func(ctx context.Context, n int64) error {
+				return raw.Insert(ctx, fmt.Sprintf("ses_%032d", n), value)
+			}, func(ctx context.Context, n int64) error {
+				_, err := s.Commit(ctx, puts(store.Record{
+					Key: store.Key{Kind: "session", ID: fmt.Sprintf("ses_%032d", n)}, Owner: fmt.Sprint("usr_", n%1000), Value: value,
+				}))
+				return err
+			})
+			b.ReportMetric(1/cost, "x-driver")
+		})
+	}
+}
 
 func BenchmarkSize(b *testing.B) {
 	storebench.Size(b, func(b *testing.B) storebench.Engine {

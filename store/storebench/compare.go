@@ -18,15 +18,10 @@ type Op func(ctx context.Context, n int64) error
 
 const turns = 11 // of each side; the median counts
 
-// Compare runs the engine's own op and ours in turns, by as many callers, b.N times each:
-// so a busy machine slows both. It reports both rates, and how many times the cost of
+// Compare runs the engine's own op and ours in turns, b.N times each: so a busy machine
+// slows both. It reports both rates, and returns and reports how many times the cost of
 // the engine's op ours is.
-func Compare(b *testing.B, callers int, raw, ours Op) {
-	b.Helper()
-	compare(b, callers, callers, raw, ours)
-}
-
-func compare(b *testing.B, rawCallers, callers int, raw, ours Op) {
+func Compare(b *testing.B, rawCallers, callers int, raw, ours Op) (cost float64) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background()) // as a request's is: it can end
 	defer cancel()
@@ -34,7 +29,7 @@ func compare(b *testing.B, rawCallers, callers int, raw, ours Op) {
 	rate := func(do Op, callers int) float64 {
 		var wg sync.WaitGroup
 		var next atomic.Int64
-		each := max(int64(b.N/turns), int64(callers))
+		each := int64(each(b, callers))
 		began := time.Now()
 		for range callers {
 			wg.Go(func() {
@@ -59,8 +54,14 @@ func compare(b *testing.B, rawCallers, callers int, raw, ours Op) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(rawRates), "raw/s")
 	b.ReportMetric(median(ourRates), "ours/s")
-	b.ReportMetric(median(ratios), "x-raw")
+	cost = median(ratios)
+	b.ReportMetric(cost, "x-raw")
+	return cost
 }
+
+// each is how often callers do something in a turn; there are turns of them, and one
+// before these.
+func each(b *testing.B, callers int) int { return max(b.N/turns, callers) }
 
 func median(v []float64) float64 {
 	slices.Sort(v)

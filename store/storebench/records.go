@@ -52,14 +52,7 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 	b.Helper()
 	now := time.Now().Truncate(time.Second)
 	all := &sessions{began: now}
-	trail, err := audit.New(audit.Options{Store: s, Keep: -1, Hook: func(audit.Entry) {}})
-	check(b, err)
-	keys, err := keyring.Open(b.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
-	check(b, err)
-	i, err := issuer.New(b.Context(), issuer.Options{
-		Store: s, Keys: keys, URL: "https://auth.test", Audit: trail, Absolute: absolute, Now: func() time.Time { return now },
-	})
-	check(b, err)
+	i := newIssuer(b, s, func() time.Time { return now })
 	for n := range all.real {
 		now = all.began.Add(span * time.Duration(n) / logins)
 		_, _, subject := ids(int64(-1 - n))
@@ -78,6 +71,18 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 		check(b, err)
 	}
 	return all
+}
+
+// newIssuer is a whole issuer that logs nothing.
+func newIssuer(b *testing.B, s store.Store, now func() time.Time) *issuer.Issuer {
+	b.Helper()
+	trail, err := audit.New(audit.Options{Store: s, Keep: -1, Hook: func(audit.Entry) {}})
+	check(b, err)
+	keys, err := keyring.Open(b.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	check(b, err)
+	i, err := issuer.New(b.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Audit: trail, Absolute: absolute, Now: now})
+	check(b, err)
+	return i
 }
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -110,6 +115,14 @@ func (all *sessions) of(n int64) []store.Record {
 func (all *sessions) key(n int64) store.Key {
 	session, _, _ := ids(n)
 	return store.Key{Kind: "session", ID: session[:len(all.real[0][0].ID)]}
+}
+
+// keys are those of all records of the n-th session.
+func (all *sessions) keys(n int64) (keys []store.Key) {
+	for _, r := range all.of(n) {
+		keys = append(keys, r.Key)
+	}
+	return keys
 }
 
 // value is one of the size that a session has.

@@ -31,12 +31,13 @@ func Steps(b *testing.B, s store.Store, raw Raw) {
 	b.Run("lookup", func(b *testing.B) { lookups(b, s, raw, all) })
 	b.Run("create", func(b *testing.B) { creates(b, s, raw, all) })
 	b.Run("rotate", func(b *testing.B) { rotations(b, s, raw, all) })
+	b.Run("revoke", func(b *testing.B) { revocations(b, s, raw, all) })
 }
 
 // lookups find a session; raw is one indexed read.
 func lookups(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	callers(b, func(b *testing.B, callers int) {
-		Compare(b, callers, func(ctx context.Context, n int64) error {
+		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
 			return raw.Read(ctx, all.key(n*7919%rows).ID)
 		}, func(ctx context.Context, n int64) error {
 			_, err := s.Get(ctx, all.key(n*7919%rows))
@@ -50,7 +51,7 @@ func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	from := int64(rows)
 	callers(b, func(b *testing.B, callers int) {
 		from += 100_000_000
-		Compare(b, callers, func(ctx context.Context, n int64) error {
+		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
 			return raw.Insert(ctx, all.key(from+n).ID, all.value())
 		}, func(ctx context.Context, n int64) error {
 			_, err := s.Commit(ctx, store.Batch{Require: conditions(n), Put: all.of(from + n)})
@@ -65,9 +66,11 @@ func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
 func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	var mu sync.Mutex
 	var revs [rows]uint64
+	var from int64
 	callers(b, func(b *testing.B, callers int) {
-		Compare(b, callers, func(ctx context.Context, n int64) error {
-			return raw.Update(ctx, all.key(n*7919%rows).ID, fmt.Append(all.value(), n))
+		from += 100_000_000
+		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
+			return raw.Update(ctx, all.key(n*7919%rows).ID, fmt.Append(all.value(), from+n))
 		}, func(ctx context.Context, n int64) error {
 			n = n * 7919 % rows
 			grant := all.of(n)[1]
@@ -76,6 +79,23 @@ func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 			grant.Rev = revs[n]
 			mu.Unlock()
 			_, err := s.Commit(ctx, store.Batch{Require: append(conditions(n), store.Require{Key: all.key(n), Rev: 1}), Put: []store.Record{grant}})
+			return err
+		})
+	})
+}
+
+// revocations end a session that is there no longer: two deletes and an entry of the
+// log. Raw inserts one row.
+func revocations(b *testing.B, s store.Store, raw Raw, all *sessions) {
+	from := int64(1e12)
+	callers(b, func(b *testing.B, callers int) {
+		from += 100_000_000
+		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
+			return raw.Insert(ctx, all.key(from+n).ID, all.value())
+		}, func(ctx context.Context, n int64) error {
+			_, err := s.Commit(ctx, store.Batch{Delete: all.keys(from + n), Revoke: []counterfoil.Revocation{{
+				Scope: counterfoil.ScopeSession, ID: all.key(from + n).ID, Expires: all.began.Add(absolute),
+			}}})
 			return err
 		})
 	})
