@@ -199,10 +199,6 @@ func (c *Client) forget() store.Batch {
 	return store.Batch{Require: []store.Require{{Key: key, Rev: c.rev}}, Delete: []store.Key{key}}
 }
 
-func (i *Issuer) clientEntry(id, reason string) counterfoil.Revocation {
-	return counterfoil.Revocation{Scope: counterfoil.ScopeClient, ID: id, Reason: reason, Expires: i.opts.Now().Add(entryTTL)}
-}
-
 // revokeClient ends all sessions of a client. Its rows may be many: they are refused
 // by their generation, and swept when they expire.
 func (i *Issuer) revokeClient(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -198,11 +197,4 @@ func (i *Issuer) StaleVerifiers() []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-func underscored(s string) string { return strings.ReplaceAll(s, " ", "_") }
-
-func equalRoles(a, b []string) bool {
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(a, b)
 }

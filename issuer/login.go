@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -115,21 +114,6 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	return i.finish(ctx, issued, row, on.client, head, now)
 }
 
-// endAll adds to b the end of every session of subject, and a new revision of it:
-// proofs that are under way are void.
-func endAll(b *store.Batch, subject *Subject, now time.Time) error {
-	rec, err := subject.record()
-	if err != nil {
-		return err
-	}
-	b.Put = append(b.Put, rec)
-	b.DeleteOwned = ownedBy(subject.id)
-	b.Revoke = []counterfoil.Revocation{{
-		Scope: counterfoil.ScopeSubject, ID: subject.id, Reason: "credentials changed", Expires: now.Add(entryTTL),
-	}}
-	return nil
-}
-
 // replace adds to b the end of the session sid, if there is one.
 func (i *Issuer) replace(ctx context.Context, b *store.Batch, sid string, now time.Time) error {
 	if sid == "" {
@@ -143,9 +127,7 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, sid string, now ti
 		return err
 	}
 	b.Delete = append(b.Delete, deleteRow(row).Delete...)
-	b.Revoke = append(b.Revoke, counterfoil.Revocation{
-		Scope: counterfoil.ScopeSession, ID: sid, Reason: "signed in anew", Expires: now.Add(entryTTL),
-	})
+	b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeSession, sid, "signed in anew", now))
 	return nil
 }
 
@@ -188,22 +170,6 @@ func (i *Issuer) Admits(ctx context.Context, r Request) error {
 		return err
 	}
 	return client.admit(&r)
-}
-
-// admitted reads what a login of r will rest on, and makes r what it may be.
-func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on standing, err error) {
-	recs, err := store.GetMany(ctx, i.store, subjectKey(subject), markKey(r.Client), cutoffKey)
-	if err != nil {
-		return on, unavailable(err)
-	}
-	if on.subject, err = parseSubject(recs[0]); err != nil {
-		return on, err
-	}
-	if on.client, err = i.clientUnder(ctx, r.Client, recs[1]); err != nil {
-		return on, err
-	}
-	on.all = recs[2].Rev
-	return on, on.client.admit(r)
 }
 
 // admit makes r what it may be: the carrier and the scopes that the client has.
@@ -277,114 +243,6 @@ func checkRequest(p login.Proof, r Request) error {
 		err = errors.Join(err, checkText("role or scope", s, 64))
 	}
 	return err
-}
-
-// Subject is what holds for all sessions of one subject.
-type Subject struct {
-	Disabled      bool     `json:"disabled,omitempty"`
-	Roles         []string `json:"roles,omitempty"`
-	ClaimsVersion uint64   `json:"claims_version,omitempty"` // 0: roles were never set here, each session keeps those of its proof
-
-	// EndSessions is for a change to set: all sessions end in its commit, since only a
-	// new login may have what it gives (SES-04).
-	EndSessions bool `json:"-"`
-
-	id  string
-	rev uint64
-}
-
-func subjectKey(id string) store.Key { return store.Key{Kind: kindSubject, ID: id} }
-
-func (s *Subject) require() store.Require {
-	return store.Require{Key: subjectKey(s.id), Rev: s.rev}
-}
-
-func (s *Subject) record() (store.Record, error) {
-	value, err := json.Marshal(s)
-	return store.Record{Key: subjectKey(s.id), Rev: s.rev, Value: value}, err
-}
-
-func (s *Subject) copyTo(row *SessionRow) {
-	if row.SubjectRev != s.rev {
-		row.SubjectRev, row.changed = s.rev, true
-	}
-	if s.ClaimsVersion > row.ClaimsVersion {
-		row.Roles, row.ClaimsVersion = s.Roles, s.ClaimsVersion
-	}
-}
-
-func (i *Issuer) subject(ctx context.Context, id string) (*Subject, error) {
-	recs, err := store.GetMany(ctx, i.store, subjectKey(id))
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return parseSubject(recs[0])
-}
-
-// parseSubject returns the subject of a record that may be absent.
-func parseSubject(rec store.Record) (*Subject, error) {
-	s := &Subject{id: rec.ID, rev: rec.Rev}
-	if rec.Rev == 0 {
-		return s, nil
-	}
-	if err := json.Unmarshal(rec.Value, s); err != nil {
-		return nil, fmt.Errorf("subject %s: %w", rec.ID, err)
-	}
-	return s, nil
-}
-
-// Subject returns what holds for all sessions of a subject now.
-func (i *Issuer) Subject(ctx context.Context, id string) (Subject, error) {
-	if err := checkSubject(id); err != nil {
-		return Subject{}, err
-	}
-	s, err := i.subject(ctx, id)
-	if err != nil {
-		return Subject{}, err
-	}
-	return *s, nil
-}
-
-// SubjectRev is the revision that a proof must carry, read before the credential
-// is checked.
-func (i *Issuer) SubjectRev(ctx context.Context, subject string) (uint64, error) {
-	s, err := i.subject(ctx, subject)
-	if err != nil {
-		return 0, err
-	}
-	return s.rev, nil
-}
-
-// standing is what a session rests on beside its own row. It is read before a
-// session is believed, and required by whoever writes on the strength of it.
-type standing struct {
-	subject *Subject
-	client  *Client
-	all     uint64 // how often everybody was revoked
-}
-
-func (on standing) require() []store.Require {
-	return []store.Require{on.subject.require(), on.client.require(), {Key: cutoffKey, Rev: on.all}}
-}
-
-// cutoffKey is the record whose revision counts the revocations of everybody.
-var cutoffKey = store.Key{Kind: kindCutoff, ID: "all"}
-
-func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
-	rec, err := i.store.Get(ctx, cutoffKey)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return 0, unavailable(err)
-	}
-	return rec.Rev, nil
-}
-
-// checkSubject refuses what the store would take for "everybody" beside what no
-// id may be: the sessions listed for a subject "*" would be everybody's.
-func checkSubject(s string) error {
-	if s == "" || s == "*" {
-		return fmt.Errorf("%w: subject %q", ErrBadRequest, s)
-	}
-	return checkText("subject", s, 200)
 }
 
 // randomID returns a public id of 128 random bits.

@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -184,42 +183,6 @@ func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
 		return nil, unavailable(err)
 	}
 	return parseRow(recs[0])
-}
-
-// state reads what a row rests on, and judges it.
-func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on standing, err error) {
-	if row.ended(now) {
-		return on, counterfoil.ErrExpired
-	}
-	recs, err := store.GetMany(ctx, i.store, markKey(row.Client), cutoffKey, subjectKey(row.Subject))
-	if err != nil {
-		return on, unavailable(err)
-	}
-	if on.client, err = i.clientUnder(ctx, row.Client, recs[0]); err != nil && !errors.Is(err, ErrUnknownClient) {
-		return on, err
-	}
-	on.all = recs[1].Rev
-	if on.subject, err = parseSubject(recs[2]); err != nil {
-		return on, err
-	}
-	return on, on.judge(row, now)
-}
-
-// judge refuses a row whose session has ended in any way that leaves the row in
-// place, and brings its roles and scopes up to date.
-func (on *standing) judge(row *SessionRow, now time.Time) error {
-	if row.ended(now) {
-		return counterfoil.ErrExpired
-	}
-	if on.client == nil || on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen || on.subject.Disabled {
-		return counterfoil.ErrRevoked
-	}
-	if _, err := on.client.carrier(row.Carrier); err != nil {
-		return fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
-	}
-	on.subject.copyTo(row)
-	row.Scopes = slices.DeleteFunc(row.Scopes, func(s string) bool { return !slices.Contains(on.client.Scopes, s) })
-	return nil
 }
 
 func isInvalid(err error) bool { return errors.Is(err, counterfoil.ErrInvalidToken) }

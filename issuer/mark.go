@@ -69,7 +69,7 @@ func (i *Issuer) commitClient(ctx context.Context, c *Client, b store.Batch, rea
 	}
 	var entries []counterfoil.Revocation
 	if reason != "" {
-		entries = []counterfoil.Revocation{i.clientEntry(c.ID, reason)}
+		entries = []counterfoil.Revocation{newEntry(counterfoil.ScopeClient, c.ID, reason, i.opts.Now())}
 	}
 	if i.clients == i.store {
 		b.Put, b.Revoke = append(b.Put, rec), entries

@@ -70,11 +70,15 @@ func (i *Issuer) Logout(ctx context.Context, sid string, act audit.Act) error {
 	return err
 }
 
+// newEntry is what a commit at now appends to the log.
+func newEntry(scope counterfoil.Scope, id, reason string, now time.Time) counterfoil.Revocation {
+	return counterfoil.Revocation{Scope: scope, ID: id, Reason: reason, Expires: now.Add(entryTTL)}
+}
+
 // commit does b, with the log entry and its note in the trail.
 func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
 	now := i.opts.Now()
-	entry.Expires = now.Add(entryTTL)
-	b.Revoke = append(b.Revoke, entry)
+	b.Revoke = append(b.Revoke, newEntry(entry.Scope, entry.ID, entry.Reason, now))
 	head, err := i.commitNoted(ctx, b, note)
 	if err != nil {
 		return Receipt{}, unavailable(err)
@@ -213,10 +217,7 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 		}
 		n++
 		b.Delete = append(b.Delete, deleteRow(row).Delete...)
-		b.Revoke = append(b.Revoke, counterfoil.Revocation{
-			Scope: counterfoil.ScopeSession, ID: row.ID, Reason: "other sessions ended",
-			Expires: i.opts.Now().Add(entryTTL),
-		})
+		b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
 	}
 	if n == 0 {
 		return 0, nil
@@ -227,68 +228,4 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 	return n, unavailable(err)
 }
 
-// SetSubject changes what holds for all sessions of a subject, in one commit
-// with the log entry: roles reach every copy by a silent refresh, and disabling
-// ends everything. Roles that were never set here are nil; set to none they are
-// empty. ClaimsVersion is kept by SetSubject.
-func (i *Issuer) SetSubject(ctx context.Context, id string, act audit.Act, change func(*Subject)) error {
-	return i.setSubject(ctx, id, act.Entry(audit.SetSubject, id), change)
-}
-
-// setSubject writes the subject even if change does nothing: that makes every proof
-// that is under way void.
-func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, change func(*Subject)) error {
-	if err := checkSubject(id); err != nil {
-		return err
-	}
-	for {
-		s, err := i.subject(ctx, id)
-		if err != nil {
-			return err
-		}
-		before := *s
-		change(s)
-		s.id, s.rev = before.id, before.rev // change may have set all of it
-		for _, role := range s.Roles {
-			if err := checkText("role", role, 64); err != nil {
-				return err
-			}
-		}
-		b := i.subjectBatch(s, &before, id)
-		rec, err := s.record()
-		if err != nil {
-			return err
-		}
-		b.Put = []store.Record{rec}
-		if note.Action != "" {
-			note.Detail = fmt.Sprintf("disabled=%v roles=%s", s.Disabled, strings.Join(s.Roles, ","))
-		}
-		if _, err = i.commitNoted(ctx, b, note); !errors.Is(err, store.ErrConflict) {
-			return unavailable(err)
-		}
-	}
-}
-
-// subjectBatch says what a change of a subject takes away.
-func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
-	s.ClaimsVersion = before.ClaimsVersion
-	expires := i.opts.Now().Add(entryTTL)
-	// The first roles set here take the place of those of each proof, also when
-	// they are none.
-	rolesChanged := !equalRoles(s.Roles, before.Roles) || (before.ClaimsVersion == 0 && s.Roles != nil)
-	if rolesChanged {
-		s.ClaimsVersion++
-	}
-	switch {
-	case s.EndSessions, s.Disabled && !before.Disabled:
-		reason := "disabled"
-		if s.EndSessions {
-			reason = "privileges changed"
-		}
-		b.DeleteOwned = ownedBy(id)
-		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSubject, ID: id, Reason: reason, Expires: expires})
-	case rolesChanged:
-		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeClaims, ID: id, Reason: "roles changed", Expires: expires})
-	}
-	return b
-}
+func underscored(s string) string { return strings.ReplaceAll(s, " ", "_") }

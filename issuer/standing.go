@@ -1,0 +1,87 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// standing is what a session rests on beside its own row. It is read before a
+// session is believed, and required by whoever writes on the strength of it.
+type standing struct {
+	subject *Subject
+	client  *Client
+	all     uint64 // how often everybody was revoked
+}
+
+func (on standing) require() []store.Require {
+	return []store.Require{on.subject.require(), on.client.require(), {Key: cutoffKey, Rev: on.all}}
+}
+
+// cutoffKey is the record whose revision counts the revocations of everybody.
+var cutoffKey = store.Key{Kind: kindCutoff, ID: "all"}
+
+func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
+	rec, err := i.store.Get(ctx, cutoffKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, unavailable(err)
+	}
+	return rec.Rev, nil
+}
+
+// admitted reads what a login of r will rest on, and makes r what it may be.
+func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on standing, err error) {
+	recs, err := store.GetMany(ctx, i.store, subjectKey(subject), markKey(r.Client), cutoffKey)
+	if err != nil {
+		return on, unavailable(err)
+	}
+	if on.subject, err = parseSubject(recs[0]); err != nil {
+		return on, err
+	}
+	if on.client, err = i.clientUnder(ctx, r.Client, recs[1]); err != nil {
+		return on, err
+	}
+	on.all = recs[2].Rev
+	return on, on.client.admit(r)
+}
+
+// state reads what a row rests on, and judges it.
+func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on standing, err error) {
+	if row.ended(now) {
+		return on, counterfoil.ErrExpired
+	}
+	recs, err := store.GetMany(ctx, i.store, markKey(row.Client), cutoffKey, subjectKey(row.Subject))
+	if err != nil {
+		return on, unavailable(err)
+	}
+	if on.client, err = i.clientUnder(ctx, row.Client, recs[0]); err != nil && !errors.Is(err, ErrUnknownClient) {
+		return on, err
+	}
+	on.all = recs[1].Rev
+	if on.subject, err = parseSubject(recs[2]); err != nil {
+		return on, err
+	}
+	return on, on.judge(row, now)
+}
+
+// judge refuses a row whose session has ended in any way that leaves the row in
+// place, and brings its roles and scopes up to date.
+func (on *standing) judge(row *SessionRow, now time.Time) error {
+	if row.ended(now) {
+		return counterfoil.ErrExpired
+	}
+	if on.client == nil || on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen || on.subject.Disabled {
+		return counterfoil.ErrRevoked
+	}
+	if _, err := on.client.carrier(row.Carrier); err != nil {
+		return fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
+	}
+	on.subject.copyTo(row)
+	row.Scopes = slices.DeleteFunc(row.Scopes, func(s string) bool { return !slices.Contains(on.client.Scopes, s) })
+	return nil
+}
