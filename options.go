@@ -36,7 +36,9 @@ type Options struct {
 	Formats    []Format // what is accepted; nil: all three
 	Algorithms []string // by their registered names (RFC 7518, RFC 9864); nil: all asymmetric ones (TOK-01)
 
-	// DecryptionKeys open JWEs here. One for another key is looked up at the issuer.
+	// DecryptionKeys open JWEs here. One for another key is looked up at the issuer;
+	// so is every one that package issuer makes, which nobody else can open
+	// (docs/decisions/0023-who-opens-a-jwe.md).
 	DecryptionKeys []DecryptionKey
 
 	Origins         []string // exact origins that may send unsafe requests with a cookie; nil: the Issuer's

@@ -141,11 +141,11 @@ func (s *Server) replaced(r *http.Request, ask issuer.Request) (sid string, err 
 }
 
 // tellRefused tells the audit trail of a login that was not. What was typed as the
-// identifier may be a password typed into the wrong field, so only its mark is told:
+// identifier may be a password typed into the wrong field, so only its pseudonym is told:
 // it shows that two attempts were on the same account.
 func (s *Server) tellRefused(a audit.Act, b loginBody, err error) {
 	e := a.Entry(audit.Login, "")
-	e.Outcome, e.Client, e.Detail = audit.Refused, b.Client, "account="+s.mark(b.Identifier)
+	e.Outcome, e.Client, e.Detail = audit.Refused, b.Client, "account="+s.pseudonym(b.Identifier)
 	var throttled login.Throttled
 	switch {
 	case errors.As(err, &throttled), errors.Is(err, login.ErrBusy):
@@ -175,12 +175,12 @@ func (s *Server) tellPassword(a audit.Act, subject string, err error) {
 	s.issuer.Audit().Tell(e)
 }
 
-// mark is a short keyed hash of whatever account an identifier means.
-func (s *Server) mark(identifier string) string {
+// pseudonym is a short keyed hash of whatever account an identifier means.
+func (s *Server) pseudonym(identifier string) string {
 	if canonical, err := directory.Canonical(identifier); err == nil {
 		identifier = canonical
 	}
-	m := hmac.New(sha256.New, s.markKey)
+	m := hmac.New(sha256.New, s.pseudonymKey)
 	m.Write([]byte(identifier))
 	return hex.EncodeToString(m.Sum(nil)[:6])
 }

@@ -37,8 +37,14 @@ type Config struct {
 	// HS256, whose tokens nobody but this process can check: the key set is empty.
 	Algorithm string
 
-	Registration bool         // strangers may make themselves an account
-	Logger       *slog.Logger // nil: slog.Default()
+	AccessTTL time.Duration // life of a copy until it is refreshed; zero: 5 min; at most 15 min
+	Idle      time.Duration // a cookie session unused for so long has ended; zero: 1 h; at least 3 min
+	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
+
+	Registration  bool // strangers may make themselves an account
+	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
+
+	Logger *slog.Logger // nil: slog.Default()
 
 	Audit     func(audit.Entry) // hears every event of the audit trail; nil: audit.Log(Logger)
 	KeepAudit time.Duration     // how long the store keeps them; zero: 90 days; negative: not at all
@@ -90,7 +96,10 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if e.users, err = directory.New(directory.Options{Store: c.Store, Audit: trail}); err != nil {
 		return nil, err
 	}
-	if e.issuer, err = issuer.New(ctx, issuer.Options{Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audit: trail}); err != nil {
+	if e.issuer, err = issuer.New(ctx, issuer.Options{
+		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audit: trail,
+		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute,
+	}); err != nil {
 		return nil, err
 	}
 	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev, DeviceKey: e.issuer.Derive("device")}); err != nil {
@@ -98,7 +107,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	}
 	if e.Server, err = New(Options{
 		Issuer: e.issuer, Users: e.users, Passwords: e.passwords,
-		URL: c.URL, Registration: c.Registration, Logger: c.Logger,
+		URL: c.URL, Registration: c.Registration, ClearSiteData: c.ClearSiteData, Logger: c.Logger,
 	}); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,31 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
+// The lifetimes are the caller's; one that the issuer would not keep stops the start.
+func TestLifetimes(t *testing.T) {
+	c := server.Config{
+		Store: memory.New(), URL: "http://127.0.0.1:8080", Logger: slog.New(slog.DiscardHandler),
+		AccessTTL: time.Minute, Absolute: 2 * time.Hour,
+	}
+	e, err := server.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	at := time.Now()
+	issued, err := e.Issuer().Login(t.Context(), login.Proof{Subject: "alice", At: at}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if issued.ExpiresIn > time.Minute || issued.SessionExpires.Sub(at) > 2*time.Hour+time.Minute || issued.SessionExpires.Sub(at) < time.Hour {
+		t.Errorf("a copy lives for %v, its session until %v", issued.ExpiresIn, issued.SessionExpires)
+	}
+	c.AccessTTL = time.Hour
+	if _, err := server.Open(t.Context(), c); err == nil {
+		t.Error("copies that live for an hour are accepted")
+	}
+}
+
 // Each signing algorithm, checked by the embedded server's own verifier. HS256 has
 // no public key: its set is empty, and a verifier elsewhere does not start (TOK-03).
 func TestAlgorithms(t *testing.T) {

@@ -68,7 +68,7 @@ const clockLayout = "2 Jan 2006, 15:04 MST"
 func line(row issuer.SessionRow, current string) sessionLine {
 	say := func(t time.Time) string { return t.UTC().Format(clockLayout) }
 	l := sessionLine{
-		ID: row.ID, Device: device(row.Device), Carrier: carried(row.Carrier),
+		ID: row.ID, Device: deviceLabel(row.Device), Carrier: carrierInWords(row.Carrier),
 		Created: say(row.Created), Seen: say(row.LastSeen), Idle: say(row.IdleExpires), End: say(row.AbsoluteExpires),
 		Current: row.ID == current,
 	}
@@ -84,8 +84,8 @@ func line(row issuer.SessionRow, current string) sessionLine {
 	return l
 }
 
-// carried says what c is to somebody who has not heard of carriers.
-func carried(c counterfoil.Carrier) string {
+// carrierInWords says what c is to somebody who has not heard of carriers.
+func carrierInWords(c counterfoil.Carrier) string {
 	what := map[counterfoil.Format]string{counterfoil.Opaque: "session id", counterfoil.JWT: "JWT", counterfoil.JWE: "encrypted JWT"}[c.Format]
 	if c.Transport == counterfoil.Cookie {
 		return what + " in a cookie"
@@ -93,9 +93,9 @@ func carried(c counterfoil.Carrier) string {
 	return what + " in a header"
 }
 
-// device names a browser for its owner to recognise. It comes from the client and
+// deviceLabel names a browser for its owner to recognise. It comes from the client and
 // proves nothing.
-func device(agent string) string {
+func deviceLabel(agent string) string {
 	ua := useragent.Parse(agent)
 	switch {
 	case ua.Name != "" && ua.OS != "":
@@ -183,7 +183,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		return err
 	}
 	for _, n := range notices {
-		l := noticeLine{ID: n.ID, Time: n.Time.UTC().Format(clockLayout), Device: device(n.Device)}
+		l := noticeLine{ID: n.ID, Time: n.Time.UTC().Format(clockLayout), Device: deviceLabel(n.Device)}
 		if n.Address.IsValid() {
 			l.Address = n.Address.String()
 		}

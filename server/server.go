@@ -56,7 +56,7 @@ type Server struct {
 	registration  bool
 	log           *slog.Logger
 	now           func() time.Time
-	markKey       []byte // of marks that stand for identifiers in the audit trail
+	pseudonymKey  []byte // of what stands for identifiers in the audit trail
 	cursorKey     []byte // of cursors of listings
 	csrfKey       []byte // of CSRF tokens
 	knownOrigins  origins
@@ -88,7 +88,7 @@ func New(o Options) (*Server, error) {
 		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
 		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
 		registration: o.Registration, log: o.Logger, now: o.Now,
-		markKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"), csrfKey: o.Issuer.Derive("csrf token"),
+		pseudonymKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"), csrfKey: o.Issuer.Derive("csrf token"),
 		clearSiteData: o.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
 	}
 	if s.log == nil {

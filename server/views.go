@@ -40,7 +40,7 @@ func viewRow(r issuer.SessionRow) rowView {
 		Created: r.Created.UTC(), AuthTime: r.AuthTime.UTC(), LastSeen: r.LastSeen.UTC(),
 		IdleExpires: r.IdleExpires.UTC(), AbsoluteExpires: r.AbsoluteExpires.UTC(),
 		Methods: r.Methods, ACR: r.ACR, Roles: r.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
-		Device: r.Device, DeviceLabel: device(r.Device), FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
+		Device: r.Device, DeviceLabel: deviceLabel(r.Device), FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
 	}
 }
 

@@ -90,10 +90,10 @@ func (c *config) admin(ctx context.Context, create bool) (*admin, error) {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
 		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
 	}
-	_, err = os.Stat(filepath.Join(c.Data, c.mark()))
+	_, err = os.Stat(filepath.Join(c.Data, c.landmark()))
 	missing := errors.Is(err, fs.ErrNotExist)
 	if missing && !create {
-		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.mark())
+		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.landmark())
 	}
 	a, err := c.ownAdmin(ctx)
 	if err == nil && missing {

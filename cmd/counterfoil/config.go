@@ -21,6 +21,7 @@ type config struct {
 	SessionsPass   secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names, if it wants one."`
 	Production     bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
 	Registration   bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
+	ClearSiteData  bool          `name:"clear-site-data" negatable:"" help:"Let a logout also empty cache, cookies and storage of the whole origin."`
 	Audience       []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
 	Algorithm      string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"New signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (no verifier but this server)." want:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
 	HMACSecret     secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256, for a service that shares it: random, 43 characters or more. Empty: the server makes its own."`

@@ -111,7 +111,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	}
 	api, err := server.New(server.Options{
 		Issuer: s.issuer, Users: s.users, Passwords: s.passwords,
-		URL: s.Issuer, Registration: s.Registration, Logger: s.log,
+		URL: s.Issuer, Registration: s.Registration, ClearSiteData: s.ClearSiteData, Logger: s.log,
 	})
 	if err != nil {
 		return err

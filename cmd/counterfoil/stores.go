@@ -47,8 +47,8 @@ func (c *config) apart() bool {
 	return c.Sessions != "" && own != sessions
 }
 
-// mark is the file that tells a server's data folder from any other.
-func (c *config) mark() string {
+// landmark is the file that tells a server's data folder from any other.
+func (c *config) landmark() string {
 	if isPostgres(c.Store) {
 		return sealName
 	}

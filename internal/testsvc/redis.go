@@ -70,14 +70,8 @@ func (r *Redis) answers() error {
 // Addr is host:port of the server.
 func (r *Redis) Addr() string { return address(r.port) }
 
-// Dir is the data folder of the server.
-func (r *Redis) Dir() string { return r.proc.dir }
-
 // Kill is kill -9 of the server.
 func (r *Redis) Kill() { r.proc.kill() }
-
-// Stop ends the server in order.
-func (r *Redis) Stop() { r.proc.end() }
 
 // Restart starts the ended server on its data and its port.
 func (r *Redis) Restart(tb testing.TB) {
