@@ -73,8 +73,8 @@ func (v *Verifier) watch(ctx context.Context) {
 		k := v.known.Load()
 		at := v.clock.read()
 		left := -v.overdue(k, true, &at)
-		if was := stale; was != (left < 0) {
-			stale = !was
+		if over := left < 0; over != stale {
+			stale = over
 			v.log.WarnContext(ctx, "staleness of what the verifier knows", "stale", stale, "staleness", v.Staleness().String())
 		}
 		if k.heard != heard || left < 0 {

@@ -126,11 +126,22 @@ func (is *Issuer) Revoke(scope counterfoil.Scope, id string) {
 	}
 }
 
-// SetRoles changes the roles of subject in all its sessions. Copies that are
-// out are refused from then on, and refreshed silently.
+// SetRoles changes the roles of subject in all its sessions, and returns when Verifier
+// knows: it refuses the copies that are out as ErrStaleClaims, and who refreshes one
+// has the new roles. An opaque session has them at once.
 func (is *Issuer) SetRoles(subject string, roles ...string) {
 	is.t.Helper()
-	err := is.embedded.Issuer().SetSubject(context.Background(), subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = append([]string{}, roles...) })
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	auth := is.embedded.Issuer()
+	err := auth.SetSubject(ctx, subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = append([]string{}, roles...) })
+	if err != nil {
+		is.t.Fatal(err)
+	}
+	head, err := auth.Head(ctx)
+	if err == nil {
+		err = is.verifier.WaitFor(ctx, head)
+	}
 	if err != nil {
 		is.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package counterfoiltest_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -38,5 +39,36 @@ func TestService(t *testing.T) {
 	is.Authorize(r, "bob", counterfoil.CarrierBearer)
 	if got := call(r); got != http.StatusForbidden {
 		t.Errorf("without the role: status %d, want 403", got)
+	}
+}
+
+// Who loses a role has lost it when SetRoles returns, and keeps the login.
+func TestSetRoles(t *testing.T) {
+	is := counterfoiltest.New(t)
+	roles := func(c counterfoil.Carrier, access string) ([]string, error) {
+		r := httptest.NewRequest("GET", "/", nil)
+		if c.Transport == counterfoil.Cookie {
+			r.AddCookie(&http.Cookie{Name: counterfoil.InsecureCookieName, Value: access})
+		} else {
+			r.Header.Set("Authorization", "Bearer "+access)
+		}
+		s, err := is.Verifier().VerifyRequest(r)
+		if err != nil {
+			return nil, err
+		}
+		return s.Roles, nil
+	}
+	token, cookie := is.Token("alice", "staff"), is.Login("alice", counterfoil.CarrierCookie, "staff").Access.Reveal()
+	for c, access := range map[counterfoil.Carrier]string{counterfoil.CarrierBearer: token, counterfoil.CarrierCookie: cookie} {
+		if got, err := roles(c, access); err != nil || len(got) != 1 {
+			t.Errorf("%v: roles %q, %v", c, got, err)
+		}
+	}
+	is.SetRoles("alice")
+	if _, err := roles(counterfoil.CarrierBearer, token); !errors.Is(err, counterfoil.ErrStaleClaims) {
+		t.Errorf("a copy with the old roles: %v, want ErrStaleClaims", err)
+	}
+	if got, err := roles(counterfoil.CarrierCookie, cookie); err != nil || len(got) != 0 {
+		t.Errorf("an opaque session: roles %q, %v; want none", got, err)
 	}
 }

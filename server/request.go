@@ -245,14 +245,10 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 	if err != nil {
 		return directory.APIKey{}, err
 	}
-	for _, want := range scopes {
-		for _, has := range key.Scopes {
-			if has == want {
-				return key, nil
-			}
-		}
+	if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(key.Scopes, s) }) {
+		return directory.APIKey{}, errForbidden
 	}
-	return directory.APIKey{}, errForbidden
+	return key, nil
 }
 
 func levelFor(status int) slog.Level {

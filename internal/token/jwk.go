@@ -244,26 +244,30 @@ func parseJWK(o object) (Key, error) {
 		}
 		return NewKey(j.Kid, alg, ed25519.PublicKey(x))
 	case "RSA":
-		n, err := decode(nil, j.N)
-		if err != nil {
-			return Key{}, err
-		}
-		e, err := decode(nil, j.E)
-		if err != nil {
-			return Key{}, err
-		}
-		// No leading zero (RFC 7518 section 2, Base64urlUInt), and lengths first:
-		// big numbers are where the time goes.
-		if len(n) < 256 || len(n) > 1024 || n[0] == 0 || len(e) < 1 || len(e) > 4 || e[0] == 0 {
-			return Key{}, refuse("RSA size")
-		}
-		exp := new(big.Int).SetBytes(e).Int64()
-		if exp != int64(int(exp)) {
-			return Key{}, refuse("RSA exponent")
-		}
-		return NewKey(j.Kid, alg, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exp)})
+		return parseRSA(j, alg)
 	}
 	return Key{}, refuse("kty")
+}
+
+func parseRSA(j jwk, alg Alg) (Key, error) {
+	n, err := decode(nil, j.N)
+	if err != nil {
+		return Key{}, err
+	}
+	e, err := decode(nil, j.E)
+	if err != nil {
+		return Key{}, err
+	}
+	// No leading zero (RFC 7518 section 2, Base64urlUInt), and lengths first:
+	// big numbers are where the time goes.
+	if len(n) < 256 || len(n) > 1024 || n[0] == 0 || len(e) < 1 || len(e) > 4 || e[0] == 0 {
+		return Key{}, refuse("RSA size")
+	}
+	exp := new(big.Int).SetBytes(e).Int64()
+	if exp != int64(int(exp)) {
+		return Key{}, refuse("RSA exponent")
+	}
+	return NewKey(j.Kid, alg, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exp)})
 }
 
 func parseEC(j jwk, alg Alg) (Key, error) {
