@@ -1,6 +1,7 @@
 package token
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,7 +34,7 @@ func (c *Claims) read(payload string) error {
 type claimReader struct {
 	scanner
 	into *Claims
-	list []string // the unused rest of the array that lists are cut from
+	list []string // all values of all lists so far: each list is a part of it
 }
 
 func (r *claimReader) claim(name string) (err error) {
@@ -98,37 +99,36 @@ func (r *claimReader) text() (string, error) {
 	return s, err
 }
 
-// one returns a list of s alone, and texts the list at hand. Both cut it from
-// r.list, so that for most tokens one array is made.
-func (r *claimReader) one(s string) []string {
-	if len(r.list) == cap(r.list) {
+// add appends to r.list. Lists share it so that for most tokens one array is made.
+func (r *claimReader) add(s string) {
+	if r.list == nil {
 		r.list = make([]string, 0, 8)
 	}
 	r.list = append(r.list, s)
-	return r.list[len(r.list)-1:][:1:1]
 }
 
-func (r *claimReader) texts() (list []string, err error) {
+// since is the list of what was added since r.list had start values.
+func (r *claimReader) since(start int) []string {
+	if len(r.list) == start {
+		return nil
+	}
+	return slices.Clip(r.list[start:])
+}
+
+func (r *claimReader) texts() ([]string, error) {
 	if r.peek() != '[' {
 		return nil, errClaimType
 	}
+	start := len(r.list)
 	e := elements{depth: 2}
 	for e.next(&r.scanner) {
 		var s string
-		s, e.err = r.text()
-		switch {
-		case len(list) == maxElems:
+		if s, e.err = r.text(); e.err == nil && len(r.list)-start == maxElems {
 			e.err = refuse("too many values of a claim")
-		case list == nil:
-			list = r.one(s)
-		default:
-			list = append(list, s)
 		}
+		r.add(s)
 	}
-	if e.err != nil {
-		return nil, e.err
-	}
-	return list, nil
+	return r.since(start), e.err
 }
 
 // audience reads a string or an array (RFC 7519 section 4.1.3). An empty array is
@@ -144,7 +144,9 @@ func (r *claimReader) audience() (list []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.one(s), nil
+	start := len(r.list)
+	r.add(s)
+	return r.since(start), nil
 }
 
 func (r *claimReader) scope() ([]string, error) {
@@ -155,7 +157,11 @@ func (r *claimReader) scope() ([]string, error) {
 	if len(s) > maxString {
 		return nil, refuse("scope")
 	}
-	return strings.Split(s, " "), nil
+	start := len(r.list)
+	for scope := range strings.SplitSeq(s, " ") {
+		r.add(scope)
+	}
+	return r.since(start), nil
 }
 
 // integer accepts digits only, 0 < n < 2^53. A fraction or an exponent would have
