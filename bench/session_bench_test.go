@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -79,7 +81,11 @@ func issuerWithSessions(b *testing.B) (*issuer.Issuer, []string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	i, err := issuer.New(b.Context(), issuer.Options{Store: db, Keys: keys, URL: Issuer})
+	trail, err := audit.New(audit.Options{Store: db, Hook: func(audit.Entry) {}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	i, err := issuer.New(b.Context(), issuer.Options{Store: db, Keys: keys, URL: Issuer, Audit: trail})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -215,7 +221,8 @@ func tableOf(b *testing.B, kind string, size, revoked int) *table {
 }
 
 // BenchmarkSeen asks again about copies that were verified before, in no order that
-// a cache could follow. Expiry, staleness and revocation are part of it.
+// a cache could follow. Expiry, staleness and revocation are part of it. Beside it
+// are maps that only find the text, under a lock and without.
 func BenchmarkSeen(b *testing.B) {
 	for _, kind := range []string{"JWT", "opaque"} {
 		for field := range strings.SplitSeq(*sizes, ",") {
@@ -223,7 +230,12 @@ func BenchmarkSeen(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Run(fmt.Sprintf("%s, %d", kind, size), func(b *testing.B) { benchmarkTable(b, tableOf(b, kind, size, 0)) })
+			b.Run(fmt.Sprintf("%s, %d", kind, size), func(b *testing.B) {
+				t := tableOf(b, kind, size, 0)
+				benchmarkTable(b, t)
+				t.benchmark(b, "map and mutex", mapOf(t.texts))
+				t.benchmark(b, "sync.Map", syncMapOf(t.texts))
+			})
 		}
 	}
 	b.Run("JWT, 1000, 1000000 revoked", func(b *testing.B) { benchmarkTable(b, tableOf(b, "JWT", 1000, 1_000_000)) })
@@ -231,23 +243,110 @@ func BenchmarkSeen(b *testing.B) {
 
 func benchmarkTable(b *testing.B, t *table) {
 	b.Helper()
-	const step = 7919 // a prime, so every text is asked for
-	one := func(n int) error {
-		_, err := t.verifier.Verify(context.Background(), t.texts[n*step%len(t.texts)])
+	check := func(text string) error {
+		_, err := t.verifier.Verify(context.Background(), text)
 		return err
 	}
-	n := 0
-	repeat(b, Ours, func() error { n++; return one(n) })
-	var starts atomic.Int64
+	t.benchmark(b, Ours, check)
 	b.Run(Ours+", parallel", func(b *testing.B) {
-		b.ReportAllocs()
+		var took atomic.Int64
+		var starts atomic.Int64
 		b.RunParallel(func(pb *testing.PB) {
-			for n := int(starts.Add(1)) * 1e6; pb.Next(); n++ {
-				if err := one(n); err != nil {
+			r := requests{t: t, n: int(starts.Add(1)) * 1e6}
+			for pb.Next() {
+				if err := r.one(check); err != nil {
 					b.Error(err)
 					return
 				}
 			}
+			took.Add(int64(r.took))
 		})
+		b.ReportMetric(float64(took.Load())/float64(b.N*runtime.GOMAXPROCS(0)), "ns/op")
 	})
+}
+
+func (t *table) benchmark(b *testing.B, name string, check func(text string) error) {
+	b.Helper()
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		runtime.GC() // what others left
+		r := requests{t: t}
+		for b.Loop() {
+			if err := r.one(check); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(r.took)/float64(b.N), "ns/op")
+	})
+}
+
+// requests asks for the texts of a table as a server does: with a copy that has just
+// been read from a connection. What the table holds is long out of the processor's
+// caches. Only the checks are timed, sixteen at a time.
+type requests struct {
+	t    *table
+	n    int
+	left int // texts that were checked ahead
+
+	header []byte
+	texts  [16]string
+	took   time.Duration
+}
+
+// one is called for each text: each sixteenth call checks sixteen of them.
+func (r *requests) one(check func(string) error) error {
+	if r.left > 0 {
+		r.left--
+		return nil
+	}
+	r.left = len(r.texts) - 1
+	var ends [len(r.texts)]int
+	r.header = r.header[:0]
+	for i := range ends {
+		const step = 7919 // a prime, so every text is asked for
+		r.n++
+		r.header = append(r.header, r.t.texts[r.n*step%len(r.t.texts)]...)
+		ends[i] = len(r.header)
+	}
+	header, start := string(r.header), 0
+	for i, end := range ends {
+		r.texts[i], start = header[start:end], end
+	}
+	began := time.Now()
+	for _, text := range r.texts {
+		if err := check(text); err != nil {
+			return err
+		}
+	}
+	r.took += time.Since(began)
+	return nil
+}
+
+func mapOf(texts []string) func(string) error {
+	var mu sync.RWMutex
+	m := make(map[string]*counterfoil.Session, len(texts))
+	for _, text := range texts {
+		m[strings.Clone(text)] = new(counterfoil.Session)
+	}
+	return func(text string) error {
+		mu.RLock()
+		defer mu.RUnlock()
+		if m[text] == nil {
+			return errNobody
+		}
+		return nil
+	}
+}
+
+func syncMapOf(texts []string) func(string) error {
+	var m sync.Map
+	for _, text := range texts {
+		m.Store(strings.Clone(text), new(counterfoil.Session))
+	}
+	return func(text string) error {
+		if _, ok := m.Load(text); !ok {
+			return errNobody
+		}
+		return nil
+	}
 }

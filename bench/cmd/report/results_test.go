@@ -26,7 +26,7 @@ func TestTables(t *testing.T) {
 	for _, want := range []string{
 		"| ES256 | raw | 50 µs | 1 × | 40 µs | 1 × | 608 | 11 |\n",
 		"| ES256 | jwx WithKey | 81 µs | 1.5 × | 80 µs | 2 × | 608 | 400 |\n",
-		"| JWT, 1000 | 50 ns | 45 ns | 0 | 20000000 | 40000000 | 2 × |\n",
+		"| JWT, 1000 | counterfoil | 50 ns | 1 × | 0 | 20000000 | 40000000 | 2 × |\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no line %q in\n%s", want, &b)
