@@ -37,9 +37,17 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	if !b.NewEpoch {
+		if err := s.intact(ctx); err != nil {
+			return counterfoil.Cursor{}, failed(ctx, "commit", err)
+		}
+	}
 	head, err := s.commit(ctx, b)
 	if err != nil {
 		return counterfoil.Cursor{}, failed(ctx, "commit", err)
+	}
+	if b.NewEpoch {
+		s.adopt(head)
 	}
 	return head, nil
 }
@@ -47,7 +55,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 func (s *Store) commit(ctx context.Context, b store.Batch) (head counterfoil.Cursor, err error) {
 	args := arguments(b)
 	if alone(b) {
-		return s.grouped(ctx, args)
+		return s.grouped(ctx, args, b.NewEpoch)
 	}
 	err = retry(func() error {
 		head, err = scanCommit(s.pool.QueryRow(ctx, commitSQL, args...))
@@ -124,6 +132,9 @@ func arguments(b store.Batch) []any {
 		epoch, strides, entries.kinds, entries.ids, ends, reasons,
 	}
 }
+
+// newEpochArg is where arguments has the new epoch.
+const newEpochArg = 15
 
 // columns are rows turned on their side, as an array parameter each.
 type columns struct {

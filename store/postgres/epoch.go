@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // settingsSQL is what every connection runs under.
@@ -30,7 +31,7 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 const identitySQL = `SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
   left(pg_walfile_name(pg_current_wal_lsn()), 8),
   (SELECT oid FROM pg_database WHERE datname = current_database()),
-  'counterfoil.head'::regclass::oid), identity, epoch, seq FROM counterfoil.head`
+  'counterfoil.head'::regclass::oid), identity, epoch, seq, ended FROM counterfoil.head`
 
 var errPooler = errors.New("a pooler that hands out connections by transaction is in the way: name the server itself, or a pool by session")
 
@@ -92,38 +93,32 @@ func (s *Store) prepareAt(ctx context.Context, conn *pgx.Conn) error {
 	seen := s.latest() // before the head is read: it can only have moved on since
 	var identity, recorded string
 	var epoch, seq int64
-	if err := conn.QueryRow(ctx, identitySQL).Scan(&identity, &recorded, &epoch, &seq); err != nil {
+	var ended []int64
+	if err := conn.QueryRow(ctx, identitySQL).Scan(&identity, &recorded, &epoch, &seq, &ended); err != nil {
 		return err
 	}
 	head := counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
-	switch {
-	case recorded == "":
-		_, err := s.renew(ctx, conn, head, recorded, identity)
-		return err
-	case recorded != identity:
-		done, err := s.renew(ctx, conn, head, recorded, identity)
-		if done {
-			s.log.Error("store: a restored backup or a failover, entries may be lost: a new epoch begins", "was", recorded, "is", identity)
-		}
-		return err
-	case head.Before(seen):
-		done, err := s.renew(ctx, conn, head, recorded, identity)
-		if done {
-			s.log.Error("store: the server has lost acknowledged entries: a new epoch begins", "head", head, "seen", seen)
-		}
-		return err
+	if lost(seen, head, ended) {
+		s.lose(head, seen)
 	}
-	return nil
+	if recorded == identity && !head.Before(seen) {
+		return nil
+	}
+	done, err := s.renew(ctx, conn, head, recorded, identity)
+	if done && recorded != "" {
+		s.log.Error("store: a restored backup, a rollback or a failover, entries may be lost: a new epoch begins", "was", recorded, "is", identity, "head", head)
+	}
+	return err
 }
 
-// renew begins a new epoch in place of the one that was read, unless somebody
-// else has done so.
+// renew begins a new epoch in place of the one that was read, and notes where that one
+// ended, unless somebody else has done so.
 func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Cursor, recorded, identity string) (done bool, err error) {
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, logLock); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `UPDATE counterfoil.head SET epoch = $1, seq = 0, identity = $2 WHERE epoch = $3 AND identity = $4`,
+		tag, err := tx.Exec(ctx, `UPDATE counterfoil.head SET epoch = $1, seq = 0, identity = $2, ended = ended || ARRAY[epoch, seq] WHERE epoch = $3 AND identity = $4`,
 			int64(rand.Uint64()), identity, int64(was.Epoch), recorded)
 		if done = tag.RowsAffected() > 0; err != nil || !done {
 			return err
@@ -137,20 +132,91 @@ func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Curso
 	return done && err == nil, err
 }
 
+// lost reports whether seen, a head that a process was told of, is beyond where the log
+// is, or where its epoch ended.
+func lost(seen, head counterfoil.Cursor, ended []int64) bool {
+	if seen.Epoch == head.Epoch {
+		return head.Before(seen)
+	}
+	for n := 0; n+1 < len(ended); n += 2 {
+		if uint64(ended[n]) == seen.Epoch && uint64(ended[n+1]) < seen.Seq {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	endedSQL   = `SELECT epoch, seq, ended FROM counterfoil.head`
+	settledSQL = `UPDATE counterfoil.head SET ended = '{}' WHERE epoch = $1`
+)
+
+// intact returns store.ErrLost for as long as the store is known to have lost entries:
+// until somebody, here or on another node, has begun an epoch by a commit.
+func (s *Store) intact(ctx context.Context) error {
+	s.mu.Lock()
+	seen, is := s.seen, !s.lost
+	s.mu.Unlock()
+	if is {
+		return nil
+	}
+	return s.judge(ctx, seen)
+}
+
+// judge holds seen, the latest head that this process was told before, against the head.
+func (s *Store) judge(ctx context.Context, seen counterfoil.Cursor) error {
+	var epoch, seq int64
+	var ended []int64
+	if err := s.pool.QueryRow(ctx, endedSQL).Scan(&epoch, &seq, &ended); err != nil {
+		return err
+	}
+	head := counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
+	if lost(seen, head, ended) {
+		s.lose(head, seen)
+		return store.ErrLost
+	}
+	s.adopt(head)
+	return nil
+}
+
+// lose remembers that entries are lost. What was seen stays, as the proof.
+func (s *Store) lose(head, seen counterfoil.Cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.lost {
+		s.log.Error("store: the server has lost acknowledged entries", "head", head, "seen", seen)
+	}
+	s.lost = true
+	s.wakeLocked()
+}
+
+// adopt goes on at a head whose epoch was begun in knowledge of what this process saw.
+func (s *Store) adopt(head counterfoil.Cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost = false; head.Epoch != s.seen.Epoch || s.seen.Before(head) {
+		s.seen = head
+	}
+	s.wakeLocked()
+}
+
 func (s *Store) latest() counterfoil.Cursor {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen
 }
 
-// note keeps the latest head, and wakes whoever waits if it is a new one.
+// note keeps the latest head of the epoch that is known, and wakes whoever waits if it is
+// a new one. Another epoch is for Log to judge.
 func (s *Store) note(head counterfoil.Cursor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if head.Epoch != s.seen.Epoch || s.seen.Before(head) {
+	if s.seen.Epoch == 0 || s.seen.Before(head) {
 		s.seen = head
-		s.wakeLocked()
+	} else if head.Epoch == s.seen.Epoch {
+		return
 	}
+	s.wakeLocked()
 }
 
 func (s *Store) wakeLocked() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,30 +176,6 @@ func TestRestoredDumpIsANewEpoch(t *testing.T) {
 	}
 	if _, err := restored.Get(t.Context(), thing("a").Key); err != nil {
 		t.Errorf("Get after a restore = %v", err)
-	}
-}
-
-// REV-09: a data folder that is put back shows no sign of it, but a node that knew
-// more sees that entries are missing.
-func TestRolledBackDiskIsANewEpoch(t *testing.T) {
-	t.Parallel()
-	server := testsvc.StartPostgres(t, testsvc.Durable)
-	_, dsn := server.Database(t, "")
-	s := open(t, dsn)
-	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
-	server.Stop()
-	backup := filepath.Join(t.TempDir(), "backup")
-	run(t, "cp", "-a", server.Dir(), backup)
-	server.Restart(t)
-	back(t, s)
-	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
-	server.Stop()
-	run(t, "rm", "-r", server.Dir())
-	run(t, "cp", "-a", backup, server.Dir())
-	server.Restart(t)
-	back(t, s)
-	if is := head(t, s); is.Epoch == was.Epoch {
-		t.Errorf("the server lost %v and goes on at %v", was, is)
 	}
 }
 

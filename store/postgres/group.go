@@ -27,10 +27,11 @@ const maxGroup = 100
 
 // call is one commit that waits for its group.
 type call struct {
-	args []any
-	head counterfoil.Cursor
-	err  error
-	done chan struct{} // closed when head and err are final
+	args  []any
+	fresh bool // it begins an epoch
+	head  counterfoil.Cursor
+	err   error
+	done  chan struct{} // closed when head and err are final
 }
 
 // queue holds the calls that no group has taken yet.
@@ -44,11 +45,11 @@ type queue struct {
 }
 
 // grouped commits args with whoever else waits.
-func (s *Store) grouped(ctx context.Context, args []any) (counterfoil.Cursor, error) {
+func (s *Store) grouped(ctx context.Context, args []any, fresh bool) (counterfoil.Cursor, error) {
 	if err := ctx.Err(); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	c := &call{args: args, done: make(chan struct{})}
+	c := &call{args: args, fresh: fresh, done: make(chan struct{})}
 	if err := s.enqueue(c); err != nil {
 		return counterfoil.Cursor{}, err
 	}
@@ -136,6 +137,9 @@ func (s *Store) commitGroup(ctx context.Context, group []*call) error {
 	var batch pgx.Batch
 	for _, c := range group {
 		batch.Queue(commitSQL, c.args...)
+		if c.fresh {
+			batch.Queue(settledSQL, c.args[newEpochArg])
+		}
 	}
 	results := s.pool.SendBatch(ctx, &batch)
 	var last counterfoil.Cursor
@@ -143,6 +147,11 @@ func (s *Store) commitGroup(ctx context.Context, group []*call) error {
 		c.head, c.err = scanCommit(results.QueryRow())
 		if c.err != nil && !errors.Is(c.err, store.ErrConflict) {
 			return errors.Join(c.err, results.Close())
+		}
+		if c.fresh {
+			if _, err := results.Exec(); err != nil {
+				return errors.Join(err, results.Close())
+			}
 		}
 		if c.err == nil {
 			last = c.head

@@ -26,7 +26,14 @@ const (
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	if err := s.intact(ctx); err != nil {
+		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
+	}
+	seen := s.latest() // before the head is read: it can only have moved on since
 	entries, head, err := s.readLog(ctx, after, limit)
+	if err == nil && seen.Epoch != 0 && (head.Epoch != seen.Epoch || head.Before(seen)) {
+		err = s.judge(ctx, seen)
+	}
 	if err != nil {
 		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
 	}

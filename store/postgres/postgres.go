@@ -21,10 +21,12 @@
 //   - The head row names the history that it belongs to: system identifier, timeline,
 //     database, table. On every connection it is compared with what the server says.
 //     After a restored backup, a point-in-time recovery or a failover they differ:
-//     acknowledged entries may be lost, and a new epoch begins (REV-09).
+//     acknowledged entries may be lost, and a new epoch begins (REV-09). A process that
+//     was told of more than the log held when its epoch ended knows that they are, and
+//     answers store.ErrLost until a commit begins an epoch.
 //
 // A rollback of the disk below the server, as by a snapshot of the machine, shows
-// none of these signs. After one, run UPDATE counterfoil.head SET identity = ” and
+// none of these signs to a process that was started since. After one, run UPDATE counterfoil.head SET identity = ” and
 // restart the nodes; a verifier that has seen more than the store tells it, too.
 package postgres
 
@@ -72,6 +74,7 @@ type Store struct {
 
 	mu     sync.Mutex         // guards the rest; held for a few assignments
 	seen   counterfoil.Cursor // the latest head that this process was told
+	lost   bool               // the server's log is not that of seen any longer
 	moved  chan struct{}      // closed when the head moves, or the store closes
 	closed bool
 }

@@ -1,0 +1,188 @@
+package postgres_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/postgres"
+)
+
+// wantLost wants that s, which was told of seen, does nothing until a commit begins an
+// epoch, and goes on then; and that another node, which was told of it too, has the same
+// log from there on.
+func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
+	t.Helper()
+	for _, s := range []*postgres.Store{s, other} {
+		for range 2 {
+			if _, at, err := s.Log(t.Context(), seen, 1); !errors.Is(err, store.ErrLost) {
+				t.Errorf("Log after a loss = %v, %v, want ErrLost", at, err)
+			}
+			if at, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{thing("late")}}); !errors.Is(err, store.ErrLost) {
+				t.Errorf("Commit after a loss = %v, %v, want ErrLost", at, err)
+			}
+		}
+	}
+	if _, err := s.Get(t.Context(), thing("late").Key); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
+	}
+	if _, err := s.Commit(t.Context(), store.Batch{NewEpoch: true, Put: []store.Record{{Key: thing("late").Key, Rev: 1}}}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a new epoch under a condition that does not hold = %v, want ErrConflict", err)
+	}
+	if _, _, err := s.Log(t.Context(), seen, 1); !errors.Is(err, store.ErrLost) {
+		t.Errorf("Log after that = %v, want ErrLost", err)
+	}
+	began := commit(t, s, store.Batch{NewEpoch: true})
+	if began.Epoch == seen.Epoch {
+		t.Errorf("a new epoch is the old one: %v", began)
+	}
+	for _, s := range []*postgres.Store{s, other} {
+		if at := head(t, s); at != began {
+			t.Errorf("head = %v, want %v, which one of them began", at, began)
+		}
+	}
+	at := commit(t, other, store.Batch{Put: []store.Record{thing("late")}, Revoke: []counterfoil.Revocation{entry("on")}})
+	if is := head(t, s); is != at || at.Epoch != began.Epoch {
+		t.Errorf("head = %v, want %v of epoch %d", is, at, began.Epoch)
+	}
+}
+
+// REV-09: a data folder that is put back shows no sign of it, but nodes that were told of
+// more see that entries are missing. One that was not is in another epoch.
+func TestRolledBackDisk(t *testing.T) {
+	t.Parallel()
+	server := testsvc.StartPostgres(t, testsvc.Durable)
+	_, dsn := server.Database(t, "")
+	s, other := open(t, dsn), open(t, dsn)
+	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
+	server.Stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	run(t, "cp", "-a", server.Dir(), backup)
+	server.Restart(t)
+	back(t, s)
+	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
+	back(t, other)
+	if at := head(t, other); at != was {
+		t.Fatalf("head = %v, want %v", at, was)
+	}
+	server.Stop()
+	run(t, "rm", "-r", server.Dir())
+	run(t, "cp", "-a", backup, server.Dir())
+	server.Restart(t)
+	back(t, s)
+	back(t, other)
+	if at := head(t, open(t, dsn)); at.Epoch == was.Epoch {
+		t.Errorf("a node that knows nothing goes on in the old epoch at %v", at)
+	}
+	wantLost(t, s, other, was)
+}
+
+// The same without a restart: somebody puts the rows back.
+func TestRowsPutBack(t *testing.T) {
+	t.Parallel()
+	server := testsvc.SharedPostgres(t)
+	name, dsn := server.Database(t, "")
+	s, other := open(t, dsn), open(t, dsn)
+	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
+	server.Exec(t, name, "CREATE TABLE backup AS SELECT epoch, seq FROM counterfoil.head")
+	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
+	head(t, other)
+	server.Exec(t, name, "UPDATE counterfoil.head SET epoch = backup.epoch, seq = backup.seq FROM backup")
+	server.Exec(t, name, "DELETE FROM counterfoil.log WHERE seq > (SELECT seq FROM backup)")
+	for _, s := range []*postgres.Store{s, other} {
+		if _, _, err := s.Log(t.Context(), was, 1); !errors.Is(err, store.ErrLost) {
+			t.Errorf("Log = %v, want ErrLost", err)
+		}
+	}
+	wantLost(t, s, other, was)
+}
+
+// REV-09: a standby that had not got everything is promoted.
+func TestFailoverToOneThatLags(t *testing.T) {
+	t.Parallel()
+	primary := testsvc.StartPostgres(t, testsvc.Durable)
+	name, dsn := primary.Database(t, "")
+	s := open(t, dsn)
+	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
+	standby := primary.StartStandby(t)
+	both := "postgres://cf@" + standby.Addr() + "," + primary.Addr() + "/" + name
+	s, other := open(t, both), open(t, both)
+	standby.Stop()
+	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
+	head(t, other)
+	primary.Kill()
+	standby.Restart(t)
+	standby.Promote(t)
+	back(t, s)
+	back(t, other)
+	wantLost(t, s, other, was)
+}
+
+// A backup takes the place of the database under nodes that run. What was revoked since
+// does not come back, neither as a copy nor as a session that is there again, and who
+// signs in anew has a session.
+func TestRestoredUnderNodes(t *testing.T) {
+	t.Parallel()
+	server := testsvc.StartPostgres(t, testsvc.Fast)
+	name, dsn := server.Database(t, "")
+	i := newIssuer(t, open(t, dsn))
+	proof := login.Proof{Subject: "alice", Methods: []string{"pwd"}, At: time.Now()}
+	var issued []*issuer.Issued
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer} {
+		got, err := i.Login(t.Context(), proof, issuer.Request{Carrier: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		issued = append(issued, got)
+	}
+	server.Exec(t, "postgres", "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false")
+	cut := "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '" + name + "'"
+	server.Exec(t, "postgres", cut)
+	backup, _ := server.Database(t, name)
+	server.Exec(t, "postgres", "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true")
+	for _, got := range issued {
+		until(t, func() error {
+			_, err := i.Revoke(t.Context(), counterfoil.ScopeSession, got.Session.ID, audit.Act{})
+			return err
+		})
+	}
+	server.Exec(t, "postgres", "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false")
+	server.Exec(t, "postgres", cut)
+	server.Exec(t, "postgres", "ALTER DATABASE "+name+" RENAME TO "+name+"_lost")
+	server.Exec(t, "postgres", "ALTER DATABASE "+backup+" RENAME TO "+name)
+	until(t, func() error {
+		_, err := i.Head(t.Context())
+		return err
+	})
+	for _, got := range issued {
+		if _, err := i.Lookup(t.Context(), got.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s: Lookup of a session that was revoked before the restore = %v, want ErrInvalidToken", got.Session.Carrier, err)
+		}
+	}
+	if got, err := i.Refresh(t.Context(), issued[1].Refresh.Reveal(), issuer.Renewal{}); err == nil {
+		t.Errorf("Refresh of it = %v", got)
+	}
+	got, err := i.Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Lookup(t.Context(), got.Access.Reveal()); err != nil {
+		t.Errorf("Lookup of a session of after = %v", err)
+	}
+}
+
+// until does it until it works: the first calls after a loss of all connections fail.
+func until(t *testing.T, do func() error) {
+	t.Helper()
+	err := do()
+	for err != nil && t.Context().Err() == nil {
+		err = do()
+	}
+}
