@@ -28,7 +28,7 @@ type class struct {
 	pages [][]byte
 }
 
-const pageSize = 64 << 10
+const pageSize = 256 << 10
 
 // sizes are those of the classes: steps of 4 bytes where most entries are, of an eighth
 // above. The last is more than any record that Batch.Check lets pass.
