@@ -3,8 +3,10 @@ package counterfoiltest_test
 import (
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -70,5 +72,21 @@ func TestSetRoles(t *testing.T) {
 	}
 	if got, err := roles(counterfoil.CarrierCookie, cookie); err != nil || len(got) != 0 {
 		t.Errorf("an opaque session: roles %q, %v; want none", got, err)
+	}
+}
+
+// exampleT does for an Example what a *testing.T does for a test.
+type exampleT struct {
+	testing.TB // nil: New uses no more than what follows
+	cleanups   []func()
+}
+
+func (*exampleT) Helper()            {}
+func (*exampleT) Fatal(args ...any)  { log.Fatal(args...) }
+func (e *exampleT) Cleanup(f func()) { e.cleanups = append(e.cleanups, f) }
+
+func (e *exampleT) end() {
+	for _, f := range slices.Backward(e.cleanups) {
+		f()
 	}
 }

@@ -1,0 +1,43 @@
+package counterfoiltest_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/counterfoiltest"
+)
+
+// reports is the handler under test: for staff alone.
+func reports(w http.ResponseWriter, r *http.Request) {
+	session, _ := counterfoil.FromContext(r.Context())
+	fmt.Fprintf(w, "reports for %s", session.Subject)
+}
+
+// A handler is tested with callers of whatever subject and roles the test is about, and
+// with one whose session was revoked.
+func Example() {
+	t := new(exampleT) // in a test: its *testing.T
+	defer t.end()
+
+	is := counterfoiltest.New(t)
+	handler := is.Verifier().Require(http.HandlerFunc(reports), counterfoil.Role("staff"))
+	get := func(token string) int {
+		r := httptest.NewRequest("GET", "/reports", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code
+	}
+
+	alice, bob := is.Token("alice", "staff"), is.Token("bob")
+	fmt.Println("alice, of the staff:", get(alice))
+	fmt.Println("bob, who is not:", get(bob))
+	is.Revoke(counterfoil.ScopeSubject, "alice")
+	fmt.Println("alice, revoked:", get(alice))
+	// Output:
+	// alice, of the staff: 200
+	// bob, who is not: 403
+	// alice, revoked: 401
+}
