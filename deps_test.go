@@ -20,6 +20,9 @@ var layers = map[string]struct {
 	"/internal/secret": {nil, nil, "every package may use it"},
 	"/internal/limit":  {nil, nil, "an algorithm"},
 	"/internal/pack":   {nil, nil, "an algorithm"},
+
+	"/internal/forwarded": {nil, nil, "an algorithm"},
+
 	"":                 {[]string{"/internal/token"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/store":           {[]string{""}, nil, "a contract, not an engine"},
 	"/login":           {[]string{"/internal/secret"}, nil, "types only"},

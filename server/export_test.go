@@ -2,7 +2,10 @@ package server
 
 import (
 	"maps"
+	"net/http"
 	"slices"
+
+	"github.com/counterfoil/counterfoil"
 )
 
 // AdminPatterns are the routes that only administrators may use.
@@ -20,3 +23,29 @@ func (s *Server) ProgramPatterns() []string {
 
 // Patterns are all routes.
 func (s *Server) Patterns() []string { return append(s.ProgramPatterns(), s.PagePatterns()...) }
+
+// Body has a member of each kind that the bodies of the API have.
+type Body struct {
+	Inner
+	Text   string            `json:"text"`
+	Secret secretText        `json:"secret"`
+	Number float64           `json:"number"`
+	Flag   bool              `json:"flag"`
+	List   []string          `json:"list"`
+	Scope  counterfoil.Scope `json:"scope"`
+	Maybe  *string           `json:"maybe"`
+}
+
+// Inner is part of it.
+type Inner struct {
+	Part string `json:"part"`
+}
+
+// ReadBody reads the body of r, or says how it is refused.
+func ReadBody(w http.ResponseWriter, r *http.Request) (Body, *counterfoil.Problem) {
+	var b Body
+	if err := readJSON(w, r, &b); err != nil {
+		return Body{}, explain(err, counterfoil.Header)
+	}
+	return b, nil
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 )
 
 // observer stands around the server's handler: one log line and one measurement
@@ -15,7 +16,7 @@ import (
 type observer struct {
 	log      *slog.Logger
 	metrics  *metrics
-	trusted  []netip.Prefix
+	trusted  forwarded.Proxies
 	draining atomic.Bool
 }
 
@@ -23,13 +24,14 @@ type observer struct {
 var quiet = map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /v1/log": true}
 
 // wrap returns next, observed. Next sees the client that a trusted proxy names as
-// the peer, so no other code ever reads a forwarded header (LOGIN-10). What is logged is only what the server made or
-// chose: the route's pattern and not the path, never a query, header or body.
+// the peer, so no other code ever reads a forwarded header (LOGIN-10). What is logged is
+// only what the server made or chose: the route's pattern and not the path, never a query,
+// header or body.
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		a := &answer{ResponseWriter: w}
-		client := clientAddress(r, o.trusted)
+		client := o.trusted.Client(r)
 		r = r.WithContext(r.Context()) // a copy: the caller's request is not ours to change
 		if client.IsValid() {
 			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()

@@ -88,7 +88,7 @@ func (d *doctor) proxies() {
 		d.ok("proxies", "none is trusted: every address is that of the connection")
 	case behind && len(trusted) == 0:
 		d.add("proxies", isFail, "the issuer is https and the server serves http, so a proxy is in front, and trusted_proxies is empty: all clients count as one", "name the network of the proxy in trusted_proxies")
-	case behind && loopback(d.Listen) && !within(trusted, netip.MustParseAddr("127.0.0.1")) && !within(trusted, netip.IPv6Loopback()):
+	case behind && loopback(d.Listen) && !trusted.Contain(netip.MustParseAddr("127.0.0.1")) && !trusted.Contain(netip.IPv6Loopback()):
 		d.add("proxies", isFail, "the server listens on loopback, where the proxy must be, and trusted_proxies does not name it", "add 127.0.0.1 to trusted_proxies")
 	default:
 		d.ok("proxies", "%s may say whom they forward", strings.Join(d.TrustedProxies, ", "))

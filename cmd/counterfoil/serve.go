@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -135,7 +136,7 @@ func (s *service) listen(api *server.Server) (err error) {
 	s.handler = s.observer.wrap(api)
 	s.public = &limited{
 		Listener: s.public, most: s.ConnectionsPerAddress, held: map[netip.Addr]int{}, count: s.metrics.connection,
-		exempt: func(a netip.Addr) bool { return within(trusted, a) },
+		exempt: trusted.Contain,
 	}
 	if s.public, err = s.withTLS(s.public, s.log); err != nil {
 		return err
@@ -162,8 +163,8 @@ func (s *service) listen(api *server.Server) (err error) {
 }
 
 // trusted are the networks of the proxies; check has seen that they parse.
-func (c *config) trusted() []netip.Prefix {
-	var all []netip.Prefix
+func (c *config) trusted() forwarded.Proxies {
+	var all forwarded.Proxies
 	for _, text := range c.TrustedProxies {
 		if n, err := network(text); err == nil {
 			all = append(all, n)

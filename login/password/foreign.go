@@ -167,7 +167,7 @@ func readPBKDF2(stored string) (kept, error) {
 	}
 	size := digest().Size()
 	blocks := (len(sum) + size - 1) / size
-	if iterations < 1 || iterations*blocks > maxPBKDF2 {
+	if iterations < 1 || iterations > maxPBKDF2/blocks { // a product could overflow, and be small
 		return kept{}, fmt.Errorf("%w: %d iterations of PBKDF2 for %d blocks", ErrHash, iterations, blocks)
 	}
 	return kept{spelling: spell("$pbkdf2-"+name+"$", fmt.Sprint("i=", iterations), salt, sum), cost: fmt.Sprint("pbkdf2-", name, " ", iterations*blocks), matches: func(password string) bool {

@@ -3,6 +3,7 @@ package password
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -104,6 +105,7 @@ func TestForeignCaps(t *testing.T) {
 		"$scrypt$ln=-1,r=8,p=1" + rest, "$scrypt$ln=14,r=9223372036854775807,p=1" + rest, "scrypt$1000$saltsaltsalt$8$1" + sum,
 		"scrypt$18446744073709551616$saltsaltsalt$8$1" + sum, "scrypt$4294967296$saltsaltsalt$8$1" + sum,
 		"$pbkdf2-sha256$i=2000001" + rest, "$pbkdf2-sha1$i=1000001" + rest, "$pbkdf2-sha256$i=0" + rest, "$pbkdf2-sha256$i=99999999999999999999" + rest,
+		"$pbkdf2-sha1$i=4611686018427387904" + salt + "$" + strings.Repeat("YWJj", 21), // 2^62 iterations for four blocks
 		"$pbkdf2-md5$i=1" + rest, "$pbkdf2-sha256$i=1$YQ" + sum, "$pbkdf2-sha256$i=1" + salt + "$YWJj",
 		"$argon2id$v=19$m=4194304,t=1,p=1" + rest, "$argon2i$v=19$m=64,t=11,p=1" + rest, "$argon2i$v=19$m=64,t=2,p=1" + rest, "$argon2d$v=19$m=64,t=3,p=1" + rest, "$argon2id$m=64,t=3,p=1" + rest,
 		"$2b$15$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", "$2x$04$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", "$2b$04$short",
@@ -153,4 +155,67 @@ func FuzzCanonical(f *testing.F) {
 			t.Errorf("read(%q) = %+v, %v", spelling, k, err)
 		}
 	})
+}
+
+// LOGIN-05: whatever is stored, and whatever an export says, is refused before any work or
+// asks for no more than the caps allow, written out here a second time.
+func FuzzCost(f *testing.F) {
+	for _, foreign := range foreignHashes(f) {
+		f.Add(foreign, "", "")
+	}
+	const salt, sum = "$c2FsdHNhbHRzYWx0", "$YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU"
+	for _, cost := range []string{
+		"$argon2id$v=19$m=4294967295,t=4294967295,p=255", "$argon2i$v=19$m=262144,t=10,p=8", "$scrypt$ln=24,r=64,p=16", "$scrypt$ln=63,r=9223372036854775807,p=1",
+		"$pbkdf2-sha1$i=4611686018427387904", "$pbkdf2-sha512$i=9223372036854775807", "$fbscrypt$v=1,n=24,r=64,p=16,ss=,sk=YWJj",
+	} {
+		f.Add(cost+salt+sum, "", "")
+	}
+	f.Add("$2b$31$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", "", "")
+	f.Add("", `{"hashIterations":4611686018427387904,"algorithm":"pbkdf2"}`, `{"value":"`+strings.Repeat("YWJj", 21)+`","salt":"MDEyMzQ1Njc4OWFiY2RlZg=="}`)
+	f.Add("", `{"hashIterations":5,"algorithm":"argon2","additionalParameters":{"memory":["7168","1"],"type":["id"],"version":["1.3"],"parallelism":["-1"]}}`, `{"value":"x","salt":"x"}`)
+	f.Fuzz(func(t *testing.T, stored, credentialData, secretData string) {
+		exported, err := Keycloak(credentialData, secretData)
+		if err == nil {
+			checkCost(t, exported)
+		} else if !errors.Is(err, ErrHash) {
+			t.Errorf("Keycloak(%q, %q) = %v, want ErrHash", credentialData, secretData, err)
+		}
+		checkCost(t, stored)
+	})
+}
+
+func checkCost(t *testing.T, stored string) {
+	t.Helper()
+	k, err := read(stored)
+	if err != nil {
+		// The error comes first: nothing is computed for what is refused.
+		if match, outdated, again := verify(stored, "x", production); match || outdated || !errors.Is(again, ErrHash) {
+			t.Errorf("verify(%q) = %v, %v, %v, want ErrHash", stored, match, outdated, again)
+		}
+		return
+	}
+	kind, cost, _ := strings.Cut(k.cost, " ")
+	var a, b, c int
+	fits := false
+	switch kind {
+	case "argon2id", "argon2i":
+		_, err = fmt.Sscanf(cost, "m=%d,t=%d,p=%d", &a, &b, &c)
+		fits = a <= 256<<10 && b <= 10 && c <= 8
+	case "scrypt", "fbscrypt":
+		form := "ln=%d,r=%d,p=%d"
+		if kind == "fbscrypt" {
+			form = "{%d %d %d}"
+		}
+		_, err = fmt.Sscanf(cost, form, &a, &b, &c)
+		fits = a > 0 && a < 30 && b > 0 && b < 1<<10 && c > 0 && c < 1<<10 && 128<<a*b <= 256<<20 && 128<<a*b*c <= 512<<20
+	case "bcrypt":
+		_, err = fmt.Sscan(cost, &a)
+		fits = a <= 14
+	case "pbkdf2-sha1", "pbkdf2-sha256", "pbkdf2-sha512":
+		_, err = fmt.Sscanf(stored[len(kind)+1:], "$i=%d$", &a) // as it is stored, whatever cost makes of it
+		fits = a > 0 && a <= 2_000_000
+	}
+	if err != nil || !fits {
+		t.Errorf("read(%q) takes a hash that costs %s: %v", stored, k.cost, err)
+	}
 }

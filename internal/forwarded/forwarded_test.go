@@ -1,13 +1,16 @@
-package main
+package forwarded_test
 
 import (
 	"net/http"
 	"net/netip"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 )
 
-func TestClientAddress(t *testing.T) { // LOGIN-10
-	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("127.0.0.1/32")}
+var proxies = forwarded.Proxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("127.0.0.1/32")}
+
+func TestClient(t *testing.T) { // LOGIN-10
 	for name, c := range map[string]struct {
 		peer      string
 		forwarded []string
@@ -34,12 +37,44 @@ func TestClientAddress(t *testing.T) { // LOGIN-10
 	} {
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
 		want, _ := netip.ParseAddr(c.want)
-		if got := clientAddress(r, trusted); got != want {
-			t.Errorf("%s: clientAddress = %v, want %v", name, got, want)
+		if got := proxies.Client(r); got != want {
+			t.Errorf("%s: Client = %v, want %v", name, got, want)
 		}
 	}
 	r := &http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {"203.0.113.9"}}}
-	if got := clientAddress(r, nil); got.String() != "127.0.0.1" {
-		t.Errorf("clientAddress without trusted proxies = %v, want the peer", got)
+	if got := forwarded.Proxies(nil).Client(r); got.String() != "127.0.0.1" {
+		t.Errorf("Client without proxies = %v, want the peer", got)
 	}
+}
+
+// LOGIN-10: whatever a client writes, it is known by the address that the outermost proxy
+// saw it at, whether the proxy adds to the client's line or writes one of its own.
+func FuzzClient(f *testing.F) {
+	for _, header := range []string{"", "203.0.113.9", "10.0.0.2", "203.0.113.9, 10.0.0.2", "unknown,,", "[fd00::1]:80, fe80::1%eth0", "\"10.0.0.2\"", "::ffff:10.0.0.1", "10.0.0.2,"} {
+		f.Add(header, "10.0.0.1:80")
+		f.Add(header, "203.0.113.80:4711")
+	}
+	stranger := netip.MustParseAddr("198.51.100.7")
+	f.Fuzz(func(t *testing.T, written, peer string) {
+		client := func(peer string, fields ...string) netip.Addr {
+			return proxies.Client(&http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": fields}})
+		}
+		for _, passed := range [][]string{
+			{written + "," + stranger.String()}, {written + ", " + stranger.String() + ":99 "}, {written, stranger.String()},
+			{written + ", " + stranger.String(), "10.0.0.2"}, {written, "::ffff:198.51.100.7, [fd00::2]:443, 10.0.0.2"},
+		} {
+			if got := client("10.0.0.1:80", passed...); got != stranger {
+				t.Errorf("Client through proxies that pass on %q = %v, want %v", passed, got, stranger)
+			}
+		}
+		got := client(peer, written)
+		if got.Is4In6() || got.Zone() != "" {
+			t.Errorf("Client = %v: one host has more than one address", got)
+		}
+		at, err := netip.ParseAddrPort(peer)
+		direct := at.Addr().Unmap().WithZone("")
+		if err != nil && got.IsValid() || !proxies.Contain(direct) && got != direct {
+			t.Errorf("Client of peer %q that wrote %q = %v", peer, written, got)
+		}
+	})
 }
