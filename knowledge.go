@@ -86,13 +86,8 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *instant
 		v.cursor = Cursor{}
 		return err
 	}
-	if !p.Time.IsZero() {
-		v.skew.Store(int64(skew(p.Time, asked, &answered)))
-		ahead := time.Duration(p.Time.UnixNano() - answered.unix())
-		if ahead > maxAhead {
-			return errSkew
-		}
-		v.clock.follow(max(ahead, 0))
+	if err := v.followTime(p.Time, asked, &answered); err != nil {
+		return err
 	}
 	old := v.known.Load()
 	next := *old
@@ -139,6 +134,20 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *instant
 	if full {
 		return errFull
 	}
+	return nil
+}
+
+// followTime has the clock follow the issuer's, which a page may tell; not far ahead.
+func (v *Verifier) followTime(told time.Time, asked, answered *instant) error {
+	if told.IsZero() {
+		return nil
+	}
+	v.skew.Store(int64(skew(told, asked, answered)))
+	ahead := time.Duration(told.UnixNano() - answered.unix())
+	if ahead > maxAhead {
+		return errSkew
+	}
+	v.clock.follow(max(ahead, 0))
 	return nil
 }
 

@@ -130,24 +130,12 @@ func waitAll(ctx context.Context, w *world) error {
 		if cut {
 			nodes[2].net.Set(faultnet.Fault{}, faultnet.Fault{Mode: faultnet.Lose})
 		}
-		asking, stop := context.WithCancel(ctx)
-		var all sync.WaitGroup
-		for _, n := range nodes {
-			all.Go(func() {
-				for asking.Err() == nil {
-					for _, c := range gone {
-						_, _ = n.ask(asking, c)
-					}
-					pause(asking, time.Millisecond)
-				}
-			})
-		}
+		stop := askAll(ctx, nodes, gone)
 		r, err := w.revoke(ctx, "subject", gone[0].subject, true)
 		if err == nil {
 			pause(ctx, w.Bound/2)
 		}
 		stop()
-		all.Wait()
 		if err != nil {
 			return err
 		}
@@ -164,4 +152,21 @@ func waitAll(ctx context.Context, w *world) error {
 		}
 	}
 	return nil
+}
+
+// askAll has every node asked about every credential until stop, which waits.
+func askAll(ctx context.Context, nodes []*node, all []*credential) (stop func()) {
+	asking, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, n := range nodes {
+		running.Go(func() {
+			for asking.Err() == nil {
+				for _, c := range all {
+					_, _ = n.ask(asking, c)
+				}
+				pause(asking, time.Millisecond)
+			}
+		})
+	}
+	return func() { cancel(); running.Wait() }
 }
