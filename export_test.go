@@ -92,3 +92,8 @@ func (m *Meeting) Follow() []func() {
 		func() { m.known = &next },
 	}
 }
+
+// Pages asks a source that answers with one page after the other.
+func Pages(ctx context.Context, s Source, f Follow, apply func(Page) error) error {
+	return s.(pager).Pages(ctx, f, apply)
+}

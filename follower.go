@@ -71,7 +71,7 @@ func (v *Verifier) run(ctx context.Context) {
 	}
 }
 
-// ask asks for one page and applies it. A poke ends the wait, and is reported; a
+// ask asks what is new and applies the answer. A poke ends the wait, and is reported; a
 // question that does not wait is never ended by one, so pokes cannot keep the
 // follower from its answers. One that is not answered within two heartbeats is
 // lost: its answer would hardly be fresh, and the network may be whole by now.
@@ -123,20 +123,34 @@ func (v *Verifier) sync() {
 	}
 }
 
-// follow asks for one page and applies it.
+// pager is a Source that can answer one question with several pages, each as soon as it
+// is there: so news costs the issuer no question of everybody who hears it.
+type pager interface {
+	Pages(ctx context.Context, f Follow, apply func(Page) error) error
+}
+
+// follow asks what is new, and applies the page or the pages of the answer.
 func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
 	n := v.asks.Add(1)
 	// The anchor is taken before the question leaves. When the answer arrives
-	// proves nothing: it may have lain in a buffer for a minute (4.4).
+	// proves nothing: it may have lain in a buffer for a minute (4.4). So a later page
+	// of the same answer makes nothing fresher.
 	asked := v.clock.read()
-	page, err := v.source.Log(ctx, Follow{
+	apply := func(p Page) error {
+		v.count.pages.Add(1)
+		return v.apply(ctx, p, n, &asked)
+	}
+	f := Follow{
 		After: v.cursor, Proof: v.proof, Wait: wait, Verifier: v.id, Bound: v.opts.Bound, ServeStale: v.opts.ServeStale > 0,
-	})
+	}
+	if many, ok := v.source.(pager); ok && wait > 0 {
+		return many.Pages(ctx, f, apply)
+	}
+	page, err := v.source.Log(ctx, f)
 	if err != nil {
 		return err
 	}
-	v.count.pages.Add(1)
-	return v.apply(ctx, page, n, &asked)
+	return apply(page)
 }
 
 // dropExpired forgets what nothing alive is covered by. An expiry is asked for

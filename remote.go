@@ -1,6 +1,7 @@
 package counterfoil
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,6 +91,25 @@ func (r *remote) Keys(ctx context.Context) ([]byte, error) {
 }
 
 func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
+	req, err := r.askLog(ctx, f)
+	if err != nil {
+		return Page{}, err
+	}
+	body, err := r.do(req, f.Wait+5*time.Second, maxPage)
+	if err != nil {
+		return Page{}, err
+	}
+	return readPage(body)
+}
+
+func readPage(data []byte) (p Page, err error) {
+	if err = p.UnmarshalJSON(data); err != nil {
+		err = fmt.Errorf("%w: log: %w", ErrUnavailable, err)
+	}
+	return p, err
+}
+
+func (r *remote) askLog(ctx context.Context, f Follow) (*http.Request, error) {
 	q := url.Values{"wait": {f.Wait.String()}, "verifier": {f.Verifier}, "bound": {f.Bound.String()}}
 	if f.After != (Cursor{}) {
 		q.Set("after", f.After.String())
@@ -100,18 +120,81 @@ func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/v1/log?"+q.Encode(), nil)
 	if err != nil {
-		return Page{}, err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+r.credential)
-	body, err := r.do(req, f.Wait+5*time.Second, maxPage)
+	return req, nil
+}
+
+const jsonSequence = "application/json-seq" // RFC 7464
+
+// Pages implements pager. A server that answers with one page only is taken at that.
+func (r *remote) Pages(ctx context.Context, f Follow, apply func(Page) error) error {
+	req, err := r.askLog(ctx, f)
 	if err != nil {
-		return Page{}, err
+		return err
 	}
-	var p Page
-	if err := json.Unmarshal(body, &p); err != nil {
-		return Page{}, fmt.Errorf("%w: log: %w", ErrUnavailable, err)
+	req.Header.Set("Accept", jsonSequence+", application/json")
+	return r.receive(req, f.Wait+5*time.Second, func(resp *http.Response) error {
+		if resp.Header.Get("Content-Type") != jsonSequence {
+			body, err := readAll(resp.Body, req.URL.Path, maxPage)
+			if err != nil {
+				return err
+			}
+			return applyPage(body, apply)
+		}
+		records := bufio.NewReader(resp.Body)
+		for n := 0; ; n++ {
+			record, err := readRecord(records)
+			if err == io.EOF && n > 0 {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("%w: log: %w", ErrUnavailable, err)
+			}
+			if err := applyPage(record, apply); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func applyPage(data []byte, apply func(Page) error) error {
+	p, err := readPage(data)
+	if err != nil {
+		return err
 	}
-	return p, nil
+	return apply(p)
+}
+
+// readRecord reads RS, a text, and LF. A sequence that is cut off within one is an error
+// other than io.EOF: a text counts only if it is whole (RFC 7464 section 2.4).
+func readRecord(from *bufio.Reader) ([]byte, error) {
+	rs, err := from.ReadByte()
+	if err != nil {
+		return nil, err
+	}
+	if rs != 0x1e {
+		return nil, errPage
+	}
+	var record []byte
+	for {
+		part, err := from.ReadSlice('\n')
+		if record == nil && err == nil {
+			return part, nil // read before the next call, which overwrites it
+		}
+		record = append(record, part...)
+		switch {
+		case len(record) > maxPage:
+			return nil, errPage
+		case err == nil:
+			return record, nil
+		case err == io.EOF:
+			return nil, io.ErrUnexpectedEOF
+		case err != bufio.ErrBufferFull:
+			return nil, err
+		}
+	}
 }
 
 func (r *remote) Lookup(ctx context.Context, credential string) (*Session, error) {
@@ -135,26 +218,41 @@ func (r *remote) Lookup(ctx context.Context, credential string) (*Session, error
 
 // do returns the body of a 200. Everything else is an outage: it says nothing
 // about any credential.
-func (r *remote) do(req *http.Request, timeout time.Duration, limit int64) ([]byte, error) {
+func (r *remote) do(req *http.Request, timeout time.Duration, limit int64) (body []byte, err error) {
+	err = r.receive(req, timeout, func(resp *http.Response) (err error) {
+		body, err = readAll(resp.Body, req.URL.Path, limit)
+		return err
+	})
+	return body, err
+}
+
+func readAll(from io.Reader, path string, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, limit+1))
+	if err != nil || int64(len(body)) > limit {
+		return nil, fmt.Errorf("%w: %s: answer could not be read within %d bytes", ErrUnavailable, path, limit)
+	}
+	return body, nil
+}
+
+// receive has read read the body of a 200.
+func (r *remote) receive(req *http.Request, timeout time.Duration, read func(*http.Response) error) error {
 	ctx, cancel := context.WithTimeout(req.Context(), timeout)
 	defer cancel()
 	resp, err := r.client.Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil || int64(len(body)) > limit {
-		return nil, fmt.Errorf("%w: %s: answer could not be read within %d bytes", ErrUnavailable, req.URL.Path, limit)
-	}
 	switch resp.StatusCode {
+	case http.StatusOK:
+		return read(resp)
 	case http.StatusUnauthorized:
-		return nil, fmt.Errorf("%w: %s: the issuer refuses RemoteOptions.Credential (401)", ErrUnavailable, req.URL.Path)
+		err = fmt.Errorf("%w: %s: the issuer refuses RemoteOptions.Credential (401)", ErrUnavailable, req.URL.Path)
 	case http.StatusForbidden:
-		return nil, fmt.Errorf("%w: %s: RemoteOptions.Credential lacks a scope (403)", ErrUnavailable, req.URL.Path)
+		err = fmt.Errorf("%w: %s: RemoteOptions.Credential lacks a scope (403)", ErrUnavailable, req.URL.Path)
+	default:
+		err = fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, resp.StatusCode)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, resp.StatusCode)
-	}
-	return body, nil
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // a problem is short, and the connection is used again
+	return err
 }

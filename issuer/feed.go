@@ -44,43 +44,100 @@ func (i *Issuer) LogJSON(ctx context.Context, f counterfoil.Follow) ([]byte, err
 }
 
 func (i *Issuer) log(ctx context.Context, f counterfoil.Follow) (*shared, error) {
+	q, err := i.question(f)
+	if err != nil {
+		return nil, err
+	}
+	return q.first(ctx)
+}
+
+// Pages answers f with one page after the other, as long as f.Wait: each as soon as it
+// is there, so that news costs whoever follows no question. Each is passed to send as a
+// record of a JSON text sequence (RFC 7464), which is not to be changed, and with whether
+// it is surely the last one. An error after the first page is an early end: what was sent
+// is true, and the next question meets the error.
+func (i *Issuer) Pages(ctx context.Context, f counterfoil.Follow, send func(record []byte, last bool) error) error {
+	q, err := i.question(f)
+	if err != nil {
+		return err
+	}
+	p, err := q.first(ctx)
+	if err != nil {
+		return err
+	}
+	hurry := i.leases.hurried() // whoever is waited for must ask, to show what has arrived
+	for p != nil && err == nil {
+		last := !p.Complete() || i.feed.over(q.due)
+		var record []byte
+		if record, err = p.text(); err == nil {
+			err = send(record, last)
+		}
+		if err != nil || last {
+			return err
+		}
+		q.After, q.Proof = p.Upto, p.Proof
+		if p, err = q.answer(ctx, hurry); err == nil && p != nil && p.Upto == q.After {
+			return nil // the wait is over, and a page has been sent
+		}
+	}
+	return nil
+}
+
+// question is a Follow that is being answered.
+type question struct {
+	counterfoil.Follow
+	i     *Issuer
+	asked time.Time
+	due   time.Duration // when its wait is over, by the feed
+}
+
+func (i *Issuer) question(f counterfoil.Follow) (*question, error) {
 	if f.Verifier != "" && (f.Bound <= 0 || f.Bound > i.opts.MaxBound || len(f.Verifier) < 8 || checkText("verifier", f.Verifier, 64) != nil) {
 		return nil, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, i.opts.MaxBound)
 	}
-	asked := i.opts.Now()
-	i.leases.ask(f, asked)
-	p, err := i.answer(ctx, f)
+	q := &question{Follow: f, i: i, asked: i.opts.Now(), due: i.feed.due(min(f.Wait, maxWait))}
+	i.leases.ask(f, q.asked)
+	return q, nil
+}
+
+// first is the first page of the answer. It alone is a lease: of the pages that follow in
+// the same answer none lets the verifier go on for longer, and each may be lost on its
+// way, so what it says counts when the verifier asks for what comes after it.
+func (q *question) first(ctx context.Context) (*shared, error) {
+	p, err := q.answer(ctx, nil)
 	if err != nil || !p.Complete() {
-		i.leases.withdraw(f, asked)
+		q.i.leases.withdraw(q.Follow, q.asked)
 		return p, err
 	}
-	i.leases.grant(f, asked, p.Upto)
+	q.i.leases.grant(q.Follow, q.asked, p.Upto)
 	return p, nil
 }
 
 // Head reads the head of the log from the store: whoever can do that can answer.
 func (i *Issuer) Head(ctx context.Context) (counterfoil.Cursor, error) { return i.head(ctx) }
 
-// answer is the page for f, after the wait that it asks for.
-func (i *Issuer) answer(ctx context.Context, f counterfoil.Follow) (*shared, error) {
+// answer is the next page, after the wait that is asked for; or nil as soon as hurry
+// closes.
+func (q *question) answer(ctx context.Context, hurry <-chan struct{}) (*shared, error) {
+	i := q.i
 	for begun := false; ; begun = true {
 		var p *shared
 		var err error
-		if f.Wait > 0 && !begun {
-			p, err = i.feed.await(ctx, f.After, min(f.Wait, maxWait))
+		if q.Wait > 0 && !begun {
+			p, err = i.feed.await(ctx, q.After, q.due, hurry)
 		} else {
-			p, err = i.feed.read(ctx, f.After)
+			p, err = i.feed.read(ctx, q.After)
 		}
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		if !p.Head.Before(f.After) {
+		if p == nil || !p.Head.Before(q.After) {
 			return p, nil
 		}
 		// A verifier has seen entries that this store has not: it was restored from
 		// a backup, or lost its tail. That must be shown, or whoever may read the
 		// log could end every session by making up a cursor.
-		if !hmac.Equal([]byte(f.Proof), []byte(i.proof(f.After))) {
+		if !hmac.Equal([]byte(q.Proof), []byte(i.proof(q.After))) {
 			return nil, fmt.Errorf("%w: cursor beyond the head, without the proof that came with it", ErrBadRequest)
 		}
 		err = i.beginAnew(ctx, "a verifier has seen entries that the store has not")
@@ -159,6 +216,7 @@ func (i *Issuer) commitNoted(ctx context.Context, b store.Batch, notes ...audit.
 // Verifiers that serve stale on purpose are not waited for: StaleVerifiers lists those
 // that follow with this issuer.
 func (i *Issuer) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
+	defer i.leases.hurry()()
 	unknown := i.started
 	if store.Shared(i.store) {
 		unknown = i.opts.Now() // at was committed before: who hears nothing from here on is not fresh for longer

@@ -27,7 +27,24 @@ type feed struct {
 // shared is a page that is the answer to many: nobody changes it.
 type shared struct {
 	counterfoil.Page
-	json func() ([]byte, error) // encodes once
+	text func() ([]byte, error) // encodes once: a record of a JSON text sequence (RFC 7464)
+}
+
+func (p *shared) json() ([]byte, error) {
+	text, err := p.text()
+	if err != nil {
+		return nil, err
+	}
+	return text[1 : len(text)-1], nil
+}
+
+// encode writes RS, the page, and LF.
+func encode(p counterfoil.Page) ([]byte, error) {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return append(append([]byte{0x1e}, data...), '\n'), nil
 }
 
 // answer is what many wait for.
@@ -51,10 +68,13 @@ func (a *answer) give(page *shared, err error) {
 	}
 }
 
-func (a *answer) get(ctx context.Context) (*shared, error) {
+// get waits for the answer, until ctx ends or hurry closes: nil, without an error.
+func (a *answer) get(ctx context.Context, hurry <-chan struct{}) (*shared, error) {
 	select {
 	case <-a.done:
 		return a.page, a.err
+	case <-hurry:
+		return nil, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -80,7 +100,7 @@ func (f *feed) readPage(ctx context.Context, after counterfoil.Cursor) (*shared,
 	if err != nil {
 		return nil, err
 	}
-	return &shared{p, sync.OnceValues(func() ([]byte, error) { return json.Marshal(p) })}, nil
+	return &shared{p, sync.OnceValues(func() ([]byte, error) { return encode(p) })}, nil
 }
 
 // forMany is the context of a read for many, any of whom may hang up before.
@@ -114,7 +134,7 @@ func (f *feed) read(ctx context.Context, after counterfoil.Cursor) (*shared, err
 	}
 	a := r.next
 	f.mu.Unlock()
-	return a.get(ctx)
+	return a.get(ctx, nil)
 }
 
 // readNext reads for those who came during the last read, if there are any.
@@ -142,15 +162,21 @@ type crowd struct {
 	reading bool // some of the crowd have been taken out of due, for a read
 }
 
-// await returns the page after a cursor when there is news, or d has passed: up to a
-// tick earlier if d is long.
-func (f *feed) await(ctx context.Context, after counterfoil.Cursor, d time.Duration) (*shared, error) {
-	f.mu.Lock()
-	now := time.Since(f.begun)
-	due := now + d
+// due is when a wait of d is over: up to a tick earlier if d is long.
+func (f *feed) due(d time.Duration) time.Duration {
+	due := time.Since(f.begun) + d
 	if d >= 4*tick {
 		due = due.Truncate(tick)
 	}
+	return due
+}
+
+func (f *feed) over(due time.Duration) bool { return time.Since(f.begun) >= due }
+
+// await returns the page after a cursor when there is news, or at due; or nil as soon as
+// hurry closes.
+func (f *feed) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, hurry <-chan struct{}) (*shared, error) {
+	f.mu.Lock()
 	c := f.crowds[after]
 	if c == nil {
 		waiting, stop := context.WithCancel(context.Background())
@@ -161,12 +187,12 @@ func (f *feed) await(ctx context.Context, after counterfoil.Cursor, d time.Durat
 	a := c.due[due]
 	if a == nil {
 		a = newAnswer()
-		a.end = time.AfterFunc(due-now, func() { f.end(c, due) })
+		a.end = time.AfterFunc(due-time.Since(f.begun), func() { f.end(c, due) })
 		c.due[due] = a
 	}
 	a.many++
 	f.mu.Unlock()
-	p, err := a.get(ctx)
+	p, err := a.get(ctx, hurry)
 	f.leave(c, due, a)
 	return p, err
 }

@@ -16,6 +16,9 @@ type leases struct {
 	by    map[string]*follower
 	kept  int           // how many there were when those that are gone were last forgotten
 	moved chan struct{} // closed when somebody's right to go on changes
+
+	waits   int           // who wait for all
+	hurries chan struct{} // closed while there are any; nil: nobody has asked for it yet
 }
 
 // follower is a verifier that follows.
@@ -109,6 +112,38 @@ func (l *leases) move() {
 		close(l.moved)
 		l.moved = nil
 	}
+}
+
+// hurry is called by whoever begins to wait for all, and what it returns when that is
+// over.
+func (l *leases) hurry() (end func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waits++; l.waits == 1 {
+		close(l.hurriesNow())
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.waits--; l.waits == 0 {
+			l.hurries = nil
+		}
+	}
+}
+
+// hurried returns a channel that is closed as soon as somebody waits for all: whoever has
+// sent a page ends the answer then, since only the next question shows that it arrived.
+func (l *leases) hurried() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hurriesNow()
+}
+
+func (l *leases) hurriesNow() chan struct{} {
+	if l.hurries == nil {
+		l.hurries = make(chan struct{})
+	}
+	return l.hurries
 }
 
 // applied makes one lease of those that say no more than what f has applied: it

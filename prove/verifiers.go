@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -503,24 +504,56 @@ func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || !strings.HasSuffix(r.URL.Path, "/v1/log") || res.StatusCode != http.StatusOK {
 		return res, err
 	}
+	res.Header.Del("Content-Length")
+	if res.Header.Get("Content-Type") == "application/json-seq" {
+		body, out := io.Pipe()
+		go l.relay(res.Body, out)
+		res.Body, res.ContentLength = body, -1
+		return res, nil
+	}
 	body, err := io.ReadAll(res.Body)
 	_ = res.Body.Close()
+	if err == nil {
+		body, err = l.say(body)
+	}
 	if err != nil {
 		return nil, err
 	}
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return res, nil
+}
+
+// relay passes on one page after the other, each as soon as it is there, until either side
+// hangs up.
+func (l *liar) relay(from io.ReadCloser, to *io.PipeWriter) {
+	defer from.Close()
+	for records := bufio.NewReader(from); ; {
+		record, err := records.ReadBytes('\n')
+		if err == nil {
+			record, err = l.say(bytes.Trim(record, "\x1e\n"))
+		}
+		if err == nil {
+			_, err = to.Write(slices.Concat([]byte{0x1e}, record, []byte{'\n'}))
+		}
+		if err != nil {
+			to.CloseWithError(err)
+			return
+		}
+	}
+}
+
+// say returns the page, or a lie.
+func (l *liar) say(page []byte) ([]byte, error) {
 	var p wirePage
-	if err := json.Unmarshal(body, &p); err != nil {
+	if err := json.Unmarshal(page, &p); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.before
 	if l.pages++; l.pages > 1 && l.pages%2 == 0 && before.Upto != p.Upto {
-		body = l.tell(&p, &before)
-	} else {
-		l.before = p
+		return l.tell(&p, &before), nil
 	}
-	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	res.Header.Del("Content-Length")
-	return res, nil
+	l.before = p
+	return page, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -19,12 +20,53 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if follow.Wait > 0 && acceptsSequence(r) {
+		return s.feedPages(w, r, follow)
+	}
 	page, err := s.issuer.LogJSON(r.Context(), follow)
 	if err != nil {
 		return unavailable(err)
 	}
 	writeBody(w, http.StatusOK, page)
 	return nil
+}
+
+// jsonSequence is the media type of pages one after the other: RFC 7464.
+const jsonSequence = "application/json-seq"
+
+// acceptsSequence reports whether r takes more than one page as its answer. The server
+// before this one did not know of that, and answers one page as ever.
+func acceptsSequence(r *http.Request) bool {
+	for _, accept := range r.Header["Accept"] {
+		for media := range strings.SplitSeq(accept, ",") {
+			if strings.EqualFold(strings.TrimSpace(media), jsonSequence) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// feedPages is feed for whoever takes each page as soon as it is there.
+func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow counterfoil.Follow) error {
+	out, begun := http.NewResponseController(w), false
+	err := s.issuer.Pages(r.Context(), follow, func(record []byte, last bool) error {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", jsonSequence)
+			w.Header().Set("X-Accel-Buffering", "no") // nginx would hold news back until the end
+			w.WriteHeader(http.StatusOK)
+		}
+		_, err := w.Write(record)
+		if err == nil && !last {
+			err = out.Flush()
+		}
+		return err
+	})
+	if begun {
+		return nil // what cannot be sent has nobody who waits for it
+	}
+	return unavailable(err)
 }
 
 func readFollow(q url.Values) (f counterfoil.Follow, err error) {

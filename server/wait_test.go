@@ -30,3 +30,22 @@ func TestWaitAllNamesWhoServesStale(t *testing.T) {
 		}
 	})
 }
+
+// Whoever accepts a sequence gets one (RFC 7464); whoever does not, or does not wait, gets
+// one page, as ever.
+func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+		for _, c := range []struct{ query, accept, media string }{
+			{"?wait=1s", "application/json-seq, application/json", "application/json-seq"},
+			{"?wait=1s", "application/json", "application/json"},
+			{"?wait=0s", "application/json-seq", "application/json"},
+		} {
+			w := b.answer("GET", "/v1/log"+c.query, "", "Authorization", "Bearer "+b.key, "Accept", c.accept)
+			body := w.Body.String()
+			if w.Code != http.StatusOK || w.Header().Get("Content-Type") != c.media || strings.HasPrefix(body, "\x1e{") != (c.media == "application/json-seq") {
+				t.Errorf("%s, accepting %s: %d %v %q", c.query, c.accept, w.Code, w.Header(), body)
+			}
+		}
+	})
+}

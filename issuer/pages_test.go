@@ -1,0 +1,133 @@
+package issuer_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/issuer"
+)
+
+// record is a page as it was sent, and whether it was said to be the last.
+type record struct {
+	counterfoil.Page
+	last bool
+}
+
+// question asks once, and returns what has been sent.
+func question(t *testing.T, ctx context.Context, i *issuer.Issuer, f counterfoil.Follow, got func(record) error) error {
+	t.Helper()
+	f.Verifier, f.Bound = "verifier-1", leaseBound
+	return i.Pages(ctx, f, func(text []byte, last bool) error {
+		if text[0] != 0x1e || text[len(text)-1] != '\n' {
+			t.Errorf("%q is no record of RFC 7464", text)
+		}
+		r := record{last: last}
+		if err := json.Unmarshal(text[1:len(text)-1], &r.Page); err != nil {
+			t.Error(err)
+		}
+		return got(r)
+	})
+}
+
+// One question is answered with each page as soon as it is there, until its wait is over;
+// without news with the one that shows so.
+func TestPagesOfOneQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, _ := leaseIssuer(t)
+		head, err := i.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []record
+		begun, done := time.Now(), make(chan error)
+		ask := func() {
+			done <- question(t, t.Context(), i, counterfoil.Follow{After: head, Wait: time.Second}, func(r record) error {
+				got = append(got, r)
+				return nil
+			})
+		}
+		go ask()
+		for n := range 2 {
+			synctest.Wait()
+			at := revokeSomething(t, i)
+			synctest.Wait()
+			if len(got) != n+1 || got[n].After != head || got[n].Upto != at || got[n].last || len(got[n].Entries) != 1 {
+				t.Fatalf("after revocation %d: %+v", n+1, got)
+			}
+			head = at
+		}
+		if err := <-done; err != nil || len(got) != 2 || time.Since(begun) > time.Second || time.Since(begun) < 900*time.Millisecond {
+			t.Errorf("Pages = %v with %d pages after %v, want 2 after 1 s", err, len(got), time.Since(begun))
+		}
+		got = nil
+		go ask()
+		if err := <-done; err != nil || len(got) != 1 || !got[0].last || got[0].Upto != head {
+			t.Errorf("Pages = %v with %+v, want one empty page, the last", err, got)
+		}
+	})
+}
+
+// wait=all needs no longer than questions take to travel: an answer that goes on ends, so
+// that the next question shows what has arrived (4.7).
+func TestWaitAllEndsAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, _ := leaseIssuer(t)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() {
+			var f counterfoil.Follow
+			for ctx.Err() == nil {
+				_ = question(t, ctx, i, f, func(r record) error {
+					f.After, f.Proof, f.Wait = r.Upto, r.Proof, time.Second
+					return nil
+				})
+			}
+		}()
+		for range 3 {
+			synctest.Wait()
+			revokeSomething(t, i)
+			synctest.Wait() // it has arrived, and the answer goes on
+			at := revokeSomething(t, i)
+			begun := time.Now()
+			if ok, err := i.WaitAll(t.Context(), at); !ok || err != nil || time.Since(begun) > 0 {
+				t.Errorf("WaitAll = %v, %v after %v", ok, err, time.Since(begun))
+			}
+		}
+	})
+}
+
+// What follows the first page of an answer may be lost, and the verifier goes on with what
+// it was told before: it is waited for until that is too old (4.7).
+func TestLaterPageIsNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, _ := leaseIssuer(t)
+		head, err := i.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked, sent := time.Now(), 0
+		go func() {
+			_ = question(t, t.Context(), i, counterfoil.Follow{After: head, Wait: 5 * time.Second}, func(record) error {
+				if sent++; sent == 2 {
+					return errors.New("the connection is gone")
+				}
+				return nil
+			})
+		}()
+		var at counterfoil.Cursor
+		for range 2 {
+			time.Sleep(time.Second)
+			at = revokeSomething(t, i)
+			synctest.Wait()
+		}
+		ok, err := i.WaitAll(t.Context(), at)
+		if took := time.Since(asked); !ok || err != nil || sent != 2 || took < leaseBound || took > leaseBound+leaseBound/100 {
+			t.Errorf("WaitAll = %v, %v: %v after the question, want the bound of %v", ok, err, took, leaseBound)
+		}
+	})
+}
