@@ -289,8 +289,11 @@ func (t *trial) show(ctx context.Context) error {
 func (t *trial) accept(ctx context.Context, v *counterfoil.Verifier, c *credential) (*counterfoil.Session, error) {
 	for begun := time.Now(); ; pause(ctx, 10*time.Millisecond) {
 		s, err := v.VerifyRequest(c.request().WithContext(ctx))
-		if err == nil || errors.Is(err, counterfoil.ErrInvalidToken) || time.Since(begun) > t.w.Bound {
+		switch {
+		case err == nil || errors.Is(err, counterfoil.ErrInvalidToken):
 			return s, err
+		case time.Since(begun) > t.w.Bound: // most likely the machine is too busy for the fleet
+			return nil, fmt.Errorf("a verifier whose knowledge is %v old cannot say for D whether a credential is good: %w", v.Staleness(), err)
 		}
 	}
 }
