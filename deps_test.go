@@ -37,7 +37,7 @@ var layers = map[string]struct {
 	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/keyring", "/login", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
-	"/directory":       {[]string{"", "/audit", "/internal/secret", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
+	"/directory":       {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/password":  {[]string{"", "/audit", "/internal/...", "/login", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
 	"/issuer":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login"}, nil, "no HTTP, no passwords, no engine"},
 	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/directory", "/issuer"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},

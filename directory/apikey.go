@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -49,10 +50,13 @@ func (k APIKey) check() error {
 	if len(k.Scopes) == 0 || len(k.Scopes) > 4 || len(k.Audience) > 16 {
 		return fmt.Errorf("%w: 1 to 4 scopes, at most 16 audiences", ErrBadKey)
 	}
-	for _, text := range append([]string{k.Client}, k.Audience...) {
-		if text == "" || len(text) > 128 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return fmt.Errorf("%w: client and audience are 1 to 128 printable ASCII characters without spaces", ErrBadKey)
+	for _, a := range k.Audience {
+		if err := token.CheckAudience(a); err != nil {
+			return fmt.Errorf("%w: %w", ErrBadKey, err)
 		}
+	}
+	if k.Client == "" || len(k.Client) > 128 || strings.ContainsFunc(k.Client, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%w: client is 1 to 128 printable ASCII characters without spaces", ErrBadKey)
 	}
 	return nil
 }

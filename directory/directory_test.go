@@ -101,6 +101,12 @@ func TestAPIKeys(t *testing.T) {
 	if _, _, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{"everything"}}); !errors.Is(err, directory.ErrBadKey) {
 		t.Error("a key with an unknown scope was made")
 	}
+	for length, want := range map[int]error{0: directory.ErrBadKey, 200: nil, 201: directory.ErrBadKey} { // as the audience of a client
+		k := directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeIntrospect}, Audience: []string{strings.Repeat("a", length)}}
+		if _, _, err := d.NewKey(t.Context(), audit.Act{}, k); !errors.Is(err, want) {
+			t.Errorf("NewKey for an audience of %d bytes = %v, want %v", length, err, want)
+		}
+	}
 	_, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -238,8 +239,8 @@ func (c *Client) check() error {
 		}
 	}
 	for _, a := range c.Audience {
-		if a == "" || checkText("audience", a, 200) != nil {
-			return bad("an audience is 1 to 200 printable ASCII characters without spaces")
+		if err := token.CheckAudience(a); err != nil {
+			return bad("%v", err)
 		}
 	}
 	if len(strings.Join(c.Scopes, " ")) > 1000 {

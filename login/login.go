@@ -32,7 +32,9 @@ type RejectedPassword struct{ Reason string }
 
 func (r RejectedPassword) Error() string { return "password not accepted: " + r.Reason }
 
-// Attempt is what somebody presents.
+// Attempt is what somebody presents. Its secrets have an internal type, which nothing
+// prints: so a Method can be written within this module alone. A program with a way of
+// its own gives package issuer a Proof instead.
 type Attempt struct {
 	Identifier string
 	Password   secret.String
@@ -50,7 +52,7 @@ type Proof struct {
 	Roles      []string
 }
 
-// Method is one way of proving who somebody is.
+// Method is one way of proving who somebody is: a package below this one, see Attempt.
 type Method interface {
 	Name() string // as in amr: "pwd"
 	Prove(ctx context.Context, a Attempt) (Proof, error)

@@ -89,7 +89,10 @@ func readFollow(q url.Values) (f counterfoil.Follow, err error) {
 		case "bound":
 			f.Bound, err = time.ParseDuration(value)
 		case "serve_stale":
-			f.ServeStale = value == "true" || value == "1"
+			f.ServeStale = true // wait=all does not wait for it: no other word may be taken for a yes or a no
+			if value != "true" && value != "1" {
+				return f, badRequest("parameter \"serve_stale\" is 1 or true, or left out")
+			}
 		default:
 			return f, badRequest("parameter %q is not known", name)
 		}

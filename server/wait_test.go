@@ -49,3 +49,19 @@ func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
 		}
 	})
 }
+
+// Whoever says that it serves stale is not waited for: no word may be taken for a no
+// that was meant as a yes, nor the other way.
+func TestServeStaleIsOneWord(t *testing.T) {
+	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	for query, want := range map[string]int{
+		"": http.StatusOK, "&serve_stale=1": http.StatusOK, "&serve_stale=true": http.StatusOK,
+		"&serve_stale=": http.StatusBadRequest, "&serve_stale=0": http.StatusBadRequest, "&serve_stale=false": http.StatusBadRequest,
+		"&serve_stale=True": http.StatusBadRequest, "&serve_stale=yes": http.StatusBadRequest, "&serve_stale=1&serve_stale=1": http.StatusBadRequest,
+	} {
+		w := b.answer("GET", "/v1/log?verifier=somebody&bound=5s"+query, "", "Authorization", "Bearer "+b.key)
+		if w.Code != want || want != http.StatusOK && !strings.Contains(w.Body.String(), "serve_stale") {
+			t.Errorf("log with %q = %d %s, want %d", query, w.Code, w.Body, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package token
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,6 +50,15 @@ func ParseClaims(payload string) (*Claims, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// CheckAudience refuses what is not kept as an audience: neither of a client nor of who
+// may ask about its tokens.
+func CheckAudience(aud string) error {
+	if aud == "" || len(aud) > 200 || strings.ContainsFunc(aud, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("an audience is 1 to 200 printable ASCII characters without spaces")
+	}
+	return nil
 }
 
 // Marshal writes claims in a fixed order, without the empty ones. What it writes
