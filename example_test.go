@@ -2,10 +2,13 @@ package counterfoil_test
 
 import (
 	"context"
+	"crypto/ecdh"
+	"crypto/rand"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -94,4 +97,24 @@ func ExampleVerifier_Watch() {
 		}
 	}
 	_ = stream
+}
+
+// A service opens the JWEs of its client itself, with a key that nobody else has. The
+// client is given the public half: PUT /v1/admin/clients/reports {"encryption_key": …}.
+func ExampleDecryptionKey_PublicJWK() {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader) // once; then it is kept like any secret
+	if err != nil {
+		log.Fatal(err)
+	}
+	key := counterfoil.DecryptionKey{ID: "reports-2026", Agreement: private}
+	jwk, err := key.PublicJWK()
+	if err != nil {
+		log.Fatal(err)
+	}
+	options := counterfoil.Options{
+		Issuer: "https://auth.example.com", Audience: "https://auth.example.com",
+		DecryptionKeys: []counterfoil.DecryptionKey{key},
+	}
+	fmt.Println(options.DecryptionKeys, strings.Contains(string(jwk), `"use":"enc","alg":"ECDH-ES"`))
+	// Output: [decryption key reports-2026] true
 }

@@ -36,9 +36,10 @@ type Options struct {
 	Formats    []Format // what is accepted; nil: all three
 	Algorithms []string // by their registered names (RFC 7518, RFC 9864); nil: all asymmetric ones (TOK-01)
 
-	// DecryptionKeys open JWEs here. One for another key is looked up at the issuer;
-	// so is every one that package issuer makes, which nobody else can open
-	// (docs/decisions/0023-who-opens-a-jwe.md).
+	// DecryptionKeys open JWEs here: those of the clients that have the public half as
+	// their encryption_key. Every other JWE is looked up at the issuer
+	// (docs/decisions/0023-who-opens-a-jwe.md). To replace a key, add the new one here
+	// first, and take the old one away MaxLifetime after the client has the new one.
 	DecryptionKeys []DecryptionKey
 
 	Origins         []string // exact origins that may send unsafe requests with a cookie; nil: the Issuer's
@@ -54,8 +55,23 @@ type Options struct {
 // DecryptionKey opens JWEs. Exactly one of Direct and Agreement is set.
 type DecryptionKey struct {
 	ID        string           // kid
-	Direct    []byte           // 32 bytes shared with the issuer (dir)
+	Direct    []byte           // 32 bytes shared with who makes the JWEs (dir); package issuer shares none
 	Agreement *ecdh.PrivateKey // on P-256 or X25519 (ECDH-ES)
+	Wrapped   bool             // Agreement is for ECDH-ES+A256KW instead
+}
+
+// PublicJWK returns what a client of the issuer is given as its encryption_key: the
+// public half of Agreement (RFC 7517).
+func (k DecryptionKey) PublicJWK() ([]byte, error) {
+	o, err := k.opener()
+	if err != nil {
+		return nil, fmt.Errorf("counterfoil: %v: %w", k, err)
+	}
+	r, err := o.Recipient()
+	if err != nil {
+		return nil, fmt.Errorf("counterfoil: %v: %w", k, err)
+	}
+	return r.JWK()
 }
 
 // String keeps the key out of what prints it.
@@ -66,8 +82,10 @@ func (k DecryptionKey) GoString() string { return k.String() }
 
 func (k DecryptionKey) opener() (*token.Opener, error) {
 	switch {
-	case k.Direct != nil && k.Agreement == nil:
+	case k.Direct != nil && k.Agreement == nil && !k.Wrapped:
 		return token.NewDirectKey(k.ID, k.Direct)
+	case k.Direct == nil && k.Agreement != nil && k.Wrapped:
+		return token.NewWrappingKey(k.ID, k.Agreement)
 	case k.Direct == nil && k.Agreement != nil:
 		return token.NewAgreementKey(k.ID, k.Agreement)
 	}

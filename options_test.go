@@ -15,17 +15,18 @@ func TestOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
 		for name, o := range map[string]counterfoil.Options{
-			"Bound":          {Bound: time.Second},
-			"Leeway":         {Leeway: 2 * time.Minute},
-			"MaxLifetime":    {MaxLifetime: 2 * time.Hour},
-			"MaxKeysAge":     {MaxKeysAge: time.Minute},
-			"ServeStale":     {ServeStale: time.Hour},
-			"Stale":          {Stale: counterfoil.ServeStale(time.Second)},
-			"MaxSeen":        {MaxSeen: -1},
-			"MaxEntries":     {MaxEntries: -1},
-			"Origins":        {Origins: []string{"null"}}, // CSRF-08: every sandboxed frame can send it
-			"Algorithms":     {Algorithms: []string{"HS256"}},
-			"DecryptionKeys": {DecryptionKeys: []counterfoil.DecryptionKey{{ID: "e1"}}},
+			"Bound":                {Bound: time.Second},
+			"Leeway":               {Leeway: 2 * time.Minute},
+			"MaxLifetime":          {MaxLifetime: 2 * time.Hour},
+			"MaxKeysAge":           {MaxKeysAge: time.Minute},
+			"ServeStale":           {ServeStale: time.Hour},
+			"Stale":                {Stale: counterfoil.ServeStale(time.Second)},
+			"MaxSeen":              {MaxSeen: -1},
+			"MaxEntries":           {MaxEntries: -1},
+			"Origins":              {Origins: []string{"null"}}, // CSRF-08: every sandboxed frame can send it
+			"Algorithms":           {Algorithms: []string{"HS256"}},
+			"DecryptionKeys":       {DecryptionKeys: []counterfoil.DecryptionKey{{ID: "e1"}}},
+			"DecryptionKeys: e1: ": {DecryptionKeys: []counterfoil.DecryptionKey{{ID: "e1", Direct: make([]byte, 32), Wrapped: true}}},
 		} {
 			o.Issuer, o.Audience = issuerURL, issuerURL
 			if _, err := counterfoil.NewVerifier(t.Context(), s, o); err == nil || !strings.Contains(err.Error(), "Options."+name) {

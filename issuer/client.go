@@ -39,6 +39,8 @@ type Client struct {
 	SameSite string                `json:"same_site,omitempty"`
 	Disabled bool                  `json:"disabled,omitempty"`
 
+	EncryptionKey *EncryptionKey `json:"encryption_key,omitempty"` // of the services that open its JWEs themselves; nil: this issuer's
+
 	// Generation counts how often all sessions of the client were ended; a row
 	// carries the one of its birth. The issuer keeps it.
 	Generation uint64 `json:"generation,omitempty"`
@@ -134,6 +136,9 @@ func (i *Issuer) setClient(ctx context.Context, id string, note audit.Entry, cha
 		}
 		if note.Action != "" {
 			note.Detail = fmt.Sprintf("disabled=%v", c.Disabled)
+			if c.EncryptionKey != nil {
+				note.Detail += " encryption_key=" + c.EncryptionKey.ID()
+			}
 		}
 		rec, err := c.record()
 		if err != nil {
@@ -255,6 +260,9 @@ func (c *Client) check() error {
 		if !isOrigin(o) {
 			return bad("origin %q is not https://host, or http://host on loopback, in lower case and without a path", o)
 		}
+	}
+	if c.EncryptionKey != nil && c.EncryptionKey.to == nil {
+		return bad("an encryption key is made by ParseEncryptionKey")
 	}
 	if c.SameSite != "" && c.SameSite != SameSiteLax && c.SameSite != SameSiteStrict {
 		return bad("same_site is %q or %q", SameSiteLax, SameSiteStrict)

@@ -2,6 +2,9 @@ package issuer_test
 
 import (
 	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -244,7 +247,8 @@ func TestClientRefusals(t *testing.T) {
 		"path": {Origins: []string{"https://app.test/"}}, "plain": {Origins: []string{"http://app.test"}}, "upper": {Origins: []string{"https://App.test"}},
 		"default port": {Origins: []string{"https://app.test:443"}}, "user": {Origins: []string{"https://me@app.test"}}, "no port": {Origins: []string{"https://app.test:"}},
 		"same site": {SameSite: "none"}, "scope": {Scopes: []string{"a b"}}, "audience": {Audience: []string{""}}, "name": {Name: "a\nb"},
-		"carrier": {Carriers: []counterfoil.Carrier{{}}},
+		"carrier": {Carriers: []counterfoil.Carrier{{}}}, "encryption key": {EncryptionKey: new(issuer.EncryptionKey)},
+		"long audience": {Audience: []string{strings.Repeat("a", 201)}},
 	} {
 		if err := b.SetClient(t.Context(), "app", audit.Act{}, func(into *issuer.Client) { *into = c }); !errors.Is(err, issuer.ErrBadRequest) {
 			t.Errorf("%s: SetClient = %v, want ErrBadRequest", name, err)
@@ -261,6 +265,36 @@ func TestClientRefusals(t *testing.T) {
 	}
 	if all, err := b.Clients(t.Context()); err != nil || len(all) != 2 || all[0].ID != "app" || all[1].ID != "default" {
 		t.Errorf("Clients = %+v, %v", all, err)
+	}
+}
+
+// SES-10: what is taken for small enough without a try fits the cookie, also in a JWE to
+// the longest kid, signed with the longest signature.
+func TestSmallClaimsFitAnyKey(t *testing.T) {
+	private, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk, err := counterfoil.DecryptionKey{ID: strings.Repeat("k", 64), Agreement: private, Wrapped: true}.PublicJWK()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := issuer.ParseEncryptionKey(jwk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newIssuer(t, memory.New())
+	b.client(t, "app", issuer.Client{EncryptionKey: key})
+	got, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWECookie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, _, _ := strings.Cut(got.Access.Reveal(), ".")
+	const signature = 1024 // of an RSA key of 8192 bits
+	inner := base64.RawURLEncoding.EncodedLen(issuer.RoomForClaims(key)) + base64.RawURLEncoding.EncodedLen(signature) + 200
+	whole := len(header) + base64.RawURLEncoding.EncodedLen(inner) + 54 + 16 + 22 + 4
+	if most := 4096 - len(counterfoil.CookieName); whole > most {
+		t.Errorf("a JWE of %d bytes would not be tried out, and a cookie holds %d", whole, most)
 	}
 }
 

@@ -215,7 +215,7 @@ func (i *Issuer) finish(ctx context.Context, issued *Issued, row *SessionRow, cl
 	if err := i.abreast(ctx, head); err != nil {
 		return nil, err
 	}
-	access, err := i.sign(issued.Session)
+	access, err := i.sign(issued.Session, client)
 	if err != nil {
 		return nil, fmt.Errorf("sign session %s: %w", row.ID, err)
 	}

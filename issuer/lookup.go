@@ -127,14 +127,18 @@ func (i *Issuer) verify(credential string) (payload, kid string, carrier counter
 	carrier = counterfoil.CarrierBearer
 	if token.ShapeOf(credential) == token.ShapeJWE {
 		carrier = counterfoil.CarrierJWE
-		credential, err = token.DecryptJWE(credential, token.AccessType, func(id string) (*token.Opener, bool) {
-			o, ok := i.keys.Opener(id)
-			unknown = !ok
-			return o, ok
-		})
+		inner, err := token.ReopenJWE(credential, token.AccessType, i.keys.Derive) // to a client's key, whichever it has by now
+		if err != nil {
+			inner, err = token.DecryptJWE(credential, token.AccessType, func(id string) (*token.Opener, bool) {
+				o, ok := i.keys.Opener(id)
+				unknown = !ok
+				return o, ok
+			})
+		}
 		if err != nil {
 			return "", "", carrier, err
 		}
+		credential = inner
 	}
 	payload, kid, err = token.VerifyJWS(credential, token.AccessType, func(id string) (token.Key, bool) {
 		k, ok := i.keys.Find(id)

@@ -221,9 +221,15 @@ func (i *Issuer) audience(c *Client) []string {
 // (RFC 6265 section 6.1).
 const maxCookie = 4096
 
-// fitsAnyhow is a size of claims that fits a cookie whatever signs and encrypts them:
-// 1000 bytes and a signature of 1024 in base64url twice over, and two headers.
-const fitsAnyhow = 1000
+// roomFor is a size of claims that fits a cookie whatever signs and encrypts them: 1000
+// bytes and a signature of 1024 in base64url twice over, and two headers. A JWE to a
+// client's key has a longer one.
+func roomFor(key *EncryptionKey) int {
+	if key != nil {
+		return 700
+	}
+	return 1000
+}
 
 // checkSize refuses a session whose copy would be dropped by a browser, or refused by
 // a verifier, before anything is written (SES-10).
@@ -239,10 +245,10 @@ func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error
 	if err != nil { // what no verifier would read, such as an attribute with a line break
 		return fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
-	if len(payload) <= fitsAnyhow {
+	if len(payload) <= roomFor(client.EncryptionKey) {
 		return nil
 	}
-	access, err := i.sign(s)
+	access, err := i.sign(s, client)
 	if err != nil {
 		return err
 	}
@@ -256,8 +262,9 @@ func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error
 	return nil
 }
 
-// sign writes s as an access token (RFC 9068), and inside a JWE if its carrier says so.
-func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
+// sign writes s as an access token (RFC 9068), and inside a JWE if its carrier says so:
+// to the client's key if it has one, otherwise to ours.
+func (i *Issuer) sign(s *counterfoil.Session, client *Client) (string, error) {
 	signer := i.keys.Signer()
 	s.KeyID, s.TokenID = signer.Key().ID, randomID("tok_")
 	payload, err := claims(s).Marshal()
@@ -267,6 +274,9 @@ func (i *Issuer) sign(s *counterfoil.Session) (string, error) {
 	access, err := signer.Sign(token.AccessType, payload)
 	if err != nil || s.Carrier.Format != counterfoil.JWE {
 		return access, err
+	}
+	if client.EncryptionKey != nil {
+		return token.EncryptTo(client.EncryptionKey.to, i.keys.Derive, token.AccessType, access)
 	}
 	sealer, err := i.keys.Sealer()
 	if err != nil {

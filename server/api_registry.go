@@ -20,6 +20,8 @@ type clientBody struct {
 	Origins  []string              `json:"origins,omitempty"`
 	SameSite string                `json:"same_site,omitempty"`
 	Disabled bool                  `json:"disabled"`
+
+	EncryptionKey *issuer.EncryptionKey `json:"encryption_key,omitempty"`
 }
 
 type clientView struct {
@@ -28,7 +30,7 @@ type clientView struct {
 }
 
 func viewClient(c *issuer.Client) clientView {
-	return clientView{c.ID, clientBody{c.Name, c.Carriers, c.Audience, c.Scopes, c.Origins, c.SameSite, c.Disabled}}
+	return clientView{c.ID, clientBody{c.Name, c.Carriers, c.Audience, c.Scopes, c.Origins, c.SameSite, c.Disabled, c.EncryptionKey}}
 }
 
 func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -73,7 +75,7 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 	}
 	set := issuer.Client{
 		ID: id, Name: b.Name, Carriers: b.Carriers, Audience: b.Audience, Scopes: b.Scopes,
-		Origins: b.Origins, SameSite: b.SameSite, Disabled: b.Disabled,
+		Origins: b.Origins, SameSite: b.SameSite, Disabled: b.Disabled, EncryptionKey: b.EncryptionKey,
 	}
 	if err := s.issuer.SetClient(r.Context(), id, act(w, r, who.by, ""), func(c *issuer.Client) { *c = set }); err != nil {
 		return err

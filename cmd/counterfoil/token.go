@@ -102,7 +102,7 @@ func decode(text string) (decoded, error) {
 		}
 	case 5:
 		if header, err := part(parts[0]); err == nil {
-			return decoded{Kind: "encrypted token (JWE): only its issuer can read the claims", Header: header}, nil
+			return decoded{Kind: "encrypted token (JWE): only its issuer and the owner of its key can read the claims", Header: header}, nil
 		}
 	}
 	return decoded{}, errors.New("this is no token: want a JWS (3 parts), a JWE (5 parts) or an opaque id (43 characters)")

@@ -85,6 +85,16 @@ func curveName(c ecdh.Curve) string {
 	return ""
 }
 
+func curveNamed(crv string) ecdh.Curve {
+	switch crv {
+	case "P-256":
+		return ecdh.P256()
+	case "X25519":
+		return ecdh.X25519()
+	}
+	return nil
+}
+
 // EncryptDirect encrypts inner, a signed token, with a direct key. Its IV is
 // random: a key must be replaced before 2^32 uses (SP 800-38D section 8.3, JWE-11).
 func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
@@ -94,72 +104,15 @@ func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
 	return seal(o.direct, algDirect, o.id, "", "", typ, inner)
 }
 
-// EncryptTo encrypts inner, a signed token, to the holder of a key on P-256 or
-// X25519, by a key pair made for this one token (RFC 7518 section 4.6).
-func EncryptTo(id string, recipient *ecdh.PublicKey, typ, inner string) (string, error) {
-	z, epk, err := agree(id, recipient)
-	if err != nil {
-		return "", err
-	}
-	aead, err := newGCM(concatKDF(z, encGCM, nil, nil, keySize))
-	if err != nil {
-		return "", err
-	}
-	return seal(aead, algAgreement, id, epk, "", typ, inner)
-}
-
-// EncryptWrapped is EncryptTo with a random content key, which the agreed one
-// wraps (RFC 7518 section 4.6 with RFC 3394).
-func EncryptWrapped(id string, recipient *ecdh.PublicKey, typ, inner string) (string, error) {
-	z, epk, err := agree(id, recipient)
-	if err != nil {
-		return "", err
-	}
-	key := make([]byte, keySize)
-	rand.Read(key)
-	wrapped, err := wrap(concatKDF(z, algWrapping, nil, nil, keySize), key)
-	if err != nil {
-		return "", err
-	}
-	aead, err := newGCM(key)
-	if err != nil {
-		return "", err
-	}
-	return seal(aead, algWrapping, id, epk, encode(wrapped), typ, inner)
-}
-
-// agree returns a secret shared with recipient, and the epk header member that
-// lets him find it.
-func agree(id string, recipient *ecdh.PublicKey) (z []byte, epk string, err error) {
-	if err := checkID(id); err != nil {
-		return nil, "", err
-	}
-	if recipient == nil || curveName(recipient.Curve()) == "" {
-		return nil, "", refuse("curve")
-	}
-	ephemeral, err := recipient.Curve().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, "", err
-	}
-	if z, err = ephemeral.ECDH(recipient); err != nil {
-		return nil, "", refuse("recipient")
-	}
-	pub := ephemeral.PublicKey().Bytes()
-	epk = `{"kty":"OKP","crv":"X25519","x":"` + encode(pub) + `"}`
-	if recipient.Curve() == ecdh.P256() {
-		epk = `{"kty":"EC","crv":"P-256","x":"` + encode(pub[1:33]) + `","y":"` + encode(pub[33:]) + `"}`
-	}
-	return z, `,"epk":` + epk, nil
-}
-
-func seal(aead cipher.AEAD, alg, id, epk, key, typ, inner string) (string, error) {
+// seal writes a JWE. more is what its header has beside what every one has.
+func seal(aead cipher.AEAD, alg, id, more, key, typ, inner string) (string, error) {
 	if !validType(typ) {
 		return "", refuse("typ")
 	}
 	if ShapeOf(inner) != ShapeJWT {
 		return "", refuse("what is encrypted must be a signed token")
 	}
-	h := encode([]byte(`{"alg":"` + alg + `","enc":"` + encGCM + `","kid":"` + id + `","typ":"` + typ + `","cty":"JWT"` + epk + `}`))
+	h := encode([]byte(`{"alg":"` + alg + `","enc":"` + encGCM + `","kid":"` + id + `","typ":"` + typ + `","cty":"JWT"` + more + `}`))
 	iv := make([]byte, ivSize)
 	rand.Read(iv)
 	sealed := aead.Seal(nil, iv, []byte(inner), []byte(h)) // RFC 7516 section 5.1 step 14
@@ -210,6 +163,17 @@ func CheckJWE(compact, typ string) error {
 // VerifyJWS (JWE-06). It returns nothing but a text with the shape of a JWT, so
 // nesting ends at one (JWE-08).
 func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
+	return openJWE(compact, typ, func(h header, encrypted string) (cipher.AEAD, bool) {
+		o, ok := find(h.kid)
+		if !ok || o == nil || o.id != h.kid {
+			return nil, false
+		}
+		return o.contentKey(h, encrypted)
+	})
+}
+
+// openJWE decrypts with the content key that belongs to a header and its encrypted key.
+func openJWE(compact, typ string, contentKey func(h header, encrypted string) (cipher.AEAD, bool)) (inner string, err error) {
 	p, h, isKnown, err := parseJWE(compact, typ)
 	if err != nil {
 		return "", err
@@ -226,11 +190,11 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	if s.input, err = decode(s.input, p[4]); err != nil || len(s.input)-n != tagSize {
 		return "", errJWE
 	}
-	o, ok := find(h.kid)
-	if !ok || o == nil || o.id != h.kid {
+	// Only a wrapped key may and must be there (RFC 7516 section 5.2 step 10).
+	if (p[1] != "") != (h.alg == algWrapping) {
 		return "", errJWE
 	}
-	aead, ok := o.contentKey(h, p[1])
+	aead, ok := contentKey(h, p[1])
 	if !ok {
 		return "", errJWE
 	}
@@ -248,10 +212,9 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	return inner, nil
 }
 
-// contentKey holds the key to its one algorithm, as Key does (TOK-02). Only a
-// wrapped key may and must be there (RFC 7516 section 5.2 step 10).
+// contentKey holds the key to its one algorithm, as Key does (TOK-02).
 func (o *Opener) contentKey(h header, encrypted string) (cipher.AEAD, bool) {
-	if h.alg != o.alg || (encrypted != "") != (h.alg == algWrapping) {
+	if h.alg != o.alg {
 		return nil, false
 	}
 	if h.alg == algDirect {
@@ -261,16 +224,21 @@ func (o *Opener) contentKey(h header, encrypted string) (cipher.AEAD, bool) {
 	if !ok {
 		return nil, false
 	}
+	z, err := o.agree.ECDH(pub) // fails for a low order X25519 point (JWE-04)
+	if err != nil {
+		return nil, false
+	}
+	return agreedKey(z, h, encrypted)
+}
+
+// agreedKey returns the content key that the shared secret z gives, or unwraps.
+func agreedKey(z []byte, h header, encrypted string) (cipher.AEAD, bool) {
 	apu, ok := partyInfo(h.apu)
 	if !ok {
 		return nil, false
 	}
 	apv, ok := partyInfo(h.apv)
 	if !ok {
-		return nil, false
-	}
-	z, err := o.agree.ECDH(pub) // fails for a low order X25519 point (JWE-04)
-	if err != nil {
 		return nil, false
 	}
 	if h.alg == algAgreement {

@@ -196,10 +196,13 @@ func ParseJWKS(data []byte) (keys []Key, skipped []error, err error) {
 	return keys, skipped, nil
 }
 
+// privateMembers are those that a public JWK must not have (RFC 7518 section 6).
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
 var curveAlgs = map[string]Alg{"P-256": ES256, "P-384": ES384, "P-521": ES512, "Ed25519": Ed25519}
 
 func parseJWK(o object) (Key, error) {
-	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+	for _, name := range privateMembers {
 		if _, ok := o[name]; ok {
 			return Key{}, refuse("private member")
 		}
