@@ -268,14 +268,14 @@ func TestClientRefusals(t *testing.T) {
 	}
 }
 
-// SES-10: what is taken for small enough without a try fits the cookie, also in a JWE to
-// the longest kid, signed with the longest signature.
-func TestSmallClaimsFitAnyKey(t *testing.T) {
+// encryptionKey is the public half of a new key for ECDH-ES+A256KW.
+func encryptionKey(t *testing.T, id string) *issuer.EncryptionKey {
+	t.Helper()
 	private, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwk, err := counterfoil.DecryptionKey{ID: strings.Repeat("k", 64), Agreement: private, Wrapped: true}.PublicJWK()
+	jwk, err := counterfoil.DecryptionKey{ID: id, Agreement: private, Wrapped: true}.PublicJWK()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,6 +283,13 @@ func TestSmallClaimsFitAnyKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return key
+}
+
+// SES-10: what is taken for small enough without a try fits the cookie, also in a JWE to
+// the longest kid, signed with the longest signature.
+func TestSmallClaimsFitAnyKey(t *testing.T) {
+	key := encryptionKey(t, strings.Repeat("k", 64))
 	b := newIssuer(t, memory.New())
 	b.client(t, "app", issuer.Client{EncryptionKey: key})
 	got, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWECookie})

@@ -40,6 +40,33 @@ func TestNodesKnowANewKey(t *testing.T) {
 	}
 }
 
+// What one node encrypts to a client's key every node opens, with another signing key and
+// another key of the client by then, and without one.
+func TestNodesOpenWhatIsForAClient(t *testing.T) {
+	a, b := nodes(t)
+	a.client(t, issuer.DefaultClient, issuer.Client{EncryptionKey: encryptionKey(t, "e1")})
+	first := a.login(t, "alice", counterfoil.CarrierJWE)
+	a.client(t, issuer.DefaultClient, issuer.Client{EncryptionKey: encryptionKey(t, "e2")})
+	if err := a.RotateKey(t.Context(), audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.client(t, issuer.DefaultClient, issuer.Client{})
+	for n, issued := range []*issuer.Issued{first, second} {
+		for _, node := range []*bench{a, b} {
+			if s, err := node.Lookup(t.Context(), issued.Access.Reveal()); err != nil || s.ID != first.Session.ID {
+				t.Errorf("Lookup of copy %d = %v, %v", n, s, err)
+			}
+			if s, err := node.Held(t.Context(), issued.Access.Reveal()); err != nil || s.ID != first.Session.ID {
+				t.Errorf("Held of copy %d = %v, %v", n, s, err)
+			}
+		}
+	}
+}
+
 // KEY-09: no node hands out a copy that is signed with a key which was revoked before:
 // every verifier would refuse it, and the client would come back for another.
 func TestNodesSignWithNoRevokedKey(t *testing.T) {
