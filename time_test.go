@@ -123,6 +123,25 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
+// REV-18: a JWE may have been looked up, also by who has keys of its own, and then its
+// copy ends when the issuer said.
+func TestWatchOfAJWEHasNoLeeway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{DecryptionKeys: []counterfoil.DecryptionKey{{ID: "e1", Direct: make([]byte, 32)}}})
+		defer v.Close()
+		begun := time.Now()
+		ctx, stop := v.Watch(t.Context(), &counterfoil.Session{
+			ID: "ses_1", Subject: "alice", Carrier: counterfoil.CarrierJWE, Born: s.head, Expires: begun.Add(time.Minute),
+		})
+		defer stop()
+		<-ctx.Done()
+		if cause := context.Cause(ctx); !errors.Is(cause, counterfoil.ErrExpired) || time.Since(begun) > time.Minute+10*time.Millisecond {
+			t.Errorf("ended by %v after %v", cause, time.Since(begun))
+		}
+	})
+}
+
 // REV-18: a watched connection ends by a timer when its copy expires, or when
 // knowledge goes stale, and with the verifier.
 func TestWatchEnds(t *testing.T) {

@@ -25,9 +25,12 @@ type watched struct {
 func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watched{&entry{session: s, deadline: s.Expires.UnixNano()}, cancel}
-	if f := s.Carrier.Format; f == JWT || (f == JWE && len(v.openers) > 0) {
+	switch f := s.Carrier.Format; {
+	case f == JWT:
 		w.copied.signed = true
 		w.copied.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
+	case f == JWE && len(v.openers) > 0:
+		w.copied.signed = true // or it was looked up, which s does not tell: the stricter rule of both
 	}
 	v.news.link(w.copied)
 	v.watches.mu.Lock()
