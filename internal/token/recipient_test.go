@@ -154,3 +154,29 @@ func TestRecipientRefused(t *testing.T) {
 		t.Errorf("RFC 7517 section 4: ParseRecipient with members of others = %v", err)
 	}
 }
+
+// What parses is written as one text, which parses to the same.
+func FuzzParseRecipient(f *testing.F) {
+	for _, o := range recipients(f) {
+		r, _ := o.Recipient()
+		jwk, _ := r.JWK()
+		f.Add(string(jwk))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := ParseRecipient([]byte(text))
+		if err != nil {
+			return
+		}
+		once, err := r.JWK()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ParseRecipient(once)
+		if err != nil {
+			t.Fatalf("ParseRecipient(%s) = %v", once, err)
+		}
+		if twice, err := back.JWK(); err != nil || string(twice) != string(once) {
+			t.Errorf("JWK = %s, %v, want %s", twice, err, once)
+		}
+	})
+}
