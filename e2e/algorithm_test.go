@@ -25,6 +25,7 @@ func (p *program) alg(h *holder) string {
 // KEY-04: the signing algorithm changes by configuration, on one folder, and what
 // was signed before stays good: at the restart, and when the new key begins to sign.
 func TestSigningAlgorithms(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	env := []string{"COUNTERFOIL_DATA=" + data}
 	var before *holder
@@ -66,6 +67,7 @@ func TestSigningAlgorithms(t *testing.T) {
 
 // HS256 has no public key: the server itself is the one who can check.
 func TestSingleService(t *testing.T) {
+	t.Parallel()
 	out := &output{}
 	env := []string{"COUNTERFOIL_DATA=" + t.TempDir(), "COUNTERFOIL_ALGORITHM=HS256"}
 	key := command(t, out, env, "", "key", "create", "--client", "service", "--scope", "admin")

@@ -204,6 +204,7 @@ func (b *browser) inspect(name string) {
 // The pages, by keyboard alone: sign in, see the session, revoke another one,
 // change the password, sign out.
 func TestPagesInABrowser(t *testing.T) {
+	t.Parallel()
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
 			p := start(t, "--registration")
@@ -247,6 +248,7 @@ func TestPagesInABrowser(t *testing.T) {
 // The live page: four clients accepted, one press, four refusals with their
 // times, and signed in again.
 func TestLivePageInABrowser(t *testing.T) {
+	t.Parallel()
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
 			p := start(t)

@@ -369,6 +369,7 @@ func (c *canaryRun) flood() {
 // secret can stand, at debug level, and nothing that the program puts out or keeps
 // holds one: not its output, metrics, profiles, debug pages, stack dump or store.
 func TestNoSecretLeaks(t *testing.T) {
+	t.Parallel()
 	c := &canaryRun{canaries: &canaries{all: map[string][]string{}}, statuses: map[int]int{}}
 	data := t.TempDir()
 	out := &output{}

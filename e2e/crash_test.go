@@ -32,6 +32,7 @@ const grace = "--refresh-grace=1m"
 // has lost nothing that it acknowledged: whoever is signed in still is, and what
 // was revoked stays refused.
 func TestKilledInTheMiddle(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	data := t.TempDir()
 	logins, refreshes, revokes := 0, 0, 0

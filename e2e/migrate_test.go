@@ -17,6 +17,7 @@ import (
 // From SQLite to PostgreSQL and back: whoever is signed in stays so, by every
 // carrier, with the very copies from before; what was revoked stays refused.
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	_, database := testsvc.StartPostgres(t, testsvc.Fast).Database(t, "")
 	address, old := freeAddress(t), t.TempDir()
 	back := filepath.Join(t.TempDir(), "back")
@@ -86,6 +87,7 @@ func TestMigrate(t *testing.T) {
 // Killed in the middle, a move leaves the source as it was, and a target that nobody
 // uses, until it is done again.
 func TestMigrateKilled(t *testing.T) {
+	t.Parallel()
 	server := testsvc.StartPostgres(t, testsvc.Fast)
 	name, database := server.Database(t, "")
 	old := t.TempDir()
