@@ -154,7 +154,10 @@ func goJOSE(alg token.Alg, public any, now func() time.Time) Peer {
 }
 
 // Tokens is internal/token with the checks on claims that the libraries make:
-// Verifier without its table, its clock and its log.
+// Verifier without its table, its clock and its log. Inlined it would be compiled
+// again where it is called, and there without inlining what it calls.
+//
+//go:noinline
 func Tokens(key token.Key, now func() time.Time) Peer {
 	find := func(kid string) (token.Key, bool) { return key, kid == key.ID }
 	return Peer{Ours, func(compact string) (string, error) {

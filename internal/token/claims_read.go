@@ -16,10 +16,10 @@ func (c *Claims) read(payload string) error {
 	if err != nil {
 		return err
 	}
-	r := claimReader{scanner: s, into: c}
+	r := claimReader{scanner: s}
 	m := members{depth: 1}
 	for m.next(&r.scanner) {
-		m.err = r.claim(m.name)
+		m.err = r.claim(m.name, c)
 	}
 	if m.err != nil {
 		return m.err
@@ -30,15 +30,14 @@ func (c *Claims) read(payload string) error {
 	return c.check()
 }
 
-// claimReader reads the members of a claims object, one at each call of claim.
+// claimReader reads the members of a claims object, one at each call of claim. It
+// holds nothing of the claims themselves, or they would be on the heap.
 type claimReader struct {
 	scanner
-	into *Claims
 	list []string // all values of all lists so far: each list is a part of it
 }
 
-func (r *claimReader) claim(name string) (err error) {
-	c := r.into
+func (r *claimReader) claim(name string, c *Claims) (err error) {
 	switch name {
 	case "iss":
 		c.Issuer, err = r.text()
