@@ -43,7 +43,7 @@ func TestHashingOutage(t *testing.T) {
 	var dying atomic.Bool
 	var started []*exec.Cmd
 	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true}, func(o *password.Options) {
-		o.Slots, o.Worker = 1, func() *exec.Cmd {
+		o.Slots, o.Worker = 1, func(int) *exec.Cmd {
 			c := exec.Command(os.Args[0])
 			c.Env = append(os.Environ(), "SERVER_TEST_WORKER=1")
 			if dying.Load() {

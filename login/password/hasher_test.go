@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // workers makes passwords that are hashed in another process, whose id is in pid.
-func workers(t *testing.T, start func() *exec.Cmd) *password.Passwords {
+func workers(t *testing.T, start func(int) *exec.Cmd) *password.Passwords {
 	t.Helper()
 	users, err := directory.New(directory.Options{Store: memory.New()})
 	if err != nil {
@@ -52,7 +52,7 @@ func workers(t *testing.T, start func() *exec.Cmd) *password.Passwords {
 // included; a process that was killed is replaced, and Close leaves none.
 func TestWorker(t *testing.T) {
 	var started []*exec.Cmd
-	p := workers(t, func() *exec.Cmd {
+	p := workers(t, func(int) *exec.Cmd {
 		c := exec.Command("/proc/self/exe")
 		c.Env = append(os.Environ(), "PASSWORD_TEST_WORKER=1")
 		started = append(started, c)
@@ -90,12 +90,12 @@ func TestWorker(t *testing.T) {
 // A program that cannot hash is an outage, not a wrong password, and is not tried for ever.
 func TestWorkerThatFails(t *testing.T) {
 	var started atomic.Int32
-	p := workers(t, func() *exec.Cmd { started.Add(1); return exec.Command("true") })
+	p := workers(t, func(int) *exec.Cmd { started.Add(1); return exec.Command("true") })
 	_, err := p.Prove(t.Context(), attempt("carol", good))
 	if !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, login.ErrRefused) || started.Load() != 1 {
 		t.Errorf("Prove = %v after %d starts, want ErrUnavailable after 1", err, started.Load())
 	}
-	p = workers(t, func() *exec.Cmd { return exec.Command("/nonexistent") })
+	p = workers(t, func(int) *exec.Cmd { return exec.Command("/nonexistent") })
 	if _, err = p.Prove(t.Context(), attempt("carol", good)); !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, login.ErrRefused) {
 		t.Errorf("Prove = %v, want ErrUnavailable", err)
 	}

@@ -38,8 +38,9 @@ type Options struct {
 
 	// Worker makes a command that runs Work on its standard input and output, in a
 	// process of low priority: then a flood of logins takes nothing from the checks of
-	// sessions in this one (LOGIN-04). Nil: hashes are computed in this process.
-	Worker func() *exec.Cmd
+	// sessions in this one (LOGIN-04). Slots count from 0; a process that died is made
+	// again for its slot. Nil: hashes are computed in this process.
+	Worker func(slot int) *exec.Cmd
 
 	// InsecureHashes makes hashes that cost nothing, to compute or to break: for
 	// tests that are not about passwords.
@@ -103,11 +104,11 @@ func New(o Options) (*Passwords, error) {
 		global:  limit.New(50, 20*time.Millisecond, 1),
 		dummy:   hash("no such password", policy), measured: map[string]time.Duration{},
 	}
-	for range o.Slots {
+	for slot := range o.Slots {
 		if o.Worker == nil {
 			p.slots <- here{}
 		} else {
-			p.slots <- &worker{command: o.Worker}
+			p.slots <- &worker{command: func() *exec.Cmd { return o.Worker(slot) }}
 		}
 	}
 	return p, nil
