@@ -97,3 +97,8 @@ func (m *Meeting) Follow() []func() {
 func Pages(ctx context.Context, s Source, f Follow, apply func(Page) error) error {
 	return s.(pager).Pages(ctx, f, apply)
 }
+
+// NewReach returns reach.allow of a new one.
+func NewReach() func(address string) error { return new(reach).allow }
+
+var TransportTo = transportTo

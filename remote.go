@@ -23,7 +23,9 @@ type RemoteOptions struct {
 	// and encrypted carriers, introspect.
 	Credential string
 
-	Transport http.RoundTripper // nil: http.DefaultTransport
+	// Transport replaces the one that connects to the issuer alone: http.DefaultTransport
+	// with a look at each address that the issuer's name resolves to (KEY-10).
+	Transport http.RoundTripper
 }
 
 type remote struct {
@@ -45,6 +47,9 @@ func Remote(issuerURL string, o RemoteOptions) (Source, error) {
 	loopback := u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
 	if u.Scheme != "https" && !(u.Scheme == "http" && loopback) {
 		return nil, fmt.Errorf("counterfoil: issuer %q must be https", issuerURL)
+	}
+	if o.Transport == nil {
+		o.Transport = transportTo(u.Hostname(), nil)
 	}
 	client := &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("redirects are not followed")

@@ -1,0 +1,119 @@
+package counterfoil_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// KEY-10: the address is looked at at each connection.
+func TestReach(t *testing.T) {
+	for name, test := range map[string]struct {
+		first, then string
+		ok          bool
+	}{
+		"public stays public":       {"93.184.216.34:443", "[2606:2800:220:1::]:443", true},
+		"private stays private":     {"10.1.2.3:443", "192.168.7.8:443", true},
+		"private becomes public":    {"10.1.2.3:443", "93.184.216.34:443", true},
+		"public becomes private":    {"93.184.216.34:443", "10.1.2.3:443", false},
+		"public becomes mapped":     {"93.184.216.34:443", "[::ffff:10.1.2.3]:443", false},
+		"public becomes loopback":   {"93.184.216.34:443", "127.0.0.1:443", false},
+		"public becomes shared":     {"93.184.216.34:443", "100.64.0.1:443", false},
+		"public becomes unique":     {"93.184.216.34:443", "[fd00::1]:443", false},
+		"public becomes link-local": {"93.184.216.34:443", "169.254.169.254:80", false},
+		"private to link-local":     {"10.1.2.3:443", "169.254.169.254:80", false},
+		"to link-local, mapped":     {"10.1.2.3:443", "[::ffff:169.254.169.254]:80", false},
+		"to link-local of IPv6":     {"10.1.2.3:443", "[fe80::1%eth0]:443", false},
+		"to nowhere":                {"10.1.2.3:443", "0.0.0.0:443", false},
+		"to many":                   {"10.1.2.3:443", "224.0.0.1:443", false},
+	} {
+		allow := counterfoil.NewReach()
+		if err := allow(test.first); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := allow(test.then); (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := allow(test.first); err != nil {
+			t.Errorf("%s, and back: %v", name, err)
+		}
+	}
+	if err := counterfoil.NewReach()("169.254.169.254:80"); err == nil {
+		t.Error("link-local at first sight is allowed")
+	}
+}
+
+// KEY-10: a name server that changes its mind does not get a verifier to connect.
+func TestNameIsRebound(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	var answer atomic.Pointer[netip.Addr]
+	say := func(s string) { a := netip.MustParseAddr(s); answer.Store(&a) }
+	dial := counterfoil.TransportTo("issuer.example", nameServer(t, &answer)).DialContext
+	connect := func() error {
+		c, err := dial(t.Context(), "tcp", "issuer.example:"+port)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	}
+	say("127.0.0.1")
+	if err := connect(); err != nil {
+		t.Fatal(err)
+	}
+	say("169.254.169.254")
+	if err := connect(); err == nil || !strings.Contains(err.Error(), "which no issuer has") {
+		t.Errorf("connect = %v, want a refusal that says why", err)
+	}
+	say("127.0.0.1")
+	if err := connect(); err != nil {
+		t.Error(err)
+	}
+}
+
+// nameServer resolves every name to one address.
+func nameServer(t *testing.T, address *atomic.Pointer[netip.Addr]) *net.Resolver {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		buf := make([]byte, 512)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			end := 12 // of the question: labels, their end, type and class (RFC 1035 section 4.1)
+			for end < n && buf[end] != 0 {
+				end += 1 + int(buf[end])
+			}
+			end += 5
+			if end > n {
+				continue
+			}
+			isA := buf[end-4] == 0 && buf[end-3] == 1
+			reply := append([]byte{buf[0], buf[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, buf[12:end]...)
+			if isA {
+				reply[7] = 1
+				reply = append(reply, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+				reply = append(reply, address.Load().AsSlice()...)
+			}
+			_, _ = conn.WriteTo(reply, from)
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+}
