@@ -44,7 +44,7 @@ const apiKeyPrefix = "cfk_" // lets secret scanners recognise a leaked one
 func (k APIKey) check() error {
 	for _, s := range k.Scopes {
 		if !slices.Contains([]string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin}, s) {
-			return fmt.Errorf("%w: unknown scope %q", ErrBadKey, s)
+			return fmt.Errorf("%w: unknown scope %q: want %s, %s, %s or %s", ErrBadKey, s, ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin)
 		}
 	}
 	if len(k.Scopes) == 0 || len(k.Scopes) > 4 || len(k.Audience) > 16 {

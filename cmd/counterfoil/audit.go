@@ -35,7 +35,7 @@ func (c *auditList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
 		if c.User != "" {
-			subject, err := a.subject(ctx, c.User)
+			subject, err := a.subject(ctx, c.User, false)
 			if err != nil {
 				return err
 			}

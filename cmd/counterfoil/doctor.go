@@ -80,13 +80,20 @@ func (c *doctorCheck) Run(ctx context.Context, flags given) error {
 	}
 	switch {
 	case len(invalid) > 0:
-		return configError{{Where: "config", Problem: fmt.Sprintf("has %d problems", len(invalid)), Hint: "see above"}}
+		return configError{{Where: "config", Problem: "has " + count(len(invalid), "problem"), Hint: "see above"}}
 	case d.away:
 		return fmt.Errorf("something %w", errUnreachable)
 	case failed > 0:
-		return fmt.Errorf("%d checks failed", failed)
+		return fmt.Errorf("%s failed", count(failed, "check"))
 	}
 	return nil
+}
+
+func count(n int, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return fmt.Sprintf("%d %s", n, of)
 }
 
 func (d *doctor) examine(ctx context.Context) {

@@ -188,6 +188,13 @@ func inWords(err error) string {
 	if !errors.As(err, &parse) || parse.Context == nil {
 		return text
 	}
+	if flag, rest, ok := strings.Cut(text, ": expected "); ok && strings.HasSuffix(rest, "(<EOL>)") {
+		return flag + " needs a value"
+	}
+	if flag, wanted, ok := strings.Cut(text, ": expected duration but got "); ok {
+		wanted, _, _ = strings.Cut(wanted, ": ")
+		return flag + " is " + wanted + ": want a duration such as 10s, 5m or 24h"
+	}
 	if wanted, ok := strings.CutPrefix(text, "expected "); ok {
 		if strings.HasPrefix(wanted, "one of ") {
 			return strings.TrimSpace("no command after counterfoil "+nameOf(parse.Context)) + ": want " + wanted

@@ -14,11 +14,11 @@ import (
 )
 
 type proveCommand struct {
-	Issuer   string `placeholder:"URL" help:"A server that runs, instead of own ones. Sessions are made in it, and ended."`
+	Issuer   string `placeholder:"URL" help:"A server that runs, instead of some of its own. Sessions are made in it, and ended."`
 	Key      string `type:"path" placeholder:"FILE" help:"API key for it: admin, revocation:read, introspect, sessions:create."`
 	Audience string `placeholder:"NAME" help:"The aud of its tokens. Empty: the issuer."`
 
-	Store []string `placeholder:"NAME" help:"Store of own servers: memory, sqlite, postgres://… or redis://…; may be repeated. Empty: the first two."`
+	Store []string `placeholder:"NAME" help:"Store of its own servers: memory, sqlite, postgres://… or redis://…; may be repeated. Empty: the first two."`
 	Dir   string   `type:"path" placeholder:"DIR" help:"Where sqlite makes its files, and removes them. Empty: the temporary folder."`
 
 	Duration  time.Duration `default:"30s" placeholder:"TIME" help:"Of each of the two long scenarios."`
@@ -100,7 +100,34 @@ func (c *proveCommand) matrix(ctx context.Context, stores []prove.Store) error {
 	return err
 }
 
+// check refuses values with which nothing could be held.
+func (c *proveCommand) check() error {
+	for _, name := range c.Only {
+		if !slices.ContainsFunc(prove.Scenarios(), func(s prove.Scenario) bool { return s.Name == name }) {
+			return misuse("no scenario is called %q\nhint: counterfoil prove --list", name)
+		}
+	}
+	if c.Bound < 2*time.Second || c.Bound > time.Minute {
+		return misuse("--bound is %v: want 2s to 1m", c.Bound)
+	}
+	if c.Duration <= 0 {
+		return misuse("--duration is %v: want more than 0s", c.Duration)
+	}
+	for _, n := range []struct {
+		flag        string
+		value, most int
+	}{{"verifiers", c.Verifiers, 1000}, {"clients", c.Clients, 1000}, {"revokers", c.Revokers, 1000}, {"flood", c.Flood, 1_000_000}} {
+		if n.value < 1 || n.value > n.most {
+			return misuse("--%s is %d: want 1 to %d", n.flag, n.value, n.most)
+		}
+	}
+	return nil
+}
+
 func (c *proveCommand) options() (prove.Options, error) {
+	if err := c.check(); err != nil {
+		return prove.Options{}, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return prove.Options{}, err

@@ -38,7 +38,7 @@ type sessionList struct {
 // Run lists the sessions of a user.
 func (c *sessionList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		subject, err := a.subject(ctx, c.User)
+		subject, err := a.subject(ctx, c.User, false)
 		if err != nil {
 			return err
 		}
@@ -56,13 +56,17 @@ func (c *sessionList) Run(ctx context.Context) error {
 }
 
 // subject is the id of a user; other names are subjects as they are, since
-// sessions can be of subjects that are no users.
-func (a *admin) subject(ctx context.Context, name string) (string, error) {
+// sessions can be of subjects that are no users. It says so, because the name of a
+// user that is misspelt finds nothing, and revokes nothing, without an error.
+func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, error) {
 	u, err := a.user(ctx, name)
 	if err == nil {
 		return u.ID, nil
 	}
 	if isNotFound(err) {
+		if !quiet {
+			fmt.Fprintf(os.Stderr, "counterfoil: no user %s: taken as a subject that is no user here\n", name)
+		}
 		return name, nil
 	}
 	return "", err
@@ -155,7 +159,7 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		if scope == "subject" {
 			var err error
-			if id, err = a.subject(ctx, id); err != nil {
+			if id, err = a.subject(ctx, id, c.Quiet); err != nil {
 				return err
 			}
 		}
