@@ -18,9 +18,9 @@ import (
 // demoPassword is public, so only --demo ever makes an account with it.
 const demoPassword = "correct horse battery staple"
 
-// demo adds three users and starts the sample service. It prints what a newcomer
-// tries first.
-func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) error {
+// demoUsers adds three users. It is done before anybody is served, or a right password
+// would be called wrong.
+func demoUsers(ctx context.Context, p *parts, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
 		_, err := p.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
@@ -28,6 +28,11 @@ func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) 
 			return fmt.Errorf("demo user %s: %w", name, err)
 		}
 	}
+	return nil
+}
+
+// demo starts the sample service, and prints what a newcomer tries first.
+func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) error {
 	_, key, err := p.users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		return fmt.Errorf("demo key: %w", err)

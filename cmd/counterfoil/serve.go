@@ -54,12 +54,13 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		return err
 	}
 	defer s.close()
-	return s.run(ctx, func() error {
-		if !c.Demo {
-			return nil
-		}
-		return demo(ctx, s.parts, s.Issuer, c.DemoListen, log)
-	})
+	if !c.Demo {
+		return s.run(ctx, func() error { return nil })
+	}
+	if err := demoUsers(ctx, s.parts, log); err != nil {
+		return err
+	}
+	return s.run(ctx, func() error { return demo(ctx, s.parts, s.Issuer, c.DemoListen, log) })
 }
 
 func (c *config) level() slog.Level {
