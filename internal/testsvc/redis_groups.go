@@ -149,11 +149,20 @@ func (r *Redis) meet(other *Redis) error {
 	return err
 }
 
-// agreed waits until every node knows every other and says that the cluster is up.
+// agreed waits until every node knows every other and says that the cluster is up. A
+// node that answers too late, on a busy machine, is forgotten: it is met again.
 func (c *Cluster) agreed() error {
 	known := fmt.Sprintf("cluster_known_nodes:%d", len(c.Nodes))
 	return until("agreement", func() bool {
+		met, err := c.Nodes[0].Do("CLUSTER", "NODES")
+		if err != nil {
+			return false
+		}
 		for _, r := range c.Nodes {
+			if !strings.Contains(met, fmt.Sprintf(":%d@", r.port)) {
+				_ = c.Nodes[0].meet(r) // until asks again
+				return false
+			}
 			info, err := r.Do("CLUSTER", "INFO")
 			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, known) {
 				return false
