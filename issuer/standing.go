@@ -34,19 +34,26 @@ func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
 	return rec.Rev, nil
 }
 
-// admitted reads what a login of r will rest on, and makes r what it may be.
-func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on standing, err error) {
-	recs, err := store.GetMany(ctx, i.store, subjectKey(subject), markKey(r.Client), cutoffKey)
+// standing reads what a session of subject at client rests on. All of it is there beside
+// ErrUnknownClient, but for the client.
+func (i *Issuer) standing(ctx context.Context, subject, client string) (on standing, err error) {
+	recs, err := store.GetMany(ctx, i.store, subjectKey(subject), markKey(client), cutoffKey)
 	if err != nil {
 		return on, unavailable(err)
 	}
+	on.all = recs[2].Rev
 	if on.subject, err = parseSubject(recs[0]); err != nil {
 		return on, err
 	}
-	if on.client, err = i.clientUnder(ctx, r.Client, recs[1]); err != nil {
+	on.client, err = i.clientUnder(ctx, client, recs[1])
+	return on, err
+}
+
+// admitted reads what a login of r will rest on, and makes r what it may be.
+func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on standing, err error) {
+	if on, err = i.standing(ctx, subject, r.Client); err != nil {
 		return on, err
 	}
-	on.all = recs[2].Rev
 	return on, on.client.admit(r)
 }
 
@@ -55,15 +62,7 @@ func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on 
 	if row.ended(now) {
 		return on, counterfoil.ErrExpired
 	}
-	recs, err := store.GetMany(ctx, i.store, markKey(row.Client), cutoffKey, subjectKey(row.Subject))
-	if err != nil {
-		return on, unavailable(err)
-	}
-	if on.client, err = i.clientUnder(ctx, row.Client, recs[0]); err != nil && !errors.Is(err, ErrUnknownClient) {
-		return on, err
-	}
-	on.all = recs[1].Rev
-	if on.subject, err = parseSubject(recs[2]); err != nil {
+	if on, err = i.standing(ctx, row.Subject, row.Client); err != nil && !errors.Is(err, ErrUnknownClient) {
 		return on, err
 	}
 	return on, on.judge(row, now)
