@@ -42,7 +42,7 @@ const (
 	SetSubject     Action = "subject.set"    // roles, or disabled, for all its sessions
 	SetClient      Action = "client.set"     // made or changed
 	DeleteClient   Action = "client.delete"
-	RotateKey      Action = "key.rotate" // Target: the key that signs now; told when its time came by itself
+	RotateKey      Action = "key.rotate" // Target: the key that will sign, or signs; told when its time has come
 	RevokeKey      Action = "key.revoke" // Target: the key
 	NewEpoch       Action = "log.epoch"  // acknowledged entries were lost: a new log has begun
 	CreateUser     Action = "user.create"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
@@ -24,10 +25,13 @@ func nodes(t *testing.T) (a, b *bench) {
 func TestNodesKnowANewKey(t *testing.T) {
 	for _, c := range carriers {
 		a, b := nodes(t)
-		for range 2 { // the next key, and one that was never published before
-			if err := a.RotateKey(t.Context(), audit.Act{}); err != nil {
-				t.Fatal(err)
-			}
+		if err := a.RotateKey(t.Context(), audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		before := a.login(t, "alice", c).Session.KeyID
+		a.clock.add(15 * time.Minute)
+		if now := a.login(t, "alice", c).Session.KeyID; before != "" && now == before {
+			t.Errorf("%v: key %s signs, want another", c, now)
 		}
 		issued := a.login(t, "alice", c)
 		if _, err := b.Lookup(t.Context(), issued.Access.Reveal()); err != nil {

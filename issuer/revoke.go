@@ -185,14 +185,17 @@ func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation, no
 // SigningKeys describes the keys, oldest first.
 func (i *Issuer) SigningKeys() []keyring.Description { return i.keys.Keys() }
 
-// RotateKey makes the next key sign now; what the one before has signed stays good.
+// RotateKey has another key sign as soon as every verifier knows it; what the one before
+// has signed stays good.
 func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
-	if err := i.keys.Rotate(ctx); err != nil {
+	kid, err := i.keys.Rotate(ctx)
+	if err != nil {
 		return unavailable(err)
 	}
+	i.newSigner() // which one it is is told here, if it signs already
 	note := act.Entry(audit.RotateKey, "")
-	note.Target, _ = i.newSigner()
-	_, err := i.audit.Commit(ctx, i.clients, store.Batch{}, note) // where the keyring is
+	note.Target = kid
+	_, err = i.audit.Commit(ctx, i.clients, store.Batch{}, note) // where the keyring is
 	return unavailable(err)
 }
 

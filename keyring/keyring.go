@@ -178,20 +178,44 @@ func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 	})
 }
 
-// Rotate makes the next key sign now, or a new one when none is published.
-// Verifiers that do not know it yet fetch the key set when they meet it.
-func (k *Keyring) Rotate(ctx context.Context) error {
-	return k.change(ctx, func(s *state) (bool, error) {
+// lead is how long a key that somebody asks for is published before it signs. Verifiers
+// fetch the set every five minutes and HTTP caches keep it for as long; what is left is
+// for clocks that disagree. A verifier that met the key before would fetch it then, but
+// no sooner than the cooldown allows, which anybody can start who makes up a key id
+// (KEY-08): good tokens would be refused meanwhile.
+const lead = 15 * time.Minute
+
+// Rotate has another key sign as soon as every verifier knows it (KEY-04), and returns
+// its id: the key that is published, or a new one when there is none. A key that must
+// not be trusted any longer is one to Revoke.
+func (k *Keyring) Rotate(ctx context.Context) (kid string, err error) {
+	err = k.change(ctx, func(s *state) (bool, error) {
 		now := k.opts.Now()
-		if last := &s.Keys[len(s.Keys)-1]; last.From.After(now) && !last.Revoked {
-			last.From = now
-			return true, nil
-		}
-		if k.opts.Secret != nil {
+		next := slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })
+		if next < 0 && k.opts.Secret != nil {
 			return false, ErrConfigured
 		}
-		return true, k.add(s, now)
+		if next < 0 {
+			e, err := k.make(now.Add(lead))
+			if err != nil {
+				return false, err
+			}
+			kid = e.ID
+			return true, k.insert(s, e)
+		}
+		e := &s.Keys[next]
+		kid = e.ID
+		from := e.Created.Add(lead)
+		if from.Before(now) {
+			from = now
+		}
+		if !from.Before(e.From) {
+			return false, nil
+		}
+		e.From = from
+		return true, nil
 	})
+	return kid, err
 }
 
 // turn brings s up to date and reports whether it changed.
@@ -257,17 +281,26 @@ func (k *Keyring) add(s *state, from time.Time) error {
 	if k.opts.Secret != nil {
 		return k.addSecret(s, from)
 	}
+	e, err := k.make(from)
+	if err != nil {
+		return err
+	}
+	return k.insert(s, e)
+}
+
+// make makes a key that signs at from.
+func (k *Keyring) make(from time.Time) (entry, error) {
 	private, err := token.GenerateKey(k.opts.Alg)
 	if err != nil {
-		return fmt.Errorf("keyring: make a key: %w", err)
+		return entry{}, fmt.Errorf("keyring: make a key: %w", err)
 	}
 	der, ok := private.([]byte)
 	if !ok {
 		if der, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
-			return fmt.Errorf("keyring: make a key: %w", err)
+			return entry{}, fmt.Errorf("keyring: make a key: %w", err)
 		}
 	}
-	return k.insert(s, entry{ID: "k" + strings.ToLower(rand.Text()[:16]), Alg: k.opts.Alg, Private: der, Created: k.opts.Now(), From: from})
+	return entry{ID: "k" + strings.ToLower(rand.Text()[:16]), Alg: k.opts.Alg, Private: der, Created: k.opts.Now(), From: from}, nil
 }
 
 // insert puts e in its place by From.

@@ -100,17 +100,57 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// KEY-04: a key that somebody asks for signs when it has been published for a while, and
+// asking again changes nothing.
+func TestRotate(t *testing.T) {
+	c := &clock{time.Now()}
+	k := mustRing(t, memory.New(), c)
+	var asked string
+	for n, step := range []struct {
+		after  time.Duration
+		rotate bool
+		want   string
+	}{
+		{0, true, "active next"},
+		{14 * time.Minute, true, "active next"},
+		{time.Minute, false, "retiring active"},
+		{29 * 24 * time.Hour, false, "active next"}, // published by itself, for a day
+		{15 * time.Minute, true, "retiring active"},
+	} {
+		c.now = c.now.Add(step.after)
+		if err := k.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if step.rotate {
+			kid, err := k.Rotate(t.Context())
+			if _, published := k.Find(kid); err != nil || !published || n == 1 && kid != asked {
+				t.Errorf("step %d: Rotate = %s, %v, published: %v; before it was %s", n, kid, err, published, asked)
+			}
+			asked = kid
+		}
+		if got := status(k); got != step.want {
+			t.Fatalf("step %d: keys are %q, want %q", n, got, step.want)
+		}
+	}
+	if signs := k.Signer().Key().ID; signs != asked {
+		t.Errorf("%s signs, want %s", signs, asked)
+	}
+}
+
 // KEY-05, KEY-06: a revoked key neither verifies nor is published; no older key
 // signs again.
 func TestRevoke(t *testing.T) {
 	c := &clock{time.Now()}
 	k := mustRing(t, memory.New(), c)
 	old := k.Signer().Key().ID
-	if err := k.Rotate(t.Context()); err != nil {
+	bad, err := k.Rotate(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	c.now = c.now.Add(time.Minute)
-	bad := k.Signer().Key().ID
+	c.now = c.now.Add(15 * time.Minute)
+	if now := k.Signer().Key().ID; now != bad {
+		t.Fatalf("key %s signs, want %s", now, bad)
+	}
 	sealer := sealerID(t, k)
 	if _, ok := k.Opener(sealer); !ok {
 		t.Fatal("the JWE key in use does not open")

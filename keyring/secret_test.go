@@ -67,7 +67,7 @@ func TestConfiguredSecret(t *testing.T) {
 	if err := k.Tick(t.Context()); err != nil || len(k.Keys()) != 1 || k.Signer().Key().ID != kid {
 		t.Errorf("after 90 days: %v, %v, want the one key", k.Keys(), err)
 	}
-	if err := k.Rotate(t.Context()); !errors.Is(err, keyring.ErrConfigured) {
+	if _, err := k.Rotate(t.Context()); !errors.Is(err, keyring.ErrConfigured) {
 		t.Errorf("Rotate = %v, want ErrConfigured", err)
 	}
 	if err := k.Revoke(t.Context(), kid); !errors.Is(err, keyring.ErrConfigured) {

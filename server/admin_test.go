@@ -199,7 +199,7 @@ func TestRegistry(t *testing.T) {
 
 	before := b.admin(http.StatusOK, "GET", "/v1/admin/keys", "")["keys"].([]any)
 	after := b.admin(http.StatusOK, "POST", "/v1/admin/keys/rotate", "{}")["keys"].([]any)
-	if len(before) != 1 || len(after) != 2 || after[0].(map[string]any)["status"] != "retiring" || after[1].(map[string]any)["status"] != "active" {
+	if len(before) != 1 || len(after) != 2 || after[0].(map[string]any)["status"] != "active" || after[1].(map[string]any)["status"] != "next" {
 		t.Errorf("keys before %v, after %v", before, after)
 	}
 	made := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["revocation:read"]}`)

@@ -101,7 +101,7 @@ func (s *Server) adminKeys(w http.ResponseWriter, r *http.Request, _ caller) err
 	return writeJSON(w, http.StatusOK, map[string][]keyring.Description{"keys": s.issuer.SigningKeys()})
 }
 
-// adminRotate makes the next key sign now. To take a key out of use, revoke it.
+// adminRotate has another key sign when verifiers know it. To take a key out of use, revoke it.
 func (s *Server) adminRotate(w http.ResponseWriter, r *http.Request, who caller) error {
 	if err := s.issuer.RotateKey(r.Context(), act(w, r, who.by, "")); err != nil {
 		return err

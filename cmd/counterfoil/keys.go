@@ -48,7 +48,7 @@ func (c *keyList) Run(ctx context.Context) error {
 
 type keyRotate struct{ placeFlags }
 
-// Run makes the next key sign now.
+// Run has another key sign when verifiers know it.
 func (c *keyRotate) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		var keys signingKeys

@@ -53,7 +53,7 @@ type program struct {
 	} `cmd:"" help:"Sessions."`
 	Key struct {
 		List   keyList   `cmd:"" help:"List the signing keys."`
-		Rotate keyRotate `cmd:"" help:"Make the next signing key sign now."`
+		Rotate keyRotate `cmd:"" help:"Sign with another key, once verifiers have had 15 minutes to fetch it."`
 		Revoke keyRevoke `cmd:"" help:"Refuse everything that a signing key has signed."`
 		Create keyCreate `cmd:"" help:"Make an API key and print it, once."`
 	} `cmd:"" help:"Signing keys, and making API keys."`
