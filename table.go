@@ -36,7 +36,7 @@ type entry struct {
 // be it a million tokens of one login, pushes out its like and not what is in use.
 type table struct {
 	seed   maphash.Seed
-	shards []shard
+	shards []shard // as many as a power of two
 	limit  int64
 	size   atomic.Int64 // entries, and those for which room is being made
 	news   *news
@@ -90,7 +90,7 @@ func (t *table) hash(c Credential) uint64 {
 	return maphash.String(t.seed, text) + uint64(c.Transport) | 1<<32
 }
 
-func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>58%uint64(len(t.shards))] }
+func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>58&uint64(len(t.shards)-1)] }
 
 func (t *table) get(c Credential) *entry {
 	h := t.hash(c)
