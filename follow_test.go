@@ -218,6 +218,34 @@ func TestMaxEntries(t *testing.T) {
 	})
 }
 
+// REV-08: a log that comes back is read from its beginning, although the cursor is still
+// where it was left: of another log no page had counted, and the index began anew.
+func TestEpochComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{MaxEntries: 1})
+		defer v.Close()
+		text := s.sign(t, "at+jwt", claims())
+		s.revoke(counterfoil.ScopeSession, "ses_1")
+		synctest.Wait()
+		left, entries := s.head, s.entries
+		other := counterfoil.Cursor{Epoch: 0xfeed, Seq: 2}
+		s.set(func() {
+			s.head = other
+			s.entries = []counterfoil.Revocation{
+				{At: counterfoil.Cursor{Epoch: 0xfeed, Seq: 1}, Scope: counterfoil.ScopeSession, ID: "ses_2", Expires: time.Now().Add(time.Hour)},
+				{At: other, Scope: counterfoil.ScopeSession, ID: "ses_3", Expires: time.Now().Add(time.Hour)},
+			}
+		})
+		synctest.Wait()
+		s.set(func() { s.head, s.entries = left, entries })
+		time.Sleep(5 * time.Second)
+		if got, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
+			t.Errorf("Verify = %+v, %v, want ErrRevoked", got, err)
+		}
+	})
+}
+
 // REV-10: the index does not depend on order, repetition or how entries are cut
 // into pages, and agrees with asking every entry.
 func TestRevocationsProperty(t *testing.T) {

@@ -97,9 +97,9 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *instant
 		// still judging by the old knowledge: the index is another one.
 		next = knowledge{epoch: p.Head.Epoch, revoked: NewRevocations(), gen: v.news.stamp(), heard: old.heard + 1}
 	}
-	if p.After != v.cursor && p.After != (Cursor{Epoch: p.Head.Epoch}) {
-		// Something is missing between, so everything is read again: a union, since
-		// what is applied stays (REV-08, REV-10).
+	if p.After != (Cursor{Epoch: p.Head.Epoch}) && (p.After != v.cursor || p.Head.Epoch != old.epoch) {
+		// Something is missing between, or before: another index is empty. So everything
+		// is read again: a union, since what is applied stays (REV-08, REV-10).
 		v.count.gaps.Add(1)
 		v.cursor = Cursor{}
 		return errGap

@@ -54,7 +54,7 @@ func (p StalePolicy) String() string {
 }
 
 // stale answers for a verifier whose knowledge does not suffice for c. e is the
-// copy if it was found genuine, else nil; it is not covered by what is known.
+// copy if it was found genuine, else nil.
 func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry, cause error) (*Session, error) {
 	switch d.policy.mode {
 	case introspect:
@@ -63,9 +63,18 @@ func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry,
 		if e == nil {
 			return nil, cause
 		}
+		// Judged anew, by the knowledge whose age is asked: what e was found good by may
+		// be older than an entry that covers it. Of a copy of another epoch than ours
+		// nothing is known, not even that it was good when we last heard.
+		k := v.known.Load()
+		if err := k.judge(e.session); errors.Is(err, errOtherEpoch) {
+			return nil, cause
+		} else if err != nil {
+			return nil, err
+		}
 		at := v.clock.read()
 		expired := at.effective >= e.session.Expires.UnixNano()
-		if expired || v.overdue(v.known.Load(), e.signed, &at) > d.policy.max {
+		if expired || v.overdue(k, e.signed, &at) > d.policy.max {
 			return nil, cause
 		}
 		if !v.serving.Swap(true) {
@@ -124,14 +133,16 @@ func (d *demand) met(k *knowledge, s *Session) bool {
 }
 
 // catchUp waits a moment for what d demands, then leaves it to the stale policy
-// (REV-11).
+// (REV-11). What meets the demand may be younger than what e was found good by.
 func (v *Verifier) catchUp(ctx context.Context, d *demand, e *entry) error {
-	if d.met(v.known.Load(), e.session) {
+	if !d.strict && d.min == (Cursor{}) {
 		return nil
 	}
-	err := v.await(ctx, func(k *knowledge) bool { return d.met(k, e.session) })
-	if err != nil {
-		return fmt.Errorf("%w: the log is not applied as far as demanded: %w", ErrStale, err)
+	met := func(k *knowledge) bool { return d.met(k, e.session) }
+	if !met(v.known.Load()) {
+		if err := v.await(ctx, met); err != nil {
+			return fmt.Errorf("%w: the log is not applied as far as demanded: %w", ErrStale, err)
+		}
 	}
 	return v.check(e)
 }

@@ -304,3 +304,100 @@ func TestMinCursor(t *testing.T) {
 		}
 	})
 }
+
+// hooked is a clock that does something else first, at its n-th reading since n was set.
+type hooked struct {
+	n atomic.Int64
+	f func()
+}
+
+func (h *hooked) now() time.Time {
+	if h.n.Add(-1) == 0 {
+		h.f()
+	}
+	return time.Now()
+}
+
+// P1, P3: an entry that arrives at whatever moment of a check is minded before knowledge
+// that has it counts: as fresh enough (REV-15), or as recent enough (REV-11).
+func TestEntryArrivesDuringCheck(t *testing.T) {
+	for n := range int64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScripted(t)
+			var clock hooked
+			v := follow(t, s, counterfoil.Options{Now: clock.now, ServeStale: 5 * time.Second})
+			defer v.Close()
+			serving := v.With(counterfoil.Route{Stale: counterfoil.ServeStale(5 * time.Second)})
+			first, second := claims(), claims()
+			second.SID = "ses_2"
+			r, receipt := request(counterfoil.CarrierBearer, s.sign(t, "at+jwt", first)), request(counterfoil.CarrierBearer, s.sign(t, "at+jwt", second))
+			for _, r := range []*http.Request{r, receipt} {
+				if _, err := serving.VerifyRequest(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			receipt.Header.Set(counterfoil.MinCursorHeader, at(2).String()) // of its own end
+			clock.f = func() {
+				s.revoke(counterfoil.ScopeSession, "ses_2")
+				synctest.Wait()
+			}
+			clock.n.Store(n + 1)
+			if got, err := v.VerifyRequest(receipt); err == nil {
+				t.Errorf("REV-11: the receipt of its own end, which is applied at reading %d: %+v", n+1, got)
+			}
+
+			s.set(func() { s.down = counterfoil.ErrUnavailable })
+			clock.f = func() {
+				s.set(func() { s.down = nil })
+				s.revoke(counterfoil.ScopeSession, "ses_1")
+				time.Sleep(4 * time.Second)
+			}
+			time.Sleep(20 * time.Second) // beyond the cap
+			clock.n.Store(n + 1)
+			if got, err := serving.VerifyRequest(r); err == nil {
+				t.Errorf("REV-15: knowledge is fresh again with its end, at reading %d: %+v", n+1, got)
+			}
+		})
+	}
+}
+
+// P3, REV-15: who waits for what a client demands, and does without, minds what has come
+// meanwhile.
+func TestEntryArrivesDuringWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{ServeStale: time.Minute})
+		defer v.Close()
+		r := request(counterfoil.CarrierBearer, s.sign(t, "at+jwt", claims()))
+		r.Header.Set(counterfoil.MinCursorHeader, at(9).String())
+		time.AfterFunc(10*time.Millisecond, func() { s.revoke(counterfoil.ScopeSession, "ses_1") })
+		got, err := v.With(counterfoil.Route{Stale: counterfoil.ServeStale(time.Minute)}).VerifyRequest(r)
+		if !errors.Is(err, counterfoil.ErrRevoked) {
+			t.Errorf("VerifyRequest = %+v, %v, want ErrRevoked", got, err)
+		}
+	})
+}
+
+// P3, REV-15: what ended with its log is not served on stale knowledge of the next one:
+// that log may have held its end.
+func TestServeStaleRefusesAnotherEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{ServeStale: time.Minute})
+		defer v.Close()
+		serving := v.With(counterfoil.Route{Stale: counterfoil.ServeStale(time.Minute)})
+		r := request(counterfoil.CarrierBearer, s.sign(t, "at+jwt", claims()))
+		s.revoke(counterfoil.ScopeSession, "ses_1")
+		synctest.Wait()
+		if _, err := serving.VerifyRequest(r); !errors.Is(err, counterfoil.ErrRevoked) {
+			t.Fatalf("while its log is there: %v, want ErrRevoked", err)
+		}
+		s.set(func() { s.head, s.entries = counterfoil.Cursor{Epoch: 0xfeed, Seq: 1}, nil })
+		synctest.Wait()
+		s.set(func() { s.down = counterfoil.ErrUnavailable })
+		if got, err := serving.VerifyRequest(r); !errors.Is(err, counterfoil.ErrStale) {
+			t.Errorf("VerifyRequest = %+v, %v, want ErrStale", got, err)
+		}
+	})
+}
