@@ -147,8 +147,8 @@ func (v *Verifier) open(ctx context.Context, text string) (*Session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
 	born, err := ParseCursor(c.RV)
-	if err != nil || c.SID == "" || c.ID == "" {
-		return nil, fmt.Errorf("%w: rv, sid or jti", ErrInvalidToken)
+	if err != nil || c.SID == "" || c.ID == "" || c.Client == "" { // RFC 9068 2.2; an entry could not name it otherwise
+		return nil, fmt.Errorf("%w: rv, sid, jti or client_id", ErrInvalidToken)
 	}
 	if err := v.checkTimes(c); err != nil {
 		return nil, err

@@ -57,6 +57,7 @@ func TestClaims(t *testing.T) {
 			{"prefix of the audience", func(c *token.Claims) { c.Audience = []string{"https://auth"} }, counterfoil.ErrInvalidToken},
 			{"no audience", func(c *token.Claims) { c.Audience = nil }, counterfoil.ErrInvalidToken},
 			{"no sid", func(c *token.Claims) { c.SID = "" }, counterfoil.ErrInvalidToken},
+			{"no client_id", func(c *token.Claims) { c.Client = "" }, counterfoil.ErrInvalidToken},
 			{"no jti", func(c *token.Claims) { c.ID = "" }, counterfoil.ErrInvalidToken},
 			{"no rv", func(c *token.Claims) { c.RV = "" }, counterfoil.ErrInvalidToken},
 			{"rv is no cursor", func(c *token.Claims) { c.RV = "7" }, counterfoil.ErrInvalidToken},
