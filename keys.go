@@ -24,13 +24,6 @@ const (
 	keysPatience = 500 * time.Millisecond // of a request
 )
 
-// asymmetric are the algorithms of a public key set. A secret that all verifiers
-// share is not among them: whoever can verify with it can sign (TOK-03).
-var asymmetric = []token.Alg{
-	token.ES256, token.ES384, token.ES512, token.Ed25519,
-	token.RS256, token.RS384, token.RS512, token.PS256, token.PS384, token.PS512,
-}
-
 // keySet is the issuer's keys as last fetched. It never changes.
 type keySet struct {
 	byID    map[string]token.Key

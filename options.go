@@ -160,15 +160,13 @@ func (o *Options) checkOrigins() error {
 	return nil
 }
 
-// symmetric are the algorithms of a secret that never leaves its process.
-var symmetric = []token.Alg{token.HS256, token.HS384, token.HS512}
-
-// algorithms returns the allowed ones. A secret that verifiers share could be used
-// by each of them to sign, so it is for a source in the same process alone.
+// algorithms returns the allowed ones. Whoever can verify with a secret can sign with
+// it, so it is for a source in the same process alone (TOK-03).
 func (o *Options) algorithms(source Source) ([]token.Alg, error) {
+	asymmetric := slices.DeleteFunc(token.Algorithms(), token.Alg.Symmetric)
 	if o.Algorithms == nil {
 		if _, ok := source.(lender); ok {
-			return slices.Concat(asymmetric, symmetric), nil
+			return token.Algorithms(), nil
 		}
 		return asymmetric, nil
 	}

@@ -1,6 +1,7 @@
 package counterfoil_test
 
 import (
+	"bytes"
 	"crypto/elliptic"
 	"encoding/base64"
 	"errors"
@@ -161,6 +162,30 @@ func TestMalleableSignature(t *testing.T) {
 	})
 }
 
+// KEY-15: an issuer that has gone on to an algorithm of which this program knows nothing
+// loses none of its other keys by that.
+func TestUnknownAlgorithm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		s.jwks = func(set []byte) ([]byte, error) {
+			return bytes.Replace(set, []byte(`[`), []byte(`[{"kty":"AKP","alg":"ML-DSA-44","kid":"pq","pub":"AAAA"},`), 1), nil
+		}
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		good := s.sign(t, "at+jwt", claims())
+		if _, err := v.Verify(t.Context(), good); err != nil {
+			t.Error(err)
+		}
+		_, rest, _ := strings.Cut(good, ".")
+		if _, err := v.Verify(t.Context(), b64(`{"alg":"ML-DSA-44","kid":"pq","typ":"at+jwt"}`)+"."+rest); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("signed by it: %v, want ErrInvalidToken", err)
+		}
+		if st := v.Status(); st.Keys != 1 || st.SkippedKeys != 1 {
+			t.Errorf("%d keys, %d skipped, want 1 and 1", st.Keys, st.SkippedKeys)
+		}
+	})
+}
+
 // TOK-01, TOK-03: the allow-list of algorithms.
 func TestAlgorithms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -185,7 +210,7 @@ func TestAlgorithms(t *testing.T) {
 		if _, err := one.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrInvalidToken) {
 			t.Errorf("an algorithm that is not allowed: %v", err)
 		}
-		for _, bad := range [][]string{{}, {"none"}, {"HS256"}, {"es256"}, {"EdDSA"}, {"ES256", "HS256"}} {
+		for _, bad := range [][]string{{}, {"none"}, {"HS256"}, {"es256"}, {"EdDSA"}, {"ML-DSA-44"}, {"ES256", "HS256"}} {
 			if _, err := counterfoil.NewVerifier(t.Context(), s, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL, Algorithms: bad}); err == nil {
 				t.Errorf("Algorithms %q are accepted", bad)
 			}

@@ -46,7 +46,7 @@ func TestJWKSRoundTrip(t *testing.T) {
 	}
 }
 
-// KEY-01, KEY-12, TOK-04
+// KEY-01, KEY-12, KEY-15, TOK-04
 func TestJWKSBadKeys(t *testing.T) {
 	const x, y = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
 	const good = `{"kty":"EC","crv":"P-256","kid":"g","x":"` + x + `","y":"` + y + `"}`
@@ -63,6 +63,10 @@ func TestJWKSBadKeys(t *testing.T) {
 		"enc":        strings.Replace(good, `"kid":"g"`, `"kid":"a","use":"enc"`, 1),
 		"no kid":     strings.Replace(good, `"kid":"g",`, ``, 1),
 		"number":     `1`,
+		"ML-DSA":     `{"kty":"AKP","alg":"ML-DSA-44","kid":"a","pub":"` + x + `"}`,
+		"new kty":    `{"kty":"XYZ","kid":"a","x":{"y":[1]}}`,
+		"no kty":     `{"kid":"a","alg":"ES256","crv":"P-256","x":"` + x + `","y":"` + y + `"}`,
+		"new crv":    `{"kty":"EC","crv":"secp256k1","alg":"ES256K","kid":"a","x":"` + x + `","y":"` + y + `"}`,
 	} {
 		keys, skipped, err := ParseJWKS([]byte(`{"keys":[` + j + `,` + good + `]}`))
 		if err != nil || len(keys) != 1 || len(skipped) != 1 || keys[0].Alg != ES256 {

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,9 @@ func refused(t *testing.T, name, tok string, k Key) {
 }
 
 func TestRoundTrip(t *testing.T) {
+	if !slices.Equal(slices.Sorted(slices.Values(allAlgs)), Algorithms()) {
+		t.Errorf("allAlgs are %q, want %q", allAlgs, Algorithms())
+	}
 	for _, alg := range allAlgs {
 		s := signer(t, alg)
 		tok := mustSign(t, s)
