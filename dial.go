@@ -1,13 +1,11 @@
 package counterfoil
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -51,20 +49,27 @@ func (r *reach) allow(address string) error {
 	return nil
 }
 
-// transportTo is http.DefaultTransport for an issuer at host, within its reach.
-func transportTo(host string, resolver *net.Resolver) *http.Transport {
-	t := &http.Transport{}
+// A connection whose node is cut off is given up when a ping of HTTP/2 is not answered:
+// requests share it, and their own time-outs leave it in use, for as long as the kernel
+// sends again (a quarter of an hour). One of HTTP/1.1 ends with its request.
+const (
+	pingAfter   = 1 * time.Second // without a byte
+	pongWithin  = 3 * time.Second
+	shakeWithin = 3 * time.Second // TLS
+)
+
+// transportTo is http.DefaultTransport for an issuer at host, at an address within its
+// reach that answers.
+func transportTo(host string, resolver *net.Resolver) *transport {
+	t := &transport{Transport: &http.Transport{}}
 	if std, ok := http.DefaultTransport.(*http.Transport); ok {
-		t = std.Clone()
+		t.Transport = std.Clone()
 	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return t
+	t.TLSHandshakeTimeout = shakeWithin
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pongWithin}
+	if _, err := netip.ParseAddr(host); err != nil {
+		t.at = newAddresses(resolver)
+		t.DialContext = t.at.DialContext
 	}
-	r := new(reach)
-	dialer := &net.Dialer{
-		Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Resolver: resolver,
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error { return r.allow(address) },
-	}
-	t.DialContext = dialer.DialContext
 	return t
 }

@@ -56,8 +56,8 @@ func TestNameIsRebound(t *testing.T) {
 	}
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	var answer atomic.Pointer[netip.Addr]
-	say := func(s string) { a := netip.MustParseAddr(s); answer.Store(&a) }
+	var answer atomic.Pointer[[]netip.Addr]
+	say := func(s string) { answer.Store(&[]netip.Addr{netip.MustParseAddr(s)}) }
 	dial := counterfoil.TransportTo("issuer.example", nameServer(t, &answer)).DialContext
 	connect := func() error {
 		c, err := dial(t.Context(), "tcp", "issuer.example:"+port)
@@ -80,8 +80,8 @@ func TestNameIsRebound(t *testing.T) {
 	}
 }
 
-// nameServer resolves every name to one address.
-func nameServer(t *testing.T, address *atomic.Pointer[netip.Addr]) *net.Resolver {
+// nameServer resolves every name to the same addresses, of IPv4.
+func nameServer(t *testing.T, answer *atomic.Pointer[[]netip.Addr]) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -106,9 +106,11 @@ func nameServer(t *testing.T, address *atomic.Pointer[netip.Addr]) *net.Resolver
 			isA := buf[end-4] == 0 && buf[end-3] == 1
 			reply := append([]byte{buf[0], buf[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, buf[12:end]...)
 			if isA {
-				reply[7] = 1
-				reply = append(reply, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-				reply = append(reply, address.Load().AsSlice()...)
+				for _, address := range *answer.Load() {
+					reply[7]++
+					reply = append(reply, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+					reply = append(reply, address.AsSlice()...)
+				}
 			}
 			_, _ = conn.WriteTo(reply, from)
 		}

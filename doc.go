@@ -45,8 +45,8 @@
 // Numbers such as (4.4), and P1 to P4, are of docs/revocation.md, the contract that
 // the code keeps. session.go, carrier.go, revocation.go and errors.go are the words;
 // Revocation.Covers is the only definition of "revoked". source.go is what a
-// verifier asks for; remote.go asks a server for it, at an address that dial.go allows,
-// in the form of wire.go.
+// verifier asks for; remote.go asks a server for it, in the form of wire.go, at an address
+// that dial.go allows and that, as addresses.go knows, answers.
 //
 // options.go is what a verifier can be told, verifier.go a check from top to bottom,
 // resolve.go and lookup.go first sight, table.go what was seen. knowledge.go is what is

@@ -2,6 +2,8 @@ package counterfoil
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"time"
 )
 
@@ -102,3 +104,8 @@ func Pages(ctx context.Context, s Source, f Follow, apply func(Page) error) erro
 func NewReach() func(address string) error { return new(reach).allow }
 
 var TransportTo = transportTo
+
+// First dials addresses as a transport does, with dial in place of the network.
+func First(ctx context.Context, all []netip.Addr, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
+	return newAddresses(nil).first(ctx, all, dial)
+}

@@ -24,7 +24,9 @@ type RemoteOptions struct {
 	Credential string
 
 	// Transport replaces the one that connects to the issuer alone: http.DefaultTransport
-	// with a look at each address that the issuer's name resolves to (KEY-10).
+	// with a look at each address that the issuer's name resolves to (KEY-10), which goes to
+	// another one when one does not answer. With HTTP/2 set http.Transport.HTTP2.SendPingTimeout,
+	// or a connection whose other end is cut off is used for a quarter of an hour.
 	Transport http.RoundTripper
 }
 
