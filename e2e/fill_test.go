@@ -1,0 +1,173 @@
+package e2e_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/postgres"
+	"github.com/counterfoil/counterfoil/store/redis"
+)
+
+// byRequests is how many sessions are made as clients make them. Beyond that they come
+// from a node in this process, many in one commit: a million requests take too long.
+const byRequests = 5000
+
+// fill signs so many in.
+func (c *cluster) fill(many int) {
+	c.t.Helper()
+	filling := &work{}
+	filling.by(16, c.login)
+	c.until(filling, int64(min(many, byRequests)))
+	filling.stop()
+	if filling.failed.Load() > 0 {
+		c.t.Fatal(*filling.last.Load())
+	}
+	if many > byRequests {
+		c.fillInside(many)
+	}
+}
+
+func (c *cluster) fillInside(many int) {
+	c.t.Helper()
+	begun := time.Now()
+	node, closeNode := c.inside()
+	defer closeNode()
+	var all sync.WaitGroup
+	left := atomic.Int64{}
+	left.Store(int64(many - len(c.good)))
+	for range 512 {
+		all.Go(func() {
+			for left.Add(-1) >= 0 && !c.t.Failed() {
+				s := newcomer()
+				carrier, err := counterfoil.ParseCarrier(s.carrier)
+				if err != nil {
+					c.t.Error(err)
+					return
+				}
+				got, err := node.Login(c.t.Context(), login.Proof{Subject: s.Session.Subject, Methods: []string{"pwd"}, At: time.Now()}, issuer.Request{Carrier: carrier})
+				if err != nil {
+					c.t.Error(err)
+					return
+				}
+				s.Access, s.Refresh, s.Session.ID = got.Access.Reveal(), got.Refresh.Reveal(), got.Session.ID
+				c.add(s)
+			}
+		})
+	}
+	all.Wait()
+	if c.t.Failed() {
+		c.t.FailNow()
+	}
+	c.t.Logf("%s: %d sessions after %v", c.engine.name, len(c.good), time.Since(begun).Round(time.Second))
+}
+
+// inside is one more node on the engine, without HTTP, whose logins share commits.
+func (c *cluster) inside() (node *issuer.Issuer, closeNode func()) {
+	c.t.Helper()
+	var seal [32]byte
+	data, err := os.ReadFile(filepath.Join(c.data, "counterfoil.key"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	copy(seal[:], data)
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	users, err := postgres.Open(c.t.Context(), postgres.Options{URL: c.engine.store, Log: quiet})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	closeNode = func() { _ = users.Close() }
+	sessions := store.Store(users)
+	if c.engine.sessions != "" {
+		if sessions, err = redis.Open(c.t.Context(), redis.Options{URL: c.engine.sessions, Log: quiet}); err != nil {
+			c.t.Fatal(err)
+		}
+		closeNode = func() { _ = sessions.Close(); _ = users.Close() }
+	}
+	keys, err := keyring.Open(c.t.Context(), keyring.Options{Store: users, SealKey: seal})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sharing := &sharing{Store: sessions}
+	trail, err := audit.New(audit.Options{Store: users, Beside: sharing, Keep: -1, Hook: func(audit.Entry) {}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	node, err = issuer.New(c.t.Context(), issuer.Options{
+		Store: sharing, Clients: users, Keys: keys, URL: c.url, Audit: trail, Idle: 24 * time.Hour, AccessTTL: 15 * time.Minute,
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return node, closeNode
+}
+
+// sharing is a store whose callers share commits: all that come during one are the next.
+// It is for logins of different subjects, which cannot be in each other's way.
+type sharing struct {
+	store.Store
+
+	mu      sync.Mutex // guards all below
+	next    *shared
+	leading bool
+}
+
+type shared struct {
+	batch store.Batch
+	seen  map[store.Key]bool // conditions
+	head  counterfoil.Cursor
+	err   error
+	over  chan struct{} // closed when head and err are set
+}
+
+func (s *sharing) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	return store.GetMany(ctx, s.Store, keys...)
+}
+
+func (s *sharing) Commit(_ context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	s.mu.Lock()
+	if s.next == nil {
+		s.next = &shared{over: make(chan struct{}), seen: make(map[store.Key]bool)}
+	}
+	mine := s.next
+	mine.batch.Put = append(mine.batch.Put, b.Put...)
+	for _, r := range b.Require {
+		if !mine.seen[r.Key] {
+			mine.seen[r.Key] = true
+			mine.batch.Require = append(mine.batch.Require, r)
+		}
+	}
+	lead := !s.leading
+	s.leading = true
+	s.mu.Unlock()
+	if lead {
+		go s.lead()
+	}
+	<-mine.over
+	return mine.head, mine.err
+}
+
+func (s *sharing) lead() {
+	for {
+		s.mu.Lock()
+		mine := s.next
+		s.next, s.leading = nil, mine != nil
+		s.mu.Unlock()
+		if mine == nil {
+			return
+		}
+		mine.head, mine.err = s.Store.Commit(context.Background(), mine.batch)
+		close(mine.over)
+	}
+}
