@@ -35,37 +35,46 @@ func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
 	data := t.TempDir()
-	logins, refreshes, revokes := 0, 0, 0
-	for round := range crashRounds {
+	var before []*account
+	var kept acknowledged
+	for round := range crashRounds + 1 {
 		p := startAt(t, address, "--store", "sqlite", "--data", data, grace)
-		accounts := p.workUntilKilled(round)
-		p = startAt(t, address, "--store", "sqlite", "--data", data, grace)
-		for _, a := range accounts {
-			if a.unknown {
-				continue
-			}
-			want := http.StatusOK
-			if a.revoked {
-				want = http.StatusUnauthorized
-				revokes++
-			}
-			logins++
-			if got := p.whoAmI(&a.holder); got != want {
-				t.Errorf("round %d: %s %s is answered %d, want %d", round, a.carrier, a.Session.ID, got, want)
-			}
-			if a.Refresh == "" {
-				continue
-			}
-			refreshes++
-			if got, body, err := p.try("/v1/refresh", map[string]any{"refresh_token": a.Refresh, "client": a.client}, ""); err != nil || got != want {
-				t.Errorf("round %d: refresh of %s = %d %s, %v, want %d", round, a.Session.ID, got, body, err, want)
-			}
+		for _, a := range before {
+			p.check(a, &kept)
 		}
-		p.kill()
+		if round < crashRounds {
+			before = p.workUntilKilled(round)
+		}
 	}
-	t.Logf("%d kills: %d logins, %d refresh tokens and %d revokes that were acknowledged are as they were", crashRounds, logins, refreshes, revokes)
-	if revokes == 0 || refreshes == 0 {
+	t.Logf("%d kills: %d logins, %d refresh tokens and %d revokes that were acknowledged are as they were", crashRounds, kept.logins, kept.refreshes, kept.revokes)
+	if kept.revokes == 0 || kept.refreshes == 0 {
 		t.Error("nothing was under way when the program was killed")
+	}
+}
+
+// acknowledged counts what was found as it had been acknowledged.
+type acknowledged struct{ logins, refreshes, revokes int }
+
+// check asks whether a is what was acknowledged about it.
+func (p *program) check(a *account, kept *acknowledged) {
+	if a.unknown {
+		return
+	}
+	want := http.StatusOK
+	if a.revoked {
+		want = http.StatusUnauthorized
+		kept.revokes++
+	}
+	kept.logins++
+	if got := p.whoAmI(&a.holder); got != want {
+		p.t.Errorf("%s %s is answered %d, want %d", a.carrier, a.Session.ID, got, want)
+	}
+	if a.Refresh == "" {
+		return
+	}
+	kept.refreshes++
+	if got, body, err := p.try("/v1/refresh", map[string]any{"refresh_token": a.Refresh, "client": a.client}, ""); err != nil || got != want {
+		p.t.Errorf("refresh of %s = %d %s, %v, want %d", a.Session.ID, got, body, err, want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // demoPassword is public, so only --demo ever makes an account with it.
@@ -23,8 +24,11 @@ const demoPassword = "correct horse battery staple"
 func demoUsers(ctx context.Context, p *parts, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
-		_, err := p.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
-		if err != nil && !errors.Is(err, directory.ErrTaken) { // taken: a demo on a durable store, run again
+		_, err := p.users.ByIdentifier(ctx, name)
+		if errors.Is(err, store.ErrNotFound) { // else: a demo on a durable store, run again
+			_, err = p.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
+		}
+		if err != nil && !errors.Is(err, directory.ErrTaken) {
 			return fmt.Errorf("demo user %s: %w", name, err)
 		}
 	}
