@@ -2,6 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/store"
@@ -47,8 +51,25 @@ func (s *Store) Unlimit() error {
 }
 
 // LogPlan is how the engine reads a page of the log.
-func (s *Store) LogPlan() (plan string, err error) {
-	rows, err := s.read.Query("EXPLAIN QUERY PLAN "+logSQL, 1, 1, 10)
+func (s *Store) LogPlan() (string, error) { return s.plan(logSQL, 1, 1, 10) }
+
+// RecordPlans is how it finds records, by statement.
+func (s *Store) RecordPlans() (map[string]string, error) {
+	plans := make(map[string]string)
+	for query, args := range map[string][]any{
+		getSQL: {"k", "i"}, listOwnSQL: {"k", "o", "i"}, listAllSQL: {"k", "o", "i"}, allSQL: {"k", "i"}, revSQL: {"k", "i"},
+		deleteSQL: {"k", "i"}, deleteOwnedSQL: {"k", "o"}, turnSQL: {"k", "i", "o", 1, 1, ""}, sweepSQL: {1, 1},
+	} {
+		var err error
+		if plans[query], err = s.plan(query, args...); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
+}
+
+func (s *Store) plan(query string, args ...any) (plan string, err error) {
+	rows, err := s.read.Query("EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		return "", err
 	}
@@ -74,4 +95,27 @@ func (s *Store) Fold() error {
 func (s *Store) FromTheFuture() error {
 	_, err := s.write.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
 	return err
+}
+
+// MakeOld makes a file as the version of that number of the schema had it.
+func MakeOld(ctx context.Context, path string, version int64) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err == nil {
+		_, err = provider.UpTo(ctx, version)
+	}
+	return db, err
+}
+
+// Views are what somebody with a SQL prompt sees of the one session and the one user.
+func (s *Store) Views(ctx context.Context) (lastSeen, identifier string, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT (SELECT last_seen FROM sessions), (SELECT identifier FROM users)`).Scan(&lastSeen, &identifier)
+	return lastSeen, identifier, err
 }

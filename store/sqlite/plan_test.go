@@ -16,3 +16,16 @@ func TestLogIsReadInOrder(t *testing.T) {
 		t.Errorf("plan:\n%s", plan)
 	}
 }
+
+// Records are found by an index, in its order.
+func TestRecordsAreFoundByIndex(t *testing.T) {
+	plans, err := fresh(t).RecordPlans()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, plan := range plans {
+		if strings.Contains(plan, "B-TREE") || strings.Contains(plan, "SCAN") || !strings.Contains(plan, "INDEX") {
+			t.Errorf("%s:\n%s", query, plan)
+		}
+	}
+}

@@ -92,13 +92,18 @@ func (s *Store) open(ctx context.Context, path string) error {
 	}
 	// A log of 16 MiB before it is folded into the file: pages that many commits
 	// touch are written back once.
-	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"}, "_txlock": {"immediate"}}
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
-	if s.write, err = sql.Open("sqlite", dsn); err != nil {
+	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"}
+	dsn := func(more ...string) string {
+		q := url.Values{"_pragma": append(more, pragmas...), "_txlock": {"immediate"}}
+		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	}
+	// The writer's cache holds the indexes of some hundred thousand sessions, so that a
+	// commit reads little and writes no page twice. A reader's would be void at each commit.
+	if s.write, err = sql.Open("sqlite", dsn("cache_size(-65536)")); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn()); err != nil {
 		return err
 	}
 	s.read.SetMaxOpenConns(readers)
@@ -272,7 +277,7 @@ func (s *Store) wake() {
 const sweepBatch = 1000
 
 const (
-	sweepSQL    = `DELETE FROM records WHERE (kind, id) IN (SELECT kind, id FROM records WHERE expires > 0 AND expires < ? LIMIT ?)`
+	sweepSQL    = `DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE expires > 0 AND expires < ? LIMIT ?)`
 	sweepLogSQL = `DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE expires > 0 AND expires < ? LIMIT ?)`
 )
 

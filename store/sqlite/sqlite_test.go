@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -84,5 +85,53 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 	if e, err := sqlite.Examine(t.Context(), path, time.Now()); err != nil || len(e.Remarks) != 1 || !e.Remarks[0].Broken {
 		t.Errorf("Examine = %+v, %v", e, err)
+	}
+}
+
+// What an older version of the schema holds is there in this one.
+func TestOlderSchemaIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.db")
+	db, err := sqlite.MakeOld(t.Context(), path, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		`INSERT INTO head (one, epoch, seq, mark) VALUES (1, 7, 9, '')`,
+		`INSERT INTO log VALUES (9, 'session', 'ses_0', 4000000000, 'logout')`,
+		`INSERT INTO records VALUES ('session', 'ses_1', 'alice', 3, 4000000000, '{"grant":"g1","client":"web"}')`,
+		`INSERT INTO records VALUES ('grant', 'g1', 'alice', 5, 0, '{"rotated":"now"}'), ('user', 'usr_1', '', 1, 0, '{"identifier":"alice"}')`,
+	} {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	defer s.Close()
+	entries, head, err := s.Log(t.Context(), counterfoil.Cursor{}, 10)
+	if err != nil || head != (counterfoil.Cursor{Epoch: 7, Seq: 9}) || len(entries) != 1 {
+		t.Errorf("Log = %v at %v, %v", entries, head, err)
+	}
+	want := store.Record{
+		Key: store.Key{Kind: "session", ID: "ses_1"}, Owner: "alice", Rev: 3, Expires: time.Unix(4000000000, 0), Value: []byte(`{"grant":"g1","client":"web"}`),
+	}
+	if r, err := s.Get(t.Context(), want.Key); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("Get = %+v, %v, want %+v", r, err, want)
+	}
+	for kind, owner := range map[store.Kind]string{"session": "alice", "grant": "alice", "user": ""} {
+		n := 0
+		for _, err := range s.List(t.Context(), kind, owner) {
+			if n++; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("List of %s = %d records, want 1", kind, n)
+		}
+	}
+	if seen, user, err := s.Views(t.Context()); err != nil || seen != "now" || user != "alice" {
+		t.Errorf("the views show %q, %q, %v", seen, user, err)
 	}
 }
