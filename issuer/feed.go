@@ -190,6 +190,21 @@ func (i *Issuer) beginAnew(ctx context.Context, reason string) error {
 	return err
 }
 
+// Remember tells the issuer the latest head that an earlier process saw, before anything
+// is served. A store that is behind it was put back while nobody ran: what was revoked
+// since may be alive in its rows, so a new epoch begins and every session ends (REV-09).
+func (i *Issuer) Remember(ctx context.Context, seen counterfoil.Cursor) error {
+	judges := store.Remember(i.store, seen)
+	head, err := i.head(ctx)
+	if err != nil || judges || store.DurabilityOf(i.store) == store.Lossy { // which begins an epoch at each start
+		return err
+	}
+	if head.Epoch == seen.Epoch && !head.Before(seen) {
+		return nil
+	}
+	return unavailable(i.beginAnew(ctx, "the store is not where it was when this node stopped: a backup was restored"))
+}
+
 // mended reports whether err is that the store has lost what it had acknowledged, and a
 // new epoch has begun: the caller tries again.
 func (i *Issuer) mended(ctx context.Context, err error) bool {

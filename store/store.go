@@ -120,6 +120,17 @@ func WhyLossy(s Store) string {
 	return ""
 }
 
+// Remember tells s the latest head that an earlier process was told. A store that holds
+// each head against what it was told before, also across epochs that it began by itself,
+// has a method Remember(seen counterfoil.Cursor) bool, and this reports true: if entries
+// up to seen are lost, calls answer ErrLost until a commit begins an epoch.
+func Remember(s Store, seen counterfoil.Cursor) bool {
+	r, ok := s.(interface {
+		Remember(seen counterfoil.Cursor) bool
+	})
+	return ok && r.Remember(seen)
+}
+
 // Shared reports whether other processes may have the same database open. A store that
 // nobody else can have open has a method Shared() bool that says so; the others may.
 func Shared(s Store) bool {

@@ -196,5 +196,8 @@ func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Stor
 // WhyLossy is that of the store inside.
 func (t *timed) WhyLossy() string { return store.WhyLossy(t.Store) }
 
+// Remember is that of the store inside.
+func (t *timed) Remember(seen counterfoil.Cursor) bool { return store.Remember(t.Store, seen) }
+
 // Shared is that of the store inside.
 func (t *timed) Shared() bool { return store.Shared(t.Store) }

@@ -82,6 +82,10 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, to *confi
 		return store.Contents{}, err
 	}
 	now := time.Now().UTC().Format(" on 2006-01-02 15:04 UTC")
+	// What the folder's old store was like says nothing of the one that takes its place.
+	if err := os.Remove((&config{Data: to.Data}).seen().path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return store.Contents{}, errors.Join(err, target.Close())
+	}
 	contents, err := store.Move(ctx, source, target, store.MoveOptions{From: answer.From + now, To: answer.To + now, Replace: c.Replace})
 	if errors.Is(err, store.ErrNotEmpty) {
 		err = fmt.Errorf("%s: %w\nhint: name an empty one; --replace if it was moved away from", answer.To, err)

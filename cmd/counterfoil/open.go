@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -150,6 +151,13 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 		Store: p.sessions, Clients: p.store, Keys: p.keys, URL: c.Issuer, Audience: c.Audience, Audit: trail, Now: time.Now,
 		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.RefreshGrace, MaxBound: c.MaxBound,
 	})
+	if err != nil {
+		return err
+	}
+	seen, err := c.seen().read()
+	if err == nil && seen != (counterfoil.Cursor{}) {
+		err = p.issuer.Remember(ctx, seen)
+	}
 	if err != nil {
 		return err
 	}

@@ -183,7 +183,7 @@ func (s *service) run(ctx context.Context, started func() error) error {
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	done := make(chan error, 5)
+	done := make(chan error, 6)
 	begin := func(l net.Listener, h http.Handler) { go func() { done <- serveUntil(serving, l, h) }() }
 	begin(s.public, s.handler)
 	running := 2
@@ -198,6 +198,10 @@ func (s *service) run(ctx context.Context, started func() error) error {
 		running++
 	}
 	go func() { s.sweep(serving); done <- nil }()
+	if kept := s.config.seen(); kept.path != "" {
+		running++
+		go func() { s.remember(serving, kept); done <- nil }()
+	}
 	if s.sessions != s.store {
 		running++
 		go func() { s.issuer.Audit().Run(serving); done <- nil }()

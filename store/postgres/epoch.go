@@ -200,6 +200,17 @@ func (s *Store) adopt(head counterfoil.Cursor) {
 	s.wakeLocked()
 }
 
+// Remember implements what store.Remember asks: the next call judges seen as if this process had
+// been told.
+func (s *Store) Remember(seen counterfoil.Cursor) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !seen.Before(s.seen) {
+		s.seen = seen
+	}
+	return true
+}
+
 func (s *Store) latest() counterfoil.Cursor {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,9 +25,10 @@
 //     was told of more than the log held when its epoch ended knows that they are, and
 //     answers store.ErrLost until a commit begins an epoch.
 //
-// A rollback of the disk below the server, as by a snapshot of the machine, shows
-// none of these signs to a process that was started since. After one, run UPDATE counterfoil.head SET identity = ” and
-// restart the nodes; a verifier that has seen more than the store tells it, too.
+// A rollback of the disk below the server, as by a snapshot of the machine, shows none of
+// these signs to a process that was started since, unless an earlier one kept what it was
+// told (Remember). After one, do what docs/operations-postgres.md says; a verifier that has
+// seen more than the store tells it, too.
 package postgres
 
 import (

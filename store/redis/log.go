@@ -82,6 +82,16 @@ func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, e
 	return head, nil
 }
 
+// Remember implements what store.Remember asks: the next call shows seen to the server.
+func (s *Store) Remember(seen counterfoil.Cursor) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !seen.Before(s.seen) {
+		s.seen = seen
+	}
+	return true
+}
+
 // Log implements store.Store. Head and entries are read by one script on the primary.
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
 	entries, head, err := s.page(ctx, after, limit)

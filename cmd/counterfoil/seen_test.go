@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+// backed is an installation whose sessions can be put back to what they were.
+type backed struct {
+	*config
+	backup, restore func(t *testing.T)
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func onSQLite(t *testing.T) backed {
+	c := &config{Data: t.TempDir()}
+	file, kept := filepath.Join(c.Data, databaseName), filepath.Join(t.TempDir(), "backup.db")
+	return backed{c, func(t *testing.T) { copyFile(t, file, kept) }, func(t *testing.T) { copyFile(t, kept, file) }}
+}
+
+func onPostgres(t *testing.T) backed {
+	server := testsvc.SharedPostgres(t)
+	name, dsn := server.Database(t, "")
+	var backup string
+	return backed{&config{Data: t.TempDir(), Store: dsn}, func(t *testing.T) { backup, _ = server.Database(t, name) }, func(t *testing.T) {
+		server.Exec(t, "postgres", "ALTER DATABASE "+name+" RENAME TO "+name+"_lost")
+		server.Exec(t, "postgres", "ALTER DATABASE "+backup+" RENAME TO "+name)
+	}}
+}
+
+func onRedis(t *testing.T) backed {
+	server := testsvc.StartRedis(t)
+	return backed{&config{Data: t.TempDir(), Sessions: "redis://" + server.Addr()}, func(t *testing.T) {
+		if _, err := server.Do("SAVE"); err != nil {
+			t.Fatal(err)
+		}
+	}, func(t *testing.T) {
+		server.Kill()
+		server.Restart(t) // with what was saved
+	}}
+}
+
+// REV-09: a backup is put back while no node runs. The one that starts knows by the head
+// that it kept: what was revoked since stays so, everybody signs in again, and the next
+// start is an ordinary one.
+func TestRestoredWhileNobodyRan(t *testing.T) {
+	for name, on := range map[string]func(*testing.T) backed{"sqlite": onSQLite, "postgres": onPostgres, "redis": onRedis} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := on(t)
+			b.Issuer = "https://auth.test"
+			run := func(do func(i *issuer.Issuer)) {
+				t.Helper()
+				p, err := b.open(t.Context(), openOptions{commits: newMetrics().commits, hook: func(audit.Entry) {}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				do(p.issuer)
+				if err := errors.Join(p.passwords.Close(), p.closeStores()); err != nil {
+					t.Error(err)
+				}
+			}
+			head := func(i *issuer.Issuer) counterfoil.Cursor {
+				t.Helper()
+				at, err := i.Head(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return at
+			}
+			signIn := func(i *issuer.Issuer) *issuer.Issued {
+				t.Helper()
+				got, err := i.Login(t.Context(), login.Proof{Subject: "alice", Methods: []string{"pwd"}, At: time.Now()}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got
+			}
+			var ended, kept *issuer.Issued
+			var was, now counterfoil.Cursor
+			run(func(i *issuer.Issuer) {
+				ended, kept = signIn(i), signIn(i)
+				if err := b.seen().keep(head(i)); err != nil {
+					t.Fatal(err)
+				}
+			})
+			b.backup(t)
+			run(func(i *issuer.Issuer) {
+				got, err := i.Refresh(t.Context(), kept.Refresh.Reveal(), issuer.Renewal{})
+				if err != nil {
+					t.Fatalf("Refresh after an ordinary start = %v", err)
+				}
+				kept = got
+				if _, err := i.Revoke(t.Context(), counterfoil.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
+					t.Fatal(err)
+				}
+				was = head(i)
+				if err := b.seen().keep(was); err != nil {
+					t.Fatal(err)
+				}
+			})
+			b.restore(t)
+			run(func(i *issuer.Issuer) {
+				if now = head(i); now.Epoch == was.Epoch {
+					t.Errorf("head after the restore = %v, want another epoch than that of %v", now, was)
+				}
+				for what, issued := range map[string]*issuer.Issued{"revoked since": ended, "of before": kept} {
+					if _, err := i.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+						t.Errorf("%s: Lookup = %v, want ErrInvalidToken", what, err)
+					}
+					if _, err := i.Refresh(t.Context(), issued.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+						t.Errorf("%s: Refresh = %v, want ErrInvalidToken", what, err)
+					}
+				}
+				kept = signIn(i)
+				if err := b.seen().keep(head(i)); err != nil {
+					t.Fatal(err)
+				}
+			})
+			run(func(i *issuer.Issuer) {
+				if at := head(i); at.Epoch != now.Epoch {
+					t.Errorf("head after the next start = %v, want the epoch of %v", at, now)
+				}
+				if _, err := i.Lookup(t.Context(), kept.Access.Reveal()); err != nil {
+					t.Errorf("Lookup of a session of after the restore = %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A node that cannot read what it kept says so, and does not guess.
+func TestSeenIsDamaged(t *testing.T) {
+	b := onSQLite(t)
+	b.Issuer = "https://auth.test"
+	if err := os.WriteFile(b.seen().path, []byte("0123"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := b.open(t.Context(), openOptions{}); err == nil {
+		t.Error("open succeeds")
+		_ = p.closeStores()
+	}
+}
