@@ -58,6 +58,9 @@ func NewKey(id string, alg Alg, public any) (Key, error) {
 		if info.family != familyEdDSA || len(p) != ed25519.PublicKeySize {
 			return Key{}, refuse("key is not one for %s", alg)
 		}
+		if !edwardsPoint(p) {
+			return Key{}, refuse("point of small order, or not on the curve")
+		}
 		k.public = slices.Clone(p)
 	case *rsa.PublicKey:
 		if info.family != familyPKCS1 && info.family != familyPSS || p == nil || p.N == nil {
