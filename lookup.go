@@ -11,11 +11,14 @@ import (
 
 // How long a question about one credential may take, and how many are under way
 // at once. Beyond that a request is told to come again, so that a flood of made-up
-// ids is not multiplied towards the issuer.
+// ids is not multiplied towards the issuer. Made up they cannot be told from good ones
+// here, so a part of the room is for credentials that were good before: a flood keeps
+// nobody out who was in.
 const (
 	lookupTimeout     = 2 * time.Second
 	introspectTimeout = 500 * time.Millisecond
 	maxLookups        = 64
+	maxStrangers      = 48
 )
 
 // lookups asks the source about credentials: once, however many wait for the same
@@ -47,9 +50,9 @@ func newLookups(source Source, timeout time.Duration, settle func(Credential, *S
 }
 
 // do returns the issuer's answer: a session of the caller's own, an error that
-// is ErrInvalidToken, or ErrUnavailable.
-func (l *lookups) do(ctx context.Context, credential Credential) (*Session, error) {
-	f, err := l.join(ctx, credential)
+// is ErrInvalidToken, or ErrUnavailable. known is for what was found good before.
+func (l *lookups) do(ctx context.Context, credential Credential, known bool) (*Session, error) {
+	f, err := l.join(ctx, credential, known)
 	if err != nil {
 		return nil, err
 	}
@@ -65,13 +68,17 @@ func (l *lookups) do(ctx context.Context, credential Credential) (*Session, erro
 	return &s, nil
 }
 
-func (l *lookups) join(ctx context.Context, credential Credential) (*flight, error) {
+func (l *lookups) join(ctx context.Context, credential Credential, known bool) (*flight, error) {
+	room := maxLookups
+	if !known {
+		room = maxStrangers
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f := l.flights[credential]; f != nil {
 		return f, nil
 	}
-	if l.closed || len(l.flights) >= maxLookups {
+	if l.closed || len(l.flights) >= room {
 		return nil, fmt.Errorf("%w: too many look-ups under way", ErrUnavailable)
 	}
 	// Not the caller's life: others may be waiting when he leaves.

@@ -15,8 +15,8 @@ import (
 // order, adds a page to Revocations, tells the copies, and publishes knowledge. A
 // check loads knowledge first. Say that it has some with the page of a revocation
 // that covers its copy, and reads the knowledge's generation in good. Whoever wrote
-// that had asked the log before, and found what was in good unchanged since before
-// he asked. The revocation was in the log by the time its copies were told, so he
+// that had knowledge of this generation, so of this very Revocations; he had asked it
+// before, and found what was in good unchanged since before he asked. The revocation was in the log by the time its copies were told, so he
 // asked before the copy was told, or he would have been refused; then what was told
 // stands in good, or changed it under his hands. Unless the copy was not told. Then
 // either it was not linked yet: but it is asked about for the first time after

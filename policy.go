@@ -53,12 +53,25 @@ func (p StalePolicy) String() string {
 	return "fail_closed"
 }
 
+// resolves reports whether what was never seen is looked into by knowledge that is over
+// its bound. Who introspects needs no look-up here, but a signature shows what is not
+// worth a question.
+func (p StalePolicy) resolves(f Format, over time.Duration) bool {
+	switch p.mode {
+	case introspect:
+		return f == JWT
+	case serveStale:
+		return over <= p.max
+	}
+	return false
+}
+
 // stale answers for a verifier whose knowledge does not suffice for c. e is the
 // copy if it was found genuine, else nil.
 func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry, cause error) (*Session, error) {
 	switch d.policy.mode {
 	case introspect:
-		return v.introspect(ctx, c, d, cause)
+		return v.introspect(ctx, c, d, e != nil, cause)
 	case serveStale:
 		if e == nil {
 			return nil, cause
@@ -89,13 +102,14 @@ func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry,
 }
 
 // introspect accepts what the issuer says is good now. What is known here still
-// counts: once refused as revoked is refused for ever (P3).
-func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, cause error) (*Session, error) {
+// counts: once refused as revoked is refused for ever (P3). known is for what was found
+// genuine.
+func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, known bool, cause error) (*Session, error) {
 	format, err := v.format(c, d)
 	if err != nil {
 		return nil, err
 	}
-	s, err := v.introspections.do(ctx, c)
+	s, err := v.introspections.do(ctx, c, known)
 	if errors.Is(err, ErrInvalidToken) {
 		return nil, err
 	}

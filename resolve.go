@@ -35,15 +35,16 @@ func (v *Verifier) format(c Credential, d *demand) (Format, error) {
 	return f, nil
 }
 
-// resolve finds out what a credential is: by its signature, or by asking.
-func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand) (*entry, error) {
+// resolve finds out what a credential is: by its signature, or by asking. known is for
+// one that was found good before.
+func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand, known bool) (*entry, error) {
 	format, err := v.format(c, d)
 	if err != nil {
 		return nil, err
 	}
 	at := v.clock.read()
 	over := v.overdue(v.known.Load(), format == JWT, &at)
-	if over > 0 && (d.policy.mode != serveStale || over > d.policy.max) {
+	if over > 0 && !d.policy.resolves(format, over) {
 		return nil, ErrStale // before any work: an answer could not be given anyway
 	}
 	e := &entry{credential: c}
@@ -51,6 +52,9 @@ func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand) (*entry
 	case format == JWT:
 		e.session, err = v.open(ctx, c.Value)
 		e.signed = true
+		if over > 0 && errors.Is(err, ErrUnavailable) {
+			err = fmt.Errorf("%w: %w", ErrStale, err) // the issuer may have an answer, if not its keys
+		}
 	case format == JWE:
 		var inner string
 		if inner, e.signed, err = v.decrypt(c.Value); err == nil && e.signed {
@@ -58,7 +62,7 @@ func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand) (*entry
 		}
 	}
 	if err == nil && !e.signed {
-		e.session, err = v.lookups.do(ctx, c)
+		e.session, err = v.lookups.do(ctx, c, known)
 	}
 	if err == nil {
 		err = v.complete(e, format)
@@ -87,8 +91,15 @@ func (v *Verifier) complete(e *entry, f Format) error {
 	if e.signed { // another clock wrote it; a looked-up copy ends when its issuer said
 		e.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
 	}
+	if e.forget = e.deadline; f == Opaque {
+		e.forget += int64(afterlife)
+	}
 	return nil
 }
+
+// afterlife is how long the ended copy of an opaque session shows that its client was
+// here: it is looked up before strangers are.
+const afterlife = 10 * time.Minute
 
 // keep remembers what a look-up found, and forgets what one refused.
 func (v *Verifier) keep(c Credential, s *Session, err error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // request carries access by c, and get answers it by the route.
@@ -179,7 +180,7 @@ func TestServeStaleIsOptIn(t *testing.T) {
 }
 
 // Introspect: one question for those who ask at once about one credential, at most
-// 64 under way, at most 500 ms, and never 401 because of an outage.
+// 48 under way about strangers, at most 500 ms, and never 401 because of an outage.
 func TestIntrospectBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -222,13 +223,87 @@ func TestIntrospectBounds(t *testing.T) {
 		if good, _ := verify(50, func(int) string { return ids[0] }); good != 50 || s.lookups.Load() != 1 {
 			t.Errorf("%d of 50 good after %d questions, want 1", good, s.lookups.Load())
 		}
-		if good, stale := verify(100, func(i int) string { return ids[i] }); good != 64 || stale != 36 {
-			t.Errorf("%d good and %d stale, want 64 and 36", good, stale)
+		if good, stale := verify(100, func(i int) string { return ids[i] }); good != 48 || stale != 52 {
+			t.Errorf("%d good and %d stale, want 48 and 52", good, stale)
 		}
 		s.set(func() { s.slow = time.Minute })
 		begun := time.Now()
 		if _, stale := verify(1, func(int) string { return ids[0] }); stale != 1 || time.Since(begun) != 500*time.Millisecond {
 			t.Errorf("a slow issuer: %d stale after %v", stale, time.Since(begun))
+		}
+	})
+}
+
+// A flood of made-up ids, which nobody can tell from good ones, keeps nobody out who was
+// in: neither while the verifier is fresh, nor while it introspects (REV-15).
+func TestFloodOfStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{Stale: counterfoil.Introspect()})
+		defer v.Close()
+		id := s.opaque("ses_1")
+		if _, err := v.Verify(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		flooded := func(f func()) {
+			s.set(func() { s.slow = 400 * time.Millisecond })
+			var all sync.WaitGroup
+			defer all.Wait()
+			for range 200 {
+				all.Go(func() {
+					if _, err := v.Verify(t.Context(), token.NewOpaque()); err == nil {
+						t.Error("a made-up id is good")
+					}
+				})
+			}
+			synctest.Wait()
+			f()
+		}
+		time.Sleep(10 * time.Minute) // the copy has ended, and is the session's only trace here
+		s.set(func() { s.sessions[id].Expires = time.Now().Add(5 * time.Minute) })
+		flooded(func() {
+			if _, err := v.Verify(t.Context(), s.opaque("ses_2")); !errors.Is(err, counterfoil.ErrUnavailable) {
+				t.Errorf("who was never here: %v, want ErrUnavailable", err)
+			}
+			if _, err := v.Verify(t.Context(), id); err != nil {
+				t.Errorf("who was here: %v", err)
+			}
+		})
+		s.set(func() {
+			s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+				p.Upto, p.Entries = p.After, nil // never complete
+				return p
+			}
+			s.head.Seq++
+		})
+		time.Sleep(11 * time.Second)
+		flooded(func() {
+			if _, err := v.Verify(t.Context(), id); err != nil {
+				t.Errorf("who was here, by introspection: %v", err)
+			}
+		})
+	})
+}
+
+// REV-15: who introspects asks about no JWT whose signature is bad, so junk takes no
+// room from good ones.
+func TestIntrospectAsksAboutGenuineOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{Stale: counterfoil.Introspect()})
+		defer v.Close()
+		s.set(func() { s.down = counterfoil.ErrUnavailable })
+		time.Sleep(11 * time.Second)
+		junk := sign(t, newSigner(t, "k1"), "at+jwt", claims())
+		if _, err := v.Verify(t.Context(), junk); !errors.Is(err, counterfoil.ErrInvalidToken) || s.lookups.Load() != 0 {
+			t.Errorf("a bad signature: %v after %d questions, want ErrInvalidToken after none", err, s.lookups.Load())
+		}
+		good := s.sign(t, "at+jwt", claims())
+		for _, text := range []string{good, sign(t, newSigner(t, "k2"), "at+jwt", claims())} { // k2 may be newer than our keys
+			asked := s.lookups.Load()
+			if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrStale) || s.lookups.Load() != asked+1 {
+				t.Errorf("while nobody answers: %v after %d questions, want ErrStale after one", err, s.lookups.Load()-asked)
+			}
 		}
 	})
 }

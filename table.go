@@ -19,8 +19,9 @@ type entry struct {
 	// or alone. See news.
 	good atomic.Uint64
 
-	used  atomic.Bool // since the table last looked for room
-	links [kinds]link // guarded by news
+	used   atomic.Bool // since the table last looked for room
+	forget int64       // when the table may do so, in nanoseconds since 1970; never changes
+	links  [kinds]link // guarded by news
 }
 
 // table remembers verified copies by transport and whole text: a hash finds the
@@ -155,7 +156,7 @@ func (t *table) forget(c Credential) {
 	}
 }
 
-// sweep drops what has died from one shard; n counts up from call to call.
+// sweep drops what is to be forgotten from one shard; n counts up from call to call.
 func (t *table) sweep(n int, now int64) {
 	for _, e := range t.shards[n%len(t.shards)].expired(now) {
 		t.removed(e)
@@ -250,7 +251,7 @@ func (s *shard) expired(now int64) (gone []*entry) {
 	slots := *s.slots.Load()
 	for at := 0; at < len(slots); {
 		e := slots[at].entry.Load()
-		if e == nil || e.deadline > now {
+		if e == nil || e.forget > now {
 			at++
 			continue
 		}

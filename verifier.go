@@ -144,8 +144,8 @@ func (v *Verifier) decide(ctx context.Context, c Credential, d *demand) (*Sessio
 		err = v.check(e)
 	}
 	if e != nil && renewable(err, seen) && e.session.Carrier.Format == Opaque {
-		v.seen.drop(e)
-		if e, err = v.resolve(ctx, c, d); err == nil {
+		// The table keeps e until there is another: it shows that c was good.
+		if e, err = v.resolve(ctx, c, d, true); err == nil {
 			err = v.check(e)
 		}
 	}
@@ -180,7 +180,7 @@ func (v *Verifier) find(ctx context.Context, c Credential, d *demand) (e *entry,
 		return nil, false, ErrInvalidToken
 	}
 	if e = v.seen.get(c); e == nil {
-		e, err = v.resolve(ctx, c, d)
+		e, err = v.resolve(ctx, c, d, false)
 		return e, false, err
 	}
 	if !d.accepts(e.session.Carrier.Format) {
