@@ -100,6 +100,21 @@ func Pages(ctx context.Context, s Source, f Follow, apply func(Page) error) erro
 	return s.(pager).Pages(ctx, f, apply)
 }
 
+// Remember puts texts into a new table, and returns which of them it has then, by a look
+// at each.
+func Remember(texts []string) (kept []string) {
+	t := newTable(len(texts), newNews())
+	for _, text := range texts {
+		t.put(&entry{credential: Credential{text, Header}, session: &Session{ID: text}})
+	}
+	for _, text := range texts {
+		if e := t.get(Credential{text, Header}); e != nil && e.session.ID == text {
+			kept = append(kept, text)
+		}
+	}
+	return kept
+}
+
 // NewReach returns reach.allow of a new one.
 func NewReach() func(address string) error { return new(reach).allow }
 

@@ -283,6 +283,23 @@ func TestSeenByWholeText(t *testing.T) {
 	})
 }
 
+// JWE-06: anybody encrypts to a public key, and can make any number of JWEs of one token
+// that end alike. Those would all be looked for in one place: the table keeps a few.
+func TestJWEsThatEndAlike(t *testing.T) {
+	end := strings.Repeat("c", 100) + "." + strings.Repeat("t", 22)
+	var alike []string
+	for n := range 100 {
+		alike = append(alike, fmt.Sprintf("header%02d.key.iv.%s", n, end))
+	}
+	if kept := counterfoil.Remember(alike); len(kept) != 4 || kept[3] != alike[99] {
+		t.Errorf("%d of 100 are remembered, want 4 with the last: %q", len(kept), kept)
+	}
+	alike[50] += "u"
+	if kept := counterfoil.Remember(alike); !slices.Contains(kept, alike[50]) {
+		t.Errorf("one that ends otherwise is not remembered beside them: %q", kept)
+	}
+}
+
 // What is in use stays, however much comes by once: of 512 places, 128 are for
 // sessions that somebody comes back to, and those are not looked up again.
 func TestSeenKeepsWhatIsInUse(t *testing.T) {

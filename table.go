@@ -79,8 +79,13 @@ func newTable(limit int, n *news) *table {
 }
 
 // tail is how much of a text is hashed: a signature, an authentication tag or a
-// random id is in it. Nobody can choose it for what the table takes in.
-const tail = 64
+// random id is in it. Nobody can choose it for what the table takes in, but for JWEs to
+// a key of ours: who makes one knows its content key, and can make any number of one
+// token that end alike. So maxAlike bounds those of one hash.
+const (
+	tail     = 64
+	maxAlike = 4
+)
 
 // hash is never 0. Its upper bits name the shard, its lower ones the slot.
 func (t *table) hash(c Credential) uint64 {
@@ -181,11 +186,14 @@ func find(slots []slot, hash uint64, meant func(*entry) bool) (at int, found *en
 	}
 }
 
+// put returns the entry that e takes the place of: another copy of its credential, or the
+// last of maxAlike of its hash.
 func (s *shard) put(hash uint64, e *entry) (old *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slots := *s.slots.Load()
-	at, old := find(slots, hash, func(o *entry) bool { return o.credential == e.credential })
+	alike := 0
+	at, old := find(slots, hash, func(o *entry) bool { alike++; return o.credential == e.credential || alike == maxAlike })
 	if old == nil {
 		if s.size++; 2*s.size > len(slots) {
 			slots = s.grow(slots)
