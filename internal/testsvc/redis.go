@@ -2,6 +2,7 @@ package testsvc
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,10 @@ import (
 )
 
 const redisPackages = "redis-server redis-sentinel redis-tools"
+
+// redisServer is the program that every Redis server of a test is. It is no variable:
+// what is read before the tests begin is not known to go test, which keeps their results.
+func redisServer() string { return cmp.Or(os.Getenv("COUNTERFOIL_TEST_REDIS_SERVER"), "redis-server") }
 
 // Redis is one running Redis server.
 type Redis struct {
@@ -39,7 +44,7 @@ func StartRedis(tb testing.TB, args ...string) *Redis {
 
 // launchRedis starts a server with the arguments that go with its port.
 func launchRedis(args func(port int) []string) (*Redis, error) {
-	server, err := find("redis-server", redisPackages)
+	server, err := find(redisServer(), redisPackages)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +61,8 @@ func launchRedis(args func(port int) []string) (*Redis, error) {
 		if err := os.WriteFile(config, nil, 0o600); err != nil {
 			return nil, err
 		}
-		all := append([]string{config, "--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no"}, args(r.port)...)
+		all := append([]string{config, "--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
+			"--repl-diskless-sync-delay", "0"}, args(r.port)...) // a primary waits 5 s for more replicas, else
 		return &process{path: server, args: all, dir: dir, stop: syscall.SIGTERM, ready: r.answers}, nil
 	})
 	return r, err

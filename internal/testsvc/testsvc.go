@@ -5,7 +5,9 @@
 //
 // A server that is not installed fails the test and says how to install it:
 // nothing is skipped. COUNTERFOIL_TEST_PG_DSN names a PostgreSQL server to use
-// instead of the shared private one, for example of another version.
+// instead of the shared private one, for example of another version, and
+// COUNTERFOIL_TEST_REDIS_SERVER the program that is started for Redis, for example
+// valkey-server.
 package testsvc
 
 import (

@@ -45,6 +45,9 @@ func (s *Store) examine(ctx context.Context, e *store.Examination) error {
 	}
 	info := parseInfo(text)
 	e.Engine = "Redis " + info["redis_version"]
+	if v := info["valkey_version"]; v != "" {
+		e.Engine = "Valkey " + v
+	}
 	used, err1 := strconv.ParseInt(info["used_memory"], 10, 64)
 	most, err2 := strconv.ParseInt(info["maxmemory"], 10, 64)
 	if err1 == nil && err2 == nil && most > 0 && used > most/10*9 {
