@@ -11,7 +11,8 @@ func Value(b []byte, r Record) ([]byte, error) {
 	if len(b) > 0 && b[0] == opPlain {
 		return append(make([]byte, 0, len(b)-1), b[1:]...), nil
 	}
-	u := unpacker{Record: r, in: b, out: make([]byte, 0, 64+5*len(b)), last: time.Unix(r.Expires, 0).UTC()}
+	// A session is some nine times as long as what it is packed in.
+	u := unpacker{Record: r, in: b, out: make([]byte, 0, 64+9*len(b)), last: time.Unix(r.Expires, 0).UTC()}
 	for len(u.in) > 0 {
 		c := u.in[0]
 		u.in = u.in[1:]
