@@ -173,7 +173,7 @@ func TestLoginAnswerLost(t *testing.T) {
 }
 
 // docs/revocation.md 4.2: a revocation whose answer was lost is in force, and doing it again
-// gives the place it has in the log.
+// gives the place it has in the log: as soon as a commit can vouch for it, and not before.
 func TestRevokeAnswerLost(t *testing.T) {
 	b, s := newFaulty(t)
 	i := b.login(t, "alice", counterfoil.CarrierBearer)
@@ -188,6 +188,18 @@ func TestRevokeAnswerLost(t *testing.T) {
 	if err != nil || len(page.Entries) != 1 {
 		t.Fatalf("Log = %v, %v, want one entry", page, err)
 	}
+	s.Inject(storetest.Fault{Op: storetest.OpCommit})
+	_, revoked := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
+	for name, err := range map[string]error{
+		"Revoke":       revoked,
+		"Logout":       b.Logout(t.Context(), i.Session.ID, audit.Act{}),
+		"EndByRefresh": b.EndByRefresh(t.Context(), i.Refresh.Reveal(), "", audit.Act{}),
+	} {
+		if !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("%s again, when nothing can be committed, = %v, want ErrUnavailable", name, err)
+		}
+	}
+	s.Heal()
 	for range 2 {
 		receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
 		if err != nil || receipt.At != page.Entries[0].At || receipt.CommittedAt.Sub(b.clock.Now()).Abs() > 1e9 {

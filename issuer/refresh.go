@@ -285,7 +285,7 @@ func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act a
 	}
 	g, err := parseGrant(recs[0])
 	if isInvalid(err) {
-		return nil
+		return i.vouch(ctx)
 	}
 	if err != nil {
 		return err

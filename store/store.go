@@ -15,6 +15,8 @@
 //     that Commit returns orders the commit against all revocations: it is what
 //     goes into rv.
 //   - Log and Commit read the head from the authoritative copy (REV-03).
+//   - A commit vouches for whatever was read before it, an empty one too: a reader may see
+//     what the writer was not told is done.
 //   - The store never reads the clock. It may drop a record after its expiry, at
 //     Sweep; callers compare expiries themselves.
 //   - A store that cannot rule out that it lost what it acknowledged begins another

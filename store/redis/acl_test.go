@@ -12,9 +12,10 @@ import (
 	"github.com/counterfoil/counterfoil/store/redis"
 )
 
-// The user that the documentation makes can do all that the store does, and no more
-// than is said there: the line is taken from it.
-func TestLeastPrivilege(t *testing.T) {
+// makeUser makes the user of the documentation, whose password is "secret", from the line
+// that is there, with more rules if there are any.
+func makeUser(t *testing.T, r *testsvc.Redis, more ...string) {
+	t.Helper()
 	text, err := os.ReadFile("../../docs/operations-redis.md")
 	if err != nil {
 		t.Fatal(err)
@@ -24,13 +25,19 @@ func TestLeastPrivilege(t *testing.T) {
 	if !found {
 		t.Fatal("the documentation has no user")
 	}
+	all := append([]string{"ACL", "SETUSER", "counterfoil", "on", ">secret"}, strings.Fields(rules)...)
+	if _, err := r.Do(append(all, more...)...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The user that the documentation makes can do all that the store does.
+func TestLeastPrivilege(t *testing.T) {
 	for _, c := range [][]*testsvc.Redis{{testsvc.StartRedis(t, durable...)}, testsvc.StartCluster(t, 3, 0, durable...).Nodes} {
 		var addrs []string
 		for _, n := range c {
 			addrs = append(addrs, n.Addr())
-			if _, err := n.Do(append([]string{"ACL", "SETUSER", "counterfoil", "on", ">secret"}, strings.Fields(rules)...)...); err != nil {
-				t.Fatal(err)
-			}
+			makeUser(t, n)
 		}
 		s := open(t, redis.Options{URL: "redis://counterfoil@" + strings.Join(addrs, ","), Password: "secret"})
 		if s.Durability() != store.Durable {

@@ -2,9 +2,12 @@ package redis_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -57,6 +60,35 @@ func BenchmarkRates(b *testing.B) {
 func BenchmarkGrowth(b *testing.B) {
 	raw, opened := engines(b)
 	storebench.Growth(b, raw, opened(b))
+}
+
+// BenchmarkWait is what sixteen callers commit on a primary with one replica, both with
+// every write on disk before they answer, beside what they commit if nobody waits for it.
+func BenchmarkWait(b *testing.B) {
+	primary, replica := testsvc.StartRedis(b, durable...), testsvc.StartRedis(b, durable...)
+	if _, err := replica.Do("REPLICAOF", "127.0.0.1", strings.Split(primary.Addr(), ":")[1]); err != nil {
+		b.Fatal(err)
+	}
+	waits := open(b, redis.Options{URL: url(primary.Addr()) + "?wait=1", Timeout: time.Minute})
+	for name, s := range map[string]*redis.Store{"wait=1": waits, "no wait": open(b, redis.Options{URL: url(primary.Addr())})} {
+		var n atomic.Int64
+		put := func(ctx context.Context) error {
+			r := thing(fmt.Sprintf("%s-%020d", strings.ReplaceAll(name, " ", "-"), n.Add(1)))
+			return second(s.Commit(ctx, store.Batch{Put: []store.Record{r}}))
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetParallelism(8) // of 2 processors
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := put(b.Context()); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
+		})
+	}
 }
 
 func BenchmarkSize(b *testing.B) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/faultnet"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/redis"
@@ -29,7 +30,11 @@ func thing(id string) store.Record {
 
 // revoke commits a record together with an entry.
 func revoke(s *redis.Store, id string) (counterfoil.Cursor, error) {
-	return s.Commit(context.Background(), store.Batch{
+	return revokeIn(context.Background(), s, id)
+}
+
+func revokeIn(ctx context.Context, s *redis.Store, id string) (counterfoil.Cursor, error) {
+	return s.Commit(ctx, store.Batch{
 		Put:    []store.Record{thing(id)},
 		Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}},
 	})
@@ -273,28 +278,122 @@ func failover(t *testing.T, s *redis.Store, cut, kill func()) {
 	}
 }
 
-func TestSentinelFailover(t *testing.T) {
+// With wait=1 nothing is acknowledged that the one replica does not have, so no failover
+// loses what was: while it is cut off, each commit is ErrNotReplicated.
+func TestSentinelFailoverAfterWaits(t *testing.T) {
 	c := testsvc.StartSentinel(t, durable...)
-	s := open(t, redis.Options{URL: sentinelURL(c)})
-	failover(t, s, func() {}, c.Nodes[0].Kill)
+	s := open(t, redis.Options{URL: sentinelURL(c) + "?wait=1", Timeout: time.Second})
+	if s.Durability() != store.Durable {
+		t.Errorf("Durability = %s: %s", s.Durability(), s.WhyLossy())
+	}
+	var a acked
+	stop := make(chan struct{})
+	wait := a.write(t, s, stop)
+	a.reach(t, 50)
+	_, before := allEntries(t, s)
+	cutOff(t, c)
+	if _, err := revoke(s, "cut off"); !errors.Is(err, redis.ErrNotReplicated) {
+		t.Errorf("Commit without the replica = %v, want ErrNotReplicated", err)
+	}
+	if _, err := s.Get(t.Context(), thing("cut off").Key); err != nil {
+		t.Errorf("Get of what only the primary has = %v", err)
+	}
+	c.Nodes[0].Kill()
+	var head counterfoil.Cursor
+	until(t, "another primary", func() (err error) {
+		_, head, err = s.Log(t.Context(), counterfoil.Cursor{}, 1)
+		return err
+	})
+	close(stop)
+	wait()
+	if gone := a.missing(t, s); len(gone) > 0 {
+		t.Errorf("%d of %d acknowledged commits are lost", len(gone), len(a.ids))
+	}
+	if head.Epoch == before.Epoch {
+		t.Error("a failover began no other epoch")
+	}
+	if _, err := s.Get(t.Context(), thing("cut off").Key); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get of what the replica never had = %v, want ErrNotFound", err)
+	}
+}
+
+// A commit waits for its replicas, and says so if they do not answer: it is done at the
+// primary then, whole, and the same again finds that.
+func TestWaitsForReplicas(t *testing.T) {
+	primary, replica := testsvc.StartRedis(t, durable...), testsvc.StartRedis(t, durable...)
+	follow := func() {
+		if _, err := replica.Do("REPLICAOF", "127.0.0.1", strings.Split(primary.Addr(), ":")[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow()
+	makeUser(t, primary, "+wait")
+	_, _ = primary.Do("ACL", "SETUSER", "counterfoil", "+waitaof") // refused by a server that has none
+	s := open(t, redis.Options{URL: "redis://counterfoil@" + primary.Addr() + "?wait=1", Password: "secret", Timeout: 30 * time.Second})
+	soon := func() context.Context { // half of it is waited
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	until(t, "the replica", func() error { return second(s.Commit(t.Context(), store.Batch{})) })
+	before, err := revoke(s, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := replica.Do("XLEN", "{counterfoil}:log"); n != "1" {
+		t.Errorf("when the commit was acknowledged the replica had %s entries, %v", n, err)
+	}
+	if _, err := primary.Do("SCRIPT", "FLUSH"); err != nil { // the next one is sent twice
+		t.Fatal(err)
+	}
+	replica.Kill()
+	if _, err := revokeIn(soon(), s, "b"); !errors.Is(err, redis.ErrNotReplicated) || errors.Is(err, store.ErrConflict) {
+		t.Errorf("Commit without the replica = %v, want ErrNotReplicated", err)
+	}
+	if _, err := s.Get(t.Context(), thing("b").Key); err != nil {
+		t.Errorf("its record: %v", err)
+	}
+	if entries, head := allEntries(t, s); len(entries) != 2 || head == before {
+		t.Errorf("its entry: %v", entries)
+	}
+	if _, err := revoke(open(t, redis.Options{URL: url(primary.Addr())}), "b"); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("the same again = %v, want ErrConflict", err)
+	}
+	if _, err := s.Commit(soon(), store.Batch{}); !errors.Is(err, redis.ErrNotReplicated) {
+		t.Errorf("an empty commit, which vouches for what was read, = %v, want ErrNotReplicated", err)
+	}
+	replica.Restart(t)
+	follow()
+	until(t, "the replica is back", func() error { return second(s.Commit(t.Context(), store.Batch{})) })
+	if n, err := replica.Do("XLEN", "{counterfoil}:log"); n != "2" {
+		t.Errorf("the replica that is back has %s entries, %v", n, err)
+	}
 }
 
 // A replica that had been cut off takes over: what it never heard of is lost, and known to be.
 func TestSentinelFailoverLoses(t *testing.T) {
 	c := testsvc.StartSentinel(t, durable...)
 	s := open(t, redis.Options{URL: sentinelURL(c)})
-	failover(t, s, func() {
-		for _, cmd := range []string{"ACL SETUSER default -psync", "CLIENT KILL TYPE replica"} {
-			if _, err := c.Nodes[0].Do(strings.Fields(cmd)...); err != nil {
-				t.Fatal(err)
-			}
+	failover(t, s, func() { cutOff(t, c) }, c.Nodes[0].Kill)
+}
+
+// cutOff has the primary hear no more from its replica, nor the replica from it.
+func cutOff(t *testing.T, c *testsvc.Sentinel) {
+	t.Helper()
+	for _, cmd := range []string{"ACL SETUSER default -psync -sync", "CLIENT KILL TYPE replica"} {
+		if _, err := c.Nodes[0].Do(strings.Fields(cmd)...); err != nil {
+			t.Fatal(err)
 		}
-	}, c.Nodes[0].Kill)
+	}
 }
 
 func TestClusterFailover(t *testing.T) {
 	c := testsvc.StartCluster(t, 3, 3, durable...)
 	s := open(t, redis.Options{URL: url(c.Addrs()...)})
+	waits := open(t, redis.Options{URL: url(c.Addrs()...) + "?wait=1"})
+	if _, err := revoke(waits, "waited"); err != nil || waits.Durability() != store.Durable {
+		t.Errorf("with wait=1: %v; Durability = %s: %s", err, waits.Durability(), waits.WhyLossy())
+	}
 	failover(t, s, func() {}, func() {
 		for _, n := range c.Nodes {
 			if keys, err := n.Do("HGET", "{counterfoil}:head", "epoch"); err == nil && keys != "" {
@@ -354,6 +453,38 @@ func TestGoneAndBack(t *testing.T) {
 	until(t, "the server is back", func() error { _, err := s.Get(t.Context(), thing("a").Key); return err })
 	if _, err := revoke(s, "c"); err != nil {
 		t.Errorf("Commit when the server is back = %v", err)
+	}
+}
+
+// A server that says nothing is an outage in the end, for as many as ask it with contexts
+// that never end, and answers again when it does.
+func TestSilentServer(t *testing.T) {
+	t.Parallel()
+	link, err := faultnet.Listen(testsvc.StartRedis(t).Addr(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = link.Close() })
+	s := open(t, redis.Options{URL: url(link.Addr()), Timeout: 2 * time.Second})
+	if _, err := revoke(s, "a"); err != nil {
+		t.Fatal(err)
+	}
+	get := func() error { return second(s.Get(t.Context(), thing("a").Key)) }
+	for _, mode := range []faultnet.Mode{faultnet.Hold, faultnet.Lose} {
+		link.Set(faultnet.Fault{}, faultnet.Fault{Mode: mode})
+		var wg sync.WaitGroup
+		began := time.Now()
+		for range 16 {
+			wg.Go(func() {
+				if err := get(); err == nil || errors.Is(err, store.ErrNotFound) {
+					t.Errorf("Get from a silent server = %v, want an outage", err)
+				}
+			})
+		}
+		wg.Wait()
+		t.Logf("an outage after %v", time.Since(began))
+		link.Heal()
+		until(t, "the server speaks again", get)
 	}
 }
 

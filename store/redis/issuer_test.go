@@ -3,7 +3,6 @@ package redis_test
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -69,11 +68,7 @@ func TestRevokedStaysRevokedAfterFailover(t *testing.T) {
 				return nil
 			})
 			if loses {
-				for _, cmd := range []string{"ACL SETUSER default -psync", "CLIENT KILL TYPE replica"} {
-					if _, err := c.Nodes[0].Do(strings.Fields(cmd)...); err != nil {
-						t.Fatal(err)
-					}
-				}
+				cutOff(t, c)
 			}
 			if _, err := i.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
 				t.Fatal(err)

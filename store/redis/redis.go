@@ -47,13 +47,14 @@ type Options struct {
 
 // Store is a client of one Redis primary.
 type Store struct {
-	client  rueidis.Client
-	prefix  string   // of all keys
-	head    []string // the key of the head: what every script is passed
-	timeout time.Duration
-	log     *slog.Logger
-	stop    context.CancelFunc // ends the listener
-	stopped chan struct{}      // closed when it has ended
+	client   rueidis.Client
+	prefix   string   // of all keys
+	head     []string // the key of the head: what every script is passed
+	timeout  time.Duration
+	replicas int // that must have a commit before it is done
+	log      *slog.Logger
+	stop     context.CancelFunc // ends the listener
+	stopped  chan struct{}      // closed when it has ended
 
 	mu     sync.Mutex         // guards the rest; never held during a call
 	server server             // what is known of the primary
@@ -97,7 +98,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	prefix := "{" + o.Prefix + "}:"
 	s := &Store{
-		client: client, prefix: prefix, head: []string{prefix + "head"}, timeout: o.Timeout, log: o.Log,
+		client: client, prefix: prefix, head: []string{prefix + "head"}, timeout: o.Timeout, replicas: place.Wait, log: o.Log,
 		stopped: make(chan struct{}), moved: make(chan struct{}),
 	}
 	listen, stop := context.WithCancel(context.Background())
@@ -141,18 +142,35 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // twice does what may be done twice: once more after a broken connection, which is how
-// the client finds out that a server was restarted.
+// the client finds out that a server was restarted. The second try has the time that is left.
 func (s *Store) twice(ctx context.Context, do func(ctx context.Context) error) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	err := do(ctx)
+	within := deadline{ctx, time.Now().Add(s.timeout)}
+	err := do(within)
 	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
-		err = do(ctx)
+		bounded, cancel := context.WithDeadline(ctx, within.at)
+		defer cancel()
+		err = do(bounded)
 	}
 	return err
+}
+
+// deadline is a context that says when it ends and sets no timer: with one for each call,
+// look-ups by many callers cost some 15 % more. Dialing heeds it; who waits for an answer
+// is told by the connection, which ends in time (see Place.options), or by the context inside.
+type deadline struct {
+	context.Context
+	at time.Time
+}
+
+// Deadline implements context.Context.
+func (d deadline) Deadline() (time.Time, bool) {
+	if at, ok := d.Context.Deadline(); ok && at.Before(d.at) {
+		return at, true
+	}
+	return d.at, true
 }
 
 // read runs a script that may be run twice.
@@ -321,9 +339,13 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	if len(b.Put) > 0 && len(b.Revoke) == 0 {
 		which = putScript
 	}
+	client := s.committing()
 	answer, err := s.withHead(detached, func(ctx context.Context, head []string) (rueidis.RedisMessage, error) {
-		return which.Exec(ctx, s.client, s.head, appendBatch(head, b)).ToMessage()
+		return which.Exec(ctx, client, s.head, appendBatch(head, b)).ToMessage()
 	})
+	if err == nil {
+		err = client.missed
+	}
 	if err != nil {
 		return counterfoil.Cursor{}, fmt.Errorf("redis: commit: %w", err)
 	}

@@ -20,11 +20,17 @@ type server struct {
 	class    store.Durability
 	reason   string // why the class is not Durable
 	replicas int
+	waitaof  bool // it can wait until replicas have a commit on disk
+
+	// unbroken says that a restart goes on with the log, and that no replica can take its
+	// place. That replicas are waited for does not make it so: they are behind in what
+	// was not acknowledged, and who followed the log may have seen that.
+	unbroken bool
 }
 
 // known is how head.lua is told.
 func (v server) known() string {
-	if v.class == store.Durable {
+	if v.unbroken {
 		return v.run + " 1"
 	}
 	return v.run + " 0"
@@ -78,6 +84,13 @@ func (s *Store) ask(ctx context.Context) (v server, err error) {
 			return err
 		}
 		v = s.judge(info, fsync["appendfsync"])
+		if s.replicas > 0 { // waits for nobody: does it know how to?
+			err := c.Do(ctx, c.B().Waitaof().Numlocal(0).Numreplicas(0).Timeout(1).Build()).Error()
+			if _, refused := rueidis.IsRedisErr(err); err != nil && !refused {
+				return err
+			}
+			v.waitaof = err == nil && info["aof_enabled"] == "1"
+		}
 		return nil
 	})
 	return v, err
@@ -109,17 +122,20 @@ func (s *Store) judge(info map[string]string, fsync string) server {
 		v.reason = "the server does not say whether appendfsync is always: the last commits may be lost when it dies"
 	case fsync != "always":
 		v.reason = "appendfsync is " + fsync + ": the last commits may be lost when the server dies"
-	case failsOver && v.replicas > 0:
+	case failsOver && v.replicas > 0 && s.replicas == 0:
 		v.reason = "replicas are asynchronous: the last commits may be lost when one takes over"
+	case failsOver && v.replicas > s.replicas:
+		v.reason = fmt.Sprintf("commits wait for %d of %d replicas: the last ones may be lost when another takes over", s.replicas, v.replicas)
 	default:
 		v.class = store.Durable
+		v.unbroken = !failsOver || v.replicas == 0 && s.replicas == 0
 	}
 	return v
 }
 
 // Durability is Durable for a server that writes to disk before it answers (appendonly
-// yes, appendfsync always) and that no asynchronous replica can replace. It is what was
-// last found out: at Open, after a restart or failover, and at each Sweep.
+// yes, appendfsync always) and that no replica can replace which commits do not wait for.
+// It is what was last found out: at Open, after a restart or failover, and at each Sweep.
 func (s *Store) Durability() store.Durability {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,13 +150,13 @@ func (s *Store) WhyLossy() string {
 }
 
 // relearn notices settings that were changed while the server runs; unfit says that it
-// would be refused now. When it is no longer durable, a restart loses data, so the log
-// must not be taken for unbroken after one.
+// would be refused now. When it is no longer unbroken, a restart may lose data, so the log
+// must not be taken for whole after one.
 func (s *Store) relearn(ctx context.Context) (unfit, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	v, err := s.learn(ctx)
-	if err != nil || v.class == store.Durable {
+	if err != nil || v.unbroken {
 		return v.fit(), err
 	}
 	return v.fit(), softScript.Exec(ctx, s.client, s.head, nil).Error()

@@ -29,6 +29,7 @@ import (
 //	ca=FILE            the CA (PEM) that signed the servers' certificates; else the system's
 //	server_name=NAME   what the certificates are for, if not for the hosts' own names
 //	sentinel_auth=yes  sentinels want user and password too
+//	wait=N             a commit is done when N replicas have it, see ErrNotReplicated
 type Place struct {
 	Hosts  []string // host:port
 	Name   string   // of the primary: Hosts are sentinels; empty: they are not
@@ -36,6 +37,7 @@ type Place struct {
 	User   string
 	DB     int
 	Prefix string
+	Wait   int // how many replicas must have a commit before it is done
 
 	password, ca, serverName string
 	sentinelAuth             bool
@@ -116,7 +118,7 @@ func (p *Place) query(text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: its query is not escaped as a URL wants it", ErrURL)
 	}
-	known := map[string]*string{"prefix": &p.Prefix, "ca": &p.ca, "server_name": &p.serverName, "sentinel_auth": new(string)}
+	known := map[string]*string{"prefix": &p.Prefix, "ca": &p.ca, "server_name": &p.serverName, "sentinel_auth": new(string), "wait": new(string)}
 	for name, all := range values {
 		into := known[name]
 		if into == nil || len(all) != 1 {
@@ -128,6 +130,13 @@ func (p *Place) query(text string) error {
 	if p.sentinelAuth = auth == "yes"; auth != "" && !p.sentinelAuth {
 		return fmt.Errorf("%w: sentinel_auth is yes or absent", ErrURL)
 	}
+	if wait := *known["wait"]; values.Has("wait") {
+		n, err := strconv.ParseUint(wait, 10, 8)
+		if err != nil || n == 0 {
+			return fmt.Errorf("%w: wait is a number of replicas, 1 to 255, or absent", ErrURL)
+		}
+		p.Wait = int(n)
+	}
 	return nil
 }
 
@@ -138,7 +147,9 @@ func (p *Place) options(timeout time.Duration) (opt rueidis.ClientOption, err er
 		DisableCache: true, // see docs/decisions/0016-redis.md: no answer of this store may be an old one
 		DisableRetry: true, // the client would go on until the context ends
 	}
-	opt.Dialer.Timeout, opt.ConnWriteTimeout = timeout, timeout
+	// A connection on which nothing comes for an eighth of the time is asked, and has
+	// ended if nothing comes for three quarters more: with it ends who waits on it.
+	opt.Dialer.Timeout, opt.Dialer.KeepAlive, opt.ConnWriteTimeout = timeout, timeout/8, timeout*3/4
 	if p.TLS {
 		if opt.TLSConfig, err = p.tls(); err != nil {
 			return opt, err

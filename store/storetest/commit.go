@@ -33,6 +33,9 @@ func allOrNothing(t *testing.T, s store.Store) {
 			t.Errorf("%s left %v in the log, head %v, %v", what, entries, head, err)
 		}
 	}
+	if head, err := s.Commit(t.Context(), store.Batch{}); err != nil || head != before {
+		t.Errorf("an empty Commit = %v, %v, want %v", head, err, before)
+	}
 }
 
 func revisions(t *testing.T, s store.Store) {
