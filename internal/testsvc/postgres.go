@@ -47,7 +47,7 @@ func SharedPostgres(tb testing.TB) *Postgres {
 }
 
 var sharedPostgres = sync.OnceValues(func() (*Postgres, error) {
-	if dsn := os.Getenv("COUNTERFOIL_TEST_PG_DSN"); dsn != "" {
+	if dsn := os.Getenv("TESTSVC_PG_DSN"); dsn != "" {
 		base, err := url.Parse(dsn)
 		return &Postgres{base: base}, err
 	}

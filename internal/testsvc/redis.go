@@ -21,7 +21,7 @@ const redisPackages = "redis-server redis-sentinel redis-tools"
 
 // redisServer is the program that every Redis server of a test is. It is no variable:
 // what is read before the tests begin is not known to go test, which keeps their results.
-func redisServer() string { return cmp.Or(os.Getenv("COUNTERFOIL_TEST_REDIS_SERVER"), "redis-server") }
+func redisServer() string { return cmp.Or(os.Getenv("TESTSVC_REDIS_SERVER"), "redis-server") }
 
 // Redis is one running Redis server.
 type Redis struct {

@@ -4,10 +4,11 @@
 // started it, or at the latest with the test process, even when that is killed.
 //
 // A server that is not installed fails the test and says how to install it:
-// nothing is skipped. COUNTERFOIL_TEST_PG_DSN names a PostgreSQL server to use
+// nothing is skipped. TESTSVC_PG_DSN names a PostgreSQL server to use
 // instead of the shared private one, for example of another version, and
-// COUNTERFOIL_TEST_REDIS_SERVER the program that is started for Redis, for example
-// valkey-server.
+// TESTSVC_REDIS_SERVER the program that is started for Redis, for example
+// valkey-server. Neither begins with COUNTERFOIL_: the program, which inherits them, refuses
+// what is no setting of it.
 package testsvc
 
 import (
