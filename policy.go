@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -116,7 +115,7 @@ func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, know
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", cause, err)
 	}
-	if s.Issuer != v.opts.Issuer || !slices.Contains(s.Audience, v.opts.Audience) {
+	if !v.meant(s) {
 		return nil, ErrInvalidToken
 	}
 	err = v.known.Load().judge(s)

@@ -82,15 +82,12 @@ func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand, known b
 // complete fills e from its session, which must be this issuer's and meant for us.
 func (v *Verifier) complete(e *entry, f Format) error {
 	s := e.session
-	if s.Issuer != v.opts.Issuer || !slices.Contains(s.Audience, v.opts.Audience) {
+	if !v.meant(s) {
 		return ErrInvalidToken
 	}
 	s.Carrier = Carrier{f, e.credential.Transport}
 	e.credential.Value = strings.Clone(e.credential.Value) // not what stood around it in a header
-	e.deadline = s.Expires.UnixNano()
-	if e.signed { // another clock wrote it; a looked-up copy ends when its issuer said
-		e.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
-	}
+	e.deadline = v.deadline(s, e.signed)
 	if e.forget = e.deadline; f == Opaque {
 		e.forget += int64(afterlife)
 	}
@@ -100,6 +97,19 @@ func (v *Verifier) complete(e *entry, f Format) error {
 // afterlife is how long the ended copy of an opaque session shows that its client was
 // here: it is looked up before strangers are.
 const afterlife = 10 * time.Minute
+
+// meant reports whether s is of our issuer, and for us (TOK-20, TOK-21).
+func (v *Verifier) meant(s *Session) bool {
+	return s.Issuer == v.opts.Issuer && slices.Contains(s.Audience, v.opts.Audience)
+}
+
+// deadline is when a copy ends here, in nanoseconds since 1970.
+func (v *Verifier) deadline(s *Session, signed bool) int64 {
+	if signed { // another clock wrote it; a looked-up copy ends when its issuer said
+		return s.Expires.Add(v.opts.Leeway).UnixNano()
+	}
+	return s.Expires.UnixNano()
+}
 
 // keep remembers what a look-up found, and forgets what one refused.
 func (v *Verifier) keep(c Credential, s *Session, err error) {

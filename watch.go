@@ -24,14 +24,11 @@ type watched struct {
 // (REV-18). Call stop when the connection ends.
 func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watched{&entry{session: s, deadline: s.Expires.UnixNano()}, cancel}
-	switch f := s.Carrier.Format; {
-	case f == JWT:
-		w.copied.signed = true
-		w.copied.deadline = s.Expires.Add(v.opts.Leeway).UnixNano()
-	case f == JWE && len(v.openers) > 0:
-		w.copied.signed = true // or it was looked up, which s does not tell: the stricter rule of both
-	}
+	f := s.Carrier.Format
+	w := &watched{&entry{
+		session: s, deadline: v.deadline(s, f == JWT),
+		signed: f == JWT || f == JWE && len(v.openers) > 0, // or looked up, which s does not tell: the stricter rule of both
+	}, cancel}
 	v.news.link(w.copied)
 	v.watches.mu.Lock()
 	if v.watches.live == nil {

@@ -98,120 +98,138 @@ func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s
 // the reader's laxity could otherwise not be told from a forger.
 func attempts(t *testing.T, c *Contender, now time.Time) []attempt {
 	t.Helper()
-	must := func(s string, err error) string {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	header := fmt.Sprintf(`{"alg":"%s","kid":"%s","typ":"at+jwt"}`, c.Alg, KeyID)
 	claims, err := Typical(now, 1).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload := string(claims)
-	good := must(c.SignAny(header, payload))
-	parts := strings.Split(good, ".")
-	list := []attempt{{name: "a good token", good: true, compact: good}}
-	add := func(rule, name, compact string) {
-		list = append(list, attempt{name: name, rule: rule, compact: compact})
-	}
-	head := func(rule, name, h string) { add(rule, name, must(c.SignAny(h, payload))) }
-	body := func(rule, name, p string) { add(rule, name, must(c.SignAny(header, p))) }
-	// swap replaces what must be there.
-	swap := func(in, old, new string) string {
-		t.Helper()
-		if !strings.Contains(in, old) {
-			t.Fatalf("%s is not in %s", old, in)
-		}
-		return strings.Replace(in, old, new, 1)
-	}
-	with := func(member string) string { return swap(header, "}", ","+member+"}") }
-
-	// The text of the token.
-	add("TOK-09", "LF in the signature", good[:len(good)-5]+"\n"+good[len(good)-5:])
-	add("TOK-09", "CR LF in the payload, signed", must(c.SignParts(parts[0], parts[1][:8]+"\r\n"+parts[1][8:])))
-	add("TOK-09", "LF in the header, signed", must(c.SignParts(parts[0][:8]+"\n"+parts[0][8:], parts[1])))
-	add("TOK-10", "unused bits set in the signature", otherSpelling(t, good))
-	add("TOK-10", "unused bits set in the payload, signed", must(c.SignParts(parts[0], otherSpelling(t, b64(payload+strings.Repeat(" ", 3-len(payload)%3+1))))))
-	add("TOK-09", "padding after the signature", good+"==")
-	add("TOK-09", "padding after the payload, signed", must(c.SignParts(parts[0], base64.URLEncoding.EncodeToString([]byte(payload+strings.Repeat(" ", 3-len(payload)%3+1))))))
-	add("TOK-09", "the alphabet of standard base64", plusOrSlash(t, c, header, payload))
-	add("TOK-09", "LF after the token", good+"\n")
-	add("TOK-09", "space before the token", " "+good)
-	add("TOK-08", "a fourth part", good+".")
-	add("TOK-28", "JSON serialization, flattened", fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, parts[1], parts[0], parts[2]))
-	add("TOK-28", "JSON serialization, general", fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, parts[1], parts[0], parts[2]))
-	add("TOK-14", "9 KiB", must(c.SignAny(header, swap(payload, "{", `{"pad":"`+strings.Repeat("x", 9<<10)+`",`))))
-
-	// The header.
-	head("TOK-13", "bytes after the header's object", header+"x")
-	head("TOK-13", "a second object after the header", header+"{}")
-	head("TOK-13", "a BOM before the header", "\ufeff"+header)
-	head("TOK-12", "Kid for kid", swap(header, `"kid"`, `"Kid"`))
-	head("TOK-12", "Kelvin sign for the k of kid", swap(header, `"kid"`, "\"\u212aid\""))
-	head("TOK-12", "ALG for alg", swap(header, `"alg"`, `"ALG"`))
-	head("TOK-11", "alg twice", swap(header, `}`, `,"alg":"ES256"}`))
-	head("TOK-11", "kid twice", swap(header, `}`, `,"kid":"`+KeyID+`"}`))
-	head("TOK-18", "an unknown crit", with(`"crit":["x"],"x":1`))
-	head("TOK-18", "an empty crit", with(`"crit":[]`))
-	head("TOK-18", "crit b64, b64 true", with(`"crit":["b64"],"b64":true`))
-	head("TOK-18", "b64 false without crit", with(`"b64":false`))
-	head("TOK-19", "typ of another kind", swap(header, "at+jwt", "secevent+jwt"))
-	head("TOK-19", "typ JWT", swap(header, "at+jwt", "JWT"))
-	head("TOK-19", "no typ", swap(header, `,"typ":"at+jwt"`, ""))
-	head("TOK-15", "jku", with(`"jku":"https://evil.example.com/jwks.json"`))
-	head("TOK-15", "jwk", with(`"jwk":{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`))
-	head("TOK-16", "no kid", swap(header, `,"kid":"`+KeyID+`"`, ""))
-	head("TOK-14", "a header of 2 KiB", with(`"pad":"`+strings.Repeat("x", 2<<10)+`"`))
-	add("TOK-01", "alg none", b64(`{"alg":"none","kid":"`+KeyID+`","typ":"at+jwt"}`)+"."+parts[1]+".")
-
-	list = append(list, claimAttempts(payload, now, swap, func(rule, name, p string) attempt {
-		return attempt{name: name, rule: rule, compact: must(c.SignAny(header, p))}
-	})...)
-	body("TOK-13", "bytes after the claims' object", payload+"x")
-	body("TOK-13", "a second object after the claims", payload+"{}")
-	return append(list, keyAttempts(t, header, payload)...)
+	l := &attemptList{t: t, c: c, header: fmt.Sprintf(`{"alg":"%s","kid":"%s","typ":"at+jwt"}`, c.Alg, KeyID), payload: string(claims)}
+	good := l.sign(l.header, l.payload)
+	l.all = []attempt{{name: "a good token", good: true, compact: good}}
+	l.addTexts(good)
+	l.addHeaders(good)
+	l.addClaims(now)
+	return append(l.all, keyAttempts(t, l.header, l.payload)...)
 }
 
-func claimAttempts(payload string, now time.Time, swap func(in, old, new string) string, signed func(rule, name, payload string) attempt) []attempt {
+type attemptList struct {
+	t               *testing.T
+	c               *Contender
+	header, payload string // of a good token
+	all             []attempt
+}
+
+func (l *attemptList) add(rule, name, compact string) {
+	l.all = append(l.all, attempt{name: name, rule: rule, compact: compact})
+}
+
+// head adds a good token with another header, claims one with other claims.
+func (l *attemptList) head(rule, name, header string) { l.add(rule, name, l.sign(header, l.payload)) }
+func (l *attemptList) claims(rule, name, payload string) {
+	l.add(rule, name, l.sign(l.header, payload))
+}
+
+func (l *attemptList) sign(header, payload string) string {
+	return l.signParts(b64(header), b64(payload))
+}
+
+func (l *attemptList) signParts(header, payload string) string {
+	l.t.Helper()
+	s, err := l.c.SignParts(header, payload)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return s
+}
+
+// swap replaces what must be there.
+func (l *attemptList) swap(in, old, new string) string {
+	l.t.Helper()
+	if !strings.Contains(in, old) {
+		l.t.Fatalf("%s is not in %s", old, in)
+	}
+	return strings.Replace(in, old, new, 1)
+}
+
+func (l *attemptList) addTexts(good string) {
+	parts := strings.Split(good, ".")
+	padded := l.payload + strings.Repeat(" ", 3-len(l.payload)%3+1) // its base64 has unused bits
+	l.add("TOK-09", "LF in the signature", good[:len(good)-5]+"\n"+good[len(good)-5:])
+	l.add("TOK-09", "CR LF in the payload, signed", l.signParts(parts[0], parts[1][:8]+"\r\n"+parts[1][8:]))
+	l.add("TOK-09", "LF in the header, signed", l.signParts(parts[0][:8]+"\n"+parts[0][8:], parts[1]))
+	l.add("TOK-10", "unused bits set in the signature", otherSpelling(l.t, good))
+	l.add("TOK-10", "unused bits set in the payload, signed", l.signParts(parts[0], otherSpelling(l.t, b64(padded))))
+	l.add("TOK-09", "padding after the signature", good+"==")
+	l.add("TOK-09", "padding after the payload, signed", l.signParts(parts[0], base64.URLEncoding.EncodeToString([]byte(padded))))
+	l.add("TOK-09", "the alphabet of standard base64", plusOrSlash(l.t, l.c, l.header, l.payload))
+	l.add("TOK-09", "LF after the token", good+"\n")
+	l.add("TOK-09", "space before the token", " "+good)
+	l.add("TOK-08", "a fourth part", good+".")
+	l.add("TOK-28", "JSON serialization, flattened", fmt.Sprintf(`{"payload":"%s","protected":"%s","signature":"%s"}`, parts[1], parts[0], parts[2]))
+	l.add("TOK-28", "JSON serialization, general", fmt.Sprintf(`{"payload":"%s","signatures":[{"protected":"%s","signature":"%s"}]}`, parts[1], parts[0], parts[2]))
+	l.add("TOK-14", "9 KiB", l.sign(l.header, l.swap(l.payload, "{", `{"pad":"`+strings.Repeat("x", 9<<10)+`",`)))
+}
+
+func (l *attemptList) addHeaders(good string) {
+	with := func(member string) string { return l.swap(l.header, "}", ","+member+"}") }
+	l.head("TOK-13", "bytes after the header's object", l.header+"x")
+	l.head("TOK-13", "a second object after the header", l.header+"{}")
+	l.head("TOK-13", "a BOM before the header", "\ufeff"+l.header)
+	l.head("TOK-12", "Kid for kid", l.swap(l.header, `"kid"`, `"Kid"`))
+	l.head("TOK-12", "Kelvin sign for the k of kid", l.swap(l.header, `"kid"`, "\"\u212aid\""))
+	l.head("TOK-12", "ALG for alg", l.swap(l.header, `"alg"`, `"ALG"`))
+	l.head("TOK-11", "alg twice", l.swap(l.header, `}`, `,"alg":"ES256"}`))
+	l.head("TOK-11", "kid twice", l.swap(l.header, `}`, `,"kid":"`+KeyID+`"}`))
+	l.head("TOK-18", "an unknown crit", with(`"crit":["x"],"x":1`))
+	l.head("TOK-18", "an empty crit", with(`"crit":[]`))
+	l.head("TOK-18", "crit b64, b64 true", with(`"crit":["b64"],"b64":true`))
+	l.head("TOK-18", "b64 false without crit", with(`"b64":false`))
+	l.head("TOK-19", "typ of another kind", l.swap(l.header, "at+jwt", "secevent+jwt"))
+	l.head("TOK-19", "typ JWT", l.swap(l.header, "at+jwt", "JWT"))
+	l.head("TOK-19", "no typ", l.swap(l.header, `,"typ":"at+jwt"`, ""))
+	l.head("TOK-15", "jku", with(`"jku":"https://evil.example.com/jwks.json"`))
+	l.head("TOK-15", "jwk", with(`"jwk":{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`))
+	l.head("TOK-16", "no kid", l.swap(l.header, `,"kid":"`+KeyID+`"`, ""))
+	l.head("TOK-14", "a header of 2 KiB", with(`"pad":"`+strings.Repeat("x", 2<<10)+`"`))
+	l.add("TOK-01", "alg none", b64(`{"alg":"none","kid":"`+KeyID+`","typ":"at+jwt"}`)+"."+strings.Split(good, ".")[1]+".")
+}
+
+func (l *attemptList) addClaims(now time.Time) {
 	exp := fmt.Sprintf(`"exp":%d`, now.Add(50*time.Minute).Unix())
 	iat := fmt.Sprintf(`"iat":%d`, now.Unix())
 	past := fmt.Sprintf(`"exp":%d`, now.Add(-time.Hour).Unix())
-	with := func(member string) string { return swap(payload, "{", "{"+member+",") }
-	return []attempt{
-		signed("TOK-12", "Exp for exp", swap(payload, `"exp"`, `"Exp"`)),
-		signed("TOK-12", "EXP for exp", swap(payload, `"exp"`, `"EXP"`)),
-		signed("TOK-12", "an expired exp, EXP after it in the future", swap(payload, exp, past+","+strings.Replace(exp, "exp", "EXP", 1))),
-		signed("TOK-12", "SUB for sub", swap(payload, `"sub"`, `"SUB"`)),
-		signed("TOK-11", "sub twice", with(`"sub":"usr_root"`)),
-		signed("TOK-11", "exp twice, the first one expired", swap(payload, exp, past+","+exp)),
-		signed("TOK-11", "a member twice, deeper down", with(`"x":{"a":1,"a":2}`)),
-		signed("TOK-22", "no exp", swap(payload, exp+",", "")),
-		signed("TOK-22", "exp null", swap(payload, exp, `"exp":null`)),
-		signed("TOK-22", "exp a string", swap(payload, exp, strings.Replace(exp, ":", `:"`, 1)+`"`)),
-		signed("TOK-22", "exp with a fraction", swap(payload, exp, exp+".5")),
-		signed("TOK-22", "exp 1e300", swap(payload, exp, `"exp":1e300`)),
-		signed("TOK-24", "exp equal to now, leeway included", swap(payload, exp, fmt.Sprintf(`"exp":%d`, now.Add(-Leeway).Unix()))),
-		signed("TOK-23", "exp in ten years", swap(payload, exp, fmt.Sprintf(`"exp":%d`, now.AddDate(10, 0, 0).Unix()))),
-		signed("TOK-23", "nbf 9.3e18", with(`"nbf":9.3e18`)),
-		signed("TOK-23", "iat in an hour", swap(payload, iat, fmt.Sprintf(`"iat":%d`, now.Add(time.Hour).Unix()))),
-		signed("TOK-23", "no iat", swap(payload, iat+",", "")),
-		signed("TOK-29", "no sub", swap(payload, `"sub":"usr_3k2j5h4g6f7d8s9a0q1w2e3r4t",`, "")),
-		signed("TOK-29", "sub empty", swap(payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, "")),
-		signed("TOK-29", "sub null", swap(payload, `"usr_3k2j5h4g6f7d8s9a0q1w2e3r4t"`, "null")),
-		signed("TOK-31", "CR LF in sub", swap(payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, `alice\r\nX-Role: admin`)),
-		signed("TOK-13", "a byte of sub that is not UTF-8", swap(payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, "alice\xff")),
-		signed("TOK-13", "half a surrogate pair in sub", swap(payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, `alice\ud800`)),
-		signed("TOK-13", "nine levels deep", with(`"x":`+strings.Repeat("[", 9)+strings.Repeat("]", 9))),
-		signed("TOK-21", "aud with our name and a number", swap(payload, `"`+Audience+`"`, `["`+Audience+`",1]`)),
-		signed("TOK-21", "no aud", swap(payload, `"aud":"`+Audience+`",`, "")),
-		signed("TOK-21", "aud that only begins like ours", swap(payload, Audience, Audience+".evil.com")),
-		signed("TOK-20", "iss with a slash at the end", swap(payload, Issuer, Issuer+"/")),
-		signed("TOK-30", "roles not a list", swap(payload, `["staff"]`, `"staff"`)),
-		signed("TOK-30", "cnf: only for the holder of a key (RFC 7800)", with(`"cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`)),
-	}
+	with := func(member string) string { return l.swap(l.payload, "{", "{"+member+",") }
+	l.claims("TOK-12", "Exp for exp", l.swap(l.payload, `"exp"`, `"Exp"`))
+	l.claims("TOK-12", "EXP for exp", l.swap(l.payload, `"exp"`, `"EXP"`))
+	l.claims("TOK-12", "an expired exp, EXP after it in the future", l.swap(l.payload, exp, past+","+strings.Replace(exp, "exp", "EXP", 1)))
+	l.claims("TOK-12", "SUB for sub", l.swap(l.payload, `"sub"`, `"SUB"`))
+	l.claims("TOK-11", "sub twice", with(`"sub":"usr_root"`))
+	l.claims("TOK-11", "exp twice, the first one expired", l.swap(l.payload, exp, past+","+exp))
+	l.claims("TOK-11", "a member twice, deeper down", with(`"x":{"a":1,"a":2}`))
+	l.claims("TOK-22", "no exp", l.swap(l.payload, exp+",", ""))
+	l.claims("TOK-22", "exp null", l.swap(l.payload, exp, `"exp":null`))
+	l.claims("TOK-22", "exp a string", l.swap(l.payload, exp, strings.Replace(exp, ":", `:"`, 1)+`"`))
+	l.claims("TOK-22", "exp with a fraction", l.swap(l.payload, exp, exp+".5"))
+	l.claims("TOK-22", "exp 1e300", l.swap(l.payload, exp, `"exp":1e300`))
+	l.claims("TOK-24", "exp equal to now, leeway included", l.swap(l.payload, exp, fmt.Sprintf(`"exp":%d`, now.Add(-Leeway).Unix())))
+	l.claims("TOK-23", "exp in ten years", l.swap(l.payload, exp, fmt.Sprintf(`"exp":%d`, now.AddDate(10, 0, 0).Unix())))
+	l.claims("TOK-23", "nbf 9.3e18", with(`"nbf":9.3e18`))
+	l.claims("TOK-23", "iat in an hour", l.swap(l.payload, iat, fmt.Sprintf(`"iat":%d`, now.Add(time.Hour).Unix())))
+	l.claims("TOK-23", "no iat", l.swap(l.payload, iat+",", ""))
+	l.claims("TOK-29", "no sub", l.swap(l.payload, `"sub":"usr_3k2j5h4g6f7d8s9a0q1w2e3r4t",`, ""))
+	l.claims("TOK-29", "sub empty", l.swap(l.payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, ""))
+	l.claims("TOK-29", "sub null", l.swap(l.payload, `"usr_3k2j5h4g6f7d8s9a0q1w2e3r4t"`, "null"))
+	l.claims("TOK-31", "CR LF in sub", l.swap(l.payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, `alice\r\nX-Role: admin`))
+	l.claims("TOK-13", "a byte of sub that is not UTF-8", l.swap(l.payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, "alice\xff"))
+	l.claims("TOK-13", "half a surrogate pair in sub", l.swap(l.payload, `usr_3k2j5h4g6f7d8s9a0q1w2e3r4t`, `alice\ud800`))
+	l.claims("TOK-13", "nine levels deep", with(`"x":`+strings.Repeat("[", 9)+strings.Repeat("]", 9)))
+	l.claims("TOK-21", "aud with our name and a number", l.swap(l.payload, `"`+Audience+`"`, `["`+Audience+`",1]`))
+	l.claims("TOK-21", "no aud", l.swap(l.payload, `"aud":"`+Audience+`",`, ""))
+	l.claims("TOK-21", "aud that only begins like ours", l.swap(l.payload, Audience, Audience+".evil.com"))
+	l.claims("TOK-20", "iss with a slash at the end", l.swap(l.payload, Issuer, Issuer+"/"))
+	l.claims("TOK-30", "roles not a list", l.swap(l.payload, `["staff"]`, `"staff"`))
+	l.claims("TOK-30", "cnf: only for the holder of a key (RFC 7800)", with(`"cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`))
+	l.claims("TOK-13", "bytes after the claims' object", l.payload+"x")
+	l.claims("TOK-13", "a second object after the claims", l.payload+"{}")
 }
 
 // keyAttempts are good tokens of keys that nobody should trust.
