@@ -3,6 +3,8 @@ package counterfoil_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -70,6 +72,47 @@ func FuzzPage(f *testing.F) {
 			t.Errorf("%s is written as %s, and then as %s (%v)", data, first, second, err)
 		}
 	})
+}
+
+// What an issuer answers, or whoever stands in between. A look-up says that there is a
+// session, or that there is none, or that it could not be asked; a sequence of pages is
+// taken whole or is an error (RFC 7464 section 2.4).
+func FuzzRemote(f *testing.F) {
+	f.Add([]byte(`{"active":false}`))
+	f.Add([]byte(`{"active":true,"iss":"i","sub":"s","sid":"ses_1","exp":1767323100,"rv":"0123456789abcdef.1","aud":["a"],"scope":"a b"}`))
+	f.Add([]byte(`{"active":true,"Active":false,"sub":"s"}`))
+	f.Add([]byte("\x1e" + goodPage + "\n\x1e" + goodPage + "\n"))
+	f.Add([]byte("\x1e" + goodPage + "\n\x1e" + goodPage))
+	f.Add([]byte("\x1e\x1e" + goodPage + "\n"))
+	for _, s := range pages {
+		f.Add([]byte("\x1e" + s + "\n"))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		source, err := counterfoil.Remote("https://auth.test", counterfoil.RemoteOptions{Transport: answer(body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := source.Lookup(t.Context(), "x")
+		switch {
+		case err == nil && (s == nil || s.ID == "" || s.Subject == "" || json.Unmarshal(body, new(any)) != nil):
+			t.Errorf("%s is read as %+v", body, s)
+		case err != nil && (s != nil || errors.Is(err, counterfoil.ErrInvalidToken) == errors.Is(err, counterfoil.ErrUnavailable)):
+			t.Errorf("%s: %+v beside %v", body, s, err)
+		}
+		applied := 0
+		err = counterfoil.Pages(t.Context(), source, counterfoil.Follow{}, func(counterfoil.Page) error { applied++; return nil })
+		if records := bytes.Count(body, []byte{0x1e}); err == nil && (applied != records || applied == 0 || !bytes.HasSuffix(body, []byte("\n"))) {
+			t.Errorf("%q: %d pages of %d records, and no error", body, applied, records)
+		}
+	})
+}
+
+// answer is what a server says to everything.
+type answer []byte
+
+func (a answer) RoundTrip(r *http.Request) (*http.Response, error) {
+	h := http.Header{"Content-Type": {"application/json-seq"}}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(a)), Header: h, Request: r}, nil
 }
 
 const goodPage = `{"after":"0123456789abcdef.0","upto":"0123456789abcdef.7","head":"0123456789abcdef.7","time":"2026-01-02T03:04:05Z","proof":"p","entries":[{"seq":7,"scope":"session","id":"ses_1","exp":1767323100},{"seq":3,"scope":"all","exp":1767323100}]}`

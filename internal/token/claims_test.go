@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -139,4 +140,20 @@ func TestOpaque(t *testing.T) {
 			t.Errorf("ShapeOf(%q) = %v, want %v", s, got, want)
 		}
 	}
+}
+
+// SES-03: what is read is written in that one way.
+func FuzzParseOpaque(f *testing.F) {
+	f.Add(NewOpaque())
+	f.Add(strings.Repeat("A", 42) + "B")
+	f.Add(strings.Repeat("A", 41) + "\r\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		b, err := ParseOpaque(s)
+		if err == nil && (base64.RawURLEncoding.EncodeToString(b[:]) != s || ShapeOf(s) != ShapeOpaque) {
+			t.Errorf("%q is read as %x", s, b)
+		}
+		if err != nil && b != [32]byte{} {
+			t.Errorf("%x beside %v", b, err)
+		}
+	})
 }

@@ -189,6 +189,11 @@ func FuzzDecryptJWE(f *testing.F) {
 	a, _ := EncryptDirect(direct, "t", "a.b.c")
 	f.Add(a)
 	f.Add(encrypt(f, p256, "t"))
+	for _, g := range load[struct{ Tests []struct{ Jwe string } }](f, "json_web_encryption_test").TestGroups {
+		for _, v := range g.Tests {
+			f.Add(v.Jwe)
+		}
+	}
 	f.Fuzz(func(t *testing.T, tok string) {
 		for _, o := range []*Opener{direct, p256} {
 			if CheckJWE(tok, "t") != nil {

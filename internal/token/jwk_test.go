@@ -88,6 +88,10 @@ func TestJWKSBadKeys(t *testing.T) {
 func FuzzParseJWKS(f *testing.F) {
 	b, _ := MarshalJWKS([]Key{signer(f, ES256).Key()})
 	f.Add(b)
+	for _, g := range load[jwsGroup](f, "json_web_key_test").TestGroups {
+		f.Add([]byte(g.Public))
+		f.Add([]byte(`{"keys":[` + string(g.Public) + `]}`))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		keys, _, err := ParseJWKS(b)
 		if err != nil && keys != nil {

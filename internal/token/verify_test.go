@@ -253,12 +253,24 @@ func TestPublishedSignatures(t *testing.T) {
 
 func FuzzVerifyJWS(f *testing.F) {
 	s := signer(f, HS256)
-	f.Add(mustSign(f, s))
+	good := mustSign(f, s)
+	f.Add(good)
 	f.Add("..")
+	for _, g := range load[jwsGroup](f, "json_web_signature_test").TestGroups {
+		for _, v := range g.Tests {
+			if compact, ok := v.Jws.(string); ok {
+				f.Add(compact)
+			}
+		}
+	}
+	whoever := func(kid string) (Key, bool) { k := s.Key(); k.ID = kid; return k, true }
 	f.Fuzz(func(t *testing.T, tok string) {
-		p, _, err := VerifyJWS(tok, "at+jwt", only(s.Key()))
+		p, _, err := VerifyJWS(tok, "at+jwt", whoever)
 		if (err == nil) != (p != "") {
 			t.Errorf("payload %q beside error %v", p, err)
+		}
+		if err == nil && tok != good {
+			t.Errorf("%q was never signed", tok)
 		}
 	})
 }

@@ -21,7 +21,7 @@ type vectors[T any] struct {
 	TestGroups    []T
 }
 
-func load[T any](t *testing.T, name string) vectors[T] {
+func load[T any](t testing.TB, name string) vectors[T] {
 	t.Helper()
 	data, err := os.ReadFile("testdata/wycheproof/" + name + ".json")
 	if err != nil {
