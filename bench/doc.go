@@ -5,5 +5,6 @@
 // Begin with peers.go. The benchmarks compare what it costs to decide, the tests
 // compare what is decided: TestWhoAcceptsWhat keeps the table of differences, and
 // FuzzDifferential looks for more. The command in cmd/report runs the benchmarks
-// and prints the tables of docs/performance.md.
+// and prints the tables of docs/performance.md, with the steps of the stores beside
+// their bare engines.
 package bench

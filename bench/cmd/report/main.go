@@ -4,6 +4,9 @@
 // A round runs everything once, so that what else the machine does hits all
 // contenders alike; a ratio is taken within a round, and the median of the rounds
 // is printed. Run it from bench/, on a quiet machine.
+//
+// The table of stores is of the benchmarks in their own packages, which take turns with
+// the bare engine themselves, on real servers that they start.
 package main
 
 import (
@@ -22,9 +25,10 @@ func main() {
 	rounds := flag.Int("count", 5, "rounds")
 	benchtime := flag.String("benchtime", "1s", "as go test takes it")
 	sizes := flag.String("sizes", "1000,100000,1000000", "sizes of the table of verified copies")
+	steps := flag.String("steps", "5500x", "how often each step of a store is taken, as go test takes it")
 	only := flag.String("only", "", "one benchmark, by its name; empty: all")
 	flag.Parse()
-	if err := report(os.Stdout, *rounds, *benchtime, *sizes, *only); err != nil {
+	if err := report(os.Stdout, *rounds, *benchtime, *sizes, *steps, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
@@ -33,7 +37,7 @@ func main() {
 // beside are the benchmarks whose contenders are compared within a round.
 var beside = []string{"Verify", "Sign", "Open", "Junk", "Cookie", "HTTP"}
 
-func report(w io.Writer, rounds int, benchtime, sizes, only string) error {
+func report(w io.Writer, rounds int, benchtime, sizes, steps, only string) error {
 	dir, err := os.MkdirTemp("", "counterfoil-bench")
 	if err != nil {
 		return err
@@ -79,8 +83,22 @@ func report(w io.Writer, rounds int, benchtime, sizes, only string) error {
 			return err
 		}
 	}
+	if only == "" || only == "Stores" {
+		for _, store := range []string{"sqlite", "postgres", "redis"} {
+			fmt.Fprintln(os.Stderr, "running the steps of", store)
+			cmd := exec.Command("go", "test", "./store/"+store, "-run=^$", "-bench=^BenchmarkSteps$", "-benchtime="+steps, "-timeout=0")
+			cmd.Dir = ".." // a package of the other module
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%s: %w\n%s", store, err, out)
+			}
+			if err := results.readSteps(string(out), store); err != nil {
+				return err
+			}
+		}
+	}
 	fmt.Fprintf(w, "%s, %s/%s, %d processors, medians of %d rounds of %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), rounds, benchtime)
-	for _, name := range append(beside, "Seen") {
+	for _, name := range append(beside, "Seen", "Stores") {
 		results.write(w, name)
 	}
 	return nil

@@ -57,6 +57,11 @@ func (r *results) read(output string, round int) error {
 	return nil
 }
 
+// readSteps takes the output of a store's BenchmarkSteps.
+func (r *results) readSteps(output, store string) error {
+	return r.read(strings.ReplaceAll(output, "BenchmarkSteps/", "BenchmarkStores/"+store+",_"), sameProcess)
+}
+
 // parseName reads BenchmarkTable/row/contender-N. Go writes _ for a space, and
 // leaves -N away for one processor.
 func parseName(name string) (cell, error) {
@@ -134,6 +139,8 @@ func (r *results) write(w io.Writer, table string) {
 		r.writeSeen(w, cells)
 	case "HTTP":
 		r.writeHTTP(w, cells)
+	case "Stores":
+		r.writeStores(w, cells)
 	default:
 		r.writeBeside(w, cells)
 	}
@@ -166,6 +173,16 @@ func (r *results) writeHTTP(w io.Writer, cells []cell) {
 		own, bare := r.cells[c], r.cells[first]
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", c.row, c.contender, count(median(own["req/s"])),
 			times(ratio(own["req/s"], bare["req/s"])), duration(median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], bare["cpu-ns/op"])))
+	}
+}
+
+// writeStores prints what a step costs beside the engine's own.
+func (r *results) writeStores(w io.Writer, cells []cell) {
+	fmt.Fprint(w, "| | | the engine's own/s | ours/s | cost |\n|---|---|---|---|---|\n")
+	for _, c := range cells {
+		own := r.cells[c]
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", c.row, strings.Replace(c.contender, "callers=", "callers: ", 1),
+			count(median(own["raw/s"])), count(median(own["ours/s"])), times(median(own["x-raw"])))
 	}
 }
 

@@ -20,13 +20,19 @@ func TestTables(t *testing.T) {
 	if err := r.read(seen, sameProcess); err != nil {
 		t.Fatal(err)
 	}
+	steps := "pkg: x/store/redis\nBenchmarkSteps/lookup/callers=16-2 5500 0 ns/op 1500 ours/s 3000 raw/s 2.000 x-raw\nPASS\n"
+	if err := r.readSteps(steps, "redis"); err != nil {
+		t.Fatal(err)
+	}
 	var b strings.Builder
+	r.write(&b, "Stores")
 	r.write(&b, "Verify")
 	r.write(&b, "Seen")
 	for _, want := range []string{
 		"| ES256 | raw | 50 µs | 1 × | 40 µs | 1 × | 608 | 11 |\n",
 		"| ES256 | jwx WithKey | 81 µs | 1.5 × | 80 µs | 2 × | 608 | 400 |\n",
 		"| JWT, 1000 | counterfoil | 50 ns | 1 × | 0 | 20000000 | 40000000 | 2 × |\n",
+		"| redis, lookup | callers: 16 | 3000 | 1500 | 2 × |\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no line %q in\n%s", want, &b)
