@@ -18,7 +18,7 @@ import (
 // pageSize is how many entries a page of the log holds at most.
 const pageSize = 5000
 
-// maxWait caps a long poll.
+// maxWait caps a long poll, whoever asks for a longer one.
 const maxWait = 30 * time.Second
 
 // Log returns the next page of the revocation log, see counterfoil.Source. The

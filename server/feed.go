@@ -100,7 +100,6 @@ func readFollow(q url.Values) (f counterfoil.Follow, err error) {
 			return f, badRequest("parameter %q is malformed", name)
 		}
 	}
-	f.Wait = min(f.Wait, 30*time.Second)
 	if f.Verifier != "" && f.Bound == 0 {
 		return f, badRequest("parameter \"bound\" is required with \"verifier\"")
 	}

@@ -178,7 +178,7 @@ func (r *results) writeHTTP(w io.Writer, cells []cell) {
 
 // writeStores prints what a step costs beside the engine's own.
 func (r *results) writeStores(w io.Writer, cells []cell) {
-	fmt.Fprint(w, "| | | the engine's own/s | ours/s | cost |\n|---|---|---|---|---|\n")
+	fmt.Fprint(w, "Medians of eleven turns each.\n\n| | | the engine's own/s | ours/s | cost |\n|---|---|---|---|---|\n")
 	for _, c := range cells {
 		own := r.cells[c]
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", c.row, strings.Replace(c.contender, "callers=", "callers: ", 1),
