@@ -26,6 +26,7 @@ type engine struct {
 	name     string
 	store    string // --store
 	sessions string // --sessions; empty: the store
+	logs     string // --log-level
 	kill     func()
 	back     func()
 }
@@ -35,12 +36,12 @@ var engines = map[string]func(t *testing.T) engine{
 	"postgres": func(t *testing.T) engine {
 		server := testsvc.StartPostgres(t, testsvc.Durable)
 		_, store := server.Database(t, "")
-		return engine{name: "postgres", store: store, kill: server.Kill, back: func() { server.Restart(t) }}
+		return engine{name: "postgres", logs: "error", store: store, kill: server.Kill, back: func() { server.Restart(t) }}
 	},
 	"redis": func(t *testing.T) engine {
 		_, store := testsvc.SharedPostgres(t).Database(t, "")
 		server := testsvc.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-		return engine{name: "redis", store: store, sessions: "redis://" + server.Addr(), kill: server.Kill, back: func() { server.Restart(t) }}
+		return engine{name: "redis", logs: "error", store: store, sessions: "redis://" + server.Addr(), kill: server.Kill, back: func() { server.Restart(t) }}
 	},
 }
 
@@ -57,7 +58,8 @@ type cluster struct {
 	verifiers []*counterfoil.Verifier
 	web       *http.Client
 
-	confirmed atomic.Int64 // revocations that reached every verifier before they returned
+	confirmed  atomic.Int64 // revocations that reached every verifier before they returned
+	overturned atomic.Bool  // the log may begin anew: who was not revoked may be refused
 
 	held    []atomic.Pointer[signedIn] // what each caller checks just now
 	waiting atomic.Int64               // callers whose check has begun and is not answered
@@ -81,6 +83,7 @@ type signedIn struct {
 	holder
 	revoked    atomic.Int64 // when its revocation returned, in Unix nanoseconds; 0: it is good; -1: nobody knows
 	everywhere atomic.Bool  // and was confirmed to have reached every verifier
+	renewed    bool         // its access token is of after a failover
 }
 
 func startCluster(t *testing.T, on engine, nodes int) *cluster {
@@ -122,7 +125,7 @@ func startCluster(t *testing.T, on engine, nodes int) *cluster {
 		}
 		// What is signed in stays so for longer than the largest of these tests takes.
 		node := &serving{address: address, args: []string{"serve", "--data", data, "--store", on.store, "--listen", address, "--issuer", c.url,
-			"--ops-listen", "off", "--drain", "500ms", "--log-level", "error", "--refresh-grace", "1m", "--idle", "24h", "--access-ttl", "15m", "--max-bound", bound.String()}}
+			"--ops-listen", "off", "--drain", "1s", "--log-level", on.logs, "--refresh-grace", "1m", "--idle", "24h", "--access-ttl", "15m", "--max-bound", bound.String()}}
 		if on.sessions != "" {
 			node.args = append(node.args, "--sessions", on.sessions)
 		}

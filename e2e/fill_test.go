@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -82,19 +81,7 @@ func (c *cluster) inside() (node *issuer.Issuer, closeNode func()) {
 		c.t.Fatal(err)
 	}
 	copy(seal[:], data)
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	users, err := postgres.Open(c.t.Context(), postgres.Options{URL: c.engine.store, Log: quiet})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	closeNode = func() { _ = users.Close() }
-	sessions := store.Store(users)
-	if c.engine.sessions != "" {
-		if sessions, err = redis.Open(c.t.Context(), redis.Options{URL: c.engine.sessions, Log: quiet}); err != nil {
-			c.t.Fatal(err)
-		}
-		closeNode = func() { _ = sessions.Close(); _ = users.Close() }
-	}
+	users, sessions, closeNode := c.open()
 	keys, err := keyring.Open(c.t.Context(), keyring.Options{Store: users, SealKey: seal})
 	if err != nil {
 		c.t.Fatal(err)
@@ -111,6 +98,23 @@ func (c *cluster) inside() (node *issuer.Issuer, closeNode func()) {
 		c.t.Fatal(err)
 	}
 	return node, closeNode
+}
+
+// open opens the stores as a node does; they may be one.
+func (c *cluster) open() (users, sessions store.Store, closeAll func()) {
+	c.t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	users, err := postgres.Open(c.t.Context(), postgres.Options{URL: c.engine.store, Log: quiet})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if c.engine.sessions == "" {
+		return users, users, func() { _ = users.Close() }
+	}
+	if sessions, err = redis.Open(c.t.Context(), redis.Options{URL: c.engine.sessions, Log: quiet}); err != nil {
+		c.t.Fatal(err)
+	}
+	return users, sessions, func() { _ = sessions.Close(); _ = users.Close() }
 }
 
 // sharing is a store whose callers share commits: all that come during one are the next.

@@ -25,7 +25,9 @@ type process struct {
 }
 
 // start runs the server and returns when it answers.
-func (p *process) start() error {
+func (p *process) start() error { return p.startIn(startWithin) }
+
+func (p *process) startIn(within time.Duration) error {
 	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -51,11 +53,11 @@ func (p *process) start() error {
 	if err := <-started; err != nil {
 		return err
 	}
-	return p.await()
+	return p.await(within)
 }
 
-func (p *process) await() error {
-	deadline := time.Now().Add(startWithin)
+func (p *process) await(within time.Duration) error {
+	deadline := time.Now().Add(within)
 	for {
 		err := p.ready()
 		if err == nil {
@@ -102,11 +104,12 @@ func (p *process) end() {
 }
 
 // again starts the ended server on its data and its port. Its last children may
-// still be dying, so one refusal is no failure.
+// still be dying, so one refusal is no failure. One that was killed first reads what it had
+// written, which takes as long as there is of it.
 func (p *process) again() error {
 	deadline := time.Now().Add(startWithin)
 	for {
-		err := p.start()
+		err := p.startIn(recoverWithin)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}

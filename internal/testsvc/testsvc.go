@@ -110,9 +110,10 @@ func freePort() (int, error) {
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 const (
-	starts      = 3                // ports tried
-	startWithin = 60 * time.Second // a busy machine is slow; nobody waits this long otherwise
-	pollEvery   = 10 * time.Millisecond
+	starts        = 3                // ports tried
+	startWithin   = 60 * time.Second // a busy machine is slow; nobody waits this long otherwise
+	recoverWithin = 20 * time.Minute // of a million sessions, in the largest tests
+	pollEvery     = 10 * time.Millisecond
 )
 
 // launch starts a server on ports that make of it picks, until one start works.
