@@ -183,7 +183,7 @@ func (c *cluster) ask(ctx context.Context, v *counterfoil.Verifier, s *signedIn)
 	_, err = v.Verify(ctx, s.Access)
 	switch {
 	case err == nil:
-		late := *bound + *bound/1000
+		late := c.bound + c.bound/1000
 		if s.everywhere.Load() {
 			late = 0
 		}

@@ -50,7 +50,8 @@ var engines = map[string]func(t *testing.T) engine{
 type cluster struct {
 	t         *testing.T
 	engine    engine
-	data      string // folder of the first node
+	bound     time.Duration // D of the verifiers
+	data      string        // folder of the first node
 	lb        *faultnet.Balancer
 	url       string
 	key       string
@@ -86,10 +87,10 @@ type signedIn struct {
 	renewed    bool         // its access token is of after a failover
 }
 
-func startCluster(t *testing.T, on engine, nodes int) *cluster {
+func startCluster(t *testing.T, on engine, nodes int, bound time.Duration) *cluster {
 	t.Helper()
 	c := &cluster{
-		t: t, engine: on, data: t.TempDir(),
+		t: t, engine: on, bound: bound, data: t.TempDir(),
 		web: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second},
 	}
 	c.surged.Store(new(make(chan struct{})))
@@ -146,7 +147,7 @@ func (c *cluster) follow() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	v, err := counterfoil.NewVerifier(c.t.Context(), source, counterfoil.Options{Issuer: c.url, Audience: c.url, Bound: *bound})
+	v, err := counterfoil.NewVerifier(c.t.Context(), source, counterfoil.Options{Issuer: c.url, Audience: c.url, Bound: c.bound})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
@@ -58,7 +59,7 @@ func sentinel(t *testing.T, cut bool) failover {
 	}
 	if cut {
 		f.cut = func() {
-			for _, cmd := range []string{"ACL SETUSER default -psync", "CLIENT KILL TYPE replica"} {
+			for _, cmd := range []string{"ACL SETUSER default -psync -sync", "CLIENT KILL TYPE replica"} {
 				if _, err := s.Nodes[0].Do(strings.Fields(cmd)...); err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +79,7 @@ func TestFailover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			on := f.start(t)
-			c := startCluster(t, on.engine, 2)
+			c := startCluster(t, on.engine, 2, 4*time.Second)
 			c.fill(50)
 			before := len(c.good)
 			c.overturned.Store(true)

@@ -18,7 +18,7 @@ var (
 	manySessions = flag.Int("e2e.sessions", 300, "sessions that are alive when a node and the store are killed")
 	manyChecks   = flag.Int("e2e.checks", 100, "checks in flight when a node and the store are killed")
 	manyNodes    = flag.Int("e2e.nodes", 3, "servers on one store")
-	bound        = flag.Duration("e2e.bound", 4*time.Second, "D of their verifiers")
+	killedBound  = flag.Duration("e2e.bound", 4*time.Second, "D of the verifiers when a node and the store are killed")
 )
 
 // Nodes are restarted one after the other while everything is in use: no check fails. A
@@ -30,7 +30,7 @@ func TestRollingRestart(t *testing.T) {
 	for name, on := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := startCluster(t, on(t), 2)
+			c := startCluster(t, on(t), 2, 10*time.Second)
 			c.fill(50)
 			checks, calls := c.load(20)
 			for _, n := range c.nodes {
@@ -60,7 +60,7 @@ func TestNodeAndStoreKilled(t *testing.T) {
 	for name, on := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := startCluster(t, on(t), *manyNodes)
+			c := startCluster(t, on(t), *manyNodes, *killedBound)
 			c.fill(*manySessions)
 			checks, calls := c.load(*manyChecks)
 			c.until(checks, 2*int64(*manyChecks))
