@@ -2,7 +2,6 @@ package token
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -165,16 +164,19 @@ func (r *claimReader) scope() ([]string, error) {
 
 // integer accepts digits only, 0 < n < 2^53. A fraction or an exponent would have
 // to be rounded, and int64(1.8e308) is in the past on amd64 (TOK-22, TOK-23).
-func (r *claimReader) integer() (int64, error) {
-	if c := r.peek(); c < '0' || c > '9' {
+func (r *claimReader) integer() (n int64, err error) {
+	if r.peek() == '0' { // JSON has no leading zeros
 		return 0, errClaimType
 	}
-	s, err := r.number()
-	if err != nil {
-		return 0, err
+	for '0' <= r.peek() && r.peek() <= '9' && n < maxInteger {
+		n = 10*n + int64(r.peek()-'0')
+		r.pos++
 	}
-	n, err := strconv.ParseInt(string(s), 10, 64)
-	if err != nil || n <= 0 || n >= maxInteger {
+	switch r.peek() {
+	case '.', 'e', 'E':
+		return 0, errClaimType
+	}
+	if n == 0 || n >= maxInteger {
 		return 0, errClaimType
 	}
 	return n, nil

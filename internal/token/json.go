@@ -193,8 +193,18 @@ type members struct {
 	name  string
 	err   error
 
-	n    int
-	seen [maxMembers]string // compared one by one: a map would cost more than it saves
+	n     int
+	seen  [maxMembers]string // compared one by one: a map would cost more than it saves
+	marks uint64             // of the names in seen: most are found to be new by theirs alone
+}
+
+// mark is the bit of a name. Other names may have the same.
+func mark(name string) uint64 {
+	n := len(name)
+	if n == 0 {
+		return 1
+	}
+	return 1 << ((uint(n) + 7*uint(name[0]) + 31*uint(name[n-1])) % 64)
 }
 
 func (m *members) next(s *scanner) bool {
@@ -208,13 +218,15 @@ func (m *members) next(s *scanner) bool {
 	if m.name, m.err = s.string(); m.err != nil {
 		return false
 	}
+	bit := mark(m.name)
 	switch {
 	case m.n == maxMembers:
 		m.err = refuse("too many JSON members")
-	case slices.Contains(m.seen[:m.n], m.name): // after unescaping: "s\u0075b" is "sub" (TOK-11)
+	case m.marks&bit != 0 && slices.Contains(m.seen[:m.n], m.name): // after unescaping: "s\u0075b" is "sub" (TOK-11)
 		m.err = refuse("JSON member twice")
 	default:
 		m.seen[m.n] = m.name
+		m.marks |= bit
 		m.n++
 		if s.space(); !s.take(':') {
 			m.err = refuse("JSON syntax")
