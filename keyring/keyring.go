@@ -71,7 +71,7 @@ type Description struct {
 	Alg     token.Alg `json:"alg"`
 	Status  Status    `json:"status"`
 	Created time.Time `json:"created"`
-	From    time.Time `json:"from"` // when it begins to sign
+	From    time.Time `json:"from,omitzero"` // when it begins to sign; zero: revoked before it did
 }
 
 type entry struct {
@@ -79,7 +79,7 @@ type entry struct {
 	Alg     token.Alg `json:"alg"`
 	Private []byte    `json:"private"` // PKCS #8, or the bytes of an HMAC secret
 	Created time.Time `json:"created"`
-	From    time.Time `json:"from"`
+	From    time.Time `json:"from"` // zero: never
 	Revoked bool      `json:"revoked,omitempty"`
 
 	signer *token.Signer
@@ -162,7 +162,8 @@ func (k *Keyring) Tick(ctx context.Context) error {
 	return k.change(ctx, func(s *state) (bool, error) { return k.turn(s) })
 }
 
-// Revoke takes a key out of use at once and puts another in its place.
+// Revoke takes a key out of use at once and puts another in its place. One that has not
+// signed yet leaves no place: the key before it signs on.
 func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 	return k.change(ctx, func(s *state) (bool, error) {
 		i := slices.IndexFunc(s.Keys, func(e entry) bool { return e.ID == kid })
@@ -172,7 +173,11 @@ func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 		if s.Keys[i].Revoked {
 			return k.turn(s)
 		}
-		s.Keys[i].Revoked = true
+		e := &s.Keys[i]
+		if e.Revoked = true; e.From.After(k.opts.Now()) {
+			e.From = time.Time{} // it has no turn that another would have to take unpublished
+			s.sort()
+		}
 		_, err := k.turn(s)
 		return true, err
 	})
@@ -269,8 +274,12 @@ func (k *Keyring) wanted(e entry) bool {
 
 // dead reports whether nothing that e signed can be alive.
 func (k *Keyring) dead(s *state, e entry, now time.Time) bool {
+	begun := e.From
+	if begun.IsZero() {
+		begun = e.Created // whoever stole it did not wait
+	}
 	for _, later := range s.Keys {
-		if later.From.After(e.From) && later.From.Add(k.opts.KeepAfter).Before(now) {
+		if later.From.After(begun) && later.From.Add(k.opts.KeepAfter).Before(now) {
 			return true
 		}
 	}
@@ -309,8 +318,12 @@ func (k *Keyring) insert(s *state, e entry) error {
 		return err
 	}
 	s.Keys = append(s.Keys, e)
-	slices.SortStableFunc(s.Keys, func(a, b entry) int { return a.From.Compare(b.From) })
+	s.sort()
 	return nil
+}
+
+func (s *state) sort() {
+	slices.SortStableFunc(s.Keys, func(a, b entry) int { return a.From.Compare(b.From) })
 }
 
 func (e *entry) load() error {

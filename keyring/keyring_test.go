@@ -292,3 +292,30 @@ func TestClockBehindTheKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// KEY-05: a key that is revoked before it signs has no turn: the key before it signs on, and
+// the one that takes its place is published as long as any other.
+func TestRevokeBeforeItSigns(t *testing.T) {
+	c := &clock{time.Now()}
+	k := mustRing(t, memory.New(), c)
+	first := k.Signer().Key().ID
+	next, err := k.Rotate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // again is safe
+		if err := k.Revoke(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.now = c.now.Add(16 * time.Minute) // nobody has called Tick
+	if signs := k.Signer().Key().ID; signs != first {
+		t.Errorf("%s signs, want %s", signs, first)
+	}
+	if err := k.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(k); got != "revoked active" {
+		t.Errorf("keys are %q, want %q", got, "revoked active")
+	}
+}

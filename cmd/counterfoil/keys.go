@@ -15,7 +15,7 @@ type signingKey struct {
 	Alg     string    `json:"alg"`
 	Status  string    `json:"status"`
 	Created time.Time `json:"created"`
-	From    time.Time `json:"from"`
+	From    time.Time `json:"from,omitzero"`
 }
 
 type signingKeys struct {

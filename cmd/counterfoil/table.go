@@ -96,7 +96,13 @@ func sheet(members [][2]string) error {
 	return nil
 }
 
-func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
+// minute is empty for the zero time.
+func minute(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04")
+}
 
 // about is a span in its largest unit: 45s, 3m, 23h, 12d.
 func about(d time.Duration) string {
