@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -53,12 +54,15 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer source.Close()
+	if err := from.asLeft(ctx, source); err != nil {
+		return err
+	}
 	answer := moved{From: from.where(), To: to.where(), DryRun: c.DryRun}
 	contents := store.Contents{}
 	if c.DryRun {
 		contents, err = store.Inventory(ctx, source)
 	} else {
-		contents, err = c.move(ctx, source, to, answer, key)
+		contents, err = c.move(ctx, source, from, to, answer, key)
 	}
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	return c.print(answer)
 }
 
-func (c *migrateCommand) move(ctx context.Context, source store.Mover, to *config, answer moved, key [32]byte) (store.Contents, error) {
+func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *config, answer moved, key [32]byte) (store.Contents, error) {
 	// The key comes first: a server on the new store must never make one of its own.
 	path := filepath.Join(to.Data, sealName)
 	if err := writeKey(path, key); errors.Is(err, fs.ErrExist) {
@@ -82,15 +86,41 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, to *confi
 		return store.Contents{}, err
 	}
 	now := time.Now().UTC().Format(" on 2006-01-02 15:04 UTC")
-	// What the folder's old store was like says nothing of the one that takes its place.
-	if err := os.Remove((&config{Data: to.Data}).seen().path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return store.Contents{}, errors.Join(err, target.Close())
-	}
 	contents, err := store.Move(ctx, source, target, store.MoveOptions{From: answer.From + now, To: answer.To + now, Replace: c.Replace})
 	if errors.Is(err, store.ErrNotEmpty) {
 		err = fmt.Errorf("%s: %w\nhint: name an empty one; --replace if it was moved away from", answer.To, err)
 	}
+	if err == nil && to.Data != from.Data {
+		// What the folder's old store was like says nothing of the one that takes its place.
+		if err = os.Remove(to.seen().path); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
 	return contents, errors.Join(err, target.Close())
+}
+
+// asLeft refuses a store that is not where its server saw it last: what was revoked since
+// would live on in the new one, where nobody could know (REV-09).
+func (c *config) asLeft(ctx context.Context, source store.Mover) error {
+	if c.apart() {
+		return nil // the sessions are elsewhere, and so is the head that was kept
+	}
+	seen, err := c.seen().read()
+	if err != nil || seen == (counterfoil.Cursor{}) {
+		return err
+	}
+	mark, err := source.Mark(ctx)
+	if err != nil || mark != (store.Mark{}) {
+		return err // of a store that is marked, Move says what it is
+	}
+	_, head, err := source.Log(ctx, seen, 1)
+	if err != nil {
+		return err
+	}
+	if head.Epoch != seen.Epoch || head.Before(seen) {
+		return fmt.Errorf("%s is not where its server left it: a backup was restored, or %s is of another store\nhint: start the server on it once, and stop it: a restored one ends all sessions", c.where(), c.seen().path)
+	}
+	return nil
 }
 
 // ends are the two installations.
@@ -104,13 +134,13 @@ func (c *migrateCommand) ends() (from, to *config, err error) {
 	if c.From != "" {
 		from.Store = c.From
 	}
-	to = &config{Store: c.To, Data: c.ToData}
+	to = &config{Store: c.To, Data: c.ToData, Production: from.Production}
 	if to.Data == "" {
 		to.Data = from.Data
 	}
 	for flag, end := range map[string]*config{"--from": from, "--to": to} {
 		if end.Store != "" && end.Store != "sqlite" && !isPostgres(end.Store) {
-			return nil, nil, misuse("%s %s: want sqlite or postgres://USER@HOST/DATABASE", flag, end.Store)
+			return nil, nil, misuse("%s: want sqlite or postgres://USER@HOST/DATABASE", flag) // it may hold a password
 		}
 		v := verdict{where: origins{"store": "flag " + flag}}
 		if end.checkStore(&v); len(v.problems) > 0 {

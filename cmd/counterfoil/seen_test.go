@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,6 +146,46 @@ func TestRestoredWhileNobodyRan(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// REV-09: a store that was put back does not move either before its server has seen it:
+// in the new one nobody could know.
+func TestRestoredDoesNotMove(t *testing.T) {
+	t.Parallel()
+	b := onSQLite(t)
+	b.Issuer = "https://auth.test"
+	run := func(revoke string) {
+		t.Helper()
+		p, err := b.open(t.Context(), openOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revoke != "" {
+			if _, err := p.issuer.Revoke(t.Context(), counterfoil.ScopeSubject, revoke, audit.Act{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at, err := p.issuer.Head(t.Context())
+		if err := errors.Join(err, b.seen().keep(at), p.passwords.Close(), p.closeStores()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("")
+	b.backup(t)
+	run("alice")
+	b.restore(t)
+	target := t.TempDir()
+	move := &migrateCommand{placeFlags: placeFlags{Data: b.Data}, To: "sqlite", ToData: target}
+	if err := move.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("Run = %v, want that a backup was restored", err)
+	}
+	if there, err := os.ReadDir(target); err != nil || len(there) > 0 {
+		t.Errorf("the folder to move to has %v, %v", there, err)
+	}
+	run("") // sees it
+	if err := move.Run(t.Context()); err != nil {
+		t.Errorf("Run after the server has seen it = %v", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -136,10 +135,11 @@ func (c *config) checkRedis(v *verdict) {
 // passwordIn reports whether a connection URL carries a password.
 func passwordIn(url string) bool {
 	_, rest, _ := strings.Cut(url, "://")
-	authority, query, _ := strings.Cut(rest, "?")
-	authority, _, _ = strings.Cut(authority, "/")
-	user, _, found := strings.Cut(authority, "@")
-	return found && strings.Contains(user, ":") || strings.Contains("&"+strings.ToLower(query), "&password=")
+	authority, _, _ := strings.Cut(rest, "/")
+	user, _, found := strings.Cut(authority, "@") // in which a password with ? in it has no end
+	_, query, _ := strings.Cut(strings.ToLower(rest), "?")
+	query = "&" + query
+	return found && strings.Contains(user, ":") || strings.Contains(query, "&password=") || strings.Contains(query, "&sslpassword=")
 }
 
 // trustworthy reports whether a connection stays on this machine or proves its other end.
@@ -159,7 +159,8 @@ func checkStoreName(value string) error {
 	case value == "", value == "sqlite", value == "memory", isPostgres(value):
 		return nil
 	}
-	return fmt.Errorf("is %q: want sqlite, memory or postgres://USER@HOST/DATABASE", value)
+	// What is wrong with it is not shown: it may be a URL with a password.
+	return errors.New("is none of sqlite, memory and postgres://USER@HOST/DATABASE")
 }
 
 func isRedis(name string) bool {
@@ -171,6 +172,5 @@ func checkSessionsName(value string) error {
 	if isRedis(value) || checkStoreName(value) == nil {
 		return nil
 	}
-	// What is wrong with it is not shown: it may be a URL with a password.
 	return errors.New("is none of sqlite, memory, postgres://USER@HOST/DATABASE, redis://HOST:PORT and redis-sentinel://HOST:PORT,HOST:PORT/NAME")
 }
