@@ -78,6 +78,9 @@ func TestDeploySystemd(t *testing.T) {
 	if !strings.Contains(unit, "RestartPreventExitStatus=2 3\n") || exitUsage != 2 || exitConfig != 3 {
 		t.Error("the unit tries again what cannot succeed")
 	}
+	if unit, _, _ := strings.Cut(unit, "[Service]"); !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
+		t.Error("the unit gives up while its store is away")
+	}
 	accepts(t, "systemd", []string{"serve"}, env)
 }
 

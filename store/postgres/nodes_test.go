@@ -105,6 +105,9 @@ func TestLeastPrivilege(t *testing.T) {
 	if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
 		t.Errorf("Sweep = %v", err)
 	}
+	if _, err := postgres.Examine(t.Context(), postgres.Options{URL: as("node")}, time.Now()); err != nil {
+		t.Errorf("Examine = %v", err)
+	}
 	for role, allowed := range map[string]map[string]bool{
 		"node": {"CREATE TABLE counterfoil.t ()": false, "TRUNCATE counterfoil.log": false, "DROP TABLE counterfoil.log": false},
 		"person": {

@@ -67,6 +67,10 @@ func TestLeastPrivilege(t *testing.T) {
 				}
 			}
 		}
+		options := redis.Options{URL: "redis://counterfoil@" + strings.Join(addrs, ","), Password: "secret"}
+		if e, err := redis.Examine(t.Context(), options); err != nil || e.Within == 0 {
+			t.Errorf("Examine = %+v, %v, want its clock too", e, err)
+		}
 		_, head := allEntries(t, s)
 		waited := make(chan error)
 		go func() { waited <- s.Wait(t.Context(), head) }() // by a message, not by its deadline

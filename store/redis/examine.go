@@ -25,25 +25,16 @@ func (s *Store) examine(ctx context.Context, e *store.Examination) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	begun := time.Now()
-	parts, err := s.client.Do(ctx, s.client.B().Time().Build()).AsStrSlice()
-	if err != nil {
-		return err
-	}
-	e.Answers = time.Since(begun)
-	if len(parts) == 2 {
-		seconds, err1 := strconv.ParseInt(parts[0], 10, 64)
-		micros, err2 := strconv.ParseInt(parts[1], 10, 64)
-		if err := errors.Join(err1, err2); err != nil {
-			return err
-		}
-		e.Within = max(e.Answers/2, time.Microsecond)
-		e.Ahead = time.Unix(seconds, micros*1000).Sub(begun.Add(e.Answers / 2))
-	}
 	text, err := s.client.Do(ctx, s.client.B().Info().Build()).ToString()
 	if err != nil {
 		return err
 	}
+	e.Answers = time.Since(begun)
 	info := parseInfo(text)
+	if micros, err := strconv.ParseInt(info["server_time_usec"], 10, 64); err == nil {
+		e.Within = max(e.Answers/2, time.Microsecond)
+		e.Ahead = time.UnixMicro(micros).Sub(begun.Add(e.Answers / 2))
+	}
 	e.Engine = "Redis " + info["redis_version"]
 	if v := info["valkey_version"]; v != "" {
 		e.Engine = "Valkey " + v
