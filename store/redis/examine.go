@@ -46,5 +46,11 @@ func (s *Store) examine(ctx context.Context, e *store.Examination) error {
 			Text: fmt.Sprintf("%d of %d MiB are used: when all are, nobody can sign in or be signed out", used>>20, most>>20), Hint: "raise maxmemory",
 		})
 	}
+	s.mu.Lock()
+	v := s.server
+	s.mu.Unlock()
+	if missing := s.tooFew(v); missing != "" {
+		e.Remarks = append(e.Remarks, store.Remark{Text: missing, Hint: "connect the replicas, or lower wait", Broken: true})
+	}
 	return nil
 }

@@ -47,6 +47,14 @@ func (v server) fit() error {
 	return nil
 }
 
+// tooFew says that commits would wait in vain, or nothing.
+func (s *Store) tooFew(v server) string {
+	if v.replicas >= s.replicas {
+		return ""
+	}
+	return fmt.Sprintf("wait is %d, and the replicas connected are %d: nobody can sign in or be signed out", s.replicas, v.replicas)
+}
+
 // learn asks the primary what it is: once more after a broken connection, which may be
 // one that was kept since before a restart.
 func (s *Store) learn(ctx context.Context) (v server, err error) {
@@ -56,6 +64,9 @@ func (s *Store) learn(ctx context.Context) (v server, err error) {
 	}
 	if err != nil {
 		return server{}, err
+	}
+	if missing := s.tooFew(v); missing != "" {
+		s.log.Warn("redis: " + missing)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

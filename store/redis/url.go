@@ -45,14 +45,14 @@ type Place struct {
 
 // ErrURL means that a URL has none of the forms of Place. It does not show the URL:
 // there may be a password in it.
-var ErrURL = errors.New("want redis://HOST:PORT, rediss://… for TLS, or redis-sentinel://HOST:PORT,HOST:PORT/NAME")
+var ErrURL = errors.New("no Redis URL")
 
 // ParseURL reads a URL.
 func ParseURL(text string) (Place, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	kind, sentinel := strings.CutSuffix(scheme, "-sentinel")
 	if !found || kind != "redis" && kind != "rediss" {
-		return Place{}, ErrURL
+		return Place{}, fmt.Errorf("%w: want redis://HOST:PORT, rediss://… for TLS, or redis-sentinel://HOST:PORT,HOST:PORT/NAME", ErrURL)
 	}
 	p := Place{TLS: kind == "rediss"}
 	rest, query, _ := strings.Cut(rest, "?")
@@ -68,7 +68,7 @@ func ParseURL(text string) (Place, error) {
 		port = "26379"
 		p.Name, path, _ = strings.Cut(path, "/")
 		if p.Name == "" {
-			return Place{}, fmt.Errorf("%w: the name of the primary is missing", ErrURL)
+			return Place{}, fmt.Errorf("%w: the name of the primary is missing, after the hosts and a slash", ErrURL)
 		}
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
@@ -108,7 +108,7 @@ func address(host, port string) (string, error) {
 	}
 	host = strings.Trim(host, "[]")
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" || strings.ContainsAny(host, " /@[]") {
-		return "", fmt.Errorf("%w: %q is no host and port", ErrURL, host)
+		return "", fmt.Errorf("%w: a host is missing, or its port is no number", ErrURL)
 	}
 	return net.JoinHostPort(host, port), nil
 }
