@@ -30,8 +30,10 @@ import (
 
 // What callers branch on.
 var (
-	ErrUnknownKey = errors.New("unknown key id")                                // the ring holds no such key
-	ErrMixed      = errors.New("symmetric and asymmetric keys cannot be mixed") // TOK-03
+	ErrUnknownKey = errors.New("unknown key id") // the ring holds no such key
+	// ErrSealed: the ring in the store was sealed with another key.
+	ErrSealed = errors.New("keyring: record does not open with this seal key: is it the key file that belongs to this database?")
+	ErrMixed  = errors.New("symmetric and asymmetric keys cannot be mixed") // TOK-03
 )
 
 // Options of Open.

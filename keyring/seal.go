@@ -43,7 +43,7 @@ func open(key [32]byte, value []byte) ([]byte, error) {
 	}
 	plain, err := a.Open(nil, nil, s.Data, sealContext)
 	if err != nil {
-		return nil, errors.New("keyring: record does not open with this seal key: is it the key file that belongs to this database?")
+		return nil, ErrSealed
 	}
 	return plain, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 		e, err = sqlite.Examine(ctx, path, before)
 	}
 	if err != nil {
-		d.gone(area, err, "no server can work without it")
+		d.gone(area, err, cmp.Or(openHint(err), "no server can work without it"))
 		return
 	}
 	d.ok(area, "%s answers in %v", e.Engine, e.Answers.Round(10*time.Microsecond))

@@ -182,7 +182,7 @@ func (c *config) openToMove(ctx context.Context) (m store.Mover, err error) {
 	if errors.Is(err, sqlite.ErrInUse) || errors.Is(err, postgres.ErrInUse) {
 		return nil, fmt.Errorf("%s %w: %w\nhint: stop every server on it first", c.where(), errUnreachable, err)
 	}
-	return nil, fmt.Errorf("%s %w: %w", c.where(), errUnreachable, err)
+	return nil, openError(c.where(), err)
 }
 
 func (c *migrateCommand) print(m moved) error {

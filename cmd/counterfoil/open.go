@@ -70,6 +70,9 @@ func openError(setting string, err error) error {
 	if errors.Is(err, sqlite.ErrInUse) {
 		return fmt.Errorf("%w: %w\nhint: another counterfoil runs on this folder", errUnreachable, err)
 	}
+	if hint := openHint(err); hint != "" {
+		return fmt.Errorf("%s %w: %w\nhint: %s", setting, errUnreachable, err, hint)
+	}
 	return fmt.Errorf("%s %w: %w", setting, errUnreachable, err)
 }
 
@@ -140,6 +143,9 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	p.keys, err = keyring.Open(ctx, ring)
 	if errors.Is(err, keyring.ErrMixed) {
 		return configError{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+	}
+	if errors.Is(err, keyring.ErrSealed) {
+		return configError{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
 	}
 	if err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/redis/rueidis"
 
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -117,7 +119,7 @@ func (c *config) checkRedis(v *verdict) {
 	place, err := redis.ParseURL(c.Sessions)
 	switch {
 	case err != nil:
-		v.refuse("sessions", "is no Redis URL: "+err.Error(), "")
+		v.refuse("sessions", "is "+err.Error(), "")
 		return
 	case place.HasPassword():
 		v.refuse("sessions", "has a password in it, which everybody on this machine can see", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
@@ -130,6 +132,21 @@ func (c *config) checkRedis(v *verdict) {
 	if away && place.User == "" && c.SessionsPass.Reveal() == "" {
 		v.danger(c.Production, "sessions", "leads to a Redis that asks nobody for a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
 	}
+}
+
+// openHint is what to do about a store that does not let us in, or empty.
+func openHint(err error) string {
+	var inPostgres *pgconn.PgError
+	var inRedis *rueidis.RedisError
+	switch {
+	case errors.As(err, &inPostgres) && strings.HasPrefix(inPostgres.Code, "28"): // invalid_authorization_specification
+		return "the password comes from PGPASSWORD, or a file that PGPASSFILE names"
+	case errors.As(err, &inPostgres) && inPostgres.Code == "3D000": // invalid_catalog_name
+		return "make the database first: CREATE DATABASE"
+	case errors.As(err, &inRedis) && (strings.HasPrefix(inRedis.Error(), "NOAUTH") || strings.HasPrefix(inRedis.Error(), "WRONGPASS")):
+		return "name the user in the URL, and set " + envPrefix + "SESSIONS_PASSWORD_FILE"
+	}
+	return ""
 }
 
 // passwordIn reports whether a connection URL carries a password.
@@ -158,6 +175,9 @@ func checkStoreName(value string) error {
 	switch {
 	case value == "", value == "sqlite", value == "memory", isPostgres(value):
 		return nil
+	}
+	if isRedis(value) {
+		return errors.New("is a Redis, which keeps sessions alone: name it in sessions")
 	}
 	// What is wrong with it is not shown: it may be a URL with a password.
 	return errors.New("is none of sqlite, memory and postgres://USER@HOST/DATABASE")
