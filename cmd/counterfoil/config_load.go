@@ -30,7 +30,10 @@ type problem struct {
 }
 
 func (p problem) String() string {
-	text := p.Where + ": "
+	text := ""
+	if p.Where != "default" {
+		text = p.Where + ": "
+	}
 	if p.Key != "" {
 		text += p.Key + " "
 	}

@@ -55,6 +55,12 @@ func (c *keyRotate) Run(ctx context.Context) error {
 		if err := a.call(ctx, "POST", "/v1/admin/keys/rotate", nil, &keys); err != nil {
 			return err
 		}
+		for _, k := range keys.Keys {
+			if k.Status == "next" {
+				fmt.Fprintf(os.Stderr, "%s signs from %s, when every verifier has it.\n", k.ID, minute(k.From))
+				fmt.Fprintln(os.Stderr, "hint: counterfoil key revoke ends the active one, and the next signs at once")
+			}
+		}
 		return keys.print(c.JSON)
 	})
 }
