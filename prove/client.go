@@ -167,10 +167,23 @@ func (r *revocation) cursor() counterfoil.Cursor {
 	return counterfoil.Cursor{Epoch: r.epoch, Seq: r.seq}
 }
 
+func (c *client) source() (counterfoil.Source, error) {
+	return counterfoil.Remote(c.url, counterfoil.RemoteOptions{Credential: "keyed sets it", Transport: c.web.Transport})
+}
+
+// readKeys reads the key set, and fails if the server calls itself otherwise.
+func (c *client) readKeys(ctx context.Context) error {
+	source, err := c.source()
+	if err == nil {
+		_, err = source.Keys(ctx)
+	}
+	return err
+}
+
 // readLog reads the log from zero as a verifier that has just started does, and
 // says how long it took.
 func (c *client) readLog(ctx context.Context) (time.Duration, error) {
-	source, err := counterfoil.Remote(c.url, counterfoil.RemoteOptions{Credential: "keyed sets it", Transport: c.web.Transport})
+	source, err := c.source()
 	if err != nil {
 		return 0, err
 	}

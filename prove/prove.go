@@ -156,9 +156,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 // reach fails with counterfoil.ErrUnavailable if the deployment does not answer, or
-// does not take the key.
+// does not take the key, and otherwise if it calls itself otherwise than we do.
 func (o Options) reach(ctx context.Context) error {
 	w, err := newWorld(ctx, o, nil)
+	if err == nil {
+		err = w.readKeys(ctx)
+	}
 	if err == nil {
 		_, err = w.readLog(ctx)
 	}

@@ -62,7 +62,7 @@ func (c *proveCommand) Run(ctx context.Context) error {
 	report, err := prove.Run(ctx, o)
 	switch {
 	case errors.Is(err, counterfoil.ErrUnavailable):
-		return fmt.Errorf("%w: %w", errUnreachable, err)
+		return fmt.Errorf("%s %w: %w\nhint: is that the issuer's URL, and the API key one of its own?", c.Issuer, errUnreachable, err)
 	case err != nil:
 		return err
 	case c.JSON:
@@ -162,6 +162,9 @@ func (c *proveCommand) options() (prove.Options, error) {
 func (c *proveCommand) deployment() (*prove.Deployment, error) {
 	if c.Key == "" {
 		return nil, misuse("--issuer needs --key FILE\nhint: counterfoil apikey create --help")
+	}
+	if _, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{}); err != nil {
+		return nil, misuse("--%s", strings.TrimPrefix(err.Error(), "counterfoil: "))
 	}
 	key, err := os.ReadFile(c.Key)
 	if err != nil {
