@@ -223,5 +223,11 @@ func (p *placeFlags) open(ctx context.Context, create bool, f func(*admin) error
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(a), a.close())
+	err = f(a)
+	why := a.close()
+	var answer *refused
+	if why == nil && errors.As(err, &answer) && answer.Status == http.StatusServiceUnavailable && !strings.Contains(err.Error(), "\nhint: ") {
+		err = fmt.Errorf("%w\nhint: the server's log says why; counterfoil doctor looks at its stores", err)
+	}
+	return errors.Join(err, why)
 }

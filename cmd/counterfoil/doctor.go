@@ -51,7 +51,7 @@ func (d *doctor) ok(area, format string, args ...any) {
 // gone is a failure to reach something.
 func (d *doctor) gone(area string, err error, hint string) {
 	d.away = true
-	d.add(area, isFail, err.Error(), hint)
+	d.add(area, isFail, strings.Join(strings.Fields(err.Error()), " "), hint) // drivers write several lines
 }
 
 // Run checks an installation, beside the server if it runs, and changes nothing.
