@@ -168,8 +168,8 @@ func (r *claimReader) integer() (n int64, err error) {
 	if r.peek() == '0' { // JSON has no leading zeros
 		return 0, errClaimType
 	}
-	for '0' <= r.peek() && r.peek() <= '9' && n < maxInteger {
-		n = 10*n + int64(r.peek()-'0')
+	for c := r.peek(); '0' <= c && c <= '9' && n < maxInteger; c = r.peek() {
+		n = 10*n + int64(c-'0')
 		r.pos++
 	}
 	switch r.peek() {

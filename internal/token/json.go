@@ -282,14 +282,15 @@ func (s *scanner) string() (string, error) {
 	if !s.take('"') {
 		return "", refuse("JSON syntax")
 	}
-	start := s.pos
-	for ; s.pos < len(s.data); s.pos++ {
-		switch c := s.data[s.pos]; {
+	rest := s.data[s.pos:]
+	for n := range len(rest) {
+		switch c := rest[n]; {
 		case c == '"':
-			s.pos++
-			return s.data[start : s.pos-1], nil
+			s.pos += n + 1
+			return rest[:n], nil
 		case c == '\\':
-			return s.escaped([]byte(s.data[start:s.pos]))
+			s.pos += n
+			return s.escaped([]byte(rest[:n]))
 		case c < 0x20:
 			return "", refuse("control character in a JSON string")
 		}
