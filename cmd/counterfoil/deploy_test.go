@@ -81,6 +81,9 @@ func TestDeploySystemd(t *testing.T) {
 	if unit, _, _ := strings.Cut(unit, "[Service]"); !strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
 		t.Error("the unit gives up while its store is away")
 	}
+	if !strings.Contains(unit, "\nTimeoutStartSec=15min\n") {
+		t.Error("the unit cuts a long migration off, and begins it anew for ever")
+	}
 	accepts(t, "systemd", []string{"serve"}, env)
 }
 
