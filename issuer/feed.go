@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -178,16 +179,34 @@ func (i *Issuer) proof(c counterfoil.Cursor) string {
 // acknowledged. What they revoked must not come back, and nobody can say what that
 // was: so no copy made under the old log counts any longer (REV-09), and no session
 // that the store still has, whose refresh token would make another copy of it.
+//
+// Keys that were revoked may be back like everything else. If they are in that store all
+// of them are replaced, which costs nobody anything: nothing that they signed counts.
 func (i *Issuer) beginAnew(ctx context.Context, reason string) error {
 	rev, err := i.cutoff(ctx)
 	if err != nil {
 		return err
 	}
 	note := audit.Act{Reason: reason}.Entry(audit.NewEpoch, "")
-	_, err = i.audit.Commit(ctx, i.store, store.Batch{
-		NewEpoch: true, Put: []store.Record{{Key: cutoffKey, Rev: rev, Value: []byte("{}")}},
-	}, note)
-	return err
+	b := store.Batch{NewEpoch: true, Put: []store.Record{{Key: cutoffKey, Rev: rev, Value: []byte("{}")}}}
+	if i.keys.In(i.store) {
+		ring, gone, err := i.keys.Replace(ctx)
+		if err != nil && !errors.Is(err, keyring.ErrConfigured) { // whoever shares that secret sets another
+			return err
+		}
+		if err == nil {
+			b.Put, note.Detail = append(b.Put, ring), fmt.Sprintf("keys_replaced=%d", len(gone))
+		}
+		for _, kid := range gone {
+			b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeKey, kid, "the store was put back", i.opts.Now()))
+		}
+	}
+	if _, err = i.audit.Commit(ctx, i.store, b, note); err != nil {
+		return err
+	}
+	_ = i.reload(ctx) // without it, whoever applies the entries does
+	i.newSigner()
+	return nil
 }
 
 // Remember tells the issuer the latest head that an earlier process saw, before anything

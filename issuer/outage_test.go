@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -241,6 +242,7 @@ func TestStoreHasLost(t *testing.T) {
 		b, s := newFaulty(t)
 		old := b.login(t, "alice", counterfoil.CarrierCookie)
 		token := b.login(t, "alice", counterfoil.CarrierBearer)
+		key := b.SigningKeys()[0].ID // may be one whose revocation was lost
 		before, err := b.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -264,6 +266,14 @@ func TestStoreHasLost(t *testing.T) {
 		after, err := b.Status(t.Context())
 		if err != nil || after.Head.Epoch == before.Head.Epoch {
 			t.Errorf("%s: the log went from %v to %v, %v", op, before.Head, after.Head, err)
+		}
+		keys, err := b.Keys(t.Context())
+		if err != nil || strings.Contains(string(keys), key) || len(b.SigningKeys()) != 2 {
+			t.Errorf("%s: keys after it are %s, %v, want another than %s", op, keys, err, key)
+		}
+		entries, err := b.Log(t.Context(), counterfoil.Follow{})
+		if err != nil || !slices.ContainsFunc(entries.Entries, func(e counterfoil.Revocation) bool { return e.Scope == counterfoil.ScopeKey && e.ID == key }) {
+			t.Errorf("%s: the log does not revoke %s: %v, %v", op, key, entries.Entries, err)
 		}
 		page, _, err := b.Audit().List(t.Context(), audit.Query{})
 		if err != nil || !slices.ContainsFunc(page, func(e audit.Entry) bool { return e.Action == audit.NewEpoch }) {

@@ -175,15 +175,38 @@ func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 		if s.Keys[i].Revoked {
 			return k.turn(s)
 		}
-		e := &s.Keys[i]
-		if e.Revoked = true; e.From.After(k.opts.Now()) {
-			e.From = time.Time{} // it has no turn that another would have to take unpublished
-			s.sort()
-		}
+		s.Keys[i].revoke(k.opts.Now())
+		s.sort()
 		_, err := k.turn(s)
 		return true, err
 	})
 }
+
+// Replace returns a record that puts one new key in the place of all, and the ids of
+// those: for a store that was put back, whose ring may trust what was revoked since. It
+// changes the ring when the caller has committed it to In and called Tick.
+func (k *Keyring) Replace(ctx context.Context) (rec store.Record, gone []string, err error) {
+	s, err := k.read(ctx)
+	if err != nil {
+		return rec, nil, err
+	}
+	now := k.opts.Now()
+	for i := range s.Keys {
+		if e := &s.Keys[i]; !e.Revoked {
+			gone = append(gone, e.ID)
+			e.revoke(now)
+		}
+	}
+	s.sort()
+	if _, err := k.turn(s); err != nil {
+		return rec, nil, err
+	}
+	rec, err = k.record(s)
+	return rec, gone, err
+}
+
+// In reports whether the ring is kept in s.
+func (k *Keyring) In(s store.Store) bool { return k.opts.Store == s }
 
 // lead is how long a key that somebody asks for is published before it signs. Verifiers
 // fetch the set every five minutes and HTTP caches keep it for as long; what is left is
@@ -326,6 +349,14 @@ func (k *Keyring) insert(s *state, e entry) error {
 
 func (s *state) sort() {
 	slices.SortStableFunc(s.Keys, func(a, b entry) int { return a.From.Compare(b.From) })
+}
+
+// revoke takes e out of use. One that has not signed yet has no turn, which another would
+// have to take unpublished.
+func (e *entry) revoke(now time.Time) {
+	if e.Revoked = true; e.From.After(now) {
+		e.From = time.Time{}
+	}
 }
 
 func (e *entry) load() error {
@@ -478,17 +509,22 @@ func (k *Keyring) read(ctx context.Context) (*state, error) {
 }
 
 func (k *Keyring) write(ctx context.Context, s *state) error {
-	plain, err := json.Marshal(s)
+	rec, err := k.record(s)
 	if err != nil {
 		return err
 	}
-	sealed, err := seal(k.opts.SealKey, plain)
-	if err != nil {
-		return err
-	}
-	_, err = k.opts.Store.Commit(ctx, store.Batch{Put: []store.Record{{Key: recordKey, Rev: s.rev, Value: sealed}}})
+	_, err = k.opts.Store.Commit(ctx, store.Batch{Put: []store.Record{rec}})
 	if err == nil {
 		s.rev++
 	}
 	return err
+}
+
+func (k *Keyring) record(s *state) (store.Record, error) {
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return store.Record{}, err
+	}
+	sealed, err := seal(k.opts.SealKey, plain)
+	return store.Record{Key: recordKey, Rev: s.rev, Value: sealed}, err
 }

@@ -98,6 +98,7 @@ func TestRestoredWhileNobodyRan(t *testing.T) {
 			}
 			var ended, kept *issuer.Issued
 			var was, now counterfoil.Cursor
+			var leaked string // a signing key
 			run(func(i *issuer.Issuer) {
 				ended, kept = signIn(i), signIn(i)
 				if err := b.seen().keep(head(i)); err != nil {
@@ -114,6 +115,10 @@ func TestRestoredWhileNobodyRan(t *testing.T) {
 				if _, err := i.Revoke(t.Context(), counterfoil.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
 					t.Fatal(err)
 				}
+				leaked = i.SigningKeys()[0].ID
+				if _, err := i.Revoke(t.Context(), counterfoil.ScopeKey, leaked, audit.Act{}); err != nil {
+					t.Fatal(err)
+				}
 				was = head(i)
 				if err := b.seen().keep(was); err != nil {
 					t.Fatal(err)
@@ -123,6 +128,9 @@ func TestRestoredWhileNobodyRan(t *testing.T) {
 			run(func(i *issuer.Issuer) {
 				if now = head(i); now.Epoch == was.Epoch {
 					t.Errorf("head after the restore = %v, want another epoch than that of %v", now, was)
+				}
+				if keys, err := i.Keys(t.Context()); err != nil || strings.Contains(string(keys), leaked) {
+					t.Errorf("Keys = %s, %v, want none of %s", keys, err, leaked)
 				}
 				for what, issued := range map[string]*issuer.Issued{"revoked since": ended, "of before": kept} {
 					if _, err := i.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
