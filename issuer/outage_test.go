@@ -234,7 +234,7 @@ func TestRevokeKeyThroughAnOutage(t *testing.T) {
 	}
 }
 
-// REV-09: a store that says it has lost what it had acknowledged is given a new epoch by
+// REV-09, KEY-05: a store that says it has lost what it had acknowledged is given a new epoch by
 // whoever hears of it first: every session of before ends, also one whose revocation
 // may be what was lost, and it is in the trail.
 func TestStoreHasLost(t *testing.T) {

@@ -60,7 +60,7 @@ func onRedis(t *testing.T) backed {
 	}}
 }
 
-// REV-09: a backup is put back while no node runs. The one that starts knows by the head
+// REV-09, KEY-05: a backup is put back while no node runs. The one that starts knows by the head
 // that it kept: what was revoked since stays so, everybody signs in again, and the next
 // start is an ordinary one.
 func TestRestoredWhileNobodyRan(t *testing.T) {
