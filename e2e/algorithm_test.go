@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 // alg is what the header of h's token says.
@@ -30,7 +32,7 @@ func TestSigningAlgorithms(t *testing.T) {
 	env := []string{"COUNTERFOIL_DATA=" + data}
 	var before *holder
 	was := ""
-	address := freeAddress(t) // the issuer stays the same
+	address := testsvc.FreeAddress(t) // the issuer stays the same
 	for _, alg := range []string{"ES256", "Ed25519", "RS256", "PS256", "ES384"} {
 		p := startAt(t, address, "--store", "sqlite", "--data", data, "--algorithm", alg)
 		if before != nil {

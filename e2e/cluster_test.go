@@ -96,7 +96,7 @@ func startCluster(t *testing.T, on engine, nodes int, bound time.Duration) *clus
 	c.surged.Store(new(make(chan struct{})))
 	var addresses []string
 	for range nodes {
-		addresses = append(addresses, freeAddress(t))
+		addresses = append(addresses, testsvc.FreeAddress(t))
 	}
 	lb, err := faultnet.Balance(addresses...)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 const (
@@ -33,7 +35,7 @@ const grace = "--refresh-grace=1m"
 // was revoked stays refused.
 func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := testsvc.FreeAddress(t)
 	data := t.TempDir()
 	var before []*account
 	var kept acknowledged

@@ -19,7 +19,7 @@ import (
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	_, database := testsvc.StartPostgres(t, testsvc.Fast).Database(t, "")
-	address, old := freeAddress(t), t.TempDir()
+	address, old := testsvc.FreeAddress(t), t.TempDir()
 	back := filepath.Join(t.TempDir(), "back")
 	if err := os.Mkdir(back, 0o700); err != nil {
 		t.Fatal(err)

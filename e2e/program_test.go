@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -127,17 +126,6 @@ func (p *program) register(client string) {
 	if res.StatusCode != http.StatusOK {
 		p.t.Fatalf("register client = %d", res.StatusCode)
 	}
-}
-
-// freeAddress is one that nobody listens at just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // fails runs the program and returns its output and exit code.

@@ -3,7 +3,9 @@ package prove
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -90,11 +92,14 @@ func (a *authServer) stop() {
 }
 
 // freeAddress is an address that nobody listens on, for a server that must have the
-// same one when it comes back.
+// same one when it comes back. The port is below those that the kernel gives to
+// clients, or one of them might have it meanwhile.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("no free port")
 }

@@ -107,6 +107,17 @@ func freePort() (int, error) {
 	return 0, errors.New("no free port")
 }
 
+// FreeAddress is an address of loopback for a server that must have the same one when
+// it comes back.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return address(port)
+}
+
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 const (
