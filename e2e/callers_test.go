@@ -103,14 +103,17 @@ func (c *cluster) answered(checks *work, v *counterfoil.Verifier, s *signedIn) (
 }
 
 // surge has all callers begin to check another session at once, until nine of ten wait
-// for an answer, and returns how many do.
+// for an answer, and returns how many do. Of few sessions the verifiers have soon seen
+// all, and answer at once: then it does not try for long.
 func (c *cluster) surge() (waiting int64) {
 	c.t.Helper()
+	tries := 0
 	c.eventually("checks in flight", func() bool {
+		tries++
 		c.surges.Add(1)
 		close(*c.surged.Swap(new(make(chan struct{}))))
 		waiting = c.waiting.Load()
-		return waiting >= int64(len(c.held)*9/10)
+		return waiting >= int64(len(c.held)*9/10) || tries == 20
 	})
 	return waiting
 }
