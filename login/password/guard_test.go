@@ -86,7 +86,7 @@ func TestKnownDevice(t *testing.T) {
 	text := device.Reveal()
 	for name, bad := range map[string]secret.String{
 		"no device": noDevice, "another account's": g.Device("dave", noDevice), "cut": secret.New(text[:len(text)-1]),
-		"changed": secret.New(text[:10] + "x" + text[11:]), "of another key": newGuarded(t).Device("carol", noDevice),
+		"changed": secret.New(text[:10] + string(rune(text[10]^1)) + text[11:]), "of another key": newGuarded(t).Device("carol", noDevice),
 	} {
 		if err := g.try(t, good, bad); !isThrottled(err) {
 			t.Errorf("%s after five failures = %v, want Throttled", name, err)
