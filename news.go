@@ -11,18 +11,18 @@ import (
 // need not ask the log, however long it is and however fast it grows: it compares
 // entry.good with the generation of its knowledge, and asks only if they differ.
 //
-// This is why it cannot accept what an entry covers (P1). The follower, in this
-// order, adds a page to Revocations, tells the copies, and publishes knowledge. A
-// check loads knowledge first. Say that it has some with the page of a revocation
-// that covers its copy, and reads the knowledge's generation in good. Whoever wrote
-// that had knowledge of this generation, so of this very Revocations; he had asked it
-// before, and found what was in good unchanged since before he asked. The revocation was in the log by the time its copies were told, so he
-// asked before the copy was told, or he would have been refused; then what was told
-// stands in good, or changed it under his hands. Unless the copy was not told. Then
-// either it was not linked yet: but it is asked about for the first time after
-// that, and good was not of any generation until then. Or it was not linked any
-// longer: but from before that on it is alone, which is for ever, and what is alone
-// is asked about at every check.
+// This is why it cannot accept what an entry covers (P1). The follower, in this order,
+// adds a page to Revocations, tells the copies, and publishes knowledge. A check loads
+// knowledge first. Say that it has some with the page of a revocation that covers its
+// copy, and reads the knowledge's generation in good. Whoever wrote that had knowledge
+// of this generation, so of this very Revocations; he had asked it before, and found
+// what was in good unchanged since before he asked. The revocation was in the log by
+// the time its copies were told, so he asked before the copy was told, or he would
+// have been refused; then what was told stands in good, or changed it under his hands.
+// Unless the copy was not told. Then either it was not linked yet: but it is asked
+// about for the first time after that, and good was not of any generation until then.
+// Or it was not linked any longer: but from before that on it is alone, which is for
+// ever, and what is alone is asked about at every check.
 //
 // Clients, keys and everybody are not linked: they cover so much that they make a
 // new generation instead, and everything is asked about once.

@@ -188,18 +188,22 @@ func makeKey(path string) error {
 	return nil
 }
 
-// writeKey writes a key whole or not at all. One that is there is fs.ErrExist.
-func writeKey(path string, key [32]byte) error {
+// writeKey writes a key. One that is there is fs.ErrExist.
+func writeKey(path string, key [32]byte) error { return writeWhole(path, key[:], os.Link) }
+
+// writeWhole writes a file that nobody else may read, whole or not at all. os.Rename as
+// place replaces one that is there, os.Link does not.
+func writeWhole(path string, data []byte, place func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(key[:])
+	defer os.Remove(f.Name()) // fails after os.Rename
+	_, err = f.Write(data)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Link(f.Name(), path)
+	return place(f.Name(), path)
 }
 
 // sealingKey reads the key that the keyring is sealed with, and makes it at the

@@ -20,8 +20,8 @@ const seenName = "counterfoil.head"
 // seen is that file. Nothing rests on its being the very latest: a head from before the
 // last second shows every backup that is older.
 type seen struct {
-	path string // empty: nothing is kept, for the store is gone with the process
-	last counterfoil.Cursor
+	path string             // empty: nothing is kept, for the store is gone with the process
+	last counterfoil.Cursor // that was kept
 }
 
 func (c *config) seen() *seen {
@@ -47,25 +47,15 @@ func (s *seen) read() (counterfoil.Cursor, error) {
 	if err != nil {
 		return at, fmt.Errorf("%s: %w\nhint: remove it; if the store was restored from a backup, run counterfoil session revoke --all", s.path, err)
 	}
-	s.last = at
 	return at, nil
 }
 
 // keep writes at, whole or not at all.
 func (s *seen) keep(at counterfoil.Cursor) error {
-	if s.path == "" || at == s.last {
+	if at == s.last {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(s.path), "."+seenName+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after Rename
-	_, err = fmt.Fprintln(f, at)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), s.path); err != nil {
+	if err := writeWhole(s.path, []byte(at.String()+"\n"), os.Rename); err != nil {
 		return err
 	}
 	s.last = at

@@ -204,8 +204,11 @@ func TestSeenIsDamaged(t *testing.T) {
 	if err := os.WriteFile(b.seen().path, []byte("0123"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := b.open(t.Context(), openOptions{}); err == nil {
-		t.Error("open succeeds")
+	p, err := b.open(t.Context(), openOptions{})
+	if err == nil {
 		_ = p.closeStores()
+	}
+	if err == nil || !strings.Contains(err.Error(), b.seen().path) {
+		t.Errorf("open = %v, want an error that names the file", err)
 	}
 }
