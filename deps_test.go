@@ -20,10 +20,12 @@ var layers = map[string]struct {
 	"/internal/secret": {nil, nil, "every package may use it"},
 	"/internal/limit":  {nil, nil, "an algorithm"},
 	"/internal/pack":   {nil, nil, "an algorithm"},
+	"/internal/clock":  {nil, nil, "reads clocks"},
+	"/internal/dial":   {nil, nil, "connects, and knows nothing of what is said"},
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
 
-	"":                 {[]string{"/internal/token"}, nil, "services import it: it brings nothing and cannot reach the server"},
+	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/token"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/store":           {[]string{""}, nil, "a contract, not an engine"},
 	"/login":           {[]string{"/internal/secret"}, nil, "types only"},
 	"/audit":           {[]string{"", "/store"}, nil, "records what others do, and does nothing itself"},

@@ -45,14 +45,14 @@
 // Numbers such as (4.4), and P1 to P4, are of docs/revocation.md, the contract that
 // the code keeps. session.go, carrier.go, revocation.go and errors.go are the words;
 // Revocation.Covers is the only definition of "revoked". source.go is what a
-// verifier asks for; remote.go asks a server for it, in the form of wire.go, at an address
-// that dial.go allows and that, as addresses.go knows, answers.
+// verifier asks for; remote.go asks a server for it, in the form of wire.go, over the
+// connections of internal/dial.
 //
 // options.go is what a verifier can be told, verifier.go a check from top to bottom,
 // resolve.go and lookup.go first sight, table.go what was seen. knowledge.go is what is
 // known of the log, revocations.go its index, news.go the argument why a check need
-// not ask it, follower.go keeps it fresh, clock.go measures how fresh; keys.go are the
-// issuer's keys. policy.go is what happens when all that is too old. middleware.go,
+// not ask it, follower.go keeps it fresh, internal/clock measures how fresh; keys.go are
+// the issuer's keys. policy.go is what happens when all that is too old. middleware.go,
 // rules.go, request.go and problem.go are HTTP; watch.go is for connections that stay
 // open, status.go for people and metrics.
 //

@@ -2,8 +2,6 @@ package counterfoil
 
 import (
 	"context"
-	"net"
-	"net/netip"
 	"time"
 )
 
@@ -113,14 +111,4 @@ func Remember(texts []string) (kept []string) {
 		}
 	}
 	return kept
-}
-
-// NewReach returns reach.allow of a new one.
-func NewReach() func(address string) error { return new(reach).allow }
-
-var TransportTo = transportTo
-
-// First dials addresses as a transport does, with dial in place of the network.
-func First(ctx context.Context, all []netip.Addr, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
-	return newAddresses(nil).first(ctx, all, dial)
 }

@@ -28,10 +28,10 @@ func (v *Verifier) run(ctx context.Context) {
 	backoff := time.Duration(0)
 	wait := min(pollWait, v.heartbeat())
 	next := wait
-	dropped := v.clock.read()
+	dropped := v.clock.Read()
 	swept, shard := dropped, 0
 	for ctx.Err() == nil {
-		before, begun, waited := v.known.Load().applied, v.clock.read(), next
+		before, begun, waited := v.known.Load().applied, v.clock.Read(), next
 		err, poked := v.ask(ctx, next)
 		next = wait
 		switch {
@@ -43,7 +43,7 @@ func (v *Verifier) run(ctx context.Context) {
 			}
 			backoff = 0
 			// A source that does not wait must not be asked in a tight loop.
-			early := waited/2 - v.clock.since(&begun)
+			early := waited/2 - v.clock.Since(&begun)
 			if early > 0 && v.known.Load().applied == before && v.pause(ctx, v.poke, early) {
 				next = 0
 			}
@@ -56,16 +56,16 @@ func (v *Verifier) run(ctx context.Context) {
 			// deaf to requests, which would only add to what ails the issuer. A question
 			// that was lost has taken its time already.
 			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, v.heartbeat())
-			v.pause(ctx, nil, backoff/2+rand.N(backoff/2)-v.clock.since(&begun))
+			v.pause(ctx, nil, backoff/2+rand.N(backoff/2)-v.clock.Since(&begun))
 		}
-		at := v.clock.read()
-		if at.since(&dropped) >= sweepEvery {
+		at := v.clock.Read()
+		if at.Since(&dropped) >= sweepEvery {
 			dropped = at
 			v.dropExpired()
 		}
-		if at.since(&swept) >= sweepEvery/maxShards { // a part at a time: news must not wait
+		if at.Since(&swept) >= sweepEvery/maxShards { // a part at a time: news must not wait
 			swept = at
-			v.seen.sweep(shard, at.effective)
+			v.seen.sweep(shard, at.Effective)
 			shard++
 		}
 	}
@@ -112,8 +112,8 @@ func (v *Verifier) pause(ctx context.Context, poke <-chan struct{}, d time.Durat
 // sync makes the follower ask at once, for news that may be there. What requests
 // can cause is bounded.
 func (v *Verifier) sync() {
-	at := v.clock.read()
-	now, last := int64(at.run), v.poked.Load()
+	at := v.clock.Read()
+	now, last := int64(at.Run), v.poked.Load()
 	if now-last < int64(pokeEvery) || !v.poked.CompareAndSwap(last, now) {
 		return
 	}
@@ -135,7 +135,7 @@ func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
 	// The anchor is taken before the question leaves. When the answer arrives
 	// proves nothing: it may have lain in a buffer for a minute (4.4). So a later page
 	// of the same answer makes nothing fresher.
-	asked := v.clock.read()
+	asked := v.clock.Read()
 	apply := func(p Page) error {
 		v.count.pages.Add(1)
 		return v.apply(ctx, p, n, &asked)
@@ -157,7 +157,7 @@ func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
 // after the log was (see check), so what has just been forgotten here cannot be
 // accepted there.
 func (v *Verifier) dropExpired() {
-	v.known.Load().revoked.Drop(v.clock.now().Add(-v.opts.Leeway))
+	v.known.Load().revoked.Drop(v.clock.Now().Add(-v.opts.Leeway))
 }
 
 // awaitFor is how long a request waits for news at most (REV-11).

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/clock"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -28,7 +29,7 @@ const (
 type keySet struct {
 	byID    map[string]token.Key
 	skipped int           // keys of the fetched set that cannot be used (KEY-01)
-	asked   instant       // when the question was sent that byID answers
+	asked   clock.Instant // when the question was sent that byID answers
 	failed  error         // of the last attempt; nil: byID is its answer
 	next    chan struct{} // closed when another attempt is over
 }
@@ -46,7 +47,7 @@ type keyCache struct {
 	source  Source
 	lender  lender // nil: keys are fetched
 	allowed []token.Alg
-	clock   *clock
+	clock   *clock.Clock
 	set     atomic.Pointer[keySet]
 	want    chan struct{} // asks run for another attempt
 	soon    chan struct{} // asks it for one within keysSpread
@@ -55,11 +56,11 @@ type keyCache struct {
 	mu     sync.Mutex          // guards all below, and the order of changes to set
 	denied map[string]struct{} // ids revoked by the log, whatever the issuer lists (KEY-05)
 	asking bool                // run was asked for an attempt that is not over
-	missed instant             // when an unknown id last caused one
+	missed clock.Instant       // when an unknown id last caused one
 	closed bool                // run has ended
 }
 
-func newKeyCache(source Source, allowed []token.Alg, c *clock) *keyCache {
+func newKeyCache(source Source, allowed []token.Alg, c *clock.Clock) *keyCache {
 	k := &keyCache{source: source, allowed: allowed, clock: c, want: make(chan struct{}, 1), soon: make(chan struct{}, 1), denied: make(map[string]struct{})}
 	k.lender, _ = source.(lender)
 	k.set.Store(&keySet{next: make(chan struct{})})
@@ -117,7 +118,7 @@ func (c *keyCache) close() {
 // fetch makes one attempt. When it fails the old keys stay, with their age.
 func (c *keyCache) fetch(ctx context.Context) error {
 	c.count.Add(1)
-	fetched := &keySet{asked: c.clock.read(), next: make(chan struct{})}
+	fetched := &keySet{asked: c.clock.Read(), next: make(chan struct{})}
 	var err error
 	if c.lender == nil {
 		fetched.byID, fetched.skipped, err = c.ask(ctx)
@@ -203,7 +204,7 @@ func (c *keyCache) begunAnew() {
 // and all of them together would ask the issuer while it tells the others. Only the
 // issuer's log says so, and that is no way around the cooldown. The caller holds mu.
 func (c *keyCache) renew() {
-	c.missed = instant{}
+	c.missed = clock.Instant{}
 	select {
 	case c.soon <- struct{}{}:
 	default: // it has been asked
@@ -265,8 +266,8 @@ func (c *keyCache) attempt(id string) (next <-chan struct{}, err error) {
 		close(over)
 		return over, nil
 	}
-	now := c.clock.read()
-	if !c.asking && !c.closed && (c.missed == (instant{}) || now.since(&c.missed) >= keysCooldown) {
+	now := c.clock.Read()
+	if !c.asking && !c.closed && (c.missed == (clock.Instant{}) || now.Since(&c.missed) >= keysCooldown) {
 		c.asking, c.missed = true, now
 		c.poke()
 	}

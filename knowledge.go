@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/clock"
 )
 
 // knowledge is what the verifier knows of the log at one moment. It never
@@ -15,12 +17,12 @@ import (
 // when the question of anchor was sent, and that is no longer ago than he found.
 type knowledge struct {
 	epoch    uint64
-	applied  Cursor  // everything up to here is in revoked
-	complete bool    // the log was read to its head; false: anchor says nothing
-	anchor   instant // when the question was sent that the last complete page answered (REV-05)
-	ask      uint64  // number of that question
-	gen      uint64  // another one whenever every copy must be asked about anew: see news
-	heard    uint64  // grows with every entry that is in revoked
+	applied  Cursor        // everything up to here is in revoked
+	complete bool          // the log was read to its head; false: anchor says nothing
+	anchor   clock.Instant // when the question was sent that the last complete page answered (REV-05)
+	ask      uint64        // number of that question
+	gen      uint64        // another one whenever every copy must be asked about anew: see news
+	heard    uint64        // grows with every entry that is in revoked
 	revoked  *Revocations
 	moved    chan struct{} // closed when there is other knowledge
 }
@@ -40,11 +42,11 @@ func (k *knowledge) judge(s *Session) error {
 }
 
 // age is how old k is at the moment at.
-func (k *knowledge) age(at *instant) time.Duration {
+func (k *knowledge) age(at *clock.Instant) time.Duration {
 	if !k.complete {
 		return math.MaxInt64
 	}
-	return at.since(&k.anchor)
+	return at.Since(&k.anchor)
 }
 
 func (k *knowledge) reached(c Cursor) bool { return k.epoch == c.Epoch && k.applied.Seq >= c.Seq }
@@ -79,8 +81,8 @@ func checkPage(p Page) error {
 
 // apply takes in a page that answers question number ask. Only the follower calls
 // it, so nobody else publishes.
-func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *instant) error {
-	answered := v.clock.read()
+func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *clock.Instant) error {
+	answered := v.clock.Read()
 	if err := checkPage(p); err != nil {
 		v.count.gaps.Add(1)
 		v.cursor = Cursor{}
@@ -137,17 +139,23 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *instant
 	return nil
 }
 
+// maxAhead is how far an issuer's clock may be ahead of ours. An hour is what a
+// wrong time zone costs, and is served; beyond that one of the two clocks is
+// broken, and believing the issuer's would expire every credential until ours got
+// there. So such a page is refused: the verifier goes stale, which heals.
+const maxAhead = 2 * time.Hour
+
 // followTime has the clock follow the issuer's, which a page may tell; not far ahead.
-func (v *Verifier) followTime(told time.Time, asked, answered *instant) error {
+func (v *Verifier) followTime(told time.Time, asked, answered *clock.Instant) error {
 	if told.IsZero() {
 		return nil
 	}
-	v.skew.Store(int64(skew(told, asked, answered)))
-	ahead := time.Duration(told.UnixNano() - answered.unix())
+	v.skew.Store(int64(clock.Skew(told, asked, answered)))
+	ahead := time.Duration(told.UnixNano() - answered.Unix())
 	if ahead > maxAhead {
 		return errSkew
 	}
-	v.clock.follow(max(ahead, 0))
+	v.clock.Follow(max(ahead, 0))
 	return nil
 }
 

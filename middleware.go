@@ -114,7 +114,7 @@ func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c Credential,
 	s, c, err = g.check(r)
 	for _, rule := range rules {
 		if err == nil {
-			err = rule(s, g.v.clock.now())
+			err = rule(s, g.v.clock.Now())
 		}
 	}
 	if err != nil {

@@ -84,8 +84,8 @@ func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry,
 		} else if err != nil {
 			return nil, err
 		}
-		at := v.clock.read()
-		expired := at.effective >= e.session.Expires.UnixNano()
+		at := v.clock.Read()
+		expired := at.Effective >= e.session.Expires.UnixNano()
 		if expired || v.overdue(k, e.signed, &at) > d.policy.max {
 			return nil, cause
 		}
@@ -122,7 +122,7 @@ func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, know
 	if err != nil && !errors.Is(err, errOtherEpoch) { // the issuer knows which epochs count
 		return nil, err
 	}
-	if at := v.clock.read(); at.effective >= s.Expires.UnixNano() {
+	if at := v.clock.Read(); at.Effective >= s.Expires.UnixNano() {
 		return nil, ErrExpired
 	}
 	s.Carrier = Carrier{format, c.Transport}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/dial"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -51,7 +52,7 @@ func Remote(issuerURL string, o RemoteOptions) (Source, error) {
 		return nil, fmt.Errorf("counterfoil: issuer %q must be https", issuerURL)
 	}
 	if o.Transport == nil {
-		o.Transport = transportTo(u.Hostname(), nil)
+		o.Transport = dial.New(u.Hostname(), nil)
 	}
 	client := &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("redirects are not followed")

@@ -42,7 +42,7 @@ func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand, known b
 	if err != nil {
 		return nil, err
 	}
-	at := v.clock.read()
+	at := v.clock.Read()
 	over := v.overdue(v.known.Load(), format == JWT, &at)
 	if over > 0 && !d.policy.resolves(format, over) {
 		return nil, ErrStale // before any work: an answer could not be given anyway
@@ -187,7 +187,7 @@ var errLifetime = errors.New("made for too long")
 // checkTimes applies the leeway once on each side; exp itself is expired (TOK-23,
 // TOK-24).
 func (v *Verifier) checkTimes(c *token.Claims) error {
-	now, expires, issued := v.clock.now(), time.Unix(c.Expires, 0), time.Unix(c.IssuedAt, 0)
+	now, expires, issued := v.clock.Now(), time.Unix(c.Expires, 0), time.Unix(c.IssuedAt, 0)
 	switch {
 	case !now.Before(expires.Add(v.opts.Leeway)):
 		return ErrExpired

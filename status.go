@@ -45,6 +45,9 @@ func (c *counters) refuse(err error) {
 	}
 }
 
+// skewAlarm is the difference of clocks that Status reports as an alarm (4.4).
+const skewAlarm = 2 * time.Second
+
 // Status is what a verifier knows and did, for people and for metrics. Counts are
 // since NewVerifier.
 type Status struct {
@@ -79,14 +82,14 @@ type Status struct {
 
 // Status returns what the verifier knows now (REV-20).
 func (v *Verifier) Status() Status {
-	k, at, keys := v.known.Load(), v.clock.read(), v.keys.set.Load()
+	k, at, keys := v.known.Load(), v.clock.Read(), v.keys.set.Load()
 	s := Status{
 		Verifier: v.id, Epoch: k.epoch, Applied: k.applied,
 		Bound: v.opts.Bound, Staleness: k.age(&at), Stale: v.overdue(k, true, &at) > 0, Policy: v.opts.Stale.String(),
 		ServeStale: v.opts.ServeStale, ServingStale: v.serving.Load(), ServedStale: v.count.servedStale.Load(),
 		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: v.full.Load(),
 		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen,
-		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.since(&keys.asked), Skew: time.Duration(v.skew.Load()),
+		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(v.skew.Load()),
 		Pages: v.count.pages.Load(), Gaps: v.count.gaps.Load(), Epochs: v.count.epochs.Load(),
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
 		Refused: make(map[string]uint64, len(reasons)),

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/clock"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -28,7 +29,7 @@ type Verifier struct {
 	openers map[string]*token.Opener
 	log     *slog.Logger
 
-	clock *clock
+	clock *clock.Clock
 	keys  *keyCache
 	known atomic.Pointer[knowledge] // set by the follower alone; never nil
 	news  *news
@@ -57,7 +58,7 @@ type Verifier struct {
 // NewVerifier returns a verifier that follows source. It blocks until it has the
 // keys and has read the log to its head (REV-07), or until ctx ends.
 func NewVerifier(ctx context.Context, source Source, o Options) (*Verifier, error) {
-	return newVerifier(ctx, source, o, bootTime)
+	return newVerifier(ctx, source, o, clock.Boot)
 }
 
 func newVerifier(ctx context.Context, source Source, o Options, boot func() time.Duration) (*Verifier, error) {
@@ -76,10 +77,10 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	if err != nil {
 		return nil, err
 	}
-	clock, news := newClock(o.Now, boot), newNews()
+	c, news := clock.New(o.Now, boot), newNews()
 	v := &Verifier{
 		opts: o, source: source, id: token.NewOpaque(), cookie: CookieName, openers: openers, log: o.Logger,
-		clock: clock, keys: newKeyCache(source, algorithms, clock), news: news, seen: newTable(o.MaxSeen, news),
+		clock: c, keys: newKeyCache(source, algorithms, c), news: news, seen: newTable(o.MaxSeen, news),
 		poke: make(chan struct{}, 1),
 	}
 	v.lookups = newLookups(source, lookupTimeout, v.keep)
@@ -200,8 +201,8 @@ func (v *Verifier) check(e *entry) error {
 			return err
 		}
 	}
-	at := v.clock.read()
-	if at.effective >= e.deadline {
+	at := v.clock.Read()
+	if at.Effective >= e.deadline {
 		return ErrExpired
 	}
 	if v.overdue(k, e.signed, &at) > 0 {
@@ -219,24 +220,24 @@ func (e *entry) ask(k *knowledge, good uint64) error {
 
 // overdue is by how much the older of what k and, for a signed copy, the keys
 // tell is beyond its bound; not positive: fresh.
-func (v *Verifier) overdue(k *knowledge, signed bool, at *instant) time.Duration {
+func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Duration {
 	over := k.age(at) - v.opts.Bound
 	if signed {
-		over = max(over, at.since(&v.keys.set.Load().asked)-v.opts.MaxKeysAge)
+		over = max(over, at.Since(&v.keys.set.Load().asked)-v.opts.MaxKeysAge)
 	}
 	return over
 }
 
 // Staleness is the age of what the verifier knows, from when it asked (REV-05).
 func (v *Verifier) Staleness() time.Duration {
-	k, at := v.known.Load(), v.clock.read()
+	k, at := v.known.Load(), v.clock.Read()
 	return k.age(&at)
 }
 
 // Ready returns nil while what the verifier knows is within its bounds, and what
 // is wrong otherwise, as an ErrStale.
 func (v *Verifier) Ready() error {
-	k, at := v.known.Load(), v.clock.read()
+	k, at := v.known.Load(), v.clock.Read()
 	switch {
 	case v.overdue(k, true, &at) <= 0:
 		return nil

@@ -44,7 +44,7 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 	if err != nil {
 		cancel(err)
 	}
-	left := time.Duration(w.copied.deadline - v.clock.now().UnixNano())
+	left := time.Duration(w.copied.deadline - v.clock.Now().UnixNano())
 	expiry := time.AfterFunc(max(left, 0)+time.Millisecond, func() { v.end(w) })
 	return ctx, func() {
 		expiry.Stop()
@@ -71,7 +71,7 @@ func (v *Verifier) watch(ctx context.Context) {
 	heard, stale := uint64(0), false
 	for {
 		k := v.known.Load()
-		at := v.clock.read()
+		at := v.clock.Read()
 		left := -v.overdue(k, true, &at)
 		if over := left < 0; over != stale {
 			stale = over

@@ -1,4 +1,4 @@
-package counterfoil_test
+package dial_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/dial"
 )
 
 // KEY-10: the address is looked at at each connection.
@@ -32,7 +32,7 @@ func TestReach(t *testing.T) {
 		"to nowhere":                {"10.1.2.3:443", "0.0.0.0:443", false},
 		"to many":                   {"10.1.2.3:443", "224.0.0.1:443", false},
 	} {
-		allow := counterfoil.NewReach()
+		allow := dial.NewReach()
 		if err := allow(test.first); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -43,7 +43,7 @@ func TestReach(t *testing.T) {
 			t.Errorf("%s, and back: %v", name, err)
 		}
 	}
-	if err := counterfoil.NewReach()("169.254.169.254:80"); err == nil {
+	if err := dial.NewReach()("169.254.169.254:80"); err == nil {
 		t.Error("link-local at first sight is allowed")
 	}
 }
@@ -58,9 +58,9 @@ func TestNameIsRebound(t *testing.T) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	var answer atomic.Pointer[[]netip.Addr]
 	say := func(s string) { answer.Store(&[]netip.Addr{netip.MustParseAddr(s)}) }
-	dial := counterfoil.TransportTo("issuer.example", nameServer(t, &answer)).DialContext
+	transport := dial.New("issuer.example", nameServer(t, &answer))
 	connect := func() error {
-		c, err := dial(t.Context(), "tcp", "issuer.example:"+port)
+		c, err := transport.DialContext(t.Context(), "tcp", "issuer.example:"+port)
 		if err == nil {
 			err = c.Close()
 		}

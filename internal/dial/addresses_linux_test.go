@@ -1,4 +1,4 @@
-package counterfoil_test
+package dial_test
 
 import (
 	"crypto/tls"
@@ -16,6 +16,9 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/dial"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -115,7 +118,7 @@ func TestNameOfSeveralNodes(t *testing.T) {
 			}
 			var answer atomic.Pointer[[]netip.Addr]
 			answer.Store(&[]netip.Addr{netip.MustParseAddr("127.0.0.4"), netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")})
-			transport := counterfoil.TransportTo("issuer.example.com", nameServer(t, &answer))
+			transport := dial.New("issuer.example.com", nameServer(t, &answer))
 			transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 			t.Cleanup(transport.CloseIdleConnections)
 			source, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: key, Transport: transport})
@@ -132,7 +135,7 @@ func TestNameOfSeveralNodes(t *testing.T) {
 				at = 1
 			}
 			for range 2 { // there and back
-				s := signIn(t, auth.Issuer(), counterfoil.CarrierBearer)
+				s := signIn(t, auth.Issuer())
 				if _, err := v.Verify(t.Context(), s.Access.Reveal()); err != nil {
 					t.Fatal(err)
 				}
@@ -175,4 +178,18 @@ func openAuth(t *testing.T, url string) (*server.Embedded, string) {
 		t.Fatal(err)
 	}
 	return auth, key.Reveal()
+}
+
+// signIn returns a login by JWT.
+func signIn(t *testing.T, i *issuer.Issuer) *issuer.Issued {
+	t.Helper()
+	rev, err := i.SubjectRev(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := i.Login(t.Context(), login.Proof{Subject: "alice", At: time.Now(), SubjectRev: rev}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issued
 }

@@ -1,4 +1,4 @@
-package counterfoil_test
+package dial_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/dial"
 )
 
 // One that refuses costs nothing, one that is silent a quarter of a second; what was begun
@@ -35,7 +35,7 @@ func TestFirstAddress(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 				defer cancel()
 				slowly := make(chan net.Conn, 1)
-				dial := func(ctx context.Context, ip netip.Addr) (net.Conn, error) {
+				connect := func(ctx context.Context, ip netip.Addr) (net.Conn, error) {
 					switch ip {
 					case refused:
 						return nil, errors.New("refused")
@@ -52,7 +52,7 @@ func TestFirstAddress(t *testing.T) {
 					return ours, nil
 				}
 				begun := time.Now()
-				conn, err := counterfoil.First(ctx, test.all, dial)
+				conn, err := dial.First(ctx, test.all, connect)
 				if took := time.Since(begun); took != test.after {
 					t.Errorf("took %v, want %v", took, test.after)
 				}

@@ -1,4 +1,4 @@
-package counterfoil
+package clock
 
 import (
 	"syscall"
@@ -8,8 +8,8 @@ import (
 
 const clockBoottime = 7 // CLOCK_BOOTTIME, clock_gettime(2)
 
-// bootTime counts while the machine is suspended, and cannot be set.
-func bootTime() time.Duration {
+// Boot counts while the machine is suspended, and cannot be set.
+func Boot() time.Duration {
 	var ts syscall.Timespec
 	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&ts)), 0)
 	if errno != 0 {

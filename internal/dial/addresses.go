@@ -1,13 +1,10 @@
-package counterfoil
+package dial
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"slices"
 	"sync"
@@ -16,14 +13,14 @@ import (
 	"time"
 )
 
-// tryNext is how long one address of several has before the next is tried beside it
+// tryNext is how long one address of several has before the next one is tried as well
 // (RFC 8305 section 5).
 const tryNext = 250 * time.Millisecond
 
-// addresses are those that the issuer's name resolves to: nodes, of which some may be dead,
-// cut off, or hang. A new connection goes to one that answers: they are tried in the name
-// server's order, but for those that failed, which come last, the latest of all at
-// the end. The name stays one, so certificate and issuer are those of every node
+// addresses are the nodes that the issuer's name resolves to. A node may be dead, cut off,
+// or hang. A new connection goes to a node that answers: the addresses are tried in the
+// name server's order, except those that failed, which come last, the latest failure at the
+// end. All nodes have one name, so they have one certificate and are one issuer
 // (docs/decisions/0025-one-name-many-nodes.md).
 type addresses struct {
 	resolver *net.Resolver
@@ -33,7 +30,7 @@ type addresses struct {
 	failed map[netip.Addr]time.Time
 }
 
-// mostFailed bounds what is remembered: names resolve to what they like.
+// mostFailed bounds what is remembered: a name server may make up any number of addresses.
 const mostFailed = 64
 
 func newAddresses(resolver *net.Resolver) *addresses {
@@ -48,8 +45,8 @@ func newAddresses(resolver *net.Resolver) *addresses {
 	return &addresses{resolver: resolver, dial: dialer.DialContext, failed: make(map[netip.Addr]time.Time)}
 }
 
-// DialContext is that of an http.Transport.
-func (a *addresses) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+// dialContext is the DialContext of an http.Transport.
+func (a *addresses) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -65,10 +62,10 @@ func (a *addresses) DialContext(ctx context.Context, network, address string) (n
 	if err != nil {
 		return nil, err
 	}
-	return &heard{Conn: conn, addresses: a}, nil
+	return &connection{Conn: conn, addresses: a}, nil
 }
 
-// order puts those that failed behind the others.
+// order puts the addresses that failed behind the others.
 func (a *addresses) order(found []netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -87,15 +84,15 @@ func (a *addresses) fail(ip netip.Addr) {
 	a.failed[ip] = time.Now()
 }
 
-// failAt is fail for the other end of a connection.
-func (a *addresses) failAt(conn net.Conn) {
+// failConn is fail for the address at the other end of a connection.
+func (a *addresses) failConn(conn net.Conn) {
 	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 		a.fail(at.Addr().Unmap())
 	}
 }
 
-// first returns the first connection that there is. The next address is tried when one
-// fails, or has not answered within tryNext; what comes later is closed.
+// first returns the first connection that is made. The next address is tried when one
+// fails, or has not answered within tryNext. Connections that are made later are closed.
 func (a *addresses) first(ctx context.Context, all []netip.Addr, dial func(context.Context, netip.Addr) (net.Conn, error)) (net.Conn, error) {
 	type end struct {
 		n    int
@@ -145,73 +142,27 @@ func (a *addresses) first(ctx context.Context, all []netip.Addr, dial func(conte
 	return nil, fmt.Errorf("connect: %w", errors.Join(errs...))
 }
 
-// heard is a connection that knows whether anything ever came: one that ends before has
-// led to a node that hangs, and took longer than a TLS handshake may.
-type heard struct {
+// connection knows whether the other end ever sent a byte. One that is closed without has
+// led to a node that hangs: TLS was given shakeWithin.
+type connection struct {
 	net.Conn
 	*addresses
-	anything atomic.Bool
+	received atomic.Bool
 }
 
 // Read implements net.Conn.
-func (h *heard) Read(b []byte) (int, error) {
-	n, err := h.Conn.Read(b)
-	if n > 0 && !h.anything.Load() {
-		h.anything.Store(true)
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.received.Load() {
+		c.received.Store(true)
 	}
 	return n, err
 }
 
 // Close implements net.Conn.
-func (h *heard) Close() error {
-	if !h.anything.Load() {
-		h.failAt(h.Conn)
+func (c *connection) Close() error {
+	if !c.received.Load() {
+		c.failConn(c.Conn)
 	}
-	return h.Conn.Close()
-}
-
-// transport is an http.Transport that remembers which addresses gave no answer: an error
-// says so, and a time-out. That the caller lost interest does not.
-type transport struct {
-	*http.Transport
-	at *addresses // nil: there is but one
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t.at == nil {
-		return t.Transport.RoundTrip(r)
-	}
-	a := &asking{at: t.at, ctx: r.Context()}
-	trace := httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { a.conn.Store(&c.Conn) }}
-	res, err := t.Transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &trace)))
-	if err != nil {
-		a.failed()
-		return nil, err
-	}
-	a.ReadCloser, res.Body = res.Body, a
-	return res, nil
-}
-
-// asking is the body of an answer.
-type asking struct {
-	io.ReadCloser
-	at   *addresses
-	ctx  context.Context // of the request: it lives no longer
-	conn atomic.Pointer[net.Conn]
-}
-
-// Read implements io.Reader.
-func (a *asking) Read(b []byte) (int, error) {
-	n, err := a.ReadCloser.Read(b)
-	if err != nil && err != io.EOF {
-		a.failed()
-	}
-	return n, err
-}
-
-func (a *asking) failed() {
-	if conn := a.conn.Load(); conn != nil && !errors.Is(a.ctx.Err(), context.Canceled) {
-		a.at.failAt(*conn)
-	}
+	return c.Conn.Close()
 }

@@ -1,0 +1,152 @@
+// Package clock reads the clocks of a machine as one. A [Clock] tells how long ago
+// something was, although the program was stopped, the machine slept, or somebody set the
+// time; and it tells by which time expiries are judged, which never runs backwards.
+// Begin with [New].
+package clock
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// Clock is a program's time. Readers take no lock, and a reading costs one look at the
+// monotonic clock: where the other clocks stood beside it is a sample, which is taken
+// anew when it is sampleFor old.
+//
+// Nothing else may stand in for that one look. A time that another goroutine publishes
+// stands still while the program is stopped, and the first check afterwards would find
+// everything fresh; the monotonic clock goes on (REV-06). It stops while the machine
+// sleeps, which the sample shows: a kernel freezes its programs before it stops that
+// clock and wakes its devices before it thaws them, which takes longer than sampleFor,
+// so the first reading after it is never one by a sample from before.
+type Clock struct {
+	wall func() time.Time
+	boot func() time.Duration // time since the machine started, asleep or not; nil: not to be had
+	base time.Time            // the first reading
+	own  bool                 // wall is the program's own: no reading may stand for another
+
+	sample atomic.Pointer[sample]
+	ahead  atomic.Int64 // how far the issuer's clock is ahead of ours; never negative
+}
+
+// sampleFor is how long a sample counts. The clock that counts from boot costs a
+// system call, and even the wall clock as much as the rest of a check.
+const sampleFor = 100 * time.Microsecond
+
+// sample is where the other clocks stood when the monotonic one was at run.
+type sample struct {
+	run    time.Duration
+	wall   int64 // nanoseconds since 1970 at the clock's base
+	asleep time.Duration
+	ahead  int64 // of the issuer
+	floor  int64 // no effective time that was given before is later
+}
+
+// Instant is one reading of all the clocks there are. The zero Instant is no reading.
+type Instant struct {
+	Run       time.Duration // since the [Clock] was made, by the monotonic clock
+	wall      int64         // nanoseconds since 1970 at the clock's base
+	asleep    time.Duration // how much more the clock from boot has counted since
+	Effective int64         // what expiries are judged by, in nanoseconds since 1970
+}
+
+// New returns a clock. wall is the program's own wall clock; nil is time.Now. boot counts
+// since the machine started, also while the machine sleeps; nil: there is no such clock.
+// Use [Boot].
+func New(wall func() time.Time, boot func() time.Duration) *Clock {
+	c := &Clock{wall: wall, boot: boot, own: wall != nil}
+	if wall == nil {
+		c.wall = time.Now
+	}
+	c.base = c.wall()
+	c.sample.Store(&sample{run: -sampleFor, wall: c.base.UnixNano(), floor: math.MinInt64})
+	c.look()
+	return c
+}
+
+// Read reads all clocks.
+func (c *Clock) Read() Instant {
+	if c.own {
+		return c.look()
+	}
+	run := time.Since(c.base)
+	s := c.sample.Load()
+	if uint64(run-s.run) >= uint64(sampleFor) { // or s is the younger of the two
+		return c.look()
+	}
+	return s.at(run)
+}
+
+// Now is the effective time of a reading: what expiries are judged by.
+func (c *Clock) Now() time.Time {
+	at := c.Read()
+	return time.Unix(0, at.Effective)
+}
+
+// Since is the time from a to now.
+func (c *Clock) Since(a *Instant) time.Duration {
+	at := c.Read()
+	return at.Since(a)
+}
+
+// Follow sets by how much the issuer's clock is ahead of this one: effective time goes by
+// the issuer's from here on. ahead is never negative.
+func (c *Clock) Follow(ahead time.Duration) {
+	if c.ahead.Swap(int64(ahead)) != int64(ahead) {
+		c.look()
+	}
+}
+
+func (s *sample) at(run time.Duration) Instant {
+	return Instant{run, s.wall, s.asleep, max(int64(run)+s.wall+s.ahead, s.floor)}
+}
+
+// look takes a sample.
+func (c *Clock) look() Instant {
+	for {
+		old := c.sample.Load()
+		t := c.wall()
+		s := &sample{run: t.Sub(c.base), ahead: c.ahead.Load()}
+		s.wall = t.UnixNano() - int64(s.run)
+		if c.boot != nil {
+			s.asleep = c.boot() - s.run
+		}
+		s.floor = old.floor
+		if c.own || s.wall+s.ahead < old.wall+old.ahead {
+			s.floor = old.latest(c.own)
+		}
+		if c.sample.CompareAndSwap(old, s) {
+			return s.at(s.run)
+		}
+	}
+}
+
+// latest is no earlier than any effective time that was given by s. Below it none is
+// given after a clock stepped back: that brings nothing back that had expired
+// (TOK-25, REV-13).
+func (s *sample) latest(once bool) int64 {
+	if once {
+		return s.at(s.run).Effective
+	}
+	return s.at(s.run + sampleFor).Effective
+}
+
+// Since is the time from a to i by the clock that counted most: the monotonic one
+// stops while a machine is asleep, the wall clock can be set back, and the one that
+// counts from boot is not everywhere (REV-06).
+func (i *Instant) Since(a *Instant) time.Duration {
+	return i.Run - a.Run + max(0, time.Duration(i.wall-a.wall), i.asleep-a.asleep)
+}
+
+// Unix is the wall clock, in nanoseconds since 1970.
+func (i *Instant) Unix() int64 { return int64(i.Run) + i.wall }
+
+// Skew is the difference that is certain between another machine's clock, which read
+// told between asked and answered, and ours: positive if the other one is ahead.
+func Skew(told time.Time, asked, answered *Instant) time.Duration {
+	if d := time.Duration(told.UnixNano() - answered.Unix()); d > 0 {
+		return d
+	}
+	return min(time.Duration(told.UnixNano()-asked.Unix()), 0)
+}
