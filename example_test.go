@@ -19,6 +19,31 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
+// The code of README.md, word for word: TestREADME of internal/repotest holds it to that.
+func ExampleNewVerifier() {
+	var ctx context.Context
+	var apiKey string
+	var reports http.Handler
+
+	run := func() {
+		source, err := counterfoil.Remote("https://auth.example.com", counterfoil.RemoteOptions{Credential: apiKey})
+		if err != nil {
+			log.Fatal(err)
+		}
+		verifier, err := counterfoil.NewVerifier(ctx, source, counterfoil.Options{
+			Issuer:   "https://auth.example.com",
+			Audience: "https://auth.example.com",
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer verifier.Close()
+		http.Handle("GET /reports", verifier.Require(reports, counterfoil.Role("staff")))
+		// In the handler: session, _ := counterfoil.FromContext(r.Context())
+	}
+	_ = run
+}
+
 // A handler that knows its callers, and a login that is revoked under it.
 func Example() {
 	auth, err := server.Open(context.Background(), server.Config{Store: memory.New(), URL: "http://127.0.0.1:8080"})

@@ -1,4 +1,4 @@
-package counterfoil_test
+package repotest
 
 import (
 	"os/exec"

@@ -1,4 +1,4 @@
-package counterfoil_test
+package repotest
 
 import (
 	"os/exec"
@@ -9,8 +9,8 @@ import (
 
 const module = "github.com/counterfoil/counterfoil"
 
-// layers is the table of docs/architecture.md. A package imports from this module
-// only what is listed, and from others only with a module listed.
+// layers is the table of docs/architecture.md. Each package imports from this module
+// only what its row lists, and from other modules only those that its row lists.
 var layers = map[string]struct {
 	imports []string // packages of this module, relative; "..." at the end covers a tree
 	modules []string
@@ -24,6 +24,8 @@ var layers = map[string]struct {
 	"/internal/dial":   {nil, nil, "connects, and knows nothing of what is said"},
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
+
+	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
 
 	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/token"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/store":           {[]string{""}, nil, "a contract, not an engine"},

@@ -1,4 +1,4 @@
-package counterfoil_test
+package repotest
 
 import (
 	"flag"
@@ -22,8 +22,8 @@ var (
 	namedFile      = regexp.MustCompile("`([^`]+)`")
 )
 
-// Whoever meets an ID finds it in the catalogue, and what that says is true: each ID is
-// used, and each file that is said to name it does.
+// The catalogue lists every ID that the repository uses, and nothing else. Each file that
+// the catalogue names for an ID names that ID.
 func TestRequirements(t *testing.T) {
 	using := requirementUse(t)
 	text, err := os.ReadFile(requirements)
