@@ -27,6 +27,9 @@ func NewMeeting(scope Scope) *Meeting {
 	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{1, 1}}
 	m.found = &entry{session: s}
 	m.covers = Revocation{At: Cursor{1, 2}, Scope: scope, ID: "id"}
+	if scope == ScopeGrant {
+		m.covers.ID = "id id"
+	}
 	m.known = &knowledge{epoch: 1, applied: Cursor{1, 1}, revoked: m.revoked, gen: m.news.stamp()}
 	return m
 }

@@ -250,7 +250,7 @@ func TestEpochComesBack(t *testing.T) {
 // into pages, and agrees with asking every entry.
 func TestRevocationsProperty(t *testing.T) {
 	scopes := []counterfoil.Scope{
-		counterfoil.ScopeSession, counterfoil.ScopeToken, counterfoil.ScopeSubject, counterfoil.ScopeClient,
+		counterfoil.ScopeSession, counterfoil.ScopeGrant, counterfoil.ScopeToken, counterfoil.ScopeSubject, counterfoil.ScopeClient,
 		counterfoil.ScopeKey, counterfoil.ScopeClaims, counterfoil.ScopeAll, "unknown",
 	}
 	names := []string{"a", "b", "c", "d"}
@@ -260,8 +260,11 @@ func TestRevocationsProperty(t *testing.T) {
 		var entries []counterfoil.Revocation
 		for seq := range uint64(r.IntN(12)) {
 			e := counterfoil.Revocation{At: at(2 * seq), Scope: scopes[r.IntN(len(scopes)-r.IntN(2))], ID: pick(r), Expires: time.Unix(r.Int64N(1000), 0)}
-			if e.Scope == counterfoil.ScopeAll {
+			switch e.Scope {
+			case counterfoil.ScopeAll:
 				e.ID = ""
+			case counterfoil.ScopeGrant:
+				e.ID += " " + pick(r)
 			}
 			entries = append(entries, e)
 		}

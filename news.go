@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // news carries entries of the log to the copies that they may cover. So a check
@@ -104,6 +106,9 @@ func (n *news) tell(r Revocation) bool {
 	switch r.Scope {
 	case ScopeSession:
 		h = n.hash(bySession, r.ID)
+	case ScopeGrant: // of all clients of the session: those that it does not cover ask once more
+		sid, _, _ := token.CutGrantID(r.ID)
+		h = n.hash(bySession, sid)
 	case ScopeSubject, ScopeClaims:
 		h = n.hash(bySubject, r.ID)
 	case ScopeToken:

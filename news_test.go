@@ -85,7 +85,7 @@ func TestHammer(t *testing.T) {
 		mine := all[n*perRound : (n+1)*perRound]
 		var head counterfoil.Cursor
 		covers := mine[:2]
-		switch n % 5 {
+		switch n % 6 {
 		case 0:
 			head, covers = s.revoke(counterfoil.ScopeSession, mine[0].session), mine[:1]
 		case 1:
@@ -94,6 +94,9 @@ func TestHammer(t *testing.T) {
 			head = s.revoke(counterfoil.ScopeSubject, mine[0].subject)
 		case 4:
 			head = s.revoke(counterfoil.ScopeClaims, mine[0].subject)
+		case 5:
+			s.revoke(counterfoil.ScopeGrant, mine[1].session+" another")
+			head, covers = s.revoke(counterfoil.ScopeGrant, mine[0].session+" web"), mine[:1]
 		}
 		if n%50 == 49 { // a new generation for all, which covers nobody
 			head = s.revoke(counterfoil.ScopeClient, "nobody")
@@ -126,6 +129,7 @@ func TestEveryOrder(t *testing.T) {
 		{counterfoil.ScopeSession, "three checks", 5_040},
 		{counterfoil.ScopeSubject, "three checks", 5_040},
 		{counterfoil.ScopeToken, "three checks", 5_040},
+		{counterfoil.ScopeGrant, "three checks", 5_040},
 		{counterfoil.ScopeClient, "put", 27_720},
 	} {
 		orders := 0

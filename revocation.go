@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // Cursor is a place in the revocation log. Order comes from here, never from a
@@ -54,10 +56,15 @@ func (c Cursor) Before(d Cursor) bool { return c.Epoch == d.Epoch && c.Seq < d.S
 // Scope says what kind of thing a revocation names.
 type Scope string
 
-// The scopes. Session, Token and Key entries match by id, for ever. Subject,
+// The scopes. Session, Token and Key entries match by id, for ever. Grant, Subject,
 // Client, All and Claims entries cover what was born before them.
+//
+// A verifier that does not know the scope of an entry refuses every copy as revoked
+// for as long as the entry lives (see [Revocation.Covers]). So verifiers learn a scope
+// before an issuer writes it.
 const (
 	ScopeSession Scope = "session" // ID is a session id (sid)
+	ScopeGrant   Scope = "grant"   // ID is a session id, a space, and a client id: what that client holds of the session
 	ScopeToken   Scope = "token"   // ID is a token id (jti)
 	ScopeSubject Scope = "subject" // ID is a subject: every copy of it born before the entry
 	ScopeClient  Scope = "client"  // ID is a client id: likewise
@@ -84,6 +91,9 @@ func (r Revocation) Covers(s *Session) bool {
 	switch r.Scope {
 	case ScopeSession:
 		return s.ID == r.ID
+	case ScopeGrant:
+		sid, client, ok := token.CutGrantID(r.ID)
+		return ok && s.ID == sid && s.Client == client && r.cuts(s.Born)
 	case ScopeToken:
 		return s.TokenID != "" && s.TokenID == r.ID
 	case ScopeKey:

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // Revocations is the part of one epoch of the revocation log that can still
@@ -50,7 +52,7 @@ func (rs *Revocations) shard(t target) *revocationShard {
 func (rs *Revocations) Apply(entries []Revocation) {
 	for _, r := range entries {
 		switch r.Scope {
-		case ScopeSession, ScopeToken, ScopeKey, ScopeSubject, ScopeClaims, ScopeClient, ScopeAll:
+		case ScopeSession, ScopeGrant, ScopeToken, ScopeKey, ScopeSubject, ScopeClaims, ScopeClient, ScopeAll:
 			rs.add(r)
 		default:
 			rs.addOdd(r)
@@ -97,15 +99,17 @@ func (rs *Revocations) Covers(s *Session) (Revocation, bool) {
 	}
 	for _, t := range [...]target{
 		{ScopeSession, s.ID}, {ScopeToken, s.TokenID}, {ScopeKey, s.KeyID}, {ScopeSubject, s.Subject},
-		{ScopeClient, s.Client}, {ScopeAll, ""}, {ScopeClaims, s.Subject},
+		{ScopeClient, s.Client}, {ScopeAll, ""},
 	} {
-		shard := rs.shard(t)
-		shard.mu.RLock()
-		r, ok := shard.byID[t]
-		shard.mu.RUnlock()
-		if ok && r.Covers(s) {
+		if r, ok := rs.find(t); ok && r.Covers(s) {
 			return r, true
 		}
+	}
+	if r, ok := rs.find(target{ScopeGrant, token.GrantID(s.ID, s.Client)}); ok && r.Covers(s) {
+		return r, true
+	}
+	if r, ok := rs.find(target{ScopeClaims, s.Subject}); ok && r.Covers(s) {
+		return r, true
 	}
 	rs.oddMu.RLock()
 	defer rs.oddMu.RUnlock()
@@ -113,6 +117,14 @@ func (rs *Revocations) Covers(s *Session) (Revocation, bool) {
 		return rs.odd[0], true
 	}
 	return Revocation{}, false
+}
+
+func (rs *Revocations) find(t target) (Revocation, bool) {
+	shard := rs.shard(t)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	r, ok := shard.byID[t]
+	return r, ok
 }
 
 // Drop forgets the entries that expired before the given time, which must never
