@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // Options of NewVerifier. The zero value of each field is the safe default.
 type Options struct {
-	Issuer   string // required: iss, exactly
+	Issuer   string // required: iss, exactly; https, or http on loopback
 	Audience string // required: what aud must contain (TOK-21)
 
 	// Bound is D: no credential is accepted on knowledge older than this. Zero
@@ -139,22 +139,21 @@ func (o Options) withDefaults() (Options, error) {
 	return o, o.checkOrigins()
 }
 
-// checkOrigins sets the default, and refuses what no browser sends or everybody
-// can ("null", CSRF-08).
+// checkOrigins sets the default, and refuses what no browser sends or every page can send
+// ("null", CSRF-08).
 func (o *Options) checkOrigins() error {
-	issuer, err := url.Parse(o.Issuer)
+	issuer, err := urls.Issuer(o.Issuer)
 	if err != nil {
 		return fmt.Errorf("counterfoil: Options.Issuer: %w", err)
 	}
 	o.InsecureCookies = o.InsecureCookies || issuer.Scheme == "http"
 	if o.Origins == nil {
-		o.Origins = []string{issuer.Scheme + "://" + issuer.Host}
+		o.Origins = []string{urls.OriginOf(issuer)}
 		return nil
 	}
 	for _, origin := range o.Origins {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin {
-			return fmt.Errorf("counterfoil: Options.Origins: %q is not scheme://host[:port]", origin)
+		if _, err := urls.Origin(origin); err != nil {
+			return fmt.Errorf("counterfoil: Options.Origins: %w", err)
 		}
 	}
 	return nil

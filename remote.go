@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/dial"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // RemoteOptions of Remote.
@@ -38,18 +38,12 @@ type remote struct {
 	client     *http.Client
 }
 
-// Remote returns the source that asks the auth server at issuerURL. Plain http
-// is refused but for loopback: keys and log are only as good as the connection
-// (KEY-07, REV-16).
+// Remote returns the source that asks the auth server at issuerURL. Plain http is for
+// loopback only: a verifier can trust keys and log no more than the connection (KEY-07, REV-16).
 func Remote(issuerURL string, o RemoteOptions) (Source, error) {
-	u, err := url.Parse(issuerURL)
-	if err != nil || u.Host == "" || strings.HasSuffix(issuerURL, "/") {
-		return nil, fmt.Errorf("counterfoil: issuer %q is not a URL without trailing slash", issuerURL)
-	}
-	ip := net.ParseIP(u.Hostname())
-	loopback := u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
-	if u.Scheme != "https" && !(u.Scheme == "http" && loopback) {
-		return nil, fmt.Errorf("counterfoil: issuer %q must be https", issuerURL)
+	u, err := urls.Issuer(issuerURL)
+	if err != nil {
+		return nil, fmt.Errorf("counterfoil: issuer %w", err)
 	}
 	if o.Transport == nil {
 		o.Transport = dial.New(u.Hostname(), nil)

@@ -171,7 +171,7 @@ func TestIssuerAndAudience(t *testing.T) {
 			}
 		}
 		for _, o := range []counterfoil.Options{
-			{Issuer: issuerURL, Audience: "https://auth"}, {Issuer: issuerURL, Audience: issuerURL + "/"}, {Issuer: "https://AUTH.test", Audience: issuerURL},
+			{Issuer: issuerURL, Audience: "https://auth"}, {Issuer: issuerURL, Audience: issuerURL + "/"}, {Issuer: issuerURL + "/a", Audience: issuerURL},
 		} {
 			v, err := counterfoil.NewVerifier(t.Context(), i, o)
 			if err != nil {

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -257,8 +256,8 @@ func (c *Client) check() error {
 		}
 	}
 	for _, o := range c.Origins {
-		if !isOrigin(o) {
-			return bad("origin %q is not https://host, or http://host on loopback, in lower case and without a path", o)
+		if _, err := urls.Origin(o); err != nil {
+			return bad("origin %v", err)
 		}
 	}
 	if c.EncryptionKey != nil && c.EncryptionKey.to == nil {
@@ -268,19 +267,4 @@ func (c *Client) check() error {
 		return bad("same_site is %q or %q", SameSiteLax, SameSiteStrict)
 	}
 	return nil
-}
-
-// isOrigin reports whether s is an origin as a browser writes it, so that comparing
-// the bytes is enough. "null" and patterns never are (CSRF-08, CORS-01); plain http
-// is for loopback.
-func isOrigin(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || len(s) > 200 || u.Scheme+"://"+u.Host != s || strings.ToLower(s) != s || checkText("origin", s, 200) != nil {
-		return false
-	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	loopback := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
-	defaultPort := u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80"
-	return u.Hostname() != "" && !strings.ContainsAny(u.Host, "*@%") && !defaultPort && !strings.HasSuffix(u.Host, ":") &&
-		(u.Scheme == "https" || u.Scheme == "http" && loopback)
 }

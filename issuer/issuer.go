@@ -10,13 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -49,7 +49,7 @@ type Options struct {
 	Clients store.Store      // the settings of clients; nil: Store
 	Keys    *keyring.Keyring // required
 
-	URL      string   // required: the iss of every token, without a trailing slash
+	URL      string   // required: the iss of every token, such as https://auth.example.com; http is for loopback only
 	Audience []string // aud of every token; nil: the URL
 
 	AccessTTL time.Duration // life of a copy; zero: 5 min; at most 15 min
@@ -99,9 +99,8 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 	if o.Store == nil || o.Keys == nil {
 		return nil, errors.New("issuer: Options.Store and Options.Keys are required")
 	}
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || o.URL[len(o.URL)-1] == '/' {
-		return nil, fmt.Errorf("issuer: Options.URL %q is not an http(s) URL without trailing slash, query and fragment", o.URL)
+	if _, err := urls.Issuer(o.URL); err != nil {
+		return nil, fmt.Errorf("issuer: Options.URL: %w", err)
 	}
 	if o.Audience == nil {
 		o.Audience = []string{o.URL}
@@ -133,6 +132,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		o.Clients = o.Store
 	}
 	if o.Audit == nil {
+		var err error
 		if o.Audit, err = audit.New(audit.Options{Store: o.Clients, Beside: o.Store, Now: o.Now}); err != nil {
 			return nil, err
 		}

@@ -19,12 +19,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -138,9 +138,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	report := &Report{Bound: o.Bound, Seed: o.Seed, Verifiers: o.Verifiers}
 	if o.Deployment != nil {
-		u, err := url.Parse(o.Deployment.URL)
+		u, err := urls.Issuer(o.Deployment.URL)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("prove: Deployment.URL: %w", err)
 		}
 		if err := o.reach(ctx); err != nil {
 			return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/faultnet"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -76,16 +77,12 @@ func newWorld(ctx context.Context, o Options, s *Store) (*world, error) {
 // useDeployment speaks to a server that is there already.
 func (w *world) useDeployment() error {
 	d := w.Deployment
-	u, err := url.Parse(d.URL)
+	u, err := urls.Issuer(d.URL)
 	if err != nil {
 		return err
 	}
-	w.url, w.host = d.URL, u.Host
+	w.url, w.host = d.URL, urls.Address(u)
 	w.useKey(d.Key)
-	if u.Port() == "" {
-		port := map[string]string{"https": "443", "http": "80"}[u.Scheme]
-		w.host = u.Hostname() + ":" + port
-	}
 	w.direct = d.Transport
 	if w.direct == nil {
 		w.direct = http.DefaultTransport.(*http.Transport).Clone()

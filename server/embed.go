@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -111,12 +110,8 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	}); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		return nil, err
-	}
 	if e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
-		Issuer: c.URL, Audience: c.URL, InsecureCookies: u.Scheme == "http", Logger: c.Logger,
+		Issuer: c.URL, Audience: c.URL, Logger: c.Logger,
 	}); err != nil {
 		return nil, err
 	}

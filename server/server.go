@@ -16,14 +16,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/limit"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/password"
 )
@@ -34,8 +33,8 @@ type Options struct {
 	Users     *directory.Directory
 	Passwords *password.Passwords
 
-	// URL is the issuer's external URL. Plain http is accepted for a loopback
-	// host alone, and then cookies carry the names without a prefix (SES-07).
+	// URL is the issuer's external URL, as [issuer.Options.URL]. If it is plain http, which
+	// is for loopback only, cookies have the names without a prefix (SES-07).
 	URL string
 
 	Registration  bool // strangers may make themselves an account
@@ -74,19 +73,13 @@ func New(o Options) (*Server, error) {
 	if o.Issuer == nil || o.Users == nil || o.Passwords == nil {
 		return nil, errors.New("server: Issuer, Users and Passwords are required")
 	}
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("server: issuer URL %q is not an absolute URL", o.URL)
-	}
-	switch {
-	case u.Scheme == "https":
-	case u.Scheme == "http" && loopback(u.Hostname()):
-	default:
-		return nil, fmt.Errorf("server: issuer URL %q must be https (http is for loopback only)", o.URL)
+	u, err := urls.Issuer(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("server: Options.URL: %w", err)
 	}
 	s := &Server{
 		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
-		url: o.URL, origins: []string{u.Scheme + "://" + u.Host}, secure: u.Scheme == "https",
+		url: o.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
 		registration: o.Registration, log: o.Logger, now: o.Now,
 		pseudonymKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"), csrfKey: o.Issuer.Derive("csrf token"),
 		clearSiteData: o.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
@@ -99,11 +92,6 @@ func New(o Options) (*Server, error) {
 	}
 	s.handler = s.guard(s.cors(s.routes()))
 	return s, nil
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // ServeHTTP answers one request.

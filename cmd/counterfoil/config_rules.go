@@ -2,16 +2,17 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
@@ -121,19 +122,18 @@ func (c *config) checkIssuer(v *verdict) {
 	if c.Issuer == "" {
 		if c.Production {
 			v.refuse("issuer", "is not set, which production mode refuses", "set the https URL that browsers and services use")
-		} else if !loopback(c.Listen) && c.TLSCert == "" {
+		} else if !urls.Loopback(c.Listen) && c.TLSCert == "" {
 			v.refuse("issuer", "is not set, and "+c.Listen+" is not a loopback address", "set the https URL that browsers and services use")
 		}
 		return
 	}
-	u, err := url.Parse(c.Issuer)
+	u, err := urls.Issuer(c.Issuer)
+	wrong, refused := errors.AsType[*urls.Error](err)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "/") || u.Scheme != "http" && u.Scheme != "https":
-		v.refuse("issuer", fmt.Sprintf("is %q: want an https URL without a trailing slash", c.Issuer), "")
+	case refused:
+		v.refuse("issuer", fmt.Sprintf("is %q, which %s", wrong.Text, wrong.Problem), wrong.Hint)
 	case u.Scheme == "https":
-	case !loopback(u.Host):
-		v.refuse("issuer", "is plain http to another machine: credentials would be readable on the way", "use https; http is for loopback only")
-	case !loopback(c.Listen):
+	case !urls.Loopback(c.Listen):
 		v.refuse("issuer", "is plain http, and "+c.Listen+" is not a loopback address", "use https, or listen on 127.0.0.1")
 	default:
 		v.danger(c.Production, "issuer", "is plain http: cookies are neither Secure nor prefixed", "for development on this machine only")
@@ -165,7 +165,7 @@ func (c *config) checkOps(v *verdict) {
 	if token != "" && len(token) < 32 {
 		v.refuse("ops_token", "has fewer than 32 characters", "openssl rand -hex 32")
 	}
-	if c.OpsListen == "off" || loopback(c.OpsListen) {
+	if c.OpsListen == "off" || urls.Loopback(c.OpsListen) {
 		return
 	}
 	if token == "" {
@@ -197,15 +197,4 @@ func network(text string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(text)
 	return p.Masked(), err
-}
-
-// loopback reports whether only this machine reaches address, a host with or
-// without a port.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = strings.Trim(address, "[]")
-	}
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 type doctorCookie struct {
@@ -84,7 +86,7 @@ func judgeCookie(app, auth *url.URL, sameSite string, size int) (v cookieVerdict
 	v.SameHost = strings.EqualFold(app.Hostname(), auth.Hostname())
 	none := ""
 	switch {
-	case auth.Scheme == "http" && !loopback(auth.Host):
+	case auth.Scheme == "http" && !urls.Loopback(auth.Host):
 		none = "it is Secure, and " + auth.Host + " is plain http: no browser keeps it"
 	case auth.Scheme == "http" && sameSite == "none":
 		none = "SameSite=None needs Secure"
@@ -139,7 +141,7 @@ func (v *cookieVerdict) hints(app, auth *url.URL, sameSite string, size int) {
 	if size > maxCookie*3/4 && size <= maxCookie {
 		hint("%d of %d bytes: a few more roles and it is dropped; the carrier cookie has 43", size, maxCookie)
 	}
-	if auth.Scheme == "http" && loopback(auth.Host) {
+	if auth.Scheme == "http" && urls.Loopback(auth.Host) {
 		hint("plain http on this machine: for development; elsewhere only https works")
 	}
 }

@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // expiresSoon is when a certificate should have been renewed.
@@ -39,7 +40,7 @@ func (d *doctor) certificate() {
 		chain = append(chain, c)
 	}
 	host := ""
-	if u, err := url.Parse(d.Issuer); err == nil {
+	if u, err := urls.Issuer(d.Issuer); err == nil {
 		host = u.Hostname()
 	}
 	d.judgeChain(d.TLSCert, chain, host)
@@ -88,7 +89,7 @@ func (d *doctor) proxies() {
 		d.ok("proxies", "none is trusted: every address is that of the connection")
 	case behind && len(trusted) == 0:
 		d.add("proxies", isFail, "the issuer is https and the server serves http, so a proxy is in front, and trusted_proxies is empty: all clients count as one", "name the network of the proxy in trusted_proxies")
-	case behind && loopback(d.Listen) && !trusted.Contain(netip.MustParseAddr("127.0.0.1")) && !trusted.Contain(netip.IPv6Loopback()):
+	case behind && urls.Loopback(d.Listen) && !trusted.Contain(netip.MustParseAddr("127.0.0.1")) && !trusted.Contain(netip.IPv6Loopback()):
 		d.add("proxies", isFail, "the server listens on loopback, where the proxy must be, and trusted_proxies does not name it", "add 127.0.0.1 to trusted_proxies")
 	default:
 		d.ok("proxies", "%s may say whom they forward", strings.Join(d.TrustedProxies, ", "))
@@ -97,8 +98,8 @@ func (d *doctor) proxies() {
 
 // cookies: what the issuer's URL makes of them.
 func (d *doctor) cookies() {
-	u, err := url.Parse(d.Issuer)
-	if d.Issuer == "" || err != nil {
+	u, err := urls.Issuer(d.Issuer)
+	if err != nil {
 		d.add("cookies", isWarn, "no issuer is set: cookies are those of development", "set the https URL that browsers use")
 		return
 	}
@@ -113,9 +114,9 @@ func (d *doctor) cookies() {
 func (d *doctor) server(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	base, err := url.Parse(d.url)
-	if err != nil || base.Host == "" {
-		d.add("server", isFail, d.url+" is no URL", "")
+	base, err := urls.Issuer(d.url)
+	if wrong, refused := errors.AsType[*urls.Error](err); refused {
+		d.add("server", isFail, fmt.Sprintf("%q %s", wrong.Text, wrong.Problem), wrong.Hint)
 		return
 	}
 	if base.Scheme == "https" {
@@ -170,7 +171,7 @@ func (d *doctor) named(ctx context.Context, client *http.Client) {
 	switch {
 	case d.Issuer != "" && metadata.Issuer != d.Issuer:
 		d.add("server", isFail, fmt.Sprintf("it calls itself %s, and the configuration here says %s", metadata.Issuer, d.Issuer), "restart it, or look at the configuration that it has")
-	case metadata.Issuer != strings.TrimSuffix(d.url, "/"):
+	case metadata.Issuer != d.url:
 		d.add("server", isWarn, fmt.Sprintf("it calls itself %s, and was asked at %s", metadata.Issuer, d.url), "clients must use the issuer's name: cookies and tokens are for that")
 	default:
 		d.ok("server", "it calls itself as it is called")
@@ -203,10 +204,7 @@ func (d *doctor) passed(ctx context.Context, client *http.Client, base *url.URL)
 
 // dial looks at the TLS that clients get.
 func (d *doctor) dial(ctx context.Context, base *url.URL) {
-	address := base.Host
-	if base.Port() == "" {
-		address = net.JoinHostPort(base.Hostname(), "443")
-	}
+	address := urls.Address(base)
 	state, err := handshake(ctx, address, &tls.Config{ServerName: base.Hostname(), InsecureSkipVerify: true}) // judged below
 	if err != nil {
 		d.gone("tls", err, "")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // opsHandler serves what operators look at: metrics, profiles, the state of the
@@ -44,7 +44,7 @@ func guardOps(next http.Handler, token secret.String, public bool) http.Handler 
 		site := r.Header.Get("Sec-Fetch-Site")
 		switch {
 		case site != "" && site != "none" && site != "same-origin":
-		case token.Reveal() == "" && !public && !loopback(hostOf(r)):
+		case token.Reveal() == "" && !public && !urls.Loopback(r.Host):
 		case token.Reveal() != "" && !bearer(r).Equal(token):
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			p = counterfoil.Problem{Status: http.StatusUnauthorized, Type: "unauthorized", Title: "The ops token is wanted"}
@@ -54,13 +54,6 @@ func guardOps(next http.Handler, token secret.String, public bool) http.Handler 
 		}
 		p.ServeHTTP(w, r)
 	})
-}
-
-func hostOf(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		return host
-	}
-	return r.Host
 }
 
 func bearer(r *http.Request) secret.String {

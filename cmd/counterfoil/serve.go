@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -99,9 +100,9 @@ func (s *service) open(ctx context.Context) (err error) {
 		return fmt.Errorf("%w\nhint: choose another address with --listen", err)
 	}
 	if s.Issuer == "" {
-		s.Issuer = "http://" + s.public.Addr().String()
+		s.Issuer = urls.At("http", s.public.Addr().String())
 		if s.TLSCert != "" {
-			s.Issuer = "https://" + s.public.Addr().String()
+			s.Issuer = urls.At("https", s.public.Addr().String())
 		}
 	}
 	err = again(ctx, func() (err error) {
@@ -149,7 +150,7 @@ func (s *service) listen(api *server.Server) (err error) {
 	if err := s.metrics.registry.Register(known); err != nil {
 		return err
 	}
-	s.opsMux = opsHandler(s.metrics, known, s.observer.wrap(api), s.OpsToken, !loopback(s.OpsListen))
+	s.opsMux = opsHandler(s.metrics, known, s.observer.wrap(api), s.OpsToken, !urls.Loopback(s.OpsListen))
 	if s.ops, err = net.Listen("tcp", s.OpsListen); err != nil && s.opsMayFail {
 		s.ops = nil
 		s.log.Warn("ops listener", "error", err.Error())
@@ -157,7 +158,7 @@ func (s *service) listen(api *server.Server) (err error) {
 	} else if err != nil {
 		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
 	}
-	if !loopback(s.OpsListen) {
+	if !urls.Loopback(s.OpsListen) {
 		s.ops, err = s.withTLS(s.ops, s.log)
 	}
 	return err

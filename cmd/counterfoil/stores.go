@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/redis/rueidis"
 
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/postgres"
@@ -125,7 +125,7 @@ func (c *config) checkRedis(v *verdict) {
 		v.refuse("sessions", "has a password in it, which everybody on this machine can see", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
 		return
 	}
-	away := slices.ContainsFunc(place.Hosts, func(host string) bool { return !loopback(host) })
+	away := slices.ContainsFunc(place.Hosts, func(host string) bool { return !urls.Loopback(host) })
 	if away && !place.TLS {
 		v.danger(c.Production, "sessions", "leads to another machine in plain text: whoever is on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
 	}
@@ -161,10 +161,7 @@ func passwordIn(url string) bool {
 
 // trustworthy reports whether a connection stays on this machine or proves its other end.
 func trustworthy(host string, c *tls.Config) bool {
-	if strings.HasPrefix(host, "/") || host == "localhost" {
-		return true
-	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+	if strings.HasPrefix(host, "/") || urls.Loopback(host) {
 		return true
 	}
 	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil || c.VerifyConnection != nil)

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // tokenInput reads a token. It is never an argument: those are seen by everybody
@@ -268,7 +269,7 @@ func keySet(ctx context.Context, from string) ([]token.Key, error) {
 
 func fetch(ctx context.Context, from string) ([]byte, error) {
 	u, err := url.Parse(from)
-	if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Host)) {
+	if err != nil || u.Hostname() == "" || !urls.Protected(u) {
 		return nil, misuse("key set %s: want an https URL, or http on loopback", from)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)

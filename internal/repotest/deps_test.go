@@ -24,10 +24,11 @@ var layers = map[string]struct {
 	"/internal/dial":   {nil, nil, "connects, and knows nothing of what is said"},
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
+	"/internal/urls":      {nil, nil, "an algorithm"},
 
 	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
 
-	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/token"}, nil, "services import it: it brings nothing and cannot reach the server"},
+	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/token", "/internal/urls"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/store":           {[]string{""}, nil, "a contract, not an engine"},
 	"/login":           {[]string{"/internal/secret"}, nil, "types only"},
 	"/audit":           {[]string{"", "/store"}, nil, "records what others do, and does nothing itself"},
@@ -50,7 +51,7 @@ var layers = map[string]struct {
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/issuer", "/keyring", "/login", "/login/password", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 
