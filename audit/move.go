@@ -96,7 +96,7 @@ func (t *Trail) move(ctx context.Context, page []store.Record) error {
 // absent returns those of the records that Store does not have.
 func (t *Trail) absent(ctx context.Context, records []store.Record) (absent []store.Record, err error) {
 	for _, rec := range records {
-		if _, err := t.opts.Store.Get(ctx, rec.Key); errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(ctx, t.opts.Store, rec.Key); errors.Is(err, store.ErrNotFound) {
 			absent = append(absent, rec)
 		} else if err != nil {
 			return nil, err

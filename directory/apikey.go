@@ -122,7 +122,7 @@ func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 // DeleteKey ends a key at once, or returns store.ErrNotFound.
 func (d *Directory) DeleteKey(ctx context.Context, id string, act audit.Act) error {
 	key := store.Key{Kind: kindAPIKey, ID: id}
-	rec, err := d.store.Get(ctx, key)
+	rec, err := store.One(ctx, d.store, key)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (d *Directory) Authenticate(ctx context.Context, presented string) (APIKey,
 		return APIKey{}, login.ErrRefused
 	}
 	k := APIKey{ID: hashID(presented)}
-	rec, err := d.store.Get(ctx, store.Key{Kind: kindAPIKey, ID: k.ID})
+	rec, err := store.One(ctx, d.store, store.Key{Kind: kindAPIKey, ID: k.ID})
 	if errors.Is(err, store.ErrNotFound) {
 		return APIKey{}, login.ErrRefused
 	}

@@ -189,7 +189,7 @@ func (d *Directory) ByID(ctx context.Context, id string) (User, error) {
 }
 
 func (d *Directory) byID(ctx context.Context, id string) (User, uint64, error) {
-	rec, err := d.store.Get(ctx, store.Key{Kind: kindUser, ID: id})
+	rec, err := store.One(ctx, d.store, store.Key{Kind: kindUser, ID: id})
 	if err != nil {
 		return User{}, 0, err
 	}
@@ -217,7 +217,7 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 	if err != nil {
 		return "", store.ErrNotFound // no account can have it
 	}
-	rec, err := d.store.Get(ctx, store.Key{Kind: kindIdentifier, ID: hashID(canonical)})
+	rec, err := store.One(ctx, d.store, store.Key{Kind: kindIdentifier, ID: hashID(canonical)})
 	if err != nil {
 		return "", err
 	}

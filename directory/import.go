@@ -59,7 +59,7 @@ func (d *Directory) ImportedWork(ctx context.Context) (time.Duration, error) {
 }
 
 func (d *Directory) importedWork(ctx context.Context) (time.Duration, uint64, error) {
-	rec, err := d.store.Get(ctx, keyWork)
+	rec, err := store.One(ctx, d.store, keyWork)
 	if errors.Is(err, store.ErrNotFound) {
 		return 0, 0, nil
 	}

@@ -116,7 +116,7 @@ func (d *Directory) invited(ctx context.Context, token secret.String) (v invitat
 	if len(text) != len(invitationPrefix)+43 || !strings.HasPrefix(text, invitationPrefix) {
 		return v, at, login.ErrRefused
 	}
-	rec, err := d.store.Get(ctx, store.Key{Kind: kindInvitation, ID: hashID(text)})
+	rec, err := store.One(ctx, d.store, store.Key{Kind: kindInvitation, ID: hashID(text)})
 	if errors.Is(err, store.ErrNotFound) {
 		return v, at, login.ErrRefused
 	}

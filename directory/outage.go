@@ -21,9 +21,9 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err)
 }
 
-func (m marked) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	r, err := m.Store.Get(ctx, k)
-	return r, unavailable(err)
+func (m marked) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	records, err := m.Store.Get(ctx, keys...)
+	return records, unavailable(err)
 }
 
 func (m marked) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {

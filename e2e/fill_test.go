@@ -135,10 +135,6 @@ type shared struct {
 	over  chan struct{} // closed when head and err are set
 }
 
-func (s *sharing) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
-	return store.GetMany(ctx, s.Store, keys...)
-}
-
 func (s *sharing) Commit(_ context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	s.mu.Lock()
 	if s.next == nil {

@@ -213,15 +213,14 @@ func (i *Issuer) beginAnew(ctx context.Context, reason string) error {
 // is served. A store that is behind it was put back while nobody ran: what was revoked
 // since may be alive in its rows, so a new epoch begins and every session ends (REV-09).
 func (i *Issuer) Remember(ctx context.Context, seen counterfoil.Cursor) error {
-	judges := store.Remember(i.store, seen)
-	head, err := i.head(ctx)
-	if err != nil || judges || store.DurabilityOf(i.store) == store.Lossy { // which begins an epoch at each start
-		return err
+	err := i.store.Remember(ctx, seen)
+	if errors.Is(err, store.ErrLost) {
+		err = i.beginAnew(ctx, "the store is not where it was when this node stopped: a backup was restored")
+		if errors.Is(err, store.ErrConflict) { // another node found out, too
+			err = nil
+		}
 	}
-	if head.Epoch == seen.Epoch && !head.Before(seen) {
-		return nil
-	}
-	return unavailable(i.beginAnew(ctx, "the store is not where it was when this node stopped: a backup was restored"))
+	return unavailable(err)
 }
 
 // mended reports whether err is that the store has lost what it had acknowledged, and a
@@ -252,7 +251,7 @@ func (i *Issuer) commitNoted(ctx context.Context, b store.Batch, notes ...audit.
 func (i *Issuer) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
 	defer i.leases.hurry()()
 	unknown := i.started
-	if store.Shared(i.store) {
+	if !i.store.Describe().Exclusive {
 		unknown = i.opts.Now() // at was committed before: who hears nothing from here on is not fresh for longer
 	}
 	unknown = unknown.Add(i.opts.MaxBound + time.Duration(float64(i.opts.MaxBound)*rho))

@@ -81,6 +81,12 @@ func TestWaitAllOneWay(t *testing.T) {
 // shared is a store that other processes have open, too.
 type shared struct{ store.Store }
 
+func (s shared) Describe() store.Description {
+	is := s.Store.Describe()
+	is.Exclusive = false
+	return is
+}
+
 // What follows with another process is not known here: it is waited for as long as it
 // could be fresh, however well those that are known have acknowledged (4.7).
 func TestWaitAllOnASharedStore(t *testing.T) {

@@ -182,7 +182,7 @@ func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
 	if sid == "" || checkText("session id", sid, 200) != nil {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	recs, err := store.GetMany(ctx, i.store, sessionKey(sid))
+	recs, err := i.store.Get(ctx, sessionKey(sid))
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -40,7 +40,7 @@ func (m clientMark) next(c *Client, ends bool) (store.Record, error) {
 }
 
 func (i *Issuer) readMark(ctx context.Context, client string) (clientMark, error) {
-	recs, err := store.GetMany(ctx, i.store, markKey(client))
+	recs, err := i.store.Get(ctx, markKey(client))
 	if err != nil {
 		return clientMark{}, unavailable(err)
 	}
@@ -101,7 +101,7 @@ func (i *Issuer) Client(ctx context.Context, id string) (*Client, error) {
 	if id == "" || checkText("client", id, 64) != nil {
 		return nil, ErrUnknownClient
 	}
-	recs, err := store.GetMany(ctx, i.store, markKey(id))
+	recs, err := i.store.Get(ctx, markKey(id))
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -142,7 +142,7 @@ func (i *Issuer) readClient(ctx context.Context, id string) (c *Client, register
 // settings reads the client under m, which was read before.
 func (i *Issuer) settings(ctx context.Context, id string, m clientMark) (c *Client, registered bool, err error) {
 	c = &Client{ID: id, Generation: m.Generation, mark: m}
-	rec, err := i.clients.Get(ctx, clientKey(id))
+	rec, err := store.One(ctx, i.clients, clientKey(id))
 	if errors.Is(err, store.ErrNotFound) {
 		return c, id == DefaultClient, nil
 	}

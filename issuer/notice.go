@@ -67,7 +67,7 @@ func (i *Issuer) Dismiss(ctx context.Context, subject, id string) error {
 		return store.ErrNotFound
 	}
 	key := store.Key{Kind: kindNotice, ID: id}
-	rec, err := i.store.Get(ctx, key)
+	rec, err := store.One(ctx, i.store, key)
 	if err != nil {
 		return unavailable(err)
 	}

@@ -250,7 +250,7 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 	if checkText("client", client, 64) != nil {
 		client = DefaultClient // no client has such an id: it is not the grant's, whatever is read for it
 	}
-	recs, err := store.GetMany(ctx, i.store, grantKey(token.grant), sessionKey(token.session), markKey(client), cutoffKey)
+	recs, err := i.store.Get(ctx, grantKey(token.grant), sessionKey(token.session), markKey(client), cutoffKey)
 	if err != nil {
 		return nil, nil, on, unavailable(err)
 	}
@@ -279,7 +279,7 @@ func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act a
 	if err != nil {
 		return nil
 	}
-	recs, err := store.GetMany(ctx, i.store, grantKey(token.grant))
+	recs, err := i.store.Get(ctx, grantKey(token.grant))
 	if err != nil {
 		return unavailable(err)
 	}

@@ -177,7 +177,7 @@ func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 	if err != nil || row.Grant == "" {
 		return row, err
 	}
-	recs, err := store.GetMany(ctx, i.store, grantKey(row.Grant))
+	recs, err := i.store.Get(ctx, grantKey(row.Grant))
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -27,7 +27,7 @@ func (on standing) require() []store.Require {
 var cutoffKey = store.Key{Kind: kindCutoff, ID: "all"}
 
 func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
-	rec, err := i.store.Get(ctx, cutoffKey)
+	rec, err := store.One(ctx, i.store, cutoffKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return 0, unavailable(err)
 	}
@@ -37,7 +37,7 @@ func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
 // standing reads what a session of subject at client rests on. All of it is there beside
 // ErrUnknownClient, but for the client.
 func (i *Issuer) standing(ctx context.Context, subject, client string) (on standing, err error) {
-	recs, err := store.GetMany(ctx, i.store, subjectKey(subject), markKey(client), cutoffKey)
+	recs, err := i.store.Get(ctx, subjectKey(subject), markKey(client), cutoffKey)
 	if err != nil {
 		return on, unavailable(err)
 	}

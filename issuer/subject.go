@@ -49,7 +49,7 @@ func (s *Subject) copyTo(row *SessionRow) {
 }
 
 func (i *Issuer) subject(ctx context.Context, id string) (*Subject, error) {
-	recs, err := store.GetMany(ctx, i.store, subjectKey(id))
+	recs, err := i.store.Get(ctx, subjectKey(id))
 	if err != nil {
 		return nil, unavailable(err)
 	}

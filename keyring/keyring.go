@@ -485,7 +485,7 @@ func (k *Keyring) change(ctx context.Context, f func(*state) (bool, error)) erro
 var recordKey = store.Key{Kind: "keyring", ID: "keyring"}
 
 func (k *Keyring) read(ctx context.Context) (*state, error) {
-	r, err := k.opts.Store.Get(ctx, recordKey)
+	r, err := store.One(ctx, k.opts.Store, recordKey)
 	if errors.Is(err, store.ErrNotFound) {
 		return &state{}, nil
 	}

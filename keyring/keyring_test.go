@@ -60,7 +60,7 @@ func TestSealedAtRest(t *testing.T) {
 	c := &clock{time.Now()}
 	s := memory.New()
 	mustRing(t, s, c)
-	rec, err := s.Get(context.Background(), store.Key{Kind: "keyring", ID: "keyring"})
+	rec, err := store.One(context.Background(), s, store.Key{Kind: "keyring", ID: "keyring"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestNoMixedAlgorithms(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot be mixed") {
 		t.Errorf("Open with HS256 on an ES256 ring = %v, want a refusal", err)
 	}
-	if r, err := s.Get(t.Context(), store.Key{Kind: "keyring", ID: "keyring"}); err != nil || r.Rev != 1 {
+	if r, err := store.One(t.Context(), s, store.Key{Kind: "keyring", ID: "keyring"}); err != nil || r.Rev != 1 {
 		t.Errorf("the refusal left revision %d of the ring, %v, want 1: it changed nothing", r.Rev, err)
 	}
 }

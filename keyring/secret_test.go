@@ -95,7 +95,7 @@ func TestConfiguredSecret(t *testing.T) {
 	if _, err := open(first); !errors.Is(err, keyring.ErrConfigured) {
 		t.Errorf("a revoked secret, configured again: %v, want ErrConfigured", err)
 	}
-	r, err := s.Get(t.Context(), store.Key{Kind: "keyring", ID: "keyring"})
+	r, err := store.One(t.Context(), s, store.Key{Kind: "keyring", ID: "keyring"})
 	if err != nil || bytes.Contains(r.Value, first) || bytes.Contains(r.Value, second) {
 		t.Errorf("the record holds a secret as it is (%v)", err)
 	}

@@ -138,13 +138,13 @@ func (f *fuse) step() {
 }
 
 // Get implements store.Store.
-func (f *fuse) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	if k.Kind == "apikey" {
-		return f.Store.Get(ctx, k)
+func (f *fuse) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	if keys[0].Kind == "apikey" {
+		return f.Store.Get(ctx, keys...)
 	}
 	f.step()
 	defer f.step()
-	return f.Store.Get(ctx, k)
+	return f.Store.Get(ctx, keys...)
 }
 
 // Commit implements store.Store.

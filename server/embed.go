@@ -72,7 +72,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 		c.Sessions = c.Store
 	}
 	if c.SealKey == [32]byte{} {
-		if store.DurabilityOf(c.Store) != store.Lossy {
+		if c.Store.Describe().Durability == store.Durable {
 			return nil, errors.New("server: Config.SealKey is required with a durable store")
 		}
 		rand.Read(c.SealKey[:])

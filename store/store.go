@@ -1,11 +1,11 @@
-// Package store defines what Counterfoil asks of a database: seven methods
+// Package store defines what Counterfoil asks of a database: nine methods
 // over opaque records and one revocation log. The engines are in the folders
 // below; each is held to this contract by storetest.
 //
 // The contract:
 //
 //   - Commit is all or nothing, and durable when it returns, in the class that
-//     Durability states.
+//     Describe states.
 //   - Revisions: Put with Rev 0 creates; Put with Rev n replaces revision n and
 //     makes n+1; anything else is ErrConflict and nothing happens. Require is the
 //     same check without a write.
@@ -22,7 +22,8 @@
 //   - A store that cannot rule out that it lost what it acknowledged begins another
 //     epoch by itself. One that knows it answers Log and Commit with ErrLost and does
 //     nothing, until a Commit begins one: who does that also ends what may be back.
-//   - Absent is ErrNotFound. An outage is some other error, never ErrNotFound.
+//     Remember gives it the knowledge of an earlier process.
+//   - An absent record has revision 0. An outage is an error, never an absent record.
 //   - All methods are safe for concurrent use, and honour their context.
 package store
 
@@ -92,60 +93,33 @@ type Batch struct {
 	NewEpoch bool
 }
 
-// Durability is the class that "durable" means for a store. A store that is not
-// Durable has a method Durability() Durability that says so.
+// Durability is the class that "durable" means for a store.
 type Durability string
 
 // The classes.
 const (
-	Lossy   Durability = "lossy"   // gone when the process ends; every start is a new epoch
+	Lossy   Durability = "lossy"   // what was acknowledged may be gone after a restart
 	Durable Durability = "durable" // on disk, flushed, before Commit returns
 )
 
-// DurabilityOf returns the class of s: Durable unless s says otherwise.
-func DurabilityOf(s Store) Durability {
-	if d, ok := s.(interface{ Durability() Durability }); ok {
-		return d.Durability()
-	}
-	return Durable
+// Description is what a store promises beyond the contract.
+type Description struct {
+	Durability Durability
+	WhyLossy   string // why it is not Durable, for people; empty if it is
+	Exclusive  bool   // no other process can have the same database open
 }
 
-// WhyLossy says, for people, why s is not Durable. A store that can be either has a
-// method WhyLossy() string.
-func WhyLossy(s Store) string {
-	if w, ok := s.(interface{ WhyLossy() string }); ok {
-		return w.WhyLossy()
-	}
-	if DurabilityOf(s) == Lossy {
-		return "it is gone when the process ends"
-	}
-	return ""
-}
-
-// Remember tells s the latest head that an earlier process was told. A store that holds
-// each head against what it was told before, also across epochs that it began by itself,
-// has a method Remember(seen counterfoil.Cursor) bool, and this reports true: if entries
-// up to seen are lost, calls answer ErrLost until a commit begins an epoch.
-func Remember(s Store, seen counterfoil.Cursor) bool {
-	r, ok := s.(interface {
-		Remember(seen counterfoil.Cursor) bool
-	})
-	return ok && r.Remember(seen)
-}
-
-// Shared reports whether other processes may have the same database open. A store that
-// nobody else can have open has a method Shared() bool that says so; the others may.
-func Shared(s Store) bool {
-	if one, ok := s.(interface{ Shared() bool }); ok {
-		return one.Shared()
-	}
-	return true
-}
-
-// Store is one database.
+// Store is one database. It has nine methods, two more than we like: everything that an
+// engine can do is required, so a store that wraps another cannot hide a part of it.
 type Store interface {
-	// Get returns a record, or ErrNotFound.
-	Get(ctx context.Context, k Key) (Record, error)
+	// Describe says what the store promises. The answer may change while the store is
+	// open: an operator may change the settings of a database server.
+	Describe() Description
+
+	// Get returns a record for each key, in order, in one round trip. A record that is
+	// absent has Rev 0; see One. The records need not be of one moment: a caller that
+	// writes on the strength of them requires their revisions.
+	Get(ctx context.Context, keys ...Key) ([]Record, error)
 
 	// List yields the records of kind that belong to owner, in order of ID. It
 	// reads only those, whatever else the store holds. With owner "*" it yields
@@ -168,6 +142,11 @@ type Store interface {
 	// hint, and the log is the truth. It returns ctx.Err() when ctx ends first.
 	Wait(ctx context.Context, after counterfoil.Cursor) error
 
+	// Remember shows the store the latest head that an earlier process was told. If
+	// entries up to seen are lost the answer is ErrLost, as it is of Log and Commit from
+	// then on, until a Commit begins an epoch. It writes nothing.
+	Remember(ctx context.Context, seen counterfoil.Cursor) error
+
 	// Sweep drops records and log entries whose expiry is before the given time,
 	// in batches that do not block other callers for long. It returns how many
 	// records it dropped.
@@ -176,4 +155,16 @@ type Store interface {
 	// Close gives back what the store holds and wakes whoever waits. Every later
 	// call is an outage; a second Close does nothing.
 	Close() error
+}
+
+// One returns the record of k, or ErrNotFound.
+func One(ctx context.Context, s Store, k Key) (Record, error) {
+	records, err := s.Get(ctx, k)
+	if err != nil {
+		return Record{}, err
+	}
+	if records[0].Rev == 0 {
+		return Record{}, ErrNotFound
+	}
+	return records[0], nil
 }

@@ -184,20 +184,3 @@ func (t *timed) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	t.commits.WithLabelValues(result).Observe(time.Since(begun).Seconds())
 	return head, err
 }
-
-// GetMany is that of the store inside.
-func (t *timed) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
-	return store.GetMany(ctx, t.Store, keys...)
-}
-
-// Durability is that of the store inside.
-func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Store) }
-
-// WhyLossy is that of the store inside.
-func (t *timed) WhyLossy() string { return store.WhyLossy(t.Store) }
-
-// Remember is that of the store inside.
-func (t *timed) Remember(seen counterfoil.Cursor) bool { return store.Remember(t.Store, seen) }
-
-// Shared is that of the store inside.
-func (t *timed) Shared() bool { return store.Shared(t.Store) }

@@ -231,12 +231,12 @@ func (s *service) run(ctx context.Context, started func() error) error {
 
 // printClass says what of a store survives its end (4.10).
 func (s *service) printClass(key string, in store.Store) {
-	class := store.DurabilityOf(in)
-	if class == store.Durable {
-		s.log.Info("durability", "key", key, "class", string(class))
+	is := in.Describe()
+	if is.Durability == store.Durable {
+		s.log.Info("durability", "key", key, "class", string(is.Durability))
 		return
 	}
-	s.log.Warn("durability: what was acknowledged may be lost at a restart", "key", key, "class", string(class), "why", store.WhyLossy(in))
+	s.log.Warn("durability: what was acknowledged may be lost at a restart", "key", key, "class", string(is.Durability), "why", is.WhyLossy)
 }
 
 // drain lets a load balancer see that this server is about to go.

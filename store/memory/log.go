@@ -14,6 +14,7 @@ import (
 type log struct {
 	entries []counterfoil.Revocation // in order of At.Seq
 	head    counterfoil.Cursor
+	lost    bool          // a caller has seen entries of this epoch that are not here
 	moved   chan struct{} // closed when head moves, or the store closes
 }
 
@@ -23,7 +24,7 @@ func newLog() log {
 
 func (l *log) append(newEpoch bool, revoke []counterfoil.Revocation) {
 	if newEpoch {
-		l.head, l.entries = counterfoil.Cursor{Epoch: rand.Uint64()}, nil
+		l.head, l.entries, l.lost = counterfoil.Cursor{Epoch: rand.Uint64()}, nil, false
 	}
 	for _, e := range revoke {
 		l.head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations

@@ -42,11 +42,10 @@ func New() *Store {
 	return &Store{records: newRecords(), log: newLog()}
 }
 
-// Durability is Lossy.
-func (s *Store) Durability() store.Durability { return store.Lossy }
-
-// Shared implements what store.Shared asks: it ends with this process.
-func (s *Store) Shared() bool { return false }
+// Describe implements store.Store.
+func (s *Store) Describe() store.Description {
+	return store.Description{Durability: store.Lossy, WhyLossy: "it is gone when the process ends", Exclusive: true}
+}
 
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
@@ -56,15 +55,31 @@ func (s *Store) usable(ctx context.Context) error {
 }
 
 // Get implements store.Store.
-func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
+func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	records := make([]store.Record, len(keys))
+	for n, k := range keys {
+		var err error
+		if records[n], err = s.one(ctx, k); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// one returns the record of k; one that is absent has Rev 0.
+func (s *Store) one(ctx context.Context, k store.Key) (store.Record, error) {
 	var buf [512]byte
 	e, err := s.copyOf(ctx, k, buf[:0])
 	if err != nil {
 		return store.Record{}, err
 	}
+	if e == nil {
+		return store.Record{Key: k}, nil
+	}
 	return e.record(k) // unpacked outside the lock
 }
 
+// copyOf returns the entry of k, or nil.
 func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -73,7 +88,7 @@ func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, err
 	}
 	e := s.records.get(k)
 	if e == nil {
-		return nil, store.ErrNotFound
+		return nil, nil
 	}
 	return append(buf, e...), nil
 }
@@ -83,8 +98,8 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 	return func(yield func(store.Record, error) bool) {
 		ids, err := s.ids(ctx, kind, owner)
 		for _, id := range ids {
-			r, err := s.Get(ctx, store.Key{Kind: kind, ID: id})
-			if errors.Is(err, store.ErrNotFound) {
+			r, err := s.one(ctx, store.Key{Kind: kind, ID: id})
+			if err == nil && r.Rev == 0 {
 				continue // gone since the list was made
 			}
 			if !yield(r, err) || err != nil {
@@ -151,6 +166,9 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 
 // check asks all conditions of b. After it nothing can fail.
 func (s *Store) check(b store.Batch) error {
+	if s.log.lost && !b.NewEpoch {
+		return store.ErrLost
+	}
 	for _, r := range b.Require {
 		if s.records.rev(r.Key) != r.Rev {
 			return store.ErrConflict
@@ -174,7 +192,24 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	if err := s.usable(ctx); err != nil {
 		return nil, counterfoil.Cursor{}, err
 	}
+	if s.log.lost {
+		return nil, counterfoil.Cursor{}, store.ErrLost
+	}
 	return s.log.page(after, limit), s.log.head, nil
+}
+
+// Remember implements store.Store. The epoch of another process says nothing: this one
+// began with nothing, in an epoch of its own.
+func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if s.log.lost = s.log.lost || s.log.head.Before(seen); s.log.lost {
+		return store.ErrLost
+	}
+	return nil
 }
 
 // Wait implements store.Store.

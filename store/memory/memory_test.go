@@ -131,7 +131,7 @@ func TestLargestRecord(t *testing.T) {
 	if _, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{r}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Get(t.Context(), r.Key); err != nil || !bytes.Equal(got.Value, r.Value) {
+	if got, err := store.One(t.Context(), s, r.Key); err != nil || !bytes.Equal(got.Value, r.Value) {
 		t.Errorf("Get = %d bytes, %v", len(got.Value), err)
 	}
 	if err := s.Verify(); err != nil {

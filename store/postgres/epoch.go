@@ -200,15 +200,24 @@ func (s *Store) adopt(head counterfoil.Cursor) {
 	s.wakeLocked()
 }
 
-// Remember implements what store.Remember asks: the next call judges seen as if this process had
-// been told.
-func (s *Store) Remember(seen counterfoil.Cursor) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !seen.Before(s.seen) {
-		s.seen = seen
+// Remember implements store.Store: seen is judged as if this process had been told.
+func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err := s.intact(ctx)
+	if err == nil {
+		s.mu.Lock()
+		if seen != (counterfoil.Cursor{}) && !seen.Before(s.seen) {
+			s.seen = seen
+		}
+		seen = s.seen
+		s.mu.Unlock()
+		err = s.judge(ctx, seen)
 	}
-	return true
+	if err != nil {
+		return failed(ctx, "remember", err)
+	}
+	return nil
 }
 
 func (s *Store) latest() counterfoil.Cursor {

@@ -58,7 +58,7 @@ func examine(ctx context.Context, conn *pgx.Conn, e *store.Examination, before t
 	}
 	e.Engine, e.Class = "PostgreSQL "+a.version, store.Durable
 	if !a.fsync {
-		e.Class, e.Why = store.Lossy, "fsync is off: a crash of the machine loses what was acknowledged"
+		e.Class, e.Why = store.Lossy, noFsync
 	}
 	if err := clock(ctx, conn, e); err != nil {
 		return err

@@ -47,7 +47,7 @@ func head(t *testing.T, s *postgres.Store) counterfoil.Cursor {
 func back(t *testing.T, s *postgres.Store) {
 	t.Helper()
 	for t.Context().Err() == nil {
-		_, err := s.Get(t.Context(), thing("a").Key)
+		_, err := store.One(t.Context(), s, thing("a").Key)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
 			return
 		}
@@ -61,7 +61,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	server := testsvc.StartPostgres(t, testsvc.Durable)
 	_, dsn := server.Database(t, "")
 	s := open(t, dsn)
-	if d := store.DurabilityOf(s); d != store.Durable {
+	if d := s.Describe().Durability; d != store.Durable {
 		t.Fatalf("Durability = %q, want %q", d, store.Durable)
 	}
 	epoch := head(t, s).Epoch
@@ -78,7 +78,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 			revoked[e.ID] = true
 		}
 		for _, id := range acked {
-			if _, err := s.Get(t.Context(), thing(id).Key); err != nil || !revoked[id] {
+			if _, err := store.One(t.Context(), s, thing(id).Key); err != nil || !revoked[id] {
 				t.Errorf("%s was acknowledged; after kill -9: Get = %v, in the log: %v", id, err, revoked[id])
 			}
 		}
@@ -130,7 +130,7 @@ func TestOutageIsNoAbsence(t *testing.T) {
 	at := head(t, s)
 	server.Stop()
 	for range 20 {
-		if _, err := s.Get(t.Context(), thing("a").Key); err == nil || errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(t.Context(), s, thing("a").Key); err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get without a server = %v, want an outage", err)
 		}
 		if _, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{thing("b")}}); err == nil || errors.Is(err, store.ErrConflict) {
@@ -174,7 +174,7 @@ func TestRestoredDumpIsANewEpoch(t *testing.T) {
 	if entries, is, err := restored.Log(t.Context(), was, 10); err != nil || is.Epoch == was.Epoch || is.Seq != 0 || len(entries) != 0 {
 		t.Errorf("after a restore: %v at %v, %v, want an empty log of another epoch than %d", entries, is, err, was.Epoch)
 	}
-	if _, err := restored.Get(t.Context(), thing("a").Key); err != nil {
+	if _, err := store.One(t.Context(), restored, thing("a").Key); err != nil {
 		t.Errorf("Get after a restore = %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
 			}
 		}
 	}
-	if _, err := s.Get(t.Context(), thing("late").Key); !errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, thing("late").Key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
 	}
 	if _, err := s.Commit(t.Context(), store.Batch{NewEpoch: true, Put: []store.Record{{Key: thing("late").Key, Rev: 1}}}); !errors.Is(err, store.ErrConflict) {

@@ -143,8 +143,8 @@ func TestSettingsOfConnections(t *testing.T) {
 			}
 		}
 	}
-	if d := store.DurabilityOf(open(t, dsn)); d != store.Lossy {
-		t.Errorf("Durability on a server that does not flush = %q, want %q", d, store.Lossy)
+	if is := open(t, dsn).Describe(); is.Durability != store.Lossy || is.WhyLossy == "" {
+		t.Errorf("a server that does not flush is %+v, want lossy, and why", is)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestDeadlineEndsACommit(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", postgres.LogLock); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), thing("a").Key); !errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, thing("a").Key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get after the deadline = %v, want ErrNotFound", err)
 	}
 }
@@ -188,7 +188,7 @@ func TestNoTextIsRefusedBeforeItIsSent(t *testing.T) {
 		if _, err := s.Commit(t.Context(), store.Batch{Revoke: []counterfoil.Revocation{{Scope: "session", ID: "x", Reason: bad}}}); err == nil {
 			t.Errorf("a reason of %q was taken", bad)
 		}
-		if _, err := s.Get(t.Context(), store.Key{Kind: "session", ID: bad}); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(t.Context(), s, store.Key{Kind: "session", ID: bad}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get(%q) = %v, want ErrNotFound", bad, err)
 		}
 	}
@@ -213,7 +213,7 @@ func TestManyReaders(t *testing.T) {
 		wg.Go(func() {
 			for n := range 200 {
 				want := (reader*31 + n) % 100 // the upper half is absent
-				got, err := s.Get(t.Context(), thing(fmt.Sprint(want)).Key)
+				got, err := store.One(t.Context(), s, thing(fmt.Sprint(want)).Key)
 				if want >= 50 != errors.Is(err, store.ErrNotFound) || want < 50 && (err != nil || string(got.Value) != got.ID || got.ID != fmt.Sprint(want)) {
 					t.Errorf("Get(%d) = %+v, %v", want, got, err)
 				}

@@ -27,8 +27,8 @@
 //
 // A rollback of the disk below the server, as by a snapshot of the machine, shows none of
 // these signs to a process that was started since, unless an earlier one kept what it was
-// told (Remember). After one, do what docs/operations-postgres.md says; a verifier that has
-// seen more than the store tells it, too.
+// told (Remember). After one, do what docs/operations-postgres.md says; a verifier
+// that has seen more than the store tells it, too.
 package postgres
 
 import (
@@ -63,9 +63,9 @@ type Options struct {
 
 // Store is one open database.
 type Store struct {
-	pool       *pgxpool.Pool
-	log        *slog.Logger
-	durability store.Durability
+	pool        *pgxpool.Pool
+	log         *slog.Logger
+	description store.Description
 
 	queue queue // of commits that must be alone
 	reads reads
@@ -127,21 +127,25 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// noFsync is why a server that does not flush is not durable.
+const noFsync = "fsync is off: a crash of the machine loses what was acknowledged"
+
 // begin proves that the database can be used, and learns its durability.
 func (s *Store) begin(ctx context.Context) error {
 	var fsync bool
 	if err := s.pool.QueryRow(ctx, `SELECT current_setting('fsync')::boolean`).Scan(&fsync); err != nil {
 		return err
 	}
-	s.durability = store.Durable
+	s.description = store.Description{Durability: store.Durable}
 	if !fsync {
-		s.durability = store.Lossy
+		s.description = store.Description{Durability: store.Lossy, WhyLossy: noFsync}
 	}
 	return nil
 }
 
-// Durability is Durable, unless the server itself was told not to flush.
-func (s *Store) Durability() store.Durability { return s.durability }
+// Describe implements store.Store. The store is Durable, unless the server itself was
+// told not to flush.
+func (s *Store) Describe() store.Description { return s.description }
 
 // prepareConfig sets what every connection needs before it is made.
 func prepareConfig(c *pgx.ConnConfig) {

@@ -82,20 +82,8 @@ func (q *reads) leave() []*read {
 	return group
 }
 
-// Get implements store.Store.
-func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	records, err := s.GetMany(ctx, k)
-	if err != nil {
-		return store.Record{}, err
-	}
-	if records[0].Rev == 0 {
-		return store.Record{}, store.ErrNotFound
-	}
-	return records[0], nil
-}
-
-// GetMany implements store.Many: one statement, so one round trip.
-func (s *Store) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+// Get implements store.Store: one statement, so one round trip.
+func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	r := &read{keys: keys, records: make([]store.Record, len(keys)), done: make(chan struct{})}

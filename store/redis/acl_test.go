@@ -40,8 +40,8 @@ func TestLeastPrivilege(t *testing.T) {
 			makeUser(t, n)
 		}
 		s := open(t, redis.Options{URL: "redis://counterfoil@" + strings.Join(addrs, ","), Password: "secret"})
-		if s.Durability() != store.Durable {
-			t.Errorf("Durability = %s: %s", s.Durability(), s.WhyLossy())
+		if s.Describe().Durability != store.Durable {
+			t.Errorf("Durability = %s: %s", s.Describe().Durability, s.Describe().WhyLossy)
 		}
 		soon := time.Now().Add(-time.Hour)
 		rec := thing("a")

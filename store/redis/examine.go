@@ -17,7 +17,8 @@ func Examine(ctx context.Context, o Options) (e store.Examination, err error) {
 	if err != nil {
 		return e, err
 	}
-	e.Engine, e.Class, e.Why = "Redis", s.Durability(), s.WhyLossy()
+	is := s.Describe()
+	e.Engine, e.Class, e.Why = "Redis", is.Durability, is.WhyLossy
 	return e, errors.Join(s.examine(ctx, &e), s.Close())
 }
 

@@ -112,7 +112,7 @@ func (a *acked) reach(t *testing.T, n int) {
 func (a *acked) missing(t *testing.T, s *redis.Store) (ids []string) {
 	t.Helper()
 	for _, id := range a.ids {
-		if _, err := s.Get(t.Context(), store.Key{Kind: "thing", ID: id}); errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(t.Context(), s, store.Key{Kind: "thing", ID: id}); errors.Is(err, store.ErrNotFound) {
 			ids = append(ids, id)
 		} else if err != nil {
 			t.Fatal(err)
@@ -135,8 +135,8 @@ func allEntries(t *testing.T, s *redis.Store) (entries []counterfoil.Revocation,
 func TestKilledWhileWriting(t *testing.T) {
 	r := testsvc.StartRedis(t, durable...)
 	s := open(t, redis.Options{URL: url(r.Addr())})
-	if s.Durability() != store.Durable {
-		t.Fatalf("Durability = %s: %s", s.Durability(), s.WhyLossy())
+	if s.Describe().Durability != store.Durable {
+		t.Fatalf("Durability = %s: %s", s.Describe().Durability, s.Describe().WhyLossy)
 	}
 	_, first := allEntries(t, s)
 	var a acked
@@ -174,8 +174,8 @@ func TestLossyRestart(t *testing.T) {
 	r := testsvc.StartRedis(t)
 	s := open(t, redis.Options{URL: url(r.Addr())})
 	other := open(t, redis.Options{URL: url(r.Addr())})
-	if s.Durability() != store.Lossy || s.WhyLossy() == "" {
-		t.Fatalf("Durability = %s %q, want lossy, and why", s.Durability(), s.WhyLossy())
+	if s.Describe().Durability != store.Lossy || s.Describe().WhyLossy == "" {
+		t.Fatalf("Durability = %s %q, want lossy, and why", s.Describe().Durability, s.Describe().WhyLossy)
 	}
 	before, err := revoke(s, "a")
 	if err != nil {
@@ -241,8 +241,8 @@ func TestLogIsGone(t *testing.T) {
 // failover kills the primary while writers write, and wants: no outage that passes for an
 // answer, another epoch, and ErrLost if anything acknowledged is gone.
 func failover(t *testing.T, s *redis.Store, cut, kill func()) {
-	if s.Durability() != store.Lossy || !strings.Contains(s.WhyLossy(), "replicas") {
-		t.Errorf("Durability = %s %q, want lossy, for its replicas", s.Durability(), s.WhyLossy())
+	if s.Describe().Durability != store.Lossy || !strings.Contains(s.Describe().WhyLossy, "replicas") {
+		t.Errorf("Durability = %s %q, want lossy, for its replicas", s.Describe().Durability, s.Describe().WhyLossy)
 	}
 	var a acked
 	stop := make(chan struct{})
@@ -283,8 +283,8 @@ func failover(t *testing.T, s *redis.Store, cut, kill func()) {
 func TestSentinelFailoverAfterWaits(t *testing.T) {
 	c := testsvc.StartSentinel(t, durable...)
 	s := open(t, redis.Options{URL: sentinelURL(c) + "?wait=1", Timeout: time.Second})
-	if s.Durability() != store.Durable {
-		t.Errorf("Durability = %s: %s", s.Durability(), s.WhyLossy())
+	if s.Describe().Durability != store.Durable {
+		t.Errorf("Durability = %s: %s", s.Describe().Durability, s.Describe().WhyLossy)
 	}
 	var a acked
 	stop := make(chan struct{})
@@ -295,7 +295,7 @@ func TestSentinelFailoverAfterWaits(t *testing.T) {
 	if _, err := revoke(s, "cut off"); !errors.Is(err, redis.ErrNotReplicated) {
 		t.Errorf("Commit without the replica = %v, want ErrNotReplicated", err)
 	}
-	if _, err := s.Get(t.Context(), thing("cut off").Key); err != nil {
+	if _, err := store.One(t.Context(), s, thing("cut off").Key); err != nil {
 		t.Errorf("Get of what only the primary has = %v", err)
 	}
 	c.Nodes[0].Kill()
@@ -312,7 +312,7 @@ func TestSentinelFailoverAfterWaits(t *testing.T) {
 	if head.Epoch == before.Epoch {
 		t.Error("a failover began no other epoch")
 	}
-	if _, err := s.Get(t.Context(), thing("cut off").Key); !errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, thing("cut off").Key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of what the replica never had = %v, want ErrNotFound", err)
 	}
 }
@@ -350,7 +350,7 @@ func TestWaitsForReplicas(t *testing.T) {
 	if _, err := revokeIn(soon(), s, "b"); !errors.Is(err, redis.ErrNotReplicated) || errors.Is(err, store.ErrConflict) {
 		t.Errorf("Commit without the replica = %v, want ErrNotReplicated", err)
 	}
-	if _, err := s.Get(t.Context(), thing("b").Key); err != nil {
+	if _, err := store.One(t.Context(), s, thing("b").Key); err != nil {
 		t.Errorf("its record: %v", err)
 	}
 	if entries, head := allEntries(t, s); len(entries) != 2 || head == before {
@@ -391,8 +391,8 @@ func TestClusterFailover(t *testing.T) {
 	c := testsvc.StartCluster(t, 3, 3, durable...)
 	s := open(t, redis.Options{URL: url(c.Addrs()...)})
 	waits := open(t, redis.Options{URL: url(c.Addrs()...) + "?wait=1"})
-	if _, err := revoke(waits, "waited"); err != nil || waits.Durability() != store.Durable {
-		t.Errorf("with wait=1: %v; Durability = %s: %s", err, waits.Durability(), waits.WhyLossy())
+	if _, err := revoke(waits, "waited"); err != nil || waits.Describe().Durability != store.Durable {
+		t.Errorf("with wait=1: %v; Durability = %s: %s", err, waits.Describe().Durability, waits.Describe().WhyLossy)
 	}
 	failover(t, s, func() {}, func() {
 		for _, n := range c.Nodes {
@@ -421,7 +421,7 @@ func TestReplicaIsRefused(t *testing.T) {
 	if _, _, err := s.Log(t.Context(), counterfoil.Cursor{}, 1); err == nil {
 		t.Error("Log on a primary that was demoted = nil")
 	}
-	if _, err := s.Get(t.Context(), thing("a").Key); err == nil || errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, thing("a").Key); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get on a primary that was demoted = %v, want an outage", err)
 	}
 }
@@ -436,11 +436,11 @@ func TestGoneAndBack(t *testing.T) {
 	if _, err := r.Do("SCRIPT", "FLUSH"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(t.Context(), thing("a").Key); err != nil {
+	if _, err := store.One(t.Context(), s, thing("a").Key); err != nil {
 		t.Errorf("Get after SCRIPT FLUSH = %v", err)
 	}
 	r.Kill()
-	if _, err := s.Get(t.Context(), thing("a").Key); err == nil || errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, thing("a").Key); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get without the server = %v, want an outage", err)
 	}
 	if _, err := revoke(s, "b"); err == nil || errors.Is(err, store.ErrConflict) {
@@ -450,7 +450,7 @@ func TestGoneAndBack(t *testing.T) {
 		break
 	}
 	r.Restart(t)
-	until(t, "the server is back", func() error { _, err := s.Get(t.Context(), thing("a").Key); return err })
+	until(t, "the server is back", func() error { _, err := store.One(t.Context(), s, thing("a").Key); return err })
 	if _, err := revoke(s, "c"); err != nil {
 		t.Errorf("Commit when the server is back = %v", err)
 	}
@@ -469,7 +469,7 @@ func TestSilentServer(t *testing.T) {
 	if _, err := revoke(s, "a"); err != nil {
 		t.Fatal(err)
 	}
-	get := func() error { return second(s.Get(t.Context(), thing("a").Key)) }
+	get := func() error { return second(store.One(t.Context(), s, thing("a").Key)) }
 	for _, mode := range []faultnet.Mode{faultnet.Hold, faultnet.Lose} {
 		link.Set(faultnet.Fault{}, faultnet.Fault{Mode: mode})
 		var wg sync.WaitGroup
@@ -503,7 +503,7 @@ func TestMemoryIsFull(t *testing.T) {
 	if err == nil || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Commit with full memory = %v, want an outage", err)
 	}
-	if _, err := s.Get(t.Context(), thing("b").Key); !errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, thing("b").Key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
 	}
 	at, err := s.Commit(t.Context(), store.Batch{

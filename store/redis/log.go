@@ -82,14 +82,15 @@ func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, e
 	return head, nil
 }
 
-// Remember implements what store.Remember asks: the next call shows seen to the server.
-func (s *Store) Remember(seen counterfoil.Cursor) bool {
+// Remember implements store.Store: every call shows the server what was seen.
+func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !seen.Before(s.seen) {
+	if seen != (counterfoil.Cursor{}) && !seen.Before(s.seen) {
 		s.seen = seen
 	}
-	return true
+	s.mu.Unlock()
+	_, _, err := s.Log(ctx, seen, 1)
+	return err
 }
 
 // Log implements store.Store. Head and entries are read by one script on the primary.

@@ -1,6 +1,6 @@
 // Package redis keeps records and the log in Redis 7: alone, behind Sentinel, or in one
 // slot of a Cluster (docs/decisions/0016-redis.md). Open finds out what the server
-// promises; see Store.Durability.
+// promises; see Store.Describe.
 //
 // It is meant for sessions, grants and the log. Users and keys belong in a store
 // whose durability does not hang on a server's settings.
@@ -182,23 +182,11 @@ func (s *Store) read(ctx context.Context, script *rueidis.Lua, args ...string) (
 	return m, err
 }
 
-// Get implements store.Store.
-func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	records, err := s.GetMany(ctx, k)
-	if err != nil {
-		return store.Record{}, err
-	}
-	if records[0].Rev == 0 {
-		return store.Record{}, store.ErrNotFound
-	}
-	return records[0], nil
-}
-
-// GetMany implements store.Many: one round trip.
-func (s *Store) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+// Get implements store.Store: one round trip.
+func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	records, err := s.fetch(ctx, keys)
 	if err != nil {
-		return nil, fmt.Errorf("redis: get %s: %w", keys[0].Kind, err)
+		return nil, fmt.Errorf("redis: get: %w", err)
 	}
 	return records, nil
 }

@@ -144,20 +144,14 @@ func (s *Store) judge(info map[string]string, fsync string) server {
 	return v
 }
 
-// Durability is Durable for a server that writes to disk before it answers (appendonly
-// yes, appendfsync always) and that no replica can replace which commits do not wait for.
-// It is what was last found out: at Open, after a restart or failover, and at each Sweep.
-func (s *Store) Durability() store.Durability {
+// Describe implements store.Store. The store is Durable on a server that writes to disk
+// before it answers (appendonly yes, appendfsync always) and that no replica can replace
+// which commits do not wait for. It is what was last found out: at Open, after a restart
+// or failover, and at each Sweep.
+func (s *Store) Describe() store.Description {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.server.class
-}
-
-// WhyLossy says, for people, why Durability is not Durable; it is empty if it is.
-func (s *Store) WhyLossy() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.server.reason
+	return store.Description{Durability: s.server.class, WhyLossy: s.server.reason}
 }
 
 // relearn notices settings that were changed while the server runs; unfit says that it

@@ -143,9 +143,13 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 	if err != nil {
 		return err
 	}
-	before := head
+	before, lost := head, s.lost.Load()
 	for _, c := range group {
 		if c.err = c.gone(); c.err != nil {
+			continue
+		}
+		if lost && !c.batch.NewEpoch {
+			c.err = store.ErrLost
 			continue
 		}
 		if err := t.check(ctx, c.batch); errors.Is(err, store.ErrConflict) {
@@ -157,7 +161,7 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 		if head, err = t.apply(ctx, c.batch, head); err != nil {
 			return err
 		}
-		c.head = head
+		c.head, lost = head, false
 	}
 	if head != before {
 		if _, err := t.setHead.ExecContext(ctx, int64(head.Epoch), head.Seq); err != nil {
@@ -167,7 +171,7 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 	if err := sqlTx.Commit(); err != nil {
 		return err
 	}
-	if head != before {
+	if s.lost.Swap(lost) != lost || head != before {
 		s.wake()
 	}
 	return nil

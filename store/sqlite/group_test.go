@@ -62,7 +62,7 @@ func TestGroupIsSerial(t *testing.T) {
 		t.Errorf("Log = %v, %v, %v", entries, head, err)
 	}
 	for id, there := range map[string]bool{"a": false, "lost": false, "b": true} {
-		if _, err := s.Get(t.Context(), row(id, 0).Key); (err == nil) != there {
+		if _, err := store.One(t.Context(), s, row(id, 0).Key); (err == nil) != there {
 			t.Errorf("Get(%s) = %v", id, err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestGroupLeavesOutWhoIsGone(t *testing.T) {
 	if err := <-stayed; err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Get(t.Context(), row("gone", 0).Key); !errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, row("gone", 0).Key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get(gone) = %v, want ErrNotFound", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestGroupHammer(t *testing.T) {
 			b.Revoke = revokes(id).Revoke
 			b.Require = []store.Require{{Key: row("absent", 0).Key, Rev: uint64(n % 5 / 4)}} // every fifth conflicts
 			head, err := s.Commit(ctx, b)
-			_, found := s.Get(context.Background(), row(id, 0).Key)
+			_, found := store.One(context.Background(), s, row(id, 0).Key)
 			if conflict := n%5 == 4; (err == nil) != (found == nil) || err == nil && (conflict || head.Seq == 0) || err != nil && head.Seq != 0 {
 				t.Errorf("Commit %d = %v, %v; Get = %v", n, head, err, found)
 			}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,6 +37,7 @@ type Store struct {
 	get, tail  *sql.Stmt // prepared on read
 	statements statements
 	queue      queue
+	lost       atomic.Bool // the head was elsewhere before; set by Remember, cleared by a commit that begins an epoch
 
 	mu     sync.Mutex    // guards moved and closed
 	moved  chan struct{} // closed when the head moves, or the store closes
@@ -137,23 +139,26 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return s.statements.prepare(ctx, s.write)
 }
 
-// Shared implements what store.Shared asks: a second process is refused.
-func (s *Store) Shared() bool { return false }
+// Describe implements store.Store. A second process is refused.
+func (s *Store) Describe() store.Description {
+	return store.Description{Durability: store.Durable, Exclusive: true}
+}
 
 const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`
 
 // Get implements store.Store.
-func (s *Store) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	r, expires := store.Record{Key: k}, int64(0)
-	err := s.get.QueryRowContext(ctx, k.Kind, k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.Record{}, store.ErrNotFound
+func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	records := make([]store.Record, len(keys))
+	for n, k := range keys {
+		r, expires := store.Record{Key: k}, int64(0)
+		err := s.get.QueryRowContext(ctx, k.Kind, k.ID).Scan(&r.Owner, &r.Rev, &expires, &r.Value)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("sqlite: get %s: %w", k.Kind, err)
+		}
+		r.Expires = fromUnix(expires)
+		records[n] = r
 	}
-	if err != nil {
-		return store.Record{}, fmt.Errorf("sqlite: get %s: %w", k.Kind, err)
-	}
-	r.Expires = fromUnix(expires)
-	return r, nil
+	return records, nil
 }
 
 const (
@@ -213,6 +218,13 @@ const logSQL = `SELECT h.epoch, h.seq, l.seq, l.scope, l.id, l.expires, l.reason
 
 // Log implements store.Store.
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+	if s.lost.Load() {
+		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", store.ErrLost)
+	}
+	return s.readLog(ctx, after, limit)
+}
+
+func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
 	fail := func(err error) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", err)
 	}
@@ -247,12 +259,29 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	return entries[:min(limit, len(entries))], head, nil
 }
 
+// Remember implements store.Store. Nobody else writes the file, so any other place than
+// seen or beyond is a loss.
+func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
+	_, head, err := s.readLog(ctx, seen, 1)
+	if err != nil {
+		return err
+	}
+	if seen != (counterfoil.Cursor{}) && (head.Epoch != seen.Epoch || head.Before(seen)) {
+		s.lost.Store(true)
+		s.wake()
+	}
+	if s.lost.Load() {
+		return fmt.Errorf("sqlite: the log is at %v: %w", head, store.ErrLost)
+	}
+	return nil
+}
+
 // Wait implements store.Store: this process is the only writer, so it knows.
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	s.mu.Lock()
 	moved := s.moved // before the head is read, so that no move is missed
 	s.mu.Unlock()
-	_, head, err := s.Log(ctx, after, 1)
+	_, head, err := s.readLog(ctx, after, 1)
 	if err != nil || head != after {
 		return err
 	}

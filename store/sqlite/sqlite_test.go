@@ -57,7 +57,7 @@ func TestSurvivesRestart(t *testing.T) {
 	if err != nil || again != head || len(entries) != 1 {
 		t.Errorf("after a restart: %v at %v, %v, want one entry at %v", entries, again, err, head)
 	}
-	if _, err := s.Get(t.Context(), store.Key{Kind: "session", ID: "ses_1"}); err != nil {
+	if _, err := store.One(t.Context(), s, store.Key{Kind: "session", ID: "ses_1"}); err != nil {
 		t.Errorf("Get after a restart = %v", err)
 	}
 }
@@ -117,7 +117,7 @@ func TestOlderSchemaIsKept(t *testing.T) {
 	want := store.Record{
 		Key: store.Key{Kind: "session", ID: "ses_1"}, Owner: "alice", Rev: 3, Expires: time.Unix(4000000000, 0), Value: []byte(`{"grant":"g1","client":"web"}`),
 	}
-	if r, err := s.Get(t.Context(), want.Key); err != nil || !reflect.DeepEqual(r, want) {
+	if r, err := store.One(t.Context(), s, want.Key); err != nil || !reflect.DeepEqual(r, want) {
 		t.Errorf("Get = %+v, %v, want %+v", r, err, want)
 	}
 	for kind, owner := range map[store.Kind]string{"session": "alice", "grant": "alice", "user": ""} {

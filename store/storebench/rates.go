@@ -183,14 +183,9 @@ func (s *tally) reset() { s.calls.Store(0); s.spent.Store(0) }
 
 func (s *tally) since(began time.Time) { s.calls.Add(1); s.spent.Add(int64(time.Since(began))) }
 
-func (t *timed) Get(ctx context.Context, k store.Key) (store.Record, error) {
+func (t *timed) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	defer t.reads.since(time.Now())
-	return t.Store.Get(ctx, k)
-}
-
-func (t *timed) GetMany(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
-	defer t.reads.since(time.Now())
-	return store.GetMany(ctx, t.Store, keys...)
+	return t.Store.Get(ctx, keys...)
 }
 
 func (t *timed) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
@@ -202,6 +197,3 @@ func (t *timed) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	defer t.commits.since(time.Now())
 	return t.Store.Commit(ctx, b)
 }
-
-func (t *timed) Durability() store.Durability { return store.DurabilityOf(t.Store) }
-func (t *timed) Shared() bool                 { return store.Shared(t.Store) }

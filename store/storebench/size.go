@@ -96,7 +96,7 @@ func (all *sessions) costs(b *testing.B, s store.Store, n int64) (lookup, create
 	var lookups, creates []float64
 	for i := range int64(times) {
 		began := time.Now()
-		_, err := s.Get(b.Context(), all.key(i*104729%n))
+		_, err := store.One(b.Context(), s, all.key(i*104729%n))
 		lookups = append(lookups, float64(time.Since(began)))
 		check(b, err)
 		put := all.of(1e12 + i)
@@ -126,7 +126,7 @@ func (all *sessions) purge(b *testing.B, s store.Store, n int64) (dropped int64,
 		wg.Go(func() {
 			for i := caller; !over.Load(); i += 2 {
 				began := time.Now()
-				_, err := s.Get(context.Background(), all.key(i*104729%n))
+				_, err := store.One(context.Background(), s, all.key(i*104729%n))
 				wait := time.Since(began)
 				if err != nil && err != store.ErrNotFound {
 					b.Error(err)

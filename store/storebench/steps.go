@@ -40,7 +40,7 @@ func lookups(b *testing.B, s store.Store, raw Raw, all *sessions) {
 		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
 			return raw.Read(ctx, all.key(n*7919%rows).ID)
 		}, func(ctx context.Context, n int64) error {
-			_, err := s.Get(ctx, all.key(n*7919%rows))
+			_, err := store.One(ctx, s, all.key(n*7919%rows))
 			return err
 		})
 	})

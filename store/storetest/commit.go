@@ -45,7 +45,7 @@ func revisions(t *testing.T, s store.Store) {
 		conflicts(t, s, fmt.Sprintf("Put(rev %d)", rev), store.Batch{Put: []store.Record{rec("a", "o", rev)}})
 	}
 	must(t, put(s, rec("a", "o", 1)))
-	if r, err := s.Get(t.Context(), key("a")); err != nil || r.Rev != 2 || r.Owner != "o" {
+	if r, err := store.One(t.Context(), s, key("a")); err != nil || r.Rev != 2 || r.Owner != "o" {
 		t.Errorf("Get = %+v, %v, want revision 2", r, err)
 	}
 	_, err := s.Commit(t.Context(), store.Batch{Delete: []store.Key{key("a")}})
@@ -61,7 +61,7 @@ func require(t *testing.T, s store.Store) {
 		_, err := s.Commit(t.Context(), store.Batch{Require: good})
 		must(t, err)
 	}
-	if r, err := s.Get(t.Context(), key("a")); err != nil || r.Rev != 1 {
+	if r, err := store.One(t.Context(), s, key("a")); err != nil || r.Rev != 1 {
 		t.Errorf("Get = %+v, %v, want revision 1", r, err)
 	}
 	for _, bad := range []store.Require{{Key: key("a")}, {Key: key("a"), Rev: 2}, {Key: key("absent"), Rev: 1}} {
@@ -80,7 +80,7 @@ func conditionsFirst(t *testing.T, s store.Store) {
 	second.Require, second.Put = []store.Require{{Key: key("b"), Rev: 1}}, []store.Record{rec("a", "o", 1)}
 	_, err := s.Commit(t.Context(), second)
 	must(t, err)
-	if r, err := s.Get(t.Context(), key("a")); err != nil || r.Rev != 2 {
+	if r, err := store.One(t.Context(), s, key("a")); err != nil || r.Rev != 2 {
 		t.Errorf("Get = %+v, %v, want revision 2", r, err)
 	}
 }
@@ -94,7 +94,7 @@ func putSurvives(t *testing.T, s store.Store) {
 	if own, all := ids(t, s, "o"), ids(t, s, "*"); own != "a e" || all != "a c e" {
 		t.Errorf("left are %q and %q, want a, e and a, c, e", own, all)
 	}
-	if _, err := s.Get(t.Context(), store.Key{Kind: "other", ID: "d"}); err != nil {
+	if _, err := store.One(t.Context(), s, store.Key{Kind: "other", ID: "d"}); err != nil {
 		t.Errorf("Get of another kind of the same owner = %v", err)
 	}
 }
@@ -149,7 +149,7 @@ func roundTrip(t *testing.T, s store.Store) {
 	want := string(r.Value)
 	r.Value[0] = '!' // the store has its own copy
 	for range 2 {
-		got, err := s.Get(t.Context(), key("a"))
+		got, err := store.One(t.Context(), s, key("a"))
 		must(t, err)
 		if string(got.Value) != want || got.Key != r.Key || got.Owner != r.Owner || got.Expires.Before(expires) || got.Expires.After(expires.Add(time.Second)) {
 			t.Errorf("Get = %+v, want %+v", got, r)
@@ -157,7 +157,7 @@ func roundTrip(t *testing.T, s store.Store) {
 		got.Value[0] = '!' // and so has the caller
 	}
 	must(t, put(s, rec("never", "", 0)))
-	if got, err := s.Get(t.Context(), key("never")); err != nil || !got.Expires.IsZero() {
+	if got, err := store.One(t.Context(), s, key("never")); err != nil || !got.Expires.IsZero() {
 		t.Errorf("Get = %+v, %v, want no expiry", got, err)
 	}
 }
@@ -165,30 +165,30 @@ func roundTrip(t *testing.T, s store.Store) {
 func absent(t *testing.T, s store.Store) {
 	must(t, put(s, rec("a", "", 0)))
 	for _, k := range []store.Key{key("b"), {Kind: "other", ID: "a"}, key("A"), key("a ")} {
-		if r, err := s.Get(t.Context(), k); !errors.Is(err, store.ErrNotFound) || r.ID != "" {
+		if r, err := store.One(t.Context(), s, k); !errors.Is(err, store.ErrNotFound) || r.ID != "" {
 			t.Errorf("Get(%s %q) = %+v, %v, want ErrNotFound", k.Kind, k.ID, r, err)
 		}
 	}
 }
 
-// many asks for several keys at once, one of them twice: each gets what Get says.
+// many asks for several keys at once, one of them twice: each gets its own record.
 func many(t *testing.T, s store.Store) {
 	must(t, put(s, rec("a", "o", 0), rec("b", "", 0)))
 	must(t, put(s, rec("b", "", 1)))
 	keys := []store.Key{key("b"), key("absent"), key("a"), {Kind: "other", ID: "a"}, key("b"), key("\x00")}
-	got, err := store.GetMany(t.Context(), s, keys...)
+	got, err := s.Get(t.Context(), keys...)
 	must(t, err)
 	for n, want := range []uint64{2, 0, 1, 0, 2, 0} {
 		if len(got) != len(keys) || got[n].Key != keys[n] || got[n].Rev != want || want > 0 && string(got[n].Value) != "{}" {
-			t.Fatalf("GetMany(%q) = %+v, want revision %d at %d", keys, got, want, n)
+			t.Fatalf("Get(%q) = %+v, want revision %d at %d", keys, got, want, n)
 		}
 	}
 	if got[2].Owner != "o" {
-		t.Errorf("GetMany(%q) = %+v, want owner o", keys[2], got[2])
+		t.Errorf("Get(%q) = %+v, want owner o", keys[2], got[2])
 	}
 	got[0].Value[0] = '!' // each has its own copy
 	if string(got[4].Value) != "{}" {
-		t.Errorf("two records of one GetMany share a value: %s", got[4].Value)
+		t.Errorf("two records of one Get share a value: %s", got[4].Value)
 	}
 }
 
@@ -196,11 +196,12 @@ func many(t *testing.T, s store.Store) {
 func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 	t.Helper()
 	_, get := s.Get(ctx, key("a"))
-	_, many := store.GetMany(ctx, s, key("a"), key("b"))
+	_, many := s.Get(ctx, key("a"), key("b"))
 	_, commit := s.Commit(ctx, store.Batch{Put: []store.Record{rec("new", "", 0)}})
 	_, _, read := s.Log(ctx, counterfoil.Cursor{}, 1)
 	_, swept := s.Sweep(ctx, time.Now())
-	calls := map[string]error{"Get": get, "GetMany": many, "Commit": commit, "Log": read, "Sweep": swept}
+	remembered := s.Remember(ctx, counterfoil.Cursor{})
+	calls := map[string]error{"Remember": remembered, "Get": get, "Get of two": many, "Commit": commit, "Log": read, "Sweep": swept}
 	for owner, name := range map[string]string{"o": "List of a few", "*": "List of all", "nobody": "List of none"} {
 		calls[name] = nil
 		for _, err := range s.List(ctx, "thing", owner) {

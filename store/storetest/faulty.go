@@ -20,12 +20,13 @@ type Op string
 
 // The methods that can fail.
 const (
-	OpGet    Op = "Get"
-	OpList   Op = "List"
-	OpCommit Op = "Commit"
-	OpLog    Op = "Log"
-	OpWait   Op = "Wait"
-	OpSweep  Op = "Sweep"
+	OpGet      Op = "Get"
+	OpList     Op = "List"
+	OpCommit   Op = "Commit"
+	OpLog      Op = "Log"
+	OpWait     Op = "Wait"
+	OpRemember Op = "Remember"
+	OpSweep    Op = "Sweep"
 )
 
 // Fault says which calls go wrong, and how. The zero Fault is an outage: every
@@ -146,32 +147,17 @@ func (f *FaultyStore) around(ctx context.Context, h *Fault, call func() error) e
 	return ErrInjected
 }
 
-// Durability is that of the wrapped store.
-func (f *FaultyStore) Durability() store.Durability { return store.DurabilityOf(f.inner) }
-
-// Shared is that of the wrapped store.
-func (f *FaultyStore) Shared() bool { return store.Shared(f.inner) }
+// Describe is that of the wrapped store.
+func (f *FaultyStore) Describe() store.Description { return f.inner.Describe() }
 
 // Get implements store.Store.
-func (f *FaultyStore) Get(ctx context.Context, k store.Key) (r store.Record, err error) {
-	err = f.around(ctx, f.hit(OpGet, k.Kind), func() (err error) {
-		r, err = f.inner.Get(ctx, k)
-		return err
-	})
-	if err != nil {
-		return store.Record{}, err
-	}
-	return r, nil
-}
-
-// GetMany implements store.Many. It counts as one Get.
-func (f *FaultyStore) GetMany(ctx context.Context, keys ...store.Key) (records []store.Record, err error) {
+func (f *FaultyStore) Get(ctx context.Context, keys ...store.Key) (records []store.Record, err error) {
 	kinds := make([]store.Kind, len(keys))
 	for n, k := range keys {
 		kinds[n] = k.Kind
 	}
 	err = f.around(ctx, f.hit(OpGet, kinds...), func() (err error) {
-		records, err = store.GetMany(ctx, f.inner, keys...)
+		records, err = f.inner.Get(ctx, keys...)
 		return err
 	})
 	if err != nil {
@@ -250,6 +236,11 @@ func (f *FaultyStore) Log(ctx context.Context, after counterfoil.Cursor, limit i
 // Wait implements store.Store.
 func (f *FaultyStore) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	return f.around(ctx, f.hit(OpWait), func() error { return f.inner.Wait(ctx, after) })
+}
+
+// Remember implements store.Store.
+func (f *FaultyStore) Remember(ctx context.Context, seen counterfoil.Cursor) error {
+	return f.around(ctx, f.hit(OpRemember), func() error { return f.inner.Remember(ctx, seen) })
 }
 
 // Sweep implements store.Store.

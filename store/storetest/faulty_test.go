@@ -17,6 +17,27 @@ func TestFaultyKeepsTheContract(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return storetest.Faulty(memory.New()) })
 }
 
+// A store that wraps another hides nothing of it: neither what it promises, nor what an
+// earlier process saw.
+func TestFaultyHidesNothing(t *testing.T) {
+	inside := memory.New()
+	s := storetest.Faulty(inside)
+	if got := s.Describe(); got != inside.Describe() {
+		t.Errorf("Describe = %+v, want %+v", got, inside.Describe())
+	}
+	_, head, err := s.Log(t.Context(), counterfoil.Cursor{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Seq++
+	if err := s.Remember(t.Context(), head); !errors.Is(err, store.ErrLost) {
+		t.Errorf("Remember = %v, want ErrLost", err)
+	}
+	if _, _, err := inside.Log(t.Context(), head, 1); !errors.Is(err, store.ErrLost) {
+		t.Errorf("Log of the store inside = %v, want ErrLost", err)
+	}
+}
+
 func record(id string) store.Record {
 	return store.Record{Key: store.Key{Kind: "thing", ID: id}, Owner: "o", Value: []byte("{}")}
 }
@@ -38,7 +59,7 @@ func TestFaultByCount(t *testing.T) {
 			t.Errorf("Commit %d = %v, want %v", n, err, want)
 		}
 	}
-	if _, err := s.Get(t.Context(), record("b").Key); !errors.Is(err, store.ErrNotFound) {
+	if _, err := store.One(t.Context(), s, record("b").Key); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get after a failed commit = %v, want ErrNotFound", err)
 	}
 	if n := s.Calls(storetest.OpCommit); n != 4 {
@@ -55,7 +76,7 @@ func TestFaultLost(t *testing.T) {
 	if err := put(s, "a"); !errors.Is(err, gone) {
 		t.Errorf("Commit = %v, want the fault", err)
 	}
-	if _, err := s.Get(t.Context(), record("a").Key); err != nil {
+	if _, err := store.One(t.Context(), s, record("a").Key); err != nil {
 		t.Errorf("Get of what was committed = %v", err)
 	}
 }
@@ -81,10 +102,10 @@ func TestFaultInTheMiddleOfList(t *testing.T) {
 func TestFaultEveryMethod(t *testing.T) {
 	s := storetest.Faulty(memory.New())
 	outage := func() (errs []error) {
-		_, get := s.Get(t.Context(), record("a").Key)
+		_, get := store.One(t.Context(), s, record("a").Key)
 		_, _, log := s.Log(t.Context(), counterfoil.Cursor{}, 1)
 		_, sweep := s.Sweep(t.Context(), time.Now())
-		return []error{get, log, sweep, put(s, "a"), s.Wait(t.Context(), counterfoil.Cursor{})}
+		return []error{get, log, sweep, put(s, "a"), s.Remember(t.Context(), counterfoil.Cursor{}), s.Wait(t.Context(), counterfoil.Cursor{})}
 	}
 	s.Inject(storetest.Fault{})
 	for n, err := range outage() {

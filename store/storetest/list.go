@@ -115,7 +115,7 @@ func sweepLetsIn(t *testing.T, s store.Store) {
 		}()
 		gone, between := false, false
 		for n := 0; !between; n++ {
-			_, err := s.Get(t.Context(), key(all[n*7919%len(all)]))
+			_, err := store.One(t.Context(), s, key(all[n*7919%len(all)]))
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				t.Error(err)
 			}

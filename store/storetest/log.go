@@ -95,12 +95,56 @@ func newEpoch(t *testing.T, s store.Store) {
 	if err != nil || len(entries) != 1 || entries[0].ID != "first" || entries[0].At != head || now != head || head.Epoch == old.Epoch {
 		t.Errorf("after NewEpoch: %v, %v, %v", entries, now, err)
 	}
-	if _, err := s.Get(t.Context(), key("a")); err != nil {
+	if _, err := store.One(t.Context(), s, key("a")); err != nil {
 		t.Errorf("Get = %v: records belong to no epoch", err)
 	}
 	second, err := s.Commit(t.Context(), store.Batch{NewEpoch: true})
 	if err != nil || second.Epoch == head.Epoch || second.Epoch == old.Epoch {
 		t.Errorf("NewEpoch = %v, %v, want another", second, err)
+	}
+}
+
+// remember shows a store a head that an earlier process was told. One that the log has
+// reached changes nothing. One beyond it means that entries are lost: nothing is done
+// until a commit begins an epoch.
+func remember(t *testing.T, s store.Store) {
+	seen := revoke(t, s, "1", time.Now().Add(time.Hour))
+	head := revoke(t, s, "2", time.Now().Add(time.Hour))
+	for _, at := range []counterfoil.Cursor{{}, seen, head} {
+		must(t, s.Remember(t.Context(), at))
+		must(t, put(s, rec(at.String(), "", 0)))
+	}
+	lost := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, store.ErrLost) {
+			t.Errorf("%s after a loss = %v, want ErrLost", what, err)
+		}
+	}
+	lost("Remember", s.Remember(t.Context(), counterfoil.Cursor{Epoch: head.Epoch, Seq: head.Seq + 1}))
+	for range 2 {
+		_, _, err := s.Log(t.Context(), head, 1)
+		lost("Log", err)
+		lost("Commit", put(s, rec("late", "", 0)))
+		_, err = s.Commit(t.Context(), store.Batch{Revoke: []counterfoil.Revocation{entry("late", time.Now().Add(time.Hour))}})
+		lost("Revoke", err)
+		lost("Remember", s.Remember(t.Context(), seen))
+	}
+	if _, err := store.One(t.Context(), s, key("late")); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
+	}
+	began, err := s.Commit(t.Context(), store.Batch{NewEpoch: true})
+	must(t, err)
+	if _, now, err := s.Log(t.Context(), head, 1); err != nil || now != began || began.Epoch == head.Epoch {
+		t.Errorf("Log after NewEpoch = %v, %v, want %v", now, err, began)
+	}
+	must(t, s.Remember(t.Context(), began))
+	must(t, put(s, rec("late", "", 0)))
+}
+
+func describe(t *testing.T, s store.Store) {
+	is := s.Describe()
+	if is.Durability != store.Durable && is.Durability != store.Lossy || (is.Durability == store.Lossy) != (is.WhyLossy != "") {
+		t.Errorf("Describe = %+v, want durable; or lossy, and why", is)
 	}
 }
 

@@ -103,7 +103,7 @@ func moveAll(t *testing.T, from, to Place) {
 	if head != done.Head || len(entries) != 1203 || entries[1202].At != head || entries[7].ID != "i0007" || entries[7].Reason != "why" {
 		t.Errorf("Log = %d entries at %v, want those of the source at %v", len(entries), head, done.Head)
 	}
-	r, err := s.Get(t.Context(), store.Key{Kind: "art", ID: "a b"})
+	r, err := store.One(t.Context(), s, store.Key{Kind: "art", ID: "a b"})
 	must(t, err)
 	if r.Rev != 3 || string(r.Value) != "\x00\xff" || !r.Expires.IsZero() {
 		t.Errorf("Get = %+v", r)

@@ -79,7 +79,7 @@ func noResurrection(t *testing.T, s store.Store) {
 				t.Error(err)
 			}
 		})
-		if _, err := s.Get(context.Background(), key(id)); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(context.Background(), s, key(id)); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get after the delete = %v, want ErrNotFound", err)
 		}
 	})
@@ -106,7 +106,7 @@ func ownerRace(t *testing.T, s store.Store) {
 				t.Error(err)
 			}
 		})
-		if _, err := s.Get(context.Background(), key(id)); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(context.Background(), s, key(id)); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get after the owner's end = %v, want ErrNotFound", err)
 		}
 	})
@@ -168,7 +168,7 @@ func serialRevocations(t *testing.T, s store.Store) {
 					return
 				default:
 				}
-				gate, err := s.Get(context.Background(), key("gate"))
+				gate, err := store.One(context.Background(), s, key("gate"))
 				if err != nil && !errors.Is(err, store.ErrNotFound) {
 					t.Error(err)
 					return
@@ -219,8 +219,8 @@ func cancelledCommits(t *testing.T, s store.Store) {
 		both(cancel, func() {
 			_, err = s.Commit(ctx, store.Batch{Put: []store.Record{rec(id, lane, 0), rec(id+"b", lane, 0)}, Revoke: []counterfoil.Revocation{entry(id, time.Time{})}})
 		})
-		_, errA := s.Get(context.Background(), key(id))
-		_, errB := s.Get(context.Background(), key(id+"b"))
+		_, errA := store.One(context.Background(), s, key(id))
+		_, errB := store.One(context.Background(), s, key(id+"b"))
 		if (errA == nil) != (errB == nil) || err == nil && errA != nil {
 			t.Errorf("Commit = %v, then Get = %v and %v", err, errA, errB)
 		}

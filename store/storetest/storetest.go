@@ -36,6 +36,8 @@ var lines = []struct {
 	{"Commit/one winner of a compare-and-swap", oneWinner},
 	{"Commit/a late write never resurrects", noResurrection},
 	{"Commit/deletes of an owner race with its writes", ownerRace},
+	{"Remember/a head beyond the log shows that entries are lost", remember},
+	{"Describe/says why it is not durable", describe},
 	{"Get/many keys at once", many},
 	{"Log/order is that of the commits", commitOrder},
 	{"Log/a commit that revokes is serial", serialRevocations},

@@ -122,7 +122,7 @@ func (h *history) do(ctx context.Context, id int, c call) (answer, error) {
 func (h *history) answer(ctx context.Context, c call) (a answer, err error) {
 	switch c.verb {
 	case seeSubject, seeSession, seeGrant:
-		r, err := h.store.Get(ctx, h.keys(c.subject)[c.verb])
+		r, err := store.One(ctx, h.store, h.keys(c.subject)[c.verb])
 		if errors.Is(err, store.ErrNotFound) {
 			return a, nil
 		}

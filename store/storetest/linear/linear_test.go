@@ -42,15 +42,17 @@ type stale struct {
 	cache sync.Map
 }
 
-func (s *stale) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	if r, ok := s.cache.Load(k); ok && s.now() {
-		return r.(store.Record), nil
+func (s *stale) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	records, err := s.Store.Get(ctx, keys...)
+	for n, r := range records {
+		if r.Rev == 0 {
+			continue
+		}
+		if old, ok := s.cache.LoadOrStore(r.Key, r); ok && s.now() {
+			records[n] = old.(store.Record)
+		}
 	}
-	r, err := s.Store.Get(ctx, k)
-	if err == nil {
-		s.cache.LoadOrStore(k, r)
-	}
-	return r, err
+	return records, err
 }
 
 // lossy acknowledges what it did not do.
