@@ -47,6 +47,8 @@ type Config struct {
 
 	Audit     func(audit.Entry) // hears every event of the audit trail; nil: audit.Log(Logger)
 	KeepAudit time.Duration     // how long the store keeps them; zero: 90 days; negative: not at all
+
+	Now func() time.Time // nil: time.Now
 }
 
 // Embedded is an auth server inside your program, with everything it is made of.
@@ -77,7 +79,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 		}
 		rand.Read(c.SealKey[:])
 	}
-	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm)})
+	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm), Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -87,31 +89,31 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if c.Audit == nil {
 		c.Audit = audit.Log(c.Logger)
 	}
-	trail, err := audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit})
+	trail, err := audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
 	e := &Embedded{done: make(chan struct{}), moved: make(chan struct{})}
-	if e.users, err = directory.New(directory.Options{Store: c.Store, Audit: trail}); err != nil {
+	if e.users, err = directory.New(directory.Options{Store: c.Store, Audit: trail, Now: c.Now}); err != nil {
 		return nil, err
 	}
 	if e.issuer, err = issuer.New(ctx, issuer.Options{
 		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audit: trail,
-		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute,
+		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Now: c.Now,
 	}); err != nil {
 		return nil, err
 	}
-	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev, DeviceKey: e.issuer.Derive("device")}); err != nil {
+	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev, DeviceKey: e.issuer.Derive("device"), Now: c.Now}); err != nil {
 		return nil, err
 	}
 	if e.Server, err = New(Options{
 		Issuer: e.issuer, Users: e.users, Passwords: e.passwords,
-		URL: c.URL, Registration: c.Registration, ClearSiteData: c.ClearSiteData, Logger: c.Logger,
+		URL: c.URL, Registration: c.Registration, ClearSiteData: c.ClearSiteData, Logger: c.Logger, Now: c.Now,
 	}); err != nil {
 		return nil, err
 	}
 	if e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
-		Issuer: c.URL, Audience: c.URL, Logger: c.Logger,
+		Issuer: c.URL, Audience: c.URL, Logger: c.Logger, Now: c.Now,
 	}); err != nil {
 		return nil, err
 	}

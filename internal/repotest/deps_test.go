@@ -53,6 +53,8 @@ var layers = map[string]struct {
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
 	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
+	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
+
 	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
 
 	"/examples/embedded":     {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
