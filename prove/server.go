@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -71,7 +72,11 @@ func (a *authServer) build(ctx context.Context, s store.Store, plan serverPlan) 
 	if err != nil {
 		return nil, err
 	}
-	passwords, err := password.New(password.Options{Users: users, SubjectRev: a.issuer.SubjectRev})
+	guesses, err := throttle.New(throttle.Options{Store: s, Key: a.issuer.Derive("device")})
+	if err != nil {
+		return nil, err
+	}
+	passwords, err := password.New(password.Options{Users: users, Throttle: guesses, SubjectRev: a.issuer.SubjectRev})
 	if err != nil {
 		return nil, err
 	}

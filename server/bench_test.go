@@ -27,6 +27,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -83,7 +84,9 @@ func newService(b *testing.B, workers int) *service {
 	fatal(err)
 	users, err := directory.New(directory.Options{Store: db, Audit: trail})
 	fatal(err)
-	proving := password.Options{Users: users, SubjectRev: i.SubjectRev}
+	guesses, err := throttle.New(throttle.Options{Store: db, Key: i.Derive("device")})
+	fatal(err)
+	proving := password.Options{Users: users, Throttle: guesses, SubjectRev: i.SubjectRev}
 	if workers > 0 {
 		proving.Slots, proving.Worker = workers, hashWorker
 	}

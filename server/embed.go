@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -103,7 +104,11 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if e.passwords, err = password.New(password.Options{Users: e.users, SubjectRev: e.issuer.SubjectRev, DeviceKey: e.issuer.Derive("device"), Now: c.Now}); err != nil {
+	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	if e.passwords, err = password.New(password.Options{Users: e.users, Throttle: guesses, SubjectRev: e.issuer.SubjectRev, Now: c.Now}); err != nil {
 		return nil, err
 	}
 	if e.Server, err = New(Options{

@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -49,7 +50,9 @@ func newOutageBench(t *testing.T) *outageBench {
 	must(t, err)
 	users, err := directory.New(directory.Options{Store: b.store, Audit: trail, Now: now})
 	must(t, err)
-	passwords, err := password.New(password.Options{Users: users, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
+	guesses, err := throttle.New(throttle.Options{Store: b.store, Key: b.issuer.Derive("device"), Now: now})
+	must(t, err)
+	passwords, err := password.New(password.Options{Users: users, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
 	must(t, err)
 	api, err := server.New(server.Options{
 		Issuer: b.issuer, Users: users, Passwords: passwords, URL: web.URL, Registration: true,

@@ -22,6 +22,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -66,7 +67,9 @@ func assemble(t *testing.T, o server.Options, proving ...func(*password.Options)
 	must(t, err)
 	b.users, err = directory.New(directory.Options{Store: db, Audit: trail})
 	must(t, err)
-	p := password.Options{Users: b.users, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true}
+	guesses, err := throttle.New(throttle.Options{Store: db, Key: b.issuer.Derive("device")})
+	must(t, err)
+	p := password.Options{Users: b.users, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true}
 	for _, change := range proving {
 		change(&p)
 	}

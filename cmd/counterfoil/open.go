@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
@@ -167,7 +168,11 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	if err != nil {
 		return err
 	}
-	proving := password.Options{Users: p.users, SubjectRev: p.issuer.SubjectRev, DeviceKey: p.issuer.Derive("device")}
+	guesses, err := throttle.New(throttle.Options{Store: p.store, Key: p.issuer.Derive("device")})
+	if err != nil {
+		return err
+	}
+	proving := password.Options{Users: p.users, Throttle: guesses, SubjectRev: p.issuer.SubjectRev}
 	if o.serving {
 		if proving.Worker, err = hashWorker(); err != nil {
 			return err

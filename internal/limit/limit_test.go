@@ -37,3 +37,25 @@ func TestFloodOfKeys(t *testing.T) {
 		t.Error("the latest key is not remembered")
 	}
 }
+
+// A clock that is behind takes nothing from a bucket and adds nothing to it, and one
+// that was far ahead is not waited for.
+func TestSkew(t *testing.T) {
+	r := limit.Rate{Burst: 2, Interval: time.Second}
+	now := time.Unix(1000, 0)
+	b, _ := r.Take(limit.Bucket{}, now.Add(30*time.Second))
+	b, wait := r.Take(b, now)
+	if wait != 0 || !b.At.Equal(now.Add(30*time.Second)) {
+		t.Errorf("a slow clock waits %v and makes it %v", wait, b)
+	}
+	if _, wait = r.Take(b, now); wait != time.Second {
+		t.Errorf("a slow clock is allowed more than the burst: %v", wait)
+	}
+	if _, wait = r.Take(b, now.Add(31*time.Second)); wait != 0 {
+		t.Errorf("after an interval of the other clock: %v", wait)
+	}
+	b.At = now.Add(time.Hour)
+	if b, _ = r.Take(r.Back(b), now); !b.At.Equal(now) {
+		t.Errorf("a clock that is an hour ahead is believed: %v", b)
+	}
+}

@@ -43,15 +43,16 @@ var layers = map[string]struct {
 
 	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
 	"/directory":       {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
-	"/login/password":  {[]string{"", "/audit", "/internal/...", "/login", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
+	"/login/throttle":  {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
+	"/login/password":  {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
 	"/issuer":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login"}, nil, "no HTTP, no passwords, no engine"},
-	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/directory", "/issuer"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
+	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/login/throttle", "/directory", "/issuer"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 

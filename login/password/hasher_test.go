@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -28,18 +29,19 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	testsvc.Main(m)
 }
 
 // workers makes passwords that are hashed in another process, whose id is in pid.
 func workers(t *testing.T, start func(int) *exec.Cmd) *password.Passwords {
 	t.Helper()
-	users, err := directory.New(directory.Options{Store: memory.New()})
+	db := memory.New()
+	users, err := directory.New(directory.Options{Store: db})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p, err := password.New(password.Options{
-		Users: users, InsecureHashes: true, Slots: 1, Worker: start,
+		Users: users, Throttle: newThrottle(t, db, nil), InsecureHashes: true, Slots: 1, Worker: start,
 		SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil },
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -23,7 +24,7 @@ func (p *Passwords) Import(ctx context.Context, act audit.Act, u directory.User,
 			return directory.User{}, err
 		}
 		u.Password = k.spelling
-		if work, err = p.workOf(ctx, k); err != nil {
+		if work, err = p.workOf(ctx, k, act.Address); err != nil {
 			return directory.User{}, err
 		}
 	}
@@ -56,7 +57,7 @@ const maxEven = 5 * time.Second
 // workOf is how long a refusal has to take so that nobody sees whether a hash like k
 // or one of ours was checked: twice the longer of the two, as it was measured here.
 // Hashes that ask for the same are measured once.
-func (p *Passwords) workOf(ctx context.Context, k kept) (time.Duration, error) {
+func (p *Passwords) workOf(ctx context.Context, k kept, address netip.Addr) (time.Duration, error) {
 	if k.argon == p.policy {
 		return 0, nil
 	}
@@ -66,7 +67,7 @@ func (p *Passwords) workOf(ctx context.Context, k kept) (time.Duration, error) {
 	if known {
 		return work, nil
 	}
-	h, release, err := p.slot(ctx)
+	h, release, err := p.slotFor(ctx, address)
 	if err != nil {
 		return 0, err
 	}

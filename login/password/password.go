@@ -5,7 +5,6 @@ package password
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/netip"
 	"os/exec"
@@ -18,22 +17,22 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
 )
 
 // Options of New.
 type Options struct {
-	Users *directory.Directory // required
+	Users    *directory.Directory // required
+	Throttle *throttle.Throttle   // required: counts what is tried
 
 	// SubjectRev reads the revision that goes into a proof (LOGIN-19); required.
 	SubjectRev func(ctx context.Context, subject string) (uint64, error)
 
 	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
 	Slots     int              // hashes at a time, of 64 MiB each; zero: 1 to 8, as many as CPUs, but one less without Worker
-	DeviceKey []byte           // of device credentials, 32 bytes; nil: a random one, so devices are strangers after each start
 	Now       func() time.Time // nil: time.Now
 
 	// Worker makes a command that runs Work on its standard input and output, in a
@@ -49,15 +48,12 @@ type Options struct {
 
 // Passwords checks and changes passwords.
 type Passwords struct {
-	opts            Options
-	slots           chan hasher   // those that are idle
-	queue           chan struct{} // one per attempt that waits or runs
-	accounts        *backoff      // by account, for strangers
-	devices         *backoff      // by device that signed the account in before
-	address, global *limit.Limiter
-	policy          params // what new hashes are made with; stored ones below it are made anew at the next login
-	dummy           string // is verified when there is nothing to verify (LOGIN-06)
-	hashed          atomic.Int64
+	opts   Options
+	slots  chan hasher   // those that are idle
+	queue  chan struct{} // one per attempt that waits or runs
+	policy params        // what new hashes are made with; stored ones below it are made anew at the next login
+	dummy  string        // is verified when there is nothing to verify (LOGIN-06)
+	hashed atomic.Int64
 
 	mu       sync.Mutex               // guards measured
 	measured map[string]time.Duration // work of imported hashes, by their cost
@@ -65,8 +61,8 @@ type Passwords struct {
 
 // New checks o.
 func New(o Options) (*Passwords, error) {
-	if o.Users == nil || o.SubjectRev == nil {
-		return nil, errors.New("password: Options.Users and Options.SubjectRev are required")
+	if o.Users == nil || o.Throttle == nil || o.SubjectRev == nil {
+		return nil, errors.New("password: Options.Users, Throttle and SubjectRev are required")
 	}
 	if o.MinLength == 0 {
 		o.MinLength = 15
@@ -86,23 +82,13 @@ func New(o Options) (*Passwords, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.DeviceKey == nil {
-		o.DeviceKey = make([]byte, 32)
-		rand.Read(o.DeviceKey)
-	}
-	if len(o.DeviceKey) != 32 {
-		return nil, errors.New("password: Options.DeviceKey must be 32 bytes")
-	}
 	policy := production
 	if o.InsecureHashes {
 		policy = insecure
 	}
 	p := &Passwords{
 		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots),
-		accounts: newBackoff(100_000), devices: newBackoff(100_000),
-		address: limit.New(20, 3*time.Second, 100_000),
-		global:  limit.New(50, 20*time.Millisecond, 1),
-		dummy:   hash("no such password", policy), measured: map[string]time.Duration{},
+		dummy: hash("no such password", policy), measured: map[string]time.Duration{},
 	}
 	for slot := range o.Slots {
 		if o.Worker == nil {
@@ -131,18 +117,31 @@ func (p *Passwords) Name() string { return "pwd" }
 // get login.ErrRefused after the same look-ups and the work of one hash; with users from
 // elsewhere, whose hashes cost differently, after the same time (LOGIN-06).
 func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
-	c, err := p.throttle(a)
-	if err != nil {
-		return login.Proof{}, err
-	}
-	proof, err := p.prove(ctx, a)
-	switch {
-	case err == nil:
-		c.in.succeeded(c.key)
-	case !errors.Is(err, login.ErrRefused):
-		c.in.back(c.key) // busy, or an outage: nothing was guessed
-	}
+	var proof login.Proof
+	err := p.counted(ctx, throttle.Guess{Account: accountOf(a.Identifier), Device: a.Device, Address: a.Address}, func() (err error) {
+		proof, err = p.prove(ctx, a)
+		return err
+	})
 	return proof, err
+}
+
+// counted does what checks a credential once g is counted. Every door to a hash is one:
+// strangers could keep the slots busy by another (LOGIN-04), and try out names faster
+// than passwords (docs/decisions/0007).
+func (p *Passwords) counted(ctx context.Context, g throttle.Guess, check func() error) error {
+	ticket, err := p.opts.Throttle.Take(ctx, g)
+	if err != nil {
+		return err
+	}
+	err = check()
+	var rejected login.RejectedPassword
+	switch {
+	case err == nil, errors.As(err, &rejected): // what was tried is right
+		return errors.Join(err, ticket.Succeeded(ctx))
+	case errors.Is(err, login.ErrRefused):
+		return err
+	}
+	return errors.Join(err, ticket.Undo(ctx)) // busy, or an outage: nothing was guessed
 }
 
 func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
@@ -210,56 +209,13 @@ func (p *Passwords) hash(h hasher, password secret.String) (string, error) {
 	return h.hash(password.Reveal(), p.policy)
 }
 
-// throttle asks whether the account, under whatever alias, may be tried again, and
-// counts the attempt against it, against its address and against all. A device that
-// is known is not slowed by what strangers do to the account (LOGIN-09).
-func (p *Passwords) throttle(a login.Attempt) (counter, error) {
-	now := p.opts.Now()
-	c := p.counterFor(a, now)
-	if wait := c.in.take(c.key, now); wait > 0 {
-		return c, login.Throttled{RetryAfter: wait}
-	}
-	if err := p.room(a.Address, now); err != nil {
-		c.in.back(c.key)
-		return c, err
-	}
-	return c, nil
-}
-
-// room counts work for address, and says whether there is room for it. All that ends in
-// a hash asks here first, or strangers could keep the slots busy by another door
-// (LOGIN-04), and try out names faster than passwords (docs/decisions/0007).
-func (p *Passwords) room(address netip.Addr, now time.Time) error {
-	ok, retry := p.address.Allow(addressKey(address), now)
-	if ok {
-		ok, retry = p.global.Allow("", now)
-	}
-	if !ok {
-		return login.Throttled{RetryAfter: retry}
-	}
-	return nil
-}
-
 // slotFor is slot for what is no attempt to sign in. Without an address it comes by no
-// network: whoever administers this machine, or the program around us.
+// network, but from the program around us or an administrator of this machine.
 func (p *Passwords) slotFor(ctx context.Context, address netip.Addr) (h hasher, release func(), err error) {
-	if address.IsValid() {
-		if err := p.room(address, p.opts.Now()); err != nil {
-			return nil, nil, err
-		}
+	if _, err := p.opts.Throttle.Take(ctx, throttle.Guess{Address: address, Local: !address.IsValid()}); err != nil {
+		return nil, nil, err
 	}
 	return p.slot(ctx)
-}
-
-// addressKey is the address, or for IPv6 the /64 that one subscriber has.
-func addressKey(a netip.Addr) string {
-	a = a.Unmap()
-	if a.Is6() {
-		if prefix, err := a.Prefix(64); err == nil {
-			return prefix.String()
-		}
-	}
-	return a.String()
 }
 
 // slot waits for the right to compute one hash: memory stays slots × 64 MiB, and
@@ -312,22 +268,16 @@ func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, cu
 	}
 	// Who asks is signed in, so failures are counted apart: strangers who guess at
 	// the account do not keep its owner from changing the password.
-	counter := "change " + userID
-	if wait := p.devices.take(counter, p.opts.Now()); wait > 0 {
-		return login.Throttled{RetryAfter: wait}
-	}
-	err = p.change(ctx, act, user, current, next)
-	switch {
-	case err == nil:
-		p.devices.succeeded(counter)
-	case !errors.Is(err, login.ErrRefused):
-		p.devices.back(counter)
-	}
-	return err
+	return p.counted(ctx, guess("change", user, act), func() error { return p.change(ctx, act, user, current, next) })
+}
+
+// guess is a guess at a password by somebody who does not sign in with it.
+func guess(what string, user directory.User, act audit.Act) throttle.Guess {
+	return throttle.Guess{Account: what + " " + user.ID, Address: act.Address, Local: !act.Address.IsValid()}
 }
 
 func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.User, current, next secret.String) error {
-	h, release, err := p.slotFor(ctx, act.Address)
+	h, release, err := p.slot(ctx)
 	if err != nil {
 		return err
 	}
@@ -353,22 +303,19 @@ func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.Us
 	return p.set(ctx, h, user.ID, user.Password, next, act.Entry(audit.ChangePassword, user.ID))
 }
 
-// same returns nil if next is the password of user already. It is a guess at that,
-// and counted as one.
-func (p *Passwords) same(h hasher, user directory.User, next secret.String) error {
-	counter := "redeem " + user.ID
-	if wait := p.devices.take(counter, p.opts.Now()); wait > 0 {
-		return login.Throttled{RetryAfter: wait}
+// same returns nil if next is the password of user already.
+func (p *Passwords) same(ctx context.Context, user directory.User, next secret.String) error {
+	h, release, err := p.slot(ctx)
+	if err != nil {
+		return err
 	}
+	defer release()
 	if user.Password == "" {
 		return login.ErrRefused
 	}
 	match, _, err := p.verify(h, user.Password, next)
 	if err == nil && !match {
 		err = login.ErrRefused
-	}
-	if err == nil {
-		p.devices.succeeded(counter)
 	}
 	return err
 }
@@ -389,17 +336,18 @@ func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next 
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
 		return directory.User{}, err
 	}
+	if done { // it is a guess at the password
+		err := p.counted(ctx, guess("redeem", user, act), func() error { return p.same(ctx, user, next) })
+		if err != nil {
+			return directory.User{}, err
+		}
+		return user, nil
+	}
 	h, release, err := p.slotFor(ctx, act.Address)
 	if err != nil {
 		return directory.User{}, err
 	}
 	defer release()
-	if done {
-		if err := p.same(h, user, next); err != nil {
-			return directory.User{}, err
-		}
-		return user, nil
-	}
 	phc, err := p.hash(h, next)
 	if err != nil {
 		return directory.User{}, err
@@ -445,4 +393,19 @@ func (p *Passwords) acceptable(identifier, name, password string) error {
 		return login.RejectedPassword{Reason: "it is easily guessed"}
 	}
 	return nil
+}
+
+// Device returns what the client of a login that succeeded should keep and show at
+// the next as login.Attempt.Device. It is presented itself if that is one already.
+func (p *Passwords) Device(identifier string, presented secret.String) secret.String {
+	return p.opts.Throttle.Device(accountOf(identifier), presented)
+}
+
+// accountOf is the one name that all aliases of an account share.
+func accountOf(identifier string) string {
+	account, err := directory.Canonical(identifier)
+	if err != nil {
+		return "not an identifier"
+	}
+	return account
 }

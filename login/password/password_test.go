@@ -21,11 +21,12 @@ const good = "four words of prose"
 
 func newPasswords(t *testing.T) (*password.Passwords, *directory.Directory) {
 	t.Helper()
-	users, err := directory.New(directory.Options{Store: memory.New()})
+	db := memory.New()
+	users, err := directory.New(directory.Options{Store: db})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := password.New(password.Options{Users: users, SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil }, InsecureHashes: true})
+	p, err := password.New(password.Options{Users: users, Throttle: newThrottle(t, db, nil), SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil }, InsecureHashes: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,171 @@
+package throttle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// job is one change of counters. What comes at once to one node is changed in one
+// commit.
+type job struct {
+	ids   []string                        // the records that apply reads or writes
+	apply func(now time.Time, of tallies) // may be called again, after a conflict
+	done  chan struct{}                   // closed when err is final
+	err   error
+}
+
+// Bounds of one commit.
+const (
+	maxJobs  = 64              // in one commit
+	maxTries = 12              // of one commit: at each, one of the nodes succeeds
+	within   = 5 * time.Second // what a commit may take
+)
+
+// do adds j to those that wait and returns when it is done. One of those that wait
+// works for all of them, while it holds the turn.
+func (t *Throttle) do(ctx context.Context, j *job) error {
+	t.mu.Lock()
+	t.waiting = append(t.waiting, j)
+	t.mu.Unlock()
+	for {
+		select {
+		case <-j.done:
+			return j.err
+		case t.turn <- struct{}{}:
+			t.work(ctx)
+			<-t.turn
+		}
+	}
+}
+
+// work does the jobs that wait. The caller has the turn.
+func (t *Throttle) work(ctx context.Context) {
+	t.mu.Lock()
+	n := min(len(t.waiting), maxJobs)
+	jobs := t.waiting[:n:n]
+	t.waiting = t.waiting[n:]
+	t.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	// It is the others' work too: it does not end with this caller.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	err := t.commit(ctx, jobs)
+	for _, j := range jobs {
+		j.err = err
+		close(j.done)
+	}
+}
+
+// commit does jobs, one after another, on what the store has, and writes what came of
+// it by compare-and-swap. An error other than login.ErrBusy leaves the outcome unknown:
+// what is counted too often is no free guess.
+func (t *Throttle) commit(ctx context.Context, jobs []*job) error {
+	for try := range maxTries {
+		of, err := t.read(ctx, jobs)
+		if err != nil {
+			return err
+		}
+		now := t.opts.Now().UTC().Round(0) // as it is read back
+		for _, j := range jobs {
+			j.apply(now, of)
+		}
+		b, err := of.batch()
+		if err != nil || len(b.Put)+len(b.Delete) == 0 {
+			return err
+		}
+		_, err = t.opts.Store.Commit(ctx, b)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return unavailable(err)
+		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+	}
+	return login.ErrBusy
+}
+
+// pause lets another node finish, so that two do not run into each other for ever.
+func pause(ctx context.Context, try int) error {
+	timer := time.NewTimer(rand.N(time.Duration(try+1) * time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+}
+
+func unavailable(err error) error {
+	return fmt.Errorf("%w: counters of attempts: %w", counterfoil.ErrUnavailable, err)
+}
+
+// tallies are the counters of some jobs, by the ids of their records.
+type tallies map[string]*counter
+
+type counter struct {
+	rev     uint64
+	was, is tally
+}
+
+func (t *Throttle) read(ctx context.Context, jobs []*job) (tallies, error) {
+	of := tallies{}
+	var keys []store.Key
+	for _, j := range jobs {
+		for _, id := range j.ids {
+			if of[id] == nil {
+				of[id] = &counter{}
+				keys = append(keys, key(id))
+			}
+		}
+	}
+	records, err := t.opts.Store.Get(ctx, keys...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	for _, r := range records {
+		c := of[r.ID]
+		if c.was, err = parse(r); err != nil {
+			return nil, err
+		}
+		c.rev, c.is = r.Rev, c.was
+	}
+	return of, nil
+}
+
+func (of tallies) get(id string) tally    { return of[id].is }
+func (of tallies) set(id string, f tally) { of[id].is = f }
+
+// batch writes what changed, if nothing of it changed in the store meanwhile.
+func (of tallies) batch() (b store.Batch, err error) {
+	for _, id := range slices.Sorted(maps.Keys(of)) { // in one order: nodes that wait for each other's locks would wait for ever
+		c := of[id]
+		switch {
+		case c.is == c.was:
+		case c.is.Failures == 0 && c.is.Debt == 0:
+			b.Require = append(b.Require, store.Require{Key: key(id), Rev: c.rev})
+			b.Delete = append(b.Delete, key(id))
+		default:
+			r, err := c.is.record(id, c.rev)
+			if err != nil {
+				return b, err
+			}
+			b.Put = append(b.Put, r)
+		}
+	}
+	return b, nil
+}

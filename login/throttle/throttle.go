@@ -1,0 +1,272 @@
+// Package throttle limits guessing: how often anybody may try a credential, per
+// account, per device, per address, and in all.
+//
+// The counters are records of the store. All nodes on it share one budget, and a
+// restart forgets nothing. Begin with New; call Take before a credential is checked,
+// and Ticket.Succeeded or Ticket.Undo after it. An attempt is counted before it is
+// checked: of many at once, no more get through than one after another would.
+//
+// Package throttle checks no credential, and it limits no requests that cost little.
+package throttle
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/limit"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Options of New.
+type Options struct {
+	Store store.Store // required: where the counters are
+
+	// Key has 32 bytes, the same on every node; required. Device credentials are made
+	// with it, and it hides accounts and addresses in the ids of records: what
+	// somebody typed as a name may be a password.
+	Key []byte
+
+	PerSecond int              // attempts in all, of everybody on every node; zero: 50
+	Now       func() time.Time // nil: time.Now
+}
+
+// perAddress is the rate of one address, or of one /64 of IPv6.
+var perAddress = limit.Rate{Burst: 20, Interval: 3 * time.Second}
+
+// Throttle counts attempts. It is safe for concurrent use.
+type Throttle struct {
+	opts  Options
+	inAll limit.Rate
+	idKey []byte
+
+	// The limits of this node alone. They stand in front of those in the store, so that
+	// a flood of attempts does not become a flood of reads and commits.
+	local, localInAll *limit.Limiter
+
+	mu      sync.Mutex // guards waits and waiting; held for a few assignments
+	waits   map[string]known
+	waiting []*job // what the next commit does, see do
+
+	turn chan struct{} // holds one token while a goroutine works for those in waiting
+}
+
+// New checks o.
+func New(o Options) (*Throttle, error) {
+	if o.Store == nil || len(o.Key) != 32 {
+		return nil, errors.New("throttle: Options.Store is required, and a Key of 32 bytes")
+	}
+	if o.PerSecond == 0 {
+		o.PerSecond = 50
+	}
+	if o.PerSecond < 1 || o.PerSecond > 10_000 {
+		return nil, errors.New("throttle: Options.PerSecond must be 1 to 10000")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	inAll := limit.Rate{Burst: o.PerSecond, Interval: time.Second / time.Duration(o.PerSecond)}
+	id := hmac.New(sha256.New, o.Key)
+	id.Write([]byte("ids")) // shorter than what a device credential is made of: see deviceMAC
+	return &Throttle{
+		opts: o, inAll: inAll, idKey: id.Sum(nil),
+		local:      limit.New(perAddress.Burst, perAddress.Interval, 100_000),
+		localInAll: limit.New(inAll.Burst, inAll.Interval, 1),
+		waits:      map[string]known{}, turn: make(chan struct{}, 1),
+	}, nil
+}
+
+// Guess is an attempt that is about to be checked.
+type Guess struct {
+	Account string        // whose credential it is; names that mean one account must be one text; empty: only rates count
+	Device  secret.String // what the client kept of an earlier login, see Throttle.Device; may be empty or anything
+	Address netip.Addr    // where it comes from
+	Local   bool          // it comes by no network, but from the program or its machine: no rates
+}
+
+// Ticket is a counted attempt.
+type Ticket struct {
+	throttle *Throttle
+	counter  string   // the record of failures in a row; empty: none
+	rates    []string // the records of rates
+	before   tally    // of counter
+	counted  tally    // of counter
+}
+
+// Take counts g as a failure, or answers login.Throttled and counts nothing: a refused
+// attempt makes no wait longer, so a stranger cannot keep an owner out by trying again
+// and again. Without the store the answer is an outage, and the credential must not be
+// checked. It answers login.ErrBusy when other nodes were faster too often.
+func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
+	device := t.device(g.Account, g.Device)
+	mine := t.id("account", g.Account)
+	if device != "" {
+		mine = device
+	}
+	if err := t.early(g, mine); err != nil {
+		return Ticket{}, err
+	}
+	ticket := Ticket{throttle: t}
+	var refused error
+	j := &job{done: make(chan struct{})}
+	if g.Account != "" {
+		j.ids = append(j.ids, mine, t.id("account", g.Account))
+	}
+	if !g.Local {
+		ticket.rates = []string{t.addressID(g.Address), t.id("all", "")}
+		j.ids = append(j.ids, ticket.rates...)
+	}
+	j.apply = func(now time.Time, of tallies) {
+		var wait time.Duration
+		if wait, refused = t.count(&ticket, g, mine, now, of), nil; wait > 0 {
+			refused = login.Throttled{RetryAfter: wait}
+		}
+	}
+	if err := t.do(ctx, j); err != nil {
+		return Ticket{}, err
+	}
+	return ticket, refused
+}
+
+// count is what Take does to the counters. All of them are asked before one changes.
+func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of tallies) (wait time.Duration) {
+	ticket.counter = ""
+	if g.Account != "" {
+		ticket.counter = mine
+		account := t.id("account", g.Account)
+		if mine != account && of.get(mine).failures(now) >= maxDeviceFailures {
+			ticket.counter = account
+		}
+		ticket.before = of.get(ticket.counter)
+		if wait = ticket.before.wait(now); wait > 0 {
+			t.remember(mine, now, wait)
+			return wait
+		}
+	}
+	if !g.Local {
+		after := make([]limit.Bucket, len(ticket.rates))
+		for n, rate := range []limit.Rate{perAddress, t.inAll} {
+			if after[n], wait = rate.Take(of.get(ticket.rates[n]).bucket(), now); wait > 0 {
+				return wait
+			}
+		}
+		for n, b := range after {
+			of.set(ticket.rates[n], tally{Debt: b.Debt, At: b.At})
+		}
+	}
+	if g.Account != "" {
+		ticket.counted = ticket.before.fail(now)
+		of.set(ticket.counter, ticket.counted)
+	}
+	return 0
+}
+
+// Succeeded ends the row of failures that the attempt was counted in.
+func (t Ticket) Succeeded(ctx context.Context) error {
+	if t.counter == "" {
+		return nil
+	}
+	return t.throttle.do(ctx, &job{
+		ids: []string{t.counter}, done: make(chan struct{}),
+		apply: func(_ time.Time, of tallies) { of.set(t.counter, tally{}) },
+	})
+}
+
+// Undo takes the attempt back: nothing was guessed, because the server was too busy or
+// something that it needs was out of reach. If that fails too, the attempt stays
+// counted.
+func (t Ticket) Undo(ctx context.Context) error {
+	if t.throttle == nil {
+		return nil // nothing was taken
+	}
+	j := &job{ids: append([]string{}, t.rates...), done: make(chan struct{})}
+	if t.counter != "" {
+		j.ids = append(j.ids, t.counter)
+	}
+	j.apply = func(_ time.Time, of tallies) {
+		for n, id := range t.rates {
+			b := []limit.Rate{perAddress, t.throttle.inAll}[n].Back(of.get(id).bucket())
+			of.set(id, tally{Debt: b.Debt, At: b.At})
+		}
+		if t.counter != "" {
+			of.set(t.counter, of.get(t.counter).back(t.counted, t.before))
+		}
+	}
+	return t.throttle.do(ctx, j)
+}
+
+// early refuses what this node knows to come too early, without asking the store. Its
+// own limits count an attempt also if the store refuses it.
+func (t *Throttle) early(g Guess, mine string) error {
+	now := t.opts.Now()
+	if wait := t.knownWait(mine, now); g.Account != "" && wait > 0 {
+		return login.Throttled{RetryAfter: wait}
+	}
+	if g.Local {
+		return nil
+	}
+	ok, wait := t.local.Allow(t.addressID(g.Address), now)
+	if ok {
+		ok, wait = t.localInAll.Allow("", now)
+	}
+	if !ok {
+		return login.Throttled{RetryAfter: wait}
+	}
+	return nil
+}
+
+// known is what a node heard of a counter that must wait.
+type known struct{ heard, until time.Time }
+
+// askAgain is how long a node relies on what it knows of a counter: a login that
+// succeeds on another node ends a wait.
+const askAgain = time.Second
+
+// maxKnown bounds the waits that are known. Of others the store is asked.
+const maxKnown = 10_000
+
+func (t *Throttle) remember(counter string, now time.Time, wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.waits) >= maxKnown {
+		clear(t.waits)
+	}
+	t.waits[counter] = known{now, now.Add(wait)}
+}
+
+// knownWait says how long counter must wait; zero: the store is to be asked.
+func (t *Throttle) knownWait(counter string, now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, found := t.waits[counter]
+	if age := now.Sub(k.heard); found && age >= 0 && age < askAgain {
+		return max(0, k.until.Sub(now))
+	}
+	delete(t.waits, counter)
+	return 0
+}
+
+// id names the record of a counter.
+func (t *Throttle) id(what, of string) string {
+	m := hmac.New(sha256.New, t.idKey)
+	m.Write([]byte(what + " " + of))
+	return what + "-" + base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
+}
+
+// addressID is that of the address, or for IPv6 of the /64 that one subscriber has.
+func (t *Throttle) addressID(a netip.Addr) string {
+	a = a.Unmap()
+	if a.Is6() {
+		if prefix, err := a.Prefix(64); err == nil {
+			return t.id("address", prefix.String())
+		}
+	}
+	return t.id("address", a.String())
+}
