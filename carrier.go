@@ -51,22 +51,16 @@ func (c Carrier) String() string {
 	return fmt.Sprintf("carrier(%d,%d)", c.Format, c.Transport)
 }
 
-// ParseCarrier returns the preset called name. The five presets are all that
-// an issuer hands out.
-func ParseCarrier(name string) (Carrier, error) {
-	for _, c := range []Carrier{CarrierCookie, CarrierBearer, CarrierJWTCookie, CarrierJWE, CarrierJWECookie} {
-		if carrierNames[c] == name {
-			return c, nil
-		}
-	}
-	return Carrier{}, fmt.Errorf("unknown carrier %q (want cookie, bearer, jwt-cookie, jwe or jwe-cookie)", name)
-}
-
 // MarshalText writes the preset's name.
 func (c Carrier) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// UnmarshalText reads a preset's name.
-func (c *Carrier) UnmarshalText(text []byte) (err error) {
-	*c, err = ParseCarrier(string(text))
-	return err
+// UnmarshalText reads a preset's name. The five presets are all that an issuer hands out.
+func (c *Carrier) UnmarshalText(text []byte) error {
+	for _, preset := range []Carrier{CarrierCookie, CarrierBearer, CarrierJWTCookie, CarrierJWE, CarrierJWECookie} {
+		if carrierNames[preset] == string(text) {
+			*c = preset
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown carrier %q (want cookie, bearer, jwt-cookie, jwe or jwe-cookie)", text)
 }

@@ -33,28 +33,27 @@
 //
 // # What to use
 //
-// Most services need NewVerifier, Remote, Verifier.Require, the rules (Role,
-// RequireScope, Fresh, ACR), FromContext and Session. With and Watch are for routes
-// that differ and for connections that stay open; Status, Ready and WaitFor for
-// operators and tests. The rest is for those who write a Source, a server or an adapter
-// to another transport: Follow, Page, Revocation, Revocations, Introspection,
-// FindCredential, CheckOrigin, Problem, NewContext.
+// Most services need [NewVerifier], [Remote], [Verifier.Require], the rules ([Role],
+// [RequireScope], [Fresh], [ACR]), [FromContext] and [Session]. [Verifier.With] and
+// [Verifier.Watch] are for routes that differ and for connections that stay open;
+// [Verifier.Status], [Verifier.Ready] and [Verifier.WaitFor] for operators and tests. Package
+// source has what those need who write a [Source], a server, or an adapter to another
+// transport.
 //
 // # Reading the code
 //
 // Numbers such as (4.4), and P1 to P4, are of docs/revocation.md, the contract that
-// the code keeps. session.go, carrier.go, revocation.go and errors.go are the words;
-// Revocation.Covers is the only definition of "revoked". source.go is what a
-// verifier asks for; remote.go asks a server for it, in the form of wire.go, over the
-// connections of internal/dial.
+// the code keeps. session.go, carrier.go and errors.go are the words, session_json.go is how
+// a session is written; internal/revocation defines what "revoked" means. source.go is what
+// a verifier asks for; remote.go asks a server for it, over the connections of internal/dial.
 //
 // options.go is what a verifier can be told, verifier.go a check from top to bottom,
 // resolve.go and lookup.go first sight, table.go what was seen. knowledge.go is what is
-// known of the log, revocations.go its index, news.go the argument why a check need
-// not ask it, follower.go keeps it fresh, internal/clock measures how fresh; keys.go are
-// the issuer's keys. policy.go is what happens when all that is too old. middleware.go,
-// rules.go, request.go and problem.go are HTTP; watch.go is for connections that stay
-// open, status.go for people and metrics.
+// known of the log, news.go the argument why a check need not ask it, follower.go keeps it
+// fresh, internal/clock measures how fresh; keys.go are the issuer's keys. policy.go is what
+// happens when all that is too old. middleware.go and rules.go are HTTP, with
+// internal/request and internal/refusal; watch.go is for connections that stay open,
+// status.go for people and metrics.
 //
 // # Compatibility
 //

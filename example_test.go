@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -71,7 +72,7 @@ func Example() {
 	}
 	get(issued.Access.Reveal())
 
-	receipt, err := auth.Issuer().Revoke(context.Background(), counterfoil.ScopeSession, issued.Session.ID, audit.Act{Reason: "lost phone"})
+	receipt, err := auth.Issuer().Revoke(context.Background(), source.ScopeSession, issued.Session.ID, audit.Act{Reason: "lost phone"})
 	if err != nil {
 		log.Fatal(err)
 	}

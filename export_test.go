@@ -3,6 +3,8 @@ package counterfoil
 import (
 	"context"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/revocation"
 )
 
 // NewVerifierWithBoot is NewVerifier with another clock that counts from the start
@@ -15,22 +17,22 @@ func NewVerifierWithBoot(ctx context.Context, source Source, o Options, boot fun
 // of the log covers. Its methods return their steps, one by one.
 type Meeting struct {
 	news    *news
-	revoked *Revocations
+	revoked *revocation.Index
 	known   *knowledge
 	found   *entry // as the table shows it
-	covers  Revocation
+	covers  revocation.Revocation
 }
 
 // NewMeeting returns one at which scope covers the copy.
-func NewMeeting(scope Scope) *Meeting {
-	m := &Meeting{news: newNews(), revoked: NewRevocations()}
-	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{1, 1}}
+func NewMeeting(scope revocation.Scope) *Meeting {
+	m := &Meeting{news: newNews(), revoked: revocation.NewIndex()}
+	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{Epoch: 1, Seq: 1}}
 	m.found = &entry{session: s}
-	m.covers = Revocation{At: Cursor{1, 2}, Scope: scope, ID: "id"}
-	if scope == ScopeGrant {
+	m.covers = revocation.Revocation{At: Cursor{Epoch: 1, Seq: 2}, Scope: scope, ID: "id"}
+	if scope == revocation.ScopeGrant {
 		m.covers.ID = "id id"
 	}
-	m.known = &knowledge{epoch: 1, applied: Cursor{1, 1}, revoked: m.revoked, gen: m.news.stamp()}
+	m.known = &knowledge{epoch: 1, applied: Cursor{Epoch: 1, Seq: 1}, revoked: m.revoked, gen: m.news.stamp()}
 	return m
 }
 
@@ -86,7 +88,7 @@ func (m *Meeting) Follow() []func() {
 	next := *m.known
 	next.applied = m.covers.At
 	return []func(){
-		func() { m.revoked.Apply([]Revocation{m.covers}) },
+		func() { m.revoked.Apply([]revocation.Revocation{m.covers}) },
 		func() {
 			if !m.news.tell(m.covers) {
 				next.gen = m.news.stamp()
@@ -97,7 +99,7 @@ func (m *Meeting) Follow() []func() {
 }
 
 // Pages asks a source that answers with one page after the other.
-func Pages(ctx context.Context, s Source, f Follow, apply func(Page) error) error {
+func Pages(ctx context.Context, s Source, f revocation.Follow, apply func(revocation.Page) error) error {
 	return s.(pager).Pages(ctx, f, apply)
 }
 
@@ -106,10 +108,10 @@ func Pages(ctx context.Context, s Source, f Follow, apply func(Page) error) erro
 func Remember(texts []string) (kept []string) {
 	t := newTable(len(texts), newNews())
 	for _, text := range texts {
-		t.put(&entry{credential: Credential{text, Header}, session: &Session{ID: text}})
+		t.put(&entry{credential: credential{text, Header}, session: &Session{ID: text}})
 	}
 	for _, text := range texts {
-		if e := t.get(Credential{text, Header}); e != nil && e.session.ID == text {
+		if e := t.get(credential{text, Header}); e != nil && e.session.ID == text {
 			kept = append(kept, text)
 		}
 	}

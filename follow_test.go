@@ -2,60 +2,59 @@ package counterfoil_test
 
 import (
 	"errors"
-	"math/rand/v2"
-	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // REV-08, REV-10: a page that does not follow is not applied and proves nothing,
 // and everything is read again; no good token is refused meanwhile.
 func TestForgedPages(t *testing.T) {
-	for name, forge := range map[string]func(counterfoil.Follow, counterfoil.Page) counterfoil.Page{
-		"gap": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+	for name, forge := range map[string]func(source.Follow, source.Page) source.Page{
+		"gap": func(f source.Follow, p source.Page) source.Page {
 			p.After.Seq += 3
 			p.Upto.Seq, p.Head.Seq = p.Upto.Seq+5, p.Head.Seq+5
 			return p
 		},
-		"forged after": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		"forged after": func(f source.Follow, p source.Page) source.Page {
 			p.After.Seq--
 			return p
 		},
-		"other epoch inside": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		"other epoch inside": func(f source.Follow, p source.Page) source.Page {
 			p.Head.Epoch = 7
 			return p
 		},
-		"no epoch": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
-			return counterfoil.Page{Time: p.Time}
+		"no epoch": func(f source.Follow, p source.Page) source.Page {
+			return source.Page{Time: p.Time}
 		},
-		"head before its end": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		"head before its end": func(f source.Follow, p source.Page) source.Page {
 			p.Upto.Seq++
 			return p
 		},
-		"backwards": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		"backwards": func(f source.Follow, p source.Page) source.Page {
 			p.Upto.Seq = 0
 			return p
 		},
-		"entry beyond its end": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
-			p.Entries = []counterfoil.Revocation{{At: at(p.Upto.Seq + 1), Scope: counterfoil.ScopeAll}}
+		"entry beyond its end": func(f source.Follow, p source.Page) source.Page {
+			p.Entries = []source.Revocation{{At: at(p.Upto.Seq + 1), Scope: source.ScopeAll}}
 			return p
 		},
-		"entry from before": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
-			p.Entries = []counterfoil.Revocation{{At: p.After, Scope: counterfoil.ScopeAll}}
+		"entry from before": func(f source.Follow, p source.Page) source.Page {
+			p.Entries = []source.Revocation{{At: p.After, Scope: source.ScopeAll}}
 			return p
 		},
-		"entry of another epoch": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
-			p.Entries = []counterfoil.Revocation{{At: counterfoil.Cursor{Epoch: 7, Seq: p.Upto.Seq}, Scope: counterfoil.ScopeAll}}
+		"entry of another epoch": func(f source.Follow, p source.Page) source.Page {
+			p.Entries = []source.Revocation{{At: counterfoil.Cursor{Epoch: 7, Seq: p.Upto.Seq}, Scope: source.ScopeAll}}
 			return p
 		},
-		"no progress": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		"no progress": func(f source.Follow, p source.Page) source.Page {
 			p.Head.Seq++
 			return p
 		},
-		"a clock that is years ahead": func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		"a clock that is years ahead": func(f source.Follow, p source.Page) source.Page {
 			p.Time = p.Time.AddDate(10, 0, 0)
 			return p
 		},
@@ -67,7 +66,7 @@ func TestForgedPages(t *testing.T) {
 			defer v.Close()
 			text := s.sign(t, "at+jwt", claims())
 			s.set(func() {
-				s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+				s.answer = func(f source.Follow, p source.Page) source.Page {
 					if f.After == (counterfoil.Cursor{}) && name != "no epoch" {
 						p.After.Seq = 0 // a reading from zero is forged as well
 					}
@@ -99,14 +98,14 @@ func TestGapHeals(t *testing.T) {
 		defer v.Close()
 		text := s.sign(t, "at+jwt", claims())
 		s.set(func() {
-			s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+			s.answer = func(f source.Follow, p source.Page) source.Page {
 				if f.After != (counterfoil.Cursor{}) && len(p.Entries) > 0 {
 					p.After, p.Entries = p.Upto, nil // it swallows the entry
 				}
 				return p
 			}
 		})
-		s.revoke(counterfoil.ScopeSession, "ses_1")
+		s.revoke(source.ScopeSession, "ses_1")
 		time.Sleep(time.Second)
 		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("Verify = %v, want ErrRevoked", err)
@@ -125,12 +124,12 @@ func TestOddPages(t *testing.T) {
 		defer v.Close()
 		text := s.sign(t, "at+jwt", claims())
 		s.set(func() {
-			s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+			s.answer = func(f source.Follow, p source.Page) source.Page {
 				p.Entries = append(p.Entries, p.Entries...)
 				return p
 			}
 		})
-		s.revoke(counterfoil.ScopeSession, "ses_2")
+		s.revoke(source.ScopeSession, "ses_2")
 		synctest.Wait()
 		if _, err := v.Verify(t.Context(), text); err != nil || v.Status().Entries != 1 {
 			t.Errorf("Verify = %v with %d entries, want 1", err, v.Status().Entries)
@@ -196,7 +195,7 @@ func TestMaxEntries(t *testing.T) {
 		defer v.Close()
 		text := s.sign(t, "at+jwt", claims())
 		for _, sid := range []string{"ses_1", "ses_2", "ses_3", "ses_4", "ses_5"} {
-			s.revoke(counterfoil.ScopeSession, sid)
+			s.revoke(source.ScopeSession, sid)
 			synctest.Wait()
 		}
 		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
@@ -226,15 +225,15 @@ func TestEpochComesBack(t *testing.T) {
 		v := follow(t, s, counterfoil.Options{MaxEntries: 1})
 		defer v.Close()
 		text := s.sign(t, "at+jwt", claims())
-		s.revoke(counterfoil.ScopeSession, "ses_1")
+		s.revoke(source.ScopeSession, "ses_1")
 		synctest.Wait()
 		left, entries := s.head, s.entries
 		other := counterfoil.Cursor{Epoch: 0xfeed, Seq: 2}
 		s.set(func() {
 			s.head = other
-			s.entries = []counterfoil.Revocation{
-				{At: counterfoil.Cursor{Epoch: 0xfeed, Seq: 1}, Scope: counterfoil.ScopeSession, ID: "ses_2", Expires: time.Now().Add(time.Hour)},
-				{At: other, Scope: counterfoil.ScopeSession, ID: "ses_3", Expires: time.Now().Add(time.Hour)},
+			s.entries = []source.Revocation{
+				{At: counterfoil.Cursor{Epoch: 0xfeed, Seq: 1}, Scope: source.ScopeSession, ID: "ses_2", Expires: time.Now().Add(time.Hour)},
+				{At: other, Scope: source.ScopeSession, ID: "ses_3", Expires: time.Now().Add(time.Hour)},
 			}
 		})
 		synctest.Wait()
@@ -244,57 +243,4 @@ func TestEpochComesBack(t *testing.T) {
 			t.Errorf("Verify = %+v, %v, want ErrRevoked", got, err)
 		}
 	})
-}
-
-// REV-10: the index does not depend on order, repetition or how entries are cut
-// into pages, and agrees with asking every entry.
-func TestRevocationsProperty(t *testing.T) {
-	scopes := []counterfoil.Scope{
-		counterfoil.ScopeSession, counterfoil.ScopeGrant, counterfoil.ScopeToken, counterfoil.ScopeSubject, counterfoil.ScopeClient,
-		counterfoil.ScopeKey, counterfoil.ScopeClaims, counterfoil.ScopeAll, "unknown",
-	}
-	names := []string{"a", "b", "c", "d"}
-	pick := func(r *rand.Rand) string { return names[r.IntN(len(names))] }
-	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		var entries []counterfoil.Revocation
-		for seq := range uint64(r.IntN(12)) {
-			e := counterfoil.Revocation{At: at(2 * seq), Scope: scopes[r.IntN(len(scopes)-r.IntN(2))], ID: pick(r), Expires: time.Unix(r.Int64N(1000), 0)}
-			switch e.Scope {
-			case counterfoil.ScopeAll:
-				e.ID = ""
-			case counterfoil.ScopeGrant:
-				e.ID += " " + pick(r)
-			}
-			entries = append(entries, e)
-		}
-		first, second := counterfoil.NewRevocations(), counterfoil.NewRevocations()
-		first.Apply(entries)
-		shuffled := append(append([]counterfoil.Revocation{}, entries...), entries...)
-		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		for len(shuffled) > 0 {
-			n := 1 + r.IntN(len(shuffled))
-			second.Apply(shuffled[:n])
-			shuffled = shuffled[n:]
-		}
-		for range 30 {
-			s := &counterfoil.Session{ID: pick(r), TokenID: pick(r), KeyID: pick(r), Subject: pick(r), Client: pick(r), Born: at(r.Uint64N(24))}
-			want := false
-			for _, e := range entries {
-				want = want || e.Covers(s)
-			}
-			one, ok1 := first.Covers(s)
-			two, ok2 := second.Covers(s)
-			if ok1 != want || ok2 != want || (one.Scope != "unknown" && !reflect.DeepEqual(one, two)) {
-				t.Fatalf("seed %d: %+v: in order %v %v, shuffled %v %v, want %v", seed, s, ok1, one, ok2, two, want)
-			}
-		}
-		if first.Len() != second.Len() {
-			t.Fatalf("seed %d: %d and %d entries", seed, first.Len(), second.Len())
-		}
-		first.Drop(time.Unix(1001, 0))
-		if first.Len() != 0 {
-			t.Fatalf("seed %d: %d entries left", seed, first.Len())
-		}
-	}
 }

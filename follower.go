@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/revocation"
 )
 
 // pollWait is how long a question may wait for news at the issuer. An answer is
@@ -126,7 +128,7 @@ func (v *Verifier) sync() {
 // pager is a Source that can answer one question with several pages, each as soon as it
 // is there: so news costs the issuer no question of everybody who hears it.
 type pager interface {
-	Pages(ctx context.Context, f Follow, apply func(Page) error) error
+	Pages(ctx context.Context, f revocation.Follow, apply func(revocation.Page) error) error
 }
 
 // follow asks what is new, and applies the page or the pages of the answer.
@@ -136,11 +138,11 @@ func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
 	// proves nothing: it may have lain in a buffer for a minute (4.4). So a later page
 	// of the same answer makes nothing fresher.
 	asked := v.clock.Read()
-	apply := func(p Page) error {
+	apply := func(p revocation.Page) error {
 		v.count.pages.Add(1)
 		return v.apply(ctx, p, n, &asked)
 	}
-	f := Follow{
+	f := revocation.Follow{
 		After: v.cursor, Proof: v.proof, Wait: wait, Verifier: v.id, Bound: v.opts.Bound, ServeStale: v.opts.ServeStale > 0,
 	}
 	if many, ok := v.source.(pager); ok && wait > 0 {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // One session, two clients: the end of what one holds is for its copies alone, and for
@@ -19,7 +19,7 @@ func TestEndOfAGrant(t *testing.T) {
 		c.Client, c.ID, c.RV = client, id, at(seq).String()
 		return s.sign(t, "at+jwt", c)
 	}
-	born := s.revoke(counterfoil.ScopeSession, "somebody else's").Seq
+	born := s.revoke(source.ScopeSession, "somebody else's").Seq
 	web, app := copyFor("web", "tok_web", born), copyFor("app", "tok_app", born)
 	check := func(name, access string, want error) {
 		t.Helper()
@@ -29,7 +29,7 @@ func TestEndOfAGrant(t *testing.T) {
 	}
 	check("web", web, nil)
 	check("app", app, nil)
-	end := s.revoke(counterfoil.ScopeGrant, "ses_1 app")
+	end := s.revoke(source.ScopeGrant, "ses_1 app")
 	if err := v.WaitFor(t.Context(), end); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestEndOfAGrant(t *testing.T) {
 	check("app after its end", app, counterfoil.ErrRevoked)
 	check("another old copy of app", copyFor("app", "tok_app2", born), counterfoil.ErrRevoked)
 	check("app, granted again", copyFor("app", "tok_app3", end.Seq), nil)
-	if err := v.WaitFor(t.Context(), s.revoke(counterfoil.ScopeSession, "ses_1")); err != nil {
+	if err := v.WaitFor(t.Context(), s.revoke(source.ScopeSession, "ses_1")); err != nil {
 		t.Fatal(err)
 	}
 	check("web after the end of the session", web, counterfoil.ErrRevoked)
@@ -64,24 +64,6 @@ func TestUnknownScope(t *testing.T) {
 	for name, access := range map[string]string{"seen": seen, "opaque": id, "new": s.sign(t, "at+jwt", c)} {
 		if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("%s: %v, want ErrRevoked", name, err)
-		}
-	}
-}
-
-func TestGrantID(t *testing.T) {
-	if sid, client, ok := token.CutGrantID(token.GrantID("ses_1", "app")); sid != "ses_1" || client != "app" || !ok {
-		t.Errorf("cut into %q and %q", sid, client)
-	}
-	// An entry that names no client, or a session id with a space, covers nothing.
-	for id, s := range map[string]*counterfoil.Session{
-		"ses_1":     {ID: "ses_1"},
-		"ses 1 app": {ID: "ses 1", Client: "app"},
-	} {
-		r := counterfoil.Revocation{At: at(2), Scope: counterfoil.ScopeGrant, ID: id}
-		index := counterfoil.NewRevocations()
-		index.Apply([]counterfoil.Revocation{r})
-		if _, found := index.Covers(s); found || r.Covers(s) {
-			t.Errorf("%q covers %+v", id, s)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/clock"
+	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -171,12 +172,12 @@ func (c *keyCache) isDenied(id string, _ token.Key) bool {
 // deny takes in the key events among entries: the key is dropped for as long as
 // this process runs, even if its entry expires while the issuer still lists it
 // (4.8). To refuse what it signed takes no question. Another key signs now: see renew.
-func (c *keyCache) deny(entries []Revocation) {
+func (c *keyCache) deny(entries []revocation.Revocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	changed := false
 	for _, r := range entries {
-		if _, known := c.denied[r.ID]; r.Scope == ScopeKey && !known {
+		if _, known := c.denied[r.ID]; r.Scope == revocation.ScopeKey && !known {
 			c.denied[r.ID] = struct{}{}
 			changed = true
 		}

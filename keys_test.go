@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // KEY-08: unknown key ids cause one fetch at most, in 10 s.
@@ -70,7 +71,7 @@ func TestRevokedKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.set(func() { s.others = []token.Key{next.Key()} })
-		s.revoke(counterfoil.ScopeKey, "k1")
+		s.revoke(source.ScopeKey, "k1")
 		synctest.Wait()
 		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) || s.keys.Load() != 1 {
 			t.Errorf("seen before: %v after %d fetches, want ErrRevoked without another", err, s.keys.Load())
@@ -102,7 +103,7 @@ func TestFetchAfterRevokedKeyIsSpread(t *testing.T) {
 		for range many {
 			defer follow(t, s, counterfoil.Options{}).Close()
 		}
-		s.revoke(counterfoil.ScopeKey, "k1")
+		s.revoke(source.ScopeKey, "k1")
 		synctest.Wait()
 		if n := s.keys.Load(); n > many+1 {
 			t.Errorf("%d fetches in the moment of the revocation, want none", n-many)
@@ -130,7 +131,7 @@ func TestKeyRevokedDuringFetch(t *testing.T) {
 		}()
 		synctest.Wait()
 		s.set(func() { s.others = []token.Key{next.Key()} })
-		s.revoke(counterfoil.ScopeKey, "k1")
+		s.revoke(source.ScopeKey, "k1")
 		if err := <-done; err != nil || s.keys.Load() != 3 {
 			t.Errorf("signed by the successor: %v after %d fetches", err, s.keys.Load())
 		}

@@ -3,11 +3,12 @@ package counterfoil
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/clock"
+	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/revocation"
 )
 
 // knowledge is what the verifier knows of the log at one moment. It never
@@ -23,7 +24,7 @@ type knowledge struct {
 	ask      uint64        // number of that question
 	gen      uint64        // another one whenever every copy must be asked about anew: see news
 	heard    uint64        // grows with every entry that is in revoked
-	revoked  *Revocations
+	revoked  *revocation.Index
 	moved    chan struct{} // closed when there is other knowledge
 }
 
@@ -32,8 +33,8 @@ func (k *knowledge) judge(s *Session) error {
 	if s.Born.Epoch != k.epoch {
 		return errOtherEpoch
 	}
-	if r, ok := k.revoked.Covers(s); ok {
-		if r.Scope == ScopeClaims {
+	if r, ok := k.revoked.Covers(s.Names()); ok {
+		if r.Scope == revocation.ScopeClaims {
 			return ErrStaleClaims
 		}
 		return ErrRevoked
@@ -53,37 +54,19 @@ func (k *knowledge) reached(c Cursor) bool { return k.epoch == c.Epoch && k.appl
 
 var (
 	errGap  = errors.New("the page does not follow what is applied")
-	errPage = errors.New("the page contradicts itself")
 	errSkew = errors.New("the issuer's clock is too far ahead")
 	errFull = errors.New("too many entries: Options.MaxEntries")
 
 	// errOtherEpoch means that a copy was made under another log than the one we
 	// know: one that ended, or one that has begun since.
-	errOtherEpoch = invalid("credential of another epoch")
+	errOtherEpoch = refusal.Invalid("credential of another epoch")
 )
-
-// checkPage refuses a page that is not one interval of one log (REV-08).
-func checkPage(p Page) error {
-	epoch := p.Head.Epoch
-	if epoch == 0 || p.Upto.Epoch != epoch || p.After.Epoch != epoch || p.Head.Before(p.Upto) || p.Upto.Before(p.After) {
-		return fmt.Errorf("%w: not of one epoch and in order", errPage)
-	}
-	if p.Upto == p.After && !p.Complete() {
-		return fmt.Errorf("%w: nothing in it, and yet not the end", errPage)
-	}
-	for _, e := range p.Entries {
-		if e.At.Epoch != epoch || !p.After.Before(e.At) || p.Upto.Before(e.At) {
-			return fmt.Errorf("%w: an entry lies outside of its interval", errPage)
-		}
-	}
-	return nil
-}
 
 // apply takes in a page that answers question number ask. Only the follower calls
 // it, so nobody else publishes.
-func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *clock.Instant) error {
+func (v *Verifier) apply(ctx context.Context, p revocation.Page, ask uint64, asked *clock.Instant) error {
 	answered := v.clock.Read()
-	if err := checkPage(p); err != nil {
+	if err := p.Check(); err != nil {
 		v.count.gaps.Add(1)
 		v.cursor = Cursor{}
 		return err
@@ -97,7 +80,7 @@ func (v *Verifier) apply(ctx context.Context, p Page, ask uint64, asked *clock.I
 		// Another log. Nothing born under the old one is accepted any longer, so
 		// forgetting its entries brings nothing back. They are left to whoever is
 		// still judging by the old knowledge: the index is another one.
-		next = knowledge{epoch: p.Head.Epoch, revoked: NewRevocations(), gen: v.news.stamp(), heard: old.heard + 1}
+		next = knowledge{epoch: p.Head.Epoch, revoked: revocation.NewIndex(), gen: v.news.stamp(), heard: old.heard + 1}
 	}
 	if p.After != (Cursor{Epoch: p.Head.Epoch}) && (p.After != v.cursor || p.Head.Epoch != old.epoch) {
 		// Something is missing between, or before: another index is empty. So everything
@@ -160,7 +143,7 @@ func (v *Verifier) followTime(told time.Time, asked, answered *clock.Instant) er
 }
 
 // tell spreads what next.revoked has just got, before next is published.
-func (v *Verifier) tell(next *knowledge, entries []Revocation) {
+func (v *Verifier) tell(next *knowledge, entries []revocation.Revocation) {
 	told := true
 	for _, r := range entries {
 		told = v.news.tell(r) && told

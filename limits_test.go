@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // SES-11: at most 64 cookies and 16 KiB of them are read, however many come.
@@ -21,7 +22,7 @@ func TestCookieLimits(t *testing.T) {
 		s := newScripted(t)
 		v := follow(t, s, counterfoil.Options{})
 		defer v.Close()
-		own := counterfoil.CookieName + "=" + s.opaque("ses_1")
+		own := source.CookieName + "=" + s.opaque("ses_1")
 		pad := func(bytes int) string { return "pad=" + strings.Repeat("x", bytes-len("pad=")) }
 		for _, c := range []struct {
 			name    string
@@ -50,7 +51,7 @@ func TestCookieLimits(t *testing.T) {
 		}
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header["Cookie"] = []string{strings.Repeat("a=b; ", 1<<18)}
-		if n := testing.AllocsPerRun(10, func() { _, _ = counterfoil.FindCredential(r, counterfoil.CookieName) }); n > 2 {
+		if n := testing.AllocsPerRun(10, func() { _, _ = source.FindCredential(r, source.CookieName) }); n > 2 {
 			t.Errorf("a megabyte of cookies costs %v allocations", n)
 		}
 	})
@@ -173,7 +174,7 @@ func TestLookedUpIsACopy(t *testing.T) {
 			t.Errorf("%d look-ups of two sessions, want 2", n)
 		}
 		// The source goes on saying that the session is good: the log is believed.
-		s.revoke(counterfoil.ScopeSession, "ses_2")
+		s.revoke(source.ScopeSession, "ses_2")
 		synctest.Wait()
 		if _, err := v.Verify(t.Context(), gone); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("after its revocation: %v", err)
@@ -245,7 +246,7 @@ func TestSubjectIsOneIssuers(t *testing.T) {
 		if err != nil || a.Subject != b.Subject || a.Issuer == b.Issuer || b.Issuer != elsewhere {
 			t.Fatalf("%+v and %+v, %v", a, b, err)
 		}
-		here.revoke(counterfoil.ScopeSubject, "alice")
+		here.revoke(source.ScopeSubject, "alice")
 		synctest.Wait()
 		if _, err := v.Verify(t.Context(), own); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("the subject that was revoked: %v", err)

@@ -30,10 +30,10 @@ type lookups struct {
 
 	// settle hears each answer before anybody else, and before the same is asked
 	// again: so what it keeps is never older than what somebody was told (P3).
-	settle func(Credential, *Session, error)
+	settle func(credential, *Session, error)
 
 	mu      sync.Mutex // guards all below; held for map access only
-	flights map[Credential]*flight
+	flights map[credential]*flight
 	closed  bool
 	done    sync.WaitGroup
 }
@@ -45,14 +45,14 @@ type flight struct {
 	err     error
 }
 
-func newLookups(source Source, timeout time.Duration, settle func(Credential, *Session, error)) *lookups {
-	return &lookups{source: source, timeout: timeout, settle: settle, flights: make(map[Credential]*flight)}
+func newLookups(source Source, timeout time.Duration, settle func(credential, *Session, error)) *lookups {
+	return &lookups{source: source, timeout: timeout, settle: settle, flights: make(map[credential]*flight)}
 }
 
 // do returns the issuer's answer: a session of the caller's own, an error that
 // is ErrInvalidToken, or ErrUnavailable. known is for what was found good before.
-func (l *lookups) do(ctx context.Context, credential Credential, known bool) (*Session, error) {
-	f, err := l.join(ctx, credential, known)
+func (l *lookups) do(ctx context.Context, c credential, known bool) (*Session, error) {
+	f, err := l.join(ctx, c, known)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +68,14 @@ func (l *lookups) do(ctx context.Context, credential Credential, known bool) (*S
 	return &s, nil
 }
 
-func (l *lookups) join(ctx context.Context, credential Credential, known bool) (*flight, error) {
+func (l *lookups) join(ctx context.Context, c credential, known bool) (*flight, error) {
 	room := maxLookups
 	if !known {
 		room = maxStrangers
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := l.flights[credential]; f != nil {
+	if f := l.flights[c]; f != nil {
 		return f, nil
 	}
 	if l.closed || len(l.flights) >= room {
@@ -84,13 +84,13 @@ func (l *lookups) join(ctx context.Context, credential Credential, known bool) (
 	// Not the caller's life: others may be waiting when he leaves.
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
 	f := &flight{cancel: cancel, over: make(chan struct{})}
-	l.flights[credential] = f
+	l.flights[c] = f
 	l.done.Go(func() {
 		defer cancel()
-		f.session, f.err = l.ask(asking, credential.Value)
-		l.settle(credential, f.session, f.err)
+		f.session, f.err = l.ask(asking, c.value)
+		l.settle(c, f.session, f.err)
 		l.mu.Lock()
-		delete(l.flights, credential)
+		delete(l.flights, c)
 		l.mu.Unlock()
 		close(f.over)
 	})

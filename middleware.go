@@ -7,27 +7,17 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/request"
+	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-type contextKey struct{}
-
 // FromContext returns the session that Require put there.
 func FromContext(ctx context.Context) (*Session, bool) {
-	s, ok := ctx.Value(contextKey{}).(*Session)
+	s, ok := ctx.Value(request.SessionKey{}).(*Session)
 	return s, ok
 }
-
-// NewContext returns ctx with s in it, where FromContext finds it. It is for adapters
-// to transports other than net/http; Require does it itself. Only a session that
-// a Verifier returned belongs there.
-func NewContext(ctx context.Context, s *Session) context.Context {
-	return context.WithValue(ctx, contextKey{}, s)
-}
-
-// MinCursorHeader is the request header in which a client names a receipt: the
-// answer must know the log at least that far (REV-11).
-const MinCursorHeader = "Counterfoil-Min-Cursor"
 
 // Route is how the requests of one route are checked, where that differs from the
 // rest. The zero Route is that of Verifier.Require.
@@ -78,13 +68,13 @@ func (v *Verifier) With(r Route) *Guard {
 }
 
 // Require lets only requests through that carry a good session and meet all
-// rules. Others get a Problem; next finds the session with FromContext.
+// rules. Others get a problem (RFC 9457); next finds the session with [FromContext].
 func (v *Verifier) Require(next http.Handler, rules ...Rule) http.Handler {
 	return v.guard.Require(next, rules...)
 }
 
 // VerifyRequest returns the session of a request. One that a cookie
-// authenticates must also pass CheckOrigin.
+// authenticates must also pass the check of its origin (CSRF-01).
 func (v *Verifier) VerifyRequest(r *http.Request) (*Session, error) {
 	return v.guard.VerifyRequest(r)
 }
@@ -98,7 +88,7 @@ func (g *Guard) Require(next http.Handler, rules ...Rule) http.Handler {
 			g.refuse(w, r, c, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), s)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), request.SessionKey{}, s)))
 	})
 }
 
@@ -110,7 +100,7 @@ func (g *Guard) VerifyRequest(r *http.Request) (*Session, error) {
 }
 
 // verify also returns the credential, as far as it was found.
-func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c Credential, err error) {
+func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c credential, err error) {
 	s, c, err = g.check(r)
 	for _, rule := range rules {
 		if err == nil {
@@ -124,18 +114,18 @@ func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c Credential,
 	return s, c, nil
 }
 
-func (g *Guard) check(r *http.Request) (*Session, Credential, error) {
+func (g *Guard) check(r *http.Request) (*Session, credential, error) {
 	c, err := findCredential(r, g.v.cookie, g.route.Transport)
 	if err != nil {
 		return nil, c, err
 	}
-	if c.Transport == Cookie {
-		if err := CheckOrigin(r, g.v.opts.Origins); err != nil {
+	if c.transport == Cookie {
+		if err := request.CheckOrigin(r, g.v.opts.Origins); err != nil {
 			return nil, c, err
 		}
 	}
 	d := &g.demand
-	if fields := r.Header[MinCursorHeader]; len(fields) > 0 {
+	if fields := r.Header[request.MinCursorHeader]; len(fields) > 0 {
 		more := g.demand
 		if more.min, err = minCursor(fields); err != nil {
 			return nil, c, err
@@ -146,30 +136,54 @@ func (g *Guard) check(r *http.Request) (*Session, Credential, error) {
 	return s, c, err
 }
 
+// credential is what a request carries, and how.
+type credential struct {
+	value     string
+	transport Transport
+}
+
+// findCredential returns the one credential of a request. It reads one transport only,
+// unless only is zero. With an error it says which transport the error is about.
+func findCredential(r *http.Request, cookieName string, only Transport) (credential, error) {
+	in := request.Anywhere
+	switch only {
+	case Cookie:
+		in = request.Cookie
+	case Header:
+		in = request.Authorization
+	}
+	value, at, err := request.Find(r, cookieName, in)
+	c := credential{value, Header}
+	if at == request.Cookie {
+		c.transport = Cookie
+	}
+	return c, err
+}
+
 // minCursor reads the values of MinCursorHeader.
 func minCursor(fields []string) (Cursor, error) {
 	if len(fields) == 1 {
-		if c, err := ParseCursor(fields[0]); err == nil && c.Epoch != 0 {
+		if c, err := revocation.ParseCursor(fields[0]); err == nil && c.Epoch != 0 {
 			return c, nil
 		}
 	}
-	return Cursor{}, &Problem{
+	return Cursor{}, &refusal.Problem{
 		Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request",
-		Detail: MinCursorHeader + " is not one EPOCH.SEQ", Cause: errCursor,
+		Detail: request.MinCursorHeader + " is not one EPOCH.SEQ", Cause: revocation.ErrCursor,
 	}
 }
 
 // refuse answers. It takes a bad cookie away (SES-08, SES-18), but not one that a
 // refresh may be replacing at this moment, and never because of an outage.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c Credential, err error) {
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c credential, err error) {
 	h := w.Header()
 	h.Add("Vary", "Cookie, Authorization")
-	found := c.Value != "" || errors.Is(err, ErrDuplicateCookie)
-	refreshed := (errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims)) && token.ShapeOf(c.Value) != token.ShapeOpaque
-	if c.Transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !outage(err) && !refreshed {
+	found := c.value != "" || errors.Is(err, refusal.ErrDuplicateCookie)
+	refreshed := (errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims)) && token.ShapeOf(c.value) != token.ShapeOpaque
+	if c.transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !outage(err) && !refreshed {
 		h.Add("Set-Cookie", clearCookie(g.v.cookie))
 	}
-	ProblemFor(err, c.Transport).ServeHTTP(w, r)
+	refusal.For(err, c.transport == Cookie).ServeHTTP(w, r)
 }
 
 func outage(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, ErrUnavailable) }
@@ -178,7 +192,7 @@ func outage(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, 
 // without those that the prefix demands (SES-06).
 func clearCookie(name string) string {
 	secure := ""
-	if name == CookieName {
+	if name == request.CookieName {
 		secure = "Secure; "
 	}
 	return name + "=; Path=/; Max-Age=0; " + secure + "HttpOnly; SameSite=Lax"

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -101,17 +102,17 @@ func (n *news) unlink(e *entry) {
 
 // tell makes all copies that r may cover ask about it, before r's page is
 // published. It reports whether it could: if not, it takes a new generation.
-func (n *news) tell(r Revocation) bool {
+func (n *news) tell(r revocation.Revocation) bool {
 	var h uint64
 	switch r.Scope {
-	case ScopeSession:
+	case revocation.ScopeSession:
 		h = n.hash(bySession, r.ID)
-	case ScopeGrant: // of all clients of the session: those that it does not cover ask once more
+	case revocation.ScopeGrant: // of all clients of the session: those that it does not cover ask once more
 		sid, _, _ := token.CutGrantID(r.ID)
 		h = n.hash(bySession, sid)
-	case ScopeSubject, ScopeClaims:
+	case revocation.ScopeSubject, revocation.ScopeClaims:
 		h = n.hash(bySubject, r.ID)
-	case ScopeToken:
+	case revocation.ScopeToken:
 		h = n.hash(byToken, r.ID)
 	default:
 		return false

@@ -15,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 var hammerRounds = flag.Int("hammer.rounds", 300, "revocations of TestHammer")
@@ -87,19 +88,19 @@ func TestHammer(t *testing.T) {
 		covers := mine[:2]
 		switch n % 6 {
 		case 0:
-			head, covers = s.revoke(counterfoil.ScopeSession, mine[0].session), mine[:1]
+			head, covers = s.revoke(source.ScopeSession, mine[0].session), mine[:1]
 		case 1:
-			head, covers = s.revoke(counterfoil.ScopeToken, "tok_"+mine[1].session), mine[1:2]
+			head, covers = s.revoke(source.ScopeToken, "tok_"+mine[1].session), mine[1:2]
 		case 2, 3:
-			head = s.revoke(counterfoil.ScopeSubject, mine[0].subject)
+			head = s.revoke(source.ScopeSubject, mine[0].subject)
 		case 4:
-			head = s.revoke(counterfoil.ScopeClaims, mine[0].subject)
+			head = s.revoke(source.ScopeClaims, mine[0].subject)
 		case 5:
-			s.revoke(counterfoil.ScopeGrant, mine[1].session+" another")
-			head, covers = s.revoke(counterfoil.ScopeGrant, mine[0].session+" web"), mine[:1]
+			s.revoke(source.ScopeGrant, mine[1].session+" another")
+			head, covers = s.revoke(source.ScopeGrant, mine[0].session+" web"), mine[:1]
 		}
 		if n%50 == 49 { // a new generation for all, which covers nobody
-			head = s.revoke(counterfoil.ScopeClient, "nobody")
+			head = s.revoke(source.ScopeClient, "nobody")
 		}
 		if err := v.WaitFor(t.Context(), head); err != nil {
 			t.Fatal(err)
@@ -119,18 +120,18 @@ func TestHammer(t *testing.T) {
 // come in.
 func TestEveryOrder(t *testing.T) {
 	for _, c := range []struct {
-		scope  counterfoil.Scope
+		scope  source.Scope
 		what   string
 		orders int
 	}{
-		{counterfoil.ScopeSession, "two checks", 72_072},
-		{counterfoil.ScopeSession, "put", 27_720},
-		{counterfoil.ScopeSession, "removed", 27_720},
-		{counterfoil.ScopeSession, "three checks", 5_040},
-		{counterfoil.ScopeSubject, "three checks", 5_040},
-		{counterfoil.ScopeToken, "three checks", 5_040},
-		{counterfoil.ScopeGrant, "three checks", 5_040},
-		{counterfoil.ScopeClient, "put", 27_720},
+		{source.ScopeSession, "two checks", 72_072},
+		{source.ScopeSession, "put", 27_720},
+		{source.ScopeSession, "removed", 27_720},
+		{source.ScopeSession, "three checks", 5_040},
+		{source.ScopeSubject, "three checks", 5_040},
+		{source.ScopeToken, "three checks", 5_040},
+		{source.ScopeGrant, "three checks", 5_040},
+		{source.ScopeClient, "put", 27_720},
 	} {
 		orders := 0
 		everyOrder(meet(c.scope, c.what).sizes(), func(order []int) {
@@ -152,7 +153,7 @@ type meeting struct {
 	checks  []*counterfoil.Verdict
 }
 
-func meet(scope counterfoil.Scope, what string) *meeting {
+func meet(scope source.Scope, what string) *meeting {
 	m := &meeting{Meeting: counterfoil.NewMeeting(scope)}
 	put := m.Put()
 	if what != "put" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // A page of a sequence counts when it is whole, and what comes after one that is not does
@@ -37,12 +38,12 @@ func TestRemotePages(t *testing.T) {
 			w.Header().Set("Content-Type", c.media)
 			_, _ = w.Write([]byte(c.body)) // it may be hung up on
 		}))
-		source, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{})
+		remote, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		pages := 0
-		err = counterfoil.Pages(t.Context(), source, counterfoil.Follow{Wait: time.Second}, func(counterfoil.Page) error { pages++; return nil })
+		err = counterfoil.Pages(t.Context(), remote, source.Follow{Wait: time.Second}, func(source.Page) error { pages++; return nil })
 		if pages != c.pages || (err == nil) != c.whole || err != nil && !errors.Is(err, counterfoil.ErrUnavailable) {
 			t.Errorf("%s: %d pages, %v; want %d, whole: %v", name, pages, err, c.pages, c.whole)
 		}
@@ -53,7 +54,7 @@ func TestRemotePages(t *testing.T) {
 // paged answers each question with a page for each step of the log, and goes on.
 type paged struct{ *scripted }
 
-func (p paged) Pages(t context.Context, f counterfoil.Follow, apply func(counterfoil.Page) error) error {
+func (p paged) Pages(t context.Context, f source.Follow, apply func(source.Page) error) error {
 	ctx, cancel := context.WithTimeout(t, f.Wait)
 	defer cancel()
 	for {
@@ -87,7 +88,7 @@ func TestLaterPageIsNoFresher(t *testing.T) {
 			if _, err := v.Verify(t.Context(), text); err != nil {
 				t.Fatal(err)
 			}
-			s.revoke(counterfoil.ScopeSession, session)
+			s.revoke(source.ScopeSession, session)
 			synctest.Wait()
 			if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
 				t.Errorf("revocation %d: %v, want ErrRevoked", n, err)

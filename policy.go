@@ -67,7 +67,7 @@ func (p StalePolicy) resolves(f Format, over time.Duration) bool {
 
 // stale answers for a verifier whose knowledge does not suffice for c. e is the
 // copy if it was found genuine, else nil.
-func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry, cause error) (*Session, error) {
+func (v *Verifier) stale(ctx context.Context, c credential, d *demand, e *entry, cause error) (*Session, error) {
 	switch d.policy.mode {
 	case introspect:
 		return v.introspect(ctx, c, d, e != nil, cause)
@@ -103,7 +103,7 @@ func (v *Verifier) stale(ctx context.Context, c Credential, d *demand, e *entry,
 // introspect accepts what the issuer says is good now. What is known here still
 // counts: once refused as revoked is refused for ever (P3). known is for what was found
 // genuine.
-func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, known bool, cause error) (*Session, error) {
+func (v *Verifier) introspect(ctx context.Context, c credential, d *demand, known bool, cause error) (*Session, error) {
 	format, err := v.format(c, d)
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (v *Verifier) introspect(ctx context.Context, c Credential, d *demand, know
 	if at := v.clock.Read(); at.Effective >= s.Expires.UnixNano() {
 		return nil, ErrExpired
 	}
-	s.Carrier = Carrier{format, c.Transport}
+	s.Carrier = Carrier{format, c.transport}
 	return s, nil
 }
 

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/dial"
-	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -92,26 +92,26 @@ func (r *remote) Keys(ctx context.Context) ([]byte, error) {
 	return jwks, nil
 }
 
-func (r *remote) Log(ctx context.Context, f Follow) (Page, error) {
+func (r *remote) Log(ctx context.Context, f revocation.Follow) (revocation.Page, error) {
 	req, err := r.askLog(ctx, f)
 	if err != nil {
-		return Page{}, err
+		return revocation.Page{}, err
 	}
-	body, err := r.do(req, f.Wait+5*time.Second, maxPage)
+	body, err := r.do(req, f.Wait+5*time.Second, revocation.MaxPage)
 	if err != nil {
-		return Page{}, err
+		return revocation.Page{}, err
 	}
 	return readPage(body)
 }
 
-func readPage(data []byte) (p Page, err error) {
+func readPage(data []byte) (p revocation.Page, err error) {
 	if err = p.UnmarshalJSON(data); err != nil {
 		err = fmt.Errorf("%w: log: %w", ErrUnavailable, err)
 	}
 	return p, err
 }
 
-func (r *remote) askLog(ctx context.Context, f Follow) (*http.Request, error) {
+func (r *remote) askLog(ctx context.Context, f revocation.Follow) (*http.Request, error) {
 	q := url.Values{"wait": {f.Wait.String()}, "verifier": {f.Verifier}, "bound": {f.Bound.String()}}
 	if f.After != (Cursor{}) {
 		q.Set("after", f.After.String())
@@ -131,7 +131,7 @@ func (r *remote) askLog(ctx context.Context, f Follow) (*http.Request, error) {
 const jsonSequence = "application/json-seq" // RFC 7464
 
 // Pages implements pager. A server that answers with one page only is taken at that.
-func (r *remote) Pages(ctx context.Context, f Follow, apply func(Page) error) error {
+func (r *remote) Pages(ctx context.Context, f revocation.Follow, apply func(revocation.Page) error) error {
 	req, err := r.askLog(ctx, f)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (r *remote) Pages(ctx context.Context, f Follow, apply func(Page) error) er
 	req.Header.Set("Accept", jsonSequence+", application/json")
 	return r.receive(req, f.Wait+5*time.Second, func(resp *http.Response) error {
 		if resp.Header.Get("Content-Type") != jsonSequence {
-			body, err := readAll(resp.Body, req.URL.Path, maxPage)
+			body, err := readAll(resp.Body, req.URL.Path, revocation.MaxPage)
 			if err != nil {
 				return err
 			}
@@ -161,7 +161,7 @@ func (r *remote) Pages(ctx context.Context, f Follow, apply func(Page) error) er
 	})
 }
 
-func applyPage(data []byte, apply func(Page) error) error {
+func applyPage(data []byte, apply func(revocation.Page) error) error {
 	p, err := readPage(data)
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func readRecord(from *bufio.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if rs != 0x1e {
-		return nil, errPage
+		return nil, revocation.ErrPage
 	}
 	var record []byte
 	for {
@@ -187,8 +187,8 @@ func readRecord(from *bufio.Reader) ([]byte, error) {
 		}
 		record = append(record, part...)
 		switch {
-		case len(record) > maxPage:
-			return nil, errPage
+		case len(record) > revocation.MaxPage:
+			return nil, revocation.ErrPage
 		case err == nil:
 			return record, nil
 		case err == io.EOF:
@@ -211,11 +211,11 @@ func (r *remote) Lookup(ctx context.Context, credential string) (*Session, error
 	if err != nil {
 		return nil, err
 	}
-	var i Introspection
-	if err := errors.Join(token.CheckJSON(body), json.Unmarshal(body, &i)); err != nil {
-		return nil, fmt.Errorf("%w: introspection: %w", ErrUnavailable, err)
+	s := new(Session)
+	if err := s.UnmarshalJSON(body); err != nil {
+		return nil, err
 	}
-	return i.Session()
+	return s, nil
 }
 
 // do returns the body of a 200. Everything else is an outage: it says nothing

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -15,17 +16,17 @@ func (d *demand) accepts(f Format) bool { return d.formats == nil || slices.Cont
 
 // format tells a credential's format by its shape, and refuses one that is not
 // wanted here before any work is done on it.
-func (v *Verifier) format(c Credential, d *demand) (Format, error) {
+func (v *Verifier) format(c credential, d *demand) (Format, error) {
 	var f Format
-	switch token.ShapeOf(c.Value) {
+	switch token.ShapeOf(c.value) {
 	case token.ShapeOpaque:
-		if _, err := token.ParseOpaque(c.Value); err == nil { // one spelling, or the issuer is not asked
+		if _, err := token.ParseOpaque(c.value); err == nil { // one spelling, or the issuer is not asked
 			f = Opaque
 		}
 	case token.ShapeJWT:
 		f = JWT
 	case token.ShapeJWE:
-		if token.CheckJWE(c.Value, token.AccessType) == nil {
+		if token.CheckJWE(c.value, token.AccessType) == nil {
 			f = JWE
 		}
 	}
@@ -37,7 +38,7 @@ func (v *Verifier) format(c Credential, d *demand) (Format, error) {
 
 // resolve finds out what a credential is: by its signature, or by asking. known is for
 // one that was found good before.
-func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand, known bool) (*entry, error) {
+func (v *Verifier) resolve(ctx context.Context, c credential, d *demand, known bool) (*entry, error) {
 	format, err := v.format(c, d)
 	if err != nil {
 		return nil, err
@@ -50,14 +51,14 @@ func (v *Verifier) resolve(ctx context.Context, c Credential, d *demand, known b
 	e := &entry{credential: c}
 	switch {
 	case format == JWT:
-		e.session, err = v.open(ctx, c.Value)
+		e.session, err = v.open(ctx, c.value)
 		e.signed = true
 		if over > 0 && errors.Is(err, ErrUnavailable) {
 			err = fmt.Errorf("%w: %w", ErrStale, err) // the issuer may have an answer, if not its keys
 		}
 	case format == JWE:
 		var inner string
-		if inner, e.signed, err = v.decrypt(c.Value); err == nil && e.signed {
+		if inner, e.signed, err = v.decrypt(c.value); err == nil && e.signed {
 			e.session, err = v.open(ctx, inner)
 		}
 	}
@@ -85,8 +86,8 @@ func (v *Verifier) complete(e *entry, f Format) error {
 	if !v.meant(s) {
 		return ErrInvalidToken
 	}
-	s.Carrier = Carrier{f, e.credential.Transport}
-	e.credential.Value = strings.Clone(e.credential.Value) // not what stood around it in a header
+	s.Carrier = Carrier{f, e.credential.transport}
+	e.credential.value = strings.Clone(e.credential.value) // not what stood around it in a header
 	e.deadline = v.deadline(s, e.signed)
 	if e.forget = e.deadline; f == Opaque {
 		e.forget += int64(afterlife)
@@ -112,7 +113,7 @@ func (v *Verifier) deadline(s *Session, signed bool) int64 {
 }
 
 // keep remembers what a look-up found, and forgets what one refused.
-func (v *Verifier) keep(c Credential, s *Session, err error) {
+func (v *Verifier) keep(c credential, s *Session, err error) {
 	if errors.Is(err, ErrInvalidToken) {
 		v.seen.forget(c)
 	}
@@ -121,7 +122,7 @@ func (v *Verifier) keep(c Credential, s *Session, err error) {
 	}
 	copied := *s
 	e, f := &entry{credential: c, session: &copied}, Opaque
-	if token.ShapeOf(c.Value) == token.ShapeJWE {
+	if token.ShapeOf(c.value) == token.ShapeJWE {
 		f = JWE
 	}
 	if v.complete(e, f) == nil {
@@ -167,7 +168,7 @@ func (v *Verifier) open(ctx context.Context, text string) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
-	born, err := ParseCursor(c.RV)
+	born, err := revocation.ParseCursor(c.RV)
 	if err != nil || c.SID == "" || c.ID == "" || c.Client == "" { // RFC 9068 2.2; an entry could not name it otherwise
 		return nil, fmt.Errorf("%w: rv, sid, jti or client_id", ErrInvalidToken)
 	}

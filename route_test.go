@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 var nothing = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -38,10 +39,10 @@ func TestRefusals(t *testing.T) {
 		ended.IssuedAt, ended.Expires = ended.IssuedAt-600, ended.Expires-600
 		expired := s.sign(t, "at+jwt", ended)
 		dead := s.opaque("ses_gone")
-		s.revoke(counterfoil.ScopeSession, "ses_gone")
-		s.revoke(counterfoil.ScopeClaims, "carol")
+		s.revoke(source.ScopeSession, "ses_gone")
+		s.revoke(source.ScopeClaims, "carol")
 		synctest.Wait()
-		name := counterfoil.CookieName
+		name := source.CookieName
 		for _, c := range []struct {
 			what, access string
 			rule         counterfoil.Rule
@@ -131,14 +132,14 @@ func TestRouteTransport(t *testing.T) {
 		defer v.Close()
 		access, id := s.sign(t, "at+jwt", claims()), s.opaque("ses_2")
 		both := request(counterfoil.CarrierBearer, access)
-		both.Header.Set("Cookie", counterfoil.CookieName+"="+id)
+		both.Header.Set("Cookie", source.CookieName+"="+id)
 		for _, c := range []struct {
 			name  string
 			route counterfoil.Route
 			want  counterfoil.Carrier
 			err   error
 		}{
-			{"any", counterfoil.Route{}, counterfoil.Carrier{}, counterfoil.ErrMultipleCredentials},
+			{"any", counterfoil.Route{}, counterfoil.Carrier{}, source.ErrMultipleCredentials},
 			{"header", counterfoil.Route{Transport: counterfoil.Header}, counterfoil.CarrierBearer, nil},
 			{"cookie", counterfoil.Route{Transport: counterfoil.Cookie}, counterfoil.CarrierCookie, nil},
 			{"header, opaque", counterfoil.Route{Transport: counterfoil.Header, Formats: []counterfoil.Format{counterfoil.Opaque}}, counterfoil.Carrier{}, counterfoil.ErrInvalidToken},
@@ -163,7 +164,7 @@ func TestStatus(t *testing.T) {
 		_, _ = v.Verify(t.Context(), s.sign(t, "at+jwt", claims()))
 		_, _ = v.Verify(t.Context(), "junk")
 		_, _ = v.VerifyRequest(httptest.NewRequest("GET", "/", nil))
-		head := s.revoke(counterfoil.ScopeSession, "ses_2")
+		head := s.revoke(source.ScopeSession, "ses_2")
 		synctest.Wait()
 		time.Sleep(100 * time.Millisecond)
 		st := v.Status()
@@ -226,7 +227,7 @@ func TestConcurrentRevocation(t *testing.T) {
 		}
 		for i := 0; i < sessions; i += 2 {
 			revoked[i].Store(true)
-			if err := v.WaitFor(t.Context(), s.revoke(counterfoil.ScopeSession, sid(i))); err != nil {
+			if err := v.WaitFor(t.Context(), s.revoke(source.ScopeSession, sid(i))); err != nil {
 				t.Fatal(err)
 			}
 			known[i].Store(true)
@@ -234,7 +235,7 @@ func TestConcurrentRevocation(t *testing.T) {
 		for i := range revoked {
 			revoked[i].Store(true)
 		}
-		if err := v.WaitFor(t.Context(), s.revoke(counterfoil.ScopeSubject, "alice")); err != nil {
+		if err := v.WaitFor(t.Context(), s.revoke(source.ScopeSubject, "alice")); err != nil {
 			t.Fatal(err)
 		}
 		for i := range known {

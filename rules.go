@@ -3,12 +3,13 @@ package counterfoil
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
 // Rule is a condition beyond being signed in. It sees the time as the verifier
-// knows it, and returns nil, ErrForbidden or ErrStepUp, alone or wrapped.
+// knows it, and returns nil, [ErrForbidden] or [ErrStepUp], alone or wrapped.
 type Rule func(s *Session, now time.Time) error
 
 // Role demands a role.
@@ -35,7 +36,7 @@ func RequireScope(scope string) Rule {
 func Fresh(maxAge time.Duration) Rule {
 	return func(s *Session, now time.Time) error {
 		if now.Sub(s.AuthTime) > maxAge {
-			return &StepUpError{MaxAge: &maxAge}
+			return &refusal.StepUpError{MaxAge: &maxAge}
 		}
 		return nil
 	}
@@ -46,41 +47,8 @@ func Fresh(maxAge time.Duration) Rule {
 func ACR(values ...string) Rule {
 	return func(s *Session, _ time.Time) error {
 		if s.ACR == "" || !slices.Contains(values, s.ACR) {
-			return &StepUpError{ACR: values}
+			return &refusal.StepUpError{ACR: values}
 		}
 		return nil
 	}
-}
-
-// StepUpError is an ErrStepUp that says what kind of login would do (RFC 9470).
-type StepUpError struct {
-	MaxAge *time.Duration // how old it may be; nil: any age
-	ACR    []string       // its authentication context class; nil: any
-}
-
-// Error returns what is needed.
-func (e *StepUpError) Error() string {
-	text := ErrStepUp.Error()
-	if e.MaxAge != nil {
-		text += fmt.Sprintf(": at most %v old", *e.MaxAge)
-	}
-	if e.ACR != nil {
-		text += ": acr " + strings.Join(e.ACR, " or ")
-	}
-	return text
-}
-
-// Is says that e is an ErrStepUp.
-func (e *StepUpError) Is(target error) bool { return target == ErrStepUp }
-
-// challenge is the WWW-Authenticate value (RFC 9470 section 3).
-func (e *StepUpError) challenge() string {
-	text := `Bearer error="insufficient_user_authentication"`
-	if e.MaxAge != nil {
-		text += fmt.Sprintf(`, max_age="%d"`, int64(*e.MaxAge/time.Second))
-	}
-	if e.ACR != nil {
-		text += fmt.Sprintf(`, acr_values=%q`, strings.Join(e.ACR, " "))
-	}
-	return text
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 const epoch = 0x0123456789abcdef
@@ -25,12 +26,12 @@ type scripted struct {
 	mu       sync.Mutex // guards all below
 	others   []token.Key
 	head     counterfoil.Cursor
-	entries  []counterfoil.Revocation
+	entries  []source.Revocation
 	moved    chan struct{}
 	down     error         // answers everything
 	slow     time.Duration // before each answer of Lookup
 	now      func() time.Time
-	answer   func(counterfoil.Follow, counterfoil.Page) counterfoil.Page
+	answer   func(source.Follow, source.Page) source.Page
 	jwks     func([]byte) ([]byte, error)
 	sessions map[string]*counterfoil.Session
 }
@@ -77,7 +78,7 @@ func (s *scripted) Keys(context.Context) ([]byte, error) {
 	return set, err
 }
 
-func (s *scripted) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+func (s *scripted) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	s.logs.Add(1)
 	timer := time.NewTimer(f.Wait)
 	defer timer.Stop()
@@ -86,14 +87,14 @@ func (s *scripted) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.P
 		head, moved, down, page := s.head, s.moved, s.down, s.page(f)
 		s.mu.Unlock()
 		if down != nil {
-			return counterfoil.Page{}, down
+			return source.Page{}, down
 		}
 		if waited || head != f.After {
 			return page, nil
 		}
 		select {
 		case <-ctx.Done():
-			return counterfoil.Page{}, ctx.Err()
+			return source.Page{}, ctx.Err()
 		case <-timer.C:
 			waited = true
 		case <-moved:
@@ -101,8 +102,8 @@ func (s *scripted) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.P
 	}
 }
 
-func (s *scripted) page(f counterfoil.Follow) counterfoil.Page {
-	p := counterfoil.Page{After: f.After, Upto: s.head, Head: s.head, Time: s.now()}
+func (s *scripted) page(f source.Follow) source.Page {
+	p := source.Page{After: f.After, Upto: s.head, Head: s.head, Time: s.now()}
 	if f.After.Epoch != s.head.Epoch {
 		p.After = counterfoil.Cursor{Epoch: s.head.Epoch}
 	}
@@ -137,12 +138,12 @@ func (s *scripted) Lookup(ctx context.Context, credential string) (*counterfoil.
 }
 
 // revoke appends an entry and returns its cursor.
-func (s *scripted) revoke(scope counterfoil.Scope, id string) counterfoil.Cursor {
+func (s *scripted) revoke(scope source.Scope, id string) counterfoil.Cursor {
 	var head counterfoil.Cursor
 	s.set(func() {
 		s.head.Seq++
 		head = s.head
-		s.entries = append(s.entries, counterfoil.Revocation{At: head, Scope: scope, ID: id, Expires: time.Now().Add(17 * time.Minute)})
+		s.entries = append(s.entries, source.Revocation{At: head, Scope: scope, ID: id, Expires: time.Now().Add(17 * time.Minute)})
 	})
 	return head
 }

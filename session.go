@@ -3,7 +3,14 @@ package counterfoil
 import (
 	"slices"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/revocation"
 )
+
+// Cursor is a place in the revocation log: the number of its epoch and one that grows with
+// every entry. Its text is EPOCH.SEQ, as in a receipt of a revocation, which
+// [Verifier.WaitFor] can wait for.
+type Cursor = revocation.Cursor
 
 // Session is one login, seen through any carrier: what Verify returns. The same
 // login gives the same Session by cookie, bearer, jwt-cookie and jwe; only
@@ -42,3 +49,9 @@ func (s *Session) HasRole(role string) bool { return slices.Contains(s.Roles, ro
 
 // HasScope reports whether the session carries scope.
 func (s *Session) HasScope(scope string) bool { return slices.Contains(s.Scopes, scope) }
+
+// Names returns what an entry of the revocation log can name of this copy.
+// Revocation.Covers of package source takes it.
+func (s *Session) Names() revocation.Names {
+	return revocation.Names{Session: s.ID, Token: s.TokenID, Key: s.KeyID, Subject: s.Subject, Client: s.Client, Born: s.Born}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // request carries access by c, and get answers it by the route.
@@ -22,7 +23,7 @@ func request(c counterfoil.Carrier, access string) *http.Request {
 	if c.Transport == counterfoil.Header {
 		r.Header.Set("Authorization", "Bearer "+access)
 	} else {
-		r.Header.Set("Cookie", counterfoil.CookieName+"="+access)
+		r.Header.Set("Cookie", source.CookieName+"="+access)
 	}
 	return r
 }
@@ -32,8 +33,8 @@ func request(c counterfoil.Carrier, access string) *http.Request {
 func TestPolicies(t *testing.T) {
 	for _, carrier := range presets {
 		synctest.Test(t, func(t *testing.T) {
-			source := &cuttable{Issuer: newIssuer(t)}
-			v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{
+			auth := &cuttable{Issuer: newIssuer(t)}
+			v, err := counterfoil.NewVerifier(t.Context(), auth, counterfoil.Options{
 				Issuer: issuerURL, Audience: issuerURL, ServeStale: 20 * time.Second, Logger: quiet,
 			})
 			if err != nil {
@@ -43,20 +44,20 @@ func TestPolicies(t *testing.T) {
 			closed := v.With(counterfoil.Route{})
 			asking := v.With(counterfoil.Route{Stale: counterfoil.Introspect()})
 			serving := v.With(counterfoil.Route{Stale: counterfoil.ServeStale(20 * time.Second)})
-			seen, unseen, revoked := signIn(t, source.Issuer, carrier), signIn(t, source.Issuer, carrier), signIn(t, source.Issuer, carrier)
+			seen, unseen, revoked := signIn(t, auth.Issuer, carrier), signIn(t, auth.Issuer, carrier), signIn(t, auth.Issuer, carrier)
 			for _, s := range []string{seen.Access.Reveal(), revoked.Access.Reveal()} {
 				if got, err := serving.VerifyRequest(request(carrier, s)); err != nil || got.Stale {
 					t.Fatalf("while fresh: %+v, %v", got, err)
 				}
 			}
-			if _, err := source.Issuer.Revoke(t.Context(), counterfoil.ScopeSession, revoked.Session.ID, audit.Act{}); err != nil {
+			if _, err := auth.Issuer.Revoke(t.Context(), source.ScopeSession, revoked.Session.ID, audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			source.cut.Store(true)
+			auth.cut.Store(true)
 			time.Sleep(12 * time.Second)
-			late := signIn(t, source.Issuer, carrier) // ended where the verifier cannot hear it
-			if _, err := source.Issuer.Revoke(t.Context(), counterfoil.ScopeSession, late.Session.ID, audit.Act{}); err != nil {
+			late := signIn(t, auth.Issuer, carrier) // ended where the verifier cannot hear it
+			if _, err := auth.Issuer.Revoke(t.Context(), source.ScopeSession, late.Session.ID, audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			try := func(g *counterfoil.Guard, access string) string {
@@ -103,7 +104,7 @@ func TestPolicies(t *testing.T) {
 			if got := try(serving, seen.Access.Reveal()); got != "stale" {
 				t.Errorf("%v, serve stale beyond its cap: %s", carrier, got)
 			}
-			source.cut.Store(false)
+			auth.cut.Store(false)
 			time.Sleep(10 * time.Second)
 			if got := try(closed, seen.Access.Reveal()); got != "good, stale=false" || v.Status().ServingStale {
 				t.Errorf("%v, after the heal: %s", carrier, got)
@@ -152,7 +153,7 @@ func TestServeStaleIsOptIn(t *testing.T) {
 			}
 		}
 		var told atomic.Bool
-		s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+		s.answer = func(f source.Follow, p source.Page) source.Page {
 			told.Store(f.ServeStale)
 			return p
 		}
@@ -192,7 +193,7 @@ func TestIntrospectBounds(t *testing.T) {
 		}
 		s.set(func() {
 			s.slow = 100 * time.Millisecond
-			s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+			s.answer = func(f source.Follow, p source.Page) source.Page {
 				p.Upto, p.Entries = p.After, nil // never complete
 				return p
 			}
@@ -270,7 +271,7 @@ func TestFloodOfStrangers(t *testing.T) {
 			}
 		})
 		s.set(func() {
-			s.answer = func(f counterfoil.Follow, p counterfoil.Page) counterfoil.Page {
+			s.answer = func(f source.Follow, p source.Page) source.Page {
 				p.Upto, p.Entries = p.After, nil // never complete
 				return p
 			}
@@ -339,7 +340,7 @@ func TestMinCursor(t *testing.T) {
 		text := s.sign(t, "at+jwt", claims())
 		get := func(g *counterfoil.Guard, access string, min ...string) (int, time.Duration) {
 			r := request(counterfoil.CarrierBearer, access)
-			r.Header[counterfoil.MinCursorHeader] = min
+			r.Header[source.MinCursorHeader] = min
 			w := httptest.NewRecorder()
 			begun := time.Now()
 			g.Require(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
@@ -365,7 +366,7 @@ func TestMinCursor(t *testing.T) {
 		if code, took := get(strict, born); code != 503 || took > 50*time.Millisecond {
 			t.Errorf("a strict route: %d after %v, want 503", code, took)
 		}
-		s.revoke(counterfoil.ScopeSession, "ses_other") // the log reaches 2
+		s.revoke(source.ScopeSession, "ses_other") // the log reaches 2
 		if code, _ := get(strict, born); code != 200 {
 			t.Errorf("a strict route that can know: %d, want 200", code)
 		}
@@ -373,7 +374,7 @@ func TestMinCursor(t *testing.T) {
 			t.Errorf("a receipt that is reached: %d, want 200", code)
 		}
 		// The receipt of the session's own revocation: its answer is never 200.
-		own := s.revoke(counterfoil.ScopeSession, "ses_1")
+		own := s.revoke(source.ScopeSession, "ses_1")
 		if code, _ := get(loose, text, own.String()); code != 401 {
 			t.Errorf("the receipt of its own end: %d, want 401", code)
 		}
@@ -412,9 +413,9 @@ func TestEntryArrivesDuringCheck(t *testing.T) {
 				}
 			}
 
-			receipt.Header.Set(counterfoil.MinCursorHeader, at(2).String()) // of its own end
+			receipt.Header.Set(source.MinCursorHeader, at(2).String()) // of its own end
 			clock.f = func() {
-				s.revoke(counterfoil.ScopeSession, "ses_2")
+				s.revoke(source.ScopeSession, "ses_2")
 				synctest.Wait()
 			}
 			clock.n.Store(n + 1)
@@ -425,7 +426,7 @@ func TestEntryArrivesDuringCheck(t *testing.T) {
 			s.set(func() { s.down = counterfoil.ErrUnavailable })
 			clock.f = func() {
 				s.set(func() { s.down = nil })
-				s.revoke(counterfoil.ScopeSession, "ses_1")
+				s.revoke(source.ScopeSession, "ses_1")
 				time.Sleep(4 * time.Second)
 			}
 			time.Sleep(20 * time.Second) // beyond the cap
@@ -445,8 +446,8 @@ func TestEntryArrivesDuringWait(t *testing.T) {
 		v := follow(t, s, counterfoil.Options{ServeStale: time.Minute})
 		defer v.Close()
 		r := request(counterfoil.CarrierBearer, s.sign(t, "at+jwt", claims()))
-		r.Header.Set(counterfoil.MinCursorHeader, at(9).String())
-		time.AfterFunc(10*time.Millisecond, func() { s.revoke(counterfoil.ScopeSession, "ses_1") })
+		r.Header.Set(source.MinCursorHeader, at(9).String())
+		time.AfterFunc(10*time.Millisecond, func() { s.revoke(source.ScopeSession, "ses_1") })
 		got, err := v.With(counterfoil.Route{Stale: counterfoil.ServeStale(time.Minute)}).VerifyRequest(r)
 		if !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("VerifyRequest = %+v, %v, want ErrRevoked", got, err)
@@ -463,7 +464,7 @@ func TestServeStaleRefusesAnotherEpoch(t *testing.T) {
 		defer v.Close()
 		serving := v.With(counterfoil.Route{Stale: counterfoil.ServeStale(time.Minute)})
 		r := request(counterfoil.CarrierBearer, s.sign(t, "at+jwt", claims()))
-		s.revoke(counterfoil.ScopeSession, "ses_1")
+		s.revoke(source.ScopeSession, "ses_1")
 		synctest.Wait()
 		if _, err := serving.VerifyRequest(r); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Fatalf("while its log is there: %v, want ErrRevoked", err)

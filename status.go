@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
 // counters count since the start.
@@ -26,8 +28,8 @@ var reasons = [...]struct {
 	{"unavailable", ErrUnavailable},
 	{"invalid", ErrInvalidToken},
 	{"no_credential", ErrNoCredential},
-	{"multiple_credentials", ErrMultipleCredentials},
-	{"cross_origin", ErrCrossOrigin},
+	{"multiple_credentials", refusal.ErrMultipleCredentials},
+	{"cross_origin", refusal.ErrCrossOrigin},
 	{"step_up", ErrStepUp},
 	{"forbidden", ErrForbidden},
 	{"other", nil},

@@ -9,7 +9,7 @@ import (
 // entry is a copy that was found genuine. What stands above good never changes,
 // and all that a check reads fits one line of a processor's cache.
 type entry struct {
-	credential Credential
+	credential credential
 	deadline   int64 // when it must be looked at anew, in nanoseconds since 1970
 	session    *Session
 	signed     bool // proven by a key, not by a look-up
@@ -88,17 +88,17 @@ const (
 )
 
 // hash is never 0. Its upper bits name the shard, its lower ones the slot.
-func (t *table) hash(c Credential) uint64 {
-	text := c.Value
+func (t *table) hash(c credential) uint64 {
+	text := c.value
 	if len(text) > tail {
 		text = text[len(text)-tail:]
 	}
-	return maphash.String(t.seed, text) + uint64(c.Transport) | 1<<32
+	return maphash.String(t.seed, text) + uint64(c.transport) | 1<<32
 }
 
 func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>58&uint64(len(t.shards)-1)] }
 
-func (t *table) get(c Credential) *entry {
+func (t *table) get(c credential) *entry {
 	h := t.hash(c)
 	slots := *t.shard(h).slots.Load()
 	for i := h; ; i++ {
@@ -154,7 +154,7 @@ func (t *table) drop(e *entry) {
 }
 
 // forget drops the copy of c, whichever it is.
-func (t *table) forget(c Credential) {
+func (t *table) forget(c credential) {
 	h := t.hash(c)
 	if gone := t.shard(h).remove(h, func(o *entry) bool { return o.credential == c }); gone != nil {
 		t.removed(gone)

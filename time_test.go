@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
@@ -35,7 +36,7 @@ func TestClockSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.revoke(counterfoil.ScopeSession, "ses_2")
+		s.revoke(source.ScopeSession, "ses_2")
 		synctest.Wait()
 		refused := func(when string) {
 			t.Helper()
@@ -153,8 +154,8 @@ func TestWatchEnds(t *testing.T) {
 	}{
 		{"expiry", func(*scripted, *counterfoil.Verifier) {}, 5*time.Minute + 30*time.Second, counterfoil.ErrExpired},
 		{"stale", func(s *scripted, _ *counterfoil.Verifier) { s.set(func() { s.down = counterfoil.ErrUnavailable }) }, 10 * time.Second, counterfoil.ErrStale},
-		{"revoked", func(s *scripted, _ *counterfoil.Verifier) { s.revoke(counterfoil.ScopeSubject, "alice") }, 0, counterfoil.ErrRevoked},
-		{"claims", func(s *scripted, _ *counterfoil.Verifier) { s.revoke(counterfoil.ScopeClaims, "alice") }, 0, counterfoil.ErrStaleClaims},
+		{"revoked", func(s *scripted, _ *counterfoil.Verifier) { s.revoke(source.ScopeSubject, "alice") }, 0, counterfoil.ErrRevoked},
+		{"claims", func(s *scripted, _ *counterfoil.Verifier) { s.revoke(source.ScopeClaims, "alice") }, 0, counterfoil.ErrStaleClaims},
 		{"closed", func(_ *scripted, v *counterfoil.Verifier) { v.Close() }, 0, counterfoil.ErrStale},
 	} {
 		synctest.Test(t, func(t *testing.T) {

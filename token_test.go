@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // TOK-19: of all kinds of token only an access token is one.
@@ -152,7 +153,7 @@ func TestMalleableSignature(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.revoke(counterfoil.ScopeToken, "tok_1")
+		s.revoke(source.ScopeToken, "tok_1")
 		synctest.Wait()
 		for _, form := range []string{text, twin, text, twin} {
 			if _, err := v.Verify(t.Context(), form); !errors.Is(err, counterfoil.ErrRevoked) {
@@ -254,7 +255,7 @@ func TestDecryptionKeys(t *testing.T) {
 		if _, err := v.Verify(t.Context(), encrypt("e2", s.sign(t, "at+jwt", claims()))); !errors.Is(err, counterfoil.ErrInvalidToken) || s.lookups.Load() != 1 {
 			t.Errorf("another key: %v after %d look-ups", err, s.lookups.Load())
 		}
-		s.revoke(counterfoil.ScopeSession, "ses_1")
+		s.revoke(source.ScopeSession, "ses_1")
 		synctest.Wait()
 		if _, err := v.Verify(t.Context(), good); !errors.Is(err, counterfoil.ErrRevoked) {
 			t.Errorf("after the revocation: %v", err)

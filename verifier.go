@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/clock"
+	"github.com/counterfoil/counterfoil/internal/request"
+	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -79,21 +81,21 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	}
 	c, news := clock.New(o.Now, boot), newNews()
 	v := &Verifier{
-		opts: o, source: source, id: token.NewOpaque(), cookie: CookieName, openers: openers, log: o.Logger,
+		opts: o, source: source, id: token.NewOpaque(), cookie: request.CookieName, openers: openers, log: o.Logger,
 		clock: c, keys: newKeyCache(source, algorithms, c), news: news, seen: newTable(o.MaxSeen, news),
 		poke: make(chan struct{}, 1),
 	}
 	v.lookups = newLookups(source, lookupTimeout, v.keep)
-	v.introspections = newLookups(source, introspectTimeout, func(c Credential, _ *Session, err error) {
+	v.introspections = newLookups(source, introspectTimeout, func(c credential, _ *Session, err error) {
 		if errors.Is(err, ErrInvalidToken) {
 			v.seen.forget(c)
 		}
 	})
 	if o.InsecureCookies {
-		v.cookie = InsecureCookieName
+		v.cookie = request.InsecureCookieName
 	}
 	v.guard = v.With(Route{})
-	v.publish(&knowledge{revoked: NewRevocations(), gen: news.stamp()})
+	v.publish(&knowledge{revoked: revocation.NewIndex(), gen: news.stamp()})
 	if err := v.keys.fetch(ctx); err != nil {
 		return nil, fmt.Errorf("counterfoil: %w", err)
 	}
@@ -123,14 +125,14 @@ func (v *Verifier) Close() {
 
 // Verify returns the session of a credential that came in a header. It never
 // returns a session beside an error.
-func (v *Verifier) Verify(ctx context.Context, credential string) (*Session, error) {
-	s, err := v.verify(ctx, Credential{credential, Header}, &v.guard.demand)
+func (v *Verifier) Verify(ctx context.Context, text string) (*Session, error) {
+	s, err := v.verify(ctx, credential{text, Header}, &v.guard.demand)
 	v.count.refuse(err)
 	return s, err
 }
 
 // verify is short for what was seen before and is good; decide does the rest.
-func (v *Verifier) verify(ctx context.Context, c Credential, d *demand) (*Session, error) {
+func (v *Verifier) verify(ctx context.Context, c credential, d *demand) (*Session, error) {
 	if d.simple() {
 		if e := v.seen.get(c); e != nil && v.check(e) == nil {
 			return e.session, nil
@@ -139,7 +141,7 @@ func (v *Verifier) verify(ctx context.Context, c Credential, d *demand) (*Sessio
 	return v.decide(ctx, c, d)
 }
 
-func (v *Verifier) decide(ctx context.Context, c Credential, d *demand) (*Session, error) {
+func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Session, error) {
 	e, seen, err := v.find(ctx, c, d)
 	if err == nil {
 		err = v.check(e)
@@ -176,8 +178,8 @@ func renewable(err error, seen bool) bool {
 }
 
 // find returns the copy that c is: seen before, or by resolving it.
-func (v *Verifier) find(ctx context.Context, c Credential, d *demand) (e *entry, seen bool, err error) {
-	if len(c.Value) > token.MaxSize {
+func (v *Verifier) find(ctx context.Context, c credential, d *demand) (e *entry, seen bool, err error) {
+	if len(c.value) > token.MaxSize {
 		return nil, false, ErrInvalidToken
 	}
 	if e = v.seen.get(c); e == nil {

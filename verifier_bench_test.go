@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // run: go test -run '^$' -bench . -cpu 1,2 .
@@ -44,7 +45,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("seen/among 10000 entries", func(b *testing.B) {
 		var head counterfoil.Cursor
 		for i := range 10_000 {
-			head = s.revoke(counterfoil.ScopeSession, fmt.Sprint("other_", i))
+			head = s.revoke(source.ScopeSession, fmt.Sprint("other_", i))
 		}
 		if err := v.WaitFor(b.Context(), head); err != nil {
 			b.Fatal(err)
@@ -58,7 +59,7 @@ func BenchmarkVerify(b *testing.B) {
 		if _, err := v.Verify(b.Context(), gone); err != nil {
 			b.Fatal(err)
 		}
-		if err := v.WaitFor(b.Context(), s.revoke(counterfoil.ScopeSession, c.SID)); err != nil {
+		if err := v.WaitFor(b.Context(), s.revoke(source.ScopeSession, c.SID)); err != nil {
 			b.Fatal(err)
 		}
 		refuse(b, v, gone)

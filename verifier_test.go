@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -27,9 +28,9 @@ type cuttable struct {
 	delay atomic.Int64 // nanoseconds
 }
 
-func (c *cuttable) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+func (c *cuttable) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	if c.cut.Load() {
-		return counterfoil.Page{}, counterfoil.ErrUnavailable
+		return source.Page{}, counterfoil.ErrUnavailable
 	}
 	page, err := c.Issuer.Log(ctx, f)
 	time.Sleep(time.Duration(c.delay.Load())) // in a synctest bubble: no real time passes
@@ -50,9 +51,9 @@ func newIssuer(t *testing.T) *issuer.Issuer {
 	return i
 }
 
-func newVerifier(t *testing.T, source counterfoil.Source) *counterfoil.Verifier {
+func newVerifier(t *testing.T, from counterfoil.Source) *counterfoil.Verifier {
 	t.Helper()
-	v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL})
+	v, err := counterfoil.NewVerifier(t.Context(), from, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestRevokedEverywhere(t *testing.T) {
 					t.Fatalf("%v: Verify = %v, %v", carrier, s, err)
 				}
 			}
-			if _, err := i.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
+			if _, err := i.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			next := signIn(t, i, carrier)
@@ -110,14 +111,14 @@ func TestRevokedEverywhere(t *testing.T) {
 // beyond it refuses to guess; when the issuer is back, so is the session.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source := &cuttable{Issuer: newIssuer(t)}
-		v := newVerifier(t, source)
+		auth := &cuttable{Issuer: newIssuer(t)}
+		v := newVerifier(t, auth)
 		defer v.Close()
-		access := signIn(t, source.Issuer, counterfoil.CarrierBearer).Access.Reveal()
+		access := signIn(t, auth.Issuer, counterfoil.CarrierBearer).Access.Reveal()
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Fatal(err)
 		}
-		source.cut.Store(true)
+		auth.cut.Store(true)
 		time.Sleep(7 * time.Second)
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Errorf("Verify within the bound = %v", err)
@@ -126,7 +127,7 @@ func TestStale(t *testing.T) {
 		if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrStale) || errors.Is(err, counterfoil.ErrInvalidToken) {
 			t.Errorf("Verify beyond the bound = %v, want ErrStale", err)
 		}
-		source.cut.Store(false)
+		auth.cut.Store(false)
 		time.Sleep(10 * time.Second)
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Errorf("Verify after the heal = %v", err)
@@ -138,11 +139,11 @@ func TestStale(t *testing.T) {
 // nothing, however recently it arrived.
 func TestLateAnswerIsNotFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source := &cuttable{Issuer: newIssuer(t)}
-		v := newVerifier(t, source)
+		auth := &cuttable{Issuer: newIssuer(t)}
+		v := newVerifier(t, auth)
 		defer v.Close()
-		access := signIn(t, source.Issuer, counterfoil.CarrierBearer).Access.Reveal()
-		source.delay.Store(int64(30 * time.Second))
+		access := signIn(t, auth.Issuer, counterfoil.CarrierBearer).Access.Reveal()
+		auth.delay.Store(int64(30 * time.Second))
 		time.Sleep(65 * time.Second)
 		if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrStale) {
 			t.Errorf("Verify = %v, want ErrStale", err)
@@ -152,9 +153,9 @@ func TestLateAnswerIsNotFresh(t *testing.T) {
 
 // REV-07: no verifier before the first complete reading.
 func TestColdStart(t *testing.T) {
-	source := &cuttable{Issuer: newIssuer(t)}
-	source.cut.Store(true)
-	if v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL}); err == nil || v != nil {
+	auth := &cuttable{Issuer: newIssuer(t)}
+	auth.cut.Store(true)
+	if v, err := counterfoil.NewVerifier(t.Context(), auth, counterfoil.Options{Issuer: issuerURL, Audience: issuerURL}); err == nil || v != nil {
 		t.Errorf("NewVerifier without a log = %v, %v, want an error", v, err)
 	}
 }
@@ -200,7 +201,7 @@ func TestWatch(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal("cancelled before the revocation")
 		}
-		if _, err := i.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, audit.Act{}); err != nil {
+		if _, err := i.Revoke(t.Context(), source.ScopeSession, s.ID, audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -214,8 +215,8 @@ func TestWatch(t *testing.T) {
 func TestWaitAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t)
-		cut := &cuttable{Issuer: i}
-		healthy, partitioned := newVerifier(t, i), newVerifier(t, cut)
+		auth := &cuttable{Issuer: i}
+		healthy, partitioned := newVerifier(t, i), newVerifier(t, auth)
 		defer healthy.Close()
 		defer partitioned.Close()
 		time.Sleep(time.Minute) // past the time in which verifiers may be unknown
@@ -225,8 +226,8 @@ func TestWaitAll(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cut.cut.Store(true)
-		receipt, err := i.Revoke(t.Context(), counterfoil.ScopeSession, issued.Session.ID, audit.Act{})
+		auth.cut.Store(true)
+		receipt, err := i.Revoke(t.Context(), source.ScopeSession, issued.Session.ID, audit.Act{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +258,7 @@ func TestRequire(t *testing.T) {
 		}
 	}), counterfoil.Role("staff"))
 	jwt := signIn(t, i, counterfoil.CarrierBearer).Access.Reveal()
-	cookie := counterfoil.CookieName + "=" + signIn(t, i, counterfoil.CarrierCookie).Access.Reveal()
+	cookie := source.CookieName + "=" + signIn(t, i, counterfoil.CarrierCookie).Access.Reveal()
 	for _, c := range []struct {
 		name, method, target string
 		header               http.Header

@@ -23,6 +23,7 @@ import (
 	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // serveEnv makes the test binary a server instead: its processor time must not be
@@ -130,7 +131,7 @@ func contestCookie(mux *http.ServeMux, next http.Handler) (*announcement, error)
 	mux.Handle("/"+Ours, v.Require(next))
 	m := scs.New()
 	m.Store = memstore.New()
-	m.Cookie.Name = counterfoil.InsecureCookieName
+	m.Cookie.Name = source.InsecureCookieName
 	mux.Handle("/scs", m.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if m.GetString(r.Context(), "subject") == "" {
 			w.WriteHeader(http.StatusUnauthorized)

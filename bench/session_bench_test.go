@@ -23,6 +23,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/gorilla/sessions"
 )
@@ -30,7 +31,7 @@ import (
 // sessionsHeld is how many sessions a store of BenchmarkCookie holds.
 const sessionsHeld = 10_000
 
-const cookieName = counterfoil.CookieName
+const cookieName = source.CookieName
 
 func withCookie(value string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, Issuer+"/", nil)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // Epoch is that of Source's log.
@@ -38,16 +39,16 @@ func (s *Source) Keys(context.Context) ([]byte, error) { return s.JWKS, nil }
 
 // Log answers at once while there is something to tell, and else after f.Wait:
 // nothing new ever happens.
-func (s *Source) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+func (s *Source) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	head := counterfoil.Cursor{Epoch: Epoch, Seq: uint64(s.Revoked)}
-	p := counterfoil.Page{After: counterfoil.Cursor{Epoch: Epoch}, Head: head, Time: s.now()}
+	p := source.Page{After: counterfoil.Cursor{Epoch: Epoch}, Head: head, Time: s.now()}
 	if f.After.Epoch == Epoch {
 		p.After = f.After
 	}
 	p.Upto = counterfoil.Cursor{Epoch: Epoch, Seq: min(p.After.Seq+pageSize, head.Seq)}
 	for n := p.After.Seq + 1; n <= p.Upto.Seq; n++ {
-		p.Entries = append(p.Entries, counterfoil.Revocation{
-			At: counterfoil.Cursor{Epoch: Epoch, Seq: n}, Scope: counterfoil.ScopeSession, ID: RevokedID(int(n)),
+		p.Entries = append(p.Entries, source.Revocation{
+			At: counterfoil.Cursor{Epoch: Epoch, Seq: n}, Scope: source.ScopeSession, ID: RevokedID(int(n)),
 			Expires: s.now().Add(time.Hour),
 		})
 	}
@@ -55,7 +56,7 @@ func (s *Source) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Pag
 		select {
 		case <-time.After(f.Wait):
 		case <-ctx.Done():
-			return counterfoil.Page{}, ctx.Err()
+			return source.Page{}, ctx.Err()
 		}
 	}
 	return p, nil

@@ -23,6 +23,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -108,12 +109,12 @@ func (is *Issuer) Authorize(r *http.Request, subject string, carrier counterfoil
 		r.Header.Set("Authorization", "Bearer "+access)
 		return
 	}
-	r.AddCookie(&http.Cookie{Name: counterfoil.InsecureCookieName, Value: access})
+	r.AddCookie(&http.Cookie{Name: source.InsecureCookieName, Value: access})
 	r.Header.Set("Origin", is.URL)
 }
 
 // Revoke takes away what scope and id name, and returns when Verifier knows.
-func (is *Issuer) Revoke(scope counterfoil.Scope, id string) {
+func (is *Issuer) Revoke(scope source.Scope, id string) {
 	is.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // A service is tested against a real issuer, and what it does once a session is
@@ -32,7 +33,7 @@ func TestService(t *testing.T) {
 		if got := call(r); got != http.StatusOK {
 			t.Errorf("%v: status %d", c, got)
 		}
-		is.Revoke(counterfoil.ScopeSubject, "alice")
+		is.Revoke(source.ScopeSubject, "alice")
 		if got := call(r); got != http.StatusUnauthorized {
 			t.Errorf("%v: status %d after the revocation, want 401", c, got)
 		}
@@ -50,7 +51,7 @@ func TestSetRoles(t *testing.T) {
 	roles := func(c counterfoil.Carrier, access string) ([]string, error) {
 		r := httptest.NewRequest("GET", "/", nil)
 		if c.Transport == counterfoil.Cookie {
-			r.AddCookie(&http.Cookie{Name: counterfoil.InsecureCookieName, Value: access})
+			r.AddCookie(&http.Cookie{Name: source.InsecureCookieName, Value: access})
 		} else {
 			r.Header.Set("Authorization", "Bearer "+access)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // reports is the handler under test: for staff alone.
@@ -34,7 +35,7 @@ func Example() {
 	alice, bob := is.Token("alice", "staff"), is.Token("bob")
 	fmt.Println("alice, of the staff:", get(alice))
 	fmt.Println("bob, who is not:", get(bob))
-	is.Revoke(counterfoil.ScopeSubject, "alice")
+	is.Revoke(source.ScopeSubject, "alice")
 	fmt.Println("alice, revoked:", get(alice))
 	// Output:
 	// alice, of the staff: 200

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/redis"
@@ -50,7 +51,7 @@ func (c *cluster) fillInside(many int) {
 		all.Go(func() {
 			for left.Add(-1) >= 0 && !c.t.Failed() {
 				s := newcomer()
-				carrier, err := counterfoil.ParseCarrier(s.carrier)
+				carrier, err := source.ParseCarrier(s.carrier)
 				if err != nil {
 					c.t.Error(err)
 					return

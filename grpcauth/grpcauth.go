@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
@@ -77,7 +78,7 @@ func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if err != nil {
 		return nil, Status(err).Err()
 	}
-	return handler(counterfoil.NewContext(ctx, s), req)
+	return handler(source.NewContext(ctx, s), req)
 }
 
 // check finds the one credential of a call and verifies it, as an HTTP request's:
@@ -85,7 +86,7 @@ func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 // is are decided in one place.
 func (g *Guard) check(ctx context.Context) (*counterfoil.Session, error) {
 	r := &http.Request{Method: http.MethodPost, Header: make(http.Header, 2)}
-	for _, name := range []string{"Authorization", counterfoil.MinCursorHeader} {
+	for _, name := range []string{"Authorization", source.MinCursorHeader} {
 		if values := metadata.ValueFromIncomingContext(ctx, strings.ToLower(name)); len(values) > 0 {
 			r.Header[name] = values
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -163,7 +164,7 @@ func TestUnary(t *testing.T) {
 		reason string
 	}{
 		{"none", nil, codes.Unauthenticated, "NO_CREDENTIAL"},
-		{"in a cookie", []string{"cookie", counterfoil.InsecureCookieName + "=" + good}, codes.Unauthenticated, "NO_CREDENTIAL"},
+		{"in a cookie", []string{"cookie", source.InsecureCookieName + "=" + good}, codes.Unauthenticated, "NO_CREDENTIAL"},
 		{"two", []string{"authorization", "Bearer " + good, "authorization", "Bearer " + good}, codes.InvalidArgument, "MULTIPLE_CREDENTIALS"},
 		{"another scheme", []string{"authorization", "Basic YTpi"}, codes.Unauthenticated, "INVALID_TOKEN"},
 		{"no scheme", []string{"authorization", good}, codes.Unauthenticated, "INVALID_TOKEN"},
@@ -174,7 +175,7 @@ func TestUnary(t *testing.T) {
 		_, err := call(with(t, c.fields...))
 		wantStatus(t, c.name, err, c.code, c.reason)
 	}
-	is.Revoke(counterfoil.ScopeSubject, "alice")
+	is.Revoke(source.ScopeSubject, "alice")
 	_, err := call(bearer(t, good))
 	wantStatus(t, "revoked", err, codes.Unauthenticated, "INVALID_TOKEN")
 }
@@ -263,7 +264,7 @@ func TestStreamEndsWithSession(t *testing.T) {
 	if _, err := deaf.Recv(); err != nil { // it has begun
 		t.Fatal(err)
 	}
-	is.Revoke(counterfoil.ScopeSubject, "alice")
+	is.Revoke(source.ScopeSubject, "alice")
 	_, err = alice.Recv()
 	wantStatus(t, "after the revocation", err, codes.Unauthenticated, "INVALID_TOKEN")
 	for range 2 {
@@ -312,9 +313,9 @@ type cuttable struct {
 	cut atomic.Bool
 }
 
-func (c *cuttable) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+func (c *cuttable) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	if c.cut.Load() {
-		return counterfoil.Page{}, counterfoil.ErrUnavailable
+		return source.Page{}, counterfoil.ErrUnavailable
 	}
 	return c.Issuer.Log(ctx, f)
 }

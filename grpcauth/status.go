@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -21,7 +22,7 @@ const domain = "counterfoil"
 // says nothing about the credential, which the client must keep. An ErrorInfo names
 // the reason, as INVALID_TOKEN or VERIFIER_STALE; the cause is not sent.
 func Status(err error) *status.Status {
-	p := counterfoil.ProblemFor(err, counterfoil.Header)
+	p := source.ProblemFor(err, counterfoil.Header)
 	code := codes.Internal
 	switch p.Status {
 	case http.StatusBadRequest:

@@ -3,7 +3,7 @@ package grpcauth
 import (
 	"context"
 
-	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"google.golang.org/grpc"
 )
 
@@ -20,7 +20,7 @@ func (g *Guard) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	}
 	ctx, stop := g.verifier.Watch(ss.Context(), s)
 	defer stop()
-	w := &watchedStream{ss, counterfoil.NewContext(ctx, s)}
+	w := &watchedStream{ss, source.NewContext(ctx, s)}
 	err = handler(srv, w)
 	if ended := w.ended(); ended != nil {
 		return ended // whatever the handler made of it

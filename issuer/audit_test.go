@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -18,7 +19,7 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	act := audit.Act{By: audit.BySubject("root"), Request: "r1", Reason: "because"}
 	s := b.login(t, "alice", counterfoil.CarrierBearer)
-	revoke := func(scope counterfoil.Scope, id string) func() error {
+	revoke := func(scope source.Scope, id string) func() error {
 		return func() error {
 			_, err := b.Revoke(t.Context(), scope, id, act)
 			return err
@@ -29,12 +30,12 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 		want string
 	}{
 		{func() error { b.login(t, "alice", counterfoil.CarrierCookie); return nil }, "login alice by subject:alice"},
-		{revoke(counterfoil.ScopeSession, s.Session.ID), "revoke alice by subject:root"},
-		{revoke(counterfoil.ScopeToken, "tok_1"), "revoke  by subject:root"},
-		{revoke(counterfoil.ScopeSubject, "alice"), "revoke alice by subject:root"},
-		{revoke(counterfoil.ScopeClient, "default"), "revoke  by subject:root"},
-		{revoke(counterfoil.ScopeAll, ""), "revoke  by subject:root"},
-		{revoke(counterfoil.ScopeKey, s.Session.KeyID), "key.revoke  by subject:root"},
+		{revoke(source.ScopeSession, s.Session.ID), "revoke alice by subject:root"},
+		{revoke(source.ScopeToken, "tok_1"), "revoke  by subject:root"},
+		{revoke(source.ScopeSubject, "alice"), "revoke alice by subject:root"},
+		{revoke(source.ScopeClient, "default"), "revoke  by subject:root"},
+		{revoke(source.ScopeAll, ""), "revoke  by subject:root"},
+		{revoke(source.ScopeKey, s.Session.KeyID), "key.revoke  by subject:root"},
 		{func() error {
 			return b.Logout(t.Context(), b.login(t, "bob", counterfoil.CarrierCookie).Session.ID, audit.Act{By: audit.BySubject("bob")})
 		}, "logout bob by subject:bob"},
@@ -97,7 +98,7 @@ func TestNobodyIsEverybody(t *testing.T) {
 	if _, err := b.Login(t.Context(), b.proof(t, "*"), issuer.Request{Carrier: counterfoil.CarrierCookie}); !errors.Is(err, issuer.ErrBadRequest) {
 		t.Errorf("Login of * = %v, want ErrBadRequest", err)
 	}
-	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSubject, "*", audit.Act{}); !errors.Is(err, issuer.ErrBadRequest) {
+	if _, err := b.Revoke(t.Context(), source.ScopeSubject, "*", audit.Act{}); !errors.Is(err, issuer.ErrBadRequest) {
 		t.Errorf("Revoke of * = %v, want ErrBadRequest", err)
 	}
 }

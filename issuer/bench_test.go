@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -123,7 +124,7 @@ func BenchmarkRevoke(b *testing.B) {
 	onEachStore(b, func(b *testing.B, i *issuer.Issuer, n int) string {
 		return signedIn(b, i, n, counterfoil.CarrierBearer).Session.ID
 	}, func(i *issuer.Issuer, sid string) error {
-		_, err := i.Revoke(context.Background(), counterfoil.ScopeSession, sid, audit.Act{})
+		_, err := i.Revoke(context.Background(), source.ScopeSession, sid, audit.Act{})
 		return err
 	})
 }

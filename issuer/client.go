@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -206,7 +207,7 @@ func (c *Client) forget() store.Batch {
 
 // revokeClient ends all sessions of a client. Its rows may be many: they are refused
 // by their generation, and swept when they expire.
-func (i *Issuer) revokeClient(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+func (i *Issuer) revokeClient(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
 	for {
 		c, err := i.Client(ctx, entry.ID)
 		if errors.Is(err, ErrUnknownClient) {
@@ -238,7 +239,7 @@ func (c *Client) check() error {
 		return bad("at most 5 carriers, 16 audiences, 32 scopes and 32 origins")
 	}
 	for _, carrier := range c.Carriers {
-		if _, err := counterfoil.ParseCarrier(carrier.String()); err != nil {
+		if _, err := source.ParseCarrier(carrier.String()); err != nil {
 			return bad("%v", err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -162,7 +163,7 @@ func testClientEnds(t *testing.T, open func() *bench) {
 		},
 		"delete": func(b *bench) error { return b.DeleteClient(context.Background(), "app", audit.Act{}) },
 		"revoke": func(b *bench) error {
-			_, err := b.Revoke(context.Background(), counterfoil.ScopeClient, "app", audit.Act{})
+			_, err := b.Revoke(context.Background(), source.ScopeClient, "app", audit.Act{})
 			return err
 		},
 	}
@@ -300,7 +301,7 @@ func TestSmallClaimsFitAnyKey(t *testing.T) {
 	const signature = 1024 // of an RSA key of 8192 bits
 	inner := base64.RawURLEncoding.EncodedLen(issuer.RoomForClaims(key)) + base64.RawURLEncoding.EncodedLen(signature) + 200
 	whole := len(header) + base64.RawURLEncoding.EncodedLen(inner) + 54 + 16 + 22 + 4
-	if most := 4096 - len(counterfoil.CookieName); whole > most {
+	if most := 4096 - len(source.CookieName); whole > most {
 		t.Errorf("a JWE of %d bytes would not be tried out, and a cookie holds %d", whole, most)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -26,17 +27,17 @@ const maxWait = 30 * time.Second
 // head of the page is read from the store after the wait (REV-03): a page from
 // memory would prove nothing. Others may get the same page: its entries are not to be
 // changed.
-func (i *Issuer) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+func (i *Issuer) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	p, err := i.log(ctx, f)
 	if err != nil {
-		return counterfoil.Page{}, err
+		return source.Page{}, err
 	}
 	return p.Page, nil
 }
 
 // LogJSON is Log as GET /v1/log answers it, encoded once for all who get the page. It
 // is not to be changed.
-func (i *Issuer) LogJSON(ctx context.Context, f counterfoil.Follow) ([]byte, error) {
+func (i *Issuer) LogJSON(ctx context.Context, f source.Follow) ([]byte, error) {
 	p, err := i.log(ctx, f)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func (i *Issuer) LogJSON(ctx context.Context, f counterfoil.Follow) ([]byte, err
 	return p.json()
 }
 
-func (i *Issuer) log(ctx context.Context, f counterfoil.Follow) (*shared, error) {
+func (i *Issuer) log(ctx context.Context, f source.Follow) (*shared, error) {
 	q, err := i.question(f)
 	if err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func (i *Issuer) log(ctx context.Context, f counterfoil.Follow) (*shared, error)
 // record of a JSON text sequence (RFC 7464), which is not to be changed, and with whether
 // it is surely the last one. An error after the first page is an early end: what was sent
 // is true, and the next question meets the error.
-func (i *Issuer) Pages(ctx context.Context, f counterfoil.Follow, send func(record []byte, last bool) error) error {
+func (i *Issuer) Pages(ctx context.Context, f source.Follow, send func(record []byte, last bool) error) error {
 	q, err := i.question(f)
 	if err != nil {
 		return err
@@ -86,13 +87,13 @@ func (i *Issuer) Pages(ctx context.Context, f counterfoil.Follow, send func(reco
 
 // question is a Follow that is being answered.
 type question struct {
-	counterfoil.Follow
+	source.Follow
 	i     *Issuer
 	asked time.Time
 	due   time.Duration // when its wait is over, by the feed
 }
 
-func (i *Issuer) question(f counterfoil.Follow) (*question, error) {
+func (i *Issuer) question(f source.Follow) (*question, error) {
 	if f.Verifier != "" && (f.Bound <= 0 || f.Bound > i.opts.MaxBound || len(f.Verifier) < 8 || checkText("verifier", f.Verifier, 64) != nil) {
 		return nil, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, i.opts.MaxBound)
 	}
@@ -149,15 +150,15 @@ func (q *question) answer(ctx context.Context, hurry <-chan struct{}) (*shared, 
 }
 
 // page reads what comes after a cursor, and the head, from the store.
-func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error) {
+func (i *Issuer) page(ctx context.Context, after counterfoil.Cursor) (source.Page, error) {
 	entries, head, err := i.store.Log(ctx, after, pageSize)
 	if i.mended(ctx, err) {
 		entries, head, err = i.store.Log(ctx, after, pageSize)
 	}
 	if err != nil {
-		return counterfoil.Page{}, err
+		return source.Page{}, err
 	}
-	p := counterfoil.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
+	p := source.Page{Entries: entries, After: after, Upto: head, Head: head, Time: i.opts.Now()}
 	if after.Epoch != head.Epoch {
 		p.After = counterfoil.Cursor{Epoch: head.Epoch}
 	}
@@ -198,7 +199,7 @@ func (i *Issuer) beginAnew(ctx context.Context, reason string) error {
 			b.Put, note.Detail = append(b.Put, ring), fmt.Sprintf("keys_replaced=%d", len(gone))
 		}
 		for _, kid := range gone {
-			b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeKey, kid, "the store was put back", i.opts.Now()))
+			b.Revoke = append(b.Revoke, newEntry(source.ScopeKey, kid, "the store was put back", i.opts.Now()))
 		}
 	}
 	if _, err = i.audit.Commit(ctx, i.store, b, note); err != nil {

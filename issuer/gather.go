@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // feed shares the reads of the log among those who follow it: a thousand who wait for
@@ -14,7 +15,7 @@ import (
 // get is read and encoded once (4.5). A read counts for a question only if it began
 // after the question was here.
 type feed struct {
-	page func(ctx context.Context, after counterfoil.Cursor) (counterfoil.Page, error)
+	page func(ctx context.Context, after counterfoil.Cursor) (source.Page, error)
 	wait func(ctx context.Context, after counterfoil.Cursor) error // as store.Wait
 
 	begun time.Time
@@ -26,7 +27,7 @@ type feed struct {
 
 // shared is a page that is the answer to many: nobody changes it.
 type shared struct {
-	counterfoil.Page
+	source.Page
 	text func() ([]byte, error) // encodes once: a record of a JSON text sequence (RFC 7464)
 }
 
@@ -39,7 +40,7 @@ func (p *shared) json() ([]byte, error) {
 }
 
 // encode writes RS, the page, and LF.
-func encode(p counterfoil.Page) ([]byte, error) {
+func encode(p source.Page) ([]byte, error) {
 	data, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ const (
 	tick = 50 * time.Millisecond
 )
 
-func newFeed(page func(context.Context, counterfoil.Cursor) (counterfoil.Page, error), wait func(context.Context, counterfoil.Cursor) error) *feed {
+func newFeed(page func(context.Context, counterfoil.Cursor) (source.Page, error), wait func(context.Context, counterfoil.Cursor) error) *feed {
 	return &feed{
 		page: page, wait: wait, begun: time.Now(),
 		reads: make(map[counterfoil.Cursor]*reading), crowds: make(map[counterfoil.Cursor]*crowd),

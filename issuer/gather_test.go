@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -25,7 +26,7 @@ type counted struct {
 
 const readTakes = time.Millisecond
 
-func (c *counted) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (c *counted) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	c.logs.Add(1)
 	entries, head, err := c.Store.Log(ctx, after, limit)
 	time.Sleep(readTakes) // what happened meanwhile is not in it
@@ -63,7 +64,7 @@ func crowdOf(t *testing.T, i *issuer.Issuer, many int, wait time.Duration) (head
 	for n := range many {
 		all.Go(func() {
 			time.Sleep(wait * time.Duration(n) / time.Duration(many)) // not in step
-			f := counterfoil.Follow{Verifier: fmt.Sprintf("verifier-%d", n), Bound: leaseBound}
+			f := source.Follow{Verifier: fmt.Sprintf("verifier-%d", n), Bound: leaseBound}
 			for ctx.Err() == nil {
 				page, err := i.Log(ctx, f)
 				if err == nil {
@@ -128,7 +129,7 @@ func TestReadBeginsAfterTheQuestion(t *testing.T) {
 			var all sync.WaitGroup
 			ask := func(want counterfoil.Cursor) {
 				all.Go(func() {
-					page, err := i.Log(t.Context(), counterfoil.Follow{Wait: wait})
+					page, err := i.Log(t.Context(), source.Follow{Wait: wait})
 					if err != nil || page.Head.Before(want) {
 						t.Errorf("head %v, %v: the revocation at %v was before the question", page.Head, err, want)
 					}
@@ -152,11 +153,11 @@ func TestReadBeginsAfterTheQuestion(t *testing.T) {
 func TestCrowdOutlivesOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, _ := countedIssuer(t)
-		head, err := i.Log(t.Context(), counterfoil.Follow{})
+		head, err := i.Log(t.Context(), source.Follow{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := counterfoil.Follow{After: head.Upto, Wait: time.Second}
+		f := source.Follow{After: head.Upto, Wait: time.Second}
 		first, hangUp := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -182,11 +183,11 @@ func TestCrowdOutlivesOne(t *testing.T) {
 func TestHintsForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, s := countedIssuer(t)
-		head, err := i.Log(t.Context(), counterfoil.Follow{})
+		head, err := i.Log(t.Context(), source.Follow{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := counterfoil.Follow{After: head.Upto, Wait: time.Second}
+		f := source.Follow{After: head.Upto, Wait: time.Second}
 		s.hints.Store(5)
 		begun := time.Now()
 		var all sync.WaitGroup

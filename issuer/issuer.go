@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -141,7 +142,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		opts: o, store: o.Store, clients: o.Clients, keys: o.Keys, audit: o.Audit, started: o.Now(),
 		refreshKey: o.Keys.Derive("refresh token"),
 		proofKey:   o.Keys.Derive("log proof"),
-		seen:       seenLog{revoked: counterfoil.NewRevocations()},
+		seen:       seenLog{revoked: source.NewRevocations()},
 	}
 	i.feed = newFeed(i.page, i.store.Wait)
 	i.newSigner()

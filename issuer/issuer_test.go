@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -124,11 +126,12 @@ func TestSameSessionByEveryCarrier(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: Verify = %v", c, err)
 		}
-		told, err := counterfoil.NewIntrospection(s).Session()
-		if err != nil {
-			t.Fatalf("%v: introspection: %v", c, err)
+		answer, err := json.Marshal(source.Introspection{Session: s})
+		var read source.Introspection
+		if err := errors.Join(err, json.Unmarshal(answer, &read)); err != nil || read.Session == nil {
+			t.Fatalf("%v: introspection: %s, %v", c, answer, err)
 		}
-		for who, other := range map[string]*counterfoil.Session{"at login": issued.Session, "verifier": verified, "introspection": told} {
+		for who, other := range map[string]*counterfoil.Session{"at login": issued.Session, "verifier": verified, "introspection": read.Session} {
 			names := differences(s, other)
 			if c.Format == counterfoil.Opaque { // each copy of it ends at another moment, which spreads look-ups
 				names = slices.DeleteFunc(names, func(name string) bool { return name == "Expires" })
@@ -162,13 +165,13 @@ func differences(one, other *counterfoil.Session) (names []string) {
 // SES-13, REV-01: each target, each carrier; what was not named lives on, and
 // the next login is good at once.
 func TestRevokeEachTarget(t *testing.T) {
-	targets := map[string]func(s *counterfoil.Session) (counterfoil.Scope, string){
-		"session": func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeSession, s.ID },
-		"subject": func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeSubject, s.Subject },
-		"client":  func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeClient, s.Client },
-		"all":     func(*counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeAll, "" },
-		"token":   func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeToken, s.TokenID },
-		"key":     func(s *counterfoil.Session) (counterfoil.Scope, string) { return counterfoil.ScopeKey, s.KeyID },
+	targets := map[string]func(s *counterfoil.Session) (source.Scope, string){
+		"session": func(s *counterfoil.Session) (source.Scope, string) { return source.ScopeSession, s.ID },
+		"subject": func(s *counterfoil.Session) (source.Scope, string) { return source.ScopeSubject, s.Subject },
+		"client":  func(s *counterfoil.Session) (source.Scope, string) { return source.ScopeClient, s.Client },
+		"all":     func(*counterfoil.Session) (source.Scope, string) { return source.ScopeAll, "" },
+		"token":   func(s *counterfoil.Session) (source.Scope, string) { return source.ScopeToken, s.TokenID },
+		"key":     func(s *counterfoil.Session) (source.Scope, string) { return source.ScopeKey, s.KeyID },
 	}
 	for name, target := range targets {
 		for _, c := range carriers {
@@ -176,7 +179,7 @@ func TestRevokeEachTarget(t *testing.T) {
 				b := newIssuer(t, memory.New())
 				issued := b.login(t, "alice", c)
 				scope, id := target(issued.Session)
-				if id == "" && scope != counterfoil.ScopeAll {
+				if id == "" && scope != source.ScopeAll {
 					if _, err := b.Revoke(t.Context(), scope, id, audit.Act{}); !errors.Is(err, issuer.ErrBadRequest) {
 						t.Fatalf("Revoke(%s, empty) = %v, want ErrBadRequest", scope, err)
 					}
@@ -189,7 +192,7 @@ func TestRevokeEachTarget(t *testing.T) {
 				if _, err := b.Lookup(t.Context(), issued.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
 					t.Errorf("Lookup after the revocation = %v, want ErrInvalidToken", err)
 				}
-				refreshable := scope == counterfoil.ScopeToken || scope == counterfoil.ScopeKey
+				refreshable := scope == source.ScopeToken || scope == source.ScopeKey
 				if r := issued.Refresh.Reveal(); r != "" {
 					_, err := b.Refresh(t.Context(), r, issuer.Renewal{})
 					if refreshable && err != nil {
@@ -211,15 +214,15 @@ func TestRevokeEachTarget(t *testing.T) {
 func TestRevokeTwiceGivesTheSameReceipt(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	s := b.login(t, "alice", counterfoil.CarrierBearer).Session
-	first, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, audit.Act{})
+	first, err := b.Revoke(t.Context(), source.ScopeSession, s.ID, audit.Act{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := b.Revoke(t.Context(), counterfoil.ScopeSession, s.ID, audit.Act{})
+	second, err := b.Revoke(t.Context(), source.ScopeSession, s.ID, audit.Act{})
 	if err != nil || second.At != first.At {
 		t.Errorf("second Revoke = %v, %v, want %v", second, err, first)
 	}
-	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, "ses_unknown", audit.Act{}); !errors.Is(err, store.ErrNotFound) {
+	if _, err := b.Revoke(t.Context(), source.ScopeSession, "ses_unknown", audit.Act{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Revoke(unknown) = %v, want ErrNotFound", err)
 	}
 }
@@ -353,7 +356,7 @@ func TestTimeouts(t *testing.T) {
 func TestProofGoesStale(t *testing.T) {
 	changes := map[string]func(b *bench) error{
 		"revoke subject": func(b *bench) error {
-			_, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", audit.Act{})
+			_, err := b.Revoke(context.Background(), source.ScopeSubject, "alice", audit.Act{})
 			return err
 		},
 		"disable": func(b *bench) error {

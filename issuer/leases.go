@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // leases remembers who follows the log, how far each has come, and until when each
@@ -48,7 +49,7 @@ const rho = 1e-3
 // question is a lease as soon as it is there, on the least that its answer can say:
 // the answer may have been read from the store before an entry, and be on its way
 // after it. It lasts from now, since the verifier counts from no later.
-func (l *leases) ask(f counterfoil.Follow, now time.Time) {
+func (l *leases) ask(f source.Follow, now time.Time) {
 	if f.Verifier == "" {
 		return
 	}
@@ -76,7 +77,7 @@ func (l *leases) ask(f counterfoil.Follow, now time.Time) {
 
 // grant notes that the question that was asked then has a complete page as its
 // answer, which is on its way.
-func (l *leases) grant(f counterfoil.Follow, asked time.Time, upto counterfoil.Cursor) {
+func (l *leases) grant(f source.Follow, asked time.Time, upto counterfoil.Cursor) {
 	l.settle(f, asked, func(le *lease) bool {
 		le.upto, le.asked = upto, time.Time{}
 		return false
@@ -84,11 +85,11 @@ func (l *leases) grant(f counterfoil.Follow, asked time.Time, upto counterfoil.C
 }
 
 // withdraw notes that the question has no answer that lets the verifier go on.
-func (l *leases) withdraw(f counterfoil.Follow, asked time.Time) {
+func (l *leases) withdraw(f source.Follow, asked time.Time) {
 	l.settle(f, asked, func(*lease) bool { return true })
 }
 
-func (l *leases) settle(f counterfoil.Follow, asked time.Time, end func(*lease) (remove bool)) {
+func (l *leases) settle(f source.Follow, asked time.Time, end func(*lease) (remove bool)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known := l.by[f.Verifier]

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -40,7 +41,7 @@ func leaseIssuer(t *testing.T) (*issuer.Issuer, *storetest.FaultyStore) {
 
 func revokeSomething(t *testing.T, i *issuer.Issuer) counterfoil.Cursor {
 	t.Helper()
-	receipt, err := i.Revoke(t.Context(), counterfoil.ScopeToken, "tok_1", audit.Act{})
+	receipt, err := i.Revoke(t.Context(), source.ScopeToken, "tok_1", audit.Act{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func revokeSomething(t *testing.T, i *issuer.Issuer) counterfoil.Cursor {
 func TestWaitAllOneWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, _ := leaseIssuer(t)
-		heard, err := i.Log(t.Context(), counterfoil.Follow{Verifier: "verifier-1", Bound: leaseBound})
+		heard, err := i.Log(t.Context(), source.Follow{Verifier: "verifier-1", Bound: leaseBound})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +64,7 @@ func TestWaitAllOneWay(t *testing.T) {
 		defer stop()
 		asking.Go(func() {
 			for ctx.Err() == nil {
-				_, _ = i.Log(ctx, counterfoil.Follow{After: heard.Upto, Verifier: "verifier-1", Bound: leaseBound})
+				_, _ = i.Log(ctx, source.Follow{After: heard.Upto, Verifier: "verifier-1", Bound: leaseBound})
 				time.Sleep(time.Second)
 			}
 		})
@@ -104,13 +105,13 @@ func TestWaitAllOnASharedStore(t *testing.T) {
 		}
 		time.Sleep(2 * leaseBound)
 		for n, id := range []string{"verifier-1", "verifier-2"} {
-			if _, err := both[n].Log(t.Context(), counterfoil.Follow{Verifier: id, Bound: leaseBound}); err != nil {
+			if _, err := both[n].Log(t.Context(), source.Follow{Verifier: id, Bound: leaseBound}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		fresh := time.Now().Add(leaseBound)
 		at := revokeSomething(t, both[0])
-		if _, err := both[0].Log(t.Context(), counterfoil.Follow{After: at, Verifier: "verifier-1", Bound: leaseBound}); err != nil {
+		if _, err := both[0].Log(t.Context(), source.Follow{After: at, Verifier: "verifier-1", Bound: leaseBound}); err != nil {
 			t.Fatal(err)
 		}
 		if ok, err := both[0].WaitAll(t.Context(), at); !ok || err != nil {
@@ -133,9 +134,9 @@ func TestWaitAllKnowsOfQuestions(t *testing.T) {
 			close(read)
 			<-written
 		}})
-		answered := make(chan counterfoil.Page, 1)
+		answered := make(chan source.Page, 1)
 		go func() {
-			page, err := i.Log(t.Context(), counterfoil.Follow{Verifier: "verifier-2", Bound: leaseBound})
+			page, err := i.Log(t.Context(), source.Follow{Verifier: "verifier-2", Bound: leaseBound})
 			if err != nil {
 				t.Error(err)
 			}
@@ -172,8 +173,8 @@ func TestWaitAllKnowsOfQuestions(t *testing.T) {
 func TestWaitAllAcknowledgedInPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, _ := leaseIssuer(t)
-		follow := func(after counterfoil.Cursor) counterfoil.Page {
-			page, err := i.Log(t.Context(), counterfoil.Follow{After: after, Verifier: "verifier-3", Bound: leaseBound})
+		follow := func(after counterfoil.Cursor) source.Page {
+			page, err := i.Log(t.Context(), source.Follow{After: after, Verifier: "verifier-3", Bound: leaseBound})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,12 +206,12 @@ func TestStoreThatLostItsTail(t *testing.T) {
 	for _, carrier := range carriers {
 		b := newIssuer(t, memory.New())
 		got := b.login(t, "alice", carrier)
-		page, err := b.Log(t.Context(), counterfoil.Follow{})
+		page, err := b.Log(t.Context(), source.Follow{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ahead := counterfoil.Cursor{Epoch: page.Head.Epoch, Seq: page.Head.Seq + 1}
-		if _, err := b.Log(t.Context(), counterfoil.Follow{After: ahead, Proof: page.Proof}); !errors.Is(err, issuer.ErrBadRequest) {
+		if _, err := b.Log(t.Context(), source.Follow{After: ahead, Proof: page.Proof}); !errors.Is(err, issuer.ErrBadRequest) {
 			t.Errorf("Log(made up cursor) = %v, want ErrBadRequest", err)
 		}
 		if _, err := b.Lookup(t.Context(), got.Access.Reveal()); err != nil {
@@ -218,7 +219,7 @@ func TestStoreThatLostItsTail(t *testing.T) {
 		}
 		var epochs []uint64
 		for range 2 { // two verifiers say so
-			page, err = b.Log(t.Context(), counterfoil.Follow{After: ahead, Proof: b.Proof(ahead)})
+			page, err = b.Log(t.Context(), source.Follow{After: ahead, Proof: b.Proof(ahead)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -270,7 +271,7 @@ func TestBackupPutBack(t *testing.T) {
 	shut()
 	copyTo(path, backup)
 	b, shut = open()
-	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
+	if _, err := b.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	younger := b.login(t, "bob", counterfoil.CarrierBearer)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -18,7 +19,7 @@ func TestEntriesOutliveWhatTheyCover(t *testing.T) {
 	const leeway = time.Minute // the largest that a verifier may have
 	covered := b.login(t, "alice", counterfoil.CarrierBearer)
 	last := covered.Session.Expires.Add(leeway)
-	receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, covered.Session.ID, audit.Act{})
+	receipt, err := b.Revoke(t.Context(), source.ScopeSession, covered.Session.ID, audit.Act{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,13 +28,13 @@ func TestEntriesOutliveWhatTheyCover(t *testing.T) {
 		if err := b.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		page, err := b.Log(t.Context(), counterfoil.Follow{})
+		page, err := b.Log(t.Context(), source.Follow{})
 		if err != nil || page.Head.Before(receipt.At) {
 			t.Fatalf("Log = %+v, %v", page, err)
 		}
 		for _, e := range page.Entries {
 			if e.At == receipt.At {
-				return e.Covers(covered.Session)
+				return e.Covers(covered.Session.Names())
 			}
 		}
 		return false

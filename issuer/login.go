@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -127,7 +128,7 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, sid string, now ti
 		return err
 	}
 	b.Delete = append(b.Delete, deleteRow(row).Delete...)
-	b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeSession, sid, "signed in anew", now))
+	b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, sid, "signed in anew", now))
 	return nil
 }
 
@@ -228,7 +229,7 @@ func checkRequest(p login.Proof, r Request) error {
 	if p.Subject == "" || p.At.IsZero() {
 		return fmt.Errorf("%w: a proof needs a subject and a time", ErrBadRequest)
 	}
-	if _, err := counterfoil.ParseCarrier(r.Carrier.String()); err != nil && r.Carrier != (counterfoil.Carrier{}) {
+	if _, err := source.ParseCarrier(r.Carrier.String()); err != nil && r.Carrier != (counterfoil.Carrier{}) {
 		return fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
 	size := 0

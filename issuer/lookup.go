@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -100,7 +101,7 @@ func (i *Issuer) openSigned(ctx context.Context, credential string) (*counterfoi
 	if err != nil {
 		return nil, counterfoil.ErrInvalidToken
 	}
-	born, err := counterfoil.ParseCursor(c.RV)
+	born, err := source.ParseCursor(c.RV)
 	if err != nil || c.Issuer != i.opts.URL {
 		return nil, counterfoil.ErrInvalidToken
 	}

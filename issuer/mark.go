@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -67,9 +67,9 @@ func (i *Issuer) commitClient(ctx context.Context, c *Client, b store.Batch, rea
 	if err != nil {
 		return err
 	}
-	var entries []counterfoil.Revocation
+	var entries []source.Revocation
 	if reason != "" {
-		entries = []counterfoil.Revocation{newEntry(counterfoil.ScopeClient, c.ID, reason, i.opts.Now())}
+		entries = []source.Revocation{newEntry(source.ScopeClient, c.ID, reason, i.opts.Now())}
 	}
 	if i.clients == i.store {
 		b.Put, b.Revoke = append(b.Put, rec), entries

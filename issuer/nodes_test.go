@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -78,7 +79,7 @@ func TestNodesSignWithNoRevokedKey(t *testing.T) {
 		a, b := nodes(t)
 		held := b.login(t, "alice", c)
 		for range 3 {
-			if _, err := a.Revoke(t.Context(), counterfoil.ScopeKey, held.Session.KeyID, audit.Act{}); err != nil {
+			if _, err := a.Revoke(t.Context(), source.ScopeKey, held.Session.KeyID, audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			next, err := b.Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{})
@@ -111,7 +112,7 @@ func TestRevokedKeyNeverSignsAgain(t *testing.T) {
 			func() { _, _ = a.Keys(context.Background()) },
 			func() { _ = b.Sweep(context.Background()) },
 			func() {
-				if _, err := a.Revoke(context.Background(), counterfoil.ScopeKey, kid, audit.Act{}); err != nil {
+				if _, err := a.Revoke(context.Background(), source.ScopeKey, kid, audit.Act{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -158,12 +159,12 @@ func TestNodesSeeWhatOthersTookAway(t *testing.T) {
 	}
 	for n, revoke := range []func() error{
 		func() error {
-			_, err := a.Revoke(t.Context(), counterfoil.ScopeClient, issuer.DefaultClient, audit.Act{})
+			_, err := a.Revoke(t.Context(), source.ScopeClient, issuer.DefaultClient, audit.Act{})
 			return err
 		},
-		func() error { _, err := a.Revoke(t.Context(), counterfoil.ScopeAll, "", audit.Act{}); return err },
+		func() error { _, err := a.Revoke(t.Context(), source.ScopeAll, "", audit.Act{}); return err },
 		func() error {
-			_, err := a.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{})
+			_, err := a.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{})
 			return err
 		},
 	} {

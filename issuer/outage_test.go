@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -43,7 +44,7 @@ func (b *bench) everyCall(t *testing.T, i *issuer.Issued) map[string]func() erro
 		},
 		"Lookup":   func() error { _, err := b.Lookup(t.Context(), i.Access.Reveal()); return err },
 		"Sessions": func() error { _, err := b.Sessions(t.Context(), "alice"); return err },
-		"Log":      func() error { _, err := b.Log(t.Context(), counterfoil.Follow{}); return err },
+		"Log":      func() error { _, err := b.Log(t.Context(), source.Follow{}); return err },
 		"Logout":   func() error { return b.Logout(t.Context(), i.Session.ID, audit.Act{}) },
 		"EndOthers": func() error {
 			_, err := b.EndOthers(t.Context(), i.Session, audit.Act{})
@@ -54,19 +55,19 @@ func (b *bench) everyCall(t *testing.T, i *issuer.Issued) map[string]func() erro
 			return b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
 		},
 		"Revoke session": func() error {
-			_, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
+			_, err := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{})
 			return err
 		},
 		"Revoke subject": func() error {
-			_, err := b.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{})
+			_, err := b.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{})
 			return err
 		},
 		"Revoke all": func() error {
-			_, err := b.Revoke(t.Context(), counterfoil.ScopeAll, "", audit.Act{})
+			_, err := b.Revoke(t.Context(), source.ScopeAll, "", audit.Act{})
 			return err
 		},
 		"Revoke key": func() error {
-			_, err := b.Revoke(t.Context(), counterfoil.ScopeKey, i.Session.KeyID, audit.Act{})
+			_, err := b.Revoke(t.Context(), source.ScopeKey, i.Session.KeyID, audit.Act{})
 			return err
 		},
 		"Sweep": func() error { return b.Sweep(t.Context()) },
@@ -179,18 +180,18 @@ func TestRevokeAnswerLost(t *testing.T) {
 	b, s := newFaulty(t)
 	i := b.login(t, "alice", counterfoil.CarrierBearer)
 	s.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
-	if receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) || receipt != (issuer.Receipt{}) {
+	if receipt, err := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) || receipt != (issuer.Receipt{}) {
 		t.Fatalf("Revoke = %v, %v, want ErrUnavailable and no receipt", receipt, err)
 	}
 	if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
 		t.Errorf("Lookup = %v, want ErrInvalidToken", err)
 	}
-	page, err := b.Log(t.Context(), counterfoil.Follow{})
+	page, err := b.Log(t.Context(), source.Follow{})
 	if err != nil || len(page.Entries) != 1 {
 		t.Fatalf("Log = %v, %v, want one entry", page, err)
 	}
 	s.Inject(storetest.Fault{Op: storetest.OpCommit})
-	_, revoked := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
+	_, revoked := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{})
 	for name, err := range map[string]error{
 		"Revoke":       revoked,
 		"Logout":       b.Logout(t.Context(), i.Session.ID, audit.Act{}),
@@ -202,7 +203,7 @@ func TestRevokeAnswerLost(t *testing.T) {
 	}
 	s.Heal()
 	for range 2 {
-		receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{})
+		receipt, err := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{})
 		if err != nil || receipt.At != page.Entries[0].At || receipt.CommittedAt.Sub(b.clock.Now()).Abs() > 1e9 {
 			t.Errorf("Revoke again = %v, %v, want %v", receipt, err, page.Entries[0].At)
 		}
@@ -216,14 +217,14 @@ func TestRevokeKeyThroughAnOutage(t *testing.T) {
 			b, s := newFaulty(t)
 			i := b.login(t, "alice", counterfoil.CarrierBearer)
 			s.Inject(storetest.Fault{Op: storetest.OpCommit, After: spared, Times: 1, Lost: lost})
-			if _, err := b.Revoke(t.Context(), counterfoil.ScopeKey, i.Session.KeyID, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) {
+			if _, err := b.Revoke(t.Context(), source.ScopeKey, i.Session.KeyID, audit.Act{}); !errors.Is(err, counterfoil.ErrUnavailable) {
 				t.Errorf("Revoke = %v, want ErrUnavailable", err)
 			}
-			receipt, err := b.Revoke(t.Context(), counterfoil.ScopeKey, i.Session.KeyID, audit.Act{})
+			receipt, err := b.Revoke(t.Context(), source.ScopeKey, i.Session.KeyID, audit.Act{})
 			if err != nil {
 				t.Errorf("Revoke again = %v", err)
 			}
-			page, err := b.Log(t.Context(), counterfoil.Follow{})
+			page, err := b.Log(t.Context(), source.Follow{})
 			if err != nil || len(page.Entries) == 0 || page.Head.Before(receipt.At) {
 				t.Errorf("Log = %v, %v, want an entry up to %v", page, err, receipt.At)
 			}
@@ -271,8 +272,8 @@ func TestStoreHasLost(t *testing.T) {
 		if err != nil || strings.Contains(string(keys), key) || len(b.SigningKeys()) != 2 {
 			t.Errorf("%s: keys after it are %s, %v, want another than %s", op, keys, err, key)
 		}
-		entries, err := b.Log(t.Context(), counterfoil.Follow{})
-		if err != nil || !slices.ContainsFunc(entries.Entries, func(e counterfoil.Revocation) bool { return e.Scope == counterfoil.ScopeKey && e.ID == key }) {
+		entries, err := b.Log(t.Context(), source.Follow{})
+		if err != nil || !slices.ContainsFunc(entries.Entries, func(e source.Revocation) bool { return e.Scope == source.ScopeKey && e.ID == key }) {
 			t.Errorf("%s: the log does not revoke %s: %v, %v", op, key, entries.Entries, err)
 		}
 		page, _, err := b.Audit().List(t.Context(), audit.Query{})

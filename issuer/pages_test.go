@@ -10,16 +10,17 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // record is a page as it was sent, and whether it was said to be the last.
 type record struct {
-	counterfoil.Page
+	source.Page
 	last bool
 }
 
 // question asks once, and returns what has been sent.
-func question(t *testing.T, ctx context.Context, i *issuer.Issuer, f counterfoil.Follow, got func(record) error) error {
+func question(t *testing.T, ctx context.Context, i *issuer.Issuer, f source.Follow, got func(record) error) error {
 	t.Helper()
 	f.Verifier, f.Bound = "verifier-1", leaseBound
 	return i.Pages(ctx, f, func(text []byte, last bool) error {
@@ -46,7 +47,7 @@ func TestPagesOfOneQuestion(t *testing.T) {
 		var got []record
 		begun, done := time.Now(), make(chan error)
 		ask := func() {
-			done <- question(t, t.Context(), i, counterfoil.Follow{After: head, Wait: time.Second}, func(r record) error {
+			done <- question(t, t.Context(), i, source.Follow{After: head, Wait: time.Second}, func(r record) error {
 				got = append(got, r)
 				return nil
 			})
@@ -80,7 +81,7 @@ func TestWaitAllEndsAnswers(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go func() {
-			var f counterfoil.Follow
+			var f source.Follow
 			for ctx.Err() == nil {
 				_ = question(t, ctx, i, f, func(r record) error {
 					f.After, f.Proof, f.Wait = r.Upto, r.Proof, time.Second
@@ -112,7 +113,7 @@ func TestLaterPageIsNoLease(t *testing.T) {
 		}
 		asked, sent := time.Now(), 0
 		go func() {
-			_ = question(t, t.Context(), i, counterfoil.Follow{After: head, Wait: 5 * time.Second}, func(record) error {
+			_ = question(t, t.Context(), i, source.Follow{After: head, Wait: 5 * time.Second}, func(record) error {
 				if sent++; sent == 2 {
 					return errors.New("the connection is gone")
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -55,12 +56,12 @@ func TestRefreshRacesRevoke(t *testing.T) {
 		for n := range rounds {
 			subject := fmt.Sprint("subject", n)
 			i := b.login(t, subject, counterfoil.CarrierBearer)
-			scope, id := counterfoil.ScopeSession, i.Session.ID
+			scope, id := source.ScopeSession, i.Session.ID
 			switch n % 3 {
 			case 1:
-				scope, id = counterfoil.ScopeSubject, subject
+				scope, id = source.ScopeSubject, subject
 			case 2:
-				scope, id = counterfoil.ScopeAll, ""
+				scope, id = source.ScopeAll, ""
 			}
 			var next *issuer.Issued
 			together(func() {
@@ -104,13 +105,13 @@ func (b *bench) allDead(t *testing.T, credentials map[string]string) {
 // coveredByLog is the judgement of a verifier, who has nothing but the log.
 func (b *bench) coveredByLog(t *testing.T, s *counterfoil.Session) {
 	t.Helper()
-	page, err := b.Log(t.Context(), counterfoil.Follow{})
+	page, err := b.Log(t.Context(), source.Follow{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	revoked := counterfoil.NewRevocations()
+	revoked := source.NewRevocations()
 	revoked.Apply(page.Entries)
-	if _, ok := revoked.Covers(s); !ok {
+	if _, ok := revoked.Covers(s.Names()); !ok {
 		t.Errorf("no entry of the log covers %s, born at %v", s.ID, s.Born)
 	}
 }
@@ -129,7 +130,7 @@ func TestLoginRacesRevoke(t *testing.T) {
 					t.Errorf("Login = %v", err)
 				}
 			}, func() {
-				if _, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
+				if _, err := b.Revoke(context.Background(), source.ScopeSubject, "alice", audit.Act{}); err != nil {
 					t.Errorf("Revoke = %v", err)
 				}
 			})
@@ -156,7 +157,7 @@ func TestTouchRacesRevoke(t *testing.T) {
 				func() { _, _ = b.Lookup(context.Background(), i.Access.Reveal()) },
 				func() { _, _ = b.Lookup(context.Background(), i.Access.Reveal()) },
 				func() {
-					if _, err := b.Revoke(context.Background(), counterfoil.ScopeSession, i.Session.ID, audit.Act{}); err != nil {
+					if _, err := b.Revoke(context.Background(), source.ScopeSession, i.Session.ID, audit.Act{}); err != nil {
 						t.Errorf("Revoke = %v", err)
 					}
 				})
@@ -252,11 +253,11 @@ func TestEachTriggerEndsEachCarrier(t *testing.T) {
 			return b.SetSubject(context.Background(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
 		},
 		"revoke all of the subject": func(b *bench, i *issuer.Issued) error {
-			_, err := b.Revoke(context.Background(), counterfoil.ScopeSubject, "alice", audit.Act{})
+			_, err := b.Revoke(context.Background(), source.ScopeSubject, "alice", audit.Act{})
 			return err
 		},
 		"revoke everybody": func(b *bench, i *issuer.Issued) error {
-			_, err := b.Revoke(context.Background(), counterfoil.ScopeAll, "", audit.Act{})
+			_, err := b.Revoke(context.Background(), source.ScopeAll, "", audit.Act{})
 			return err
 		},
 		"end the others": func(b *bench, i *issuer.Issued) error {
@@ -378,7 +379,7 @@ func TestNothingWrittenIsACredential(t *testing.T) {
 			}
 			r = next.Refresh.Reveal()
 		}
-		if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, i.Session.ID, audit.Act{}); err != nil {
+		if _, err := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -229,7 +230,7 @@ func refreshEntry(r Renewal, row *SessionRow, action audit.Action) audit.Entry {
 // reused ends a session two parties hold the refresh tokens of, and leaves a notice
 // for its subject. It returns ErrReused when that is done.
 func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
-	entry := counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: row.ID, Reason: "refresh token reuse"}
+	entry := source.Revocation{Scope: source.ScopeSession, ID: row.ID, Reason: "refresh token reuse"}
 	notice, err := i.notice(row, r)
 	if err != nil {
 		return err

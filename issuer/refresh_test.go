@@ -9,6 +9,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
@@ -108,7 +109,7 @@ func TestRefreshSeesWhatChangesMeanwhile(t *testing.T) {
 			_ = b.SetClient(t.Context(), issuer.DefaultClient, audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
 		},
 		"everybody is revoked": func(t *testing.T, b *bench, _ *issuer.Issued) {
-			_, _ = b.Revoke(t.Context(), counterfoil.ScopeAll, "", audit.Act{})
+			_, _ = b.Revoke(t.Context(), source.ScopeAll, "", audit.Act{})
 		},
 	} {
 		b, s := newFaulty(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -26,8 +27,8 @@ type Receipt struct {
 // log no longer knows gives store.ErrNotFound.
 //
 // ScopeClaims is not a revocation that callers ask for: see SetSubject.
-func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id string, act audit.Act) (Receipt, error) {
-	if (id == "") != (scope == counterfoil.ScopeAll) {
+func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act audit.Act) (Receipt, error) {
+	if (id == "") != (scope == source.ScopeAll) {
 		return Receipt{}, fmt.Errorf("%w: every scope but all needs an id", ErrBadRequest)
 	}
 	if act.Reason == "" {
@@ -36,24 +37,24 @@ func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id string,
 	if err := errors.Join(checkText("id", id, 200), checkText("reason", underscored(act.Reason), 100)); err != nil {
 		return Receipt{}, err
 	}
-	entry := counterfoil.Revocation{Scope: scope, ID: id, Reason: act.Reason}
+	entry := source.Revocation{Scope: scope, ID: id, Reason: act.Reason}
 	note := act.Entry(audit.Revoke, "")
 	note.Target = string(scope)
 	switch scope {
-	case counterfoil.ScopeSession:
+	case source.ScopeSession:
 		return i.revokeSession(ctx, entry, note)
-	case counterfoil.ScopeToken:
+	case source.ScopeToken:
 		note.Target += " " + id
 		return i.commit(ctx, entry, store.Batch{}, note)
-	case counterfoil.ScopeSubject:
+	case source.ScopeSubject:
 		note.Subject = id
 		return i.revokeSubject(ctx, entry, note)
-	case counterfoil.ScopeClient:
+	case source.ScopeClient:
 		note.Client = id
 		return i.revokeClient(ctx, entry, note)
-	case counterfoil.ScopeAll:
+	case source.ScopeAll:
 		return i.revokeAll(ctx, entry, note)
-	case counterfoil.ScopeKey:
+	case source.ScopeKey:
 		note.Action, note.Target = audit.RevokeKey, id
 		return i.revokeKey(ctx, entry, note)
 	}
@@ -62,7 +63,7 @@ func (i *Issuer) Revoke(ctx context.Context, scope counterfoil.Scope, id string,
 
 // Logout ends the session sid for whoever holds it. One that has ended is logged out.
 func (i *Issuer) Logout(ctx context.Context, sid string, act audit.Act) error {
-	entry := counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: sid, Reason: "logout"}
+	entry := source.Revocation{Scope: source.ScopeSession, ID: sid, Reason: "logout"}
 	_, err := i.revokeSession(ctx, entry, act.Entry(audit.Logout, ""))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -71,12 +72,12 @@ func (i *Issuer) Logout(ctx context.Context, sid string, act audit.Act) error {
 }
 
 // newEntry is what a commit at now appends to the log.
-func newEntry(scope counterfoil.Scope, id, reason string, now time.Time) counterfoil.Revocation {
-	return counterfoil.Revocation{Scope: scope, ID: id, Reason: reason, Expires: now.Add(entryTTL)}
+func newEntry(scope source.Scope, id, reason string, now time.Time) source.Revocation {
+	return source.Revocation{Scope: scope, ID: id, Reason: reason, Expires: now.Add(entryTTL)}
 }
 
 // commit does b, with the log entry and its note in the trail.
-func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
+func (i *Issuer) commit(ctx context.Context, entry source.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
 	now := i.opts.Now()
 	b.Revoke = append(b.Revoke, newEntry(entry.Scope, entry.ID, entry.Reason, now))
 	head, err := i.commitNoted(ctx, b, note)
@@ -86,7 +87,7 @@ func (i *Issuer) commit(ctx context.Context, entry counterfoil.Revocation, b sto
 	return Receipt{At: head, CommittedAt: now}, nil
 }
 
-func (i *Issuer) revokeSession(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+func (i *Issuer) revokeSession(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
 	row, err := i.row(ctx, entry.ID)
 	if isInvalid(err) {
 		receipt, err := i.receipt(ctx, entry)
@@ -118,7 +119,7 @@ func deleteRow(row *SessionRow) store.Batch {
 }
 
 // receipt finds the entry that an earlier call made.
-func (i *Issuer) receipt(ctx context.Context, entry counterfoil.Revocation) (Receipt, error) {
+func (i *Issuer) receipt(ctx context.Context, entry source.Revocation) (Receipt, error) {
 	var after counterfoil.Cursor
 	for {
 		entries, _, err := i.store.Log(ctx, after, pageSize)
@@ -140,7 +141,7 @@ func (i *Issuer) receipt(ctx context.Context, entry counterfoil.Revocation) (Rec
 	}
 }
 
-func (i *Issuer) revokeSubject(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
 	if err := checkSubject(entry.ID); err != nil {
 		return Receipt{}, err
 	}
@@ -167,7 +168,7 @@ func ownedBy(subject string) []store.Owned {
 
 // revokeAll counts one more revocation of everybody. The rows are many: they are
 // refused by their count, and swept when they expire.
-func (i *Issuer) revokeAll(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+func (i *Issuer) revokeAll(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
 	for {
 		rev, err := i.cutoff(ctx)
 		if err != nil {
@@ -183,7 +184,7 @@ func (i *Issuer) revokeAll(ctx context.Context, entry counterfoil.Revocation, no
 // revokeKey puts another key in place first, then tells the verifiers: they fetch
 // the keys when they hear of it, and must find the new one. If the second step
 // fails the answer is an error, and doing it again is safe.
-func (i *Issuer) revokeKey(ctx context.Context, entry counterfoil.Revocation, note audit.Entry) (Receipt, error) {
+func (i *Issuer) revokeKey(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
 	if err := i.keys.Revoke(ctx, entry.ID); errors.Is(err, keyring.ErrUnknownKey) {
 		return Receipt{}, store.ErrNotFound
 	} else if err != nil {
@@ -231,7 +232,7 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 		}
 		n++
 		b.Delete = append(b.Delete, deleteRow(row).Delete...)
-		b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
+		b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
 	}
 	if n == 0 {
 		return 0, nil

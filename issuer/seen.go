@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -16,7 +17,7 @@ import (
 // asking the store for the head: other nodes write to the log, too.
 type seenLog struct {
 	read    joined[counterfoil.Cursor]
-	revoked *counterfoil.Revocations // holds all entries up to applied
+	revoked *source.Revocations // holds all entries up to applied
 
 	// mu guards applied. It is held as a writer while another epoch takes the place
 	// of the one that revoked is of, so that nobody asks about an epoch that is half gone.
@@ -37,7 +38,7 @@ func (l *seenLog) begin(epoch uint64) {
 	l.applied = counterfoil.Cursor{Epoch: epoch}
 }
 
-func (l *seenLog) apply(entries []counterfoil.Revocation, upto counterfoil.Cursor) {
+func (l *seenLog) apply(entries []source.Revocation, upto counterfoil.Cursor) {
 	l.revoked.Apply(entries) // before applied says so
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +61,7 @@ func (i *Issuer) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
 		if err != nil {
 			return counterfoil.Cursor{}, unavailable(err)
 		}
-		if slices.ContainsFunc(entries, func(e counterfoil.Revocation) bool { return e.Scope == counterfoil.ScopeKey }) {
+		if slices.ContainsFunc(entries, func(e source.Revocation) bool { return e.Scope == source.ScopeKey }) {
 			// Another node has revoked a key: the one that signs now is not it any longer.
 			if err := i.reload(ctx); err != nil {
 				return counterfoil.Cursor{}, err
@@ -114,8 +115,8 @@ func (i *Issuer) covered(ctx context.Context, s *counterfoil.Session) error {
 	if s.Born.Epoch != head.Epoch || s.Born.Epoch != i.seen.applied.Epoch {
 		return counterfoil.ErrInvalidToken // a log that began after it was born cannot vouch for it (4.6)
 	}
-	if r, ok := i.seen.revoked.Covers(s); ok {
-		if r.Scope == counterfoil.ScopeClaims {
+	if r, ok := i.seen.revoked.Covers(s.Names()); ok {
+		if r.Scope == source.ScopeClaims {
 			return counterfoil.ErrStaleClaims
 		}
 		return counterfoil.ErrRevoked

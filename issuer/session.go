@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -254,7 +255,7 @@ func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error
 	}
 	limit := token.MaxSize
 	if row.Carrier.Transport == counterfoil.Cookie {
-		limit = maxCookie - len(counterfoil.CookieName)
+		limit = maxCookie - len(source.CookieName)
 	}
 	if len(access) > limit {
 		return fmt.Errorf("%w: %d bytes for a carrier of at most %d", ErrTooLarge, len(access), limit)
@@ -288,16 +289,16 @@ func (i *Issuer) sign(s *counterfoil.Session, client *Client) (string, error) {
 // SignedIntrospection signs an answer about a credential for the client that asked
 // (RFC 9701). Its kind is its own, so nobody takes it for the credential (INTRO-02,
 // TOK-19). It is empty with HS256: who could check it could also have made it.
-func (i *Issuer) SignedIntrospection(answer counterfoil.Introspection, asked string) (string, error) {
+func (i *Issuer) SignedIntrospection(answer source.Introspection, asked string) (string, error) {
 	signer := i.keys.Signer()
 	if signer.Key().Alg.Symmetric() {
 		return "", nil
 	}
 	payload, err := json.Marshal(struct {
-		Issuer   string                    `json:"iss"`
-		Audience string                    `json:"aud"`
-		IssuedAt int64                     `json:"iat"`
-		Answer   counterfoil.Introspection `json:"token_introspection"`
+		Issuer   string               `json:"iss"`
+		Audience string               `json:"aud"`
+		IssuedAt int64                `json:"iat"`
+		Answer   source.Introspection `json:"token_introspection"`
 	}{i.opts.URL, asked, i.opts.Now().Unix(), answer})
 	if err != nil {
 		return "", err

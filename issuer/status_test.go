@@ -7,18 +7,19 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
 // REV-20: the issuer tells who follows and how far each has come.
 func TestStatus(t *testing.T) {
 	b := newIssuer(t, memory.New())
-	page, err := b.Log(t.Context(), counterfoil.Follow{Verifier: "verifier-1", Bound: 5 * time.Second, ServeStale: true})
+	page, err := b.Log(t.Context(), source.Follow{Verifier: "verifier-1", Bound: 5 * time.Second, ServeStale: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := b.login(t, "alice", counterfoil.CarrierBearer)
-	receipt, err := b.Revoke(t.Context(), counterfoil.ScopeSession, got.Session.ID, audit.Act{})
+	receipt, err := b.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func TestStatus(t *testing.T) {
 	if f := s.Followers[0]; f.ID != "verifier-1" || f.Acked != (counterfoil.Cursor{}) || !f.ServeStale || !f.Until.After(b.clock.Now().Add(4*time.Second)) {
 		t.Errorf("follower = %+v", f)
 	}
-	if _, err := b.Log(t.Context(), counterfoil.Follow{After: page.Head, Verifier: "verifier-1", Bound: 5 * time.Second}); err != nil {
+	if _, err := b.Log(t.Context(), source.Follow{After: page.Head, Verifier: "verifier-1", Bound: 5 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err = b.Status(t.Context()); err != nil || s.Followers[0].Acked != page.Head {

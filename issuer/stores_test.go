@@ -7,6 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -14,12 +15,12 @@ import (
 // covers reports whether a verifier that follows the log refuses s.
 func (b *bench) covers(t *testing.T, s *counterfoil.Session) bool {
 	t.Helper()
-	page, err := b.Log(t.Context(), counterfoil.Follow{})
+	page, err := b.Log(t.Context(), source.Follow{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range page.Entries {
-		if e.Covers(s) {
+		if e.Covers(s.Names()) {
 			return true
 		}
 	}
@@ -35,7 +36,7 @@ func TestOutageBetweenTwoStores(t *testing.T) {
 		},
 		"delete": func(b *bench) error { return b.DeleteClient(t.Context(), "app", audit.Act{}) },
 		"revoke": func(b *bench) error {
-			_, err := b.Revoke(t.Context(), counterfoil.ScopeClient, "app", audit.Act{})
+			_, err := b.Revoke(t.Context(), source.ScopeClient, "app", audit.Act{})
 			return err
 		},
 	} {
@@ -92,7 +93,7 @@ func TestSessionsWithoutTheOtherStore(t *testing.T) {
 	if err != nil || len(next.Session.Scopes) != 2 {
 		t.Fatalf("Refresh without the clients' store = %+v, %v", next, err)
 	}
-	if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, got.Session.ID, audit.Act{}); err != nil {
+	if _, err := b.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{}); err != nil {
 		t.Errorf("Revoke without the clients' store = %v", err)
 	}
 	clients.Heal()

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -149,9 +149,9 @@ func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 			reason = "privileges changed"
 		}
 		b.DeleteOwned = ownedBy(id)
-		b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeSubject, id, reason, now))
+		b.Revoke = append(b.Revoke, newEntry(source.ScopeSubject, id, reason, now))
 	case rolesChanged:
-		b.Revoke = append(b.Revoke, newEntry(counterfoil.ScopeClaims, id, "roles changed", now))
+		b.Revoke = append(b.Revoke, newEntry(source.ScopeClaims, id, "roles changed", now))
 	}
 	return b
 }
@@ -165,7 +165,7 @@ func endAll(b *store.Batch, subject *Subject, now time.Time) error {
 	}
 	b.Put = append(b.Put, rec)
 	b.DeleteOwned = ownedBy(subject.id)
-	b.Revoke = []counterfoil.Revocation{newEntry(counterfoil.ScopeSubject, subject.id, "credentials changed", now)}
+	b.Revoke = []source.Revocation{newEntry(source.ScopeSubject, subject.id, "credentials changed", now)}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // client speaks to the auth server as an operator and as its users do, and writes
@@ -183,14 +184,14 @@ func (c *client) readKeys(ctx context.Context) error {
 // readLog reads the log from zero as a verifier that has just started does, and
 // says how long it took.
 func (c *client) readLog(ctx context.Context) (time.Duration, error) {
-	source, err := c.source()
+	remote, err := c.source()
 	if err != nil {
 		return 0, err
 	}
 	begun := c.now()
 	var after counterfoil.Cursor
 	for {
-		page, err := source.Log(ctx, counterfoil.Follow{After: after})
+		page, err := remote.Log(ctx, source.Follow{After: after})
 		if err != nil || page.Complete() {
 			return c.now() - begun, err
 		}

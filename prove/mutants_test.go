@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // naive is another verifier, written from the contract alone, with one fault at a
@@ -35,14 +36,14 @@ type naive struct {
 }
 
 type naiveEntry struct {
-	counterfoil.Revocation
+	source.Revocation
 	arrived time.Time
 }
 
 func startNaive(ctx context.Context, fault string, s counterfoil.Source, o counterfoil.Options) (verifier, error) {
 	n := &naive{fault: fault, source: s, bound: o.Bound, looked: make(map[string]*counterfoil.Session)}
 	if fault == "starts at the head" {
-		page, err := s.Log(ctx, counterfoil.Follow{})
+		page, err := s.Log(ctx, source.Follow{})
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +79,7 @@ func (n *naive) read(ctx context.Context, wait time.Duration) error {
 		ctx, cancel = context.WithTimeout(ctx, n.bound/2)
 		defer cancel()
 	}
-	page, err := n.source.Log(ctx, counterfoil.Follow{After: n.cursor, Wait: wait, Verifier: "naive-" + n.fault[:min(len(n.fault), 1)] + "-12345678", Bound: n.bound})
+	page, err := n.source.Log(ctx, source.Follow{After: n.cursor, Wait: wait, Verifier: "naive-" + n.fault[:min(len(n.fault), 1)] + "-12345678", Bound: n.bound})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err != nil {
@@ -107,7 +108,7 @@ func (n *naive) read(ctx context.Context, wait time.Duration) error {
 
 func (n *naive) VerifyRequest(r *http.Request) (*counterfoil.Session, error) {
 	text := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if c, err := r.Cookie(counterfoil.InsecureCookieName); err == nil {
+	if c, err := r.Cookie(source.InsecureCookieName); err == nil {
 		text = c.Value
 	}
 	s, err := n.session(r.Context(), text)
@@ -136,13 +137,13 @@ func (n *naive) covers(e naiveEntry, s *counterfoil.Session) bool {
 		before = !s.IssuedAt.After(e.arrived.Truncate(time.Second))
 	}
 	switch e.Scope {
-	case counterfoil.ScopeSession:
+	case source.ScopeSession:
 		return e.ID == s.ID
-	case counterfoil.ScopeToken:
+	case source.ScopeToken:
 		return s.TokenID != "" && e.ID == s.TokenID
-	case counterfoil.ScopeSubject:
+	case source.ScopeSubject:
 		return e.ID == s.Subject && before
-	case counterfoil.ScopeClient:
+	case source.ScopeClient:
 		return e.ID == s.Client && before
 	}
 	return false

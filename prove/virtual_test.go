@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -30,17 +31,17 @@ type broken struct {
 	asked           func(verifier string) // told of each question to the log; nil: nobody
 }
 
-func (b *broken) Log(ctx context.Context, f counterfoil.Follow) (counterfoil.Page, error) {
+func (b *broken) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	if b.asked != nil {
 		b.asked(f.Verifier)
 	}
 	page, err := b.Issuer.Log(ctx, f)
 	switch {
 	case b.refuses.Load():
-		return counterfoil.Page{}, counterfoil.ErrUnavailable
+		return source.Page{}, counterfoil.ErrUnavailable
 	case b.silent.Load(): // also for a question that was asked before
 		<-ctx.Done()
-		return counterfoil.Page{}, ctx.Err()
+		return source.Page{}, ctx.Err()
 	}
 	return page, err
 }
@@ -141,11 +142,11 @@ func TestEntriesEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := range 500 {
-			if _, err := b.Revoke(t.Context(), counterfoil.ScopeToken, fmt.Sprintf("tok_%d", n), audit.Act{}); err != nil {
+			if _, err := b.Revoke(t.Context(), source.ScopeToken, fmt.Sprintf("tok_%d", n), audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := b.Revoke(t.Context(), counterfoil.ScopeSession, issued.Session.ID, audit.Act{}); err != nil {
+		if _, err := b.Revoke(t.Context(), source.ScopeSession, issued.Session.ID, audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
@@ -312,7 +313,7 @@ func (n *node) real() *counterfoil.Verifier {
 func (c *credential) request() *http.Request {
 	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: make(http.Header)}
 	if c.carrier.Transport == counterfoil.Cookie {
-		r.Header["Cookie"] = []string{counterfoil.InsecureCookieName + "=" + c.value}
+		r.Header["Cookie"] = []string{source.InsecureCookieName + "=" + c.value}
 	} else {
 		r.Header["Authorization"] = []string{"Bearer " + c.value}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -73,21 +74,21 @@ type receiptView struct {
 
 func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
-		Scope  counterfoil.Scope `json:"scope"`
-		ID     string            `json:"id"`
-		Reason string            `json:"reason"`
-		Wait   string            `json:"wait"`
+		Scope  source.Scope `json:"scope"`
+		ID     string       `json:"id"`
+		Reason string       `json:"reason"`
+		Wait   string       `json:"wait"`
 	}
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
 	switch b.Scope {
-	case counterfoil.ScopeSession, counterfoil.ScopeToken, counterfoil.ScopeSubject, counterfoil.ScopeClient,
-		counterfoil.ScopeKey, counterfoil.ScopeAll:
+	case source.ScopeSession, source.ScopeToken, source.ScopeSubject, source.ScopeClient,
+		source.ScopeKey, source.ScopeAll:
 	default:
 		return badRequest("scope is session, token, subject, client, key or all")
 	}
-	if (b.ID == "") != (b.Scope == counterfoil.ScopeAll) {
+	if (b.ID == "") != (b.Scope == source.ScopeAll) {
 		return badRequest("id is wanted for every scope but \"all\"")
 	}
 	if b.Wait != "" && b.Wait != "all" {
@@ -129,7 +130,7 @@ func (s *Server) adminEndSession(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	receipt, err := s.issuer.Revoke(r.Context(), counterfoil.ScopeSession, sid, act(w, r, who.by, "ended by an administrator"))
+	receipt, err := s.issuer.Revoke(r.Context(), source.ScopeSession, sid, act(w, r, who.by, "ended by an administrator"))
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (s *Server) adminEndSession(w http.ResponseWriter, r *http.Request, who cal
 
 // endByID ends one session; one that is gone already has ended.
 func (s *Server) endByID(r *http.Request, sid string, a audit.Act) error {
-	_, err := s.issuer.Revoke(r.Context(), counterfoil.ScopeSession, sid, a)
+	_, err := s.issuer.Revoke(r.Context(), source.ScopeSession, sid, a)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

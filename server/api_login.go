@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // sessionView is a session as the API shows it.
@@ -74,7 +75,7 @@ func carrierOf(name string) (counterfoil.Carrier, error) {
 	if name == "" {
 		return counterfoil.Carrier{}, nil
 	}
-	c, err := counterfoil.ParseCarrier(name)
+	c, err := source.ParseCarrier(name)
 	if err != nil {
 		return c, badRequest("carrier is cookie, bearer, jwt-cookie, jwe or jwe-cookie")
 	}
@@ -298,7 +299,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case err == nil:
 		return s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), ""))
-	case errors.Is(err, counterfoil.ErrDuplicateCookie):
+	case errors.Is(err, source.ErrDuplicateCookie):
 		return err // which of them is the visitor's nobody knows (SES-08)
 	case !errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, counterfoil.ErrNoCredential):
 		return err
@@ -306,7 +307,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	// The access copy is gone, or its key is: the refresh cookie still names the login.
 	refresh, none := s.refreshCookie(r)
 	if none == nil {
-		if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+		if err := source.CheckOrigin(r, s.origins); err != nil {
 			return err
 		}
 		return s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))
@@ -440,7 +441,7 @@ func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *co
 		// The password is another one already: whoever is signed in with the old one
 		// must be out, also when the caller cannot have a new session.
 		ctx := context.WithoutCancel(r.Context())
-		_, revoked := s.issuer.Revoke(ctx, counterfoil.ScopeSubject, session.Subject, act(w, r, a.By, "password changed"))
+		_, revoked := s.issuer.Revoke(ctx, source.ScopeSubject, session.Subject, act(w, r, a.By, "password changed"))
 		return nil, errors.Join(err, revoked)
 	}
 	return issued, nil

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -264,7 +264,7 @@ func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, wh
 	if err != nil {
 		return err
 	}
-	receipt, err := s.issuer.Revoke(r.Context(), counterfoil.ScopeSubject, id, act(w, r, who.by, "ended by an administrator"))
+	receipt, err := s.issuer.Revoke(r.Context(), source.ScopeSubject, id, act(w, r, who.by, "ended by an administrator"))
 	if err != nil {
 		return err
 	}
@@ -300,6 +300,6 @@ func (s *Server) choose(w http.ResponseWriter, r *http.Request, token, next secr
 		return err
 	}
 	ctx := context.WithoutCancel(r.Context()) // the password is another one already
-	_, err = s.issuer.Revoke(ctx, counterfoil.ScopeSubject, u.ID, act(w, r, audit.BySubject(u.ID), "password chosen"))
+	_, err = s.issuer.Revoke(ctx, source.ScopeSubject, u.ID, act(w, r, audit.BySubject(u.ID), "password chosen"))
 	return err
 }

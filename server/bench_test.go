@@ -29,6 +29,7 @@ import (
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -126,7 +127,7 @@ func (s *service) authorize(b *testing.B, c counterfoil.Carrier) *http.Request {
 		b.Fatal(err)
 	}
 	if c.Transport == counterfoil.Cookie {
-		r.AddCookie(&http.Cookie{Name: counterfoil.InsecureCookieName, Value: i.Access.Reveal()})
+		r.AddCookie(&http.Cookie{Name: source.InsecureCookieName, Value: i.Access.Reveal()})
 	} else {
 		r.Header.Set("Authorization", "Bearer "+i.Access.Reveal())
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // setCookies gives the browser its copy. The strings are written out because they
@@ -53,5 +54,5 @@ func (s *Server) refreshCookie(r *http.Request) (string, error) {
 	case 1:
 		return found[0].Value, nil
 	}
-	return "", counterfoil.ErrMultipleCredentials
+	return "", source.ErrMultipleCredentials
 }

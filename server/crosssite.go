@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // csrfHeader carries the token of GET /v1/csrf.
@@ -28,7 +29,7 @@ const csrfHeader = "X-CSRF-Token"
 func (s *Server) checkSite(r *http.Request, session *counterfoil.Session) error {
 	if token := r.Header.Values(csrfHeader); len(token) > 0 {
 		if len(token) > 1 || !s.csrfValid(token[0], session.ID) {
-			return counterfoil.ErrCrossOrigin // of another session, or made up
+			return source.ErrCrossOrigin // of another session, or made up
 		}
 		if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
 			return nil
@@ -43,10 +44,10 @@ func (s *Server) checkSite(r *http.Request, session *counterfoil.Session) error 
 		return err
 	}
 	if unsafeMethod(r) {
-		return counterfoil.CheckOrigin(r, allowed)
+		return source.CheckOrigin(r, allowed)
 	}
 	if !slices.Contains(allowed, origin) {
-		return counterfoil.ErrCrossOrigin
+		return source.ErrCrossOrigin
 	}
 	return nil
 }
@@ -84,7 +85,7 @@ func (s *Server) fromOrigin(r *http.Request, client string) error {
 	if err != nil {
 		return err
 	}
-	return counterfoil.CheckOrigin(r, allowed)
+	return source.CheckOrigin(r, allowed)
 }
 
 // csrf gives the token of the caller's session: 16 random bytes, and an HMAC of them

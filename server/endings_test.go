@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -102,7 +103,7 @@ func TestLogoutByAnOldCopy(t *testing.T) {
 			must(t, b.issuer.SetSubject(t.Context(), s.Subject, audit.Act{}, func(to *issuer.Subject) { to.Roles = append(to.Roles, "more") }))
 		},
 		"token revoked": func(s *counterfoil.Session) {
-			_, err := b.issuer.Revoke(t.Context(), counterfoil.ScopeToken, s.TokenID, audit.Act{})
+			_, err := b.issuer.Revoke(t.Context(), source.ScopeToken, s.TokenID, audit.Act{})
 			must(t, err)
 		},
 		"another audience": func(*counterfoil.Session) { audience("https://api.test") },
@@ -113,7 +114,7 @@ func TestLogoutByAnOldCopy(t *testing.T) {
 			age(h.Session)
 			header := h.header
 			if c.Transport == counterfoil.Cookie { // the access cookie alone
-				header = []string{"Cookie", counterfoil.InsecureCookieName + "=" + h.Access.Reveal(), "Origin", b.url}
+				header = []string{"Cookie", source.InsecureCookieName + "=" + h.Access.Reveal(), "Origin", b.url}
 			}
 			res, body := b.call("POST", "/v1/logout", "", header...)
 			_, err := b.issuer.Session(t.Context(), h.Session.ID)

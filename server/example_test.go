@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -66,7 +67,7 @@ func Example() {
 		return answer.Status
 	}
 	fmt.Println(reports())
-	receipt, err := auth.Issuer().Revoke(ctx, counterfoil.ScopeSession, login.Session.ID, audit.Act{Reason: "lost phone"})
+	receipt, err := auth.Issuer().Revoke(ctx, source.ScopeSession, login.Session.ID, audit.Act{Reason: "lost phone"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // AdminPatterns are the routes that only administrators may use.
@@ -27,13 +28,13 @@ func (s *Server) Patterns() []string { return append(s.ProgramPatterns(), s.Page
 // Body has a member of each kind that the bodies of the API have.
 type Body struct {
 	Inner
-	Text   string            `json:"text"`
-	Secret secretText        `json:"secret"`
-	Number float64           `json:"number"`
-	Flag   bool              `json:"flag"`
-	List   []string          `json:"list"`
-	Scope  counterfoil.Scope `json:"scope"`
-	Maybe  *string           `json:"maybe"`
+	Text   string       `json:"text"`
+	Secret secretText   `json:"secret"`
+	Number float64      `json:"number"`
+	Flag   bool         `json:"flag"`
+	List   []string     `json:"list"`
+	Scope  source.Scope `json:"scope"`
+	Maybe  *string      `json:"maybe"`
 }
 
 // Inner is part of it.
@@ -42,7 +43,7 @@ type Inner struct {
 }
 
 // ReadBody reads the body of r, or says how it is refused.
-func ReadBody(w http.ResponseWriter, r *http.Request) (Body, *counterfoil.Problem) {
+func ReadBody(w http.ResponseWriter, r *http.Request) (Body, *source.Problem) {
 	var b Body
 	if err := readJSON(w, r, &b); err != nil {
 		return Body{}, explain(err, counterfoil.Header)

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // feed is a page of the revocation log. An error is an error: a page that was not
@@ -48,7 +48,7 @@ func acceptsSequence(r *http.Request) bool {
 }
 
 // feedPages is feed for whoever takes each page as soon as it is there.
-func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow counterfoil.Follow) error {
+func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source.Follow) error {
 	out, begun := http.NewResponseController(w), false
 	err := s.issuer.Pages(r.Context(), follow, func(record []byte, last bool) error {
 		if !begun {
@@ -69,7 +69,7 @@ func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow counte
 	return unavailable(err)
 }
 
-func readFollow(q url.Values) (f counterfoil.Follow, err error) {
+func readFollow(q url.Values) (f source.Follow, err error) {
 	for name, values := range q {
 		if len(values) != 1 {
 			return f, badRequest("parameter %q is given twice", name)
@@ -78,7 +78,7 @@ func readFollow(q url.Values) (f counterfoil.Follow, err error) {
 		switch name {
 		case "after":
 			if value != "" {
-				f.After, err = counterfoil.ParseCursor(value)
+				f.After, err = source.ParseCursor(value)
 			}
 		case "proof":
 			f.Proof = value

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // ask introspects token as key, and wants an answer that nobody keeps (INTRO-03).
@@ -32,7 +33,7 @@ func TestIntrospectionTellsNothing(t *testing.T) {
 	b := newBench(t)
 	live := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer})
 	ended := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
-	if _, err := b.issuer.Revoke(t.Context(), counterfoil.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
+	if _, err := b.issuer.Revoke(t.Context(), source.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	_, elsewhere, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{

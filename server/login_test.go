@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // TOK-32: an access token says what a verifier needs and no more: no name, no address,
@@ -87,7 +88,7 @@ func TestHalfALoginIsNoSession(t *testing.T) {
 	got := b.login("jwt-cookie")
 	values := map[string]string{"API key": b.key}
 	for _, c := range got.cookies {
-		if c.Name != counterfoil.InsecureCookieName {
+		if c.Name != source.InsecureCookieName {
 			values["cookie "+c.Name] = c.Value
 		}
 	}
@@ -115,7 +116,7 @@ func TestHalfALoginIsNoSession(t *testing.T) {
 		if got, err := v.Verify(t.Context(), value); err == nil {
 			t.Errorf("%s: a verifier takes it for %v", name, got)
 		}
-		if name == "cookie "+counterfoil.InsecureRefreshCookieName {
+		if name == "cookie "+source.InsecureRefreshCookieName {
 			continue // it is what it is
 		}
 		if res, body := b.call("POST", "/v1/refresh", `{"refresh_token":"`+value+`"}`); res.StatusCode != http.StatusUnauthorized {

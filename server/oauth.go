@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
@@ -57,18 +58,18 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.issuer.Lookup(r.Context(), r.PostForm.Get("token"))
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && !meantFor(session, key.Audience):
-		return s.introspected(w, r, key.Client, counterfoil.Introspection{})
+		return s.introspected(w, r, key.Client, source.Introspection{})
 	case err != nil:
 		return unavailable(err)
 	}
-	return s.introspected(w, r, key.Client, counterfoil.NewIntrospection(session))
+	return s.introspected(w, r, key.Client, source.Introspection{Session: session})
 }
 
 // signedIntrospection is the media type of RFC 9701.
 const signedIntrospection = "application/token-introspection+jwt"
 
 // introspected answers as JSON, or signed for whoever asks for that and can check it.
-func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client string, answer counterfoil.Introspection) error {
+func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client string, answer source.Introspection) error {
 	if r.Header.Get("Accept") != signedIntrospection {
 		return writeJSON(w, http.StatusOK, answer)
 	}
@@ -107,7 +108,7 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 		if ok, retry := s.givenUp.Allow(session.ID, s.now()); !ok {
 			return login.Throttled{RetryAfter: retry}
 		}
-		_, err = s.issuer.Revoke(r.Context(), counterfoil.ScopeToken, session.TokenID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
+		_, err = s.issuer.Revoke(r.Context(), source.ScopeToken, session.TokenID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	default:
 		err = s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	}

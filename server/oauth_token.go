@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // token is the token endpoint of RFC 6749 section 3.2, for public clients that
@@ -76,7 +77,7 @@ func (s *Server) oauth(do action) http.Handler {
 }
 
 // oauthCode is the one place that says which error of RFC 6749 an answer is.
-func oauthCode(err error, p *counterfoil.Problem) (code string, status int) {
+func oauthCode(err error, p *source.Problem) (code string, status int) {
 	switch {
 	case p.Type == "unsupported_grant_type":
 		return p.Type, http.StatusBadRequest

@@ -22,6 +22,7 @@ import (
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -78,7 +79,7 @@ func (b *outageBench) holder(carrier counterfoil.Carrier) holder {
 	b.Helper()
 	user, err := b.users.ByIdentifier(b.Context(), "alice")
 	must(b.T, err)
-	_, err = b.issuer.Revoke(b.Context(), counterfoil.ScopeSubject, user.ID, audit.Act{})
+	_, err = b.issuer.Revoke(b.Context(), source.ScopeSubject, user.ID, audit.Act{})
 	must(b.T, err)
 	rev, err := b.issuer.SubjectRev(b.Context(), user.ID)
 	must(b.T, err)
@@ -88,9 +89,9 @@ func (b *outageBench) holder(carrier counterfoil.Carrier) holder {
 	if carrier.Transport == counterfoil.Header {
 		return holder{i, []string{"Authorization", "Bearer " + i.Access.Reveal()}}
 	}
-	cookies := counterfoil.InsecureCookieName + "=" + i.Access.Reveal()
+	cookies := source.InsecureCookieName + "=" + i.Access.Reveal()
 	if r := i.Refresh.Reveal(); r != "" {
-		cookies += "; " + counterfoil.InsecureRefreshCookieName + "=" + r
+		cookies += "; " + source.InsecureRefreshCookieName + "=" + r
 	}
 	return holder{i, []string{"Cookie", cookies, "Origin", b.url}}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -120,7 +121,7 @@ func (s *Server) page(do action) http.Handler {
 // an outage leaves it where it is.
 func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (status int, text string) {
 	p := s.explainLogged(w, r, err)
-	if errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, counterfoil.ErrMultipleCredentials) {
+	if errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, source.ErrMultipleCredentials) {
 		s.clearCookies(w)
 	}
 	if p.RetryAfter > 0 {
@@ -156,7 +157,7 @@ func (s *Server) pageHome(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f frame) error {
 	session, err := s.signedIn(r)
 	switch {
-	case errors.Is(err, counterfoil.ErrInvalidToken), errors.Is(err, counterfoil.ErrMultipleCredentials):
+	case errors.Is(err, counterfoil.ErrInvalidToken), errors.Is(err, source.ErrMultipleCredentials):
 		s.clearCookies(w)
 		fallthrough
 	case errors.Is(err, counterfoil.ErrNoCredential):
@@ -250,7 +251,7 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 
 // form reads a form that must have come from one of our own pages (CSRF-01).
 func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
-	if err := counterfoil.CheckOrigin(r, s.origins); err != nil {
+	if err := source.CheckOrigin(r, s.origins); err != nil {
 		return err
 	}
 	return readForm(w, r)

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -47,7 +48,7 @@ var (
 
 // explain finds the one public answer to err. Everything that it does not know is
 // a 500 that tells the caller nothing.
-func explain(err error, by counterfoil.Transport) *counterfoil.Problem {
+func explain(err error, by counterfoil.Transport) *source.Problem {
 	var own *refusal
 	var throttled login.Throttled
 	var rejected login.RejectedPassword
@@ -82,19 +83,19 @@ func explain(err error, by counterfoil.Transport) *counterfoil.Problem {
 		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		own = errNotFound
-	case known(err), errors.As(err, new(*counterfoil.Problem)):
-		return counterfoil.ProblemFor(err, by)
+	case known(err), errors.As(err, new(*source.Problem)):
+		return source.ProblemFor(err, by)
 	default:
 		own = &refusal{status: http.StatusInternalServerError, kind: "internal", title: "Internal error"}
 	}
-	return &counterfoil.Problem{Status: own.status, Type: own.kind, Title: own.title, Detail: own.detail, RetryAfter: own.retry, Cause: err}
+	return &source.Problem{Status: own.status, Type: own.kind, Title: own.title, Detail: own.detail, RetryAfter: own.retry, Cause: err}
 }
 
 // known reports whether err is one of the root package's words.
 func known(err error) bool {
 	for _, e := range []error{
-		counterfoil.ErrInvalidToken, counterfoil.ErrNoCredential, counterfoil.ErrMultipleCredentials,
-		counterfoil.ErrCrossOrigin, counterfoil.ErrStepUp, counterfoil.ErrForbidden,
+		counterfoil.ErrInvalidToken, counterfoil.ErrNoCredential, source.ErrMultipleCredentials,
+		source.ErrCrossOrigin, counterfoil.ErrStepUp, counterfoil.ErrForbidden,
 		counterfoil.ErrStale, counterfoil.ErrUnavailable,
 	} {
 		if errors.Is(err, e) {
@@ -113,11 +114,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	p.ServeHTTP(w, r)
 }
 
-func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *counterfoil.Problem {
+func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *source.Problem {
 	if ended := r.Context().Err(); ended != nil && errors.Is(err, ended) {
 		// Most often nobody is there any more, and there is nothing to log. But whoever
 		// ended the request may still read the answer: one that is not written is a 200.
-		return counterfoil.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), transportOf(r))
+		return source.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), transportOf(r))
 	}
 	id := w.Header().Get(requestHeader)
 	p := explain(err, transportOf(r))

@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 const maxBody = 64 << 10 // OPS-06
@@ -197,7 +198,7 @@ func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
 // that it was made for. The one it came by is in the session.
 func (s *Server) carried(r *http.Request, resolve func(context.Context, string) (*counterfoil.Session, error)) (*counterfoil.Session, counterfoil.Transport, error) {
 	name, _ := s.cookieNames()
-	cred, err := counterfoil.FindCredential(r, name)
+	cred, err := source.FindCredential(r, name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -222,11 +223,11 @@ var errKey = fmt.Errorf("api key: %w", counterfoil.ErrInvalidToken)
 // Bearer or as the password of Basic.
 func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error) {
 	if len(r.Header.Values("Authorization")) > 1 {
-		return directory.APIKey{}, counterfoil.ErrMultipleCredentials
+		return directory.APIKey{}, source.ErrMultipleCredentials
 	}
 	text := r.Header.Get("Authorization")
 	if name, _ := s.cookieNames(); text != "" && len(r.CookiesNamed(name)) > 0 {
-		return directory.APIKey{}, counterfoil.ErrMultipleCredentials // TOK-34
+		return directory.APIKey{}, source.ErrMultipleCredentials // TOK-34
 	}
 	scheme, rest, _ := strings.Cut(text, " ")
 	switch {

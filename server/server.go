@@ -19,12 +19,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // Options is what a Server is made of.
@@ -154,7 +154,7 @@ func (s *Server) api(do action) http.Handler {
 
 func (s *Server) cookieNames() (session, refresh string) {
 	if s.secure {
-		return counterfoil.CookieName, counterfoil.RefreshCookieName
+		return source.CookieName, source.RefreshCookieName
 	}
-	return counterfoil.InsecureCookieName, counterfoil.InsecureRefreshCookieName
+	return source.InsecureCookieName, source.InsecureRefreshCookieName
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -200,7 +201,7 @@ func TestEveryCarrier(t *testing.T) {
 			}
 			credential := func(i issued) string {
 				for _, c := range i.cookies {
-					if c.Name == counterfoil.InsecureCookieName {
+					if c.Name == source.InsecureCookieName {
 						return c.Value
 					}
 				}

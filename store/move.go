@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // Mover is one end of a move: a store opened by this process alone, to be read
@@ -23,7 +24,7 @@ type Mover interface {
 	All(ctx context.Context) iter.Seq2[Record, error]
 
 	// Log is that of Store.
-	Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error)
+	Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error)
 
 	// Mark says what stands in the way of using the store; SetMark replaces it,
 	// durably.
@@ -35,7 +36,7 @@ type Mover interface {
 
 	// Fill adds records at the revisions that they have, and entries at their
 	// numbers, in one commit.
-	Fill(ctx context.Context, records []Record, entries []counterfoil.Revocation) error
+	Fill(ctx context.Context, records []Record, entries []source.Revocation) error
 
 	Close() error
 }
@@ -181,11 +182,11 @@ func empty(ctx context.Context, m Mover) (bool, error) {
 
 // Inventory reads all of m.
 func Inventory(ctx context.Context, m Mover) (Contents, error) {
-	return read(ctx, m, func(context.Context, []Record, []counterfoil.Revocation) error { return nil })
+	return read(ctx, m, func(context.Context, []Record, []source.Revocation) error { return nil })
 }
 
 // read reads all of m and gives it to each, a batch at a time.
-func read(ctx context.Context, m Mover, each func(context.Context, []Record, []counterfoil.Revocation) error) (Contents, error) {
+func read(ctx context.Context, m Mover, each func(context.Context, []Record, []source.Revocation) error) (Contents, error) {
 	c := Contents{Records: map[Kind]int{}}
 	digest := sha256.New()
 	batch := make([]Record, 0, moveBatch)
@@ -233,7 +234,7 @@ func digestRecord(h hash.Hash, r Record) {
 	digestNumbers(h, r.Rev, uint64(r.Expires.Unix()))
 }
 
-func digestEntry(h hash.Hash, e counterfoil.Revocation) {
+func digestEntry(h hash.Hash, e source.Revocation) {
 	digestTexts(h, string(e.Scope), e.ID, e.Reason)
 	digestNumbers(h, e.At.Epoch, e.At.Seq, uint64(e.Expires.Unix()))
 }

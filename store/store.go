@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // What callers branch on. Any other error is an outage or a bug, and says
@@ -85,7 +86,7 @@ type Batch struct {
 	DeleteOwned []Owned
 	Delete      []Key
 	Put         []Record
-	Revoke      []counterfoil.Revocation // At is set by the store
+	Revoke      []source.Revocation // At is set by the store
 
 	// NewEpoch drops the log and begins another under a new random epoch, before
 	// Revoke: for the day a verifier shows that acknowledged entries were lost
@@ -136,7 +137,7 @@ type Store interface {
 	// read no earlier than the entries. A cursor of another epoch counts as zero.
 	// The entries read are complete up to the last one returned, or up to head
 	// when fewer than limit came back.
-	Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error)
+	Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error)
 
 	// Wait returns nil when the head may differ from after, or earlier; it is a
 	// hint, and the log is the truth. It returns ctx.Err() when ctx ends first.

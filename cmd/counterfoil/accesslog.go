@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // observer stands around the server's handler: one log line and one measurement
@@ -42,7 +42,7 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 			o.note(r, a, client, time.Since(begun))
 		}()
 		if o.draining.Load() && r.URL.Path == "/readyz" {
-			p := counterfoil.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
+			p := source.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
 			p.ServeHTTP(a, r)
 			return
 		}

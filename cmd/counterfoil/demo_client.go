@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // demoClient is one client of the live page: it signs in over HTTP as its carrier
@@ -163,7 +163,7 @@ func (c *demoClient) renew(ctx context.Context) {
 func (c *demoClient) show(access string, cookies []*http.Cookie) {
 	c.state.Holds = "a token that its code sends in the Authorization header"
 	for _, k := range cookies {
-		if k.Name == counterfoil.InsecureCookieName {
+		if k.Name == source.InsecureCookieName {
 			access = k.Value
 			c.state.Holds = "a cookie that no script can read (HttpOnly, SameSite=Lax)"
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 //go:embed live
@@ -69,8 +70,8 @@ func (l *livePageServer) routes(mux *http.ServeMux) {
 // form must not press the buttons.
 func (l *livePageServer) post(f func(context.Context, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := counterfoil.CheckOrigin(r, []string{l.origin}); err != nil {
-			counterfoil.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, r)
+		if err := source.CheckOrigin(r, []string{l.origin}); err != nil {
+			source.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, r)
 			return
 		}
 		l.mu.Lock()
@@ -78,7 +79,7 @@ func (l *livePageServer) post(f func(context.Context, *http.Request) error) http
 		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 		defer cancel()
 		if err := f(ctx, r); err != nil {
-			counterfoil.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), counterfoil.Cookie).ServeHTTP(w, r)
+			source.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), counterfoil.Cookie).ServeHTTP(w, r)
 			return
 		}
 		http.Redirect(w, r, "/live", http.StatusSeeOther)
@@ -160,7 +161,7 @@ func (l *livePageServer) page(w http.ResponseWriter, _ *http.Request) {
 	states := l.states()
 	shown := map[string]any{"Clients": states, "News": news(states), "Auth": l.auth, "Password": demoPassword}
 	if err := livePage.Execute(&out, shown); err != nil {
-		counterfoil.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, nil)
+		source.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, nil)
 		return
 	}
 	h := w.Header()

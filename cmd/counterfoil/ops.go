@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/urls"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // opsHandler serves what operators look at: metrics, profiles, the state of the
@@ -40,14 +41,14 @@ func guardOps(next http.Handler, token secret.String, public bool) http.Handler 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		p := counterfoil.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed"}
+		p := source.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed"}
 		site := r.Header.Get("Sec-Fetch-Site")
 		switch {
 		case site != "" && site != "none" && site != "same-origin":
 		case token.Reveal() == "" && !public && !urls.Loopback(r.Host):
 		case token.Reveal() != "" && !bearer(r).Equal(token):
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			p = counterfoil.Problem{Status: http.StatusUnauthorized, Type: "unauthorized", Title: "The ops token is wanted"}
+			p = source.Problem{Status: http.StatusUnauthorized, Type: "unauthorized", Title: "The ops token is wanted"}
 		default:
 			next.ServeHTTP(w, r)
 			return
@@ -79,7 +80,7 @@ type followerView struct {
 func (s *state) page(w http.ResponseWriter, r *http.Request) {
 	status, err := s.status(r.Context())
 	if err != nil {
-		p := counterfoil.Problem{Status: http.StatusServiceUnavailable, Type: "unavailable", Title: "The store cannot be reached", RetryAfter: time.Second}
+		p := source.Problem{Status: http.StatusServiceUnavailable, Type: "unavailable", Title: "The store cannot be reached", RetryAfter: time.Second}
 		p.ServeHTTP(w, r)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // seenName is the file in the data folder that holds the latest head this node has seen. It
@@ -43,7 +44,7 @@ func (s *seen) read() (counterfoil.Cursor, error) {
 	if err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	at, err := counterfoil.ParseCursor(strings.TrimSpace(string(text)))
+	at, err := source.ParseCursor(strings.TrimSpace(string(text)))
 	if err != nil {
 		return at, fmt.Errorf("%s: %w\nhint: remove it; if the store was restored from a backup, run counterfoil session revoke --all", s.path, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // backed is an installation whose sessions can be put back to what they were.
@@ -112,11 +113,11 @@ func TestRestoredWhileNobodyRan(t *testing.T) {
 					t.Fatalf("Refresh after an ordinary start = %v", err)
 				}
 				kept = got
-				if _, err := i.Revoke(t.Context(), counterfoil.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
+				if _, err := i.Revoke(t.Context(), source.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
 					t.Fatal(err)
 				}
 				leaked = i.SigningKeys()[0].ID
-				if _, err := i.Revoke(t.Context(), counterfoil.ScopeKey, leaked, audit.Act{}); err != nil {
+				if _, err := i.Revoke(t.Context(), source.ScopeKey, leaked, audit.Act{}); err != nil {
 					t.Fatal(err)
 				}
 				was = head(i)
@@ -170,7 +171,7 @@ func TestRestoredDoesNotMove(t *testing.T) {
 			t.Fatal(err)
 		}
 		if revoke != "" {
-			if _, err := p.issuer.Revoke(t.Context(), counterfoil.ScopeSubject, revoke, audit.Act{}); err != nil {
+			if _, err := p.issuer.Revoke(t.Context(), source.ScopeSubject, revoke, audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 func TestService(t *testing.T) {
@@ -55,7 +56,7 @@ func TestService(t *testing.T) {
 	if !lines.Scan() || lines.Text() != "data: tick" {
 		t.Fatalf("stream begins with %q", lines.Text())
 	}
-	is.Revoke(counterfoil.ScopeSubject, "alice")
+	is.Revoke(source.ScopeSubject, "alice")
 	last := ""
 	for lines.Scan() {
 		if lines.Text() != "" {

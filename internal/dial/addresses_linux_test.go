@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -121,11 +122,11 @@ func TestNameOfSeveralNodes(t *testing.T) {
 			transport := dial.New("issuer.example.com", nameServer(t, &answer))
 			transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 			t.Cleanup(transport.CloseIdleConnections)
-			source, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: key, Transport: transport})
+			remote, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: key, Transport: transport})
 			if err != nil {
 				t.Fatal(err)
 			}
-			v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: url, Audience: url, Logger: slog.New(slog.DiscardHandler)})
+			v, err := counterfoil.NewVerifier(t.Context(), remote, counterfoil.Options{Issuer: url, Audience: url, Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +143,7 @@ func TestNameOfSeveralNodes(t *testing.T) {
 				goOn := nodes[at].hang()
 				t.Cleanup(goOn)
 				begun, said := time.Now(), nodes[1-at].said.Load()
-				if _, err := auth.Issuer().Revoke(t.Context(), counterfoil.ScopeSession, s.Session.ID, audit.Act{}); err != nil {
+				if _, err := auth.Issuer().Revoke(t.Context(), source.ScopeSession, s.Session.ID, audit.Act{}); err != nil {
 					t.Fatal(err)
 				}
 				var oldest time.Duration

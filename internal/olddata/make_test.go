@@ -25,7 +25,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 var makeRevision = flag.String("make", "", "revision whose program writes a new fixture")
@@ -190,9 +190,9 @@ func (s *session) take(is issued, cookies []*http.Cookie) {
 	s.Access, s.Refresh = is.Access, is.Refresh
 	for _, c := range cookies {
 		switch c.Name {
-		case counterfoil.CookieName:
+		case source.CookieName:
 			s.Access = c.Value
-		case counterfoil.RefreshCookieName:
+		case source.RefreshCookieName:
 			s.Refresh = c.Value
 		}
 	}

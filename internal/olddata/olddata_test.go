@@ -18,6 +18,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -81,7 +82,7 @@ func restore(t *testing.T, e engine, folder string) *installation {
 	if err != nil || copy(i.seal[:], seal) != len(i.seal) {
 		t.Fatalf("sealing key: %d bytes, %v", len(seal), err)
 	}
-	if i.head, err = counterfoil.ParseCursor(i.held.Head); err != nil {
+	if i.head, err = source.ParseCursor(i.held.Head); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // log is the revocation log. An entry that is in it is never changed, only dropped by a
 // sweep, which makes a new slice: so what was read of it may be looked at without a lock.
 type log struct {
-	entries []counterfoil.Revocation // in order of At.Seq
+	entries []source.Revocation // in order of At.Seq
 	head    counterfoil.Cursor
 	lost    bool          // a caller has seen entries of this epoch that are not here
 	moved   chan struct{} // closed when head moves, or the store closes
@@ -22,7 +23,7 @@ func newLog() log {
 	return log{head: counterfoil.Cursor{Epoch: rand.Uint64()}, moved: make(chan struct{})}
 }
 
-func (l *log) append(newEpoch bool, revoke []counterfoil.Revocation) {
+func (l *log) append(newEpoch bool, revoke []source.Revocation) {
 	if newEpoch {
 		l.head, l.entries, l.lost = counterfoil.Cursor{Epoch: rand.Uint64()}, nil, false
 	}
@@ -38,10 +39,10 @@ func (l *log) append(newEpoch bool, revoke []counterfoil.Revocation) {
 }
 
 // page returns a copy of up to limit entries after the cursor.
-func (l *log) page(after counterfoil.Cursor, limit int) []counterfoil.Revocation {
+func (l *log) page(after counterfoil.Cursor, limit int) []source.Revocation {
 	from := 0
 	if after.Epoch == l.head.Epoch {
-		from, _ = slices.BinarySearchFunc(l.entries, after.Seq+1, func(e counterfoil.Revocation, seq uint64) int {
+		from, _ = slices.BinarySearchFunc(l.entries, after.Seq+1, func(e source.Revocation, seq uint64) int {
 			return cmp.Compare(e.At.Seq, seq)
 		})
 	}
@@ -50,8 +51,8 @@ func (l *log) page(after counterfoil.Cursor, limit int) []counterfoil.Revocation
 }
 
 // living returns a new slice of the entries that do not expire before the given time.
-func living(entries []counterfoil.Revocation, before time.Time) []counterfoil.Revocation {
-	var kept []counterfoil.Revocation
+func living(entries []source.Revocation, before time.Time) []source.Revocation {
+	var kept []source.Revocation
 	for _, e := range entries {
 		if e.Expires.IsZero() || !e.Expires.Before(before) {
 			kept = append(kept, e)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
@@ -20,8 +21,8 @@ func thing(id string) store.Record {
 	return store.Record{Key: store.Key{Kind: "thing", ID: id}, Owner: "o", Value: []byte(`{}`)}
 }
 
-func entry(id string) counterfoil.Revocation {
-	return counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}
+func entry(id string) source.Revocation {
+	return source.Revocation{Scope: source.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}
 }
 
 func commit(t *testing.T, s *postgres.Store, b store.Batch) counterfoil.Cursor {
@@ -99,7 +100,7 @@ func hammer(t *testing.T, s *postgres.Store, round int, server *testsvc.Postgres
 				id := fmt.Sprintf("%d.%d.%d", round, w, n)
 				_, err := s.Commit(context.Background(), store.Batch{Put: []store.Record{thing(id)}})
 				if err == nil {
-					_, err = s.Commit(context.Background(), store.Batch{Revoke: []counterfoil.Revocation{entry(id)}})
+					_, err = s.Commit(context.Background(), store.Batch{Revoke: []source.Revocation{entry(id)}})
 				}
 				if err != nil {
 					return
@@ -145,7 +146,7 @@ func TestOutageIsNoAbsence(t *testing.T) {
 	other := open(t, dsn)
 	woken := make(chan error)
 	go func() { woken <- s.Wait(context.Background(), at) }()
-	commit(t, other, store.Batch{Revoke: []counterfoil.Revocation{entry("x")}})
+	commit(t, other, store.Batch{Revoke: []source.Revocation{entry("x")}})
 	if err := <-woken; err != nil {
 		t.Errorf("Wait after the outage = %v", err)
 	}
@@ -157,7 +158,7 @@ func TestRestoredDumpIsANewEpoch(t *testing.T) {
 	server := testsvc.SharedPostgres(t)
 	name, dsn := server.Database(t, "")
 	s := open(t, dsn)
-	was := commit(t, s, store.Batch{Put: []store.Record{thing("a")}, Revoke: []counterfoil.Revocation{entry("x")}})
+	was := commit(t, s, store.Batch{Put: []store.Record{thing("a")}, Revoke: []source.Revocation{entry("x")}})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestFailoverIsANewEpoch(t *testing.T) {
 	primary := testsvc.StartPostgres(t, testsvc.Durable)
 	name, dsn := primary.Database(t, "")
 	s := open(t, dsn)
-	was := commit(t, s, store.Batch{Put: []store.Record{thing("a")}, Revoke: []counterfoil.Revocation{entry("x")}})
+	was := commit(t, s, store.Batch{Put: []store.Record{thing("a")}, Revoke: []source.Revocation{entry("x")}})
 	standby := primary.StartStandby(t)
 	if s, err := postgres.Open(t.Context(), postgres.Options{URL: standby.URL(name)}); err == nil {
 		t.Errorf("Open of a standby = %v, want a refusal", s.Close())

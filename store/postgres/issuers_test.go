@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -102,12 +103,12 @@ func TestRefreshRacesRevokeOfAnotherNode(t *testing.T) {
 	for n := range 100 {
 		subject := fmt.Sprint("subject", n)
 		held := signIn(t, nodes[0], subject)
-		scope, id := counterfoil.ScopeSession, held.Session.ID
+		scope, id := source.ScopeSession, held.Session.ID
 		switch n % 3 {
 		case 1:
-			scope, id = counterfoil.ScopeSubject, subject
+			scope, id = source.ScopeSubject, subject
 		case 2:
-			scope, id = counterfoil.ScopeAll, ""
+			scope, id = source.ScopeAll, ""
 		}
 		var next *issuer.Issued
 		var wg sync.WaitGroup
@@ -143,7 +144,7 @@ func TestKeyRevokedAtAnotherNode(t *testing.T) {
 	nodes := issuers(t, 2)
 	held := signIn(t, nodes[1], "alice")
 	for range 3 {
-		if _, err := nodes[0].Revoke(t.Context(), counterfoil.ScopeKey, held.Session.KeyID, audit.Act{}); err != nil {
+		if _, err := nodes[0].Revoke(t.Context(), source.ScopeKey, held.Session.KeyID, audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 		next, err := nodes[1].Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{})

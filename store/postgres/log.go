@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // Head and entries come from one snapshot, so from one statement.
@@ -23,7 +24,7 @@ const (
 )
 
 // Log implements store.Store.
-func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := s.intact(ctx); err != nil {
@@ -41,7 +42,7 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	return entries, head, nil
 }
 
-func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int) (entries []counterfoil.Revocation, head counterfoil.Cursor, err error) {
+func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int) (entries []source.Revocation, head counterfoil.Cursor, err error) {
 	rows, err := s.pool.Query(ctx, logSQL, int64(after.Epoch), int64(after.Seq), limit)
 	if err != nil {
 		return nil, head, err
@@ -49,7 +50,7 @@ func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int
 	return scanLog(rows)
 }
 
-func scanLog(rows pgx.Rows) (entries []counterfoil.Revocation, head counterfoil.Cursor, err error) {
+func scanLog(rows pgx.Rows) (entries []source.Revocation, head counterfoil.Cursor, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		var epoch, seq int64
@@ -62,9 +63,9 @@ func scanLog(rows pgx.Rows) (entries []counterfoil.Revocation, head counterfoil.
 		if at == nil {
 			continue
 		}
-		entries = append(entries, counterfoil.Revocation{
+		entries = append(entries, source.Revocation{
 			At:    counterfoil.Cursor{Epoch: head.Epoch, Seq: uint64(*at)},
-			Scope: counterfoil.Scope(*scope), ID: *id, Expires: fromUnix(*expires), Reason: *reason,
+			Scope: source.Scope(*scope), ID: *id, Expires: fromUnix(*expires), Reason: *reason,
 		})
 	}
 	return entries, head, rows.Err()

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
@@ -48,7 +49,7 @@ func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
 			t.Errorf("head = %v, want %v, which one of them began", at, began)
 		}
 	}
-	at := commit(t, other, store.Batch{Put: []store.Record{thing("late")}, Revoke: []counterfoil.Revocation{entry("on")}})
+	at := commit(t, other, store.Batch{Put: []store.Record{thing("late")}, Revoke: []source.Revocation{entry("on")}})
 	if is := head(t, s); is != at || at.Epoch != began.Epoch {
 		t.Errorf("head = %v, want %v of epoch %d", is, at, began.Epoch)
 	}
@@ -61,13 +62,13 @@ func TestRolledBackDisk(t *testing.T) {
 	server := testsvc.StartPostgres(t, testsvc.Durable)
 	_, dsn := server.Database(t, "")
 	s, other := open(t, dsn), open(t, dsn)
-	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
+	commit(t, s, store.Batch{Revoke: []source.Revocation{entry("kept")}})
 	server.Stop()
 	backup := filepath.Join(t.TempDir(), "backup")
 	run(t, "cp", "-a", server.Dir(), backup)
 	server.Restart(t)
 	back(t, s)
-	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
+	was := commit(t, s, store.Batch{Revoke: []source.Revocation{entry("lost")}})
 	back(t, other)
 	if at := head(t, other); at != was {
 		t.Fatalf("head = %v, want %v", at, was)
@@ -90,9 +91,9 @@ func TestRowsPutBack(t *testing.T) {
 	server := testsvc.SharedPostgres(t)
 	name, dsn := server.Database(t, "")
 	s, other := open(t, dsn), open(t, dsn)
-	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
+	commit(t, s, store.Batch{Revoke: []source.Revocation{entry("kept")}})
 	server.Exec(t, name, "CREATE TABLE backup AS SELECT epoch, seq FROM counterfoil.head")
-	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
+	was := commit(t, s, store.Batch{Revoke: []source.Revocation{entry("lost")}})
 	head(t, other)
 	server.Exec(t, name, "UPDATE counterfoil.head SET epoch = backup.epoch, seq = backup.seq FROM backup")
 	server.Exec(t, name, "DELETE FROM counterfoil.log WHERE seq > (SELECT seq FROM backup)")
@@ -110,12 +111,12 @@ func TestFailoverToOneThatLags(t *testing.T) {
 	primary := testsvc.StartPostgres(t, testsvc.Durable)
 	name, dsn := primary.Database(t, "")
 	s := open(t, dsn)
-	commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("kept")}})
+	commit(t, s, store.Batch{Revoke: []source.Revocation{entry("kept")}})
 	standby := primary.StartStandby(t)
 	both := "postgres://cf@" + standby.Addr() + "," + primary.Addr() + "/" + name
 	s, other := open(t, both), open(t, both)
 	standby.Stop()
-	was := commit(t, s, store.Batch{Revoke: []counterfoil.Revocation{entry("lost")}})
+	was := commit(t, s, store.Batch{Revoke: []source.Revocation{entry("lost")}})
 	head(t, other)
 	primary.Kill()
 	standby.Restart(t)
@@ -149,7 +150,7 @@ func TestRestoredUnderNodes(t *testing.T) {
 	server.Exec(t, "postgres", "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true")
 	for _, got := range issued {
 		until(t, func() error {
-			_, err := i.Revoke(t.Context(), counterfoil.ScopeSession, got.Session.ID, audit.Act{})
+			_, err := i.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{})
 			return err
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -128,7 +129,7 @@ func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
 }
 
 // Log implements store.Mover.
-func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	rows, err := m.conn.Query(ctx, logSQL, int64(after.Epoch), int64(after.Seq), limit)
 	if err != nil {
 		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
@@ -196,7 +197,7 @@ func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cu
 }
 
 // Fill implements store.Mover.
-func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []counterfoil.Revocation) error {
+func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []source.Revocation) error {
 	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
 		_, err := tx.CopyFrom(ctx, pgx.Identifier{"counterfoil", "records"}, []string{"kind", "id", "owner", "rev", "expires", "value"},
 			pgx.CopyFromSlice(len(records), func(i int) ([]any, error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
@@ -58,7 +59,7 @@ func TestWaitSurvivesALostConnection(t *testing.T) {
 		if n%2 == 1 {
 			server.Exec(t, name, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'")
 		}
-		commit(t, b, store.Batch{Revoke: []counterfoil.Revocation{entry("x")}})
+		commit(t, b, store.Batch{Revoke: []source.Revocation{entry("x")}})
 		if err := <-woken; err != nil {
 			t.Errorf("Wait = %v", err)
 		}
@@ -99,7 +100,7 @@ func TestLeastPrivilege(t *testing.T) {
 			{Key: store.Key{Kind: "session", ID: "ses_1"}, Owner: "alice", Value: []byte(`{"client":"web","created":"2026-01-02T03:04:05Z"}`)},
 			{Key: store.Key{Kind: "user", ID: "usr_1"}, Value: []byte(`{"identifier":"alice","roles":["admin"]}`)},
 		},
-		DeleteOwned: []store.Owned{{Kind: "session", Owner: "bob"}}, Revoke: []counterfoil.Revocation{entry("x")},
+		DeleteOwned: []store.Owned{{Kind: "session", Owner: "bob"}}, Revoke: []source.Revocation{entry("x")},
 	})
 	commit(t, s, store.Batch{NewEpoch: true})
 	if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
@@ -163,7 +164,7 @@ func TestDeadlineEndsACommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, b := range map[string]store.Batch{
-		"an ordinary commit": {Put: []store.Record{thing("a")}}, "a revocation": {Put: []store.Record{thing("b")}, Revoke: []counterfoil.Revocation{entry("x")}},
+		"an ordinary commit": {Put: []store.Record{thing("a")}}, "a revocation": {Put: []store.Record{thing("b")}, Revoke: []source.Revocation{entry("x")}},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		if _, err := s.Commit(ctx, b); !errors.Is(err, context.DeadlineExceeded) {
@@ -185,7 +186,7 @@ func TestNoTextIsRefusedBeforeItIsSent(t *testing.T) {
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
 	s := open(t, dsn)
 	for _, bad := range []string{"a\x00b", "\xff"} {
-		if _, err := s.Commit(t.Context(), store.Batch{Revoke: []counterfoil.Revocation{{Scope: "session", ID: "x", Reason: bad}}}); err == nil {
+		if _, err := s.Commit(t.Context(), store.Batch{Revoke: []source.Revocation{{Scope: "session", ID: "x", Reason: bad}}}); err == nil {
 			t.Errorf("a reason of %q was taken", bad)
 		}
 		if _, err := store.One(t.Context(), s, store.Key{Kind: "session", ID: bad}); !errors.Is(err, store.ErrNotFound) {

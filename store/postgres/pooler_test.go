@@ -6,8 +6,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
@@ -35,7 +35,7 @@ func TestPoolerBySession(t *testing.T) {
 	at := head(t, a)
 	woken := make(chan error)
 	go func() { woken <- a.Wait(context.Background(), at) }()
-	commit(t, b, store.Batch{Revoke: []counterfoil.Revocation{entry("x")}})
+	commit(t, b, store.Batch{Revoke: []source.Revocation{entry("x")}})
 	if err := <-woken; err != nil {
 		t.Errorf("Wait = %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/redis"
 )
@@ -50,7 +51,7 @@ func TestLeastPrivilege(t *testing.T) {
 			"put": second(s.Commit(t.Context(), store.Batch{Put: []store.Record{rec}})),
 			"end": second(s.Commit(t.Context(), store.Batch{
 				DeleteOwned: []store.Owned{{Kind: "thing", Owner: "bob"}, {Kind: "thing", Owner: ""}}, Delete: []store.Key{thing("b").Key},
-				Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: "b", Expires: soon}},
+				Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: "b", Expires: soon}},
 			})),
 			"sweep": second(s.Sweep(t.Context(), time.Now())),
 			"wait":  s.Wait(t.Context(), counterfoil.Cursor{}),

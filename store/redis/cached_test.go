@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/redis"
 )
@@ -94,7 +95,7 @@ func TestRepeatedLookupAsksNobody(t *testing.T) {
 		if n := stat(t, r, "hget", "calls") - before; n != 0 {
 			t.Errorf("%v: 10000 checks of a session that was seen read %v records", carrier, n)
 		}
-		receipt, err := i.Revoke(t.Context(), counterfoil.ScopeSession, got.Session.ID, audit.Act{})
+		receipt, err := i.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +120,7 @@ func TestIssuerAsksEveryTime(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := two.Revoke(t.Context(), counterfoil.ScopeSession, got.Session.ID, audit.Act{}); err != nil {
+		if _, err := two.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := one.Lookup(t.Context(), got.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
@@ -182,7 +183,7 @@ func BenchmarkOneSlot(b *testing.B) {
 			id := fmt.Sprintf("bench%020d", n.Add(1))
 			return second(s.Commit(b.Context(), store.Batch{
 				Delete: []store.Key{{Kind: "session", ID: id}},
-				Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}},
+				Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}},
 			}))
 		},
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/redis"
 )
@@ -36,7 +37,7 @@ func revoke(s *redis.Store, id string) (counterfoil.Cursor, error) {
 func revokeIn(ctx context.Context, s *redis.Store, id string) (counterfoil.Cursor, error) {
 	return s.Commit(ctx, store.Batch{
 		Put:    []store.Record{thing(id)},
-		Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}},
+		Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}},
 	})
 }
 
@@ -121,7 +122,7 @@ func (a *acked) missing(t *testing.T, s *redis.Store) (ids []string) {
 	return ids
 }
 
-func allEntries(t *testing.T, s *redis.Store) (entries []counterfoil.Revocation, head counterfoil.Cursor) {
+func allEntries(t *testing.T, s *redis.Store) (entries []source.Revocation, head counterfoil.Cursor) {
 	t.Helper()
 	entries, head, err := s.Log(t.Context(), counterfoil.Cursor{}, 1<<20)
 	if err != nil {
@@ -507,7 +508,7 @@ func TestMemoryIsFull(t *testing.T) {
 		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
 	}
 	at, err := s.Commit(t.Context(), store.Batch{
-		Delete: []store.Key{thing("a").Key}, Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: "a", Expires: time.Now()}},
+		Delete: []store.Key{thing("a").Key}, Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: "a", Expires: time.Now()}},
 	})
 	if err != nil {
 		t.Fatalf("a revocation with full memory = %v", err)
@@ -538,7 +539,7 @@ func TestTrimming(t *testing.T) {
 			if n%40 == 0 && i == 0 {
 				expires = now.Add(time.Hour)
 			}
-			b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: fmt.Sprint(n, "-", i), Expires: expires})
+			b.Revoke = append(b.Revoke, source.Revocation{Scope: source.ScopeSession, ID: fmt.Sprint(n, "-", i), Expires: expires})
 		}
 		if _, err := s.Commit(t.Context(), b); err != nil {
 			t.Fatal(err)

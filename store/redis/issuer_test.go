@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/redis"
@@ -70,7 +71,7 @@ func TestRevokedStaysRevokedAfterFailover(t *testing.T) {
 			if loses {
 				cutOff(t, c)
 			}
-			if _, err := i.Revoke(t.Context(), counterfoil.ScopeSubject, "alice", audit.Act{}); err != nil {
+			if _, err := i.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{}); err != nil {
 				t.Fatal(err)
 			}
 			if !loses {

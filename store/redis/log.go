@@ -11,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -94,7 +95,7 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 }
 
 // Log implements store.Store. Head and entries are read by one script on the primary.
-func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	entries, head, err := s.page(ctx, after, limit)
 	if err != nil {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("redis: log: %w", err)
@@ -102,7 +103,7 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	return entries, head, nil
 }
 
-func (s *Store) page(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (s *Store) page(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	items, err := s.withHead(ctx, func(ctx context.Context, head []string) (rueidis.RedisMessage, error) {
 		return s.read(ctx, logScript, append(head, epochText(after.Epoch), strconv.FormatUint(after.Seq, 10), strconv.Itoa(limit))...)
 	})
@@ -117,7 +118,7 @@ func (s *Store) page(ctx context.Context, after counterfoil.Cursor, limit int) (
 	if err != nil {
 		return nil, head, err
 	}
-	entries := make([]counterfoil.Revocation, len(page))
+	entries := make([]source.Revocation, len(page))
 	for i, m := range page {
 		if err := parseEntry(m, &entries[i]); err != nil {
 			return nil, head, err
@@ -128,7 +129,7 @@ func (s *Store) page(ctx context.Context, after counterfoil.Cursor, limit int) (
 }
 
 // parseEntry reads an item of the stream: its id, which is seq-0, and its fields.
-func parseEntry(m rueidis.RedisMessage, e *counterfoil.Revocation) error {
+func parseEntry(m rueidis.RedisMessage, e *source.Revocation) error {
 	item, err := m.ToArray()
 	if err != nil || len(item) != 2 {
 		return errCorrupt
@@ -148,7 +149,7 @@ func parseEntry(m rueidis.RedisMessage, e *counterfoil.Revocation) error {
 	if err != nil {
 		return errCorrupt
 	}
-	e.Scope, e.ID, e.Expires, e.Reason = counterfoil.Scope(fields[1]), fields[3], fromUnix(expires), fields[7]
+	e.Scope, e.ID, e.Expires, e.Reason = source.Scope(fields[1]), fields[3], fromUnix(expires), fields[7]
 	return nil
 }
 

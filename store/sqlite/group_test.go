@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
@@ -33,7 +34,7 @@ func row(id string, rev uint64) store.Record {
 func puts(r ...store.Record) store.Batch { return store.Batch{Put: r} }
 
 func revokes(id string) store.Batch {
-	return store.Batch{Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}}}
+	return store.Batch{Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}}}
 }
 
 // Within one group: each batch sees those before it, a conflict is its own, and

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -55,7 +56,7 @@ func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
 }
 
 // Log implements store.Mover.
-func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	return m.s.Log(ctx, after, limit)
 }
 
@@ -123,7 +124,7 @@ func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cu
 }
 
 // Fill implements store.Mover.
-func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []counterfoil.Revocation) error {
+func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []source.Revocation) error {
 	err := m.inTx(ctx, func(tx *sql.Tx, t statements) error {
 		for _, r := range records {
 			if _, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, int64(r.Rev), toUnix(r.Expires), append([]byte{}, r.Value...)); err != nil {

@@ -22,6 +22,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -217,15 +218,15 @@ const logSQL = `SELECT h.epoch, h.seq, l.seq, l.scope, l.id, l.expires, l.reason
   FROM head h LEFT JOIN log l ON l.seq > iif(h.epoch = ?1, ?2, 0) WHERE h.one = 1 ORDER BY l.seq LIMIT ?3`
 
 // Log implements store.Store.
-func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	if s.lost.Load() {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", store.ErrLost)
 	}
 	return s.readLog(ctx, after, limit)
 }
 
-func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
-	fail := func(err error) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
+	fail := func(err error) ([]source.Revocation, counterfoil.Cursor, error) {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", err)
 	}
 	rows, err := s.tail.QueryContext(ctx, int64(after.Epoch), int64(after.Seq), max(limit, 1))
@@ -234,7 +235,7 @@ func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int
 	}
 	defer rows.Close()
 	var head counterfoil.Cursor
-	var entries []counterfoil.Revocation
+	var entries []source.Revocation
 	for rows.Next() {
 		var epoch int64
 		var seq, expires sql.NullInt64
@@ -244,8 +245,8 @@ func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int
 		}
 		head.Epoch = uint64(epoch)
 		if seq.Valid {
-			entries = append(entries, counterfoil.Revocation{
-				At: counterfoil.Cursor{Epoch: head.Epoch, Seq: uint64(seq.Int64)}, Scope: counterfoil.Scope(scope.String), ID: id.String,
+			entries = append(entries, source.Revocation{
+				At: counterfoil.Cursor{Epoch: head.Epoch, Seq: uint64(seq.Int64)}, Scope: source.Scope(scope.String), ID: id.String,
 				Expires: fromUnix(expires.Int64), Reason: reason.String,
 			})
 		}

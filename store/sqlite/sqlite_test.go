@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -37,7 +38,7 @@ func TestSurvivesRestart(t *testing.T) {
 	s := open(t, path)
 	head, err := s.Commit(t.Context(), store.Batch{
 		Put:    []store.Record{{Key: store.Key{Kind: "session", ID: "ses_1"}, Owner: "alice", Value: []byte(`{"client":"web"}`)}},
-		Revoke: []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: "x", Expires: time.Now().Add(time.Hour)}},
+		Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: "x", Expires: time.Now().Add(time.Hour)}},
 	})
 	if err != nil {
 		t.Fatal(err)

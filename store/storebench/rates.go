@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -130,7 +131,7 @@ func (f *fleet) measure(b *testing.B, first map[string]float64) {
 	b.Run("revoke", func(b *testing.B) {
 		made := f.logins(b, each(b, fleetCallers)*(1+turns))
 		f.compare(b, first, "revoke", func(ctx context.Context, n int64) error {
-			_, err := f.nodes[n%int64(len(f.nodes))].Revoke(ctx, counterfoil.ScopeSession, (<-made).Session.ID, audit.Act{})
+			_, err := f.nodes[n%int64(len(f.nodes))].Revoke(ctx, source.ScopeSession, (<-made).Session.ID, audit.Act{})
 			return err
 		})
 	})
@@ -188,7 +189,7 @@ func (t *timed) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 	return t.Store.Get(ctx, keys...)
 }
 
-func (t *timed) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]counterfoil.Revocation, counterfoil.Cursor, error) {
+func (t *timed) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	defer t.reads.since(time.Now())
 	return t.Store.Log(ctx, after, limit)
 }

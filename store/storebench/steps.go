@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -93,8 +94,8 @@ func revocations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
 			return raw.Insert(ctx, all.key(from+n).ID, all.value())
 		}, func(ctx context.Context, n int64) error {
-			_, err := s.Commit(ctx, store.Batch{Delete: all.keys(from + n), Revoke: []counterfoil.Revocation{{
-				Scope: counterfoil.ScopeSession, ID: all.key(from + n).ID, Expires: all.began.Add(absolute),
+			_, err := s.Commit(ctx, store.Batch{Delete: all.keys(from + n), Revoke: []source.Revocation{{
+				Scope: source.ScopeSession, ID: all.key(from + n).ID, Expires: all.began.Add(absolute),
 			}}})
 			return err
 		})

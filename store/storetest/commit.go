@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -22,7 +23,7 @@ func allOrNothing(t *testing.T, s store.Store) {
 	} {
 		refused.Delete = []store.Key{key("a")}
 		refused.DeleteOwned = []store.Owned{{Kind: "thing", Owner: "o"}}
-		refused.Revoke = []counterfoil.Revocation{{Scope: counterfoil.ScopeAll}}
+		refused.Revoke = []source.Revocation{{Scope: source.ScopeAll}}
 		refused.NewEpoch = true
 		conflicts(t, s, what, refused)
 		if left := ids(t, s, "*"); left != "a c" {

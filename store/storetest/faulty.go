@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -222,7 +223,7 @@ func kindsOf(b store.Batch) (kinds []store.Kind) {
 }
 
 // Log implements store.Store.
-func (f *FaultyStore) Log(ctx context.Context, after counterfoil.Cursor, limit int) (entries []counterfoil.Revocation, head counterfoil.Cursor, err error) {
+func (f *FaultyStore) Log(ctx context.Context, after counterfoil.Cursor, limit int) (entries []source.Revocation, head counterfoil.Cursor, err error) {
 	err = f.around(ctx, f.hit(OpLog), func() (err error) {
 		entries, head, err = f.inner.Log(ctx, after, limit)
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -63,9 +64,9 @@ func logPages(t *testing.T, s store.Store) {
 
 func logEntries(t *testing.T, s store.Store) {
 	later := time.Now().Add(time.Hour).Truncate(time.Second)
-	in := []counterfoil.Revocation{
-		{Scope: counterfoil.ScopeSession, ID: "s", Reason: "log out", Expires: later},
-		{Scope: counterfoil.ScopeAll, Reason: "", Expires: later},
+	in := []source.Revocation{
+		{Scope: source.ScopeSession, ID: "s", Reason: "log out", Expires: later},
+		{Scope: source.ScopeAll, Reason: "", Expires: later},
 		{Scope: "not yet invented", ID: "'; --", Expires: later.Add(time.Minute)},
 	}
 	head, err := s.Commit(t.Context(), store.Batch{Revoke: in})
@@ -89,7 +90,7 @@ func logEntries(t *testing.T, s store.Store) {
 func newEpoch(t *testing.T, s store.Store) {
 	old := revoke(t, s, "before", time.Now().Add(time.Hour))
 	must(t, put(s, rec("a", "", 0)))
-	head, err := s.Commit(t.Context(), store.Batch{NewEpoch: true, Revoke: []counterfoil.Revocation{entry("first", time.Now().Add(time.Hour))}})
+	head, err := s.Commit(t.Context(), store.Batch{NewEpoch: true, Revoke: []source.Revocation{entry("first", time.Now().Add(time.Hour))}})
 	must(t, err)
 	entries, now, err := s.Log(t.Context(), old, 10)
 	if err != nil || len(entries) != 1 || entries[0].ID != "first" || entries[0].At != head || now != head || head.Epoch == old.Epoch {
@@ -125,7 +126,7 @@ func remember(t *testing.T, s store.Store) {
 		_, _, err := s.Log(t.Context(), head, 1)
 		lost("Log", err)
 		lost("Commit", put(s, rec("late", "", 0)))
-		_, err = s.Commit(t.Context(), store.Batch{Revoke: []counterfoil.Revocation{entry("late", time.Now().Add(time.Hour))}})
+		_, err = s.Commit(t.Context(), store.Batch{Revoke: []source.Revocation{entry("late", time.Now().Add(time.Hour))}})
 		lost("Revoke", err)
 		lost("Remember", s.Remember(t.Context(), seen))
 	}
@@ -154,7 +155,7 @@ func wait(t *testing.T, s store.Store) {
 	must(t, s.Wait(t.Context(), counterfoil.Cursor{}))
 	must(t, s.Wait(t.Context(), counterfoil.Cursor{Epoch: head.Epoch, Seq: head.Seq - 1}))
 	for _, b := range []store.Batch{
-		{Revoke: []counterfoil.Revocation{entry("2", time.Now())}}, {NewEpoch: true},
+		{Revoke: []source.Revocation{entry("2", time.Now())}}, {NewEpoch: true},
 	} {
 		woken := make(chan error)
 		for range 3 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -41,7 +42,7 @@ func (p Place) fill(t *testing.T) {
 	for n := range 1203 {
 		r := store.Record{Key: store.Key{Kind: "thing", ID: fmt.Sprintf("i%04d", n)}, Owner: fmt.Sprint("o", n%7), Expires: ends, Value: []byte(fmt.Sprint(n))}
 		b.Put = append(b.Put, r)
-		b.Revoke = append(b.Revoke, counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: r.ID, Expires: ends, Reason: "why"})
+		b.Revoke = append(b.Revoke, source.Revocation{Scope: source.ScopeSession, ID: r.ID, Expires: ends, Reason: "why"})
 	}
 	_, err := s.Commit(t.Context(), b)
 	must(t, err)
@@ -146,7 +147,7 @@ func (s stopper) Begin(ctx context.Context, m store.Mark, head counterfoil.Curso
 	return s.Mover.Begin(ctx, m, head)
 }
 
-func (s stopper) Fill(ctx context.Context, r []store.Record, e []counterfoil.Revocation) error {
+func (s stopper) Fill(ctx context.Context, r []store.Record, e []source.Revocation) error {
 	if s.stop() {
 		return errStopped
 	}

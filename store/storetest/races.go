@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -100,7 +101,7 @@ func ownerRace(t *testing.T, s store.Store) {
 		}, func() {
 			_, err := s.Commit(context.Background(), store.Batch{
 				Put: []store.Record{subjectRec}, DeleteOwned: []store.Owned{{Kind: "thing", Owner: subject}},
-				Revoke: []counterfoil.Revocation{entry(id, time.Time{})},
+				Revoke: []source.Revocation{entry(id, time.Time{})},
 			})
 			if err != nil {
 				t.Error(err)
@@ -123,7 +124,7 @@ func commitOrder(t *testing.T, s store.Store) {
 			for n := range each {
 				head, err := s.Commit(context.Background(), store.Batch{
 					Put:    []store.Record{rec(fmt.Sprintf("%d.%d", w, n), "", 0)},
-					Revoke: []counterfoil.Revocation{entry("x", time.Now().Add(time.Hour)), entry("y", time.Now().Add(time.Hour))},
+					Revoke: []source.Revocation{entry("x", time.Now().Add(time.Hour)), entry("y", time.Now().Add(time.Hour))},
 				})
 				if err != nil || head.Epoch == before.Epoch && !before.Before(head) {
 					t.Errorf("Commit = %v, %v after %v", head, err, before)
@@ -191,7 +192,7 @@ func serialRevocations(t *testing.T, s store.Store) {
 	}
 	at := []uint64{0} // the number of the n-th revocation
 	for n := range uint64(revocations) {
-		head, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{rec("gate", "", n)}, Revoke: []counterfoil.Revocation{entry("x", time.Time{})}})
+		head, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{rec("gate", "", n)}, Revoke: []source.Revocation{entry("x", time.Time{})}})
 		if err != nil {
 			t.Error(err)
 			break
@@ -217,7 +218,7 @@ func cancelledCommits(t *testing.T, s store.Store) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var err error
 		both(cancel, func() {
-			_, err = s.Commit(ctx, store.Batch{Put: []store.Record{rec(id, lane, 0), rec(id+"b", lane, 0)}, Revoke: []counterfoil.Revocation{entry(id, time.Time{})}})
+			_, err = s.Commit(ctx, store.Batch{Put: []store.Record{rec(id, lane, 0), rec(id+"b", lane, 0)}, Revoke: []source.Revocation{entry(id, time.Time{})}})
 		})
 		_, errA := store.One(context.Background(), s, key(id))
 		_, errB := store.One(context.Background(), s, key(id+"b"))

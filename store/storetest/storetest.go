@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -105,14 +106,14 @@ func ids(t *testing.T, s store.Store, owner string) string {
 	return strings.Join(out, " ")
 }
 
-func entry(id string, expires time.Time) counterfoil.Revocation {
-	return counterfoil.Revocation{Scope: counterfoil.ScopeSession, ID: id, Expires: expires}
+func entry(id string, expires time.Time) source.Revocation {
+	return source.Revocation{Scope: source.ScopeSession, ID: id, Expires: expires}
 }
 
 // revoke appends one entry. It may be called from any goroutine of the test.
 func revoke(t *testing.T, s store.Store, id string, expires time.Time) counterfoil.Cursor {
 	t.Helper()
-	head, err := s.Commit(context.Background(), store.Batch{Revoke: []counterfoil.Revocation{entry(id, expires)}})
+	head, err := s.Commit(context.Background(), store.Batch{Revoke: []source.Revocation{entry(id, expires)}})
 	if err != nil {
 		t.Error(err)
 	}

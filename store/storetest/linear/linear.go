@@ -19,6 +19,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -154,7 +155,7 @@ func (h *history) batch(c call) (b store.Batch) {
 	k := h.keys(c.subject)
 	owner := k[seeSubject].ID
 	grant := store.Record{Key: k[seeGrant], Owner: owner, Rev: c.grantRev, Value: fmt.Appendf(nil, `{"write":%d}`, c.write)}
-	revoke := []counterfoil.Revocation{{Scope: counterfoil.ScopeSession, ID: owner, Expires: time.Now().Add(time.Hour)}}
+	revoke := []source.Revocation{{Scope: source.ScopeSession, ID: owner, Expires: time.Now().Add(time.Hour)}}
 	switch c.verb {
 	case create:
 		grant.Rev = 0

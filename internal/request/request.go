@@ -1,10 +1,14 @@
-package counterfoil
+// Package request finds the one credential of an HTTP request, and tells whether a browser
+// may have been made to send it. Package source shows these names to programs.
+package request
 
 import (
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
 // The cookies of the carriers. The prefix makes a browser refuse them unless they
@@ -17,60 +21,62 @@ const (
 	InsecureRefreshCookieName = "cf_rt"
 )
 
+// MinCursorHeader is the request header in which a client names a receipt: the
+// answer must know the log at least that far (REV-11).
+const MinCursorHeader = "Counterfoil-Min-Cursor"
+
+// SessionKey is the key of the context value that is the *Session of a request.
+type SessionKey struct{}
+
 const (
 	maxCookies      = 64
 	maxCookieHeader = 16 << 10
 )
 
-// Credential is what a request carries, and how.
-type Credential struct {
-	Value     string
-	Transport Transport
-}
+// Place is where a credential stands in a request.
+type Place uint8
 
-// FindCredential returns the one credential of a request: in the Authorization
-// header, or in the cookie of that name. It is the one place that looks for it.
-// Query and body are never read (TOK-33). None is ErrNoCredential. Two headers, or
-// a header and a cookie, are ErrMultipleCredentials, because two parties may each
-// believe in another one (TOK-34). Two cookies are ErrDuplicateCookie: somebody
-// planted one of them, and both must go (SES-08).
-func FindCredential(r *http.Request, cookieName string) (Credential, error) {
-	c, err := findCredential(r, cookieName, 0)
-	if err != nil {
-		return Credential{}, err
-	}
-	return c, nil
-}
+// The places.
+const (
+	Anywhere      Place = iota // in one of the two
+	Cookie                     // in the cookie of a given name
+	Authorization              // in the Authorization header
+)
 
-// findCredential reads one place only, unless only is 0. Beside an error it says
-// which place the error is about.
-func findCredential(r *http.Request, cookieName string, only Transport) (Credential, error) {
+// Find returns the one credential of a request, and where it stands. It reads one place
+// only, unless in is Anywhere. It is the one function that looks for a credential: query
+// and body are never read (TOK-33). The place is returned with an error as well: the error
+// is about that place.
+//
+// None is ErrNoCredential. Two headers, or a header and a cookie, are
+// ErrMultipleCredentials, because two parties may each believe in another one (TOK-34). Two
+// cookies are ErrDuplicateCookie: an attacker planted one of them, and both must go (SES-08).
+func Find(r *http.Request, cookieName string, in Place) (value string, at Place, err error) {
 	var header, cookie string
 	headers, cookies := 0, 0
-	var err error
-	if only != Cookie {
+	if in != Cookie {
 		if header, headers, err = inHeader(r); err != nil {
-			return Credential{Transport: Header}, err
+			return "", Authorization, err
 		}
 	}
-	if only != Header {
+	if in != Authorization {
 		if cookie, cookies, err = inCookie(r, cookieName); err != nil {
-			return Credential{Transport: Cookie}, err
+			return "", Cookie, err
 		}
 	}
 	switch {
-	case headers+cookies == 0 && only == Cookie:
-		return Credential{Transport: Cookie}, ErrNoCredential
+	case headers+cookies == 0 && in == Cookie:
+		return "", Cookie, refusal.ErrNoCredential
 	case headers+cookies == 0:
-		return Credential{Transport: Header}, ErrNoCredential
+		return "", Authorization, refusal.ErrNoCredential
 	case headers > 1 || (headers == 1 && cookies > 0):
-		return Credential{Transport: Header}, ErrMultipleCredentials
+		return "", Authorization, refusal.ErrMultipleCredentials
 	case cookies > 1:
-		return Credential{Transport: Cookie}, ErrDuplicateCookie
+		return "", Cookie, refusal.ErrDuplicateCookie
 	case headers == 1:
-		return Credential{header, Header}, nil
+		return header, Authorization, nil
 	}
-	return Credential{cookie, Cookie}, nil
+	return cookie, Cookie, nil
 }
 
 // inHeader returns the last credential in Authorization, and how many there are.
@@ -78,7 +84,7 @@ func inHeader(r *http.Request) (value string, n int, err error) {
 	for _, field := range r.Header["Authorization"] {
 		scheme, rest, ok := strings.Cut(field, " ")
 		if !ok || !strings.EqualFold(scheme, "Bearer") || rest == "" {
-			return "", 0, ErrInvalidToken
+			return "", 0, refusal.ErrInvalidToken
 		}
 		value = rest
 		n++
@@ -112,7 +118,7 @@ func inCookie(r *http.Request, name string) (value string, n int, err error) {
 // tooManyCookies is no word about any credential (SES-11): a sister site can plant
 // cookies until nobody reads them all, and must not sign the visitor out by that.
 func tooManyCookies() error {
-	return &Problem{
+	return &refusal.Problem{
 		Status: http.StatusRequestHeaderFieldsTooLarge, Type: "too-many-cookies", Title: "Too many cookies",
 		Cause: errors.New("more cookies than are read"),
 	}
@@ -136,7 +142,7 @@ func CheckOrigin(r *http.Request, origins []string) error {
 	}
 	sites, origin := r.Header["Sec-Fetch-Site"], r.Header["Origin"]
 	if len(sites) > 1 || len(origin) > 1 {
-		return ErrCrossOrigin
+		return refusal.ErrCrossOrigin
 	}
 	if len(sites) == 1 && (sites[0] == "same-origin" || sites[0] == "none") {
 		return nil
@@ -144,5 +150,5 @@ func CheckOrigin(r *http.Request, origins []string) error {
 	if len(origin) == 1 && origin[0] != "null" && slices.Contains(origins, origin[0]) {
 		return nil
 	}
-	return ErrCrossOrigin
+	return refusal.ErrCrossOrigin
 }

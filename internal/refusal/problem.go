@@ -1,4 +1,4 @@
-package counterfoil
+package refusal
 
 import (
 	"encoding/json"
@@ -71,9 +71,10 @@ func (p *Problem) body() problemBody {
 	return b
 }
 
-// ProblemFor returns the answer for err, for a credential that came by t. An
-// outage or stale knowledge is 503, never 401: the client keeps its credential.
-func ProblemFor(err error, t Transport) *Problem {
+// For returns the answer for err. byCookie is true for a credential that came in a cookie,
+// or should have come in one. An outage or stale knowledge is 503, never 401: the client
+// keeps its credential.
+func For(err error, byCookie bool) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {
 		return p
@@ -81,7 +82,7 @@ func ProblemFor(err error, t Transport) *Problem {
 	stepUp := &StepUpError{}
 	_ = errors.As(err, &stepUp)
 	challenge := func(s string) string {
-		if t == Cookie {
+		if byCookie {
 			return "" // a browser would put up a dialogue, and the cookie is not its to ask for
 		}
 		return s

@@ -1,0 +1,85 @@
+package source_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+func at(seq uint64) counterfoil.Cursor { return counterfoil.Cursor{Epoch: 1, Seq: seq} }
+
+// REV-10: the index does not depend on order, repetition or how entries are cut
+// into pages, and agrees with asking every entry.
+func TestRevocationsProperty(t *testing.T) {
+	scopes := []source.Scope{
+		source.ScopeSession, source.ScopeGrant, source.ScopeToken, source.ScopeSubject, source.ScopeClient,
+		source.ScopeKey, source.ScopeClaims, source.ScopeAll, "unknown",
+	}
+	names := []string{"a", "b", "c", "d"}
+	pick := func(r *rand.Rand) string { return names[r.IntN(len(names))] }
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var entries []source.Revocation
+		for seq := range uint64(r.IntN(12)) {
+			e := source.Revocation{At: at(2 * seq), Scope: scopes[r.IntN(len(scopes)-r.IntN(2))], ID: pick(r), Expires: time.Unix(r.Int64N(1000), 0)}
+			switch e.Scope {
+			case source.ScopeAll:
+				e.ID = ""
+			case source.ScopeGrant:
+				e.ID += " " + pick(r)
+			}
+			entries = append(entries, e)
+		}
+		first, second := source.NewRevocations(), source.NewRevocations()
+		first.Apply(entries)
+		shuffled := append(append([]source.Revocation{}, entries...), entries...)
+		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		for len(shuffled) > 0 {
+			n := 1 + r.IntN(len(shuffled))
+			second.Apply(shuffled[:n])
+			shuffled = shuffled[n:]
+		}
+		for range 30 {
+			s := &counterfoil.Session{ID: pick(r), TokenID: pick(r), KeyID: pick(r), Subject: pick(r), Client: pick(r), Born: at(r.Uint64N(24))}
+			want := false
+			for _, e := range entries {
+				want = want || e.Covers(s.Names())
+			}
+			one, ok1 := first.Covers(s.Names())
+			two, ok2 := second.Covers(s.Names())
+			if ok1 != want || ok2 != want || (one.Scope != "unknown" && !reflect.DeepEqual(one, two)) {
+				t.Fatalf("seed %d: %+v: in order %v %v, shuffled %v %v, want %v", seed, s, ok1, one, ok2, two, want)
+			}
+		}
+		if first.Len() != second.Len() {
+			t.Fatalf("seed %d: %d and %d entries", seed, first.Len(), second.Len())
+		}
+		first.Drop(time.Unix(1001, 0))
+		if first.Len() != 0 {
+			t.Fatalf("seed %d: %d entries left", seed, first.Len())
+		}
+	}
+}
+
+func TestGrantID(t *testing.T) {
+	if sid, client, ok := token.CutGrantID(token.GrantID("ses_1", "app")); sid != "ses_1" || client != "app" || !ok {
+		t.Errorf("cut into %q and %q", sid, client)
+	}
+	// An entry that names no client, or a session id with a space, covers nothing.
+	for id, s := range map[string]*counterfoil.Session{
+		"ses_1":     {ID: "ses_1"},
+		"ses 1 app": {ID: "ses 1", Client: "app"},
+	} {
+		r := source.Revocation{At: at(2), Scope: source.ScopeGrant, ID: id}
+		index := source.NewRevocations()
+		index.Apply([]source.Revocation{r})
+		if _, found := index.Covers(s.Names()); found || r.Covers(s.Names()) {
+			t.Errorf("%q covers %+v", id, s)
+		}
+	}
+}
