@@ -46,12 +46,12 @@ type placeFlags struct {
 	JSON       bool   `help:"Print JSON."`
 }
 
-func (p *placeFlags) load() (*config, error) {
-	c := configFlags{ConfigFile: p.ConfigFile, config: config{Data: p.Data}}
+func (p *placeFlags) load() (*settings, error) {
+	c := configFlags{ConfigFile: p.ConfigFile, settings: settings{Data: p.Data}}
 	if _, err := c.load(given{"data": p.Data != ""}); err != nil {
 		return nil, err
 	}
-	return &c.config, nil
+	return &c.settings, nil
 }
 
 // admin is a client of the administration API: of the server that runs on the data
@@ -74,7 +74,7 @@ func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 	return a, err
 }
 
-func (c *config) admin(ctx context.Context, create bool) (*admin, error) {
+func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
 	path := filepath.Join(c.Data, socketName)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)
@@ -103,7 +103,7 @@ func (c *config) admin(ctx context.Context, create bool) (*admin, error) {
 }
 
 // ownAdmin opens the store itself: no server runs.
-func (c *config) ownAdmin(ctx context.Context) (*admin, error) {
+func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	if c.Issuer == "" {
 		c.Issuer = anyIssuer
 	}

@@ -2,32 +2,37 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"text/tabwriter"
+
+	"github.com/counterfoil/counterfoil/internal/config"
 )
 
 // configFlags is all settings as flags, and the file they may also be in.
 type configFlags struct {
 	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML); COUNTERFOIL_CONFIG names one too."`
-	config
+	settings
 }
 
 // given is the set of flags on the command line, by name.
 type given map[string]bool
 
-// load reads and checks. The error is a configError.
-func (c *configFlags) load(flags given) (verdict, error) {
-	where, err := c.config.load(outside{given: flags, environ: os.Environ(), file: c.ConfigFile})
+// read loads the settings from everywhere. The error is a config.Invalid.
+func (c *configFlags) read(flags given) (config.Origins, error) {
+	return c.settings.load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile})
+}
+
+// load reads the settings and checks them. The error is a config.Invalid.
+func (c *configFlags) load(flags given) (*config.Verdict, error) {
+	where, err := c.read(flags)
 	if err != nil {
-		return verdict{}, err
+		return new(config.Verdict), err
 	}
 	v := c.check(where)
-	if len(v.problems) > 0 {
-		return v, configError(v.problems)
-	}
-	return v, nil
+	return v, v.Err()
 }
 
 type configCheck struct {
@@ -39,12 +44,12 @@ type configCheck struct {
 func (c *configCheck) Run(flags given) error {
 	v, err := c.load(flags)
 	if c.JSON {
-		problems, _ := err.(configError)
+		problems, _ := errors.AsType[config.Invalid](err)
 		answer := struct {
-			OK       bool      `json:"ok"`
-			Problems []problem `json:"problems"`
-			Warnings []problem `json:"warnings"`
-		}{err == nil, append([]problem{}, problems...), append([]problem{}, v.warnings...)}
+			OK       bool             `json:"ok"`
+			Problems []config.Problem `json:"problems"`
+			Warnings []config.Problem `json:"warnings"`
+		}{err == nil, append([]config.Problem{}, problems...), append([]config.Problem{}, v.Warnings...)}
 		if werr := writeJSON(os.Stdout, answer); werr != nil {
 			return werr
 		}
@@ -53,7 +58,7 @@ func (c *configCheck) Run(flags given) error {
 		return err
 	}
 	if !c.JSON {
-		for _, w := range v.warnings {
+		for _, w := range v.Warnings {
 			fmt.Println("warning: " + w.String())
 		}
 		fmt.Println("ok")
@@ -76,13 +81,13 @@ type printed struct {
 // Run prints each value and where it comes from, also when the rules refuse it:
 // that is when one looks.
 func (c *configPrint) Run(flags given) error {
-	where, err := c.config.load(outside{given: flags, environ: os.Environ(), file: c.ConfigFile})
+	where, err := c.read(flags)
 	if err != nil {
 		return err
 	}
 	var all []printed
-	for _, s := range c.settings() {
-		all = append(all, printed{s.key(), s.text(), where[s.key()]})
+	for _, s := range c.loader().All() {
+		all = append(all, printed{s.Key(), s.Text(), where[s.Key()]})
 	}
 	if c.JSON {
 		return writeJSON(os.Stdout, all)

@@ -15,6 +15,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/counterfoil/counterfoil/internal/config"
 )
 
 const deploy = "../../deploy"
@@ -53,13 +55,13 @@ func accepts(t *testing.T, where string, args []string, env map[string]string) {
 		value = strings.ReplaceAll(value, "&sslrootcert=/secret/ca.pem", "")
 		environ = append(environ, name+"="+value)
 	}
-	var c config
-	origin, err := c.load(outside{given: map[string]bool{}, environ: environ})
+	var c settings
+	origin, err := c.load(config.Sources{Environ: environ})
 	if err != nil {
 		t.Fatalf("%s: %v", where, err)
 	}
-	if v := c.check(origin); len(v.problems) > 0 {
-		t.Errorf("%s: %v", where, configError(v.problems))
+	if err := c.check(origin).Err(); err != nil {
+		t.Errorf("%s: %v", where, err)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/config"
 )
 
 type doctorCheck struct {
@@ -32,8 +34,8 @@ type symptom struct {
 
 // doctor looks at one installation and collects findings.
 type doctor struct {
-	*config
-	verdict  verdict
+	*settings
+	verdict  *config.Verdict
 	url      string // where clients reach the server; empty: nobody said
 	now      func() time.Time
 	findings []symptom
@@ -56,10 +58,10 @@ func (d *doctor) gone(area string, err error, hint string) {
 
 // Run checks an installation, beside the server if it runs, and changes nothing.
 func (c *doctorCheck) Run(ctx context.Context, flags given) error {
-	d := &doctor{config: &c.config, url: c.URL, now: time.Now}
+	d := &doctor{settings: &c.settings, url: c.URL, now: time.Now}
 	v, err := c.load(flags)
-	var invalid configError
-	if errors.As(err, &invalid) {
+	invalid, refused := errors.AsType[config.Invalid](err)
+	if refused {
 		for _, p := range invalid {
 			d.add("config", isFail, strings.TrimSpace(p.Where+": "+p.Key+" "+p.Problem), p.Hint)
 		}
@@ -80,7 +82,7 @@ func (c *doctorCheck) Run(ctx context.Context, flags given) error {
 	}
 	switch {
 	case len(invalid) > 0:
-		return configError{{Where: "config", Problem: "has " + count(len(invalid), "problem"), Hint: "see above"}}
+		return config.Invalid{{Where: "config", Problem: "has " + count(len(invalid), "problem"), Hint: "see above"}}
 	case d.away:
 		return fmt.Errorf("something %w", errUnreachable)
 	case failed > 0:
@@ -97,10 +99,10 @@ func count(n int, of string) string {
 }
 
 func (d *doctor) examine(ctx context.Context) {
-	for _, w := range d.verdict.warnings {
+	for _, w := range d.verdict.Warnings {
 		d.add("config", isWarn, w.Where+": "+w.Key+" "+w.Problem, w.Hint)
 	}
-	if len(d.verdict.warnings) == 0 {
+	if len(d.verdict.Warnings) == 0 {
 		d.ok("config", "valid, and nothing in it is for development only")
 	}
 	d.files()

@@ -97,7 +97,7 @@ func TestDoctorCertificate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &doctor{config: &config{}, now: func() time.Time { return now }}
+		d := &doctor{settings: &settings{}, now: func() time.Time { return now }}
 		d.judgeChain("here", []*x509.Certificate{own}, c.host)
 		if got := d.state("tls"); got != c.want {
 			t.Errorf("%s: %s, want %s: %+v", name, got, c.want, d.findings)
@@ -132,7 +132,7 @@ func TestDoctorJudges(t *testing.T) {
 		}},
 		"no proxy": {"proxies", isOK, func(d *doctor) { d.Issuer, d.TLSCert = "https://auth.example.com", "x.pem"; d.proxies() }},
 	} {
-		d := &doctor{config: &config{}, now: func() time.Time { return now }}
+		d := &doctor{settings: &settings{}, now: func() time.Time { return now }}
 		c.judge(d)
 		if got := d.state(c.area); got != c.want {
 			t.Errorf("%s: %s, want %s: %+v", name, got, c.want, d.findings)

@@ -105,7 +105,7 @@ func listenLocal(path string) (net.Listener, error) {
 }
 
 // withTLS serves TLS 1.2 and later with the configured certificate, or plain.
-func (c *config) withTLS(l net.Listener, log *slog.Logger) (net.Listener, error) {
+func (c *settings) withTLS(l net.Listener, log *slog.Logger) (net.Listener, error) {
 	if c.TLSCert == "" {
 		return l, nil
 	}

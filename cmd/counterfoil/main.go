@@ -3,7 +3,7 @@
 // "counterfoil serve" needs no configuration: it makes its database and its
 // sealing key in the data directory. "counterfoil serve --demo" adds three users
 // and a sample service. This command is the only place of the module that reads
-// flags, environment and files.
+// flags and the environment.
 //
 // Data goes to standard output, everything else to standard error. It exits with
 //
@@ -27,6 +27,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/counterfoil/counterfoil/internal/config"
 )
 
 type program struct {
@@ -154,7 +156,7 @@ func report(err error) int {
 		return 0
 	}
 	fmt.Fprintf(os.Stderr, "counterfoil: %v\n", err)
-	var invalid configError
+	var invalid config.Invalid
 	var wrong usageError
 	switch {
 	case errors.As(err, &invalid):

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -71,7 +72,7 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	return c.print(answer)
 }
 
-func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *config, answer moved, key [32]byte) (store.Contents, error) {
+func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *settings, answer moved, key [32]byte) (store.Contents, error) {
 	// The key comes first: a server on the new store must never make one of its own.
 	path := filepath.Join(to.Data, sealName)
 	if err := writeKey(path, key); errors.Is(err, fs.ErrExist) {
@@ -101,7 +102,7 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to 
 
 // asLeft refuses a store that is not where its server saw it last: what was revoked since
 // would live on in the new one, where nobody could know (REV-09).
-func (c *config) asLeft(ctx context.Context, source store.Mover) error {
+func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 	if c.apart() {
 		return nil // the sessions are elsewhere, and so is the head that was kept
 	}
@@ -124,7 +125,7 @@ func (c *config) asLeft(ctx context.Context, source store.Mover) error {
 }
 
 // ends are the two installations.
-func (c *migrateCommand) ends() (from, to *config, err error) {
+func (c *migrateCommand) ends() (from, to *settings, err error) {
 	if from, err = c.load(); err != nil {
 		return nil, nil, err
 	}
@@ -134,17 +135,18 @@ func (c *migrateCommand) ends() (from, to *config, err error) {
 	if c.From != "" {
 		from.Store = c.From
 	}
-	to = &config{Store: c.To, Data: c.ToData, Production: from.Production}
+	to = &settings{Store: c.To, Data: c.ToData, Production: from.Production}
 	if to.Data == "" {
 		to.Data = from.Data
 	}
-	for flag, end := range map[string]*config{"--from": from, "--to": to} {
+	for flag, end := range map[string]*settings{"--from": from, "--to": to} {
 		if end.Store != "" && end.Store != "sqlite" && !isPostgres(end.Store) {
 			return nil, nil, misuse("%s: want sqlite or postgres://USER@HOST/DATABASE", flag) // it may hold a password
 		}
-		v := verdict{where: origins{"store": "flag " + flag}}
-		if end.checkStore(&v); len(v.problems) > 0 {
-			return nil, nil, configError(v.problems)
+		v := config.Verdict{Origins: config.Origins{"store": "flag " + flag}, Production: from.Production}
+		end.checkStore(&v)
+		if err := v.Err(); err != nil {
+			return nil, nil, err
 		}
 	}
 	if from.where() == to.where() {
@@ -154,7 +156,7 @@ func (c *migrateCommand) ends() (from, to *config, err error) {
 }
 
 // where is the store for people. A password in its name is refused before.
-func (c *config) where() string {
+func (c *settings) where() string {
 	if isPostgres(c.Store) {
 		return c.Store
 	}
@@ -162,7 +164,7 @@ func (c *config) where() string {
 }
 
 // sealed is the key of a folder that has one.
-func (c *config) sealed() (key [32]byte, err error) {
+func (c *settings) sealed() (key [32]byte, err error) {
 	path := filepath.Join(c.Data, sealName)
 	if _, err := os.Stat(path); err != nil {
 		return key, fmt.Errorf("%s %w: %w\nhint: name the server's folder with --data", path, errUnreachable, err)
@@ -170,7 +172,7 @@ func (c *config) sealed() (key [32]byte, err error) {
 	return sealingKey(path)
 }
 
-func (c *config) openToMove(ctx context.Context) (m store.Mover, err error) {
+func (c *settings) openToMove(ctx context.Context) (m store.Mover, err error) {
 	if isPostgres(c.Store) {
 		m, err = postgres.OpenToMove(ctx, postgres.Options{URL: c.Store})
 	} else {

@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -42,7 +43,7 @@ const sealName = "counterfoil.key"
 
 // openStores opens the store and that of the sessions, which may be the same. Of two
 // it returns both or none.
-func (c *config) openStores(ctx context.Context) (s, sessions store.Store, seal [32]byte, err error) {
+func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, seal [32]byte, err error) {
 	if c.Store == "memory" {
 		rand.Read(seal[:])
 	} else {
@@ -103,7 +104,7 @@ func again(ctx context.Context, do func() error) error {
 }
 
 // open opens what the configuration names. Issuer must be set.
-func (c *config) open(ctx context.Context, o openOptions) (*parts, error) {
+func (c *settings) open(ctx context.Context, o openOptions) (*parts, error) {
 	s, sessions, seal, err := c.openStores(ctx)
 	if err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (p *parts) closeStores() error {
 	return errors.Join(p.sessions.Close(), p.store.Close())
 }
 
-func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]byte) error {
+func (p *parts) build(ctx context.Context, c *settings, o openOptions, seal [32]byte) error {
 	keep := c.AuditKeep
 	if keep == 0 {
 		keep = -1
@@ -143,10 +144,10 @@ func (p *parts) build(ctx context.Context, c *config, o openOptions, seal [32]by
 	}
 	p.keys, err = keyring.Open(ctx, ring)
 	if errors.Is(err, keyring.ErrMixed) {
-		return configError{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+		return config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
 	}
 	if errors.Is(err, keyring.ErrSealed) {
-		return configError{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
+		return config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
 	}
 	if err != nil {
 		return err
@@ -225,14 +226,14 @@ func sealingKey(path string) (key [32]byte, err error) {
 		return key, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return key, configError{{Where: path, Problem: "may be read by others", Hint: "chmod 600 " + path}}
+		return key, config.Invalid{{Where: path, Problem: "may be read by others", Hint: "chmod 600 " + path}}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return key, err
 	}
 	if len(data) != len(key) {
-		return key, configError{{Where: path, Problem: fmt.Sprintf("has %d bytes: want %d", len(data), len(key))}}
+		return key, config.Invalid{{Where: path, Problem: fmt.Sprintf("has %d bytes: want %d", len(data), len(key))}}
 	}
 	copy(key[:], data)
 	return key, nil

@@ -25,7 +25,7 @@ type seen struct {
 	last counterfoil.Cursor // that was kept
 }
 
-func (c *config) seen() *seen {
+func (c *settings) seen() *seen {
 	if c.Store == "memory" {
 		return &seen{}
 	}

@@ -18,7 +18,7 @@ import (
 
 // backed is an installation whose sessions can be put back to what they were.
 type backed struct {
-	*config
+	*settings
 	backup, restore func(t *testing.T)
 }
 
@@ -34,7 +34,7 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func onSQLite(t *testing.T) backed {
-	c := &config{Data: t.TempDir()}
+	c := &settings{Data: t.TempDir()}
 	file, kept := filepath.Join(c.Data, databaseName), filepath.Join(t.TempDir(), "backup.db")
 	return backed{c, func(t *testing.T) { copyFile(t, file, kept) }, func(t *testing.T) { copyFile(t, kept, file) }}
 }
@@ -43,7 +43,7 @@ func onPostgres(t *testing.T) backed {
 	server := testsvc.SharedPostgres(t)
 	name, dsn := server.Database(t, "")
 	var backup string
-	return backed{&config{Data: t.TempDir(), Store: dsn}, func(t *testing.T) { backup, _ = server.Database(t, name) }, func(t *testing.T) {
+	return backed{&settings{Data: t.TempDir(), Store: dsn}, func(t *testing.T) { backup, _ = server.Database(t, name) }, func(t *testing.T) {
 		server.Exec(t, "postgres", "ALTER DATABASE "+name+" RENAME TO "+name+"_lost")
 		server.Exec(t, "postgres", "ALTER DATABASE "+backup+" RENAME TO "+name)
 	}}
@@ -51,7 +51,7 @@ func onPostgres(t *testing.T) backed {
 
 func onRedis(t *testing.T) backed {
 	server := testsvc.StartRedis(t)
-	return backed{&config{Data: t.TempDir(), Sessions: "redis://" + server.Addr()}, func(t *testing.T) {
+	return backed{&settings{Data: t.TempDir(), Sessions: "redis://" + server.Addr()}, func(t *testing.T) {
 		if _, err := server.Do("SAVE"); err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/server"
@@ -33,24 +34,24 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	}
 	if c.Demo {
 		if c.Production {
-			return configError{{Where: "flag --demo", Problem: "makes users with a public password, which production mode refuses"}}
+			return config.Invalid{{Where: "flag --demo", Problem: "makes users with a public password, which production mode refuses"}}
 		}
 		if c.Store == "" && c.Sessions == "" {
 			c.Store = "memory"
 		}
-		if v.where["registration"] == "default" {
+		if v.Origins["registration"] == "default" {
 			c.Registration = true
 		}
-		if v.where["log_level"] == "default" {
+		if v.Origins["log_level"] == "default" {
 			c.LogLevel = "warn" // or what the demo prints to read would scroll away
 		}
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.level()}))
 	slog.SetDefault(log) // packages that were given no logger
-	for _, w := range v.warnings {
+	for _, w := range v.Warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
-	s := &service{config: &c.config, log: log, metrics: newMetrics(), opsMayFail: c.Demo && v.where["ops_listen"] == "default"}
+	s := &service{settings: &c.settings, log: log, metrics: newMetrics(), opsMayFail: c.Demo && v.Origins["ops_listen"] == "default"}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	return s.run(ctx, func() error { return demo(ctx, s.parts, s.Issuer, c.DemoListen, log) })
 }
 
-func (c *config) level() slog.Level {
+func (c *settings) level() slog.Level {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return slog.LevelInfo // check refuses such a level
@@ -74,7 +75,7 @@ func (c *config) level() slog.Level {
 
 // service is a running auth server with its two listeners.
 type service struct {
-	*config
+	*settings
 	*parts
 	log      *slog.Logger
 	metrics  *metrics
@@ -106,7 +107,7 @@ func (s *service) open(ctx context.Context) (err error) {
 		}
 	}
 	err = again(ctx, func() (err error) {
-		s.parts, err = s.config.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log)), true})
+		s.parts, err = s.settings.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log)), true})
 		return err
 	})
 	if err != nil {
@@ -165,7 +166,7 @@ func (s *service) listen(api *server.Server) (err error) {
 }
 
 // trusted are the networks of the proxies; check has seen that they parse.
-func (c *config) trusted() forwarded.Proxies {
+func (c *settings) trusted() forwarded.Proxies {
 	var all forwarded.Proxies
 	for _, text := range c.TrustedProxies {
 		if n, err := network(text); err == nil {
@@ -199,7 +200,7 @@ func (s *service) run(ctx context.Context, started func() error) error {
 		running++
 	}
 	go func() { s.sweep(serving); done <- nil }()
-	if kept := s.config.seen(); kept.path != "" {
+	if kept := s.settings.seen(); kept.path != "" {
 		running++
 		go func() { s.remember(serving, kept); done <- nil }()
 	}
@@ -242,7 +243,7 @@ func (s *service) printClass(key string, in store.Store) {
 // drain lets a load balancer see that this server is about to go.
 func (s *service) drain() {
 	s.observer.draining.Store(true)
-	s.log.Info("stopping", "drain", duration(s.Drain))
+	s.log.Info("stopping", "drain", config.Duration(s.Drain))
 	if err := notify("STOPPING=1"); err != nil {
 		s.log.Warn("notify", "error", err.Error())
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/redis/rueidis"
 
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -24,7 +25,7 @@ import (
 const sessionsName = "sessions.db"
 
 // openNamed opens the store of that name; SQLite keeps it in file.
-func (c *config) openNamed(ctx context.Context, name, file string) (store.Store, error) {
+func (c *settings) openNamed(ctx context.Context, name, file string) (store.Store, error) {
 	switch {
 	case name == "memory":
 		return memory.New(), nil
@@ -37,7 +38,7 @@ func (c *config) openNamed(ctx context.Context, name, file string) (store.Store,
 }
 
 // apart reports whether sessions live in a store of their own.
-func (c *config) apart() bool {
+func (c *settings) apart() bool {
 	own, sessions := c.Store, c.Sessions
 	if own == "sqlite" {
 		own = ""
@@ -49,7 +50,7 @@ func (c *config) apart() bool {
 }
 
 // landmark is the file that tells a server's data folder from any other.
-func (c *config) landmark() string {
+func (c *settings) landmark() string {
 	if isPostgres(c.Store) {
 		return sealName
 	}
@@ -63,10 +64,10 @@ func isPostgres(name string) bool {
 // checkStore: flags and printed settings are for everybody on the machine to see, so
 // a password has no place in one (OPS-11). What travels to the database signs tokens
 // and ends sessions, so it goes to another machine under TLS that is checked.
-func (c *config) checkStore(v *verdict) {
+func (c *settings) checkStore(v *config.Verdict) {
 	switch {
 	case c.Store == "memory" && c.Production: // otherwise the start says it
-		v.warnings = append(v.warnings, problem{Where: v.where["store"], Key: "store", Problem: "is memory: users, keys and sessions end with the process"})
+		v.Warn("store", "is memory: users, keys and sessions end with the process", "")
 		return
 	case !isPostgres(c.Store):
 		return
@@ -74,14 +75,14 @@ func (c *config) checkStore(v *verdict) {
 	c.checkPostgres(v, "store", c.Store)
 }
 
-func (c *config) checkPostgres(v *verdict, key, name string) {
+func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 	if passwordIn(name) {
-		v.refuse(key, "has a password in it, which everybody on this machine can see", "put it into PGPASSWORD, or a file that PGPASSFILE names")
+		v.Refuse(key, "has a password in it, which everybody on this machine can see", "put it into PGPASSWORD, or a file that PGPASSFILE names")
 		return
 	}
 	at, err := pgx.ParseConfig(name)
 	if err != nil {
-		v.refuse(key, "is no PostgreSQL URL: "+err.Error(), "")
+		v.Refuse(key, "is no PostgreSQL URL: "+err.Error(), "")
 		return
 	}
 	checked := trustworthy(at.Host, at.TLSConfig)
@@ -89,24 +90,24 @@ func (c *config) checkPostgres(v *verdict, key, name string) {
 		checked = checked && trustworthy(f.Host, f.TLSConfig)
 	}
 	if !checked {
-		v.danger(c.Production, key, "leads to another machine without checking who it is", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
+		v.Danger(key, "leads to another machine without checking who it is", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
 	}
 }
 
 // checkSessions: sessions may be worth less than users, never more: one that outlived
 // its user would be nobody's.
-func (c *config) checkSessions(v *verdict) {
+func (c *settings) checkSessions(v *config.Verdict) {
 	if c.SessionsPass.Reveal() != "" && !isRedis(c.Sessions) {
-		v.refuse("sessions_password", "is set, and sessions is no Redis", "")
+		v.Refuse("sessions_password", "is set, and sessions is no Redis", "")
 	}
 	if !c.apart() {
 		return
 	}
 	switch {
 	case c.Store == "memory":
-		v.refuse("sessions", "would outlive the users, whose store is memory", "let store be sqlite or PostgreSQL")
+		v.Refuse("sessions", "would outlive the users, whose store is memory", "let store be sqlite or PostgreSQL")
 	case c.Sessions == "memory":
-		v.warnings = append(v.warnings, problem{Where: v.where["sessions"], Key: "sessions", Problem: "is memory: all sessions end with the process, and no other server knows them"})
+		v.Warn("sessions", "is memory: all sessions end with the process, and no other server knows them", "")
 	case isPostgres(c.Sessions):
 		c.checkPostgres(v, "sessions", c.Sessions)
 	case isRedis(c.Sessions):
@@ -115,22 +116,22 @@ func (c *config) checkSessions(v *verdict) {
 }
 
 // checkRedis holds Redis to what checkPostgres wants (OPS-10, OPS-11).
-func (c *config) checkRedis(v *verdict) {
+func (c *settings) checkRedis(v *config.Verdict) {
 	place, err := redis.ParseURL(c.Sessions)
 	switch {
 	case err != nil:
-		v.refuse("sessions", "is "+err.Error(), "")
+		v.Refuse("sessions", "is "+err.Error(), "")
 		return
 	case place.HasPassword():
-		v.refuse("sessions", "has a password in it, which everybody on this machine can see", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
+		v.Refuse("sessions", "has a password in it, which everybody on this machine can see", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
 		return
 	}
 	away := slices.ContainsFunc(place.Hosts, func(host string) bool { return !urls.Loopback(host) })
 	if away && !place.TLS {
-		v.danger(c.Production, "sessions", "leads to another machine in plain text: whoever is on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
+		v.Danger("sessions", "leads to another machine in plain text: whoever is on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
 	}
 	if away && place.User == "" && c.SessionsPass.Reveal() == "" {
-		v.danger(c.Production, "sessions", "leads to a Redis that asks nobody for a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
+		v.Danger("sessions", "leads to a Redis that asks nobody for a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/config"
 )
 
 // writePair writes a certificate for 127.0.0.1 with that serial number.
@@ -97,10 +99,10 @@ func TestRenewedCertificate(t *testing.T) {
 // TLS is 1.2 or later, with HTTP/2, and the pair is checked before the start.
 func TestServesTLS(t *testing.T) {
 	cert, key, pool := writePair(t, t.TempDir(), 1)
-	c := config{TLSCert: cert, TLSKey: key, Issuer: "https://127.0.0.1:8443", Listen: "127.0.0.1:0"}
-	var v verdict
-	if c.checkTLS(&v); len(v.problems) > 0 {
-		t.Errorf("a good pair: %v", v.problems)
+	c := settings{TLSCert: cert, TLSKey: key, Issuer: "https://127.0.0.1:8443", Listen: "127.0.0.1:0"}
+	var v config.Verdict
+	if c.checkTLS(&v); len(v.Problems) > 0 {
+		t.Errorf("a good pair: %v", v.Problems)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +137,7 @@ func TestServesTLS(t *testing.T) {
 	if err := os.Chmod(key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if c.checkTLS(&v); len(v.problems) != 1 || v.problems[0].Key != "tls_key" {
-		t.Errorf("a key that everybody can read: %v", v.problems)
+	if c.checkTLS(&v); len(v.Problems) != 1 || v.Problems[0].Key != "tls_key" {
+		t.Errorf("a key that everybody can read: %v", v.Problems)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -178,7 +179,7 @@ type tokenVerify struct {
 // revoked is not in the token: that needs the log.
 func (c *tokenVerify) Run(ctx context.Context) error {
 	if c.Leeway < 0 || c.Leeway > time.Minute {
-		return misuse("--leeway is %s: want 0s to 1m", duration(c.Leeway))
+		return misuse("--leeway is %s: want 0s to 1m", config.Duration(c.Leeway))
 	}
 	text, err := c.read()
 	if err != nil {

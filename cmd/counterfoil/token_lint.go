@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -152,7 +153,7 @@ func (l *linter) claims(part string, now time.Time) {
 	if err := json.Unmarshal(c["iat"], &iat); c["iat"] != nil && (err != nil || iat <= 0 || iat >= 1<<53) {
 		l.fail("iat", "iat is no whole number of seconds")
 	} else if exp != 0 && iat != 0 && exp-iat > int64(15*time.Minute/time.Second) {
-		l.warn("lifetime", "it lives %s; 15m is the most that a verifier of Counterfoil accepts by default", duration(time.Duration(exp-iat)*time.Second))
+		l.warn("lifetime", "it lives %s; 15m is the most that a verifier of Counterfoil accepts by default", config.Duration(time.Duration(exp-iat)*time.Second))
 	}
 	if c["sid"] == nil || c["rv"] == nil {
 		l.warn("rv", "without sid and rv it cannot be revoked before it expires")

@@ -25,6 +25,7 @@ var layers = map[string]struct {
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
 	"/internal/urls":      {nil, nil, "an algorithm"},
+	"/internal/config":    {[]string{"/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
 	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -26,67 +26,6 @@ func file(t *testing.T, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func TestSourcesInOrder(t *testing.T) {
-	path := file(t, "c.yaml", "idle: 2h\nabsolute: 30h\naccess_ttl: 1m\naudience: [a, b]\nproduction: yes\n")
-	if _, err := new(config).load(outside{file: path}); err == nil || !strings.Contains(err.Error(), "c.yaml:5: production is \"yes\": want true or false") {
-		t.Errorf("load = %v, want the line of the bad value", err)
-	}
-	path = file(t, "c.yaml", "idle: 2h\nabsolute: 30h\naccess_ttl: 1m\naudience: [a, b]\n")
-	c := config{AccessTTL: 3 * time.Minute}
-	where, err := c.load(outside{
-		given: given{"access-ttl": true}, file: path,
-		environ: []string{"COUNTERFOIL_IDLE=3h", "COUNTERFOIL_ABSOLUTE=", "HOME=/x", "COUNTERFOIL_PORT_8080_TCP=tcp://10.0.0.1:8080"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, want := range map[string]string{
-		"access_ttl": "flag --access-ttl", "idle": "COUNTERFOIL_IDLE", "absolute": path + ":2", "audience": path + ":4", "grace": "", "listen": "default",
-	} {
-		if where[key] != want {
-			t.Errorf("origin of %s = %q, want %q", key, where[key], want)
-		}
-	}
-	if c.AccessTTL != 3*time.Minute || c.Idle != 3*time.Hour || c.Absolute != 30*time.Hour || len(c.Audience) != 2 || c.Listen != "127.0.0.1:8080" {
-		t.Errorf("loaded %+v", c)
-	}
-}
-
-func TestRefusedFiles(t *testing.T) { // OPS-12
-	for text, want := range map[string]string{
-		"isuer: x":                           `c.yaml:1: unknown key "isuer"` + "\nhint: did you mean issuer?",
-		"idle: 1h\nidle: 2h":                 "c.yaml:2: idle is set twice, first at ",
-		"idle: soon":                         `c.yaml:1: idle is "soon": want a duration such as 10s, 5m or 24h`,
-		"idle: 90":                           `c.yaml:1: idle is "90": want a duration`,
-		"idle:":                              "c.yaml:1: idle wants one plain value",
-		"idle: {a: b}":                       "c.yaml:1: idle wants one plain value",
-		"audience: {a: b}":                   "c.yaml:1: audience wants a list of plain values",
-		"- idle":                             "c.yaml:1: want lines of the form key: value",
-		"idle: 1h\n---\nidle: 2h":            "more than one YAML document",
-		"\n\nidle: [":                        "c.yaml:3: ",
-		"a: &a x\nissuer: *a":                "c.yaml:2: issuer wants one plain value",
-		"ops_token: abc":                     `c.yaml:1: unknown key "ops_token"`,
-		"ops_token_file: /no/such/file":      "c.yaml:1: ops_token cannot be read: ",
-		"connections_per_address: -1":        `c.yaml:1: connections_per_address is "-1": want a number`,
-		"Idle: 1h":                           `c.yaml:1: unknown key "Idle"`,
-		"registration: true\nproduction: 1 ": `c.yaml:2: production is "1": want true or false`,
-	} {
-		_, err := new(config).load(outside{file: file(t, "c.yaml", text)})
-		var invalid configError
-		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: load = %v, want %q", text, err, want)
-		}
-	}
-	for _, text := range []string{"", "\n", "# nothing\n"} {
-		if _, err := new(config).load(outside{file: file(t, "c.yaml", text)}); err != nil {
-			t.Errorf("%q: load = %v", text, err)
-		}
-	}
-	if _, err := new(config).load(outside{environ: []string{"COUNTERFOIL_ISSUR=x"}}); err == nil || err.Error() != "COUNTERFOIL_ISSUR: is not a setting\nhint: did you mean COUNTERFOIL_ISSUER?" {
-		t.Errorf("unknown variable: %v", err)
-	}
 }
 
 func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
@@ -109,30 +48,30 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 		"production: true\ntrusted_proxies: 0.0.0.0/0":           "everybody can claim any address",
 		"production: true\n" + proxied + "trusted_proxies: ::/0": "is set twice",
 	} {
-		var c config
-		where, err := c.load(outside{file: file(t, "c.yaml", text)})
+		var c settings
+		where, err := c.load(config.Sources{File: file(t, "c.yaml", text)})
 		if err == nil {
-			err = configError(c.check(where).problems)
+			err = c.check(where).Err()
 		}
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
-	var c config
-	where, err := c.load(outside{file: file(t, "c.yaml", "production: true\n"+proxied)})
-	if v := c.check(where); err != nil || len(v.problems)+len(v.warnings) > 0 {
+	var c settings
+	where, err := c.load(config.Sources{File: file(t, "c.yaml", "production: true\n"+proxied)})
+	if v := c.check(where); err != nil || len(v.Problems)+len(v.Warnings) > 0 {
 		t.Errorf("a good production configuration: %v, %+v", err, v)
 	}
 	for _, environ := range [][]string{
 		{"COUNTERFOIL_HMAC_SECRET=changeme", "COUNTERFOIL_ALGORITHM=HS256"}, {"COUNTERFOIL_HMAC_SECRET=Zq8vT1mWkY3xR7nB5cJ2hL9sD4fG6pA0uE-iO_yQwXtV"},
 	} { // KEY-02, TOK-03
-		where, err := c.load(outside{environ: environ})
-		if v := c.check(where); err != nil || !strings.HasPrefix(configError(v.problems).Error(), "COUNTERFOIL_HMAC_SECRET: hmac_secret ") {
+		where, err := c.load(config.Sources{Environ: environ})
+		if v := c.check(where); err != nil || !strings.HasPrefix(v.Err().Error(), "COUNTERFOIL_HMAC_SECRET: hmac_secret ") {
 			t.Errorf("%v: %v, %+v", environ, err, v)
 		}
 	}
-	where, err = c.load(outside{environ: []string{"COUNTERFOIL_OPS_TOKEN=short"}})
-	if v := c.check(where); err != nil || !strings.Contains(configError(v.problems).Error(), "fewer than 32") || strings.Contains(configError(v.problems).Error(), "short\"") {
+	where, err = c.load(config.Sources{Environ: []string{"COUNTERFOIL_OPS_TOKEN=short"}})
+	if v := c.check(where); err != nil || !strings.Contains(v.Err().Error(), "fewer than 32") || strings.Contains(v.Err().Error(), "short\"") {
 		t.Errorf("a short token: %v, %+v", err, v)
 	}
 }
@@ -151,19 +90,18 @@ func TestBoundsAreTheIssuers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, setting := range new(config).settings() {
-		apply, ok := set[setting.key()]
+	for _, setting := range new(settings).loader().All() {
+		apply, ok := set[setting.Key()]
 		if !ok {
 			continue
 		}
-		delete(set, setting.key())
-		least, _ := time.ParseDuration(setting.field.Tag.Get("min"))
-		most, _ := time.ParseDuration(setting.field.Tag.Get("max"))
+		delete(set, setting.Key())
+		least, most, _ := setting.Bounds()
 		for d, good := range map[time.Duration]bool{least: true, most: true, least - 1: false, most + 1: false} {
 			o := issuer.Options{Store: s, Keys: keys, URL: "https://a.test"}
 			apply(&o, d)
 			if _, err := issuer.New(context.Background(), o); (err == nil) != good {
-				t.Errorf("%s %v: issuer says %v", setting.key(), d, err)
+				t.Errorf("%s %v: issuer says %v", setting.Key(), d, err)
 			}
 		}
 	}
@@ -178,15 +116,15 @@ const operations = "../../docs/operations.md"
 func TestSettingsAreDocumented(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| key | default | |\n|---|---|---|\n")
-	for _, s := range new(config).settings() {
-		name, help := "`"+s.key()+"`", s.field.Tag.Get("help")
-		if s.secret() {
-			name = "`" + s.key() + "_file`, `" + s.env() + "`, `" + s.env() + "_FILE`"
+	for _, s := range new(settings).loader().All() {
+		name, help := "`"+s.Key()+"`", s.Help()
+		if s.Secret() {
+			name = "`" + s.Key() + "_file`, `" + s.Env() + "`, `" + s.Env() + "_FILE`"
 		}
-		if least := s.field.Tag.Get("min"); least != "" {
-			help += " " + least + " to " + s.field.Tag.Get("max") + "."
+		if least, most, limited := s.Bounds(); limited {
+			help += " " + config.Duration(least) + " to " + config.Duration(most) + "."
 		}
-		table.WriteString("| " + name + " | " + s.field.Tag.Get("default") + " | " + help + " |\n")
+		table.WriteString("| " + name + " | " + s.Default() + " | " + help + " |\n")
 	}
 	data, err := os.ReadFile(operations)
 	if err != nil {

@@ -1,0 +1,212 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/secret"
+)
+
+// shared is what two programs have in common.
+type shared struct {
+	Listen string        `name:"listen" default:"127.0.0.1:8080" want:"even"`
+	Token  secret.String `name:"ops-token"`
+}
+
+type settings struct {
+	shared
+	Level    string        `name:"log-level" default:"info" oneof:"debug,info,warn"`
+	Networks []string      `name:"networks" want:"even"`
+	Secure   bool          `name:"secure"`
+	Count    int           `name:"count" default:"7"`
+	Idle     time.Duration `name:"idle" default:"1h" min:"3m" max:"24h"`
+}
+
+var options = config.Options{
+	Prefix: "APP_", Hint: "app config lists all settings",
+	Kinds: map[string]func(string) error{"even": func(text string) error {
+		if len(text)%2 != 0 {
+			return fmt.Errorf("is %q: want an even number of letters", text)
+		}
+		return nil
+	}},
+}
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A flag wins over the environment, the environment over the file, the file over the default.
+func TestOrder(t *testing.T) {
+	path := file(t, "listen: file\nlog_level: debug\nnetworks: [a, b]\ncount: 3\n")
+	s := settings{Level: "warn"}
+	where, err := config.New(&s, options).Load(config.Sources{
+		Flags: map[string]bool{"log-level": true}, File: path,
+		Environ: []string{"APP_LISTEN=environ", "APP_LOG_LEVEL=x", "APP_IDLE=", "HOME=/x"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Origins{
+		"listen": "APP_LISTEN", "ops_token": "default", "log_level": "flag --log-level", "networks": path + ":3",
+		"secure": "default", "count": path + ":4", "idle": "default",
+	}
+	if !maps.Equal(where, want) {
+		t.Errorf("origins = %v, want %v", where, want)
+	}
+	if s.Listen != "environ" || s.Level != "warn" || len(s.Networks) != 2 || s.Secure || s.Count != 3 || s.Idle != time.Hour {
+		t.Errorf("loaded %+v", s)
+	}
+	again := settings{}
+	if _, err := config.New(&again, options).Load(config.Sources{Environ: []string{"APP_CONFIG=" + path}}); err != nil || again.Count != 3 {
+		t.Errorf("the file that APP_CONFIG names: %+v, %v", again, err)
+	}
+}
+
+func TestRefusedFiles(t *testing.T) { // OPS-12
+	for text, want := range map[string]string{
+		"lisen: x":                     `c.yaml:1: unknown key "lisen"` + "\nhint: did you mean listen?",
+		"somethingelse: x":             "\nhint: app config lists all settings",
+		"idle: 1h\nidle: 2h":           "c.yaml:2: idle is set twice, first at ",
+		"idle: soon":                   `c.yaml:1: idle is "soon": want a duration such as 10s, 5m or 24h`,
+		"idle: 90":                     `c.yaml:1: idle is "90": want a duration`,
+		"idle:":                        "c.yaml:1: idle wants one plain value",
+		"idle: {a: b}":                 "c.yaml:1: idle wants one plain value",
+		"networks: {a: b}":             "c.yaml:1: networks wants a list of plain values",
+		"networks: [\"a,b\"]":          "c.yaml:1: networks wants a list of plain values",
+		"- idle":                       "c.yaml:1: want lines of the form key: value",
+		"idle: 1h\n---\nidle: 2h":      "more than one YAML document",
+		"\n\nidle: [":                  "c.yaml:3: ",
+		"a: &a x\nlisten: *a":          "c.yaml:2: listen wants one plain value",
+		"ops_token: abc":               `c.yaml:1: unknown key "ops_token"`,
+		"ops_token_file: /no/such":     "c.yaml:1: ops_token cannot be read: ",
+		"count: -1":                    `c.yaml:1: count is "-1": want a number`,
+		"Idle: 1h":                     `c.yaml:1: unknown key "Idle"`,
+		"idle: 2h\nsecure: yes":        `c.yaml:2: secure is "yes": want true or false`,
+		"idle: soon\nsecure: 1 # both": "secure is",
+	} {
+		_, err := config.New(new(settings), options).Load(config.Sources{File: file(t, text)})
+		if _, invalid := errors.AsType[config.Invalid](err); !invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: Load = %v, want %q", text, err, want)
+		}
+	}
+	for _, text := range []string{"", "\n", "# nothing\n"} {
+		if _, err := config.New(new(settings), options).Load(config.Sources{File: file(t, text)}); err != nil {
+			t.Errorf("%q: Load = %v", text, err)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) { // OPS-12
+	load := func(environ ...string) error {
+		_, err := config.New(new(settings), options).Load(config.Sources{Environ: environ})
+		return err
+	}
+	for _, name := range []string{"APP_LISEN=x", "APP_LISTEN_FILE=x", "APP_IDLE_PORT=1h"} {
+		if err := load(name); err == nil || !strings.Contains(err.Error(), "is not a setting\nhint: ") {
+			t.Errorf("%s: Load = %v", name, err)
+		}
+	}
+	// What Kubernetes makes of Services that are called app and app-gateway.
+	if err := load("APP_SERVICE_HOST=10.0.0.1", "APP_SERVICE_PORT=80", "APP_SERVICE_PORT_HTTP=80", "APP_PORT=tcp://10.0.0.1:80",
+		"APP_PORT_80_TCP=tcp://10.0.0.1:80", "APP_PORT_80_TCP_ADDR=10.0.0.1", "APP_GATEWAY_SERVICE_HOST=10.0.0.2",
+		"APP_GATEWAY_PORT=tcp://10.0.0.2:80", "APP_GATEWAY_PORT_80_TCP_PROTO=tcp"); err != nil {
+		t.Errorf("variables of Kubernetes: %v", err)
+	}
+}
+
+// OPS-01, OPS-11: a secret comes from a file or the environment, and no text has it.
+func TestSecrets(t *testing.T) {
+	path := file(t, "canary\r\n")
+	for _, from := range []config.Sources{
+		{Environ: []string{"APP_OPS_TOKEN=canary"}},
+		{Environ: []string{"APP_OPS_TOKEN_FILE=" + path}},
+		{File: file(t, "ops_token_file: "+path)},
+	} {
+		var s settings
+		c := config.New(&s, options)
+		if _, err := c.Load(from); err != nil || s.Token.Reveal() != "canary" {
+			t.Errorf("%v: %q, %v", from, s.Token.Reveal(), err)
+		}
+		for _, f := range c.All() {
+			if strings.Contains(f.Text(), "canary") || f.Secret() && f.Text() != "[secret]" {
+				t.Errorf("%s shows %q", f.Key(), f.Text())
+			}
+		}
+	}
+	for _, environ := range [][]string{
+		{"APP_OPS_TOKEN=canary", "APP_OPS_TOKEN_FILE=" + path},
+		{"APP_OPS_TOKEN_FILE=" + file(t, "\n")},
+		{"APP_OPS_TOKEN_FILE=/no/such"},
+	} {
+		if _, err := config.New(new(settings), options).Load(config.Sources{Environ: environ}); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%v: Load = %v", environ, err)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for text, want := range map[string]string{
+		"log_level: loud": `log_level is "loud": want debug, info or warn`,
+		"idle: 1m":        "idle is 1m: want 3m to 24h",
+		"idle: 25h":       "idle is 25h: want 3m to 24h",
+		"listen: odd":     `listen is "odd": want an even number of letters`,
+		"networks: ab,c":  `networks is "c": want an even number of letters`,
+	} {
+		c := config.New(new(settings), options)
+		where, err := c.Load(config.Sources{File: file(t, text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Check(where).Err(); err == nil || !strings.Contains(err.Error(), "c.yaml:1: "+want) {
+			t.Errorf("%q: Check = %v, want %q", text, err, want)
+		}
+	}
+	v := config.Verdict{Origins: config.Origins{"secure": "default"}}
+	v.Danger("secure", "is off", "turn it on")
+	if v.Err() != nil || len(v.Warnings) != 1 {
+		t.Errorf("Danger in development: %+v", v)
+	}
+	v.Production = true
+	v.Danger("secure", "is off", "turn it on")
+	if err := v.Err(); err == nil || err.Error() != "secure is off, which production mode refuses\nhint: turn it on" {
+		t.Errorf("Danger in production: %v", err)
+	}
+}
+
+// A struct that cannot be settings is a mistake that shows at once.
+func TestMisfits(t *testing.T) {
+	for name, target := range map[string]any{
+		"no name": &struct{ A string }{}, "a type of its own": &struct {
+			A float64 `name:"a"`
+		}{}, "one name twice": &struct {
+			A string `name:"a-b"`
+			B string `name:"a_b"`
+		}{}, "an unknown kind": &struct {
+			A string `name:"a" want:"odd"`
+		}{}, "not exported": &struct {
+			a string `name:"a"`
+		}{}, "no pointer": settings{},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: New does not panic", name)
+				}
+			}()
+			config.New(target, options)
+		}()
+	}
+}

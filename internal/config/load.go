@@ -1,0 +1,190 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/secret"
+)
+
+// Sources are the places that values come from.
+type Sources struct {
+	Flags   map[string]bool // those that the command line had, by name
+	Environ []string        // as os.Environ
+	File    string          // path of the configuration file; empty: the variable PREFIX_CONFIG, or none
+}
+
+// Origins says where the value of each key comes from: "flag --x", "COUNTERFOIL_X",
+// "FILE:LINE" or [Default].
+type Origins map[string]string
+
+// Default is the origin of a value that nothing has set.
+const Default = "default"
+
+// Problem is one thing that is wrong with a configuration.
+type Problem struct {
+	Where   string `json:"where"` // an origin
+	Key     string `json:"key,omitempty"`
+	Problem string `json:"problem"` // completes "key ..."
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (p Problem) String() string {
+	text := ""
+	if p.Where != Default {
+		text = p.Where + ": "
+	}
+	if p.Key != "" {
+		text += p.Key + " "
+	}
+	text += p.Problem
+	if p.Hint != "" {
+		text += "\nhint: " + p.Hint
+	}
+	return text
+}
+
+// Invalid is the error of a configuration that a program must not start with.
+type Invalid []Problem
+
+func (e Invalid) Error() string {
+	lines := make([]string, len(e))
+	for i, p := range e {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\ncounterfoil: ")
+}
+
+// Load sets every field that no flag has set: from the environment, else from the file, else
+// to its default. Names that are no setting and values that cannot be read are errors
+// (OPS-12). The error is an [Invalid].
+func (s *Settings) Load(from Sources) (Origins, error) {
+	env, problems := s.environment(from.Environ)
+	if from.File == "" {
+		from.File = env[s.opts.Prefix+"CONFIG"]
+	}
+	lines, more := s.readFile(from.File)
+	problems = append(problems, more...)
+	where := Origins{}
+	for _, f := range s.all {
+		origin, err := f.load(from.Flags, env, lines)
+		where[f.Key()] = origin
+		if err != nil {
+			problems = append(problems, Problem{Where: origin, Key: f.Key(), Problem: err.Error()})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, Invalid(problems)
+	}
+	return where, nil
+}
+
+// load sets one field and says from where.
+func (s Setting) load(flags map[string]bool, env map[string]string, lines map[string]line) (origin string, err error) {
+	text, inEnv := env[s.Env()]
+	path, named := env[s.Env()+"_FILE"]
+	line, inFile := lines[s.Key()]
+	switch {
+	case flags[s.Flag()]:
+		return "flag --" + s.Flag(), nil
+	case inEnv && named:
+		return s.Env(), fmt.Errorf("is set, and so is %s_FILE", s.Env())
+	case inEnv:
+		return s.Env(), s.set(text)
+	case named:
+		return s.Env() + "_FILE", s.setFromFile(path)
+	case inFile && s.Secret():
+		return line.where, s.setFromFile(line.text)
+	case inFile:
+		return line.where, s.set(line.text)
+	}
+	return Default, s.set(s.Default())
+}
+
+// environment returns the variables that are settings. An empty one counts as not set.
+func (s *Settings) environment(environ []string) (map[string]string, []Problem) {
+	names := []string{s.opts.Prefix + "CONFIG"}
+	for _, f := range s.all {
+		names = append(names, f.Env())
+		if f.Secret() {
+			names = append(names, f.Env()+"_FILE")
+		}
+	}
+	found, problems := map[string]string{}, []Problem(nil)
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case !strings.HasPrefix(name, s.opts.Prefix) || value == "":
+		case slices.Contains(names, name):
+			found[name] = value
+		case !serviceLink(name, value):
+			problems = append(problems, Problem{Where: name, Problem: "is not a setting", Hint: s.suggest(name, names)})
+		}
+	}
+	return found, problems
+}
+
+var linked = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
+
+// serviceLink reports whether Kubernetes made the variable. It gives every container the
+// addresses of all Services in its namespace, so one that is called counterfoil or
+// counterfoil-gateway makes variables with our prefix that no operator wrote.
+func serviceLink(name, value string) bool {
+	return linked.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
+}
+
+// set parses text into the field.
+func (s Setting) set(text string) error {
+	switch p := s.value.Addr().Interface().(type) {
+	case *string:
+		*p = text
+	case *secret.String:
+		*p = secret.String{}
+		if text != "" {
+			*p = secret.New(text)
+		}
+	case *[]string:
+		*p = nil
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*p = append(*p, part)
+			}
+		}
+	case *bool:
+		if text != "true" && text != "false" && text != "" {
+			return fmt.Errorf("is %q: want true or false", text)
+		}
+		*p = text == "true"
+	case *int:
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return fmt.Errorf("is %q: want a number", text)
+		}
+		*p = n
+	case *time.Duration:
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("is %q: want a duration such as 10s, 5m or 24h", text)
+		}
+		*p = d
+	}
+	return nil
+}
+
+// setFromFile reads a secret. The line end that editors add is not part of it.
+func (s Setting) setFromFile(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	text := strings.TrimRight(string(data), "\r\n")
+	if text == "" {
+		return fmt.Errorf("cannot be read: %s is empty", path)
+	}
+	return s.set(text)
+}
