@@ -35,7 +35,8 @@ const (
 	Login          Action = "login"          // refused ones are told
 	Logout         Action = "logout"         // the holder gave the session up
 	Refresh        Action = "refresh"        // told
-	Reuse          Action = "refresh.reuse"  // a refresh token came a second time: the session has ended
+	Reuse          Action = "refresh.reuse"  // a refresh token came a second time: the session has ended, or what Client held of it
+	AddGrant       Action = "grant.add"      // Client holds a grant on Session
 	Revoke         Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
 	EndOthers      Action = "sessions.end"   // all sessions of Subject but Session
 	StartOver      Action = "sessions.renew" // credentials changed: all ended, Session made

@@ -37,7 +37,7 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 		{revoke(source.ScopeAll, ""), "revoke  by subject:root"},
 		{revoke(source.ScopeKey, s.Session.KeyID), "key.revoke  by subject:root"},
 		{func() error {
-			return b.Logout(t.Context(), b.login(t, "bob", counterfoil.CarrierCookie).Session.ID, audit.Act{By: audit.BySubject("bob")})
+			return b.Logout(t.Context(), b.login(t, "bob", counterfoil.CarrierCookie).Session, audit.Act{By: audit.BySubject("bob")})
 		}, "logout bob by subject:bob"},
 		{func() error {
 			own := b.login(t, "carol", counterfoil.CarrierCookie)

@@ -26,9 +26,10 @@ type Request struct {
 	Scopes     []string          // empty: all that the client has
 	Attributes map[string]string // at most 16, and 1 KiB in all
 
-	// Replaces is the id of the session that the same browser had until now. It ends in
-	// the commit that makes the new one; empty, or one that has ended: nothing does.
-	Replaces string
+	// Replaces is the session that the same browser had until now, as [Issuer.Held] says.
+	// It ends in the commit that makes the new one. Nothing does if it is nil, has ended,
+	// or was made for another client than its copy: a grant does not end a session.
+	Replaces *counterfoil.Session
 }
 
 // Issued is what a login or a refresh hands out.
@@ -59,7 +60,10 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 	if r.Client == "" {
 		r.Client = DefaultClient
 	}
-	if err := checkRequest(p, r); err != nil {
+	if err := checkProof(p); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
 		return nil, err
 	}
 	for {
@@ -91,7 +95,8 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	}
 	on.subject.copyTo(row)
 	row.use(now, i.opts.Idle)
-	if err := i.checkSize(row, on.client, now); err != nil {
+	h := &holding{row, row.own(), on}
+	if err := i.checkSize(h, now); err != nil {
 		return nil, err
 	}
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
@@ -112,23 +117,23 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return i.finish(ctx, issued, row, on.client, head, now)
+	return i.finish(ctx, issued, h, head, now)
 }
 
-// replace adds to b the end of the session sid, if there is one.
-func (i *Issuer) replace(ctx context.Context, b *store.Batch, sid string, now time.Time) error {
-	if sid == "" {
+// replace adds to b the end of the session old, if there is one.
+func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.Session, now time.Time) error {
+	if old == nil {
 		return nil
 	}
-	row, err := i.row(ctx, sid)
-	if isInvalid(err) {
+	row, err := i.row(ctx, old.ID)
+	if isInvalid(err) || err == nil && row.Client != old.Client {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	b.Delete = append(b.Delete, deleteRow(row).Delete...)
-	b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, sid, "signed in anew", now))
+	b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, row.ID, "signed in anew", now))
 	return nil
 }
 
@@ -143,21 +148,16 @@ func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
 		}
 		row.ID, issued.Access = sessionID(raw[:]), secret.New(opaque)
 	} else {
-		g := newGrant(row)
-		row.ID, row.Grant = g.Session, g.ID
-		rec, err := g.record()
-		if err != nil {
+		// The session's id follows from the family's, so that a refresh finds both at once.
+		f := newFamily(row, row.Client, row.Created)
+		f.Session = sessionOf(f.ID)
+		row.ID, row.Grant = f.Session, f.ID
+		if err := put(b, f); err != nil {
 			return err
 		}
-		b.Put = append(b.Put, rec)
-		issued.Refresh = i.refreshToken(g)
+		issued.Refresh = i.refreshToken(f)
 	}
-	rec, err := row.record()
-	if err != nil {
-		return err
-	}
-	b.Put = append(b.Put, rec)
-	return nil
+	return put(b, row)
 }
 
 // Admits says whether r names a client that may have such a session now. A login asks
@@ -196,39 +196,46 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 	e := r.Act.Entry(action, row.Subject)
 	e.Client, e.Session = row.Client, row.ID
 	e.Detail = "carrier=" + row.Carrier.String() + " amr=" + strings.Join(row.Methods, ",")
-	if r.Replaces != "" {
-		e.Detail += " replaces=" + r.Replaces
+	if r.Replaces != nil {
+		e.Detail += " replaces=" + r.Replaces.ID
 	}
 	return e
 }
 
 // finish makes the copy. The head was read by the commit that wrote the row, or
 // before the row was checked: a revocation the check did not see is after it (4.6).
-func (i *Issuer) finish(ctx context.Context, issued *Issued, row *SessionRow, client *Client, head counterfoil.Cursor, now time.Time) (*Issued, error) {
-	issued.Session, issued.SameSite = i.copyOf(row, client, head, now), client.SameSite
+func (i *Issuer) finish(ctx context.Context, issued *Issued, h *holding, head counterfoil.Cursor, now time.Time) (*Issued, error) {
+	issued.Session, issued.SameSite = i.copyOf(h, head, now), h.client.SameSite
 	if issued.SameSite == "" {
 		issued.SameSite = SameSiteLax
 	}
-	if row.Carrier.Format == counterfoil.Opaque {
-		issued.ExpiresIn = row.AbsoluteExpires.Sub(now)
+	if h.grant.Carrier.Format == counterfoil.Opaque {
+		issued.ExpiresIn = h.row.AbsoluteExpires.Sub(now)
 		return issued, nil
 	}
 	if err := i.abreast(ctx, head); err != nil {
 		return nil, err
 	}
-	access, err := i.sign(issued.Session, client)
+	access, err := i.sign(issued.Session, h.client)
 	if err != nil {
-		return nil, fmt.Errorf("sign session %s: %w", row.ID, err)
+		return nil, fmt.Errorf("sign session %s: %w", h.row.ID, err)
 	}
 	issued.Access = secret.New(access)
 	issued.ExpiresIn = issued.Session.Expires.Sub(now)
 	return issued, nil
 }
 
-func checkRequest(p login.Proof, r Request) error {
+func checkProof(p login.Proof) error {
 	if p.Subject == "" || p.At.IsZero() {
 		return fmt.Errorf("%w: a proof needs a subject and a time", ErrBadRequest)
 	}
+	if len(p.Roles) > 32 {
+		return fmt.Errorf("%w: at most 32 roles", ErrBadRequest)
+	}
+	return errors.Join(checkSubject(p.Subject), checkTexts("role", p.Roles))
+}
+
+func (r Request) check() error {
 	if _, err := source.ParseCarrier(r.Carrier.String()); err != nil && r.Carrier != (counterfoil.Carrier{}) {
 		return fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
@@ -236,12 +243,15 @@ func checkRequest(p login.Proof, r Request) error {
 	for k, v := range r.Attributes {
 		size += len(k) + len(v)
 	}
-	if len(r.Attributes) > 16 || size > 1024 || len(p.Roles) > 32 || len(r.Scopes) > 32 {
-		return fmt.Errorf("%w: at most 16 attributes of 1 KiB in all, 32 roles and 32 scopes", ErrBadRequest)
+	if len(r.Attributes) > 16 || size > 1024 || len(r.Scopes) > 32 {
+		return fmt.Errorf("%w: at most 16 attributes of 1 KiB in all, and 32 scopes", ErrBadRequest)
 	}
-	err := errors.Join(checkSubject(p.Subject), checkText("client", r.Client, 64))
-	for _, s := range append(append([]string{}, p.Roles...), r.Scopes...) {
-		err = errors.Join(err, checkText("role or scope", s, 64))
+	return errors.Join(checkText("client", r.Client, 64), checkTexts("scope", r.Scopes))
+}
+
+func checkTexts(what string, all []string) (err error) {
+	for _, s := range all {
+		err = errors.Join(err, checkText(what, s, 64))
 	}
 	return err
 }

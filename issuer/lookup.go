@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,8 +18,27 @@ import (
 // It serves introspection, the issuer's own endpoints, and verifiers that meet
 // an opaque id for the first time.
 func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	s, _, err := i.lookup(ctx, credential)
+	return s, err
+}
+
+// Account is Lookup for who wants to act on the whole session, its subject's other
+// sessions, or the account: that takes a copy of the session's own client. A copy that
+// belongs to the grant of another client is good, and ErrForbidden here.
+func (i *Issuer) Account(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	s, row, err := i.lookup(ctx, credential)
+	if err != nil {
+		return nil, err
+	}
+	if s.Client != row.Client {
+		return nil, fmt.Errorf("%w: client %s has a grant on session %s, which is not its own", counterfoil.ErrForbidden, s.Client, s.ID)
+	}
+	return s, nil
+}
+
+func (i *Issuer) lookup(ctx context.Context, credential string) (*counterfoil.Session, *SessionRow, error) {
 	if len(credential) > token.MaxSize {
-		return nil, counterfoil.ErrInvalidToken
+		return nil, nil, counterfoil.ErrInvalidToken
 	}
 	if token.ShapeOf(credential) == token.ShapeOpaque {
 		return i.lookupOpaque(ctx, credential)
@@ -26,29 +46,28 @@ func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Se
 	return i.lookupSigned(ctx, credential)
 }
 
-func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterfoil.Session, error) {
+func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterfoil.Session, *SessionRow, error) {
 	secret, err := token.ParseOpaque(credential)
 	if err != nil {
-		return nil, counterfoil.ErrInvalidToken
+		return nil, nil, counterfoil.ErrInvalidToken
 	}
 	now := i.opts.Now()
 	head, err := i.head(ctx) // before the checks: what they do not see is after it
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	row, err := i.row(ctx, sessionID(secret[:]))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	on, err := i.state(ctx, row, now)
+	h, err := i.state(ctx, row, row.own(), now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if now.Sub(row.LastSeen) >= touchEvery {
-		row.use(now, i.opts.Idle)
+	if row.touch(now, i.opts.Idle) {
 		i.touch(ctx, row)
 	}
-	return i.copyOf(row, on.client, head, now), nil
+	return i.copyOf(h, head, now), row, nil
 }
 
 // Held returns the session that a genuine credential of ours names, whether or not it
@@ -149,34 +168,38 @@ func (i *Issuer) verify(credential string) (payload, kid string, carrier counter
 	return payload, kid, carrier, err
 }
 
-func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterfoil.Session, error) {
+func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterfoil.Session, *SessionRow, error) {
 	s, err := i.openSigned(ctx, credential)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := i.opts.Now()
 	if s.Expires.Unix() <= now.Unix() {
-		return nil, counterfoil.ErrExpired
+		return nil, nil, counterfoil.ErrExpired
 	}
 	if err := i.covered(ctx, s); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	row, err := i.row(ctx, s.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if row.Subject != s.Subject || row.Carrier.Format != s.Carrier.Format {
-		return nil, counterfoil.ErrInvalidToken
-	}
-	s.Carrier = row.Carrier // what it was made for: whoever puts it elsewhere changes nothing of that
-	on, err := i.state(ctx, row, now)
+	g, err := row.grantOf(s.Client)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if row.Client != s.Client || !slices.Equal(s.Audience, i.audience(on.client)) {
-		return nil, counterfoil.ErrInvalidToken // the client's audience is another by now
+	if row.Subject != s.Subject || g.Carrier.Format != s.Carrier.Format {
+		return nil, nil, counterfoil.ErrInvalidToken
 	}
-	return s, nil
+	s.Carrier = g.Carrier // what it was made for: whoever puts it elsewhere changes nothing of that
+	h, err := i.state(ctx, row, g, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !slices.Equal(s.Audience, i.audience(h.client)) {
+		return nil, nil, counterfoil.ErrInvalidToken // the client's audience is another by now
+	}
+	return s, row, nil
 }
 
 func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {

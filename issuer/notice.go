@@ -16,21 +16,23 @@ const kindNotice store.Kind = "notice" // ID: notice id; owner: subject
 const noticeTTL = 30 * 24 * time.Hour
 
 // Notice tells a subject what happened to its account while it was not looking: a
-// refresh token came a second time, so somebody else had it, and the session was ended.
+// refresh token came a second time, so somebody else had it, and the session was ended, or
+// what one client held of it.
 type Notice struct {
 	ID      string     `json:"-"`
 	Time    time.Time  `json:"time"`
 	Session string     `json:"session"`
 	Client  string     `json:"client"`
+	Grant   bool       `json:"grant,omitempty"`    // only what Client held of the session was ended
 	Device  string     `json:"device,omitempty"`   // of the login that was ended
 	Address netip.Addr `json:"address,omitzero"`   // where the old token came from
 	Login   netip.Addr `json:"signed_in,omitzero"` // where the login was made
 }
 
-func (i *Issuer) notice(row *SessionRow, r Renewal) (store.Record, error) {
-	now := i.opts.Now()
+func (i *Issuer) notice(h *holding, r Renewal) (store.Record, error) {
+	now, row := i.opts.Now(), h.row
 	value, err := json.Marshal(Notice{
-		Time: now, Session: row.ID, Client: row.Client, Device: row.Device, Address: r.Act.Address, Login: row.FirstAddress,
+		Time: now, Session: row.ID, Client: h.grant.Client, Grant: h.grant.Client != row.Client, Device: row.Device, Address: r.Act.Address, Login: row.FirstAddress,
 	})
 	return store.Record{
 		Key: store.Key{Kind: kindNotice, ID: randomID("ntc_")}, Owner: row.Subject, Expires: now.Add(noticeTTL), Value: value,

@@ -45,7 +45,7 @@ func (b *bench) everyCall(t *testing.T, i *issuer.Issued) map[string]func() erro
 		"Lookup":   func() error { _, err := b.Lookup(t.Context(), i.Access.Reveal()); return err },
 		"Sessions": func() error { _, err := b.Sessions(t.Context(), "alice"); return err },
 		"Log":      func() error { _, err := b.Log(t.Context(), source.Follow{}); return err },
-		"Logout":   func() error { return b.Logout(t.Context(), i.Session.ID, audit.Act{}) },
+		"Logout":   func() error { return b.Logout(t.Context(), i.Session, audit.Act{}) },
 		"EndOthers": func() error {
 			_, err := b.EndOthers(t.Context(), i.Session, audit.Act{})
 			return err
@@ -194,7 +194,7 @@ func TestRevokeAnswerLost(t *testing.T) {
 	_, revoked := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{})
 	for name, err := range map[string]error{
 		"Revoke":       revoked,
-		"Logout":       b.Logout(t.Context(), i.Session.ID, audit.Act{}),
+		"Logout":       b.Logout(t.Context(), i.Session, audit.Act{}),
 		"EndByRefresh": b.EndByRefresh(t.Context(), i.Refresh.Reveal(), "", audit.Act{}),
 	} {
 		if !errors.Is(err, counterfoil.ErrUnavailable) {

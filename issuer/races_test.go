@@ -247,7 +247,7 @@ func TestAbsoluteExpiryNeverMoves(t *testing.T) {
 func TestEachTriggerEndsEachCarrier(t *testing.T) {
 	triggers := map[string]func(b *bench, i *issuer.Issued) error{
 		"logout": func(b *bench, i *issuer.Issued) error {
-			return b.Logout(context.Background(), i.Session.ID, audit.Act{})
+			return b.Logout(context.Background(), i.Session, audit.Act{})
 		},
 		"disable": func(b *bench, i *issuer.Issued) error {
 			return b.SetSubject(context.Background(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })

@@ -18,86 +18,85 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// grant is the right of one client to refresh one session. Its tokens are
-// derived from its id and its counter, so one row serves them all, and a token
-// that was never issued is refused without a look-up.
-type grant struct {
+// family is the refresh tokens of one grant. They are derived from its id and its
+// counter, so one record serves them all, and a token that was never issued is refused
+// without a look-up.
+type family struct {
 	ID      string     `json:"id"`                // 16 random bytes, base64url: part of the token, so never shown
 	Session string     `json:"session,omitempty"` // stored only if it does not follow from ID
 	Subject string     `json:"subject"`
 	Client  string     `json:"client"`
 	Counter uint64     `json:"counter"`          // of the one token that is good
 	Rotated time.Time  `json:"rotated"`          // when Counter became what it is
-	Address netip.Addr `json:"address,omitzero"` // where it was turned from
+	Address netip.Addr `json:"address,omitzero"` // where it was rotated from
 	Expires time.Time  `json:"expires"`
 
 	rev uint64
 }
 
-// newGrant makes the grant that row begins with. The id of its session follows from its
-// own, so that a refresh finds both at once.
-func newGrant(row *SessionRow) *grant {
+// newFamily makes refresh tokens of row for client.
+func newFamily(row *SessionRow, client string, now time.Time) *family {
 	id := make([]byte, 16)
 	rand.Read(id)
-	return &grant{
-		ID: base64.RawURLEncoding.EncodeToString(id), Session: sessionID(id), Subject: row.Subject,
-		Client: row.Client, Counter: 1, Rotated: row.Created, Expires: row.AbsoluteExpires,
+	return &family{
+		ID: base64.RawURLEncoding.EncodeToString(id), Session: row.ID, Subject: row.Subject,
+		Client: client, Counter: 1, Rotated: now, Expires: row.AbsoluteExpires,
 	}
 }
 
-func grantKey(id string) store.Key { return store.Key{Kind: kindGrant, ID: id} }
+func familyKey(id string) store.Key { return store.Key{Kind: kindGrant, ID: id} }
 
-// parseGrant returns the grant of a record that may be absent: its session has ended.
-func parseGrant(rec store.Record) (*grant, error) {
+// parseFamily returns the family of a record that may be absent: its grant has ended.
+func parseFamily(rec store.Record) (*family, error) {
 	if rec.Rev == 0 {
 		return nil, counterfoil.ErrRevoked
 	}
-	g := &grant{rev: rec.Rev}
-	if err := json.Unmarshal(rec.Value, g); err != nil {
-		return nil, fmt.Errorf("grant: %w", err)
+	f := &family{rev: rec.Rev}
+	if err := json.Unmarshal(rec.Value, f); err != nil {
+		return nil, fmt.Errorf("family of refresh tokens: %w", err)
 	}
-	if g.Session == "" {
-		g.Session = sessionOf(g.ID)
+	if f.Session == "" {
+		f.Session = sessionOf(f.ID)
 	}
-	return g, nil
+	return f, nil
 }
 
-// sessionOf is the id of the session that newGrant makes a grant of that id for; empty
-// if newGrant made none.
-func sessionOf(grantID string) string {
-	id, err := base64.RawURLEncoding.DecodeString(grantID)
+// sessionOf is the id of the session whose own client has the family of that id; empty
+// if no family can have it.
+func sessionOf(familyID string) string {
+	id, err := base64.RawURLEncoding.DecodeString(familyID)
 	if err != nil || len(id) != 16 {
 		return ""
 	}
 	return sessionID(id)
 }
 
-func (g *grant) record() (store.Record, error) {
-	written := *g
-	if g.Session == sessionOf(g.ID) {
+func (f *family) record() (store.Record, error) {
+	written := *f
+	if f.Session == sessionOf(f.ID) {
 		written.Session = ""
 	}
-	written.Rotated, written.Expires = g.Rotated.UTC().Truncate(time.Second), g.Expires.UTC().Truncate(time.Second)
+	written.Rotated, written.Expires = f.Rotated.UTC().Truncate(time.Second), f.Expires.UTC().Truncate(time.Second)
 	value, err := json.Marshal(&written)
 	return store.Record{
-		Key: grantKey(g.ID), Owner: g.Subject, Rev: g.rev,
+		Key: familyKey(f.ID), Owner: f.Subject, Rev: f.rev,
 		Expires: written.Expires, Value: value,
 	}, err
 }
 
-// refreshToken is the token of g's counter.
-func (i *Issuer) refreshToken(g *grant) secret.String {
-	id, err := base64.RawURLEncoding.DecodeString(g.ID)
+// refreshToken is the token of f's counter.
+func (i *Issuer) refreshToken(f *family) secret.String {
+	id, err := base64.RawURLEncoding.DecodeString(f.ID)
 	if err != nil || len(id) != 16 {
-		panic("issuer: grant id is not what newGrant made")
+		panic("issuer: the id of a family is not what newFamily made")
 	}
-	return secret.New(token.Refresh{Grant: [16]byte(id), Counter: g.Counter}.Spell(i.refreshKey))
+	return secret.New(token.Refresh{Grant: [16]byte(id), Counter: f.Counter}.Spell(i.refreshKey))
 }
 
 // presented is what a refresh token says that this issuer made.
 type presented struct {
-	grant   string // its id
-	session string // the id of the session that the grant was made with
+	family  string // its id
+	session string // the id of the session, if the family is of its own client
 	counter uint64
 }
 
@@ -112,14 +111,15 @@ func (i *Issuer) parseRefresh(s string) (presented, error) {
 // Renewal is what a refresh asks for, beside the refresh token.
 type Renewal struct {
 	Client string   // empty: DefaultClient
-	Scopes []string // of this copy alone; empty: all of the session's
+	Scopes []string // of this copy alone; empty: all of the grant's
 	Act    audit.Act
 }
 
 // Refresh hands out the next copy of a session for the refresh token that is
 // good now. The token before it gets the same answer for as long as Grace, so a
 // lost response or a second tab does no harm; any older one means that two
-// parties hold the tokens, and ends the session with ErrReused (RFC 9700 4.14.2).
+// parties hold the tokens, and ends what they belong to with ErrReused (RFC 9700
+// 4.14.2): the session if its own client holds them, otherwise the grant.
 func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issued, error) {
 	if r.Client == "" {
 		r.Client = DefaultClient
@@ -133,7 +133,7 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 		if !errors.Is(err, store.ErrConflict) {
 			return issued, err
 		}
-		// Somebody else turned it, ended it, or changed what it rests on: look again,
+		// Somebody else rotated it, ended it, or changed what it rests on: look again,
 		// at everything.
 	}
 }
@@ -150,60 +150,60 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 			return nil, err
 		}
 	}
-	g, row, on, err := i.granted(ctx, token, r.Client, now, sure)
+	f, h, err := i.granted(ctx, token, r.Client, now, sure)
 	if err != nil {
 		return nil, err
 	}
-	scopes, err := narrow(r.Scopes, row.Scopes)
-	issued := &Issued{SessionExpires: row.AbsoluteExpires}
+	scopes, err := narrow(r.Scopes, h.grant.Scopes)
+	issued := &Issued{SessionExpires: h.row.AbsoluteExpires}
 	switch {
-	case g.Client != r.Client:
-		e := refreshEntry(r, row, audit.Refresh)
+	case h.grant.Client != r.Client:
+		e := refreshEntry(r, h, audit.Refresh)
 		e.Outcome, e.Detail = audit.Refused, "the token is of another client"
 		i.audit.Tell(e)
 		return nil, ErrOtherClient // REF-06: refused, and the family lives on
-	case token.counter > g.Counter:
+	case token.counter > f.Counter:
 		// Only a store that lost acknowledged writes knows less than its own tokens.
 		return nil, counterfoil.ErrInvalidToken
-	case token.counter+1 < g.Counter, token.counter < g.Counter && now.Sub(g.Rotated) > i.opts.Grace:
-		return nil, i.reused(ctx, row, r)
+	case token.counter+1 < f.Counter, token.counter < f.Counter && now.Sub(f.Rotated) > i.opts.Grace:
+		return nil, i.reused(ctx, h, r)
 	case err != nil:
 		return nil, err
-	case token.counter < g.Counter && !sure:
+	case token.counter < f.Counter && !sure:
 		return nil, store.ErrConflict // nothing will be written that could vouch for a guess
-	case token.counter == g.Counter:
-		if head, err = i.turn(ctx, g, row, on, r, now); err != nil {
+	case token.counter == f.Counter:
+		if head, err = i.rotate(ctx, f, h, r, now); err != nil {
 			return nil, err
 		}
 	}
-	issued.Refresh = i.refreshToken(g)
-	row.Scopes = scopes // of the copy: the session keeps all it has (RFC 6749 section 6)
-	return i.finish(ctx, issued, row, on.client, head, now)
+	issued.Refresh = i.refreshToken(f)
+	h.grant.Scopes = scopes // of the copy: the grant keeps all it has (RFC 6749 section 6)
+	return i.finish(ctx, issued, h, head, now)
 }
 
-// turn makes the next token the good one: the one atomic step of a refresh (REF-04).
-// It happens only if grant, session, subject, client and cutoff are what was checked.
-func (i *Issuer) turn(ctx context.Context, g *grant, row *SessionRow, on standing, r Renewal, now time.Time) (counterfoil.Cursor, error) {
-	if err := i.checkSize(row, on.client, now); err != nil {
+// rotate makes the next token the good one: the one atomic step of a refresh (REF-04).
+// It happens only if family, session, subject, client and cutoff are what was checked.
+func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, now time.Time) (counterfoil.Cursor, error) {
+	if err := i.checkSize(h, now); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	g.Counter, g.Rotated = g.Counter+1, now
+	f.Counter, f.Rotated = f.Counter+1, now
 	if r.Act.Address.IsValid() {
-		g.Address = r.Act.Address
+		f.Address = r.Act.Address
 	}
-	rec, err := g.record()
-	if err != nil {
+	if h.grant.Client != h.row.Client { // the own client's use of an opaque session is its look-ups
+		h.row.touch(now, i.opts.Idle)
+	}
+	b := store.Batch{Require: h.require()}
+	if err := put(&b, f); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	b := store.Batch{Require: on.require(), Put: []store.Record{rec}}
-	if row.changed { // the subject is another one than the row says: next time the guess is right
-		rec, err := row.record()
-		if err != nil {
+	if h.row.changed { // by its use, or the subject is another one than the row says: next time the guess is right
+		if err := put(&b, h.row); err != nil {
 			return counterfoil.Cursor{}, err
 		}
-		b.Put = append(b.Put, rec)
 	} else {
-		b.Require = append(b.Require, store.Require{Key: sessionKey(row.ID), Rev: row.rev})
+		b.Require = append(b.Require, store.Require{Key: sessionKey(h.row.ID), Rev: h.row.rev})
 	}
 	head, err := i.commitNoted(ctx, b)
 	if err != nil {
@@ -211,33 +211,41 @@ func (i *Issuer) turn(ctx context.Context, g *grant, row *SessionRow, on standin
 	}
 	if head.Epoch != i.seen.upto().Epoch {
 		// Another log has begun, and with it the revisions of marks may have come again
-		// (see clientCache). The token is turned: a sure look finds it so, and answers.
+		// (see clientCache). The token is rotated: a sure look finds it so, and answers.
 		return head, store.ErrConflict
 	}
-	i.audit.Tell(refreshEntry(r, row, audit.Refresh))
+	i.audit.Tell(refreshEntry(r, h, audit.Refresh))
 	return head, nil
 }
 
-func refreshEntry(r Renewal, row *SessionRow, action audit.Action) audit.Entry {
+func refreshEntry(r Renewal, h *holding, action audit.Action) audit.Entry {
 	if r.Act.By == "" {
-		r.Act.By = audit.BySubject(row.Subject)
+		r.Act.By = audit.BySubject(h.row.Subject)
 	}
-	e := r.Act.Entry(action, row.Subject)
-	e.Client, e.Session = row.Client, row.ID
+	e := r.Act.Entry(action, h.row.Subject)
+	e.Client, e.Session = h.grant.Client, h.row.ID
 	return e
 }
 
-// reused ends a session two parties hold the refresh tokens of, and leaves a notice
-// for its subject. It returns ErrReused when that is done.
-func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
-	entry := source.Revocation{Scope: source.ScopeSession, ID: row.ID, Reason: "refresh token reuse"}
-	notice, err := i.notice(row, r)
+// reused ends what two parties hold the refresh tokens of, and leaves a notice for the
+// subject. It returns ErrReused when that is done.
+func (i *Issuer) reused(ctx context.Context, h *holding, r Renewal) error {
+	const reason = "refresh token reuse"
+	row, client := h.row, h.grant.Client
+	notice, err := i.notice(h, r)
 	if err != nil {
 		return err
 	}
-	b := deleteRow(row)
-	b.Put = []store.Record{notice}
-	if _, err := i.commit(ctx, entry, b, refreshEntry(r, row, audit.Reuse)); err != nil {
+	entry, b := source.Revocation{Scope: source.ScopeSession, ID: row.ID, Reason: reason}, deleteRow(row)
+	if client != row.Client {
+		entry.Scope, entry.ID, b = source.ScopeGrant, token.GrantID(row.ID, client), store.Batch{}
+		row.drop(client, &b)
+		if err := put(&b, row); err != nil {
+			return err
+		}
+	}
+	b.Put = append(b.Put, notice)
+	if _, err := i.commit(ctx, entry, b, refreshEntry(r, h, audit.Reuse)); err != nil {
 		return err
 	}
 	return ErrReused
@@ -247,55 +255,74 @@ func (i *Issuer) reused(ctx context.Context, row *SessionRow, r Renewal) error {
 // anything is read, but for the subject, who is in the row: unless it must be sure, it
 // takes him to be as he was when the row was last compared with him. Whoever writes
 // requires that.
-func (i *Issuer) granted(ctx context.Context, token presented, client string, now time.Time, sure bool) (g *grant, row *SessionRow, on standing, err error) {
+func (i *Issuer) granted(ctx context.Context, token presented, client string, now time.Time, sure bool) (*family, *holding, error) {
 	if checkText("client", client, 64) != nil {
 		client = DefaultClient // no client has such an id: it is not the grant's, whatever is read for it
 	}
-	recs, err := i.store.Get(ctx, grantKey(token.grant), sessionKey(token.session), markKey(client), cutoffKey)
+	recs, err := i.store.Get(ctx, familyKey(token.family), sessionKey(token.session), markKey(client), cutoffKey)
 	if err != nil {
-		return nil, nil, on, unavailable(err)
+		return nil, nil, unavailable(err)
 	}
-	if g, err = parseGrant(recs[0]); err != nil {
-		return nil, nil, on, err
+	f, err := parseFamily(recs[0])
+	if err != nil {
+		return nil, nil, err
 	}
-	if row, err = parseRow(recs[1]); err != nil {
-		return nil, nil, on, err
+	row, err := i.rowOf(ctx, f, token, recs[1])
+	if err != nil {
+		return nil, nil, err
 	}
-	if row.Client != client || sure {
-		on, err = i.state(ctx, row, now)
-		return g, row, on, err
+	h := &holding{row: row}
+	if h.grant, err = row.grantOf(f.Client); err != nil {
+		return nil, nil, err
 	}
-	if on.client, err = i.clientUnder(ctx, client, recs[2]); err != nil && !errors.Is(err, ErrUnknownClient) {
-		return nil, nil, on, err
+	if h.grant.Family != f.ID {
+		return nil, nil, counterfoil.ErrRevoked // the client was granted anew
 	}
-	on.all, on.subject = recs[3].Rev, &Subject{id: row.Subject, rev: row.SubjectRev}
-	return g, row, on, on.judge(row, now)
+	if f.Client != client || sure {
+		h, err = i.state(ctx, row, h.grant, now)
+		return f, h, err
+	}
+	if h.client, err = i.clientUnder(ctx, client, recs[2]); err != nil && !errors.Is(err, ErrUnknownClient) {
+		return nil, nil, err
+	}
+	h.all, h.subject = recs[3].Rev, &Subject{id: row.Subject, rev: row.SubjectRev}
+	return f, h, h.judge(now)
 }
 
-// EndByRefresh ends the session of a refresh token, an old one included: whoever
-// holds it may give it up. A token that is not known, or of another client than
-// the one named, has no effect (RFC 7009 2.2); an empty client is not compared.
+// rowOf returns the session of f. Its record was read already if f is of the session's own
+// client; of another client's grant only f says which session it is.
+func (i *Issuer) rowOf(ctx context.Context, f *family, token presented, own store.Record) (*SessionRow, error) {
+	if f.Session == token.session {
+		return parseRow(own)
+	}
+	return i.row(ctx, f.Session)
+}
+
+// EndByRefresh ends what a refresh token belongs to, an old one included: whoever holds
+// it may give it up. That is the session if the token is of its own client, otherwise the
+// grant alone. A token that is not known, or of another client than the one named, has no
+// effect (RFC 7009 2.2); an empty client is not compared.
 func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act audit.Act) error {
 	token, err := i.parseRefresh(refresh)
 	if err != nil {
 		return nil
 	}
-	recs, err := i.store.Get(ctx, grantKey(token.grant))
+	recs, err := i.store.Get(ctx, familyKey(token.family))
 	if err != nil {
 		return unavailable(err)
 	}
-	g, err := parseGrant(recs[0])
+	f, err := parseFamily(recs[0])
 	if isInvalid(err) {
 		return i.vouch(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	if client != "" && client != g.Client {
+	if client != "" && client != f.Client {
 		return nil
 	}
 	if act.By == "" {
-		act.By = audit.BySubject(g.Subject)
+		act.By = audit.BySubject(f.Subject)
 	}
-	return i.Logout(ctx, g.Session, act)
+	return i.Logout(ctx, &counterfoil.Session{ID: f.Session, Client: f.Client}, act)
 }

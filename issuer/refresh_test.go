@@ -65,7 +65,7 @@ func TestRefreshIsOneReadAndOneCommit(t *testing.T) {
 		t.Errorf("the copy has the audience %v", got)
 	}
 	other := b.login(t, "bob", counterfoil.CarrierBearer)
-	if err := b.Logout(t.Context(), other.Session.ID, audit.Act{}); err != nil {
+	if err := b.Logout(t.Context(), other.Session, audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	refresh("after the log has moved", 1, 1, 1)
@@ -100,7 +100,7 @@ func TestListingKnowsTheLastRefresh(t *testing.T) {
 func TestRefreshSeesWhatChangesMeanwhile(t *testing.T) {
 	for what, change := range map[string]func(t *testing.T, b *bench, held *issuer.Issued){
 		"its session ends": func(t *testing.T, b *bench, held *issuer.Issued) {
-			_ = b.Logout(t.Context(), held.Session.ID, audit.Act{})
+			_ = b.Logout(t.Context(), held.Session, audit.Act{})
 		},
 		"the subject is disabled": func(t *testing.T, b *bench, _ *issuer.Issued) {
 			_ = b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -23,8 +25,8 @@ type Receipt struct {
 
 // Revoke takes away what scope and id name: rows and log entry in one commit
 // (REV-01). On an error the outcome is unknown, and doing it again is safe. An
-// ended session whose entry the log still holds gives that entry's place; one the
-// log no longer knows gives store.ErrNotFound.
+// ended session or grant whose entry the log still holds gives that entry's place; one
+// the log no longer knows gives store.ErrNotFound.
 //
 // ScopeClaims is not a revocation that callers ask for: see SetSubject.
 func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act audit.Act) (Receipt, error) {
@@ -34,15 +36,21 @@ func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act 
 	if act.Reason == "" {
 		act.Reason = string(scope) + " revoked"
 	}
-	if err := errors.Join(checkText("id", id, 200), checkText("reason", underscored(act.Reason), 100)); err != nil {
+	sid, client, grant := id, "", false
+	if scope == source.ScopeGrant {
+		if sid, client, grant = token.CutGrantID(id); !grant || sid == "" || client == "" {
+			return Receipt{}, fmt.Errorf("%w: the id of a grant is a session id, a space and a client id", ErrBadRequest)
+		}
+	}
+	if err := errors.Join(checkText("id", sid, 200), checkText("client", client, 64), checkText("reason", underscored(act.Reason), 100)); err != nil {
 		return Receipt{}, err
 	}
 	entry := source.Revocation{Scope: scope, ID: id, Reason: act.Reason}
 	note := act.Entry(audit.Revoke, "")
 	note.Target = string(scope)
 	switch scope {
-	case source.ScopeSession:
-		return i.revokeSession(ctx, entry, note)
+	case source.ScopeSession, source.ScopeGrant:
+		return i.end(ctx, sid, client, act.Reason, note)
 	case source.ScopeToken:
 		note.Target += " " + id
 		return i.commit(ctx, entry, store.Batch{}, note)
@@ -58,13 +66,13 @@ func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act 
 		note.Action, note.Target = audit.RevokeKey, id
 		return i.revokeKey(ctx, entry, note)
 	}
-	return Receipt{}, fmt.Errorf("%w: scope %q is not session, token, subject, client, key or all", ErrBadRequest, scope)
+	return Receipt{}, fmt.Errorf("%w: scope %q is not session, grant, token, subject, client, key or all", ErrBadRequest, scope)
 }
 
-// Logout ends the session sid for whoever holds it. One that has ended is logged out.
-func (i *Issuer) Logout(ctx context.Context, sid string, act audit.Act) error {
-	entry := source.Revocation{Scope: source.ScopeSession, ID: sid, Reason: "logout"}
-	_, err := i.revokeSession(ctx, entry, act.Entry(audit.Logout, ""))
+// Logout ends what the client of held has, which is as [Issuer.Held] says: the session if
+// that is its own client, otherwise the grant alone. What has ended is logged out.
+func (i *Issuer) Logout(ctx context.Context, held *counterfoil.Session, act audit.Act) error {
+	_, err := i.end(ctx, held.ID, held.Client, "logout", act.Entry(audit.Logout, ""))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -87,20 +95,14 @@ func (i *Issuer) commit(ctx context.Context, entry source.Revocation, b store.Ba
 	return Receipt{At: head, CommittedAt: now}, nil
 }
 
-func (i *Issuer) revokeSession(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
-	row, err := i.row(ctx, entry.ID)
-	if isInvalid(err) {
-		receipt, err := i.receipt(ctx, entry)
-		if sure := i.vouch(ctx); sure != nil {
-			return Receipt{}, sure
-		}
-		return receipt, err
+// ended is the answer about what has ended already: the place of the first of entries that
+// the log has.
+func (i *Issuer) ended(ctx context.Context, entries ...source.Revocation) (Receipt, error) {
+	receipt, err := i.receipt(ctx, entries...)
+	if sure := i.vouch(ctx); sure != nil {
+		return Receipt{}, sure
 	}
-	if err != nil {
-		return Receipt{}, err
-	}
-	note.Subject, note.Client, note.Session = row.Subject, row.Client, row.ID
-	return i.commit(ctx, entry, deleteRow(row), note)
+	return receipt, err
 }
 
 // vouch makes sure of what was read, for an answer that says it is done: the call that
@@ -112,32 +114,34 @@ func (i *Issuer) vouch(ctx context.Context) error {
 
 func deleteRow(row *SessionRow) store.Batch {
 	b := store.Batch{Delete: []store.Key{{Kind: kindSession, ID: row.ID}}}
-	if row.Grant != "" {
-		b.Delete = append(b.Delete, store.Key{Kind: kindGrant, ID: row.Grant})
+	for _, g := range row.grants() {
+		if g.Family != "" {
+			b.Delete = append(b.Delete, familyKey(g.Family))
+		}
 	}
 	return b
 }
 
-// receipt finds the entry that an earlier call made.
-func (i *Issuer) receipt(ctx context.Context, entry source.Revocation) (Receipt, error) {
+// receipt finds the first of entries that an earlier call made.
+func (i *Issuer) receipt(ctx context.Context, entries ...source.Revocation) (Receipt, error) {
 	var after counterfoil.Cursor
 	for {
-		entries, _, err := i.store.Log(ctx, after, pageSize)
+		page, _, err := i.store.Log(ctx, after, pageSize)
 		if i.mended(ctx, err) {
 			continue
 		}
 		if err != nil {
 			return Receipt{}, unavailable(err)
 		}
-		for _, e := range entries {
-			if e.Scope == entry.Scope && e.ID == entry.ID {
+		for _, e := range page {
+			if slices.ContainsFunc(entries, func(made source.Revocation) bool { return made.Scope == e.Scope && made.ID == e.ID }) {
 				return Receipt{At: e.At, CommittedAt: e.Expires.Add(-entryTTL)}, nil
 			}
 		}
-		if len(entries) < pageSize {
+		if len(page) < pageSize {
 			return Receipt{}, store.ErrNotFound
 		}
-		after = entries[len(entries)-1].At
+		after = page[len(page)-1].At
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,7 +21,7 @@ import (
 
 const (
 	kindSession store.Kind = "session" // ID: sid; owner: subject
-	kindGrant   store.Kind = "grant"   // ID: grant id; owner: subject
+	kindGrant   store.Kind = "grant"   // ID: of a family of refresh tokens; owner: subject
 	kindSubject store.Kind = "subject" // ID: subject
 	kindClient  store.Kind = "client"  // ID: client id
 	kindCutoff  store.Kind = "cutoff"  // ID: "all", whose revision counts the revocations of everybody; or "client " and its id, see clientMark
@@ -53,10 +52,18 @@ type SessionRow struct {
 	FirstAddress netip.Addr `json:"first_address,omitzero"`
 	LastAddress  netip.Addr `json:"last_address,omitzero"`
 
-	Grant      string `json:"grant,omitempty"` // of the refresh tokens; empty for opaque sessions
+	Grant      string `json:"grant,omitempty"` // as Grant.Family: of the own client; empty for opaque sessions
 	ClientGen  uint64 `json:"client_gen,omitempty"`
 	AllGen     uint64 `json:"all_gen,omitempty"`
 	SubjectRev uint64 `json:"subject_rev,omitempty"` // the subject that Roles were last compared with: a guess, see Refresh
+
+	// Further are the grants of other clients than Client. A program that does not know
+	// them refuses their tokens, and a row that it writes has lost them.
+	Further []Grant `json:"grants,omitempty"`
+
+	// Grants are those that live, the own client's first. They are set by
+	// [Issuer.Sessions] and [Issuer.Session], which show no Grant and no Further.
+	Grants []Grant `json:"-"`
 
 	rev     uint64
 	changed bool // since it was read
@@ -121,13 +128,15 @@ func (r *SessionRow) use(now time.Time, idle time.Duration) {
 	}
 }
 
-// seen adds to r what its grant knows of its use, if it has one: a refresh writes the
-// grant alone.
-func (r *SessionRow) seen(g *grant) {
-	r.LastSeen = g.Rotated
-	if g.Address.IsValid() {
-		r.LastAddress = g.Address
+// touch notes the use of an opaque session, at most once in touchEvery. It reports whether
+// that changed r.
+func (r *SessionRow) touch(now time.Time, idle time.Duration) bool {
+	if r.Carrier.Format != counterfoil.Opaque || now.Sub(r.LastSeen) < touchEvery {
+		return false
 	}
+	r.use(now, idle)
+	r.changed = true
+	return true
 }
 
 // Sessions returns the living sessions of subject, by id.
@@ -145,23 +154,25 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 		if err != nil {
 			return nil, err
 		}
-		if _, err := i.state(ctx, row, now); err == nil {
+		if err := i.alive(ctx, row, now); err == nil {
 			rows = append(rows, *row)
 		} else if !isInvalid(err) {
 			return nil, err
 		}
 	}
+	families := map[string]*family{}
 	for rec, err := range i.store.List(ctx, kindGrant, subject) {
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		g, err := parseGrant(rec)
+		f, err := parseFamily(rec)
 		if err != nil {
 			return nil, err
 		}
-		if n := slices.IndexFunc(rows, func(r SessionRow) bool { return r.Grant == g.ID }); n >= 0 {
-			rows[n].seen(g)
-		}
+		families[f.ID] = f
+	}
+	for n := range rows {
+		rows[n].show(families)
 	}
 	return rows, nil
 }
@@ -170,29 +181,101 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 	row, err := i.row(ctx, sid)
 	if err == nil {
-		_, err = i.state(ctx, row, i.opts.Now())
+		err = i.alive(ctx, row, i.opts.Now())
 	}
 	if isInvalid(err) {
 		return nil, store.ErrNotFound
 	}
-	if err != nil || row.Grant == "" {
-		return row, err
-	}
-	recs, err := i.store.Get(ctx, grantKey(row.Grant))
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
-	if g, err := parseGrant(recs[0]); err == nil {
-		row.seen(g)
+	families, err := i.families(ctx, row.Grants)
+	if err != nil {
+		return nil, err
 	}
+	row.show(families)
 	return row, nil
 }
 
-// copyOf is a copy of row, born at the given head of the log.
-func (i *Issuer) copyOf(row *SessionRow, client *Client, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
+// families reads the refresh tokens of grants, by id.
+func (i *Issuer) families(ctx context.Context, grants []Grant) (map[string]*family, error) {
+	var keys []store.Key
+	for _, g := range grants {
+		if g.Family != "" {
+			keys = append(keys, familyKey(g.Family))
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	recs, err := i.store.Get(ctx, keys...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	families := map[string]*family{}
+	for _, rec := range recs {
+		f, err := parseFamily(rec)
+		if isInvalid(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		families[f.ID] = f
+	}
+	return families, nil
+}
+
+// alive sets row.Grants. It fails as [Issuer.state] does if none of them lives.
+func (i *Issuer) alive(ctx context.Context, row *SessionRow, now time.Time) (dead error) {
+	for n, g := range row.grants() {
+		h, err := i.state(ctx, row, g, now)
+		switch {
+		case err == nil:
+			row.Grants = append(row.Grants, h.grant)
+		case !isInvalid(err):
+			return err
+		case n == 0:
+			dead = err
+		}
+	}
+	if len(row.Grants) > 0 {
+		return nil
+	}
+	return dead
+}
+
+// show adds to r what its refresh tokens tell of its use, for a refresh does not write
+// the row, and takes out of it what nobody is shown.
+func (r *SessionRow) show(families map[string]*family) {
+	if g := r.Grants[0]; g.Client == r.Client {
+		r.Scopes = g.Scopes
+	}
+	for n := range r.Grants {
+		g := &r.Grants[n]
+		g.LastUsed = r.LastSeen
+		if f := families[g.Family]; f != nil {
+			g.LastUsed = f.Rotated
+			if !f.Rotated.Before(r.LastSeen) && f.Address.IsValid() {
+				r.LastAddress = f.Address
+			}
+		}
+		g.Family = ""
+	}
+	for _, g := range r.Grants {
+		if g.LastUsed.After(r.LastSeen) {
+			r.LastSeen = g.LastUsed
+		}
+	}
+	r.Grant, r.Further = "", nil
+}
+
+// copyOf is a copy of h, born at the given head of the log.
+func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
+	row, g := h.row, h.grant
 	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
 	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
-	if row.Carrier.Format == counterfoil.Opaque {
+	if g.Carrier.Format == counterfoil.Opaque {
 		// Whoever keeps such a copy does not tell us that the session is in use. It must
 		// ask again while the session, touched up to touchEvery before, still lives.
 		ttl = min(ttl, i.opts.Idle/3)
@@ -204,10 +287,10 @@ func (i *Issuer) copyOf(row *SessionRow, client *Client, born counterfoil.Cursor
 		}
 	}
 	return &counterfoil.Session{
-		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Audience: i.audience(client),
-		Roles: row.Roles, Scopes: row.Scopes, Methods: row.Methods, ACR: row.ACR,
-		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: row.Attributes,
-		Carrier: row.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
+		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: g.Client, Audience: i.audience(h.client),
+		Roles: row.Roles, Scopes: g.Scopes, Methods: row.Methods, ACR: row.ACR,
+		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: g.Attributes,
+		Carrier: g.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
 	}
 }
 
@@ -234,13 +317,14 @@ func roomFor(key *EncryptionKey) int {
 
 // checkSize refuses a session whose copy would be dropped by a browser, or refused by
 // a verifier, before anything is written (SES-10).
-func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error {
-	if row.Carrier.Format == counterfoil.Opaque {
+func (i *Issuer) checkSize(h *holding, now time.Time) error {
+	carrier, client := h.grant.Carrier, h.client
+	if carrier.Format == counterfoil.Opaque {
 		return nil
 	}
-	// A copy as large as any this row can have: ids and times have one length, and
+	// A copy as large as any this grant can have: ids and times have one length, and
 	// the cursor its greatest.
-	s := i.copyOf(row, client, counterfoil.Cursor{Epoch: math.MaxUint64, Seq: math.MaxUint64}, now)
+	s := i.copyOf(h, counterfoil.Cursor{Epoch: math.MaxUint64, Seq: math.MaxUint64}, now)
 	s.ID, s.TokenID = randomID("ses_"), randomID("tok_")
 	payload, err := claims(s).Marshal()
 	if err != nil { // what no verifier would read, such as an attribute with a line break
@@ -254,7 +338,7 @@ func (i *Issuer) checkSize(row *SessionRow, client *Client, now time.Time) error
 		return err
 	}
 	limit := token.MaxSize
-	if row.Carrier.Transport == counterfoil.Cookie {
+	if carrier.Transport == counterfoil.Cookie {
 		limit = maxCookie - len(source.CookieName)
 	}
 	if len(access) > limit {

@@ -57,30 +57,41 @@ func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on s
 	return on, on.client.admit(r)
 }
 
-// state reads what a row rests on, and judges it.
-func (i *Issuer) state(ctx context.Context, row *SessionRow, now time.Time) (on standing, err error) {
+// state reads what a grant of row rests on, and judges it.
+func (i *Issuer) state(ctx context.Context, row *SessionRow, g Grant, now time.Time) (*holding, error) {
+	h := &holding{row: row, grant: g}
 	if row.ended(now) {
-		return on, counterfoil.ErrExpired
+		return h, counterfoil.ErrExpired
 	}
-	if on, err = i.standing(ctx, row.Subject, row.Client); err != nil && !errors.Is(err, ErrUnknownClient) {
-		return on, err
+	var err error
+	if h.standing, err = i.standing(ctx, row.Subject, g.Client); err != nil && !errors.Is(err, ErrUnknownClient) {
+		return h, err
 	}
-	return on, on.judge(row, now)
+	return h, h.judge(now)
 }
 
-// judge refuses a row whose session has ended in any way that leaves the row in
-// place, and brings its roles and scopes up to date.
-func (on *standing) judge(row *SessionRow, now time.Time) error {
-	if row.ended(now) {
+// judge refuses a grant that has ended in any way that leaves the row in place, and
+// brings roles and scopes up to date.
+func (h *holding) judge(now time.Time) error {
+	if h.row.ended(now) {
 		return counterfoil.ErrExpired
 	}
-	if on.client == nil || on.client.Disabled || on.client.Generation != row.ClientGen || on.all != row.AllGen || on.subject.Disabled {
+	if h.client == nil || h.client.Disabled || h.client.Generation != h.grant.ClientGen || h.all != h.row.AllGen || h.subject.Disabled {
 		return counterfoil.ErrRevoked
 	}
-	if _, err := on.client.carrier(row.Carrier); err != nil {
+	if _, err := h.client.carrier(h.grant.Carrier); err != nil {
 		return fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
 	}
-	on.subject.copyTo(row)
-	row.Scopes = slices.DeleteFunc(row.Scopes, func(s string) bool { return !slices.Contains(on.client.Scopes, s) })
+	h.subject.copyTo(h.row)
+	h.grant.Scopes = h.client.keep(h.grant.Scopes)
 	return nil
+}
+
+// keep returns those of scopes that c still has.
+func (c *Client) keep(scopes []string) []string {
+	gone := func(s string) bool { return !slices.Contains(c.Scopes, s) }
+	if !slices.ContainsFunc(scopes, gone) {
+		return scopes
+	}
+	return slices.DeleteFunc(slices.Clone(scopes), gone)
 }

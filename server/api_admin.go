@@ -83,10 +83,10 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 		return err
 	}
 	switch b.Scope {
-	case source.ScopeSession, source.ScopeToken, source.ScopeSubject, source.ScopeClient,
+	case source.ScopeSession, source.ScopeGrant, source.ScopeToken, source.ScopeSubject, source.ScopeClient,
 		source.ScopeKey, source.ScopeAll:
 	default:
-		return badRequest("scope is session, token, subject, client, key or all")
+		return badRequest("scope is session, grant, token, subject, client, key or all")
 	}
 	if (b.ID == "") != (b.Scope == source.ScopeAll) {
 		return badRequest("id is wanted for every scope but \"all\"")

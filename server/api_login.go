@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,18 +128,18 @@ func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request,
 // replaced is the session whose cookie a login is about to overwrite: nobody would hold
 // it any more but whoever stole it (SES-04). A cookie that another site sent along, or
 // that names nothing, replaces nothing.
-func (s *Server) replaced(r *http.Request, ask issuer.Request) (sid string, err error) {
+func (s *Server) replaced(r *http.Request, ask issuer.Request) (*counterfoil.Session, error) {
 	if ask.Carrier.Transport == counterfoil.Header {
-		return "", nil
+		return nil, nil
 	}
 	old, _, err := s.carried(r, s.issuer.Held)
 	switch {
 	case errors.Is(err, counterfoil.ErrUnavailable):
-		return "", err
+		return nil, err
 	case err != nil || old.Carrier.Transport != counterfoil.Cookie:
-		return "", nil
+		return nil, nil
 	}
-	return old.ID, nil
+	return old, nil
 }
 
 // tellRefused tells the audit trail of a login that was not. What was typed as the
@@ -298,7 +299,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	session, _, err := s.carried(r, s.issuer.Held)
 	switch {
 	case err == nil:
-		return s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), ""))
+		return s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	case errors.Is(err, source.ErrDuplicateCookie):
 		return err // which of them is the visitor's nobody knows (SES-08)
 	case !errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, counterfoil.ErrNoCredential):
@@ -358,6 +359,22 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (s *Server) endGrant(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	sid, client := r.PathValue("sid"), r.PathValue("client")
+	if err := s.owns(r, session.Subject, sid); err != nil {
+		return err
+	}
+	if _, err := s.issuer.EndGrant(r.Context(), sid, client, act(w, r, audit.BySubject(session.Subject), "ended by its subject")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (s *Server) dismissNotice(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.signedIn(r)
 	if err != nil {
@@ -370,19 +387,25 @@ func (s *Server) dismissNotice(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// endOwn ends the session sid if it belongs to session's subject. Somebody else's
-// is not found: whether it exists is not the caller's business.
+// endOwn ends the session sid of session's subject.
 func (s *Server) endOwn(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, sid string) error {
-	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
+	if err := s.owns(r, session.Subject, sid); err != nil {
+		return err
+	}
+	return s.endByID(r, sid, act(w, r, audit.BySubject(session.Subject), "ended by its subject"))
+}
+
+// owns refuses a session that is not subject's as not found: whether it exists is not the
+// caller's business.
+func (s *Server) owns(r *http.Request, subject, sid string) error {
+	rows, err := s.issuer.Sessions(r.Context(), subject)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if row.ID == sid {
-			return s.endByID(r, sid, act(w, r, audit.BySubject(session.Subject), "ended by its subject"))
-		}
+	if !slices.ContainsFunc(rows, func(row issuer.SessionRow) bool { return row.ID == sid }) {
+		return errNotFound
 	}
-	return errNotFound
+	return nil
 }
 
 func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {

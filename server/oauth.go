@@ -110,7 +110,7 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 		}
 		_, err = s.issuer.Revoke(r.Context(), source.ScopeToken, session.TokenID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	default:
-		err = s.issuer.Logout(r.Context(), session.ID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
+		err = s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	}
 	if err != nil {
 		return unavailable(err)

@@ -355,6 +355,8 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	b.answer("POST", "/v1/refresh", `{"refresh_token":"`+stolen+`"}`)
 	do("DELETE", "/v1/notices/"+member(do("GET", "/v1/sessions", "", bob...), "notices", "0", "id"), "", bob...)
 	other := b.session(id, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	b.grant(other.Session.ID)
+	do("DELETE", "/v1/sessions/"+other.Session.ID+"/grants/app", "", bob...)
 	do("DELETE", "/v1/sessions/"+other.Session.ID, "", bob...)
 	do("DELETE", "/v1/sessions", "", bob...)
 	got = do("POST", "/v1/password", `{"current":"an evening by the river","next":"a morning by the river"}`, bob...)

@@ -59,10 +59,17 @@ type sessionLine struct {
 	First, Last                 string // addresses
 	Created, Seen, Idle, End    string
 	Current                     bool
+	Grants                      []grantLine
 }
 
+// grantLine is what another client than the session's own holds of it, in words.
+type grantLine struct{ Client, Seen string }
+
 // noticeLine is a notice in words.
-type noticeLine struct{ ID, Time, Device, Address string }
+type noticeLine struct {
+	ID, Time, Device, Address string
+	Client                    string // whose grant was ended; empty: the whole session was
+}
 
 const clockLayout = "2 Jan 2006, 15:04 MST"
 
@@ -75,6 +82,11 @@ func line(row issuer.SessionRow, current string) sessionLine {
 	}
 	if row.Client != issuer.DefaultClient {
 		l.Client = row.Client
+	}
+	for _, g := range row.Grants {
+		if g.Client != row.Client {
+			l.Grants = append(l.Grants, grantLine{g.Client, say(g.LastUsed)})
+		}
 	}
 	if row.FirstAddress.IsValid() {
 		l.First = row.FirstAddress.String()
@@ -185,6 +197,9 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	}
 	for _, n := range notices {
 		l := noticeLine{ID: n.ID, Time: n.Time.UTC().Format(clockLayout), Device: deviceLabel(n.Device)}
+		if n.Grant {
+			l.Client = n.Client
+		}
 		if n.Address.IsValid() {
 			l.Address = n.Address.String()
 		}

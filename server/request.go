@@ -181,9 +181,10 @@ func unsafeMethod(r *http.Request) bool {
 //
 // A service that a client sends its token to has the token, too. If it is meant for
 // that service alone, it must not open the account here (TOK-21), neither as it came
-// nor put into a cookie. What was made for a cookie goes nowhere else.
+// nor put into a cookie. What was made for a cookie goes nowhere else. A client that holds
+// a grant on another client's session does not open the account either.
 func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
-	session, madeFor, err := s.carried(r, s.issuer.Lookup)
+	session, madeFor, err := s.carried(r, s.issuer.Account)
 	if err != nil {
 		return nil, err
 	}

@@ -30,18 +30,19 @@ func (s *Server) routes() http.Handler {
 func (s *Server) apiRoutes() map[string]action {
 	return map[string]action{
 		// The caller's own account and sessions.
-		"POST /v1/register":         s.register,
-		"POST /v1/invitations":      s.redeem,
-		"POST /v1/login":            s.login,
-		"POST /v1/refresh":          s.refresh,
-		"POST /v1/logout":           s.logout,
-		"GET /v1/session":           s.session,
-		"GET /v1/csrf":              s.csrf,
-		"GET /v1/sessions":          s.sessions,
-		"DELETE /v1/sessions/{sid}": s.endSession,
-		"DELETE /v1/sessions":       s.endOthers,
-		"DELETE /v1/notices/{id}":   s.dismissNotice,
-		"POST /v1/password":         s.changePassword,
+		"POST /v1/register":                         s.register,
+		"POST /v1/invitations":                      s.redeem,
+		"POST /v1/login":                            s.login,
+		"POST /v1/refresh":                          s.refresh,
+		"POST /v1/logout":                           s.logout,
+		"GET /v1/session":                           s.session,
+		"GET /v1/csrf":                              s.csrf,
+		"GET /v1/sessions":                          s.sessions,
+		"DELETE /v1/sessions/{sid}":                 s.endSession,
+		"DELETE /v1/sessions/{sid}/grants/{client}": s.endGrant,
+		"DELETE /v1/sessions":                       s.endOthers,
+		"DELETE /v1/notices/{id}":                   s.dismissNotice,
+		"POST /v1/password":                         s.changePassword,
 
 		// Verifiers and other machines.
 		"GET /v1/log":                                 s.feed,

@@ -32,6 +32,24 @@ type rowView struct {
 	DeviceLabel     string              `json:"device_label,omitempty"`
 	FirstAddress    netip.Addr          `json:"first_address,omitzero"`
 	LastAddress     netip.Addr          `json:"last_address,omitzero"`
+	Grants          []grantView         `json:"grants"`
+}
+
+// grantView is what one client holds of a session.
+type grantView struct {
+	Client   string              `json:"client"`
+	Carrier  counterfoil.Carrier `json:"carrier"`
+	Scopes   []string            `json:"scopes,omitempty"`
+	Granted  time.Time           `json:"granted"`
+	LastUsed time.Time           `json:"last_used"`
+}
+
+func viewGrants(all []issuer.Grant) []grantView {
+	views := []grantView{}
+	for _, g := range all {
+		views = append(views, grantView{g.Client, g.Carrier, g.Scopes, g.Granted.UTC(), g.LastUsed.UTC()})
+	}
+	return views
 }
 
 func viewRow(r issuer.SessionRow) rowView {
@@ -41,6 +59,7 @@ func viewRow(r issuer.SessionRow) rowView {
 		IdleExpires: r.IdleExpires.UTC(), AbsoluteExpires: r.AbsoluteExpires.UTC(),
 		Methods: r.Methods, ACR: r.ACR, Roles: r.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
 		Device: r.Device, DeviceLabel: deviceLabel(r.Device), FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
+		Grants: viewGrants(r.Grants),
 	}
 }
 
@@ -55,7 +74,7 @@ func viewRows(rows []issuer.SessionRow) []rowView {
 // noticeView is a notice as its subject sees it.
 type noticeView struct {
 	ID       string     `json:"id"`
-	Kind     string     `json:"kind"` // "refresh-reuse": the one there is
+	Kind     string     `json:"kind"` // "refresh-reuse": the session was ended; "grant-reuse": what Client held of it
 	Time     time.Time  `json:"time"`
 	Session  string     `json:"session"`
 	Client   string     `json:"client"`
@@ -67,7 +86,11 @@ type noticeView struct {
 func viewNotices(all []issuer.Notice) []noticeView {
 	views := []noticeView{}
 	for _, n := range all {
-		views = append(views, noticeView{n.ID, "refresh-reuse", n.Time.UTC(), n.Session, n.Client, n.Device, n.Address, n.Login})
+		kind := "refresh-reuse"
+		if n.Grant {
+			kind = "grant-reuse"
+		}
+		views = append(views, noticeView{n.ID, kind, n.Time.UTC(), n.Session, n.Client, n.Device, n.Address, n.Login})
 	}
 	return views
 }

@@ -47,11 +47,13 @@ var layers = map[string]struct {
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
 	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/keyring", "/login", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
-	"/keyring":         {[]string{"/internal/token", "/store"}, nil, "keys only"},
-	"/directory":       {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
-	"/login/throttle":  {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
-	"/login/password":  {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
-	"/issuer":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/source"}, nil, "no HTTP, no passwords, no engine"},
+	"/keyring":           {[]string{"/internal/token", "/store"}, nil, "keys only"},
+	"/directory":         {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
+	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
+	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
+	"/issuer":            {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/source"}, nil, "no HTTP, no passwords, no engine"},
+	"/issuer/issuertest": {[]string{"", "/audit", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
+
 	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory", "/source"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/issuer/issuertest"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -59,6 +60,11 @@ func signIn(t *testing.T, i *issuer.Issuer, subject string) *issuer.Issued {
 		t.Fatal(err)
 	}
 	return got
+}
+
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	issuertest.Grants(t, func(t *testing.T) *issuer.Issuer { return issuers(t, 1)[0] })
 }
 
 // REF-04: a hundred at each of two nodes present one token: one successor, which all

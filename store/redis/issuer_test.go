@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/issuer/issuertest"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -47,6 +48,12 @@ func signIn(t testing.TB, i *issuer.Issuer, subject string, c counterfoil.Carrie
 		t.Fatal(err)
 	}
 	return got
+}
+
+func TestGrants(t *testing.T) {
+	issuertest.Grants(t, func(t *testing.T) *issuer.Issuer {
+		return newIssuer(t, open(t, redis.Options{URL: url(testsvc.StartRedis(t).Addr())}))
+	})
 }
 
 // A session whose revocation a failover lost does not come back: not by its cookie, and

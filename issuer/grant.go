@@ -1,0 +1,247 @@
+package issuer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Grant is what one client holds of a session: the right to copies of it. The login
+// makes the first grant, of the session's own client, which ends with the session.
+// [Issuer.AddGrant] makes those of other clients, and each of them ends alone.
+type Grant struct {
+	Client     string              `json:"client"`
+	Carrier    counterfoil.Carrier `json:"carrier"`
+	Scopes     []string            `json:"scopes,omitempty"`
+	Attributes map[string]string   `json:"attributes,omitempty"`
+	Granted    time.Time           `json:"granted"`
+	LastUsed   time.Time           `json:"-"` // set by [Issuer.Sessions] and [Issuer.Session]
+
+	Family    string `json:"family,omitempty"` // id of its refresh tokens, and a part of them: never shown
+	ClientGen uint64 `json:"client_gen,omitempty"`
+}
+
+// maxGrants bounds how many further clients one session has.
+const maxGrants = 32
+
+// own is the grant of the client that the session was made for. It stands in the
+// members of the row itself: most sessions have no other.
+func (r *SessionRow) own() Grant {
+	return Grant{
+		Client: r.Client, Carrier: r.Carrier, Scopes: r.Scopes, Attributes: r.Attributes,
+		Granted: r.Created, Family: r.Grant, ClientGen: r.ClientGen,
+	}
+}
+
+// grants returns all grants of r, the own one first.
+func (r *SessionRow) grants() []Grant { return append([]Grant{r.own()}, r.Further...) }
+
+// grantOf returns the grant of client, and ErrRevoked if it has none.
+func (r *SessionRow) grantOf(client string) (Grant, error) {
+	if client == r.Client {
+		return r.own(), nil
+	}
+	if n := r.further(client); n >= 0 {
+		return r.Further[n], nil
+	}
+	return Grant{}, counterfoil.ErrRevoked
+}
+
+func (r *SessionRow) further(client string) int {
+	return slices.IndexFunc(r.Further, func(g Grant) bool { return g.Client == client })
+}
+
+// drop takes the further grant of client out of r, and adds the end of its refresh tokens
+// to b. It reports whether there was one. The caller commits r, and the log entry.
+func (r *SessionRow) drop(client string, b *store.Batch) bool {
+	n := r.further(client)
+	if n < 0 {
+		return false
+	}
+	b.Delete = append(b.Delete, familyKey(r.Further[n].Family))
+	r.Further = slices.Delete(slices.Clone(r.Further), n, n+1)
+	return true
+}
+
+// holding is a grant, the session that it belongs to, and what both rest on.
+type holding struct {
+	row   *SessionRow
+	grant Grant
+	standing
+}
+
+// AddGrant gives r.Client a grant on the living session sid, which was made for another
+// client: a copy and a refresh token of its own. If the client has a grant already, the
+// new one replaces it, and what the client held before ends in the same commit.
+//
+// The carrier is one with tokens in a header: a browser has one session cookie, and that
+// is the own client's. r.Attributes are those of this grant alone; the session's are for
+// its own client. AddGrant fails with ErrInvalidToken if the session has ended, and
+// otherwise as Login does.
+func (i *Issuer) AddGrant(ctx context.Context, sid string, r Request) (*Issued, error) {
+	if r.Client == "" {
+		r.Client = DefaultClient
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if r.Replaces != nil {
+		return nil, fmt.Errorf("%w: a grant replaces no session", ErrBadRequest)
+	}
+	for {
+		issued, err := i.tryGrant(ctx, sid, r)
+		if !errors.Is(err, store.ErrConflict) {
+			return issued, err
+		}
+	}
+}
+
+// tryGrant adds the grant if nothing that it rests on changes meanwhile; otherwise the
+// answer is store.ErrConflict, and nothing was done.
+func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, error) {
+	now := i.opts.Now()
+	row, err := i.row(ctx, sid)
+	if err != nil {
+		return nil, err
+	}
+	if r.Client == row.Client {
+		return nil, fmt.Errorf("%w: the session was made for client %q, which needs no other grant", ErrBadRequest, r.Client)
+	}
+	own, err := i.state(ctx, row, row.own(), now)
+	if err != nil {
+		return nil, err
+	}
+	h := &holding{row: row}
+	if h.standing, err = i.standing(ctx, row.Subject, r.Client); err != nil {
+		return nil, err
+	}
+	if r.Carrier, err = h.client.tokenCarrier(r.Carrier); err != nil {
+		return nil, err
+	}
+	if err := h.client.admit(&r); err != nil {
+		return nil, err
+	}
+	b := store.Batch{Require: append(h.require(), own.client.require())}
+	if row.drop(r.Client, &b) {
+		b.Revoke = append(b.Revoke, newEntry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew", now))
+	}
+	if len(row.Further) >= maxGrants {
+		return nil, fmt.Errorf("%w: a session has grants of at most %d other clients", ErrBadRequest, maxGrants)
+	}
+	f := newFamily(row, r.Client, now)
+	h.grant = Grant{
+		Client: r.Client, Carrier: r.Carrier, Scopes: r.Scopes, Attributes: r.Attributes,
+		Granted: now.UTC().Truncate(time.Second), Family: f.ID, ClientGen: h.client.Generation,
+	}
+	if err := h.judge(now); err != nil {
+		return nil, err
+	}
+	if err := i.checkSize(h, now); err != nil {
+		return nil, err
+	}
+	row.Further = append(row.Further, h.grant)
+	row.use(now, i.opts.Idle)
+	if err := put(&b, row, f); err != nil {
+		return nil, err
+	}
+	head, err := i.commitNoted(ctx, b, grantEntry(r, h))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	issued := &Issued{SessionExpires: row.AbsoluteExpires, Refresh: i.refreshToken(f)}
+	return i.finish(ctx, issued, h, head, now)
+}
+
+// tokenCarrier is the carrier of a grant that asks for want; the zero carrier asks for none.
+func (c *Client) tokenCarrier(want counterfoil.Carrier) (counterfoil.Carrier, error) {
+	fits := func(c counterfoil.Carrier) bool {
+		return c.Format != counterfoil.Opaque && c.Transport == counterfoil.Header
+	}
+	switch n := slices.IndexFunc(c.Carriers, fits); {
+	case want != counterfoil.Carrier{} && fits(want):
+		return want, nil
+	case want != counterfoil.Carrier{}:
+	case len(c.Carriers) == 0:
+		return counterfoil.CarrierBearer, nil
+	case n >= 0:
+		return c.Carriers[n], nil
+	}
+	return want, ErrCarrier
+}
+
+// put adds the records to b.
+func put(b *store.Batch, all ...interface{ record() (store.Record, error) }) error {
+	for _, r := range all {
+		rec, err := r.record()
+		if err != nil {
+			return err
+		}
+		b.Put = append(b.Put, rec)
+	}
+	return nil
+}
+
+func grantEntry(r Request, h *holding) audit.Entry {
+	if r.Act.By == "" {
+		r.Act.By = audit.BySubject(h.row.Subject)
+	}
+	e := r.Act.Entry(audit.AddGrant, h.row.Subject)
+	e.Client, e.Session, e.Detail = h.grant.Client, h.row.ID, "carrier="+h.grant.Carrier.String()
+	return e
+}
+
+// EndGrant ends what client holds of the session sid, and nothing that other clients
+// hold. The session's own client holds the session itself: with its grant the session
+// ends, and every grant on it. On an error the outcome is unknown, and doing it again is
+// safe, see [Issuer.Revoke].
+func (i *Issuer) EndGrant(ctx context.Context, sid, client string, act audit.Act) (Receipt, error) {
+	if client == "" {
+		return Receipt{}, fmt.Errorf("%w: a grant is of a client", ErrBadRequest)
+	}
+	return i.Revoke(ctx, source.ScopeGrant, token.GrantID(sid, client), act)
+}
+
+// end ends what client holds of the session sid; the whole session if that is its own
+// client, or empty.
+func (i *Issuer) end(ctx context.Context, sid, client, reason string, note audit.Entry) (Receipt, error) {
+	for {
+		receipt, err := i.tryEnd(ctx, sid, client, reason, note)
+		if !errors.Is(err, store.ErrConflict) {
+			return receipt, err
+		}
+		// The grant was refreshed meanwhile, or the session has got another grant.
+	}
+}
+
+func (i *Issuer) tryEnd(ctx context.Context, sid, client, reason string, note audit.Entry) (Receipt, error) {
+	session := source.Revocation{Scope: source.ScopeSession, ID: sid, Reason: reason}
+	grant := source.Revocation{Scope: source.ScopeGrant, ID: token.GrantID(sid, client), Reason: reason}
+	row, err := i.row(ctx, sid)
+	switch {
+	case isInvalid(err):
+		return i.ended(ctx, session, grant)
+	case err != nil:
+		return Receipt{}, err
+	}
+	note.Subject, note.Client, note.Session = row.Subject, row.Client, sid
+	if client == "" || client == row.Client {
+		return i.commit(ctx, session, deleteRow(row), note)
+	}
+	var b store.Batch
+	if !row.drop(client, &b) {
+		return i.ended(ctx, grant)
+	}
+	if err := put(&b, row); err != nil {
+		return Receipt{}, err
+	}
+	note.Client = client
+	return i.commit(ctx, grant, b, note)
+}

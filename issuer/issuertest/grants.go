@@ -1,0 +1,281 @@
+// Package issuertest holds what an issuer promises of sessions with several clients as
+// tests, for an issuer on any store: see Grants.
+package issuertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// The clients of each session: it is made for own, and first and second get grants.
+const own, first, second = "own", "first", "second"
+
+// event is what may happen to a session that three clients use.
+type event struct {
+	name  string
+	ends  []string // the clients that have nothing afterwards; nil: none
+	stale bool     // the others must refresh
+	do    func(ctx context.Context, w *world) error
+}
+
+var all = []string{own, first, second}
+
+var events = []event{
+	{"session ended", all, false, func(ctx context.Context, w *world) error {
+		_, err := w.Revoke(ctx, source.ScopeSession, w.sid, audit.Act{})
+		return err
+	}},
+	{"own client's grant ended", all, false, func(ctx context.Context, w *world) error { return w.end(ctx, own) }},
+	{"grant ended", []string{first}, false, func(ctx context.Context, w *world) error { return w.end(ctx, first) }},
+	{"logged out by own copy", all, false, func(ctx context.Context, w *world) error { return w.logout(ctx, own) }},
+	{"logged out by a grant's copy", []string{first}, false, func(ctx context.Context, w *world) error { return w.logout(ctx, first) }},
+	{"grant's refresh token given up", []string{first}, false, func(ctx context.Context, w *world) error {
+		return w.EndByRefresh(ctx, w.held[first].Refresh.Reveal(), w.client(first), audit.Act{})
+	}},
+	{"own client disabled", []string{own}, false, func(ctx context.Context, w *world) error { return w.disable(ctx, own) }},
+	{"client disabled", []string{first}, false, func(ctx context.Context, w *world) error { return w.disable(ctx, first) }},
+	{"own client revoked", []string{own}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, own) }},
+	{"client revoked", []string{first}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, first) }},
+	{"client deleted", []string{first}, false, func(ctx context.Context, w *world) error { return w.DeleteClient(ctx, w.client(first), audit.Act{}) }},
+	{"reuse of own refresh token", all, false, func(ctx context.Context, w *world) error { return w.reuse(ctx, own) }},
+	{"reuse of a grant's refresh token", []string{first}, false, func(ctx context.Context, w *world) error { return w.reuse(ctx, first) }},
+	{"subject revoked", all, false, func(ctx context.Context, w *world) error {
+		_, err := w.Revoke(ctx, source.ScopeSubject, w.subject, audit.Act{})
+		return err
+	}},
+	{"subject disabled", all, false, func(ctx context.Context, w *world) error {
+		return w.SetSubject(ctx, w.subject, audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
+	}},
+	{"claims changed", nil, true, func(ctx context.Context, w *world) error {
+		return w.SetSubject(ctx, w.subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"changed"} })
+	}},
+	{"everybody revoked", all, false, func(ctx context.Context, w *world) error {
+		_, err := w.Revoke(ctx, source.ScopeAll, "", audit.Act{})
+		return err
+	}},
+}
+
+// Grants holds an issuer that open returns against this: each event ends what it is said to
+// end, for refresh, verifier and look-up, and nothing else. The session's own client has a
+// cookie in one half of the runs, and tokens in the other.
+func Grants(t *testing.T, open func(t *testing.T) *issuer.Issuer) {
+	i := open(t)
+	v, err := counterfoil.NewVerifier(t.Context(), i, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	n := 0
+	for _, carrier := range []counterfoil.Carrier{counterfoil.CarrierBearer, counterfoil.CarrierCookie} {
+		for _, e := range events {
+			if carrier == counterfoil.CarrierCookie && e.name == "reuse of own refresh token" {
+				continue // it has none
+			}
+			t.Run(carrier.String()+"/"+strings.ReplaceAll(e.name, " ", "_"), func(t *testing.T) {
+				n++
+				newWorld(t, i, v, fmt.Sprint("subject", n), carrier).see(t, e)
+			})
+		}
+	}
+}
+
+// world is one session with three clients.
+type world struct {
+	*issuer.Issuer
+	verifier     *counterfoil.Verifier
+	subject, sid string
+	held         map[string]*issuer.Issued
+}
+
+func newWorld(t *testing.T, i *issuer.Issuer, v *counterfoil.Verifier, subject string, carrier counterfoil.Carrier) *world {
+	t.Helper()
+	w := &world{Issuer: i, verifier: v, subject: subject, held: map[string]*issuer.Issued{}}
+	for _, c := range all {
+		if err := i.SetClient(t.Context(), w.client(c), audit.Act{}, func(c *issuer.Client) { c.Scopes = []string{"read", "write"} }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rev, err := i.SubjectRev(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof := login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev}
+	got, err := i.Login(t.Context(), proof, issuer.Request{Client: w.client(own), Carrier: carrier})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sid, w.held[own] = got.Session.ID, got
+	for _, c := range []string{first, second} {
+		if w.held[c], err = i.AddGrant(t.Context(), w.sid, issuer.Request{Client: w.client(c), Scopes: []string{"read"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// client is the id of one of the three: no two worlds share one.
+func (w *world) client(name string) string { return name + "-of-" + w.subject }
+
+func (w *world) end(ctx context.Context, c string) error {
+	_, err := w.EndGrant(ctx, w.sid, w.client(c), audit.Act{})
+	return err
+}
+
+func (w *world) logout(ctx context.Context, c string) error {
+	held, err := w.Held(ctx, w.held[c].Access.Reveal())
+	if err != nil {
+		return err
+	}
+	return w.Logout(ctx, held, audit.Act{})
+}
+
+func (w *world) disable(ctx context.Context, c string) error {
+	return w.SetClient(ctx, w.client(c), audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
+}
+
+func (w *world) revokeClient(ctx context.Context, c string) error {
+	_, err := w.Revoke(ctx, source.ScopeClient, w.client(c), audit.Act{})
+	return err
+}
+
+// reuse presents a token that was replaced twice: two parties hold the family.
+func (w *world) reuse(ctx context.Context, c string) error {
+	old := w.held[c].Refresh.Reveal()
+	for range 2 {
+		got, err := w.Refresh(ctx, w.held[c].Refresh.Reveal(), issuer.Renewal{Client: w.client(c)})
+		if err != nil {
+			return err
+		}
+		w.held[c] = got
+	}
+	if _, err := w.Refresh(ctx, old, issuer.Renewal{Client: w.client(c)}); !errors.Is(err, issuer.ErrReused) {
+		return fmt.Errorf("an old refresh token: %w, want ErrReused", err)
+	}
+	return nil
+}
+
+// see has e happen, and checks what it left.
+func (w *world) see(t *testing.T, e event) {
+	for _, c := range all {
+		w.good(t, c)
+	}
+	if err := e.do(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	head, err := w.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.verifier.WaitFor(t.Context(), head); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		if slices.Contains(e.ends, c) {
+			w.dead(t, c)
+			continue
+		}
+		opaque := w.held[c].Refresh.Reveal() == ""
+		if e.stale && !opaque {
+			if _, err := w.verifier.Verify(t.Context(), w.held[c].Access.Reveal()); !errors.Is(err, counterfoil.ErrStaleClaims) {
+				t.Errorf("%s: verifier: %v, want ErrStaleClaims", c, err)
+			}
+			if _, err := w.Lookup(t.Context(), w.held[c].Access.Reveal()); !errors.Is(err, counterfoil.ErrStaleClaims) {
+				t.Errorf("%s: look-up: %v, want ErrStaleClaims", c, err)
+			}
+		} else {
+			w.good(t, c)
+		}
+		if !opaque {
+			got, err := w.Refresh(t.Context(), w.held[c].Refresh.Reveal(), issuer.Renewal{Client: w.client(c)})
+			if err != nil {
+				t.Errorf("%s: Refresh = %v", c, err)
+				continue
+			}
+			w.held[c] = got
+			w.good(t, c)
+		}
+	}
+	w.listed(t, e)
+}
+
+// good fails the test unless verifier and issuer accept what c holds, as c's.
+func (w *world) good(t *testing.T, c string) {
+	t.Helper()
+	access := w.held[c].Access.Reveal()
+	for who, check := range map[string]func(context.Context, string) (*counterfoil.Session, error){"verifier": w.verifier.Verify, "look-up": w.Lookup} {
+		s, err := check(t.Context(), access)
+		if err != nil {
+			t.Errorf("%s: %s: %v", c, who, err)
+			continue
+		}
+		scopes := []string{"read"}
+		if c == own {
+			scopes = []string{"read", "write"}
+		}
+		if s.ID != w.sid || s.Subject != w.subject || s.Client != w.client(c) || !slices.Equal(s.Scopes, scopes) {
+			t.Errorf("%s: %s: %+v", c, who, s)
+		}
+	}
+	_, err := w.Account(t.Context(), access)
+	if allowed := c == own; allowed != (err == nil) || !allowed && !errors.Is(err, counterfoil.ErrForbidden) {
+		t.Errorf("%s: Account = %v", c, err)
+	}
+}
+
+// dead fails the test if anything that c holds is good.
+func (w *world) dead(t *testing.T, c string) {
+	t.Helper()
+	access, refresh := w.held[c].Access.Reveal(), w.held[c].Refresh.Reveal()
+	if _, err := w.verifier.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrRevoked) {
+		t.Errorf("%s: verifier: %v, want ErrRevoked", c, err)
+	}
+	if _, err := w.Lookup(t.Context(), access); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("%s: look-up: %v, want ErrInvalidToken", c, err)
+	}
+	if refresh == "" {
+		return
+	}
+	if _, err := w.Refresh(t.Context(), refresh, issuer.Renewal{Client: w.client(c)}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("%s: Refresh = %v, want ErrInvalidToken", c, err)
+	}
+}
+
+// listed fails the test unless the list of sessions shows the clients that are left.
+func (w *world) listed(t *testing.T, e event) {
+	t.Helper()
+	var want, got []string
+	for _, c := range all {
+		if !slices.Contains(e.ends, c) {
+			want = append(want, w.client(c))
+		}
+	}
+	rows, err := w.Sessions(t.Context(), w.subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		for _, g := range row.Grants {
+			got = append(got, g.Client)
+			if g.Family != "" || g.LastUsed.IsZero() || g.Granted.IsZero() {
+				t.Errorf("listed: %+v", g)
+			}
+		}
+		if row.Grant != "" || row.Further != nil {
+			t.Errorf("the list shows %q and %v", row.Grant, row.Further)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("clients %q are listed, want %q", got, want)
+	}
+}
