@@ -1,6 +1,8 @@
 module github.com/counterfoil/counterfoil/tools
 
-go 1.26.8
+go 1.26.0
+
+toolchain go1.26.8
 
 tool (
 	golang.org/x/vuln/cmd/govulncheck

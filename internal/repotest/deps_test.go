@@ -64,8 +64,6 @@ var layers = map[string]struct {
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 
-	"/e2e": {nil, nil, "runs the program: it knows what a user knows"},
-
 	"/examples/embedded":     {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/microservice": {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/browser":      {[]string{"", "/server", "/store/memory"}, nil, "a page on a server's own origin"},

@@ -51,17 +51,6 @@ func TestPackageDocNamesEveryFile(t *testing.T) {
 	}
 }
 
-// Each module that this one requires by itself has a reason.
-func TestDependenciesHaveReasons(t *testing.T) {
-	reasons := text(t, "docs/decisions/0006-dependencies.md")
-	for line := range strings.Lines(text(t, "go.mod")) {
-		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(fields) == 2 && strings.Contains(fields[0], ".") && !strings.Contains(reasons, "| "+fields[0]+" |") {
-			t.Errorf("docs/decisions/0006-dependencies.md: no reason for %s", fields[0])
-		}
-	}
-}
-
 // What documents link to is there.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
