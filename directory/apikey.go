@@ -88,12 +88,12 @@ func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey
 	for {
 		b := store.Batch{Put: []store.Record{{Key: store.Key{Kind: kindAPIKey, ID: k.ID}, Owner: k.owner(), Value: value}}}
 		if k.User != "" {
-			_, rev, err := d.byID(ctx, k.User)
+			u, err := d.ByID(ctx, k.User)
 			if err != nil {
 				return APIKey{}, secret.String{}, err
 			}
 			// A user who is deleted meanwhile must not leave a key behind.
-			b.Require = []store.Require{{Key: store.Key{Kind: kindUser, ID: k.User}, Rev: rev}}
+			b.Require = []store.Require{u.require()}
 		}
 		_, err = d.audit.Commit(ctx, d.store, b, note)
 		if errors.Is(err, store.ErrConflict) {

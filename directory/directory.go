@@ -1,6 +1,7 @@
 // Package directory is whom the issuer knows: people (users), and programs by
-// their API keys. It keeps records and proves nothing: passwords are package
-// login/password's.
+// their API keys. It keeps records. It proves nothing, which is for the packages below
+// login, and it ends no session: whatever touches a person and their sessions together
+// goes through package accounts, the only caller of what writes users here.
 package directory
 
 import (
@@ -34,6 +35,7 @@ const (
 	kindIdentifier store.Kind = "identifier" // ID: hash of the canonical identifier; makes it unique
 	kindAPIKey     store.Kind = "apikey"     // ID: hash of the key; owner: the user it acts for, or "client " and its client
 	kindInvitation store.Kind = "invitation" // ID: hash of the token; owner: user id
+	kindDue        store.Kind = "due"        // ID: user id; see [Due]
 )
 
 // The states of a user.
@@ -51,6 +53,13 @@ type User struct {
 	Roles      []string  `json:"roles,omitempty"`
 	Password   string    `json:"password,omitempty"` // PHC string of argon2id, or a hash from elsewhere; empty: no password matches
 	Created    time.Time `json:"created"`
+
+	// Version grows with each change that the user's sessions must follow: of status,
+	// roles or password. It orders such changes where the sessions are, which may be in
+	// another store.
+	Version uint64 `json:"version,omitempty"`
+
+	rev uint64 // of the record that was read
 }
 
 // Options of New.
@@ -142,7 +151,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	if u.Created.IsZero() {
 		u.Created = d.now()
 	}
-	u.ID = "usr_" + strings.ToLower(rand.Text())
+	u.ID, u.Version, u.rev = "usr_"+strings.ToLower(rand.Text()), 0, 0
 	value, err := json.Marshal(u)
 	if err != nil {
 		return b, note, err
@@ -156,10 +165,18 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	}
 	note = act.Entry(audit.CreateUser, u.ID)
 	note.Detail = "roles=" + strings.Join(u.Roles, ",")
-	return store.Batch{Put: []store.Record{
-		{Key: store.Key{Kind: kindUser, ID: u.ID}, Value: value},
+	b.Put = []store.Record{
+		{Key: userKey(u.ID), Value: value},
 		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: pointer},
-	}}, note, nil
+	}
+	if u.Status == Disabled { // who was disabled elsewhere is so for the issuer, too
+		rec, err := Due{}.record(u.ID)
+		if err != nil {
+			return b, note, err
+		}
+		b.Put = append(b.Put, rec)
+	}
+	return b, note, nil
 }
 
 // Check refuses what could not stand in a token, on a page or in a log, with
@@ -184,21 +201,20 @@ func (u *User) Check() error {
 
 // ByID returns a user, or store.ErrNotFound.
 func (d *Directory) ByID(ctx context.Context, id string) (User, error) {
-	u, _, err := d.byID(ctx, id)
-	return u, err
+	rec, err := store.One(ctx, d.store, userKey(id))
+	if err != nil {
+		return User{}, err
+	}
+	u := User{ID: id, rev: rec.Rev}
+	if err := json.Unmarshal(rec.Value, &u); err != nil {
+		return User{}, fmt.Errorf("user %s: %w", id, err)
+	}
+	return u, nil
 }
 
-func (d *Directory) byID(ctx context.Context, id string) (User, uint64, error) {
-	rec, err := store.One(ctx, d.store, store.Key{Kind: kindUser, ID: id})
-	if err != nil {
-		return User{}, 0, err
-	}
-	u := User{ID: id}
-	if err := json.Unmarshal(rec.Value, &u); err != nil {
-		return User{}, 0, fmt.Errorf("user %s: %w", id, err)
-	}
-	return u, rec.Rev, nil
-}
+func userKey(id string) store.Key { return store.Key{Kind: kindUser, ID: id} }
+
+func (u *User) require() store.Require { return store.Require{Key: userKey(u.ID), Rev: u.rev} }
 
 // ByIdentifier returns a user by any spelling of the identifier, or
 // store.ErrNotFound.
@@ -226,62 +242,6 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 		return "", fmt.Errorf("identifier: %w", err)
 	}
 	return pointer.User, nil
-}
-
-// Update changes a user by compare-and-swap: change may be called again. ID,
-// Identifier and Created stay. note is what the trail keeps of it; without an action
-// nothing is kept, which is for what is no change to anybody, such as another hash
-// of the same password. A new password takes open invitations away (LOGIN-12).
-func (d *Directory) Update(ctx context.Context, id string, note audit.Entry, change func(*User) error) error {
-	for {
-		u, rev, err := d.byID(ctx, id)
-		if err != nil {
-			return err
-		}
-		before := u
-		if err := change(&u); err != nil {
-			return err
-		}
-		u.Identifier, u.Created = before.Identifier, before.Created
-		if err := u.Check(); err != nil {
-			return err
-		}
-		var b store.Batch
-		if u.Password != before.Password {
-			b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: id}}
-		}
-		value, err := json.Marshal(u)
-		if err != nil {
-			return err
-		}
-		b.Put = []store.Record{{Key: store.Key{Kind: kindUser, ID: id}, Rev: rev, Value: value}}
-		if note.Action == audit.ChangeUser {
-			note.Detail = fmt.Sprintf("status=%s roles=%s", u.Status, strings.Join(u.Roles, ","))
-		}
-		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
-}
-
-// Delete removes a user with the API keys that act for it and its open invitations.
-// Its sessions are the issuer's to end. Its id never comes back.
-func (d *Directory) Delete(ctx context.Context, id string, act audit.Act) error {
-	for {
-		u, rev, err := d.byID(ctx, id)
-		if err != nil {
-			return err
-		}
-		user := store.Key{Kind: kindUser, ID: id}
-		_, err = d.audit.Commit(ctx, d.store, store.Batch{
-			Require:     []store.Require{{Key: user, Rev: rev}},
-			Delete:      []store.Key{user, {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
-			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: id}, {Kind: kindAPIKey, Owner: id}},
-		}, act.Entry(audit.DeleteUser, id))
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
 }
 
 // List returns up to limit users after the one with the given id, by id, and

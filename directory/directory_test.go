@@ -70,7 +70,8 @@ func TestIdentifiersAreUnique(t *testing.T) {
 	}
 }
 
-func TestUpdateLosesNothing(t *testing.T) {
+// A user is written as it was read, or not at all, and what is due with it.
+func TestWriteIsCompareAndSwap(t *testing.T) {
 	d := open(t, memory.New())
 	u, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "alice"})
 	if err != nil {
@@ -79,18 +80,41 @@ func TestUpdateLosesNothing(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range 30 {
 		wg.Go(func() {
-			err := d.Update(context.Background(), u.ID, audit.Act{}.Entry(audit.ChangeUser, u.ID), func(u *directory.User) error {
-				u.Roles, u.Identifier = append(u.Roles, strconv.Itoa(n)), "other"
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
+			for {
+				u, due, err := d.Read(context.Background(), u.ID)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				u.Roles, u.Version, due.Roles = append(u.Roles, strconv.Itoa(n)), u.Version+1, true
+				if err := d.Write(context.Background(), u, &due, audit.Entry{}); err == nil {
+					return
+				} else if !errors.Is(err, store.ErrConflict) {
+					t.Error(err)
+					return
+				}
 			}
 		})
 	}
 	wg.Wait()
-	if u, err = d.ByID(t.Context(), u.ID); err != nil || len(u.Roles) != 30 || u.Identifier != "alice" {
-		t.Errorf("after 30 updates: %+v, %v", u, err)
+	u, due, err := d.Read(t.Context(), u.ID)
+	if err != nil || len(u.Roles) != 30 || u.Version != 30 || !due.Pending() || !due.Roles {
+		t.Fatalf("after 30 changes: %+v, due %+v, %v", u, due, err)
+	}
+	if err := d.Write(t.Context(), u, &due, audit.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Settled(t.Context(), u.ID, due); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("Settled of what was due before = %v, want ErrConflict", err)
+	}
+	if _, due, err = d.Read(t.Context(), u.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Settled(t.Context(), u.ID, due); err != nil {
+		t.Fatal(err)
+	}
+	for id, err := range d.Unsettled(t.Context()) {
+		t.Errorf("Unsettled yields %s, %v", id, err)
 	}
 }
 

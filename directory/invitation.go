@@ -33,7 +33,7 @@ type invitation struct {
 // chooses a password (LOGIN-16).
 func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secret.String, time.Time, error) {
 	for {
-		_, rev, err := d.byID(ctx, id)
+		u, err := d.ByID(ctx, id)
 		if err != nil {
 			return secret.String{}, time.Time{}, err
 		}
@@ -42,7 +42,7 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 			return secret.String{}, time.Time{}, err
 		}
 		_, err = d.audit.Commit(ctx, d.store, store.Batch{
-			Require:     []store.Require{{Key: store.Key{Kind: kindUser, ID: id}, Rev: rev}},
+			Require:     []store.Require{u.require()},
 			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: id}},
 			Put:         []store.Record{rec},
 		}, act.Entry(audit.Invite, id))
@@ -132,47 +132,27 @@ func (d *Directory) invited(ctx context.Context, token secret.String) (v invitat
 	return v, store.Require{Key: rec.Key, Rev: rec.Rev}, nil
 }
 
-// Redeem uses an invitation up and stores the hash of the password that was chosen,
-// in one commit: of two at once, one is refused. Sessions of the user are the
-// caller's to end.
-func (d *Directory) Redeem(ctx context.Context, token secret.String, phc string, act audit.Act) (User, error) {
-	for {
-		v, at, err := d.invited(ctx, token)
-		if err == nil && v.Used {
-			err = login.ErrRefused
-		}
-		if err != nil {
-			return User{}, err
-		}
-		u, rev, err := d.byID(ctx, v.User)
-		if errors.Is(err, store.ErrNotFound) {
-			return User{}, login.ErrRefused
-		}
-		if err != nil {
-			return User{}, err
-		}
-		u.Password = phc
-		value, err := json.Marshal(u)
-		if err != nil {
-			return User{}, err
-		}
-		if act.By == "" {
-			act.By = audit.BySubject(u.ID)
-		}
-		v.Used = true
-		used, err := json.Marshal(v)
-		if err != nil {
-			return User{}, err
-		}
-		_, err = d.audit.Commit(ctx, d.store, store.Batch{
-			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}},
-			Put: []store.Record{
-				{Key: store.Key{Kind: kindUser, ID: u.ID}, Rev: rev, Value: value},
-				{Key: at.Key, Owner: u.ID, Rev: at.Rev, Expires: v.Expires, Value: used},
-			},
-		}, act.Entry(audit.ChangePassword, u.ID))
-		if !errors.Is(err, store.ErrConflict) {
-			return u, err
-		}
+// Redeem is Write for a password that the holder of an invitation chose. It uses the
+// invitation up in the same commit: of two at once, one is refused.
+func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due Due, note audit.Entry) error {
+	v, at, err := d.invited(ctx, token)
+	if err == nil && (v.Used || v.User != u.ID) {
+		err = login.ErrRefused
 	}
+	if err != nil {
+		return err
+	}
+	b, err := d.write(u, &due)
+	if err != nil {
+		return err
+	}
+	v.Used = true
+	used, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: u.ID}}
+	b.Put = append(b.Put, store.Record{Key: at.Key, Owner: u.ID, Rev: at.Rev, Expires: v.Expires, Value: used})
+	_, err = d.audit.Commit(ctx, d.store, b, note)
+	return err
 }

@@ -30,6 +30,10 @@ type Request struct {
 	// It ends in the commit that makes the new one. Nothing does if it is nil, has ended,
 	// or was made for another client than its copy: a grant does not end a session.
 	Replaces *counterfoil.Session
+
+	// UserVersion is for StartOver: the Subject.Version with the credentials that changed.
+	// Zero: none is known here.
+	UserVersion uint64
 }
 
 // Issued is what a login or a refresh hands out.
@@ -102,6 +106,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
 	b := store.Batch{Require: on.require()}
 	if over {
+		on.subject.Version, on.subject.Ended = max(on.subject.Version, r.UserVersion), max(on.subject.Ended, r.UserVersion)
 		if err := endAll(&b, on.subject, now); err != nil {
 			return nil, err
 		}

@@ -20,6 +20,15 @@ type Subject struct {
 	Roles         []string `json:"roles,omitempty"`
 	ClaimsVersion uint64   `json:"claims_version,omitempty"` // 0: roles were never set here, each session keeps those of its proof
 
+	// Version is that of the user's record, elsewhere, that this was made to agree with, or
+	// that is about to be written. It never goes back, so whoever read an older record can
+	// see it and leaves this as it is.
+	Version uint64 `json:"version,omitempty"`
+
+	// Ended is the Version with the newest password that all sessions from before were
+	// ended for. It never goes back.
+	Ended uint64 `json:"ended,omitempty"`
+
 	// EndSessions is for a change to set: all sessions end in its commit, since only a
 	// new login may have what it gives (SES-04).
 	EndSessions bool `json:"-"`
@@ -27,6 +36,9 @@ type Subject struct {
 	id  string
 	rev uint64
 }
+
+// Rev is the revision that a proof must carry, see [Issuer.SubjectRev].
+func (s Subject) Rev() uint64 { return s.rev }
 
 func subjectKey(id string) store.Key { return store.Key{Kind: kindSubject, ID: id} }
 
@@ -112,6 +124,7 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 		before := *s
 		change(s)
 		s.id, s.rev = before.id, before.rev // change may have set all of it
+		s.Version, s.Ended = max(s.Version, before.Version), max(s.Ended, before.Ended)
 		for _, role := range s.Roles {
 			if err := checkText("role", role, 64); err != nil {
 				return err
@@ -146,7 +159,7 @@ func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 	case s.EndSessions, s.Disabled && !before.Disabled:
 		reason := "disabled"
 		if s.EndSessions {
-			reason = "privileges changed"
+			reason = "credentials or privileges changed"
 		}
 		b.DeleteOwned = ownedBy(id)
 		b.Revoke = append(b.Revoke, newEntry(source.ScopeSubject, id, reason, now))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -87,7 +88,11 @@ func (a *authServer) build(ctx context.Context, s store.Store, plan serverPlan) 
 		return nil, err
 	}
 	a.key = key.Reveal()
-	return server.New(server.Options{Issuer: a.issuer, Users: users, Passwords: passwords, URL: a.url, Logger: quiet})
+	people, err := accounts.New(accounts.Options{Users: users, Issuer: a.issuer, Passwords: passwords})
+	if err != nil {
+		return nil, err
+	}
+	return server.New(server.Options{Issuer: a.issuer, Users: people, Passwords: passwords, URL: a.url, Logger: quiet})
 }
 
 // stop ends all connections, and waits.

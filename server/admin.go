@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 )
-
-const roleAdmin = "admin"
 
 // adminFresh is how old the login of an administrator may be who changes something: a
 // session that was left open, or stolen, reads at most.
@@ -55,7 +54,7 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	if !session.HasRole(roleAdmin) {
+	if !session.HasRole(accounts.RoleAdmin) {
 		return caller{}, errForbidden
 	}
 	if unsafeMethod(r) && s.now().Sub(session.AuthTime) > adminFresh {

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -36,26 +34,14 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	if b.Subject == "" {
 		return badRequest("subject is missing")
 	}
-	if !who.all && slices.Contains(b.Roles, roleAdmin) {
-		return errForbidden // a key that makes sessions must not make itself an administrator
-	}
-	rev, err := s.issuer.SubjectRev(r.Context(), b.Subject)
-	if err != nil {
-		return err
-	}
-	proof := login.Proof{Subject: b.Subject, Roles: b.Roles, At: s.now(), SubjectRev: rev}
 	ask := request(r, c, b.Client, act(w, r, who.by, ""))
 	ask.Scopes = strings.Fields(b.Scope)
-	issued, err := s.issuer.Login(r.Context(), proof, ask)
+	issued, err := s.users.SignIn(r.Context(), b.Subject, b.Roles, ask, who.all)
 	if errors.Is(err, issuer.ErrProveAgain) { // the caller is who it says: it is the subject that may not
 		return &refusal{status: http.StatusConflict, kind: "subject-disabled", title: "The subject is disabled, or was changed meanwhile", cause: err}
 	}
 	if err != nil {
 		return err
-	}
-	if !who.all && issued.Session.HasRole(roleAdmin) {
-		// The subject itself is an administrator: the same escalation by another way.
-		return errors.Join(errForbidden, s.endByID(r, issued.Session.ID, act(w, r, who.by, "not allowed to make it")))
 	}
 	return writeJSON(w, http.StatusCreated, inBody(issued))
 }

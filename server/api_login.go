@@ -162,21 +162,6 @@ func (s *Server) tellRefused(a audit.Act, b loginBody, err error) {
 	s.issuer.Audit().Tell(e)
 }
 
-// tellPassword tells the audit trail that a password was not changed, if that is
-// because of what was shown for it.
-func (s *Server) tellPassword(a audit.Act, subject string, err error) {
-	var throttled login.Throttled
-	e := a.Entry(audit.ChangePassword, subject)
-	e.Outcome, e.Reason = audit.Refused, err.Error()
-	switch {
-	case errors.As(err, &throttled):
-		e.Action = audit.Limit
-	case !errors.Is(err, login.ErrRefused):
-		return
-	}
-	s.issuer.Audit().Tell(e)
-}
-
 // pseudonym is a short keyed hash of whatever account an identifier means.
 func (s *Server) pseudonym(identifier string) string {
 	if canonical, err := directory.Canonical(identifier); err == nil {
@@ -232,7 +217,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 // signUp makes the account.
 func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, name string) error {
 	a := act(w, r, "", "")
-	_, err := s.passwords.Register(r.Context(), a, b.Identifier, name, b.Password.String, nil)
+	_, err := s.users.Register(r.Context(), a, b.Identifier, name, b.Password.String, nil)
 	var throttled login.Throttled
 	if errors.As(err, &throttled) || errors.Is(err, login.ErrBusy) {
 		s.tellRefused(a, b, err)
@@ -439,33 +424,14 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	return s.hand(w, http.StatusOK, issued)
 }
 
-// newPassword changes the password and puts everybody out: whoever stole the old
-// one may be signed in with it. The caller goes on under a new id.
+// newPassword changes the password of the caller, who goes on with another session by the
+// same carrier.
 func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, current, next secret.String) (*issuer.Issued, error) {
-	// Read before the current password is checked: of two changes at once, one
-	// proof goes void (LOGIN-19).
-	rev, err := s.issuer.SubjectRev(r.Context(), session.Subject)
-	if err != nil {
-		return nil, err
-	}
 	a := act(w, r, audit.BySubject(session.Subject), "")
-	if err := s.passwords.Change(r.Context(), a, session.Subject, current, next); err != nil {
-		s.tellPassword(a, session.Subject, err)
-		return nil, err
-	}
-	proof := login.Proof{Subject: session.Subject, Methods: []string{"pwd"}, At: s.now(), SubjectRev: rev, Roles: session.Roles}
 	ask := request(r, session.Carrier, session.Client, a)
 	ask.Scopes = session.Scopes
 	if session.Carrier.Format == counterfoil.Opaque {
 		ask.Carrier = counterfoil.CarrierCookie // whatever header it came by: an opaque id is handed out as a cookie
 	}
-	issued, err := s.issuer.StartOver(r.Context(), proof, ask)
-	if err != nil {
-		// The password is another one already: whoever is signed in with the old one
-		// must be out, also when the caller cannot have a new session.
-		ctx := context.WithoutCancel(r.Context())
-		_, revoked := s.issuer.Revoke(ctx, source.ScopeSubject, session.Subject, act(w, r, a.By, "password changed"))
-		return nil, errors.Join(err, revoked)
-	}
-	return issued, nil
+	return s.users.ChangePassword(r.Context(), session, a, current, next, ask)
 }

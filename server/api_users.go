@@ -1,18 +1,12 @@
 package server
 
 import (
-	"context"
-	"errors"
 	"net/http"
-	"slices"
 	"time"
 
-	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
-	"github.com/counterfoil/counterfoil/store"
 )
 
 // userView is a user as the API shows it: whether there is a password, never which.
@@ -129,29 +123,21 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 	return writeJSON(w, http.StatusCreated, s.viewInvitation(token, expires))
 }
 
-// adminChangeUser changes what is given and leaves the rest. What is taken away is
-// taken from the sessions first, and what is given they get last: if a step fails,
-// nobody has more than is written, and doing it again finishes it.
+// adminChangeUser changes what is given and leaves the rest.
 func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b struct {
 		Name   *string   `json:"name"`
 		Status *string   `json:"status"`
 		Roles  *[]string `json:"roles"`
 	}
-	if _, err := s.user(r); err != nil {
+	id, err := pathID(r, "id")
+	if err != nil {
 		return err
 	}
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	u, err := s.user(r)
-	if err != nil {
-		return err
-	}
-	before := u
-	change := func(u *directory.User) error {
+	u, err := s.users.Update(r.Context(), id, act(w, r, who.by, ""), func(u *directory.User) error {
 		if b.Name != nil {
 			u.Name = *b.Name
 		}
@@ -159,88 +145,23 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 			u.Status = *b.Status
 		}
 		if b.Roles != nil {
-			u.Roles = append([]string{}, *b.Roles...)
+			u.Roles = *b.Roles
 		}
 		return nil
-	}
-	_ = change(&u)
-	if err := u.Check(); err != nil {
+	})
+	if err != nil {
 		return err
-	}
-	a := act(w, r, who.by, "")
-	kept := slices.DeleteFunc(append([]string{}, u.Roles...), func(role string) bool { return !slices.Contains(before.Roles, role) })
-	disables := b.Status != nil && u.Status == directory.Disabled
-	if disables || (b.Roles != nil && len(kept) < len(before.Roles)) {
-		if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) {
-			to.Disabled = to.Disabled || disables
-			if b.Roles != nil {
-				give(to, kept)
-			}
-		}); err != nil {
-			return err
-		}
-	}
-	if err := s.users.Update(r.Context(), u.ID, a.Entry(audit.ChangeUser, u.ID), change); err != nil {
-		return err
-	}
-	if b.Status != nil || b.Roles != nil {
-		if err := s.align(r.Context(), u.ID, a, b.Roles != nil); err != nil {
-			return err
-		}
 	}
 	return writeJSON(w, http.StatusOK, viewUser(u))
 }
 
-// give sets the roles of a subject's sessions. Who becomes an administrator signs in
-// anew: a session from before may be in other hands, or was made by a program that must
-// not make one of an administrator (SES-04).
-func give(to *issuer.Subject, roles []string) {
-	to.EndSessions = slices.Contains(roles, roleAdmin) && !slices.Contains(to.Roles, roleAdmin)
-	to.Roles = append([]string{}, roles...)
-}
-
-// align makes what is in force for the sessions of a user what is written of it: what
-// this call wrote, or another server on the same store in between. Roles that the issuer
-// was never told stay those of each login, unless told says that it is to know them.
-func (s *Server) align(ctx context.Context, id string, a audit.Act, told bool) error {
-	for {
-		u, err := s.users.ByID(ctx, id)
-		gone := errors.Is(err, store.ErrNotFound)
-		if err != nil && !gone {
-			return err
-		}
-		held, err := s.issuer.Subject(ctx, id)
-		if err != nil {
-			return err
-		}
-		disabled, roles := gone || u.Status == directory.Disabled, !gone && (told || held.ClaimsVersion > 0)
-		if held.Disabled == disabled && (!roles || held.ClaimsVersion > 0 && slices.Equal(held.Roles, u.Roles)) {
-			return nil
-		}
-		if err := s.issuer.SetSubject(ctx, id, a, func(to *issuer.Subject) {
-			to.Disabled = disabled
-			if roles {
-				give(to, u.Roles)
-			}
-		}); err != nil {
-			return err
-		}
-	}
-}
-
 // adminDeleteUser ends everything of a user, then forgets it.
 func (s *Server) adminDeleteUser(w http.ResponseWriter, r *http.Request, who caller) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	u, err := s.user(r)
+	id, err := pathID(r, "id")
 	if err != nil {
 		return err
 	}
-	a := act(w, r, who.by, "user deleted")
-	if err := s.issuer.SetSubject(r.Context(), u.ID, a, func(to *issuer.Subject) { to.Disabled = true }); err != nil {
-		return err
-	}
-	if err := s.users.Delete(r.Context(), u.ID, a); err != nil {
+	if err := s.users.Delete(r.Context(), id, act(w, r, who.by, "user deleted")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -271,8 +192,7 @@ func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, wh
 	return writeJSON(w, http.StatusOK, viewReceipt(receipt))
 }
 
-// redeem lets whoever holds an invitation choose the password. Whoever was signed in
-// before is out (LOGIN-12).
+// redeem lets the holder of an invitation choose the password.
 func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	var b struct {
 		Token    secretText `json:"token"`
@@ -284,22 +204,9 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	if err := s.choose(w, r, b.Token.String, b.Password.String); err != nil {
+	if err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Password.String); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// choose sets the password of whoever holds an invitation, and ends the sessions
-// that the old one may have opened.
-func (s *Server) choose(w http.ResponseWriter, r *http.Request, token, next secret.String) error {
-	u, err := s.passwords.Redeem(r.Context(), act(w, r, "", "invitation"), token, next)
-	if err != nil {
-		s.tellPassword(act(w, r, "unknown", ""), "", err)
-		return err
-	}
-	ctx := context.WithoutCancel(r.Context()) // the password is another one already
-	_, err = s.issuer.Revoke(ctx, source.ScopeSubject, u.ID, act(w, r, audit.BySubject(u.ID), "password chosen"))
-	return err
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -83,20 +84,22 @@ func newService(b *testing.B, workers int) *service {
 	fatal(err)
 	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Audit: trail})
 	fatal(err)
-	users, err := directory.New(directory.Options{Store: db, Audit: trail})
+	records, err := directory.New(directory.Options{Store: db, Audit: trail})
 	fatal(err)
 	guesses, err := throttle.New(throttle.Options{Store: db, Key: i.Derive("device")})
 	fatal(err)
-	proving := password.Options{Users: users, Throttle: guesses, SubjectRev: i.SubjectRev}
+	proving := password.Options{Users: records, Throttle: guesses, SubjectRev: i.SubjectRev}
 	if workers > 0 {
 		proving.Slots, proving.Worker = workers, hashWorker
 	}
 	passwords, err := password.New(proving)
 	fatal(err)
 	b.Cleanup(func() { fatal(passwords.Close()) })
+	users, err := accounts.New(accounts.Options{Users: records, Issuer: i, Passwords: passwords})
+	fatal(err)
 	auth, err := server.New(server.Options{Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler)})
 	fatal(err)
-	_, err = passwords.Register(ctx, audit.Act{}, "alice", "", secret.New(pass), nil)
+	_, err = users.Register(ctx, audit.Act{}, "alice", "", secret.New(pass), nil)
 	fatal(err)
 	v, err := counterfoil.NewVerifier(ctx, i, counterfoil.Options{Issuer: web.URL, Audience: web.URL, InsecureCookies: true, Logger: slog.New(slog.DiscardHandler)})
 	fatal(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -50,18 +51,21 @@ type Config struct {
 	KeepAudit time.Duration     // how long the store keeps them; zero: 90 days; negative: not at all
 
 	Now func() time.Time // nil: time.Now
+
+	// InsecureHashes makes password hashes that cost nothing, to compute or to break: for
+	// tests that are not about passwords.
+	InsecureHashes bool
 }
 
 // Embedded is an auth server inside your program, with everything it is made of.
 type Embedded struct {
 	*Server
-	issuer    *issuer.Issuer
-	verifier  *counterfoil.Verifier
-	cancel    context.CancelFunc
-	done      chan struct{} // closed when the sweeping has ended
-	moved     chan struct{} // closed when audit entries no longer move
-	users     *directory.Directory
-	passwords *password.Passwords
+	issuer   *issuer.Issuer
+	verifier *counterfoil.Verifier
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when the sweeping has ended
+	moved    chan struct{} // closed when audit entries no longer move
+	users    *accounts.Accounts
 }
 
 // Open puts a whole auth server together over a store: keys, issuer, users and
@@ -95,7 +99,8 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 		return nil, err
 	}
 	e := &Embedded{done: make(chan struct{}), moved: make(chan struct{})}
-	if e.users, err = directory.New(directory.Options{Store: c.Store, Audit: trail, Now: c.Now}); err != nil {
+	users, err := directory.New(directory.Options{Store: c.Store, Audit: trail, Now: c.Now})
+	if err != nil {
 		return nil, err
 	}
 	if e.issuer, err = issuer.New(ctx, issuer.Options{
@@ -108,11 +113,20 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.passwords, err = password.New(password.Options{Users: e.users, Throttle: guesses, SubjectRev: e.issuer.SubjectRev, Now: c.Now}); err != nil {
+	passwords, err := password.New(password.Options{
+		Users: users, Throttle: guesses, SubjectRev: e.issuer.SubjectRev, Now: c.Now, InsecureHashes: c.InsecureHashes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: passwords, Now: c.Now}); err != nil {
+		return nil, err
+	}
+	if err := e.users.Finish(ctx); err != nil {
 		return nil, err
 	}
 	if e.Server, err = New(Options{
-		Issuer: e.issuer, Users: e.users, Passwords: e.passwords,
+		Issuer: e.issuer, Users: e.users, Passwords: passwords,
 		URL: c.URL, Registration: c.Registration, ClearSiteData: c.ClearSiteData, Logger: c.Logger, Now: c.Now,
 	}); err != nil {
 		return nil, err
@@ -135,8 +149,8 @@ func (e *Embedded) Verifier() *counterfoil.Verifier { return e.verifier }
 // Issuer makes and ends sessions, also for subjects you authenticated yourself.
 func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
 
-// Users is the directory of people and API keys.
-func (e *Embedded) Users() *directory.Directory { return e.users }
+// Users is the people who have an account, and the API keys.
+func (e *Embedded) Users() *accounts.Accounts { return e.users }
 
 // Close stops what Open started, and waits for it.
 func (e *Embedded) Close() {
@@ -155,7 +169,7 @@ func (e *Embedded) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := e.issuer.Sweep(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(e.users.Finish(ctx), e.issuer.Sweep(ctx)); err != nil && ctx.Err() == nil {
 				e.log.Error("sweep", "error", err.Error())
 			}
 		}
@@ -166,6 +180,6 @@ func (e *Embedded) sweep(ctx context.Context) {
 // It fails with directory.ErrTaken if there is one, and with
 // login.RejectedPassword if the password is not acceptable.
 func (e *Embedded) AddUser(ctx context.Context, identifier, pass string, roles ...string) error {
-	_, err := e.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, identifier, "", secret.New(pass), roles)
+	_, err := e.users.Register(ctx, audit.Act{By: audit.ByLocal}, identifier, "", secret.New(pass), roles)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -49,11 +50,13 @@ func newOutageBench(t *testing.T) *outageBench {
 	must(t, err)
 	b.issuer, err = issuer.New(t.Context(), issuer.Options{Store: b.store, Keys: keys, URL: web.URL, Audit: trail, Now: now})
 	must(t, err)
-	users, err := directory.New(directory.Options{Store: b.store, Audit: trail, Now: now})
+	records, err := directory.New(directory.Options{Store: b.store, Audit: trail, Now: now})
 	must(t, err)
 	guesses, err := throttle.New(throttle.Options{Store: b.store, Key: b.issuer.Derive("device"), Now: now})
 	must(t, err)
-	passwords, err := password.New(password.Options{Users: users, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
+	passwords, err := password.New(password.Options{Users: records, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
+	must(t, err)
+	users, err := accounts.New(accounts.Options{Users: records, Issuer: b.issuer, Passwords: passwords, Now: now})
 	must(t, err)
 	api, err := server.New(server.Options{
 		Issuer: b.issuer, Users: users, Passwords: passwords, URL: web.URL, Registration: true,
@@ -64,7 +67,7 @@ func newOutageBench(t *testing.T) *outageBench {
 	_, key, err := users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
 	b.bench = bench{T: t, url: web.URL, key: key.Reveal(), users: users, server: api}
-	_, err = passwords.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
+	_, err = users.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
 	must(t, err)
 	return b
 }
@@ -344,8 +347,12 @@ func TestPasswordChangeThroughAnOutage(t *testing.T) {
 			if !hit {
 				break
 			}
-			b.apologises(name, res)
-			switch res = change(); {
+			// Or all is done, and the server only failed to note that nothing is due any more.
+			if res.StatusCode != http.StatusOK {
+				b.apologises(name, res)
+				res = change()
+			}
+			switch {
 			case res.StatusCode == http.StatusOK:
 			case res.StatusCode == http.StatusUnauthorized:
 				// It was all done, or at least everybody is out: also the session that asked.

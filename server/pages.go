@@ -252,7 +252,7 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token := r.PostForm.Get("token")
-	err := s.choose(w, r, secret.New(token), secret.New(r.PostForm.Get("password")))
+	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
 	if errors.Is(err, login.ErrRefused) {
 		err = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "This invitation is no longer good", detail: "Ask for another.", cause: err}
 	}

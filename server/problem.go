@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -83,6 +84,8 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		own = errNotFound
+	case errors.Is(err, accounts.ErrAdminRole):
+		own = errForbidden
 	case known(err), errors.As(err, new(*source.Problem)):
 		return source.ProblemFor(err, by)
 	default:

@@ -16,10 +16,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
-	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -30,7 +29,7 @@ import (
 // Options is what a Server is made of.
 type Options struct {
 	Issuer    *issuer.Issuer
-	Users     *directory.Directory
+	Users     *accounts.Accounts
 	Passwords *password.Passwords
 
 	// URL is the issuer's external URL, as [issuer.Options.URL]. If it is plain http, which
@@ -47,7 +46,7 @@ type Options struct {
 // Server answers HTTP requests for one issuer. It is safe for concurrent use.
 type Server struct {
 	issuer        *issuer.Issuer
-	users         *directory.Directory
+	users         *accounts.Accounts
 	passwords     *password.Passwords
 	url           string
 	origins       []string // exact origins that unsafe cookie requests may come from
@@ -62,10 +61,6 @@ type Server struct {
 	clearSiteData bool
 	givenUp       *limit.Limiter // access tokens, by session
 	handler       http.Handler
-
-	// changing is held by whoever changes or deletes a user: that takes a commit of
-	// the directory and one of the issuer, and two at once would leave them apart.
-	changing sync.Mutex
 }
 
 // New checks o and builds the routes.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -34,7 +35,7 @@ type bench struct {
 	*testing.T
 	url, key string
 	db       *memory.Store
-	users    *directory.Directory
+	users    *accounts.Accounts
 	issuer   *issuer.Issuer
 	server   *server.Server
 	seen     sync.Map      // operations that were granted
@@ -66,21 +67,23 @@ func assemble(t *testing.T, o server.Options, proving ...func(*password.Options)
 	must(t, err)
 	b.issuer, err = issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: o.URL, Audit: trail})
 	must(t, err)
-	b.users, err = directory.New(directory.Options{Store: db, Audit: trail})
+	users, err := directory.New(directory.Options{Store: db, Audit: trail})
 	must(t, err)
 	guesses, err := throttle.New(throttle.Options{Store: db, Key: b.issuer.Derive("device")})
 	must(t, err)
-	p := password.Options{Users: b.users, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true}
+	p := password.Options{Users: users, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true}
 	for _, change := range proving {
 		change(&p)
 	}
 	passwords, err := password.New(p)
 	must(t, err)
 	t.Cleanup(func() { must(t, passwords.Close()) })
+	b.users, err = accounts.New(accounts.Options{Users: users, Issuer: b.issuer, Passwords: passwords})
+	must(t, err)
 	o.Issuer, o.Users, o.Passwords = b.issuer, b.users, passwords
 	b.server, err = server.New(o)
 	must(t, err)
-	_, err = passwords.Register(ctx, audit.Act{}, "alice", "Alice", secret.New(pass), nil)
+	_, err = b.users.Register(ctx, audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
 	_, key, err := b.users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)

@@ -26,7 +26,7 @@ func demoUsers(ctx context.Context, p *parts, log *slog.Logger) error {
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
 		_, err := p.users.ByIdentifier(ctx, name)
 		if errors.Is(err, store.ErrNotFound) { // else: a demo on a durable store, run again
-			_, err = p.passwords.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
+			_, err = p.users.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
 		}
 		if err != nil && !errors.Is(err, directory.ErrTaken) {
 			return fmt.Errorf("demo user %s: %w", name, err)

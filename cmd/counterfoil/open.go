@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -30,7 +31,7 @@ type parts struct {
 	store     store.Store // users, keys, clients, audit
 	sessions  store.Store // sessions and the log; may be store
 	keys      *keyring.Keyring
-	users     *directory.Directory
+	users     *accounts.Accounts
 	passwords *password.Passwords
 	issuer    *issuer.Issuer
 }
@@ -152,7 +153,8 @@ func (p *parts) build(ctx context.Context, c *settings, o openOptions, seal [32]
 	if err != nil {
 		return err
 	}
-	if p.users, err = directory.New(directory.Options{Store: p.store, Audit: trail}); err != nil {
+	users, err := directory.New(directory.Options{Store: p.store, Audit: trail})
+	if err != nil {
 		return err
 	}
 	p.issuer, err = issuer.New(ctx, issuer.Options{
@@ -173,14 +175,19 @@ func (p *parts) build(ctx context.Context, c *settings, o openOptions, seal [32]
 	if err != nil {
 		return err
 	}
-	proving := password.Options{Users: p.users, Throttle: guesses, SubjectRev: p.issuer.SubjectRev}
+	proving := password.Options{Users: users, Throttle: guesses, SubjectRev: p.issuer.SubjectRev}
 	if o.serving {
 		if proving.Worker, err = hashWorker(); err != nil {
 			return err
 		}
 	}
-	p.passwords, err = password.New(proving)
-	return err
+	if p.passwords, err = password.New(proving); err != nil {
+		return err
+	}
+	if p.users, err = accounts.New(accounts.Options{Users: users, Issuer: p.issuer, Passwords: p.passwords}); err != nil || !o.serving {
+		return err
+	}
+	return p.users.Finish(ctx)
 }
 
 // makeKey makes a new key, and leaves one that is there: two processes may start at

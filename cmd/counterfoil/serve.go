@@ -277,7 +277,7 @@ func (s *service) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 			begun := time.Now()
-			err := s.issuer.Sweep(ctx)
+			err := errors.Join(s.users.Finish(ctx), s.issuer.Sweep(ctx))
 			s.metrics.sweeps.WithLabelValues(outcome(err)).Observe(time.Since(begun).Seconds())
 			if err != nil && ctx.Err() == nil {
 				s.log.Error("sweep", "error", err.Error())

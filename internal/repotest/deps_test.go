@@ -54,13 +54,14 @@ var layers = map[string]struct {
 	"/issuer":            {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/source"}, nil, "no HTTP, no passwords, no engine"},
 	"/issuer/issuertest": {[]string{"", "/audit", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
 
-	"/server":          {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
+	"/accounts":        {[]string{"", "/audit", "/directory", "/internal/secret", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},
+	"/server":          {[]string{"", "/accounts", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory", "/source"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/accounts", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 

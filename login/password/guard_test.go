@@ -50,7 +50,7 @@ func newGuarded(t testing.TB) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Register(t.Context(), audit.Act{}, "carol", "", secret.New(good), nil); err != nil {
+	if _, err := g.register(t.Context(), "carol", good); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -65,6 +65,10 @@ func newThrottle(t testing.TB, s store.Store, now func() time.Time) *throttle.Th
 		t.Fatal(err)
 	}
 	return made
+}
+
+func (g *guarded) register(ctx context.Context, identifier, pass string) (directory.User, error) {
+	return register(ctx, g.Passwords, g.users, nowhere, identifier, "", pass)
 }
 
 func (g *guarded) later(d time.Duration) { g.now.Add(int64(d)) }
@@ -177,8 +181,8 @@ func TestBounded(t *testing.T) {
 			t.Errorf("Prove = %v, want ErrBusy", err)
 		}
 	}
-	if _, err := g.Register(t.Context(), audit.Act{}, "dave", "", secret.New(good), nil); !errors.Is(err, login.ErrBusy) {
-		t.Errorf("Register = %v, want ErrBusy", err)
+	if _, err := g.Choose(t.Context(), nowhere, "dave", "", secret.New(good)); !errors.Is(err, login.ErrBusy) {
+		t.Errorf("Choose = %v, want ErrBusy", err)
 	}
 	if reads != 0 {
 		t.Errorf("%d reads of users for attempts that were turned away", reads)
@@ -211,15 +215,8 @@ func (g *guarded) paths(t testing.TB) map[string]login.Attempt {
 	if _, err := g.users.Create(ctx, audit.Act{}, directory.User{Identifier: "nopassword"}); err != nil {
 		t.Fatal(err)
 	}
-	gone, err := g.Register(ctx, audit.Act{}, "gone", "", secret.New(good), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = g.users.Update(ctx, gone.ID, audit.Entry{}, func(u *directory.User) error {
-		u.Status = directory.Disabled
-		return nil
-	})
-	if err != nil {
+	disabled := directory.User{Identifier: "gone", Status: directory.Disabled, Password: password.Hash(good, 64, 1)}
+	if _, err := g.users.Import(ctx, audit.Act{}, disabled, 0); err != nil {
 		t.Fatal(err)
 	}
 	return map[string]login.Attempt{
@@ -263,9 +260,9 @@ func TestEveryCharacterCounts(t *testing.T) {
 		"with NUL":          {"before \x00 and after it", true}, "spaces around": {" fifteen of them ", true},
 	} {
 		g := newGuarded(t)
-		_, err := g.Register(t.Context(), audit.Act{}, "user", "", secret.New(c.pass), nil)
+		_, err := g.register(t.Context(), "user", c.pass)
 		if (err == nil) != c.ok {
-			t.Errorf("%s: Register = %v, want accepted: %v", name, err, c.ok)
+			t.Errorf("%s: Choose = %v, want accepted: %v", name, err, c.ok)
 		}
 		if err != nil {
 			continue
@@ -313,34 +310,33 @@ func TestStoredHashes(t *testing.T) {
 }
 
 // LOGIN-04, LOGIN-09: every door to a hash is the same for one address: who has used up
-// its attempts to sign in can neither register, change nor redeem, and the other way.
+// its attempts to sign in can neither choose, replace nor confirm a password, and the other way.
 // Whoever comes by no network is not held up.
 func TestOneThrottleForEveryHash(t *testing.T) {
 	ctx := context.Background()
-	from := audit.Act{Address: netip.MustParseAddr("2001:db8::1")}
-	doors := map[string]func(g *guarded, act audit.Act, n int) error{
-		"Prove": func(g *guarded, act audit.Act, n int) error {
-			_, err := g.Prove(ctx, login.Attempt{Identifier: fmt.Sprint("nobody", n), Password: secret.New(good), Address: act.Address})
+	from := netip.MustParseAddr("2001:db8::1")
+	carol := func(g *guarded) directory.User {
+		user, err := g.users.ByIdentifier(ctx, "carol")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return user
+	}
+	doors := map[string]func(g *guarded, from netip.Addr, n int) error{
+		"Prove": func(g *guarded, from netip.Addr, n int) error {
+			_, err := g.Prove(ctx, login.Attempt{Identifier: fmt.Sprint("nobody", n), Password: secret.New(good), Address: from})
 			return err
 		},
-		"Register": func(g *guarded, act audit.Act, n int) error {
-			_, err := g.Register(ctx, act, fmt.Sprint("dave", n), "", secret.New(good), nil)
+		"Choose": func(g *guarded, from netip.Addr, n int) error {
+			_, err := g.Choose(ctx, from, fmt.Sprint("dave", n), "", secret.New(good))
 			return err
 		},
-		"Change": func(g *guarded, act audit.Act, n int) error {
-			user, err := g.users.ByIdentifier(ctx, "carol")
-			if err != nil {
-				return err
-			}
-			return g.Change(ctx, act, user.ID, secret.New(good), secret.New(good))
-		},
-		"Redeem": func(g *guarded, act audit.Act, n int) error {
-			_, invitation, _, err := g.users.CreateInvited(ctx, audit.Act{}, directory.User{Identifier: fmt.Sprint("erin", n)})
-			if err != nil {
-				return err
-			}
-			_, err = g.Redeem(ctx, act, invitation, secret.New(good))
+		"Replace": func(g *guarded, from netip.Addr, n int) error {
+			_, _, err := g.Replace(ctx, from, carol(g), secret.New(good), secret.New(good))
 			return err
+		},
+		"Confirm": func(g *guarded, from netip.Addr, n int) error {
+			return g.Confirm(ctx, from, carol(g), secret.New(good))
 		},
 	}
 	for name, door := range doors {
@@ -352,7 +348,7 @@ func TestOneThrottleForEveryHash(t *testing.T) {
 			t.Errorf("%s: %d of 100 from one address were let through, want 20", name, n)
 		}
 		hashed := g.Hashed()
-		neighbour := audit.Act{Address: netip.MustParseAddr("2001:db8::2")} // of the same /64
+		neighbour := netip.MustParseAddr("2001:db8::2") // of the same /64
 		for other, door := range doors {
 			if err := door(g, neighbour, 200); !isThrottled(err) {
 				t.Errorf("%s after %s: %v, want a throttle", other, name, err)
@@ -361,11 +357,11 @@ func TestOneThrottleForEveryHash(t *testing.T) {
 		if done := g.Hashed() - hashed; done != 0 {
 			t.Errorf("%s: %d hashes for attempts that were throttled", name, done)
 		}
-		if err := door(g, audit.Act{Address: netip.MustParseAddr("192.0.2.1")}, 300); isThrottled(err) {
+		if err := door(g, netip.MustParseAddr("192.0.2.1"), 300); isThrottled(err) {
 			t.Errorf("%s from elsewhere: %v", name, err)
 		}
 		for n := range 30 {
-			if err := door(g, audit.Act{}, 400+n); name != "Prove" && err != nil {
+			if err := door(g, nowhere, 400+n); name != "Prove" && err != nil {
 				t.Fatalf("%s without an address, %d: %v", name, n, err)
 			}
 		}

@@ -12,9 +12,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
@@ -33,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // workers makes passwords that are hashed in another process, whose id is in pid.
-func workers(t *testing.T, start func(int) *exec.Cmd) *password.Passwords {
+func workers(t *testing.T, start func(int) *exec.Cmd) (*password.Passwords, *directory.Directory) {
 	t.Helper()
 	db := memory.New()
 	users, err := directory.New(directory.Options{Store: db})
@@ -47,20 +45,20 @@ func workers(t *testing.T, start func(int) *exec.Cmd) *password.Passwords {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p, users
 }
 
 // A password means the same whichever process hashes it, bytes that are no text
 // included; a process that was killed is replaced, and Close leaves none.
 func TestWorker(t *testing.T) {
 	var started []*exec.Cmd
-	p := workers(t, func(int) *exec.Cmd {
+	p, users := workers(t, func(int) *exec.Cmd {
 		c := exec.Command("/proc/self/exe")
 		c.Env = append(os.Environ(), "PASSWORD_TEST_WORKER=1")
 		started = append(started, c)
 		return c
 	})
-	if _, err := p.Register(t.Context(), audit.Act{}, "carol", "", secret.New(good), nil); err != nil {
+	if _, err := register(t.Context(), p, users, nowhere, "carol", "", good); err != nil {
 		t.Fatal(err)
 	}
 	try := func(pass string, want error) {
@@ -92,12 +90,12 @@ func TestWorker(t *testing.T) {
 // A program that cannot hash is an outage, not a wrong password, and is not tried for ever.
 func TestWorkerThatFails(t *testing.T) {
 	var started atomic.Int32
-	p := workers(t, func(int) *exec.Cmd { started.Add(1); return exec.Command("true") })
+	p, _ := workers(t, func(int) *exec.Cmd { started.Add(1); return exec.Command("true") })
 	_, err := p.Prove(t.Context(), attempt("carol", good))
 	if !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, login.ErrRefused) || started.Load() != 1 {
 		t.Errorf("Prove = %v after %d starts, want ErrUnavailable after 1", err, started.Load())
 	}
-	p = workers(t, func(int) *exec.Cmd { return exec.Command("/nonexistent") })
+	p, _ = workers(t, func(int) *exec.Cmd { return exec.Command("/nonexistent") })
 	if _, err = p.Prove(t.Context(), attempt("carol", good)); !errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, login.ErrRefused) {
 		t.Errorf("Prove = %v, want ErrUnavailable", err)
 	}

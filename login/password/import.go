@@ -2,53 +2,22 @@ package password
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"time"
 
-	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/login"
-	"github.com/counterfoil/counterfoil/store"
 )
 
-// Import adds u as it was elsewhere, with the hash that it has there in any spelling
-// that Canonical knows, or none. The password works as it did, however short, and is
-// hashed anew at the first login. It fails with ErrHash, directory.ErrTaken,
-// directory.ErrBadIdentifier or directory.ErrBadUser. With dry nothing is written.
-func (p *Passwords) Import(ctx context.Context, act audit.Act, u directory.User, foreign string, dry bool) (directory.User, error) {
-	work := time.Duration(0)
-	if foreign != "" {
-		k, err := adopt(foreign)
-		if err != nil {
-			return directory.User{}, err
-		}
-		u.Password = k.spelling
-		if work, err = p.workOf(ctx, k, act.Address); err != nil {
-			return directory.User{}, err
-		}
+// Adopt returns the spelling that is stored for a hash from elsewhere, in any spelling that
+// Canonical knows, and how long a refusal must take from now on. Its password works as it
+// did, however short, and is hashed anew at the first login. It fails with ErrHash.
+func (p *Passwords) Adopt(ctx context.Context, from netip.Addr, foreign string) (hash string, work time.Duration, err error) {
+	k, err := adopt(foreign)
+	if err != nil {
+		return "", 0, err
 	}
-	if dry {
-		return directory.User{}, p.importable(ctx, u)
-	}
-	return p.opts.Users.Import(ctx, act, u, work)
-}
-
-func (p *Passwords) importable(ctx context.Context, u directory.User) error {
-	if _, err := directory.Canonical(u.Identifier); err != nil {
-		return err
-	}
-	if err := u.Check(); err != nil {
-		return err
-	}
-	_, err := p.opts.Users.IDOf(ctx, u.Identifier)
-	switch {
-	case err == nil:
-		return directory.ErrTaken
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	}
-	return err
+	work, err = p.workOf(ctx, k, from)
+	return k.spelling, work, err
 }
 
 // maxEven bounds how long a refusal takes.

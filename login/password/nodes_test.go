@@ -12,7 +12,6 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
@@ -53,6 +52,7 @@ func opened(t *testing.T) func(store.Store, error) store.Store {
 // node is what one process has.
 type node struct {
 	*password.Passwords
+	users *directory.Directory
 	store store.Store
 }
 
@@ -77,7 +77,7 @@ func start(t *testing.T, s store.Store, now func() time.Time) node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return node{p, s}
+	return node{p, users, s}
 }
 
 // LOGIN-09: wrong passwords that are spread over two nodes throttle an account exactly
@@ -94,7 +94,7 @@ func TestGuessesOnTwoNodes(t *testing.T) {
 				b = start(t, open(), clock)
 			}
 			for _, identifier := range []string{"alone", "spread", "restarted"} {
-				if _, err := a.Register(t.Context(), audit.Act{}, identifier, "", secret.New(good), nil); err != nil {
+				if _, err := register(t.Context(), a.Passwords, a.users, nowhere, identifier, "", good); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -168,7 +168,7 @@ func TestGuessesAtOnceOnTwoNodes(t *testing.T) {
 				defer b.store.Close()
 			}
 			defer a.store.Close()
-			if _, err := a.Register(t.Context(), audit.Act{}, "carol", "", secret.New(good), nil); err != nil {
+			if _, err := register(t.Context(), a.Passwords, a.users, nowhere, "carol", "", good); err != nil {
 				t.Fatal(err)
 			}
 			before := a.Hashed() + b.Hashed()

@@ -1,6 +1,8 @@
 // Package password proves who somebody is by a password: argon2id, a bounded
 // number of hashes at a time, throttled per account, per address and in all.
-// Begin with New; Passwords is a login.Method.
+// Begin with [New]; [Passwords] is a login.Method. It checks passwords and makes hashes
+// of new ones. It cannot store a new one: package accounts does, which knows whose
+// sessions end with the old one.
 package password
 
 import (
@@ -15,7 +17,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
@@ -23,10 +24,20 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
+// Users is what proving needs of the directory. Nothing of it changes a password.
+type Users interface {
+	IDOf(ctx context.Context, identifier string) (string, error)
+	ByID(ctx context.Context, id string) (directory.User, error)
+	ImportedWork(ctx context.Context) (time.Duration, error)
+
+	// Rehash replaces the hash of a password by another hash of the same password.
+	Rehash(ctx context.Context, id, from, to string) error
+}
+
 // Options of New.
 type Options struct {
-	Users    *directory.Directory // required
-	Throttle *throttle.Throttle   // required: counts what is tried
+	Users    Users              // required: a *directory.Directory
+	Throttle *throttle.Throttle // required: counts what is tried
 
 	// SubjectRev reads the revision that goes into a proof (LOGIN-19); required.
 	SubjectRev func(ctx context.Context, subject string) (uint64, error)
@@ -46,7 +57,7 @@ type Options struct {
 	InsecureHashes bool
 }
 
-// Passwords checks and changes passwords.
+// Passwords checks passwords, and hashes new ones.
 type Passwords struct {
 	opts   Options
 	slots  chan hasher   // those that are idle
@@ -192,7 +203,11 @@ func (p *Passwords) check(ctx context.Context, h hasher, a login.Attempt) (login
 		return login.Proof{}, login.ErrRefused
 	}
 	if outdated {
-		if err := p.set(ctx, h, user.ID, stored, a.Password, audit.Entry{}); err != nil {
+		phc, err := p.hash(h, a.Password)
+		if err == nil {
+			err = p.opts.Users.Rehash(ctx, user.ID, stored, phc)
+		}
+		if err != nil {
 			return login.Proof{}, err
 		}
 	}
@@ -235,138 +250,88 @@ func (p *Passwords) slot(ctx context.Context) (h hasher, release func(), err err
 	}
 }
 
-// Register makes a user with a password. It fails with login.RejectedPassword,
-// login.Throttled, directory.ErrTaken or directory.ErrBadIdentifier.
-func (p *Passwords) Register(ctx context.Context, act audit.Act, identifier, name string, password secret.String, roles []string) (directory.User, error) {
-	if err := p.acceptable(identifier, name, password.Reveal()); err != nil {
-		return directory.User{}, err
+// Choose returns the hash of a password that somebody chose for an account. It fails with
+// login.RejectedPassword, login.Throttled or login.ErrBusy. from is the address that asks;
+// without one it is this machine, or the program around us.
+func (p *Passwords) Choose(ctx context.Context, from netip.Addr, identifier, name string, chosen secret.String) (hash string, err error) {
+	if err := p.acceptable(identifier, name, chosen.Reveal()); err != nil {
+		return "", err
 	}
-	if _, err := directory.Canonical(identifier); err != nil {
-		return directory.User{}, err
-	}
-	h, release, err := p.slotFor(ctx, act.Address)
+	h, release, err := p.slotFor(ctx, from)
 	if err != nil {
-		return directory.User{}, err
+		return "", err
 	}
 	defer release()
-	phc, err := p.hash(h, password)
-	if err != nil {
-		return directory.User{}, err
-	}
-	return p.opts.Users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: phc})
+	return p.hash(h, chosen)
 }
 
-// Change replaces the password of a user who knows the current one (LOGIN-14).
-// It ends no session: the caller does, right after. Doing it again is safe.
-func (p *Passwords) Change(ctx context.Context, act audit.Act, userID string, current, next secret.String) error {
-	user, err := p.opts.Users.ByID(ctx, userID)
-	if errors.Is(err, store.ErrNotFound) {
-		return login.ErrRefused
-	}
-	if err != nil {
-		return err
-	}
+// Replace returns the hash of the password that takes the place of the current one, which
+// its owner must know (LOGIN-14). done says that next is the password already: an earlier
+// call that was not answered may have made the change. It fails like Choose, and with
+// login.ErrRefused.
+func (p *Passwords) Replace(ctx context.Context, from netip.Addr, user directory.User, current, next secret.String) (hash string, done bool, err error) {
 	// Who asks is signed in, so failures are counted apart: strangers who guess at
 	// the account do not keep its owner from changing the password.
-	return p.counted(ctx, guess("change", user, act), func() error { return p.change(ctx, act, user, current, next) })
+	err = p.counted(ctx, guess("change", user, from), func() (err error) {
+		hash, done, err = p.replace(ctx, user, current, next)
+		return err
+	})
+	if err != nil {
+		return "", false, err
+	}
+	return hash, done, nil
 }
 
 // guess is a guess at a password by somebody who does not sign in with it.
-func guess(what string, user directory.User, act audit.Act) throttle.Guess {
-	return throttle.Guess{Account: what + " " + user.ID, Address: act.Address, Local: !act.Address.IsValid()}
+func guess(what string, user directory.User, from netip.Addr) throttle.Guess {
+	return throttle.Guess{Account: what + " " + user.ID, Address: from, Local: !from.IsValid()}
 }
 
-func (p *Passwords) change(ctx context.Context, act audit.Act, user directory.User, current, next secret.String) error {
+func (p *Passwords) replace(ctx context.Context, user directory.User, current, next secret.String) (hash string, done bool, err error) {
 	h, release, err := p.slot(ctx)
 	if err != nil {
-		return err
+		return "", false, err
 	}
 	defer release()
 	if user.Password == "" {
-		return login.ErrRefused
+		return "", false, login.ErrRefused
 	}
 	match, _, err := p.verify(h, user.Password, current)
 	if err != nil {
-		return err
+		return "", false, err
 	}
 	if !match {
-		// An earlier call that was not answered may have made the change already. Who
-		// knows the password of now may hear so, and go on to end the other sessions.
-		if done, _, err := p.verify(h, user.Password, next); done || err != nil {
+		// Who knows the password of now may hear that the change is made.
+		done, _, err := p.verify(h, user.Password, next)
+		if err == nil && !done {
+			err = login.ErrRefused
+		}
+		return "", done, err
+	}
+	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
+		return "", false, err
+	}
+	hash, err = p.hash(h, next)
+	return hash, false, err
+}
+
+// Confirm returns nil if chosen is the password of user already, and otherwise
+// login.ErrRefused. It is a guess at that, and counted as one.
+func (p *Passwords) Confirm(ctx context.Context, from netip.Addr, user directory.User, chosen secret.String) error {
+	return p.counted(ctx, guess("redeem", user, from), func() error {
+		h, release, err := p.slot(ctx)
+		if err != nil {
 			return err
 		}
-		return login.ErrRefused
-	}
-	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
-		return err
-	}
-	return p.set(ctx, h, user.ID, user.Password, next, act.Entry(audit.ChangePassword, user.ID))
-}
-
-// same returns nil if next is the password of user already.
-func (p *Passwords) same(ctx context.Context, user directory.User, next secret.String) error {
-	h, release, err := p.slot(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if user.Password == "" {
-		return login.ErrRefused
-	}
-	match, _, err := p.verify(h, user.Password, next)
-	if err == nil && !match {
-		err = login.ErrRefused
-	}
-	return err
-}
-
-// Redeem sets the password of whoever holds an invitation, and uses it up. It fails
-// with login.ErrRefused if the invitation is no good. It ends no session: the caller
-// does, right after; so doing it again, with the same password, is safe.
-func (p *Passwords) Redeem(ctx context.Context, act audit.Act, invitation, next secret.String) (directory.User, error) {
-	user, err := p.opts.Users.Invited(ctx, invitation)
-	done := false
-	if errors.Is(err, login.ErrRefused) {
-		user, err = p.opts.Users.Redeemed(ctx, invitation)
-		done = true
-	}
-	if err != nil {
-		return directory.User{}, err
-	}
-	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
-		return directory.User{}, err
-	}
-	if done { // it is a guess at the password
-		err := p.counted(ctx, guess("redeem", user, act), func() error { return p.same(ctx, user, next) })
-		if err != nil {
-			return directory.User{}, err
-		}
-		return user, nil
-	}
-	h, release, err := p.slotFor(ctx, act.Address)
-	if err != nil {
-		return directory.User{}, err
-	}
-	defer release()
-	phc, err := p.hash(h, next)
-	if err != nil {
-		return directory.User{}, err
-	}
-	return p.opts.Users.Redeem(ctx, invitation, phc, act)
-}
-
-// set stores a new hash if the stored one is still what was checked.
-func (p *Passwords) set(ctx context.Context, h hasher, userID, checked string, next secret.String, note audit.Entry) error {
-	phc, err := p.hash(h, next)
-	if err != nil {
-		return err
-	}
-	return p.opts.Users.Update(ctx, userID, note, func(u *directory.User) error {
-		if u.Password != checked {
+		defer release()
+		if user.Password == "" {
 			return login.ErrRefused
 		}
-		u.Password = phc
-		return nil
+		match, _, err := p.verify(h, user.Password, chosen)
+		if err == nil && !match {
+			err = login.ErrRefused
+		}
+		return err
 	})
 }
 

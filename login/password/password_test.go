@@ -33,6 +33,17 @@ func newPasswords(t *testing.T) (*password.Passwords, *directory.Directory) {
 	return p, users
 }
 
+// register adds a user with a password, as package accounts does.
+func register(ctx context.Context, p *password.Passwords, users *directory.Directory, from netip.Addr, identifier, name, pass string, roles ...string) (directory.User, error) {
+	hash, err := p.Choose(ctx, from, identifier, name, secret.New(pass))
+	if err != nil {
+		return directory.User{}, err
+	}
+	return users.Create(ctx, audit.Act{}, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash})
+}
+
+var nowhere netip.Addr
+
 func attempt(identifier, pass string) login.Attempt {
 	return login.Attempt{Identifier: identifier, Password: secret.New(pass), Address: netip.MustParseAddr("192.0.2.1")}
 }
@@ -40,7 +51,7 @@ func attempt(identifier, pass string) login.Attempt {
 // LOGIN-03, LOGIN-06, LOGIN-08, LOGIN-11: who gets in, and that all others get one answer.
 func TestProve(t *testing.T) {
 	p, users := newPasswords(t)
-	user, err := p.Register(t.Context(), audit.Act{}, "Alice@Example.org", "Alice", secret.New(good), []string{"staff"})
+	user, err := register(t.Context(), p, users, nowhere, "Alice@Example.org", "Alice", good, "staff")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,18 +88,18 @@ func TestAcceptable(t *testing.T) {
 		"password12345678": false, "Pass-Word 2026 !!!": false, "letmein letmein letmein": false, "31.12.1999 23:59": false,
 		"iloveyouiloveyou": false, "correct horse battery staple": true, "robert likes plum cake": false,
 	} {
-		_, err := p.Register(t.Context(), audit.Act{}, "bobbinson", "Robert B", secret.New(pass), nil)
+		_, err := p.Choose(t.Context(), nowhere, "bobbinson", "Robert B", secret.New(pass))
 		var rejected login.RejectedPassword
 		if refused := errors.As(err, &rejected); refused == ok {
-			t.Errorf("Register(%q) = %v, want accepted: %v", pass, err, ok)
+			t.Errorf("Choose(%q) = %v, want accepted: %v", pass, err, ok)
 		}
 	}
 }
 
 // LOGIN-09: aliases share one counter.
 func TestThrottle(t *testing.T) {
-	p, _ := newPasswords(t)
-	if _, err := p.Register(t.Context(), audit.Act{}, "carol", "", secret.New(good), nil); err != nil {
+	p, users := newPasswords(t)
+	if _, err := register(t.Context(), p, users, nowhere, "carol", "", good); err != nil {
 		t.Fatal(err)
 	}
 	for _, alias := range []string{"carol", "Carol", "CAROL", " carol", "ｃarol"} {
@@ -102,24 +113,59 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
-// LOGIN-14: the current password is needed, and the old one ends.
-func TestChange(t *testing.T) {
-	p, _ := newPasswords(t)
-	u, err := p.Register(t.Context(), audit.Act{}, "erin", "", secret.New(good), nil)
+// LOGIN-14: the current password is needed. Who knows the one of now hears that the change
+// is made.
+func TestReplace(t *testing.T) {
+	p, users := newPasswords(t)
+	u, err := register(t.Context(), p, users, nowhere, "erin", "", good)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const next = "another four words"
-	if err := p.Change(t.Context(), audit.Act{}, u.ID, secret.New("not the current one"), secret.New(next)); !errors.Is(err, login.ErrRefused) {
-		t.Errorf("Change with a wrong password = %v, want ErrRefused", err)
+	replace := func(current, next string) (string, bool, error) {
+		return p.Replace(t.Context(), nowhere, u, secret.New(current), secret.New(next))
 	}
-	if err := p.Change(t.Context(), audit.Act{}, u.ID, secret.New(good), secret.New(next)); err != nil {
+	if hash, done, err := replace("not the current one", next); !errors.Is(err, login.ErrRefused) || hash != "" || done {
+		t.Errorf("Replace with a wrong password = %s, %v, %v, want ErrRefused", hash, done, err)
+	}
+	hash, done, err := replace(good, next)
+	if err != nil || done {
+		t.Fatalf("Replace = %v, %v", done, err)
+	}
+	if hash, done, err := replace("not the current one", good); err != nil || !done || hash != "" {
+		t.Errorf("Replace by the password of now = %s, %v, %v, want done", hash, done, err)
+	}
+	if u.Password = hash; p.Confirm(t.Context(), nowhere, u, secret.New(next)) != nil {
+		t.Error("Confirm refuses the password")
+	}
+	if err := p.Confirm(t.Context(), nowhere, u, secret.New(good)); !errors.Is(err, login.ErrRefused) {
+		t.Errorf("Confirm of another password = %v, want ErrRefused", err)
+	}
+}
+
+// LOGIN-12: a hash of the same password is no change to anybody: invitations stay, and of
+// a password that was changed meanwhile it makes nothing.
+func TestRehash(t *testing.T) {
+	p, users := newPasswords(t)
+	u, err := users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "old", Password: password.Hash(good, 32, 1)})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Prove(t.Context(), attempt("erin", good)); !errors.Is(err, login.ErrRefused) {
-		t.Errorf("Prove(old) = %v, want ErrRefused", err)
+	invitation, _, err := users.Invite(t.Context(), u.ID, audit.Act{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := p.Prove(t.Context(), attempt("erin", next)); err != nil {
-		t.Errorf("Prove(new) = %v", err)
+	if _, err := p.Prove(t.Context(), attempt("old", good)); err != nil {
+		t.Fatal(err)
+	}
+	after, due, err := users.Read(t.Context(), u.ID)
+	if err != nil || after.Password == u.Password || after.Version != u.Version || due.Pending() {
+		t.Errorf("after a login the user is %+v, due is %+v, %v", after, due, err)
+	}
+	if _, err := users.Invited(t.Context(), invitation); err != nil {
+		t.Errorf("the invitation after a login: %v", err)
+	}
+	if err := users.Rehash(t.Context(), u.ID, u.Password, "another"); !errors.Is(err, login.ErrRefused) {
+		t.Errorf("Rehash of a password of before = %v, want ErrRefused", err)
 	}
 }

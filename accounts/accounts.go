@@ -1,0 +1,159 @@
+// Package accounts does what touches a person and their sessions together: it makes,
+// changes, disables and deletes users, and sets their passwords. Who loses which sessions
+// when is decided here and nowhere else. Begin with [New].
+//
+// Users are records of package directory, sessions are records of package issuer, and the
+// two may be in two stores. So a change is a sequence of commits, and any of them may be
+// the last before a crash. The order keeps one rule: nobody can do more than is written.
+//
+//	step                            what a crash after it leaves
+//	1. take from the sessions       less is in force than is written
+//	   what the change takes away
+//	2. write the user, by           the change is written, and so is what is due: to end
+//	   compare-and-swap             sessions that the old password opened, or to give
+//	3. give the sessions what       nothing; doing it again changes nothing
+//	   is due, and strike it off
+//
+// A caller that has an error does the same again. What a stopped process left is also
+// found without its caller: [Accounts.Finish] does what is due, at each start and every
+// minute. A new password is the one change that takes away in step 3 only, for an outage in
+// between must not sign anybody out: until then sessions from before it live on.
+//
+// Any number of nodes may change one user at once, and no lock is held. Each change has a
+// version, which step 1 announces to the sessions and step 2 writes. Step 3 never gives
+// what an older version than the announced one says. So a node that read the user before
+// another node's step 2 gives nothing back that the other took in its step 1.
+package accounts
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+// RoleAdmin is the role of administrators. Only a new login can have it: sessions from
+// before somebody became one end (SES-04).
+const RoleAdmin = "admin"
+
+// ErrAdminRole means that a session would have the role of administrators, and who asks
+// for it may not make such a one.
+var ErrAdminRole = errors.New("a session of an administrator is not yours to make")
+
+// Passwords checks and hashes passwords: package login/password. It stores none.
+type Passwords interface {
+	// Choose returns the hash of a password that somebody chose for an account.
+	Choose(ctx context.Context, from netip.Addr, identifier, name string, chosen secret.String) (hash string, err error)
+
+	// Replace returns the hash of the password that replaces the current one. done says
+	// that next is the password already.
+	Replace(ctx context.Context, from netip.Addr, u directory.User, current, next secret.String) (hash string, done bool, err error)
+
+	// Confirm returns nil if chosen is the password already.
+	Confirm(ctx context.Context, from netip.Addr, u directory.User, chosen secret.String) error
+
+	// Adopt returns how a hash from elsewhere is stored, and how long its check takes.
+	Adopt(ctx context.Context, from netip.Addr, foreign string) (hash string, work time.Duration, err error)
+}
+
+// Options of New. All but Now are required.
+type Options struct {
+	Users     *directory.Directory
+	Issuer    *issuer.Issuer
+	Passwords Passwords
+	Now       func() time.Time // nil: time.Now
+}
+
+// Accounts is the users of an issuer. It is safe for concurrent use.
+type Accounts struct {
+	users     *directory.Directory
+	issuer    *issuer.Issuer
+	passwords Passwords
+	now       func() time.Time
+}
+
+// New checks o.
+func New(o Options) (*Accounts, error) {
+	if o.Users == nil || o.Issuer == nil || o.Passwords == nil {
+		return nil, errors.New("accounts: Options.Users, Options.Issuer and Options.Passwords are required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Accounts{o.Users, o.Issuer, o.Passwords, o.Now}, nil
+}
+
+// ByID returns a user, or store.ErrNotFound.
+func (a *Accounts) ByID(ctx context.Context, id string) (directory.User, error) {
+	return a.users.ByID(ctx, id)
+}
+
+// ByIdentifier returns a user by any spelling of the identifier, or store.ErrNotFound.
+func (a *Accounts) ByIdentifier(ctx context.Context, identifier string) (directory.User, error) {
+	return a.users.ByIdentifier(ctx, identifier)
+}
+
+// List returns up to limit users after the one with the given id, by id, and whether there
+// are more.
+func (a *Accounts) List(ctx context.Context, after string, limit int) (page []directory.User, more bool, err error) {
+	return a.users.List(ctx, after, limit)
+}
+
+// Create adds a user who has no password and no invitation yet, with directory.ErrTaken if
+// somebody has that identifier. Identifier, Name and Roles are taken from u.
+func (a *Accounts) Create(ctx context.Context, act audit.Act, u directory.User) (directory.User, error) {
+	return a.users.Create(ctx, act, directory.User{Identifier: u.Identifier, Name: u.Name, Roles: u.Roles})
+}
+
+// CreateInvited is Create, and Invite in the same commit.
+func (a *Accounts) CreateInvited(ctx context.Context, act audit.Act, u directory.User) (made directory.User, invitation secret.String, expires time.Time, err error) {
+	return a.users.CreateInvited(ctx, act, u)
+}
+
+// Invite makes an invitation to choose the password of a user, which is good once, for 24
+// hours, and takes the place of earlier ones (LOGIN-12). The password and the sessions of
+// now stay until somebody redeems it.
+func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invitation secret.String, expires time.Time, err error) {
+	return a.users.Invite(ctx, id, act)
+}
+
+// NewKey makes an API key, see directory.Directory.
+func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey) (directory.APIKey, secret.String, error) {
+	return a.users.NewKey(ctx, act, k)
+}
+
+// Keys returns all API keys, by id.
+func (a *Accounts) Keys(ctx context.Context) ([]directory.APIKey, error) { return a.users.Keys(ctx) }
+
+// DeleteKey ends an API key at once, or returns store.ErrNotFound.
+func (a *Accounts) DeleteKey(ctx context.Context, id string, act audit.Act) error {
+	return a.users.DeleteKey(ctx, id, act)
+}
+
+// Authenticate returns what a presented API key may do, or login.ErrRefused.
+func (a *Accounts) Authenticate(ctx context.Context, presented string) (directory.APIKey, error) {
+	return a.users.Authenticate(ctx, presented)
+}
+
+// SignIn makes a session for a subject whom the caller has authenticated itself, with roles
+// unless the subject was given others here. Unless the caller is an administrator, a session
+// with RoleAdmin is ErrAdminRole. It fails like issuer.Login.
+func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, admin bool) (*issuer.Issued, error) {
+	held, err := a.issuer.Subject(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	if !admin && (slices.Contains(roles, RoleAdmin) || slices.Contains(held.Roles, RoleAdmin)) {
+		return nil, ErrAdminRole // who makes sessions must not make itself an administrator
+	}
+	// The revision has the login fail if the roles change meanwhile.
+	proof := login.Proof{Subject: subject, Roles: roles, At: a.now(), SubjectRev: held.Rev()}
+	return a.issuer.Login(ctx, proof, ask)
+}

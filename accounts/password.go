@@ -1,0 +1,173 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Register adds a user with a password. It fails with login.RejectedPassword,
+// login.Throttled, login.ErrBusy, directory.ErrTaken, directory.ErrBadIdentifier or
+// directory.ErrBadUser. Without an actor, the user made the account.
+func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name string, password secret.String, roles []string) (directory.User, error) {
+	if _, err := directory.Canonical(identifier); err != nil {
+		return directory.User{}, err
+	}
+	hash, err := a.passwords.Choose(ctx, act.Address, identifier, name, password)
+	if err != nil {
+		return directory.User{}, err
+	}
+	return a.users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash})
+}
+
+// SetPassword sets the password of a user, and ends all sessions. It is for a program that
+// has a way of its own to know its users again: our own API never lets anybody choose the
+// password of somebody else (LOGIN-16). It fails like Register, and with store.ErrNotFound.
+func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, next secret.String) error {
+	u, err := a.users.ByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	hash, err := a.passwords.Choose(ctx, act.Address, u.Identifier, u.Name, next)
+	if err != nil {
+		return err
+	}
+	if _, err = a.writePassword(ctx, id, hash, func(u directory.User, due directory.Due) error {
+		return a.users.Write(ctx, u, &due, act.Entry(audit.ChangePassword, id))
+	}); err != nil {
+		return err
+	}
+	_, err = a.settle(context.WithoutCancel(ctx), id, act) // the password is another one already
+	return err
+}
+
+// ChangePassword replaces the password of the subject of session, who must know the
+// current one (LOGIN-14). All its sessions end, since a thief of the old password may be
+// signed in with it, and the caller goes on with a new session, made as ask says (SES-04).
+// It fails like Register, with login.ErrRefused, and like issuer.Login: then the password
+// may be another one already, and doing it again is safe.
+func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Session, act audit.Act, current, next secret.String, ask issuer.Request) (*issuer.Issued, error) {
+	id := session.Subject
+	// The revision is read before the current password is checked: of two changes at once,
+	// one proof goes void (LOGIN-19).
+	r, err := a.read(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		err = login.ErrRefused
+	}
+	if err != nil {
+		return nil, a.told(act, id, err)
+	}
+	hash, done, err := a.passwords.Replace(ctx, act.Address, r.user, current, next)
+	if err != nil {
+		return nil, a.told(act, id, err)
+	}
+	ask.UserVersion = r.due.End
+	if !done {
+		ask.UserVersion, err = a.writePassword(ctx, id, hash, func(u directory.User, due directory.Due) error {
+			return a.users.Write(ctx, u, &due, act.Entry(audit.ChangePassword, id))
+		}, r.user.Password)
+		if err != nil {
+			return nil, a.told(act, id, err)
+		}
+	}
+	proof := login.Proof{Subject: id, Methods: []string{"pwd"}, At: a.now(), SubjectRev: r.held.Rev(), Roles: session.Roles}
+	issued, err := a.issuer.StartOver(ctx, proof, ask)
+	// The password is another one already: all others are out, also when the caller cannot
+	// have a new session.
+	_, unsettled := a.settle(context.WithoutCancel(ctx), id, act)
+	if err != nil {
+		return nil, errors.Join(err, unsettled)
+	}
+	return issued, nil // what is due and could not be struck off, Finish does
+}
+
+// Redeem sets the password of the user that an invitation is for, uses the invitation up
+// and ends all sessions (LOGIN-12). It fails like Register, and with login.ErrRefused if
+// the invitation is no good. Doing it again, with the same password, is safe.
+func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next secret.String) error {
+	u, err := a.users.Invited(ctx, invitation)
+	done := false
+	if errors.Is(err, login.ErrRefused) {
+		u, err = a.users.Redeemed(ctx, invitation)
+		done = true
+	}
+	if err != nil {
+		return a.told(act, "", err)
+	}
+	by := act
+	if by.By == "" {
+		by.By = audit.BySubject(u.ID)
+	}
+	if done {
+		err = a.passwords.Confirm(ctx, act.Address, u, next)
+	} else {
+		err = a.redeem(ctx, by, invitation, u, next)
+	}
+	if err != nil {
+		return a.told(act, "", err)
+	}
+	_, err = a.settle(context.WithoutCancel(ctx), u.ID, by)
+	return err
+}
+
+func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation secret.String, u directory.User, next secret.String) error {
+	hash, err := a.passwords.Choose(ctx, act.Address, u.Identifier, u.Name, next)
+	if err != nil {
+		return err
+	}
+	_, err = a.writePassword(ctx, u.ID, hash, func(u directory.User, due directory.Due) error {
+		return a.users.Redeem(ctx, invitation, u, due, act.Entry(audit.ChangePassword, u.ID))
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = login.ErrRefused
+	}
+	return err
+}
+
+// writePassword is step 2 for a new password: write is called with the user as it is to be,
+// until nobody else writes it meanwhile. checked are hashes one of which must still be
+// stored, or it is login.ErrRefused; none: any may be. It returns the version whose
+// password no session from before may outlive.
+func (a *Accounts) writePassword(ctx context.Context, id, hash string, write func(directory.User, directory.Due) error, checked ...string) (version uint64, err error) {
+	for {
+		r, err := a.read(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		if len(checked) > 0 && !slices.Contains(checked, r.user.Password) {
+			return 0, login.ErrRefused
+		}
+		r.user.Password, r.user.Version = hash, r.nextVersion()
+		r.due.End = r.user.Version
+		if err := write(r.user, r.due); !errors.Is(err, store.ErrConflict) {
+			return r.user.Version, err
+		}
+	}
+}
+
+// told tells the audit trail that a password was not changed, if that is because of what
+// was shown for it, and returns err.
+func (a *Accounts) told(act audit.Act, subject string, err error) error {
+	if act.By == "" {
+		act.By = "unknown"
+	}
+	act.Reason = ""
+	e := act.Entry(audit.ChangePassword, subject)
+	e.Outcome, e.Reason = audit.Refused, err.Error()
+	switch {
+	case errors.As(err, &login.Throttled{}):
+		e.Action = audit.Limit
+	case !errors.Is(err, login.ErrRefused):
+		return err
+	}
+	a.issuer.Audit().Tell(e)
+	return err
+}

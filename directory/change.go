@@ -1,0 +1,142 @@
+package directory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Due is what the sessions of a user must still be told of a change that is written. The
+// commit that writes the change keeps it, and [Directory.Settled] drops it: what a process
+// that was killed in between left undone can be found and done.
+type Due struct {
+	// Roles says that the roles changed. Sessions follow them, also those that kept the
+	// roles of their login until now.
+	Roles bool `json:"roles,omitempty"`
+
+	// End is the version with a new password: sessions from before it end. Zero: none do.
+	End uint64 `json:"end,omitempty"`
+
+	rev uint64 // of the record that was read; 0: nothing is due
+}
+
+// Pending reports whether something is due.
+func (due Due) Pending() bool { return due.rev != 0 }
+
+func dueKey(id string) store.Key { return store.Key{Kind: kindDue, ID: id} }
+
+func (due Due) record(id string) (store.Record, error) {
+	value, err := json.Marshal(due)
+	return store.Record{Key: dueKey(id), Rev: due.rev, Value: value}, err
+}
+
+// Read returns a user, and what is due. For a user who is not there the error is
+// store.ErrNotFound, and what is due is returned all the same.
+func (d *Directory) Read(ctx context.Context, id string) (User, Due, error) {
+	recs, err := d.store.Get(ctx, userKey(id), dueKey(id))
+	if err != nil {
+		return User{}, Due{}, err
+	}
+	u, due := User{ID: id, rev: recs[0].Rev}, Due{rev: recs[1].Rev}
+	if due.rev != 0 {
+		if err := json.Unmarshal(recs[1].Value, &due); err != nil {
+			return User{}, Due{}, fmt.Errorf("due of user %s: %w", id, err)
+		}
+	}
+	if u.rev == 0 {
+		return User{}, due, store.ErrNotFound
+	}
+	if err := json.Unmarshal(recs[0].Value, &u); err != nil {
+		return User{}, Due{}, fmt.Errorf("user %s: %w", id, err)
+	}
+	return u, due, nil
+}
+
+// Write replaces the user that was read by u, and keeps what is due then; nil leaves that
+// as it is. If somebody else wrote the user meanwhile, the error is store.ErrConflict. note
+// is what the trail keeps of it.
+func (d *Directory) Write(ctx context.Context, u User, due *Due, note audit.Entry) error {
+	b, err := d.write(u, due)
+	if err != nil {
+		return err
+	}
+	_, err = d.audit.Commit(ctx, d.store, b, note)
+	return err
+}
+
+func (d *Directory) write(u User, due *Due) (store.Batch, error) {
+	if err := u.Check(); err != nil {
+		return store.Batch{}, err
+	}
+	value, err := json.Marshal(u)
+	if err != nil {
+		return store.Batch{}, err
+	}
+	b := store.Batch{Put: []store.Record{{Key: userKey(u.ID), Rev: u.rev, Value: value}}}
+	if due == nil {
+		return b, nil
+	}
+	if due.End == u.Version { // a new password takes open invitations away (LOGIN-12)
+		b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: u.ID}}
+	}
+	rec, err := due.record(u.ID)
+	b.Put = append(b.Put, rec)
+	return b, err
+}
+
+// Rehash replaces the hash of a password by another hash of the same password. It is no
+// change to anybody: no session ends, no invitation is void, the trail keeps nothing. If
+// the stored hash is another one meanwhile, the error is login.ErrRefused.
+func (d *Directory) Rehash(ctx context.Context, id, from, to string) error {
+	for {
+		u, err := d.ByID(ctx, id)
+		if err == nil && u.Password != from || errors.Is(err, store.ErrNotFound) {
+			err = login.ErrRefused
+		}
+		if err != nil {
+			return err
+		}
+		u.Password = to
+		if err := d.Write(ctx, u, nil, audit.Entry{}); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Delete removes the user that was read, with the API keys that act for it, its open
+// invitations and what is due. If somebody else wrote the user meanwhile, the error is
+// store.ErrConflict. The id never comes back.
+func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error {
+	_, err := d.audit.Commit(ctx, d.store, store.Batch{
+		Require:     []store.Require{u.require()},
+		Delete:      []store.Key{userKey(u.ID), dueKey(u.ID), {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
+		DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}, {Kind: kindAPIKey, Owner: u.ID}},
+	}, note)
+	return err
+}
+
+// Settled drops what was due, as it was read. If more is due meanwhile, the error is
+// store.ErrConflict.
+func (d *Directory) Settled(ctx context.Context, id string, due Due) error {
+	_, err := d.store.Commit(ctx, store.Batch{
+		Require: []store.Require{{Key: dueKey(id), Rev: due.rev}}, Delete: []store.Key{dueKey(id)},
+	})
+	return err
+}
+
+// Unsettled yields the ids of the users whose sessions must still be told something.
+func (d *Directory) Unsettled(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for rec, err := range d.store.List(ctx, kindDue, "*") {
+			if !yield(rec.ID, err) {
+				return
+			}
+		}
+	}
+}
