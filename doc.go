@@ -47,11 +47,11 @@
 // a session is written; internal/revocation defines what "revoked" means. source.go is what
 // a verifier asks for; remote.go asks a server for it, over the connections of internal/dial.
 //
-// options.go is what a verifier can be told, verifier.go a check from top to bottom,
-// resolve.go and lookup.go first sight, table.go what was seen. knowledge.go is what is
-// known of the log, news.go the argument why a check need not ask it, follower.go keeps it
-// fresh, internal/clock measures how fresh; keys.go are the issuer's keys. policy.go is what
-// happens when all that is too old. middleware.go and rules.go are HTTP, with
+// options.go is what a verifier can be told, verifier.go starts it, check.go is a check from
+// top to bottom. At first sight of a copy, reader.go reads it or lookup.go asks the issuer;
+// seen.go remembers it; policy.go is what a route wants when knowledge is too old. follower.go
+// reads the log and publishes knowledge.go; notifier.go argues why a check need not ask the
+// log; keys.go are the issuer's keys. middleware.go and rules.go are HTTP, with
 // internal/request and internal/refusal; watch.go is for connections that stay open,
 // status.go for people and metrics.
 //

@@ -13,43 +13,44 @@ func NewVerifierWithBoot(ctx context.Context, source Source, o Options, boot fun
 	return newVerifier(ctx, source, o, boot)
 }
 
-// Meeting is where a check, the follower and the table meet: at a copy that an entry
+// Meeting is where a check, the follower and the cache meet: at a copy that an entry
 // of the log covers. Its methods return their steps, one by one.
 type Meeting struct {
-	news    *news
-	revoked *revocation.Index
-	known   *knowledge
-	found   *entry // as the table shows it
-	covers  revocation.Revocation
+	notifier *notifier
+	revoked  *revocation.Index
+	known    *knowledge
+	found    *entry // as the cache shows it
+	covers   revocation.Revocation
 }
 
 // NewMeeting returns one at which scope covers the copy.
 func NewMeeting(scope revocation.Scope) *Meeting {
-	m := &Meeting{news: newNews(), revoked: revocation.NewIndex()}
+	m := &Meeting{notifier: newNotifier(), revoked: revocation.NewIndex()}
 	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{Epoch: 1, Seq: 1}}
 	m.found = &entry{session: s}
 	m.covers = revocation.Revocation{At: Cursor{Epoch: 1, Seq: 2}, Scope: scope, ID: "id"}
 	if scope == revocation.ScopeGrant {
 		m.covers.ID = "id id"
 	}
-	m.known = &knowledge{epoch: 1, applied: Cursor{Epoch: 1, Seq: 1}, revoked: m.revoked, gen: m.news.stamp()}
+	m.known = &knowledge{epoch: 1, applied: Cursor{Epoch: 1, Seq: 1}, revoked: m.revoked, gen: m.notifier.stamp()}
 	return m
 }
 
-// Check looks for the copy and checks it but for its time. Of the verdict it says
-// whether the copy was found, and whether the entry was known when it began.
+// Check looks for the copy and checks it, without its time. Its steps are C1 to C4 of
+// notifier, after the look-up. The verdict says whether the copy was found, and whether the
+// entry of the log was known when the check began.
 func (m *Meeting) Check(v *Verdict) []func() {
 	var k *knowledge
 	var e *entry
-	var good uint64
-	asks := func() bool { return e != nil && good != k.gen }
+	var gen uint64
+	asks := func() bool { return e != nil && gen != k.gen }
 	return []func(){
 		func() { e = m.found },
 		func() { k = m.known },
 		func() {
 			v.Found, v.Knew = e != nil, k.applied == m.covers.At
 			if e != nil {
-				good = e.good.Load()
+				gen = e.checkedGen.Load()
 			}
 		},
 		func() {
@@ -59,9 +60,9 @@ func (m *Meeting) Check(v *Verdict) []func() {
 		},
 		func() {
 			if asks() && v.Refused {
-				e.answered(k, good, ErrRevoked)
+				e.checked(k, gen, ErrRevoked)
 			} else if asks() {
-				e.answered(k, good, nil)
+				e.checked(k, gen, nil)
 			}
 		},
 	}
@@ -70,28 +71,28 @@ func (m *Meeting) Check(v *Verdict) []func() {
 // Verdict is what Check found.
 type Verdict struct{ Found, Knew, Refused bool }
 
-// Put makes the copy be found, as table.put does.
+// Put makes the copy be found, as seenCache.put does.
 func (m *Meeting) Put() []func() {
 	e := m.found
 	m.found = nil
-	return []func(){func() { m.news.link(e) }, func() { m.found = e }}
+	return []func(){func() { m.notifier.subscribe(e) }, func() { m.found = e }}
 }
 
-// Remove makes it not be found any more, as table.removed does.
+// Remove makes it not be found any more, as seenCache.removed does.
 func (m *Meeting) Remove() []func() {
 	e := m.found
-	return []func(){func() { m.found = nil }, func() { m.news.unlink(e) }}
+	return []func(){func() { m.found = nil }, func() { m.notifier.unsubscribe(e) }}
 }
 
-// Follow applies the entry, as Verifier.apply does.
+// Follow applies the entry, as follower.apply does: F1 to F3 of notifier.
 func (m *Meeting) Follow() []func() {
 	next := *m.known
 	next.applied = m.covers.At
 	return []func(){
 		func() { m.revoked.Apply([]revocation.Revocation{m.covers}) },
 		func() {
-			if !m.news.tell(m.covers) {
-				next.gen = m.news.stamp()
+			if !m.notifier.notify(m.covers) {
+				next.gen = m.notifier.stamp()
 			}
 		},
 		func() { m.known = &next },
@@ -103,10 +104,10 @@ func Pages(ctx context.Context, s Source, f revocation.Follow, apply func(revoca
 	return s.(pager).Pages(ctx, f, apply)
 }
 
-// Remember puts texts into a new table, and returns which of them it has then, by a look
+// Remember puts texts into a new cache, and returns which of them it has then, by a look
 // at each.
 func Remember(texts []string) (kept []string) {
-	t := newTable(len(texts), newNews())
+	t := newSeenCache(len(texts), newNotifier())
 	for _, text := range texts {
 		t.put(&entry{credential: credential{text, Header}, session: &Session{ID: text}})
 	}

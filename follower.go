@@ -2,108 +2,117 @@ package counterfoil
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/clock"
 	"github.com/counterfoil/counterfoil/internal/revocation"
 )
 
-// pollWait is how long a question may wait for news at the issuer. An answer is
+// follower owns what a verifier knows of the revocation log. Its goroutine, run, asks the
+// source for pages, applies each page, and publishes knowledge. Nothing else publishes.
+// Checks load knowledge, wake the follower, and wait for it.
+type follower struct {
+	known atomic.Pointer[knowledge] // never nil
+
+	source   Source
+	id       string // under which the issuer knows this verifier
+	opts     *Options
+	clock    *clock.Clock
+	log      *slog.Logger
+	notifier *notifier
+	keys     *keyCache             // is told which keys the log revokes
+	fresh    func(context.Context) // called when a complete page was applied
+	between  func(clock.Instant)   // called between two questions
+
+	cursor Cursor // after which to ask; the goroutine's own
+	proof  string // that the issuer was at cursor; the goroutine's own
+
+	wakeups chan struct{} // makes the goroutine ask at once
+	woken   atomic.Int64  // when a check last did that, as time since the clock was made
+	asked   atomic.Uint64 // number of the last question
+	full    atomic.Bool   // MaxEntries is reached
+	skew    atomic.Int64  // of the last page, in nanoseconds
+
+	overMu sync.Mutex        // guards over
+	over   map[uint64]uint64 // epochs that were over, and the epoch that was known then
+
+	pages, gaps, epochs atomic.Uint64 // counts for Status
+}
+
+// pollWait is how long a question may wait at the issuer for new entries. An answer is
 // as old as its question, so this must be well below Bound.
 const pollWait = time.Second
 
-// pokeEvery bounds how often requests can make the follower ask.
-const pokeEvery = 25 * time.Millisecond
+// wakeEvery bounds how often checks can make the follower ask.
+const wakeEvery = 25 * time.Millisecond
 
-// sweepEvery is how often expired entries are dropped.
-const sweepEvery = 10 * time.Second
+// dropEvery is how often expired entries are dropped.
+const dropEvery = 10 * time.Second
 
 // heartbeat is the longest time between two questions to an issuer that answers,
 // and that a failing one is left alone. P4 is two of them and one read of the log:
 // so long after the network is whole, at most.
-func (v *Verifier) heartbeat() time.Duration { return v.opts.Bound / 4 }
+func (f *follower) heartbeat() time.Duration { return f.opts.Bound / 4 }
+
+// begin publishes knowledge of nothing.
+func (f *follower) begin() {
+	f.wakeups = make(chan struct{}, 1)
+	f.publish(&knowledge{revoked: revocation.NewIndex(), gen: f.notifier.stamp()})
+}
 
 // run follows the log until ctx ends.
-func (v *Verifier) run(ctx context.Context) {
+func (f *follower) run(ctx context.Context) {
 	backoff := time.Duration(0)
-	wait := min(pollWait, v.heartbeat())
+	wait := min(pollWait, f.heartbeat())
 	next := wait
-	dropped := v.clock.Read()
-	swept, shard := dropped, 0
+	dropped := f.clock.Read()
 	for ctx.Err() == nil {
-		before, begun, waited := v.known.Load().applied, v.clock.Read(), next
-		err, poked := v.ask(ctx, next)
+		before, begun, waited := f.known.Load().applied, f.clock.Read(), next
+		err, woken := f.ask(ctx, next)
 		next = wait
 		switch {
-		case poked:
+		case woken:
 			next = 0
 		case err == nil:
 			if backoff > 0 {
-				v.log.InfoContext(ctx, "following the revocation log again")
+				f.log.InfoContext(ctx, "following the revocation log again")
 			}
 			backoff = 0
 			// A source that does not wait must not be asked in a tight loop.
-			early := waited/2 - v.clock.Since(&begun)
-			if early > 0 && v.known.Load().applied == before && v.pause(ctx, v.poke, early) {
+			early := waited/2 - f.clock.Since(&begun)
+			if early > 0 && f.known.Load().applied == before && pause(ctx, f.wakeups, early) {
 				next = 0
 			}
 		case ctx.Err() != nil:
 		default:
 			if backoff == 0 {
-				v.log.WarnContext(ctx, "the revocation log cannot be followed", "error", err.Error())
+				f.log.WarnContext(ctx, "the revocation log cannot be followed", "error", err.Error())
 			}
 			// Jittered, so that a thousand verifiers do not come back at once (4.5), and
-			// deaf to requests, which would only add to what ails the issuer. A question
+			// deaf to checks, which would only add to what ails the issuer. A question
 			// that was lost has taken its time already.
-			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, v.heartbeat())
-			v.pause(ctx, nil, backoff/2+rand.N(backoff/2)-v.clock.Since(&begun))
+			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, f.heartbeat())
+			pause(ctx, nil, backoff/2+rand.N(backoff/2)-f.clock.Since(&begun))
 		}
-		at := v.clock.Read()
-		if at.Since(&dropped) >= sweepEvery {
+		at := f.clock.Read()
+		if at.Since(&dropped) >= dropEvery {
 			dropped = at
-			v.dropExpired()
+			f.dropExpired()
 		}
-		if at.Since(&swept) >= sweepEvery/maxShards { // a part at a time: news must not wait
-			swept = at
-			v.seen.sweep(shard, at.Effective)
-			shard++
-		}
+		f.between(at)
 	}
 }
 
-// ask asks what is new and applies the answer. A poke ends the wait, and is reported; a
-// question that does not wait is never ended by one, so pokes cannot keep the
-// follower from its answers. One that is not answered within two heartbeats is
-// lost: its answer would hardly be fresh, and the network may be whole by now.
-func (v *Verifier) ask(ctx context.Context, wait time.Duration) (err error, poked bool) {
-	ctx, cancel := context.WithTimeout(ctx, 2*v.heartbeat())
-	defer cancel()
-	if wait == 0 {
-		return v.follow(ctx, 0), false
-	}
-	ended := make(chan bool, 1)
-	go func() {
-		select {
-		case <-v.poke:
-			cancel()
-			ended <- true
-		case <-ctx.Done():
-			ended <- false
-		}
-	}()
-	err = v.follow(ctx, wait)
-	cancel()
-	return err, <-ended
-}
-
-// pause waits for d, and reports whether a poke ended it.
-func (v *Verifier) pause(ctx context.Context, poke <-chan struct{}, d time.Duration) bool {
+// pause waits for d, and reports whether a wakeup ended it.
+func pause(ctx context.Context, wakeups <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-poke:
+	case <-wakeups:
 		return true
 	case <-ctx.Done():
 	case <-timer.C:
@@ -111,66 +120,215 @@ func (v *Verifier) pause(ctx context.Context, poke <-chan struct{}, d time.Durat
 	return false
 }
 
-// sync makes the follower ask at once, for news that may be there. What requests
-// can cause is bounded.
-func (v *Verifier) sync() {
-	at := v.clock.Read()
-	now, last := int64(at.Run), v.poked.Load()
-	if now-last < int64(pokeEvery) || !v.poked.CompareAndSwap(last, now) {
-		return
+// ask asks what is new and applies the answer. A wakeup ends the wait at the issuer, and is
+// reported. A question that does not wait is never ended by one, so checks cannot keep the
+// follower from its answers. A question that is not answered within two heartbeats is
+// lost: its answer would hardly be fresh, and the network may be whole by now.
+func (f *follower) ask(ctx context.Context, wait time.Duration) (err error, woken bool) {
+	ctx, cancel := context.WithTimeout(ctx, 2*f.heartbeat())
+	defer cancel()
+	if wait == 0 {
+		return f.read(ctx, 0), false
 	}
-	select {
-	case v.poke <- struct{}{}:
-	default:
-	}
+	ended := make(chan bool, 1)
+	go func() {
+		select {
+		case <-f.wakeups:
+			cancel()
+			ended <- true
+		case <-ctx.Done():
+			ended <- false
+		}
+	}()
+	err = f.read(ctx, wait)
+	cancel()
+	return err, <-ended
 }
 
 // pager is a Source that can answer one question with several pages, each as soon as it
-// is there: so news costs the issuer no question of everybody who hears it.
+// is there: so an entry costs the issuer no new question of each verifier that reads it.
 type pager interface {
 	Pages(ctx context.Context, f revocation.Follow, apply func(revocation.Page) error) error
 }
 
-// follow asks what is new, and applies the page or the pages of the answer.
-func (v *Verifier) follow(ctx context.Context, wait time.Duration) error {
-	n := v.asks.Add(1)
+// read asks what is new, and applies the page or the pages of the answer.
+func (f *follower) read(ctx context.Context, wait time.Duration) error {
+	number := f.asked.Add(1)
 	// The anchor is taken before the question leaves. When the answer arrives
 	// proves nothing: it may have lain in a buffer for a minute (4.4). So a later page
 	// of the same answer makes nothing fresher.
-	asked := v.clock.Read()
+	anchor := f.clock.Read()
 	apply := func(p revocation.Page) error {
-		v.count.pages.Add(1)
-		return v.apply(ctx, p, n, &asked)
+		f.pages.Add(1)
+		return f.apply(ctx, p, number, &anchor)
 	}
-	f := revocation.Follow{
-		After: v.cursor, Proof: v.proof, Wait: wait, Verifier: v.id, Bound: v.opts.Bound, ServeStale: v.opts.ServeStale > 0,
+	q := revocation.Follow{
+		After: f.cursor, Proof: f.proof, Wait: wait, Verifier: f.id, Bound: f.opts.Bound, ServeStale: f.opts.ServeStale > 0,
 	}
-	if many, ok := v.source.(pager); ok && wait > 0 {
-		return many.Pages(ctx, f, apply)
+	if many, ok := f.source.(pager); ok && wait > 0 {
+		return many.Pages(ctx, q, apply)
 	}
-	page, err := v.source.Log(ctx, f)
+	page, err := f.source.Log(ctx, q)
 	if err != nil {
 		return err
 	}
 	return apply(page)
 }
 
-// dropExpired forgets what nothing alive is covered by. An expiry is asked for
-// after the log was (see check), so what has just been forgotten here cannot be
-// accepted there.
-func (v *Verifier) dropExpired() {
-	v.known.Load().revoked.Drop(v.clock.Now().Add(-v.opts.Leeway))
+// apply takes in a page that answers the question of that number, which was sent at anchor.
+func (f *follower) apply(ctx context.Context, p revocation.Page, number uint64, anchor *clock.Instant) error {
+	answered := f.clock.Read()
+	if err := p.Check(); err != nil {
+		return f.startOver(err)
+	}
+	if err := f.followTime(p.Time, anchor, &answered); err != nil {
+		return err
+	}
+	next := *f.known.Load()
+	another := p.Head.Epoch != next.epoch
+	if p.After != (Cursor{Epoch: p.Head.Epoch}) && (another || p.After != f.cursor) {
+		return f.startOver(errGap) // entries are missing between, or before: another index is empty
+	}
+	if another {
+		next = f.newEpoch(ctx, p.Head.Epoch, &next)
+	}
+	next.revoked.Apply(p.Entries) // F1 of notifier
+	f.notify(&next, p.Entries)    // F2
+	full := f.checkRoom(ctx, next.revoked.Len())
+	if !full {
+		f.cursor, f.proof = p.Upto, p.Proof
+		if next.applied.Before(p.Upto) || next.applied == (Cursor{}) {
+			next.applied = p.Upto
+		}
+		if p.Complete() {
+			next.complete, next.anchor, next.question = true, *anchor, number
+			f.fresh(ctx)
+		}
+	}
+	f.publish(&next) // F3
+	if full {
+		return errFull
+	}
+	return nil
 }
 
-// awaitFor is how long a request waits for news at most (REV-11).
-const awaitFor = 50 * time.Millisecond
+// startOver has the log read again from its beginning. The result is a union: entries that
+// are applied stay (REV-08, REV-10).
+func (f *follower) startOver(why error) error {
+	f.gaps.Add(1)
+	f.cursor = Cursor{}
+	return why
+}
 
-// await asks for news, and waits until what is known is enough.
-func (v *Verifier) await(ctx context.Context, enough func(*knowledge) bool) (err error) {
-	for range awaitFor / pokeEvery {
-		v.sync()
-		step, cancel := context.WithTimeout(ctx, pokeEvery)
-		err = v.waitUntil(step, enough)
+// newEpoch is what is known when another log has begun: nothing. No copy of the old epoch is
+// accepted any more, so to forget the old entries revives none. A check that still has the
+// old knowledge goes on with the old index.
+func (f *follower) newEpoch(ctx context.Context, epoch uint64, old *knowledge) knowledge {
+	if old.epoch != 0 {
+		f.epochs.Add(1)
+		f.log.WarnContext(ctx, "the revocation log began anew: what was issued before is refused")
+		f.keys.begunAnew()
+	}
+	return knowledge{epoch: epoch, revoked: revocation.NewIndex(), gen: f.notifier.stamp(), version: old.version + 1}
+}
+
+// notify tells the copies and the keys of entries that next.revoked has just got.
+func (f *follower) notify(next *knowledge, entries []revocation.Revocation) {
+	notified := true
+	for _, r := range entries {
+		notified = f.notifier.notify(r) && notified
+	}
+	if !notified {
+		next.gen = f.notifier.stamp()
+	}
+	if len(entries) > 0 {
+		next.version++
+		f.keys.deny(entries)
+	}
+}
+
+// checkRoom reports whether there are too many entries. An entry is never given up for room
+// (REV-14). Beyond the limit a page does not count: the verifier goes stale until entries
+// expire, and asks for the same page again, so there is never more than one page too much.
+func (f *follower) checkRoom(ctx context.Context, entries int) (full bool) {
+	full = entries > f.opts.MaxEntries
+	if f.full.Swap(full) != full {
+		f.log.WarnContext(ctx, "revocation entries at their limit", "full", full, "entries", entries)
+	}
+	return full
+}
+
+// maxAhead is how far an issuer's clock may be ahead of ours. An hour is what a
+// wrong time zone costs, and is served; beyond that one of the two clocks is
+// broken, and believing the issuer's would expire every credential until ours got
+// there. So such a page is refused: the verifier goes stale, which heals.
+const maxAhead = 2 * time.Hour
+
+// followTime has the clock follow the issuer's, which a page may tell; not far ahead.
+func (f *follower) followTime(told time.Time, asked, answered *clock.Instant) error {
+	if told.IsZero() {
+		return nil
+	}
+	f.skew.Store(int64(clock.Skew(told, asked, answered)))
+	ahead := time.Duration(told.UnixNano() - answered.Unix())
+	if ahead > maxAhead {
+		return errSkew
+	}
+	f.clock.Follow(max(ahead, 0))
+	return nil
+}
+
+func (f *follower) publish(k *knowledge) {
+	k.replaced = make(chan struct{})
+	if old := f.known.Swap(k); old != nil {
+		close(old.replaced)
+	}
+}
+
+// dropExpired forgets the entries that cover nothing alive. A check reads the clock after
+// it asked the log, so it cannot accept a copy whose entry has just been dropped.
+func (f *follower) dropExpired() {
+	f.known.Load().revoked.Drop(f.clock.Now().Add(-f.opts.Leeway))
+}
+
+// wake makes the goroutine ask at once, for entries that may be there. How often checks can
+// do that is bounded.
+func (f *follower) wake() {
+	at := f.clock.Read()
+	now, last := int64(at.Run), f.woken.Load()
+	if now-last < int64(wakeEvery) || !f.woken.CompareAndSwap(last, now) {
+		return
+	}
+	select {
+	case f.wakeups <- struct{}{}:
+	default:
+	}
+}
+
+// waitUntil waits until what is known is enough, or ctx ends.
+func (f *follower) waitUntil(ctx context.Context, enough func(*knowledge) bool) error {
+	for {
+		k := f.known.Load()
+		if enough(k) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-k.replaced:
+		}
+	}
+}
+
+// catchUpWait is how long a check waits for the log at most (REV-11).
+const catchUpWait = 50 * time.Millisecond
+
+// catchUp wakes the goroutine, and waits a moment until what is known is enough.
+func (f *follower) catchUp(ctx context.Context, enough func(*knowledge) bool) (err error) {
+	for range catchUpWait / wakeEvery {
+		f.wake()
+		step, cancel := context.WithTimeout(ctx, wakeEvery)
+		err = f.waitUntil(step, enough)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			break
@@ -179,34 +337,29 @@ func (v *Verifier) await(ctx context.Context, enough func(*knowledge) bool) (err
 	return err
 }
 
-// settle decides about a copy of another epoch than ours. Only an answer to a
-// question from now on can tell a log that ended from one that has just begun.
-func (v *Verifier) settle(ctx context.Context, e *entry) error {
-	epoch := e.session.Born.Epoch
-	if v.ended(epoch) {
-		return errOtherEpoch
-	}
-	n := v.asks.Load()
-	err := v.await(ctx, func(k *knowledge) bool { return k.epoch == epoch || (k.complete && k.ask > n) })
-	if err != nil {
-		return fmt.Errorf("%w: credential of another epoch: %w", ErrStale, err)
-	}
-	err = v.check(e)
-	if errors.Is(err, errOtherEpoch) {
-		v.endedMu.Lock()
-		defer v.endedMu.Unlock()
-		if v.endings == nil || len(v.endings) >= 64 {
-			v.endings = make(map[uint64]uint64)
-		}
-		v.endings[epoch] = v.known.Load().epoch
-	}
-	return err
+// anotherAnswer waits a moment until epoch is the known one, or the answer to a question that
+// was sent from now on is applied. Only such an answer can tell a log that has ended from
+// one that has just begun.
+func (f *follower) anotherAnswer(ctx context.Context, epoch uint64) error {
+	last := f.asked.Load()
+	return f.catchUp(ctx, func(k *knowledge) bool { return k.epoch == epoch || (k.complete && k.question > last) })
 }
 
-// ended reports whether epoch is known to have been over when ours was there.
-func (v *Verifier) ended(epoch uint64) bool {
-	v.endedMu.Lock()
-	defer v.endedMu.Unlock()
-	by, ok := v.endings[epoch]
-	return ok && by == v.known.Load().epoch
+// isOver reports whether epoch was over when the epoch that is known now was known before.
+func (f *follower) isOver(epoch uint64) bool {
+	f.overMu.Lock()
+	defer f.overMu.Unlock()
+	by, ok := f.over[epoch]
+	return ok && by == f.known.Load().epoch
+}
+
+// setOver remembers that epoch is over, for as long as the known epoch is the known one. What
+// is remembered is bounded: an epoch is what a token says.
+func (f *follower) setOver(epoch uint64) {
+	f.overMu.Lock()
+	defer f.overMu.Unlock()
+	if f.over == nil || len(f.over) >= 64 {
+		f.over = make(map[uint64]uint64)
+	}
+	f.over[epoch] = f.known.Load().epoch
 }

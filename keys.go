@@ -177,7 +177,7 @@ func (c *keyCache) deny(entries []revocation.Revocation) {
 	defer c.mu.Unlock()
 	changed := false
 	for _, r := range entries {
-		if _, known := c.denied[r.ID]; r.Scope == revocation.ScopeKey && !known {
+		if _, denied := c.denied[r.ID]; r.Scope == revocation.ScopeKey && !denied {
 			c.denied[r.ID] = struct{}{}
 			changed = true
 		}
@@ -212,7 +212,7 @@ func (c *keyCache) renew() {
 	}
 }
 
-func (c *keyCache) poke() {
+func (c *keyCache) wake() {
 	select {
 	case c.want <- struct{}{}:
 	default: // it has been asked
@@ -270,7 +270,7 @@ func (c *keyCache) attempt(id string) (next <-chan struct{}, err error) {
 	now := c.clock.Read()
 	if !c.asking && !c.closed && (c.missed == (clock.Instant{}) || now.Since(&c.missed) >= keysCooldown) {
 		c.asking, c.missed = true, now
-		c.poke()
+		c.wake()
 	}
 	if !c.asking {
 		return nil, nil

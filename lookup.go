@@ -51,8 +51,8 @@ func newLookups(source Source, timeout time.Duration, settle func(credential, *S
 
 // do returns the issuer's answer: a session of the caller's own, an error that
 // is ErrInvalidToken, or ErrUnavailable. known is for what was found good before.
-func (l *lookups) do(ctx context.Context, c credential, known bool) (*Session, error) {
-	f, err := l.join(ctx, c, known)
+func (l *lookups) do(ctx context.Context, c credential, wasGood bool) (*Session, error) {
+	f, err := l.join(ctx, c, wasGood)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +68,9 @@ func (l *lookups) do(ctx context.Context, c credential, known bool) (*Session, e
 	return &s, nil
 }
 
-func (l *lookups) join(ctx context.Context, c credential, known bool) (*flight, error) {
+func (l *lookups) join(ctx context.Context, c credential, wasGood bool) (*flight, error) {
 	room := maxLookups
-	if !known {
+	if !wasGood {
 		room = maxStrangers
 	}
 	l.mu.Lock()

@@ -108,7 +108,7 @@ func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c credential,
 		}
 	}
 	if err != nil {
-		g.v.count.refuse(err)
+		g.v.refused.count(err)
 		return nil, c, err
 	}
 	return s, c, nil
@@ -142,6 +142,8 @@ type credential struct {
 	transport Transport
 }
 
+func inHeader(value string) credential { return credential{value, Header} }
+
 // findCredential returns the one credential of a request. It reads one transport only,
 // unless only is zero. With an error it says which transport the error is about.
 func findCredential(r *http.Request, cookieName string, only Transport) (credential, error) {
@@ -153,7 +155,7 @@ func findCredential(r *http.Request, cookieName string, only Transport) (credent
 		in = request.Authorization
 	}
 	value, at, err := request.Find(r, cookieName, in)
-	c := credential{value, Header}
+	c := inHeader(value)
 	if at == request.Cookie {
 		c.transport = Cookie
 	}

@@ -10,11 +10,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
-// counters count since the start.
-type counters struct {
-	pages, gaps, epochs, servedStale atomic.Uint64
-	refused                          [len(reasons)]atomic.Uint64
-}
+// refusals counts, by reason, since the start.
+type refusals [len(reasons)]atomic.Uint64
 
 // reasons are what refusals are counted by: the first that matches.
 var reasons = [...]struct {
@@ -35,13 +32,13 @@ var reasons = [...]struct {
 	{"other", nil},
 }
 
-func (c *counters) refuse(err error) {
+func (r *refusals) count(err error) {
 	if err == nil {
 		return
 	}
-	for i, r := range reasons {
-		if r.err == nil || errors.Is(err, r.err) {
-			c.refused[i].Add(1)
+	for i, reason := range reasons {
+		if reason.err == nil || errors.Is(err, reason.err) {
+			r[i].Add(1)
 			return
 		}
 	}
@@ -84,15 +81,16 @@ type Status struct {
 
 // Status returns what the verifier knows now (REV-20).
 func (v *Verifier) Status() Status {
-	k, at, keys := v.known.Load(), v.clock.Read(), v.keys.set.Load()
+	f := &v.follower
+	k, at, keys := f.known.Load(), v.clock.Read(), v.keys.set.Load()
 	s := Status{
 		Verifier: v.id, Epoch: k.epoch, Applied: k.applied,
 		Bound: v.opts.Bound, Staleness: k.age(&at), Stale: v.overdue(k, true, &at) > 0, Policy: v.opts.Stale.String(),
-		ServeStale: v.opts.ServeStale, ServingStale: v.serving.Load(), ServedStale: v.count.servedStale.Load(),
-		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: v.full.Load(),
+		ServeStale: v.opts.ServeStale, ServingStale: v.servingStale.Load(), ServedStale: v.servedStale.Load(),
+		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: f.full.Load(),
 		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen,
-		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(v.skew.Load()),
-		Pages: v.count.pages.Load(), Gaps: v.count.gaps.Load(), Epochs: v.count.epochs.Load(),
+		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(f.skew.Load()),
+		Pages: f.pages.Load(), Gaps: f.gaps.Load(), Epochs: f.epochs.Load(),
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
 		Refused: make(map[string]uint64, len(reasons)),
 	}
@@ -104,7 +102,7 @@ func (v *Verifier) Status() Status {
 	s.Watched = len(v.watches.live)
 	v.watches.mu.Unlock()
 	for i, r := range reasons {
-		s.Refused[r.name] = v.count.refused[i].Load()
+		s.Refused[r.name] = v.refused[i].Load()
 	}
 	return s
 }

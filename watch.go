@@ -14,7 +14,7 @@ type watches struct {
 }
 
 type watched struct {
-	copied *entry
+	entry  *entry
 	cancel context.CancelCauseFunc
 }
 
@@ -26,10 +26,10 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 	ctx, cancel := context.WithCancelCause(ctx)
 	f := s.Carrier.Format
 	w := &watched{&entry{
-		session: s, deadline: v.deadline(s, f == JWT),
-		signed: f == JWT || f == JWE && len(v.openers) > 0, // or looked up, which s does not tell: the stricter rule of both
+		session: s, deadline: v.reader.deadline(s, f == JWT),
+		signed: f == JWT || f == JWE && len(v.reader.openers) > 0, // or looked up, which s does not tell: the stricter rule of both
 	}, cancel}
-	v.news.link(w.copied)
+	v.seen.notifier.subscribe(w.entry)
 	v.watches.mu.Lock()
 	if v.watches.live == nil {
 		v.watches.live = make(map[*watched]struct{})
@@ -37,14 +37,14 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 	v.watches.live[w] = struct{}{}
 	closed := v.watches.closed
 	v.watches.mu.Unlock()
-	err := v.check(w.copied) // after it is listed: what comes from here on finds it
+	err := v.check(w.entry) // after it is listed: what comes from here on finds it
 	if closed {
 		err = ErrStale
 	}
 	if err != nil {
 		cancel(err)
 	}
-	left := time.Duration(w.copied.deadline - v.clock.Now().UnixNano())
+	left := time.Duration(w.entry.deadline - v.clock.Now().UnixNano())
 	expiry := time.AfterFunc(max(left, 0)+time.Millisecond, func() { v.end(w) })
 	return ctx, func() {
 		expiry.Stop()
@@ -53,14 +53,14 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 		delete(v.watches.live, w)
 		v.watches.mu.Unlock()
 		if live { // stop was not called before
-			v.news.unlink(w.copied)
+			v.seen.notifier.unsubscribe(w.entry)
 		}
 		cancel(context.Canceled)
 	}
 }
 
 func (v *Verifier) end(w *watched) {
-	if err := v.check(w.copied); err != nil {
+	if err := v.check(w.entry); err != nil {
 		w.cancel(err)
 	}
 }
@@ -68,17 +68,17 @@ func (v *Verifier) end(w *watched) {
 // watch ends what must end whenever there is other knowledge, or what there is
 // becomes too old, until ctx ends: then everything ends, since nobody follows.
 func (v *Verifier) watch(ctx context.Context) {
-	heard, stale := uint64(0), false
+	version, stale := uint64(0), false
 	for {
-		k := v.known.Load()
+		k := v.follower.known.Load()
 		at := v.clock.Read()
 		left := -v.overdue(k, true, &at)
 		if over := left < 0; over != stale {
 			stale = over
 			v.log.WarnContext(ctx, "staleness of what the verifier knows", "stale", stale, "staleness", v.Staleness().String())
 		}
-		if k.heard != heard || left < 0 {
-			heard = k.heard
+		if k.version != version || left < 0 {
+			version = k.version
 			v.endWatches(v.end)
 		}
 		if left < 0 {
@@ -86,7 +86,7 @@ func (v *Verifier) watch(ctx context.Context) {
 		}
 		timer := time.NewTimer(left + time.Millisecond)
 		select {
-		case <-k.moved:
+		case <-k.replaced:
 			timer.Stop()
 		case <-timer.C:
 		case <-ctx.Done():

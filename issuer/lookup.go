@@ -147,13 +147,15 @@ func (i *Issuer) verify(credential string) (payload, kid string, carrier counter
 	carrier = counterfoil.CarrierBearer
 	if token.ShapeOf(credential) == token.ShapeJWE {
 		carrier = counterfoil.CarrierJWE
-		inner, err := token.ReopenJWE(credential, token.AccessType, i.keys.Derive) // to a client's key, whichever it has by now
+		jwe, err := token.ParseJWE(credential, token.AccessType)
 		if err != nil {
-			inner, err = token.DecryptJWE(credential, token.AccessType, func(id string) (*token.Opener, bool) {
-				o, ok := i.keys.Opener(id)
-				unknown = !ok
-				return o, ok
-			})
+			return "", "", carrier, err
+		}
+		inner, err := jwe.Reopen(i.keys.Derive) // to a client's key, whichever it has by now
+		if err != nil {
+			o, ok := i.keys.Opener(jwe.KeyID())
+			unknown = !ok
+			inner, err = jwe.Open(o)
 		}
 		if err != nil {
 			return "", "", carrier, err

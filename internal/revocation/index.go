@@ -100,14 +100,14 @@ func (x *Index) Covers(n Names) (Revocation, bool) {
 		{ScopeSession, n.Session}, {ScopeToken, n.Token}, {ScopeKey, n.Key}, {ScopeSubject, n.Subject},
 		{ScopeClient, n.Client}, {ScopeAll, ""},
 	} {
-		if r, ok := x.find(t); ok && r.Covers(n) {
+		if r, ok := x.find(t); ok && r.covers(&n) {
 			return r, true
 		}
 	}
-	if r, ok := x.find(target{ScopeGrant, token.GrantID(n.Session, n.Client)}); ok && r.Covers(n) {
+	if r, ok := x.find(target{ScopeGrant, token.GrantID(n.Session, n.Client)}); ok && r.covers(&n) {
 		return r, true
 	}
-	if r, ok := x.find(target{ScopeClaims, n.Subject}); ok && r.Covers(n) {
+	if r, ok := x.find(target{ScopeClaims, n.Subject}); ok && r.covers(&n) {
 		return r, true
 	}
 	x.unknownMu.RLock()

@@ -54,7 +54,9 @@ type Names struct {
 //
 // A copy born in another epoch than a cutoff is covered: cursors of different
 // epochs have no order, and a copy that cannot be shown to be younger is refused.
-func (r Revocation) Covers(n Names) bool {
+func (r Revocation) Covers(n Names) bool { return r.covers(&n) }
+
+func (r *Revocation) covers(n *Names) bool {
 	switch r.Scope {
 	case ScopeSession:
 		return n.Session == r.ID
@@ -75,6 +77,6 @@ func (r Revocation) Covers(n Names) bool {
 	return true // an entry of a scope that this program does not know may mean anything: refuse
 }
 
-func (r Revocation) cuts(born Cursor) bool {
+func (r *Revocation) cuts(born Cursor) bool {
 	return born.Epoch != r.At.Epoch || born.Seq < r.At.Seq
 }

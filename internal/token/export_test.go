@@ -13,6 +13,15 @@ func VerifyUntyped(compact string, find func(kid string) (Key, bool)) (string, s
 	return verifyJWS(compact, "", find)
 }
 
+// ReopenJWE is ParseJWE and Reopen.
+func ReopenJWE(compact, typ string, derive Derive) (string, error) {
+	j, err := ParseJWE(compact, typ)
+	if err != nil {
+		return "", err
+	}
+	return j.Reopen(derive)
+}
+
 // Decode is base64url in its one spelling.
 func Decode(s string) ([]byte, error) { return decode(nil, s) }
 

@@ -22,7 +22,7 @@ const (
 	tagSize = 16
 )
 
-// errJWE is the only error of DecryptJWE. Whether the key, the tag or what was
+// errJWE is the only error of a JWE that is refused. Whether the key, the tag or what was
 // inside was wrong is what a decryption oracle would ask (JWE-10).
 var errJWE = refuse("encrypted token")
 
@@ -132,52 +132,66 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(b)
 }
 
-// parseJWE checks what can be checked without a key, before any cryptography
-// (JWE-01 to JWE-03).
-func parseJWE(compact, typ string) (p [5]string, h header, isKnown bool, err error) {
-	if p, err = split(compact, 5); err != nil {
-		return p, h, false, errJWE
+// JWE is an encrypted token whose form was checked. What is inside is not known yet.
+type JWE struct {
+	parts  [5]string
+	typ    string
+	header header
+	kept   bool // header is one that was kept (keepHeader)
+}
+
+// ParseJWE checks what can be checked without a key, before any cryptography (JWE-01 to
+// JWE-03). A program without the key asks another one to open the token: junk need not
+// travel.
+func ParseJWE(compact, typ string) (*JWE, error) {
+	j := &JWE{typ: typ}
+	var err error
+	if j.parts, err = split(compact, 5); err != nil {
+		return nil, errJWE
 	}
-	if h, isKnown, err = recallHeader(p[0], typ); err != nil {
-		return p, h, false, errJWE
+	if j.header, j.kept, err = recallHeader(j.parts[0], typ); err != nil {
+		return nil, errJWE
 	}
+	h := &j.header
 	supported := h.alg == algDirect || h.alg == algAgreement || h.alg == algWrapping
 	if h.refused || !supported || h.enc != encGCM || !sameType(h.cty, "JWT") {
-		return p, h, false, errJWE
+		return nil, errJWE
 	}
-	if len(p[2]) != rawURL.EncodedLen(ivSize) || len(p[4]) != rawURL.EncodedLen(tagSize) {
-		return p, h, false, errJWE
+	if len(j.parts[2]) != rawURL.EncodedLen(ivSize) || len(j.parts[4]) != rawURL.EncodedLen(tagSize) {
+		return nil, errJWE
 	}
-	return p, h, isKnown, nil
+	return j, nil
 }
 
-// CheckJWE refuses what DecryptJWE would refuse whatever the key. It is for whoever
-// must ask somebody else to decrypt: junk need not travel.
-func CheckJWE(compact, typ string) error {
-	_, _, _, err := parseJWE(compact, typ)
-	return err
+// KeyID names the key that opens the token (kid), as its maker says.
+func (j *JWE) KeyID() string { return j.header.kid }
+
+// Open returns the signed token inside. Encrypted is not signed: anyone can encrypt to a
+// public key, so what Open returns must go through VerifyJWS (JWE-06). It returns nothing
+// but a text with the shape of a JWT, so nesting ends at one (JWE-08).
+func (j *JWE) Open(o *Opener) (inner string, err error) {
+	if o == nil || o.id != j.header.kid {
+		return "", errJWE
+	}
+	return j.open(func() (cipher.AEAD, bool) { return o.contentKey(j.header, j.parts[1]) })
 }
 
-// DecryptJWE returns the signed token inside a compact JWE. Encrypted is not
-// signed: anyone can encrypt to a public key, so what it returns must go through
-// VerifyJWS (JWE-06). It returns nothing but a text with the shape of a JWT, so
-// nesting ends at one (JWE-08).
+// DecryptJWE is ParseJWE, and Open with the key that find returns.
 func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
-	return openJWE(compact, typ, func(h header, encrypted string) (cipher.AEAD, bool) {
-		o, ok := find(h.kid)
-		if !ok || o == nil || o.id != h.kid {
-			return nil, false
-		}
-		return o.contentKey(h, encrypted)
-	})
-}
-
-// openJWE decrypts with the content key that belongs to a header and its encrypted key.
-func openJWE(compact, typ string, contentKey func(h header, encrypted string) (cipher.AEAD, bool)) (inner string, err error) {
-	p, h, isKnown, err := parseJWE(compact, typ)
+	j, err := ParseJWE(compact, typ)
 	if err != nil {
 		return "", err
 	}
+	o, ok := find(j.KeyID())
+	if !ok {
+		return "", errJWE
+	}
+	return j.Open(o)
+}
+
+// open decrypts with the content key that belongs to the header and its encrypted key.
+func (j *JWE) open(contentKey func() (cipher.AEAD, bool)) (inner string, err error) {
+	p := &j.parts
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	if s.iv, err = decode(s.iv[:0], p[2]); err != nil || len(s.iv) != ivSize {
@@ -191,10 +205,10 @@ func openJWE(compact, typ string, contentKey func(h header, encrypted string) (c
 		return "", errJWE
 	}
 	// Only a wrapped key may and must be there (RFC 7516 section 5.2 step 10).
-	if (p[1] != "") != (h.alg == algWrapping) {
+	if (p[1] != "") != (j.header.alg == algWrapping) {
 		return "", errJWE
 	}
-	aead, ok := contentKey(h, p[1])
+	aead, ok := contentKey()
 	if !ok {
 		return "", errJWE
 	}
@@ -206,8 +220,8 @@ func openJWE(compact, typ string, contentKey func(h header, encrypted string) (c
 	if _, err := split(inner, 3); err != nil {
 		return "", errJWE
 	}
-	if !isKnown && h.alg == algDirect { // the other algorithm writes a new one each time
-		keepHeader(p[0], typ, h)
+	if !j.kept && j.header.alg == algDirect { // the other algorithm writes a new one each time
+		keepHeader(p[0], j.typ, j.header)
 	}
 	return inner, nil
 }

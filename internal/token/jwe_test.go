@@ -196,11 +196,6 @@ func FuzzDecryptJWE(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, tok string) {
 		for _, o := range []*Opener{direct, p256} {
-			if CheckJWE(tok, "t") != nil {
-				if _, err := DecryptJWE(tok, "t", open(o)); err == nil {
-					t.Errorf("CheckJWE refuses %q, DecryptJWE does not", tok)
-				}
-			}
 			if inner, err := ReopenJWE(tok, "t", derive); err != nil && inner != "" || err == nil && ShapeOf(inner) != ShapeJWT {
 				t.Errorf("ReopenJWE = %q, %v", inner, err)
 			}

@@ -102,7 +102,7 @@ type Derive func(label string) []byte
 // asks for that (RFC 3394).
 //
 // The pair is derived from a random salt, and salt and recipient are in the header, as
-// apu and apv. So whoever made a token can open it again (ReopenJWE) and has kept
+// apu and apv. So whoever made a token can open it again ([JWE.Reopen]) and has kept
 // nothing, also when the recipient has another key by now.
 func EncryptTo(r *Recipient, derive Derive, typ, inner string) (string, error) {
 	salt := make([]byte, saltSize)
@@ -154,11 +154,12 @@ func ephemeralKey(derive Derive, alg string, salt []byte, to *ecdh.PublicKey) (*
 	return to.Curve().NewPrivateKey(derive(label))
 }
 
-// ReopenJWE is DecryptJWE for the maker of a token to somebody else's key. What it
-// returns must go through VerifyJWS all the same: whoever has the recipient's private
-// key can put other contents under a header of ours.
-func ReopenJWE(compact, typ string, derive Derive) (inner string, err error) {
-	return openJWE(compact, typ, func(h header, encrypted string) (cipher.AEAD, bool) {
+// Reopen is Open for the maker of a token to somebody else's key. What it returns must go
+// through VerifyJWS all the same: the owner of the recipient's private key can put other
+// contents under a header of ours.
+func (j *JWE) Reopen(derive Derive) (inner string, err error) {
+	return j.open(func() (cipher.AEAD, bool) {
+		h, encrypted := j.header, j.parts[1]
 		crv, _ := h.epk["crv"].(string)
 		curve := curveNamed(crv)
 		if h.alg == algDirect || curve == nil {

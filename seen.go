@@ -4,43 +4,49 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/clock"
 )
 
-// entry is a copy that was found genuine. What stands above good never changes,
-// and all that a check reads fits one line of a processor's cache.
+// entry is a copy that was found genuine. The fields above checkedGen never change, and all
+// that a check reads fits one line of a processor's cache.
 type entry struct {
 	credential credential
 	deadline   int64 // when it must be looked at anew, in nanoseconds since 1970
 	session    *Session
 	signed     bool // proven by a key, not by a look-up
 
-	// good is the generation of knowledge under which the log was found not to cover
-	// the session; or the stamp of news that nobody has asked the log about yet;
-	// or alone. See news.
-	good atomic.Uint64
+	// checkedGen is the generation of the knowledge whose log was found not to cover the
+	// session; or a stamp, when no check has asked the log since the stamp was given; or
+	// detached. See notifier.
+	checkedGen atomic.Uint64
 
-	used   atomic.Bool // since the table last looked for room
-	forget int64       // when the table may do so, in nanoseconds since 1970; never changes
-	links  [kinds]link // guarded by news
+	used          atomic.Bool          // since the cache last looked for room
+	forget        int64                // when the cache may drop it, in nanoseconds since 1970; never changes
+	subscriptions [topics]subscription // guarded by notifier
 }
 
-// table remembers verified copies by transport and whole text: a hash finds the
-// place, the text decides. Only what was verified gets in, so junk cannot fill it.
+// seenCache holds the copies that were verified, by transport and whole text: a hash finds
+// the place, the text decides. Only a verified copy gets in, so junk cannot fill it.
 //
-// Readers take no lock and write nothing, but for entry.used once in a while. A
+// Readers take no lock and write nothing, except entry.used once in a while. A
 // reader may miss an entry that is just being moved, which costs another
 // verification and nothing else, and may hold one that has just been removed,
-// which news.unlink has made harmless before.
+// which notifier.unsubscribe has made harmless before.
 //
 // Room is made by the second-chance rule: an entry that was not used since the
-// hand last came by goes. A new one has not been used, so what is seen only once,
-// be it a million tokens of one login, pushes out its like and not what is in use.
-type table struct {
-	seed   maphash.Seed
-	shards []shard // as many as a power of two
-	limit  int64
-	size   atomic.Int64 // entries, and those for which room is being made
-	news   *news
+// hand last came by goes. A new one has not been used, so copies that are seen only once,
+// be it a million tokens of one login, push out their like and not those in use.
+type seenCache struct {
+	seed     maphash.Seed
+	shards   []shard // as many as a power of two
+	limit    int64
+	size     atomic.Int64 // entries, and those for which room is being made
+	notifier *notifier
+
+	swept clock.Instant // when a shard was last swept; of the goroutine that sweeps
+	next  int           // the shard to be swept next; likewise
 }
 
 // shard is an open hash table with linear probing, at most half full.
@@ -65,42 +71,42 @@ const (
 	patience  = 64 // entries in use that are passed over before one of them goes
 )
 
-func newTable(limit int, n *news) *table {
+func newSeenCache(limit int, n *notifier) *seenCache {
 	shards := maxShards
 	for shards > 1 && limit/shards < 16 {
 		shards /= 2
 	}
-	t := &table{seed: maphash.MakeSeed(), shards: make([]shard, shards), limit: int64(limit), news: n}
-	for i := range t.shards {
+	cache := &seenCache{seed: maphash.MakeSeed(), shards: make([]shard, shards), limit: int64(limit), notifier: n}
+	for i := range cache.shards {
 		slots := make([]slot, minSlots)
-		t.shards[i].slots.Store(&slots)
+		cache.shards[i].slots.Store(&slots)
 	}
-	return t
+	return cache
 }
 
 // tail is how much of a text is hashed: a signature, an authentication tag or a
-// random id is in it. Nobody can choose it for what the table takes in, but for JWEs to
-// a key of ours: who makes one knows its content key, and can make any number of one
-// token that end alike. So maxAlike bounds those of one hash.
+// random id is in it. An attacker cannot choose the tail of a text that gets in, except for
+// JWEs to a key of ours: their maker knows the content key, and can make any number of JWEs
+// of one token that end alike. So maxAlike bounds those of one hash.
 const (
 	tail     = 64
 	maxAlike = 4
 )
 
 // hash is never 0. Its upper bits name the shard, its lower ones the slot.
-func (t *table) hash(c credential) uint64 {
-	text := c.value
+func (c *seenCache) hash(of credential) uint64 {
+	text := of.value
 	if len(text) > tail {
 		text = text[len(text)-tail:]
 	}
-	return maphash.String(t.seed, text) + uint64(c.transport) | 1<<32
+	return maphash.String(c.seed, text) + uint64(of.transport) | 1<<32
 }
 
-func (t *table) shard(hash uint64) *shard { return &t.shards[hash>>58&uint64(len(t.shards)-1)] }
+func (c *seenCache) shard(hash uint64) *shard { return &c.shards[hash>>58&uint64(len(c.shards)-1)] }
 
-func (t *table) get(c credential) *entry {
-	h := t.hash(c)
-	slots := *t.shard(h).slots.Load()
+func (c *seenCache) get(of credential) *entry {
+	h := c.hash(of)
+	slots := *c.shard(h).slots.Load()
 	for i := h; ; i++ {
 		s := &slots[i&uint64(len(slots)-1)]
 		switch s.hash.Load() {
@@ -108,7 +114,7 @@ func (t *table) get(c credential) *entry {
 			return nil
 		case h:
 			// Hash and entry may be of two moments: the text decides.
-			if e := s.entry.Load(); e != nil && e.credential == c {
+			if e := s.entry.Load(); e != nil && e.credential == of {
 				if !e.used.Load() {
 					e.used.Store(true)
 				}
@@ -119,56 +125,65 @@ func (t *table) get(c credential) *entry {
 }
 
 // put takes e in, instead of another copy of the same credential if there is one.
-// From here on e hears of news: it is linked before anybody can find it.
-func (t *table) put(e *entry) {
-	t.news.link(e)
-	h := t.hash(e.credential)
-	if t.size.Add(1) > t.limit {
-		t.makeRoom(h)
+// From here on e is notified: it is subscribed before any check can find it.
+func (c *seenCache) put(e *entry) {
+	c.notifier.subscribe(e)
+	h := c.hash(e.credential)
+	if c.size.Add(1) > c.limit {
+		c.makeRoom(h)
 	}
-	if old := t.shard(h).put(h, e); old != nil {
-		t.removed(old)
+	if old := c.shard(h).put(h, e); old != nil {
+		c.removed(old)
 	}
 }
 
 // makeRoom removes an entry of the shard of hash, or of another one if it has none.
-func (t *table) makeRoom(hash uint64) {
-	for i := range uint64(len(t.shards)) {
-		if e := t.shard(hash + i<<58).evict(); e != nil {
-			t.removed(e)
+func (c *seenCache) makeRoom(hash uint64) {
+	for i := range uint64(len(c.shards)) {
+		if e := c.shard(hash + i<<58).evict(); e != nil {
+			c.removed(e)
 			return
 		}
 	}
 }
 
-func (t *table) removed(e *entry) {
-	t.size.Add(-1)
-	t.news.unlink(e)
+func (c *seenCache) removed(e *entry) {
+	c.size.Add(-1)
+	c.notifier.unsubscribe(e)
 }
 
-func (t *table) drop(e *entry) {
-	h := t.hash(e.credential)
-	if gone := t.shard(h).remove(h, func(o *entry) bool { return o == e }); gone != nil {
-		t.removed(gone)
+func (c *seenCache) drop(e *entry) {
+	h := c.hash(e.credential)
+	if gone := c.shard(h).remove(h, func(o *entry) bool { return o == e }); gone != nil {
+		c.removed(gone)
 	}
 }
 
-// forget drops the copy of c, whichever it is.
-func (t *table) forget(c credential) {
-	h := t.hash(c)
-	if gone := t.shard(h).remove(h, func(o *entry) bool { return o.credential == c }); gone != nil {
-		t.removed(gone)
+// forget drops the copy of a credential, whichever it is.
+func (c *seenCache) forget(of credential) {
+	h := c.hash(of)
+	if gone := c.shard(h).remove(h, func(o *entry) bool { return o.credential == of }); gone != nil {
+		c.removed(gone)
 	}
 }
 
-// sweep drops what is to be forgotten from one shard; n counts up from call to call.
-func (t *table) sweep(n int, now int64) {
-	for _, e := range t.shards[n%len(t.shards)].expired(now) {
-		t.removed(e)
+// sweepEvery is how often each shard is swept.
+const sweepEvery = 10 * time.Second
+
+// sweep drops what is to be forgotten from one shard, if it is time for that. One goroutine
+// calls it again and again: a part at a time, since entries of the log must not wait.
+func (c *seenCache) sweep(at clock.Instant) {
+	if at.Since(&c.swept) < sweepEvery/maxShards {
+		return
 	}
+	c.swept = at
+	for _, e := range c.shards[c.next%len(c.shards)].expired(at.Effective) {
+		c.removed(e)
+	}
+	c.next++
 }
 
-func (t *table) len() int { return int(t.size.Load()) }
+func (c *seenCache) len() int { return int(c.size.Load()) }
 
 // find returns where the first entry is that is meant, or the empty slot where it
 // would be. The caller holds mu.
@@ -269,8 +284,8 @@ func (s *shard) expired(now int64) (gone []*entry) {
 	return gone
 }
 
-// empty empties a slot, and moves those behind it that its end would hide from who
-// looks for them. The caller holds mu.
+// empty empties a slot, and moves those behind it that the gap would hide from a reader. The
+// caller holds mu.
 func (s *shard) empty(slots []slot, at int) {
 	mask := len(slots) - 1
 	for next := (at + 1) & mask; ; next = (next + 1) & mask {

@@ -1,0 +1,293 @@
+package counterfoil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/clock"
+	"github.com/counterfoil/counterfoil/internal/token"
+)
+
+// demand is what a route asks for beyond a good credential.
+type demand struct {
+	policy  StalePolicy // never inherit
+	formats []Format    // nil: those of the verifier
+	strict  bool        // know at least what the issuer knew when it made the copy
+	min     Cursor      // know at least this; zero: nothing
+}
+
+// simple reports whether a copy that passes check is all that d asks for.
+func (d *demand) simple() bool { return d.formats == nil && !d.strict && d.min == (Cursor{}) }
+
+func (d *demand) accepts(f Format) bool { return d.formats == nil || slices.Contains(d.formats, f) }
+
+// met reports whether k is as recent as d demands for s.
+func (d *demand) met(k *knowledge, s *Session) bool {
+	return (!d.strict || k.reached(s.Born)) && (d.min == (Cursor{}) || k.reached(d.min))
+}
+
+// verify is the whole of a check. It answers at once for a copy that was seen before and is
+// good; decide does the rest.
+func (v *Verifier) verify(ctx context.Context, c credential, d *demand) (*Session, error) {
+	if d.simple() {
+		if e := v.seen.get(c); e != nil && v.check(e) == nil {
+			return e.session, nil
+		}
+	}
+	return v.decide(ctx, c, d)
+}
+
+// check decides on a genuine copy. The order is what P1 rests on: knowledge is
+// loaded, then the log is asked, then the clock is read. So time that passes in
+// between counts as staleness, and an entry that was dropped because all it covers
+// has expired was dropped before the expiry is asked about. C1 to C4 are of notifier.
+func (v *Verifier) check(e *entry) error {
+	k := v.follower.known.Load()                  // C1
+	if gen := e.checkedGen.Load(); gen != k.gen { // C2
+		if err := e.ask(k, gen); err != nil {
+			return err
+		}
+	}
+	at := v.clock.Read()
+	if at.Effective >= e.deadline {
+		return ErrExpired
+	}
+	if v.overdue(k, e.signed, &at) > 0 {
+		return ErrStale
+	}
+	return nil
+}
+
+// ask asks the log of k about e, in whose checkedGen gen was found.
+func (e *entry) ask(k *knowledge, gen uint64) error {
+	err := k.judge(e.session) // C3
+	e.checked(k, gen, err)    // C4
+	return err
+}
+
+// overdue is by how much the older of what k and, for a signed copy, the keys
+// tell is beyond its bound; not positive: fresh.
+func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Duration {
+	over := k.age(at) - v.opts.Bound
+	if signed {
+		over = max(over, at.Since(&v.keys.set.Load().asked)-v.opts.MaxKeysAge)
+	}
+	return over
+}
+
+// decide is a check in full:
+//
+//  1. The form of the credential is told, and refused if the route does not take it.
+//  2. The copy is found: it was seen before, or this is first sight of it.
+//  3. Log and clocks judge it (check).
+//  4. A copy of an opaque session that is over may be renewed by another look-up.
+//  5. A copy of another epoch waits until the log shows which epoch is over.
+//  6. A strict route, or a client that names a cursor, waits for the log.
+//  7. The policy of the route answers for knowledge that is still stale.
+func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Session, error) {
+	if len(c.value) > token.MaxSize {
+		return nil, ErrInvalidToken
+	}
+	e := v.seen.get(c)
+	seen := e != nil
+	f, err := v.formOf(c, e)
+	if err != nil || !d.accepts(f.format) {
+		return nil, ErrInvalidToken
+	}
+	if !seen {
+		e, err = v.firstSight(ctx, c, f, d, false)
+	}
+	if err == nil {
+		err = v.check(e)
+	}
+	if e != nil && f.format == Opaque && renewable(err, seen) {
+		// The cache keeps e until there is another copy: it shows that c was good.
+		if e, err = v.firstSight(ctx, c, f, d, true); err == nil {
+			err = v.check(e)
+		}
+	}
+	if errors.Is(err, errOtherEpoch) {
+		err = v.settleEpoch(ctx, e)
+	}
+	if err == nil {
+		err = v.catchUp(ctx, d, e)
+	}
+	switch {
+	case err == nil:
+		return e.session, nil
+	case errors.Is(err, ErrExpired) && e != nil:
+		v.seen.drop(e) // a revoked one stays for as long as it lives: refusing it again is cheap
+	case errors.Is(err, ErrStale):
+		return v.stale(ctx, c, f, d, e, err)
+	}
+	return nil, err
+}
+
+// formOf is step 1. e is the copy if it was seen before, else nil.
+func (v *Verifier) formOf(c credential, e *entry) (form, error) {
+	if e != nil {
+		return form{format: e.session.Carrier.Format}, nil
+	}
+	return v.reader.formOf(c.value)
+}
+
+// firstSight finds out what a credential is: by its signature, or by a look-up at the
+// issuer. wasGood is for a credential that was found good before.
+func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool) (*entry, error) {
+	at := v.clock.Read()
+	over := v.overdue(v.follower.known.Load(), f.format == JWT, &at)
+	if over > 0 && !d.policy.allowsFirstSight(f.format, over) {
+		return nil, ErrStale // before any work: an answer could not be given anyway
+	}
+	s, signed, err := v.reader.read(ctx, c.value, f)
+	if f.format == JWT && over > 0 && errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", ErrStale, err) // the issuer may have an answer, if not its keys
+	}
+	if err == nil && !signed {
+		s, err = v.lookups.do(ctx, c, wasGood)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := v.reader.newEntry(c, f.format, s, signed)
+	if err != nil {
+		return nil, err
+	}
+	if v.follower.known.Load().applied.Before(s.Born) {
+		v.follower.wake() // REV-11: the copy was born after what is known; the bound still holds
+	}
+	if signed { // keep has put the others
+		v.seen.put(e)
+	}
+	return e, nil
+}
+
+// keep takes the answer of a look-up into the cache: a session is remembered, and a
+// credential that the issuer refused is forgotten.
+func (v *Verifier) keep(c credential, s *Session, err error) {
+	if errors.Is(err, ErrInvalidToken) {
+		v.seen.forget(c)
+	}
+	if err != nil {
+		return
+	}
+	f := Opaque
+	if token.ShapeOf(c.value) == token.ShapeJWE {
+		f = JWE
+	}
+	copied := *s
+	if e, err := v.reader.newEntry(c, f, &copied, false); err == nil {
+		v.seen.put(e)
+	}
+}
+
+// renewable reports whether err is the end of our copy of an opaque session, and
+// need not be that of the session. Another look-up may make a good copy: the row has the
+// new claims, a later expiry, and may have outlived its log. A copy that has just been
+// looked up and is expired was the whole answer.
+func renewable(err error, seen bool) bool {
+	return (seen && errors.Is(err, ErrExpired)) || errors.Is(err, ErrStaleClaims) || errors.Is(err, errOtherEpoch)
+}
+
+// settleEpoch decides about a copy of another epoch than the known one.
+func (v *Verifier) settleEpoch(ctx context.Context, e *entry) error {
+	epoch := e.session.Born.Epoch
+	if v.follower.isOver(epoch) {
+		return errOtherEpoch
+	}
+	if err := v.follower.anotherAnswer(ctx, epoch); err != nil {
+		return fmt.Errorf("%w: credential of another epoch: %w", ErrStale, err)
+	}
+	err := v.check(e)
+	if errors.Is(err, errOtherEpoch) {
+		v.follower.setOver(epoch)
+	}
+	return err
+}
+
+// catchUp waits a moment for the knowledge that d demands, then leaves it to the stale policy
+// (REV-11). Knowledge that meets the demand may be younger than that of the check of e.
+func (v *Verifier) catchUp(ctx context.Context, d *demand, e *entry) error {
+	if !d.strict && d.min == (Cursor{}) {
+		return nil
+	}
+	met := func(k *knowledge) bool { return d.met(k, e.session) }
+	if !met(v.follower.known.Load()) {
+		if err := v.follower.catchUp(ctx, met); err != nil {
+			return fmt.Errorf("%w: the log is not applied as far as demanded: %w", ErrStale, err)
+		}
+	}
+	return v.check(e)
+}
+
+// stale answers by the policy of the route when knowledge does not suffice for c. e is the
+// copy if it was found genuine, else nil.
+func (v *Verifier) stale(ctx context.Context, c credential, f form, d *demand, e *entry, cause error) (*Session, error) {
+	switch {
+	case d.policy.mode == introspect:
+		return v.introspect(ctx, c, f, e != nil, cause)
+	case d.policy.mode == serveStale && e != nil:
+		return v.serveStale(ctx, d.policy.max, e, cause)
+	}
+	return nil, cause
+}
+
+// introspect accepts a credential that the issuer says is good now. The log that is known
+// here still counts: a copy that was refused as revoked is refused for ever (P3). wasGood is
+// for a credential that was found genuine.
+func (v *Verifier) introspect(ctx context.Context, c credential, f form, wasGood bool, cause error) (*Session, error) {
+	s, err := v.introspections.do(ctx, c, wasGood)
+	if errors.Is(err, ErrInvalidToken) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", cause, err)
+	}
+	if !v.reader.meant(s) {
+		return nil, ErrInvalidToken
+	}
+	err = v.follower.known.Load().judge(s)
+	if err != nil && !errors.Is(err, errOtherEpoch) { // the issuer knows which epochs count
+		return nil, err
+	}
+	if at := v.clock.Read(); at.Effective >= s.Expires.UnixNano() {
+		return nil, ErrExpired
+	}
+	s.Carrier = Carrier{f.format, c.transport}
+	return s, nil
+}
+
+// serveStale accepts e for up to most beyond the bound. It is judged anew, by the knowledge
+// whose age is measured: the knowledge that checkedGen tells of may be older than an entry
+// that covers e. Of a copy of another epoch nothing is known, not even that it was good at
+// any time.
+func (v *Verifier) serveStale(ctx context.Context, most time.Duration, e *entry, cause error) (*Session, error) {
+	k := v.follower.known.Load()
+	if err := k.judge(e.session); errors.Is(err, errOtherEpoch) {
+		return nil, cause
+	} else if err != nil {
+		return nil, err
+	}
+	at := v.clock.Read()
+	expired := at.Effective >= e.session.Expires.UnixNano()
+	if expired || v.overdue(k, e.signed, &at) > most {
+		return nil, cause
+	}
+	if !v.servingStale.Swap(true) {
+		v.log.WarnContext(ctx, "accepting credentials on stale knowledge", "staleness", v.Staleness().String())
+	}
+	v.servedStale.Add(1)
+	s := *e.session
+	s.Stale = true
+	return &s, nil
+}
+
+// isFresh ends what serveStale began. The follower calls it.
+func (v *Verifier) isFresh(ctx context.Context) {
+	if v.servingStale.Swap(false) {
+		v.log.InfoContext(ctx, "no longer accepting credentials on stale knowledge")
+	}
+}
