@@ -65,9 +65,12 @@ var layers = map[string]struct {
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 
-	"/examples/embedded":     {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
-	"/examples/microservice": {[]string{""}, nil, "what a service needs: the root package"},
-	"/examples/browser":      {[]string{"", "/server", "/store/memory"}, nil, "a page on a server's own origin"},
+	"/examples/embedded":         {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
+	"/examples/microservice":     {[]string{""}, nil, "what a service needs: the root package"},
+	"/examples/tutorial":         {nil, nil, "runs the programs below"},
+	"/examples/tutorial/app":     {[]string{"", "/audit", "/directory", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
+	"/examples/tutorial/reports": {[]string{""}, nil, "what a service needs: the root package"},
+	"/examples/browser":          {[]string{"", "/server", "/store/memory"}, nil, "a page on a server's own origin"},
 }
 
 func TestLayers(t *testing.T) {
