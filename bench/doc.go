@@ -6,5 +6,6 @@
 // compare what is decided: TestWhoAcceptsWhat keeps the table of differences, and
 // FuzzDifferential looks for more. The command in cmd/report runs the benchmarks
 // and prints the tables of docs/performance.md, with the steps of the stores beside
-// their bare engines.
+// their bare engines. The command in cmd/against holds a checkout beside another revision
+// of Counterfoil itself.
 package bench

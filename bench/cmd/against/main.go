@@ -1,0 +1,139 @@
+// Command against runs the benchmarks of this checkout beside those of another revision,
+// and prints the ratio of each: what a change costs.
+//
+// The revision is checked out into a temporary folder. Test binaries of both are built
+// first. A round runs each benchmark of both, one after the other, and the next round the
+// other way round, so that what else the machine does hits both alike. The ratio is that
+// of the medians; above -bar it is marked, and the command fails. Ratios of single rounds
+// show how far to believe it.
+//
+// Benchmarks are found by their names in the test files, and belong together by package
+// and name. One that moved to another package belongs to the one of its name that the
+// other side alone has.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+)
+
+type settings struct {
+	rounds    int
+	benchtime string
+	steps     string
+	names     string
+	only      string
+	cpu       string
+	bar       float64
+}
+
+func main() {
+	var s settings
+	flag.IntVar(&s.rounds, "count", 7, "rounds")
+	flag.StringVar(&s.benchtime, "benchtime", "200ms", "of a check, as go test takes it")
+	flag.StringVar(&s.steps, "steps", "2000x", "of everything else, as go test takes it: a number, or the stores would differ in size")
+	flag.StringVar(&s.names, "names", "Verify,FirstSight,Require,Lookup,Refresh,Revoke,Login", "benchmarks; Steps are those of the stores on their servers")
+	flag.StringVar(&s.only, "only", "", "regular expression that package.Benchmark has to match; empty: all")
+	flag.StringVar(&s.cpu, "cpu", "", "as go test takes it; empty: all processors")
+	flag.Float64Var(&s.bar, "bar", 1.05, "a ratio above this fails")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: bench/against [flags] REVISION")
+		flag.PrintDefaults()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // what was checked out is removed
+	defer stop()
+	slower, err := s.against(ctx, flag.Arg(0))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "against:", err)
+		os.Exit(2)
+	}
+	if slower > 0 {
+		os.Exit(1)
+	}
+}
+
+// against measures, prints, and returns how many benchmarks are slower than the bar.
+func (s settings) against(ctx context.Context, revision string) (slower int, err error) {
+	top, err := command(ctx, "", "git", "rev-parse", "--show-toplevel")
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp("", "counterfoil-against")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	old := filepath.Join(dir, "source")
+	if _, err := command(ctx, top, "git", "worktree", "add", "--detach", old, revision); err != nil {
+		return 0, err
+	}
+	defer func() { _, _ = command(context.WithoutCancel(ctx), top, "git", "worktree", "remove", "--force", old) }()
+	before, err := s.build(ctx, old, filepath.Join(dir, "before"))
+	if err != nil {
+		return 0, err
+	}
+	after, err := s.build(ctx, top, filepath.Join(dir, "after"))
+	if err != nil {
+		return 0, err
+	}
+	pairs, alone := match(before, after)
+	results, err := s.measure(ctx, pairs)
+	if err != nil {
+		return 0, err
+	}
+	return write(os.Stdout, results, alone, s.bar), nil
+}
+
+// measure runs all pairs, round by round.
+func (s settings) measure(ctx context.Context, pairs [][2]benchmark) (results, error) {
+	all := results{}
+	for round := range s.rounds {
+		for _, p := range pairs {
+			for turn := range 2 {
+				side := (round + turn) % 2 // each begins in every second round
+				fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s\n", round+1, s.rounds, p[side].name(), sides[side])
+				out, err := s.run(ctx, p[side])
+				if err != nil {
+					return nil, err
+				}
+				if err := all.read(p[1].pkg, side, out); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// run runs one benchmark.
+func (s settings) run(ctx context.Context, b benchmark) (string, error) {
+	benchtime := s.benchtime
+	if !b.check() {
+		benchtime = s.steps
+	}
+	args := []string{"-test.run=^$", "-test.bench=^" + b.function + "$", "-test.benchtime=" + benchtime, "-test.timeout=0"}
+	if s.cpu != "" {
+		args = append(args, "-test.cpu="+s.cpu)
+	}
+	return command(ctx, b.dir, b.binary, args...)
+}
+
+// command runs a program and returns what it prints.
+func command(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	var out, problems bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &problems
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(name), strings.Join(args, " "), err, &out, &problems)
+	}
+	return strings.TrimSpace(out.String()), nil
+}

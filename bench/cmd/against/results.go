@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// row is one line of a benchmark: a sub-benchmark.
+type row struct {
+	name string
+	unit string
+}
+
+// units are what is compared, where less is better. A benchmark of a store beside its bare
+// engine reports the last instead of a time.
+var units = []string{"ns/op", "allocs/op", "x-raw"}
+
+// sides of a comparison.
+var sides = [2]string{"before", "after"}
+
+// results are what was measured of each side, by round.
+type results map[row]*[2][]float64
+
+// read takes what the test binary of a package printed.
+func (all results) read(pkg string, side int, output string) error {
+	for line := range strings.Lines(output) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		for i := 2; i+1 < len(fields); i += 2 { // fields[1] is the number of iterations
+			value, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return fmt.Errorf("%q: %w", line, err)
+			}
+			if !slices.Contains(units, fields[i+1]) {
+				continue
+			}
+			r := row{pkg + " " + strings.TrimPrefix(fields[0], "Benchmark"), fields[i+1]}
+			if all[r] == nil {
+				all[r] = new([2][]float64)
+			}
+			all[r][side] = append(all[r][side], value)
+		}
+	}
+	return nil
+}
+
+// floor reports whether a row is what stands below ours for comparison: a raw signature,
+// a handler without a check.
+func (r row) floor() bool {
+	name, _, _ := strings.Cut(r.name[strings.LastIndexByte(r.name, '/')+1:], "-") // -2: two processors
+	return name == "raw" || name == "nothing"
+}
+
+// write prints the table, and returns how many rows are slower than bar. Allocations are
+// shown where they differ.
+func write(w io.Writer, all results, alone []string, bar float64) (slower int) {
+	rows := slices.SortedFunc(maps.Keys(all), func(a, b row) int {
+		return cmp.Or(strings.Compare(a.name, b.name), -strings.Compare(a.unit, b.unit))
+	})
+	fmt.Fprintf(w, "| benchmark | unit | before | after | ratio | in single rounds |\n|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		before, after := all[r][0], all[r][1]
+		if len(before) == 0 || len(after) == 0 {
+			side := 0
+			if len(before) == 0 {
+				side = 1
+			}
+			alone = append(alone, r.name+" ("+sides[side]+")")
+			continue
+		}
+		a, b := median(before), median(after)
+		if r.unit == "allocs/op" {
+			if a != b {
+				fmt.Fprintf(w, "| %s | %s | %.0f | %.0f | | |\n", r.name, r.unit, a, b)
+			}
+			continue
+		}
+		var each []float64
+		for n := range min(len(before), len(after)) {
+			each = append(each, after[n]/before[n])
+		}
+		mark := ""
+		if b/a > bar && !r.floor() {
+			mark = " **slower**"
+			slower++
+		}
+		fmt.Fprintf(w, "| %s | %s | %.4g | %.4g | %.3f%s | %.2f to %.2f |\n", r.name, r.unit, a, b, b/a, mark, slices.Min(each), slices.Max(each))
+	}
+	slices.Sort(alone)
+	for _, name := range slices.Compact(alone) {
+		fmt.Fprintf(w, "\non one side only: %s\n", name)
+	}
+	fmt.Fprintf(w, "\n%d slower than %.2f\n", slower, bar)
+	return slower
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
