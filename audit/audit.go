@@ -38,6 +38,7 @@ const (
 	Reuse          Action = "refresh.reuse"  // a refresh token came a second time: the session has ended, or what Client held of it
 	AddGrant       Action = "grant.add"      // Client holds a grant on Session
 	Revoke         Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
+	StepUp         Action = "session.stepup" // the subject proved anew who it is; Session is the session from then on
 	EndOthers      Action = "sessions.end"   // all sessions of Subject but Session
 	StartOver      Action = "sessions.renew" // credentials changed: all ended, Session made
 	SetSubject     Action = "subject.set"    // roles, or disabled, for all its sessions

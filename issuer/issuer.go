@@ -39,6 +39,10 @@ var (
 	// session has been revoked (REF-02).
 	ErrReused = fmt.Errorf("refresh token was used before: session revoked: %w", counterfoil.ErrInvalidToken)
 
+	// ErrReplaced means that a step-up a moment ago made another refresh token the good
+	// one: the login lives on, for who holds that.
+	ErrReplaced = fmt.Errorf("refresh token was replaced: %w", counterfoil.ErrInvalidToken)
+
 	// ErrOtherClient means that a refresh token is good, and not the caller's: the
 	// login that it belongs to lives on (REF-06).
 	ErrOtherClient = fmt.Errorf("refresh token of another client: %w", counterfoil.ErrInvalidToken)
@@ -52,6 +56,10 @@ type Options struct {
 
 	URL      string   // required: the iss of every token, such as https://auth.example.com; http is for loopback only
 	Audience []string // aud of every token; nil: the URL
+
+	// ACRs are the authentication context classes that proofs may state, the weakest
+	// first: how StepUp knows which of two is above the other. nil: it knows of none.
+	ACRs []string
 
 	AccessTTL time.Duration // life of a copy; zero: 5 min; at most 15 min
 	Idle      time.Duration // a session unused for so long has ended; zero: 1 h; at least 3 min; token carriers: never before Absolute

@@ -11,7 +11,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/secret"
-	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -146,12 +145,9 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 // to be stored to b.
 func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
 	if row.Carrier.Format == counterfoil.Opaque {
-		opaque := token.NewOpaque()
-		raw, err := token.ParseOpaque(opaque)
-		if err != nil {
+		if err := row.newSecret(issued); err != nil {
 			return err
 		}
-		row.ID, issued.Access = sessionID(raw[:]), secret.New(opaque)
 	} else {
 		// The session's id follows from the family's, so that a refresh finds both at once.
 		f := newFamily(row, row.Client, row.Created)

@@ -30,6 +30,7 @@ type family struct {
 	Rotated time.Time  `json:"rotated"`          // when Counter became what it is
 	Address netip.Addr `json:"address,omitzero"` // where it was rotated from
 	Expires time.Time  `json:"expires"`
+	NoGrace bool       `json:"no_grace,omitempty"` // the token before was replaced by a step-up: it is good for nothing
 
 	rev uint64
 }
@@ -167,6 +168,8 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 		return nil, counterfoil.ErrInvalidToken
 	case token.counter+1 < f.Counter, token.counter < f.Counter && now.Sub(f.Rotated) > i.opts.Grace:
 		return nil, i.reused(ctx, h, r)
+	case token.counter < f.Counter && f.NoGrace:
+		return nil, ErrReplaced
 	case err != nil:
 		return nil, err
 	case token.counter < f.Counter && !sure:
@@ -187,7 +190,7 @@ func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, n
 	if err := i.checkSize(h, now); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	f.Counter, f.Rotated = f.Counter+1, now
+	f.Counter, f.Rotated, f.NoGrace = f.Counter+1, now, false
 	if r.Act.Address.IsValid() {
 		f.Address = r.Act.Address
 	}
@@ -290,12 +293,33 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 }
 
 // rowOf returns the session of f. Its record was read already if f is of the session's own
-// client; of another client's grant only f says which session it is.
+// client; of another client's grant only f says which session it is. A step-up may move f
+// to another id between the two reads: then the answer is store.ErrConflict.
 func (i *Issuer) rowOf(ctx context.Context, f *family, token presented, own store.Record) (*SessionRow, error) {
 	if f.Session == token.session {
 		return parseRow(own)
 	}
-	return i.row(ctx, f.Session)
+	row, err := i.row(ctx, f.Session)
+	if !isInvalid(err) {
+		return row, err
+	}
+	now, err := i.family(ctx, f.ID)
+	if err == nil && now.Session != f.Session {
+		return nil, store.ErrConflict
+	}
+	if err == nil {
+		err = counterfoil.ErrRevoked
+	}
+	return nil, err
+}
+
+// family reads the refresh tokens of that id, and returns ErrRevoked if they have ended.
+func (i *Issuer) family(ctx context.Context, id string) (*family, error) {
+	recs, err := i.store.Get(ctx, familyKey(id))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return parseFamily(recs[0])
 }
 
 // EndByRefresh ends what a refresh token belongs to, an old one included: whoever holds
@@ -307,22 +331,26 @@ func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act a
 	if err != nil {
 		return nil
 	}
-	recs, err := i.store.Get(ctx, familyKey(token.family))
-	if err != nil {
-		return unavailable(err)
+	for last := ""; ; {
+		f, err := i.family(ctx, token.family)
+		if isInvalid(err) {
+			return i.vouch(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if client != "" && client != f.Client || f.Session == last {
+			return nil
+		}
+		note := act
+		if note.By == "" {
+			note.By = audit.BySubject(f.Subject)
+		}
+		last = f.Session
+		err = i.Logout(ctx, &counterfoil.Session{ID: last, Client: f.Client}, note)
+		if err != nil || last == token.session {
+			return err
+		}
+		// A step-up may have moved the grant to another id meanwhile: look again.
 	}
-	f, err := parseFamily(recs[0])
-	if isInvalid(err) {
-		return i.vouch(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	if client != "" && client != f.Client {
-		return nil
-	}
-	if act.By == "" {
-		act.By = audit.BySubject(f.Subject)
-	}
-	return i.Logout(ctx, &counterfoil.Session{ID: f.Session, Client: f.Client}, act)
 }

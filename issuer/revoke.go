@@ -138,7 +138,7 @@ func (i *Issuer) receipt(ctx context.Context, entries ...source.Revocation) (Rec
 			return Receipt{}, unavailable(err)
 		}
 		for _, e := range page {
-			if slices.ContainsFunc(entries, func(made source.Revocation) bool { return made.Scope == e.Scope && made.ID == e.ID }) {
+			if e.Reason != renamed && slices.ContainsFunc(entries, func(made source.Revocation) bool { return made.Scope == e.Scope && made.ID == e.ID }) {
 				return Receipt{At: e.At, CommittedAt: e.Expires.Add(-entryTTL)}, nil
 			}
 		}

@@ -252,8 +252,10 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 	}
 	issued, err := s.issuer.Refresh(r.Context(), refresh, issuer.Renewal{Client: b.Client, Scopes: strings.Fields(b.Scope), Act: act(w, r, "", "")})
 	if err != nil {
-		// A page of one client must not sign its visitor out of another (REF-06).
-		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, issuer.ErrOtherClient) {
+		// A page of one client must not sign its visitor out of another (REF-06), nor a
+		// request that a step-up overtook out of the session that it stepped up.
+		keep := errors.Is(err, issuer.ErrOtherClient) || errors.Is(err, issuer.ErrReplaced)
+		if cookie && errors.Is(err, counterfoil.ErrInvalidToken) && !keep {
 			s.clearCookies(w)
 		}
 		return err

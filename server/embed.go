@@ -38,6 +38,10 @@ type Config struct {
 	// HS256, whose tokens nobody but this process can check: the key set is empty.
 	Algorithm string
 
+	// ACRs are the authentication context classes that proofs may state, the weakest
+	// first: a step-up never goes down. nil: it knows of none.
+	ACRs []string
+
 	AccessTTL time.Duration // life of a copy until it is refreshed; zero: 5 min; at most 15 min
 	Idle      time.Duration // a cookie session unused for so long has ended; zero: 1 h; at least 3 min
 	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
@@ -105,7 +109,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	}
 	if e.issuer, err = issuer.New(ctx, issuer.Options{
 		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audit: trail,
-		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Now: c.Now,
+		ACRs: c.ACRs, AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Now: c.Now,
 	}); err != nil {
 		return nil, err
 	}

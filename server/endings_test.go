@@ -16,11 +16,7 @@ import (
 
 func (b *bench) status(got issued) int {
 	b.Helper()
-	header := []string{"Authorization", "Bearer " + got.Access}
-	if got.Access == "" {
-		header = []string{"Cookie", got.cookieHeader()}
-	}
-	res, _ := b.call("GET", "/v1/session", "", header...)
+	res, _ := b.call("GET", "/v1/session", "", got.credential()...)
 	return res.StatusCode
 }
 

@@ -359,6 +359,8 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("DELETE", "/v1/sessions/"+other.Session.ID+"/grants/app", "", bob...)
 	do("DELETE", "/v1/sessions/"+other.Session.ID, "", bob...)
 	do("DELETE", "/v1/sessions", "", bob...)
+	stepped := do("POST", "/v1/session/step-up", `{"password":"an evening by the river"}`, bob...)
+	bob[1] = "Bearer " + member(stepped, "access_token")
 	got = do("POST", "/v1/password", `{"current":"an evening by the river","next":"a morning by the river"}`, bob...)
 	do("POST", "/v1/logout", "", "Authorization", "Bearer "+member(got, "access_token"))
 

@@ -36,6 +36,7 @@ func (s *Server) apiRoutes() map[string]action {
 		"POST /v1/refresh":                          s.refresh,
 		"POST /v1/logout":                           s.logout,
 		"GET /v1/session":                           s.session,
+		"POST /v1/session/step-up":                  s.stepUp,
 		"GET /v1/csrf":                              s.csrf,
 		"GET /v1/sessions":                          s.sessions,
 		"DELETE /v1/sessions/{sid}":                 s.endSession,

@@ -49,7 +49,7 @@ const (
 	ScopeClient  = revocation.ScopeClient  // ID is a client id: likewise
 	ScopeKey     = revocation.ScopeKey     // ID is a key id (kid): everything that it signed
 	ScopeAll     = revocation.ScopeAll     // ID is empty: every copy born before the entry
-	ScopeClaims  = revocation.ScopeClaims  // ID is a subject whose roles changed: copies must be made anew, nobody is signed out
+	ScopeClaims  = revocation.ScopeClaims  // ID is a subject whose claims changed: copies must be made anew, nobody is signed out
 )
 
 // ParseCursor reads the form that Cursor.String writes, and nothing else: one value has one

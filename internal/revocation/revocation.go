@@ -26,7 +26,7 @@ const (
 	ScopeClient  Scope = "client"  // ID is a client id: likewise
 	ScopeKey     Scope = "key"     // ID is a key id (kid): everything that it signed
 	ScopeAll     Scope = "all"     // ID is empty: every copy born before the entry
-	ScopeClaims  Scope = "claims"  // ID is a subject whose roles changed: copies must be made anew, nobody is signed out
+	ScopeClaims  Scope = "claims"  // ID is a subject whose claims changed: copies must be made anew, nobody is signed out
 )
 
 // Revocation is one entry of the revocation log.
