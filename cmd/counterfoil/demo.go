@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -54,7 +55,7 @@ func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) 
 	mux.Handle("GET /{$}", handler)
 	live.routes(mux)
 	go func() {
-		if err := serveUntil(ctx, listener, mux); err != nil {
+		if err := ops.Serve(ctx, listener, mux); err != nil {
 			log.Error("demo service", "error", err.Error())
 		}
 	}()

@@ -188,11 +188,11 @@ func TestDeployKubernetes(t *testing.T) {
 func metricNames(t *testing.T) []string {
 	t.Helper()
 	m := newMetrics()
-	if err := m.registry.Register(&state{}); err != nil {
+	if err := m.Registry.Register(&state{}); err != nil {
 		t.Fatal(err)
 	}
 	descriptions := make(chan *prometheus.Desc)
-	go func() { m.registry.Describe(descriptions); close(descriptions) }()
+	go func() { m.Registry.Describe(descriptions); close(descriptions) }()
 	var names []string
 	name := regexp.MustCompile(`fqName: "(counterfoil_[a-z_]+)"`)
 	for d := range descriptions {

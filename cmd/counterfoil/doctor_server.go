@@ -83,7 +83,7 @@ func (d *doctor) judgeChain(where string, chain []*x509.Certificate, host string
 // proxies: whether the addresses that limits count are those of clients.
 func (d *doctor) proxies() {
 	behind := strings.HasPrefix(d.Issuer, "https:") && d.TLSCert == ""
-	trusted := d.trusted()
+	trusted := d.Trusted()
 	switch {
 	case !behind && len(trusted) == 0:
 		d.ok("proxies", "none is trusted: every address is that of the connection")

@@ -3,77 +3,44 @@ package main
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// metrics is everything that /metrics shows. No label ever holds an id, a name or
-// an address: their number is not bounded, and scrapers are not to know them.
+// metrics is what /metrics shows of the auth server, beside what it shows of every program.
 type metrics struct {
-	registry    *prometheus.Registry
-	requests    *prometheus.HistogramVec
-	inFlight    prometheus.Gauge
-	connections prometheus.Gauge
-	refused     prometheus.Counter
-	commits     *prometheus.HistogramVec
-	sweeps      *prometheus.HistogramVec
-	events      *prometheus.CounterVec
+	*ops.Metrics
+	commits *prometheus.HistogramVec
+	sweeps  *prometheus.HistogramVec
+	events  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
-	seconds := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	v := version()
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "counterfoil_http_request_duration_seconds", Buckets: seconds,
-			Help: "Time to answer, by route pattern and class of status. GET /v1/log waits on purpose.",
-		}, []string{"route", "status"}),
-		inFlight:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_requests_in_flight", Help: "Requests under way."}),
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_connections", Help: "Open connections of the public listener."}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "counterfoil_http_connections_refused_total",
-			Help: "Connections closed because their address held connections_per_address already."}),
+		Metrics: ops.NewMetrics(prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go}),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "counterfoil_store_commit_duration_seconds", Buckets: seconds,
+			Name: "counterfoil_store_commit_duration_seconds", Buckets: ops.Seconds,
 			Help: "Time of a commit, by outcome: ok, conflict, error.",
 		}, []string{"outcome"}),
 		sweeps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "counterfoil_sweep_duration_seconds", Buckets: seconds,
+			Name: "counterfoil_sweep_duration_seconds", Buckets: ops.Seconds,
 			Help: "Time to drop what has expired and turn the keys, by outcome: ok, error.",
 		}, []string{"outcome"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "counterfoil_audit_events_total", Help: "Security events, by action and outcome: ok, refused, unknown.",
+		}, []string{"action", "outcome"}),
 	}
-	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "counterfoil_audit_events_total", Help: "Security events, by action and outcome: ok, refused, unknown.",
-	}, []string{"action", "outcome"})
-	v := version()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "counterfoil_build_info", Help: "Always 1; the labels say what runs.",
-		ConstLabels: prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go},
-	})
-	info.Set(1)
-	m.registry.MustRegister(m.requests, m.inFlight, m.connections, m.refused, m.commits, m.sweeps, m.events, info,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Registry.MustRegister(m.commits, m.sweeps, m.events)
 	return m
-}
-
-func (m *metrics) request(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
-}
-
-// connection is told about each change of the public listener.
-func (m *metrics) connection(open int, refused bool) {
-	m.connections.Set(float64(open))
-	if refused {
-		m.refused.Inc()
-	}
 }
 
 // audited counts security events on their way to next.

@@ -3,19 +3,15 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/config"
-	"github.com/counterfoil/counterfoil/internal/forwarded"
-	"github.com/counterfoil/counterfoil/internal/urls"
+	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -39,20 +35,21 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		if c.Store == "" && c.Sessions == "" {
 			c.Store = "memory"
 		}
-		if v.Origins["registration"] == "default" {
+		if v.Origins["registration"] == config.Default {
 			c.Registration = true
 		}
-		if v.Origins["log_level"] == "default" {
+		if v.Origins["log_level"] == config.Default {
 			c.LogLevel = "warn" // or what the demo prints to read would scroll away
 		}
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.level()}))
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level()}))
 	slog.SetDefault(log) // packages that were given no logger
 	for _, w := range v.Warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
-	s := &service{settings: &c.settings, log: log, metrics: newMetrics(), opsMayFail: c.Demo && v.Origins["ops_listen"] == "default"}
-	if err := s.open(ctx); err != nil {
+	s := &service{settings: &c.settings, log: log, metrics: newMetrics()}
+	// A newcomer's demo starts also if another program has the port of the ops listener.
+	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
 		return err
 	}
 	defer s.close()
@@ -65,46 +62,30 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	return s.run(ctx, func() error { return demo(ctx, s.parts, s.Issuer, c.DemoListen, log) })
 }
 
-func (c *settings) level() slog.Level {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return slog.LevelInfo // check refuses such a level
-	}
-	return l
-}
-
-// service is a running auth server with its two listeners.
+// service is a running auth server.
 type service struct {
 	*settings
 	*parts
-	log      *slog.Logger
-	metrics  *metrics
-	observer *observer
-	public   net.Listener
-	ops      net.Listener // nil: off
-	local    net.Listener // the Unix socket for administration; nil: none
-	handler  http.Handler
-	opsMux   http.Handler
-	localMux http.Handler
-
-	opsMayFail bool // a newcomer's demo starts even if something else has that port
+	log     *slog.Logger
+	metrics *metrics
+	web     *ops.Server
 }
 
 // open makes everything ready to serve, and serves nothing yet.
-func (s *service) open(ctx context.Context) (err error) {
+func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.public, err = net.Listen("tcp", s.Listen); err != nil {
-		return fmt.Errorf("%w\nhint: choose another address with --listen", err)
+	if s.web, err = ops.Listen(ops.Options{
+		Settings: &s.Settings, Metrics: s.metrics.Metrics, Logger: s.log, Quiet: []string{"GET /v1/log"},
+		NotifySocket: os.Getenv("NOTIFY_SOCKET"), OpsOptional: opsOptional,
+	}); err != nil {
+		return err
 	}
 	if s.Issuer == "" {
-		s.Issuer = urls.At("http", s.public.Addr().String())
-		if s.TLSCert != "" {
-			s.Issuer = urls.At("https", s.public.Addr().String())
-		}
+		s.Issuer = s.web.URL()
 	}
 	err = again(ctx, func() (err error) {
 		s.parts, err = s.settings.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log)), true})
@@ -120,114 +101,35 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.Store != "memory" { // a store that others can know of has a folder of its own
-		if s.local, err = listenLocal(filepath.Join(s.Data, socketName)); err != nil {
-			return err
-		}
-		s.localMux = localHandler(api)
-		if users, _, err := s.users.List(ctx, "", 1); err == nil && len(users) == 0 {
-			s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
-		}
-	}
-	return s.listen(api)
-}
-
-// listen makes the handlers and listeners of what api serves.
-func (s *service) listen(api *server.Server) (err error) {
-	trusted := s.trusted()
-	s.observer = &observer{log: s.log, metrics: s.metrics, trusted: trusted}
-	s.handler = s.observer.wrap(api)
-	s.public = &limited{
-		Listener: s.public, most: s.ConnectionsPerAddress, held: map[netip.Addr]int{}, count: s.metrics.connection,
-		exempt: trusted.Contain,
-	}
-	if s.public, err = s.withTLS(s.public, s.log); err != nil {
-		return err
-	}
-	if s.OpsListen == "off" {
-		return nil
-	}
 	known := &state{status: s.issuer.Status, load: s.passwords.Load, now: time.Now}
-	if err := s.metrics.registry.Register(known); err != nil {
+	if err := s.metrics.Registry.Register(known); err != nil {
 		return err
 	}
-	s.opsMux = opsHandler(s.metrics, known, s.observer.wrap(api), s.OpsToken, !urls.Loopback(s.OpsListen))
-	if s.ops, err = net.Listen("tcp", s.OpsListen); err != nil && s.opsMayFail {
-		s.ops = nil
-		s.log.Warn("ops listener", "error", err.Error())
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
+	s.web.Handle(api, map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(known.page)})
+	if s.Store == "memory" {
+		return nil // commands cannot know of it: it has no folder of its own
 	}
-	if !urls.Loopback(s.OpsListen) {
-		s.ops, err = s.withTLS(s.ops, s.log)
+	if users, _, err := s.users.List(ctx, "", 1); err == nil && len(users) == 0 {
+		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
 	}
-	return err
+	return s.web.HandleLocal(filepath.Join(s.Data, socketName), localHandler(api))
 }
 
-// trusted are the networks of the proxies; check has seen that they parse.
-func (c *settings) trusted() forwarded.Proxies {
-	var all forwarded.Proxies
-	for _, text := range c.TrustedProxies {
-		if n, err := network(text); err == nil {
-			all = append(all, n)
-		}
-	}
-	return all
-}
-
-// run serves until ctx ends: then /readyz fails for as long as configured, no new
-// connection is taken, and what is under way finishes.
+// run serves until ctx ends and what is under way has finished.
 func (s *service) run(ctx context.Context, started func() error) error {
 	s.printClass("store", s.store)
 	if s.sessions != s.store {
 		s.printClass("sessions", s.sessions)
 	}
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	done := make(chan error, 6)
-	begin := func(l net.Listener, h http.Handler) { go func() { done <- serveUntil(serving, l, h) }() }
-	begin(s.public, s.handler)
-	running := 2
-	s.log.Info("listening", "address", s.public.Addr().String(), "issuer", s.Issuer)
-	if s.ops != nil {
-		begin(s.ops, s.opsMux)
-		running++
-		s.log.Info("ops listening", "address", s.ops.Addr().String())
-	}
-	if s.local != nil {
-		begin(s.local, s.localMux)
-		running++
-	}
-	go func() { s.sweep(serving); done <- nil }()
+	s.web.Go(func(ctx context.Context) error { s.sweep(ctx); return nil })
 	if kept := s.settings.seen(); kept.path != "" {
-		running++
-		go func() { s.remember(serving, kept); done <- nil }()
+		s.web.Go(func(ctx context.Context) error { s.remember(ctx, kept); return nil })
 	}
 	if s.sessions != s.store {
-		running++
-		go func() { s.issuer.Audit().Run(serving); done <- nil }()
+		s.web.Go(func(ctx context.Context) error { s.issuer.Audit().Run(ctx); return nil })
 	}
-	err := started()
-	if ctx.Err() != nil {
-		err = nil // told to stop while starting: whatever could not be finished is no failure
-	}
-	if err == nil {
-		err = notify("READY=1")
-	}
-	if err == nil {
-		select {
-		case <-ctx.Done():
-			s.drain()
-		case err = <-done: // one of them failed
-			running--
-		}
-	}
-	stop()
-	for range running {
-		err = errors.Join(err, <-done)
-	}
-	return err
+	s.log.Info("listening", "address", s.web.Addr().String(), "issuer", s.Issuer)
+	return s.web.Run(ctx, started)
 }
 
 // printClass says what of a store survives its end (4.10).
@@ -240,25 +142,11 @@ func (s *service) printClass(key string, in store.Store) {
 	s.log.Warn("durability: what was acknowledged may be lost at a restart", "key", key, "class", string(is.Durability), "why", is.WhyLossy)
 }
 
-// drain lets a load balancer see that this server is about to go.
-func (s *service) drain() {
-	s.observer.draining.Store(true)
-	s.log.Info("stopping", "drain", config.Duration(s.Drain))
-	if err := notify("STOPPING=1"); err != nil {
-		s.log.Warn("notify", "error", err.Error())
-	}
-	time.Sleep(s.Drain)
-}
-
 // close ends what open made.
 func (s *service) close() {
 	var errs []error
-	for _, l := range []net.Listener{s.public, s.ops, s.local} {
-		if l != nil {
-			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
-				errs = append(errs, err)
-			}
-		}
+	if s.web != nil {
+		errs = append(errs, s.web.Close())
 	}
 	if s.parts != nil {
 		errs = append(errs, s.passwords.Close(), s.closeStores())

@@ -4,25 +4,24 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
 // settings is every setting of the auth server. Package config says what the tags mean;
 // the table in docs/operations.md is generated from them.
 type settings struct {
-	Listen         string        `name:"listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address to listen on." want:"address"`
-	Issuer         string        `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address."`
-	Data           string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
-	Store          string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
-	Sessions       string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log live instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`
-	SessionsPass   secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names, if it wants one."`
-	Production     bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
-	Registration   bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
-	ClearSiteData  bool          `name:"clear-site-data" negatable:"" help:"Let a logout also empty cache, cookies and storage of the whole origin."`
-	Audience       []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
-	Algorithm      string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"New signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (no verifier but this server)." oneof:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
-	HMACSecret     secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256, for a service that shares it: random, 43 characters or more. Empty: the server makes its own."`
-	TrustedProxies []string      `name:"trusted-proxies" placeholder:"CIDR" help:"Networks whose X-Forwarded-For is believed." want:"network"`
+	Issuer        string        `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address."`
+	Data          string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
+	Store         string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
+	Sessions      string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log live instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`
+	SessionsPass  secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names, if it wants one."`
+	Production    bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
+	Registration  bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
+	ClearSiteData bool          `name:"clear-site-data" negatable:"" help:"Let a logout also empty cache, cookies and storage of the whole origin."`
+	Audience      []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
+	Algorithm     string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"New signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (no verifier but this server)." oneof:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
+	HMACSecret    secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256, for a service that shares it: random, 43 characters or more. Empty: the server makes its own."`
 
 	AccessTTL    time.Duration `name:"access-ttl" default:"5m" placeholder:"TIME" help:"Life of a token until it is refreshed." min:"10s" max:"15m"`
 	Idle         time.Duration `name:"idle" default:"1h" placeholder:"TIME" help:"A cookie session unused for so long has ended." min:"3m" max:"8760h"`
@@ -30,28 +29,18 @@ type settings struct {
 	RefreshGrace time.Duration `name:"refresh-grace" default:"10s" placeholder:"TIME" help:"How long a lost answer to a refresh can be asked for again." min:"1s" max:"1m"`
 	MaxBound     time.Duration `name:"max-bound" default:"10s" placeholder:"TIME" help:"The largest staleness bound that a verifier may follow with." min:"2s" max:"1m"`
 
-	TLSCert               string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain (PEM) to serve TLS with. Empty: plain http, for a proxy in front."`
-	TLSKey                string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Its private key (PEM), mode 0600."`
-	ConnectionsPerAddress int           `name:"connections-per-address" default:"1024" placeholder:"N" help:"Connections that one address may hold; a trusted proxy any number. 0: no limit."`
-	Drain                 time.Duration `name:"drain" default:"0s" placeholder:"TIME" help:"How long /readyz fails before the listener closes, so that a load balancer notices." min:"0s" max:"5m"`
-
-	OpsListen string        `name:"ops-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"Address of metrics and pprof, or off." want:"address or off"`
-	OpsToken  secret.String `kong:"-" name:"ops-token" help:"Bearer token of the ops listener, 32 characters or more; required unless it is on loopback."`
 	AuditKeep time.Duration `name:"audit-keep" default:"2160h" placeholder:"TIME" help:"How long security events are kept. 0s: they are logged only." min:"0s" max:"87600h"`
-	LogLevel  string        `name:"log-level" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error." oneof:"debug,info,warn,error"`
+
+	ops.Settings
 }
 
 const envPrefix = "COUNTERFOIL_"
 
 // loader fills in c.
 func (c *settings) loader() *config.Settings {
-	return config.New(c, config.Options{
-		Prefix: envPrefix, Hint: "counterfoil config print lists all settings",
-		Kinds: map[string]func(string) error{
-			"address": checkAddress, "address or off": checkAddressOrOff, "network": checkNetwork,
-			"store": checkStoreName, "sessions": checkSessionsName,
-		},
-	})
+	kinds := ops.Kinds()
+	kinds["store"], kinds["sessions"] = checkStoreName, checkSessionsName
+	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Kinds: kinds})
 }
 
 // load fills in what flags did not give, and says where each value came from.

@@ -1,4 +1,4 @@
-package main
+package ops
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -15,9 +16,10 @@ import (
 // have meant as a secret, and the client as the proxy names it.
 func TestAccessLog(t *testing.T) {
 	var lines bytes.Buffer
+	var draining atomic.Bool
 	o := &observer{
-		log: slog.New(slog.NewJSONHandler(&lines, nil)), metrics: newMetrics(),
-		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		log: slog.New(slog.NewJSONHandler(&lines, nil)), metrics: NewMetrics(nil), quiet: []string{"GET /healthz"},
+		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, draining: &draining,
 	}
 	mux := http.NewServeMux()
 	seen := ""
@@ -69,7 +71,7 @@ func TestAccessLog(t *testing.T) {
 	if lines.Len() != before {
 		t.Errorf("a probe is logged at info: %s", lines.String()[before:])
 	}
-	o.draining.Store(true)
+	draining.Store(true)
 	if w := send("GET", "/readyz"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("/readyz while stopping = %d %v", w.Code, w.Header())
 	}

@@ -1,14 +1,10 @@
-package main
+package ops
 
-import (
-	"net"
-	"os"
-)
+import "net"
 
-// notify tells systemd about the state of the service (sd_notify(3)). Without
-// systemd there is nobody to tell.
-func notify(state string) error {
-	path := os.Getenv("NOTIFY_SOCKET")
+// notify tells systemd the state of the program (sd_notify(3)).
+func (s *Server) notify(state string) error {
+	path := s.opts.NotifySocket
 	if path == "" {
 		return nil
 	}

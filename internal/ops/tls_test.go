@@ -1,4 +1,4 @@
-package main
+package ops
 
 import (
 	"context"
@@ -99,7 +99,7 @@ func TestRenewedCertificate(t *testing.T) {
 // TLS is 1.2 or later, with HTTP/2, and the pair is checked before the start.
 func TestServesTLS(t *testing.T) {
 	cert, key, pool := writePair(t, t.TempDir(), 1)
-	c := settings{TLSCert: cert, TLSKey: key, Issuer: "https://127.0.0.1:8443", Listen: "127.0.0.1:0"}
+	c := Settings{TLSCert: cert, TLSKey: key, Listen: "127.0.0.1:0"}
 	var v config.Verdict
 	if c.checkTLS(&v); len(v.Problems) > 0 {
 		t.Errorf("a good pair: %v", v.Problems)
@@ -114,7 +114,7 @@ func TestServesTLS(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- serveUntil(ctx, l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		done <- Serve(ctx, l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	}()
 	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	res, err := client.Get("https://" + l.Addr().String())

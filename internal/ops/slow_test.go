@@ -1,4 +1,4 @@
-package main
+package ops
 
 import (
 	"context"
@@ -28,9 +28,9 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { close(l.done); return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-// OPS-06, REV-19: whoever does not read its answer loses its connection, and the
-// server its work.
-func TestWhoeverDoesNotRead(t *testing.T) {
+// OPS-06, REV-19: a client that does not read its answer loses its connection, and the server
+// stops its work for it.
+func TestClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &oneConn{make(chan net.Conn, 1), make(chan struct{})}
 		client, conn := net.Pipe()
@@ -38,7 +38,7 @@ func TestWhoeverDoesNotRead(t *testing.T) {
 		answered, served := make(chan error, 1), make(chan error, 1)
 		ctx, stop := context.WithCancel(t.Context())
 		go func() {
-			served <- serveUntil(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			served <- Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, err := w.Write([]byte(strings.Repeat("x", 1<<20)))
 				answered <- err
 			}))

@@ -1,32 +1,31 @@
-package main
+package ops
 
 import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/forwarded"
-	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
-// observer stands around the server's handler: one log line and one measurement
-// per request, and a /readyz that fails while the program is about to stop.
+// observer stands around the program's handler: one log line and one measurement per
+// request, and a /readyz that fails while the program is about to stop.
 type observer struct {
 	log      *slog.Logger
-	metrics  *metrics
+	metrics  *Metrics
 	trusted  forwarded.Proxies
-	draining atomic.Bool
+	quiet    []string     // patterns of routes that machines ask all the time
+	draining *atomic.Bool // the program is about to stop
 }
 
-// quiet routes are asked all the time by machines: their lines are for debugging.
-var quiet = map[string]bool{"GET /healthz": true, "GET /readyz": true, "GET /v1/log": true}
-
-// wrap returns next, observed. Next sees the client that a trusted proxy names as
-// the peer, so no other code ever reads a forwarded header (LOGIN-10). What is logged is
-// only what the server made or chose: the route's pattern and not the path, never a query,
-// header or body.
+// wrap returns next, observed. Next sees the client that a trusted proxy names as the peer,
+// so no other code ever reads a forwarded header (LOGIN-10). A line has only what the
+// program made or chose: the pattern of the route and not the path, never a query, header
+// or body.
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -42,7 +41,7 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 			o.note(r, a, client, time.Since(begun))
 		}()
 		if o.draining.Load() && r.URL.Path == "/readyz" {
-			p := source.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
+			p := refusal.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
 			p.ServeHTTP(a, r)
 			return
 		}
@@ -61,7 +60,7 @@ func (o *observer) note(r *http.Request, a *answer, client netip.Addr, took time
 	}
 	o.metrics.request(route, status, took)
 	level := slog.LevelInfo
-	if quiet[route] && status < 500 {
+	if status < 500 && slices.Contains(o.quiet, route) {
 		level = slog.LevelDebug
 	}
 	o.log.LogAttrs(r.Context(), level, "request",

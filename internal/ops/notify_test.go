@@ -1,4 +1,4 @@
-package main
+package ops
 
 import (
 	"net"
@@ -7,8 +7,8 @@ import (
 )
 
 func TestNotify(t *testing.T) {
-	t.Setenv("NOTIFY_SOCKET", "")
-	if err := notify("READY=1"); err != nil {
+	var s Server
+	if err := s.notify("READY=1"); err != nil {
 		t.Errorf("without systemd: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "notify")
@@ -17,8 +17,8 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	t.Setenv("NOTIFY_SOCKET", path)
-	if err := notify("READY=1"); err != nil {
+	s.opts.NotifySocket = path
+	if err := s.notify("READY=1"); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, 100)

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// followerView is a verifier as /debug/revocation shows it. The id is shortened:
+// whole, it could be used to acknowledge in the verifier's name.
+type followerView struct {
+	Verifier   string             `json:"verifier"`
+	Applied    counterfoil.Cursor `json:"applied"`
+	Behind     uint64             `json:"behind"` // entries
+	FreshUntil time.Time          `json:"fresh_until"`
+	Following  bool               `json:"following"`
+	ServeStale bool               `json:"serve_stale"`
+}
+
+// page shows the issuer's view of the log and of its verifiers (REV-20).
+func (s *state) page(w http.ResponseWriter, r *http.Request) {
+	status, err := s.status(r.Context())
+	if err != nil {
+		p := source.Problem{Status: http.StatusServiceUnavailable, Type: "unavailable", Title: "The store cannot be reached", RetryAfter: time.Second}
+		p.ServeHTTP(w, r)
+		return
+	}
+	now := s.now()
+	verifiers := []followerView{}
+	for _, f := range status.Followers {
+		verifiers = append(verifiers, followerView{
+			Verifier: f.ID[:min(8, len(f.ID))], Applied: f.Acked, Behind: lag(status, f),
+			FreshUntil: f.Until.UTC(), Following: f.Until.After(now), ServeStale: f.ServeStale,
+		})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = writeJSON(w, map[string]any{
+		"time": now.UTC(), "head": status.Head, "entries": status.Entries, "verifiers": verifiers,
+	})
+}

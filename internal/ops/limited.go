@@ -1,0 +1,80 @@
+package ops
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// limited closes connections of an address that holds too many already (OPS-06).
+// The TLS handshake has not begun then, so refusing is cheap.
+type limited struct {
+	net.Listener
+	most   int // per address; 0: any number
+	exempt func(netip.Addr) bool
+	count  func(open int, refused bool) // told about each change
+
+	mu   sync.Mutex // guards held and open
+	held map[netip.Addr]int
+	open int
+}
+
+// Accept waits for the next connection that is not one too many.
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if admitted := l.admit(conn); admitted != nil {
+			return admitted, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+// admit returns nil for a connection that is one too many.
+func (l *limited) admit(conn net.Conn) net.Conn {
+	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	addr := peer.Addr().Unmap()
+	if addr.Is6() { // one subscriber has a whole /64
+		if p, err := addr.Prefix(64); err == nil {
+			addr = p.Addr()
+		}
+	}
+	l.mu.Lock()
+	refused := err == nil && l.most > 0 && l.held[addr] >= l.most && !l.exempt(peer.Addr().Unmap())
+	if !refused {
+		l.held[addr]++
+		l.open++
+	}
+	open := l.open
+	l.mu.Unlock()
+	l.count(open, refused)
+	if refused {
+		return nil
+	}
+	return &heldConn{Conn: conn, release: sync.OnceFunc(func() { l.release(addr) })}
+}
+
+func (l *limited) release(addr netip.Addr) {
+	l.mu.Lock()
+	if l.held[addr]--; l.held[addr] == 0 {
+		delete(l.held, addr)
+	}
+	l.open--
+	open := l.open
+	l.mu.Unlock()
+	l.count(open, false)
+}
+
+type heldConn struct {
+	net.Conn
+	release func()
+}
+
+// Close closes the connection and gives its place back.
+func (c *heldConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}

@@ -1,0 +1,54 @@
+package ops
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
+// fakeConn is a connection that has a peer and nothing else.
+type fakeConn struct {
+	net.Conn
+	addr netip.AddrPort
+}
+
+func (c fakeConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.addr) }
+func (c fakeConn) Close() error         { return nil }
+
+func TestConnectionsPerAddress(t *testing.T) { // OPS-06
+	open, refused := 0, 0
+	l := &limited{most: 2, held: map[netip.Addr]int{}, exempt: func(a netip.Addr) bool { return a.String() == "10.0.0.1" },
+		count: func(n int, no bool) {
+			open = n
+			if no {
+				refused++
+			}
+		}}
+	from := func(addr string) *heldConn {
+		c, _ := l.admit(fakeConn{addr: netip.MustParseAddrPort(addr)}).(*heldConn)
+		return c
+	}
+	first := from("192.0.2.1:1")
+	if first == nil || from("192.0.2.1:2") == nil || from("192.0.2.1:3") != nil || refused != 1 {
+		t.Errorf("the third connection of an address was not refused (%d)", refused)
+	}
+	if from("192.0.2.2:1") == nil {
+		t.Error("another address was refused")
+	}
+	for range 5 {
+		if from("10.0.0.1:1") == nil {
+			t.Error("a trusted proxy was refused")
+		}
+	}
+	if from("[2001:db8::1]:1") == nil || from("[2001:db8::2]:1") == nil || from("[2001:db8::3]:1") != nil {
+		t.Error("one /64 is not one address")
+	}
+	_ = first.Close()
+	_ = first.Close() // gives the place back once
+	if from("192.0.2.1:4") == nil || from("192.0.2.1:5") != nil {
+		t.Error("closing did not give one place back")
+	}
+	if open != 10 {
+		t.Errorf("open = %d, want 10", open)
+	}
+}

@@ -1,0 +1,225 @@
+// Package ops is what a server program has around its handlers: listeners with TLS and a
+// limit of connections, an access log, metrics, probes, an ops listener, and the words to
+// systemd. Call [Listen], then [Server.Handle], then [Server.Run].
+//
+// The package knows nothing of what the handlers do. They answer /healthz and /readyz
+// themselves; while the program stops, the package answers /readyz instead.
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/urls"
+)
+
+// Options of Listen.
+type Options struct {
+	Settings *Settings // checked
+	Metrics  *Metrics
+	Logger   *slog.Logger
+
+	// Quiet has the patterns of routes that machines ask all the time. Their lines are
+	// logged at the level debug, as those of the probes.
+	Quiet []string
+
+	NotifySocket string // the variable NOTIFY_SOCKET of sd_notify(3); empty: no systemd
+	OpsOptional  bool   // an ops listener that cannot listen is logged, and is no error
+}
+
+// Server is the listeners of one program, and the tasks that run beside them.
+type Server struct {
+	opts     Options
+	public   net.Listener
+	ops      net.Listener   // nil: off
+	opened   []net.Listener // those to close
+	observer *observer
+	tasks    []func(context.Context) error
+	draining atomic.Bool
+}
+
+// Listen opens the listeners and serves nothing yet.
+func Listen(o Options) (*Server, error) {
+	s := &Server{opts: o}
+	s.observer = &observer{
+		log: o.Logger, metrics: o.Metrics, trusted: o.Settings.Trusted(), draining: &s.draining,
+		quiet: append([]string{"GET /healthz", "GET /readyz"}, o.Quiet...),
+	}
+	err := s.listenPublic()
+	if err == nil {
+		err = s.listenOps()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) listenPublic() (err error) {
+	if s.public, err = s.listen(s.opts.Settings.Listen); err != nil {
+		return fmt.Errorf("%w\nhint: choose another address with --listen", err)
+	}
+	s.public = &limited{
+		Listener: s.public, most: s.opts.Settings.ConnectionsPerAddress, held: map[netip.Addr]int{},
+		exempt: s.observer.trusted.Contain, count: s.opts.Metrics.connection,
+	}
+	s.public, err = s.opts.Settings.withTLS(s.public, s.opts.Logger)
+	return err
+}
+
+func (s *Server) listenOps() (err error) {
+	address := s.opts.Settings.OpsListen
+	if address == "off" {
+		return nil
+	}
+	if s.ops, err = s.listen(address); err != nil && s.opts.OpsOptional {
+		s.ops = nil
+		s.opts.Logger.Warn("ops listener", "error", err.Error())
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
+	}
+	if !urls.Loopback(address) {
+		s.ops, err = s.opts.Settings.withTLS(s.ops, s.opts.Logger)
+	}
+	return err
+}
+
+func (s *Server) listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		s.opened = append(s.opened, l)
+	}
+	return l, err
+}
+
+// Addr is the address of the public listener.
+func (s *Server) Addr() net.Addr { return s.public.Addr() }
+
+// URL is the URL of the public listener.
+func (s *Server) URL() string {
+	if s.opts.Settings.TLSCert != "" {
+		return urls.At("https", s.Addr().String())
+	}
+	return urls.At("http", s.Addr().String())
+}
+
+// Handle makes h what the public listener serves. The ops listener serves the probes of
+// h, and pages by their patterns, beside metrics and profiles.
+func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
+	observed := s.observer.wrap(h)
+	s.Go(func(ctx context.Context) error { return Serve(ctx, s.public, observed) })
+	if s.ops != nil {
+		debug := opsHandler(s.opts.Metrics, pages, observed, s.opts.Settings.OpsToken, !urls.Loopback(s.opts.Settings.OpsListen))
+		s.Go(func(ctx context.Context) error { return Serve(ctx, s.ops, debug) })
+	}
+}
+
+// HandleLocal makes h what a Unix socket at path serves, to the owner of the process only.
+func (s *Server) HandleLocal(path string, h http.Handler) error {
+	l, err := listenLocal(path)
+	if err != nil {
+		return err
+	}
+	s.opened = append(s.opened, l)
+	s.Go(func(ctx context.Context) error { return Serve(ctx, l, h) })
+	return nil
+}
+
+// Go adds a task to what Run runs. The task returns when its context ends.
+func (s *Server) Go(task func(context.Context) error) { s.tasks = append(s.tasks, task) }
+
+// Run serves and runs the tasks until ctx ends or one of them returns. It calls started
+// once, and tells systemd that the program is ready when started returns nil. When ctx ends,
+// /readyz fails for as long as Settings.Drain; then no new connection is taken, and
+// requests under way finish.
+func (s *Server) Run(ctx context.Context, started func() error) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan error, len(s.tasks))
+	for _, task := range s.tasks {
+		go func() { done <- task(serving) }()
+	}
+	running := len(s.tasks)
+	if s.ops != nil {
+		s.opts.Logger.Info("ops listening", "address", s.ops.Addr().String())
+	}
+	err := started()
+	if ctx.Err() != nil {
+		err = nil // stopped while it started: what could not be finished is no failure
+	}
+	if err == nil {
+		err = s.notify("READY=1")
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			s.drain()
+		case err = <-done: // one of them failed
+			running--
+		}
+	}
+	stop()
+	for range running {
+		err = errors.Join(err, <-done)
+	}
+	return err
+}
+
+// drain lets a load balancer see that this server is about to go.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	s.opts.Logger.Info("stopping", "drain", config.Duration(s.opts.Settings.Drain))
+	if err := s.notify("STOPPING=1"); err != nil {
+		s.opts.Logger.Warn("notify", "error", err.Error())
+	}
+	time.Sleep(s.opts.Settings.Drain)
+}
+
+// Close closes the listeners. After Run it has nothing to do.
+func (s *Server) Close() error {
+	var errs []error
+	for _, l := range slices.Backward(s.opened) {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// writeTimeout is for a request and its answer together: a long poll takes 30 s, and a
+// revocation that waits for every verifier a little more than a minute. A client that
+// does not read its answer must not hold its connection, and the work for it, for ever.
+const writeTimeout = 2 * time.Minute
+
+// Serve serves on listener until ctx ends, then lets requests finish for 5 s.
+func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	s := &http.Server{
+		Handler: h, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err := s.Shutdown(late)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = s.Close() // only long polls are left, and they lose nothing
+		}
+		stopped <- err
+	}()
+	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}

@@ -1,0 +1,72 @@
+package ops
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// withTLS serves TLS 1.2 and later with the configured certificate, or plain.
+func (s *Settings) withTLS(l net.Listener, log *slog.Logger) (net.Listener, error) {
+	if s.TLSCert == "" {
+		return l, nil
+	}
+	files := &certificate{cert: s.TLSCert, key: s.TLSKey, log: log, now: time.Now}
+	if err := files.load(); err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{
+		GetCertificate: files.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}), nil
+}
+
+// certificate is a pair of files that an operator renews while the server runs.
+type certificate struct {
+	cert, key string
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu      sync.Mutex // guards all below
+	pair    *tls.Certificate
+	changed time.Time // of the file, when pair was read
+	looked  time.Time
+}
+
+// get implements tls.Config.GetCertificate. It looks at the files once a minute; a
+// pair that cannot be used leaves the old one in place.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); now.Sub(c.looked) >= time.Minute {
+		c.looked = now
+		if info, err := os.Stat(c.cert); err == nil && !info.ModTime().Equal(c.changed) {
+			if err := c.loadLocked(); err != nil {
+				c.log.Error("certificate", "file", c.cert, "error", err.Error())
+			}
+		}
+	}
+	return c.pair, nil
+}
+
+func (c *certificate) load() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looked = c.now()
+	return c.loadLocked()
+}
+
+func (c *certificate) loadLocked() error {
+	info, err := os.Stat(c.cert)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return err // changed stays: the other file of the pair may come in a moment
+	}
+	c.pair, c.changed = &pair, info.ModTime()
+	return nil
+}
