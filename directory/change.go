@@ -39,23 +39,17 @@ func (due Due) record(id string) (store.Record, error) {
 // Read returns a user, and what is due. For a user who is not there the error is
 // store.ErrNotFound, and what is due is returned all the same.
 func (d *Directory) Read(ctx context.Context, id string) (User, Due, error) {
-	recs, err := d.store.Get(ctx, userKey(id), dueKey(id))
-	if err != nil {
+	u, more, err := d.read(ctx, id, dueKey(id))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return User{}, Due{}, err
 	}
-	u, due := User{ID: id, rev: recs[0].Rev}, Due{rev: recs[1].Rev}
+	due := Due{rev: more[0].Rev}
 	if due.rev != 0 {
-		if err := json.Unmarshal(recs[1].Value, &due); err != nil {
+		if err := json.Unmarshal(more[0].Value, &due); err != nil {
 			return User{}, Due{}, fmt.Errorf("due of user %s: %w", id, err)
 		}
 	}
-	if u.rev == 0 {
-		return User{}, due, store.ErrNotFound
-	}
-	if err := json.Unmarshal(recs[0].Value, &u); err != nil {
-		return User{}, Due{}, fmt.Errorf("user %s: %w", id, err)
-	}
-	return u, due, nil
+	return u, due, err
 }
 
 // Write replaces the user that was read by u, and keeps what is due then; nil leaves that
@@ -79,8 +73,8 @@ func (d *Directory) write(u User, due *Due) (store.Batch, error) {
 		return store.Batch{}, err
 	}
 	b := store.Batch{Put: []store.Record{{Key: userKey(u.ID), Rev: u.rev, Value: value}}}
-	if due == nil {
-		return b, nil
+	if err := d.setPassword(&b, &u); err != nil || due == nil {
+		return b, err
 	}
 	if due.End == u.Version { // a new password takes open invitations away (LOGIN-12)
 		b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: u.ID}}
@@ -109,14 +103,14 @@ func (d *Directory) Rehash(ctx context.Context, id, from, to string) error {
 	}
 }
 
-// Delete removes the user that was read, with the API keys that act for it, its open
-// invitations and what is due. If somebody else wrote the user meanwhile, the error is
+// Delete removes the user that was read, with its credentials, the API keys that act for
+// it, its open invitations and what is due. If somebody else wrote the user meanwhile, the error is
 // store.ErrConflict. The id never comes back.
 func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error {
 	_, err := d.audit.Commit(ctx, d.store, store.Batch{
 		Require:     []store.Require{u.require()},
 		Delete:      []store.Key{userKey(u.ID), dueKey(u.ID), {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
-		DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}, {Kind: kindAPIKey, Owner: u.ID}},
+		DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}, {Kind: kindAPIKey, Owner: u.ID}, {Kind: kindCredential, Owner: u.ID}},
 	}, note)
 	return err
 }

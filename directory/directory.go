@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -36,6 +37,8 @@ const (
 	kindAPIKey     store.Kind = "apikey"     // ID: hash of the key; owner: the user it acts for, or "client " and its client
 	kindInvitation store.Kind = "invitation" // ID: hash of the token; owner: user id
 	kindDue        store.Kind = "due"        // ID: user id; see [Due]
+
+	// kindCredential is in credential.go.
 )
 
 // The states of a user.
@@ -51,7 +54,7 @@ type User struct {
 	Name       string    `json:"name,omitempty"`
 	Status     string    `json:"status"`
 	Roles      []string  `json:"roles,omitempty"`
-	Password   string    `json:"password,omitempty"` // PHC string of argon2id, or a hash from elsewhere; empty: no password matches
+	Password   string    `json:"-"` // hash of the password, which is a credential beside the user; empty: none matches
 	Created    time.Time `json:"created"`
 
 	// Version grows with each change that the user's sessions must follow: of status,
@@ -59,7 +62,9 @@ type User struct {
 	// another store.
 	Version uint64 `json:"version,omitempty"`
 
-	rev uint64 // of the record that was read
+	rev      uint64           // of the record that was read
+	password login.Credential // as it was read
+	kept     string           // its hash
 }
 
 // Options of New.
@@ -152,6 +157,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 		u.Created = d.now()
 	}
 	u.ID, u.Version, u.rev = "usr_"+strings.ToLower(rand.Text()), 0, 0
+	u.password, u.kept = login.Credential{}, ""
 	value, err := json.Marshal(u)
 	if err != nil {
 		return b, note, err
@@ -176,7 +182,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 		}
 		b.Put = append(b.Put, rec)
 	}
-	return b, note, nil
+	return b, note, d.setPassword(&b, u)
 }
 
 // Check refuses what could not stand in a token, on a page or in a log, with
@@ -201,13 +207,47 @@ func (u *User) Check() error {
 
 // ByID returns a user, or store.ErrNotFound.
 func (d *Directory) ByID(ctx context.Context, id string) (User, error) {
-	rec, err := store.One(ctx, d.store, userKey(id))
+	u, _, err := d.read(ctx, id)
+	return u, err
+}
+
+// read returns a user, or store.ErrNotFound, and the records of more.
+func (d *Directory) read(ctx context.Context, id string, more ...store.Key) (User, []store.Record, error) {
+	recs, err := d.store.Get(ctx, append([]store.Key{userKey(id), passwordKey(id)}, more...)...)
 	if err != nil {
+		return User{}, nil, err
+	}
+	if recs[0].Rev == 0 {
+		return User{}, recs[2:], store.ErrNotFound
+	}
+	u, err := parseUser(recs[0], recs[1])
+	return u, recs[2:], err
+}
+
+// parseUser returns the user of a record, with the password of another, which may be
+// absent.
+func parseUser(rec, password store.Record) (u User, err error) {
+	var old struct {
+		Password string // where the hash was before there were credentials
+	}
+	if err := errors.Join(json.Unmarshal(rec.Value, &u), json.Unmarshal(rec.Value, &old)); err != nil {
+		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
+	}
+	u.ID, u.rev = rec.ID, rec.Rev
+	if u.password, err = parseCredential(rec.ID, password); err != nil {
 		return User{}, err
 	}
-	u := User{ID: id, rev: rec.Rev}
-	if err := json.Unmarshal(rec.Value, &u); err != nil {
-		return User{}, fmt.Errorf("user %s: %w", id, err)
+	if u.password.Rev == 0 && old.Password != "" {
+		if u.password, err = passwordOf(old.Password, u.Created); err != nil {
+			return User{}, err
+		}
+	}
+	if u.password.Data != nil {
+		var kept hashed
+		if err := json.Unmarshal(u.password.Data, &kept); err != nil {
+			return User{}, fmt.Errorf("password of user %s: %w", rec.ID, err)
+		}
+		u.Password, u.kept = kept.Hash, kept.Hash
 	}
 	return u, nil
 }
@@ -247,6 +287,8 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 // List returns up to limit users after the one with the given id, by id, and
 // whether there are more.
 func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
+	var users []store.Record
+	var passwords []store.Key
 	for rec, err := range d.store.List(ctx, kindUser, "*") {
 		if err != nil {
 			return nil, false, err
@@ -254,14 +296,24 @@ func (d *Directory) List(ctx context.Context, after string, limit int) (page []U
 		if rec.ID <= after {
 			continue
 		}
-		if len(page) == limit {
-			return page, true, nil
+		if more = len(users) == limit; more {
+			break
 		}
-		u := User{ID: rec.ID}
-		if err := json.Unmarshal(rec.Value, &u); err != nil {
-			return nil, false, fmt.Errorf("user %s: %w", rec.ID, err)
+		users, passwords = append(users, rec), append(passwords, passwordKey(rec.ID))
+	}
+	if len(users) == 0 {
+		return nil, false, nil
+	}
+	recs, err := d.store.Get(ctx, passwords...)
+	if err != nil {
+		return nil, false, err
+	}
+	for n, rec := range users {
+		u, err := parseUser(rec, recs[n])
+		if err != nil {
+			return nil, false, err
 		}
 		page = append(page, u)
 	}
-	return page, false, nil
+	return page, more, nil
 }

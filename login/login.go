@@ -4,6 +4,7 @@ package login
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"time"
@@ -40,6 +41,32 @@ type Attempt struct {
 	Password   secret.String
 	Address    netip.Addr    // of the client, for throttling
 	Device     secret.String // what this client kept from an earlier login to the account; empty: none. It only guards against being slowed by strangers
+}
+
+// Account is whose credential is checked.
+//
+// It is empty when nobody who may sign in has the name that was given. A method that is
+// given an empty account does the same work as for any other, and answers the same: it
+// must not tell which names exist (LOGIN-06).
+type Account struct {
+	Subject     string
+	Identifier  string // in the one spelling that all its aliases share
+	Name        string
+	Roles       []string
+	Credentials []Credential // of the method's kind
+
+	SubjectRev uint64 // revision of the subject's record, read before Credentials
+}
+
+// Credential is what a proof is checked against: the hash of a password, a key. It is a
+// record beside the user's.
+type Credential struct {
+	Kind     string          `json:"-"` // the name of its method
+	ID       string          `json:"-"` // among those of the kind that the user has; empty if there can be one only
+	Data     json.RawMessage `json:"data"`
+	Created  time.Time       `json:"created"`
+	LastUsed time.Time       `json:"last_used,omitzero"` // to the day
+	Rev      uint64          `json:"-"`                  // revision of the record that was read; 0: there is none
 }
 
 // Proof is what a method found out. It is good for one login, at once.

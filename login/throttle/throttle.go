@@ -168,6 +168,13 @@ func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of
 	return 0
 }
 
+// Counter names what the attempt is counted in, for Resume.
+func (t Ticket) Counter() string { return t.counter }
+
+// Resume returns the ticket of an attempt that was counted earlier. It is for Succeeded
+// alone: Undo does nothing.
+func (t *Throttle) Resume(counter string) Ticket { return Ticket{throttle: t, counter: counter} }
+
 // Succeeded ends the row of failures that the attempt was counted in.
 func (t Ticket) Succeeded(ctx context.Context) error {
 	if t.counter == "" {
@@ -183,7 +190,7 @@ func (t Ticket) Succeeded(ctx context.Context) error {
 // something that it needs was out of reach. If that fails too, the attempt stays
 // counted.
 func (t Ticket) Undo(ctx context.Context) error {
-	if t.throttle == nil {
+	if t.counted == (tally{}) && len(t.rates) == 0 {
 		return nil // nothing was taken
 	}
 	j := &job{ids: append([]string{}, t.rates...), done: make(chan struct{})}
