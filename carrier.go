@@ -6,7 +6,7 @@ import "fmt"
 // whether a verifier resolves it by signature or by look-up.
 type Format uint8
 
-// The formats. A credential's format is told by its shape alone.
+// The formats. The shape of a credential alone shows its format.
 const (
 	Opaque Format = iota + 1 // 32 random bytes: a name for the session row
 	JWT                      // a signed copy of the row (RFC 7519)

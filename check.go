@@ -80,7 +80,7 @@ func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Du
 
 // decide is a check in full:
 //
-//  1. The form of the credential is told, and refused if the route does not take it.
+//  1. The shape of the credential shows its form. The route may not take this form.
 //  2. The copy is found: it was seen before, or this is first sight of it.
 //  3. Log and clocks judge it (check).
 //  4. A copy of an opaque session that is over may be renewed by another look-up.
@@ -157,7 +157,7 @@ func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *dema
 		return nil, err
 	}
 	if v.follower.known.Load().applied.Before(s.Born) {
-		v.follower.wake() // REV-11: the copy was born after what is known; the bound still holds
+		v.follower.wake() // REV-11: the copy is younger than our knowledge; the bound still holds
 	}
 	if signed { // keep has put the others
 		v.seen.put(e)

@@ -1,5 +1,5 @@
-// Package counterfoil is what a service imports to know who is calling, and to
-// stop knowing it the moment the login is revoked.
+// Package counterfoil tells a service who is calling, and refuses a login as soon as it is
+// revoked.
 //
 //	source, err := counterfoil.Remote("https://auth.example.com", counterfoil.RemoteOptions{Credential: apiKey})
 //	verifier, err := counterfoil.NewVerifier(ctx, source, counterfoil.Options{
@@ -12,53 +12,50 @@
 //
 // # Words
 //
-// A session is one login: a row at the issuer. The issuer is the auth server,
-// the only one who writes sessions. What a client holds is a copy of the row (a
-// JWT, or a JWT inside a JWE) or a name for it (an opaque id), in a cookie or in a
-// header: its carrier. The verifier, in your service, resolves what it is given
-// once, by signature or by look-up, and then follows the issuer's revocation log,
-// so every later check is local. A cursor is a place in that log.
+// A session is one login: a row at the issuer. The issuer is the auth server; it alone writes
+// sessions. A client holds a copy of the row (a JWT, or a JWT inside a JWE) or a name for it
+// (an opaque id), in a cookie or in a header: its carrier. The verifier runs in your service.
+// At first sight it proves a credential, by the signature or by a look-up at the issuer. Then
+// it follows the issuer's revocation log, so every later check is local. A cursor is a place
+// in that log.
 //
 // # What is promised
 //
-// A verifier accepts a credential only if it is genuine, unexpired, not covered by
-// an entry of the log, and if the verifier asked for the log, and got all of it, no
-// longer than Options.Bound ago. So what was revoked is refused everywhere after
-// Bound at the latest, and after milliseconds as a rule; without synchronized
-// clocks, whatever the network does. What a verifier cannot know is ErrStale, 503,
-// and never a guess or a logout; a route can choose otherwise by name (StalePolicy).
+// A verifier accepts a credential only if it is genuine, unexpired, and not covered by an
+// entry of the log; and if the verifier asked for the log, and got all of it, no longer than
+// Options.Bound ago. So a revoked session is refused everywhere after Bound at the latest, and
+// usually after milliseconds: without synchronized clocks, and whatever the network does. When
+// its knowledge is too old, the verifier answers [ErrStale], which is 503: never a guess, never
+// a logout. A route can choose another [StalePolicy] by name.
 //
-// It does not sign anybody in, and writes nothing: packages server and issuer do.
-// It is not a general JWT library: one issuer, one kind of token, strictly.
+// The package signs nobody in and writes nothing; packages server and issuer do that. It is no
+// general JWT library: it takes one issuer and one kind of token, strictly.
 //
 // # What to use
 //
 // Most services need [NewVerifier], [Remote], [Verifier.Require], the rules ([Role],
-// [RequireScope], [Fresh], [ACR]), [FromContext] and [Session]. [Verifier.With] and
-// [Verifier.Watch] are for routes that differ and for connections that stay open;
-// [Verifier.Status], [Verifier.Ready] and [Verifier.WaitFor] for operators and tests. Package
-// source has what those need who write a [Source], a server, or an adapter to another
-// transport.
+// [RequireScope], [Fresh], [ACR]), [FromContext] and [Session]. [Verifier.With] is for routes
+// that differ, [Verifier.Watch] for connections that stay open; [Verifier.Status],
+// [Verifier.Ready] and [Verifier.WaitFor] are for operators and tests. Package source is for
+// authors of a [Source], of a server, or of an adapter to another transport.
 //
 // # Reading the code
 //
-// Numbers such as (4.4), and P1 to P4, are of docs/revocation.md, the contract that
-// the code keeps. session.go, carrier.go and errors.go are the words, session_json.go is how
-// a session is written; internal/revocation defines what "revoked" means. source.go is what
-// a verifier asks for; remote.go asks a server for it, over the connections of internal/dial.
+// Numbers such as (4.4), and P1 to P4, are of docs/revocation.md, the contract that the code
+// keeps. The words are in session.go, session_json.go, carrier.go and errors.go;
+// internal/revocation defines "revoked". source.go is the verifier's view of an issuer, and
+// remote.go an issuer behind HTTP, over the connections of internal/dial.
 //
-// options.go is what a verifier can be told, verifier.go starts it, check.go is a check from
-// top to bottom. At first sight of a copy, reader.go reads it or lookup.go asks the issuer;
-// seen.go remembers it; policy.go is what a route wants when knowledge is too old. follower.go
-// reads the log and publishes knowledge.go; notifier.go argues why a check need not ask the
-// log; keys.go are the issuer's keys. middleware.go and rules.go are HTTP, with
-// internal/request and internal/refusal; watch.go is for connections that stay open,
-// status.go for people and metrics.
+// verifier.go starts a verifier by options.go. check.go is a check from top to bottom: reader.go
+// and lookup.go are first sight, seen.go remembers a copy, policy.go is for stale knowledge.
+// follower.go reads the log and publishes knowledge.go; notifier.go argues why a check need not
+// ask the log; keys.go has the issuer's keys. middleware.go and rules.go are HTTP, with
+// internal/request and internal/refusal. watch.go is for connections that stay open, status.go
+// for people and metrics.
 //
 // # Compatibility
 //
-// Until version 1 exported names may change, with a line in CHANGELOG.md. What does
-// not change without notice is what others depend on: the cookie names, the form
-// of a Cursor, the log's JSON, and the problem types. The package imports the
-// standard library only.
+// Until version 1 exported names may change, with a line in CHANGELOG.md. The cookie
+// names, the form of a Cursor, the log's JSON and the problem types do not change without
+// notice: other programs depend on them. The package imports the standard library only.
 package counterfoil

@@ -76,7 +76,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// No need to wait: the verifier hears of it by itself. An example must not race.
+	// A program need not wait: the verifier follows the log. An example must not race.
 	if err := verifier.WaitFor(context.Background(), receipt.At); err != nil {
 		log.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func ExampleVerifier_Watch() {
 	_ = stream
 }
 
-// A service opens the JWEs of its client itself, with a key that nobody else has. The
+// A service opens the JWEs of its client itself, with a key of its own. The
 // client is given the public half: PUT /v1/admin/clients/reports {"encryption_key": …}.
 func ExampleDecryptionKey_PublicJWK() {
 	private, err := ecdh.X25519().GenerateKey(rand.Reader) // once; then it is kept like any secret

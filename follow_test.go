@@ -157,7 +157,7 @@ func TestNewEpoch(t *testing.T) {
 			}
 		}
 		next := counterfoil.Cursor{Epoch: 0xfeed, Seq: 1}
-		s.mu.Lock() // nobody is told: the follower waits at the old head
+		s.mu.Lock() // without a wakeup: the follower waits at the old head
 		s.head, s.sessions[id].Born = next, next
 		s.mu.Unlock()
 		c := claims()

@@ -24,7 +24,7 @@ type follower struct {
 	clock    *clock.Clock
 	log      *slog.Logger
 	notifier *notifier
-	keys     *keyCache             // is told which keys the log revokes
+	keys     *keyCache             // drops the keys that the log revokes
 	fresh    func(context.Context) // called when a complete page was applied
 	between  func(clock.Instant)   // called between two questions
 
@@ -120,7 +120,7 @@ func pause(ctx context.Context, wakeups <-chan struct{}, d time.Duration) bool {
 	return false
 }
 
-// ask asks what is new and applies the answer. A wakeup ends the wait at the issuer, and is
+// ask asks the source for new entries and applies the answer. A wakeup ends the wait at the issuer, and is
 // reported. A question that does not wait is never ended by one, so checks cannot keep the
 // follower from its answers. A question that is not answered within two heartbeats is
 // lost: its answer would hardly be fresh, and the network may be whole by now.
@@ -151,7 +151,7 @@ type pager interface {
 	Pages(ctx context.Context, f revocation.Follow, apply func(revocation.Page) error) error
 }
 
-// read asks what is new, and applies the page or the pages of the answer.
+// read asks for the entries after cursor, and applies the page or the pages of the answer.
 func (f *follower) read(ctx context.Context, wait time.Duration) error {
 	number := f.asked.Add(1)
 	// The anchor is taken before the question leaves. When the answer arrives
@@ -220,13 +220,13 @@ func (f *follower) startOver(why error) error {
 	return why
 }
 
-// newEpoch is what is known when another log has begun: nothing. No copy of the old epoch is
-// accepted any more, so to forget the old entries revives none. A check that still has the
-// old knowledge goes on with the old index.
+// newEpoch returns the knowledge of another log that has begun: it has no entries yet. No copy
+// of the old epoch is accepted any more, so to forget the old entries revives none. A check
+// that still has the old knowledge goes on with the old index.
 func (f *follower) newEpoch(ctx context.Context, epoch uint64, old *knowledge) knowledge {
 	if old.epoch != 0 {
 		f.epochs.Add(1)
-		f.log.WarnContext(ctx, "the revocation log began anew: what was issued before is refused")
+		f.log.WarnContext(ctx, "the revocation log began anew: credentials from before are refused")
 		f.keys.begunAnew()
 	}
 	return knowledge{epoch: epoch, revoked: revocation.NewIndex(), gen: f.notifier.stamp(), version: old.version + 1}
@@ -305,7 +305,7 @@ func (f *follower) wake() {
 	}
 }
 
-// waitUntil waits until what is known is enough, or ctx ends.
+// waitUntil waits until the knowledge is enough, or ctx ends.
 func (f *follower) waitUntil(ctx context.Context, enough func(*knowledge) bool) error {
 	for {
 		k := f.known.Load()
@@ -323,7 +323,7 @@ func (f *follower) waitUntil(ctx context.Context, enough func(*knowledge) bool) 
 // catchUpWait is how long a check waits for the log at most (REV-11).
 const catchUpWait = 50 * time.Millisecond
 
-// catchUp wakes the goroutine, and waits a moment until what is known is enough.
+// catchUp wakes the goroutine, and waits a moment until the knowledge is enough.
 func (f *follower) catchUp(ctx context.Context, enough func(*knowledge) bool) (err error) {
 	for range catchUpWait / wakeEvery {
 		f.wake()

@@ -33,7 +33,7 @@ func FuzzRemote(f *testing.F) {
 		case err == nil && (s == nil || s.ID == "" || s.Subject == "" || json.Unmarshal(body, new(any)) != nil):
 			t.Errorf("%s is read as %+v", body, s)
 		case err != nil && (s != nil || errors.Is(err, counterfoil.ErrInvalidToken) == errors.Is(err, counterfoil.ErrUnavailable)):
-			t.Errorf("%s: %+v beside %v", body, s, err)
+			t.Errorf("%s: %+v and %v", body, s, err)
 		}
 		applied := 0
 		err = counterfoil.Pages(t.Context(), remote, source.Follow{}, func(source.Page) error { applied++; return nil })

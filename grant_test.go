@@ -19,7 +19,7 @@ func TestEndOfAGrant(t *testing.T) {
 		c.Client, c.ID, c.RV = client, id, at(seq).String()
 		return s.sign(t, "at+jwt", c)
 	}
-	born := s.revoke(source.ScopeSession, "somebody else's").Seq
+	born := s.revoke(source.ScopeSession, "ses_other").Seq
 	web, app := copyFor("web", "tok_web", born), copyFor("app", "tok_app", born)
 	check := func(name, access string, want error) {
 		t.Helper()
@@ -56,7 +56,7 @@ func TestUnknownScope(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := v.WaitFor(t.Context(), s.revoke("scope of tomorrow", "ses_9 somebody")); err != nil {
+	if err := v.WaitFor(t.Context(), s.revoke("scope of tomorrow", "ses_9 web")); err != nil {
 		t.Fatal(err)
 	}
 	c := claims()

@@ -55,7 +55,7 @@ type keyCache struct {
 	count   atomic.Uint64 // attempts
 
 	mu     sync.Mutex          // guards all below, and the order of changes to set
-	denied map[string]struct{} // ids revoked by the log, whatever the issuer lists (KEY-05)
+	denied map[string]struct{} // ids that the log revoked; the issuer may list them still (KEY-05)
 	asking bool                // run was asked for an attempt that is not over
 	missed clock.Instant       // when an unknown id last caused one
 	closed bool                // run has ended
@@ -105,7 +105,7 @@ func (c *keyCache) wait(ctx context.Context) bool {
 	}
 }
 
-// close lets go of whoever waits.
+// close ends the wait of every check that waits for an attempt.
 func (c *keyCache) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +140,7 @@ func (c *keyCache) fetch(ctx context.Context) error {
 }
 
 // ask asks the source for its set. One that would leave no key is refused: it is a
-// mistake, and following it would sign everybody out.
+// mistake, and a verifier that followed it would refuse every signed copy.
 func (c *keyCache) ask(ctx context.Context) (byID map[string]token.Key, skipped int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
@@ -171,7 +171,8 @@ func (c *keyCache) isDenied(id string, _ token.Key) bool {
 
 // deny takes in the key events among entries: the key is dropped for as long as
 // this process runs, even if its entry expires while the issuer still lists it
-// (4.8). To refuse what it signed takes no question. Another key signs now: see renew.
+// (4.8). Its copies are refused without a question to the issuer. Another key signs now: see
+// renew.
 func (c *keyCache) deny(entries []revocation.Revocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +193,7 @@ func (c *keyCache) deny(entries []revocation.Revocation) {
 	c.renew()
 }
 
-// begunAnew fetches the set: a log that began anew may have other keys beside it, if
+// begunAnew fetches the set: a log that began anew may come with other keys, if
 // its store lost everything.
 func (c *keyCache) begunAnew() {
 	c.mu.Lock()
@@ -201,8 +202,8 @@ func (c *keyCache) begunAnew() {
 }
 
 // renew is for a set that has changed: the next unknown id has it fetched at once, and
-// without one it is fetched soon. Every verifier hears of the change in the same moment,
-// and all of them together would ask the issuer while it tells the others. Only the
+// without one it is fetched soon. Every verifier reads of the change in the same moment, and
+// all of them together would ask the issuer while it still sends the entry to others. Only the
 // issuer's log says so, and that is no way around the cooldown. The caller holds mu.
 func (c *keyCache) renew() {
 	c.missed = clock.Instant{}
@@ -220,7 +221,7 @@ func (c *keyCache) wake() {
 }
 
 // find returns the key of that id. For one that is unknown the keys are fetched,
-// at most once in a while, whoever asks and however often (KEY-08). It fails with
+// at most once in a while, however many checks ask for it (KEY-08). It fails with
 // ErrRevoked for a key the log revoked, with ErrUnavailable if the issuer could not
 // be asked, and with ErrInvalidToken if it does not know the id either.
 func (c *keyCache) find(ctx context.Context, id string) (token.Key, error) {

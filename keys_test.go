@@ -93,8 +93,8 @@ func TestRevokedKey(t *testing.T) {
 	})
 }
 
-// After a key was revoked its successor is known within moments also to who is not asked
-// about it, and whoever hears of it at the same time does not fetch at the same time.
+// After a key was revoked, a verifier that is not asked about the next key has it within
+// moments, too. Verifiers that read of it at the same time do not fetch at the same time.
 func TestFetchAfterRevokedKeyIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -116,7 +116,7 @@ func TestFetchAfterRevokedKeyIsSpread(t *testing.T) {
 	})
 }
 
-// A set that changes while it is fetched is fetched once more for whoever waits for a key
+// A set that changes while it is fetched is fetched once more for the checks that wait for a key
 // of it.
 func TestKeyRevokedDuringFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -266,7 +266,7 @@ func (trickle) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: body, Header: http.Header{}, Request: r}, nil
 }
 
-// An issuer that hangs does not hold up whoever sends made-up key ids.
+// An issuer that hangs does not hold up the checks of made-up key ids.
 func TestUnknownKeyHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)

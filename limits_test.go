@@ -58,7 +58,7 @@ func TestCookieLimits(t *testing.T) {
 }
 
 // TOK-17: a key is one issuer's. Another issuer's key under the same id, or a name of
-// an issuer that nobody configured, verifies nothing and causes no request.
+// an issuer that is not configured, verifies nothing and causes no request.
 func TestKeysOfAnotherIssuer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -86,7 +86,7 @@ func TestKeysOfAnotherIssuer(t *testing.T) {
 	})
 }
 
-// TOK-27: whatever is switched on, a signature is never skipped: no switch of the
+// TOK-27: a signature is never skipped: no switch of the
 // verifier or of a route makes it accept a token that was changed.
 func TestNoSwitchSkipsTheSignature(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestNoSwitchSkipsTheSignature(t *testing.T) {
 	})
 }
 
-// JWE-07: who wants signed tokens takes no encrypted one, although it could open it,
+// JWE-07: a verifier of signed tokens takes no encrypted one, although it could open it,
 // and the other way round.
 func TestFormats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -222,8 +222,8 @@ func TestStepUp(t *testing.T) {
 	})
 }
 
-// TOK-29: who somebody is, is the issuer and the subject. The same subject elsewhere is
-// somebody else, and ending one ends nothing of the other.
+// TOK-29: an identity is an issuer and a subject. The same subject of another issuer is
+// another identity, and ending the sessions of one ends no session of the other.
 func TestSubjectIsOneIssuers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const elsewhere = "https://other.test"

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// How long a question about one credential may take, and how many are under way
-// at once. Beyond that a request is told to come again, so that a flood of made-up
-// ids is not multiplied towards the issuer. Made up they cannot be told from good ones
-// here, so a part of the room is for credentials that were good before: a flood keeps
-// nobody out who was in.
+// How long a question about one credential may take, and how many are under way at once.
+// Beyond that the answer is [ErrUnavailable], so that a flood of made-up ids is not multiplied
+// towards the issuer. The verifier cannot tell a made-up id from a good one, so a part of the
+// room is for credentials that were good before: a flood keeps out no client that was in.
 const (
 	lookupTimeout     = 2 * time.Second
 	introspectTimeout = 500 * time.Millisecond
@@ -21,15 +20,15 @@ const (
 	maxStrangers      = 48
 )
 
-// lookups asks the source about credentials: once, however many wait for the same
-// answer. An answer is handed to those who waited for it, and not kept.
+// lookups asks the source about credentials: once, however many checks wait for the same
+// answer. An answer goes to the checks that waited for it, and is not kept.
 type lookups struct {
 	source  Source
 	timeout time.Duration
 	count   atomic.Uint64
 
-	// settle hears each answer before anybody else, and before the same is asked
-	// again: so what it keeps is never older than what somebody was told (P3).
+	// settle gets each answer before any check does, and before the same is asked again. So
+	// a copy that it keeps is never older than an answer that a check had (P3).
 	settle func(credential, *Session, error)
 
 	mu      sync.Mutex // guards all below; held for map access only
@@ -50,7 +49,7 @@ func newLookups(source Source, timeout time.Duration, settle func(credential, *S
 }
 
 // do returns the issuer's answer: a session of the caller's own, an error that
-// is ErrInvalidToken, or ErrUnavailable. known is for what was found good before.
+// is [ErrInvalidToken], or [ErrUnavailable]. wasGood is for a credential that was good before.
 func (l *lookups) do(ctx context.Context, c credential, wasGood bool) (*Session, error) {
 	f, err := l.join(ctx, c, wasGood)
 	if err != nil {
@@ -81,7 +80,7 @@ func (l *lookups) join(ctx context.Context, c credential, wasGood bool) (*flight
 	if l.closed || len(l.flights) >= room {
 		return nil, fmt.Errorf("%w: too many look-ups under way", ErrUnavailable)
 	}
-	// Not the caller's life: others may be waiting when he leaves.
+	// It outlives this check: other checks may wait for the same answer.
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
 	f := &flight{cancel: cancel, over: make(chan struct{})}
 	l.flights[c] = f
@@ -109,7 +108,7 @@ func (l *lookups) ask(ctx context.Context, credential string) (*Session, error) 
 	return nil, fmt.Errorf("%w: look up: %w", ErrUnavailable, err)
 }
 
-// close ends what is under way and waits for it.
+// close cancels the questions that are under way and waits for them.
 func (l *lookups) close() {
 	l.mu.Lock()
 	l.closed = true

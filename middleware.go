@@ -34,7 +34,7 @@ type Route struct {
 	// places, and exactly one credential in them.
 	Transport Transport
 
-	Formats []Format // what is accepted here, of what the verifier accepts; nil: all of that
+	Formats []Format // accepted here, of those that the verifier accepts; nil: all of them
 	Rules   []Rule   // hold for every request, before those of Require
 }
 

@@ -26,13 +26,12 @@ type copied struct {
 	session, subject string
 	late             bool        // born after all revocations: never covered
 	covered          atomic.Bool // what covers it has been applied
-	refused          atomic.Bool // somebody was told
+	refused          atomic.Bool // a check said so
 }
 
-// P1, P2 and P3 for a table that is too small, so that copies come and go while they
-// are looked for, judged and revoked: who starts after the log was applied gets
-// nothing that is covered, nobody is refused without reason, and refused stays
-// refused.
+// P1, P2 and P3 for a cache that is too small, so that copies come and go while they
+// are looked for, judged and revoked. A check that starts after an entry was applied accepts
+// no copy that it covers; no copy is refused without reason; and refused stays refused.
 func TestHammer(t *testing.T) {
 	const perRound = 3
 	s := newScripted(t)
@@ -60,7 +59,7 @@ func TestHammer(t *testing.T) {
 	for range 8 {
 		checkers.Go(func() {
 			for !stop.Load() {
-				// Around what is being revoked now, so that most are in the table.
+				// Around what is being revoked now, so that most are in the cache.
 				n := int(round.Load())*perRound + rand.IntN(8*perRound) - 2*perRound
 				c := all[min(max(n, 0), len(all)-1)]
 				covered, refused := c.covered.Load(), c.refused.Load()
@@ -99,7 +98,7 @@ func TestHammer(t *testing.T) {
 			s.revoke(source.ScopeGrant, mine[1].session+" another")
 			head, covers = s.revoke(source.ScopeGrant, mine[0].session+" web"), mine[:1]
 		}
-		if n%50 == 49 { // a new generation for all, which covers nobody
+		if n%50 == 49 { // a new generation for all, which covers no copy
 			head = s.revoke(source.ScopeClient, "nobody")
 		}
 		if err := v.WaitFor(t.Context(), head); err != nil {
@@ -116,8 +115,8 @@ func TestHammer(t *testing.T) {
 	}
 }
 
-// P1 and P3 in every order that the steps of checks, the follower and the table can
-// come in.
+// P1 and P3 in every order of the steps of checks, the follower and the cache: those that the
+// argument of notifier.go numbers.
 func TestEveryOrder(t *testing.T) {
 	for _, c := range []struct {
 		scope  source.Scope
@@ -289,7 +288,7 @@ func TestSeenByWholeText(t *testing.T) {
 }
 
 // JWE-06: anybody encrypts to a public key, and can make any number of JWEs of one token
-// that end alike. Those would all be looked for in one place: the table keeps a few.
+// that end alike. All of them have one place in the cache: it keeps a few.
 func TestJWEsThatEndAlike(t *testing.T) {
 	end := strings.Repeat("c", 100) + "." + strings.Repeat("t", 22)
 	var alike []string
@@ -301,12 +300,12 @@ func TestJWEsThatEndAlike(t *testing.T) {
 	}
 	alike[50] += "u"
 	if kept := counterfoil.Remember(alike); !slices.Contains(kept, alike[50]) {
-		t.Errorf("one that ends otherwise is not remembered beside them: %q", kept)
+		t.Errorf("one that ends otherwise is not remembered with them: %q", kept)
 	}
 }
 
 // What is in use stays, however much comes by once: of 512 places, 128 are for
-// sessions that somebody comes back to, and those are not looked up again.
+// sessions whose clients come back, and those are not looked up again.
 func TestSeenKeepsWhatIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -344,7 +343,7 @@ func TestSeenKeepsWhatIsInUse(t *testing.T) {
 		if n := v.Status().Seen; n > room || n < room*9/10 {
 			t.Errorf("%d copies are remembered, want %d", n, room)
 		}
-		time.Sleep(15*time.Minute + 90*time.Second) // all die and are forgotten, and the table is swept bit by bit
+		time.Sleep(15*time.Minute + 90*time.Second) // all die and are forgotten, and the cache is swept shard by shard
 		if n := v.Status().Seen; n != 0 {
 			t.Errorf("%d dead copies are remembered", n)
 		}

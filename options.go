@@ -26,14 +26,14 @@ type Options struct {
 	Stale StalePolicy
 
 	// ServeStale allows routes to choose ServeStale up to this long; at most 60 s.
-	// The issuer is told: wait=all does not wait for such a verifier, but lists it.
+	// The issuer knows it: wait=all does not wait for such a verifier, but lists it.
 	ServeStale time.Duration
 
 	Leeway      time.Duration // for clocks that disagree; zero: 30 s; at most 60 s
 	MaxLifetime time.Duration // tokens made for longer are refused; zero: 15 min
 	MaxKeysAge  time.Duration // signed copies are not accepted on keys older than this; zero: 24 h
 
-	Formats    []Format // what is accepted; nil: all three
+	Formats    []Format // accepted ones; nil: all three
 	Algorithms []string // by their registered names (RFC 7518, RFC 9864); nil: all asymmetric ones (TOK-01)
 
 	// DecryptionKeys open JWEs here: those of the clients that have the public half as
@@ -55,7 +55,7 @@ type Options struct {
 // DecryptionKey opens JWEs. Exactly one of Direct and Agreement is set.
 type DecryptionKey struct {
 	ID        string           // kid
-	Direct    []byte           // 32 bytes shared with who makes the JWEs (dir); package issuer shares none
+	Direct    []byte           // 32 bytes shared with the maker of the JWEs (dir); package issuer shares none
 	Agreement *ecdh.PrivateKey // on P-256 or X25519 (ECDH-ES)
 	Wrapped   bool             // Agreement is for ECDH-ES+A256KW instead
 }
@@ -159,7 +159,7 @@ func (o *Options) checkOrigins() error {
 	return nil
 }
 
-// algorithms returns the allowed ones. Whoever can verify with a secret can sign with
+// algorithms returns the allowed ones. A program that can verify with a secret can sign with
 // it, so it is for a source in the same process alone (TOK-03).
 func (o *Options) algorithms(source Source) ([]token.Alg, error) {
 	asymmetric := slices.DeleteFunc(token.Algorithms(), token.Alg.Symmetric)

@@ -103,7 +103,7 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 		}
-		// SES-08: one of two was planted, and nobody knows which.
+		// SES-08: an attacker planted one of two, and it cannot be known which.
 		r := request(counterfoil.CarrierJWTCookie, good)
 		r.Header.Set("Cookie", name+"="+good+"; "+name+"="+good)
 		w := httptest.NewRecorder()
@@ -186,9 +186,9 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// P1 and P3 under the race detector: while many verify, sessions end; nobody is
-// accepted after the verifier has applied the end of his session, and nobody is
-// refused whose session has not ended (P2). Sessions, a subject and an epoch go.
+// P1 and P3 under the race detector: while many verify, sessions end. No session is
+// accepted after the verifier has applied its end, and no
+// session is refused that has not ended (P2). Sessions, a subject and an epoch end.
 func TestConcurrentRevocation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)

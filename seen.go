@@ -45,7 +45,7 @@ type seenCache struct {
 	size     atomic.Int64 // entries, and those for which room is being made
 	notifier *notifier
 
-	swept clock.Instant // when a shard was last swept; of the goroutine that sweeps
+	swept clock.Instant // when a shard was last swept; the goroutine of the follower writes it
 	next  int           // the shard to be swept next; likewise
 }
 
@@ -170,8 +170,8 @@ func (c *seenCache) forget(of credential) {
 // sweepEvery is how often each shard is swept.
 const sweepEvery = 10 * time.Second
 
-// sweep drops what is to be forgotten from one shard, if it is time for that. One goroutine
-// calls it again and again: a part at a time, since entries of the log must not wait.
+// sweep drops from one shard the copies that may be forgotten, if it is time for that. The
+// follower calls it between two questions: one shard at a time, since the log must not wait.
 func (c *seenCache) sweep(at clock.Instant) {
 	if at.Since(&c.swept) < sweepEvery/maxShards {
 		return

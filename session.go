@@ -28,7 +28,7 @@ type Session struct {
 	Scopes        []string          // what the client may do for the subject; empty means all it is registered for
 	Methods       []string          // how the login was proven (amr, RFC 8176): "pwd", "otp", …
 	ACR           string            // authentication context class (acr); empty when the issuer states none
-	AuthTime      time.Time         // when the subject last proved who it is (auth_time)
+	AuthTime      time.Time         // when the subject last proved its identity (auth_time)
 	ClaimsVersion uint64            // grows whenever roles or other claims of the subject change
 	Attributes    map[string]string // set by the application when the session was made; nil for most
 

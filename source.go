@@ -7,8 +7,8 @@ import (
 )
 
 // Source tells a verifier what a token cannot tell. [Remote] returns one that asks an auth
-// server; *issuer.Issuer is one in the same process. Package source has the types for those
-// who write another one.
+// server; *issuer.Issuer is one in the same process. To write another one, use the types of
+// package source.
 //
 // An error means "could not ask": the verifier keeps what it knows until its
 // bound runs out. Lookup alone may also answer "no such session", with an error
@@ -19,8 +19,8 @@ type Source interface {
 
 	// Log returns one page of the revocation log after f.After. It waits up to
 	// f.Wait for something new, then reads the head of the log from the store:
-	// the read begins after the call did, so a page that reaches the head proves
-	// what was true at some moment after the caller asked (REV-03, REV-05).
+	// the read begins after the call did, so a page that reaches the head shows the log
+	// as it was at some moment after the call (REV-03, REV-05).
 	Log(ctx context.Context, f revocation.Follow) (revocation.Page, error)
 
 	// Lookup resolves a credential that is not proven by a signature the caller

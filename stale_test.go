@@ -84,7 +84,7 @@ func TestPolicies(t *testing.T) {
 				{"introspect, seen", asking, seen.Access.Reveal(), "good, stale=false"},
 				{"introspect, unseen", asking, unseen.Access.Reveal(), "good, stale=false"},
 				{"introspect, revoked", asking, revoked.Access.Reveal(), "invalid"},
-				{"introspect, revoked unheard", asking, late.Access.Reveal(), "invalid"},
+				{"introspect, revoked after the cut", asking, late.Access.Reveal(), "invalid"},
 				{"serve stale, seen", serving, seen.Access.Reveal(), "good, stale=true"},
 				{"serve stale, unseen", serving, unseen.Access.Reveal(), "good, stale=true"},
 				{"serve stale, revoked", serving, revoked.Access.Reveal(), "invalid"},
@@ -180,8 +180,9 @@ func TestServeStaleIsOptIn(t *testing.T) {
 	})
 }
 
-// Introspect: one question for those who ask at once about one credential, at most
-// 48 under way about strangers, at most 500 ms, and never 401 because of an outage.
+// Introspect: one question for all checks of one credential at a time, at most 48 under way
+// about credentials that were never good here, at most 500 ms, and never 401 because of an
+// outage.
 func TestIntrospectBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -235,8 +236,8 @@ func TestIntrospectBounds(t *testing.T) {
 	})
 }
 
-// A flood of made-up ids, which nobody can tell from good ones, keeps nobody out who was
-// in: neither while the verifier is fresh, nor while it introspects (REV-15).
+// A flood of made-up ids, which a verifier cannot tell from good ones, keeps out no client that
+// was in: neither while the verifier is fresh, nor while it introspects (REV-15).
 func TestFloodOfStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -264,10 +265,10 @@ func TestFloodOfStrangers(t *testing.T) {
 		s.set(func() { s.sessions[id].Expires = time.Now().Add(5 * time.Minute) })
 		flooded(func() {
 			if _, err := v.Verify(t.Context(), s.opaque("ses_2")); !errors.Is(err, counterfoil.ErrUnavailable) {
-				t.Errorf("who was never here: %v, want ErrUnavailable", err)
+				t.Errorf("a stranger: %v, want ErrUnavailable", err)
 			}
 			if _, err := v.Verify(t.Context(), id); err != nil {
-				t.Errorf("who was here: %v", err)
+				t.Errorf("a client that was in: %v", err)
 			}
 		})
 		s.set(func() {
@@ -280,14 +281,14 @@ func TestFloodOfStrangers(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		flooded(func() {
 			if _, err := v.Verify(t.Context(), id); err != nil {
-				t.Errorf("who was here, by introspection: %v", err)
+				t.Errorf("a client that was in, by introspection: %v", err)
 			}
 		})
 	})
 }
 
-// REV-15: who introspects asks about no JWT whose signature is bad, so junk takes no
-// room from good ones.
+// REV-15: a verifier that introspects asks about no JWT whose signature is bad, so junk takes
+// no room from good ones.
 func TestIntrospectAsksAboutGenuineOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -303,7 +304,7 @@ func TestIntrospectAsksAboutGenuineOnes(t *testing.T) {
 		for _, text := range []string{good, sign(t, newSigner(t, "k2"), "at+jwt", claims())} { // k2 may be newer than our keys
 			asked := s.lookups.Load()
 			if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrStale) || s.lookups.Load() != asked+1 {
-				t.Errorf("while nobody answers: %v after %d questions, want ErrStale after one", err, s.lookups.Load()-asked)
+				t.Errorf("while the issuer does not answer: %v after %d questions, want ErrStale after one", err, s.lookups.Load()-asked)
 			}
 		}
 	})
@@ -394,8 +395,8 @@ func (h *hooked) now() time.Time {
 	return time.Now()
 }
 
-// P1, P3: an entry that arrives at whatever moment of a check is minded before knowledge
-// that has it counts: as fresh enough (REV-15), or as recent enough (REV-11).
+// P1, P3: an entry may arrive at any moment of a check. The check obeys it before knowledge
+// that has it counts as fresh enough (REV-15), or as recent enough (REV-11).
 func TestEntryArrivesDuringCheck(t *testing.T) {
 	for n := range int64(4) {
 		synctest.Test(t, func(t *testing.T) {
@@ -438,8 +439,8 @@ func TestEntryArrivesDuringCheck(t *testing.T) {
 	}
 }
 
-// P3, REV-15: who waits for what a client demands, and does without, minds what has come
-// meanwhile.
+// P3, REV-15: a check that waits for the log, as a client demands, and waits in vain, obeys the
+// entries that have arrived meanwhile.
 func TestEntryArrivesDuringWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)

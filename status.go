@@ -88,7 +88,7 @@ func (v *Verifier) Status() Status {
 		Bound: v.opts.Bound, Staleness: k.age(&at), Stale: v.overdue(k, true, &at) > 0, Policy: v.opts.Stale.String(),
 		ServeStale: v.opts.ServeStale, ServingStale: v.servingStale.Load(), ServedStale: v.servedStale.Load(),
 		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: f.full.Load(),
-		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen,
+		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen, Watched: v.watches.len(),
 		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(f.skew.Load()),
 		Pages: f.pages.Load(), Gaps: f.gaps.Load(), Epochs: f.epochs.Load(),
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
@@ -98,9 +98,6 @@ func (v *Verifier) Status() Status {
 		s.KeysError = keys.failed.Error()
 	}
 	s.SkewAlarm = s.Skew.Abs() > skewAlarm
-	v.watches.mu.Lock()
-	s.Watched = len(v.watches.live)
-	v.watches.mu.Unlock()
 	for i, r := range reasons {
 		s.Refused[r.name] = v.refused[i].Load()
 	}
@@ -109,7 +106,7 @@ func (v *Verifier) Status() Status {
 
 // ServeDebug answers with Status as JSON, durations in seconds. It is for an
 // operator's listener, as GET /debug/revocation: it names no credential, but is
-// nobody else's business.
+// no other reader's business.
 func (v *Verifier) ServeDebug(w http.ResponseWriter, _ *http.Request) {
 	s := v.Status()
 	w.Header().Set("Content-Type", "application/json")

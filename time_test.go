@@ -15,7 +15,7 @@ import (
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// wall is a clock that can be set, beside a monotonic one that cannot.
+// wall is a clock that can be set, with a monotonic one that cannot.
 type wall struct{ offset atomic.Int64 }
 
 func (w *wall) now() time.Time { return time.Now().Round(0).Add(time.Duration(w.offset.Load())) }
@@ -124,8 +124,8 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
-// REV-18: a JWE may have been looked up, also by who has keys of its own, and then its
-// copy ends when the issuer said.
+// REV-18: a JWE may have been looked up, also by a verifier that has keys, and then its copy
+// ends when the issuer said.
 func TestWatchOfAJWEHasNoLeeway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// Verifier tells who is calling. It refuses a revoked session at most Bound
+// Verifier tells a service who is calling. It refuses a revoked session at most Bound
 // after the revocation returned, and usually within milliseconds: it accepts
 // only while it holds a complete page of the log that it asked for no longer than
 // Bound ago, and that page's entries are applied before the page counts
@@ -112,8 +112,8 @@ func (v *Verifier) start(ctx context.Context) error {
 	return nil
 }
 
-// Close stops following, ends what is watched, and waits for both. The verifier
-// goes stale.
+// Close stops following the log and ends the contexts of [Verifier.Watch]. It waits for the
+// goroutines. The verifier goes stale.
 func (v *Verifier) Close() {
 	v.cancel()
 	v.lookups.close()

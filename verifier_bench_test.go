@@ -80,7 +80,7 @@ func refuse(b *testing.B, v *counterfoil.Verifier, access string) {
 	}
 }
 
-// First sight of an ES256 token: a table of one forgets every other.
+// First sight of an ES256 token: a cache of one forgets every other.
 func BenchmarkFirstSight(b *testing.B) {
 	s := newScripted(b)
 	v := follow(b, s, counterfoil.Options{MaxSeen: 1})

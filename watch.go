@@ -8,7 +8,7 @@ import (
 
 // watches are the live connections that must end with their sessions (REV-18).
 type watches struct {
-	mu     sync.Mutex // guards all; held for map access only
+	mu     sync.Mutex // guards all below; held for map access only
 	live   map[*watched]struct{}
 	closed bool
 }
@@ -18,8 +18,53 @@ type watched struct {
 	cancel context.CancelCauseFunc
 }
 
-// Watch returns a context that is cancelled as soon as s is revoked, its copy has
-// expired, or the verifier's knowledge is stale, whatever the policy of the route;
+// add reports whether connections are still followed: if not, the caller ends w.
+func (ws *watches) add(w *watched) (followed bool) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.live == nil {
+		ws.live = make(map[*watched]struct{})
+	}
+	ws.live[w] = struct{}{}
+	return !ws.closed
+}
+
+// remove reports whether w was there.
+func (ws *watches) remove(w *watched) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	_, live := ws.live[w]
+	delete(ws.live, w)
+	return live
+}
+
+func (ws *watches) each(do func(*watched)) {
+	ws.mu.Lock()
+	live := make([]*watched, 0, len(ws.live))
+	for w := range ws.live {
+		live = append(live, w)
+	}
+	ws.mu.Unlock()
+	for _, w := range live {
+		do(w)
+	}
+}
+
+func (ws *watches) close() {
+	ws.mu.Lock()
+	ws.closed = true
+	ws.mu.Unlock()
+	ws.each(func(w *watched) { w.cancel(ErrStale) })
+}
+
+func (ws *watches) len() int {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return len(ws.live)
+}
+
+// Watch returns a context that is cancelled as soon as s is revoked, its copy has expired, or
+// the verifier's knowledge is stale, also where the policy of the route goes on;
 // context.Cause says which. It is for connections that outlive a request's check
 // (REV-18). Call stop when the connection ends.
 func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, stop func()) {
@@ -30,43 +75,30 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 		signed: f == JWT || f == JWE && len(v.reader.openers) > 0, // or looked up, which s does not tell: the stricter rule of both
 	}, cancel}
 	v.seen.notifier.subscribe(w.entry)
-	v.watches.mu.Lock()
-	if v.watches.live == nil {
-		v.watches.live = make(map[*watched]struct{})
+	if !v.watches.add(w) {
+		cancel(ErrStale)
 	}
-	v.watches.live[w] = struct{}{}
-	closed := v.watches.closed
-	v.watches.mu.Unlock()
-	err := v.check(w.entry) // after it is listed: what comes from here on finds it
-	if closed {
-		err = ErrStale
-	}
-	if err != nil {
-		cancel(err)
-	}
+	v.endIfOver(w) // after it is listed: an entry of the log that comes from here on finds it
 	left := time.Duration(w.entry.deadline - v.clock.Now().UnixNano())
-	expiry := time.AfterFunc(max(left, 0)+time.Millisecond, func() { v.end(w) })
+	expiry := time.AfterFunc(max(left, 0)+time.Millisecond, func() { v.endIfOver(w) })
 	return ctx, func() {
 		expiry.Stop()
-		v.watches.mu.Lock()
-		_, live := v.watches.live[w]
-		delete(v.watches.live, w)
-		v.watches.mu.Unlock()
-		if live { // stop was not called before
+		if v.watches.remove(w) { // stop was not called before
 			v.seen.notifier.unsubscribe(w.entry)
 		}
 		cancel(context.Canceled)
 	}
 }
 
-func (v *Verifier) end(w *watched) {
+func (v *Verifier) endIfOver(w *watched) {
 	if err := v.check(w.entry); err != nil {
 		w.cancel(err)
 	}
 }
 
-// watch ends what must end whenever there is other knowledge, or what there is
-// becomes too old, until ctx ends: then everything ends, since nobody follows.
+// watch ends the connections that must end whenever there is other knowledge, or the
+// knowledge becomes too old. When ctx ends it ends all of them, since nothing follows the log
+// any more.
 func (v *Verifier) watch(ctx context.Context) {
 	version, stale := uint64(0), false
 	for {
@@ -79,10 +111,10 @@ func (v *Verifier) watch(ctx context.Context) {
 		}
 		if k.version != version || left < 0 {
 			version = k.version
-			v.endWatches(v.end)
+			v.watches.each(v.endIfOver)
 		}
 		if left < 0 {
-			left = pollWait // the keys may be what is too old, and come back
+			left = pollWait // perhaps the keys are too old, and come back
 		}
 		timer := time.NewTimer(left + time.Millisecond)
 		select {
@@ -91,23 +123,8 @@ func (v *Verifier) watch(ctx context.Context) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			v.watches.mu.Lock()
-			v.watches.closed = true
-			v.watches.mu.Unlock()
-			v.endWatches(func(w *watched) { w.cancel(ErrStale) })
+			v.watches.close()
 			return
 		}
-	}
-}
-
-func (v *Verifier) endWatches(end func(*watched)) {
-	v.watches.mu.Lock()
-	live := make([]*watched, 0, len(v.watches.live))
-	for w := range v.watches.live {
-		live = append(live, w)
-	}
-	v.watches.mu.Unlock()
-	for _, w := range live {
-		end(w)
 	}
 }

@@ -31,7 +31,7 @@ func FuzzFindCredential(f *testing.F) {
 		c, err := source.FindCredential(r, source.CookieName)
 		switch {
 		case err != nil && c != (source.Credential{}):
-			t.Errorf("a credential beside %v", err)
+			t.Errorf("a credential with %v", err)
 		case err == nil && c.Transport == counterfoil.Header && (one != "" && two != "" || !strings.HasSuffix(one+two, " "+c.Value) || c.Value == ""):
 			t.Errorf("found %q in %q and %q", c.Value, one, two)
 		case err == nil && c.Transport == counterfoil.Cookie && (one+two != "" || strings.Count(cookie, source.CookieName+"="+c.Value) == 0):

@@ -22,8 +22,8 @@ func NewRevocations() *Revocations { return revocation.NewIndex() }
 type Names = revocation.Names
 
 // Follow asks for the next page of the log. After and Proof say where the last page ended,
-// Wait how long the answer may take; Verifier, Bound and ServeStale say who asks, which the
-// issuer must know to answer "every verifier has it" (revoke with wait=all).
+// Wait how long the answer may take. Verifier, Bound and ServeStale say which verifier asks:
+// the issuer must know that to answer "every verifier has it" (revoke with wait=all).
 type Follow = revocation.Follow
 
 // Page is an answer to [Follow]: the Entries in the interval (After, Upto], and the Head of
@@ -36,7 +36,7 @@ type Page = revocation.Page
 type Scope = revocation.Scope
 
 // The scopes. Session, Token and Key entries match by id, for ever. Grant, Subject,
-// Client, All and Claims entries cover what was born before them.
+// Client, All and Claims entries cover the copies that were born before them.
 //
 // A verifier that does not know the scope of an entry refuses every copy as revoked
 // for as long as the entry lives (see Covers of [Revocation]). So verifiers learn a scope
@@ -49,7 +49,7 @@ const (
 	ScopeClient  = revocation.ScopeClient  // ID is a client id: likewise
 	ScopeKey     = revocation.ScopeKey     // ID is a key id (kid): everything that it signed
 	ScopeAll     = revocation.ScopeAll     // ID is empty: every copy born before the entry
-	ScopeClaims  = revocation.ScopeClaims  // ID is a subject whose claims changed: copies must be made anew, nobody is signed out
+	ScopeClaims  = revocation.ScopeClaims  // ID is a subject whose claims changed: copies must be made anew, and the login goes on
 )
 
 // ParseCursor reads the form that Cursor.String writes, and nothing else: one value has one

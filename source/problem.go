@@ -6,7 +6,7 @@ import (
 )
 
 // Problem is an HTTP answer that is not what was asked for (RFC 9457), and an error. It
-// joins what the caller is told (Status, Type, Title, Detail, RetryAfter, Challenge,
+// joins the text for the caller (Status, Type, Title, Detail, RetryAfter, Challenge,
 // StepUp) and the Cause, which only logs see. ServeHTTP writes it.
 type Problem = refusal.Problem
 

@@ -52,7 +52,7 @@ func FindCredential(r *http.Request, cookieName string) (Credential, error) {
 	return Credential{value, counterfoil.Header}, nil
 }
 
-// The errors of a request whose credential cannot be told, or must not be used. Verifier and
+// The errors of a request whose credential is not clear, or must not be used. Verifier and
 // Guard return them as well.
 var (
 	ErrMultipleCredentials = refusal.ErrMultipleCredentials

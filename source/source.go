@@ -1,6 +1,6 @@
-// Package source is for those who write a Source, a server or an adapter: it has the pages
+// Package source is for authors of a Source, of a server or of an adapter: it has the pages
 // of the revocation log, the answers of introspection, and the problems that HTTP answers
-// are made of. A service that only checks who is calling needs the root package alone.
+// are made of. A service that only checks its callers needs the root package alone.
 //
 // A Source of your own implements counterfoil.Source: Log takes a [Follow] and returns a
 // [Page] of [Revocation] entries. A server finds the credential of a request with

@@ -1,7 +1,7 @@
-// Package clock reads the clocks of a machine as one. A [Clock] tells how long ago
-// something was, although the program was stopped, the machine slept, or somebody set the
-// time; and it tells by which time expiries are judged, which never runs backwards.
-// Begin with [New].
+// Package clock reads the clocks of a machine as one. A [Clock] measures how long ago an
+// instant was, although the program was stopped, the machine slept, or the time was set. It
+// also has the time by which expiries are judged, which never runs backwards. Begin with
+// [New].
 package clock
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 // Clock is a program's time. Readers take no lock, and a reading costs one look at the
-// monotonic clock: where the other clocks stood beside it is a sample, which is taken
+// monotonic clock: where the other clocks stood at that time is a sample, which is taken
 // anew when it is sampleFor old.
 //
 // Nothing else may stand in for that one look. A time that another goroutine publishes

@@ -88,7 +88,7 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// The issuer's name leads to two nodes and to an address where nobody listens. When the
+// The issuer's name leads to two nodes and to an address where no node listens. When the
 // node that a verifier follows hangs, it follows the other one, and back again, by HTTP/1.1
 // and by HTTP/2, whose requests share a connection that no time-out of theirs ends.
 func TestNameOfSeveralNodes(t *testing.T) {

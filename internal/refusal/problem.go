@@ -10,7 +10,7 @@ import (
 )
 
 // Problem is an answer that is not what was asked for, as RFC 9457 writes it. It
-// joins what the caller is told and the cause, which only logs see.
+// joins the text for the caller and the cause, which only logs see.
 type Problem struct {
 	Status     int
 	Type       string // slug: the type member is urn:counterfoil:problem:<slug>

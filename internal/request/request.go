@@ -115,8 +115,8 @@ func inCookie(r *http.Request, name string) (value string, n int, err error) {
 	return value, n, nil
 }
 
-// tooManyCookies is no word about any credential (SES-11): a sister site can plant
-// cookies until nobody reads them all, and must not sign the visitor out by that.
+// tooManyCookies says nothing about a credential (SES-11). A sister site can plant more
+// cookies than are read, and must not sign the visitor out by that.
 func tooManyCookies() error {
 	return &refusal.Problem{
 		Status: http.StatusRequestHeaderFieldsTooLarge, Type: "too-many-cookies", Title: "Too many cookies",

@@ -32,8 +32,8 @@ type indexShard struct {
 	byID map[target]Revocation
 }
 
-// target is what an entry names. For cutoffs the latest entry says all: what is
-// born before an earlier one is born before it too.
+// target is the thing that an entry names. Of several cutoffs the latest says all: a copy
+// that was born before an earlier one was born before it too.
 type target struct {
 	scope Scope
 	id    string

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// Follow asks for the next page of the log, and says who asks: the issuer must
-// know who may still be fresh to answer "everybody has it" (revoke with wait=all).
+// Follow asks for the next page of the log, and says which verifier asks. The issuer must know
+// the verifiers that may still be fresh, to answer "every verifier has it" (revoke with
+// wait=all).
 type Follow struct {
 	After Cursor        // zero, or another epoch than the log's: from the beginning
 	Proof string        // Page.Proof of the page that ended at After; without it the issuer believes no cursor beyond its head
-	Wait  time.Duration // how long to wait for news; 0 answers at once; at most 30 s
+	Wait  time.Duration // how long to wait for new entries; 0 answers at once; at most 30 s
 
 	Verifier   string        // random id of this verifier, 8 to 64 characters of [A-Za-z0-9_-]; empty: not counted by wait=all
 	Bound      time.Duration // D: how long the verifier goes on after its last complete page; required with Verifier
@@ -21,7 +22,7 @@ type Follow struct {
 // Page is an answer to Follow: the entries in the interval (After, Upto].
 type Page struct {
 	Entries []Revocation
-	After   Cursor    // where the interval begins: what was asked for, or zero of the epoch when it was not usable
+	After   Cursor    // where the interval begins: at Follow.After, or at zero of the epoch when it was not usable
 	Upto    Cursor    // where the interval ends
 	Head    Cursor    // the log's head, read after the question arrived
 	Time    time.Time // the issuer's clock: raises the verifier's, and shows skew
@@ -32,7 +33,7 @@ type Page struct {
 // watermark, a proof of freshness.
 func (p Page) Complete() bool { return p.Upto == p.Head }
 
-// ErrPage means that what was read is no page of a revocation log.
+// ErrPage means that a text is no page of a revocation log, or that a page contradicts itself.
 var ErrPage = errors.New("the page contradicts itself")
 
 // Check refuses a page that is not one interval of one log (REV-08).

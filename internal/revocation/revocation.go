@@ -13,7 +13,7 @@ import (
 type Scope string
 
 // The scopes. Session, Token and Key entries match by id, for ever. Grant, Subject,
-// Client, All and Claims entries cover what was born before them.
+// Client, All and Claims entries cover the copies that were born before them.
 //
 // A verifier that does not know the scope of an entry refuses every copy as revoked
 // for as long as the entry lives (see [Revocation.Covers]). So verifiers learn a scope
@@ -26,7 +26,7 @@ const (
 	ScopeClient  Scope = "client"  // ID is a client id: likewise
 	ScopeKey     Scope = "key"     // ID is a key id (kid): everything that it signed
 	ScopeAll     Scope = "all"     // ID is empty: every copy born before the entry
-	ScopeClaims  Scope = "claims"  // ID is a subject whose claims changed: copies must be made anew, nobody is signed out
+	ScopeClaims  Scope = "claims"  // ID is a subject whose claims changed: copies must be made anew, and the login goes on
 )
 
 // Revocation is one entry of the revocation log.
