@@ -28,6 +28,16 @@ type sessionView struct {
 	DeviceLabel     string            `json:"device_label,omitempty"`
 	FirstAddress    string            `json:"first_address,omitempty"`
 	LastAddress     string            `json:"last_address,omitempty"`
+	Grants          []grantView       `json:"grants"`
+}
+
+// grantView is what one client holds of a session.
+type grantView struct {
+	Client   string    `json:"client"`
+	Carrier  string    `json:"carrier"`
+	Scopes   []string  `json:"scopes,omitempty"`
+	Granted  time.Time `json:"granted"`
+	LastUsed time.Time `json:"last_used"`
 }
 
 type sessionList struct {
@@ -90,14 +100,20 @@ func printSessions(sessions []sessionView, now time.Time) error {
 }
 
 func (s sessionView) print() error {
-	return sheet([][2]string{
+	lines := [][2]string{
 		{"id", s.ID}, {"subject", s.Subject}, {"client", s.Client}, {"carrier", s.Carrier},
 		{"signed in", minute(s.AuthTime)}, {"by", strings.Join(s.Methods, ", ")}, {"from", s.FirstAddress},
 		{"last seen", minute(s.LastSeen)}, {"from", s.LastAddress},
 		{"ends", minute(s.ends())}, {"at the latest", minute(s.AbsoluteExpires)},
 		{"roles", strings.Join(s.Roles, ", ")}, {"scopes", strings.Join(s.Scopes, ", ")},
 		{"device", s.DeviceLabel}, {"user agent", s.Device},
-	})
+	}
+	for _, g := range s.Grants {
+		if g.Client != s.Client {
+			lines = append(lines, [2]string{"used by", g.Client + ", last seen " + minute(g.LastUsed)})
+		}
+	}
+	return sheet(lines)
 }
 
 type sessionShow struct {
@@ -123,7 +139,7 @@ type sessionRevoke struct {
 	placeFlags
 	ID     string `arg:"" optional:"" help:"Id of the session."`
 	User   string `placeholder:"USER" help:"All sessions of this user."`
-	Client string `placeholder:"CLIENT" help:"All sessions of this client."`
+	Client string `placeholder:"CLIENT" help:"All sessions of this client; with the id of a session, what the client holds of it."`
 	Token  string `placeholder:"JTI" help:"This token alone, by its jti."`
 	All    bool   `help:"Everybody's."`
 	Reason string `placeholder:"TEXT" help:"Why; it is kept in the log and the audit trail."`
@@ -153,8 +169,12 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 	if c.All {
 		named++
 	}
+	if c.ID != "" && c.Client != "" {
+		scope, id = "grant", c.ID+" "+c.Client
+		named--
+	}
 	if named != 1 {
-		return misuse("which sessions? Name one of: a session id, --user, --client, --token, --all")
+		return misuse("which sessions? Name one of: a session id (and with it a --client), --user, --client, --token, --all")
 	}
 	return c.with(ctx, func(a *admin) error {
 		if scope == "subject" {

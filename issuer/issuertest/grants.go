@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ const own, first, second = "own", "first", "second"
 type event struct {
 	name  string
 	ends  []string // the clients that have nothing afterwards; nil: none
-	stale bool     // the others must refresh
+	stale bool     // the tokens that the others have must be refreshed
 	do    func(ctx context.Context, w *world) error
 }
 
@@ -60,6 +61,7 @@ var events = []event{
 	{"claims changed", nil, true, func(ctx context.Context, w *world) error {
 		return w.SetSubject(ctx, w.subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"changed"} })
 	}},
+	{"stepped up", nil, true, func(ctx context.Context, w *world) error { return w.stepUp(ctx) }},
 	{"everybody revoked", all, false, func(ctx context.Context, w *world) error {
 		_, err := w.Revoke(ctx, source.ScopeAll, "", audit.Act{})
 		return err
@@ -165,11 +167,25 @@ func (w *world) reuse(ctx context.Context, c string) error {
 	return nil
 }
 
+// stepUp proves the subject anew. An opaque session goes on under another id.
+func (w *world) stepUp(ctx context.Context) error {
+	rev, err := w.SubjectRev(ctx, w.subject)
+	if err != nil {
+		return err
+	}
+	got, err := w.Issuer.StepUp(ctx, w.sid, login.Proof{Subject: w.subject, Methods: []string{"otp"}, At: time.Now(), SubjectRev: rev}, audit.Act{})
+	if err == nil {
+		w.sid, w.held[own] = got.Session.ID, got
+	}
+	return err
+}
+
 // see has e happen, and checks what it left.
 func (w *world) see(t *testing.T, e event) {
 	for _, c := range all {
 		w.good(t, c)
 	}
+	before, sid := maps.Clone(w.held), w.sid
 	if err := e.do(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
@@ -181,32 +197,46 @@ func (w *world) see(t *testing.T, e event) {
 		t.Fatal(err)
 	}
 	for _, c := range all {
-		if slices.Contains(e.ends, c) {
+		opaque := w.held[c].Refresh.Reveal() == ""
+		switch {
+		case slices.Contains(e.ends, c):
 			w.dead(t, c)
 			continue
-		}
-		opaque := w.held[c].Refresh.Reveal() == ""
-		if e.stale && !opaque {
-			if _, err := w.verifier.Verify(t.Context(), w.held[c].Access.Reveal()); !errors.Is(err, counterfoil.ErrStaleClaims) {
-				t.Errorf("%s: verifier: %v, want ErrStaleClaims", c, err)
-			}
-			if _, err := w.Lookup(t.Context(), w.held[c].Access.Reveal()); !errors.Is(err, counterfoil.ErrStaleClaims) {
-				t.Errorf("%s: look-up: %v, want ErrStaleClaims", c, err)
-			}
-		} else {
+		case e.stale && !opaque && w.held[c] == before[c]:
+			w.stale(t, c, w.sid == sid)
+		default:
 			w.good(t, c)
 		}
 		if !opaque {
-			got, err := w.Refresh(t.Context(), w.held[c].Refresh.Reveal(), issuer.Renewal{Client: w.client(c)})
-			if err != nil {
-				t.Errorf("%s: Refresh = %v", c, err)
-				continue
-			}
-			w.held[c] = got
+			w.refresh(t, c)
 			w.good(t, c)
 		}
 	}
 	w.listed(t, e)
+}
+
+// stale fails the test unless the copy that c has must be refreshed: its claims are those
+// of before, or also its session's id.
+func (w *world) stale(t *testing.T, c string, sameID bool) {
+	t.Helper()
+	want := counterfoil.ErrStaleClaims
+	if !sameID {
+		want = counterfoil.ErrRevoked
+	}
+	for who, check := range map[string]func(context.Context, string) (*counterfoil.Session, error){"verifier": w.verifier.Verify, "look-up": w.Lookup} {
+		if _, err := check(t.Context(), w.held[c].Access.Reveal()); !errors.Is(err, want) {
+			t.Errorf("%s: %s: %v, want %v", c, who, err, want)
+		}
+	}
+}
+
+func (w *world) refresh(t *testing.T, c string) {
+	t.Helper()
+	got, err := w.Refresh(t.Context(), w.held[c].Refresh.Reveal(), issuer.Renewal{Client: w.client(c)})
+	if err != nil {
+		t.Fatalf("%s: Refresh = %v", c, err)
+	}
+	w.held[c] = got
 }
 
 // good fails the test unless verifier and issuer accept what c holds, as c's.
