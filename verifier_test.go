@@ -232,7 +232,7 @@ func TestWaitAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		if ok, err := i.WaitAll(t.Context(), receipt.At); !ok || err != nil {
+		if ok, err := i.Feed().WaitAll(t.Context(), receipt.At); !ok || err != nil {
 			t.Fatalf("WaitAll = %v, %v", ok, err)
 		}
 		if waited := time.Since(begun); waited > 11*time.Second {

@@ -150,7 +150,7 @@ func (a *Accounts) settle(ctx context.Context, id string, act audit.Act) (behind
 		}
 		next := r.held
 		if align(&next); same(r.held, next) {
-			err = a.issuer.Confirm(ctx) // what was read, for an answer that says it is done
+			err = a.issuer.ConfirmReads(ctx) // what was read, for an answer that says it is done
 		} else {
 			err = a.issuer.SetSubject(ctx, id, act, align)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/source"
@@ -120,7 +121,7 @@ func (i *Issuer) SetClient(ctx context.Context, id string, act audit.Act, change
 }
 
 func (i *Issuer) setClient(ctx context.Context, id string, note audit.Entry, change func(*Client)) error {
-	if id == "" || checkText("client", id, 64) != nil {
+	if id == "" || check.Text("client", id, 64) != nil {
 		return fmt.Errorf("%w: a client's id is 1 to 64 printable ASCII characters without spaces", ErrBadRequest)
 	}
 	for {
@@ -252,7 +253,7 @@ func (c *Client) check() error {
 		return bad("its scopes are at most 1000 bytes together")
 	}
 	for _, s := range c.Scopes {
-		if s == "" || checkText("scope", s, 64) != nil {
+		if s == "" || check.Text("scope", s, 64) != nil {
 			return bad("a scope is 1 to 64 printable ASCII characters without spaces")
 		}
 	}

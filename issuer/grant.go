@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -131,7 +132,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	}
 	b := store.Batch{Require: append(h.require(), own.client.require())}
 	if row.drop(r.Client, &b) {
-		b.Revoke = append(b.Revoke, newEntry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew", now))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew", now))
 	}
 	if len(row.Further) >= maxGrants {
 		return nil, fmt.Errorf("%w: a session has grants of at most %d other clients", ErrBadRequest, maxGrants)
@@ -152,7 +153,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	if err := put(&b, row, f); err != nil {
 		return nil, err
 	}
-	head, err := i.commitNoted(ctx, b, grantEntry(r, h))
+	head, err := i.log.Commit(ctx, b, grantEntry(r, h))
 	if err != nil {
 		return nil, unavailable(err)
 	}

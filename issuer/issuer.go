@@ -15,9 +15,11 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/internal/coalesce"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -29,7 +31,7 @@ var (
 	ErrProveAgain = errors.New("subject changed during login: prove it again")
 
 	// ErrBadRequest means that an argument is not acceptable; nothing was done.
-	ErrBadRequest = errors.New("bad request")
+	ErrBadRequest = check.ErrBadRequest
 
 	// ErrTooLarge means that the claims of a session do not fit its carrier: a cookie
 	// or a header that nobody would take. Fewer roles, scopes or attributes do.
@@ -71,15 +73,6 @@ type Options struct {
 	Now   func() time.Time // nil: time.Now
 }
 
-// maxAccessTTL caps AccessTTL, and so the life of a log entry.
-const maxAccessTTL = 15 * time.Minute
-
-// entryTTL is how long a log entry is kept: the longest life of any copy made
-// before it, the largest leeway a verifier may grant, and a minute for clocks
-// that disagree (REV-13). The cap, not the setting, is used, so lowering
-// AccessTTL never drops an entry too early.
-const entryTTL = maxAccessTTL + time.Minute + time.Minute
-
 // Issuer writes sessions. Its methods are safe for concurrent use.
 type Issuer struct {
 	opts       Options
@@ -88,18 +81,14 @@ type Issuer struct {
 	known      clientCache
 	keys       *keyring.Keyring
 	audit      *audit.Trail
+	log        *revlog.Log
+	feed       *revlog.Feed
 	refreshKey []byte
-	proofKey   []byte // of Page.Proof
-	started    time.Time
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
-	seen seenLog
-	ring joined[struct{}] // reads of the keyring
-
-	strangers joined[struct{}] // those of them that unknown keys cause
-	reloaded  time.Time        // when one last did; of whoever has the turn in strangers
-	leases    leases
-	feed      *feed
+	keyReads     coalesce.Reads[struct{}] // reads of the keyring
+	unknownReads coalesce.Reads[struct{}] // those that unknown key ids cause
+	reloaded     time.Time                // when the last of unknownReads began; owned by the one that runs
 }
 
 // New checks o and returns an issuer. It starts nothing in the background: call
@@ -121,7 +110,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		least    time.Duration
 		greatest time.Duration
 	}{
-		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, 10 * time.Second, maxAccessTTL},
+		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, 10 * time.Second, revlog.MaxCopyTTL},
 		{"Idle", &o.Idle, time.Hour, 3 * touchEvery, 365 * 24 * time.Hour},
 		{"Absolute", &o.Absolute, 24 * time.Hour, time.Minute, 365 * 24 * time.Hour},
 		{"Grace", &o.Grace, 10 * time.Second, time.Second, time.Minute},
@@ -140,29 +129,43 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 	if o.Clients == nil {
 		o.Clients = o.Store
 	}
+	var err error
 	if o.Audit == nil {
-		var err error
 		if o.Audit, err = audit.New(audit.Options{Store: o.Clients, Beside: o.Store, Now: o.Now}); err != nil {
 			return nil, err
 		}
 	}
 	i := &Issuer{
-		opts: o, store: o.Store, clients: o.Clients, keys: o.Keys, audit: o.Audit, started: o.Now(),
+		opts: o, store: o.Store, clients: o.Clients, keys: o.Keys, audit: o.Audit,
 		refreshKey: o.Keys.Derive("refresh token"),
-		proofKey:   o.Keys.Derive("log proof"),
-		seen:       seenLog{revoked: source.NewRevocations()},
 	}
-	i.feed = newFeed(i.page, i.store.Wait)
+	i.log, err = revlog.New(revlog.Options{
+		Store: o.Store, Audit: o.Audit, ProofKey: o.Keys.Derive("log proof"), Now: o.Now,
+		EndAll: i.endEverything, KeyRevoked: i.keyRevoked,
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.feed = revlog.NewFeed(i.log, o.MaxBound)
 	i.newSigner()
 	return i, nil
 }
 
-// newSigner returns the id of the key that signs now, and whether it is another one
-// than when it was last asked for.
-func (i *Issuer) newSigner() (kid string, changed bool) {
-	kid = i.keys.Signer().Key().ID
-	before := i.signing.Swap(&kid)
-	return kid, before != nil && *before != kid
+// Log returns the next page of the revocation log, see counterfoil.Source.
+func (i *Issuer) Log(ctx context.Context, f source.Follow) (source.Page, error) {
+	return i.feed.Page(ctx, f)
+}
+
+// Feed serves the revocation log to verifiers, and tells which of them follow it.
+func (i *Issuer) Feed() *revlog.Feed { return i.feed }
+
+// Head reads the head of the log from the store: an issuer that can do that can answer.
+func (i *Issuer) Head(ctx context.Context) (counterfoil.Cursor, error) { return i.log.Head(ctx) }
+
+// Remember tells the issuer the latest head that an earlier process saw, before anything
+// is served. If the store was put back since, every session ends (REV-09).
+func (i *Issuer) Remember(ctx context.Context, seen counterfoil.Cursor) error {
+	return unavailable(i.log.Remember(ctx, seen))
 }
 
 // Derive returns a secret for one purpose of whoever serves this issuer: the same in
@@ -174,18 +177,6 @@ func (i *Issuer) Audience() []string { return i.opts.Audience }
 
 // Audit is the trail that this issuer writes to.
 func (i *Issuer) Audit() *audit.Trail { return i.audit }
-
-// VerificationKey lends a verifier in the same process the key of that id: with
-// HS256 there is no public one. No package outside of this module can take it.
-func (i *Issuer) VerificationKey(id string) (token.Key, bool) { return i.keys.Find(id) }
-
-// Keys returns the public keys as a JWK Set; with HS256 there are none. It reads them
-// from the store: another node may have made one a moment ago, and a verifier that
-// meets it asks for it here. Without a store it returns those that are known.
-func (i *Issuer) Keys(ctx context.Context) ([]byte, error) {
-	_ = i.reload(ctx)
-	return i.keys.JWKS()
-}
 
 // Sweep drops what has expired, and turns the keyring. Call it every minute.
 func (i *Issuer) Sweep(ctx context.Context) error {
@@ -199,7 +190,7 @@ func (i *Issuer) Sweep(ctx context.Context) error {
 	}
 	// A minute of slack: another server's clock may be behind this one's.
 	before := i.opts.Now().Add(-time.Minute)
-	i.seen.revoked.Drop(before)
+	i.log.Forget(before)
 	_, err := i.store.Sweep(ctx, before)
 	if i.clients != i.store {
 		_, other := i.clients.Sweep(ctx, before)
@@ -208,14 +199,11 @@ func (i *Issuer) Sweep(ctx context.Context) error {
 	return unavailable(err)
 }
 
-// unavailable marks a store's error as an outage, which says nothing about any
-// credential. What callers branch on passes through.
+// unavailable marks an error of a store or of the keyring as an outage, which says
+// nothing about any credential. What callers branch on passes through.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
-		return err
-	}
 	if errors.Is(err, keyring.ErrConfigured) {
 		return fmt.Errorf("%w: %w", ErrBadRequest, err) // trying again would not help
 	}
-	return fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err)
+	return store.Outage(err)
 }

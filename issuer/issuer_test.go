@@ -2,6 +2,9 @@ package issuer_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -64,6 +67,13 @@ func newIssuerOn(t *testing.T, s, clients store.Store) *bench {
 		t.Fatal(err)
 	}
 	return &bench{i, c, s, keys}
+}
+
+// pageProof is what a page that ended at c had.
+func (b *bench) pageProof(c counterfoil.Cursor) string {
+	m := hmac.New(sha256.New, b.keys.Derive("log proof"))
+	m.Write([]byte(c.String()))
+	return base64.RawURLEncoding.EncodeToString(m.Sum(nil))
 }
 
 func (b *bench) proof(t *testing.T, subject string) login.Proof {

@@ -10,8 +10,10 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -117,7 +119,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if err := i.name(row, issued, &b); err != nil {
 		return nil, err
 	}
-	head, err := i.commitNoted(ctx, b, loginEntry(r, row, over))
+	head, err := i.log.Commit(ctx, b, loginEntry(r, row, over))
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -137,7 +139,7 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 		return err
 	}
 	b.Delete = append(b.Delete, deleteRow(row).Delete...)
-	b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, row.ID, "signed in anew", now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "signed in anew", now))
 	return nil
 }
 
@@ -214,7 +216,7 @@ func (i *Issuer) finish(ctx context.Context, issued *Issued, h *holding, head co
 		issued.ExpiresIn = h.row.AbsoluteExpires.Sub(now)
 		return issued, nil
 	}
-	if err := i.abreast(ctx, head); err != nil {
+	if err := i.log.CatchUpTo(ctx, head); err != nil {
 		return nil, err
 	}
 	access, err := i.sign(issued.Session, h.client)
@@ -247,12 +249,12 @@ func (r Request) check() error {
 	if len(r.Attributes) > 16 || size > 1024 || len(r.Scopes) > 32 {
 		return fmt.Errorf("%w: at most 16 attributes of 1 KiB in all, and 32 scopes", ErrBadRequest)
 	}
-	return errors.Join(checkText("client", r.Client, 64), checkTexts("scope", r.Scopes))
+	return errors.Join(check.Text("client", r.Client, 64), checkTexts("scope", r.Scopes))
 }
 
 func checkTexts(what string, all []string) (err error) {
 	for _, s := range all {
-		err = errors.Join(err, checkText(what, s, 64))
+		err = errors.Join(err, check.Text(what, s, 64))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -52,7 +53,7 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterf
 		return nil, nil, counterfoil.ErrInvalidToken
 	}
 	now := i.opts.Now()
-	head, err := i.head(ctx) // before the checks: what they do not see is after it
+	head, err := i.log.Head(ctx) // before the checks: what they do not see is after it
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +180,7 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 	if s.Expires.Unix() <= now.Unix() {
 		return nil, nil, counterfoil.ErrExpired
 	}
-	if err := i.covered(ctx, s); err != nil {
+	if err := i.log.Covered(ctx, s); err != nil {
 		return nil, nil, err
 	}
 	row, err := i.row(ctx, s.ID)
@@ -205,7 +206,7 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 }
 
 func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
-	if sid == "" || checkText("session id", sid, 200) != nil {
+	if sid == "" || check.Text("session id", sid, 200) != nil {
 		return nil, counterfoil.ErrInvalidToken
 	}
 	recs, err := i.store.Get(ctx, sessionKey(sid))

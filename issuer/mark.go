@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -69,18 +71,18 @@ func (i *Issuer) commitClient(ctx context.Context, c *Client, b store.Batch, rea
 	}
 	var entries []source.Revocation
 	if reason != "" {
-		entries = []source.Revocation{newEntry(source.ScopeClient, c.ID, reason, i.opts.Now())}
+		entries = []source.Revocation{revlog.Entry(source.ScopeClient, c.ID, reason, i.opts.Now())}
 	}
 	if i.clients == i.store {
 		b.Put, b.Revoke = append(b.Put, rec), entries
-		_, err := i.commitNoted(ctx, b, note)
+		_, err := i.log.Commit(ctx, b, note)
 		return err
 	}
 	if _, err := i.audit.Commit(ctx, i.clients, b, note); err != nil {
 		return err
 	}
 	for {
-		_, err := i.commitNoted(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries})
+		_, err := i.log.Commit(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries})
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
@@ -98,7 +100,7 @@ func (i *Issuer) commitClient(ctx context.Context, c *Client, b store.Batch, rea
 // What it returns is no older than the last change that returned: settings are read
 // once for every mark, and the mark is read from the store each time.
 func (i *Issuer) Client(ctx context.Context, id string) (*Client, error) {
-	if id == "" || checkText("client", id, 64) != nil {
+	if id == "" || check.Text("client", id, 64) != nil {
 		return nil, ErrUnknownClient
 	}
 	recs, err := i.store.Get(ctx, markKey(id))
@@ -114,8 +116,8 @@ func (i *Issuer) clientUnder(ctx context.Context, id string, mark store.Record) 
 	if err != nil {
 		return nil, err
 	}
-	known, epoch := i.known.get(id, m.rev)
-	if known != nil {
+	epoch := i.log.Applied().Epoch // before the settings are read
+	if known := i.known.get(id, m.rev, epoch); known != nil {
 		return known, nil
 	}
 	c, registered, err := i.settings(ctx, id, m)
@@ -157,38 +159,39 @@ func (i *Issuer) settings(ctx context.Context, id string, m clientMark) (c *Clie
 }
 
 // clientCache remembers the settings that were read under a mark. It grows with the
-// number of registered clients alone.
+// number of registered clients alone. A store that began another epoch may have lost
+// marks, and then their revisions come again: so settings count in the epoch of the log
+// in which they were read. Before the epoch is known, it is 0, and nothing is remembered.
 type clientCache struct {
-	mu    sync.RWMutex // guards the rest
-	epoch uint64       // of the log that marks are beside; 0: not known yet, and nothing is remembered
-	by    map[string]*Client
+	mu sync.RWMutex // guards by
+	by map[string]cachedClient
 }
 
-// get returns a copy of what was read under the mark of that revision, or nil, and the
-// epoch for put.
-func (k *clientCache) get(id string, rev uint64) (*Client, uint64) {
+type cachedClient struct {
+	*Client
+	epoch uint64
+}
+
+// get returns a copy of what was read under the mark of that revision, or nil.
+func (k *clientCache) get(id string, rev, epoch uint64) *Client {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if c := k.by[id]; c != nil && c.mark.rev == rev {
-		return c.clone(), k.epoch
+	if c := k.by[id]; c.Client != nil && c.mark.rev == rev && c.epoch == epoch {
+		return c.clone()
 	}
-	return nil, k.epoch
+	return nil
 }
 
 func (k *clientCache) put(c *Client, epoch uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if epoch != 0 && epoch == k.epoch {
-		k.by[c.ID] = c.clone()
+	if epoch == 0 {
+		return
 	}
-}
-
-// begin forgets everything: a store that began another epoch may have lost marks, and
-// then their revisions come again.
-func (k *clientCache) begin(epoch uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.epoch, k.by = epoch, map[string]*Client{}
+	if k.by == nil {
+		k.by = make(map[string]cachedClient)
+	}
+	k.by[c.ID] = cachedClient{c.clone(), epoch}
 }
 
 func (c *Client) clone() *Client {

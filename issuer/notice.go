@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -65,7 +66,7 @@ func (i *Issuer) Notices(ctx context.Context, subject string) ([]Notice, error) 
 
 // Dismiss takes a notice of subject away, or returns store.ErrNotFound.
 func (i *Issuer) Dismiss(ctx context.Context, subject, id string) error {
-	if id == "" || checkText("notice", id, 200) != nil {
+	if id == "" || check.Text("notice", id, 200) != nil {
 		return store.ErrNotFound
 	}
 	key := store.Key{Kind: kindNotice, ID: id}

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -244,7 +245,7 @@ func TestStoreHasLost(t *testing.T) {
 		old := b.login(t, "alice", counterfoil.CarrierCookie)
 		token := b.login(t, "alice", counterfoil.CarrierBearer)
 		key := b.SigningKeys()[0].ID // may be one whose revocation was lost
-		before, err := b.Status(t.Context())
+		before, err := b.Feed().Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +265,7 @@ func TestStoreHasLost(t *testing.T) {
 		if _, err := b.Lookup(t.Context(), again.Access.Reveal()); err != nil {
 			t.Errorf("%s: Lookup of a login after it = %v", op, err)
 		}
-		after, err := b.Status(t.Context())
+		after, err := b.Feed().Status(t.Context())
 		if err != nil || after.Head.Epoch == before.Head.Epoch {
 			t.Errorf("%s: the log went from %v to %v, %v", op, before.Head, after.Head, err)
 		}
@@ -288,7 +289,7 @@ func TestStoreHasLost(t *testing.T) {
 // What is no token at all reads nothing; and an outage is no word about the token.
 func TestUnknownKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, s := leaseIssuer(t)
+		i, s := bubbleIssuer(t)
 		made := func(typ string) string {
 			private, err := token.GenerateKey(token.ES256)
 			if err != nil {
@@ -334,4 +335,19 @@ func TestUnknownKeys(t *testing.T) {
 		ask(unknown, counterfoil.ErrUnavailable)
 		ask("a.b.c", counterfoil.ErrInvalidToken)
 	})
+}
+
+// bubbleIssuer is an issuer by the clock of a synctest bubble.
+func bubbleIssuer(t *testing.T) (*issuer.Issuer, *storetest.FaultyStore) {
+	t.Helper()
+	s := storetest.Faulty(memory.New())
+	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i, s
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/source"
@@ -147,7 +148,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	var head counterfoil.Cursor
 	if sure {
 		var err error
-		if head, err = i.head(ctx); err != nil { // before the checks, see finish
+		if head, err = i.log.Head(ctx); err != nil { // before the checks, see finish
 			return nil, err
 		}
 	}
@@ -208,11 +209,11 @@ func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, n
 	} else {
 		b.Require = append(b.Require, store.Require{Key: sessionKey(h.row.ID), Rev: h.row.rev})
 	}
-	head, err := i.commitNoted(ctx, b)
+	head, err := i.log.Commit(ctx, b)
 	if err != nil {
 		return head, unavailable(err)
 	}
-	if head.Epoch != i.seen.upto().Epoch {
+	if head.Epoch != i.log.Applied().Epoch {
 		// Another log has begun, and with it the revisions of marks may have come again
 		// (see clientCache). The token is rotated: a sure look finds it so, and answers.
 		return head, store.ErrConflict
@@ -259,7 +260,7 @@ func (i *Issuer) reused(ctx context.Context, h *holding, r Renewal) error {
 // takes him to be as he was when the row was last compared with him. Whoever writes
 // requires that.
 func (i *Issuer) granted(ctx context.Context, token presented, client string, now time.Time, sure bool) (*family, *holding, error) {
-	if checkText("client", client, 64) != nil {
+	if check.Text("client", client, 64) != nil {
 		client = DefaultClient // no client has such an id: it is not the grant's, whatever is read for it
 	}
 	recs, err := i.store.Get(ctx, familyKey(token.family), sessionKey(token.session), markKey(client), cutoffKey)
@@ -334,7 +335,7 @@ func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act a
 	for last := ""; ; {
 		f, err := i.family(ctx, token.family)
 		if isInvalid(err) {
-			return i.vouch(ctx)
+			return i.ConfirmReads(ctx)
 		}
 		if err != nil {
 			return err

@@ -10,8 +10,9 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/token"
-	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -42,7 +43,7 @@ func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act 
 			return Receipt{}, fmt.Errorf("%w: the id of a grant is a session id, a space and a client id", ErrBadRequest)
 		}
 	}
-	if err := errors.Join(checkText("id", sid, 200), checkText("client", client, 64), checkText("reason", underscored(act.Reason), 100)); err != nil {
+	if err := errors.Join(check.Text("id", sid, 200), check.Text("client", client, 64), check.Text("reason", underscored(act.Reason), 100)); err != nil {
 		return Receipt{}, err
 	}
 	entry := source.Revocation{Scope: scope, ID: id, Reason: act.Reason}
@@ -79,16 +80,11 @@ func (i *Issuer) Logout(ctx context.Context, held *counterfoil.Session, act audi
 	return err
 }
 
-// newEntry is what a commit at now appends to the log.
-func newEntry(scope source.Scope, id, reason string, now time.Time) source.Revocation {
-	return source.Revocation{Scope: scope, ID: id, Reason: reason, Expires: now.Add(entryTTL)}
-}
-
 // commit does b, with the log entry and its note in the trail.
 func (i *Issuer) commit(ctx context.Context, entry source.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
 	now := i.opts.Now()
-	b.Revoke = append(b.Revoke, newEntry(entry.Scope, entry.ID, entry.Reason, now))
-	head, err := i.commitNoted(ctx, b, note)
+	b.Revoke = append(b.Revoke, revlog.Entry(entry.Scope, entry.ID, entry.Reason, now))
+	head, err := i.log.Commit(ctx, b, note)
 	if err != nil {
 		return Receipt{}, unavailable(err)
 	}
@@ -99,22 +95,19 @@ func (i *Issuer) commit(ctx context.Context, entry source.Revocation, b store.Ba
 // the log has.
 func (i *Issuer) ended(ctx context.Context, entries ...source.Revocation) (Receipt, error) {
 	receipt, err := i.receipt(ctx, entries...)
-	if sure := i.vouch(ctx); sure != nil {
+	if sure := i.ConfirmReads(ctx); sure != nil {
 		return Receipt{}, sure
 	}
 	return receipt, err
 }
 
-// vouch makes sure of what was read, for an answer that says it is done: the call that
-// did it may have been told that its outcome is unknown.
-func (i *Issuer) vouch(ctx context.Context) error {
+// ConfirmReads makes sure that what was read before the call is durable. A caller that
+// answers "it is done already", and writes nothing, calls it: the call that did it may have
+// been told that its outcome is unknown.
+func (i *Issuer) ConfirmReads(ctx context.Context) error {
 	_, err := i.store.Commit(ctx, store.Batch{})
 	return unavailable(err)
 }
-
-// Confirm makes sure that what was read before the call is durable. Whoever answers that
-// something is done already, and writes nothing, calls it.
-func (i *Issuer) Confirm(ctx context.Context) error { return i.vouch(ctx) }
 
 func deleteRow(row *SessionRow) store.Batch {
 	b := store.Batch{Delete: []store.Key{{Kind: kindSession, ID: row.ID}}}
@@ -128,25 +121,13 @@ func deleteRow(row *SessionRow) store.Batch {
 
 // receipt finds the first of entries that an earlier call made.
 func (i *Issuer) receipt(ctx context.Context, entries ...source.Revocation) (Receipt, error) {
-	var after counterfoil.Cursor
-	for {
-		page, _, err := i.store.Log(ctx, after, pageSize)
-		if i.mended(ctx, err) {
-			continue
-		}
-		if err != nil {
-			return Receipt{}, unavailable(err)
-		}
-		for _, e := range page {
-			if e.Reason != renamed && slices.ContainsFunc(entries, func(made source.Revocation) bool { return made.Scope == e.Scope && made.ID == e.ID }) {
-				return Receipt{At: e.At, CommittedAt: e.Expires.Add(-entryTTL)}, nil
-			}
-		}
-		if len(page) < pageSize {
-			return Receipt{}, store.ErrNotFound
-		}
-		after = page[len(page)-1].At
+	e, err := i.log.Find(ctx, func(e source.Revocation) bool {
+		return e.Reason != renamed && slices.ContainsFunc(entries, func(made source.Revocation) bool { return made.Scope == e.Scope && made.ID == e.ID })
+	})
+	if err != nil {
+		return Receipt{}, err
 	}
+	return Receipt{At: e.At, CommittedAt: revlog.CommittedAt(e)}, nil
 }
 
 func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
@@ -189,36 +170,6 @@ func (i *Issuer) revokeAll(ctx context.Context, entry source.Revocation, note au
 	}
 }
 
-// revokeKey puts another key in place first, then tells the verifiers: they fetch
-// the keys when they hear of it, and must find the new one. If the second step
-// fails the answer is an error, and doing it again is safe.
-func (i *Issuer) revokeKey(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
-	if err := i.keys.Revoke(ctx, entry.ID); errors.Is(err, keyring.ErrUnknownKey) {
-		return Receipt{}, store.ErrNotFound
-	} else if err != nil {
-		return Receipt{}, unavailable(err)
-	}
-	i.newSigner()
-	return i.commit(ctx, entry, store.Batch{}, note)
-}
-
-// SigningKeys describes the keys, oldest first.
-func (i *Issuer) SigningKeys() []keyring.Description { return i.keys.Keys() }
-
-// RotateKey has another key sign as soon as every verifier knows it; what the one before
-// has signed stays good.
-func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
-	kid, err := i.keys.Rotate(ctx)
-	if err != nil {
-		return unavailable(err)
-	}
-	i.newSigner() // which one it is is told here, if it signs already
-	note := act.Entry(audit.RotateKey, "")
-	note.Target = kid
-	_, err = i.audit.Commit(ctx, i.clients, store.Batch{}, note) // where the keyring is
-	return unavailable(err)
-}
-
 // EndOthers ends every session of the subject of s but s itself, and returns how
 // many. A login that was under way when it began cannot finish.
 func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {
@@ -240,14 +191,14 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 		}
 		n++
 		b.Delete = append(b.Delete, deleteRow(row).Delete...)
-		b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
 	}
 	if n == 0 {
 		return 0, nil
 	}
 	note := act.Entry(audit.EndOthers, s.Subject)
 	note.Session, note.Detail = s.ID, fmt.Sprintf("ended=%d", n)
-	_, err := i.commitNoted(ctx, b, note)
+	_, err := i.log.Commit(ctx, b, note)
 	return n, unavailable(err)
 }
 

@@ -19,7 +19,7 @@ import (
 // Another key comes to sign meanwhile, and no good token is refused.
 func TestRotateUnderFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := leaseIssuer(t)
+		i, _ := bubbleIssuer(t)
 		var verifiers []*counterfoil.Verifier
 		for range 3 {
 			source := struct{ counterfoil.Source }{i} // fetches the keys: the issuer itself would lend them

@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"time"
 	"unicode"
 
@@ -398,14 +397,6 @@ func claims(s *counterfoil.Session) *token.Claims {
 		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
 		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes,
 	}
-}
-
-// checkText refuses what could not stand as an id in a store, a log line or a header.
-func checkText(what, s string, limit int) error {
-	if len(s) > limit || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("%w: %s must be at most %d printable ASCII characters without spaces", ErrBadRequest, what, limit)
-	}
-	return nil
 }
 
 func notPrintable(r rune) bool { return !unicode.IsPrint(r) }

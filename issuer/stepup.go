@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -91,7 +92,7 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 	if err != nil {
 		return nil, err
 	}
-	head, err := i.commitNoted(ctx, b, stepUpEntry(act, row, sid))
+	head, err := i.log.Commit(ctx, b, stepUpEntry(act, row, sid))
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -136,7 +137,7 @@ func (i *Issuer) rename(ctx context.Context, row *SessionRow, issued *Issued, b 
 	old := sessionKey(row.ID)
 	b.Require = append(b.Require, store.Require{Key: old, Rev: row.rev})
 	b.Delete = append(b.Delete, old)
-	b.Revoke = append(b.Revoke, newEntry(source.ScopeSession, row.ID, renamed, now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, renamed, now))
 	if err := row.newSecret(issued); err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func (i *Issuer) replaceRefresh(ctx context.Context, row *SessionRow, issued *Is
 	}
 	f.Counter, f.Rotated, f.NoGrace = f.Counter+1, now, true
 	issued.Refresh = i.refreshToken(f)
-	b.Revoke = append(b.Revoke, newEntry(source.ScopeClaims, row.Subject, "authenticated anew", now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, row.Subject, "authenticated anew", now))
 	return put(b, f)
 }
 

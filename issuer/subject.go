@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -126,7 +128,7 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 		s.id, s.rev = before.id, before.rev // change may have set all of it
 		s.Version, s.Ended = max(s.Version, before.Version), max(s.Ended, before.Ended)
 		for _, role := range s.Roles {
-			if err := checkText("role", role, 64); err != nil {
+			if err := check.Text("role", role, 64); err != nil {
 				return err
 			}
 		}
@@ -139,7 +141,7 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 		if note.Action != "" {
 			note.Detail = fmt.Sprintf("disabled=%v roles=%s", s.Disabled, strings.Join(s.Roles, ","))
 		}
-		if _, err = i.commitNoted(ctx, b, note); !errors.Is(err, store.ErrConflict) {
+		if _, err = i.log.Commit(ctx, b, note); !errors.Is(err, store.ErrConflict) {
 			return unavailable(err)
 		}
 	}
@@ -162,9 +164,9 @@ func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 			reason = "credentials or privileges changed"
 		}
 		b.DeleteOwned = ownedBy(id)
-		b.Revoke = append(b.Revoke, newEntry(source.ScopeSubject, id, reason, now))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSubject, id, reason, now))
 	case rolesChanged:
-		b.Revoke = append(b.Revoke, newEntry(source.ScopeClaims, id, "roles changed", now))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, id, "roles changed", now))
 	}
 	return b
 }
@@ -178,7 +180,7 @@ func endAll(b *store.Batch, subject *Subject, now time.Time) error {
 	}
 	b.Put = append(b.Put, rec)
 	b.DeleteOwned = ownedBy(subject.id)
-	b.Revoke = []source.Revocation{newEntry(source.ScopeSubject, subject.id, "credentials changed", now)}
+	b.Revoke = []source.Revocation{revlog.Entry(source.ScopeSubject, subject.id, "credentials changed", now)}
 	return nil
 }
 
@@ -193,5 +195,5 @@ func checkSubject(s string) error {
 	if s == "" || s == "*" {
 		return fmt.Errorf("%w: subject %q", ErrBadRequest, s)
 	}
-	return checkText("subject", s, 200)
+	return check.Text("subject", s, 200)
 }

@@ -88,9 +88,9 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	if b.Wait == "all" {
 		// The revocation is durable whatever comes of the waiting: an error here
 		// says "not confirmed", never "not revoked".
-		confirmed, err := s.issuer.WaitAll(r.Context(), receipt.At)
+		confirmed, err := s.issuer.Feed().WaitAll(r.Context(), receipt.At)
 		answer.Confirmed = confirmed && err == nil
-		answer.NotWaitedFor = s.issuer.StaleVerifiers()
+		answer.NotWaitedFor = s.issuer.Feed().StaleVerifiers()
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -23,7 +23,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	if follow.Wait > 0 && acceptsSequence(r) {
 		return s.feedPages(w, r, follow)
 	}
-	page, err := s.issuer.LogJSON(r.Context(), follow)
+	page, err := s.issuer.Feed().JSON(r.Context(), follow)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -50,7 +50,7 @@ func acceptsSequence(r *http.Request) bool {
 // feedPages is feed for whoever takes each page as soon as it is there.
 func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source.Follow) error {
 	out, begun := http.NewResponseController(w), false
-	err := s.issuer.Pages(r.Context(), follow, func(record []byte, last bool) error {
+	err := s.issuer.Feed().Pages(r.Context(), follow, func(record []byte, last bool) error {
 		if !begun {
 			begun = true
 			w.Header().Set("Content-Type", jsonSequence)

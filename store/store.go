@@ -30,6 +30,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -46,6 +47,15 @@ var (
 	// ErrLost means that the store has lost what it had acknowledged.
 	ErrLost = errors.New("store has lost acknowledged entries: a new epoch must begin")
 )
+
+// Outage marks an error of a store as counterfoil.ErrUnavailable, which says nothing about
+// any credential. ErrNotFound and ErrConflict are answers, and pass as they are.
+func Outage(err error) error {
+	if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) || errors.Is(err, counterfoil.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err)
+}
 
 // Kind names a class of records, in lower-case letters: "session", "grant", "user", …
 type Kind string

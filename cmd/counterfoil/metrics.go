@@ -10,8 +10,8 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/ops"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -60,7 +60,7 @@ func outcome(err error) string {
 
 // state reads, at each scrape, what the server's parts know themselves.
 type state struct {
-	status func(context.Context) (issuer.Status, error)
+	status func(context.Context) (revlog.Status, error)
 	load   func() password.Load
 	now    func() time.Time
 }
@@ -127,7 +127,7 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 const lostFor = 10 * time.Minute
 
 // lag is how many entries f has not applied. Of another epoch it has none.
-func lag(s issuer.Status, f issuer.Follower) uint64 {
+func lag(s revlog.Status, f revlog.Follower) uint64 {
 	if f.Acked.Epoch != s.Head.Epoch {
 		return s.Head.Seq
 	}

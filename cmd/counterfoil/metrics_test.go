@@ -13,8 +13,8 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/revlog"
 )
 
 func newOps(t *testing.T) (*state, *metrics) {
@@ -23,8 +23,8 @@ func newOps(t *testing.T) (*state, *metrics) {
 	s := &state{
 		now:  time.Now,
 		load: func() password.Load { return password.Load{Slots: 2, Running: 1} },
-		status: func(context.Context) (issuer.Status, error) {
-			return issuer.Status{Head: counterfoil.Cursor{Epoch: 1, Seq: 9}, Entries: 3, Followers: []issuer.Follower{
+		status: func(context.Context) (revlog.Status, error) {
+			return revlog.Status{Head: counterfoil.Cursor{Epoch: 1, Seq: 9}, Entries: 3, Followers: []revlog.Follower{
 				{ID: "verifier-one-whole-id", Acked: counterfoil.Cursor{Epoch: 1, Seq: 7}, Until: time.Now().Add(time.Hour)},
 				{ID: "verifier-two-whole-id", Acked: counterfoil.Cursor{Epoch: 1, Seq: 2}, Until: time.Now().Add(-time.Minute)},
 				{ID: "verifier-of-yesterday", Acked: counterfoil.Cursor{Epoch: 1, Seq: 1}, Until: time.Now().Add(-time.Hour)},
@@ -67,7 +67,7 @@ func TestOpsFigures(t *testing.T) { // REV-20
 	if !strings.Contains(shown, `"verifier": "verifier"`) || !strings.Contains(shown, `"behind": 2`) || strings.Contains(shown, "whole-id") {
 		t.Errorf("/debug/revocation = %s", shown)
 	}
-	s.status = func(context.Context) (issuer.Status, error) { return issuer.Status{}, errors.New("gone") }
+	s.status = func(context.Context) (revlog.Status, error) { return revlog.Status{}, errors.New("gone") }
 	body = scrape(t, m)
 	if !strings.Contains(body, "counterfoil_store_reachable 0\n") || strings.Contains(body, "counterfoil_log_head 9") {
 		t.Error("/metrics without the store shows old figures")

@@ -101,7 +101,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	if err != nil {
 		return err
 	}
-	known := &state{status: s.issuer.Status, load: s.passwords.Load, now: time.Now}
+	known := &state{status: s.issuer.Feed().Status, load: s.passwords.Load, now: time.Now}
 	if err := s.metrics.Registry.Register(known); err != nil {
 		return err
 	}

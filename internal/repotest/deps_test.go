@@ -25,6 +25,8 @@ var layers = map[string]struct {
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
 	"/internal/urls":      {nil, nil, "an algorithm"},
+	"/internal/check":     {nil, nil, "an algorithm"},
+	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
 	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
@@ -53,7 +55,8 @@ var layers = map[string]struct {
 	"/directory":         {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
 	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
-	"/issuer":            {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/source"}, nil, "no HTTP, no passwords, no engine"},
+	"/revlog":            {[]string{"", "/audit", "/internal/check", "/internal/coalesce", "/source", "/store"}, nil, "the log only: no sessions, no keys"},
+	"/issuer":            {[]string{"", "/audit", "/internal/...", "/store", "/keyring", "/login", "/revlog", "/source"}, nil, "no HTTP, no passwords, no engine"},
 	"/issuer/issuertest": {[]string{"", "/audit", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
 
 	"/accounts":        {[]string{"", "/audit", "/directory", "/internal/secret", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},

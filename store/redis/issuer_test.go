@@ -92,7 +92,7 @@ func TestRevokedStaysRevokedAfterFailover(t *testing.T) {
 			}
 			before := cookie.Session.Born
 			c.Nodes[0].Kill()
-			until(t, "another primary", func() error { _, err := i.Status(t.Context()); return err })
+			until(t, "another primary", func() error { _, err := i.Feed().Status(t.Context()); return err })
 			for name, err := range map[string]error{
 				"cookie":  second(i.Lookup(t.Context(), cookie.Access.Reveal())),
 				"token":   second(i.Lookup(t.Context(), bearer.Access.Reveal())),
@@ -105,7 +105,7 @@ func TestRevokedStaysRevokedAfterFailover(t *testing.T) {
 			if _, err := i.Lookup(t.Context(), bob.Access.Reveal()); (err == nil) == loses {
 				t.Errorf("a session that nobody revoked, after a failover = %v", err)
 			}
-			if status, err := i.Status(t.Context()); err != nil || status.Head.Epoch == before.Epoch {
+			if status, err := i.Feed().Status(t.Context()); err != nil || status.Head.Epoch == before.Epoch {
 				t.Errorf("after a failover the epoch is %x, %v, as before", status.Head.Epoch, err)
 			}
 			anew := signIn(t, i, "alice", counterfoil.CarrierCookie)

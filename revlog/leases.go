@@ -1,4 +1,4 @@
-package issuer
+package revlog
 
 import (
 	"maps"
@@ -10,16 +10,16 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// leases remembers who follows the log, how far each has come, and until when each
-// may go on with what it was told. It is what wait=all rests on (4.7).
+// leases remembers which verifiers follow the log, how far each has come, and until when
+// each may go on with what it was told. [Feed.WaitAll] rests on it (4.7).
 type leases struct {
 	mu    sync.Mutex // guards all; held for a map access only
 	by    map[string]*follower
 	kept  int           // how many there were when those that are gone were last forgotten
-	moved chan struct{} // closed when somebody's right to go on changes
+	moved chan struct{} // closed when the right of a verifier to go on changes
 
-	waits   int           // who wait for all
-	hurries chan struct{} // closed while there are any; nil: nobody has asked for it yet
+	waitAlls int           // calls of WaitAll under way
+	flushing chan struct{} // closed while there are any; nil: nobody has asked for it yet
 }
 
 // follower is a verifier that follows.
@@ -30,9 +30,9 @@ type follower struct {
 }
 
 // lease lets a verifier go on until a time, knowing the log up to a cursor. Only
-// one that ends before an entry lets it accept what the entry covers: whoever is
-// told of the entry refuses, and whoever is told in vain has only older leases. So
-// one whose answers are lost is waited for no longer than if it did not ask.
+// one that ends before an entry lets it accept what the entry covers: a verifier that
+// was told of the entry refuses, and one whose answer was lost has only older leases. So
+// a verifier whose answers are lost is waited for no longer than if it did not ask.
 type lease struct {
 	upto  counterfoil.Cursor
 	until time.Time
@@ -45,10 +45,10 @@ const maxLeases = 64
 // rho is the clock rate error that the contract allows for (4.3).
 const rho = 1e-3
 
-// ask notes that whoever asks for what follows After has applied all before it. The
-// question is a lease as soon as it is there, on the least that its answer can say:
-// the answer may have been read from the store before an entry, and be on its way
-// after it. It lasts from now, since the verifier counts from no later.
+// ask notes a question. A verifier that asks for what follows After has applied all before
+// it. The question is a lease as soon as it is there, on the least that its answer can say:
+// the answer may be read from the store before an entry, and be on its way after it. The
+// lease lasts from now, since the verifier counts from no later.
 func (l *leases) ask(f source.Follow, now time.Time) {
 	if f.Verifier == "" {
 		return
@@ -107,7 +107,7 @@ func (l *leases) settle(f source.Follow, asked time.Time, end func(*lease) (remo
 	}
 }
 
-// move wakes whoever waits. The caller holds mu.
+// move wakes the calls of WaitAll. The caller holds mu.
 func (l *leases) move() {
 	if l.moved != nil {
 		close(l.moved)
@@ -115,40 +115,41 @@ func (l *leases) move() {
 	}
 }
 
-// hurry is called by whoever begins to wait for all, and what it returns when that is
-// over.
-func (l *leases) hurry() (end func()) {
+// flush ends the answers that go on after a page, because WaitAll begins. WaitAll calls
+// end when it returns.
+func (l *leases) flush() (end func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waits++; l.waits == 1 {
-		close(l.hurriesNow())
+	if l.waitAlls++; l.waitAlls == 1 {
+		close(l.flushChannel())
 	}
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.waits--; l.waits == 0 {
-			l.hurries = nil
+		if l.waitAlls--; l.waitAlls == 0 {
+			l.flushing = nil
 		}
 	}
 }
 
-// hurried returns a channel that is closed as soon as somebody waits for all: whoever has
-// sent a page ends the answer then, since only the next question shows that it arrived.
-func (l *leases) hurried() <-chan struct{} {
+// flushed returns a channel that is closed while a WaitAll is under way. An answer that
+// has sent a page ends then, since only the verifier's next question shows that the page
+// arrived.
+func (l *leases) flushed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.hurriesNow()
+	return l.flushChannel()
 }
 
-func (l *leases) hurriesNow() chan struct{} {
-	if l.hurries == nil {
-		l.hurries = make(chan struct{})
+func (l *leases) flushChannel() chan struct{} {
+	if l.flushing == nil {
+		l.flushing = make(chan struct{})
 	}
-	return l.hurries
+	return l.flushing
 }
 
-// applied makes one lease of those that say no more than what f has applied: it
-// knows all up to there, and may go on for as long as the longest of them.
+// applied merges the leases that say no more than what f has applied into one: it knows
+// all up to there, and lasts as long as the longest of them.
 func (f *follower) applied(upto counterfoil.Cursor, now time.Time) {
 	var until time.Time
 	f.leases = slices.DeleteFunc(f.leases, func(le lease) bool {
@@ -163,8 +164,8 @@ func (f *follower) applied(upto counterfoil.Cursor, now time.Time) {
 	}
 }
 
-// bound makes one of two leases that is as bad as both, so that a verifier which
-// asks and never hears costs no more than so much.
+// bound merges two leases into one that is as bad as both while there are too many, so
+// that a verifier which asks and never hears takes a bounded room.
 func (f *follower) bound() {
 	for len(f.leases) >= maxLeases {
 		a, b := f.leases[0], f.leases[1]
@@ -186,8 +187,8 @@ func (f *follower) over(now time.Time) bool {
 	return !slices.ContainsFunc(f.leases, func(le lease) bool { return le.until.After(now) })
 }
 
-// waiting returns when the last lease that lets somebody accept what the entry at
-// covers runs out, and a channel that closes when that may have changed.
+// waiting returns when the last lease that lets a verifier accept what the entry at covers
+// runs out, and a channel that closes when that may have changed.
 func (l *leases) waiting(at counterfoil.Cursor, now time.Time) (until time.Time, moved <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,4 +1,4 @@
-package issuer_test
+package revlog_test
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -20,10 +19,10 @@ type record struct {
 }
 
 // question asks once, and returns what has been sent.
-func question(t *testing.T, ctx context.Context, i *issuer.Issuer, f source.Follow, got func(record) error) error {
+func question(t *testing.T, ctx context.Context, l *side, f source.Follow, got func(record) error) error {
 	t.Helper()
-	f.Verifier, f.Bound = "verifier-1", leaseBound
-	return i.Pages(ctx, f, func(text []byte, last bool) error {
+	f.Verifier, f.Bound = "verifier-1", maxBound
+	return l.feed.Pages(ctx, f, func(text []byte, last bool) error {
 		if text[0] != 0x1e || text[len(text)-1] != '\n' {
 			t.Errorf("%q is no record of RFC 7464", text)
 		}
@@ -39,15 +38,15 @@ func question(t *testing.T, ctx context.Context, i *issuer.Issuer, f source.Foll
 // without news with the one that shows so.
 func TestPagesOfOneQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := leaseIssuer(t)
-		head, err := i.Head(t.Context())
+		l, _ := openLater(t)
+		head, err := l.Head(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []record
 		begun, done := time.Now(), make(chan error)
 		ask := func() {
-			done <- question(t, t.Context(), i, source.Follow{After: head, Wait: time.Second}, func(r record) error {
+			done <- question(t, t.Context(), l, source.Follow{After: head, Wait: time.Second}, func(r record) error {
 				got = append(got, r)
 				return nil
 			})
@@ -55,7 +54,7 @@ func TestPagesOfOneQuestion(t *testing.T) {
 		go ask()
 		for n := range 2 {
 			synctest.Wait()
-			at := revokeSomething(t, i)
+			at := l.revoke(t)
 			synctest.Wait()
 			if len(got) != n+1 || got[n].After != head || got[n].Upto != at || got[n].last || len(got[n].Entries) != 1 {
 				t.Fatalf("after revocation %d: %+v", n+1, got)
@@ -77,13 +76,13 @@ func TestPagesOfOneQuestion(t *testing.T) {
 // that the next question shows what has arrived (4.7).
 func TestWaitAllEndsAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := leaseIssuer(t)
+		l, _ := openLater(t)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go func() {
 			var f source.Follow
 			for ctx.Err() == nil {
-				_ = question(t, ctx, i, f, func(r record) error {
+				_ = question(t, ctx, l, f, func(r record) error {
 					f.After, f.Proof, f.Wait = r.Upto, r.Proof, time.Second
 					return nil
 				})
@@ -91,11 +90,11 @@ func TestWaitAllEndsAnswers(t *testing.T) {
 		}()
 		for range 3 {
 			synctest.Wait()
-			revokeSomething(t, i)
+			l.revoke(t)
 			synctest.Wait() // it has arrived, and the answer goes on
-			at := revokeSomething(t, i)
+			at := l.revoke(t)
 			begun := time.Now()
-			if ok, err := i.WaitAll(t.Context(), at); !ok || err != nil || time.Since(begun) > 0 {
+			if ok, err := l.feed.WaitAll(t.Context(), at); !ok || err != nil || time.Since(begun) > 0 {
 				t.Errorf("WaitAll = %v, %v after %v", ok, err, time.Since(begun))
 			}
 		}
@@ -106,14 +105,14 @@ func TestWaitAllEndsAnswers(t *testing.T) {
 // it was told before: it is waited for until that is too old (4.7).
 func TestLaterPageIsNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := leaseIssuer(t)
-		head, err := i.Head(t.Context())
+		l, _ := openLater(t)
+		head, err := l.Head(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		asked, sent := time.Now(), 0
 		go func() {
-			_ = question(t, t.Context(), i, source.Follow{After: head, Wait: 5 * time.Second}, func(record) error {
+			_ = question(t, t.Context(), l, source.Follow{After: head, Wait: 5 * time.Second}, func(record) error {
 				if sent++; sent == 2 {
 					return errors.New("the connection is gone")
 				}
@@ -123,12 +122,12 @@ func TestLaterPageIsNoLease(t *testing.T) {
 		var at counterfoil.Cursor
 		for range 2 {
 			time.Sleep(time.Second)
-			at = revokeSomething(t, i)
+			at = l.revoke(t)
 			synctest.Wait()
 		}
-		ok, err := i.WaitAll(t.Context(), at)
-		if took := time.Since(asked); !ok || err != nil || sent != 2 || took < leaseBound || took > leaseBound+leaseBound/100 {
-			t.Errorf("WaitAll = %v, %v: %v after the question, want the bound of %v", ok, err, took, leaseBound)
+		ok, err := l.feed.WaitAll(t.Context(), at)
+		if took := time.Since(asked); !ok || err != nil || sent != 2 || took < maxBound || took > maxBound+maxBound/100 {
+			t.Errorf("WaitAll = %v, %v: %v after the question, want the bound of %v", ok, err, took, maxBound)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package issuer
+package revlog
 
 import (
 	"context"
@@ -16,7 +16,7 @@ type Status struct {
 	Followers []Follower // by id; also those that were here lately
 }
 
-// Follower is a verifier that follows the log with this issuer.
+// Follower is a verifier that follows the log with this feed.
 type Follower struct {
 	ID         string
 	Acked      counterfoil.Cursor // it has applied all up to here
@@ -24,13 +24,13 @@ type Follower struct {
 	ServeStale bool               // it may accept longer, by its own policy
 }
 
-// Status reads the head of the log from the store and adds what this issuer knows.
-func (i *Issuer) Status(ctx context.Context) (Status, error) {
-	head, err := i.head(ctx)
+// Status reads the head of the log from the store and adds what this feed knows.
+func (f *Feed) Status(ctx context.Context) (Status, error) {
+	head, err := f.log.Head(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-	return Status{Head: head, Entries: i.seen.revoked.Len(), Followers: i.leases.list()}, nil
+	return Status{Head: head, Entries: f.log.revoked.Len(), Followers: f.leases.list()}, nil
 }
 
 func (f *follower) until() (last time.Time) {

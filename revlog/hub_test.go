@@ -1,4 +1,4 @@
-package issuer_test
+package revlog_test
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -41,22 +39,14 @@ func (c *counted) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	return c.Store.Wait(ctx, after)
 }
 
-func countedIssuer(t *testing.T) (*issuer.Issuer, *counted) {
+func openCounted(t *testing.T) (*side, *counted) {
 	t.Helper()
 	s := &counted{Store: memory.New()}
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i, s
+	return open(t, s), s
 }
 
-// crowdOf follows the log as many verifiers do, each in steps of wait, until stop.
-func crowdOf(t *testing.T, i *issuer.Issuer, many int, wait time.Duration) (heads func() []counterfoil.Cursor, stop func()) {
+// followAll follows the log as many verifiers do, each in steps of wait, until stop.
+func followAll(t *testing.T, l *side, many int, wait time.Duration) (heads func() []counterfoil.Cursor, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -64,9 +54,9 @@ func crowdOf(t *testing.T, i *issuer.Issuer, many int, wait time.Duration) (head
 	for n := range many {
 		all.Go(func() {
 			time.Sleep(wait * time.Duration(n) / time.Duration(many)) // not in step
-			f := source.Follow{Verifier: fmt.Sprintf("verifier-%d", n), Bound: leaseBound}
+			f := source.Follow{Verifier: fmt.Sprintf("verifier-%d", n), Bound: maxBound}
 			for ctx.Err() == nil {
-				page, err := i.Log(ctx, f)
+				page, err := l.feed.Page(ctx, f)
 				if err == nil {
 					f.After, f.Proof, f.Wait = page.Upto, page.Proof, wait
 					at[n].Store(&page.Upto)
@@ -86,11 +76,11 @@ func crowdOf(t *testing.T, i *issuer.Issuer, many int, wait time.Duration) (head
 
 // A thousand verifiers that wait cost one read of the head for each wake-up, and one
 // for each tick in which a wait ends (4.4).
-func TestCrowdIsOneRead(t *testing.T) {
+func TestManyWaitersCostOneRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many, wait = 1000, time.Second
-		i, s := countedIssuer(t)
-		heads, stop := crowdOf(t, i, many, wait)
+		l, s := openCounted(t)
+		heads, stop := followAll(t, l, many, wait)
 		defer stop()
 		time.Sleep(3 * wait)
 		before := s.logs.Load()
@@ -102,7 +92,7 @@ func TestCrowdIsOneRead(t *testing.T) {
 			time.Sleep(7 * time.Millisecond) // they ask anew
 			synctest.Wait()
 			before, waits := s.logs.Load(), s.waits.Load()
-			at := revokeSomething(t, i)
+			at := l.revoke(t)
 			time.Sleep(3 * readTakes)
 			synctest.Wait()
 			if n := s.logs.Load() - before; n > 2 { // one more if a wait ended just now
@@ -123,13 +113,13 @@ func TestCrowdIsOneRead(t *testing.T) {
 // A read that began before a question is no answer to it (REV-03), however many ask.
 func TestReadBeginsAfterTheQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, s := countedIssuer(t)
+		l, s := openCounted(t)
 		for _, wait := range []time.Duration{0, time.Second} {
 			before := s.logs.Load()
 			var all sync.WaitGroup
 			ask := func(want counterfoil.Cursor) {
 				all.Go(func() {
-					page, err := i.Log(t.Context(), source.Follow{Wait: wait})
+					page, err := l.feed.Page(t.Context(), source.Follow{Wait: wait})
 					if err != nil || page.Head.Before(want) {
 						t.Errorf("head %v, %v: the revocation at %v was before the question", page.Head, err, want)
 					}
@@ -137,7 +127,7 @@ func TestReadBeginsAfterTheQuestion(t *testing.T) {
 			}
 			ask(counterfoil.Cursor{})
 			time.Sleep(readTakes / 2) // its read is under way, and has seen what it will
-			at := revokeSomething(t, i)
+			at := l.revoke(t)
 			for range 1000 {
 				ask(at)
 			}
@@ -149,11 +139,11 @@ func TestReadBeginsAfterTheQuestion(t *testing.T) {
 	})
 }
 
-// Whoever hangs up leaves the others their answer.
-func TestCrowdOutlivesOne(t *testing.T) {
+// A verifier that hangs up leaves the others their answer.
+func TestOneWaiterHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := countedIssuer(t)
-		head, err := i.Log(t.Context(), source.Follow{})
+		l, _ := openCounted(t)
+		head, err := l.feed.Page(t.Context(), source.Follow{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,13 +151,13 @@ func TestCrowdOutlivesOne(t *testing.T) {
 		first, hangUp := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() {
-			if _, err := i.Log(first, f); err == nil {
+			if _, err := l.feed.Page(first, f); err == nil {
 				t.Error("an answer to nobody")
 			}
 		})
 		all.Go(func() {
 			begun := time.Now()
-			page, err := i.Log(t.Context(), f)
+			page, err := l.feed.Page(t.Context(), f)
 			if took := time.Since(begun); err != nil || len(page.Entries) != 0 || took < time.Second-50*time.Millisecond || took > time.Second+2*readTakes {
 				t.Errorf("answer %v, %v after %v", page, err, took)
 			}
@@ -182,8 +172,8 @@ func TestCrowdOutlivesOne(t *testing.T) {
 // early leaves the issuer alone for a while, and would miss the next revocation.
 func TestHintsForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, s := countedIssuer(t)
-		head, err := i.Log(t.Context(), source.Follow{})
+		l, s := openCounted(t)
+		head, err := l.feed.Page(t.Context(), source.Follow{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +183,7 @@ func TestHintsForNothing(t *testing.T) {
 		var all sync.WaitGroup
 		ask := func() {
 			all.Go(func() {
-				page, err := i.Log(t.Context(), f)
+				page, err := l.feed.Page(t.Context(), f)
 				if err != nil || len(page.Entries) != 1 || time.Since(begun) < 500*time.Millisecond {
 					t.Errorf("answer %v, %v after %v", page, err, time.Since(begun))
 				}
@@ -207,7 +197,7 @@ func TestHintsForNothing(t *testing.T) {
 		if n := s.logs.Load(); n > 10 {
 			t.Errorf("%d reads for 5 hints", n)
 		}
-		revokeSomething(t, i)
+		l.revoke(t)
 		all.Wait()
 	})
 }

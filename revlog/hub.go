@@ -1,0 +1,243 @@
+package revlog
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/coalesce"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// hub is where long polls wait. It shares the reads of the log among the verifiers that
+// follow it: a thousand that wait for the same news cost one read of the head, not a
+// thousand (4.4), and a page that many get is read and encoded once (4.5). A read counts
+// for a question only if it began after the question was here.
+type hub struct {
+	page func(ctx context.Context, after counterfoil.Cursor) (source.Page, error)
+	wait func(ctx context.Context, after counterfoil.Cursor) error // as store.Wait
+
+	begun time.Time
+
+	mu      sync.Mutex // guards all below; held for map access only
+	reads   map[counterfoil.Cursor]*pageReads
+	waiters map[counterfoil.Cursor]*waiters
+}
+
+// tick is what the ends of waits are rounded down to, so that one read answers all that
+// end at about the same time. Short waits are left as they are.
+const tick = 50 * time.Millisecond
+
+func newHub(page func(context.Context, counterfoil.Cursor) (source.Page, error), wait func(context.Context, counterfoil.Cursor) error) *hub {
+	return &hub{
+		page: page, wait: wait, begun: time.Now(),
+		reads: make(map[counterfoil.Cursor]*pageReads), waiters: make(map[counterfoil.Cursor]*waiters),
+	}
+}
+
+// pageReads are the reads of the page after one cursor.
+type pageReads struct {
+	coalesce.Reads[*sharedPage]
+	callers int // that have not got their answer
+}
+
+// read returns the page after a cursor at once, read by one call at a time.
+func (h *hub) read(ctx context.Context, after counterfoil.Cursor) (*sharedPage, error) {
+	h.mu.Lock()
+	r := h.reads[after]
+	if r == nil {
+		r = &pageReads{}
+		h.reads[after] = r
+	}
+	r.callers++
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if r.callers--; r.callers == 0 {
+			delete(h.reads, after)
+		}
+	}()
+	return r.Do(ctx, func(ctx context.Context) (*sharedPage, error) {
+		p, err := h.page(ctx, after)
+		if err != nil {
+			return nil, err
+		}
+		return newSharedPage(p), nil
+	})
+}
+
+// readForMany reads for verifiers any of which may hang up before.
+func (h *hub) readForMany(after counterfoil.Cursor) (*sharedPage, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), coalesce.Within)
+	defer cancel()
+	return h.read(ctx, after)
+}
+
+// waiters are the questions that wait for what comes after one cursor.
+type waiters struct {
+	after   counterfoil.Cursor
+	stop    context.CancelFunc        // ends watch
+	due     map[time.Duration]*answer // by when their wait ends
+	reading bool                      // some of them have been taken out of due, for a read
+}
+
+// answer is what the waiters with the same due get.
+type answer struct {
+	done chan struct{} // closed when page and err are final
+	page *sharedPage
+	err  error
+
+	timer  *time.Timer // calls hub.end when the wait is over
+	many   int         // how many wait
+	merged []*answer   // get the same: they were taken for a read that brought no news
+}
+
+func newAnswer() *answer { return &answer{done: make(chan struct{})} }
+
+func (a *answer) give(page *sharedPage, err error) {
+	a.page, a.err = page, err
+	close(a.done)
+	for _, b := range a.merged {
+		b.give(page, err)
+	}
+}
+
+// get waits for the answer, until ctx ends or flush closes: nil, without an error.
+func (a *answer) get(ctx context.Context, flush <-chan struct{}) (*sharedPage, error) {
+	select {
+	case <-a.done:
+		return a.page, a.err
+	case <-flush:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// due is when a wait of d is over: up to a tick earlier if d is long.
+func (h *hub) due(d time.Duration) time.Duration {
+	due := time.Since(h.begun) + d
+	if d >= 4*tick {
+		due = due.Truncate(tick)
+	}
+	return due
+}
+
+func (h *hub) over(due time.Duration) bool { return time.Since(h.begun) >= due }
+
+// await returns the page after a cursor when there is news, or at due; or nil as soon as
+// flush closes.
+func (h *hub) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, flush <-chan struct{}) (*sharedPage, error) {
+	h.mu.Lock()
+	w := h.waiters[after]
+	if w == nil {
+		watching, stop := context.WithCancel(context.Background())
+		w = &waiters{after: after, stop: stop, due: make(map[time.Duration]*answer)}
+		h.waiters[after] = w
+		go h.watch(watching, w)
+	}
+	a := w.due[due]
+	if a == nil {
+		a = newAnswer()
+		a.timer = time.AfterFunc(due-time.Since(h.begun), func() { h.end(w, due) })
+		w.due[due] = a
+	}
+	a.many++
+	h.mu.Unlock()
+	p, err := a.get(ctx, flush)
+	h.leave(w, due, a)
+	return p, err
+}
+
+// leave ends a wait when its last waiter leaves.
+func (h *hub) leave(w *waiters, due time.Duration, a *answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if a.many--; a.many == 0 && w.due[due] == a {
+		a.timer.Stop()
+		h.remove(w, due)
+	}
+}
+
+// remove takes an answer from w, and ends w with the last. The caller holds mu.
+func (h *hub) remove(w *waiters, due time.Duration) {
+	delete(w.due, due)
+	h.endIfEmpty(w)
+}
+
+func (h *hub) endIfEmpty(w *waiters) {
+	if len(w.due) == 0 && !w.reading {
+		delete(h.waiters, w.after)
+		w.stop()
+	}
+}
+
+// watch waits for news and answers all of w with one read, until w ends. Questions that
+// come during the read are left for the next one.
+func (h *hub) watch(ctx context.Context, w *waiters) {
+	for hints := 0; ; hints++ {
+		begun := time.Now()
+		err := h.wait(ctx, w.after)
+		if time.Since(begun) > tick {
+			hints = 0
+		}
+		h.mu.Lock()
+		if ctx.Err() != nil { // w has ended
+			h.mu.Unlock()
+			return
+		}
+		taken := w.due
+		w.due, w.reading = make(map[time.Duration]*answer), true
+		h.mu.Unlock()
+		var page *sharedPage
+		if err == nil {
+			page, err = h.readForMany(w.after)
+		}
+		h.answerAll(w, taken, page, err)
+		if hints > 3 { // the store woke us for nothing again and again
+			time.Sleep(tick / 10)
+		}
+	}
+}
+
+// answerAll gives a page to the waiters that were taken before it was read. Without news
+// they go on waiting: a store wakes for nothing too, and a verifier that is answered early
+// is away when there is news.
+func (h *hub) answerAll(w *waiters, taken map[time.Duration]*answer, page *sharedPage, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Since(h.begun)
+	for due, a := range taken {
+		later := w.due[due]
+		switch {
+		case err != nil || page.Head != w.after || due <= now:
+			a.timer.Stop()
+			a.give(page, err)
+		case a.many == 0:
+			a.timer.Stop()
+		case later == nil:
+			w.due[due] = a
+		default: // others came meanwhile whose wait ends at the same moment
+			a.timer.Stop()
+			later.merged = append(later.merged, a)
+			later.many++
+		}
+	}
+	w.reading = false
+	h.endIfEmpty(w)
+}
+
+// end answers the waiters whose wait is over.
+func (h *hub) end(w *waiters, due time.Duration) {
+	h.mu.Lock()
+	a := w.due[due]
+	if a == nil { // they are being answered
+		h.mu.Unlock()
+		return
+	}
+	h.remove(w, due)
+	h.mu.Unlock()
+	a.give(h.readForMany(w.after))
+}

@@ -1,0 +1,58 @@
+package revlog
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// WaitAll returns true when no verifier accepts what the entry at covers: each has applied
+// it, or may no longer be fresh. It takes at most the largest bound. It takes that long
+// just after a start, because the feed does not know the verifiers that followed before;
+// and on a store that other processes may have open, because it does not know those that
+// follow with another process (4.7). WaitAll does not wait for verifiers that serve stale
+// on purpose: StaleVerifiers lists those that follow with this feed.
+func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
+	defer f.leases.flush()()
+	now := f.log.opts.Now
+	unknown := f.started
+	if !f.log.opts.Store.Describe().Exclusive {
+		unknown = now() // at was committed before: a verifier that hears nothing from here on is not fresh for longer
+	}
+	unknown = unknown.Add(f.maxBound + time.Duration(float64(f.maxBound)*rho))
+	for {
+		now := now()
+		until, moved := f.leases.waiting(at, now)
+		if now.Before(unknown) && until.Before(unknown) {
+			until = unknown
+		}
+		if until.IsZero() {
+			return true, nil
+		}
+		timer := time.NewTimer(until.Sub(now) + time.Millisecond)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false, ctx.Err()
+		case <-moved:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// StaleVerifiers returns the ids of the verifiers that follow as ServeStale.
+func (f *Feed) StaleVerifiers() []string {
+	f.leases.mu.Lock()
+	defer f.leases.mu.Unlock()
+	var ids []string
+	for id, v := range f.leases.by {
+		if v.serveStale {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
