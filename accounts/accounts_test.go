@@ -94,9 +94,21 @@ type node struct {
 
 func open(t *testing.T, s stores) node {
 	t.Helper()
+	return openKeeping(t, s, 0)
+}
+
+// openForSteps opens a node that commits nothing in the background, for tests that step
+// in between the commits of one call: it keeps no audit entries, so none are moved.
+func openForSteps(t *testing.T, s stores) node {
+	t.Helper()
+	return openKeeping(t, s, -1)
+}
+
+func openKeeping(t *testing.T, s stores, keep time.Duration) node {
+	t.Helper()
 	e, err := server.Open(t.Context(), server.Config{
 		Store: s.users, Sessions: s.sessions, URL: "https://auth.test", SealKey: [32]byte{1},
-		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, InsecureHashes: true,
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, InsecureHashes: true, KeepAudit: keep,
 	})
 	must(t, err)
 	t.Cleanup(e.Close)

@@ -86,7 +86,7 @@ func TestStoppedBetweenSteps(t *testing.T) {
 		if s.users == s.sessions {
 			sessions = users
 		}
-		dying, other := open(t, stores{users, sessions}), open(t, s)
+		dying, other := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 		for _, c := range changes {
 			for _, on := range []*storetest.FaultyStore{users, sessions} {
 				for _, lost := range []bool{false, true} {
@@ -147,7 +147,7 @@ func (s stores) nothingIsDue(t *testing.T, name string) {
 func TestTwoNodesChangeOneUser(t *testing.T) {
 	for round, s := range rounds(t) {
 		users, sessions := storetest.Faulty(s.users), storetest.Faulty(s.sessions)
-		first, second := open(t, stores{users, sessions}), open(t, s)
+		first, second := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 		for _, a := range changes {
 			for _, b := range changes {
 				for _, on := range []*storetest.FaultyStore{users, sessions} {
@@ -182,7 +182,7 @@ func TestTwoNodesChangeOneUser(t *testing.T) {
 func TestAnnouncedAndNeverWritten(t *testing.T) {
 	s := stores{inMemory(t), inMemory(t)}
 	users, sessions := storetest.Faulty(s.users), storetest.Faulty(s.sessions)
-	dying, other := open(t, stores{users, sessions}), open(t, s)
+	dying, other := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 	u := other.known()
 	sessions.Inject(storetest.Fault{Op: storetest.OpCommit}) // written, and not given
 	if _, err := dying.Users().Update(t.Context(), u.ID, noAct, roles("a", "b", "c")); err == nil {
@@ -243,7 +243,7 @@ func TestPasswordStoppedBetweenSteps(t *testing.T) {
 		if s.users == s.sessions {
 			sessions = users
 		}
-		dying, other := open(t, stores{users, sessions}), open(t, s)
+		dying, other := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 		ways := map[string]func(u directory.User, own *issuer.Issued) func() error{
 			"change": func(_ directory.User, own *issuer.Issued) func() error {
 				return func() error {
