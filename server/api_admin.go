@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -17,13 +16,7 @@ import (
 // adminCreateSession makes a session for a subject that the caller has authenticated
 // itself. Tokens are always in the body: the caller is a program that hands them on.
 func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who caller) error {
-	var b struct {
-		Subject string   `json:"subject"`
-		Carrier string   `json:"carrier"`
-		Client  string   `json:"client"`
-		Scope   string   `json:"scope"`
-		Roles   []string `json:"roles"`
-	}
+	var b api.NewSession
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
@@ -46,25 +39,8 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	return writeJSON(w, http.StatusCreated, inBody(issued))
 }
 
-type receiptView struct {
-	Epoch       string             `json:"epoch"` // 16 hexadecimal digits: more than a JSON number holds
-	Seq         uint64             `json:"seq"`
-	Cursor      counterfoil.Cursor `json:"cursor"`
-	CommittedAt time.Time          `json:"committed_at"`
-	Confirmed   bool               `json:"confirmed"` // every verifier has it; only ever true with wait "all"
-
-	// NotWaitedFor lists verifiers that serve stale by choice: they may go on until
-	// their own cap (docs/revocation.md 4.7).
-	NotWaitedFor []string `json:"not_waited_for,omitempty"`
-}
-
 func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller) error {
-	var b struct {
-		Scope  source.Scope `json:"scope"`
-		ID     string       `json:"id"`
-		Reason string       `json:"reason"`
-		Wait   string       `json:"wait"`
-	}
+	var b api.Revocation
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
@@ -77,7 +53,7 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	if (b.ID == "") != (b.Scope == source.ScopeAll) {
 		return badRequest("id is wanted for every scope but \"all\"")
 	}
-	if b.Wait != "" && b.Wait != "all" {
+	if b.Wait != "" && b.Wait != api.WaitAll {
 		return badRequest("wait is \"all\" or absent")
 	}
 	receipt, err := s.issuer.Revoke(r.Context(), b.Scope, b.ID, act(w, r, who.by, b.Reason))
@@ -85,7 +61,7 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 		return err
 	}
 	answer := viewReceipt(receipt)
-	if b.Wait == "all" {
+	if b.Wait == api.WaitAll {
 		// The revocation is durable whatever comes of the waiting: an error here
 		// says "not confirmed", never "not revoked".
 		confirmed, err := s.issuer.Feed().WaitAll(r.Context(), receipt.At)
@@ -95,8 +71,8 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-func viewReceipt(at issuer.Receipt) receiptView {
-	return receiptView{Epoch: fmt.Sprintf("%016x", at.At.Epoch), Seq: at.At.Seq, Cursor: at.At, CommittedAt: at.CommittedAt.UTC()}
+func viewReceipt(at issuer.Receipt) api.Receipt {
+	return api.Receipt{Epoch: fmt.Sprintf("%016x", at.At.Epoch), Seq: at.At.Seq, Cursor: at.At, CommittedAt: at.CommittedAt.UTC()}
 }
 
 func (s *Server) adminSession(w http.ResponseWriter, r *http.Request, _ caller) error {

@@ -14,42 +14,22 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// sessionView is a session as the API shows it.
-type sessionView struct {
-	ID       string              `json:"id"`
-	Subject  string              `json:"subject"`
-	Client   string              `json:"client,omitempty"`
-	Carrier  counterfoil.Carrier `json:"carrier"`
-	Roles    []string            `json:"roles,omitempty"`
-	Scopes   []string            `json:"scopes,omitempty"`
-	Methods  []string            `json:"amr,omitempty"`
-	ACR      string              `json:"acr,omitempty"`
-	AuthTime time.Time           `json:"auth_time"`
-	Expires  time.Time           `json:"expires"`
+func view(s *counterfoil.Session) api.Session {
+	return api.Session{
+		ID: s.ID, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, Roles: s.Roles, Scopes: s.Scopes,
+		Methods: s.Methods, ACR: s.ACR, AuthTime: s.AuthTime.UTC(), Expires: s.Expires.UTC(),
+	}
 }
 
-func view(s *counterfoil.Session) sessionView {
-	return sessionView{s.ID, s.Subject, s.Client, s.Carrier, s.Roles, s.Scopes, s.Methods, s.ACR, s.AuthTime.UTC(), s.Expires.UTC()}
-}
-
-// issuedView answers login and refresh. Tokens are absent when they went into
-// cookies: a script of the page must not be able to read them there either.
-type issuedView struct {
-	AccessToken  string      `json:"access_token,omitempty"`
-	TokenType    string      `json:"token_type,omitempty"`
-	ExpiresIn    int64       `json:"expires_in"`
-	RefreshToken string      `json:"refresh_token,omitempty"`
-	Session      sessionView `json:"session"`
-}
-
-func inBody(i *issuer.Issued) issuedView {
-	return issuedView{
+func inBody(i *issuer.Issued) api.Issued {
+	return api.Issued{
 		AccessToken: i.Access.Reveal(), TokenType: "Bearer", ExpiresIn: int64(i.ExpiresIn / time.Second),
 		RefreshToken: i.Refresh.Reveal(), Session: view(i.Session),
 	}
@@ -61,16 +41,10 @@ func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued) error
 		return writeJSON(w, status, inBody(i))
 	}
 	s.setCookies(w, i)
-	return writeJSON(w, status, issuedView{ExpiresIn: int64(i.ExpiresIn / time.Second), Session: view(i.Session)})
+	return writeJSON(w, status, api.Issued{ExpiresIn: int64(i.ExpiresIn / time.Second), Session: view(i.Session)})
 }
 
-type loginBody struct {
-	Identifier string     `json:"identifier"`
-	Password   secretText `json:"password"`
-	Carrier    string     `json:"carrier"` // empty: the client's first
-	Client     string     `json:"client"`  // empty: the default one
-	Scope      string     `json:"scope"`   // separated by spaces; empty: all that the client has
-}
+type loginBody = api.Login[api.Hidden]
 
 func carrierOf(name string) (counterfoil.Carrier, error) {
 	if name == "" {
@@ -188,10 +162,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		loginBody
-		Name string `json:"name"`
-	}
+	var b api.Register[api.Hidden]
 	if !s.registration {
 		return &refusal{status: http.StatusForbidden, kind: "registration-closed", title: "Registration is closed"}
 	}
@@ -201,13 +172,13 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err := s.fromBrowser(r, b.Client); err != nil {
 		return err
 	}
-	if _, err := s.ask(r, b.loginBody, act(w, r, "", "")); err != nil {
+	if _, err := s.ask(r, b.Login, act(w, r, "", "")); err != nil {
 		return err
 	}
-	if err := s.signUp(w, r, b.loginBody, b.Name); err != nil {
+	if err := s.signUp(w, r, b.Login, b.Name); err != nil {
 		return err
 	}
-	issued, err := s.signIn(w, r, b.loginBody)
+	issued, err := s.signIn(w, r, b.Login)
 	if err != nil {
 		return err
 	}
@@ -226,11 +197,7 @@ func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, nam
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		RefreshToken secretText `json:"refresh_token"`
-		Client       string     `json:"client"`
-		Scope        string     `json:"scope"`
-	}
+	var b api.Refresh[api.Hidden]
 	if r.ContentLength != 0 {
 		if err := readJSON(w, r, &b); err != nil {
 			return err
@@ -327,11 +294,7 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, struct {
-		Current  string       `json:"current"`
-		Sessions []rowView    `json:"sessions"`
-		Notices  []noticeView `json:"notices"`
-	}{session.ID, viewRows(rows), viewNotices(notices)})
+	return writeJSON(w, http.StatusOK, api.OwnSessions{Current: session.ID, Sessions: viewRows(rows), Notices: viewNotices(notices)})
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
@@ -404,14 +367,11 @@ func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{"ended": n})
+	return writeJSON(w, http.StatusOK, api.Ended{Ended: n})
 }
 
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		Current secretText `json:"current"`
-		Next    secretText `json:"next"`
-	}
+	var b api.NewPassword[api.Hidden]
 	session, err := s.signedIn(r)
 	if err != nil {
 		return err

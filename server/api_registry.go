@@ -2,35 +2,18 @@ package server
 
 import (
 	"net/http"
-	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// clientBody is what may be set of a client.
-type clientBody struct {
-	Name     string                `json:"name,omitempty"`
-	Carriers []counterfoil.Carrier `json:"carriers,omitempty"`
-	Audience []string              `json:"audience,omitempty"`
-	Scopes   []string              `json:"scopes,omitempty"`
-	Origins  []string              `json:"origins,omitempty"`
-	SameSite string                `json:"same_site,omitempty"`
-	Disabled bool                  `json:"disabled"`
-
-	EncryptionKey *issuer.EncryptionKey `json:"encryption_key,omitempty"`
-}
-
-type clientView struct {
-	ID string `json:"id"`
-	clientBody
-}
-
-func viewClient(c *issuer.Client) clientView {
-	return clientView{c.ID, clientBody{c.Name, c.Carriers, c.Audience, c.Scopes, c.Origins, c.SameSite, c.Disabled, c.EncryptionKey}}
+func viewClient(c *issuer.Client) api.RegisteredClient {
+	return api.RegisteredClient{ID: c.ID, ClientSettings: api.ClientSettings{
+		Name: c.Name, Carriers: c.Carriers, Audience: c.Audience, Scopes: c.Scopes, Origins: c.Origins,
+		SameSite: c.SameSite, Disabled: c.Disabled, EncryptionKey: c.EncryptionKey,
+	}}
 }
 
 func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -38,11 +21,11 @@ func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) 
 	if err != nil {
 		return err
 	}
-	views := []clientView{}
+	views := []api.RegisteredClient{}
 	for n := range all {
 		views = append(views, viewClient(&all[n]))
 	}
-	return writeJSON(w, http.StatusOK, map[string][]clientView{"clients": views})
+	return writeJSON(w, http.StatusOK, api.RegisteredClients{Clients: views})
 }
 
 func (s *Server) client(r *http.Request) (*issuer.Client, error) {
@@ -65,7 +48,7 @@ func (s *Server) adminClient(w http.ResponseWriter, r *http.Request, _ caller) e
 // adminSetClient registers a client or sets all of it anew: what is absent from the
 // body is empty from then on.
 func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who caller) error {
-	var b clientBody
+	var b api.ClientSettings
 	id, err := pathID(r, "id")
 	if err != nil {
 		return err
@@ -98,7 +81,7 @@ func (s *Server) adminDeleteClient(w http.ResponseWriter, r *http.Request, who c
 }
 
 func (s *Server) adminKeys(w http.ResponseWriter, r *http.Request, _ caller) error {
-	return writeJSON(w, http.StatusOK, map[string][]keyring.Description{"keys": s.issuer.SigningKeys()})
+	return writeJSON(w, http.StatusOK, api.SigningKeys{Keys: s.issuer.SigningKeys()})
 }
 
 // adminRotate has another key sign when verifiers know it. To take a key out of use, revoke it.
@@ -109,18 +92,8 @@ func (s *Server) adminRotate(w http.ResponseWriter, r *http.Request, who caller)
 	return s.adminKeys(w, r, who)
 }
 
-// apiKeyView is an API key without the key.
-type apiKeyView struct {
-	ID       string    `json:"id"`
-	Client   string    `json:"client"`
-	Scopes   []string  `json:"scopes"`
-	Audience []string  `json:"audience,omitempty"`
-	User     string    `json:"user,omitempty"`
-	Created  time.Time `json:"created"`
-}
-
-func viewAPIKey(k directory.APIKey) apiKeyView {
-	return apiKeyView{k.ID, k.Client, k.Scopes, k.Audience, k.User, k.Created.UTC()}
+func viewAPIKey(k directory.APIKey) api.APIKey {
+	return api.APIKey{ID: k.ID, Client: k.Client, Scopes: k.Scopes, Audience: k.Audience, User: k.User, Created: k.Created.UTC()}
 }
 
 func (s *Server) adminAPIKeys(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -128,21 +101,16 @@ func (s *Server) adminAPIKeys(w http.ResponseWriter, r *http.Request, _ caller) 
 	if err != nil {
 		return unavailable(err)
 	}
-	views := []apiKeyView{}
+	views := []api.APIKey{}
 	for _, k := range keys {
 		views = append(views, viewAPIKey(k))
 	}
-	return writeJSON(w, http.StatusOK, map[string][]apiKeyView{"apikeys": views})
+	return writeJSON(w, http.StatusOK, api.APIKeys{Keys: views})
 }
 
 // adminCreateAPIKey is the only answer that ever holds the key.
 func (s *Server) adminCreateAPIKey(w http.ResponseWriter, r *http.Request, who caller) error {
-	var b struct {
-		Client   string   `json:"client"`
-		Scopes   []string `json:"scopes"`
-		Audience []string `json:"audience"`
-		User     string   `json:"user"`
-	}
+	var b api.NewAPIKey
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
@@ -150,10 +118,7 @@ func (s *Server) adminCreateAPIKey(w http.ResponseWriter, r *http.Request, who c
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusCreated, struct {
-		Key string `json:"key"`
-		apiKeyView
-	}{key.Reveal(), viewAPIKey(k)})
+	return writeJSON(w, http.StatusCreated, api.MadeAPIKey{Key: key.Reveal(), APIKey: viewAPIKey(k)})
 }
 
 func (s *Server) adminDeleteAPIKey(w http.ResponseWriter, r *http.Request, who caller) error {
@@ -177,10 +142,7 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, _ caller) er
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Entries []audit.Entry `json:"entries"`
-		Next    string        `json:"next,omitempty"`
-	}{Entries: append([]audit.Entry{}, entries...)}
+	answer := api.AuditPage{Entries: append([]audit.Entry{}, entries...)}
 	if more {
 		answer.Next = s.next(r, page, entries[len(entries)-1].ID, more)
 	}

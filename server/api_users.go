@@ -5,35 +5,21 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// userView is a user as the API shows it: whether there is a password, never which.
-type userView struct {
-	ID          string    `json:"id"`
-	Identifier  string    `json:"identifier"`
-	Name        string    `json:"name,omitempty"`
-	Status      string    `json:"status"`
-	Roles       []string  `json:"roles"`
-	HasPassword bool      `json:"has_password"`
-	Created     time.Time `json:"created"`
+func viewUser(u directory.User) api.User {
+	return api.User{
+		ID: u.ID, Identifier: u.Identifier, Name: u.Name, Status: u.Status, Roles: append([]string{}, u.Roles...),
+		HasPassword: u.Password != "", Created: u.Created.UTC(),
+	}
 }
 
-func viewUser(u directory.User) userView {
-	return userView{u.ID, u.Identifier, u.Name, u.Status, append([]string{}, u.Roles...), u.Password != "", u.Created.UTC()}
-}
-
-// invitationView is shown once. Whoever has the token chooses the password.
-type invitationView struct {
-	Token   string    `json:"token"`
-	URL     string    `json:"url"` // the page that redeems it
-	Expires time.Time `json:"expires"`
-}
-
-func (s *Server) viewInvitation(token secret.String, expires time.Time) invitationView {
+func (s *Server) viewInvitation(token secret.String, expires time.Time) *api.Invitation {
 	// The configured URL, never the Host of a request (LOGIN-13).
-	return invitationView{token.Reveal(), s.url + "/welcome?token=" + token.Reveal(), expires.UTC()}
+	return &api.Invitation{Token: token.Reveal(), URL: s.url + "/welcome?token=" + token.Reveal(), Expires: expires.UTC()}
 }
 
 func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -45,10 +31,7 @@ func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) er
 	if err != nil {
 		return unavailable(err)
 	}
-	answer := struct {
-		Users []userView `json:"users"`
-		Next  string     `json:"next,omitempty"`
-	}{Users: []userView{}}
+	answer := api.Users{Users: []api.User{}}
 	for _, u := range users {
 		answer.Users = append(answer.Users, viewUser(u))
 	}
@@ -91,11 +74,7 @@ func pathID(r *http.Request, name string) (string, error) {
 // adminCreateUser adds a user without a password, and the invitation to choose one: no
 // administrator ever knows it (LOGIN-16).
 func (s *Server) adminCreateUser(w http.ResponseWriter, r *http.Request, who caller) error {
-	var b struct {
-		Identifier string   `json:"identifier"`
-		Name       string   `json:"name"`
-		Roles      []string `json:"roles"`
-	}
+	var b api.NewUser
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
@@ -103,10 +82,7 @@ func (s *Server) adminCreateUser(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusCreated, struct {
-		User       userView       `json:"user"`
-		Invitation invitationView `json:"invitation"`
-	}{viewUser(u), s.viewInvitation(token, expires)})
+	return writeJSON(w, http.StatusCreated, api.Invited{User: viewUser(u), Invitation: s.viewInvitation(token, expires)})
 }
 
 // adminInvite begins a reset: the password that is there stays good until the
@@ -125,11 +101,7 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 
 // adminChangeUser changes what is given and leaves the rest.
 func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who caller) error {
-	var b struct {
-		Name   *string   `json:"name"`
-		Status *string   `json:"status"`
-		Roles  *[]string `json:"roles"`
-	}
+	var b api.ChangeUser
 	id, err := pathID(r, "id")
 	if err != nil {
 		return err
@@ -177,7 +149,7 @@ func (s *Server) adminUserSessions(w http.ResponseWriter, r *http.Request, _ cal
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string][]rowView{"sessions": viewRows(rows)})
+	return writeJSON(w, http.StatusOK, api.Sessions{Sessions: viewRows(rows)})
 }
 
 func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, who caller) error {
@@ -194,10 +166,7 @@ func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, wh
 
 // redeem lets the holder of an invitation choose the password.
 func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		Token    secretText `json:"token"`
-		Password secretText `json:"password"`
-	}
+	var b api.Redeem[api.Hidden]
 	if err := s.fromBrowser(r, ""); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -29,7 +30,7 @@ func (s *Server) Patterns() []string { return append(s.ProgramPatterns(), s.Page
 type Body struct {
 	Inner
 	Text   string       `json:"text"`
-	Secret secretText   `json:"secret"`
+	Secret api.Hidden   `json:"secret"`
 	Number float64      `json:"number"`
 	Flag   bool         `json:"flag"`
 	List   []string     `json:"list"`

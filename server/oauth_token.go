@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -38,15 +39,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, struct {
-		AccessToken  string `json:"access_token"`
-		TokenType    string `json:"token_type"`
-		ExpiresIn    int64  `json:"expires_in"`
-		RefreshToken string `json:"refresh_token"`
-		Scope        string `json:"scope,omitempty"`
-	}{
-		issued.Access.Reveal(), "Bearer", int64(issued.ExpiresIn / time.Second), issued.Refresh.Reveal(),
-		strings.Join(issued.Session.Scopes, " "),
+	return writeJSON(w, http.StatusOK, api.Token{
+		AccessToken: issued.Access.Reveal(), TokenType: "Bearer", ExpiresIn: int64(issued.ExpiresIn / time.Second),
+		RefreshToken: issued.Refresh.Reveal(), Scope: strings.Join(issued.Session.Scopes, " "),
 	})
 }
 

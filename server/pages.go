@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -290,7 +291,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := entryPage{frame: frame{Title: "Create an account"}, Identifier: r.PostForm.Get("identifier")}
-	b := loginBody{Identifier: page.Identifier, Password: secretText{secret.New(r.PostForm.Get("password"))}}
+	b := loginBody{Identifier: page.Identifier, Password: api.Hide(r.PostForm.Get("password"))}
 	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
@@ -303,7 +304,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) enter(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
 	page.Identifier = r.PostForm.Get("identifier")
 	issued, err := s.signIn(w, r, loginBody{
-		Identifier: page.Identifier, Password: secretText{secret.New(r.PostForm.Get("password"))}, Carrier: "cookie",
+		Identifier: page.Identifier, Password: api.Hide(r.PostForm.Get("password")), Carrier: "cookie",
 	})
 	if err != nil {
 		status, text := s.inWords(w, r, err)

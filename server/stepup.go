@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -15,9 +16,7 @@ import (
 // needs that refused with "step-up" (RFC 9470). The session goes on with new credentials,
 // and those that asked are dead (SES-04).
 func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
-	var b struct {
-		Password secretText `json:"password"`
-	}
+	var b api.StepUp[api.Hidden]
 	session, err := s.signedIn(r)
 	if err != nil {
 		return err
@@ -42,7 +41,7 @@ func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 
 // proveAgain checks the password of session's subject. Guessing here counts as guessing at
 // a login. A subject that is no user here has none.
-func (s *Server) proveAgain(r *http.Request, session *counterfoil.Session, password secretText) (identifier string, p login.Proof, err error) {
+func (s *Server) proveAgain(r *http.Request, session *counterfoil.Session, password api.Hidden) (identifier string, p login.Proof, err error) {
 	user, err := s.users.ByID(r.Context(), session.Subject)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", p, login.ErrRefused

@@ -61,6 +61,7 @@ var layers = map[string]struct {
 
 	"/accounts":        {[]string{"", "/audit", "/directory", "/internal/secret", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},
 	"/server":          {[]string{"", "/accounts", "/audit", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
+	"/internal/api":    {[]string{"", "/audit", "/internal/secret", "/issuer", "/keyring", "/source"}, nil, "the JSON of the API and a client of it: it decides nothing"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory", "/source"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 

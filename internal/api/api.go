@@ -1,0 +1,35 @@
+// Package api has the JSON of the HTTP API, each body and answer once, and a client of it.
+// The handlers of package server and the callers (commands, the demo, package prove) use the
+// same types, so that neither can spell a member in its own way. Call the methods of [Client].
+//
+// The names and routes are described by server/openapi.json, which a test holds against
+// the handlers. The JSON of the revocation log, of introspection and of problems is that of
+// package source. The package decides nothing: what a body may hold, the handlers say.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/counterfoil/counterfoil/internal/secret"
+)
+
+// Text is a member with a secret in it: Hidden where a server reads the body, and string where
+// a client writes it.
+type Text interface{ string | Hidden }
+
+// Hidden is a JSON string that nothing prints. It can be read and not written.
+type Hidden struct{ secret.String }
+
+// Hide hides s.
+func Hide(s string) Hidden { return Hidden{secret.New(s)} }
+
+// UnmarshalJSON implements json.Unmarshaler. Its errors do not hold the text.
+func (h *Hidden) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return errors.New("a string is wanted")
+	}
+	h.String = secret.New(s)
+	return nil
+}

@@ -1,0 +1,88 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+)
+
+// OPS-01: a body that a server has read prints no secret, and cannot be written again with it.
+func TestHidden(t *testing.T) {
+	sent, err := json.Marshal(api.Login[string]{Identifier: "alice", Password: "canary"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read api.Login[api.Hidden]
+	if err := json.Unmarshal(sent, &read); err != nil || read.Identifier != "alice" || read.Password.Reveal() != "canary" {
+		t.Fatalf("read %v, %v", read, err)
+	}
+	again, err := json.Marshal(read)
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v", read, read, read), string(again)} {
+		if strings.Contains(text, "canary") || err != nil {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+	if err := json.Unmarshal([]byte(`{"password":["canary"]}`), &read); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a list as the password: %v", err)
+	}
+}
+
+// Each method calls a route of the real handlers in the tests of cmd/counterfoil and prove. Here
+// is what the client makes of answers that they do not give.
+func TestErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"a problem":        {404, `{"title":"Not found","status":200}`, "not found"},
+		"with detail":      {400, `{"title":"Bad request","detail":"Name it."}`, "bad request: Name it"},
+		"a proxy's page":   {502, `<html>`, "status 502 Bad Gateway"},
+		"another's JSON":   {500, `{"error":"x"}`, "status 500 Internal Server Error"},
+		"nothing":          {503, ``, "status 503 Service Unavailable"},
+		"2xx without JSON": {200, `<html>`, "answer to GET /v1/admin/users/usr_a: invalid character"},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		}))
+		_, err := (&api.Client{URL: s.URL, HTTP: s.Client()}).User(t.Context(), "usr_a")
+		s.Close()
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		refused, isError := errors.AsType[*api.Error](err)
+		if isError != (c.status != 200) || isError && refused.Status != c.status {
+			t.Errorf("%s: %#v", name, err)
+		}
+	}
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	if err := (&api.Client{URL: "http://127.0.0.1:1", HTTP: http.DefaultClient}).DeleteUser(ended, "usr_a"); !errors.Is(err, api.ErrUnreachable) {
+		t.Errorf("no server: %v", err)
+	}
+}
+
+// What a caller names cannot leave its place in the path, and a query is kept whole.
+func TestPaths(t *testing.T) {
+	var asked string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.RequestURI
+		fmt.Fprint(w, `{}`)
+	}))
+	defer s.Close()
+	c := &api.Client{URL: s.URL, HTTP: s.Client()}
+	if _, err := c.UserSessions(t.Context(), "../a?b#c"); err != nil || asked != "/v1/admin/users/..%2Fa%3Fb%23c/sessions" {
+		t.Errorf("asked for %s, %v", asked, err)
+	}
+	if _, err := c.Audit(t.Context(), "a&limit=1", 5); err != nil || asked != "/v1/admin/audit?limit=5&subject=a%26limit%3D1" {
+		t.Errorf("asked for %s, %v", asked, err)
+	}
+}

@@ -1,0 +1,236 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/keyring"
+)
+
+// Client calls the API of one server. A method that gets an answer other than 2xx returns an
+// [*Error], and one that gets none returns [ErrUnreachable].
+type Client struct {
+	URL string // of the server, without a slash at the end
+
+	// Key is sent as a bearer credential: an API key, or an access token. Empty: none is
+	// sent.
+	Key string
+
+	// HTTP sends the requests: an [http.Client], or a server in the same process.
+	HTTP interface {
+		Do(r *http.Request) (*http.Response, error)
+	}
+}
+
+// maxAnswer is more than the largest answer has: a page of 200 audit entries or users.
+const maxAnswer = 16 << 20
+
+// ErrUnreachable means that the server did not answer. Whether it did what was asked is
+// not known.
+var ErrUnreachable = errors.New("cannot be reached")
+
+// Login signs in with a password.
+func (c *Client) Login(ctx context.Context, body Login[string]) (answer Issued, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/login", body, &answer)
+}
+
+// Refresh gets the next copy of a session.
+func (c *Client) Refresh(ctx context.Context, body Refresh[string]) (answer Issued, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/refresh", body, &answer)
+}
+
+// Redeem chooses a password with the token of an invitation.
+func (c *Client) Redeem(ctx context.Context, token, password string) error {
+	return c.call(ctx, http.MethodPost, "/v1/invitations", Redeem[string]{token, password}, nil)
+}
+
+// CreateSession makes a session of a subject that the caller has authenticated.
+func (c *Client) CreateSession(ctx context.Context, body NewSession) (answer Issued, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/sessions", body, &answer)
+}
+
+// Session returns a session.
+func (c *Client) Session(ctx context.Context, id string) (answer SessionRow, err error) {
+	return answer, c.call(ctx, http.MethodGet, "/v1/admin/sessions/"+url.PathEscape(id), nil, &answer)
+}
+
+// Revoke writes an entry of the revocation log.
+func (c *Client) Revoke(ctx context.Context, body Revocation) (answer Receipt, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", body, &answer)
+}
+
+// Users returns all users, page by page. An error ends them.
+func (c *Client) Users(ctx context.Context) iter.Seq2[User, error] {
+	return func(yield func(User, error) bool) {
+		query := url.Values{"limit": {"200"}}
+		for {
+			var page Users
+			if err := c.call(ctx, http.MethodGet, "/v1/admin/users?"+query.Encode(), nil, &page); err != nil {
+				yield(User{}, err)
+				return
+			}
+			for _, u := range page.Users {
+				if !yield(u, nil) {
+					return
+				}
+			}
+			if page.Next == "" {
+				return
+			}
+			query.Set("cursor", page.Next)
+		}
+	}
+}
+
+// User returns a user.
+func (c *Client) User(ctx context.Context, id string) (answer User, err error) {
+	return answer, c.call(ctx, http.MethodGet, userPath(id), nil, &answer)
+}
+
+// CreateUser adds a user without a password, and an invitation to choose one.
+func (c *Client) CreateUser(ctx context.Context, body NewUser) (answer Invited, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/users", body, &answer)
+}
+
+// ChangeUser changes a user.
+func (c *Client) ChangeUser(ctx context.Context, id string, body ChangeUser) (answer User, err error) {
+	return answer, c.call(ctx, http.MethodPatch, userPath(id), body, &answer)
+}
+
+// DeleteUser ends the sessions of a user and deletes the user.
+func (c *Client) DeleteUser(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, userPath(id), nil, nil)
+}
+
+// Invite makes an invitation to choose another password.
+func (c *Client) Invite(ctx context.Context, id string) (answer Invitation, err error) {
+	return answer, c.call(ctx, http.MethodPost, userPath(id)+"/invitations", nil, &answer)
+}
+
+// UserSessions returns the sessions of a subject.
+func (c *Client) UserSessions(ctx context.Context, subject string) ([]SessionRow, error) {
+	var answer Sessions
+	err := c.call(ctx, http.MethodGet, userPath(subject)+"/sessions", nil, &answer)
+	return answer.Sessions, err
+}
+
+// ImportUsers adds users with their password hashes, or with dry says what it would do. It
+// returns a result for each.
+func (c *Client) ImportUsers(ctx context.Context, users []ImportUser, dry bool) ([]ImportResult, error) {
+	body, answer := Import{DryRun: dry}, Imported{}
+	for _, u := range users {
+		data, err := json.Marshal(u)
+		if err != nil {
+			return nil, err
+		}
+		body.Users = append(body.Users, data)
+	}
+	err := c.call(ctx, http.MethodPost, "/v1/admin/users/import", body, &answer)
+	if err == nil && len(answer.Results) != len(users) {
+		err = errors.New("the server answered with another number of results")
+	}
+	return answer.Results, err
+}
+
+// SigningKeys returns the signing keys.
+func (c *Client) SigningKeys(ctx context.Context) ([]keyring.Description, error) {
+	var answer SigningKeys
+	err := c.call(ctx, http.MethodGet, "/v1/admin/keys", nil, &answer)
+	return answer.Keys, err
+}
+
+// RotateKey has another key sign once verifiers know it, and returns the signing keys.
+func (c *Client) RotateKey(ctx context.Context) ([]keyring.Description, error) {
+	var answer SigningKeys
+	err := c.call(ctx, http.MethodPost, "/v1/admin/keys/rotate", nil, &answer)
+	return answer.Keys, err
+}
+
+// APIKeys returns the API keys.
+func (c *Client) APIKeys(ctx context.Context) ([]APIKey, error) {
+	var answer APIKeys
+	err := c.call(ctx, http.MethodGet, "/v1/admin/apikeys", nil, &answer)
+	return answer.Keys, err
+}
+
+// CreateAPIKey makes an API key.
+func (c *Client) CreateAPIKey(ctx context.Context, body NewAPIKey) (answer MadeAPIKey, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/apikeys", body, &answer)
+}
+
+// DeleteAPIKey makes an API key void.
+func (c *Client) DeleteAPIKey(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/admin/apikeys/"+url.PathEscape(id), nil, nil)
+}
+
+// Audit returns the newest security events, at most limit: those about subject, or with an
+// empty one all.
+func (c *Client) Audit(ctx context.Context, subject string, limit int) ([]audit.Entry, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if subject != "" {
+		query.Set("subject", subject)
+	}
+	var answer AuditPage
+	err := c.call(ctx, http.MethodGet, "/v1/admin/audit?"+query.Encode(), nil, &answer)
+	return answer.Entries, err
+}
+
+func userPath(id string) string { return "/v1/admin/users/" + url.PathEscape(id) }
+
+// call sends body as JSON, unless it is nil, and reads the answer into into, unless that
+// is nil.
+func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	r, err := c.request(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	res, err := c.HTTP.Do(r)
+	if err != nil {
+		return fmt.Errorf("server %w: %w", ErrUnreachable, err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("server %w: %w", ErrUnreachable, err)
+	}
+	if res.StatusCode/100 != 2 {
+		return readError(res, answer)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("answer to %s %s: %w", method, r.URL.Path, err)
+	}
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.Key != "" {
+		r.Header.Set("Authorization", "Bearer "+c.Key)
+	}
+	return r, nil
+}

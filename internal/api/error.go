@@ -1,0 +1,33 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// Error is an answer that is not 2xx: a problem (RFC 9457), or what something between
+// wrote instead.
+type Error struct {
+	Status int    `json:"-"` // of the answer, whatever the problem says
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+func readError(res *http.Response, answer []byte) *Error {
+	e := new(Error)
+	if json.Unmarshal(answer, e) != nil || e.Title == "" {
+		e = &Error{Title: "Status " + res.Status}
+	}
+	e.Status = res.StatusCode
+	return e
+}
+
+// Error returns title and detail, as part of a sentence.
+func (e *Error) Error() string {
+	text := strings.ToLower(e.Title[:1]) + e.Title[1:]
+	if e.Detail != "" {
+		text += ": " + strings.TrimSuffix(e.Detail, ".")
+	}
+	return text
+}

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+)
+
+// ClientSettings is the body of PUT /v1/admin/clients/{id}: all that can be set of a client.
+type ClientSettings struct {
+	Name     string                `json:"name,omitempty"`
+	Carriers []counterfoil.Carrier `json:"carriers,omitempty"`
+	Audience []string              `json:"audience,omitempty"`
+	Scopes   []string              `json:"scopes,omitempty"`
+	Origins  []string              `json:"origins,omitempty"`
+	SameSite string                `json:"same_site,omitempty"`
+	Disabled bool                  `json:"disabled"`
+
+	EncryptionKey *issuer.EncryptionKey `json:"encryption_key,omitempty"`
+}
+
+// RegisteredClient is a client with its settings.
+type RegisteredClient struct {
+	ID string `json:"id"`
+	ClientSettings
+}
+
+// RegisteredClients answers GET /v1/admin/clients.
+type RegisteredClients struct {
+	Clients []RegisteredClient `json:"clients"`
+}
+
+// SigningKeys answers GET /v1/admin/keys.
+type SigningKeys struct {
+	Keys []keyring.Description `json:"keys"`
+}
+
+// NewAPIKey is the body of POST /v1/admin/apikeys.
+type NewAPIKey struct {
+	Client   string   `json:"client"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Audience []string `json:"audience,omitempty"`
+	User     string   `json:"user,omitempty"`
+}
+
+// MadeAPIKey answers POST /v1/admin/apikeys. No other answer holds the key.
+type MadeAPIKey struct {
+	Key string `json:"key"`
+	APIKey
+}
+
+// APIKey is an API key without the key.
+type APIKey struct {
+	ID       string    `json:"id"`
+	Client   string    `json:"client"`
+	Scopes   []string  `json:"scopes"`
+	Audience []string  `json:"audience,omitempty"`
+	User     string    `json:"user,omitempty"`
+	Created  time.Time `json:"created"`
+}
+
+// APIKeys answers GET /v1/admin/apikeys.
+type APIKeys struct {
+	Keys []APIKey `json:"apikeys"`
+}
+
+// AuditPage answers GET /v1/admin/audit, the newest entry first.
+type AuditPage struct {
+	Entries []audit.Entry `json:"entries"`
+	Next    string        `json:"next,omitempty"` // cursor of the next page; empty: this is the last
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// Login is the body of POST /v1/login.
+type Login[S Text] struct {
+	Identifier string `json:"identifier"`
+	Password   S      `json:"password"`
+	Carrier    string `json:"carrier,omitempty"` // empty: the client's first
+	Client     string `json:"client,omitempty"`  // empty: the default one
+	Scope      string `json:"scope,omitempty"`   // separated by spaces; empty: all that the client has
+}
+
+// Register is the body of POST /v1/register.
+type Register[S Text] struct {
+	Login[S]
+	Name string `json:"name,omitempty"`
+}
+
+// Refresh is the body of POST /v1/refresh. Without one, the refresh token is in its cookie.
+type Refresh[S Text] struct {
+	RefreshToken S      `json:"refresh_token"`
+	Client       string `json:"client,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+}
+
+// StepUp is the body of POST /v1/session/step-up.
+type StepUp[S Text] struct {
+	Password S `json:"password"`
+}
+
+// NewPassword is the body of POST /v1/password.
+type NewPassword[S Text] struct {
+	Current S `json:"current"`
+	Next    S `json:"next"`
+}
+
+// Issued answers login, refresh, step-up and the change of a password. Tokens are absent when
+// they went into cookies: a script of the page must not be able to read them in the
+// answer either.
+type Issued struct {
+	AccessToken  string  `json:"access_token,omitempty"`
+	TokenType    string  `json:"token_type,omitempty"`
+	ExpiresIn    int64   `json:"expires_in"` // seconds
+	RefreshToken string  `json:"refresh_token,omitempty"`
+	Session      Session `json:"session"`
+}
+
+// Session is a session as one of its copies has it.
+type Session struct {
+	ID       string              `json:"id"`
+	Subject  string              `json:"subject"`
+	Client   string              `json:"client,omitempty"`
+	Carrier  counterfoil.Carrier `json:"carrier"`
+	Roles    []string            `json:"roles,omitempty"`
+	Scopes   []string            `json:"scopes,omitempty"`
+	Methods  []string            `json:"amr,omitempty"`
+	ACR      string              `json:"acr,omitempty"`
+	AuthTime time.Time           `json:"auth_time"`
+	Expires  time.Time           `json:"expires"`
+}
+
+// SessionRow is what the issuer keeps of a session, as its owner and administrators see it.
+type SessionRow struct {
+	ID              string              `json:"id"`
+	Subject         string              `json:"subject"`
+	Client          string              `json:"client"`
+	Carrier         counterfoil.Carrier `json:"carrier"`
+	Created         time.Time           `json:"created"`
+	AuthTime        time.Time           `json:"auth_time"`
+	LastSeen        time.Time           `json:"last_seen"`
+	IdleExpires     time.Time           `json:"idle_expires"`
+	AbsoluteExpires time.Time           `json:"absolute_expires"`
+	Methods         []string            `json:"amr,omitempty"`
+	ACR             string              `json:"acr,omitempty"`
+	Roles           []string            `json:"roles,omitempty"`
+	Scopes          []string            `json:"scopes,omitempty"`
+	Attributes      map[string]string   `json:"attributes,omitempty"`
+	Device          string              `json:"device,omitempty"`
+	DeviceLabel     string              `json:"device_label,omitempty"`
+	FirstAddress    netip.Addr          `json:"first_address,omitzero"`
+	LastAddress     netip.Addr          `json:"last_address,omitzero"`
+	Grants          []Grant             `json:"grants"`
+}
+
+// Grant is what one client holds of a session.
+type Grant struct {
+	Client   string              `json:"client"`
+	Carrier  counterfoil.Carrier `json:"carrier"`
+	Scopes   []string            `json:"scopes,omitempty"`
+	Granted  time.Time           `json:"granted"`
+	LastUsed time.Time           `json:"last_used"`
+}
+
+// Notice is a notice as its subject sees it.
+type Notice struct {
+	ID       string     `json:"id"`
+	Kind     string     `json:"kind"` // "refresh-reuse": the session was ended; "grant-reuse": what Client held of it
+	Time     time.Time  `json:"time"`
+	Session  string     `json:"session"`
+	Client   string     `json:"client"`
+	Device   string     `json:"device,omitempty"`
+	Address  netip.Addr `json:"address,omitzero"`
+	SignedIn netip.Addr `json:"signed_in_address,omitzero"`
+}
+
+// OwnSessions answers GET /v1/sessions.
+type OwnSessions struct {
+	Current  string       `json:"current"` // id of the caller's own
+	Sessions []SessionRow `json:"sessions"`
+	Notices  []Notice     `json:"notices"`
+}
+
+// Ended answers DELETE /v1/sessions.
+type Ended struct {
+	Ended int `json:"ended"` // sessions
+}
+
+// Sessions answers GET /v1/admin/users/{id}/sessions.
+type Sessions struct {
+	Sessions []SessionRow `json:"sessions"`
+}
+
+// NewSession is the body of POST /v1/admin/sessions.
+type NewSession struct {
+	Subject string   `json:"subject"`
+	Carrier string   `json:"carrier,omitempty"`
+	Client  string   `json:"client,omitempty"`
+	Scope   string   `json:"scope,omitempty"`
+	Roles   []string `json:"roles,omitempty"`
+}
+
+// Revocation is the body of POST /v1/admin/revocations.
+type Revocation struct {
+	Scope  source.Scope `json:"scope"`
+	ID     string       `json:"id,omitempty"`
+	Reason string       `json:"reason,omitempty"`
+	Wait   string       `json:"wait,omitempty"` // WaitAll or empty
+}
+
+// WaitAll makes a revocation wait until every verifier has confirmed it.
+const WaitAll = "all"
+
+// Receipt answers a revocation.
+type Receipt struct {
+	Epoch       string             `json:"epoch"` // 16 hexadecimal digits: more than a JSON number holds
+	Seq         uint64             `json:"seq"`
+	Cursor      counterfoil.Cursor `json:"cursor"`
+	CommittedAt time.Time          `json:"committed_at"`
+	Confirmed   bool               `json:"confirmed"` // every verifier has it; only ever true with WaitAll
+
+	// NotWaitedFor lists verifiers that serve stale by choice: they may go on until
+	// their own cap (docs/revocation.md 4.7).
+	NotWaitedFor []string `json:"not_waited_for,omitempty"`
+}
+
+// Token answers POST /oauth/token (RFC 6749 section 5.1).
+type Token struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope,omitempty"`
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// User is a user: whether there is a password, never which.
+type User struct {
+	ID          string    `json:"id"`
+	Identifier  string    `json:"identifier"`
+	Name        string    `json:"name,omitempty"`
+	Status      string    `json:"status"`
+	Roles       []string  `json:"roles"`
+	HasPassword bool      `json:"has_password"`
+	Created     time.Time `json:"created"`
+}
+
+// Users answers GET /v1/admin/users.
+type Users struct {
+	Users []User `json:"users"`
+	Next  string `json:"next,omitempty"` // cursor of the next page; empty: this is the last
+}
+
+// NewUser is the body of POST /v1/admin/users.
+type NewUser struct {
+	Identifier string   `json:"identifier"`
+	Name       string   `json:"name,omitempty"`
+	Roles      []string `json:"roles,omitempty"`
+}
+
+// Invited answers POST /v1/admin/users.
+type Invited struct {
+	User       User        `json:"user"`
+	Invitation *Invitation `json:"invitation,omitempty"` // nil: used already
+}
+
+// Invitation is shown once. The holder of the token chooses the password.
+type Invitation struct {
+	Token   string    `json:"token"`
+	URL     string    `json:"url"` // the page that redeems it
+	Expires time.Time `json:"expires"`
+}
+
+// Redeem is the body of POST /v1/invitations.
+type Redeem[S Text] struct {
+	Token    S `json:"token"`
+	Password S `json:"password"`
+}
+
+// ChangeUser is the body of PATCH /v1/admin/users/{id}. What is nil stays as it is.
+type ChangeUser struct {
+	Name   *string   `json:"name,omitempty"`
+	Status *string   `json:"status,omitempty"`
+	Roles  *[]string `json:"roles,omitempty"`
+}
+
+// Import is the body of POST /v1/admin/users/import.
+type Import struct {
+	Users  []json.RawMessage `json:"users"` // each an ImportUser; the handler reads each strictly
+	DryRun bool              `json:"dry_run,omitempty"`
+}
+
+// ImportUser is a user as another program had it.
+type ImportUser struct {
+	Identifier   string    `json:"identifier"`
+	Name         string    `json:"name,omitempty"`
+	Status       string    `json:"status,omitempty"`
+	Roles        []string  `json:"roles,omitempty"`
+	Created      time.Time `json:"created,omitzero"`
+	PasswordHash string    `json:"password_hash,omitempty"`
+}
+
+// Imported answers POST /v1/admin/users/import: a result for each user, in order.
+type Imported struct {
+	Results []ImportResult `json:"results"`
+}
+
+// ImportResult says what became of one user.
+type ImportResult struct {
+	Status  string `json:"status"` // ImportAdded, ImportPresent or ImportRefused
+	ID      string `json:"id,omitempty"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// What becomes of an imported user.
+const (
+	ImportAdded   = "added"
+	ImportPresent = "present" // another user has the identifier: nothing was changed
+	ImportRefused = "refused"
+)
