@@ -1,6 +1,7 @@
 # Sourced by every script here: a temporary folder, pinned packages in it, and one comparison.
 # Exit status of a script: 0 it is as described, 1 it has changed, 2 it could not be tried.
 set -euo pipefail
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 tmp=$(mktemp -d)
 
 cleanup() {
