@@ -1,18 +1,17 @@
 package prove
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -24,61 +23,22 @@ type client struct {
 	*history
 }
 
-// httpError is an answer that is not a 2xx.
-type httpError struct {
-	status int
-	path   string
-	body   string
+// public calls what needs no API key.
+func (c *client) public() *api.Client { return &api.Client{URL: c.url, HTTP: c.web} }
+
+// operator calls what needs one. The transport of web replaces the placeholder.
+func (c *client) operator() *api.Client {
+	return &api.Client{URL: c.url, HTTP: c.web, Key: keyPlaceholder}
 }
 
-func (e *httpError) Error() string {
-	return fmt.Sprintf("%s: status %d: %.200s", e.path, e.status, e.body)
-}
+// keyPlaceholder stands for the API key of the moment: see keyed.
+const keyPlaceholder = "keyed sets it"
 
-// post sends JSON and reads the answer into into.
-func (c *client) post(ctx context.Context, path string, body, into any, authorized bool) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if authorized {
-		r.Header.Set("Authorization", "keyed")
-	}
-	res, err := c.web.Do(r)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if res.StatusCode/100 != 2 {
-		return &httpError{res.StatusCode, path, string(answer)}
-	}
-	return json.Unmarshal(answer, into)
-}
-
-type issuedAnswer struct {
-	Access  string `json:"access_token"`
-	Refresh string `json:"refresh_token"`
-	Session struct {
-		ID      string `json:"id"`
-		Subject string `json:"subject"`
-		Client  string `json:"client"`
-	} `json:"session"`
-}
-
-// credential reads the answer as its client does: what a JWT says is there to read,
+// readCredential reads the answer as its client does: what a JWT says is there to read,
 // what is in a JWE or behind an opaque id is not.
-func (a issuedAnswer) credential(carrier counterfoil.Carrier, issued span) (*credential, error) {
+func readCredential(a api.Issued, carrier counterfoil.Carrier, issued span) (*credential, error) {
 	c := &credential{
-		value: a.Access, refresh: a.Refresh, carrier: carrier, issued: issued,
+		value: a.AccessToken, refresh: a.RefreshToken, carrier: carrier, issued: issued,
 		sid: a.Session.ID, subject: a.Session.Subject, client: a.Session.Client,
 	}
 	if carrier.Format != counterfoil.JWT {
@@ -89,7 +49,7 @@ func (a issuedAnswer) credential(carrier counterfoil.Carrier, issued span) (*cre
 		Jti string `json:"jti"`
 		RV  string `json:"rv"`
 	}
-	parts := strings.Split(a.Access, ".")
+	parts := strings.Split(a.AccessToken, ".")
 	for _, part := range parts[:min(2, len(parts))] {
 		raw, err := base64.RawURLEncoding.DecodeString(part)
 		if err != nil {
@@ -118,25 +78,23 @@ func readCursor(text string) (epoch, seq uint64, err error) {
 
 // login makes a session of subject.
 func (c *client) login(ctx context.Context, subject, clientID string, carrier counterfoil.Carrier) (*credential, error) {
-	var got issuedAnswer
 	start := c.now()
-	err := c.post(ctx, "/v1/admin/sessions", map[string]any{"subject": subject, "carrier": carrier.String(), "client": clientID}, &got, true)
+	got, err := c.operator().CreateSession(ctx, api.NewSession{Subject: subject, Carrier: carrier.String(), Client: clientID})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a session of %s: %w", subject, err)
 	}
 	c.history.login(subject)
-	return got.credential(carrier, span{start, c.now()})
+	return readCredential(got, carrier, span{start, c.now()})
 }
 
 // renew refreshes old into another credential of the same session.
 func (c *client) renew(ctx context.Context, old *credential) (*credential, error) {
-	var got issuedAnswer
 	start := c.now()
-	err := c.post(ctx, "/v1/refresh", map[string]any{"refresh_token": old.refresh, "client": old.client}, &got, false)
+	got, err := c.public().Refresh(ctx, api.Refresh[string]{RefreshToken: old.refresh, Client: old.client})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("refresh session %s: %w", old.sid, err)
 	}
-	next, err := got.credential(old.carrier, span{start, c.now()})
+	next, err := readCredential(got, old.carrier, span{start, c.now()})
 	if err == nil {
 		next.issued = old.issued // the session is as old as it was: what ended it ends this copy
 	}
@@ -147,18 +105,16 @@ func (c *client) renew(ctx context.Context, old *credential) (*credential, error
 // unknown; what is returned beside it can be tried again.
 func (c *client) revoke(ctx context.Context, scope, id string, everywhere bool) (*revocation, error) {
 	r := &revocation{scope: scope, id: id, span: span{start: c.now(), end: 1<<63 - 1}}
-	body := map[string]any{"scope": scope, "id": id}
+	body := api.Revocation{Scope: source.Scope(scope), ID: id}
 	if everywhere {
-		body["wait"] = "all"
+		body.Wait = api.WaitAll
 	}
-	var got struct {
-		Cursor    string `json:"cursor"`
-		Confirmed bool   `json:"confirmed"`
-	}
-	err := c.post(ctx, "/v1/admin/revocations", body, &got, true)
+	got, err := c.operator().Revoke(ctx, body)
 	if err == nil {
 		r.acked, r.end, r.everywhere = true, c.now(), got.Confirmed
-		r.epoch, r.seq, err = readCursor(got.Cursor)
+		r.epoch, r.seq = got.Cursor.Epoch, got.Cursor.Seq
+	} else {
+		err = fmt.Errorf("revoke %s %s: %w", scope, id, err)
 	}
 	c.revocation(r) // when it is over: readers see it whole
 	return r, err
@@ -169,7 +125,7 @@ func (r *revocation) cursor() counterfoil.Cursor {
 }
 
 func (c *client) source() (counterfoil.Source, error) {
-	return counterfoil.Remote(c.url, counterfoil.RemoteOptions{Credential: "keyed sets it", Transport: c.web.Transport})
+	return counterfoil.Remote(c.url, counterfoil.RemoteOptions{Credential: keyPlaceholder, Transport: c.web.Transport})
 }
 
 // readKeys reads the key set, and fails if the server calls itself otherwise.

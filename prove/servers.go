@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -175,8 +176,7 @@ func (k *killing) killAt(ctx context.Context, step int) (survived bool, err erro
 // are the same. A store that lost everything knows of no such session.
 func (w *world) again(ctx context.Context, scope, id string) error {
 	a, err := w.revoke(ctx, scope, id, false)
-	var refusal *httpError
-	if errors.As(err, &refusal) && refusal.status == http.StatusNotFound && w.lossy {
+	if refused, ok := errors.AsType[*api.Error](err); ok && refused.Status == http.StatusNotFound && w.lossy {
 		return nil
 	}
 	if err != nil {

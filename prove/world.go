@@ -276,7 +276,7 @@ func (n *node) start(ctx context.Context) error {
 	if n.wrap != nil {
 		transport = n.wrap(transport)
 	}
-	source, err := counterfoil.Remote(n.w.url, counterfoil.RemoteOptions{Credential: "keyed sets it", Transport: transport})
+	source, err := counterfoil.Remote(n.w.url, counterfoil.RemoteOptions{Credential: keyPlaceholder, Transport: transport})
 	if err != nil {
 		return err
 	}

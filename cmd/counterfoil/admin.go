@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -31,10 +30,10 @@ const socketName = "counterfoil.sock"
 
 // localHandler is what the socket serves: administration, and the one public
 // endpoint that makes an invitation a password.
-func localHandler(api *server.Server) http.Handler {
+func localHandler(s *server.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/admin/", api.LocalAdmin())
-	mux.Handle("POST /v1/invitations", api)
+	mux.Handle("/v1/admin/", s.LocalAdmin())
+	mux.Handle("POST /v1/invitations", s)
 	return mux
 }
 
@@ -57,7 +56,7 @@ func (p *placeFlags) load() (*settings, error) {
 // admin is a client of the administration API: of the server that runs on the data
 // folder, or when none does, of one inside this program.
 type admin struct {
-	send  func(*http.Request) (*http.Response, error)
+	api.Client
 	close func() error
 }
 
@@ -84,7 +83,7 @@ func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
 		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
 		}}
-		return &admin{client.Do, func() error { client.CloseIdleConnections(); return nil }}, nil
+		return &admin{api.Client{URL: localURL, HTTP: client}, func() error { client.CloseIdleConnections(); return nil }}, nil
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s %w: permission denied\nhint: be the user that the server runs as", path, errUnreachable)
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
@@ -111,20 +110,29 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := server.New(server.Options{
+	own, err := server.New(server.Options{
 		Issuer: p.issuer, Users: p.users, Passwords: p.passwords, URL: c.Issuer, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.closeStores())
 	}
-	handler := localHandler(api)
-	return &admin{func(r *http.Request) (*http.Response, error) {
-		a := &recorded{header: http.Header{}, status: http.StatusOK}
-		handler.ServeHTTP(a, r)
-		return &http.Response{
-			Status: fmt.Sprint(a.status, " ", http.StatusText(a.status)), StatusCode: a.status, Header: a.header, Body: io.NopCloser(&a.body),
-		}, nil
-	}, func() error { return errors.Join(p.issuer.Audit().Move(context.WithoutCancel(ctx)), p.closeStores()) }}, nil
+	handler := localHandler(own)
+	return &admin{api.Client{URL: localURL, HTTP: inProcess{handler}}, func() error { return errors.Join(p.issuer.Audit().Move(context.WithoutCancel(ctx)), p.closeStores()) }}, nil
+}
+
+// localURL is the URL of a server whose connection is known already.
+const localURL = "http://local"
+
+// inProcess is a server in this process.
+type inProcess struct{ http.Handler }
+
+// Do has the handler answer r.
+func (p inProcess) Do(r *http.Request) (*http.Response, error) {
+	a := &recorded{header: http.Header{}, status: http.StatusOK}
+	p.ServeHTTP(a, r)
+	return &http.Response{
+		Status: fmt.Sprint(a.status, " ", http.StatusText(a.status)), StatusCode: a.status, Header: a.header, Body: io.NopCloser(&a.body),
+	}, nil
 }
 
 // recorded is an answer in memory.
@@ -138,74 +146,13 @@ func (a *recorded) Header() http.Header         { return a.header }
 func (a *recorded) WriteHeader(status int)      { a.status = status }
 func (a *recorded) Write(p []byte) (int, error) { return a.body.Write(p) }
 
-// refused is an answer that is not a 2xx.
-type refused struct {
-	Status int    `json:"status"`
-	Title  string `json:"title"`
-	Detail string `json:"detail"`
+// answered returns the status of the answer that err is, or 0 if it is none.
+func answered(err error) int {
+	if refused, ok := errors.AsType[*api.Error](err); ok {
+		return refused.Status
+	}
+	return 0
 }
-
-func (e *refused) Error() string {
-	text := strings.ToLower(e.Title[:1]) + e.Title[1:]
-	if e.Detail != "" {
-		text += ": " + strings.TrimSuffix(e.Detail, ".")
-	}
-	return text
-}
-
-// Is maps the status to an exit code.
-func (e *refused) Is(target error) bool {
-	switch e.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		return target == errDenied
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return target == errUnreachable
-	}
-	return false
-}
-
-// call makes a request with body as JSON, if there is one, and reads the answer
-// into into.
-func (a *admin) call(ctx context.Context, method, path string, body, into any) error {
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://local"+path, bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	res, err := a.send(r)
-	if err != nil {
-		return fmt.Errorf("server %w: %w", errUnreachable, err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err != nil {
-		return fmt.Errorf("server %w: %w", errUnreachable, err)
-	}
-	if res.StatusCode/100 != 2 {
-		problem := &refused{}
-		if json.Unmarshal(answer, problem) != nil || problem.Title == "" {
-			problem.Title = "Status " + res.Status
-		}
-		problem.Status = res.StatusCode
-		return problem
-	}
-	if into == nil || len(answer) == 0 {
-		return nil
-	}
-	return json.Unmarshal(answer, into)
-}
-
-// escaped is id as an element of a path.
-func escaped(id string) string { return url.PathEscape(id) }
 
 // with opens the administration for f. A folder that no server ever had is not made
 // one: it is a wrong --data.
@@ -225,8 +172,7 @@ func (p *placeFlags) open(ctx context.Context, create bool, f func(*admin) error
 	}
 	err = f(a)
 	why := a.close()
-	var answer *refused
-	if why == nil && errors.As(err, &answer) && answer.Status == http.StatusServiceUnavailable && !strings.Contains(err.Error(), "\nhint: ") {
+	if why == nil && answered(err) == http.StatusServiceUnavailable && !strings.Contains(err.Error(), "\nhint: ") {
 		err = fmt.Errorf("%w\nhint: the server's log says why; counterfoil doctor looks at its stores", err)
 	}
 	return errors.Join(err, why)

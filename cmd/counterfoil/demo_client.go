@@ -5,15 +5,16 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -82,23 +83,18 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Jar: jar, Timeout: 15 * time.Second, Transport: named("Demo client, " + c.name)}
-	var got struct {
-		Access  string `json:"access_token"`
-		Refresh string `json:"refresh_token"`
-		Session struct{ ID, Subject string }
-	}
-	body := map[string]string{"identifier": identifier, "password": demoPassword, "carrier": c.carrier}
-	cookies, err := postJSON(ctx, client, c.auth+"/v1/login", "", body, &got)
+	client := &http.Client{Jar: jar, Timeout: 15 * time.Second, Transport: browser("Demo client, " + c.name)}
+	auth := api.Client{URL: c.auth, HTTP: client}
+	got, err := auth.Login(ctx, api.Login[string]{Identifier: identifier, Password: demoPassword, Carrier: c.carrier})
 	if err != nil {
 		return fmt.Errorf("sign in by %s: %w", c.carrier, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.http, c.access, c.refresh, c.revoked, c.refused = client, got.Access, got.Refresh, time.Time{}, nil
+	c.http, c.access, c.refresh, c.revoked, c.refused = client, got.AccessToken, got.RefreshToken, time.Time{}, nil
 	c.state = clientState{Session: got.Session.ID, Subject: got.Session.Subject}
 	c.renewable = c.carrier != "cookie"
-	c.show(got.Access, cookies)
+	c.show()
 	return nil
 }
 
@@ -142,33 +138,36 @@ func (c *demoClient) call(ctx context.Context) (measuring bool) {
 
 // renew uses the refresh token, which is good once. The caller holds mu.
 func (c *demoClient) renew(ctx context.Context) {
-	var got struct {
-		Access  string `json:"access_token"`
-		Refresh string `json:"refresh_token"`
-	}
-	body := map[string]string{}
-	if c.refresh != "" {
-		body["refresh_token"] = c.refresh
-	}
-	cookies, err := postJSON(ctx, c.http, c.auth+"/v1/refresh", "", body, &got)
+	auth := api.Client{URL: c.auth, HTTP: c.http}
+	got, err := auth.Refresh(ctx, api.Refresh[string]{RefreshToken: c.refresh}) // empty: the cookie has it
 	if err != nil {
 		c.renewable = false
 		return
 	}
-	c.access, c.refresh = got.Access, got.Refresh
-	c.show(got.Access, cookies)
+	c.access, c.refresh = got.AccessToken, got.RefreshToken
+	c.show()
 }
 
 // show notes what the client holds. The caller holds mu.
-func (c *demoClient) show(access string, cookies []*http.Cookie) {
+func (c *demoClient) show() {
+	access := c.access
 	c.state.Holds = "a token that its code sends in the Authorization header"
-	for _, k := range cookies {
+	for _, k := range c.cookies() {
 		if k.Name == source.InsecureCookieName {
 			access = k.Value
 			c.state.Holds = "a cookie that no script can read (HttpOnly, SameSite=Lax)"
 		}
 	}
 	c.state.Shown, c.state.Size = readable(access), len(access)
+}
+
+// cookies returns what the jar sends to the auth server. The caller holds mu.
+func (c *demoClient) cookies() []*http.Cookie {
+	at, err := url.Parse(c.auth)
+	if err != nil {
+		return nil
+	}
+	return c.http.Jar.Cookies(at)
 }
 
 // measureFrom starts the clock of the next refusal. What it returns is closed when
@@ -209,12 +208,14 @@ func (c *demoClient) snapshot() clientState {
 	return s
 }
 
-// named is a transport that says who is there, so that the list of sessions does.
-type named string
+// browser is a transport that sends what a browser on a page of the server sends: where the
+// request comes from, and a name, which the list of sessions shows.
+type browser string
 
-func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b browser) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", string(n))
+	r.Header.Set("User-Agent", string(b))
+	r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
 	return http.DefaultTransport.RoundTrip(r)
 }
 
@@ -260,33 +261,4 @@ func get(ctx context.Context, client *http.Client, url, bearer string) (status i
 		}
 	}
 	return res.StatusCode, strings.TrimSpace(string(body)), err
-}
-
-func postJSON(ctx context.Context, client *http.Client, url, bearer string, body, into any) ([]*http.Cookie, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host) // as a browser on that very site
-	if bearer != "" {
-		r.Header.Set("Authorization", "Bearer "+bearer)
-	}
-	res, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode/100 != 2 {
-		return nil, errors.New(res.Status)
-	}
-	return res.Cookies(), json.Unmarshal(answer, into)
 }

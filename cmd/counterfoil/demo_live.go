@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -103,19 +104,17 @@ func (l *livePageServer) signIn(ctx context.Context) error {
 // accepted after that. It waits for the refusals, so that a page without JavaScript
 // shows them.
 func (l *livePageServer) revoke(ctx context.Context, session string) error {
-	var admin struct {
-		Access string `json:"access_token"`
-	}
-	login := map[string]string{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}
-	if _, err := postJSON(ctx, http.DefaultClient, l.auth+"/v1/login", "", login, &admin); err != nil {
+	auth := api.Client{URL: l.auth, HTTP: &http.Client{Timeout: 10 * time.Second, Transport: browser("Demo page")}}
+	signedIn, err := auth.Login(ctx, api.Login[string]{Identifier: "admin", Password: demoPassword, Carrier: counterfoil.CarrierBearer.String()})
+	if err != nil {
 		return err
 	}
-	body := map[string]string{"scope": "subject", "id": l.clients[0].snapshot().Subject}
+	auth.Key = signedIn.AccessToken
+	body := api.Revocation{Scope: source.ScopeSubject, ID: l.clients[0].snapshot().Subject}
 	if session != "" {
-		body = map[string]string{"scope": "session", "id": session}
+		body = api.Revocation{Scope: source.ScopeSession, ID: session}
 	}
-	var receipt struct{}
-	if _, err := postJSON(ctx, http.DefaultClient, l.auth+"/v1/admin/revocations", admin.Access, body, &receipt); err != nil {
+	if _, err := auth.Revoke(ctx, body); err != nil {
 		return err
 	}
 	returned := time.Now()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/redis"
@@ -132,19 +133,19 @@ func (d *doctor) keys(ctx context.Context) {
 		return
 	}
 	defer a.close()
-	var ring signingKeys
-	if err := a.call(ctx, "GET", "/v1/admin/keys", nil, &ring); err != nil {
+	keys, err := a.SigningKeys(ctx)
+	if err != nil {
 		d.gone("keys", err, "")
 		return
 	}
-	d.judgeKeys(ring.Keys)
+	d.judgeKeys(keys)
 }
 
 // keyOld is when a signing key should long have been followed by another: the ring
 // turns every 30 days by itself.
 const keyOld = 32 * 24 * time.Hour
 
-func (d *doctor) judgeKeys(keys []signingKey) {
+func (d *doctor) judgeKeys(keys []keyring.Description) {
 	for _, k := range keys {
 		if k.Status != "active" {
 			continue

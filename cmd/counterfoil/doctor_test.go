@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/keyring"
 )
 
 // What browsers do, by RFC 6265bis: one line a case.
@@ -111,13 +113,15 @@ func TestDoctorJudges(t *testing.T) {
 		area, want string
 		judge      func(d *doctor)
 	}{
-		"clocks agree":     {"store", isOK, func(d *doctor) { d.skew("store", "its", -1500*time.Millisecond, time.Millisecond) }},
-		"clocks disagree":  {"store", isFail, func(d *doctor) { d.skew("store", "its", 2100*time.Millisecond, time.Millisecond) }},
-		"a slow answer":    {"store", isOK, func(d *doctor) { d.skew("store", "its", 2100*time.Millisecond, time.Second) }},
-		"an hour":          {"store", isFail, func(d *doctor) { d.skew("store", "its", -time.Hour, time.Millisecond) }},
-		"a young key":      {"keys", isOK, func(d *doctor) { d.judgeKeys([]signingKey{{Status: "active", From: now.Add(-24 * time.Hour)}}) }},
-		"a key that stays": {"keys", isWarn, func(d *doctor) { d.judgeKeys([]signingKey{{Status: "active", From: now.AddDate(0, 0, -33)}}) }},
-		"no key":           {"keys", isFail, func(d *doctor) { d.judgeKeys([]signingKey{{Status: "next"}}) }},
+		"clocks agree":    {"store", isOK, func(d *doctor) { d.skew("store", "its", -1500*time.Millisecond, time.Millisecond) }},
+		"clocks disagree": {"store", isFail, func(d *doctor) { d.skew("store", "its", 2100*time.Millisecond, time.Millisecond) }},
+		"a slow answer":   {"store", isOK, func(d *doctor) { d.skew("store", "its", 2100*time.Millisecond, time.Second) }},
+		"an hour":         {"store", isFail, func(d *doctor) { d.skew("store", "its", -time.Hour, time.Millisecond) }},
+		"a young key": {"keys", isOK, func(d *doctor) {
+			d.judgeKeys([]keyring.Description{{Status: "active", From: now.Add(-24 * time.Hour)}})
+		}},
+		"a key that stays": {"keys", isWarn, func(d *doctor) { d.judgeKeys([]keyring.Description{{Status: "active", From: now.AddDate(0, 0, -33)}}) }},
+		"no key":           {"keys", isFail, func(d *doctor) { d.judgeKeys([]keyring.Description{{Status: "next"}}) }},
 		"a proxy that nobody named": {"proxies", isFail, func(d *doctor) {
 			d.Issuer, d.Listen = "https://auth.example.com", "10.0.0.1:8080"
 			d.proxies()

@@ -9,9 +9,9 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login/password"
 )
@@ -23,16 +23,11 @@ type userImport struct {
 	Firebase string `type:"path" placeholder:"FILE" help:"Password hash parameters of the Firebase project (JSON), for lines with firebase."`
 }
 
-// importLine is a line of the file; docs/import.md describes it. At most one of the
-// last three is there.
+// importLine is a line of the file; docs/import.md describes it. At most one of
+// PasswordHash, Keycloak and Firebase is there.
 type importLine struct {
-	Identifier   string     `json:"identifier"`
-	Name         string     `json:"name,omitempty"`
-	Status       string     `json:"status,omitempty"`
-	Roles        []string   `json:"roles,omitempty"`
-	Created      *time.Time `json:"created,omitempty"`
-	PasswordHash string     `json:"password_hash,omitempty"`
-	Keycloak     *struct {
+	api.ImportUser
+	Keycloak *struct {
 		CredentialData string `json:"credentialData"`
 		SecretData     string `json:"secretData"`
 	} `json:"keycloak,omitempty"`
@@ -63,7 +58,7 @@ type importing struct {
 	admin   *admin
 	project password.FirebaseProject
 	seen    map[string]int // line of each canonical identifier
-	batch   []importLine
+	batch   []api.ImportUser
 	lines   []int // of batch
 	size    int   // of batch, in bytes
 	counts  imported
@@ -148,7 +143,7 @@ func (i *importing) all(ctx context.Context, in io.Reader) error {
 			i.refuse(n, u.Identifier, err.Error())
 			continue
 		}
-		i.batch, i.lines, i.size = append(i.batch, u), append(i.lines, n), i.size+len(text)+512
+		i.batch, i.lines, i.size = append(i.batch, u.ImportUser), append(i.lines, n), i.size+len(text)+512
 		if i.size > maxImportBatch || len(i.batch) == maxImportUsers {
 			if err := i.send(ctx); err != nil {
 				return err
@@ -200,7 +195,6 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 	if err == nil {
 		i.seen[canonical] = n
 	}
-	u.Keycloak, u.Firebase = nil, nil
 	return u, err
 }
 
@@ -217,24 +211,15 @@ func (i *importing) send(ctx context.Context) error {
 	if len(i.batch) == 0 {
 		return nil
 	}
-	var answer struct {
-		Results []struct {
-			Status  string `json:"status"`
-			Problem string `json:"problem"`
-		} `json:"results"`
-	}
-	body := map[string]any{"users": i.batch, "dry_run": i.DryRun}
-	if err := i.admin.call(ctx, "POST", "/v1/admin/users/import", body, &answer); err != nil {
+	results, err := i.admin.ImportUsers(ctx, i.batch, i.DryRun)
+	if err != nil {
 		return err
 	}
-	if len(answer.Results) != len(i.batch) {
-		return errors.New("the server answered with another number of results")
-	}
-	for n, r := range answer.Results {
+	for n, r := range results {
 		switch r.Status {
-		case "added":
+		case api.ImportAdded:
 			i.counts.Added++
-		case "present":
+		case api.ImportPresent:
 			i.counts.Present++
 		default:
 			i.refuse(i.lines[n], i.batch[n].Identifier, r.Problem)

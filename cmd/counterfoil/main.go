@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,6 +29,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/config"
 )
 
@@ -163,9 +165,15 @@ func report(err error) int {
 		return exitConfig
 	case errors.As(err, &wrong):
 		return exitUsage
-	case errors.Is(err, errUnreachable):
+	case errors.Is(err, errUnreachable), errors.Is(err, api.ErrUnreachable):
 		return exitUnreachable
 	case errors.Is(err, errDenied):
+		return exitDenied
+	}
+	switch answered(err) {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return exitUnreachable
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return exitDenied
 	}
 	return exitFailure

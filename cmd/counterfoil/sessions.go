@@ -2,43 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/source"
 )
-
-// sessionView is a session as the API shows it to administrators.
-type sessionView struct {
-	ID              string            `json:"id"`
-	Subject         string            `json:"subject"`
-	Client          string            `json:"client"`
-	Carrier         string            `json:"carrier"`
-	Created         time.Time         `json:"created"`
-	AuthTime        time.Time         `json:"auth_time"`
-	LastSeen        time.Time         `json:"last_seen"`
-	IdleExpires     time.Time         `json:"idle_expires"`
-	AbsoluteExpires time.Time         `json:"absolute_expires"`
-	Methods         []string          `json:"amr,omitempty"`
-	Roles           []string          `json:"roles,omitempty"`
-	Scopes          []string          `json:"scopes,omitempty"`
-	Attributes      map[string]string `json:"attributes,omitempty"`
-	Device          string            `json:"device,omitempty"`
-	DeviceLabel     string            `json:"device_label,omitempty"`
-	FirstAddress    string            `json:"first_address,omitempty"`
-	LastAddress     string            `json:"last_address,omitempty"`
-	Grants          []grantView       `json:"grants"`
-}
-
-// grantView is what one client holds of a session.
-type grantView struct {
-	Client   string    `json:"client"`
-	Carrier  string    `json:"carrier"`
-	Scopes   []string  `json:"scopes,omitempty"`
-	Granted  time.Time `json:"granted"`
-	LastUsed time.Time `json:"last_used"`
-}
 
 type sessionList struct {
 	placeFlags
@@ -52,16 +27,14 @@ func (c *sessionList) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		answer := struct {
-			Sessions []sessionView `json:"sessions"`
-		}{}
-		if err := a.call(ctx, "GET", "/v1/admin/users/"+escaped(subject)+"/sessions", nil, &answer); err != nil {
+		sessions, err := a.UserSessions(ctx, subject)
+		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(os.Stdout, append([]sessionView{}, answer.Sessions...))
+			return writeJSON(os.Stdout, append([]api.SessionRow{}, sessions...))
 		}
-		return printSessions(answer.Sessions, time.Now())
+		return printSessions(sessions, time.Now())
 	})
 }
 
@@ -73,7 +46,7 @@ func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, e
 	if err == nil {
 		return u.ID, nil
 	}
-	if isNotFound(err) {
+	if answered(err) == http.StatusNotFound {
 		if !quiet {
 			fmt.Fprintf(os.Stderr, "counterfoil: no user %s: taken as a subject that is no user here\n", name)
 		}
@@ -83,28 +56,28 @@ func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, e
 }
 
 // ends is when the session ends if nobody uses it.
-func (s sessionView) ends() time.Time {
+func ends(s api.SessionRow) time.Time {
 	if s.AbsoluteExpires.Before(s.IdleExpires) {
 		return s.AbsoluteExpires
 	}
 	return s.IdleExpires
 }
 
-func printSessions(sessions []sessionView, now time.Time) error {
-	slices.SortFunc(sessions, func(a, b sessionView) int { return b.LastSeen.Compare(a.LastSeen) })
+func printSessions(sessions []api.SessionRow, now time.Time) error {
+	slices.SortFunc(sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
 	var rows [][]string
 	for _, s := range sessions {
-		rows = append(rows, []string{s.ID, s.Carrier, about(now.Sub(s.LastSeen)) + " ago", about(s.ends().Sub(now)), s.DeviceLabel})
+		rows = append(rows, []string{s.ID, s.Carrier.String(), about(now.Sub(s.LastSeen)) + " ago", about(ends(s).Sub(now)), s.DeviceLabel})
 	}
 	return table([]column{{name: "ID"}, {name: "CARRIER"}, {name: "SEEN"}, {name: "LEFT"}, {"DEVICE", true}}, rows)
 }
 
-func (s sessionView) print() error {
+func printSession(s api.SessionRow) error {
 	lines := [][2]string{
-		{"id", s.ID}, {"subject", s.Subject}, {"client", s.Client}, {"carrier", s.Carrier},
-		{"signed in", minute(s.AuthTime)}, {"by", strings.Join(s.Methods, ", ")}, {"from", s.FirstAddress},
-		{"last seen", minute(s.LastSeen)}, {"from", s.LastAddress},
-		{"ends", minute(s.ends())}, {"at the latest", minute(s.AbsoluteExpires)},
+		{"id", s.ID}, {"subject", s.Subject}, {"client", s.Client}, {"carrier", s.Carrier.String()},
+		{"signed in", minute(s.AuthTime)}, {"by", strings.Join(s.Methods, ", ")}, {"from", address(s.FirstAddress)},
+		{"last seen", minute(s.LastSeen)}, {"from", address(s.LastAddress)},
+		{"ends", minute(ends(s))}, {"at the latest", minute(s.AbsoluteExpires)},
 		{"roles", strings.Join(s.Roles, ", ")}, {"scopes", strings.Join(s.Scopes, ", ")},
 		{"device", s.DeviceLabel}, {"user agent", s.Device},
 	}
@@ -116,6 +89,14 @@ func (s sessionView) print() error {
 	return sheet(lines)
 }
 
+// address is a as people read it; empty if it is not known.
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
 type sessionShow struct {
 	placeFlags
 	ID string `arg:"" help:"Id of the session."`
@@ -124,43 +105,32 @@ type sessionShow struct {
 // Run shows one session.
 func (c *sessionShow) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		var s sessionView
-		if err := a.call(ctx, "GET", "/v1/admin/sessions/"+escaped(c.ID), nil, &s); err != nil {
+		s, err := a.Session(ctx, c.ID)
+		if err != nil {
 			return fmt.Errorf("session %s: %w", c.ID, err)
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, s)
 		}
-		return s.print()
+		return printSession(s)
 	})
 }
 
 type sessionRevoke struct {
-	placeFlags
+	revokeFlags
 	ID     string `arg:"" optional:"" help:"Id of the session."`
 	User   string `placeholder:"USER" help:"All sessions of this user."`
-	Client string `placeholder:"CLIENT" help:"All sessions of this client; with the id of a session, what the client holds of it."`
+	Client string `placeholder:"CLIENT" help:"All sessions of this client; with an id, what the client holds of that session."`
 	Token  string `placeholder:"JTI" help:"This token alone, by its jti."`
 	All    bool   `help:"Everybody's."`
-	Reason string `placeholder:"TEXT" help:"Why; it is kept in the log and the audit trail."`
-	Wait   bool   `help:"Return when no verifier accepts them any more."`
-	Quiet  bool   `help:"Print nothing."`
-}
-
-// receipt is what a revocation answers.
-type receipt struct {
-	Epoch        string    `json:"epoch"`
-	Seq          uint64    `json:"seq"`
-	Cursor       string    `json:"cursor"`
-	CommittedAt  time.Time `json:"committed_at"`
-	Confirmed    bool      `json:"confirmed"`
-	NotWaitedFor []string  `json:"not_waited_for,omitempty"`
 }
 
 // Run revokes, and prints the receipt.
 func (c *sessionRevoke) Run(ctx context.Context) error {
-	scope, id, named := "all", "", 0
-	for s, value := range map[string]string{"session": c.ID, "subject": c.User, "client": c.Client, "token": c.Token} {
+	scope, id, named := source.ScopeAll, "", 0
+	for s, value := range map[source.Scope]string{
+		source.ScopeSession: c.ID, source.ScopeSubject: c.User, source.ScopeClient: c.Client, source.ScopeToken: c.Token,
+	} {
 		if value != "" {
 			scope, id = s, value
 			named++
@@ -170,47 +140,50 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 		named++
 	}
 	if c.ID != "" && c.Client != "" {
-		scope, id = "grant", c.ID+" "+c.Client
+		scope, id = source.ScopeGrant, c.ID+" "+c.Client
 		named--
 	}
 	if named != 1 {
 		return misuse("which sessions? Name one of: a session id (and with it a --client), --user, --client, --token, --all")
 	}
 	return c.with(ctx, func(a *admin) error {
-		if scope == "subject" {
+		if scope == source.ScopeSubject {
 			var err error
 			if id, err = a.subject(ctx, id, c.Quiet); err != nil {
 				return err
 			}
 		}
-		return a.revoke(ctx, scope, id, c.Reason, c.Wait, c.JSON, c.Quiet)
+		return c.revoke(ctx, a, scope, id)
 	})
 }
 
-func (a *admin) revoke(ctx context.Context, scope, id, reason string, wait, asJSON, quiet bool) error {
-	body := map[string]string{"scope": scope}
-	if id != "" {
-		body["id"] = id
+// revokeFlags are what the commands that revoke have in common.
+type revokeFlags struct {
+	placeFlags
+	Reason string `placeholder:"TEXT" help:"Why; it is kept in the log and the audit trail."`
+	Wait   bool   `help:"Return when no verifier accepts what was revoked any more."`
+	Quiet  bool   `help:"Print nothing."`
+}
+
+// revoke revokes what scope and id name, and prints the receipt.
+func (c *revokeFlags) revoke(ctx context.Context, a *admin, scope source.Scope, id string) error {
+	body := api.Revocation{Scope: scope, ID: id, Reason: c.Reason}
+	if c.Wait {
+		body.Wait = api.WaitAll
 	}
-	if reason != "" {
-		body["reason"] = reason
+	receipt, err := a.Revoke(ctx, body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.TrimSpace(string(scope)+" "+id), err)
 	}
-	if wait {
-		body["wait"] = "all"
+	if c.JSON {
+		return writeJSON(os.Stdout, receipt)
 	}
-	var got receipt
-	if err := a.call(ctx, "POST", "/v1/admin/revocations", body, &got); err != nil {
-		return fmt.Errorf("%s: %w", strings.TrimSpace(scope+" "+id), err)
-	}
-	if asJSON {
-		return writeJSON(os.Stdout, got)
-	}
-	if quiet {
+	if c.Quiet {
 		return nil
 	}
-	fmt.Printf("revoked at %s\n", got.Cursor)
-	if wait && !got.Confirmed {
-		return fmt.Errorf("revoked, but not confirmed by every verifier")
+	fmt.Printf("revoked at %s\n", receipt.Cursor)
+	if c.Wait && !receipt.Confirmed {
+		return errors.New("revoked, but not confirmed by every verifier")
 	}
 	return nil
 }

@@ -5,28 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/api"
 )
-
-// userView is a user as the API shows it.
-type userView struct {
-	ID          string    `json:"id"`
-	Identifier  string    `json:"identifier"`
-	Name        string    `json:"name,omitempty"`
-	Status      string    `json:"status"`
-	Roles       []string  `json:"roles"`
-	HasPassword bool      `json:"has_password"`
-	Created     time.Time `json:"created"`
-}
-
-// invitation lets whoever holds its token choose the password.
-type invitation struct {
-	Token   string    `json:"token"`
-	URL     string    `json:"url"`
-	Expires time.Time `json:"expires"`
-}
 
 type userAdd struct {
 	placeFlags
@@ -47,19 +32,14 @@ func (c *userAdd) Run(ctx context.Context) error {
 		}
 	}
 	return c.withNew(ctx, func(a *admin) error {
-		var made struct {
-			User       userView    `json:"user"`
-			Invitation *invitation `json:"invitation,omitempty"`
-		}
-		body := map[string]any{"identifier": c.Identifier, "name": c.Name, "roles": append([]string{}, c.Role...)}
-		if err := a.call(ctx, "POST", "/v1/admin/users", body, &made); err != nil {
+		made, err := a.CreateUser(ctx, api.NewUser{Identifier: c.Identifier, Name: c.Name, Roles: c.Role})
+		if err != nil {
 			return err
 		}
 		if !c.Invite {
-			choose := map[string]string{"token": made.Invitation.Token, "password": password}
-			if err := a.call(ctx, "POST", "/v1/invitations", choose, nil); err != nil {
+			if err := a.Redeem(ctx, made.Invitation.Token, password); err != nil {
 				// Nothing is left of a user who could not be made as asked.
-				if undone := a.call(ctx, "DELETE", "/v1/admin/users/"+escaped(made.User.ID), nil, nil); undone != nil {
+				if undone := a.DeleteUser(ctx, made.User.ID); undone != nil {
 					return fmt.Errorf("%w; user %s is left without a password: %w", err, made.User.ID, undone)
 				}
 				return err
@@ -71,13 +51,13 @@ func (c *userAdd) Run(ctx context.Context) error {
 		}
 		fmt.Println(made.User.ID)
 		if c.Invite {
-			made.Invitation.print()
+			printInvitation(made.Invitation)
 		}
 		return nil
 	})
 }
 
-func (i *invitation) print() {
+func printInvitation(i *api.Invitation) {
 	fmt.Printf("invitation %s\nopen %s\nuntil %s\n", i.Token, i.URL, i.Expires.Format(time.RFC3339))
 	fmt.Fprintln(os.Stderr, "Its holder chooses the password on that page.")
 }
@@ -104,9 +84,12 @@ type userList struct {
 // Run lists all users.
 func (c *userList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		all := []userView{}
-		if err := a.users(ctx, func(u userView) bool { all = append(all, u); return true }); err != nil {
-			return err
+		all := []api.User{}
+		for u, err := range a.Users(ctx) {
+			if err != nil {
+				return err
+			}
+			all = append(all, u)
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, all)
@@ -115,61 +98,33 @@ func (c *userList) Run(ctx context.Context) error {
 	})
 }
 
-// state is what stands between the user and a login, if anything does.
-func (u userView) state() string {
+// userState is what stands between the user and a login, if anything does.
+func userState(u api.User) string {
 	if u.Status == "active" && !u.HasPassword {
 		return "no password"
 	}
 	return u.Status
 }
 
-func printUsers(users []userView) error {
+func printUsers(users []api.User) error {
 	var rows [][]string
 	for _, u := range users {
-		rows = append(rows, []string{u.ID, u.Identifier, u.state(), strings.Join(u.Roles, ",")})
+		rows = append(rows, []string{u.ID, u.Identifier, userState(u), strings.Join(u.Roles, ",")})
 	}
 	return table([]column{{name: "ID"}, {"IDENTIFIER", true}, {name: "STATUS"}, {"ROLES", true}}, rows)
 }
 
-// users calls f for each user until it returns false.
-func (a *admin) users(ctx context.Context, f func(userView) bool) error {
-	for cursor := ""; ; {
-		var page struct {
-			Users []userView `json:"users"`
-			Next  string     `json:"next"`
-		}
-		if err := a.call(ctx, "GET", "/v1/admin/users?limit=200"+cursor, nil, &page); err != nil {
-			return err
-		}
-		for _, u := range page.Users {
-			if !f(u) {
-				return nil
-			}
-		}
-		if page.Next == "" {
-			return nil
-		}
-		cursor = "&cursor=" + page.Next
-	}
-}
-
-// user finds one by id, or by what it signs in with.
-func (a *admin) user(ctx context.Context, name string) (u userView, err error) {
+// user finds a user by id, or by what the user signs in with.
+func (a *admin) user(ctx context.Context, name string) (api.User, error) {
 	if strings.HasPrefix(name, "usr_") {
-		err = a.call(ctx, "GET", "/v1/admin/users/"+escaped(name), nil, &u)
-		return u, err
+		return a.User(ctx, name)
 	}
-	found := false
-	err = a.users(ctx, func(other userView) bool {
-		if strings.EqualFold(other.Identifier, name) {
-			u, found = other, true
+	for u, err := range a.Users(ctx) {
+		if err != nil || strings.EqualFold(u.Identifier, name) {
+			return u, err
 		}
-		return !found
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("user %s: %w", name, &refused{Status: 404, Title: "Not found"})
 	}
-	return u, err
+	return api.User{}, fmt.Errorf("user %s: %w", name, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
 }
 
 // oneUser is what the commands about one user have in common.
@@ -178,7 +133,7 @@ type oneUser struct {
 	User string `arg:"" help:"Id, or what the user signs in with."`
 }
 
-func (c *oneUser) each(ctx context.Context, f func(*admin, userView) error) error {
+func (c *oneUser) each(ctx context.Context, f func(*admin, api.User) error) error {
 	return c.with(ctx, func(a *admin) error {
 		u, err := a.user(ctx, c.User)
 		if err != nil {
@@ -189,16 +144,17 @@ func (c *oneUser) each(ctx context.Context, f func(*admin, userView) error) erro
 }
 
 // patch changes the user and shows it.
-func (c *oneUser) patch(ctx context.Context, change map[string]any) error {
-	return c.each(ctx, func(a *admin, u userView) error {
-		if err := a.call(ctx, "PATCH", "/v1/admin/users/"+escaped(u.ID), change, &u); err != nil {
+func (c *oneUser) patch(ctx context.Context, change api.ChangeUser) error {
+	return c.each(ctx, func(a *admin, u api.User) error {
+		changed, err := a.ChangeUser(ctx, u.ID, change)
+		if err != nil {
 			return err
 		}
-		return c.show(u)
+		return c.show(changed)
 	})
 }
 
-func (c *oneUser) show(u userView) error {
+func (c *oneUser) show(u api.User) error {
 	if c.JSON {
 		return writeJSON(os.Stdout, u)
 	}
@@ -216,21 +172,21 @@ type userShow struct{ oneUser }
 
 // Run shows one user.
 func (c *userShow) Run(ctx context.Context) error {
-	return c.each(ctx, func(_ *admin, u userView) error { return c.show(u) })
+	return c.each(ctx, func(_ *admin, u api.User) error { return c.show(u) })
 }
 
 type userDisable struct{ oneUser }
 
 // Run disables a user and ends its sessions.
 func (c *userDisable) Run(ctx context.Context) error {
-	return c.patch(ctx, map[string]any{"status": "disabled"})
+	return c.patch(ctx, api.ChangeUser{Status: new("disabled")})
 }
 
 type userEnable struct{ oneUser }
 
 // Run lets a disabled user sign in again.
 func (c *userEnable) Run(ctx context.Context) error {
-	return c.patch(ctx, map[string]any{"status": "active"})
+	return c.patch(ctx, api.ChangeUser{Status: new("active")})
 }
 
 type userRoles struct {
@@ -244,15 +200,16 @@ func (c *userRoles) Run(ctx context.Context) error {
 	if (len(c.Roles) == 0) != c.None {
 		return misuse("which roles? Name all that the user is to have, or --none")
 	}
-	return c.patch(ctx, map[string]any{"roles": append([]string{}, c.Roles...)})
+	roles := append([]string{}, c.Roles...)
+	return c.patch(ctx, api.ChangeUser{Roles: &roles})
 }
 
 type userDelete struct{ oneUser }
 
 // Run ends everything of a user, and forgets it.
 func (c *userDelete) Run(ctx context.Context) error {
-	return c.each(ctx, func(a *admin, u userView) error {
-		if err := a.call(ctx, "DELETE", "/v1/admin/users/"+escaped(u.ID), nil, nil); err != nil {
+	return c.each(ctx, func(a *admin, u api.User) error {
+		if err := a.DeleteUser(ctx, u.ID); err != nil {
 			return err
 		}
 		if c.JSON {
@@ -267,15 +224,15 @@ type userInvite struct{ oneUser }
 // Run prints an invitation to choose another password. The old one stays good until
 // it is used.
 func (c *userInvite) Run(ctx context.Context) error {
-	return c.each(ctx, func(a *admin, u userView) error {
-		var i invitation
-		if err := a.call(ctx, "POST", "/v1/admin/users/"+escaped(u.ID)+"/invitations", nil, &i); err != nil {
+	return c.each(ctx, func(a *admin, u api.User) error {
+		i, err := a.Invite(ctx, u.ID)
+		if err != nil {
 			return err
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, i)
 		}
-		i.print()
+		printInvitation(&i)
 		return nil
 	})
 }

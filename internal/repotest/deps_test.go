@@ -67,7 +67,7 @@ var layers = map[string]struct {
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/accounts", "/audit", "/directory", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/accounts", "/audit", "/directory", "/internal/api", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 
