@@ -45,14 +45,14 @@ func (m *bare) Update(ctx context.Context, id string, value []byte) error {
 
 func newBare() *bare { return &bare{by: make(map[string][]byte)} }
 
-// BenchmarkRates is of one node: the store ends with its process.
+// BenchmarkRates runs one node: this store lives in one process.
 func BenchmarkRates(b *testing.B) {
 	storebench.Rates(b, newBare(), func(*testing.B) store.Store { return memory.New() }, 1)
 }
 
 func BenchmarkGrowth(b *testing.B) { storebench.Growth(b, newBare(), memory.New()) }
 
-// heap is what the collector finds alive.
+// heap returns the bytes of the heap that are still reachable.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()

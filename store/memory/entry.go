@@ -13,11 +13,11 @@ import (
 //	next, prev  4 bytes each: refs of the other records of the same kind and owner
 //	expires     5 bytes: Unix seconds, 0 for never
 //	kind        uvarint: the number of the kind
-//	id, owner   packed; each tells its own length
+//	id, owner   packed; each encodes its own length
 //	rev         uvarint
-//	length      uvarint, then so many bytes of packed value
+//	length      uvarint: the number of bytes of packed value that follow
 //
-// and what is left of its place in the slab. Kind and id together are the key.
+// The rest of the entry's place in the slab is unused. Kind and id together are the key.
 type entry []byte
 
 const (
@@ -35,7 +35,7 @@ func (e entry) expires() int64 {
 	return int64(binary.BigEndian.Uint32(e[atExpires:]))<<8 | int64(e[atExpires+4])
 }
 
-// kind returns the number of the kind, and where the id begins.
+// kind returns the number of the kind, and the offset of the id.
 func (e entry) kind() (uint64, int) {
 	kind, n := binary.Uvarint(e[atKey:])
 	return kind, atKey + n
@@ -46,7 +46,7 @@ func (e entry) key() []byte {
 	return e[atKey : at+pack.IDSize(e[at:])]
 }
 
-// owner returns the packed owner, and what is behind it.
+// owner returns the packed owner, and the bytes after it.
 func (e entry) owner() (owner, rest []byte) {
 	at := atKey + len(e.key())
 	end := at + pack.IDSize(e[at:])
@@ -65,7 +65,7 @@ func (e entry) id() string {
 	return id
 }
 
-// record unpacks e, which is the one of k.
+// record unpacks e, which is the entry of k.
 func (e entry) record(k store.Key) (store.Record, error) {
 	owner, rest := e.owner()
 	rev, n := binary.Uvarint(rest)
@@ -77,7 +77,8 @@ func (e entry) record(k store.Key) (store.Record, error) {
 	return r, err
 }
 
-// appendEntry writes all of r but its links, one revision on, with the value as packed.
+// appendEntry writes the entry of r at the next revision, with the packed value. Its links
+// are zero.
 func appendEntry(e []byte, kind uint64, r store.Record, value []byte) entry {
 	expires := toUnix(r.Expires)
 	e = append(e, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -94,11 +95,12 @@ func appendKey(dst []byte, kind uint64, id string) []byte {
 	return pack.AppendID(binary.AppendUvarint(dst, kind), id)
 }
 
-// maxUnix is in the year 36812; what expires later never does.
+// maxUnix is in the year 36812. A record that expires later is kept as one that never
+// expires.
 const maxUnix = 1<<40 - 1
 
-// Expiries are kept to the second, rounded up: nothing is swept early. What expired
-// before 1970 expires then.
+// toUnix rounds t up to the second, so that no record is swept early. A time before 1970
+// becomes the first second of 1970.
 func toUnix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -5,7 +5,7 @@ import (
 	"hash/maphash"
 )
 
-// Verify holds what must be true of the records between any two commits.
+// Verify checks the invariants of the records. They hold between any two commits.
 func (s *Store) Verify() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -63,7 +63,7 @@ func (t *table) verify(n int) error {
 	return nil
 }
 
-// Held returns the bytes of the pages and the tables.
+// Held returns how many bytes the pages and the tables take.
 func (s *Store) Held() (n int) {
 	for _, c := range s.records.slab.classes {
 		for _, p := range c.pages {

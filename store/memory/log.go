@@ -10,12 +10,12 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// log is the revocation log. An entry that is in it is never changed, only dropped by a
-// sweep, which makes a new slice: so what was read of it may be looked at without a lock.
+// log is the revocation log. No method changes an entry of it. A sweep drops entries, and
+// makes a new slice for the rest. So a caller may use a slice of entries without the lock.
 type log struct {
 	entries []source.Revocation // in order of At.Seq
 	head    counterfoil.Cursor
-	lost    bool          // a caller has seen entries of this epoch that are not here
+	lost    bool          // Remember was given a head of this epoch that is later than this head
 	moved   chan struct{} // closed when head moves, or the store closes
 }
 
@@ -28,7 +28,7 @@ func (l *log) append(newEpoch bool, revoke []source.Revocation) {
 		l.head, l.entries, l.lost = counterfoil.Cursor{Epoch: rand.Uint64()}, nil, false
 	}
 	for _, e := range revoke {
-		l.head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		l.head.Seq += 1 + rand.Uint64N(1024) // rv is in tokens: it must not tell how many revocations there are
 		e.At = l.head
 		l.entries = append(l.entries, e)
 	}
@@ -50,8 +50,8 @@ func (l *log) page(after counterfoil.Cursor, limit int) []source.Revocation {
 	return slices.Clone(page[:min(limit, len(page))])
 }
 
-// living returns a new slice of the entries that do not expire before the given time.
-func living(entries []source.Revocation, before time.Time) []source.Revocation {
+// unexpired returns a new slice of the entries that do not expire before the given time.
+func unexpired(entries []source.Revocation, before time.Time) []source.Revocation {
 	var kept []source.Revocation
 	for _, e := range entries {
 		if e.Expires.IsZero() || !e.Expires.Before(before) {

@@ -1,12 +1,17 @@
 // Package memory is the store for tests, demos and sessions that may be lost: it
-// keeps everything in this process. Every start is a new epoch.
+// keeps everything in this process. Every start is a new epoch. Call [New] first.
 //
-// A million sessions are a million values that live for hours. As Go values in maps they
-// cost several times what they hold, and the collector follows each of their pointers in
-// every cycle. So records are packed into bytes (entry.go), the bytes stand side by side
-// in pages (slab.go), and two tables of numbers find them, by key and by owner
-// (table.go): none of it is a pointer, all of it is dense after any sequence of commits,
-// and what is deleted is given back (records.go puts the three together).
+// A million sessions are a million values that live for hours. Go values in maps would take
+// several times the bytes of the records, and the garbage collector would follow each of
+// their pointers in every cycle. So the store has no pointer per record:
+//
+//   - entry.go packs a record into bytes.
+//   - slab.go keeps the entries side by side in pages.
+//   - table.go finds an entry by a hash. There are two tables: by key and by owner.
+//   - records.go puts the three together.
+//
+// Pages and tables stay dense after any sequence of commits. The memory of deleted records
+// is given back.
 package memory
 
 import (
@@ -28,9 +33,9 @@ var (
 	errFull   = errors.New("memory store is full")
 )
 
-// Store keeps records and the log.
+// Store is a [store.Store]. It keeps the records and the log.
 type Store struct {
-	mu      sync.RWMutex // guards all below; never held across a callback or a walk over everything
+	mu      sync.RWMutex // guards the fields below; never held during a callback or a pass over all records
 	records *records
 	log     log
 	closed  bool
@@ -43,7 +48,7 @@ func New() *Store {
 	return &Store{records: newRecords(), log: newLog()}
 }
 
-// Describe implements store.Store.
+// Describe implements [store.Store].
 func (s *Store) Describe() store.Description {
 	return store.Description{Durability: store.Lossy, WhyLossy: "it is gone when the process ends", Exclusive: true}
 }
@@ -55,7 +60,7 @@ func (s *Store) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Get implements store.Store.
+// Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	records := make([]store.Record, len(keys))
 	for n, k := range keys {
@@ -67,7 +72,7 @@ func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 	return records, nil
 }
 
-// one returns the record of k; one that is absent has Rev 0.
+// one returns the record of k. Rev is 0 if there is none.
 func (s *Store) one(ctx context.Context, k store.Key) (store.Record, error) {
 	var buf [512]byte
 	e, err := s.copyOf(ctx, k, buf[:0])
@@ -80,7 +85,7 @@ func (s *Store) one(ctx context.Context, k store.Key) (store.Record, error) {
 	return e.record(k) // unpacked outside the lock
 }
 
-// copyOf returns the entry of k, or nil.
+// copyOf appends the entry of k to buf. It returns nil if there is none.
 func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -94,26 +99,27 @@ func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, err
 	return append(buf, e...), nil
 }
 
-// List implements store.Store.
+// List implements [store.Store].
 func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		ids, err := s.ids(ctx, kind, owner)
 		for _, id := range ids {
 			r, err := s.one(ctx, store.Key{Kind: kind, ID: id})
 			if err == nil && r.Rev == 0 {
-				continue // gone since the list was made
+				continue // deleted after ids returned
 			}
 			if !yield(r, err) || err != nil {
 				return
 			}
 		}
-		if err != nil { // an empty answer from a closed store would say "nothing there"
+		if err != nil { // an empty list from a closed store would mean that there are no records
 			yield(store.Record{}, err)
 		}
 	}
 }
 
-// ids returns, in order, the ids of what belongs to owner, or of all for "*".
+// ids returns, in order, the ids of the records of kind and owner. The owner "*" stands for
+// all owners.
 func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) (ids []string, err error) {
 	read := func(collect func()) error {
 		s.mu.RLock()
@@ -135,7 +141,7 @@ func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) (ids []s
 	return ids, err
 }
 
-// Commit implements store.Store.
+// Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	if err := b.Check(); err != nil {
 		return counterfoil.Cursor{}, err
@@ -165,7 +171,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	return s.log.head, nil
 }
 
-// check asks all conditions of b. After it nothing can fail.
+// check checks all conditions of b. If it returns nil, the rest of Commit cannot fail.
 func (s *Store) check(b store.Batch) error {
 	if s.log.lost && !b.NewEpoch {
 		return store.ErrLost
@@ -186,7 +192,7 @@ func (s *Store) check(b store.Batch) error {
 	return nil
 }
 
-// Log implements store.Store.
+// Log implements [store.Store].
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -199,8 +205,8 @@ func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([
 	return s.log.page(after, limit), s.log.head, nil
 }
 
-// Remember implements store.Store. The epoch of another process says nothing: this one
-// began with nothing, in an epoch of its own.
+// Remember implements [store.Store]. It ignores a head of another process: this process
+// began empty, in an epoch of its own.
 func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,7 +219,7 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return nil
 }
 
-// Wait implements store.Store.
+// Wait implements [store.Store].
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	s.mu.RLock()
 	err, head, moved := s.usable(ctx), s.log.head, s.log.moved
@@ -229,8 +235,8 @@ func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	}
 }
 
-// Sweep implements store.Store. It goes through one segment of the records at a time, and
-// lets others in between.
+// Sweep implements [store.Store]. It locks the store for one segment of the records at a
+// time, so that other calls run between two segments.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
@@ -244,7 +250,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	s.mu.RLock()
 	epoch, entries := s.log.head.Epoch, s.log.entries
 	s.mu.RUnlock()
-	kept := living(entries, before)
+	kept := unexpired(entries, before)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.log.head.Epoch == epoch {
@@ -262,7 +268,7 @@ func (s *Store) sweepSegment(ctx context.Context, n int, before int64) (int, err
 	return s.records.sweep(n, before), nil
 }
 
-// Close wakes whoever waits. Every later call fails.
+// Close wakes every caller of Wait. Every later call fails.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,7 @@ func TestIsLinearizable(t *testing.T) {
 	linear.Run(t, func(*testing.T) store.Store { return memory.New() })
 }
 
-// model is the contract on a map.
+// model does what the contract says with a Go map.
 type model map[store.Key]store.Record
 
 func (m model) commit(b store.Batch) error {
@@ -47,8 +47,8 @@ func (m model) commit(b store.Batch) error {
 	return nil
 }
 
-// randomBatch is about few enough records that they meet, of sizes that move them from
-// class to class.
+// randomBatch takes its keys from a few hundred, so that batches meet the same records. The
+// sizes differ, so that records move from class to class.
 func randomBatch(rng *rand.Rand, m model) (b store.Batch) {
 	key := func() store.Key {
 		return store.Key{Kind: []store.Kind{"session", "grant"}[rng.IntN(2)], ID: fmt.Sprint("id", rng.IntN(400))}
@@ -76,8 +76,9 @@ func randomBatch(rng *rand.Rand, m model) (b store.Batch) {
 	return b
 }
 
-// Whatever is done, the store holds what a map would, and its parts agree.
-func TestIsAMap(t *testing.T) {
+// After any sequence of batches the store holds the same records as a Go map, and its
+// invariants hold.
+func TestHoldsWhatAMapHolds(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		s, m := memory.New(), model{}
@@ -139,9 +140,9 @@ func TestLargestRecord(t *testing.T) {
 	}
 }
 
-// What was deleted is given back, whichever records remain, and a store of a few records
-// is small.
-func TestGivesBack(t *testing.T) {
+// The store gives back the memory of deleted records, whichever records remain. A store of
+// a few records is small.
+func TestGivesBackMemory(t *testing.T) {
 	s := memory.New()
 	const n = 50_000
 	for from := 0; from < n; from += 500 {
@@ -161,9 +162,10 @@ func TestGivesBack(t *testing.T) {
 	if dropped, err := s.Sweep(t.Context(), time.Unix(2, 0)); err != nil || dropped != n*49/50 {
 		t.Fatalf("Sweep = %d, %v", dropped, err)
 	}
-	// A fiftieth is left. Each of the hundred classes may keep a page and its last one.
+	// A fiftieth of the records is left. Each of the hundred classes may keep its last page and
+	// an empty one.
 	if held := s.Held(); held > full/2 {
-		t.Errorf("%d bytes are held after all but a fiftieth of %d were swept", held, full)
+		t.Errorf("the store holds %d bytes of %d, want at most half: 49 of 50 records were swept", held, full)
 	}
 	if err := s.Verify(); err != nil {
 		t.Error(err)

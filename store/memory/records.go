@@ -9,16 +9,16 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// records is the set of all records: a slab of entries, and two tables into it. Those of
-// one kind and owner are a list, linked from entry to entry, so that none of the two
-// needs anything of its own for an owner but one place in the table of owners.
+// records is the set of all records: a slab of entries, and two tables of refs to them. The
+// entries of one kind and owner are a list, linked from entry to entry. So an owner costs
+// one place in the table of owners and nothing else.
 type records struct {
 	n       int
 	slab    slab
 	byKey   table // every record
 	byOwner table // the first record of each list
 
-	seed  maphash.Seed // not to be guessed: nobody can choose ids that collide
+	seed  maphash.Seed // random: an attacker cannot choose ids whose hashes collide
 	kinds map[store.Kind]uint64
 }
 
@@ -29,7 +29,7 @@ func newRecords() *records {
 	return s
 }
 
-// hashOwner is that of the kind and the owner of e.
+// hashOwner returns the hash of the kind and the owner of e.
 func (s *records) hashOwner(e entry) uint64 {
 	kind, _ := e.kind()
 	owner, _ := e.owner()
@@ -43,8 +43,8 @@ func (s *records) hashOwned(kind uint64, owner []byte) uint64 {
 
 // find returns the ref of the record of k, or none.
 func (s *records) find(k store.Key) ref {
-	kind, known := s.kinds[k.Kind]
-	if !known || len(k.ID) > pack.MaxID {
+	kind, ok := s.kinds[k.Kind]
+	if !ok || len(k.ID) > pack.MaxID {
 		return none
 	}
 	var buf [300]byte
@@ -52,7 +52,7 @@ func (s *records) find(k store.Key) ref {
 	return s.byKey.find(maphash.Bytes(s.seed, key), func(r ref) bool { return bytes.Equal(s.slab.at(r).key(), key) })
 }
 
-// get returns the entry of k where it stands, or nil.
+// get returns the entry of k, which shares its bytes with the slab, or nil.
 func (s *records) get(k store.Key) entry {
 	if r := s.find(k); r != none {
 		return s.slab.at(r)
@@ -68,10 +68,10 @@ func (s *records) rev(k store.Key) uint64 {
 	return 0
 }
 
-// put writes r in the place of what is there under its key.
+// put writes r. It replaces the record with the same key.
 func (s *records) put(r store.Record, value []byte) {
-	kind, known := s.kinds[r.Kind]
-	if !known {
+	kind, ok := s.kinds[r.Kind]
+	if !ok {
 		kind = uint64(len(s.kinds))
 		s.kinds[r.Kind] = kind
 	}
@@ -114,8 +114,8 @@ func (s *records) deleteAt(r ref) {
 	s.n--
 }
 
-// free takes an entry that nothing leads to out of the slab, and tells everything that
-// leads to the one that moved into its place.
+// free removes the entry at r from the slab. Neither table nor any list may refer to it.
+// The slab moves another entry to r; free corrects every ref to that entry.
 func (s *records) free(r ref) {
 	moved := s.slab.remove(r)
 	if moved == r {
@@ -141,7 +141,8 @@ func (s *records) sameOwner(a, b entry) bool {
 	return kindA == kindB && bytes.Equal(ownerA, ownerB)
 }
 
-// link puts an entry behind the first one of its list, so that the table need not change.
+// link puts an entry after the first entry of its list, so that the table of owners does not
+// change.
 func (s *records) link(r ref) {
 	e, h := s.slab.at(r), s.byOwner.hash(r)
 	first := s.byOwner.find(h, func(x ref) bool { return s.sameOwner(s.slab.at(x), e) })
@@ -177,10 +178,10 @@ func (s *records) unlink(r ref) {
 	}
 }
 
-// first returns the first of what o names, or none.
+// first returns the first entry of the list of o, or none.
 func (s *records) first(o store.Owned) ref {
-	kind, known := s.kinds[o.Kind]
-	if !known || len(o.Owner) > pack.MaxID {
+	kind, ok := s.kinds[o.Kind]
+	if !ok || len(o.Owner) > pack.MaxID {
 		return none
 	}
 	var buf [256]byte
@@ -200,7 +201,7 @@ func (s *records) deleteOwned(o store.Owned) {
 	}
 }
 
-// ofOwner returns the ids of a list.
+// ofOwner returns the ids of the records of kind and owner.
 func (s *records) ofOwner(kind store.Kind, owner string) (ids []string) {
 	for r := s.first(store.Owned{Kind: kind, Owner: owner}); r != none; {
 		e := s.slab.at(r)
@@ -209,10 +210,10 @@ func (s *records) ofOwner(kind store.Kind, owner string) (ids []string) {
 	return ids
 }
 
-// appendIDs adds those of the records of kind in the n-th segment.
+// appendIDs appends the ids of the records of kind in the n-th segment.
 func (s *records) appendIDs(ids []string, kind store.Kind, n int) []string {
-	want, known := s.kinds[kind]
-	if !known {
+	want, ok := s.kinds[kind]
+	if !ok {
 		return ids
 	}
 	g := &s.byKey.segments[n]
@@ -231,10 +232,10 @@ func (e entry) isKind(want uint64) bool {
 	return kind == want
 }
 
-// sweep deletes what expires before the given time from the n-th segment.
+// sweep deletes from the n-th segment the records that expire before the given time.
 func (s *records) sweep(n int, before int64) (dropped int) {
 	g := &s.byKey.segments[n]
-	for at := range g.tags { // deleting moves no ref to another place of the table
+	for at := range g.tags { // deleteAt does not move refs within the table
 		if g.tags[at] <= removed {
 			continue
 		}

@@ -2,22 +2,22 @@ package memory
 
 import "slices"
 
-// slab holds entries. Those of about one size are a class: they stand side by side in
-// pages, without a hole. Removing one moves the last of its class into its place; so the
-// pages are always full but the last one, whatever was removed, and a page that has
-// become empty is given back.
+// slab holds entries. Entries of about one size are a class. The entries of a class stand
+// side by side in pages, without a hole. To remove an entry, the slab moves the last entry
+// of the class into its place. So every page except the last one is always full, and an
+// empty page is given back.
 type slab struct {
 	classes [len(sizes)]class
 }
 
-// ref names an entry: its class in the upper bits, its place in the lower ones. It is
-// good until an entry of the class is removed.
+// ref names an entry: its class in the upper bits, its place in the lower bits. It is
+// valid until an entry of the class is removed.
 type ref uint32
 
 const (
 	placeBits = 25
 	maxPlace  = 1<<placeBits - 1 // 33 million records
-	none      = ^ref(0)          // there are fewer classes
+	none      = ^ref(0)          // no entry: its class is above the last one
 )
 
 func (r ref) class() int { return int(r >> placeBits) }
@@ -30,8 +30,9 @@ type class struct {
 
 const pageSize = 256 << 10
 
-// sizes are those of the classes: steps of 4 bytes where most entries are, of an eighth
-// above. The last is more than any record that Batch.Check lets pass.
+// sizes has the size of the entries of each class. Up to 300 bytes, where most entries are,
+// the sizes are 4 bytes apart. Above, each is an eighth larger than the one before. The last
+// is larger than any record that Batch.Check accepts.
 var sizes = func() (s [120]int) {
 	size := 24
 	for n := range s {
@@ -43,7 +44,7 @@ var sizes = func() (s [120]int) {
 	return s
 }()
 
-// perPage is how many entries of a class stand in a page.
+// perPage returns how many entries of a class fit into a page.
 func perPage(class int) int { return max(1, pageSize/sizes[class]) }
 
 func (s *slab) at(r ref) entry {
@@ -59,7 +60,7 @@ func classOf(n int) int {
 	return class
 }
 
-// add makes place for an entry of n bytes.
+// add reserves a place for an entry of n bytes.
 func (s *slab) add(n int) ref {
 	class := classOf(n)
 	c, per := &s.classes[class], perPage(class)
@@ -67,7 +68,7 @@ func (s *slab) add(n int) ref {
 	if page == len(c.pages) {
 		c.pages = append(c.pages, nil)
 	}
-	// The first page of a class grows as it fills: a small store stays small.
+	// The first page of a class grows as it fills, so that a small store stays small.
 	if have := len(c.pages[page]) / sizes[class]; within == have {
 		grown := make([]byte, per*sizes[class])
 		if page == 0 {
@@ -80,8 +81,8 @@ func (s *slab) add(n int) ref {
 	return ref(class<<placeBits | (c.n - 1))
 }
 
-// remove gives the place of r to the last entry of its class, and returns the ref that
-// that one had: r itself if it was the last.
+// remove moves the last entry of the class of r to the place of r. It returns the ref that
+// the moved entry had, which is r if r was the last.
 func (s *slab) remove(r ref) (moved ref) {
 	c, per := &s.classes[r.class()], perPage(r.class())
 	moved = ref(r.class()<<placeBits | (c.n - 1))
@@ -89,7 +90,7 @@ func (s *slab) remove(r ref) (moved ref) {
 		copy(s.at(r), s.at(moved))
 	}
 	c.n--
-	// One empty page stays, lest a page be made and dropped at every other commit.
+	// One empty page is kept. Otherwise alternating commits would allocate and drop it.
 	if full := (c.n + per - 1) / per; c.n == 0 || len(c.pages) > full+1 {
 		clear(c.pages[full:])
 		c.pages = c.pages[:full]

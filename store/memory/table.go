@@ -1,24 +1,25 @@
 package memory
 
-// table finds entries by a hash. It is cut into segments that grow and shrink one at a
-// time, each too small to keep anybody waiting. An entry's hash names its segment, so it
-// stays in there for as long as it lives: whoever goes through the segments one by one meets
-// every entry that is there all the while.
+// table finds entries by a hash. It consists of segments. A segment grows and shrinks on
+// its own, and is so small that no caller waits long for it. The hash of an entry names its
+// segment, so an entry never changes its segment. A caller that visits the segments one by
+// one therefore meets every entry that exists from the first visit to the last.
 //
-// A segment is open addressing with linear probing: for each place a byte of the hash,
-// and the ref. Equal bytes are a hint; the caller's comparison decides.
+// A segment is a hash table with open addressing and linear probing. It keeps for each
+// place a tag, which is one byte of the hash, and the ref. Equal tags are a hint. The
+// comparison of the caller decides.
 type table struct {
-	hash     func(ref) uint64 // of an entry that is in the table
+	hash     func(ref) uint64 // the hash of an entry that is in the table
 	segments [segments]segment
 }
 
 const segments = 1024
 
 type segment struct {
-	tags []uint8 // empty, removed, or of a hash
+	tags []uint8 // empty, removed, or the tag of a hash
 	refs []ref
 	live int // places with an entry
-	used int // and those where one was removed
+	used int // live, and the places whose entry was removed
 }
 
 const (
@@ -30,7 +31,7 @@ func tag(h uint64) uint8 { return 2 + uint8(h>>32)%254 }
 
 func (t *table) segment(h uint64) *segment { return &t.segments[h>>54] }
 
-// find returns the ref under hash h for which same holds, or none.
+// find returns the ref under hash h for which same returns true, or none.
 func (t *table) find(h uint64, same func(ref) bool) ref {
 	g := t.segment(h)
 	if at := g.find(h, same); at >= 0 {
@@ -80,20 +81,20 @@ func (g *segment) add(h uint64, r ref) {
 	g.used++
 }
 
-// replace puts another ref in the place of old, which is there.
+// replace puts r in the place of old. The table must contain old.
 func (t *table) replace(h uint64, old, r ref) {
 	g := t.segment(h)
 	g.refs[g.find(h, func(x ref) bool { return x == old })] = r
 }
 
-// remove takes out r, which is there. The segment keeps its size until shrink.
+// remove removes r. The table must contain r. The segment keeps its size until shrink.
 func (t *table) remove(h uint64, r ref) {
 	g := t.segment(h)
 	g.tags[g.find(h, func(x ref) bool { return x == r })] = removed
 	g.live--
 }
 
-// shrink gives back what a segment has much too much of.
+// shrink makes a segment smaller if less than a quarter of its places has an entry.
 func (t *table) shrink(g *segment) {
 	if g.live == 0 {
 		*g = segment{}
@@ -102,7 +103,7 @@ func (t *table) shrink(g *segment) {
 	}
 }
 
-// resize makes a segment two thirds full, and forgets what was removed.
+// resize makes a segment two thirds full. The places of removed entries become free.
 func (t *table) resize(g *segment) {
 	old, n := *g, g.live*3/2+4
 	*g = segment{tags: make([]uint8, n), refs: make([]ref, n)}
