@@ -16,22 +16,22 @@ const overdueSQL = `SELECT
   (SELECT count(*) FROM (SELECT 1 FROM records WHERE expires > 0 AND expires < ?1 LIMIT ?2)) +
   (SELECT count(*) FROM (SELECT 1 FROM log WHERE expires > 0 AND expires < ?1 LIMIT ?2))`
 
-// Examine looks at the file at path, beside whoever has it open. Overdue is what
-// expired before the given time.
+// Examine reads the file at path and changes nothing. Another process may have the file
+// open. Overdue counts the records and entries that expired before the given time.
 func Examine(ctx context.Context, path string, before time.Time) (e store.Examination, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return e, err
 	}
-	// Not mode=ro: a reader of a WAL needs its shared memory, and makes it if it is not
-	// there.
+	// Not mode=ro: a reader of a WAL needs the file of its shared memory, and SQLite creates
+	// that file if it does not exist.
 	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}, "mode": {"rw"}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
 	if err != nil {
 		return e, err
 	}
 	defer db.Close()
-	e.Class = store.Durable // Open sees to it
+	e.Class = store.Durable // Open sets synchronous(FULL)
 	if err := examine(ctx, db, &e, before); err != nil {
 		return e, fmt.Errorf("sqlite: examine %s: %w", path, err)
 	}
@@ -60,9 +60,9 @@ func examine(ctx context.Context, db *sql.DB, e *store.Examination, before time.
 		return err
 	}
 	switch {
-	case schema < len(files): // their numbers have no gaps
+	case schema < len(files): // the numbers of the files have no gaps
 		e.Remarks = append(e.Remarks, store.Remark{Text: "the schema is of an older version", Hint: "the next start brings it up to date"})
-		return nil // what follows may not be there
+		return nil // the older schema may not have the columns that the rest reads
 	case schema > len(files):
 		e.Remarks = append(e.Remarks, store.Remark{Text: "the schema is of a newer version than this program", Hint: "use the newer program", Broken: true})
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// CommitGroup commits batches as one group: what happens by chance when they come
-// at the same time. err is that of the whole group.
+// CommitGroup commits batches as one group. In production this happens when callers commit
+// at the same time. err is the error of the whole group.
 func (s *Store) CommitGroup(batches ...store.Batch) (heads []counterfoil.Cursor, errs []error, err error) {
 	var group []*call
 	for _, b := range batches {
-		group = append(group, &call{batch: b, gone: func() error { return nil }})
+		group = append(group, &call{batch: b, ctxErr: func() error { return nil }})
 	}
 	err = s.commit(context.Background(), group)
 	for _, c := range group {
@@ -25,40 +25,41 @@ func (s *Store) CommitGroup(batches ...store.Batch) (heads []counterfoil.Cursor,
 	return heads, errs, err
 }
 
-// HoldTurn leads nothing until release is called: commits wait in the queue.
-func (s *Store) HoldTurn() (release func()) {
-	s.queue.turn <- struct{}{}
-	return func() { <-s.queue.turn }
+// HoldLead takes the lead and commits nothing: until release is called, commits wait in the
+// queue.
+func (s *Store) HoldLead() (release func()) {
+	s.queue.leader <- struct{}{}
+	return func() { <-s.queue.leader }
 }
 
-// Waiting is how many commits are in the queue.
+// Waiting returns how many commits are in the queue.
 func (s *Store) Waiting() int {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
 	return len(s.queue.calls)
 }
 
-// Limit lets the file grow no further.
+// Limit stops the file from growing.
 func (s *Store) Limit() error {
 	_, err := s.write.Exec(`PRAGMA max_page_count = 1`)
 	return err
 }
 
-// Unlimit takes Limit back.
+// Unlimit undoes Limit.
 func (s *Store) Unlimit() error {
 	_, err := s.write.Exec(`PRAGMA max_page_count = 1073741823`)
 	return err
 }
 
-// LogPlan is how the engine reads a page of the log.
+// LogPlan returns SQLite's query plan for a page of the log.
 func (s *Store) LogPlan() (string, error) { return s.plan(logSQL, 1, 1, 10) }
 
-// RecordPlans is how it finds records, by statement.
+// RecordPlans returns the query plans of the statements that find records, by statement.
 func (s *Store) RecordPlans() (map[string]string, error) {
 	plans := make(map[string]string)
 	for query, args := range map[string][]any{
 		getSQL: {"k", "i"}, listOwnSQL: {"k", "o", "i"}, listAllSQL: {"k", "o", "i"}, allSQL: {"k", "i"}, revSQL: {"k", "i"},
-		deleteSQL: {"k", "i"}, deleteOwnedSQL: {"k", "o"}, turnSQL: {"k", "i", "o", 1, 1, ""}, sweepSQL: {1, 1},
+		deleteSQL: {"k", "i"}, deleteOwnedSQL: {"k", "o"}, updateSQL: {"k", "i", "o", 1, 1, ""}, sweepSQL: {1, 1},
 	} {
 		var err error
 		if plans[query], err = s.plan(query, args...); err != nil {
@@ -85,20 +86,20 @@ func (s *Store) plan(query string, args ...any) (plan string, err error) {
 	return plan, rows.Err()
 }
 
-// Fold writes what is only in the write-ahead log into the file.
-func (s *Store) Fold() error {
+// Checkpoint writes the pages of the write-ahead log into the file.
+func (s *Store) Checkpoint() error {
 	_, err := s.write.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
 	return err
 }
 
-// FromTheFuture makes the file one that a newer version has written.
-func (s *Store) FromTheFuture() error {
+// SetNewerSchema gives the file the schema number of a newer version.
+func (s *Store) SetNewerSchema() error {
 	_, err := s.write.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
 	return err
 }
 
-// MakeOld makes a file as the version of that number of the schema had it.
-func MakeOld(ctx context.Context, path string, version int64) (*sql.DB, error) {
+// CreateAt creates a file with the schema of the given version.
+func CreateAt(ctx context.Context, path string, version int64) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func MakeOld(ctx context.Context, path string, version int64) (*sql.DB, error) {
 	return db, err
 }
 
-// Views are what somebody with a SQL prompt sees of the one session and the one user.
+// Views returns one column of the one session and the one user, read from the SQL views.
 func (s *Store) Views(ctx context.Context) (lastSeen, identifier string, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT (SELECT last_seen FROM sessions), (SELECT identifier FROM users)`).Scan(&lastSeen, &identifier)
 	return lastSeen, identifier, err

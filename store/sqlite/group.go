@@ -13,42 +13,43 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Commits that come at the same time share one transaction, and so one flush of
-// the disk, which is what a commit costs. There is no goroutine for it: whoever
-// finds the turn free leads, for all who wait by then.
+// Group commit. Commits that arrive at the same time share one transaction, and so one
+// flush to the disk. The flush is most of the cost of a commit. There is no goroutine for
+// this: one of the waiting callers becomes the leader, and commits the batches of all callers
+// that wait by then.
 //
 // Why this keeps the contract:
 //
-//   - The batches of a group are applied one after another in one transaction
-//     under SQLite's write lock. So every commit is serial against every other,
-//     in the order of the group, and the head that a batch is told is the log's
-//     head right after it: earlier batches' entries are in, later ones' are not.
-//   - A batch is all or nothing without a savepoint, because all its conditions
-//     are checked before its first write. What fails after that is the engine,
-//     and that rolls the whole group back.
-//   - Nobody is answered before COMMIT has returned, which with synchronous=FULL
-//     is when the group is on disk. If COMMIT fails, the outcome is unknown for all
-//     of the group, also for a batch that met a conflict: with what may never have
-//     happened.
-//   - A batch whose context ends while it waits leaves the queue and is not done.
-//     Once its group has begun the caller is told what came of it; a group takes
-//     no context, because it belongs to many callers.
+//   - The leader applies the batches of a group one after another, in one transaction, under
+//     SQLite's write lock. So every commit is serial against every other, in the order of the
+//     group. The head that a caller gets is the head of the log right after its batch: it
+//     includes the entries of earlier batches, and no entry of a later batch.
+//   - A batch is all or nothing without a savepoint. The leader checks all conditions of a
+//     batch before its first write. After that only the engine can fail, and then the leader
+//     rolls the whole group back.
+//   - The leader answers no caller before COMMIT has returned. With synchronous=FULL the group
+//     is then on disk. If COMMIT fails, the outcome is unknown for every batch of the group.
+//     This includes a batch that met a conflict: the batch that it conflicts with may not have
+//     been written.
+//   - A caller whose context ends while it waits removes its batch from the queue. That batch
+//     is not written. Once the leader has taken the batch, the caller waits for the outcome.
+//     A group takes no context of a caller, because it belongs to many callers.
 
-// maxGroup bounds how long one transaction keeps the next caller waiting.
+// maxGroup bounds how long a transaction makes the next caller wait.
 const maxGroup = 500
 
 // call is one Commit that waits for its answer.
 type call struct {
-	batch store.Batch
-	gone  func() error // the error of the caller's context
-	head  counterfoil.Cursor
-	err   error
-	done  chan struct{} // closed when head and err are final
+	batch  store.Batch
+	ctxErr func() error // the error of the caller's context
+	head   counterfoil.Cursor
+	err    error
+	done   chan struct{} // closed when head and err are final
 }
 
-// queue holds the calls that no group has taken yet.
+// queue holds the calls that no leader has taken.
 type queue struct {
-	turn chan struct{} // one element while somebody leads
+	leader chan struct{} // has one element while there is a leader
 
 	mu    sync.Mutex // guards calls
 	calls []*call    // in order of arrival
@@ -82,12 +83,12 @@ func (q *queue) remove(c *call) bool {
 	return false
 }
 
-// Commit implements store.Store.
+// Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	if err := b.Check(); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	c := &call{batch: b, gone: ctx.Err, done: make(chan struct{})}
+	c := &call{batch: b, ctxErr: ctx.Err, done: make(chan struct{})}
 	s.queue.add(c)
 	for cancelled := ctx.Done(); ; {
 		select {
@@ -96,26 +97,26 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 				return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", c.err)
 			}
 			return c.head, nil
-		case s.queue.turn <- struct{}{}:
-			s.lead() // answers c too, unless more than a group came before it
+		case s.queue.leader <- struct{}{}:
+			s.lead() // closes c.done too, unless a full group came before c
 		case <-cancelled:
 			if s.queue.remove(c) {
 				return counterfoil.Cursor{}, fmt.Errorf("sqlite: commit: %w", ctx.Err())
 			}
-			cancelled = nil // its group has begun, and will say what came of it
+			cancelled = nil // a leader has taken c, and will close c.done
 		}
 	}
 }
 
-// lead commits one group and gives the turn back.
+// lead commits one group. The caller holds the lead; lead gives it back.
 func (s *Store) lead() {
-	// Those whom the last group answered are on their way back with their next
-	// commit: letting them run first makes one full group of what would be two.
+	// The callers of the last group may be about to commit again. Gosched lets them run first:
+	// then one full group is committed, instead of two halves.
 	runtime.Gosched()
 	group := s.queue.take()
-	err := errors.New("the group was given up") // stands only if a panic passes through here
+	err := errors.New("commit panicked") // replaced below, unless commit panics
 	defer func() {
-		<-s.queue.turn
+		<-s.queue.leader
 		for _, c := range group {
 			if err != nil {
 				c.err = err
@@ -130,8 +131,8 @@ func (s *Store) lead() {
 	err = s.commit(context.Background(), group)
 }
 
-// commit does the batches of a group in one transaction. It sets head and err of
-// each; its own error is that of all.
+// commit applies the batches of a group in one transaction. It sets head and err of each
+// call. If it returns an error, that error is the outcome of every call.
 func (s *Store) commit(ctx context.Context, group []*call) error {
 	sqlTx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 	}
 	before, lost := head, s.lost.Load()
 	for _, c := range group {
-		if c.err = c.gone(); c.err != nil {
+		if c.err = c.ctxErr(); c.err != nil {
 			continue
 		}
 		if lost && !c.batch.NewEpoch {
@@ -177,7 +178,7 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 	return nil
 }
 
-// check asks all conditions of b.
+// check checks all conditions of b.
 func (t statements) check(ctx context.Context, b store.Batch) error {
 	for _, r := range b.Require {
 		if err := t.checkRev(ctx, r.Key, r.Rev); err != nil {
@@ -204,7 +205,7 @@ func (t statements) checkRev(ctx context.Context, k store.Key, want uint64) erro
 	return nil
 }
 
-// apply writes b, whose conditions hold, and returns the head after it.
+// apply writes b and returns the head after it. The caller has checked the conditions of b.
 func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.Cursor) (counterfoil.Cursor, error) {
 	for _, o := range b.DeleteOwned {
 		if _, err := t.deleteOwned.ExecContext(ctx, o.Kind, o.Owner); err != nil {
@@ -228,7 +229,7 @@ func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.C
 		}
 	}
 	for _, e := range b.Revoke {
-		head.Seq += 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		head.Seq += 1 + rand.Uint64N(1024) // rv is in tokens: it must not tell how many revocations there are
 		if _, err := t.append.ExecContext(ctx, head.Seq, e.Scope, e.ID, toUnix(e.Expires), e.Reason); err != nil {
 			return head, err
 		}
@@ -239,7 +240,7 @@ func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.C
 func (t statements) write(ctx context.Context, r store.Record) error {
 	value := append([]byte{}, r.Value...) // never NULL
 	if r.Rev > 0 {
-		result, err := t.turn.ExecContext(ctx, r.Kind, r.ID, r.Owner, toUnix(r.Expires), r.Rev+1, value)
+		result, err := t.update.ExecContext(ctx, r.Kind, r.ID, r.Owner, toUnix(r.Expires), r.Rev+1, value)
 		if err != nil {
 			return err
 		}

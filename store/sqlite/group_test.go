@@ -37,14 +37,14 @@ func revokes(id string) store.Batch {
 	return store.Batch{Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: id, Expires: time.Now().Add(time.Hour)}}}
 }
 
-// Within one group: each batch sees those before it, a conflict is its own, and
-// heads are those of its place.
+// Within one group each batch sees the batches before it. A conflict fails its own batch
+// alone. The head of a batch is the head of the log right after the batch.
 func TestGroupIsSerial(t *testing.T) {
 	s := fresh(t)
 	wipe := revokes("x")
 	wipe.DeleteOwned = []store.Owned{{Kind: "thing", Owner: "o"}}
 	heads, errs, err := s.CommitGroup(
-		puts(row("a", 0)), puts(row("a", 1)), puts(row("a", 1), row("lost", 0)), // the third is late
+		puts(row("a", 0)), puts(row("a", 1)), puts(row("a", 1), row("lost", 0)), // the third conflicts with the second
 		wipe, puts(row("b", 0)), revokes("y"), store.Batch{Require: []store.Require{{Key: row("a", 0).Key, Rev: 2}}},
 	)
 	if err != nil {
@@ -56,7 +56,7 @@ func TestGroupIsSerial(t *testing.T) {
 		}
 	}
 	if heads[0] != heads[1] || !heads[1].Before(heads[3]) || heads[4] != heads[3] || !heads[4].Before(heads[5]) {
-		t.Errorf("heads %v: want each that of its place", heads)
+		t.Errorf("heads %v: want each to be the head right after its batch", heads)
 	}
 	entries, head, err := s.Log(t.Context(), counterfoil.Cursor{}, 10)
 	if err != nil || len(entries) != 2 || entries[0].At != heads[3] || head != heads[5] {
@@ -69,7 +69,7 @@ func TestGroupIsSerial(t *testing.T) {
 	}
 }
 
-// What the engine cannot write fails the whole group, and leaves nothing of it.
+// If the engine cannot write one batch, the whole group fails and nothing of it is stored.
 func TestGroupFailsTogether(t *testing.T) {
 	s := fresh(t)
 	if err := s.Limit(); err != nil {
@@ -95,10 +95,10 @@ func TestGroupFailsTogether(t *testing.T) {
 	}
 }
 
-// Whoever goes away while it waits is not done; the others are.
-func TestGroupLeavesOutWhoIsGone(t *testing.T) {
+// A batch whose context ends while it waits is not committed. The other batches are.
+func TestGroupLeavesOutCancelledBatch(t *testing.T) {
 	s := fresh(t)
-	release := s.HoldTurn()
+	release := s.HoldLead()
 	ctx, cancel := context.WithCancel(t.Context())
 	gone, stayed := make(chan error, 1), make(chan error, 1)
 	go func() {
@@ -125,11 +125,11 @@ func TestGroupLeavesOutWhoIsGone(t *testing.T) {
 	}
 }
 
-// More than one group's worth at once: all are answered, each is there, and
-// nothing cancelled is answered with success.
+// More callers commit at once than a group takes. Every call returns. A record is stored
+// exactly if its call succeeded.
 func TestGroupHammer(t *testing.T) {
 	s := fresh(t)
-	release := s.HoldTurn()
+	release := s.HoldLead()
 	var wg sync.WaitGroup
 	const callers = 1300
 	for n := range callers {

@@ -11,11 +11,12 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Moving is a file that is open to be moved. It holds the lock that a Store would.
+// Moving is a [store.Mover]: a file that is open to be moved. It holds the same lock as a
+// [Store].
 type Moving struct{ s *Store }
 
-// OpenToMove opens the file at path, whatever its mark says. A file that somebody
-// uses gives ErrInUse.
+// OpenToMove opens the file at path, whatever its mark is. It returns [ErrInUse] if another
+// process has the file open.
 func OpenToMove(ctx context.Context, path string) (*Moving, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -38,7 +39,7 @@ func (s *Store) mark(ctx context.Context) (store.Mark, error) {
 	return store.ParseMark(text), nil
 }
 
-// Mark implements store.Mover.
+// Mark implements [store.Mover].
 func (m *Moving) Mark(ctx context.Context) (store.Mark, error) {
 	mark, err := m.s.mark(ctx)
 	if err != nil {
@@ -47,7 +48,7 @@ func (m *Moving) Mark(ctx context.Context) (store.Mark, error) {
 	return mark, nil
 }
 
-// SetMark implements store.Mover.
+// SetMark implements [store.Mover].
 func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
 	if _, err := m.s.write.ExecContext(ctx, setMarkSQL, mark.String()); err != nil {
 		return fmt.Errorf("sqlite: mark: %w", err)
@@ -55,15 +56,15 @@ func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
 	return nil
 }
 
-// Log implements store.Mover.
+// Log implements [store.Mover].
 func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	return m.s.Log(ctx, after, limit)
 }
 
-// Close gives the file back.
+// Close closes the file and releases its lock.
 func (m *Moving) Close() error { return m.s.Close() }
 
-// All implements store.Mover.
+// All implements [store.Mover].
 func (m *Moving) All(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		for last := (store.Key{}); ; {
@@ -103,7 +104,7 @@ func (m *Moving) allPage(ctx context.Context, after store.Key) (page []store.Rec
 	return page, rows.Err()
 }
 
-// Begin implements store.Mover.
+// Begin implements [store.Mover].
 func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cursor) error {
 	err := m.inTx(ctx, func(tx *sql.Tx, t statements) error {
 		for _, query := range []string{`DELETE FROM records`, clearLogSQL} {
@@ -123,7 +124,7 @@ func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cu
 	return nil
 }
 
-// Fill implements store.Mover.
+// Fill implements [store.Mover].
 func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []source.Revocation) error {
 	err := m.inTx(ctx, func(tx *sql.Tx, t statements) error {
 		for _, r := range records {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A page of the log is read in order from its place: no entry that is not on the
-// page is looked at, and nothing is sorted.
+// SQLite reads a page of the log in order, by the primary key. It reads no entry outside the
+// page, and sorts nothing.
 func TestLogIsReadInOrder(t *testing.T) {
 	plan, err := fresh(t).LogPlan()
 	if err != nil {
@@ -17,7 +17,7 @@ func TestLogIsReadInOrder(t *testing.T) {
 	}
 }
 
-// Records are found by an index, in its order.
+// Every statement finds its records by an index, in the order of the index.
 func TestRecordsAreFoundByIndex(t *testing.T) {
 	plans, err := fresh(t).RecordPlans()
 	if err != nil {

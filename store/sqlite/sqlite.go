@@ -1,5 +1,6 @@
 // Package sqlite is the store of one machine: one file, durable when Commit
-// returns (WAL, synchronous=FULL). One process at a time may have it open.
+// returns (WAL, synchronous=FULL). One process at a time may have it open. Call [Open]
+// first.
 package sqlite
 
 import (
@@ -29,16 +30,16 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Store is one open database file.
+// Store is a [store.Store] in one open database file.
 type Store struct {
 	write *sql.DB  // one connection: SQLite has one writer
-	read  *sql.DB  // several; with WAL they do not wait for the writer
-	lock  *os.File // held for as long as the store is open
+	read  *sql.DB  // several connections: in WAL mode readers do not wait for the writer
+	lock  *os.File // locked until Close
 
 	get, tail  *sql.Stmt // prepared on read
 	statements statements
 	queue      queue
-	lost       atomic.Bool // the head was elsewhere before; set by Remember, cleared by a commit that begins an epoch
+	lost       atomic.Bool // the file has an older head than Remember was given; cleared by a commit that begins an epoch
 
 	mu     sync.Mutex    // guards moved and closed
 	moved  chan struct{} // closed when the head moves, or the store closes
@@ -48,9 +49,10 @@ type Store struct {
 // ErrInUse means that another process has the file open.
 var ErrInUse = errors.New("in use by another process")
 
-// Open opens the file at path and brings its schema up to date. A second process
-// gets ErrInUse: the log must have one writer. A store that was moved away, or that a
-// move has begun to fill, gives store.ErrMoved or store.ErrFilling.
+// Open opens the file at path and brings its schema up to date. The log must have one
+// writer: Open returns [ErrInUse] if another process has the file open. It returns
+// [store.ErrMoved] if the store was moved away, and [store.ErrFilling] if a move to it was
+// not finished.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -66,7 +68,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// open opens the file, whatever its mark says.
+// open opens the file, whatever its mark is.
 func open(ctx context.Context, path string) (*Store, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -75,33 +77,34 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %s is %w", path, ErrInUse), lock.Close())
 	}
-	s := &Store{lock: lock, moved: make(chan struct{}), queue: queue{turn: make(chan struct{}, 1)}}
+	s := &Store{lock: lock, moved: make(chan struct{}), queue: queue{leader: make(chan struct{}, 1)}}
 	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-// readers is how many look-ups may be under way at a time.
+// readers is how many look-ups may run at a time.
 const readers = 8
 
 func (s *Store) open(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // nobody else's to read
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // no other user of the machine may read it
 	if err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	// A log of 16 MiB before it is folded into the file: pages that many commits
-	// touch are written back once.
+	// SQLite copies the write-ahead log into the file when the log has 16 MiB. A page that
+	// many commits touch is then written to the file once.
 	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"}
 	dsn := func(more ...string) string {
 		q := url.Values{"_pragma": append(more, pragmas...), "_txlock": {"immediate"}}
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
-	// The writer's cache holds the indexes of some hundred thousand sessions, so that a
-	// commit reads little and writes no page twice. A reader's would be void at each commit.
+	// The cache of the writer holds the indexes of some hundred thousand sessions, so that a
+	// commit reads little and writes no page twice. Readers get no such cache: each commit
+	// would make it invalid.
 	if s.write, err = sql.Open("sqlite", dsn("cache_size(-65536)")); err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 		return err
 	}
 	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers) // opening one costs more than many reads
+	s.read.SetMaxIdleConns(readers) // to open a connection costs more than many reads
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if version, err := provider.GetDBVersion(ctx); err != nil {
 		return err
 	} else if version > sources[len(sources)-1].Version {
-		return errors.New("a newer version of this program made it: use that one")
+		return errors.New("the schema is of a newer version than this program: use the newer program")
 	}
 	if _, err = s.write.ExecContext(ctx, `INSERT OR IGNORE INTO head (one, epoch, seq) VALUES (1, ?, 0)`, int64(rand.Uint64())); err != nil {
 		return err
@@ -140,14 +143,14 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return s.statements.prepare(ctx, s.write)
 }
 
-// Describe implements store.Store. A second process is refused.
+// Describe implements [store.Store].
 func (s *Store) Describe() store.Description {
 	return store.Description{Durability: store.Durable, Exclusive: true}
 }
 
 const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`
 
-// Get implements store.Store.
+// Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	records := make([]store.Record, len(keys))
 	for n, k := range keys {
@@ -167,8 +170,8 @@ const (
 	listAllSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND id > ?3 ORDER BY id LIMIT 500`
 )
 
-// List implements store.Store, in pages: no read transaction stays open while the
-// caller works.
+// List implements [store.Store]. It reads in pages, so that no read transaction stays open
+// while the caller works.
 func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	query := listOwnSQL
 	if owner == "*" {
@@ -212,12 +215,12 @@ func (s *Store) page(ctx context.Context, query string, kind store.Kind, owner, 
 	return page, rows.Err()
 }
 
-// One statement reads one snapshot: the head is that of the entries. Without
-// entries there is one row, with the head alone.
+// One statement reads one snapshot, so the head and the entries belong together. If there
+// are no entries, there is one row, which has the head alone.
 const logSQL = `SELECT h.epoch, h.seq, l.seq, l.scope, l.id, l.expires, l.reason
   FROM head h LEFT JOIN log l ON l.seq > iif(h.epoch = ?1, ?2, 0) WHERE h.one = 1 ORDER BY l.seq LIMIT ?3`
 
-// Log implements store.Store.
+// Log implements [store.Store].
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	if s.lost.Load() {
 		return nil, counterfoil.Cursor{}, fmt.Errorf("sqlite: log: %w", store.ErrLost)
@@ -260,8 +263,8 @@ func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int
 	return entries[:min(limit, len(entries))], head, nil
 }
 
-// Remember implements store.Store. Nobody else writes the file, so any other place than
-// seen or beyond is a loss.
+// Remember implements [store.Store]. No other process writes the file. So if the head is of
+// another epoch than seen, or before seen, the file has lost commits.
 func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	_, head, err := s.readLog(ctx, seen, 1)
 	if err != nil {
@@ -277,10 +280,11 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return nil
 }
 
-// Wait implements store.Store: this process is the only writer, so it knows.
+// Wait implements [store.Store]. This process is the only writer, so it needs no
+// notification from outside.
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	s.mu.Lock()
-	moved := s.moved // before the head is read, so that no move is missed
+	moved := s.moved // taken before the head is read, so that Wait misses no move
 	s.mu.Unlock()
 	_, head, err := s.readLog(ctx, after, 1)
 	if err != nil || head != after {
@@ -311,7 +315,7 @@ const (
 	sweepLogSQL = `DELETE FROM log WHERE seq IN (SELECT seq FROM log WHERE expires > 0 AND expires < ? LIMIT ?)`
 )
 
-// Sweep implements store.Store.
+// Sweep implements [store.Store].
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for _, query := range []string{sweepSQL, sweepLogSQL} {
@@ -335,7 +339,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	return total, nil
 }
 
-// Close wakes whoever waits and gives the file back.
+// Close wakes every caller of Wait, closes the file and releases its lock.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
@@ -356,7 +360,7 @@ func (s *Store) Close() error {
 	return errors.Join(append(errs, s.lock.Close())...)
 }
 
-// Expiries are kept to the second, rounded up: nothing is swept early.
+// toUnix rounds t up to the second, so that no record is swept early.
 func toUnix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

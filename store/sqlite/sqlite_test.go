@@ -44,7 +44,7 @@ func TestSurvivesRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sqlite.Open(t.Context(), path); err == nil {
-		t.Error("a second writer was let in")
+		t.Error("a second Open of the file succeeds")
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("database file: %v, %v, want mode 0600", info.Mode(), err)
@@ -73,11 +73,11 @@ func TestMove(t *testing.T) {
 	})
 }
 
-// What a newer version wrote may mean something that this one would destroy.
+// This version could destroy what a newer version wrote. So Open refuses a newer schema.
 func TestNewerSchemaIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.db")
 	s := open(t, path)
-	if err := errors.Join(s.FromTheFuture(), s.Close()); err != nil {
+	if err := errors.Join(s.SetNewerSchema(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := sqlite.Open(t.Context(), path); err == nil {
@@ -89,10 +89,10 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 }
 
-// What an older version of the schema holds is there in this one.
+// Open keeps every record and entry of a file that has an older schema.
 func TestOlderSchemaIsKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.db")
-	db, err := sqlite.MakeOld(t.Context(), path, 3)
+	db, err := sqlite.CreateAt(t.Context(), path, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,28 +12,28 @@ const (
 	deleteOwnedSQL = `DELETE FROM records WHERE kind = ? AND owner = ?`
 	deleteSQL      = `DELETE FROM records WHERE kind = ? AND id = ?`
 	putSQL         = `INSERT OR REPLACE INTO records (kind, id, owner, rev, expires, value) VALUES (?, ?, ?, ?, ?, ?)`
-	// A refresh leaves owner and expiry as they are, and so both indexes.
-	turnSQL     = `UPDATE records SET rev = ?5, value = ?6 WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND expires = ?4`
+	// A refresh changes neither owner nor expiry. This statement then writes no index.
+	updateSQL   = `UPDATE records SET rev = ?5, value = ?6 WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND expires = ?4`
 	appendSQL   = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
 	clearLogSQL = `DELETE FROM log`
 	headSQL     = `SELECT epoch, seq FROM head`
 	setHeadSQL  = `UPDATE head SET epoch = ?, seq = ?`
 )
 
-// statements are those that a commit runs, prepared once: compiling them costs as
-// much as running them.
+// statements has the statements of a commit. They are prepared once: to compile one costs as
+// much as to run it.
 type statements struct {
-	rev, deleteOwned, delete, put, turn, append, clearLog, head, setHead *sql.Stmt
+	rev, deleteOwned, delete, put, update, append, clearLog, head, setHead *sql.Stmt
 }
 
 func (t *statements) all() map[string]**sql.Stmt {
 	return map[string]**sql.Stmt{
-		revSQL: &t.rev, deleteOwnedSQL: &t.deleteOwned, deleteSQL: &t.delete, putSQL: &t.put, turnSQL: &t.turn,
+		revSQL: &t.rev, deleteOwnedSQL: &t.deleteOwned, deleteSQL: &t.delete, putSQL: &t.put, updateSQL: &t.update,
 		appendSQL: &t.append, clearLogSQL: &t.clearLog, headSQL: &t.head, setHeadSQL: &t.setHead,
 	}
 }
 
-// prepare compiles them. They end with db.
+// prepare compiles the statements. Closing db closes them.
 func (t *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	for query, stmt := range t.all() {
 		if *stmt, err = db.PrepareContext(ctx, query); err != nil {
@@ -43,7 +43,7 @@ func (t *statements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	return nil
 }
 
-// in returns them for one transaction.
+// in returns the statements for one transaction.
 func (t statements) in(ctx context.Context, tx *sql.Tx) statements {
 	for _, stmt := range t.all() {
 		*stmt = tx.StmtContext(ctx, *stmt)

@@ -14,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/storebench"
 )
 
-// bare is the driver with one prepared statement each, as many connections as ours, and
-// the same pragmas.
+// bare uses the driver alone: one prepared statement for each operation, as many connections
+// as Store has, and the same pragmas.
 type bare struct{ read, insert, update *sql.Stmt }
 
 func openBare(b *testing.B) bare {
@@ -61,16 +61,17 @@ func (r bare) Update(ctx context.Context, id string, value []byte) error {
 
 func BenchmarkSteps(b *testing.B) { storebench.Steps(b, fresh(b), openBare(b)) }
 
-// BenchmarkRates is of one node: a second is refused.
+// BenchmarkRates runs one node: the store refuses a second one.
 func BenchmarkRates(b *testing.B) {
 	storebench.Rates(b, openBare(b), func(b *testing.B) store.Store { return fresh(b) }, 1)
 }
 
 func BenchmarkGrowth(b *testing.B) { storebench.Growth(b, openBare(b), fresh(b)) }
 
-// BenchmarkCommit creates records of the size of a session, each on disk when its writer
-// goes on. Beside it, in turns, is the driver's own single-row insert by one writer, as
-// durable; x-driver is how many times its rate is reached.
+// BenchmarkCommit creates records of the size of a session. Each record is on disk before its
+// writer goes on. It takes turns with the driver alone: one writer that inserts single rows,
+// with the same durability. x-driver is the rate of the store divided by the rate of the
+// driver.
 func BenchmarkCommit(b *testing.B) {
 	value := make([]byte, 400)
 	for _, writers := range []int{1, 16, 100} {
@@ -98,7 +99,7 @@ func BenchmarkSize(b *testing.B) {
 		}
 		b.Cleanup(func() { s.Close() })
 		return storebench.Engine{Store: s, Bytes: func() int64 {
-			if err := s.Fold(); err != nil {
+			if err := s.Checkpoint(); err != nil {
 				b.Fatal(err)
 			}
 			info, err := os.Stat(path)

@@ -1,5 +1,5 @@
 -- +goose Up
--- A refresh writes the grant alone, which knows when it was turned.
+-- A refresh writes the grant alone, so the time of the last refresh is in the grant.
 DROP VIEW sessions;
 CREATE VIEW sessions AS SELECT s.id, s.owner AS subject,
   json_extract(s.value, '$.client') AS client, json_extract(s.value, '$.carrier') AS carrier,

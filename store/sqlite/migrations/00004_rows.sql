@@ -1,8 +1,8 @@
 -- +goose Up
--- A table WITHOUT ROWID holds whole rows in the inner pages of its tree, and splits them
--- all over the file: sessions are too large for that. Rows now lie in the order in which
--- they came, which is nearly that in which they expire, and the indexes hold keys alone. A
--- session and its grant are neighbours in the one by owner.
+-- A table WITHOUT ROWID keeps whole rows in the inner pages of its tree, and splits them
+-- over the whole file. Sessions are too large for that. Rows are now in the order of their
+-- insertion, which is nearly the order of their expiry. The indexes hold keys alone. In
+-- records_by_owner a session and its grant are neighbours.
 DROP VIEW sessions;
 DROP VIEW users;
 ALTER TABLE records RENAME TO records_before;
