@@ -13,8 +13,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/storebench"
 )
 
-// bare is pgx with a prepared statement each on a table with one index, through a pool as
-// large as ours.
+// bare uses pgx alone: one prepared statement for each operation, a table with one index, and
+// a pool as large as the store's.
 type bare struct{ *pgxpool.Pool }
 
 func (p bare) Read(ctx context.Context, id string) error {
@@ -33,8 +33,8 @@ func (p bare) Update(ctx context.Context, id string, value []byte) error {
 	return err
 }
 
-// engines starts a server that flushes every write. Each call of opened is another node's
-// store on it.
+// engines starts a server that flushes every write. Each call of opened returns the store of
+// another node on it.
 func engines(b *testing.B) (raw bare, opened func(*testing.B) store.Store) {
 	b.Helper()
 	_, dsn := testsvc.StartPostgres(b, testsvc.Durable).Database(b, "")
@@ -69,7 +69,7 @@ func BenchmarkGrowth(b *testing.B) {
 	storebench.Growth(b, raw, opened(b))
 }
 
-// BenchmarkSize counts table and indexes, as they are after the loading alone.
+// BenchmarkSize counts the bytes of the table and its indexes right after loading.
 func BenchmarkSize(b *testing.B) {
 	storebench.Size(b, func(b *testing.B) storebench.Engine {
 		_, dsn := testsvc.StartPostgres(b, testsvc.Fast).Database(b, "")

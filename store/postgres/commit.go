@@ -20,14 +20,14 @@ import (
 
 const commitSQL = `SELECT done, at_epoch, at_seq FROM counterfoil.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 
-// maxLocks is how many keys an ordinary commit locks. The server's table of locks
-// is small and for everybody: a larger batch runs alone.
+// maxLocks is how many keys an ordinary commit may lock. All connections share the server's
+// lock table, which is small. So a larger batch is exclusive.
 const maxLocks = 64
 
 // maxTries bounds retry.
 const maxTries = 5
 
-// Commit implements store.Store.
+// Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	if err := b.Check(); err != nil {
 		return counterfoil.Cursor{}, err
@@ -54,7 +54,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 
 func (s *Store) commit(ctx context.Context, b store.Batch) (head counterfoil.Cursor, err error) {
 	args := arguments(b)
-	if alone(b) {
+	if exclusive(b) {
 		return s.grouped(ctx, args, b.NewEpoch)
 	}
 	err = retry(func() error {
@@ -62,13 +62,13 @@ func (s *Store) commit(ctx context.Context, b store.Batch) (head counterfoil.Cur
 		return err
 	})
 	if err == nil {
-		s.note(head)
+		s.noteHead(head)
 	}
 	return head, err
 }
 
-// retry does again what the server gave up to let others on: serialization_failure,
-// deadlock_detected. Nothing of it had happened.
+// retry repeats do if the server rolled it back in favour of another transaction
+// (serialization_failure, deadlock_detected). The server had then written nothing of it.
 func retry(do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
@@ -91,7 +91,7 @@ func scanCommit(row pgx.Row) (counterfoil.Cursor, error) {
 	return counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}, nil
 }
 
-// arguments are those of commit_1. No slice is nil, which would be NULL.
+// arguments returns the arguments of commit_1. No slice is nil, because nil would be NULL.
 func arguments(b store.Batch) []any {
 	keys, write := locksOf(b)
 	n := len(b.Require) + len(b.Put)
@@ -121,7 +121,7 @@ func arguments(b store.Batch) []any {
 	}
 	entries, strides, ends, reasons := newColumns(b.Revoke), make([]int64, 0, len(b.Revoke)), make([]int64, 0, len(b.Revoke)), make([]string, 0, len(b.Revoke))
 	for _, e := range b.Revoke {
-		strides = append(strides, 1+rand.Int64N(1024)) // rv stands in tokens: it must not count revocations
+		strides = append(strides, 1+rand.Int64N(1024)) // rv is in tokens: it must not tell how many revocations there are
 		entries.add(store.Key{Kind: store.Kind(e.Scope), ID: e.ID}, 0)
 		ends, reasons = append(ends, toUnix(e.Expires)), append(reasons, e.Reason)
 	}
@@ -133,10 +133,10 @@ func arguments(b store.Batch) []any {
 	}
 }
 
-// newEpochArg is where arguments has the new epoch.
+// newEpochArg is the index of the new epoch in the result of arguments.
 const newEpochArg = 15
 
-// columns are rows turned on their side, as an array parameter each.
+// columns has rows by column: each column is one array parameter.
 type columns struct {
 	kinds, ids []string
 	revs       []int64
@@ -150,7 +150,8 @@ func (c *columns) add(k store.Key, rev uint64) {
 	c.kinds, c.ids, c.revs = append(c.kinds, string(k.Kind)), append(c.ids, k.ID), append(c.revs, int64(rev))
 }
 
-// sendable refuses what the server would: one call that fails takes its group with it.
+// sendable refuses text that the server would refuse. A call that fails at the server makes
+// its whole group fail.
 func sendable(b store.Batch) error {
 	var texts []string
 	for _, r := range b.Require {
@@ -167,26 +168,27 @@ func sendable(b store.Batch) error {
 	}
 	for _, s := range texts {
 		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
-			return fmt.Errorf("postgres: commit: %q is not text", s)
+			return fmt.Errorf("postgres: commit: %q is not valid UTF-8, or has a zero byte", s)
 		}
 	}
 	return nil
 }
 
-// alone reports whether b may run beside no other commit.
-func alone(b store.Batch) bool {
+// exclusive reports whether no other commit may run at the same time as b.
+func exclusive(b store.Batch) bool {
 	return b.NewEpoch || len(b.Revoke) > 0 || len(b.DeleteOwned) > 0 || len(b.Require)+len(b.Delete)+len(b.Put) > maxLocks
 }
 
-// logLock is held as a reader by every ordinary commit, and as the writer by one
-// that is alone.
+// logLock is the advisory lock of the log. An ordinary commit holds it shared. An exclusive
+// commit holds it exclusively.
 const logLock int64 = 0x434f554e54464f4c
 
-// locksOf returns the advisory locks of b in the order in which everybody takes
-// them: first that of the log, then one for each key, each once, as a writer if any
-// use of it is one (two readers that both would become writers wait for ever).
+// locksOf returns the advisory locks of b, in the one order in which all commits take
+// them: first the lock of the log, then one lock for each key. Each lock is taken once, and
+// exclusively if b writes the key: two transactions that both upgrade a shared lock would
+// wait for each other for ever.
 func locksOf(b store.Batch) (keys []int64, write []bool) {
-	if alone(b) {
+	if exclusive(b) {
 		return []int64{logLock}, []bool{true}
 	}
 	type lock struct {
@@ -215,8 +217,9 @@ func locksOf(b store.Batch) (keys []int64, write []bool) {
 	return keys, write
 }
 
-// lockOf is the lock of a key. Keys that share one wait for each other, and nothing
-// else. Every version must compute the same.
+// lockOf returns the advisory lock of a key. If two keys have the same lock, their commits
+// wait for each other; that is the only effect. Every version of the program must compute
+// the same lock.
 func lockOf(k store.Key) int64 {
 	h := fnv.New64a()
 	h.Write([]byte(k.Kind))

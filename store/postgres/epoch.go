@@ -11,11 +11,11 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// settingsSQL is what every connection runs under.
+// settingsSQL has the settings of every connection.
 //
-// Index scans only: a plan that was made while a table was empty must not read all
-// of it a minute later. synchronous_commit is raised where somebody lowered it, and
-// left where it is stronger (remote_apply).
+// Index scans only: a plan from when the table was empty must not scan the whole table a
+// minute later. synchronous_commit becomes "on" if the role or the database has a weaker
+// setting. A stronger one (remote_apply) stays.
 const settingsSQL = `
 SET statement_timeout = '` + statementLimit + `';
 SET idle_in_transaction_session_timeout = '` + statementLimit + `';
@@ -25,19 +25,24 @@ SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')`
 
-// identitySQL names the history that the server's data belongs to. The timeline is
-// that of the log being written: after a promotion the control file still tells the
-// old one for a while.
+// identitySQL names the history that the server's data belongs to. It takes the timeline
+// from the write-ahead log: after a promotion the control file has the old timeline for a
+// while.
 const identitySQL = `SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
   left(pg_walfile_name(pg_current_wal_lsn()), 8),
   (SELECT oid FROM pg_database WHERE datname = current_database()),
   'counterfoil.head'::regclass::oid), identity, epoch, seq, ended FROM counterfoil.head`
 
-var errPooler = errors.New("a pooler that hands out connections by transaction is in the way: name the server itself, or a pool by session")
+var errPooler = errors.New("the URL leads to a pooler in transaction mode: name the server itself, or a pooler in session mode")
 
-// checkSession proves that what is set on a connection stays there: two connections set
-// one thing to two values, one after the other, and the first must have kept its own. A
-// pooler by transaction gives both the server connection that was free last.
+// checkSession checks that a setting of a connection stays set, in three steps:
+//
+//  1. Each of two connections sets the same parameter to a value of its own.
+//  2. Each reads the parameter.
+//  3. Both must find their own values.
+//
+// A pooler in transaction mode gives both the server connection that was free last, so one
+// of them finds the value of the other.
 func checkSession(ctx context.Context, config *pgx.ConnConfig) error {
 	const set, get = `SELECT set_config('counterfoil.session', $1, false)`, `SELECT current_setting('counterfoil.session', true)`
 	var conns [2]*pgx.Conn
@@ -51,7 +56,8 @@ func checkSession(ctx context.Context, config *pgx.ConnConfig) error {
 	}
 	values := [...]string{"first", "second"}
 	for n, conn := range conns {
-		// Nothing is prepared, which such a pooler answers with errors of its own.
+		// The simple protocol prepares nothing. To a prepared statement such a pooler would
+		// answer with an error that does not name the cause.
 		if _, err := conn.Exec(ctx, set, pgx.QueryExecModeSimpleProtocol, values[n]); err != nil {
 			return err
 		}
@@ -68,7 +74,7 @@ func checkSession(ctx context.Context, config *pgx.ConnConfig) error {
 	return nil
 }
 
-var errStandby = errors.New("the server is a standby: the log is read and written on the primary only")
+var errStandby = errors.New("the server is a standby: the store reads and writes on the primary only")
 
 // prepare makes a new connection ready for use, or refuses it.
 func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
@@ -78,7 +84,8 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
 	return s.prepareAt(ctx, conn)
 }
 
-// prepareAt sets the connection up. Its epoch is that of the data it leads to.
+// prepareAt sets the connection up. It begins a new epoch if the history of the data has
+// changed.
 func (s *Store) prepareAt(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, settingsSQL); err != nil {
 		return err
@@ -90,7 +97,7 @@ func (s *Store) prepareAt(ctx context.Context, conn *pgx.Conn) error {
 	if standby {
 		return errStandby
 	}
-	seen := s.latest() // before the head is read: it can only have moved on since
+	seen := s.latest() // taken before the head is read: the head cannot be older, unless entries are lost
 	var identity, recorded string
 	var epoch, seq int64
 	var ended []int64
@@ -99,21 +106,21 @@ func (s *Store) prepareAt(ctx context.Context, conn *pgx.Conn) error {
 	}
 	head := counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
 	if lost(seen, head, ended) {
-		s.lose(head, seen)
+		s.setLost(head, seen)
 	}
 	if recorded == identity && !head.Before(seen) {
 		return nil
 	}
-	done, err := s.renew(ctx, conn, head, recorded, identity)
+	done, err := s.renewEpoch(ctx, conn, head, recorded, identity)
 	if done && recorded != "" {
 		s.log.Error("store: a restored backup, a rollback or a failover, entries may be lost: a new epoch begins", "was", recorded, "is", identity, "head", head)
 	}
 	return err
 }
 
-// renew begins a new epoch in place of the one that was read, and notes where that one
-// ended, unless somebody else has done so.
-func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Cursor, recorded, identity string) (done bool, err error) {
+// renewEpoch begins a new epoch after the epoch of was, and records where that one ended.
+// It does nothing if another connection has already done so.
+func (s *Store) renewEpoch(ctx context.Context, conn *pgx.Conn, was counterfoil.Cursor, recorded, identity string) (done bool, err error) {
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, logLock); err != nil {
 			return err
@@ -132,8 +139,8 @@ func (s *Store) renew(ctx context.Context, conn *pgx.Conn, was counterfoil.Curso
 	return done && err == nil, err
 }
 
-// lost reports whether seen, a head that a process was told of, is beyond where the log
-// is, or where its epoch ended.
+// lost reports whether entries before seen are lost: the log, or the end of the epoch of
+// seen, is before seen. seen is a head that a process has seen.
 func lost(seen, head counterfoil.Cursor, ended []int64) bool {
 	if seen.Epoch == head.Epoch {
 		return head.Before(seen)
@@ -147,24 +154,25 @@ func lost(seen, head counterfoil.Cursor, ended []int64) bool {
 }
 
 const (
-	endedSQL   = `SELECT epoch, seq, ended FROM counterfoil.head`
-	settledSQL = `UPDATE counterfoil.head SET ended = '{}' WHERE epoch = $1`
+	endedSQL      = `SELECT epoch, seq, ended FROM counterfoil.head`
+	clearEndedSQL = `UPDATE counterfoil.head SET ended = '{}' WHERE epoch = $1`
 )
 
-// intact returns store.ErrLost for as long as the store is known to have lost entries:
-// until somebody, here or on another node, has begun an epoch by a commit.
+// intact returns [store.ErrLost] if this process knows that the store has lost entries, and
+// no commit of any node has begun an epoch since.
 func (s *Store) intact(ctx context.Context) error {
 	s.mu.Lock()
-	seen, is := s.seen, !s.lost
+	seen, lost := s.seen, s.lost
 	s.mu.Unlock()
-	if is {
+	if !lost {
 		return nil
 	}
-	return s.judge(ctx, seen)
+	return s.checkHead(ctx, seen)
 }
 
-// judge holds seen, the latest head that this process was told before, against the head.
-func (s *Store) judge(ctx context.Context, seen counterfoil.Cursor) error {
+// checkHead compares seen, a head that this process saw earlier, with the head of the log.
+// It returns [store.ErrLost] if entries are lost, and adopts the head if none is.
+func (s *Store) checkHead(ctx context.Context, seen counterfoil.Cursor) error {
 	var epoch, seq int64
 	var ended []int64
 	if err := s.pool.QueryRow(ctx, endedSQL).Scan(&epoch, &seq, &ended); err != nil {
@@ -172,15 +180,15 @@ func (s *Store) judge(ctx context.Context, seen counterfoil.Cursor) error {
 	}
 	head := counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}
 	if lost(seen, head, ended) {
-		s.lose(head, seen)
+		s.setLost(head, seen)
 		return store.ErrLost
 	}
 	s.adopt(head)
 	return nil
 }
 
-// lose remembers that entries are lost. What was seen stays, as the proof.
-func (s *Store) lose(head, seen counterfoil.Cursor) {
+// setLost records that entries are lost. It does not change s.seen, which is the proof.
+func (s *Store) setLost(head, seen counterfoil.Cursor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.lost {
@@ -190,7 +198,8 @@ func (s *Store) lose(head, seen counterfoil.Cursor) {
 	s.wakeLocked()
 }
 
-// adopt goes on at a head whose epoch was begun in knowledge of what this process saw.
+// adopt sets the head that this process goes on from. No entry that it saw is lost, or a
+// commit has begun a new epoch because of the loss.
 func (s *Store) adopt(head counterfoil.Cursor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,7 +209,7 @@ func (s *Store) adopt(head counterfoil.Cursor) {
 	s.wakeLocked()
 }
 
-// Remember implements store.Store: seen is judged as if this process had been told.
+// Remember implements [store.Store]. It treats seen as a head that this process has seen.
 func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -212,7 +221,7 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 		}
 		seen = s.seen
 		s.mu.Unlock()
-		err = s.judge(ctx, seen)
+		err = s.checkHead(ctx, seen)
 	}
 	if err != nil {
 		return failed(ctx, "remember", err)
@@ -226,9 +235,9 @@ func (s *Store) latest() counterfoil.Cursor {
 	return s.seen
 }
 
-// note keeps the latest head of the epoch that is known, and wakes whoever waits if it is
-// a new one. Another epoch is for Log to judge.
-func (s *Store) note(head counterfoil.Cursor) {
+// noteHead keeps head if it is the latest of its epoch, and wakes every caller of Wait if it
+// is new. For a head of another epoch it only wakes them: Log compares epochs.
+func (s *Store) noteHead(head counterfoil.Cursor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen.Epoch == 0 || s.seen.Before(head) {

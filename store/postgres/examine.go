@@ -22,23 +22,23 @@ const (
 	deadSQL = `SELECT n_dead_tup, n_live_tup FROM pg_stat_user_tables WHERE schemaname = 'counterfoil' AND relname = 'records'`
 )
 
-// about is what the server says of itself.
+// about has the row of aboutSQL.
 type about struct {
-	version                     string
-	standby, there, fsync, full bool
-	synchronous                 string
-	standbys, used, most        int
+	version                             string
+	standby, migrated, fsync, fullPages bool
+	synchronous                         string // synchronous_standby_names
+	standbys, connections, max          int
 }
 
-// Examine looks at the database, beside the nodes that use it. Overdue is what
-// expired before the given time.
+// Examine reads the database and changes nothing. Nodes may use the database meanwhile.
+// Overdue counts the records and entries that expired before the given time.
 func Examine(ctx context.Context, o Options, before time.Time) (e store.Examination, err error) {
 	config, err := pgx.ParseConfig(o.URL)
 	if err != nil {
 		return e, fmt.Errorf("postgres: %w", err)
 	}
 	prepareConfig(config)
-	config.ValidateConnect = nil // a standby is to be told, too
+	config.ValidateConnect = nil // Examine reports a standby, it does not skip it
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return e, fmt.Errorf("postgres: %w", err)
@@ -52,7 +52,7 @@ func Examine(ctx context.Context, o Options, before time.Time) (e store.Examinat
 
 func examine(ctx context.Context, conn *pgx.Conn, e *store.Examination, before time.Time) error {
 	var a about
-	err := conn.QueryRow(ctx, aboutSQL).Scan(&a.version, &a.standby, &a.there, &a.fsync, &a.full, &a.synchronous, &a.standbys, &a.used, &a.most)
+	err := conn.QueryRow(ctx, aboutSQL).Scan(&a.version, &a.standby, &a.migrated, &a.fsync, &a.fullPages, &a.synchronous, &a.standbys, &a.connections, &a.max)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,8 @@ func examine(ctx context.Context, conn *pgx.Conn, e *store.Examination, before t
 		return err
 	}
 	e.Remarks = a.remarks()
-	if !a.there {
-		e.Remarks = append(e.Remarks, store.Remark{Text: "the schema is not there yet", Hint: "the first start makes it"})
+	if !a.migrated {
+		e.Remarks = append(e.Remarks, store.Remark{Text: "there is no schema yet", Hint: "the first start makes it"})
 		return nil
 	}
 	current, err := examineSchema(ctx, conn, e)
@@ -82,13 +82,14 @@ func examine(ctx context.Context, conn *pgx.Conn, e *store.Examination, before t
 	}
 	if dead > 50_000 && dead > live {
 		e.Remarks = append(e.Remarks, store.Remark{
-			Text: fmt.Sprintf("%d dead rows of counterfoil.records beside %d live ones", dead, live), Hint: "autovacuum does not keep up: look for old transactions in pg_stat_activity",
+			Text: fmt.Sprintf("counterfoil.records has %d dead rows and %d live ones", dead, live), Hint: "autovacuum does not keep up: look for old transactions in pg_stat_activity",
 		})
 	}
 	return conn.QueryRow(ctx, overdueSQL, before.Unix(), store.MaxOverdue).Scan(&e.Overdue)
 }
 
-// clock compares the server's with ours: it read its own between our two readings.
+// clock compares the server's clock with ours. The server reads its clock between two
+// readings of ours.
 func clock(ctx context.Context, conn *pgx.Conn, e *store.Examination) error {
 	var there time.Time
 	begun := time.Now()
@@ -105,19 +106,19 @@ func (a about) remarks() (all []store.Remark) {
 	if a.standby {
 		all = append(all, store.Remark{Text: "the server is a standby", Hint: "name the primary too: postgres://USER@HOST1,HOST2/DATABASE", Broken: true})
 	}
-	if !a.full {
+	if !a.fullPages {
 		all = append(all, store.Remark{Text: "full_page_writes is off: a crash in the middle of a page can leave the database broken", Hint: "turn it on, unless the file system writes pages whole"})
 	}
 	if a.standbys > 0 && a.synchronous == "" {
 		all = append(all, store.Remark{Text: "its standbys are asynchronous: a failover can lose the last commits", Hint: "set synchronous_standby_names"})
 	}
-	if a.used*10 > a.most*9 {
-		all = append(all, store.Remark{Text: fmt.Sprintf("%d of %d connections are taken", a.used, a.most), Hint: "a node takes 17: raise max_connections, or lower pool_max_conns in the URL"})
+	if a.connections*10 > a.max*9 {
+		all = append(all, store.Remark{Text: fmt.Sprintf("%d of %d connections are taken", a.connections, a.max), Hint: "a node takes 17: raise max_connections, or lower pool_max_conns in the URL"})
 	}
 	return all
 }
 
-// examineSchema reports whether the schema is the one that this program knows.
+// examineSchema reports whether the schema is at least as new as this program's.
 func examineSchema(ctx context.Context, conn *pgx.Conn, e *store.Examination) (current bool, err error) {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
@@ -127,7 +128,7 @@ func examineSchema(ctx context.Context, conn *pgx.Conn, e *store.Examination) (c
 	if err := conn.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM counterfoil.goose_db_version WHERE is_applied`).Scan(&schema); err != nil {
 		return false, err
 	}
-	if schema < len(files) { // their numbers have no gaps
+	if schema < len(files) { // the numbers of the files have no gaps
 		e.Remarks = append(e.Remarks, store.Remark{Text: "the schema is of an older version", Hint: "the next start of a node as its owner brings it up to date"})
 		return false, nil
 	}

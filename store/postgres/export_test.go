@@ -8,19 +8,19 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Setting returns what a setting is on the store's connections.
+// Setting returns the value of a setting on a connection of the store.
 func (s *Store) Setting(ctx context.Context, name string) (value string, err error) {
 	err = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
 	return value, err
 }
 
-// LogLock is the lock that commits share, or have alone.
+// LogLock is the lock that commits hold shared or exclusively.
 const LogLock = logLock
 
-// ErrPooler is what a pooler by transaction is refused with.
+// ErrPooler is what Open returns for a pooler in transaction mode.
 var ErrPooler = errPooler
 
-// MigrateTo is Migrate as a program of an earlier version did it.
+// MigrateTo migrates to an earlier version of the schema, as an earlier program did.
 func MigrateTo(ctx context.Context, url string, version int64) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {

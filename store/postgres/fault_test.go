@@ -43,9 +43,9 @@ func head(t *testing.T, s *postgres.Store) counterfoil.Cursor {
 	return at
 }
 
-// back waits until the store answers again: with a restarted server the connections
-// of before fail first.
-func back(t *testing.T, s *postgres.Store) {
+// waitUntilUp waits until the store answers again: after a restart of the server the old
+// connections fail first.
+func waitUntilUp(t *testing.T, s *postgres.Store) {
 	t.Helper()
 	for t.Context().Err() == nil {
 		_, err := store.One(t.Context(), s, thing("a").Key)
@@ -55,8 +55,8 @@ func back(t *testing.T, s *postgres.Store) {
 	}
 }
 
-// OPS-02: what Commit acknowledged is there after kill -9 of a server that flushes,
-// and the log goes on in its epoch.
+// OPS-02: every acknowledged commit is stored after kill -9 of a server that flushes, and
+// the log goes on in its epoch.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Parallel()
 	server := testsvc.StartPostgres(t, testsvc.Durable)
@@ -69,7 +69,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	for round := range 3 {
 		acked := hammer(t, s, round, server)
 		server.Restart(t)
-		back(t, s)
+		waitUntilUp(t, s)
 		entries, at, err := s.Log(t.Context(), counterfoil.Cursor{}, 1_000_000)
 		if err != nil || at.Epoch != epoch {
 			t.Fatalf("after kill -9: head %v, %v, want epoch %d", at, err, epoch)
@@ -86,8 +86,8 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	}
 }
 
-// hammer writes until the server, killed in the middle, answers nobody, and returns
-// what was acknowledged.
+// hammer writes from several goroutines and kills the server meanwhile. It returns the
+// acknowledged ids once every writer has failed.
 func hammer(t *testing.T, s *postgres.Store, round int, server *testsvc.Postgres) (acked []string) {
 	t.Helper()
 	const writers, before = 8, 100
@@ -121,8 +121,9 @@ func hammer(t *testing.T, s *postgres.Store, round int, server *testsvc.Postgres
 	return acked
 }
 
-// An outage is an error at every method, never an absence, and it ends by itself.
-func TestOutageIsNoAbsence(t *testing.T) {
+// During an outage every method returns an error, and never says that a record is absent.
+// The store recovers without help.
+func TestOutageIsAnError(t *testing.T) {
 	t.Parallel()
 	server := testsvc.StartPostgres(t, testsvc.Fast)
 	_, dsn := server.Database(t, "")
@@ -142,7 +143,7 @@ func TestOutageIsNoAbsence(t *testing.T) {
 		}
 	}
 	server.Restart(t)
-	back(t, s)
+	waitUntilUp(t, s)
 	other := open(t, dsn)
 	woken := make(chan error)
 	go func() { woken <- s.Wait(context.Background(), at) }()
@@ -152,7 +153,7 @@ func TestOutageIsNoAbsence(t *testing.T) {
 	}
 }
 
-// REV-09: a copy of the database is another history, as is a restored dump.
+// REV-09: a copy of the database is another history. So is a restored dump.
 func TestRestoredDumpIsANewEpoch(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
@@ -187,7 +188,7 @@ func run(t *testing.T, name string, args ...string) {
 	}
 }
 
-// REV-03, REV-09: a standby is refused; promoted, it is another history.
+// REV-03, REV-09: the store refuses a standby. Once promoted, the standby is another history.
 func TestFailoverIsANewEpoch(t *testing.T) {
 	t.Parallel()
 	primary := testsvc.StartPostgres(t, testsvc.Durable)
@@ -198,7 +199,7 @@ func TestFailoverIsANewEpoch(t *testing.T) {
 	if s, err := postgres.Open(t.Context(), postgres.Options{URL: standby.URL(name)}); err == nil {
 		t.Errorf("Open of a standby = %v, want a refusal", s.Close())
 	}
-	// Both are named: the one that is the primary is used, before and after.
+	// The URL names both servers. The store uses the primary, before and after the failover.
 	both := fmt.Sprintf("postgres://cf@%s,%s/%s", standby.Addr(), primary.Addr(), name)
 	s = open(t, both)
 	if is := head(t, s); is != was {
@@ -206,7 +207,7 @@ func TestFailoverIsANewEpoch(t *testing.T) {
 	}
 	primary.Kill()
 	standby.Promote(t)
-	back(t, s)
+	waitUntilUp(t, s)
 	if is := head(t, s); is.Epoch == was.Epoch {
 		t.Errorf("after a failover the epoch is still %d", is.Epoch)
 	}

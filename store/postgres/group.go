@@ -12,44 +12,46 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Commits that must be alone would queue for the lock of the log, each for the time
-// of a flush. Those of one node that come at the same time share a transaction
-// instead: one pipeline of commit_1 calls, one round trip, one flush.
+// Group commit. Each exclusive commit would hold the lock of the log for the time of a
+// flush, and the others would queue. So the exclusive commits of one node that arrive at the
+// same time share a transaction: one pipeline of commit_1 calls, one round trip, one flush.
 //
-// Why this keeps the contract: the calls run one after another under the lock, each
-// seeing what those before it wrote, and each is told the head right after itself. A
-// conflict is found before the call writes anything, so the others go on. What fails
-// after that rolls the whole group back, and is the answer to all of it. Nobody is
-// answered before the transaction is durable.
+// Why this keeps the contract:
+//
+//   - The server runs the calls one after another under the lock. Each call sees the writes of
+//     the calls before it, and returns the head right after itself.
+//   - A call finds a conflict before it writes anything, so the other calls of the group go on.
+//   - Any later failure rolls the whole group back, and is the outcome of every call.
+//   - The leader answers no call before the transaction is durable.
 
-// maxGroup bounds how long one transaction keeps every other commit waiting.
+// maxGroup bounds how long one transaction makes every other commit wait.
 const maxGroup = 100
 
 // call is one commit that waits for its group.
 type call struct {
-	args  []any
-	fresh bool // it begins an epoch
-	head  counterfoil.Cursor
-	err   error
-	done  chan struct{} // closed when head and err are final
+	args     []any
+	newEpoch bool // the commit begins an epoch
+	head     counterfoil.Cursor
+	err      error
+	done     chan struct{} // closed when head and err are final
 }
 
-// queue holds the calls that no group has taken yet.
+// queue holds the calls that no leader has taken.
 type queue struct {
-	leaders sync.WaitGroup // Close waits for them
+	leaders sync.WaitGroup // close waits for it
 
 	mu      sync.Mutex // guards the rest; held for a few assignments
 	calls   []*call    // in order of arrival
-	leading bool       // a goroutine takes groups, until calls is empty
+	leading bool       // a goroutine runs lead, until calls is empty
 	closed  bool
 }
 
-// grouped commits args with whoever else waits.
-func (s *Store) grouped(ctx context.Context, args []any, fresh bool) (counterfoil.Cursor, error) {
+// grouped commits args together with the other calls that wait.
+func (s *Store) grouped(ctx context.Context, args []any, newEpoch bool) (counterfoil.Cursor, error) {
 	if err := ctx.Err(); err != nil {
 		return counterfoil.Cursor{}, err
 	}
-	c := &call{args: args, fresh: fresh, done: make(chan struct{})}
+	c := &call{args: args, newEpoch: newEpoch, done: make(chan struct{})}
 	if err := s.enqueue(c); err != nil {
 		return counterfoil.Cursor{}, err
 	}
@@ -61,7 +63,7 @@ func (s *Store) grouped(ctx context.Context, args []any, fresh bool) (counterfoi
 	if s.queue.remove(c) {
 		return counterfoil.Cursor{}, ctx.Err()
 	}
-	// Its group has begun: what came of it is known in a moment, or not at all.
+	// A leader has taken the call. Its outcome is known soon, or never.
 	select {
 	case <-c.done:
 		return c.head, c.err
@@ -108,7 +110,7 @@ func (q *queue) take() []*call {
 	return group
 }
 
-// close refuses further calls and waits for those that are there.
+// close refuses further calls and waits until the queued calls have their answers.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -116,7 +118,7 @@ func (q *queue) close() {
 	q.leaders.Wait()
 }
 
-// lead commits groups until nobody waits.
+// lead commits groups until the queue is empty.
 func (s *Store) lead() {
 	for group := s.queue.take(); len(group) > 0; group = s.queue.take() {
 		ctx, cancel := context.WithTimeout(context.Background(), callWithin)
@@ -131,14 +133,14 @@ func (s *Store) lead() {
 	}
 }
 
-// commitGroup does the calls of a group in one transaction, which the server makes of
-// what is sent in one pipeline. Its error is that of all.
+// commitGroup makes the calls of a group in one transaction: the server runs the statements
+// of one pipeline as one. If it returns an error, that error is the outcome of every call.
 func (s *Store) commitGroup(ctx context.Context, group []*call) error {
 	var batch pgx.Batch
 	for _, c := range group {
 		batch.Queue(commitSQL, c.args...)
-		if c.fresh {
-			batch.Queue(settledSQL, c.args[newEpochArg])
+		if c.newEpoch {
+			batch.Queue(clearEndedSQL, c.args[newEpochArg])
 		}
 	}
 	results := s.pool.SendBatch(ctx, &batch)
@@ -148,7 +150,7 @@ func (s *Store) commitGroup(ctx context.Context, group []*call) error {
 		if c.err != nil && !errors.Is(c.err, store.ErrConflict) {
 			return errors.Join(c.err, results.Close())
 		}
-		if c.fresh {
+		if c.newEpoch {
 			if _, err := results.Exec(); err != nil {
 				return errors.Join(err, results.Close())
 			}
@@ -157,11 +159,11 @@ func (s *Store) commitGroup(ctx context.Context, group []*call) error {
 			last = c.head
 		}
 	}
-	if err := results.Close(); err != nil { // here it is committed
+	if err := results.Close(); err != nil { // Close waits for the commit
 		return err
 	}
 	if last != (counterfoil.Cursor{}) {
-		s.note(last)
+		s.noteHead(last)
 	}
 	return nil
 }

@@ -19,8 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// issuers are nodes: issuers of their own, with connections of their own, on one
-// database.
+// issuers returns n nodes: each is an issuer with its own connections to one database.
 func issuers(t *testing.T, n int) []*issuer.Issuer {
 	t.Helper()
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
@@ -31,7 +30,7 @@ func issuers(t *testing.T, n int) []*issuer.Issuer {
 	return all
 }
 
-// newIssuer is a whole issuer on s.
+// newIssuer returns a whole issuer on s.
 func newIssuer(tb testing.TB, s store.Store) *issuer.Issuer {
 	tb.Helper()
 	keys, err := keyring.Open(tb.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
@@ -67,8 +66,8 @@ func TestGrants(t *testing.T) {
 	issuertest.Grants(t, func(t *testing.T) *issuer.Issuer { return issuers(t, 1)[0] })
 }
 
-// REF-04: a hundred at each of two nodes present one token: one successor, which all
-// get, and the family lives.
+// REF-04: a hundred callers at each of two nodes present one token. All get the same
+// successor, and the family lives.
 func TestOneSuccessorOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	nodes := issuers(t, 2)
@@ -101,8 +100,8 @@ func TestOneSuccessorOnTwoNodes(t *testing.T) {
 	}
 }
 
-// REF-10: a refresh at one node is under way when another node revokes. Whatever it was
-// told, nothing of it lives, at either.
+// REF-10: one node refreshes while another node revokes. Whether the refresh succeeds or
+// fails, no node accepts any token of the session afterwards.
 func TestRefreshRacesRevokeOfAnotherNode(t *testing.T) {
 	t.Parallel()
 	nodes := issuers(t, 2)
@@ -144,7 +143,7 @@ func TestRefreshRacesRevokeOfAnotherNode(t *testing.T) {
 	}
 }
 
-// KEY-09: a key that one node revokes signs at no other from then on.
+// KEY-09: after one node has revoked a key, no other node signs with it.
 func TestKeyRevokedAtAnotherNode(t *testing.T) {
 	t.Parallel()
 	nodes := issuers(t, 2)

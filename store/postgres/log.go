@@ -14,7 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// Head and entries come from one snapshot, so from one statement.
+// logSQL reads head and entries in one statement, so from one snapshot.
 const (
 	headSQL = `SELECT epoch, seq FROM counterfoil.head`
 	logSQL  = `SELECT h.epoch, h.seq, l.seq, l.scope, l.id, l.expires, l.reason
@@ -23,22 +23,22 @@ const (
   ) l ON true ORDER BY l.seq`
 )
 
-// Log implements store.Store.
+// Log implements [store.Store].
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := s.intact(ctx); err != nil {
 		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
 	}
-	seen := s.latest() // before the head is read: it can only have moved on since
+	seen := s.latest() // taken before the head is read: the head cannot be older, unless entries are lost
 	entries, head, err := s.readLog(ctx, after, limit)
 	if err == nil && seen.Epoch != 0 && (head.Epoch != seen.Epoch || head.Before(seen)) {
-		err = s.judge(ctx, seen)
+		err = s.checkHead(ctx, seen)
 	}
 	if err != nil {
 		return nil, counterfoil.Cursor{}, failed(ctx, "log", err)
 	}
-	s.note(head)
+	s.noteHead(head)
 	return entries, head, nil
 }
 
@@ -73,10 +73,10 @@ func scanLog(rows pgx.Rows) (entries []source.Revocation, head counterfoil.Curso
 
 var errClosed = errors.New("postgres: the store is closed")
 
-// Wait implements store.Store.
+// Wait implements [store.Store].
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	s.mu.Lock()
-	moved, closed := s.moved, s.closed // before the head is read, so that no move is missed
+	moved, closed := s.moved, s.closed // taken before the head is read, so that Wait misses no move
 	s.mu.Unlock()
 	if closed {
 		return errClosed
@@ -110,12 +110,12 @@ const (
 	pingEvery  = 5 * time.Second
 )
 
-// listen wakes whoever waits at every notification, until ctx ends. A connection
-// that is lost is made again, with jitter, so that the nodes do not come all at once;
-// what was notified meanwhile is made up for by a wake.
+// listen wakes every caller of Wait at each notification, until ctx ends. It reconnects
+// when the connection is lost, with jitter, so that the nodes do not reconnect all at once.
+// After it has reconnected it wakes all callers, because it may have missed notifications.
 func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 	defer close(s.listened)
-	// Here a context that ends is the normal case, and leaves the connection as it is.
+	// In next a context ends every few seconds. That must not cancel or close anything.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: conn.Conn()}
 	}
@@ -126,7 +126,7 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 			return
 		}
 		if listening {
-			s.log.Warn("store: notifications are late until the connection is back", "error", err)
+			s.log.Warn("store: the connection for notifications is lost: until it is back, waiting callers are woken late", "error", err)
 			retry = retryFirst
 		}
 		select {
@@ -137,8 +137,8 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 	}
 }
 
-// follow listens on one connection for as long as it lives. It reports whether it
-// came to listen at all.
+// follow listens on one connection until the connection fails or ctx ends. It reports
+// whether LISTEN succeeded.
 func (s *Store) follow(ctx context.Context, config *pgx.ConnConfig) (listening bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -159,8 +159,8 @@ func (s *Store) follow(ctx context.Context, config *pgx.ConnConfig) (listening b
 	}
 }
 
-// next returns at the next notification. A connection that the network has
-// forgotten says nothing for ever, so silence is asked about.
+// next returns at the next notification. When there is none for some time it pings the
+// server: a connection that the network has dropped without notice is silent for ever.
 func next(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		quiet, cancel := context.WithTimeout(ctx, pingEvery)
@@ -184,8 +184,8 @@ func (s *Store) wake() {
 	s.wakeLocked()
 }
 
-// sweepBatch bounds how long one statement of a sweep keeps its rows. Rows that
-// somebody is writing are left for the next sweep.
+// sweepBatch bounds how long one statement of a sweep locks its rows. A sweep skips a row
+// that another transaction has locked, and leaves it to the next sweep.
 const (
 	sweepBatch = 1000
 	sweepSQL   = `WITH old AS MATERIALIZED (
@@ -195,7 +195,7 @@ const (
   SELECT seq FROM counterfoil.log WHERE expires > 0 AND expires < $1 LIMIT $2))`
 )
 
-// Sweep implements store.Store.
+// Sweep implements [store.Store].
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for _, query := range []string{sweepSQL, sweepLogSQL} {

@@ -16,9 +16,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
 
-// wantLost wants that s, which was told of seen, does nothing until a commit begins an
-// epoch, and goes on then; and that another node, which was told of it too, has the same
-// log from there on.
+// wantLost checks two nodes that have seen the lost head seen. Both refuse Log and Commit
+// until a commit of s begins an epoch. Then both go on, with one log.
 func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
 	t.Helper()
 	for _, s := range []*postgres.Store{s, other} {
@@ -32,7 +31,7 @@ func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
 		}
 	}
 	if _, err := store.One(t.Context(), s, thing("late").Key); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
+		t.Errorf("Get of a record whose commit was refused = %v, want ErrNotFound", err)
 	}
 	if _, err := s.Commit(t.Context(), store.Batch{NewEpoch: true, Put: []store.Record{{Key: thing("late").Key, Rev: 1}}}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a new epoch under a condition that does not hold = %v, want ErrConflict", err)
@@ -42,11 +41,11 @@ func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
 	}
 	began := commit(t, s, store.Batch{NewEpoch: true})
 	if began.Epoch == seen.Epoch {
-		t.Errorf("a new epoch is the old one: %v", began)
+		t.Errorf("the new epoch has the number of the old one: %v", began)
 	}
 	for _, s := range []*postgres.Store{s, other} {
 		if at := head(t, s); at != began {
-			t.Errorf("head = %v, want %v, which one of them began", at, began)
+			t.Errorf("head = %v, want %v, which a commit began", at, began)
 		}
 	}
 	at := commit(t, other, store.Batch{Put: []store.Record{thing("late")}, Revoke: []source.Revocation{entry("on")}})
@@ -55,8 +54,9 @@ func wantLost(t *testing.T, s, other *postgres.Store, seen counterfoil.Cursor) {
 	}
 }
 
-// REV-09: a data folder that is put back shows no sign of it, but nodes that were told of
-// more see that entries are missing. One that was not is in another epoch.
+// REV-09: a data folder is put back. Its history has the same name. But the nodes that have
+// seen a later head see that entries are missing. A node that has not seen it finds another
+// epoch.
 func TestRolledBackDisk(t *testing.T) {
 	t.Parallel()
 	server := testsvc.StartPostgres(t, testsvc.Durable)
@@ -67,9 +67,9 @@ func TestRolledBackDisk(t *testing.T) {
 	backup := filepath.Join(t.TempDir(), "backup")
 	run(t, "cp", "-a", server.Dir(), backup)
 	server.Restart(t)
-	back(t, s)
+	waitUntilUp(t, s)
 	was := commit(t, s, store.Batch{Revoke: []source.Revocation{entry("lost")}})
-	back(t, other)
+	waitUntilUp(t, other)
 	if at := head(t, other); at != was {
 		t.Fatalf("head = %v, want %v", at, was)
 	}
@@ -77,15 +77,15 @@ func TestRolledBackDisk(t *testing.T) {
 	run(t, "rm", "-r", server.Dir())
 	run(t, "cp", "-a", backup, server.Dir())
 	server.Restart(t)
-	back(t, s)
-	back(t, other)
+	waitUntilUp(t, s)
+	waitUntilUp(t, other)
 	if at := head(t, open(t, dsn)); at.Epoch == was.Epoch {
-		t.Errorf("a node that knows nothing goes on in the old epoch at %v", at)
+		t.Errorf("a new node goes on in the old epoch at %v", at)
 	}
 	wantLost(t, s, other, was)
 }
 
-// The same without a restart: somebody puts the rows back.
+// The same without a restart: an administrator puts old rows back.
 func TestRowsPutBack(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
@@ -105,8 +105,8 @@ func TestRowsPutBack(t *testing.T) {
 	wantLost(t, s, other, was)
 }
 
-// REV-09: a standby that had not got everything is promoted.
-func TestFailoverToOneThatLags(t *testing.T) {
+// REV-09: a standby that lacks the last commits is promoted.
+func TestFailoverToLaggingStandby(t *testing.T) {
 	t.Parallel()
 	primary := testsvc.StartPostgres(t, testsvc.Durable)
 	name, dsn := primary.Database(t, "")
@@ -121,15 +121,15 @@ func TestFailoverToOneThatLags(t *testing.T) {
 	primary.Kill()
 	standby.Restart(t)
 	standby.Promote(t)
-	back(t, s)
-	back(t, other)
+	waitUntilUp(t, s)
+	waitUntilUp(t, other)
 	wantLost(t, s, other, was)
 }
 
-// A backup takes the place of the database under nodes that run. What was revoked since
-// does not come back, neither as a copy nor as a session that is there again, and who
-// signs in anew has a session.
-func TestRestoredUnderNodes(t *testing.T) {
+// An administrator replaces the database with a backup while a node runs. A session that was
+// revoked after the backup stays revoked: neither its token nor its restored row is accepted.
+// A person who signs in afterwards has a session.
+func TestRestoredWhileNodesRun(t *testing.T) {
 	t.Parallel()
 	server := testsvc.StartPostgres(t, testsvc.Fast)
 	name, dsn := server.Database(t, "")
@@ -149,7 +149,7 @@ func TestRestoredUnderNodes(t *testing.T) {
 	backup, _ := server.Database(t, name)
 	server.Exec(t, "postgres", "ALTER DATABASE "+name+" ALLOW_CONNECTIONS true")
 	for _, got := range issued {
-		until(t, func() error {
+		untilOK(t, func() error {
 			_, err := i.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{})
 			return err
 		})
@@ -158,7 +158,7 @@ func TestRestoredUnderNodes(t *testing.T) {
 	server.Exec(t, "postgres", cut)
 	server.Exec(t, "postgres", "ALTER DATABASE "+name+" RENAME TO "+name+"_lost")
 	server.Exec(t, "postgres", "ALTER DATABASE "+backup+" RENAME TO "+name)
-	until(t, func() error {
+	untilOK(t, func() error {
 		_, err := i.Head(t.Context())
 		return err
 	})
@@ -168,19 +168,19 @@ func TestRestoredUnderNodes(t *testing.T) {
 		}
 	}
 	if got, err := i.Refresh(t.Context(), issued[1].Refresh.Reveal(), issuer.Renewal{}); err == nil {
-		t.Errorf("Refresh of it = %v", got)
+		t.Errorf("Refresh of a session that was revoked before the restore = %v", got)
 	}
 	got, err := i.Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := i.Lookup(t.Context(), got.Access.Reveal()); err != nil {
-		t.Errorf("Lookup of a session of after = %v", err)
+		t.Errorf("Lookup of a session that began after the restore = %v", err)
 	}
 }
 
-// until does it until it works: the first calls after a loss of all connections fail.
-func until(t *testing.T, do func() error) {
+// untilOK repeats do until it succeeds: the first calls after a loss of all connections fail.
+func untilOK(t *testing.T, do func() error) {
 	t.Helper()
 	err := do()
 	for err != nil && t.Context().Err() == nil {

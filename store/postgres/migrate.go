@@ -15,21 +15,21 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// Migrations are forward only, and the nodes of the version before must be able to
-// work on their result: add tables, columns with a default, functions under a new
-// name (commit_2); drop what nobody uses a version later. Indexes are made
-// CONCURRENTLY. No statement waits for a lock longer than lock_timeout, because
-// everybody else would wait behind it.
+// Migrations go forward only. Nodes of the version before must work with the result of a
+// migration. So a migration adds tables, columns with a default, and functions with a new
+// name (commit_2). It drops what the version before does not use. It creates indexes
+// CONCURRENTLY. No statement waits for a lock longer than lock_timeout, because every later
+// transaction would queue behind it.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// versionTable is in our schema: on PostgreSQL 15 and later nobody but its owner
-// may make tables in "public".
+// versionTable is in our schema: since PostgreSQL 15 only the owner of "public" may create
+// tables there.
 const versionTable = "counterfoil.goose_db_version"
 
-// Migrate brings the schema at url up to date, under a lock that lets one node do
-// it and the others wait. When there is nothing to do it needs no rights but to read.
+// Migrate brings the schema at url up to date. It holds a lock, so that one node migrates
+// and the others wait. If the schema is up to date, Migrate needs only the right to read.
 func Migrate(ctx context.Context, url string) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -38,8 +38,8 @@ func Migrate(ctx context.Context, url string) error {
 	prepareConfig(config)
 	for try := 1; ; try++ {
 		err = migrate(ctx, config, newest)
-		// lock_not_available: whoever waits for a long transaction makes everybody else wait
-		// behind it, so it gives them a turn and tries again.
+		// lock_not_available: a migration that waits for a long transaction makes every later
+		// transaction wait too. So it gives up, lets them run, and tries again.
 		if late := (*pgconn.PgError)(nil); try == maxMigrations || !errors.As(err, &late) || late.Code != "55P03" {
 			break
 		}
@@ -79,8 +79,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, version int64) error {
 	if err != nil {
 		return err
 	}
-	// Asked first, because CREATE SCHEMA needs the right to make one even when it is
-	// there, and goose its lock.
+	// This query comes first, because both CREATE SCHEMA IF NOT EXISTS and goose's lock need
+	// more rights, even if there is nothing to do.
 	var table *string
 	if err := db.QueryRowContext(ctx, `SELECT to_regclass($1)::text`, versionTable).Scan(&table); err != nil {
 		return err
@@ -96,8 +96,9 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, version int64) error {
 	return err
 }
 
-// makeSchema makes the schema if there is none. Two nodes that do it at once would
-// have one of them fail (CREATE … IF NOT EXISTS looks before it waits).
+// makeSchema creates the schema if it does not exist. It holds a lock: of two nodes that
+// run CREATE SCHEMA IF NOT EXISTS at once, one fails, because the check comes before the
+// wait.
 func makeSchema(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -108,8 +109,8 @@ func makeSchema(ctx context.Context, config *pgx.ConnConfig) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, logLock); err != nil {
 			return err
 		}
-		var there bool
-		if err := tx.QueryRow(ctx, `SELECT to_regnamespace('counterfoil') IS NOT NULL`).Scan(&there); err != nil || there {
+		var exists bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace('counterfoil') IS NOT NULL`).Scan(&exists); err != nil || exists {
 			return err
 		}
 		_, err := tx.Exec(ctx, `CREATE SCHEMA counterfoil`)

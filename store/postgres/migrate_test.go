@@ -12,10 +12,10 @@ import (
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
 
-// A node of the first version works on while a newer one migrates, though somebody has
-// a transaction open that the migration must wait for: it gives way again and again,
-// fails no commit, and finishes when the transaction ends.
-func TestMigratesBesideANode(t *testing.T) {
+// A node of the first version works while a newer program migrates. The migration must wait
+// for a transaction that stays open. It gives up its place again and again, so that no commit
+// of the node fails, and it finishes when the transaction ends.
+func TestMigratesWhileANodeRuns(t *testing.T) {
 	t.Parallel()
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
 	if err := postgres.MigrateTo(t.Context(), dsn, 1); err != nil {
@@ -31,7 +31,7 @@ func TestMigratesBesideANode(t *testing.T) {
 	}
 	old, reader, watcher := connect(), connect(), connect()
 	n := 0
-	work := func() { // prepared once, as a node that runs has it
+	work := func() { // the statement is prepared once, as in a running node
 		n++
 		b := store.Batch{Put: []store.Record{thing(fmt.Sprint(n))}}
 		var done bool
@@ -56,11 +56,11 @@ func TestMigratesBesideANode(t *testing.T) {
 		}
 		select {
 		case err := <-migrated:
-			t.Fatalf("Migrate = %v beside a transaction that holds what it changes", err)
+			t.Fatalf("Migrate = %v while a transaction locks the table that it changes", err)
 		default:
 		}
 	}
-	work() // behind the migration, which gives way to it
+	work() // queues behind the migration, which gives up its place
 	select {
 	case err := <-migrated:
 		t.Fatalf("Migrate = %v while the transaction was open", err)

@@ -15,21 +15,21 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// useLock is held by every connection of every node, as a reader, for as long as it
-// lives; by a move, as the writer. So nobody reads or writes what is being moved, also
-// no node that was cut off and comes back: it finds the mark.
+// useLock is an advisory lock. Every connection of every node holds it shared until it
+// closes. A move holds it exclusively. So no node reads or writes the database during a
+// move. A node that connects after the move finds the mark.
 const useLock int64 = 0x434f554e54555345
 
 // ErrInUse means that nodes are connected to the database, or that it is being moved.
 var ErrInUse = errors.New("in use by another process")
 
-// admit takes the lock of use for a new connection, and asks for the mark.
+// admit takes useLock for a new connection, and returns an error if the mark forbids use.
 func admit(ctx context.Context, conn *pgx.Conn) error {
-	var had bool
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock_shared($1)`, useLock).Scan(&had); err != nil {
+	var locked bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock_shared($1)`, useLock).Scan(&locked); err != nil {
 		return err
 	}
-	if !had {
+	if !locked {
 		return fmt.Errorf("%w: it is being moved", ErrInUse)
 	}
 	mark, err := readMark(ctx, conn)
@@ -47,12 +47,12 @@ func readMark(ctx context.Context, conn *pgx.Conn) (store.Mark, error) {
 	return store.ParseMark(text), nil
 }
 
-// Moving is a database that is open to be moved. It is one connection, which holds
-// the lock: when that is lost nothing more can be done with it.
+// Moving is a [store.Mover]: a database that is open to be moved. It has one connection,
+// which holds the lock. If that connection is lost, every later call fails.
 type Moving struct{ conn *pgx.Conn }
 
-// OpenToMove opens the database, whatever its mark says. One that any node is
-// connected to gives ErrInUse.
+// OpenToMove opens the database, whatever its mark is. It returns [ErrInUse] if any node is
+// connected.
 func OpenToMove(ctx context.Context, o Options) (*Moving, error) {
 	if err := Migrate(ctx, o.URL); err != nil {
 		return nil, err
@@ -73,24 +73,24 @@ func OpenToMove(ctx context.Context, o Options) (*Moving, error) {
 	return m, nil
 }
 
-// begin takes the lock and looks whether the database is the one that the log
-// belongs to: a restored one begins a new epoch here, as it would with a node.
+// begin takes the lock and compares the history of the data, as a node does: a restored
+// database begins a new epoch here.
 func (m *Moving) begin(ctx context.Context, log *slog.Logger) error {
 	if log == nil {
 		log = slog.Default()
 	}
-	var had bool
-	if err := m.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, useLock).Scan(&had); err != nil {
+	var locked bool
+	if err := m.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, useLock).Scan(&locked); err != nil {
 		return err
 	}
-	if !had {
+	if !locked {
 		return ErrInUse
 	}
 	if err := (&Store{log: log}).prepareAt(ctx, m.conn); err != nil {
 		return err
 	}
-	// Side by side nodes of the next version are welcome; a move would leave behind what
-	// only they know.
+	// Nodes of this version may share the database with nodes of the next one. A move may
+	// not: this version would leave behind what the next version added.
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
@@ -100,16 +100,16 @@ func (m *Moving) begin(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	if newer {
-		return errors.New("a newer version of this program made the schema: use that one")
+		return errors.New("the schema is of a newer version than this program: use the newer program")
 	}
-	_, err = m.conn.Exec(ctx, `SET statement_timeout = 0`) // a table is emptied in one statement
+	_, err = m.conn.Exec(ctx, `SET statement_timeout = 0`) // Begin empties a table in one statement
 	return err
 }
 
-// Close ends the connection, and with it the lock.
+// Close closes the connection, which releases the lock.
 func (m *Moving) Close() error { return m.conn.Close(context.Background()) }
 
-// Mark implements store.Mover.
+// Mark implements [store.Mover].
 func (m *Moving) Mark(ctx context.Context) (store.Mark, error) {
 	mark, err := readMark(ctx, m.conn)
 	if err != nil {
@@ -120,7 +120,7 @@ func (m *Moving) Mark(ctx context.Context) (store.Mark, error) {
 
 const setMarkSQL = `UPDATE counterfoil.head SET mark = $1`
 
-// SetMark implements store.Mover.
+// SetMark implements [store.Mover].
 func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
 	if _, err := m.conn.Exec(ctx, setMarkSQL, mark.String()); err != nil {
 		return failed(ctx, "mark", err)
@@ -128,7 +128,7 @@ func (m *Moving) SetMark(ctx context.Context, mark store.Mark) error {
 	return nil
 }
 
-// Log implements store.Mover.
+// Log implements [store.Mover].
 func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	rows, err := m.conn.Query(ctx, logSQL, int64(after.Epoch), int64(after.Seq), limit)
 	if err != nil {
@@ -143,7 +143,7 @@ func (m *Moving) Log(ctx context.Context, after counterfoil.Cursor, limit int) (
 
 const allSQL = `SELECT kind, id, owner, rev, expires, value FROM counterfoil.records WHERE (kind, id) > ($1, $2) ORDER BY kind, id LIMIT 1000`
 
-// All implements store.Mover.
+// All implements [store.Mover].
 func (m *Moving) All(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		for last := (store.Key{}); ; {
@@ -179,7 +179,7 @@ func (m *Moving) page(ctx context.Context, after store.Key) ([]store.Record, err
 	})
 }
 
-// Begin implements store.Mover. The epoch belongs to this database from now on.
+// Begin implements [store.Mover]. From then on the epoch belongs to this database.
 func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cursor) error {
 	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
 		for _, query := range []string{`DELETE FROM counterfoil.records`, `DELETE FROM counterfoil.log`} {
@@ -196,7 +196,7 @@ func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cu
 	return nil
 }
 
-// Fill implements store.Mover.
+// Fill implements [store.Mover].
 func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []source.Revocation) error {
 	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
 		_, err := tx.CopyFrom(ctx, pgx.Identifier{"counterfoil", "records"}, []string{"kind", "id", "owner", "rev", "expires", "value"},

@@ -41,12 +41,12 @@ func TestNodesStartAtOnce(t *testing.T) {
 	wg.Wait()
 	for _, at := range heads {
 		if at != heads[0] || at.Epoch == 0 {
-			t.Errorf("nodes that made the database together have the heads %v", heads)
+			t.Errorf("nodes that created the schema at the same time have the heads %v", heads)
 		}
 	}
 }
 
-// A node whose listening connection was cut is woken again by another's commits.
+// The listening connection of a node is cut. Commits of another node still wake its callers.
 func TestWaitSurvivesALostConnection(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
@@ -66,7 +66,7 @@ func TestWaitSurvivesALostConnection(t *testing.T) {
 	}
 }
 
-// A node that is a version behind its schema goes on working.
+// A node works with a schema that is one version newer.
 func TestNewerSchemaIsNoError(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
@@ -81,7 +81,7 @@ var roles string
 
 // OPS-11: a node needs no right to change the schema, and readers see no secret.
 func TestLeastPrivilege(t *testing.T) {
-	server := testsvc.StartPostgres(t, testsvc.Fast) // roles are for a whole server
+	server := testsvc.StartPostgres(t, testsvc.Fast) // its own: roles belong to a whole server
 	name, dsn := server.Database(t, "")
 	server.Exec(t, name, `CREATE ROLE node LOGIN; CREATE ROLE person LOGIN`)
 	as := func(role string) string { return strings.Replace(dsn, "cf@", role+"@", 1) }
@@ -130,7 +130,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-// REV-01: nobody's setting of the role or the database makes an acknowledgement weaker.
+// REV-01: no setting of the role or the database makes an acknowledgement weaker.
 func TestSettingsOfConnections(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
@@ -149,8 +149,8 @@ func TestSettingsOfConnections(t *testing.T) {
 	}
 }
 
-// A caller's deadline ends a commit that waits for another node's lock, and nothing
-// of it happens later.
+// The deadline of a caller ends a commit that waits for a lock of another node. The commit
+// writes nothing later.
 func TestDeadlineEndsACommit(t *testing.T) {
 	t.Parallel()
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
@@ -180,14 +180,15 @@ func TestDeadlineEndsACommit(t *testing.T) {
 	}
 }
 
-// What is no text fails alone: others share its transaction.
-func TestNoTextIsRefusedBeforeItIsSent(t *testing.T) {
+// The store refuses invalid text before it sends it: at the server it would make the commits
+// of other callers fail.
+func TestInvalidTextIsRefusedBeforeSending(t *testing.T) {
 	t.Parallel()
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
 	s := open(t, dsn)
 	for _, bad := range []string{"a\x00b", "\xff"} {
 		if _, err := s.Commit(t.Context(), store.Batch{Revoke: []source.Revocation{{Scope: "session", ID: "x", Reason: bad}}}); err == nil {
-			t.Errorf("a reason of %q was taken", bad)
+			t.Errorf("Commit accepts the reason %q", bad)
 		}
 		if _, err := store.One(t.Context(), s, store.Key{Kind: "session", ID: bad}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Get(%q) = %v, want ErrNotFound", bad, err)
@@ -198,7 +199,7 @@ func TestNoTextIsRefusedBeforeItIsSent(t *testing.T) {
 	}
 }
 
-// Many readers at once each get their own record, and absence is told apart.
+// Many readers at once each get their own record, or ErrNotFound if it is absent.
 func TestManyReaders(t *testing.T) {
 	t.Parallel()
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")

@@ -12,13 +12,13 @@ import (
 	"github.com/counterfoil/counterfoil/store/postgres"
 )
 
-// Behind a pooler that keeps a server connection for each of ours, everything works.
-func TestPoolerBySession(t *testing.T) {
+// The store works behind a pooler in session mode.
+func TestPoolerInSessionMode(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
 	name, _ := server.Database(t, "")
 	dsn := server.StartPgBouncer(t, "session", name)
-	a, b := open(t, dsn), open(t, dsn) // it also makes the schema
+	a, b := open(t, dsn), open(t, dsn) // Open also creates the schema
 	var wg sync.WaitGroup
 	for n := range 20 {
 		wg.Go(func() {
@@ -41,17 +41,16 @@ func TestPoolerBySession(t *testing.T) {
 	}
 }
 
-// REV-01: a pooler that hands connections out by transaction takes the settings of a
-// connection away, synchronous_commit among them, and with LISTEN every wake. It is
-// refused at the start, not found out later.
-func TestPoolerByTransactionIsRefused(t *testing.T) {
+// REV-01: behind a pooler in transaction mode a connection loses its settings, among them
+// synchronous_commit, and its LISTEN. Open refuses such a pooler.
+func TestPoolerInTransactionModeIsRefused(t *testing.T) {
 	t.Parallel()
 	server := testsvc.SharedPostgres(t)
 	name, direct := server.Database(t, "")
-	open(t, direct) // the schema is there
+	open(t, direct) // creates the schema
 	s, err := postgres.Open(t.Context(), postgres.Options{URL: server.StartPgBouncer(t, "transaction", name)})
 	if err == nil {
-		t.Fatalf("Open through a pooler by transaction = %v, want a refusal", s.Close())
+		t.Fatalf("Open through a pooler in transaction mode = %v, want a refusal", s.Close())
 	}
 	if !errors.Is(err, postgres.ErrPooler) {
 		t.Errorf("Open = %v, want %v", err, postgres.ErrPooler)

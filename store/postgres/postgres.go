@@ -1,34 +1,35 @@
-// Package postgres is the store of many nodes: they share one PostgreSQL, and each
-// may be killed at any time. What Commit acknowledged is durable as the server's
-// synchronous_commit says, which is never weaker than "on" here.
+// Package postgres is the store of many nodes. They share one PostgreSQL, and each node may
+// be killed at any time. An acknowledged commit is as durable as the server's
+// synchronous_commit, which the store never lets be weaker than "on".
 //
-// Call Open, or Migrate as the owner of the schema and then Open as a role that
-// may only use it (roles.sql). Everything is in the schema "counterfoil"; for people
-// there are the views counterfoil.sessions and counterfoil.users.
+// Call [Open]. Or call [Migrate] as the owner of the schema, and then [Open] as a role that
+// may use the schema but not change it (roles.sql). All tables are in the schema
+// "counterfoil". The views counterfoil.sessions and counterfoil.users are for people.
 //
-// How the contract of package store is kept:
+// How the store keeps the contract of package store:
 //
 //   - Commit is one call of counterfoil.commit_1: one round trip, one commit.
-//   - Ordinary commits share an advisory lock; one that revokes, or deletes by
-//     owner, has it alone. PostgreSQL gives locks back after the commit is visible,
-//     so the log's numbers follow commit order (REV-02), and the head that an
-//     ordinary commit reads orders it against every revocation.
-//   - Ordinary commits lock the keys that they name, as readers or as writers, in
-//     one order: that makes Require hold for absent records too, where there is no row
-//     to lock, and nothing deadlocks.
-//   - Every read is on the primary: a connection to a standby is refused (REV-03).
+//   - Ordinary commits share an advisory lock. A commit that revokes, or deletes by owner,
+//     holds that lock exclusively. PostgreSQL releases a lock after the commit is visible. So
+//     the log is numbered in commit order (REV-02), and the head that an ordinary commit reads
+//     orders it against every revocation.
+//   - An ordinary commit locks the keys that it names, shared or exclusively. So Require holds
+//     for an absent record too, which has no row to lock. All commits lock in one order, so
+//     no two deadlock.
+//   - The store reads from the primary alone: it refuses a connection to a standby (REV-03).
 //     NOTIFY only wakes; the log is the truth.
 //   - The head row names the history that it belongs to: system identifier, timeline,
-//     database, table. On every connection it is compared with what the server says.
-//     After a restored backup, a point-in-time recovery or a failover they differ:
-//     acknowledged entries may be lost, and a new epoch begins (REV-09). A process that
-//     was told of more than the log held when its epoch ended knows that they are, and
-//     answers store.ErrLost until a commit begins an epoch.
+//     database, table. The store compares it with the server's on every new connection. They
+//     differ after a restored backup, a point-in-time recovery or a failover. Then
+//     acknowledged entries may be lost, and the store begins a new epoch (REV-09).
+//   - The head row also keeps where each earlier epoch ended. A process that has seen a later
+//     head of that epoch knows that acknowledged entries are lost. It answers
+//     [store.ErrLost] until a commit begins an epoch.
 //
-// A rollback of the disk below the server, as by a snapshot of the machine, shows none of
-// these signs to a process that was started since, unless an earlier one kept what it was
-// told (Remember). After one, do what docs/operations-postgres.md says; a verifier
-// that has seen more than the store tells it, too.
+// A snapshot of the machine can roll back the disk below the server. Then the history has
+// the same name. A process that started after the rollback can detect it only by the head
+// that an earlier process kept ([Store.Remember]). A verifier that has seen a later head
+// than the store's detects it too. After a rollback, follow docs/operations-postgres.md.
 package postgres
 
 import (
@@ -50,32 +51,32 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Options say which database it is.
+// Options name the database.
 type Options struct {
-	// URL is a connection string, as psql takes it. It may name several hosts: the
-	// primary among them is found. pool_max_conns is 16 unless it says otherwise.
-	// Connect to the server itself: a pooler that hands out connections by
-	// transaction breaks LISTEN and prepared statements.
+	// URL is a connection string, as psql takes it. It may name several hosts: Open finds
+	// the primary among them. pool_max_conns is 16 if the URL does not set it. Connect to
+	// the server itself, or to a pooler in session mode: a pooler in transaction mode breaks
+	// LISTEN, prepared statements and settings.
 	URL string
 
-	Log *slog.Logger // nil: slog.Default(); told of new epochs and lost connections
+	Log *slog.Logger // nil: slog.Default(); gets new epochs and lost connections
 }
 
-// Store is one open database.
+// Store is a [store.Store] in one open database.
 type Store struct {
 	pool        *pgxpool.Pool
 	log         *slog.Logger
 	description store.Description
 
-	queue queue // of commits that must be alone
+	queue queue // of exclusive commits
 	reads reads
 
 	stop     context.CancelFunc // ends listen
 	listened chan struct{}      // closed when listen has ended
 
 	mu     sync.Mutex         // guards the rest; held for a few assignments
-	seen   counterfoil.Cursor // the latest head that this process was told
-	lost   bool               // the server's log is not that of seen any longer
+	seen   counterfoil.Cursor // the latest head that this process has seen
+	lost   bool               // the server's log is behind seen, or its epoch ended behind seen
 	moved  chan struct{}      // closed when the head moves, or the store closes
 	closed bool
 }
@@ -83,16 +84,16 @@ type Store struct {
 const (
 	defaultConns   = 16
 	connectWithin  = 5 * time.Second
-	callWithin     = 15 * time.Second // of a call whose context has no deadline
+	callWithin     = 15 * time.Second // for a call whose context has no deadline
 	statementLimit = "10s"
-	// When a context ends, the server is left to finish for a moment, then asked to
-	// stop, then given up. So the outcome of almost every cancelled commit is known,
-	// and callers who hang up do not cost a connection each.
+	// When a context ends, the driver waits cancelAfter for the server, then asks it to
+	// cancel, and closes the connection after giveUpAfter. So the outcome of almost every
+	// cancelled commit is known, and a caller that hangs up seldom costs a connection.
 	cancelAfter = 250 * time.Millisecond
 	giveUpAfter = 2 * time.Second
 )
 
-// Open connects, brings the schema up to date if it is not, and follows the log.
+// Open connects, brings the schema up to date, and listens for notifications.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
@@ -121,17 +122,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	go s.listen(listening, config.ConnConfig.Copy())
-	if err := s.begin(ctx); err != nil {
+	if err := s.readDurability(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-// noFsync is why a server that does not flush is not durable.
-const noFsync = "fsync is off: a crash of the machine loses what was acknowledged"
+// noFsync says why a server that does not flush is not durable.
+const noFsync = "fsync is off: a crash of the machine loses acknowledged commits"
 
-// begin proves that the database can be used, and learns its durability.
-func (s *Store) begin(ctx context.Context) error {
+// readDurability asks the server whether it flushes. Its query is the first on the pool, so
+// it also shows that the database can be used.
+func (s *Store) readDurability(ctx context.Context) error {
 	var fsync bool
 	if err := s.pool.QueryRow(ctx, `SELECT current_setting('fsync')::boolean`).Scan(&fsync); err != nil {
 		return err
@@ -143,16 +145,16 @@ func (s *Store) begin(ctx context.Context) error {
 	return nil
 }
 
-// Describe implements store.Store. The store is Durable, unless the server itself was
-// told not to flush.
+// Describe implements [store.Store]. The store is durable, unless the server's setting fsync
+// is off.
 func (s *Store) Describe() store.Description { return s.description }
 
-// prepareConfig sets what every connection needs before it is made.
+// prepareConfig sets the configuration of every connection.
 func prepareConfig(c *pgx.ConnConfig) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectWithin
 	}
-	if c.ValidateConnect == nil { // with several hosts: try the next
+	if c.ValidateConnect == nil { // with several hosts: skip a standby
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
 	if c.RuntimeParams["application_name"] == "" {
@@ -163,8 +165,8 @@ func prepareConfig(c *pgx.ConnConfig) {
 	}
 }
 
-// bounded gives a context without a deadline one: a server that hangs must not
-// hold its callers.
+// bounded adds a deadline to a context that has none, so that a server that hangs does not
+// hang its callers.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, has := ctx.Deadline(); has {
 		return ctx, func() {}
@@ -172,8 +174,8 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callWithin)
 }
 
-// failed says what failed. An end of the context is named even when the server told
-// us in its own words that it had stopped.
+// failed wraps err with the operation that failed. If the context has ended, the error is
+// also that of the context: the server's own error may not say so.
 func failed(ctx context.Context, what string, err error) error {
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		return fmt.Errorf("postgres: %s: %w: %w", what, ended, err)
@@ -199,8 +201,8 @@ const (
 	listAllSQL = `SELECT id, owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id > $2 ORDER BY id LIMIT 500`
 )
 
-// List implements store.Store, in pages: no transaction and no connection is held
-// while the caller works.
+// List implements [store.Store]. It reads in pages: it holds no transaction and no
+// connection while the caller works.
 func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		last := ""
@@ -245,7 +247,7 @@ func (s *Store) page(ctx context.Context, kind store.Kind, owner, last string) (
 	})
 }
 
-// Close wakes whoever waits and ends all connections.
+// Close wakes every caller of Wait and closes all connections.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if !s.closed {
@@ -261,7 +263,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Expiries are kept to the second, rounded up: nothing is swept early.
+// toUnix rounds t up to the second, so that no record is swept early.
 func toUnix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

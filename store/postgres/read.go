@@ -10,13 +10,13 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Reads that come while as many are on their way as lanes wait a moment and go
-// together, as one statement: a round trip is most of what a read costs. Alone, a
-// read goes at once. Either way the statement begins after the call did, so it sees
-// whatever was committed before (REV-03).
+// A round trip is most of the cost of a read. So at most `lanes` statements run at a time.
+// A read that finds a free lane runs at once. The reads that find none wait, and run together
+// as one statement when a lane is free. In both cases the statement begins after the call to
+// Get, so it sees every earlier commit (REV-03).
 
 const (
-	lanes    = 4
+	lanes    = 4   // statements at a time
 	maxReads = 100 // in one statement
 )
 
@@ -27,7 +27,7 @@ const (
   LATERAL (SELECT * FROM counterfoil.records r WHERE r.kind = k.kind AND r.id = k.id OFFSET 0) r`
 )
 
-// read is one call that waits.
+// read is one call of Get.
 type read struct {
 	keys    []store.Key
 	records []store.Record // one for each key; absent: Rev 0
@@ -35,7 +35,7 @@ type read struct {
 	done    chan struct{} // closed when records and err are final
 }
 
-// reads are the calls on their way.
+// reads has the state of all calls of Get.
 type reads struct {
 	running sync.WaitGroup // lanes in use; Close waits for them
 
@@ -45,8 +45,8 @@ type reads struct {
 	closed  bool
 }
 
-// enter takes a lane, or queues r when there is none.
-func (q *reads) enter(r *read) (alone bool, err error) {
+// enter takes a lane. It queues r if no lane is free.
+func (q *reads) enter(r *read) (entered bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -61,7 +61,7 @@ func (q *reads) enter(r *read) (alone bool, err error) {
 	return false, nil
 }
 
-// close refuses further reads and waits for those that are there.
+// close refuses further reads and waits until the queued reads have their answers.
 func (q *reads) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -69,7 +69,8 @@ func (q *reads) close() {
 	q.running.Wait()
 }
 
-// leave gives the lane back, or takes those who wait with it.
+// leave returns the reads that wait: the caller runs them on its lane. If none waits, it
+// frees the lane.
 func (q *reads) leave() []*read {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,7 +83,7 @@ func (q *reads) leave() []*read {
 	return group
 }
 
-// Get implements store.Store: one statement, so one round trip.
+// Get implements [store.Store]. It is one statement, so one round trip.
 func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -93,19 +94,19 @@ func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 	return r.records, nil
 }
 
-// answer reads r, with others if there are many.
+// answer fills r. It shares the statement with other reads if no lane is free.
 func (s *Store) answer(ctx context.Context, r *read) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	alone, err := s.reads.enter(r)
+	entered, err := s.reads.enter(r)
 	if err != nil {
 		return err
 	}
-	if alone {
+	if entered {
 		err := s.getAll(ctx, r)
 		if group := s.reads.leave(); len(group) > 0 {
-			go s.serve(group) // this caller has its answer
+			go s.serve(group) // not here: the caller already has its answer
 		}
 		return err
 	}
@@ -117,7 +118,7 @@ func (s *Store) answer(ctx context.Context, r *read) error {
 	}
 }
 
-// serve reads for groups, on the lane it was given, until nobody waits.
+// serve fills groups of reads on the lane of its caller, until no read waits.
 func (s *Store) serve(group []*read) {
 	for ; len(group) > 0; group = s.reads.leave() {
 		ctx, cancel := context.WithTimeout(context.Background(), callWithin)
@@ -130,8 +131,8 @@ func (s *Store) serve(group []*read) {
 	}
 }
 
-// getAll reads what all of group ask for. What cannot be part of a key was never
-// stored, and is not worth an error of the engine.
+// getAll fills all reads of group. It does not ask the server for a key that cannot be
+// stored: the server could refuse the text, and the record is absent anyway.
 func (s *Store) getAll(ctx context.Context, group ...*read) error {
 	var kinds, ids []string
 	var into []*store.Record
@@ -146,7 +147,7 @@ func (s *Store) getAll(ctx context.Context, group ...*read) error {
 	switch len(into) {
 	case 0:
 		return nil
-	case 1: // the planner's shortest way
+	case 1: // a simpler plan
 		var expires int64
 		err := s.pool.QueryRow(ctx, getSQL, kinds[0], ids[0]).Scan(&into[0].Owner, &into[0].Rev, &expires, &into[0].Value)
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -1,12 +1,13 @@
--- Roles for a Counterfoil that cannot change its own schema. Run this once, as the
--- role that owns the database and the schema (the one that migrates); make the login
--- roles yourself and grant them one of these:
+-- Roles for a Counterfoil that cannot change its own schema. Run this once, as the role that
+-- owns the database and the schema, and that migrates. Create the login roles yourself and
+-- grant them one of these roles:
 --
 --   CREATE ROLE node LOGIN PASSWORD '…' IN ROLE counterfoil_node;
 --
--- counterfoil_node: what the server needs. No right to create, alter or truncate.
--- counterfoil_read: the views, for people. The records themselves hold what
--- refresh tokens are derived from, and sealed keys: grant nobody else SELECT on them.
+-- counterfoil_node has the rights that the server needs. It may not create, alter or truncate.
+-- counterfoil_read has the right to read the views, for people. The table records has sealed
+-- keys, and the secrets that refresh tokens are derived from: grant SELECT on it to no other
+-- role.
 CREATE ROLE counterfoil_node NOLOGIN;
 CREATE ROLE counterfoil_read NOLOGIN;
 
@@ -21,6 +22,6 @@ GRANT SELECT ON counterfoil.sessions, counterfoil.users TO counterfoil_read;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA counterfoil FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA counterfoil TO counterfoil_node;
 
--- What later migrations add.
+-- The same rights on tables and functions that later migrations add.
 ALTER DEFAULT PRIVILEGES IN SCHEMA counterfoil GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO counterfoil_node;
 ALTER DEFAULT PRIVILEGES IN SCHEMA counterfoil GRANT EXECUTE ON FUNCTIONS TO counterfoil_node;

@@ -22,8 +22,8 @@ CREATE TABLE counterfoil.log (
 );
 CREATE INDEX log_by_expiry ON counterfoil.log (expires) WHERE expires > 0;
 
--- One row. identity names the history of the data that the epoch belongs to: when
--- the server tells another one, entries may be lost, and a new epoch begins.
+-- One row. identity names the history of the data that the epoch belongs to. If the server
+-- has another identity, entries may be lost, and a node begins a new epoch.
 CREATE TABLE counterfoil.head (
   one      boolean PRIMARY KEY DEFAULT true CHECK (one),
   epoch    bigint NOT NULL,
@@ -32,14 +32,13 @@ CREATE TABLE counterfoil.head (
 ) WITH (fillfactor = 10);
 INSERT INTO counterfoil.head (epoch, seq, identity) VALUES (0, 0, '');
 
--- commit_1 does one store.Batch, see the package comment of store. It is one
--- statement, so one round trip and one commit. done is false on a conflict, which
--- writes nothing, so the transaction may go on with another batch.
+-- commit_1 commits one store.Batch: see the package comment of store. A call is one
+-- statement, so one round trip and one commit. On a conflict done is false and nothing is
+-- written, so the transaction may go on with another batch.
 --
--- Each statement in here has a snapshot of its own, taken after the locks were
--- had (READ COMMITTED): what is checked is what everybody before us committed.
--- Records are found by subqueries and single keys, never by a join: no plan can
--- come to read the whole table.
+-- Each statement in the function has its own snapshot, taken after the locks were taken
+-- (READ COMMITTED). So the checks see every earlier commit. The function finds records by
+-- subqueries and single keys, never by a join, so that no plan reads the whole table.
 -- +goose StatementBegin
 CREATE FUNCTION counterfoil.commit_1(
   lock_keys bigint[], lock_write boolean[],
@@ -71,7 +70,8 @@ BEGIN
         SET owner = put_owners[i], rev = put_revs[i] + 1, expires = put_expires[i], value = put_values[i]
         WHERE r.kind = put_kinds[i] AND r.id = put_ids[i];
       CONTINUE WHEN FOUND;
-      -- Nobody with a lock can have deleted it since the check: this batch did, or a sweep.
+      -- Since the check only this batch or a sweep can have deleted the record: every other
+      -- writer needs the lock.
       IF cardinality(own_owners) + cardinality(delete_ids) = 0 THEN
         RAISE serialization_failure USING MESSAGE = 'counterfoil: a record was swept while it was written';
       END IF;
@@ -95,7 +95,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- For people with a SQL prompt: no credential, and nothing to make one of.
+-- For people with a SQL prompt. The views have no credential, and nothing to derive one from.
 CREATE VIEW counterfoil.sessions AS SELECT r.id, r.owner AS subject,
   v ->> 'client' AS client, v ->> 'carrier' AS carrier,
   (v ->> 'created')::timestamptz AS created, (v ->> 'last_seen')::timestamptz AS last_seen,

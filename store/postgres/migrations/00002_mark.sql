@@ -1,3 +1,3 @@
 -- +goose Up
--- What stands in the way of using this store, as package store's Mark writes it.
+-- The text of a store.Mark: why this store must not be used, or empty.
 ALTER TABLE counterfoil.head ADD COLUMN mark text NOT NULL DEFAULT '';

@@ -1,5 +1,5 @@
 -- +goose Up
--- A refresh writes the grant alone, which knows when it was turned.
+-- A refresh writes the grant alone, so the time of the last refresh is in the grant.
 CREATE OR REPLACE VIEW counterfoil.sessions AS SELECT r.id, r.owner AS subject,
   v ->> 'client' AS client, v ->> 'carrier' AS carrier,
   (v ->> 'created')::timestamptz AS created,
