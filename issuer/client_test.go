@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
@@ -20,9 +21,9 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-func (b *bench) client(t *testing.T, id string, c issuer.Client) {
+func (b *bench) client(t *testing.T, id string, c clients.Client) {
 	t.Helper()
-	err := b.SetClient(t.Context(), id, audit.Act{}, func(into *issuer.Client) { *into = c })
+	err := b.Clients().Set(t.Context(), id, audit.Act{}, func(into *clients.Client) { *into = c })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func (b *bench) loginBy(t *testing.T, r issuer.Request) (*issuer.Issued, error) 
 
 func TestClientSaysWhatALoginMayBe(t *testing.T) {
 	b := newIssuer(t, memory.New())
-	b.client(t, "app", issuer.Client{
+	b.client(t, "app", clients.Client{
 		Carriers: []counterfoil.Carrier{counterfoil.CarrierBearer, counterfoil.CarrierJWE},
 		Audience: []string{"https://api.test"}, Scopes: []string{"read", "write"},
 	})
@@ -43,10 +44,10 @@ func TestClientSaysWhatALoginMayBe(t *testing.T) {
 		ask  issuer.Request
 		want error
 	}{
-		"unknown":       {issuer.Request{Client: "nobody"}, issuer.ErrUnknownClient},
-		"carrier":       {issuer.Request{Client: "app", Carrier: counterfoil.CarrierCookie}, issuer.ErrCarrier},
-		"scope":         {issuer.Request{Client: "app", Scopes: []string{"read", "all"}}, issuer.ErrScope},
-		"default scope": {issuer.Request{Scopes: []string{"read"}}, issuer.ErrScope},
+		"unknown":       {issuer.Request{Client: "nobody"}, clients.ErrUnknown},
+		"carrier":       {issuer.Request{Client: "app", Carrier: counterfoil.CarrierCookie}, clients.ErrCarrier},
+		"scope":         {issuer.Request{Client: "app", Scopes: []string{"read", "all"}}, clients.ErrScope},
+		"default scope": {issuer.Request{Scopes: []string{"read"}}, clients.ErrScope},
 		"good":          {issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWE, Scopes: []string{"read"}}, nil},
 	} {
 		if _, err := b.loginBy(t, c.ask); !errors.Is(err, c.want) {
@@ -61,7 +62,7 @@ func TestClientSaysWhatALoginMayBe(t *testing.T) {
 	if err != nil || s.Carrier != counterfoil.CarrierBearer || !slices.Equal(s.Audience, []string{"https://api.test"}) || !slices.Equal(s.Scopes, []string{"read", "write"}) {
 		t.Errorf("Lookup = %+v, %v, want the client's first carrier, audience and scopes", s, err)
 	}
-	if s, err := b.loginBy(t, issuer.Request{}); err != nil || s.Session.Client != issuer.DefaultClient || s.Session.Carrier != counterfoil.CarrierCookie {
+	if s, err := b.loginBy(t, issuer.Request{}); err != nil || s.Session.Client != clients.Default || s.Session.Carrier != counterfoil.CarrierCookie {
 		t.Errorf("Login by no client = %+v, %v, want the default one, by cookie", s, err)
 	}
 }
@@ -71,7 +72,7 @@ func TestClientSaysWhatALoginMayBe(t *testing.T) {
 func TestCarrierTakenAway(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWE} {
-		b.client(t, "app", issuer.Client{})
+		b.client(t, "app", clients.Client{})
 		got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: c})
 		if err != nil {
 			t.Fatal(err)
@@ -89,11 +90,11 @@ func TestCarrierTakenAway(t *testing.T) {
 			}
 		}
 		for name, call := range calls {
-			b.client(t, "app", issuer.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierJWTCookie}})
+			b.client(t, "app", clients.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierJWTCookie}})
 			if err := call(); !errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, counterfoil.ErrRevoked) {
 				t.Errorf("%v: %s = %v, want ErrInvalidToken alone", c, name, err)
 			}
-			b.client(t, "app", issuer.Client{Carriers: []counterfoil.Carrier{c}})
+			b.client(t, "app", clients.Client{Carriers: []counterfoil.Carrier{c}})
 			if err := call(); err != nil {
 				t.Errorf("%v: %s with the carrier back = %v", c, name, err)
 			}
@@ -119,7 +120,7 @@ func TestInnerTokenAlone(t *testing.T) {
 // what it has until the client loses it.
 func TestScopesOnlyNarrow(t *testing.T) {
 	b := newIssuer(t, memory.New())
-	b.client(t, "app", issuer.Client{Scopes: []string{"read", "write", "drop"}})
+	b.client(t, "app", clients.Client{Scopes: []string{"read", "write", "drop"}})
 	got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer, Scopes: []string{"read", "write"}})
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestScopesOnlyNarrow(t *testing.T) {
 	}{{[]string{"read"}, "read"}, {nil, "read write"}, {[]string{"drop"}, ""}, {[]string{"read", "drop"}, ""}, {nil, "read write"}} {
 		next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{Client: "app", Scopes: step.ask})
 		if step.want == "" {
-			if !errors.Is(err, issuer.ErrScope) {
+			if !errors.Is(err, clients.ErrScope) {
 				t.Errorf("Refresh for %v = %v, want ErrScope", step.ask, err)
 			}
 			continue
@@ -141,7 +142,7 @@ func TestScopesOnlyNarrow(t *testing.T) {
 		}
 		refresh = next.Refresh.Reveal()
 	}
-	b.client(t, "app", issuer.Client{Scopes: []string{"read"}})
+	b.client(t, "app", clients.Client{Scopes: []string{"read"}})
 	if next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{Client: "app"}); err != nil || strings.Join(next.Session.Scopes, " ") != "read" {
 		t.Errorf("Refresh after the client lost a scope = %+v, %v, want read", next, err)
 	}
@@ -159,9 +160,9 @@ func TestClientEnds(t *testing.T) {
 func testClientEnds(t *testing.T, open func() *bench) {
 	ends := map[string]func(b *bench) error{
 		"disable": func(b *bench) error {
-			return b.SetClient(context.Background(), "app", audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
+			return b.Clients().Set(context.Background(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
-		"delete": func(b *bench) error { return b.DeleteClient(context.Background(), "app", audit.Act{}) },
+		"delete": func(b *bench) error { return b.Clients().Delete(context.Background(), "app", audit.Act{}) },
 		"revoke": func(b *bench) error {
 			_, err := b.Revoke(context.Background(), source.ScopeClient, "app", audit.Act{})
 			return err
@@ -170,7 +171,7 @@ func testClientEnds(t *testing.T, open func() *bench) {
 	for name, end := range ends {
 		for _, carrier := range carriers {
 			b := open()
-			b.client(t, "app", issuer.Client{})
+			b.client(t, "app", clients.Client{})
 			got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier})
 			if err != nil {
 				t.Fatal(err)
@@ -191,10 +192,10 @@ func testClientEnds(t *testing.T, open func() *bench) {
 			}
 			refused("after it")
 			_, err = b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier})
-			if want := map[string]error{"disable": issuer.ErrClientDisabled, "delete": issuer.ErrUnknownClient}[name]; !errors.Is(err, want) {
+			if want := map[string]error{"disable": clients.ErrDisabled, "delete": clients.ErrUnknown}[name]; !errors.Is(err, want) {
 				t.Errorf("%s: Login = %v, want %v", name, err, want)
 			}
-			b.client(t, "app", issuer.Client{})
+			b.client(t, "app", clients.Client{})
 			refused("when the client is back")
 			if _, err = b.loginBy(t, issuer.Request{Client: "app", Carrier: carrier}); err != nil {
 				t.Errorf("%s: Login when the client is back = %v", name, err)
@@ -210,7 +211,7 @@ func TestLoginRacesDisabling(t *testing.T) {
 		if n%2 == 0 {
 			b = newIssuerOn(t, memory.New(), memory.New())
 		}
-		b.client(t, "app", issuer.Client{})
+		b.client(t, "app", clients.Client{})
 		var wg sync.WaitGroup
 		var won []*issuer.Issued
 		var mu sync.Mutex
@@ -222,13 +223,13 @@ func TestLoginRacesDisabling(t *testing.T) {
 					mu.Lock()
 					won = append(won, got)
 					mu.Unlock()
-				} else if !errors.Is(err, issuer.ErrClientDisabled) {
+				} else if !errors.Is(err, clients.ErrDisabled) {
 					t.Errorf("Login = %v", err)
 				}
 			})
 		}
 		wg.Go(func() {
-			if err := b.SetClient(context.Background(), "app", audit.Act{}, func(c *issuer.Client) { c.Disabled = true }); err != nil {
+			if err := b.Clients().Set(context.Background(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -241,36 +242,8 @@ func TestLoginRacesDisabling(t *testing.T) {
 	}
 }
 
-func TestClientRefusals(t *testing.T) {
-	b := newIssuer(t, memory.New())
-	for name, c := range map[string]issuer.Client{
-		"null origin": {Origins: []string{"null"}}, "any origin": {Origins: []string{"*"}}, "pattern": {Origins: []string{"https://*.app.test"}},
-		"path": {Origins: []string{"https://app.test/"}}, "plain": {Origins: []string{"http://app.test"}}, "upper": {Origins: []string{"https://App.test"}},
-		"default port": {Origins: []string{"https://app.test:443"}}, "user": {Origins: []string{"https://me@app.test"}}, "no port": {Origins: []string{"https://app.test:"}},
-		"same site": {SameSite: "none"}, "scope": {Scopes: []string{"a b"}}, "audience": {Audience: []string{""}}, "name": {Name: "a\nb"},
-		"carrier": {Carriers: []counterfoil.Carrier{{}}}, "encryption key": {EncryptionKey: new(issuer.EncryptionKey)},
-		"long audience": {Audience: []string{strings.Repeat("a", 201)}},
-	} {
-		if err := b.SetClient(t.Context(), "app", audit.Act{}, func(into *issuer.Client) { *into = c }); !errors.Is(err, issuer.ErrBadRequest) {
-			t.Errorf("%s: SetClient = %v, want ErrBadRequest", name, err)
-		}
-	}
-	for _, id := range []string{"", "a b", strings.Repeat("x", 65), "a\n"} {
-		if err := b.SetClient(t.Context(), id, audit.Act{}, func(*issuer.Client) {}); !errors.Is(err, issuer.ErrBadRequest) {
-			t.Errorf("SetClient(%q) = %v, want ErrBadRequest", id, err)
-		}
-	}
-	b.client(t, "app", issuer.Client{Origins: []string{"https://app.test:8443", "http://localhost:3000", "http://127.0.0.1"}})
-	if err := b.DeleteClient(t.Context(), issuer.DefaultClient, audit.Act{}); !errors.Is(err, issuer.ErrBadRequest) {
-		t.Errorf("DeleteClient(default) = %v, want ErrBadRequest", err)
-	}
-	if all, err := b.Clients(t.Context()); err != nil || len(all) != 2 || all[0].ID != "app" || all[1].ID != "default" {
-		t.Errorf("Clients = %+v, %v", all, err)
-	}
-}
-
 // encryptionKey is the public half of a new key for ECDH-ES+A256KW.
-func encryptionKey(t *testing.T, id string) *issuer.EncryptionKey {
+func encryptionKey(t *testing.T, id string) *clients.EncryptionKey {
 	t.Helper()
 	private, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -280,7 +253,7 @@ func encryptionKey(t *testing.T, id string) *issuer.EncryptionKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := issuer.ParseEncryptionKey(jwk)
+	key, err := clients.ParseEncryptionKey(jwk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +265,7 @@ func encryptionKey(t *testing.T, id string) *issuer.EncryptionKey {
 func TestSmallClaimsFitAnyKey(t *testing.T) {
 	key := encryptionKey(t, strings.Repeat("k", 64))
 	b := newIssuer(t, memory.New())
-	b.client(t, "app", issuer.Client{EncryptionKey: key})
+	b.client(t, "app", clients.Client{EncryptionKey: key})
 	got, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWECookie})
 	if err != nil {
 		t.Fatal(err)

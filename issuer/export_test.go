@@ -1,4 +1,6 @@
 package issuer
 
+import "github.com/counterfoil/counterfoil/clients"
+
 // RoomForClaims is what is not tried out.
-func RoomForClaims(key *EncryptionKey) int { return roomFor(key) }
+func RoomForClaims(key *clients.EncryptionKey) int { return roomFor(key) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
@@ -89,7 +90,7 @@ type holding struct {
 // otherwise as Login does.
 func (i *Issuer) AddGrant(ctx context.Context, sid string, r Request) (*Issued, error) {
 	if r.Client == "" {
-		r.Client = DefaultClient
+		r.Client = clients.Default
 	}
 	if err := r.check(); err != nil {
 		return nil, err
@@ -124,13 +125,13 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	if h.standing, err = i.standing(ctx, row.Subject, r.Client); err != nil {
 		return nil, err
 	}
-	if r.Carrier, err = h.client.tokenCarrier(r.Carrier); err != nil {
+	if r.Carrier, err = tokenCarrier(h.client, r.Carrier); err != nil {
 		return nil, err
 	}
-	if err := h.client.admit(&r); err != nil {
+	if err := admit(h.client, &r); err != nil {
 		return nil, err
 	}
-	b := store.Batch{Require: append(h.require(), own.client.require())}
+	b := store.Batch{Require: append(h.require(), own.client.Require())}
 	if row.drop(r.Client, &b) {
 		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew", now))
 	}
@@ -162,7 +163,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 }
 
 // tokenCarrier is the carrier of a grant that asks for want; the zero carrier asks for none.
-func (c *Client) tokenCarrier(want counterfoil.Carrier) (counterfoil.Carrier, error) {
+func tokenCarrier(c *clients.Client, want counterfoil.Carrier) (counterfoil.Carrier, error) {
 	fits := func(c counterfoil.Carrier) bool {
 		return c.Format != counterfoil.Opaque && c.Transport == counterfoil.Header
 	}
@@ -175,7 +176,7 @@ func (c *Client) tokenCarrier(want counterfoil.Carrier) (counterfoil.Carrier, er
 	case n >= 0:
 		return c.Carriers[n], nil
 	}
-	return want, ErrCarrier
+	return want, clients.ErrCarrier
 }
 
 // put adds the records to b.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -106,7 +107,7 @@ func TestGrantIsMadeWhileItEnds(t *testing.T) {
 // Of grants of one client that are made at once one is left, and all of different clients.
 func TestGrantsAtOnce(t *testing.T) {
 	everyStore(t, func(t *testing.T, b *bench, rounds int) {
-		b.client(t, "other", issuer.Client{})
+		b.client(t, "other", clients.Client{})
 		for n := range rounds / 5 {
 			web, _ := b.granted(t, fmt.Sprint("subject", n), counterfoil.CarrierCookie)
 			var got [4]*issuer.Issued

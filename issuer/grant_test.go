@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/issuertest"
 	"github.com/counterfoil/counterfoil/source"
@@ -45,7 +46,7 @@ func TestGrantsInSQLite(t *testing.T) {
 func (b *bench) granted(t *testing.T, subject string, carrier counterfoil.Carrier) (web, app *issuer.Issued) {
 	t.Helper()
 	for _, id := range []string{"web", "app"} {
-		b.client(t, id, issuer.Client{Scopes: []string{"read"}})
+		b.client(t, id, clients.Client{Scopes: []string{"read"}})
 	}
 	web, err := b.Login(t.Context(), b.proof(t, subject), issuer.Request{Client: "web", Carrier: carrier, Attributes: map[string]string{"desk": "7"}})
 	if err != nil {
@@ -85,8 +86,8 @@ func TestGrantSharesTheLogin(t *testing.T) {
 func TestWhatNoGrantCanBe(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	web, _ := b.granted(t, "alice", counterfoil.CarrierCookie)
-	b.client(t, "cookies", issuer.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierJWTCookie}})
-	b.client(t, "disabled", issuer.Client{Disabled: true})
+	b.client(t, "cookies", clients.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierJWTCookie}})
+	b.client(t, "disabled", clients.Client{Disabled: true})
 	before := b.dump(t)
 	for name, c := range map[string]struct {
 		sid  string
@@ -94,12 +95,12 @@ func TestWhatNoGrantCanBe(t *testing.T) {
 		want error
 	}{
 		"own client":       {web.Session.ID, issuer.Request{Client: "web"}, issuer.ErrBadRequest},
-		"unknown client":   {web.Session.ID, issuer.Request{Client: "nobody"}, issuer.ErrUnknownClient},
-		"disabled client":  {web.Session.ID, issuer.Request{Client: "disabled"}, issuer.ErrClientDisabled},
-		"cookie":           {web.Session.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierCookie}, issuer.ErrCarrier},
-		"jwt-cookie":       {web.Session.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWTCookie}, issuer.ErrCarrier},
-		"only cookies":     {web.Session.ID, issuer.Request{Client: "cookies"}, issuer.ErrCarrier},
-		"scope":            {web.Session.ID, issuer.Request{Client: "app", Scopes: []string{"write"}}, issuer.ErrScope},
+		"unknown client":   {web.Session.ID, issuer.Request{Client: "nobody"}, clients.ErrUnknown},
+		"disabled client":  {web.Session.ID, issuer.Request{Client: "disabled"}, clients.ErrDisabled},
+		"cookie":           {web.Session.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierCookie}, clients.ErrCarrier},
+		"jwt-cookie":       {web.Session.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierJWTCookie}, clients.ErrCarrier},
+		"only cookies":     {web.Session.ID, issuer.Request{Client: "cookies"}, clients.ErrCarrier},
+		"scope":            {web.Session.ID, issuer.Request{Client: "app", Scopes: []string{"write"}}, clients.ErrScope},
 		"no session":       {"ses_none", issuer.Request{Client: "app"}, counterfoil.ErrInvalidToken},
 		"no session id":    {"", issuer.Request{Client: "app"}, counterfoil.ErrInvalidToken},
 		"many attributes":  {web.Session.ID, issuer.Request{Client: "app", Attributes: map[string]string{"a": strings.Repeat("x", 2000)}}, issuer.ErrBadRequest},
@@ -175,7 +176,7 @@ func TestGrantedAnew(t *testing.T) {
 func TestGrantsAreNotMixedUp(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	web, app := b.granted(t, "alice", counterfoil.CarrierBearer)
-	for client, held := range map[string]*issuer.Issued{"app": web, "web": app, issuer.DefaultClient: app} {
+	for client, held := range map[string]*issuer.Issued{"app": web, "web": app, clients.Default: app} {
 		if _, err := b.refresh(held, client); !errors.Is(err, issuer.ErrOtherClient) {
 			t.Errorf("refresh by %s = %v, want ErrOtherClient", client, err)
 		}
@@ -243,7 +244,7 @@ func TestAtMostSoManyGrants(t *testing.T) {
 	web, _ := b.granted(t, "alice", counterfoil.CarrierBearer)
 	for n := range 40 {
 		id := fmt.Sprint("client", n)
-		b.client(t, id, issuer.Client{})
+		b.client(t, id, clients.Client{})
 		_, err := b.AddGrant(t.Context(), web.Session.ID, issuer.Request{Client: id, Attributes: map[string]string{"a": strings.Repeat("x", 1000)}})
 		if n < 31 && err != nil {
 			t.Fatalf("grant %d: %v", n, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/coalesce"
 	"github.com/counterfoil/counterfoil/internal/urls"
@@ -77,8 +78,7 @@ type Options struct {
 type Issuer struct {
 	opts       Options
 	store      store.Store
-	clients    store.Store // may be store
-	known      clientCache
+	clients    *clients.Registry
 	keys       *keyring.Keyring
 	audit      *audit.Trail
 	log        *revlog.Log
@@ -136,7 +136,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		}
 	}
 	i := &Issuer{
-		opts: o, store: o.Store, clients: o.Clients, keys: o.Keys, audit: o.Audit,
+		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
 		refreshKey: o.Keys.Derive("refresh token"),
 	}
 	i.log, err = revlog.New(revlog.Options{
@@ -147,6 +147,10 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 		return nil, err
 	}
 	i.feed = revlog.NewFeed(i.log, o.MaxBound)
+	i.clients, err = clients.New(clients.Options{Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
 	i.newSigner()
 	return i, nil
 }
@@ -158,6 +162,9 @@ func (i *Issuer) Log(ctx context.Context, f source.Follow) (source.Page, error) 
 
 // Feed serves the revocation log to verifiers, and tells which of them follow it.
 func (i *Issuer) Feed() *revlog.Feed { return i.feed }
+
+// Clients keeps the settings of clients.
+func (i *Issuer) Clients() *clients.Registry { return i.clients }
 
 // Head reads the head of the log from the store: an issuer that can do that can answer.
 func (i *Issuer) Head(ctx context.Context) (counterfoil.Cursor, error) { return i.log.Head(ctx) }
@@ -192,8 +199,8 @@ func (i *Issuer) Sweep(ctx context.Context) error {
 	before := i.opts.Now().Add(-time.Minute)
 	i.log.Forget(before)
 	_, err := i.store.Sweep(ctx, before)
-	if i.clients != i.store {
-		_, other := i.clients.Sweep(ctx, before)
+	if i.opts.Clients != i.store {
+		_, other := i.opts.Clients.Sweep(ctx, before)
 		err = errors.Join(err, other, i.audit.Move(ctx))
 	}
 	return unavailable(err)

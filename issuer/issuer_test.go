@@ -17,6 +17,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
@@ -106,7 +107,7 @@ func TestSameSessionByEveryCarrier(t *testing.T) {
 	if err := b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"staff"} }); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SetClient(t.Context(), "app", audit.Act{}, func(c *issuer.Client) { c.Carriers, c.Scopes = carriers, []string{"read", "write"} }); err != nil {
+	if err := b.Clients().Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Carriers, c.Scopes = carriers, []string{"read", "write"} }); err != nil {
 		t.Fatal(err)
 	}
 	v, err := counterfoil.NewVerifier(t.Context(), b.Issuer, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test", Now: b.clock.Now})

@@ -39,7 +39,7 @@ func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
 	i.newSigner() // which one it is is told here, if it signs already
 	note := act.Entry(audit.RotateKey, "")
 	note.Target = kid
-	_, err = i.audit.Commit(ctx, i.clients, store.Batch{}, note) // where the keyring is
+	_, err = i.audit.Commit(ctx, i.opts.Clients, store.Batch{}, note) // where the keyring is
 	return unavailable(err)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
@@ -20,7 +21,7 @@ import (
 
 // Request is what a login asks for, beside the proof.
 type Request struct {
-	Client     string              // empty: DefaultClient
+	Client     string              // empty: clients.Default
 	Carrier    counterfoil.Carrier // zero: the client's first
 	UserAgent  string
 	Act        audit.Act         // who asks, and from where; no By: the subject itself
@@ -49,7 +50,8 @@ type Issued struct {
 
 // Login makes a session for whoever p proves to be. It fails with ErrProveAgain
 // if the subject was disabled, revoked or changed since before the proof, and with
-// ErrUnknownClient, ErrClientDisabled, ErrCarrier, ErrScope or ErrTooLarge.
+// clients.ErrUnknown, clients.ErrDisabled, clients.ErrCarrier, clients.ErrScope or
+// ErrTooLarge.
 func (i *Issuer) Login(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
 	return i.login(ctx, p, r, false)
 }
@@ -63,7 +65,7 @@ func (i *Issuer) StartOver(ctx context.Context, p login.Proof, r Request) (*Issu
 
 func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool) (*Issued, error) {
 	if r.Client == "" {
-		r.Client = DefaultClient
+		r.Client = clients.Default
 	}
 	if err := checkProof(p); err != nil {
 		return nil, err
@@ -167,24 +169,24 @@ func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
 // the same again: this spares the work before it.
 func (i *Issuer) Admits(ctx context.Context, r Request) error {
 	if r.Client == "" {
-		r.Client = DefaultClient
+		r.Client = clients.Default
 	}
-	client, err := i.Client(ctx, r.Client)
+	client, err := i.clients.Client(ctx, r.Client)
 	if err != nil {
 		return err
 	}
-	return client.admit(&r)
+	return admit(client, &r)
 }
 
 // admit makes r what it may be: the carrier and the scopes that the client has.
-func (c *Client) admit(r *Request) (err error) {
+func admit(c *clients.Client, r *Request) (err error) {
 	if c.Disabled {
-		return ErrClientDisabled
+		return clients.ErrDisabled
 	}
-	if r.Carrier, err = c.carrier(r.Carrier); err != nil {
+	if r.Carrier, err = c.Carrier(r.Carrier); err != nil {
 		return err
 	}
-	r.Scopes, err = narrow(r.Scopes, c.Scopes)
+	r.Scopes, err = clients.Narrow(r.Scopes, c.Scopes)
 	return err
 }
 
@@ -210,7 +212,7 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 func (i *Issuer) finish(ctx context.Context, issued *Issued, h *holding, head counterfoil.Cursor, now time.Time) (*Issued, error) {
 	issued.Session, issued.SameSite = i.copyOf(h, head, now), h.client.SameSite
 	if issued.SameSite == "" {
-		issued.SameSite = SameSiteLax
+		issued.SameSite = clients.SameSiteLax
 	}
 	if h.grant.Carrier.Format == counterfoil.Opaque {
 		issued.ExpiresIn = h.row.AbsoluteExpires.Sub(now)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -49,9 +50,9 @@ func TestNodesKnowANewKey(t *testing.T) {
 // another key of the client by then, and without one.
 func TestNodesOpenWhatIsForAClient(t *testing.T) {
 	a, b := nodes(t)
-	a.client(t, issuer.DefaultClient, issuer.Client{EncryptionKey: encryptionKey(t, "e1")})
+	a.client(t, clients.Default, clients.Client{EncryptionKey: encryptionKey(t, "e1")})
 	first := a.login(t, "alice", counterfoil.CarrierJWE)
-	a.client(t, issuer.DefaultClient, issuer.Client{EncryptionKey: encryptionKey(t, "e2")})
+	a.client(t, clients.Default, clients.Client{EncryptionKey: encryptionKey(t, "e2")})
 	if err := a.RotateKey(t.Context(), audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestNodesOpenWhatIsForAClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.client(t, issuer.DefaultClient, issuer.Client{})
+	a.client(t, clients.Default, clients.Client{})
 	for n, issued := range []*issuer.Issued{first, second} {
 		for _, node := range []*bench{a, b} {
 			if s, err := node.Lookup(t.Context(), issued.Access.Reveal()); err != nil || s.ID != first.Session.ID {
@@ -159,7 +160,7 @@ func TestNodesSeeWhatOthersTookAway(t *testing.T) {
 	}
 	for n, revoke := range []func() error{
 		func() error {
-			_, err := a.Revoke(t.Context(), source.ScopeClient, issuer.DefaultClient, audit.Act{})
+			_, err := a.Revoke(t.Context(), source.ScopeClient, clients.Default, audit.Act{})
 			return err
 		},
 		func() error { _, err := a.Revoke(t.Context(), source.ScopeAll, "", audit.Act{}); return err },

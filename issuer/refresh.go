@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -112,7 +113,7 @@ func (i *Issuer) parseRefresh(s string) (presented, error) {
 
 // Renewal is what a refresh asks for, beside the refresh token.
 type Renewal struct {
-	Client string   // empty: DefaultClient
+	Client string   // empty: clients.Default
 	Scopes []string // of this copy alone; empty: all of the grant's
 	Act    audit.Act
 }
@@ -124,7 +125,7 @@ type Renewal struct {
 // 4.14.2): the session if its own client holds them, otherwise the grant.
 func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issued, error) {
 	if r.Client == "" {
-		r.Client = DefaultClient
+		r.Client = clients.Default
 	}
 	token, err := i.parseRefresh(refresh)
 	if err != nil {
@@ -156,7 +157,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	if err != nil {
 		return nil, err
 	}
-	scopes, err := narrow(r.Scopes, h.grant.Scopes)
+	scopes, err := clients.Narrow(r.Scopes, h.grant.Scopes)
 	issued := &Issued{SessionExpires: h.row.AbsoluteExpires}
 	switch {
 	case h.grant.Client != r.Client:
@@ -261,9 +262,9 @@ func (i *Issuer) reused(ctx context.Context, h *holding, r Renewal) error {
 // requires that.
 func (i *Issuer) granted(ctx context.Context, token presented, client string, now time.Time, sure bool) (*family, *holding, error) {
 	if check.Text("client", client, 64) != nil {
-		client = DefaultClient // no client has such an id: it is not the grant's, whatever is read for it
+		client = clients.Default // no client has such an id: it is not the grant's, whatever is read for it
 	}
-	recs, err := i.store.Get(ctx, familyKey(token.family), sessionKey(token.session), markKey(client), cutoffKey)
+	recs, err := i.store.Get(ctx, familyKey(token.family), sessionKey(token.session), clients.RevisionKey(client), cutoffKey)
 	if err != nil {
 		return nil, nil, unavailable(err)
 	}
@@ -286,7 +287,7 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 		h, err = i.state(ctx, row, h.grant, now)
 		return f, h, err
 	}
-	if h.client, err = i.clientUnder(ctx, client, recs[2]); err != nil && !errors.Is(err, ErrUnknownClient) {
+	if h.client, err = i.clients.Under(ctx, client, recs[2]); err != nil && !errors.Is(err, clients.ErrUnknown) {
 		return nil, nil, err
 	}
 	h.all, h.subject = recs[3].Rev, &Subject{id: row.Subject, rev: row.SubjectRev}

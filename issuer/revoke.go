@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/revlog"
@@ -145,6 +146,28 @@ func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, not
 			return Receipt{}, err
 		}
 		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}, DeleteOwned: ownedBy(entry.ID)}, note)
+		if !errors.Is(err, store.ErrConflict) {
+			return receipt, err
+		}
+	}
+}
+
+// revokeClient ends all sessions of a client. Its rows may be many: they are refused by
+// their generation, and swept when they expire.
+func (i *Issuer) revokeClient(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
+	for {
+		c, err := i.clients.Client(ctx, entry.ID)
+		if errors.Is(err, clients.ErrUnknown) {
+			return i.receipt(ctx, entry)
+		}
+		if err != nil {
+			return Receipt{}, err
+		}
+		rec, err := c.End()
+		if err != nil {
+			return Receipt{}, err
+		}
+		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}}, note)
 		if !errors.Is(err, store.ErrConflict) {
 			return receipt, err
 		}

@@ -10,9 +10,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
-	"unicode"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -22,8 +22,7 @@ const (
 	kindSession store.Kind = "session" // ID: sid; owner: subject
 	kindGrant   store.Kind = "grant"   // ID: of a family of refresh tokens; owner: subject
 	kindSubject store.Kind = "subject" // ID: subject
-	kindClient  store.Kind = "client"  // ID: client id
-	kindCutoff  store.Kind = "cutoff"  // ID: "all", whose revision counts the revocations of everybody; or "client " and its id, see clientMark
+	kindCutoff  store.Kind = "cutoff"  // ID: "all", whose revision counts the revocations of everybody; the package clients has others
 )
 
 // SessionRow is the half of the ticket that the issuer keeps: what is known of
@@ -293,7 +292,7 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 	}
 }
 
-func (i *Issuer) audience(c *Client) []string {
+func (i *Issuer) audience(c *clients.Client) []string {
 	if len(c.Audience) > 0 {
 		return c.Audience
 	}
@@ -307,7 +306,7 @@ const maxCookie = 4096
 // roomFor is a size of claims that fits a cookie whatever signs and encrypts them: 1000
 // bytes and a signature of 1024 in base64url twice over, and two headers. A JWE to a
 // client's key has a longer one.
-func roomFor(key *EncryptionKey) int {
+func roomFor(key *clients.EncryptionKey) int {
 	if key != nil {
 		return 700
 	}
@@ -348,7 +347,7 @@ func (i *Issuer) checkSize(h *holding, now time.Time) error {
 
 // sign writes s as an access token (RFC 9068), and inside a JWE if its carrier says so:
 // to the client's key if it has one, otherwise to ours.
-func (i *Issuer) sign(s *counterfoil.Session, client *Client) (string, error) {
+func (i *Issuer) sign(s *counterfoil.Session, client *clients.Client) (string, error) {
 	signer := i.keys.Signer()
 	s.KeyID, s.TokenID = signer.Key().ID, randomID("tok_")
 	payload, err := claims(s).Marshal()
@@ -360,7 +359,7 @@ func (i *Issuer) sign(s *counterfoil.Session, client *Client) (string, error) {
 		return access, err
 	}
 	if client.EncryptionKey != nil {
-		return token.EncryptTo(client.EncryptionKey.to, i.keys.Derive, token.AccessType, access)
+		return token.EncryptTo(client.EncryptionKey.Recipient(), i.keys.Derive, token.AccessType, access)
 	}
 	sealer, err := i.keys.Sealer()
 	if err != nil {
@@ -398,5 +397,3 @@ func claims(s *counterfoil.Session) *token.Claims {
 		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes,
 	}
 }
-
-func notPrintable(r rune) bool { return !unicode.IsPrint(r) }

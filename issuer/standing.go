@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -15,12 +15,12 @@ import (
 // session is believed, and required by whoever writes on the strength of it.
 type standing struct {
 	subject *Subject
-	client  *Client
+	client  *clients.Client
 	all     uint64 // how often everybody was revoked
 }
 
 func (on standing) require() []store.Require {
-	return []store.Require{on.subject.require(), on.client.require(), {Key: cutoffKey, Rev: on.all}}
+	return []store.Require{on.subject.require(), on.client.Require(), {Key: cutoffKey, Rev: on.all}}
 }
 
 // cutoffKey is the record whose revision counts the revocations of everybody.
@@ -35,9 +35,9 @@ func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
 }
 
 // standing reads what a session of subject at client rests on. All of it is there beside
-// ErrUnknownClient, but for the client.
+// clients.ErrUnknown, but for the client.
 func (i *Issuer) standing(ctx context.Context, subject, client string) (on standing, err error) {
-	recs, err := i.store.Get(ctx, subjectKey(subject), markKey(client), cutoffKey)
+	recs, err := i.store.Get(ctx, subjectKey(subject), clients.RevisionKey(client), cutoffKey)
 	if err != nil {
 		return on, unavailable(err)
 	}
@@ -45,7 +45,7 @@ func (i *Issuer) standing(ctx context.Context, subject, client string) (on stand
 	if on.subject, err = parseSubject(recs[0]); err != nil {
 		return on, err
 	}
-	on.client, err = i.clientUnder(ctx, client, recs[1])
+	on.client, err = i.clients.Under(ctx, client, recs[1])
 	return on, err
 }
 
@@ -54,7 +54,7 @@ func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on s
 	if on, err = i.standing(ctx, subject, r.Client); err != nil {
 		return on, err
 	}
-	return on, on.client.admit(r)
+	return on, admit(on.client, r)
 }
 
 // state reads what a grant of row rests on, and judges it.
@@ -64,7 +64,7 @@ func (i *Issuer) state(ctx context.Context, row *SessionRow, g Grant, now time.T
 		return h, counterfoil.ErrExpired
 	}
 	var err error
-	if h.standing, err = i.standing(ctx, row.Subject, g.Client); err != nil && !errors.Is(err, ErrUnknownClient) {
+	if h.standing, err = i.standing(ctx, row.Subject, g.Client); err != nil && !errors.Is(err, clients.ErrUnknown) {
 		return h, err
 	}
 	return h, h.judge(now)
@@ -79,19 +79,10 @@ func (h *holding) judge(now time.Time) error {
 	if h.client == nil || h.client.Disabled || h.client.Generation != h.grant.ClientGen || h.all != h.row.AllGen || h.subject.Disabled {
 		return counterfoil.ErrRevoked
 	}
-	if _, err := h.client.carrier(h.grant.Carrier); err != nil {
+	if _, err := h.client.Carrier(h.grant.Carrier); err != nil {
 		return fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
 	}
 	h.subject.copyTo(h.row)
-	h.grant.Scopes = h.client.keep(h.grant.Scopes)
+	h.grant.Scopes = h.client.Keep(h.grant.Scopes)
 	return nil
-}
-
-// keep returns those of scopes that c still has.
-func (c *Client) keep(scopes []string) []string {
-	gone := func(s string) bool { return !slices.Contains(c.Scopes, s) }
-	if !slices.ContainsFunc(scopes, gone) {
-		return scopes
-	}
-	return slices.DeleteFunc(slices.Clone(scopes), gone)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -32,9 +33,9 @@ func (b *bench) covers(t *testing.T, s *counterfoil.Session) bool {
 func TestOutageBetweenTwoStores(t *testing.T) {
 	for name, end := range map[string]func(b *bench) error{
 		"disable": func(b *bench) error {
-			return b.SetClient(t.Context(), "app", audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
+			return b.Clients().Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
-		"delete": func(b *bench) error { return b.DeleteClient(t.Context(), "app", audit.Act{}) },
+		"delete": func(b *bench) error { return b.Clients().Delete(t.Context(), "app", audit.Act{}) },
 		"revoke": func(b *bench) error {
 			_, err := b.Revoke(t.Context(), source.ScopeClient, "app", audit.Act{})
 			return err
@@ -44,7 +45,7 @@ func TestOutageBetweenTwoStores(t *testing.T) {
 			for spared := 0; ; spared++ {
 				stores := [2]*storetest.FaultyStore{storetest.Faulty(memory.New()), storetest.Faulty(memory.New())}
 				b := newIssuerOn(t, stores[0], stores[1])
-				b.client(t, "app", issuer.Client{})
+				b.client(t, "app", clients.Client{})
 				got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer})
 				if err != nil {
 					t.Fatal(err)
@@ -75,9 +76,9 @@ func TestOutageBetweenTwoStores(t *testing.T) {
 // Sessions go on without the store of users and clients, and a change of a client is
 // seen by the next look-up although its settings are remembered.
 func TestSessionsWithoutTheOtherStore(t *testing.T) {
-	clients := storetest.Faulty(memory.New())
-	b := newIssuerOn(t, memory.New(), clients)
-	b.client(t, "app", issuer.Client{Scopes: []string{"read", "write"}})
+	settings := storetest.Faulty(memory.New())
+	b := newIssuerOn(t, memory.New(), settings)
+	b.client(t, "app", clients.Client{Scopes: []string{"read", "write"}})
 	got, err := b.loginBy(t, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ func TestSessionsWithoutTheOtherStore(t *testing.T) {
 	if _, err := b.Lookup(t.Context(), got.Access.Reveal()); err != nil { // from here on its settings are known
 		t.Fatal(err)
 	}
-	clients.Inject(storetest.Fault{})
+	settings.Inject(storetest.Fault{})
 	if _, err := b.Lookup(t.Context(), got.Access.Reveal()); err != nil {
 		t.Errorf("Lookup without the clients' store = %v", err)
 	}
@@ -96,24 +97,12 @@ func TestSessionsWithoutTheOtherStore(t *testing.T) {
 	if _, err := b.Revoke(t.Context(), source.ScopeSession, got.Session.ID, audit.Act{}); err != nil {
 		t.Errorf("Revoke without the clients' store = %v", err)
 	}
-	clients.Heal()
+	settings.Heal()
 	if got, err = b.loginBy(t, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer}); err != nil {
 		t.Fatal(err)
 	}
-	b.client(t, "app", issuer.Client{Scopes: []string{"read"}})
+	b.client(t, "app", clients.Client{Scopes: []string{"read"}})
 	if next, err := b.Refresh(t.Context(), got.Refresh.Reveal(), issuer.Renewal{Client: "app"}); err != nil || len(next.Session.Scopes) != 1 {
 		t.Errorf("Refresh after the client lost a scope = %+v, %v", next, err)
-	}
-}
-
-// Two issuers on the same two stores: what one is told the other knows.
-func TestSettingsAreNoOlderThanTheChange(t *testing.T) {
-	sessions, clients := memory.New(), memory.New()
-	one, two := newIssuerOn(t, sessions, clients), newIssuerOn(t, sessions, clients)
-	for n := range 100 {
-		one.client(t, "app", issuer.Client{Disabled: n%2 == 1})
-		if c, err := two.Client(t.Context(), "app"); err != nil || c.Disabled != (n%2 == 1) {
-			t.Fatalf("change %d: the other issuer has %+v, %v", n, c, err)
-		}
 	}
 }

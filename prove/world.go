@@ -13,9 +13,9 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 	"github.com/counterfoil/counterfoil/internal/urls"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -424,7 +424,7 @@ func (w *world) ownClient(ctx context.Context) (string, error) {
 		return defaultClient, nil
 	}
 	id := fmt.Sprintf("prove-%d", w.names.Add(1))
-	return id, w.server.issuer.SetClient(ctx, id, audit.Act{By: audit.ByLocal}, func(*issuer.Client) {})
+	return id, w.server.issuer.Clients().Set(ctx, id, audit.Act{By: audit.ByLocal}, func(*clients.Client) {})
 }
 
 // one signs a new subject in by each carrier.

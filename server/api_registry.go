@@ -4,12 +4,12 @@ import (
 	"net/http"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
-	"github.com/counterfoil/counterfoil/issuer"
 )
 
-func viewClient(c *issuer.Client) api.RegisteredClient {
+func viewClient(c *clients.Client) api.RegisteredClient {
 	return api.RegisteredClient{ID: c.ID, ClientSettings: api.ClientSettings{
 		Name: c.Name, Carriers: c.Carriers, Audience: c.Audience, Scopes: c.Scopes, Origins: c.Origins,
 		SameSite: c.SameSite, Disabled: c.Disabled, EncryptionKey: c.EncryptionKey,
@@ -17,7 +17,7 @@ func viewClient(c *issuer.Client) api.RegisteredClient {
 }
 
 func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) error {
-	all, err := s.issuer.Clients(r.Context())
+	all, err := s.issuer.Clients().List(r.Context())
 	if err != nil {
 		return err
 	}
@@ -28,12 +28,12 @@ func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) 
 	return writeJSON(w, http.StatusOK, api.RegisteredClients{Clients: views})
 }
 
-func (s *Server) client(r *http.Request) (*issuer.Client, error) {
+func (s *Server) client(r *http.Request) (*clients.Client, error) {
 	id, err := pathID(r, "id")
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.issuer.Client(r.Context(), id)
+	c, err := s.issuer.Clients().Client(r.Context(), id)
 	return c, missing(err)
 }
 
@@ -56,11 +56,11 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	set := issuer.Client{
+	set := clients.Client{
 		ID: id, Name: b.Name, Carriers: b.Carriers, Audience: b.Audience, Scopes: b.Scopes,
 		Origins: b.Origins, SameSite: b.SameSite, Disabled: b.Disabled, EncryptionKey: b.EncryptionKey,
 	}
-	if err := s.issuer.SetClient(r.Context(), id, act(w, r, who.by, ""), func(c *issuer.Client) { *c = set }); err != nil {
+	if err := s.issuer.Clients().Set(r.Context(), id, act(w, r, who.by, ""), func(c *clients.Client) { *c = set }); err != nil {
 		return err
 	}
 	s.knownOrigins.forget()
@@ -72,7 +72,7 @@ func (s *Server) adminDeleteClient(w http.ResponseWriter, r *http.Request, who c
 	if err != nil {
 		return err
 	}
-	if err := missing(s.issuer.DeleteClient(r.Context(), id, act(w, r, who.by, ""))); err != nil {
+	if err := missing(s.issuer.Clients().Delete(r.Context(), id, act(w, r, who.by, ""))); err != nil {
 		return err
 	}
 	s.knownOrigins.forget()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
@@ -176,7 +177,7 @@ func TestBadInput(t *testing.T) {
 			}
 		}
 	}
-	b.client("bearer", issuer.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierBearer}})
+	b.client("bearer", clients.Client{Carriers: []counterfoil.Carrier{counterfoil.CarrierBearer}})
 	before = b.dump()
 	for _, rest := range []string{`"client":"nobody"`, `"client":"bearer","carrier":"cookie"`, `"scope":"everything"`, `"client":"` + canary + `"`} {
 		for _, path := range []string{"/v1/login", "/v1/register"} {

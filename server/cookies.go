@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -18,7 +19,7 @@ func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 	age := max(int(i.SessionExpires.Sub(s.now())/time.Second), 1)
 	name, refreshName := s.cookieNames()
 	sameSite := "Lax"
-	if i.SameSite == issuer.SameSiteStrict {
+	if i.SameSite == clients.SameSiteStrict {
 		sameSite = "Strict"
 	}
 	s.setCookie(w, name, i.Access.Reveal(), sameSite, age)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -60,9 +61,9 @@ func (s *Server) originsOf(r *http.Request, client string) ([]string, error) {
 		return s.origins, nil
 	}
 	if client == "" {
-		client = issuer.DefaultClient
+		client = clients.Default
 	}
-	c, err := s.issuer.Client(r.Context(), client)
+	c, err := s.issuer.Clients().Client(r.Context(), client)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +174,7 @@ func (o *origins) has(ctx context.Context, origin string, i *issuer.Issuer, now 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.set == nil || now.Sub(o.read) >= originsFor {
-		clients, err := i.Clients(ctx)
+		clients, err := i.Clients().List(ctx)
 		if err != nil {
 			return o.set[origin] // an outage: what was known, and the request will say
 		}

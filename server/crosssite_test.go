@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 )
 
@@ -23,8 +24,8 @@ func cors(res *http.Response) (names []string) {
 // for everybody else not a word.
 func TestCORS(t *testing.T) {
 	b := newBench(t)
-	b.client("spa", issuer.Client{Origins: []string{"https://app.test"}})
-	b.client("off", issuer.Client{Origins: []string{"https://off.test"}, Disabled: true})
+	b.client("spa", clients.Client{Origins: []string{"https://app.test"}})
+	b.client("off", clients.Client{Origins: []string{"https://off.test"}, Disabled: true})
 	preflight := func(path, origin string) *http.Response {
 		res, _ := b.call("OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
 		return res
@@ -58,8 +59,8 @@ func TestCORS(t *testing.T) {
 // CORS-01, CSRF-02, CSRF-07: an origin acts for its own client and for no other.
 func TestOriginsOfOneClient(t *testing.T) {
 	b := newBench(t)
-	b.client("spa", issuer.Client{Origins: []string{"https://app.test"}})
-	b.client("other", issuer.Client{Origins: []string{"https://other.test"}})
+	b.client("spa", clients.Client{Origins: []string{"https://app.test"}})
+	b.client("other", clients.Client{Origins: []string{"https://other.test"}})
 	cookie := "cf=" + b.session("alice", issuer.Request{Client: "spa", Carrier: counterfoil.CarrierCookie}).Access.Reveal()
 	for origin, want := range map[string]int{
 		"https://app.test": http.StatusOK, "https://other.test": http.StatusForbidden, "https://evil.test": http.StatusForbidden, "null": http.StatusForbidden, b.url: http.StatusOK,
@@ -151,8 +152,8 @@ func TestCSRFToken(t *testing.T) {
 // still be given up here.
 func TestAudienceOfAService(t *testing.T) {
 	b := newBench(t)
-	b.client("svc", issuer.Client{Audience: []string{"https://api.test"}})
-	b.client("both", issuer.Client{Audience: []string{"https://api.test", b.url}})
+	b.client("svc", clients.Client{Audience: []string{"https://api.test"}})
+	b.client("both", clients.Client{Audience: []string{"https://api.test", b.url}})
 	for client, want := range map[string]int{"svc": http.StatusUnauthorized, "both": http.StatusOK, "app": http.StatusOK} {
 		bearer := "Bearer " + b.session("alice", issuer.Request{Client: client, Carrier: counterfoil.CarrierBearer}).Access.Reveal()
 		if res, body := b.call("GET", "/v1/sessions", "", "Authorization", bearer); res.StatusCode != want {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -91,7 +92,7 @@ func TestLogoutByRefreshCookie(t *testing.T) {
 func TestLogoutByAnOldCopy(t *testing.T) {
 	b := newOutageBench(t)
 	audience := func(aud ...string) {
-		must(t, b.issuer.SetClient(t.Context(), issuer.DefaultClient, audit.Act{}, func(c *issuer.Client) { c.Audience = aud }))
+		must(t, b.issuer.Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Audience = aud }))
 	}
 	for name, age := range map[string]func(s *counterfoil.Session){
 		"expired": func(*counterfoil.Session) { b.later += 10 * time.Minute },
@@ -180,7 +181,7 @@ func TestSignInAnew(t *testing.T) {
 // another.
 func TestRefreshByAnotherClientsPage(t *testing.T) {
 	b := newBench(t)
-	b.client("other", issuer.Client{Origins: []string{"https://other.test"}})
+	b.client("other", clients.Client{Origins: []string{"https://other.test"}})
 	i := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierJWTCookie})
 	cookie := "cf=" + i.Access.Reveal() + "; cf_rt=" + i.Refresh.Reveal()
 	res, body := b.call("POST", "/v1/refresh", `{"client":"other"}`, "Cookie", cookie, "Origin", "https://other.test")

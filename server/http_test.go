@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 )
@@ -53,7 +54,7 @@ func TestSetCookie(t *testing.T) {
 		}},
 	} {
 		b := assemble(t, server.Options{URL: c.url, ClearSiteData: true})
-		b.client("web", issuer.Client{SameSite: c.sameSite})
+		b.client("web", clients.Client{SameSite: c.sameSite})
 		w := b.answer("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","client":"web","carrier":"`+c.carrier+`"}`)
 		got := w.Header().Values("Set-Cookie")
 		masked := slices.Clone(got)
@@ -163,7 +164,7 @@ func TestMethods(t *testing.T) {
 // RFC 6749 section 6, REF-06, REF-07, OPS-05.
 func TestTokenEndpoint(t *testing.T) {
 	b := newBench(t)
-	b.client("mobile", issuer.Client{Scopes: []string{"read", "write"}})
+	b.client("mobile", clients.Client{Scopes: []string{"read", "write"}})
 	refresh := b.session("alice", issuer.Request{Client: "mobile", Carrier: counterfoil.CarrierBearer}).Refresh.Reveal()
 	ask := func(form url.Values) (int, string) {
 		res, body := b.call("POST", "/oauth/token", form.Encode())
@@ -249,7 +250,7 @@ func TestTooLargeForACookie(t *testing.T) {
 	for n := range 32 {
 		long = append(long, strings.Repeat("x", 60)+fmt.Sprint(n))
 	}
-	b.client("wide", issuer.Client{Scopes: long[:15], Audience: long[16:]})
+	b.client("wide", clients.Client{Scopes: long[:15], Audience: long[16:]})
 	before := b.dump()
 	ask := func(carrier string) *httptest.ResponseRecorder {
 		body := `{"subject":"alice","client":"wide","carrier":"` + carrier + `","roles":["` + strings.Join(long, `","`) + `"]}`

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
@@ -20,7 +21,7 @@ import (
 // nothing that was not asked for.
 func TestDefaultClaims(t *testing.T) {
 	b := newBench(t)
-	b.client("shop", issuer.Client{Scopes: []string{"read"}})
+	b.client("shop", clients.Client{Scopes: []string{"read"}})
 	for _, c := range []struct {
 		name, client string
 		roles        []string

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
@@ -76,9 +77,9 @@ func oauthCode(err error, p *source.Problem) (code string, status int) {
 	switch {
 	case p.Type == "unsupported_grant_type":
 		return p.Type, http.StatusBadRequest
-	case errors.Is(err, issuer.ErrUnknownClient), errors.Is(err, issuer.ErrClientDisabled):
+	case errors.Is(err, clients.ErrUnknown), errors.Is(err, clients.ErrDisabled):
 		return "invalid_client", http.StatusBadRequest
-	case errors.Is(err, issuer.ErrScope):
+	case errors.Is(err, clients.ErrScope):
 		return "invalid_scope", http.StatusBadRequest
 	case errors.Is(err, errKey), errors.Is(err, counterfoil.ErrNoCredential):
 		return "invalid_client", http.StatusUnauthorized

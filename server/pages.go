@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -81,7 +82,7 @@ func line(row issuer.SessionRow, current string) sessionLine {
 		Created: say(row.Created), Seen: say(row.LastSeen), Idle: say(row.IdleExpires), End: say(row.AbsoluteExpires),
 		Current: row.ID == current,
 	}
-	if row.Client != issuer.DefaultClient {
+	if row.Client != clients.Default {
 		l.Client = row.Client
 	}
 	for _, g := range row.Grants {

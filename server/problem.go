@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -67,13 +68,13 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 		own = &refusal{status: http.StatusUnprocessableEntity, kind: "password-rejected", title: "Password rejected", detail: rejected.Reason}
 	case errors.Is(err, directory.ErrTaken):
 		own = &refusal{status: http.StatusConflict, kind: "identifier-taken", title: "Identifier is taken"}
-	case errors.Is(err, issuer.ErrUnknownClient):
+	case errors.Is(err, clients.ErrUnknown):
 		own = &refusal{status: http.StatusBadRequest, kind: "unknown-client", title: "Unknown client"}
-	case errors.Is(err, issuer.ErrClientDisabled):
+	case errors.Is(err, clients.ErrDisabled):
 		own = &refusal{status: http.StatusForbidden, kind: "client-disabled", title: "Client is disabled"}
-	case errors.Is(err, issuer.ErrCarrier):
+	case errors.Is(err, clients.ErrCarrier):
 		own = &refusal{status: http.StatusBadRequest, kind: "carrier-not-allowed", title: "Carrier is not one of the client's"}
-	case errors.Is(err, issuer.ErrScope):
+	case errors.Is(err, clients.ErrScope):
 		own = &refusal{status: http.StatusBadRequest, kind: "invalid-scope", title: "Scope is wider than what was granted"}
 	case errors.Is(err, issuer.ErrTooLarge):
 		// Nothing that the caller did: whoever runs the server gave out too many roles.

@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -88,13 +89,13 @@ func assemble(t *testing.T, o server.Options, proving ...func(*password.Options)
 	_, key, err := b.users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(t, err)
 	b.key = key.Reveal()
-	b.client("app", issuer.Client{})
+	b.client("app", clients.Client{})
 	return b
 }
 
-func (b *bench) client(id string, c issuer.Client) {
+func (b *bench) client(id string, c clients.Client) {
 	b.Helper()
-	must(b.T, b.issuer.SetClient(b.Context(), id, audit.Act{}, func(into *issuer.Client) { *into = c }))
+	must(b.T, b.issuer.Clients().Set(b.Context(), id, audit.Act{}, func(into *clients.Client) { *into = c }))
 }
 
 // guarded lets one writer in at a time.

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/store"
@@ -53,7 +54,7 @@ func viewNotices(all []issuer.Notice) []api.Notice {
 
 // missing turns "not registered" into 404 where the path names the client.
 func missing(err error) error {
-	if errors.Is(err, issuer.ErrUnknownClient) {
+	if errors.Is(err, clients.ErrUnknown) {
 		return store.ErrNotFound
 	}
 	return err

@@ -5,7 +5,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
@@ -19,7 +19,7 @@ type ClientSettings struct {
 	SameSite string                `json:"same_site,omitempty"`
 	Disabled bool                  `json:"disabled"`
 
-	EncryptionKey *issuer.EncryptionKey `json:"encryption_key,omitempty"`
+	EncryptionKey *clients.EncryptionKey `json:"encryption_key,omitempty"`
 }
 
 // RegisteredClient is a client with its settings.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -48,7 +49,9 @@ var events = []event{
 	{"client disabled", []string{first}, false, func(ctx context.Context, w *world) error { return w.disable(ctx, first) }},
 	{"own client revoked", []string{own}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, own) }},
 	{"client revoked", []string{first}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, first) }},
-	{"client deleted", []string{first}, false, func(ctx context.Context, w *world) error { return w.DeleteClient(ctx, w.client(first), audit.Act{}) }},
+	{"client deleted", []string{first}, false, func(ctx context.Context, w *world) error {
+		return w.Clients().Delete(ctx, w.client(first), audit.Act{})
+	}},
 	{"reuse of own refresh token", all, false, func(ctx context.Context, w *world) error { return w.reuse(ctx, own) }},
 	{"reuse of a grant's refresh token", []string{first}, false, func(ctx context.Context, w *world) error { return w.reuse(ctx, first) }},
 	{"subject revoked", all, false, func(ctx context.Context, w *world) error {
@@ -104,7 +107,7 @@ func newWorld(t *testing.T, i *issuer.Issuer, v *counterfoil.Verifier, subject s
 	t.Helper()
 	w := &world{Issuer: i, verifier: v, subject: subject, held: map[string]*issuer.Issued{}}
 	for _, c := range all {
-		if err := i.SetClient(t.Context(), w.client(c), audit.Act{}, func(c *issuer.Client) { c.Scopes = []string{"read", "write"} }); err != nil {
+		if err := i.Clients().Set(t.Context(), w.client(c), audit.Act{}, func(c *clients.Client) { c.Scopes = []string{"read", "write"} }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -143,7 +146,7 @@ func (w *world) logout(ctx context.Context, c string) error {
 }
 
 func (w *world) disable(ctx context.Context, c string) error {
-	return w.SetClient(ctx, w.client(c), audit.Act{}, func(c *issuer.Client) { c.Disabled = true })
+	return w.Clients().Set(ctx, w.client(c), audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 }
 
 func (w *world) revokeClient(ctx context.Context, c string) error {

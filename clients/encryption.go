@@ -1,4 +1,4 @@
-package issuer
+package clients
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// EncryptionKey is a public key of whoever opens the JWEs of a client without asking:
-// see Options.DecryptionKeys of package counterfoil, which has the private half.
+// EncryptionKey is a public key of the services that open the JWEs of a client without
+// asking: see Options.DecryptionKeys of package counterfoil, which has the private half.
 type EncryptionKey struct{ to *token.Recipient }
 
 // ParseEncryptionKey reads a public JWK (RFC 7517): on P-256 or X25519, with a kid, use
@@ -21,6 +21,9 @@ func ParseEncryptionKey(jwk []byte) (*EncryptionKey, error) {
 
 // ID is the kid that JWEs to this key have.
 func (k *EncryptionKey) ID() string { return k.to.ID() }
+
+// Recipient is what JWEs are encrypted to.
+func (k *EncryptionKey) Recipient() *token.Recipient { return k.to }
 
 // MarshalJSON writes the JWK, with the members that were looked at.
 func (k *EncryptionKey) MarshalJSON() ([]byte, error) {
