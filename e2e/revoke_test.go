@@ -81,13 +81,6 @@ func (p *program) revokeEach(store, carrier string) {
 	}
 }
 
-func (p *program) signInAdmin() {
-	p.t.Helper()
-	var got holder
-	p.post("/v1/login", map[string]any{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}, "", &got)
-	p.admin = got.Access
-}
-
 // round revokes one new session by scope, and returns how long it was still accepted.
 func (p *program) round(carrier, scope, subject string) time.Duration {
 	p.t.Helper()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -85,7 +86,17 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	}
 	client := &http.Client{Jar: jar, Timeout: 15 * time.Second, Transport: browser("Demo client, " + c.name)}
 	auth := api.Client{URL: c.auth, HTTP: client}
-	got, err := auth.Login(ctx, api.Login[string]{Identifier: identifier, Password: demoPassword, Carrier: c.carrier})
+	body := api.Login[string]{Identifier: identifier, Password: demoPassword, Carrier: c.carrier}
+	got, err := auth.Login(ctx, body)
+	// The server counts the logins of an address, also those from before it was restarted.
+	for refusal := (*api.Error)(nil); errors.As(err, &refusal) && refusal.Status == http.StatusTooManyRequests; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(max(refusal.RetryAfter, time.Second)):
+			got, err = auth.Login(ctx, body)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("sign in by %s: %w", c.carrier, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
 )
@@ -50,6 +51,7 @@ func TestErrors(t *testing.T) {
 		"2xx without JSON": {200, `<html>`, "answer to GET /v1/admin/users/usr_a: invalid character"},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3")
 			w.WriteHeader(c.status)
 			fmt.Fprint(w, c.body)
 		}))
@@ -59,7 +61,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 		refused, isError := errors.AsType[*api.Error](err)
-		if isError != (c.status != 200) || isError && refused.Status != c.status {
+		if isError != (c.status != 200) || isError && (refused.Status != c.status || refused.RetryAfter != 3*time.Second) {
 			t.Errorf("%s: %#v", name, err)
 		}
 	}

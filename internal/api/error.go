@@ -3,7 +3,9 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Error is an answer that is not 2xx: a problem (RFC 9457), or what something between
@@ -12,6 +14,8 @@ type Error struct {
 	Status int    `json:"-"` // of the answer, whatever the problem says
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+
+	RetryAfter time.Duration `json:"-"` // after which to try again; zero: the answer does not say
 }
 
 func readError(res *http.Response, answer []byte) *Error {
@@ -20,6 +24,9 @@ func readError(res *http.Response, answer []byte) *Error {
 		e = &Error{Title: "Status " + res.Status}
 	}
 	e.Status = res.StatusCode
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
 	return e
 }
 
