@@ -111,7 +111,7 @@ func openKeeping(t *testing.T, s stores, keep time.Duration) node {
 		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, InsecureHashes: true, KeepAudit: keep,
 	})
 	must(t, err)
-	t.Cleanup(e.Close)
+	t.Cleanup(func() { _ = e.Close() })
 	return node{e, t}
 }
 

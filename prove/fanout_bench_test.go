@@ -30,7 +30,7 @@ func BenchmarkFanOut(b *testing.B) {
 				b.StopTimer()
 				time.Sleep(time.Duration(many) * time.Millisecond / 4) // all wait for news
 				b.StartTimer()
-				r, err := w.server.issuer.Revoke(b.Context(), source.ScopeToken, "tok_"+fmt.Sprint(b.N), audit.Act{})
+				r, err := w.server.Issuer().Revoke(b.Context(), source.ScopeToken, "tok_"+fmt.Sprint(b.N), audit.Act{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -10,13 +10,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
-	"github.com/counterfoil/counterfoil/login/password"
-	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -25,9 +20,9 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // authServer is a real auth server on loopback, in this process.
 type authServer struct {
+	*server.Embedded
 	url    string
 	key    string // an API key with every scope
-	issuer *issuer.Issuer
 	web    *http.Server
 	served chan error
 }
@@ -47,58 +42,34 @@ func startServer(ctx context.Context, s store.Store, plan serverPlan) (*authServ
 		return nil, err
 	}
 	a := &authServer{url: "http://" + plan.Listen, served: make(chan error, 1)}
-	handler, err := a.build(ctx, s, plan)
-	if err != nil {
+	if err := a.build(ctx, s, plan); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	a.web = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(quiet.Handler(), 0)}
+	a.web = &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(quiet.Handler(), 0)}
 	go func() { a.served <- a.web.Serve(listener) }()
 	return a, nil
 }
 
-func (a *authServer) build(ctx context.Context, s store.Store, plan serverPlan) (http.Handler, error) {
-	keys, err := keyring.Open(ctx, keyring.Options{Store: s, SealKey: plan.Seal})
-	if err != nil {
-		return nil, err
-	}
-	trail, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}})
-	if err != nil {
-		return nil, err
-	}
-	users, err := directory.New(directory.Options{Store: s, Audit: trail})
-	if err != nil {
-		return nil, err
-	}
-	a.issuer, err = issuer.New(ctx, issuer.Options{Store: s, Keys: keys, URL: a.url, Audit: trail, MaxBound: plan.Bound})
-	if err != nil {
-		return nil, err
-	}
-	guesses, err := throttle.New(throttle.Options{Store: s, Key: a.issuer.Derive("device")})
-	if err != nil {
-		return nil, err
-	}
-	passwords, err := password.New(password.Options{Users: users, Throttle: guesses, SubjectRev: a.issuer.SubjectRev})
-	if err != nil {
-		return nil, err
-	}
-	_, key, err := users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{
-		Client: "prove", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeSessions},
+func (a *authServer) build(ctx context.Context, s store.Store, plan serverPlan) (err error) {
+	a.Embedded, err = server.Open(ctx, server.Config{
+		Store: s, URL: a.url, SealKey: plan.Seal, MaxBound: plan.Bound, NoVerifier: true,
+		Logger: quiet, Audit: func(audit.Entry) {},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	_, key, err := a.Users().NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{
+		Client: "prove", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeSessions},
+	})
 	a.key = key.Reveal()
-	people, err := accounts.New(accounts.Options{Users: users, Issuer: a.issuer, Passwords: passwords})
-	if err != nil {
-		return nil, err
-	}
-	return server.New(server.Options{Issuer: a.issuer, Users: people, Passwords: passwords, URL: a.url, Logger: quiet})
+	return err
 }
 
 // stop ends all connections, and waits.
 func (a *authServer) stop() {
 	_ = a.web.Close()
 	<-a.served
+	_ = a.Close()
 }
 
 // freeAddress is an address that nobody listens on, for a server that must have the

@@ -480,7 +480,7 @@ func (w *world) raceRefresh(ctx context.Context, n *node) error {
 // raceLogin ends a login whose proof was made before the subject was revoked.
 func (w *world) raceLogin(ctx context.Context, n *node) error {
 	subject := w.subject("race")
-	i := w.server.issuer
+	i := w.server.Issuer()
 	proven := w.now()
 	rev, err := i.SubjectRev(ctx, subject)
 	if err != nil {

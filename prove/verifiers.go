@@ -161,7 +161,7 @@ func full(ctx context.Context, w *world) error {
 	}
 	awaitRefusal(ctx, []*node{n}, gone, 2*w.Bound)
 	for i := range 200 {
-		if _, err := w.server.issuer.Revoke(ctx, source.ScopeToken, fmt.Sprintf("tok_full_%d", i), audit.Act{}); err != nil {
+		if _, err := w.server.Issuer().Revoke(ctx, source.ScopeToken, fmt.Sprintf("tok_full_%d", i), audit.Act{}); err != nil {
 			return err
 		}
 	}
@@ -204,7 +204,7 @@ func flood(ctx context.Context, w *world) error {
 				pause(short, begun+time.Duration(i)*time.Second*time.Duration(len(took))/time.Duration(w.Flood)-w.now())
 				at := w.now()
 				id := fmt.Sprintf("tok_flood_%d_%d", worker, i)
-				if _, err := w.server.issuer.Revoke(ctx, source.ScopeToken, id, audit.Act{}); err != nil {
+				if _, err := w.server.Issuer().Revoke(ctx, source.ScopeToken, id, audit.Act{}); err != nil {
 					w.problem("revoke: %v", err)
 					return
 				}

@@ -424,7 +424,7 @@ func (w *world) ownClient(ctx context.Context) (string, error) {
 		return defaultClient, nil
 	}
 	id := fmt.Sprintf("prove-%d", w.names.Add(1))
-	return id, w.server.issuer.Clients().Set(ctx, id, audit.Act{By: audit.ByLocal}, func(*clients.Client) {})
+	return id, w.server.Issuer().Clients().Set(ctx, id, audit.Act{By: audit.ByLocal}, func(*clients.Client) {})
 }
 
 // one signs a new subject in by each carrier.

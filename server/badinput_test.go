@@ -122,7 +122,7 @@ func badForm(members schema) []sent {
 // OPS-01, OPS-05, CSRF-09, LOGIN-16: whatever is wrong with a body gets its problem, changes
 // nothing, and what may have been a secret comes out nowhere.
 func TestBadInput(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
 	bearer := []string{"Authorization", "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()}
 	key := []string{"Authorization", "Bearer " + b.key}
 	alice, err := b.users.ByIdentifier(t.Context(), "alice")
@@ -201,7 +201,7 @@ func TestBadInput(t *testing.T) {
 // TOK-33, TOK-34, SES-08, SES-09: credentials that are twice there, or where none is
 // looked for.
 func TestBadCredentials(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	jwt := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
 	opaque := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
 	before := b.dump()
@@ -250,7 +250,7 @@ func TestBadCredentials(t *testing.T) {
 // SES-11: cookies that are too many to read are no sign-out. Whoever planted them decides
 // about none of the others.
 func TestTooManyCookies(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	own := "cf=" + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
 	for name, cookies := range map[string]string{
 		"65 before": strings.Repeat("a=b; ", 65) + own, "64 after": own + strings.Repeat("; a=b", 64), "5000": strings.Repeat("a=b; ", 5000) + own,
@@ -274,7 +274,7 @@ func TestTooManyCookies(t *testing.T) {
 
 // A path that is not clean is not found: a redirect would take the credential along.
 func TestUncleanPaths(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	for _, path := range []string{"//v1/session", "/v1//session", "/v1/./session", "/v1/../v1/session", "/v1/admin/../session", "//", "/./", "//evil.test/../login", "/login/", "/v1/session/"} {
 		for _, method := range []string{"GET", "POST"} {
 			r := httptest.NewRequest(method, "/", strings.NewReader("{}"))
@@ -290,7 +290,7 @@ func TestUncleanPaths(t *testing.T) {
 
 // Ids in paths that cannot be ids name nothing, whatever they look like.
 func TestBadPaths(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	bearer := "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
 	before := b.dump()
 	for _, id := range []string{"*", "%00", "%0d%0a", "%ff", "..%2f..%2fkeys", "%20", strings.Repeat("x", 300), "%e2%80%ae", "a%2fb", "'or'1'='1", "$(id)"} {

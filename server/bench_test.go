@@ -20,15 +20,11 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
-	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -37,7 +33,7 @@ import (
 // TestMain lets this program be the one that hashes.
 func TestMain(m *testing.M) {
 	if os.Getenv("SERVER_TEST_WORKER") == "" {
-		os.Exit(m.Run())
+		testsvc.Main(m)
 	}
 	runtime.GOMAXPROCS(1)
 	if err := password.Work(os.Stdin, os.Stdout); err != nil {
@@ -78,33 +74,15 @@ func newService(b *testing.B, workers int) *service {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(w, r) }))
 	b.Cleanup(web.Close)
 	ctx, db := context.Background(), memory.New()
-	keys, err := keyring.Open(ctx, keyring.Options{Store: db, SealKey: [32]byte{1}})
-	fatal(err)
-	trail, err := audit.New(audit.Options{Store: db, Hook: func(audit.Entry) {}})
-	fatal(err)
-	i, err := issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: web.URL, Audit: trail})
-	fatal(err)
-	records, err := directory.New(directory.Options{Store: db, Audit: trail})
-	fatal(err)
-	guesses, err := throttle.New(throttle.Options{Store: db, Key: i.Derive("device")})
-	fatal(err)
-	proving := password.Options{Users: records, Throttle: guesses, SubjectRev: i.SubjectRev}
+	c := server.Config{Store: db, URL: web.URL, Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}}
 	if workers > 0 {
-		proving.Slots, proving.Worker = workers, hashWorker
+		c.HashSlots, c.HashWorker = workers, hashWorker
 	}
-	passwords, err := password.New(proving)
+	auth, err := server.Open(ctx, c)
 	fatal(err)
-	b.Cleanup(func() { fatal(passwords.Close()) })
-	users, err := accounts.New(accounts.Options{Users: records, Issuer: i, Passwords: passwords})
-	fatal(err)
-	auth, err := server.New(server.Options{Issuer: i, Users: users, Passwords: passwords, URL: web.URL, Logger: slog.New(slog.DiscardHandler)})
-	fatal(err)
-	_, err = users.Register(ctx, audit.Act{}, "alice", "", secret.New(pass), nil)
-	fatal(err)
-	v, err := counterfoil.NewVerifier(ctx, i, counterfoil.Options{Issuer: web.URL, Audience: web.URL, InsecureCookies: true, Logger: slog.New(slog.DiscardHandler)})
-	fatal(err)
-	b.Cleanup(v.Close)
-	check := v.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	b.Cleanup(func() { fatal(auth.Close()) })
+	fatal(auth.AddUser(ctx, "alice", pass))
+	check := auth.Verifier().Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	mux = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/check" {
 			check.ServeHTTP(w, r)
@@ -115,7 +93,7 @@ func newService(b *testing.B, workers int) *service {
 		}
 		auth.ServeHTTP(w, r)
 	})
-	return &service{url: web.URL, check: check, issuer: i}
+	return &service{url: web.URL, check: check, issuer: auth.Issuer()}
 }
 
 // authorize signs somebody in and puts the credential on a request.

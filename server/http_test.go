@@ -53,7 +53,7 @@ func TestSetCookie(t *testing.T) {
 			"cf_rt=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
 		}},
 	} {
-		b := assemble(t, server.Options{URL: c.url, ClearSiteData: true})
+		b := assemble(t, server.Config{URL: c.url, ClearSiteData: true})
 		b.client("web", clients.Client{SameSite: c.sameSite})
 		w := b.answer("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","client":"web","carrier":"`+c.carrier+`"}`)
 		got := w.Header().Values("Set-Cookie")
@@ -94,7 +94,7 @@ func TestSetCookie(t *testing.T) {
 // HDR-01, SES-19: every route's answer to somebody without a credential, and every
 // kind of miss.
 func TestHeadersEverywhere(t *testing.T) {
-	b := assemble(t, server.Options{URL: "https://auth.test", Registration: true})
+	b := assemble(t, server.Config{URL: "https://auth.test", Registration: true})
 	patterns := append(b.server.Patterns(), "GET /nothing", "GET /v1/nothing", "DELETE /v1/login", "BREW /v1/session", "OPTIONS /v1/login", "GET //v1/session", "GET /v1/../login")
 	for _, pattern := range patterns {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -245,7 +245,7 @@ func TestPlantedCookie(t *testing.T) {
 // SES-10: claims that fit no cookie are the operator's mistake, said before anything is
 // written.
 func TestTooLargeForACookie(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	var long []string
 	for n := range 32 {
 		long = append(long, strings.Repeat("x", 60)+fmt.Sprint(n))

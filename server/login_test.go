@@ -48,7 +48,7 @@ func TestDefaultClaims(t *testing.T) {
 // every name. Where they can, a taken name is told (decision 0007), and trying names is
 // slowed down like trying passwords.
 func TestRegisterTellsNoNames(t *testing.T) {
-	closed := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	closed := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	var answers []string
 	for _, name := range []string{"alice", "nobody"} {
 		w := closed.answer("POST", "/v1/register", `{"identifier":"`+name+`","password":"`+pass+`"}`)
@@ -61,7 +61,7 @@ func TestRegisterTellsNoNames(t *testing.T) {
 	if answers[0] != answers[1] {
 		t.Errorf("closed: alice gets %s, nobody %s", answers[0], answers[1])
 	}
-	open := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})
+	open := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
 	told, slowed, begun := 0, false, time.Now()
 	for range 30 {
 		w := open.answer("POST", "/v1/register", `{"identifier":"alice","password":"`+pass+`"}`)

@@ -310,7 +310,7 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 
 // Every operation is granted once, and answers as documented: conform sees to that.
 func TestEveryOperationAsDocumented(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
 	do := func(method, path, body string, header ...string) string {
 		t.Helper()
 		w := b.answer(method, path, body, header...)

@@ -13,15 +13,10 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
-	"github.com/counterfoil/counterfoil/login/password"
-	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -43,31 +38,13 @@ func newOutageBench(t *testing.T) *outageBench {
 	var handler http.Handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(web.Close)
-	now := func() time.Time { return time.Now().Add(b.later) }
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: b.store, SealKey: [32]byte{1}, Now: now})
-	must(t, err)
-	trail, err := audit.New(audit.Options{Store: b.store, Hook: func(audit.Entry) {}, Now: now})
-	must(t, err)
-	b.issuer, err = issuer.New(t.Context(), issuer.Options{Store: b.store, Keys: keys, URL: web.URL, Audit: trail, Now: now})
-	must(t, err)
-	records, err := directory.New(directory.Options{Store: b.store, Audit: trail, Now: now})
-	must(t, err)
-	guesses, err := throttle.New(throttle.Options{Store: b.store, Key: b.issuer.Derive("device"), Now: now})
-	must(t, err)
-	passwords, err := password.New(password.Options{Users: records, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, Now: now, InsecureHashes: true})
-	must(t, err)
-	users, err := accounts.New(accounts.Options{Users: records, Issuer: b.issuer, Passwords: passwords, Now: now})
-	must(t, err)
-	api, err := server.New(server.Options{
-		Issuer: b.issuer, Users: users, Passwords: passwords, URL: web.URL, Registration: true,
-		Logger: slog.New(slog.DiscardHandler), Now: now,
+	b.bench = bench{T: t, url: web.URL}
+	b.open(server.Config{
+		Store: b.store, SealKey: [32]byte{1}, URL: web.URL, Registration: true, Offline: true, InsecureHashes: true,
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Now: func() time.Time { return time.Now().Add(b.later) },
 	})
-	must(t, err)
-	handler = api
-	_, key, err := users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
-	must(t, err)
-	b.bench = bench{T: t, url: web.URL, key: key.Reveal(), users: users, server: api}
-	_, err = users.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
+	b.issuer, handler = b.bench.issuer, b.server
+	_, err := b.users.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
 	must(t, err)
 	return b
 }

@@ -26,7 +26,7 @@ func (b *bench) form(path string, values url.Values, header ...string) *httptest
 // HDR-02: what came from outside stands on pages as text, or not at all: in a form that
 // is shown again, in the list of sessions, and in parameters that no page reads.
 func TestPagesEscape(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
 	same := []string{"Origin", "http://127.0.0.1:8080"}
 	cookie := append([]string{"Cookie", "cf=" + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: hostile}).Access.Reveal()}, same...)
 	pages := map[string]*httptest.ResponseRecorder{
@@ -59,7 +59,7 @@ func TestPagesEscape(t *testing.T) {
 
 // HDR-03: no redirect goes where a request says: every one is to a path of our own.
 func TestRedirects(t *testing.T) {
-	b := assemble(t, server.Options{URL: "https://auth.test", Registration: true})
+	b := assemble(t, server.Config{URL: "https://auth.test", Registration: true})
 	same := []string{"Origin", "https://auth.test"}
 	home := func(where string, w *httptest.ResponseRecorder) {
 		t.Helper()
@@ -114,7 +114,7 @@ func TestRedirects(t *testing.T) {
 // CSRF-05: every route that changes something refuses a cookie from another site, and
 // no spelling of its path is a way around.
 func TestNoRouteIsExempt(t *testing.T) {
-	b := assemble(t, server.Options{URL: "https://auth.test", Registration: true})
+	b := assemble(t, server.Config{URL: "https://auth.test", Registration: true})
 	cookie := "__Host-Http-cf=" + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie}, "admin").Access.Reveal()
 	// A program that is no browser may come here, and its cookie is not looked at.
 	withoutCookie := []string{"/v1/login", "/v1/register", "/v1/invitations", "/v1/refresh"}

@@ -2,17 +2,16 @@
 // endpoints, the revocation feed that verifiers follow, and a few pages that work
 // without JavaScript.
 //
-// Begin with New; a *Server is an http.Handler. The route table is routes.go. The
-// package decides nothing about sessions: it reads requests strictly, asks package
-// issuer, and turns the answer or the error into a response in one place each. It
-// opens no listener and ends no connection; timeouts and header limits belong to
-// the http.Server around it.
+// Begin with [Open], which puts the whole auth server together: an [Embedded] is an
+// http.Handler. The route table is routes.go. The handlers decide nothing about users and
+// sessions: they read requests strictly, ask packages accounts and issuer, and turn the
+// answer or the error into a response in one place each. The package opens no listener
+// and ends no connection; timeouts and header limits belong to the http.Server around it.
 package server
 
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -26,24 +25,8 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// Options is what a Server is made of.
-type Options struct {
-	Issuer    *issuer.Issuer
-	Users     *accounts.Accounts
-	Passwords *password.Passwords
-
-	// URL is the issuer's external URL, as [issuer.Options.URL]. If it is plain http, which
-	// is for loopback only, cookies have the names without a prefix (SES-07).
-	URL string
-
-	Registration  bool // strangers may make themselves an account
-	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
-
-	Logger *slog.Logger     // nil: slog.Default()
-	Now    func() time.Time // nil: time.Now
-}
-
-// Server answers HTTP requests for one issuer. It is safe for concurrent use.
+// Server answers HTTP requests for one issuer: the handler of an [Embedded]. It is safe for
+// concurrent use.
 type Server struct {
 	issuer        *issuer.Issuer
 	users         *accounts.Accounts
@@ -63,27 +46,18 @@ type Server struct {
 	handler       http.Handler
 }
 
-// New checks o and builds the routes.
-func New(o Options) (*Server, error) {
-	if o.Issuer == nil || o.Users == nil || o.Passwords == nil {
-		return nil, errors.New("server: Issuer, Users and Passwords are required")
-	}
-	u, err := urls.Issuer(o.URL)
+// newServer checks the URL and builds the routes.
+func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, passwords *password.Passwords) (*Server, error) {
+	u, err := urls.Issuer(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("server: Options.URL: %w", err)
+		return nil, fmt.Errorf("server: Config.URL: %w", err)
 	}
 	s := &Server{
-		issuer: o.Issuer, users: o.Users, passwords: o.Passwords,
-		url: o.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
-		registration: o.Registration, log: o.Logger, now: o.Now,
-		pseudonymKey: o.Issuer.Derive("identifier mark"), cursorKey: o.Issuer.Derive("page cursor"), csrfKey: o.Issuer.Derive("csrf token"),
-		clearSiteData: o.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
-	}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	if s.now == nil {
-		s.now = time.Now
+		issuer: i, users: users, passwords: passwords,
+		url: c.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
+		registration: c.Registration, log: c.Logger, now: c.Now,
+		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
+		clearSiteData: c.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
 	}
 	s.handler = s.guard(s.cors(s.routes()))
 	return s, nil

@@ -21,10 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
-	"github.com/counterfoil/counterfoil/login/password"
-	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -50,47 +47,36 @@ func newBench(t *testing.T) *bench {
 	var handler http.Handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(web.Close)
-	b := assemble(t, server.Options{URL: web.URL, Registration: true})
+	b := assemble(t, server.Config{URL: web.URL, Registration: true})
 	handler = b.server
 	return b
 }
 
-// assemble is the server without a listener.
-func assemble(t *testing.T, o server.Options, proving ...func(*password.Options)) *bench {
+// assemble is the server without a listener, and with nothing in the background.
+func assemble(t *testing.T, c server.Config) *bench {
 	t.Helper()
-	ctx, db := t.Context(), memory.New()
+	db := memory.New()
 	t.Cleanup(func() { db.Close() })
-	b := &bench{T: t, url: o.URL, db: db, log: new(bytes.Buffer)}
-	o.Logger = slog.New(slog.NewJSONHandler(&guarded{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	keys, err := keyring.Open(ctx, keyring.Options{Store: db, SealKey: [32]byte{1}, Now: time.Now})
+	b := &bench{T: t, url: c.URL, db: db, log: new(bytes.Buffer)}
+	c.Store, c.SealKey, c.Offline, c.InsecureHashes = db, [32]byte{1}, true, true
+	c.Logger = slog.New(slog.NewJSONHandler(&guarded{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b.open(c)
+	_, err := b.users.Register(t.Context(), audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
-	trail, err := audit.New(audit.Options{Store: db, Hook: audit.Log(o.Logger)})
-	must(t, err)
-	b.issuer, err = issuer.New(ctx, issuer.Options{Store: db, Keys: keys, URL: o.URL, Audit: trail})
-	must(t, err)
-	users, err := directory.New(directory.Options{Store: db, Audit: trail})
-	must(t, err)
-	guesses, err := throttle.New(throttle.Options{Store: db, Key: b.issuer.Derive("device")})
-	must(t, err)
-	p := password.Options{Users: users, Throttle: guesses, SubjectRev: b.issuer.SubjectRev, InsecureHashes: true}
-	for _, change := range proving {
-		change(&p)
-	}
-	passwords, err := password.New(p)
-	must(t, err)
-	t.Cleanup(func() { must(t, passwords.Close()) })
-	b.users, err = accounts.New(accounts.Options{Users: users, Issuer: b.issuer, Passwords: passwords})
-	must(t, err)
-	o.Issuer, o.Users, o.Passwords = b.issuer, b.users, passwords
-	b.server, err = server.New(o)
-	must(t, err)
-	_, err = b.users.Register(ctx, audit.Act{}, "alice", "Alice", secret.New(pass), nil)
-	must(t, err)
-	_, key, err := b.users.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
-	must(t, err)
-	b.key = key.Reveal()
 	b.client("app", clients.Client{})
 	return b
+}
+
+// open makes the server of c, and a key that may do everything.
+func (b *bench) open(c server.Config) {
+	b.Helper()
+	e, err := server.Open(b.Context(), c)
+	must(b.T, err)
+	b.Cleanup(func() { _ = e.Close() })
+	b.issuer, b.users, b.server = e.Issuer(), e.Users(), e.Server
+	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
+	must(b.T, err)
+	b.key = key.Reveal()
 }
 
 func (b *bench) client(id string, c clients.Client) {

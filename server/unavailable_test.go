@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -42,17 +41,15 @@ func TestReadiness(t *testing.T) {
 func TestHashingOutage(t *testing.T) {
 	var dying atomic.Bool
 	var started []*exec.Cmd
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080", Registration: true}, func(o *password.Options) {
-		o.Slots, o.Worker = 1, func(int) *exec.Cmd {
-			c := exec.Command(os.Args[0])
-			c.Env = append(os.Environ(), "SERVER_TEST_WORKER=1")
-			if dying.Load() {
-				c = exec.Command("sh", "-c", "read -r job") // takes it, and ends without having done it
-			}
-			started = append(started, c)
-			return c
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true, HashSlots: 1, HashWorker: func(int) *exec.Cmd {
+		c := exec.Command(os.Args[0])
+		c.Env = append(os.Environ(), "SERVER_TEST_WORKER=1")
+		if dying.Load() {
+			c = exec.Command("sh", "-c", "read -r job") // takes it, and ends without having done it
 		}
-	})
+		started = append(started, c)
+		return c
+	}})
 	login := func(identifier, password string) (int, string, http.Header) {
 		w := b.answer("POST", "/v1/login", `{"identifier":"`+identifier+`","password":"`+password+`"}`)
 		return w.Code, w.Body.String(), w.Header()

@@ -15,7 +15,7 @@ import (
 // and is confirmed for all others.
 func TestWaitAllNamesWhoServesStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+		b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 		sid := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Session.ID
 		key := []string{"Authorization", "Bearer " + b.key}
 		for _, follow := range []string{"verifier=fails-closed&bound=5s", "verifier=serves-stale&bound=5s&serve_stale=true"} {
@@ -35,7 +35,7 @@ func TestWaitAllNamesWhoServesStale(t *testing.T) {
 // one page, as ever.
 func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+		b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 		for _, c := range []struct{ query, accept, media string }{
 			{"?wait=1s", "application/json-seq, application/json", "application/json-seq"},
 			{"?wait=1s", "application/json", "application/json"},
@@ -53,7 +53,7 @@ func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
 // Whoever says that it serves stale is not waited for: no word may be taken for a no
 // that was meant as a yes, nor the other way.
 func TestServeStaleIsOneWord(t *testing.T) {
-	b := assemble(t, server.Options{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	for query, want := range map[string]int{
 		"": http.StatusOK, "&serve_stale=1": http.StatusOK, "&serve_stale=true": http.StatusOK,
 		"&serve_stale=": http.StatusBadRequest, "&serve_stale=0": http.StatusBadRequest, "&serve_stale=false": http.StatusBadRequest,

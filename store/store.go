@@ -118,6 +118,7 @@ type Description struct {
 	Durability Durability
 	WhyLossy   string // why it is not Durable, for people; empty if it is
 	Exclusive  bool   // no other process can have the same database open
+	File       string // the path of the file that holds the store; empty: it is no file
 }
 
 // Store is one database. It has nine methods, two more than we like: everything that an

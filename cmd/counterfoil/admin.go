@@ -106,18 +106,15 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	if c.Issuer == "" {
 		c.Issuer = anyIssuer
 	}
-	p, err := c.open(ctx, openOptions{hook: func(audit.Entry) {}}) // entries are kept in the store
+	in, err := c.open(ctx, nil, server.Config{
+		Offline: true, Logger: slog.New(slog.DiscardHandler),
+		Audit: func(audit.Entry) {}, // entries are kept in the store
+	})
 	if err != nil {
 		return nil, err
 	}
-	own, err := server.New(server.Options{
-		Issuer: p.issuer, Users: p.users, Passwords: p.passwords, URL: c.Issuer, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		return nil, errors.Join(err, p.closeStores())
-	}
-	handler := localHandler(own)
-	return &admin{api.Client{URL: localURL, HTTP: inProcess{handler}}, func() error { return errors.Join(p.issuer.Audit().Move(context.WithoutCancel(ctx)), p.closeStores()) }}, nil
+	handler := localHandler(in.Server)
+	return &admin{api.Client{URL: localURL, HTTP: inProcess{handler}}, in.close}, nil
 }
 
 // localURL is the URL of a server whose connection is known already.

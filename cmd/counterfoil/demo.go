@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/ops"
@@ -22,12 +23,12 @@ const demoPassword = "correct horse battery staple"
 
 // demoUsers adds three users. It is done before anybody is served, or a right password
 // would be called wrong.
-func demoUsers(ctx context.Context, p *parts, log *slog.Logger) error {
+func demoUsers(ctx context.Context, users *accounts.Accounts, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
-		_, err := p.users.ByIdentifier(ctx, name)
+		_, err := users.ByIdentifier(ctx, name)
 		if errors.Is(err, store.ErrNotFound) { // else: a demo on a durable store, run again
-			_, err = p.users.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
+			_, err = users.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
 		}
 		if err != nil && !errors.Is(err, directory.ErrTaken) {
 			return fmt.Errorf("demo user %s: %w", name, err)
@@ -37,8 +38,8 @@ func demoUsers(ctx context.Context, p *parts, log *slog.Logger) error {
 }
 
 // demo starts the sample service, and prints what a newcomer tries first.
-func demo(ctx context.Context, p *parts, url, address string, log *slog.Logger) error {
-	_, key, err := p.users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+func demo(ctx context.Context, users *accounts.Accounts, url, address string, log *slog.Logger) error {
+	_, key, err := users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		return fmt.Errorf("demo key: %w", err)
 	}

@@ -51,6 +51,11 @@ func (m *metrics) audited(next func(audit.Entry)) func(audit.Entry) {
 	}
 }
 
+// swept counts a sweep of the server.
+func (m *metrics) swept(took time.Duration, err error) {
+	m.sweeps.WithLabelValues(outcome(err)).Observe(took.Seconds())
+}
+
 func outcome(err error) string {
 	if err != nil {
 		return "error"

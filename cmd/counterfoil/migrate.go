@@ -93,7 +93,7 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to 
 	}
 	if err == nil && to.Data != from.Data {
 		// What the folder's old store was like says nothing of the one that takes its place.
-		if err = os.Remove(to.seen().path); errors.Is(err, fs.ErrNotExist) {
+		if err = os.Remove(string(to.head())); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 	}
@@ -106,7 +106,7 @@ func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 	if c.apart() {
 		return nil // the sessions are elsewhere, and so is the head that was kept
 	}
-	seen, err := c.seen().read()
+	seen, err := c.head().Read(ctx)
 	if err != nil || seen == (counterfoil.Cursor{}) {
 		return err
 	}
@@ -119,7 +119,7 @@ func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 		return err
 	}
 	if head.Epoch != seen.Epoch || head.Before(seen) {
-		return fmt.Errorf("%s is not where its server left it: a backup was restored, or %s is of another store\nhint: start the server on it once, and stop it: a restored one ends all sessions", c.where(), c.seen().path)
+		return fmt.Errorf("%s is not where its server left it: a backup was restored, or %s is of another store\nhint: start the server on it once, and stop it: a restored one ends all sessions", c.where(), c.head())
 	}
 	return nil
 }

@@ -12,28 +12,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
-	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/config"
-	"github.com/counterfoil/counterfoil/internal/token"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
-	"github.com/counterfoil/counterfoil/login/password"
-	"github.com/counterfoil/counterfoil/login/throttle"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// parts is an opened installation.
-type parts struct {
-	store     store.Store // users, keys, clients, audit
-	sessions  store.Store // sessions and the log; may be store
-	keys      *keyring.Keyring
-	users     *accounts.Accounts
-	passwords *password.Passwords
-	issuer    *issuer.Issuer
+// installation is what the configuration names, opened.
+type installation struct {
+	*server.Embedded
+	store    store.Store // users, keys, clients, audit
+	sessions store.Store // sessions and the log; may be store
 }
 
 // databaseName is the file of the SQLite store in the data folder.
@@ -79,13 +69,6 @@ func openError(setting string, err error) error {
 	return fmt.Errorf("%s %w: %w", setting, errUnreachable, err)
 }
 
-// openOptions says who is told about what happens.
-type openOptions struct {
-	commits *prometheus.HistogramVec // measures commits; nil: nobody
-	hook    func(audit.Entry)        // hears security events
-	serving bool                     // passwords are hashed beside requests: in processes of their own
-}
-
 // patience is how long a server and a command that start together wait for each other.
 const patience = 5 * time.Second
 
@@ -104,90 +87,66 @@ func again(ctx context.Context, do func() error) error {
 	}
 }
 
-// open opens what the configuration names. Issuer must be set.
-func (c *settings) open(ctx context.Context, o openOptions) (*parts, error) {
+// headName is the file in the data folder that holds the latest head this node has seen. It
+// lies beside the store, not in it: a backup that is put back does not take it along.
+const headName = "counterfoil.head"
+
+func (c *settings) head() server.HeadFile { return server.HeadFile(filepath.Join(c.Data, headName)) }
+
+// open opens what the configuration names, with what how adds to it. Issuer must be set.
+// commits measures commits; nil: nobody does.
+func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, how server.Config) (*installation, error) {
 	s, sessions, seal, err := c.openStores(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{store: s, sessions: sessions}
-	if o.commits != nil {
-		p.store = &timed{s, o.commits}
-		if p.sessions = p.store; c.apart() {
-			p.sessions = &timed{sessions, o.commits}
+	in := &installation{store: s, sessions: sessions}
+	if commits != nil {
+		in.store = &timed{s, commits}
+		if in.sessions = in.store; c.apart() {
+			in.sessions = &timed{sessions, commits}
 		}
 	}
-	if err := p.build(ctx, c, o, seal); err != nil {
-		return nil, errors.Join(err, p.closeStores())
+	how.Store, how.Sessions, how.SealKey = in.store, in.sessions, seal
+	in.Embedded, err = server.Open(ctx, c.assembly(how))
+	switch {
+	case errors.Is(err, keyring.ErrMixed):
+		err = config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+	case errors.Is(err, keyring.ErrSealed):
+		err = config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
 	}
-	return p, nil
-}
-
-func (p *parts) closeStores() error {
-	if p.sessions == p.store {
-		return p.store.Close()
-	}
-	return errors.Join(p.sessions.Close(), p.store.Close())
-}
-
-func (p *parts) build(ctx context.Context, c *settings, o openOptions, seal [32]byte) error {
-	keep := c.AuditKeep
-	if keep == 0 {
-		keep = -1
-	}
-	trail, err := audit.New(audit.Options{Store: p.store, Beside: p.sessions, Keep: keep, Hook: o.hook})
 	if err != nil {
-		return err
+		return nil, errors.Join(err, in.closeStores())
 	}
-	ring := keyring.Options{Store: p.store, SealKey: seal, Alg: token.Alg(c.Algorithm), Now: time.Now}
+	return in, nil
+}
+
+// assembly is how with all that is configured.
+func (c *settings) assembly(how server.Config) server.Config {
+	how.URL, how.Audience, how.Algorithm = c.Issuer, c.Audience, c.Algorithm
 	if key := c.HMACSecret.Reveal(); key != "" {
-		ring.Secret = []byte(key)
+		how.HMACSecret = []byte(key)
 	}
-	p.keys, err = keyring.Open(ctx, ring)
-	if errors.Is(err, keyring.ErrMixed) {
-		return config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+	how.AccessTTL, how.Idle, how.Absolute, how.Grace, how.MaxBound = c.AccessTTL, c.Idle, c.Absolute, c.RefreshGrace, c.MaxBound
+	how.Registration, how.ClearSiteData = c.Registration, c.ClearSiteData
+	if how.KeepAudit = c.AuditKeep; c.AuditKeep == 0 {
+		how.KeepAudit = -1
 	}
-	if errors.Is(err, keyring.ErrSealed) {
-		return config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
+	if c.Store != "memory" {
+		how.Head = c.head()
 	}
-	if err != nil {
-		return err
+	how.NoVerifier = true // it protects no handlers of its own
+	return how
+}
+
+// close ends the server, then its stores.
+func (in *installation) close() error { return errors.Join(in.Close(), in.closeStores()) }
+
+func (in *installation) closeStores() error {
+	if in.sessions == in.store {
+		return in.store.Close()
 	}
-	users, err := directory.New(directory.Options{Store: p.store, Audit: trail})
-	if err != nil {
-		return err
-	}
-	p.issuer, err = issuer.New(ctx, issuer.Options{
-		Store: p.sessions, Clients: p.store, Keys: p.keys, URL: c.Issuer, Audience: c.Audience, Audit: trail, Now: time.Now,
-		AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.RefreshGrace, MaxBound: c.MaxBound,
-	})
-	if err != nil {
-		return err
-	}
-	seen, err := c.seen().read()
-	if err == nil && seen != (counterfoil.Cursor{}) {
-		err = p.issuer.Remember(ctx, seen)
-	}
-	if err != nil {
-		return err
-	}
-	guesses, err := throttle.New(throttle.Options{Store: p.store, Key: p.issuer.Derive("device")})
-	if err != nil {
-		return err
-	}
-	proving := password.Options{Users: users, Throttle: guesses, SubjectRev: p.issuer.SubjectRev}
-	if o.serving {
-		if proving.Worker, err = hashWorker(); err != nil {
-			return err
-		}
-	}
-	if p.passwords, err = password.New(proving); err != nil {
-		return err
-	}
-	if p.users, err = accounts.New(accounts.Options{Users: users, Issuer: p.issuer, Passwords: p.passwords}); err != nil || !o.serving {
-		return err
-	}
-	return p.users.Finish(ctx)
+	return errors.Join(in.sessions.Close(), in.store.Close())
 }
 
 // makeKey makes a new key, and leaves one that is there: two processes may start at

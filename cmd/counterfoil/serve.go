@@ -56,16 +56,16 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	if !c.Demo {
 		return s.run(ctx, func() error { return nil })
 	}
-	if err := demoUsers(ctx, s.parts, log); err != nil {
+	if err := demoUsers(ctx, s.Users(), log); err != nil {
 		return err
 	}
-	return s.run(ctx, func() error { return demo(ctx, s.parts, s.Issuer, c.DemoListen, log) })
+	return s.run(ctx, func() error { return demo(ctx, s.Users(), s.settings.Issuer, c.DemoListen, log) })
 }
 
 // service is a running auth server.
 type service struct {
 	*settings
-	*parts
+	*installation
 	log     *slog.Logger
 	metrics *metrics
 	web     *ops.Server
@@ -84,24 +84,24 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	}); err != nil {
 		return err
 	}
-	if s.Issuer == "" {
-		s.Issuer = s.web.URL()
+	if s.settings.Issuer == "" {
+		s.settings.Issuer = s.web.URL()
+	}
+	hashing, err := hashWorker()
+	if err != nil {
+		return err
 	}
 	err = again(ctx, func() (err error) {
-		s.parts, err = s.settings.open(ctx, openOptions{s.metrics.commits, s.metrics.audited(audit.Log(s.log)), true})
+		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
+			HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
+		})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	api, err := server.New(server.Options{
-		Issuer: s.issuer, Users: s.users, Passwords: s.passwords,
-		URL: s.Issuer, Registration: s.Registration, ClearSiteData: s.ClearSiteData, Logger: s.log,
-	})
-	if err != nil {
-		return err
-	}
-	known := &state{status: s.issuer.Feed().Status, load: s.passwords.Load, now: time.Now}
+	api := s.Server
+	known := &state{status: s.installation.Issuer().Feed().Status, load: s.Hashing, now: time.Now}
 	if err := s.metrics.Registry.Register(known); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	if s.Store == "memory" {
 		return nil // commands cannot know of it: it has no folder of its own
 	}
-	if users, _, err := s.users.List(ctx, "", 1); err == nil && len(users) == 0 {
+	if users, _, err := s.Users().List(ctx, "", 1); err == nil && len(users) == 0 {
 		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
 	}
 	return s.web.HandleLocal(filepath.Join(s.Data, socketName), localHandler(api))
@@ -121,14 +121,7 @@ func (s *service) run(ctx context.Context, started func() error) error {
 	if s.sessions != s.store {
 		s.printClass("sessions", s.sessions)
 	}
-	s.web.Go(func(ctx context.Context) error { s.sweep(ctx); return nil })
-	if kept := s.settings.seen(); kept.path != "" {
-		s.web.Go(func(ctx context.Context) error { s.remember(ctx, kept); return nil })
-	}
-	if s.sessions != s.store {
-		s.web.Go(func(ctx context.Context) error { s.issuer.Audit().Run(ctx); return nil })
-	}
-	s.log.Info("listening", "address", s.web.Addr().String(), "issuer", s.Issuer)
+	s.log.Info("listening", "address", s.web.Addr().String(), "issuer", s.settings.Issuer)
 	return s.web.Run(ctx, started)
 }
 
@@ -148,28 +141,10 @@ func (s *service) close() {
 	if s.web != nil {
 		errs = append(errs, s.web.Close())
 	}
-	if s.parts != nil {
-		errs = append(errs, s.passwords.Close(), s.closeStores())
+	if s.installation != nil {
+		errs = append(errs, s.installation.close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.log.Error("close", "error", err.Error())
-	}
-}
-
-func (s *service) sweep(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			begun := time.Now()
-			err := errors.Join(s.users.Finish(ctx), s.issuer.Sweep(ctx))
-			s.metrics.sweeps.WithLabelValues(outcome(err)).Observe(time.Since(begun).Seconds())
-			if err != nil && ctx.Err() == nil {
-				s.log.Error("sweep", "error", err.Error())
-			}
-		}
 	}
 }

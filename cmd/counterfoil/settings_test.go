@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -12,8 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/counterfoil/counterfoil/internal/config"
-	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -76,20 +74,16 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 	}
 }
 
-// The bounds that the settings name are those that the issuer holds.
-func TestBoundsAreTheIssuers(t *testing.T) {
-	set := map[string]func(*issuer.Options, time.Duration){
-		"access_ttl":    func(o *issuer.Options, d time.Duration) { o.AccessTTL = d },
-		"idle":          func(o *issuer.Options, d time.Duration) { o.Idle = d },
-		"absolute":      func(o *issuer.Options, d time.Duration) { o.Absolute = d },
-		"refresh_grace": func(o *issuer.Options, d time.Duration) { o.Grace = d },
-		"max_bound":     func(o *issuer.Options, d time.Duration) { o.MaxBound = d },
+// The bounds that the settings name are those that the server holds.
+func TestBoundsAreTheServers(t *testing.T) {
+	set := map[string]func(*server.Config, time.Duration){
+		"access_ttl":    func(c *server.Config, d time.Duration) { c.AccessTTL = d },
+		"idle":          func(c *server.Config, d time.Duration) { c.Idle = d },
+		"absolute":      func(c *server.Config, d time.Duration) { c.Absolute = d },
+		"refresh_grace": func(c *server.Config, d time.Duration) { c.Grace = d },
+		"max_bound":     func(c *server.Config, d time.Duration) { c.MaxBound = d },
 	}
 	s := memory.New()
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, setting := range new(settings).loader().All() {
 		apply, ok := set[setting.Key()]
 		if !ok {
@@ -98,10 +92,14 @@ func TestBoundsAreTheIssuers(t *testing.T) {
 		delete(set, setting.Key())
 		least, most, _ := setting.Bounds()
 		for d, good := range map[time.Duration]bool{least: true, most: true, least - 1: false, most + 1: false} {
-			o := issuer.Options{Store: s, Keys: keys, URL: "https://a.test"}
-			apply(&o, d)
-			if _, err := issuer.New(context.Background(), o); (err == nil) != good {
-				t.Errorf("%s %v: issuer says %v", setting.Key(), d, err)
+			c := server.Config{Store: s, SealKey: [32]byte{1}, URL: "https://a.test", Offline: true, InsecureHashes: true}
+			apply(&c, d)
+			e, err := server.Open(t.Context(), c)
+			if (err == nil) != good {
+				t.Errorf("%s %v: server says %v", setting.Key(), d, err)
+			}
+			if err == nil {
+				e.Close()
 			}
 		}
 	}

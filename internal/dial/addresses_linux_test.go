@@ -173,7 +173,7 @@ func openAuth(t *testing.T, url string) (*server.Embedded, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(auth.Close)
+	t.Cleanup(func() { _ = auth.Close() })
 	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ var migrations embed.FS
 
 // Store is a [store.Store] in one open database file.
 type Store struct {
+	path  string
 	write *sql.DB  // one connection: SQLite has one writer
 	read  *sql.DB  // several connections: in WAL mode readers do not wait for the writer
 	lock  *os.File // locked until Close
@@ -77,7 +78,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %s is %w", path, ErrInUse), lock.Close())
 	}
-	s := &Store{lock: lock, moved: make(chan struct{}), queue: queue{leader: make(chan struct{}, 1)}}
+	s := &Store{path: path, lock: lock, moved: make(chan struct{}), queue: queue{leader: make(chan struct{}, 1)}}
 	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.Close())
 	}
@@ -145,7 +146,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 
 // Describe implements [store.Store].
 func (s *Store) Describe() store.Description {
-	return store.Description{Durability: store.Durable, Exclusive: true}
+	return store.Description{Durability: store.Durable, Exclusive: true, File: s.path}
 }
 
 const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`

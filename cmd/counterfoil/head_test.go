@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// REV-09: a store that was put back does not move either before its server has seen it:
+// in the new one nobody could know.
+func TestRestoredDoesNotMove(t *testing.T) {
+	t.Parallel()
+	c := &settings{Data: t.TempDir(), Issuer: "https://auth.test"}
+	file, backup := filepath.Join(c.Data, databaseName), filepath.Join(t.TempDir(), "backup.db")
+	run := func(revoke string) {
+		t.Helper()
+		in, err := c.open(t.Context(), nil, server.Config{Offline: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revoke != "" {
+			if _, err := in.Issuer().Revoke(t.Context(), source.ScopeSubject, revoke, audit.Act{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := in.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("")
+	copyFile(t, file, backup)
+	run("alice")
+	copyFile(t, backup, file)
+	target := t.TempDir()
+	move := &migrateCommand{placeFlags: placeFlags{Data: c.Data}, To: "sqlite", ToData: target}
+	if err := move.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("Run = %v, want that a backup was restored", err)
+	}
+	if there, err := os.ReadDir(target); err != nil || len(there) > 0 {
+		t.Errorf("the folder to move to has %v, %v", there, err)
+	}
+	run("") // sees it
+	if err := move.Run(t.Context()); err != nil {
+		t.Errorf("Run after the server has seen it = %v", err)
+	}
+}
+
+// A node that cannot read what it kept says so, and does not guess.
+func TestHeadIsDamaged(t *testing.T) {
+	c := &settings{Data: t.TempDir(), Issuer: "https://auth.test"}
+	if err := os.WriteFile(string(c.head()), []byte("0123"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := c.open(t.Context(), nil, server.Config{})
+	if err == nil {
+		_ = in.close()
+	}
+	if err == nil || !strings.Contains(err.Error(), string(c.head())) {
+		t.Errorf("open = %v, want an error that names the file", err)
+	}
+}

@@ -1,0 +1,297 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/token"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/throttle"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Config of [Open]. Store and URL are required; everything else has a safe zero.
+type Config struct {
+	Store store.Store // memory.New(), sqlite.Open(…): the caller closes it after Close
+
+	// Sessions is a store for sessions and the revocation log alone; users, keys, clients
+	// and the audit trail stay in Store. nil: everything is in Store.
+	Sessions store.Store
+
+	URL      string   // where clients reach the server; https, or http on loopback
+	Audience []string // aud of the copies of a client that has none of its own; nil: URL
+
+	// SealKey encrypts the signing keys in the store. It must be the same at every
+	// start and live outside the store. Zero is for a lossy store only.
+	SealKey [32]byte
+
+	// Algorithm of new signing keys: ES256 (zero), ES384, Ed25519, RS256, PS256; or
+	// HS256, whose tokens nobody but this process can check: the key set is empty.
+	Algorithm string
+
+	// HMACSecret signs with HS256, where somebody else must know the secret too; at least
+	// 32 random bytes. nil: one is made, kept in Store and rotated.
+	HMACSecret []byte
+
+	// ACRs are the authentication context classes that proofs may state, the weakest
+	// first: a step-up never goes down. nil: it knows of none.
+	ACRs []string
+
+	AccessTTL time.Duration // life of a copy until it is refreshed; zero: 5 min; at most 15 min
+	Idle      time.Duration // a cookie session unused for so long has ended; zero: 1 h; at least 3 min
+	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
+	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
+	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
+
+	Registration  bool // strangers may make themselves an account
+	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
+
+	// HashWorker makes a command that runs password.Work on its standard input and output:
+	// then a flood of logins takes nothing from the checks of sessions in this process
+	// (LOGIN-04). Slots count from 0. nil: password hashes are computed in this process.
+	HashWorker func(slot int) *exec.Cmd
+	HashSlots  int // hashes at a time, of 64 MiB each; zero: 1 to 8, as many as CPUs
+
+	// Head remembers how far the revocation log had come, so that a backup of the store
+	// that is put back revives no login. nil: a file beside that of the store, if the
+	// store is a file; otherwise nothing does, and Open says so in the log.
+	Head HeadKeeper
+
+	Logger *slog.Logger // nil: slog.Default()
+
+	Audit     func(audit.Entry) // hears every event of the audit trail; nil: audit.Log(Logger)
+	KeepAudit time.Duration     // how long the store keeps them; zero: 90 days; negative: not at all
+
+	// Swept hears of each sweep, one a minute, which drops what has expired and does what
+	// is due to users. nil: nobody does; an error is in the log all the same.
+	Swept func(took time.Duration, err error)
+
+	// NoVerifier is for a program with no handlers of its own to protect: Verifier
+	// returns nil, and nothing follows the revocation log in this process.
+	NoVerifier bool
+
+	// Offline is for a command that looks at a store or changes something in it, and ends:
+	// there is no verifier, and nothing runs in the background.
+	Offline bool
+
+	Now func() time.Time // nil: time.Now
+
+	// InsecureHashes makes password hashes that cost nothing, to compute or to break: for
+	// tests that are not about passwords.
+	InsecureHashes bool
+}
+
+// Embedded is an auth server inside your program, with everything it is made of.
+type Embedded struct {
+	*Server
+	config   Config
+	trail    *audit.Trail
+	issuer   *issuer.Issuer
+	users    *accounts.Accounts
+	head     *keptHead // nil: nothing remembers the head
+	verifier *counterfoil.Verifier
+	cancel   context.CancelFunc
+	running  sync.WaitGroup // what cancel ends
+	close    func() error   // the first time alone
+}
+
+// Open puts a whole auth server together over a store: keys, audit trail, users, issuer,
+// passwords and handler, a verifier that follows the issuer directly, and what runs in the
+// background. It is the only place that does; the program, tests and programs that embed
+// the server begin here. Before it returns, a store that was put back is noticed (REV-09),
+// and what a stopped server left is finished. Close ends what it started.
+func Open(ctx context.Context, c Config) (*Embedded, error) {
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
+	e := &Embedded{config: c, cancel: func() {}}
+	e.close = sync.OnceValue(e.end)
+	if err := e.assemble(ctx); err != nil {
+		return nil, err
+	}
+	if c.Offline {
+		return e, nil
+	}
+	if !c.NoVerifier {
+		if err := e.follow(ctx); err != nil {
+			return nil, errors.Join(err, e.passwords.Close())
+		}
+	}
+	e.run(ctx)
+	return e, nil
+}
+
+// complete gives c its zero values.
+func (c *Config) complete() error {
+	if c.Store == nil {
+		return errors.New("server: Config.Store is required")
+	}
+	if c.Sessions == nil {
+		c.Sessions = c.Store
+	}
+	if c.SealKey == [32]byte{} {
+		if c.Store.Describe().Durability == store.Durable {
+			return errors.New("server: Config.SealKey is required with a durable store")
+		}
+		rand.Read(c.SealKey[:])
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Audit == nil {
+		c.Audit = audit.Log(c.Logger)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+// assemble makes all parts. Each rests on those before it.
+func (e *Embedded) assemble(ctx context.Context) error {
+	c := &e.config
+	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm), Secret: c.HMACSecret, Now: c.Now})
+	if err != nil {
+		return err
+	}
+	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Now: c.Now}); err != nil {
+		return err
+	}
+	users, err := directory.New(directory.Options{Store: c.Store, Audit: e.trail, Now: c.Now})
+	if err != nil {
+		return err
+	}
+	if e.issuer, err = issuer.New(ctx, issuer.Options{
+		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audience: c.Audience, Audit: e.trail, Now: c.Now,
+		ACRs: c.ACRs, AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.Grace, MaxBound: c.MaxBound,
+	}); err != nil {
+		return err
+	}
+	if err := e.remember(ctx); err != nil {
+		return err
+	}
+	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), Now: c.Now})
+	if err != nil {
+		return err
+	}
+	passwords, err := password.New(password.Options{
+		Users: users, Throttle: guesses, SubjectRev: e.issuer.SubjectRev, Now: c.Now,
+		Worker: c.HashWorker, Slots: c.HashSlots, InsecureHashes: c.InsecureHashes,
+	})
+	if err != nil {
+		return err
+	}
+	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: passwords, Now: c.Now}); err != nil {
+		return err
+	}
+	if !c.Offline {
+		if err := e.users.Finish(ctx); err != nil {
+			return err
+		}
+	}
+	e.Server, err = newServer(c, e.issuer, e.users, passwords)
+	return err
+}
+
+// follow starts the verifier.
+func (e *Embedded) follow(ctx context.Context) (err error) {
+	audience := e.config.URL
+	if len(e.config.Audience) > 0 {
+		audience = e.config.Audience[0]
+	}
+	e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
+		Issuer: e.config.URL, Audience: audience, Logger: e.config.Logger, Now: e.config.Now,
+	})
+	return err
+}
+
+// run starts what works in the background until Close.
+func (e *Embedded) run(ctx context.Context) {
+	if e.config.InsecureHashes {
+		e.log.Warn("password hashes are insecure", "hint", "Config.InsecureHashes is for tests")
+	}
+	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	e.running.Go(func() { e.sweep(ctx) })
+	e.running.Go(func() { e.trail.Run(ctx) })
+	if e.head != nil {
+		e.running.Go(func() { e.keepHead(ctx) })
+	}
+}
+
+// Verifier checks the requests of your own handlers, without a network.
+func (e *Embedded) Verifier() *counterfoil.Verifier { return e.verifier }
+
+// Issuer makes and ends sessions, also for subjects you authenticated yourself.
+func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
+
+// Users is the people who have an account, and the API keys.
+func (e *Embedded) Users() *accounts.Accounts { return e.users }
+
+// Hashing says how busy the hashing of passwords is.
+func (e *Embedded) Hashing() password.Load { return e.passwords.Load() }
+
+// closing bounds what Close does at the store.
+const closing = 5 * time.Second
+
+// Close stops what Open started, and waits for it. Nothing may be served any more. An
+// error says what could not be written at the end; nothing acknowledged is lost with it.
+// A second Close does nothing, and returns the same.
+func (e *Embedded) Close() error { return e.close() }
+
+func (e *Embedded) end() error {
+	e.cancel()
+	e.running.Wait()
+	if e.verifier != nil {
+		e.verifier.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	var head error
+	if e.head != nil {
+		head = e.head.keep(ctx, e.issuer)
+	}
+	return errors.Join(e.passwords.Close(), e.trail.Move(ctx), head)
+}
+
+func (e *Embedded) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		begun := time.Now()
+		err := errors.Join(e.users.Finish(ctx), e.issuer.Sweep(ctx))
+		if ctx.Err() != nil {
+			return
+		}
+		if e.config.Swept != nil {
+			e.config.Swept(time.Since(begun), err)
+		}
+		if err != nil {
+			e.log.Error("sweep", "error", err.Error())
+		}
+	}
+}
+
+// AddUser registers a user with a password, whether registration is open or not.
+// It fails with directory.ErrTaken if there is one, and with
+// login.RejectedPassword if the password is not acceptable.
+func (e *Embedded) AddUser(ctx context.Context, identifier, pass string, roles ...string) error {
+	_, err := e.users.Register(ctx, audit.Act{By: audit.ByLocal}, identifier, "", secret.New(pass), roles)
+	return err
+}
