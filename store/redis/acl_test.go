@@ -13,8 +13,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/redis"
 )
 
-// makeUser makes the user of the documentation, whose password is "secret", from the line
-// that is there, with more rules if there are any.
+// makeUser creates the user that docs/operations-redis.md shows, with the password "secret"
+// and the rules in more.
 func makeUser(t *testing.T, r *testsvc.Redis, more ...string) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations-redis.md")
@@ -24,7 +24,7 @@ func makeUser(t *testing.T, r *testsvc.Redis, more ...string) {
 	_, rest, found := strings.Cut(string(text), "\n    user counterfoil on >PASSWORD ")
 	rules, _, _ := strings.Cut(rest, "\n")
 	if !found {
-		t.Fatal("the documentation has no user")
+		t.Fatal("docs/operations-redis.md shows no user")
 	}
 	all := append([]string{"ACL", "SETUSER", "counterfoil", "on", ">secret"}, strings.Fields(rules)...)
 	if _, err := r.Do(append(all, more...)...); err != nil {
@@ -32,7 +32,7 @@ func makeUser(t *testing.T, r *testsvc.Redis, more ...string) {
 	}
 }
 
-// The user that the documentation makes can do all that the store does.
+// The user of docs/operations-redis.md has every right that the store needs.
 func TestLeastPrivilege(t *testing.T) {
 	for _, c := range [][]*testsvc.Redis{{testsvc.StartRedis(t, durable...)}, testsvc.StartCluster(t, 3, 0, durable...).Nodes} {
 		var addrs []string
@@ -74,7 +74,7 @@ func TestLeastPrivilege(t *testing.T) {
 		}
 		_, head := allEntries(t, s)
 		waited := make(chan error)
-		go func() { waited <- s.Wait(t.Context(), head) }() // by a message, not by its deadline
+		go func() { waited <- s.Wait(t.Context(), head) }() // a message must wake it: its context has no deadline
 		if _, err := revoke(s, "c"); err != nil {
 			t.Error(err)
 		}

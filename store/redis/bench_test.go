@@ -18,7 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/storebench"
 )
 
-// bare is the client library on keys of its own.
+// bare uses the client library alone, on its own keys.
 type bare struct{ rueidis.Client }
 
 func (r bare) Read(ctx context.Context, id string) error {
@@ -35,7 +35,7 @@ func (r bare) Update(ctx context.Context, id string, value []byte) error {
 }
 
 // engines starts a server that has every write on disk before it answers. Each call of
-// opened is another client of it.
+// opened returns the store of another client.
 func engines(b *testing.B) (raw bare, opened func(*testing.B) store.Store) {
 	b.Helper()
 	server := testsvc.StartRedis(b, durable...)
@@ -62,8 +62,8 @@ func BenchmarkGrowth(b *testing.B) {
 	storebench.Growth(b, raw, opened(b))
 }
 
-// BenchmarkWait is what sixteen callers commit on a primary with one replica, both with
-// every write on disk before they answer, beside what they commit if nobody waits for it.
+// BenchmarkWait measures how much sixteen callers commit with and without waiting for a
+// replica. There is a primary and one replica. Each has every write on disk before it answers.
 func BenchmarkWait(b *testing.B) {
 	primary, replica := testsvc.StartRedis(b, durable...), testsvc.StartRedis(b, durable...)
 	if _, err := replica.Do("REPLICAOF", "127.0.0.1", strings.Split(primary.Addr(), ":")[1]); err != nil {
@@ -77,7 +77,7 @@ func BenchmarkWait(b *testing.B) {
 			return second(s.Commit(ctx, store.Batch{Put: []store.Record{r}}))
 		}
 		b.Run(name, func(b *testing.B) {
-			b.SetParallelism(8) // of 2 processors
+			b.SetParallelism(8) // 16 callers on 2 processors
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if err := put(b.Context()); err != nil {

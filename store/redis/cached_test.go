@@ -17,7 +17,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/redis"
 )
 
-// stat reads a number of a command's line in INFO commandstats: 0 if it never came.
+// stat returns a number from the line of a command in INFO commandstats, and 0 if there is no
+// line.
 func stat(t testing.TB, r *testsvc.Redis, command, name string) float64 {
 	t.Helper()
 	info, err := r.Do("INFO", "commandstats")
@@ -38,14 +39,15 @@ func stat(t testing.TB, r *testsvc.Redis, command, name string) float64 {
 	return n
 }
 
-// asked is how often r was asked: each script, and each read, which has one write behind it.
-func asked(t testing.TB, r *testsvc.Redis) float64 {
+// roundTrips returns how many round trips r has served: every script is one, and every read,
+// which ends with one UNLINK.
+func roundTrips(t testing.TB, r *testsvc.Redis) float64 {
 	t.Helper()
 	return stat(t, r, "evalsha", "calls") + stat(t, r, "unlink", "calls")
 }
 
-// thread is for how many microseconds the server's one thread has worked.
-func thread(t testing.TB, r *testsvc.Redis) (us float64) {
+// threadTime returns how many microseconds the main thread of the server has worked.
+func threadTime(t testing.TB, r *testsvc.Redis) (us float64) {
 	t.Helper()
 	info, err := r.Do("INFO", "cpu")
 	if err != nil {
@@ -63,7 +65,7 @@ func thread(t testing.TB, r *testsvc.Redis) (us float64) {
 	return us
 }
 
-// follower is a verifier of the issuer over a store in r.
+// follower returns a verifier that follows source.
 func follower(t testing.TB, source counterfoil.Source) *counterfoil.Verifier {
 	t.Helper()
 	v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test"})
@@ -74,10 +76,10 @@ func follower(t testing.TB, source counterfoil.Source) *counterfoil.Verifier {
 	return v
 }
 
-// A verifier that has looked a session up once serves it without asking Redis, and the
-// log, which the server pushes, takes it away again. HGET is what reading records costs,
-// and following the log does not.
-func TestRepeatedLookupAsksNobody(t *testing.T) {
+// A verifier that has looked up a session once verifies it again without asking Redis. After
+// a revocation it refuses the session, because it follows the log. The test counts HGET: the
+// store sends it to read records, and never to read the log.
+func TestRepeatedLookupReadsNoRecord(t *testing.T) {
 	r := testsvc.StartRedis(t)
 	i := newIssuer(t, open(t, redis.Options{URL: url(r.Addr())}))
 	v := follower(t, i)
@@ -108,8 +110,9 @@ func TestRepeatedLookupAsksNobody(t *testing.T) {
 	}
 }
 
-// The issuer itself asks every time: what starts after a revocation returned must refuse.
-func TestIssuerAsksEveryTime(t *testing.T) {
+// The issuer reads the record at every look-up: a look-up that starts after a revocation has
+// returned must refuse.
+func TestIssuerReadsAtEveryLookup(t *testing.T) {
 	r := testsvc.StartRedis(t)
 	s := open(t, redis.Options{URL: url(r.Addr())})
 	one, two := newIssuer(t, s), newIssuer(t, open(t, redis.Options{URL: url(r.Addr())}))
@@ -129,8 +132,8 @@ func TestIssuerAsksEveryTime(t *testing.T) {
 	}
 }
 
-// BenchmarkRepeated is a look-up of the same session again: by a verifier, by the issuer,
-// and a bare read of one key; asked/op is how often Redis was asked for anything.
+// BenchmarkRepeated looks up the same session again: by a verifier, by the issuer, and by a
+// read of the record alone. asked/op is the number of round trips to Redis.
 func BenchmarkRepeated(b *testing.B) {
 	r := testsvc.StartRedis(b)
 	s := open(b, redis.Options{URL: url(r.Addr())})
@@ -145,19 +148,19 @@ func BenchmarkRepeated(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			before := asked(b, r)
+			before := roundTrips(b, r)
 			for b.Loop() {
 				if err := do(); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric((asked(b, r)-before)/float64(b.N), "asked/op")
+			b.ReportMetric((roundTrips(b, r)-before)/float64(b.N), "asked/op")
 		})
 	}
 }
 
-// BenchmarkOneSlot is what one server, and so one slot of a Cluster, carries: 16 callers,
-// and the time of the server's one thread that a call takes.
+// BenchmarkOneSlot measures what one server, and so one slot of a Cluster, can do with 16
+// callers. server-us/op is how long a call occupies the main thread of the server.
 func BenchmarkOneSlot(b *testing.B) {
 	r := testsvc.StartRedis(b)
 	s := open(b, redis.Options{URL: url(r.Addr())})
@@ -188,8 +191,8 @@ func BenchmarkOneSlot(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			calls, spent := asked(b, r), thread(b, r)
-			b.SetParallelism(8) // of 2 processors
+			calls, spent := roundTrips(b, r), threadTime(b, r)
+			b.SetParallelism(8) // 16 callers on 2 processors
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if err := do(); err != nil {
@@ -198,8 +201,8 @@ func BenchmarkOneSlot(b *testing.B) {
 					}
 				}
 			})
-			b.ReportMetric((asked(b, r)-calls)/float64(b.N), "asked/op")
-			b.ReportMetric((thread(b, r)-spent)/float64(b.N), "server-us/op")
+			b.ReportMetric((roundTrips(b, r)-calls)/float64(b.N), "asked/op")
+			b.ReportMetric((threadTime(b, r)-spent)/float64(b.N), "server-us/op")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 		})
 	}

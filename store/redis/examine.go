@@ -10,8 +10,8 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Examine opens the store as a server does, and says what it is. Whatever Open refuses,
-// such as a server that evicts keys, is the error. Overdue is not counted.
+// Examine opens the store as a node does, and describes it. It returns the error of [Open],
+// for example for a server that evicts keys. It does not count Overdue.
 func Examine(ctx context.Context, o Options) (e store.Examination, err error) {
 	s, err := Open(ctx, o)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Store) examine(ctx context.Context, e *store.Examination) error {
 	most, err2 := strconv.ParseInt(info["maxmemory"], 10, 64)
 	if err1 == nil && err2 == nil && most > 0 && used > most/10*9 {
 		e.Remarks = append(e.Remarks, store.Remark{
-			Text: fmt.Sprintf("%d of %d MiB are used: when all are, nobody can sign in or be signed out", used>>20, most>>20), Hint: "raise maxmemory",
+			Text: fmt.Sprintf("%d of %d MiB of memory are used: when it is full, nobody can sign in or be signed out", used>>20, most>>20), Hint: "raise maxmemory",
 		})
 	}
 	s.mu.Lock()

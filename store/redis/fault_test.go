@@ -41,30 +41,30 @@ func revokeIn(ctx context.Context, s *redis.Store, id string) (counterfoil.Curso
 	})
 }
 
-// until asks every few milliseconds, for a minute at most.
-func until(t *testing.T, what string, yes func() error) {
+// until repeats do every few milliseconds until it returns nil, for a minute at most.
+func until(t *testing.T, what string, do func() error) {
 	t.Helper()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
 	var err error
 	for range 3000 {
-		if err = yes(); err == nil {
+		if err = do(); err == nil {
 			return
 		}
-		<-look.C
+		<-ticker.C
 	}
 	t.Fatalf("%s: %v", what, err)
 }
 
-// acked is what writers were told is done.
+// acked has the acknowledged commits of several writers.
 type acked struct {
 	mu  sync.Mutex
 	ids []string
 	at  []counterfoil.Cursor
 }
 
-// write revokes from several writers until stop, and passes over what fails: its
-// outcome is unknown. Each first success after a failure is counted.
+// write starts writers that revoke until stop is closed. They ignore an error, because the
+// outcome of that commit is unknown.
 func (a *acked) write(t *testing.T, s *redis.Store, stop <-chan struct{}) (wait func()) {
 	var wg sync.WaitGroup
 	for w := range 4 {
@@ -78,7 +78,7 @@ func (a *acked) write(t *testing.T, s *redis.Store, stop <-chan struct{}) (wait 
 				id := fmt.Sprintf("w%d-%d", w, n)
 				at, err := revoke(s, id)
 				if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
-					t.Errorf("an outage came as %v", err)
+					t.Errorf("Commit during an outage = %v, want another error", err)
 				}
 				if err == nil {
 					a.mu.Lock()
@@ -97,7 +97,7 @@ func (a *acked) count() int {
 	return len(a.ids)
 }
 
-// reach waits until n more were acknowledged.
+// reach waits until n more commits are acknowledged.
 func (a *acked) reach(t *testing.T, n int) {
 	t.Helper()
 	n += a.count()
@@ -109,7 +109,7 @@ func (a *acked) reach(t *testing.T, n int) {
 	})
 }
 
-// missing are the acknowledged records that the store does not have.
+// missing returns the ids of the acknowledged records that the store does not have.
 func (a *acked) missing(t *testing.T, s *redis.Store) (ids []string) {
 	t.Helper()
 	for _, id := range a.ids {
@@ -131,8 +131,8 @@ func allEntries(t *testing.T, s *redis.Store) (entries []source.Revocation, head
 	return entries, head
 }
 
-// REV-09: a durable server that is killed again and again loses nothing that was
-// acknowledged, and its log goes on.
+// REV-09: a durable server is killed again and again. It loses no acknowledged commit, and
+// its log goes on.
 func TestKilledWhileWriting(t *testing.T) {
 	r := testsvc.StartRedis(t, durable...)
 	s := open(t, redis.Options{URL: url(r.Addr())})
@@ -155,12 +155,12 @@ func TestKilledWhileWriting(t *testing.T) {
 	if head.Epoch != first.Epoch {
 		t.Error("a durable server began another epoch after a restart")
 	}
-	known := map[counterfoil.Cursor]string{}
+	byCursor := map[counterfoil.Cursor]string{}
 	for _, e := range entries {
-		known[e.At] = e.ID
+		byCursor[e.At] = e.ID
 	}
 	for i, id := range a.ids {
-		if known[a.at[i]] != id {
+		if byCursor[a.at[i]] != id {
 			t.Fatalf("the entry of %s at %v is lost", id, a.at[i])
 		}
 	}
@@ -169,8 +169,9 @@ func TestKilledWhileWriting(t *testing.T) {
 	}
 }
 
-// A server that keeps nothing is another epoch after a restart. Whoever had seen more is
-// told so until he begins one himself; whoever has not, is not.
+// A server that keeps nothing has another epoch after a restart. A client that has seen a
+// later head gets ErrLost until a client begins a new epoch. A client that has seen none
+// does not.
 func TestLossyRestart(t *testing.T) {
 	r := testsvc.StartRedis(t)
 	s := open(t, redis.Options{URL: url(r.Addr())})
@@ -182,16 +183,16 @@ func TestLossyRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allEntries(t, other) // it has seen the entry too
+	allEntries(t, other) // other has seen the entry too
 	r.Kill()
 	r.Restart(t)
-	// Of a connection that the kill broke, a command may be the first to hear: it is an
-	// error, never an answer, and the next one has a new connection.
-	lost := func(name string, ask func() error) {
+	// A command may be the first to use a connection that the kill broke. It then fails, and
+	// the next command gets a new connection.
+	lost := func(name string, do func() error) {
 		t.Helper()
 		var err error
 		for range 20 {
-			if err = ask(); err == nil || errors.Is(err, store.ErrLost) {
+			if err = do(); err == nil || errors.Is(err, store.ErrLost) {
 				break
 			}
 		}
@@ -209,15 +210,15 @@ func TestLossyRestart(t *testing.T) {
 	if err != nil || began.Epoch == before.Epoch || began.Seq != 0 {
 		t.Fatalf("Commit with NewEpoch = %v, %v", began, err)
 	}
-	for name, s := range map[string]*redis.Store{"who began it": s, "who had seen the entry": other, "who had seen none": fresh} {
+	for name, s := range map[string]*redis.Store{"the client that began it": s, "a client that had seen the entry": other, "a client that had seen none": fresh} {
 		if _, head, err := s.Log(t.Context(), before, 1); err != nil || head != began {
 			t.Errorf("%s: Log = %v, %v, want %v", name, head, err, began)
 		}
 	}
 }
 
-// Half of a loss counts too: the log deleted, or put back to what it was.
-func TestLogIsGone(t *testing.T) {
+// A partial loss is a loss too: the log is deleted, or the head is put back.
+func TestPartialLoss(t *testing.T) {
 	r := testsvc.StartRedis(t, durable...)
 	s := open(t, redis.Options{URL: url(r.Addr())})
 	if _, err := revoke(s, "a"); err != nil {
@@ -239,11 +240,12 @@ func TestLogIsGone(t *testing.T) {
 	}
 }
 
-// failover kills the primary while writers write, and wants: no outage that passes for an
-// answer, another epoch, and ErrLost if anything acknowledged is gone.
+// failover kills the primary while writers write. It checks three things: no outage looks
+// like an answer; the log has another epoch; the store answers ErrLost if an acknowledged
+// commit is lost.
 func failover(t *testing.T, s *redis.Store, cut, kill func()) {
 	if s.Describe().Durability != store.Lossy || !strings.Contains(s.Describe().WhyLossy, "replicas") {
-		t.Errorf("Durability = %s %q, want lossy, for its replicas", s.Describe().Durability, s.Describe().WhyLossy)
+		t.Errorf("Durability = %s %q, want lossy because of its replicas", s.Describe().Durability, s.Describe().WhyLossy)
 	}
 	var a acked
 	stop := make(chan struct{})
@@ -267,7 +269,7 @@ func failover(t *testing.T, s *redis.Store, cut, kill func()) {
 	close(stop)
 	wait()
 	if gone := a.missing(t, s); len(gone) > 0 && !lost {
-		t.Errorf("%d of %d acknowledged commits are lost, and nobody says so", len(gone), len(a.ids))
+		t.Errorf("%d of %d acknowledged commits are lost, and no call returned ErrLost", len(gone), len(a.ids))
 	} else {
 		t.Logf("%d of %d acknowledged commits are lost; ErrLost: %v", len(gone), len(a.ids), lost)
 	}
@@ -279,8 +281,8 @@ func failover(t *testing.T, s *redis.Store, cut, kill func()) {
 	}
 }
 
-// With wait=1 nothing is acknowledged that the one replica does not have, so no failover
-// loses what was: while it is cut off, each commit is ErrNotReplicated.
+// With wait=1 the store acknowledges a commit only if the one replica has it. So no failover
+// loses an acknowledged commit. While the replica is cut off, each commit is ErrNotReplicated.
 func TestSentinelFailoverAfterWaits(t *testing.T) {
 	c := testsvc.StartSentinel(t, durable...)
 	s := open(t, redis.Options{URL: sentinelURL(c) + "?wait=1", Timeout: time.Second})
@@ -297,7 +299,7 @@ func TestSentinelFailoverAfterWaits(t *testing.T) {
 		t.Errorf("Commit without the replica = %v, want ErrNotReplicated", err)
 	}
 	if _, err := store.One(t.Context(), s, thing("cut off").Key); err != nil {
-		t.Errorf("Get of what only the primary has = %v", err)
+		t.Errorf("Get of a record that only the primary has = %v", err)
 	}
 	c.Nodes[0].Kill()
 	var head counterfoil.Cursor
@@ -314,12 +316,12 @@ func TestSentinelFailoverAfterWaits(t *testing.T) {
 		t.Error("a failover began no other epoch")
 	}
 	if _, err := store.One(t.Context(), s, thing("cut off").Key); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get of what the replica never had = %v, want ErrNotFound", err)
+		t.Errorf("Get of a record that the replica never had = %v, want ErrNotFound", err)
 	}
 }
 
-// A commit waits for its replicas, and says so if they do not answer: it is done at the
-// primary then, whole, and the same again finds that.
+// A commit waits for its replicas. If they do not confirm, it is ErrNotReplicated. The whole
+// commit is then done at the primary, and the same commit again is a conflict.
 func TestWaitsForReplicas(t *testing.T) {
 	primary, replica := testsvc.StartRedis(t, durable...), testsvc.StartRedis(t, durable...)
 	follow := func() {
@@ -329,9 +331,9 @@ func TestWaitsForReplicas(t *testing.T) {
 	}
 	follow()
 	makeUser(t, primary, "+wait")
-	_, _ = primary.Do("ACL", "SETUSER", "counterfoil", "+waitaof") // refused by a server that has none
+	_, _ = primary.Do("ACL", "SETUSER", "counterfoil", "+waitaof") // an error if the server has no WAITAOF
 	s := open(t, redis.Options{URL: "redis://counterfoil@" + primary.Addr() + "?wait=1", Password: "secret", Timeout: 30 * time.Second})
-	soon := func() context.Context { // half of it is waited
+	soon := func() context.Context { // Commit waits for replicas for half of this time
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		t.Cleanup(cancel)
 		return ctx
@@ -344,7 +346,7 @@ func TestWaitsForReplicas(t *testing.T) {
 	if n, err := replica.Do("XLEN", "{counterfoil}:log"); n != "1" {
 		t.Errorf("when the commit was acknowledged the replica had %s entries, %v", n, err)
 	}
-	if _, err := primary.Do("SCRIPT", "FLUSH"); err != nil { // the next one is sent twice
+	if _, err := primary.Do("SCRIPT", "FLUSH"); err != nil { // makes the client send the next script twice
 		t.Fatal(err)
 	}
 	replica.Kill()
@@ -361,7 +363,7 @@ func TestWaitsForReplicas(t *testing.T) {
 		t.Errorf("the same again = %v, want ErrConflict", err)
 	}
 	if _, err := s.Commit(soon(), store.Batch{}); !errors.Is(err, redis.ErrNotReplicated) {
-		t.Errorf("an empty commit, which vouches for what was read, = %v, want ErrNotReplicated", err)
+		t.Errorf("an empty commit, which confirms earlier reads, = %v, want ErrNotReplicated", err)
 	}
 	replica.Restart(t)
 	follow()
@@ -371,14 +373,15 @@ func TestWaitsForReplicas(t *testing.T) {
 	}
 }
 
-// A replica that had been cut off takes over: what it never heard of is lost, and known to be.
+// A replica that was cut off becomes the primary. The commits that it never got are lost, and
+// the store answers ErrLost.
 func TestSentinelFailoverLoses(t *testing.T) {
 	c := testsvc.StartSentinel(t, durable...)
 	s := open(t, redis.Options{URL: sentinelURL(c)})
 	failover(t, s, func() { cutOff(t, c) }, c.Nodes[0].Kill)
 }
 
-// cutOff has the primary hear no more from its replica, nor the replica from it.
+// cutOff ends replication: the primary refuses its replica.
 func cutOff(t *testing.T, c *testsvc.Sentinel) {
 	t.Helper()
 	for _, cmd := range []string{"ACL SETUSER default -psync -sync", "CLIENT KILL TYPE replica"} {
@@ -406,11 +409,11 @@ func TestClusterFailover(t *testing.T) {
 	})
 }
 
-// The log is read and written on the primary only (REV-03).
+// The store reads and writes the log on the primary only (REV-03).
 func TestReplicaIsRefused(t *testing.T) {
 	c := testsvc.StartSentinel(t)
 	if _, err := redis.Open(t.Context(), redis.Options{URL: url(c.Nodes[1].Addr())}); err == nil || !strings.Contains(err.Error(), "replica") {
-		t.Errorf("Open on a replica = %v, want that it is one", err)
+		t.Errorf("Open on a replica = %v, want an error that says so", err)
 	}
 	s := open(t, redis.Options{URL: url(c.Nodes[0].Addr())})
 	if _, err := revoke(s, "a"); err != nil {
@@ -427,8 +430,9 @@ func TestReplicaIsRefused(t *testing.T) {
 	}
 }
 
-// A server that is gone is an outage, and back when it is back, scripts or not.
-func TestGoneAndBack(t *testing.T) {
+// While the server is down every call is an outage. After a restart the store works again,
+// although the server has lost the scripts.
+func TestDownAndUpAgain(t *testing.T) {
 	r := testsvc.StartRedis(t, durable...)
 	s := open(t, redis.Options{URL: url(r.Addr()), Timeout: time.Second})
 	if _, err := revoke(s, "a"); err != nil {
@@ -457,8 +461,8 @@ func TestGoneAndBack(t *testing.T) {
 	}
 }
 
-// A server that says nothing is an outage in the end, for as many as ask it with contexts
-// that never end, and answers again when it does.
+// A server is silent. Every call fails in the end, although its context never ends. The store
+// works again when the server answers again.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	link, err := faultnet.Listen(testsvc.StartRedis(t).Addr(), 1)
@@ -489,8 +493,8 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
-// Full memory is an outage for who wants to sign in, and stops nobody from ending a
-// session, from following the log, or from sweeping.
+// When the memory is full, a login is an outage. Revoking a session, following the log and
+// sweeping still work.
 func TestMemoryIsFull(t *testing.T) {
 	r := testsvc.StartRedis(t)
 	s := open(t, redis.Options{URL: url(r.Addr())})
@@ -505,7 +509,7 @@ func TestMemoryIsFull(t *testing.T) {
 		t.Errorf("Commit with full memory = %v, want an outage", err)
 	}
 	if _, err := store.One(t.Context(), s, thing("b").Key); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
+		t.Errorf("Get of a record whose commit was refused = %v, want ErrNotFound", err)
 	}
 	at, err := s.Commit(t.Context(), store.Batch{
 		Delete: []store.Key{thing("a").Key}, Revoke: []source.Revocation{{Scope: source.ScopeSession, ID: "a", Expires: time.Now()}},
@@ -519,17 +523,17 @@ func TestMemoryIsFull(t *testing.T) {
 	if _, err := s.Sweep(t.Context(), time.Now()); err != nil {
 		t.Errorf("Sweep with full memory = %v", err)
 	}
-	// A policy that is set later is told at every sweep.
+	// A sweep reports an evicting policy that was set after Open.
 	if _, err := r.Do("CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lfu"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Sweep(t.Context(), time.Now()); err == nil || !strings.Contains(err.Error(), "allkeys-lfu") {
-		t.Errorf("Sweep under allkeys-lfu = %v, want that it drops keys", err)
+		t.Errorf("Sweep under allkeys-lfu = %v, want an error that names the policy", err)
 	}
 }
 
-// A large log goes when its time has come, and what lives stays.
-func TestTrimming(t *testing.T) {
+// A sweep drops the expired entries of a large log, and keeps the others.
+func TestSweepOfLargeLog(t *testing.T) {
 	s := open(t, redis.Options{URL: url(testsvc.StartRedis(t).Addr())})
 	now := time.Now()
 	for n := range 200 {

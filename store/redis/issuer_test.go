@@ -56,8 +56,8 @@ func TestGrants(t *testing.T) {
 	})
 }
 
-// A session whose revocation a failover lost does not come back: not by its cookie, and
-// not by its refresh token. That of a failover which lost nothing goes on.
+// A failover loses the revocation of a session. The session does not come back, neither by
+// its cookie nor by its refresh token. If the failover loses nothing, sessions go on.
 func TestRevokedStaysRevokedAfterFailover(t *testing.T) {
 	for _, loses := range []bool{true, false} {
 		t.Run(fmt.Sprint("loses ", loses), func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestRevokedStaysRevokedAfterFailover(t *testing.T) {
 			i := newIssuer(t, open(t, redis.Options{URL: sentinelURL(c)}))
 			cookie, bearer := signIn(t, i, "alice", counterfoil.CarrierCookie), signIn(t, i, "alice", counterfoil.CarrierBearer)
 			bob := signIn(t, i, "bob", counterfoil.CarrierCookie)
-			if _, err := c.Nodes[0].Do("WAIT", "1", "5000"); err != nil { // the replica has all this
+			if _, err := c.Nodes[0].Do("WAIT", "1", "5000"); err != nil { // the replica has the three sessions
 				t.Fatal(err)
 			}
 			until(t, "the replica has the sessions", func() error {

@@ -15,14 +15,14 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// withHead runs a script that begins with head.lua, and gets to know the server if the
-// script asks for that. It returns the items of the answer.
+// withHead runs a script that begins with head.lua, and returns the items of its answer. If
+// the script answers "unknown", withHead inspects the server and runs the script again.
 func (s *Store) withHead(ctx context.Context, run func(ctx context.Context, head []string) (rueidis.RedisMessage, error)) ([]rueidis.RedisMessage, error) {
 	for range 3 {
 		s.mu.Lock()
-		seen, known := s.seen, s.server.known()
+		seen, server := s.seen, s.server.arg()
 		s.mu.Unlock()
-		m, err := run(ctx, []string{epochText(rand.Uint64()), epochText(seen.Epoch), strconv.FormatUint(seen.Seq, 10), known})
+		m, err := run(ctx, []string{epochText(rand.Uint64()), epochText(seen.Epoch), strconv.FormatUint(seen.Seq, 10), server})
 		if err != nil {
 			return nil, err
 		}
@@ -46,17 +46,17 @@ func (s *Store) withHead(ctx context.Context, run func(ctx context.Context, head
 		case "lost":
 			return nil, store.ErrLost
 		}
-		if _, err := s.learn(ctx); err != nil {
+		if _, err := s.inspect(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the primary changes all the time")
+	return nil, errors.New("the primary keeps changing")
 }
 
 func epochText(epoch uint64) string { return fmt.Sprintf("%016x", epoch) }
 
-// cursor reads a head, and remembers the latest one: should the server ever show an
-// earlier one of that epoch, it has lost data (REV-09).
+// cursor reads a head, and keeps the latest one in s.seen. If the server ever has an earlier
+// head of that epoch, it has lost data (REV-09).
 func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, err error) {
 	epoch, err := items[0].ToString()
 	if err != nil {
@@ -83,7 +83,8 @@ func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, e
 	return head, nil
 }
 
-// Remember implements store.Store: every call shows the server what was seen.
+// Remember implements [store.Store]. Every later call sends seen to the server, whose script
+// compares it with the head.
 func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	s.mu.Lock()
 	if seen != (counterfoil.Cursor{}) && !seen.Before(s.seen) {
@@ -94,7 +95,7 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return err
 }
 
-// Log implements store.Store. Head and entries are read by one script on the primary.
+// Log implements [store.Store]. One script on the primary reads head and entries.
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	entries, head, err := s.page(ctx, after, limit)
 	if err != nil {
@@ -153,10 +154,10 @@ func parseEntry(m rueidis.RedisMessage, e *source.Revocation) error {
 	return nil
 }
 
-// Wait implements store.Store. A message only wakes: what it says is not looked at.
+// Wait implements [store.Store]. A message only wakes its caller: its content is not used.
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	s.mu.Lock()
-	moved := s.moved // before the head is read, so that no move is missed
+	moved := s.moved // taken before the head is read, so that Wait misses no move
 	s.mu.Unlock()
 	_, head, err := s.Log(ctx, after, 1)
 	if err != nil || head != after {
@@ -179,8 +180,8 @@ func (s *Store) wake() {
 	}
 }
 
-// listen wakes whoever waits at each message, and whenever messages may have been
-// missed: when a subscription begins, and when it breaks.
+// listen wakes every caller of Wait at each message. It also wakes them when a subscription
+// begins and when it breaks, because it may have missed messages.
 func (s *Store) listen(ctx context.Context) {
 	defer close(s.stopped)
 	subscribed := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { s.wake() })
@@ -189,17 +190,17 @@ func (s *Store) listen(ctx context.Context) {
 		s.wake()
 		select {
 		case <-ctx.Done():
-		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)): // not all servers at once
+		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)): // jitter, so that the nodes do not reconnect all at once
 		}
 	}
 }
 
 const (
-	sweepPage = 200 // a few milliseconds of the server
+	sweepPage = 200 // takes the server a few milliseconds
 	logPage   = 500
 )
 
-// Sweep implements store.Store.
+// Sweep implements [store.Store].
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	n, err := s.sweep(ctx, before.Unix())
 	if err != nil {
@@ -209,11 +210,11 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 }
 
 func (s *Store) sweep(ctx context.Context, before int64) (total int, err error) {
-	unfit, err := s.relearn(ctx)
+	unusable, err := s.recheck(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, unfit) }() // told every time, and swept all the same
+	defer func() { err = errors.Join(err, unusable) }() // an unusable server is swept, and reported at every sweep
 	b := s.client.B().Zrangebyscore().Key(s.prefix + "slices").Min("-inf").Max(strconv.FormatInt(before/1024, 10)).Build()
 	slices, err := s.client.Do(ctx, b).AsStrSlice()
 	if err != nil {
@@ -221,7 +222,7 @@ func (s *Store) sweep(ctx context.Context, before int64) (total int, err error) 
 	}
 	for _, slice := range slices {
 		for from := 0; ; from += sweepPage {
-			looked, dropped, err := s.pair(ctx, sweepScript, slice, strconv.Itoa(from), strconv.Itoa(sweepPage), strconv.FormatInt(before, 10))
+			checked, dropped, err := s.pair(ctx, sweepScript, slice, strconv.Itoa(from), strconv.Itoa(sweepPage), strconv.FormatInt(before, 10))
 			if err != nil {
 				return total, err
 			}
@@ -229,21 +230,21 @@ func (s *Store) sweep(ctx context.Context, before int64) (total int, err error) 
 			if err != nil {
 				return total, err
 			}
-			if total += n; looked < sweepPage {
+			if total += n; checked < sweepPage {
 				break
 			}
 		}
 	}
 	for from := "-"; ; {
-		looked, last, err := s.pair(ctx, sweepLogScript, from, strconv.Itoa(logPage), strconv.FormatInt(before, 10))
-		if err != nil || looked < logPage {
+		checked, last, err := s.pair(ctx, sweepLogScript, from, strconv.Itoa(logPage), strconv.FormatInt(before, 10))
+		if err != nil || checked < logPage {
 			return total, err
 		}
 		from = "(" + last
 	}
 }
 
-// pair runs a script that answers a count and something else.
+// pair runs a script that answers a count and a text.
 func (s *Store) pair(ctx context.Context, script *rueidis.Lua, args ...string) (int, string, error) {
 	if err := s.usable(); err != nil {
 		return 0, "", err

@@ -13,7 +13,7 @@ import (
 
 // A stored record is: format (1 byte), expiry (5 bytes, Unix seconds, 0 for never),
 // length of the packed owner (1 byte), packed owner, revision (uvarint), packed value.
-// The scripts read all but the value.
+// The scripts read every part except the value.
 const (
 	format     = 1
 	headerSize = 7
@@ -21,7 +21,7 @@ const (
 
 var errCorrupt = errors.New("redis: a stored record is damaged")
 
-// packRecord writes r as it will be: one revision on.
+// packRecord returns r at its next revision.
 func packRecord(r store.Record) []byte {
 	owner, expires := packID(r.Owner), toUnix(r.Expires)
 	b := make([]byte, headerSize, headerSize+len(owner)+binary.MaxVarintLen64+len(r.Value)/3)
@@ -39,7 +39,7 @@ func unpackRecord(k store.Key, b []byte) (store.Record, error) {
 		return store.Record{}, errCorrupt
 	}
 	if b[0] != format {
-		return store.Record{}, fmt.Errorf("redis: a record is in format %d, which this version does not know", b[0])
+		return store.Record{}, fmt.Errorf("redis: a record has format %d, which this version cannot read", b[0])
 	}
 	owner, err := unpackID(b[headerSize : headerSize+int(b[6])])
 	if err != nil {
@@ -58,7 +58,7 @@ func unpackRecord(k store.Key, b []byte) (store.Record, error) {
 	return r, nil
 }
 
-// packID is empty for the empty id, which the scripts ask for.
+// packID returns the packed id. It is empty for the empty id: the scripts compare it with the empty text.
 func packID(id string) string {
 	if id == "" {
 		return ""
@@ -66,8 +66,8 @@ func packID(id string) string {
 	return string(pack.AppendID(nil, id))
 }
 
-// hashKey names the hash that holds a record of that packed id, as hashkey of
-// records.lua does.
+// hashKey names the hash that holds the record with the packed id. It computes the same name
+// as hashkey of records.lua.
 func (s *Store) hashKey(kind store.Kind, id string) string {
 	bucket := 0
 	switch n := len(id); {
@@ -97,11 +97,12 @@ func putUint40(b []byte, n int64) {
 
 func uint40(b []byte) int64 { return int64(b[0])<<32 | int64(binary.BigEndian.Uint32(b[1:])) }
 
-// maxUnix is in the year 36812; what expires later never does.
+// maxUnix is in the year 36812. A record that expires later is kept as one that never
+// expires.
 const maxUnix = 1<<40 - 1
 
-// Expiries are kept to the second, rounded up: nothing is swept early. What
-// expired before 1970 expires then.
+// toUnix rounds t up to the second, so that no record is swept early. A time before 1970
+// becomes the first second of 1970.
 func toUnix(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -8,7 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// What is unpacked is what was packed.
+// unpackRecord returns the record that packRecord was given.
 func FuzzRecord(f *testing.F) {
 	f.Add(`{"id":"a","subject":"usr_xyy3hoohu63c7lgen6da3wax6j"}`, "a", "usr_xyy3hoohu63c7lgen6da3wax6j", uint64(1), int64(1700000000))
 	f.Add("\x00\x80\xff", "\x01\x02", "", uint64(1<<63), int64(-5))
@@ -26,7 +26,7 @@ func FuzzRecord(f *testing.F) {
 		if want := min(max(expires, 1), maxUnix); want == expires && got.Expires.Unix() != expires {
 			t.Fatalf("expiry %d came back as %v", expires, got.Expires)
 		}
-		for n := range b { // a damaged one is an error or another value, never a panic
+		for n := range b { // a damaged record is an error or another value, never a panic
 			_, _ = unpackRecord(r.Key, b[:n])
 		}
 	})

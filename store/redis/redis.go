@@ -1,9 +1,9 @@
-// Package redis keeps records and the log in Redis 7: alone, behind Sentinel, or in one
-// slot of a Cluster (docs/decisions/0016-redis.md). Open finds out what the server
-// promises; see Store.Describe.
+// Package redis keeps records and the log in Redis 7: in a single server, behind Sentinel,
+// or in one slot of a Cluster (docs/decisions/0016-redis.md). Call [Open] first. It asks the
+// server how durable a commit is; see [Store.Describe].
 //
-// It is meant for sessions, grants and the log. Users and keys belong in a store
-// whose durability does not hang on a server's settings.
+// The store is meant for sessions, grants and the log. Keep users and keys in a store whose
+// durability does not depend on the settings of a server.
 package redis
 
 import (
@@ -28,43 +28,44 @@ import (
 
 // Options of Open.
 type Options struct {
-	// URL names the servers, see Place: redis://HOST:PORT, rediss:// for TLS,
+	// URL names the servers, see [Place]: redis://HOST:PORT, rediss:// for TLS,
 	// redis-sentinel://HOST:PORT,HOST:PORT/NAME.
 	URL string
 
-	// Password takes the place of the URL's, for who does not want it in there.
+	// Password replaces the password of the URL, so that the URL need not have one.
 	Password string
 
 	// Prefix begins every key, so that several stores can share a server; empty:
-	// "counterfoil". It is the hash tag, so it names the slot of a Cluster too.
+	// "counterfoil". It is also the hash tag of every key, so it chooses the slot of a
+	// Cluster.
 	Prefix string
 
 	// Timeout bounds each call whose context ends later; zero: 5 s.
 	Timeout time.Duration
 
-	Log *slog.Logger // hears when the log begins another epoch; nil: slog.Default()
+	Log *slog.Logger // gets a message when the log begins another epoch; nil: slog.Default()
 }
 
-// Store is a client of one Redis primary.
+// Store is a [store.Store] in one Redis primary.
 type Store struct {
 	client   rueidis.Client
 	prefix   string   // of all keys
-	head     []string // the key of the head: what every script is passed
+	head     []string // the key of the head, which every script gets
 	timeout  time.Duration
-	replicas int // that must have a commit before it is done
+	replicas int // how many replicas must have a commit before Commit returns
 	log      *slog.Logger
-	stop     context.CancelFunc // ends the listener
-	stopped  chan struct{}      // closed when it has ended
+	stop     context.CancelFunc // ends listen
+	stopped  chan struct{}      // closed when listen has ended
 
 	mu     sync.Mutex         // guards the rest; never held during a call
-	server server             // what is known of the primary
-	seen   counterfoil.Cursor // the latest head that this process was told
+	server server             // the primary, as inspect last found it
+	seen   counterfoil.Cursor // the latest head that this process has seen
 	moved  chan struct{}      // closed when the head may have moved, or the store closes
 	closed bool
 }
 
-// Open connects, and refuses a server that may drop what it was given: one that evicts
-// keys, or is older than Redis 7.
+// Open connects. It refuses a server that is older than Redis 7, and a server that evicts
+// keys: it would drop sessions and revocations.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	place, err := ParseURL(o.URL)
 	if err != nil {
@@ -80,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.Prefix = "counterfoil"
 	}
 	if strings.ContainsAny(o.Prefix, "{}") {
-		return nil, errors.New("redis: Options.Prefix has a brace in it")
+		return nil, errors.New("redis: Options.Prefix contains a brace")
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
@@ -113,11 +114,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) start(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	known, err := s.learn(ctx)
+	v, err := s.inspect(ctx)
 	if err != nil {
 		return err
 	}
-	if err := known.fit(); err != nil {
+	if err := v.usable(); err != nil {
 		return err
 	}
 	_, _, err = s.Log(ctx, counterfoil.Cursor{}, 1) // begins the first epoch
@@ -126,7 +127,8 @@ func (s *Store) start(ctx context.Context) error {
 
 var errClosed = errors.New("store is closed")
 
-// usable returns errClosed after Close: the client of a Cluster goes on answering.
+// usable returns errClosed after Close. The client needs this check: in a Cluster it goes on
+// answering after its own Close.
 func (s *Store) usable() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,14 +138,15 @@ func (s *Store) usable() error {
 	return nil
 }
 
-// bounded is ctx, ended by the store's timeout at the latest.
+// bounded returns a context that ends with ctx, or at the store's timeout.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.timeout)
 }
 
-// twice does what may be done twice: once more after a broken connection, which is how
-// the client finds out that a server was restarted. The second try has the time that is left.
-func (s *Store) twice(ctx context.Context, do func(ctx context.Context) error) error {
+// withRetry calls do, and once more if the connection broke: the client notices the restart of
+// a server only by a broken connection. do must be safe to repeat. The second call has the
+// time that the first has left.
+func (s *Store) withRetry(ctx context.Context, do func(ctx context.Context) error) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
@@ -157,9 +160,10 @@ func (s *Store) twice(ctx context.Context, do func(ctx context.Context) error) e
 	return err
 }
 
-// deadline is a context that says when it ends and sets no timer: with one for each call,
-// look-ups by many callers cost some 15 % more. Dialing heeds it; who waits for an answer
-// is told by the connection, which ends in time (see Place.options), or by the context inside.
+// deadline is a context with a deadline and no timer: with a timer for each call, look-ups
+// by many callers cost some 15 % more. A dial ends at the deadline. A call that waits for an
+// answer ends when the connection fails, which Place.options bounds, or when the inner
+// context ends.
 type deadline struct {
 	context.Context
 	at time.Time
@@ -173,16 +177,16 @@ func (d deadline) Deadline() (time.Time, bool) {
 	return d.at, true
 }
 
-// read runs a script that may be run twice.
+// read runs a script that is safe to repeat.
 func (s *Store) read(ctx context.Context, script *rueidis.Lua, args ...string) (m rueidis.RedisMessage, err error) {
-	err = s.twice(ctx, func(ctx context.Context) error {
+	err = s.withRetry(ctx, func(ctx context.Context) error {
 		m, err = script.Exec(ctx, s.client, s.head, args).ToMessage()
 		return err
 	})
 	return m, err
 }
 
-// Get implements store.Store: one round trip.
+// Get implements [store.Store]. It is one round trip.
 func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	records, err := s.fetch(ctx, keys)
 	if err != nil {
@@ -191,15 +195,15 @@ func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 	return records, nil
 }
 
-// fetch returns a record for each key; one that is absent has Rev 0.
+// fetch returns a record for each key. An absent record has Rev 0.
 //
-// Behind the reads goes a write that changes nothing, over the same connection: a replica
-// refuses it, and so does a primary that min-replicas-to-write cuts off. Only if it was
-// done have the reads been of the authoritative copy (REV-03). A script would say the
-// same, and cost the server some nine times as much as both commands.
+// After the reads fetch sends a write that changes nothing, over the same connection. A
+// replica refuses the write, and so does a primary that min-replicas-to-write cuts off. So
+// if the write succeeds, the reads were from the authoritative copy (REV-03). A script would
+// prove the same. It would cost the server some nine times as much as both commands.
 func (s *Store) fetch(ctx context.Context, keys []store.Key) ([]store.Record, error) {
 	var answers []rueidis.RedisResult
-	err := s.twice(ctx, func(ctx context.Context) error {
+	err := s.withRetry(ctx, func(ctx context.Context) error {
 		commands := make([]rueidis.Completed, 0, len(keys)+1)
 		for _, k := range keys {
 			id := packID(k.ID)
@@ -229,12 +233,12 @@ func (s *Store) fetch(ctx context.Context, keys []store.Key) ([]store.Record, er
 	return records, nil
 }
 
-// pageSize is how many records one call of List reads: a short time for everybody else.
+// pageSize is how many records List reads at a time. It bounds how long other callers wait.
 const pageSize = 200
 
-// List implements store.Store. It holds all ids in memory at once, because Redis
-// has no order. Owner "" reads all records of the kind, as "*" does: what belongs
-// to nobody has no index.
+// List implements [store.Store]. It holds all ids in memory at once, because Redis does not
+// keep them in order. For owner "" it reads all records of the kind, as for "*": records
+// without an owner have no index.
 func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		ids, err := s.ids(ctx, kind, owner)
@@ -258,7 +262,8 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 	}
 }
 
-// ids returns, in order, the ids of what belongs to owner, or of all for "*" and "".
+// ids returns, in order, the ids of the records of kind and owner. For "*" and "" it returns
+// the ids of all records of the kind.
 func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) ([]string, error) {
 	var ids []string
 	if owner != "*" && owner != "" {
@@ -305,9 +310,9 @@ func appendIDs(ids, packed []string) ([]string, error) {
 	return ids, nil
 }
 
-// Commit implements store.Store. The caller's context stops it before it is sent,
-// and by its deadline: giving up a commit that is under way would leave the next
-// reader to see it happen.
+// Commit implements [store.Store]. Once the commit is sent, only the deadline of ctx ends the
+// wait, not its cancellation: if Commit returned early, the next reader could still see the
+// commit happen.
 func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	if err := b.Check(); err != nil {
 		return counterfoil.Cursor{}, err
@@ -323,16 +328,16 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	}
 	detached, cancel := s.bounded(detached)
 	defer cancel()
-	which := commitScript
+	script := commitScript
 	if len(b.Put) > 0 && len(b.Revoke) == 0 {
-		which = putScript
+		script = putScript
 	}
 	client := s.committing()
 	answer, err := s.withHead(detached, func(ctx context.Context, head []string) (rueidis.RedisMessage, error) {
-		return which.Exec(ctx, client, s.head, appendBatch(head, b)).ToMessage()
+		return script.Exec(ctx, client, s.head, appendBatch(head, b)).ToMessage()
 	})
 	if err == nil {
-		err = client.missed
+		err = client.replicated
 	}
 	if err != nil {
 		return counterfoil.Cursor{}, fmt.Errorf("redis: commit: %w", err)
@@ -340,13 +345,13 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	return s.cursor(answer)
 }
 
-// appendBatch writes b as commit.lua reads it.
+// appendBatch appends b as commit.lua reads it.
 func appendBatch(args []string, b store.Batch) []string {
-	fresh := "0"
+	newEpoch := "0"
 	if b.NewEpoch {
-		fresh = "1"
+		newEpoch = "1"
 	}
-	args = append(args, fresh, strconv.Itoa(len(b.Require)))
+	args = append(args, newEpoch, strconv.Itoa(len(b.Require)))
 	for _, r := range b.Require {
 		args = append(args, string(r.Kind), packID(r.ID), packRev(r.Rev))
 	}
@@ -364,13 +369,13 @@ func appendBatch(args []string, b store.Batch) []string {
 	}
 	args = append(args, strconv.Itoa(len(b.Revoke)))
 	for _, e := range b.Revoke {
-		stride := 1 + rand.Uint64N(1024) // rv stands in tokens: it must not count revocations
+		stride := 1 + rand.Uint64N(1024) // rv is in tokens: it must not tell how many revocations there are
 		args = append(args, strconv.FormatUint(stride, 10), string(e.Scope), e.ID, strconv.FormatInt(toUnix(e.Expires), 10), e.Reason)
 	}
 	return args
 }
 
-// packRev is empty for 0: no stored revision is.
+// packRev returns the packed revision. It is empty for 0, which is never stored.
 func packRev(rev uint64) string {
 	if rev == 0 {
 		return ""
@@ -378,7 +383,7 @@ func packRev(rev uint64) string {
 	return string(binary.AppendUvarint(nil, rev))
 }
 
-// Close implements store.Store.
+// Close implements [store.Store].
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed

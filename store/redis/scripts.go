@@ -6,14 +6,13 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Each atomic step is one script. All keys of a store begin as the key that is passed:
-// the scripts make the others from it, which a Redis Cluster allows because of the
-// hash tag that all have.
+// Each atomic step is one script. A script gets one key and derives all other keys of the
+// store from it. A Redis Cluster allows that, because all of them have the same hash tag.
 //
-// The first line says how Redis treats a script. None says no-writes, though some write
-// nothing: a script that might write is refused by a replica, and by a primary that
-// min-replicas-to-write cuts off, so nobody reads a copy that is not the authoritative
-// one (REV-03). What must go on when memory is full has allow-oom.
+// The first line of a script has its flags. No script has no-writes, even if it writes
+// nothing: a replica refuses a script that might write, and so does a primary that
+// min-replicas-to-write cuts off. So a script always reads the authoritative copy (REV-03).
+// A script that must run when memory is full has allow-oom.
 var (
 	//go:embed lua/head.lua
 	headLua string
@@ -36,7 +35,7 @@ var (
 	idsScript      = script("flags=allow-oom", recordsLua, idsLua)
 	sweepScript    = script("flags=allow-oom", recordsLua, sweepLua)
 	sweepLogScript = script("flags=allow-oom", sweepLogLua)
-	softScript     = script("flags=allow-oom", "return redis.call('HSET', KEYS[1], 'durable', '0')") // from here on a restart loses
+	lossyScript    = script("flags=allow-oom", "return redis.call('HSET', KEYS[1], 'durable', '0')") // after this a restart begins a new epoch
 )
 
 func script(flags string, parts ...string) *rueidis.Lua {

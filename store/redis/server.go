@@ -12,32 +12,32 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// server is what is known of the process that is the primary.
+// server describes the process that is the primary.
 type server struct {
-	run      string // its run id: another one after every restart
+	run      string // run_id of INFO: a restart changes it
 	version  int    // major
-	evicts   string // how it makes room by dropping keys of its own choice; empty: it does not
+	evicts   string // the maxmemory-policy by which the server evicts keys; empty: it evicts none
 	class    store.Durability
 	reason   string // why the class is not Durable
 	replicas int
-	waitaof  bool // it can wait until replicas have a commit on disk
+	waitaof  bool // the server has WAITAOF: it can wait until replicas have a commit on disk
 
-	// unbroken says that a restart goes on with the log, and that no replica can take its
-	// place. That replicas are waited for does not make it so: they are behind in what
-	// was not acknowledged, and who followed the log may have seen that.
+	// unbroken is true if a restart keeps the whole log, and no replica can become the
+	// primary. Waiting for replicas is not enough: a replica may lack a commit that was not
+	// acknowledged, and a follower of the log may have seen that commit.
 	unbroken bool
 }
 
-// known is how head.lua is told.
-func (v server) known() string {
+// arg returns v as head.lua reads it.
+func (v server) arg() string {
 	if v.unbroken {
 		return v.run + " 1"
 	}
 	return v.run + " 0"
 }
 
-// fit refuses what no setting of this store can mend.
-func (v server) fit() error {
+// usable returns an error if the store must not use the server.
+func (v server) usable() error {
 	if v.version < 7 {
 		return fmt.Errorf("the server is version %d: 7 is needed", v.version)
 	}
@@ -47,20 +47,21 @@ func (v server) fit() error {
 	return nil
 }
 
-// tooFew says that commits would wait in vain, or nothing.
+// tooFew returns a message if fewer replicas are connected than a commit waits for, and
+// otherwise the empty text.
 func (s *Store) tooFew(v server) string {
 	if v.replicas >= s.replicas {
 		return ""
 	}
-	return fmt.Sprintf("wait is %d, and the replicas connected are %d: nobody can sign in or be signed out", s.replicas, v.replicas)
+	return fmt.Sprintf("wait is %d, and %d replicas are connected: nobody can sign in or be signed out", s.replicas, v.replicas)
 }
 
-// learn asks the primary what it is: once more after a broken connection, which may be
-// one that was kept since before a restart.
-func (s *Store) learn(ctx context.Context) (v server, err error) {
-	v, err = s.ask(ctx)
+// inspect asks the primary for its properties and keeps them. It tries again after a broken
+// connection, which may date from before a restart.
+func (s *Store) inspect(ctx context.Context) (v server, err error) {
+	v, err = s.query(ctx)
 	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
-		v, err = s.ask(ctx)
+		v, err = s.query(ctx)
 	}
 	if err != nil {
 		return server{}, err
@@ -74,10 +75,10 @@ func (s *Store) learn(ctx context.Context) (v server, err error) {
 	return v, nil
 }
 
-// ask puts all questions over one connection, so all answers are of one process.
-func (s *Store) ask(ctx context.Context) (v server, err error) {
+// query sends all its commands over one connection, so one process answers all of them.
+func (s *Store) query(ctx context.Context) (v server, err error) {
 	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
-		// A command with a key goes first: in a Cluster it picks the node.
+		// The first command has a key: in a Cluster the key picks the node.
 		if err := c.Do(ctx, c.B().Exists().Key(s.head[0]).Build()).Error(); err != nil {
 			return err
 		}
@@ -89,13 +90,13 @@ func (s *Store) ask(ctx context.Context) (v server, err error) {
 		if info["role"] != "master" {
 			return errors.New("the server is a replica")
 		}
-		// Some hosted servers allow no CONFIG: then nothing is known of the disk.
+		// Some hosted servers refuse CONFIG: then fsync stays empty.
 		fsync, err := c.Do(ctx, c.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap()
 		if _, refused := rueidis.IsRedisErr(err); err != nil && !refused {
 			return err
 		}
-		v = s.judge(info, fsync["appendfsync"])
-		if s.replicas > 0 { // waits for nobody: does it know how to?
+		v = s.classify(info, fsync["appendfsync"])
+		if s.replicas > 0 { // waits for 0 replicas: this only tests whether the server has WAITAOF
 			err := c.Do(ctx, c.B().Waitaof().Numlocal(0).Numreplicas(0).Timeout(1).Build()).Error()
 			if _, refused := rueidis.IsRedisErr(err); err != nil && !refused {
 				return err
@@ -117,10 +118,11 @@ func parseInfo(text string) map[string]string {
 	return info
 }
 
-func (s *Store) judge(info map[string]string, fsync string) server {
+// classify derives the properties of the primary from INFO and appendfsync.
+func (s *Store) classify(info map[string]string, fsync string) server {
 	v := server{run: info["run_id"], class: store.Lossy}
 	major, _, _ := strings.Cut(info["redis_version"], ".")
-	v.version, _ = strconv.Atoi(major) // no number: 0, which is not fit
+	v.version, _ = strconv.Atoi(major) // 0 if it is not a number: usable refuses 0
 	v.replicas, _ = strconv.Atoi(info["connected_slaves"])
 	if policy := info["maxmemory_policy"]; info["maxmemory"] != "0" && strings.HasPrefix(policy, "allkeys-") {
 		v.evicts = policy
@@ -144,25 +146,25 @@ func (s *Store) judge(info map[string]string, fsync string) server {
 	return v
 }
 
-// Describe implements store.Store. The store is Durable on a server that writes to disk
-// before it answers (appendonly yes, appendfsync always) and that no replica can replace
-// which commits do not wait for. It is what was last found out: at Open, after a restart
-// or failover, and at each Sweep.
+// Describe implements [store.Store]. The store is durable under two conditions. The server
+// writes to disk before it answers (appendonly yes, appendfsync always). And no replica can
+// become the primary, except one that commits wait for. The store checks this at [Open], after
+// a restart or failover, and at each [Store.Sweep]. Describe returns the latest result.
 func (s *Store) Describe() store.Description {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return store.Description{Durability: s.server.class, WhyLossy: s.server.reason}
 }
 
-// relearn notices settings that were changed while the server runs; unfit says that it
-// would be refused now. When it is no longer unbroken, a restart may lose data, so the log
-// must not be taken for whole after one.
-func (s *Store) relearn(ctx context.Context) (unfit, err error) {
+// recheck inspects the server again, because its settings may have changed. unusable is not
+// nil if Open would refuse the server now. If the server is not unbroken, a restart may lose
+// data. recheck then records in the head that a restart must begin a new epoch.
+func (s *Store) recheck(ctx context.Context) (unusable, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	v, err := s.learn(ctx)
+	v, err := s.inspect(ctx)
 	if err != nil || v.unbroken {
-		return v.fit(), err
+		return v.usable(), err
 	}
-	return v.fit(), softScript.Exec(ctx, s.client, s.head, nil).Error()
+	return v.usable(), lossyScript.Exec(ctx, s.client, s.head, nil).Error()
 }

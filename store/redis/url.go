@@ -16,35 +16,35 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Place is where a URL leads. The forms of a URL:
+// Place is a parsed URL. The forms of a URL:
 //
 //	redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/DB][?…]
 //	redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT][,…]/NAME[/DB][?…]
 //
-// The first is one server, or nodes of a Cluster; which of both, the server says. The
-// second is the primary that sentinels know by NAME. rediss:// and rediss-sentinel://
-// are the same under TLS. In the query:
+// The first form names one server, or nodes of a Cluster: the server says which. The second
+// form names sentinels, and NAME is their name for the primary. rediss:// and
+// rediss-sentinel:// are the same forms with TLS. In the query:
 //
-//	prefix=WORD        as Options.Prefix
-//	ca=FILE            the CA (PEM) that signed the servers' certificates; else the system's
-//	server_name=NAME   what the certificates are for, if not for the hosts' own names
-//	sentinel_auth=yes  sentinels want user and password too
-//	wait=N             a commit is done when N replicas have it, see ErrNotReplicated
+//	prefix=WORD        as [Options].Prefix
+//	ca=FILE            the CA (PEM) of the servers' certificates; if absent: the system's CAs
+//	server_name=NAME   the name in the certificates; if absent: the name of the host
+//	sentinel_auth=yes  log in to the sentinels with the same user and password
+//	wait=N             Commit waits until N replicas have the commit, see [ErrNotReplicated]
 type Place struct {
 	Hosts  []string // host:port
-	Name   string   // of the primary: Hosts are sentinels; empty: they are not
+	Name   string   // the sentinels' name for the primary; empty: Hosts are not sentinels
 	TLS    bool
 	User   string
 	DB     int
 	Prefix string
-	Wait   int // how many replicas must have a commit before it is done
+	Wait   int // how many replicas must have a commit before Commit returns
 
 	password, ca, serverName string
 	sentinelAuth             bool
 }
 
-// ErrURL means that a URL has none of the forms of Place. It does not show the URL:
-// there may be a password in it.
+// ErrURL means that a URL has none of the forms of [Place]. The error does not show the URL,
+// which may have a password.
 var ErrURL = errors.New("no Redis URL")
 
 // ParseURL reads a URL.
@@ -99,7 +99,7 @@ func (p *Place) credentials(text string) (err error) {
 	return nil
 }
 
-// HasPassword reports whether the URL carried one.
+// HasPassword reports whether the URL has a password.
 func (p *Place) HasPassword() bool { return p.password != "" }
 
 func address(host, port string) (string, error) {
@@ -118,19 +118,19 @@ func (p *Place) query(text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: its query is not escaped as a URL wants it", ErrURL)
 	}
-	known := map[string]*string{"prefix": &p.Prefix, "ca": &p.ca, "server_name": &p.serverName, "sentinel_auth": new(string), "wait": new(string)}
+	params := map[string]*string{"prefix": &p.Prefix, "ca": &p.ca, "server_name": &p.serverName, "sentinel_auth": new(string), "wait": new(string)}
 	for name, all := range values {
-		into := known[name]
+		into := params[name]
 		if into == nil || len(all) != 1 {
-			return fmt.Errorf("%w: %q in its query is not known, or there twice", ErrURL, name)
+			return fmt.Errorf("%w: %q in its query is unknown, or stands there twice", ErrURL, name)
 		}
 		*into = all[0]
 	}
-	auth := *known["sentinel_auth"]
+	auth := *params["sentinel_auth"]
 	if p.sentinelAuth = auth == "yes"; auth != "" && !p.sentinelAuth {
 		return fmt.Errorf("%w: sentinel_auth is yes or absent", ErrURL)
 	}
-	if wait := *known["wait"]; values.Has("wait") {
+	if wait := *params["wait"]; values.Has("wait") {
 		n, err := strconv.ParseUint(wait, 10, 8)
 		if err != nil || n == 0 {
 			return fmt.Errorf("%w: wait is a number of replicas, 1 to 255, or absent", ErrURL)
@@ -140,15 +140,16 @@ func (p *Place) query(text string) error {
 	return nil
 }
 
-// options are what the client is made with.
+// options returns the options of the client.
 func (p *Place) options(timeout time.Duration) (opt rueidis.ClientOption, err error) {
 	opt = rueidis.ClientOption{
 		InitAddress: slices.Clone(p.Hosts), Username: p.User, Password: p.password, SelectDB: p.DB,
-		DisableCache: true, // see docs/decisions/0016-redis.md: no answer of this store may be an old one
-		DisableRetry: true, // the client would go on until the context ends
+		DisableCache: true, // no answer of this store may be old: see docs/decisions/0016-redis.md
+		DisableRetry: true, // the client would retry until the context ends
 	}
-	// A connection on which nothing comes for an eighth of the time is asked, and has
-	// ended if nothing comes for three quarters more: with it ends who waits on it.
+	// The client pings a connection that is silent for an eighth of the timeout. It closes the
+	// connection if there is no answer for three quarters more. Then every call that waits on
+	// the connection fails.
 	opt.Dialer.Timeout, opt.Dialer.KeepAlive, opt.ConnWriteTimeout = timeout, timeout/8, timeout*3/4
 	if p.TLS {
 		if opt.TLSConfig, err = p.tls(); err != nil {
@@ -160,7 +161,7 @@ func (p *Place) options(timeout time.Duration) (opt rueidis.ClientOption, err er
 	}
 	opt.Sentinel = rueidis.SentinelOption{
 		MasterSet: p.Name, Dialer: opt.Dialer, TLSConfig: opt.TLSConfig,
-		// A primary that was only demoted closes no connection, and news of it may be lost.
+		// A demoted primary keeps its connections open, and the message about it may be lost.
 		TopologyRefreshInterval: 5 * time.Second,
 	}
 	if p.sentinelAuth {
@@ -180,7 +181,7 @@ func (p *Place) tls() (*tls.Config, error) {
 	}
 	c.RootCAs = x509.NewCertPool()
 	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", p.ca)
+		return nil, fmt.Errorf("%s has no certificate", p.ca)
 	}
 	return c, nil
 }

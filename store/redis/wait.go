@@ -9,31 +9,30 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// ErrNotReplicated means that a commit was done at the primary, and that fewer replicas
-// than the URL asks for said in time that they have it: a failover may undo it, and until
-// then everybody sees it.
+// ErrNotReplicated means that the primary did the commit, but fewer replicas than the URL
+// asks for have confirmed it in time. All readers see the commit. A failover may undo it.
 var ErrNotReplicated = errors.New("done at the primary, and too few replicas have it: a failover may undo it")
 
-// committing is the client that scripts which commit are run with.
+// committing returns the client for scripts that commit.
 func (s *Store) committing() *waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &waiting{Client: s.client, replicas: s.replicas, disk: s.server.waitaof}
 }
 
-// waiting is a client whose commands are done when that many replicas have them: on
-// disk, if the server knows WAITAOF, else in memory. What WAIT waits for is all that
-// the server had done when the command before it on the same connection was answered.
+// waiting is a client that waits after each command until the given number of replicas have
+// it: on disk if the server has WAITAOF, otherwise in memory. WAIT covers everything that the
+// server did before it answered the previous command of the same connection.
 type waiting struct {
 	rueidis.Client
-	replicas int
-	disk     bool
-	missed   error // ErrNotReplicated if too few have the last command
+	replicas   int
+	disk       bool
+	replicated error // ErrNotReplicated if too few replicas have the last command
 }
 
-// Do puts both on one connection of its own. On the shared one the wait would hold
-// everybody up, and to a command that a Cluster sends on to another node the client
-// would not send the wait after it.
+// Do sends the command and the wait over one dedicated connection. On the shared connection
+// the wait would block the other callers. In a Cluster the client may send a command again to
+// another node; it would not send the wait there too.
 func (w *waiting) Do(ctx context.Context, command rueidis.Completed) (answer rueidis.RedisResult) {
 	if w.replicas == 0 {
 		return w.Client.Do(ctx, command)
@@ -41,30 +40,32 @@ func (w *waiting) Do(ctx context.Context, command rueidis.Completed) (answer rue
 	_ = w.Dedicated(func(c rueidis.DedicatedClient) error {
 		answers := c.DoMulti(ctx, command, w.wait(ctx))
 		answer = answers[0]
-		w.missed = w.enough(answers[1])
+		w.replicated = w.enough(answers[1])
 		return nil
 	})
 	return answer
 }
 
-// wait has half the time that is left, so that there is an answer before that is over.
+// wait returns the command that waits. Its timeout is half of the time that ctx has left, so
+// that the server answers before ctx ends.
 func (w *waiting) wait(ctx context.Context) rueidis.Completed {
 	within := time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		within = time.Until(deadline) / 2
 	}
-	ms := max(1, within.Milliseconds()) // 0 is for ever
+	ms := max(1, within.Milliseconds()) // 0 would wait for ever
 	if w.disk {
 		return w.B().Waitaof().Numlocal(0).Numreplicas(int64(w.replicas)).Timeout(ms).Build()
 	}
 	return w.B().Wait().Numreplicas(int64(w.replicas)).Timeout(ms).Build()
 }
 
+// enough returns ErrNotReplicated unless the answer counts enough replicas.
 func (w *waiting) enough(answer rueidis.RedisResult) error {
 	var have int64
 	var err error
 	if w.disk {
-		var both []int64 // our own disk, and the replicas
+		var both []int64 // the disk of the primary, and those of the replicas
 		if both, err = answer.AsIntSlice(); err == nil && len(both) == 2 {
 			have = both[1]
 		}

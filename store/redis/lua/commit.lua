@@ -1,8 +1,8 @@
--- One commit. ARGV from 5: whether to begin another epoch, then lists, each behind its
+-- One commit. ARGV from 5: whether to begin another epoch, then lists, each after its
 -- length: conditions (kind, id, revision), owned (kind, owner), deletes (kind, id),
 -- puts (kind, id, revision, record), entries (stride, scope, id, expiry, reason).
--- A revision is empty for absent. Answers epoch and seq; or one word when nothing was
--- done: "conflict", or what head says.
+-- An empty revision means that the record is absent. The script answers epoch and seq. If it
+-- has done nothing it answers one word: "conflict", or the word that head returned.
 local at = 5
 local function take(n)
   local from = at
@@ -18,11 +18,11 @@ local function list(width)
   return rows
 end
 
-local fresh = take(1) == '1'
+local newEpoch = take(1) == '1'
 local requires, owns, deletes, puts, entries = list(3), list(2), list(2), list(4), list(5)
 
 local epoch, seq
-if not fresh then
+if not newEpoch then
   epoch, seq = head()
   if not epoch then
     return {seq}
@@ -45,7 +45,7 @@ for _, rows in ipairs({requires, puts}) do
   end
 end
 
-if fresh then
+if newEpoch then
   epoch, seq = head(true)
   if not epoch then
     return {seq}
@@ -84,8 +84,8 @@ for _, p in ipairs(puts) do
     end
   end
   redis.call('HSET', key, id, blob)
-  -- What expires is listed by the 1024 seconds in which it does. A record that goes
-  -- earlier, or moves, stays listed: the sweep looks at the record.
+  -- A record that expires is in the list of its slice of 1024 seconds. It stays in that list
+  -- when it is deleted, or when its expiry changes: the sweep reads the record itself.
   local expires, before = expiry(blob), old and expiry(old) or 0
   local slice = math.floor(expires / 1024)
   if expires > 0 and not (before > 0 and math.floor(before / 1024) == slice) then

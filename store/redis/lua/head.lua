@@ -1,17 +1,22 @@
--- The head of the log. KEYS[1] is the hash that holds it. epoch and seq are the head,
--- run is the process that wrote it, durable is 1 if that process writes to disk before
--- it answers; was:E is where the log of an earlier epoch E ended.
+-- The head of the log. KEYS[1] is the hash that holds it. Its fields: epoch and seq are the
+-- head; run is the server process that wrote it; durable is 1 if a restart of that process
+-- keeps the whole log; was:E is where the log of an earlier epoch E ended.
 --
--- Another process means a restart or a failover. If that may have lost the end of the
--- log, another epoch begins here, before anything else is done. If it did lose entries,
--- which a caller shows who was told of a later one, nothing is done until a commit says
--- that a new epoch shall begin: what the entries revoked may be back (REV-09).
+-- If the process is another one, there was a restart or a failover. The script then decides:
 --
--- ARGV: 1 an epoch to begin if need be, 2 and 3 epoch and seq that the caller has seen,
--- 4 the process that the caller knows, and whether it is durable: "run 1".
+-- 1. The restart may have lost the end of the log. The script begins another epoch, before
+--    it does anything else.
+-- 2. The caller has seen a later head than the log has. Then entries are lost, and sessions
+--    that they revoked may be back (REV-09). The script does nothing and answers "lost",
+--    until a commit asks for a new epoch.
+-- 3. Otherwise the epoch goes on.
+--
+-- ARGV: 1 is the number for a new epoch, if one begins; 2 and 3 are epoch and seq of the head
+-- that the caller has seen; 4 is the process that the caller has inspected, and 1 if it is
+-- durable: "run 1".
 local channel = prefix .. 'moved'
 local logkey = prefix .. 'log'
-local never = '9007199254740992' -- no log gets so far
+local never = '9007199254740992' -- larger than the seq of any log
 
 local function begin(run, durable)
   redis.call('UNLINK', logkey)
@@ -20,9 +25,9 @@ local function begin(run, durable)
   return ARGV[1], 0, run, durable
 end
 
--- Begins an epoch for a caller who knows that entries may be lost: whoever saw more of
--- an earlier one is answered by that.
-local function anew(run, durable)
+-- Begins an epoch for a caller that knows that entries may be lost. It raises the end of every
+-- earlier epoch, so that a caller that saw a later head of one is not answered "lost".
+local function beginAfterLoss(run, durable)
   local h = redis.call('HGETALL', KEYS[1])
   for i = 1, #h, 2 do
     if string.sub(h[i], 1, 4) == 'was:' then
@@ -37,17 +42,17 @@ local function anew(run, durable)
   return begin(run, durable)
 end
 
--- Returns epoch, seq, run and durable; or nil and one word: "unknown", if the caller
--- must get to know this process first, or "lost". With fresh, a new epoch begins.
-local function head(fresh)
+-- Returns epoch, seq, run and durable. Or it returns nil and one word: "unknown" if the caller
+-- must inspect this process first, or "lost". With newEpoch it begins a new epoch.
+local function head(newEpoch)
   local h = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'run', 'durable', 'was:' .. ARGV[2])
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  local known, durable = string.match(ARGV[4], '^(%x+) ([01])$')
-  if h[3] ~= run and known ~= run then
+  local inspected, durable = string.match(ARGV[4], '^(%x+) ([01])$')
+  if h[3] ~= run and inspected ~= run then
     return nil, 'unknown'
   end
-  if fresh then
-    return anew(run, h[3] == run and h[4] or durable)
+  if newEpoch then
+    return beginAfterLoss(run, h[3] == run and h[4] or durable)
   end
   local seen = tonumber(ARGV[3])
   local ended = h[1] == ARGV[2] and h[2] or h[5]
@@ -56,12 +61,13 @@ local function head(fresh)
   end
   local epoch, seq = h[1], tonumber(h[2] or '0')
   if epoch and seq > 0 and redis.call('EXISTS', logkey) == 0 then
-    return nil, 'lost' -- somebody deleted it, or memory ran out under another policy
+    return nil, 'lost' -- a person deleted the log, or the server evicted it
   end
   if epoch and h[3] == run then
     return epoch, seq, run, h[4]
   end
-  -- A promoted replica knows the replication id that it followed; it may not have got all.
+  -- A promoted replica has the replication id of its former primary. It may lack the last
+  -- commits.
   local promoted = not string.find(redis.call('INFO', 'replication'), 'master_replid2:0+%s')
   if not epoch or promoted or h[4] ~= '1' or durable ~= '1' then
     if epoch then

@@ -1,5 +1,6 @@
--- Reads ids: ARGV 1 is the kind; 2 the owner. Or 2 is "*", and 3 the hash to begin at: some
--- thousand ids of whole hashes, behind the number of the next hash.
+-- Reads ids. ARGV: 1 is the kind; 2 is the owner. If 2 is "*", 3 is the number of the hash to
+-- begin at. The script then answers the number of the next hash, and the ids of whole hashes,
+-- some thousand in all.
 if ARGV[2] ~= '*' then
   return owned(ARGV[1], ARGV[2])
 end

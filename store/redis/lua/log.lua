@@ -1,4 +1,4 @@
--- Reads the log: ARGV 5 is the epoch and 6 the seq of the cursor, 7 the limit.
+-- Reads the log. ARGV: 5 is the epoch and 6 the seq of the cursor; 7 is the limit.
 local epoch, seq = head()
 if not epoch then
   return {seq}

@@ -1,5 +1,5 @@
--- Records. A field of a hash each: the packed id, and what pack.go writes:
--- format, 5 bytes of expiry, length of the owner, owner, revision, value.
+-- Records. Each is a field of a hash. The name of the field is the packed id. Its value is
+-- written by pack.go: format, 5 bytes of expiry, length of the owner, owner, revision, value.
 local function hashkey(kind, id)
   local a, b = string.byte(id, -2, -1)
   return prefix .. 'r:' .. kind .. ':' .. (b and (a * 31 + b) % 256 or a)
@@ -14,9 +14,9 @@ local function owner(blob)
   return string.sub(blob, 8, 7 + string.byte(blob, 7))
 end
 
--- The index by owner: sorted sets of 10 digits of a hash of kind and owner, then
--- the id. Which of them is told by the hash too, so most stay small enough for
--- the compact form. A hash that two owners share does no harm: the record decides.
+-- The index by owner is in sorted sets. A member is 10 digits of a hash of kind and owner,
+-- then the id. Other digits of the hash choose the sorted set, so that most sets stay small
+-- enough for Redis' compact form. If two owners have the same hash, the record decides.
 local function ownerkey(kind, own)
   local sum = redis.sha1hex(kind .. ':' .. own)
   return prefix .. 'o:' .. tonumber(string.sub(sum, 1, 4), 16) % 32768, string.sub(sum, 5, 14)
@@ -31,7 +31,7 @@ local function drop(kind, id, key, blob)
   end
 end
 
--- The ids of kind that belong to own. The empty owner has no index.
+-- Returns the ids of the records of kind and owner. The empty owner has no index.
 local function owned(kind, own)
   local ids = {}
   if own == '' then

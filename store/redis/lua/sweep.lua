@@ -1,6 +1,7 @@
--- Sweeps a piece of one slice: ARGV 1 is kind:slice, 2 the place to begin at, 3 how
--- many, 4 the time before which to drop. Of a slice that is past what was looked at is
--- taken off the list. Answers how many were looked at, and how many dropped.
+-- Sweeps a part of one slice. ARGV: 1 is kind:slice; 2 is the position to begin at; 3 is how
+-- many ids to check; 4 is the time before which a record has expired. If the whole slice is
+-- before that time, the script removes the checked ids from its list. It answers how many ids
+-- it has checked, and how many records it has dropped.
 local kind, slice = string.match(ARGV[1], '^(%l+):(%d+)$')
 local key, from, n, before = prefix .. 'x:' .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local past = (slice + 1) * 1024 <= before

@@ -1,5 +1,6 @@
--- Sweeps a page of the log: ARGV 1 is where to begin, 2 how many, 3 the time before
--- which to drop. Answers how many were looked at, and the last of them.
+-- Sweeps a page of the log. ARGV: 1 is where to begin; 2 is how many entries to check; 3 is
+-- the time before which an entry has expired. The script answers how many entries it has
+-- checked, and the id of the last one.
 local page = redis.call('XRANGE', prefix .. 'log', ARGV[1], '+', 'COUNT', ARGV[2])
 for _, entry in ipairs(page) do
   local expires = tonumber(entry[2][6])
