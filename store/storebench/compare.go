@@ -1,6 +1,7 @@
-// Package storebench measures stores as benchmarks of their own packages: what a session
-// takes, what its steps cost beside the bare engine in the same run, and how both grow.
-// The records are those that the issuer writes.
+// Package storebench has benchmarks that each engine runs in its own package. [Size] measures
+// the bytes of a session. [Steps] compares each step of a session's life with the bare engine,
+// in the same run. [Rates] measures several nodes, and [Growth] a growing store. The records
+// are records that an issuer has written.
 package storebench
 
 import (
@@ -13,17 +14,17 @@ import (
 	"time"
 )
 
-// Op does one thing; n is never the same twice.
+// Op is one operation. Compare calls it with a different n each time.
 type Op func(ctx context.Context, n int64) error
 
-const turns = 11 // of each side; the median counts
+const turns = 11 // of each side; the result is their median
 
-// Compare runs the engine's own op and ours in turns, b.N times each: so a busy machine
-// slows both. It reports both rates, and returns and reports how many times the cost of
-// the engine's op ours is.
+// Compare runs raw, the engine's own operation, and ours in turns, b.N times each. So a busy
+// machine slows both. It reports both rates. It also reports and returns the cost of ours
+// divided by the cost of raw.
 func Compare(b *testing.B, rawCallers, callers int, raw, ours Op) (cost float64) {
 	b.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) // as a request's is: it can end
+	ctx, cancel := context.WithCancel(context.Background()) // a context that can end, like that of a request
 	defer cancel()
 	var counter atomic.Int64
 	rate := func(do Op, callers int) float64 {
@@ -44,7 +45,7 @@ func Compare(b *testing.B, rawCallers, callers int, raw, ours Op) (cost float64)
 		wg.Wait()
 		return float64(each) / time.Since(began).Seconds()
 	}
-	rate(ours, callers) // plans and connections are made
+	rate(ours, callers) // warms up: makes plans and connections
 	rate(raw, rawCallers)
 	var rawRates, ourRates, ratios []float64
 	for range turns {
@@ -59,8 +60,8 @@ func Compare(b *testing.B, rawCallers, callers int, raw, ours Op) (cost float64)
 	return cost
 }
 
-// each is how often callers do something in a turn; there are turns of them, and one
-// before these.
+// each returns how many operations a turn has. Each side has `turns` turns, and one more to
+// warm up.
 func each(b *testing.B, callers int) int { return max(b.N/turns, callers) }
 
 func median(v []float64) float64 {
@@ -68,7 +69,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// callers runs a benchmark by one caller and by sixteen.
+// callers runs a benchmark with one caller and with sixteen.
 func callers(b *testing.B, run func(b *testing.B, callers int)) {
 	for _, n := range []int{1, 16} {
 		b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) { run(b, n) })

@@ -16,14 +16,14 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Rates measures what sixteen callers get done by nodes, issuers on one engine, in a row
-// for each number of them. Every call of open is another node's store. Beside each figure
-// is the bare engine's own single insert, by sixteen callers in the same run. The nodes
-// share the processors of this process. Where the time of a call goes:
+// Rates measures sixteen callers of several nodes. A node is an issuer on the engine. There
+// is one benchmark for each number of nodes. Each call of open returns the store of another
+// node. Each figure is compared with the bare engine in the same run, where sixteen callers
+// insert single rows. The nodes share the processors of this process. The time of a call:
 //
 //	reads/op, read-us/op      round trips that read the store, and their time
-//	commits/op, commit-us/op  those that write
-//	rest-us/op                everything else: signing, and waiting for a processor
+//	commits/op, commit-us/op  round trips that write, and their time
+//	rest-us/op                the rest: signing, and waiting for a processor
 func Rates(b *testing.B, raw Raw, open func(b *testing.B) store.Store, nodes ...int) {
 	inserted := new(atomic.Int64)
 	for _, n := range nodes {
@@ -37,9 +37,9 @@ func Rates(b *testing.B, raw Raw, open func(b *testing.B) store.Store, nodes ...
 	}
 }
 
-// Growth measures one node on s at ten thousand, a hundred thousand and a million sessions.
-// It reports x-first: how many times the cost is what it was at the first of these sizes,
-// each beside the bare engine's own insert at that time.
+// Growth measures one node on s with ten thousand, a hundred thousand and a million sessions.
+// It reports x-first: the cost divided by the cost at the first of these sizes. Both costs are
+// relative to an insert of the bare engine in the same run.
 func Growth(b *testing.B, raw Raw, s store.Store) {
 	f := &fleet{raw: raw, inserted: new(atomic.Int64)}
 	f.join(b, s)
@@ -55,14 +55,14 @@ func Growth(b *testing.B, raw Raw, s store.Store) {
 	}
 }
 
-// fleet is nodes on one engine.
+// fleet has several nodes on one engine.
 type fleet struct {
 	nodes    []*issuer.Issuer
 	stores   []*timed
 	raw      Raw
 	inserted *atomic.Int64 // rows of raw
 	signedIn atomic.Int64
-	small    bool // holds as few sessions as Growth begins with
+	small    bool // the store has as few sessions as Growth begins with
 }
 
 const fleetCallers = 16
@@ -73,14 +73,14 @@ func (f *fleet) join(b *testing.B, s store.Store) {
 	f.nodes = append(f.nodes, newIssuer(b, t, time.Now))
 }
 
-// login signs one of a thousand subjects in, without the hash of a password.
+// login signs one of a thousand subjects in. It hashes no password.
 func (f *fleet) login(ctx context.Context, n int64) (*issuer.Issued, error) {
 	subject := fmt.Sprint("usr_rates", n%1000)
 	return f.nodes[n%int64(len(f.nodes))].Login(ctx, login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now(), Roles: []string{"staff"}},
 		issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: browsers[n%int64(len(browsers))]})
 }
 
-// logins makes sessions that something will be done with.
+// logins makes n sessions for a benchmark to use.
 func (f *fleet) logins(b *testing.B, n int) chan *issuer.Issued {
 	b.Helper()
 	made := make(chan *issuer.Issued, n)
@@ -105,8 +105,8 @@ func (f *fleet) logins(b *testing.B, n int) chan *issuer.Issued {
 	return made
 }
 
-// measure measures creating, refreshing and revoking. In first it finds, or leaves, what
-// each costs in a small store.
+// measure measures creating, refreshing and revoking. first has the cost of each in a small
+// store: measure writes it there if the store is small, and compares with it otherwise.
 func (f *fleet) measure(b *testing.B, first map[string]float64) {
 	b.Run("create", func(b *testing.B) {
 		f.compare(b, first, "create", func(ctx context.Context, n int64) error {
@@ -115,9 +115,9 @@ func (f *fleet) measure(b *testing.B, first map[string]float64) {
 		})
 	})
 	b.Run("refresh", func(b *testing.B) {
-		const turned = 256
-		tokens := make(chan string, turned) // each is somebody's, and used once
-		for made := f.logins(b, turned); len(made) > 0; {
+		const families = 256
+		tokens := make(chan string, families) // one unused refresh token of each family
+		for made := f.logins(b, families); len(made) > 0; {
 			tokens <- (<-made).Refresh.Reveal()
 		}
 		f.compare(b, first, "refresh", func(ctx context.Context, n int64) error {
@@ -138,7 +138,7 @@ func (f *fleet) measure(b *testing.B, first map[string]float64) {
 }
 
 func (f *fleet) compare(b *testing.B, first map[string]float64, name string, ours Op) {
-	value := make([]byte, 400) // about a session
+	value := make([]byte, 400) // about the size of a session
 	var calls, spent atomic.Int64
 	for _, s := range f.stores {
 		s.reads.reset()
@@ -154,7 +154,7 @@ func (f *fleet) compare(b *testing.B, first map[string]float64, name string, our
 		return err
 	})
 	if first != nil && f.small {
-		first[name] = cost // the last time that it is measured counts
+		first[name] = cost // the last measurement replaces earlier ones
 	}
 	if first != nil && first[name] > 0 {
 		b.ReportMetric(cost/first[name], "x-first")
@@ -172,7 +172,7 @@ func (f *fleet) compare(b *testing.B, first map[string]float64, name string, our
 	b.ReportMetric((float64(spent.Load())-reading-committing)/n/1e3, "rest-us/op")
 }
 
-// timed is a store that knows how long its callers waited for it.
+// timed is a store that measures how long its callers wait for it.
 type timed struct {
 	store.Store
 	reads, commits tally

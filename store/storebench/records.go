@@ -20,7 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// browsers are what sessions say of their devices.
+// browsers are the User-Agent headers of the sessions.
 var browsers = []string{
 	"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
 	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15",
@@ -31,23 +31,23 @@ var browsers = []string{
 	"okhttp/4.12.0",
 }
 
-// absolute is the life of a session, span the time within which all signed in, and
-// logins how many real ones there are.
+// absolute is the life of a session. span is the time within which all subjects sign in.
+// logins is the number of real logins.
 const (
 	absolute = 24 * time.Hour
 	span     = 12 * time.Hour
 	logins   = 49
 )
 
-// sessions are the records of any number of sessions of one carrier, each of a subject of
-// its own: what the issuer wrote for some real logins, under other ids.
+// sessions makes the records of any number of sessions of one carrier, each with its own
+// subject. They are the records that an issuer wrote for some real logins, with other ids.
 type sessions struct {
 	began time.Time // of the first login
 	real  [logins][]store.Record
 }
 
-// newSessions has an issuer on s make the real logins, and leaves s as it was but for what
-// an issuer needs.
+// newSessions makes the real logins with an issuer on s. It deletes their records. Only the
+// records that the issuer itself needs stay in s.
 func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 	b.Helper()
 	now := time.Now().Truncate(time.Second)
@@ -73,7 +73,7 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 	return all
 }
 
-// newIssuer is a whole issuer that logs nothing.
+// newIssuer returns a whole issuer that keeps no audit entries.
 func newIssuer(b *testing.B, s store.Store, now func() time.Time) *issuer.Issuer {
 	b.Helper()
 	trail, err := audit.New(audit.Options{Store: s, Keep: -1, Hook: func(audit.Entry) {}})
@@ -87,7 +87,8 @@ func newIssuer(b *testing.B, s store.Store, now func() time.Time) *issuer.Issuer
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// ids are as random as real ones, and always the same.
+// ids returns the ids of the n-th session. They look as random as real ids, and are the same
+// at each call.
 func ids(n int64) (session, grant, subject string) {
 	sum := sha256.Sum256(fmt.Append(nil, n))
 	more := sha256.Sum256(sum[:])
@@ -102,22 +103,22 @@ func (all *sessions) of(n int64) []store.Record {
 	if len(real) > 1 && !strings.Contains(real[1].ID, real[0].ID) {
 		pairs = append(pairs, real[1].ID, grant[:min(len(grant), len(real[1].ID))])
 	}
-	named := strings.NewReplacer(pairs...)
+	replacer := strings.NewReplacer(pairs...)
 	records := make([]store.Record, len(real))
 	for i, r := range real {
-		r.ID, r.Owner, r.Value = named.Replace(r.ID), subject, []byte(named.Replace(string(r.Value)))
+		r.ID, r.Owner, r.Value = replacer.Replace(r.ID), subject, []byte(replacer.Replace(string(r.Value)))
 		records[i] = r
 	}
 	return records
 }
 
-// key is that of the n-th session.
+// key returns the key of the n-th session.
 func (all *sessions) key(n int64) store.Key {
 	session, _, _ := ids(n)
 	return store.Key{Kind: "session", ID: session[:len(all.real[0][0].ID)]}
 }
 
-// keys are those of all records of the n-th session.
+// keys returns the keys of all records of the n-th session.
 func (all *sessions) keys(n int64) (keys []store.Key) {
 	for _, r := range all.of(n) {
 		keys = append(keys, r.Key)
@@ -125,10 +126,10 @@ func (all *sessions) keys(n int64) (keys []store.Key) {
 	return keys
 }
 
-// value is one of the size that a session has.
+// value returns a value of the size of a session.
 func (all *sessions) value() []byte { return slices.Clip(all.real[0][0].Value) }
 
-// load creates sessions from..to.
+// load creates the sessions from `from` up to, and without, `to`.
 func (all *sessions) load(b *testing.B, s store.Store, from, to int64) {
 	b.Helper()
 	for from < to {
@@ -141,7 +142,8 @@ func (all *sessions) load(b *testing.B, s store.Store, from, to int64) {
 	}
 }
 
-// conditions are what a login and a refresh rest on: no cutoff, and the subject.
+// conditions returns the conditions of a login and a refresh: there is no cutoff, and the
+// subject has not changed.
 func conditions(n int64) []store.Require {
 	_, _, subject := ids(n)
 	return []store.Require{

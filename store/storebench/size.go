@@ -14,26 +14,28 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Engine is what Size measures.
+// Engine is a store whose size [Size] measures.
 type Engine struct {
 	Store store.Store
-	Bytes func() int64 // what the engine holds at the moment, all counted
+	Bytes func() int64 // all bytes that the engine holds now
 
-	// InProcess says that Bytes is of this process, so that its collections matter.
+	// InProcess is true if the bytes are memory of this process. Size then measures garbage
+	// collection too.
 	InProcess bool
 }
 
-// Size makes b.N sessions of each carrier, and no fewer than ten thousand, in an engine of their own, each session of a
-// subject of its own: the index by owner is as large as it can be. It reports:
+// Size makes b.N sessions of each carrier, and at least ten thousand, in an engine for each
+// carrier. Each session has its own subject, so the index by owner is as large as it can be.
+// It reports:
 //
-//	B/session       what one takes, indexes and all
-//	GC-ms           a full collection then, the median of nine
-//	GC-cpu-ms       the processor time of one, on all cores: also true of a busy machine
-//	lookup-x        the time of a look-up, beside that at ten thousand sessions
-//	create-x        likewise
-//	purged/s        how fast a sweep drops the half that has expired
-//	lookup-p99-us   while it does, by two callers
-//	B/left          what each of the others takes then
+//	B/session       the bytes of a session, with indexes
+//	GC-ms           the time of a full garbage collection, the median of nine
+//	GC-cpu-ms       its processor time on all cores, which a busy machine does not change
+//	lookup-x        the time of a look-up divided by that with ten thousand sessions
+//	create-x        the same for creating a session
+//	purged/s        how fast a sweep drops the expired half
+//	lookup-p99-us   the time of a look-up during that sweep, with two callers
+//	B/left          the bytes of each remaining session after that sweep
 func Size(b *testing.B, open func(b *testing.B) Engine, carriers ...counterfoil.Carrier) {
 	for _, c := range carriers {
 		b.Run(c.String(), func(b *testing.B) {
@@ -44,7 +46,7 @@ func Size(b *testing.B, open func(b *testing.B) Engine, carriers ...counterfoil.
 	}
 }
 
-// least is how many sessions outweigh what an engine takes and gives back by itself.
+// least is a number of sessions so large that the engine's own memory hardly counts.
 const least = 10_000
 
 func size(b *testing.B, e Engine, all *sessions, n int64) {
@@ -69,8 +71,8 @@ func size(b *testing.B, e Engine, all *sessions, n int64) {
 	runtime.KeepAlive(e.Store)
 }
 
-// collection is the median time of a full one, and the processor time of one on average,
-// in milliseconds.
+// collection returns the median time of a full garbage collection, and its average processor
+// time, in milliseconds.
 func collection(b *testing.B) (took, cpu float64) {
 	const times = 9
 	var each []float64
@@ -89,8 +91,8 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// costs are the median times of a look-up and of a create among n sessions, in
-// nanoseconds. What it creates it deletes.
+// costs returns the median times of a look-up and of a create with n sessions, in nanoseconds.
+// It deletes the sessions that it creates.
 func (all *sessions) costs(b *testing.B, s store.Store, n int64) (lookup, create float64) {
 	const times = 501
 	var lookups, creates []float64
@@ -110,7 +112,7 @@ func (all *sessions) costs(b *testing.B, s store.Store, n int64) (lookup, create
 	return median(lookups), median(creates)
 }
 
-// purge sweeps the earlier half while two callers look sessions up.
+// purge sweeps the earlier half of the sessions while two callers look sessions up.
 func (all *sessions) purge(b *testing.B, s store.Store, n int64) (dropped int64, took, p99 time.Duration) {
 	before := all.began.Add(absolute + span/2)
 	for i := range n {

@@ -11,18 +11,17 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Raw is the bare engine, on a table or keys of its own in the same server or beside
-// the same file: one row of an id and a value each. What it writes is as durable as what
-// the store writes.
+// Raw is the bare engine. It has its own table or keys, in the same server as the store or in
+// a second file. A row is an id and a value. Its writes are as durable as those of the store.
 type Raw interface {
-	Read(ctx context.Context, id string) error // one indexed read; the value is there afterwards
+	Read(ctx context.Context, id string) error // one indexed read, which fetches the value
 	Insert(ctx context.Context, id string, value []byte) error
 	Update(ctx context.Context, id string, value []byte) error
 }
 
 const rows = 10_000
 
-// Steps measures what is done with sessions beside the bare engine's own single step.
+// Steps compares each step of a session's life with one operation of the bare engine.
 func Steps(b *testing.B, s store.Store, raw Raw) {
 	all := newSessions(b, s, counterfoil.CarrierBearer)
 	all.load(b, s, 0, rows)
@@ -35,7 +34,7 @@ func Steps(b *testing.B, s store.Store, raw Raw) {
 	b.Run("revoke", func(b *testing.B) { revocations(b, s, raw, all) })
 }
 
-// lookups find a session; raw is one indexed read.
+// lookups measures finding a session. Raw does one indexed read.
 func lookups(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	callers(b, func(b *testing.B, callers int) {
 		Compare(b, callers, callers, func(ctx context.Context, n int64) error {
@@ -47,7 +46,8 @@ func lookups(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	})
 }
 
-// creates are logins: a session and its grant, under three conditions. Raw inserts one row.
+// creates measures a login: a session and its grant, under three conditions. Raw inserts one
+// row.
 func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	from := int64(rows)
 	callers(b, func(b *testing.B, callers int) {
@@ -61,9 +61,9 @@ func creates(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	})
 }
 
-// rotations are refreshes: a grant is replaced at its revision, under its session's and
-// three conditions. Raw updates one row. Each value is another than the last, or SQLite
-// would not write it.
+// rotations measures a refresh: a grant is replaced at its revision, under the revision of its
+// session and three conditions. Raw updates one row. Each value differs from the last, because
+// SQLite would not write an equal one.
 func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	var mu sync.Mutex
 	var revs [rows]uint64
@@ -85,8 +85,8 @@ func rotations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	})
 }
 
-// revocations end a session that is there no longer: two deletes and an entry of the
-// log. Raw inserts one row.
+// revocations measures ending a session: two deletes and an entry of the log. The session does
+// not exist. Raw inserts one row.
 func revocations(b *testing.B, s store.Store, raw Raw, all *sessions) {
 	from := int64(1e12)
 	callers(b, func(b *testing.B, callers int) {

@@ -72,11 +72,11 @@ func require(t *testing.T, s store.Store) {
 
 func conditionsFirst(t *testing.T, s store.Store) {
 	must(t, put(s, rec("a", "o", 0), rec("b", "o", 0)))
-	// What the batch itself deletes is still there when its conditions are asked.
+	// When the store checks the conditions, the records that the batch deletes still exist.
 	wipe := store.Batch{DeleteOwned: []store.Owned{{Kind: "thing", Owner: "o"}}, Delete: []store.Key{key("a"), key("b")}}
 	first := wipe
 	first.Put = []store.Record{rec("a", "o", 0)}
-	conflicts(t, s, "creating what the batch deletes", first)
+	conflicts(t, s, "creating a record that the batch deletes", first)
 	second := wipe
 	second.Require, second.Put = []store.Require{{Key: key("b"), Rev: 1}}, []store.Record{rec("a", "o", 1)}
 	_, err := s.Commit(t.Context(), second)
@@ -109,7 +109,7 @@ func newOwner(t *testing.T, s store.Store) {
 	_, err := s.Commit(t.Context(), store.Batch{DeleteOwned: []store.Owned{{Kind: "thing", Owner: "old"}}})
 	must(t, err)
 	if is := ids(t, s, "new"); is != "a" {
-		t.Errorf("deleting the old owner's left %q of the new one's", is)
+		t.Errorf("after deleting the records of the old owner the new owner has %q, want a", is)
 	}
 }
 
@@ -148,14 +148,14 @@ func roundTrip(t *testing.T, s store.Store) {
 	r := store.Record{Key: key("a"), Owner: "o'; --", Expires: expires, Value: []byte(`{"a":"\u0000ä"}`)}
 	must(t, put(s, r))
 	want := string(r.Value)
-	r.Value[0] = '!' // the store has its own copy
+	r.Value[0] = '!' // the store must have its own copy
 	for range 2 {
 		got, err := store.One(t.Context(), s, key("a"))
 		must(t, err)
 		if string(got.Value) != want || got.Key != r.Key || got.Owner != r.Owner || got.Expires.Before(expires) || got.Expires.After(expires.Add(time.Second)) {
 			t.Errorf("Get = %+v, want %+v", got, r)
 		}
-		got.Value[0] = '!' // and so has the caller
+		got.Value[0] = '!' // the caller must have its own copy
 	}
 	must(t, put(s, rec("never", "", 0)))
 	if got, err := store.One(t.Context(), s, key("never")); err != nil || !got.Expires.IsZero() {
@@ -172,7 +172,7 @@ func absent(t *testing.T, s store.Store) {
 	}
 }
 
-// many asks for several keys at once, one of them twice: each gets its own record.
+// many gets several keys at once, one of them twice. Each key gets its own record.
 func many(t *testing.T, s store.Store) {
 	must(t, put(s, rec("a", "o", 0), rec("b", "", 0)))
 	must(t, put(s, rec("b", "", 1)))
@@ -187,13 +187,13 @@ func many(t *testing.T, s store.Store) {
 	if got[2].Owner != "o" {
 		t.Errorf("Get(%q) = %+v, want owner o", keys[2], got[2])
 	}
-	got[0].Value[0] = '!' // each has its own copy
+	got[0].Value[0] = '!' // each record must have its own copy
 	if string(got[4].Value) != "{}" {
 		t.Errorf("two records of one Get share a value: %s", got[4].Value)
 	}
 }
 
-// outage fails the test unless each call of s is an outage, not an answer.
+// outage fails the test unless each method of s returns an error that is no answer.
 func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 	t.Helper()
 	_, get := s.Get(ctx, key("a"))

@@ -13,7 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// ErrInjected is what a faulted call answers when its Fault names no other error.
+// ErrInjected is the error of a failed call if its [Fault] names no other error.
 var ErrInjected = errors.New("injected fault")
 
 // Op names a method of a store.
@@ -30,30 +30,30 @@ const (
 	OpSweep    Op = "Sweep"
 )
 
-// Fault says which calls go wrong, and how. The zero Fault is an outage: every
-// call of every method answers ErrInjected and does nothing.
+// Fault says which calls fail, and how. The zero Fault is an outage: every call of every
+// method returns [ErrInjected] and does nothing.
 type Fault struct {
 	Op   Op         // the method; empty: all
 	Kind store.Kind // only calls that touch records of this kind; empty: all calls
 
-	After int // how many matching calls are spared first
-	Times int // how many are hit then; 0: every one until Heal
+	After int // how many matching calls succeed first
+	Times int // how many matching calls fail then; 0: all until Heal
 
-	Err   error         // the answer; nil: ErrInjected
-	Lost  bool          // the call is done, and its answer is lost: the outcome unknown
-	Slow  bool          // the call is done and answered: only Before and Delay are in its way
+	Err   error         // the error of the call; nil: ErrInjected
+	Lost  bool          // the store does the call, and the answer is lost: the outcome is unknown
+	Slow  bool          // the call succeeds, after Before and Delay
 	Delay time.Duration // how long the call takes at least; ends early with its context
 
-	// Before is called first, in the caller's goroutine: a test steps in between
-	// what the caller read and what it writes. Calls it makes are calls like others.
+	// Before is called first, in the caller's goroutine. So a test can change the store
+	// between a read and a write of the caller. Its own calls may match faults too.
 	Before func()
 
 	// Items is how many records List yields before the error.
 	Items int
 }
 
-// FaultyStore is a store that goes wrong where and when it is told. Faults apply
-// by count, never by chance, so a failing test fails again.
+// FaultyStore is a store that fails where and when a test says. Faults apply by count, never
+// at random, so a test that fails once fails again.
 type FaultyStore struct {
 	inner store.Store
 
@@ -62,32 +62,32 @@ type FaultyStore struct {
 	calls  map[Op]int
 }
 
-// Faulty wraps s. Until Inject it behaves as s does; Close closes s.
+// Faulty wraps s. It behaves like s until [FaultyStore.Inject]. Close closes s.
 func Faulty(s store.Store) *FaultyStore { return &FaultyStore{inner: s, calls: make(map[Op]int)} }
 
-// Inject adds a fault. Of several that match a call, the first one injected acts.
+// Inject adds a fault. If several faults match a call, the first one injected applies.
 func (f *FaultyStore) Inject(fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = append(f.faults, &fault)
 }
 
-// Heal ends all faults.
+// Heal removes all faults.
 func (f *FaultyStore) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = nil
 }
 
-// Calls returns how often op was called, hit or not.
+// Calls returns how often op was called, with or without a fault.
 func (f *FaultyStore) Calls(op Op) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[op]
 }
 
-// hit counts a call and returns the fault that it meets, or nil.
-func (f *FaultyStore) hit(op Op, kinds ...store.Kind) *Fault {
+// match counts a call and returns the fault that applies to it, or nil.
+func (f *FaultyStore) match(op Op, kinds ...store.Kind) *Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls[op]++
@@ -104,13 +104,13 @@ func (f *FaultyStore) hit(op Op, kinds ...store.Kind) *Fault {
 		} else if fault.Times > 1 {
 			fault.Times--
 		}
-		hit := *fault
-		return &hit
+		applied := *fault
+		return &applied
 	}
 	return nil
 }
 
-// delay runs what comes before the call.
+// delay calls Before and waits for Delay.
 func (h *Fault) delay(ctx context.Context) error {
 	if h.Before != nil {
 		h.Before()
@@ -128,8 +128,7 @@ func (h *Fault) delay(ctx context.Context) error {
 	}
 }
 
-// around makes a call under its fault: call does it, and its error stands if the
-// fault only slows it down.
+// around makes a call under its fault h, or plainly if h is nil.
 func (f *FaultyStore) around(ctx context.Context, h *Fault, call func() error) error {
 	if h == nil {
 		return call()
@@ -148,16 +147,16 @@ func (f *FaultyStore) around(ctx context.Context, h *Fault, call func() error) e
 	return ErrInjected
 }
 
-// Describe is that of the wrapped store.
+// Describe describes the wrapped store.
 func (f *FaultyStore) Describe() store.Description { return f.inner.Describe() }
 
-// Get implements store.Store.
+// Get implements [store.Store].
 func (f *FaultyStore) Get(ctx context.Context, keys ...store.Key) (records []store.Record, err error) {
 	kinds := make([]store.Kind, len(keys))
 	for n, k := range keys {
 		kinds[n] = k.Kind
 	}
-	err = f.around(ctx, f.hit(OpGet, kinds...), func() (err error) {
+	err = f.around(ctx, f.match(OpGet, kinds...), func() (err error) {
 		records, err = f.inner.Get(ctx, keys...)
 		return err
 	})
@@ -167,10 +166,10 @@ func (f *FaultyStore) Get(ctx context.Context, keys ...store.Key) (records []sto
 	return records, nil
 }
 
-// List implements store.Store.
+// List implements [store.Store].
 func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		h := f.hit(OpList, kind)
+		h := f.match(OpList, kind)
 		if h == nil || h.Slow {
 			if h != nil {
 				if err := h.delay(ctx); err != nil {
@@ -194,9 +193,9 @@ func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner string) i
 	}
 }
 
-// Commit implements store.Store.
+// Commit implements [store.Store].
 func (f *FaultyStore) Commit(ctx context.Context, b store.Batch) (head counterfoil.Cursor, err error) {
-	err = f.around(ctx, f.hit(OpCommit, kindsOf(b)...), func() (err error) {
+	err = f.around(ctx, f.match(OpCommit, kindsOf(b)...), func() (err error) {
 		head, err = f.inner.Commit(ctx, b)
 		return err
 	})
@@ -222,9 +221,9 @@ func kindsOf(b store.Batch) (kinds []store.Kind) {
 	return kinds
 }
 
-// Log implements store.Store.
+// Log implements [store.Store].
 func (f *FaultyStore) Log(ctx context.Context, after counterfoil.Cursor, limit int) (entries []source.Revocation, head counterfoil.Cursor, err error) {
-	err = f.around(ctx, f.hit(OpLog), func() (err error) {
+	err = f.around(ctx, f.match(OpLog), func() (err error) {
 		entries, head, err = f.inner.Log(ctx, after, limit)
 		return err
 	})
@@ -234,19 +233,19 @@ func (f *FaultyStore) Log(ctx context.Context, after counterfoil.Cursor, limit i
 	return entries, head, nil
 }
 
-// Wait implements store.Store.
+// Wait implements [store.Store].
 func (f *FaultyStore) Wait(ctx context.Context, after counterfoil.Cursor) error {
-	return f.around(ctx, f.hit(OpWait), func() error { return f.inner.Wait(ctx, after) })
+	return f.around(ctx, f.match(OpWait), func() error { return f.inner.Wait(ctx, after) })
 }
 
-// Remember implements store.Store.
+// Remember implements [store.Store].
 func (f *FaultyStore) Remember(ctx context.Context, seen counterfoil.Cursor) error {
-	return f.around(ctx, f.hit(OpRemember), func() error { return f.inner.Remember(ctx, seen) })
+	return f.around(ctx, f.match(OpRemember), func() error { return f.inner.Remember(ctx, seen) })
 }
 
-// Sweep implements store.Store.
+// Sweep implements [store.Store].
 func (f *FaultyStore) Sweep(ctx context.Context, before time.Time) (n int, err error) {
-	err = f.around(ctx, f.hit(OpSweep), func() (err error) {
+	err = f.around(ctx, f.match(OpSweep), func() (err error) {
 		n, err = f.inner.Sweep(ctx, before)
 		return err
 	})

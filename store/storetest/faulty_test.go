@@ -17,8 +17,7 @@ func TestFaultyKeepsTheContract(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return storetest.Faulty(memory.New()) })
 }
 
-// A store that wraps another hides nothing of it: neither what it promises, nor what an
-// earlier process saw.
+// A store that wraps another passes on its Describe and its Remember.
 func TestFaultyHidesNothing(t *testing.T) {
 	inside := memory.New()
 	s := storetest.Faulty(inside)
@@ -77,7 +76,7 @@ func TestFaultLost(t *testing.T) {
 		t.Errorf("Commit = %v, want the fault", err)
 	}
 	if _, err := store.One(t.Context(), s, record("a").Key); err != nil {
-		t.Errorf("Get of what was committed = %v", err)
+		t.Errorf("Get of a record whose commit was done = %v", err)
 	}
 }
 

@@ -64,15 +64,15 @@ func listPages(t *testing.T, s store.Store) {
 
 func listAndUse(t *testing.T, s store.Store) {
 	all := fill(t, s, 1200, time.Time{})
-	var seen []string
+	var listed []string
 	for r, err := range s.List(t.Context(), "thing", "*") {
 		must(t, err)
 		_, err := s.Commit(t.Context(), store.Batch{Delete: []store.Key{r.Key}})
 		must(t, err)
-		seen = append(seen, r.ID)
+		listed = append(listed, r.ID)
 	}
-	if !slices.Equal(seen, all) || ids(t, s, "*") != "" {
-		t.Errorf("List saw %d of %d records that were deleted one by one", len(seen), len(all))
+	if !slices.Equal(listed, all) || ids(t, s, "*") != "" {
+		t.Errorf("List yields %d of %d records while the caller deletes each of them", len(listed), len(all))
 	}
 }
 
@@ -93,7 +93,7 @@ func sweep(t *testing.T, s store.Store) {
 	if len(entries) != 1 || entries[0].ID != "kept" || after != head {
 		t.Errorf("Sweep left %v in the log, head %v, want the later entry and head %v", entries, after, head)
 	}
-	// Numbers go on from the head, also when the log is empty.
+	// The numbers go on from the head, even if the log is empty.
 	_, err = s.Sweep(t.Context(), now.Add(time.Hour))
 	must(t, err)
 	if next := revoke(t, s, "next", now.Add(2*time.Hour)); !head.Before(next) {
@@ -101,9 +101,10 @@ func sweep(t *testing.T, s store.Store) {
 	}
 }
 
-// A reader that finds one record dropped and another still there was let in
-// between. One sweep may slip past the reader, ten do not.
-func sweepLetsIn(t *testing.T, s store.Store) {
+// A reader finds that the sweep has dropped one record, and then finds another record that it
+// has not. So the read ran during the sweep. A single sweep may finish before the reader
+// notices; ten do not.
+func sweepInBatches(t *testing.T, s store.Store) {
 	for range 10 {
 		all := fill(t, s, 10_000, time.Unix(1, 0))
 		done := make(chan struct{})
@@ -136,5 +137,5 @@ func sweepLetsIn(t *testing.T, s store.Store) {
 			return
 		}
 	}
-	t.Error("nobody was let in before the sweep was over")
+	t.Error("no read ran during a sweep")
 }

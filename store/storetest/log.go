@@ -29,7 +29,7 @@ func log(t *testing.T, s store.Store) {
 			t.Errorf("Log(%v, %d) = %d entries, %v, %v, want %d", c.after, c.limit, len(entries), head, err, c.want)
 		}
 	}
-	// An ordinary commit leaves the head, and returns it.
+	// An ordinary commit does not move the head. It returns the head.
 	if head, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{rec("a", "", 0)}}); err != nil || head != second {
 		t.Errorf("Commit = %v, %v, want the head %v", head, err, second)
 	}
@@ -97,7 +97,7 @@ func newEpoch(t *testing.T, s store.Store) {
 		t.Errorf("after NewEpoch: %v, %v, %v", entries, now, err)
 	}
 	if _, err := store.One(t.Context(), s, key("a")); err != nil {
-		t.Errorf("Get = %v: records belong to no epoch", err)
+		t.Errorf("Get after NewEpoch = %v, want the record: records belong to no epoch", err)
 	}
 	second, err := s.Commit(t.Context(), store.Batch{NewEpoch: true})
 	if err != nil || second.Epoch == head.Epoch || second.Epoch == old.Epoch {
@@ -105,9 +105,9 @@ func newEpoch(t *testing.T, s store.Store) {
 	}
 }
 
-// remember shows a store a head that an earlier process was told. One that the log has
-// reached changes nothing. One beyond it means that entries are lost: nothing is done
-// until a commit begins an epoch.
+// remember gives a store the head that an earlier process has seen. A head that the log has
+// reached changes nothing. A later head means that entries are lost: the store refuses Log and
+// Commit until a commit begins an epoch.
 func remember(t *testing.T, s store.Store) {
 	seen := revoke(t, s, "1", time.Now().Add(time.Hour))
 	head := revoke(t, s, "2", time.Now().Add(time.Hour))
@@ -131,7 +131,7 @@ func remember(t *testing.T, s store.Store) {
 		lost("Remember", s.Remember(t.Context(), seen))
 	}
 	if _, err := store.One(t.Context(), s, key("late")); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get of what was refused = %v, want ErrNotFound", err)
+		t.Errorf("Get of a record whose commit was refused = %v, want ErrNotFound", err)
 	}
 	began, err := s.Commit(t.Context(), store.Batch{NewEpoch: true})
 	must(t, err)
@@ -145,13 +145,13 @@ func remember(t *testing.T, s store.Store) {
 func describe(t *testing.T, s store.Store) {
 	is := s.Describe()
 	if is.Durability != store.Durable && is.Durability != store.Lossy || (is.Durability == store.Lossy) != (is.WhyLossy != "") {
-		t.Errorf("Describe = %+v, want durable; or lossy, and why", is)
+		t.Errorf("Describe = %+v, want durable; or lossy with a reason", is)
 	}
 }
 
 func wait(t *testing.T, s store.Store) {
 	head := revoke(t, s, "1", time.Now())
-	// A head that is another already: at once.
+	// The head differs already: Wait returns at once.
 	must(t, s.Wait(t.Context(), counterfoil.Cursor{}))
 	must(t, s.Wait(t.Context(), counterfoil.Cursor{Epoch: head.Epoch, Seq: head.Seq - 1}))
 	for _, b := range []store.Batch{
@@ -170,7 +170,7 @@ func wait(t *testing.T, s store.Store) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { // early returns are allowed: it is a hint
+	go func() { // Wait may return early: it is a hint
 		err := error(nil)
 		for err == nil {
 			err = s.Wait(ctx, head)

@@ -18,22 +18,22 @@ type Place struct {
 	Mover func() (store.Mover, error)
 }
 
-// RunMove holds an engine against the contract of store.Mover. place returns an
-// empty database at each call.
+// RunMove tests an engine against the contract of [store.Mover]. place returns an empty
+// database at each call.
 func RunMove(t *testing.T, place func(t *testing.T) Place) {
 	for name, test := range map[string]func(t *testing.T, from, to Place){
-		"everything arrives":                moveAll,
-		"the target must be empty":          moveEmpty,
-		"stopped at any step, and done":     moveStopped,
-		"back again, over what was left":    moveBack,
-		"nobody may use either end":         moveInUse,
-		"a store that is half full is none": moveHalf,
+		"all records and entries arrive":           moveAll,
+		"the target must be empty":                 moveEmpty,
+		"stopped at any step, and done again":      moveStopped,
+		"moved back, over the old source":          moveBack,
+		"a store that is being moved is not used":  moveInUse,
+		"a store that is half full is not a store": moveHalf,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place(t), place(t)) })
 	}
 }
 
-// fill puts more records and entries into p than go in one batch.
+// fill puts more records and entries into p than one batch of a move takes.
 func (p Place) fill(t *testing.T) {
 	t.Helper()
 	s := p.open(t)
@@ -67,7 +67,7 @@ func (p Place) mover(t *testing.T) store.Mover {
 	return m
 }
 
-// move moves from one place to the other, with the target behind wrap.
+// move moves from one place to the other. wrap may replace the two movers.
 func move(t *testing.T, from, to Place, replace bool, wrap func(from, to store.Mover) (store.Mover, store.Mover)) (store.Contents, error) {
 	t.Helper()
 	a, b := from.mover(t), to.mover(t)
@@ -78,7 +78,7 @@ func move(t *testing.T, from, to Place, replace bool, wrap func(from, to store.M
 	return store.Move(t.Context(), a, b, store.MoveOptions{From: "here", To: "there", Replace: replace})
 }
 
-// refuses wants p not to open, because of want.
+// refuses fails the test unless opening p returns want.
 func (p Place) refuses(t *testing.T, want error) {
 	t.Helper()
 	s, err := p.Open()
@@ -110,7 +110,7 @@ func moveAll(t *testing.T, from, to Place) {
 		t.Errorf("Get = %+v", r)
 	}
 	r.Value = []byte("4")
-	must(t, put(s, r)) // whoever read it at the source may go on here
+	must(t, put(s, r)) // a caller that read the record at the source goes on with its revision
 	if after := revoke(t, s, "next", time.Now().Add(time.Hour)); after.Epoch != head.Epoch || !head.Before(after) {
 		t.Errorf("the next entry is %v, want one after %v", after, head)
 	}
@@ -132,7 +132,7 @@ func moveEmpty(t *testing.T, from, to Place) {
 
 var errStopped = errors.New("stopped")
 
-// stopper ends a move after so many writes, as a kill would.
+// stopper stops a move after the given number of writes, as a kill would.
 type stopper struct {
 	store.Mover
 	left *int
@@ -161,7 +161,8 @@ func (s stopper) SetMark(ctx context.Context, m store.Mark) error {
 	return s.Mover.SetMark(ctx, m)
 }
 
-// At no step can both be opened, and at every step one of them has everything.
+// A move is stopped after each step. At no step can both stores be opened, and at every step
+// one of them has everything.
 func moveStopped(t *testing.T, from, to Place) {
 	from.fill(t)
 	for steps := 0; ; steps++ {
@@ -175,7 +176,7 @@ func moveStopped(t *testing.T, from, to Place) {
 		if !errors.Is(err, errStopped) {
 			t.Fatalf("after %d steps: Move = %v", steps, err)
 		}
-		if steps == 0 { // nothing had happened
+		if steps == 0 { // the move wrote nothing
 			must(t, to.open(t).Close())
 			continue
 		}
@@ -200,12 +201,12 @@ func moveBack(t *testing.T, from, to Place) {
 	back, err := move(t, to, from, true, nil)
 	must(t, err)
 	if back.Digest != there.Digest {
-		t.Errorf("Move back = %+v, want what went there: %+v", back, there)
+		t.Errorf("Move back = %+v, want the same contents: %+v", back, there)
 	}
 	to.refuses(t, store.ErrMoved)
 	must(t, from.open(t).Close())
 	if _, err := move(t, to, from, true, nil); !errors.Is(err, store.ErrMoved) {
-		t.Errorf("Move of what was moved = %v, want ErrMoved", err)
+		t.Errorf("Move from a store that was moved away = %v, want ErrMoved", err)
 	}
 }
 
@@ -238,6 +239,6 @@ func moveHalf(t *testing.T, from, to Place) {
 	}
 	must(t, m.Close())
 	if _, err := move(t, to, from, true, nil); !errors.Is(err, store.ErrFilling) {
-		t.Errorf("Move from a half = %v, want ErrFilling", err)
+		t.Errorf("Move from a half-filled store = %v, want ErrFilling", err)
 	}
 }

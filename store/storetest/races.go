@@ -15,10 +15,10 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// lanes is how many goroutines, each with records of its own, share the rounds.
+// lanes is how many goroutines share the rounds. Each has its own records.
 const lanes = 50
 
-// race runs round in lanes until there were as many rounds as the flag says.
+// race runs as many rounds as the flag says, in lanes.
 func race(t *testing.T, round func(lane string, n int)) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -43,7 +43,7 @@ func both(a, b func()) {
 	wg.Wait()
 }
 
-// REF-04: a thousand try, one wins.
+// REF-04: a thousand callers replace the same revision, and one succeeds.
 func oneWinner(t *testing.T, s store.Store) {
 	must(t, put(s, rec("a", "", 0)))
 	for rev := range uint64(3) {
@@ -65,7 +65,7 @@ func oneWinner(t *testing.T, s store.Store) {
 	}
 }
 
-// SES-22: a late write of a record that was deleted does not bring it back.
+// SES-22: a late write of a deleted record does not bring it back.
 func noResurrection(t *testing.T, s store.Store) {
 	race(t, func(id string, _ int) {
 		if err := put(s, rec(id, id, 0)); err != nil {
@@ -86,8 +86,8 @@ func noResurrection(t *testing.T, s store.Store) {
 	})
 }
 
-// SES-14: what a subject's revocation deletes is all that the subject has, also
-// what is written at the same time under the old revision of the subject.
+// SES-14: the revocation of a subject deletes all records of the subject. This includes a
+// record that another caller writes at the same time under the old revision of the subject.
 func ownerRace(t *testing.T, s store.Store) {
 	race(t, func(subject string, n int) {
 		subjectRec, id := rec(subject, "", uint64(n)), fmt.Sprintf("%s.%d", subject, n)
@@ -108,13 +108,13 @@ func ownerRace(t *testing.T, s store.Store) {
 			}
 		})
 		if _, err := store.One(context.Background(), s, key(id)); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("Get after the owner's end = %v, want ErrNotFound", err)
+			t.Errorf("Get after deleting all records of the owner = %v, want ErrNotFound", err)
 		}
 	})
 }
 
-// REV-02: sixteen write, one reads the tail, and never finds an entry before one
-// that it saw.
+// REV-02: sixteen callers write, and one reads the tail of the log. The reader never finds an
+// entry before one that it has already read.
 func commitOrder(t *testing.T, s store.Store) {
 	const writers, each = 16, 20
 	var wg sync.WaitGroup
@@ -133,8 +133,8 @@ func commitOrder(t *testing.T, s store.Store) {
 			}
 		})
 	}
-	seen, at := 0, counterfoil.Cursor{}
-	for seen < writers*each*2 && !t.Failed() {
+	read, at := 0, counterfoil.Cursor{}
+	for read < writers*each*2 && !t.Failed() {
 		entries, head, err := s.Log(t.Context(), at, 7)
 		must(t, err)
 		for _, e := range entries {
@@ -143,17 +143,21 @@ func commitOrder(t *testing.T, s store.Store) {
 			}
 			at = e.At
 		}
-		seen += len(entries)
+		read += len(entries)
 	}
 	wg.Wait()
-	if all, _, err := s.Log(t.Context(), counterfoil.Cursor{}, 10_000); err != nil || len(all) != seen {
-		t.Errorf("the tail saw %d entries, the log has %d, %v", seen, len(all), err)
+	if all, _, err := s.Log(t.Context(), counterfoil.Cursor{}, 10_000); err != nil || len(all) != read {
+		t.Errorf("the reader got %d entries, the log has %d, %v", read, len(all), err)
 	}
 }
 
-// Writers note which revocation they were made under, by a Require, and the head
-// that their commit returned; a revoker counts up and appends. The heads are exact
-// if every writer's is at or after the revocation it knew of and before the next.
+// A commit that revokes is serial:
+//
+//  1. A revoker replaces the record "gate" and appends an entry, again and again.
+//  2. Each writer reads the gate, and commits under a Require of the revision that it read. It
+//     keeps that revision and the head that Commit returned.
+//  3. The head of every writer must be at or after the entry of its revision of the gate, and
+//     before the next entry.
 func serialRevocations(t *testing.T, s store.Store) {
 	const writers, revocations = 8, 100
 	type birth struct{ rev, seq uint64 }
@@ -190,7 +194,7 @@ func serialRevocations(t *testing.T, s store.Store) {
 			}
 		})
 	}
-	at := []uint64{0} // the number of the n-th revocation
+	at := []uint64{0} // the seq of the n-th revocation
 	for n := range uint64(revocations) {
 		head, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{rec("gate", "", n)}, Revoke: []source.Revocation{entry("x", time.Time{})}})
 		if err != nil {
@@ -203,12 +207,12 @@ func serialRevocations(t *testing.T, s store.Store) {
 	wg.Wait()
 	for _, b := range births {
 		if b.seq < at[b.rev] || int(b.rev)+1 < len(at) && b.seq >= at[b.rev+1] {
-			t.Errorf("a commit under revocation %d (at %d) was told the head %d", b.rev, at[b.rev], b.seq)
+			t.Errorf("a commit under revocation %d (at %d) returned the head %d", b.rev, at[b.rev], b.seq)
 		}
 	}
 }
 
-// A commit whose caller goes away has happened or has not: never half of it.
+// The caller cancels a commit. The store then has the whole commit or nothing of it.
 func cancelledCommits(t *testing.T, s store.Store) {
 	race(t, func(lane string, n int) {
 		if n >= 20 {
@@ -235,7 +239,7 @@ func cancelledCommits(t *testing.T, s store.Store) {
 	for r, err := range s.List(t.Context(), "thing", "*") {
 		must(t, err)
 		if id := r.ID; id[len(id)-1] != 'b' && !done[id] {
-			t.Errorf("record %s without its entry in the log", id)
+			t.Errorf("the store has record %s, and not its entry in the log", id)
 		}
 	}
 }

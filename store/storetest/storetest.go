@@ -1,6 +1,6 @@
-// Package storetest holds the contract of package store as tests. Every engine
-// passes Run unchanged. Faulty is a store that fails on purpose, for the tests of
-// whoever uses one.
+// Package storetest has the contract of package store as tests. Every engine passes [Run],
+// and an engine that can be moved passes [RunMove]. [Faulty] returns a store that fails on
+// purpose, for the tests of packages that use a store.
 package storetest
 
 import (
@@ -16,10 +16,10 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// rounds sizes the races; fewer are for a quick look.
+// rounds is the size of each race.
 var rounds = flag.Int("storetest.rounds", 10_000, "rounds of each race of the store contract")
 
-// lines is the contract, in the order of the package comment of store.
+// lines has a test for each line of the contract.
 var lines = []struct {
 	name string
 	test func(*testing.T, store.Store)
@@ -33,33 +33,33 @@ var lines = []struct {
 	{"Commit/a Put moves a record to its new owner", newOwner},
 	{"Commit/deleting what is absent is no error", deleteAbsent},
 	{"Commit/limits", limits},
-	{"Commit/records come back as they were put", roundTrip},
+	{"Commit/Get returns a record as it was put", roundTrip},
 	{"Commit/one winner of a compare-and-swap", oneWinner},
-	{"Commit/a late write never resurrects", noResurrection},
+	{"Commit/a late write does not resurrect a deleted record", noResurrection},
 	{"Commit/deletes of an owner race with its writes", ownerRace},
 	{"Remember/a head beyond the log shows that entries are lost", remember},
 	{"Describe/says why it is not durable", describe},
 	{"Get/many keys at once", many},
-	{"Log/order is that of the commits", commitOrder},
+	{"Log/entries are in commit order", commitOrder},
 	{"Log/a commit that revokes is serial", serialRevocations},
 	{"Log/cursor, limit and head", log},
 	{"Log/pages are complete up to their last entry", logPages},
-	{"Log/entries come back as they were committed", logEntries},
-	{"Log/a new epoch begins from nothing", newEpoch},
-	{"List/own records in order", list},
+	{"Log/Log returns an entry as it was committed", logEntries},
+	{"Log/a new epoch begins with an empty log", newEpoch},
+	{"List/records of an owner in order", list},
 	{"List/many pages", listPages},
 	{"List/the caller may use the store meanwhile", listAndUse},
-	{"Sweep/drops what has expired and nothing else", sweep},
-	{"Sweep/lets others in", sweepLetsIn},
+	{"Sweep/drops expired records and entries, and no others", sweep},
+	{"Sweep/other calls run meanwhile", sweepInBatches},
 	{"Wait/wakes at every move of the head", wait},
 	{"Wait/wakes at Close", waitClose},
-	{"Errors/absent is ErrNotFound", absent},
+	{"Errors/an absent record is ErrNotFound", absent},
 	{"Errors/a context that has ended is an outage", contexts},
 	{"Errors/a closed store is an outage", closed},
 }
 
-// Run holds the stores that open returns, each one empty, against the contract.
-// It closes them.
+// Run tests the stores that open returns against the contract. Each must be empty. Run closes
+// them.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, line := range lines {
 		t.Run(line.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// conflicts fails the test unless the commit is refused as a conflict.
+// conflicts fails the test unless the commit returns ErrConflict.
 func conflicts(t *testing.T, s store.Store, what string, b store.Batch) {
 	t.Helper()
 	if _, err := s.Commit(t.Context(), b); !errors.Is(err, store.ErrConflict) {

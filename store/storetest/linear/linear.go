@@ -1,10 +1,11 @@
-// Package linear records what many callers do to a store at once, and has porcupine look
-// for an order of one at a time that explains every answer: each call within the time in
-// which it ran. If there is none, the store is not linearizable, and no proof that
-// rests on the order of commits holds on it.
+// Package linear tests whether a store is linearizable. Many callers use the store at once,
+// and [Run] records their calls. Porcupine then searches for an order of the calls, one at a
+// time and each within the time in which it ran, that explains every answer. If there is no
+// such order, the store is not linearizable. Then no proof that rests on the order of commits
+// holds on it.
 //
-// The calls are those of the life of sessions: create, rotate, end, end all of a subject,
-// look up, read the log. It is a package of its own so that only tests need porcupine.
+// The calls are those of a session's life: create, rotate, end, end all of a subject, look
+// up, read the log. Linear is a package of its own so that only tests need porcupine.
 package linear
 
 import (
@@ -27,10 +28,10 @@ const (
 	histories = 20
 	callers   = 8
 	steps     = 60 // of each caller, in one history
-	subjects  = 3  // few, so that callers meet
+	subjects  = 3  // few, so that callers meet at the same records
 )
 
-// Run holds the stores that open returns against the model. It closes them.
+// Run tests the store that open returns against the model. It closes the store.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	s := open(t)
 	for n := range histories {
@@ -43,7 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
-// Check records one history under ids that begin with prefix, and judges it.
+// Check records one history with ids that begin with prefix. It returns an error if no order
+// explains the history.
 func Check(ctx context.Context, s store.Store, prefix string) error {
 	_, head, err := s.Log(ctx, counterfoil.Cursor{}, 1)
 	if err != nil {
@@ -68,7 +70,7 @@ func Check(ctx context.Context, s store.Store, prefix string) error {
 	return fmt.Errorf("no order of these %d calls explains their answers: %s", len(h.calls), describe(h.calls))
 }
 
-// history is what was done, as it is recorded.
+// history records the calls.
 type history struct {
 	store  store.Store
 	prefix string
@@ -79,22 +81,22 @@ type history struct {
 	calls []porcupine.Operation
 }
 
-// caller makes random calls, most of them on what it has just read.
+// caller makes random calls. Most of them use revisions that it has just read.
 func (h *history) caller(ctx context.Context, id int) error {
 	rng := rand.New(rand.NewPCG(rand.Uint64(), uint64(id)))
 	for n := range steps {
 		c := call{subject: rng.IntN(subjects), write: id*steps + n + 1}
-		know := [3]uint64{}
-		for i, what := range []verb{seeSubject, seeSession, seeGrant} {
-			if what == seeGrant || rng.IntN(4) > 0 {
+		revs := [3]uint64{}
+		for i, what := range []verb{getSubject, getSession, getGrant} {
+			if what == getGrant || rng.IntN(4) > 0 {
 				got, err := h.do(ctx, id, call{verb: what, subject: c.subject})
 				if err != nil {
 					return err
 				}
-				know[i] = got.rev
+				revs[i] = got.rev
 			}
 		}
-		c.subjectRev, c.sessionRev, c.grantRev = know[0], know[1], know[2]
+		c.subjectRev, c.sessionRev, c.grantRev = revs[0], revs[1], revs[2]
 		c.verb = []verb{create, create, rotate, rotate, rotate, end, endAll, readLog}[rng.IntN(8)]
 		if c.verb == create && c.grantRev > 0 && rng.IntN(4) > 0 {
 			c.verb = rotate
@@ -122,13 +124,13 @@ func (h *history) do(ctx context.Context, id int, c call) (answer, error) {
 
 func (h *history) answer(ctx context.Context, c call) (a answer, err error) {
 	switch c.verb {
-	case seeSubject, seeSession, seeGrant:
+	case getSubject, getSession, getGrant:
 		r, err := store.One(ctx, h.store, h.keys(c.subject)[c.verb])
 		if errors.Is(err, store.ErrNotFound) {
 			return a, nil
 		}
 		a.rev = r.Rev
-		if err == nil && c.verb == seeGrant {
+		if err == nil && c.verb == getGrant {
 			_, err = fmt.Sscanf(string(r.Value), `{"write":%d}`, &a.write)
 		}
 		return a, err
@@ -144,30 +146,30 @@ func (h *history) answer(ctx context.Context, c call) (a answer, err error) {
 	return a, err
 }
 
-// keys are those of the subject, its session, and the session's grant, by the verb that
-// sees them.
+// keys returns the keys of the subject, its session, and the session's grant. The index is
+// the verb that reads the record.
 func (h *history) keys(subject int) [3]store.Key {
 	id := fmt.Sprintf("%s.%d", h.prefix, subject)
-	return [3]store.Key{seeSubject: {Kind: "subject", ID: id}, seeSession: {Kind: "session", ID: id}, seeGrant: {Kind: "grant", ID: id}}
+	return [3]store.Key{getSubject: {Kind: "subject", ID: id}, getSession: {Kind: "session", ID: id}, getGrant: {Kind: "grant", ID: id}}
 }
 
 func (h *history) batch(c call) (b store.Batch) {
 	k := h.keys(c.subject)
-	owner := k[seeSubject].ID
-	grant := store.Record{Key: k[seeGrant], Owner: owner, Rev: c.grantRev, Value: fmt.Appendf(nil, `{"write":%d}`, c.write)}
+	owner := k[getSubject].ID
+	grant := store.Record{Key: k[getGrant], Owner: owner, Rev: c.grantRev, Value: fmt.Appendf(nil, `{"write":%d}`, c.write)}
 	revoke := []source.Revocation{{Scope: source.ScopeSession, ID: owner, Expires: time.Now().Add(time.Hour)}}
 	switch c.verb {
 	case create:
 		grant.Rev = 0
-		b.Require = []store.Require{{Key: k[seeSubject], Rev: c.subjectRev}}
-		b.Put = []store.Record{{Key: k[seeSession], Owner: owner, Value: []byte(`{}`)}, grant}
+		b.Require = []store.Require{{Key: k[getSubject], Rev: c.subjectRev}}
+		b.Put = []store.Record{{Key: k[getSession], Owner: owner, Value: []byte(`{}`)}, grant}
 	case rotate:
-		b.Require = []store.Require{{Key: k[seeSubject], Rev: c.subjectRev}, {Key: k[seeSession], Rev: c.sessionRev}}
+		b.Require = []store.Require{{Key: k[getSubject], Rev: c.subjectRev}, {Key: k[getSession], Rev: c.sessionRev}}
 		b.Put = []store.Record{grant}
 	case end:
-		b.Delete, b.Revoke = []store.Key{k[seeSession], k[seeGrant]}, revoke
+		b.Delete, b.Revoke = []store.Key{k[getSession], k[getGrant]}, revoke
 	case endAll:
-		b.Put = []store.Record{{Key: k[seeSubject], Rev: c.subjectRev, Value: []byte(`{}`)}}
+		b.Put = []store.Record{{Key: k[getSubject], Rev: c.subjectRev, Value: []byte(`{}`)}}
 		b.DeleteOwned, b.Revoke = []store.Owned{{Kind: "session", Owner: owner}, {Kind: "grant", Owner: owner}}, revoke
 	}
 	return b

@@ -13,8 +13,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/storetest/linear"
 )
 
-// A store that breaks its promise in one call of fifty is found out.
-func TestFindsOut(t *testing.T) {
+// Check finds a store that breaks the contract in one call of fifty.
+func TestFindsBrokenStores(t *testing.T) {
 	for name, s := range map[string]store.Store{
 		"a stale read":            &stale{Store: memory.New()},
 		"a lost write":            &lossy{Store: memory.New()},
@@ -22,7 +22,7 @@ func TestFindsOut(t *testing.T) {
 		"an entry after its rows": &torn{Store: memory.New()},
 	} {
 		if err := linear.Check(t.Context(), s, "h"); err == nil {
-			t.Errorf("%s went unnoticed", name)
+			t.Errorf("%s: Check = nil, want an error", name)
 		}
 	}
 	if err := linear.Check(t.Context(), memory.New(), "h"); err != nil {
@@ -30,12 +30,12 @@ func TestFindsOut(t *testing.T) {
 	}
 }
 
-// sometimes is true once in fifty times.
+// sometimes.now is true at one call of fifty.
 type sometimes struct{ n atomic.Int64 }
 
 func (s *sometimes) now() bool { return s.n.Add(1)%50 == 0 }
 
-// stale answers from a cache now and then.
+// stale sometimes answers from a cache.
 type stale struct {
 	store.Store
 	sometimes
@@ -55,7 +55,7 @@ func (s *stale) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 	return records, err
 }
 
-// lossy acknowledges what it did not do.
+// lossy sometimes acknowledges a commit that it did not do.
 type lossy struct {
 	store.Store
 	sometimes
@@ -69,7 +69,7 @@ func (s *lossy) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	return s.Store.Commit(ctx, b)
 }
 
-// early answers a commit with a head from before it.
+// early answers a commit with the head from before the commit.
 type early struct{ store.Store }
 
 func (s *early) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {

@@ -13,9 +13,9 @@ import (
 type verb int
 
 const (
-	seeSubject verb = iota
-	seeSession
-	seeGrant
+	getSubject verb = iota
+	getSession
+	getGrant
 	create
 	rotate
 	end
@@ -23,24 +23,24 @@ const (
 	readLog
 )
 
-// call is what was asked.
+// call is the input of a call.
 type call struct {
 	verb                             verb
 	subject                          int
 	subjectRev, sessionRev, grantRev uint64 // the revisions that a commit names
-	write                            int    // what a grant is told it was written by
+	write                            int    // the number of the call, which it writes into the grant
 }
 
-// answer is what came back.
+// answer is the output of a call.
 type answer struct {
 	conflict bool
-	rev      uint64 // of what was seen; 0: absent
-	write    int    // in the grant that was seen
+	rev      uint64 // of the record that was read; 0: absent
+	write    int    // in the grant that was read
 	head     counterfoil.Cursor
 	entries  int
 }
 
-// state is all there is to know of a store, in a model of one call at a time.
+// state is the whole state of a store in the model, which makes one call at a time.
 type state struct {
 	head    counterfoil.Cursor
 	entries int
@@ -57,15 +57,15 @@ func model(head counterfoil.Cursor) porcupine.Model {
 	}
 }
 
-// step reports whether a may be the answer to c now, and what is there after it.
+// step reports whether a can be the answer to c in state s. It returns the state after c.
 func (s state) step(c call, a answer) (bool, state) {
-	of := &s.of[c.subject] // of a copy: s is a value
+	of := &s.of[c.subject] // changes a copy: s is a value
 	switch c.verb {
-	case seeSubject:
+	case getSubject:
 		return a.rev == of.subject, s
-	case seeSession:
+	case getSession:
 		return a.rev == of.session, s
-	case seeGrant:
+	case getGrant:
 		return a.rev == of.grant && a.write == of.write, s
 	case readLog:
 		return a.head == s.head && a.entries == s.entries, s
@@ -98,7 +98,7 @@ func (s state) step(c call, a answer) (bool, state) {
 	return moved, s
 }
 
-// describe lists the calls by when they began.
+// describe lists the calls in the order in which they began.
 func describe(calls []porcupine.Operation) string {
 	slices.SortFunc(calls, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 	var b strings.Builder
