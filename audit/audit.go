@@ -32,29 +32,31 @@ type Action string
 
 // The actions. Those marked "told" are never kept.
 const (
-	Login          Action = "login"          // refused ones are told
-	Logout         Action = "logout"         // the holder gave the session up
-	Refresh        Action = "refresh"        // told
-	Reuse          Action = "refresh.reuse"  // a refresh token came a second time: the session has ended, or what Client held of it
-	AddGrant       Action = "grant.add"      // Client holds a grant on Session
-	Revoke         Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
-	StepUp         Action = "session.stepup" // the subject proved anew who it is; Session is the session from then on
-	EndOthers      Action = "sessions.end"   // all sessions of Subject but Session
-	StartOver      Action = "sessions.renew" // credentials changed: all ended, Session made
-	SetSubject     Action = "subject.set"    // roles, or disabled, for all its sessions
-	SetClient      Action = "client.set"     // made or changed
-	DeleteClient   Action = "client.delete"
-	RotateKey      Action = "key.rotate" // Target: the key that will sign, or signs; told when its time has come
-	RevokeKey      Action = "key.revoke" // Target: the key
-	NewEpoch       Action = "log.epoch"  // acknowledged entries were lost: a new log has begun
-	CreateUser     Action = "user.create"
-	ChangeUser     Action = "user.change" // name, status or roles
-	DeleteUser     Action = "user.delete"
-	ChangePassword Action = "password.change" // by its owner, or with an invitation
-	Invite         Action = "user.invite"     // somebody may set a password for Subject
-	CreateAPIKey   Action = "apikey.create"   // Target: the key's public id
-	DeleteAPIKey   Action = "apikey.delete"
-	Limit          Action = "limit" // told: an attempt was not even checked
+	Login            Action = "login"          // refused ones are told
+	Logout           Action = "logout"         // the holder gave the session up
+	Refresh          Action = "refresh"        // told
+	Reuse            Action = "refresh.reuse"  // a refresh token came a second time: the session has ended, or what Client held of it
+	AddGrant         Action = "grant.add"      // Client holds a grant on Session
+	Revoke           Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
+	StepUp           Action = "session.stepup" // the subject proved anew who it is; Session is the session from then on
+	EndOthers        Action = "sessions.end"   // all sessions of Subject but Session
+	StartOver        Action = "sessions.renew" // credentials changed: all ended, Session made
+	SetSubject       Action = "subject.set"    // roles, or disabled, for all its sessions
+	SetClient        Action = "client.set"     // made or changed
+	DeleteClient     Action = "client.delete"
+	RotateKey        Action = "key.rotate" // Target: the key that will sign, or signs; told when its time has come
+	RevokeKey        Action = "key.revoke" // Target: the key
+	NewEpoch         Action = "log.epoch"  // acknowledged entries were lost: a new log has begun
+	CreateUser       Action = "user.create"
+	ChangeUser       Action = "user.change" // name, status or roles
+	DeleteUser       Action = "user.delete"
+	ChangePassword   Action = "password.change" // by its owner, or with an invitation
+	Invite           Action = "user.invite"     // somebody may set a password for Subject
+	CreateAPIKey     Action = "apikey.create"   // Target: the key's public id
+	DeleteAPIKey     Action = "apikey.delete"
+	SetCredential    Action = "credential.set" // Target: kind and id
+	DeleteCredential Action = "credential.delete"
+	Limit            Action = "limit" // told: an attempt was not even checked
 )
 
 // Outcome says how it went.

@@ -8,7 +8,6 @@ import (
 	"iter"
 
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -82,25 +81,6 @@ func (d *Directory) write(u User, due *Due) (store.Batch, error) {
 	rec, err := due.record(u.ID)
 	b.Put = append(b.Put, rec)
 	return b, err
-}
-
-// Rehash replaces the hash of a password by another hash of the same password. It is no
-// change to anybody: no session ends, no invitation is void, the trail keeps nothing. If
-// the stored hash is another one meanwhile, the error is login.ErrRefused.
-func (d *Directory) Rehash(ctx context.Context, id, from, to string) error {
-	for {
-		u, err := d.ByID(ctx, id)
-		if err == nil && u.Password != from || errors.Is(err, store.ErrNotFound) {
-			err = login.ErrRefused
-		}
-		if err != nil {
-			return err
-		}
-		u.Password = to
-		if err := d.Write(ctx, u, nil, audit.Entry{}); !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
 }
 
 // Delete removes the user that was read, with its credentials, the API keys that act for

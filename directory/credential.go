@@ -60,9 +60,22 @@ type hashed struct {
 	Hash string `json:"hash"` // PHC string of argon2id, or a hash from elsewhere
 }
 
-func passwordOf(hash string, created time.Time) (login.Credential, error) {
+// NewPassword returns the credential of a password with that hash.
+func NewPassword(hash string, created time.Time) (login.Credential, error) {
 	data, err := json.Marshal(hashed{hash})
 	return login.Credential{Kind: KindPassword, Data: data, Created: created}, err
+}
+
+// HashOf returns the hash of a password's credential; empty if c is none.
+func HashOf(c login.Credential) (string, error) {
+	if c.Data == nil {
+		return "", nil
+	}
+	var kept hashed
+	if err := json.Unmarshal(c.Data, &kept); err != nil {
+		return "", fmt.Errorf("password: %w", err)
+	}
+	return kept.Hash, nil
 }
 
 // setPassword adds to b what makes u.Password the one that is kept. Of a user from before
@@ -83,7 +96,7 @@ func (d *Directory) setPassword(b *store.Batch, u *User) error {
 	if u.Password == u.kept {
 		created = u.password.Created
 	}
-	c, err := passwordOf(u.Password, created)
+	c, err := NewPassword(u.Password, created)
 	if err != nil {
 		return err
 	}

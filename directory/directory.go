@@ -238,17 +238,14 @@ func parseUser(rec, password store.Record) (u User, err error) {
 		return User{}, err
 	}
 	if u.password.Rev == 0 && old.Password != "" {
-		if u.password, err = passwordOf(old.Password, u.Created); err != nil {
+		if u.password, err = NewPassword(old.Password, u.Created); err != nil {
 			return User{}, err
 		}
 	}
-	if u.password.Data != nil {
-		var kept hashed
-		if err := json.Unmarshal(u.password.Data, &kept); err != nil {
-			return User{}, fmt.Errorf("password of user %s: %w", rec.ID, err)
-		}
-		u.Password, u.kept = kept.Hash, kept.Hash
+	if u.kept, err = HashOf(u.password); err != nil {
+		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
 	}
+	u.Password = u.kept
 	return u, nil
 }
 

@@ -165,17 +165,18 @@ func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
 	return put(b, row)
 }
 
-// Admits says whether r names a client that may have such a session now. A login asks
-// the same again: this spares the work before it.
-func (i *Issuer) Admits(ctx context.Context, r Request) error {
+// Admits returns r as its client may have it now: with the carrier and the scopes that
+// it gets. It fails like Login, which asks the same again: this spares the work before it.
+func (i *Issuer) Admits(ctx context.Context, r Request) (Request, error) {
 	if r.Client == "" {
 		r.Client = clients.Default
 	}
 	client, err := i.clients.Client(ctx, r.Client)
 	if err != nil {
-		return err
+		return Request{}, err
 	}
-	return admit(client, &r)
+	err = admit(client, &r)
+	return r, err
 }
 
 // admit makes r what it may be: the carrier and the scopes that the client has.

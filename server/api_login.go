@@ -1,10 +1,6 @@
 package server
 
 import (
-	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
@@ -13,7 +9,6 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -44,108 +39,6 @@ func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued) error
 	return writeJSON(w, status, api.Issued{ExpiresIn: int64(i.ExpiresIn / time.Second), Session: view(i.Session)})
 }
 
-type loginBody = api.Login[api.Hidden]
-
-func carrierOf(name string) (counterfoil.Carrier, error) {
-	if name == "" {
-		return counterfoil.Carrier{}, nil
-	}
-	c, err := source.ParseCarrier(name)
-	if err != nil {
-		return c, badRequest("carrier is cookie, bearer, jwt-cookie, jwe or jwe-cookie")
-	}
-	return c, nil
-}
-
-func request(r *http.Request, c counterfoil.Carrier, client string, a audit.Act) issuer.Request {
-	return issuer.Request{Client: client, Carrier: c, UserAgent: r.UserAgent(), Act: a}
-}
-
-// signIn proves the password and makes the session.
-func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (*issuer.Issued, error) {
-	a := act(w, r, "", "")
-	ask, err := s.ask(r, b, a)
-	if err != nil {
-		return nil, err
-	}
-	if ask.Replaces, err = s.replaced(r, ask); err != nil {
-		return nil, err
-	}
-	proof, err := s.passwords.Prove(r.Context(), login.Attempt{Identifier: b.Identifier, Password: b.Password.String, Address: a.Address, Device: s.device(r)})
-	if err != nil {
-		s.tellRefused(a, b, err)
-		return nil, err
-	}
-	issued, err := s.issuer.Login(r.Context(), proof, ask)
-	if err != nil {
-		a.By = audit.BySubject(proof.Subject)
-		s.tellRefused(a, b, err)
-		return nil, err
-	}
-	s.knowDevice(w, r, issued.Session.Carrier, b.Identifier)
-	return issued, nil
-}
-
-// ask is the session that b asks for, if its client may have such a one. It comes
-// before a password is looked at or an account is made. And what is not a client's name
-// may be a secret in the wrong member: it must not be told to anybody.
-func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request, error) {
-	c, err := carrierOf(b.Carrier)
-	if err != nil {
-		return issuer.Request{}, err
-	}
-	ask := request(r, c, b.Client, a)
-	ask.Scopes = strings.Fields(b.Scope)
-	return ask, s.issuer.Admits(r.Context(), ask)
-}
-
-// replaced is the session whose cookie a login is about to overwrite: nobody would hold
-// it any more but whoever stole it (SES-04). A cookie that another site sent along, or
-// that names nothing, replaces nothing.
-func (s *Server) replaced(r *http.Request, ask issuer.Request) (*counterfoil.Session, error) {
-	if ask.Carrier.Transport == counterfoil.Header {
-		return nil, nil
-	}
-	old, _, err := s.carried(r, s.issuer.Held)
-	switch {
-	case errors.Is(err, counterfoil.ErrUnavailable):
-		return nil, err
-	case err != nil || old.Carrier.Transport != counterfoil.Cookie:
-		return nil, nil
-	}
-	return old, nil
-}
-
-// tellRefused tells the audit trail of a login that was not. What was typed as the
-// identifier may be a password typed into the wrong field, so only its pseudonym is told:
-// it shows that two attempts were on the same account.
-func (s *Server) tellRefused(a audit.Act, b loginBody, err error) {
-	e := a.Entry(audit.Login, "")
-	e.Outcome, e.Client, e.Detail = audit.Refused, b.Client, "account="+s.pseudonym(b.Identifier)
-	var throttled login.Throttled
-	switch {
-	case errors.As(err, &throttled), errors.Is(err, login.ErrBusy):
-		e.Action = audit.Limit
-	case errors.Is(err, counterfoil.ErrUnavailable), errors.Is(err, context.Canceled):
-		return // an outage says nothing about the attempt: it is in the log
-	}
-	if a.By == "" {
-		e.By = "unknown"
-	}
-	e.Reason = err.Error()
-	s.issuer.Audit().Tell(e)
-}
-
-// pseudonym is a short keyed hash of whatever account an identifier means.
-func (s *Server) pseudonym(identifier string) string {
-	if canonical, err := directory.Canonical(identifier); err == nil {
-		identifier = canonical
-	}
-	m := hmac.New(sha256.New, s.pseudonymKey)
-	m.Write([]byte(identifier))
-	return hex.EncodeToString(m.Sum(nil)[:6])
-}
-
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	var b loginBody
 	if err := readJSON(w, r, &b); err != nil {
@@ -154,11 +47,11 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := s.fromBrowser(r, b.Client); err != nil {
 		return err
 	}
-	issued, err := s.signIn(w, r, b)
+	done, err := s.signIn(w, r, b)
 	if err != nil {
 		return err
 	}
-	return s.hand(w, http.StatusOK, issued)
+	return s.handOver(w, http.StatusOK, done)
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
@@ -169,6 +62,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
+	if b.Method != "" || b.Input.Reveal() != "" {
+		return badRequest("an account begins with a password")
+	}
 	if err := s.fromBrowser(r, b.Client); err != nil {
 		return err
 	}
@@ -178,11 +74,11 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signUp(w, r, b.Login, b.Name); err != nil {
 		return err
 	}
-	issued, err := s.signIn(w, r, b.Login)
+	done, err := s.signIn(w, r, b.Login)
 	if err != nil {
 		return err
 	}
-	return s.hand(w, http.StatusCreated, issued)
+	return s.handOver(w, http.StatusCreated, done)
 }
 
 // signUp makes the account.
@@ -191,7 +87,7 @@ func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, nam
 	_, err := s.users.Register(r.Context(), a, b.Identifier, name, b.Password.String, nil)
 	var throttled login.Throttled
 	if errors.As(err, &throttled) || errors.Is(err, login.ErrBusy) {
-		s.tellRefused(a, b, err)
+		s.tellRefused(a, b.Client, s.pseudonym(b.Identifier), err)
 	}
 	return err
 }

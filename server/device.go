@@ -31,10 +31,10 @@ func (s *Server) device(r *http.Request) secret.String {
 	return secret.String{}
 }
 
-// knowDevice marks the browser that has just signed identifier in. A client
-// without cookies has no use for it.
-func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, c counterfoil.Carrier, identifier string) {
-	if c.Transport == counterfoil.Cookie {
-		s.setCookie(w, s.deviceCookie(), s.passwords.Device(identifier, s.device(r)).Reveal(), "Strict", deviceAge)
+// knowDevice marks the browser that has just signed account in. A client without cookies
+// has no use for it, and somebody who is no user here has no account.
+func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, c counterfoil.Carrier, account string) {
+	if c.Transport == counterfoil.Cookie && account != "" {
+		s.setCookie(w, s.deviceCookie(), s.flow.Device(account, s.device(r)).Reveal(), "Strict", deviceAge)
 	}
 }

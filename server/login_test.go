@@ -82,7 +82,7 @@ func TestRegisterTellsNoNames(t *testing.T) {
 }
 
 // SES-16: what somebody has who is not signed in yet is a session nowhere: not the mark
-// of a known browser, not an invitation, not a CSRF token, not a refresh token, not an
+// of a known browser, not a challenge, not an invitation, not a CSRF token, not a refresh token, not an
 // API key.
 func TestHalfALoginIsNoSession(t *testing.T) {
 	b := newBench(t)
@@ -99,7 +99,11 @@ func TestHalfALoginIsNoSession(t *testing.T) {
 	must(t, err)
 	_, body = b.call("POST", "/v1/admin/users/"+user.ID+"/invitations", "", "Authorization", "Bearer "+b.key)
 	values["invitation"] = textOf(body, "token")
-	if len(values) != 5 {
+	b.riddled()
+	values["attempt"], _ = b.challenged(b.call("POST", "/v1/login", `{"identifier":"alice","method":"riddle","carrier":"bearer"}`))
+	_, attempt := b.challenged(b.call("POST", "/v1/login", `{"identifier":"alice","method":"riddle"}`))
+	values["secret of an attempt"] = strings.TrimPrefix(attempt, "cf_att=")
+	if len(values) != 7 {
 		t.Fatalf("only %v", slices.Sorted(maps.Keys(values)))
 	}
 	v := b.verifier()

@@ -17,6 +17,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/flow"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
@@ -54,6 +56,10 @@ type Config struct {
 	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
 	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
+
+	// Methods are ways of signing in beside the password, in the order in which second
+	// steps are asked for.
+	Methods []login.Method
 
 	Registration  bool // strangers may make themselves an account
 	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
@@ -96,15 +102,16 @@ type Config struct {
 // Embedded is an auth server inside your program, with everything it is made of.
 type Embedded struct {
 	*Server
-	config   Config
-	trail    *audit.Trail
-	issuer   *issuer.Issuer
-	users    *accounts.Accounts
-	head     *keptHead // nil: nothing remembers the head
-	verifier *counterfoil.Verifier
-	cancel   context.CancelFunc
-	running  sync.WaitGroup // what cancel ends
-	close    func() error   // the first time alone
+	config    Config
+	trail     *audit.Trail
+	issuer    *issuer.Issuer
+	users     *accounts.Accounts
+	passwords *password.Passwords
+	head      *keptHead // nil: nothing remembers the head
+	verifier  *counterfoil.Verifier
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // what cancel ends
+	close     func() error   // the first time alone
 }
 
 // Open puts a whole auth server together over a store: keys, audit trail, users, issuer,
@@ -186,14 +193,14 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	passwords, err := password.New(password.Options{
-		Users: users, Throttle: guesses, SubjectRev: e.issuer.SubjectRev, Now: c.Now,
+	e.passwords, err = password.New(password.Options{
+		Users: users, Throttle: guesses, Now: c.Now,
 		Worker: c.HashWorker, Slots: c.HashSlots, InsecureHashes: c.InsecureHashes,
 	})
 	if err != nil {
 		return err
 	}
-	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: passwords, Now: c.Now}); err != nil {
+	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Now: c.Now}); err != nil {
 		return err
 	}
 	if !c.Offline {
@@ -201,7 +208,14 @@ func (e *Embedded) assemble(ctx context.Context) error {
 			return err
 		}
 	}
-	e.Server, err = newServer(c, e.issuer, e.users, passwords)
+	ways, err := flow.New(flow.Options{
+		Store: c.Store, Users: users, Throttle: guesses, Methods: append([]login.Method{e.passwords}, c.Methods...),
+		SubjectRev: e.issuer.SubjectRev, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	e.Server, err = newServer(c, e.issuer, e.users, ways)
 	return err
 }
 

@@ -338,6 +338,9 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("POST", "/v1/register", `{"identifier":"bob","password":"an evening by the river","name":"Bob","carrier":"bearer"}`)
 	got := do("POST", "/v1/login", `{"identifier":"bob","password":"an evening by the river","carrier":"bearer"}`)
 	next := do("POST", "/v1/refresh", `{"refresh_token":"`+member(got, "refresh_token")+`"}`)
+	b.riddled()
+	asked := do("POST", "/v1/login", `{"identifier":"alice","method":"riddle","input":{},"carrier":"bearer"}`)
+	do("POST", "/v1/login/continue", `{"attempt":"`+member(asked, "attempt")+`","answer":{"answer":"a man"}}`)
 	bob := []string{"Authorization", "Bearer " + member(next, "access_token")}
 	id := member(next, "session", "subject")
 	do("GET", "/v1/session", "", bob...)
@@ -401,7 +404,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	}
 	// OPS-01, SES-02: of all that was handed out and typed in, nothing was kept or logged.
 	kept := b.dump() + b.log.String()
-	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "eyJhbGciOi", other.Access.Reveal(), "by the river", "at the station", b.key[4:]} {
+	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "cfa_", member(asked, "attempt")[26:], "eyJhbGciOi", other.Access.Reveal(), "by the river", "at the station", b.key[4:]} {
 		if at := strings.Index(kept, credential); at >= 0 {
 			t.Errorf("%q was kept or logged: %.200s", credential, kept[max(0, at-100):])
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -17,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -278,7 +280,7 @@ func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	return s.enter(w, r, "login.html", entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration})
+	return s.signInBy(w, r, "login.html", entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration})
 }
 
 func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
@@ -298,23 +300,64 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 		page.Problem = text
 		return render(w, status, "register.html", page)
 	}
-	return s.enter(w, r, "register.html", page)
+	return s.signInBy(w, r, "register.html", page)
 }
 
-// enter signs in with what the form says, and shows the form again if that fails.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
+// signInBy signs in with what the form says, and shows the form again if that fails.
+func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
 	page.Identifier = r.PostForm.Get("identifier")
-	issued, err := s.signIn(w, r, loginBody{
-		Identifier: page.Identifier, Password: api.Hide(r.PostForm.Get("password")), Carrier: "cookie",
+	done, err := s.signIn(w, r, loginBody{
+		Identifier: page.Identifier, Carrier: "cookie",
+		Method: directory.KindPassword, Password: api.Hide(r.PostForm.Get("password")),
 	})
 	if err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
 		return render(w, status, name, page)
 	}
-	s.setCookies(w, issued)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-	return nil
+	return s.letIn(w, r, done)
+}
+
+// challengePage asks for the answer to a challenge, which must be one text: {"answer": …}.
+type challengePage struct {
+	frame
+	Attempt string
+	Prompt  string // of the challenge; empty: it has none
+}
+
+// letIn lets the visitor in, or shows the challenge.
+func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress) error {
+	if done.challenge == nil {
+		s.setCookies(w, done.issued)
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return nil
+	}
+	c := s.challenge(w, done.challenge)
+	var public struct {
+		Prompt string `json:"prompt"`
+	}
+	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
+	return render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step"}, c.Attempt, public.Prompt})
+}
+
+func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	answer, err := json.Marshal(map[string]string{"answer": r.PostForm.Get("answer")})
+	if err != nil {
+		return err
+	}
+	done, err := s.proceed(w, r, r.PostForm.Get("attempt"), secret.New(string(answer)), "")
+	if errors.Is(err, login.ErrRefused) || errors.Is(err, login.ErrOver) {
+		status, text := s.inWords(w, r, err)
+		return render(w, status, "login.html", entryPage{frame: frame{Title: "Sign in", Problem: text}, Registration: s.registration})
+	}
+	if err != nil { // the challenge can still be answered
+		status, text := s.inWords(w, r, err)
+		return render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text}, r.PostForm.Get("attempt"), ""})
+	}
+	return s.letIn(w, r, done)
 }
 
 func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {

@@ -54,12 +54,19 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	var own *refusal
 	var throttled login.Throttled
 	var rejected login.RejectedPassword
+	var input login.BadInput
 	switch {
 	case errors.As(err, &own):
 	case errors.Is(err, login.ErrRefused), errors.Is(err, issuer.ErrProveAgain):
 		// One text for an unknown user, a wrong password and a disabled account:
 		// the difference is what an enumerator is after.
 		own = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "Login refused", detail: "The identifier or the password is wrong."}
+	case errors.Is(err, login.ErrOver):
+		own = &refusal{status: http.StatusUnauthorized, kind: "login-over", title: "Login is over", detail: "The challenge was answered, its time has passed, or it is another client's. Begin again."}
+	case errors.Is(err, login.ErrUnknownMethod):
+		own = &refusal{status: http.StatusBadRequest, kind: "unknown-method", title: "Unknown way of signing in"}
+	case errors.As(err, &input):
+		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: input.Reason}
 	case errors.As(err, &throttled):
 		own = &refusal{status: http.StatusTooManyRequests, kind: "too-many-attempts", title: "Too many attempts", retry: throttled.RetryAfter}
 	case errors.Is(err, login.ErrBusy):

@@ -21,7 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/login/flow"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -30,7 +30,7 @@ import (
 type Server struct {
 	issuer        *issuer.Issuer
 	users         *accounts.Accounts
-	passwords     *password.Passwords
+	flow          *flow.Flow // ways of signing in
 	url           string
 	origins       []string // exact origins that unsafe cookie requests may come from
 	secure        bool     // https: cookies are Secure and prefixed
@@ -47,13 +47,13 @@ type Server struct {
 }
 
 // newServer checks the URL and builds the routes.
-func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, passwords *password.Passwords) (*Server, error) {
+func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, ways *flow.Flow) (*Server, error) {
 	u, err := urls.Issuer(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Config.URL: %w", err)
 	}
 	s := &Server{
-		issuer: i, users: users, passwords: passwords,
+		issuer: i, users: users, flow: ways,
 		url: c.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
 		registration: c.Registration, log: c.Logger, now: c.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/flow"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -24,33 +26,46 @@ func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	a := act(w, r, audit.BySubject(session.Subject), "")
-	identifier, proof, err := s.proveAgain(r, session, b.Password)
+	begin, err := byMethod(b.Method, b.Password, b.Input)
 	if err != nil {
-		s.tellStepUp(a, session, err)
 		return err
 	}
-	issued, err := s.issuer.StepUp(r.Context(), session.ID, proof, a)
-	if err != nil {
-		s.tellStepUp(a, session, err)
+	if begin.Keep, err = json.Marshal(pending{StepUp: session.ID}); err != nil {
 		return err
 	}
-	s.knowDevice(w, r, issued.Session.Carrier, identifier)
-	return s.hand(w, http.StatusOK, issued)
+	// Guessing here counts as guessing at a login. A subject that is no user here has no
+	// name, and no credential that the server keeps.
+	user, err := s.users.ByID(r.Context(), session.Subject)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	begin.Identifier, begin.Device, begin.Address, begin.StepUp = user.Identifier, s.device(r), address(r), true
+	begin.Apart = session.Carrier.Transport == counterfoil.Cookie
+	got, err := s.flow.Begin(r.Context(), begin)
+	if err != nil {
+		s.tellStepUp(act(w, r, audit.BySubject(session.Subject), ""), session, err)
+		return err
+	}
+	done, err := s.raise(w, r, got, session)
+	if err != nil {
+		return err
+	}
+	return s.handOver(w, http.StatusOK, done)
 }
 
-// proveAgain checks the password of session's subject. Guessing here counts as guessing at
-// a login. A subject that is no user here has none.
-func (s *Server) proveAgain(r *http.Request, session *counterfoil.Session, password api.Hidden) (identifier string, p login.Proof, err error) {
-	user, err := s.users.ByID(r.Context(), session.Subject)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", p, login.ErrRefused
+// raise steps session up, if got proves who it is.
+func (s *Server) raise(w http.ResponseWriter, r *http.Request, got flow.Result, session *counterfoil.Session) (progress, error) {
+	if got.Proof == nil {
+		return progress{challenge: &got}, nil
 	}
+	a := act(w, r, audit.BySubject(session.Subject), "")
+	issued, err := s.issuer.StepUp(r.Context(), session.ID, *got.Proof, a)
 	if err != nil {
-		return "", p, err
+		s.tellStepUp(a, session, err)
+		return progress{}, err
 	}
-	p, err = s.passwords.Prove(r.Context(), login.Attempt{Identifier: user.Identifier, Password: password.String, Address: address(r), Device: s.device(r)})
-	return user.Identifier, p, err
+	s.knowDevice(w, r, issued.Session.Carrier, got.Account)
+	return progress{issued: issued}, nil
 }
 
 // tellStepUp tells the audit trail of a step-up that was not. An outage says nothing about

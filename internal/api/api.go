@@ -33,3 +33,16 @@ func (h *Hidden) UnmarshalJSON(data []byte) error {
 	h.String = secret.New(s)
 	return nil
 }
+
+// Object is a JSON object that may hold secrets, so nothing prints it. It can be read and
+// not written.
+type Object struct{ secret.String }
+
+// UnmarshalJSON implements json.Unmarshaler. Its errors do not hold the text.
+func (o *Object) UnmarshalJSON(data []byte) error {
+	if len(data) == 0 || data[0] != '{' {
+		return errors.New("an object is wanted")
+	}
+	o.String = secret.New(string(data))
+	return nil
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -10,17 +11,35 @@ import (
 
 // Login is the body of POST /v1/login.
 type Login[S Text] struct {
-	Identifier string `json:"identifier"`
-	Password   S      `json:"password"`
-	Carrier    string `json:"carrier,omitempty"` // empty: the client's first
-	Client     string `json:"client,omitempty"`  // empty: the default one
-	Scope      string `json:"scope,omitempty"`   // separated by spaces; empty: all that the client has
+	Identifier string `json:"identifier,omitempty"` // empty: the method finds out
+	Password   S      `json:"password,omitempty"`   // short for method password and its input
+	Method     string `json:"method,omitempty"`     // empty: the server's first
+	Input      Object `json:"input,omitzero"`       // what the method wants
+	Carrier    string `json:"carrier,omitempty"`    // empty: the client's first
+	Client     string `json:"client,omitempty"`     // empty: the default one
+	Scope      string `json:"scope,omitempty"`      // separated by spaces; empty: all that the client has
 }
 
 // Register is the body of POST /v1/register.
 type Register[S Text] struct {
 	Login[S]
 	Name string `json:"name,omitempty"`
+}
+
+// Challenge answers a login or a step-up that has another step: POST /v1/login/continue.
+// Attempt is a secret, unless the secret went into a cookie.
+type Challenge struct {
+	Attempt   string          `json:"attempt"`
+	Method    string          `json:"method"` // that asks
+	Challenge json.RawMessage `json:"challenge"`
+	ExpiresIn int64           `json:"expires_in"` // seconds
+}
+
+// Continue is the body of POST /v1/login/continue.
+type Continue[S Text] struct {
+	Attempt S      `json:"attempt"`
+	Answer  Object `json:"answer,omitzero"`  // what the method wants
+	Client  string `json:"client,omitempty"` // as in the login
 }
 
 // Refresh is the body of POST /v1/refresh. Without one, the refresh token is in its cookie.
@@ -32,7 +51,9 @@ type Refresh[S Text] struct {
 
 // StepUp is the body of POST /v1/session/step-up.
 type StepUp[S Text] struct {
-	Password S `json:"password"`
+	Password S      `json:"password,omitempty"` // as in Login
+	Method   string `json:"method,omitempty"`
+	Input    Object `json:"input,omitzero"`
 }
 
 // NewPassword is the body of POST /v1/password.

@@ -54,6 +54,7 @@ var layers = map[string]struct {
 	"/keyring":           {[]string{"/internal/token", "/store"}, nil, "keys only"},
 	"/directory":         {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
+	"/login/flow":        {[]string{"", "/audit", "/directory", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
 	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
 	"/revlog":            {[]string{"", "/audit", "/internal/check", "/internal/coalesce", "/source", "/store"}, nil, "the log only: no sessions, no keys"},
 	"/clients":           {[]string{"", "/audit", "/internal/check", "/internal/token", "/internal/urls", "/revlog", "/source", "/store"}, nil, "settings only: no sessions"},
@@ -61,14 +62,14 @@ var layers = map[string]struct {
 	"/issuer/issuertest": {[]string{"", "/audit", "/clients", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
 
 	"/accounts":        {[]string{"", "/audit", "/directory", "/internal/secret", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},
-	"/server":          {[]string{"", "/accounts", "/audit", "/clients", "/internal/...", "/store", "/keyring", "/login", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
+	"/server":          {[]string{"", "/accounts", "/audit", "/clients", "/internal/...", "/store", "/keyring", "/login", "/login/flow", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},
 	"/internal/api":    {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/keyring", "/source"}, nil, "the JSON of the API and a client of it: it decides nothing"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory", "/source"}, nil, "the real thing in memory"},
 	"/cmd/counterfoil": {[]string{"/..."}, []string{"..."}, "puts everything together"},
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/accounts", "/audit", "/clients", "/directory", "/internal/api", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/accounts", "/audit", "/clients", "/directory", "/internal/api", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/flow", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/flow"
 )
 
 // BenchmarkLoginTiming compares the time of a wrong password with that of each other
@@ -17,7 +17,7 @@ import (
 func BenchmarkLoginTiming(b *testing.B) {
 	g := newGuarded(b)
 	paths := g.paths(b)
-	sample := func(a login.Attempt) float64 {
+	sample := func(a flow.Request) float64 {
 		g.later(24 * time.Hour) // no throttle
 		began := time.Now()
 		_, _ = g.Prove(b.Context(), a)

@@ -2,7 +2,6 @@ package password_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -16,8 +15,8 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/login/flow"
 	"github.com/counterfoil/counterfoil/login/password"
-	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -25,7 +24,7 @@ import (
 
 // guarded is a method over a store that counts and fails, with a clock to turn.
 type guarded struct {
-	*password.Passwords
+	prover
 	users *directory.Directory
 	store *storetest.FaultyStore
 	now   atomic.Int64
@@ -43,32 +42,15 @@ func newGuarded(t testing.TB) *guarded {
 		t.Fatal(err)
 	}
 	now := func() time.Time { return time.Unix(0, g.now.Load()) }
-	g.Passwords, err = password.New(password.Options{
-		Users: g.users, Throttle: newThrottle(t, g.store, now), InsecureHashes: true, Now: now,
-		SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g.prover = newProver(t, g.store, g.users, newThrottle(t, g.store, now), password.Options{Now: now})
 	if _, err := g.register(t.Context(), "carol", good); err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-func newThrottle(t testing.TB, s store.Store, now func() time.Time) *throttle.Throttle {
-	t.Helper()
-	key := make([]byte, 32)
-	rand.Read(key)
-	made, err := throttle.New(throttle.Options{Store: s, Key: key, Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
-}
-
 func (g *guarded) register(ctx context.Context, identifier, pass string) (directory.User, error) {
-	return register(ctx, g.Passwords, g.users, nowhere, identifier, "", pass)
+	return register(ctx, g.prover, g.users, nowhere, identifier, "", pass)
 }
 
 func (g *guarded) later(d time.Duration) { g.now.Add(int64(d)) }
@@ -209,7 +191,7 @@ func TestOutageIsNoFailure(t *testing.T) {
 }
 
 // paths are the ways to be refused that nobody may tell apart.
-func (g *guarded) paths(t testing.TB) map[string]login.Attempt {
+func (g *guarded) paths(t testing.TB) map[string]flow.Request {
 	t.Helper()
 	ctx := context.Background()
 	if _, err := g.users.Create(ctx, audit.Act{}, directory.User{Identifier: "nopassword"}); err != nil {
@@ -219,7 +201,7 @@ func (g *guarded) paths(t testing.TB) map[string]login.Attempt {
 	if _, err := g.users.Import(ctx, audit.Act{}, disabled, 0); err != nil {
 		t.Fatal(err)
 	}
-	return map[string]login.Attempt{
+	return map[string]flow.Request{
 		"wrong": attempt("carol", "a wrong password"), "unknown": attempt("nobody", good),
 		"disabled": attempt("gone", good), "passwordless": attempt("nopassword", good),
 	}
@@ -324,7 +306,7 @@ func TestOneThrottleForEveryHash(t *testing.T) {
 	}
 	doors := map[string]func(g *guarded, from netip.Addr, n int) error{
 		"Prove": func(g *guarded, from netip.Addr, n int) error {
-			_, err := g.Prove(ctx, login.Attempt{Identifier: fmt.Sprint("nobody", n), Password: secret.New(good), Address: from})
+			_, err := g.Prove(ctx, flow.Request{Identifier: fmt.Sprint("nobody", n), Input: input(good), Address: from})
 			return err
 		},
 		"Choose": func(g *guarded, from netip.Addr, n int) error {

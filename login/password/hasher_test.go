@@ -1,7 +1,6 @@
 package password_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -31,21 +30,14 @@ func TestMain(m *testing.M) {
 }
 
 // workers makes passwords that are hashed in another process, whose id is in pid.
-func workers(t *testing.T, start func(int) *exec.Cmd) (*password.Passwords, *directory.Directory) {
+func workers(t *testing.T, start func(int) *exec.Cmd) (prover, *directory.Directory) {
 	t.Helper()
 	db := memory.New()
 	users, err := directory.New(directory.Options{Store: db})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := password.New(password.Options{
-		Users: users, Throttle: newThrottle(t, db, nil), InsecureHashes: true, Slots: 1, Worker: start,
-		SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, users
+	return newProver(t, db, users, newThrottle(t, db, nil), password.Options{Slots: 1, Worker: start}), users
 }
 
 // A password means the same whichever process hashes it, bytes that are no text

@@ -51,7 +51,7 @@ func opened(t *testing.T) func(store.Store, error) store.Store {
 
 // node is what one process has.
 type node struct {
-	*password.Passwords
+	prover
 	users *directory.Directory
 	store store.Store
 }
@@ -66,18 +66,11 @@ func start(t *testing.T, s store.Store, now func() time.Time) node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guesses, err := throttle.New(throttle.Options{Store: s, Key: make([]byte, 32), Now: now})
+	guesses, err := throttle.New(throttle.Options{Store: s, Key: make([]byte, 32), Now: now}) // one key on all nodes
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := password.New(password.Options{
-		Users: users, Throttle: guesses, InsecureHashes: true, Now: now,
-		SubjectRev: func(context.Context, string) (uint64, error) { return 7, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return node{p, users, s}
+	return node{newProver(t, s, users, guesses, password.Options{Now: now}), users, s}
 }
 
 // LOGIN-09: wrong passwords that are spread over two nodes throttle an account exactly
@@ -94,7 +87,7 @@ func TestGuessesOnTwoNodes(t *testing.T) {
 				b = start(t, open(), clock)
 			}
 			for _, identifier := range []string{"alone", "spread", "restarted"} {
-				if _, err := register(t.Context(), a.Passwords, a.users, nowhere, identifier, "", good); err != nil {
+				if _, err := register(t.Context(), a.prover, a.users, nowhere, identifier, "", good); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -168,7 +161,7 @@ func TestGuessesAtOnceOnTwoNodes(t *testing.T) {
 				defer b.store.Close()
 			}
 			defer a.store.Close()
-			if _, err := register(t.Context(), a.Passwords, a.users, nowhere, "carol", "", good); err != nil {
+			if _, err := register(t.Context(), a.prover, a.users, nowhere, "carol", "", good); err != nil {
 				t.Fatal(err)
 			}
 			before := a.Hashed() + b.Hashed()

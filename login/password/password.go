@@ -1,8 +1,7 @@
-// Package password proves who somebody is by a password: argon2id, a bounded
-// number of hashes at a time, throttled per account, per address and in all.
-// Begin with [New]; [Passwords] is a login.Method. It checks passwords and makes hashes
-// of new ones. It cannot store a new one: package accounts does, which knows whose
-// sessions end with the old one.
+// Package password proves who somebody is by a password: argon2id, and a bounded number
+// of hashes at a time. Begin with [New]; [Passwords] is a login.Method, which package flow
+// runs. It checks passwords and makes hashes of new ones. It cannot store a new one:
+// package accounts does, which knows whose sessions end with the old one.
 package password
 
 import (
@@ -21,26 +20,18 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/throttle"
-	"github.com/counterfoil/counterfoil/store"
 )
 
-// Users is what proving needs of the directory. Nothing of it changes a password.
+// Users is what package password needs of the directory.
 type Users interface {
-	IDOf(ctx context.Context, identifier string) (string, error)
-	ByID(ctx context.Context, id string) (directory.User, error)
+	// ImportedWork is how long the check of an imported hash takes at most.
 	ImportedWork(ctx context.Context) (time.Duration, error)
-
-	// Rehash replaces the hash of a password by another hash of the same password.
-	Rehash(ctx context.Context, id, from, to string) error
 }
 
 // Options of New.
 type Options struct {
 	Users    Users              // required: a *directory.Directory
-	Throttle *throttle.Throttle // required: counts what is tried
-
-	// SubjectRev reads the revision that goes into a proof (LOGIN-19); required.
-	SubjectRev func(ctx context.Context, subject string) (uint64, error)
+	Throttle *throttle.Throttle // required: counts what is tried, except at a login, which package flow counts
 
 	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
 	Slots     int              // hashes at a time, of 64 MiB each; zero: 1 to 8, as many as CPUs, but one less without Worker
@@ -72,8 +63,8 @@ type Passwords struct {
 
 // New checks o.
 func New(o Options) (*Passwords, error) {
-	if o.Users == nil || o.Throttle == nil || o.SubjectRev == nil {
-		return nil, errors.New("password: Options.Users, Throttle and SubjectRev are required")
+	if o.Users == nil || o.Throttle == nil {
+		return nil, errors.New("password: Options.Users and Options.Throttle are required")
 	}
 	if o.MinLength == 0 {
 		o.MinLength = 15
@@ -121,19 +112,76 @@ func (p *Passwords) Close() error {
 	return errors.Join(errs...)
 }
 
-// Name is the amr value of a password.
-func (p *Passwords) Name() string { return "pwd" }
+// Name is what clients ask for.
+func (p *Passwords) Name() string { return directory.KindPassword }
 
-// Prove checks an attempt. Unknown, disabled, without a password, wrong: all
-// get login.ErrRefused after the same look-ups and the work of one hash; with users from
-// elsewhere, whose hashes cost differently, after the same time (LOGIN-06).
-func (p *Passwords) Prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
-	var proof login.Proof
-	err := p.counted(ctx, throttle.Guess{Account: accountOf(a.Identifier), Device: a.Device, Address: a.Address}, func() (err error) {
-		proof, err = p.prove(ctx, a)
-		return err
-	})
-	return proof, err
+// Begin checks a password. Unknown, disabled, without a password, wrong: all get
+// login.ErrRefused after the work of one hash; with users from elsewhere, whose hashes
+// cost differently, after the same time (LOGIN-06).
+func (p *Passwords) Begin(ctx context.Context, a login.Attempt) (login.Step, error) {
+	var in struct {
+		Password string `json:"password"`
+	}
+	if err := a.Read(&in); err != nil {
+		return login.Step{}, err
+	}
+	h, release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
+	if err != nil {
+		return login.Step{}, err
+	}
+	begun := p.opts.Now()
+	step, err := func() (login.Step, error) {
+		defer release() // who is refused waits without a slot
+		account, err := a.Account(ctx)
+		if err != nil {
+			return login.Step{}, err
+		}
+		return p.check(h, account, secret.New(in.Password))
+	}()
+	if errors.Is(err, login.ErrRefused) {
+		err = p.even(ctx, begun)
+	}
+	return step, err
+}
+
+// Finish refuses: a password has no challenge.
+func (p *Passwords) Finish(context.Context, login.Attempt) (login.Step, error) {
+	return login.Step{}, login.ErrRefused
+}
+
+// check does the work of Begin, in a slot.
+func (p *Passwords) check(h hasher, a login.Account, password secret.String) (login.Step, error) {
+	var used login.Credential
+	if len(a.Credentials) > 0 {
+		used = a.Credentials[0]
+	}
+	stored, err := directory.HashOf(used)
+	if err != nil {
+		return login.Step{}, err
+	}
+	usable := a.Subject != "" && stored != ""
+	if !usable {
+		stored = p.dummy
+	}
+	match, outdated, err := p.verify(h, stored, password)
+	if err != nil {
+		return login.Step{}, err
+	}
+	if !match || !usable {
+		return login.Step{}, login.ErrRefused
+	}
+	if outdated {
+		phc, err := p.hash(h, password)
+		if err != nil {
+			return login.Step{}, err
+		}
+		renewed, err := directory.NewPassword(phc, used.Created)
+		if err != nil {
+			return login.Step{}, err
+		}
+		used.Data = renewed.Data
+	}
+	return login.Step{Proof: a.Prove("pwd"), Used: &used}, nil
 }
 
 // counted does what checks a credential once g is counted. Every door to a hash is one:
@@ -153,65 +201,6 @@ func (p *Passwords) counted(ctx context.Context, g throttle.Guess, check func() 
 		return err
 	}
 	return errors.Join(err, ticket.Undo(ctx)) // busy, or an outage: nothing was guessed
-}
-
-func (p *Passwords) prove(ctx context.Context, a login.Attempt) (login.Proof, error) {
-	h, release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
-	if err != nil {
-		return login.Proof{}, err
-	}
-	begun := p.opts.Now()
-	proof, err := func() (login.Proof, error) {
-		defer release() // whoever is refused waits without a slot
-		return p.check(ctx, h, a)
-	}()
-	if errors.Is(err, login.ErrRefused) {
-		err = p.even(ctx, begun)
-	}
-	return proof, err
-}
-
-// check does the work of prove, in a slot.
-func (p *Passwords) check(ctx context.Context, h hasher, a login.Attempt) (login.Proof, error) {
-	id, err := p.opts.Users.IDOf(ctx, a.Identifier)
-	if errors.Is(err, store.ErrNotFound) {
-		id, err = "usr_none", nil // read on in vain: both cost the same
-	}
-	if err != nil {
-		return login.Proof{}, err
-	}
-	// The revision is read before the hash that is checked, so that a password
-	// changed in between makes the proof void.
-	rev, err := p.opts.SubjectRev(ctx, id)
-	if err != nil {
-		return login.Proof{}, err
-	}
-	user, err := p.opts.Users.ByID(ctx, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return login.Proof{}, err
-	}
-	stored := user.Password
-	usable := user.Status == directory.Active && stored != ""
-	if !usable {
-		stored = p.dummy
-	}
-	match, outdated, err := p.verify(h, stored, a.Password)
-	if err != nil {
-		return login.Proof{}, err
-	}
-	if !match || !usable {
-		return login.Proof{}, login.ErrRefused
-	}
-	if outdated {
-		phc, err := p.hash(h, a.Password)
-		if err == nil {
-			err = p.opts.Users.Rehash(ctx, user.ID, stored, phc)
-		}
-		if err != nil {
-			return login.Proof{}, err
-		}
-	}
-	return login.Proof{Subject: user.ID, Methods: []string{"pwd"}, At: p.opts.Now(), SubjectRev: rev, Roles: user.Roles}, nil
 }
 
 func (p *Passwords) verify(h hasher, stored string, password secret.String) (match, outdated bool, err error) {
@@ -358,19 +347,4 @@ func (p *Passwords) acceptable(identifier, name, password string) error {
 		return login.RejectedPassword{Reason: "it is easily guessed"}
 	}
 	return nil
-}
-
-// Device returns what the client of a login that succeeded should keep and show at
-// the next as login.Attempt.Device. It is presented itself if that is one already.
-func (p *Passwords) Device(identifier string, presented secret.String) secret.String {
-	return p.opts.Throttle.Device(accountOf(identifier), presented)
-}
-
-// accountOf is the one name that all aliases of an account share.
-func accountOf(identifier string) string {
-	account, err := directory.Canonical(identifier)
-	if err != nil {
-		return "not an identifier"
-	}
-	return account
 }

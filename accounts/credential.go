@@ -1,0 +1,85 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Credentials returns what a user has to sign in with, except the password.
+func (a *Accounts) Credentials(ctx context.Context, id string) ([]login.Credential, error) {
+	all, err := a.users.Credentials(ctx, id, "")
+	others := all[:0]
+	for _, c := range all {
+		if c.Kind != directory.KindPassword {
+			others = append(others, c)
+		}
+	}
+	return others, err
+}
+
+// SetCredential gives a user a credential of a way of signing in, in place of the one of
+// that kind and id if there is one. A program calls it when somebody has shown to have the
+// device, or to read the mail. No session ends. It fails with directory.ErrBadCredential and
+// store.ErrNotFound; the password is set by SetPassword alone.
+func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, c login.Credential) error {
+	if c.Kind == directory.KindPassword {
+		return fmt.Errorf("%w: a password is set by SetPassword", directory.ErrBadCredential)
+	}
+	note := act.Entry(audit.SetCredential, id)
+	note.Target = c.Kind + "/" + c.ID
+	for {
+		known, err := a.find(ctx, id, c.Kind, c.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		c.Rev, c.Created = known.Rev, a.now()
+		if err := a.users.SaveCredential(ctx, id, c, note); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// DeleteCredential takes a credential away, or returns store.ErrNotFound. A login with it
+// that is under way fails (LOGIN-19). Sessions live on: end them if the credential may be in
+// other hands.
+func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Act, kind, credential string) error {
+	note := act.Entry(audit.DeleteCredential, id)
+	note.Target = kind + "/" + credential
+	for {
+		c, err := a.find(ctx, id, kind, credential)
+		if err == nil && kind == directory.KindPassword {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		err = a.users.DeleteCredential(ctx, id, c, note)
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return a.issuer.SetSubject(context.WithoutCancel(ctx), id, act, func(*issuer.Subject) {})
+	}
+}
+
+func (a *Accounts) find(ctx context.Context, id, kind, credential string) (login.Credential, error) {
+	all, err := a.users.Credentials(ctx, id, kind)
+	if err != nil {
+		return login.Credential{}, err
+	}
+	for _, c := range all {
+		if c.ID == credential {
+			return c, nil
+		}
+	}
+	return login.Credential{}, store.ErrNotFound
+}
