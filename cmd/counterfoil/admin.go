@@ -21,15 +21,16 @@ import (
 	"github.com/counterfoil/counterfoil/server"
 )
 
-// anyIssuer stands where an issuer's URL is required and no token is made.
+// anyIssuer is the issuer of a command that opens the store itself and makes no token.
 const anyIssuer = "http://127.0.0.1:8080"
 
-// socketName is the Unix socket that a server has in its data folder. Whoever can
-// open it is its owner, and so an administrator (LOGIN-15).
+// socketName is the Unix socket that a server has in its data folder. Only its owner and
+// root can open it, so the server treats every caller there as an administrator
+// (LOGIN-15).
 const socketName = "counterfoil.sock"
 
-// localHandler is what the socket serves: administration, and the one public
-// endpoint that makes an invitation a password.
+// localHandler is what the socket serves: administration, and the public route that sets a
+// password with an invitation, which user add calls.
 func localHandler(s *server.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/admin/", s.LocalAdmin())
@@ -37,8 +38,8 @@ func localHandler(s *server.Server) http.Handler {
 	return mux
 }
 
-// placeFlags say where the data is; every command that administers has them.
-// Everything else comes from the environment and the configuration file.
+// placeFlags are the flags of every command that administers: they name the data folder. All
+// other settings come from the environment and the configuration file.
 type placeFlags struct {
 	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML); COUNTERFOIL_CONFIG names one too."`
 	Data       string `type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
@@ -53,8 +54,8 @@ func (p *placeFlags) load() (*settings, error) {
 	return &c.settings, nil
 }
 
-// admin is a client of the administration API: of the server that runs on the data
-// folder, or when none does, of one inside this program.
+// admin calls the administration API of the server that runs on the data folder. If none
+// runs, it is a server inside this program.
 type admin struct {
 	api.Client
 	close func() error
@@ -85,7 +86,7 @@ func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
 		}}
 		return &admin{api.Client{URL: localURL, HTTP: client}, func() error { client.CloseIdleConnections(); return nil }}, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%s %w: permission denied\nhint: be the user that the server runs as", path, errUnreachable)
+		return nil, fmt.Errorf("%s %w: permission denied\nhint: run this as the user of the server", path, errUnreachable)
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
 		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
 	}
@@ -151,13 +152,13 @@ func answered(err error) int {
 	return 0
 }
 
-// with opens the administration for f. A folder that no server ever had is not made
-// one: it is a wrong --data.
+// with calls f with a client. A folder without a store is an error: --data must be wrong.
 func (p *placeFlags) with(ctx context.Context, f func(*admin) error) error {
 	return p.open(ctx, false, f)
 }
 
-// withNew is with for what one does before the first start.
+// withNew is [placeFlags.with] for commands that come before the first start of a server: it
+// makes a store.
 func (p *placeFlags) withNew(ctx context.Context, f func(*admin) error) error {
 	return p.open(ctx, true, f)
 }

@@ -11,11 +11,11 @@ import (
 
 type auditList struct {
 	placeFlags
-	User  string `placeholder:"USER" help:"About this user alone."`
-	Limit int    `default:"50" placeholder:"N" help:"At most so many, 1 to 200."`
+	User  string `placeholder:"USER" help:"Only events about this user."`
+	Limit int    `default:"50" placeholder:"N" help:"Print at most N events, 1 to 200."`
 }
 
-// Run lists what was kept of security events.
+// Run lists the newest security events.
 func (c *auditList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		subject := ""
@@ -48,7 +48,7 @@ func printAudit(entries []audit.Entry) error {
 		}
 		if by, ok := strings.CutPrefix(e.By, "subject:"); ok && by != e.Subject {
 			e.By = by
-		} else if ok { // the user itself: from where is what one wants to know
+		} else if ok { // the user acted: the address says more than the name
 			e.By = cmp.Or(address(e.Address), "itself")
 		}
 		rows = append(rows, []string{e.Time.UTC().Format("01-02 15:04:05"), action, e.Subject, e.By})

@@ -11,7 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/config"
 )
 
-// configFlags is all settings as flags, and the file they may also be in.
+// configFlags is every setting as a flag, and the name of the configuration file.
 type configFlags struct {
 	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML); COUNTERFOIL_CONFIG names one too."`
 	settings
@@ -40,7 +40,7 @@ type configCheck struct {
 	JSON bool `help:"Print JSON."`
 }
 
-// Run says what is wrong with a configuration, and what is dangerous about it.
+// Run prints the problems of a configuration, and what is dangerous about it.
 func (c *configCheck) Run(flags given) error {
 	v, err := c.load(flags)
 	if c.JSON {
@@ -78,8 +78,8 @@ type printed struct {
 	Origin string `json:"origin"`
 }
 
-// Run prints each value and where it comes from, also when the rules refuse it:
-// that is when one looks.
+// Run prints each value and where it comes from. It does not apply the rules: an operator
+// whose configuration they refuse needs this list.
 func (c *configPrint) Run(flags given) error {
 	where, err := c.read(flags)
 	if err != nil {

@@ -21,13 +21,13 @@ import (
 // demoPassword is public, so only --demo ever makes an account with it.
 const demoPassword = "correct horse battery staple"
 
-// demoUsers adds three users. It is done before anybody is served, or a right password
-// would be called wrong.
+// demoUsers adds three users. The server must not listen before: it would refuse a right
+// password.
 func demoUsers(ctx context.Context, users *accounts.Accounts, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
 		_, err := users.ByIdentifier(ctx, name)
-		if errors.Is(err, store.ErrNotFound) { // else: a demo on a durable store, run again
+		if errors.Is(err, store.ErrNotFound) { // found: an earlier demo used this store
 			_, err = users.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
 		}
 		if err != nil && !errors.Is(err, directory.ErrTaken) {
@@ -37,7 +37,7 @@ func demoUsers(ctx context.Context, users *accounts.Accounts, log *slog.Logger) 
 	return nil
 }
 
-// demo starts the sample service, and prints what a newcomer tries first.
+// demo starts the sample service and prints commands to try.
 func demo(ctx context.Context, users *accounts.Accounts, url, address string, log *slog.Logger) error {
 	_, key, err := users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
@@ -79,8 +79,7 @@ Then press Revoke at %[1]s/ and call the service again.
 	return nil
 }
 
-// sampleService is what a service of yours looks like: it uses the root package
-// and nothing else of this module.
+// sampleService is an example of a service: of this module it uses only the root package.
 func sampleService(ctx context.Context, issuerURL, key string) (http.Handler, error) {
 	starting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -19,51 +19,51 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// demoClient is one client of the live page: it signs in over HTTP as its carrier
-// asks, and then calls the sample service again and again. Nothing about it is
-// pretended: what it shows is what it holds and what it was answered.
+// demoClient is one client of the live page. It signs in over HTTP by its carrier, and then
+// calls the sample service again and again. The page shows the credential that the client
+// really holds, and the answers that it really got.
 type demoClient struct {
 	carrier string
-	name    string // of what it holds, for somebody who has not heard of carriers
+	name    string // of its credential, for readers who do not know carriers
 	auth    string // URL of the auth server
 	service string // URL of the sample service
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	http    *http.Client
 	access  string
-	refresh string // empty also when it is in the jar
+	refresh string // empty: there is none, or the cookie jar has it
 
-	renewable bool // a refresh token is there and was not refused
+	renewable bool // the client has a refresh token that the server did not refuse
 
 	state   clientState
-	revoked time.Time     // when a revoke returned that is to be measured; zero: none
-	refused chan struct{} // closed when that revoke has been measured; nil: none is
-	kick    chan struct{} // has one element when the client should call at once
+	revoked time.Time     // when the revocation returned that is being measured; zero: none is
+	refused chan struct{} // closed at the first refusal after it; nil: none is measured
+	kick    chan struct{} // holds one element when the client should call at once
 }
 
 // clientState is what the page shows.
 type clientState struct {
 	Carrier  string `json:"carrier"`
-	Name     string `json:"name"`     // of what it holds, in words
-	Verdict  string `json:"verdict"`  // how the service answers now
-	Holds    string `json:"holds"`    // what kind of thing, and where
-	Shown    string `json:"shown"`    // the thing itself, shortened, or read as far as its holder can
-	Size     int    `json:"size"`     // bytes that each request carries for it
-	Session  string `json:"session"`  // public id
-	Subject  string `json:"subject"`  //
-	Calls    int    `json:"calls"`    // answered so far
+	Name     string `json:"name"`    // of the credential, in words
+	Verdict  string `json:"verdict"` // "accepted", or since when the service refuses
+	Holds    string `json:"holds"`   // what the credential is, and where the client keeps it
+	Shown    string `json:"shown"`   // the credential: shortened, or decoded as far as its holder can
+	Size     int    `json:"size"`    // of the credential in each request, in bytes
+	Session  string `json:"session"` // public id
+	Subject  string `json:"subject"`
+	Calls    int    `json:"calls"`    // how many the service has answered
 	Status   int    `json:"status"`   // of the last call
 	Answer   string `json:"answer"`   // of the last call
-	Refused  string `json:"refused"`  // how long after the revoke returned; empty: not revoked
-	Accepted int    `json:"accepted"` // calls accepted after the revoke returned
+	Refused  string `json:"refused"`  // time from the return of the revocation to the refusal; empty: not refused
+	Accepted int    `json:"accepted"` // calls that the service accepted after the revocation returned
 }
 
 func newDemoClient(carrier, name, auth, service string) *demoClient {
 	return &demoClient{carrier: carrier, name: name, auth: auth, service: service, kick: make(chan struct{}, 1)}
 }
 
-// run calls the service four times a second, and as fast as it can while a
-// revocation is being measured.
+// run calls the service four times a second, and without a pause while it measures a
+// revocation.
 func (c *demoClient) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause := 250 * time.Millisecond
@@ -109,7 +109,7 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	return nil
 }
 
-// call asks the service once. It reports whether a revocation is being measured.
+// call calls the service once. It reports whether it measures a revocation.
 func (c *demoClient) call(ctx context.Context) (measuring bool) {
 	c.mu.Lock()
 	client, access := c.http, c.access
@@ -125,12 +125,12 @@ func (c *demoClient) call(ctx context.Context) (measuring bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.http != client || c.access != access {
-		return false // signed in anew meanwhile
+		return false // the client has signed in again meanwhile
 	}
 	c.state.Calls++
 	c.state.Status, c.state.Answer = status, answer
 	if status == http.StatusUnauthorized && c.revoked.IsZero() && c.renewable {
-		c.renew(ctx) // the copy has died of age; the login may live
+		c.renew(ctx) // the access token has expired; the session may still live
 		return false
 	}
 	if c.revoked.IsZero() || c.state.Refused != "" {
@@ -147,7 +147,7 @@ func (c *demoClient) call(ctx context.Context) (measuring bool) {
 	return time.Since(c.revoked) < 15*time.Second
 }
 
-// renew uses the refresh token, which is good once. The caller holds mu.
+// renew refreshes the credential. The caller holds mu.
 func (c *demoClient) renew(ctx context.Context) {
 	auth := api.Client{URL: c.auth, HTTP: c.http}
 	got, err := auth.Refresh(ctx, api.Refresh[string]{RefreshToken: c.refresh}) // empty: the cookie has it
@@ -159,7 +159,7 @@ func (c *demoClient) renew(ctx context.Context) {
 	c.show()
 }
 
-// show notes what the client holds. The caller holds mu.
+// show sets what the page shows of the credential. The caller holds mu.
 func (c *demoClient) show() {
 	access := c.access
 	c.state.Holds = "a token that its code sends in the Authorization header"
@@ -181,8 +181,8 @@ func (c *demoClient) cookies() []*http.Cookie {
 	return c.http.Jar.Cookies(at)
 }
 
-// measureFrom starts the clock of the next refusal. What it returns is closed when
-// there was one.
+// measureFrom measures the time from returned to the next refusal. The channel is closed when
+// the service has refused a call.
 func (c *demoClient) measureFrom(returned time.Time) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,8 +219,8 @@ func (c *demoClient) snapshot() clientState {
 	return s
 }
 
-// browser is a transport that sends what a browser on a page of the server sends: where the
-// request comes from, and a name, which the list of sessions shows.
+// browser is a transport that sends the headers of a browser on a page of the server: Origin,
+// and a User-Agent, which the list of sessions shows.
 type browser string
 
 func (b browser) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -230,7 +230,7 @@ func (b browser) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// readable is what the holder of a credential can make of it.
+// readable is a credential decoded as far as its holder can.
 func readable(credential string) string {
 	parts := strings.Split(credential, ".")
 	switch len(parts) {

@@ -22,16 +22,16 @@ var liveFiles embed.FS
 
 var livePage = template.Must(template.ParseFS(liveFiles, "live/page.html"))
 
-// demoUser is the one who is signed in four times.
+// demoUser is the user of all four clients.
 const demoUser = "alice"
 
 // livePageServer shows four clients of the same user side by side, and revokes them.
 type livePageServer struct {
 	auth    string // URL of the auth server
-	origin  string // of this page: forms must come from it
+	origin  string // of this page; forms from another origin are refused
 	clients []*demoClient
 
-	mu sync.Mutex // one revoke or sign-in at a time: the figures are of one
+	mu sync.Mutex // held by the one revocation or sign-in that the figures are of
 }
 
 func newLivePage(auth, origin string) *livePageServer {
@@ -67,8 +67,8 @@ func (l *livePageServer) routes(mux *http.ServeMux) {
 	})))
 }
 
-// post does f for a form of this page, and shows the page again. Another site's
-// form must not press the buttons.
+// post calls f for a form of this page, and then shows the page again. It refuses the forms
+// of other sites (CSRF-01).
 func (l *livePageServer) post(f func(context.Context, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := source.CheckOrigin(r, []string{l.origin}); err != nil {
@@ -99,10 +99,9 @@ func (l *livePageServer) signIn(ctx context.Context) error {
 	return nil
 }
 
-// revoke ends one session, or with an empty id all of the user's, and starts the
-// clock when the answer is there: what counts is how long a client is still
-// accepted after that. It waits for the refusals, so that a page without JavaScript
-// shows them.
+// revoke ends one session, or with an empty id all sessions of the user. It measures how long
+// the service accepts each client after the answer to the revocation. It waits for the
+// refusals, so that a page without JavaScript shows the times.
 func (l *livePageServer) revoke(ctx context.Context, session string) error {
 	auth := api.Client{URL: l.auth, HTTP: &http.Client{Timeout: 10 * time.Second, Transport: browser("Demo page")}}
 	signedIn, err := auth.Login(ctx, api.Login[string]{Identifier: "admin", Password: demoPassword, Carrier: counterfoil.CarrierBearer.String()})
@@ -141,8 +140,8 @@ func (l *livePageServer) states() []clientState {
 	return all
 }
 
-// news says in one line what the last revocation did.
-func news(states []clientState) string {
+// result is one line about the last revocation.
+func result(states []clientState) string {
 	var refused []string
 	for _, s := range states {
 		if s.Refused != "" {
@@ -158,7 +157,7 @@ func news(states []clientState) string {
 func (l *livePageServer) page(w http.ResponseWriter, _ *http.Request) {
 	var out bytes.Buffer
 	states := l.states()
-	shown := map[string]any{"Clients": states, "News": news(states), "Auth": l.auth, "Password": demoPassword}
+	shown := map[string]any{"Clients": states, "News": result(states), "Auth": l.auth, "Password": demoPassword}
 	if err := livePage.Execute(&out, shown); err != nil {
 		source.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, nil)
 		return
@@ -171,7 +170,7 @@ func (l *livePageServer) page(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(out.Bytes())
 }
 
-// events sends the states ten times a second, for as long as somebody looks.
+// events sends the states ten times a second while the page is open.
 func (l *livePageServer) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -179,9 +178,9 @@ func (l *livePageServer) events(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	out := http.NewResponseController(w)
 	for {
-		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second)) // the stream lasts, each write must not
+		_ = out.SetWriteDeadline(time.Now().Add(10 * time.Second)) // one write must not last; the stream may
 		states := l.states()
-		data, err := json.Marshal(map[string]any{"clients": states, "news": news(states)})
+		data, err := json.Marshal(map[string]any{"clients": states, "news": result(states)})
 		if err != nil {
 			return
 		}

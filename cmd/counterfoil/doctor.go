@@ -17,46 +17,46 @@ type doctorCheck struct {
 	JSON bool   `help:"Print JSON."`
 }
 
-// The states of a symptom.
+// The states of a finding.
 const (
 	isOK   = "ok"
-	isWarn = "warn" // works, and will hurt somebody
+	isWarn = "warn" // it works, and can do harm
 	isFail = "fail"
 )
 
-// symptom is what one check found out.
-type symptom struct {
+// checkResult is what one check found.
+type checkResult struct {
 	Area  string `json:"area"`
 	State string `json:"state"`
 	Text  string `json:"text"`
 	Hint  string `json:"hint,omitempty"` // what to do
 }
 
-// doctor looks at one installation and collects findings.
+// doctor checks one installation and collects findings.
 type doctor struct {
 	*settings
 	verdict  *config.Verdict
-	url      string // where clients reach the server; empty: nobody said
+	url      string // where clients reach the server; empty: unknown
 	now      func() time.Time
-	findings []symptom
+	findings []checkResult
 	away     bool // a store or the server could not be reached
 }
 
 func (d *doctor) add(area, state, text, hint string) {
-	d.findings = append(d.findings, symptom{area, state, text, hint})
+	d.findings = append(d.findings, checkResult{area, state, text, hint})
 }
 
 func (d *doctor) ok(area, format string, args ...any) {
 	d.add(area, isOK, fmt.Sprintf(format, args...), "")
 }
 
-// gone is a failure to reach something.
-func (d *doctor) gone(area string, err error, hint string) {
+// unreachable adds that a store or a server does not answer.
+func (d *doctor) unreachable(area string, err error, hint string) {
 	d.away = true
 	d.add(area, isFail, strings.Join(strings.Fields(err.Error()), " "), hint) // drivers write several lines
 }
 
-// Run checks an installation, beside the server if it runs, and changes nothing.
+// Run checks an installation and changes nothing. A server may run on it.
 func (c *doctorCheck) Run(ctx context.Context, flags given) error {
 	d := &doctor{settings: &c.settings, url: c.URL, now: time.Now}
 	v, err := c.load(flags)
@@ -116,7 +116,7 @@ func (d *doctor) examine(ctx context.Context) {
 		d.url = d.Issuer
 	}
 	if d.url == "" {
-		d.add("server", isWarn, "was not asked: no issuer is set", "doctor --url URL asks the server that runs")
+		d.add("server", isWarn, "was not checked: no issuer is set", "doctor --url URL checks the running server")
 		return
 	}
 	d.server(ctx)
@@ -125,7 +125,7 @@ func (d *doctor) examine(ctx context.Context) {
 // print writes the findings, each within 80 columns.
 func (d *doctor) print(asJSON bool) error {
 	if asJSON {
-		return writeJSON(os.Stdout, map[string]any{"findings": append([]symptom{}, d.findings...)})
+		return writeJSON(os.Stdout, map[string]any{"findings": append([]checkResult{}, d.findings...)})
 	}
 	for _, f := range d.findings {
 		lines := wrap(printable(f.Text), width-16)
@@ -159,21 +159,21 @@ func wrap(text string, n int) (lines []string) {
 	return append(lines, line)
 }
 
-// skewAllowed and skewFatal are what two clocks may differ by (OPS-15).
+// Two clocks may differ by skewAllowed. From skewFatal on, tokens are refused (OPS-15).
 const (
 	skewAllowed = 2 * time.Second
 	skewFatal   = 30 * time.Second
 )
 
-// skew judges how far another clock is ahead of ours.
+// skew adds how far another clock is ahead of ours; within is the error of the measurement.
 func (d *doctor) skew(area, whose string, ahead, within time.Duration) {
 	off := ahead.Abs() - within
 	text := fmt.Sprintf("%s clock is %v %s of ours", whose, ahead.Abs().Round(time.Millisecond), map[bool]string{true: "ahead", false: "behind"}[ahead > 0])
 	switch {
 	case off > skewFatal:
-		d.add(area, isFail, text, "synchronise both clocks: tokens would be born expired")
+		d.add(area, isFail, text, "synchronise both clocks: verifiers would refuse new tokens as expired")
 	case off > skewAllowed:
-		d.add(area, isFail, text, "synchronise both clocks: more than 2 s apart, expiries are not what they say")
+		d.add(area, isFail, text, "synchronise both clocks: tokens expire too early or too late by as much")
 	default:
 		d.ok(area, "%s clock agrees with ours within %v", whose, max(ahead.Abs(), within).Round(time.Millisecond))
 	}

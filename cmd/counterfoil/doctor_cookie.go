@@ -13,10 +13,10 @@ import (
 )
 
 type doctorCookie struct {
-	App      string `required:"" placeholder:"URL" help:"Where the page is."`
-	Auth     string `required:"" placeholder:"URL" help:"Where the cookie was set: the issuer, or a service that has it."`
+	App      string `required:"" placeholder:"URL" help:"URL of the page."`
+	Auth     string `required:"" placeholder:"URL" help:"URL of the server that set the cookie: the issuer, or a service of its host."`
 	SameSite string `name:"same-site" default:"lax" enum:"lax,strict,none" placeholder:"WORD" help:"SameSite of the cookie: lax, strict or none."`
-	Size     int    `placeholder:"BYTES" help:"Length of name and value together, if it is to be judged."`
+	Size     int    `placeholder:"BYTES" help:"Length of name and value together. Empty: it is not checked."`
 	JSON     bool   `help:"Print JSON."`
 }
 
@@ -35,11 +35,11 @@ type cookieVerdict struct {
 	Hints    []string  `json:"hints,omitempty"`
 }
 
-// maxCookie is what browsers keep of name, value and attributes (RFC 6265bis section 5.6).
+// maxCookie is the longest name and value that browsers keep (RFC 6265bis section 5.6).
 const maxCookie = 4096
 
-// Run says whether a browser sends the session cookie of one place along with requests
-// that a page of another makes to it. It fails if fetch does not.
+// Run says whether a browser adds the session cookie of the server Auth to requests that a page
+// of App makes to Auth. The command fails if the browser does not add it to fetch.
 func (c *doctorCookie) Run() error {
 	app, err := webURL(c.App)
 	if err != nil {
@@ -70,7 +70,8 @@ func webURL(text string) (*url.URL, error) {
 }
 
 // site is what browsers compare for SameSite: the scheme and the registrable domain
-// (RFC 6265bis section 5.2). An address, and a name without one, is its own.
+// (RFC 6265bis section 5.2). A host without a registrable domain, such as an address, is a site
+// of its own.
 func site(u *url.URL) string {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	if _, err := netip.ParseAddr(host); err != nil {
@@ -87,7 +88,7 @@ func judgeCookie(app, auth *url.URL, sameSite string, size int) (v cookieVerdict
 	none := ""
 	switch {
 	case auth.Scheme == "http" && !urls.Loopback(auth.Host):
-		none = "it is Secure, and " + auth.Host + " is plain http: no browser keeps it"
+		none = "it is Secure, and " + auth.Host + " is plain http: browsers drop it"
 	case auth.Scheme == "http" && sameSite == "none":
 		none = "SameSite=None needs Secure"
 	case size > maxCookie:
@@ -123,15 +124,15 @@ func (v *cookieVerdict) hints(app, auth *url.URL, sameSite string, size int) {
 	suffix, _ := publicsuffix.PublicSuffix(app.Hostname())
 	switch {
 	case fetched && v.SameSite && app.Scheme+app.Host != auth.Scheme+auth.Host:
-		hint("the page is of another origin: fetch needs credentials: \"include\", and the client its origin in origins (CORS)")
+		hint("the page has another origin: fetch needs credentials: \"include\", and the client needs the origin in its origins (CORS)")
 	case !v.SameSite && app.Scheme != auth.Scheme && site(&url.URL{Scheme: auth.Scheme, Host: app.Host}) == site(auth):
-		hint("the schemes differ, which makes them two sites: serve both by https")
+		hint("the schemes differ, so they are two sites: serve both by https")
 	case !v.SameSite && strings.HasSuffix(auth.Hostname(), "."+suffix) && strings.Count(suffix, ".") > 0:
-		hint("%s is a public suffix: names below it are sites of their own", suffix)
+		hint("%s is a public suffix: each name below it is a site of its own", suffix)
 	}
 	switch {
 	case fetched && sameSite == "none" && !v.SameSite:
-		hint("Safari and Firefox keep it apart or refuse it; Partitioned (CHIPS) keeps one jar for each top-level site, so whoever signed in at %s is unknown in a frame elsewhere", auth.Host)
+		hint("Safari and Firefox refuse such a cookie or keep it apart; with Partitioned (CHIPS) each top-level site has a jar of its own, so a user who signed in at %s is not signed in inside a frame of another site", auth.Host)
 	case !fetched && !v.SameSite:
 		hint("give both one registrable domain (app.example.com, auth.example.com), or let the app's own server hold the session, or use the carrier bearer")
 	}
@@ -139,10 +140,10 @@ func (v *cookieVerdict) hints(app, auth *url.URL, sameSite string, size int) {
 		hint("a __Host- cookie of %s is never sent to %s itself: services there need the carrier bearer, or a path of the same host", auth.Hostname(), app.Hostname())
 	}
 	if size > maxCookie*3/4 && size <= maxCookie {
-		hint("%d of %d bytes: a few more roles and it is dropped; the carrier cookie has 43", size, maxCookie)
+		hint("%d of %d bytes: with a few more roles browsers drop it; the carrier cookie needs 43 bytes", size, maxCookie)
 	}
 	if auth.Scheme == "http" && urls.Loopback(auth.Host) {
-		hint("plain http on this machine: for development; elsewhere only https works")
+		hint("plain http works on this machine only, for development")
 	}
 }
 

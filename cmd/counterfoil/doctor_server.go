@@ -17,10 +17,10 @@ import (
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
-// expiresSoon is when a certificate should have been renewed.
+// expiresSoon is how long before its expiry a certificate should be renewed.
 const expiresSoon = 14 * 24 * time.Hour
 
-// certificate looks at the files of tls_cert and tls_key.
+// certificate checks the files that tls_cert and tls_key name.
 func (d *doctor) certificate() {
 	if d.TLSCert == "" {
 		return
@@ -46,7 +46,7 @@ func (d *doctor) certificate() {
 	d.judgeChain(d.TLSCert, chain, host)
 }
 
-// judgeChain looks at the certificates that clients get, the server's own first.
+// judgeChain checks the certificates that clients get. The first is the server's own.
 func (d *doctor) judgeChain(where string, chain []*x509.Certificate, host string) {
 	own := chain[0]
 	left := own.NotAfter.Sub(d.now())
@@ -55,9 +55,9 @@ func (d *doctor) judgeChain(where string, chain []*x509.Certificate, host string
 	case left < 0:
 		d.add("tls", isFail, where+": the certificate expired on "+until, "renew it; the server reads the files again within a minute")
 	case d.now().Before(own.NotBefore):
-		d.add("tls", isFail, where+": the certificate is not valid yet", "look at this machine's clock")
+		d.add("tls", isFail, where+": the certificate is not valid yet", "check the clock of this machine")
 	case left < expiresSoon && own.NotAfter.Sub(own.NotBefore) > 2*expiresSoon:
-		d.add("tls", isWarn, where+": the certificate expires on "+until, "renew it: is what renews it still running?")
+		d.add("tls", isWarn, where+": the certificate expires on "+until, "renew it, and check the program that should have")
 	default:
 		d.ok("tls", "%s: the certificate is good until %s", where, until)
 	}
@@ -74,43 +74,43 @@ func (d *doctor) judgeChain(where string, chain []*x509.Certificate, host string
 	case err == nil:
 		d.ok("tls", "%s: the chain leads to a CA that this machine trusts", where)
 	case errors.As(err, &unknown) && own.Issuer.String() == own.Subject.String():
-		d.add("tls", isWarn, where+": the certificate is self-signed", "clients that were not told refuse it")
+		d.add("tls", isWarn, where+": the certificate is self-signed", "clients refuse it until they are told to trust it")
 	case errors.As(err, &unknown):
-		d.add("tls", isWarn, where+": the chain leads to no CA that this machine trusts", "serve the intermediate certificates too; with a CA of your own this is as it should be")
+		d.add("tls", isWarn, where+": the chain leads to no CA that this machine trusts", "serve the intermediate certificates too; with a CA of your own this is expected")
 	}
 }
 
-// proxies: whether the addresses that limits count are those of clients.
+// proxies checks that the server sees the addresses of clients, which it limits, and not of proxies.
 func (d *doctor) proxies() {
 	behind := strings.HasPrefix(d.Issuer, "https:") && d.TLSCert == ""
 	trusted := d.Trusted()
 	switch {
 	case !behind && len(trusted) == 0:
-		d.ok("proxies", "none is trusted: every address is that of the connection")
+		d.ok("proxies", "no proxy is trusted: the server takes the address of each connection")
 	case behind && len(trusted) == 0:
-		d.add("proxies", isFail, "the issuer is https and the server serves http, so a proxy is in front, and trusted_proxies is empty: all clients count as one", "name the network of the proxy in trusted_proxies")
+		d.add("proxies", isFail, "the issuer is https and the server serves http, so a proxy is in front; trusted_proxies is empty, so all clients have the address of the proxy", "name the network of the proxy in trusted_proxies")
 	case behind && urls.Loopback(d.Listen) && !trusted.Contain(netip.MustParseAddr("127.0.0.1")) && !trusted.Contain(netip.IPv6Loopback()):
-		d.add("proxies", isFail, "the server listens on loopback, where the proxy must be, and trusted_proxies does not name it", "add 127.0.0.1 to trusted_proxies")
+		d.add("proxies", isFail, "the server listens on loopback, so the proxy must be there, and trusted_proxies does not have 127.0.0.1", "add 127.0.0.1 to trusted_proxies")
 	default:
-		d.ok("proxies", "%s may say whom they forward", strings.Join(d.TrustedProxies, ", "))
+		d.ok("proxies", "%s may name the clients that they forward", strings.Join(d.TrustedProxies, ", "))
 	}
 }
 
-// cookies: what the issuer's URL makes of them.
+// cookies says which protection the issuer's URL gives them.
 func (d *doctor) cookies() {
 	u, err := urls.Issuer(d.Issuer)
 	if err != nil {
-		d.add("cookies", isWarn, "no issuer is set: cookies are those of development", "set the https URL that browsers use")
+		d.add("cookies", isWarn, "no issuer is set: cookies have the names for development", "set the https URL that browsers use")
 		return
 	}
 	if u.Scheme == "http" {
 		d.add("cookies", isWarn, "the issuer is http: cookies are neither Secure nor prefixed", "for development on this machine only")
 		return
 	}
-	d.ok("cookies", "__Host-, Secure, HttpOnly and SameSite, for %s alone", u.Hostname())
+	d.ok("cookies", "__Host-, Secure, HttpOnly and SameSite, for %s only", u.Hostname())
 }
 
-// server asks the server that runs, where its clients do.
+// server checks the running server at the URL that its clients use.
 func (d *doctor) server(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -123,7 +123,7 @@ func (d *doctor) server(ctx context.Context) {
 		d.dial(ctx, base)
 	}
 	client := &http.Client{
-		// What is wrong with the certificate was told by dial, and hides the rest.
+		// dial has checked the certificate; a bad one must not hide other findings.
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // nothing secret is sent
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -131,19 +131,19 @@ func (d *doctor) server(ctx context.Context) {
 	begun := d.now()
 	ready, _, err := askPlain(ctx, client, d.url+"/readyz")
 	if err != nil {
-		d.gone("server", err, "does it run, and does the name lead to it?")
+		d.unreachable("server", err, "check that it runs, and that the name resolves to it")
 		return
 	}
 	if ready.StatusCode != http.StatusOK {
-		d.add("server", isFail, fmt.Sprintf("%s/readyz answers %s", d.url, ready.Status), "503: it cannot reach its store, or is about to stop; 404: something else answers there")
+		d.add("server", isFail, fmt.Sprintf("%s/readyz answers %s", d.url, ready.Status), "503: it cannot reach its store, or it is stopping; 404: another program answers there")
 		return
 	}
 	d.ok("server", "%s is ready", d.url)
 	if date, err := http.ParseTime(ready.Header.Get("Date")); err == nil { // in whole seconds
 		d.skew("server", "its", date.Add(500*time.Millisecond).Sub(begun), 500*time.Millisecond+d.now().Sub(begun))
 	}
-	d.named(ctx, client)
-	d.passed(ctx, client, base)
+	d.checkName(ctx, client)
+	d.checkAnswers(ctx, client, base)
 }
 
 func askPlain(ctx context.Context, client *http.Client, url string) (*http.Response, []byte, error) {
@@ -160,61 +160,61 @@ func askPlain(ctx context.Context, client *http.Client, url string) (*http.Respo
 	return res, body, err
 }
 
-// named holds the name that the server has against where it was found.
-func (d *doctor) named(ctx context.Context, client *http.Client) {
+// checkName compares the issuer that the server names with the URL and the configuration.
+func (d *doctor) checkName(ctx context.Context, client *http.Client) {
 	_, body, err := askPlain(ctx, client, d.url+"/.well-known/oauth-authorization-server")
 	var metadata struct{ Issuer string }
 	if err != nil || json.Unmarshal(body, &metadata) != nil {
-		d.add("server", isFail, d.url+"/.well-known/oauth-authorization-server is no answer of ours", "a proxy sends this path elsewhere")
+		d.add("server", isFail, d.url+"/.well-known/oauth-authorization-server is not answered by the server", "check where the proxy sends this path")
 		return
 	}
 	switch {
 	case d.Issuer != "" && metadata.Issuer != d.Issuer:
-		d.add("server", isFail, fmt.Sprintf("it calls itself %s, and the configuration here says %s", metadata.Issuer, d.Issuer), "restart it, or look at the configuration that it has")
+		d.add("server", isFail, fmt.Sprintf("the server names the issuer %s, and the configuration here %s", metadata.Issuer, d.Issuer), "restart it, or check which configuration it reads")
 	case metadata.Issuer != d.url:
-		d.add("server", isWarn, fmt.Sprintf("it calls itself %s, and was asked at %s", metadata.Issuer, d.url), "clients must use the issuer's name: cookies and tokens are for that")
+		d.add("server", isWarn, fmt.Sprintf("the server names the issuer %s, and was reached at %s", metadata.Issuer, d.url), "clients must use the URL of the issuer: cookies and tokens are for that URL")
 	default:
-		d.ok("server", "it calls itself as it is called")
+		d.ok("server", "its issuer is the URL that it was reached at")
 	}
 }
 
-// passed looks whether what the server says arrives as it said it.
-func (d *doctor) passed(ctx context.Context, client *http.Client, base *url.URL) {
+// checkAnswers checks that no proxy changes the answers of the server.
+func (d *doctor) checkAnswers(ctx context.Context, client *http.Client, base *url.URL) {
 	res, _, err := askPlain(ctx, client, d.url+"/v1/session")
 	if err != nil {
-		d.gone("proxies", err, "")
+		d.unreachable("proxies", err, "")
 		return
 	}
 	switch media := res.Header.Get("Content-Type"); {
 	case res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(media, "application/problem+json"):
-		d.add("proxies", isFail, fmt.Sprintf("a request without credentials is answered %s, %s: something between replaces the server's answers", res.Status, media), "pass error answers through: proxy_intercept_errors off")
+		d.add("proxies", isFail, fmt.Sprintf("a request without credentials is answered %s, %s: a proxy replaces the answers of the server", res.Status, media), "pass error answers through: proxy_intercept_errors off")
 	case res.Header.Get("Cache-Control") != "no-store":
-		d.add("proxies", isFail, "Cache-Control of the answer is "+res.Header.Get("Cache-Control")+", not no-store: something between changes it", "let nothing cache or rewrite what the server answers")
+		d.add("proxies", isFail, "Cache-Control of the answer is "+res.Header.Get("Cache-Control")+", not no-store: a proxy changes it", "let no proxy cache or rewrite the answers of the server")
 	default:
-		d.ok("proxies", "what the server answers arrives as it is")
+		d.ok("proxies", "the answers of the server arrive unchanged")
 	}
 	page, _, err := askPlain(ctx, client, d.url+"/login")
 	if err == nil && base.Scheme == "https" && page.Header.Get("Strict-Transport-Security") == "" {
-		d.add("tls", isWarn, "no Strict-Transport-Security: the first visit may be by http", "have the proxy add it, once every host of the domain has TLS")
+		d.add("tls", isWarn, "no Strict-Transport-Security: a browser may make its first visit by http", "have the proxy add it, once every host of the domain has TLS")
 	}
 	if err == nil && page.Header.Get("Content-Security-Policy") == "" {
-		d.add("proxies", isFail, "the sign-in page comes without its Content-Security-Policy", "let the proxy pass the server's headers")
+		d.add("proxies", isFail, "the sign-in page comes without its Content-Security-Policy", "let the proxy pass the headers of the server")
 	}
 }
 
-// dial looks at the TLS that clients get.
+// dial checks the TLS that clients get.
 func (d *doctor) dial(ctx context.Context, base *url.URL) {
 	address := urls.Address(base)
 	state, err := handshake(ctx, address, &tls.Config{ServerName: base.Hostname(), InsecureSkipVerify: true}) // judged below
 	if err != nil {
-		d.gone("tls", err, "")
+		d.unreachable("tls", err, "")
 		return
 	}
 	d.judgeChain(base.Host, state.PeerCertificates, base.Hostname())
-	if old, err := handshake(ctx, address, &tls.Config{ // to find out whether it is refused
+	if old, err := handshake(ctx, address, &tls.Config{ // it should fail
 		ServerName: base.Hostname(), InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
 	}); err == nil {
-		d.add("tls", isFail, base.Host+" speaks "+tls.VersionName(old.Version), "allow TLS 1.2 and later alone")
+		d.add("tls", isFail, base.Host+" speaks "+tls.VersionName(old.Version), "allow TLS 1.2 and later only")
 		return
 	}
 	d.ok("tls", "%s speaks %s, and nothing below 1.2", base.Host, tls.VersionName(state.Version))
@@ -229,16 +229,16 @@ func handshake(ctx context.Context, address string, c *tls.Config) (tls.Connecti
 	return conn.(*tls.Conn).ConnectionState(), nil
 }
 
-// clock asks the kernel whether something keeps its clock right.
+// clock asks the kernel whether a program synchronises its clock.
 func (d *doctor) clock() {
 	known, synchronised := clockSynchronised()
 	switch {
 	case !known:
-		d.add("clock", isWarn, "nobody here can say whether it is right", "make sure that something synchronises it")
+		d.add("clock", isWarn, "this system does not tell whether a program synchronises it", "run a time service")
 	case !synchronised:
-		d.add("clock", isWarn, "nothing synchronises it, says the kernel", "run chrony or systemd-timesyncd; in a container, on the host")
+		d.add("clock", isWarn, "the kernel says that no program synchronises it", "run chrony or systemd-timesyncd; in a container, on the host")
 	default:
-		d.ok("clock", "synchronised, says the kernel")
+		d.ok("clock", "the kernel says that it is synchronised")
 	}
 	if d.now().Year() < 2025 {
 		d.add("clock", isFail, "it says "+d.now().Format(time.DateOnly), "set it")

@@ -18,18 +18,18 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// files looks at who may read what.
+// files checks the permissions of the data folder.
 func (d *doctor) files() {
 	if d.Store == "memory" {
 		return
 	}
 	info, err := os.Stat(d.Data)
 	if err != nil {
-		d.gone("files", err, "mkdir -m 700 "+d.Data)
+		d.unreachable("files", err, "mkdir -m 700 "+d.Data)
 		return
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		d.add("files", isFail, fmt.Sprintf("%s may be written by others (mode %o): whoever can replace its files signs tokens", d.Data, mode), "chmod 700 "+d.Data)
+		d.add("files", isFail, fmt.Sprintf("%s may be written by others (mode %o): they can replace the key that seals the signing keys", d.Data, mode), "chmod 700 "+d.Data)
 	}
 	well := true
 	for _, name := range []string{sealName, databaseName, databaseName + "-wal", sessionsName, socketName} {
@@ -38,7 +38,7 @@ func (d *doctor) files() {
 		if errors.Is(err, fs.ErrNotExist) {
 			if name == sealName {
 				well = false
-				d.add("files", isWarn, path+" is not there yet", "the first start makes it; every other node needs a copy before its own")
+				d.add("files", isWarn, path+" is not there yet", "the first start of a server makes it; copy it to every other node before the first start there")
 			}
 			continue
 		}
@@ -53,15 +53,15 @@ func (d *doctor) files() {
 		}
 	}
 	if well {
-		d.ok("files", "nobody but their owner reads the files in %s", d.Data)
+		d.ok("files", "only their owner may read the files in %s", d.Data)
 	}
 }
 
-// sweepLate is how long after its expiry a record may still be there: every server
-// sweeps each minute.
+// sweepLate is how long after its expiry a record may still be in the store. Every server
+// deletes expired records each minute.
 const sweepLate = 10 * time.Minute
 
-// stores examines the store, and that of sessions.
+// stores examines the store and, if it is another one, the store of sessions.
 func (d *doctor) stores(ctx context.Context) {
 	d.store(ctx, "store", d.Store, databaseName)
 	if d.apart() {
@@ -77,7 +77,7 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 	before := d.now().Add(-sweepLate)
 	switch {
 	case name == "memory":
-		d.add(area, isWarn, "memory: what it holds ends with the process", "name a store that lasts")
+		d.add(area, isWarn, "memory: its data ends with the process", "choose sqlite or postgres")
 		return
 	case isPostgres(name):
 		e, err = postgres.Examine(ctx, postgres.Options{URL: name}, before)
@@ -86,20 +86,20 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 	default:
 		path := filepath.Join(d.Data, file)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			d.add(area, isWarn, path+" is not there yet", "the first start makes it; is this the server's folder?")
+			d.add(area, isWarn, path+" is not there yet", "the first start of a server makes it; check that this is the folder of the server")
 			return
 		}
 		e, err = sqlite.Examine(ctx, path, before)
 	}
 	if err != nil {
-		d.gone(area, err, cmp.Or(openHint(err), "no server can work without it"))
+		d.unreachable(area, err, cmp.Or(openHint(err), "a server cannot start without it"))
 		return
 	}
 	d.ok(area, "%s answers in %v", e.Engine, e.Answers.Round(10*time.Microsecond))
 	if e.Class == store.Durable {
-		d.ok(area, "durable: what is acknowledged is on disk")
+		d.ok(area, "durable: it acknowledges what is on disk")
 	} else {
-		d.add(area, isWarn, "lossy: "+e.Why, "make it durable, or know that a crash of it signs people out")
+		d.add(area, isWarn, "lossy: "+e.Why, "make it durable, or expect that a crash of it signs users out")
 	}
 	if e.Within > 0 {
 		d.skew(area, "its", e.Ahead, e.Within)
@@ -109,13 +109,13 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 	}
 	switch {
 	case e.Overdue > 0:
-		d.add(area, isWarn, fmt.Sprintf("%d records and entries expired more than %v ago and are still there", e.Overdue, sweepLate), "servers drop them every minute: does one run, and does its log say why it cannot?")
+		d.add(area, isWarn, fmt.Sprintf("%d records and entries expired more than %v ago and are still there", e.Overdue, sweepLate), "a running server deletes them every minute: check that one runs, and its log")
 	case !isRedis(name):
-		d.ok(area, "nothing waits to be dropped")
+		d.ok(area, "no expired records are left")
 	}
 }
 
-// keys asks the server that runs on the folder for the age of its signing key.
+// keys asks the server that runs on the folder how old its signing key is.
 func (d *doctor) keys(ctx context.Context) {
 	if d.Store == "memory" {
 		return
@@ -123,26 +123,25 @@ func (d *doctor) keys(ctx context.Context) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", filepath.Join(d.Data, socketName))
 	if err != nil {
-		d.add("keys", isWarn, "were not looked at: no server runs on "+d.Data, "run this beside the server, as its user")
+		d.add("keys", isWarn, "were not checked: no server runs on "+d.Data, "run this where the server runs, as its user")
 		return
 	}
 	_ = conn.Close()
 	a, err := d.admin(ctx, false)
 	if err != nil {
-		d.gone("keys", err, "")
+		d.unreachable("keys", err, "")
 		return
 	}
 	defer a.close()
 	keys, err := a.SigningKeys(ctx)
 	if err != nil {
-		d.gone("keys", err, "")
+		d.unreachable("keys", err, "")
 		return
 	}
 	d.judgeKeys(keys)
 }
 
-// keyOld is when a signing key should long have been followed by another: the ring
-// turns every 30 days by itself.
+// keyOld is the age that no signing key should reach: a server rotates every 30 days by itself.
 const keyOld = 32 * 24 * time.Hour
 
 func (d *doctor) judgeKeys(keys []keyring.Description) {
@@ -152,7 +151,7 @@ func (d *doctor) judgeKeys(keys []keyring.Description) {
 		}
 		age := d.now().Sub(k.From)
 		if age > keyOld {
-			d.add("keys", isWarn, fmt.Sprintf("%s has been signing for %d days", k.ID, int(age.Hours()/24)), "the ring turns every 30 days while a server runs: see its log for sweeps that failed; counterfoil key rotate")
+			d.add("keys", isWarn, fmt.Sprintf("%s has been signing for %d days", k.ID, int(age.Hours()/24)), "a running server rotates every 30 days: see its log for sweeps that failed; counterfoil key rotate")
 			return
 		}
 		d.ok("keys", "%s (%s) has been signing for %d days", k.ID, k.Alg, int(age.Hours()/24))

@@ -38,7 +38,7 @@ func TestCookieVerdict(t *testing.T) {
 		{"http://127.0.0.1:3000", "http://127.0.0.2:8080", "lax", 0, false, true, false, ""},
 		{"https://10.0.0.1", "https://10.0.0.1", "lax", 0, true, true, true, ""},
 		{"https://app.example.com", "https://auth.example.com", "lax", 4097, false, false, false, ""},
-		{"https://app.example.com", "https://auth.example.com", "lax", 4000, true, true, true, "it is dropped"},
+		{"https://app.example.com", "https://auth.example.com", "lax", 4000, true, true, true, "browsers drop it"},
 		{"https://APP.Example.com", "https://auth.example.com.", "lax", 0, true, true, true, ""},
 	} {
 		app, err := url.Parse(c.app)
@@ -122,7 +122,7 @@ func TestDoctorJudges(t *testing.T) {
 		}},
 		"a key that stays": {"keys", isWarn, func(d *doctor) { d.judgeKeys([]keyring.Description{{Status: "active", From: now.AddDate(0, 0, -33)}}) }},
 		"no key":           {"keys", isFail, func(d *doctor) { d.judgeKeys([]keyring.Description{{Status: "next"}}) }},
-		"a proxy that nobody named": {"proxies", isFail, func(d *doctor) {
+		"a proxy that no setting names": {"proxies", isFail, func(d *doctor) {
 			d.Issuer, d.Listen = "https://auth.example.com", "10.0.0.1:8080"
 			d.proxies()
 		}},

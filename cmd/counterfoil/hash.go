@@ -13,10 +13,10 @@ import (
 
 // hashCommand is the process that hashes passwords for a server (password.Work).
 type hashCommand struct {
-	Spare bool `help:"Take only processor time that nobody wants."`
+	Spare bool `help:"Run only while the machine is idle."`
 }
 
-// niceness of a process that hashes: whoever checks a session goes first.
+// niceness of a process that hashes: checks of sessions are served first.
 const niceness = 5
 
 // Run serves until the server ends, which closes standard input. A signal that
@@ -33,12 +33,12 @@ func (h hashCommand) Run() error {
 	return password.Work(os.Stdin, os.Stdout)
 }
 
-// eachThread calls f for each thread of this process: on Linux each has a priority of
-// its own, and gives it to those that it starts.
+// eachThread calls f for each thread of this process. On Linux each thread has its own priority,
+// and a new thread gets the priority of the thread that starts it.
 func eachThread(f func(id int) error) error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return f(0) // another system: the process
+		return f(0) // not Linux: the whole process
 	}
 	for _, t := range threads {
 		id, err := strconv.Atoi(t.Name())
@@ -54,12 +54,12 @@ func eachThread(f func(id int) error) error {
 
 func beNice(id int) error { return syscall.Setpriority(syscall.PRIO_PROCESS, id, niceness) }
 
-// hashWorker returns a command that runs this program, the very one that runs now,
-// as hashCommand. Only slot 0 has a share of a busy machine, so that logins go on
-// there: a process of the others gives way to a check at once, which one that is
-// merely nice does when its slice of a few milliseconds is over.
+// hashWorker returns a command that runs this program as hashCommand. On a busy machine only
+// slot 0 gets processor time, so that logins go on. The other slots are idle processes, which
+// give way to a check of a session at once. A nice process would first finish its time slice of
+// a few milliseconds.
 func hashWorker() (func(slot int) *exec.Cmd, error) {
-	self := "/proc/self/exe" // also when the file was replaced by a newer one
+	self := "/proc/self/exe" // the running program, also when an upgrade has replaced the file
 	if _, err := os.Stat(self); err != nil {
 		if self, err = os.Executable(); err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func hashWorker() (func(slot int) *exec.Cmd, error) {
 			c.Args = append(c.Args, "--spare")
 		}
 		c.Args[0] = os.Args[0]
-		c.Env = []string{} // it needs no secret of ours
+		c.Env = []string{} // the process needs no secret from our environment
 		c.Stderr = os.Stderr
 		return c
 	}, nil

@@ -2,5 +2,5 @@
 
 package main
 
-// beIdle is as near as other systems have it.
+// beIdle gives the process the lowest priority: other systems have no idle policy for threads.
 func beIdle(id int) error { return beNice(id) }

@@ -18,8 +18,8 @@ import (
 
 type userImport struct {
 	placeFlags
-	File     string `arg:"" help:"One JSON object a line, or - for standard input."`
-	DryRun   bool   `help:"Say what would happen, and add nobody."`
+	File     string `arg:"" help:"File with one JSON object in each line; - is standard input."`
+	DryRun   bool   `help:"Print what would happen, and add no user."`
 	Firebase string `type:"path" placeholder:"FILE" help:"Password hash parameters of the Firebase project (JSON), for lines with firebase."`
 }
 
@@ -37,11 +37,11 @@ type importLine struct {
 	} `json:"firebase,omitempty"`
 }
 
-// imported counts what became of the lines.
+// imported counts the results of the lines.
 type imported struct {
 	DryRun   bool         `json:"dry_run,omitempty"`
 	Added    int          `json:"added"`
-	Present  int          `json:"present"` // the identifier was there: nothing was changed
+	Present  int          `json:"present"` // another user has the identifier: nothing was changed
 	Refused  int          `json:"refused"`
 	Problems []lineReport `json:"problems"`
 }
@@ -52,19 +52,19 @@ type lineReport struct {
 	Problem    string `json:"problem"`
 }
 
-// importing is one run of the command.
+// importing is the state of one run.
 type importing struct {
 	*userImport
 	admin   *admin
 	project password.FirebaseProject
-	seen    map[string]int // line of each canonical identifier
+	seen    map[string]int // number of the line of each canonical identifier
 	batch   []api.ImportUser
-	lines   []int // of batch
+	lines   []int // numbers of the lines of batch
 	size    int   // of batch, in bytes
 	counts  imported
 }
 
-// What one request may hold; the server takes 64 KiB.
+// Limits of one request. The server reads 64 KiB of a body.
 const (
 	maxImportLine  = 16 << 10
 	maxImportBatch = 40 << 10
@@ -96,7 +96,7 @@ func (c *userImport) Run(ctx context.Context) error {
 		return run.all(ctx, in)
 	})
 	if err != nil {
-		return fmt.Errorf("%w\nhint: what was added stays; the same command again goes on", err)
+		return fmt.Errorf("%w\nhint: the users that were added stay; run the same command again to go on", err)
 	}
 	if c.JSON {
 		err = writeJSON(os.Stdout, run.counts)
@@ -109,7 +109,7 @@ func (c *userImport) Run(ctx context.Context) error {
 	return err
 }
 
-// readFirebase reads the project's parameters, as an object or inside hash_config.
+// readFirebase reads the parameters of the project: an object, or its member hash_config.
 func readFirebase(path string, into *password.FirebaseProject) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -154,12 +154,12 @@ func (i *importing) all(ctx context.Context, in io.Reader) error {
 		return err
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("line %d is longer than %d bytes, and nothing after it was read", n+1, maxImportLine)
+		return fmt.Errorf("line %d is longer than %d bytes; it and the lines after it were not read", n+1, maxImportLine)
 	}
 	return lines.Err()
 }
 
-// line reads a line and turns what others keep of a password into one string.
+// line reads a line and turns the password hash of another program into one string.
 func (i *importing) line(text string, n int) (u importLine, err error) {
 	if err := token.CheckJSON([]byte(text)); err != nil {
 		return u, errors.New("is not one JSON object without duplicate members")
@@ -198,8 +198,8 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 	return u, err
 }
 
-// refuse counts and tells a line. What stands in it beside the identifier is not
-// repeated: it may be a secret.
+// refuse counts a line and prints why it is refused. It prints nothing else of the line, which
+// may have a secret in the wrong member.
 func (i *importing) refuse(n int, identifier, problem string) {
 	i.counts.Refused++
 	i.counts.Problems = append(i.counts.Problems, lineReport{n, identifier, problem})

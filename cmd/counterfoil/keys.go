@@ -37,7 +37,7 @@ func (c *keyList) Run(ctx context.Context) error {
 
 type keyRotate struct{ placeFlags }
 
-// Run has another key sign when verifiers know it.
+// Run makes the next signing key, which signs once verifiers have had time to fetch it.
 func (c *keyRotate) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		keys, err := a.RotateKey(ctx)
@@ -46,8 +46,8 @@ func (c *keyRotate) Run(ctx context.Context) error {
 		}
 		for _, k := range keys {
 			if k.Status == keyring.Next {
-				fmt.Fprintf(os.Stderr, "%s signs from %s, when every verifier has it.\n", k.ID, minute(k.From))
-				fmt.Fprintln(os.Stderr, "hint: counterfoil key revoke ends the active one, and the next signs at once")
+				fmt.Fprintf(os.Stderr, "%s signs from %s on, when every verifier has it.\n", k.ID, minute(k.From))
+				fmt.Fprintln(os.Stderr, "hint: counterfoil key revoke takes the active key out of use, and the next one signs at once")
 			}
 		}
 		return printKeys(keys, c.JSON)
@@ -59,19 +59,19 @@ type keyRevoke struct {
 	ID string `arg:"" help:"Id of the signing key (kid)."`
 }
 
-// Run takes a key out of use: everything that it signed is refused.
+// Run revokes a signing key: verifiers refuse every token that it signed.
 func (c *keyRevoke) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error { return c.revoke(ctx, a, source.ScopeKey, c.ID) })
 }
 
 type keyCreate struct {
 	placeFlags
-	Client   string   `required:"" placeholder:"NAME" help:"Who will use the key."`
+	Client   string   `required:"" placeholder:"NAME" help:"Name of the program that will use the key."`
 	Scope    []string `required:"" placeholder:"SCOPE" help:"revocation:read, introspect, sessions:create or admin; may be repeated."`
-	Audience []string `placeholder:"NAME" help:"Whose credentials it may introspect; default: all of this issuer."`
+	Audience []string `placeholder:"NAME" help:"Audience whose tokens the key may introspect; may be repeated. Empty: all of this issuer."`
 }
 
-// Run makes an API key and prints it: only its hash is kept.
+// Run makes an API key and prints it. The server keeps only a hash of it.
 func (c *keyCreate) Run(ctx context.Context) error {
 	return c.withNew(ctx, func(a *admin) error {
 		made, err := a.CreateAPIKey(ctx, api.NewAPIKey{Client: c.Client, Scopes: c.Scope, Audience: c.Audience})
@@ -111,7 +111,7 @@ type apiKeyDelete struct {
 	ID string `arg:"" help:"Id of the API key."`
 }
 
-// Run makes an API key void.
+// Run deletes an API key.
 func (c *apiKeyDelete) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		if err := a.DeleteAPIKey(ctx, c.ID); err != nil {

@@ -5,11 +5,11 @@
 // and a sample service. This command is the only place of the module that reads
 // flags and the environment.
 //
-// Data goes to standard output, everything else to standard error. It exits with
+// Data goes to standard output, everything else to standard error. The exit codes are
 //
-//	0    all went well; also a server that was told to stop by SIGTERM
-//	1    the work failed
-//	2    called wrongly
+//	0    success; also of a server that SIGTERM stopped
+//	1    the command failed
+//	2    the command was called wrongly
 //	3    the configuration is invalid
 //	4    the store or the server cannot be reached
 //	5    not found, or denied
@@ -36,7 +36,7 @@ import (
 type program struct {
 	Serve  serveCommand `cmd:"" help:"Run the auth server."`
 	Config struct {
-		Check configCheck `cmd:"" help:"Say what is wrong or dangerous about a configuration."`
+		Check configCheck `cmd:"" help:"Print what is wrong or dangerous about a configuration."`
 		Print configPrint `cmd:"" help:"Print each setting and where its value comes from."`
 	} `cmd:"" help:"Settings."`
 	User struct {
@@ -47,37 +47,37 @@ type program struct {
 		Enable  userEnable  `cmd:"" help:"Let a disabled user sign in again."`
 		Roles   userRoles   `cmd:"" help:"Set the roles of a user."`
 		Invite  userInvite  `cmd:"" help:"Print an invitation to choose a password."`
-		Delete  userDelete  `cmd:"" help:"End everything of a user, and forget it."`
-		Import  userImport  `cmd:"" help:"Add users with the password hashes that they had elsewhere."`
+		Delete  userDelete  `cmd:"" help:"End the sessions of a user, and delete the user."`
+		Import  userImport  `cmd:"" help:"Add users with their password hashes from another program."`
 	} `cmd:"" help:"Users."`
 	Session struct {
 		List   sessionList   `cmd:"" help:"List the sessions of a user."`
 		Show   sessionShow   `cmd:"" help:"Show a session."`
-		Revoke sessionRevoke `cmd:"" help:"Revoke a session, or all of a user, a client or everybody."`
+		Revoke sessionRevoke `cmd:"" help:"Revoke a session, or all sessions of a user, of a client or of all users."`
 	} `cmd:"" help:"Sessions."`
 	Key struct {
 		List   keyList   `cmd:"" help:"List the signing keys."`
-		Rotate keyRotate `cmd:"" help:"Sign with another key, once verifiers have had 15 minutes to fetch it."`
-		Revoke keyRevoke `cmd:"" help:"Refuse everything that a signing key has signed."`
+		Rotate keyRotate `cmd:"" help:"Make a new key, which signs once verifiers have had 15 minutes to fetch it."`
+		Revoke keyRevoke `cmd:"" help:"Refuse every token that a signing key has signed."`
 		Create keyCreate `cmd:"" help:"Make an API key and print it, once."`
-	} `cmd:"" help:"Signing keys, and making API keys."`
+	} `cmd:"" help:"Signing keys; also makes API keys."`
 	Apikey struct {
 		Create keyCreate    `cmd:"" help:"Make an API key and print it, once."`
 		List   apiKeyList   `cmd:"" help:"List API keys."`
-		Delete apiKeyDelete `cmd:"" help:"Make an API key void."`
+		Delete apiKeyDelete `cmd:"" help:"Delete an API key."`
 	} `cmd:"" help:"API keys."`
 	Audit auditList `cmd:"" help:"List security events, newest first."`
 	Token struct {
-		Decode tokenDecode `cmd:"" help:"Show what a token says, unverified."`
-		Verify tokenVerify `cmd:"" help:"Check a signed token with the issuer's keys."`
-		Lint   tokenLint   `cmd:"" help:"Name what is wrong or unwise about a token."`
+		Decode tokenDecode `cmd:"" help:"Print what a token says, without verifying it."`
+		Verify tokenVerify `cmd:"" help:"Verify a signed token with the keys of the issuer."`
+		Lint   tokenLint   `cmd:"" help:"Print what is wrong or unwise about a token."`
 	} `cmd:"" help:"Tokens, offline."`
 	Doctor struct {
-		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and say what to do; the default."`
-		Cookie doctorCookie `cmd:"" help:"Say whether a browser would send a cookie."`
-	} `cmd:"" help:"Find out what is wrong."`
-	Migrate migrateCommand `cmd:"" help:"Move everything to another store; nobody is signed out."`
-	Hash    hashCommand    `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this by itself."`
+		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and print what to do; the default."`
+		Cookie doctorCookie `cmd:"" help:"Print whether a browser would send a cookie."`
+	} `cmd:"" help:"Find out what is wrong with an installation."`
+	Migrate migrateCommand `cmd:"" help:"Move everything to another store; no user is signed out."`
+	Hash    hashCommand    `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this command."`
 	Prove   proveCommand   `cmd:"" help:"Hold a server to the revocation contract, under faults."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -92,19 +92,18 @@ const (
 	exitInterrupted = 130
 )
 
-// What a command's error may be, to exit with another code than 1; see usageError.
+// Errors of commands with an exit code of their own. See also usageError and answered.
 var (
 	errUnreachable = errors.New("cannot be reached")
 	errDenied      = errors.New("not found or denied")
 )
 
-// usageError is a call that cannot be meant, as the commands themselves find it.
+// usageError is a wrong call that the parser of flags cannot see.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// misuse says what was wrong about a call. Its hint is the command's --help, unless
-// the text has one.
+// misuse returns a usageError. If the text has no hint, run adds the --help of the command.
 func misuse(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -118,7 +117,7 @@ func run(args []string) int {
 	go func() {
 		interrupted.Store(<-signals == os.Interrupt)
 		cancel()
-		<-signals // whoever asks twice does not want to wait
+		<-signals // the second signal: do not wait for the command
 		os.Exit(exitInterrupted)
 	}()
 
@@ -179,8 +178,7 @@ func report(err error) int {
 	return exitFailure
 }
 
-// asMeant lets "counterfoil --version" and "counterfoil help user" say what those who
-// try them first expect.
+// asMeant accepts "counterfoil --version" and "counterfoil help user", which many programs have.
 func asMeant(args []string) []string {
 	switch {
 	case len(args) == 1 && args[0] == "--version":
@@ -191,7 +189,7 @@ func asMeant(args []string) []string {
 	return args
 }
 
-// inWords says what the parser could not make sense of.
+// inWords is an error of the parser in our words.
 func inWords(err error) string {
 	text := err.Error()
 	var parse *kong.ParseError
@@ -214,7 +212,7 @@ func inWords(err error) string {
 	return text
 }
 
-// helpFor names the command that was called wrongly, as far as it is known.
+// helpFor returns the arguments that print the help of the wrongly called command.
 func helpFor(err error) string {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {

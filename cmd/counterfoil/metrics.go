@@ -15,7 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// metrics is what /metrics shows of the auth server, beside what it shows of every program.
+// metrics is what /metrics shows of the auth server, with the figures of every program.
 type metrics struct {
 	*ops.Metrics
 	commits *prometheus.HistogramVec
@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// audited counts security events on their way to next.
+// audited returns a hook that counts security events and calls next.
 func (m *metrics) audited(next func(audit.Entry)) func(audit.Entry) {
 	return func(e audit.Entry) {
 		m.events.WithLabelValues(string(e.Action), string(e.Outcome)).Inc()
@@ -63,7 +63,7 @@ func outcome(err error) string {
 	return "ok"
 }
 
-// state reads, at each scrape, what the server's parts know themselves.
+// state reads figures of the server at each scrape.
 type state struct {
 	status func(context.Context) (revlog.Status, error)
 	load   func() password.Load
@@ -91,8 +91,8 @@ func (s *state) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. When the store cannot be reached, what
-// it knows is left out: an old figure would pass for a new one.
+// Collect implements prometheus.Collector. When the store cannot be reached, it
+// leaves out the figures of the store: an old figure would look like a new one.
 func (s *state) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
@@ -115,7 +115,7 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	now := s.now()
 	for _, f := range status.Followers {
 		if gone := now.Sub(f.Until); gone > 0 {
-			if gone < lostFor { // one that was restarted or taken away comes under another id, or never
+			if gone < lostFor { // later: it was restarted under another id, or removed
 				lost++
 			}
 			continue
@@ -128,10 +128,10 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(behind))
 }
 
-// lostFor is how long a verifier that stopped following is worth a look.
+// lostFor is how long a verifier that stopped following counts as lost.
 const lostFor = 10 * time.Minute
 
-// lag is how many entries f has not applied. Of another epoch it has none.
+// lag is how many entries f has not applied. A follower of another epoch has applied none.
 func lag(s revlog.Status, f revlog.Follower) uint64 {
 	if f.Acked.Epoch != s.Head.Epoch {
 		return s.Head.Seq
@@ -139,7 +139,7 @@ func lag(s revlog.Status, f revlog.Follower) uint64 {
 	return s.Head.Seq - min(f.Acked.Seq, s.Head.Seq)
 }
 
-// timed is a store whose commits are measured.
+// timed is a store that measures its commits.
 type timed struct {
 	store.Store
 	commits *prometheus.HistogramVec
@@ -151,7 +151,7 @@ func (t *timed) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, 
 	head, err := t.Store.Commit(ctx, b)
 	result := outcome(err)
 	if errors.Is(err, store.ErrConflict) {
-		result = "conflict" // the ordinary answer of a compare-and-swap
+		result = "conflict" // expected: a compare-and-swap failed
 	}
 	t.commits.WithLabelValues(result).Observe(time.Since(begun).Seconds())
 	return head, err

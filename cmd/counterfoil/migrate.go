@@ -21,12 +21,12 @@ import (
 type migrateCommand struct {
 	placeFlags
 	From    string `placeholder:"NAME" help:"Store to move from: sqlite, or postgres://USER@HOST/DATABASE. Empty: the configured one."`
-	To      string `required:"" placeholder:"NAME" help:"Store to move to, empty as yet."`
-	ToData  string `type:"path" placeholder:"DIR" help:"Folder that the new store's server will have; it gets counterfoil.key. Empty: the same folder."`
-	Replace bool   `help:"The new store may be one that was moved away from: what was left there is dropped."`
-	DryRun  bool   `help:"Count what would move, and change nothing."`
+	To      string `required:"" placeholder:"NAME" help:"Store to move to; it must be empty."`
+	ToData  string `type:"path" placeholder:"DIR" help:"Data folder of the server on the new store; counterfoil.key is copied there. Empty: the same folder."`
+	Replace bool   `help:"Accept a new store that was moved away from earlier, and delete what is left in it."`
+	DryRun  bool   `help:"Count what would be moved, and change nothing."`
 
-	sessions string // the store of their own that sessions have; empty: none
+	sessions string // the store of sessions, if it is another one; empty: it is the same
 }
 
 // moved is what the command prints.
@@ -39,8 +39,8 @@ type moved struct {
 	Head    string             `json:"head"`
 }
 
-// Run moves everything from one SQL store to another. Servers on either must be
-// stopped; copies and cursors of the old store stay good in the new.
+// Run moves everything from one SQL store to another. The operator stops the servers on both
+// before. Copies and cursors of the old store stay valid.
 func (c *migrateCommand) Run(ctx context.Context) error {
 	from, to, err := c.ends()
 	if err != nil {
@@ -73,11 +73,11 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 }
 
 func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *settings, answer moved, key [32]byte) (store.Contents, error) {
-	// The key comes first: a server on the new store must never make one of its own.
+	// The key comes first: else a server on the new store could make a key of its own.
 	path := filepath.Join(to.Data, sealName)
 	if err := writeKey(path, key); errors.Is(err, fs.ErrExist) {
 		if other, err := sealingKey(path); err != nil || other != key {
-			return store.Contents{}, errors.Join(fmt.Errorf("%s is another key than that of the store to move from", path), err)
+			return store.Contents{}, errors.Join(fmt.Errorf("%s is not the key of the store to move from", path), err)
 		}
 	} else if err != nil {
 		return store.Contents{}, err
@@ -89,7 +89,7 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to 
 	now := time.Now().UTC().Format(" on 2006-01-02 15:04 UTC")
 	contents, err := store.Move(ctx, source, target, store.MoveOptions{From: answer.From + now, To: answer.To + now, Replace: c.Replace})
 	if errors.Is(err, store.ErrNotEmpty) {
-		err = fmt.Errorf("%s: %w\nhint: name an empty one; --replace if it was moved away from", answer.To, err)
+		err = fmt.Errorf("%s: %w\nhint: name an empty store, or add --replace if it was moved away from earlier", answer.To, err)
 	}
 	if err == nil && to.Data != from.Data {
 		// What the folder's old store was like says nothing of the one that takes its place.
@@ -124,7 +124,7 @@ func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 	return nil
 }
 
-// ends are the two installations.
+// ends returns the settings of the two installations.
 func (c *migrateCommand) ends() (from, to *settings, err error) {
 	if from, err = c.load(); err != nil {
 		return nil, nil, err
@@ -141,7 +141,7 @@ func (c *migrateCommand) ends() (from, to *settings, err error) {
 	}
 	for flag, end := range map[string]*settings{"--from": from, "--to": to} {
 		if end.Store != "" && end.Store != "sqlite" && !isPostgres(end.Store) {
-			return nil, nil, misuse("%s: want sqlite or postgres://USER@HOST/DATABASE", flag) // it may hold a password
+			return nil, nil, misuse("%s: want sqlite or postgres://USER@HOST/DATABASE", flag) // the text may hold a password
 		}
 		v := config.Verdict{Origins: config.Origins{"store": "flag " + flag}, Production: from.Production}
 		end.checkStore(&v)
@@ -150,12 +150,12 @@ func (c *migrateCommand) ends() (from, to *settings, err error) {
 		}
 	}
 	if from.where() == to.where() {
-		return nil, nil, misuse("--to is the store to move from")
+		return nil, nil, misuse("--to and --from name the same store")
 	}
 	return from, to, nil
 }
 
-// where is the store for people. A password in its name is refused before.
+// where names the store in messages. A name with a password in it was refused before.
 func (c *settings) where() string {
 	if isPostgres(c.Store) {
 		return c.Store
@@ -163,7 +163,7 @@ func (c *settings) where() string {
 	return filepath.Join(c.Data, databaseName)
 }
 
-// sealed is the key of a folder that has one.
+// sealed returns the sealing key of a data folder that has one.
 func (c *settings) sealed() (key [32]byte, err error) {
 	path := filepath.Join(c.Data, sealName)
 	if _, err := os.Stat(path); err != nil {

@@ -14,34 +14,34 @@ import (
 )
 
 type proveCommand struct {
-	Issuer   string `placeholder:"URL" help:"A server that runs, instead of some of its own. Sessions are made in it, and ended."`
-	Key      string `type:"path" placeholder:"FILE" help:"API key for it: admin, revocation:read, introspect, sessions:create."`
+	Issuer   string `placeholder:"URL" help:"A running server to test, instead of servers of its own. The command makes sessions there and ends them."`
+	Key      string `type:"path" placeholder:"FILE" help:"File with an API key of that server: admin, revocation:read, introspect, sessions:create."`
 	Audience string `placeholder:"NAME" help:"The aud of its tokens. Empty: the issuer."`
 
-	Store []string `placeholder:"NAME" help:"Store of its own servers: memory, sqlite, postgres://… or redis://…; may be repeated. Empty: the first two."`
-	Dir   string   `type:"path" placeholder:"DIR" help:"Where sqlite makes its files, and removes them. Empty: the temporary folder."`
+	Store []string `placeholder:"NAME" help:"Store of the servers that the command starts: memory, sqlite, postgres://… or redis://…; may be repeated. Empty: the first two."`
+	Dir   string   `type:"path" placeholder:"DIR" help:"Folder for the files of sqlite, which the command removes. Empty: the temporary folder."`
 
-	Duration  time.Duration `default:"30s" placeholder:"TIME" help:"Of each of the two long scenarios."`
+	Duration  time.Duration `default:"30s" placeholder:"TIME" help:"Duration of each of the two long scenarios."`
 	Bound     time.Duration `default:"2s" placeholder:"TIME" help:"Staleness bound of the verifiers, 2s to 1m."`
-	Verifiers int           `default:"8" placeholder:"N" help:"How many follow."`
-	Clients   int           `default:"8" placeholder:"N" help:"How many ask them all the time."`
-	Revokers  int           `default:"4" placeholder:"N" help:"How many sign in and revoke all the time."`
-	Flood     int           `default:"1000" placeholder:"N" help:"Revocations a second of the flood."`
-	Seed      uint64        `default:"1" placeholder:"N" help:"Of what is random."`
-	Only      []string      `placeholder:"NAME" help:"A scenario; may be repeated. Empty: all."`
-	List      bool          `help:"List the scenarios and do nothing."`
+	Verifiers int           `default:"8" placeholder:"N" help:"How many verifiers follow."`
+	Clients   int           `default:"8" placeholder:"N" help:"How many clients call them all the time."`
+	Revokers  int           `default:"4" placeholder:"N" help:"How many clients sign in and revoke all the time."`
+	Flood     int           `default:"1000" placeholder:"N" help:"Revocations per second in the scenario flood."`
+	Seed      uint64        `default:"1" placeholder:"N" help:"Seed of the random choices."`
+	Only      []string      `placeholder:"NAME" help:"Run this scenario; may be repeated. Empty: all."`
+	List      bool          `help:"Print the scenarios and run none."`
 	JSON      bool          `help:"Print JSON."`
 
-	Matrix bool  `help:"Instead of the scenarios: each carrier against a revoked session, subject and key, and how long refusal takes."`
+	Matrix bool  `help:"Instead of the scenarios, revoke sessions, subjects and keys in each carrier and print how long refusal takes."`
 	Fleet  []int `default:"100" placeholder:"N" help:"How many verifiers follow in the matrix; may be repeated."`
 	Runs   int   `default:"5" placeholder:"N" help:"Runs of each cell of the matrix."`
 
-	Child bool `hidden:"" help:"Be the process that is stopped and killed."`
+	Child bool `hidden:"" help:"Run as the process that the scenarios stop and kill."`
 }
 
 var errNotHeld = errors.New("the revocation contract is not held")
 
-// Run holds servers to the revocation contract and prints what it saw.
+// Run tests servers against the revocation contract and prints a report.
 func (c *proveCommand) Run(ctx context.Context) error {
 	switch {
 	case c.Child:
@@ -62,7 +62,7 @@ func (c *proveCommand) Run(ctx context.Context) error {
 	report, err := prove.Run(ctx, o)
 	switch {
 	case errors.Is(err, counterfoil.ErrUnavailable):
-		return fmt.Errorf("%s %w: %w\nhint: is that the issuer's URL, and the API key one of its own?", c.Issuer, errUnreachable, err)
+		return fmt.Errorf("%s %w: %w\nhint: check that this is the URL of the issuer, and that the API key is one of it", c.Issuer, errUnreachable, err)
 	case err != nil:
 		return err
 	case c.JSON:
@@ -76,10 +76,10 @@ func (c *proveCommand) Run(ctx context.Context) error {
 	return err
 }
 
-// matrix prints how long refusal takes, and fails if it is not to be had.
+// matrix prints how long refusal takes. It fails if a verifier does not refuse in time.
 func (c *proveCommand) matrix(ctx context.Context, stores []prove.Store) error {
 	if c.Issuer != "" {
-		return misuse("--matrix ends signing keys: it has servers of its own")
+		return misuse("--matrix revokes signing keys, so it does not run on --issuer")
 	}
 	cells, err := prove.Matrix(ctx, prove.MatrixOptions{
 		Stores: stores, Fleets: c.Fleet, Runs: c.Runs,
@@ -100,11 +100,11 @@ func (c *proveCommand) matrix(ctx context.Context, stores []prove.Store) error {
 	return err
 }
 
-// check refuses values with which nothing could be held.
+// check refuses values that no run can work with.
 func (c *proveCommand) check() error {
 	for _, name := range c.Only {
 		if !slices.ContainsFunc(prove.Scenarios(), func(s prove.Scenario) bool { return s.Name == name }) {
-			return misuse("no scenario is called %q\nhint: counterfoil prove --list", name)
+			return misuse("there is no scenario %q\nhint: counterfoil prove --list", name)
 		}
 	}
 	if c.Bound < 2*time.Second || c.Bound > time.Minute {
@@ -139,7 +139,7 @@ func (c *proveCommand) options() (prove.Options, error) {
 	}
 	if c.Issuer != "" {
 		if len(c.Store) > 0 {
-			return o, misuse("--issuer and --store are both there: a deployment has its own store")
+			return o, misuse("--issuer and --store exclude each other: a running server has its own store")
 		}
 		o.Deployment, err = c.deployment()
 		return o, err
@@ -157,8 +157,7 @@ func (c *proveCommand) options() (prove.Options, error) {
 	return o, nil
 }
 
-// deployment reads the API key from its file: a flag is seen by everybody on the
-// machine (OPS-11).
+// deployment reads the API key from a file: everybody on the machine can read flags (OPS-11).
 func (c *proveCommand) deployment() (*prove.Deployment, error) {
 	if c.Key == "" {
 		return nil, misuse("--issuer needs --key FILE\nhint: counterfoil apikey create --help")

@@ -21,11 +21,11 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// proveStore is a store by its name in --store. Each place of it is new, and removed
-// afterwards. Another engine is another case here and in openProvePlace.
+// proveStore returns the store that --store names. Each of its places is new, and is removed
+// afterwards. A new engine is a case here and in [openProvePlace].
 func (c *proveCommand) proveStore(name string) (prove.Store, error) {
 	if passwordIn(name) {
-		return prove.Store{}, misuse("--store has a password in it, which everybody on this machine can see")
+		return prove.Store{}, misuse("--store has a password in it: everybody on this machine can read it")
 	}
 	kind, _, _ := strings.Cut(name, ":")
 	switch {
@@ -59,7 +59,7 @@ func provePlace(name string) *prove.Place {
 	return &prove.Place{Name: name, Open: func(ctx context.Context) (store.Store, error) { return openProvePlace(ctx, name) }}
 }
 
-// openProvePlace opens a store by the name of its place, in the child process too.
+// openProvePlace opens the store at a place. The child process calls it too.
 func openProvePlace(ctx context.Context, name string) (store.Store, error) {
 	kind, where, _ := strings.Cut(name, ":")
 	switch kind {
@@ -76,8 +76,7 @@ func openProvePlace(ctx context.Context, name string) (store.Store, error) {
 	return nil, fmt.Errorf("no store at %q", name)
 }
 
-// newDatabase makes a database beside the one that base names, which it needs the
-// right for.
+// newDatabase makes a database on the server of base. The user of base needs the right to.
 func newDatabase(ctx context.Context, base string) (*prove.Place, error) {
 	at, err := url.Parse(base)
 	if err != nil {
@@ -101,7 +100,7 @@ func newDatabase(ctx context.Context, base string) (*prove.Place, error) {
 	return place, nil
 }
 
-// removePrefix deletes what a place in Redis has left.
+// removePrefix deletes the keys of a place in Redis.
 func removePrefix(at, prefix string) error {
 	opt, err := rueidis.ParseURL(at)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// followerView is a verifier as /debug/revocation shows it. The id is shortened:
-// whole, it could be used to acknowledge in the verifier's name.
+// followerView is a verifier as /debug/revocation shows it. The id is shortened, because with
+// the whole id a reader could acknowledge entries in the name of the verifier.
 type followerView struct {
 	Verifier   string             `json:"verifier"`
 	Applied    counterfoil.Cursor `json:"applied"`

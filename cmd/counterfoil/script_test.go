@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freeAddress is one that nobody listens at just now.
+// freeAddress is an address that no program listens on now.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 type sessionList struct {
 	placeFlags
-	User string `arg:"" help:"Whose: id, or what the user signs in with; or any subject."`
+	User string `arg:"" help:"Id of the user, or what the user signs in with; or any subject."`
 }
 
 // Run lists the sessions of a user.
@@ -38,9 +38,9 @@ func (c *sessionList) Run(ctx context.Context) error {
 	})
 }
 
-// subject is the id of a user; other names are subjects as they are, since
-// sessions can be of subjects that are no users. It says so, because the name of a
-// user that is misspelt finds nothing, and revokes nothing, without an error.
+// subject returns the id of the user that name means. Another name is taken as a subject, since
+// a session can be of a subject that is no user. Unless quiet is set, the command prints that:
+// with a misspelt name it finds and revokes nothing, without an error.
 func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, error) {
 	u, err := a.user(ctx, name)
 	if err == nil {
@@ -48,7 +48,7 @@ func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, e
 	}
 	if answered(err) == http.StatusNotFound {
 		if !quiet {
-			fmt.Fprintf(os.Stderr, "counterfoil: no user %s: taken as a subject that is no user here\n", name)
+			fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: taken as a subject that is no user\n", name)
 		}
 		return name, nil
 	}
@@ -121,8 +121,8 @@ type sessionRevoke struct {
 	ID     string `arg:"" optional:"" help:"Id of the session."`
 	User   string `placeholder:"USER" help:"All sessions of this user."`
 	Client string `placeholder:"CLIENT" help:"All sessions of this client; with an id, what the client holds of that session."`
-	Token  string `placeholder:"JTI" help:"This token alone, by its jti."`
-	All    bool   `help:"Everybody's."`
+	Token  string `placeholder:"JTI" help:"One token, by its jti."`
+	All    bool   `help:"All sessions of all users."`
 }
 
 // Run revokes, and prints the receipt.
@@ -144,7 +144,7 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 		named--
 	}
 	if named != 1 {
-		return misuse("which sessions? Name one of: a session id (and with it a --client), --user, --client, --token, --all")
+		return misuse("name one of: a session id (and with it a --client), --user, --client, --token, --all")
 	}
 	return c.with(ctx, func(a *admin) error {
 		if scope == source.ScopeSubject {

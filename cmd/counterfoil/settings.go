@@ -11,22 +11,22 @@ import (
 // settings is every setting of the auth server. Package config says what the tags mean;
 // the table in docs/operations.md is generated from them.
 type settings struct {
-	Issuer        string        `name:"issuer" placeholder:"URL" help:"External URL, https unless loopback. Empty: http:// and the address."`
+	Issuer        string        `name:"issuer" placeholder:"URL" help:"External URL: https, or http on loopback. Empty: the URL of the address."`
 	Data          string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
-	Store         string        `name:"store" placeholder:"NAME" help:"Where data lives: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
-	Sessions      string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log live instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`
-	SessionsPass  secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names, if it wants one."`
+	Store         string        `name:"store" placeholder:"NAME" help:"Where data is kept: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
+	Sessions      string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log are kept instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`
+	SessionsPass  secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names."`
 	Production    bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
-	Registration  bool          `name:"registration" negatable:"" help:"Let strangers make themselves an account."`
-	ClearSiteData bool          `name:"clear-site-data" negatable:"" help:"Let a logout also empty cache, cookies and storage of the whole origin."`
+	Registration  bool          `name:"registration" negatable:"" help:"Let anybody create an account."`
+	ClearSiteData bool          `name:"clear-site-data" negatable:"" help:"At a logout, also clear cache, cookies and storage of the whole origin."`
 	Audience      []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
-	Algorithm     string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"New signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (no verifier but this server)." oneof:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
-	HMACSecret    secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256, for a service that shares it: random, 43 characters or more. Empty: the server makes its own."`
+	Algorithm     string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"Algorithm of new signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (only this server can verify)." oneof:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
+	HMACSecret    secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256 that a service shares with the server: random, 43 characters or more. Empty: the server makes one."`
 
 	AccessTTL    time.Duration `name:"access-ttl" default:"5m" placeholder:"TIME" help:"Life of a token until it is refreshed." min:"10s" max:"15m"`
 	Idle         time.Duration `name:"idle" default:"1h" placeholder:"TIME" help:"A cookie session unused for so long has ended." min:"3m" max:"8760h"`
 	Absolute     time.Duration `name:"absolute" default:"24h" placeholder:"TIME" help:"No session lives longer, used or not." min:"1m" max:"8760h"`
-	RefreshGrace time.Duration `name:"refresh-grace" default:"10s" placeholder:"TIME" help:"How long a lost answer to a refresh can be asked for again." min:"1s" max:"1m"`
+	RefreshGrace time.Duration `name:"refresh-grace" default:"10s" placeholder:"TIME" help:"How long a client can repeat a refresh whose answer was lost." min:"1s" max:"1m"`
 	MaxBound     time.Duration `name:"max-bound" default:"10s" placeholder:"TIME" help:"The largest staleness bound that a verifier may follow with." min:"2s" max:"1m"`
 
 	AuditKeep time.Duration `name:"audit-keep" default:"2160h" placeholder:"TIME" help:"How long security events are kept. 0s: they are logged only." min:"0s" max:"87600h"`
@@ -36,12 +36,12 @@ type settings struct {
 
 const envPrefix = "COUNTERFOIL_"
 
-// loader fills in c.
+// loader loads settings into c.
 func (c *settings) loader() *config.Settings {
 	kinds := ops.Kinds()
 	kinds["store"], kinds["sessions"] = checkStoreName, checkSessionsName
 	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Kinds: kinds})
 }
 
-// load fills in what flags did not give, and says where each value came from.
+// load sets what no flag has set, and returns where each value came from.
 func (c *settings) load(from config.Sources) (config.Origins, error) { return c.loader().Load(from) }

@@ -10,7 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// check applies every rule that needs no store.
+// check applies every rule that needs no open store.
 func (c *settings) check(where config.Origins) *config.Verdict {
 	v := c.loader().Check(where)
 	v.Production = c.Production

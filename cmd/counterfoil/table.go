@@ -9,21 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// width is what every table fits into: a terminal as it opens.
+// width is the width of every table: that of a new terminal.
 const width = 80
 
-// gap is between two columns.
+// gap separates two columns.
 const gap = "  "
 
-// column is a heading. What can be cut is cut with "…" until the table fits; an id
-// never is, because somebody will want to copy it. --json has everything.
+// column is a heading. Texts of a column with cut are shortened with "…" until the table fits.
+// An id is never shortened, because operators copy it. --json shortens nothing.
 type column struct {
 	name string
 	cut  bool
 }
 
-// table prints rows under their columns, as wide as they need and no wider than
-// the terminal.
+// table prints rows under their columns.
 func table(columns []column, rows [][]string) error {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
@@ -48,8 +47,8 @@ func table(columns []column, rows [][]string) error {
 	return nil
 }
 
-// fit takes from the widest column that can be cut, until the table fits or
-// nothing is left to take.
+// fit makes the widest column with cut narrower, again and again, until the table fits or
+// no column can be narrower.
 func fit(columns []column, widths []int) {
 	total := len(gap) * (len(columns) - 1)
 	for _, w := range widths {
@@ -82,7 +81,7 @@ func printRow(w io.Writer, row []string, widths []int) error {
 	return err
 }
 
-// sheet prints one thing, a line for each of its members.
+// sheet prints one record: a line for each member.
 func sheet(members [][2]string) error {
 	longest := 0
 	for _, m := range members {
@@ -96,7 +95,7 @@ func sheet(members [][2]string) error {
 	return nil
 }
 
-// minute is empty for the zero time.
+// minute is t to the minute; empty for the zero time.
 func minute(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -104,7 +103,7 @@ func minute(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
-// about is a span in its largest unit: 45s, 3m, 23h, 12d.
+// about is a duration in its largest unit: 45s, 3m, 23h, 12d.
 func about(d time.Duration) string {
 	switch {
 	case d < 0:

@@ -21,8 +21,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
-// tokenInput reads a token. It is never an argument: those are seen by everybody
-// on the machine.
+// tokenInput reads a token from a file or standard input. A token is never an argument: everybody
+// on the machine can read those.
 type tokenInput struct {
 	File string `arg:"" optional:"" default:"-" help:"File that holds the token; - is standard input."`
 }
@@ -53,7 +53,7 @@ type tokenDecode struct {
 	JSON bool `help:"Print JSON."`
 }
 
-// decoded is what a token says about itself, and nothing more than that.
+// decoded is what a token says. Nothing of it is verified.
 type decoded struct {
 	Kind      string          `json:"kind"`
 	Verified  bool            `json:"verified"` // always false
@@ -62,7 +62,7 @@ type decoded struct {
 	Signature int             `json:"signature_bytes,omitempty"`
 }
 
-// Run shows what a token says. Nothing of it is checked.
+// Run prints what a token says, without verifying it.
 func (c *tokenDecode) Run() error {
 	text, err := c.read()
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *tokenDecode) Run() error {
 	if c.JSON {
 		return writeJSON(os.Stdout, d)
 	}
-	fmt.Fprintln(os.Stderr, "UNVERIFIED: anybody can write such a token; counterfoil token verify checks one")
+	fmt.Fprintln(os.Stderr, "UNVERIFIED: anybody can write such a token; counterfoil token verify verifies it")
 	fmt.Println(d.Kind)
 	for _, part := range []json.RawMessage{d.Header, d.Claims} {
 		if part != nil {
@@ -121,7 +121,7 @@ func part(s string) (json.RawMessage, error) {
 	return raw, nil
 }
 
-// indented is raw for a terminal: what JSON leaves as it is could move the cursor.
+// indented is raw for a terminal, without the control characters that JSON may contain.
 func indented(raw []byte) string {
 	var out bytes.Buffer
 	if json.Indent(&out, raw, "", "  ") != nil {
@@ -130,7 +130,7 @@ func indented(raw []byte) string {
 	return strings.Map(visible, out.String())
 }
 
-// visible replaces what would move a cursor or turn the direction of a terminal.
+// visible replaces characters that move the cursor or change the direction of text.
 func visible(r rune) rune {
 	if r != '\n' && !unicode.IsPrint(r) {
 		return unicode.ReplacementChar
@@ -141,7 +141,7 @@ func visible(r rune) rune {
 // printable is one line of text for a terminal.
 func printable(s string) string { return strings.ReplaceAll(strings.Map(visible, s), "\n", " ") }
 
-// times says when the moments in claims are.
+// times prints the times in claims as dates.
 func times(claims json.RawMessage, now time.Time) []string {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(claims, &members) != nil {
@@ -167,16 +167,16 @@ func times(claims json.RawMessage, now time.Time) []string {
 type tokenVerify struct {
 	tokenInput
 	JWKS     string        `name:"jwks" required:"" placeholder:"FILE|URL" help:"Key set of the issuer: a file, or an https URL."`
-	Issuer   string        `required:"" placeholder:"URL" help:"What iss must be."`
-	Audience string        `required:"" placeholder:"NAME" help:"What aud must contain."`
-	Type     string        `name:"typ" default:"at+jwt" placeholder:"TYP" help:"What typ must be."`
-	Leeway   time.Duration `default:"30s" placeholder:"TIME" help:"For clocks that disagree, at most 1m."`
+	Issuer   string        `required:"" placeholder:"URL" help:"The iss that the token must have."`
+	Audience string        `required:"" placeholder:"NAME" help:"The aud that the token must contain."`
+	Type     string        `name:"typ" default:"at+jwt" placeholder:"TYP" help:"The typ that the token must have."`
+	Leeway   time.Duration `default:"30s" placeholder:"TIME" help:"Allowance for clocks that differ, at most 1m."`
 	JSON     bool          `help:"Print JSON."`
-	Quiet    bool          `help:"Print nothing; the exit code says it."`
+	Quiet    bool          `help:"Print nothing; only the exit code tells."`
 }
 
-// Run checks signature, kind, issuer, audience and times. Whether the session was
-// revoked is not in the token: that needs the log.
+// Run checks signature, type, issuer, audience and times. It cannot see whether the session
+// was revoked: that is in the revocation log.
 func (c *tokenVerify) Run(ctx context.Context) error {
 	if c.Leeway < 0 || c.Leeway > time.Minute {
 		return misuse("--leeway is %s: want 0s to 1m", config.Duration(c.Leeway))
@@ -215,12 +215,12 @@ func (c *tokenVerify) Run(ctx context.Context) error {
 	}
 	if !c.JSON && !c.Quiet {
 		fmt.Printf("valid, signed with %s\n%s\n", kid, indented([]byte(payload)))
-		fmt.Fprintln(os.Stderr, "Whether its session was revoked since is not in the token.")
+		fmt.Fprintln(os.Stderr, "This does not say whether its session was revoked: that is in the revocation log.")
 	}
 	return nil
 }
 
-// hidden carries an error for errors.Is without a text.
+// hidden wraps an error for errors.Is and has no text.
 type hidden struct{ error }
 
 func (hidden) Error() string   { return "" }
@@ -247,7 +247,7 @@ func (c *tokenVerify) claims(payload string, now time.Time) error {
 
 const maxKeySet = 256 << 10
 
-// keySet reads a JWK Set from a file, or as KEY-07 says from an https URL.
+// keySet reads a JWK Set from a file or an https URL (KEY-07).
 func keySet(ctx context.Context, from string) ([]token.Key, error) {
 	var data []byte
 	var err error

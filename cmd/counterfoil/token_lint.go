@@ -19,16 +19,16 @@ type tokenLint struct {
 	JSON bool `help:"Print JSON."`
 }
 
-// finding is one thing to say about a token. A strict verifier refuses the token
-// for an error; a warning is for its issuer to think about.
+// finding is one fault of a token. A strict verifier refuses a token with an error. A warning
+// is advice to the issuer.
 type finding struct {
 	Level string `json:"level"` // error, warning
 	Rule  string `json:"rule"`
 	Text  string `json:"text"`
 }
 
-// Run names what is wrong or unwise about a token, without any key. It fails if
-// there is an error.
+// Run prints what is wrong or unwise about a token. It needs no key. It fails if there is an
+// error.
 func (c *tokenLint) Run() error {
 	text, err := c.read()
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *tokenLint) Run() error {
 			fmt.Printf("%s: %s (%s)\n", f.Level, f.Text, f.Rule)
 		}
 		if len(found) == 0 {
-			fmt.Println("nothing to say")
+			fmt.Println("no findings")
 		}
 	}
 	if slices.ContainsFunc(found, func(f finding) bool { return f.Level == "error" }) {
@@ -117,7 +117,7 @@ func (l *linter) header(part string) {
 	case !slices.Contains(token.Algorithms(), token.Alg(alg)):
 		l.fail("alg", "alg is %q, which is no signature algorithm of RFC 7518 or RFC 9864", alg)
 	case token.Alg(alg).Symmetric():
-		l.warn("alg", "alg is %s: whoever can verify can sign", alg)
+		l.warn("alg", "alg is %s: every verifier can also sign", alg)
 	}
 	if h["kid"] == nil {
 		l.fail("kid", "there is no kid to find the key by")
@@ -127,7 +127,7 @@ func (l *linter) header(part string) {
 	}
 	for _, name := range []string{"jku", "jwk", "x5u", "x5c"} {
 		if h[name] != nil {
-			l.fail(name, "%s would let whoever wrote the token choose the key", name)
+			l.fail(name, "%s would let the author of the token choose the key", name)
 		}
 	}
 	for _, name := range []string{"crit", "b64", "zip"} {
@@ -160,13 +160,13 @@ func (l *linter) claims(part string, now time.Time) {
 	}
 	for _, name := range []string{"email", "name", "phone_number", "address", "birthdate", "password", "ssn"} {
 		if c[name] != nil {
-			l.warn("privacy", "%s is readable by whoever holds the token, and by every log it lands in", name)
+			l.warn("privacy", "%s is readable for every holder of the token, and in every log that has the token", name)
 		}
 	}
 	for name := range c {
 		for _, known := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid"} {
 			if name != known && strings.EqualFold(name, known) {
-				l.fail("case", "%q is not %q: readers that fold case take it for that", name, known)
+				l.fail("case", "%q is not %q: readers that ignore case confuse the two", name, known)
 			}
 		}
 	}

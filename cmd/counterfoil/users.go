@@ -21,8 +21,8 @@ type userAdd struct {
 	Invite     bool     `help:"Print an invitation to choose a password instead of reading one."`
 }
 
-// Run adds a user with a password from standard input, or an invitation. The
-// password is never a flag: those are seen by everybody on the machine.
+// Run adds a user with a password from standard input, or an invitation. The password is never
+// a flag: everybody on the machine can read those.
 func (c *userAdd) Run(ctx context.Context) error {
 	password := ""
 	if !c.Invite {
@@ -38,7 +38,7 @@ func (c *userAdd) Run(ctx context.Context) error {
 		}
 		if !c.Invite {
 			if err := a.Redeem(ctx, made.Invitation.Token, password); err != nil {
-				// Nothing is left of a user who could not be made as asked.
+				// The command makes the whole user or none.
 				if undone := a.DeleteUser(ctx, made.User.ID); undone != nil {
 					return fmt.Errorf("%w; user %s is left without a password: %w", err, made.User.ID, undone)
 				}
@@ -59,7 +59,7 @@ func (c *userAdd) Run(ctx context.Context) error {
 
 func printInvitation(i *api.Invitation) {
 	fmt.Printf("invitation %s\nopen %s\nuntil %s\n", i.Token, i.URL, i.Expires.Format(time.RFC3339))
-	fmt.Fprintln(os.Stderr, "Its holder chooses the password on that page.")
+	fmt.Fprintln(os.Stderr, "The user chooses the password on that page.")
 }
 
 // readPassword reads the first line.
@@ -98,7 +98,7 @@ func (c *userList) Run(ctx context.Context) error {
 	})
 }
 
-// userState is what stands between the user and a login, if anything does.
+// userState is the status, or "no password" for an active user who cannot sign in yet.
 func userState(u api.User) string {
 	if u.Status == "active" && !u.HasPassword {
 		return "no password"
@@ -191,14 +191,14 @@ func (c *userEnable) Run(ctx context.Context) error {
 
 type userRoles struct {
 	oneUser
-	Roles []string `arg:"" optional:"" help:"All roles that the user is to have."`
+	Roles []string `arg:"" optional:"" help:"All roles that the user shall have."`
 	None  bool     `help:"Take all roles away."`
 }
 
-// Run sets the roles of a user, in its sessions too.
+// Run sets the roles of a user, also in the sessions of the user.
 func (c *userRoles) Run(ctx context.Context) error {
 	if (len(c.Roles) == 0) != c.None {
-		return misuse("which roles? Name all that the user is to have, or --none")
+		return misuse("name all roles that the user shall have, or --none")
 	}
 	roles := append([]string{}, c.Roles...)
 	return c.patch(ctx, api.ChangeUser{Roles: &roles})
@@ -206,7 +206,7 @@ func (c *userRoles) Run(ctx context.Context) error {
 
 type userDelete struct{ oneUser }
 
-// Run ends everything of a user, and forgets it.
+// Run ends the sessions of a user and deletes the user.
 func (c *userDelete) Run(ctx context.Context) error {
 	return c.each(ctx, func(a *admin, u api.User) error {
 		if err := a.DeleteUser(ctx, u.ID); err != nil {
@@ -221,8 +221,8 @@ func (c *userDelete) Run(ctx context.Context) error {
 
 type userInvite struct{ oneUser }
 
-// Run prints an invitation to choose another password. The old one stays good until
-// it is used.
+// Run prints an invitation to choose another password. The old one stays valid until
+// the invitation is used.
 func (c *userInvite) Run(ctx context.Context) error {
 	return c.each(ctx, func(a *admin, u api.User) error {
 		i, err := a.Invite(ctx, u.ID)

@@ -7,11 +7,11 @@ import (
 	"runtime/debug"
 )
 
-// versionView is what is known about this binary.
+// versionView says which program this is.
 type versionView struct {
 	Version  string `json:"version"`            // of the module; "devel" from a checkout
 	Revision string `json:"revision,omitempty"` // commit
-	Modified bool   `json:"modified,omitempty"` // there were changes beside it
+	Modified bool   `json:"modified,omitempty"` // the checkout had changes that are in no commit
 	Go       string `json:"go"`
 }
 

@@ -21,11 +21,11 @@ import (
 // settings, gives [Kinds] to package config, and calls Check after its load.
 type Settings struct {
 	Listen                string        `name:"listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address to listen on." want:"address"`
-	TrustedProxies        []string      `name:"trusted-proxies" placeholder:"CIDR" help:"Networks whose X-Forwarded-For is believed." want:"network"`
-	TLSCert               string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain (PEM) to serve TLS with. Empty: plain http, for a proxy in front."`
+	TrustedProxies        []string      `name:"trusted-proxies" placeholder:"CIDR" help:"Networks of the proxies whose X-Forwarded-For the server believes." want:"network"`
+	TLSCert               string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain (PEM) for TLS. Empty: plain http, for a proxy in front."`
 	TLSKey                string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Its private key (PEM), mode 0600."`
-	ConnectionsPerAddress int           `name:"connections-per-address" default:"1024" placeholder:"N" help:"Connections that one address may hold; a trusted proxy any number. 0: no limit."`
-	Drain                 time.Duration `name:"drain" default:"0s" placeholder:"TIME" help:"How long /readyz fails before the listener closes, so that a load balancer notices." min:"0s" max:"5m"`
+	ConnectionsPerAddress int           `name:"connections-per-address" default:"1024" placeholder:"N" help:"Connections that one address may have; a trusted proxy may have any number. 0: no limit."`
+	Drain                 time.Duration `name:"drain" default:"0s" placeholder:"TIME" help:"How long /readyz fails before the listener closes, so that load balancers notice." min:"0s" max:"5m"`
 
 	OpsListen string        `name:"ops-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"Address of metrics and pprof, or off." want:"address or off"`
 	OpsToken  secret.String `kong:"-" name:"ops-token" help:"Bearer token of the ops listener, 32 characters or more; required unless it is on loopback."`
