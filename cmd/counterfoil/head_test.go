@@ -22,8 +22,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// REV-09: a store that was put back does not move either before its server has seen it:
-// in the new one nobody could know.
+// REV-09: a restored store does not move before its server has noticed: the server of the new
+// store could not notice.
 func TestRestoredDoesNotMove(t *testing.T) {
 	t.Parallel()
 	c := &settings{Data: t.TempDir(), Issuer: "https://auth.test"}

@@ -100,11 +100,12 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to 
 	return contents, errors.Join(err, target.Close())
 }
 
-// asLeft refuses a store that is not where its server saw it last: what was revoked since
-// would live on in the new one, where nobody could know (REV-09).
+// asLeft refuses a store with another log than its server saw last: a backup was restored, and
+// its server has not noticed yet. Logins that were revoked after the backup would live on in
+// the new store, whose server could not notice it (REV-09).
 func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 	if c.apart() {
-		return nil // the sessions are elsewhere, and so is the head that was kept
+		return nil // sessions, log and head are in another store
 	}
 	seen, err := c.head().Read(ctx)
 	if err != nil || seen == (counterfoil.Cursor{}) {
@@ -112,14 +113,14 @@ func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 	}
 	mark, err := source.Mark(ctx)
 	if err != nil || mark != (store.Mark{}) {
-		return err // of a store that is marked, Move says what it is
+		return err // Move refuses a store with a mark, and says why
 	}
 	_, head, err := source.Log(ctx, seen, 1)
 	if err != nil {
 		return err
 	}
 	if head.Epoch != seen.Epoch || head.Before(seen) {
-		return fmt.Errorf("%s is not where its server left it: a backup was restored, or %s is of another store\nhint: start the server on it once, and stop it: a restored one ends all sessions", c.where(), c.head())
+		return fmt.Errorf("%s is not where its server left it: a backup was restored, or %s is of another store\nhint: start the server on it and stop it again: it ends all sessions if the store was restored", c.where(), c.head())
 	}
 	return nil
 }

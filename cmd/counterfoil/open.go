@@ -19,7 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// installation is what the configuration names, opened.
+// installation is the open stores that the settings name, and the server on them.
 type installation struct {
 	*server.Embedded
 	store    store.Store // users, keys, clients, audit
@@ -29,11 +29,11 @@ type installation struct {
 // databaseName is the file of the SQLite store in the data folder.
 const databaseName = "counterfoil.db"
 
-// sealName is the file of the key that the keyring is sealed with.
+// sealName is the file of the key that seals the signing keys.
 const sealName = "counterfoil.key"
 
-// openStores opens the store and that of the sessions, which may be the same. Of two
-// it returns both or none.
+// openStores opens the store, and the store of sessions, which may be the same one. It returns
+// both or none.
 func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, seal [32]byte, err error) {
 	if c.Store == "memory" {
 		rand.Read(seal[:])
@@ -72,7 +72,7 @@ func openError(setting string, err error) error {
 // patience is how long a server and a command that start together wait for each other.
 const patience = 5 * time.Second
 
-// again calls do until it does anything but find the store in use.
+// again calls do until another process no longer holds the store.
 func again(ctx context.Context, do func() error) error {
 	for begun := time.Now(); ; {
 		err := do()
@@ -88,13 +88,13 @@ func again(ctx context.Context, do func() error) error {
 }
 
 // headName is the file in the data folder that holds the latest head this node has seen. It
-// lies beside the store, not in it: a backup that is put back does not take it along.
+// is not in the store, so that restoring a backup of the store does not restore it.
 const headName = "counterfoil.head"
 
 func (c *settings) head() server.HeadFile { return server.HeadFile(filepath.Join(c.Data, headName)) }
 
-// open opens what the configuration names, with what how adds to it. Issuer must be set.
-// commits measures commits; nil: nobody does.
+// open opens the stores and the server. It adds the settings to how. Issuer must be set. commits
+// measures commits; nil: they are not measured.
 func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, how server.Config) (*installation, error) {
 	s, sessions, seal, err := c.openStores(ctx)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, h
 	in.Embedded, err = server.Open(ctx, c.assembly(how))
 	switch {
 	case errors.Is(err, keyring.ErrMixed):
-		err = config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "a new folder for --data begins with the other kind, and nobody signed in"}}
+		err = config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "to change the kind, start with a new --data folder; all users sign in again"}}
 	case errors.Is(err, keyring.ErrSealed):
 		err = config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
 	}
@@ -121,7 +121,7 @@ func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, h
 	return in, nil
 }
 
-// assembly is how with all that is configured.
+// assembly is how with the settings.
 func (c *settings) assembly(how server.Config) server.Config {
 	how.URL, how.Audience, how.Algorithm = c.Issuer, c.Audience, c.Algorithm
 	if key := c.HMACSecret.Reveal(); key != "" {
@@ -135,11 +135,11 @@ func (c *settings) assembly(how server.Config) server.Config {
 	if c.Store != "memory" {
 		how.Head = c.head()
 	}
-	how.NoVerifier = true // it protects no handlers of its own
+	how.NoVerifier = true // the program has no handlers of its own to protect
 	return how
 }
 
-// close ends the server, then its stores.
+// close stops the server, then closes its stores.
 func (in *installation) close() error { return errors.Join(in.Close(), in.closeStores()) }
 
 func (in *installation) closeStores() error {
@@ -149,8 +149,8 @@ func (in *installation) closeStores() error {
 	return errors.Join(in.sessions.Close(), in.store.Close())
 }
 
-// makeKey makes a new key, and leaves one that is there: two processes may start at
-// once, and one may be killed.
+// makeKey makes a new key, unless there is one: two processes may start at once, and either may be
+// killed at any moment.
 func makeKey(path string) error {
 	var key [32]byte
 	rand.Read(key[:])
@@ -160,11 +160,11 @@ func makeKey(path string) error {
 	return nil
 }
 
-// writeKey writes a key. One that is there is fs.ErrExist.
+// writeKey writes a key. Its error is fs.ErrExist if there is a key.
 func writeKey(path string, key [32]byte) error { return writeWhole(path, key[:], os.Link) }
 
-// writeWhole writes a file that nobody else may read, whole or not at all. os.Rename as
-// place replaces one that is there, os.Link does not.
+// writeWhole writes a file that only its owner may read, whole or not at all. With os.Rename as
+// place it replaces the file at path, and with os.Link it does not.
 func writeWhole(path string, data []byte, place func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
@@ -178,9 +178,8 @@ func writeWhole(path string, data []byte, place func(from, to string) error) err
 	return place(f.Name(), path)
 }
 
-// sealingKey reads the key that the keyring is sealed with, and makes it at the
-// first run. It lies beside the database, not in it: a copy of the database alone
-// signs nothing.
+// sealingKey reads the key that seals the signing keys, and makes it at the first run. The key is
+// not in the database, so that a thief of the database alone cannot sign.
 func sealingKey(path string) (key [32]byte, err error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := makeKey(path); err != nil {

@@ -39,16 +39,16 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 			c.Registration = true
 		}
 		if v.Origins["log_level"] == config.Default {
-			c.LogLevel = "warn" // or what the demo prints to read would scroll away
+			c.LogLevel = "warn" // lines of the log would push the text of the demo off the screen
 		}
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level()}))
-	slog.SetDefault(log) // packages that were given no logger
+	slog.SetDefault(log) // for packages without a logger of their own
 	for _, w := range v.Warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
 	s := &service{settings: &c.settings, log: log, metrics: newMetrics()}
-	// A newcomer's demo starts also if another program has the port of the ops listener.
+	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ type service struct {
 	web     *ops.Server
 }
 
-// open makes everything ready to serve, and serves nothing yet.
+// open opens listeners and stores, and serves nothing yet.
 func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	defer func() {
 		if err != nil {
@@ -107,7 +107,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	}
 	s.web.Handle(api, map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(known.page)})
 	if s.Store == "memory" {
-		return nil // commands cannot know of it: it has no folder of its own
+		return nil // commands cannot reach it: they find a server by its data folder
 	}
 	if users, _, err := s.Users().List(ctx, "", 1); err == nil && len(users) == 0 {
 		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
@@ -115,7 +115,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	return s.web.HandleLocal(filepath.Join(s.Data, socketName), localHandler(api))
 }
 
-// run serves until ctx ends and what is under way has finished.
+// run serves until ctx ends, and then until the requests under way have finished.
 func (s *service) run(ctx context.Context, started func() error) error {
 	s.printClass("store", s.store)
 	if s.sessions != s.store {
@@ -125,7 +125,7 @@ func (s *service) run(ctx context.Context, started func() error) error {
 	return s.web.Run(ctx, started)
 }
 
-// printClass says what of a store survives its end (4.10).
+// printClass logs which acknowledged writes survive a crash of the store (docs/revocation.md 4.10).
 func (s *service) printClass(key string, in store.Store) {
 	is := in.Describe()
 	if is.Durability == store.Durable {
@@ -135,7 +135,7 @@ func (s *service) printClass(key string, in store.Store) {
 	s.log.Warn("durability: what was acknowledged may be lost at a restart", "key", key, "class", string(is.Durability), "why", is.WhyLossy)
 }
 
-// close ends what open made.
+// close closes what open has opened.
 func (s *service) close() {
 	var errs []error
 	if s.web != nil {

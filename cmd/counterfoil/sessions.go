@@ -55,7 +55,7 @@ func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, e
 	return "", err
 }
 
-// ends is when the session ends if nobody uses it.
+// ends is when the session ends if it is not used.
 func ends(s api.SessionRow) time.Time {
 	if s.AbsoluteExpires.Before(s.IdleExpires) {
 		return s.AbsoluteExpires

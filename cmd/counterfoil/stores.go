@@ -21,10 +21,10 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// sessionsName is the file of a SQLite store that holds sessions alone.
+// sessionsName is the file of a SQLite store that has only sessions.
 const sessionsName = "sessions.db"
 
-// openNamed opens the store of that name; SQLite keeps it in file.
+// openNamed opens the store that name names. A SQLite store is in file.
 func (c *settings) openNamed(ctx context.Context, name, file string) (store.Store, error) {
 	switch {
 	case name == "memory":
@@ -37,7 +37,7 @@ func (c *settings) openNamed(ctx context.Context, name, file string) (store.Stor
 	return sqlite.Open(ctx, filepath.Join(c.Data, file))
 }
 
-// apart reports whether sessions live in a store of their own.
+// apart reports whether sessions are in another store than users.
 func (c *settings) apart() bool {
 	own, sessions := c.Store, c.Sessions
 	if own == "sqlite" {
@@ -49,7 +49,7 @@ func (c *settings) apart() bool {
 	return c.Sessions != "" && own != sessions
 }
 
-// landmark is the file that tells a server's data folder from any other.
+// landmark is the file by which a command recognises the data folder of a server.
 func (c *settings) landmark() string {
 	if isPostgres(c.Store) {
 		return sealName
@@ -61,12 +61,12 @@ func isPostgres(name string) bool {
 	return strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://")
 }
 
-// checkStore: flags and printed settings are for everybody on the machine to see, so
-// a password has no place in one (OPS-11). What travels to the database signs tokens
-// and ends sessions, so it goes to another machine under TLS that is checked.
+// checkStore refuses a password in the name of the store, because everybody on the machine can
+// read flags (OPS-11). It wants TLS with a checked certificate to another machine, because an
+// attacker on the way could sign tokens and end sessions.
 func (c *settings) checkStore(v *config.Verdict) {
 	switch {
-	case c.Store == "memory" && c.Production: // otherwise the start says it
+	case c.Store == "memory" && c.Production: // in development the start logs it
 		v.Warn("store", "is memory: users, keys and sessions end with the process", "")
 		return
 	case !isPostgres(c.Store):
@@ -77,12 +77,12 @@ func (c *settings) checkStore(v *config.Verdict) {
 
 func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 	if passwordIn(name) {
-		v.Refuse(key, "has a password in it, which everybody on this machine can see", "put it into PGPASSWORD, or a file that PGPASSFILE names")
+		v.Refuse(key, "has a password in it: everybody on this machine can read it", "put it into PGPASSWORD, or a file that PGPASSFILE names")
 		return
 	}
 	at, err := pgx.ParseConfig(name)
 	if err != nil {
-		v.Refuse(key, "is no PostgreSQL URL: "+err.Error(), "")
+		v.Refuse(key, "is not a PostgreSQL URL: "+err.Error(), "")
 		return
 	}
 	checked := trustworthy(at.Host, at.TLSConfig)
@@ -90,22 +90,22 @@ func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 		checked = checked && trustworthy(f.Host, f.TLSConfig)
 	}
 	if !checked {
-		v.Danger(key, "leads to another machine without checking who it is", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
+		v.Danger(key, "leads to another machine and does not check its certificate", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
 	}
 }
 
-// checkSessions: sessions may be worth less than users, never more: one that outlived
-// its user would be nobody's.
+// checkSessions refuses a store of sessions that outlives the store of users: a session whose
+// user is gone belongs to no account.
 func (c *settings) checkSessions(v *config.Verdict) {
 	if c.SessionsPass.Reveal() != "" && !isRedis(c.Sessions) {
-		v.Refuse("sessions_password", "is set, and sessions is no Redis", "")
+		v.Refuse("sessions_password", "is set, and sessions is not a Redis", "")
 	}
 	if !c.apart() {
 		return
 	}
 	switch {
 	case c.Store == "memory":
-		v.Refuse("sessions", "would outlive the users, whose store is memory", "let store be sqlite or PostgreSQL")
+		v.Refuse("sessions", "would outlive the users, whose store is memory", "set store to sqlite or PostgreSQL")
 	case c.Sessions == "memory":
 		v.Warn("sessions", "is memory: all sessions end with the process, and no other server knows them", "")
 	case isPostgres(c.Sessions):
@@ -115,7 +115,7 @@ func (c *settings) checkSessions(v *config.Verdict) {
 	}
 }
 
-// checkRedis holds Redis to what checkPostgres wants (OPS-10, OPS-11).
+// checkRedis has the rules of checkPostgres for Redis (OPS-10, OPS-11).
 func (c *settings) checkRedis(v *config.Verdict) {
 	place, err := redis.ParseURL(c.Sessions)
 	switch {
@@ -123,19 +123,19 @@ func (c *settings) checkRedis(v *config.Verdict) {
 		v.Refuse("sessions", "is "+err.Error(), "")
 		return
 	case place.HasPassword():
-		v.Refuse("sessions", "has a password in it, which everybody on this machine can see", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
+		v.Refuse("sessions", "has a password in it: everybody on this machine can read it", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
 		return
 	}
 	away := slices.ContainsFunc(place.Hosts, func(host string) bool { return !urls.Loopback(host) })
 	if away && !place.TLS {
-		v.Danger("sessions", "leads to another machine in plain text: whoever is on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
+		v.Danger("sessions", "leads to another machine without TLS: an attacker on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
 	}
 	if away && place.User == "" && c.SessionsPass.Reveal() == "" {
-		v.Danger("sessions", "leads to a Redis that asks nobody for a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
+		v.Danger("sessions", "leads to a Redis on another machine without a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
 	}
 }
 
-// openHint is what to do about a store that does not let us in, or empty.
+// openHint is the hint for a store that refuses our credentials, or empty.
 func openHint(err error) string {
 	var inPostgres *pgconn.PgError
 	var inRedis *rueidis.RedisError
@@ -150,17 +150,18 @@ func openHint(err error) string {
 	return ""
 }
 
-// passwordIn reports whether a connection URL carries a password.
+// passwordIn reports whether a connection URL has a password in it.
 func passwordIn(url string) bool {
 	_, rest, _ := strings.Cut(url, "://")
 	authority, _, _ := strings.Cut(rest, "/")
-	user, _, found := strings.Cut(authority, "@") // in which a password with ? in it has no end
+	user, _, found := strings.Cut(authority, "@") // before the query is cut off: a password may contain a question mark
 	_, query, _ := strings.Cut(strings.ToLower(rest), "?")
 	query = "&" + query
 	return found && strings.Contains(user, ":") || strings.Contains(query, "&password=") || strings.Contains(query, "&sslpassword=")
 }
 
-// trustworthy reports whether a connection stays on this machine or proves its other end.
+// trustworthy reports whether a connection stays on this machine, or checks the certificate of the
+// other one.
 func trustworthy(host string, c *tls.Config) bool {
 	if strings.HasPrefix(host, "/") || urls.Loopback(host) {
 		return true
@@ -168,16 +169,16 @@ func trustworthy(host string, c *tls.Config) bool {
 	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil || c.VerifyConnection != nil)
 }
 
-// checkStoreName is checkText's rule for where data lives.
+// checkStoreName checks the kind of setting that names a store.
 func checkStoreName(value string) error {
 	switch {
 	case value == "", value == "sqlite", value == "memory", isPostgres(value):
 		return nil
 	}
 	if isRedis(value) {
-		return errors.New("is a Redis, which keeps sessions alone: name it in sessions")
+		return errors.New("is a Redis, which can only keep sessions: name it in sessions")
 	}
-	// What is wrong with it is not shown: it may be a URL with a password.
+	// The text is not shown: it may be a URL with a password.
 	return errors.New("is none of sqlite, memory and postgres://USER@HOST/DATABASE")
 }
 
