@@ -30,8 +30,8 @@ func deployed(t *testing.T, name string) []byte {
 	return data
 }
 
-// accepts holds what a file of deploy starts the program with against the program:
-// arguments, variables, and the rules for settings. Files of secrets are replaced.
+// accepts checks that the program accepts the arguments and variables that a file of deploy gives
+// it, and that the rules for settings do. It replaces the files of secrets.
 func accepts(t *testing.T, where string, args []string, env map[string]string) {
 	t.Helper()
 	var p program
@@ -51,7 +51,7 @@ func accepts(t *testing.T, where string, args []string, env map[string]string) {
 		if strings.HasPrefix(name, envPrefix) && strings.HasSuffix(name, "_FILE") {
 			value = secret
 		}
-		// A CA that is not here would be an error of its own.
+		// The file of the CA does not exist here.
 		value = strings.ReplaceAll(value, "&sslrootcert=/secret/ca.pem", "")
 		environ = append(environ, name+"="+value)
 	}
@@ -125,7 +125,7 @@ func TestDeployCompose(t *testing.T) {
 	}
 }
 
-// object is as much of a Kubernetes object as is looked at.
+// object has the members of a Kubernetes object that the test checks.
 type object struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string
@@ -184,7 +184,7 @@ func TestDeployKubernetes(t *testing.T) {
 	}
 }
 
-// metricNames are those that /metrics can show, of ours.
+// metricNames returns the metrics of the program, without those of Go and of the process.
 func metricNames(t *testing.T) []string {
 	t.Helper()
 	m := newMetrics()
@@ -205,7 +205,7 @@ func metricNames(t *testing.T) []string {
 
 var metricName = regexp.MustCompile(`counterfoil_[a-z_]+`)
 
-// measured wants every metric in an expression to be one of ours.
+// measured checks that the program has every metric in an expression.
 func measured(t *testing.T, where, expr string) {
 	t.Helper()
 	known := metricNames(t)

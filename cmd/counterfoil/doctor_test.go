@@ -15,7 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// What browsers do, by RFC 6265bis: one line a case.
+// What browsers do by RFC 6265bis, one case in each line.
 func TestCookieVerdict(t *testing.T) {
 	for _, c := range []struct {
 		app, auth, sameSite string
@@ -59,7 +59,7 @@ func TestCookieVerdict(t *testing.T) {
 	}
 }
 
-// state is what a doctor found in an area: the worst.
+// state is the worst result in an area.
 func (d *doctor) state(area string) string {
 	worst := ""
 	for _, s := range d.findings {

@@ -55,13 +55,13 @@ func TestRestoredDoesNotMove(t *testing.T) {
 	if there, err := os.ReadDir(target); err != nil || len(there) > 0 {
 		t.Errorf("the folder to move to has %v, %v", there, err)
 	}
-	run("") // sees it
+	run("") // the server notices
 	if err := move.Run(t.Context()); err != nil {
 		t.Errorf("Run after the server has seen it = %v", err)
 	}
 }
 
-// A node that cannot read what it kept says so, and does not guess.
+// A node that cannot read its head file does not start.
 func TestHeadIsDamaged(t *testing.T) {
 	c := &settings{Data: t.TempDir(), Issuer: "https://auth.test"}
 	if err := os.WriteFile(string(c.head()), []byte("0123"), 0o600); err != nil {

@@ -38,7 +38,7 @@ func newOps(t *testing.T) (*state, *metrics) {
 	return s, m
 }
 
-// scrape is what /metrics has.
+// scrape returns what /metrics answers.
 func scrape(t *testing.T, m *metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(withServers{m}, map[string]func(){"counterfoil": main})
 }
 
-// withServers runs the tests as testsvc.Main would. When this binary is the program
-// under test, nothing of it runs.
+// withServers runs the tests as [testsvc.Main] does. It does nothing in the process that is the
+// program under test.
 type withServers struct{ m *testing.M }
 
 func (w withServers) Run() int { return testsvc.Run(w.m) }
@@ -99,8 +99,8 @@ func redisDo(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// exits runs a command and wants its exit code: exits 3 counterfoil config check.
-// Its output is then what stdout and stderr look at.
+// exits runs a command and fails if it has another exit code: exits 3 counterfoil config check.
+// stdout and stderr then match its output.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENTS...")
@@ -117,7 +117,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// narrow wants no line of a file to be wider than a terminal of 80 columns.
+// narrow fails if a line of a file is wider than 80 columns.
 func narrow(ts *testscript.TestScript, neg bool, args []string) {
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
 		line = strings.TrimSuffix(line, "\n")
@@ -186,7 +186,7 @@ func member(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text), 0o600))
 }
 
-// mode wants a file to have a mode: mode 600 FILE.
+// mode fails if a file has another mode: mode 600 FILE.
 func mode(ts *testscript.TestScript, neg bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[1]))
 	ts.Check(err)

@@ -74,7 +74,7 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 	}
 }
 
-// The bounds that the settings name are those that the server holds.
+// The bounds in the tags of settings are the bounds of the server.
 func TestBoundsAreTheServers(t *testing.T) {
 	set := map[string]func(*server.Config, time.Duration){
 		"access_ttl":    func(c *server.Config, d time.Duration) { c.AccessTTL = d },
@@ -110,7 +110,7 @@ func TestBoundsAreTheServers(t *testing.T) {
 
 const operations = "../../docs/operations.md"
 
-// The table of settings in the documentation is the one that the program has.
+// The table of settings in the documentation is that of the program.
 func TestSettingsAreDocumented(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| key | default | |\n|---|---|---|\n")

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Error is an answer that is not 2xx: a problem (RFC 9457), or what something between
-// wrote instead.
+// Error is an answer that is not 2xx: a problem of the server (RFC 9457), or a page that a proxy
+// answered instead.
 type Error struct {
-	Status int    `json:"-"` // of the answer, whatever the problem says
+	Status int    `json:"-"` // of the answer; the member of the problem is ignored
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 

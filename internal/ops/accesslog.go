@@ -24,8 +24,8 @@ type observer struct {
 
 // wrap returns next, observed. Next sees the client that a trusted proxy names as the peer,
 // so no other code ever reads a forwarded header (LOGIN-10). A line has only what the
-// program made or chose: the pattern of the route and not the path, never a query, header
-// or body.
+// program made or chose: the pattern of the route instead of the path, and no query, header or
+// body.
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
@@ -69,7 +69,7 @@ func (o *observer) note(r *http.Request, a *answer, client netip.Addr, took time
 		slog.String("address", client.String()))
 }
 
-// answer notes what is answered.
+// answer records status and size of an answer.
 type answer struct {
 	http.ResponseWriter
 	status int

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// OPS-02, LOGIN-10: one line per request, with nothing in it that the caller could
-// have meant as a secret, and the client as the proxy names it.
+// OPS-02, LOGIN-10: one line per request, with the client that the proxy names, and without any
+// text of the request that could be a secret.
 func TestAccessLog(t *testing.T) {
 	var lines bytes.Buffer
 	var draining atomic.Bool

@@ -6,20 +6,20 @@ import (
 	"sync"
 )
 
-// limited closes connections of an address that holds too many already (OPS-06).
-// The TLS handshake has not begun then, so refusing is cheap.
+// limited is a listener that closes the connections of an address that has too many already
+// (OPS-06). It does so before the TLS handshake, so refusing is cheap.
 type limited struct {
 	net.Listener
 	most   int // per address; 0: any number
 	exempt func(netip.Addr) bool
-	count  func(open int, refused bool) // told about each change
+	count  func(open int, refused bool) // called after each change
 
 	mu   sync.Mutex // guards held and open
 	held map[netip.Addr]int
 	open int
 }
 
-// Accept waits for the next connection that is not one too many.
+// Accept waits for the next connection within the limit.
 func (l *limited) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -33,7 +33,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// admit returns nil for a connection that is one too many.
+// admit counts a connection. It returns nil for one above the limit.
 func (l *limited) admit(conn net.Conn) net.Conn {
 	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	addr := peer.Addr().Unmap()
@@ -73,7 +73,7 @@ type heldConn struct {
 	release func()
 }
 
-// Close closes the connection and gives its place back.
+// Close closes the connection and no longer counts it.
 func (c *heldConn) Close() error {
 	c.release()
 	return c.Conn.Close()

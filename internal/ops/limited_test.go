@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// fakeConn is a connection that has a peer and nothing else.
+// fakeConn is a connection that only has a peer.
 type fakeConn struct {
 	net.Conn
 	addr netip.AddrPort
@@ -44,7 +44,7 @@ func TestConnectionsPerAddress(t *testing.T) { // OPS-06
 		t.Error("one /64 is not one address")
 	}
 	_ = first.Close()
-	_ = first.Close() // gives the place back once
+	_ = first.Close() // counts once
 	if from("192.0.2.1:4") == nil || from("192.0.2.1:5") != nil {
 		t.Error("closing did not give one place back")
 	}

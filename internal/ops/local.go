@@ -15,7 +15,7 @@ func listenLocal(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	// Between making a socket and changing its mode anybody could connect.
+	// The umask, and not chmod: between making the socket and chmod, any user could connect.
 	defer syscall.Umask(syscall.Umask(0o177))
 	l, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EINVAL) {

@@ -1,6 +1,6 @@
 // Package ops is what a server program has around its handlers: listeners with TLS and a
-// limit of connections, an access log, metrics, probes, an ops listener, and the words to
-// systemd. Call [Listen], then [Server.Handle], then [Server.Run].
+// limit of connections, an access log, metrics, probes, an ops listener, and
+// notifications to systemd. Call [Listen], then [Server.Handle], then [Server.Run].
 //
 // The package knows nothing of what the handlers do. They answer /healthz and /readyz
 // themselves; while the program stops, the package answers /readyz instead.
@@ -33,15 +33,15 @@ type Options struct {
 	Quiet []string
 
 	NotifySocket string // the variable NOTIFY_SOCKET of sd_notify(3); empty: no systemd
-	OpsOptional  bool   // an ops listener that cannot listen is logged, and is no error
+	OpsOptional  bool   // a failure to open the ops listener is logged, and is no error
 }
 
-// Server is the listeners of one program, and the tasks that run beside them.
+// Server is the listeners and background tasks of one program.
 type Server struct {
 	opts     Options
 	public   net.Listener
 	ops      net.Listener   // nil: off
-	opened   []net.Listener // those to close
+	opened   []net.Listener // Close closes them
 	observer *observer
 	tasks    []func(context.Context) error
 	draining atomic.Bool
@@ -135,7 +135,7 @@ func (s *Server) HandleLocal(path string, h http.Handler) error {
 	return nil
 }
 
-// Go adds a task to what Run runs. The task returns when its context ends.
+// Go adds a background task to Run. The task returns when its context ends.
 func (s *Server) Go(task func(context.Context) error) { s.tasks = append(s.tasks, task) }
 
 // Run serves and runs the tasks until ctx ends or one of them returns. It calls started
@@ -155,7 +155,7 @@ func (s *Server) Run(ctx context.Context, started func() error) error {
 	}
 	err := started()
 	if ctx.Err() != nil {
-		err = nil // stopped while it started: what could not be finished is no failure
+		err = nil // it was stopped while it started: that is no failure
 	}
 	if err == nil {
 		err = s.notify("READY=1")
@@ -214,7 +214,7 @@ func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 		defer cancel()
 		err := s.Shutdown(late)
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = s.Close() // only long polls are left, and they lose nothing
+			err = s.Close() // only long polls are left: their clients ask again
 		}
 		stopped <- err
 	}()

@@ -69,7 +69,7 @@ func network(text string) (netip.Prefix, error) {
 	return p.Masked(), err
 }
 
-// Check applies the rules between these settings, once each alone is right.
+// Check applies the rules between these settings. The caller has checked each alone.
 func (s *Settings) Check(v *config.Verdict) {
 	s.checkTLS(v)
 	s.checkOps(v)
@@ -108,7 +108,7 @@ func (s *Settings) checkOps(v *config.Verdict) {
 	}
 }
 
-// checkProxies: a trusted proxy can claim any address for its clients.
+// checkProxies refuses to trust everybody: a trusted proxy can claim any address for its clients.
 func (s *Settings) checkProxies(v *config.Verdict) {
 	for _, text := range s.TrustedProxies {
 		if n, err := network(text); err == nil && n.Bits() == 0 {

@@ -48,7 +48,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		}
 		begun := time.Now()
 		if err := <-answered; err == nil {
-			t.Error("an answer that nobody read was written")
+			t.Error("an answer was written that the client did not read")
 		}
 		if waited := time.Since(begun); waited > writeTimeout {
 			t.Errorf("the handler was held for %v", waited)

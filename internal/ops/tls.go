@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// withTLS serves TLS 1.2 and later with the configured certificate, or plain.
+// withTLS returns l with TLS 1.2 and later, or l itself if no certificate is set.
 func (s *Settings) withTLS(l net.Listener, log *slog.Logger) (net.Listener, error) {
 	if s.TLSCert == "" {
 		return l, nil
@@ -29,14 +29,14 @@ type certificate struct {
 	log       *slog.Logger
 	now       func() time.Time
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	pair    *tls.Certificate
 	changed time.Time // of the file, when pair was read
 	looked  time.Time
 }
 
-// get implements tls.Config.GetCertificate. It looks at the files once a minute; a
-// pair that cannot be used leaves the old one in place.
+// get implements tls.Config.GetCertificate. It checks the files once a minute. If
+// the new pair cannot be used, it logs that and keeps the old one.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *certificate) loadLocked() error {
 	}
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
-		return err // changed stays: the other file of the pair may come in a moment
+		return err // changed stays as it is, so that the next check reads again: the other file may come later
 	}
 	c.pair, c.changed = &pair, info.ModTime()
 	return nil

@@ -96,7 +96,7 @@ func TestRenewedCertificate(t *testing.T) {
 	}
 }
 
-// TLS is 1.2 or later, with HTTP/2, and the pair is checked before the start.
+// The listener speaks TLS 1.2 or later and HTTP/2. The rules check the pair before the start.
 func TestServesTLS(t *testing.T) {
 	cert, key, pool := writePair(t, t.TempDir(), 1)
 	c := Settings{TLSCert: cert, TLSKey: key, Listen: "127.0.0.1:0"}

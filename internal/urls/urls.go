@@ -57,8 +57,8 @@ func At(scheme, address string) string {
 	return scheme + "://" + strings.TrimSuffix(address, ":"+defaultPorts[scheme])
 }
 
-// Protected reports whether nobody between the client and u can read what they send: u is
-// https, or http on loopback.
+// Protected reports whether the connection to u is safe from readers on the way: u is https, or
+// http on loopback.
 func Protected(u *url.URL) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && Loopback(u.Host)
 }
