@@ -1,0 +1,16 @@
+module example.com/totp
+
+go 1.26.0
+
+toolchain go1.26.8
+
+replace github.com/counterfoil/counterfoil => ../../
+
+require github.com/counterfoil/counterfoil v0.0.0-00010101000000-000000000000
+
+require (
+	github.com/mileusna/useragent v1.3.5 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
