@@ -64,6 +64,10 @@ type Config struct {
 	Registration  bool // strangers may make themselves an account
 	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
 
+	// LoginsPerSecond is how many attempts to sign in all nodes together look at, the same
+	// on every node; zero: 50. Others are told to come later.
+	LoginsPerSecond int
+
 	// HashWorker makes a command that runs password.Work on its standard input and output:
 	// then a flood of logins takes nothing from the checks of sessions in this process
 	// (LOGIN-04). Slots count from 0. nil: password hashes are computed in this process.
@@ -189,7 +193,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err := e.remember(ctx); err != nil {
 		return err
 	}
-	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), Now: c.Now})
+	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), PerSecond: c.LoginsPerSecond, Now: c.Now})
 	if err != nil {
 		return err
 	}

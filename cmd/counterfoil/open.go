@@ -128,6 +128,7 @@ func (c *settings) assembly(how server.Config) server.Config {
 		how.HMACSecret = []byte(key)
 	}
 	how.AccessTTL, how.Idle, how.Absolute, how.Grace, how.MaxBound = c.AccessTTL, c.Idle, c.Absolute, c.RefreshGrace, c.MaxBound
+	how.LoginsPerSecond = c.LoginRate
 	how.Registration, how.ClearSiteData = c.Registration, c.ClearSiteData
 	if how.KeepAudit = c.AuditKeep; c.AuditKeep == 0 {
 		how.KeepAudit = -1

@@ -25,6 +25,9 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 			v.Refuse("hmac_secret", err.Error(), "openssl rand -base64 48")
 		}
 	}
+	if c.LoginRate < 1 || c.LoginRate > 10_000 {
+		v.Refuse("logins_per_second", fmt.Sprintf("is %d: want 1 to 10000", c.LoginRate), "")
+	}
 	c.Settings.Check(v)
 	c.checkStore(v)
 	c.checkSessions(v)
