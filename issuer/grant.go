@@ -77,7 +77,7 @@ func (r *SessionRow) drop(client string, b *store.Batch) bool {
 type holding struct {
 	row   *SessionRow
 	grant Grant
-	standing
+	dependencies
 }
 
 // AddGrant gives r.Client a grant on the living session sid, which was made for another
@@ -122,7 +122,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 		return nil, err
 	}
 	h := &holding{row: row}
-	if h.standing, err = i.standing(ctx, row.Subject, r.Client); err != nil {
+	if h.dependencies, err = i.dependencies(ctx, row.Subject, r.Client); err != nil {
 		return nil, err
 	}
 	if r.Carrier, err = tokenCarrier(h.client, r.Carrier); err != nil {

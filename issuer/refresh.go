@@ -215,8 +215,9 @@ func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, n
 		return head, unavailable(err)
 	}
 	if head.Epoch != i.log.Applied().Epoch {
-		// Another log has begun, and with it the revisions of marks may have come again
-		// (see clientCache). The token is rotated: a sure look finds it so, and answers.
+		// Another log has begun, and the settings of the client may have been remembered
+		// under a revision of the log before. The token is rotated: a sure look finds
+		// that, and answers.
 		return head, store.ErrConflict
 	}
 	i.audit.Tell(refreshEntry(r, h, audit.Refresh))

@@ -102,9 +102,9 @@ type Keyring struct {
 	current atomic.Pointer[state]
 	sealing atomic.Pointer[sealing]
 
-	// turning is held from reading the record until current is what was read, so that
+	// changing is held from reading the record until current is what was read, so that
 	// an older reading never takes the place of a newer one.
-	turning sync.Mutex
+	changing sync.Mutex
 }
 
 // Open loads the ring, and makes it with its first key when there is none (KEY-03).
@@ -150,7 +150,7 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 				return false, fmt.Errorf("keyring: key %s is %s and new keys are %s: %w", e.ID, e.Alg, o.Alg, ErrMixed)
 			}
 		}
-		return k.turn(s)
+		return k.rotate(s)
 	})
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 // Tick reloads the ring as other processes have left it, and does what the time asks
 // for: publishes the next key, drops keys that nothing alive was signed with.
 func (k *Keyring) Tick(ctx context.Context) error {
-	return k.change(ctx, func(s *state) (bool, error) { return k.turn(s) })
+	return k.change(ctx, func(s *state) (bool, error) { return k.rotate(s) })
 }
 
 // Revoke takes a key out of use at once and puts another in its place. One that has not
@@ -173,11 +173,11 @@ func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 			return false, ErrUnknownKey
 		}
 		if s.Keys[i].Revoked {
-			return k.turn(s)
+			return k.rotate(s)
 		}
 		s.Keys[i].revoke(k.opts.Now())
 		s.sort()
-		_, err := k.turn(s)
+		_, err := k.rotate(s)
 		return true, err
 	})
 }
@@ -198,7 +198,7 @@ func (k *Keyring) Replace(ctx context.Context) (rec store.Record, gone []string,
 		}
 	}
 	s.sort()
-	if _, err := k.turn(s); err != nil {
+	if _, err := k.rotate(s); err != nil {
 		return rec, nil, err
 	}
 	rec, err = k.record(s)
@@ -248,8 +248,8 @@ func (k *Keyring) Rotate(ctx context.Context) (kid string, err error) {
 	return kid, err
 }
 
-// turn brings s up to date and reports whether it changed.
-func (k *Keyring) turn(s *state) (changed bool, err error) {
+// rotate does to s what the time asks for, and reports whether s changed.
+func (k *Keyring) rotate(s *state) (changed bool, err error) {
 	now := k.opts.Now()
 	if s.Root == nil {
 		s.Root = make([]byte, 32)
@@ -351,8 +351,8 @@ func (s *state) sort() {
 	slices.SortStableFunc(s.Keys, func(a, b entry) int { return a.From.Compare(b.From) })
 }
 
-// revoke takes e out of use. One that has not signed yet has no turn, which another would
-// have to take unpublished.
+// revoke takes e out of use. If e has not signed yet, its time to sign is dropped too:
+// another key would have to sign then, unpublished.
 func (e *entry) revoke(now time.Time) {
 	if e.Revoked = true; e.From.After(now) {
 		e.From = time.Time{}
@@ -396,7 +396,7 @@ func (k *Keyring) Signer() *token.Signer {
 }
 
 // signing is the active key. For a clock that is behind the one which began the key the
-// ring has none yet: then it is the next, which turn would let sign now.
+// ring has none yet: then it is the next, which rotate would let sign now.
 func signing(s *state, now time.Time) *entry {
 	if e := active(s, now); e != nil {
 		return e
@@ -459,8 +459,8 @@ func (k *Keyring) Derive(label string) []byte {
 
 // change applies f by compare-and-swap until it holds, and loads the result.
 func (k *Keyring) change(ctx context.Context, f func(*state) (bool, error)) error {
-	k.turning.Lock()
-	defer k.turning.Unlock()
+	k.changing.Lock()
+	defer k.changing.Unlock()
 	for {
 		s, err := k.read(ctx)
 		if err != nil {

@@ -11,15 +11,16 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// standing is what a session rests on beside its own row. It is read before a
-// session is believed, and required by whoever writes on the strength of it.
-type standing struct {
+// dependencies are the records that a session rests on, besides its own row. The issuer
+// reads them before it believes the session, and requires them in each commit that it
+// makes because of them.
+type dependencies struct {
 	subject *Subject
 	client  *clients.Client
 	all     uint64 // how often everybody was revoked
 }
 
-func (on standing) require() []store.Require {
+func (on dependencies) require() []store.Require {
 	return []store.Require{on.subject.require(), on.client.Require(), {Key: cutoffKey, Rev: on.all}}
 }
 
@@ -34,9 +35,9 @@ func (i *Issuer) cutoff(ctx context.Context) (uint64, error) {
 	return rec.Rev, nil
 }
 
-// standing reads what a session of subject at client rests on. All of it is there beside
-// clients.ErrUnknown, but for the client.
-func (i *Issuer) standing(ctx context.Context, subject, client string) (on standing, err error) {
+// dependencies reads what a session of subject at client rests on. With
+// clients.ErrUnknown, everything except the client is there.
+func (i *Issuer) dependencies(ctx context.Context, subject, client string) (on dependencies, err error) {
 	recs, err := i.store.Get(ctx, subjectKey(subject), clients.RevisionKey(client), cutoffKey)
 	if err != nil {
 		return on, unavailable(err)
@@ -50,8 +51,8 @@ func (i *Issuer) standing(ctx context.Context, subject, client string) (on stand
 }
 
 // admitted reads what a login of r will rest on, and makes r what it may be.
-func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on standing, err error) {
-	if on, err = i.standing(ctx, subject, r.Client); err != nil {
+func (i *Issuer) admitted(ctx context.Context, subject string, r *Request) (on dependencies, err error) {
+	if on, err = i.dependencies(ctx, subject, r.Client); err != nil {
 		return on, err
 	}
 	return on, admit(on.client, r)
@@ -64,7 +65,7 @@ func (i *Issuer) state(ctx context.Context, row *SessionRow, g Grant, now time.T
 		return h, counterfoil.ErrExpired
 	}
 	var err error
-	if h.standing, err = i.standing(ctx, row.Subject, g.Client); err != nil && !errors.Is(err, clients.ErrUnknown) {
+	if h.dependencies, err = i.dependencies(ctx, row.Subject, g.Client); err != nil && !errors.Is(err, clients.ErrUnknown) {
 		return h, err
 	}
 	return h, h.judge(now)
