@@ -1,12 +1,12 @@
 // Package audit records who did what to whom, from where and why (OPS-03).
 //
-// A change of state and its entry are one commit: begin with New, and let
-// Trail.Commit do the batch. What changes nothing, or happens too often to keep (a
-// refused login, a refresh), is only told: Trail.Tell. Every entry, kept or not,
-// goes to one hook, on which logs and metrics hang. Trail.List reads what was kept.
+// Begin with [New]. [Trail.Commit] commits a change of state and its entry together.
+// [Trail.Tell] is for events that change nothing, or that happen too often to keep (a
+// refused login, a refresh): the trail does not keep those. One hook hears every entry,
+// kept or not; logs and metrics use it. [Trail.List] reads the entries that were kept.
 //
-// An entry never holds a credential, nor what somebody typed where a credential
-// might have been meant (OPS-01).
+// An entry never holds a credential, nor text that a person typed where a credential
+// belongs (OPS-01).
 package audit
 
 import (
@@ -51,7 +51,7 @@ const (
 	ChangeUser       Action = "user.change" // name, status or roles
 	DeleteUser       Action = "user.delete"
 	ChangePassword   Action = "password.change" // by its owner, or with an invitation
-	Invite           Action = "user.invite"     // somebody may set a password for Subject
+	Invite           Action = "user.invite"     // a person with the invitation may set a password for Subject
 	CreateAPIKey     Action = "apikey.create"   // Target: the key's public id
 	DeleteAPIKey     Action = "apikey.delete"
 	SetCredential    Action = "credential.set" // Target: kind and id
@@ -83,16 +83,16 @@ type Entry struct {
 	Target  string     `json:"target,omitempty"`  // what it was done to, if none of the above
 	Address netip.Addr `json:"address,omitzero"`  // where the request came from
 	Request string     `json:"request,omitempty"` // X-Request-Id of the answer
-	Reason  string     `json:"reason,omitempty"`  // why, as whoever acted says
+	Reason  string     `json:"reason,omitempty"`  // why, in the words of the actor
 	Detail  string     `json:"detail,omitempty"`  // what else is worth knowing, as key=value
 }
 
-// Act is who does something, from where, in which request, and why. Whoever
-// changes something must say it.
+// Act is who does something, from where, in which request, and why. Every call that
+// changes something takes one.
 type Act struct {
 	// By is "subject:" and a subject, "key:" and the client of an API key, "local"
-	// for somebody on the machine itself, or "issuer" for what the server does
-	// unasked. Zero is "issuer".
+	// for a person on the machine itself, or "issuer" for what the server does by
+	// itself. Zero is "issuer".
 	By      string
 	Address netip.Addr
 	Request string

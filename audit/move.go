@@ -15,8 +15,8 @@ const (
 	retryMove = time.Second
 )
 
-// Run moves entries soon after they were kept, until ctx ends, and once more then. It
-// is for a Trail with Options.Beside; for any other it does nothing.
+// Run moves entries soon after they were kept, until ctx ends, and then once more. Without
+// Options.Beside it does nothing.
 func (t *Trail) Run(ctx context.Context) {
 	if t.opts.Beside == nil {
 		return
@@ -45,8 +45,8 @@ func (t *Trail) Run(ctx context.Context) {
 	}
 }
 
-// Move takes the entries that were kept in Options.Beside to Store: they are there
-// before they are gone here. Several programs may move at the same time.
+// Move moves the entries that were kept in Options.Beside to Store. It deletes them in
+// Beside when Store has them. Several programs may move at the same time.
 func (t *Trail) Move(ctx context.Context) error {
 	if t.opts.Beside == nil {
 		return nil
@@ -85,7 +85,7 @@ func (t *Trail) move(ctx context.Context, page []store.Record) error {
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		if missing, err = t.absent(ctx, missing); err != nil { // somebody else moved some of them
+		if missing, err = t.absent(ctx, missing); err != nil { // another program moved some of them
 			return err
 		}
 	}
@@ -95,18 +95,24 @@ func (t *Trail) move(ctx context.Context, page []store.Record) error {
 
 // absent returns those of the records that Store does not have.
 func (t *Trail) absent(ctx context.Context, records []store.Record) (absent []store.Record, err error) {
-	for _, rec := range records {
-		if _, err := store.One(ctx, t.opts.Store, rec.Key); errors.Is(err, store.ErrNotFound) {
-			absent = append(absent, rec)
-		} else if err != nil {
-			return nil, err
+	keys := make([]store.Key, len(records))
+	for i, rec := range records {
+		keys[i] = rec.Key
+	}
+	found, err := t.opts.Store.Get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	for i, rec := range found {
+		if rec.Rev == 0 {
+			absent = append(absent, records[i])
 		}
 	}
 	return absent, nil
 }
 
-// records yields what was kept, in order of id: also what was not moved yet. Beside is
-// read first, so that nothing is missed that moves meanwhile.
+// records yields the entries that were kept, in order of id, also those that were not
+// moved yet. It reads Beside first, so that it misses no entry that is moved meanwhile.
 func (t *Trail) records(ctx context.Context, owner string) iter.Seq2[store.Record, error] {
 	if t.opts.Beside == nil {
 		return t.opts.Store.List(ctx, kind, owner)

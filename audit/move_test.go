@@ -27,7 +27,7 @@ func listed(t *testing.T, trail *audit.Trail) (subjects []string) {
 }
 
 // An entry of a commit beside is listed at once, moves as a whole, and is there once,
-// whoever moves it and whatever fails.
+// whichever program moves it and whatever fails.
 func TestMove(t *testing.T) {
 	beside, own := storetest.Faulty(memory.New()), storetest.Faulty(memory.New())
 	trail := newTrail(t, audit.Options{Store: own, Beside: beside, Hook: func(audit.Entry) {}})

@@ -19,11 +19,11 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Default is the client of a login that names none. It is always there: until somebody
-// sets it, it may use every carrier and has no scopes.
+// Default is the client of a login that names none. It is always there: until it is set,
+// it may use every carrier and has no scopes.
 const Default = "default"
 
-// What callers branch on, beside the errors of package counterfoil.
+// What callers branch on, besides the errors of package counterfoil.
 var (
 	ErrBadRequest = check.ErrBadRequest // an argument is not acceptable; nothing was done
 	ErrUnknown    = fmt.Errorf("client is not registered: %w", ErrBadRequest)

@@ -196,7 +196,7 @@ func (g *Registry) Delete(ctx context.Context, id string, act audit.Act) error {
 }
 
 // deleteApart is Delete for two stores. The sessions end first, by disabling: once the
-// client is forgotten, nobody could find out that some are left.
+// client is forgotten, no call could find out that some are left.
 func (g *Registry) deleteApart(ctx context.Context, id string, note audit.Entry) error {
 	if err := g.set(ctx, id, audit.Entry{}, func(c *Client) { c.Disabled = true }); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (g *Registry) deleteApart(ctx context.Context, id string, note audit.Entry)
 		return err
 	}
 	if !c.Disabled {
-		return store.ErrConflict // somebody enabled it meanwhile
+		return store.ErrConflict // another caller enabled it meanwhile
 	}
 	_, err = g.opts.Audit.Commit(ctx, g.opts.Store, c.forget(), note)
 	return err

@@ -1,8 +1,9 @@
-// Package issuer is the only package that writes sessions. It turns a proof of
-// who somebody is into a session and a credential, makes new copies of it, ends
-// it, and keeps the revocation log that verifiers follow.
+// Package issuer is the only package that writes sessions. It turns the proof of a login
+// into a session and a credential, makes new copies of the session, looks it up, and ends
+// it. The revocation log is kept by package revlog, the settings of clients by package
+// clients.
 //
-// Begin with New, then Login. An Issuer is a counterfoil.Source: a verifier in
+// Begin with [New], then [Issuer.Login]. An Issuer is a counterfoil.Source: a verifier in
 // the same process follows it directly. It knows no HTTP and no passwords.
 package issuer
 
@@ -25,7 +26,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// What callers branch on, beside the errors of package counterfoil.
+// What callers branch on, besides the errors of packages counterfoil and clients.
 var (
 	// ErrProveAgain means that the subject changed while its login was under
 	// way: the proof no longer counts, and only a new one does (LOGIN-19).
@@ -34,8 +35,9 @@ var (
 	// ErrBadRequest means that an argument is not acceptable; nothing was done.
 	ErrBadRequest = check.ErrBadRequest
 
-	// ErrTooLarge means that the claims of a session do not fit its carrier: a cookie
-	// or a header that nobody would take. Fewer roles, scopes or attributes do.
+	// ErrTooLarge means that the claims of a session do not fit its carrier: no browser
+	// would keep such a cookie, or no server take such a header. Fewer roles, scopes or
+	// attributes fit.
 	ErrTooLarge = errors.New("claims are too large for the carrier")
 
 	// ErrReused means that a refresh token was presented a second time: the
@@ -43,7 +45,7 @@ var (
 	ErrReused = fmt.Errorf("refresh token was used before: session revoked: %w", counterfoil.ErrInvalidToken)
 
 	// ErrReplaced means that a step-up a moment ago made another refresh token the good
-	// one: the login lives on, for who holds that.
+	// one: the login lives on, for the holder of that one.
 	ErrReplaced = fmt.Errorf("refresh token was replaced: %w", counterfoil.ErrInvalidToken)
 
 	// ErrOtherClient means that a refresh token is good, and not the caller's: the
@@ -175,8 +177,8 @@ func (i *Issuer) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return unavailable(i.log.Remember(ctx, seen))
 }
 
-// Derive returns a secret for one purpose of whoever serves this issuer: the same in
-// every process on one store. The issuer's own purposes cannot be named (KEY-13).
+// Derive returns a secret for one purpose of the program that serves this issuer: the same
+// in every process on one store. The issuer's own purposes cannot be named (KEY-13).
 func (i *Issuer) Derive(purpose string) []byte { return i.keys.Derive("server " + purpose) }
 
 // Audience is the aud of copies whose client has none of its own.
@@ -185,12 +187,12 @@ func (i *Issuer) Audience() []string { return i.opts.Audience }
 // Audit is the trail that this issuer writes to.
 func (i *Issuer) Audit() *audit.Trail { return i.audit }
 
-// Sweep drops what has expired, and turns the keyring. Call it every minute.
+// Sweep drops what has expired, and rotates the keys. Call it every minute.
 func (i *Issuer) Sweep(ctx context.Context) error {
 	if err := i.keys.Tick(ctx); err != nil {
 		return unavailable(err)
 	}
-	if kid, changed := i.newSigner(); changed { // its time came: told, for nobody did it
+	if kid, changed := i.newSigner(); changed { // its time came: nobody rotated it, so nothing else tells of it
 		note := audit.Act{Reason: "its time has come"}.Entry(audit.RotateKey, "")
 		note.Target = kid
 		i.audit.Tell(note)

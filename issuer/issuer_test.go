@@ -99,8 +99,8 @@ var carriers = []counterfoil.Carrier{
 	counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE,
 }
 
-// SES-23: the same login, whatever carries it, and whoever reads it: the store, a
-// verifier, and one who was told by introspection. A member of Session that is left out
+// SES-23: the same login by every carrier, and for every reader: the store, a verifier, and
+// a program that asks by introspection. A member of Session that is left out
 // by one of them is found here.
 func TestSameSessionByEveryCarrier(t *testing.T) {
 	b := newIssuer(t, memory.New())

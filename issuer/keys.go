@@ -14,13 +14,13 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// VerificationKey lends a verifier in the same process the key of that id: with
-// HS256 there is no public one. No package outside of this module can take it.
+// VerificationKey lends the key of that id to a verifier in the same process: with HS256
+// there is no public one. No package outside of this module can take it.
 func (i *Issuer) VerificationKey(id string) (token.Key, bool) { return i.keys.Find(id) }
 
-// Keys returns the public keys as a JWK Set; with HS256 there are none. It reads them
-// from the store: another node may have made one a moment ago, and a verifier that
-// meets it asks for it here. Without a store it returns those that are known.
+// Keys returns the public keys as a JWK Set; with HS256 there are none. It reads them from
+// the store: another node may have made a key a moment ago, and a verifier that met it asks
+// for it here. During an outage of the store it returns the keys that it knows.
 func (i *Issuer) Keys(ctx context.Context) ([]byte, error) {
 	_ = i.reload(ctx)
 	return i.keys.JWKS()
@@ -29,14 +29,14 @@ func (i *Issuer) Keys(ctx context.Context) ([]byte, error) {
 // SigningKeys describes the keys, oldest first.
 func (i *Issuer) SigningKeys() []keyring.Description { return i.keys.Keys() }
 
-// RotateKey has another key sign as soon as every verifier knows it; what the one before
-// has signed stays good.
+// RotateKey has another key sign as soon as every verifier knows it. Tokens that the key
+// before has signed stay good.
 func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
 	kid, err := i.keys.Rotate(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
-	i.newSigner() // which one it is is told here, if it signs already
+	i.newSigner() // this entry tells of it, and Sweep need not
 	note := act.Entry(audit.RotateKey, "")
 	note.Target = kid
 	_, err = i.audit.Commit(ctx, i.opts.Clients, store.Batch{}, note) // where the keyring is
@@ -56,8 +56,8 @@ func (i *Issuer) revokeKey(ctx context.Context, entry source.Revocation, note au
 	return i.commit(ctx, entry, store.Batch{}, note)
 }
 
-// newSigner returns the id of the key that signs now, and whether it is another one
-// than when it was last asked for.
+// newSigner returns the id of the key that signs now, and whether it was another one at
+// the last call.
 func (i *Issuer) newSigner() (kid string, changed bool) {
 	kid = i.keys.Signer().Key().ID
 	before := i.signing.Swap(&kid)
@@ -75,8 +75,8 @@ func (i *Issuer) keyRevoked(ctx context.Context) error {
 
 // endEverything is what the commit that begins another log does besides: it counts a
 // revocation of everybody. Keys that were revoked may be back like everything else, so if
-// they are in the store of the log, all of them are replaced. That costs nobody anything:
-// nothing that they signed counts.
+// they are in the store of the log, all of them are replaced. That costs nothing: no
+// token that they signed counts any longer.
 func (i *Issuer) endEverything(ctx context.Context) (b store.Batch, detail string, err error) {
 	rev, err := i.cutoff(ctx)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // REV-13: an entry stays for as long as anything that it covers can be alive, leeway
-// included, and is dropped then. Whoever reads the log from zero at any moment knows all
-// that he must (docs/revocation.md 4.9).
+// included, and is dropped then. A verifier that reads the log from zero at any moment
+// knows all that it must (docs/revocation.md 4.9).
 func TestEntriesOutliveWhatTheyCover(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	const leeway = time.Minute // the largest that a verifier may have

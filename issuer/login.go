@@ -19,7 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Request is what a login asks for, beside the proof.
+// Request is what a login asks for, besides the proof.
 type Request struct {
 	Client     string              // empty: clients.Default
 	Carrier    counterfoil.Carrier // zero: the client's first
@@ -48,17 +48,17 @@ type Issued struct {
 	SameSite       string // of the cookies: "lax" or "strict"
 }
 
-// Login makes a session for whoever p proves to be. It fails with ErrProveAgain
-// if the subject was disabled, revoked or changed since before the proof, and with
+// Login makes a session for the subject that p proves. It fails with ErrProveAgain if the
+// subject was disabled, revoked or changed since before the proof, and with
 // clients.ErrUnknown, clients.ErrDisabled, clients.ErrCarrier, clients.ErrScope or
 // ErrTooLarge.
 func (i *Issuer) Login(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
 	return i.login(ctx, p, r, false)
 }
 
-// StartOver ends every session of the subject and makes a new one, in one commit:
-// what a change of credentials asks for. Whoever made the change goes on under a
-// new id (SES-04), everybody else is out (SES-14).
+// StartOver ends every session of the subject and makes a new one, in one commit: what a
+// change of credentials asks for. The client that made the change goes on under a new id
+// (SES-04), all others are signed out (SES-14).
 func (i *Issuer) StartOver(ctx context.Context, p login.Proof, r Request) (*Issued, error) {
 	return i.login(ctx, p, r, true)
 }
@@ -78,7 +78,7 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 		if !errors.Is(err, store.ErrConflict) {
 			return issued, err
 		}
-		// Somebody changed the subject or the client: reading again tells which.
+		// Another caller changed the subject or the client: reading again tells which.
 	}
 }
 

@@ -23,7 +23,7 @@ func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Se
 	return s, err
 }
 
-// Account is Lookup for who wants to act on the whole session, its subject's other
+// Account is Lookup for a caller that wants to act on the whole session, its subject's other
 // sessions, or the account: that takes a copy of the session's own client. A copy that
 // belongs to the grant of another client is good, and ErrForbidden here.
 func (i *Issuer) Account(ctx context.Context, credential string) (*counterfoil.Session, error) {
@@ -71,9 +71,9 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterf
 	return i.copyOf(h, head, now), row, nil
 }
 
-// Held returns the session that a genuine credential of ours names, whether or not it
-// is over: who it is, and nothing that one could act on. Whoever holds a credential may
-// give it up, and an old copy of it too, or signing out with one would leave the login
+// Held returns the session that a genuine credential of ours names, whether or not it is
+// over: its names, and nothing that a caller could act on. The holder of a credential may
+// give it up, also with an old copy: otherwise signing out with one would leave the login
 // alive (SES-13). A credential that is not ours is ErrInvalidToken.
 func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Session, error) {
 	kind := token.ShapeOf(credential)
@@ -194,7 +194,7 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 	if row.Subject != s.Subject || g.Carrier.Format != s.Carrier.Format {
 		return nil, nil, counterfoil.ErrInvalidToken
 	}
-	s.Carrier = g.Carrier // what it was made for: whoever puts it elsewhere changes nothing of that
+	s.Carrier = g.Carrier // what it was made for, wherever its holder puts it
 	h, err := i.state(ctx, row, g, now)
 	if err != nil {
 		return nil, nil, err

@@ -17,7 +17,7 @@ const kindNotice store.Kind = "notice" // ID: notice id; owner: subject
 const noticeTTL = 30 * 24 * time.Hour
 
 // Notice tells a subject what happened to its account while it was not looking: a
-// refresh token came a second time, so somebody else had it, and the session was ended, or
+// refresh token came a second time, so another party had it too, and the session was ended, or
 // what one client held of it.
 type Notice struct {
 	ID      string     `json:"-"`

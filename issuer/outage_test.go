@@ -176,7 +176,7 @@ func TestLoginAnswerLost(t *testing.T) {
 }
 
 // docs/revocation.md 4.2: a revocation whose answer was lost is in force, and doing it again
-// gives the place it has in the log: as soon as a commit can vouch for it, and not before.
+// gives the place it has in the log: as soon as a commit confirms it, and not before.
 func TestRevokeAnswerLost(t *testing.T) {
 	b, s := newFaulty(t)
 	i := b.login(t, "alice", counterfoil.CarrierBearer)
@@ -237,7 +237,7 @@ func TestRevokeKeyThroughAnOutage(t *testing.T) {
 }
 
 // REV-09, KEY-05: a store that says it has lost what it had acknowledged is given a new epoch by
-// whoever hears of it first: every session of before ends, also one whose revocation
+// the process that hears of it first: every session of before ends, also one whose revocation
 // may be what was lost, and it is in the trail.
 func TestStoreHasLost(t *testing.T) {
 	for _, op := range []storetest.Op{storetest.OpLog, storetest.OpCommit} {

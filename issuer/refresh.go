@@ -111,7 +111,7 @@ func (i *Issuer) parseRefresh(s string) (presented, error) {
 	return presented{base64.RawURLEncoding.EncodeToString(r.Grant[:]), sessionID(r.Grant[:]), r.Counter}, nil
 }
 
-// Renewal is what a refresh asks for, beside the refresh token.
+// Renewal is what a refresh asks for, besides the refresh token.
 type Renewal struct {
 	Client string   // empty: clients.Default
 	Scopes []string // of this copy alone; empty: all of the grant's
@@ -136,13 +136,13 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 		if !errors.Is(err, store.ErrConflict) {
 			return issued, err
 		}
-		// Somebody else rotated it, ended it, or changed what it rests on: look again,
+		// Another caller rotated it, ended it, or changed what it rests on: look again,
 		// at everything.
 	}
 }
 
-// tryRefresh is one look, and in the ordinary case one read and one commit. If what it
-// saw or guessed is not so when it is done, the answer is store.ErrConflict, and nothing
+// tryRefresh is one look: in the ordinary case one read and one commit. If something that
+// it saw or guessed is different at the commit, the answer is store.ErrConflict, and nothing
 // was done. A look that is sure guesses nothing.
 func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sure bool) (*Issued, error) {
 	now := i.opts.Now()
@@ -175,7 +175,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	case err != nil:
 		return nil, err
 	case token.counter < f.Counter && !sure:
-		return nil, store.ErrConflict // nothing will be written that could vouch for a guess
+		return nil, store.ErrConflict // no commit follows that would check the guess
 	case token.counter == f.Counter:
 		if head, err = i.rotate(ctx, f, h, r, now); err != nil {
 			return nil, err
@@ -257,13 +257,13 @@ func (i *Issuer) reused(ctx context.Context, h *holding, r Renewal) error {
 	return ErrReused
 }
 
-// granted reads what a refresh rests on, and refuses what has ended. All is known before
-// anything is read, but for the subject, who is in the row: unless it must be sure, it
-// takes him to be as he was when the row was last compared with him. Whoever writes
-// requires that.
+// granted reads what a refresh rests on, and refuses what has ended. The token and the
+// client name every record except that of the subject, which the row names. So that one
+// read is enough, granted guesses that the subject is as it was when the row was last
+// compared with it; the commit requires that. If it must be sure, it reads the subject.
 func (i *Issuer) granted(ctx context.Context, token presented, client string, now time.Time, sure bool) (*family, *holding, error) {
 	if check.Text("client", client, 64) != nil {
-		client = clients.Default // no client has such an id: it is not the grant's, whatever is read for it
+		client = clients.Default // no client has such an id, so the grant is of another one
 	}
 	recs, err := i.store.Get(ctx, familyKey(token.family), sessionKey(token.session), clients.RevisionKey(client), cutoffKey)
 	if err != nil {
@@ -325,8 +325,8 @@ func (i *Issuer) family(ctx context.Context, id string) (*family, error) {
 	return parseFamily(recs[0])
 }
 
-// EndByRefresh ends what a refresh token belongs to, an old one included: whoever holds
-// it may give it up. That is the session if the token is of its own client, otherwise the
+// EndByRefresh ends what a refresh token belongs to, an old one included: its holder may
+// give it up. That is the session if the token is of its own client, otherwise the
 // grant alone. A token that is not known, or of another client than the one named, has no
 // effect (RFC 7009 2.2); an empty client is not compared.
 func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act audit.Act) error {

@@ -18,8 +18,8 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Receipt says where in the log a revocation stands. Whoever has applied the
-// log up to At refuses what it revoked.
+// Receipt says where in the log a revocation stands. A verifier that has applied the log up
+// to At refuses what it revoked.
 type Receipt struct {
 	At          counterfoil.Cursor
 	CommittedAt time.Time

@@ -274,8 +274,8 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
 	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
 	if g.Carrier.Format == counterfoil.Opaque {
-		// Whoever keeps such a copy does not tell us that the session is in use. It must
-		// ask again while the session, touched up to touchEvery before, still lives.
+		// A verifier that keeps such a copy does not tell us that the session is in use. It
+		// must ask again while the session, touched up to touchEvery before, still lives.
 		ttl = min(ttl, i.opts.Idle/3)
 	}
 	expires := now.Add(ttl)
@@ -303,7 +303,7 @@ func (i *Issuer) audience(c *clients.Client) []string {
 // (RFC 6265 section 6.1).
 const maxCookie = 4096
 
-// roomFor is a size of claims that fits a cookie whatever signs and encrypts them: 1000
+// roomFor is a size of claims that fits a cookie with every way to sign and encrypt: 1000
 // bytes and a signature of 1024 in base64url twice over, and two headers. A JWE to a
 // client's key has a longer one.
 func roomFor(key *clients.EncryptionKey) int {

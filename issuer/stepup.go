@@ -20,7 +20,7 @@ import (
 
 // What a step-up may also fail with. Nothing was done.
 var (
-	// ErrOtherSubject means that the proof is of somebody else than the session.
+	// ErrOtherSubject means that the proof is of another subject than the session.
 	ErrOtherSubject = fmt.Errorf("proof of another subject than the session's: %w", ErrBadRequest)
 
 	// ErrWeaker means that the proof is older than the session's own, or that its acr is
@@ -103,7 +103,7 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 // other is shown the proof.
 const clockSlack = time.Minute
 
-// raise writes into row what p proves. An acr that p could not vouch for must not be said
+// raise writes into row what p proves. An acr that p does not prove must not be said
 // at the time of p, or a route that wants it fresh would take an old one.
 func (i *Issuer) raise(row *SessionRow, p login.Proof) error {
 	if p.At.Before(row.AuthTime.Add(-clockSlack)) || row.ACR != "" && !i.atLeast(p.ACR, row.ACR) {
@@ -127,7 +127,7 @@ func (i *Issuer) atLeast(acr, than string) bool {
 }
 
 // renamed is the reason of the entry that ends the id of a session which goes on under
-// another: who wants to end it must be told that it was not that.
+// another: a caller that wants to end it must be told that it was not that.
 const renamed = "goes on under another id"
 
 // rename gives an opaque session another id and secret, and adds to b the end of the one

@@ -81,7 +81,7 @@ func TestStepUp(t *testing.T) {
 	}
 }
 
-// raised fails the test unless s is the session before, but for what the step-up said.
+// raised fails the test unless s is the session before, except for what the step-up said.
 func (b *bench) raised(t *testing.T, before, s *counterfoil.Session) {
 	t.Helper()
 	if s.ACR != "high" || !slices.Equal(s.Methods, []string{"pwd", "otp"}) || s.AuthTime.Unix() != b.clock.Now().Unix() {
@@ -105,7 +105,7 @@ func (b *bench) goesOn(t *testing.T, web, up, app *issuer.Issued) {
 	if err != nil || len(entries) != 1 || entries[0].Action != audit.StepUp || entries[0].Session != up.Session.ID {
 		t.Errorf("audit entries %+v, %v", entries, err)
 	}
-	if web.Refresh.Reveal() == "" { // whoever ends it by its id of before is not told that it is done
+	if web.Refresh.Reveal() == "" { // a caller that ends it by its id of before is not told that it is done
 		if _, err := b.Revoke(t.Context(), source.ScopeSession, web.Session.ID, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Revoke of the id before = %v, want ErrNotFound", err)
 		}
@@ -137,8 +137,8 @@ func (b *bench) goesOn(t *testing.T, web, up, app *issuer.Issued) {
 	}
 }
 
-// Whoever had the refresh token of before the step-up and shows it later holds what was
-// stolen, or left behind: as any old one (REF-02).
+// A refresh token of before the step-up that is shown later was stolen, or left behind: it
+// counts as any old one (REF-02).
 func TestOldRefreshTokenAfterStepUp(t *testing.T) {
 	b := ranked(t)
 	web, _ := b.granted(t, "alice", counterfoil.CarrierBearer)

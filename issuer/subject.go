@@ -23,7 +23,7 @@ type Subject struct {
 	ClaimsVersion uint64   `json:"claims_version,omitempty"` // 0: roles were never set here, each session keeps those of its proof
 
 	// Version is that of the user's record, elsewhere, that this was made to agree with, or
-	// that is about to be written. It never goes back, so whoever read an older record can
+	// that is about to be written. It never goes back, so a caller that read an older record can
 	// see it and leaves this as it is.
 	Version uint64 `json:"version,omitempty"`
 
@@ -189,8 +189,8 @@ func equalRoles(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// checkSubject refuses what the store would take for "everybody" beside what no
-// id may be: the sessions listed for a subject "*" would be everybody's.
+// checkSubject refuses what no id may be, and "*": the store would list the sessions of
+// everybody for that.
 func checkSubject(s string) error {
 	if s == "" || s == "*" {
 		return fmt.Errorf("%w: subject %q", ErrBadRequest, s)

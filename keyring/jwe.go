@@ -11,13 +11,13 @@ import (
 
 // maxSealed is how often one JWE key is used. With random IVs the limit of
 // AES-GCM is 2^32 (SP 800-38D section 8.3, JWE-11); half of it leaves room for
-// what is under way while the next key is made.
+// calls that are under way while the next key is made.
 const maxSealed = 1 << 31
 
-// sealing is the JWE key that this process encrypts with. Its id names the
-// signing key and a random salt, and its secret is derived from both: every
-// process has keys of its own, so the count of uses is exact without being
-// stored, and whoever has the root can derive the key from the id alone.
+// sealing is the JWE key that this process encrypts with. Its id names the signing key and
+// a random salt, and its secret is derived from both and the root. Every process has keys
+// of its own, so its count of uses is exact without being stored. Every other process has
+// the root, so it derives the key from the id alone.
 type sealing struct {
 	kid  string
 	key  *token.Opener
@@ -44,12 +44,12 @@ func (k *Keyring) Sealer() (*token.Opener, error) {
 		return nil, err
 	}
 	next.uses.Store(1)
-	k.sealing.CompareAndSwap(s, next) // if somebody else was first, this key is used once
+	k.sealing.CompareAndSwap(s, next) // if another caller was first, this key is used once
 	return next.key, nil
 }
 
-// Opener returns the JWE key of that id, for token.DecryptJWE. It opens as long as
-// its signing key verifies, so they rotate, retire and are revoked together.
+// Opener returns the JWE key of that id. It opens as long as its signing key verifies, so
+// both retire and are revoked together.
 func (k *Keyring) Opener(id string) (*token.Opener, bool) {
 	kid, salt, ok := strings.Cut(id, "-")
 	raw, err := hex.DecodeString(salt)

@@ -1,11 +1,11 @@
-// Package keyring keeps the keys that an issuer signs with, and the secrets it
-// derives from one root: made at first run, sealed at rest, rotated by
-// themselves, revocable at once.
+// Package keyring keeps the keys that an issuer signs with, and the secrets that it
+// derives from one root. The ring makes its keys at the first run, seals them at rest,
+// rotates them by itself, and revokes one at once.
 //
-// Begin with Open; call Tick now and then; sign with Signer. Everything is one
-// sealed record that changes by compare-and-swap, so that several processes on one
-// store agree. The keyring does not tell verifiers that a key was revoked: the
-// issuer does, through the revocation log.
+// Begin with [Open]; call [Keyring.Tick] every minute; sign with [Keyring.Signer].
+// Everything is one sealed record that changes by compare-and-swap, so that several
+// processes on one store agree. The keyring does not tell verifiers that a key was
+// revoked: the issuer does, through the revocation log.
 package keyring
 
 import (
@@ -41,8 +41,8 @@ type Options struct {
 	Store store.Store
 	Alg   token.Alg // of new keys; zero: ES256. When it changes, a key of the new alg is published, and signs after PublishBefore
 
-	// Secret is the key of an HMAC alg when somebody else must know it too. The ring
-	// keeps to it until another is configured, which then signs after PublishBefore.
+	// Secret is the key of an HMAC alg when other programs must know it too. The ring
+	// signs with it until another is configured, which then signs after PublishBefore.
 	// CheckSecret says what is good enough. nil: the ring makes its own, and rotates.
 	Secret []byte
 
@@ -95,8 +95,8 @@ type state struct {
 	rev uint64
 }
 
-// Keyring is an open ring. Its methods are safe for concurrent use and, but for
-// Tick, Rotate and Revoke, neither lock nor do I/O.
+// Keyring is an open ring. Its methods are safe for concurrent use. Only Tick, Rotate,
+// Revoke and Replace lock or do I/O.
 type Keyring struct {
 	opts    Options
 	current atomic.Pointer[state]
@@ -158,14 +158,14 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	return k, nil
 }
 
-// Tick reloads the ring as other processes have left it, and does what the time asks
-// for: publishes the next key, drops keys that nothing alive was signed with.
+// Tick reads the ring as other processes have left it, and does what the time asks for:
+// it publishes the next key, and drops keys that signed nothing which is still alive.
 func (k *Keyring) Tick(ctx context.Context) error {
 	return k.change(ctx, func(s *state) (bool, error) { return k.rotate(s) })
 }
 
-// Revoke takes a key out of use at once and puts another in its place. One that has not
-// signed yet leaves no place: the key before it signs on.
+// Revoke takes a key out of use at once and puts another in its place. A key that has not
+// signed yet needs no other in its place: the key before it signs on.
 func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 	return k.change(ctx, func(s *state) (bool, error) {
 		i := slices.IndexFunc(s.Keys, func(e entry) bool { return e.ID == kid })
@@ -182,9 +182,10 @@ func (k *Keyring) Revoke(ctx context.Context, kid string) error {
 	})
 }
 
-// Replace returns a record that puts one new key in the place of all, and the ids of
-// those: for a store that was put back, whose ring may trust what was revoked since. It
-// changes the ring when the caller has committed it to In and called Tick.
+// Replace is for a store that was put back: its ring may trust keys that were revoked
+// since. It returns a record in which one new key takes the place of all, and the ids of
+// the keys that are gone. The ring changes when the caller has committed the record to the
+// store that [Keyring.In] knows, and has called Tick.
 func (k *Keyring) Replace(ctx context.Context) (rec store.Record, gone []string, err error) {
 	s, err := k.read(ctx)
 	if err != nil {
@@ -208,11 +209,11 @@ func (k *Keyring) Replace(ctx context.Context) (rec store.Record, gone []string,
 // In reports whether the ring is kept in s.
 func (k *Keyring) In(s store.Store) bool { return k.opts.Store == s }
 
-// lead is how long a key that somebody asks for is published before it signs. Verifiers
-// fetch the set every five minutes and HTTP caches keep it for as long; what is left is
-// for clocks that disagree. A verifier that met the key before would fetch it then, but
-// no sooner than the cooldown allows, which anybody can start who makes up a key id
-// (KEY-08): good tokens would be refused meanwhile.
+// lead is how long a key that Rotate makes is published before it signs. Verifiers fetch
+// the set every five minutes, and HTTP caches keep it for as long; the rest is for clocks
+// that disagree. A verifier that meets an unknown key fetches the set too, but not during
+// its cooldown, and anybody can start the cooldown with a made-up key id (KEY-08). So a
+// key that signed sooner would have good tokens refused meanwhile.
 const lead = 15 * time.Minute
 
 // Rotate has another key sign as soon as every verifier knows it (KEY-04), and returns
@@ -278,7 +279,7 @@ func (k *Keyring) rotate(s *state) (changed bool, err error) {
 		if from.Before(due) {
 			from = due
 		}
-		// What was published and has not signed gives way.
+		// A key that was published and has not signed gives way to the new one.
 		s.Keys = slices.DeleteFunc(s.Keys, func(e entry) bool { return e.From.After(now) })
 		changed = true
 		if last = s.Keys[len(s.Keys)-1]; k.opts.Secret == nil || !k.wanted(last) {
@@ -301,7 +302,7 @@ func (k *Keyring) wanted(e entry) bool {
 func (k *Keyring) dead(s *state, e entry, now time.Time) bool {
 	begun := e.From
 	if begun.IsZero() {
-		begun = e.Created // whoever stole it did not wait
+		begun = e.Created // a thief did not wait until it signed
 	}
 	for _, later := range s.Keys {
 		if later.From.After(begun) && later.From.Add(k.opts.KeepAfter).Before(now) {
@@ -375,9 +376,9 @@ func (e *entry) load() error {
 	return nil
 }
 
-// active returns the key that signs at now: the newest whose time has come. It
-// is nil when that one was revoked: an older key must not sign again, because
-// it is dropped when it can no longer have signed anything alive.
+// active returns the key that signs at now: the newest whose time has come. It is nil if
+// that key was revoked. An older key must not sign again, because the ring drops it when
+// it can no longer have signed anything alive.
 func active(s *state, now time.Time) *entry {
 	for i := len(s.Keys) - 1; i >= 0; i-- {
 		if e := &s.Keys[i]; !e.From.After(now) {
@@ -395,8 +396,8 @@ func (k *Keyring) Signer() *token.Signer {
 	return signing(k.current.Load(), k.opts.Now()).signer
 }
 
-// signing is the active key. For a clock that is behind the one which began the key the
-// ring has none yet: then it is the next, which rotate would let sign now.
+// signing is the active key. If the clock of this process is behind the one that began the
+// ring, there is none yet: then it is the next key, which rotate would let sign now.
 func signing(s *state, now time.Time) *entry {
 	if e := active(s, now); e != nil {
 		return e
@@ -414,8 +415,8 @@ func (k *Keyring) Find(kid string) (token.Key, bool) {
 	return token.Key{}, false
 }
 
-// JWKS returns the public keys (RFC 7517): those that sign, will sign, or may
-// have signed what is still alive. Private members never occur (KEY-06).
+// JWKS returns the public keys (RFC 7517) that sign, will sign, or may have signed a token
+// that is still alive. Private members never occur (KEY-06).
 func (k *Keyring) JWKS() ([]byte, error) {
 	var keys []token.Key
 	for _, e := range k.current.Load().Keys {

@@ -15,8 +15,8 @@ import (
 var ErrConfigured = errors.New("the signing key is a configured secret: configure another")
 
 // CheckSecret returns an error that says why secret is not good enough to sign with
-// (KEY-02, RFC 7518 section 3.2). Text carries less than its length says, so it
-// must be longer; and what stands in a manual is known to everybody.
+// (KEY-02, RFC 7518 section 3.2). Text holds fewer random bits than its length says, so it
+// must be longer. Everybody knows the secrets that stand in manuals.
 func CheckSecret(secret []byte) error {
 	text := !bytes.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' })
 	folded := strings.ToLower(string(secret))
@@ -34,12 +34,12 @@ func CheckSecret(secret []byte) error {
 	return nil
 }
 
-// wellKnown words occur in the secrets of manuals, templates and lists of weak ones,
-// and by chance in one of ten million random texts.
+// wellKnown words occur in the secrets of manuals, of templates and of lists of weak
+// secrets. By chance one of them occurs in one of ten million random texts.
 var wellKnown = []string{"secret", "changeme", "change-me", "change_me", "password", "example", "your-256-bit", "0123456789", "abcdefgh", "qwertyui", "letmein", "replace-", "supersecure"}
 
-// addSecret makes the configured secret sign at from. Its id is derived from it, so
-// that every process has the same, and a ring that saw it before knows it.
+// addSecret makes the configured secret sign at from. The id is derived from the secret, so
+// that every process has the same id, and the ring recognises a secret of before.
 func (k *Keyring) addSecret(s *state, from time.Time) error {
 	sum := sha256.Sum256(append([]byte("counterfoil kid "), k.opts.Secret...))
 	id := "k" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))

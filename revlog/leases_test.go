@@ -124,7 +124,7 @@ func TestWaitAllKnowsOfQuestions(t *testing.T) {
 			t.Error("WaitAll returned while a page was on its way that may not have the entry")
 		default:
 		}
-		close(written) // the page is read now, and has the entry: whoever gets it refuses
+		close(written) // the page is read now, and has the entry: the verifier that gets it refuses
 		if page := <-answered; page.Upto != at {
 			t.Fatalf("page up to %v, want %v", page.Upto, at)
 		}

@@ -15,9 +15,9 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// Mover is one end of a move: a store opened by this process alone, to be read
-// whole or to be filled. An engine that can be moved has a function OpenToMove that
-// returns one; nobody can use the store while it is open.
+// Mover is one end of a move: a store that this process alone has open, to read all of it
+// or to fill it. An engine that can be moved has a function OpenToMove that returns one.
+// No server can use the store meanwhile.
 type Mover interface {
 	// All yields every record of every kind, in order of kind and ID, as it is
 	// stored: Rev is its revision.
@@ -106,14 +106,16 @@ type MoveOptions struct {
 // moveBatch is how many records or entries go at a time.
 const moveBatch = 1000
 
-// Move makes to hold what from holds: records with their revisions, the log with its
-// epoch and numbers. So every copy and every cursor stays good, and what was revoked
-// stays revoked.
+// Move copies all of from to to: records with their revisions, the log with its epoch and
+// numbers. So every copy and every cursor stays good, and what was revoked stays revoked.
 //
-// It may be killed at any time and called again. Until it is done the target is
-// marked Filling, so nobody uses half of it. Then the source is marked Moved before
-// the mark of the target is taken away: at no time can both be used, for two logs of
-// one epoch would break every promise. Nothing else is changed in the source.
+// The process may be killed at any time, and Move called again:
+//
+//  1. Move marks the target Filling, so that no server uses half of it, and fills it.
+//  2. It marks the source Moved. Nothing else changes in the source.
+//  3. It takes the mark of the target away.
+//
+// At no time can both stores be used: two logs of one epoch would break every promise.
 func Move(ctx context.Context, from, to Mover, o MoveOptions) (Contents, error) {
 	move, err := mayMove(ctx, from, to, o)
 	if err != nil {

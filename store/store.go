@@ -4,25 +4,25 @@
 //
 // The contract:
 //
-//   - Commit is all or nothing, and durable when it returns, in the class that
+//   - Commit is all or nothing. When it returns, the commit is durable, in the class that
 //     Describe states.
-//   - Revisions: Put with Rev 0 creates; Put with Rev n replaces revision n and
-//     makes n+1; anything else is ErrConflict and nothing happens. Require is the
-//     same check without a write.
-//   - Log entries are numbered in commit order: a reader that saw entry n never
-//     later finds an entry before n (REV-02).
-//   - A commit that revokes is serial against every other commit, so the head
-//     that Commit returns orders the commit against all revocations: it is what
-//     goes into rv.
+//   - Revisions: Put with Rev 0 creates. Put with Rev n replaces revision n and makes
+//     revision n+1. Anything else is ErrConflict, and nothing happens. Require is the same
+//     check without a write.
+//   - Log entries are numbered in the order of commits: a reader that saw entry n never
+//     finds a new entry before n later (REV-02).
+//   - A commit that revokes is serial against every other commit. So the head that Commit
+//     returns orders the commit against all revocations: it is what goes into rv.
 //   - Log and Commit read the head from the authoritative copy (REV-03).
-//   - A commit vouches for whatever was read before it, an empty one too: a reader may see
-//     what the writer was not told is done.
-//   - The store never reads the clock. It may drop a record after its expiry, at
-//     Sweep; callers compare expiries themselves.
-//   - A store that cannot rule out that it lost what it acknowledged begins another
-//     epoch by itself. One that knows it answers Log and Commit with ErrLost and does
-//     nothing, until a Commit begins one: who does that also ends what may be back.
-//     Remember gives it the knowledge of an earlier process.
+//   - When a commit returns, everything that its caller read before is durable too, also
+//     if the commit is empty. Without that, a reader may have seen a commit whose writer
+//     was told that the outcome is unknown.
+//   - The store never reads the clock. It may drop a record after its expiry, at Sweep.
+//     Callers compare expiries themselves.
+//   - A store that may have lost what it acknowledged begins another epoch by itself. A
+//     store that has certainly lost something answers Log and Commit with ErrLost and does
+//     nothing, until a Commit begins an epoch: the caller that begins it also ends what may
+//     be back. Remember gives the store the knowledge of an earlier process.
 //   - An absent record has revision 0. An outage is an error, never an absent record.
 //   - All methods are safe for concurrent use, and honour their context.
 package store
@@ -133,10 +133,9 @@ type Store interface {
 	// writes on the strength of them requires their revisions.
 	Get(ctx context.Context, keys ...Key) ([]Record, error)
 
-	// List yields the records of kind that belong to owner, in order of ID. It
-	// reads only those, whatever else the store holds. With owner "*" it yields
-	// all records of the kind, in order of ID, in pages that need no long lock.
-	// After an error it stops.
+	// List yields the records of kind that belong to owner, in order of ID. It reads only
+	// those, however many others the store holds. With owner "*" it yields all records of
+	// the kind, in order of ID, in pages that need no long lock. After an error it stops.
 	List(ctx context.Context, kind Kind, owner string) iter.Seq2[Record, error]
 
 	// Commit does b, or returns an error and does nothing. The head it returns is
@@ -164,8 +163,8 @@ type Store interface {
 	// records it dropped.
 	Sweep(ctx context.Context, before time.Time) (int, error)
 
-	// Close gives back what the store holds and wakes whoever waits. Every later
-	// call is an outage; a second Close does nothing.
+	// Close gives back what the store holds and ends each Wait. Every later call is an
+	// outage; a second Close does nothing.
 	Close() error
 }
 
