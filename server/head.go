@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/wholefile"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -50,18 +50,9 @@ func (f HeadFile) Read(context.Context) (counterfoil.Cursor, error) {
 	return at, nil
 }
 
-// Keep implements HeadKeeper. Nobody else may read the file.
+// Keep implements [HeadKeeper]. Only the owner may read the file.
 func (f HeadFile) Keep(_ context.Context, head counterfoil.Cursor) error {
-	temp, err := os.CreateTemp(filepath.Dir(string(f)), "."+filepath.Base(string(f))+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // fails after os.Rename
-	_, err = temp.WriteString(head.String() + "\n")
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), string(f))
+	return wholefile.Replace(string(f), []byte(head.String()+"\n"))
 }
 
 // headKeeper is c.Head, or a file beside that of a store, or nil.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -75,7 +76,7 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *settings, answer moved, key [32]byte) (store.Contents, error) {
 	// The key comes first: else a server on the new store could make a key of its own.
 	path := filepath.Join(to.Data, sealName)
-	if err := writeKey(path, key); errors.Is(err, fs.ErrExist) {
+	if err := keyring.NewSealFile(path, key); errors.Is(err, fs.ErrExist) {
 		if other, err := sealingKey(path); err != nil || other != key {
 			return store.Contents{}, errors.Join(fmt.Errorf("%s is not the key of the store to move from", path), err)
 		}

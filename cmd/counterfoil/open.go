@@ -150,57 +150,12 @@ func (in *installation) closeStores() error {
 	return errors.Join(in.sessions.Close(), in.store.Close())
 }
 
-// makeKey makes a new key, unless there is one: two processes may start at once, and either may be
-// killed at any moment.
-func makeKey(path string) error {
-	var key [32]byte
-	rand.Read(key[:])
-	if err := writeKey(path, key); !errors.Is(err, fs.ErrExist) {
-		return err
+// sealingKey is [keyring.SealFile] for the program: a file that cannot be trusted is an error in
+// the settings.
+func sealingKey(path string) ([32]byte, error) {
+	key, err := keyring.SealFile(path)
+	if bad, ok := errors.AsType[*keyring.SealFileError](err); ok {
+		return key, config.Invalid{{Where: bad.Path, Problem: bad.Problem, Hint: bad.Hint}}
 	}
-	return nil
-}
-
-// writeKey writes a key. Its error is fs.ErrExist if there is a key.
-func writeKey(path string, key [32]byte) error { return writeWhole(path, key[:], os.Link) }
-
-// writeWhole writes a file that only its owner may read, whole or not at all. With os.Rename as
-// place it replaces the file at path, and with os.Link it does not.
-func writeWhole(path string, data []byte, place func(from, to string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after os.Rename
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return place(f.Name(), path)
-}
-
-// sealingKey reads the key that seals the signing keys, and makes it at the first run. The key is
-// not in the database, so that a thief of the database alone cannot sign.
-func sealingKey(path string) (key [32]byte, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := makeKey(path); err != nil {
-			return key, err
-		}
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return key, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return key, config.Invalid{{Where: path, Problem: "may be read by others", Hint: "chmod 600 " + path}}
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return key, err
-	}
-	if len(data) != len(key) {
-		return key, config.Invalid{{Where: path, Problem: fmt.Sprintf("has %d bytes: want %d", len(data), len(key))}}
-	}
-	copy(key[:], data)
-	return key, nil
+	return key, err
 }

@@ -25,6 +25,7 @@ var layers = map[string]struct {
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
 	"/internal/urls":      {nil, nil, "an algorithm"},
+	"/internal/wholefile": {nil, nil, "an algorithm"},
 	"/internal/check":     {nil, nil, "an algorithm"},
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
@@ -51,7 +52,7 @@ var layers = map[string]struct {
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
 	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/keyring", "/login", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
-	"/keyring":           {[]string{"/internal/token", "/store"}, nil, "keys only"},
+	"/keyring":           {[]string{"/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
 	"/directory":         {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
 	"/login/flow":        {[]string{"", "/audit", "/directory", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
@@ -75,6 +76,7 @@ var layers = map[string]struct {
 
 	"/examples/embedded":         {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/microservice":     {[]string{""}, nil, "what a service needs: the root package"},
+	"/examples/durable":          {[]string{"", "/keyring", "/server", "/store/sqlite"}, nil, "what a program that embeds the server needs"},
 	"/examples/tutorial":         {nil, nil, "runs the programs below"},
 	"/examples/tutorial/app":     {[]string{"", "/audit", "/directory", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/tutorial/reports": {[]string{""}, nil, "what a service needs: the root package"},
