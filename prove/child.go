@@ -20,33 +20,33 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// childPlan is what a child is: a server or a verifier.
+// childPlan tells a child what to run: a server or a verifier.
 type childPlan struct {
 	Place  string      `json:"place,omitempty"`
 	Server *serverPlan `json:"server,omitempty"`
 
 	URL      string        `json:"url,omitempty"`
 	Audience string        `json:"audience,omitempty"`
-	Dial     string        `json:"dial,omitempty"` // where URL is reached
+	Dial     string        `json:"dial,omitempty"` // the address to connect to, instead of the host of URL
 	Key      string        `json:"key,omitempty"`
 	Bound    time.Duration `json:"bound,omitempty"`
 }
 
-// childAsk is a question to a child: to a server when to die, to a verifier what it
-// thinks of a request.
+// childAsk is a command to a child. A server gets the step at which it kills itself. A
+// verifier gets a request to verify.
 type childAsk struct {
 	KillAt int         `json:"kill_at,omitempty"`
 	Header http.Header `json:"header,omitempty"`
 }
 
 type childAnswer struct {
-	Key  string  `json:"key,omitempty"`
-	Said outcome `json:"said,omitempty"`
+	Key     string  `json:"key,omitempty"`
+	Outcome outcome `json:"outcome,omitempty"`
 }
 
-// Child is the other process of scenarios that stop and kill one: a server over the
-// store that open opens by the name of a Place, or a verifier. It speaks JSON on in
-// and out, and ends with in.
+// Child is the main function of the process that some scenarios stop or kill. It runs a
+// verifier, or a server over a store that open opens by the name of a [Place]. It reads JSON
+// from in and writes JSON to out. It returns when in ends.
 func Child(ctx context.Context, in io.Reader, out io.Writer, open func(ctx context.Context, place string) (store.Store, error)) error {
 	questions, answers := json.NewDecoder(in), json.NewEncoder(out)
 	var plan childPlan
@@ -60,15 +60,15 @@ func Child(ctx context.Context, in io.Reader, out io.Writer, open func(ctx conte
 		if err != nil {
 			return err
 		}
-		fused := &fuse{Store: s}
-		server, err := startServer(ctx, fused, *plan.Server)
+		killer := &killer{Store: s}
+		server, err := startServer(ctx, killer, *plan.Server)
 		if err != nil {
 			return errors.Join(err, s.Close())
 		}
 		defer s.Close()
 		defer server.stop()
 		first.Key = server.key
-		answer = func(a childAsk) childAnswer { fused.arm(a.KillAt); return childAnswer{} }
+		answer = func(a childAsk) childAnswer { killer.arm(a.KillAt); return childAnswer{} }
 	} else {
 		v, err := childVerify(ctx, plan)
 		if err != nil {
@@ -77,7 +77,7 @@ func Child(ctx context.Context, in io.Reader, out io.Writer, open func(ctx conte
 		defer v.Close()
 		answer = func(a childAsk) childAnswer {
 			_, err := v.VerifyRequest(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: a.Header})
-			return childAnswer{Said: said(err)}
+			return childAnswer{Outcome: outcomeOf(err)}
 		}
 	}
 	if err := answers.Encode(first); err != nil {
@@ -86,7 +86,7 @@ func Child(ctx context.Context, in io.Reader, out io.Writer, open func(ctx conte
 	for {
 		var a childAsk
 		if err := questions.Decode(&a); err != nil {
-			return nil // whoever asked is gone
+			return nil // the parent has ended, or closed the pipe
 		}
 		if err := answers.Encode(answer(a)); err != nil {
 			return err
@@ -110,22 +110,22 @@ func childVerify(ctx context.Context, plan childPlan) (*counterfoil.Verifier, er
 	})
 }
 
-// fuse is a store that kills its process, as kill -9 does, at a chosen step. Steps
-// are before and after each commit and each read of anything but an API key: those
-// belong to requests that come at any time.
-type fuse struct {
+// killer is a store that kills its process, as kill -9 does, at a chosen step. There is a
+// step before and after each commit, and before and after each read, except reads of API keys:
+// requests that have nothing to do with the revocation read them at any time.
+type killer struct {
 	store.Store
 	mu   sync.Mutex // guards left
-	left int        // steps until the end; 0: not armed
+	left int        // steps until the kill; 0: not armed
 }
 
-func (f *fuse) arm(at int) {
+func (f *killer) arm(at int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.left = at
 }
 
-func (f *fuse) step() {
+func (f *killer) step() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.left == 0 {
@@ -133,12 +133,12 @@ func (f *fuse) step() {
 	}
 	if f.left--; f.left == 0 {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // not one instruction more
+		select {} // nothing more of this call may run before the process ends
 	}
 }
 
-// Get implements store.Store.
-func (f *fuse) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+// Get implements [store.Store].
+func (f *killer) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
 	if keys[0].Kind == "apikey" {
 		return f.Store.Get(ctx, keys...)
 	}
@@ -147,21 +147,21 @@ func (f *fuse) Get(ctx context.Context, keys ...store.Key) ([]store.Record, erro
 	return f.Store.Get(ctx, keys...)
 }
 
-// Commit implements store.Store.
-func (f *fuse) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+// Commit implements [store.Store].
+func (f *killer) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	f.step()
 	defer f.step()
 	return f.Store.Commit(ctx, b)
 }
 
-// process is a child that runs.
+// process is a running child.
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stderr bytes.Buffer
-	ended  chan struct{} // closed when it is gone
+	ended  chan struct{} // closed when the process has ended
 
-	mu  sync.Mutex // one question at a time
+	mu  sync.Mutex // one command at a time
 	in  *json.Encoder
 	out *json.Decoder
 }
@@ -173,7 +173,7 @@ func startChild(command []string, plan childPlan) (*process, childAnswer, error)
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, childAnswer{}, err
 	}
-	// Not StdoutPipe: Wait would close it under a question.
+	// Not StdoutPipe: Wait would close it while ask reads from it.
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, childAnswer{}, err
@@ -211,7 +211,7 @@ func (p *process) ask(a childAsk) (childAnswer, error) {
 	return got, err
 }
 
-// kill ends the process as kill -9 does, and waits for its end.
+// kill kills the process as kill -9 does, and waits for its end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
@@ -221,13 +221,13 @@ func (p *process) kill() {
 // childVerifier is a verifier in another process.
 type childVerifier struct{ *process }
 
-// VerifyRequest asks the process. It waits for as long as the process is stopped.
+// VerifyRequest sends the request to the process. While the process is stopped, it waits.
 func (c childVerifier) VerifyRequest(r *http.Request) (*counterfoil.Session, error) {
 	got, err := c.ask(childAsk{Header: r.Header})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err)
 	}
-	switch got.Said {
+	switch got.Outcome {
 	case accepted:
 		return &counterfoil.Session{}, nil
 	case refused:

@@ -15,27 +15,28 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// client speaks to the auth server as an operator and as its users do, and writes
-// down what it did.
+// client calls the auth server as an operator and as its users do. It records each operation
+// in the history.
 type client struct {
 	url string
 	web *http.Client // sets the API key of a request that asks for one
 	*history
 }
 
-// public calls what needs no API key.
+// public returns a client for routes that need no API key.
 func (c *client) public() *api.Client { return &api.Client{URL: c.url, HTTP: c.web} }
 
-// operator calls what needs one. The transport of web replaces the placeholder.
+// operator returns a client for routes that need an API key. The transport of web replaces
+// keyPlaceholder with the key.
 func (c *client) operator() *api.Client {
 	return &api.Client{URL: c.url, HTTP: c.web, Key: keyPlaceholder}
 }
 
-// keyPlaceholder stands for the API key of the moment: see keyed.
+// keyPlaceholder stands for the current API key: see keyed.
 const keyPlaceholder = "keyed sets it"
 
-// readCredential reads the answer as its client does: what a JWT says is there to read,
-// what is in a JWE or behind an opaque id is not.
+// readCredential reads the answer as a client does. A client can read the claims of a JWT. It
+// cannot read a JWE, nor the session of an opaque id.
 func readCredential(a api.Issued, carrier counterfoil.Carrier, issued span) (*credential, error) {
 	c := &credential{
 		value: a.AccessToken, refresh: a.RefreshToken, carrier: carrier, issued: issued,
@@ -96,13 +97,13 @@ func (c *client) renew(ctx context.Context, old *credential) (*credential, error
 	}
 	next, err := readCredential(got, old.carrier, span{start, c.now()})
 	if err == nil {
-		next.issued = old.issued // the session is as old as it was: what ended it ends this copy
+		next.issued = old.issued // a revocation of the session covers this copy too
 	}
 	return next, err
 }
 
-// revoke takes away what scope and id name. An error means that the outcome is
-// unknown; what is returned beside it can be tried again.
+// revoke revokes what scope and id name. An error means that the outcome is unknown. The
+// revocation is recorded in both cases.
 func (c *client) revoke(ctx context.Context, scope, id string, everywhere bool) (*revocation, error) {
 	r := &revocation{scope: scope, id: id, span: span{start: c.now(), end: 1<<63 - 1}}
 	body := api.Revocation{Scope: source.Scope(scope), ID: id}
@@ -116,7 +117,7 @@ func (c *client) revoke(ctx context.Context, scope, id string, everywhere bool) 
 	} else {
 		err = fmt.Errorf("revoke %s %s: %w", scope, id, err)
 	}
-	c.revocation(r) // when it is over: readers see it whole
+	c.revocation(r) // recorded when it is complete: nothing changes it afterwards
 	return r, err
 }
 
@@ -128,7 +129,7 @@ func (c *client) source() (counterfoil.Source, error) {
 	return counterfoil.Remote(c.url, counterfoil.RemoteOptions{Credential: keyPlaceholder, Transport: c.web.Transport})
 }
 
-// readKeys reads the key set, and fails if the server calls itself otherwise.
+// readKeys reads the key set. It returns an error if the server has another issuer URL.
 func (c *client) readKeys(ctx context.Context) error {
 	source, err := c.source()
 	if err == nil {
@@ -137,8 +138,7 @@ func (c *client) readKeys(ctx context.Context) error {
 	return err
 }
 
-// readLog reads the log from zero as a verifier that has just started does, and
-// says how long it took.
+// readLog reads the log from zero, as a new verifier does. It returns how long that took.
 func (c *client) readLog(ctx context.Context) (time.Duration, error) {
 	remote, err := c.source()
 	if err != nil {

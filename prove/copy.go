@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// CopyFolder copies a folder aside and returns what puts it back: the backup of a
-// store that is one folder, for Place.Backup.
+// CopyFolder copies a folder and returns a function that restores the copy. It is a
+// [Place].Backup for a store that is one folder.
 func CopyFolder(dir string) (restore func(context.Context) error, err error) {
 	aside := dir + ".backup"
 	if err := os.CopyFS(aside, os.DirFS(dir)); err != nil {

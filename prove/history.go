@@ -9,64 +9,64 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// outcome is what a verifier said about a credential.
+// outcome is the verdict of a verifier on a credential.
 type outcome uint8
 
 const (
 	accepted outcome = iota + 1
-	refused          // the credential is no good
-	unknown          // stale or unavailable: nothing is said about the credential
+	refused          // the credential is not good
+	unknown          // the verifier is stale or unavailable: no verdict
 )
 
-// span is when something began and ended, by one monotonic clock.
+// span is the time from the start to the end of an operation, by one monotonic clock.
 type span struct{ start, end time.Duration }
 
-// credential is one copy of a session, as its client holds it.
+// credential is one copy of a session, as the client has it.
 type credential struct {
 	value, refresh string
 	carrier        counterfoil.Carrier
 
 	sid, subject, client, token, key string
-	epoch, seq                       uint64 // its rv, where the client can read it; epoch 0: it cannot
+	epoch, seq                       uint64 // its rv; epoch 0: the client cannot read it
 	issued                           span
 }
 
-// revocation is one attempt to take something away.
+// revocation is one call that revokes.
 type revocation struct {
 	span
 	scope, id  string
-	acked      bool   // it was acknowledged; otherwise it may or may not have happened
-	epoch, seq uint64 // of the receipt; epoch 0: none
-	everywhere bool   // acknowledged as having reached every verifier (wait=all)
+	acked      bool   // the server acknowledged it; otherwise it may or may not have happened
+	epoch, seq uint64 // of the receipt; epoch 0: there is none
+	everywhere bool   // the server confirmed that it has reached every verifier (wait=all)
 }
 
-// check is one question to one verifier. A verifier keeps its number when it is
-// started anew: what it promised before still holds.
+// check is one request to one verifier. A verifier keeps its number over a restart, so that
+// P3 holds over the restart too.
 type check struct {
 	span
 	verifier int
 	of       *credential
-	said     outcome
+	outcome  outcome
 }
 
-// heal is the end of a fault. From at to until nothing else is wrong with the
-// verifier, and it is asked about a credential that is good all the time.
+// heal is the end of a fault. From at to until the verifier has no other fault, and gets
+// requests with a credential that is never revoked.
 type heal struct {
 	verifier  int
 	at, until time.Duration
 }
 
-// history is everything that was done. It is written by many, and read when they
-// are done.
+// history records every operation. Many goroutines write it. judge reads it when they have
+// ended.
 type history struct {
 	begun time.Time
 
-	mu          sync.Mutex // guards all below
+	mu          sync.Mutex // guards the fields below
 	checks      []check
 	revocations []*revocation
 	heals       []heal
 	logins      int
-	subjects    map[string]struct{} // who may be signed in
+	subjects    map[string]struct{} // the subjects that may be signed in
 }
 
 func newHistory() *history { return &history{begun: time.Now(), subjects: make(map[string]struct{})} }
@@ -107,9 +107,9 @@ func (h *history) signedIn() []string {
 	return slices.Collect(maps.Keys(h.subjects))
 }
 
-// covers says whether r takes c away: certainly, possibly (they were under way at
-// once, and nothing that the client can see orders them), or not. It shares no
-// code with what it checks.
+// covers reports whether r revokes c: certainly, possibly, or not. Possibly means that r and
+// the login ran at the same time, and the client can see no order between them. covers shares
+// no code with the verifier.
 func (r *revocation) covers(c *credential) (certainly, possibly bool) {
 	match := false
 	switch r.scope {
@@ -137,8 +137,7 @@ func (r *revocation) covers(c *credential) (certainly, possibly bool) {
 	return false, true
 }
 
-// byCredential returns the checks of each credential in the order in which they
-// began.
+// byCredential returns the checks of each credential, in the order in which they began.
 func (h *history) byCredential() map[*credential][]check {
 	all := make(map[*credential][]check)
 	for _, c := range h.checks {

@@ -12,38 +12,40 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// MatrixOptions of Matrix. The zero value of each field but Stores is usable.
+// MatrixOptions of [Matrix]. The zero value of every field except Stores is usable.
 type MatrixOptions struct {
 	Stores []Store
 	Fleets []int // how many verifiers follow; nil: 100
 	Runs   int   // of each cell; zero: 5
 
 	Bound time.Duration                     // D; zero: 10 s, the default of a verifier
-	Begin func(store string, verifiers int) // told when a part begins; nil: nobody
+	Begin func(store string, verifiers int) // called when a part begins; may be nil
 }
 
-// Cell is one carrier against one way to revoke, on one store.
+// Cell is one carrier and one scope of revocation, on one store.
 type Cell struct {
 	Store     string `json:"store"`
 	Verifiers int    `json:"verifiers"`
 	Carrier   string `json:"carrier"`
 	Scope     string `json:"scope"`
 
-	// RevokeToRefusal is from the return of the revocation until a verifier refuses,
-	// one sample for each verifier: the medians over runs of each figure. Untouched
-	// says that the revocation is none of this carrier's: it must go on.
+	// RevokeToRefusal is the time from the return of the revocation until a verifier
+	// refuses, one sample for each verifier. Each figure is the median over the runs.
 	RevokeToRefusal Distribution  `json:"revoke_to_refusal"`
-	Revoke          time.Duration `json:"revoke_ns"` // the call itself, median over runs
-	Untouched       bool          `json:"untouched,omitempty"`
-	Problems        []string      `json:"problems,omitempty"`
+	Revoke          time.Duration `json:"revoke_ns"` // time of the call, median over the runs
+
+	// Untouched is true if this scope does not cover this carrier: verifiers must go on
+	// accepting the credential.
+	Untouched bool     `json:"untouched,omitempty"`
+	Problems  []string `json:"problems,omitempty"`
 }
 
-// matrixScopes are what a cell revokes.
+// matrixScopes are the scopes of the cells.
 var matrixScopes = []string{"session", "subject", "key"}
 
-// Matrix shows every carrier against a revoked session, subject and signing key, on
-// every store, with fleets of verifiers: whether every verifier refuses within D and
-// refuses nothing else, and how long that takes.
+// Matrix revokes a session, a subject and a signing key, for every carrier, on every store,
+// with fleets of verifiers. It finds out whether every verifier refuses the credential within
+// D and refuses no other credential, and how long that takes.
 func Matrix(ctx context.Context, o MatrixOptions) ([]Cell, error) {
 	if o.Fleets == nil {
 		o.Fleets = []int{100}
@@ -62,11 +64,11 @@ func Matrix(ctx context.Context, o MatrixOptions) ([]Cell, error) {
 	}
 	var cells []Cell
 	for _, s := range o.Stores {
-		for _, many := range o.Fleets {
-			o.Begin(s.Name, many)
-			got, err := o.part(ctx, &s, many)
+		for _, size := range o.Fleets {
+			o.Begin(s.Name, size)
+			got, err := o.part(ctx, &s, size)
 			if err != nil {
-				return cells, fmt.Errorf("prove: %s, %d verifiers: %w", s.Name, many, err)
+				return cells, fmt.Errorf("prove: %s, %d verifiers: %w", s.Name, size, err)
 			}
 			cells = append(cells, got...)
 		}
@@ -76,8 +78,8 @@ func Matrix(ctx context.Context, o MatrixOptions) ([]Cell, error) {
 
 const maxFleet = 5000
 
-// part is all cells of one store and one fleet.
-func (o MatrixOptions) part(ctx context.Context, s *Store, many int) (cells []Cell, err error) {
+// part returns all cells of one store and one fleet.
+func (o MatrixOptions) part(ctx context.Context, s *Store, size int) (cells []Cell, err error) {
 	w, err := newWorld(ctx, Options{Bound: o.Bound}, s)
 	if w != nil {
 		defer w.close()
@@ -88,13 +90,13 @@ func (o MatrixOptions) part(ctx context.Context, s *Store, many int) (cells []Ce
 	if err != nil {
 		return nil, err
 	}
-	f, err := w.startFleet(ctx, many)
+	f, err := w.startFleet(ctx, size)
 	if err != nil {
 		return nil, err
 	}
 	for _, scope := range matrixScopes {
 		for _, carrier := range carriers {
-			cell := Cell{Store: s.Name, Verifiers: many, Carrier: carrier.String(), Scope: scope}
+			cell := Cell{Store: s.Name, Verifiers: size, Carrier: carrier.String(), Scope: scope}
 			if err := f.fill(ctx, &cell, carrier, o.Runs); err != nil {
 				return nil, fmt.Errorf("%v, %s: %w", carrier, scope, err)
 			}
@@ -104,16 +106,17 @@ func (o MatrixOptions) part(ctx context.Context, s *Store, many int) (cells []Ce
 	return cells, nil
 }
 
-// fleet are verifiers that follow one server, each over connections of its own.
+// fleet has verifiers that follow one server, each over its own connections.
 type fleet struct {
 	w   *world
 	all []*counterfoil.Verifier
 }
 
-// atOnce is how many of a fleet are spoken to side by side.
+// atOnce is how many goroutines work on the verifiers of a fleet.
 const atOnce = 16
 
-// each calls f for every verifier, some at once, and returns the first error.
+// each calls do for every verifier, in several goroutines. A goroutine stops at its first
+// error. each returns the errors of all goroutines.
 func (f *fleet) each(do func(n int) error) error {
 	var all sync.WaitGroup
 	errs := make([]error, atOnce)
@@ -128,9 +131,9 @@ func (f *fleet) each(do func(n int) error) error {
 	return errors.Join(errs...)
 }
 
-func (w *world) startFleet(ctx context.Context, many int) (*fleet, error) {
-	f := &fleet{w: w, all: make([]*counterfoil.Verifier, many)}
-	vias := make([]*http.Transport, many)
+func (w *world) startFleet(ctx context.Context, size int) (*fleet, error) {
+	f := &fleet{w: w, all: make([]*counterfoil.Verifier, size)}
+	vias := make([]*http.Transport, size)
 	w.later(func() {
 		for n, v := range f.all {
 			if v != nil {
@@ -152,7 +155,7 @@ func (w *world) startFleet(ctx context.Context, many int) (*fleet, error) {
 	})
 }
 
-// fill runs a cell so many times.
+// fill runs the trial of a cell the given number of times, and fills in the cell.
 func (f *fleet) fill(ctx context.Context, cell *Cell, carrier counterfoil.Carrier, runs int) error {
 	var all []Distribution
 	var calls []time.Duration
@@ -193,12 +196,12 @@ func median(all []time.Duration) time.Duration {
 // trial is one run of a cell.
 type trial struct {
 	*fleet
-	gone, other *credential // what is revoked, and what must go on
-	untouched   bool
-	lives       []context.Context // of gone, at each verifier: ends when that refuses
-	ended       []chan time.Time
-	took        []time.Duration
-	call        time.Duration
+	gone, other *credential       // gone is revoked; verifiers must go on accepting other
+	untouched   bool              // the scope does not cover gone: see Cell
+	lives       []context.Context // for each verifier: ends when the verifier refuses gone
+	ended       []chan time.Time  // for each verifier: gets the time when lives ended
+	took        []time.Duration   // for each verifier: from the return of the revocation to refusal
+	call        time.Duration     // time of the revocation itself
 
 	mu       sync.Mutex // guards problems
 	problems []string
@@ -210,8 +213,8 @@ func (t *trial) problem(format string, args ...any) {
 	t.problems = append(t.problems, fmt.Sprintf(format, args...))
 }
 
-// try signs in, shows every verifier the credential, revokes, and sees when each of
-// them refuses it.
+// try is one trial: it signs in, sends the credential to every verifier, revokes, and measures
+// when each verifier refuses.
 func (f *fleet) try(ctx context.Context, carrier counterfoil.Carrier, scope string) (*trial, error) {
 	t := &trial{
 		fleet: f, untouched: scope == "key" && carrier.Format == counterfoil.Opaque,
@@ -226,7 +229,7 @@ func (f *fleet) try(ctx context.Context, carrier counterfoil.Carrier, scope stri
 	if err := t.show(ctx); err != nil {
 		return nil, err
 	}
-	pause(ctx, time.Duration(len(f.all))*time.Millisecond/2+50*time.Millisecond) // all wait for news
+	pause(ctx, time.Duration(len(f.all))*time.Millisecond/2+50*time.Millisecond) // until all verifiers have a long poll
 	asked := time.Now()
 	r, err := f.w.revoke(ctx, scope, id, false)
 	returned := time.Now()
@@ -237,15 +240,14 @@ func (f *fleet) try(ctx context.Context, carrier counterfoil.Carrier, scope stri
 	return t, t.collect(ctx, r.cursor(), returned)
 }
 
-// signIn makes the credential that is revoked and the one that is not, and returns what
-// scope names of the former.
+// signIn makes gone and other. It returns the id of gone that scope needs.
 func (t *trial) signIn(ctx context.Context, carrier counterfoil.Carrier, scope string) (id string, err error) {
 	w := t.w
 	subject, other, otherCarrier := w.subject("gone"), w.subject("other"), carrier
 	switch scope {
-	case "session": // another session of the same subject goes on
+	case "session": // another session of the same subject must go on
 		other = subject
-	case "key": // whatever is signed ends, what is opaque goes on
+	case "key": // an opaque credential must go on: no key signs it
 		otherCarrier = counterfoil.CarrierCookie
 	}
 	if t.gone, err = w.login(ctx, subject, defaultClient, carrier); err != nil {
@@ -257,14 +259,14 @@ func (t *trial) signIn(ctx context.Context, carrier counterfoil.Carrier, scope s
 	if scope != "key" {
 		return map[string]string{"session": t.gone.sid, "subject": subject}[scope], nil
 	}
-	signed, err := w.login(ctx, subject, defaultClient, counterfoil.CarrierBearer) // shows which key signs
+	signed, err := w.login(ctx, subject, defaultClient, counterfoil.CarrierBearer) // a JWT, which has the key id
 	if err != nil {
 		return "", err
 	}
 	return signed.key, nil
 }
 
-// show has every verifier accept both, and watch the one that will be revoked.
+// show makes every verifier accept both credentials, and watch the session of gone.
 func (t *trial) show(ctx context.Context) error {
 	return t.each(func(n int) error {
 		v := t.all[n]
@@ -284,28 +286,29 @@ func (t *trial) show(ctx context.Context) error {
 	})
 }
 
-// accept asks until the verifier accepts c, or D has passed: one that cannot ask the
-// issuer on a busy machine says nothing about c. A refusal is final.
+// accept sends c until the verifier accepts or refuses it, or D has passed. On a busy machine
+// a verifier may fail to reach the issuer for a while, and then has no verdict.
 func (t *trial) accept(ctx context.Context, v *counterfoil.Verifier, c *credential) (*counterfoil.Session, error) {
 	for begun := time.Now(); ; pause(ctx, 10*time.Millisecond) {
 		s, err := v.VerifyRequest(c.request().WithContext(ctx))
 		switch {
 		case err == nil || errors.Is(err, counterfoil.ErrInvalidToken):
 			return s, err
-		case time.Since(begun) > t.w.Bound: // most likely the machine is too busy for the fleet
-			return nil, fmt.Errorf("a verifier whose knowledge is %v old cannot say for D whether a credential is good: %w", v.Staleness(), err)
+		case time.Since(begun) > t.w.Bound: // most likely the machine is too slow for the fleet
+			return nil, fmt.Errorf("a verifier has no verdict on a credential for D; its knowledge is %v old: %w", v.Staleness(), err)
 		}
 	}
 }
 
-// collect waits for every verifier, and asks each about both.
+// collect waits until every verifier has refused gone, or D has passed. Then it sends both
+// credentials to each verifier again.
 func (t *trial) collect(ctx context.Context, at counterfoil.Cursor, returned time.Time) error {
 	bound, cancel := context.WithDeadline(ctx, returned.Add(t.w.bound()))
 	defer cancel()
 	for n, v := range t.all {
 		if t.untouched {
 			if err := v.WaitFor(bound, at); err != nil {
-				t.problem("verifier %d has not heard of it within D", n)
+				t.problem("verifier %d has not read the revocation within D", n)
 			}
 			continue
 		}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// PrintMatrix writes the cells for people: a row for each store, fleet and carrier.
-// It reports whether all of them passed.
+// PrintMatrix writes the cells for people, a row for each store, fleet and carrier. It
+// reports whether all cells passed.
 func PrintMatrix(w io.Writer, cells []Cell) (passed bool, err error) {
 	var b strings.Builder
 	b.WriteString("p50 / p99 in ms, from the return of a revocation to refusal; medians over runs\n")

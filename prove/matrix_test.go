@@ -9,12 +9,12 @@ import (
 )
 
 var (
-	fleets = flag.String("prove.fleets", "8", "how many verifiers follow in the matrix, with commas between")
-	kinds  = flag.String("prove.stores", "memory,sqlite,postgres,redis", "stores of the matrix, with commas between")
+	fleets = flag.String("prove.fleets", "8", "sizes of the fleets of verifiers of the matrix, separated by commas")
+	kinds  = flag.String("prove.stores", "memory,sqlite,postgres,redis", "stores of the matrix, separated by commas")
 	runs   = flag.Int("prove.runs", 1, "runs of each cell of the matrix")
 )
 
-// Every carrier against every way to revoke, on every store.
+// The matrix of every carrier and every scope passes on every store.
 func TestMatrix(t *testing.T) {
 	var sizes []int
 	for text := range strings.SplitSeq(*fleets, ",") {

@@ -15,8 +15,8 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// naive is another verifier, written from the contract alone, with one fault at a
-// time. Without a fault it must pass; each fault must be found.
+// naive is another verifier, written from the contract alone. It has one fault, or none.
+// Without a fault it must pass. Each fault must be found.
 type naive struct {
 	fault  string
 	source counterfoil.Source
@@ -24,15 +24,15 @@ type naive struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards cursor to entries
 	cursor  counterfoil.Cursor
 	fresh   time.Time
 	full    bool
-	outage  time.Time // when it last could not ask
+	outage  time.Time // when a read of the log last failed
 	entries []naiveEntry
 
-	looking sync.Mutex // guards looked
-	looked  map[string]*counterfoil.Session
+	lookups  sync.Mutex // guards sessions; held during a look-up
+	sessions map[string]*counterfoil.Session
 }
 
 type naiveEntry struct {
@@ -41,7 +41,7 @@ type naiveEntry struct {
 }
 
 func startNaive(ctx context.Context, fault string, s counterfoil.Source, o counterfoil.Options) (verifier, error) {
-	n := &naive{fault: fault, source: s, bound: o.Bound, looked: make(map[string]*counterfoil.Session)}
+	n := &naive{fault: fault, source: s, bound: o.Bound, sessions: make(map[string]*counterfoil.Session)}
 	if fault == "starts at the head" {
 		page, err := s.Log(ctx, source.Follow{})
 		if err != nil {
@@ -73,7 +73,8 @@ func (n *naive) Close() {
 
 func (n *naive) read(ctx context.Context, wait time.Duration) error {
 	asked := time.Now()
-	// Arrival times would do no harm to one that gives up soon.
+	// A verifier that gives up soon is not harmed by counting from arrival. So this fault
+	// does not give up.
 	if n.fault != "counts from arrival" && wait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, n.bound/2)
@@ -149,7 +150,8 @@ func (n *naive) covers(e naiveEntry, s *counterfoil.Session) bool {
 	return false
 }
 
-// session reads a JWT, whose signature is not what is on trial here, or asks.
+// session reads a JWT, without its signature, which no scenario tests. It looks up any other
+// credential.
 func (n *naive) session(ctx context.Context, text string) (*counterfoil.Session, error) {
 	if parts := strings.Split(text, "."); len(parts) == 3 {
 		raw, err := base64.RawURLEncoding.DecodeString(parts[1])
@@ -165,21 +167,21 @@ func (n *naive) session(ctx context.Context, text string) (*counterfoil.Session,
 		err = json.Unmarshal(raw, &c)
 		return &counterfoil.Session{ID: c.SID, Subject: c.Sub, TokenID: c.Jti, Client: c.Client, IssuedAt: time.Unix(c.Iat, 0), Born: c.RV}, err
 	}
-	// One look-up at a time: an answer from before a revocation must not be kept
-	// after another look-up was refused (P3).
-	n.looking.Lock()
-	defer n.looking.Unlock()
-	if s := n.looked[text]; s != nil {
+	// One look-up at a time: an answer from before a revocation must not be kept after another
+	// look-up was refused (P3).
+	n.lookups.Lock()
+	defer n.lookups.Unlock()
+	if s := n.sessions[text]; s != nil {
 		return s, nil
 	}
 	s, err := n.source.Lookup(ctx, text)
 	if err == nil {
-		n.looked[text] = s
+		n.sessions[text] = s
 	}
 	return s, err
 }
 
-// The checker finds every kind of fault, and none where there is none.
+// Run finds every kind of fault, and finds none in a verifier without a fault.
 func TestMutants(t *testing.T) {
 	var all sync.WaitGroup
 	for _, c := range []struct{ fault, scenarios, want string }{
@@ -194,7 +196,7 @@ func TestMutants(t *testing.T) {
 		{"starts at the head", "cold start", "P3"},
 		{"never comes back", "resets", "P4"},
 	} {
-		all.Go(func() { // most of the time they wait
+		all.Go(func() { // concurrently: the scenarios wait most of the time
 			report, err := Run(t.Context(), Options{
 				Stores: stores[:1], Duration: 5 * time.Second, Verifiers: 3, Clients: 2, Revokers: 2, patience: 5 * time.Second,
 				Only: strings.Split(c.scenarios, "|"),
@@ -209,10 +211,10 @@ func TestMutants(t *testing.T) {
 			for _, r := range report.Results {
 				found := strings.Join(append(r.Violations, r.Problems...), "\n")
 				if c.want == "" && !r.Held {
-					t.Errorf("%s: a sound verifier is said to break the contract:\n%s", r.Scenario, found)
+					t.Errorf("%s: violations of a verifier without a fault:\n%s", r.Scenario, found)
 				}
 				if c.want != "" && !slices.ContainsFunc(r.Violations, func(v string) bool { return strings.HasPrefix(v, c.want+":") }) {
-					t.Errorf("%s: one that %s: no violation of %s was found, but: %s", r.Scenario, c.fault, c.want, found)
+					t.Errorf("%s: a verifier that %s: found %q, want a violation of %s", r.Scenario, c.fault, found, c.want)
 				}
 			}
 		})

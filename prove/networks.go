@@ -8,54 +8,56 @@ import (
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 )
 
-// network is a scenario in which the network of one of two verifiers fails as
-// fault says, for 3 D. It is broken when sessions are revoked, and when that has
-// happened; then it is whole again.
+// network returns a scenario with two verifiers:
+//
+//  1. fault breaks the network of the second verifier.
+//  2. The scenario revokes sessions.
+//  3. The second verifier must not answer for anybody once its knowledge is older than D.
+//  4. After 3 D the network works again, and both verifiers must know the revocations.
 func network(fault func(ctx context.Context, n *node)) func(context.Context, *world) error {
 	return func(ctx context.Context, w *world) error {
 		nodes, err := w.startNodes(ctx, 2)
 		if err != nil {
 			return err
 		}
-		held, err := w.present(ctx, nodes, "known", "gone", "steady")
+		held, err := w.present(ctx, nodes, "earlier", "gone", "steady")
 		if err != nil {
 			return err
 		}
-		known, gone, steady := held[0], held[1], held[2]
-		if err := w.revokeSubject(ctx, known); err != nil { // before the fault
+		earlier, gone, steady := held[0], held[1], held[2]
+		if err := w.revokeSubject(ctx, earlier); err != nil { // before the fault
 			return err
 		}
-		awaitRefusal(ctx, nodes, known, 2*w.Bound)
-		at, mend := nodes[1].breakBy(ctx, fault)
+		awaitRefusal(ctx, nodes, earlier, 2*w.Bound)
+		at, repair := nodes[1].breakBy(ctx, fault)
 		pause(ctx, w.Bound/2)
 		if err := w.revokeSubject(ctx, gone); err != nil {
 			return err
 		}
 		var asking sync.WaitGroup
 		asking.Go(func() { awaitRefusal(ctx, nodes, gone, 4*w.Bound) })
-		// What knows nothing new for longer than D must not answer for anybody.
-		nodes[1].forbear(ctx, steady[1], at+w.bound(), w.Bound, "cut off for longer than D")
+		nodes[1].mustTurnStale(ctx, steady[1], at+w.bound(), w.Bound, "cut off for longer than D")
 		pause(ctx, at+3*w.Bound-w.now())
-		nodes[1].recovers(ctx, steady[1], mend)
+		nodes[1].recovers(ctx, steady[1], repair)
 		asking.Wait()
 		for _, n := range nodes {
-			for _, c := range append(gone, known...) {
-				n.mustSay(ctx, c, refused, "revoked, on a network that is whole again")
+			for _, c := range append(gone, earlier...) {
+				n.mustSay(ctx, c, refused, "revoked, on a network that works again")
 			}
 			for _, c := range steady {
-				n.mustSay(ctx, c, accepted, "on a network that is whole again")
+				n.mustSay(ctx, c, accepted, "on a network that works again")
 			}
 		}
 		return nil
 	}
 }
 
-// breakBy breaks a network by fault, again and again, until mend. From at on nothing
-// gets through.
-func (n *node) breakBy(ctx context.Context, fault func(context.Context, *node)) (at time.Duration, mend func()) {
+// breakBy applies fault to a network again and again, until repair is called. From the time
+// at on, no answer of the server gets through.
+func (n *node) breakBy(ctx context.Context, fault func(context.Context, *node)) (at time.Duration, repair func()) {
 	fault(ctx, n)
 	pause(ctx, n.w.Bound/20)
-	fault(ctx, n) // also to a connection that was being made the first time
+	fault(ctx, n) // for a connection that was half made at the first call
 	at = n.w.now()
 	broken, stop := context.WithCancel(ctx)
 	var breaking sync.WaitGroup
@@ -79,8 +81,8 @@ func lateAnswer(_ context.Context, n *node) {
 	n.net.Set(faultnet.Fault{}, faultnet.Fault{Mode: faultnet.Hold})
 }
 
-// lateAnswers delays every answer, not one: whoever counts from when an answer
-// arrives is fresh all the time, and knows nothing.
+// lateAnswers delays every answer by 1.5 D. A verifier that measured freshness from the
+// arrival of an answer would be fresh all the time, with knowledge that is older than D.
 func lateAnswers(_ context.Context, n *node) {
 	n.net.Set(faultnet.Fault{}, faultnet.Fault{Delay: n.w.Bound * 3 / 2})
 }
@@ -102,8 +104,9 @@ func resets(_ context.Context, n *node) {
 	n.net.Reset()
 }
 
-// waitAll holds revoke with wait=all to what it says: no grace once it has returned,
-// and at most D(1+rho) and a heartbeat until then, whoever is cut off.
+// waitAll checks the promise of a revocation with wait=all. Once it has returned, no verifier
+// accepts the credential. It returns within D(1+rho) and a heartbeat, even if a verifier is
+// cut off.
 func waitAll(ctx context.Context, w *world) error {
 	nodes, err := w.startNodes(ctx, 3)
 	if err != nil {
@@ -114,10 +117,10 @@ func waitAll(ctx context.Context, w *world) error {
 		return err
 	}
 	if w.Deployment == nil {
-		pause(ctx, w.bound()) // a server that has just started does not know who followed before
+		pause(ctx, w.bound()) // a new server does not know which verifiers followed an earlier one
 	}
 	for round := range 3 {
-		cut := round > 0 // the first round is on a whole network
+		cut := round > 0 // in the first round the network works
 		gone, err := w.one(ctx, "gone")
 		if err != nil {
 			return err
@@ -139,12 +142,12 @@ func waitAll(ctx context.Context, w *world) error {
 		if err != nil {
 			return err
 		}
-		took, most := r.end-r.start, w.bound()+w.heartbeat()+w.patience
+		took, limit := r.end-r.start, w.bound()+w.heartbeat()+w.patience
 		if !r.everywhere {
 			w.problem("wait=all returned unconfirmed after %v", took)
 		}
-		if took > most && w.Deployment == nil {
-			w.problem("wait=all took %v: want at most %v", took, most)
+		if took > limit && w.Deployment == nil {
+			w.problem("wait=all took %v: want at most %v", took, limit)
 		}
 		w.note("wait=all took %v with all verifiers connected: %v", took.Round(time.Millisecond), !cut)
 		if cut {
@@ -154,7 +157,8 @@ func waitAll(ctx context.Context, w *world) error {
 	return nil
 }
 
-// askAll has every node asked about every credential until stop, which waits.
+// askAll sends every credential to every node, again and again. stop ends that and waits for
+// the goroutines.
 func askAll(ctx context.Context, nodes []*node, all []*credential) (stop func()) {
 	asking, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

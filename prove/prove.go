@@ -1,17 +1,17 @@
-// Package prove shows whether a deployment of Counterfoil holds the revocation
-// contract: real verifiers follow a real auth server through networks that fail,
-// while sessions are made, used and revoked. Every operation is written down with
-// its start, end and result, and the history is judged by code that shares nothing
-// with what it judges:
+// Package prove tests whether a deployment of Counterfoil keeps the revocation contract.
+// Real verifiers follow a real auth server over networks that fail, while clients make, use
+// and revoke sessions. The package records every operation with its start, end and result.
+// Then it checks the recorded history with code that shares nothing with the verifier and the
+// server:
 //
-//	P1  nothing is accepted later than D(1+rho) after its revocation returned
-//	P2  nothing is refused that nobody revoked
-//	P3  what a verifier refused it never accepts again, started anew or not
-//	P4  when the network is whole again, good credentials are accepted again
-//	    within two heartbeats (half of D) and one read of the log from zero
+//	P1  no verifier accepts a credential later than D(1+rho) after its revocation returned
+//	P2  no verifier refuses a credential that was not revoked
+//	P3  a verifier that has refused a credential never accepts it again, even after a restart
+//	P4  when the network works again, a verifier accepts good credentials again within two
+//	    heartbeats (half of D) and one read of the log from zero
 //
-// Begin with Run. Scenarios lists what it does, with the numbers of the contract's
-// own list of tests.
+// Call [Run] first. [Scenarios] lists the scenarios, with the numbers of the contract's own
+// list of tests.
 package prove
 
 import (
@@ -28,35 +28,34 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Options of Run. The zero value of each field but Stores is usable.
+// Options of [Run]. Set Stores or Deployment; the zero value of every other field is usable.
 type Options struct {
-	Stores     []Store     // own servers are started on a new place of each
-	Deployment *Deployment // instead of own servers
+	Stores     []Store     // Run starts its own servers, each on a new place of a store
+	Deployment *Deployment // a server that already runs, instead of Stores
 
-	Bound     time.Duration // D of the verifiers; zero: 2 s, the least there is
+	Bound     time.Duration // D of the verifiers; zero: 2 s, the shortest bound
 	Duration  time.Duration // of the history scenarios; zero: 30 s; the others take a few D
 	Verifiers int           // zero: 8
-	Clients   int           // who ask them all the time; zero: 8
+	Clients   int           // goroutines that ask the verifiers all the time; zero: 8
 	Revokers  int           // zero: 4
 	Flood     int           // revocations a second of the flood; zero: 1000
-	Seed      uint64        // of what is random
+	Seed      uint64        // seed of the random choices
 
-	// Child is a command that runs Child in another process, which is stopped and
-	// killed.
+	// Child is a command that calls Child. Scenarios that stop or kill a process start it.
 	Child []string
 
 	Only  []string                 // names of scenarios; nil: all
-	Begin func(store, name string) // told when a scenario begins; nil: nobody
+	Begin func(store, name string) // called when a scenario begins; may be nil
 
-	// patience is added to what is allowed for being back and for wait=all to return:
-	// tests run on machines that are busy with something else.
+	// patience is added to two limits, because tests run on busy machines: how long a
+	// verifier may take to accept again after a fault, and how long wait=all may take.
 	patience time.Duration
-	atOnce   int // how many scenarios run side by side: most of them wait; zero: 5
+	atOnce   int // how many scenarios run at a time: most of them wait; zero: 5
 
 	newVerifier func(ctx context.Context, s counterfoil.Source, o counterfoil.Options) (verifier, error)
 }
 
-// Deployment is an auth server that runs already.
+// Deployment is an auth server that already runs.
 type Deployment struct {
 	URL       string          // its issuer
 	Key       string          // an API key with the scopes admin, revocation:read, introspect and sessions:create
@@ -68,21 +67,21 @@ type Deployment struct {
 type Store struct {
 	Name    string
 	New     func(ctx context.Context) (*Place, error)
-	Lossy   bool // what is in it is gone when it is opened again
+	Lossy   bool // the store is empty when it is opened again
 	Backups bool // its places have Backup
 }
 
-// Place is where a store's data lies. It can be opened again when it is closed.
+// Place is one database of a store. It can be opened again after it was closed.
 type Place struct {
-	Name string // opens it in a child: see Child
+	Name string // a child opens the place by this name: see Child
 	Open func(ctx context.Context) (store.Store, error)
 
-	// Backup copies what is there, while nobody has it open; nil: it cannot.
+	// Backup copies the data while the place is closed; nil: the place has no backups.
 	Backup func(ctx context.Context) (restore func(context.Context) error, err error)
-	Remove func() error // gives the place back; nil: nothing to do
+	Remove func() error // removes the data; nil: there is nothing to remove
 }
 
-// verifier is what is on trial. *counterfoil.Verifier is one.
+// verifier is the verifier under test. *counterfoil.Verifier is one.
 type verifier interface {
 	VerifyRequest(*http.Request) (*counterfoil.Session, error)
 	Close()
@@ -95,13 +94,13 @@ func (o Options) withDefaults() (Options, error) {
 	for _, n := range []struct {
 		value *int
 		zero  int
-		most  int
+		max   int
 	}{{&o.Verifiers, 8, 1000}, {&o.Clients, 8, 1000}, {&o.Revokers, 4, 1000}, {&o.Flood, 1000, 1_000_000}} {
 		if *n.value == 0 {
 			*n.value = n.zero
 		}
-		if *n.value < 1 || *n.value > n.most {
-			return o, fmt.Errorf("prove: %d verifiers, clients, revokers or revocations a second: want 1 to %d", *n.value, n.most)
+		if *n.value < 1 || *n.value > n.max {
+			return o, fmt.Errorf("prove: %d verifiers, clients, revokers or revocations a second: want 1 to %d", *n.value, n.max)
 		}
 	}
 	if o.Bound == 0 {
@@ -129,8 +128,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Run runs the scenarios and returns what they show. An error means that it could
-// not be found out; whether the contract is held is in the report.
+// Run runs the scenarios and returns a report, which says whether the contract is held. An
+// error means that Run could not find out.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -155,8 +154,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// reach fails with counterfoil.ErrUnavailable if the deployment does not answer, or
-// does not take the key, and otherwise if it calls itself otherwise than we do.
+// reach checks that the deployment can be used. It returns [counterfoil.ErrUnavailable] if
+// the deployment does not answer or refuses the key. It returns another error if the
+// deployment has another issuer URL.
 func (o Options) reach(ctx context.Context) error {
 	w, err := newWorld(ctx, o, nil)
 	if err == nil {
@@ -185,29 +185,29 @@ func (r *Report) section(ctx context.Context, o Options, name string, s *Store) 
 		all = append(all, sc)
 	}
 	results := make([]Result, len(all))
-	var beside sync.WaitGroup
+	var concurrent sync.WaitGroup
 	slots := make(chan struct{}, o.atOnce)
-	for _, alone := range []bool{true, false} {
+	for _, exclusive := range []bool{true, false} {
 		for n, sc := range all {
-			if sc.alone != alone {
+			if sc.exclusive != exclusive {
 				continue
 			}
 			run := func() {
 				o.Begin(name, sc.Name)
 				results[n] = sc.run(ctx, o, name, s)
 			}
-			if alone {
+			if exclusive {
 				run()
 				continue
 			}
-			beside.Go(func() {
+			concurrent.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
 				run()
 			})
 		}
 	}
-	beside.Wait()
+	concurrent.Wait()
 	r.Results = append(r.Results, results...)
 	return ctx.Err()
 }

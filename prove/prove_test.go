@@ -24,11 +24,11 @@ import (
 var (
 	duration  = flag.Duration("prove.duration", 3*time.Second, "how long the history scenarios run")
 	verifiers = flag.Int("prove.verifiers", 4, "how many verifiers follow")
-	seed      = flag.Uint64("prove.seed", 1, "of what is random")
-	only      = flag.String("prove.only", "", "names of scenarios, with commas between; empty: all")
+	seed      = flag.Uint64("prove.seed", 1, "seed of the random choices")
+	only      = flag.String("prove.only", "", "names of scenarios, separated by commas; empty: all")
 )
 
-// asChild is set in the environment of the other processes, which are this binary.
+// asChild is set in the environment of child processes, which run this binary.
 const asChild = "COUNTERFOIL_PROVE_CHILD"
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if err := os.Setenv(asChild, "1"); err != nil { // whatever this process starts
+	if err := os.Setenv(asChild, "1"); err != nil { // for every process that this one starts
 		panic(err)
 	}
 	testsvc.Main(m)
@@ -60,7 +60,7 @@ func openPlace(ctx context.Context, name string) (store.Store, error) {
 	return nil, errors.New("no such store: " + name)
 }
 
-// stores are what is on trial: another store is another row.
+// stores are the stores under test that need no server. Another store is another row.
 var stores = []Store{
 	{Name: "memory", Lossy: true, New: func(context.Context) (*Place, error) {
 		return &Place{Name: "memory:", Open: func(ctx context.Context) (store.Store, error) { return openPlace(ctx, "memory:") }}, nil
@@ -80,7 +80,7 @@ var stores = []Store{
 	}},
 }
 
-// allStores are stores and those that need a server of their own.
+// allStores returns stores, and the stores that need a server.
 func allStores(t *testing.T) []Store {
 	place := func(name string) *Place {
 		return &Place{Name: name, Open: func(ctx context.Context) (store.Store, error) { return openPlace(ctx, name) }}
@@ -97,7 +97,7 @@ func allStores(t *testing.T) []Store {
 		}})
 }
 
-// The contract is held on every store: the fourteen tests of REVOCATION 4.11.
+// Every store keeps the contract: the fourteen tests of REVOCATION 4.11.
 func TestContract(t *testing.T) {
 	var names []string
 	if *only != "" {
@@ -111,7 +111,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// What depends on the store is held on those that others run, too.
+// The scenarios that depend on the store also hold on stores with a server.
 func TestContractOfServers(t *testing.T) {
 	for _, s := range allStores(t)[len(stores):] {
 		t.Run(s.Name, func(t *testing.T) {

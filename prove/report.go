@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Report is what Run found out.
+// Report is the result of [Run].
 type Report struct {
 	Bound     time.Duration `json:"bound_ns"` // D
 	Seed      uint64        `json:"seed"`
@@ -16,26 +16,26 @@ type Report struct {
 	Left      []Left        `json:"left_out,omitempty"`
 }
 
-// Result is what one scenario showed on one store.
+// Result is the result of one scenario on one store.
 type Result struct {
 	Store    string `json:"store"`
 	Scenario string `json:"scenario"`
 	Tests    []int  `json:"tests"` // of REVOCATION 4.11
 	Findings
-	Problems []string      `json:"problems,omitempty"` // what the scenario itself demands
+	Problems []string      `json:"problems,omitempty"` // demands of the scenario that were not met
 	Notes    []string      `json:"notes,omitempty"`
 	Took     time.Duration `json:"took_ns"`
 	Held     bool          `json:"held"`
 }
 
-// Left is a scenario that was not run, and why.
+// Left is a scenario that was not run, with the reason.
 type Left struct {
 	Store    string `json:"store"`
 	Scenario string `json:"scenario"`
 	Why      string `json:"why"`
 }
 
-// Held reports whether everything that was run held, and anything was run.
+// Held reports whether all results held, and there is at least one.
 func (r *Report) Held() bool {
 	for _, s := range r.Results {
 		if !s.Held {
@@ -101,7 +101,7 @@ func (r *Report) verdict() string {
 		checks, revocations, round(latest), round(r.Bound+time.Duration(float64(r.Bound)*rho)), round(back), r.Seed)
 }
 
-// text is a quantile of d, or a dash if there was nothing to measure.
+// text returns a quantile of d, or a dash if d has no samples.
 func (d Distribution) text(q float64) string {
 	switch {
 	case d.N == 0:
@@ -114,7 +114,7 @@ func (d Distribution) text(q float64) string {
 	return round(d.P50).String()
 }
 
-// round keeps three digits, which is more than such figures are good for.
+// round keeps three digits, which is more than such figures need.
 func round(d time.Duration) time.Duration {
 	for unit := time.Duration(1); ; unit *= 10 {
 		if d < 1000*unit {

@@ -2,19 +2,19 @@ package prove
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 )
 
-// Scenario is one way to put the contract on trial.
+// Scenario is one test of the contract.
 type Scenario struct {
 	Name  string
 	Tests []int  // of REVOCATION 4.11
 	About string // one line
 
-	alone bool // its figures mean something only if nothing runs beside it
-	needs need
-	do    func(ctx context.Context, w *world) error
+	exclusive bool // its figures are valid only if no other scenario runs at the same time
+	needs     need
+	do        func(ctx context.Context, w *world) error
 }
 
 type need uint8
@@ -22,18 +22,18 @@ type need uint8
 const (
 	needServer  need = 1 << iota // starts, stops or breaks the server or its store
 	needProcess                  // another process
-	needBackups                  // a store that can be copied and put back
+	needBackups                  // a store with backups
 )
 
-// Scenarios lists all of them, in the order of the report.
+// Scenarios lists all scenarios, in the order of the report.
 func Scenarios() []Scenario { return scenarios }
 
 var scenarios []Scenario
 
-func init() { // not in the declaration: the scenarios know Options, and Options their names
+func init() { // not in the declaration: scenarios refers to Options, whose methods refer to scenarios
 	scenarios = []Scenario{
 		{"history", []int{1}, "clients, revokers and verifiers on a whole network", true, 0, calm},
-		{"history, faults", []int{1, 3}, "the same while networks fail and verifiers start anew", true, 0, stormy},
+		{"history, faults", []int{1, 3}, "the same while networks fail and verifiers restart", true, 0, stormy},
 		{"every scope", []int{1}, "each carrier against session, token, subject, client, key, all", false, needServer, everyScope},
 		{"late answer", []int{2}, "an answer is held for 3 D, then delivered", false, 0, network(lateAnswer)},
 		{"late answers", []int{2}, "every answer takes 1.5 D", false, 0, network(lateAnswers)},
@@ -43,37 +43,37 @@ func init() { // not in the declaration: the scenarios know Options, and Options
 		{"resets", []int{3}, "connections are refused and reset", false, 0, network(resets)},
 		{"bad pages", []int{3, 14}, "gaps, repeats, other orders, forged cursors, garbage", false, 0, badPages},
 		{"server killed", []int{4}, "kill -9 at every step of a revocation", false, needServer | needProcess, serverKilled},
-		{"store gone", []int{5}, "the server lives, its store does not", false, needServer, storeGone},
-		{"commit order", []int{6}, "slow commits side by side: none is passed over", false, needServer, commitOrder},
-		{"old backup", []int{7}, "the store is put back to what it was", false, needServer | needBackups, oldBackup},
-		{"store lost", []int{7}, "the store begins anew, empty", false, needServer, storeLost},
+		{"store gone", []int{5}, "the server runs, its store does not answer", false, needServer, storeGone},
+		{"commit order", []int{6}, "slow concurrent commits: a follower misses none", false, needServer, commitOrder},
+		{"old backup", []int{7}, "the store is restored from a backup", false, needServer | needBackups, oldBackup},
+		{"store lost", []int{7}, "the store restarts empty", false, needServer, storeLost},
 		{"verifier stopped", []int{8}, "SIGSTOP for longer than D", false, needProcess, verifierStopped},
 		{"clocks", []int{8}, "steps of an hour, clocks that run fast and slow", false, 0, clocks},
 		{"races", []int{9}, "refresh and login in flight while the subject is revoked", false, needServer, races},
-		{"wait=all", []int{10}, "nothing is accepted once it has returned", false, 0, waitAll},
+		{"wait=all", []int{10}, "no verifier accepts after it has returned", false, 0, waitAll},
 		{"flood", []int{11}, "as many revocations as the server takes, one slow verifier", true, needServer, flood},
 		{"full", []int{12}, "more entries than a verifier may hold", false, needServer, full},
 		{"policies", []int{13}, "three stale policies, four carriers, live connections", false, 0, policies},
-		{"cold start", []int{14}, "a verifier without the log, and one that starts anew", false, 0, coldStart},
+		{"cold start", []int{14}, "a verifier without the log, and one that restarts", false, 0, coldStart},
 	}
 }
 
-// cannot says why sc is left out, or nothing.
+// cannot says why sc cannot run. It returns the empty text if sc can run.
 func (sc Scenario) cannot(o Options, s *Store) string {
 	switch {
 	case s == nil && sc.needs&needServer != 0:
-		return "needs a server of its own"
+		return "needs its own server"
 	case sc.needs&needProcess != 0 && len(o.Child) == 0:
-		return "needs a process of its own"
+		return "needs its own process"
 	case sc.needs&needBackups != 0 && !s.Backups:
-		return "no backup is known here"
+		return "this store has no backups here"
 	case sc.Name == "store lost" && !s.Lossy:
-		return "this store does not lose what it was told"
+		return "this store keeps its data over a restart"
 	}
 	return ""
 }
 
-// run does a scenario and judges its history.
+// run runs a scenario and judges its history.
 func (sc Scenario) run(ctx context.Context, o Options, name string, s *Store) Result {
 	result := Result{Store: name, Scenario: sc.Name, Tests: sc.Tests}
 	begun := time.Now()
@@ -92,7 +92,7 @@ func (sc Scenario) run(ctx context.Context, o Options, name string, s *Store) Re
 		}
 		w.close()
 		if err == nil && w.Deployment == nil && !w.stopped() {
-			err = fmt.Errorf("a server is left running")
+			err = errors.New("the scenario left its server running")
 		}
 		result.Findings = judge(w.history, limits{bound: o.Bound, heal: 2*w.heartbeat() + max(w.read, readAtLeast) + o.patience, extra: w.extra})
 		result.Problems, result.Notes = w.problems, w.noted
@@ -101,14 +101,14 @@ func (sc Scenario) run(ctx context.Context, o Options, name string, s *Store) Re
 		result.Problems = append(result.Problems, err.Error())
 	}
 	if f := result.Findings; err == nil && (f.Accepted == 0 || f.Refused == 0 || f.Revocations == 0) {
-		result.Problems = append(result.Problems, "shows nothing: nothing was revoked, accepted or refused")
+		result.Problems = append(result.Problems, "shows nothing: the history lacks a revocation, an acceptance or a refusal")
 	}
 	result.Held = len(result.Problems) == 0 && len(result.Violations) == 0
 	result.Took = time.Since(begun)
 	return result
 }
 
-// readAtLeast is what one read of the log is allowed when it took less.
+// readAtLeast is the least time that P4 allows for one read of the log.
 const readAtLeast = 250 * time.Millisecond
 
 func (w *world) stopped() bool { return w.server == nil }

@@ -27,8 +27,8 @@ type authServer struct {
 	served chan error
 }
 
-// serverPlan is what an auth server is made of. A server that is started anew on the
-// same plan is the same issuer.
+// serverPlan is the configuration of an auth server. A server that restarts with the same
+// plan is the same issuer.
 type serverPlan struct {
 	Listen string        `json:"listen"` // host:port
 	Seal   [32]byte      `json:"seal"`
@@ -65,16 +65,16 @@ func (a *authServer) build(ctx context.Context, s store.Store, plan serverPlan) 
 	return err
 }
 
-// stop ends all connections, and waits.
+// stop closes all connections and the server, and waits.
 func (a *authServer) stop() {
 	_ = a.web.Close()
 	<-a.served
 	_ = a.Close()
 }
 
-// freeAddress is an address that nobody listens on, for a server that must have the
-// same one when it comes back. The port is below those that the kernel gives to
-// clients, or one of them might have it meanwhile.
+// freeAddress returns an address on which no process listens. A server must get the same
+// address after a restart. So the port is below the ephemeral ports: otherwise the kernel could
+// give it to a client meanwhile.
 func freeAddress() (string, error) {
 	for range 100 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))

@@ -15,7 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
-// everyScope revokes by each scope, and demands that the next login is good at once.
+// everyScope revokes by each scope. The next login must be good at once.
 func everyScope(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -39,11 +39,11 @@ func everyScope(ctx context.Context, w *world) error {
 					n.mustSay(ctx, c, accepted, "just signed in")
 				}
 			}
-			victim := all[1] // the JWT, which shows all ids
+			victim := all[1] // the JWT: the client can read all its ids
 			id := map[string]string{
 				"session": victim.sid, "token": victim.token, "subject": victim.subject, "client": victim.client, "key": victim.key,
 			}[scope]
-			if scope == "key" { // what is inside a JWE was signed by the same key, and its client cannot see it
+			if scope == "key" { // the same key signed the token inside the JWE, which the client cannot read
 				all[3].key = victim.key
 			}
 			r, err := w.revoke(ctx, scope, id, false)
@@ -61,12 +61,12 @@ func everyScope(ctx context.Context, w *world) error {
 						want = refused
 					}
 					if !n.until(ctx, c, want, 3*w.Bound+w.patience) {
-						w.problem("%v credential after its %s was revoked: never %v", c.carrier, scope, want)
+						w.problem("%v credential after the revocation of a %s: never %v", c.carrier, scope, want)
 					}
 				}
 				for _, c := range next {
 					if !n.until(ctx, c, accepted, w.Bound+w.patience) {
-						w.problem("%v credential made after the %s was revoked: never accepted", c.carrier, scope)
+						w.problem("%v credential issued after the revocation of a %s: never accepted", c.carrier, scope)
 					}
 				}
 			}
@@ -75,8 +75,9 @@ func everyScope(ctx context.Context, w *world) error {
 	return nil
 }
 
-// serverKilled kills the server at one step of a revocation after the other, until
-// one gets through, and demands that doing it again is safe.
+// serverKilled kills the server at the first step of a revocation, then at the second, and so
+// on, until a revocation has no such step. After each kill it repeats the revocation, which
+// must be safe.
 func serverKilled(ctx context.Context, w *world) error {
 	k := &killing{world: w, plan: childPlan{Place: w.place.Name, Server: &w.plan}}
 	if err := k.start(); err != nil {
@@ -98,7 +99,7 @@ func serverKilled(ctx context.Context, w *world) error {
 			return err
 		}
 		if survived {
-			w.note("killed at each of %d steps, and not at the next one", step-1)
+			w.note("killed at each of the %d steps", step-1)
 			break
 		}
 	}
@@ -123,8 +124,8 @@ func (k *killing) start() error {
 	return nil
 }
 
-// killAt has the server die at a step of a revocation, and starts it anew. It
-// reports whether there was no such step.
+// killAt kills the server at a step of a revocation, and restarts it. It reports whether the
+// server survived, because the revocation has no such step.
 func (k *killing) killAt(ctx context.Context, step int) (survived bool, err error) {
 	held, err := k.present(ctx, k.nodes, "gone")
 	if err != nil {
@@ -148,7 +149,7 @@ func (k *killing) killAt(ctx context.Context, step int) (survived bool, err erro
 	if err := k.start(); err != nil {
 		return false, err
 	}
-	if k.lossy { // another log: whatever was there before is refused
+	if k.lossy { // the log is new: every older credential is refused
 		k.revocation(&revocation{span: span{before, k.now()}, scope: "all", acked: true})
 		if k.steady, err = k.one(ctx, "steady"); err != nil {
 			return false, err
@@ -172,8 +173,8 @@ func (k *killing) killAt(ctx context.Context, step int) (survived bool, err erro
 	return false, nil
 }
 
-// again revokes twice what may have been revoked before: the receipts of a session
-// are the same. A store that lost everything knows of no such session.
+// again revokes twice what may already be revoked. The two receipts for a session must be the
+// same. A store that lost everything has no such session.
 func (w *world) again(ctx context.Context, scope, id string) error {
 	a, err := w.revoke(ctx, scope, id, false)
 	if refused, ok := errors.AsType[*api.Error](err); ok && refused.Status == http.StatusNotFound && w.lossy {
@@ -192,7 +193,7 @@ func (w *world) again(ctx context.Context, scope, id string) error {
 	return nil
 }
 
-// storeGone takes the store away from a server that lives.
+// storeGone makes every call of the store fail while the server runs.
 func storeGone(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -209,7 +210,7 @@ func storeGone(ctx context.Context, w *world) error {
 	w.store.Inject(storetest.Fault{})
 	at := w.now()
 	if err := w.revokeSubject(ctx, gone); err == nil {
-		w.problem("a revocation was acknowledged without a store")
+		w.problem("the server acknowledged a revocation without a store")
 	}
 	for ctx.Err() == nil && w.now() <= at+w.bound() {
 		for _, n := range nodes {
@@ -233,8 +234,9 @@ func storeGone(ctx context.Context, w *world) error {
 	return nil
 }
 
-// commitOrder revokes by many at once, over a store whose commits take various
-// times. A verifier that has reached the cursor of a receipt has passed over nothing.
+// commitOrder revokes from many goroutines at once. The commits of the store take different
+// times. A verifier that has reached the cursor of a receipt must have read every entry up to
+// the cursor.
 func commitOrder(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -285,19 +287,19 @@ func (w *world) revokeInOrder(ctx context.Context, nodes []*node) error {
 			return err
 		}
 		if got, _ := n.ask(ctx, c); got == accepted {
-			w.problem("verifier %d has reached %v and accepts what it revoked", n.n, r.cursor())
+			w.problem("verifier %d has reached %v and accepts the credential that this entry revoked", n.n, r.cursor())
 		}
 	}
 	return nil
 }
 
-// oldBackup puts the store back to what it was before revocations that were
-// acknowledged. Verifiers have seen more than the store: the log begins anew.
+// oldBackup restores the store from a backup that is older than some acknowledged revocations.
+// The verifiers have seen a later head than the store has, so the log must begin another epoch.
 func oldBackup(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
 	}
-	kept, err := w.one(ctx, "kept") // in the backup, and not revoked, for all that the verifiers know
+	kept, err := w.one(ctx, "kept") // in the backup, and never revoked
 	if err != nil {
 		return err
 	}
@@ -317,7 +319,7 @@ func oldBackup(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	lost, err := w.one(ctx, "lost") // made after the backup
+	lost, err := w.one(ctx, "lost") // issued after the backup
 	if err != nil {
 		return err
 	}
@@ -344,10 +346,10 @@ func oldBackup(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
 	}
-	return w.begunAnew(ctx, nodes, epoch, before, all)
+	return w.mustBeNewEpoch(ctx, nodes, epoch, before, all)
 }
 
-// storeLost starts a server anew over a store that keeps nothing.
+// storeLost restarts a server whose store keeps nothing.
 func storeLost(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -374,17 +376,17 @@ func storeLost(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
 	}
-	return w.begunAnew(ctx, nodes, epoch, before, all)
+	return w.mustBeNewEpoch(ctx, nodes, epoch, before, all)
 }
 
-// begunAnew demands that nothing of the log that ended is good for anything, and
-// that new logins are.
-func (w *world) begunAnew(ctx context.Context, nodes []*node, epoch uint64, before time.Duration, old []*credential) error {
-	w.revocation(&revocation{span: span{before, w.now()}, scope: "all"}) // may be refused from here on
+// mustBeNewEpoch checks that no credential of the old epoch can be used or refreshed, and that
+// new logins are good.
+func (w *world) mustBeNewEpoch(ctx context.Context, nodes []*node, epoch uint64, before time.Duration, old []*credential) error {
+	w.revocation(&revocation{span: span{before, w.now()}, scope: "all"}) // from now on a verifier may refuse the old credentials
 	for _, n := range nodes {
 		for _, c := range old {
 			if !n.until(ctx, c, refused, 4*w.Bound+w.patience) {
-				w.problem("a %v credential of the log that ended is never refused", c.carrier)
+				w.problem("a %v credential of the old epoch is never refused", c.carrier)
 			}
 		}
 	}
@@ -393,7 +395,7 @@ func (w *world) begunAnew(ctx context.Context, nodes []*node, epoch uint64, befo
 			continue
 		}
 		if _, err := w.renew(ctx, c); err == nil {
-			w.problem("a session of the log that ended is there again when it is refreshed")
+			w.problem("a refresh revives a session of the old epoch")
 		}
 	}
 	next, err := w.one(ctx, "next")
@@ -406,17 +408,17 @@ func (w *world) begunAnew(ctx context.Context, nodes []*node, epoch uint64, befo
 	for _, n := range nodes {
 		for _, c := range next {
 			if !n.until(ctx, c, accepted, 4*w.Bound+w.patience) {
-				w.problem("a %v credential of the new log is never accepted", c.carrier)
+				w.problem("a %v credential of the new epoch is never accepted", c.carrier)
 			}
 		}
 		if v := n.real(); v != nil && v.Status().Epochs == 0 {
-			w.problem("verifier %d raises no alarm about the new log", n.n)
+			w.problem("verifier %d does not count the new epoch", n.n)
 		}
 	}
 	return nil
 }
 
-// races revokes a subject while its refresh, or its login, is in flight.
+// races revokes a subject while a refresh or a login of the subject runs.
 func races(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -446,8 +448,8 @@ func races(ctx context.Context, w *world) error {
 	return ctx.Err()
 }
 
-// raceRefresh refreshes while the subject is revoked, and signs in when that has
-// returned: the new login is good at once, in the same millisecond too.
+// raceRefresh refreshes while the subject is revoked. It signs in when the revocation has
+// returned. The new login must be good at once, even in the same millisecond.
 func (w *world) raceRefresh(ctx context.Context, n *node) error {
 	subject := w.subject("race")
 	old, err := w.login(ctx, subject, defaultClient, carriers[1])
@@ -466,7 +468,7 @@ func (w *world) raceRefresh(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	_, _ = n.ask(ctx, next) // judged by P2
+	_, _ = n.ask(ctx, next) // P2 judges the outcome
 	racing.Wait()
 	for _, c := range []*credential{old, renewed} {
 		if c != nil && !n.until(ctx, c, refused, 3*w.Bound+w.patience) {
@@ -477,7 +479,7 @@ func (w *world) raceRefresh(ctx context.Context, n *node) error {
 	return nil
 }
 
-// raceLogin ends a login whose proof was made before the subject was revoked.
+// raceLogin completes a login whose proof is from before the subject was revoked.
 func (w *world) raceLogin(ctx context.Context, n *node) error {
 	subject := w.subject("race")
 	i := w.server.Issuer()

@@ -9,14 +9,13 @@ import (
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 )
 
-// pool is what clients hold: those who are signed in all the time, and the last of
-// the others, revoked or not.
+// pool has the credentials of the clients.
 type pool struct {
-	mu     sync.Mutex // guards all below
-	steady []*credential
-	recent []*credential
+	mu     sync.Mutex    // guards steady and recent
+	steady []*credential // never revoked
+	recent []*credential // the latest of the others, revoked or not
 
-	asking sync.WaitGroup // about what was just revoked
+	asking sync.WaitGroup // goroutines that wait for the refusal of a revoked credential
 }
 
 const recent = 256
@@ -43,15 +42,15 @@ func (p *pool) pick() *credential {
 func (p *pool) good() *credential {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.steady[1] // a JWT: it needs nobody but the verifier
+	return p.steady[1] // a JWT: the verifier needs no look-up for it
 }
 
 func calm(ctx context.Context, w *world) error { return traffic(ctx, w, false) }
 
 func stormy(ctx context.Context, w *world) error { return traffic(ctx, w, true) }
 
-// traffic runs clients and revokers for the duration, and breaks the networks of
-// all verifiers but the first meanwhile if told so.
+// traffic runs clients and revokers for the duration. If faults is true, it also breaks the
+// network of every verifier except the first.
 func traffic(ctx context.Context, w *world, faults bool) error {
 	nodes, err := w.startNodes(ctx, w.Verifiers)
 	if err != nil {
@@ -71,15 +70,15 @@ func traffic(ctx context.Context, w *world, faults bool) error {
 	defer cancel()
 	var all sync.WaitGroup
 	for range w.Clients {
-		all.Go(func() { w.use(ctx, p, nodes) })
+		all.Go(func() { w.askRandomly(ctx, p, nodes) })
 	}
 	for n := range w.Revokers {
-		all.Go(func() { w.takeAway(ctx, p, nodes, n) })
+		all.Go(func() { w.revokeRepeatedly(ctx, p, nodes, n) })
 	}
 	all.Go(func() { w.renewSteady(ctx, p) })
 	if faults {
 		for _, n := range nodes[1:] {
-			all.Go(func() { n.suffer(ctx, p) })
+			all.Go(func() { n.breakRepeatedly(ctx, p) })
 		}
 	}
 	all.Wait()
@@ -87,8 +86,8 @@ func traffic(ctx context.Context, w *world, faults bool) error {
 	return nil
 }
 
-// use asks about what clients hold, in bursts.
-func (w *world) use(ctx context.Context, p *pool, nodes []*node) {
+// askRandomly sends random credentials of the pool to random verifiers, in bursts.
+func (w *world) askRandomly(ctx context.Context, p *pool, nodes []*node) {
 	for ctx.Err() == nil {
 		for range 16 {
 			_, _ = nodes[rand.N(len(nodes))].ask(ctx, p.pick())
@@ -97,7 +96,7 @@ func (w *world) use(ctx context.Context, p *pool, nodes []*node) {
 	}
 }
 
-// renewSteady signs those in anew who are never revoked, before their copies expire.
+// renewSteady replaces the credentials that are never revoked before they expire.
 func (w *world) renewSteady(ctx context.Context, p *pool) {
 	for {
 		pause(ctx, time.Minute)
@@ -117,9 +116,9 @@ func (w *world) renewSteady(ctx context.Context, p *pool) {
 	}
 }
 
-// takeAway signs subjects in, shows their credentials to every verifier, and takes
-// them away again.
-func (w *world) takeAway(ctx context.Context, p *pool, nodes []*node, n int) {
+// revokeRepeatedly signs in one subject after the other, sends the credential to every
+// verifier, and revokes it.
+func (w *world) revokeRepeatedly(ctx context.Context, p *pool, nodes []*node, n int) {
 	for ; ctx.Err() == nil; n++ {
 		if err := w.signInAndRevoke(ctx, p, nodes, n); err != nil && ctx.Err() == nil {
 			w.problem("%v", err)
@@ -154,25 +153,26 @@ func (w *world) signInAndRevoke(ctx context.Context, p *pool, nodes []*node, n i
 	if _, err := w.revoke(ctx, scope, id, false); err != nil {
 		return err
 	}
-	// Asked until D is over, or what it took would be found out by chance; a verifier
-	// that is cut off does not hold up the next revocation.
-	told := make(chan struct{})
+	// The goroutine asks every verifier until it refuses, so that the time to the refusal is
+	// measured. It asks for D and a heartbeat. A verifier that is cut off must not delay the
+	// next revocation for so long.
+	refusedByAll := make(chan struct{})
 	p.asking.Go(func() {
 		awaitRefusal(ctx, nodes, []*credential{c}, w.bound()+w.heartbeat())
-		close(told)
+		close(refusedByAll)
 	})
 	late := time.NewTimer(w.Bound / 8)
 	defer late.Stop()
 	select {
-	case <-told:
+	case <-refusedByAll:
 	case <-late.C:
 	}
 	return nil
 }
 
-// suffer breaks the network of one verifier in every way that there is, in an order
-// that the seed decides, and lets it recover each time.
-func (n *node) suffer(ctx context.Context, p *pool) {
+// breakRepeatedly breaks the network of one verifier in every possible way, in an order that
+// the seed decides. After each fault the verifier must recover.
+func (n *node) breakRepeatedly(ctx context.Context, p *pool) {
 	random := rand.New(rand.NewPCG(n.w.Seed, uint64(n.n)))
 	d := n.w.Bound
 	hold, lose := faultnet.Fault{Mode: faultnet.Hold}, faultnet.Fault{Mode: faultnet.Lose}
@@ -203,7 +203,7 @@ func (n *node) suffer(ctx context.Context, p *pool) {
 		case 7:
 			n.net.Cut()
 		case 8:
-			n.startAnew(ctx)
+			n.restart(ctx)
 		}
 		pause(ctx, lasts)
 		if ctx.Err() != nil {
@@ -213,10 +213,10 @@ func (n *node) suffer(ctx context.Context, p *pool) {
 	}
 }
 
-// startAnew ends the verifier and starts another in its place.
-func (n *node) startAnew(ctx context.Context) {
+// restart stops the verifier and starts another in its place.
+func (n *node) restart(ctx context.Context) {
 	n.stop()
 	if err := n.start(ctx); err != nil && ctx.Err() == nil {
-		n.w.problem("start verifier %d anew: %v", n.n, err)
+		n.w.problem("restart verifier %d: %v", n.n, err)
 	}
 }

@@ -10,22 +10,22 @@ import (
 // rho is the clock rate error that the contract allows for (REVOCATION 4.3).
 const rho = 1e-3
 
-// Findings are what a history shows.
+// Findings are the results of judging a history.
 type Findings struct {
 	Checks      int `json:"checks"`
 	Logins      int `json:"logins"`
 	Revocations int `json:"revocations"` // acknowledged
 	Accepted    int `json:"accepted"`
 	Refused     int `json:"refused"`
-	Stale       int `json:"stale"` // answers that said nothing about the credential
+	Stale       int `json:"stale"` // answers without a verdict on the credential
 
-	// RevokeToRefusal is from the return of a revocation to the first answer of a
-	// verifier after which it accepted no more: one sample for each revocation,
-	// verifier and credential. It is as fine as the verifier was asked often.
+	// RevokeToRefusal is the time from the return of a revocation to the first refusal of a
+	// verifier that accepted the credential no more afterwards. There is one sample for each
+	// revocation, verifier and credential. The resolution is the time between two checks.
 	RevokeToRefusal Distribution `json:"revoke_to_refusal"`
 
-	// LargestAccept is the largest time from the return of a revocation to the
-	// start of a check that was accepted all the same: what the bound is about.
+	// LargestAccept is the largest time from the return of a revocation to the start of a
+	// check that the verifier still accepted. Bound limits this time.
 	LargestAccept time.Duration `json:"largest_accept_ns"`
 	Bound         time.Duration `json:"bound_ns"` // D(1+rho)
 
@@ -35,17 +35,16 @@ type Findings struct {
 	Violations []string `json:"violations,omitempty"` // the first of each kind, and how many
 }
 
-// limits are what a history is held to.
+// limits are the limits of the contract.
 type limits struct {
 	bound time.Duration // D
-	heal  time.Duration // P4: two heartbeats and one read from zero; zero: not asked
+	heal  time.Duration // P4: two heartbeats and one read from zero; zero: no limit
 
-	// extra is by how much a verifier may go beyond the bound: it serves stale on
-	// purpose, and is held to that.
+	// extra is added to the bound of a verifier that serves stale by its configuration.
 	extra map[int]time.Duration
 }
 
-// judge holds h to the contract.
+// judge checks h against the contract.
 func judge(h *history, l limits) Findings {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -88,7 +87,7 @@ func (j *judgement) violated(kind, format string, args ...any) {
 	}
 }
 
-// index finds the revocations that can concern a credential.
+// index finds the revocations that may cover a credential.
 type index map[[2]string][]*revocation
 
 func indexed(all []*revocation) index {
@@ -113,7 +112,7 @@ func (i index) of(c *credential) (found []*revocation) {
 	return found
 }
 
-// credential holds all that was said about one credential to P1, P2 and P3.
+// credential checks all outcomes for one credential against P1, P2 and P3.
 func (j *judgement) credential(c *credential, checks []check, possible []*revocation) {
 	var certain []*revocation
 	for _, r := range possible {
@@ -121,9 +120,9 @@ func (j *judgement) credential(c *credential, checks []check, possible []*revoca
 			certain = append(certain, r)
 		}
 	}
-	since := make(map[int]time.Duration) // verifier -> when it first had refused
+	since := make(map[int]time.Duration) // verifier -> the end of its first refusal
 	for _, k := range checks {
-		switch k.said {
+		switch k.outcome {
 		case accepted:
 			j.Accepted++
 			for _, r := range certain {
@@ -140,7 +139,7 @@ func (j *judgement) credential(c *credential, checks []check, possible []*revoca
 				since[k.verifier] = k.end
 			}
 			if !slices.ContainsFunc(possible, func(r *revocation) bool { return r.start <= k.end }) {
-				j.violated("P2", "verifier %d refused a %v credential that nobody had revoked", k.verifier, c.carrier)
+				j.violated("P2", "verifier %d refused a %v credential that was not revoked", k.verifier, c.carrier)
 			}
 		case unknown:
 			j.Stale++
@@ -151,7 +150,7 @@ func (j *judgement) credential(c *credential, checks []check, possible []*revoca
 	}
 }
 
-// late holds one acceptance to P1 against one revocation.
+// late checks one acceptance and one revocation against P1.
 func (j *judgement) late(k check, r *revocation) {
 	by := k.start - r.end
 	extra := j.extra[k.verifier]
@@ -161,24 +160,24 @@ func (j *judgement) late(k check, r *revocation) {
 		bound = 0
 	}
 	if by > bound {
-		j.violated("P1", "verifier %d accepted a %v credential %v after revoking its %s had returned: the bound is %v", k.verifier, k.of.carrier, by, r.scope, bound)
+		j.violated("P1", "verifier %d accepted a %v credential %v after the revocation of its %s had returned: the bound is %v", k.verifier, k.of.carrier, by, r.scope, bound)
 	}
 }
 
-// sample measures revoke to refusal at each verifier that was asked before the
-// revocation began and after it returned.
+// sample measures the time from r to the refusal, for each verifier that accepted the
+// credential before r began and refused it after r returned.
 func (j *judgement) sample(r *revocation, checks []check) {
-	type seen struct {
+	type verdicts struct {
 		before, refused bool
 		at              time.Duration
 	}
-	by := make(map[int]seen)
+	by := make(map[int]verdicts)
 	for _, k := range checks {
 		s := by[k.verifier]
 		switch {
 		case k.start < r.start:
-			s.before = k.said == accepted
-		case k.said == accepted:
+			s.before = k.outcome == accepted
+		case k.outcome == accepted:
 			s.refused = false
 		case k.start >= r.end && !s.refused:
 			s.refused, s.at = true, k.end-r.end
@@ -192,14 +191,14 @@ func (j *judgement) sample(r *revocation, checks []check) {
 	}
 }
 
-// liveness holds what followed each heal to P4.
+// liveness checks each heal against P4.
 func (j *judgement) liveness() {
 	if len(j.h.heals) == 0 {
 		return
 	}
 	by := make(map[int][]check)
 	for _, k := range j.h.checks {
-		if k.said == accepted {
+		if k.outcome == accepted {
 			by[k.verifier] = append(by[k.verifier], k)
 		}
 	}
@@ -208,7 +207,7 @@ func (j *judgement) liveness() {
 	}
 	for _, h := range j.h.heals {
 		checks := by[h.verifier]
-		// The first acceptance that was asked for after the heal.
+		// The first acceptance whose check began after the heal.
 		n := slices.IndexFunc(checks, func(k check) bool { return k.start >= h.at && k.end <= h.until })
 		if n < 0 {
 			j.violated("P4", "verifier %d accepted nothing for %v after the network was whole", h.verifier, h.until-h.at)

@@ -8,7 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// Histories by hand: what each property allows, to the nanosecond.
+// judge finds exactly the violations of histories written by hand, to the nanosecond.
 func TestJudge(t *testing.T) {
 	const d = 2 * time.Second
 	limit := d + 2*time.Millisecond
@@ -17,8 +17,8 @@ func TestJudge(t *testing.T) {
 	revoked := func(scope, id string, start, end time.Duration, seq uint64) *revocation {
 		return &revocation{span: span{start, end}, scope: scope, id: id, acked: true, epoch: 1, seq: seq}
 	}
-	at := func(verifier int, start time.Duration, said outcome) check {
-		return check{span{start, start + ms}, verifier, c, said}
+	at := func(verifier int, start time.Duration, o outcome) check {
+		return check{span{start, start + ms}, verifier, c, o}
 	}
 	session := revoked("session", "ses_1", 100*ms, 110*ms, 9)
 	for _, k := range []struct {
@@ -30,22 +30,22 @@ func TestJudge(t *testing.T) {
 	}{
 		{"accepted at the bound", []*revocation{session}, []check{at(0, 110*ms+limit, accepted)}, nil, ""},
 		{"accepted after the bound", []*revocation{session}, []check{at(0, 110*ms+limit+1, accepted)}, nil, "P1"},
-		{"of an unknown outcome", []*revocation{{span: span{100 * ms, 1 << 62}, scope: "session", id: "ses_1"}}, []check{at(0, time.Hour, accepted)}, nil, ""},
-		{"refused while it is under way", []*revocation{session}, []check{at(0, 100*ms, refused)}, nil, ""},
-		{"refused before it began", []*revocation{session}, []check{at(0, 98*ms, refused)}, nil, "P2"},
-		{"refused for nothing", nil, []check{at(0, 98*ms, refused)}, nil, "P2"},
-		{"refused for somebody else", []*revocation{revoked("subject", "bob", 30*ms, 40*ms, 9)}, []check{at(0, 98*ms, refused)}, nil, "P2"},
-		{"stale says nothing", []*revocation{session}, []check{at(0, time.Hour, unknown)}, nil, ""},
+		{"revoked with an unknown outcome", []*revocation{{span: span{100 * ms, 1 << 62}, scope: "session", id: "ses_1"}}, []check{at(0, time.Hour, accepted)}, nil, ""},
+		{"refused while the revocation runs", []*revocation{session}, []check{at(0, 100*ms, refused)}, nil, ""},
+		{"refused before the revocation began", []*revocation{session}, []check{at(0, 98*ms, refused)}, nil, "P2"},
+		{"refused without a revocation", nil, []check{at(0, 98*ms, refused)}, nil, "P2"},
+		{"refused after another subject was revoked", []*revocation{revoked("subject", "bob", 30*ms, 40*ms, 9)}, []check{at(0, 98*ms, refused)}, nil, "P2"},
+		{"stale is no verdict", []*revocation{session}, []check{at(0, time.Hour, unknown)}, nil, ""},
 		{"born after the cutoff", []*revocation{revoked("subject", "alice", ms, 9*ms, 4)}, []check{at(0, 98*ms, refused)}, nil, "P2"},
-		{"side by side, and before it in the log", []*revocation{revoked("subject", "alice", ms, 15*ms, 6)}, []check{at(0, time.Hour, accepted)}, nil, "P1"},
-		{"side by side, and after it in the log", []*revocation{revoked("subject", "alice", ms, 15*ms, 5)}, []check{at(0, time.Hour, refused)}, nil, "P2"},
-		{"refused, then accepted by another", []*revocation{session}, []check{at(0, 200*ms, refused), at(1, 300*ms, accepted)}, nil, ""},
+		{"concurrent, and before the entry in the log", []*revocation{revoked("subject", "alice", ms, 15*ms, 6)}, []check{at(0, time.Hour, accepted)}, nil, "P1"},
+		{"concurrent, and after the entry in the log", []*revocation{revoked("subject", "alice", ms, 15*ms, 5)}, []check{at(0, time.Hour, refused)}, nil, "P2"},
+		{"refused, then accepted by another verifier", []*revocation{session}, []check{at(0, 200*ms, refused), at(1, 300*ms, accepted)}, nil, ""},
 		{"refused, then accepted", []*revocation{session}, []check{at(0, 200*ms, refused), at(0, 201*ms, accepted)}, nil, "P3"},
-		{"side by side, accepted and refused", []*revocation{session}, []check{at(0, 200*ms, refused), at(0, 201*ms-1, accepted)}, nil, ""},
+		{"concurrently accepted and refused", []*revocation{session}, []check{at(0, 200*ms, refused), at(0, 201*ms-1, accepted)}, nil, ""},
 		{"wait=all, then accepted", []*revocation{{span: session.span, scope: "session", id: "ses_1", acked: true, everywhere: true}}, []check{at(0, 110*ms+1, accepted)}, nil, "P1"},
-		{"back in time", nil, []check{at(0, 1100*ms, accepted)}, []heal{{0, 101 * ms, time.Minute}}, ""},
-		{"back too late", nil, []check{at(0, 1101*ms, accepted)}, []heal{{0, 101 * ms, time.Minute}}, "P4"},
-		{"never back", nil, []check{at(1, 200*ms, accepted)}, []heal{{0, 101 * ms, time.Minute}}, "P4"},
+		{"accepted again in time", nil, []check{at(0, 1100*ms, accepted)}, []heal{{0, 101 * ms, time.Minute}}, ""},
+		{"accepted again too late", nil, []check{at(0, 1101*ms, accepted)}, []heal{{0, 101 * ms, time.Minute}}, "P4"},
+		{"never accepted again", nil, []check{at(1, 200*ms, accepted)}, []heal{{0, 101 * ms, time.Minute}}, "P4"},
 	} {
 		h := &history{checks: k.checks, revocations: k.revocations, heals: k.heals}
 		got := strings.Join(judge(h, limits{bound: d, heal: time.Second}).Violations, "; ")

@@ -22,8 +22,8 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// verifierStopped stops a verifier's process for longer than D. Its first answer
-// afterwards must know how long it was gone.
+// verifierStopped stops the process of a verifier for longer than D. When the process runs
+// again, its first answer must already take that time into account.
 func verifierStopped(ctx context.Context, w *world) error {
 	n, err := w.newNode()
 	if err != nil {
@@ -56,7 +56,7 @@ func verifierStopped(ctx context.Context, w *world) error {
 		}
 		pause(ctx, w.bound()+w.Bound/4)
 		var all sync.WaitGroup
-		for _, c := range gone { // asked before it goes on: the first thing that it does
+		for _, c := range gone { // sent while the process is stopped: it answers these first
 			all.Go(func() { n.until(ctx, c, refused, 3*w.Bound) })
 		}
 		pause(ctx, w.Bound/20)
@@ -69,8 +69,8 @@ func verifierStopped(ctx context.Context, w *world) error {
 	return nil
 }
 
-// clocks gives verifiers clocks that step and that run at another rate, and cuts
-// them off while sessions are revoked.
+// clocks gives two verifiers clocks that run too fast and too slow, and two verifiers clocks
+// that step. It cuts all of them off while sessions are revoked.
 func clocks(ctx context.Context, w *world) error {
 	var step atomic.Int64
 	drifting, err := w.startClocks(ctx, rate(rho), rate(-rho))
@@ -85,7 +85,8 @@ func clocks(ctx context.Context, w *world) error {
 	}
 	nodes := append(drifting, stepping...)
 	for round := range 2 {
-		// One whose clock is an hour ahead has let them expire, and need not accept.
+		// To a verifier whose clock is an hour ahead the credentials may have expired. So the
+		// stepping verifiers need not accept them.
 		held, err := w.present(ctx, drifting, "gone", "steady")
 		if err != nil {
 			return err
@@ -103,7 +104,7 @@ func clocks(ctx context.Context, w *world) error {
 		var all sync.WaitGroup
 		all.Go(func() { awaitRefusal(ctx, nodes, gone, 3*w.Bound) })
 		pause(ctx, w.Bound/2)
-		step.Store(int64(time.Hour) * int64(1-round)) // in the middle of being cut off: there, and back
+		step.Store(int64(time.Hour) * int64(1-round)) // while cut off: one hour ahead in the first round, back in the second
 		pause(ctx, w.Bound)
 		for _, n := range drifting {
 			all.Go(func() { n.recovers(ctx, steady[1], n.net.Heal) })
@@ -116,7 +117,7 @@ func clocks(ctx context.Context, w *world) error {
 	return nil
 }
 
-// rate is a clock that is off by so much of the time that passes.
+// rate returns a clock that runs too fast by the fraction off; a negative off is too slow.
 func rate(off float64) func() time.Time {
 	begun := time.Now()
 	return func() time.Time { return begun.Add(time.Duration(float64(time.Since(begun)) * (1 + off))) }
@@ -138,7 +139,7 @@ func (w *world) startClocks(ctx context.Context, clocks ...func() time.Time) ([]
 	return nodes, nil
 }
 
-// full follows a log with more entries than a verifier may hold.
+// full follows a log with more entries than a verifier may keep.
 func full(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -165,16 +166,16 @@ func full(ctx context.Context, w *world) error {
 			return err
 		}
 	}
-	n.forbear(ctx, steady[1], w.now()+w.bound()+w.heartbeat(), w.Bound/4, "too many entries for longer than D")
+	n.mustTurnStale(ctx, steady[1], w.now()+w.bound()+w.heartbeat(), w.Bound/4, "too many entries for longer than D")
 	for _, c := range gone {
 		if got, _ := n.ask(ctx, c); got == accepted {
-			w.problem("a revoked %v credential is accepted: its entry was given up for room", c.carrier)
+			w.problem("a revoked %v credential is accepted: the verifier dropped its entry", c.carrier)
 		}
 	}
 	return nil
 }
 
-// flood revokes as fast as the server does while one verifier hardly receives.
+// flood revokes as fast as the server can, while one verifier has a very slow network.
 func flood(ctx context.Context, w *world) error {
 	if err := w.serve(ctx); err != nil {
 		return err
@@ -212,7 +213,7 @@ func flood(ctx context.Context, w *world) error {
 			}
 		})
 	}
-	all.Go(func() { w.takeAway(short, p, nodes, 0) })
+	all.Go(func() { w.revokeRepeatedly(short, p, nodes, 0) })
 	all.Wait()
 	p.asking.Wait()
 	d := distribution(slices.Concat(took[:]...))
@@ -232,9 +233,9 @@ func flood(ctx context.Context, w *world) error {
 	return nil
 }
 
-// policies asks routes of each policy while the log cannot be read.
+// policies checks a route of each stale policy while the verifiers cannot read the log.
 func policies(ctx context.Context, w *world) error {
-	reach := 2 * w.Bound // of serve_stale, beyond the bound
+	reach := 2 * w.Bound // how long serve_stale serves after the bound
 	var cut atomic.Bool
 	nodes, err := w.startRoutes(ctx, &cut, reach, counterfoil.FailClosed(), counterfoil.Introspect(), counterfoil.ServeStale(reach))
 	if err != nil {
@@ -280,8 +281,8 @@ func policies(ctx context.Context, w *world) error {
 	return nil
 }
 
-// startRoutes starts a verifier with one route for each policy, whose log can be cut
-// off alone.
+// startRoutes starts a verifier for each policy, with one route. cut makes the log, and
+// nothing else, unreachable for them.
 func (w *world) startRoutes(ctx context.Context, cut *atomic.Bool, reach time.Duration, routes ...counterfoil.StalePolicy) ([]*node, error) {
 	var nodes []*node
 	for _, policy := range routes {
@@ -296,7 +297,7 @@ func (w *world) startRoutes(ctx context.Context, cut *atomic.Bool, reach time.Du
 		}
 		v := n.real()
 		if v == nil {
-			return nil, errors.New("the verifier on trial has no policies")
+			return nil, errors.New("the verifier under test has no policies")
 		}
 		n.route = v.With(counterfoil.Route{Stale: policy})
 		nodes = append(nodes, n)
@@ -304,7 +305,7 @@ func (w *world) startRoutes(ctx context.Context, cut *atomic.Bool, reach time.Du
 	return nodes, nil
 }
 
-// mustHaveEnded demands that live connections ended within the bound.
+// mustHaveEnded checks that the live connections ended within the bound.
 func (w *world) mustHaveEnded(live []chan time.Duration, revoked time.Duration) {
 	for _, ended := range live {
 		select {
@@ -318,7 +319,7 @@ func (w *world) mustHaveEnded(live []chan time.Duration, revoked time.Duration) 
 	}
 }
 
-// allow lets a verifier go beyond the bound by extra: its route asked for that.
+// allow adds extra to the bound of a verifier whose route serves stale.
 func (w *world) allow(n *node, extra time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -328,7 +329,8 @@ func (w *world) allow(n *node, extra time.Duration) {
 	w.extra[n.n] = extra
 }
 
-// connect opens a live connection for each credential, and says when each ended.
+// connect opens a live connection for each credential. It returns a channel for each, which
+// gets the time when the connection ended.
 func (w *world) connect(ctx context.Context, n *node, all []*credential) (ended []chan time.Duration, end func()) {
 	var stops []func()
 	for _, c := range all {
@@ -349,13 +351,13 @@ func (w *world) connect(ctx context.Context, n *node, all []*credential) (ended 
 	}
 }
 
-// withoutLog lets everything through but the log.
+// withoutLog passes every request on, except requests for the log while cut is true.
 type withoutLog struct {
 	next http.RoundTripper
 	cut  *atomic.Bool
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements [http.RoundTripper].
 func (t *withoutLog) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.cut.Load() && strings.HasSuffix(r.URL.Path, "/v1/log") {
 		return nil, errDown
@@ -363,7 +365,8 @@ func (t *withoutLog) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(r)
 }
 
-// coldStart starts verifiers that cannot read the log, and one anew that had refused.
+// coldStart starts a verifier that cannot read the log, which must fail. Then it restarts a
+// verifier that has refused credentials, which must refuse them again.
 func coldStart(ctx context.Context, w *world) error {
 	gone, err := w.one(ctx, "gone")
 	if err != nil {
@@ -386,7 +389,7 @@ func coldStart(ctx context.Context, w *world) error {
 	n.net.Reset()
 	n.net.Heal()
 	for round := range 3 {
-		n.startAnew(ctx)
+		n.restart(ctx)
 		for _, c := range steady {
 			n.mustSay(ctx, c, accepted, "right after the start")
 		}
@@ -410,7 +413,7 @@ func coldStart(ctx context.Context, w *world) error {
 	return nil
 }
 
-// wirePage is a page of the log as it travels.
+// wirePage is the JSON of a page of the log.
 type wirePage struct {
 	After   string            `json:"after"`
 	Upto    string            `json:"upto"`
@@ -420,12 +423,12 @@ type wirePage struct {
 	Entries []json.RawMessage `json:"entries"`
 }
 
-// lies are what a broken relay makes of every other page. None of them is a page
-// that the server could have sent but one: what is repeated or in another order says
-// the same.
-var lies = []struct {
-	name string
-	tell func(p, before *wirePage) []byte
+// corruptions are the ways in which a broken relay changes every other page. The server could
+// have sent none of the results. Two of them have the same meaning as the page: "each entry
+// twice" and "backwards".
+var corruptions = []struct {
+	name    string
+	corrupt func(p, before *wirePage) []byte
 }{
 	{"gap", func(p, _ *wirePage) []byte { p.After, p.Entries = p.Upto, nil; return encode(p) }},
 	{"forged after", func(p, _ *wirePage) []byte { p.After = p.Upto[:17] + "9007199254740991"; return encode(p) }},
@@ -451,15 +454,17 @@ func encode(p *wirePage) []byte {
 	return data
 }
 
-// badPages has each verifier follow through a relay that tells one of the lies.
+// badPages makes each verifier follow through a relay with one of the corruptions.
 func badPages(ctx context.Context, w *world) error {
-	nodes := make([]*node, len(lies))
-	for i := range lies {
+	nodes := make([]*node, len(corruptions))
+	for i := range corruptions {
 		var err error
 		if nodes[i], err = w.newNode(); err != nil {
 			return err
 		}
-		nodes[i].wrap = func(next http.RoundTripper) http.RoundTripper { return &liar{next: next, tell: lies[i].tell} }
+		nodes[i].wrap = func(next http.RoundTripper) http.RoundTripper {
+			return &badRelay{next: next, corrupt: corruptions[i].corrupt}
+		}
 		if err := nodes[i].start(ctx); err != nil {
 			return err
 		}
@@ -473,34 +478,34 @@ func badPages(ctx context.Context, w *world) error {
 	defer cancel()
 	var all sync.WaitGroup
 	for n := range 2 {
-		all.Go(func() { w.takeAway(short, p, nodes, n) })
+		all.Go(func() { w.revokeRepeatedly(short, p, nodes, n) })
 	}
-	all.Go(func() { w.use(short, p, nodes) })
+	all.Go(func() { w.askRandomly(short, p, nodes) })
 	all.Wait()
 	p.asking.Wait()
 	for i, n := range nodes {
 		if v := n.real(); v != nil && i < 4 && v.Status().Gaps == 0 {
-			w.problem("%s: the verifier noticed nothing", lies[i].name)
+			w.problem("%s: the verifier noticed nothing", corruptions[i].name)
 		}
 		if !n.until(ctx, p.good(), accepted, 5*w.Bound+w.patience) {
-			w.problem("%s: the verifier never comes back", lies[i].name)
+			w.problem("%s: the verifier never accepts again", corruptions[i].name)
 		}
 	}
 	return nil
 }
 
-// liar tells a lie in place of every other page after the first.
-type liar struct {
-	next http.RoundTripper
-	tell func(p, before *wirePage) []byte
+// badRelay corrupts every other page after the first.
+type badRelay struct {
+	next    http.RoundTripper
+	corrupt func(p, before *wirePage) []byte
 
-	mu     sync.Mutex // guards all below
+	mu     sync.Mutex // guards the fields below
 	pages  int
-	before wirePage
+	before wirePage // the last page that was passed on unchanged
 }
 
-// RoundTrip implements http.RoundTripper.
-func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip implements [http.RoundTripper].
+func (l *badRelay) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := l.next.RoundTrip(r)
 	if err != nil || !strings.HasSuffix(r.URL.Path, "/v1/log") || res.StatusCode != http.StatusOK {
 		return res, err
@@ -515,7 +520,7 @@ func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(res.Body)
 	_ = res.Body.Close()
 	if err == nil {
-		body, err = l.say(body)
+		body, err = l.pass(body)
 	}
 	if err != nil {
 		return nil, err
@@ -524,14 +529,14 @@ func (l *liar) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// relay passes on one page after the other, each as soon as it is there, until either side
-// hangs up.
-func (l *liar) relay(from io.ReadCloser, to *io.PipeWriter) {
+// relay passes on one page after the other, each as soon as it arrives, until either side
+// closes the connection.
+func (l *badRelay) relay(from io.ReadCloser, to *io.PipeWriter) {
 	defer from.Close()
 	for records := bufio.NewReader(from); ; {
 		record, err := records.ReadBytes('\n')
 		if err == nil {
-			record, err = l.say(bytes.Trim(record, "\x1e\n"))
+			record, err = l.pass(bytes.Trim(record, "\x1e\n"))
 		}
 		if err == nil {
 			_, err = to.Write(slices.Concat([]byte{0x1e}, record, []byte{'\n'}))
@@ -543,8 +548,8 @@ func (l *liar) relay(from io.ReadCloser, to *io.PipeWriter) {
 	}
 }
 
-// say returns the page, or a lie.
-func (l *liar) say(page []byte) ([]byte, error) {
+// pass returns the page, unchanged or corrupted.
+func (l *badRelay) pass(page []byte) ([]byte, error) {
 	var p wirePage
 	if err := json.Unmarshal(page, &p); err != nil {
 		return nil, err
@@ -553,7 +558,7 @@ func (l *liar) say(page []byte) ([]byte, error) {
 	defer l.mu.Unlock()
 	before := l.before
 	if l.pages++; l.pages > 1 && l.pages%2 == 0 && before.Upto != p.Upto {
-		return l.tell(&p, &before), nil
+		return l.corrupt(&p, &before), nil
 	}
 	l.before = p
 	return page, nil

@@ -19,16 +19,16 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-// What real time is too coarse or too long for runs here in a bubble whose clock is
-// exact, and faked.
+// These tests run in a synctest bubble, whose clock is exact and fake. Real time would be too
+// coarse for them, or too long.
 
 const virtualURL = "https://auth.test"
 
-// broken is an issuer that can be out of reach: it refuses at once, or never answers.
+// broken is an issuer that a test can make unreachable: it refuses at once, or never answers.
 type broken struct {
 	*issuer.Issuer
 	refuses, silent atomic.Bool
-	asked           func(verifier string) // told of each question to the log; nil: nobody
+	asked           func(verifier string) // called at each request for the log; may be nil
 }
 
 func (b *broken) Log(ctx context.Context, f source.Follow) (source.Page, error) {
@@ -39,7 +39,7 @@ func (b *broken) Log(ctx context.Context, f source.Follow) (source.Page, error) 
 	switch {
 	case b.refuses.Load():
 		return source.Page{}, counterfoil.ErrUnavailable
-	case b.silent.Load(): // also for a question that was asked before
+	case b.silent.Load(): // also for a request that began before
 		<-ctx.Done()
 		return source.Page{}, ctx.Err()
 	}
@@ -87,8 +87,9 @@ func (b *broken) signIn(t *testing.T) *issuer.Issued {
 	return issued
 }
 
-// P4: two heartbeats after the network is whole a good credential is accepted again,
-// whatever the fault was and whenever it ends. Nothing is accepted at D before that.
+// P4: within two heartbeats after the network works again, the verifier accepts a good
+// credential again, whatever the fault was and whenever it ended. Before that, a verifier whose
+// knowledge is older than D accepts nothing.
 func TestBackWithinTwoHeartbeats(t *testing.T) {
 	for _, fault := range []string{"refuses", "silent"} {
 		for _, bound := range []time.Duration{2 * time.Second, 10 * time.Second, time.Minute} {
@@ -111,7 +112,7 @@ func backWithin(t *testing.T, fault string, bound, longer time.Duration) {
 	}
 	down.Store(true)
 	time.Sleep(bound + bound/1000 + longer)
-	access := b.signIn(t).Access.Reveal() // new: it does not expire meanwhile
+	access := b.signIn(t).Access.Reveal() // a new token, which does not expire during the test
 	if _, err := v.Verify(t.Context(), access); !errors.Is(err, counterfoil.ErrStale) {
 		t.Fatalf("Verify after %v without the log = %v, want ErrStale", bound+longer, err)
 	}
@@ -122,14 +123,15 @@ func backWithin(t *testing.T, fault string, bound, longer time.Duration) {
 			break
 		}
 		if took := time.Since(healed); took > bound/2 {
-			t.Fatalf("not back %v after the network was whole: two heartbeats are %v", took, bound/2)
+			t.Fatalf("the verifier accepts nothing %v after the network works again: two heartbeats are %v", took, bound/2)
 		}
 		time.Sleep(bound / 1000)
 	}
 }
 
-// Test 12: an entry is held for as long as anything it covers can be alive, and
-// then memory returns; a clock that steps ahead and back brings nothing back.
+// Test 12: a verifier keeps an entry while any credential that it covers can be alive, and
+// drops it afterwards. A clock that steps ahead and back does not make the verifier accept a
+// revoked credential.
 func TestEntriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroken(t)
@@ -162,16 +164,17 @@ func TestEntriesEnd(t *testing.T) {
 		step.Store(0)
 		time.Sleep(time.Hour)
 		if n := v.Status().Entries; n != 0 {
-			t.Errorf("%d entries are held that nothing alive is covered by", n)
+			t.Errorf("the verifier keeps %d entries after every credential that they cover has expired", n)
 		}
 		if _, err := v.Verify(t.Context(), access); err == nil {
-			t.Error("accepted when the entry is gone")
+			t.Error("accepted after the entry was dropped")
 		}
 	})
 }
 
-// A thousand verifiers that lost their server together come back spread out (4.5):
-// within no hundredth of a second do more than a tenth of them ask for the first time.
+// A thousand verifiers lose their server at the same time. When it answers again, their first
+// requests are spread over a heartbeat (4.5): no hundredth of a second has more than a tenth
+// of them.
 func TestNoStampede(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many, window, heartbeat = 1000, 10 * time.Millisecond, 2500 * time.Millisecond

@@ -20,30 +20,30 @@ import (
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
-// world is what one scenario happens in: an auth server, verifiers that follow it
-// each over a network of its own, and the history of what was done.
+// world has the parts of one scenario: an auth server, the verifiers that follow it, a
+// network for each verifier, and the history of all operations.
 type world struct {
 	Options
 	*client
 	host   string // where the server listens
 	direct *http.Transport
 
-	// Of own servers; nil with a deployment.
+	// The server that prove starts itself; nil with a deployment.
 	place  *Place
 	lossy  bool
 	store  *storetest.FaultyStore
 	server *authServer
 	plan   serverPlan
 
-	names   atomic.Int64           // makes subjects that nobody else has
-	current atomic.Pointer[string] // the API key
+	names   atomic.Int64           // numbers the subjects, so that each name is new
+	current atomic.Pointer[string] // the current API key
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	nodes    []*node
 	problems []string
-	noted    []string // what the scenario measured beside the history
-	extra    map[int]time.Duration
-	read     time.Duration // the longest read of the log from zero
+	noted    []string              // figures that the scenario measured itself
+	extra    map[int]time.Duration // see limits.extra
+	read     time.Duration         // the longest read of the log from zero
 	cleanup  []func()
 }
 
@@ -75,7 +75,7 @@ func newWorld(ctx context.Context, o Options, s *Store) (*world, error) {
 	return w, nil
 }
 
-// useDeployment speaks to a server that is there already.
+// useDeployment uses a server that already runs.
 func (w *world) useDeployment() error {
 	d := w.Deployment
 	u, err := urls.Issuer(d.URL)
@@ -92,8 +92,8 @@ func (w *world) useDeployment() error {
 	return nil
 }
 
-// serve starts an own server in this process, over a store that can fail. With a
-// deployment there is nothing to start.
+// serve starts a server in this process, over a store that can fail. With a deployment it
+// does nothing.
 func (w *world) serve(ctx context.Context) error {
 	if w.place == nil {
 		return nil
@@ -111,17 +111,17 @@ func (w *world) serve(ctx context.Context) error {
 	return nil
 }
 
-// useKey replaces the API key, in what runs already too: that a store which lost
-// everything also lost its keys is not what is on trial.
+// useKey replaces the API key. Verifiers that already run use the new key too. A store that
+// lost everything has also lost its API keys, and no scenario tests that.
 func (w *world) useKey(key string) { w.current.Store(&key) }
 
-// keyed sends requests with the API key of the moment.
+// keyed sends requests with the current API key.
 type keyed struct {
 	w    *world
 	next http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements [http.RoundTripper].
 func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Authorization") != "" {
 		r = r.Clone(r.Context())
@@ -130,7 +130,8 @@ func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return k.next.RoundTrip(r)
 }
 
-// shut ends the own server and closes its store. The place can be opened again.
+// shut stops the server that serve started, and closes its store. The place can be opened
+// again.
 func (w *world) shut() {
 	if w.server == nil {
 		return
@@ -142,7 +143,7 @@ func (w *world) shut() {
 	w.server = nil
 }
 
-// later runs f when the scenario is over, the last one first.
+// later registers f. close calls the registered functions, the last one first.
 func (w *world) later(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,39 +165,39 @@ func (w *world) close() {
 	}
 }
 
-// problem notes that something was not as the scenario demands.
+// problem records that a demand of the scenario was not met.
 func (w *world) problem(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.problems = append(w.problems, fmt.Sprintf(format, args...))
 }
 
-// fine reports whether there was no problem yet.
+// fine reports whether there is no problem so far.
 func (w *world) fine() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.problems) == 0
 }
 
-// note keeps a figure for the report.
+// note records a figure for the report.
 func (w *world) note(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.noted = append(w.noted, fmt.Sprintf(format, args...))
 }
 
-// subject is a name that was never used before.
+// subject returns a name that was never used before.
 func (w *world) subject(kind string) string {
 	return fmt.Sprintf("prove-%s-%d-%d", kind, w.begun.UnixNano(), w.names.Add(1))
 }
 
-// heartbeat is the longest time between two questions of a verifier to the log.
+// heartbeat is the longest time between two requests of a verifier for the log.
 func (w *world) heartbeat() time.Duration { return w.Bound / 4 }
 
 // bound is D(1+rho).
 func (w *world) bound() time.Duration { return w.Bound + time.Duration(float64(w.Bound)*rho) }
 
-// pause waits, or less if ctx ends.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -208,18 +209,19 @@ func pause(ctx context.Context, d time.Duration) {
 
 // node is a verifier and the network between it and the server.
 type node struct {
-	w     *world
-	n     int
-	net   *faultnet.Proxy
-	opts  counterfoil.Options
-	wrap  func(http.RoundTripper) http.RoundTripper // nil: nothing between
-	seats sync.RWMutex                              // held for writing while the verifier is another one
-	v     verifier                                  // nil: it is down
-	route *counterfoil.Guard                        // nil: the verifier's own
+	w    *world
+	n    int
+	net  *faultnet.Proxy
+	opts counterfoil.Options
+	wrap func(http.RoundTripper) http.RoundTripper // wraps the transport; may be nil
+
+	swap  sync.RWMutex       // guards the fields below; locked for writing while the verifier is replaced
+	v     verifier           // nil: it is down
+	route *counterfoil.Guard // nil: the verifier's own
 	via   *http.Transport
 }
 
-// newNode makes the network of one verifier, and no verifier yet.
+// newNode makes the network of one verifier. start makes the verifier.
 func (w *world) newNode() (*node, error) {
 	w.mu.Lock()
 	n := &node{w: w, n: len(w.nodes)}
@@ -243,7 +245,7 @@ func (w *world) audience() string {
 	return w.url
 }
 
-// signOut ends what is left of the sessions that were made in a deployment.
+// signOut ends the remaining sessions that the scenario made in a deployment.
 func (w *world) signOut(ctx context.Context) {
 	for _, subject := range w.signedIn() {
 		if _, err := w.revoke(ctx, "subject", subject, false); err != nil {
@@ -268,7 +270,7 @@ func (w *world) startNodes(ctx context.Context, n int) ([]*node, error) {
 	return nodes, nil
 }
 
-// start starts the verifier, which knows nothing of one that ran here before.
+// start starts the verifier. It shares no state with an earlier verifier of this node.
 func (n *node) start(ctx context.Context) error {
 	via := n.w.direct.Clone()
 	via.DialContext, via.Proxy, via.DisableCompression = n.net.Dial, nil, true
@@ -285,16 +287,16 @@ func (n *node) start(ctx context.Context) error {
 		via.CloseIdleConnections()
 		return err
 	}
-	n.seats.Lock()
-	defer n.seats.Unlock()
+	n.swap.Lock()
+	defer n.swap.Unlock()
 	n.v, n.via = v, via
 	return nil
 }
 
-// stop ends the verifier, as the end of its program would.
+// stop closes the verifier, as the end of its program would.
 func (n *node) stop() {
-	n.seats.Lock()
-	defer n.seats.Unlock()
+	n.swap.Lock()
+	defer n.swap.Unlock()
 	if n.v == nil {
 		return
 	}
@@ -303,13 +305,14 @@ func (n *node) stop() {
 	n.v, n.route = nil, nil
 }
 
-// real is the verifier with its own methods, or nil if another one is on trial.
+// real returns the verifier as a [counterfoil.Verifier]. It returns nil if another
+// implementation is under test.
 func (n *node) real() *counterfoil.Verifier {
 	v, _ := n.v.(*counterfoil.Verifier)
 	return v
 }
 
-// request is how a client sends c.
+// request returns a request of a client that has c.
 func (c *credential) request() *http.Request {
 	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: make(http.Header)}
 	if c.carrier.Transport == counterfoil.Cookie {
@@ -320,11 +323,11 @@ func (c *credential) request() *http.Request {
 	return r
 }
 
-// ask asks the verifier about c and writes the answer down. A verifier that is down
-// says nothing.
+// ask sends c to the verifier and records the outcome. For a verifier that is down it records
+// nothing.
 func (n *node) ask(ctx context.Context, c *credential) (outcome, error) {
-	n.seats.RLock()
-	defer n.seats.RUnlock()
+	n.swap.RLock()
+	defer n.swap.RUnlock()
 	if n.v == nil {
 		return unknown, errDown
 	}
@@ -336,28 +339,28 @@ func (n *node) ask(ctx context.Context, c *credential) (outcome, error) {
 	} else {
 		_, err = n.v.VerifyRequest(r)
 	}
-	k := check{span{start, n.w.now()}, n.n, c, said(err)}
+	k := check{span{start, n.w.now()}, n.n, c, outcomeOf(err)}
 	n.w.check(k)
-	return k.said, err
+	return k.outcome, err
 }
 
 var errDown = errors.New("this verifier is down")
 
-func said(err error) outcome {
+func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
 		return accepted
 	case errors.Is(err, counterfoil.ErrExpired):
-		return unknown // its time was over: that says nothing about a revocation
+		return unknown // the credential has expired: that says nothing about a revocation
 	case errors.Is(err, counterfoil.ErrInvalidToken):
 		return refused
 	}
 	return unknown
 }
 
-// mustSay notes a problem unless the verifier says want. Stale is no answer: on a
-// busy machine a verifier can be, and is asked until it is not; but not when it is
-// known already that something is wrong.
+// mustSay records a problem unless the verifier's outcome is want. On a busy machine a
+// verifier can be stale for a while, which is no answer. Then mustSay asks again, unless the
+// scenario already has a problem.
 func (n *node) mustSay(ctx context.Context, c *credential, want outcome, when string) {
 	got, err := n.ask(ctx, c)
 	if got == unknown && want != unknown && n.w.fine() && n.until(ctx, c, want, 2*n.w.Bound+n.w.patience) {
@@ -372,8 +375,8 @@ func (o outcome) String() string {
 	return [...]string{"nothing", "accepted", "refused", "stale"}[o]
 }
 
-// until asks again and again until the verifier says want, or d has passed. It asks
-// often at first: what is measured is as fine as that.
+// until asks again and again until the outcome is want, or d has passed. At first it asks
+// often, because the resolution of the measured times depends on that.
 func (n *node) until(ctx context.Context, c *credential, want outcome, d time.Duration) bool {
 	begun := n.w.now()
 	for ctx.Err() == nil {
@@ -389,10 +392,10 @@ func (n *node) until(ctx context.Context, c *credential, want outcome, d time.Du
 	return false
 }
 
-// recovers ends a fault by mend: from then on the verifier has to come back for
-// somebody who is signed in all the time.
-func (n *node) recovers(ctx context.Context, good *credential, mend func()) {
-	mend()
+// recovers ends a fault by repair, and records when. From then on the verifier must accept
+// good again, a credential that is never revoked.
+func (n *node) recovers(ctx context.Context, good *credential, repair func()) {
+	repair()
 	at := n.w.now()
 	n.until(ctx, good, accepted, 3*n.w.Bound+n.w.patience)
 	until := n.w.now()
@@ -409,7 +412,7 @@ func (n *node) recovers(ctx context.Context, good *credential, mend func()) {
 	n.w.mu.Unlock()
 }
 
-// carriers are the four presets in turn.
+// carriers has the four presets.
 var carriers = []counterfoil.Carrier{
 	counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE,
 }
@@ -417,8 +420,8 @@ var carriers = []counterfoil.Carrier{
 // defaultClient is a client that every server has.
 const defaultClient = "default"
 
-// ownClient registers a client that can be revoked. In a deployment there is none:
-// it is the default one.
+// ownClient registers a client that a scenario can revoke. In a deployment it returns the
+// default client.
 func (w *world) ownClient(ctx context.Context) (string, error) {
 	if w.server == nil {
 		return defaultClient, nil
@@ -427,7 +430,7 @@ func (w *world) ownClient(ctx context.Context) (string, error) {
 	return id, w.server.Issuer().Clients().Set(ctx, id, audit.Act{By: audit.ByLocal}, func(*clients.Client) {})
 }
 
-// one signs a new subject in by each carrier.
+// one signs in a new subject, once by each carrier.
 func (w *world) one(ctx context.Context, kind string) ([]*credential, error) {
 	return w.oneOf(ctx, kind, defaultClient)
 }
@@ -445,8 +448,9 @@ func (w *world) oneOf(ctx context.Context, kind, client string) ([]*credential, 
 	return all, nil
 }
 
-// present signs a subject of each kind in, by each carrier, and shows the credentials
-// to the verifiers, which must accept them.
+// present signs in a subject of each kind, by each carrier, and sends the credentials to the
+// verifiers, which must accept them. In all scenarios the kind "gone" stands for credentials
+// that the scenario revokes, and "steady" for credentials that it never revokes.
 func (w *world) present(ctx context.Context, nodes []*node, kinds ...string) ([][]*credential, error) {
 	var all [][]*credential
 	for _, kind := range kinds {
@@ -470,8 +474,7 @@ func (w *world) revokeSubject(ctx context.Context, held []*credential) error {
 	return err
 }
 
-// awaitRefusal asks every verifier about each of held until it refuses, for d at
-// most.
+// awaitRefusal sends each of held to every verifier until it refuses, for d at most.
 func awaitRefusal(ctx context.Context, nodes []*node, held []*credential, d time.Duration) {
 	var all sync.WaitGroup
 	for _, n := range nodes {
@@ -482,8 +485,9 @@ func awaitRefusal(ctx context.Context, nodes []*node, held []*credential, d time
 	all.Wait()
 }
 
-// forbear asks about c all the time until at, and demands silence from then on for d.
-func (n *node) forbear(ctx context.Context, c *credential, at, d time.Duration, why string) {
+// mustTurnStale sends c to the verifier again and again. From the time at on, and for d, the
+// outcome must be unknown.
+func (n *node) mustTurnStale(ctx context.Context, c *credential, at, d time.Duration, why string) {
 	for ; ctx.Err() == nil && n.w.now() <= at; pause(ctx, n.w.Bound/50) {
 		_, _ = n.ask(ctx, c)
 	}
