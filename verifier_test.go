@@ -3,6 +3,7 @@ package counterfoil_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -13,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -39,16 +40,13 @@ func (c *cuttable) Log(ctx context.Context, f source.Follow) (source.Page, error
 
 func newIssuer(t *testing.T) *issuer.Issuer {
 	t.Helper()
-	s := memory.New()
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	auth, err := server.Open(t.Context(), server.Config{
+		Store: memory.New(), URL: issuerURL, SealKey: [32]byte{1}, Logger: slog.New(slog.DiscardHandler), Offline: true, InsecureHashes: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: issuerURL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return auth.Issuer()
 }
 
 func newVerifier(t *testing.T, from counterfoil.Source) *counterfoil.Verifier {

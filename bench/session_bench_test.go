@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -21,8 +22,8 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/gorilla/sessions"
@@ -77,19 +78,13 @@ func BenchmarkCookie(b *testing.B) {
 
 func issuerWithSessions(b *testing.B) (*issuer.Issuer, []string) {
 	b.Helper()
-	db := memory.New()
-	keys, err := keyring.Open(b.Context(), keyring.Options{Store: db, SealKey: [32]byte{1}})
+	auth, err := server.Open(b.Context(), server.Config{
+		Store: memory.New(), URL: Issuer, Offline: true, InsecureHashes: true, Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	trail, err := audit.New(audit.Options{Store: db, Hook: func(audit.Entry) {}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	i, err := issuer.New(b.Context(), issuer.Options{Store: db, Keys: keys, URL: Issuer, Audit: trail})
-	if err != nil {
-		b.Fatal(err)
-	}
+	i := auth.Issuer()
 	ids := make([]string, sessionsHeld)
 	for n := range ids {
 		subject := "usr_" + strconv.Itoa(n)

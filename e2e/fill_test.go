@@ -12,8 +12,8 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
@@ -83,22 +83,14 @@ func (c *cluster) inside() (node *issuer.Issuer, closeNode func()) {
 	}
 	copy(seal[:], data)
 	users, sessions, closeNode := c.open()
-	keys, err := keyring.Open(c.t.Context(), keyring.Options{Store: users, SealKey: seal})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	sharing := &sharing{Store: sessions}
-	trail, err := audit.New(audit.Options{Store: users, Beside: sharing, Keep: -1, Hook: func(audit.Entry) {}})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	node, err = issuer.New(c.t.Context(), issuer.Options{
-		Store: sharing, Clients: users, Keys: keys, URL: c.url, Audit: trail, Idle: 24 * time.Hour, AccessTTL: 15 * time.Minute,
+	auth, err := server.Open(c.t.Context(), server.Config{
+		Store: users, Sessions: &sharing{Store: sessions}, URL: c.url, SealKey: seal, Idle: 24 * time.Hour, AccessTTL: 15 * time.Minute,
+		Offline: true, Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, KeepAudit: -1,
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return node, closeNode
+	return auth.Issuer(), closeNode
 }
 
 // open opens the stores as a node does; they may be one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -15,8 +16,8 @@ import (
 	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/grpcauth"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -325,15 +326,13 @@ func (c *cuttable) Log(ctx context.Context, f source.Follow) (source.Page, error
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const url = "https://auth.test"
-		db := memory.New()
-		keys, err := keyring.Open(t.Context(), keyring.Options{Store: db, SealKey: [32]byte{1}})
+		auth, err := server.Open(t.Context(), server.Config{
+			Store: memory.New(), URL: url, Logger: slog.New(slog.DiscardHandler), Offline: true, InsecureHashes: true,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		i, err := issuer.New(t.Context(), issuer.Options{Store: db, Keys: keys, URL: url})
-		if err != nil {
-			t.Fatal(err)
-		}
+		i := auth.Issuer()
 		source := &cuttable{Issuer: i}
 		v, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: url, Audience: url})
 		if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -48,20 +48,14 @@ func (b *broken) Log(ctx context.Context, f source.Follow) (source.Page, error) 
 
 func newBroken(t *testing.T) *broken {
 	t.Helper()
-	s := memory.New()
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	auth, err := server.Open(t.Context(), server.Config{
+		Store: memory.New(), URL: virtualURL, MaxBound: time.Minute, Offline: true, InsecureHashes: true,
+		Logger: quiet, Audit: func(audit.Entry) {},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	trail, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: virtualURL, Audit: trail, MaxBound: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &broken{Issuer: i}
+	return &broken{Issuer: auth.Issuer()}
 }
 
 func (b *broken) verifier(t *testing.T, o counterfoil.Options) *counterfoil.Verifier {

@@ -50,7 +50,7 @@ var layers = map[string]struct {
 	"/store/storetest": {[]string{"", "/source", "/store"}, nil, "tests the contract, not an engine"},
 
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
-	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/keyring", "/login", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
+	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
 	"/keyring":           {[]string{"/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
 	"/directory":         {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
@@ -70,7 +70,7 @@ var layers = map[string]struct {
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/accounts", "/audit", "/clients", "/directory", "/internal/api", "/internal/faultnet", "/internal/urls", "/issuer", "/keyring", "/login", "/login/flow", "/login/password", "/login/throttle", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/audit", "/clients", "/directory", "/internal/api", "/internal/faultnet", "/internal/urls", "/issuer", "/login", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 

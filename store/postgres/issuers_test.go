@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/issuertest"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -33,19 +34,14 @@ func issuers(t *testing.T, n int) []*issuer.Issuer {
 // newIssuer returns a whole issuer on s.
 func newIssuer(tb testing.TB, s store.Store) *issuer.Issuer {
 	tb.Helper()
-	keys, err := keyring.Open(tb.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
+	auth, err := server.Open(tb.Context(), server.Config{
+		Store: s, URL: "https://auth.test", SealKey: [32]byte{1}, Offline: true, InsecureHashes: true,
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {},
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	quiet, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	i, err := issuer.New(tb.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Audit: quiet})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return i
+	return auth.Issuer()
 }
 
 func signIn(t *testing.T, i *issuer.Issuer, subject string) *issuer.Issued {

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/issuer/issuertest"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -21,20 +22,14 @@ import (
 
 func newIssuer(t testing.TB, sessions store.Store) *issuer.Issuer {
 	t.Helper()
-	other := memory.New()
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: other, SealKey: [32]byte{1}})
+	auth, err := server.Open(t.Context(), server.Config{
+		Store: memory.New(), Sessions: sessions, URL: "https://auth.test", Offline: true, InsecureHashes: true,
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	trail, err := audit.New(audit.Options{Store: other, Beside: sessions, Hook: func(audit.Entry) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: sessions, Clients: other, Keys: keys, Audit: trail, URL: "https://auth.test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return auth.Issuer()
 }
 
 func signIn(t testing.TB, i *issuer.Issuer, subject string, c counterfoil.Carrier) *issuer.Issued {

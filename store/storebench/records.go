@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,8 +16,8 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -76,13 +77,12 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 // newIssuer returns a whole issuer that keeps no audit entries.
 func newIssuer(b *testing.B, s store.Store, now func() time.Time) *issuer.Issuer {
 	b.Helper()
-	trail, err := audit.New(audit.Options{Store: s, Keep: -1, Hook: func(audit.Entry) {}})
+	auth, err := server.Open(b.Context(), server.Config{
+		Store: s, URL: "https://auth.test", SealKey: [32]byte{1}, Absolute: absolute, Now: now, Offline: true, InsecureHashes: true,
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, KeepAudit: -1,
+	})
 	check(b, err)
-	keys, err := keyring.Open(b.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
-	check(b, err)
-	i, err := issuer.New(b.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Audit: trail, Absolute: absolute, Now: now})
-	check(b, err)
-	return i
+	return auth.Issuer()
 }
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
