@@ -25,7 +25,7 @@ frontend f
   http-request return status 200 content-type text/plain lf-string "%[var(txn.iss),hex]" if { var(txn.iss) -m found }
   http-request return status 200 content-type text/plain string absent
 CFG
-unpacked haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
+serve haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
 wait_for "$port"
 cat >ask.mjs <<'JS'
 const b64 = text => Buffer.from(text).toString('base64url')

@@ -29,7 +29,7 @@ frontend f
   http-request set-var(txn.aud_0) var(txn.token),jwt_payload_query('\$.aud[0]')
   http-request return status 200 content-type text/plain lf-string "exp=[%[var(txn.exp)]] exp,int=[%[var(txn.exp_int)]] aud=[%[var(txn.aud)]] aud[0]=[%[var(txn.aud_0)]]"
 CFG
-unpacked haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
+serve haproxy -db -f haproxy.cfg >haproxy.log 2>&1 &
 wait_for "$port"
 cat >ask.mjs <<'JS'
 import { createHmac } from 'node:crypto'

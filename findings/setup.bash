@@ -47,16 +47,26 @@ debian() {
 	done
 }
 
-# unpacked COMMAND... runs a command that finds the unpacked packages before the system's.
-unpacked() {
-	local lib="$tmp"/root/usr/lib gems
+# use_unpacked makes programs find the unpacked packages before the system's.
+use_unpacked() {
+	local lib="$tmp"/root/usr/lib arch gems
+	arch=$(uname -m)-linux-gnu
 	gems=$(echo "$tmp"/root/usr/share/rubygems-integration/all/gems/*/lib | tr ' ' :)
-	PATH="$tmp/root/usr/bin:$tmp/root/usr/sbin:/usr/bin:/usr/sbin:$PATH" \
-		LD_LIBRARY_PATH="$lib/x86_64-linux-gnu:$lib/aarch64-linux-gnu:$lib:$tmp/root/lib/x86_64-linux-gnu" \
-		PERL5LIB="$tmp/root/usr/share/perl5:$lib/x86_64-linux-gnu/perl5/5.36:$lib/aarch64-linux-gnu/perl5/5.36" \
-		PYTHONPATH="$lib/python3/dist-packages" PYTHONWARNINGS=ignore \
-		RUBYLIB="$lib/ruby/vendor_ruby:$lib/ruby/3.1.0:$lib/x86_64-linux-gnu/ruby/3.1.0:$lib/aarch64-linux-gnu/ruby/3.1.0:$gems" \
-		timeout 120 "$@"
+	export PATH="$tmp/root/usr/bin:$tmp/root/usr/sbin:/usr/bin:/usr/sbin:$PATH" PYTHONWARNINGS=ignore
+	export LD_LIBRARY_PATH="$lib/$arch:$lib/$arch/varnish:$lib:$tmp/root/lib/$arch"
+	export PERL5LIB="$tmp/root/usr/share/perl5:$lib/$arch/perl5/5.36" PYTHONPATH="$lib/python3/dist-packages"
+	export RUBYLIB="$lib/ruby/vendor_ruby:$lib/ruby/3.1.0:$lib/$arch/ruby/3.1.0:$gems"
+}
+
+# unpacked COMMAND... runs a command of the unpacked packages, or one that imports them.
+unpacked() {
+	(use_unpacked; exec timeout 120 "$@")
+}
+
+# serve COMMAND... & does so for a server: cleanup finds the process itself.
+serve() {
+	use_unpacked
+	exec timeout 300 "$@"
 }
 
 free_port() {

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# npm bcrypt says "wrong password" to every hash of htpasswd and PHP.
+#
+# Versions: npm bcrypt 6.0.0; bcryptjs 3.0.3, hash-wasm 4.13.0, @node-rs/bcrypt 1.10.7, Debian
+# python3-bcrypt 3.2.2, ruby-bcrypt 3.1.18, apache2-utils 2.4.71 (htpasswd) beside it.
+#
+# htpasswd -B and PHP write $2y$, OpenBSD and Python $2b$, Ruby $2a$: the same function, and the same
+# result for every password here.
+# Expected: a hash that is moved to another program verifies there, or is an error.
+# Seen: npm bcrypt compares with $2y$ and returns false, no error: users who were moved from PHP or
+# Apache cannot sign in, and it looks as if all had forgotten their passwords. With the
+# prefix rewritten to $2b$ the same hash verifies. The other five read all three.
+. "$(dirname "$(realpath "$0")")/setup.bash"
+
+debian apache2-utils=2.4.71-1~deb12u1 python3-bcrypt=3.2.2-1 ruby=1:3.1 ruby-bcrypt=3.1.18-1
+npm_packages bcrypt@6.0.0 bcryptjs@3.0.3 hash-wasm@4.13.0 @node-rs/bcrypt@1.10.7
+hash=$(unpacked htpasswd -nbB -C 5 user 'correct horse battery staple' | sed -n 's/^user://p')
+cat >check.mjs <<'JS'
+import bcrypt from 'bcrypt'
+import bcryptjs from 'bcryptjs'
+import nodeRs from '@node-rs/bcrypt'
+import { bcryptVerify } from 'hash-wasm'
+const [, , password, hash] = process.argv
+console.log(`${hash.slice(0, 4)} bcrypt: ${await bcrypt.compare(password, hash)}`)
+console.log(`${hash.slice(0, 4)} bcryptjs: ${await bcryptjs.compare(password, hash)}`)
+console.log(`${hash.slice(0, 4)} @node-rs/bcrypt: ${await nodeRs.compare(password, hash)}`)
+console.log(`${hash.slice(0, 4)} hash-wasm: ${await bcryptVerify({ password, hash })}`)
+JS
+extension=$(dirname "$(find root -name bcrypt_ext.so | head -1)")
+for prefix in '$2y$' '$2b$' '$2a$'; do
+	h="$prefix${hash#'$2y$'}"
+	node check.mjs 'correct horse battery staple' "$h"
+	unpacked python3 -c 'import bcrypt, sys; p, h = (a.encode() for a in sys.argv[1:]); print(sys.argv[2][:4], "python3-bcrypt:", str(bcrypt.checkpw(p, h)).lower())' 'correct horse battery staple' "$h"
+	unpacked ruby --disable-gems -W0 -I "$extension" -e 'require "bcrypt"; puts "#{ARGV[1][0, 4]} ruby-bcrypt: #{BCrypt::Password.new(ARGV[1]) == ARGV[0]}"' 'correct horse battery staple' "$h"
+done | expect ''
