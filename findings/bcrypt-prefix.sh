@@ -26,10 +26,27 @@ console.log(`${hash.slice(0, 4)} bcryptjs: ${await bcryptjs.compare(password, ha
 console.log(`${hash.slice(0, 4)} @node-rs/bcrypt: ${await nodeRs.compare(password, hash)}`)
 console.log(`${hash.slice(0, 4)} hash-wasm: ${await bcryptVerify({ password, hash })}`)
 JS
-extension=$(dirname "$(find root -name bcrypt_ext.so | head -1)")
+gem=$(dirname "$(find root -path '*bcrypt*/lib/bcrypt.rb')") extension=$(dirname "$(find root -name bcrypt_ext.so)")
 for prefix in '$2y$' '$2b$' '$2a$'; do
 	h="$prefix${hash#'$2y$'}"
 	node check.mjs 'correct horse battery staple' "$h"
 	unpacked python3 -c 'import bcrypt, sys; p, h = (a.encode() for a in sys.argv[1:]); print(sys.argv[2][:4], "python3-bcrypt:", str(bcrypt.checkpw(p, h)).lower())' 'correct horse battery staple' "$h"
-	unpacked ruby --disable-gems -W0 -I "$extension" -e 'require "bcrypt"; puts "#{ARGV[1][0, 4]} ruby-bcrypt: #{BCrypt::Password.new(ARGV[1]) == ARGV[0]}"' 'correct horse battery staple' "$h"
-done | expect ''
+	unpacked ruby --disable-gems -W0 -I "$gem" -I "$extension" -e 'require "bcrypt"; puts "#{ARGV[1][0, 4]} ruby-bcrypt: #{BCrypt::Password.new(ARGV[1]) == ARGV[0]}"' 'correct horse battery staple' "$h"
+done | expect '$2y$ bcrypt: false
+$2y$ bcryptjs: true
+$2y$ @node-rs/bcrypt: true
+$2y$ hash-wasm: true
+$2y$ python3-bcrypt: true
+$2y$ ruby-bcrypt: true
+$2b$ bcrypt: true
+$2b$ bcryptjs: true
+$2b$ @node-rs/bcrypt: true
+$2b$ hash-wasm: true
+$2b$ python3-bcrypt: true
+$2b$ ruby-bcrypt: true
+$2a$ bcrypt: true
+$2a$ bcryptjs: true
+$2a$ @node-rs/bcrypt: true
+$2a$ hash-wasm: true
+$2a$ python3-bcrypt: true
+$2a$ ruby-bcrypt: true'
