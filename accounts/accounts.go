@@ -34,7 +34,6 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 )
@@ -50,14 +49,14 @@ var ErrAdminRole = errors.New("a session of an administrator is not yours to mak
 // Passwords checks and hashes passwords: package login/password. It stores none.
 type Passwords interface {
 	// Choose returns the hash of a password that somebody chose for an account.
-	Choose(ctx context.Context, from netip.Addr, identifier, name string, chosen secret.String) (hash string, err error)
+	Choose(ctx context.Context, from netip.Addr, identifier, name string, chosen login.Secret) (hash string, err error)
 
 	// Replace returns the hash of the password that replaces the current one. done says
 	// that next is the password already.
-	Replace(ctx context.Context, from netip.Addr, u directory.User, current, next secret.String) (hash string, done bool, err error)
+	Replace(ctx context.Context, from netip.Addr, u directory.User, current, next login.Secret) (hash string, done bool, err error)
 
 	// Confirm returns nil if chosen is the password already.
-	Confirm(ctx context.Context, from netip.Addr, u directory.User, chosen secret.String) error
+	Confirm(ctx context.Context, from netip.Addr, u directory.User, chosen login.Secret) error
 
 	// Adopt returns how a hash from elsewhere is stored, and how long its check takes.
 	Adopt(ctx context.Context, from netip.Addr, foreign string) (hash string, work time.Duration, err error)
@@ -113,19 +112,19 @@ func (a *Accounts) Create(ctx context.Context, act audit.Act, u directory.User) 
 }
 
 // CreateInvited is Create, and Invite in the same commit.
-func (a *Accounts) CreateInvited(ctx context.Context, act audit.Act, u directory.User) (made directory.User, invitation secret.String, expires time.Time, err error) {
+func (a *Accounts) CreateInvited(ctx context.Context, act audit.Act, u directory.User) (made directory.User, invitation login.Secret, expires time.Time, err error) {
 	return a.users.CreateInvited(ctx, act, u)
 }
 
 // Invite makes an invitation to choose the password of a user, which is good once, for 24
 // hours, and takes the place of earlier ones (LOGIN-12). The password and the sessions of
 // now stay until somebody redeems it.
-func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invitation secret.String, expires time.Time, err error) {
+func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invitation login.Secret, expires time.Time, err error) {
 	return a.users.Invite(ctx, id, act)
 }
 
 // NewKey makes an API key, see directory.Directory.
-func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey) (directory.APIKey, secret.String, error) {
+func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey) (directory.APIKey, login.Secret, error) {
 	return a.users.NewKey(ctx, act, k)
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
@@ -17,7 +16,7 @@ import (
 // Register adds a user with a password. It fails with login.RejectedPassword,
 // login.Throttled, login.ErrBusy, directory.ErrTaken, directory.ErrBadIdentifier or
 // directory.ErrBadUser. Without an actor, the user made the account.
-func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name string, password secret.String, roles []string) (directory.User, error) {
+func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name string, password login.Secret, roles []string) (directory.User, error) {
 	if _, err := directory.Canonical(identifier); err != nil {
 		return directory.User{}, err
 	}
@@ -31,7 +30,7 @@ func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name
 // SetPassword sets the password of a user, and ends all sessions. It is for a program that
 // has a way of its own to know its users again: our own API never lets anybody choose the
 // password of somebody else (LOGIN-16). It fails like Register, and with store.ErrNotFound.
-func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, next secret.String) error {
+func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, next login.Secret) error {
 	u, err := a.users.ByID(ctx, id)
 	if err != nil {
 		return err
@@ -54,7 +53,7 @@ func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, ne
 // signed in with it, and the caller goes on with a new session, made as ask says (SES-04).
 // It fails like Register, with login.ErrRefused, and like issuer.Login: then the password
 // may be another one already, and doing it again is safe.
-func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Session, act audit.Act, current, next secret.String, ask issuer.Request) (*issuer.Issued, error) {
+func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Session, act audit.Act, current, next login.Secret, ask issuer.Request) (*issuer.Issued, error) {
 	id := session.Subject
 	// The revision is read before the current password is checked: of two changes at once,
 	// one proof goes void (LOGIN-19).
@@ -92,7 +91,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Sess
 // Redeem sets the password of the user that an invitation is for, uses the invitation up
 // and ends all sessions (LOGIN-12). It fails like Register, and with login.ErrRefused if
 // the invitation is no good. Doing it again, with the same password, is safe.
-func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next secret.String) error {
+func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next login.Secret) error {
 	u, err := a.users.Invited(ctx, invitation)
 	done := false
 	if errors.Is(err, login.ErrRefused) {
@@ -118,7 +117,7 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next s
 	return err
 }
 
-func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation secret.String, u directory.User, next secret.String) error {
+func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.Secret, u directory.User, next login.Secret) error {
 	hash, err := a.passwords.Choose(ctx, act.Address, u.Identifier, u.Name, next)
 	if err != nil {
 		return err

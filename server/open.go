@@ -248,7 +248,8 @@ func (e *Embedded) run(ctx context.Context) {
 	}
 }
 
-// Verifier checks the requests of your own handlers, without a network.
+// Verifier checks the requests of your own handlers, without a network. It is nil with
+// Config.NoVerifier and Config.Offline.
 func (e *Embedded) Verifier() *counterfoil.Verifier { return e.verifier }
 
 // Issuer makes and ends sessions, also for subjects you authenticated yourself.

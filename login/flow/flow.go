@@ -25,12 +25,20 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
+// Users is what package flow needs of the directory. It changes no user: of a credential
+// it keeps what a login made of it, such as a counter, or another hash of the same password.
+type Users interface {
+	IDOf(ctx context.Context, identifier string) (string, error)
+	Account(ctx context.Context, id, kind string) (login.Account, error)
+	SaveCredential(ctx context.Context, user string, c login.Credential, note audit.Entry) error
+}
+
 // Options of New.
 type Options struct {
-	Store    store.Store          // required: where attempts are kept
-	Users    *directory.Directory // required
-	Throttle *throttle.Throttle   // required
-	Methods  []login.Method       // required: the first is for clients that name none
+	Store    store.Store        // required: where attempts are kept
+	Users    Users              // required: a *directory.Directory
+	Throttle *throttle.Throttle // required
+	Methods  []login.Method     // required: the first is for clients that name none
 
 	// SubjectRev reads the revision that goes into a proof (LOGIN-19); required.
 	SubjectRev func(ctx context.Context, subject string) (uint64, error)
