@@ -6,9 +6,9 @@
 # A server answers 503 with "Retry-After: 4", or with the same moment as a date (RFC 9110 section 10.2.3).
 # Expected: a client that asked for no retries gets the 503 at once; one that asked waits so long.
 # Seen: a plain urllib3.PoolManager().request("GET", url) sleeps and asks again, for 413, 429 and 503
-# with Retry-After, though its list of statuses to retry is empty. "Retry-After: 3600" holds the thread
-# for an hour, whatever timeout was given. requests, on top of it, returns the 503. wget, told
-# to retry on 503, comes back after one second, whatever the field says. curl --retry obeys both forms.
+# with Retry-After, though its list of statuses to retry is empty; the timeout that was given does
+# not limit that sleep. requests, on top of it, returns the 503. wget, told to retry on 503, comes
+# back after one second, whatever the field says. curl --retry obeys both forms.
 # For a program: urllib3.Retry(respect_retry_after_header=False), or retries=False.
 . "$(dirname "$(realpath "$0")")/setup.bash"
 
