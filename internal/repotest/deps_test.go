@@ -1,6 +1,7 @@
 package repotest
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -84,28 +85,70 @@ var layers = map[string]struct {
 }
 
 func TestLayers(t *testing.T) {
+	for _, p := range packages(t) {
+		row, known := layers[p.path]
+		if !known {
+			t.Errorf("%s is in no layer: add it to the table here and in docs/architecture.md", p.path)
+			continue
+		}
+		for _, imported := range p.imports {
+			inside, own := strings.CutPrefix(imported, module)
+			switch {
+			case own && !slices.ContainsFunc(row.imports, matches(inside)):
+				t.Errorf("%s imports %s: %s", p.path, imported, row.reason)
+			case !own && strings.Contains(strings.Split(imported, "/")[0], ".") && !slices.ContainsFunc(row.modules, matches(imported)):
+				t.Errorf("%s imports %s: %s", p.path, imported, row.reason)
+			}
+		}
+	}
+}
+
+// In the table of docs/architecture.md, a package stands below all that it imports.
+func TestLayersAreInOrder(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	line := func(path string) int {
+		return slices.IndexFunc(lines, func(line string) bool {
+			cells := strings.Split(line, "|")
+			return len(cells) == 6 && slices.ContainsFunc(strings.Split(cells[2], ","), func(cell string) bool {
+				name := "/" + strings.Split(cell+"``", "`")[1]
+				tree, all := strings.CutSuffix(name, "*")
+				return name == path || name == "/counterfoil" && path == "" || all && tree != "/" && strings.HasPrefix(path, tree)
+			})
+		})
+	}
+	for _, p := range packages(t) {
+		here := line(p.path)
+		if here < 0 {
+			t.Errorf("%q is not in the table of docs/architecture.md", p.path)
+		}
+		for _, imported := range p.imports {
+			if inside, own := strings.CutPrefix(imported, module); own && line(inside) >= here {
+				t.Errorf("%q imports %q, which is not on a line above it in docs/architecture.md", p.path, inside)
+			}
+		}
+	}
+}
+
+// imports is what a package imports.
+type imports struct {
+	path    string // relative to the module
+	imports []string
+}
+
+func packages(t *testing.T) (all []imports) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
-		pkg := strings.TrimPrefix(fields[0], module)
-		row, known := layers[pkg]
-		if !known {
-			t.Errorf("%s is in no layer: add it to the table here and in docs/architecture.md", fields[0])
-			continue
-		}
-		for _, imported := range fields[1:] {
-			inside, own := strings.CutPrefix(imported, module)
-			switch {
-			case own && !slices.ContainsFunc(row.imports, matches(inside)):
-				t.Errorf("%s imports %s: %s", fields[0], imported, row.reason)
-			case !own && strings.Contains(strings.Split(imported, "/")[0], ".") && !slices.ContainsFunc(row.modules, matches(imported)):
-				t.Errorf("%s imports %s: %s", fields[0], imported, row.reason)
-			}
-		}
+		all = append(all, imports{strings.TrimPrefix(fields[0], module), fields[1:]})
 	}
+	return all
 }
 
 func matches(path string) func(string) bool {
