@@ -45,6 +45,9 @@ const maxLeases = 64
 // rho is the clock rate error that the contract allows for (4.3).
 const rho = 1e-3
 
+// slowest is how long d lasts by a clock that is as slow as the contract allows.
+func slowest(d time.Duration) time.Duration { return d + time.Duration(float64(d)*rho) }
+
 // ask notes a question. A verifier that asks for what follows After has applied all before
 // it. The question is a lease as soon as it is there, on the least that its answer can say:
 // the answer may be read from the store before an entry, and be on its way after it. The
@@ -70,7 +73,7 @@ func (l *leases) ask(f source.Follow, now time.Time) {
 	known.acked, known.serveStale = f.After, f.ServeStale
 	known.applied(f.After, now)
 	known.bound()
-	until := now.Add(f.Bound + time.Duration(float64(f.Bound)*rho))
+	until := now.Add(slowest(f.Bound))
 	known.leases = append(known.leases, lease{f.After, until, now})
 	l.move()
 }

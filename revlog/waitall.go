@@ -21,7 +21,7 @@ func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error)
 	if !f.log.opts.Store.Describe().Exclusive {
 		unknown = now() // at was committed before: a verifier that hears nothing from here on is not fresh for longer
 	}
-	unknown = unknown.Add(f.maxBound + time.Duration(float64(f.maxBound)*rho))
+	unknown = unknown.Add(slowest(f.maxBound))
 	for {
 		now := now()
 		until, moved := f.leases.waiting(at, now)

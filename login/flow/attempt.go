@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -128,7 +127,7 @@ func (f *Flow) open(ctx context.Context, a Answer) (*attempt, error) {
 	at := &attempt{id: text}
 	records, err := f.opts.Store.Get(ctx, at.key())
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, store.Outage(err)
 	}
 	if records[0].Rev == 0 {
 		return nil, login.ErrOver
@@ -161,7 +160,7 @@ func (f *Flow) take(ctx context.Context, at *attempt) error {
 	if errors.Is(err, store.ErrConflict) {
 		return login.ErrOver
 	}
-	return unavailable(err)
+	return store.Outage(err)
 }
 
 // restore keeps at, which is not in the store.
@@ -173,12 +172,5 @@ func (f *Flow) restore(ctx context.Context, at *attempt) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the client may have gone
 	defer cancel()
 	_, err = f.opts.Store.Commit(ctx, store.Batch{Put: []store.Record{{Key: at.key(), Expires: at.Expires.Add(time.Second), Value: value}}})
-	return unavailable(err)
-}
-
-func unavailable(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: attempts to sign in: %w", counterfoil.ErrUnavailable, err)
+	return store.Outage(err)
 }

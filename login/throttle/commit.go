@@ -3,13 +3,11 @@ package throttle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -89,7 +87,7 @@ func (t *Throttle) commit(ctx context.Context, jobs []*job) error {
 			return nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return unavailable(err)
+			return store.Outage(err)
 		}
 		if err := pause(ctx, try); err != nil {
 			return err
@@ -106,12 +104,8 @@ func pause(ctx context.Context, try int) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return unavailable(ctx.Err())
+		return store.Outage(ctx.Err())
 	}
-}
-
-func unavailable(err error) error {
-	return fmt.Errorf("%w: counters of attempts: %w", counterfoil.ErrUnavailable, err)
 }
 
 // tallies are the counters of some jobs, by the ids of their records.
@@ -135,7 +129,7 @@ func (t *Throttle) read(ctx context.Context, jobs []*job) (tallies, error) {
 	}
 	records, err := t.opts.Store.Get(ctx, keys...)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, store.Outage(err)
 	}
 	for _, r := range records {
 		c := of[r.ID]
