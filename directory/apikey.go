@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
@@ -55,7 +56,7 @@ func (k APIKey) check() error {
 			return fmt.Errorf("%w: %w", ErrBadKey, err)
 		}
 	}
-	if k.Client == "" || len(k.Client) > 128 || strings.ContainsFunc(k.Client, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if k.Client == "" || len(k.Client) > 128 || !check.Printable(k.Client) {
 		return fmt.Errorf("%w: client is 1 to 128 printable ASCII characters without spaces", ErrBadKey)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -199,11 +200,10 @@ func (d *Directory) DeleteCredential(ctx context.Context, user string, c login.C
 }
 
 func checkCredential(c login.Credential) error {
-	odd := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	if c.Kind == "" || len(c.Kind) > 32 || strings.ContainsFunc(c.Kind, odd) {
+	if !check.Method(c.Kind) {
 		return fmt.Errorf("%w: a kind is 1 to 32 lower-case letters, digits and dashes", ErrBadCredential)
 	}
-	if len(c.ID) > 100 || strings.ContainsFunc(c.ID, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
+	if len(c.ID) > 100 || !check.Printable(c.ID) || strings.Contains(c.ID, "/") {
 		return fmt.Errorf("%w: an id is at most 100 printable ASCII characters without spaces and slashes", ErrBadCredential)
 	}
 	if len(c.Data) > 16<<10 || !json.Valid(c.Data) {

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 	"golang.org/x/text/cases"
@@ -195,7 +196,7 @@ func (u *User) Check() error {
 		return fmt.Errorf("%w: at most 32 roles", ErrBadUser)
 	}
 	for _, role := range u.Roles {
-		if role == "" || len(role) > 64 || strings.ContainsFunc(role, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if role == "" || len(role) > 64 || !check.Printable(role) {
 			return fmt.Errorf("%w: a role is 1 to 64 printable ASCII characters without spaces", ErrBadUser)
 		}
 	}

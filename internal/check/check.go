@@ -1,4 +1,5 @@
-// Package check refuses arguments that nothing inside takes. Begin with [Text].
+// Package check says which texts may be ids and names. Begin with [Text]. It knows what a
+// store, a log line and a header can hold, and not what an id means.
 package check
 
 import (
@@ -13,8 +14,19 @@ var ErrBadRequest = errors.New("bad request")
 
 // Text refuses what could not stand as an id in a store, a log line or a header.
 func Text(what, s string, limit int) error {
-	if len(s) > limit || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if len(s) > limit || !Printable(s) {
 		return fmt.Errorf("%w: %s must be at most %d printable ASCII characters without spaces", ErrBadRequest, what, limit)
 	}
 	return nil
+}
+
+// Printable reports whether s is printable ASCII without spaces.
+func Printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// Method reports whether s may name a way of signing in: 1 to 32 lower-case letters, digits
+// and dashes. It is the kind of its credentials, too.
+func Method(s string) bool {
+	return s != "" && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }

@@ -54,9 +54,9 @@ var layers = map[string]struct {
 	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
 	"/keyring":           {[]string{"/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
-	"/directory":         {[]string{"", "/audit", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
+	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
-	"/login/flow":        {[]string{"", "/audit", "/directory", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
+	"/login/flow":        {[]string{"", "/audit", "/directory", "/internal/check", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
 	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
 	"/revlog":            {[]string{"", "/audit", "/internal/check", "/internal/coalesce", "/source", "/store"}, nil, "the log only: no sessions, no keys"},
 	"/clients":           {[]string{"", "/audit", "/internal/check", "/internal/token", "/internal/urls", "/revlog", "/source", "/store"}, nil, "settings only: no sessions"},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -121,7 +122,7 @@ func (f *Flow) open(ctx context.Context, a Answer) (*attempt, error) {
 	if len(text) == idLength+secretLength {
 		text, secret = text[:idLength], text[idLength:]
 	}
-	if !ok || len(text) != idLength || !printable(text) {
+	if !ok || len(text) != idLength || !check.Printable(text) {
 		return nil, login.ErrOver
 	}
 	at := &attempt{id: text}
@@ -146,10 +147,6 @@ func (f *Flow) open(ctx context.Context, a Answer) (*attempt, error) {
 		}
 	}
 	return at, nil
-}
-
-func printable(id string) bool {
-	return !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // take uses at up: of two answers at once, one gets it.

@@ -15,11 +15,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
@@ -59,8 +59,7 @@ func New(o Options) (*Flow, error) {
 	seen := map[string]bool{}
 	for _, m := range o.Methods {
 		name := m.Name()
-		odd := strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
-		if name == "" || len(name) > 32 || odd || seen[name] {
+		if !check.Method(name) || seen[name] {
 			return nil, fmt.Errorf("flow: method %q: a name is 1 to 32 lower-case letters, digits and dashes, and has one method", name)
 		}
 		seen[name] = true
