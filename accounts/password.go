@@ -156,13 +156,13 @@ func (a *Accounts) writePassword(ctx context.Context, id, hash string, write fun
 // was shown for it, and returns err.
 func (a *Accounts) told(act audit.Act, subject string, err error) error {
 	if act.By == "" {
-		act.By = "unknown"
+		act.By = audit.ByUnknown
 	}
 	act.Reason = ""
 	e := act.Entry(audit.ChangePassword, subject)
 	e.Outcome, e.Reason = audit.Refused, err.Error()
 	switch {
-	case errors.As(err, &login.Throttled{}):
+	case login.Unchecked(err):
 		e.Action = audit.Limit
 	case !errors.Is(err, login.ErrRefused):
 		return err

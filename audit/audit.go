@@ -91,8 +91,8 @@ type Entry struct {
 // changes something takes one.
 type Act struct {
 	// By is "subject:" and a subject, "key:" and the client of an API key, "local"
-	// for a person on the machine itself, or "issuer" for what the server does by
-	// itself. Zero is "issuer".
+	// for a person on the machine itself, "issuer" for what the server does by itself, or
+	// "unknown" for a caller that has not proven who it is. Zero is "issuer".
 	By      string
 	Address netip.Addr
 	Request string
@@ -101,8 +101,9 @@ type Act struct {
 
 // The actors that have no name.
 const (
-	ByLocal  = "local"
-	ByIssuer = "issuer"
+	ByLocal   = "local"
+	ByIssuer  = "issuer"
+	ByUnknown = "unknown"
 )
 
 // BySubject names a person as the actor.

@@ -47,6 +47,9 @@ type Throttled struct{ RetryAfter time.Duration }
 
 func (t Throttled) Error() string { return "too many attempts: wait " + t.RetryAfter.String() }
 
+// Unchecked reports whether err is [Throttled] or [ErrBusy]: nobody looked at the attempt.
+func Unchecked(err error) bool { return errors.As(err, new(Throttled)) || errors.Is(err, ErrBusy) }
+
 // RejectedPassword says why a new password is not accepted. Reason is for the
 // person who chose it.
 type RejectedPassword struct{ Reason string }

@@ -85,8 +85,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, name string) error {
 	a := act(w, r, "", "")
 	_, err := s.users.Register(r.Context(), a, b.Identifier, name, b.Password.String, nil)
-	var throttled login.Throttled
-	if errors.As(err, &throttled) || errors.Is(err, login.ErrBusy) {
+	if login.Unchecked(err) {
 		s.tellRefused(a, b.Client, s.pseudonym(b.Identifier), err)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 func viewClient(c *clients.Client) api.RegisteredClient {
@@ -99,7 +100,7 @@ func viewAPIKey(k directory.APIKey) api.APIKey {
 func (s *Server) adminAPIKeys(w http.ResponseWriter, r *http.Request, _ caller) error {
 	keys, err := s.users.Keys(r.Context())
 	if err != nil {
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	views := []api.APIKey{}
 	for _, k := range keys {

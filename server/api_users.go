@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 func viewUser(u directory.User) api.User {
@@ -29,7 +30,7 @@ func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) er
 	}
 	users, more, err := s.users.List(r.Context(), page.after, page.limit)
 	if err != nil {
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	answer := api.Users{Users: []api.User{}}
 	for _, u := range users {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // feed is a page of the revocation log. An error is an error: a page that was not
@@ -25,7 +26,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	}
 	page, err := s.issuer.Feed().JSON(r.Context(), follow)
 	if err != nil {
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	writeBody(w, http.StatusOK, page)
 	return nil
@@ -66,7 +67,7 @@ func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source
 	if begun {
 		return nil // what cannot be sent has nobody who waits for it
 	}
-	return unavailable(err)
+	return store.Outage(err)
 }
 
 func readFollow(q url.Values) (f source.Follow, err error) {
@@ -114,7 +115,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 // reads no more than that, since anybody may ask.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.issuer.Head(r.Context()); err != nil {
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -4,20 +4,19 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	keys, err := s.issuer.Keys(r.Context())
 	if err != nil {
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "public, max-age=300")
@@ -60,7 +59,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && !meantFor(session, key.Audience):
 		return s.introspected(w, r, key.Client, source.Introspection{})
 	case err != nil:
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	return s.introspected(w, r, key.Client, source.Introspection{Session: session})
 }
@@ -113,21 +112,10 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 		err = s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
 	}
 	if err != nil {
-		return unavailable(err)
+		return store.Outage(err)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
-}
-
-// unavailable says that nothing was learnt about the credential: keep it, try again.
-func unavailable(err error) error {
-	if errors.Is(err, issuer.ErrBadRequest) {
-		return err
-	}
-	return &refusal{
-		status: http.StatusServiceUnavailable, kind: "unavailable", title: "Temporarily unavailable",
-		retry: time.Second, cause: err,
-	}
 }
 
 // meantFor reports whether s is for one of audience; an API key that is bound to

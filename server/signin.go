@@ -252,15 +252,14 @@ func (s *Server) tellRefused(a audit.Act, client, account string, err error) {
 	if account != "" {
 		e.Detail = "account=" + account
 	}
-	var throttled login.Throttled
 	switch {
-	case errors.As(err, &throttled), errors.Is(err, login.ErrBusy):
+	case login.Unchecked(err):
 		e.Action = audit.Limit
 	case errors.Is(err, counterfoil.ErrUnavailable), errors.Is(err, context.Canceled):
 		return // an outage says nothing about the attempt: it is in the log
 	}
 	if a.By == "" {
-		e.By = "unknown"
+		e.By = audit.ByUnknown
 	}
 	e.Reason = err.Error()
 	s.issuer.Audit().Tell(e)

@@ -76,8 +76,7 @@ func (s *Server) tellStepUp(a audit.Act, session *counterfoil.Session, err error
 	}
 	e := a.Entry(audit.StepUp, session.Subject)
 	e.Outcome, e.Client, e.Session, e.Reason = audit.Refused, session.Client, session.ID, err.Error()
-	var throttled login.Throttled
-	if errors.As(err, &throttled) || errors.Is(err, login.ErrBusy) {
+	if login.Unchecked(err) {
 		e.Action = audit.Limit
 	}
 	s.issuer.Audit().Tell(e)
