@@ -31,7 +31,7 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	ask.Scopes = strings.Fields(b.Scope)
 	issued, err := s.users.SignIn(r.Context(), b.Subject, b.Roles, ask, who.all)
 	if errors.Is(err, issuer.ErrProveAgain) { // the caller is who it says: it is the subject that may not
-		return &refusal{status: http.StatusConflict, kind: "subject-disabled", title: "The subject is disabled, or was changed meanwhile", cause: err}
+		return &source.Problem{Status: http.StatusConflict, Type: "subject-disabled", Title: "The subject is disabled, or was changed meanwhile", Cause: err}
 	}
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	var b api.Register[api.Hidden]
 	if !s.registration {
-		return &refusal{status: http.StatusForbidden, kind: "registration-closed", title: "Registration is closed"}
+		return &source.Problem{Status: http.StatusForbidden, Type: "registration-closed", Title: "Registration is closed"}
 	}
 	if err := readJSON(w, r, &b); err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // misses answers what no route of mux does. Programs get a problem, people a page,
@@ -25,7 +27,7 @@ func (s *Server) misses(mux *http.ServeMux) http.Handler {
 		switch found.status {
 		case http.StatusMethodNotAllowed:
 			w.Header().Set("Allow", found.header.Get("Allow"))
-			s.miss(w, r, &refusal{status: found.status, kind: "method-not-allowed", title: "Method not allowed"})
+			s.miss(w, r, &source.Problem{Status: found.status, Type: "method-not-allowed", Title: "Method not allowed"})
 		default:
 			s.miss(w, r, errNotFound)
 		}

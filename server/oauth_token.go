@@ -29,7 +29,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	case "":
 		return badRequest("grant_type is missing")
 	default:
-		return &refusal{status: http.StatusBadRequest, kind: "unsupported_grant_type", title: "Unsupported grant type"}
+		return &source.Problem{Status: http.StatusBadRequest, Type: "unsupported_grant_type", Title: "Unsupported grant type"}
 	}
 	if form.Get("refresh_token") == "" {
 		return badRequest("refresh_token is missing")

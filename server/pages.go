@@ -258,7 +258,7 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	token := r.PostForm.Get("token")
 	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
 	if errors.Is(err, login.ErrRefused) {
-		err = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "This invitation is no longer good", detail: "Ask for another.", cause: err}
+		err = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "This invitation is no longer good", Detail: "Ask for another.", Cause: err}
 	}
 	if err != nil {
 		status, text := s.inWords(w, r, err)

@@ -17,41 +17,24 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// refusal is an error whose text the caller may read.
-type refusal struct {
-	status        int
-	kind          string // slug of the problem type
-	title, detail string
-	retry         time.Duration
-	cause         error // for the log only
-}
-
-func (e *refusal) Error() string {
-	if e.cause != nil {
-		return fmt.Sprintf("%s: %v", e.title, e.cause)
-	}
-	return e.title
-}
-
-func (e *refusal) Unwrap() error { return e.cause }
-
+// badRequest tells the caller what is wrong with the request.
 func badRequest(format string, args ...any) error {
 	detail := fmt.Sprintf(format, args...)
 	if len(detail) > 200 { // it may quote what was sent
 		detail = strings.ToValidUTF8(detail[:200], "") + "…"
 	}
-	return &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: detail}
+	return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: detail}
 }
 
 var (
-	errForbidden = &refusal{status: http.StatusForbidden, kind: "forbidden", title: "Not allowed"}
-	errNotFound  = &refusal{status: http.StatusNotFound, kind: "not-found", title: "Not found"}
+	errForbidden = &source.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed"}
+	errNotFound  = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found"}
 )
 
 // explain finds the one public answer to err. Everything that it does not know is
 // a 500 that tells the caller nothing.
 func explain(err error, by counterfoil.Transport) *source.Problem {
-	var own *refusal
+	var own *source.Problem
 	var throttled login.Throttled
 	var rejected login.RejectedPassword
 	var input login.BadInput
@@ -60,60 +43,46 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	case errors.Is(err, login.ErrRefused), errors.Is(err, issuer.ErrProveAgain):
 		// One text for an unknown user, a wrong password and a disabled account:
 		// the difference is what an enumerator is after.
-		own = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "Login refused", detail: "The identifier or the password is wrong."}
+		own = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "Login refused", Detail: "The identifier or the password is wrong."}
 	case errors.Is(err, login.ErrOver):
-		own = &refusal{status: http.StatusUnauthorized, kind: "login-over", title: "Login is over", detail: "The challenge was answered, its time has passed, or it is another client's. Begin again."}
+		own = &source.Problem{Status: http.StatusUnauthorized, Type: "login-over", Title: "Login is over", Detail: "The challenge was answered, its time has passed, or it is another client's. Begin again."}
 	case errors.Is(err, login.ErrUnknownMethod):
-		own = &refusal{status: http.StatusBadRequest, kind: "unknown-method", title: "Unknown way of signing in"}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "unknown-method", Title: "Unknown way of signing in"}
 	case errors.As(err, &input):
-		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: input.Reason}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: input.Reason}
 	case errors.As(err, &throttled):
-		own = &refusal{status: http.StatusTooManyRequests, kind: "too-many-attempts", title: "Too many attempts", retry: throttled.RetryAfter}
+		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-attempts", Title: "Too many attempts", RetryAfter: throttled.RetryAfter}
 	case errors.Is(err, login.ErrBusy):
-		own = &refusal{status: http.StatusServiceUnavailable, kind: "busy", title: "Busy", retry: time.Second}
+		own = &source.Problem{Status: http.StatusServiceUnavailable, Type: "busy", Title: "Busy", RetryAfter: time.Second}
 	case errors.As(err, &rejected):
-		own = &refusal{status: http.StatusUnprocessableEntity, kind: "password-rejected", title: "Password rejected", detail: rejected.Reason}
+		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "password-rejected", Title: "Password rejected", Detail: rejected.Reason}
 	case errors.Is(err, directory.ErrTaken):
-		own = &refusal{status: http.StatusConflict, kind: "identifier-taken", title: "Identifier is taken"}
+		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken"}
 	case errors.Is(err, clients.ErrUnknown):
-		own = &refusal{status: http.StatusBadRequest, kind: "unknown-client", title: "Unknown client"}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
 	case errors.Is(err, clients.ErrDisabled):
-		own = &refusal{status: http.StatusForbidden, kind: "client-disabled", title: "Client is disabled"}
+		own = &source.Problem{Status: http.StatusForbidden, Type: "client-disabled", Title: "Client is disabled"}
 	case errors.Is(err, clients.ErrCarrier):
-		own = &refusal{status: http.StatusBadRequest, kind: "carrier-not-allowed", title: "Carrier is not one of the client's"}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "carrier-not-allowed", Title: "Carrier is not one of the client's"}
 	case errors.Is(err, clients.ErrScope):
-		own = &refusal{status: http.StatusBadRequest, kind: "invalid-scope", title: "Scope is wider than what was granted"}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "invalid-scope", Title: "Scope is wider than what was granted"}
 	case errors.Is(err, issuer.ErrTooLarge):
-		// Nothing that the caller did: whoever runs the server gave out too many roles.
-		own = &refusal{status: http.StatusInternalServerError, kind: "credential-too-large", title: "Claims are too large for the carrier"}
+		// Nothing that the caller did: an administrator gave out too many roles.
+		own = &source.Problem{Status: http.StatusInternalServerError, Type: "credential-too-large", Title: "Claims are too large for the carrier"}
 	case errors.Is(err, directory.ErrBadIdentifier), errors.Is(err, directory.ErrBadUser), errors.Is(err, directory.ErrBadKey):
-		own = &refusal{status: http.StatusUnprocessableEntity, kind: "not-acceptable", title: "Not acceptable", detail: err.Error()}
+		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Not acceptable", Detail: err.Error()}
 	case errors.Is(err, issuer.ErrBadRequest):
-		own = &refusal{status: http.StatusBadRequest, kind: "bad-request", title: "Bad request", detail: err.Error()}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		own = errNotFound
 	case errors.Is(err, accounts.ErrAdminRole):
 		own = errForbidden
-	case known(err), errors.As(err, new(*source.Problem)):
-		return source.ProblemFor(err, by)
 	default:
-		own = &refusal{status: http.StatusInternalServerError, kind: "internal", title: "Internal error"}
+		return source.ProblemFor(err, by)
 	}
-	return &source.Problem{Status: own.status, Type: own.kind, Title: own.title, Detail: own.detail, RetryAfter: own.retry, Cause: err}
-}
-
-// known reports whether err is one of the root package's words.
-func known(err error) bool {
-	for _, e := range []error{
-		counterfoil.ErrInvalidToken, counterfoil.ErrNoCredential, source.ErrMultipleCredentials,
-		source.ErrCrossOrigin, counterfoil.ErrStepUp, counterfoil.ErrForbidden,
-		counterfoil.ErrStale, counterfoil.ErrUnavailable,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	p := *own // a copy: errNotFound and errForbidden are shared
+	p.Cause = err
+	return &p
 }
 
 // answer writes the problem for err, and logs what the caller is not told.

@@ -31,12 +31,12 @@ const maxBody = 64 << 10 // OPS-06
 // that happens to be JSON, but not application/json (CSRF-09).
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if !oneMedia(r, "application/json") {
-		return &refusal{status: http.StatusUnsupportedMediaType, kind: "unsupported-media-type", title: "Unsupported media type", detail: "Send application/json."}
+		return &source.Problem{Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type", Title: "Unsupported media type", Detail: "Send application/json."}
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return &refusal{status: http.StatusRequestEntityTooLarge, kind: "too-large", title: "Body too large"}
+		return &source.Problem{Status: http.StatusRequestEntityTooLarge, Type: "too-large", Title: "Body too large"}
 	}
 	if err != nil {
 		return badRequest("the body could not be read")
@@ -98,13 +98,13 @@ func wrongMember(err error) string {
 // refuses parameters that are given twice (RFC 6749 section 3.1).
 func readForm(w http.ResponseWriter, r *http.Request) error {
 	if !oneMedia(r, "application/x-www-form-urlencoded") {
-		return &refusal{status: http.StatusUnsupportedMediaType, kind: "unsupported-media-type", title: "Unsupported media type", detail: "Send application/x-www-form-urlencoded."}
+		return &source.Problem{Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type", Title: "Unsupported media type", Detail: "Send application/x-www-form-urlencoded."}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return &refusal{status: http.StatusRequestEntityTooLarge, kind: "too-large", title: "Body too large"}
+		return &source.Problem{Status: http.StatusRequestEntityTooLarge, Type: "too-large", Title: "Body too large"}
 	}
 	if err != nil {
 		return badRequest("the form could not be read")

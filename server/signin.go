@@ -125,7 +125,7 @@ func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request,
 }
 
 // replaced is the session whose cookie a login is about to overwrite: nobody would hold
-// it any more but whoever stole it (SES-04). A cookie that another site sent along, or
+// it any more but a thief (SES-04). A cookie that another site sent along, or
 // that names nothing, replaces nothing.
 func (s *Server) replaced(r *http.Request, ask issuer.Request) (*counterfoil.Session, error) {
 	if ask.Carrier.Transport == counterfoil.Header {
@@ -241,7 +241,7 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, attempt string,
 }
 
 // errAnswer is a wrong answer to a challenge.
-var errAnswer = &refusal{status: http.StatusUnauthorized, kind: "login-refused", title: "Login refused", detail: "The answer is wrong. Begin again.", cause: login.ErrRefused}
+var errAnswer = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "Login refused", Detail: "The answer is wrong. Begin again.", Cause: login.ErrRefused}
 
 // tellRefused tells the audit trail of a login that was not. What was typed as the
 // identifier may be a password typed into the wrong field, so only its pseudonym is told:
