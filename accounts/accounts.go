@@ -42,9 +42,9 @@ import (
 // before somebody became one end (SES-04).
 const RoleAdmin = "admin"
 
-// ErrAdminRole means that a session would have the role of administrators, and who asks
-// for it may not make such a one.
-var ErrAdminRole = errors.New("a session of an administrator is not yours to make")
+// ErrAdminRole means that a caller who is no administrator asked for a session with
+// [RoleAdmin].
+var ErrAdminRole = errors.New("only an administrator may make a session of an administrator")
 
 // Passwords checks and hashes passwords: package login/password. It stores none.
 type Passwords interface {
@@ -150,7 +150,7 @@ func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, a
 		return nil, err
 	}
 	if !admin && (slices.Contains(roles, RoleAdmin) || slices.Contains(held.Roles, RoleAdmin)) {
-		return nil, ErrAdminRole // who makes sessions must not make itself an administrator
+		return nil, ErrAdminRole // a program that makes sessions must not make itself an administrator
 	}
 	// The revision has the login fail if the roles change meanwhile.
 	proof := login.Proof{Subject: subject, Roles: roles, At: a.now(), SubjectRev: held.Rev()}

@@ -96,11 +96,37 @@ type Issuer struct {
 // New checks o and returns an issuer. It starts nothing in the background: call
 // Sweep now and then.
 func New(_ context.Context, o Options) (*Issuer, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	i := &Issuer{
+		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
+		refreshKey: o.Keys.Derive("refresh token"),
+	}
+	var err error
+	i.log, err = revlog.New(revlog.Options{
+		Store: o.Store, Audit: o.Audit, ProofKey: o.Keys.Derive("log proof"), Now: o.Now,
+		EndAll: i.endEverything, KeyRevoked: i.keyRevoked,
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.feed = revlog.NewFeed(i.log, o.MaxBound)
+	i.clients, err = clients.New(clients.Options{Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	i.newSigner()
+	return i, nil
+}
+
+// complete puts the defaults into o, and checks it.
+func (o *Options) complete() (err error) {
 	if o.Store == nil || o.Keys == nil {
-		return nil, errors.New("issuer: Options.Store and Options.Keys are required")
+		return errors.New("issuer: Options.Store and Options.Keys are required")
 	}
 	if _, err := urls.Issuer(o.URL); err != nil {
-		return nil, fmt.Errorf("issuer: Options.URL: %w", err)
+		return fmt.Errorf("issuer: Options.URL: %w", err)
 	}
 	if o.Audience == nil {
 		o.Audience = []string{o.URL}
@@ -122,7 +148,7 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 			*d.value = d.zero
 		}
 		if *d.value < d.least || *d.value > d.greatest {
-			return nil, fmt.Errorf("issuer: Options.%s is %v: want %v to %v", d.name, *d.value, d.least, d.greatest)
+			return fmt.Errorf("issuer: Options.%s is %v: want %v to %v", d.name, *d.value, d.least, d.greatest)
 		}
 	}
 	if o.Now == nil {
@@ -131,30 +157,10 @@ func New(_ context.Context, o Options) (*Issuer, error) {
 	if o.Clients == nil {
 		o.Clients = o.Store
 	}
-	var err error
 	if o.Audit == nil {
-		if o.Audit, err = audit.New(audit.Options{Store: o.Clients, Beside: o.Store, Now: o.Now}); err != nil {
-			return nil, err
-		}
+		o.Audit, err = audit.New(audit.Options{Store: o.Clients, Beside: o.Store, Now: o.Now})
 	}
-	i := &Issuer{
-		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
-		refreshKey: o.Keys.Derive("refresh token"),
-	}
-	i.log, err = revlog.New(revlog.Options{
-		Store: o.Store, Audit: o.Audit, ProofKey: o.Keys.Derive("log proof"), Now: o.Now,
-		EndAll: i.endEverything, KeyRevoked: i.keyRevoked,
-	})
-	if err != nil {
-		return nil, err
-	}
-	i.feed = revlog.NewFeed(i.log, o.MaxBound)
-	i.clients, err = clients.New(clients.Options{Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit, Now: o.Now})
-	if err != nil {
-		return nil, err
-	}
-	i.newSigner()
-	return i, nil
+	return err
 }
 
 // Log returns the next page of the revocation log, see counterfoil.Source.

@@ -63,7 +63,7 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	return caller{audit.BySubject(session.Subject), true}, nil
 }
 
-// LocalAdmin serves /v1/admin to whoever can reach it, as the actor "local". The
+// LocalAdmin serves /v1/admin to every caller that can reach it, as the actor "local". The
 // transport is the authentication: a Unix socket that only its owner can open, or a
 // call inside the program. It must never be reachable from a network. It is how the
 // first administrator comes to be (LOGIN-15): there are no default accounts.

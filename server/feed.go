@@ -48,7 +48,7 @@ func acceptsSequence(r *http.Request) bool {
 	return false
 }
 
-// feedPages is feed for whoever takes each page as soon as it is there.
+// feedPages is feed for a verifier that takes each page as soon as it is there.
 func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source.Follow) error {
 	out, begun := http.NewResponseController(w), false
 	err := s.issuer.Feed().Pages(r.Context(), follow, func(record []byte, last bool) error {

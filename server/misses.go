@@ -14,7 +14,7 @@ func (s *Server) misses(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
 		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && (clean == "/" || clean+"/" != r.URL.Path) {
-			// The mux would send whoever asks to the cleaned path, and a credential along.
+			// The mux would redirect to the cleaned path, and the caller would send its credential there.
 			s.miss(w, r, errNotFound)
 			return
 		}

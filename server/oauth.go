@@ -67,7 +67,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 // signedIntrospection is the media type of RFC 9701.
 const signedIntrospection = "application/token-introspection+jwt"
 
-// introspected answers as JSON, or signed for whoever asks for that and can check it.
+// introspected answers as JSON, or signed if the caller asks for that and can check it.
 func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client string, answer source.Introspection) error {
 	if r.Header.Get("Accept") != signedIntrospection {
 		return writeJSON(w, http.StatusOK, answer)
@@ -84,7 +84,7 @@ func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client str
 	return nil
 }
 
-// revokeToken is RFC 7009. Whoever holds a credential may give it up, so no
+// revokeToken is RFC 7009. The holder of a credential may give it up, so no
 // further authentication is asked for. What is unknown is as good as revoked: 200.
 // A write that did not happen is never a 200 (RVK-01).
 func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {

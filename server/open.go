@@ -144,7 +144,7 @@ func Open(ctx context.Context, c Config) (*Embedded, error) {
 	return e, nil
 }
 
-// complete gives c its zero values.
+// complete puts the defaults into c.
 func (c *Config) complete() error {
 	if c.Store == nil {
 		return errors.New("server: Config.Store is required")

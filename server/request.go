@@ -152,7 +152,7 @@ func address(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-// act is what r does, for the audit trail. By is whoever was authenticated; empty if
+// act is what r does, for the audit trail. By is the caller that was authenticated; empty if
 // nobody was.
 func act(w http.ResponseWriter, r *http.Request, by, reason string) audit.Act {
 	return audit.Act{By: by, Address: address(r), Request: w.Header().Get(requestHeader), Reason: reason}

@@ -98,7 +98,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// requestHeader names a request to whoever asks for help: logs and audit trail have
+// requestHeader names a request to a caller who asks for help: logs and audit trail have
 // the same value.
 const requestHeader = "X-Request-Id"
 
