@@ -47,7 +47,7 @@ func TestOneAssembly(t *testing.T) {
 			case file == assembly:
 				made[part] = true
 			default:
-				t.Errorf("%s calls %s: let it begin with server.Open, which is the one assembly (docs/decisions/0030-head-keeper.md)", file, part)
+				t.Errorf("%s calls %s: let it begin with server.Open, which is the one assembly (docs/decisions/0035-head-keeper.md)", file, part)
 			}
 		}
 		return nil
