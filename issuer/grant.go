@@ -219,7 +219,7 @@ func (i *Issuer) end(ctx context.Context, sid, client, reason string, note audit
 		if !errors.Is(err, store.ErrConflict) {
 			return receipt, err
 		}
-		// The grant was refreshed meanwhile, or the session has got another grant.
+		// The session was used meanwhile, has got another grant, or goes on under another id.
 	}
 }
 

@@ -140,7 +140,8 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 	if err != nil {
 		return err
 	}
-	b.Delete = append(b.Delete, deleteRow(row).Delete...)
+	ended := deleteRow(row)
+	b.Require, b.Delete = append(b.Require, ended.Require...), append(b.Delete, ended.Delete...)
 	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "signed in anew", now))
 	return nil
 }

@@ -110,8 +110,12 @@ func (i *Issuer) ConfirmReads(ctx context.Context) error {
 	return unavailable(err)
 }
 
+// deleteRow is the end of row as it was read. If it was changed meanwhile, the commit is
+// store.ErrConflict: a step-up may have moved it to another id, under which it would live
+// on, and a client may have got a grant.
 func deleteRow(row *SessionRow) store.Batch {
-	b := store.Batch{Delete: []store.Key{{Kind: kindSession, ID: row.ID}}}
+	key := sessionKey(row.ID)
+	b := store.Batch{Require: []store.Require{{Key: key, Rev: row.rev}}, Delete: []store.Key{key}}
 	for _, g := range row.grants() {
 		if g.Family != "" {
 			b.Delete = append(b.Delete, familyKey(g.Family))
@@ -199,7 +203,17 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 	if err := i.setSubject(ctx, s.Subject, audit.Entry{}, func(*Subject) {}); err != nil {
 		return 0, err
 	}
-	// Every login from here on was proven anew, so this list misses nothing old.
+	for {
+		n, err := i.tryEndOthers(ctx, s, act)
+		if !errors.Is(err, store.ErrConflict) {
+			return n, err
+		}
+		// One of them was used meanwhile, or goes on under another id.
+	}
+}
+
+// tryEndOthers misses no session from before: every login that finishes now was proven anew.
+func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {
 	n, b := 0, store.Batch{}
 	for rec, err := range i.store.List(ctx, kindSession, s.Subject) {
 		if err != nil {
@@ -213,7 +227,8 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 			continue
 		}
 		n++
-		b.Delete = append(b.Delete, deleteRow(row).Delete...)
+		ended := deleteRow(row)
+		b.Require, b.Delete = append(b.Require, ended.Require...), append(b.Delete, ended.Delete...)
 		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
 	}
 	if n == 0 {

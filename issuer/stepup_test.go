@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 // ranked is an issuer that knows two classes of authentication.
@@ -281,4 +282,44 @@ func TestGrantGivenUpDuringStepUp(t *testing.T) {
 			b.nothingLeft(t, n, app)
 		}
 	})
+}
+
+// A step-up gives a session another id between the read and the commit of a caller who ends
+// it. The caller is told that there is none of that id, or the session is over.
+func TestEndedWhileRenamed(t *testing.T) {
+	for name, end := range map[string]func(b *bench, web, here *issuer.Issued) (done bool, err error){
+		"Revoke": func(b *bench, web, _ *issuer.Issued) (bool, error) {
+			_, err := b.Revoke(t.Context(), source.ScopeSession, web.Session.ID, audit.Act{})
+			return err == nil, err
+		},
+		"EndOthers": func(b *bench, _, here *issuer.Issued) (bool, error) {
+			n, err := b.EndOthers(t.Context(), here.Session, audit.Act{})
+			return n > 0, err
+		},
+	} {
+		b, s := newFaulty(t)
+		web, here := b.login(t, "alice", counterfoil.CarrierCookie), b.login(t, "alice", counterfoil.CarrierBearer)
+		var up *issuer.Issued
+		stepUp := func() {
+			var err error
+			if up, err = b.StepUp(t.Context(), web.Session.ID, b.proof(t, "alice"), audit.Act{}); err != nil {
+				t.Errorf("%s: StepUp = %v", name, err)
+			}
+		}
+		after := 0
+		if name == "EndOthers" {
+			after = 1 // the commit that makes proofs void
+		}
+		s.Inject(storetest.Fault{Op: storetest.OpCommit, After: after, Times: 1, Slow: true, Before: stepUp})
+		done, err := end(b, web, here)
+		if up == nil {
+			t.Fatalf("%s: no step-up came in between", name)
+		}
+		if _, alive := b.Lookup(t.Context(), up.Access.Reveal()); done && alive == nil {
+			t.Errorf("%s = %v, and the session lives under another id", name, err)
+		}
+		if !done && !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s = %v", name, err)
+		}
+	}
 }
