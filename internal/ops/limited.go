@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/counterfoil/counterfoil/internal/limit"
 )
 
 // limited is a listener that closes the connections of an address that has too many already
@@ -36,12 +38,7 @@ func (l *limited) Accept() (net.Conn, error) {
 // admit counts a connection. It returns nil for one above the limit.
 func (l *limited) admit(conn net.Conn) net.Conn {
 	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	addr := peer.Addr().Unmap()
-	if addr.Is6() { // one subscriber has a whole /64
-		if p, err := addr.Prefix(64); err == nil {
-			addr = p.Addr()
-		}
-	}
+	addr := limit.Subscriber(peer.Addr())
 	l.mu.Lock()
 	refused := err == nil && l.most > 0 && l.held[addr] >= l.most && !l.exempt(peer.Addr().Unmap())
 	if !refused {

@@ -31,7 +31,7 @@ var layers = map[string]struct {
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
-	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
+	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
 	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
 

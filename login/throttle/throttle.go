@@ -267,13 +267,7 @@ func (t *Throttle) id(what, of string) string {
 	return what + "-" + base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
 }
 
-// addressID is that of the address, or for IPv6 of the /64 that one subscriber has.
+// addressID is that of all addresses of one subscriber.
 func (t *Throttle) addressID(a netip.Addr) string {
-	a = a.Unmap()
-	if a.Is6() {
-		if prefix, err := a.Prefix(64); err == nil {
-			return t.id("address", prefix.String())
-		}
-	}
-	return t.id("address", a.String())
+	return t.id("address", limit.Subscriber(a).String())
 }
