@@ -19,13 +19,13 @@ type Feed struct {
 	maxBound time.Duration
 	started  time.Time
 	leases   leases
-	hub      *hub
+	polls    *polls
 }
 
 // NewFeed returns a feed of l for verifiers whose staleness bound is at most maxBound. It
 // starts nothing in the background while no verifier waits.
 func NewFeed(l *Log, maxBound time.Duration) *Feed {
-	return &Feed{log: l, maxBound: maxBound, started: l.opts.Now(), hub: newHub(l.page, l.opts.Store.Wait)}
+	return &Feed{log: l, maxBound: maxBound, started: l.opts.Now(), polls: newPolls(l.page, l.opts.Store.Wait)}
 }
 
 // Page returns the next page of the log, see counterfoil.Source. The feed reads the head
@@ -73,7 +73,7 @@ func (f *Feed) Pages(ctx context.Context, follow source.Follow, send func(record
 	}
 	flush := f.leases.flushed() // WaitAll waits for this verifier: it must ask, to show what has arrived
 	for p != nil && err == nil {
-		last := !p.Complete() || f.hub.over(q.due)
+		last := !p.Complete() || f.polls.over(q.due)
 		var record []byte
 		if record, err = p.text(); err == nil {
 			err = send(record, last)
@@ -94,14 +94,14 @@ type question struct {
 	source.Follow
 	feed  *Feed
 	asked time.Time
-	due   time.Duration // when its wait is over, by the hub
+	due   time.Duration // when its wait is over, by polls
 }
 
 func (f *Feed) question(follow source.Follow) (*question, error) {
 	if follow.Verifier != "" && (follow.Bound <= 0 || follow.Bound > f.maxBound || len(follow.Verifier) < 8 || check.Text("verifier", follow.Verifier, 64) != nil) {
 		return nil, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, f.maxBound)
 	}
-	q := &question{Follow: follow, feed: f, asked: f.log.opts.Now(), due: f.hub.due(min(follow.Wait, maxWait))}
+	q := &question{Follow: follow, feed: f, asked: f.log.opts.Now(), due: f.polls.due(min(follow.Wait, maxWait))}
 	f.leases.ask(follow, q.asked)
 	return q, nil
 }
@@ -127,9 +127,9 @@ func (q *question) answer(ctx context.Context, flush <-chan struct{}) (*sharedPa
 		var p *sharedPage
 		var err error
 		if q.Wait > 0 && !waited {
-			p, err = f.hub.await(ctx, q.After, q.due, flush)
+			p, err = f.polls.await(ctx, q.After, q.due, flush)
 		} else {
-			p, err = f.hub.read(ctx, q.After)
+			p, err = f.polls.read(ctx, q.After)
 		}
 		if err != nil {
 			return nil, store.Outage(err)

@@ -10,11 +10,11 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// hub is where long polls wait. It shares the reads of the log among the verifiers that
+// polls is where long polls wait. It shares the reads of the log among the verifiers that
 // follow it: a thousand that wait for the same news cost one read of the head, not a
 // thousand (4.4), and a page that many get is read and encoded once (4.5). A read counts
 // for a question only if it began after the question was here.
-type hub struct {
+type polls struct {
 	page func(ctx context.Context, after counterfoil.Cursor) (source.Page, error)
 	wait func(ctx context.Context, after counterfoil.Cursor) error // as store.Wait
 
@@ -29,8 +29,8 @@ type hub struct {
 // end at about the same time. Short waits are left as they are.
 const tick = 50 * time.Millisecond
 
-func newHub(page func(context.Context, counterfoil.Cursor) (source.Page, error), wait func(context.Context, counterfoil.Cursor) error) *hub {
-	return &hub{
+func newPolls(page func(context.Context, counterfoil.Cursor) (source.Page, error), wait func(context.Context, counterfoil.Cursor) error) *polls {
+	return &polls{
 		page: page, wait: wait, begun: time.Now(),
 		reads: make(map[counterfoil.Cursor]*pageReads), waiters: make(map[counterfoil.Cursor]*waiters),
 	}
@@ -43,24 +43,24 @@ type pageReads struct {
 }
 
 // read returns the page after a cursor at once, read by one call at a time.
-func (h *hub) read(ctx context.Context, after counterfoil.Cursor) (*sharedPage, error) {
-	h.mu.Lock()
-	r := h.reads[after]
+func (l *polls) read(ctx context.Context, after counterfoil.Cursor) (*sharedPage, error) {
+	l.mu.Lock()
+	r := l.reads[after]
 	if r == nil {
 		r = &pageReads{}
-		h.reads[after] = r
+		l.reads[after] = r
 	}
 	r.callers++
-	h.mu.Unlock()
+	l.mu.Unlock()
 	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if r.callers--; r.callers == 0 {
-			delete(h.reads, after)
+			delete(l.reads, after)
 		}
 	}()
 	return r.Do(ctx, func(ctx context.Context) (*sharedPage, error) {
-		p, err := h.page(ctx, after)
+		p, err := l.page(ctx, after)
 		if err != nil {
 			return nil, err
 		}
@@ -69,10 +69,10 @@ func (h *hub) read(ctx context.Context, after counterfoil.Cursor) (*sharedPage, 
 }
 
 // readForMany reads for verifiers any of which may hang up before.
-func (h *hub) readForMany(after counterfoil.Cursor) (*sharedPage, error) {
+func (l *polls) readForMany(after counterfoil.Cursor) (*sharedPage, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), coalesce.Within)
 	defer cancel()
-	return h.read(ctx, after)
+	return l.read(ctx, after)
 }
 
 // waiters are the questions that wait for what comes after one cursor.
@@ -89,7 +89,7 @@ type answer struct {
 	page *sharedPage
 	err  error
 
-	timer  *time.Timer // calls hub.end when the wait is over
+	timer  *time.Timer // calls polls.end when the wait is over
 	many   int         // how many wait
 	merged []*answer   // get the same: they were taken for a read that brought no news
 }
@@ -117,85 +117,85 @@ func (a *answer) get(ctx context.Context, flush <-chan struct{}) (*sharedPage, e
 }
 
 // due is when a wait of d is over: up to a tick earlier if d is long.
-func (h *hub) due(d time.Duration) time.Duration {
-	due := time.Since(h.begun) + d
+func (l *polls) due(d time.Duration) time.Duration {
+	due := time.Since(l.begun) + d
 	if d >= 4*tick {
 		due = due.Truncate(tick)
 	}
 	return due
 }
 
-func (h *hub) over(due time.Duration) bool { return time.Since(h.begun) >= due }
+func (l *polls) over(due time.Duration) bool { return time.Since(l.begun) >= due }
 
 // await returns the page after a cursor when there is news, or at due; or nil as soon as
 // flush closes.
-func (h *hub) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, flush <-chan struct{}) (*sharedPage, error) {
-	h.mu.Lock()
-	w := h.waiters[after]
+func (l *polls) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, flush <-chan struct{}) (*sharedPage, error) {
+	l.mu.Lock()
+	w := l.waiters[after]
 	if w == nil {
 		watching, stop := context.WithCancel(context.Background())
 		w = &waiters{after: after, stop: stop, due: make(map[time.Duration]*answer)}
-		h.waiters[after] = w
-		go h.watch(watching, w)
+		l.waiters[after] = w
+		go l.watch(watching, w)
 	}
 	a := w.due[due]
 	if a == nil {
 		a = newAnswer()
-		a.timer = time.AfterFunc(due-time.Since(h.begun), func() { h.end(w, due) })
+		a.timer = time.AfterFunc(due-time.Since(l.begun), func() { l.end(w, due) })
 		w.due[due] = a
 	}
 	a.many++
-	h.mu.Unlock()
+	l.mu.Unlock()
 	p, err := a.get(ctx, flush)
-	h.leave(w, due, a)
+	l.leave(w, due, a)
 	return p, err
 }
 
 // leave ends a wait when its last waiter leaves.
-func (h *hub) leave(w *waiters, due time.Duration, a *answer) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (l *polls) leave(w *waiters, due time.Duration, a *answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if a.many--; a.many == 0 && w.due[due] == a {
 		a.timer.Stop()
-		h.remove(w, due)
+		l.remove(w, due)
 	}
 }
 
 // remove takes an answer from w, and ends w with the last. The caller holds mu.
-func (h *hub) remove(w *waiters, due time.Duration) {
+func (l *polls) remove(w *waiters, due time.Duration) {
 	delete(w.due, due)
-	h.endIfEmpty(w)
+	l.endIfEmpty(w)
 }
 
-func (h *hub) endIfEmpty(w *waiters) {
+func (l *polls) endIfEmpty(w *waiters) {
 	if len(w.due) == 0 && !w.reading {
-		delete(h.waiters, w.after)
+		delete(l.waiters, w.after)
 		w.stop()
 	}
 }
 
 // watch waits for news and answers all of w with one read, until w ends. Questions that
 // come during the read are left for the next one.
-func (h *hub) watch(ctx context.Context, w *waiters) {
+func (l *polls) watch(ctx context.Context, w *waiters) {
 	for hints := 0; ; hints++ {
 		begun := time.Now()
-		err := h.wait(ctx, w.after)
+		err := l.wait(ctx, w.after)
 		if time.Since(begun) > tick {
 			hints = 0
 		}
-		h.mu.Lock()
+		l.mu.Lock()
 		if ctx.Err() != nil { // w has ended
-			h.mu.Unlock()
+			l.mu.Unlock()
 			return
 		}
 		taken := w.due
 		w.due, w.reading = make(map[time.Duration]*answer), true
-		h.mu.Unlock()
+		l.mu.Unlock()
 		var page *sharedPage
 		if err == nil {
-			page, err = h.readForMany(w.after)
+			page, err = l.readForMany(w.after)
 		}
-		h.answerAll(w, taken, page, err)
+		l.answerAll(w, taken, page, err)
 		if hints > 3 { // the store woke us for nothing again and again
 			time.Sleep(tick / 10)
 		}
@@ -205,10 +205,10 @@ func (h *hub) watch(ctx context.Context, w *waiters) {
 // answerAll gives a page to the waiters that were taken before it was read. Without news
 // they go on waiting: a store wakes for nothing too, and a verifier that is answered early
 // is away when there is news.
-func (h *hub) answerAll(w *waiters, taken map[time.Duration]*answer, page *sharedPage, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Since(h.begun)
+func (l *polls) answerAll(w *waiters, taken map[time.Duration]*answer, page *sharedPage, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Since(l.begun)
 	for due, a := range taken {
 		later := w.due[due]
 		switch {
@@ -226,18 +226,18 @@ func (h *hub) answerAll(w *waiters, taken map[time.Duration]*answer, page *share
 		}
 	}
 	w.reading = false
-	h.endIfEmpty(w)
+	l.endIfEmpty(w)
 }
 
 // end answers the waiters whose wait is over.
-func (h *hub) end(w *waiters, due time.Duration) {
-	h.mu.Lock()
+func (l *polls) end(w *waiters, due time.Duration) {
+	l.mu.Lock()
 	a := w.due[due]
 	if a == nil { // they are being answered
-		h.mu.Unlock()
+		l.mu.Unlock()
 		return
 	}
-	h.remove(w, due)
-	h.mu.Unlock()
-	a.give(h.readForMany(w.after))
+	l.remove(w, due)
+	l.mu.Unlock()
+	a.give(l.readForMany(w.after))
 }
