@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// Alg is a JWS algorithm by its registered name. Names are compared exactly:
-// "none" in any spelling is simply not one of them (TOK-01).
+// Alg is a JWS algorithm by its registered name. Names are compared exactly. "none" is not
+// one of them, in no spelling (TOK-01).
 type Alg string
 
 // The algorithms of RFC 7518 section 3.1, and Ed25519 by the fully specified name
-// of RFC 9864 section 2.2. The polymorphic EdDSA is not among them (TOK-04).
+// of RFC 9864 section 2.2. The polymorphic name EdDSA is not supported (TOK-04).
 const (
 	ES256   Alg = "ES256"
 	ES384   Alg = "ES384"
@@ -39,7 +39,7 @@ const (
 	familyHMAC
 )
 
-// algInfo is everything that differs from one algorithm of a family to the next.
+// algInfo has everything that differs between the algorithms of a family.
 type algInfo struct {
 	family family
 	hash   crypto.Hash
@@ -56,14 +56,15 @@ func init() {
 	}
 }
 
-// algs is the one list of algorithms. Another one of a family that is here is a row.
+// algs is the only list of algorithms. To add an algorithm of a family in this list, add a
+// row.
 //
-// A new family, such as ML-DSA, is a row, and a case where families differ: NewKey,
-// Key.verify, Key.JWK, parseJWK (with the private members that it must not have), and in
-// sign.go NewSigner, GenerateKey and Signer.sign. It changes no exported name, here or
-// in package counterfoil: algorithms are named by strings, keys are any. Until then its
-// keys are skipped in a set, and its tokens refused (KEY-15). A signature of ML-DSA-87,
-// the longest, has 4,627 bytes: it fits MaxSize, and no cookie.
+// To add a family, such as ML-DSA, add a row, and a case in each function where families
+// differ: NewKey, Key.verify, Key.JWK, parseJWK (with its private members), and in sign.go
+// NewSigner, GenerateKey and Signer.sign. No exported name changes, here or in package
+// counterfoil, because algorithms are strings and keys are any. Until then ParseJWKS skips
+// the keys of the family, and VerifyJWS refuses its tokens (KEY-15). The longest signature, of
+// ML-DSA-87, has 4,627 bytes. It fits into MaxSize, but not into a cookie.
 var algs = map[Alg]algInfo{
 	ES256:   {familyECDSA, crypto.SHA256, elliptic.P256(), nil},
 	ES384:   {familyECDSA, crypto.SHA384, elliptic.P384(), nil},
@@ -80,7 +81,7 @@ var algs = map[Alg]algInfo{
 	HS512:   {familyHMAC, crypto.SHA512, nil, nil},
 }
 
-// Algorithms returns all that there are, by name.
+// Algorithms returns the supported algorithms, sorted by name.
 func Algorithms() []Alg { return slices.Sorted(maps.Keys(algs)) }
 
 // Symmetric reports whether the key that verifies can also sign.

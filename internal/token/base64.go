@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// refuse returns an error that wraps ErrInvalid. Its text names the rule, never
-// the bytes that broke it: they are the sender's and may be a secret.
+// refuse returns an error that wraps ErrInvalid. Its text names the rule. It never has the
+// bytes that broke the rule, which may be a secret of the sender.
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
@@ -17,11 +17,11 @@ var rawURL = base64.RawURLEncoding
 
 const urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// sextets holds the six bits of each character of the alphabet, and foreign for
-// every other byte.
+// sextets has the six bits of each character of the alphabet. It has notInAlphabet for every
+// other byte.
 var sextets = func() (t [256]byte) {
 	for i := range t {
-		t[i] = foreign
+		t[i] = notInAlphabet
 	}
 	for i := range len(urlAlphabet) {
 		t[urlAlphabet[i]] = byte(i)
@@ -29,16 +29,16 @@ var sextets = func() (t [256]byte) {
 	return t
 }()
 
-const foreign = 0x80
+const notInAlphabet = 0x80
 
-func urlByte(c byte) bool { return sextets[c] != foreign }
+func urlByte(c byte) bool { return sextets[c] != notInAlphabet }
 
 func encode(b []byte) string { return rawURL.EncodeToString(b) }
 
-// decode appends to out what s says in base64url without padding (RFC 4648 section
-// 5), of which it accepts one spelling: nothing but the alphabet, where Go's strict
-// decoder still skips CR and LF (TOK-09), and no bits left over that are not zero
-// (section 3.5, TOK-10).
+// decode appends to out the bytes that s encodes in base64url without padding (RFC 4648
+// section 5). It accepts one spelling. It refuses every byte outside the alphabet: Go's strict
+// decoder would skip CR and LF (TOK-09). It refuses unused bits that are not zero (section 3.5,
+// TOK-10).
 func decode(out []byte, s string) ([]byte, error) {
 	begin := len(out)
 	out = slices.Grow(out, len(s)*3/4)
@@ -50,7 +50,7 @@ func decode(out []byte, s string) ([]byte, error) {
 		to[n], to[n+1], to[n+2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
 		s, n = s[4:], n+3
 	}
-	left := byte(0) // what the last character holds beyond the bytes
+	left := byte(0) // the unused bits of the last character
 	switch len(s) {
 	case 1:
 		return nil, refuse("base64url length")
@@ -63,7 +63,7 @@ func decode(out []byte, s string) ([]byte, error) {
 		bad |= a | b | c
 		to[n], to[n+1], left = a<<2|b>>4, b<<4|c>>2, c<<6
 	}
-	if bad&foreign != 0 {
+	if bad&notInAlphabet != 0 {
 		return nil, refuse("not base64url")
 	}
 	if left != 0 {
@@ -72,9 +72,9 @@ func decode(out []byte, s string) ([]byte, error) {
 	return out[:begin+len(to)], nil
 }
 
-// split cuts a compact serialization into its parts. Size and number of dots are
-// checked before anything is allocated: splitting a megabyte of dots first costs
-// sixteen (TOK-08, TOK-14). The alphabet is decode's, which reads every part.
+// split cuts a compact serialization into its parts. It checks the size and the number of dots
+// before it allocates anything: strings.Split of a megabyte of dots would allocate sixteen
+// megabytes (TOK-08, TOK-14). It does not check the alphabet: decode does, for every part.
 func split(s string, parts int) (p [5]string, err error) {
 	if len(s) == 0 || len(s) > MaxSize {
 		return p, errSize
@@ -99,8 +99,8 @@ var (
 	errParts = refuse("number of parts")
 )
 
-// checkID holds a kid to the characters that mean nothing to a path, a URL, SQL or
-// a shell (TOK-16).
+// checkID refuses a kid with characters that have a meaning in a path, a URL, SQL or a shell
+// (TOK-16).
 func checkID(id string) error {
 	if len(id) < 1 || len(id) > 64 {
 		return refuse("kid length")

@@ -17,7 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// typical is what an access token of a login holds.
+// typical returns the claims of a typical access token.
 func typical() *token.Claims {
 	return &token.Claims{
 		Issuer: "https://auth.example.com", Subject: "usr_3k2j5h4g6f7d8s9a0q1w2e3r4t", Audience: []string{"https://auth.example.com"},
@@ -27,8 +27,8 @@ func typical() *token.Claims {
 	}
 }
 
-// BenchmarkFirstSight is verifying a token that was never seen: signature and
-// claims. "raw" is the signature's primitive alone, on the same bytes.
+// BenchmarkFirstSight verifies a token that is in no cache: signature and claims. "raw" is the
+// signature's primitive alone, on the same bytes.
 func BenchmarkFirstSight(b *testing.B) {
 	for _, alg := range []token.Alg{token.ES256, token.Ed25519, token.RS256, token.HS256} {
 		private, err := token.GenerateKey(alg)
@@ -104,8 +104,7 @@ func raw(b *testing.B, private any, input []byte) {
 	}
 }
 
-// BenchmarkOpen is opening a JWE that was sealed to the reader itself. "raw" is
-// AES-GCM alone, on the same bytes.
+// BenchmarkOpen opens a JWE with a direct key. "raw" is AES-GCM alone, on the same bytes.
 func BenchmarkOpen(b *testing.B) {
 	secret := make([]byte, 32)
 	rand.Read(secret)

@@ -15,8 +15,8 @@ const (
 	maxInteger = 1 << 53
 )
 
-// Claims are the claims of RFC 7519, RFC 9068 and Counterfoil's own. They are data:
-// nothing here says that they are true, current or meant for the reader.
+// Claims has the claims of RFC 7519, RFC 9068 and Counterfoil. They are data: they need not
+// be true, current or meant for the reader.
 type Claims struct {
 	Issuer   string   // iss
 	Subject  string   // sub
@@ -27,23 +27,23 @@ type Claims struct {
 	RV       string   // rv
 	Audience []string // aud, written as a string if there is one
 	Roles    []string // roles
-	Scopes   []string // scope, a string with spaces between (RFC 6749 section 3.3)
+	Scopes   []string // scope, one string with the scopes separated by spaces (RFC 6749 section 3.3)
 	Methods  []string // amr
 
-	// Seconds since 1970. Zero is absent; Expires must not be.
+	// Seconds since 1970. Zero: absent. Expires must be present.
 	Expires   int64 // exp
 	IssuedAt  int64 // iat
 	NotBefore int64 // nbf
 	AuthTime  int64 // auth_time
 
-	ClaimsVersion uint64            // cv; zero is absent
+	ClaimsVersion uint64            // cv; zero: absent
 	Attributes    map[string]string // app
 }
 
-// ParseClaims reads claims. Members it does not know are skipped, yet held to the
-// rules of CheckJSON. A claim of the wrong type is refused, never taken for absent
-// (TOK-30). Short enough to be inlined, so that the claims of a caller that copies
-// them need not be on the heap.
+// ParseClaims reads claims. It skips unknown members, after checking them by the rules of
+// [CheckJSON]. It refuses a claim of the wrong type, and never treats it as absent (TOK-30).
+// The function is short enough for the compiler to inline it. So if a caller copies the
+// claims, they need not be on the heap.
 func ParseClaims(payload string) (*Claims, error) {
 	c := new(Claims)
 	if err := c.read(payload); err != nil {
@@ -52,8 +52,8 @@ func ParseClaims(payload string) (*Claims, error) {
 	return c, nil
 }
 
-// CheckAudience refuses what is not kept as an audience: neither of a client nor of who
-// may ask about its tokens.
+// CheckAudience refuses a text that cannot be an audience, of a client or of a caller that
+// introspects tokens.
 func CheckAudience(aud string) error {
 	if aud == "" || len(aud) > 200 || strings.ContainsFunc(aud, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return errors.New("an audience is 1 to 200 printable ASCII characters without spaces")
@@ -61,8 +61,8 @@ func CheckAudience(aud string) error {
 	return nil
 }
 
-// Marshal writes claims in a fixed order, without the empty ones. What it writes
-// ParseClaims reads back; what ParseClaims would refuse it refuses (TOK-31).
+// Marshal writes the claims in a fixed order, without empty ones. [ParseClaims] reads the
+// result back. Marshal refuses claims that ParseClaims would refuse (TOK-31).
 func (c *Claims) Marshal() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (c *Claims) Marshal() ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// check holds for claims read and claims to be written alike.
+// check checks claims that were read, and claims that will be written.
 func (c *Claims) check() error {
 	if c.Issuer == "" || c.Subject == "" || c.Expires == 0 {
 		return refuse("iss, sub or exp is missing")
@@ -164,14 +164,14 @@ func (c *Claims) check() error {
 	return nil
 }
 
-// checkText keeps line breaks and terminal escapes out of headers, logs and SQL,
-// wherever a claim may travel later (TOK-31).
+// checkText refuses control characters, so that a claim cannot bring line breaks and terminal
+// escapes into headers, logs and SQL (TOK-31).
 func checkText(s string) error {
 	if len(s) > maxString {
 		return refuse("claim too long")
 	}
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' { // rare: ask what knows all of Unicode
+		if c := s[i]; c < ' ' || c > '~' { // rare: only now use the slower checks for Unicode
 			if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
 				return refuse("claim with control characters")
 			}
@@ -181,7 +181,7 @@ func checkText(s string) error {
 	return nil
 }
 
-// scopeToken is the grammar of RFC 6749 section 3.3.
+// scopeToken reports whether s is a scope-token of RFC 6749 section 3.3.
 func scopeToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < 0x21 || c > 0x7e || c == '"' || c == '\\' {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// read fills c from payload in one pass. Every claim is a part of payload, and
-// all lists share one array.
+// read fills c from payload in one pass. Every claim shares its bytes with payload, and all
+// lists share one array.
 func (c *Claims) read(payload string) error {
 	if len(payload) > MaxSize {
 		return errSize
@@ -29,11 +29,11 @@ func (c *Claims) read(payload string) error {
 	return c.check()
 }
 
-// claimReader reads the members of a claims object, one at each call of claim. It
-// holds nothing of the claims themselves, or they would be on the heap.
+// claimReader reads the members of a claims object, one at each call of claim. It has no
+// pointer to the claims: otherwise they would be on the heap.
 type claimReader struct {
 	scanner
-	list []string // all values of all lists so far: each list is a part of it
+	list []string // the values of all lists so far; each list is a part of it
 }
 
 func (r *claimReader) claim(name string, c *Claims) (err error) {
@@ -75,8 +75,8 @@ func (r *claimReader) claim(name string, c *Claims) (err error) {
 	case "app":
 		c.Attributes, err = r.attributes()
 	case "cnf":
-		// RFC 7800: only the holder of a key may use it. What cannot check that
-		// must not take it for a bearer token.
+		// RFC 7800: only the holder of a key may use the token. This package cannot check
+		// that, so it must not accept the token as a bearer token.
 		err = refuse("cnf")
 	default:
 		err = r.skip(2)
@@ -97,7 +97,7 @@ func (r *claimReader) text() (string, error) {
 	return s, err
 }
 
-// add appends to r.list. Lists share it so that for most tokens one array is made.
+// add appends s to r.list. The lists share r.list, so that most tokens need one array.
 func (r *claimReader) add(s string) {
 	if r.list == nil {
 		r.list = make([]string, 0, 8)
@@ -105,7 +105,7 @@ func (r *claimReader) add(s string) {
 	r.list = append(r.list, s)
 }
 
-// since is the list of what was added since r.list had start values.
+// since returns the values that were added after r.list had start values.
 func (r *claimReader) since(start int) []string {
 	if len(r.list) == start {
 		return nil
@@ -129,8 +129,8 @@ func (r *claimReader) texts() ([]string, error) {
 	return r.since(start), e.err
 }
 
-// audience reads a string or an array (RFC 7519 section 4.1.3). An empty array is
-// refused: it must not pass for "no restriction" (TOK-21).
+// audience reads a string or an array (RFC 7519 section 4.1.3). It refuses an empty array,
+// which must not mean "no restriction" (TOK-21).
 func (r *claimReader) audience() (list []string, err error) {
 	if r.peek() == '[' {
 		if list, err = r.texts(); err == nil && len(list) == 0 {
@@ -162,8 +162,8 @@ func (r *claimReader) scope() ([]string, error) {
 	return r.since(start), nil
 }
 
-// integer accepts digits only, 0 < n < 2^53. A fraction or an exponent would have
-// to be rounded, and int64(1.8e308) is in the past on amd64 (TOK-22, TOK-23).
+// integer accepts digits only, with 0 < n < 2^53. It refuses a fraction and an exponent: they
+// would need rounding, and on amd64 int64(1.8e308) is a time in the past (TOK-22, TOK-23).
 func (r *claimReader) integer() (n int64, err error) {
 	if r.peek() == '0' { // JSON has no leading zeros
 		return 0, errClaimType

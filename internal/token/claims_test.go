@@ -117,7 +117,7 @@ func FuzzParseClaims(f *testing.F) {
 		}
 		out, err := c.Marshal()
 		if err != nil {
-			return // escapes can make it longer than MaxSize
+			return // escapes can make the text longer than MaxSize
 		}
 		if again, err := ParseClaims(string(out)); err != nil || !reflect.DeepEqual(again, c) {
 			t.Errorf("%s read back = %+v, %v, want %+v", out, again, err, c)
@@ -142,7 +142,7 @@ func TestOpaque(t *testing.T) {
 	}
 }
 
-// SES-03: what is read is written in that one way.
+// SES-03: encoding the bytes that ParseOpaque returns gives the same text.
 func FuzzParseOpaque(f *testing.F) {
 	f.Add(NewOpaque())
 	f.Add(strings.Repeat("A", 42) + "B")

@@ -10,15 +10,15 @@ import (
 	. "github.com/counterfoil/counterfoil/internal/token"
 )
 
-// KEY-01: under a key of small order everybody can sign, and what is no point of the
-// curve, or another spelling of one, is no key.
+// KEY-01: NewKey refuses a key of small order, under which everybody can sign. It also refuses
+// bytes that are not a point of the curve, and a second encoding of a point.
 func TestEdwardsPoint(t *testing.T) {
 	const zeros, ones = "000000000000000000000000000000000000000000000000000000000000", "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 	forged := make([]byte, ed25519.SignatureSize) // R is the neutral element, S is 0: nobody signed
 	forged[0] = 1
 	for name, c := range map[string]struct {
 		key  string
-		fits bool // forged fits some of 256 messages
+		fits bool // forged is valid for some of 256 messages
 	}{
 		"order 1":           {"01" + zeros + "00", true},
 		"order 1, x < 0":    {"01" + zeros + "80", true},

@@ -8,12 +8,12 @@ func (k Key) Verify(input, sig []byte) bool { return k.verify(input, sig) }
 // ConcatKDF is the key derivation of RFC 7518 section 4.6.2.
 var ConcatKDF = concatKDF
 
-// VerifyUntyped is VerifyJWS without the look at typ.
+// VerifyUntyped is VerifyJWS without the check of typ.
 func VerifyUntyped(compact string, find func(kid string) (Key, bool)) (string, string, error) {
 	return verifyJWS(compact, "", find)
 }
 
-// ReopenJWE is ParseJWE and Reopen.
+// ReopenJWE is ParseJWE, then Reopen.
 func ReopenJWE(compact, typ string, derive Derive) (string, error) {
 	j, err := ParseJWE(compact, typ)
 	if err != nil {
@@ -22,13 +22,13 @@ func ReopenJWE(compact, typ string, derive Derive) (string, error) {
 	return j.Reopen(derive)
 }
 
-// Decode is base64url in its one spelling.
+// Decode decodes base64url, and accepts one spelling.
 func Decode(s string) ([]byte, error) { return decode(nil, s) }
 
 // Wrap and Unwrap are RFC 3394.
 var Wrap, Unwrap = wrap, unwrap
 
-// Agree returns what a private key and a sender's JWK agree on.
+// Agree returns the shared secret of a private key and a sender's JWK.
 func Agree(private *ecdh.PrivateKey, epk []byte) ([]byte, bool) {
 	o, err := parseObject(string(epk))
 	if err != nil {
@@ -42,13 +42,13 @@ func Agree(private *ecdh.PrivateKey, epk []byte) ([]byte, bool) {
 	return z, err == nil
 }
 
-// Decrypt is DecryptJWE without the look at typ, kid, and what is inside.
+// Decrypt is DecryptJWE without the checks of typ, kid and contents.
 func Decrypt(o *Opener, compact string) ([]byte, bool) {
 	p, err := split(compact, 5)
 	if err != nil {
 		return nil, false
 	}
-	h, _ := parseHeader(p[0], "") // an error also if there is no kid
+	h, _ := parseHeader(p[0], "") // the error is ignored: a vector without a kid has one
 	if h.alg == "" || h.enc != encGCM {
 		return nil, false
 	}

@@ -2,9 +2,9 @@ package token
 
 import "strings"
 
-// GrantID names in the revocation log what client holds of the session sid. A session
-// id has no space in it, so one id has one meaning.
+// GrantID returns the id of a grant in the revocation log: the grant that the client has of
+// the session sid. A session id has no space, so the id is unambiguous.
 func GrantID(sid, client string) string { return sid + " " + client }
 
-// CutGrantID returns the parts of what [GrantID] made.
+// CutGrantID returns the parts of an id that [GrantID] made.
 func CutGrantID(id string) (sid, client string, ok bool) { return strings.Cut(id, " ") }

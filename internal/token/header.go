@@ -6,20 +6,20 @@ import (
 	"sync/atomic"
 )
 
-// header is a protected header of a JWS or a JWE.
+// header is the protected header of a JWS or a JWE.
 type header struct {
 	alg, kid, typ, cty, enc string
 
 	epk       object // RFC 7518 section 4.6.1.1; nil when absent
 	apu, apv  string
-	encrypted bool // has a member that only a JWE has
-	refused   bool // has a member that neither kind may have
+	encrypted bool // the header has a member that only a JWE has
+	refused   bool // the header has a member that neither kind may have
 }
 
-// parseHeader reads a protected header. Members that carry or point to keys are
-// refused where ignoring them would do, because someone downstream may not
-// (TOK-15). crit is refused with every content: no extension is understood here
-// (RFC 7515 section 4.1.11, TOK-18), and b64 is one (RFC 7797).
+// parseHeader reads a protected header. It refuses members that contain keys or point to
+// keys. This package could ignore them, but another reader of the token may not (TOK-15). It
+// refuses crit with any content, because it supports no extension (RFC 7515 section 4.1.11,
+// TOK-18). b64 is an extension (RFC 7797).
 func parseHeader(part, typ string) (header, error) {
 	raw, err := decode(nil, part)
 	if err != nil {
@@ -89,30 +89,31 @@ func (h *header) member(s *scanner, name string) (err error) {
 	return err
 }
 
-// known remembers what parseHeader made of a few headers: an issuer writes the
-// same one, byte for byte, on every token of a key. Only the header of a token
-// whose signature was good is kept, so that no stranger can push them out.
-var known [16]atomic.Pointer[knownHeader]
+// headerCache has the results of parseHeader for a few headers. An issuer writes the same
+// header, byte for byte, on every token of a key. Only the header of a token with a good
+// signature is cached, so that an attacker cannot evict good entries.
+var headerCache [16]atomic.Pointer[cachedHeader]
 
-type knownHeader struct {
+type cachedHeader struct {
 	part, typ string
 	header    header
 }
 
-var knownSeed = maphash.MakeSeed()
+var cacheSeed = maphash.MakeSeed()
 
-func knownSlot(part string) *atomic.Pointer[knownHeader] {
-	return &known[maphash.String(knownSeed, part)%uint64(len(known))]
+func cacheSlot(part string) *atomic.Pointer[cachedHeader] {
+	return &headerCache[maphash.String(cacheSeed, part)%uint64(len(headerCache))]
 }
 
-func recallHeader(part, typ string) (h header, isKnown bool, err error) {
-	if k := knownSlot(part).Load(); k != nil && k.part == part && k.typ == typ {
+// readHeader returns a header from the cache, or parses it.
+func readHeader(part, typ string) (h header, cached bool, err error) {
+	if k := cacheSlot(part).Load(); k != nil && k.part == part && k.typ == typ {
 		return k.header, true, nil
 	}
 	h, err = parseHeader(part, typ)
 	return h, false, err
 }
 
-func keepHeader(part, typ string, h header) {
-	knownSlot(part).Store(&knownHeader{strings.Clone(part), strings.Clone(typ), h})
+func cacheHeader(part, typ string, h header) {
+	cacheSlot(part).Store(&cachedHeader{strings.Clone(part), strings.Clone(typ), h})
 }

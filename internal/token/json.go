@@ -14,19 +14,19 @@ const (
 	maxMembers = 64 // of one object
 )
 
-// number is a JSON number as written; what range it must lie in depends on the
-// member that holds it.
+// number is a JSON number as it is written. Its permitted range depends on the member.
 type number string
 
-// object is a JSON object. Its names are compared exactly, where encoding/json
-// would let "Exp", and with U+212A even "Kid", stand for another (TOK-12).
+// object is a JSON object. Names are compared exactly. encoding/json would accept "Exp" for
+// "exp", and even "Kid" with U+212A for "kid" (TOK-12).
 type object = map[string]any
 
-// CheckJSON reports whether data is one JSON object that every reader understands
-// alike (RFC 8725 section 2.4): no member twice at any depth, valid UTF-8 without
-// a BOM, no half of a surrogate pair, nothing after the object, at most 8 levels
-// deep and 64 members wide. encoding/json accepts all that CheckJSON does. It does
-// not limit the size of data: the caller has read it already.
+// CheckJSON refuses data unless it is one JSON object that all readers understand in the same
+// way (RFC 8725 section 2.4). No member occurs twice, at any depth. The text is valid UTF-8
+// without a BOM, and has no half of a surrogate pair. Nothing follows the object. It is at
+// most 8 levels deep, and no object has more than 64 members. encoding/json accepts everything
+// that CheckJSON accepts. CheckJSON does not limit the size of data, which the caller has
+// already read.
 func CheckJSON(data []byte) error {
 	s, err := scan(string(data))
 	if err != nil {
@@ -38,7 +38,7 @@ func CheckJSON(data []byte) error {
 	return s.end()
 }
 
-// parseObject returns the members of the strict JSON object in data as string,
+// parseObject returns the members of the strict JSON object in data. A value is a string,
 // number, bool, nil, []any or object.
 func parseObject(data string) (object, error) {
 	s, err := scan(data)
@@ -55,7 +55,7 @@ func parseObject(data string) (object, error) {
 	return o, nil
 }
 
-// scan returns a scanner that stands at the object that data must hold.
+// scan returns a scanner at the start of the object. It refuses data that is not an object.
 func scan(data string) (scanner, error) {
 	if !utf8.ValidString(data) {
 		return scanner{}, refuse("JSON is not UTF-8")
@@ -68,14 +68,14 @@ func scan(data string) (scanner, error) {
 	return s, nil
 }
 
-// scanner walks strict JSON. What it returns are parts of data where it can, so
-// skipping a value, or reading a string without escapes, allocates nothing.
+// scanner reads strict JSON. Where it can, it returns parts of data. So it allocates nothing
+// to skip a value, or to read a string without escapes.
 type scanner struct {
 	data string // valid UTF-8
 	pos  int
 }
 
-// peek returns the next byte, or 0 at the end; no JSON token begins with NUL.
+// peek returns the next byte, or 0 at the end. No JSON token begins with NUL.
 func (s *scanner) peek() byte {
 	if s.pos < len(s.data) {
 		return s.data[s.pos]
@@ -118,8 +118,7 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// value returns the value at hand. Its own depth, should it be a container, is
-// depth.
+// value reads the next value. depth is its depth if it is an object or an array.
 func (s *scanner) value(depth int) (any, error) {
 	switch c := s.peek(); {
 	case c == '{':
@@ -156,7 +155,7 @@ func (s *scanner) object(depth int) (object, error) {
 	return o, m.err
 }
 
-// skip walks over a value that nobody wants, which is held to the same rules.
+// skip reads a value, checks it by the same rules, and returns nothing of it.
 func (s *scanner) skip(depth int) (err error) {
 	switch c := s.peek(); {
 	case c == '{':
@@ -182,24 +181,24 @@ func (s *scanner) skip(depth int) (err error) {
 	return err
 }
 
-// members walks over one object:
+// members iterates over one object:
 //
 //	for m.next(s) { m.err = read the value of m.name }
 //	return m.err
 //
-// The limit of depth bounds the recursion, so nesting cannot exhaust the stack.
+// maxDepth bounds the recursion, so that nesting cannot exhaust the stack.
 type members struct {
 	depth int
 	name  string
 	err   error
 
 	n     int
-	seen  [maxMembers]string // compared one by one: a map would cost more than it saves
-	marks uint64             // of the names in seen: most are found to be new by theirs alone
+	names [maxMembers]string // the names so far, compared one by one: a map would be slower
+	bloom uint64             // a Bloom filter of names: for most new names it is enough
 }
 
-// mark is the bit of a name. Other names may have the same.
-func mark(name string) uint64 {
+// bloomBit returns the bit of a name in the filter. Several names may have the same bit.
+func bloomBit(name string) uint64 {
 	n := len(name)
 	if n == 0 {
 		return 1
@@ -218,15 +217,15 @@ func (m *members) next(s *scanner) bool {
 	if m.name, m.err = s.string(); m.err != nil {
 		return false
 	}
-	bit := mark(m.name)
+	bit := bloomBit(m.name)
 	switch {
 	case m.n == maxMembers:
 		m.err = refuse("too many JSON members")
-	case m.marks&bit != 0 && slices.Contains(m.seen[:m.n], m.name): // after unescaping: "s\u0075b" is "sub" (TOK-11)
+	case m.bloom&bit != 0 && slices.Contains(m.names[:m.n], m.name): // after unescaping: "s\u0075b" is "sub" (TOK-11)
 		m.err = refuse("JSON member twice")
 	default:
-		m.seen[m.n] = m.name
-		m.marks |= bit
+		m.names[m.n] = m.name
+		m.bloom |= bit
 		m.n++
 		if s.space(); !s.take(':') {
 			m.err = refuse("JSON syntax")
@@ -236,7 +235,7 @@ func (m *members) next(s *scanner) bool {
 	return m.err == nil
 }
 
-// elements walks over one array as members does over an object.
+// elements iterates over one array, as members does over an object.
 type elements struct {
 	depth int
 	n     int
@@ -276,8 +275,8 @@ func (s *scanner) step(depth int, first bool, begin, end byte) (more bool, err e
 	return true, nil
 }
 
-// string reads a string (RFC 8259 section 7). A lone surrogate is refused:
-// encoding/json makes U+FFFD of each, and with that one name of two.
+// string reads a string (RFC 8259 section 7). It refuses a lone surrogate: encoding/json
+// replaces each with U+FFFD, so two different names would become one.
 func (s *scanner) string() (string, error) {
 	if !s.take('"') {
 		return "", refuse("JSON syntax")
@@ -376,8 +375,8 @@ func (s *scanner) hex() (rune, error) {
 	return r, nil
 }
 
-// number reads a number by the grammar of RFC 8259 section 6. One beyond float64,
-// such as 1e999, is refused: readers disagree about what it is (TOK-22).
+// number reads a number by the grammar of RFC 8259 section 6. It refuses a number beyond
+// float64, such as 1e999, because readers disagree about its value (TOK-22).
 func (s *scanner) number() (number, error) {
 	start := s.pos
 	s.take('-')
@@ -397,7 +396,7 @@ func (s *scanner) number() (number, error) {
 		}
 	}
 	n := s.data[start:s.pos]
-	if exponent || len(n) > 300 { // below, no number is out of range
+	if exponent || len(n) > 300 { // a shorter number without an exponent is always in range
 		if _, err := strconv.ParseFloat(n, 64); err != nil {
 			return "", refuse("JSON number out of range")
 		}

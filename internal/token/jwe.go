@@ -22,19 +22,19 @@ const (
 	tagSize = 16
 )
 
-// errJWE is the only error of a JWE that is refused. Whether the key, the tag or what was
-// inside was wrong is what a decryption oracle would ask (JWE-10).
+// errJWE is the only error for a JWE. It does not tell whether the key, the tag or the contents
+// were wrong: an attacker could use that as a decryption oracle (JWE-10).
 var errJWE = refuse("encrypted token")
 
-// Opener is a decryption key, bound to the algorithm it was made for.
+// Opener is a decryption key. It is bound to one algorithm.
 type Opener struct {
 	id     string
 	alg    string
 	direct cipher.AEAD      // dir
-	agree  *ecdh.PrivateKey // the others
+	agree  *ecdh.PrivateKey // ECDH-ES and ECDH-ES+A256KW
 }
 
-// NewDirectKey returns the shared key of whoever writes tokens to itself.
+// NewDirectKey returns a key for a program that encrypts tokens to itself (dir).
 func NewDirectKey(id string, key []byte) (*Opener, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func NewAgreementKey(id string, private *ecdh.PrivateKey) (*Opener, error) {
 	return newAgreement(id, algAgreement, private)
 }
 
-// NewWrappingKey returns the key of a recipient of ECDH-ES+A256KW, likewise.
+// NewWrappingKey returns the key of a recipient of ECDH-ES+A256KW, on P-256 or X25519.
 func NewWrappingKey(id string, private *ecdh.PrivateKey) (*Opener, error) {
 	return newAgreement(id, algWrapping, private)
 }
@@ -69,10 +69,10 @@ func newAgreement(id, alg string, private *ecdh.PrivateKey) (*Opener, error) {
 	return &Opener{id: id, alg: alg, agree: private}, nil
 }
 
-// String keeps the key out of what prints an Opener.
+// String returns no part of the key, so that printing an Opener reveals nothing.
 func (o *Opener) String() string { return "token.Opener(" + o.id + ")" }
 
-// GoString does so for %#v.
+// GoString does the same for %#v.
 func (o *Opener) GoString() string { return o.String() }
 
 func curveName(c ecdh.Curve) string {
@@ -95,8 +95,8 @@ func curveNamed(crv string) ecdh.Curve {
 	return nil
 }
 
-// EncryptDirect encrypts inner, a signed token, with a direct key. Its IV is
-// random: a key must be replaced before 2^32 uses (SP 800-38D section 8.3, JWE-11).
+// EncryptDirect encrypts inner, a signed token, with a direct key. The IV is random, so the
+// caller must replace the key before 2^32 uses (SP 800-38D section 8.3, JWE-11).
 func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
 	if o == nil || o.direct == nil {
 		return "", refuse("not a direct key")
@@ -104,13 +104,13 @@ func EncryptDirect(o *Opener, typ string, inner string) (string, error) {
 	return seal(o.direct, algDirect, o.id, "", "", typ, inner)
 }
 
-// seal writes a JWE. more is what its header has beside what every one has.
+// seal returns a JWE. more has the header members that not every JWE has, as JSON.
 func seal(aead cipher.AEAD, alg, id, more, key, typ, inner string) (string, error) {
 	if !validType(typ) {
 		return "", refuse("typ")
 	}
 	if ShapeOf(inner) != ShapeJWT {
-		return "", refuse("what is encrypted must be a signed token")
+		return "", refuse("the contents must be a signed token")
 	}
 	h := encode([]byte(`{"alg":"` + alg + `","enc":"` + encGCM + `","kid":"` + id + `","typ":"` + typ + `","cty":"JWT"` + more + `}`))
 	iv := make([]byte, ivSize)
@@ -132,24 +132,24 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(b)
 }
 
-// JWE is an encrypted token whose form was checked. What is inside is not known yet.
+// JWE is an encrypted token. Its form was checked. Its contents are still encrypted.
 type JWE struct {
 	parts  [5]string
 	typ    string
 	header header
-	kept   bool // header is one that was kept (keepHeader)
+	cached bool // header is from the cache
 }
 
-// ParseJWE checks what can be checked without a key, before any cryptography (JWE-01 to
-// JWE-03). A program without the key asks another one to open the token: junk need not
-// travel.
+// ParseJWE makes the checks that need no key, before any cryptography (JWE-01 to JWE-03). A
+// program without the key asks the issuer to open the token; after these checks it does not
+// send junk.
 func ParseJWE(compact, typ string) (*JWE, error) {
 	j := &JWE{typ: typ}
 	var err error
 	if j.parts, err = split(compact, 5); err != nil {
 		return nil, errJWE
 	}
-	if j.header, j.kept, err = recallHeader(j.parts[0], typ); err != nil {
+	if j.header, j.cached, err = readHeader(j.parts[0], typ); err != nil {
 		return nil, errJWE
 	}
 	h := &j.header
@@ -163,12 +163,13 @@ func ParseJWE(compact, typ string) (*JWE, error) {
 	return j, nil
 }
 
-// KeyID names the key that opens the token (kid), as its maker says.
+// KeyID returns the kid of the header: the id of the key that opens the token. It is not
+// authenticated.
 func (j *JWE) KeyID() string { return j.header.kid }
 
-// Open returns the signed token inside. Encrypted is not signed: anyone can encrypt to a
-// public key, so what Open returns must go through VerifyJWS (JWE-06). It returns nothing
-// but a text with the shape of a JWT, so nesting ends at one (JWE-08).
+// Open returns the signed token inside. Encryption proves nothing about its maker, because
+// anyone can encrypt to a public key. So the caller must pass the result to [VerifyJWS]
+// (JWE-06). The result has the shape of a JWT, never of a JWE, so tokens nest once (JWE-08).
 func (j *JWE) Open(o *Opener) (inner string, err error) {
 	if o == nil || o.id != j.header.kid {
 		return "", errJWE
@@ -176,7 +177,7 @@ func (j *JWE) Open(o *Opener) (inner string, err error) {
 	return j.open(func() (cipher.AEAD, bool) { return o.contentKey(j.header, j.parts[1]) })
 }
 
-// DecryptJWE is ParseJWE, and Open with the key that find returns.
+// DecryptJWE is [ParseJWE], then [JWE.Open] with the key that find returns.
 func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
 	j, err := ParseJWE(compact, typ)
 	if err != nil {
@@ -189,7 +190,7 @@ func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inn
 	return j.Open(o)
 }
 
-// open decrypts with the content key that belongs to the header and its encrypted key.
+// open decrypts with the content key that contentKey returns.
 func (j *JWE) open(contentKey func() (cipher.AEAD, bool)) (inner string, err error) {
 	p := &j.parts
 	s := scratches.Get().(*scratch)
@@ -204,7 +205,7 @@ func (j *JWE) open(contentKey func() (cipher.AEAD, bool)) (inner string, err err
 	if s.input, err = decode(s.input, p[4]); err != nil || len(s.input)-n != tagSize {
 		return "", errJWE
 	}
-	// Only a wrapped key may and must be there (RFC 7516 section 5.2 step 10).
+	// The part is empty unless the key is wrapped (RFC 7516 section 5.2 step 10).
 	if (p[1] != "") != (j.header.alg == algWrapping) {
 		return "", errJWE
 	}
@@ -220,13 +221,14 @@ func (j *JWE) open(contentKey func() (cipher.AEAD, bool)) (inner string, err err
 	if _, err := split(inner, 3); err != nil {
 		return "", errJWE
 	}
-	if !j.kept && j.header.alg == algDirect { // the other algorithm writes a new one each time
-		keepHeader(p[0], j.typ, j.header)
+	if !j.cached && j.header.alg == algDirect { // with the other algorithms each token has another header
+		cacheHeader(p[0], j.typ, j.header)
 	}
 	return inner, nil
 }
 
-// contentKey holds the key to its one algorithm, as Key does (TOK-02).
+// contentKey returns the content key. It refuses a header with another algorithm than that of
+// the key (TOK-02).
 func (o *Opener) contentKey(h header, encrypted string) (cipher.AEAD, bool) {
 	if h.alg != o.alg {
 		return nil, false
@@ -245,7 +247,8 @@ func (o *Opener) contentKey(h header, encrypted string) (cipher.AEAD, bool) {
 	return agreedKey(z, h, encrypted)
 }
 
-// agreedKey returns the content key that the shared secret z gives, or unwraps.
+// agreedKey derives the content key from the shared secret z, or unwraps it with a key that it
+// derives from z.
 func agreedKey(z []byte, h header, encrypted string) (cipher.AEAD, bool) {
 	apu, ok := partyInfo(h.apu)
 	if !ok {
@@ -271,8 +274,8 @@ func agreedKey(z []byte, h header, encrypted string) (cipher.AEAD, bool) {
 	return aead, err == nil
 }
 
-// parseEPK accepts a point of the recipient's own curve only. A point elsewhere
-// would leak the private key bit by bit (CVE-2016-9121).
+// parseEPK accepts only a point of the recipient's own curve. With other points an attacker
+// could learn the private key bit by bit (CVE-2016-9121).
 func parseEPK(o object, curve ecdh.Curve) (*ecdh.PublicKey, bool) {
 	kty, crv := "OKP", curveName(curve)
 	names := []string{"x"}

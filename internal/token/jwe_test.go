@@ -32,13 +32,13 @@ func open(o *Opener) func(string) (*Opener, bool) {
 	return func(kid string) (*Opener, bool) { return o, kid == "e1" }
 }
 
-// derive is what one maker of tokens alone can do.
+// derive is the Derive of one maker of tokens.
 func derive(label string) []byte {
 	sum := sha256.Sum256([]byte("maker" + label))
 	return sum[:]
 }
 
-// encrypt makes a JWE that o opens.
+// encrypt returns a JWE that o opens.
 func encrypt(t testing.TB, o *Opener, typ string) string {
 	t.Helper()
 	r, err := o.Recipient()
@@ -80,8 +80,8 @@ func TestJWERoundTrip(t *testing.T) {
 	}
 }
 
-// JWE-01, JWE-02, JWE-03, JWE-04, JWE-05, JWE-06, JWE-08, JWE-09, and JWE-10: one error
-// for all.
+// JWE-01, JWE-02, JWE-03, JWE-04, JWE-05, JWE-06, JWE-08, JWE-09, and JWE-10: every refusal is
+// the same error.
 func TestJWERefused(t *testing.T) {
 	direct, p256, x := openers(t)
 	block, _ := aes.NewCipher(make([]byte, 32))
@@ -133,7 +133,7 @@ func TestJWERefused(t *testing.T) {
 	}
 }
 
-// JWE-09: a wrapped key of any other size or content is refused like the rest.
+// JWE-09: a wrapped key of another size or with other contents is refused with the same error.
 func TestWrappedKeyRefused(t *testing.T) {
 	private, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {

@@ -18,21 +18,21 @@ const (
 	maxSetKeys = 64
 )
 
-// Key verifies signatures. It is bound to one algorithm: a header that asks for
-// another is refused, so a public key can never serve as an HMAC secret (TOK-02).
+// Key verifies signatures. It is bound to one algorithm: [VerifyJWS] refuses a header with
+// another one. So a public key is never used as an HMAC secret (TOK-02).
 type Key struct {
 	ID  string
 	Alg Alg
 
-	// *ecdsa.PublicKey, ed25519.PublicKey, *rsa.PublicKey, or the []byte of an HMAC
-	// secret; made for alg, which ID and Alg cannot change afterwards.
+	// public is an *ecdsa.PublicKey, ed25519.PublicKey or *rsa.PublicKey, or the []byte of an
+	// HMAC secret. It is for alg. A caller that changes Alg cannot change alg.
 	public any
 	alg    Alg
 	macs   *sync.Pool // of hash.Hash, keyed with an HMAC secret
 }
 
-// NewKey returns a key after checking that public is a sound key for alg (TOK-04,
-// KEY-01). An HMAC secret must be as long as the hash (RFC 7518 section 3.2).
+// NewKey returns a key. It checks that public is a sound key for alg (TOK-04, KEY-01). An
+// HMAC secret must be at least as long as the hash (RFC 7518 section 3.2).
 func NewKey(id string, alg Alg, public any) (Key, error) {
 	if err := checkID(id); err != nil {
 		return Key{}, err
@@ -47,7 +47,7 @@ func NewKey(id string, alg Alg, public any) (Key, error) {
 		if info.family != familyECDSA || p == nil || p.Curve != info.curve {
 			return Key{}, refuse("key is not one for %s", alg)
 		}
-		raw, err := p.Bytes() // fails for a point off the curve
+		raw, err := p.Bytes() // fails for a point that is not on the curve
 		if err != nil {
 			return Key{}, refuse("point is not on the curve")
 		}
@@ -89,14 +89,14 @@ func NewKey(id string, alg Alg, public any) (Key, error) {
 	return k, nil
 }
 
-// String keeps a secret out of what prints a Key.
+// String returns no part of a secret, so that printing a Key reveals nothing.
 func (k Key) String() string { return "token.Key(" + k.ID + ")" }
 
-// GoString does so for %#v.
+// GoString does the same for %#v.
 func (k Key) GoString() string { return k.String() }
 
-// jwk lists the public members only: there is no field that a private one could
-// be written from (KEY-06).
+// jwk has public members only. It has no field for a private member, so none can be written
+// (KEY-06).
 type jwk struct {
 	Kty string `json:"kty"`
 	Kid string `json:"kid,omitempty"`
@@ -110,7 +110,7 @@ type jwk struct {
 }
 
 // JWK returns the key as a JWK (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
-// An HMAC key has no public form: that is an error.
+// It returns an error for an HMAC key, which has no public form.
 func (k Key) JWK() ([]byte, error) {
 	j := jwk{Kid: k.ID, Use: "sig", Alg: string(k.alg)}
 	switch p := k.public.(type) {
@@ -132,21 +132,21 @@ func (k Key) JWK() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// MarshalJWKS returns a set that ParseJWKS reads back, or an error if one of the
-// keys is symmetric or two share an id.
+// MarshalJWKS returns a set that [ParseJWKS] reads back. It returns an error if a key is
+// symmetric, or two keys have the same id.
 func MarshalJWKS(keys []Key) ([]byte, error) {
 	if len(keys) > maxSetKeys {
 		return nil, refuse("too many keys")
 	}
-	seen := map[string]bool{}
+	kids := map[string]bool{}
 	set := struct {
 		Keys []json.RawMessage `json:"keys"`
 	}{Keys: []json.RawMessage{}}
 	for _, k := range keys {
-		if seen[k.ID] {
+		if kids[k.ID] {
 			return nil, refuse("kid twice")
 		}
-		seen[k.ID] = true
+		kids[k.ID] = true
 		j, err := k.JWK()
 		if err != nil {
 			return nil, err
@@ -156,11 +156,11 @@ func MarshalJWKS(keys []Key) ([]byte, error) {
 	return json.Marshal(set)
 }
 
-// ParseJWKS reads a JWK Set (RFC 7517 section 5). A key that cannot be used is
-// skipped and its reason returned: an issuer may publish kinds that we do not know.
-// A set with one kid twice is refused whole, since which key is meant would depend
-// on the reader (KEY-12), as is one that is not strict JSON. A symmetric or
-// private key is always skipped: whoever could read the set could sign.
+// ParseJWKS reads a JWK Set (RFC 7517 section 5). It skips a key that it cannot use, and
+// returns the reason: an issuer may publish kinds of keys that we do not support. It refuses
+// the whole set if a kid occurs twice, because readers would differ about which key is meant
+// (KEY-12). It also refuses a set that is not strict JSON. It always skips a symmetric or
+// private key: every reader of the set could sign with it.
 func ParseJWKS(data []byte) (keys []Key, skipped []error, err error) {
 	if len(data) > maxSetSize {
 		return nil, nil, refuse("JWK Set size")
@@ -176,7 +176,7 @@ func ParseJWKS(data []byte) (keys []Key, skipped []error, err error) {
 	if len(list) > maxSetKeys {
 		return nil, nil, refuse("too many keys")
 	}
-	seen := map[string]bool{}
+	kids := map[string]bool{}
 	for i, v := range list {
 		j, ok := v.(object)
 		if !ok {
@@ -184,10 +184,10 @@ func ParseJWKS(data []byte) (keys []Key, skipped []error, err error) {
 			continue
 		}
 		if kid, ok := j["kid"].(string); ok {
-			if seen[kid] {
+			if kids[kid] {
 				return nil, nil, refuse("kid twice")
 			}
-			seen[kid] = true
+			kids[kid] = true
 		}
 		k, err := parseJWK(j)
 		if err != nil {
@@ -199,7 +199,7 @@ func ParseJWKS(data []byte) (keys []Key, skipped []error, err error) {
 	return keys, skipped, nil
 }
 
-// privateMembers are those that a public JWK must not have (RFC 7518 section 6).
+// privateMembers are the members that a public JWK must not have (RFC 7518 section 6).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 var curveAlgs = map[string]Alg{"P-256": ES256, "P-384": ES384, "P-521": ES512, "Ed25519": Ed25519}
@@ -233,8 +233,8 @@ func parseJWK(o object) (Key, error) {
 	}
 	alg := Alg(j.Alg)
 	if alg == "" {
-		// Only where the curve leaves no choice. An RSA key would serve six
-		// algorithms.
+		// The curve determines the algorithm. An RSA key could be used with six algorithms, so
+		// it needs alg.
 		alg = curveAlgs[j.Crv]
 	}
 	switch j.Kty {
@@ -264,8 +264,8 @@ func parseRSA(j jwk, alg Alg) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	// No leading zero (RFC 7518 section 2, Base64urlUInt), and lengths first:
-	// big numbers are where the time goes.
+	// A leading zero is refused (RFC 7518 section 2, Base64urlUInt). The lengths are checked
+	// first, because arithmetic with big numbers is slow.
 	if len(n) < 256 || len(n) > 1024 || n[0] == 0 || len(e) < 1 || len(e) > 4 || e[0] == 0 {
 		return Key{}, refuse("RSA size")
 	}
@@ -289,7 +289,7 @@ func parseEC(j jwk, alg Alg) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	// Full length, zeros included (RFC 7518 section 6.2.1.2).
+	// The coordinates have full length, with leading zeros (RFC 7518 section 6.2.1.2).
 	if size := coordinate(info.curve); len(x) != size || len(y) != size {
 		return Key{}, refuse("length of a coordinate")
 	}

@@ -10,7 +10,7 @@ import (
 	. "github.com/counterfoil/counterfoil/internal/token"
 )
 
-// KEY-06: no private member, whatever the kind of key.
+// KEY-06: the JWK of a key has no private member, for every kind of key.
 func TestJWKSRoundTrip(t *testing.T) {
 	var keys []Key
 	for i, alg := range []Alg{ES256, ES384, ES512, Ed25519, RS256, PS512} {

@@ -6,8 +6,8 @@ import (
 	"encoding/binary"
 )
 
-// wrapIV is the initial value that shows, after unwrapping, that the key was right
-// (RFC 3394 section 2.2.3.1).
+// wrapIV is the initial value. If unwrap finds it, the key was right (RFC 3394 section
+// 2.2.3.1).
 const wrapIV = 0xA6A6A6A6A6A6A6A6
 
 const wrappedSize = keySize + 8
@@ -32,7 +32,7 @@ func wrap(kek, key []byte) ([]byte, error) {
 	return out, nil
 }
 
-// unwrap is the other way (RFC 3394 section 2.2.2).
+// unwrap is the inverse of wrap (RFC 3394 section 2.2.2).
 func unwrap(kek, wrapped []byte) ([]byte, error) {
 	if len(wrapped) != wrappedSize {
 		return nil, errJWE

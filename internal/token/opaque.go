@@ -10,12 +10,12 @@ const opaqueLen = 43 // base64url of 32 bytes
 // NewOpaque returns 256 random bits as base64url.
 func NewOpaque() string {
 	var b [32]byte
-	rand.Read(b[:]) // never fails: it ends the program instead
+	rand.Read(b[:]) // never returns an error: on failure it ends the program
 	return encode(b[:])
 }
 
-// ParseOpaque returns the bytes that NewOpaque wrote. It accepts one spelling of
-// them, so that a text and its hash identify the same credential.
+// ParseOpaque returns the bytes that [NewOpaque] wrote. It accepts one spelling, so that a
+// text and its hash identify the same credential.
 func ParseOpaque(s string) ([32]byte, error) {
 	if len(s) != opaqueLen {
 		return [32]byte{}, refuse("opaque length")
@@ -37,8 +37,8 @@ const (
 	ShapeJWE           // four dots
 )
 
-// ShapeOf tells kinds apart by dots and length alone. It decodes nothing and
-// allocates nothing; what it returns proves nothing about the credential.
+// ShapeOf distinguishes the kinds by their dots and length alone. It decodes nothing and
+// allocates nothing. Its result proves nothing about the credential.
 func ShapeOf(s string) Shape {
 	if len(s) > MaxSize {
 		return ShapeUnknown

@@ -10,17 +10,17 @@ import (
 	"slices"
 )
 
-// Recipient is the public key of somebody who opens tokens that we make, on P-256 or
-// X25519, bound to ECDH-ES or to ECDH-ES+A256KW (JWE-01).
+// Recipient is the public key of a client that opens the tokens that we encrypt. It is on
+// P-256 or X25519, and bound to ECDH-ES or to ECDH-ES+A256KW (JWE-01).
 type Recipient struct {
 	id, alg string
 	public  *ecdh.PublicKey
 }
 
-// ID is the kid that tokens to this key have.
+// ID returns the kid of the tokens that are encrypted to this key.
 func (r *Recipient) ID() string { return r.id }
 
-// Recipient returns the public half of a key that is not a direct one.
+// Recipient returns the public half of o. A direct key has none: that is an error.
 func (o *Opener) Recipient() (*Recipient, error) {
 	if o.agree == nil {
 		return nil, errors.New("a direct key has no public half")
@@ -28,10 +28,10 @@ func (o *Opener) Recipient() (*Recipient, error) {
 	return &Recipient{o.id, o.alg, o.agree.PublicKey()}, nil
 }
 
-// ParseRecipient reads a public JWK (RFC 7517, RFC 7518 section 6.2, RFC 8037) whose kid,
-// use and alg say what it is for. What else it has is not looked at (RFC 7517 section
-// 4), but for private members: a key that came with them is no longer private. Errors
-// are for whoever sent it, and quote nothing of it.
+// ParseRecipient reads a public JWK (RFC 7517, RFC 7518 section 6.2, RFC 8037). It requires
+// kid, use and alg. It ignores unknown members (RFC 7517 section 4). It refuses private
+// members: a private key that was sent is no longer private. The errors are for the sender of
+// the JWK, and quote nothing of it.
 func ParseRecipient(data []byte) (*Recipient, error) {
 	o, err := parseObject(string(data))
 	if err != nil {
@@ -39,7 +39,7 @@ func ParseRecipient(data []byte) (*Recipient, error) {
 	}
 	for _, name := range privateMembers {
 		if _, ok := o[name]; ok {
-			return nil, errors.New("it holds the private part: send the public key alone, of a new pair, since this one has been sent")
+			return nil, errors.New("it has the private key: make a new pair, and send its public key alone")
 		}
 	}
 	text := func(name string) string { s, _ := o[name].(string); return s }
@@ -48,13 +48,13 @@ func ParseRecipient(data []byte) (*Recipient, error) {
 	case checkID(id) != nil:
 		return nil, errors.New("kid is required: 1 to 64 letters, digits, hyphens and underscores")
 	case text("use") != "enc":
-		return nil, errors.New(`use must be "enc": a key that signs is no key to encrypt to`)
+		return nil, errors.New(`use must be "enc": a key for signatures must not be used for encryption`)
 	case alg != algAgreement && alg != algWrapping:
 		return nil, errors.New("alg must be ECDH-ES or ECDH-ES+A256KW")
 	}
-	if v, ok := o["key_ops"]; ok { // of the public key none is needed (RFC 7518 section 4.6), and signing is another purpose
+	if v, ok := o["key_ops"]; ok { // a public key needs none (RFC 7518 section 4.6); any other operation is another purpose
 		if ops, ok := v.([]any); !ok || slices.ContainsFunc(ops, func(op any) bool { return op != "deriveKey" && op != "deriveBits" }) {
-			return nil, errors.New("key_ops may hold deriveKey and deriveBits alone")
+			return nil, errors.New("key_ops may have deriveKey and deriveBits only")
 		}
 	}
 	curve := curveNamed(text("crv"))
@@ -63,13 +63,13 @@ func ParseRecipient(data []byte) (*Recipient, error) {
 	}
 	public, ok := parseEPK(o, curve)
 	if !ok || lowOrder(public) {
-		return nil, errors.New("it is not a point of its curve, of full length, with the kty of that curve")
+		return nil, errors.New("the coordinates are not a point of the curve at full length, or kty is not that of the curve")
 	}
 	return &Recipient{id, alg, public}, nil
 }
 
-// lowOrder reports whether every agreement with p would fail, being known to
-// everybody (JWE-04).
+// lowOrder reports whether p has a low order. The shared secret of every agreement with such
+// a point is known to everybody, so the agreement fails (JWE-04).
 func lowOrder(p *ecdh.PublicKey) bool {
 	private, err := p.Curve().GenerateKey(rand.Reader)
 	if err == nil {
@@ -78,7 +78,7 @@ func lowOrder(p *ecdh.PublicKey) bool {
 	return err != nil
 }
 
-// JWK returns what ParseRecipient reads back. It has no private members (KEY-06).
+// JWK returns a JWK that [ParseRecipient] reads back. It has no private members (KEY-06).
 func (r *Recipient) JWK() ([]byte, error) {
 	j := publicJWK(r.public)
 	j.Kid, j.Use, j.Alg = r.id, "enc", r.alg
@@ -93,22 +93,22 @@ func publicJWK(p *ecdh.PublicKey) jwk {
 	return jwk{Kty: "OKP", Crv: "X25519", X: encode(raw)}
 }
 
-// Derive gives 32 secret bytes for a label: for one always the same, and to nobody
-// else any of them.
+// Derive returns 32 secret bytes for a label. The same label always gives the same bytes. No
+// one else can compute them.
 type Derive func(label string) []byte
 
-// EncryptTo encrypts inner, a signed token, to r by a key pair made for this one token
-// (RFC 7518 section 4.6), and wraps a random content key with what was agreed if r
-// asks for that (RFC 3394).
+// EncryptTo encrypts inner, a signed token, to r. It uses a key pair for this one token (RFC
+// 7518 section 4.6). With ECDH-ES+A256KW it wraps a random content key with the shared secret
+// (RFC 3394).
 //
-// The pair is derived from a random salt, and salt and recipient are in the header, as
-// apu and apv. So whoever made a token can open it again ([JWE.Reopen]) and has kept
-// nothing, also when the recipient has another key by now.
+// EncryptTo derives the key pair from a random salt. The header has the salt as apu and the
+// recipient as apv. So the maker of the token can open it again ([JWE.Reopen]) and stores
+// nothing for that. This works even if the recipient has another key by then.
 func EncryptTo(r *Recipient, derive Derive, typ, inner string) (string, error) {
 	salt := make([]byte, saltSize)
 	rand.Read(salt)
 	ephemeral, err := ephemeralKey(derive, r.alg, salt, r.public)
-	if err != nil { // 2^-32 of all secrets are no scalar of P-256
+	if err != nil { // one of 2^32 secrets is not a scalar of P-256
 		rand.Read(salt)
 		if ephemeral, err = ephemeralKey(derive, r.alg, salt, r.public); err != nil {
 			return "", refuse("secret")
@@ -146,17 +146,17 @@ func EncryptTo(r *Recipient, derive Derive, typ, inner string) (string, error) {
 
 const saltSize = 16
 
-// ephemeralKey derives the key pair of one token. The label holds the recipient: who
-// shows us a salt of ours with a point of his own meets another pair, and learns
-// nothing of this one.
+// ephemeralKey derives the key pair of one token. The label contains the recipient. An
+// attacker may send us a salt of ours with a point of the attacker: ephemeralKey then derives
+// another pair, so the attacker learns nothing about the first.
 func ephemeralKey(derive Derive, alg string, salt []byte, to *ecdh.PublicKey) (*ecdh.PrivateKey, error) {
 	label := "jwe epk " + alg + " " + curveName(to.Curve()) + " " + encode(salt) + " " + encode(compress(to))
 	return to.Curve().NewPrivateKey(derive(label))
 }
 
-// Reopen is Open for the maker of a token to somebody else's key. What it returns must go
-// through VerifyJWS all the same: the owner of the recipient's private key can put other
-// contents under a header of ours.
+// Reopen is [JWE.Open] for the maker of a token that is encrypted to a client's key. The
+// caller must pass the result to [VerifyJWS]: the owner of the client's private key can
+// encrypt other contents under a header of ours.
 func (j *JWE) Reopen(derive Derive) (inner string, err error) {
 	return j.open(func() (cipher.AEAD, bool) {
 		h, encrypted := j.header, j.parts[1]
@@ -180,7 +180,7 @@ func (j *JWE) Reopen(derive Derive) (inner string, err error) {
 		}
 		ephemeral, err := ephemeralKey(derive, h.alg, salt, to)
 		if err != nil || !ephemeral.PublicKey().Equal(epk) {
-			return nil, false // somebody else made it
+			return nil, false // we did not make this token
 		}
 		z, err := ephemeral.ECDH(to)
 		if err != nil {
@@ -190,7 +190,8 @@ func (j *JWE) Reopen(derive Derive) (inner string, err error) {
 	})
 }
 
-// compress writes a point as SEC 1 section 2.3.3 does, X25519 as it is.
+// compress returns a point of P-256 in the compressed form of SEC 1 section 2.3.3, and a point
+// of X25519 unchanged.
 func compress(p *ecdh.PublicKey) []byte {
 	raw := p.Bytes()
 	if p.Curve() != ecdh.P256() {

@@ -28,8 +28,8 @@ func recipients(t testing.TB) (all []*Opener) {
 	return all
 }
 
-// Whoever made a token opens it again without its key, and nobody else does; what was
-// changed under way nobody opens.
+// The maker of a token opens it again without the private key. Another maker does not. Nobody
+// opens a token that was changed.
 func TestReopenJWE(t *testing.T) {
 	for n, o := range recipients(t) {
 		tok := encrypt(t, o, "t")
@@ -37,10 +37,10 @@ func TestReopenJWE(t *testing.T) {
 			t.Errorf("%d: ReopenJWE = %q, %v", n, got, err)
 		}
 		if _, err := ReopenJWE(tok, "other", derive); err == nil {
-			t.Errorf("%d: ReopenJWE took the typ of another purpose", n)
+			t.Errorf("%d: ReopenJWE accepts another typ", n)
 		}
 		if _, err := ReopenJWE(tok, "t", func(label string) []byte { return derive("not " + label) }); err == nil {
-			t.Errorf("%d: ReopenJWE opened what somebody else made", n)
+			t.Errorf("%d: ReopenJWE opens a token of another maker", n)
 		}
 		if other := encrypt(t, o, "t"); strings.Split(other, ".")[0] == strings.Split(tok, ".")[0] {
 			t.Errorf("%d: two tokens have one header, and so one key", n)
@@ -141,7 +141,7 @@ func TestRecipientRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := ParseRecipient(jwk); err == nil || !strings.Contains(err.Error(), c.wants) {
-			t.Errorf("%s: ParseRecipient = %v, want what says %q", name, err, c.wants)
+			t.Errorf("%s: ParseRecipient = %v, want an error with %q", name, err, c.wants)
 		}
 	}
 	for _, text := range []string{"", "null", `"key"`, "[]", `{"kid":"a","kid":"b"}`} {
@@ -151,11 +151,11 @@ func TestRecipientRefused(t *testing.T) {
 	}
 	good, _ := json.Marshal(p256)
 	if _, err := ParseRecipient([]byte(strings.Replace(string(good), "{", `{"ext":true,"key_ops":[],`, 1))); err != nil {
-		t.Errorf("RFC 7517 section 4: ParseRecipient with members of others = %v", err)
+		t.Errorf("RFC 7517 section 4: ParseRecipient with unknown members = %v", err)
 	}
 }
 
-// What parses is written as one text, which parses to the same.
+// Every JWK that parses is written in one form, which parses to the same recipient.
 func FuzzParseRecipient(f *testing.F) {
 	for _, o := range recipients(f) {
 		r, _ := o.Recipient()

@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-// Refresh is what a refresh token says: it is the Counter-th of a grant.
+// Refresh has the contents of a refresh token: it is the Counter-th token of a grant.
 type Refresh struct {
 	Grant   [16]byte
 	Counter uint64
 }
 
-const refreshPrefix = "cfr_" // lets secret scanners recognise a leaked one
+const refreshPrefix = "cfr_" // secret scanners recognise a leaked token by it
 
-// Spell writes the one text of r under key: grant (16 bytes), counter (8), HMAC-SHA256
-// of both (32), in base64url behind the prefix.
+// Spell returns the text of r under key. It is the prefix, then in base64url: grant (16
+// bytes), counter (8), HMAC-SHA256 of both (32). There is one text for each r and key.
 func (r Refresh) Spell(key []byte) string {
 	body := binary.BigEndian.AppendUint64(r.Grant[:], r.Counter)
 	return refreshPrefix + encode(append(body, refreshMAC(key, body)...))
 }
 
-// ParseRefresh reads what Spell wrote under key, and nothing else.
+// ParseRefresh reads a text that [Refresh.Spell] wrote under key. It refuses every other text.
 func ParseRefresh(s string, key []byte) (r Refresh, err error) {
 	text, ok := strings.CutPrefix(s, refreshPrefix)
 	if !ok || len(text) != 75 {
-		return Refresh{}, refuse("refresh token's shape")
+		return Refresh{}, refuse("shape of a refresh token")
 	}
 	raw, err := decode(nil, text)
 	if err != nil || len(raw) != 56 || !hmac.Equal(raw[24:], refreshMAC(key, raw[:24])) {

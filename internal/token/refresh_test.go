@@ -6,8 +6,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// REF-09: a refresh token has one spelling, and everything else is refused as a whole:
-// also what differs from a good one in a single character, or by one.
+// REF-09: a refresh token has one spelling. ParseRefresh refuses every other text, even one
+// that differs from a good token in one character, or whose counter differs by one.
 func FuzzParseRefresh(f *testing.F) {
 	for _, by := range []string{"", "\n", "\r\n", "=", "A", "/", "+", "%", "cfr_", "\x00", "ü"} {
 		f.Add("0123456789abcdef", uint64(1), uint16(78), uint16(1), by)

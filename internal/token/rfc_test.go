@@ -39,7 +39,7 @@ func loadRFC(t *testing.T) (e rfcExamples) {
 	return e
 }
 
-// keyOf reads an example's key, which has no kid, as one called "k".
+// keyOf reads the key of an example with the kid "k", because the example has none.
 func keyOf(t *testing.T, jwk map[string]string) token.Key {
 	t.Helper()
 	if jwk["kty"] == "oct" {
@@ -66,8 +66,8 @@ func keyOf(t *testing.T, jwk map[string]string) token.Key {
 	return keys[0]
 }
 
-// checkSignature expects a good signature on a token that is refused all the same:
-// no example says by kid which key it means, and by typ what it is for.
+// checkSignature expects a good signature. It also expects that VerifyJWS refuses the token:
+// no example has both kid and typ.
 func checkSignature(t *testing.T, section, compact string, k token.Key) {
 	t.Helper()
 	dot := strings.LastIndexByte(compact, '.')
@@ -91,8 +91,8 @@ func TestRFCSignatures(t *testing.T) {
 	for _, e := range loadRFC(t).Signed {
 		checkSignature(t, e.Section, e.Compact, keyOf(t, e.Jwk))
 	}
-	// Sections 4.1 to 4.4 of RFC 7520, as Wycheproof has them; it calls the alg of two
-	// keys otherwise than the headers do.
+	// Sections 4.1 to 4.4 of RFC 7520, as Wycheproof has them. Two of its keys have another alg
+	// than the headers.
 	found := 0
 	for _, g := range load[jwsGroup](t, "json_web_signature_test").TestGroups {
 		if g.Comment != "rfc7520" {
@@ -116,7 +116,7 @@ func TestRFCSignatures(t *testing.T) {
 	}
 }
 
-// What the RFCs allow and a token of ours never is (TOK-01, TOK-28, JWE-01).
+// Forms that the RFCs allow and this package refuses (TOK-01, TOK-28, JWE-01).
 func TestRFCRefused(t *testing.T) {
 	secret := []byte(strings.Repeat("k", 32))
 	key, err := token.NewKey("k", token.HS256, secret)
@@ -136,13 +136,12 @@ func TestRFCRefused(t *testing.T) {
 			t.Errorf("%s (%s) is opened", e.Section, e.Why)
 		}
 		if asked {
-			t.Errorf("%s (%s): a key is looked for", e.Section, e.Why)
+			t.Errorf("%s (%s): DecryptJWE asks for a key", e.Section, e.Why)
 		}
 	}
 }
 
-// Private and symmetric keys are never taken from a set (KEY-06), nor those for
-// encryption.
+// ParseJWKS skips private and symmetric keys (KEY-06), and keys for encryption.
 func TestRFCKeySets(t *testing.T) {
 	for _, e := range loadRFC(t).Sets {
 		keys, skipped, err := token.ParseJWKS(e.Jwks)

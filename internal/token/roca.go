@@ -2,10 +2,9 @@ package token
 
 import "math/big"
 
-// roca reports whether an RSA modulus has the mark of the keys that a flawed
-// library made (CVE-2017-15361): modulo every small prime it is a power of 65537.
-// Such a key can be factored. A sound modulus has the mark with a chance of less
-// than one in 2^27.
+// roca reports whether an RSA modulus looks like one from a flawed library (CVE-2017-15361):
+// modulo every small prime it is a power of 65537. Such a modulus can be factored. The
+// probability that a sound modulus looks like one is less than one in 2^27.
 func roca(n *big.Int) bool {
 	for _, p := range []int64{
 		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83,

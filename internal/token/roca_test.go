@@ -8,7 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// KEY-01: a sound key is not taken for a flawed one.
+// KEY-01: NewKey accepts sound keys.
 func TestSoundRSAKeys(t *testing.T) {
 	for range 3 {
 		k, err := rsa.GenerateKey(rand.Reader, 2048)

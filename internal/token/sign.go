@@ -15,9 +15,9 @@ type Signer struct {
 	private any
 }
 
-// NewSigner takes *ecdsa.PrivateKey, ed25519.PrivateKey, *rsa.PrivateKey or the
-// []byte of an HMAC secret. Its two halves must belong together: signing with a
-// private key beside a foreign public one can give the private one away.
+// NewSigner takes an *ecdsa.PrivateKey, ed25519.PrivateKey or *rsa.PrivateKey, or the []byte
+// of an HMAC secret. It refuses a private key with the public key of another pair: a
+// signature made with such a mix can reveal the private key.
 func NewSigner(id string, alg Alg, private any) (*Signer, error) {
 	var public any
 	switch p := private.(type) {
@@ -56,7 +56,7 @@ func NewSigner(id string, alg Alg, private any) (*Signer, error) {
 	return &Signer{k, private}, nil
 }
 
-// GenerateKey returns a new private key for NewSigner.
+// GenerateKey returns a new private key for [NewSigner].
 func GenerateKey(alg Alg) (private any, err error) {
 	info, ok := algs[alg]
 	if !ok {
@@ -76,17 +76,17 @@ func GenerateKey(alg Alg) (private any, err error) {
 	return rsa.GenerateKey(rand.Reader, 3072)
 }
 
-// Key returns the key that verifies what s signs.
+// Key returns the key that verifies the signatures of s.
 func (s *Signer) Key() Key { return s.key }
 
-// String keeps the private key out of what prints a Signer.
+// String returns no part of the private key, so that printing a Signer reveals nothing.
 func (s *Signer) String() string { return "token.Signer(" + s.key.ID + ")" }
 
-// GoString does so for %#v.
+// GoString does the same for %#v.
 func (s *Signer) GoString() string { return s.String() }
 
-// Sign returns payload as a compact JWS with the header members alg, kid and typ.
-// It refuses what VerifyJWS would not read.
+// Sign returns payload as a compact JWS with the header members alg, kid and typ. It refuses
+// a typ and a payload that [VerifyJWS] would refuse.
 func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 	if !validType(typ) {
 		return "", refuse("typ")
@@ -94,7 +94,7 @@ func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 	if len(payload) == 0 || len(payload) > MaxSize {
 		return "", refuse("payload size")
 	}
-	// Plain concatenation: all three are held to characters that JSON never escapes.
+	// Concatenation is safe: the three values have only characters that JSON never escapes.
 	header := `{"alg":"` + string(s.key.alg) + `","kid":"` + s.key.ID + `","typ":"` + typ + `"}`
 	input := encode([]byte(header)) + "." + encode(payload)
 	sig, err := s.sign([]byte(input))

@@ -15,11 +15,11 @@ import (
 	"sync"
 )
 
-// VerifyJWS returns the payload of a compact JWS whose header says typ and whose
-// signature the key that find returns for its kid accepts. typ is compared without
-// case and without "application/" (RFC 7515 section 4.1.9), and cannot be empty:
-// one kind of token must not pass for another (TOK-19). A find that knows several
-// issuers must be bound to one of them (TOK-17).
+// VerifyJWS verifies a compact JWS and returns its payload and kid. find returns the key for
+// a kid. The typ of the header must be typ, which is compared without case and without
+// "application/" (RFC 7515 section 4.1.9). typ must not be empty: one kind of token must not
+// be accepted as another (TOK-19). If the caller trusts several issuers, find must return keys
+// of one issuer only (TOK-17).
 func VerifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload, kid string, err error) {
 	if !validType(typ) {
 		return "", "", refuse("typ")
@@ -27,22 +27,22 @@ func VerifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload,
 	return verifyJWS(compact, typ, find)
 }
 
-// scratch is room for the bytes of one verification.
+// scratch has the buffers of one verification.
 type scratch struct{ header, iv, input, sig, payload []byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// verifyJWS takes any typ if typ is empty: published vectors have none.
+// verifyJWS accepts any typ if typ is empty: published test vectors have none.
 func verifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload, kid string, err error) {
 	p, err := split(compact, 3)
 	if err != nil {
 		return "", "", err
 	}
-	h, isKnown, err := recallHeader(p[0], typ)
+	h, cached, err := readHeader(p[0], typ)
 	if err != nil {
 		return "", "", err
 	}
-	if h.encrypted || h.refused { // a JWE's members (RFC 7516 section 9)
+	if h.encrypted || h.refused { // members of a JWE (RFC 7516 section 9)
 		return "", "", refuse("header of another kind of token")
 	}
 	k, ok := find(h.kid)
@@ -67,13 +67,13 @@ func verifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload,
 	if len(s.payload) == 0 {
 		return "", "", refuse("empty payload")
 	}
-	if !isKnown {
-		keepHeader(p[0], typ, h)
+	if !cached {
+		cacheHeader(p[0], typ, h)
 	}
 	return string(s.payload), k.ID, nil
 }
 
-// validType reports whether s may be a media type with or without "application/".
+// validType reports whether s can be a media type, with or without "application/".
 func validType(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !urlByte(c) && c != '+' && c != '.' && c != '/' {
@@ -99,8 +99,8 @@ func (k Key) verify(input, sig []byte) bool {
 	info := algs[k.alg]
 	switch p := k.public.(type) {
 	case *ecdsa.PublicKey:
-		// Fixed length rejects DER; the range rejects the zero signature of
-		// CVE-2022-21449 whatever the library below does (TOK-05).
+		// The fixed length refuses DER. The range refuses the zero signature of
+		// CVE-2022-21449, even if the library would accept it (TOK-05).
 		size := coordinate(info.curve)
 		if len(sig) != 2*size {
 			return false
@@ -141,25 +141,25 @@ func pss(h crypto.Hash) *rsa.PSSOptions {
 
 const maxDigest = sha512.Size
 
-// digest hashes b into room, which the caller owns, and returns the part in use.
-func digest(h crypto.Hash, b []byte, room *[maxDigest]byte) []byte {
+// digest hashes b into buf, which belongs to the caller. It returns the used part of buf.
+func digest(h crypto.Hash, b []byte, buf *[maxDigest]byte) []byte {
 	switch h {
 	case crypto.SHA256:
 		sum := sha256.Sum256(b)
-		return append(room[:0], sum[:]...)
+		return append(buf[:0], sum[:]...)
 	case crypto.SHA384:
 		sum := sha512.Sum384(b)
-		return append(room[:0], sum[:]...)
+		return append(buf[:0], sum[:]...)
 	}
 	sum := sha512.Sum512(b)
-	return append(room[:0], sum[:]...)
+	return append(buf[:0], sum[:]...)
 }
 
 // coordinate is the size of a field element in bytes: 66 for P-521.
 func coordinate(c elliptic.Curve) int { return (c.Params().BitSize + 7) / 8 }
 
-// inRange reports 0 < n < order for a big-endian n as long as order. Signatures
-// are public: how long it takes tells nothing.
+// inRange reports whether 0 < n < order, for a big-endian n with the length of order. It need
+// not run in constant time, because signatures are public.
 func inRange(n, order []byte) bool {
 	return bytes.Compare(n, order) < 0 && bytes.ContainsFunc(n, func(r rune) bool { return r != 0 })
 }
@@ -180,7 +180,7 @@ func appendDER(b, r, s []byte) []byte {
 	for _, n := range [...][]byte{r, s} {
 		b = append(b, 0x02, byte(derLen(n)-2))
 		if n[0] >= 0x80 {
-			b = append(b, 0) // or it would be negative
+			b = append(b, 0) // without it the INTEGER would be negative
 		}
 		b = append(b, n...)
 	}

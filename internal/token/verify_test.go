@@ -36,7 +36,7 @@ func only(k Key) func(string) (Key, bool) {
 	return func(kid string) (Key, bool) { return k, kid == k.ID }
 }
 
-// rsaKey is made once: it is the slowest thing here.
+// rsaKey is generated once, because that is slow.
 var rsaKey = sync.OnceValue(func() any {
 	k, err := GenerateKey(RS256)
 	if err != nil {
@@ -99,8 +99,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TOK-01, TOK-11, TOK-12, TOK-13, TOK-15, TOK-16, TOK-18, TOK-19: each header is signed with the right key, so
-// that nothing but the header can be the reason.
+// TOK-01, TOK-11, TOK-12, TOK-13, TOK-15, TOK-16, TOK-18, TOK-19: each header is signed with the
+// right key, so that only the header can be the reason for the refusal.
 func TestHeaderRefused(t *testing.T) {
 	_, priv, _ := ed25519.GenerateKey(nil)
 	k, err := NewKey("k1", Ed25519, priv.Public())
@@ -164,7 +164,7 @@ func TestHeaderRefused(t *testing.T) {
 	}
 }
 
-// TOK-02: a public key, however written, is no HMAC secret.
+// TOK-02: a public key, in any encoding, does not verify an HMAC.
 func TestAlgConfusion(t *testing.T) {
 	priv, _ := GenerateKey(ES256)
 	pub := &priv.(*ecdsa.PrivateKey).PublicKey
@@ -263,9 +263,9 @@ func FuzzVerifyJWS(f *testing.F) {
 			}
 		}
 	}
-	whoever := func(kid string) (Key, bool) { k := s.Key(); k.ID = kid; return k, true }
+	anyKid := func(kid string) (Key, bool) { k := s.Key(); k.ID = kid; return k, true }
 	f.Fuzz(func(t *testing.T, tok string) {
-		p, _, err := VerifyJWS(tok, "at+jwt", whoever)
+		p, _, err := VerifyJWS(tok, "at+jwt", anyKid)
 		if (err == nil) != (p != "") {
 			t.Errorf("payload %q beside error %v", p, err)
 		}
@@ -291,7 +291,7 @@ func TestRSALimits(t *testing.T) {
 	}
 }
 
-// TOK-09, TOK-10: what is accepted is exactly the canonical spelling.
+// TOK-09, TOK-10: decode accepts the canonical spelling, and no other.
 func TestOneSpelling(t *testing.T) {
 	for size := range 12 {
 		raw := make([]byte, size)
@@ -304,7 +304,7 @@ func TestOneSpelling(t *testing.T) {
 			for c := range 256 {
 				other := text[:i] + string([]byte{byte(c)}) + text[i+1:]
 				if got, err := Decode(other); err == nil && base64.RawURLEncoding.EncodeToString(got) != other {
-					t.Fatalf("Decode(%q) = %x, which is spelt otherwise", other, got)
+					t.Fatalf("Decode(%q) = %x, whose canonical spelling is another text", other, got)
 				}
 			}
 		}
@@ -316,8 +316,8 @@ func TestOneSpelling(t *testing.T) {
 	}
 }
 
-// TOK-19: a header is remembered with the kind of token it was accepted for.
-func TestKnownHeaderKeepsItsKind(t *testing.T) {
+// TOK-19: a cached header belongs to the kind of token for which it was accepted.
+func TestCachedHeaderKeepsItsKind(t *testing.T) {
 	s := signer(t, ES256)
 	tok := mustSign(t, s)
 	for range 2 {
@@ -328,5 +328,5 @@ func TestKnownHeaderKeepsItsKind(t *testing.T) {
 			t.Errorf("VerifyJWS as another kind = %v, want ErrInvalid", err)
 		}
 	}
-	refused(t, "TOK-01", tok, signer(t, Ed25519).Key()) // known header, another key under its kid
+	refused(t, "TOK-01", tok, signer(t, Ed25519).Key()) // cached header, another key with the same kid
 }

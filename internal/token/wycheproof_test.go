@@ -47,8 +47,8 @@ type jwsGroup struct {
 	}
 }
 
-// keysOf reads the group's keys as a verifier would get them: symmetric ones by
-// configuration, others from a key set without private members.
+// keysOf reads the keys of a group as a verifier gets them: symmetric keys from the
+// configuration, other keys from a key set without private members.
 func keysOf(t *testing.T, g jwsGroup) map[string]token.Key {
 	t.Helper()
 	raw := g.Public
@@ -87,7 +87,7 @@ func keysOf(t *testing.T, g jwsGroup) map[string]token.Key {
 		}
 	}
 	if symmetric > 0 && len(public) > 0 {
-		return nil // TOK-03: the keyring refuses such a set whole
+		return nil // TOK-03: the keyring refuses the whole set
 	}
 	if len(public) == 0 {
 		return keys
@@ -98,7 +98,7 @@ func keysOf(t *testing.T, g jwsGroup) map[string]token.Key {
 	}
 	parsed, _, err := token.ParseJWKS(data)
 	if err != nil {
-		return nil // KEY-12: a set with two keys of one id is refused whole
+		return nil // KEY-12: ParseJWKS refuses a set with two keys of one id
 	}
 	for _, k := range parsed {
 		keys[k.ID] = k
@@ -106,7 +106,7 @@ func keysOf(t *testing.T, g jwsGroup) map[string]token.Key {
 	return keys
 }
 
-// unsupported are valid vectors that are refused on purpose, by their comment.
+// unsupported has the valid vectors that this package refuses on purpose, by their comment.
 var unsupported = map[string]string{
 	"emptyPayload":                      "a token has claims",
 	"Figure13":                          "kid has an @ (TOK-16)",
@@ -116,12 +116,12 @@ var unsupported = map[string]string{
 	"InvalidCharacterInsertedInPayload": "one token has one spelling (TOK-09)",
 }
 
-// mislabelled are vectors called invalid that are the very bytes of a valid one
-// (base64/ValidMac): their padding got lost.
+// mislabelled has vectors that are labelled invalid, although they have the same bytes as a
+// valid one (base64/ValidMac): their padding got lost.
 var mislabelled = map[string]bool{"invalidBase64Padding": true, "invalidBase64PaddingInPayload": true}
 
-// TOK-07: nothing invalid is accepted; what is valid is, or is refused for a
-// reason that is written down.
+// TOK-07: VerifyJWS refuses every invalid vector. It accepts every valid one, except those in
+// unsupported.
 func TestWycheproofJWS(t *testing.T) {
 	for _, name := range []string{"json_web_signature_test", "json_web_key_test", "json_web_crypto_test"} {
 		accepted, refused := 0, 0
@@ -156,7 +156,7 @@ func TestWycheproofJWS(t *testing.T) {
 	}
 }
 
-// TOK-05: signatures as ECDSA writes them in a JWS.
+// TOK-05: ECDSA signatures in the form of a JWS.
 func TestWycheproofECDSA(t *testing.T) {
 	type group struct {
 		PublicKey struct{ Uncompressed string }
@@ -225,9 +225,9 @@ func TestWycheproofEd25519(t *testing.T) {
 	}
 }
 
-// JWE-04: what a sender's key and ours agree on. A point that is not of our curve, not
-// on it, or of a low order is refused. One on the twist of Curve25519 ("acceptable") is
-// as good as any (RFC 7748 section 5).
+// JWE-04: the shared secret of a sender's key and ours. A point of another curve, a point that
+// is not on the curve and a point of low order are refused. A point on the twist of Curve25519
+// ("acceptable") is accepted (RFC 7748 section 5).
 func TestWycheproofECDH(t *testing.T) {
 	type group struct {
 		Tests []struct {
@@ -258,7 +258,7 @@ func TestWycheproofECDH(t *testing.T) {
 	}
 }
 
-// ECDH-ES+A256KW: of the sizes that are possible only a content key of 256 bits is used.
+// ECDH-ES+A256KW: only content keys of 256 bits are accepted.
 func TestWycheproofKeyWrap(t *testing.T) {
 	type group struct {
 		KeySize int
@@ -286,9 +286,8 @@ func TestWycheproofKeyWrap(t *testing.T) {
 	}
 }
 
-// JWE-01, JWE-05: no vector carries a nested token of ours, so every one of them is
-// refused, without a panic, also with its own key. Those of our algorithms are decrypted
-// with it all the same.
+// JWE-01, JWE-05: no vector contains a signed token, so DecryptJWE refuses every vector, without
+// a panic, even with the right key. The vectors of our algorithms decrypt with that key.
 func TestWycheproofJWE(t *testing.T) {
 	type group struct {
 		Private struct{ Kty, Crv, D string }
