@@ -2,9 +2,9 @@
 // The handlers of package server and the callers (commands, the demo, package prove) use the
 // same types, so that neither can spell a member in its own way. Call the methods of [Client].
 //
-// The names and routes are described by server/openapi.json, which a test holds against
-// the handlers. The JSON of the revocation log, of introspection and of problems is that of
-// package source. The package decides nothing: what a body may hold, the handlers say.
+// The names and routes are described by server/openapi.json, which a test compares with the
+// handlers. The JSON of the revocation log, of introspection and of problems is in package
+// source. The package decides nothing: the handlers check the bodies.
 package api
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
-// Text is a member with a secret in it: Hidden where a server reads the body, and string where
-// a client writes it.
+// Text is the type of a member that is a secret: [Hidden] for a server, which reads the body,
+// and string for a client, which writes it.
 type Text interface{ string | Hidden }
 
 // Hidden is a JSON string that nothing prints. It can be read and not written.
@@ -24,7 +24,7 @@ type Hidden struct{ secret.String }
 // Hide hides s.
 func Hide(s string) Hidden { return Hidden{secret.New(s)} }
 
-// UnmarshalJSON implements json.Unmarshaler. Its errors do not hold the text.
+// UnmarshalJSON implements [json.Unmarshaler]. Its errors do not contain the text.
 func (h *Hidden) UnmarshalJSON(data []byte) error {
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -34,11 +34,11 @@ func (h *Hidden) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Object is a JSON object that may hold secrets, so nothing prints it. It can be read and
+// Object is a JSON object that may contain secrets, so nothing prints it. It can be read and
 // not written.
 type Object struct{ secret.String }
 
-// UnmarshalJSON implements json.Unmarshaler. Its errors do not hold the text.
+// UnmarshalJSON implements [json.Unmarshaler]. Its errors do not contain the text.
 func (o *Object) UnmarshalJSON(data []byte) error {
 	if len(data) == 0 || data[0] != '{' {
 		return errors.New("an object is wanted")

@@ -14,7 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
-// OPS-01: a body that a server has read prints no secret, and cannot be written again with it.
+// OPS-01: a body that a server has read prints no secret, and does not contain the secret when
+// it is written again.
 func TestHidden(t *testing.T) {
 	sent, err := json.Marshal(api.Login[string]{Identifier: "alice", Password: "canary"})
 	if err != nil {
@@ -35,8 +36,8 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// Each method calls a route of the real handlers in the tests of cmd/counterfoil and prove. Here
-// is what the client makes of answers that they do not give.
+// The tests of cmd/counterfoil and prove call the real handlers by each method. This test has
+// the answers that the handlers do not give.
 func TestErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -72,7 +73,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// What a caller names cannot leave its place in the path, and a query is kept whole.
+// An id with special characters stays one element of the path, and a value stays one value of
+// the query.
 func TestPaths(t *testing.T) {
 	var asked string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -31,11 +31,11 @@ type Client struct {
 	}
 }
 
-// maxAnswer is more than the largest answer has: a page of 200 audit entries or users.
+// maxAnswer is larger than the largest answer: a page of 200 audit entries or users.
 const maxAnswer = 16 << 20
 
-// ErrUnreachable means that the server did not answer. Whether it did what was asked is
-// not known.
+// ErrUnreachable means that the server did not answer. It may or may not have done what the
+// request asks for.
 var ErrUnreachable = errors.New("cannot be reached")
 
 // Login signs in with a password.
@@ -123,8 +123,8 @@ func (c *Client) UserSessions(ctx context.Context, subject string) ([]SessionRow
 	return answer.Sessions, err
 }
 
-// ImportUsers adds users with their password hashes, or with dry says what it would do. It
-// returns a result for each.
+// ImportUsers adds users with their password hashes. With dry it changes nothing. It returns
+// a result for each user; with dry, the result that an import would have.
 func (c *Client) ImportUsers(ctx context.Context, users []ImportUser, dry bool) ([]ImportResult, error) {
 	body, answer := Import{DryRun: dry}, Imported{}
 	for _, u := range users {
@@ -148,7 +148,8 @@ func (c *Client) SigningKeys(ctx context.Context) ([]keyring.Description, error)
 	return answer.Keys, err
 }
 
-// RotateKey has another key sign once verifiers know it, and returns the signing keys.
+// RotateKey makes a new signing key, which signs as soon as verifiers know it. It returns the
+// signing keys.
 func (c *Client) RotateKey(ctx context.Context) ([]keyring.Description, error) {
 	var answer SigningKeys
 	err := c.call(ctx, http.MethodPost, "/v1/admin/keys/rotate", nil, &answer)
@@ -172,8 +173,8 @@ func (c *Client) DeleteAPIKey(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/admin/apikeys/"+url.PathEscape(id), nil, nil)
 }
 
-// Audit returns the newest security events, at most limit: those about subject, or with an
-// empty one all.
+// Audit returns the newest security events, at most limit. If subject is not empty, it
+// returns the events about subject only.
 func (c *Client) Audit(ctx context.Context, subject string, limit int) ([]audit.Entry, error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if subject != "" {
@@ -186,8 +187,7 @@ func (c *Client) Audit(ctx context.Context, subject string, limit int) ([]audit.
 
 func userPath(id string) string { return "/v1/admin/users/" + url.PathEscape(id) }
 
-// call sends body as JSON, unless it is nil, and reads the answer into into, unless that
-// is nil.
+// call sends body as JSON, if it is not nil. It reads the answer into into, if that is not nil.
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
 	r, err := c.request(ctx, method, path, body)
 	if err != nil {

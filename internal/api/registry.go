@@ -9,7 +9,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// ClientSettings is the body of PUT /v1/admin/clients/{id}: all that can be set of a client.
+// ClientSettings is the body of PUT /v1/admin/clients/{id}: all settings of a client.
 type ClientSettings struct {
 	Name     string                `json:"name,omitempty"`
 	Carriers []counterfoil.Carrier `json:"carriers,omitempty"`
@@ -46,7 +46,7 @@ type NewAPIKey struct {
 	User     string   `json:"user,omitempty"`
 }
 
-// MadeAPIKey answers POST /v1/admin/apikeys. No other answer holds the key.
+// MadeAPIKey answers POST /v1/admin/apikeys. No other answer contains the key.
 type MadeAPIKey struct {
 	Key string `json:"key"`
 	APIKey

@@ -11,10 +11,10 @@ import (
 
 // Login is the body of POST /v1/login.
 type Login[S Text] struct {
-	Identifier string `json:"identifier,omitempty"` // empty: the method finds out
+	Identifier string `json:"identifier,omitempty"` // empty: the method finds the user
 	Password   S      `json:"password,omitempty"`   // short for method password and its input
 	Method     string `json:"method,omitempty"`     // empty: the server's first
-	Input      Object `json:"input,omitzero"`       // what the method wants
+	Input      Object `json:"input,omitzero"`       // in the form that the method wants
 	Carrier    string `json:"carrier,omitempty"`    // empty: the client's first
 	Client     string `json:"client,omitempty"`     // empty: the default one
 	Scope      string `json:"scope,omitempty"`      // separated by spaces; empty: all that the client has
@@ -30,7 +30,7 @@ type Register[S Text] struct {
 // Attempt is a secret, unless the secret went into a cookie.
 type Challenge struct {
 	Attempt   string          `json:"attempt"`
-	Method    string          `json:"method"` // that asks
+	Method    string          `json:"method"` // the method that asks
 	Challenge json.RawMessage `json:"challenge"`
 	ExpiresIn int64           `json:"expires_in"` // seconds
 }
@@ -38,7 +38,7 @@ type Challenge struct {
 // Continue is the body of POST /v1/login/continue.
 type Continue[S Text] struct {
 	Attempt S      `json:"attempt"`
-	Answer  Object `json:"answer,omitzero"`  // what the method wants
+	Answer  Object `json:"answer,omitzero"`  // in the form that the method wants
 	Client  string `json:"client,omitempty"` // as in the login
 }
 
@@ -62,9 +62,8 @@ type NewPassword[S Text] struct {
 	Next    S `json:"next"`
 }
 
-// Issued answers login, refresh, step-up and the change of a password. Tokens are absent when
-// they went into cookies: a script of the page must not be able to read them in the
-// answer either.
+// Issued answers login, refresh, step-up and the change of a password. The tokens are absent
+// if they went into cookies: a script of the page must not be able to read them in the answer.
 type Issued struct {
 	AccessToken  string  `json:"access_token,omitempty"`
 	TokenType    string  `json:"token_type,omitempty"`
@@ -87,7 +86,7 @@ type Session struct {
 	Expires  time.Time           `json:"expires"`
 }
 
-// SessionRow is what the issuer keeps of a session, as its owner and administrators see it.
+// SessionRow is the stored session, as its owner and administrators see it.
 type SessionRow struct {
 	ID              string              `json:"id"`
 	Subject         string              `json:"subject"`
@@ -110,7 +109,7 @@ type SessionRow struct {
 	Grants          []Grant             `json:"grants"`
 }
 
-// Grant is what one client holds of a session.
+// Grant is the part of a session that belongs to one client.
 type Grant struct {
 	Client   string              `json:"client"`
 	Carrier  counterfoil.Carrier `json:"carrier"`
@@ -122,7 +121,7 @@ type Grant struct {
 // Notice is a notice as its subject sees it.
 type Notice struct {
 	ID       string     `json:"id"`
-	Kind     string     `json:"kind"` // "refresh-reuse": the session was ended; "grant-reuse": what Client held of it
+	Kind     string     `json:"kind"` // "refresh-reuse": the session was ended; "grant-reuse": the grant of Client was ended
 	Time     time.Time  `json:"time"`
 	Session  string     `json:"session"`
 	Client   string     `json:"client"`
@@ -176,8 +175,8 @@ type Receipt struct {
 	CommittedAt time.Time          `json:"committed_at"`
 	Confirmed   bool               `json:"confirmed"` // every verifier has it; only ever true with WaitAll
 
-	// NotWaitedFor lists verifiers that serve stale by choice: they may go on until
-	// their own cap (docs/revocation.md 4.7).
+	// NotWaitedFor lists verifiers that serve stale by their configuration. They may accept
+	// until their own limit (docs/revocation.md 4.7).
 	NotWaitedFor []string `json:"not_waited_for,omitempty"`
 }
 

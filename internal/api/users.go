@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// User is a user: whether there is a password, never which.
+// User is a user, without the password.
 type User struct {
 	ID          string    `json:"id"`
 	Identifier  string    `json:"identifier"`
@@ -32,7 +32,7 @@ type NewUser struct {
 // Invited answers POST /v1/admin/users.
 type Invited struct {
 	User       User        `json:"user"`
-	Invitation *Invitation `json:"invitation,omitempty"` // nil: used already
+	Invitation *Invitation `json:"invitation,omitempty"` // nil: it was already used
 }
 
 // Invitation is shown once. The holder of the token chooses the password.
@@ -48,7 +48,7 @@ type Redeem[S Text] struct {
 	Password S `json:"password"`
 }
 
-// ChangeUser is the body of PATCH /v1/admin/users/{id}. What is nil stays as it is.
+// ChangeUser is the body of PATCH /v1/admin/users/{id}. A member that is nil is not changed.
 type ChangeUser struct {
 	Name   *string   `json:"name,omitempty"`
 	Status *string   `json:"status,omitempty"`
@@ -61,7 +61,7 @@ type Import struct {
 	DryRun bool              `json:"dry_run,omitempty"`
 }
 
-// ImportUser is a user as another program had it.
+// ImportUser is a user of another program.
 type ImportUser struct {
 	Identifier   string    `json:"identifier"`
 	Name         string    `json:"name,omitempty"`
@@ -76,14 +76,14 @@ type Imported struct {
 	Results []ImportResult `json:"results"`
 }
 
-// ImportResult says what became of one user.
+// ImportResult is the result for one user.
 type ImportResult struct {
 	Status  string `json:"status"` // ImportAdded, ImportPresent or ImportRefused
 	ID      string `json:"id,omitempty"`
 	Problem string `json:"problem,omitempty"`
 }
 
-// What becomes of an imported user.
+// The statuses of an ImportResult.
 const (
 	ImportAdded   = "added"
 	ImportPresent = "present" // another user has the identifier: nothing was changed

@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// Balancer is a plain HTTP load balancer: each request goes to the next target, whoever
-// sends it. It asks targets for /readyz and leaves out those that do not answer 200. A
-// request whose connection is refused goes to the next one; of those that fail later
-// only GETs do, since anything else may have been done.
+// Balancer is a plain HTTP load balancer. Each request goes to the next target, without
+// affinity to a client. The balancer asks each target for /readyz, and skips a target that
+// does not answer 200. If a target refuses the connection, the request goes to the next
+// target. If the request fails later, only a GET goes to the next target: another request may
+// already have been done.
 type Balancer struct {
 	listener net.Listener
 	web      http.Server
@@ -25,7 +26,7 @@ type Balancer struct {
 	stop     context.CancelFunc
 	done     sync.WaitGroup
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	targets []string
 	down    map[string]bool
 }
@@ -33,7 +34,7 @@ type Balancer struct {
 const (
 	askReady  = 50 * time.Millisecond
 	readyIn   = 500 * time.Millisecond
-	mostBody  = 1 << 20
+	maxBody   = 1 << 20
 	keptConns = 128
 )
 
@@ -62,10 +63,10 @@ func Balance(targets ...string) (*Balancer, error) {
 	return b, nil
 }
 
-// Addr is where the balancer listens.
+// Addr returns the address on which the balancer listens.
 func (b *Balancer) Addr() string { return b.listener.Addr().String() }
 
-// Close ends all connections.
+// Close stops the balancer and closes all connections.
 func (b *Balancer) Close() error {
 	b.stop()
 	err := b.web.Close()
@@ -74,7 +75,7 @@ func (b *Balancer) Close() error {
 	return err
 }
 
-// watch asks a target whether it is ready, all the time.
+// watch asks a target again and again whether it is ready.
 func (b *Balancer) watch(ctx context.Context, target string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: readyIn}
 	for ctx.Err() == nil {
@@ -97,8 +98,8 @@ func (b *Balancer) watch(ctx context.Context, target string) {
 	}
 }
 
-// order is the targets of one request: the ready ones, beginning with the next, then
-// the others, which may have come back.
+// order returns the targets for one request, in order: first the ready ones, then the
+// others, which may be ready again.
 func (b *Balancer) order() (ready, others []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,12 +115,12 @@ func (b *Balancer) order() (ready, others []string) {
 	return ready, others
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements [http.RoundTripper].
 func (b *Balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	var err error
 	if r.Body != nil {
-		if body, err = io.ReadAll(io.LimitReader(r.Body, mostBody)); err != nil {
+		if body, err = io.ReadAll(io.LimitReader(r.Body, maxBody)); err != nil {
 			return nil, err
 		}
 	}

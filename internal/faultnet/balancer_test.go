@@ -10,8 +10,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 )
 
-// Each request goes to the next target. When one is gone no GET is lost, and nothing
-// else is done twice.
+// Each request goes to the next target. When a target fails, no GET is lost, and no other
+// request is done twice.
 func TestBalancer(t *testing.T) {
 	var served [3]atomic.Int64
 	var dropped atomic.Int64

@@ -1,10 +1,10 @@
-// Package faultnet is a TCP proxy that fails on purpose: it delays, holds,
-// loses, trickles, cuts and resets, in each direction on its own, and is told so
-// while it runs. What is random comes from a seed.
+// Package faultnet has a TCP proxy that fails on purpose. It delays, holds, loses, trickles,
+// cuts and resets connections. A test can change the fault of each direction while the proxy
+// runs. A seed determines all random values.
 //
-// Begin with Listen, then give Dial to a client's transport and break things
-// with Set, Refuse, Cut and Reset until Heal. Balance is a load balancer for several
-// servers that come and go.
+// Call [Listen] and give [Proxy.Dial] to the transport of a client. Then break the network
+// with [Proxy.Set], [Proxy.Refuse], [Proxy.Cut] and [Proxy.Reset], until [Proxy.Heal].
+// [Balance] starts a load balancer for several servers.
 package faultnet
 
 import (
@@ -17,23 +17,24 @@ import (
 	"time"
 )
 
-// Mode is what happens to the bytes of one direction.
+// Mode says what happens to the bytes of one direction.
 type Mode uint8
 
 // The modes.
 const (
 	Pass    Mode = iota
-	Hold         // they wait, for as long as this lasts, and all arrive then: a stalled link, a buffering middlebox
-	Lose         // they vanish; a connection that has lost some never delivers any again: a black hole
-	Trickle      // they arrive one by one, Rate in a second
+	Hold         // bytes wait until the mode changes, and arrive then: a stalled link, a buffering middlebox
+	Lose         // bytes vanish; a connection that has lost bytes never delivers any again: a black hole
+	Trickle      // bytes arrive one by one, Rate in a second
 )
 
-// Fault is how one direction of all connections behaves. The zero Fault is none.
+// Fault is the behaviour of one direction of all connections. The zero Fault passes all bytes
+// at once.
 type Fault struct {
 	Mode   Mode
 	Rate   int           // bytes in a second, for Trickle; zero: 1
 	Delay  time.Duration // before each piece is delivered, for Pass
-	Jitter time.Duration // up to so much is added to Delay, by the seed
+	Jitter time.Duration // a random time up to this is added to Delay
 }
 
 // Proxy forwards connections to a target. Its methods are safe for concurrent use.
@@ -42,7 +43,7 @@ type Proxy struct {
 	listener net.Listener
 	done     sync.WaitGroup
 
-	mu      sync.Mutex // guards all below; held for no I/O
+	mu      sync.Mutex // guards the fields below; never held during I/O
 	faults  [2]Fault
 	refuse  bool
 	changed chan struct{} // closed when faults changes
@@ -75,18 +76,18 @@ func newProxy(seed uint64) *Proxy {
 	return &Proxy{changed: make(chan struct{}), links: make(map[*link]struct{}), random: rand.New(rand.NewPCG(seed, 0))}
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address on which the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Dial connects to the proxy, whatever the address says: it is the DialContext of
-// a transport that keeps the server's own name in URL and certificate.
+// Dial connects to the proxy and ignores the address. It is the DialContext of a transport
+// that keeps the server's own name in URL and certificate.
 func (p *Proxy) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", p.Addr())
 }
 
-// Set changes how both directions behave, of new and of open connections: up is
-// from client to server.
+// Set sets the faults of both directions, for new and for open connections. Upward is from
+// client to server.
 func (p *Proxy) Set(upward, downward Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,23 +96,23 @@ func (p *Proxy) Set(upward, downward Fault) {
 	p.changed = make(chan struct{})
 }
 
-// Refuse resets new connections, or takes them again.
+// Refuse sets whether the proxy resets new connections.
 func (p *Proxy) Refuse(refuse bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = refuse
 }
 
-// Heal ends all faults. What was held arrives; what was lost stays lost.
+// Heal ends all faults. Held bytes arrive. Lost bytes stay lost.
 func (p *Proxy) Heal() {
 	p.Refuse(false)
 	p.Set(Fault{}, Fault{})
 }
 
-// Cut ends all connections in good order, wherever their streams are.
+// Cut closes all connections with FIN, in the middle of their streams.
 func (p *Proxy) Cut() { p.end(false) }
 
-// Reset ends all connections with RST.
+// Reset closes all connections with RST.
 func (p *Proxy) Reset() { p.end(true) }
 
 func (p *Proxy) end(reset bool) {
@@ -144,7 +145,7 @@ func (p *Proxy) accept() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			continue // this one connection
+			continue // only this connection failed
 		}
 		p.mu.Lock()
 		refuse := p.refuse
@@ -164,14 +165,14 @@ func (p *Proxy) accept() {
 	}
 }
 
-// join forwards between two connections until both streams are over.
+// join forwards between two connections until both streams have ended.
 func (p *Proxy) join(client, server net.Conn) {
 	l := &link{p: p, client: client, server: server, over: make(chan struct{})}
 	p.mu.Lock()
 	closed := p.closed
 	p.links[l] = struct{}{}
 	p.mu.Unlock()
-	if closed { // Close has not seen this one
+	if closed { // Close ran before this link was added
 		l.end(true)
 	}
 	var streams sync.WaitGroup
@@ -184,8 +185,8 @@ func (p *Proxy) join(client, server net.Conn) {
 	p.mu.Unlock()
 }
 
-// fault returns how direction d behaves, a channel that closes when that changes,
-// and how long a piece takes.
+// fault returns the fault of direction d, a channel that is closed when the faults change, and
+// the delay of the next piece.
 func (p *Proxy) fault(d direction) (Fault, <-chan struct{}, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,8 +221,8 @@ func closeConn(c net.Conn, reset bool) {
 	_ = c.Close()
 }
 
-// pump forwards one direction. The end of the stream is delivered as its bytes
-// are: later, or never.
+// pump forwards one direction. A fault applies to the end of the stream as it does to bytes:
+// the end arrives late, or never.
 func (l *link) pump(d direction, from, to net.Conn) {
 	piece := make([]byte, 32<<10)
 	lost := false
@@ -241,7 +242,7 @@ func (l *link) pump(d direction, from, to net.Conn) {
 		}
 		switch half, ok := to.(interface{ CloseWrite() error }); {
 		case lost:
-			<-l.over // whoever sends is gone, and nobody hears of it
+			<-l.over // the sender has closed its side, and the receiver must not notice
 		case errors.Is(err, io.EOF) && ok:
 			_ = half.CloseWrite()
 		default:
@@ -251,7 +252,7 @@ func (l *link) pump(d direction, from, to net.Conn) {
 	}
 }
 
-// deliver writes b as the fault of the moment says, and reports whether it was lost.
+// deliver writes b under the current fault, and reports whether b was lost.
 func (l *link) deliver(d direction, to net.Conn, b []byte) (lost bool, err error) {
 	for len(b) > 0 {
 		f, changed, delay := l.p.fault(d)
@@ -280,7 +281,8 @@ func (l *link) deliver(d direction, to net.Conn, b []byte) (lost bool, err error
 	return false, nil
 }
 
-// passes waits while direction d is held, and reports whether it delivers then.
+// passes waits while direction d is held. It reports whether the direction delivers bytes
+// then.
 func (l *link) passes(d direction) bool {
 	for {
 		f, changed, _ := l.p.fault(d)
@@ -293,7 +295,7 @@ func (l *link) passes(d direction) bool {
 	}
 }
 
-// wait waits for changed, or for d if that is not zero. It fails when the link ends.
+// wait waits for changed, or for d if d is not zero. It returns an error when the link ends.
 func (l *link) wait(changed <-chan struct{}, d time.Duration) error {
 	var after <-chan time.Time
 	if d > 0 {

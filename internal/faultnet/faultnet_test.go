@@ -15,8 +15,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 )
 
-// sent sends text from one end and returns when each byte came out at the other.
-// The bubble's clock stands still but for the faults.
+// sent sends text from one end and returns the time at which each byte arrived at the other.
+// In the bubble only the faults take time.
 func sent(t *testing.T, from, to net.Conn, text string, then func()) (at []time.Duration) {
 	t.Helper()
 	begun := time.Now()
@@ -80,7 +80,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// One seed gives one schedule.
+// The same seed gives the same delays.
 func TestSeed(t *testing.T) {
 	run := func(seed uint64) (at []time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
@@ -101,13 +101,13 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-// Over real sockets: what passes, a reset, a refusal, and a target that is gone.
+// Over real sockets: an answer passes, a reset, a refusal, and a target that is down.
 func TestProxy(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { // answers each line with itself
+	go func() { // an echo server
 		for {
 			c, err := listener.Accept()
 			if err != nil {
@@ -132,7 +132,7 @@ func TestProxy(t *testing.T) {
 		r := bufio.NewReader(c)
 		got, err := r.ReadString('\n')
 		if err == nil && got != "hello\n" {
-			t.Errorf("through the proxy came %q", got)
+			t.Errorf("answer through the proxy = %q", got)
 		}
 		return r, err
 	}
@@ -156,7 +156,7 @@ func TestProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ask(); err == nil {
-		t.Error("without a target there is an answer")
+		t.Error("a connection without a target answers")
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)

@@ -1,5 +1,6 @@
-// Package forwarded finds out who sent a request that came through proxies. Begin with
-// Proxies; nothing else may read X-Forwarded-For, which anybody can write.
+// Package forwarded finds the address of the client of a request that came through proxies.
+// Call [Proxies.Client]. No other code may read X-Forwarded-For, because every client can
+// write that header.
 package forwarded
 
 import (
@@ -9,20 +10,25 @@ import (
 	"strings"
 )
 
-// Proxies are the networks of those whose X-Forwarded-For is believed. None is believed
-// by nil.
+// Proxies are the networks of the trusted proxies: their X-Forwarded-For is believed. Nil
+// trusts no proxy.
 type Proxies []netip.Prefix
 
-// Contain reports whether addr is one of p.
+// Contain reports whether addr is a trusted proxy.
 func (p Proxies) Contain(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
-// Client returns who sent r (LOGIN-10): the peer, or when that is one of p whom it
-// names, and so on from right to left until somebody is not one of p. What stands
-// further left is whatever that client wrote, and is not looked at. An entry that is no
-// address ends the walk at the proxy that passed it on. The zero Addr means that the
-// peer has none, as on a Unix socket.
+// Client returns the address of the client that sent r (LOGIN-10):
+//
+//  1. It begins with the peer of the connection.
+//  2. While that address is a trusted proxy, it takes the address that this proxy names: the
+//     next entry of X-Forwarded-For, from right to left.
+//  3. It stops at the first address that is not a trusted proxy. The client itself may have
+//     written the entries further left, so it ignores them.
+//
+// An entry that is not an address stops the search at the proxy that passed the entry on.
+// The zero Addr means that the peer has no address, as on a Unix socket.
 func (p Proxies) Client(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -43,8 +49,7 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-// parse reads an entry of X-Forwarded-For: an address, which some proxies write with a
-// port.
+// parse reads an entry of X-Forwarded-For: an address. Some proxies add a port.
 func parse(hop string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(strings.Trim(hop, "[]")); err == nil {
 		return addr.Unmap().WithZone(""), true

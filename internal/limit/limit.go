@@ -1,6 +1,6 @@
-// Package limit says when somebody has tried too often: a leaky bucket, alone for
-// those who keep it themselves, or many of them in this process in bounded memory.
-// Time is a parameter.
+// Package limit limits how often something may be tried. [Rate] and [Bucket] are a leaky
+// bucket for a caller that stores the bucket itself. [Limiter] keeps many buckets in this
+// process, in bounded memory: call [New]. Time is a parameter.
 package limit
 
 import (
@@ -14,19 +14,19 @@ type Rate struct {
 	Interval time.Duration
 }
 
-// Bucket is what is left to remember of past events. The zero Bucket is empty: a
-// whole burst is allowed.
+// Bucket counts past events. The zero Bucket is empty: it allows a whole burst.
 type Bucket struct {
-	Debt time.Duration // an event adds an interval, and time takes it away
-	At   time.Time     // when Debt was that
+	Debt time.Duration // an event adds an interval to it; the passing of time reduces it
+	At   time.Time     // the time of Debt
 }
 
-// Skew is how far clocks of different machines may be apart. Time before At takes
-// nothing away, so a slow clock neither adds events nor loses them; and an At that is
-// further ahead than Skew is a clock's fault, and is not waited for.
+// Skew is how far the clocks of two machines may differ. If now is before At, the debt does
+// not change, so a slow clock neither adds nor removes events. If At is further ahead than
+// Skew, some clock was wrong, and Take replaces At by now.
 const Skew = time.Minute
 
-// Take adds an event at now, or says how long to wait and returns b as it was.
+// Take adds an event at now. If the burst is used up, it returns how long to wait, and b
+// unchanged.
 func (r Rate) Take(b Bucket, now time.Time) (after Bucket, wait time.Duration) {
 	at, debt := b.At, b.Debt
 	switch ahead := at.Sub(now); {
@@ -42,10 +42,10 @@ func (r Rate) Take(b Bucket, now time.Time) (after Bucket, wait time.Duration) {
 	return Bucket{Debt: debt, At: at}, 0
 }
 
-// Back takes an event away that turned out to be none.
+// Back removes an event that must not count.
 func (r Rate) Back(b Bucket) Bucket { return Bucket{Debt: max(0, b.Debt-r.Interval), At: b.At} }
 
-// Empty is when b is like no bucket.
+// Empty returns the time from which b is as good as the zero Bucket.
 func (b Bucket) Empty() time.Time { return b.At.Add(b.Debt) }
 
 // Limiter has a bucket for each key.
@@ -62,12 +62,12 @@ func New(burst int, interval time.Duration, maxKeys int) *Limiter {
 	return &Limiter{rate: Rate{burst, interval}, maxKeys: maxKeys, by: make(map[string]Bucket)}
 }
 
-// Allow reports whether key may act now, and if not, when to try again.
+// Allow reports whether key may act now, and if not, how long to wait.
 func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bucket, known := l.by[key]
-	if !known {
+	bucket, ok := l.by[key]
+	if !ok {
 		l.makeRoom(now)
 	}
 	after, wait := l.rate.Take(bucket, now)
@@ -78,20 +78,20 @@ func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Dur
 	return true, 0
 }
 
-// makeRoom keeps the map below maxKeys by dropping an empty bucket, which is like
-// no bucket, or else the emptiest of a handful. So a flood of keys costs no more
-// than itself, and locks nobody out: what must hold against many keys at once is
-// the business of a limiter with one key. The caller holds mu.
+// makeRoom keeps the map below maxKeys. It drops an empty bucket, or else the emptiest of a
+// few. So a flood of keys needs no more memory, and locks no new key out. It may also free a
+// key that was limited: to limit many keys together, use a second limiter with one key. The
+// caller holds mu.
 func (l *Limiter) makeRoom(now time.Time) {
 	if len(l.by) < l.maxKeys {
 		return
 	}
-	victim, looked := "", 0
+	victim, checked := "", 0
 	for k, b := range l.by { // in random order
-		if looked == 0 || b.Empty().Before(l.by[victim].Empty()) {
+		if checked == 0 || b.Empty().Before(l.by[victim].Empty()) {
 			victim = k
 		}
-		if looked++; looked == 16 || !b.Empty().After(now) {
+		if checked++; checked == 16 || !b.Empty().After(now) {
 			break
 		}
 	}

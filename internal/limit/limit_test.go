@@ -24,7 +24,7 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// A flood of keys neither grows the limiter nor locks a newcomer out.
+// A flood of keys neither makes the limiter grow nor locks a new key out.
 func TestFloodOfKeys(t *testing.T) {
 	l := limit.New(1, time.Second, 3)
 	now := time.Unix(1000, 0)
@@ -34,28 +34,28 @@ func TestFloodOfKeys(t *testing.T) {
 		}
 	}
 	if ok, _ := l.Allow("999", now); ok {
-		t.Error("the latest key is not remembered")
+		t.Error("the limiter has forgotten the latest key")
 	}
 }
 
-// A clock that is behind takes nothing from a bucket and adds nothing to it, and one
-// that was far ahead is not waited for.
+// A slow clock does not change the debt of a bucket. If a clock was far ahead, nobody waits
+// until other clocks have reached its time.
 func TestSkew(t *testing.T) {
 	r := limit.Rate{Burst: 2, Interval: time.Second}
 	now := time.Unix(1000, 0)
 	b, _ := r.Take(limit.Bucket{}, now.Add(30*time.Second))
 	b, wait := r.Take(b, now)
 	if wait != 0 || !b.At.Equal(now.Add(30*time.Second)) {
-		t.Errorf("a slow clock waits %v and makes it %v", wait, b)
+		t.Errorf("Take with a slow clock = %v, wait %v", b, wait)
 	}
 	if _, wait = r.Take(b, now); wait != time.Second {
-		t.Errorf("a slow clock is allowed more than the burst: %v", wait)
+		t.Errorf("Take with a slow clock beyond the burst: wait %v, want a second", wait)
 	}
 	if _, wait = r.Take(b, now.Add(31*time.Second)); wait != 0 {
-		t.Errorf("after an interval of the other clock: %v", wait)
+		t.Errorf("Take after an interval of the other clock: wait %v", wait)
 	}
 	b.At = now.Add(time.Hour)
 	if b, _ = r.Take(r.Back(b), now); !b.At.Equal(now) {
-		t.Errorf("a clock that is an hour ahead is believed: %v", b)
+		t.Errorf("Take keeps the time of a clock that is an hour ahead: %v", b)
 	}
 }

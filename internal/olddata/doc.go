@@ -1,11 +1,11 @@
-// Package olddata holds the current code to what earlier versions wrote: its tests open
-// stores of such a version and go on with the sessions, refresh tokens, passwords and API
-// keys that people held of it.
+// Package olddata tests that the current code can use stores of earlier versions. Its tests
+// open such a store, and go on with the sessions, refresh tokens, passwords and API keys of
+// its users. It has no code of its own.
 //
-// Each folder of testdata is named for the revision that wrote it, and has one folder for
-// each installation: the store (a SQLite file, or a dump of PostgreSQL or Redis), the
-// sealing key, the head file, and held.json with all secrets in the clear. A fixture is
-// written once, by the program of its revision, and never by hand:
+// Each folder of testdata is named after the revision that wrote it. It has one folder for
+// each installation: the store (a SQLite file, or a dump of PostgreSQL or Redis), the sealing
+// key, the head file, and held.json with all secrets in the clear. The program of its revision
+// writes a fixture once. A fixture is never edited:
 //
 //	go test ./internal/olddata -run Make -args -make REVISION
 package olddata

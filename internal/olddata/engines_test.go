@@ -23,15 +23,15 @@ func TestMain(m *testing.M) { testsvc.Main(m) }
 type engine struct {
 	name string
 
-	// start makes an empty place for a program of an earlier version. It returns the
-	// program's flags, and what writes the place into a folder of testdata.
+	// start makes an empty place for a program of an earlier version. It returns the flags of
+	// the program, and a function that writes the place into a folder of testdata.
 	start func(t *testing.T) (dump func(into string), flags []string)
 
-	// restore fills a place from a folder of testdata, and returns how to open its
+	// restore fills a place from a folder of testdata, and returns a function that opens its
 	// stores. data is a copy of that folder.
 	restore func(t *testing.T, data string) (open func() (all, sessions store.Store))
 
-	// newEpoch says that what was restored is another history for the engine, so access
+	// newEpoch is true if the engine sees the restored data as another history. Then access
 	// tokens are refused until they are refreshed.
 	newEpoch bool
 }
@@ -65,7 +65,7 @@ var engines = []engine{
 		},
 	},
 	{
-		name: "redis", // sessions are there, users beside them in SQLite
+		name: "redis", // has the sessions; the users are in SQLite
 		start: func(t *testing.T) (func(string), []string) {
 			addr := durableRedis(t)
 			return func(into string) { dumpRedis(t, addr, into) }, []string{"--sessions", "redis://" + addr}
@@ -94,7 +94,7 @@ func openSQLite(t *testing.T, data string) store.Store {
 	return s
 }
 
-// postgresDump is the dump without the lines that are for psql.
+// postgresDump returns the dump without the commands of psql.
 func postgresDump(t *testing.T, data string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(data, "postgres.sql"))
@@ -110,7 +110,7 @@ func postgresDump(t *testing.T, data string) string {
 	return sql.String()
 }
 
-// durableRedis is a server whose log goes on after a restart.
+// durableRedis starts a server that keeps the log over a restart.
 func durableRedis(t *testing.T) (addr string) {
 	return testsvc.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always").Addr()
 }

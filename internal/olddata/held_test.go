@@ -4,23 +4,24 @@ import (
 	"time"
 )
 
-// held is what people and programs held of an installation when it stopped: held.json.
+// held has the credentials of the people and programs of an installation when it stopped:
+// held.json.
 type held struct {
 	Made     time.Time // when the program stopped
-	Head     string    // of the log: the head file
-	Audit    int       // entries of the trail, at least
+	Head     string    // head of the log, from the head file
+	Audit    int       // least number of entries of the audit trail
 	Users    []person
 	Keys     []apiKey
-	Welcome  string // an invitation of dave that nobody has used
+	Welcome  string // an unused invitation for dave
 	Sessions []session
-	Clients  map[string]map[string]any // settings as the API showed them
+	Clients  map[string]map[string]any // settings in the API's answer
 }
 
 // person is a user.
 type person struct {
 	ID         string
 	Identifier string
-	Password   string // empty: there is none
+	Password   string // empty: no password
 	Roles      []string
 	State      string // active, disabled, deleted
 }
@@ -32,7 +33,7 @@ type apiKey struct {
 	Key    string
 }
 
-// session is a login, and what its client has of it.
+// session is a login, with the credentials of its client.
 type session struct {
 	Name    string // what happened to it
 	ID      string
@@ -43,12 +44,12 @@ type session struct {
 	Scopes  []string
 	Access  string
 	Refresh string
-	Ended   bool   // it had been revoked
-	Stale   bool   // it lives, and this access copy had been revoked by itself
-	Used    string // an earlier refresh token, beyond its grace
+	Ended   bool   // the session was revoked
+	Stale   bool   // the session lives, and only this access copy was revoked
+	Used    string // an earlier refresh token, whose grace is over
 }
 
-// the is the session of that name.
+// the returns the session with that name.
 func (h *held) the(name string) *session {
 	for n := range h.Sessions {
 		if h.Sessions[n].Name == name {
@@ -58,7 +59,7 @@ func (h *held) the(name string) *session {
 	panic("no session " + name)
 }
 
-// as is the user of that identifier.
+// as returns the user with that identifier.
 func (h *held) as(identifier string) *person {
 	for n := range h.Users {
 		if h.Users[n].Identifier == identifier {

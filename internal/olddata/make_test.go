@@ -35,10 +35,11 @@ const (
 	words     = "four words make one"
 )
 
-// lifetimes of the fixture: the test may come much later, copies live a quarter of an hour.
+// lifetimes of the fixture. Sessions live a year, because a test may run much later. Copies
+// live a quarter of an hour.
 var lifetimes = []string{"--idle", "8760h", "--absolute", "8760h", "--access-ttl", "15m", "--refresh-grace", "1s"}
 
-// Without -make there is nothing to do.
+// TestMake writes a new fixture. Without -make it does nothing.
 func TestMake(t *testing.T) {
 	if *makeRevision == "" {
 		return
@@ -60,7 +61,7 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// build builds the program of a revision, in a checkout of its own.
+// build builds the program of a revision, in its own worktree.
 func build(t *testing.T, revision string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -93,7 +94,7 @@ type maker struct {
 	local  *http.Client
 }
 
-// run starts the program, and returns how to stop it.
+// run starts the program, and returns a function that stops it.
 func (m *maker) run(program string, place []string) (stop func()) {
 	m.t.Helper()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--issuer", issuerURL, "--trusted-proxies", "127.0.0.0/8"}, lifetimes...)
@@ -105,7 +106,7 @@ func (m *maker) run(program string, place []string) (stop func()) {
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.t.Cleanup(func() { _ = cmd.Process.Kill() }) // when the test fails before stop
+	m.t.Cleanup(func() { _ = cmd.Process.Kill() }) // for a test that fails before stop
 	lines := bufio.NewScanner(stderr)
 	for m.public == "" && lines.Scan() {
 		var line struct{ Msg, Address string }
@@ -127,7 +128,7 @@ func (m *maker) run(program string, place []string) (stop func()) {
 	}
 }
 
-// admin calls the administration by the socket.
+// admin calls the administration API over the socket.
 func (m *maker) admin(method, path string, body, into any) {
 	m.t.Helper()
 	m.call(m.local, "http://local", method, path, body, nil, into)
@@ -147,7 +148,7 @@ func (m *maker) call(client *http.Client, base, method, path string, body any, c
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "Fixture/1")
 	m.calls++
-	r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", m.calls)) // one address may not sign in so often
+	r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", m.calls)) // another address for each call, because one address may not sign in so often
 	for _, c := range cookies {
 		r.AddCookie(c)
 		r.Header.Set("Origin", issuerURL)
@@ -183,7 +184,7 @@ type issued struct {
 	} `json:"session"`
 }
 
-// take makes what was answered part of s.
+// take fills s from an answer and its cookies.
 func (s *session) take(is issued, cookies []*http.Cookie) {
 	s.ID, s.Subject, s.Client, s.Carrier = is.Session.ID, is.Session.Subject, is.Session.Client, is.Session.Carrier
 	s.Roles, s.Scopes = is.Session.Roles, is.Session.Scopes
@@ -198,7 +199,7 @@ func (s *session) take(is issued, cookies []*http.Cookie) {
 	}
 }
 
-// login signs a user in by the password.
+// login signs in a user with the password.
 func (m *maker) login(name, identifier, carrier string, more ...string) *session {
 	m.t.Helper()
 	body := map[string]string{"identifier": identifier, "password": words, "carrier": carrier}
@@ -213,7 +214,7 @@ func (m *maker) login(name, identifier, carrier string, more ...string) *session
 	return m.held.the(name)
 }
 
-// refresh takes the next copy.
+// refresh gets the next copy of s.
 func (m *maker) refresh(s *session) {
 	m.t.Helper()
 	s.Used = s.Refresh
@@ -222,7 +223,8 @@ func (m *maker) refresh(s *session) {
 	s.take(is, cookies)
 }
 
-// user adds a user who chooses a password, unless she is only invited.
+// user adds a user. The user chooses a password, unless invited is true: then the user has
+// only an invitation.
 func (m *maker) user(identifier string, invited bool, roles ...string) {
 	m.t.Helper()
 	var made struct {
@@ -246,7 +248,7 @@ func (m *maker) revoke(scope, id string) {
 	m.admin("POST", "/v1/admin/revocations", map[string]string{"scope": scope, "id": id, "reason": "fixture"}, nil)
 }
 
-// fill makes all that the fixture holds.
+// fill makes the contents of the fixture.
 func (m *maker) fill() {
 	m.registry()
 	m.people()
@@ -306,7 +308,7 @@ func (m *maker) people() {
 	m.held.Users = append(m.held.Users, person{ID: done.Results[0].ID, Identifier: "frank", Password: words, State: "active"})
 }
 
-// sessions makes those that live, by every carrier.
+// sessions makes sessions by every carrier, which stay alive.
 func (m *maker) sessions() {
 	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"} {
 		m.login("bob by "+carrier, "bob", carrier)
@@ -325,7 +327,7 @@ func (m *maker) sessions() {
 	m.held.the("elsewhere").take(is, nil)
 }
 
-// endings ends sessions in every way, and goes on after it where that is possible.
+// endings ends sessions in every way. After an ending that permits it, a user signs in again.
 func (m *maker) endings() {
 	end := func(name, identifier, carrier string, more ...string) *session {
 		s := m.login(name, identifier, carrier, more...)
@@ -348,7 +350,7 @@ func (m *maker) endings() {
 	s := end("reused", "hal", "bearer")
 	m.refresh(s)
 	m.refresh(s)
-	time.Sleep(2 * time.Second) // the grace is a second; it leaves a notice for hal
+	time.Sleep(2 * time.Second) // the grace is one second; the reuse leaves a notice for hal
 	m.reuse(s.Used)
 
 	end("carol", "carol", "bearer")
@@ -369,11 +371,11 @@ func (m *maker) reuse(refresh string) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 == 2 {
-		m.t.Fatal("a refresh token is good twice")
+		m.t.Fatal("a refresh token works twice")
 	}
 }
 
-// tokenID is the jti of a JWT.
+// tokenID returns the jti of a JWT.
 func tokenID(t *testing.T, access string) string {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(access, ".")[1])
@@ -387,7 +389,7 @@ func tokenID(t *testing.T, access string) string {
 	return claims.JTI
 }
 
-// keep writes the data folder of the program, and what is held of it.
+// keep writes the data folder of the program, and held.json.
 func (m *maker) keep(into string) {
 	m.t.Helper()
 	if err := os.RemoveAll(into); err != nil {
@@ -423,14 +425,14 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// dumpPostgres writes what pg_dump says.
+// dumpPostgres writes the output of pg_dump.
 func dumpPostgres(t *testing.T, dsn, into string) {
 	t.Helper()
 	sql := command(t, "", "pg_dump", "--inserts", "--no-owner", "--no-privileges", "--dbname", dsn)
 	write(t, filepath.Join(into, "postgres.sql"), []byte(sql))
 }
 
-// dumpRedis writes what DUMP says of each key, in base64 as the key is.
+// dumpRedis writes each key with the answer to DUMP, both in base64.
 func dumpRedis(t *testing.T, addr, into string) {
 	t.Helper()
 	client := redisClient(t, addr)

@@ -22,12 +22,12 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Each installation that an earlier version left opens, and everything goes on that its
-// people and programs hold of it. What had ended stays ended.
+// The current code opens each installation of an earlier version. The credentials of its
+// people and programs still work. Sessions that had ended stay ended.
 func TestOldInstallations(t *testing.T) {
 	folders, err := filepath.Glob("testdata/*/*")
 	if err != nil || len(folders) == 0 {
-		t.Fatalf("testdata holds %v, %v", folders, err)
+		t.Fatalf("testdata has %v, %v", folders, err)
 	}
 	for _, folder := range folders {
 		t.Run(strings.TrimPrefix(folder, "testdata/"), func(t *testing.T) {
@@ -37,7 +37,7 @@ func TestOldInstallations(t *testing.T) {
 			i.sessionsGoOn()
 			i.passwordsWork()
 			i.keysWork()
-			i.recordsAreThere()
+			i.recordsAreComplete()
 			i.restart()
 			i.sessionsGoOn()
 			i.oldSecretsEndSessions()
@@ -48,7 +48,7 @@ func TestOldInstallations(t *testing.T) {
 	}
 }
 
-// installation is one that runs on, under the current code.
+// installation is an old installation that runs with the current code.
 type installation struct {
 	*testing.T
 	engine engine
@@ -63,7 +63,7 @@ type installation struct {
 	calls int
 }
 
-// restore puts a copy of the folder where its engine finds it.
+// restore restores the engine from a copy of the folder.
 func restore(t *testing.T, e engine, folder string) *installation {
 	t.Helper()
 	data := t.TempDir()
@@ -86,11 +86,11 @@ func restore(t *testing.T, e engine, folder string) *installation {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	i.now = func() time.Time { return i.held.Made.Add(time.Since(begun)) } // its copies still live
+	i.now = func() time.Time { return i.held.Made.Add(time.Since(begun)) } // so that its access copies have not expired
 	return i
 }
 
-// start opens the installation as the program does, which knows the head that it saw.
+// start opens the installation as the program does, which remembers the head that it saw.
 func (i *installation) start() {
 	i.Helper()
 	all, sessions := i.open()
@@ -126,7 +126,7 @@ func (i *installation) restart() {
 	i.start()
 }
 
-// call sends a request, and decodes what a 2xx answers.
+// call sends a request, and decodes a 2xx answer.
 func (i *installation) call(method, path, bearer string, body, into any) (status int, cookies []*http.Cookie) {
 	i.Helper()
 	data, err := json.Marshal(body)
@@ -141,7 +141,7 @@ func (i *installation) call(method, path, bearer string, body, into any) (status
 func (i *installation) send(r *http.Request, bearer string, into any) (status int, cookies []*http.Cookie) {
 	i.Helper()
 	i.calls++
-	r.RemoteAddr = fmt.Sprintf("203.0.113.%d:1", i.calls%250) // one address may not sign in so often
+	r.RemoteAddr = fmt.Sprintf("203.0.113.%d:1", i.calls%250) // another address for each call, because one address may not sign in so often
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
@@ -164,7 +164,7 @@ func (i *installation) key(client string) string {
 	panic("no key of " + client)
 }
 
-// active asks the issuer about an access copy, and returns its session.
+// active introspects an access copy, and returns its session.
 func (i *installation) active(access string) (sid string, is bool) {
 	i.Helper()
 	form := url.Values{"token": {access}}.Encode()
@@ -180,7 +180,7 @@ func (i *installation) active(access string) (sid string, is bool) {
 	return answer.SID, answer.Active
 }
 
-// refresh takes the next copy of s, and returns the status.
+// refresh gets the next copy of s, and returns the status.
 func (i *installation) refresh(s *session, refresh string) int {
 	i.Helper()
 	var is issued
@@ -220,7 +220,7 @@ func (i *installation) sessionsGoOn() {
 			}
 		}
 	}
-	i.engine.newEpoch = false // all have a copy of this one
+	i.engine.newEpoch = false // every session has a copy of the new epoch now
 	var mine struct{ Sessions []struct{ ID string } }
 	bob := i.held.the("bob by bearer")
 	live := 0
@@ -234,7 +234,7 @@ func (i *installation) sessionsGoOn() {
 	}
 }
 
-// passwordsWork signs everybody in, and out.
+// passwordsWork signs every user in and out.
 func (i *installation) passwordsWork() {
 	i.Helper()
 	login := func(identifier, password string) (status int, is issued) {
@@ -268,7 +268,7 @@ func (i *installation) passwordsWork() {
 	}
 }
 
-// keysWork uses every API key for what it may do.
+// keysWork calls the API with every API key, and compares with the scopes of the key.
 func (i *installation) keysWork() {
 	i.Helper()
 	for _, k := range i.held.Keys {
@@ -287,8 +287,8 @@ func (i *installation) keysWork() {
 	}
 }
 
-// recordsAreThere lists users, clients, notices and the audit trail.
-func (i *installation) recordsAreThere() {
+// recordsAreComplete compares users, clients, notices and the audit trail.
+func (i *installation) recordsAreComplete() {
 	i.Helper()
 	operator := i.key("operator")
 	for _, p := range i.held.Users {
@@ -320,7 +320,7 @@ func (i *installation) recordsAreThere() {
 	}
 	i.call("GET", "/v1/sessions", hal.Access, nil, &mine)
 	if len(mine.Notices) != 1 || mine.Notices[0].Session != i.held.the("reused").ID {
-		i.Errorf("hal is told %+v, want the refresh token that was used again", mine.Notices)
+		i.Errorf("notices for hal = %+v, want one about the reused refresh token", mine.Notices)
 	}
 	var trail struct{ Entries []any }
 	if i.call("GET", "/v1/admin/audit?limit=200", operator, nil, &trail); len(trail.Entries) < i.held.Audit {
@@ -328,22 +328,22 @@ func (i *installation) recordsAreThere() {
 	}
 }
 
-// oldSecretsEndSessions presents a refresh token that was used before: somebody has
-// stolen it, and the session ends.
+// oldSecretsEndSessions presents a refresh token that was already used. The issuer must treat
+// it as stolen, and end the session.
 func (i *installation) oldSecretsEndSessions() {
 	i.Helper()
 	s := i.held.the("refreshed")
 	if status := i.refresh(s, s.Used); status != http.StatusUnauthorized {
-		i.Errorf("a refresh token of two copies ago = %d", status)
+		i.Errorf("refresh with an old refresh token = %d", status)
 	}
 	s.Ended = true
 	if status := i.refresh(s, s.Refresh); status != http.StatusUnauthorized {
-		i.Errorf("the refresh token of a session that was stolen = %d", status)
+		i.Errorf("refresh of a session that ended by reuse = %d", status)
 	}
 }
 
-// revocationsReachOldSessions ends, by scopes that name no session, those that the earlier
-// version made.
+// revocationsReachOldSessions revokes by scopes that name no session. They must end sessions
+// that the earlier version made.
 func (i *installation) revocationsReachOldSessions() {
 	i.Helper()
 	bob := i.held.as("bob").ID

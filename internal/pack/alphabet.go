@@ -1,6 +1,6 @@
 package pack
 
-// alphabet is a set of characters that are written in fewer than eight bits.
+// alphabet is a set of characters that take fewer than eight bits each.
 type alphabet struct {
 	chars string
 	width int
@@ -21,7 +21,7 @@ func newAlphabet(chars string, width int) *alphabet {
 	return a
 }
 
-// run counts the characters of a that s begins with, up to 255.
+// run returns how many characters at the start of s are in a, up to 255.
 func (a *alphabet) run(s string) int {
 	n := 0
 	for n < len(s) && n < 255 && a.has[s[n]] {
@@ -30,7 +30,7 @@ func (a *alphabet) run(s string) int {
 	return n
 }
 
-// size is how many bytes n characters need.
+// size returns how many bytes n characters need.
 func (a *alphabet) size(n int) int { return (n*a.width + 7) / 8 }
 
 func (a *alphabet) append(dst []byte, s string) []byte {

@@ -2,21 +2,22 @@ package pack
 
 import "strings"
 
-// A packed id tells its own length, and no two ids have one form. The first byte is a
-// shape, if the id has one; else rawID and the length of the id, which follows as it is.
+// A packed id encodes its own length, and two ids never have the same packed form. If the id
+// has a shape, the first byte is the code of the shape. Otherwise the first byte is rawID plus
+// the length of the id, and the id follows unchanged.
 const rawID = 0x20
 
 // MaxID is the length of the longest id that can be packed.
 const MaxID = 0xff - rawID
 
-// shape is a kind of id that random bits are written as.
+// shape is a form of ids: a prefix, then n characters of an alphabet.
 type shape struct {
 	prefix string
 	chars  *alphabet
-	n      int // how many of them follow the prefix
+	n      int // how many characters follow the prefix
 }
 
-// The place of a shape is its code: the list only grows, at the end, up to 16.
+// The index of a shape is its code. So new shapes are added at the end only, up to 16.
 var shapes = [...]shape{
 	{"ses_", five, 32}, // 160 bits of a hash
 	{"ses_", five, 26}, // crypto/rand.Text
@@ -26,8 +27,8 @@ var shapes = [...]shape{
 	{"", six, 43}, // 256 bits
 }
 
-// shapeOf returns the code of the shape that s has, or if inside, that it has up to a
-// quote, and its length.
+// shapeOf returns the code and the length of the shape of s. If inside is true, it returns
+// the shape of the part of s before a quote.
 func shapeOf(s string, inside bool) (code byte, n int) {
 	for i := range shapes {
 		h := &shapes[i]
@@ -54,7 +55,7 @@ func AppendID(dst []byte, id string) []byte {
 	return append(append(dst, rawID+byte(len(id))), id...)
 }
 
-// ID returns the id that b begins with, and the length of its packed form: 0 if there is none.
+// ID returns the id at the start of b, and the length of its packed form: 0 if there is none.
 func ID(b []byte) (string, int) {
 	n := IDSize(b)
 	switch {
@@ -68,7 +69,7 @@ func ID(b []byte) (string, int) {
 	return string(h.chars.appendChars(append(text[:0], h.prefix...), b[1:n], h.n)), n
 }
 
-// IDSize returns the length of the packed id that b begins with: 0 if there is none.
+// IDSize returns the length of the packed id at the start of b: 0 if there is none.
 func IDSize(b []byte) int {
 	n := 0
 	switch {

@@ -1,10 +1,11 @@
-// Package pack writes the ids and JSON values of records in a quarter of their size,
-// for stores that keep them in memory. What is read back is what was written, byte for
-// byte, whatever it was: nothing here knows what a session is, only which texts are
-// frequent in one.
+// Package pack writes the ids and JSON values of records in a quarter of their size, for
+// stores that keep them in memory. Call [AppendValue] and [Value], [AppendID] and [ID].
+// Packing any bytes and unpacking them gives the same bytes. The package does not parse
+// sessions: it has a list of texts that are frequent in them.
 //
-// A packed value is a row of: a printable character as it is; a byte from 0x80, which is a
-// word of the list; or an op, with what follows it.
+// A packed value is a sequence of three kinds of items. A printable character stands for
+// itself. A byte from 0x80 on stands for a word of the list. An op stands for the text that
+// its arguments describe.
 package pack
 
 import (
@@ -18,35 +19,37 @@ import (
 // ErrCorrupt means that bytes were not written by this package.
 var ErrCorrupt = errors.New("packed bytes are damaged")
 
-// Record is what a value is packed beside: it is not written twice.
+// Record has the fields of a value's record. If the value contains them too, they are not
+// written again.
 type Record struct {
 	ID, Owner string
 	Expires   int64 // Unix seconds; 0: never
 }
 
-// The ops. Like the words they are for ever in stores that outlive a process.
+// The ops, with their arguments. Some stores outlive the process. So an op never changes its
+// meaning, and neither does a word.
 const (
 	opRaw   = 0x00 // length, bytes
 	opID    = 0x01 // the record's id
 	opOwner = 0x02 // the record's owner
-	opTime  = 0x03 // varint seconds since the time before it, with its fraction and zone
-	opFull  = 0x04 // varint seconds, 4 bytes of nanoseconds, varint minutes east
+	opTime  = 0x03 // varint: seconds since the previous time, whose fraction and zone it has
+	opFull  = 0x04 // varint: seconds since the previous time; 4 bytes: nanoseconds; varint: minutes east
 	opIP4   = 0x05 // 4 bytes
 	opIP6   = 0x06 // 16 bytes
-	opAgain = 0x07 // the address before it
+	opAgain = 0x07 // the previous address
 	op5     = 0x08 // length, characters of 5 bits
 	op6     = 0x09 // length, characters of 6 bits
-	opPlain = 0x0f // only as the first byte: the rest is the value as it is
+	opPlain = 0x0f // only as the first byte: the rest is the value, not packed
 	opShape = 0x10 // and above: the shape of an id, its characters
 )
 
-// Runs shorter than these are not worth an op.
+// A run that is shorter than these takes more bytes with an op than without.
 const (
 	min5 = 8
 	min6 = 12
 )
 
-// AppendValue packs value. It adds at most one byte to it.
+// AppendValue appends the packed value, which is at most one byte longer than value.
 func AppendValue(dst, value []byte, r Record) []byte {
 	p := packer{out: dst, Record: r, last: time.Unix(r.Expires, 0).UTC()}
 	p.value(string(value))
@@ -59,8 +62,8 @@ func AppendValue(dst, value []byte, r Record) []byte {
 type packer struct {
 	Record
 	out  []byte
-	last time.Time  // each time is told by its distance from the one before
-	addr netip.Addr // the last one
+	last time.Time  // the previous time; the next one is written as the difference
+	addr netip.Addr // the previous address
 }
 
 func (p *packer) value(s string) {
@@ -69,8 +72,8 @@ func (p *packer) value(s string) {
 	}
 }
 
-// piece packs what s begins with, and returns how much that was. Times, addresses and
-// ids are looked for where a JSON string begins.
+// piece packs the first item of s, and returns its length in s. It looks for times, addresses
+// and ids only at the start of a JSON string, where quoted is true.
 func (p *packer) piece(s string, quoted bool) int {
 	switch {
 	case len(p.ID) > 1 && strings.HasPrefix(s, p.ID):
@@ -137,12 +140,12 @@ func untilWord(s string, n int) int {
 	return n
 }
 
-// quoted returns what of s stands before the next quote, if that is not far.
+// quoted returns the part of s before the next quote, if it is not longer than limit.
 func quoted(s string, limit int) string {
 	return s[:max(0, strings.IndexByte(s[:min(len(s), limit+1)], '"'))]
 }
 
-// time packs a time if its text can be made from it again (RFC 3339).
+// time packs a time (RFC 3339), if formatting the time gives the same text.
 func (p *packer) time(s string) int {
 	if len(s) < 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' {
 		return 0
@@ -168,7 +171,7 @@ func (p *packer) time(s string) int {
 	return len(s)
 }
 
-// zone is in minutes east.
+// zone returns the offset of the zone of t, in minutes east.
 func zone(t time.Time) int64 {
 	_, offset := t.Zone()
 	return int64(offset / 60)
@@ -181,7 +184,7 @@ func inZone(t time.Time, minutes int64) time.Time {
 	return t.In(time.FixedZone("", 60*int(minutes)))
 }
 
-// address packs an address if its text can be made from it again.
+// address packs an address, if formatting the address gives the same text.
 func (p *packer) address(s string) int {
 	if s[0] > 'f' || s[0] > '9' && s[0] < 'a' || s[0] < '0' && s[0] != ':' {
 		return 0

@@ -7,7 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/pack"
 )
 
-// What the issuer writes for two logins, and for a refresh token.
+// samples has the records that the issuer writes for two logins and for a grant.
 var samples = map[string]struct {
 	r     pack.Record
 	value string
@@ -40,7 +40,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// What is unpacked is what was packed, byte for byte, and no two ids have one form.
+// Unpacking gives the bytes that were packed. Two ids never have the same packed form.
 func FuzzPack(f *testing.F) {
 	for _, s := range samples {
 		f.Add(s.value, s.r.ID, s.r.Owner, s.r.Expires)
@@ -67,13 +67,13 @@ func FuzzPack(f *testing.F) {
 		if len(b) > 1+len(value) {
 			t.Fatalf("%d bytes grew to %d", len(value), len(b))
 		}
-		for n := range b { // a damaged one is an error or another value, never a panic
+		for n := range b { // a damaged value is an error or another value, never a panic
 			_, _ = pack.Value(b[:n], r)
 		}
 	})
 }
 
-// The inverses are functions of any bytes.
+// Unpacking any bytes does not panic.
 func FuzzUnpack(f *testing.F) {
 	for _, s := range samples {
 		f.Add(pack.AppendValue(nil, []byte(s.value), s.r))

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Value is the inverse of AppendValue. It allocates what it returns.
+// Value is the inverse of [AppendValue]. The result is a new slice.
 func Value(b []byte, r Record) ([]byte, error) {
 	if len(b) > 0 && b[0] == opPlain {
 		return append(make([]byte, 0, len(b)-1), b[1:]...), nil
 	}
-	// A session is some nine times as long as what it is packed in.
+	// A session is some nine times as long as its packed form.
 	u := unpacker{Record: r, in: b, out: make([]byte, 0, 64+9*len(b)), last: time.Unix(r.Expires, 0).UTC()}
 	for len(u.in) > 0 {
 		c := u.in[0]
@@ -35,7 +35,7 @@ type unpacker struct {
 	addr    netip.Addr
 }
 
-// op undoes one op. It reports false if there is none like it, or too little follows it.
+// op unpacks one op. It reports false if c is not an op, or its arguments are incomplete.
 func (u *unpacker) op(c byte) bool {
 	switch c {
 	case opID:
@@ -79,7 +79,7 @@ func (u *unpacker) take(n int) []byte {
 	return b
 }
 
-// length returns the byte that tells a length, or -1.
+// length returns the next byte, which is a length, or -1 if there is none.
 func (u *unpacker) length() int {
 	b := u.take(1)
 	if b == nil {

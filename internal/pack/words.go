@@ -2,10 +2,9 @@ package pack
 
 import "strings"
 
-// words are the texts that stand as one byte in a packed value. The place of a word
-// is its code, so the list only grows, at the end, and never past 127 words; and a
-// word may be written only by a version after the first that reads it, so that two
-// versions can run side by side.
+// words are the texts that take one byte in a packed value. The index of a word is its code.
+// So new words are added at the end only, and there are at most 127. A version that adds a
+// word must only read it; a later version may write it. So two versions can share a store.
 var words = [...]string{
 	`{"id":"`, `","subject":"`, `","client":"`, `","client":"default","carrier":"`, `","carrier":"`,
 	`","created":"`, `","auth_time":"`, `","last_seen":"`, `","idle_expires":"`, `","absolute_expires":"`,
@@ -24,7 +23,7 @@ var words = [...]string{
 	`login`, `logout`, `revoke`, `true`, `false`, `null`,
 }
 
-// byFirst holds the codes of the words by their first byte, longest first.
+// byFirst has the codes of the words by their first byte, the longest word first.
 var byFirst = func() (index [256][]byte) {
 	for code := range words {
 		list := &index[words[code][0]]
@@ -37,7 +36,7 @@ var byFirst = func() (index [256][]byte) {
 	return index
 }()
 
-// word returns the code and the length of the longest word that s begins with.
+// word returns the code and the length of the longest word at the start of s.
 func word(s string) (code byte, n int) {
 	for _, c := range byFirst[s[0]] {
 		if strings.HasPrefix(s, words[c]) {

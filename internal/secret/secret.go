@@ -1,5 +1,6 @@
-// Package secret holds credentials in a type that no log, error or dump prints
-// (OPS-01). Reveal is the one way out, and easy to find.
+// Package secret has a type for credentials that no log, error or dump prints (OPS-01). Call
+// [New]. [String.Reveal] is the only method that returns the value, so all uses of the value
+// are easy to find.
 package secret
 
 import (
@@ -17,7 +18,7 @@ type String struct{ reveal func() string }
 // New hides s.
 func New(s string) String { return String{func() string { return s }} }
 
-// Reveal returns what is hidden.
+// Reveal returns the hidden value.
 func (s String) Reveal() string {
 	if s.reveal == nil {
 		return ""
@@ -25,7 +26,7 @@ func (s String) Reveal() string {
 	return s.reveal()
 }
 
-// Equal compares in a time that depends on neither (OPS-17).
+// Equal compares s and t. Its time depends on neither value (OPS-17).
 func (s String) Equal(t String) bool {
 	a, b := sha256.Sum256([]byte(s.Reveal())), sha256.Sum256([]byte(t.Reveal()))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1

@@ -11,7 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
-// OPS-01: whatever prints it, the value stays hidden.
+// OPS-01: no way of printing shows the value.
 func TestNeverPrinted(t *testing.T) {
 	const canary = "canary-credential"
 	s := secret.New(canary)

@@ -2,9 +2,9 @@ package testsvc
 
 import "syscall"
 
-// attributes end the server when the test process ends, however that is killed.
-// SIGQUIT ends PostgreSQL at once and lets it give back its shared memory; Redis
-// has no other use for it.
+// attributes makes the kernel send SIGQUIT to the server when the test process ends, even if
+// that was killed. On SIGQUIT PostgreSQL ends at once and releases its shared memory. Redis
+// ends too.
 func attributes(owner *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: owner, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 }

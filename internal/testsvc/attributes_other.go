@@ -4,8 +4,8 @@ package testsvc
 
 import "syscall"
 
-// attributes: only Linux ends a child with its parent. Elsewhere the servers of a
-// test process that was killed stay.
+// attributes of other systems than Linux cannot end a child together with its parent. There
+// the servers of a killed test process keep running.
 func attributes(owner *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: owner, Setpgid: true}
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StartPgBouncer starts a pooler before p, in pool mode "session" or "transaction", and
-// returns the connection string that leads through it to a database.
+// StartPgBouncer starts a pooler in front of p, in pool mode "session" or "transaction". It
+// returns the connection string of a database through the pooler.
 func (p *Postgres) StartPgBouncer(tb testing.TB, mode, database string) (dsn string) {
 	tb.Helper()
 	program, err := find("pgbouncer", "pgbouncer")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	owner, err := pgOwner() // it refuses to be root
+	owner, err := pgOwner() // PgBouncer refuses to run as root
 	if err != nil {
 		tb.Fatal(err)
 	}

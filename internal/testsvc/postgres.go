@@ -18,25 +18,25 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Profile says how a server treats its disk.
+// Profile says whether a server flushes to disk.
 type Profile int
 
 // The profiles.
 const (
 	Fast    Profile = iota // never flushes: for tests of behaviour
-	Durable                // as installed: for tests of crashes, and for figures
+	Durable                // the default settings: for tests of crashes, and for benchmarks
 )
 
 // Postgres is a running PostgreSQL server. Its superuser "cf" needs no password.
 type Postgres struct {
 	base *url.URL
-	proc *process // nil: not ours to stop
+	proc *process // nil: the server was started outside, and is not stopped
 }
 
 const pgPackages = "postgresql"
 
-// SharedPostgres returns the server that the tests of this process share, in the
-// Fast profile. It is started at the first call.
+// SharedPostgres returns the server that the tests of this process share, in the [Fast]
+// profile. The first call starts it.
 func SharedPostgres(tb testing.TB) *Postgres {
 	tb.Helper()
 	p, err := sharedPostgres()
@@ -61,8 +61,7 @@ var sharedPostgres = sync.OnceValues(func() (*Postgres, error) {
 	return p, nil
 })
 
-// StartPostgres starts a server of its own for one test. Settings are
-// "name=value" of postgresql.conf.
+// StartPostgres starts a server for one test. Settings are "name=value" of postgresql.conf.
 func StartPostgres(tb testing.TB, profile Profile, settings ...string) *Postgres {
 	tb.Helper()
 	p, err := launchPostgres(profile, settings)
@@ -82,7 +81,7 @@ func launchPostgres(profile Profile, settings []string) (*Postgres, error) {
 	})
 }
 
-// runPostgres starts a server on the data folder that fill makes.
+// runPostgres starts a server on a data folder, which fill creates.
 func runPostgres(settings []string, fill func(data string, owner *syscall.Credential) error) (*Postgres, error) {
 	server, err := find("postgres", pgPackages)
 	if err != nil {
@@ -116,7 +115,7 @@ func runPostgres(settings []string, fill func(data string, owner *syscall.Creden
 	return p, err
 }
 
-// StartStandby starts a server that follows p, in the Durable profile.
+// StartStandby starts a standby of p, in the [Durable] profile.
 func (p *Postgres) StartStandby(tb testing.TB) *Postgres {
 	tb.Helper()
 	standby, err := runPostgres(nil, func(data string, owner *syscall.Credential) error {
@@ -129,7 +128,7 @@ func (p *Postgres) StartStandby(tb testing.TB) *Postgres {
 	return standby
 }
 
-// Promote makes a standby a primary, and returns when it is one.
+// Promote makes a standby the primary, and returns when it is.
 func (p *Postgres) Promote(tb testing.TB) {
 	tb.Helper()
 	if err := p.exec(context.Background(), "SELECT pg_promote()"); err != nil {
@@ -147,7 +146,7 @@ func (p *Postgres) Exec(tb testing.TB, database, sql string) {
 	}
 }
 
-// URL is that of a database of the server.
+// URL returns the URL of a database of the server.
 func (p *Postgres) URL(database string) string { return p.in(database).String() }
 
 func (p *Postgres) in(database string) *url.URL {
@@ -156,23 +155,24 @@ func (p *Postgres) in(database string) *url.URL {
 	return &u
 }
 
-// pgOwner is whom the server runs as: it refuses root.
+// pgOwner returns the user that runs the server, because PostgreSQL refuses to run as root.
+// Nil: the current user.
 func pgOwner() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
-	who, err := user.Lookup("postgres")
+	account, err := user.Lookup("postgres")
 	if err != nil {
-		who, err = user.Lookup("nobody")
+		account, err = user.Lookup("nobody")
 	}
 	if err != nil {
 		return nil, err
 	}
-	uid, err := strconv.ParseUint(who.Uid, 10, 32)
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
 	if err != nil {
 		return nil, err
 	}
-	gid, err := strconv.ParseUint(who.Gid, 10, 32)
+	gid, err := strconv.ParseUint(account.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
@@ -202,15 +202,15 @@ func (p *Postgres) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// Addr is host:port of the server.
+// Addr returns host:port of the server.
 func (p *Postgres) Addr() string { return p.base.Host }
 
-// Dir is the data folder of the server.
+// Dir returns the data folder of the server.
 func (p *Postgres) Dir() string { return filepath.Join(p.proc.dir, "data") }
 
-// Database makes a database, and returns its name and URL. It is a copy of
-// template, the name of another database that nobody is connected to; empty: it
-// is empty. It is dropped after the test.
+// Database creates a database, and returns its name and URL. The database is a copy of
+// template, another database without connections. With an empty template the database is
+// empty. It is dropped after the test.
 func (p *Postgres) Database(tb testing.TB, template string) (name, dsn string) {
 	tb.Helper()
 	name = "t" + strings.ToLower(rand.Text())
@@ -225,13 +225,13 @@ func (p *Postgres) Database(tb testing.TB, template string) (name, dsn string) {
 	return name, p.URL(name)
 }
 
-// Kill is kill -9 of the server. Its sessions end by themselves a moment later.
+// Kill kills the server with SIGKILL. The processes of its sessions end a moment later.
 func (p *Postgres) Kill() { p.proc.kill() }
 
-// Stop ends the server in order, as for a restart.
+// Stop shuts the server down, as for a restart.
 func (p *Postgres) Stop() { p.proc.end() }
 
-// Restart starts the ended server on its data and its port.
+// Restart starts the ended server again, on the same data and port.
 func (p *Postgres) Restart(tb testing.TB) {
 	tb.Helper()
 	if err := p.proc.again(); err != nil {

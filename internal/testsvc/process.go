@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// process is one server that may be ended and started again on its data.
+// process is a server that a test can end and start again on the same data.
 type process struct {
 	path  string
 	args  []string
 	dir   string
-	owner *syscall.Credential // nil: ours
-	stop  syscall.Signal      // asks it to end in order
-	ready func() error        // nil once the server answers
+	owner *syscall.Credential // nil: the current user
+	stop  syscall.Signal      // asks the server to shut down
+	ready func() error        // returns nil once the server answers
 
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the server has ended
 }
 
 // start runs the server and returns when it answers.
@@ -32,7 +32,7 @@ func (p *process) startIn(within time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has its own descriptor
 	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir, p.cmd.Env = "/", []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH"), "TZ=UTC"}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
@@ -40,8 +40,8 @@ func (p *process) startIn(within time.Duration) error {
 	p.done = make(chan struct{})
 	started := make(chan error)
 	go func(cmd *exec.Cmd, done chan struct{}) {
-		// The kernel ends the server when the thread that forked it ends, so this
-		// goroutine keeps its thread for as long as the server runs.
+		// The kernel ends the server when the thread that forked it ends. So this goroutine
+		// keeps its thread while the server runs.
 		runtime.LockOSThread()
 		defer close(done)
 		err := cmd.Start()
@@ -87,7 +87,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// kill is kill -9: what was not flushed by the server is gone.
+// kill kills the server with SIGKILL, and waits until it has ended.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.done
@@ -103,9 +103,9 @@ func (p *process) end() {
 	}
 }
 
-// again starts the ended server on its data and its port. Its last children may
-// still be dying, so one refusal is no failure. One that was killed first reads what it had
-// written, which takes as long as there is of it.
+// again starts the ended server on the same data and port. The last children of the old
+// process may still be ending, so again retries. A server that was killed reads its log first,
+// which takes long if the log is long.
 func (p *process) again() error {
 	deadline := time.Now().Add(startWithin)
 	for {

@@ -19,8 +19,9 @@ import (
 
 const redisPackages = "redis-server redis-sentinel redis-tools"
 
-// redisServer is the program that every Redis server of a test is. It is no variable:
-// what is read before the tests begin is not known to go test, which keeps their results.
+// redisServer returns the program that is started for Redis. It is a function, not a variable:
+// go test caches results by the environment variables that tests read, and would not notice
+// one that is read before the tests begin.
 func redisServer() string { return cmp.Or(os.Getenv("TESTSVC_REDIS_SERVER"), "redis-server") }
 
 // Redis is one running Redis server.
@@ -29,9 +30,8 @@ type Redis struct {
 	proc *process
 }
 
-// StartRedis starts a server for one test; it takes some ten milliseconds. It
-// keeps nothing on disk unless args say so: "--appendonly", "yes", "--appendfsync",
-// "always".
+// StartRedis starts a server for one test, which takes some ten milliseconds. The server
+// keeps nothing on disk, unless args have "--appendonly", "yes", "--appendfsync", "always".
 func StartRedis(tb testing.TB, args ...string) *Redis {
 	tb.Helper()
 	r, err := launchRedis(func(int) []string { return args })
@@ -42,7 +42,7 @@ func StartRedis(tb testing.TB, args ...string) *Redis {
 	return r
 }
 
-// launchRedis starts a server with the arguments that go with its port.
+// launchRedis starts a server. args returns its arguments for a port.
 func launchRedis(args func(port int) []string) (*Redis, error) {
 	server, err := find(redisServer(), redisPackages)
 	if err != nil {
@@ -57,12 +57,12 @@ func launchRedis(args func(port int) []string) (*Redis, error) {
 		if r.port, err = freePort(); err != nil {
 			return nil, err
 		}
-		config := filepath.Join(dir, "redis.conf") // Sentinel and Cluster rewrite theirs
+		config := filepath.Join(dir, "redis.conf") // Sentinel and Cluster write to it
 		if err := os.WriteFile(config, nil, 0o600); err != nil {
 			return nil, err
 		}
 		all := append([]string{config, "--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
-			"--repl-diskless-sync-delay", "0"}, args(r.port)...) // a primary waits 5 s for more replicas, else
+			"--repl-diskless-sync-delay", "0"}, args(r.port)...) // with the default delay a primary waits 5 s for more replicas
 		return &process{path: server, args: all, dir: dir, stop: syscall.SIGTERM, ready: r.answers}, nil
 	})
 	return r, err
@@ -73,13 +73,13 @@ func (r *Redis) answers() error {
 	return err
 }
 
-// Addr is host:port of the server.
+// Addr returns host:port of the server.
 func (r *Redis) Addr() string { return address(r.port) }
 
-// Kill is kill -9 of the server.
+// Kill kills the server with SIGKILL.
 func (r *Redis) Kill() { r.proc.kill() }
 
-// Restart starts the ended server on its data and its port.
+// Restart starts the ended server again, on the same data and port.
 func (r *Redis) Restart(tb testing.TB) {
 	tb.Helper()
 	if err := r.proc.again(); err != nil {
@@ -89,12 +89,12 @@ func (r *Redis) Restart(tb testing.TB) {
 
 func (r *Redis) discard() { r.proc.kill(); r.proc.remove() }
 
-// Do sends one command on a connection of its own and returns the answer; arrays
-// come as their items, one a line. It is for setting servers up: the code under
-// test has a client.
+// Do sends one command on a new connection and returns the answer. An array is returned as
+// its items, one in a line. Do is for setting up servers. The code under test uses a client
+// library.
 func (r *Redis) Do(args ...string) (string, error) { return RedisDo(r.Addr(), args...) }
 
-// RedisDo is Redis.Do for the server at addr.
+// RedisDo is [Redis.Do] for the server at addr.
 func RedisDo(addr string, args ...string) (string, error) {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -147,7 +147,7 @@ func answer(r *bufio.Reader) (string, error) {
 	return strings.Join(items, "\n"), nil
 }
 
-// group starts n servers at the same time; all or none.
+// group starts n servers at the same time. If one fails, it ends the others.
 func group(n int, args func(i, port int) []string) ([]*Redis, error) {
 	nodes, errs := make([]*Redis, n), make([]error, n)
 	var wg sync.WaitGroup
@@ -164,10 +164,10 @@ func group(n int, args func(i, port int) []string) ([]*Redis, error) {
 	return nodes, err
 }
 
-// until asks again until it is told yes.
-func until(what string, yes func() bool) error {
+// until repeats condition until it returns true.
+func until(what string, condition func() bool) error {
 	for deadline := time.Now().Add(startWithin); time.Now().Before(deadline); time.Sleep(pollEvery) {
-		if yes() {
+		if condition() {
 			return nil
 		}
 	}

@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// Sentinel is a primary with one replica, watched by three sentinels that take
-// half a second to call a server dead.
+// Sentinel has a primary with one replica, and three sentinels that watch them. After half a
+// second without an answer a sentinel considers a server dead.
 type Sentinel struct {
-	Nodes     []*Redis // the first is the primary at the start
+	Nodes     []*Redis // at the start the first is the primary
 	Sentinels []*Redis
 }
 
-// SentinelMaster is the name that sentinels know the primary by.
+// SentinelMaster is the sentinels' name for the primary.
 const SentinelMaster = "counterfoil"
 
-// Addrs are the sentinels' addresses.
+// Addrs returns the addresses of the sentinels.
 func (s *Sentinel) Addrs() []string { return addrs(s.Sentinels) }
 
 // StartSentinel starts the five servers. Args go to primary and replica.
@@ -70,13 +70,13 @@ func (s *Sentinel) start(args []string) (err error) {
 	})
 }
 
-// Cluster is a Redis Cluster. Node i is a primary for i < its number of
-// primaries; the rest are replicas, of the primaries in turn.
+// Cluster is a Redis Cluster. The first nodes are the primaries. The others are replicas of
+// the primaries, in turn.
 type Cluster struct {
 	Nodes []*Redis
 }
 
-// Addrs are the nodes' addresses.
+// Addrs returns the addresses of the nodes.
 func (c *Cluster) Addrs() []string { return addrs(c.Nodes) }
 
 // StartCluster starts a cluster that covers all slots. Args go to each node.
@@ -94,7 +94,7 @@ const slots = 16384
 
 func (c *Cluster) start(primaries, replicas int, args []string) (err error) {
 	c.Nodes, err = group(primaries+replicas, func(_, port int) []string {
-		// The bus is not at port+10000, its default: nobody checked that it is free.
+		// The bus does not use its default port+10000, which may be in use.
 		bus, err := freePort()
 		if err != nil {
 			bus = port + 10000
@@ -149,10 +149,11 @@ func (r *Redis) meet(other *Redis) error {
 	return err
 }
 
-// agreed waits until every node knows every other and says that the cluster is up. A
-// node that answers too late, on a busy machine, is forgotten: it is met again.
+// agreed waits until every node knows every other node and reports that the cluster is up. On
+// a busy machine a node may answer too late. The others then forget it, and agreed
+// introduces it again.
 func (c *Cluster) agreed() error {
-	known := fmt.Sprintf("cluster_known_nodes:%d", len(c.Nodes))
+	all := fmt.Sprintf("cluster_known_nodes:%d", len(c.Nodes))
 	return until("agreement", func() bool {
 		met, err := c.Nodes[0].Do("CLUSTER", "NODES")
 		if err != nil {
@@ -160,11 +161,11 @@ func (c *Cluster) agreed() error {
 		}
 		for _, r := range c.Nodes {
 			if !strings.Contains(met, fmt.Sprintf(":%d@", r.port)) {
-				_ = c.Nodes[0].meet(r) // until asks again
+				_ = c.Nodes[0].meet(r) // until calls this function again
 				return false
 			}
 			info, err := r.Do("CLUSTER", "INFO")
-			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, known) {
+			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, all) {
 				return false
 			}
 		}

@@ -1,14 +1,15 @@
-// Package testsvc starts real servers for tests: PostgreSQL and PgBouncer, and Redis alone,
-// behind Sentinel, or as a Cluster. Each is a private instance on a free port of
-// loopback, with its data in a temporary folder, and ends with the test that
-// started it, or at the latest with the test process, even when that is killed.
+// Package testsvc starts real servers for tests: PostgreSQL and PgBouncer, and Redis as a
+// single server, behind Sentinel, or as a Cluster. Call [Main] from TestMain, and
+// [SharedPostgres], [StartPostgres], [StartRedis], [StartSentinel] or [StartCluster] from a
+// test. Each server is private: it listens on a free port of loopback, and its data is in a
+// temporary folder. It ends with the test that started it. On Linux it also ends when the test
+// process is killed.
 //
-// A server that is not installed fails the test and says how to install it:
-// nothing is skipped. TESTSVC_PG_DSN names a PostgreSQL server to use
-// instead of the shared private one, for example of another version, and
-// TESTSVC_REDIS_SERVER the program that is started for Redis, for example
-// valkey-server. Neither begins with COUNTERFOIL_: the program, which inherits them, refuses
-// what is no setting of it.
+// If a server is not installed, the test fails and says how to install it. No test is
+// skipped. TESTSVC_PG_DSN names a PostgreSQL server to use instead of the shared private one,
+// for example of another version. TESTSVC_REDIS_SERVER names the program that is started for
+// Redis, for example valkey-server. The names do not begin with COUNTERFOIL_, because the
+// program inherits them, and refuses variables with that prefix that are not its settings.
 package testsvc
 
 import (
@@ -28,11 +29,11 @@ import (
 	"time"
 )
 
-// Main runs the tests of a package, stops the servers that they shared, and
-// exits: call it from TestMain.
+// Main runs the tests of a package, stops the shared servers, and exits. Call it from
+// TestMain.
 func Main(m *testing.M) { os.Exit(Run(m)) }
 
-// Run is Main for who has more to do before the end: it returns the code to exit with.
+// Run is [Main] without the exit: it returns the exit code, so that the caller can clean up.
 func Run(m *testing.M) int {
 	sweep()
 	code := m.Run()
@@ -43,16 +44,16 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// shared are the servers that outlive the test that asked for them first.
+// shared has the functions that stop the shared servers.
 var shared struct {
 	sync.Mutex
 	stop []func()
 }
 
-const prefix = "cfsvc" // of data folders; short, because Unix socket paths end near 107 bytes
+const prefix = "cfsvc" // of data folders; short, because a Unix socket path has at most 107 bytes
 
-// folder makes a data folder that says whose it is. It is not t.TempDir(), whose
-// parent only root may enter: PostgreSQL runs as somebody else.
+// folder creates a data folder. Its name has the id of this process. It is not t.TempDir():
+// only the current user may enter that folder, and PostgreSQL may run as another user.
 func folder(owner *syscall.Credential) (string, error) {
 	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid()))
 	if err != nil || owner == nil {
@@ -61,7 +62,7 @@ func folder(owner *syscall.Credential) (string, error) {
 	return dir, os.Chown(dir, int(owner.Uid), int(owner.Gid))
 }
 
-// sweep removes the folders of test processes that were killed.
+// sweep removes the data folders of test processes that no longer run.
 func sweep() {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*-*"))
 	for _, dir := range dirs {
@@ -73,10 +74,10 @@ func sweep() {
 	}
 }
 
-// find returns the path of a program: from PATH, or from the folder where Debian
-// keeps the programs of the newest PostgreSQL, which is on no PATH.
+// find returns the path of a program: from PATH, or from the folder of the newest PostgreSQL,
+// which Debian does not put on PATH.
 func find(program, packages string) (string, error) {
-	for _, name := range []string{program, "/usr/sbin/" + program} { // the latter is on root's PATH alone
+	for _, name := range []string{program, "/usr/sbin/" + program} { // /usr/sbin is on the PATH of root only
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}
@@ -93,9 +94,9 @@ func version(path string) int {
 	return n
 }
 
-// freePort returns a port of loopback that nobody listens on. It is below the
-// range that the kernel hands out to clients. Somebody may take it before we do, so
-// whoever starts a server tries again with another one.
+// freePort returns a port of loopback on which no process listens. It is below the ephemeral
+// ports, which the kernel gives to clients. Another process may still take it first, so launch
+// tries again with another port.
 func freePort() (int, error) {
 	for range 100 {
 		port := 20000 + rand.IntN(12000)
@@ -107,8 +108,8 @@ func freePort() (int, error) {
 	return 0, errors.New("no free port")
 }
 
-// FreeAddress is an address of loopback for a server that must have the same one when
-// it comes back.
+// FreeAddress returns an address of loopback for a server that must have the same address
+// after a restart.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	port, err := freePort()
@@ -121,13 +122,14 @@ func FreeAddress(tb testing.TB) string {
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 const (
-	starts        = 3                // ports tried
-	startWithin   = 60 * time.Second // a busy machine is slow; nobody waits this long otherwise
-	recoverWithin = 20 * time.Minute // of a million sessions, in the largest tests
+	starts        = 3                // attempts, each on another port
+	startWithin   = 60 * time.Second // so long only on a busy machine
+	recoverWithin = 20 * time.Minute // for a million sessions, in the largest tests
 	pollEvery     = 10 * time.Millisecond
 )
 
-// launch starts a server on ports that make of it picks, until one start works.
+// launch starts a server. make chooses a port. If the start fails, launch tries again with
+// another port.
 func launch(make func() (*process, error)) (*process, error) {
 	var err error
 	for range starts {

@@ -35,7 +35,7 @@ func TestPostgresSurvivesKill(t *testing.T) {
 	p.Kill()
 	p.Restart(t)
 	if got := ask(t, dsn, "SELECT to_regclass('t')::text"); got != "t" {
-		t.Errorf("after kill -9 there is %q, want t", got)
+		t.Errorf("after kill -9 the table is %q, want t", got)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestRedis(t *testing.T) {
 	r.Kill()
 	r.Restart(t)
 	if got := do(t, r, "GET", "k"); got != "v" {
-		t.Errorf("after kill -9 there is %q, want v", got)
+		t.Errorf("after kill -9 the value is %q, want v", got)
 	}
 }
 
@@ -106,13 +106,13 @@ func TestMissingServerSaysHowToInstall(t *testing.T) {
 	}
 }
 
-func TestSweepKeepsTheLiving(t *testing.T) {
+func TestSweepKeepsFoldersOfRunningProcesses(t *testing.T) {
 	mine, err := folder(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(mine)
-	const gone = 1 << 30 // beyond the largest process id of Linux
+	const gone = 1 << 30 // larger than any process id of Linux
 	if err := syscall.Kill(gone, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Fatalf("process %d = %v, want none", gone, err)
 	}
@@ -122,9 +122,9 @@ func TestSweepKeepsTheLiving(t *testing.T) {
 	}
 	sweep()
 	if _, err := os.Stat(mine); err != nil {
-		t.Errorf("sweep took the folder of a running process: %v", err)
+		t.Errorf("sweep removed the folder of a running process: %v", err)
 	}
 	if _, err := os.Stat(dead); !os.IsNotExist(err) {
-		t.Errorf("sweep left the folder of a dead process: %v", err)
+		t.Errorf("sweep kept the folder of a dead process: %v", err)
 	}
 }

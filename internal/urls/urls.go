@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// maxLength is that of an audience (token.CheckAudience): an issuer is the default audience
-// of its tokens.
+// maxLength is the maximum length of an audience (token.CheckAudience), because an issuer is
+// the default audience of its tokens.
 const maxLength = 200
 
 // Error says why a URL was refused.
@@ -36,11 +36,11 @@ func (e *Error) Error() string { return fmt.Sprintf("%q %s: %s", e.Text, e.Probl
 func Issuer(text string) (*url.URL, error) { return parse(text, true) }
 
 // Origin parses an origin as browsers send it: https://host[:port], or the same with http on
-// loopback. A page of another plain http origin is under the control of everybody on its
-// way, so it is refused. So is "null", which every sandboxed frame can send (CSRF-08).
+// loopback. Everybody on the network path controls a page of another plain http origin, so
+// Origin refuses it. It also refuses "null", which every sandboxed frame can send (CSRF-08).
 func Origin(text string) (*url.URL, error) { return parse(text, false) }
 
-// OriginOf returns the origin of what [Issuer] parsed.
+// OriginOf returns the origin of a URL that [Issuer] parsed.
 func OriginOf(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // Address returns the host and port that a client of u connects to.
@@ -57,14 +57,14 @@ func At(scheme, address string) string {
 	return scheme + "://" + strings.TrimSuffix(address, ":"+defaultPorts[scheme])
 }
 
-// Protected reports whether the connection to u is safe from readers on the way: u is https, or
-// http on loopback.
+// Protected reports whether nobody on the network path can read the connection to u: u is
+// https, or http on loopback.
 func Protected(u *url.URL) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && Loopback(u.Host)
 }
 
 // Loopback reports whether only this machine reaches address, which is a host with or without
-// a port. A name other than localhost is not loopback, wherever it leads today.
+// a port. A name other than localhost is not loopback, even if it resolves to loopback today.
 func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -114,7 +114,7 @@ func parse(text string, mayHavePath bool) (*url.URL, error) {
 }
 
 // canonicalHost returns the host and port of u as browsers send them (WHATWG URL, section
-// 3.5), or what makes them unusable.
+// 3.5), or the problem that makes them unusable.
 func canonicalHost(u *url.URL) (host, problem string) {
 	host = strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	ip, err := netip.ParseAddr(host)
@@ -143,7 +143,7 @@ func canonicalHost(u *url.URL) (host, problem string) {
 }
 
 // isName reports whether host is a domain name in lower case (RFC 1123 section 2.1; browsers
-// take the underscore too). Browsers read a name whose last label is a number as an IPv4
+// also accept the underscore). Browsers read a name whose last label is a number as an IPv4
 // address, so 127.1 would be another host for them than for us.
 func isName(host string) bool {
 	labels := strings.Split(host, ".")
@@ -166,7 +166,7 @@ func plainPath(u *url.URL) bool {
 	})
 }
 
-// difference says what u has that the accepted spelling has not.
+// difference names a part of u that differs from the accepted spelling.
 func difference(u, right *url.URL, text string) string {
 	switch {
 	case u.User != nil:

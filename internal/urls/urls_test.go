@@ -9,8 +9,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
-// The right answer for each spelling. What Issuer and Origin do not accept they refuse with
-// an error that has problem and hint in it.
+// The right answer for each spelling. If Issuer or Origin refuses a spelling, its error
+// contains problem and hint.
 var spellings = []struct {
 	text           string
 	issuer, origin bool
@@ -205,7 +205,7 @@ func FuzzIssuer(f *testing.F) {
 			t.Errorf("the origin of %q is refused: %v", text, err)
 		}
 		if !urls.Protected(u) {
-			t.Errorf("Issuer(%q) is readable on the way", text)
+			t.Errorf("Issuer(%q) is accepted and not protected", text)
 		}
 	})
 }
