@@ -221,7 +221,7 @@ func TestEncryptionKeyRefused(t *testing.T) {
 	_, keys := b.call("GET", "/.well-known/jwks.json", "")
 	signing := strings.TrimSuffix(strings.TrimPrefix(keys, `{"keys":[`), `]}`)
 	for name, c := range map[string]struct{ jwk, wants string }{
-		"private":   {strings.Replace(good, "{", `{"d":"canary",`, 1), "private part"},
+		"private":   {strings.Replace(good, "{", `{"d":"canary",`, 1), "private key"},
 		"signing":   {strings.TrimSpace(signing), "use must be"},
 		"algorithm": {strings.Replace(good, `"ECDH-ES"`, `"RSA-OAEP-256"`, 1), "alg must be"},
 		"kid":       {strings.Replace(good, `"kid":"svc-1",`, "", 1), "kid is required"},
