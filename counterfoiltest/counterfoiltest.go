@@ -1,12 +1,12 @@
-// Package counterfoiltest is for the tests of programs that use Counterfoil: a
-// real auth server on a memory store, in one line.
+// Package counterfoiltest is for tests of programs that use Counterfoil. [New] starts a real
+// auth server on a memory store, in one line.
 //
 //	is := counterfoiltest.New(t)
 //	handler := is.Verifier().Require(yours)
 //	request.Header.Set("Authorization", "Bearer "+is.Token("alice"))
 //
-// Nothing in it is a mock: tokens are signed, sessions are rows, and Revoke goes
-// through the log that verifiers follow in production.
+// It has no mocks: tokens are signed, sessions are rows, and [Issuer.Revoke] writes to the
+// log that verifiers follow in production.
 package counterfoiltest
 
 import (
@@ -37,8 +37,7 @@ type Issuer struct {
 	verifier *counterfoil.Verifier
 }
 
-// New starts an auth server, and a verifier that follows it over HTTP as a
-// service of yours would.
+// New starts an auth server, and a verifier that follows it over HTTP as a service does.
 func New(t testing.TB) *Issuer {
 	t.Helper()
 	var handler http.Handler
@@ -73,11 +72,11 @@ func New(t testing.TB) *Issuer {
 	return is
 }
 
-// Verifier follows the server over HTTP.
+// Verifier returns the verifier, which follows the server over HTTP.
 func (is *Issuer) Verifier() *counterfoil.Verifier { return is.verifier }
 
-// Login signs subject in by carrier, with roles, and returns what the client
-// would hold. No password is involved.
+// Login signs in subject by carrier, with roles. It returns the credentials of the client. It
+// needs no password.
 func (is *Issuer) Login(subject string, carrier counterfoil.Carrier, roles ...string) *issuer.Issued {
 	is.t.Helper()
 	ctx := context.Background()
@@ -94,14 +93,14 @@ func (is *Issuer) Login(subject string, carrier counterfoil.Carrier, roles ...st
 	return issued
 }
 
-// Token is an access token of a new session of subject.
+// Token returns an access token of a new session of subject.
 func (is *Issuer) Token(subject string, roles ...string) string {
 	is.t.Helper()
 	return is.Login(subject, counterfoil.CarrierBearer, roles...).Access.Reveal()
 }
 
-// Authorize signs subject in and puts the credential on r, as its carrier does.
-// With a cookie it also says that r comes from the server's own origin.
+// Authorize signs in subject and puts the credential on r, as its carrier does. For a cookie
+// it also sets the Origin header to the server's own origin.
 func (is *Issuer) Authorize(r *http.Request, subject string, carrier counterfoil.Carrier, roles ...string) {
 	is.t.Helper()
 	access := is.Login(subject, carrier, roles...).Access.Reveal()
@@ -113,7 +112,7 @@ func (is *Issuer) Authorize(r *http.Request, subject string, carrier counterfoil
 	r.Header.Set("Origin", is.URL)
 }
 
-// Revoke takes away what scope and id name, and returns when Verifier knows.
+// Revoke revokes what scope and id name. It returns when the verifier has read the entry.
 func (is *Issuer) Revoke(scope source.Scope, id string) {
 	is.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -127,9 +126,10 @@ func (is *Issuer) Revoke(scope source.Scope, id string) {
 	}
 }
 
-// SetRoles changes the roles of subject in all its sessions, and returns when Verifier
-// knows: it refuses the copies that are out as ErrStaleClaims, and who refreshes one
-// has the new roles. An opaque session has them at once.
+// SetRoles changes the roles of subject in all its sessions. It returns when the verifier has
+// read the entry. Then the verifier refuses copies with the old roles with
+// [counterfoil.ErrStaleClaims]. A refresh gives the new roles. An opaque session has the new
+// roles at once.
 func (is *Issuer) SetRoles(subject string, roles ...string) {
 	is.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -14,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// A service is tested against a real issuer, and what it does once a session is
-// revoked is a test like any other.
+// A test of a service uses a real issuer. It can also test what the service does after a
+// revocation.
 func TestService(t *testing.T) {
 	is := counterfoiltest.New(t)
 	service := is.Verifier().Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +45,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// Who loses a role has lost it when SetRoles returns, and keeps the login.
+// When SetRoles returns, the subject has lost the role, and is still signed in.
 func TestSetRoles(t *testing.T) {
 	is := counterfoiltest.New(t)
 	roles := func(c counterfoil.Carrier, access string) ([]string, error) {
@@ -76,9 +76,9 @@ func TestSetRoles(t *testing.T) {
 	}
 }
 
-// exampleT does for an Example what a *testing.T does for a test.
+// exampleT replaces a *testing.T in an Example.
 type exampleT struct {
-	testing.TB // nil: New uses no more than what follows
+	testing.TB // nil: New calls only the methods below
 	cleanups   []func()
 }
 

@@ -10,14 +10,13 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// reports is the handler under test: for staff alone.
+// reports is the handler under test. Only staff may call it.
 func reports(w http.ResponseWriter, r *http.Request) {
 	session, _ := counterfoil.FromContext(r.Context())
 	fmt.Fprintf(w, "reports for %s", session.Subject)
 }
 
-// A handler is tested with callers of whatever subject and roles the test is about, and
-// with one whose session was revoked.
+// A test calls the handler with any subject and roles, and with a revoked session.
 func Example() {
 	t := new(exampleT) // in a test: its *testing.T
 	defer t.end()

@@ -1,16 +1,16 @@
-// Package grpcauth checks who calls a gRPC server. It is a module of its own, so
-// that programs without gRPC do not bring it with them.
+// Package grpcauth authenticates the calls of a gRPC server. Call [New]. It is a separate
+// module, so that programs without gRPC do not depend on gRPC.
 //
 //	guard, err := grpcauth.New(verifier, grpcauth.Options{})
 //	server := grpc.NewServer(grpc.UnaryInterceptor(guard.Unary), grpc.StreamInterceptor(guard.Stream))
 //
-// A call carries its credential in the metadata "authorization", as Bearer. Cookies
-// are not looked at: no browser sends them to a gRPC server by itself. A handler
-// finds the session with counterfoil.FromContext, and demands more with Require. A
-// stream ends when its session does.
+// A call has its credential in the metadata "authorization", as Bearer. Cookies are ignored,
+// because no browser sends them to a gRPC server by itself. A handler finds the session with
+// counterfoil.FromContext, and checks further rules with [Require]. A stream ends when its
+// session ends.
 //
-// Metadata is as secret as the connection: whoever can read it can be the caller.
-// Serve with TLS, or where nobody else listens.
+// An attacker who can read the connection can read the metadata, and can act as the caller.
+// So serve with TLS, or on a connection that nobody else can read.
 package grpcauth
 
 import (
@@ -27,16 +27,16 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Options of New. With none, every method demands a session and nothing else.
+// Options of [New]. With zero Options every method needs a session and nothing else.
 type Options struct {
-	// Public methods are open to anybody, and their handlers find no session:
-	// "/grpc.health.v1.Health/Check" is one method, "/grpc.health.v1.Health/" all of
-	// a service.
+	// Public lists methods that anybody may call. Their handlers find no session.
+	// "/grpc.health.v1.Health/Check" is one method. "/grpc.health.v1.Health/" stands for all
+	// methods of a service.
 	Public []string
 
-	// Route is how all other methods are checked: rules that hold for each of them, the
-	// policy for stale knowledge, and more. Its Transport is always Header. A stream
-	// ends when knowledge is stale, whatever the policy.
+	// Route applies to all other methods: its rules, its policy for stale knowledge, and
+	// more. Its Transport is always Header. With every policy a stream ends when the verifier
+	// is stale.
 	Route counterfoil.Route
 }
 
@@ -47,8 +47,8 @@ type Guard struct {
 	public   map[string]bool
 }
 
-// New returns a guard that asks v. A name in o.Public that no method can have is an
-// error. It panics where Verifier.With does.
+// New returns a guard that verifies with v. It returns an error if a name in o.Public cannot
+// be the name of a method. It panics in the cases in which Verifier.With panics.
 func New(v *counterfoil.Verifier, o Options) (*Guard, error) {
 	if v == nil {
 		return nil, errors.New("grpcauth: no verifier")
@@ -81,9 +81,9 @@ func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	return handler(source.NewContext(ctx, s), req)
 }
 
-// check finds the one credential of a call and verifies it, as an HTTP request's:
-// where it stands, that there is one only (TOK-34), which rules hold and what time it
-// is are decided in one place.
+// check verifies the credential of a call as that of an HTTP request. So one place in the code
+// decides where the credential is, that there is only one (TOK-34), which rules apply, and
+// what time it is.
 func (g *Guard) check(ctx context.Context) (*counterfoil.Session, error) {
 	r := &http.Request{Method: http.MethodPost, Header: make(http.Header, 2)}
 	for _, name := range []string{"Authorization", source.MinCursorHeader} {
@@ -94,9 +94,9 @@ func (g *Guard) check(ctx context.Context) (*counterfoil.Session, error) {
 	return g.route.VerifyRequest(r.WithContext(ctx))
 }
 
-// Require is for handlers: it returns the session of the call if it meets all rules,
-// and otherwise an error that says so to the caller when the handler returns it. Rules
-// see the time of this machine; those of Options.Route see the verifier's.
+// Require is for handlers. It returns the session of the call if the session meets all rules.
+// Otherwise it returns an error, which the handler returns to the caller. These rules get the
+// time of this machine. The rules of [Options].Route get the time of the verifier.
 func Require(ctx context.Context, rules ...counterfoil.Rule) (*counterfoil.Session, error) {
 	s, ok := counterfoil.FromContext(ctx)
 	if !ok {

@@ -30,7 +30,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// service tells its callers who they are.
+// service answers with the subject of the caller.
 type service struct {
 	pb.UnimplementedTestServiceServer
 	ended chan error // how each stream's handler ended
@@ -58,7 +58,7 @@ func (s *service) CacheableUnaryCall(ctx context.Context, _ *pb.SimpleRequest) (
 	return &pb.SimpleResponse{Username: "anybody"}, nil
 }
 
-// FullDuplexCall answers every message with the same, and is silent once it cannot.
+// FullDuplexCall sends every message back. When that fails it returns nil.
 func (s *service) FullDuplexCall(stream pb.TestService_FullDuplexCallServer) error {
 	if _, ok := counterfoil.FromContext(stream.Context()); !ok {
 		return errors.New("no session in the stream's context")
@@ -70,12 +70,12 @@ func (s *service) FullDuplexCall(stream pb.TestService_FullDuplexCallServer) err
 		}
 		if err != nil {
 			s.ended <- err
-			return nil // and would have the caller believe that all went well
+			return nil // without the guard the caller would believe that all went well
 		}
 	}
 }
 
-// StreamingOutputCall sends until it cannot.
+// StreamingOutputCall sends until that fails.
 func (s *service) StreamingOutputCall(_ *pb.StreamingOutputCallRequest, stream pb.TestService_StreamingOutputCallServer) error {
 	for {
 		if err := stream.Send(&pb.StreamingOutputCallResponse{Payload: &pb.Payload{Body: make([]byte, 32<<10)}}); err != nil {
@@ -104,7 +104,7 @@ func serve(t *testing.T, v *counterfoil.Verifier, o grpcauth.Options) (*service,
 	}
 	t.Cleanup(func() {
 		_ = conn.Close()
-		server.Stop() // waits for handlers
+		server.Stop() // waits for the handlers
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
@@ -120,7 +120,7 @@ func bearer(t *testing.T, credential string) context.Context {
 	return with(t, "authorization", "Bearer "+credential)
 }
 
-// wantStatus also checks what the caller is told to do.
+// wantStatus also checks the details, which tell the caller what to do.
 func wantStatus(t *testing.T, what string, err error, code codes.Code, reason string) {
 	t.Helper()
 	s := status.Convert(err)
@@ -144,7 +144,7 @@ const (
 	serviceName  = "/grpc.testing.TestService/"
 )
 
-// Carriers that travel in a header, and every kind of refusal (TOK-19, TOK-34).
+// The carriers that use a header, and every kind of refusal (TOK-19, TOK-34).
 func TestUnary(t *testing.T) {
 	is := counterfoiltest.New(t)
 	_, client := serve(t, is.Verifier(), grpcauth.Options{Public: []string{methodPublic}})
@@ -201,7 +201,7 @@ func TestRules(t *testing.T) {
 	_, err = client.UnaryCall(bearer(t, is.Login("s", counterfoil.CarrierJWE, "staff").Access.Reveal()), &pb.SimpleRequest{})
 	wantStatus(t, "another format than the route's", err, codes.Unauthenticated, "INVALID_TOKEN")
 	_, err = client.UnaryCall(with(t, "authorization", "Bearer "+staff, "counterfoil-min-cursor", "junk"), &pb.SimpleRequest{})
-	wantStatus(t, "a cursor that is none", err, codes.InvalidArgument, "BAD_REQUEST")
+	wantStatus(t, "an invalid cursor", err, codes.InvalidArgument, "BAD_REQUEST")
 	stream, err := client.FullDuplexCall(bearer(t, none))
 	if err == nil {
 		_, err = stream.Recv()
@@ -209,8 +209,8 @@ func TestRules(t *testing.T) {
 	wantStatus(t, "a stream without the role", err, codes.PermissionDenied, "FORBIDDEN")
 }
 
-// A public method has no session even if a credential comes with the call: nobody
-// has checked it.
+// A public method has no session, even if the call has a credential: the guard has not
+// verified it.
 func TestPublic(t *testing.T) {
 	is := counterfoiltest.New(t)
 	for _, public := range []string{methodPublic, serviceName} {
@@ -225,11 +225,11 @@ func TestPublic(t *testing.T) {
 	}
 	for _, bad := range []string{"", "/", "//", "//m", "grpc.testing.TestService/UnaryCall", "/grpc.testing.TestService", "/a/b/c"} {
 		if _, err := grpcauth.New(is.Verifier(), grpcauth.Options{Public: []string{bad}}); err == nil {
-			t.Errorf("Public %q is taken", bad)
+			t.Errorf("New accepts Public %q", bad)
 		}
 	}
 	if _, err := grpcauth.New(nil, grpcauth.Options{}); err == nil {
-		t.Error("a guard without a verifier")
+		t.Error("New accepts a nil verifier")
 	}
 }
 
@@ -243,8 +243,8 @@ func echo(t *testing.T, stream pb.TestService_FullDuplexCallClient) {
 	}
 }
 
-// REV-18: a stream ends with its session, whether it waits for a message or cannot
-// get rid of one; another session's goes on.
+// REV-18: a stream ends when its session ends, even if its handler waits for a message, or
+// cannot send one. A stream of another session goes on.
 func TestStreamEndsWithSession(t *testing.T) {
 	is := counterfoiltest.New(t)
 	s, client := serve(t, is.Verifier(), grpcauth.Options{})
@@ -257,23 +257,23 @@ func TestStreamEndsWithSession(t *testing.T) {
 		return stream
 	}
 	alice, bob := open("alice"), open("bob")
-	// A caller who does not read what is sent.
-	deaf, err := client.StreamingOutputCall(bearer(t, is.Token("alice")), &pb.StreamingOutputCallRequest{})
+	// A caller that does not read the messages.
+	unread, err := client.StreamingOutputCall(bearer(t, is.Token("alice")), &pb.StreamingOutputCallRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deaf.Recv(); err != nil { // it has begun
+	if _, err := unread.Recv(); err != nil { // the stream has begun
 		t.Fatal(err)
 	}
 	is.Revoke(source.ScopeSubject, "alice")
 	_, err = alice.Recv()
 	wantStatus(t, "after the revocation", err, codes.Unauthenticated, "INVALID_TOKEN")
 	for range 2 {
-		wantStatus(t, "what the handler saw", <-s.ended, codes.Unauthenticated, "INVALID_TOKEN")
+		wantStatus(t, "in the handler", <-s.ended, codes.Unauthenticated, "INVALID_TOKEN")
 	}
-	for err = nil; err == nil; _, err = deaf.Recv() { // what was under way
+	for err = nil; err == nil; _, err = unread.Recv() { // messages that were already sent
 	}
-	wantStatus(t, "after what was under way", err, codes.Unauthenticated, "INVALID_TOKEN")
+	wantStatus(t, "after the messages that were already sent", err, codes.Unauthenticated, "INVALID_TOKEN")
 
 	echo(t, bob)
 	if err := bob.CloseSend(); err != nil {
@@ -287,7 +287,7 @@ func TestStreamEndsWithSession(t *testing.T) {
 	}
 }
 
-// A caller who goes away ends its stream as without a guard.
+// When the caller cancels the call, the stream ends as it does without a guard.
 func TestStreamEndsWithCall(t *testing.T) {
 	is := counterfoiltest.New(t)
 	s, client := serve(t, is.Verifier(), grpcauth.Options{})
@@ -321,8 +321,8 @@ func (c *cuttable) Log(ctx context.Context, f source.Follow) (source.Page, error
 	return c.Issuer.Log(ctx, f)
 }
 
-// REV-15: beyond the bound calls and streams get UNAVAILABLE, never
-// UNAUTHENTICATED: the credential is as good as it was.
+// REV-15: when the verifier is stale, calls and streams get UNAVAILABLE, never
+// UNAUTHENTICATED: the verifier cannot know that the credential is bad.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const url = "https://auth.test"
@@ -356,14 +356,14 @@ func TestStale(t *testing.T) {
 		}
 		echo(t, stream)
 		source.cut.Store(true)
-		_, err = stream.Recv() // the bubble's time passes until something happens
+		_, err = stream.Recv() // the fake clock advances until the verifier is stale
 		wantStatus(t, "stream", err, codes.Unavailable, "VERIFIER_STALE")
 		_, err = client.UnaryCall(ctx, &pb.SimpleRequest{})
 		wantStatus(t, "call", err, codes.Unavailable, "VERIFIER_STALE")
 		source.cut.Store(false)
 		time.Sleep(10 * time.Second)
 		if _, err := client.UnaryCall(ctx, &pb.SimpleRequest{}); err != nil {
-			t.Errorf("after the heal: %v", err)
+			t.Errorf("after the network works again: %v", err)
 		}
 	})
 }

@@ -13,14 +13,14 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// domain of the reasons in ErrorInfo.
+// domain is the domain of the reasons in ErrorInfo.
 const domain = "counterfoil"
 
-// Status is what a caller is told about err: the answer of ProblemFor, in the words
-// of gRPC. A bad credential is UNAUTHENTICATED, a good one that is not enough
-// PERMISSION_DENIED. Stale knowledge or an outage is UNAVAILABLE with a RetryInfo: it
-// says nothing about the credential, which the client must keep. An ErrorInfo names
-// the reason, as INVALID_TOKEN or VERIFIER_STALE; the cause is not sent.
+// Status returns the answer to a caller for err: the answer of source.ProblemFor, as a gRPC
+// status. A bad credential is UNAUTHENTICATED. A good credential that does not meet the rules
+// is PERMISSION_DENIED. A stale verifier or an outage is UNAVAILABLE with a RetryInfo: then the
+// client must keep the credential, which may be good. An ErrorInfo has the reason, such as
+// INVALID_TOKEN or VERIFIER_STALE. The status does not contain the cause.
 func Status(err error) *status.Status {
 	p := source.ProblemFor(err, counterfoil.Header)
 	code := codes.Internal

@@ -7,9 +7,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Stream is a grpc.StreamServerInterceptor. When the session is revoked, the copy
-// expires or the verifier goes stale, the stream's context ends, its messages stop in
-// both directions, and the caller is told why once the handler returns (REV-18).
+// Stream is a grpc.StreamServerInterceptor. The stream ends when the session is revoked, the
+// copy expires or the verifier is stale: its context ends, and its messages stop in both
+// directions. When the handler returns, the caller gets the reason (REV-18).
 func (g *Guard) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if g.isPublic(info.FullMethod) {
 		return handler(srv, ss)
@@ -23,23 +23,23 @@ func (g *Guard) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	w := &watchedStream{ss, source.NewContext(ctx, s)}
 	err = handler(srv, w)
 	if ended := w.ended(); ended != nil {
-		return ended // whatever the handler made of it
+		return ended // replaces the error of the handler
 	}
 	return err
 }
 
-// watchedStream is a stream that also ends with its context, which gRPC alone does
-// not see to: a handler that waits for a message would wait for ever.
+// watchedStream is a stream whose calls also end with ctx. With gRPC alone, a handler that
+// waits for a message would wait for ever.
 type watchedStream struct {
 	grpc.ServerStream
 	ctx context.Context
 }
 
-// Context ends with the session, and holds it.
+// Context returns a context that has the session, and ends with the session.
 func (w *watchedStream) Context() context.Context { return w.ctx }
 
-// ended returns what the caller is told if the session has ended, and nil if it has
-// not, or the call itself has.
+// ended returns the error for the caller if the session has ended. It returns nil if the
+// session has not ended, or the call itself has ended.
 func (w *watchedStream) ended() error {
 	if w.ctx.Err() == nil || w.ServerStream.Context().Err() != nil {
 		return nil
@@ -47,16 +47,17 @@ func (w *watchedStream) ended() error {
 	return Status(context.Cause(w.ctx)).Err()
 }
 
-// RecvMsg fills m, unless the session ends before. Then m is not to be read: a
-// message may still be on its way into it.
+// RecvMsg fills m, unless the session ends before. If it returns an error, the handler must not
+// read m: gRPC may still write to it.
 func (w *watchedStream) RecvMsg(m any) error { return w.await(w.ServerStream.RecvMsg, m) }
 
-// SendMsg sends m, unless the session ends before. Then m is not to be changed: it may
-// still be on its way. A caller who does not read can hold it up no longer than that.
+// SendMsg sends m, unless the session ends before. If it returns an error, the handler must not
+// change m: gRPC may still send it. A caller that does not read blocks SendMsg until the
+// session ends, and no longer.
 func (w *watchedStream) SendMsg(m any) error { return w.await(w.ServerStream.SendMsg, m) }
 
-// await leaves f behind if the session ends: it returns when the handler has, since
-// gRPC then ends the stream below it.
+// await calls f in a goroutine. If the session ends, await does not wait for f. When the
+// handler then returns, gRPC ends the stream, and f returns.
 func (w *watchedStream) await(f func(any) error, m any) error {
 	if err := w.ended(); err != nil {
 		return err
@@ -66,7 +67,7 @@ func (w *watchedStream) await(f func(any) error, m any) error {
 	select {
 	case err := <-done:
 		if ended := w.ended(); ended != nil {
-			return ended // a message that came after the end is not for the handler
+			return ended // the handler must not get a message that arrived after the end
 		}
 		return err
 	case <-w.ctx.Done():

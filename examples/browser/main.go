@@ -1,6 +1,6 @@
-// Command browser is a page without any build step that signs in, calls an API
-// and refreshes silently. Page, API and auth server share an origin; the tokens
-// are in HttpOnly cookies, out of reach of every script.
+// Command browser serves a page without a build step. The page signs in, calls an API and
+// refreshes silently. Page, API and auth server share an origin. The tokens are in HttpOnly
+// cookies, which no script can read.
 package main
 
 import (
@@ -68,7 +68,7 @@ func run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// policy lets the page run its own module and talk to its own origin, and no more.
+// policy lets the page run its own module and connect to its own origin, and nothing else.
 func policy(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

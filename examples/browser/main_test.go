@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What the page does, call by call.
+// The calls of the page, one after the other.
 func TestPage(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -33,7 +33,7 @@ func TestPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Sec-Fetch-Site", "same-origin") // as a browser says of fetch
+		r.Header.Set("Sec-Fetch-Site", "same-origin") // as a browser does for fetch
 		r.Header.Set("Origin", base)
 		if body != "" {
 			r.Header.Set("Content-Type", "application/json")

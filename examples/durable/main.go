@@ -1,5 +1,5 @@
-// Command durable is the program of docs/embedding.md: a web app with the auth server
-// inside it, on a database that outlives the program.
+// Command durable is the program of docs/embedding.md: a web app with the auth server inside
+// it. The database outlives the program.
 package main
 
 import (

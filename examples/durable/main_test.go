@@ -50,7 +50,7 @@ func TestRestart(t *testing.T) {
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Origin", "http://"+address)
 			answer, err := client.Do(r)
-			if err != nil { // it does not listen yet
+			if err != nil { // the program does not listen yet
 				if t.Context().Err() != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,6 @@
-// Command embedded is a server-rendered web app with the auth server inside it:
-// one program, one origin, an opaque HttpOnly cookie. Everything that is not the
-// app's own goes to the auth server, whose sign-in page it uses.
+// Command embedded is a server-rendered web app with the auth server inside it: one program,
+// one origin, an opaque HttpOnly cookie. The app has its own pages. All other requests go to
+// the auth server, which has the sign-in page.
 package main
 
 import (
@@ -55,8 +55,8 @@ func run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// app is the program's own pages. Require answers 401 by itself; a page sends
-// people to the sign-in page instead, so it asks VerifyRequest.
+// app returns the program's own pages. Require answers 401. A page sends people to the
+// sign-in page instead, so it calls VerifyRequest.
 func app(auth *server.Embedded) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", auth)
@@ -69,7 +69,7 @@ func app(auth *server.Embedded) http.Handler {
 		w.Header().Set("Cache-Control", "private, no-store")
 		_ = page.Execute(w, session)
 	})
-	// An unsafe request with a cookie also needs the right Origin: Require sees to it.
+	// An unsafe request with a cookie also needs the right Origin: Require checks it.
 	mux.Handle("POST /notes", auth.Verifier().Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "saved")
 	}), counterfoil.Role("editor")))

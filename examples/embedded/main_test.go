@@ -46,11 +46,11 @@ func TestApp(t *testing.T) {
 			return res
 		}
 		if res, err := client.Get(base + "/notes"); err != nil || res.Request.URL.Path != "/login" {
-			t.Fatalf("a stranger is not sent to the sign-in page: %v, %v", res, err)
+			t.Fatalf("/notes without a session = %v, %v, want the sign-in page", res, err)
 		}
 		post("/login", url.Values{"identifier": {c.user}, "password": {"correct horse battery staple"}})
 		if res, err := client.Get(base + "/notes"); err != nil || res.Request.URL.Path != "/notes" {
-			t.Errorf("%s is not let in: %v, %v", c.user, res.Request.URL, err)
+			t.Errorf("/notes for %s = %v, %v", c.user, res.Request.URL, err)
 		}
 		if got := post("/notes", nil).StatusCode; got != c.want {
 			t.Errorf("%s saves a note: %d, want %d", c.user, got, c.want)

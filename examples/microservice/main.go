@@ -1,6 +1,6 @@
-// Command microservice is a JSON API that knows its callers by the root package
-// alone. It takes any carrier, checks it on its own, and refuses what was
-// revoked, without asking the auth server for each request.
+// Command microservice is a JSON API that imports only the root package of Counterfoil. It
+// accepts any carrier and verifies it itself. It refuses revoked sessions, and does not call
+// the auth server for each request.
 package main
 
 import (
@@ -29,8 +29,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// The key has the scopes revocation:read and introspect, and is no flag: flags
-	// are seen by everybody on the machine.
+	// The key has the scopes revocation:read and introspect. It is not a flag, because all
+	// users of the machine can see the flags of a program.
 	if err := run(ctx, listener, *issuer, os.Getenv("COUNTERFOIL_API_KEY")); err != nil {
 		log.Fatal(err)
 	}
@@ -74,8 +74,8 @@ func me(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"subject": s.Subject, "carrier": s.Carrier, "roles": s.Roles})
 }
 
-// ticks streams until the client leaves or the session ends: a check at the
-// beginning would let a revoked session listen for ever.
+// ticks streams until the client leaves or the session ends. With a check at the beginning
+// alone, a revoked session could listen for ever.
 func ticks(v *counterfoil.Verifier) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, _ := counterfoil.FromContext(r.Context())

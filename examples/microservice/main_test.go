@@ -51,7 +51,7 @@ func TestService(t *testing.T) {
 		t.Errorf("junk: %d, want 401", got)
 	}
 
-	// REV-18: the stream of a revoked session ends by itself.
+	// REV-18: the stream ends when the session is revoked.
 	lines := bufio.NewScanner(call("/ticks", token).Body)
 	if !lines.Scan() || lines.Text() != "data: tick" {
 		t.Fatalf("stream begins with %q", lines.Text())

@@ -1,9 +1,9 @@
-// Package totp is a second step for Counterfoil: after the password, the code that an
-// app shows for thirty seconds (RFC 6238). It is a module of its own, as a program's own
-// way of signing in is: it imports package login, and nothing internal.
+// Package totp is a second step for Counterfoil: after the password the user enters the code
+// that an app shows for thirty seconds (RFC 6238). It is a separate module, like a way of
+// signing in that a program adds itself. It imports package login, and no internal package.
 //
-// Put a [Method] into server.Config.Methods. [Enrol] gives it to a user, who is asked for
-// codes from then on: at every login, on the pages too.
+// Put a [Method] into server.Config.Methods. Then call [Method.Enrol] for a user. From then on
+// every login of that user asks for a code, on the pages too.
 package totp
 
 import (
@@ -35,7 +35,7 @@ var _ login.Second = Method{}
 // kept is the data of a credential.
 type kept struct {
 	Secret []byte `json:"secret"`
-	Last   uint64 `json:"last"` // step of the code that was used last: none is good twice (RFC 6238 section 5.2)
+	Last   uint64 `json:"last"` // step of the last code that was used: a code is accepted once (RFC 6238 section 5.2)
 }
 
 const (
@@ -46,10 +46,10 @@ const (
 
 var errWrongCode = errors.New("the code is wrong")
 
-// Name is what clients ask for, and the kind of the credential.
+// Name returns the name of the method, which is also the kind of its credentials.
 func (Method) Name() string { return "totp" }
 
-// After asks who has an app for its code.
+// After asks for a code if the user has an app.
 func (m Method) After(ctx context.Context, a login.Attempt) (*login.Challenge, error) {
 	account, err := a.Account(ctx)
 	if err != nil || len(account.Credentials) == 0 {
@@ -58,7 +58,8 @@ func (m Method) After(ctx context.Context, a login.Attempt) (*login.Challenge, e
 	return challenge(), nil
 }
 
-// Begin is for somebody who is signed in and proves it anew. Alone, a code opens nothing.
+// Begin is for a step-up: the user is already signed in. A code without a password does not
+// sign anybody in.
 func (m Method) Begin(_ context.Context, a login.Attempt) (login.Step, error) {
 	if !a.StepUp {
 		return login.Step{}, login.ErrRefused
@@ -91,7 +92,7 @@ func (m Method) Finish(ctx context.Context, a login.Attempt) (login.Step, error)
 		if !ok {
 			continue
 		}
-		k.Last = used // kept by compare-and-swap: of two answers with one code, one is refused
+		k.Last = used // stored by compare-and-swap: of two answers with the same code, one is refused
 		if c.Data, err = json.Marshal(k); err != nil {
 			return login.Step{}, err
 		}
@@ -107,7 +108,7 @@ func (m Method) now() time.Time {
 	return m.Now()
 }
 
-// match returns the step that code is of, if it was not used before.
+// match returns the step of code, if that code was not used before.
 func (k kept) match(code string, now time.Time) (used uint64, ok bool) {
 	at := uint64(now.Unix()) / uint64(step/time.Second)
 	for n := at - slack; n <= at+slack; n++ {
@@ -118,7 +119,7 @@ func (k kept) match(code string, now time.Time) (used uint64, ok bool) {
 	return 0, false
 }
 
-// codeAt is the code of a step (RFC 4226 section 5.3).
+// codeAt returns the code of a step (RFC 4226 section 5.3).
 func codeAt(secret []byte, n uint64) string {
 	m := hmac.New(sha1.New, secret)
 	_ = binary.Write(m, binary.BigEndian, n)
@@ -127,7 +128,7 @@ func codeAt(secret []byte, n uint64) string {
 	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[at:at+4])&0x7fffffff)%digits)
 }
 
-// Code is what an app shows at now for a secret.
+// Code returns the code that an app shows for a secret at the given time.
 func Code(secret []byte, now time.Time) string {
 	return codeAt(secret, uint64(now.Unix())/uint64(step/time.Second))
 }
@@ -139,14 +140,14 @@ func NewSecret() []byte {
 	return secret
 }
 
-// URI is what a user's app reads, as a QR code.
+// URI returns the text of the QR code that a user's app reads.
 func URI(secret []byte, issuer, name string) string {
 	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret)
 	return "otpauth://totp/" + url.PathEscape(issuer+":"+name) + "?" + url.Values{"secret": {text}, "issuer": {issuer}}.Encode()
 }
 
-// Enrol gives a user the secret whose code is shown, in place of an earlier one. Who calls
-// it has checked that the user is signed in, and was so a moment ago.
+// Enrol gives a user the secret, in place of an earlier one. code must be a current code of
+// the secret. The caller must check that the user is signed in, and has authenticated recently.
 func (m Method) Enrol(ctx context.Context, users *accounts.Accounts, user string, act audit.Act, secret []byte, code string) error {
 	used, ok := kept{Secret: secret}.match(code, m.now())
 	if !ok {

@@ -30,7 +30,7 @@ func TestVectors(t *testing.T) {
 
 const pass = "a long and quiet afternoon"
 
-// app is a program with the server inside it, a user and a clock to turn.
+// app is a program with the server inside it, a user, and a clock that a test can set.
 type app struct {
 	*testing.T
 	auth  *server.Embedded
@@ -64,7 +64,7 @@ func newApp(t *testing.T) *app {
 	return a
 }
 
-// answer is what the API says.
+// answer is an answer of the API.
 type answer struct {
 	status  int
 	Attempt string `json:"attempt"`
@@ -105,7 +105,7 @@ func (a *app) code(attempt, code string) answer {
 	return a.call("/v1/login/continue", `{"attempt":"`+attempt+`","answer":{"answer":"`+code+`"}}`)
 }
 
-// A user who has the app is asked for its code after the password. A code is good once.
+// A user with the app must enter its code after the password. A code is accepted once.
 func TestSecondStep(t *testing.T) {
 	a := newApp(t)
 	if got := a.password(); got.status != http.StatusOK {
@@ -117,7 +117,7 @@ func TestSecondStep(t *testing.T) {
 	}
 	m := Method{a.now}
 	if err := m.Enrol(t.Context(), a.auth.Users(), a.user, audit.Act{By: audit.ByLocal}, secret, "000000"); err == nil {
-		t.Error("a wrong code enrols") // or one in a million
+		t.Error("a wrong code enrols") // the probability that it is right is one in a million
 	}
 	if err := m.Enrol(t.Context(), a.auth.Users(), a.user, audit.Act{By: audit.ByLocal}, secret, Code(secret, a.now())); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,8 @@ func TestSecondStep(t *testing.T) {
 	}
 }
 
-// Who has the password and no app gets five guesses, and then waits longer and longer.
+// An attacker with the password and without the app gets five guesses. Then each guess needs a
+// longer wait.
 func TestGuessesAreSlowedDown(t *testing.T) {
 	a := newApp(t)
 	secret := NewSecret()

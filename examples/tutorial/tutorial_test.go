@@ -1,4 +1,4 @@
-// Package tutorial holds the programs of docs/tutorial.md, and does what it says.
+// Package tutorial has the programs of docs/tutorial.md. Its test follows the tutorial.
 package tutorial
 
 import (
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The programs stand in the tutorial word for word. Its commands are run in one shell,
-// beside the programs, and print what the tutorial promises.
+// The tutorial shows the programs word for word. The test starts the programs, and runs the
+// commands of the tutorial in one shell. The commands must print what the tutorial says.
 func TestTutorial(t *testing.T) {
 	page, err := os.ReadFile("../../docs/tutorial.md")
 	if err != nil {
@@ -36,14 +36,14 @@ func TestTutorial(t *testing.T) {
 		block, _, _ := strings.Cut(part, "```")
 		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
 			if strings.HasPrefix(line, "curl -s -o refused.json") {
-				// The service refuses within milliseconds as a rule, and within its bound at
-				// the latest: here it may take as many questions as a busy machine needs.
+				// The service refuses within milliseconds as a rule, and within its bound at the
+				// latest. On a busy machine the test asks as often as it takes.
 				line = "for n in $(seq 1000); do answer=$(" + strings.TrimSpace(line) + "); [ \"$answer\" = 401 ] && break; done; echo \"$answer\"\n"
 			}
 			script += line
 		}
 	}
-	// The service listens a moment after it starts: curl asks again until it does.
+	// The service listens a moment after its start, so curl retries.
 	script = strings.ReplaceAll(script, "curl -s", "curl -s --retry 50 --retry-delay 1 --retry-connrefused")
 	shell := exec.Command("sh")
 	shell.Dir, shell.Stdin, shell.Stderr = t.TempDir(), strings.NewReader(script), os.Stderr
