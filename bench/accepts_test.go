@@ -16,24 +16,24 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-var update = flag.Bool("update", false, "write testdata/accepts.md anew")
+var update = flag.Bool("update", false, "rewrite testdata/accepts.md")
 
-// attempt is a token, and the key that all are told to trust. It is refused by
-// Counterfoil unless good is set.
+// attempt is a token, and the key that all contenders must trust. Counterfoil must refuse
+// the token unless good is true.
 type attempt struct {
 	name    string
-	rule    string // of the security requirements; empty for good ones
+	rule    string // id in the security requirements; empty for good tokens
 	good    bool
 	compact string
 
-	alg    token.Alg // of public; empty: the common key
+	alg    token.Alg // algorithm of public; empty: the common key
 	public any
 }
 
-// TestWhoAcceptsWhat puts one list of tokens before Counterfoil's Verifier and the
-// libraries, and holds the answers to testdata/accepts.md, which the
-// documentation shows. What anybody of them accepts by design is not a fault of it:
-// the table says where Counterfoil is stricter, and that it stays so.
+// TestWhoAcceptsWhat gives one list of tokens to Counterfoil's Verifier and to the libraries.
+// It compares the answers with testdata/accepts.md, which the documentation shows. A library
+// that accepts a token by design has no fault. The table shows where Counterfoil is stricter,
+// and the test checks that it stays so.
 func TestWhoAcceptsWhat(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	clock := func() time.Time { return now }
@@ -75,8 +75,8 @@ func TestWhoAcceptsWhat(t *testing.T) {
 	}
 }
 
-// strictVerifier is the real Verifier with one key. What it refuses already when it
-// is told to trust the key, it refuses.
+// strictVerifier is the real Verifier with one key. If the Verifier refuses the key itself,
+// the peer refuses every token.
 func strictVerifier(t *testing.T, a attempt, clock func() time.Time) Peer {
 	t.Helper()
 	refuse := func(err error) Peer { return Peer{Ours, func(string) (string, error) { return "", err }} }
@@ -94,8 +94,8 @@ func strictVerifier(t *testing.T, a attempt, clock func() time.Time) Peer {
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// attempts makes the list. Everything that can be signed is: a thief of nothing but
-// the reader's laxity could otherwise not be told from a forger.
+// attempts makes the list. Every token that can be signed has a good signature. Otherwise a
+// reader could refuse it for the signature alone.
 func attempts(t *testing.T, c *Contender, now time.Time) []attempt {
 	t.Helper()
 	claims, err := Typical(now, 1).Marshal()
@@ -122,7 +122,7 @@ func (l *attemptList) add(rule, name, compact string) {
 	l.all = append(l.all, attempt{name: name, rule: rule, compact: compact})
 }
 
-// head adds a good token with another header, claims one with other claims.
+// head adds a signed token with another header. claims adds a signed token with other claims.
 func (l *attemptList) head(rule, name, header string) { l.add(rule, name, l.sign(header, l.payload)) }
 func (l *attemptList) claims(rule, name, payload string) {
 	l.add(rule, name, l.sign(l.header, payload))
@@ -141,7 +141,7 @@ func (l *attemptList) signParts(header, payload string) string {
 	return s
 }
 
-// swap replaces what must be there.
+// swap replaces old by new. The test fails if old does not occur.
 func (l *attemptList) swap(in, old, new string) string {
 	l.t.Helper()
 	if !strings.Contains(in, old) {
@@ -232,7 +232,7 @@ func (l *attemptList) addClaims(now time.Time) {
 	l.claims("TOK-13", "a second object after the claims", l.payload+"{}")
 }
 
-// keyAttempts are good tokens of keys that nobody should trust.
+// keyAttempts returns tokens with good signatures by keys that nobody should trust.
 func keyAttempts(t *testing.T, header, payload string) []attempt {
 	t.Helper()
 	sign := func(alg token.Alg, private any) string {
@@ -260,7 +260,8 @@ func modulus(t *testing.T) *big.Int {
 	return private.(*rsa.PrivateKey).N
 }
 
-// forgeE1 needs no private key: with e = 1 the padded hash is its own signature.
+// forgeE1 forges a signature without a private key: with e = 1 the signature is the padded
+// hash.
 func forgeE1(t *testing.T, header, payload string) string {
 	t.Helper()
 	input := b64(strings.Replace(header, "ES256", "RS256", 1)) + "." + b64(payload)
@@ -272,7 +273,7 @@ func forgeE1(t *testing.T, header, payload string) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(em)
 }
 
-// otherSpelling sets a bit of the last character that no byte is made of.
+// otherSpelling sets an unused bit of the last character.
 func otherSpelling(t *testing.T, s string) string {
 	t.Helper()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -283,7 +284,8 @@ func otherSpelling(t *testing.T, s string) string {
 	return s[:len(s)-1] + string(alphabet[n+1])
 }
 
-// plusOrSlash signs until the signature has a character of which the alphabets differ.
+// plusOrSlash signs until the signature has a character that differs between the alphabets of
+// base64 and base64url.
 func plusOrSlash(t *testing.T, c *Contender, header, payload string) string {
 	t.Helper()
 	for {

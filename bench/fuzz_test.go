@@ -16,15 +16,15 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// arena is one key that everybody trusts.
+// arena has one key, and Counterfoil and the libraries that trust it.
 type arena struct {
 	*Contender
 	ours  Peer
 	peers []Peer
 }
 
-// arenas have keys and a clock that are always the same, so that an input found in
-// one process means the same in another.
+// arenas returns arenas whose keys and clock are always the same. So an input that fuzzing
+// finds in one process has the same meaning in another.
 func arenas(t testing.TB, now time.Time) (list []arena) {
 	t.Helper()
 	seed := []byte(strings.Repeat("s", 32))
@@ -43,7 +43,7 @@ func arenas(t testing.TB, now time.Time) (list []arena) {
 		}
 		a := arena{c, Tokens(c.Signer.Key(), clock), Libraries(k.alg, Public(k.private), clock)}
 		if !k.alg.Symmetric() {
-			// JWTs only: whatever looks like another format is asked about at the Source.
+			// JWTs only: the Verifier would look up every other format at the Source.
 			o := counterfoil.Options{Now: clock, Formats: []counterfoil.Format{counterfoil.JWT}}
 			v, err := NewVerifier(context.Background(), o, 0, c.Signer.Key())
 			if err != nil {
@@ -57,21 +57,22 @@ func arenas(t testing.TB, now time.Time) (list []arena) {
 	return list
 }
 
-// FuzzDifferential: what Counterfoil accepts, some library accepts too, and reads
-// the same subject from it (TOK-36). Header and claims are changed member by member
-// and signed, or byte by byte before and after the signature.
+// FuzzDifferential: if Counterfoil accepts a token, at least one library accepts it too and
+// reads the same subject (TOK-36). Header and claims are changed member by member and signed,
+// or byte by byte before and after the signature.
 //
-// What single libraries refuse, or read otherwise, of what Counterfoil accepts:
+// Some tokens that Counterfoil accepts are refused, or read differently, by a library:
 //
-//	library     token                             why
-//	go-jose     alg is Ed25519                    it has the algorithm as EdDSA only; golang-jwt too,
-//	                                              until peers.go teaches it the name of RFC 9864
-//	golang-jwt  SUB, \u017fub, Exp, sId, … beside  encoding/json binds every case of a name, and the long s
-//	            the right name                    for s: it refuses the other one's type, or takes its value
+//	library     token                           reason
+//	go-jose     alg is Ed25519                  it has only the name EdDSA; so has golang-jwt,
+//	                                            until peers.go adds the name of RFC 9864
+//	golang-jwt  SUB, \u017fub, Exp, sId, …      encoding/json binds every case of a name, and the
+//	            in addition to the right name   long s for s: it refuses the type of the other
+//	                                            member, or takes its value
 //
-// Counterfoil skips a member of a name that it does not know, exactly compared
-// (TOK-12), as jwx and go-jose do. Nothing that it accepts is refused by all, so the
-// fuzz target has no exceptions.
+// Counterfoil compares names exactly and skips a member whose name it does not know (TOK-12),
+// as jwx and go-jose do. No token that it accepts is refused by all libraries, so the fuzz
+// target has no exceptions.
 func FuzzDifferential(f *testing.F) {
 	now := time.Unix(1_800_000_000, 0)
 	list := arenas(f, now)
@@ -81,7 +82,7 @@ func FuzzDifferential(f *testing.F) {
 	}
 	header := func(alg token.Alg) string { return fmt.Sprintf(`{"alg":"%s","kid":"%s","typ":"at+jwt"}`, alg, KeyID) }
 	for n, a := range list {
-		f.Add(uint8(n), header(a.Alg), string(claims), []byte{}, []byte{}, []byte{}) // good
+		f.Add(uint8(n), header(a.Alg), string(claims), []byte{}, []byte{}, []byte{}) // a good token
 		f.Add(uint8(n), header(a.Alg), string(claims), []byte{0, 0, 0}, []byte{}, []byte{})
 		f.Add(uint8(n), header(a.Alg), string(claims), []byte{}, []byte{5, 1, 1, 6, 3, 2}, []byte{})
 		f.Add(uint8(n), header(a.Alg), string(claims), []byte{4, 0, 4}, []byte{2, 3, 11}, []byte{})
@@ -96,8 +97,8 @@ func FuzzDifferential(f *testing.F) {
 	})
 }
 
-// TestDifferential does the same with edits drawn by chance, which leave more of a
-// token intact than those that look for new branches.
+// TestDifferential does the same with random edits. They leave more of a token intact than
+// the edits of the fuzzer, which search for new branches.
 func TestDifferential(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	claims, err := Typical(now, 1).Marshal()
@@ -116,7 +117,7 @@ func TestDifferential(t *testing.T) {
 	for _, a := range arenas(t, now) {
 		header := fmt.Sprintf(`{"alg":"%s","kid":"%s","typ":"at+jwt"}`, a.Alg, KeyID)
 		n := 300
-		if a.Alg.Symmetric() { // which is a hundred times as fast
+		if a.Alg.Symmetric() { // a hundred times as fast
 			n = 10_000
 		}
 		for range n {
@@ -128,11 +129,12 @@ func TestDifferential(t *testing.T) {
 	}
 	t.Logf("%d of %d changed tokens accepted", accepted, tried)
 	if accepted < tried/20 || accepted > tried*19/20 {
-		t.Errorf("%d of %d: nothing is tried by that", accepted, tried)
+		t.Errorf("%d of %d changed tokens accepted: the edits test too little", accepted, tried)
 	}
 }
 
-// contest reports whether the token that was changed before it was signed is accepted.
+// contest compares the answers for changed tokens. It reports whether Counterfoil accepts the
+// token that was changed before it was signed.
 func (a *arena) contest(t *testing.T, header, payload string, headerEdits, payloadEdits, edits []byte) bool {
 	t.Helper()
 	compact, err := a.SignAny(restructure(header, headerEdits), restructure(payload, payloadEdits))
@@ -155,7 +157,7 @@ func (a *arena) contest(t *testing.T, header, payload string, headerEdits, paylo
 	return accepted
 }
 
-// compare reports whether Counterfoil accepts a token, and fails if it does so alone.
+// compare reports whether Counterfoil accepts a token. The test fails if no library agrees.
 func (a *arena) compare(t *testing.T, compact string) bool {
 	t.Helper()
 	subject, err := a.ours.Verify(compact)
@@ -170,7 +172,7 @@ func (a *arena) compare(t *testing.T, compact string) bool {
 		}
 		answers = append(answers, fmt.Sprintf("%s: %q, %v", p.Name, theirs, err))
 	}
-	t.Errorf("Counterfoil alone takes %s for %q\n%s\n%s", compact, subject, strings.Join(answers, "\n"), decoded(compact))
+	t.Errorf("only Counterfoil accepts %s, for %q\n%s\n%s", compact, subject, strings.Join(answers, "\n"), decoded(compact))
 	return true
 }
 

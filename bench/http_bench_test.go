@@ -26,8 +26,8 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// serveEnv makes the test binary a server instead: its processor time must not be
-// mixed with that of the load.
+// serveEnv makes the test binary run a server instead of tests. The server has its own
+// process, so that its processor time can be measured without that of the load.
 const serveEnv = "BENCH_SERVE"
 
 func TestMain(m *testing.M) {
@@ -41,17 +41,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// announcement is what a server tells its load, as the first line of its output.
+// announcement is the first line of output of a server. The load reads it.
 type announcement struct {
 	Address  string
-	Fields   map[string][]string // header fields of the callers, by path; each is somebody else
+	Fields   map[string][]string // header fields of the callers, by path; each caller has another subject
 	Contests []string            // paths, the bare handler first
 }
 
 const callers = 1000
 
-// serve answers the same two bytes on every path, after checking who asks in the
-// way the path names, until its input ends.
+// serve runs a server until its input ends. It answers the same two bytes on every path. The
+// path names the contender that verifies the credential first.
 func serve(carrier string) error {
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux := http.NewServeMux()
@@ -78,7 +78,7 @@ func serve(carrier string) error {
 	return err
 }
 
-// processorTime is what this process has used since it began, in nanoseconds.
+// processorTime returns the processor time that this process has used, in nanoseconds.
 func processorTime() int64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -120,7 +120,7 @@ func contestBearer(mux *http.ServeMux, next http.Handler) (*announcement, error)
 }
 
 func contestCookie(mux *http.ServeMux, next http.Handler) (*announcement, error) {
-	c, err := NewContender(token.ES256) // unused, but an issuer has one
+	c, err := NewContender(token.ES256) // not used, but a Verifier needs a key
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func contestCookie(mux *http.ServeMux, next http.Handler) (*announcement, error)
 		if err != nil {
 			return nil, err
 		}
-		// Both kinds of id are 43 characters long, so the requests are the same.
+		// Both kinds of id have 43 characters, so the requests have the same size.
 		ours := "Cookie: cf=" + token.NewOpaque()
 		a.Fields[Raw] = append(a.Fields[Raw], ours)
 		a.Fields[Ours] = append(a.Fields[Ours], ours)
@@ -159,9 +159,9 @@ func contestCookie(mux *http.ServeMux, next http.Handler) (*announcement, error)
 	return a, nil
 }
 
-// BenchmarkHTTP puts load on a server in another process, over loopback: a handler
-// that does nothing, and the same one behind a check. ns/op is the time between two
-// answers, cpu-ns/op the processor time of the server.
+// BenchmarkHTTP loads a server in another process, over loopback. It compares a handler that
+// does nothing with the same handler behind a check. ns/op is the time between two answers.
+// cpu-ns/op is the processor time of the server.
 func BenchmarkHTTP(b *testing.B) {
 	for _, carrier := range []string{"cookie", "bearer"} {
 		b.Run(carrier, func(b *testing.B) {
@@ -198,7 +198,7 @@ func startServer(b *testing.B, carrier string) *announcement {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		_ = in.Close() // tells it to end
+		_ = in.Close() // the server ends when its input ends
 		_ = cmd.Wait()
 	})
 	var a announcement
@@ -221,18 +221,18 @@ func (a *announcement) rusage(b *testing.B) (used int64) {
 	return used
 }
 
-// load is some kept-alive connections and the requests that go over them. It
-// writes bytes made before and counts bytes read, so that the machine's time goes to
-// the server.
+// load has kept-alive connections, and the requests to send over them. It writes prepared
+// bytes and counts the bytes that it reads, so that the load itself costs little.
 type load struct {
 	conns    []net.Conn
 	requests [][]byte
-	answer   int // bytes of each
+	answer   int // bytes of each answer
 }
 
 const connections = 16
 
-// newLoad opens connections, and makes every caller known.
+// newLoad opens the connections, and sends the request of every caller once, so that caches
+// are filled.
 func newLoad(b *testing.B, a *announcement, path string) *load {
 	b.Helper()
 	l := &load{}
@@ -245,7 +245,7 @@ func newLoad(b *testing.B, a *announcement, path string) *load {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = conn.Close() })
-		if err := conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil { // an answer of another size would never end
+		if err := conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil { // with an answer of another size, run would wait for ever
 			b.Fatal(err)
 		}
 		l.conns = append(l.conns, conn)
@@ -260,7 +260,7 @@ func newLoad(b *testing.B, a *announcement, path string) *load {
 	return l
 }
 
-// exchange reads one answer as HTTP, and returns its size.
+// exchange sends a request, reads the answer as HTTP, and returns the size of the answer.
 func exchange(conn net.Conn, request []byte) (size int, err error) {
 	if _, err := conn.Write(request); err != nil {
 		return 0, err
@@ -277,7 +277,7 @@ func exchange(conn net.Conn, request []byte) (size int, err error) {
 	return raw.Len(), err
 }
 
-// run makes n requests.
+// run sends n requests.
 func (l *load) run(n int) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup

@@ -22,7 +22,7 @@ import (
 	jwxjwt "github.com/lestrrat-go/jwx/v3/jwt"
 )
 
-// Names of benchmarks are BenchmarkTable/row/contender: cmd/report reads them.
+// The names of benchmarks are BenchmarkTable/row/contender: cmd/report reads them.
 
 var algorithms = []token.Alg{token.HS256, token.ES256, token.ES384, token.Ed25519, token.RS256, token.PS256}
 
@@ -35,13 +35,13 @@ func contender(b *testing.B, alg token.Alg) *Contender {
 	return c
 }
 
-// repeat times f, which must not fail. cpu-ns/op is what the process used, collecting
-// f's garbage included: on a machine that others use too it says more than ns/op.
+// repeat times f, which must not fail. cpu-ns/op is the processor time of the process, with
+// the collection of f's garbage. On a shared machine it is more reliable than ns/op.
 func repeat(b *testing.B, name string, f func() error) {
 	b.Helper()
 	b.Run(name, func(b *testing.B) {
 		b.ReportAllocs()
-		runtime.GC() // what others left
+		runtime.GC() // collects the garbage of earlier benchmarks
 		before := processorTime()
 		for b.Loop() {
 			if err := f(); err != nil {
@@ -52,7 +52,7 @@ func repeat(b *testing.B, name string, f func() error) {
 	})
 }
 
-// BenchmarkVerify is the first sight of a token: signature, claims, iss, aud, times.
+// BenchmarkVerify verifies a token that is not cached: signature, claims, iss, aud, times.
 func BenchmarkVerify(b *testing.B) {
 	for _, alg := range algorithms {
 		c := contender(b, alg)
@@ -73,7 +73,7 @@ func BenchmarkVerify(b *testing.B) {
 			})
 			for _, p := range append([]Peer{Tokens(c.Signer.Key(), time.Now)}, Libraries(alg, Public(c.Private), time.Now)...) {
 				mine := text
-				if p.Name == GoJOSE { // which has no name but EdDSA for Ed25519
+				if p.Name == GoJOSE { // its only name for Ed25519 is EdDSA
 					if mine, err = c.SignAny(fmt.Sprintf(`{"alg":"%s","kid":"%s","typ":"at+jwt"}`, joseAlg(alg), KeyID), payloadOf(b, text)); err != nil {
 						b.Fatal(err)
 					}
@@ -93,8 +93,7 @@ func payloadOf(b *testing.B, compact string) string {
 	return string(raw)
 }
 
-// BenchmarkSign makes a token of the same claims, from a struct where the library
-// takes one.
+// BenchmarkSign makes a token with the same claims, from a struct if the library accepts one.
 func BenchmarkSign(b *testing.B) {
 	for _, alg := range algorithms {
 		c := contender(b, alg)
@@ -183,8 +182,8 @@ func signGoJOSE(b *testing.B, c *Contender, now time.Time) func() error {
 	}
 }
 
-// BenchmarkOpen opens a JWE (dir, A256GCM) around a signed token; the inner
-// signature is not looked at.
+// BenchmarkOpen opens a JWE (dir, A256GCM) with a signed token inside. It does not verify the
+// inner signature.
 func BenchmarkOpen(b *testing.B) {
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -236,7 +235,7 @@ func BenchmarkOpen(b *testing.B) {
 	})
 }
 
-// BenchmarkJunk refuses what strangers send. Counterfoil is the real Verifier.
+// BenchmarkJunk refuses junk. Counterfoil is the real Verifier.
 func BenchmarkJunk(b *testing.B) {
 	c := contender(b, token.ES256)
 	v, err := NewVerifier(b.Context(), counterfoil.Options{}, 0, c.Signer.Key())
@@ -270,7 +269,7 @@ func BenchmarkJunk(b *testing.B) {
 	}
 }
 
-// cut puts dots into s, so that it has so many equal parts.
+// cut puts dots into s, so that it has the given number of equal parts.
 func cut(s string, parts int) string {
 	n := len(s) / parts / 4 * 4
 	var list []string

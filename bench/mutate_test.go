@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// member is a member of a JSON object, both sides as they are spelled.
+// member is a member of a JSON object. Name and value are JSON text.
 type member struct{ name, value string }
 
-// membersOf reads an object, however often a name is in it.
+// membersOf reads the members of an object. A name may occur several times.
 func membersOf(object string) (list []member, ok bool) {
 	d := json.NewDecoder(strings.NewReader(object))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -46,7 +46,7 @@ func object(list []member) string {
 	return b.String()
 }
 
-// names and values that a reader may take for others than they are.
+// Names and values that a reader may misread.
 var (
 	oddNames = []string{
 		`"alg"`, `"kid"`, `"typ"`, `"cty"`, `"crit"`, `"b64"`, `"enc"`, `"zip"`, `"epk"`, `"jwk"`, `"jku"`, `"x5c"`, `"x5t"`, `"nonce"`, `"url"`,
@@ -61,7 +61,7 @@ var (
 	}
 )
 
-// restructure changes the members of an object as edits say, three bytes an edit.
+// restructure changes the members of an object. Each edit is three bytes.
 func restructure(text string, edits []byte) string {
 	list, ok := membersOf(text)
 	if !ok {
@@ -72,9 +72,9 @@ func restructure(text string, edits []byte) string {
 		edits = edits[3:]
 		m := list[at]
 		switch op % 8 {
-		case 0: // twice
+		case 0: // a member twice
 			list = append(list, m)
-		case 1: // twice, and the second one says something else
+		case 1: // a member twice, with different values
 			list = append(list, member{m.name, oddValues[with%len(oddValues)]})
 		case 2:
 			list[at].value = oddValues[with%len(oddValues)]
@@ -82,11 +82,11 @@ func restructure(text string, edits []byte) string {
 			list[at].name = oddNames[with%len(oddNames)]
 		case 4:
 			list = append([]member{{oddNames[with%len(oddNames)], oddValues[at*7%len(oddValues)]}}, list...)
-		case 5: // another case of one letter
+		case 5: // one letter in the other case
 			if n := with % len(m.name); m.name[n] >= 'a' && m.name[n] <= 'z' {
 				list[at].name = m.name[:n] + strings.ToUpper(m.name[n:n+1]) + m.name[n+1:]
 			}
-		case 6: // escaped letter
+		case 6: // one letter escaped
 			if n := with % len(m.name); n > 0 && n < len(m.name)-1 && m.name[n] != '\\' && m.name[n-1] != '\\' {
 				list[at].name = fmt.Sprintf(`%s\u%04x%s`, m.name[:n], m.name[n], m.name[n+1:])
 			}
@@ -97,7 +97,7 @@ func restructure(text string, edits []byte) string {
 	return object(list)
 }
 
-// respell changes bytes as edits say, four bytes an edit.
+// respell changes bytes of a text. Each edit is four bytes.
 func respell(text string, edits []byte) string {
 	b := []byte(text)
 	for len(edits) >= 4 && len(b) > 0 {

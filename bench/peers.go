@@ -17,7 +17,7 @@ import (
 	jwxjwt "github.com/lestrrat-go/jwx/v3/jwt"
 )
 
-// What every contender is told to expect.
+// The values that every contender must expect.
 const (
 	Issuer   = "https://auth.example.com"
 	Audience = "https://api.example.com"
@@ -25,15 +25,15 @@ const (
 	Leeway   = 30 * time.Second
 )
 
-// Peer decides about tokens. Each is set up by its own documentation, as strictly
-// as it can be: one algorithm, the key found by kid, iss, aud and exp required
-// where the library can require them, and Leeway for clocks.
+// Peer is a contender that verifies tokens. Each library is set up by its own documentation,
+// as strictly as possible: one algorithm, the key found by kid, iss, aud and exp required if
+// the library can require them, and [Leeway] for clocks.
 type Peer struct {
 	Name   string
 	Verify func(compact string) (subject string, err error)
 }
 
-// Names of the contenders, as tables show them.
+// The names of the contenders in the tables.
 const (
 	Raw       = "raw"
 	Ours      = "counterfoil"
@@ -43,13 +43,13 @@ const (
 	GoJOSE    = "go-jose"
 )
 
-// Libraries returns the peers, each with the one key. One that does not take the key
-// refuses every token.
+// Libraries returns a peer for each library, with the one key. If a library refuses the key,
+// its peer refuses every token.
 func Libraries(alg token.Alg, public any, now func() time.Time) []Peer {
 	return append(append([]Peer{golangJWT(alg, public, now)}, jwxPeers(alg, public, now)...), goJOSE(alg, public, now))
 }
 
-// claims are what a service reads from a token, for the libraries that fill a struct.
+// claims are the claims that a service reads, for the libraries that fill a struct.
 type claims struct {
 	Client   string   `json:"client_id"`
 	SID      string   `json:"sid"`
@@ -59,14 +59,14 @@ type claims struct {
 	AuthTime int64    `json:"auth_time"`
 }
 
-// ed25519Method teaches golang-jwt the name of RFC 9864 for what it calls EdDSA.
+// ed25519Method adds the name of RFC 9864 to golang-jwt, which has only the name EdDSA.
 type ed25519Method struct{ jwt.SigningMethodEd25519 }
 
 func (*ed25519Method) Alg() string { return string(token.Ed25519) }
 
 func init() {
 	jwt.RegisterSigningMethod(string(token.Ed25519), func() jwt.SigningMethod { return new(ed25519Method) })
-	jwxjwt.Settings(jwxjwt.WithNumericDateParsePedantic(true)) // numbers, not also texts of RFC 3339
+	jwxjwt.Settings(jwxjwt.WithNumericDateParsePedantic(true)) // times as numbers only, not also as texts of RFC 3339
 }
 
 var errKid = errors.New("unknown kid")
@@ -93,18 +93,18 @@ func golangJWT(alg token.Alg, public any, now func() time.Time) Peer {
 	}}
 }
 
-// jwxPeers are the two ways to tell jwx about a key. A set finds it by kid, as the
-// other peers do; a key alone is faster, looks at crit, and not at kid.
+// jwxPeers returns peers for the two ways to give jwx a key. With a set it finds the key by
+// kid, as the other peers do. With a single key it is faster, checks crit, and ignores kid.
 func jwxPeers(alg token.Alg, public any, now func() time.Time) []Peer {
 	names := []string{JWX, JWXKey}
-	known, ok := jwa.LookupSignatureAlgorithm(string(alg))
+	method, ok := jwa.LookupSignatureAlgorithm(string(alg))
 	key, err := jwk.Import(public)
 	set := jwk.NewSet()
 	if err == nil && ok {
-		err = errors.Join(key.Set(jwk.KeyIDKey, KeyID), key.Set(jwk.AlgorithmKey, known), set.AddKey(key))
+		err = errors.Join(key.Set(jwk.KeyIDKey, KeyID), key.Set(jwk.AlgorithmKey, method), set.AddKey(key))
 	}
 	var peers []Peer
-	for n, trust := range []jwxjwt.ParseOption{jwxjwt.WithKeySet(set), jwxjwt.WithKey(known, key)} {
+	for n, trust := range []jwxjwt.ParseOption{jwxjwt.WithKeySet(set), jwxjwt.WithKey(method, key)} {
 		options := []jwxjwt.ParseOption{
 			trust, jwxjwt.WithStrictStringClaims(true),
 			jwxjwt.WithIssuer(Issuer), jwxjwt.WithAudience(Audience), jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
@@ -125,7 +125,7 @@ func jwxPeers(alg token.Alg, public any, now func() time.Time) []Peer {
 	return peers
 }
 
-// joseAlg is the name go-jose has for alg.
+// joseAlg returns go-jose's name for alg.
 func joseAlg(alg token.Alg) jose.SignatureAlgorithm {
 	if alg == token.Ed25519 {
 		return jose.EdDSA
@@ -153,9 +153,9 @@ func goJOSE(alg token.Alg, public any, now func() time.Time) Peer {
 	}}
 }
 
-// Tokens is internal/token with the checks on claims that the libraries make:
-// Verifier without its table, its clock and its log. Inlined it would be compiled
-// again where it is called, and there without inlining what it calls.
+// Tokens is internal/token with the same checks of claims as the libraries: a Verifier without
+// its cache, clock and log. The function must not be inlined: the compiler would then not
+// inline the functions that it calls.
 //
 //go:noinline
 func Tokens(key token.Key, now func() time.Time) Peer {
@@ -177,7 +177,7 @@ func Tokens(key token.Key, now func() time.Time) Peer {
 	}}
 }
 
-// Whole is the real Verifier, with its clock, its log and its table.
+// Whole is the real Verifier, with its cache, clock and log.
 func Whole(v *counterfoil.Verifier) Peer {
 	return Peer{Ours, func(compact string) (string, error) {
 		s, err := v.Verify(context.Background(), compact)
@@ -188,8 +188,8 @@ func Whole(v *counterfoil.Verifier) Peer {
 	}}
 }
 
-// NewVerifier returns the real Verifier, which trusts keys and follows a log in
-// which revoked sessions were revoked.
+// NewVerifier returns the real Verifier. It trusts keys, and follows a log with the given
+// number of revoked sessions.
 func NewVerifier(ctx context.Context, o counterfoil.Options, revoked int, keys ...token.Key) (*counterfoil.Verifier, error) {
 	jwks, err := token.MarshalJWKS(keys)
 	if err != nil {
@@ -199,7 +199,7 @@ func NewVerifier(ctx context.Context, o counterfoil.Options, revoked int, keys .
 	return counterfoil.NewVerifier(ctx, &Source{JWKS: jwks, Revoked: revoked, Now: o.Now}, o)
 }
 
-// Public is the half of a private key that verifies; for a secret, itself.
+// Public returns the public half of a private key, and a secret unchanged.
 func Public(private any) any {
 	if s, ok := private.(crypto.Signer); ok {
 		return s.Public()

@@ -16,7 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// hashOf is the hash that the name of alg ends with.
+// hashOf returns the hash of alg, by the end of its name.
 func hashOf(alg token.Alg) (crypto.Hash, func() hash.Hash) {
 	switch {
 	case strings.HasSuffix(string(alg), "384"):
@@ -40,7 +40,8 @@ func sum(alg token.Alg, input []byte) []byte {
 	return s[:]
 }
 
-// rawSign is the algorithm alone, in the form that a JWS carries (RFC 7518 section 3).
+// rawSign signs with the primitive alone. The signature has the form of a JWS (RFC 7518
+// section 3).
 func rawSign(alg token.Alg, private any, input []byte) ([]byte, error) {
 	h, newHash := hashOf(alg)
 	switch p := private.(type) {
@@ -69,8 +70,8 @@ func rawSign(alg token.Alg, private any, input []byte) ([]byte, error) {
 	return nil, fmt.Errorf("no raw %s", alg)
 }
 
-// rawVerify returns a call of the primitive on input and a signature of it that
-// was made before, in the form that is cheapest for the primitive.
+// rawVerify signs input, and returns a function that verifies the signature with the primitive
+// alone. The signature has the form that is cheapest for the primitive.
 func rawVerify(alg token.Alg, private any, input []byte) (func() bool, error) {
 	h, newHash := hashOf(alg)
 	switch p := private.(type) {

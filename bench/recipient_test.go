@@ -15,9 +15,9 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// What we encrypt to a client's key is opened by whoever knows RFC 7518, with what we
-// say in apu and apv.
-func TestOthersOpenWhatWeEncrypt(t *testing.T) {
+// Other libraries that implement RFC 7518 open the tokens that we encrypt to a client's key,
+// with our apu and apv.
+func TestOtherLibrariesDecryptOurTokens(t *testing.T) {
 	const inner = "a.b.c"
 	derive := func(label string) []byte {
 		sum := sha256.Sum256([]byte(label))
@@ -47,13 +47,13 @@ func TestOthersOpenWhatWeEncrypt(t *testing.T) {
 				if err != nil || string(got) != inner {
 					t.Errorf("jwx, X25519, %s: %q, %v", alg, got, err)
 				}
-				continue // go-jose knows no X25519
+				continue // go-jose does not support X25519
 			}
 			der, err := x509.MarshalPKCS8PrivateKey(private)
 			if err != nil {
 				t.Fatal(err)
 			}
-			key, err := x509.ParsePKCS8PrivateKey(der) // as *ecdsa.PrivateKey, which both take
+			key, err := x509.ParsePKCS8PrivateKey(der) // as *ecdsa.PrivateKey, which both libraries accept
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,8 +29,8 @@ import (
 	"github.com/gorilla/sessions"
 )
 
-// sessionsHeld is how many sessions a store of BenchmarkCookie holds.
-const sessionsHeld = 10_000
+// storedSessions is how many sessions each store of BenchmarkCookie has.
+const storedSessions = 10_000
 
 const cookieName = source.CookieName
 
@@ -40,11 +40,11 @@ func withCookie(value string) *http.Request {
 	return r
 }
 
-// BenchmarkCookie says whose a request with a session cookie is.
+// BenchmarkCookie finds the session of a request with a session cookie.
 func BenchmarkCookie(b *testing.B) {
 	b.Run("session cookie", func(b *testing.B) {
 		i, ids := issuerWithSessions(b)
-		audience := Issuer // an issuer's default
+		audience := Issuer // the default audience
 		follow := func(maxSeen int) *counterfoil.Verifier {
 			v, err := counterfoil.NewVerifier(b.Context(), i, counterfoil.Options{Issuer: Issuer, Audience: audience, MaxSeen: maxSeen})
 			if err != nil {
@@ -57,20 +57,20 @@ func BenchmarkCookie(b *testing.B) {
 		for n, id := range ids {
 			requests[n] = withCookie(id)
 		}
-		seen := follow(2 * sessionsHeld)
+		caching := follow(2 * storedSessions)
 		n := 0
 		each := func(f func(r *http.Request) error) func() error {
 			return func() error { n++; return f(requests[n%len(requests)]) }
 		}
 		for range requests {
-			if _, err := seen.VerifyRequest(requests[0]); err != nil {
+			if _, err := caching.VerifyRequest(requests[0]); err != nil {
 				b.Fatal(err)
 			}
 			requests = append(requests[1:], requests[0])
 		}
-		repeat(b, Ours+", seen", each(func(r *http.Request) error { _, err := seen.VerifyRequest(r); return err }))
-		forgetful := follow(1)
-		repeat(b, Ours+", looked up in memory", each(func(r *http.Request) error { _, err := forgetful.VerifyRequest(r); return err }))
+		repeat(b, Ours+", seen", each(func(r *http.Request) error { _, err := caching.VerifyRequest(r); return err }))
+		uncached := follow(1)
+		repeat(b, Ours+", looked up in memory", each(func(r *http.Request) error { _, err := uncached.VerifyRequest(r); return err }))
 		repeat(b, "scs, memory store", scsLoad(b))
 		repeat(b, "gorilla, cookie store", gorillaGet(b))
 	})
@@ -85,7 +85,7 @@ func issuerWithSessions(b *testing.B) (*issuer.Issuer, []string) {
 		b.Fatal(err)
 	}
 	i := auth.Issuer()
-	ids := make([]string, sessionsHeld)
+	ids := make([]string, storedSessions)
 	for n := range ids {
 		subject := "usr_" + strconv.Itoa(n)
 		rev, err := i.SubjectRev(b.Context(), subject)
@@ -101,13 +101,13 @@ func issuerWithSessions(b *testing.B) (*issuer.Issuer, []string) {
 	return i, ids
 }
 
-var errNobody = errors.New("nobody")
+var errNoSession = errors.New("no session")
 
 func scsLoad(b *testing.B) func() error {
 	b.Helper()
 	m := scs.New()
 	m.Store = memstore.New()
-	requests := make([]*http.Request, sessionsHeld)
+	requests := make([]*http.Request, storedSessions)
 	for n := range requests {
 		ctx, err := m.Load(b.Context(), "")
 		if err != nil {
@@ -130,7 +130,7 @@ func scsLoad(b *testing.B) func() error {
 		}
 		ctx, err := m.Load(context.Background(), c.Value)
 		if err == nil && m.GetString(ctx, "subject") == "" {
-			err = errNobody
+			err = errNoSession
 		}
 		return err
 	}
@@ -151,23 +151,24 @@ func gorillaGet(b *testing.B) func() error {
 	}
 	r = withCookie(w.Result().Cookies()[0].Value)
 	return func() error {
-		s, err := store.New(r, cookieName) // Get would answer from the request's context
+		s, err := store.New(r, cookieName) // not Get, which caches in the request's context
 		if err == nil && s.Values["subject"] != "usr_1" {
-			err = errNobody
+			err = errNoSession
 		}
 		return err
 	}
 }
 
-var sizes = flag.String("sizes", "1000,100000", "sizes of the table of verified copies in BenchmarkSeen")
+var sizes = flag.String("sizes", "1000,100000", "sizes of the cache of verified copies in BenchmarkSeen")
 
-// table is a verifier that has seen all of texts.
+// table is a verifier whose cache has all of texts.
 type table struct {
 	verifier *counterfoil.Verifier
 	texts    []string
 }
 
-// tables are filled once: a million tokens take a minute to sign and to verify.
+// tables has the tables by name. Each is filled once: it takes a minute to sign and verify a
+// million tokens.
 var tables = struct {
 	mu sync.Mutex
 	m  map[string]*table
@@ -182,7 +183,7 @@ func tableOf(b *testing.B, kind string, size, revoked int) *table {
 		return t
 	}
 	c := contender(b, token.Ed25519)
-	// Room beyond size: the table may hold less than it is told at the margin.
+	// Twice the size, because the cache may keep somewhat fewer entries than MaxSeen.
 	v, err := NewVerifier(context.Background(), counterfoil.Options{MaxSeen: 2 * size}, revoked, c.Signer.Key())
 	if err != nil {
 		b.Fatal(err)
@@ -216,10 +217,10 @@ func tableOf(b *testing.B, kind string, size, revoked int) *table {
 	return t
 }
 
-// BenchmarkSeen asks again about copies that were verified before, in no order that
-// a cache could follow. Expiry, staleness and revocation are part of it. Beside it
-// are maps that only find the text, under a lock and without, and what no check that
-// compares the text and ends with a reading of the clock can do without.
+// BenchmarkSeen verifies cached copies again, in an order that the processor's caches cannot
+// predict. The check includes expiry, staleness and revocation. It is compared with maps that
+// only find the text, with and without a lock. It is also compared with the least work of any
+// such check: to compare the text and to read the clock.
 func BenchmarkSeen(b *testing.B) {
 	for _, kind := range []string{"JWT", "opaque"} {
 		for field := range strings.SplitSeq(*sizes, ",") {
@@ -271,7 +272,7 @@ func (t *table) benchmark(b *testing.B, name string, check func(text string) err
 func (t *table) time(b *testing.B, check func(text string) error) {
 	b.Helper()
 	b.ReportAllocs()
-	runtime.GC() // what others left
+	runtime.GC() // collects the garbage of earlier benchmarks
 	r := requests{t: t}
 	for b.Loop() {
 		if err := r.one(check); err != nil {
@@ -281,7 +282,7 @@ func (t *table) time(b *testing.B, check func(text string) error) {
 	b.ReportMetric(float64(r.took)/float64(b.N), "ns/op")
 }
 
-// benchmarkRaw knows where each text is: it need not look for it.
+// benchmarkRaw knows the index of each text, so it need not search.
 func (t *table) benchmarkRaw(b *testing.B) {
 	b.Helper()
 	own := make([]string, len(t.texts))
@@ -292,27 +293,27 @@ func (t *table) benchmarkRaw(b *testing.B) {
 		n, began := 0, time.Now()
 		t.time(b, func(text string) error {
 			if next(&n, own) != text || time.Since(began) > time.Hour {
-				return errNobody
+				return errNoSession
 			}
 			return nil
 		})
 	})
 }
 
-// requests asks for the texts of a table as a server does: with a copy that has just
-// been read from a connection. What the table holds is long out of the processor's
-// caches. Only the checks are timed, sixteen at a time.
+// requests checks the texts of a table as a server does: each as a copy that was just read
+// from a connection. The entries of the table are then no longer in the processor's caches.
+// Only the checks are timed, sixteen at a time.
 type requests struct {
 	t    *table
 	n    int
-	left int // texts that were checked ahead
+	left int // texts that were already checked
 
 	header []byte
 	texts  [16]string
 	took   time.Duration
 }
 
-// one is called for each text: each sixteenth call checks sixteen of them.
+// one is called once for each text. Every sixteenth call checks sixteen texts.
 func (r *requests) one(check func(string) error) error {
 	if r.left > 0 {
 		r.left--
@@ -339,7 +340,7 @@ func (r *requests) one(check func(string) error) error {
 	return nil
 }
 
-// next counts n up, and returns every text once before it returns any again.
+// next increments n and returns a text. It returns every text once before it repeats one.
 func next(n *int, texts []string) string {
 	const step = 7919 // a prime
 	*n++
@@ -356,7 +357,7 @@ func mapOf(texts []string) func(string) error {
 		mu.RLock()
 		defer mu.RUnlock()
 		if m[text] == nil {
-			return errNobody
+			return errNoSession
 		}
 		return nil
 	}
@@ -369,7 +370,7 @@ func syncMapOf(texts []string) func(string) error {
 	}
 	return func(text string) error {
 		if _, ok := m.Load(text); !ok {
-			return errNobody
+			return errNoSession
 		}
 		return nil
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// Epoch is that of Source's log.
+// Epoch is the epoch of the log of a [Source].
 const Epoch = 1
 
-// Source is an issuer whose tokens the caller signs. It knows every opaque id, and
-// its log says that the sessions RevokedID(1) to RevokedID(Revoked) have ended.
+// Source is an issuer whose tokens the caller signs. It accepts every opaque id. Its log
+// revokes the sessions RevokedID(1) to RevokedID(Revoked).
 type Source struct {
 	JWKS    []byte
 	Revoked int
@@ -28,17 +28,17 @@ func (s *Source) now() time.Time {
 	return s.Now()
 }
 
-// RevokedID is the n-th session that a Source calls revoked.
+// RevokedID returns the id of the n-th revoked session.
 func RevokedID(n int) string { return fmt.Sprintf("ses_revoked%015d", n) }
 
-// pageSize is what a page of Source's log holds at most.
+// pageSize is the maximum number of entries of a page.
 const pageSize = 10_000
 
-// Keys returns the set.
+// Keys returns the key set.
 func (s *Source) Keys(context.Context) ([]byte, error) { return s.JWKS, nil }
 
-// Log answers at once while there is something to tell, and else after f.Wait:
-// nothing new ever happens.
+// Log answers at once if there are entries, and otherwise after f.Wait. There are never new
+// entries.
 func (s *Source) Log(ctx context.Context, f source.Follow) (source.Page, error) {
 	head := counterfoil.Cursor{Epoch: Epoch, Seq: uint64(s.Revoked)}
 	p := source.Page{After: counterfoil.Cursor{Epoch: Epoch}, Head: head, Time: s.now()}
@@ -62,7 +62,7 @@ func (s *Source) Log(ctx context.Context, f source.Follow) (source.Page, error) 
 	return p, nil
 }
 
-// Lookup says who an opaque id belongs to: to anybody. It opens no JWE.
+// Lookup returns a session for every opaque id. It opens no JWE.
 func (s *Source) Lookup(_ context.Context, credential string) (*counterfoil.Session, error) {
 	if _, err := token.ParseOpaque(credential); err != nil {
 		return nil, counterfoil.ErrInvalidToken

@@ -9,7 +9,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// Typical returns the claims of an access token of the n-th login, good from now.
+// Typical returns the claims of an access token of the n-th login, issued at now.
 func Typical(now time.Time, n int) *token.Claims {
 	return &token.Claims{
 		Issuer: Issuer, Subject: "usr_3k2j5h4g6f7d8s9a0q1w2e3r4t", Audience: []string{Audience},
@@ -19,14 +19,14 @@ func Typical(now time.Time, n int) *token.Claims {
 	}
 }
 
-// Contender is a key and what is made with it.
+// Contender makes tokens with one key.
 type Contender struct {
 	Alg     token.Alg
 	Private any
 	Signer  *token.Signer
 }
 
-// NewContender makes a key for alg with KeyID.
+// NewContender makes a key for alg, whose id is [KeyID].
 func NewContender(alg token.Alg) (*Contender, error) {
 	private, err := token.GenerateKey(alg)
 	if err != nil {
@@ -43,7 +43,7 @@ func newContender(alg token.Alg, private any) (*Contender, error) {
 	return &Contender{alg, private, signer}, nil
 }
 
-// Token is an access token of the n-th login.
+// Token returns an access token of the n-th login.
 func (c *Contender) Token(now time.Time, n int) (string, error) {
 	payload, err := Typical(now, n).Marshal()
 	if err != nil {
@@ -52,12 +52,12 @@ func (c *Contender) Token(now time.Time, n int) (string, error) {
 	return c.Signer.Sign("at+jwt", payload)
 }
 
-// SignAny signs header and payload whatever they say, which Signer.Sign does not.
+// SignAny signs any header and payload. Signer.Sign would refuse some of them.
 func (c *Contender) SignAny(header, payload string) (string, error) {
 	return c.SignParts(base64.RawURLEncoding.EncodeToString([]byte(header)), base64.RawURLEncoding.EncodeToString([]byte(payload)))
 }
 
-// SignParts signs two parts as they stand.
+// SignParts signs two encoded parts, unchanged.
 func (c *Contender) SignParts(header, payload string) (string, error) {
 	input := header + "." + payload
 	sig, err := rawSign(c.Alg, c.Private, []byte(input))

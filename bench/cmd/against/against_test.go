@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Benchmarks belong together by package and name, one that moved by its name.
+// match pairs benchmarks by package and name, and a benchmark that moved by its name.
 func TestMatch(t *testing.T) {
 	named := func(names ...string) (all []benchmark) {
 		for _, n := range names {
@@ -51,7 +51,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"| issuer A/x-2 | ns/op | 100 | 110 | 1.100 **slower** | 0.96 to 1.22 |\n",
 		"| issuer A/x-2 | allocs/op | 1 | 2 | | |\n",
-		"| issuer A/raw-2 | ns/op | 5 | 50 | 10.000 | 10.00 to 10.00 |\n", // a floor is nobody's fault
+		"| issuer A/raw-2 | ns/op | 5 | 50 | 10.000 | 10.00 to 10.00 |\n", // a floor is never marked as slower
 		"on one side only: issuer A/old-2 (before)\n",
 	} {
 		if !strings.Contains(out.String(), want) {

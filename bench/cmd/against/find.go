@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// benchmark is one function of one side.
+// benchmark is one benchmark function of one side.
 type benchmark struct {
-	pkg      string // relative to the root of the repository, which is "root"
+	pkg      string // path of the package in the repository; "root" for the root
 	function string
 	dir      string // of its package
 	binary   string // test binary of its package
@@ -22,8 +22,8 @@ type benchmark struct {
 
 func (b benchmark) name() string { return b.pkg + "." + b.function }
 
-// check reports whether it is of a check in memory, which costs the same however often it
-// was done before.
+// check reports whether b measures a check in memory, whose cost does not depend on how often
+// it ran before.
 func (b benchmark) check() bool {
 	return slices.Contains([]string{"BenchmarkVerify", "BenchmarkFirstSight", "BenchmarkRequire"}, b.function)
 }
@@ -48,7 +48,7 @@ func (s settings) build(ctx context.Context, root, into string) ([]benchmark, er
 		if e.IsDir() {
 			_, other := os.Stat(filepath.Join(root, path, "go.mod"))
 			if path != "." && (other == nil || e.Name()[0] == '.' || e.Name() == "testdata") {
-				return fs.SkipDir // a module of its own, or no code
+				return fs.SkipDir // another module, or no code
 			}
 			return nil
 		}
@@ -85,8 +85,8 @@ func (s settings) build(ctx context.Context, root, into string) ([]benchmark, er
 	return found, nil
 }
 
-// match puts together what belongs together, before and after, and names the rest.
-func match(before, after []benchmark) (pairs [][2]benchmark, alone []string) {
+// match pairs the benchmarks of both sides, and returns the names of the unpaired ones.
+func match(before, after []benchmark) (pairs [][2]benchmark, unpaired []string) {
 	take := func(same func(a, b benchmark) bool) {
 		for n := 0; n < len(after); n++ {
 			m := slices.IndexFunc(before, func(b benchmark) bool { return same(b, after[n]) })
@@ -101,10 +101,10 @@ func match(before, after []benchmark) (pairs [][2]benchmark, alone []string) {
 	take(func(a, b benchmark) bool { return a.name() == b.name() })
 	take(func(a, b benchmark) bool { return a.function == b.function }) // moved to another package
 	for _, b := range before {
-		alone = append(alone, b.name()+" (before)")
+		unpaired = append(unpaired, b.name()+" (before)")
 	}
 	for _, b := range after {
-		alone = append(alone, b.name()+" (after)")
+		unpaired = append(unpaired, b.name()+" (after)")
 	}
-	return pairs, alone
+	return pairs, unpaired
 }

@@ -1,15 +1,15 @@
-// Command against runs the benchmarks of this checkout beside those of another revision,
-// and prints the ratio of each: what a change costs.
+// Command against compares the benchmarks of this checkout with those of another revision. It
+// prints the ratio of each, which is the cost of the change.
 //
-// The revision is checked out into a temporary folder. Test binaries of both are built
-// first. A round runs each benchmark of both, one after the other, and the next round the
-// other way round, so that what else the machine does hits both alike. The ratio is that
-// of the medians; above -bar it is marked, and the command fails. Ratios of single rounds
-// show how far to believe it.
+// The command checks the revision out into a temporary folder, and builds the test binaries of
+// both sides. A round runs each benchmark of both sides, one after the other. The next round
+// runs them in the other order, so that other load of the machine affects both sides in the
+// same way. The ratio is that of the medians. If it is above -bar, it is marked and the command
+// fails. The ratios of single rounds show how reliable it is.
 //
-// Benchmarks are found by their names in the test files, and belong together by package
-// and name. One that moved to another package belongs to the one of its name that the
-// other side alone has.
+// The command finds benchmarks by their names in the test files. It pairs them by package and
+// name. A benchmark that moved to another package is paired by its name, if the other side has
+// one unpaired benchmark with that name.
 package main
 
 import (
@@ -37,10 +37,10 @@ type settings struct {
 func main() {
 	var s settings
 	flag.IntVar(&s.rounds, "count", 7, "rounds")
-	flag.StringVar(&s.benchtime, "benchtime", "200ms", "of a check, as go test takes it")
-	flag.StringVar(&s.steps, "steps", "2000x", "of everything else, as go test takes it: a number, or the stores would differ in size")
-	flag.StringVar(&s.names, "names", "Verify,FirstSight,Require,Lookup,Refresh,Revoke,Login", "benchmarks; Steps are those of the stores on their servers")
-	flag.StringVar(&s.only, "only", "", "regular expression that package.Benchmark has to match; empty: all")
+	flag.StringVar(&s.benchtime, "benchtime", "200ms", "benchtime of a check, as go test takes it")
+	flag.StringVar(&s.steps, "steps", "2000x", "benchtime of other benchmarks, as go test takes it: a number of steps, so that both stores get the same size")
+	flag.StringVar(&s.names, "names", "Verify,FirstSight,Require,Lookup,Refresh,Revoke,Login", "names of benchmarks; Steps stands for those of the stores on their servers")
+	flag.StringVar(&s.only, "only", "", "regular expression that package.Benchmark must match; empty: all")
 	flag.StringVar(&s.cpu, "cpu", "", "as go test takes it; empty: all processors")
 	flag.Float64Var(&s.bar, "bar", 1.05, "a ratio above this fails")
 	flag.Parse()
@@ -49,7 +49,7 @@ func main() {
 		flag.PrintDefaults()
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // what was checked out is removed
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // so that the checkout is removed
 	defer stop()
 	slower, err := s.against(ctx, flag.Arg(0))
 	if err != nil {
@@ -99,7 +99,7 @@ func (s settings) measure(ctx context.Context, pairs [][2]benchmark) (results, e
 	for round := range s.rounds {
 		for _, p := range pairs {
 			for turn := range 2 {
-				side := (round + turn) % 2 // each begins in every second round
+				side := (round + turn) % 2 // each side begins in every second round
 				fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s\n", round+1, s.rounds, p[side].name(), sides[side])
 				out, err := s.run(ctx, p[side])
 				if err != nil {

@@ -16,17 +16,17 @@ type row struct {
 	unit string
 }
 
-// units are what is compared, where less is better. A benchmark of a store beside its bare
-// engine reports the last instead of a time.
+// units are the units that are compared; less is better. A benchmark that compares a store
+// with its bare engine reports the last unit instead of a time.
 var units = []string{"ns/op", "allocs/op", "x-raw"}
 
 // sides of a comparison.
 var sides = [2]string{"before", "after"}
 
-// results are what was measured of each side, by round.
+// results has the measured values of each side, by round.
 type results map[row]*[2][]float64
 
-// read takes what the test binary of a package printed.
+// read reads the output of the test binary of a package.
 func (all results) read(pkg string, side int, output string) error {
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
@@ -51,15 +51,15 @@ func (all results) read(pkg string, side int, output string) error {
 	return nil
 }
 
-// floor reports whether a row is what stands below ours for comparison: a raw signature,
-// a handler without a check.
+// floor reports whether a row only serves for comparison: a raw signature, or a handler
+// without a check.
 func (r row) floor() bool {
 	name, _, _ := strings.Cut(r.name[strings.LastIndexByte(r.name, '/')+1:], "-") // -2: two processors
 	return name == "raw" || name == "nothing"
 }
 
-// write prints the table, and returns how many rows are slower than bar. Allocations are
-// shown where they differ.
+// write prints the table, and returns how many rows are slower than bar. It prints allocations
+// only where they differ.
 func write(w io.Writer, all results, alone []string, bar float64) (slower int) {
 	rows := slices.SortedFunc(maps.Keys(all), func(a, b row) int {
 		return cmp.Or(strings.Compare(a.name, b.name), -strings.Compare(a.unit, b.unit))

@@ -1,12 +1,12 @@
-// Command report runs the benchmarks of the module several times and prints the
-// tables of docs/performance.md: medians, and ratios to what stands beside.
+// Command report runs the benchmarks of the module several times, and prints the tables of
+// docs/performance.md: medians, and ratios to the contender above.
 //
-// A round runs everything once, so that what else the machine does hits all
-// contenders alike; a ratio is taken within a round, and the median of the rounds
-// is printed. Run it from bench/, on a quiet machine.
+// A round runs every benchmark once, so that other load of the machine affects all contenders
+// in the same way. A ratio is taken within a round, and the median of the rounds is printed.
+// Run the command from bench/, on a quiet machine.
 //
-// The table of stores is of the benchmarks in their own packages, which take turns with
-// the bare engine themselves, on real servers that they start.
+// The table of stores is from the benchmarks in the packages of the stores. These start real
+// servers, and take turns with the bare engine.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 func main() {
 	rounds := flag.Int("count", 5, "rounds")
 	benchtime := flag.String("benchtime", "1s", "as go test takes it")
-	sizes := flag.String("sizes", "1000,100000,1000000", "sizes of the table of verified copies")
+	sizes := flag.String("sizes", "1000,100000,1000000", "sizes of the cache of verified copies")
 	steps := flag.String("steps", "5500x", "how often each step of a store is taken, as go test takes it")
 	only := flag.String("only", "", "one benchmark, by its name; empty: all")
 	flag.Parse()
@@ -34,8 +34,8 @@ func main() {
 	}
 }
 
-// beside are the benchmarks whose contenders are compared within a round.
-var beside = []string{"Verify", "Sign", "Open", "Junk", "Cookie", "HTTP"}
+// byRound are the benchmarks whose contenders are compared within a round.
+var byRound = []string{"Verify", "Sign", "Open", "Junk", "Cookie", "HTTP"}
 
 func report(w io.Writer, rounds int, benchtime, sizes, steps, only string) error {
 	dir, err := os.MkdirTemp("", "counterfoil-bench")
@@ -60,7 +60,7 @@ func report(w io.Writer, rounds int, benchtime, sizes, steps, only string) error
 	}
 	results := newResults()
 	for round := range rounds {
-		for _, name := range beside {
+		for _, name := range byRound {
 			if only != "" && only != name {
 				continue
 			}
@@ -87,7 +87,7 @@ func report(w io.Writer, rounds int, benchtime, sizes, steps, only string) error
 		for _, store := range []string{"sqlite", "postgres", "redis"} {
 			fmt.Fprintln(os.Stderr, "running the steps of", store)
 			cmd := exec.Command("go", "test", "./store/"+store, "-run=^$", "-bench=^BenchmarkSteps$", "-benchtime="+steps, "-timeout=0")
-			cmd.Dir = ".." // a package of the other module
+			cmd.Dir = ".." // the package is in the main module
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				return fmt.Errorf("%s: %w\n%s", store, err, out)
@@ -98,7 +98,7 @@ func report(w io.Writer, rounds int, benchtime, sizes, steps, only string) error
 		}
 	}
 	fmt.Fprintf(w, "%s, %s/%s, %d processors, medians of %d rounds of %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), rounds, benchtime)
-	for _, name := range append(beside, "Seen", "Stores") {
+	for _, name := range append(byRound, "Seen", "Stores") {
 		results.write(w, name)
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// sameProcess is the round of an output that holds several: the n-th line of one
-// name belongs to the n-th.
+// sameProcess is the round of an output with several rounds: the n-th line with a name belongs
+// to the n-th round.
 const sameProcess = -1
 
 // cell is one contender in one row, for one number of processors.
@@ -18,15 +18,15 @@ type cell struct {
 	cpus                  int
 }
 
-// results hold what was measured, by unit and round.
+// results has the measured values, by cell, unit and round.
 type results struct {
 	cells map[cell]map[string][]float64
-	order []cell // as they first came
+	order []cell // in the order of their first lines
 }
 
 func newResults() *results { return &results{cells: make(map[cell]map[string][]float64)} }
 
-// read takes the output of a test binary. Other lines than results are skipped.
+// read reads the output of a test binary. It skips lines that are not results.
 func (r *results) read(output string, round int) error {
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
@@ -49,7 +49,7 @@ func (r *results) read(output string, round int) error {
 			}
 			unit := fields[i+1]
 			if round != sameProcess && len(units[unit]) != round {
-				return fmt.Errorf("%s has no result in a round before", fields[0])
+				return fmt.Errorf("%s has no result in an earlier round", fields[0])
 			}
 			units[unit] = append(units[unit], value)
 		}
@@ -57,13 +57,13 @@ func (r *results) read(output string, round int) error {
 	return nil
 }
 
-// readSteps takes the output of a store's BenchmarkSteps.
+// readSteps reads the output of a store's BenchmarkSteps.
 func (r *results) readSteps(output, store string) error {
 	return r.read(strings.ReplaceAll(output, "BenchmarkSteps/", "BenchmarkStores/"+store+",_"), sameProcess)
 }
 
-// parseName reads BenchmarkTable/row/contender-N. Go writes _ for a space, and
-// leaves -N away for one processor.
+// parseName reads BenchmarkTable/row/contender-N. Go writes _ for a space, and omits -N for
+// one processor.
 func parseName(name string) (cell, error) {
 	c := cell{cpus: 1}
 	if dash := strings.LastIndexByte(name, '-'); dash > 0 {
@@ -90,7 +90,7 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// ratio is the median of a/b in each round.
+// ratio returns the median over the rounds of a/b.
 func ratio(a, b []float64) float64 {
 	var ratios []float64
 	for n := range min(len(a), len(b)) {
@@ -142,12 +142,13 @@ func (r *results) write(w io.Writer, table string) {
 	case "Stores":
 		r.writeStores(w, cells)
 	default:
-		r.writeBeside(w, cells)
+		r.writeContenders(w, cells)
 	}
 }
 
-// writeBeside prints a line for each contender. Ratios are to the first of the row.
-func (r *results) writeBeside(w io.Writer, cells []cell) {
+// writeContenders prints a line for each contender. A ratio is to the first contender of the
+// row.
+func (r *results) writeContenders(w io.Writer, cells []cell) {
 	fmt.Fprint(w, "| | | time | ratio | processor time | ratio | bytes | allocations |\n|---|---|---|---|---|---|---|---|\n")
 	first := cells[0]
 	for _, c := range cells {
@@ -162,7 +163,7 @@ func (r *results) writeBeside(w io.Writer, cells []cell) {
 	}
 }
 
-// writeHTTP compares requests per second and the server's processor time.
+// writeHTTP prints requests per second and the server's processor time.
 func (r *results) writeHTTP(w io.Writer, cells []cell) {
 	fmt.Fprint(w, "| | | requests/s | ratio | processor time of a request | ratio |\n|---|---|---|---|---|---|\n")
 	first := cells[0]
@@ -176,7 +177,7 @@ func (r *results) writeHTTP(w io.Writer, cells []cell) {
 	}
 }
 
-// writeStores prints what a step costs beside the engine's own.
+// writeStores prints the cost of a step divided by the cost of the engine's own step.
 func (r *results) writeStores(w io.Writer, cells []cell) {
 	fmt.Fprint(w, "Medians of eleven turns each.\n\n| | | the engine's own/s | ours/s | cost |\n|---|---|---|---|---|\n")
 	for _, c := range cells {
@@ -186,8 +187,8 @@ func (r *results) writeStores(w io.Writer, cells []cell) {
 	}
 }
 
-// writeSeen prints a line for each table, with what a second processor brings. Ratios
-// are to the first of the row.
+// writeSeen prints a line for each table, and the gain of a second processor. A ratio is to
+// the first contender of the row.
 func (r *results) writeSeen(w io.Writer, cells []cell) {
 	fmt.Fprint(w, "| table | | a check | ratio | allocations | checks/s, 1 processor | 2 processors | ratio |\n|---|---|---|---|---|---|---|---|\n")
 	first := cells[0]

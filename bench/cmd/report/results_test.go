@@ -39,6 +39,6 @@ func TestTables(t *testing.T) {
 		}
 	}
 	if err := r.read("BenchmarkVerify/ES256/late-2 10 1 ns/op\n", 2); err == nil {
-		t.Error("a contender that missed rounds is not noticed")
+		t.Error("read accepts a contender that missed rounds")
 	}
 }
