@@ -1,6 +1,7 @@
 package password_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -71,6 +72,31 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 			}
 			time.Sleep(time.Hour) // in the bubble: what throttles forgets
 			refused(3 * time.Second)
+		}
+	})
+}
+
+// LOGIN-09: who goes away before the refusal has guessed all the same. The right password
+// is answered sooner than a wrong one, so there is no need to wait for that.
+func TestLeavingEarlyIsAGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, users := newPasswords(t)
+		if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: "old", Password: oldHash}, 3*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		guess := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			_, err := p.Prove(ctx, attempt("old", "wrong"))
+			return err
+		}
+		for range 5 {
+			if err := guess(); err == nil || isThrottled(err) {
+				t.Fatalf("guess = %v", err)
+			}
+		}
+		if err := guess(); !isThrottled(err) {
+			t.Errorf("after five wrong guesses = %v, want Throttled", err)
 		}
 	})
 }
