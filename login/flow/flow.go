@@ -139,8 +139,20 @@ func (f *Flow) Begin(ctx context.Context, r Request) (Result, error) {
 		return Result{}, err
 	}
 	at := &attempt{Counter: ticket.Counter(), StepUp: r.StepUp, Apart: r.Apart, Keep: r.Keep}
-	find := func(ctx context.Context) (login.Account, error) { return f.named(ctx, name, m.Name()) }
-	result, err := f.step(ctx, at, m, m.Begin, find, login.Attempt{Input: r.Input})
+	find := func(ctx context.Context) (account login.Account, err error) {
+		if at.Named, err = f.named(ctx, name); err != nil {
+			return account, err
+		}
+		return f.subject(ctx, at.Named, m.Name())
+	}
+	begin := func(ctx context.Context, a login.Attempt) (login.Step, error) {
+		step, err := m.Begin(ctx, a)
+		if err == nil && at.Named == "" { // the method found out itself who it is
+			at.Named, err = f.named(ctx, name)
+		}
+		return step, err
+	}
+	result, err := f.step(ctx, at, m, begin, find, login.Attempt{Input: r.Input})
 	if err != nil && !errors.Is(err, login.ErrRefused) {
 		err = errors.Join(err, ticket.Undo(ctx)) // nothing was guessed
 	}
@@ -219,8 +231,13 @@ func (f *Flow) step(ctx context.Context, at *attempt, m login.Method, call call,
 			return f.challenge(ctx, at, other.Name(), at.Proof.Subject, asked)
 		}
 	}
-	if err := f.opts.Throttle.Resume(at.Counter).Succeeded(ctx); err != nil {
-		return Result{}, err
+	if at.Named == nobody || at.Named == at.Proof.Subject { // who is somebody else ends no row of the name's
+		if err := f.opts.Throttle.Resume(at.Counter).Succeeded(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	if account.Subject != at.Proof.Subject { // the method looked at another one last
+		account = login.Account{}
 	}
 	return Result{Proof: at.Proof, Account: account.Identifier, Keep: at.Keep}, nil
 }
@@ -317,16 +334,13 @@ func accountOf(identifier string) string {
 // nobody is read on in vain: a name that nobody has costs what others cost (LOGIN-06).
 const nobody = "usr_none"
 
-// named is the account that a name means; empty if nobody has it who may sign in.
-func (f *Flow) named(ctx context.Context, name, kind string) (login.Account, error) {
-	id, err := f.opts.Users.IDOf(ctx, name)
+// named is the id of the user whom a name means.
+func (f *Flow) named(ctx context.Context, name string) (id string, err error) {
+	id, err = f.opts.Users.IDOf(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
-		id, err = nobody, nil
+		return nobody, nil
 	}
-	if err != nil {
-		return login.Account{}, err
-	}
-	return f.subject(ctx, id, kind)
+	return id, err
 }
 
 // subject is the account of a subject, which may be no user here. The revision is read
