@@ -10,7 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
-// signedBy is what the header of h's token says.
+// signedBy returns the header of h's token.
 func (p *program) signedBy(h *holder) (header struct{ Alg, Kid string }) {
 	p.t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(h.Access, ".")[0])
@@ -23,9 +23,9 @@ func (p *program) signedBy(h *holder) (header struct{ Alg, Kid string }) {
 	return header
 }
 
-// KEY-04: the signing algorithm changes by configuration, on one folder. What was signed
-// before stays good, also when the new key is asked for, until the old one is revoked:
-// then the new one, which has been published, signs at once.
+// KEY-04: the configuration changes the signing algorithm of one folder. Older tokens stay
+// good, even after "key rotate", until the old key is revoked. Then the new key signs at once,
+// because it has already been published.
 func TestSigningAlgorithms(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -42,7 +42,7 @@ func TestSigningAlgorithms(t *testing.T) {
 			}
 			h := p.login("user", "bearer", "")
 			if got := p.signedBy(h).Alg; got != was {
-				t.Errorf("%s: signs with %s at once; a verifier may not know that key yet", alg, got)
+				t.Errorf("%s: the server signs with %s at once, before every verifier knows that key", alg, got)
 			}
 			command(t, p.output, env, "", "key", "revoke", p.signedBy(h).Kid)
 			p.refused(before)
@@ -58,14 +58,14 @@ func TestSigningAlgorithms(t *testing.T) {
 		before, was = h, alg
 		p.kill()
 	}
-	// TOK-03: but never both kinds at once.
+	// TOK-03: the server never uses symmetric and asymmetric keys together.
 	out, code := fails(t, env, "serve", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--algorithm", "HS256")
 	if code != 3 || !strings.Contains(out, "cannot be mixed") {
 		t.Errorf("HS256 on this folder: exit code %d, %s", code, out)
 	}
 }
 
-// HS256 has no public key: the server itself is the one who can check.
+// HS256 has no public key, so only the server itself can verify its tokens.
 func TestSingleService(t *testing.T) {
 	t.Parallel()
 	out := &output{}
@@ -87,6 +87,6 @@ func TestSingleService(t *testing.T) {
 	defer res.Body.Close()
 	var set struct{ Keys []json.RawMessage }
 	if err := json.NewDecoder(res.Body).Decode(&set); err != nil || len(set.Keys) != 0 {
-		t.Errorf("the key set holds %d keys, %v: a secret is nobody's", len(set.Keys), err)
+		t.Errorf("the key set has %d keys, %v: want none, because the only key is a secret", len(set.Keys), err)
 	}
 }

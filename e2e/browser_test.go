@@ -15,9 +15,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-var screenshots = flag.String("screenshots", "", "folder to write a picture of each page to")
+var screenshots = flag.String("screenshots", "", "folder for a picture of each page")
 
-// browser is a tab of a real Chromium, and what its console complained of.
+// browser is a tab of a real Chromium, with the errors and warnings of its console.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -26,15 +26,15 @@ type browser struct {
 	problems []string
 }
 
-// look is a way to look at a page.
+// look is a configuration of the browser.
 type look struct {
 	name   string
 	width  int64
 	dark   bool
-	script bool // JavaScript runs
+	script bool // JavaScript is enabled
 }
 
-// Each width and each scheme of colours, with JavaScript and without.
+// Each width and each color scheme, with JavaScript and without.
 var looks = []look{
 	{"desktop-light", 1280, false, true}, {"phone-dark", 390, true, true},
 	{"desktop-dark-noscript", 1280, true, false}, {"phone-light-noscript", 390, false, false},
@@ -73,7 +73,8 @@ func newBrowser(t *testing.T, l look) *browser {
 		}
 	}()
 	b.do(chromedp.EmulateViewport(l.width, 800))
-	// What this test asks of a page is still evaluated; the page's own scripts are not.
+	// This disables the scripts of the page. The browser still evaluates the scripts of the
+	// test.
 	_, err = chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !l.script})
 	if err != nil {
 		t.Fatal(err)
@@ -105,26 +106,25 @@ func (b *browser) until(condition string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
 	for {
-		// An error means that the page is being replaced: look again.
+		// An error means that the browser is loading another page: try again.
 		if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+condition+")")); err == nil && ok {
 			return
 		}
 		select {
 		case <-ctx.Done():
 			b.t.Fatalf("browser: %s never came true\npage: %.600s", condition, b.text())
-		case <-look.C:
+		case <-ticker.C:
 		}
 	}
 }
 
-// held is true of every page: it does not scroll sideways, each field has a label,
-// there is one heading of the first rank and a language, text and edges of fields can
-// be told from what is behind them (WCAG 2.2: 1.4.3, 1.4.11). It evaluates to what is
-// wrong.
-const held = `(() => {
+// rules checks what must hold on every page. The page does not scroll sideways. It has one h1
+// and a language. Each field has a label. The contrast of text and of the edges of fields is
+// sufficient (WCAG 2.2: 1.4.3, 1.4.11). The script returns the problems.
+const rules = `(() => {
 	const wrong = [], root = document.documentElement;
 	window.stops = [...document.querySelectorAll("input:not([type=hidden]), button, a[href], [tabindex]")].filter((e) => e.getClientRects().length);
 	if (root.scrollWidth > window.innerWidth) wrong.push("scrolls sideways");
@@ -152,8 +152,9 @@ const held = `(() => {
 	return wrong.join("; ");
 })()`
 
-// The next stop of the Tab key: it is the next one of the page, and shows that it has
-// the focus (WCAG 2.2: 2.4.3, 2.4.7). It evaluates to what is wrong.
+// stop checks the element that the Tab key has reached. It must be the next one of the page,
+// and must show that it has the focus (WCAG 2.2: 2.4.3, 2.4.7). The script returns the
+// problem.
 const stop = `(() => {
 	const e = document.activeElement, next = window.stops.shift(), style = getComputedStyle(e);
 	if (e !== next) return "Tab goes to " + e.outerHTML.slice(0, 80) + ", want " + next.outerHTML.slice(0, 80);
@@ -161,7 +162,7 @@ const stop = `(() => {
 	return shows ? "" : "focus does not show on " + e.outerHTML.slice(0, 80);
 })()`
 
-// tabThrough presses Tab from the beginning of the page to its end.
+// tabThrough presses Tab from the start of the page to its end.
 func (b *browser) tabThrough(name string) {
 	b.t.Helper()
 	stops, err := chromedp.Run(b.ctx, chromedp.Evaluate[int]("window.stops.length"))
@@ -178,15 +179,15 @@ func (b *browser) tabThrough(name string) {
 	}
 }
 
-// inspect holds what is true of every page, and takes its picture if asked.
+// inspect checks rules, and takes a picture of the page if the flag says so.
 func (b *browser) inspect(name string) {
 	b.t.Helper()
-	if wrong, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](held)); err != nil || wrong != "" {
+	if wrong, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](rules)); err != nil || wrong != "" {
 		b.t.Errorf("%s: %s, %v", name, wrong, err)
 	}
 	b.mu.Lock()
 	if len(b.problems) > 0 {
-		b.t.Errorf("%s: the console says: %s", name, strings.Join(b.problems, "; "))
+		b.t.Errorf("%s: messages of the console: %s", name, strings.Join(b.problems, "; "))
 	}
 	b.mu.Unlock()
 	if *screenshots == "" {
@@ -201,8 +202,8 @@ func (b *browser) inspect(name string) {
 	}
 }
 
-// The pages, by keyboard alone: sign in, see the session, revoke another one,
-// change the password, sign out.
+// A user of the pages, with the keyboard alone: sign in, see the session, revoke another
+// session, change the password, sign out.
 func TestPagesInABrowser(t *testing.T) {
 	t.Parallel()
 	for _, l := range looks {
@@ -213,19 +214,19 @@ func TestPagesInABrowser(t *testing.T) {
 			b.inspect("login-" + l.name)
 			b.tabThrough("login")
 			b.do(chromedp.Navigate(p.url + "/login"))
-			// Tab to the first field: past the skip link.
+			// The first Tab goes to the skip link, the second to the first field.
 			b.do(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"), chromedp.KeyEvent("alice"), chromedp.KeyEvent("\t"),
 				chromedp.KeyEvent("not her password at all"), chromedp.KeyEvent("\r"))
 			b.until(`document.querySelector("[role=alert]")?.textContent.includes("wrong")`)
 			b.mu.Lock()
-			b.problems = nil // the browser notes the 401 that was asked for
+			b.problems = nil // the browser reports the 401, which this step expects
 			b.mu.Unlock()
 			b.do(chromedp.SendKeys(chromedp.CSS("#password"), demoPassword+"\r"))
 			b.until(`document.querySelectorAll(".sessions li").length > 0`)
 			b.inspect("account-" + l.name)
 			b.tabThrough("account")
 
-			// The live page's four sessions of Alice are there too: end them all.
+			// Alice also has the four sessions of the live page. This ends them all.
 			b.do(chromedp.Click(chromedp.CSS(`form[action="/sessions/others"] button`)))
 			b.until(`document.querySelectorAll(".sessions li").length === 1`)
 
@@ -245,8 +246,8 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 }
 
-// The live page: four clients accepted, one press, four refusals with their
-// times, and signed in again.
+// The live page: four clients are accepted. One click revokes, and the page shows four
+// refusals with their times. Then the clients sign in again.
 func TestLivePageInABrowser(t *testing.T) {
 	t.Parallel()
 	for _, l := range looks {
@@ -258,10 +259,10 @@ func TestLivePageInABrowser(t *testing.T) {
 				return fmt.Sprintf(`[...document.querySelectorAll("[data-field=verdict]")].filter((v) => v.textContent.startsWith(%q)).length === 4`, prefix)
 			}
 			accepted := func() {
-				if l.script { // the figures tick by themselves
+				if l.script { // the page updates itself
 					b.until(verdicts("accepted"))
 				}
-				for again := true; again; { // or one looks again
+				for again := true; again; { // without JavaScript the user reloads the page
 					yes, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](verdicts("accepted")))
 					if again = err != nil || !yes; again {
 						b.do(chromedp.Navigate(p.service + "live"))

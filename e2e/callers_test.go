@@ -12,7 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// work is what many do until stop, and counts what fails.
+// work runs a function in several goroutines until stop, and counts successes and failures.
 type work struct {
 	all          sync.WaitGroup
 	stopped      atomic.Bool
@@ -44,14 +44,15 @@ func (w *work) count(err error) error {
 
 func (w *work) stop() { w.stopped.Store(true); w.all.Wait() }
 
-// until waits for so many more that were done.
+// until waits until w has the given number of further successes.
 func (c *cluster) until(w *work, more int64) {
 	c.t.Helper()
 	want := w.done.Load() + more
 	c.eventually("load", func() bool { return w.done.Load() >= want })
 }
 
-// load signs in, revokes and checks all the time. Checks and calls are counted apart.
+// load starts goroutines that sign in, revoke and check until they are stopped. checks counts
+// the checks. calls counts the other calls.
 func (c *cluster) load(callers int) (checks, calls *work) {
 	checks, calls = &work{}, &work{}
 	c.held = make([]atomic.Pointer[signedIn], callers)
@@ -64,8 +65,8 @@ func (c *cluster) load(callers int) (checks, calls *work) {
 	return checks, calls
 }
 
-// caller checks one session some times, then another one. What it checks just now is
-// what may be revoked.
+// caller checks one session a few times, then another one. A revoker picks the session that a
+// caller is checking.
 func (c *cluster) caller(checks *work, n int) {
 	v := c.verifiers[n%len(c.verifiers)]
 	for !checks.stopped.Load() {
@@ -73,7 +74,7 @@ func (c *cluster) caller(checks *work, n int) {
 		c.held[n].Store(s)
 		for turns := 1 + rand.N(20); turns > 0 && surge == c.surges.Load(); turns-- {
 			if good := c.answered(checks, v, s); !good {
-				turns = min(turns, 2) // it will not be good again
+				turns = min(turns, 2) // a refused session stays refused
 			}
 			select {
 			case <-time.After(c.think()):
@@ -83,12 +84,14 @@ func (c *cluster) caller(checks *work, n int) {
 	}
 }
 
-// think is how long a caller has nothing to ask: many of them ask no more than a few.
+// think returns how long a caller waits before its next check. With many callers each waits
+// longer, so that their rate in total does not grow.
 func (c *cluster) think() time.Duration {
 	return rand.N(max(50*time.Millisecond, time.Duration(len(c.held))*200*time.Microsecond))
 }
 
-// answered makes one check: whoever is told to come again, because nobody knows, does.
+// answered makes one check. If the verifier cannot tell, the caller tries again until it has a
+// verdict.
 func (c *cluster) answered(checks *work, v *counterfoil.Verifier, s *signedIn) (good bool) {
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
@@ -102,9 +105,9 @@ func (c *cluster) answered(checks *work, v *counterfoil.Verifier, s *signedIn) (
 	return false
 }
 
-// surge has all callers begin to check another session at once, until nine of ten wait
-// for an answer, and returns how many do. Of few sessions the verifiers have soon seen
-// all, and answer at once: then it does not try for long.
+// surge makes all callers begin to check another session at the same time, until nine of ten
+// wait for an answer. It returns how many wait. If there are few sessions, the verifiers soon
+// have all of them cached and answer at once: then surge gives up after a few tries.
 func (c *cluster) surge() (waiting int64) {
 	c.t.Helper()
 	tries := 0
@@ -118,7 +121,7 @@ func (c *cluster) surge() (waiting int64) {
 	return waiting
 }
 
-// login makes a session; one in eight carries a JWT and a refresh token.
+// login makes a session. One session of eight has a JWT and a refresh token.
 func (c *cluster) login() error {
 	s := newcomer()
 	if err := c.call("/v1/admin/sessions", map[string]any{"subject": s.Session.Subject, "carrier": s.carrier}, &s.holder); err != nil {
@@ -149,8 +152,9 @@ func (c *cluster) any() *signedIn {
 	return c.good[rand.N(len(c.good))]
 }
 
-// revoker revokes one session after the other of those that are in use, and tries again
-// until that is acknowledged; with wait "all" that means that no verifier accepts it.
+// revoker revokes one session after the other. It picks sessions that callers are checking. It
+// repeats a revocation until the server acknowledges it. With wait "all" an acknowledgement
+// means that no verifier accepts the session any more.
 func (c *cluster) revoker(calls *work, wait string) {
 	for !calls.stopped.Load() {
 		pause(10 * time.Millisecond)
@@ -169,7 +173,7 @@ func (c *cluster) revoker(calls *work, wait string) {
 			err = calls.count(c.call("/v1/admin/revocations", body, &got))
 		}
 		if err != nil {
-			return // perhaps it was done
+			return // the outcome is unknown
 		}
 		s.everywhere.Store(got.Confirmed)
 		s.revoked.Store(time.Now().UnixNano())
@@ -179,8 +183,8 @@ func (c *cluster) revoker(calls *work, wait string) {
 	}
 }
 
-// ask asks verifier v about s. Refusing who was not revoked, or accepting who was
-// longer ago than D, fails the test. Not to know is an error.
+// ask asks verifier v about s. The test fails if v refuses a session that was not revoked, or
+// accepts one that was revoked longer ago than D. ask returns an error if v cannot tell.
 func (c *cluster) ask(ctx context.Context, v *counterfoil.Verifier, s *signedIn) (good bool, err error) {
 	revoked, begun := s.revoked.Load(), time.Now()
 	_, err = v.Verify(ctx, s.Access)
@@ -195,9 +199,9 @@ func (c *cluster) ask(ctx context.Context, v *counterfoil.Verifier, s *signedIn)
 		}
 		return true, nil
 	case errors.Is(err, counterfoil.ErrExpired):
-		return false, nil // it is older than its token may be: nothing is said
+		return false, nil // the token has expired, which says nothing about the session
 	case errors.Is(err, counterfoil.ErrInvalidToken):
-		if s.revoked.Load() == 0 && !c.overturned.Load() {
+		if s.revoked.Load() == 0 && !c.newEpoch.Load() {
 			c.t.Errorf("a good %s session is refused: %v", s.carrier, err)
 		}
 		return false, nil

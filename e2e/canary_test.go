@@ -22,22 +22,22 @@ import (
 	"time"
 )
 
-// canaries are secrets by name. Each is unlike anything else, so finding one in
-// what the program puts out means that it leaked.
+// canaries has secrets by name. Each is unique, so finding it in an output of the program
+// means that it leaked.
 type canaries struct {
 	mu  sync.Mutex
 	all map[string][]string
 }
 
-// plant makes up a secret.
+// plant makes a new secret.
 func (c *canaries) plant(name string) string {
 	s := fmt.Sprintf("canary %s %s", name, rand.Text())
 	c.keep(name, s)
 	return s
 }
 
-// keep notes a secret that the program made. Of a token each part but the header
-// is one.
+// keep adds a secret that the program made. Each part of a token is a secret, except the
+// header.
 func (c *canaries) keep(name, secret string) {
 	if secret == "" {
 		return
@@ -56,7 +56,7 @@ func (c *canaries) keep(name, secret string) {
 	}
 }
 
-// spellings are a secret as it is, and as an encoding would have it.
+// spellings returns a secret, unchanged and in several encodings.
 func spellings(s string) []string {
 	all := []string{
 		s, url.QueryEscape(s), url.PathEscape(s), hex.EncodeToString([]byte(s)),
@@ -66,7 +66,7 @@ func spellings(s string) []string {
 	return slices.Compact(all)
 }
 
-// search looks for each secret but those whose name begins with except.
+// search looks for each secret in data, except those whose name begins with except.
 func (c *canaries) search(t *testing.T, where string, data []byte, except ...string) {
 	t.Helper()
 	for name, all := range c.all {
@@ -75,7 +75,7 @@ func (c *canaries) search(t *testing.T, where string, data []byte, except ...str
 		}
 		for _, text := range all {
 			if i := bytes.Index(data, []byte(text)); i >= 0 {
-				t.Errorf("%s holds %q: …%q…", where, name, data[max(0, i-120):min(len(data), i+20)])
+				t.Errorf("%s contains %q: …%q…", where, name, data[max(0, i-120):min(len(data), i+20)])
 				break
 			}
 		}
@@ -105,25 +105,25 @@ func startPlain(t *testing.T, out *output, env []string, args ...string) (p *pro
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
 	for range 1000 {
 		for line := range strings.Lines(out.String()) {
-			var said struct{ Msg, Address string }
-			if json.Unmarshal([]byte(line), &said) != nil {
+			var entry struct{ Msg, Address string }
+			if json.Unmarshal([]byte(line), &entry) != nil {
 				continue
 			}
-			switch said.Msg {
+			switch entry.Msg {
 			case "listening":
-				p.url = "http://" + said.Address
+				p.url = "http://" + entry.Address
 			case "ops listening":
-				ops = "http://" + said.Address
+				ops = "http://" + entry.Address
 			}
 		}
 		if p.url != "" && ops != "" {
 			return p, ops
 		}
-		<-look.C
+		<-ticker.C
 	}
 	t.Fatalf("the program does not listen:\n%s", out)
 	return nil, ""
@@ -137,7 +137,8 @@ type canaryRun struct {
 	statuses map[int]int
 }
 
-// send makes a call, ignores whatever is answered, and keeps the credentials in it.
+// send makes a call and keeps the credentials of its answer. It searches an error answer for
+// secrets. Any status is fine, except 500.
 func (c *canaryRun) send(method, path, contentType, body string, header ...string) (int, []byte, []*http.Cookie) {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, c.url+path, strings.NewReader(body))
@@ -150,7 +151,7 @@ func (c *canaryRun) send(method, path, contentType, body string, header ...strin
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
-	if r.Header.Get("X-Forwarded-For") == "" { // one address would be throttled
+	if r.Header.Get("X-Forwarded-For") == "" { // another address for each call, because one address would be throttled
 		r.Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", c.calls%250+1))
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -180,7 +181,7 @@ func (c *canaryRun) send(method, path, contentType, body string, header ...strin
 	c.calls++
 	c.statuses[res.StatusCode]++
 	if res.StatusCode >= 400 {
-		// A form is shown again with the identifier that was typed.
+		// The answer may show the form again, with the identifier that the user typed.
 		c.search(c.t, fmt.Sprintf("the answer %d to %s %s", res.StatusCode, method, path), answer, "member identifier")
 	}
 	if res.StatusCode == http.StatusInternalServerError {
@@ -191,7 +192,7 @@ func (c *canaryRun) send(method, path, contentType, body string, header ...strin
 
 const jsonType, formType = "application/json", "application/x-www-form-urlencoded"
 
-// routes is what a client can call. What the API document adds is called too.
+// routes has the routes that a client can call. allRoutes adds those of the API document.
 var routes = []string{
 	"POST /v1/register", "POST /v1/login", "POST /v1/refresh", "POST /v1/logout", "GET /v1/session", "GET /v1/sessions",
 	"DELETE /v1/sessions/{sid}", "DELETE /v1/sessions", "POST /v1/password", "GET /v1/csrf",
@@ -206,7 +207,7 @@ var routes = []string{
 	"POST /password", "GET /static/style.css", "GET /{secret}", "POST /v1/{secret}",
 }
 
-// allRoutes adds those of the API document to routes.
+// allRoutes returns routes, and the further routes of the API document.
 func (c *canaryRun) allRoutes() []string {
 	all := slices.Clone(routes)
 	status, doc, _ := c.send("GET", "/openapi.json", "", "")
@@ -296,7 +297,7 @@ func (c *canaryRun) abuse(route, live string) {
 	}
 }
 
-// people does what users do, in each carrier, so that real secrets are about.
+// people does what users do, by each carrier, so that the program handles real secrets.
 func (c *canaryRun) people(key string) {
 	for _, carrier := range carriers {
 		who, pass, next := "user-"+carrier, c.plant("password of "+carrier), c.plant("next password of "+carrier)
@@ -333,7 +334,7 @@ func (c *canaryRun) people(key string) {
 			auth[1] = "Bearer " + got.Access
 		}
 		refresh := `{"refresh_token":"` + got.Refresh + `"}`
-		for range 3 { // the third comes after its successor was used: reuse
+		for range 3 { // the third is a reuse: the successor was already used
 			_, data, _ := c.send("POST", "/v1/refresh", jsonType, refresh, auth...)
 			var again holder
 			_ = json.Unmarshal(data, &again)
@@ -350,7 +351,7 @@ func (c *canaryRun) people(key string) {
 	}
 }
 
-// flood makes the answers that only an overloaded server gives.
+// flood provokes the answers that only an overloaded server gives.
 func (c *canaryRun) flood() {
 	pass := c.plant("flood")
 	var wg sync.WaitGroup
@@ -365,9 +366,9 @@ func (c *canaryRun) flood() {
 	wg.Wait()
 }
 
-// OPS-01, SES-02: unique secrets go through every endpoint in every place where a
-// secret can stand, at debug level, and nothing that the program puts out or keeps
-// holds one: not its output, metrics, profiles, debug pages, stack dump or store.
+// OPS-01, SES-02: the test sends unique secrets to every endpoint, in every place where a
+// secret can be, at log level debug. No output of the program contains one: neither its logs,
+// metrics, profiles, debug pages and stack dump, nor its store.
 func TestNoSecretLeaks(t *testing.T) {
 	t.Parallel()
 	c := &canaryRun{canaries: &canaries{all: map[string][]string{}}, statuses: map[int]int{}}
@@ -426,16 +427,16 @@ func TestNoSecretLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.keep("invitation", made.Token)
-	// The runtime's own dump of every stack, and the end of the program.
+	// SIGQUIT makes the runtime dump every stack and end the program.
 	if err := c.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.cmd.Wait()
-	said := out.String()
-	if !strings.Contains(said, `"level":"DEBUG"`) || !strings.Contains(said, "goroutine 1 ") || !strings.Contains(said, `"msg":"audit"`) {
-		t.Error("the output lacks debug lines, audit lines or the dump of the stacks: nothing was looked at")
+	printed := out.String()
+	if !strings.Contains(printed, `"level":"DEBUG"`) || !strings.Contains(printed, "goroutine 1 ") || !strings.Contains(printed, `"msg":"audit"`) {
+		t.Error("the output lacks debug lines, audit lines or the stack dump: the test searches too little")
 	}
-	c.search(t, "the program's output", []byte(said))
+	c.search(t, "the program's output", []byte(printed))
 	files, err := filepath.Glob(filepath.Join(data, "counterfoil.db*"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("store: %v, %v", files, err)

@@ -21,7 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
-// engine is what keeps the sessions of a cluster. Its users are in PostgreSQL.
+// engine is the store of the sessions of a cluster. The users are in PostgreSQL.
 type engine struct {
 	name     string
 	store    string // --store
@@ -31,7 +31,7 @@ type engine struct {
 	back     func()
 }
 
-// engines are those that many nodes can share, each with a disk that it flushes.
+// engines has the engines that several nodes can share. Each flushes to disk.
 var engines = map[string]func(t *testing.T) engine{
 	"postgres": func(t *testing.T) engine {
 		server := testsvc.StartPostgres(t, testsvc.Durable)
@@ -45,8 +45,8 @@ var engines = map[string]func(t *testing.T) engine{
 	},
 }
 
-// cluster is several real servers on one engine behind a load balancer that sends each
-// request to the next, and the verifiers that follow through it.
+// cluster has several real servers on one engine. A load balancer sends each request to the
+// next server. Verifiers follow the log through the load balancer.
 type cluster struct {
 	t         *testing.T
 	engine    engine
@@ -59,19 +59,19 @@ type cluster struct {
 	verifiers []*counterfoil.Verifier
 	web       *http.Client
 
-	confirmed  atomic.Int64 // revocations that reached every verifier before they returned
-	overturned atomic.Bool  // the log may begin anew: who was not revoked may be refused
+	confirmed atomic.Int64 // revocations that reached every verifier before they returned
+	newEpoch  atomic.Bool  // the log may begin another epoch: then a session may be refused without a revocation
 
-	held    []atomic.Pointer[signedIn] // what each caller checks just now
-	waiting atomic.Int64               // callers whose check has begun and is not answered
+	held    []atomic.Pointer[signedIn] // the session that each caller is checking
+	waiting atomic.Int64               // callers that wait for the answer to a check
 	surges  atomic.Int64
 	surged  atomic.Pointer[chan struct{}] // closed at the next surge
 
-	mu   sync.Mutex // guards all below
+	mu   sync.Mutex // guards good
 	good []*signedIn
 }
 
-// serving is one server: a process, which may be another one later.
+// serving is one server. A restart replaces its process.
 type serving struct {
 	address string
 	args    []string
@@ -79,12 +79,12 @@ type serving struct {
 	output  output
 }
 
-// signedIn is one session and what was acknowledged about it.
+// signedIn is one session, with the acknowledged operations on it.
 type signedIn struct {
 	holder
-	revoked    atomic.Int64 // when its revocation returned, in Unix nanoseconds; 0: it is good; -1: nobody knows
-	everywhere atomic.Bool  // and was confirmed to have reached every verifier
-	renewed    bool         // its access token is of after a failover
+	revoked    atomic.Int64 // when its revocation returned, in Unix nanoseconds; 0: it is good; -1: the outcome is unknown
+	everywhere atomic.Bool  // the revocation was confirmed to have reached every verifier
+	renewed    bool         // its access token was issued after a failover
 }
 
 func startCluster(t *testing.T, on engine, nodes int, bound time.Duration) *cluster {
@@ -124,7 +124,7 @@ func startCluster(t *testing.T, on engine, nodes int, bound time.Duration) *clus
 				t.Fatal(err)
 			}
 		}
-		// What is signed in stays so for longer than the largest of these tests takes.
+		// With --idle=24h sessions outlive the longest of these tests.
 		node := &serving{address: address, args: []string{"serve", "--data", data, "--store", on.store, "--listen", address, "--issuer", c.url,
 			"--ops-listen", "off", "--drain", "1s", "--log-level", on.logs, "--refresh-grace", "1m", "--idle", "24h", "--access-ttl", "15m", "--max-bound", bound.String()}}
 		if on.sessions != "" {
@@ -155,7 +155,7 @@ func (c *cluster) follow() {
 	c.verifiers = append(c.verifiers, v)
 }
 
-// start runs a node and returns when it is ready.
+// start starts a node and returns when it is ready.
 func (c *cluster) start(n *serving) {
 	c.t.Helper()
 	n.cmd = exec.Command(binary, n.args...)
@@ -179,29 +179,29 @@ func (n *serving) end(s os.Signal) {
 	_ = n.cmd.Wait()
 }
 
-// hang stops a node, which keeps its connections, until the returned function is called.
+// hang stops the process of a node, which keeps its connections, until goOn is called.
 func (n *serving) hang() (goOn func()) {
 	_ = n.cmd.Process.Signal(syscall.SIGSTOP)
 	return func() { _ = n.cmd.Process.Signal(syscall.SIGCONT) }
 }
 
-func (c *cluster) eventually(what string, is func() bool) {
+func (c *cluster) eventually(what string, condition func() bool) {
 	c.t.Helper()
 	for begun := time.Now(); time.Since(begun) < patience(); pause(20 * time.Millisecond) {
-		if is() {
+		if condition() {
 			return
 		}
 	}
 	c.t.Fatalf("%s: not within %v", what, patience())
 }
 
-// patience is when a test gives up: it says nothing about how long anything may take.
+// patience returns the time after which a test gives up. It is not a limit of the product.
 func patience() time.Duration { return time.Minute + time.Duration(*manySessions)*time.Millisecond }
 
-// pause keeps loops that ask a process from being all that the machine does.
+// pause waits between two tries of a loop, so that the loop does not use up the processor.
 func pause(d time.Duration) { time.Sleep(d) }
 
-// call sends JSON as the operator, or fails.
+// call sends JSON as the operator. It returns an error unless the answer is a 2xx.
 func (c *cluster) call(path string, body, into any) error {
 	data, err := json.Marshal(body)
 	if err != nil {

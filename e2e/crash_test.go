@@ -18,21 +18,22 @@ const (
 	crashOps     = 1000 // a round
 )
 
-// account is one session and what was acknowledged about it. One worker at a time
-// has it.
+// account is one session, with the acknowledged operations on it. One worker at a time uses
+// it.
 type account struct {
 	holder
 	revoked bool
-	unknown bool // its last answer never came: nothing can be said of it
+	unknown bool // a revocation got no answer: its outcome is unknown
 }
 
-// grace is longer than a round may take on a busy machine: a refresh token whose
-// answer the kill swallowed is presented again in the next one, and is no reuse.
+// grace is longer than a round may take on a busy machine. The kill may swallow the answer to
+// a refresh. The next round then presents the old refresh token again, which must not count as
+// reuse.
 const grace = "--refresh-grace=1m"
 
-// Killed in the middle of a thousand logins, refreshes and revokes, the program
-// has lost nothing that it acknowledged: whoever is signed in still is, and what
-// was revoked stays refused.
+// The program is killed in the middle of a thousand logins, refreshes and revocations. It has
+// lost no acknowledged operation: the signed-in sessions are still accepted, and the revoked
+// sessions are still refused.
 func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	address := testsvc.FreeAddress(t)
@@ -41,7 +42,8 @@ func TestKilledInTheMiddle(t *testing.T) {
 	var before []*account
 	var kept acknowledged
 	for round := range crashRounds + 1 {
-		// Without a demo: that many logins by a password, from one address, are refused.
+		// Without the demo, whose administrator signs in by a password: one address may not do
+		// that so often.
 		p, _ := startPlain(t, &output{}, env, "--listen", address, grace)
 		p.admin = key
 		if round == 0 {
@@ -56,14 +58,14 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}
 	t.Logf("%d kills: %d logins, %d refresh tokens and %d revokes that were acknowledged are as they were", crashRounds, kept.logins, kept.refreshes, kept.revokes)
 	if kept.revokes == 0 || kept.refreshes == 0 {
-		t.Error("nothing was under way when the program was killed")
+		t.Error("shows nothing: no refresh or no revocation was acknowledged before a kill")
 	}
 }
 
-// acknowledged counts what was found as it had been acknowledged.
+// acknowledged counts the acknowledged operations that were checked.
 type acknowledged struct{ logins, refreshes, revokes int }
 
-// check asks whether a is what was acknowledged about it.
+// check compares the server's answers about a with the acknowledged operations.
 func (p *program) check(a *account, kept *acknowledged) {
 	if a.unknown {
 		return
@@ -86,8 +88,8 @@ func (p *program) check(a *account, kept *acknowledged) {
 	}
 }
 
-// workUntilKilled runs the operations, kills the program somewhere in the middle,
-// and returns what was acknowledged.
+// workUntilKilled runs operations, kills the program in the middle, and returns the sessions
+// with the acknowledged operations.
 func (p *program) workUntilKilled(round int) []*account {
 	var done atomic.Int64
 	killAt := int64(crashOps/4 + rand.N(crashOps/2))
@@ -118,8 +120,8 @@ func (p *program) workUntilKilled(round int) []*account {
 	return accounts
 }
 
-// operate does one thing to one of the worker's accounts, or makes a new one. It
-// returns false when the program no longer answers.
+// operate makes one operation on one of the worker's accounts, or makes a new account. ok is
+// false when the program no longer answers.
 func (p *program) operate(mine []*account, subject string) (made *account, ok bool) {
 	var a *account
 	if len(mine) > 0 {
@@ -133,7 +135,8 @@ func (p *program) operate(mine []*account, subject string) (made *account, ok bo
 		}
 		return a, true
 	case kind == 1 && a.Refresh != "":
-		// An answer that never came leaves the old token: the next, or within its grace.
+		// If the answer is lost, a has the old refresh token. It is the current one, or within
+		// its grace.
 		return nil, p.ack("/v1/refresh", map[string]any{"refresh_token": a.Refresh, "client": a.client}, &a.holder)
 	default:
 		a.revoked = p.ack("/v1/admin/revocations", map[string]any{"scope": "session", "id": a.Session.ID}, nil)
@@ -142,7 +145,7 @@ func (p *program) operate(mine []*account, subject string) (made *account, ok bo
 	}
 }
 
-// ack reports whether the call was acknowledged.
+// ack reports whether the server acknowledged the call.
 func (p *program) ack(path string, body any, into any) bool {
 	status, answer, err := p.try(path, body, p.admin)
 	if err != nil {

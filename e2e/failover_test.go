@@ -11,7 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
-// failovers are how another server takes the place of the one that is killed.
+// failovers are the ways in which another server replaces a killed primary.
 var failovers = map[string]struct {
 	promise promise
 	start   func(t *testing.T) failover
@@ -21,19 +21,19 @@ var failovers = map[string]struct {
 	"redis, a replica that was cut off": {loses, func(t *testing.T) failover { return sentinel(t, true) }},
 }
 
-// promise is what the documents say of acknowledged commits.
+// promise is what the documentation promises about acknowledged commits.
 type promise int
 
 const (
-	keeps   promise = iota
-	mayLose         // the last of them; known if a node was told of an entry of the log
-	loses           // and that is known
+	keeps   promise = iota // none is lost
+	mayLose                // the last ones may be lost; detected if a node has seen a later head
+	loses                  // some are lost, and the loss is detected
 )
 
 type failover struct {
 	engine
-	cut  func() // the second server hears no more
-	over func() // the first is killed, the second takes over
+	cut  func() // ends replication to the second server
+	over func() // kills the first server, and the second becomes the primary
 }
 
 func synchronousStandby(t *testing.T) failover {
@@ -55,7 +55,7 @@ func sentinel(t *testing.T, cut bool) failover {
 	f := failover{
 		engine: engine{name: "redis", logs: "warn", store: store, sessions: "redis-sentinel://" + strings.Join(s.Addrs(), ",") + "/" + testsvc.SentinelMaster},
 		cut:    func() {},
-		over:   s.Nodes[0].Kill, // the sentinels see to the rest
+		over:   s.Nodes[0].Kill, // the sentinels promote the replica
 	}
 	if cut {
 		f.cut = func() {
@@ -69,10 +69,11 @@ func sentinel(t *testing.T, cut bool) failover {
 	return f
 }
 
-// The primary is killed under load and another server takes its place, by the address that
-// nodes were given at the start. The log begins anew, which raises an alarm; nothing revoked
-// is accepted. If nothing is lost nobody signs in again: cookies go on, and an access token
-// is refreshed once. If entries of the log are known to be lost, every session has ended.
+// The primary is killed under load and another server takes its place, under the addresses
+// that the nodes got at the start. The log begins another epoch, and the nodes raise an alarm.
+// No revoked session is accepted. If nothing is lost, nobody must sign in again: cookies go on,
+// and an access token is refreshed once. If the nodes detect that entries of the log are lost,
+// every session has ended.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	for name, f := range failovers {
@@ -82,7 +83,7 @@ func TestFailover(t *testing.T) {
 			c := startCluster(t, on.engine, 2, 4*time.Second)
 			c.fill(50)
 			before := len(c.good)
-			c.overturned.Store(true)
+			c.newEpoch.Store(true)
 			checks, calls := c.load(20)
 			c.until(calls, 20)
 			on.cut()
@@ -113,19 +114,19 @@ func TestFailover(t *testing.T) {
 			}
 			for _, v := range c.verifiers {
 				if !c.finds(v, c.good[len(c.good)-1].Access) {
-					t.Error("who signs in anew is refused")
+					t.Error("a new session is refused after the failover")
 				}
 			}
 		})
 	}
 }
 
-// afterwards demands of each session what is promised. Those up to before had reached both
-// servers when the load began; those up to made were there when one was killed.
+// afterwards checks the promise for each session. The sessions up to `before` had reached both
+// servers when the load began. The sessions up to `made` existed when the primary was killed.
 func (c *cluster) afterwards(before, made int, p promise) (kept, ended int) {
 	c.t.Helper()
 	all := p == loses
-	if p == mayLose { // one that nobody revoked tells which of both it was
+	if p == mayLose { // a session that was not revoked shows whether the loss was detected
 		for _, s := range c.good[:before] {
 			if s.revoked.Load() == 0 {
 				all = !c.lives(s, true)
@@ -142,7 +143,7 @@ func (c *cluster) afterwards(before, made int, p promise) (kept, ended int) {
 		}
 		switch at := s.revoked.Load(); {
 		case at > 0 && lives:
-			c.t.Errorf("a %s session is there again, that was revoked", s.carrier)
+			c.t.Errorf("a revoked %s session is accepted again", s.carrier)
 		case at == 0 && all && lives && n < made:
 			c.t.Errorf("a %s session outlived the loss of acknowledged entries", s.carrier)
 		case at == 0 && !all && !lives && (n < before || p == keeps):
@@ -158,8 +159,8 @@ func (c *cluster) made() int {
 	return len(c.good)
 }
 
-// lives reports whether s goes on: with the credential that it has, or with a refreshed one.
-// A signed one of the log that ended is good for nothing.
+// lives reports whether s is accepted: with its credential, or with a refreshed one. An access
+// token of the old epoch must be refused.
 func (c *cluster) lives(s *signedIn, old bool) bool {
 	c.t.Helper()
 	good := c.finds(c.verifiers[0], s.Access)
@@ -167,7 +168,7 @@ func (c *cluster) lives(s *signedIn, old bool) bool {
 		return good
 	}
 	if good && old && !s.renewed {
-		c.t.Error("an access token of the log that ended is accepted")
+		c.t.Error("an access token of the old epoch is accepted")
 	}
 	err := c.call("/v1/refresh", map[string]any{"refresh_token": s.Refresh, "client": s.client}, &s.holder)
 	if err != nil && strings.Contains(err.Error(), "401") {
@@ -180,7 +181,7 @@ func (c *cluster) lives(s *signedIn, old bool) bool {
 	return c.finds(c.verifiers[0], s.Access)
 }
 
-// finds asks until somebody knows.
+// finds asks v until it has a verdict.
 func (c *cluster) finds(v *counterfoil.Verifier, access string) (good bool) {
 	c.t.Helper()
 	c.eventually("an answer", func() bool {

@@ -20,11 +20,11 @@ import (
 	"github.com/counterfoil/counterfoil/store/redis"
 )
 
-// byRequests is how many sessions are made as clients make them. Beyond that they come
-// from a node in this process, many in one commit: a million requests take too long.
+// byRequests is how many sessions are made by requests. A node in this process makes the rest,
+// with many logins in one commit: a million requests would take too long.
 const byRequests = 5000
 
-// fill signs so many in.
+// fill makes the given number of sessions.
 func (c *cluster) fill(many int) {
 	c.t.Helper()
 	filling := &work{}
@@ -73,7 +73,8 @@ func (c *cluster) fillInside(many int) {
 	c.t.Logf("%s: %d sessions after %v", c.engine.name, len(c.good), time.Since(begun).Round(time.Second))
 }
 
-// inside is one more node on the engine, without HTTP, whose logins share commits.
+// inside returns one more node on the engine, in this process and without HTTP. Its logins
+// share commits.
 func (c *cluster) inside() (node *issuer.Issuer, closeNode func()) {
 	c.t.Helper()
 	var seal [32]byte
@@ -93,7 +94,7 @@ func (c *cluster) inside() (node *issuer.Issuer, closeNode func()) {
 	return auth.Issuer(), closeNode
 }
 
-// open opens the stores as a node does; they may be one.
+// open opens the stores as a node does. Both may be the same store.
 func (c *cluster) open() (users, sessions store.Store, closeAll func()) {
 	c.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
@@ -110,34 +111,34 @@ func (c *cluster) open() (users, sessions store.Store, closeAll func()) {
 	return users, sessions, func() { _ = sessions.Close(); _ = users.Close() }
 }
 
-// sharing is a store whose callers share commits: all that come during one are the next.
-// It is for logins of different subjects, which cannot be in each other's way.
+// sharing is a store whose callers share commits: the batches that arrive during one commit
+// are the next commit. It is for logins of different subjects, which do not conflict.
 type sharing struct {
 	store.Store
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards the fields below
 	next    *shared
 	leading bool
 }
 
 type shared struct {
-	batch store.Batch
-	seen  map[store.Key]bool // conditions
-	head  counterfoil.Cursor
-	err   error
-	over  chan struct{} // closed when head and err are set
+	batch    store.Batch
+	required map[store.Key]bool // keys of batch.Require
+	head     counterfoil.Cursor
+	err      error
+	over     chan struct{} // closed when head and err are set
 }
 
 func (s *sharing) Commit(_ context.Context, b store.Batch) (counterfoil.Cursor, error) {
 	s.mu.Lock()
 	if s.next == nil {
-		s.next = &shared{over: make(chan struct{}), seen: make(map[store.Key]bool)}
+		s.next = &shared{over: make(chan struct{}), required: make(map[store.Key]bool)}
 	}
 	mine := s.next
 	mine.batch.Put = append(mine.batch.Put, b.Put...)
 	for _, r := range b.Require {
-		if !mine.seen[r.Key] {
-			mine.seen[r.Key] = true
+		if !mine.required[r.Key] {
+			mine.required[r.Key] = true
 			mine.batch.Require = append(mine.batch.Require, r)
 		}
 	}

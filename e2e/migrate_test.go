@@ -14,8 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
-// From SQLite to PostgreSQL and back: whoever is signed in stays so, by every
-// carrier, with the very copies from before; what was revoked stays refused.
+// A move from SQLite to PostgreSQL and back. Sessions by every carrier go on with their old
+// copies. Revoked sessions stay refused.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	_, database := testsvc.StartPostgres(t, testsvc.Fast).Database(t, "")
@@ -34,7 +34,7 @@ func TestMigrate(t *testing.T) {
 		revoked = append(revoked, one, all)
 	}
 	if out, code := fails(t, nil, "migrate", "--data", old, "--to", database); code != 4 || !strings.Contains(out, "hint: stop every server on it first") {
-		t.Errorf("migrate beside the server exits with %d:\n%s", code, out)
+		t.Errorf("migrate while the server runs exits with %d:\n%s", code, out)
 	}
 	check := func(p *program, revoking *holder) {
 		t.Helper()
@@ -84,8 +84,8 @@ func TestMigrate(t *testing.T) {
 	check(p, last)
 }
 
-// Killed in the middle, a move leaves the source as it was, and a target that nobody
-// uses, until it is done again.
+// A move is killed in the middle. The source is unchanged, and the target cannot be used until
+// the move is repeated.
 func TestMigrateKilled(t *testing.T) {
 	t.Parallel()
 	server := testsvc.StartPostgres(t, testsvc.Fast)
@@ -94,7 +94,7 @@ func TestMigrateKilled(t *testing.T) {
 	p := start(t, "--store", "sqlite", "--data", old)
 	h := p.login("live", "bearer", "app")
 	p.kill()
-	// An empty store to move to, which a move cannot go on with: its first record waits.
+	// The target is empty, and a trigger makes the first insert of the move wait.
 	run(t, "migrate", "--data", emptied(t), "--to", database)
 	server.Exec(t, name, `UPDATE counterfoil.head SET mark = ''`)
 	server.Exec(t, name, `DELETE FROM counterfoil.records`)
@@ -115,13 +115,13 @@ func TestMigrateKilled(t *testing.T) {
 	if out, code := fails(t, nil, "serve", "--data", old, "--store", database, "--listen", "127.0.0.1:0", "--ops-listen", "off"); code != 4 || !strings.Contains(out, "was not finished") {
 		t.Errorf("serve on half a store exits with %d:\n%s", code, out)
 	}
-	run(t, "user", "list", "--data", old) // the source is as it was
+	run(t, "user", "list", "--data", old) // the source can still be used
 	run(t, "migrate", "--data", old, "--to", database)
 	p = start(t, "--store", database, "--data", old)
 	p.post("/v1/refresh", map[string]any{"refresh_token": h.Refresh, "client": "app"}, "", h)
 }
 
-// emptied is a folder with a store that holds little.
+// emptied returns a folder with a small store.
 func emptied(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -129,7 +129,7 @@ func emptied(t *testing.T) string {
 	return dir
 }
 
-// awaitMark waits until the store's mark is of a state.
+// awaitMark waits until the mark of the store has the given state.
 func awaitMark(t *testing.T, database, state string) {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), database)

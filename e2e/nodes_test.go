@@ -15,16 +15,15 @@ import (
 )
 
 var (
-	manySessions = flag.Int("e2e.sessions", 300, "sessions that are alive when a node and the store are killed")
+	manySessions = flag.Int("e2e.sessions", 300, "sessions when a node and the store are killed")
 	manyChecks   = flag.Int("e2e.checks", 100, "checks in flight when a node and the store are killed")
 	manyNodes    = flag.Int("e2e.nodes", 3, "servers on one store")
 	killedBound  = flag.Duration("e2e.bound", 4*time.Second, "D of the verifiers when a node and the store are killed")
 )
 
-// Nodes are restarted one after the other while everything is in use: no check fails. A
-// call that waits for all verifiers may last longer than a server that was told to stop;
-// it has no answer then, and is made again with the same receipt. An upgrade is the same with
-// another program.
+// The nodes restart one after the other under load. No check fails. A call that waits for all
+// verifiers may take longer than a stopping server runs. It then gets no answer, and the caller
+// repeats it. An upgrade is the same with another program.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	for name, on := range engines {
@@ -53,8 +52,8 @@ func TestRollingRestart(t *testing.T) {
 	}
 }
 
-// A node and the store are killed in the middle of everything, and come back: nothing
-// that was acknowledged is lost, nothing revoked is accepted, nobody is signed out.
+// A node and the store are killed under load, and restarted. No acknowledged operation is
+// lost, no revoked session is accepted, and nobody is signed out.
 func TestNodeAndStoreKilled(t *testing.T) {
 	t.Parallel()
 	for name, on := range engines {
@@ -70,7 +69,7 @@ func TestNodeAndStoreKilled(t *testing.T) {
 			killed := time.Now()
 			before := calls.failed.Load()
 			c.eventually("the outage", func() bool { return calls.failed.Load() > before+20 })
-			// No verifier knows anything by now that is young enough: every check waits.
+			// By now every verifier is stale, and every caller waits for a verdict.
 			c.eventually("waiting callers", func() bool { return c.waiting.Load() >= int64(*manyChecks*9/10) && c.stale() })
 			gone := time.Since(killed)
 			begun := time.Now()
@@ -82,7 +81,7 @@ func TestNodeAndStoreKilled(t *testing.T) {
 				inFlight, gone.Round(time.Second/10), started.Round(time.Second/10), time.Since(begun).Round(time.Second/10))
 			c.until(calls, 50)
 			c.until(checks, 2*int64(*manyChecks))
-			// Another is gone for good, and a third answers nothing for a while.
+			// A second node is killed for good, and a third one hangs for a while.
 			c.nodes[1].end(os.Kill)
 			goOn := c.nodes[len(c.nodes)-1].hang()
 			c.until(checks, 2*int64(*manyChecks))
@@ -90,14 +89,14 @@ func TestNodeAndStoreKilled(t *testing.T) {
 			c.until(calls, 50)
 			checks.stop()
 			calls.stop()
-			t.Logf("%d sessions, %d callers: %d checks said something, %d that nobody knows; %d calls, %d failed; %d wait=all confirmed",
+			t.Logf("%d sessions, %d callers: %d checks with a verdict, %d without; %d calls, %d failed; %d wait=all confirmed",
 				len(c.good), *manyChecks, checks.done.Load(), checks.failed.Load(), calls.done.Load(), calls.failed.Load(), c.confirmed.Load())
 			c.nothingLost(c.nodes[0], c.nodes[len(c.nodes)-1])
 		})
 	}
 }
 
-// stale reports whether no verifier knows enough.
+// stale reports whether every verifier is stale.
 func (c *cluster) stale() bool {
 	for _, v := range c.verifiers {
 		if v.Ready() == nil {
@@ -107,12 +106,12 @@ func (c *cluster) stale() bool {
 	return true
 }
 
-// byLookup is how many sessions the servers are asked about, one by one; with more of
-// them these are drawn at random, beside all that were revoked.
+// byLookup is how many sessions are looked up at the servers, one by one. If there are more,
+// they are chosen at random. Every revoked session is looked up too.
 const byLookup = 20_000
 
-// nothingLost looks for each session in the store, and asks the servers about them, and the
-// verifiers about what was revoked.
+// nothingLost checks each session: in the store, at the servers, and at the verifiers if it
+// was revoked.
 func (c *cluster) nothingLost(alive ...*serving) {
 	begun := time.Now()
 	there := c.rows()
@@ -127,12 +126,12 @@ func (c *cluster) nothingLost(alive ...*serving) {
 		case at > 0:
 			revoked++
 			if row {
-				c.t.Errorf("a revoked %s session is there", s.carrier)
+				c.t.Errorf("the store has a revoked %s session", s.carrier)
 			}
 		default:
 			good++
 			if !row {
-				c.t.Errorf("a good %s session is gone", s.carrier)
+				c.t.Errorf("the store lacks a good %s session", s.carrier)
 			}
 		}
 		if at > 0 || rand.N(len(c.good)) < byLookup {
@@ -160,11 +159,11 @@ func (c *cluster) nothingLost(alive ...*serving) {
 	c.t.Logf("as acknowledged: %d signed in, %d revoked; %d revocations without an answer; servers asked about %d; found out in %v",
 		good, revoked, unknown, len(asked), time.Since(begun).Round(time.Second))
 	if revoked == 0 || good == 0 {
-		c.t.Error("shows nothing: nothing was revoked, or nobody is signed in")
+		c.t.Error("shows nothing: no session was revoked, or none is good")
 	}
 }
 
-// rows are the ids of the sessions in the store.
+// rows returns the ids of the sessions in the store.
 func (c *cluster) rows() map[string]bool {
 	c.t.Helper()
 	_, sessions, closeAll := c.open()
@@ -179,7 +178,8 @@ func (c *cluster) rows() map[string]bool {
 	return there
 }
 
-// asAcknowledged asks a server about s. An outage, on a busy machine, is no answer.
+// asAcknowledged compares a server's answer about s with the acknowledged operations. On a
+// busy machine it may get an outage, and tries again.
 func (c *cluster) asAcknowledged(source counterfoil.Source, s *signedIn) {
 	_, err := source.Lookup(c.t.Context(), s.Access)
 	for errors.Is(err, counterfoil.ErrUnavailable) && c.t.Context().Err() == nil {
@@ -204,7 +204,7 @@ func (c *cluster) asAcknowledged(source counterfoil.Source, s *signedIn) {
 				c.t.Errorf("a verifier accepts a revoked %s session", s.carrier)
 			}
 		}
-	case s.Refresh != "": // its token may have expired
+	case s.Refresh != "": // its access token may have expired
 		if err := c.call("/v1/refresh", map[string]any{"refresh_token": s.Refresh, "client": s.client}, nil); err != nil {
 			c.t.Errorf("a good session cannot be refreshed: %v", err)
 		}

@@ -105,8 +105,8 @@ func startAt(t *testing.T, listen string, args ...string) *program {
 	return p
 }
 
-// signInAdmin signs the administrator in anew. One address may do so only so often, also
-// across restarts of a server: then it waits.
+// signInAdmin signs in the administrator again. One address may sign in only so often, also
+// over restarts of a server: then it waits.
 func (p *program) signInAdmin() {
 	p.t.Helper()
 	body := map[string]any{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}
@@ -122,7 +122,7 @@ func (p *program) signInAdmin() {
 	p.admin = got.Access
 }
 
-// register makes the client that logins of tests are for.
+// register makes a client for the logins of a test.
 func (p *program) register(client string) {
 	p.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), "PUT", p.url+"/v1/admin/clients/"+client, strings.NewReader("{}"))
@@ -141,7 +141,7 @@ func (p *program) register(client string) {
 	}
 }
 
-// fails runs the program and returns its output and exit code.
+// fails runs the program, which must fail. It returns its output and exit code.
 func fails(t *testing.T, env []string, args ...string) (string, int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -196,7 +196,7 @@ func (p *program) try(path string, body any, bearer string) (status int, answer 
 	return res.StatusCode, answer, err
 }
 
-// holder is what a client has after a login.
+// holder has the credentials of a client after a login.
 type holder struct {
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
@@ -208,7 +208,7 @@ type holder struct {
 	client  string
 }
 
-// login makes a session without a password: what is measured is not argon2.
+// login makes a session without a password, so that argon2 takes no time.
 func (p *program) login(subject, carrier, client string) *holder {
 	p.t.Helper()
 	h := &holder{carrier: carrier, client: client}
@@ -216,7 +216,7 @@ func (p *program) login(subject, carrier, client string) *holder {
 	return h
 }
 
-// refresh gets the next copy: as cookies if that is what the login is carried in.
+// refresh gets the next copy, as cookies if the carrier uses cookies.
 func (p *program) refresh(h *holder) {
 	p.t.Helper()
 	if h.carrier != "jwt-cookie" {
@@ -246,7 +246,7 @@ func (p *program) refresh(h *holder) {
 	}
 }
 
-// call asks the sample service, as the client of h would.
+// call calls the sample service with the credential of h, and returns the status.
 func (p *program) call(h *holder) int {
 	p.t.Helper()
 	return p.get(p.service, h)
@@ -272,7 +272,8 @@ func (p *program) get(url string, h *holder) int {
 	return res.StatusCode
 }
 
-// refused calls until h is refused, and returns when that was. It fails beyond D.
+// refused calls the sample service until it refuses h, and returns the time of the refusal.
+// The test fails if that takes longer than D.
 func (p *program) refused(h *holder) time.Time {
 	p.t.Helper()
 	const d = 10 * time.Second

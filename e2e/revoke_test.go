@@ -15,7 +15,8 @@ import (
 
 var carriers = []string{"cookie", "bearer", "jwt-cookie", "jwe"}
 
-// stores are the four, as flags of the program: sessions and the log are in the one named.
+// stores has the four stores, as flags of the program. The named store has the sessions and the
+// log.
 var stores = []struct {
 	name  string
 	flags func(t *testing.T) []string
@@ -32,15 +33,15 @@ var stores = []struct {
 	}},
 }
 
-// targets are what is revoked, and how often for each carrier.
+// targets has the scopes that are revoked, and how often for each carrier.
 var targets = []struct {
 	scope  string
 	rounds int
 }{{"session", 30}, {"subject", 30}, {"client", 10}, {"token", 10}, {"key", 2}, {"all", 1}}
 
-// The promise, on the real program: login, call, refresh, call, revoke by each
-// target, refused; and how long that takes. A session that nobody revoked is
-// never refused, and one that was refused stays refused.
+// The promise, on the real program: a client signs in, calls, refreshes and calls again. A
+// revocation by each scope makes the service refuse the client. The test measures how long
+// that takes. A session that was not revoked is never refused. A refused session stays refused.
 func TestRevokedWithinMilliseconds(t *testing.T) {
 	for _, store := range stores {
 		t.Run(store.name, func(t *testing.T) {
@@ -57,7 +58,7 @@ func (p *program) revokeEach(store, carrier string) {
 	control := p.login("control", carrier, "control")
 	for _, target := range targets {
 		if carrier == "cookie" && (target.scope == "token" || target.scope == "key") || carrier == "jwe" && target.scope == "token" {
-			continue // an opaque id has neither, and a JWE hides its token id
+			continue // an opaque id has neither, and a client cannot read the token id in a JWE
 		}
 		var took []time.Duration
 		for round := range target.rounds {
@@ -118,7 +119,7 @@ func (p *program) round(carrier, scope, subject string) time.Duration {
 	return took
 }
 
-// inside returns the token and key ids that a JWT, or the header of a JWE, shows.
+// inside returns the token id and the key id of a JWT, or the key id of a JWE.
 func (p *program) inside(h *holder) map[string]string {
 	p.t.Helper()
 	var claims struct{ Kid, Jti string }
@@ -131,7 +132,7 @@ func (p *program) inside(h *holder) map[string]string {
 			p.t.Fatal(err)
 		}
 	}
-	// The key that encrypts is named after the one that signs, and a salt.
+	// The id of the encryption key is the id of the signing key, then a salt.
 	kid, _, _ := strings.Cut(claims.Kid, "-")
 	return map[string]string{"token": claims.Jti, "key": kid}
 }
