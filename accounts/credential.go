@@ -48,7 +48,8 @@ func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, 
 
 // DeleteCredential takes a credential away, or returns store.ErrNotFound. A login with it
 // that is under way fails (LOGIN-19). Sessions live on: end them if the credential may be in
-// other hands.
+// other hands. After any other error call it again: it does what the call before left,
+// also if the credential is gone by then.
 func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Act, kind, credential string) error {
 	note := act.Entry(audit.DeleteCredential, id)
 	note.Target = kind + "/" + credential
@@ -56,6 +57,9 @@ func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Ac
 		c, err := a.find(ctx, id, kind, credential)
 		if err == nil && kind == directory.KindPassword {
 			err = store.ErrNotFound
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return a.voidProofs(ctx, id, act, err)
 		}
 		if err != nil {
 			return err
@@ -67,8 +71,20 @@ func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Ac
 		if err != nil {
 			return err
 		}
-		return a.issuer.SetSubject(context.WithoutCancel(ctx), id, act, func(*issuer.Subject) {})
+		return a.voidProofs(ctx, id, act, nil)
 	}
+}
+
+// voidProofs makes every proof void that a user's logins have so far: the subject gets
+// another revision. It returns then if that is done, or there is no such user.
+func (a *Accounts) voidProofs(ctx context.Context, id string, act audit.Act, then error) error {
+	if _, err := a.users.ByID(ctx, id); err != nil {
+		return err
+	}
+	if err := a.issuer.SetSubject(context.WithoutCancel(ctx), id, act, func(*issuer.Subject) {}); err != nil {
+		return err
+	}
+	return then
 }
 
 func (a *Accounts) find(ctx context.Context, id, kind, credential string) (login.Credential, error) {
