@@ -82,7 +82,7 @@ func HashOf(c login.Credential) (string, error) {
 // setPassword adds to b what makes u.Password the one that is kept. Of a user from before
 // there were credentials, the hash is in the user's record: it moves in this commit.
 func (d *Directory) setPassword(b *store.Batch, u *User) error {
-	if u.Password == u.kept && (u.Password == "" || u.password.Rev > 0) {
+	if u.Password == u.kept && !u.inside {
 		return nil
 	}
 	if u.Password == "" {
@@ -192,6 +192,17 @@ func (d *Directory) SaveCredential(ctx context.Context, user string, c login.Cre
 // DeleteCredential removes the credential that was read. If somebody else changed it
 // meanwhile, the error is store.ErrConflict.
 func (d *Directory) DeleteCredential(ctx context.Context, user string, c login.Credential, note audit.Entry) error {
+	if c.Kind == KindPassword { // its hash may be in the user's record
+		u, err := d.ByID(ctx, user)
+		if err == nil && u.password.Rev != c.Rev {
+			err = store.ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		u.Password = ""
+		return d.Write(ctx, u, nil, note)
+	}
 	key := credentialKey(user, c.Kind, c.ID)
 	_, err := d.audit.Commit(ctx, d.store, store.Batch{
 		Require: []store.Require{{Key: key, Rev: c.Rev}}, Delete: []store.Key{key},

@@ -79,6 +79,52 @@ func TestOldPasswords(t *testing.T) {
 	}
 }
 
+// A program of an earlier version set a password after this one had moved the hash: that
+// password is the good one, and the one before opens nothing.
+func TestPasswordOfAnEarlierVersion(t *testing.T) {
+	s := memory.New()
+	d := open(t, s)
+	u, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "alice", Password: "$stolen"})
+	must(t, err)
+	rec, err := store.One(t.Context(), s, store.Key{Kind: "user", ID: u.ID})
+	must(t, err)
+	rec.Value = []byte(`{"identifier":"alice","status":"active","password":"$new","created":"2026-01-02T03:04:05Z"}`)
+	_, err = s.Commit(t.Context(), store.Batch{Put: []store.Record{rec}})
+	must(t, err)
+	for _, when := range []string{"before", "after"} {
+		if u, err = d.ByID(t.Context(), u.ID); err != nil || u.Password != "$new" {
+			t.Errorf("%s the hash moves: %+v, %v", when, u, err)
+		}
+		u.Name = "Alice"
+		must(t, d.Write(t.Context(), u, nil, audit.Entry{}))
+	}
+	if all := values(t, s, "user") + values(t, s, "credential"); strings.Count(all, "$new") != 1 || strings.Contains(all, "$stolen") {
+		t.Errorf("kept: %s", all)
+	}
+}
+
+// A password that is taken away opens nothing, wherever its hash was.
+func TestPasswordTakenAway(t *testing.T) {
+	s := memory.New()
+	_, err := s.Commit(t.Context(), store.Batch{Put: []store.Record{{
+		Key:   store.Key{Kind: "user", ID: "usr_a"},
+		Value: []byte(`{"identifier":"alice","status":"active","password":"$old","created":"2026-01-02T03:04:05Z"}`),
+	}}})
+	must(t, err)
+	d := open(t, s)
+	for _, where := range []string{"in the user's record", "a credential"} {
+		a, err := d.Account(t.Context(), "usr_a", directory.KindPassword)
+		must(t, err)
+		must(t, d.DeleteCredential(t.Context(), "usr_a", a.Credentials[0], audit.Entry{}))
+		u, err := d.ByID(t.Context(), "usr_a")
+		if err != nil || u.Password != "" {
+			t.Errorf("%s: %+v, %v", where, u, err)
+		}
+		u.Password = "$next"
+		must(t, d.Write(t.Context(), u, nil, audit.Entry{}))
+	}
+}
+
 // SES-02: credentials end with their user, and belong to nobody else.
 func TestCredentials(t *testing.T) {
 	s := memory.New()

@@ -66,6 +66,7 @@ type User struct {
 	rev      uint64           // of the record that was read
 	password login.Credential // as it was read
 	kept     string           // its hash
+	inside   bool             // the hash is in the user's record, where an earlier version keeps it
 }
 
 // Options of New.
@@ -158,7 +159,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 		u.Created = d.now()
 	}
 	u.ID, u.Version, u.rev = "usr_"+strings.ToLower(rand.Text()), 0, 0
-	u.password, u.kept = login.Credential{}, ""
+	u.password, u.kept, u.inside = login.Credential{}, "", false
 	value, err := json.Marshal(u)
 	if err != nil {
 		return b, note, err
@@ -238,10 +239,14 @@ func parseUser(rec, password store.Record) (u User, err error) {
 	if u.password, err = parseCredential(rec.ID, password); err != nil {
 		return User{}, err
 	}
-	if u.password.Rev == 0 && old.Password != "" {
+	if u.inside = old.Password != ""; u.inside {
+		// Also beside a credential: to make that took the hash out of the record, so an
+		// earlier version set this one later.
+		rev := u.password.Rev
 		if u.password, err = NewPassword(old.Password, u.Created); err != nil {
 			return User{}, err
 		}
+		u.password.Rev = rev
 	}
 	if u.kept, err = HashOf(u.password); err != nil {
 		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
