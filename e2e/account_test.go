@@ -11,10 +11,10 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
-// SES-14: who is disabled or deleted by a command is signed out everywhere, by every
-// carrier.
+// SES-14: a command disables or deletes a user. The sessions of that user end everywhere, by
+// every carrier.
 func TestSessionsEndWithTheAccount(t *testing.T) {
-	for _, store := range stores[1:] { // memory has no folder for a command to find
+	for _, store := range stores[1:] { // a command cannot open a memory store
 		t.Run(store.name, func(t *testing.T) {
 			t.Parallel()
 			data := t.TempDir()
@@ -41,14 +41,14 @@ func TestSessionsEndWithTheAccount(t *testing.T) {
 				}
 				body := map[string]any{"subject": made.User.ID, "client": "app"}
 				if status, answer, err := p.try("/v1/admin/sessions", body, p.admin); err != nil || status != http.StatusConflict {
-					t.Errorf("after %s a program makes a session: %d %s, %v", command, status, answer, err)
+					t.Errorf("create session after %s = %d %s, %v, want 409", command, status, answer, err)
 				}
 			}
 		})
 	}
 }
 
-// neverRefreshed fails the test if the refresh token of h, if it has one, is good.
+// neverRefreshed fails the test if h has a refresh token and the server accepts it.
 func (p *program) neverRefreshed(when string, h *holder) {
 	p.t.Helper()
 	if h.Refresh == "" {
@@ -60,7 +60,7 @@ func (p *program) neverRefreshed(when string, h *holder) {
 	}
 }
 
-// stop has the program end as a service manager does.
+// stop ends the program with SIGTERM, as a service manager does.
 func (p *program) stop() {
 	p.t.Helper()
 	if err := errors.Join(p.cmd.Process.Signal(syscall.SIGTERM), p.cmd.Wait()); err != nil {
@@ -68,7 +68,7 @@ func (p *program) stop() {
 	}
 }
 
-// backup is one of a store that no server has open, put back while none has.
+// backup makes and restores a backup of a store. No server may have the store open.
 type backup struct {
 	flags         []string
 	make, restore func(t *testing.T)
@@ -113,8 +113,8 @@ var backups = map[string]func(t *testing.T, data string) backup{
 	},
 }
 
-// REV-09: a backup is put back while the program does not run. What was revoked since stays
-// so, and everybody signs in again.
+// REV-09: a backup is restored while the program does not run. Sessions that were revoked after
+// the backup stay revoked, and every user must sign in again.
 func TestRestoredBackup(t *testing.T) {
 	for name, on := range backups {
 		t.Run(name, func(t *testing.T) {

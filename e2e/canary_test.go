@@ -251,21 +251,13 @@ func (c *canaryRun) abuse(route, live string) {
 		for _, name := range names {
 			part[name] = members[name]
 		}
-		data, err := json.Marshal(part)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		return string(data)
-	}
-	all, err := json.Marshal(members)
-	if err != nil {
-		c.t.Fatal(err)
+		return c.json(part)
 	}
 	query := path + "?access_token=" + url.QueryEscape(c.plant("query")) + "&token=" + url.QueryEscape(c.plant("query token"))
 	origin := []string{"Origin", c.url}
 	with := func(header ...string) []string { return append(slices.Clone(origin), header...) }
 	for _, body := range []string{
-		string(all), some("identifier", "password"), some("current", "next"), some("refresh_token"), some("token"), some("subject", "carrier"),
+		c.json(members), some("identifier", "password"), some("current", "next"), some("refresh_token"), some("token"), some("subject", "carrier"),
 		`{"password":"` + c.plant("cut off"), `{"password":["` + c.plant("wrong type") + `"]}`,
 	} {
 		c.send(method, path, jsonType, body, origin...)
@@ -276,24 +268,75 @@ func (c *canaryRun) abuse(route, live string) {
 	c.send(method, path, "text/plain", c.plant("text"), origin...)
 	c.send(method, path, jsonType, `{"password":"`+strings.Repeat(c.plant("large"), 2000)+`"}`, origin...)
 	c.send(method, query, jsonType, "{}", with("Referer", "https://a.test/?t="+url.QueryEscape(c.plant("referer")))...)
-	junk := func(parts int) string {
-		var all []string
-		for range parts {
-			s := base64.RawURLEncoding.EncodeToString([]byte(c.plant("junk token")))
-			c.keep("junk token, encoded", s)
-			all = append(all, s)
-		}
-		return strings.Join(all, ".")
-	}
 	for _, header := range [][]string{
-		{"Authorization", "Bearer " + junk(3)}, {"Authorization", "Bearer " + junk(5)}, {"Authorization", "Bearer " + junk(1)[:43]},
+		{"Authorization", "Bearer " + c.junk(3)}, {"Authorization", "Bearer " + c.junk(5)}, {"Authorization", "Bearer " + c.junk(1)[:43]},
 		{"Authorization", c.plant("scheme") + " x"}, {"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("app:"+c.plant("basic")))},
 		{"Authorization", "Bearer " + c.plant("first"), "Authorization", "Bearer " + c.plant("second")},
-		{"Cookie", "cf=" + junk(1) + "; cf_refresh=" + junk(1) + "; __Host-Http-cf=" + junk(3)},
+		{"Cookie", "cf=" + c.junk(1) + "; cf_refresh=" + c.junk(1) + "; __Host-Http-cf=" + c.junk(3)},
 		{"X-Forwarded-For", c.plant("forwarded"), "Forwarded", "for=" + c.plant("forwarded 2")},
 		{"X-Request-Id", c.plant("request id"), "Counterfoil-Min-Cursor", c.plant("cursor")},
 	} {
 		c.send(method, path, jsonType, "{}", with(header...)...)
+	}
+}
+
+func (c *canaryRun) json(value any) string {
+	c.t.Helper()
+	data, err := json.Marshal(value)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// junk returns a text in the form of a token, whose parts are secrets.
+func (c *canaryRun) junk(parts int) string {
+	var all []string
+	for range parts {
+		s := base64.RawURLEncoding.EncodeToString([]byte(c.plant("junk token")))
+		c.keep("junk token, encoded", s)
+		all = append(all, s)
+	}
+	return strings.Join(all, ".")
+}
+
+// searchOps searches the pages of the operations listener.
+func (c *canaryRun) searchOps(ops, token string) {
+	c.t.Helper()
+	for _, path := range []string{
+		"/metrics", "/debug/revocation", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/pprof/allocs?debug=1", "/debug/pprof/mutex?debug=1", "/debug/pprof/",
+	} {
+		r, err := http.NewRequestWithContext(c.t.Context(), "GET", ops+path, nil)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		page, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK {
+			c.t.Fatalf("%s = %d, %v", path, res.StatusCode, err)
+		}
+		c.search(c.t, path, page)
+	}
+}
+
+// searchStore searches the files of the SQLite store in the folder data.
+func (c *canaryRun) searchStore(data string) {
+	c.t.Helper()
+	files, err := filepath.Glob(filepath.Join(data, "counterfoil.db*"))
+	if err != nil || len(files) == 0 {
+		c.t.Fatalf("store: %v, %v", files, err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.search(c.t, filepath.Base(file), content)
 	}
 }
 
@@ -401,26 +444,7 @@ func TestNoSecretLeaks(t *testing.T) {
 	for _, args := range [][]string{{"audit", "--limit", "200"}, {"audit", "--limit", "200", "--json"}, {"user", "list"}, {"apikey", "list"}, {"session", "list", "root"}} {
 		c.search(t, strings.Join(args, " "), []byte(command(t, out, env, "", args...)))
 	}
-
-	for _, path := range []string{
-		"/metrics", "/debug/revocation", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/pprof/allocs?debug=1", "/debug/pprof/mutex?debug=1", "/debug/pprof/",
-	} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", ops+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+opsToken)
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		page, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("%s = %d, %v", path, res.StatusCode, err)
-		}
-		c.search(t, path, page)
-	}
+	c.searchOps(ops, opsToken)
 	invited := command(t, out, env, "", "user", "invite", "root", "--json")
 	var made struct{ Token string }
 	if err := json.Unmarshal([]byte(invited), &made); err != nil {
@@ -437,16 +461,6 @@ func TestNoSecretLeaks(t *testing.T) {
 		t.Error("the output lacks debug lines, audit lines or the stack dump: the test searches too little")
 	}
 	c.search(t, "the program's output", []byte(printed))
-	files, err := filepath.Glob(filepath.Join(data, "counterfoil.db*"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("store: %v, %v", files, err)
-	}
-	for _, file := range files {
-		kept, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.search(t, filepath.Base(file), kept)
-	}
+	c.searchStore(data)
 	t.Logf("%d secrets in %d calls, answered %v; %d bytes of output", len(c.all), c.calls, c.statuses, len(out.String()))
 }

@@ -35,18 +35,7 @@ func TestBalancer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	status := func(method, path string) int {
-		r, err := http.NewRequest(method, "http://"+b.Addr()+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		return res.StatusCode
-	}
+	status := func(method, path string) int { return statusOf(t, method, "http://"+b.Addr()+path) }
 	for range 30 {
 		if got := status("GET", "/"); got != http.StatusOK {
 			t.Fatalf("GET = %d", got)
@@ -76,4 +65,18 @@ func TestBalancer(t *testing.T) {
 			}
 		}
 	}
+}
+
+func statusOf(t *testing.T, method, url string) int {
+	t.Helper()
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
 }

@@ -94,16 +94,7 @@ func TestRecipient(t *testing.T) {
 // JWE-01, JWE-04, KEY-06, KEY-13.
 func TestRecipientRefused(t *testing.T) {
 	all := recipients(t)
-	read := func(o *Opener) map[string]any {
-		r, _ := o.Recipient()
-		jwk, _ := r.JWK()
-		var m map[string]any
-		if err := json.Unmarshal(jwk, &m); err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	p256, x := read(all[0]), read(all[2])
+	p256, x := publicMembers(t, all[0]), publicMembers(t, all[2])
 	zero := b64(string(make([]byte, 32)))
 	for name, c := range map[string]struct {
 		of    map[string]any
@@ -153,6 +144,17 @@ func TestRecipientRefused(t *testing.T) {
 	if _, err := ParseRecipient([]byte(strings.Replace(string(good), "{", `{"ext":true,"key_ops":[],`, 1))); err != nil {
 		t.Errorf("RFC 7517 section 4: ParseRecipient with unknown members = %v", err)
 	}
+}
+
+// publicMembers returns the members of the public JWK of o.
+func publicMembers(t *testing.T, o *Opener) (m map[string]any) {
+	t.Helper()
+	r, _ := o.Recipient()
+	jwk, _ := r.JWK()
+	if err := json.Unmarshal(jwk, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // Every JWK that parses is written in one form, which parses to the same recipient.

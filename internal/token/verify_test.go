@@ -102,15 +102,7 @@ func TestRoundTrip(t *testing.T) {
 // TOK-01, TOK-11, TOK-12, TOK-13, TOK-15, TOK-16, TOK-18, TOK-19: each header is signed with the
 // right key, so that only the header can be the reason for the refusal.
 func TestHeaderRefused(t *testing.T) {
-	_, priv, _ := ed25519.GenerateKey(nil)
-	k, err := NewKey("k1", Ed25519, priv.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	sign := func(h string) string {
-		in := b64(h) + "." + b64(`{"a":1}`)
-		return in + "." + b64(string(ed25519.Sign(priv, []byte(in))))
-	}
+	k, sign := headerSigner(t)
 	for _, good := range []string{
 		`{"alg":"Ed25519","kid":"k1","typ":"at+jwt"}`,
 		`{"typ":"application/at+jwt","kid":"k1","alg":"Ed25519","x":"y","cty":"JSON"}`,
@@ -161,6 +153,20 @@ func TestHeaderRefused(t *testing.T) {
 	}
 	if _, _, err := VerifyJWS(sign(full+"}"), "", only(k)); err == nil {
 		t.Error("TOK-19: an empty typ matched")
+	}
+}
+
+// headerSigner returns a key, and a function that signs a token with any header.
+func headerSigner(t *testing.T) (k Key, sign func(header string) string) {
+	t.Helper()
+	_, priv, _ := ed25519.GenerateKey(nil)
+	k, err := NewKey("k1", Ed25519, priv.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, func(header string) string {
+		in := b64(header) + "." + b64(`{"a":1}`)
+		return in + "." + b64(string(ed25519.Sign(priv, []byte(in))))
 	}
 }
 

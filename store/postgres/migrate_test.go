@@ -49,11 +49,7 @@ func TestMigratesWhileANodeRuns(t *testing.T) {
 	}
 	migrated := make(chan error, 1)
 	go func() { migrated <- postgres.Migrate(context.Background(), dsn) }()
-	for waits := false; !waits; {
-		if err := watcher.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 'counterfoil.head'::regclass)`).Scan(&waits); err != nil {
-			t.Fatal(err)
-		}
+	for !waitsForHead(t, watcher) {
 		select {
 		case err := <-migrated:
 			t.Fatalf("Migrate = %v while a transaction locks the table that it changes", err)
@@ -81,4 +77,14 @@ func TestMigratesWhileANodeRuns(t *testing.T) {
 	}
 	work() // on the new schema
 	commit(t, open(t, dsn), store.Batch{Put: []store.Record{thing("new")}})
+}
+
+// waitsForHead reports whether a transaction waits for a lock on the table head.
+func waitsForHead(t *testing.T, conn *pgx.Conn) (waits bool) {
+	t.Helper()
+	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 'counterfoil.head'::regclass)`).Scan(&waits); err != nil {
+		t.Fatal(err)
+	}
+	return waits
 }

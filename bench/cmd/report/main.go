@@ -84,22 +84,30 @@ func report(w io.Writer, rounds int, benchtime, sizes, steps, only string) error
 		}
 	}
 	if only == "" || only == "Stores" {
-		for _, store := range []string{"sqlite", "postgres", "redis"} {
-			fmt.Fprintln(os.Stderr, "running the steps of", store)
-			cmd := exec.Command("go", "test", "./store/"+store, "-run=^$", "-bench=^BenchmarkSteps$", "-benchtime="+steps, "-timeout=0")
-			cmd.Dir = ".." // the package is in the main module
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("%s: %w\n%s", store, err, out)
-			}
-			if err := results.readSteps(string(out), store); err != nil {
-				return err
-			}
+		if err := results.runSteps(steps); err != nil {
+			return err
 		}
 	}
 	fmt.Fprintf(w, "%s, %s/%s, %d processors, medians of %d rounds of %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), rounds, benchtime)
 	for _, name := range append(byRound, "Seen", "Stores") {
 		results.write(w, name)
+	}
+	return nil
+}
+
+// runSteps runs BenchmarkSteps of each store that has a server or a file.
+func (r *results) runSteps(steps string) error {
+	for _, store := range []string{"sqlite", "postgres", "redis"} {
+		fmt.Fprintln(os.Stderr, "running the steps of", store)
+		cmd := exec.Command("go", "test", "./store/"+store, "-run=^$", "-bench=^BenchmarkSteps$", "-benchtime="+steps, "-timeout=0")
+		cmd.Dir = ".." // the package is in the main module
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s", store, err, out)
+		}
+		if err := r.readSteps(string(out), store); err != nil {
+			return err
+		}
 	}
 	return nil
 }
