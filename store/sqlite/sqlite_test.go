@@ -132,7 +132,7 @@ func TestOlderSchemaIsKept(t *testing.T) {
 			t.Errorf("List of %s = %d records, want 1", kind, n)
 		}
 	}
-	if seen, user, err := s.Views(t.Context()); err != nil || seen != "now" || user != "alice" {
-		t.Errorf("the views show %q, %q, %v", seen, user, err)
+	if lastSeen, user, err := s.Views(t.Context()); err != nil || lastSeen != "now" || user != "alice" {
+		t.Errorf("Views = %q, %q, %v, want the time of the last refresh and alice", lastSeen, user, err)
 	}
 }
