@@ -23,7 +23,9 @@ var parts = map[string][]string{
 	"/keyring.Open":       {"keyring", "issuer"},
 	"/issuer.New":         {"issuer"},
 	"/directory.New":      {"directory", "login/flow", "login/password"},
+	"/login/flow.New":     {"login/flow", "login/password"},
 	"/login/password.New": {"login/password"},
+	"/login/throttle.New": {"login/flow", "login/password", "login/throttle"},
 	"/accounts.New":       nil,
 }
 
