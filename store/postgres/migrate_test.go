@@ -21,15 +21,7 @@ func TestMigratesWhileANodeRuns(t *testing.T) {
 	if err := postgres.MigrateTo(t.Context(), dsn, 1); err != nil {
 		t.Fatal(err)
 	}
-	connect := func() *pgx.Conn {
-		conn, err := pgx.Connect(t.Context(), dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close(context.Background()) })
-		return conn
-	}
-	old, reader, watcher := connect(), connect(), connect()
+	old, reader, watcher := connect(t, dsn), connect(t, dsn), connect(t, dsn)
 	n := 0
 	work := func() { // the statement is prepared once, as in a running node
 		n++
@@ -76,6 +68,16 @@ func TestMigratesWhileANodeRuns(t *testing.T) {
 	}
 	work() // on the new schema
 	commit(t, open(t, dsn), store.Batch{Put: []store.Record{thing("new")}})
+}
+
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 // waitsForHead reports whether a transaction waits for a lock on the table head.
