@@ -15,7 +15,7 @@ import (
 func (l *Log) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	err := l.opts.Store.Remember(ctx, seen)
 	if errors.Is(err, store.ErrLost) {
-		err = l.beginEpoch(ctx, "the store is not where it was when this node stopped: a backup was restored")
+		err = l.beginEpoch(ctx, "the store is not where it was when this node stopped: a backup was restored, so every session was ended")
 	}
 	return store.Outage(err)
 }
@@ -23,7 +23,7 @@ func (l *Log) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 // recoverLost reports whether err is that the store has lost what it had acknowledged, and
 // a new epoch has begun: the caller tries again.
 func (l *Log) recoverLost(ctx context.Context, err error) bool {
-	return errors.Is(err, store.ErrLost) && l.beginEpoch(ctx, "the store has lost what it had acknowledged") == nil
+	return errors.Is(err, store.ErrLost) && l.beginEpoch(ctx, "the store has lost what it had acknowledged, so every session was ended") == nil
 }
 
 // beginEpoch begins another log for a store that has lost acknowledged entries. What they

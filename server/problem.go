@@ -51,7 +51,7 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	case errors.As(err, &input):
 		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: input.Reason}
 	case errors.As(err, &throttled):
-		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-attempts", Title: "Too many attempts", RetryAfter: throttled.RetryAfter}
+		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-attempts", Title: "Too many attempts", Detail: "What was sent was not checked. Send it again after the seconds that Retry-After names.", RetryAfter: throttled.RetryAfter}
 	case errors.Is(err, login.ErrBusy):
 		own = &source.Problem{Status: http.StatusServiceUnavailable, Type: "busy", Title: "Busy", RetryAfter: time.Second}
 	case errors.As(err, &rejected):

@@ -95,6 +95,9 @@ func (c *userImport) Run(ctx context.Context) error {
 		run.admin = a
 		return run.all(ctx, in)
 	})
+	if err != nil && (run.admin == nil || c.DryRun) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("%w\nhint: the users that were added stay; run the same command again to go on", err)
 	}

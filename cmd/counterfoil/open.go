@@ -113,7 +113,7 @@ func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, h
 	case errors.Is(err, keyring.ErrMixed):
 		err = config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "to change the kind, start with a new --data folder; all users sign in again"}}
 	case errors.Is(err, keyring.ErrSealed):
-		err = config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "copy the file from another node, or from where you keep it"}}
+		err = config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "put the right file there, from another node or from where you keep it; if there was none, this command made a new one"}}
 	}
 	if err != nil {
 		return nil, errors.Join(err, in.closeStores())

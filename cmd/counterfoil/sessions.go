@@ -48,7 +48,7 @@ func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, e
 	}
 	if answered(err) == http.StatusNotFound {
 		if !quiet {
-			fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: taken as a subject that is no user\n", name)
+			fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: it is used as the id of a subject\n", name)
 		}
 		return name, nil
 	}
@@ -153,7 +153,11 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 				return err
 			}
 		}
-		return c.revoke(ctx, a, scope, id)
+		err := c.revoke(ctx, a, scope, id)
+		if scope == source.ScopeSession && answered(err) == http.StatusNotFound {
+			err = fmt.Errorf("%w\nhint: counterfoil session list USER prints the ids; --user USER ends all sessions of a user", err)
+		}
+		return err
 	})
 }
 

@@ -33,6 +33,9 @@ func (c *userAdd) Run(ctx context.Context) error {
 	}
 	return c.withNew(ctx, func(a *admin) error {
 		made, err := a.CreateUser(ctx, api.NewUser{Identifier: c.Identifier, Name: c.Name, Roles: c.Role})
+		if answered(err) == http.StatusConflict {
+			return fmt.Errorf("%w\nhint: counterfoil user show %s prints the user who has it", err, c.Identifier)
+		}
 		if err != nil {
 			return err
 		}

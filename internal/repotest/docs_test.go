@@ -69,22 +69,3 @@ func TestLinks(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// A decision is cited by its number: no two notes have one, and the title has that of the file.
-func TestDecisionsHaveNumbers(t *testing.T) {
-	files, err := filepath.Glob("docs/decisions/*.md")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("docs/decisions has %d notes, %v", len(files), err)
-	}
-	noteOf := map[string]string{}
-	for _, file := range files {
-		number, _, _ := strings.Cut(filepath.Base(file), "-")
-		if other := noteOf[number]; other != "" {
-			t.Errorf("%s has the number of %s", file, other)
-		}
-		noteOf[number] = file
-		if !strings.HasPrefix(text(t, file), "# "+number+": ") {
-			t.Errorf("%s: its title does not begin with %s", file, number)
-		}
-	}
-}
