@@ -341,7 +341,7 @@ func TestNodesRace(t *testing.T) {
 	}
 }
 
-// LOGIN-19: whoever proved the old password while another one was written has no session
+// LOGIN-19: a login that proved the old password while another one was written has no session
 // of it.
 func TestLoginDuringSetPassword(t *testing.T) {
 	s := stores{users: inMemory(t)}

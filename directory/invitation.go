@@ -90,7 +90,7 @@ func (d *Directory) Invited(ctx context.Context, token secret.String) (User, err
 }
 
 // Redeemed returns whom an invitation was for that has been used up and would not
-// have expired, or login.ErrRefused. Whoever redeemed it, and was not answered, can
+// have expired, or login.ErrRefused. The person who redeemed it, and was not answered, can
 // so be told that it was done.
 func (d *Directory) Redeemed(ctx context.Context, token secret.String) (User, error) {
 	return d.holder(ctx, token, true)

@@ -123,7 +123,7 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 	}
 }
 
-// SES-14: what an administrator takes away is gone at once, whoever holds it.
+// SES-14: what an administrator takes away is gone at once, no matter who holds it.
 func TestUserLifeCycle(t *testing.T) {
 	b := newBench(t)
 	users := b.admin(http.StatusOK, "GET", "/v1/admin/users", "")["users"].([]any)

@@ -250,7 +250,7 @@ func TestBadCredentials(t *testing.T) {
 	}
 }
 
-// SES-11: cookies that are too many to read are no sign-out. Whoever planted them decides
+// SES-11: cookies that are too many to read are no sign-out. The page that planted them decides
 // about none of the others.
 func TestTooManyCookies(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})

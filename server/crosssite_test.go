@@ -159,7 +159,7 @@ func TestAudienceOfAService(t *testing.T) {
 		if res, body := b.call("GET", "/v1/sessions", "", "Authorization", bearer); res.StatusCode != want {
 			t.Errorf("%s: sessions = %d %s, want %d", client, res.StatusCode, body, want)
 		}
-		// Whoever has it can send it as a cookie, and say that it comes from here.
+		// A client that has it can send it as a cookie, and say that it comes from here.
 		res, body := b.call("GET", "/v1/sessions", "", "Cookie", "cf="+bearer[len("Bearer "):], "Sec-Fetch-Site", "same-origin")
 		if res.StatusCode != want {
 			t.Errorf("%s: sessions by cookie = %d %s, want %d", client, res.StatusCode, body, want)

@@ -87,7 +87,7 @@ func TestLogoutByRefreshCookie(t *testing.T) {
 	}
 }
 
-// SES-13: whoever gives a login up by an old copy of it, ends it: an answer that says so
+// SES-13: a client that gives a login up by an old copy of it ends it: an answer that says so
 // and leaves the refresh token alive would be a lie.
 func TestLogoutByAnOldCopy(t *testing.T) {
 	b := newOutageBench(t)

@@ -197,7 +197,7 @@ func TestTokenEndpoint(t *testing.T) {
 	}
 }
 
-// REF-02: whoever had the login is told that somebody else may have had its tokens.
+// REF-02: the owner of the login is told that somebody else may have had its tokens.
 func TestReuseIsToldToTheUser(t *testing.T) {
 	b := newBench(t)
 	stolen := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: "phone"})

@@ -28,7 +28,7 @@ func (b *bench) ask(key, token string, header ...string) string {
 }
 
 // INTRO-01: whatever is not a live credential for the caller gets the same bytes,
-// whoever it belonged to and whatever became of it; and only who may ask is answered.
+// no matter to whom it belonged and what became of it; and only who may ask is answered.
 func TestIntrospectionTellsNothing(t *testing.T) {
 	b := newBench(t)
 	live := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer})

@@ -102,7 +102,7 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	case err != nil || (client != "" && client != session.Client):
 	case session.TokenID != "":
 		// The copy, not the login: that is what a refresh token is given up for (RVK-02).
-		// Each is an entry that every verifier holds; whoever makes copies to give them
+		// Each is an entry that every verifier holds; a client that makes copies to give them
 		// up must not fill their memory (REV-14).
 		if ok, retry := s.givenUp.Allow(session.ID, s.now()); !ok {
 			return login.Throttled{RetryAfter: retry}

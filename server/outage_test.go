@@ -366,7 +366,7 @@ func TestPasswordChangesDuringLogin(t *testing.T) {
 	user, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
 	if rows, err := b.issuer.Sessions(t.Context(), user.ID); err != nil || len(rows) != 1 {
-		t.Errorf("%d sessions, %v, want the one of whoever made the change", len(rows), err)
+		t.Errorf("%d sessions, %v, want the one that made the change", len(rows), err)
 	}
 }
 
@@ -413,7 +413,7 @@ func TestDeviceCookie(t *testing.T) {
 	}
 }
 
-// OPS-04: whoever ends a request may still read the answer. It is no 2xx: nothing was
+// OPS-04: a client that ends a request may still read the answer. It is no 2xx: nothing was
 // done, or nobody knows.
 func TestEndedRequestIsNoSuccess(t *testing.T) {
 	b := newOutageBench(t)

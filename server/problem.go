@@ -96,7 +96,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error) *source.Problem {
 	if ended := r.Context().Err(); ended != nil && errors.Is(err, ended) {
-		// Most often nobody is there any more, and there is nothing to log. But whoever
+		// Most often the client is gone, and there is nothing to log. But a client that
 		// ended the request may still read the answer: one that is not written is a 200.
 		return source.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), transportOf(r))
 	}

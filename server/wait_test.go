@@ -31,7 +31,7 @@ func TestWaitAllNamesWhoServesStale(t *testing.T) {
 	})
 }
 
-// Whoever accepts a sequence gets one (RFC 7464); whoever does not, or does not wait, gets
+// A verifier that accepts a sequence gets one (RFC 7464); one that does not, or does not wait, gets
 // one page, as ever.
 func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
 	})
 }
 
-// Whoever says that it serves stale is not waited for: no word may be taken for a no
+// A verifier that says that it serves stale is not waited for: no word may be taken for a no
 // that was meant as a yes, nor the other way.
 func TestServeStaleIsOneWord(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})

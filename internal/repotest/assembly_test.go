@@ -14,7 +14,7 @@ import (
 )
 
 // assembly is the one file that puts a server together. What it checks and orders, such as
-// the head that an earlier process kept, holds for whoever begins with server.Open.
+// the head that an earlier process kept, holds for every program that begins with server.Open.
 const assembly = "server/open.go"
 
 // parts are what a server is made of, by the functions that make them, and the folders

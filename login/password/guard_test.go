@@ -293,7 +293,7 @@ func TestStoredHashes(t *testing.T) {
 
 // LOGIN-04, LOGIN-09: every door to a hash is the same for one address: who has used up
 // its attempts to sign in can neither choose, replace nor confirm a password, and the other way.
-// Whoever comes by no network is not held up.
+// A caller that comes by no network is not held up.
 func TestOneThrottleForEveryHash(t *testing.T) {
 	ctx := context.Background()
 	from := netip.MustParseAddr("2001:db8::1")

@@ -11,7 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 )
 
-// hasher computes one hash at a time. Whoever holds a slot has one for himself.
+// hasher computes one hash at a time. The holder of a slot has one alone.
 type hasher interface {
 	hash(password string, q params) (phc string, err error)
 	verify(stored, password string, policy params) (match, outdated bool, err error)

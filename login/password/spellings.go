@@ -135,7 +135,7 @@ func Keycloak(credentialData, secretData string) (string, error) {
 }
 
 // FirebaseProject is the password hash parameters of a project, as its console and
-// "firebase auth:export" show them. Whoever has SignerKey and a hash can guess at the
+// "firebase auth:export" show them. A thief of SignerKey and a hash can guess at the
 // password; it is stored with each hash until its owner has signed in.
 type FirebaseProject struct {
 	Algorithm     string `json:"algorithm"` // SCRYPT
