@@ -12,7 +12,45 @@
 # express-session, cookie-session, koa-session and @fastify/session never write Max-Age: their
 # maxAge becomes an Expires by the server's clock, so a client whose clock is ahead by the
 # cookie's life drops it at once.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+
+cleanup() {
+	local pids
+	pids=$(jobs -p)
+	if [ -n "$pids" ]; then
+		kill $pids 2>/dev/null || :
+		wait 2>/dev/null || :
+	fi
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# npm_packages NAME@VERSION... installs into $tmp/node_modules.
+npm_packages() {
+	echo '{"private": true}' >package.json
+	nice npm install --silent --no-audit --no-fund --no-package-lock "$@" >npm.log 2>&1 || untried "npm install $*"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
 
 npm_packages express@4.22.3 express-session@1.19.0 cookie-session@2.1.1 koa@2.16.4 koa-session@6.4.0 fastify@5.12.8 \
 	@fastify/cookie@11.1.5 @fastify/session@11.1.3 @fastify/secure-session@8.4.0 @hapi/hapi@21.4.10 @hapi/yar@11.0.3

@@ -11,13 +11,113 @@
 # Max-Age=0 counts for nothing. Perl's HTTP::Cookies does the opposite of the rule, since it reads
 # Expires alone.
 # For a server: send both only if both say the same.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+
+cleanup() {
+	local pids
+	pids=$(jobs -p)
+	if [ -n "$pids" ]; then
+		kill $pids 2>/dev/null || :
+		wait 2>/dev/null || :
+	fi
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# npm_packages NAME@VERSION... installs into $tmp/node_modules.
+npm_packages() {
+	echo '{"private": true}' >package.json
+	nice npm install --silent --no-audit --no-fund --no-package-lock "$@" >npm.log 2>&1 || untried "npm install $*"
+}
+
+# debian NAME=VERSION... unpacks packages of Debian bookworm, and those they need that are
+# not installed, into $tmp/root. The system is not changed.
+debian() {
+	mkdir -p debs/partial root
+	nice apt-get -qq -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
+		-o Dir::Cache::archives="$tmp/debs" install "$@" >apt.log 2>&1 || untried "apt-get install $* (apt-get update first?)"
+	local deb
+	for deb in debs/*.deb; do
+		[ ! -e "$deb" ] || dpkg -x "$deb" root
+	done
+}
+
+# use_unpacked makes programs find the unpacked packages before the system's.
+use_unpacked() {
+	local lib="$tmp"/root/usr/lib arch gems
+	arch=$(uname -m)-linux-gnu
+	gems=$(echo "$tmp"/root/usr/share/rubygems-integration/all/gems/*/lib | tr ' ' :)
+	export PATH="$tmp/root/usr/bin:$tmp/root/usr/sbin:/usr/bin:/usr/sbin:$PATH" PYTHONWARNINGS=ignore
+	export LD_LIBRARY_PATH="$lib/$arch:$lib/$arch/varnish:$lib:$tmp/root/lib/$arch"
+	export PERL5LIB="$tmp/root/usr/share/perl5:$lib/$arch/perl5/5.36" PYTHONPATH="$lib/python3/dist-packages"
+	export RUBYLIB="$lib/ruby/vendor_ruby:$lib/ruby/3.1.0:$lib/$arch/ruby/3.1.0:$gems"
+}
+
+# unpacked COMMAND... runs a command of the unpacked packages, or one that imports them.
+unpacked() {
+	(use_unpacked; exec timeout 120 "$@")
+}
+
+free_port() {
+	node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
+}
+
+# wait_for PORT waits, ten seconds at most, until something listens there.
+wait_for() {
+	local i
+	for i in $(seq 100); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+		sleep 0.1
+	done
+	untried "nothing listens on port $1"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
+
+cat >cookie-server.mjs <<'JS'
+// An HTTP server for the scripts about cookies: node cookie-server.mjs PORT
+//   /set?c=COOKIE&c=COOKIE&to=URL  sends each c as a Set-Cookie field, then redirects if asked
+//   /echo?who=NAME                 answers with the Cookie field; standard output has NAME: FIELD
+import http from 'node:http'
+
+http.createServer((req, res) => {
+  const { pathname, searchParams: query } = new URL(req.url, 'http://any')
+  res.setHeader('Content-Type', 'text/plain')
+  if (pathname.endsWith('/set')) {
+    res.setHeader('Set-Cookie', query.getAll('c'))
+    if (query.has('to')) res.writeHead(302, { Location: query.get('to') })
+    return res.end('set\n')
+  }
+  const seen = req.headers.cookie ?? '(none)'
+  if (query.has('who')) console.log(`${query.get('who')}: ${seen.replace(/;$/, '')}`)
+  res.end(seen + '\n')
+}).listen(+process.argv[2], '127.0.0.1')
+JS
 
 debian curl=7.88.1-10+deb12u14 wget=1.21.3-1+deb12u1 libwww-perl=6.68-1 libhttp-cookies-perl=6.10-1 libhttp-cookiejar-perl=0.014-1 \
 	ruby=1:3.1 ruby-http-cookie=1.0.5-1 w3m=0.5.3+git20230121-2 aria2=1.36.0-1
 npm_packages tough-cookie@5.1.2
 port=$(free_port)
-node "$here/cookie-server.mjs" "$port" >>seen &
+node cookie-server.mjs "$port" >>seen &
 wait_for "$port"
 export HOME="$tmp"
 

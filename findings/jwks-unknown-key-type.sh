@@ -10,7 +10,42 @@
 # any more, old ones included. npm jose and jwks-rsa skip the key.
 # For an issuer: the day a new type of key is published is the day such verifiers stop, long
 # before the first token is signed with it.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# npm_packages NAME@VERSION... installs into $tmp/node_modules.
+npm_packages() {
+	echo '{"private": true}' >package.json
+	nice npm install --silent --no-audit --no-fund --no-package-lock "$@" >npm.log 2>&1 || untried "npm install $*"
+}
+
+# go_modules PATH@VERSION... makes a module in $tmp that can import them.
+go_modules() {
+	go mod init example.org/finding >go.log 2>&1
+	export GOFLAGS=-mod=mod
+	nice go get "$@" >>go.log 2>&1 || untried "go get $*"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
 
 token=eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ.eyJzdWIiOiJ1In0.g6U7wYcyMcnCKtG8N-o-8V74flprzIgxNR5H8QhzBMiD3Dpu9hQNU1qp8IbrfxD6r41wxABFOXZgHU0GyUCVAQ
 ec='{"kty":"EC","crv":"P-256","x":"kZUBI3p6RjWXLRMnfI4_kr5w9h_n5k30R-_dKNaTlFU","y":"mQVj6uivRskCDLFxmMJQwgMJRJ3STd_zpojoKxYkFn4","kid":"a","use":"sig","alg":"ES256"}'

@@ -9,7 +9,35 @@
 # exp itself. As text, "3600" is 3.6 seconds rounded down for jsonwebtoken, milliseconds for
 # fast-jwt, and an error for jose. "1h" is an hour for all.
 # Nothing complains: the tokens are well formed, and are refused at the verifier.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# npm_packages NAME@VERSION... installs into $tmp/node_modules.
+npm_packages() {
+	echo '{"private": true}' >package.json
+	nice npm install --silent --no-audit --no-fund --no-package-lock "$@" >npm.log 2>&1 || untried "npm install $*"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
 
 npm_packages jsonwebtoken@9.0.3 fast-jwt@6.3.6 jose@6.2.18
 cat >check.mjs <<'JS'

@@ -10,7 +10,35 @@
 # string when it does not, so body.title and body.status are undefined exactly in the
 # handler of errors. axios and superagent parse both.
 # For a program with needle: JSON.parse when the body is a string; the option parse: 'json' does not help.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# npm_packages NAME@VERSION... installs into $tmp/node_modules.
+npm_packages() {
+	echo '{"private": true}' >package.json
+	nice npm install --silent --no-audit --no-fund --no-package-lock "$@" >npm.log 2>&1 || untried "npm install $*"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
 
 npm_packages needle@3.5.0 axios@1.21.1 superagent@10.4.2
 cat >check.mjs <<'JS'

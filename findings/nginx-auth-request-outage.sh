@@ -10,7 +10,82 @@
 # Retry-After, and a client that retries on 503 does not retry. A redirect to a login page is a
 # 500 too. Caddy passes on status, fields and body of every answer that is not 2xx.
 # Behind nginx: catch it with error_page 500 = @later, which cannot tell 503 from 429.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+
+cleanup() {
+	local pids
+	pids=$(jobs -p)
+	if [ -n "$pids" ]; then
+		kill $pids 2>/dev/null || :
+		wait 2>/dev/null || :
+	fi
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# debian NAME=VERSION... unpacks packages of Debian bookworm, and those they need that are
+# not installed, into $tmp/root. The system is not changed.
+debian() {
+	mkdir -p debs/partial root
+	nice apt-get -qq -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
+		-o Dir::Cache::archives="$tmp/debs" install "$@" >apt.log 2>&1 || untried "apt-get install $* (apt-get update first?)"
+	local deb
+	for deb in debs/*.deb; do
+		[ ! -e "$deb" ] || dpkg -x "$deb" root
+	done
+}
+
+# use_unpacked makes programs find the unpacked packages before the system's.
+use_unpacked() {
+	local lib="$tmp"/root/usr/lib arch gems
+	arch=$(uname -m)-linux-gnu
+	gems=$(echo "$tmp"/root/usr/share/rubygems-integration/all/gems/*/lib | tr ' ' :)
+	export PATH="$tmp/root/usr/bin:$tmp/root/usr/sbin:/usr/bin:/usr/sbin:$PATH" PYTHONWARNINGS=ignore
+	export LD_LIBRARY_PATH="$lib/$arch:$lib/$arch/varnish:$lib:$tmp/root/lib/$arch"
+	export PERL5LIB="$tmp/root/usr/share/perl5:$lib/$arch/perl5/5.36" PYTHONPATH="$lib/python3/dist-packages"
+	export RUBYLIB="$lib/ruby/vendor_ruby:$lib/ruby/3.1.0:$lib/$arch/ruby/3.1.0:$gems"
+}
+
+# serve COMMAND... & does so for a server: cleanup finds the process itself.
+serve() {
+	use_unpacked
+	exec timeout 300 "$@"
+}
+
+free_port() {
+	node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
+}
+
+# wait_for PORT waits, ten seconds at most, until something listens there.
+wait_for() {
+	local i
+	for i in $(seq 100); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+		sleep 0.1
+	done
+	untried "nothing listens on port $1"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
 
 debian nginx=1.22.1-9+deb12u11 caddy=2.6.2-5
 auth=$(free_port) nginx=$(free_port) caddy=$(free_port)

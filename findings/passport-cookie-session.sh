@@ -10,7 +10,35 @@
 # function": passport 0.6 and later call regenerate and save, which cookie-session does not have.
 # So does logging out. Checking a login that an older version left in the cookie still works, so
 # only the next login shows it.
-. "$(dirname "$(realpath "$0")")/setup.bash"
+# Exit status: 0 as described, 1 changed, 2 not to be tried here.
+set -euo pipefail
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 2' INT TERM
+cd "$tmp"
+
+untried() {
+	echo "not tried: $*" >&2
+	exit 2
+}
+
+# npm_packages NAME@VERSION... installs into $tmp/node_modules.
+npm_packages() {
+	echo '{"private": true}' >package.json
+	nice npm install --silent --no-audit --no-fund --no-package-lock "$@" >npm.log 2>&1 || untried "npm install $*"
+}
+
+# expect WANT prints standard input, which is what was seen, and compares it.
+expect() {
+	local seen
+	seen=$(cat)
+	printf '%s\n' "$seen"
+	if [ "$seen" != "$1" ]; then
+		printf '\nchanged; described is:\n%s\n' "$1"
+		exit 1
+	fi
+	printf '\nas described\n'
+}
 
 npm_packages passport@0.7.0 cookie-session@2.1.1 express-session@1.19.0 passport-http-bearer@1.0.1 express@4.22.3
 cat >check.cjs <<'JS'
