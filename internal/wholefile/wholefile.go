@@ -8,17 +8,27 @@ import (
 	"path/filepath"
 )
 
-// Create writes a new file. Its error is fs.ErrExist if there is a file at path.
-func Create(path string, data []byte) error { return write(path, data, os.Link) }
+// Create writes a new file, and returns when its name is on the disk too. Its error is
+// fs.ErrExist if there is a file at path.
+func Create(path string, data []byte) error {
+	if err := write(path, data, os.Link); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
 
-// Replace writes the file at path, in place of the one that is there.
+// Replace writes the file at path, in place of the one that is there. After a power cut the
+// file may be the one before, whole.
 func Replace(path string, data []byte) error { return write(path, data, os.Rename) }
 
 // write fills a temporary file in the same folder, and gives it its name when its content
-// is on the disk. Then it does the same for the name, which is content of the folder.
+// is on the disk.
 func write(path string, data []byte, place func(from, to string) error) error {
-	folder := filepath.Dir(path)
-	temp, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*") // mode 0600
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -27,12 +37,5 @@ func write(path string, data []byte, place func(from, to string) error) error {
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
-	if err := place(temp.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return place(temp.Name(), path)
 }
