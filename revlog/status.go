@@ -42,6 +42,7 @@ func (f *follower) until() (last time.Time) {
 	return last
 }
 
+// list returns the verifiers that follow, by id.
 func (l *leases) list() []Follower {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,7 +2,6 @@ package revlog
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -45,14 +44,11 @@ func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error)
 
 // StaleVerifiers returns the ids of the verifiers that follow as ServeStale.
 func (f *Feed) StaleVerifiers() []string {
-	f.leases.mu.Lock()
-	defer f.leases.mu.Unlock()
 	var ids []string
-	for id, v := range f.leases.by {
-		if v.serveStale {
-			ids = append(ids, id)
+	for _, v := range f.leases.list() {
+		if v.ServeStale {
+			ids = append(ids, v.ID)
 		}
 	}
-	slices.Sort(ids)
 	return ids
 }
