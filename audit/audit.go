@@ -182,6 +182,7 @@ func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entrie
 		}
 		put = append(put, rec)
 	}
+	kept := len(put) > len(b.Put)
 	b.Put = put
 	head, err := s.Commit(ctx, b)
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrLost) {
@@ -195,7 +196,7 @@ func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entrie
 			t.opts.Hook(e)
 		}
 	}
-	if len(put) > 0 && s == t.opts.Beside {
+	if kept && s == t.opts.Beside {
 		select {
 		case t.kept <- struct{}{}:
 		default:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,36 @@ func TestMove(t *testing.T) {
 	for range beside.List(t.Context(), "audit", "*") {
 		t.Fatal("an entry stayed behind")
 	}
+}
+
+// A commit without an entry, as each refresh is, does not make Run read the store.
+func TestRunSleepsWithoutEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		beside := storetest.Faulty(memory.New())
+		trail := newTrail(t, audit.Options{Store: memory.New(), Beside: beside, Hook: func(audit.Entry) {}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { trail.Run(ctx) })
+		time.Sleep(time.Second) // the first move
+		var moves atomic.Int64
+		beside.Inject(storetest.Fault{Op: storetest.OpList, Slow: true, Before: func() { moves.Add(1) }})
+		commit := func(id string, entries ...audit.Entry) {
+			t.Helper()
+			put := store.Record{Key: store.Key{Kind: "grant", ID: id}}
+			if _, err := trail.Commit(ctx, beside, store.Batch{Put: []store.Record{put}}, entries...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if commit("one"); moves.Load() != 0 {
+			t.Errorf("%d moves after a commit without an entry, want none", moves.Load())
+		}
+		if commit("two", audit.Act{}.Entry(audit.Login, "alice")); moves.Load() != 1 {
+			t.Errorf("%d moves after a commit with an entry, want one", moves.Load())
+		}
+		cancel()
+		running.Wait()
+	})
 }
 
 // Run moves what is kept while it runs, what came during an outage, and what is there
