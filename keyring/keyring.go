@@ -222,7 +222,7 @@ const lead = 15 * time.Minute
 func (k *Keyring) Rotate(ctx context.Context) (kid string, err error) {
 	err = k.change(ctx, func(s *state) (bool, error) {
 		now := k.opts.Now()
-		next := slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })
+		next := s.next(now)
 		if next < 0 && k.opts.Secret != nil {
 			return false, ErrConfigured
 		}
@@ -260,8 +260,7 @@ func (k *Keyring) rotate(s *state) (changed bool, err error) {
 	if active(s, now) == nil {
 		// First run, or the active key was revoked: what is published next signs now.
 		changed = true
-		next := slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })
-		if next >= 0 {
+		if next := s.next(now); next >= 0 {
 			s.Keys[next].From = now
 		} else if err := k.add(s, now); err != nil {
 			return false, err
@@ -391,6 +390,11 @@ func active(s *state, now time.Time) *entry {
 	return nil
 }
 
+// next returns the index of the key that is published and will sign after now, or -1.
+func (s *state) next(now time.Time) int {
+	return slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })
+}
+
 // Signer returns the key that signs now.
 func (k *Keyring) Signer() *token.Signer {
 	return signing(k.current.Load(), k.opts.Now()).signer
@@ -402,7 +406,7 @@ func signing(s *state, now time.Time) *entry {
 	if e := active(s, now); e != nil {
 		return e
 	}
-	return &s.Keys[slices.IndexFunc(s.Keys, func(e entry) bool { return !e.Revoked && e.From.After(now) })]
+	return &s.Keys[s.next(now)]
 }
 
 // Find returns the key to verify with, for token.VerifyJWS.
