@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,33 +59,26 @@ func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Ac
 		if err == nil && kind == directory.KindPassword {
 			err = store.ErrNotFound
 		}
-		if errors.Is(err, store.ErrNotFound) {
-			return a.voidProofs(ctx, id, act, err)
+		if err == nil {
+			err = a.users.DeleteCredential(ctx, id, c, note)
 		}
-		if err != nil {
-			return err
-		}
-		err = a.users.DeleteCredential(ctx, id, c, note)
-		if errors.Is(err, store.ErrConflict) {
+		switch {
+		case errors.Is(err, store.ErrConflict):
 			continue
+		case err == nil, errors.Is(err, store.ErrNotFound):
+			return cmp.Or(a.voidProofs(ctx, id, act), err)
 		}
-		if err != nil {
-			return err
-		}
-		return a.voidProofs(ctx, id, act, nil)
+		return err
 	}
 }
 
 // voidProofs makes every proof void that a user's logins have so far: the subject gets
-// another revision. It returns then if that is done, or there is no such user.
-func (a *Accounts) voidProofs(ctx context.Context, id string, act audit.Act, then error) error {
+// another revision. It fails with store.ErrNotFound if there is no such user.
+func (a *Accounts) voidProofs(ctx context.Context, id string, act audit.Act) error {
 	if _, err := a.users.ByID(ctx, id); err != nil {
 		return err
 	}
-	if err := a.issuer.SetSubject(context.WithoutCancel(ctx), id, act, func(*issuer.Subject) {}); err != nil {
-		return err
-	}
-	return then
+	return a.issuer.SetSubject(context.WithoutCancel(ctx), id, act, func(*issuer.Subject) {})
 }
 
 func (a *Accounts) find(ctx context.Context, id, kind, credential string) (login.Credential, error) {

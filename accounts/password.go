@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
@@ -39,9 +38,7 @@ func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, ne
 	if err != nil {
 		return err
 	}
-	if _, err = a.writePassword(ctx, id, hash, func(u directory.User, due directory.Due) error {
-		return a.users.Write(ctx, u, &due, act.Entry(audit.ChangePassword, id))
-	}); err != nil {
+	if _, err = a.writePassword(ctx, id, act, "", hash, a.users.Write); err != nil {
 		return err
 	}
 	_, err = a.settle(context.WithoutCancel(ctx), id, act) // the password is another one already
@@ -70,10 +67,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Sess
 	}
 	ask.UserVersion = r.due.End
 	if !done {
-		ask.UserVersion, err = a.writePassword(ctx, id, hash, func(u directory.User, due directory.Due) error {
-			return a.users.Write(ctx, u, &due, act.Entry(audit.ChangePassword, id))
-		}, r.user.Password)
-		if err != nil {
+		if ask.UserVersion, err = a.writePassword(ctx, id, act, r.user.Password, hash, a.users.Write); err != nil {
 			return nil, a.told(act, id, err)
 		}
 	}
@@ -122,8 +116,8 @@ func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.S
 	if err != nil {
 		return err
 	}
-	_, err = a.writePassword(ctx, u.ID, hash, func(u directory.User, due directory.Due) error {
-		return a.users.Redeem(ctx, invitation, u, due, act.Entry(audit.ChangePassword, u.ID))
+	_, err = a.writePassword(ctx, u.ID, act, "", hash, func(ctx context.Context, u directory.User, due *directory.Due, note audit.Entry) error {
+		return a.users.Redeem(ctx, invitation, u, due, note)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		err = login.ErrRefused
@@ -131,22 +125,25 @@ func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.S
 	return err
 }
 
+// write is a commit of package directory that writes a user.
+type write func(ctx context.Context, u directory.User, due *directory.Due, note audit.Entry) error
+
 // writePassword is step 2 for a new password: write is called with the user as it is to be,
-// until nobody else writes it meanwhile. checked are hashes one of which must still be
-// stored, or it is login.ErrRefused; none: any may be. It returns the version whose
-// password no session from before may outlive.
-func (a *Accounts) writePassword(ctx context.Context, id, hash string, write func(directory.User, directory.Due) error, checked ...string) (version uint64, err error) {
+// until nobody else writes it meanwhile. checked is a hash that must still be stored, or it
+// is login.ErrRefused; empty: any may be. It returns the version whose password no session
+// from before may outlive.
+func (a *Accounts) writePassword(ctx context.Context, id string, act audit.Act, checked, hash string, write write) (version uint64, err error) {
 	for {
 		r, err := a.read(ctx, id)
 		if err != nil {
 			return 0, err
 		}
-		if len(checked) > 0 && !slices.Contains(checked, r.user.Password) {
+		if checked != "" && r.user.Password != checked {
 			return 0, login.ErrRefused
 		}
 		r.user.Password, r.user.Version = hash, r.nextVersion()
 		r.due.End = r.user.Version
-		if err := write(r.user, r.due); !errors.Is(err, store.ErrConflict) {
+		if err := write(ctx, r.user, &r.due, act.Entry(audit.ChangePassword, id)); !errors.Is(err, store.ErrConflict) {
 			return r.user.Version, err
 		}
 	}

@@ -134,7 +134,7 @@ func (d *Directory) invited(ctx context.Context, token secret.String) (v invitat
 
 // Redeem is Write for a password that the holder of an invitation chose. It uses the
 // invitation up in the same commit: of two at once, one is refused.
-func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due Due, note audit.Entry) error {
+func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due *Due, note audit.Entry) error {
 	v, at, err := d.invited(ctx, token)
 	if err == nil && (v.Used || v.User != u.ID) {
 		err = login.ErrRefused
@@ -142,7 +142,7 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due
 	if err != nil {
 		return err
 	}
-	b, err := d.write(u, &due)
+	b, err := d.write(u, due)
 	if err != nil {
 		return err
 	}
