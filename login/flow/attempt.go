@@ -107,7 +107,7 @@ func (f *Flow) challenge(ctx context.Context, at *attempt, method, subject strin
 	if err := f.restore(ctx, at); err != nil {
 		return Result{}, err
 	}
-	r := Result{Challenge: public, Method: method, Attempt: attemptPrefix + id, Expires: at.Expires, Keep: at.Keep}
+	r := Result{Challenge: public, Method: method, Attempt: attemptPrefix + id, Expires: at.Expires}
 	if at.Apart {
 		r.Secret = login.NewSecret(secret)
 	} else {

@@ -70,14 +70,6 @@ func New(o Options) (*Flow, error) {
 	return &Flow{o}, nil
 }
 
-// Methods returns the names of the methods. The first is for clients that name none.
-func (f *Flow) Methods() (names []string) {
-	for _, m := range f.opts.Methods {
-		names = append(names, m.Name())
-	}
-	return names
-}
-
 func (f *Flow) method(name string) (login.Method, error) {
 	for _, m := range f.opts.Methods {
 		if name == "" || m.Name() == name {
@@ -100,7 +92,7 @@ type Request struct {
 	// a browser in a cookie. Otherwise one text has both.
 	Apart bool
 
-	Keep json.RawMessage // what the caller wants back with the proof, at most 2 KiB
+	Keep json.RawMessage // what Answer.Admit is given, at most 2 KiB
 }
 
 // Result is how far an attempt has come: either Proof or Challenge is set.
@@ -113,8 +105,6 @@ type Result struct {
 	Attempt   string          // names the attempt to Finish; without Apart it is a secret
 	Secret    login.Secret    // with Apart: what the client must show as well
 	Expires   time.Time       // when the challenge can no longer be answered
-
-	Keep json.RawMessage // of the Request
 }
 
 // Device returns what the client of a login that succeeded should keep and show at the
@@ -166,8 +156,8 @@ type Answer struct {
 	Input   login.Secret // one JSON object for the method
 	Address netip.Addr
 
-	// Admit is given what the caller wanted to keep, before anything is done. Its error
-	// is returned, and leaves the attempt as it was. nil: nothing is asked.
+	// Admit is given Request.Keep, before anything is done. Its error is returned, and
+	// leaves the attempt as it was. nil: nothing is asked.
 	Admit func(keep json.RawMessage) error
 }
 
@@ -232,14 +222,14 @@ func (f *Flow) step(ctx context.Context, at *attempt, m login.Method, call call,
 		}
 	}
 	if at.Named == nobody || at.Named == at.Proof.Subject { // who is somebody else ends no row of the name's
-		if err := f.opts.Throttle.Resume(at.Counter).Succeeded(ctx); err != nil {
+		if err := f.opts.Throttle.Succeeded(ctx, at.Counter); err != nil {
 			return Result{}, err
 		}
 	}
 	if account.Subject != at.Proof.Subject { // the method looked at another one last
 		account = login.Account{}
 	}
-	return Result{Proof: at.Proof, Account: account.Identifier, Keep: at.Keep}, nil
+	return Result{Proof: at.Proof, Account: account.Identifier}, nil
 }
 
 // after asks whether the account that was proven must answer m too.

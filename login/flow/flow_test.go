@@ -189,7 +189,17 @@ func (b *bench) ask(method, name, input string, change ...func(*flow.Request)) f
 }
 
 func (b *bench) answer(r flow.Result, answer string) (flow.Result, error) {
-	return b.Finish(b.t.Context(), flow.Answer{Attempt: r.Attempt, Secret: r.Secret, Input: login.NewSecret(`{"answer":"` + answer + `"}`), Address: from})
+	got, _, err := b.answerKept(r, answer)
+	return got, err
+}
+
+// answerKept is answer, and returns what Admit was given.
+func (b *bench) answerKept(r flow.Result, answer string) (got flow.Result, kept string, err error) {
+	got, err = b.Finish(b.t.Context(), flow.Answer{
+		Attempt: r.Attempt, Secret: r.Secret, Input: login.NewSecret(`{"answer":"` + answer + `"}`), Address: from,
+		Admit: func(keep json.RawMessage) error { kept = string(keep); return nil },
+	})
+	return got, kept, err
 }
 
 func (b *bench) attempts() (n int) {
@@ -225,10 +235,10 @@ func TestChallenge(t *testing.T) {
 				t.Errorf("apart %v, %s = %+v, %v, want ErrOver", apart, what, got, err)
 			}
 		}
-		got, err := b.answer(r, "a man")
+		got, kept, err := b.answerKept(r, "a man")
 		b.must(err)
 		want := login.Proof{Subject: u.ID, Methods: []string{"riddle"}, At: time.Unix(1e9, 0), SubjectRev: 7, Roles: []string{"staff"}}
-		if fmt.Sprint(*got.Proof) != fmt.Sprint(want) || got.Account != "alice" || string(got.Keep) != `"kept"` || got.Challenge != nil {
+		if fmt.Sprint(*got.Proof) != fmt.Sprint(want) || got.Account != "alice" || kept != `"kept"` || got.Challenge != nil {
 			t.Errorf("proven: %+v %+v", got, got.Proof)
 		}
 		if _, err := b.answer(r, "a man"); !errors.Is(err, login.ErrOver) {
@@ -402,11 +412,11 @@ func TestStepsAreBounded(t *testing.T) {
 	b.user("alice", "riddle", "a man")
 	r := b.ask("", "alice", "")
 	for n := 2; ; n++ {
-		next, err := b.answer(r, "again")
+		next, kept, err := b.answerKept(r, "again")
 		if errors.Is(err, login.ErrRefused) && n == 6 {
 			break
 		}
-		if err != nil || n > 5 || next.Attempt == r.Attempt || string(next.Keep) != `"kept"` {
+		if err != nil || n > 5 || next.Attempt == r.Attempt || kept != `"kept"` {
 			t.Fatalf("challenge %d = %+v, %v", n, next, err)
 		}
 		r = next

@@ -168,21 +168,20 @@ func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of
 	return 0
 }
 
-// Counter names what the attempt is counted in, for Resume.
+// Counter names what the attempt is counted in; empty: nothing.
 func (t Ticket) Counter() string { return t.counter }
 
-// Resume returns the ticket of an attempt that was counted earlier. It is for Succeeded
-// alone: Undo does nothing.
-func (t *Throttle) Resume(counter string) Ticket { return Ticket{throttle: t, counter: counter} }
-
 // Succeeded ends the row of failures that the attempt was counted in.
-func (t Ticket) Succeeded(ctx context.Context) error {
-	if t.counter == "" {
+func (t Ticket) Succeeded(ctx context.Context) error { return t.throttle.Succeeded(ctx, t.counter) }
+
+// Succeeded is that of a ticket with that counter, for an attempt that took long.
+func (t *Throttle) Succeeded(ctx context.Context, counter string) error {
+	if counter == "" {
 		return nil
 	}
-	return t.throttle.do(ctx, &job{
-		ids: []string{t.counter}, done: make(chan struct{}),
-		apply: func(_ time.Time, of tallies) { of.set(t.counter, tally{}) },
+	return t.do(ctx, &job{
+		ids: []string{counter}, done: make(chan struct{}),
+		apply: func(_ time.Time, of tallies) { of.set(counter, tally{}) },
 	})
 }
 
