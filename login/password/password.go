@@ -7,6 +7,7 @@ package password
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"runtime"
@@ -33,9 +34,8 @@ type Options struct {
 	Users    Users              // required: a *directory.Directory
 	Throttle *throttle.Throttle // required: counts what is tried, except at a login, which package flow counts
 
-	MinLength int              // in code points; zero: 15, which is also the least (LOGIN-01)
-	Slots     int              // hashes at a time, of 64 MiB each; zero: 1 to 8, as many as CPUs, but one less without Worker
-	Now       func() time.Time // nil: time.Now
+	Slots int              // hashes at a time, of 64 MiB each; zero: 1 to 8, as many as CPUs, but one less without Worker
+	Now   func() time.Time // nil: time.Now
 
 	// Worker makes a command that runs Work on its standard input and output, in a
 	// process of low priority: then a flood of logins takes nothing from the checks of
@@ -65,12 +65,6 @@ type Passwords struct {
 func New(o Options) (*Passwords, error) {
 	if o.Users == nil || o.Throttle == nil {
 		return nil, errors.New("password: Options.Users and Options.Throttle are required")
-	}
-	if o.MinLength == 0 {
-		o.MinLength = 15
-	}
-	if o.MinLength < 15 {
-		return nil, errors.New("password: Options.MinLength must be at least 15")
 	}
 	if o.Slots == 0 {
 		o.Slots = runtime.GOMAXPROCS(0)
@@ -324,6 +318,9 @@ func (p *Passwords) Confirm(ctx context.Context, from netip.Addr, user directory
 	})
 }
 
+// minLength is that of a new password, in code points (LOGIN-01).
+const minLength = 15
+
 // acceptable applies the rules of SP 800-63B: length, no composition rules, not
 // easily guessed (LOGIN-01, LOGIN-02). Nothing is trimmed or folded when hashing.
 func (p *Passwords) acceptable(identifier, name, password string) error {
@@ -331,8 +328,8 @@ func (p *Passwords) acceptable(identifier, name, password string) error {
 	switch {
 	case !utf8.ValidString(password):
 		return login.RejectedPassword{Reason: "it is not valid text"}
-	case n < p.opts.MinLength:
-		return login.RejectedPassword{Reason: "it is too short: use 15 characters or more, for example four words"}
+	case n < minLength:
+		return login.RejectedPassword{Reason: fmt.Sprintf("it is too short: use %d characters or more, for example four words", minLength)}
 	case n > 256 || len(password) > 1024:
 		return login.RejectedPassword{Reason: "it is too long: use at most 256 characters"}
 	}
