@@ -234,10 +234,11 @@ func (i *Issuer) tryEnd(ctx context.Context, sid, client, reason string, note au
 		return Receipt{}, err
 	}
 	note.Subject, note.Client, note.Session = row.Subject, row.Client, sid
-	if client == "" || client == row.Client {
-		return i.commit(ctx, session, deleteRow(row), note)
-	}
 	var b store.Batch
+	if client == "" || client == row.Client {
+		row.end(&b)
+		return i.commit(ctx, session, b, note)
+	}
 	if !row.drop(client, &b) {
 		return i.ended(ctx, grant)
 	}

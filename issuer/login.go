@@ -140,8 +140,7 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 	if err != nil {
 		return err
 	}
-	ended := deleteRow(row)
-	b.Require, b.Delete = append(b.Require, ended.Require...), append(b.Delete, ended.Delete...)
+	row.end(b)
 	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "signed in anew", now))
 	return nil
 }

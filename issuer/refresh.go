@@ -242,15 +242,16 @@ func (i *Issuer) reused(ctx context.Context, h *holding, r Renewal) error {
 	if err != nil {
 		return err
 	}
-	entry, b := source.Revocation{Scope: source.ScopeSession, ID: row.ID, Reason: reason}, deleteRow(row)
-	if client != row.Client {
-		entry.Scope, entry.ID, b = source.ScopeGrant, token.GrantID(row.ID, client), store.Batch{}
+	entry, b := source.Revocation{Scope: source.ScopeSession, ID: row.ID, Reason: reason}, store.Batch{Put: []store.Record{notice}}
+	if client == row.Client {
+		row.end(&b)
+	} else {
+		entry.Scope, entry.ID = source.ScopeGrant, token.GrantID(row.ID, client)
 		row.drop(client, &b)
 		if err := put(&b, row); err != nil {
 			return err
 		}
 	}
-	b.Put = append(b.Put, notice)
 	if _, err := i.commit(ctx, entry, b, refreshEntry(r, h, audit.Reuse)); err != nil {
 		return err
 	}

@@ -110,18 +110,17 @@ func (i *Issuer) ConfirmReads(ctx context.Context) error {
 	return unavailable(err)
 }
 
-// deleteRow is the end of row as it was read. If it was changed meanwhile, the commit is
+// end adds to b the end of r as it was read. If it was changed meanwhile, the commit is
 // store.ErrConflict: a step-up may have moved it to another id, under which it would live
-// on, and a client may have got a grant.
-func deleteRow(row *SessionRow) store.Batch {
-	key := sessionKey(row.ID)
-	b := store.Batch{Require: []store.Require{{Key: key, Rev: row.rev}}, Delete: []store.Key{key}}
-	for _, g := range row.grants() {
+// on, and a client may have got a grant. The caller adds the log entry.
+func (r *SessionRow) end(b *store.Batch) {
+	key := sessionKey(r.ID)
+	b.Require, b.Delete = append(b.Require, store.Require{Key: key, Rev: r.rev}), append(b.Delete, key)
+	for _, g := range r.grants() {
 		if g.Family != "" {
 			b.Delete = append(b.Delete, familyKey(g.Family))
 		}
 	}
-	return b
 }
 
 // receipt finds the first of entries that an earlier call made.
@@ -227,8 +226,7 @@ func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act a
 			continue
 		}
 		n++
-		ended := deleteRow(row)
-		b.Require, b.Delete = append(b.Require, ended.Require...), append(b.Delete, ended.Delete...)
+		row.end(&b)
 		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
 	}
 	if n == 0 {
