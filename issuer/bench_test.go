@@ -31,7 +31,7 @@ func quiet(b *testing.B, s store.Store) *issuer.Issuer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	i, err := issuer.New(b.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Audit: trail})
+	i, err := issuer.New(issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Audit: trail})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -93,9 +93,9 @@ type Issuer struct {
 	reloaded     time.Time                // when the last of unknownReads began; owned by the one that runs
 }
 
-// New checks o and returns an issuer. It starts nothing in the background: call
-// Sweep now and then.
-func New(_ context.Context, o Options) (*Issuer, error) {
+// New checks o and returns an issuer. It reads nothing yet, and starts nothing in the
+// background: call Sweep now and then.
+func New(o Options) (*Issuer, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (i *Issuer) Head(ctx context.Context) (counterfoil.Cursor, error) { return 
 // Remember tells the issuer the latest head that an earlier process saw, before anything
 // is served. If the store was put back since, every session ends (REV-09).
 func (i *Issuer) Remember(ctx context.Context, seen counterfoil.Cursor) error {
-	return unavailable(i.log.Remember(ctx, seen))
+	return i.log.Remember(ctx, seen)
 }
 
 // Derive returns a secret for one purpose of the program that serves this issuer: the same

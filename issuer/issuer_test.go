@@ -63,7 +63,7 @@ func newIssuerOn(t *testing.T, s, clients store.Store) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Clients: clients, Keys: keys, URL: "https://auth.test", Now: c.Now})
+	i, err := issuer.New(issuer.Options{Store: s, Clients: clients, Keys: keys, URL: "https://auth.test", Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

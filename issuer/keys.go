@@ -113,7 +113,7 @@ func (i *Issuer) reloadSoon(ctx context.Context) error {
 			defer timer.Stop()
 			select {
 			case <-ctx.Done():
-				return struct{}{}, unavailable(ctx.Err())
+				return struct{}{}, ctx.Err()
 			case <-timer.C:
 			}
 		}

@@ -345,7 +345,7 @@ func bubbleIssuer(t *testing.T) (*issuer.Issuer, *storetest.FaultyStore) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test"})
+	i, err := issuer.New(issuer.Options{Store: s, Keys: keys, URL: "https://auth.test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -410,7 +410,7 @@ func TestUseKeepsASessionAlive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now, Idle: idle})
+			i, err := issuer.New(issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now, Idle: idle})
 			if err != nil {
 				t.Fatal(err)
 			}

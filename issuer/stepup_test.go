@@ -27,7 +27,7 @@ func ranked(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := issuer.New(t.Context(), issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now, ACRs: []string{"low", "high"}})
+	i, err := issuer.New(issuer.Options{Store: s, Keys: keys, URL: "https://auth.test", Now: c.Now, ACRs: []string{"low", "high"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -184,7 +184,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.issuer, err = issuer.New(ctx, issuer.Options{
+	if e.issuer, err = issuer.New(issuer.Options{
 		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audience: c.Audience, Audit: e.trail, Now: c.Now,
 		ACRs: c.ACRs, AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.Grace, MaxBound: c.MaxBound,
 	}); err != nil {
