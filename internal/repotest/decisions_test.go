@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	decisionFile   = regexp.MustCompile(`^([0-9]{4})-[a-z0-9-]+\.md$`)
-	decisionTitle  = regexp.MustCompile(`^# ([0-9]{4}): (.+)\n\nDate: ([0-9]{4}-[0-9]{2}-[0-9]{2})\. Status: (accepted|superseded by ([0-9]{4}))\.`)
-	decisionNumber = regexp.MustCompile(`\(([0-9]{4})(?:, ([0-9]{4}))*\)`)
+	decisionFile  = regexp.MustCompile(`^([0-9]{4})-[a-z0-9-]+\.md$`)
+	decisionTitle = regexp.MustCompile(`^# ([0-9]{4}): (.+)\n\nDate: ([0-9]{4}-[0-9]{2}-[0-9]{2})\. Status: (accepted|superseded by ([0-9]{4}))\.`)
+	decisionList  = regexp.MustCompile(`\([0-9]{4}(?:, [0-9]{4})*\)`)
 )
 
 // decisionHeadings stand in each note, in this order.
@@ -63,8 +63,8 @@ func TestDecisions(t *testing.T) {
 			}
 			at += next + 1
 		}
-		for _, m := range decisionNumber.FindAllStringSubmatch(note, -1) {
-			for _, number := range m[1:] {
+		for _, list := range decisionList.FindAllString(note, -1) {
+			for number := range strings.SplitSeq(strings.Trim(list, "()"), ", ") {
 				if strings.HasPrefix(number, "00") {
 					named[number] = f.Name()
 				}

@@ -17,8 +17,8 @@ func TestArchitecture(t *testing.T) {
 			t.Errorf("docs/architecture.md: %v", err)
 		}
 	}
-	for _, m := range regexp.MustCompile("(?m)\\| ((?:`[A-Za-z.]+`(?:, )?)+) in `([a-z0-9_/]+\\.go)`").FindAllStringSubmatch(architecture, -1) {
-		code := text(t, m[2])
+	for _, m := range regexp.MustCompile("((?:`[A-Za-z.]+`(?:, )?)+) in `([a-z0-9_/]+(?:\\.go)?)`").FindAllStringSubmatch(architecture, -1) {
+		code := source(t, m[2])
 		for name := range strings.SplitSeq(strings.ReplaceAll(m[1], "`", ""), ", ") {
 			name = name[strings.LastIndex(name, ".")+1:]
 			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + name + `\(`).MatchString(code) {
@@ -35,6 +35,22 @@ func TestArchitecture(t *testing.T) {
 			t.Errorf("docs/architecture.md: no layer has %s", name)
 		}
 	}
+}
+
+// source returns the code of a file, or of the files in a folder.
+func source(t *testing.T, path string) (code string) {
+	t.Helper()
+	if strings.HasSuffix(path, ".go") {
+		return text(t, path)
+	}
+	files, err := filepath.Glob(filepath.Join(path, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		code += text(t, file)
+	}
+	return code
 }
 
 // The map of the code in doc.go has every file.
