@@ -107,7 +107,12 @@ func TestCarrierTakenAway(t *testing.T) {
 func TestInnerTokenAlone(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	got := b.login(t, "alice", counterfoil.CarrierJWE)
-	inner, err := token.DecryptJWE(got.Access.Reveal(), "at+jwt", b.keys.Opener)
+	jwe, err := token.ParseJWE(got.Access.Reveal(), token.AccessType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := b.keys.Opener(jwe.KeyID())
+	inner, err := jwe.Open(key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,19 @@ func Agree(private *ecdh.PrivateKey, epk []byte) ([]byte, bool) {
 	return z, err == nil
 }
 
+// DecryptJWE is [ParseJWE], then [JWE.Open] with the key that find returns.
+func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
+	j, err := ParseJWE(compact, typ)
+	if err != nil {
+		return "", err
+	}
+	o, ok := find(j.KeyID())
+	if !ok {
+		return "", errJWE
+	}
+	return j.Open(o)
+}
+
 // Decrypt is DecryptJWE without the checks of typ, kid and contents.
 func Decrypt(o *Opener, compact string) ([]byte, bool) {
 	p, err := split(compact, 5)

@@ -177,19 +177,6 @@ func (j *JWE) Open(o *Opener) (inner string, err error) {
 	return j.open(func() (cipher.AEAD, bool) { return o.contentKey(j.header, j.parts[1]) })
 }
 
-// DecryptJWE is [ParseJWE], then [JWE.Open] with the key that find returns.
-func DecryptJWE(compact, typ string, find func(kid string) (*Opener, bool)) (inner string, err error) {
-	j, err := ParseJWE(compact, typ)
-	if err != nil {
-		return "", err
-	}
-	o, ok := find(j.KeyID())
-	if !ok {
-		return "", errJWE
-	}
-	return j.Open(o)
-}
-
 // open decrypts with the content key that contentKey returns.
 func (j *JWE) open(contentKey func() (cipher.AEAD, bool)) (inner string, err error) {
 	p := &j.parts
