@@ -6,8 +6,9 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/counterfoil/counterfoil/bench/internal/output"
 )
 
 // row is one line of a benchmark: a sub-benchmark.
@@ -27,21 +28,17 @@ var sides = [2]string{"before", "after"}
 type results map[row]*[2][]float64
 
 // read reads the output of the test binary of a package.
-func (all results) read(pkg string, side int, output string) error {
-	for line := range strings.Lines(output) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
-			continue
-		}
-		for i := 2; i+1 < len(fields); i += 2 { // fields[1] is the number of iterations
-			value, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return fmt.Errorf("%q: %w", line, err)
-			}
-			if !slices.Contains(units, fields[i+1]) {
+func (all results) read(pkg string, side int, text string) error {
+	lines, err := output.Read(text)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		for unit, value := range line.Values {
+			if !slices.Contains(units, unit) {
 				continue
 			}
-			r := row{pkg + " " + strings.TrimPrefix(fields[0], "Benchmark"), fields[i+1]}
+			r := row{pkg + " " + strings.TrimPrefix(line.Name, "Benchmark"), unit}
 			if all[r] == nil {
 				all[r] = new([2][]float64)
 			}
@@ -75,7 +72,7 @@ func write(w io.Writer, all results, alone []string, bar float64) (slower int) {
 			alone = append(alone, r.name+" ("+sides[side]+")")
 			continue
 		}
-		a, b := median(before), median(after)
+		a, b := output.Median(before), output.Median(after)
 		if r.unit == "allocs/op" {
 			if a != b {
 				fmt.Fprintf(w, "| %s | %s | %.0f | %.0f | | |\n", r.name, r.unit, a, b)
@@ -99,12 +96,4 @@ func write(w io.Writer, all results, alone []string, bar float64) (slower int) {
 	}
 	fmt.Fprintf(w, "\n%d slower than %.2f\n", slower, bar)
 	return slower
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	if n := len(sorted); n%2 == 0 {
-		return (sorted[n/2-1] + sorted[n/2]) / 2
-	}
-	return sorted[len(sorted)/2]
 }

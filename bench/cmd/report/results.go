@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/counterfoil/counterfoil/bench/internal/output"
 )
 
 // sameProcess is the round of an output with several rounds: the n-th line with a name belongs
@@ -27,13 +28,13 @@ type results struct {
 func newResults() *results { return &results{cells: make(map[cell]map[string][]float64)} }
 
 // read reads the output of a test binary. It skips lines that are not results.
-func (r *results) read(output string, round int) error {
-	for line := range strings.Lines(output) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
-			continue
-		}
-		c, err := parseName(fields[0])
+func (r *results) read(text string, round int) error {
+	lines, err := output.Read(text)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		c, err := parseName(line.Name)
 		if err != nil {
 			return err
 		}
@@ -42,14 +43,9 @@ func (r *results) read(output string, round int) error {
 			units = make(map[string][]float64)
 			r.cells[c], r.order = units, append(r.order, c)
 		}
-		for i := 2; i+1 < len(fields); i += 2 { // fields[1] is the number of iterations
-			value, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return fmt.Errorf("%q: %w", line, err)
-			}
-			unit := fields[i+1]
+		for unit, value := range line.Values {
 			if round != sameProcess && len(units[unit]) != round {
-				return fmt.Errorf("%s has no result in an earlier round", fields[0])
+				return fmt.Errorf("%s has no result in an earlier round", line.Name)
 			}
 			units[unit] = append(units[unit], value)
 		}
@@ -58,8 +54,8 @@ func (r *results) read(output string, round int) error {
 }
 
 // readSteps reads the output of a store's BenchmarkSteps.
-func (r *results) readSteps(output, store string) error {
-	return r.read(strings.ReplaceAll(output, "BenchmarkSteps/", "BenchmarkStores/"+store+",_"), sameProcess)
+func (r *results) readSteps(text, store string) error {
+	return r.read(strings.ReplaceAll(text, "BenchmarkSteps/", "BenchmarkStores/"+store+",_"), sameProcess)
 }
 
 // parseName reads BenchmarkTable/row/contender-N. Go writes _ for a space, and omits -N for
@@ -79,24 +75,13 @@ func parseName(name string) (cell, error) {
 	return c, nil
 }
 
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	if n := len(sorted); n%2 == 0 {
-		return (sorted[n/2-1] + sorted[n/2]) / 2
-	}
-	return sorted[len(sorted)/2]
-}
-
 // ratio returns the median over the rounds of a/b.
 func ratio(a, b []float64) float64 {
 	var ratios []float64
 	for n := range min(len(a), len(b)) {
 		ratios = append(ratios, a[n]/b[n])
 	}
-	return median(ratios)
+	return output.Median(ratios)
 }
 
 // duration writes nanoseconds with three digits.
@@ -157,9 +142,9 @@ func (r *results) writeContenders(w io.Writer, cells []cell) {
 		}
 		own, with := r.cells[c], r.cells[first]
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", c.row, c.contender,
-			duration(median(own["ns/op"])), times(ratio(own["ns/op"], with["ns/op"])),
-			duration(median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], with["cpu-ns/op"])),
-			count(median(own["B/op"])), count(median(own["allocs/op"])))
+			duration(output.Median(own["ns/op"])), times(ratio(own["ns/op"], with["ns/op"])),
+			duration(output.Median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], with["cpu-ns/op"])),
+			count(output.Median(own["B/op"])), count(output.Median(own["allocs/op"])))
 	}
 }
 
@@ -172,8 +157,8 @@ func (r *results) writeHTTP(w io.Writer, cells []cell) {
 			first = c
 		}
 		own, bare := r.cells[c], r.cells[first]
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", c.row, c.contender, count(median(own["req/s"])),
-			times(ratio(own["req/s"], bare["req/s"])), duration(median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], bare["cpu-ns/op"])))
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", c.row, c.contender, count(output.Median(own["req/s"])),
+			times(ratio(own["req/s"], bare["req/s"])), duration(output.Median(own["cpu-ns/op"])), times(ratio(own["cpu-ns/op"], bare["cpu-ns/op"])))
 	}
 }
 
@@ -183,7 +168,7 @@ func (r *results) writeStores(w io.Writer, cells []cell) {
 	for _, c := range cells {
 		own := r.cells[c]
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", c.row, strings.Replace(c.contender, "callers=", "callers: ", 1),
-			count(median(own["raw/s"])), count(median(own["ours/s"])), times(median(own["x-raw"])))
+			count(output.Median(own["raw/s"])), count(output.Median(own["ours/s"])), times(output.Median(own["x-raw"])))
 	}
 }
 
@@ -200,8 +185,8 @@ func (r *results) writeSeen(w io.Writer, cells []cell) {
 			first = c
 		}
 		own := r.cells[c]
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |", c.row, c.contender, duration(median(own["ns/op"])),
-			times(ratio(own["ns/op"], r.cells[first]["ns/op"])), count(median(own["allocs/op"])))
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s |", c.row, c.contender, duration(output.Median(own["ns/op"])),
+			times(ratio(own["ns/op"], r.cells[first]["ns/op"])), count(output.Median(own["allocs/op"])))
 		c.contender += ", parallel"
 		one := r.cells[c]["ns/op"]
 		c.cpus = 2
@@ -210,6 +195,6 @@ func (r *results) writeSeen(w io.Writer, cells []cell) {
 			fmt.Fprint(w, " | | |\n")
 			continue
 		}
-		fmt.Fprintf(w, " %s | %s | %s |\n", count(1e9/max(median(one), 1e-9)), count(1e9/max(median(two), 1e-9)), times(ratio(one, two)))
+		fmt.Fprintf(w, " %s | %s | %s |\n", count(1e9/max(output.Median(one), 1e-9)), count(1e9/max(output.Median(two), 1e-9)), times(ratio(one, two)))
 	}
 }
