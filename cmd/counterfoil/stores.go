@@ -68,11 +68,9 @@ func (c *settings) checkStore(v *config.Verdict) {
 	switch {
 	case c.Store == "memory" && c.Production: // in development the start logs it
 		v.Warn("store", "is memory: users, keys and sessions end with the process", "")
-		return
-	case !isPostgres(c.Store):
-		return
+	case isPostgres(c.Store):
+		c.checkPostgres(v, "store", c.Store)
 	}
-	c.checkPostgres(v, "store", c.Store)
 }
 
 func (c *settings) checkPostgres(v *config.Verdict, key, name string) {

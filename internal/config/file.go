@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -33,7 +34,7 @@ func (s *Settings) readFile(path string) (map[string]line, []Problem) {
 	var root yaml.Node
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
 	if err := decoder.Decode(&root); err != nil {
-		if len(strings.TrimSpace(string(data))) == 0 || root.Kind == 0 && err.Error() == "EOF" {
+		if len(strings.TrimSpace(string(data))) == 0 || errors.Is(err, io.EOF) {
 			return nil, nil
 		}
 		return nil, []Problem{syntax(path, err)}
