@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 // open returns the registry of one process.
@@ -160,5 +161,48 @@ func TestGeneration(t *testing.T) {
 	set(t, g, "app", clients.Client{})
 	if c, err := g.Client(t.Context(), "app"); err != nil || c.Generation < 3 {
 		t.Errorf("another client of the same id has generation %d, %v: sessions of the first one would live", c.Generation, err)
+	}
+}
+
+// In two stores, another process changes the client between the settings and the revision
+// of a change. Neither change is lost, and the sessions end.
+func TestTwoChangesAtOnce(t *testing.T) {
+	settings, sessions := memory.New(), storetest.Faulty(memory.New())
+	one, two := open(t, settings, sessions), open(t, settings, sessions)
+	sessions.Inject(storetest.Fault{Op: storetest.OpCommit, Times: 1, Slow: true, Before: func() {
+		if err := two.Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Name = "two" }); err != nil {
+			t.Error(err)
+		}
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := one.Set(ctx, "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true }); err != nil {
+		t.Fatal(err)
+	}
+	c, err := one.Client(t.Context(), "app")
+	if err != nil || c.Name != "two" || !c.Disabled || c.Generation == 0 {
+		t.Errorf("Client = %+v, %v, want both changes and another generation", c, err)
+	}
+}
+
+// In two stores, another process enables the client while it is deleted. Sessions that it
+// may have got meanwhile end too.
+func TestEnabledWhileDeleted(t *testing.T) {
+	settings, sessions := storetest.Faulty(memory.New()), memory.New()
+	one, two := open(t, settings, sessions), open(t, settings, sessions)
+	set(t, one, "app", clients.Client{})
+	var enabled counterfoil.Cursor
+	enable := func() {
+		set(t, two, "app", clients.Client{})
+		_, enabled, _ = sessions.Log(t.Context(), counterfoil.Cursor{}, 1)
+	}
+	// Delete reads the settings, then to disable the client, and once more to delete it.
+	settings.Inject(storetest.Fault{Op: storetest.OpGet, After: 2, Times: 1, Slow: true, Before: enable})
+	if err := one.Delete(t.Context(), "app", audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := sessions.Log(t.Context(), enabled, 10)
+	if err != nil || enabled.Seq == 0 || len(entries) != 1 || entries[0].ID != "app" {
+		t.Errorf("after the client was enabled at %v the log has %+v, %v, want its end", enabled, entries, err)
 	}
 }

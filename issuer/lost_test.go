@@ -10,8 +10,10 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 // REV-09: a store that has lost what a verifier has seen begins another log, once,
@@ -106,5 +108,50 @@ func TestBackupPutBack(t *testing.T) {
 	}
 	if _, err := b.Lookup(t.Context(), b.login(t, "alice", counterfoil.CarrierBearer).Access.Reveal()); err != nil {
 		t.Errorf("a login under the new log: %v", err)
+	}
+}
+
+// Two verifiers show at once that the store has lost entries. One of them begins another
+// log, and both get its page.
+func TestLossIsFoundTwice(t *testing.T) {
+	b, s := newFaulty(t)
+	page, err := b.Log(t.Context(), source.Follow{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := counterfoil.Cursor{Epoch: page.Head.Epoch, Seq: page.Head.Seq + 1}
+	show := func() uint64 {
+		page, err := b.Log(t.Context(), source.Follow{After: ahead, Proof: b.pageProof(ahead)})
+		if err != nil {
+			t.Errorf("Log = %v", err)
+		}
+		return page.Head.Epoch
+	}
+	var first uint64
+	s.Inject(storetest.Fault{Op: storetest.OpCommit, Times: 1, Slow: true, Before: func() { first = show() }})
+	if second := show(); first == 0 || first == ahead.Epoch || second != first {
+		t.Errorf("epochs %x and %x, want one other than %x", first, second, ahead.Epoch)
+	}
+}
+
+// Another log has begun that this node has not read. Settings that it remembers from before
+// make no copy, also under the same revision (REV-09).
+func TestRefreshInAnotherEpoch(t *testing.T) {
+	settings, sessions := memory.New(), memory.New()
+	b := newIssuerOn(t, sessions, settings)
+	web, _ := b.granted(t, "alice", counterfoil.CarrierBearer)
+	rec, err := store.One(t.Context(), settings, store.Key{Kind: "client", ID: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Value = []byte(`{"disabled":true}`)
+	if _, err := settings.Commit(t.Context(), store.Batch{Put: []store.Record{rec}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sessions.Commit(t.Context(), store.Batch{NewEpoch: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.refresh(web, "web"); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("Refresh at a client that is disabled = %+v, %v, want ErrInvalidToken", got, err)
 	}
 }
