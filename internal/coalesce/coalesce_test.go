@@ -50,6 +50,38 @@ func TestCallersShareTheNextRead(t *testing.T) {
 	})
 }
 
+// Callers that come during a shared read share the next one: two are never under way.
+func TestOneReadAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reads coalesce.Reads[int64]
+		var underWay, count atomic.Int64
+		read := func(context.Context) (int64, error) {
+			if n := underWay.Add(1); n != 1 {
+				t.Errorf("%d reads are under way", n)
+			}
+			defer underWay.Add(-1)
+			time.Sleep(time.Second)
+			return count.Add(1), nil
+		}
+		var all sync.WaitGroup
+		for turn := range int64(4) {
+			for range 10 {
+				all.Go(func() {
+					// The very first caller has the first read to itself.
+					if got, err := reads.Do(t.Context(), read); got != turn+2 && (turn != 0 || got != 1) || err != nil {
+						t.Errorf("Do in turn %d = %d, %v", turn, got, err)
+					}
+				})
+			}
+			time.Sleep(time.Second + time.Millisecond) // the next read is under way
+		}
+		all.Wait()
+		if n := count.Load(); n != 5 {
+			t.Errorf("%d reads, want 5", n)
+		}
+	})
+}
+
 // A caller that gives up leaves the others their answer, and an error is everybody's.
 func TestOneCallerGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -51,4 +51,8 @@ func TestConnectionsPerAddress(t *testing.T) { // OPS-06
 	if open != 10 {
 		t.Errorf("open = %d, want 10", open)
 	}
+	_ = from("192.0.2.3:1").Close()
+	if _, held := l.held[netip.MustParseAddr("192.0.2.3")]; held {
+		t.Error("an address without connections is remembered")
+	}
 }

@@ -141,3 +141,32 @@ func TestServesTLS(t *testing.T) {
 		t.Errorf("a key that everybody can read: %v", v.Problems)
 	}
 }
+
+// OPS-07: the ops token is readable on no network. On loopback scrapers use plain http.
+func TestOpsListenerServesTLS(t *testing.T) {
+	cert, key, _ := writePair(t, t.TempDir(), 1)
+	for address, want := range map[string]bool{"0.0.0.0:0": true, "127.0.0.1:0": false} {
+		s, err := Listen(Options{
+			Settings: &Settings{Listen: "127.0.0.1:0", OpsListen: address, TLSCert: cert, TLSKey: key},
+			Metrics:  NewMetrics(nil), Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := net.Dial("tcp", s.ops.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := s.ops.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, isTLS := conn.(*tls.Conn); isTLS != want {
+			t.Errorf("%s: TLS = %v, want %v", address, isTLS, want)
+		}
+		_, _ = client.Close(), conn.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
