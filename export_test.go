@@ -118,3 +118,13 @@ func Remember(texts []string) (kept []string) {
 	}
 	return kept
 }
+
+// Over returns how many of n epochs a follower remembers as over.
+func Over(n int) int {
+	f := new(follower)
+	f.known.Store(&knowledge{epoch: 1})
+	for epoch := range uint64(n) {
+		f.setOver(epoch + 2)
+	}
+	return len(f.over)
+}

@@ -256,3 +256,10 @@ func TestSubjectIsOneIssuers(t *testing.T) {
 		}
 	})
 }
+
+// An epoch is what a token says, so what is remembered of them is bounded.
+func TestEpochsAreBounded(t *testing.T) {
+	if n := counterfoil.Over(1000); n < 1 || n > 64 {
+		t.Errorf("%d epochs are remembered, want 1 to 64", n)
+	}
+}
