@@ -301,6 +301,30 @@ func TestRedeem(t *testing.T) {
 	}
 }
 
+// LOGIN-12: a new password takes an open invitation away. The invitation then
+// sets no other one.
+func TestPasswordTakesInvitationAway(t *testing.T) {
+	n := open(t, stores{users: inMemory(t)})
+	for name, change := range map[string]func(directory.User) error{
+		"set": func(u directory.User) error {
+			return n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass))
+		},
+		"changed": func(u directory.User) error {
+			own := n.signIn(u, counterfoil.CarrierBearer)
+			_, err := n.Users().ChangePassword(t.Context(), own.Session, noAct, secret.New(pass), secret.New(nextPass), issuer.Request{})
+			return err
+		},
+	} {
+		u := n.user(name)
+		invitation, _, err := n.Users().Invite(t.Context(), u.ID, noAct)
+		must(t, err)
+		must(t, change(u))
+		if err := n.Users().Redeem(t.Context(), noAct, invitation, secret.New("a third long afternoon")); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("%s: Redeem = %v, want ErrRefused", name, err)
+		}
+	}
+}
+
 // SES-04: only an administrator makes a session of one, and a program learns so before
 // there is one.
 func TestSignIn(t *testing.T) {

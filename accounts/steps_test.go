@@ -341,6 +341,39 @@ func TestNodesRace(t *testing.T) {
 	}
 }
 
+// LOGIN-19: another node sets the password, between any two steps of a change that was
+// allowed by the password of before. The password that was set stays.
+func TestPasswordSetDuringChange(t *testing.T) {
+	for round, s := range rounds(t) {
+		users := storetest.Faulty(s.users)
+		sessions := s.sessions
+		if s.users == s.sessions {
+			sessions = users
+		}
+		first, second := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
+		for _, op := range []storetest.Op{storetest.OpGet, storetest.OpCommit} {
+			for step, hit := 0, true; hit; step++ {
+				hit = false
+				u := second.known()
+				own := second.signIn(u, counterfoil.CarrierBearer)
+				var set string
+				users.Inject(storetest.Fault{Op: op, After: step, Times: 1, Slow: true, Before: func() {
+					hit = true
+					if err := second.Users().SetPassword(t.Context(), u.ID, noAct, secret.New("a third long afternoon")); err != nil {
+						t.Error(err)
+					}
+					set = second.state(u.ID).written.Password
+				}})
+				_, err := first.Users().ChangePassword(t.Context(), own.Session, noAct, secret.New(pass), secret.New(nextPass), issuer.Request{})
+				users.Heal()
+				if w := second.state(u.ID).written; hit && w.Password != set {
+					t.Errorf("%s, before %s %d: the password of before changed the one that was set, %v", round, op, step, err)
+				}
+			}
+		}
+	}
+}
+
 // LOGIN-19: a login that proved the old password while another one was written has no session
 // of it.
 func TestLoginDuringSetPassword(t *testing.T) {

@@ -151,7 +151,6 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due
 	if err != nil {
 		return err
 	}
-	b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: u.ID}}
 	b.Put = append(b.Put, store.Record{Key: at.Key, Owner: u.ID, Rev: at.Rev, Expires: v.Expires, Value: used})
 	_, err = d.audit.Commit(ctx, d.store, b, note)
 	return err
