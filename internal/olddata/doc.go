@@ -4,8 +4,8 @@
 //
 // Each folder of testdata is named after the revision that wrote it. It has one folder for
 // each installation: the store (a SQLite file, or a dump of PostgreSQL or Redis), the sealing
-// key, the head file, and held.json with all secrets in the clear. The program of its revision
-// writes a fixture once. A fixture is never edited:
+// key, and held.json with the head of the log and all secrets in the clear. The program of its
+// revision writes a fixture once. A fixture is never edited:
 //
 //	go test ./internal/olddata -run Make -args -make REVISION
 package olddata
