@@ -60,3 +60,37 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		_ = client.Close()
 	})
 }
+
+// A request that waits longer than the server does is ended with it.
+func TestStopEndsLongPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &oneConn{make(chan net.Conn, 1), make(chan struct{})}
+		client, conn := net.Pipe()
+		defer client.Close()
+		l.conn <- conn
+		ended := make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() {
+			served <- Serve(ctx, l, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				close(ended)
+			}))
+		}()
+		if _, err := client.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the handler waits
+		begun := time.Now()
+		stop()
+		if err := <-served; err != nil || time.Since(begun) != 5*time.Second {
+			t.Errorf("Serve = %v after %v, want nil after 5s", err, time.Since(begun))
+		}
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Error("the request goes on")
+		}
+	})
+}
