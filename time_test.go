@@ -143,6 +143,29 @@ func TestWatchOfAJWEHasNoLeeway(t *testing.T) {
 	})
 }
 
+// REV-18, KEY-12: a JWE may have been opened here, and then it rests on the keys of the issuer.
+func TestWatchOfAJWEOnOldKeys(t *testing.T) {
+	for name, own := range map[string][]counterfoil.DecryptionKey{
+		"opened here": {{ID: "e1", Direct: make([]byte, 32)}},
+		"looked up":   nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScripted(t)
+			v := follow(t, s, counterfoil.Options{DecryptionKeys: own, MaxKeysAge: 2 * time.Hour})
+			defer v.Close()
+			s.set(func() { s.jwks = func([]byte) ([]byte, error) { return nil, counterfoil.ErrUnavailable } })
+			time.Sleep(3 * time.Hour)
+			ctx, stop := v.Watch(t.Context(), &counterfoil.Session{
+				ID: "ses_1", Subject: "alice", Carrier: counterfoil.CarrierJWE, Born: s.head, Expires: time.Now().Add(time.Minute),
+			})
+			defer stop()
+			if ended := errors.Is(context.Cause(ctx), counterfoil.ErrStale); ended != (own != nil) {
+				t.Errorf("%s: ended by %v", name, context.Cause(ctx))
+			}
+		})
+	}
+}
+
 // REV-18: a watched connection ends by a timer when its copy expires, or when
 // knowledge goes stale, and with the verifier.
 func TestWatchEnds(t *testing.T) {
