@@ -73,3 +73,26 @@ func TestOthersEndNoRow(t *testing.T) {
 		}
 	}
 }
+
+// looker proves the account of the name, and looks at another one last.
+type looker struct{ passkey }
+
+func (k looker) Begin(ctx context.Context, a login.Attempt) (login.Step, error) {
+	account, err := a.Account(ctx)
+	if err == nil {
+		_, err = a.Lookup(ctx, k.of)
+	}
+	return login.Step{Proof: account.Prove("hwk")}, err
+}
+
+// LOGIN-09: an account that was only looked at is not the result's: its name would get the
+// client a device credential of somebody else.
+func TestResultNamesWhoWasProven(t *testing.T) {
+	key := &looker{}
+	b := newBench(t, key)
+	alice := b.user("alice")
+	key.of = b.user("mallory").ID
+	if r, err := b.begin("passkey", "alice", ""); err != nil || r.Proof.Subject != alice.ID || r.Account != "" {
+		t.Errorf("proven: %+v, %v, want alice, and no other account", r, err)
+	}
+}
