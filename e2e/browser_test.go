@@ -182,6 +182,7 @@ func (b *browser) tabThrough(name string) {
 // inspect checks rules, and takes a picture of the page if the flag says so.
 func (b *browser) inspect(name string) {
 	b.t.Helper()
+	b.until(`document.readyState === "complete"`) // without its style sheet no page keeps the rules
 	if wrong, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](rules)); err != nil || wrong != "" {
 		b.t.Errorf("%s: %s, %v", name, wrong, err)
 	}
