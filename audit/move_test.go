@@ -141,11 +141,13 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		own.Heal()
 		eventually(2)
-		cancel()
 		login()
+		synctest.Wait() // Run has moved it, and waits before it moves again
+		login()
+		cancel()
 		<-done
-		if moved() != 3 {
-			t.Errorf("after the end %d entries have moved, want 3", moved())
+		if moved() != 4 {
+			t.Errorf("after the end %d entries have moved, want 4", moved())
 		}
 	})
 }
