@@ -59,6 +59,9 @@ func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, ways *flow
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
 		clearSiteData: c.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
 	}
+	if s.now == nil {
+		s.now = time.Now
+	}
 	s.handler = s.guard(s.cors(s.routes()))
 	return s, nil
 }
