@@ -137,7 +137,7 @@ func TestStoppedBetweenSteps(t *testing.T) {
 // nothingIsDue fails the test if something is still due to a user.
 func (s stores) nothingIsDue(t *testing.T, name string) {
 	t.Helper()
-	for r, err := range s.users.List(t.Context(), "due", "*") {
+	for r, err := range s.users.List(t.Context(), "due", "*", "") {
 		t.Errorf("%s: after Finish is due: %s %v", name, r.Value, err)
 	}
 }

@@ -290,8 +290,7 @@ type Query struct {
 }
 
 // List returns a page of what was kept, newest first, and whether there is more.
-// Entries that have expired are left out. A page costs what lies before it, too: a
-// trail is read from the top.
+// Entries that have expired are left out.
 func (t *Trail) List(ctx context.Context, q Query) (page []Entry, more bool, err error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
@@ -300,11 +299,11 @@ func (t *Trail) List(ctx context.Context, q Query) (page []Entry, more bool, err
 	if owner == "" {
 		owner = "*"
 	}
-	for rec, err := range t.records(ctx, owner) {
+	for rec, err := range t.records(ctx, owner, q.After) {
 		if err != nil {
 			return nil, false, fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
 		}
-		if rec.ID <= q.After || !rec.Expires.After(now) {
+		if !rec.Expires.After(now) {
 			continue
 		}
 		if len(page) == min(q.Limit, 1000) {

@@ -52,7 +52,7 @@ func (t *Trail) Move(ctx context.Context) error {
 		return nil
 	}
 	var page []store.Record
-	for rec, err := range t.opts.Beside.List(ctx, kind, "*") {
+	for rec, err := range t.opts.Beside.List(ctx, kind, "*", "") {
 		if err != nil {
 			return err
 		}
@@ -111,22 +111,22 @@ func (t *Trail) absent(ctx context.Context, records []store.Record) (absent []st
 	return absent, nil
 }
 
-// records yields the entries that were kept, in order of id, also those that were not
+// records yields the entries that were kept after the one of that id, in order of id, also those that were not
 // moved yet. It reads Beside first, so that it misses no entry that is moved meanwhile.
-func (t *Trail) records(ctx context.Context, owner string) iter.Seq2[store.Record, error] {
+func (t *Trail) records(ctx context.Context, owner, after string) iter.Seq2[store.Record, error] {
 	if t.opts.Beside == nil {
-		return t.opts.Store.List(ctx, kind, owner)
+		return t.opts.Store.List(ctx, kind, owner, after)
 	}
 	return func(yield func(store.Record, error) bool) {
 		var waiting []store.Record
-		for rec, err := range t.opts.Beside.List(ctx, kind, owner) {
+		for rec, err := range t.opts.Beside.List(ctx, kind, owner, after) {
 			if err != nil {
 				yield(rec, err)
 				return
 			}
 			waiting = append(waiting, rec)
 		}
-		for rec, err := range t.opts.Store.List(ctx, kind, owner) {
+		for rec, err := range t.opts.Store.List(ctx, kind, owner, after) {
 			for err == nil && len(waiting) > 0 && waiting[0].ID <= rec.ID {
 				if waiting[0].ID < rec.ID && !yield(waiting[0], nil) {
 					return

@@ -68,7 +68,7 @@ func TestMove(t *testing.T) {
 	if got := listed(t, trail); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("after all moved: %v", got)
 	}
-	for range beside.List(t.Context(), "audit", "*") {
+	for range beside.List(t.Context(), "audit", "*", "") {
 		t.Fatal("an entry stayed behind")
 	}
 }
@@ -119,7 +119,7 @@ func TestRun(t *testing.T) {
 			}
 		}
 		moved := func() (n int) {
-			for range own.List(context.Background(), "audit", "*") {
+			for range own.List(context.Background(), "audit", "*", "") {
 				n++
 			}
 			return n

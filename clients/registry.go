@@ -105,7 +105,7 @@ func (g *Registry) settings(ctx context.Context, id string, v revision) (c *Clie
 // List returns all clients by id, the default one included.
 func (g *Registry) List(ctx context.Context) ([]Client, error) {
 	var all []Client
-	for rec, err := range g.opts.Store.List(ctx, kindSettings, "*") {
+	for rec, err := range g.opts.Store.List(ctx, kindSettings, "*", "") {
 		if err != nil {
 			return nil, store.Outage(err)
 		}

@@ -107,7 +107,7 @@ func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey
 // Keys returns all API keys, by id.
 func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 	var keys []APIKey
-	for rec, err := range d.store.List(ctx, kindAPIKey, "*") {
+	for rec, err := range d.store.List(ctx, kindAPIKey, "*", "") {
 		if err != nil {
 			return nil, err
 		}

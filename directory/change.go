@@ -107,7 +107,7 @@ func (d *Directory) Settled(ctx context.Context, id string, due Due) error {
 // Unsettled yields the ids of the users whose sessions must still be told something.
 func (d *Directory) Unsettled(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for rec, err := range d.store.List(ctx, kindDue, "*") {
+		for rec, err := range d.store.List(ctx, kindDue, "*", "") {
 			if !yield(rec.ID, err) {
 				return
 			}

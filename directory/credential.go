@@ -135,7 +135,7 @@ func (d *Directory) Account(ctx context.Context, id, kind string) (login.Account
 
 // Credentials returns those of a kind that a user has; with an empty kind, all.
 func (d *Directory) Credentials(ctx context.Context, user, kind string) (all []login.Credential, err error) {
-	for rec, err := range d.store.List(ctx, kindCredential, user) {
+	for rec, err := range d.store.List(ctx, kindCredential, user, "") {
 		if err != nil {
 			return nil, err
 		}

@@ -25,7 +25,7 @@ func must(t *testing.T, err error) {
 func values(t *testing.T, s store.Store, kind store.Kind) string {
 	t.Helper()
 	var all []string
-	for r, err := range s.List(t.Context(), kind, "*") {
+	for r, err := range s.List(t.Context(), kind, "*", "") {
 		must(t, err)
 		all = append(all, r.ID+" "+string(r.Value))
 	}

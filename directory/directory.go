@@ -292,12 +292,9 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
 	var users []store.Record
 	var passwords []store.Key
-	for rec, err := range d.store.List(ctx, kindUser, "*") {
+	for rec, err := range d.store.List(ctx, kindUser, "*", after) {
 		if err != nil {
 			return nil, false, err
-		}
-		if rec.ID <= after {
-			continue
 		}
 		if more = len(users) == limit; more {
 			break

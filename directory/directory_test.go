@@ -144,7 +144,7 @@ func TestAPIKeys(t *testing.T) {
 			t.Errorf("Authenticate(%d characters) = %v, want ErrRefused", len(bad), err)
 		}
 	}
-	for r, err := range s.List(t.Context(), "apikey", "*") {
+	for r, err := range s.List(t.Context(), "apikey", "*", "") {
 		if err != nil || strings.Contains(r.ID+string(r.Value), full[4:]) {
 			t.Errorf("the store holds the key: %+v, %v", r, err)
 		}

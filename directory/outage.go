@@ -17,9 +17,9 @@ func (m marked) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 	return records, store.Outage(err)
 }
 
-func (m marked) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+func (m marked) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		for r, err := range m.Store.List(ctx, kind, owner) {
+		for r, err := range m.Store.List(ctx, kind, owner, after) {
 			if !yield(r, store.Outage(err)) {
 				return
 			}

@@ -169,7 +169,7 @@ func (c *cluster) rows() map[string]bool {
 	_, sessions, closeAll := c.open()
 	defer closeAll()
 	there := make(map[string]bool, len(c.good))
-	for r, err := range sessions.List(c.t.Context(), "session", "*") {
+	for r, err := range sessions.List(c.t.Context(), "session", "*", "") {
 		if err != nil {
 			c.t.Fatal(err)
 		}

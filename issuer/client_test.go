@@ -294,7 +294,7 @@ func TestTooLargeForItsCarrier(t *testing.T) {
 	big := map[string]string{"a": strings.Repeat("x", 1000)}
 	sessions := func() (n int) {
 		for _, kind := range []store.Kind{"session", "grant", "audit"} {
-			for range b.store.List(t.Context(), kind, "*") {
+			for range b.store.List(t.Context(), kind, "*", "") {
 				n++
 			}
 		}

@@ -129,7 +129,7 @@ func TestWhatNoGrantCanBe(t *testing.T) {
 func (b *bench) dump(t *testing.T) (all []string) {
 	t.Helper()
 	for _, kind := range []store.Kind{"session", "grant"} {
-		for rec, err := range b.store.List(t.Context(), kind, "*") {
+		for rec, err := range b.store.List(t.Context(), kind, "*", "") {
 			if err != nil {
 				t.Fatal(err)
 			}

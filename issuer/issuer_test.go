@@ -461,7 +461,7 @@ func TestStoreHoldsNoCredential(t *testing.T) {
 		}
 	}
 	for _, kind := range []store.Kind{"session", "grant", "subject"} {
-		for rec, err := range b.store.List(t.Context(), kind, "*") {
+		for rec, err := range b.store.List(t.Context(), kind, "*", "") {
 			if err != nil {
 				t.Fatal(err)
 			}

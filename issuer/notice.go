@@ -46,7 +46,7 @@ func (i *Issuer) Notices(ctx context.Context, subject string) ([]Notice, error) 
 		return nil, err
 	}
 	var all []Notice
-	for rec, err := range i.store.List(ctx, kindNotice, subject) {
+	for rec, err := range i.store.List(ctx, kindNotice, subject, "") {
 		if err != nil {
 			return nil, unavailable(err)
 		}

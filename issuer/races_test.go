@@ -290,7 +290,7 @@ func TestEachTriggerEndsEachCarrier(t *testing.T) {
 					t.Fatal(err)
 				}
 				b.allDead(t, alive)
-				for rec, err := range b.store.List(t.Context(), "session", "alice") {
+				for rec, err := range b.store.List(t.Context(), "session", "alice", "") {
 					if err != nil || rec.ID == i.Session.ID && name != "revoke everybody" && name != "absolute expiry" {
 						t.Errorf("row %s is left, %v", rec.ID, err)
 					}

@@ -214,7 +214,7 @@ func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audi
 // tryEndOthers misses no session from before: every login that finishes now was proven anew.
 func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {
 	n, b := 0, store.Batch{}
-	for rec, err := range i.store.List(ctx, kindSession, s.Subject) {
+	for rec, err := range i.store.List(ctx, kindSession, s.Subject, "") {
 		if err != nil {
 			return 0, unavailable(err)
 		}

@@ -144,7 +144,7 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 	}
 	var rows []SessionRow
 	now := i.opts.Now()
-	for rec, err := range i.store.List(ctx, kindSession, subject) {
+	for rec, err := range i.store.List(ctx, kindSession, subject, "") {
 		if err != nil {
 			return nil, unavailable(err)
 		}
@@ -159,7 +159,7 @@ func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, er
 		}
 	}
 	families := map[string]*family{}
-	for rec, err := range i.store.List(ctx, kindGrant, subject) {
+	for rec, err := range i.store.List(ctx, kindGrant, subject, "") {
 		if err != nil {
 			return nil, unavailable(err)
 		}

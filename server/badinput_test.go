@@ -27,7 +27,7 @@ func (b *bench) dump() string {
 	for _, kind := range []store.Kind{
 		"session", "grant", "subject", "client", "cutoff", "notice", "user", "identifier", "apikey", "invitation", "audit", "keyring", "attempt", "credential",
 	} {
-		for rec, err := range b.db.List(b.Context(), kind, "*") {
+		for rec, err := range b.db.List(b.Context(), kind, "*", "") {
 			must(b.T, err)
 			fmt.Fprintf(&out, "%s %s %s %d %s %s\n", rec.Kind, rec.ID, rec.Owner, rec.Rev, rec.Expires, rec.Value)
 		}

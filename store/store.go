@@ -133,10 +133,13 @@ type Store interface {
 	// writes on the strength of them requires their revisions.
 	Get(ctx context.Context, keys ...Key) ([]Record, error)
 
-	// List yields the records of kind that belong to owner, in order of ID. It reads only
-	// those, however many others the store holds. With owner "*" it yields all records of
-	// the kind, in order of ID, in pages that need no long lock. After an error it stops.
-	List(ctx context.Context, kind Kind, owner string) iter.Seq2[Record, error]
+	// List yields the records of kind that belong to owner and whose ID is greater than
+	// after, in order of ID; after is empty for all of them. It reads only records of the
+	// owner, however many others the store holds, and reads ahead a little: a caller that
+	// stops after n records has caused the work of some 2n, besides what it costs to find
+	// the first. With owner "*" it yields all records of the kind, in pages that need no
+	// long lock. After an error it stops.
+	List(ctx context.Context, kind Kind, owner, after string) iter.Seq2[Record, error]
 
 	// Commit does b, or returns an error and does nothing. The head it returns is
 	// the log's after this commit. An error other than ErrConflict leaves the

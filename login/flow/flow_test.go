@@ -204,7 +204,7 @@ func (b *bench) answerKept(r flow.Result, answer string) (got flow.Result, kept 
 
 func (b *bench) attempts() (n int) {
 	b.t.Helper()
-	for _, err := range b.store.List(b.t.Context(), "attempt", "*") {
+	for _, err := range b.store.List(b.t.Context(), "attempt", "*", "") {
 		b.must(err)
 		n++
 	}

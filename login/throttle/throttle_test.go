@@ -58,7 +58,7 @@ func waitOf(t testing.TB, err error) time.Duration {
 
 func records(t testing.TB, s store.Store) (all []store.Record) {
 	t.Helper()
-	for r, err := range s.List(t.Context(), "throttle", "*") {
+	for r, err := range s.List(t.Context(), "throttle", "*", "") {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -100,9 +100,9 @@ func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, err
 }
 
 // List implements [store.Store].
-func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+func (s *Store) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
-		ids, err := s.ids(ctx, kind, owner)
+		ids, err := s.ids(ctx, kind, owner, after)
 		for _, id := range ids {
 			r, err := s.one(ctx, store.Key{Kind: kind, ID: id})
 			if err == nil && r.Rev == 0 {
@@ -118,9 +118,9 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Se
 	}
 }
 
-// ids returns, in order, the ids of the records of kind and owner. The owner "*" stands for
-// all owners.
-func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) (ids []string, err error) {
+// ids returns, in order, the ids greater than after of the records of kind and owner. The
+// owner "*" stands for all owners.
+func (s *Store) ids(ctx context.Context, kind store.Kind, owner, after string) (ids []string, err error) {
 	read := func(collect func()) error {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
@@ -137,6 +137,7 @@ func (s *Store) ids(ctx context.Context, kind store.Kind, owner string) (ids []s
 			err = read(func() { ids = s.records.appendIDs(ids, kind, n) })
 		}
 	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id <= after })
 	slices.Sort(ids)
 	return ids, err
 }

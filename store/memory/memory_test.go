@@ -110,7 +110,7 @@ func compare(t *testing.T, s *memory.Store, m model) {
 	left := maps.Clone(m)
 	for _, kind := range []store.Kind{"session", "grant"} {
 		for _, owner := range []string{"", "a", "b", "usr_xyy3hoohu63c7lgen6da3wax6j"} {
-			for got, err := range s.List(t.Context(), kind, owner) {
+			for got, err := range s.List(t.Context(), kind, owner, "") {
 				want := left[got.Key]
 				if err != nil || got.Owner != owner || want.Owner != owner || got.Rev != want.Rev || !got.Expires.Equal(want.Expires) || !bytes.Equal(got.Value, want.Value) {
 					t.Fatalf("%v is %v, %v, want %v", got.Key, got, err, want)

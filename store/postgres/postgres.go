@@ -193,45 +193,30 @@ func storable(s string) bool {
 	return true
 }
 
-// pageSize is how many records List reads at a time.
-const pageSize = 500
-
 const (
-	listOwnSQL = `SELECT id, owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id > $2 AND owner = $3 ORDER BY id LIMIT 500`
-	listAllSQL = `SELECT id, owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id > $2 ORDER BY id LIMIT 500`
+	listOwnSQL = `SELECT id, owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id > $2 AND owner = $4 ORDER BY id LIMIT $3`
+	listAllSQL = `SELECT id, owner, rev, expires, value FROM counterfoil.records WHERE kind = $1 AND id > $2 ORDER BY id LIMIT $3`
 )
 
 // List implements [store.Store]. It reads in pages: it holds no transaction and no
 // connection while the caller works.
-func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		last := ""
-		for {
-			page, err := s.page(ctx, kind, owner, last)
-			if err != nil {
-				yield(store.Record{}, failed(ctx, "list "+string(kind), err))
-				return
-			}
-			for _, r := range page {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if len(page) < pageSize {
-				return
-			}
-			last = page[len(page)-1].ID
+func (s *Store) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
+	return store.Paged(after, func(after string, limit int) ([]store.Record, error) {
+		page, err := s.page(ctx, kind, owner, after, limit)
+		if err != nil {
+			return nil, failed(ctx, "list "+string(kind), err)
 		}
-	}
+		return page, nil
+	})
 }
 
-func (s *Store) page(ctx context.Context, kind store.Kind, owner, last string) ([]store.Record, error) {
+func (s *Store) page(ctx context.Context, kind store.Kind, owner, after string, limit int) ([]store.Record, error) {
 	if !storable(owner) {
 		return nil, nil
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	query, args := listAllSQL, []any{string(kind), last}
+	query, args := listAllSQL, []any{string(kind), after, limit}
 	if owner != "*" {
 		query, args = listOwnSQL, append(args, owner)
 	}

@@ -62,7 +62,7 @@ func TestLeastPrivilege(t *testing.T) {
 			}
 		}
 		for _, owner := range []string{"alice", "*"} {
-			for _, err := range s.List(t.Context(), "thing", owner) {
+			for _, err := range s.List(t.Context(), "thing", owner, "") {
 				if err != nil {
 					t.Errorf("list %s: %v", owner, err)
 				}

@@ -451,7 +451,7 @@ func TestDownAndUpAgain(t *testing.T) {
 	if _, err := revoke(s, "b"); err == nil || errors.Is(err, store.ErrConflict) {
 		t.Errorf("Commit without the server = %v, want an outage", err)
 	}
-	for range s.List(t.Context(), "thing", "alice") {
+	for range s.List(t.Context(), "thing", "alice", "") {
 		break
 	}
 	r.Restart(t)

@@ -233,17 +233,20 @@ func (s *Store) fetch(ctx context.Context, keys []store.Key) ([]store.Record, er
 	return records, nil
 }
 
-// pageSize is how many records List reads at a time. It bounds how long other callers wait.
-const pageSize = 200
+// maxPage is how many records List reads at a time at most. It bounds how long other callers
+// wait.
+const maxPage = 256
 
 // List implements [store.Store]. It holds all ids in memory at once, because Redis does not
 // keep them in order. For owner "" it reads all records of the kind, as for "*": records
 // without an owner have no index.
-func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+func (s *Store) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		ids, err := s.ids(ctx, kind, owner)
-		for err == nil && len(ids) > 0 {
-			keys := make([]store.Key, min(pageSize, len(ids)))
+		first, _ := slices.BinarySearch(ids, after+"\x00") // after itself is not meant
+		ids = ids[first:]
+		for size := 64; err == nil && len(ids) > 0; size = min(2*size, maxPage) {
+			keys := make([]store.Key, min(size, len(ids)))
 			for i := range keys {
 				keys[i] = store.Key{Kind: kind, ID: ids[i]}
 			}

@@ -58,7 +58,7 @@ func (s *Store) LogPlan() (string, error) { return s.plan(logSQL, 1, 1, 10) }
 func (s *Store) RecordPlans() (map[string]string, error) {
 	plans := make(map[string]string)
 	for query, args := range map[string][]any{
-		getSQL: {"k", "i"}, listOwnSQL: {"k", "o", "i"}, listAllSQL: {"k", "o", "i"}, allSQL: {"k", "i"}, revSQL: {"k", "i"},
+		getSQL: {"k", "i"}, listOwnSQL: {"k", "o", "i", 10}, listAllSQL: {"k", "o", "i", 10}, allSQL: {"k", "i"}, revSQL: {"k", "i"},
 		deleteSQL: {"k", "i"}, deleteOwnedSQL: {"k", "o"}, updateSQL: {"k", "i", "o", 1, 1, ""}, sweepSQL: {1, 1},
 	} {
 		var err error

@@ -167,40 +167,28 @@ func (s *Store) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 }
 
 const (
-	listOwnSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND owner = ?2 AND id > ?3 ORDER BY id LIMIT 500`
-	listAllSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND id > ?3 ORDER BY id LIMIT 500`
+	listOwnSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND owner = ?2 AND id > ?3 ORDER BY id LIMIT ?4`
+	listAllSQL = `SELECT id, owner, rev, expires, value FROM records WHERE kind = ?1 AND id > ?3 ORDER BY id LIMIT ?4`
 )
 
 // List implements [store.Store]. It reads in pages, so that no read transaction stays open
 // while the caller works.
-func (s *Store) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+func (s *Store) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	query := listOwnSQL
 	if owner == "*" {
 		query = listAllSQL
 	}
-	return func(yield func(store.Record, error) bool) {
-		last := ""
-		for {
-			page, err := s.page(ctx, query, kind, owner, last)
-			if err != nil {
-				yield(store.Record{}, fmt.Errorf("sqlite: list %s: %w", kind, err))
-				return
-			}
-			for _, r := range page {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if len(page) < 500 {
-				return
-			}
-			last = page[len(page)-1].ID
+	return store.Paged(after, func(after string, limit int) ([]store.Record, error) {
+		page, err := s.page(ctx, query, kind, owner, after, limit)
+		if err != nil {
+			return nil, fmt.Errorf("sqlite: list %s: %w", kind, err)
 		}
-	}
+		return page, nil
+	})
 }
 
-func (s *Store) page(ctx context.Context, query string, kind store.Kind, owner, last string) (page []store.Record, err error) {
-	rows, err := s.read.QueryContext(ctx, query, kind, owner, last)
+func (s *Store) page(ctx context.Context, query string, kind store.Kind, owner, after string, limit int) (page []store.Record, err error) {
+	rows, err := s.read.QueryContext(ctx, query, kind, owner, after, limit)
 	if err != nil {
 		return nil, err
 	}

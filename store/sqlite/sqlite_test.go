@@ -123,7 +123,7 @@ func TestOlderSchemaIsKept(t *testing.T) {
 	}
 	for kind, owner := range map[store.Kind]string{"session": "alice", "grant": "alice", "user": ""} {
 		n := 0
-		for _, err := range s.List(t.Context(), kind, owner) {
+		for _, err := range s.List(t.Context(), kind, owner, "") {
 			if n++; err != nil {
 				t.Fatal(err)
 			}

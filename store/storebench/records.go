@@ -62,7 +62,7 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 			issuer.Request{Carrier: c, UserAgent: browsers[n%len(browsers)], Act: audit.Act{Address: address}})
 		check(b, err)
 		for _, kind := range []store.Kind{"session", "grant"} {
-			for r, err := range s.List(b.Context(), kind, subject) {
+			for r, err := range s.List(b.Context(), kind, subject, "") {
 				check(b, err)
 				r.Rev = 0
 				all.real[n] = append(all.real[n], r)

@@ -205,7 +205,7 @@ func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 	calls := map[string]error{"Remember": remembered, "Get": get, "Get of two": many, "Commit": commit, "Log": read, "Sweep": swept}
 	for owner, name := range map[string]string{"o": "List of a few", "*": "List of all", "nobody": "List of none"} {
 		calls[name] = nil
-		for _, err := range s.List(ctx, "thing", owner) {
+		for _, err := range s.List(ctx, "thing", owner, "") {
 			calls[name] = err
 		}
 	}

@@ -167,7 +167,7 @@ func (f *FaultyStore) Get(ctx context.Context, keys ...store.Key) (records []sto
 }
 
 // List implements [store.Store].
-func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner string) iter.Seq2[store.Record, error] {
+func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		h := f.match(OpList, kind)
 		if h == nil || h.Slow {
@@ -177,11 +177,11 @@ func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner string) i
 					return
 				}
 			}
-			f.inner.List(ctx, kind, owner)(yield)
+			f.inner.List(ctx, kind, owner, after)(yield)
 			return
 		}
 		n := 0
-		for r, err := range f.inner.List(ctx, kind, owner) {
+		for r, err := range f.inner.List(ctx, kind, owner, after) {
 			if n == h.Items {
 				break
 			}

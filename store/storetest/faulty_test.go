@@ -88,7 +88,7 @@ func TestFaultInTheMiddleOfList(t *testing.T) {
 	s.Inject(storetest.Fault{Op: storetest.OpList, Items: 2})
 	var got []string
 	var last error
-	for r, err := range s.List(t.Context(), "thing", "o") {
+	for r, err := range s.List(t.Context(), "thing", "o", "") {
 		if last = err; err == nil {
 			got = append(got, r.ID)
 		}

@@ -20,7 +20,15 @@ func list(t *testing.T, s store.Store) {
 			t.Errorf("List(%q) = %q, want %q", owner, got, want)
 		}
 	}
-	for r, err := range s.List(t.Context(), "thing", "other") {
+	for after, want := range map[string]string{"A": "B a b", "B": "a b", "Z": "a b", "a": "b", "aa": "b", "b": "", "zz": ""} {
+		if got := idsAfter(t, s, "o", after); got != want {
+			t.Errorf("List after %q = %q, want %q", after, got, want)
+		}
+	}
+	if all, none := idsAfter(t, s, "*", "a"), idsAfter(t, s, "", "c"); all != "b c d" || none != "d" {
+		t.Errorf("List of all after a = %q, of no owner after c = %q", all, none)
+	}
+	for r, err := range s.List(t.Context(), "thing", "other", "") {
 		if err != nil || r.Rev != 1 || r.Owner != "other" || string(r.Value) != "{}" {
 			t.Errorf("List yields %+v, %v", r, err)
 		}
@@ -54,8 +62,16 @@ func listPages(t *testing.T, s store.Store) {
 	if got := ids(t, s, "odd"); got != strings.Join(odd, " ") {
 		t.Error("List of an owner differs")
 	}
+	for _, from := range []int{1, 63, 64, 65, 1023, 1024, 2400, 2498} {
+		if got := idsAfter(t, s, "*", all[from]); got != strings.Join(all[from+1:], " ") {
+			t.Errorf("List of all after %s begins otherwise, or is of another length", all[from])
+		}
+		if got := idsAfter(t, s, "odd", all[from]); got != strings.Join(odd[(from+1)/2:], " ") {
+			t.Errorf("List of an owner after %s begins otherwise, or is of another length", all[from])
+		}
+	}
 	n := 0
-	for range s.List(t.Context(), "thing", "*") {
+	for range s.List(t.Context(), "thing", "*", "") {
 		if n++; n == 3 {
 			break
 		}
@@ -65,7 +81,7 @@ func listPages(t *testing.T, s store.Store) {
 func listAndUse(t *testing.T, s store.Store) {
 	all := fill(t, s, 1200, time.Time{})
 	var listed []string
-	for r, err := range s.List(t.Context(), "thing", "*") {
+	for r, err := range s.List(t.Context(), "thing", "*", "") {
 		must(t, err)
 		_, err := s.Commit(t.Context(), store.Batch{Delete: []store.Key{r.Key}})
 		must(t, err)

@@ -236,7 +236,7 @@ func cancelledCommits(t *testing.T, s store.Store) {
 	for _, e := range entries {
 		done[e.ID] = true
 	}
-	for r, err := range s.List(t.Context(), "thing", "*") {
+	for r, err := range s.List(t.Context(), "thing", "*", "") {
 		must(t, err)
 		if id := r.ID; id[len(id)-1] != 'b' && !done[id] {
 			t.Errorf("the store has record %s, and not its entry in the log", id)

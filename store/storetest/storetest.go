@@ -46,7 +46,7 @@ var lines = []struct {
 	{"Log/pages are complete up to their last entry", logPages},
 	{"Log/Log returns an entry as it was committed", logEntries},
 	{"Log/a new epoch begins with an empty log", newEpoch},
-	{"List/records of an owner in order", list},
+	{"List/records of an owner in order, from any id on", list},
 	{"List/many pages", listPages},
 	{"List/the caller may use the store meanwhile", listAndUse},
 	{"Sweep/drops expired records and entries, and no others", sweep},
@@ -98,8 +98,13 @@ func conflicts(t *testing.T, s store.Store, what string, b store.Batch) {
 
 func ids(t *testing.T, s store.Store, owner string) string {
 	t.Helper()
+	return idsAfter(t, s, owner, "")
+}
+
+func idsAfter(t *testing.T, s store.Store, owner, after string) string {
+	t.Helper()
 	var out []string
-	for r, err := range s.List(t.Context(), "thing", owner) {
+	for r, err := range s.List(t.Context(), "thing", owner, after) {
 		must(t, err)
 		out = append(out, r.ID)
 	}
