@@ -1,4 +1,4 @@
-// Package store defines what Counterfoil asks of a database: nine methods
+// Package store defines what Counterfoil asks of a database: ten methods
 // over opaque records and one revocation log. The engines are in the folders
 // below; each is held to this contract by storetest.
 //
@@ -17,8 +17,8 @@
 //   - When a commit returns, everything that its caller read before is durable too, also
 //     if the commit is empty. Without that, a reader may have seen a commit whose writer
 //     was told that the outcome is unknown.
-//   - The store never reads the clock. It may drop a record after its expiry, at Sweep.
-//     Callers compare expiries themselves.
+//   - Only Time reads a clock. The store may drop a record after its expiry, at Sweep, and
+//     callers compare expiries themselves.
 //   - A store that may have lost what it acknowledged begins another epoch by itself. A
 //     store that has certainly lost something answers Log and Commit with ErrLost and does
 //     nothing, until a Commit begins an epoch: the caller that begins it also ends what may
@@ -121,7 +121,7 @@ type Description struct {
 	File       string // the path of the file that holds the store; empty: it is no file
 }
 
-// Store is one database. It has nine methods, two more than we like: everything that an
+// Store is one database. It has ten methods, three more than we like: everything that an
 // engine can do is required, so a store that wraps another cannot hide a part of it.
 type Store interface {
 	// Describe says what the store promises. The answer may change while the store is
@@ -160,6 +160,10 @@ type Store interface {
 	// entries up to seen are lost the answer is ErrLost, as it is of Log and Commit from
 	// then on, until a Commit begins an epoch. It writes nothing.
 	Remember(ctx context.Context, seen counterfoil.Cursor) error
+
+	// Time reads the clock of the engine: the same for every process that has the store
+	// open. It is zero if the engine has no clock of its own, because it runs in this process.
+	Time(ctx context.Context) (time.Time, error)
 
 	// Sweep drops records and log entries whose expiry is before the given time,
 	// in batches that do not block other callers for long. It returns how many

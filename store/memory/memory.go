@@ -236,6 +236,13 @@ func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {
 	}
 }
 
+// Time implements [store.Store]: the store has no clock of its own.
+func (s *Store) Time(ctx context.Context) (time.Time, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return time.Time{}, s.usable(ctx)
+}
+
 // Sweep implements [store.Store]. It locks the store for one segment of the records at a
 // time, so that other calls run between two segments.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {

@@ -93,7 +93,7 @@ func examine(ctx context.Context, conn *pgx.Conn, e *store.Examination, before t
 func clock(ctx context.Context, conn *pgx.Conn, e *store.Examination) error {
 	var there time.Time
 	begun := time.Now()
-	if err := conn.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&there); err != nil {
+	if err := conn.QueryRow(ctx, timeSQL).Scan(&there); err != nil {
 		return err
 	}
 	e.Answers = time.Since(begun)

@@ -195,6 +195,18 @@ const (
   SELECT seq FROM counterfoil.log WHERE expires > 0 AND expires < $1 LIMIT $2))`
 )
 
+const timeSQL = `SELECT clock_timestamp()`
+
+// Time implements [store.Store]. It is the clock of the server.
+func (s *Store) Time(ctx context.Context) (at time.Time, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.pool.QueryRow(ctx, timeSQL).Scan(&at); err != nil {
+		return time.Time{}, failed(ctx, "time", err)
+	}
+	return at, nil
+}
+
 // Sweep implements [store.Store].
 func (s *Store) Sweep(ctx context.Context, before time.Time) (int, error) {
 	total := 0

@@ -55,6 +55,7 @@ func TestLeastPrivilege(t *testing.T) {
 			})),
 			"sweep": second(s.Sweep(t.Context(), time.Now())),
 			"wait":  s.Wait(t.Context(), counterfoil.Cursor{}),
+			"time":  second(s.Time(t.Context())),
 			"epoch": second(s.Commit(t.Context(), store.Batch{NewEpoch: true})),
 		} {
 			if err != nil {

@@ -95,6 +95,32 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return err
 }
 
+// Time implements [store.Store]. It is the clock of the primary.
+func (s *Store) Time(ctx context.Context) (time.Time, error) {
+	parts, err := s.read(ctx, timeScript)
+	var seconds, micros int64
+	if err == nil {
+		seconds, micros, err = timeOf(parts)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("redis: time: %w", err)
+	}
+	return time.Unix(seconds, micros*1000), nil
+}
+
+// timeOf reads the answer of TIME: seconds since 1970 and microseconds, as texts.
+func timeOf(answer rueidis.RedisMessage) (seconds, micros int64, err error) {
+	parts, err := answer.AsStrSlice()
+	if err != nil || len(parts) != 2 {
+		return 0, 0, errors.Join(errors.New("TIME has another answer than two numbers"), err)
+	}
+	seconds, err = strconv.ParseInt(parts[0], 10, 64)
+	if err == nil {
+		micros, err = strconv.ParseInt(parts[1], 10, 64)
+	}
+	return seconds, micros, err
+}
+
 // Log implements [store.Store]. One script on the primary reads head and entries.
 func (s *Store) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	entries, head, err := s.page(ctx, after, limit)

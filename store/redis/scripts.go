@@ -35,6 +35,7 @@ var (
 	idsScript      = script("flags=allow-oom", recordsLua, idsLua)
 	sweepScript    = script("flags=allow-oom", recordsLua, sweepLua)
 	sweepLogScript = script("flags=allow-oom", sweepLogLua)
+	timeScript     = script("flags=allow-oom", "return redis.call('TIME')")
 	lossyScript    = script("flags=allow-oom", "return redis.call('HSET', KEYS[1], 'durable', '0')") // after this a restart begins a new epoch
 )
 

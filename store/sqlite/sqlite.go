@@ -269,6 +269,16 @@ func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return nil
 }
 
+// Time implements [store.Store]: SQLite runs in this process, and has its clock.
+func (s *Store) Time(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return time.Time{}, errors.New("sqlite: the store is closed")
+	}
+	return time.Time{}, ctx.Err()
+}
+
 // Wait implements [store.Store]. This process is the only writer, so it needs no
 // notification from outside.
 func (s *Store) Wait(ctx context.Context, after counterfoil.Cursor) error {

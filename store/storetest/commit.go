@@ -202,7 +202,8 @@ func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 	_, _, read := s.Log(ctx, counterfoil.Cursor{}, 1)
 	_, swept := s.Sweep(ctx, time.Now())
 	remembered := s.Remember(ctx, counterfoil.Cursor{})
-	calls := map[string]error{"Remember": remembered, "Get": get, "Get of two": many, "Commit": commit, "Log": read, "Sweep": swept}
+	_, told := s.Time(ctx)
+	calls := map[string]error{"Remember": remembered, "Time": told, "Get": get, "Get of two": many, "Commit": commit, "Log": read, "Sweep": swept}
 	for owner, name := range map[string]string{"o": "List of a few", "*": "List of all", "nobody": "List of none"} {
 		calls[name] = nil
 		for _, err := range s.List(ctx, "thing", owner, "") {

@@ -27,6 +27,7 @@ const (
 	OpLog      Op = "Log"
 	OpWait     Op = "Wait"
 	OpRemember Op = "Remember"
+	OpTime     Op = "Time"
 	OpSweep    Op = "Sweep"
 )
 
@@ -58,6 +59,7 @@ type FaultyStore struct {
 	inner store.Store
 
 	mu     sync.Mutex // guards the rest; not held while a call runs
+	now    func() time.Time
 	faults []*Fault
 	calls  map[Op]int
 }
@@ -77,6 +79,20 @@ func (f *FaultyStore) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = nil
+}
+
+// SetClock gives the store a clock of its own, which Time reads: a test can have a database
+// whose clock is wrong. With nil it is the clock of the wrapped store again.
+func (f *FaultyStore) SetClock(now func() time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = now
+}
+
+func (f *FaultyStore) clock() func() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
 }
 
 // Calls returns how often op was called, with or without a fault.
@@ -241,6 +257,21 @@ func (f *FaultyStore) Wait(ctx context.Context, after counterfoil.Cursor) error 
 // Remember implements [store.Store].
 func (f *FaultyStore) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return f.around(ctx, f.match(OpRemember), func() error { return f.inner.Remember(ctx, seen) })
+}
+
+// Time implements [store.Store].
+func (f *FaultyStore) Time(ctx context.Context) (at time.Time, err error) {
+	err = f.around(ctx, f.match(OpTime), func() (err error) {
+		at, err = f.inner.Time(ctx)
+		if now := f.clock(); now != nil && err == nil {
+			at = now()
+		}
+		return err
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return at, nil
 }
 
 // Sweep implements [store.Store].

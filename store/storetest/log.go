@@ -193,3 +193,24 @@ func waitClose(t *testing.T, s store.Store) {
 	must(t, s.Close())
 	<-woken
 }
+
+// engineTime: the clock of an engine of its own runs; an engine in this process has none, and
+// never pretends that the clock of this process is another one.
+func engineTime(t *testing.T, s store.Store) {
+	first, err := s.Time(t.Context())
+	must(t, err)
+	for moved := false; !moved; { // until the clock has moved
+		next, err := s.Time(t.Context())
+		must(t, err)
+		switch {
+		case first.IsZero() != next.IsZero():
+			t.Fatalf("Time = %v, then %v", first, next)
+		case next.Before(first):
+			t.Fatalf("Time = %v after %v", next, first)
+		}
+		moved = first.IsZero() || next.After(first)
+	}
+	if !first.IsZero() && time.Since(first).Abs() > time.Hour { // the engines of the tests run on this machine
+		t.Errorf("Time = %v, and here it is %v", first, time.Now())
+	}
+}

@@ -51,6 +51,7 @@ var lines = []struct {
 	{"List/the caller may use the store meanwhile", listAndUse},
 	{"Sweep/drops expired records and entries, and no others", sweep},
 	{"Sweep/other calls run meanwhile", sweepInBatches},
+	{"Time/is the engine's own clock, and runs", engineTime},
 	{"Wait/wakes at every move of the head", wait},
 	{"Wait/wakes at Close", waitClose},
 	{"Errors/an absent record is ErrNotFound", absent},
