@@ -46,6 +46,9 @@ const RoleAdmin = "admin"
 // [RoleAdmin].
 var ErrAdminRole = errors.New("only an administrator may make a session of an administrator")
 
+// ErrOtherClient means that an API key asked for a session of a client that is not its own.
+var ErrOtherClient = errors.New("the API key makes sessions of its own clients alone")
+
 // Passwords checks and hashes passwords: package login/password. It stores none.
 type Passwords interface {
 	// Choose returns the hash of a password that somebody chose for an account.
@@ -123,28 +126,18 @@ func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invita
 	return a.users.Invite(ctx, id, act)
 }
 
-// NewKey makes an API key, see directory.Directory.
-func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey) (directory.APIKey, login.Secret, error) {
-	return a.users.NewKey(ctx, act, k)
-}
-
-// Keys returns all API keys, by id.
-func (a *Accounts) Keys(ctx context.Context) ([]directory.APIKey, error) { return a.users.Keys(ctx) }
-
-// DeleteKey ends an API key at once, or returns store.ErrNotFound.
-func (a *Accounts) DeleteKey(ctx context.Context, id string, act audit.Act) error {
-	return a.users.DeleteKey(ctx, id, act)
-}
-
-// Authenticate returns what a presented API key may do, or login.ErrRefused.
-func (a *Accounts) Authenticate(ctx context.Context, presented string) (directory.APIKey, error) {
-	return a.users.Authenticate(ctx, presented)
-}
-
 // SignIn makes a session for a subject whom the caller has authenticated itself, with roles
-// unless the subject was given others here. Unless the caller is an administrator, a session
-// with RoleAdmin is ErrAdminRole. It fails like issuer.Login.
-func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, admin bool) (*issuer.Issued, error) {
+// unless the subject was given others here. by is the API key of the caller; nil is an
+// administrator. A key without directory.ScopeAdmin makes sessions of its own clients alone,
+// otherwise it is ErrOtherClient, and none with RoleAdmin, otherwise it is ErrAdminRole. It
+// fails like issuer.Login.
+func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
+	admin := by == nil || by.Has(directory.ScopeAdmin)
+	if !admin {
+		if err := ownClient(&ask, by); err != nil {
+			return nil, err
+		}
+	}
 	held, err := a.issuer.Subject(ctx, subject)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
@@ -344,7 +345,11 @@ func TestSignIn(t *testing.T) {
 		{boss.ID, nil, false, accounts.ErrAdminRole},
 		{boss.ID, nil, true, nil},
 	} {
-		_, err := n.Users().SignIn(t.Context(), c.subject, c.roles, issuer.Request{}, c.admin)
+		by := &directory.APIKey{Client: "maker", Clients: []string{clients.Default}, Scopes: []string{directory.ScopeSessions}}
+		if c.admin {
+			by = nil
+		}
+		_, err := n.Users().SignIn(t.Context(), c.subject, c.roles, issuer.Request{}, by)
 		if !errors.Is(err, c.want) {
 			t.Errorf("SignIn(%s, %s, %v) = %v, want %v", c.subject, c.roles, c.admin, err, c.want)
 		}
@@ -372,7 +377,7 @@ func TestImport(t *testing.T) {
 	if got.Password != hash || !got.Created.Equal(made) || got.Status != directory.Disabled {
 		t.Errorf("imported as %+v", got)
 	}
-	if _, err := n.Users().SignIn(t.Context(), got.ID, nil, issuer.Request{}, true); !errors.Is(err, issuer.ErrProveAgain) {
+	if _, err := n.Users().SignIn(t.Context(), got.ID, nil, issuer.Request{}, nil); !errors.Is(err, issuer.ErrProveAgain) {
 		t.Errorf("SignIn of a user who is disabled = %v, want ErrProveAgain", err)
 	}
 	for _, dry := range []bool{true, false} {

@@ -319,7 +319,7 @@ func TestNodesRace(t *testing.T) {
 			})
 			wg.Go(func() {
 				for range 8 {
-					_, err := n.Users().SignIn(context.Background(), u.ID, []string{"a"}, issuer.Request{Carrier: counterfoil.CarrierBearer}, true)
+					_, err := n.Users().SignIn(context.Background(), u.ID, []string{"a"}, issuer.Request{Carrier: counterfoil.CarrierBearer}, nil)
 					if err != nil && !errors.Is(err, issuer.ErrProveAgain) {
 						t.Error(err)
 					}

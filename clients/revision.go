@@ -24,6 +24,14 @@ type revision struct {
 // caller that reads it with other records gives it to [Registry.Under].
 func RevisionKey(client string) store.Key { return store.Key{Kind: "cutoff", ID: "client " + client} }
 
+// Generation returns how often all sessions of a client were ended, from the record of
+// [RevisionKey], which may be absent. That counts also for a client that was deleted, or
+// never registered.
+func Generation(rec store.Record) (uint64, error) {
+	v, err := parseRevision(rec)
+	return v.Generation, err
+}
+
 // Require is the condition of a commit that the settings of c are still those.
 func (c *Client) Require() store.Require {
 	return store.Require{Key: RevisionKey(c.ID), Rev: c.revision.rev}

@@ -30,19 +30,45 @@ const (
 	ScopeAdmin      = "admin"           // everything
 )
 
+// How long a key lives.
+const (
+	KeyLife    = 90 * 24 * time.Hour  // unless something else is asked for
+	MaxKeyLife = 365 * 24 * time.Hour // at most
+)
+
 // APIKey is what is kept of a key: never the key.
 type APIKey struct {
 	ID       string    `json:"-"` // a hash: public
 	Client   string    `json:"client"`
 	Scopes   []string  `json:"scopes"`
 	Audience []string  `json:"audience,omitempty"` // whose credentials it may introspect; nil: all of this issuer
-	User     string    `json:"user,omitempty"`     // whom it acts for: it ends with the account; empty: nobody
+	Clients  []string  `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, "*": of every client; nil: those of Client
+	User     string    `json:"user,omitempty"`     // whom it acts for; empty: nobody
 	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires,omitzero"`   // zero: an earlier version made it, see package accounts
+	LastUsed time.Time `json:"last_used,omitzero"` // to the hour; zero: never
+	Since    *Since    `json:"since,omitempty"`    // nil: an earlier version made it
+
+	rev uint64
 }
+
+// Since is how often all sessions of its user, of its client and of everybody had been
+// ended when a key was made. Package accounts compares it with how often that is by now.
+type Since struct {
+	User   uint64 `json:"user,omitempty"`
+	Client uint64 `json:"client,omitempty"`
+	All    uint64 `json:"all,omitempty"`
+}
+
+// Has reports whether the key has a scope.
+func (k APIKey) Has(scope string) bool { return slices.Contains(k.Scopes, scope) }
+
+// Expired reports whether the life of the key is over.
+func (k APIKey) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
 const apiKeyPrefix = "cfk_" // lets secret scanners recognise a leaked one
 
-func (k APIKey) check() error {
+func (k APIKey) check(now time.Time) error {
 	for _, s := range k.Scopes {
 		if !slices.Contains([]string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin}, s) {
 			return fmt.Errorf("%w: unknown scope %q: want %s, %s, %s or %s", ErrBadKey, s, ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin)
@@ -55,6 +81,17 @@ func (k APIKey) check() error {
 		if err := token.CheckAudience(a); err != nil {
 			return fmt.Errorf("%w: %w", ErrBadKey, err)
 		}
+	}
+	if len(k.Clients) > 16 {
+		return fmt.Errorf("%w: at most 16 clients", ErrBadKey)
+	}
+	for _, c := range k.Clients {
+		if c == "" || len(c) > 64 || !check.Printable(c) {
+			return fmt.Errorf("%w: a client whose sessions it may make is 1 to 64 printable ASCII characters without spaces", ErrBadKey)
+		}
+	}
+	if life := k.Expires.Sub(now); life <= 0 || life > MaxKeyLife {
+		return fmt.Errorf("%w: a key expires in the future, and at most %d days from now", ErrBadKey, MaxKeyLife/(24*time.Hour))
 	}
 	if k.Client == "" || len(k.Client) > 128 || !check.Printable(k.Client) {
 		return fmt.Errorf("%w: client is 1 to 128 printable ASCII characters without spaces", ErrBadKey)
@@ -69,25 +106,54 @@ func (k APIKey) owner() string {
 	return "client " + k.Client // with a space, so that no user id is one
 }
 
+// keptExpired is how long the list still shows a key that has expired.
+const keptExpired = 30 * 24 * time.Hour
+
+func apiKeyKey(id string) store.Key { return store.Key{Kind: kindAPIKey, ID: id} }
+
+func (k APIKey) record() (store.Record, error) {
+	rec := store.Record{Key: apiKeyKey(k.ID), Owner: k.owner(), Rev: k.rev}
+	if !k.Expires.IsZero() {
+		rec.Expires = k.Expires.Add(keptExpired)
+	}
+	var err error
+	rec.Value, err = json.Marshal(k)
+	return rec, err
+}
+
+func parseAPIKey(rec store.Record) (APIKey, error) {
+	k := APIKey{ID: rec.ID, rev: rec.Rev}
+	if err := json.Unmarshal(rec.Value, &k); err != nil {
+		return APIKey{}, fmt.Errorf("api key: %w", err)
+	}
+	return k, nil
+}
+
 // NewKey makes the key that k describes, for a program. It is shown once: only its
-// hash is kept. ID and Created are set here. It fails with ErrBadKey, and with
-// store.ErrNotFound if k is for a user who is not there.
+// hash is kept. ID, Created and LastUsed are set here; without Expires it lives for
+// [KeyLife]. It fails with ErrBadKey, and with store.ErrNotFound if k is for a user who is
+// not there.
 func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey, secret.String, error) {
-	if err := k.check(); err != nil {
+	now := d.now().UTC().Truncate(time.Second)
+	if k.Expires.IsZero() {
+		k.Expires = now.Add(KeyLife)
+	}
+	k.Expires = k.Expires.UTC().Truncate(time.Second)
+	if err := k.check(now); err != nil {
 		return APIKey{}, secret.String{}, err
 	}
 	raw := make([]byte, 32)
 	rand.Read(raw)
 	key := apiKeyPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	k.ID, k.Created = hashID(key), d.now()
-	value, err := json.Marshal(k)
+	k.ID, k.Created, k.LastUsed, k.rev = hashID(key), now, time.Time{}, 0
+	rec, err := k.record()
 	if err != nil {
 		return APIKey{}, secret.String{}, err
 	}
 	note := act.Entry(audit.CreateAPIKey, k.User)
-	note.Client, note.Target, note.Detail = k.Client, k.ID, "scopes="+strings.Join(k.Scopes, ",")
+	note.Client, note.Target, note.Detail = k.Client, k.ID, "scopes="+strings.Join(k.Scopes, ",")+" expires="+k.Expires.Format(time.RFC3339)
 	for {
-		b := store.Batch{Put: []store.Record{{Key: store.Key{Kind: kindAPIKey, ID: k.ID}, Owner: k.owner(), Value: value}}}
+		b := store.Batch{Put: []store.Record{rec}}
 		if k.User != "" {
 			u, err := d.ByID(ctx, k.User)
 			if err != nil {
@@ -111,9 +177,9 @@ func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		k := APIKey{ID: rec.ID}
-		if err := json.Unmarshal(rec.Value, &k); err != nil {
-			return nil, fmt.Errorf("api key: %w", err)
+		k, err := parseAPIKey(rec)
+		if err != nil {
+			return nil, err
 		}
 		keys = append(keys, k)
 	}
@@ -122,50 +188,51 @@ func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 
 // DeleteKey ends a key at once, or returns store.ErrNotFound.
 func (d *Directory) DeleteKey(ctx context.Context, id string, act audit.Act) error {
-	key := store.Key{Kind: kindAPIKey, ID: id}
-	rec, err := store.One(ctx, d.store, key)
-	if err != nil {
-		return err
+	for {
+		k, err := d.apiKey(ctx, id)
+		if err != nil {
+			return err
+		}
+		note := act.Entry(audit.DeleteAPIKey, k.User)
+		note.Client, note.Target = k.Client, id
+		_, err = d.audit.Commit(ctx, d.store, store.Batch{
+			Require: []store.Require{{Key: apiKeyKey(id), Rev: k.rev}}, Delete: []store.Key{apiKeyKey(id)},
+		}, note)
+		if !errors.Is(err, store.ErrConflict) { // it was used meanwhile, or somebody else deleted it
+			return err
+		}
 	}
-	var k APIKey
-	if err := json.Unmarshal(rec.Value, &k); err != nil {
-		return fmt.Errorf("api key: %w", err)
-	}
-	note := act.Entry(audit.DeleteAPIKey, k.User)
-	note.Client, note.Target = k.Client, id
-	_, err = d.audit.Commit(ctx, d.store, store.Batch{
-		Require: []store.Require{{Key: key, Rev: rec.Rev}}, Delete: []store.Key{key},
-	}, note)
-	if errors.Is(err, store.ErrConflict) {
-		return store.ErrNotFound // keys never change: somebody else deleted it
-	}
-	return err
 }
 
-// Authenticate returns what a presented key may do, or login.ErrRefused. Only the
-// whole key has its hash: no part of one is good for anything. A key that acts for
-// a user is as good as the account.
-func (d *Directory) Authenticate(ctx context.Context, presented string) (APIKey, error) {
-	if len(presented) != len(apiKeyPrefix)+43 || !strings.HasPrefix(presented, apiKeyPrefix) {
-		return APIKey{}, login.ErrRefused
-	}
-	k := APIKey{ID: hashID(presented)}
-	rec, err := store.One(ctx, d.store, store.Key{Kind: kindAPIKey, ID: k.ID})
-	if errors.Is(err, store.ErrNotFound) {
-		return APIKey{}, login.ErrRefused
-	}
+func (d *Directory) apiKey(ctx context.Context, id string) (APIKey, error) {
+	rec, err := store.One(ctx, d.store, apiKeyKey(id))
 	if err != nil {
 		return APIKey{}, err
 	}
-	if err := json.Unmarshal(rec.Value, &k); err != nil {
-		return APIKey{}, fmt.Errorf("api key: %w", err)
+	return parseAPIKey(rec)
+}
+
+// Key returns what was written of a presented key, or login.ErrRefused. Only the whole key
+// has its hash: no part of one is good for anything. Whether the key still counts is for
+// package accounts to say.
+func (d *Directory) Key(ctx context.Context, presented string) (APIKey, error) {
+	if len(presented) != len(apiKeyPrefix)+43 || !strings.HasPrefix(presented, apiKeyPrefix) {
+		return APIKey{}, login.ErrRefused
 	}
-	if k.User == "" {
-		return k, nil
-	}
-	u, err := d.ByID(ctx, k.User)
-	if errors.Is(err, store.ErrNotFound) || err == nil && u.Status != Active {
+	k, err := d.apiKey(ctx, hashID(presented))
+	if errors.Is(err, store.ErrNotFound) {
 		return APIKey{}, login.ErrRefused
 	}
 	return k, err
+}
+
+// WriteKey replaces the key that was read by k. If it was written or deleted meanwhile, the
+// error is store.ErrConflict.
+func (d *Directory) WriteKey(ctx context.Context, k APIKey) error {
+	rec, err := k.record()
+	if err != nil {
+		return err
+	}
+	_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{rec}})
+	return err
 }

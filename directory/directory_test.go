@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
@@ -131,17 +132,26 @@ func TestAPIKeys(t *testing.T) {
 			t.Errorf("NewKey for an audience of %d bytes = %v, want %v", length, err, want)
 		}
 	}
-	_, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
+	for life, want := range map[time.Duration]error{-time.Hour: directory.ErrBadKey, time.Hour: nil, 365*24*time.Hour + time.Hour: directory.ErrBadKey} {
+		k := directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}, Expires: time.Now().Add(life)}
+		if _, _, err := d.NewKey(t.Context(), audit.Act{}, k); !errors.Is(err, want) {
+			t.Errorf("NewKey for %v = %v, want %v", life, err, want)
+		}
+	}
+	made, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if life := made.Expires.Sub(made.Created); life != 90*24*time.Hour {
+		t.Errorf("a key lives for %v, want 90 days", life)
+	}
 	full := key.Reveal()
-	if got, err := d.Authenticate(t.Context(), full); err != nil || got.Client != "svc" || got.Scopes[0] != directory.ScopeFeed {
-		t.Errorf("Authenticate = %+v, %v", got, err)
+	if got, err := d.Key(t.Context(), full); err != nil || got.Client != "svc" || got.Scopes[0] != directory.ScopeFeed {
+		t.Errorf("Key = %+v, %v", got, err)
 	}
 	for _, bad := range []string{"", full[:len(full)-1], full + "A", strings.ToLower(full), full[4:], "cfk_" + strings.Repeat("A", 43)} {
-		if _, err := d.Authenticate(t.Context(), bad); !errors.Is(err, login.ErrRefused) {
-			t.Errorf("Authenticate(%d characters) = %v, want ErrRefused", len(bad), err)
+		if _, err := d.Key(t.Context(), bad); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("Key(%d characters) = %v, want ErrRefused", len(bad), err)
 		}
 	}
 	for r, err := range s.List(t.Context(), "apikey", "*", "") {

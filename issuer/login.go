@@ -110,7 +110,8 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	b := store.Batch{Require: on.require()}
 	if over {
 		on.subject.Version, on.subject.Ended = max(on.subject.Version, r.UserVersion), max(on.subject.Ended, r.UserVersion)
-		if err := endAll(&b, on.subject, now); err != nil {
+		on.subject.endAll(&b, "credentials changed", now)
+		if err := put(&b, on.subject); err != nil {
 			return nil, err
 		}
 		row.SubjectRev++

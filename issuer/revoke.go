@@ -83,8 +83,13 @@ func (i *Issuer) Logout(ctx context.Context, held *counterfoil.Session, act audi
 
 // commit does b, with the log entry and its note in the trail.
 func (i *Issuer) commit(ctx context.Context, entry source.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
+	b.Revoke = append(b.Revoke, revlog.Entry(entry.Scope, entry.ID, entry.Reason, i.opts.Now()))
+	return i.commitWith(ctx, b, note)
+}
+
+// commitWith does b, which has the log entry, with its note in the trail.
+func (i *Issuer) commitWith(ctx context.Context, b store.Batch, note audit.Entry) (Receipt, error) {
 	now := i.opts.Now()
-	b.Revoke = append(b.Revoke, revlog.Entry(entry.Scope, entry.ID, entry.Reason, now))
 	head, err := i.log.Commit(ctx, b, note)
 	if err != nil {
 		return Receipt{}, unavailable(err)
@@ -143,12 +148,12 @@ func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, not
 		if err != nil {
 			return Receipt{}, err
 		}
-		// Writing the subject, unchanged, makes every proof that is under way void.
-		rec, err := s.record()
-		if err != nil {
+		var b store.Batch
+		s.endAll(&b, entry.Reason, i.opts.Now())
+		if err := put(&b, s); err != nil {
 			return Receipt{}, err
 		}
-		receipt, err := i.commit(ctx, entry, store.Batch{Put: []store.Record{rec}, DeleteOwned: ownedBy(entry.ID)}, note)
+		receipt, err := i.commitWith(ctx, b, note)
 		if !errors.Is(err, store.ErrConflict) {
 			return receipt, err
 		}

@@ -31,6 +31,10 @@ type Subject struct {
 	// ended for. It never goes back.
 	Ended uint64 `json:"ended,omitempty"`
 
+	// Generation counts how often all sessions of the subject were ended. A credential that
+	// acts for the subject and is no session carries the one of its birth, see [Standing].
+	Generation uint64 `json:"generation,omitempty"`
+
 	// EndSessions is for a change to set: all sessions end in its commit, since only a
 	// new login may have what it gives (SES-04).
 	EndSessions bool `json:"-"`
@@ -127,6 +131,7 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 		change(s)
 		s.id, s.rev = before.id, before.rev // change may have set all of it
 		s.Version, s.Ended = max(s.Version, before.Version), max(s.Ended, before.Ended)
+		s.Generation = before.Generation
 		for _, role := range s.Roles {
 			if err := check.Text("role", role, 64); err != nil {
 				return err
@@ -163,25 +168,19 @@ func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 		if s.EndSessions {
 			reason = "credentials or privileges changed"
 		}
-		b.DeleteOwned = ownedBy(id)
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSubject, id, reason, now))
+		s.endAll(&b, reason, now)
 	case rolesChanged:
 		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, id, "roles changed", now))
 	}
 	return b
 }
 
-// endAll adds to b the end of every session of subject, and a new revision of it:
-// proofs that are under way are void.
-func endAll(b *store.Batch, subject *Subject, now time.Time) error {
-	rec, err := subject.record()
-	if err != nil {
-		return err
-	}
-	b.Put = append(b.Put, rec)
-	b.DeleteOwned = ownedBy(subject.id)
-	b.Revoke = []source.Revocation{revlog.Entry(source.ScopeSubject, subject.id, "credentials changed", now)}
-	return nil
+// endAll adds to b the end of every session of s, and counts it. The caller writes s in the
+// same commit, which also makes proofs void that are under way.
+func (s *Subject) endAll(b *store.Batch, reason string, now time.Time) {
+	s.Generation++
+	b.DeleteOwned = ownedBy(s.id)
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSubject, s.id, reason, now))
 }
 
 func equalRoles(a, b []string) bool {

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -18,8 +17,8 @@ const adminFresh = time.Hour
 
 // caller is who asks for administration.
 type caller struct {
-	by  string // as audit.Act.By
-	all bool   // may do everything
+	by  string            // as audit.Act.By
+	key *directory.APIKey // nil: an administrator
 }
 
 // adminAction is an action of somebody who has been let through.
@@ -46,7 +45,7 @@ func (s *Server) forAdmins(route adminRoute) action {
 // with the role, whose login is fresh if something is to be changed.
 func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if key, err := s.key(r, scopes...); err == nil {
-		return caller{audit.ByKey(key.Client), slices.Contains(key.Scopes, directory.ScopeAdmin)}, nil
+		return caller{audit.ByKey(key.Client), &key}, nil
 	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
 		return caller{}, err
 	}
@@ -60,7 +59,7 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if unsafeMethod(r) && s.now().Sub(session.AuthTime) > adminFresh {
 		return caller{}, counterfoil.ErrStepUp
 	}
-	return caller{audit.BySubject(session.Subject), true}, nil
+	return caller{by: audit.BySubject(session.Subject)}, nil
 }
 
 // LocalAdmin serves /v1/admin to every caller that can reach it, as the actor "local". The
@@ -71,7 +70,7 @@ func (s *Server) LocalAdmin() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range s.adminRoutes() {
 		mux.Handle(pattern, s.api(func(w http.ResponseWriter, r *http.Request) error {
-			return route.do(w, r, caller{by: audit.ByLocal, all: true})
+			return route.do(w, r, caller{by: audit.ByLocal})
 		}))
 	}
 	return s.guard(s.misses(mux))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 )
@@ -288,7 +289,7 @@ func TestWelcomePage(t *testing.T) {
 // administrator, whatever becomes of the user and in whatever order.
 func TestMakingSessionsIsNoAdministration(t *testing.T) {
 	b := newBench(t)
-	key := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"maker","scopes":["sessions:create"]}`)["key"].(string)
+	key := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"maker","scopes":["sessions:create"],"clients":["default"]}`)["key"].(string)
 	made := func(id, more string) (int, issued) {
 		t.Helper()
 		var got issued
@@ -328,6 +329,10 @@ func TestMakingSessionsIsNoAdministration(t *testing.T) {
 		if status, i := made(id, ""); status == http.StatusCreated && administers(i) {
 			t.Errorf("%s: a session that the key makes afterwards administers", name)
 		}
+	}
+	b.client("shop", clients.Client{})
+	if status, _ := made("somebody", `,"client":"shop"`); status != http.StatusForbidden {
+		t.Errorf("a session of a client that is not the key's = %d, want 403", status)
 	}
 	if status, _ := made("somebody", `,"roles":["admin"]`); status != http.StatusForbidden {
 		t.Errorf("asking for the role = %d, want 403", status)

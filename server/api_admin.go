@@ -29,7 +29,7 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	}
 	ask := request(r, c, b.Client, act(w, r, who.by, ""))
 	ask.Scopes = strings.Fields(b.Scope)
-	issued, err := s.users.SignIn(r.Context(), b.Subject, b.Roles, ask, who.all)
+	issued, err := s.users.SignIn(r.Context(), b.Subject, b.Roles, ask, who.key)
 	if errors.Is(err, issuer.ErrProveAgain) { // the caller is who it says: it is the subject that may not
 		return &source.Problem{Status: http.StatusConflict, Type: "subject-disabled", Title: "The subject is disabled, or was changed meanwhile", Cause: err}
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
@@ -93,8 +94,11 @@ func (s *Server) adminRotate(w http.ResponseWriter, r *http.Request, who caller)
 	return s.adminKeys(w, r, who)
 }
 
-func viewAPIKey(k directory.APIKey) api.APIKey {
-	return api.APIKey{ID: k.ID, Client: k.Client, Scopes: k.Scopes, Audience: k.Audience, User: k.User, Created: k.Created.UTC()}
+func viewAPIKey(k accounts.Key) api.APIKey {
+	return api.APIKey{
+		ID: k.ID, Client: k.Client, Scopes: k.Scopes, Audience: k.Audience, Clients: k.Clients, User: k.User,
+		State: string(k.State), Created: k.Created.UTC(), Expires: k.Expires.UTC(), LastUsed: k.LastUsed.UTC(),
+	}
 }
 
 func (s *Server) adminAPIKeys(w http.ResponseWriter, r *http.Request, _ caller) error {
@@ -115,11 +119,13 @@ func (s *Server) adminCreateAPIKey(w http.ResponseWriter, r *http.Request, who c
 	if err := readJSON(w, r, &b); err != nil {
 		return err
 	}
-	k, key, err := s.users.NewKey(r.Context(), act(w, r, who.by, ""), directory.APIKey{Client: b.Client, Scopes: b.Scopes, Audience: b.Audience, User: b.User})
+	k, key, err := s.users.NewKey(r.Context(), act(w, r, who.by, ""), directory.APIKey{
+		Client: b.Client, Scopes: b.Scopes, Audience: b.Audience, Clients: b.Clients, User: b.User, Expires: b.Expires,
+	})
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusCreated, api.MadeAPIKey{Key: key.Reveal(), APIKey: viewAPIKey(k)})
+	return writeJSON(w, http.StatusCreated, api.MadeAPIKey{Key: key.Reveal(), APIKey: viewAPIKey(accounts.Key{APIKey: k, State: accounts.KeyActive})})
 }
 
 func (s *Server) adminDeleteAPIKey(w http.ResponseWriter, r *http.Request, who caller) error {

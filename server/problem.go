@@ -75,7 +75,7 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		own = errNotFound
-	case errors.Is(err, accounts.ErrAdminRole):
+	case errors.Is(err, accounts.ErrAdminRole), errors.Is(err, accounts.ErrOtherClient):
 		own = errForbidden
 	default:
 		return source.ProblemFor(err, by)

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
@@ -90,6 +91,9 @@ func wrongMember(err error) string {
 	if errors.As(err, &wrong) && wrong.Field != "" {
 		// Behind the names of embedded structs.
 		return fmt.Sprintf("member %q has the wrong type", wrong.Field[strings.LastIndex(wrong.Field, ".")+1:])
+	}
+	if _, is := errors.AsType[*time.ParseError](err); is { // its text has the value
+		return "a time is written as 2006-01-02T15:04:05Z"
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
@@ -237,8 +241,17 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 	if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(key.Scopes, s) }) {
 		return directory.APIKey{}, errForbidden
 	}
+	if left := key.Expires.Sub(s.now()); !key.Expires.IsZero() && left < warnOfExpiry {
+		if ok, _ := s.warned.Allow(key.ID, s.now()); ok {
+			s.log.Warn("an API key expires soon", "client", key.Client, "key", key.ID, "expires", key.Expires, "hint", "make another with counterfoil apikey create")
+		}
+	}
 	return key, nil
 }
+
+// warnOfExpiry is how long before its end the log warns of a key that is in use: a verifier
+// whose key has expired refuses everything.
+const warnOfExpiry = 14 * 24 * time.Hour
 
 func levelFor(status int) slog.Level {
 	if status == http.StatusServiceUnavailable {

@@ -43,6 +43,7 @@ type Server struct {
 	knownOrigins  origins
 	clearSiteData bool
 	givenUp       *limit.Limiter // access tokens, by session
+	warned        *limit.Limiter // of API keys that expire soon, by id
 	handler       http.Handler
 }
 
@@ -57,7 +58,7 @@ func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, ways *flow
 		url: c.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
 		registration: c.Registration, log: c.Logger, now: c.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
-		clearSiteData: c.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000),
+		clearSiteData: c.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000), warned: limit.New(1, 24*time.Hour, 10_000),
 	}
 	if s.now == nil {
 		s.now = time.Now

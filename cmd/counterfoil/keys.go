@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/source"
@@ -69,12 +71,19 @@ type keyCreate struct {
 	Client   string   `required:"" placeholder:"NAME" help:"Name of the program that will use the key."`
 	Scope    []string `required:"" placeholder:"SCOPE" help:"revocation:read, introspect, sessions:create or admin; may be repeated."`
 	Audience []string `placeholder:"NAME" help:"Audience whose tokens the key may introspect; may be repeated. Empty: all of this issuer."`
+	Sessions []string `name:"sessions-of" placeholder:"CLIENT" help:"Client whose sessions the key may make with sessions:create, * for all; may be repeated. Empty: the client of its own name."`
+	User     string   `placeholder:"ID" help:"Id of the user that the key acts for: it may do no more than the user, and ends with the user's sessions. Empty: nobody."`
+	Days     int      `placeholder:"N" help:"Days until the key expires, 1 to 365. Empty: 90."`
 }
 
 // Run makes an API key and prints it. The server keeps only a hash of it.
 func (c *keyCreate) Run(ctx context.Context) error {
 	return c.withNew(ctx, func(a *admin) error {
-		made, err := a.CreateAPIKey(ctx, api.NewAPIKey{Client: c.Client, Scopes: c.Scope, Audience: c.Audience})
+		b := api.NewAPIKey{Client: c.Client, Scopes: c.Scope, Audience: c.Audience, Clients: c.Sessions, User: c.User}
+		if c.Days != 0 {
+			b.Expires = time.Now().AddDate(0, 0, c.Days)
+		}
+		made, err := a.CreateAPIKey(ctx, b)
 		if err != nil {
 			return err
 		}
@@ -88,7 +97,8 @@ func (c *keyCreate) Run(ctx context.Context) error {
 
 type apiKeyList struct{ placeFlags }
 
-// Run lists the API keys.
+// Run lists the API keys. Of one that no longer counts in full, the state stands where the
+// others say when they expire.
 func (c *apiKeyList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		keys, err := a.APIKeys(ctx)
@@ -100,9 +110,16 @@ func (c *apiKeyList) Run(ctx context.Context) error {
 		}
 		var rows [][]string
 		for _, k := range keys {
-			rows = append(rows, []string{k.ID, k.Client, strings.Join(k.Scopes, ",")})
+			expires, used := k.State, ""
+			if k.State == string(accounts.KeyActive) {
+				expires = day(k.Expires)
+			}
+			if !k.LastUsed.IsZero() {
+				used = about(time.Since(k.LastUsed))
+			}
+			rows = append(rows, []string{k.ID, k.Client, strings.Join(k.Scopes, ","), expires, used})
 		}
-		return table([]column{{name: "ID"}, {"CLIENT", true}, {"SCOPES", true}}, rows)
+		return table([]column{{name: "ID"}, {"CLIENT", true}, {"SCOPES", true}, {name: "EXPIRES"}, {name: "USED"}}, rows)
 	})
 }
 

@@ -103,6 +103,14 @@ func minute(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
+// day is a date.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
 // about is a duration in its largest unit: 45s, 3m, 23h, 12d.
 func about(d time.Duration) string {
 	switch {

@@ -40,10 +40,12 @@ type SigningKeys struct {
 
 // NewAPIKey is the body of POST /v1/admin/apikeys.
 type NewAPIKey struct {
-	Client   string   `json:"client"`
-	Scopes   []string `json:"scopes,omitempty"`
-	Audience []string `json:"audience,omitempty"`
-	User     string   `json:"user,omitempty"`
+	Client   string    `json:"client"`
+	Scopes   []string  `json:"scopes,omitempty"`
+	Audience []string  `json:"audience,omitempty"`
+	Clients  []string  `json:"clients,omitempty"`
+	User     string    `json:"user,omitempty"`
+	Expires  time.Time `json:"expires,omitzero"`
 }
 
 // MadeAPIKey answers POST /v1/admin/apikeys. No other answer contains the key.
@@ -58,8 +60,12 @@ type APIKey struct {
 	Client   string    `json:"client"`
 	Scopes   []string  `json:"scopes"`
 	Audience []string  `json:"audience,omitempty"`
+	Clients  []string  `json:"clients,omitempty"`
 	User     string    `json:"user,omitempty"`
+	State    string    `json:"state"` // active, limited, expired, ended
 	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires,omitzero"`
+	LastUsed time.Time `json:"last_used,omitzero"`
 }
 
 // APIKeys answers GET /v1/admin/apikeys.

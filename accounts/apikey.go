@@ -1,0 +1,238 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// KeyState says what has become of an API key.
+type KeyState string
+
+// The states of an API key.
+const (
+	KeyActive  KeyState = "active"
+	KeyLimited KeyState = "limited" // its user has no longer the role that some of its scopes need
+	KeyExpired KeyState = "expired"
+	KeyEnded   KeyState = "ended" // with the sessions of its user or its client; it never comes back
+)
+
+// Key is an API key and its state.
+type Key struct {
+	directory.APIKey
+	State KeyState
+}
+
+// needsAdmin has the scopes that only an administrator has: a key that acts for a user has
+// them while the user is one.
+var needsAdmin = []string{directory.ScopeAdmin, directory.ScopeSessions}
+
+// NewKey makes an API key, see [directory.Directory.NewKey]. A key that acts for a user has
+// no scope that the user may not use now, or it is directory.ErrBadKey. It ends with what
+// ends all sessions of its user, of its client or, if it acts for a user, of everybody:
+// docs/decisions/0036-api-keys.md.
+func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey) (directory.APIKey, login.Secret, error) {
+	none := func(err error) (directory.APIKey, login.Secret, error) {
+		return directory.APIKey{}, login.Secret{}, err
+	}
+	at, err := a.issuer.Standing(ctx, k.User, k.Client) // first: what comes after it ends the key
+	if err != nil {
+		return none(err)
+	}
+	c, err := a.issuer.Clients().Client(ctx, k.Client)
+	switch {
+	case err == nil && c.Disabled:
+		return none(clients.ErrDisabled)
+	case err != nil && !errors.Is(err, clients.ErrUnknown): // a service need not be a client
+		return none(err)
+	}
+	k.Since = since(at)
+	if k.User != "" {
+		u, err := a.users.ByID(ctx, k.User)
+		if err != nil {
+			return none(err)
+		}
+		if may := within(k.Scopes, u, at); len(may) < len(k.Scopes) {
+			return none(fmt.Errorf("%w: its user is not an administrator, or disabled", directory.ErrBadKey))
+		}
+	}
+	return a.users.NewKey(ctx, act, k)
+}
+
+func since(at issuer.Standing) *directory.Since {
+	return &directory.Since{User: at.Subject.Generation, Client: at.Client, All: at.All}
+}
+
+// within returns those of scopes that u may use: what is written of u, and what is in force
+// for its sessions, of which either may be ahead for a moment.
+func within(scopes []string, u directory.User, at issuer.Standing) []string {
+	if u.Status != directory.Active || at.Subject.Disabled {
+		return nil
+	}
+	admin := slices.Contains(u.Roles, RoleAdmin) && (at.Subject.ClaimsVersion == 0 || slices.Contains(at.Subject.Roles, RoleAdmin))
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !admin && slices.Contains(needsAdmin, s) })
+}
+
+// Authenticate returns what a presented API key may do now, or login.ErrRefused. A key that
+// acts for a user may do no more than the user may. The use is noted, to the hour.
+func (a *Accounts) Authenticate(ctx context.Context, presented string) (directory.APIKey, error) {
+	k, err := a.users.Key(ctx, presented)
+	if err != nil {
+		return directory.APIKey{}, err
+	}
+	scopes, state, err := a.judge(ctx, k)
+	if err != nil {
+		return directory.APIKey{}, err
+	}
+	if state == KeyExpired || state == KeyEnded {
+		return directory.APIKey{}, login.ErrRefused
+	}
+	a.noteUse(ctx, k)
+	k.Scopes = scopes
+	return k, nil
+}
+
+// judge is the one place that says whether a key counts, and which scopes it has now.
+func (a *Accounts) judge(ctx context.Context, k directory.APIKey) (scopes []string, state KeyState, err error) {
+	if k.Expired(a.now()) {
+		return nil, KeyExpired, nil
+	}
+	at, err := a.issuer.Standing(ctx, k.User, k.Client)
+	if err != nil {
+		return nil, "", err
+	}
+	if k.Since != nil {
+		ended := k.Since.Client != at.Client
+		if k.User != "" {
+			// A key of a program outlives the end of everybody's sessions: no login made it, and
+			// verifiers need theirs to hear of that end.
+			ended = ended || k.Since.User != at.Subject.Generation || k.Since.All != at.All
+		}
+		if ended {
+			return nil, KeyEnded, nil
+		}
+	}
+	if k.User == "" {
+		return k.Scopes, KeyActive, nil
+	}
+	u, err := a.users.ByID(ctx, k.User)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, KeyEnded, nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	switch scopes = within(k.Scopes, u, at); {
+	case u.Status != directory.Active || at.Subject.Disabled:
+		return nil, KeyEnded, nil
+	case len(scopes) < len(k.Scopes):
+		return scopes, KeyLimited, nil
+	}
+	return scopes, KeyActive, nil
+}
+
+// usedEvery is how exact the last use of a key is: a use is not a write.
+const usedEvery = time.Hour
+
+// noteUse writes that k is used, at most once in usedEvery. It is best effort and takes a
+// second at most: a store that can be read and not written must not stop verifiers.
+func (a *Accounts) noteUse(ctx context.Context, k directory.APIKey) {
+	now := a.now().UTC().Truncate(time.Second)
+	if now.Sub(k.LastUsed) < usedEvery {
+		return
+	}
+	k.LastUsed = now
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = a.users.WriteKey(ctx, k)
+}
+
+// Keys returns all API keys, by id.
+func (a *Accounts) Keys(ctx context.Context) ([]Key, error) {
+	all, err := a.users.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, 0, len(all))
+	for _, k := range all {
+		_, state, err := a.judge(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, Key{k, state})
+	}
+	return keys, nil
+}
+
+// DeleteKey ends an API key at once, or returns store.ErrNotFound.
+func (a *Accounts) DeleteKey(ctx context.Context, id string, act audit.Act) error {
+	return a.users.DeleteKey(ctx, id, act)
+}
+
+// adoptKeys gives keys that an earlier version made what keys have by now: they rest on
+// what is now, and expire.
+func (a *Accounts) adoptKeys(ctx context.Context) error {
+	all, err := a.users.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, k := range all {
+		if k.Since != nil {
+			continue
+		}
+		at, err := a.issuer.Standing(ctx, k.User, k.Client)
+		c, unknown := a.issuer.Clients().Client(ctx, k.Client)
+		switch {
+		case errors.Is(unknown, clients.ErrUnknown):
+			if at.Client > 0 { // it was deleted
+				at.Client--
+			}
+		case unknown != nil:
+			err = unknown
+		case c.Disabled && at.Client > 0:
+			at.Client-- // the key rests on what has ended
+		}
+		if err == nil {
+			k.Since, k.Expires = since(at), a.now().Add(directory.MaxKeyLife).UTC().Truncate(time.Second)
+			if k.Has(directory.ScopeSessions) && len(k.Clients) == 0 {
+				k.Clients = []string{everyClient} // as it was when the key was made
+			}
+			err = a.users.WriteKey(ctx, k)
+		}
+		if err != nil && !errors.Is(err, store.ErrConflict) { // it was used meanwhile: the next call finds it
+			errs = append(errs, fmt.Errorf("API key %s: %w", k.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// everyClient stands in directory.APIKey.Clients for all of them.
+const everyClient = "*"
+
+// ownClient makes the session that by asks for one of a client of by, or refuses it.
+func ownClient(ask *issuer.Request, by *directory.APIKey) error {
+	own := by.Clients
+	switch {
+	case slices.Contains(own, everyClient):
+		return nil
+	case len(own) == 0:
+		own = []string{by.Client}
+	}
+	if ask.Client == "" {
+		ask.Client = own[0]
+	}
+	if !slices.Contains(own, ask.Client) {
+		return ErrOtherClient
+	}
+	return nil
+}
