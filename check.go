@@ -43,7 +43,7 @@ func (v *Verifier) verify(ctx context.Context, c credential, d *demand) (*Sessio
 // check decides on a genuine copy. The order is what P1 rests on: knowledge is
 // loaded, then the log is asked, then the clock is read. So time that passes in
 // between counts as staleness, and an entry that was dropped because all it covers
-// has expired was dropped before the expiry is asked about. C1 to C4 are of notifier.
+// has ended was dropped before the end is asked about. C1 to C4 are of notifier.
 func (v *Verifier) check(e *entry) error {
 	k := v.follower.known.Load()                  // C1
 	if gen := e.checkedGen.Load(); gen != k.gen { // C2
@@ -52,8 +52,8 @@ func (v *Verifier) check(e *entry) error {
 		}
 	}
 	at := v.clock.Read()
-	if at.Effective >= e.deadline {
-		return ErrExpired
+	if k.latest(&at, v.opts.Leeway) >= e.deadline {
+		return k.ended(e.deadline, &at)
 	}
 	if v.overdue(k, e.signed, &at) > 0 {
 		return ErrStale
@@ -61,10 +61,19 @@ func (v *Verifier) check(e *entry) error {
 	return nil
 }
 
+// judge refuses a copy that the log of k covers, or whose end must be asked for anew.
+func (e *entry) judge(k *knowledge) error {
+	err := k.judge(e.session)
+	if err == nil && e.session.Carrier.Format == Opaque && e.era != k.era {
+		return errOtherEra
+	}
+	return err
+}
+
 // ask asks the log of k about e, in whose checkedGen gen was found.
 func (e *entry) ask(k *knowledge, gen uint64) error {
-	err := k.judge(e.session) // C3
-	e.checked(k, gen, err)    // C4
+	err := e.judge(k)      // C3
+	e.checked(k, gen, err) // C4
 	return err
 }
 
@@ -94,11 +103,16 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Sessio
 	e := v.seen.get(c)
 	seen := e != nil
 	f, err := v.formOf(c, e)
-	if err != nil || !d.accepts(f.format) {
-		return nil, ErrInvalidToken
+	if err == nil && !d.accepts(f.format) {
+		err = errNotHere
 	}
+	if err != nil {
+		return nil, err
+	}
+	lookedUp := false
 	if !seen {
 		e, err = v.firstSight(ctx, c, f, d, false)
+		lookedUp = e != nil && !e.signed
 	}
 	if err == nil {
 		err = v.check(e)
@@ -106,7 +120,7 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Sessio
 	if e != nil && f.format == Opaque && renewable(err, seen) {
 		// The cache keeps e until there is another copy: it shows that c was good.
 		if e, err = v.firstSight(ctx, c, f, d, true); err == nil {
-			err = v.check(e)
+			lookedUp, err = true, v.check(e)
 		}
 	}
 	if errors.Is(err, errOtherEpoch) {
@@ -118,6 +132,9 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Sessio
 	switch {
 	case err == nil:
 		return e.session, nil
+	case errors.Is(err, ErrExpired) && e != nil && (lookedUp || f.format == Opaque):
+		// The issuer has said that it is good. Perhaps it ended since; the next check asks.
+		return v.stale(ctx, c, f, d, e, errDoubt)
 	case errors.Is(err, ErrExpired) && e != nil:
 		v.seen.drop(e) // a revoked one stays for as long as it lives: refusing it again is cheap
 	case errors.Is(err, ErrStale):
@@ -137,8 +154,8 @@ func (v *Verifier) formOf(c credential, e *entry) (form, error) {
 // firstSight finds out what a credential is: by its signature, or by a look-up at the
 // issuer. wasGood is for a credential that was found good before.
 func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool) (*entry, error) {
-	at := v.clock.Read()
-	over := v.overdue(v.follower.known.Load(), f.format == JWT, &at)
+	k, at := v.follower.known.Load(), v.clock.Read()
+	over := v.overdue(k, f.format == JWT, &at)
 	if over > 0 && !d.policy.allowsFirstSight(f.format, over) {
 		return nil, ErrStale // before any work: an answer could not be given anyway
 	}
@@ -152,7 +169,7 @@ func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *dema
 	if err != nil {
 		return nil, err
 	}
-	e, err := v.reader.newEntry(c, f.format, s, signed)
+	e, err := v.reader.newEntry(c, f.format, s, signed, k.era)
 	if err != nil {
 		return nil, err
 	}
@@ -165,22 +182,25 @@ func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *dema
 	return e, nil
 }
 
-// keep takes the answer of a look-up into the cache: a session is remembered, and a
-// credential that the issuer refused is forgotten.
-func (v *Verifier) keep(c credential, s *Session, err error) {
-	if errors.Is(err, ErrInvalidToken) {
-		v.seen.forget(c)
-	}
-	if err != nil {
-		return
-	}
-	f := Opaque
-	if token.ShapeOf(c.value) == token.ShapeJWE {
-		f = JWE
-	}
-	copied := *s
-	if e, err := v.reader.newEntry(c, f, &copied, false); err == nil {
-		v.seen.put(e)
+// keep is for a look-up that begins. It takes the answer into the cache: a session is
+// remembered, and a credential that the issuer refused is forgotten.
+func (v *Verifier) keep() settle {
+	era := v.follower.known.Load().era
+	return func(c credential, s *Session, err error) {
+		if errors.Is(err, ErrInvalidToken) {
+			v.seen.forget(c)
+		}
+		if err != nil {
+			return
+		}
+		f := Opaque
+		if token.ShapeOf(c.value) == token.ShapeJWE {
+			f = JWE
+		}
+		copied := *s
+		if e, err := v.reader.newEntry(c, f, &copied, false, era); err == nil {
+			v.seen.put(e)
+		}
 	}
 }
 
@@ -189,7 +209,7 @@ func (v *Verifier) keep(c credential, s *Session, err error) {
 // new claims, a later expiry, and may have outlived its log. A copy that has just been
 // looked up and is expired was the whole answer.
 func renewable(err error, seen bool) bool {
-	return (seen && errors.Is(err, ErrExpired)) || errors.Is(err, ErrStaleClaims) || errors.Is(err, errOtherEpoch)
+	return (seen && errors.Is(err, ErrExpired)) || errors.Is(err, ErrStaleClaims) || errors.Is(err, errOtherEpoch) || errors.Is(err, errOtherEra)
 }
 
 // settleEpoch decides about a copy of another epoch than the known one.
@@ -247,14 +267,14 @@ func (v *Verifier) introspect(ctx context.Context, c credential, f form, wasGood
 		return nil, fmt.Errorf("%w: %w", cause, err)
 	}
 	if !v.reader.meant(s) {
-		return nil, ErrInvalidToken
+		return nil, errNotHere
 	}
 	err = v.follower.known.Load().judge(s)
 	if err != nil && !errors.Is(err, errOtherEpoch) { // the issuer knows which epochs count
 		return nil, err
 	}
-	if at := v.clock.Read(); at.Effective >= s.Expires.UnixNano() {
-		return nil, ErrExpired
+	if _, latest := v.issuerTime(); !latest.Before(s.Expires) {
+		return nil, errDoubt // the issuer has just said that it is good
 	}
 	s.Carrier = Carrier{f.format, c.transport}
 	return s, nil
@@ -266,14 +286,14 @@ func (v *Verifier) introspect(ctx context.Context, c credential, f form, wasGood
 // any time.
 func (v *Verifier) serveStale(ctx context.Context, most time.Duration, e *entry, cause error) (*Session, error) {
 	k := v.follower.known.Load()
-	if err := k.judge(e.session); errors.Is(err, errOtherEpoch) {
+	if err := e.judge(k); errors.Is(err, errOtherEpoch) || errors.Is(err, errOtherEra) {
 		return nil, cause
 	} else if err != nil {
 		return nil, err
 	}
 	at := v.clock.Read()
-	expired := at.Effective >= e.session.Expires.UnixNano()
-	if expired || v.overdue(k, e.signed, &at) > most {
+	ended := k.latest(&at, v.opts.Leeway) >= e.session.Expires.UnixNano()
+	if ended || v.overdue(k, e.signed, &at) > most {
 		return nil, cause
 	}
 	if !v.servingStale.Swap(true) {

@@ -48,8 +48,8 @@
 //
 // verifier.go starts a verifier by options.go. check.go is a check from top to bottom: reader.go
 // and lookup.go are first sight, seen.go remembers a copy, policy.go is for stale knowledge.
-// follower.go reads the log and publishes knowledge.go; notifier.go argues why a check need not
-// ask the log; keys.go has the issuer's keys. middleware.go and rules.go are HTTP, with
+// follower.go reads the log and publishes knowledge.go; issuertime.go judges what its pages say of
+// the time; notifier.go argues why a check need not ask the log; keys.go has the issuer's keys. middleware.go and rules.go are HTTP, with
 // internal/request and internal/refusal. watch.go is for connections that stay open, status.go
 // for people and metrics.
 //

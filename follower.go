@@ -2,6 +2,7 @@ package counterfoil
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -27,9 +28,11 @@ type follower struct {
 	keys     *keyCache             // drops the keys that the log revokes
 	fresh    func(context.Context) // called when a complete page was applied
 	between  func(clock.Instant)   // called between two questions
+	times    timekeeper
 
-	cursor Cursor // after which to ask; the goroutine's own
-	proof  string // that the issuer was at cursor; the goroutine's own
+	cursor  Cursor    // after which to ask; the goroutine's own
+	proof   string    // that the issuer was at cursor; the goroutine's own
+	reading rereading // for setBack; the goroutine's own
 
 	wakeups chan struct{} // makes the goroutine ask at once
 	woken   atomic.Int64  // when a check last did that, as time since the clock was made
@@ -61,23 +64,34 @@ func (f *follower) heartbeat() time.Duration { return f.opts.Bound / 4 }
 // begin publishes knowledge of nothing.
 func (f *follower) begin() {
 	f.wakeups = make(chan struct{}, 1)
-	f.publish(&knowledge{revoked: revocation.NewIndex(), gen: f.notifier.stamp()})
+	f.times = timekeeper{clock: f.clock, forward: f.opts.Leeway, back: f.heartbeat() / 2, ahead: f.opts.MaxLifetime + f.opts.Leeway}
+	f.publish(&knowledge{revoked: revocation.NewIndex(), gen: f.notifier.stamp(), time: f.times.start()})
+}
+
+// patience is how long the next question may wait at the issuer.
+func (f *follower) patience() time.Duration {
+	switch t := &f.known.Load().time; {
+	case f.reading == begun:
+		return 0
+	case t.said < t.latest: // it is to be known soon whether pages agree again
+		return min(pollWait, f.heartbeat()/8)
+	}
+	return min(pollWait, f.heartbeat())
 }
 
 // run follows the log until ctx ends.
 func (f *follower) run(ctx context.Context) {
 	backoff := time.Duration(0)
-	wait := min(pollWait, f.heartbeat())
-	next := wait
+	next := f.patience()
 	dropped := f.clock.Read()
 	for ctx.Err() == nil {
 		before, begun, waited := f.known.Load().applied, f.clock.Read(), next
 		err, woken := f.ask(ctx, next)
-		next = wait
+		next = f.patience()
 		switch {
 		case woken:
 			next = 0
-		case err == nil:
+		case err == nil || errors.Is(err, errAgain):
 			if backoff > 0 {
 				f.log.InfoContext(ctx, "following the revocation log again")
 			}
@@ -181,9 +195,6 @@ func (f *follower) apply(ctx context.Context, p revocation.Page, number uint64, 
 	if err := p.Check(); err != nil {
 		return f.startOver(err)
 	}
-	if err := f.followTime(p.Time, anchor, &answered); err != nil {
-		return err
-	}
 	next := *f.known.Load()
 	another := p.Head.Epoch != next.epoch
 	if p.After != (Cursor{Epoch: p.Head.Epoch}) && (another || p.After != f.cursor) {
@@ -192,6 +203,7 @@ func (f *follower) apply(ctx context.Context, p revocation.Page, number uint64, 
 	if another {
 		next = f.newEpoch(ctx, p.Head.Epoch, &next)
 	}
+	f.hear(ctx, &next, p.Time, anchor, &answered)
 	next.revoked.Apply(p.Entries) // F1 of notifier
 	f.notify(&next, p.Entries)    // F2
 	full := f.checkRoom(ctx, next.revoked.Len())
@@ -202,14 +214,82 @@ func (f *follower) apply(ctx context.Context, p revocation.Page, number uint64, 
 		}
 		if p.Complete() {
 			next.complete, next.anchor, next.question = true, *anchor, number
+			if f.reading == begun {
+				f.reading = done
+			}
 			f.fresh(ctx)
 		}
 	}
+	again := f.setBack(ctx, &next, &answered)
 	f.publish(&next) // F3
-	if full {
+	switch {
+	case full:
 		return errFull
+	case again:
+		f.cursor, f.proof = Cursor{}, ""
+		return errAgain
 	}
 	return nil
+}
+
+// hear takes in what a page says about the time.
+func (f *follower) hear(ctx context.Context, next *knowledge, told time.Time, asked, answered *clock.Instant) {
+	if told.IsZero() {
+		return
+	}
+	f.skew.Store(int64(clock.Skew(told, asked, answered)))
+	t := f.times.hear(next.time, told, asked, answered)
+	if t.earliestAt(answered) < next.time.earliestAt(answered) {
+		f.reading = notBegun // what was dropped by the time of before may be missing
+	}
+	if was, is := next.time.doubt(), t.doubt(); was != is {
+		next.version++ // who waits for the end of a copy looks again
+		f.tellDoubt(ctx, was, is)
+	}
+	next.time = t
+}
+
+func (f *follower) tellDoubt(ctx context.Context, was, is time.Duration) {
+	switch {
+	case was == 0:
+		f.log.WarnContext(ctx, "clocks contradict each other about the time: copies that end in between are answered with 503", "by", is.String())
+	case is == 0:
+		f.log.InfoContext(ctx, "clocks agree about the time again")
+	}
+}
+
+// rereading is how far the log was read again from its beginning.
+type rereading int
+
+const (
+	notBegun rereading = iota
+	begun
+	done
+)
+
+// setBack has the latest time come down to what pages say, if they agree about that. Copies
+// come back to life then. If entries were dropped that may cover one of those, the log must
+// be read again from its beginning before: again has that done. The issuer still has them, since
+// it keeps an entry for as long as any copy could live that any of its nodes dated.
+//
+// What was known goes on under the index and the time of before, so a check that is under way
+// refuses what comes back. New knowledge has another index, which has dropped nothing, and a
+// new generation: so every copy is asked about anew. It has a new era too: see entry.era.
+func (f *follower) setBack(ctx context.Context, next *knowledge, at *clock.Instant) (again bool) {
+	t := next.time.on(at)
+	switch {
+	case !f.times.settled(&t, at) || f.reading == begun:
+		return false
+	case f.reading == notBegun && t.said < next.revoked.Dropped()+int64(f.opts.Leeway):
+		f.reading = begun
+		return true
+	}
+	f.tellDoubt(ctx, t.doubt(), time.Duration(t.said-t.earliest))
+	f.reading = notBegun
+	t.latest = t.said
+	next.time, next.revoked = t, next.revoked.Clone()
+	next.gen, next.version, next.era = f.notifier.stamp(), next.version+1, next.era+1
+	return false
 }
 
 // startOver has the log read again from its beginning. The result is a union: entries that
@@ -229,7 +309,11 @@ func (f *follower) newEpoch(ctx context.Context, epoch uint64, old *knowledge) k
 		f.log.WarnContext(ctx, "the revocation log began anew: credentials from before are refused")
 		f.keys.begunAnew()
 	}
-	return knowledge{epoch: epoch, revoked: revocation.NewIndex(), gen: f.notifier.stamp(), version: old.version + 1}
+	f.reading = notBegun
+	return knowledge{
+		epoch: epoch, revoked: revocation.NewIndex(), gen: f.notifier.stamp(), version: old.version + 1,
+		time: old.time, era: old.era,
+	}
 }
 
 // notify tells the copies and the keys of entries that next.revoked has just got.
@@ -258,26 +342,6 @@ func (f *follower) checkRoom(ctx context.Context, entries int) (full bool) {
 	return full
 }
 
-// maxAhead is how far an issuer's clock may be ahead of ours. An hour is what a
-// wrong time zone costs, and is served; beyond that one of the two clocks is
-// broken, and believing the issuer's would expire every credential until ours got
-// there. So such a page is refused: the verifier goes stale, which heals.
-const maxAhead = 2 * time.Hour
-
-// followTime has the clock follow the issuer's, which a page may tell; not far ahead.
-func (f *follower) followTime(told time.Time, asked, answered *clock.Instant) error {
-	if told.IsZero() {
-		return nil
-	}
-	f.skew.Store(int64(clock.Skew(told, asked, answered)))
-	ahead := time.Duration(told.UnixNano() - answered.Unix())
-	if ahead > maxAhead {
-		return errSkew
-	}
-	f.clock.Follow(max(ahead, 0))
-	return nil
-}
-
 func (f *follower) publish(k *knowledge) {
 	k.replaced = make(chan struct{})
 	if old := f.known.Swap(k); old != nil {
@@ -285,10 +349,12 @@ func (f *follower) publish(k *knowledge) {
 	}
 }
 
-// dropExpired forgets the entries that cover nothing alive. A check reads the clock after
-// it asked the log, so it cannot accept a copy whose entry has just been dropped.
+// dropExpired forgets the entries that cover nothing alive, by the most cautious time. A check
+// asks for the time after it asked the log, so it cannot accept a copy whose entry has just
+// been dropped: see knowledge.latest.
 func (f *follower) dropExpired() {
-	f.known.Load().revoked.Drop(f.clock.Now().Add(-f.opts.Leeway))
+	k, at := f.known.Load(), f.clock.Read()
+	k.revoked.Drop(time.Unix(0, k.time.earliestAt(&at)).Add(-f.opts.Leeway))
 }
 
 // wake makes the goroutine ask at once, for entries that may be there. How often checks can

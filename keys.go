@@ -207,6 +207,18 @@ func (c *keyCache) begunAnew() {
 // issuer's log says so, and that is no way around the cooldown. The caller holds mu.
 func (c *keyCache) renew() {
 	c.missed = clock.Instant{}
+	c.haste()
+}
+
+// tooOld has a set fetched that is beyond its age, because the machine slept or its clock was
+// set. A set that could not be fetched is fetched again anyway.
+func (c *keyCache) tooOld() {
+	if c.set.Load().failed == nil {
+		c.haste()
+	}
+}
+
+func (c *keyCache) haste() {
 	select {
 	case c.soon <- struct{}{}:
 	default: // it has been asked

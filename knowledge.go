@@ -2,6 +2,7 @@ package counterfoil
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -13,9 +14,11 @@ import (
 // knowledge is what the verifier knows of the log at one moment. It never changes. The
 // follower publishes another one, after the entries of its page are in revoked.
 //
-// P1: a check loads one knowledge, then asks its index, then measures the age of its anchor,
-// in this order. So no entry that was in the log when the question of the anchor was sent
-// covers the copy, and that question is no older than the age that the check measured.
+// P1: a check loads one knowledge, then asks its index, then measures the age of its anchor
+// and asks for the issuer's time, in this order. So no entry that was in the log when the
+// question of the anchor was sent covers the copy, and that question is no older than the age
+// that the check measured. An entry that was dropped before the index was asked covers only
+// copies that had ended when it was: see latest.
 type knowledge struct {
 	epoch    uint64
 	applied  Cursor        // every entry up to here is in revoked
@@ -25,6 +28,8 @@ type knowledge struct {
 	gen      uint64        // another one whenever every copy must be asked about anew: see notifier
 	version  uint64        // grows whenever revoked has more entries, or is another index
 	revoked  *revocation.Index
+	time     issuerTime
+	era      uint64        // another one whenever the issuer's time was set back
 	replaced chan struct{} // closed when the follower has published the next knowledge
 }
 
@@ -42,6 +47,21 @@ func (k *knowledge) judge(s *Session) error {
 	return nil
 }
 
+// latest is what a good copy has not reached, at the moment at, in nanoseconds since 1970. It
+// is not before the time by which entries were dropped, also where newer knowledge than k
+// said that time.
+func (k *knowledge) latest(at *clock.Instant, leeway time.Duration) int64 {
+	return max(k.time.latestAt(at), k.revoked.Dropped()+int64(leeway))
+}
+
+// ended says about a copy that ended at deadline, and is not good: whether it certainly has.
+func (k *knowledge) ended(deadline int64, at *clock.Instant) error {
+	if deadline <= k.time.earliestAt(at) {
+		return ErrExpired
+	}
+	return errDoubt
+}
+
 // age is how old k is at the moment at.
 func (k *knowledge) age(at *clock.Instant) time.Duration {
 	if !k.complete {
@@ -53,9 +73,20 @@ func (k *knowledge) age(at *clock.Instant) time.Duration {
 func (k *knowledge) reached(c Cursor) bool { return k.epoch == c.Epoch && k.applied.Seq >= c.Seq }
 
 var (
-	errGap  = errors.New("the page does not follow what is applied")
-	errSkew = errors.New("the issuer's clock is too far ahead")
-	errFull = errors.New("too many entries: Options.MaxEntries")
+	errGap   = errors.New("the page does not follow what is applied")
+	errFull  = errors.New("too many entries: Options.MaxEntries")
+	errAgain = errors.New("the log is read again from its beginning")
+
+	// errDoubt means that clocks contradict each other about whether a copy has ended.
+	errDoubt = fmt.Errorf("%w: clocks contradict each other about the time", ErrStale)
+
+	// errOtherEra means that the issuer dated the end of a copy by a clock that was set right
+	// since: it must be asked for it anew.
+	errOtherEra = fmt.Errorf("%w: looked up before the issuer's time was set back", ErrStale)
+
+	// errNotHere means that the issuer made a credential that this service or route does not
+	// take. It may be good elsewhere.
+	errNotHere = refusal.Invalid("credential that is not taken here")
 
 	// errOtherEpoch means that a copy was made under another log than the one that is
 	// known here: one that has ended, or one that has begun since.

@@ -27,15 +27,18 @@ type lookups struct {
 	timeout time.Duration
 	count   atomic.Uint64
 
-	// settle gets each answer before any check does, and before the same is asked again. So
-	// a copy that it keeps is never older than an answer that a check had (P3).
-	settle func(credential, *Session, error)
+	// begin is called before each question. What it returns gets the answer before any check
+	// does, and before the same is asked again. So a copy that it keeps is never older than an
+	// answer that a check had (P3).
+	begin func() settle
 
 	mu      sync.Mutex // guards all below; held for map access only
 	flights map[credential]*flight
 	closed  bool
 	done    sync.WaitGroup
 }
+
+type settle func(credential, *Session, error)
 
 type flight struct {
 	cancel  context.CancelFunc
@@ -44,8 +47,8 @@ type flight struct {
 	err     error
 }
 
-func newLookups(source Source, timeout time.Duration, settle func(credential, *Session, error)) *lookups {
-	return &lookups{source: source, timeout: timeout, settle: settle, flights: make(map[credential]*flight)}
+func newLookups(source Source, timeout time.Duration, begin func() settle) *lookups {
+	return &lookups{source: source, timeout: timeout, begin: begin, flights: make(map[credential]*flight)}
 }
 
 // do returns the issuer's answer: a session of the caller's own, an error that
@@ -84,10 +87,11 @@ func (l *lookups) join(ctx context.Context, c credential, wasGood bool) (*flight
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
 	f := &flight{cancel: cancel, over: make(chan struct{})}
 	l.flights[c] = f
+	settle := l.begin()
 	l.done.Go(func() {
 		defer cancel()
 		f.session, f.err = l.ask(asking, c.value)
-		l.settle(c, f.session, f.err)
+		settle(c, f.session, f.err)
 		l.mu.Lock()
 		delete(l.flights, c)
 		l.mu.Unlock()

@@ -102,16 +102,30 @@ func (g *Guard) VerifyRequest(r *http.Request) (*Session, error) {
 // verify also returns the credential, as far as it was found.
 func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c credential, err error) {
 	s, c, err = g.check(r)
-	for _, rule := range rules {
-		if err == nil {
-			err = rule(s, g.v.clock.Now())
-		}
+	if err == nil {
+		err = g.v.follow(rules, s)
 	}
 	if err != nil {
 		g.v.refused.count(err)
 		return nil, c, err
 	}
 	return s, c, nil
+}
+
+// follow asks the rules. While the time is in doubt one may answer otherwise by the earliest
+// than by the latest time, and then there is no answer.
+func (v *Verifier) follow(rules []Rule, s *Session) error {
+	earliest, latest := v.issuerTime()
+	for _, rule := range rules {
+		err := rule(s, latest)
+		if !earliest.Equal(latest) && (rule(s, earliest) == nil) != (err == nil) {
+			return errDoubt
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *Guard) check(r *http.Request) (*Session, credential, error) {
@@ -175,14 +189,16 @@ func minCursor(fields []string) (Cursor, error) {
 	}
 }
 
-// refuse answers. It takes a bad cookie away (SES-08, SES-18), but not one that a
-// refresh may be replacing at this moment, and never because of an outage.
+// refuse answers. It takes a cookie away that the issuer ended, or that it never made (SES-08,
+// SES-18). It leaves one that a refresh may be replacing at this moment, or that is good
+// elsewhere, and never takes one away because of a clock or an outage.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c credential, err error) {
 	h := w.Header()
 	h.Add("Vary", "Cookie, Authorization")
 	found := c.value != "" || errors.Is(err, refusal.ErrDuplicateCookie)
 	refreshed := (errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims)) && token.ShapeOf(c.value) != token.ShapeOpaque
-	if c.transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !outage(err) && !refreshed {
+	kept := refreshed || errors.Is(err, errNotHere) || outage(err)
+	if c.transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !kept {
 		h.Add("Set-Cookie", clearCookie(g.v.cookie))
 	}
 	refusal.For(err, c.transport == Cookie).ServeHTTP(w, r)

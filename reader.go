@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/clock"
 	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
@@ -17,7 +16,7 @@ import (
 // and not expired; whether it was revoked, the log says.
 type reader struct {
 	opts    *Options
-	clock   *clock.Clock
+	time    func() (earliest, latest time.Time) // of the issuer
 	keys    *keyCache
 	openers map[string]*token.Opener // by key id
 }
@@ -44,8 +43,11 @@ func (r *reader) formOf(text string) (form, error) {
 			f.format, f.jwe = JWE, jwe
 		}
 	}
-	if f.format == 0 || r.opts.Formats != nil && !slices.Contains(r.opts.Formats, f.format) {
+	switch {
+	case f.format == 0:
 		return form{}, ErrInvalidToken
+	case r.opts.Formats != nil && !slices.Contains(r.opts.Formats, f.format):
+		return form{}, errNotHere
 	}
 	return f, nil
 }
@@ -108,31 +110,38 @@ func (r *reader) readJWT(ctx context.Context, text string) (*Session, error) {
 var errLifetime = errors.New("made for too long")
 
 // checkTimes applies the leeway once on each side; exp itself is expired (TOK-23,
-// TOK-24).
+// TOK-24). The issuer signed the times. So one that has not come yet shows that clocks
+// contradict each other, and says nothing against the token.
 func (r *reader) checkTimes(c *token.Claims) error {
-	now, expires, issued := r.clock.Now(), time.Unix(c.Expires, 0), time.Unix(c.IssuedAt, 0)
+	expires, issued := time.Unix(c.Expires, 0), time.Unix(c.IssuedAt, 0)
+	deadline := expires.Add(r.opts.Leeway)
+	earliest, latest := r.time()
 	switch {
-	case !now.Before(expires.Add(r.opts.Leeway)):
-		return ErrExpired
-	case c.IssuedAt == 0 || now.Before(issued.Add(-r.opts.Leeway)):
-		return fmt.Errorf("%w: iat", ErrInvalidToken)
-	case c.NotBefore != 0 && now.Before(time.Unix(c.NotBefore, 0).Add(-r.opts.Leeway)):
-		return fmt.Errorf("%w: nbf", ErrInvalidToken)
+	case c.IssuedAt == 0 || c.IssuedAt > c.Expires || c.NotBefore > c.Expires:
+		return fmt.Errorf("%w: iat, nbf and exp are in no order", ErrInvalidToken)
 	case expires.Sub(issued) > r.opts.MaxLifetime:
-		return fmt.Errorf("%w: %w", ErrInvalidToken, errLifetime)
+		return fmt.Errorf("%w: %w", errNotHere, errLifetime)
+	case !earliest.Before(deadline):
+		return ErrExpired
+	case !latest.Before(deadline):
+		return errDoubt
+	case latest.Before(issued.Add(-r.opts.Leeway)):
+		return fmt.Errorf("%w: iat", errDoubt)
+	case c.NotBefore != 0 && latest.Before(time.Unix(c.NotBefore, 0).Add(-r.opts.Leeway)):
+		return fmt.Errorf("%w: nbf", errDoubt)
 	}
 	return nil
 }
 
 // newEntry returns the copy that a genuine credential is. Its session must be of our issuer
 // and meant for us (TOK-20, TOK-21).
-func (r *reader) newEntry(c credential, f Format, s *Session, signed bool) (*entry, error) {
+func (r *reader) newEntry(c credential, f Format, s *Session, signed bool, era uint64) (*entry, error) {
 	if !r.meant(s) {
-		return nil, ErrInvalidToken
+		return nil, errNotHere
 	}
 	s.Carrier = Carrier{f, c.transport}
 	c.value = strings.Clone(c.value) // without what stood around it in a header
-	e := &entry{credential: c, session: s, signed: signed, deadline: r.deadline(s, signed)}
+	e := &entry{credential: c, session: s, signed: signed, deadline: r.deadline(s, signed), era: era}
 	if e.forget = e.deadline; f == Opaque {
 		e.forget += int64(afterlife)
 	}

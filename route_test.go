@@ -250,3 +250,32 @@ func TestConcurrentRevocation(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// SES-18: a cookie that another service or route takes is left, and junk is taken away.
+func TestCookieThatIsGoodElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{MaxLifetime: 10 * time.Minute})
+		defer v.Close()
+		elsewhere, long := claims(), claims()
+		elsewhere.Audience = []string{"https://other.test"}
+		long.Expires += 600
+		for _, c := range []struct {
+			name, access string
+			route        counterfoil.Route
+			cleared      bool
+		}{
+			{"another audience", s.sign(t, "at+jwt", elsewhere), counterfoil.Route{}, false},
+			{"made for longer than this service takes", s.sign(t, "at+jwt", long), counterfoil.Route{}, false},
+			{"another format", s.sign(t, "at+jwt", claims()), counterfoil.Route{Formats: []counterfoil.Format{counterfoil.Opaque}}, false},
+			{"another's signature", sign(t, newSigner(t, "k1"), "at+jwt", claims()), counterfoil.Route{}, true},
+			{"junk", "junk", counterfoil.Route{}, true},
+		} {
+			w := httptest.NewRecorder()
+			v.With(c.route).Require(http.NotFoundHandler()).ServeHTTP(w, request(counterfoil.CarrierJWTCookie, c.access))
+			if got := w.Header().Get("Set-Cookie") != ""; w.Code != 401 || got != c.cleared {
+				t.Errorf("%s: %d, cleared %v, want 401 and %v", c.name, w.Code, got, c.cleared)
+			}
+		}
+	})
+}

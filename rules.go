@@ -8,8 +8,9 @@ import (
 	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
-// Rule is a condition beyond being signed in. It sees the time as the verifier
-// knows it, and returns nil, [ErrForbidden] or [ErrStepUp], alone or wrapped.
+// Rule is a condition beyond being signed in. It sees the issuer's time, and returns nil,
+// [ErrForbidden] or [ErrStepUp], alone or wrapped. While clocks contradict each other it is
+// asked twice, with the earliest and the latest time that it may be.
 type Rule func(s *Session, now time.Time) error
 
 // Role demands a role.

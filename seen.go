@@ -22,6 +22,7 @@ type entry struct {
 	// detached. See notifier.
 	checkedGen atomic.Uint64
 
+	era           uint64               // of what was known when the copy was looked up; see follower.setBack
 	used          atomic.Bool          // since the cache last looked for room
 	forget        int64                // when the cache may drop it, in nanoseconds since 1970; never changes
 	subscriptions [topics]subscription // guarded by notifier
@@ -170,14 +171,14 @@ func (c *seenCache) forget(of credential) {
 // sweepEvery is how often each shard is swept.
 const sweepEvery = 10 * time.Second
 
-// sweep drops from one shard the copies that may be forgotten, if it is time for that. The
-// follower calls it between two questions: one shard at a time, since the log must not wait.
-func (c *seenCache) sweep(at clock.Instant) {
+// sweep drops from one shard the copies that may be forgotten at now, if it is time for that:
+// one shard at a time, since the log must not wait.
+func (c *seenCache) sweep(at clock.Instant, now int64) {
 	if at.Since(&c.swept) < sweepEvery/maxShards {
 		return
 	}
 	c.swept = at
-	for _, e := range c.shards[c.next%len(c.shards)].expired(at.Effective) {
+	for _, e := range c.shards[c.next%len(c.shards)].expired(now) {
 		c.removed(e)
 	}
 	c.next++

@@ -74,6 +74,10 @@ type Status struct {
 	Skew              time.Duration // how far the issuer's clock is certainly ahead of ours
 	SkewAlarm         bool          // by more than 2 s, either way
 
+	// Doubt is of how much of the time clocks contradict each other. Copies that end in it are
+	// answered as stale.
+	Doubt time.Duration
+
 	Pages, Gaps, Epochs                 uint64 // Gaps: pages that did not follow; Epochs: how often the log began anew
 	KeyFetches, Lookups, Introspections uint64
 	Refused                             map[string]uint64 // by reason
@@ -89,7 +93,7 @@ func (v *Verifier) Status() Status {
 		ServeStale: v.opts.ServeStale, ServingStale: v.servingStale.Load(), ServedStale: v.servedStale.Load(),
 		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: f.full.Load(),
 		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen, Watched: v.watches.len(),
-		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(f.skew.Load()),
+		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(f.skew.Load()), Doubt: k.time.doubt(),
 		Pages: f.pages.Load(), Gaps: f.gaps.Load(), Epochs: f.epochs.Load(),
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
 		Refused: make(map[string]uint64, len(reasons)),
@@ -120,7 +124,7 @@ func (v *Verifier) ServeDebug(w http.ResponseWriter, _ *http.Request) {
 		"entries": s.Entries, "max_entries": s.MaxEntries, "full": s.Full,
 		"seen": s.Seen, "max_seen": s.MaxSeen, "watched": s.Watched,
 		"keys": s.Keys, "skipped_keys": s.SkippedKeys, "keys_age_seconds": s.KeysAge.Seconds(), "keys_error": s.KeysError,
-		"skew_seconds": s.Skew.Seconds(), "skew_alarm": s.SkewAlarm,
+		"skew_seconds": s.Skew.Seconds(), "skew_alarm": s.SkewAlarm, "time_doubt_seconds": s.Doubt.Seconds(),
 		"pages": s.Pages, "gaps": s.Gaps, "epochs": s.Epochs,
 		"key_fetches": s.KeyFetches, "lookups": s.Lookups, "introspections": s.Introspections, "refused": s.Refused,
 	})

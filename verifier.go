@@ -74,14 +74,16 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	notifier := newNotifier()
 	v.keys = newKeyCache(source, algorithms, v.clock)
 	v.seen = newSeenCache(o.MaxSeen, notifier)
-	v.reader = reader{opts: &v.opts, clock: v.clock, keys: v.keys, openers: openers}
+	v.reader = reader{opts: &v.opts, time: v.issuerTime, keys: v.keys, openers: openers}
 	v.follower.source, v.follower.id, v.follower.opts, v.follower.log = source, v.id, &v.opts, v.log
 	v.follower.clock, v.follower.notifier, v.follower.keys = v.clock, notifier, v.keys
-	v.follower.fresh, v.follower.between = v.isFresh, v.seen.sweep
+	v.follower.fresh, v.follower.between = v.isFresh, v.sweep
 	v.lookups = newLookups(source, lookupTimeout, v.keep)
-	v.introspections = newLookups(source, introspectTimeout, func(c credential, _ *Session, err error) {
-		if errors.Is(err, ErrInvalidToken) {
-			v.seen.forget(c)
+	v.introspections = newLookups(source, introspectTimeout, func() settle {
+		return func(c credential, _ *Session, err error) {
+			if errors.Is(err, ErrInvalidToken) {
+				v.seen.forget(c)
+			}
 		}
 	})
 	v.guard = v.With(Route{})
@@ -140,6 +142,17 @@ func (v *Verifier) WaitFor(ctx context.Context, at Cursor) error {
 func (v *Verifier) Staleness() time.Duration {
 	k, at := v.follower.known.Load(), v.clock.Read()
 	return k.age(&at)
+}
+
+// issuerTime returns between what times the issuer's is, by all that is known.
+func (v *Verifier) issuerTime() (earliest, latest time.Time) {
+	k, at := v.follower.known.Load(), v.clock.Read()
+	return time.Unix(0, k.time.earliestAt(&at)), time.Unix(0, k.latest(&at, v.opts.Leeway))
+}
+
+// sweep drops copies that have ended. The follower calls it between two questions.
+func (v *Verifier) sweep(at clock.Instant) {
+	v.seen.sweep(at, v.follower.known.Load().time.earliestAt(&at))
 }
 
 // Ready returns nil while what the verifier knows is within its bounds, and what

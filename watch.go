@@ -73,14 +73,24 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 	w := &watched{&entry{
 		session: s, deadline: v.reader.deadline(s, f == JWT),
 		signed: f == JWT || f == JWE && len(v.reader.openers) > 0, // or looked up, which s does not tell: the stricter rule of both
+		era:    v.follower.known.Load().era,
 	}, cancel}
 	v.seen.notifier.subscribe(w.entry)
 	if !v.watches.add(w) {
 		cancel(ErrStale)
 	}
 	v.endIfOver(w) // after it is listed: an entry of the log that comes from here on finds it
-	left := time.Duration(w.entry.deadline - v.clock.Now().UnixNano())
-	expiry := time.AfterFunc(max(left, 0)+time.Millisecond, func() { v.endIfOver(w) })
+	left := func() time.Duration {
+		_, latest := v.issuerTime()
+		return max(time.Unix(0, w.entry.deadline).Sub(latest), 0) + time.Millisecond
+	}
+	var expiry *time.Timer
+	expiry = time.AfterFunc(time.Hour, func() {
+		if v.endIfOver(w); ctx.Err() == nil { // the issuer's time goes slower, or was set back
+			expiry.Reset(left())
+		}
+	})
+	expiry.Reset(left())
 	return ctx, func() {
 		expiry.Stop()
 		if v.watches.remove(w) { // stop was not called before
@@ -114,7 +124,10 @@ func (v *Verifier) watch(ctx context.Context) {
 			v.watches.each(v.endIfOver)
 		}
 		if left < 0 {
-			left = pollWait // perhaps the keys are too old, and come back
+			left = pollWait
+			if v.overdue(k, false, &at) <= 0 {
+				v.keys.tooOld()
+			}
 		}
 		timer := time.NewTimer(left + time.Millisecond)
 		select {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -36,6 +37,15 @@ func (s *Server) clearCookies(w http.ResponseWriter) {
 	name, refreshName := s.cookieNames()
 	s.setCookie(w, name, "", "Lax", 0)
 	s.setCookie(w, refreshName, "", "Strict", 0)
+}
+
+// clearEnded takes both away if err says that the login is over. A copy that has expired, or
+// whose claims have changed, says nothing about the refresh token beside it.
+func (s *Server) clearEnded(w http.ResponseWriter, err error) {
+	invalid := errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, counterfoil.ErrExpired) && !errors.Is(err, counterfoil.ErrStaleClaims)
+	if invalid || errors.Is(err, source.ErrMultipleCredentials) {
+		s.clearCookies(w)
+	}
 }
 
 func (s *Server) setCookie(w http.ResponseWriter, name, value, sameSite string, age int) {

@@ -137,9 +137,7 @@ func (s *Server) page(do action) http.Handler {
 // an outage leaves it where it is.
 func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (status int, text string) {
 	p := s.explainLogged(w, r, err)
-	if errors.Is(err, counterfoil.ErrInvalidToken) || errors.Is(err, source.ErrMultipleCredentials) {
-		s.clearCookies(w)
-	}
+	s.clearEnded(w, err)
 	if p.RetryAfter > 0 {
 		wait := p.RetryAfter.Round(time.Second)
 		w.Header().Set("Retry-After", strconv.Itoa(max(int(wait/time.Second), 1)))
@@ -174,7 +172,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 	session, err := s.signedIn(r)
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken), errors.Is(err, source.ErrMultipleCredentials):
-		s.clearCookies(w)
+		s.clearEnded(w, err)
 		fallthrough
 	case errors.Is(err, counterfoil.ErrNoCredential):
 		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: "Your sessions"}})

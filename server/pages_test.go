@@ -9,10 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // hostile is what must reach no page as it is.
@@ -197,3 +201,40 @@ func TestPanic(t *testing.T) {
 type wrench struct{}
 
 func (wrench) Read([]byte) (int, error) { panic("wrench") }
+
+// SES-18: a page takes cookies away when the login is over, and not because the access copy has
+// expired: the refresh token beside it goes on.
+func TestPageKeepsWhatCanBeRefreshed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const url = "https://auth.test"
+		b := assemble(t, server.Config{URL: url})
+		login := b.answer("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"jwt-cookie"}`, "Origin", url)
+		var cookies []string
+		take := func(w *httptest.ResponseRecorder) {
+			cookies = nil
+			for _, line := range w.Header().Values("Set-Cookie") {
+				pair, _, _ := strings.Cut(line, ";")
+				cookies = append(cookies, pair)
+			}
+		}
+		take(login)
+		home := func() []string {
+			return b.answer("GET", "/", "", "Cookie", strings.Join(cookies, "; ")).Header().Values("Set-Cookie")
+		}
+		time.Sleep(6 * time.Minute)
+		if set := home(); len(set) > 0 {
+			t.Errorf("when the access copy has expired: sets %q", set)
+		}
+		refreshed := b.answer("POST", "/v1/refresh", `{}`, "Cookie", strings.Join(cookies, "; "), "Origin", url)
+		if refreshed.Code != http.StatusOK {
+			t.Fatalf("refresh = %d %s", refreshed.Code, refreshed.Body)
+		}
+		take(refreshed)
+		if _, err := b.issuer.Revoke(t.Context(), source.ScopeAll, "", audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		if set := home(); len(set) != 2 {
+			t.Errorf("when the login is over: sets %q, want both taken away", set)
+		}
+	})
+}

@@ -66,6 +66,50 @@ func TestRevocationsProperty(t *testing.T) {
 	}
 }
 
+// REV-13: an entry that comes twice lives until the later of its ends, whichever comes first: a
+// wrong clock may have dated the other.
+func TestLaterExpiryWins(t *testing.T) {
+	for _, scope := range []source.Scope{source.ScopeSession, source.ScopeSubject, "from the future"} {
+		for _, ends := range [][]int64{{1000, 2000}, {2000, 1000}} {
+			index := source.NewRevocations()
+			for _, end := range ends {
+				index.Apply([]source.Revocation{{At: at(2), Scope: scope, ID: "x", Expires: time.Unix(end, 0)}})
+			}
+			if index.Drop(time.Unix(1500, 0)); index.Len() != 1 || index.Dropped() != 0 {
+				t.Errorf("%s, until %v: %d entries are left at 1500, dropped before %d", scope, ends, index.Len(), index.Dropped())
+			}
+			if index.Drop(time.Unix(2001, 0)); index.Len() != 0 || index.Dropped() != time.Unix(2001, 0).UnixNano() {
+				t.Errorf("%s, until %v: %d entries are left at 2001, dropped before %d", scope, ends, index.Len(), index.Dropped())
+			}
+		}
+	}
+}
+
+// A clone has the same entries and goes its own way.
+func TestClone(t *testing.T) {
+	names := func(id string) source.Names { return source.Names{Session: id, Born: at(1)} }
+	entry := func(seq uint64, scope source.Scope, id string) []source.Revocation {
+		return []source.Revocation{{At: at(seq), Scope: scope, ID: id, Expires: time.Unix(1000*int64(seq), 0)}}
+	}
+	index := source.NewRevocations()
+	index.Apply(entry(1, source.ScopeSession, "a"))
+	index.Apply(entry(2, source.ScopeSession, "b"))
+	index.Drop(time.Unix(1001, 0))
+	clone := index.Clone()
+	if _, ok := clone.Covers(names("b")); !ok || clone.Len() != 1 || clone.Dropped() != 0 || index.Dropped() == 0 {
+		t.Errorf("a clone of %d entries has %d, dropped before %d", index.Len(), clone.Len(), clone.Dropped())
+	}
+	clone.Apply(entry(3, source.ScopeSession, "c"))
+	clone.Apply(entry(4, "from the future", ""))
+	index.Drop(time.Unix(2001, 0))
+	_, own := clone.Covers(names("c"))
+	_, kept := clone.Covers(names("b"))
+	_, other := index.Covers(names("c"))
+	if !own || !kept || other || clone.Len() != 3 || index.Len() != 0 {
+		t.Errorf("after both changed: own %v, kept %v, the other's %v; %d and %d entries", own, kept, other, clone.Len(), index.Len())
+	}
+}
+
 func TestGrantID(t *testing.T) {
 	if sid, client, ok := token.CutGrantID(token.GrantID("ses_1", "app")); sid != "ses_1" || client != "app" || !ok {
 		t.Errorf("cut into %q and %q", sid, client)

@@ -1,11 +1,9 @@
 // Package clock reads the clocks of a machine as one. A [Clock] measures how long ago an
-// instant was, although the program was stopped, the machine slept, or the time was set. It
-// also has the time by which expiries are judged, which never runs backwards. Begin with
-// [New].
+// instant was, although the program was stopped, the machine slept, or the time was set.
+// Begin with [New].
 package clock
 
 import (
-	"math"
 	"sync/atomic"
 	"time"
 )
@@ -21,13 +19,13 @@ import (
 // clock and wakes its devices before it thaws them, which takes longer than sampleFor,
 // so the first reading after it is never one by a sample from before.
 type Clock struct {
-	wall func() time.Time
-	boot func() time.Duration // time since the machine started, asleep or not; nil: not to be had
-	base time.Time            // the first reading
-	own  bool                 // wall is the program's own: no reading may stand for another
+	wall   func() time.Time
+	boot   func() time.Duration // time since the machine started, asleep or not; nil: not to be had
+	base   time.Time            // the first reading
+	booted time.Duration        // boot, at base
+	own    bool                 // wall is the program's own: no reading may stand for another
 
 	sample atomic.Pointer[sample]
-	ahead  atomic.Int64 // how far the issuer's clock is ahead of ours; never negative
 }
 
 // sampleFor is how long a sample counts. The clock that counts from boot costs a
@@ -39,28 +37,30 @@ type sample struct {
 	run    time.Duration
 	wall   int64 // nanoseconds since 1970 at the clock's base
 	asleep time.Duration
-	ahead  int64 // of the issuer
-	floor  int64 // no effective time that was given before is later
+	slept  time.Duration
 }
 
 // Instant is one reading of all the clocks there are. The zero Instant is no reading.
 type Instant struct {
-	Run       time.Duration // since the [Clock] was made, by the monotonic clock
-	wall      int64         // nanoseconds since 1970 at the clock's base
-	asleep    time.Duration // how much more the clock from boot has counted since
-	Effective int64         // what expiries are judged by, in nanoseconds since 1970
+	Run    time.Duration // since the [Clock] was made, by the monotonic clock
+	wall   int64         // nanoseconds since 1970 at the clock's base
+	asleep time.Duration // how much more the clock from boot has counted since, at most
+
+	// Elapsed is the time that has certainly passed since the Clock was made: by the
+	// monotonic clock, and the one from boot where there is one. Setting the wall clock changes
+	// nothing about it, and it never runs backwards.
+	Elapsed time.Duration
 }
 
 // New returns a clock. wall is the program's own wall clock; nil is time.Now. boot counts
 // since the machine started, also while the machine sleeps; nil: there is no such clock.
 // Use [Boot].
 func New(wall func() time.Time, boot func() time.Duration) *Clock {
-	c := &Clock{wall: wall, boot: boot, own: wall != nil}
-	if wall == nil {
-		c.wall = time.Now
+	c := &Clock{wall: wall, boot: boot, own: wall != nil, base: time.Now()}
+	if boot != nil {
+		c.booted = boot()
 	}
-	c.base = c.wall()
-	c.sample.Store(&sample{run: -sampleFor, wall: c.base.UnixNano(), floor: math.MinInt64})
+	c.sample.Store(&sample{run: -sampleFor, wall: c.base.UnixNano()})
 	c.look()
 	return c
 }
@@ -78,58 +78,41 @@ func (c *Clock) Read() Instant {
 	return s.at(run)
 }
 
-// Now is the effective time of a reading: what expiries are judged by.
-func (c *Clock) Now() time.Time {
-	at := c.Read()
-	return time.Unix(0, at.Effective)
-}
-
 // Since is the time from a to now.
 func (c *Clock) Since(a *Instant) time.Duration {
 	at := c.Read()
 	return at.Since(a)
 }
 
-// Follow sets by how much the issuer's clock is ahead of this one: effective time goes by
-// the issuer's from here on. ahead is never negative.
-func (c *Clock) Follow(ahead time.Duration) {
-	if c.ahead.Swap(int64(ahead)) != int64(ahead) {
-		c.look()
-	}
-}
+// SeesSleep reports whether Elapsed counts the time that the machine sleeps.
+func (c *Clock) SeesSleep() bool { return c.boot != nil }
 
-func (s *sample) at(run time.Duration) Instant {
-	return Instant{run, s.wall, s.asleep, max(int64(run)+s.wall+s.ahead, s.floor)}
-}
+func (s *sample) at(run time.Duration) Instant { return Instant{run, s.wall, s.asleep, run + s.slept} }
 
-// look takes a sample.
+// look takes a sample. The program may be stopped at any place in it. So that no staleness is
+// missed, the monotonic clock is read after the program's own wall clock, and the one from
+// boot after that. And for what has certainly passed, a stop between these two counts once.
 func (c *Clock) look() Instant {
 	for {
 		old := c.sample.Load()
-		t := c.wall()
-		s := &sample{run: t.Sub(c.base), ahead: c.ahead.Load()}
-		s.wall = t.UnixNano() - int64(s.run)
-		if c.boot != nil {
-			s.asleep = c.boot() - s.run
+		var wall time.Time
+		if c.own {
+			wall = c.wall()
 		}
-		s.floor = old.floor
-		if c.own || s.wall+s.ahead < old.wall+old.ahead {
-			s.floor = old.latest(c.own)
+		now := time.Now()
+		if !c.own {
+			wall = now
+		}
+		s := &sample{run: now.Sub(c.base), slept: old.slept}
+		s.wall = wall.UnixNano() - int64(s.run)
+		if c.boot != nil {
+			s.asleep = c.boot() - c.booted - s.run
+			s.slept = max(s.slept, s.asleep-time.Since(now))
 		}
 		if c.sample.CompareAndSwap(old, s) {
 			return s.at(s.run)
 		}
 	}
-}
-
-// latest is no earlier than any effective time that was given by s. Below it none is
-// given after a clock stepped back: that brings nothing back that had expired
-// (TOK-25, REV-13).
-func (s *sample) latest(once bool) int64 {
-	if once {
-		return s.at(s.run).Effective
-	}
-	return s.at(s.run + sampleFor).Effective
 }
 
 // Since is the time from a to i by the clock that counted most: the monotonic one

@@ -8,27 +8,45 @@ import (
 	"github.com/counterfoil/counterfoil/internal/clock"
 )
 
-// TOK-25: the time of expiries never goes back, whichever clock is set, and goes by the
-// issuer's clock where that is ahead.
-func TestEffectiveTimeNeverGoesBack(t *testing.T) {
+// TOK-25: what has elapsed counts sleep, does not depend on the wall clock, and never goes back.
+func TestElapsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var set time.Duration
-		c := clock.New(func() time.Time { return time.Now().Round(0).Add(set) }, nil)
-		begun := c.Now()
-		latest := begun
-		for _, step := range []struct {
-			set, ahead, want time.Duration // want: since begun
-		}{
-			{0, 0, 0}, {time.Hour, 0, time.Hour}, {-time.Hour, 0, time.Hour}, {0, 2 * time.Hour, 2 * time.Hour},
-			{0, 0, 2 * time.Hour}, {3 * time.Hour, 0, 3 * time.Hour},
+		begun := time.Now()
+		var asleep, set time.Duration
+		c := clock.New(func() time.Time { return time.Now().Round(0).Add(set) }, func() time.Duration { return time.Since(begun) + asleep })
+		for _, step := range []struct{ run, asleep, set, want time.Duration }{
+			{time.Second, 0, 0, time.Second},
+			{0, 0, time.Hour, time.Second},
+			{0, 0, -time.Hour, time.Second},
+			{time.Second, time.Minute, -time.Hour, 62 * time.Second},
+			{time.Second, 0, 0, 63 * time.Second}, // a clock from boot that went back
 		} {
-			set = step.set
-			c.Follow(step.ahead)
-			now := c.Now()
-			if now.Before(latest) || now.Sub(begun) != step.want {
-				t.Errorf("set by %v, issuer ahead by %v: %v after the start, want %v", step.set, step.ahead, now.Sub(begun), step.want)
+			time.Sleep(step.run)
+			asleep, set = step.asleep, step.set
+			if at := c.Read(); at.Elapsed != step.want {
+				t.Errorf("ran %v, slept %v, set by %v: %v have elapsed, want %v", step.run, step.asleep, step.set, at.Elapsed, step.want)
 			}
-			latest = now
+		}
+	})
+}
+
+// A program that is stopped while it reads the clocks counts that time once in what has
+// elapsed: or copies would expire early.
+func TestStoppedWhileReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		stop := time.Duration(0)
+		c := clock.New(nil, func() time.Duration {
+			time.Sleep(stop)
+			return time.Since(begun)
+		})
+		stop = time.Minute
+		time.Sleep(time.Second)
+		c.Read()
+		stop = 0
+		time.Sleep(time.Second)
+		if at := c.Read(); at.Elapsed != 62*time.Second || at.Run != 62*time.Second {
+			t.Errorf("%v have elapsed in %v", at.Elapsed, at.Run)
 		}
 	})
 }

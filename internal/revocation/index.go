@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,9 +18,10 @@ import (
 // It is in shards: a reader waits for one access to one map at most while a page is
 // applied, and for a small part of a sweep.
 type Index struct {
-	seed   maphash.Seed
-	shards [indexShards]indexShard
-	size   atomic.Int64 // entries in shards and in unknown
+	seed    maphash.Seed
+	dropped atomic.Int64 // see Dropped
+	shards  [indexShards]indexShard
+	size    atomic.Int64 // entries in shards and in unknown
 
 	unknownMu sync.RWMutex // guards unknown
 	unknown   []Revocation // entries of a scope that this program does not know: they cover everything
@@ -46,8 +48,8 @@ func (x *Index) shard(t target) *indexShard {
 	return &x.shards[maphash.Comparable(x.seed, t)%indexShards]
 }
 
-// Apply adds entries of one epoch. Doing so twice, or in another order, changes
-// nothing.
+// Apply adds entries of one epoch. Doing so twice, or in another order, changes nothing; of
+// one entry with two expiries the later holds, since a wrong clock may have dated the other.
 func (x *Index) Apply(entries []Revocation) {
 	for _, r := range entries {
 		switch r.Scope {
@@ -84,9 +86,11 @@ func (x *Index) add(r Revocation) {
 func (x *Index) addUnknown(r Revocation) {
 	x.unknownMu.Lock()
 	defer x.unknownMu.Unlock()
-	if !slices.ContainsFunc(x.unknown, func(u Revocation) bool { return u.At == r.At }) {
+	if at := slices.IndexFunc(x.unknown, func(u Revocation) bool { return u.At == r.At }); at < 0 {
 		x.unknown = append(x.unknown, r)
 		x.size.Add(1)
+	} else if r.Expires.After(x.unknown[at].Expires) {
+		x.unknown[at].Expires = r.Expires
 	}
 }
 
@@ -126,15 +130,17 @@ func (x *Index) find(t target) (Revocation, bool) {
 	return r, ok
 }
 
-// Drop forgets the entries that expired before the given time, which must never
-// go backwards and must leave room for the leeway of the program that asks Covers. It
-// looks at every entry.
+// Drop forgets the entries that expired before the given time. By every clock that the
+// program judges copies by, that time less its leeway must have come: a program that
+// afterwards goes by an earlier time must read the log again from zero, into a [Index.Clone].
+// Drop looks at every entry.
 func (x *Index) Drop(before time.Time) {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.Lock()
 		for t, r := range s.byID {
 			if r.Expires.Before(before) {
+				x.drop(before)
 				delete(s.byID, t)
 				x.size.Add(-1)
 			}
@@ -144,8 +150,44 @@ func (x *Index) Drop(before time.Time) {
 	x.unknownMu.Lock()
 	defer x.unknownMu.Unlock()
 	held := len(x.unknown)
-	x.unknown = slices.DeleteFunc(x.unknown, func(r Revocation) bool { return r.Expires.Before(before) })
+	x.unknown = slices.DeleteFunc(x.unknown, func(r Revocation) bool {
+		gone := r.Expires.Before(before)
+		if gone {
+			x.drop(before)
+		}
+		return gone
+	})
 	x.size.Add(int64(len(x.unknown) - held))
+}
+
+// drop comes before an entry is gone: who does not find it finds Dropped.
+func (x *Index) drop(before time.Time) {
+	for to := before.UnixNano(); ; {
+		if was := x.dropped.Load(); was >= to || x.dropped.CompareAndSwap(was, to) {
+			return
+		}
+	}
+}
+
+// Dropped is the latest time before which entries were dropped, if any was, in nanoseconds
+// since 1970: what those covered ends before it. It is 0 if none was.
+func (x *Index) Dropped() int64 { return x.dropped.Load() }
+
+// Clone returns an index of the same entries that has dropped none. x must not change
+// meanwhile.
+func (x *Index) Clone() *Index {
+	c := &Index{seed: x.seed}
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.RLock()
+		c.shards[i].byID = maps.Clone(s.byID)
+		s.mu.RUnlock()
+	}
+	x.unknownMu.RLock()
+	defer x.unknownMu.RUnlock()
+	c.unknown = slices.Clone(x.unknown)
+	c.size.Store(x.size.Load())
+	return c
 }
 
 // Len returns the number of entries held.
@@ -165,4 +207,5 @@ func (x *Index) Reset() {
 	defer x.unknownMu.Unlock()
 	x.size.Add(-int64(len(x.unknown)))
 	x.unknown = nil
+	x.dropped.Store(0)
 }

@@ -25,13 +25,17 @@ type Page struct {
 	After   Cursor    // where the interval begins: at Follow.After, or at zero of the epoch when it was not usable
 	Upto    Cursor    // where the interval ends
 	Head    Cursor    // the log's head, read after the question arrived
-	Time    time.Time // the issuer's clock: raises the verifier's, and shows skew
+	Time    time.Time // the issuer's clock, by which the verifier judges what has expired; zero: not told
 	Proof   string    // shows the issuer later that it was at Upto; opaque, at most 64 characters
 }
 
 // Complete reports whether the page reaches the head: only then is it a
 // watermark, a proof of freshness.
 func (p Page) Complete() bool { return p.Upto == p.Head }
+
+// maxClock is the year 2200: beyond it nanoseconds since 1970 and a lifetime of a century do not
+// fit 64 bits.
+const maxClock = 7258118400
 
 // ErrPage means that a text is no page of a revocation log, or that a page contradicts itself.
 var ErrPage = errors.New("the page contradicts itself")
@@ -41,6 +45,9 @@ func (p Page) Check() error {
 	epoch := p.Head.Epoch
 	if epoch == 0 || p.Upto.Epoch != epoch || p.After.Epoch != epoch || p.Head.Before(p.Upto) || p.Upto.Before(p.After) {
 		return fmt.Errorf("%w: not of one epoch and in order", ErrPage)
+	}
+	if !p.Time.IsZero() && (p.Time.Unix() < 0 || p.Time.Unix() >= maxClock) {
+		return fmt.Errorf("%w: a time that no clock has", ErrPage)
 	}
 	if p.Upto == p.After && !p.Complete() {
 		return fmt.Errorf("%w: nothing in it, and yet not the end", ErrPage)
