@@ -32,6 +32,9 @@ func NewMeeting(scope revocation.Scope) *Meeting {
 	if scope == revocation.ScopeGrant {
 		m.covers.ID = "id id"
 	}
+	if scope == revocation.ScopeOthers {
+		m.covers.ID = "id another"
+	}
 	m.known = &knowledge{epoch: 1, applied: Cursor{Epoch: 1, Seq: 1}, revoked: m.revoked, gen: m.notifier.stamp()}
 	return m
 }

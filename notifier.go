@@ -134,6 +134,12 @@ func (n *notifier) notify(r revocation.Revocation) bool {
 		h = n.hash(bySession, sid)
 	case revocation.ScopeSubject, revocation.ScopeClaims:
 		h = n.hash(bySubject, r.ID)
+	case revocation.ScopeOthers: // of all sessions of the subject: the spared one asks once more
+		subject, _, ok := token.CutOthersID(r.ID)
+		if !ok {
+			return false
+		}
+		h = n.hash(bySubject, subject)
 	case revocation.ScopeToken:
 		h = n.hash(byToken, r.ID)
 	default:

@@ -85,7 +85,7 @@ func TestHammer(t *testing.T) {
 		mine := all[n*perRound : (n+1)*perRound]
 		var head counterfoil.Cursor
 		covers := mine[:2]
-		switch n % 6 {
+		switch n % 7 {
 		case 0:
 			head, covers = s.revoke(source.ScopeSession, mine[0].session), mine[:1]
 		case 1:
@@ -97,6 +97,8 @@ func TestHammer(t *testing.T) {
 		case 5:
 			s.revoke(source.ScopeGrant, mine[1].session+" another")
 			head, covers = s.revoke(source.ScopeGrant, mine[0].session+" web"), mine[:1]
+		case 6:
+			head, covers = s.revoke(source.ScopeOthers, mine[0].subject+" "+mine[1].session), mine[:1]
 		}
 		if n%50 == 49 { // a new generation for all, which covers no copy
 			head = s.revoke(source.ScopeClient, "nobody")
@@ -128,6 +130,7 @@ func TestEveryOrder(t *testing.T) {
 		{source.ScopeSession, "removed", 27_720},
 		{source.ScopeSession, "three checks", 5_040},
 		{source.ScopeSubject, "three checks", 5_040},
+		{source.ScopeOthers, "three checks", 5_040},
 		{source.ScopeToken, "three checks", 5_040},
 		{source.ScopeGrant, "three checks", 5_040},
 		{source.ScopeClient, "put", 27_720},

@@ -354,7 +354,7 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("SignIn(%s, %s, %v) = %v, want %v", c.subject, c.roles, c.admin, err, c.want)
 		}
 	}
-	if rows, err := n.Issuer().Sessions(t.Context(), boss.ID); err != nil || len(rows) != 1 {
+	if rows, _, err := n.Issuer().Sessions(t.Context(), boss.ID, "", 0); err != nil || len(rows) != 1 {
 		t.Errorf("%d sessions of the administrator, %v, want 1", len(rows), err)
 	}
 }

@@ -331,7 +331,7 @@ func TestNodesRace(t *testing.T) {
 		if !s.agrees() {
 			t.Error(s)
 		}
-		rows, err := nodes[0].Issuer().Sessions(t.Context(), u.ID)
+		rows, _, err := nodes[0].Issuer().Sessions(t.Context(), u.ID, "", 0)
 		must(t, err)
 		for _, row := range rows {
 			if s.written.Status != directory.Active || s.force.ClaimsVersion > 0 && strings.Join(row.Roles, " ") != strings.Join(s.written.Roles, " ") {

@@ -107,7 +107,7 @@ func lend(t *testing.T, auth *server.Embedded, user, client string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := auth.Issuer().Sessions(t.Context(), u.ID)
+	rows, _, err := auth.Issuer().Sessions(t.Context(), u.ID, "", 0)
 	if err != nil || len(rows) == 0 {
 		t.Fatalf("%s has %d sessions, %v", user, len(rows), err)
 	}

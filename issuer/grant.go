@@ -226,15 +226,23 @@ func (i *Issuer) end(ctx context.Context, sid, client, reason string, note audit
 func (i *Issuer) tryEnd(ctx context.Context, sid, client, reason string, note audit.Entry) (Receipt, error) {
 	session := source.Revocation{Scope: source.ScopeSession, ID: sid, Reason: reason}
 	grant := source.Revocation{Scope: source.ScopeGrant, ID: token.GrantID(sid, client), Reason: reason}
-	row, err := i.row(ctx, sid)
+	rec, err := i.sessionRecord(ctx, sid)
+	var row *SessionRow
+	if err == nil {
+		row, err = parseRow(rec)
+	}
+	var b store.Batch
 	switch {
 	case isInvalid(err):
 		return i.ended(ctx, session, grant)
+	case errors.Is(err, errDamaged): // who holds what of it cannot be told: it ends whole
+		note.Subject, note.Session = rec.Owner, sid
+		b.Require, b.Delete = []store.Require{{Key: rec.Key, Rev: rec.Rev}}, []store.Key{rec.Key}
+		return i.commit(ctx, session, b, note)
 	case err != nil:
 		return Receipt{}, err
 	}
 	note.Subject, note.Client, note.Session = row.Subject, row.Client, sid
-	var b store.Batch
 	if client == "" || client == row.Client {
 		row.end(&b)
 		return i.commit(ctx, session, b, note)

@@ -429,26 +429,6 @@ func TestClaimsChanged(t *testing.T) {
 	}
 }
 
-func TestEndOthers(t *testing.T) {
-	b := newIssuer(t, memory.New())
-	own := b.login(t, "alice", counterfoil.CarrierCookie)
-	other, stranger := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "bob", counterfoil.CarrierBearer)
-	if n, err := b.EndOthers(t.Context(), own.Session, audit.Act{}); n != 1 || err != nil {
-		t.Fatalf("EndOthers = %d, %v, want 1", n, err)
-	}
-	for name, c := range map[string]struct {
-		access string
-		good   bool
-	}{"own": {own.Access.Reveal(), true}, "other": {other.Access.Reveal(), false}, "stranger": {stranger.Access.Reveal(), true}} {
-		if _, err := b.Lookup(t.Context(), c.access); (err == nil) != c.good {
-			t.Errorf("%s: Lookup = %v", name, err)
-		}
-	}
-	if rows, err := b.Sessions(t.Context(), "alice"); err != nil || len(rows) != 1 || rows[0].ID != own.Session.ID {
-		t.Errorf("Sessions = %v, %v, want the own one", rows, err)
-	}
-}
-
 // SES-02, SES-05: no credential is stored, and a guess makes nothing.
 func TestStoreHoldsNoCredential(t *testing.T) {
 	b := newIssuer(t, memory.New())

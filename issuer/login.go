@@ -135,7 +135,7 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 		return nil
 	}
 	row, err := i.row(ctx, old.ID)
-	if isInvalid(err) || err == nil && row.Client != old.Client {
+	if isInvalid(err) || errors.Is(err, errDamaged) || err == nil && row.Client != old.Client {
 		return nil
 	}
 	if err != nil {
@@ -239,7 +239,7 @@ func checkProof(p login.Proof) error {
 	if len(p.Roles) > 32 {
 		return fmt.Errorf("%w: at most 32 roles", ErrBadRequest)
 	}
-	return errors.Join(checkSubject(p.Subject), checkTexts("role", p.Roles))
+	return errors.Join(checkSubject(p.Subject), check.Time("time of the proof", p.At), checkTexts("role", p.Roles))
 }
 
 func (r Request) check() error {

@@ -206,14 +206,23 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 }
 
 func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
+	rec, err := i.sessionRecord(ctx, sid)
+	if err != nil {
+		return nil, err
+	}
+	return parseRow(rec)
+}
+
+// sessionRecord returns the record of a session, which may be absent.
+func (i *Issuer) sessionRecord(ctx context.Context, sid string) (store.Record, error) {
 	if sid == "" || check.Text("session id", sid, 200) != nil {
-		return nil, counterfoil.ErrInvalidToken
+		return store.Record{}, counterfoil.ErrInvalidToken
 	}
 	recs, err := i.store.Get(ctx, sessionKey(sid))
 	if err != nil {
-		return nil, unavailable(err)
+		return store.Record{}, unavailable(err)
 	}
-	return parseRow(recs[0])
+	return recs[0], nil
 }
 
 func isInvalid(err error) bool { return errors.Is(err, counterfoil.ErrInvalidToken) }

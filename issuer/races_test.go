@@ -162,7 +162,7 @@ func TestTouchRacesRevoke(t *testing.T) {
 					}
 				})
 			b.allDead(t, map[string]string{"the cookie": i.Access.Reveal()})
-			if rows, err := b.Sessions(t.Context(), "alice"); err != nil || len(rows) != 0 {
+			if rows, _, err := b.Sessions(t.Context(), "alice", "", 0); err != nil || len(rows) != 0 {
 				t.Fatalf("%d sessions after the end, %v", len(rows), err)
 			}
 		}
@@ -261,7 +261,8 @@ func TestEachTriggerEndsEachCarrier(t *testing.T) {
 			return err
 		},
 		"end the others": func(b *bench, i *issuer.Issued) error {
-			_, err := b.EndOthers(context.Background(), &counterfoil.Session{ID: "ses_other", Subject: "alice"}, audit.Act{})
+			own := b.login(t, "alice", counterfoil.CarrierCookie)
+			_, err := b.EndOthers(context.Background(), own.Session, audit.Act{})
 			return err
 		},
 		"change of credentials": func(b *bench, i *issuer.Issued) error {

@@ -81,7 +81,7 @@ func TestListingKnowsTheLastRefresh(t *testing.T) {
 	if _, err := b.Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{Act: audit.Act{Address: from}}); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := b.Sessions(t.Context(), "alice")
+	rows, _, err := b.Sessions(t.Context(), "alice", "", 0)
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("Sessions = %v, %v", rows, err)
 	}

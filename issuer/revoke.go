@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +29,8 @@ type Receipt struct {
 // ended session or grant whose entry the log still holds gives that entry's place; one
 // the log no longer knows gives store.ErrNotFound.
 //
-// ScopeClaims is not a revocation that callers ask for: see SetSubject.
+// ScopeClaims and ScopeOthers are not revocations that callers ask for: see SetSubject and
+// EndOthers.
 func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act audit.Act) (Receipt, error) {
 	if (id == "") != (scope == source.ScopeAll) {
 		return Receipt{}, fmt.Errorf("%w: every scope but all needs an id", ErrBadRequest)
@@ -130,13 +130,20 @@ func (r *SessionRow) end(b *store.Batch) {
 
 // receipt finds the first of entries that an earlier call made.
 func (i *Issuer) receipt(ctx context.Context, entries ...source.Revocation) (Receipt, error) {
-	e, err := i.log.Find(ctx, func(e source.Revocation) bool {
-		return e.Reason != renamed && slices.ContainsFunc(entries, func(made source.Revocation) bool { return made.Scope == e.Scope && made.ID == e.ID })
-	})
-	if err != nil {
+	if _, err := i.log.Head(ctx); err != nil {
 		return Receipt{}, err
 	}
-	return Receipt{At: e.At, CommittedAt: revlog.CommittedAt(e)}, nil
+	var found source.Revocation
+	for _, made := range entries {
+		e, ok := i.log.Find(made.Scope, made.ID)
+		if ok && e.Reason != renamed && (found.Scope == "" || e.At.Before(found.At)) {
+			found = e
+		}
+	}
+	if found.Scope == "" {
+		return Receipt{}, store.ErrNotFound
+	}
+	return Receipt{At: found.At, CommittedAt: revlog.CommittedAt(found)}, nil
 }
 
 func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
@@ -201,46 +208,83 @@ func (i *Issuer) revokeAll(ctx context.Context, entry source.Revocation, note au
 	}
 }
 
-// EndOthers ends every session of the subject of s but s itself, and returns how
-// many. A login that was under way when it began cannot finish.
-func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {
-	if err := i.setSubject(ctx, s.Subject, audit.Entry{}, func(*Subject) {}); err != nil {
-		return 0, err
+// EndOthers ends every session of the subject of s but s itself, however many there are,
+// with one entry of the log and one commit. A login that is under way cannot finish. If s
+// has no others, nothing is written to the log. It fails with counterfoil.ErrRevoked if s
+// has ended; on another error the outcome is unknown, and doing it again is safe.
+func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (Receipt, error) {
+	if err := checkSubject(s.Subject); err != nil {
+		return Receipt{}, err
 	}
 	for {
-		n, err := i.tryEndOthers(ctx, s, act)
+		receipt, err := i.tryEndOthers(ctx, s, act)
 		if !errors.Is(err, store.ErrConflict) {
-			return n, err
+			return receipt, err
 		}
-		// One of them was used meanwhile, or goes on under another id.
+		// The session was used meanwhile, or goes on under another id; or the subject changed.
 	}
 }
 
-// tryEndOthers misses no session from before: every login that finishes now was proven anew.
-func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (int, error) {
-	n, b := 0, store.Batch{}
-	for rec, err := range i.store.List(ctx, kindSession, s.Subject, "") {
-		if err != nil {
-			return 0, unavailable(err)
-		}
-		row, err := parseRow(rec)
-		if err != nil {
-			return 0, err
-		}
-		if row.ID == s.ID {
-			continue
-		}
-		n++
-		row.end(&b)
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "other sessions ended", i.opts.Now()))
+// tryEndOthers deletes all rows of the subject and writes those of s again: a row that is
+// made meanwhile goes, too. If s was changed, the commit is store.ErrConflict.
+func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (Receipt, error) {
+	subject, err := i.subject(ctx, s.Subject)
+	if err != nil {
+		return Receipt{}, err
 	}
-	if n == 0 {
-		return 0, nil
+	row, err := i.row(ctx, s.ID)
+	if err != nil {
+		return Receipt{}, err
 	}
+	if row.Subject != s.Subject {
+		return Receipt{}, counterfoil.ErrRevoked
+	}
+	others, err := i.hasOthers(ctx, row)
+	if err != nil {
+		return Receipt{}, err
+	}
+	// Writing the subject, unchanged, makes every proof that is under way void.
+	var b store.Batch
+	if err := put(&b, subject); err != nil {
+		return Receipt{}, err
+	}
+	if !others {
+		now := i.opts.Now()
+		head, err := i.log.Commit(ctx, b)
+		return Receipt{At: head, CommittedAt: now}, unavailable(err)
+	}
+	b.DeleteOwned = ownedBy(s.Subject)
+	families, err := i.families(ctx, row.grants())
+	if err != nil {
+		return Receipt{}, err
+	}
+	for _, f := range families {
+		if err := put(&b, f); err != nil {
+			return Receipt{}, err
+		}
+	}
+	if row.SubjectRev == subject.rev {
+		row.SubjectRev++
+	}
+	if err := put(&b, row); err != nil {
+		return Receipt{}, err
+	}
+	entry := source.Revocation{Scope: source.ScopeOthers, ID: token.OthersID(s.Subject, s.ID), Reason: "other sessions ended"}
 	note := act.Entry(audit.EndOthers, s.Subject)
-	note.Session, note.Detail = s.ID, fmt.Sprintf("ended=%d", n)
-	_, err := i.log.Commit(ctx, b, note)
-	return n, unavailable(err)
+	note.Session = s.ID
+	return i.commit(ctx, entry, b, note)
+}
+
+func (i *Issuer) hasOthers(ctx context.Context, row *SessionRow) (bool, error) {
+	for rec, err := range i.store.List(ctx, kindSession, row.Subject, "") {
+		if err != nil {
+			return false, unavailable(err)
+		}
+		if rec.ID != row.ID {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func underscored(s string) string { return strings.ReplaceAll(s, " ", "_") }

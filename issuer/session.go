@@ -1,10 +1,10 @@
 package issuer
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -63,6 +63,10 @@ type SessionRow struct {
 	// [Issuer.Sessions] and [Issuer.Session], which show no Grant and no Further.
 	Grants []Grant `json:"-"`
 
+	// Damaged is set by Sessions and Session if the stored row cannot be read. It has an
+	// ID and a Subject, and nothing else. No copy of it is good; it can be ended by its ID.
+	Damaged bool `json:"-"`
+
 	rev     uint64
 	changed bool // since it was read
 }
@@ -107,10 +111,16 @@ func parseRow(rec store.Record) (*SessionRow, error) {
 	}
 	row := &SessionRow{rev: rec.Rev}
 	if err := json.Unmarshal(rec.Value, row); err != nil {
-		return nil, fmt.Errorf("session %s: %w", rec.ID, err)
+		return nil, fmt.Errorf("session %s is %w: %w", rec.ID, errDamaged, err)
+	}
+	if row.ID != rec.ID || row.Subject != rec.Owner {
+		return nil, fmt.Errorf("session %s is %w: it names another session or subject", rec.ID, errDamaged)
 	}
 	return row, nil
 }
+
+// errDamaged means that a stored row is not what the issuer writes.
+var errDamaged = errors.New("damaged")
 
 func (r *SessionRow) ended(now time.Time) bool {
 	return !now.Before(r.AbsoluteExpires) || !now.Before(r.IdleExpires)
@@ -137,115 +147,12 @@ func (r *SessionRow) touch(now time.Time, idle time.Duration) bool {
 	return true
 }
 
-// Sessions returns the living sessions of subject, by id.
-func (i *Issuer) Sessions(ctx context.Context, subject string) ([]SessionRow, error) {
-	if err := checkSubject(subject); err != nil {
-		return nil, err
-	}
-	var rows []SessionRow
-	now := i.opts.Now()
-	for rec, err := range i.store.List(ctx, kindSession, subject, "") {
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		row, err := parseRow(rec)
-		if err != nil {
-			return nil, err
-		}
-		if err := i.alive(ctx, row, now); err == nil {
-			rows = append(rows, *row)
-		} else if !isInvalid(err) {
-			return nil, err
-		}
-	}
-	families := map[string]*family{}
-	for rec, err := range i.store.List(ctx, kindGrant, subject, "") {
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		f, err := parseFamily(rec)
-		if err != nil {
-			return nil, err
-		}
-		families[f.ID] = f
-	}
-	for n := range rows {
-		rows[n].show(families)
-	}
-	return rows, nil
-}
-
-// Session returns a living session, or store.ErrNotFound.
-func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
-	row, err := i.row(ctx, sid)
-	if err == nil {
-		err = i.alive(ctx, row, i.opts.Now())
-	}
-	if isInvalid(err) {
-		return nil, store.ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	families, err := i.families(ctx, row.Grants)
-	if err != nil {
-		return nil, err
-	}
-	row.show(families)
-	return row, nil
-}
-
-// families reads the refresh tokens of grants, by id.
-func (i *Issuer) families(ctx context.Context, grants []Grant) (map[string]*family, error) {
-	var keys []store.Key
-	for _, g := range grants {
-		if g.Family != "" {
-			keys = append(keys, familyKey(g.Family))
-		}
-	}
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	recs, err := i.store.Get(ctx, keys...)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	families := map[string]*family{}
-	for _, rec := range recs {
-		f, err := parseFamily(rec)
-		if isInvalid(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		families[f.ID] = f
-	}
-	return families, nil
-}
-
-// alive sets row.Grants. It fails as [Issuer.state] does if none of them lives.
-func (i *Issuer) alive(ctx context.Context, row *SessionRow, now time.Time) (dead error) {
-	for n, g := range row.grants() {
-		h, err := i.state(ctx, row, g, now)
-		switch {
-		case err == nil:
-			row.Grants = append(row.Grants, h.grant)
-		case !isInvalid(err):
-			return err
-		case n == 0:
-			dead = err
-		}
-	}
-	if len(row.Grants) > 0 {
-		return nil
-	}
-	return dead
-}
-
 // show adds to r what its refresh tokens tell of its use, for a refresh does not write
 // the row, and takes out of it what nobody is shown.
 func (r *SessionRow) show(families map[string]*family) {
+	if r.Damaged {
+		return
+	}
 	if g := r.Grants[0]; g.Client == r.Client {
 		r.Scopes = g.Scopes
 	}

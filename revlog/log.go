@@ -179,25 +179,12 @@ func (l *Log) Commit(ctx context.Context, b store.Batch, notes ...audit.Entry) (
 	return head, err
 }
 
-// Find returns the first entry of the log that matches, or store.ErrNotFound.
-func (l *Log) Find(ctx context.Context, matches func(source.Revocation) bool) (source.Revocation, error) {
-	var after counterfoil.Cursor
-	for {
-		entries, _, err := l.opts.Store.Log(ctx, after, pageSize)
-		if l.recoverLost(ctx, err) {
-			continue
-		}
-		if err != nil {
-			return source.Revocation{}, store.Outage(err)
-		}
-		if n := slices.IndexFunc(entries, matches); n >= 0 {
-			return entries[n], nil
-		}
-		if len(entries) < pageSize {
-			return source.Revocation{}, store.ErrNotFound
-		}
-		after = entries[len(entries)-1].At
-	}
+// Find returns the latest entry of that scope and id that was applied. It costs a look-up,
+// however long the log is: call Head first, for an entry that was committed before the call.
+func (l *Log) Find(scope source.Scope, id string) (source.Revocation, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.revoked.Find(scope, id)
 }
 
 // Forget drops entries that expired before the given time from memory; the store sweeps

@@ -64,16 +64,24 @@ func TestRememberWhatIsThere(t *testing.T) {
 	}
 }
 
-// Find tells where an entry stands, and when it was committed.
+// Find tells where the latest entry of a name stands, and when it was committed.
 func TestFind(t *testing.T) {
 	l := open(t, memory.New())
-	at := l.revoke(t)
 	l.revoke(t)
-	e, err := l.Find(t.Context(), func(e source.Revocation) bool { return e.ID == "tok_1" })
-	if err != nil || e.At != at || time.Since(revlog.CommittedAt(e)).Abs() > time.Minute {
-		t.Errorf("Find = %+v, %v, want the first entry, at %v", e, err, at)
+	at := l.revoke(t)
+	if _, err := l.Head(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := l.Find(t.Context(), func(e source.Revocation) bool { return e.ID == "tok_2" }); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Find of what was never revoked = %v, want ErrNotFound", err)
+	e, ok := l.Find(source.ScopeToken, "tok_1")
+	if !ok || e.At != at || time.Since(revlog.CommittedAt(e)).Abs() > time.Minute {
+		t.Errorf("Find = %+v, %v, want the entry at %v", e, ok, at)
+	}
+	for _, other := range []struct {
+		scope source.Scope
+		id    string
+	}{{source.ScopeToken, "tok_2"}, {source.ScopeSession, "tok_1"}} {
+		if e, ok := l.Find(other.scope, other.id); ok {
+			t.Errorf("Find of what was never revoked = %+v", e)
+		}
 	}
 }

@@ -84,6 +84,9 @@ func (s *Server) adminSession(w http.ResponseWriter, r *http.Request, _ caller) 
 	if err != nil {
 		return err
 	}
+	if row.Damaged {
+		return errDamaged
+	}
 	return writeJSON(w, http.StatusOK, viewRow(*row))
 }
 

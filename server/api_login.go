@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 func view(s *counterfoil.Session) api.Session {
@@ -181,7 +181,7 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
+	page, err := s.sessionsOf(r, session.Subject)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,19 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, api.OwnSessions{Current: session.ID, Sessions: viewRows(rows), Notices: viewNotices(notices)})
+	return writeJSON(w, http.StatusOK, api.OwnSessions{Current: session.ID, Sessions: page, Notices: viewNotices(notices)})
+}
+
+// sessionsOf reads the page of the sessions of subject that r asks for.
+func (s *Server) sessionsOf(r *http.Request, subject string) (answer api.Sessions, err error) {
+	page, err := s.readPage(r)
+	if err != nil {
+		return answer, err
+	}
+	rows, next, err := s.issuer.Sessions(r.Context(), subject, page.after, page.limit)
+	answer.Sessions, answer.Damaged = viewRows(rows)
+	answer.Next = s.next(r.URL.Path, page, next)
+	return answer, err
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
@@ -243,14 +255,11 @@ func (s *Server) endOwn(w http.ResponseWriter, r *http.Request, session *counter
 // owns refuses a session that is not subject's as not found: whether it exists is not the
 // caller's business.
 func (s *Server) owns(r *http.Request, subject, sid string) error {
-	rows, err := s.issuer.Sessions(r.Context(), subject)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(rows, func(row issuer.SessionRow) bool { return row.ID == sid }) {
+	row, err := s.issuer.Session(r.Context(), sid)
+	if errors.Is(err, store.ErrNotFound) || err == nil && row.Subject != subject {
 		return errNotFound
 	}
-	return nil
+	return err
 }
 
 func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
@@ -258,11 +267,11 @@ func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
+	receipt, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, api.Ended{Ended: n})
+	return writeJSON(w, http.StatusOK, viewReceipt(receipt))
 }
 
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {

@@ -151,7 +151,7 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, _ caller) er
 	}
 	answer := api.AuditPage{Entries: append([]audit.Entry{}, entries...)}
 	if more {
-		answer.Next = s.next(r, page, entries[len(entries)-1].ID, more)
+		answer.Next = s.next(r.URL.Path, page, entries[len(entries)-1].ID)
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

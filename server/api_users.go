@@ -37,7 +37,7 @@ func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) er
 		answer.Users = append(answer.Users, viewUser(u))
 	}
 	if more {
-		answer.Next = s.next(r, page, users[len(users)-1].ID, more)
+		answer.Next = s.next(r.URL.Path, page, users[len(users)-1].ID)
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
@@ -146,11 +146,11 @@ func (s *Server) adminUserSessions(w http.ResponseWriter, r *http.Request, _ cal
 	if err != nil {
 		return err
 	}
-	rows, err := s.issuer.Sessions(r.Context(), id)
+	page, err := s.sessionsOf(r, id)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, api.Sessions{Sessions: viewRows(rows)})
+	return writeJSON(w, http.StatusOK, page)
 }
 
 func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, who caller) error {

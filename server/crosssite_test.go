@@ -176,7 +176,7 @@ func TestAudienceOfAService(t *testing.T) {
 	if res, body := b.call("GET", "/v1/sessions", "", "Authorization", "Bearer "+cookie); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("sessions by what was in the cookie = %d %s", res.StatusCode, body)
 	}
-	rows, err := b.issuer.Sessions(t.Context(), "alice")
+	rows, _, err := b.issuer.Sessions(t.Context(), "alice", "", 0)
 	if err != nil || len(rows) != 0 {
 		t.Errorf("%d sessions outlived their logout, %v", len(rows), err)
 	}

@@ -224,7 +224,7 @@ func TestGivingUpCopyAfterCopy(t *testing.T) {
 	if res, body := b.call("POST", "/oauth/revoke", url.Values{"token": {refresh}}.Encode()); res.StatusCode != http.StatusOK {
 		t.Errorf("giving up the login = %d %s", res.StatusCode, body)
 	}
-	if rows, err := b.issuer.Sessions(t.Context(), "alice"); err != nil || len(rows) != 0 {
+	if rows, _, err := b.issuer.Sessions(t.Context(), "alice", "", 0); err != nil || len(rows) != 0 {
 		t.Errorf("%d sessions afterwards, %v", len(rows), err)
 	}
 }

@@ -149,7 +149,8 @@ func TestMethods(t *testing.T) {
 		{"HEAD", "/v1/session", nil, http.StatusOK, ""},
 		{"HEAD", "/v1/logout", nil, http.StatusMethodNotAllowed, "POST"},
 		{"POST", "/v1/session", []string{"X-HTTP-Method-Override", "GET"}, http.StatusMethodNotAllowed, "GET, HEAD"},
-		{"GET", "/v1/sessions?_method=DELETE", []string{"X-HTTP-Method-Override", "DELETE", "X-HTTP-Method", "DELETE", "X-Method-Override", "DELETE"}, http.StatusOK, ""},
+		{"GET", "/v1/sessions?_method=DELETE", nil, http.StatusBadRequest, ""},
+		{"GET", "/v1/sessions", []string{"X-HTTP-Method-Override", "DELETE", "X-HTTP-Method", "DELETE", "X-Method-Override", "DELETE"}, http.StatusOK, ""},
 	} {
 		res, body := b.call(c.method, c.path, "", append(c.header, "Authorization", bearer)...)
 		if res.StatusCode != c.want || res.Header.Get("Allow") != c.allow || (c.method == "HEAD" && body != "") {

@@ -365,7 +365,7 @@ func TestPasswordChangesDuringLogin(t *testing.T) {
 	}
 	user, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
-	if rows, err := b.issuer.Sessions(t.Context(), user.ID); err != nil || len(rows) != 1 {
+	if rows, _, err := b.issuer.Sessions(t.Context(), user.ID, "", 0); err != nil || len(rows) != 1 {
 		t.Errorf("%d sessions, %v, want the one that made the change", len(rows), err)
 	}
 }

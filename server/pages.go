@@ -53,7 +53,8 @@ type accountPage struct {
 	SignedIn bool
 	Name     string
 	Sessions []sessionLine
-	Others   bool // there are sessions to end beside this one
+	Others   bool   // there are sessions to end beside this one
+	Next     string // cursor of the next page; empty: this is the last
 	Notices  []noticeLine
 }
 
@@ -63,6 +64,7 @@ type sessionLine struct {
 	First, Last                 string // addresses
 	Created, Seen, Idle, End    string
 	Current                     bool
+	Damaged                     bool // only ID is known
 	Grants                      []grantLine
 }
 
@@ -79,6 +81,9 @@ const clockLayout = "2 Jan 2006, 15:04 MST"
 
 func line(row issuer.SessionRow, current string) sessionLine {
 	say := func(t time.Time) string { return t.UTC().Format(clockLayout) }
+	if row.Damaged {
+		return sessionLine{ID: row.ID, Damaged: true}
+	}
 	l := sessionLine{
 		ID: row.ID, Device: deviceLabel(row.Device), Carrier: carrierInWords(row.Carrier),
 		Created: say(row.Created), Seen: say(row.LastSeen), Idle: say(row.IdleExpires), End: say(row.AbsoluteExpires),
@@ -183,7 +188,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 }
 
 func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f frame, session *counterfoil.Session) error {
-	rows, err := s.issuer.Sessions(r.Context(), session.Subject)
+	rows, next, err := s.accountRows(r, session)
 	if err != nil {
 		return err
 	}
@@ -207,21 +212,43 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		}
 		page.Notices = append(page.Notices, l)
 	}
-	// The one that looks, and then the others as they were seen last.
-	slices.SortFunc(rows, func(a, b issuer.SessionRow) int {
-		switch session.ID {
-		case a.ID:
-			return -1
-		case b.ID:
-			return 1
-		}
-		return b.LastSeen.Compare(a.LastSeen)
-	})
+	page.Next = next
+	page.Others = next != ""
 	for _, row := range rows {
 		page.Sessions = append(page.Sessions, line(row, session.ID))
 		page.Others = page.Others || row.ID != session.ID
 	}
 	return render(w, status, "account.html", page)
+}
+
+// accountLimit is how many sessions a page shows: all of them, by the default limit.
+const accountLimit = 100
+
+// accountRows returns the sessions of a page, and the cursor of the next one. The first
+// page begins with the session that looks; the others follow as they were seen last.
+func (s *Server) accountRows(r *http.Request, session *counterfoil.Session) (rows []issuer.SessionRow, next string, err error) {
+	page := pageOf{limit: accountLimit}
+	if r.Method == http.MethodGet && r.URL.Query().Has("cursor") {
+		if page, err = s.readPage(r); err != nil {
+			return nil, "", err
+		}
+		page.limit = accountLimit
+	}
+	rows, last, err := s.issuer.Sessions(r.Context(), session.Subject, page.after, page.limit)
+	if err != nil {
+		return nil, "", err
+	}
+	rows = slices.DeleteFunc(rows, func(row issuer.SessionRow) bool { return row.ID == session.ID })
+	slices.SortFunc(rows, func(a, b issuer.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
+	if page.after == "" {
+		own, err := s.issuer.Session(r.Context(), session.ID)
+		if err == nil {
+			rows = append([]issuer.SessionRow{*own}, rows...)
+		} else if !errors.Is(err, store.ErrNotFound) { // it has just ended
+			return nil, "", err
+		}
+	}
+	return rows, s.next("/", page, last), nil
 }
 
 func (s *Server) pageLogin(w http.ResponseWriter, _ *http.Request) error {

@@ -51,7 +51,7 @@ func (s *Server) readPage(r *http.Request, filters ...string) (p pageOf, err err
 			return p, badRequest("cursor is not one that this listing gave")
 		}
 		p.after = string(raw[macSize:])
-		if !hmac.Equal(raw[:macSize], s.cursorMAC(r, p)) {
+		if !hmac.Equal(raw[:macSize], s.cursorMAC(r.URL.Path, p)) {
 			return p, badRequest("cursor is not one that this listing gave")
 		}
 	}
@@ -62,19 +62,19 @@ const macSize = 16
 
 // cursorMAC binds a position to the listing and the filter that it is of: a cursor is
 // not a way to name records that one was not shown (KEY-13).
-func (s *Server) cursorMAC(r *http.Request, p pageOf) []byte {
+func (s *Server) cursorMAC(path string, p pageOf) []byte {
 	m := hmac.New(sha256.New, s.cursorKey)
-	for _, part := range []string{r.URL.Path, p.filter.Encode(), p.after} {
+	for _, part := range []string{path, p.filter.Encode(), p.after} {
 		m.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
 	}
 	return m.Sum(nil)[:macSize]
 }
 
-// next is the cursor of what follows last, or empty if nothing does.
-func (s *Server) next(r *http.Request, p pageOf, last string, more bool) string {
-	if !more {
+// next is the cursor, for the listing at path, of what follows last; empty if last is.
+func (s *Server) next(path string, p pageOf, last string) string {
+	if last == "" {
 		return ""
 	}
 	p.after = last
-	return base64.RawURLEncoding.EncodeToString(append(s.cursorMAC(r, p), last...))
+	return base64.RawURLEncoding.EncodeToString(append(s.cursorMAC(path, p), last...))
 }

@@ -29,6 +29,7 @@ func badRequest(format string, args ...any) error {
 var (
 	errForbidden = &source.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed"}
 	errNotFound  = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found"}
+	errDamaged   = &source.Problem{Status: http.StatusInternalServerError, Type: "damaged", Title: "The stored record is damaged", Detail: "It cannot be shown. It can be ended or deleted."}
 )
 
 // explain finds the one public answer to err. Everything that it does not know is

@@ -29,12 +29,17 @@ func viewRow(r issuer.SessionRow) api.SessionRow {
 	}
 }
 
-func viewRows(rows []issuer.SessionRow) []api.SessionRow {
-	views := []api.SessionRow{}
+// viewRows sets the ids of rows that cannot be shown apart.
+func viewRows(rows []issuer.SessionRow) (views []api.SessionRow, damaged []string) {
+	views = []api.SessionRow{}
 	for _, row := range rows {
-		views = append(views, viewRow(row))
+		if row.Damaged {
+			damaged = append(damaged, row.ID)
+		} else {
+			views = append(views, viewRow(row))
+		}
 	}
-	return views
+	return views, damaged
 }
 
 func viewNotices(all []issuer.Notice) []api.Notice {

@@ -36,7 +36,7 @@ type Page = revocation.Page
 type Scope = revocation.Scope
 
 // The scopes. Session, Token and Key entries match by id, for ever. Grant, Subject,
-// Client, All and Claims entries cover the copies that were born before them.
+// Others, Client, All and Claims entries cover the copies that were born before them.
 //
 // A verifier that does not know the scope of an entry refuses every copy as revoked
 // for as long as the entry lives (see Covers of [Revocation]). So verifiers learn a scope
@@ -46,6 +46,7 @@ const (
 	ScopeGrant   = revocation.ScopeGrant   // ID is a session id, a space, and a client id: what that client holds of the session
 	ScopeToken   = revocation.ScopeToken   // ID is a token id (jti)
 	ScopeSubject = revocation.ScopeSubject // ID is a subject: every copy of it born before the entry
+	ScopeOthers  = revocation.ScopeOthers  // ID is a subject, a space, and a session id: as Subject, but the copies of that session live on
 	ScopeClient  = revocation.ScopeClient  // ID is a client id: likewise
 	ScopeKey     = revocation.ScopeKey     // ID is a key id (kid): everything that it signed
 	ScopeAll     = revocation.ScopeAll     // ID is empty: every copy born before the entry

@@ -17,12 +17,12 @@ func at(seq uint64) counterfoil.Cursor { return counterfoil.Cursor{Epoch: 1, Seq
 // into pages, and agrees with asking every entry.
 func TestRevocationsProperty(t *testing.T) {
 	scopes := []source.Scope{
-		source.ScopeSession, source.ScopeGrant, source.ScopeToken, source.ScopeSubject, source.ScopeClient,
+		source.ScopeSession, source.ScopeGrant, source.ScopeToken, source.ScopeSubject, source.ScopeOthers, source.ScopeOthers, source.ScopeClient,
 		source.ScopeKey, source.ScopeClaims, source.ScopeAll, "unknown",
 	}
 	names := []string{"a", "b", "c", "d"}
 	pick := func(r *rand.Rand) string { return names[r.IntN(len(names))] }
-	for seed := range uint64(300) {
+	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var entries []source.Revocation
 		for seq := range uint64(r.IntN(12)) {
@@ -30,7 +30,7 @@ func TestRevocationsProperty(t *testing.T) {
 			switch e.Scope {
 			case source.ScopeAll:
 				e.ID = ""
-			case source.ScopeGrant:
+			case source.ScopeGrant, source.ScopeOthers:
 				e.ID += " " + pick(r)
 			}
 			entries = append(entries, e)
@@ -125,5 +125,36 @@ func TestGrantID(t *testing.T) {
 		if _, found := index.Covers(s.Names()); found || r.Covers(s.Names()) {
 			t.Errorf("%q covers %+v", id, s)
 		}
+	}
+}
+
+// What an entry "all of this subject but this session" covers, and what it spares: the
+// copies of the spared session of every client and carrier, and nobody else's.
+func TestOthers(t *testing.T) {
+	r := source.Revocation{At: at(5), Scope: source.ScopeOthers, ID: token.OthersID("alice", "ses_1")}
+	for _, c := range []struct {
+		copy    counterfoil.Session
+		covered bool
+	}{
+		{counterfoil.Session{ID: "ses_2", Subject: "alice", Born: at(4)}, true},
+		{counterfoil.Session{ID: "ses_2", Subject: "alice", Born: at(5)}, false},
+		{counterfoil.Session{ID: "ses_2", Subject: "alice", Born: counterfoil.Cursor{Epoch: 2, Seq: 9}}, true},
+		{counterfoil.Session{ID: "ses_1", Subject: "alice", Client: "app", Born: at(1)}, false},
+		{counterfoil.Session{ID: "ses_1", Subject: "bob", Born: at(1)}, false},
+		{counterfoil.Session{ID: "ses_2", Subject: "bob", Born: at(1)}, false},
+	} {
+		index := source.NewRevocations()
+		index.Apply([]source.Revocation{r})
+		if _, found := index.Covers(c.copy.Names()); found != c.covered || r.Covers(c.copy.Names()) != c.covered {
+			t.Errorf("%+v: the index says %v, the entry %v, want %v", c.copy, found, r.Covers(c.copy.Names()), c.covered)
+		}
+	}
+	// An entry that names no session means something that this program does not know.
+	broken := source.Revocation{At: at(5), Scope: source.ScopeOthers, ID: "alice"}
+	index := source.NewRevocations()
+	index.Apply([]source.Revocation{broken})
+	anybody := counterfoil.Session{ID: "ses_9", Subject: "carol", Born: at(9)}
+	if _, found := index.Covers(anybody.Names()); !found || !broken.Covers(anybody.Names()) {
+		t.Error("an entry that cannot be read covers nothing")
 	}
 }

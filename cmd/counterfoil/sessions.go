@@ -27,9 +27,12 @@ func (c *sessionList) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		sessions, err := a.UserSessions(ctx, subject)
+		sessions, damaged, err := a.UserSessions(ctx, subject)
 		if err != nil {
 			return err
+		}
+		for _, id := range damaged {
+			fmt.Fprintf(os.Stderr, "counterfoil: session %s is damaged: its row cannot be read. counterfoil session revoke %s ends it\n", id, id)
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, append([]api.SessionRow{}, sessions...))

@@ -83,7 +83,7 @@ func TestPaths(t *testing.T) {
 	}))
 	defer s.Close()
 	c := &api.Client{URL: s.URL, HTTP: s.Client()}
-	if _, err := c.UserSessions(t.Context(), "../a?b#c"); err != nil || asked != "/v1/admin/users/..%2Fa%3Fb%23c/sessions" {
+	if _, _, err := c.UserSessions(t.Context(), "../a?b#c"); err != nil || asked != "/v1/admin/users/..%2Fa%3Fb%23c/sessions?limit=200" {
 		t.Errorf("asked for %s, %v", asked, err)
 	}
 	if _, err := c.Audit(t.Context(), "a&limit=1", 5); err != nil || asked != "/v1/admin/audit?limit=5&subject=a%26limit%3D1" {

@@ -116,11 +116,20 @@ func (c *Client) Invite(ctx context.Context, id string) (answer Invitation, err 
 	return answer, c.call(ctx, http.MethodPost, userPath(id)+"/invitations", nil, &answer)
 }
 
-// UserSessions returns the sessions of a subject.
-func (c *Client) UserSessions(ctx context.Context, subject string) ([]SessionRow, error) {
-	var answer Sessions
-	err := c.call(ctx, http.MethodGet, userPath(subject)+"/sessions", nil, &answer)
-	return answer.Sessions, err
+// UserSessions returns all sessions of a subject, and the ids of those that cannot be read.
+func (c *Client) UserSessions(ctx context.Context, subject string) (all []SessionRow, damaged []string, err error) {
+	query := url.Values{"limit": {"200"}}
+	for {
+		var page Sessions
+		if err := c.call(ctx, http.MethodGet, userPath(subject)+"/sessions?"+query.Encode(), nil, &page); err != nil {
+			return nil, nil, err
+		}
+		all, damaged = append(all, page.Sessions...), append(damaged, page.Damaged...)
+		if page.Next == "" {
+			return all, damaged, nil
+		}
+		query.Set("cursor", page.Next)
+	}
 }
 
 // ImportUsers adds users with their password hashes. With dry it changes nothing. It returns

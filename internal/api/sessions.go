@@ -132,19 +132,16 @@ type Notice struct {
 
 // OwnSessions answers GET /v1/sessions.
 type OwnSessions struct {
-	Current  string       `json:"current"` // id of the caller's own
-	Sessions []SessionRow `json:"sessions"`
-	Notices  []Notice     `json:"notices"`
+	Current string `json:"current"` // id of the caller's own
+	Sessions
+	Notices []Notice `json:"notices"`
 }
 
-// Ended answers DELETE /v1/sessions.
-type Ended struct {
-	Ended int `json:"ended"` // sessions
-}
-
-// Sessions answers GET /v1/admin/users/{id}/sessions.
+// Sessions answers GET /v1/admin/users/{id}/sessions: a page, by id.
 type Sessions struct {
 	Sessions []SessionRow `json:"sessions"`
+	Damaged  []string     `json:"damaged,omitempty"` // ids of sessions of this page whose rows cannot be read
+	Next     string       `json:"next,omitempty"`    // cursor of the next page; empty: this is the last
 }
 
 // NewSession is the body of POST /v1/admin/sessions.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // ErrBadRequest means that an argument is not acceptable; nothing was done. Packages
@@ -23,6 +24,15 @@ func Text(what, s string, limit int) error {
 // Printable reports whether s is printable ASCII without spaces.
 func Printable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// Time refuses a time that JSON cannot carry in UTC: it has four digits for the year
+// (RFC 3339). A text may be of the year 9999 in its own zone, and of 10000 in UTC.
+func Time(what string, t time.Time) error {
+	if year := t.UTC().Year(); year < 0 || year > 9999 {
+		return fmt.Errorf("%w: %s must be a time in the years 0 to 9999", ErrBadRequest, what)
+	}
+	return nil
 }
 
 // Method reports whether s may name a way of signing in: 1 to 32 lower-case letters, digits

@@ -32,6 +32,10 @@ const indexShards = 256
 type indexShard struct {
 	mu   sync.RWMutex // guards byID
 	byID map[target]Revocation
+
+	// second has, for a subject with several entries of ScopeOthers, the latest that spares
+	// another session than the one in byID.
+	second map[target]Revocation
 }
 
 // target is the thing that an entry names. Of several cutoffs the latest says all: a copy
@@ -54,15 +58,20 @@ func (x *Index) Apply(entries []Revocation) {
 	for _, r := range entries {
 		switch r.Scope {
 		case ScopeSession, ScopeGrant, ScopeToken, ScopeKey, ScopeSubject, ScopeClaims, ScopeClient, ScopeAll:
-			x.add(r)
+			x.add(target{r.Scope, r.ID}, r)
+		case ScopeOthers:
+			if subject, _, ok := token.CutOthersID(r.ID); ok {
+				x.addOthers(target{ScopeOthers, subject}, r)
+			} else {
+				x.addUnknown(r)
+			}
 		default:
 			x.addUnknown(r)
 		}
 	}
 }
 
-func (x *Index) add(r Revocation) {
-	t := target{r.Scope, r.ID}
+func (x *Index) add(t target, r Revocation) {
 	s := x.shard(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,6 +90,42 @@ func (x *Index) add(r Revocation) {
 		}
 	}
 	s.byID[t] = r
+}
+
+// addOthers keeps two entries of a subject, which say what all of them say: the latest, and
+// for the session that it spares the latest that spares another one. Both are kept until
+// the last of all expires.
+func (x *Index) addOthers(t target, r Revocation) {
+	s := x.shard(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID == nil {
+		s.byID = make(map[target]Revocation)
+	}
+	if s.second == nil {
+		s.second = make(map[target]Revocation)
+	}
+	first, ok := s.byID[t]
+	second, two := s.second[t]
+	last := slices.MaxFunc([]Revocation{r, first, second}, func(a, b Revocation) int { return a.Expires.Compare(b.Expires) }).Expires
+	switch {
+	case !ok || first.At.Epoch != r.At.Epoch:
+		first, last, two = r, r.Expires, false
+	case r.At.Seq > first.At.Seq:
+		if r.ID != first.ID {
+			second, two = first, true
+		}
+		first = r
+	case r.ID != first.ID && (!two || r.At.Seq > second.At.Seq):
+		second, two = r, true
+	}
+	x.size.Add(-int64(len(s.byID) + len(s.second)))
+	first.Expires, second.Expires = last, last
+	s.byID[t] = first
+	if delete(s.second, t); two {
+		s.second[t] = second
+	}
+	x.size.Add(int64(len(s.byID) + len(s.second)))
 }
 
 func (x *Index) addUnknown(r Revocation) {
@@ -108,6 +153,9 @@ func (x *Index) Covers(n Names) (Revocation, bool) {
 			return r, true
 		}
 	}
+	if r, ok := x.others(&n); ok {
+		return r, true
+	}
 	if r, ok := x.find(target{ScopeGrant, token.GrantID(n.Session, n.Client)}); ok && r.covers(&n) {
 		return r, true
 	}
@@ -122,12 +170,29 @@ func (x *Index) Covers(n Names) (Revocation, bool) {
 	return Revocation{}, false
 }
 
+// Find returns the latest entry with that scope and id. It finds none of ScopeOthers, nor of
+// a scope that this program does not know.
+func (x *Index) Find(scope Scope, id string) (Revocation, bool) { return x.find(target{scope, id}) }
+
 func (x *Index) find(t target) (Revocation, bool) {
 	shard := x.shard(t)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
 	r, ok := shard.byID[t]
 	return r, ok
+}
+
+// others returns the entry of ScopeOthers that covers the copy of n.
+func (x *Index) others(n *Names) (Revocation, bool) {
+	t := target{ScopeOthers, n.Subject}
+	shard := x.shard(t)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	if r, ok := shard.byID[t]; ok && r.covers(n) {
+		return r, true
+	}
+	r, ok := shard.second[t]
+	return r, ok && r.covers(n)
 }
 
 // Drop forgets the entries that expired before the given time. By every clock that the
@@ -141,8 +206,10 @@ func (x *Index) Drop(before time.Time) {
 		for t, r := range s.byID {
 			if r.Expires.Before(before) {
 				x.drop(before)
+				x.size.Add(-int64(len(s.byID) + len(s.second)))
 				delete(s.byID, t)
-				x.size.Add(-1)
+				delete(s.second, t) // it expires at the same time
+				x.size.Add(int64(len(s.byID) + len(s.second)))
 			}
 		}
 		s.mu.Unlock()
@@ -180,7 +247,7 @@ func (x *Index) Clone() *Index {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.RLock()
-		c.shards[i].byID = maps.Clone(s.byID)
+		c.shards[i].byID, c.shards[i].second = maps.Clone(s.byID), maps.Clone(s.second)
 		s.mu.RUnlock()
 	}
 	x.unknownMu.RLock()
@@ -199,8 +266,8 @@ func (x *Index) Reset() {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.Lock()
-		x.size.Add(-int64(len(s.byID)))
-		s.byID = nil
+		x.size.Add(-int64(len(s.byID) + len(s.second)))
+		s.byID, s.second = nil, nil
 		s.mu.Unlock()
 	}
 	x.unknownMu.Lock()

@@ -13,7 +13,7 @@ import (
 type Scope string
 
 // The scopes. Session, Token and Key entries match by id, for ever. Grant, Subject,
-// Client, All and Claims entries cover the copies that were born before them.
+// Others, Client, All and Claims entries cover the copies that were born before them.
 //
 // A verifier that does not know the scope of an entry refuses every copy as revoked
 // for as long as the entry lives (see [Revocation.Covers]). So verifiers learn a scope
@@ -23,6 +23,7 @@ const (
 	ScopeGrant   Scope = "grant"   // ID is a session id, a space, and a client id: what that client holds of the session
 	ScopeToken   Scope = "token"   // ID is a token id (jti)
 	ScopeSubject Scope = "subject" // ID is a subject: every copy of it born before the entry
+	ScopeOthers  Scope = "others"  // ID is a subject, a space, and a session id: as Subject, but the copies of that session live on
 	ScopeClient  Scope = "client"  // ID is a client id: likewise
 	ScopeKey     Scope = "key"     // ID is a key id (kid): everything that it signed
 	ScopeAll     Scope = "all"     // ID is empty: every copy born before the entry
@@ -69,6 +70,9 @@ func (r *Revocation) covers(n *Names) bool {
 		return n.Key != "" && n.Key == r.ID
 	case ScopeSubject, ScopeClaims:
 		return n.Subject == r.ID && r.cuts(n.Born)
+	case ScopeOthers:
+		subject, spared, ok := token.CutOthersID(r.ID)
+		return !ok || n.Subject == subject && n.Session != spared && r.cuts(n.Born)
 	case ScopeClient:
 		return n.Client == r.ID && r.cuts(n.Born)
 	case ScopeAll:

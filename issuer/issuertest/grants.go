@@ -293,7 +293,7 @@ func (w *world) listed(t *testing.T, e event) {
 			want = append(want, w.client(c))
 		}
 	}
-	rows, err := w.Sessions(t.Context(), w.subject)
+	rows, _, err := w.Sessions(t.Context(), w.subject, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,170 @@
+package issuer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/revlog"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+func (b *bench) entries(t *testing.T) []source.Revocation {
+	t.Helper()
+	all, _, err := b.store.Log(t.Context(), counterfoil.Cursor{}, 20_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Ending all others is one commit and one entry of the log, whatever their carriers and
+// however many. The spared session goes on with all that it has: its copies from before,
+// its refresh token, and the grant of another client.
+func TestEndOthers(t *testing.T) {
+	for _, c := range carriers {
+		b, faulty := newFaulty(t)
+		own, stranger := b.login(t, "alice", c), b.login(t, "bob", counterfoil.CarrierBearer)
+		if err := b.Clients().Set(t.Context(), "app", audit.Act{}, func(*clients.Client) {}); err != nil {
+			t.Fatal(err)
+		}
+		granted, err := b.AddGrant(t.Context(), own.Session.ID, issuer.Request{Client: "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := map[string]string{"own": own.Access.Reveal(), "grant": granted.Access.Reveal(), "stranger": stranger.Access.Reveal()}
+		others := map[string]string{}
+		for n := range 60 {
+			o := b.login(t, "alice", carriers[n%len(carriers)])
+			others[o.Session.ID] = o.Access.Reveal()
+		}
+		before := len(b.entries(t))
+		commits := faulty.Calls(storetest.OpCommit)
+		receipt, err := b.EndOthers(t.Context(), own.Session, audit.Act{})
+		if err != nil {
+			t.Fatalf("%v: EndOthers = %v", c, err)
+		}
+		if n := faulty.Calls(storetest.OpCommit) - commits; n != 1 {
+			t.Errorf("%v: %d commits, want 1", c, n)
+		}
+		entries := b.entries(t)[before:]
+		if len(entries) != 1 || entries[0].Scope != source.ScopeOthers || entries[0].At != receipt.At {
+			t.Errorf("%v: the log got %v, want one entry at %v", c, entries, receipt.At)
+		}
+		b.allDead(t, others)
+		for name, access := range good {
+			if _, err := b.Lookup(t.Context(), access); err != nil {
+				t.Errorf("%v: Lookup of %s = %v", c, name, err)
+			}
+		}
+		for refresh, client := range map[string]string{own.Refresh.Reveal(): "", granted.Refresh.Reveal(): "app"} {
+			if refresh == "" { // of an opaque session
+				continue
+			}
+			if _, err := b.Refresh(t.Context(), refresh, issuer.Renewal{Client: client}); err != nil {
+				t.Errorf("%v: Refresh at %q = %v", c, client, err)
+			}
+		}
+		if rows, _, err := b.Sessions(t.Context(), "alice", "", 0); err != nil || len(rows) != 1 || rows[0].ID != own.Session.ID {
+			t.Errorf("%v: Sessions = %v, %v, want the own one", c, rows, err)
+		}
+		// There are none any more: an entry would be one that a client can make at will.
+		if _, err := b.EndOthers(t.Context(), own.Session, audit.Act{}); err != nil || len(b.entries(t)) != before+1 {
+			t.Errorf("%v: EndOthers again = %v, %d entries", c, err, len(b.entries(t))-before)
+		}
+	}
+}
+
+// One session is spared by the first call and ended by the second, which another one makes.
+func TestEndOthersInTurn(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	first, second, third := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierBearer)
+	if _, err := b.EndOthers(t.Context(), first.Session, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.EndOthers(t.Context(), second.Session, audit.Act{}); !errors.Is(err, counterfoil.ErrRevoked) {
+		t.Errorf("EndOthers of a session that has ended = %v, want ErrRevoked", err)
+	}
+	if _, err := b.Lookup(t.Context(), first.Access.Reveal()); err != nil {
+		t.Errorf("the session that has ended has ended another: %v", err)
+	}
+	fourth := b.login(t, "alice", counterfoil.CarrierBearer)
+	if _, err := b.EndOthers(t.Context(), fourth.Session, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	b.allDead(t, map[string]string{"first": first.Access.Reveal(), "second": second.Access.Reveal(), "third": third.Access.Reveal()})
+	if _, err := b.Lookup(t.Context(), fourth.Access.Reveal()); err != nil {
+		t.Errorf("the spared session = %v", err)
+	}
+}
+
+// LOGIN-19: a login that is under way finishes before all others end, and is ended, or does
+// not finish.
+func TestEndOthersDuringLogin(t *testing.T) {
+	b, faulty := newFaulty(t)
+	own, other := b.login(t, "alice", counterfoil.CarrierCookie), b.login(t, "alice", counterfoil.CarrierBearer)
+	var during *issuer.Issued
+	proof := b.proof(t, "alice")
+	signIn := func(p login.Proof) error {
+		issued, err := b.Login(context.Background(), p, issuer.Request{Carrier: counterfoil.CarrierBearer})
+		if err == nil {
+			during = issued
+		}
+		return err
+	}
+	faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Times: 1, Slow: true, Before: func() {
+		if err := signIn(proof); err != nil {
+			t.Errorf("Login before the commit = %v", err)
+		}
+	}})
+	if _, err := b.EndOthers(t.Context(), own.Session, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if during == nil {
+		t.Fatal("no login came in between")
+	}
+	b.allDead(t, map[string]string{"other": other.Access.Reveal(), "during": during.Access.Reveal()})
+	if err := signIn(proof); !errors.Is(err, issuer.ErrProveAgain) {
+		t.Errorf("Login with a proof from before = %v, want ErrProveAgain", err)
+	}
+}
+
+// Ending again what has ended reads no more of the log than its tail, however long it is.
+func TestEndedAgainReadsNoLog(t *testing.T) {
+	b, faulty := newFaulty(t)
+	old := b.login(t, "alice", counterfoil.CarrierBearer)
+	if err := b.Logout(t.Context(), old.Session, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	var more store.Batch
+	for n := range 12_000 {
+		more.Revoke = append(more.Revoke, revlog.Entry(source.ScopeToken, fmt.Sprint("tok_", n), "test", b.clock.Now()))
+	}
+	if _, err := faulty.Commit(t.Context(), more); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Head(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]func() error{
+		"Logout": func() error { return b.Logout(t.Context(), old.Session, audit.Act{}) },
+		"Revoke": func() error {
+			_, err := b.Revoke(t.Context(), source.ScopeSession, old.Session.ID, audit.Act{})
+			return err
+		},
+	} {
+		before := faulty.Calls(storetest.OpLog)
+		if err := end(); err != nil || faulty.Calls(storetest.OpLog)-before > 1 {
+			t.Errorf("%s = %v, and read %d pages of the log", name, err, faulty.Calls(storetest.OpLog)-before)
+		}
+	}
+}

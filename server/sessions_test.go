@@ -1,0 +1,146 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Pages of a person's own sessions, and of an administrator's list of them, hold every
+// session once, and a cursor is good for its own list alone (KEY-13).
+func TestSessionPages(t *testing.T) {
+	b := newBench(t)
+	var want []string
+	var own *issuer.Issued
+	for range 23 {
+		own = b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+		want = append(want, own.Session.ID)
+	}
+	other := b.session("bob", issuer.Request{Carrier: counterfoil.CarrierCookie})
+	slices.Sort(want)
+	cookie := func(i *issuer.Issued) []string { return []string{"Cookie", "cf=" + i.Access.Reveal()} }
+	admin := []string{"Authorization", "Bearer " + b.key}
+	read := func(path string, header []string) (got []string, cursor string) {
+		for next, pages := "", 0; ; pages++ {
+			query := url.Values{"limit": {"5"}}
+			if next != "" {
+				query.Set("cursor", next)
+			}
+			res, body := b.call("GET", path+"?"+query.Encode(), "", header...)
+			var page api.Sessions
+			if err := json.Unmarshal([]byte(body), &page); err != nil || res.StatusCode != http.StatusOK || len(page.Sessions) > 5 {
+				t.Fatalf("%s: %d %s, %v", path, res.StatusCode, body, err)
+			}
+			for _, row := range page.Sessions {
+				got = append(got, row.ID)
+			}
+			if next = page.Next; next == "" {
+				return got, cursor
+			}
+			cursor = next
+		}
+	}
+	got, cursor := read("/v1/sessions", cookie(own))
+	if !slices.Equal(got, want) {
+		t.Errorf("own sessions by page: %v, want %v", got, want)
+	}
+	if got, _ := read("/v1/admin/users/alice/sessions", admin); !slices.Equal(got, want) {
+		t.Errorf("the administrator's pages: %v, want %v", got, want)
+	}
+	for _, path := range []string{"/v1/sessions?limit=0", "/v1/sessions?limit=201", "/v1/sessions?cursor=x", "/v1/sessions?all=1", "/v1/admin/users/alice/sessions?cursor=" + cursor} {
+		if res, body := b.call("GET", path, "", append(cookie(other), admin...)...); strings.Contains(path, "admin") && res.StatusCode == http.StatusOK || res.StatusCode == http.StatusOK {
+			t.Errorf("%s = %d %s", path, res.StatusCode, body)
+		}
+	}
+}
+
+// A record that cannot be read is listed by its id, breaks none of its neighbours, and can
+// be ended by its owner and by an administrator.
+func TestDamagedSession(t *testing.T) {
+	for name, value := range map[string]string{
+		"no JSON":              `{"id":`,
+		"another's row":        `{"id":"ses_x","subject":"bob"}`,
+		"a year beyond 9999":   `{"id":"%s","subject":"alice","client":"default","carrier":"cookie","created":"9999-12-31T23:59:59-23:00","auth_time":"2026-01-01T00:00:00Z","last_seen":"2026-01-01T00:00:00Z","idle_expires":"9999-01-01T00:00:00Z","absolute_expires":"9999-01-01T00:00:00Z"}`,
+		"an unknown carrier":   `{"id":"%s","subject":"alice","carrier":"pigeon"}`,
+		"a number for a time":  `{"id":"%s","subject":"alice","created":12}`,
+		"no value at all":      ``,
+		"a list, no object":    `[]`,
+		"the year before null": `{"id":"%s","subject":"alice","client":"default","carrier":"cookie","created":"0000-01-01T00:00:00+23:59","auth_time":"2026-01-01T00:00:00Z","last_seen":"2026-01-01T00:00:00Z","idle_expires":"9999-01-01T00:00:00Z","absolute_expires":"9999-01-01T00:00:00Z"}`,
+	} {
+		b := newBench(t)
+		own := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+		damage := func() string {
+			id := "ses_" + strings.ToLower(own.Session.ID[4:20]) + "damaged"
+			text := value
+			if strings.Contains(text, "%s") {
+				text = fmt.Sprintf(text, id)
+			}
+			_, err := b.db.Commit(t.Context(), store.Batch{Put: []store.Record{{
+				Key: store.Key{Kind: "session", ID: id}, Owner: "alice", Expires: time.Now().Add(time.Hour), Value: []byte(text),
+			}}})
+			must(t, err)
+			return id
+		}
+		cookie := []string{"Cookie", "cf=" + own.Access.Reveal(), "Origin", b.url}
+		admin := []string{"Authorization", "Bearer " + b.key}
+		for _, end := range []struct {
+			path   string
+			header []string
+		}{{"/v1/sessions/", cookie}, {"/v1/admin/sessions/", admin}} {
+			id := damage()
+			for path, header := range map[string][]string{"/v1/sessions": cookie, "/v1/admin/users/alice/sessions": admin} {
+				res, body := b.call("GET", path, "", header...)
+				if res.StatusCode != http.StatusOK || !strings.Contains(body, `"damaged":["`+id+`"]`) || !strings.Contains(body, `"id":"`+own.Session.ID) {
+					t.Errorf("%s: GET %s = %d %s", name, path, res.StatusCode, body)
+				}
+			}
+			if res, page := b.call("GET", "/", "", cookie...); res.StatusCode != http.StatusOK || !strings.Contains(page, id) || !strings.Contains(page, own.Session.ID) {
+				t.Errorf("%s: the page = %d", name, res.StatusCode)
+			}
+			if res, body := b.call("DELETE", end.path+id, "", end.header...); res.StatusCode >= 300 {
+				t.Errorf("%s: DELETE %s = %d %s", name, end.path, res.StatusCode, body)
+			}
+			if _, body := b.call("GET", "/v1/sessions", "", cookie...); strings.Contains(body, "damaged") {
+				t.Errorf("%s: after the end: %s", name, body)
+			}
+		}
+		damage()
+		if res, body := b.call("DELETE", "/v1/sessions", "", cookie...); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: DELETE /v1/sessions = %d %s", name, res.StatusCode, body)
+		}
+		if _, body := b.call("GET", "/v1/sessions", "", cookie...); strings.Contains(body, "damaged") {
+			t.Errorf("%s: after the end of all others: %s", name, body)
+		}
+	}
+}
+
+// The page goes on to the next one, and its first line is the session that looks.
+func TestAccountPages(t *testing.T) {
+	b := newBench(t)
+	for range 120 {
+		b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+	}
+	own := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+	cookie := []string{"Cookie", "cf=" + own.Access.Reveal()}
+	_, first := b.call("GET", "/", "", cookie...)
+	_, rest, more := strings.Cut(first, `href="/?cursor=`)
+	if !more || strings.Index(first, own.Session.ID) != strings.Index(first, `name="sid" value="`)+len(`name="sid" value="`) {
+		t.Fatalf("the first page has a next one: %v, or does not begin with the own session", more)
+	}
+	cursor, _, _ := strings.Cut(rest, `"`)
+	res, second := b.call("GET", "/?cursor="+cursor, "", cookie...)
+	all := strings.Count(first, `name="sid"`) + strings.Count(second, `name="sid"`)
+	if res.StatusCode != http.StatusOK || all != 121 || strings.Contains(second, own.Session.ID) {
+		t.Errorf("the second page = %d, both have %d sessions, want 121", res.StatusCode, all)
+	}
+}
