@@ -84,9 +84,9 @@ func onEachStore[T any](b *testing.B, prepare func(b *testing.B, i *issuer.Issue
 	}
 }
 
-// proven is a proof for one of a thousand subjects.
+// proven is a proof for one of a hundred thousand subjects: few of them reach the limit of sessions.
 func proven(n int) login.Proof {
-	return login.Proof{Subject: fmt.Sprint("usr_", n%1000), Methods: []string{"pwd"}, At: time.Now(), Roles: []string{"staff"}}
+	return login.Proof{Subject: fmt.Sprint("usr_", n%100_000), Methods: []string{"pwd"}, At: time.Now(), Roles: []string{"staff"}}
 }
 
 func signedIn(b *testing.B, i *issuer.Issuer, n int, c counterfoil.Carrier) *issuer.Issued {

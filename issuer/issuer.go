@@ -72,6 +72,10 @@ type Options struct {
 	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
 
+	// MaxSessions is how many sessions one subject may have; zero: 100; at most 10,000. A
+	// login beyond that ends the oldest, and tells the subject by a notice.
+	MaxSessions int
+
 	Audit *audit.Trail     // nil: entries are kept in Clients for 90 days, and logged
 	Now   func() time.Time // nil: time.Now
 }
@@ -150,6 +154,12 @@ func (o *Options) complete() (err error) {
 		if *d.value < d.least || *d.value > d.greatest {
 			return fmt.Errorf("issuer: Options.%s is %v: want %v to %v", d.name, *d.value, d.least, d.greatest)
 		}
+	}
+	if o.MaxSessions == 0 {
+		o.MaxSessions = 100
+	}
+	if o.MaxSessions < 1 || o.MaxSessions > 10_000 {
+		return fmt.Errorf("issuer: Options.MaxSessions is %d: want 1 to 10,000", o.MaxSessions)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -58,16 +58,28 @@ func newIssuer(t *testing.T, s store.Store) *bench {
 // newIssuerOn keeps sessions in one store and all else in another.
 func newIssuerOn(t *testing.T, s, clients store.Store) *bench {
 	t.Helper()
+	return makeIssuer(t, issuer.Options{Store: s, Clients: clients})
+}
+
+// newLimited has a limit of sessions for each subject.
+func newLimited(t *testing.T, s store.Store, limit int) *bench {
+	t.Helper()
+	return makeIssuer(t, issuer.Options{Store: s, Clients: s, MaxSessions: limit})
+}
+
+func makeIssuer(t *testing.T, o issuer.Options) *bench {
+	t.Helper()
 	c := &clock{now: time.Now()}
-	keys, err := keyring.Open(t.Context(), keyring.Options{Store: clients, SealKey: [32]byte{1}, Now: c.Now})
+	keys, err := keyring.Open(t.Context(), keyring.Options{Store: o.Clients, SealKey: [32]byte{1}, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := issuer.New(issuer.Options{Store: s, Clients: clients, Keys: keys, URL: "https://auth.test", Now: c.Now})
+	o.Keys, o.URL, o.Now = keys, "https://auth.test", c.Now
+	i, err := issuer.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{i, c, s, keys}
+	return &bench{i, c, o.Store, keys}
 }
 
 // pageProof is what a page that ended at c had.

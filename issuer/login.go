@@ -119,6 +119,15 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if err := i.replace(ctx, &b, r.Replaces, now); err != nil {
 		return nil, err
 	}
+	if !over {
+		replaces := ""
+		if r.Replaces != nil {
+			replaces = r.Replaces.ID
+		}
+		if err := i.makeRoom(ctx, &b, row, replaces, on); err != nil {
+			return nil, err
+		}
+	}
 	if err := i.name(row, issued, &b); err != nil {
 		return nil, err
 	}

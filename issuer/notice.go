@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -18,7 +17,7 @@ const noticeTTL = 30 * 24 * time.Hour
 
 // Notice tells a subject what happened to its account while it was not looking: a
 // refresh token came a second time, so another party had it too, and the session was ended, or
-// what one client held of it.
+// what one client held of it; or it had more sessions than the limit, and the oldest ended.
 type Notice struct {
 	ID      string     `json:"-"`
 	Time    time.Time  `json:"time"`
@@ -26,18 +25,29 @@ type Notice struct {
 	Client  string     `json:"client"`
 	Grant   bool       `json:"grant,omitempty"`    // only what Client held of the session was ended
 	Device  string     `json:"device,omitempty"`   // of the login that was ended
-	Address netip.Addr `json:"address,omitzero"`   // where the old token came from
+	Address netip.Addr `json:"address,omitzero"`   // where the old token came from, or the login that was one too many
 	Login   netip.Addr `json:"signed_in,omitzero"` // where the login was made
+
+	// OverLimit is how many sessions were ended to make room for a login; Session is the
+	// youngest of them. Zero: the notice is of a refresh token.
+	OverLimit int `json:"over_limit,omitempty"`
+
+	// Damaged is set by Notices if the stored notice cannot be read. It has an ID, and
+	// nothing else.
+	Damaged bool `json:"-"`
+}
+
+func (n *Notice) record(key store.Key, subject string) (store.Record, error) {
+	value, err := json.Marshal(n)
+	return store.Record{Key: key, Owner: subject, Expires: n.Time.Add(noticeTTL), Value: value}, err
 }
 
 func (i *Issuer) notice(h *holding, r Renewal) (store.Record, error) {
 	now, row := i.opts.Now(), h.row
-	value, err := json.Marshal(Notice{
+	n := Notice{
 		Time: now, Session: row.ID, Client: h.grant.Client, Grant: h.grant.Client != row.Client, Device: row.Device, Address: r.Act.Address, Login: row.FirstAddress,
-	})
-	return store.Record{
-		Key: store.Key{Kind: kindNotice, ID: randomID("ntc_")}, Owner: row.Subject, Expires: now.Add(noticeTTL), Value: value,
-	}, err
+	}
+	return n.record(store.Key{Kind: kindNotice, ID: randomID("ntc_")}, row.Subject)
 }
 
 // Notices returns what subject has not dismissed, at most 20.
@@ -51,8 +61,8 @@ func (i *Issuer) Notices(ctx context.Context, subject string) ([]Notice, error) 
 			return nil, unavailable(err)
 		}
 		n := Notice{ID: rec.ID}
-		if err := json.Unmarshal(rec.Value, &n); err != nil {
-			return nil, fmt.Errorf("notice %s: %w", rec.ID, err)
+		if err := json.Unmarshal(rec.Value, &n); err != nil || check.Time("time", n.Time) != nil {
+			n = Notice{ID: rec.ID, Damaged: true}
 		}
 		if i.opts.Now().Before(rec.Expires) {
 			all = append(all, n)

@@ -51,11 +51,13 @@ type Config struct {
 	// first: a step-up never goes down. nil: it knows of none.
 	ACRs []string
 
-	AccessTTL time.Duration // life of a copy until it is refreshed; zero: 5 min; at most 15 min
-	Idle      time.Duration // a cookie session unused for so long has ended; zero: 1 h; at least 3 min
-	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
-	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
-	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
+	AccessTTL   time.Duration // life of a copy until it is refreshed; zero: 5 min; at most 15 min
+	Idle        time.Duration // a cookie session unused for so long has ended; zero: 1 h; at least 3 min
+	Absolute    time.Duration // no session lives longer, used or not; zero: 24 h
+	MaxSessions int           // sessions that one subject may have; zero: 100; at most 10,000; a login beyond that ends the oldest
+
+	Grace    time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
+	MaxBound time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
 
 	// Methods are ways of signing in beside the password, in the order in which second
 	// steps are asked for.
@@ -186,6 +188,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.issuer, err = issuer.New(issuer.Options{
 		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audience: c.Audience, Audit: e.trail, Now: c.Now,
 		ACRs: c.ACRs, AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.Grace, MaxBound: c.MaxBound,
+		MaxSessions: c.MaxSessions,
 	}); err != nil {
 		return err
 	}

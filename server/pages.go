@@ -75,6 +75,8 @@ type grantLine struct{ Client, Seen string }
 type noticeLine struct {
 	ID, Time, Device, Address string
 	Client                    string // whose grant was ended; empty: the whole session was
+	Ended                     int    // sessions that a login beyond the limit ended; 0: it is about a refresh token
+	Damaged                   bool   // only ID is known
 }
 
 const clockLayout = "2 Jan 2006, 15:04 MST"
@@ -203,7 +205,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		return err
 	}
 	for _, n := range notices {
-		l := noticeLine{ID: n.ID, Time: n.Time.UTC().Format(clockLayout), Device: deviceLabel(n.Device)}
+		l := noticeLine{ID: n.ID, Ended: n.OverLimit, Damaged: n.Damaged, Time: n.Time.UTC().Format(clockLayout), Device: deviceLabel(n.Device)}
 		if n.Grant {
 			l.Client = n.Client
 		}

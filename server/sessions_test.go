@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -142,5 +144,53 @@ func TestAccountPages(t *testing.T) {
 	all := strings.Count(first, `name="sid"`) + strings.Count(second, `name="sid"`)
 	if res.StatusCode != http.StatusOK || all != 121 || strings.Contains(second, own.Session.ID) {
 		t.Errorf("the second page = %d, both have %d sessions, want 121", res.StatusCode, all)
+	}
+}
+
+// A person who has more sessions than the limit is told that the oldest ended, and why.
+func TestSessionLimitIsTold(t *testing.T) {
+	web := httptest.NewUnstartedServer(nil)
+	b := assemble(t, server.Config{URL: "http://" + web.Listener.Addr().String(), MaxSessions: 2})
+	web.Config.Handler = b.server
+	web.Start()
+	t.Cleanup(web.Close)
+	b.url = web.URL
+	var all []*issuer.Issued
+	for range 4 {
+		all = append(all, b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "phone"}))
+	}
+	cookie := []string{"Cookie", "cf=" + all[3].Access.Reveal(), "Origin", b.url}
+	res, body := b.call("GET", "/v1/sessions", "", cookie...)
+	var page api.OwnSessions
+	must(t, json.Unmarshal([]byte(body), &page))
+	if res.StatusCode != http.StatusOK || len(page.Sessions.Sessions) != 2 || len(page.Notices) != 1 || page.Notices[0].Kind != "session-limit" || page.Notices[0].Ended != 1 {
+		t.Fatalf("sessions = %d %s", res.StatusCode, body)
+	}
+	if _, html := b.call("GET", "/", "", cookie...); !strings.Contains(html, "too many sessions: the oldest one was ended") {
+		t.Errorf("the page does not say it: %s", html)
+	}
+	if res, body := b.call("DELETE", "/v1/notices/"+page.Notices[0].ID, "", cookie...); res.StatusCode != http.StatusNoContent {
+		t.Errorf("dismiss = %d %s", res.StatusCode, body)
+	}
+}
+
+// A notice that cannot be read hides none of the others, and can be dismissed.
+func TestDamagedNotice(t *testing.T) {
+	b := newBench(t)
+	own := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+	_, err := b.db.Commit(t.Context(), store.Batch{Put: []store.Record{
+		{Key: store.Key{Kind: "notice", ID: "ntc_1"}, Owner: "alice", Expires: time.Now().Add(time.Hour), Value: []byte(`{"time":`)},
+		{Key: store.Key{Kind: "notice", ID: "ntc_2"}, Owner: "alice", Expires: time.Now().Add(time.Hour), Value: []byte(`{"time":"2026-01-01T00:00:00Z","session":"ses_1","client":"default"}`)},
+	}})
+	must(t, err)
+	cookie := []string{"Cookie", "cf=" + own.Access.Reveal(), "Origin", b.url}
+	if res, body := b.call("GET", "/v1/sessions", "", cookie...); res.StatusCode != http.StatusOK || !strings.Contains(body, `{"id":"ntc_1","kind":"damaged"}`) || !strings.Contains(body, `"id":"ntc_2"`) {
+		t.Errorf("sessions = %d %s", res.StatusCode, body)
+	}
+	if res, html := b.call("GET", "/", "", cookie...); res.StatusCode != http.StatusOK || !strings.Contains(html, "ntc_1") {
+		t.Errorf("the page = %d", res.StatusCode)
+	}
+	if res, _ := b.call("DELETE", "/v1/notices/ntc_1", "", cookie...); res.StatusCode != http.StatusNoContent {
+		t.Errorf("dismiss = %d", res.StatusCode)
 	}
 }

@@ -46,12 +46,18 @@ func viewNotices(all []issuer.Notice) []api.Notice {
 	views := []api.Notice{}
 	for _, n := range all {
 		kind := "refresh-reuse"
-		if n.Grant {
+		switch {
+		case n.Damaged:
+			views = append(views, api.Notice{ID: n.ID, Kind: "damaged"})
+			continue
+		case n.OverLimit > 0:
+			kind = "session-limit"
+		case n.Grant:
 			kind = "grant-reuse"
 		}
 		views = append(views, api.Notice{
 			ID: n.ID, Kind: kind, Time: n.Time.UTC(), Session: n.Session, Client: n.Client,
-			Device: n.Device, Address: n.Address, SignedIn: n.Login,
+			Device: n.Device, Address: n.Address, SignedIn: n.Login, Ended: n.OverLimit,
 		})
 	}
 	return views

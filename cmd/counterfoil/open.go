@@ -127,6 +127,7 @@ func (c *settings) assembly(how server.Config) server.Config {
 	if key := c.HMACSecret.Reveal(); key != "" {
 		how.HMACSecret = []byte(key)
 	}
+	how.MaxSessions = c.MaxSessions
 	how.AccessTTL, how.Idle, how.Absolute, how.Grace, how.MaxBound = c.AccessTTL, c.Idle, c.Absolute, c.RefreshGrace, c.MaxBound
 	how.LoginsPerSecond = c.LoginRate
 	how.Registration, how.ClearSiteData = c.Registration, c.ClearSiteData

@@ -25,6 +25,9 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 			v.Refuse("hmac_secret", err.Error(), "openssl rand -base64 48")
 		}
 	}
+	if c.MaxSessions < 1 || c.MaxSessions > 10_000 {
+		v.Refuse("max_sessions", fmt.Sprintf("is %d: want 1 to 10000", c.MaxSessions), "")
+	}
 	if c.LoginRate < 1 || c.LoginRate > 10_000 {
 		v.Refuse("logins_per_second", fmt.Sprintf("is %d: want 1 to 10000", c.LoginRate), "")
 	}

@@ -118,16 +118,19 @@ type Grant struct {
 	LastUsed time.Time           `json:"last_used"`
 }
 
-// Notice is a notice as its subject sees it.
+// Notice is a notice as its subject sees it. Its kinds are "refresh-reuse": the session was
+// ended; "grant-reuse": the grant of Client was ended; "session-limit": the oldest sessions were
+// ended to make room for a login, Session last; "damaged": it has an ID and nothing else.
 type Notice struct {
 	ID       string     `json:"id"`
-	Kind     string     `json:"kind"` // "refresh-reuse": the session was ended; "grant-reuse": the grant of Client was ended
-	Time     time.Time  `json:"time"`
-	Session  string     `json:"session"`
-	Client   string     `json:"client"`
+	Kind     string     `json:"kind"` // see below
+	Time     time.Time  `json:"time,omitzero"`
+	Session  string     `json:"session,omitempty"`
+	Client   string     `json:"client,omitempty"`
 	Device   string     `json:"device,omitempty"`
 	Address  netip.Addr `json:"address,omitzero"`
 	SignedIn netip.Addr `json:"signed_in_address,omitzero"`
+	Ended    int        `json:"ended,omitempty"` // sessions that a login beyond the limit ended
 }
 
 // OwnSessions answers GET /v1/sessions.

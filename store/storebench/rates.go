@@ -73,9 +73,9 @@ func (f *fleet) join(b *testing.B, s store.Store) {
 	f.nodes = append(f.nodes, newIssuer(b, t, time.Now))
 }
 
-// login signs one of a thousand subjects in. It hashes no password.
+// login signs one of a hundred thousand subjects in, few of which reach the limit of sessions. It hashes no password.
 func (f *fleet) login(ctx context.Context, n int64) (*issuer.Issued, error) {
-	subject := fmt.Sprint("usr_rates", n%1000)
+	subject := fmt.Sprint("usr_rates", n%100_000)
 	return f.nodes[n%int64(len(f.nodes))].Login(ctx, login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now(), Roles: []string{"staff"}},
 		issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: browsers[n%int64(len(browsers))]})
 }
