@@ -366,6 +366,15 @@ func TestImport(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	made := time.Date(2019, 1, 2, 3, 4, 5, 0, time.UTC)
 	u := directory.User{Identifier: "Old@Example.org", Status: directory.Disabled, Roles: []string{"staff"}, Created: made, Password: "ignored"}
+	for _, created := range []string{"9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"} { // of another year in UTC, which JSON cannot carry
+		far := u
+		far.Created, _ = time.Parse(time.RFC3339, created)
+		for _, dry := range []bool{true, false} {
+			if _, err := n.Users().Import(t.Context(), noAct, far, hash, dry); !errors.Is(err, directory.ErrBadUser) {
+				t.Errorf("import of a user created %s = %v, want ErrBadUser", created, err)
+			}
+		}
+	}
 	if _, err := n.Users().Import(t.Context(), noAct, u, hash, true); err != nil {
 		t.Fatal(err)
 	}

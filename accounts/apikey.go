@@ -23,7 +23,8 @@ const (
 	KeyActive  KeyState = "active"
 	KeyLimited KeyState = "limited" // its user has no longer the role that some of its scopes need
 	KeyExpired KeyState = "expired"
-	KeyEnded   KeyState = "ended" // with the sessions of its user or its client; it never comes back
+	KeyDamaged KeyState = "damaged" // its record cannot be read: it has an ID and nothing else
+	KeyEnded   KeyState = "ended"   // with the sessions of its user or its client; it never comes back
 )
 
 // Key is an API key and its state.
@@ -103,6 +104,9 @@ func (a *Accounts) Authenticate(ctx context.Context, presented string) (director
 
 // judge is the one place that says whether a key counts, and which scopes it has now.
 func (a *Accounts) judge(ctx context.Context, k directory.APIKey) (scopes []string, state KeyState, err error) {
+	if k.Damaged() {
+		return nil, KeyDamaged, nil
+	}
 	if k.Expired(a.now()) {
 		return nil, KeyExpired, nil
 	}
@@ -187,7 +191,7 @@ func (a *Accounts) adoptKeys(ctx context.Context) error {
 	}
 	var errs []error
 	for _, k := range all {
-		if k.Since != nil {
+		if k.Since != nil || k.Damaged() {
 			continue
 		}
 		at, err := a.issuer.Standing(ctx, k.User, k.Client)

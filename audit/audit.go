@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,8 @@ const (
 	DeleteAPIKey     Action = "apikey.delete"
 	SetCredential    Action = "credential.set" // Target: kind and id
 	DeleteCredential Action = "credential.delete"
-	Limit            Action = "limit" // told: an attempt was not even checked
+	Damaged          Action = "damaged" // in lists alone: what is kept cannot be read
+	Limit            Action = "limit"   // told: an attempt was not even checked
 )
 
 // Outcome says how it went.
@@ -217,6 +219,15 @@ func (t *Trail) record(e *Entry) (store.Record, error) {
 	}, err
 }
 
+// timeOf is the time that is in the id of an entry; zero if there is none.
+func timeOf(id string) time.Time {
+	down, err := strconv.ParseInt(id[:min(16, len(id))], 16, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(0, math.MaxInt64-down).UTC()
+}
+
 func (t *Trail) tick(at time.Time) int64 {
 	for {
 		last := t.last.Load()
@@ -290,7 +301,8 @@ type Query struct {
 }
 
 // List returns a page of what was kept, newest first, and whether there is more.
-// Entries that have expired are left out.
+// Entries that have expired are left out. One that cannot be read has the
+// action Damaged, and what is known of it beside.
 func (t *Trail) List(ctx context.Context, q Query) (page []Entry, more bool, err error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
@@ -310,8 +322,8 @@ func (t *Trail) List(ctx context.Context, q Query) (page []Entry, more bool, err
 			return page, true, nil
 		}
 		var e Entry
-		if err := json.Unmarshal(rec.Value, &e); err != nil {
-			return nil, false, fmt.Errorf("audit entry %s: %w", rec.ID, err)
+		if json.Unmarshal(rec.Value, &e) != nil || e.ID != rec.ID {
+			e = Entry{ID: rec.ID, Time: timeOf(rec.ID), Action: Damaged, Outcome: Unknown, Subject: rec.Owner, By: ByUnknown}
 		}
 		page = append(page, e)
 	}

@@ -27,6 +27,7 @@ const Default = "default"
 var (
 	ErrBadRequest = check.ErrBadRequest // an argument is not acceptable; nothing was done
 	ErrUnknown    = fmt.Errorf("client is not registered: %w", ErrBadRequest)
+	ErrDamaged    = errors.New("damaged") // the settings cannot be read; they can be set anew, and the client can be deleted
 	ErrDisabled   = errors.New("client is disabled")
 	ErrCarrier    = fmt.Errorf("carrier is not one of the client's: %w", ErrBadRequest)
 	ErrScope      = fmt.Errorf("scope is wider than what was granted: %w", ErrBadRequest)
@@ -42,6 +43,10 @@ type Client struct {
 	Origins  []string              `json:"origins,omitempty"`  // of its pages, exactly: they may call the API across origins
 	SameSite string                `json:"same_site,omitempty"`
 	Disabled bool                  `json:"disabled,omitempty"`
+
+	// Damaged is set by List if the settings that are kept cannot be read: the client has an
+	// ID and nothing else, and nobody can sign in to it until it is set anew.
+	Damaged bool `json:"-"`
 
 	EncryptionKey *EncryptionKey `json:"encryption_key,omitempty"` // of the services that open its JWEs themselves; nil: this issuer's
 

@@ -96,13 +96,15 @@ func (g *Registry) settings(ctx context.Context, id string, v revision) (c *Clie
 		return nil, false, store.Outage(err)
 	}
 	if err := json.Unmarshal(rec.Value, c); err != nil {
-		return nil, false, fmt.Errorf("client %s: %w", id, err)
+		blank := &Client{ID: id, Generation: v.Generation, Damaged: true, revision: v, rev: rec.Rev}
+		return blank, true, fmt.Errorf("client %s is %w: %w", id, ErrDamaged, err)
 	}
 	c.rev, c.Generation = rec.Rev, max(c.Generation, v.Generation)
 	return c, true, nil
 }
 
-// List returns all clients by id, the default one included.
+// List returns all clients by id, the default one included. One whose settings cannot be
+// read is Damaged, and hides none of the others.
 func (g *Registry) List(ctx context.Context) ([]Client, error) {
 	var all []Client
 	for rec, err := range g.opts.Store.List(ctx, kindSettings, "*", "") {
@@ -110,8 +112,8 @@ func (g *Registry) List(ctx context.Context) ([]Client, error) {
 			return nil, store.Outage(err)
 		}
 		c := Client{ID: rec.ID, rev: rec.Rev}
-		if err := json.Unmarshal(rec.Value, &c); err != nil {
-			return nil, fmt.Errorf("client %s: %w", rec.ID, err)
+		if json.Unmarshal(rec.Value, &c) != nil {
+			c = Client{ID: rec.ID, Damaged: true}
 		}
 		all = append(all, c)
 	}
@@ -138,9 +140,10 @@ func (g *Registry) set(ctx context.Context, id string, note audit.Entry, change 
 	}
 	for {
 		c, _, err := g.read(ctx, id)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrDamaged) {
 			return err
 		}
+		c.Damaged = false
 		before := *c
 		change(c)
 		c.ID, c.Generation, c.rev, c.revision = id, before.Generation, before.rev, before.revision // change may have set all of it
@@ -178,7 +181,7 @@ func (g *Registry) Delete(ctx context.Context, id string, act audit.Act) error {
 	note.Client = id
 	for {
 		c, registered, err := g.read(ctx, id)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrDamaged) {
 			return err
 		}
 		if !registered {

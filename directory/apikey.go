@@ -49,8 +49,13 @@ type APIKey struct {
 	LastUsed time.Time `json:"last_used,omitzero"` // to the hour; zero: never
 	Since    *Since    `json:"since,omitempty"`    // nil: an earlier version made it
 
-	rev uint64
+	rev     uint64
+	damaged bool
 }
+
+// Damaged reports whether the record of the key cannot be read. The key has an ID and
+// nothing else, and counts for nothing; it can be deleted.
+func (k APIKey) Damaged() bool { return k.damaged }
 
 // Since is how often all sessions of its user, of its client and of everybody had been
 // ended when a key was made. Package accounts compares it with how often that is by now.
@@ -126,6 +131,11 @@ func parseAPIKey(rec store.Record) (APIKey, error) {
 	if err := json.Unmarshal(rec.Value, &k); err != nil {
 		return APIKey{}, fmt.Errorf("api key: %w", err)
 	}
+	for _, t := range []time.Time{k.Created, k.Expires, k.LastUsed} {
+		if err := check.Time("time", t); err != nil {
+			return APIKey{}, fmt.Errorf("api key: %w", err)
+		}
+	}
 	return k, nil
 }
 
@@ -170,7 +180,8 @@ func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey
 	}
 }
 
-// Keys returns all API keys, by id.
+// Keys returns all API keys, by id. One whose record cannot be read is Damaged, and hides
+// none of the others.
 func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 	var keys []APIKey
 	for rec, err := range d.store.List(ctx, kindAPIKey, "*", "") {
@@ -179,7 +190,7 @@ func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 		}
 		k, err := parseAPIKey(rec)
 		if err != nil {
-			return nil, err
+			k = APIKey{ID: rec.ID, rev: rec.Rev, damaged: true}
 		}
 		keys = append(keys, k)
 	}
@@ -189,14 +200,15 @@ func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
 // DeleteKey ends a key at once, or returns store.ErrNotFound.
 func (d *Directory) DeleteKey(ctx context.Context, id string, act audit.Act) error {
 	for {
-		k, err := d.apiKey(ctx, id)
+		rec, err := store.One(ctx, d.store, apiKeyKey(id))
 		if err != nil {
 			return err
 		}
+		k, _ := parseAPIKey(rec) // also one that cannot be read
 		note := act.Entry(audit.DeleteAPIKey, k.User)
 		note.Client, note.Target = k.Client, id
 		_, err = d.audit.Commit(ctx, d.store, store.Batch{
-			Require: []store.Require{{Key: apiKeyKey(id), Rev: k.rev}}, Delete: []store.Key{apiKeyKey(id)},
+			Require: []store.Require{{Key: apiKeyKey(id), Rev: rec.Rev}}, Delete: []store.Key{apiKeyKey(id)},
 		}, note)
 		if !errors.Is(err, store.ErrConflict) { // it was used meanwhile, or somebody else deleted it
 			return err

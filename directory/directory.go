@@ -46,6 +46,7 @@ const (
 const (
 	Active   = "active"
 	Disabled = "disabled"
+	Damaged  = "damaged" // in lists alone: its record cannot be read, and it has an ID and nothing else
 )
 
 // User is a person's account.
@@ -201,6 +202,9 @@ func (u *User) Check() error {
 			return fmt.Errorf("%w: a role is 1 to 64 printable ASCII characters without spaces", ErrBadUser)
 		}
 	}
+	if check.Time("created", u.Created) != nil {
+		return fmt.Errorf("%w: created must be a time in the years 0 to 9999", ErrBadUser)
+	}
 	if len(u.Name) > 200 || !utf8.ValidString(u.Name) || strings.ContainsFunc(u.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return fmt.Errorf("%w: a name is at most 200 bytes of printable text", ErrBadUser)
 	}
@@ -233,6 +237,9 @@ func parseUser(rec, password store.Record) (u User, err error) {
 		Password string // where the hash was before there were credentials
 	}
 	if err := errors.Join(json.Unmarshal(rec.Value, &u), json.Unmarshal(rec.Value, &old)); err != nil {
+		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
+	}
+	if err := check.Time("created", u.Created); err != nil {
 		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
 	}
 	u.ID, u.rev = rec.ID, rec.Rev
@@ -288,7 +295,8 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 }
 
 // List returns up to limit users after the one with the given id, by id, and
-// whether there are more.
+// whether there are more. A user whose record, or password's record, cannot be read is
+// Damaged, and hides none of the others.
 func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
 	var users []store.Record
 	var passwords []store.Key
@@ -311,7 +319,7 @@ func (d *Directory) List(ctx context.Context, after string, limit int) (page []U
 	for n, rec := range users {
 		u, err := parseUser(rec, recs[n])
 		if err != nil {
-			return nil, false, err
+			u = User{ID: rec.ID, Status: Damaged}
 		}
 		page = append(page, u)
 	}

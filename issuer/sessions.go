@@ -130,8 +130,8 @@ func (b *basis) dependencies(ctx context.Context, client string) (on dependencie
 }
 
 // alive returns the session of a record, with those of its Grants that live. It fails as
-// [Issuer.state] does if none of them lives. A record that cannot be read is a session
-// that is Damaged: nobody can say that it has ended.
+// [Issuer.state] does if none of them lives. A record that cannot be read, or whose client
+// cannot, is a session that is Damaged: nobody can say that it has ended.
 func (b *basis) alive(ctx context.Context, rec store.Record) (*SessionRow, error) {
 	row, err := parseRow(rec)
 	if errors.Is(err, errDamaged) || err == nil && !row.showable() {
@@ -144,7 +144,11 @@ func (b *basis) alive(ctx context.Context, rec store.Record) (*SessionRow, error
 	for n, g := range row.grants() {
 		h := &holding{row: row, grant: g}
 		if !row.ended(b.now) {
-			if h.dependencies, err = b.dependencies(ctx, g.Client); err != nil {
+			h.dependencies, err = b.dependencies(ctx, g.Client)
+			if errors.Is(err, clients.ErrDamaged) { // whether it lives, its client would say
+				return &SessionRow{ID: rec.ID, Subject: rec.Owner, Damaged: true}, nil
+			}
+			if err != nil {
 				return nil, err
 			}
 		}

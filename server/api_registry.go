@@ -12,7 +12,7 @@ import (
 )
 
 func viewClient(c *clients.Client) api.RegisteredClient {
-	return api.RegisteredClient{ID: c.ID, ClientSettings: api.ClientSettings{
+	return api.RegisteredClient{ID: c.ID, Damaged: c.Damaged, ClientSettings: api.ClientSettings{
 		Name: c.Name, Carriers: c.Carriers, Audience: c.Audience, Scopes: c.Scopes, Origins: c.Origins,
 		SameSite: c.SameSite, Disabled: c.Disabled, EncryptionKey: c.EncryptionKey,
 	}}
@@ -96,7 +96,7 @@ func (s *Server) adminRotate(w http.ResponseWriter, r *http.Request, who caller)
 
 func viewAPIKey(k accounts.Key) api.APIKey {
 	return api.APIKey{
-		ID: k.ID, Client: k.Client, Scopes: k.Scopes, Audience: k.Audience, Clients: k.Clients, User: k.User,
+		ID: k.ID, Client: k.Client, Scopes: append([]string{}, k.Scopes...), Audience: k.Audience, Clients: k.Clients, User: k.User,
 		State: string(k.State), Created: k.Created.UTC(), Expires: k.Expires.UTC(), LastUsed: k.LastUsed.UTC(),
 	}
 }

@@ -12,11 +12,23 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
+
+// newLimited is newBench with another limit of sessions.
+func newLimited(t *testing.T, sessions int) *bench {
+	web := httptest.NewUnstartedServer(nil)
+	b := assemble(t, server.Config{URL: "http://" + web.Listener.Addr().String(), MaxSessions: sessions})
+	web.Config.Handler = b.server
+	web.Start()
+	t.Cleanup(web.Close)
+	b.url = web.URL
+	return b
+}
 
 // Pages of a person's own sessions, and of an administrator's list of them, hold every
 // session once, and a cursor is good for its own list alone (KEY-13).
@@ -128,7 +140,7 @@ func TestDamagedSession(t *testing.T) {
 
 // The page goes on to the next one, and its first line is the session that looks.
 func TestAccountPages(t *testing.T) {
-	b := newBench(t)
+	b := newLimited(t, 200)
 	for range 120 {
 		b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
 	}
@@ -149,12 +161,7 @@ func TestAccountPages(t *testing.T) {
 
 // A person who has more sessions than the limit is told that the oldest ended, and why.
 func TestSessionLimitIsTold(t *testing.T) {
-	web := httptest.NewUnstartedServer(nil)
-	b := assemble(t, server.Config{URL: "http://" + web.Listener.Addr().String(), MaxSessions: 2})
-	web.Config.Handler = b.server
-	web.Start()
-	t.Cleanup(web.Close)
-	b.url = web.URL
+	b := newLimited(t, 2)
 	var all []*issuer.Issued
 	for range 4 {
 		all = append(all, b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "phone"}))
@@ -192,5 +199,60 @@ func TestDamagedNotice(t *testing.T) {
 	}
 	if res, _ := b.call("DELETE", "/v1/notices/ntc_1", "", cookie...); res.StatusCode != http.StatusNoContent {
 		t.Errorf("dismiss = %d", res.StatusCode)
+	}
+}
+
+// One damaged record is shown as such in each list of an administrator, and breaks none of
+// its neighbours. What can be mended by the API can be mended.
+func TestDamagedRecords(t *testing.T) {
+	b := newBench(t)
+	alice, err := b.users.ByIdentifier(t.Context(), "alice")
+	must(t, err)
+	admin := []string{"Authorization", "Bearer " + b.key}
+	far := `{"identifier":"old","status":"active","created":"9999-12-31T23:59:59-23:00"}`
+	for _, c := range []struct {
+		path, kind, id, value string // the record that is damaged
+		shows                 string // of it
+		neighbour             string
+		mend, body            string
+	}{
+		{"/v1/admin/users", "user", "usr_0", `{"identifier":`, `"id":"usr_0","identifier":"","status":"damaged"`, `"identifier":"alice"`, "", ""},
+		{"/v1/admin/users", "user", "usr_1", far, `"id":"usr_1","identifier":"","status":"damaged"`, `"identifier":"alice"`, "", ""},
+		{"/v1/admin/clients", "client", "broken", `[`, `"id":"broken","disabled":false,"damaged":true`, `"id":"app"`, "PUT", `{"name":"Mended","disabled":false}`},
+		{"/v1/admin/clients", "client", "gone", `[`, `"id":"gone","disabled":false,"damaged":true`, `"id":"app"`, "DELETE", ""},
+		{"/v1/admin/apikeys", "apikey", "0", `{`, `"id":"0","client":"","scopes":[],"state":"damaged"`, `"client":"bench"`, "DELETE", ""},
+		{"/v1/admin/audit", "audit", "0000000000000000x", `{`, `"id":"0000000000000000x","time":"2262-04-11T23:47:16.854775807Z","action":"damaged"`, `"action":"apikey.create"`, "", ""},
+	} {
+		key := store.Key{Kind: store.Kind(c.kind), ID: c.id}
+		_, err := b.db.Commit(t.Context(), store.Batch{Put: []store.Record{{Key: key, Expires: time.Now().Add(time.Hour), Value: []byte(c.value)}}})
+		must(t, err)
+		if res, body := b.call("GET", c.path, "", admin...); res.StatusCode != http.StatusOK || !strings.Contains(body, c.shows) || !strings.Contains(body, c.neighbour) {
+			t.Errorf("%s with a damaged %s = %d %s", c.path, c.kind, res.StatusCode, body)
+		}
+		if c.mend != "" {
+			if res, body := b.call(c.mend, c.path+"/"+c.id, c.body, admin...); res.StatusCode >= 300 {
+				t.Errorf("%s of a damaged %s = %d %s", c.mend, c.kind, res.StatusCode, body)
+			}
+			if _, body := b.call("GET", c.path, "", admin...); strings.Contains(body, "damaged") {
+				t.Errorf("%s after %s = %s", c.path, c.mend, body)
+			}
+		}
+	}
+	// A client that is damaged hides none of the sessions of other clients, and stops no login.
+	b.session(alice.ID, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	app := b.session(alice.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer})
+	rec, err := store.One(t.Context(), b.db, store.Key{Kind: "client", ID: "app"})
+	must(t, err)
+	rec.Value = []byte("{")
+	_, err = b.db.Commit(t.Context(), store.Batch{Put: []store.Record{rec}})
+	must(t, err)
+	revision, err := store.One(t.Context(), b.db, clients.RevisionKey("app")) // as a node that has just started: nothing is cached
+	must(t, err)
+	_, err = b.db.Commit(t.Context(), store.Batch{Put: []store.Record{revision}})
+	must(t, err)
+	own := b.session(alice.ID, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	res, body := b.call("GET", "/v1/sessions", "", "Cookie", "cf="+own.Access.Reveal())
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, `"damaged":["`+app.Session.ID+`"]`) || strings.Count(body, `"id":"ses_`) != 2 {
+		t.Errorf("sessions with one of a damaged client = %d %s", res.StatusCode, body)
 	}
 }

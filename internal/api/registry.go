@@ -26,6 +26,7 @@ type ClientSettings struct {
 type RegisteredClient struct {
 	ID string `json:"id"`
 	ClientSettings
+	Damaged bool `json:"damaged,omitempty"` // its settings cannot be read: nobody can sign in to it until it is set anew
 }
 
 // RegisteredClients answers GET /v1/admin/clients.
@@ -62,8 +63,8 @@ type APIKey struct {
 	Audience []string  `json:"audience,omitempty"`
 	Clients  []string  `json:"clients,omitempty"`
 	User     string    `json:"user,omitempty"`
-	State    string    `json:"state"` // active, limited, expired, ended
-	Created  time.Time `json:"created"`
+	State    string    `json:"state"` // active, limited, expired, ended, damaged
+	Created  time.Time `json:"created,omitzero"`
 	Expires  time.Time `json:"expires,omitzero"`
 	LastUsed time.Time `json:"last_used,omitzero"`
 }

@@ -10,10 +10,10 @@ type User struct {
 	ID          string    `json:"id"`
 	Identifier  string    `json:"identifier"`
 	Name        string    `json:"name,omitempty"`
-	Status      string    `json:"status"`
+	Status      string    `json:"status"` // "damaged": the record cannot be read, and has an ID alone
 	Roles       []string  `json:"roles"`
 	HasPassword bool      `json:"has_password"`
-	Created     time.Time `json:"created"`
+	Created     time.Time `json:"created,omitzero"`
 }
 
 // Users answers GET /v1/admin/users.
