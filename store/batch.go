@@ -11,8 +11,7 @@ const (
 	maxValue = 64 << 10
 )
 
-// Check refuses a batch that no store may take. Every Commit calls it before
-// anything else.
+// Check returns an error for a batch that no store may accept. Each Commit calls it first.
 func (b Batch) Check() error {
 	seen := make(map[Key]struct{}, len(b.Put))
 	for _, r := range b.Put {

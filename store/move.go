@@ -15,55 +15,52 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// Mover is one end of a move: a store that this process alone has open, to read all of it
-// or to fill it. An engine that can be moved has a function OpenToMove that returns one.
-// No server can use the store meanwhile.
+// Mover is the source or the target of a [Move]: a store that only this process has open, to
+// read or to fill it. An engine that can be moved has a function OpenToMove that returns a
+// Mover. No server can use the store until the Mover is closed.
 type Mover interface {
-	// All yields every record of every kind, in order of kind and ID, as it is
-	// stored: Rev is its revision.
+	// All yields the records of all kinds with their revisions, in order of kind and ID.
 	All(ctx context.Context) iter.Seq2[Record, error]
 
-	// Log is that of Store.
+	// Log is the method of [Store].
 	Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error)
 
-	// Mark says what stands in the way of using the store; SetMark replaces it,
-	// durably.
+	// Mark returns the mark of the store. SetMark replaces it, durably.
 	Mark(ctx context.Context) (Mark, error)
 	SetMark(ctx context.Context, m Mark) error
 
-	// Begin drops all records and entries, and sets mark and head, in one commit.
+	// Begin drops all records and entries and sets mark and head, in one commit.
 	Begin(ctx context.Context, m Mark, head counterfoil.Cursor) error
 
-	// Fill adds records at the revisions that they have, and entries at their
-	// numbers, in one commit.
+	// Fill adds records with their revisions, and entries with their numbers, in one commit.
 	Fill(ctx context.Context, records []Record, entries []source.Revocation) error
 
 	Close() error
 }
 
-// Mark says why a store must not be used. Zero: nothing is in the way.
+// Mark says why a store must not be used. The zero Mark says that it may be used.
 type Mark struct {
 	State string // Filling, Moved, or empty
-	Move  string // which move it was
-	Note  string // for people: from where or to where, and when; one line
+	Move  string // id of the move
+	Note  string // for operators, in one line: the other store, and the time
 }
 
 // The states of a Mark.
 const (
-	Filling = "filling" // a move to this store has begun, and is not done
-	Moved   = "moved"   // what is here lives on in another store
+	Filling = "filling" // a move to this store has begun and is not finished
+	Moved   = "moved"   // the data was moved to another store, which is in use now
 )
 
-// What a store that is marked answers when it is opened.
+// Errors of a function that opens a store with a mark.
 var (
 	ErrFilling = errors.New("a move to this store was not finished")
 	ErrMoved   = errors.New("this store was moved to another")
 
-	// ErrNotEmpty refuses to move anything to a store that holds something.
+	// ErrNotEmpty is the error of a move to a store that has data.
 	ErrNotEmpty = errors.New("the store to move to is not empty")
 )
 
-// String is what an engine keeps of m; ParseMark reads it.
+// String returns the text that an engine stores for m. [ParseMark] reads it.
 func (m Mark) String() string {
 	if m == (Mark{}) {
 		return ""
@@ -71,14 +68,14 @@ func (m Mark) String() string {
 	return m.State + " " + m.Move + " " + m.Note
 }
 
-// ParseMark reads what String wrote.
+// ParseMark reads the text of [Mark.String].
 func ParseMark(text string) Mark {
 	state, rest, _ := strings.Cut(text, " ")
 	move, note, _ := strings.Cut(rest, " ")
 	return Mark{state, move, note}
 }
 
-// Err is nil if the store may be used. Every engine asks it when it is opened.
+// Err returns nil if the store may be used. Each engine calls it when it opens a store.
 func (m Mark) Err() error {
 	switch m.State {
 	case "":
@@ -89,33 +86,33 @@ func (m Mark) Err() error {
 	return fmt.Errorf("%w: %s", ErrFilling, m.Note)
 }
 
-// Contents is what a store holds.
+// Contents is a summary of the data in a store.
 type Contents struct {
 	Records map[Kind]int
-	Entries int // of the log
+	Entries int // number of entries in the log
 	Head    counterfoil.Cursor
-	Digest  [sha256.Size]byte // of everything, in order
+	Digest  [sha256.Size]byte // of all records and entries, in order
 }
 
 // MoveOptions of Move.
 type MoveOptions struct {
-	From, To string // for people, in the marks: the names of the stores, and the time
-	Replace  bool   // the target may be a store that was moved away from: what it holds is dropped
+	From, To string // for operators, in the marks: the names of the stores, and the time
+	Replace  bool   // the target may have the mark Moved: its data is dropped
 }
 
-// moveBatch is how many records or entries go at a time.
+// moveBatch is the number of records or entries in one commit of a move.
 const moveBatch = 1000
 
-// Move copies all of from to to: records with their revisions, the log with its epoch and
-// numbers. So every copy and every cursor stays good, and what was revoked stays revoked.
+// Move copies everything from one store to another: records with their revisions, and the log
+// with its epoch and numbers. So every copy and every cursor stays good, and revoked
+// credentials stay revoked.
 //
-// The process may be killed at any time, and Move called again:
+//  1. Move gives the target the mark Filling, so that no server uses it, and fills it.
+//  2. It gives the source the mark Moved. Nothing else changes in the source.
+//  3. It removes the mark of the target.
 //
-//  1. Move marks the target Filling, so that no server uses half of it, and fills it.
-//  2. It marks the source Moved. Nothing else changes in the source.
-//  3. It takes the mark of the target away.
-//
-// At no time can both stores be used: two logs of one epoch would break every promise.
+// The process may be killed at any time; then call Move again. The two stores can never be used
+// at the same time: two logs with one epoch would break every promise of the contract.
 func Move(ctx context.Context, from, to Mover, o MoveOptions) (Contents, error) {
 	move, err := mayMove(ctx, from, to, o)
 	if err != nil {
@@ -145,7 +142,7 @@ func Move(ctx context.Context, from, to Mover, o MoveOptions) (Contents, error) 
 	return sent, to.SetMark(ctx, Mark{})
 }
 
-// mayMove refuses what would mix or lose something, and names the move.
+// mayMove returns the id of the move. It refuses a move that would mix two stores or lose data.
 func mayMove(ctx context.Context, from, to Mover, o MoveOptions) (string, error) {
 	was, err := from.Mark(ctx)
 	if err != nil {
@@ -187,7 +184,7 @@ func Inventory(ctx context.Context, m Mover) (Contents, error) {
 	return read(ctx, m, func(context.Context, []Record, []source.Revocation) error { return nil })
 }
 
-// read reads all of m and gives it to each, a batch at a time.
+// read reads all of m and calls each with one batch after the other.
 func read(ctx context.Context, m Mover, each func(context.Context, []Record, []source.Revocation) error) (Contents, error) {
 	c := Contents{Records: map[Kind]int{}}
 	digest := sha256.New()
@@ -241,7 +238,7 @@ func digestEntry(h hash.Hash, e source.Revocation) {
 	digestNumbers(h, e.At.Epoch, e.At.Seq, uint64(e.Expires.Unix()))
 }
 
-// digestTexts hashes each with its length, so that no two lists look the same.
+// digestTexts hashes each text with its length, so that different lists have different digests.
 func digestTexts(h hash.Hash, texts ...string) {
 	for _, s := range texts {
 		digestNumbers(h, uint64(len(s)))
