@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -22,7 +21,6 @@ type Options struct {
 	Sessions store.Store  // the sessions, and their log; may be Store
 	Log      *revlog.Log  // of Sessions
 	Audit    *audit.Trail // hears of changes
-	Now      func() time.Time
 }
 
 // Registry keeps the settings of all clients. Its methods are safe for concurrent use.
@@ -33,7 +31,7 @@ type Registry struct {
 
 // New returns the registry of o.Store. It reads nothing yet.
 func New(o Options) (*Registry, error) {
-	if o.Store == nil || o.Sessions == nil || o.Log == nil || o.Audit == nil || o.Now == nil {
+	if o.Store == nil || o.Sessions == nil || o.Log == nil || o.Audit == nil {
 		return nil, errors.New("clients: all Options are required")
 	}
 	return &Registry{opts: o}, nil
@@ -232,7 +230,7 @@ func (g *Registry) commit(ctx context.Context, c *Client, b store.Batch, reason 
 	}
 	var entries []source.Revocation
 	if reason != "" {
-		entries = []source.Revocation{revlog.Entry(source.ScopeClient, c.ID, reason, g.opts.Now())}
+		entries = []source.Revocation{revlog.Entry(source.ScopeClient, c.ID, reason)}
 	}
 	if g.opts.Store == g.opts.Sessions {
 		b.Put, b.Revoke = append(b.Put, rec), entries

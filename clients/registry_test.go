@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -31,7 +32,7 @@ func openWithLog(t *testing.T, settings, sessions store.Store) (*clients.Registr
 		t.Fatal(err)
 	}
 	log, err := revlog.New(revlog.Options{
-		Store: sessions, Audit: trail, ProofKey: []byte("key"), Now: time.Now,
+		Store: sessions, Audit: trail, ProofKey: []byte("key"), Time: nodetime.Believe(sessions, time.Now),
 		EndAll:     func(context.Context) (store.Batch, string, error) { return store.Batch{}, "", nil },
 		KeyRevoked: func(context.Context) error { return nil },
 	})
@@ -41,7 +42,7 @@ func openWithLog(t *testing.T, settings, sessions store.Store) (*clients.Registr
 	if _, err := log.Head(t.Context()); err != nil { // from here on settings are remembered
 		t.Fatal(err)
 	}
-	g, err := clients.New(clients.Options{Store: settings, Sessions: sessions, Log: log, Audit: trail, Now: time.Now})
+	g, err := clients.New(clients.Options{Store: settings, Sessions: sessions, Log: log, Audit: trail})
 	if err != nil {
 		t.Fatal(err)
 	}

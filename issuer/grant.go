@@ -109,7 +109,10 @@ func (i *Issuer) AddGrant(ctx context.Context, sid string, r Request) (*Issued, 
 // tryGrant adds the grant if nothing that it rests on changes meanwhile; otherwise the
 // answer is store.ErrConflict, and nothing was done.
 func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, error) {
-	now := i.opts.Now()
+	now, err := i.opts.Time.Date(ctx)
+	if err != nil {
+		return nil, err
+	}
 	row, err := i.row(ctx, sid)
 	if err != nil {
 		return nil, err
@@ -133,7 +136,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	}
 	b := store.Batch{Require: append(h.require(), own.client.Require())}
 	if row.drop(r.Client, &b) {
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew", now))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew"))
 	}
 	if len(row.Further) >= maxGrants {
 		return nil, fmt.Errorf("%w: a session has grants of at most %d other clients", ErrBadRequest, maxGrants)

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/coalesce"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/revlog"
@@ -76,8 +77,12 @@ type Options struct {
 	// login beyond that ends the oldest, and tells the subject by a notice.
 	MaxSessions int
 
-	Audit *audit.Trail     // nil: entries are kept in Clients for 90 days, and logged
-	Now   func() time.Time // nil: time.Now
+	Audit *audit.Trail // nil: entries are kept in Clients for 90 days, and logged
+
+	// Time dates what is issued, and decides what may be swept. nil: Now is believed,
+	// and compared with no other clock.
+	Time *nodetime.Clock
+	Now  func() time.Time // without Time; nil: time.Now
 }
 
 // Issuer writes sessions. Its methods are safe for concurrent use.
@@ -109,14 +114,14 @@ func New(o Options) (*Issuer, error) {
 	}
 	var err error
 	i.log, err = revlog.New(revlog.Options{
-		Store: o.Store, Audit: o.Audit, ProofKey: o.Keys.Derive("log proof"), Now: o.Now,
+		Store: o.Store, Audit: o.Audit, ProofKey: o.Keys.Derive("log proof"), Time: o.Time,
 		EndAll: i.endEverything, KeyRevoked: i.keyRevoked,
 	})
 	if err != nil {
 		return nil, err
 	}
 	i.feed = revlog.NewFeed(i.log, o.MaxBound)
-	i.clients, err = clients.New(clients.Options{Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit, Now: o.Now})
+	i.clients, err = clients.New(clients.Options{Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit})
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +169,10 @@ func (o *Options) complete() (err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Time == nil {
+		o.Time = nodetime.Believe(o.Store, o.Now)
+	}
+	o.Now = o.Time.Now
 	if o.Clients == nil {
 		o.Clients = o.Store
 	}
@@ -193,6 +202,12 @@ func (i *Issuer) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	return i.log.Remember(ctx, seen)
 }
 
+// BeginEpoch begins another log although nothing is lost. Sessions and refresh tokens go
+// on; copies from before count no longer, and are refreshed (4.6).
+func (i *Issuer) BeginEpoch(ctx context.Context, reason string) error {
+	return i.log.Begin(ctx, reason)
+}
+
 // Derive returns a secret for one purpose of the program that serves this issuer: the same
 // in every process on one store. The issuer's own purposes cannot be named (KEY-13).
 func (i *Issuer) Derive(purpose string) []byte { return i.keys.Derive("server " + purpose) }
@@ -203,8 +218,13 @@ func (i *Issuer) Audience() []string { return i.opts.Audience }
 // Audit is the trail that this issuer writes to.
 func (i *Issuer) Audit() *audit.Trail { return i.audit }
 
-// Sweep drops what has expired, and rotates the keys. Call it every minute.
+// Sweep drops what has expired, and rotates the keys. Call it every minute. While the clocks
+// do not agree it does nothing.
 func (i *Issuer) Sweep(ctx context.Context) error {
+	before, err := i.opts.Time.SweepBefore(ctx)
+	if err != nil || i.opts.Time.Err() != nil {
+		return err
+	}
 	if err := i.keys.Tick(ctx); err != nil {
 		return unavailable(err)
 	}
@@ -213,13 +233,16 @@ func (i *Issuer) Sweep(ctx context.Context) error {
 		note.Target = kid
 		i.audit.Tell(note)
 	}
-	// A minute of slack: another server's clock may be behind this one's.
-	before := i.opts.Now().Add(-time.Minute)
-	i.log.Forget(before)
-	_, err := i.store.Sweep(ctx, before)
+	if !before.IsZero() {
+		i.log.Forget(before)
+		_, err = i.store.Sweep(ctx, before)
+	}
 	if i.opts.Clients != i.store {
-		_, other := i.opts.Clients.Sweep(ctx, before)
-		err = errors.Join(err, other, i.audit.Move(ctx))
+		if !before.IsZero() {
+			_, other := i.opts.Clients.Sweep(ctx, before)
+			err = errors.Join(err, other)
+		}
+		err = errors.Join(err, i.audit.Move(ctx))
 	}
 	return unavailable(err)
 }

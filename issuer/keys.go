@@ -95,7 +95,7 @@ func (i *Issuer) endEverything(ctx context.Context) (b store.Batch, detail strin
 	}
 	b.Put = append(b.Put, ring)
 	for _, kid := range gone {
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeKey, kid, "the store was put back", i.opts.Now()))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeKey, kid, "the store was put back"))
 	}
 	return b, fmt.Sprintf("keys_replaced=%d", len(gone)), nil
 }

@@ -51,7 +51,7 @@ func (i *Issuer) makeRoom(ctx context.Context, b *store.Batch, row *SessionRow, 
 	})
 	for _, old := range living[:over] {
 		old.end(b)
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, old.ID, "more sessions than the limit", row.Created))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, old.ID, "more sessions than the limit"))
 	}
 	return i.tellLimit(ctx, b, row, living[over-1], over)
 }

@@ -85,7 +85,10 @@ func (i *Issuer) login(ctx context.Context, p login.Proof, r Request, over bool)
 // tryLogin makes the session if nothing that it rests on changes meanwhile; otherwise
 // the answer is store.ErrConflict, and nothing was done.
 func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bool) (*Issued, error) {
-	now := i.opts.Now()
+	now, err := i.opts.Time.Date(ctx)
+	if err != nil {
+		return nil, err
+	}
 	on, err := i.admitted(ctx, p.Subject, &r)
 	if err != nil {
 		return nil, err
@@ -110,7 +113,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	b := store.Batch{Require: on.require()}
 	if over {
 		on.subject.Version, on.subject.Ended = max(on.subject.Version, r.UserVersion), max(on.subject.Ended, r.UserVersion)
-		on.subject.endAll(&b, "credentials changed", now)
+		on.subject.endAll(&b, "credentials changed")
 		if err := put(&b, on.subject); err != nil {
 			return nil, err
 		}
@@ -151,7 +154,7 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 		return err
 	}
 	row.end(b)
-	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "signed in anew", now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "signed in anew"))
 	return nil
 }
 
@@ -180,6 +183,9 @@ func (i *Issuer) name(row *SessionRow, issued *Issued, b *store.Batch) error {
 func (i *Issuer) Admits(ctx context.Context, r Request) (Request, error) {
 	if r.Client == "" {
 		r.Client = clients.Default
+	}
+	if _, err := i.opts.Time.Date(ctx); err != nil {
+		return Request{}, err
 	}
 	client, err := i.clients.Client(ctx, r.Client)
 	if err != nil {

@@ -16,18 +16,28 @@ import (
 
 // Lookup resolves any credential from the store itself: what starts after a
 // revoke returned refuses what it revoked, without a bound (docs/revocation.md 4.2).
-// It serves introspection, the issuer's own endpoints, and verifiers that meet
-// an opaque id for the first time.
+// It serves introspection, and verifiers that meet an opaque id for the first time. They may
+// keep the answer for as long as it says, so it is dated as any copy is: while the clocks do
+// not agree, an opaque id is not answered for.
 func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Session, error) {
-	s, _, err := i.lookup(ctx, credential)
+	s, _, err := i.lookup(ctx, credential, i.opts.Time.Date)
 	return s, err
 }
 
-// Account is Lookup for a caller that wants to act on the whole session, its subject's other
+// Current is Lookup for a caller that acts on the session now, and keeps nothing: it goes on
+// while the clocks do not agree, so that a session can be ended then.
+func (i *Issuer) Current(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	s, _, err := i.lookup(ctx, credential, i.present)
+	return s, err
+}
+
+func (i *Issuer) present(context.Context) (time.Time, error) { return i.opts.Time.Now(), nil }
+
+// Account is Current for a caller that wants to act on the whole session, its subject's other
 // sessions, or the account: that takes a copy of the session's own client. A copy that
 // belongs to the grant of another client is good, and ErrForbidden here.
 func (i *Issuer) Account(ctx context.Context, credential string) (*counterfoil.Session, error) {
-	s, row, err := i.lookup(ctx, credential)
+	s, row, err := i.lookup(ctx, credential, i.present)
 	if err != nil {
 		return nil, err
 	}
@@ -37,22 +47,32 @@ func (i *Issuer) Account(ctx context.Context, credential string) (*counterfoil.S
 	return s, nil
 }
 
-func (i *Issuer) lookup(ctx context.Context, credential string) (*counterfoil.Session, *SessionRow, error) {
-	if len(credential) > token.MaxSize {
-		return nil, nil, counterfoil.ErrInvalidToken
+// lookup resolves a credential at the time that date returns. What would have expired by a
+// time that may be wrong has not: that is an outage.
+func (i *Issuer) lookup(ctx context.Context, credential string, date func(context.Context) (time.Time, error)) (s *counterfoil.Session, row *SessionRow, err error) {
+	switch {
+	case len(credential) > token.MaxSize:
+		err = counterfoil.ErrInvalidToken
+	case token.ShapeOf(credential) == token.ShapeOpaque:
+		s, row, err = i.lookupOpaque(ctx, credential, date)
+	default:
+		s, row, err = i.lookupSigned(ctx, credential)
 	}
-	if token.ShapeOf(credential) == token.ShapeOpaque {
-		return i.lookupOpaque(ctx, credential)
+	if errors.Is(err, counterfoil.ErrExpired) && i.opts.Time.Err() != nil {
+		err = i.opts.Time.Err()
 	}
-	return i.lookupSigned(ctx, credential)
+	return s, row, err
 }
 
-func (i *Issuer) lookupOpaque(ctx context.Context, credential string) (*counterfoil.Session, *SessionRow, error) {
+func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(context.Context) (time.Time, error)) (*counterfoil.Session, *SessionRow, error) {
 	secret, err := token.ParseOpaque(credential)
 	if err != nil {
 		return nil, nil, counterfoil.ErrInvalidToken
 	}
-	now := i.opts.Now()
+	now, err := date(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	head, err := i.log.Head(ctx) // before the checks: what they do not see is after it
 	if err != nil {
 		return nil, nil, err

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
-	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -147,7 +147,7 @@ func TestEndedAgainReadsNoLog(t *testing.T) {
 	}
 	var more store.Batch
 	for n := range 12_000 {
-		more.Revoke = append(more.Revoke, revlog.Entry(source.ScopeToken, fmt.Sprint("tok_", n), "test", b.clock.Now()))
+		more.Revoke = append(more.Revoke, source.Revocation{Scope: source.ScopeToken, ID: fmt.Sprint("tok_", n), Reason: "test", Expires: b.clock.Now().Add(time.Hour)})
 	}
 	if _, err := faulty.Commit(t.Context(), more); err != nil {
 		t.Fatal(err)

@@ -162,7 +162,7 @@ func TestRefreshAnswerLost(t *testing.T) {
 func TestLoginAnswerLost(t *testing.T) {
 	for _, c := range carriers {
 		b, s := newFaulty(t)
-		s.Inject(storetest.Fault{Op: storetest.OpCommit, Lost: true, Times: 1})
+		s.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "session", Lost: true, Times: 1})
 		if _, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: c}); !errors.Is(err, counterfoil.ErrUnavailable) {
 			t.Fatalf("%v: Login = %v, want ErrUnavailable", c, err)
 		}

@@ -145,10 +145,12 @@ func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issue
 // it saw or guessed is different at the commit, the answer is store.ErrConflict, and nothing
 // was done. A look that is sure guesses nothing.
 func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sure bool) (*Issued, error) {
-	now := i.opts.Now()
+	now, err := i.opts.Time.Date(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var head counterfoil.Cursor
 	if sure {
-		var err error
 		if head, err = i.log.Head(ctx); err != nil { // before the checks, see finish
 			return nil, err
 		}

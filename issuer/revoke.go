@@ -83,18 +83,17 @@ func (i *Issuer) Logout(ctx context.Context, held *counterfoil.Session, act audi
 
 // commit does b, with the log entry and its note in the trail.
 func (i *Issuer) commit(ctx context.Context, entry source.Revocation, b store.Batch, note audit.Entry) (Receipt, error) {
-	b.Revoke = append(b.Revoke, revlog.Entry(entry.Scope, entry.ID, entry.Reason, i.opts.Now()))
+	b.Revoke = append(b.Revoke, revlog.Entry(entry.Scope, entry.ID, entry.Reason))
 	return i.commitWith(ctx, b, note)
 }
 
 // commitWith does b, which has the log entry, with its note in the trail.
 func (i *Issuer) commitWith(ctx context.Context, b store.Batch, note audit.Entry) (Receipt, error) {
-	now := i.opts.Now()
 	head, err := i.log.Commit(ctx, b, note)
 	if err != nil {
 		return Receipt{}, unavailable(err)
 	}
-	return Receipt{At: head, CommittedAt: now}, nil
+	return Receipt{At: head, CommittedAt: i.opts.Now()}, nil
 }
 
 // ended is the answer about what has ended already: the place of the first of entries that
@@ -143,7 +142,11 @@ func (i *Issuer) receipt(ctx context.Context, entries ...source.Revocation) (Rec
 	if found.Scope == "" {
 		return Receipt{}, store.ErrNotFound
 	}
-	return Receipt{At: found.At, CommittedAt: revlog.CommittedAt(found)}, nil
+	at := revlog.CommittedAt(found)
+	if now := i.opts.Now(); now.Before(at) {
+		at = now
+	}
+	return Receipt{At: found.At, CommittedAt: at}, nil
 }
 
 func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
@@ -156,7 +159,7 @@ func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, not
 			return Receipt{}, err
 		}
 		var b store.Batch
-		s.endAll(&b, entry.Reason, i.opts.Now())
+		s.endAll(&b, entry.Reason)
 		if err := put(&b, s); err != nil {
 			return Receipt{}, err
 		}

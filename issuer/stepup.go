@@ -55,7 +55,10 @@ func (i *Issuer) StepUp(ctx context.Context, sid string, p login.Proof, act audi
 // tryStepUp does it if nothing that it rests on changes meanwhile; otherwise the answer is
 // store.ErrConflict, and nothing was done.
 func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act audit.Act) (*Issued, error) {
-	now := i.opts.Now()
+	now, err := i.opts.Time.Date(ctx)
+	if err != nil {
+		return nil, err
+	}
 	row, err := i.row(ctx, sid)
 	if err != nil {
 		return nil, err
@@ -137,7 +140,7 @@ func (i *Issuer) rename(ctx context.Context, row *SessionRow, issued *Issued, b 
 	old := sessionKey(row.ID)
 	b.Require = append(b.Require, store.Require{Key: old, Rev: row.rev})
 	b.Delete = append(b.Delete, old)
-	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, renamed, now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, renamed))
 	if err := row.newSecret(issued); err != nil {
 		return err
 	}
@@ -174,7 +177,7 @@ func (i *Issuer) replaceRefresh(ctx context.Context, row *SessionRow, issued *Is
 	}
 	f.Counter, f.Rotated, f.NoGrace = f.Counter+1, now, true
 	issued.Refresh = i.refreshToken(f)
-	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, row.Subject, "authenticated anew", now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, row.Subject, "authenticated anew"))
 	return put(b, f)
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -155,7 +154,6 @@ func (i *Issuer) setSubject(ctx context.Context, id string, note audit.Entry, ch
 // subjectBatch says what a change of a subject takes away.
 func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 	s.ClaimsVersion = before.ClaimsVersion
-	now := i.opts.Now()
 	// The first roles set here take the place of those of each proof, also when
 	// they are none.
 	rolesChanged := !equalRoles(s.Roles, before.Roles) || (before.ClaimsVersion == 0 && s.Roles != nil)
@@ -168,19 +166,19 @@ func (i *Issuer) subjectBatch(s, before *Subject, id string) (b store.Batch) {
 		if s.EndSessions {
 			reason = "credentials or privileges changed"
 		}
-		s.endAll(&b, reason, now)
+		s.endAll(&b, reason)
 	case rolesChanged:
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, id, "roles changed", now))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeClaims, id, "roles changed"))
 	}
 	return b
 }
 
 // endAll adds to b the end of every session of s, and counts it. The caller writes s in the
 // same commit, which also makes proofs void that are under way.
-func (s *Subject) endAll(b *store.Batch, reason string, now time.Time) {
+func (s *Subject) endAll(b *store.Batch, reason string) {
 	s.Generation++
 	b.DeleteOwned = ownedBy(s.id)
-	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSubject, s.id, reason, now))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSubject, s.id, reason))
 }
 
 func equalRoles(a, b []string) bool {

@@ -54,6 +54,10 @@ type Options struct {
 	PublishBefore time.Duration    // how long a key is published before it signs (KEY-04); zero: 24 h
 	KeepAfter     time.Duration    // how long a key verifies after it stopped signing: at least the longest token life and leeway; zero: 2 h
 	Now           func() time.Time // nil: time.Now
+
+	// Doubt reports whether Now may be wrong: then no key is made or dropped because its time
+	// has come. nil: it never is.
+	Doubt func() bool
 }
 
 // Status of a key.
@@ -267,6 +271,9 @@ func (k *Keyring) rotate(s *state) (changed bool, err error) {
 		}
 	}
 	last := s.Keys[len(s.Keys)-1]
+	if k.opts.Doubt != nil && k.opts.Doubt() {
+		return changed, nil
+	}
 	due := active(s, now).From.Add(k.opts.RotateEvery)
 	wanted := k.wanted(last)
 	if !wanted {

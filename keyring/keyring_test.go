@@ -293,6 +293,34 @@ func TestClockBehindTheKey(t *testing.T) {
 	}
 }
 
+// OPS-15: a clock that may be wrong makes and drops no key. A key that is revoked is replaced.
+func TestClockInDoubt(t *testing.T) {
+	c, doubt := &clock{time.Now()}, false
+	s := memory.New()
+	k, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}, Now: c.Now, Doubt: func() bool { return doubt }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := k.Signer().Key().ID
+	doubt = true
+	c.now = c.now.Add(90 * 24 * time.Hour)
+	for range 3 {
+		if err := k.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if keys := k.Keys(); len(keys) != 1 || keys[0].ID != first {
+		t.Errorf("the keys are %+v, want the one that was there", keys)
+	}
+	if err := k.Revoke(t.Context(), first); err != nil || k.Signer().Key().ID == first {
+		t.Errorf("Revoke = %v, and %s signs", err, k.Signer().Key().ID)
+	}
+	doubt = false
+	if err := k.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // KEY-05: a key that is revoked before it signs has no turn: the key before it signs on, and
 // the one that takes its place is published as long as any other.
 func TestRevokeBeforeItSigns(t *testing.T) {

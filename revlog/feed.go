@@ -25,7 +25,7 @@ type Feed struct {
 // NewFeed returns a feed of l for verifiers whose staleness bound is at most maxBound. It
 // starts nothing in the background while no verifier waits.
 func NewFeed(l *Log, maxBound time.Duration) *Feed {
-	return &Feed{log: l, maxBound: maxBound, started: l.opts.Now(), polls: newPolls(l.page, l.opts.Store.Wait)}
+	return &Feed{log: l, maxBound: maxBound, started: l.opts.Time.Steady(), polls: newPolls(l.page, l.opts.Store.Wait)}
 }
 
 // Page returns the next page of the log, see counterfoil.Source. The feed reads the head
@@ -101,7 +101,7 @@ func (f *Feed) question(follow source.Follow) (*question, error) {
 	if follow.Verifier != "" && (follow.Bound <= 0 || follow.Bound > f.maxBound || len(follow.Verifier) < 8 || check.Text("verifier", follow.Verifier, 64) != nil) {
 		return nil, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, f.maxBound)
 	}
-	q := &question{Follow: follow, feed: f, asked: f.log.opts.Now(), due: f.polls.due(min(follow.Wait, maxWait))}
+	q := &question{Follow: follow, feed: f, asked: f.log.opts.Time.Steady(), due: f.polls.due(min(follow.Wait, maxWait))}
 	f.leases.ask(follow, q.asked)
 	return q, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/coalesce"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -34,7 +35,7 @@ type Options struct {
 	Store    store.Store  // the store that holds the log
 	Audit    *audit.Trail // hears of new epochs
 	ProofKey []byte       // makes Page.Proof; the same in every process on one store
-	Now      func() time.Time
+	Time     *nodetime.Clock
 
 	// EndAll returns what the commit that begins a new epoch does besides: it ends every
 	// session, because nobody can say which of them were revoked by entries that are lost.
@@ -63,7 +64,7 @@ type Log struct {
 
 // New returns the log of o.Store. It reads nothing yet.
 func New(o Options) (*Log, error) {
-	if o.Store == nil || o.Audit == nil || len(o.ProofKey) == 0 || o.Now == nil || o.EndAll == nil || o.KeyRevoked == nil {
+	if o.Store == nil || o.Audit == nil || len(o.ProofKey) == 0 || o.Time == nil || o.EndAll == nil || o.KeyRevoked == nil {
 		return nil, errors.New("revlog: all Options are required")
 	}
 	return &Log{opts: o, revoked: source.NewRevocations()}, nil
@@ -172,9 +173,9 @@ func (l *Log) Covered(ctx context.Context, s *counterfoil.Session) error {
 // Commit commits b and its audit entries. If the store has lost entries, Commit begins a
 // new epoch and tries again. Errors are those of the store.
 func (l *Log) Commit(ctx context.Context, b store.Batch, notes ...audit.Entry) (counterfoil.Cursor, error) {
-	head, err := l.opts.Audit.Commit(ctx, l.opts.Store, b, notes...)
+	head, err := l.commit(ctx, b, notes...)
 	if l.recoverLost(ctx, err) {
-		head, err = l.opts.Audit.Commit(ctx, l.opts.Store, b, notes...)
+		head, err = l.commit(ctx, b, notes...)
 	}
 	return head, err
 }
@@ -200,7 +201,7 @@ func (l *Log) page(ctx context.Context, after counterfoil.Cursor) (source.Page, 
 	if err != nil {
 		return source.Page{}, err
 	}
-	p := source.Page{Entries: entries, After: after, Upto: head, Head: head, Time: l.opts.Now()}
+	p := source.Page{Entries: entries, After: after, Upto: head, Head: head, Time: l.opts.Time.Now()}
 	if after.Epoch != head.Epoch {
 		p.After = counterfoil.Cursor{Epoch: head.Epoch}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -29,7 +30,7 @@ func open(t *testing.T, s store.Store) *side {
 	}
 	l := &side{}
 	l.Log, err = revlog.New(revlog.Options{
-		Store: s, Audit: trail, ProofKey: []byte("shared by all processes"), Now: time.Now,
+		Store: s, Audit: trail, ProofKey: []byte("shared by all processes"), Time: nodetime.Believe(s, time.Now),
 		EndAll: func(context.Context) (store.Batch, string, error) {
 			l.ended++
 			return store.Batch{}, "", nil
@@ -47,7 +48,7 @@ func open(t *testing.T, s store.Store) *side {
 func (l *side) revoke(t *testing.T) counterfoil.Cursor {
 	t.Helper()
 	at, err := l.Commit(t.Context(), store.Batch{Revoke: []source.Revocation{
-		revlog.Entry(source.ScopeToken, "tok_1", "", time.Now()),
+		revlog.Entry(source.ScopeToken, "tok_1", ""),
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func (l *Log) beginEpoch(ctx context.Context, reason string) error {
 	b.NewEpoch = true
 	note := audit.Act{Reason: reason}.Entry(audit.NewEpoch, "")
 	note.Detail = detail
-	_, err = l.opts.Audit.Commit(ctx, l.opts.Store, b, note)
+	_, err = l.commit(ctx, b, note)
 	if errors.Is(err, store.ErrConflict) {
 		return nil // somebody else found out, too, and began one
 	}
@@ -49,4 +49,10 @@ func (l *Log) beginEpoch(ctx context.Context, reason string) error {
 		_ = l.opts.KeyRevoked(ctx) // after an error, catchUp calls it again
 	}
 	return nil
+}
+
+// Begin begins another log although nothing is lost, so that no copy from before counts.
+func (l *Log) Begin(ctx context.Context, reason string) error {
+	_, err := l.Commit(ctx, store.Batch{NewEpoch: true}, audit.Act{Reason: reason}.Entry(audit.NewEpoch, ""))
+	return store.Outage(err)
 }

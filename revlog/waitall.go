@@ -15,7 +15,7 @@ import (
 // on purpose: StaleVerifiers lists those that follow with this feed.
 func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
 	defer f.leases.flush()()
-	now := f.log.opts.Now
+	now := f.log.opts.Time.Steady
 	unknown := f.started
 	if !f.log.opts.Store.Describe().Exclusive {
 		unknown = now() // at was committed before: a verifier that hears nothing from here on is not fresh for longer

@@ -112,10 +112,14 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ready reads the head of the log: without the store nothing here can be answered. It
-// reads no more than that, since anybody may ask.
+// reads no more than that, since anybody may ask. A node whose clock is wrong is not ready
+// either, and says why: it issues nothing (OPS-15).
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.issuer.Head(r.Context()); err != nil {
 		return store.Outage(err)
+	}
+	if wrong := s.time.Status().Wrong; wrong != "" {
+		return &source.Problem{Status: http.StatusServiceUnavailable, Type: "clock", Title: "The clocks do not agree", Detail: wrong, RetryAfter: time.Second}
 	}
 	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -95,7 +95,7 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	if value == "" {
 		return badRequest("token is missing")
 	}
-	session, err := s.issuer.Lookup(r.Context(), value)
+	session, err := s.issuer.Current(r.Context(), value)
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken):
 		err = s.issuer.EndByRefresh(r.Context(), value, client, act(w, r, "", "revoked by its holder"))

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -98,9 +99,18 @@ type Config struct {
 	// there is no verifier, and nothing runs in the background.
 	Offline bool
 
-	// Now is the wall clock; nil: time.Now. It stays nil then, and each part reads time.Now
-	// for itself: a verifier that is given a clock must look at it anew at each check.
+	// Now is the wall clock; nil: time.Now. It is compared with the clock of the store and with
+	// the time that passes, and what is dated goes by all three (4.9a).
 	Now func() time.Time
+
+	// Elapsed counts by a clock that nobody can set, from any moment on: for tests in which
+	// Now is set. nil: the monotonic clock; or, with Now, what Now has counted.
+	Elapsed func() time.Duration
+
+	// ClockWasSetBack says that the clock is right, although it is earlier than the time that
+	// the store remembers. Copies from before count no longer then, and clients refresh them.
+	// Set it for one start.
+	ClockWasSetBack bool
 
 	// InsecureHashes makes password hashes that cost nothing, to compute or to break: for
 	// tests that are not about passwords.
@@ -111,6 +121,7 @@ type Config struct {
 type Embedded struct {
 	*Server
 	config    Config
+	time      *nodetime.Clock
 	trail     *audit.Trail
 	issuer    *issuer.Issuer
 	users     *accounts.Accounts
@@ -174,19 +185,24 @@ func (c *Config) complete() error {
 // assemble makes all parts. Each rests on those before it.
 func (e *Embedded) assemble(ctx context.Context) error {
 	c := &e.config
-	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm), Secret: c.HMACSecret, Now: c.Now})
+	e.time = nodetime.New(nodetime.Options{Store: c.Sessions, Now: c.Now, Elapsed: c.Elapsed, SetBack: c.ClockWasSetBack, Logger: c.Logger})
+	if err := e.time.Look(ctx); err != nil {
+		return err
+	}
+	now := e.time.Now
+	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm), Secret: c.HMACSecret, Now: now, Doubt: func() bool { return e.time.Err() != nil }})
 	if err != nil {
 		return err
 	}
-	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Now: c.Now}); err != nil {
+	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Now: now}); err != nil {
 		return err
 	}
-	users, err := directory.New(directory.Options{Store: c.Store, Audit: e.trail, Now: c.Now})
+	users, err := directory.New(directory.Options{Store: c.Store, Audit: e.trail, Now: now})
 	if err != nil {
 		return err
 	}
 	if e.issuer, err = issuer.New(issuer.Options{
-		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audience: c.Audience, Audit: e.trail, Now: c.Now,
+		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audience: c.Audience, Audit: e.trail, Time: e.time,
 		ACRs: c.ACRs, AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.Grace, MaxBound: c.MaxBound,
 		MaxSessions: c.MaxSessions,
 	}); err != nil {
@@ -195,18 +211,21 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err := e.remember(ctx); err != nil {
 		return err
 	}
-	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), PerSecond: c.LoginsPerSecond, Now: c.Now})
+	if err := e.setBack(ctx); err != nil {
+		return err
+	}
+	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), PerSecond: c.LoginsPerSecond, Now: now})
 	if err != nil {
 		return err
 	}
 	e.passwords, err = password.New(password.Options{
-		Users: users, Throttle: guesses, Now: c.Now,
+		Users: users, Throttle: guesses, Now: now,
 		Worker: c.HashWorker, Slots: c.HashSlots, InsecureHashes: c.InsecureHashes,
 	})
 	if err != nil {
 		return err
 	}
-	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Now: c.Now}); err != nil {
+	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Now: now}); err != nil {
 		return err
 	}
 	if !c.Offline {
@@ -216,13 +235,30 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	}
 	ways, err := flow.New(flow.Options{
 		Store: c.Store, Users: users, Throttle: guesses, Methods: append([]login.Method{e.passwords}, c.Methods...),
-		SubjectRev: e.issuer.SubjectRev, Now: c.Now,
+		SubjectRev: e.issuer.SubjectRev, Now: now,
 	})
 	if err != nil {
 		return err
 	}
-	e.Server, err = newServer(c, e.issuer, e.users, ways)
+	e.Server, err = newServer(c, e.time, e.issuer, e.users, ways)
 	return err
+}
+
+// setBack goes on with a clock that was set back. Entries may have been swept that cover
+// copies which are alive by that clock, so no copy from before counts (4.9a).
+func (e *Embedded) setBack(ctx context.Context) error {
+	if !e.time.SetBack() {
+		return nil
+	}
+	if err := e.issuer.BeginEpoch(ctx, "the clock was set back: copies from before are refreshed"); err != nil {
+		return err
+	}
+	if e.head != nil {
+		if err := e.head.keep(ctx, e.issuer); err != nil {
+			return err
+		}
+	}
+	return e.time.Forget(ctx)
 }
 
 // follow starts the verifier.
@@ -243,6 +279,7 @@ func (e *Embedded) run(ctx context.Context) {
 		e.log.Warn("password hashes are insecure", "hint", "Config.InsecureHashes is for tests")
 	}
 	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	e.running.Go(func() { e.time.Run(ctx) })
 	e.running.Go(func() { e.sweep(ctx) })
 	e.running.Go(func() { e.trail.Run(ctx) })
 	if e.head != nil {
@@ -259,6 +296,9 @@ func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
 
 // Users is the people who have an account, and the API keys.
 func (e *Embedded) Users() *accounts.Accounts { return e.users }
+
+// Clock compares the clock of this node with that of the store.
+func (e *Embedded) Clock() *nodetime.Clock { return e.time }
 
 // Hashing says how busy the hashing of passwords is.
 func (e *Embedded) Hashing() password.Load { return e.passwords.Load() }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/limit"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/flow"
@@ -36,6 +37,7 @@ type Server struct {
 	secure        bool     // https: cookies are Secure and prefixed
 	registration  bool
 	log           *slog.Logger
+	time          *nodetime.Clock
 	now           func() time.Time
 	pseudonymKey  []byte // of what stands for identifiers in the audit trail
 	cursorKey     []byte // of cursors of listings
@@ -48,7 +50,7 @@ type Server struct {
 }
 
 // newServer checks the URL and builds the routes.
-func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, ways *flow.Flow) (*Server, error) {
+func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accounts.Accounts, ways *flow.Flow) (*Server, error) {
 	u, err := urls.Issuer(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Config.URL: %w", err)
@@ -56,12 +58,9 @@ func newServer(c *Config, i *issuer.Issuer, users *accounts.Accounts, ways *flow
 	s := &Server{
 		issuer: i, users: users, flow: ways,
 		url: c.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
-		registration: c.Registration, log: c.Logger, now: c.Now,
+		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
 		clearSiteData: c.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000), warned: limit.New(1, 24*time.Hour, 10_000),
-	}
-	if s.now == nil {
-		s.now = time.Now
 	}
 	s.handler = s.guard(s.cors(s.routes()))
 	return s, nil

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -36,6 +37,7 @@ type bench struct {
 	users    *accounts.Accounts
 	issuer   *issuer.Issuer
 	server   *server.Server
+	clock    *nodetime.Clock
 	seen     sync.Map      // operations that were granted
 	log      *bytes.Buffer // everything that was logged; read it when nothing runs
 }
@@ -74,7 +76,7 @@ func (b *bench) open(c server.Config) {
 	e, err := server.Open(b.Context(), c)
 	must(b.T, err)
 	b.Cleanup(func() { _ = e.Close() })
-	b.issuer, b.users, b.server = e.Issuer(), e.Users(), e.Server
+	b.issuer, b.users, b.server, b.clock = e.Issuer(), e.Users(), e.Server, e.Clock()
 	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(b.T, err)
 	b.key = key.Reveal()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 )
 
 type doctorCheck struct {
@@ -159,21 +160,15 @@ func wrap(text string, n int) (lines []string) {
 	return append(lines, line)
 }
 
-// Two clocks may differ by skewAllowed. From skewFatal on, tokens are refused (OPS-15).
-const (
-	skewAllowed = 2 * time.Second
-	skewFatal   = 30 * time.Second
-)
-
-// skew adds how far another clock is ahead of ours; within is the error of the measurement.
+// skew adds how far another clock is ahead of ours (OPS-15); within is the error of the measurement.
 func (d *doctor) skew(area, whose string, ahead, within time.Duration) {
 	off := ahead.Abs() - within
 	text := fmt.Sprintf("%s clock is %v %s of ours", whose, ahead.Abs().Round(time.Millisecond), map[bool]string{true: "ahead", false: "behind"}[ahead > 0])
 	switch {
-	case off > skewFatal:
-		d.add(area, isFail, text, "synchronise both clocks: verifiers would refuse new tokens as expired")
-	case off > skewAllowed:
-		d.add(area, isFail, text, "synchronise both clocks: tokens expire too early or too late by as much")
+	case off > nodetime.MaxOffset:
+		d.add(area, isFail, text, "synchronise both clocks: a server here issues and refreshes nothing until they agree")
+	case off > nodetime.Tolerance:
+		d.add(area, isWarn, text, "synchronise both clocks: at more than "+nodetime.MaxOffset.String()+" a server here issues nothing")
 	default:
 		d.ok(area, "%s clock agrees with ours within %v", whose, max(ahead.Abs(), within).Round(time.Millisecond))
 	}

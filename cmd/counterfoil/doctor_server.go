@@ -129,12 +129,17 @@ func (d *doctor) server(ctx context.Context) {
 	}
 	defer client.CloseIdleConnections()
 	begun := d.now()
-	ready, _, err := askPlain(ctx, client, d.url+"/readyz")
+	ready, answer, err := askPlain(ctx, client, d.url+"/readyz")
 	if err != nil {
 		d.unreachable("server", err, "check that it runs, and that the name resolves to it")
 		return
 	}
 	if ready.StatusCode != http.StatusOK {
+		var why struct{ Detail string }
+		if _ = json.Unmarshal(answer, &why); why.Detail != "" {
+			d.add("server", isFail, fmt.Sprintf("%s/readyz answers %s: %s", d.url, ready.Status, why.Detail), "")
+			return
+		}
 		d.add("server", isFail, fmt.Sprintf("%s/readyz answers %s", d.url, ready.Status), "503: it cannot reach its store, or it is stopping; 404: another program answers there")
 		return
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/revlog"
@@ -67,7 +68,8 @@ func outcome(err error) string {
 type state struct {
 	status func(context.Context) (revlog.Status, error)
 	load   func() password.Load
-	now    func() time.Time
+	clock  func() nodetime.Status
+	now    func() time.Time // what Follower.Until is compared with
 }
 
 var (
@@ -77,6 +79,8 @@ var (
 	descFollowing = describe("counterfoil_verifiers_following", "Verifiers that hold a fresh page of the log.")
 	descLost      = describe("counterfoil_verifiers_lost", "Verifiers that followed in the last ten minutes and no longer do.")
 	descBehind    = describe("counterfoil_verifiers_behind_entries", "Entries that the slowest following verifier has not applied yet.")
+	descOffset    = describe("counterfoil_clock_offset_seconds", "How far the clock of this node is ahead of the store's or, without one, of the time that has passed.")
+	descAgrees    = describe("counterfoil_clock_agrees", "1 if the clocks agree; 0: this node issues, refreshes and sweeps nothing.")
 	descSlots     = describe("counterfoil_password_hash_slots", "Password hashes that may run at a time.")
 	descRunning   = describe("counterfoil_password_hashes_running", "Password hashes under way.")
 	descWaiting   = describe("counterfoil_password_hashes_waiting", "Attempts that wait for a slot.")
@@ -86,7 +90,7 @@ func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(na
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descStore, descHead, descEntries, descFollowing, descLost, descBehind, descSlots, descRunning, descWaiting} {
+	for _, d := range []*prometheus.Desc{descStore, descHead, descEntries, descFollowing, descLost, descBehind, descOffset, descAgrees, descSlots, descRunning, descWaiting} {
 		out <- d
 	}
 }
@@ -97,6 +101,9 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
 	}
+	clock := s.clock()
+	out <- prometheus.MustNewConstMetric(descOffset, prometheus.GaugeValue, clock.Offset.Seconds())
+	gauge(descAgrees, map[bool]int{true: 1}[clock.Wrong == ""])
 	load := s.load()
 	gauge(descSlots, load.Slots)
 	gauge(descRunning, load.Running)

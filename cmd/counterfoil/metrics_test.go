@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/revlog"
 )
@@ -21,7 +22,10 @@ func newOps(t *testing.T) (*state, *metrics) {
 	t.Helper()
 	m := newMetrics()
 	s := &state{
-		now:  time.Now,
+		now: time.Now,
+		clock: func() nodetime.Status {
+			return nodetime.Status{Offset: -90 * time.Second, Compared: "the store", Wrong: "it is behind"}
+		},
 		load: func() password.Load { return password.Load{Slots: 2, Running: 1} },
 		status: func(context.Context) (revlog.Status, error) {
 			return revlog.Status{Head: counterfoil.Cursor{Epoch: 1, Seq: 9}, Entries: 3, Followers: []revlog.Follower{
@@ -52,7 +56,7 @@ func TestOpsFigures(t *testing.T) { // REV-20
 	for _, want := range []string{
 		"counterfoil_build_info{", "counterfoil_log_head 9\n", "counterfoil_log_entries 3\n", "counterfoil_verifiers_following 1\n",
 		"counterfoil_verifiers_lost 1\n", "counterfoil_verifiers_behind_entries 2\n", "counterfoil_store_reachable 1\n",
-		"counterfoil_password_hash_slots 2\n", "counterfoil_password_hashes_running 1\n", "go_goroutines ",
+		"counterfoil_password_hash_slots 2\n", "counterfoil_password_hashes_running 1\n", "counterfoil_clock_offset_seconds -90\n", "counterfoil_clock_agrees 0\n", "go_goroutines ",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %q", want)
@@ -64,7 +68,7 @@ func TestOpsFigures(t *testing.T) { // REV-20
 		return w
 	}
 	shown := page().Body.String()
-	if !strings.Contains(shown, `"verifier": "verifier"`) || !strings.Contains(shown, `"behind": 2`) || strings.Contains(shown, "whole-id") {
+	if !strings.Contains(shown, `"verifier": "verifier"`) || !strings.Contains(shown, `"behind": 2`) || !strings.Contains(shown, `"wrong": "it is behind"`) || strings.Contains(shown, "whole-id") {
 		t.Errorf("/debug/revocation = %s", shown)
 	}
 	s.status = func(context.Context) (revlog.Status, error) { return revlog.Status{}, errors.New("gone") }

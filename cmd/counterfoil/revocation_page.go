@@ -19,6 +19,13 @@ type followerView struct {
 	ServeStale bool               `json:"serve_stale"`
 }
 
+// clockView is how the clock of this node compares.
+type clockView struct {
+	Offset float64 `json:"offset_seconds"` // positive: it is ahead
+	From   string  `json:"compared_with"`
+	Wrong  string  `json:"wrong,omitempty"` // why this node issues nothing
+}
+
 // page shows the issuer's view of the log and of its verifiers (REV-20).
 func (s *state) page(w http.ResponseWriter, r *http.Request) {
 	status, err := s.status(r.Context())
@@ -35,8 +42,9 @@ func (s *state) page(w http.ResponseWriter, r *http.Request) {
 			FreshUntil: f.Until.UTC(), Following: f.Until.After(now), ServeStale: f.ServeStale,
 		})
 	}
+	clock := s.clock()
 	w.Header().Set("Content-Type", "application/json")
 	_ = writeJSON(w, map[string]any{
-		"time": now.UTC(), "head": status.Head, "entries": status.Entries, "verifiers": verifiers,
+		"time": now.UTC(), "clock": clockView{clock.Offset.Seconds(), clock.Compared, clock.Wrong}, "head": status.Head, "entries": status.Entries, "verifiers": verifiers,
 	})
 }

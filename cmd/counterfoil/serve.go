@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -20,6 +19,8 @@ type serveCommand struct {
 	configFlags
 	Demo       bool   `help:"Add demo users and a sample service; in memory unless --store says otherwise."`
 	DemoListen string `help:"Address of the demo's sample service." default:"127.0.0.1:8081" placeholder:"ADDR"`
+
+	ClockWasSetBack bool `help:"For one start: the clock is right, although it is earlier than the time that the store remembers. Clients refresh all tokens."`
 }
 
 // Run serves until a signal arrives.
@@ -47,7 +48,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	for _, w := range v.Warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
-	s := &service{settings: &c.settings, log: log, metrics: newMetrics()}
+	s := &service{settings: &c.settings, log: log, metrics: newMetrics(), clockWasSetBack: c.ClockWasSetBack}
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
 		return err
@@ -69,6 +70,8 @@ type service struct {
 	log     *slog.Logger
 	metrics *metrics
 	web     *ops.Server
+
+	clockWasSetBack bool
 }
 
 // open opens listeners and stores, and serves nothing yet.
@@ -94,6 +97,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
 			HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
+			ClockWasSetBack: s.clockWasSetBack,
 		})
 		return err
 	})
@@ -101,7 +105,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return err
 	}
 	api := s.Server
-	known := &state{status: s.installation.Issuer().Feed().Status, load: s.Hashing, now: time.Now}
+	known := &state{status: s.installation.Issuer().Feed().Status, load: s.Hashing, clock: s.Clock().Status, now: s.Clock().Steady}
 	if err := s.metrics.Registry.Register(known); err != nil {
 		return err
 	}

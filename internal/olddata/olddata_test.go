@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 // The current code opens each installation of an earlier version. The credentials of its
@@ -94,6 +95,16 @@ func restore(t *testing.T, e engine, folder string) *installation {
 func (i *installation) start() {
 	i.Helper()
 	all, sessions := i.open()
+	if at, err := sessions.Time(i.Context()); err != nil {
+		i.Fatal(err)
+	} else if !at.IsZero() { // its clock is of today, and the installation is of the day when it was made
+		set := storetest.Faulty(sessions)
+		set.SetClock(i.now)
+		if all == sessions {
+			all = set
+		}
+		sessions = set
+	}
 	web, err := server.Open(i.Context(), server.Config{
 		Store: all, Sessions: sessions, URL: issuerURL, SealKey: i.seal, Now: i.now,
 		AccessTTL: 15 * time.Minute, Idle: 8760 * time.Hour, Absolute: 8760 * time.Hour,
