@@ -101,17 +101,36 @@ func New(o Options) (*Directory, error) {
 	return &Directory{marked{o.Store}, o.Audit, o.Now}, nil
 }
 
+// MaxIdentifier is the length of an identifier in bytes, as it is typed and as it is kept.
+const MaxIdentifier = 254
+
 // Canonical returns the one spelling of an identifier that all its aliases share
 // (LOGIN-11): NFKC with case folded and without what nobody sees (the NFKC_Casefold of
-// Unicode), no control characters, at most one @.
+// Unicode), no control characters, at most one @. What is too long is refused before it is
+// normalised (LOGIN-04).
 func Canonical(identifier string) (string, error) {
+	if len(identifier) > MaxIdentifier || expands(identifier) {
+		return "", ErrBadIdentifier
+	}
 	s := norm.NFKC.String(strings.TrimSpace(identifier))
 	s = norm.NFKC.String(cases.Fold().String(strings.Map(visible, s)))
 	bad := strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar })
-	if s == "" || len(s) > 254 || bad || strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@") {
+	if s == "" || len(s) > MaxIdentifier || bad || strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@") {
 		return "", ErrBadIdentifier
 	}
 	return s, nil
+}
+
+// expands reports whether s decomposes into more than twice what an identifier may have: one
+// character of three bytes can become 33, and that costs a hundred times the work.
+func expands(s string) bool {
+	total := 0
+	for len(s) > 0 && total <= 2*MaxIdentifier {
+		p := norm.NFKC.PropertiesString(s)
+		total += max(len(p.Decomposition()), p.Size(), 1)
+		s = s[max(p.Size(), 1):]
+	}
+	return total > 2*MaxIdentifier
 }
 
 // visible drops the characters that a reader ignores by default: with one of them, a

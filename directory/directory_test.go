@@ -25,6 +25,28 @@ func open(t *testing.T, s store.Store) *directory.Directory {
 	return d
 }
 
+// LOGIN-04: a name that is too long, or would be once it is normalised, is refused before
+// any of that work.
+func TestCanonicalRefusesFirst(t *testing.T) {
+	for name, long := range map[string]string{
+		"long": strings.Repeat("a", 255), "64 KiB of marks": strings.Repeat("e\u0301", 20_000),
+		"expands 18 times": strings.Repeat("\ufdfa", 84), "expands in the middle": "carol" + strings.Repeat("\ufdfa", 40) + "@example.org",
+	} {
+		if work := testing.AllocsPerRun(10, func() {
+			if got, err := directory.Canonical(long); err == nil {
+				t.Errorf("%s: Canonical = %q", name, got)
+			}
+		}); work != 0 {
+			t.Errorf("%s: refused after %v allocations", name, work)
+		}
+	}
+	for _, fits := range []string{strings.Repeat("a", 254), strings.Repeat("ｱ", 84), strings.Repeat("가", 84)} {
+		if _, err := directory.Canonical(fits); err != nil {
+			t.Errorf("Canonical(%q) = %v", fits, err)
+		}
+	}
+}
+
 // LOGIN-11: one spelling for all aliases, and no tricks.
 func TestCanonical(t *testing.T) {
 	for in, want := range map[string]string{

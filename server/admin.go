@@ -69,9 +69,9 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 func (s *Server) LocalAdmin() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range s.adminRoutes() {
-		mux.Handle(pattern, s.api(func(w http.ResponseWriter, r *http.Request) error {
+		mux.Handle(pattern, s.api(limited(maxAdminBody, func(w http.ResponseWriter, r *http.Request) error {
 			return route.do(w, r, caller{by: audit.ByLocal})
-		}))
+		})))
 	}
 	return s.guard(s.misses(mux))
 }

@@ -17,7 +17,7 @@ import (
 // itself. Tokens are always in the body: the caller is a program that hands them on.
 func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b api.NewSession
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	c, err := carrierOf(b.Carrier)
@@ -41,7 +41,7 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 
 func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b api.Revocation
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	switch b.Scope {

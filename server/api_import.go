@@ -25,7 +25,7 @@ const (
 // again adds what is missing.
 func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b api.Import
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	if len(b.Users) == 0 || len(b.Users) > maxImport {

@@ -41,7 +41,7 @@ func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued) error
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	var b loginBody
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	if err := s.fromBrowser(r, b.Client); err != nil {
@@ -59,7 +59,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if !s.registration {
 		return &source.Problem{Status: http.StatusForbidden, Type: "registration-closed", Title: "Registration is closed"}
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	if b.Method != "" || b.Input.Reveal() != "" {
@@ -94,7 +94,7 @@ func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, nam
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 	var b api.Refresh[api.Hidden]
 	if r.ContentLength != 0 {
-		if err := readJSON(w, r, &b); err != nil {
+		if err := readJSON(r, &b); err != nil {
 			return err
 		}
 	}
@@ -276,11 +276,11 @@ func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	var b api.NewPassword[api.Hidden]
-	session, err := s.signedIn(r)
-	if err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	session, err := s.signedIn(r)
+	if err != nil {
 		return err
 	}
 	issued, err := s.newPassword(w, r, session, b.Current.String, b.Next.String)

@@ -55,7 +55,7 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 	if err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	set := clients.Client{
@@ -116,7 +116,7 @@ func (s *Server) adminAPIKeys(w http.ResponseWriter, r *http.Request, _ caller) 
 // adminCreateAPIKey is the only answer that ever holds the key.
 func (s *Server) adminCreateAPIKey(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b api.NewAPIKey
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	k, key, err := s.users.NewKey(r.Context(), act(w, r, who.by, ""), directory.APIKey{

@@ -76,7 +76,7 @@ func pathID(r *http.Request, name string) (string, error) {
 // administrator ever knows it (LOGIN-16).
 func (s *Server) adminCreateUser(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b api.NewUser
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	u, token, expires, err := s.users.CreateInvited(r.Context(), act(w, r, who.by, ""), directory.User{Identifier: b.Identifier, Name: b.Name, Roles: b.Roles})
@@ -107,7 +107,7 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	u, err := s.users.Update(r.Context(), id, act(w, r, who.by, ""), func(u *directory.User) error {
@@ -171,7 +171,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err := s.fromBrowser(r, ""); err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	if err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Password.String); err != nil {

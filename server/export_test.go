@@ -46,8 +46,12 @@ type Inner struct {
 // ReadBody reads the body of r, or says how it is refused.
 func ReadBody(w http.ResponseWriter, r *http.Request) (Body, *source.Problem) {
 	var b Body
-	if err := readJSON(w, r, &b); err != nil {
+	err := limited(maxBody, func(_ http.ResponseWriter, r *http.Request) error { return readJSON(r, &b) })(w, r)
+	if err != nil {
 		return Body{}, explain(err, counterfoil.Header)
 	}
 	return b, nil
 }
+
+// MaxOf is how many bytes a field may have.
+func MaxOf(name string) int { return maxOf(name) }

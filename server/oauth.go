@@ -47,11 +47,11 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 // caller gets the same bytes: garbage, expired, revoked and somebody else's cannot
 // be told apart (INTRO-01).
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
-	key, err := s.key(r, directory.ScopeIntrospect)
-	if err != nil {
+	if err := readForm(r); err != nil {
 		return err
 	}
-	if err := readForm(w, r); err != nil {
+	key, err := s.key(r, directory.ScopeIntrospect)
+	if err != nil {
 		return err
 	}
 	session, err := s.issuer.Lookup(r.Context(), r.PostForm.Get("token"))
@@ -88,7 +88,7 @@ func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client str
 // further authentication is asked for. What is unknown is as good as revoked: 200.
 // A write that did not happen is never a 200 (RVK-01).
 func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
-	if err := readForm(w, r); err != nil {
+	if err := readForm(r); err != nil {
 		return err
 	}
 	value, client := r.PostForm.Get("token"), r.PostForm.Get("client_id")

@@ -17,7 +17,7 @@ import (
 // token is the token endpoint of RFC 6749 section 3.2, for public clients that
 // refresh. There is no other grant.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
-	if err := readForm(w, r); err != nil {
+	if err := readForm(r); err != nil {
 		return err
 	}
 	form := r.PostForm

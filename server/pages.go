@@ -300,7 +300,7 @@ func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	if err := source.CheckOrigin(r, s.origins); err != nil {
 		return err
 	}
-	return readForm(w, r)
+	return readForm(r)
 }
 
 func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) error {

@@ -23,21 +23,18 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-const maxBody = 64 << 10 // OPS-06
-
 // readJSON reads the body into v: one JSON object, of the right type, with no
-// member twice and none that v does not have.
+// member twice, none that v does not have and none that is too long.
 //
 // The media type is checked because a form on another site can post text/plain
 // that happens to be JSON, but not application/json (CSRF-09).
-func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+func readJSON(r *http.Request, v any) error {
 	if !oneMedia(r, "application/json") {
 		return &source.Problem{Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type", Title: "Unsupported media type", Detail: "Send application/json."}
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return &source.Problem{Status: http.StatusRequestEntityTooLarge, Type: "too-large", Title: "Body too large"}
+	data, err := io.ReadAll(r.Body)
+	if errors.As(err, new(*http.MaxBytesError)) { // see limited
+		return errTooLarge
 	}
 	if err != nil {
 		return badRequest("the body could not be read")
@@ -66,6 +63,9 @@ func bind(data []byte, v any) error {
 		}
 		if string(value) == "null" {
 			return badRequest("member %q is null: leave it out", name)
+		}
+		if err := shortMember(name, value); err != nil {
+			return err
 		}
 	}
 	if err := json.Unmarshal(data, v); err != nil {
@@ -98,17 +98,15 @@ func wrongMember(err error) string {
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
-// readForm reads an application/x-www-form-urlencoded body into r.PostForm and
-// refuses parameters that are given twice (RFC 6749 section 3.1).
-func readForm(w http.ResponseWriter, r *http.Request) error {
+// readForm reads an application/x-www-form-urlencoded body into r.PostForm. It refuses
+// parameters that are too long, and those that are given twice (RFC 6749 section 3.1).
+func readForm(r *http.Request) error {
 	if !oneMedia(r, "application/x-www-form-urlencoded") {
 		return &source.Problem{Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type", Title: "Unsupported media type", Detail: "Send application/x-www-form-urlencoded."}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return &source.Problem{Status: http.StatusRequestEntityTooLarge, Type: "too-large", Title: "Body too large"}
+	if errors.As(err, new(*http.MaxBytesError)) { // see limited
+		return errTooLarge
 	}
 	if err != nil {
 		return badRequest("the form could not be read")
@@ -118,7 +116,7 @@ func readForm(w http.ResponseWriter, r *http.Request) error {
 			return badRequest("parameter %q is given twice", name)
 		}
 	}
-	return nil
+	return shortValues(r.PostForm)
 }
 
 // oneMedia reports whether r says once that its body is of that media type.

@@ -12,16 +12,16 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, do := range s.apiRoutes() {
-		mux.Handle(pattern, s.api(do))
+		mux.Handle(pattern, s.api(limited(maxBody, do)))
 	}
 	for pattern, route := range s.adminRoutes() {
-		mux.Handle(pattern, s.api(s.forAdmins(route)))
+		mux.Handle(pattern, s.api(limited(maxAdminBody, s.forAdmins(route))))
 	}
 	for pattern, do := range s.oauthRoutes() {
-		mux.Handle(pattern, s.oauth(do))
+		mux.Handle(pattern, s.oauth(limited(maxBody, do)))
 	}
 	for pattern, do := range s.pageRoutes() {
-		mux.Handle(pattern, s.page(do))
+		mux.Handle(pattern, s.page(limited(maxBody, do)))
 	}
 	return s.misses(mux)
 }

@@ -174,7 +174,7 @@ func (s *Server) challenge(w http.ResponseWriter, c *flow.Result) api.Challenge 
 // continueLogin answers a challenge, of a login or of a step-up.
 func (s *Server) continueLogin(w http.ResponseWriter, r *http.Request) error {
 	var b api.Continue[api.Hidden]
-	if err := readJSON(w, r, &b); err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	if err := s.fromBrowser(r, b.Client); err != nil {

@@ -19,11 +19,11 @@ import (
 // and those that asked are dead (SES-04).
 func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 	var b api.StepUp[api.Hidden]
-	session, err := s.signedIn(r)
-	if err != nil {
+	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	if err := readJSON(w, r, &b); err != nil {
+	session, err := s.signedIn(r)
+	if err != nil {
 		return err
 	}
 	begin, err := byMethod(b.Method, b.Password, b.Input)

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// Most bytes of a body (OPS-06). Everybody may send one to a public route. What comes to
+// /v1/admin is from administrators, who import users in large bodies.
+const (
+	maxBody      = 16 << 10
+	maxAdminBody = 64 << 10
+)
+
+const (
+	maxField     = 256 // bytes of a text that maxFields does not name
+	maxQuery     = maxBody
+	maxMediaType = 256
+)
+
+// maxFields says how many bytes a field may have, by its name, wherever it stands: in a JSON
+// object, a form or a query. A handler can rely on it: what a long text costs
+// (to normalise, to hash, to look up) is refused before it is spent (LOGIN-04).
+var maxFields = map[string]int{
+	"identifier":      directory.MaxIdentifier,
+	"password":        maxPassword,
+	"current":         maxPassword,
+	"next":            maxPassword,
+	"password_hash":   maxPassword,
+	"scope":           1100,    // a client has at most 1000 bytes of scopes
+	"token":           8 << 10, // a JWE with all the claims that fit a carrier
+	"refresh_token":   8 << 10,
+	"token_type_hint": 64,
+	"cursor":          512, // an id of 200 bytes, and its MAC, in base64
+	"after":           512,
+	"input":           8 << 10, // of a way of signing in, as the answer
+	"answer":          8 << 10,
+	"users":           maxAdminBody,
+}
+
+// maxPassword is the length in bytes of the longest password that anybody may choose (LOGIN-01).
+const maxPassword = 1024
+
+// limited refuses requests that are too long in a part, before do looks at them.
+func limited(body int64, do action) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := shortTarget(r.URL); err != nil {
+			return err
+		}
+		if len(r.Header.Get("Content-Type")) > maxMediaType {
+			return badRequest("Content-Type is longer than %d bytes", maxMediaType)
+		}
+		if r.ContentLength > body {
+			return errTooLarge
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, body)
+		return do(w, r)
+	}
+}
+
+var errTooLarge = &source.Problem{Status: http.StatusRequestEntityTooLarge, Type: "too-large", Title: "Body too large"}
+
+// shortTarget refuses a path or a query that is too long in a part.
+func shortTarget(u *url.URL) error {
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if len(part) > maxField {
+			return errNotFound // no id is so long
+		}
+	}
+	if u.RawQuery == "" {
+		return nil
+	}
+	if len(u.RawQuery) > maxQuery {
+		return badRequest("the query is longer than %d bytes", maxQuery)
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return badRequest("the query is malformed")
+	}
+	return shortValues(query)
+}
+
+// shortValues refuses parameters of a form or a query that are too long.
+func shortValues(values url.Values) error {
+	for name, all := range values {
+		for _, value := range all {
+			if err := shortField("parameter", name, len(value)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// shortMember refuses a member of a JSON object that is too long. Lists and objects that
+// maxFields does not name are limited by the body alone.
+func shortMember(name string, value json.RawMessage) error {
+	size := len(value)
+	if size > 0 && value[0] == '"' {
+		if size -= 2; size > maxOf(name) { // it may have escapes
+			var text string
+			if err := json.Unmarshal(value, &text); err != nil {
+				return badRequest("member %q is not text", name)
+			}
+			size = len(text)
+		}
+	} else if _, named := maxFields[name]; !named {
+		return nil
+	}
+	return shortField("member", name, size)
+}
+
+func shortField(what, name string, size int) error {
+	if most := maxOf(name); size > most {
+		return badRequest("%s %q is longer than %d bytes", what, name, most)
+	}
+	return nil
+}
+
+func maxOf(name string) int {
+	if most, named := maxFields[name]; named {
+		return most
+	}
+	return maxField
+}
