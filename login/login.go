@@ -102,6 +102,7 @@ type Attempt struct {
 	// empty one.
 	Lookup func(ctx context.Context, subject string) (Account, error)
 
+	Known  bool   // it comes from a device that signed the account in before: what is scarce has a part for those
 	StepUp bool   // somebody who is signed in to the account proves it anew: one factor is enough
 	Input  Secret // one JSON object, see Read; empty: the client sent none
 	State  []byte // in Finish: what the challenge had

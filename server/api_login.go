@@ -30,10 +30,12 @@ func inBody(i *issuer.Issued) api.Issued {
 	}
 }
 
-// hand gives the caller its copy in the way that the carrier says.
-func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued) error {
+// hand gives the caller its copy in the way that the carrier says. device may be empty.
+func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued, device secret.String) error {
 	if i.Session.Carrier.Transport != counterfoil.Cookie {
-		return writeJSON(w, status, inBody(i))
+		body := inBody(i)
+		body.Device = device.Reveal()
+		return writeJSON(w, status, body)
 	}
 	s.setCookies(w, i)
 	return writeJSON(w, status, api.Issued{ExpiresIn: int64(i.ExpiresIn / time.Second), Session: view(i.Session)})
@@ -122,7 +124,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	return s.hand(w, http.StatusOK, issued)
+	return s.hand(w, http.StatusOK, issued, secret.String{})
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
@@ -287,7 +289,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.hand(w, http.StatusOK, issued)
+	return s.hand(w, http.StatusOK, issued, secret.String{})
 }
 
 // newPassword changes the password of the caller, who goes on with another session by the

@@ -4,12 +4,14 @@ import (
 	"net/http"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
-// The device cookie tells a browser that signed an account in before from a
-// stranger, so that strangers who guess at the account do not slow its owner down
-// (LOGIN-09). It stays after a logout, and no session comes of it.
+// A device credential tells a client that signed an account in before from a stranger, so
+// that strangers who guess at the account do not slow its owner down (LOGIN-09). It stays
+// after a logout, and no session comes of it. A browser has it in a cookie; a client that
+// has its session in a header gets it in the answer, and shows it in a header.
 const (
 	deviceCookie         = "__Host-Http-cf_dev"
 	insecureDeviceCookie = "cf_dev"
@@ -23,18 +25,28 @@ func (s *Server) deviceCookie() string {
 	return insecureDeviceCookie
 }
 
-// device returns what the browser shows, if it shows exactly one.
+// device returns what the client shows, if it shows exactly one.
 func (s *Server) device(r *http.Request) secret.String {
-	if found := r.CookiesNamed(s.deviceCookie()); len(found) == 1 {
-		return secret.New(found[0].Value)
+	cookies, headers := r.CookiesNamed(s.deviceCookie()), r.Header.Values(api.DeviceHeader)
+	switch {
+	case len(headers) == 1 && len(headers[0]) <= maxField:
+		return secret.New(headers[0])
+	case len(headers) == 0 && len(cookies) == 1:
+		return secret.New(cookies[0].Value)
 	}
 	return secret.String{}
 }
 
-// knowDevice marks the browser that has just signed account in. A client without cookies
-// has no use for it, and somebody who is no user here has no account.
-func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, c counterfoil.Carrier, account string) {
-	if c.Transport == counterfoil.Cookie && account != "" {
-		s.setCookie(w, s.deviceCookie(), s.flow.Device(account, s.device(r)).Reveal(), "Strict", deviceAge)
+// knowDevice marks the client that has just signed account in: a browser by a cookie, others
+// by what it returns for the answer. Somebody who is no user here has no account.
+func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, c counterfoil.Carrier, account string) secret.String {
+	if account == "" {
+		return secret.String{}
 	}
+	device := s.flow.Device(account, s.device(r))
+	if c.Transport != counterfoil.Cookie {
+		return device
+	}
+	s.setCookie(w, s.deviceCookie(), device.Reveal(), "Strict", deviceAge)
+	return secret.String{}
 }

@@ -95,7 +95,7 @@ func TestLogoutByAnOldCopy(t *testing.T) {
 		must(t, b.issuer.Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Audience = aud }))
 	}
 	for name, age := range map[string]func(s *counterfoil.Session){
-		"expired": func(*counterfoil.Session) { b.later += 10 * time.Minute },
+		"expired": func(*counterfoil.Session) { b.later.Add(int64(10 * time.Minute)) },
 		"claims changed": func(s *counterfoil.Session) {
 			must(t, b.issuer.SetSubject(t.Context(), s.Subject, audit.Act{}, func(to *issuer.Subject) { to.Roles = append(to.Roles, "more") }))
 		},
@@ -157,7 +157,7 @@ func TestSignInAnew(t *testing.T) {
 			"by header":     {"bearer", func(h []string) []string { return h }, true}, // the cookie stays where it is
 			"no cookie":     {"cookie", func(h []string) []string { return h[2:] }, true},
 			"by a program":  {"cookie", func(h []string) []string { return h[:2] }, true}, // nothing says that the cookie is its own
-			"expired copy":  {"cookie", func(h []string) []string { b.later += 10 * time.Minute; return h }, false},
+			"expired copy":  {"cookie", func(h []string) []string { b.later.Add(int64(10 * time.Minute)); return h }, false},
 		} {
 			h := b.holder(c)
 			login(test.carrier, test.change(h.header)...)

@@ -8,12 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -29,7 +33,8 @@ type outageBench struct {
 	bench
 	store  *storetest.FaultyStore
 	issuer *issuer.Issuer
-	later  time.Duration
+	later  atomic.Int64 // by how much the clock is ahead
+	device string
 }
 
 func newOutageBench(t *testing.T) *outageBench {
@@ -41,7 +46,7 @@ func newOutageBench(t *testing.T) *outageBench {
 	b.bench = bench{T: t, url: web.URL}
 	b.open(server.Config{
 		Store: b.store, SealKey: [32]byte{1}, URL: web.URL, Registration: true, Offline: true, InsecureHashes: true,
-		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Now: func() time.Time { return time.Now().Add(b.later) },
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Now: func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) },
 	})
 	b.issuer, handler = b.bench.issuer, b.server
 	_, err := b.users.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
@@ -63,7 +68,7 @@ func (b *outageBench) holder(carrier counterfoil.Carrier) holder {
 	must(b.T, err)
 	rev, err := b.issuer.SubjectRev(b.Context(), user.ID)
 	must(b.T, err)
-	now := time.Now().Add(b.later)
+	now := time.Now().Add(time.Duration(b.later.Load()))
 	i, err := b.issuer.Login(b.Context(), login.Proof{Subject: user.ID, At: now, SubjectRev: rev}, issuer.Request{Carrier: carrier})
 	must(b.T, err)
 	if carrier.Transport == counterfoil.Header {
@@ -180,7 +185,7 @@ func TestOutageAtEveryStep(t *testing.T) {
 	for _, r := range requests {
 		steps := 0
 		for ; ; steps++ {
-			b.later += time.Minute // the throttles are not what this is about
+			b.later.Add(int64(time.Minute)) // the throttles are not what this is about
 			name := fmt.Sprintf("%s %s (%v), outage from call %d on", r.method, r.path, r.carrier, steps)
 			h := b.holder(carrierOr(r.carrier))
 			serial++
@@ -410,6 +415,114 @@ func TestDeviceCookie(t *testing.T) {
 	res, _ := b.call("GET", "/v1/session", "", "Authorization", "Bearer "+strings.TrimPrefix(value, "cf_dev="))
 	if res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a device credential as a session = %d, want 401", res.StatusCode)
+	}
+}
+
+// LOGIN-09: a client without cookies that signed in before is let in while strangers guess,
+// and so at a step-up.
+func TestDeviceHeader(t *testing.T) {
+	b := newOutageBench(t)
+	login := func(password string, header ...string) (int, issuedDevice) {
+		res, body := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+password+`","carrier":"bearer"}`, header...)
+		if len(res.Cookies()) != 0 {
+			t.Errorf("cookies %v", res.Cookies())
+		}
+		var got issuedDevice
+		must(t, json.Unmarshal([]byte(body), &got))
+		return res.StatusCode, got
+	}
+	_, first := login(pass)
+	if !strings.HasPrefix(first.Device, "cfd_") {
+		t.Fatalf("device %q", first.Device)
+	}
+	for range 5 {
+		if status, got := login("not the password", "Counterfoil-Device", "cfd_x"); status != http.StatusUnauthorized || got.Device != "" {
+			t.Fatalf("a guess = %d, %q", status, got.Device)
+		}
+	}
+	if status, _ := login(pass); status != http.StatusTooManyRequests {
+		t.Errorf("a stranger with the password = %d, want 429", status)
+	}
+	if status, _ := login(pass, "Counterfoil-Device", first.Device, "Counterfoil-Device", first.Device); status != http.StatusTooManyRequests {
+		t.Errorf("two credentials = %d, want 429", status)
+	}
+	status, again := login(pass, "Counterfoil-Device", first.Device)
+	if status != http.StatusOK || again.Device != first.Device {
+		t.Errorf("the known client = %d, %q, want 200 and the same credential", status, again.Device)
+	}
+	res, body := b.call("POST", "/v1/session/step-up", `{"password":"`+pass+`"}`, "Authorization", "Bearer "+again.Access, "Counterfoil-Device", first.Device)
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, first.Device) {
+		t.Errorf("step-up = %d %s", res.StatusCode, body)
+	}
+	client := api.Client{URL: b.url, HTTP: http.DefaultClient, Device: first.Device}
+	if _, err := client.Login(t.Context(), api.Login[string]{Identifier: "alice", Password: pass, Carrier: "jwe"}); err != nil || client.Device != first.Device {
+		t.Errorf("our own client: %v, device %q", err, client.Device)
+	}
+}
+
+type issuedDevice struct {
+	Access string `json:"access_token"`
+	Device string `json:"device"`
+}
+
+// LOGIN-09: an owner with a known device signs in 20 of 20 times while 24 clients try from
+// /64s that change with each request.
+func TestOwnerAmongStrangers(t *testing.T) {
+	b := newOutageBench(t)
+	ask := func(n int, identifier, password, device string) int {
+		r := httptest.NewRequest("POST", "/v1/login", strings.NewReader(`{"identifier":"`+identifier+`","password":"`+password+`","carrier":"bearer"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Counterfoil-Device", device)
+		r.RemoteAddr = fmt.Sprintf("[2001:%x:%x:1::1]:1", n>>16&0xffff, n&0xffff)
+		w := httptest.NewRecorder()
+		b.server.ServeHTTP(w, r)
+		if identifier == "alice" && w.Code == http.StatusOK {
+			var got issuedDevice
+			must(t, json.Unmarshal(w.Body.Bytes(), &got))
+			if device != "" && got.Device != device {
+				t.Errorf("device %q, want %q", got.Device, device)
+			}
+			b.device = got.Device
+		}
+		return w.Code
+	}
+	if status := ask(0, "alice", pass, ""); status != http.StatusOK {
+		t.Fatalf("the first login = %d", status)
+	}
+	var strangers sync.WaitGroup
+	var tried, refused atomic.Int64
+	stop := make(chan struct{})
+	for range 24 {
+		strangers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				n := tried.Add(1)
+				if ask(int(n), []string{"alice", fmt.Sprint("name", n)}[n%2], "not the password", "") == http.StatusTooManyRequests {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	signedIn := 0
+	for n := range 20 {
+		for was := refused.Load(); refused.Load() < was+24; { // what strangers may have is used up
+			runtime.Gosched()
+		}
+		if status := ask(1<<20+n, "alice", pass, b.device); status == http.StatusOK {
+			signedIn++
+		} else {
+			t.Errorf("login %d = %d", n+1, status)
+		}
+		b.later.Add(int64(200 * time.Millisecond))
+	}
+	close(stop)
+	strangers.Wait()
+	if signedIn != 20 {
+		t.Errorf("the owner signed in %d of 20 times", signedIn)
 	}
 }
 

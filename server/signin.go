@@ -41,6 +41,7 @@ func byMethod(method string, password api.Hidden, input api.Object) (flow.Reques
 type progress struct {
 	issued    *issuer.Issued
 	challenge *flow.Result
+	device    secret.String // with issued: goes into the answer; empty: it went into a cookie
 }
 
 // pending is what is kept of a request until its challenges are answered.
@@ -107,8 +108,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, got flow.Result, 
 		s.tellRefused(ask.Act, keep.Client, keep.Account, err)
 		return progress{}, err
 	}
-	s.knowDevice(w, r, issued.Session.Carrier, got.Account)
-	return progress{issued: issued}, nil
+	return progress{issued: issued, device: s.knowDevice(w, r, issued.Session.Carrier, got.Account)}, nil
 }
 
 // ask is the session that b asks for, if its client may have such a one. It comes
@@ -157,7 +157,7 @@ func (s *Server) attemptCookie() string {
 // handOver answers with the session, or with the challenge.
 func (s *Server) handOver(w http.ResponseWriter, status int, p progress) error {
 	if p.challenge == nil {
-		return s.hand(w, status, p.issued)
+		return s.hand(w, status, p.issued, p.device)
 	}
 	return writeJSON(w, http.StatusAccepted, s.challenge(w, p.challenge))
 }

@@ -64,8 +64,7 @@ func (s *Server) raise(w http.ResponseWriter, r *http.Request, got flow.Result, 
 		s.tellStepUp(a, session, err)
 		return progress{}, err
 	}
-	s.knowDevice(w, r, issued.Session.Carrier, got.Account)
-	return progress{issued: issued}, nil
+	return progress{issued: issued, device: s.knowDevice(w, r, issued.Session.Carrier, got.Account)}, nil
 }
 
 // tellStepUp tells the audit trail of a step-up that was not. An outage says nothing about

@@ -32,6 +32,7 @@ type demoClient struct {
 	http    *http.Client
 	access  string
 	refresh string // empty: there is none, or the cookie jar has it
+	device  string // of an earlier login
 
 	renewable bool // the client has a refresh token that the server did not refuse
 
@@ -85,7 +86,9 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 		return err
 	}
 	client := &http.Client{Jar: jar, Timeout: 15 * time.Second, Transport: browser("Demo client, " + c.name)}
-	auth := api.Client{URL: c.auth, HTTP: client}
+	c.mu.Lock()
+	auth := api.Client{URL: c.auth, HTTP: client, Device: c.device}
+	c.mu.Unlock()
 	body := api.Login[string]{Identifier: identifier, Password: demoPassword, Carrier: c.carrier}
 	got, err := auth.Login(ctx, body)
 	// The server counts the logins of an address, also those from before it was restarted.
@@ -102,6 +105,7 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.device = auth.Device
 	c.http, c.access, c.refresh, c.revoked, c.refused = client, got.AccessToken, got.RefreshToken, time.Time{}, nil
 	c.state = clientState{Session: got.Session.ID, Subject: got.Session.Subject}
 	c.renewable = c.carrier != "cookie"

@@ -25,6 +25,10 @@ type Client struct {
 	// sent.
 	Key string
 
+	// Device is sent with a login, if it is not empty; a login that succeeds sets it. It is to
+	// be kept as long as the account is used on this device, also when its session has ended.
+	Device string
+
 	// HTTP sends the requests: an [http.Client], or a server in the same process.
 	HTTP interface {
 		Do(r *http.Request) (*http.Response, error)
@@ -38,9 +42,15 @@ const maxAnswer = 16 << 20
 // request asks for.
 var ErrUnreachable = errors.New("cannot be reached")
 
-// Login signs in with a password.
+// Login signs in with a password. Of one client it is not called by two goroutines at once.
 func (c *Client) Login(ctx context.Context, body Login[string]) (answer Issued, err error) {
-	return answer, c.call(ctx, http.MethodPost, "/v1/login", body, &answer)
+	if err := c.call(ctx, http.MethodPost, "/v1/login", body, &answer); err != nil {
+		return Issued{}, err
+	}
+	if answer.Device != "" {
+		c.Device = answer.Device
+	}
+	return answer, nil
 }
 
 // Refresh gets the next copy of a session.
@@ -240,6 +250,9 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 	}
 	if c.Key != "" {
 		r.Header.Set("Authorization", "Bearer "+c.Key)
+	}
+	if c.Device != "" {
+		r.Header.Set(DeviceHeader, c.Device)
 	}
 	return r, nil
 }

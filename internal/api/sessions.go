@@ -69,8 +69,13 @@ type Issued struct {
 	TokenType    string  `json:"token_type,omitempty"`
 	ExpiresIn    int64   `json:"expires_in"` // seconds
 	RefreshToken string  `json:"refresh_token,omitempty"`
+	Device       string  `json:"device,omitempty"` // of a login or step-up: the client keeps it for DeviceHeader
 	Session      Session `json:"session"`
 }
+
+// DeviceHeader has the Device of an earlier login. A client that sends it with its next login
+// does not wait for strangers who guess at the account.
+const DeviceHeader = "Counterfoil-Device"
 
 // Session is a session as one of its copies has it.
 type Session struct {

@@ -78,6 +78,15 @@ func (l *Limiter) Allow(key string, now time.Time) (ok bool, retryAfter time.Dur
 	return true, 0
 }
 
+// Back takes back an event of key that must not count.
+func (l *Limiter) Back(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if bucket, ok := l.by[key]; ok {
+		l.by[key] = l.rate.Back(bucket)
+	}
+}
+
 // makeRoom keeps the map below maxKeys. It drops an empty bucket, or else the emptiest of a
 // few. So a flood of keys needs no more memory, and locks no new key out. It may also free a
 // key that was limited: to limit many keys together, use a second limiter with one key. The

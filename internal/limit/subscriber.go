@@ -14,3 +14,15 @@ func Subscriber(a netip.Addr) netip.Addr {
 	}
 	return a
 }
+
+// Network returns the address that stands for all subscribers of one network of IPv6: the
+// first of its /48, which one organisation gets. IPv4 has none that says who is behind it:
+// the zero Addr.
+func Network(a netip.Addr) netip.Addr {
+	if a = a.Unmap(); a.Is6() {
+		if p, err := a.Prefix(48); err == nil {
+			return p.Addr()
+		}
+	}
+	return netip.Addr{}
+}

@@ -142,7 +142,7 @@ func (f *Flow) Begin(ctx context.Context, r Request) (Result, error) {
 		}
 		return step, err
 	}
-	result, err := f.step(ctx, at, m, begin, find, login.Attempt{Input: r.Input})
+	result, err := f.step(ctx, at, m, begin, find, login.Attempt{Input: r.Input, Known: ticket.Known()})
 	if err != nil && !errors.Is(err, login.ErrRefused) {
 		err = errors.Join(err, ticket.Undo(ctx)) // nothing was guessed
 	}

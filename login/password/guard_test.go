@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -173,6 +174,31 @@ func TestBounded(t *testing.T) {
 	if err := g.try(t, good, noDevice); err != nil {
 		t.Errorf("Prove afterwards = %v", err)
 	}
+}
+
+// LOGIN-04, LOGIN-09: strangers who fill the queue do not keep out a device that signed in
+// before: it waits for a slot.
+func TestKnownDeviceHasAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t)
+		device := g.Device("carol", noDevice)
+		release := g.Fill()
+		done := make(chan error)
+		go func() { done <- g.try(t, good, device) }()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Fatalf("the known device = %v, want to wait for a slot", err)
+		default:
+		}
+		if err := g.try(t, good, noDevice); !errors.Is(err, login.ErrBusy) {
+			t.Errorf("a stranger = %v, want ErrBusy", err)
+		}
+		release()
+		if err := <-done; err != nil {
+			t.Errorf("the known device = %v", err)
+		}
+	})
 }
 
 // An outage is not a failure of the account.

@@ -53,6 +53,7 @@ type Passwords struct {
 	opts   Options
 	slots  chan hasher   // those that are idle
 	queue  chan struct{} // one per attempt that waits or runs
+	kept   chan struct{} // the same for known devices, when queue is full
 	policy params        // what new hashes are made with; stored ones below it are made anew at the next login
 	dummy  string        // is verified when there is nothing to verify (LOGIN-06)
 	hashed atomic.Int64
@@ -83,7 +84,7 @@ func New(o Options) (*Passwords, error) {
 		policy = insecure
 	}
 	p := &Passwords{
-		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots),
+		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
 		dummy: hash("no such password", policy), measured: map[string]time.Duration{},
 	}
 	for slot := range o.Slots {
@@ -119,7 +120,7 @@ func (p *Passwords) Begin(ctx context.Context, a login.Attempt) (login.Step, err
 	if err := a.Read(&in); err != nil {
 		return login.Step{}, err
 	}
-	h, release, err := p.slot(ctx) // before the user is read: a flood costs no look-ups
+	h, release, err := p.slot(ctx, a.Known) // before the user is read: a flood costs no look-ups
 	if err != nil {
 		return login.Step{}, err
 	}
@@ -213,22 +214,31 @@ func (p *Passwords) slotFor(ctx context.Context, address netip.Addr) (h hasher, 
 	if _, err := p.opts.Throttle.Take(ctx, throttle.Guess{Address: address, Local: !address.IsValid()}); err != nil {
 		return nil, nil, err
 	}
-	return p.slot(ctx)
+	return p.slot(ctx, false)
 }
 
 // slot waits for the right to compute one hash: memory stays slots × 64 MiB, and
-// beyond a short queue the answer is login.ErrBusy (LOGIN-04).
-func (p *Passwords) slot(ctx context.Context) (h hasher, release func(), err error) {
+// beyond a short queue the answer is login.ErrBusy (LOGIN-04). Known devices have places
+// of their own in the queue: strangers cannot take all of them (LOGIN-09).
+func (p *Passwords) slot(ctx context.Context, known bool) (h hasher, release func(), err error) {
+	queue := p.queue
 	select {
-	case p.queue <- struct{}{}:
+	case queue <- struct{}{}:
 	default:
-		return nil, nil, login.ErrBusy
+		if queue = p.kept; !known {
+			return nil, nil, login.ErrBusy
+		}
+		select {
+		case queue <- struct{}{}:
+		default:
+			return nil, nil, login.ErrBusy
+		}
 	}
 	select {
 	case h := <-p.slots:
-		return h, func() { p.slots <- h; <-p.queue }, nil
+		return h, func() { p.slots <- h; <-queue }, nil
 	case <-ctx.Done():
-		<-p.queue
+		<-queue
 		return nil, nil, ctx.Err()
 	}
 }
@@ -271,7 +281,7 @@ func guess(what string, user directory.User, from netip.Addr) throttle.Guess {
 }
 
 func (p *Passwords) replace(ctx context.Context, user directory.User, current, next secret.String) (hash string, done bool, err error) {
-	h, release, err := p.slot(ctx)
+	h, release, err := p.slot(ctx, false)
 	if err != nil {
 		return "", false, err
 	}
@@ -302,7 +312,7 @@ func (p *Passwords) replace(ctx context.Context, user directory.User, current, n
 // login.ErrRefused. It is a guess at that, and counted as one.
 func (p *Passwords) Confirm(ctx context.Context, from netip.Addr, user directory.User, chosen secret.String) error {
 	return p.counted(ctx, guess("redeem", user, from), func() error {
-		h, release, err := p.slot(ctx)
+		h, release, err := p.slot(ctx, false)
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func newThrottle(t testing.TB, s store.Store, now func() time.Time) *throttle.Th
 	t.Helper()
 	key := make([]byte, 32)
 	rand.Read(key)
-	made, err := throttle.New(throttle.Options{Store: s, Key: key, Now: now})
+	made, err := throttle.New(throttle.Options{Store: s, Key: key, Now: now, PerSecond: 60})
 	if err != nil {
 		t.Fatal(err)
 	}

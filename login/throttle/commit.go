@@ -17,19 +17,33 @@ import (
 type job struct {
 	ids   []string                        // the records that apply reads or writes
 	apply func(now time.Time, of tallies) // may be called again, after a conflict
+	left  func()                          // called when it is done, if nobody waits for it any more; nil: nothing is
 	done  chan struct{}                   // closed when err is final
 	err   error
 }
 
-// Bounds of one commit.
+// Bounds of one commit, and of those that wait for the next.
 const (
-	maxJobs  = 64              // in one commit
-	maxTries = 12              // of one commit: at each, one of the nodes succeeds
-	within   = 5 * time.Second // what a commit may take
+	maxJobs    = 64              // in one commit
+	maxWaiting = 8 * maxJobs     // beyond that an attempt is not counted, and not checked
+	maxTries   = 12              // of one commit: at each, one of the nodes succeeds
+	within     = 5 * time.Second // what a commit may take
 )
 
+// queue is do for an attempt: it fails with login.ErrBusy if too many wait.
+func (t *Throttle) queue(ctx context.Context, j *job) error {
+	t.mu.Lock()
+	full := len(t.waiting) >= maxWaiting
+	t.mu.Unlock()
+	if full {
+		return login.ErrBusy
+	}
+	return t.do(ctx, j)
+}
+
 // do adds j to those that wait and returns when it is done. One of those that wait
-// works for all of them, while it holds the turn.
+// has all of them done, while it holds the turn. If ctx ends first, that is an outage: j is
+// not done, or taken back by left.
 func (t *Throttle) do(ctx context.Context, j *job) error {
 	t.mu.Lock()
 	t.waiting = append(t.waiting, j)
@@ -38,11 +52,34 @@ func (t *Throttle) do(ctx context.Context, j *job) error {
 		select {
 		case <-j.done:
 			return j.err
+		case <-ctx.Done():
+			if !t.leave(j) && j.left != nil {
+				go func() { // it ends with the commit under way, and one more
+					if <-j.done; j.err == nil {
+						j.left()
+					}
+				}()
+			}
+			return store.Outage(ctx.Err())
 		case t.turn <- struct{}{}:
-			t.work(ctx)
-			<-t.turn
+			go func() { // it ends with its commit, which takes no longer than within
+				t.work(ctx)
+				<-t.turn
+			}()
 		}
 	}
+}
+
+// leave takes j from those that wait, if it is still one of them.
+func (t *Throttle) leave(j *job) (was bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := slices.Index(t.waiting, j)
+	if n < 0 {
+		return false
+	}
+	t.waiting = slices.Concat(t.waiting[:n], t.waiting[n+1:]) // a copy: see work
+	return true
 }
 
 // work does the jobs that wait. The caller has the turn.

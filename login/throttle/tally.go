@@ -75,12 +75,15 @@ func (f tally) wait(now time.Time) time.Duration {
 // fail is f and one failure more.
 func (f tally) fail(now time.Time) tally { return tally{Failures: f.failures(now) + 1, At: now} }
 
-// back is f without the failure that made counted of before. If others came after it,
-// one is taken off their number.
+// back is f without the failure that made counted of before: neither the number nor the
+// time of it stays, or attempts that nobody checked would make a wait longer. If others came
+// after it, one is taken off their number.
 func (f tally) back(counted, before tally) tally {
 	switch {
 	case f == counted:
 		return before
+	case f.Failures > 1 && f.At.Equal(counted.At):
+		return tally{Failures: f.Failures - 1, At: before.At}
 	case f.Failures > 1:
 		return tally{Failures: f.Failures - 1, At: f.At}
 	}

@@ -19,7 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
@@ -38,18 +37,11 @@ type Options struct {
 	Now       func() time.Time // nil: time.Now
 }
 
-// perAddress is the rate of one address, or of one /64 of IPv6.
-var perAddress = limit.Rate{Burst: 20, Interval: 3 * time.Second}
-
 // Throttle counts attempts. It is safe for concurrent use.
 type Throttle struct {
 	opts  Options
-	inAll limit.Rate
+	rates rates
 	idKey []byte
-
-	// The limits of this node alone. They stand in front of those in the store, so that
-	// a flood of attempts does not become a flood of reads and commits.
-	local, localInAll *limit.Limiter
 
 	mu      sync.Mutex // guards waits and waiting; held for a few assignments
 	waits   map[string]known
@@ -72,14 +64,11 @@ func New(o Options) (*Throttle, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	inAll := limit.Rate{Burst: o.PerSecond, Interval: time.Second / time.Duration(o.PerSecond)}
 	id := hmac.New(sha256.New, o.Key)
 	id.Write([]byte("ids")) // shorter than what a device credential is made of: see deviceMAC
 	return &Throttle{
-		opts: o, inAll: inAll, idKey: id.Sum(nil),
-		local:      limit.New(perAddress.Burst, perAddress.Interval, 100_000),
-		localInAll: limit.New(inAll.Burst, inAll.Interval, 1),
-		waits:      map[string]known{}, turn: make(chan struct{}, 1),
+		opts: o, rates: newRates(o.PerSecond), idKey: id.Sum(nil),
+		waits: map[string]known{}, turn: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -94,34 +83,41 @@ type Guess struct {
 // Ticket is a counted attempt.
 type Ticket struct {
 	throttle *Throttle
-	counter  string   // the record of failures in a row; empty: none
-	rates    []string // the records of rates
-	before   tally    // of counter
-	counted  tally    // of counter
+	counter  string // the record of failures in a row; empty: none
+	share    share  // the rates that it was counted in
+	early    share  // those of this node
+	before   tally  // of counter
+	counted  tally  // of counter
+	known    bool
 }
+
+// Known reports whether the attempt came from a device that signed the account in before.
+// What is scarce has a part that is kept for those.
+func (t Ticket) Known() bool { return t.known }
 
 // Take counts g as a failure, or answers login.Throttled and counts nothing: a refused
 // attempt makes no wait longer, so a stranger cannot keep an owner out by trying again
-// and again. Without the store the answer is an outage, and the credential must not be
+// and again. Nor does one whose ctx ends. Without the store the answer is an outage, and the credential must not be
 // checked. It answers login.ErrBusy when other nodes were faster too often.
 func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
-	device := t.device(g.Account, g.Device)
-	mine := t.id("account", g.Account)
-	if device != "" {
-		mine = device
+	mine, known := t.id("account", g.Account), false
+	if device := t.device(g.Account, g.Device); device != "" {
+		mine, known = device, true
 	}
-	if err := t.early(g, mine); err != nil {
+	early, err := t.early(g, mine, known)
+	if err != nil {
 		return Ticket{}, err
 	}
-	ticket := Ticket{throttle: t}
+	ticket := Ticket{throttle: t, early: early}
 	var refused error
 	j := &job{done: make(chan struct{})}
 	if g.Account != "" {
 		j.ids = append(j.ids, mine, t.id("account", g.Account))
 	}
-	if !g.Local {
-		ticket.rates = []string{t.addressID(g.Address), t.id("all", "")}
-		j.ids = append(j.ids, ticket.rates...)
+	for _, s := range append(t.shares(g, known), t.shares(g, false)...) {
+		for _, r := range s {
+			j.ids = append(j.ids, r.id)
+		}
 	}
 	j.apply = func(now time.Time, of tallies) {
 		var wait time.Duration
@@ -129,20 +125,21 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 			refused = login.Throttled{RetryAfter: wait}
 		}
 	}
-	if err := t.do(ctx, j); err != nil {
-		return Ticket{}, err
+	j.left = func() { _ = ticket.Undo(context.Background()) }
+	if err := t.queue(ctx, j); err != nil {
+		return Ticket{}, err // j may still be done: ticket and refused are its own
 	}
 	return ticket, refused
 }
 
 // count is what Take does to the counters. All of them are asked before one changes.
 func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of tallies) (wait time.Duration) {
-	ticket.counter = ""
+	account := t.id("account", g.Account)
+	ticket.counter, ticket.share, ticket.counted, ticket.known = "", nil, tally{}, mine != account
 	if g.Account != "" {
 		ticket.counter = mine
-		account := t.id("account", g.Account)
-		if mine != account && of.get(mine).failures(now) >= maxDeviceFailures {
-			ticket.counter = account
+		if ticket.known && of.get(mine).failures(now) >= maxDeviceFailures {
+			ticket.counter, ticket.known = account, false
 		}
 		ticket.before = of.get(ticket.counter)
 		if wait = ticket.before.wait(now); wait > 0 {
@@ -150,16 +147,8 @@ func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of
 			return wait
 		}
 	}
-	if !g.Local {
-		after := make([]limit.Bucket, len(ticket.rates))
-		for n, rate := range []limit.Rate{perAddress, t.inAll} {
-			if after[n], wait = rate.Take(of.get(ticket.rates[n]).bucket(), now); wait > 0 {
-				return wait
-			}
-		}
-		for n, b := range after {
-			of.set(ticket.rates[n], tally{Debt: b.Debt, At: b.At})
-		}
+	if ticket.share, wait = take(t.shares(g, ticket.known), now, of); wait > 0 {
+		return wait
 	}
 	if g.Account != "" {
 		ticket.counted = ticket.before.fail(now)
@@ -179,53 +168,62 @@ func (t *Throttle) Succeeded(ctx context.Context, counter string) error {
 	if counter == "" {
 		return nil
 	}
-	return t.do(ctx, &job{
+	err := t.do(ctx, &job{
 		ids: []string{counter}, done: make(chan struct{}),
 		apply: func(_ time.Time, of tallies) { of.set(counter, tally{}) },
 	})
+	t.forget(counter)
+	return err
 }
 
 // Undo takes the attempt back: nothing was guessed, because the server was too busy or
-// something that it needs was out of reach. If that fails too, the attempt stays
-// counted.
+// something that it needs was out of reach. The counters are as they were before, also
+// those of this node. If that fails, the attempt stays counted. It does not end with ctx:
+// a client that goes away has guessed nothing either.
 func (t Ticket) Undo(ctx context.Context) error {
-	if t.counted == (tally{}) && len(t.rates) == 0 {
+	if t.counted == (tally{}) && len(t.share) == 0 {
 		return nil // nothing was taken
 	}
-	j := &job{ids: append([]string{}, t.rates...), done: make(chan struct{})}
+	j := &job{done: make(chan struct{})}
+	for _, r := range t.share {
+		j.ids = append(j.ids, r.id)
+	}
 	if t.counter != "" {
 		j.ids = append(j.ids, t.counter)
 	}
 	j.apply = func(_ time.Time, of tallies) {
-		for n, id := range t.rates {
-			b := []limit.Rate{perAddress, t.throttle.inAll}[n].Back(of.get(id).bucket())
-			of.set(id, tally{Debt: b.Debt, At: b.At})
+		for _, r := range t.share {
+			b := r.rate.Back(of.get(r.id).bucket())
+			of.set(r.id, tally{Debt: b.Debt, At: b.At})
 		}
 		if t.counter != "" {
 			of.set(t.counter, of.get(t.counter).back(t.counted, t.before))
 		}
 	}
-	return t.throttle.do(ctx, j)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	if err := t.throttle.do(ctx, j); err != nil {
+		return err
+	}
+	for _, r := range t.early {
+		r.local.Back(r.id)
+	}
+	t.throttle.forget(t.counter)
+	return nil
 }
 
 // early refuses what this node knows to come too early, without asking the store. Its
-// own limits count an attempt also if the store refuses it.
-func (t *Throttle) early(g Guess, mine string) error {
+// own rates count an attempt also if the store refuses it. It returns what it counted.
+func (t *Throttle) early(g Guess, mine string, known bool) (share, error) {
 	now := t.opts.Now()
 	if wait := t.knownWait(mine, now); g.Account != "" && wait > 0 {
-		return login.Throttled{RetryAfter: wait}
+		return nil, login.Throttled{RetryAfter: wait}
 	}
-	if g.Local {
-		return nil
+	taken, wait := takeLocal(t.shares(g, known), now)
+	if wait > 0 {
+		return nil, login.Throttled{RetryAfter: wait}
 	}
-	ok, wait := t.local.Allow(t.addressID(g.Address), now)
-	if ok {
-		ok, wait = t.localInAll.Allow("", now)
-	}
-	if !ok {
-		return login.Throttled{RetryAfter: wait}
-	}
-	return nil
+	return taken, nil
 }
 
 // known is what a node heard of a counter that must wait.
@@ -259,14 +257,16 @@ func (t *Throttle) knownWait(counter string, now time.Time) time.Duration {
 	return 0
 }
 
+// forget has the store asked about counter at the next attempt: it has changed.
+func (t *Throttle) forget(counter string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.waits, counter)
+}
+
 // id names the record of a counter.
 func (t *Throttle) id(what, of string) string {
 	m := hmac.New(sha256.New, t.idKey)
 	m.Write([]byte(what + " " + of))
 	return what + "-" + base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
-}
-
-// addressID is that of all addresses of one subscriber.
-func (t *Throttle) addressID(a netip.Addr) string {
-	return t.id("address", limit.Subscriber(a).String())
 }

@@ -202,7 +202,10 @@ func TestManyAtOnce(t *testing.T) {
 func TestOneBudget(t *testing.T) {
 	var c clock
 	s := memory.New()
-	nodes := []*throttle.Throttle{node(t, s, c.now, throttle.Options{}), node(t, s, c.now, throttle.Options{}), node(t, s, c.now, throttle.Options{})}
+	var nodes []*throttle.Throttle
+	for range 3 {
+		nodes = append(nodes, node(t, s, c.now, throttle.Options{PerSecond: 60})) // of them 15 are for known devices
+	}
 	allowed := func(guess func(n int) throttle.Guess) (n int) {
 		for attempt := range 120 {
 			if _, err := nodes[attempt%3].Take(t.Context(), guess(attempt)); waitOf(t, err) == 0 {
@@ -217,15 +220,15 @@ func TestOneBudget(t *testing.T) {
 		t.Errorf("%d attempts from one /64, want 20", n)
 	}
 	c.later(time.Minute)
-	if n := allowed(func(n int) throttle.Guess { return at(fmt.Sprint("name", n)) }); n != 50 {
-		t.Errorf("%d attempts in all, want 50", n)
+	if n := allowed(func(n int) throttle.Guess { return at(fmt.Sprint("name", n)) }); n != 45 {
+		t.Errorf("%d attempts in all, want 45", n)
 	}
 	if n := allowed(func(n int) throttle.Guess { return throttle.Guess{Account: fmt.Sprint("change", n), Local: true} }); n != 120 {
 		t.Errorf("%d attempts by no network, want 120", n)
 	}
 	c.later(time.Second)
-	if n := allowed(func(int) throttle.Guess { return at("") }); n != 50 {
-		t.Errorf("%d attempts in the next second, want 50", n)
+	if n := allowed(func(int) throttle.Guess { return at("") }); n != 45 {
+		t.Errorf("%d attempts in the next second, want 45", n)
 	}
 }
 
