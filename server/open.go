@@ -68,7 +68,9 @@ type Config struct {
 	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
 
 	// LoginsPerSecond is how many attempts to sign in all nodes together look at, the same
-	// on every node; zero: 50. Others are told to come later.
+	// on every node. A quarter is kept for clients that signed the account in before. Others are
+	// told to come later. Zero: as many as this machine can hash, measured at the start, and at
+	// least 10; with InsecureHashes or Offline 50.
 	LoginsPerSecond int
 
 	// HashWorker makes a command that runs password.Work on its standard input and output:
@@ -214,15 +216,12 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err := e.setBack(ctx); err != nil {
 		return err
 	}
-	guesses, err := throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), PerSecond: c.LoginsPerSecond, Now: now})
+	how := password.Options{Users: users, Now: now, Worker: c.HashWorker, Slots: c.HashSlots, InsecureHashes: c.InsecureHashes}
+	how.Throttle, err = throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), PerSecond: c.perSecond(how), Now: now})
 	if err != nil {
 		return err
 	}
-	e.passwords, err = password.New(password.Options{
-		Users: users, Throttle: guesses, Now: now,
-		Worker: c.HashWorker, Slots: c.HashSlots, InsecureHashes: c.InsecureHashes,
-	})
-	if err != nil {
+	if e.passwords, err = password.New(how); err != nil {
 		return err
 	}
 	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Now: now}); err != nil {
@@ -234,7 +233,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 		}
 	}
 	ways, err := flow.New(flow.Options{
-		Store: c.Store, Users: users, Throttle: guesses, Methods: append([]login.Method{e.passwords}, c.Methods...),
+		Store: c.Store, Users: users, Throttle: how.Throttle, Methods: append([]login.Method{e.passwords}, c.Methods...),
 		SubjectRev: e.issuer.SubjectRev, Now: now,
 	})
 	if err != nil {
@@ -259,6 +258,21 @@ func (e *Embedded) setBack(ctx context.Context) error {
 		}
 	}
 	return e.time.Forget(ctx)
+}
+
+// leastPerSecond is what a slow machine, or one that was busy when it was measured, looks at.
+const leastPerSecond = 10
+
+// perSecond is LoginsPerSecond, or what this machine can hash (LOGIN-09): more would fill the
+// queue of hashes, and then nobody is let in.
+func (c *Config) perSecond(how password.Options) int {
+	if c.LoginsPerSecond != 0 || c.InsecureHashes || c.Offline {
+		return c.LoginsPerSecond
+	}
+	measured, one := password.Measure(how)
+	n := min(max(measured, leastPerSecond), 10_000)
+	c.Logger.Info("limit of attempts to sign in", "per_second", n, "one_hash", one.Round(time.Millisecond).String(), "hint", "set logins_per_second to choose another")
+	return n
 }
 
 // follow starts the verifier.

@@ -28,7 +28,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 	if c.MaxSessions < 1 || c.MaxSessions > 10_000 {
 		v.Refuse("max_sessions", fmt.Sprintf("is %d: want 1 to 10000", c.MaxSessions), "")
 	}
-	if c.LoginRate < 1 || c.LoginRate > 10_000 {
+	if c.LoginRate < 0 || c.LoginRate > 10_000 {
 		v.Refuse("logins_per_second", fmt.Sprintf("is %d: want 1 to 10000", c.LoginRate), "")
 	}
 	c.Settings.Check(v)

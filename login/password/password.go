@@ -67,22 +67,11 @@ func New(o Options) (*Passwords, error) {
 	if o.Users == nil || o.Throttle == nil {
 		return nil, errors.New("password: Options.Users and Options.Throttle are required")
 	}
-	if o.Slots == 0 {
-		o.Slots = runtime.GOMAXPROCS(0)
-		if o.Worker == nil {
-			// One CPU stays free of hashing: a hash runs for a tenth of a second, and checks
-			// of sessions must not stand behind it (LOGIN-04).
-			o.Slots--
-		}
-		o.Slots = min(max(o.Slots, 1), 8)
-	}
+	o.Slots = o.slots()
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	policy := production
-	if o.InsecureHashes {
-		policy = insecure
-	}
+	policy := o.policy()
 	p := &Passwords{
 		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
 		dummy: hash("no such password", policy), measured: map[string]time.Duration{},
@@ -95,6 +84,39 @@ func New(o Options) (*Passwords, error) {
 		}
 	}
 	return p, nil
+}
+
+func (o Options) slots() int {
+	if o.Slots > 0 {
+		return o.Slots
+	}
+	n := runtime.GOMAXPROCS(0)
+	if o.Worker == nil {
+		// One CPU stays free of hashing: a hash runs for a tenth of a second, and checks
+		// of sessions must not stand behind it (LOGIN-04).
+		n--
+	}
+	return min(max(n, 1), 8)
+}
+
+func (o Options) policy() params {
+	if o.InsecureHashes {
+		return insecure
+	}
+	return production
+}
+
+// Measure computes two hashes, and returns how many passwords a second all slots of o can
+// check, and how long one takes. More attempts than that would fill the queue.
+func Measure(o Options) (perSecond int, one time.Duration) {
+	for n := range 2 {
+		begun := time.Now()
+		hash("no such password", o.policy())
+		if took := time.Since(begun); n == 0 || took < one {
+			one = took
+		}
+	}
+	return int(time.Duration(o.slots()) * time.Second / max(one, time.Microsecond)), one
 }
 
 // Close waits for the hashes under way and ends the processes of Options.Worker.
