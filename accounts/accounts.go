@@ -54,12 +54,8 @@ type Passwords interface {
 	// Choose returns the hash of a password that somebody chose for an account.
 	Choose(ctx context.Context, from netip.Addr, identifier, name string, chosen login.Secret) (hash string, err error)
 
-	// Replace returns the hash of the password that replaces the current one. done says
-	// that next is the password already.
-	Replace(ctx context.Context, from netip.Addr, u directory.User, current, next login.Secret) (hash string, done bool, err error)
-
-	// Confirm returns nil if chosen is the password already.
-	Confirm(ctx context.Context, from netip.Addr, u directory.User, chosen login.Secret) error
+	// Replace returns the hash of the password that replaces the current one.
+	Replace(ctx context.Context, from netip.Addr, u directory.User, current, next login.Secret) (hash string, err error)
 
 	// Adopt returns how a hash from elsewhere is stored, and how long its check takes.
 	Adopt(ctx context.Context, from netip.Addr, foreign string) (hash string, work time.Duration, err error)

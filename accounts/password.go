@@ -49,7 +49,8 @@ func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, ne
 // current one (LOGIN-14). All its sessions end, since a thief of the old password may be
 // signed in with it, and the caller goes on with a new session, made as ask says (SES-04).
 // It fails like Register, with login.ErrRefused, and like issuer.Login: then the password
-// may be another one already, and doing it again is safe.
+// may be another one already. The caller signs in with it: what was the current password is
+// refused from then on, like any other that is wrong.
 func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Session, act audit.Act, current, next login.Secret, ask issuer.Request) (*issuer.Issued, error) {
 	id := session.Subject
 	// The revision is read before the current password is checked: of two changes at once,
@@ -61,15 +62,17 @@ func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Sess
 	if err != nil {
 		return nil, a.told(act, id, err)
 	}
-	hash, done, err := a.passwords.Replace(ctx, act.Address, r.user, current, next)
+	hash, err := a.passwords.Replace(ctx, act.Address, r.user, current, next)
+	if errors.Is(err, login.ErrRefused) && r.due.Pending() {
+		// An earlier call may have written another password and stopped: what it owes is done.
+		_, unsettled := a.settle(context.WithoutCancel(ctx), id, act)
+		err = errors.Join(err, unsettled)
+	}
 	if err != nil {
 		return nil, a.told(act, id, err)
 	}
-	ask.UserVersion = r.due.End
-	if !done {
-		if ask.UserVersion, err = a.writePassword(ctx, id, act, r.user.Password, hash, a.users.Write); err != nil {
-			return nil, a.told(act, id, err)
-		}
+	if ask.UserVersion, err = a.writePassword(ctx, id, act, r.user.Password, hash, a.users.Write); err != nil {
+		return nil, a.told(act, id, err)
 	}
 	proof := login.Proof{Subject: id, Methods: []string{"pwd"}, At: a.now(), SubjectRev: r.held.Rev(), Roles: session.Roles}
 	issued, err := a.issuer.StartOver(ctx, proof, ask)
@@ -83,15 +86,11 @@ func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Sess
 }
 
 // Redeem sets the password of the user that an invitation is for, uses the invitation up
-// and ends all sessions (LOGIN-12). It fails like Register, and with login.ErrRefused if
-// the invitation is no good. Doing it again, with the same password, is safe.
+// and ends all sessions (LOGIN-12). It fails like Register, with directory.ErrUsed, and with
+// login.ErrRefused if the invitation is no good. Doing it again is safe. A used invitation
+// is worth nothing: the password is not compared, so nobody can guess with it.
 func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next login.Secret) error {
-	u, err := a.users.Invited(ctx, invitation)
-	done := false
-	if errors.Is(err, login.ErrRefused) {
-		u, err = a.users.Redeemed(ctx, invitation)
-		done = true
-	}
+	u, used, err := a.users.Invited(ctx, invitation)
 	if err != nil {
 		return a.told(act, "", err)
 	}
@@ -99,15 +98,28 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 	if by.By == "" {
 		by.By = audit.BySubject(u.ID)
 	}
-	if done {
-		err = a.passwords.Confirm(ctx, act.Address, u, next)
-	} else {
+	if !used {
 		err = a.redeem(ctx, by, invitation, u, next)
+		used = errors.Is(err, directory.ErrUsed) // by another call meanwhile
 	}
-	if err != nil {
+	if err != nil && !used {
 		return a.told(act, "", err)
 	}
-	_, err = a.settle(context.WithoutCancel(ctx), u.ID, by)
+	if _, unsettled := a.settle(context.WithoutCancel(ctx), u.ID, by); unsettled != nil {
+		return unsettled
+	}
+	if used {
+		err = a.told(act, u.ID, directory.ErrUsed)
+	}
+	return err
+}
+
+// Invited returns nil if an invitation can be redeemed. It fails like Redeem.
+func (a *Accounts) Invited(ctx context.Context, invitation login.Secret) error {
+	_, used, err := a.users.Invited(ctx, invitation)
+	if err == nil && used {
+		err = directory.ErrUsed
+	}
 	return err
 }
 

@@ -24,7 +24,7 @@ const invitationPrefix = "cfi_" // lets secret scanners recognise a leaked one
 type invitation struct {
 	User    string    `json:"user"`
 	Expires time.Time `json:"expires"`
-	Used    bool      `json:"used,omitempty"` // good for nothing, but to tell who asks again; see Redeemed
+	Used    bool      `json:"used,omitempty"` // good for nothing, but to tell who asks again; see Invited
 }
 
 // Invite makes a token with which somebody may set the password of a user, once,
@@ -83,32 +83,21 @@ func (d *Directory) invitation(user string) (store.Record, secret.String, time.T
 	}, secret.New(token), v.Expires, err
 }
 
-// Invited returns whom an invitation is for, or login.ErrRefused. It does not use
-// it up.
-func (d *Directory) Invited(ctx context.Context, token secret.String) (User, error) {
-	return d.holder(ctx, token, false)
-}
+// ErrUsed means that an invitation was used: its holder has chosen a password already.
+var ErrUsed = fmt.Errorf("invitation was used: %w", login.ErrRefused)
 
-// Redeemed returns whom an invitation was for that has been used up and would not
-// have expired, or login.ErrRefused. The person who redeemed it, and was not answered, can
-// so be told that it was done.
-func (d *Directory) Redeemed(ctx context.Context, token secret.String) (User, error) {
-	return d.holder(ctx, token, true)
-}
-
-func (d *Directory) holder(ctx context.Context, token secret.String, used bool) (User, error) {
+// Invited returns whom an invitation is for, or login.ErrRefused. It does not use it up.
+// used says that this has happened, and is known until the invitation would have expired.
+func (d *Directory) Invited(ctx context.Context, token secret.String) (u User, used bool, err error) {
 	v, _, err := d.invited(ctx, token)
-	if err == nil && v.Used != used {
+	if err != nil {
+		return User{}, false, err
+	}
+	u, err = d.ByID(ctx, v.User)
+	if errors.Is(err, store.ErrNotFound) {
 		err = login.ErrRefused
 	}
-	if err != nil {
-		return User{}, err
-	}
-	u, err := d.ByID(ctx, v.User)
-	if errors.Is(err, store.ErrNotFound) {
-		return User{}, login.ErrRefused
-	}
-	return u, err
+	return u, v.Used, err
 }
 
 func (d *Directory) invited(ctx context.Context, token secret.String) (v invitation, at store.Require, err error) {
@@ -136,7 +125,10 @@ func (d *Directory) invited(ctx context.Context, token secret.String) (v invitat
 // invitation up in the same commit: of two at once, one is refused.
 func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due *Due, note audit.Entry) error {
 	v, at, err := d.invited(ctx, token)
-	if err == nil && (v.Used || v.User != u.ID) {
+	switch {
+	case err == nil && v.Used:
+		err = ErrUsed
+	case err == nil && v.User != u.ID:
 		err = login.ErrRefused
 	}
 	if err != nil {

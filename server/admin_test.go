@@ -62,8 +62,8 @@ func TestFirstAdministrator(t *testing.T) {
 		{`{"token":"cfi_` + strings.Repeat("A", 43) + `","password":"` + chosen + `"}`, http.StatusUnauthorized},
 		{`{"token":"` + token + `","password":"short"}`, http.StatusUnprocessableEntity},
 		{`{"token":"` + token + `","password":"` + chosen + `"}`, http.StatusNoContent},
-		{`{"token":"` + token + `","password":"` + chosen + `"}`, http.StatusNoContent}, // the answer may have been lost
-		{`{"token":"` + token + `","password":"` + chosen + ` now"}`, http.StatusUnauthorized},
+		{`{"token":"` + token + `","password":"` + chosen + `"}`, http.StatusGone}, // whatever the password
+		{`{"token":"` + token + `","password":"` + chosen + ` now"}`, http.StatusGone},
 	} {
 		if res, body := b.call("POST", "/v1/invitations", c.body); res.StatusCode != c.want {
 			t.Errorf("redeem = %d %s, want %d", res.StatusCode, body, c.want)
@@ -270,11 +270,16 @@ func TestWelcomePage(t *testing.T) {
 		{`"><script>`, "a quiet evening at home", "no longer good", http.StatusUnauthorized},
 		{token, "short", "Password rejected", http.StatusUnprocessableEntity},
 		{token, "a quiet evening at home", "Your password is set", http.StatusOK},
-		{token, "another evening at home", "no longer good", http.StatusUnauthorized},
+		{token, "another evening at home", "was used", http.StatusGone},
 	} {
 		res, body := choose(c.token, c.password)
 		if res.StatusCode != c.want || !strings.Contains(body, c.text) || strings.Contains(body, "<script>") {
 			t.Errorf("choose %q = %d %s, want %d %q", c.password, res.StatusCode, body, c.want, c.text)
+		}
+	}
+	for link, want := range map[string]int{path: http.StatusGone, path[:len(path)-1] + "x": http.StatusUnauthorized} { // at once
+		if res, body := b.call("GET", link, ""); res.StatusCode != want || strings.Contains(body, "<form") {
+			t.Errorf("GET %s = %d %s, want %d and no form", link, res.StatusCode, body, want)
 		}
 	}
 	if res, _ := b.call("POST", "/welcome", "token="+token, "Origin", "https://evil.test"); res.StatusCode != http.StatusForbidden {

@@ -310,7 +310,8 @@ func TestLostRevocationHasOneReceipt(t *testing.T) {
 }
 
 // LOGIN-14: the password was changed and the other sessions were not ended, or
-// nobody can say. The same call again finishes it, however often it takes.
+// nobody can say. The same call again finishes it, or is refused, for the password is another
+// one; everybody is out all the same.
 func TestPasswordChangeThroughAnOutage(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		for spared := 0; ; spared++ {

@@ -275,6 +275,9 @@ func (s *Server) pageWelcome(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		return errNotFound
 	}
+	if err := noInvitation(s.users.Invited(r.Context(), secret.New(token))); err != nil {
+		return err // at once: nobody chooses a password in vain
+	}
 	return render(w, http.StatusOK, "welcome.html", welcomePage{frame{Title: "Choose a password"}, token})
 }
 
@@ -284,15 +287,20 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	}
 	token := r.PostForm.Get("token")
 	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
-	if errors.Is(err, login.ErrRefused) {
-		err = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "This invitation is no longer good", Detail: "Ask for another.", Cause: err}
-	}
-	if err != nil {
+	if err = noInvitation(err); err != nil {
 		status, text := s.inWords(w, r, err)
 		return render(w, status, "welcome.html", welcomePage{frame{Title: "Choose a password", Problem: text}, token})
 	}
 	page := entryPage{frame: frame{Title: "Sign in", Done: "Your password is set. Sign in with it."}, Registration: s.registration}
 	return render(w, http.StatusOK, "login.html", page)
+}
+
+// noInvitation says in words of a visitor that an invitation is no good.
+func noInvitation(err error) error {
+	if errors.Is(err, login.ErrRefused) && !errors.Is(err, directory.ErrUsed) {
+		return &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "This invitation is no longer good", Detail: "Ask for another.", Cause: err}
+	}
+	return err
 }
 
 // form reads a form that must have come from one of our own pages (CSRF-01).

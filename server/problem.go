@@ -41,6 +41,8 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	var input login.BadInput
 	switch {
 	case errors.As(err, &own):
+	case errors.Is(err, directory.ErrUsed):
+		own = &source.Problem{Status: http.StatusGone, Type: "invitation-used", Title: "This invitation was used", Detail: "Sign in with the password that was chosen with it, or ask for another."}
 	case errors.Is(err, login.ErrRefused), errors.Is(err, issuer.ErrProveAgain):
 		// One text for an unknown user, a wrong password and a disabled account:
 		// the difference is what an enumerator is after.

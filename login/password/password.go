@@ -281,73 +281,39 @@ func (p *Passwords) Choose(ctx context.Context, from netip.Addr, identifier, nam
 }
 
 // Replace returns the hash of the password that takes the place of the current one, which
-// its owner must know (LOGIN-14). done says that next is the password already: an earlier
-// call that was not answered may have made the change. It fails like Choose, and with
-// login.ErrRefused.
-func (p *Passwords) Replace(ctx context.Context, from netip.Addr, user directory.User, current, next secret.String) (hash string, done bool, err error) {
+// its owner must know (LOGIN-14). For a wrong one it computes one hash, and compares nothing
+// else: nobody learns anything of next. It fails like Choose, and with login.ErrRefused.
+func (p *Passwords) Replace(ctx context.Context, from netip.Addr, user directory.User, current, next secret.String) (hash string, err error) {
 	// Who asks is signed in, so failures are counted apart: strangers who guess at
 	// the account do not keep its owner from changing the password.
-	err = p.counted(ctx, guess("change", user, from), func() (err error) {
-		hash, done, err = p.replace(ctx, user, current, next)
+	g := throttle.Guess{Account: "change " + user.ID, Address: from, Local: !from.IsValid()}
+	err = p.counted(ctx, g, func() (err error) {
+		hash, err = p.replace(ctx, user, current, next)
 		return err
 	})
-	if err != nil {
-		return "", false, err
-	}
-	return hash, done, nil
+	return hash, err
 }
 
-// guess is a guess at a password by somebody who does not sign in with it.
-func guess(what string, user directory.User, from netip.Addr) throttle.Guess {
-	return throttle.Guess{Account: what + " " + user.ID, Address: from, Local: !from.IsValid()}
-}
-
-func (p *Passwords) replace(ctx context.Context, user directory.User, current, next secret.String) (hash string, done bool, err error) {
+func (p *Passwords) replace(ctx context.Context, user directory.User, current, next secret.String) (hash string, err error) {
 	h, release, err := p.slot(ctx, false)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	defer release()
 	if user.Password == "" {
-		return "", false, login.ErrRefused
+		return "", login.ErrRefused
 	}
 	match, _, err := p.verify(h, user.Password, current)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	if !match {
-		// Who knows the password of now may hear that the change is made.
-		done, _, err := p.verify(h, user.Password, next)
-		if err == nil && !done {
-			err = login.ErrRefused
-		}
-		return "", done, err
+		return "", login.ErrRefused
 	}
 	if err := p.acceptable(user.Identifier, user.Name, next.Reveal()); err != nil {
-		return "", false, err
+		return "", err
 	}
-	hash, err = p.hash(h, next)
-	return hash, false, err
-}
-
-// Confirm returns nil if chosen is the password of user already, and otherwise
-// login.ErrRefused. It is a guess at that, and counted as one.
-func (p *Passwords) Confirm(ctx context.Context, from netip.Addr, user directory.User, chosen secret.String) error {
-	return p.counted(ctx, guess("redeem", user, from), func() error {
-		h, release, err := p.slot(ctx, false)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if user.Password == "" {
-			return login.ErrRefused
-		}
-		match, _, err := p.verify(h, user.Password, chosen)
-		if err == nil && !match {
-			err = login.ErrRefused
-		}
-		return err
-	})
+	return p.hash(h, next)
 }
 
 // minLength is that of a new password, in code points (LOGIN-01).
