@@ -57,8 +57,8 @@ type Passwords interface {
 	// Replace returns the hash of the password that replaces the current one.
 	Replace(ctx context.Context, from netip.Addr, u directory.User, current, next login.Secret) (hash string, err error)
 
-	// Adopt returns how a hash from elsewhere is stored, and how long its check takes.
-	Adopt(ctx context.Context, from netip.Addr, foreign string) (hash string, work time.Duration, err error)
+	// Adopt returns how a hash from elsewhere is stored, and what its check costs.
+	Adopt(foreign string) (hash string, work directory.Work, err error)
 }
 
 // Options of New. All but Now are required.

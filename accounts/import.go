@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
@@ -15,10 +14,10 @@ import (
 // so (LOGIN-16). It fails with password.ErrHash, directory.ErrTaken,
 // directory.ErrBadIdentifier or directory.ErrBadUser. With dry nothing is written.
 func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, foreign string, dry bool) (directory.User, error) {
-	var work time.Duration
+	var work directory.Work
 	var err error
 	if u.Password = ""; foreign != "" {
-		if u.Password, work, err = a.passwords.Adopt(ctx, act.Address, foreign); err != nil {
+		if u.Password, work, err = a.passwords.Adopt(foreign); err != nil {
 			return directory.User{}, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -15,15 +16,37 @@ const kindImport store.Kind = "import" // ID: "work"
 
 // imported is what stays to be known of imports.
 type imported struct {
-	Milliseconds int64 `json:"milliseconds"`
+	Milliseconds int64 `json:"milliseconds,omitempty"` // of an earlier version: how long a refusal lasts
+	Work         Work  `json:"work,omitempty"`
+}
+
+// Work is what checks of hashes cost: units, by the kind of hash. Package password says what
+// they are.
+type Work map[string]int
+
+// maxKinds is how many kinds of hashes the users of one directory may come with: each refusal
+// costs as much as one hash of each.
+const maxKinds = 4
+
+// With returns the larger units of both, for each kind.
+func (w Work) With(other Work) Work {
+	all := maps.Clone(w)
+	if all == nil {
+		all = Work{}
+	}
+	for kind, units := range other {
+		all[kind] = max(all[kind], units)
+	}
+	return all
 }
 
 var keyWork = store.Key{Kind: kindImport, ID: "work"}
 
 // Import adds a user who had an account elsewhere, with the hash that it has in
-// u.Password; Status and Created stay as they are, if set. work is how long the check
-// of such a hash may take; the largest is kept. It fails like Create.
-func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work time.Duration) (User, error) {
+// u.Password; Status and Created stay as they are, if set. work is what the check of that
+// hash costs; the largest of each kind is kept. It fails like Create, and with ErrBadUser for
+// a fifth kind of hash.
+func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work) (User, error) {
 	for {
 		b, note, err := d.create(act, &u)
 		if err != nil {
@@ -34,8 +57,12 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work time
 		if err != nil {
 			return User{}, err
 		}
-		if work > known {
-			value, err := json.Marshal(imported{work.Milliseconds() + 1})
+		if all := known.Work.With(work); !maps.Equal(all, known.Work) {
+			if len(all) > maxKinds {
+				return User{}, fmt.Errorf("%w: the users here have hashes of %d other kinds, and each refusal costs one of each", ErrBadUser, maxKinds)
+			}
+			known.Work = all
+			value, err := json.Marshal(known)
 			if err != nil {
 				return User{}, err
 			}
@@ -52,23 +79,23 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work time
 	}
 }
 
-// ImportedWork is the largest work that Import was told of; zero if there was none.
-func (d *Directory) ImportedWork(ctx context.Context) (time.Duration, error) {
-	work, _, err := d.importedWork(ctx)
-	return work, err
+// ImportedWork is the largest work of each kind that Import was told of, and how long a refusal
+// lasts at least because of users whom an earlier version imported.
+func (d *Directory) ImportedWork(ctx context.Context) (work Work, last time.Duration, err error) {
+	v, _, err := d.importedWork(ctx)
+	return v.Work, time.Duration(v.Milliseconds) * time.Millisecond, err
 }
 
-func (d *Directory) importedWork(ctx context.Context) (time.Duration, uint64, error) {
+func (d *Directory) importedWork(ctx context.Context) (v imported, rev uint64, err error) {
 	rec, err := store.One(ctx, d.store, keyWork)
 	if errors.Is(err, store.ErrNotFound) {
-		return 0, 0, nil
+		return v, 0, nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return v, 0, err
 	}
-	var v imported
 	if err := json.Unmarshal(rec.Value, &v); err != nil {
-		return 0, 0, fmt.Errorf("import: %w", err)
+		return v, 0, fmt.Errorf("import: %w", err)
 	}
-	return time.Duration(v.Milliseconds) * time.Millisecond, rec.Rev, nil
+	return v, rec.Rev, nil
 }

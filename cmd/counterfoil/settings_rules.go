@@ -29,7 +29,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 		v.Refuse("max_sessions", fmt.Sprintf("is %d: want 1 to 10000", c.MaxSessions), "")
 	}
 	if c.LoginRate < 0 || c.LoginRate > 10_000 {
-		v.Refuse("logins_per_second", fmt.Sprintf("is %d: want 1 to 10000", c.LoginRate), "")
+		v.Refuse("logins_per_second", fmt.Sprintf("is %d: want 0 to 10000", c.LoginRate), "")
 	}
 	c.Settings.Check(v)
 	c.checkStore(v)

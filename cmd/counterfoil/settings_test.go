@@ -32,7 +32,7 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 		"listen: localhost:http":                                 "want an IP address and a port",
 		"algorithm: none":                                        "want ES256, ES384, Ed25519, RS256, PS256 or HS256",
 		"trusted_proxies: [example.com]":                         "want a network such as",
-		"logins_per_second: -1":                                  "want 1 to 10000",
+		"logins_per_second: 10001":                               "want 0 to 10000",
 		"issuer: http://auth.example.com":                        "is plain http to another machine",
 		"listen: 0.0.0.0:80\nissuer: http://127.0.0.1":           "is not a loopback address",
 		"listen: 0.0.0.0:80":                                     "issuer is not set",

@@ -30,3 +30,33 @@ func (p *Passwords) Fill() (release func()) {
 
 // Hash makes the string of a hash of so many KiB and passes.
 func Hash(password string, m, t uint32) string { return hash(password, params{m: m, t: t, p: 1}) }
+
+// recorder notes the work of its hasher.
+type recorder struct {
+	hasher
+	spent map[string]int
+}
+
+func (r recorder) note(e effort) { r.spent[e.Kind] += e.Units }
+
+func (r recorder) verify(stored, password string, policy params) (match, outdated bool, err error) {
+	if k, err := read(stored); err == nil {
+		r.note(k.effort)
+	}
+	return r.hasher.verify(stored, password, policy)
+}
+
+func (r recorder) spend(e effort) error {
+	r.note(e)
+	return r.hasher.spend(e)
+}
+
+// Record returns the work of what is refused from now on, by the kind of hash. Hashes are
+// computed one after another while it is used.
+func (p *Passwords) Record() (spent map[string]int) {
+	spent = map[string]int{}
+	for range cap(p.slots) {
+		p.slots <- recorder{<-p.slots, spent}
+	}
+	return spent
+}

@@ -224,7 +224,7 @@ func (g *guarded) paths(t testing.TB) map[string]flow.Request {
 		t.Fatal(err)
 	}
 	disabled := directory.User{Identifier: "gone", Status: directory.Disabled, Password: password.Hash(good, 64, 1)}
-	if _, err := g.users.Import(ctx, audit.Act{}, disabled, 0); err != nil {
+	if _, err := g.users.Import(ctx, audit.Act{}, disabled, nil); err != nil {
 		t.Fatal(err)
 	}
 	return map[string]flow.Request{

@@ -15,6 +15,7 @@ import (
 type hasher interface {
 	hash(password string, q params) (phc string, err error)
 	verify(stored, password string, policy params) (match, outdated bool, err error)
+	spend(e effort) error // does that work, for nothing
 	close() error
 }
 
@@ -22,6 +23,7 @@ type hasher interface {
 type here struct{}
 
 func (here) hash(password string, q params) (string, error) { return hash(password, q), nil }
+func (here) spend(e effort) error                           { return e.spend() }
 func (here) close() error                                   { return nil }
 
 func (here) verify(stored, password string, policy params) (match, outdated bool, err error) {
@@ -40,12 +42,13 @@ type worker struct {
 	out     *json.Decoder
 }
 
-// job asks for a hash of Password, or for a comparison with Stored. It travels over a
+// job asks for a hash of Password, for a comparison with Stored, or for work. It travels over a
 // pipe: arguments and environment of a process are for others to see (OPS-11).
 type job struct {
 	Password []byte
 	Policy   params
 	Stored   string // empty: make a hash
+	Spend    effort // not zero: do nothing but that work
 }
 
 type result struct {
@@ -73,9 +76,14 @@ func Work(in io.Reader, out io.Writer) error {
 
 func (j job) do() (r result) {
 	var err error
-	if j.Stored == "" {
+	if j.Spend != (effort{}) {
+		err = j.Spend.spend()
+	} else if j.Stored == "" {
 		r.Hash = hash(string(j.Password), j.Policy)
-	} else if r.Match, r.Outdated, err = verify(j.Stored, string(j.Password), j.Policy); err != nil {
+	} else {
+		r.Match, r.Outdated, err = verify(j.Stored, string(j.Password), j.Policy)
+	}
+	if err != nil {
 		r.Error = err.Error()
 	}
 	return r
@@ -92,6 +100,11 @@ func (w *worker) verify(stored, password string, policy params) (match, outdated
 	}
 	r, err := w.do(job{Password: []byte(password), Policy: policy, Stored: stored})
 	return r.Match, r.Outdated, err
+}
+
+func (w *worker) spend(e effort) error {
+	_, err := w.do(job{Spend: e})
+	return err
 }
 
 // do has the process do j. One that died since the last job, or over this one, gives

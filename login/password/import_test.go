@@ -3,6 +3,8 @@ package password_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,8 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
 )
 
 const oldHash, oldPassword = "$2b$04$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", "pässword of olden days"
@@ -19,14 +23,14 @@ const oldHash, oldPassword = "$2b$04$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1
 // LOGIN-03: the first login with a hash from elsewhere makes one of ours.
 func TestAdopt(t *testing.T) {
 	p, users := newPasswords(t)
-	if _, _, err := p.Adopt(t.Context(), nowhere, "$1$x$y"); !errors.Is(err, password.ErrHash) {
+	if _, _, err := p.Adopt("$1$x$y"); !errors.Is(err, password.ErrHash) {
 		t.Errorf("Adopt = %v, want ErrHash", err)
 	}
-	hash, work, err := p.Adopt(t.Context(), nowhere, oldHash)
-	if err != nil || hash != oldHash || work <= 0 {
+	hash, work, err := p.Adopt(oldHash)
+	if err != nil || hash != oldHash || !maps.Equal(work, directory.Work{"bcrypt": 16}) {
 		t.Fatalf("Adopt = %s, %v, %v", hash, work, err)
 	}
-	if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: "old@example.org", Password: hash}, 0); err != nil {
+	if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: "old@example.org", Password: hash}, work); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Prove(t.Context(), attempt("old@example.org", oldPassword+"x")); !errors.Is(err, login.ErrRefused) {
@@ -42,36 +46,105 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// LOGIN-06: once a user with a hash that costs differently is there, every refusal
-// takes the same time: of an imported user, of one of ours, of nobody.
+// LOGIN-06: once users with hashes that cost differently are there, every refusal does the same
+// work: of an imported user, of one of ours, of nobody, of one who is disabled. So it takes the
+// same time, however busy the machine is.
+func TestRefusalsCostTheSameWork(t *testing.T) {
+	now := time.Now()
+	db := memory.New()
+	users, err := directory.New(directory.Options{Store: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProver(t, db, users, newThrottle(t, db, func() time.Time { return now }), password.Options{})
+	if _, err := users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "ours", Password: password.Hash(good, 64, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	const salt, sum = "$c2FsdHNhbHRzYWx0", "$YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU"
+	all := []string{"ours", "nobody"}
+	work := p.Record()
+	refused := func(want map[string]int) {
+		t.Helper()
+		for _, name := range all {
+			clear(work)
+			now = now.Add(time.Hour) // what throttles forgets
+			if _, err := p.Prove(t.Context(), attempt(name, "wrong")); !errors.Is(err, login.ErrRefused) {
+				t.Errorf("Prove(%s) = %v", name, err)
+			}
+			if !maps.Equal(work, want) {
+				t.Errorf("refusing %s is the work %v, want %v", name, work, want)
+			}
+		}
+	}
+	const ours = "argon2id m=64,p=1"
+	refused(map[string]int{ours: 1})
+	for _, u := range []struct {
+		name, hash string
+		status     string
+		want       map[string]int
+	}{
+		{"cost 4", oldHash, "", map[string]int{ours: 1, "bcrypt": 16}},
+		{"cost 6", "$2b$06$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", "", map[string]int{ours: 1, "bcrypt": 64}},
+		{"cost 5, gone", "$2b$05$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK", directory.Disabled, map[string]int{ours: 1, "bcrypt": 64}},
+		{"1000 iterations", "$pbkdf2-sha256$i=1000" + salt + sum, "", map[string]int{ours: 1, "bcrypt": 64, "pbkdf2-sha256": 1000}},
+		{"1500 iterations", "$pbkdf2-sha256$i=1500" + salt + sum, "", map[string]int{ours: 1, "bcrypt": 64, "pbkdf2-sha256": 1500}},
+		{"scrypt", "$scrypt$ln=4,r=8,p=1" + salt + sum, "", map[string]int{ours: 1, "bcrypt": 64, "pbkdf2-sha256": 1500, "scrypt ln=4,r=8": 1}},
+		{"more passes", "$argon2id$v=19$m=64,t=3,p=1" + salt + sum, "", map[string]int{ours: 3, "bcrypt": 64, "pbkdf2-sha256": 1500, "scrypt ln=4,r=8": 1}},
+	} {
+		hash, cost, err := p.Adopt(u.hash)
+		if err != nil {
+			t.Fatalf("%s: %v", u.name, err)
+		}
+		name := strings.NewReplacer(" ", "", ",", "").Replace(u.name)
+		if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: name, Status: u.status, Password: hash}, cost); err != nil {
+			t.Fatalf("%s: %v", u.name, err)
+		}
+		all = append(all, name)
+		refused(u.want)
+	}
+	_, cost, err := p.Adopt("$pbkdf2-sha1$i=1000" + salt + sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: "fifth"}, cost); !errors.Is(err, directory.ErrBadUser) {
+		t.Errorf("Import of a fifth kind = %v, want ErrBadUser", err)
+	}
+}
+
+// importedBefore is users whose earlier version kept how long a refusal lasts.
+func importedBefore(t *testing.T, last time.Duration) (prover, *directory.Directory) {
+	t.Helper()
+	db := memory.New()
+	users, err := directory.New(directory.Options{Store: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Commit(t.Context(), store.Batch{Put: []store.Record{{
+		Key: store.Key{Kind: "import", ID: "work"}, Value: fmt.Appendf(nil, `{"milliseconds":%d}`, last.Milliseconds()),
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: "old", Password: oldHash}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return newProver(t, db, users, newThrottle(t, db, nil), password.Options{}), users
+}
+
+// LOGIN-06: where an earlier version imported users, every refusal takes as long as it did.
 func TestRefusalsTakeTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, users := newPasswords(t)
+		p, users := importedBefore(t, 3*time.Second)
 		if _, err := users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "ours", Password: password.Hash(good, 64, 1)}); err != nil {
 			t.Fatal(err)
 		}
-		refused := func(want time.Duration) {
-			t.Helper()
-			for _, name := range []string{"ours", "old", "nobody"} {
-				begun := time.Now()
-				if _, err := p.Prove(t.Context(), attempt(name, "wrong")); !errors.Is(err, login.ErrRefused) {
-					t.Errorf("Prove(%s) = %v", name, err)
-				}
-				if took := time.Since(begun); took != want {
-					t.Errorf("refusing %s takes %v, want %v", name, took, want)
-				}
+		for _, name := range []string{"ours", "old", "nobody"} {
+			begun := time.Now()
+			if _, err := p.Prove(t.Context(), attempt(name, "wrong")); !errors.Is(err, login.ErrRefused) {
+				t.Errorf("Prove(%s) = %v", name, err)
 			}
-		}
-		refused(0)
-		for _, u := range []struct {
-			name string
-			work time.Duration
-		}{{"old", 2999 * time.Millisecond}, {"cheaper", time.Second}} {
-			if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: u.name, Password: oldHash}, u.work); err != nil {
-				t.Fatal(err)
+			if took := time.Since(begun); took != 3*time.Second {
+				t.Errorf("refusing %s takes %v, want 3 s", name, took)
 			}
-			time.Sleep(time.Hour) // in the bubble: what throttles forgets
-			refused(3 * time.Second)
 		}
 	})
 }
@@ -80,10 +153,7 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 // is answered sooner than a wrong one, so there is no need to wait for that.
 func TestLeavingEarlyIsAGuess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, users := newPasswords(t)
-		if _, err := users.Import(t.Context(), audit.Act{}, directory.User{Identifier: "old", Password: oldHash}, 3*time.Second); err != nil {
-			t.Fatal(err)
-		}
+		p, _ := importedBefore(t, 3*time.Second)
 		guess := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()

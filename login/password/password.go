@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -25,8 +24,9 @@ import (
 
 // Users is what package password needs of the directory.
 type Users interface {
-	// ImportedWork is how long the check of an imported hash takes at most.
-	ImportedWork(ctx context.Context) (time.Duration, error)
+	// ImportedWork is what the checks of imported hashes cost at most, and how long a
+	// refusal lasts at least.
+	ImportedWork(ctx context.Context) (work directory.Work, last time.Duration, err error)
 }
 
 // Options of New.
@@ -57,9 +57,6 @@ type Passwords struct {
 	policy params        // what new hashes are made with; stored ones below it are made anew at the next login
 	dummy  string        // is verified when there is nothing to verify (LOGIN-06)
 	hashed atomic.Int64
-
-	mu       sync.Mutex               // guards measured
-	measured map[string]time.Duration // work of imported hashes, by their cost
 }
 
 // New checks o.
@@ -74,7 +71,7 @@ func New(o Options) (*Passwords, error) {
 	policy := o.policy()
 	p := &Passwords{
 		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
-		dummy: hash("no such password", policy), measured: map[string]time.Duration{},
+		dummy: hash("no such password", policy),
 	}
 	for slot := range o.Slots {
 		if o.Worker == nil {
@@ -134,7 +131,7 @@ func (p *Passwords) Name() string { return directory.KindPassword }
 
 // Begin checks a password. Unknown, disabled, without a password, wrong: all get
 // login.ErrRefused after the work of one hash; with users from elsewhere, whose hashes
-// cost differently, after the same time (LOGIN-06).
+// cost differently, after the work of one of each kind (LOGIN-06).
 func (p *Passwords) Begin(ctx context.Context, a login.Attempt) (login.Step, error) {
 	var in struct {
 		Password string `json:"password"`
@@ -147,16 +144,29 @@ func (p *Passwords) Begin(ctx context.Context, a login.Attempt) (login.Step, err
 		return login.Step{}, err
 	}
 	begun := p.opts.Now()
+	var last time.Duration
 	step, err := func() (login.Step, error) {
 		defer release() // who is refused waits without a slot
 		account, err := a.Account(ctx)
 		if err != nil {
 			return login.Step{}, err
 		}
-		return p.check(h, account, secret.New(in.Password))
+		step, stored, err := p.check(h, account, secret.New(in.Password))
+		if !errors.Is(err, login.ErrRefused) {
+			return step, err
+		}
+		var work directory.Work
+		var unread error
+		if work, last, unread = p.opts.Users.ImportedWork(ctx); unread != nil && ctx.Err() == nil {
+			return login.Step{}, unread
+		}
+		if err := p.spendRest(h, work, stored); err != nil {
+			return login.Step{}, err
+		}
+		return login.Step{}, err
 	}()
-	if errors.Is(err, login.ErrRefused) {
-		err = p.even(ctx, begun)
+	if errors.Is(err, login.ErrRefused) && last > 0 {
+		err = p.even(ctx, begun, last)
 	}
 	return step, err
 }
@@ -166,15 +176,14 @@ func (p *Passwords) Finish(context.Context, login.Attempt) (login.Step, error) {
 	return login.Step{}, login.ErrRefused
 }
 
-// check does the work of Begin, in a slot.
-func (p *Passwords) check(h hasher, a login.Account, password secret.String) (login.Step, error) {
+// check does the work of Begin, in a slot. stored is what the password was compared with.
+func (p *Passwords) check(h hasher, a login.Account, password secret.String) (step login.Step, stored string, err error) {
 	var used login.Credential
 	if len(a.Credentials) > 0 {
 		used = a.Credentials[0]
 	}
-	stored, err := directory.HashOf(used)
-	if err != nil {
-		return login.Step{}, err
+	if stored, err = directory.HashOf(used); err != nil {
+		return login.Step{}, "", err
 	}
 	usable := a.Subject != "" && stored != ""
 	if !usable {
@@ -182,23 +191,23 @@ func (p *Passwords) check(h hasher, a login.Account, password secret.String) (lo
 	}
 	match, outdated, err := p.verify(h, stored, password)
 	if err != nil {
-		return login.Step{}, err
+		return login.Step{}, "", err
 	}
 	if !match || !usable {
-		return login.Step{}, login.ErrRefused
+		return login.Step{}, stored, login.ErrRefused
 	}
 	if outdated {
 		phc, err := p.hash(h, password)
 		if err != nil {
-			return login.Step{}, err
+			return login.Step{}, "", err
 		}
 		renewed, err := directory.NewPassword(phc, used.Created)
 		if err != nil {
-			return login.Step{}, err
+			return login.Step{}, "", err
 		}
 		used.Data = renewed.Data
 	}
-	return login.Step{Proof: a.Prove("pwd"), Used: &used}, nil
+	return login.Step{Proof: a.Prove("pwd"), Used: &used}, stored, nil
 }
 
 // counted does what checks a credential once g is counted. Every door to a hash is one:
