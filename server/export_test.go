@@ -55,3 +55,6 @@ func ReadBody(w http.ResponseWriter, r *http.Request) (Body, *source.Problem) {
 
 // MaxOf is how many bytes a field may have.
 func MaxOf(name string) int { return maxOf(name) }
+
+// TextLength is the length of a JSON string without its quotes.
+func TextLength(text []byte) int { return textLength(text) }

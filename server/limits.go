@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/directory"
@@ -20,6 +21,7 @@ const (
 const (
 	maxField     = 256 // bytes of a text that maxFields does not name
 	maxQuery     = maxBody
+	maxParams    = 32 // of a query or a form: no route has as many
 	maxMediaType = 256
 )
 
@@ -34,7 +36,6 @@ var maxFields = map[string]int{
 	"password_hash":   maxPassword,
 	"scope":           1100,    // a client has at most 1000 bytes of scopes
 	"token":           8 << 10, // a JWE with all the claims that fit a carrier
-	"refresh_token":   8 << 10,
 	"token_type_hint": 64,
 	"cursor":          512, // an id of 200 bytes, and its MAC, in base64
 	"after":           512,
@@ -78,11 +79,23 @@ func shortTarget(u *url.URL) error {
 	if len(u.RawQuery) > maxQuery {
 		return badRequest("the query is longer than %d bytes", maxQuery)
 	}
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := parameters(u.RawQuery)
 	if err != nil {
-		return badRequest("the query is malformed")
+		return err
 	}
 	return shortValues(query)
+}
+
+// parameters reads a query or a form, if it is not one of thousands of parameters.
+func parameters(text string) (url.Values, error) {
+	if strings.Count(text, "&") >= maxParams {
+		return nil, badRequest("there are more than %d parameters", maxParams)
+	}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, badRequest("the parameters are malformed")
+	}
+	return values, nil
 }
 
 // shortValues refuses parameters of a form or a query that are too long.
@@ -102,17 +115,36 @@ func shortValues(values url.Values) error {
 func shortMember(name string, value json.RawMessage) error {
 	size := len(value)
 	if size > 0 && value[0] == '"' {
-		if size -= 2; size > maxOf(name) { // it may have escapes
-			var text string
-			if err := json.Unmarshal(value, &text); err != nil {
-				return badRequest("member %q is not text", name)
-			}
-			size = len(text)
-		}
+		size = textLength(value[1 : size-1])
 	} else if _, named := maxFields[name]; !named {
 		return nil
 	}
 	return shortField("member", name, size)
+}
+
+// textLength is the length in bytes of a JSON string without its quotes, which is well-formed.
+func textLength(text []byte) (size int) {
+	for n := 0; n < len(text); size++ {
+		if text[n] != '\\' {
+			n++
+			continue
+		}
+		if text[n+1] != 'u' {
+			n += 2
+			continue
+		}
+		code, _ := strconv.ParseUint(string(text[n+2:n+6]), 16, 16)
+		switch {
+		case code >= 0xd800 && code < 0xe000: // half of a pair, of four bytes
+			size++
+		case code >= 0x800:
+			size += 2
+		case code >= 0x80:
+			size++
+		}
+		n += 6
+	}
+	return size
 }
 
 func shortField(what, name string, size int) error {

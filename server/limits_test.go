@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/server"
@@ -177,6 +179,25 @@ func TestTooLongIsRefusedFirst(t *testing.T) {
 	for _, path := range []string{"/v1/sessions/", "/v1/notices/"} {
 		if w, cost := refusedFor(e, db, httptest.NewRequest("DELETE", path+strings.Repeat("a", 257), nil)); w.Code != http.StatusNotFound || cost != 0 {
 			t.Errorf("%s with a long id = %d after %d calls", path, w.Code, cost)
+		}
+	}
+}
+
+// The length of a text does not depend on how it is escaped.
+func TestTextLength(t *testing.T) {
+	for _, text := range []string{"", "a", `"\/` + "\b\n", "\u0000", "ä\u07ff", "\u0800\uffff", "😀𐀀", strings.Repeat("aß😀", 9)} {
+		var escaped strings.Builder
+		for _, unit := range utf16.Encode([]rune(text)) {
+			fmt.Fprintf(&escaped, "\\u%04x", unit)
+		}
+		plain, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, written := range []string{string(plain[1 : len(plain)-1]), escaped.String()} {
+			if got := server.TextLength([]byte(written)); got != len(text) {
+				t.Errorf("%s has %d bytes, want %d", written, got, len(text))
+			}
 		}
 	}
 }

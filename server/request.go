@@ -104,12 +104,15 @@ func readForm(r *http.Request) error {
 	if !oneMedia(r, "application/x-www-form-urlencoded") {
 		return &source.Problem{Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type", Title: "Unsupported media type", Detail: "Send application/x-www-form-urlencoded."}
 	}
-	err := r.ParseForm()
+	data, err := io.ReadAll(r.Body)
 	if errors.As(err, new(*http.MaxBytesError)) { // see limited
 		return errTooLarge
 	}
 	if err != nil {
 		return badRequest("the form could not be read")
+	}
+	if r.PostForm, err = parameters(string(data)); err != nil {
+		return err
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 {
