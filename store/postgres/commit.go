@@ -18,7 +18,12 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-const commitSQL = `SELECT done, at_epoch, at_seq FROM counterfoil.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+// commitSQL also makes a commit that writes nothing wait for the synchronous standby: its caller may
+// have read what the standby lacks. A transaction waits only if it wrote something.
+const commitSQL = `SELECT done, at_epoch, at_seq,
+  CASE WHEN cardinality($10::text[]) + cardinality($18::text[]) = 0 AND current_setting('synchronous_standby_names') <> ''
+    THEN pg_logical_emit_message(true, 'counterfoil', '') END
+  FROM counterfoil.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 
 // maxLocks is how many keys an ordinary commit may lock. All connections share the server's
 // lock table, which is small. So a larger batch is exclusive.
@@ -57,9 +62,11 @@ func (s *Store) commit(ctx context.Context, b store.Batch) (head counterfoil.Cur
 	if exclusive(b) {
 		return s.grouped(ctx, args, b.NewEpoch)
 	}
-	err = retry(func() error {
-		head, err = scanCommit(s.pool.QueryRow(ctx, commitSQL, args...))
-		return err
+	err = s.acknowledged(ctx, func() error {
+		return retry(func() error {
+			head, err = scanCommit(s.pool.QueryRow(ctx, commitSQL, args...))
+			return err
+		})
 	})
 	if err == nil {
 		s.noteHead(head)
@@ -82,7 +89,7 @@ func retry(do func() error) error {
 func scanCommit(row pgx.Row) (counterfoil.Cursor, error) {
 	var done bool
 	var epoch, seq int64
-	if err := row.Scan(&done, &epoch, &seq); err != nil {
+	if err := row.Scan(&done, &epoch, &seq, nil); err != nil {
 		return counterfoil.Cursor{}, err
 	}
 	if !done {

@@ -122,7 +122,9 @@ func (q *queue) close() {
 func (s *Store) lead() {
 	for group := s.queue.take(); len(group) > 0; group = s.queue.take() {
 		ctx, cancel := context.WithTimeout(context.Background(), callWithin)
-		err := retry(func() error { return s.commitGroup(ctx, group) })
+		err := s.acknowledged(ctx, func() error {
+			return retry(func() error { return s.commitGroup(ctx, group) })
+		})
 		cancel()
 		for _, c := range group {
 			if err != nil {

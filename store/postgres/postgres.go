@@ -40,6 +40,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,6 +68,8 @@ type Store struct {
 	pool        *pgxpool.Pool
 	log         *slog.Logger
 	description store.Description
+
+	unreplicated atomic.Uint64 // how many waits for a synchronous standby were given up, see acknowledged
 
 	queue queue // of exclusive commits
 	reads reads
@@ -113,6 +116,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.log = slog.Default()
 	}
 	config.AfterConnect = s.prepare
+	config.ConnConfig.OnNotice = s.notice
 	if err := Migrate(ctx, o.URL); err != nil {
 		stop()
 		return nil, err
