@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,24 @@ var pages = []string{
 	`{"after":"0123456789abcdef.0","upto":"0123456789abcdef.7","head":"0123456789abcdef.7","time":"2026-01-02T03:04:05Z","proof":"p","entries":null}`,
 	strings.Replace(goodPage, `"proof":"p"`, `"proof":"`+strings.Repeat("x", 65)+`"`, 1),
 	`null`, `[]`, `{}`,
+}
+
+// A verifier that starts reads the whole log: an entry costs the memory that it needs, and little
+// more.
+func TestReadingAPageCostsLittle(t *testing.T) {
+	const entries = 1000
+	p := source.Page{Upto: at(entries), Head: at(entries), After: at(0), Time: time.Unix(1e9, 0)}
+	for n := range uint64(entries) {
+		p.Entries = append(p.Entries, source.Revocation{At: at(n + 1), Scope: source.ScopeSession, ID: "ses_1", Expires: time.Unix(2e9, 0)})
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read source.Page
+	if n := testing.AllocsPerRun(10, func() { err = read.UnmarshalJSON(data) }); err != nil || n > 2*entries || !reflect.DeepEqual(read.Entries, p.Entries) {
+		t.Errorf("%d entries cost %v allocations, %v", len(read.Entries), n, err)
+	}
 }
 
 func TestPageJSON(t *testing.T) {

@@ -2,7 +2,9 @@ package revocation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/token"
@@ -44,70 +46,105 @@ const (
 
 // UnmarshalJSON reads what MarshalJSON writes, and refuses everything else: what
 // is skipped here could be a revocation. A member that is missing, twice, spelled
-// otherwise or not known is an error.
+// otherwise or not known is an error. It reads each byte once: a verifier that starts reads the
+// whole log.
 func (p *Page) UnmarshalJSON(data []byte) error {
 	if len(data) > MaxPage {
 		return fmt.Errorf("%w: %d bytes", ErrPage, len(data))
 	}
-	if err := token.CheckJSON(data); err != nil {
+	var read Page
+	found := 0
+	err := token.ReadObject(data, func(name string, v *token.Value) error {
+		found++ // none is twice, so as many as there are names are all
+		switch name {
+		case "after":
+			return into(v, read.After.UnmarshalText)
+		case "upto":
+			return into(v, read.Upto.UnmarshalText)
+		case "head":
+			return into(v, read.Head.UnmarshalText)
+		case "time":
+			return into(v, read.Time.UnmarshalText)
+		case "proof":
+			return into(v, func(text []byte) error {
+				read.Proof = string(text)
+				return within(len(text) <= maxProof, "proof", len(text))
+			})
+		case "entries":
+			return v.Array(func(v *token.Value) error {
+				e, err := readEntry(v)
+				read.Entries = append(read.Entries, e)
+				return errors.Join(err, within(len(read.Entries) <= maxEntries, "entries", len(read.Entries)))
+			})
+		}
+		return fmt.Errorf("member %.50q", name)
+	})
+	if err == nil {
+		err = within(found == 6, "members", found)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrPage, err)
 	}
-	var read Page
-	var entries []map[string]json.RawMessage
-	err := members(data, map[string]any{"after": &read.After, "upto": &read.Upto, "head": &read.Head, "time": &read.Time, "proof": &read.Proof, "entries": &entries})
-	if err != nil {
-		return err
-	}
-	if len(read.Proof) > maxProof {
-		return fmt.Errorf("%w: proof of %d bytes", ErrPage, len(read.Proof))
-	}
-	if len(entries) > maxEntries || entries == nil {
-		return fmt.Errorf("%w: %d entries", ErrPage, len(entries))
-	}
-	for _, raw := range entries {
-		var w wireEntry
-		if _, ok := raw["id"]; !ok {
-			raw["id"] = json.RawMessage(`""`)
-		} else if string(raw["id"]) == `""` {
-			return fmt.Errorf("%w: id is empty", ErrPage)
-		}
-		if err := bind(raw, map[string]any{"seq": &w.Seq, "scope": &w.Scope, "id": &w.ID, "exp": &w.Exp}); err != nil {
-			return err
-		}
-		if w.Seq >= 1<<53 || w.Exp < 0 || w.Exp >= maxUnix || len(w.ID) > maxID || len(w.Scope) > maxID {
-			return fmt.Errorf("%w: an entry is out of range", ErrPage)
-		}
-		read.Entries = append(read.Entries, Revocation{At: Cursor{read.Upto.Epoch, w.Seq}, Scope: w.Scope, ID: w.ID, Expires: time.Unix(w.Exp, 0)})
+	for n := range read.Entries {
+		read.Entries[n].At.Epoch = read.Upto.Epoch
 	}
 	*p = read
 	return nil
 }
 
+// readEntry returns an entry whose epoch only the page knows.
+func readEntry(v *token.Value) (e Revocation, err error) {
+	found := 0
+	err = v.Object(func(name string, v *token.Value) error {
+		found++
+		switch name {
+		case "seq":
+			n, err := v.Integer()
+			e.At.Seq = uint64(n)
+			return errors.Join(err, within(n >= 0 && n < 1<<53, "seq", n))
+		case "scope":
+			text, err := v.Text()
+			e.Scope = scopeOf(text)
+			return errors.Join(err, within(len(text) <= maxID, "scope", len(text)))
+		case "id":
+			found--
+			text, err := v.Text()
+			e.ID = strings.Clone(text)
+			return errors.Join(err, within(len(text) > 0 && len(text) <= maxID, "id", len(text)))
+		case "exp":
+			n, err := v.Integer()
+			e.Expires = time.Unix(n, 0)
+			return errors.Join(err, within(n >= 0 && n < maxUnix, "exp", n))
+		}
+		return fmt.Errorf("member %.50q of an entry", name)
+	})
+	return e, errors.Join(err, within(found == 3, "members of an entry", found))
+}
+
+// scopeOf returns one text for all entries of a scope that is known.
+func scopeOf(text string) Scope {
+	for _, known := range [...]Scope{ScopeSession, ScopeGrant, ScopeToken, ScopeSubject, ScopeClient, ScopeKey, ScopeAll, ScopeClaims} {
+		if text == string(known) {
+			return known
+		}
+	}
+	return Scope(strings.Clone(text))
+}
+
 // maxUnix is the year 10000, beyond which times are not written in JSON.
 const maxUnix = 253402300800
 
-// members reads an object whose member names are exactly those of into. The
-// decoder of encoding/json alone would let "Exp" stand for "exp" (TOK-12).
-func members(data []byte, into map[string]any) error {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return fmt.Errorf("%w: %w", ErrPage, err)
+func into(v *token.Value, unmarshal func([]byte) error) error {
+	text, err := v.Text()
+	if err != nil {
+		return err
 	}
-	return bind(raw, into)
+	return unmarshal([]byte(text))
 }
 
-func bind(raw map[string]json.RawMessage, into map[string]any) error {
-	if len(raw) != len(into) {
-		return fmt.Errorf("%w: %d members, want %d", ErrPage, len(raw), len(into))
+func within[T int | int64](ok bool, what string, is T) error {
+	if ok {
+		return nil
 	}
-	for name, value := range into {
-		text, ok := raw[name]
-		if !ok || string(text) == "null" {
-			return fmt.Errorf("%w: no %s", ErrPage, name)
-		}
-		if err := json.Unmarshal(text, value); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrPage, name, err)
-		}
-	}
-	return nil
+	return fmt.Errorf("out of range: %s %d", what, is)
 }

@@ -38,6 +38,60 @@ func CheckJSON(data []byte) error {
 	return s.end()
 }
 
+// ReadObject reads data by the rules of [CheckJSON], and has member called for each member of
+// the object, in order. member must read the value, by one method of v.
+func ReadObject(data []byte, member func(name string, v *Value) error) error {
+	s, err := scan(string(data))
+	if err != nil {
+		return err
+	}
+	v := &Value{s, 1}
+	if err := v.Object(member); err != nil {
+		return err
+	}
+	return v.s.end()
+}
+
+// Value is the next value of strict JSON, for the caller who knows of what type it must be.
+type Value struct {
+	s     scanner
+	depth int // of the value, if it is an object or an array
+}
+
+// Object reads an object as ReadObject does. Names are compared exactly (TOK-12).
+func (v *Value) Object(member func(name string, v *Value) error) error {
+	m := members{depth: v.depth}
+	v.depth++
+	for m.next(&v.s) {
+		m.err = member(m.name, v)
+	}
+	v.depth--
+	return m.err
+}
+
+// Array has element called for each element, which it must read.
+func (v *Value) Array(element func(v *Value) error) error {
+	e := elements{depth: v.depth}
+	v.depth++
+	for e.next(&v.s) {
+		e.err = element(v)
+	}
+	v.depth--
+	return e.err
+}
+
+// Text reads a string. It may be a part of the whole data, and keep all of that in memory.
+func (v *Value) Text() (string, error) { return v.s.string() }
+
+// Integer reads a number that has neither a fraction nor an exponent.
+func (v *Value) Integer() (int64, error) {
+	n, err := v.s.number()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(string(n), 10, 64)
+}
+
 // parseObject returns the members of the strict JSON object in data. A value is a string,
 // number, bool, nil, []any or object.
 func parseObject(data string) (object, error) {
