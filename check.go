@@ -47,12 +47,12 @@ func (v *Verifier) verify(ctx context.Context, c credential, d *demand) (*Sessio
 func (v *Verifier) check(e *entry) error {
 	k := v.follower.known.Load()                  // C1
 	if gen := e.checkedGen.Load(); gen != k.gen { // C2
-		if err := e.ask(k, gen); err != nil {
+		if err := v.ask(e, k, gen); err != nil {
 			return err
 		}
 	}
 	at := v.clock.Read()
-	if k.latest(&at, v.opts.Leeway) >= e.deadline {
+	if k.time.latestAt(&at) >= e.deadline {
 		return k.ended(e.deadline, &at)
 	}
 	if v.overdue(k, e.signed, &at) > 0 {
@@ -70,9 +70,15 @@ func (e *entry) judge(k *knowledge) error {
 	return err
 }
 
-// ask asks the log of k about e, in whose checkedGen gen was found.
-func (e *entry) ask(k *knowledge, gen uint64) error {
-	err := e.judge(k)      // C3
+// ask asks the log of k about e, in whose checkedGen gen was found. An entry may have been
+// dropped before, by newer knowledge than k, if e had ended by then. So a copy that ended at
+// such a time is not remembered as one that no entry covers.
+func (v *Verifier) ask(e *entry, k *knowledge, gen uint64) error {
+	err := e.judge(k) // C3
+	if err == nil && e.deadline <= k.dropped(v.opts.Leeway) {
+		at := v.clock.Read()
+		return k.ended(e.deadline, &at)
+	}
 	e.checked(k, gen, err) // C4
 	return err
 }

@@ -21,15 +21,16 @@ type issuerTime struct {
 	told                   bool          // by a page; else by the verifier's wall clock at its start
 }
 
-// rateError is by what part elapsed time is shortened here: the rates of two clocks differ by
-// no more than two thousandths (ρ of each, docs/revocation.md 4.1). So the time of a page and
-// what has elapsed since is never ahead of the issuer, however long there is no other page.
-const rateError = 500
+// rateShift says by what part elapsed time is shortened here: 1/512, since the rates of two
+// clocks differ by no more than two thousandths (ρ of each, docs/revocation.md 4.1). So the time
+// of a page and what has elapsed since is not ahead of the issuer, however long there is no
+// other page.
+const rateShift = 9
 
 func (t *issuerTime) since(at *clock.Instant) int64 {
 	d := int64(at.Elapsed - t.at)
 	if t.told {
-		d -= d / rateError
+		d -= d >> rateShift
 	}
 	return d
 }

@@ -18,7 +18,7 @@ import (
 // and asks for the issuer's time, in this order. So no entry that was in the log when the
 // question of the anchor was sent covers the copy, and that question is no older than the age
 // that the check measured. An entry that was dropped before the index was asked covers only
-// copies that had ended when it was: see latest.
+// copies that had ended when it was: see dropped.
 type knowledge struct {
 	epoch    uint64
 	applied  Cursor        // every entry up to here is in revoked
@@ -47,11 +47,16 @@ func (k *knowledge) judge(s *Session) error {
 	return nil
 }
 
-// latest is what a good copy has not reached, at the moment at, in nanoseconds since 1970. It
-// is not before the time by which entries were dropped, also where newer knowledge than k
-// said that time.
+// dropped is the time by which entries were dropped, in nanoseconds since 1970, also where
+// newer knowledge than k said that time: what those entries covered had ended. A check that did
+// not find an entry asks for this afterwards.
+func (k *knowledge) dropped(leeway time.Duration) int64 {
+	return k.revoked.Dropped() + int64(leeway)
+}
+
+// latest is what a good copy has not reached, at the moment at, in nanoseconds since 1970.
 func (k *knowledge) latest(at *clock.Instant, leeway time.Duration) int64 {
-	return max(k.time.latestAt(at), k.revoked.Dropped()+int64(leeway))
+	return max(k.time.latestAt(at), k.dropped(leeway))
 }
 
 // ended says about a copy that ended at deadline, and is not good: whether it certainly has.
