@@ -35,7 +35,7 @@ func TestReserve(t *testing.T) {
 	signedIn, taken := 0, 0
 	for n := range 20 {
 		for range 3 * 24 {
-			if _, err := nodes[n%2].Take(t.Context(), stranger(fmt.Sprint("name", n))); waitOf(t, err) == 0 {
+			if _, err := nodes[n%2].Take(t.Context(), stranger(fmt.Sprint("name", addresses.Load()))); waitOf(t, err) == 0 {
 				taken++
 			}
 		}
