@@ -36,6 +36,7 @@ const (
 	Login            Action = "login"          // refused ones are told
 	Logout           Action = "logout"         // the holder gave the session up
 	Refresh          Action = "refresh"        // told
+	Repeat           Action = "refresh.repeat" // the answer to a refresh was given again, within the grace
 	Reuse            Action = "refresh.reuse"  // a refresh token came a second time: the session has ended, or what Client held of it
 	AddGrant         Action = "grant.add"      // Client holds a grant on Session
 	Revoke           Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session

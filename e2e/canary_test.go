@@ -239,7 +239,7 @@ func (c *canaryRun) abuse(route, live string) {
 		path = before + url.PathEscape(c.plant("path")) + after
 	}
 	members := map[string]string{"client": "app", "carrier": "bearer"}
-	for _, name := range []string{"identifier", "password", "current", "next", "refresh_token", "token", "subject", "id", "client_secret", "invitation"} {
+	for _, name := range []string{"identifier", "password", "current", "next", "refresh_token", "refresh_nonce", "token", "subject", "id", "client_secret", "invitation"} {
 		members[name] = c.plant("member " + name)
 	}
 	form := url.Values{}
@@ -257,7 +257,7 @@ func (c *canaryRun) abuse(route, live string) {
 	origin := []string{"Origin", c.url}
 	with := func(header ...string) []string { return append(slices.Clone(origin), header...) }
 	for _, body := range []string{
-		c.json(members), some("identifier", "password"), some("current", "next"), some("refresh_token"), some("token"), some("subject", "carrier"),
+		c.json(members), some("identifier", "password"), some("current", "next"), some("refresh_token", "refresh_nonce"), some("token"), some("subject", "carrier"),
 		`{"password":"` + c.plant("cut off"), `{"password":["` + c.plant("wrong type") + `"]}`,
 	} {
 		c.send(method, path, jsonType, body, origin...)

@@ -25,7 +25,10 @@ type Grant struct {
 	Scopes     []string            `json:"scopes,omitempty"`
 	Attributes map[string]string   `json:"attributes,omitempty"`
 	Granted    time.Time           `json:"granted"`
-	LastUsed   time.Time           `json:"-"` // set by [Issuer.Sessions] and [Issuer.Session]
+
+	// These are set by [Issuer.Sessions] and [Issuer.Session], and are exact to the minute.
+	LastUsed    time.Time `json:"-"`
+	IdleExpires time.Time `json:"-"` // when it ends if it is not used
 
 	Family    string `json:"family,omitempty"` // id of its refresh tokens, and a part of them: never shown
 	ClientGen uint64 `json:"client_gen,omitempty"`
@@ -78,6 +81,7 @@ type holding struct {
 	row   *SessionRow
 	grant Grant
 	dependencies
+	copyEnds time.Time // of the next copy; zero: [Issuer.copyEnd] says
 }
 
 // AddGrant gives r.Client a grant on the living session sid, which was made for another
@@ -121,6 +125,12 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 		return nil, fmt.Errorf("%w: the session was made for client %q, which needs no other grant", ErrBadRequest, r.Client)
 	}
 	own, err := i.state(ctx, row, row.own(), now)
+	if err == nil && row.Grant != "" {
+		var f *family
+		if f, err = i.family(ctx, row.Grant); err == nil {
+			err = i.used(f, now)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

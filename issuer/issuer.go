@@ -41,8 +41,8 @@ var (
 	// attributes fit.
 	ErrTooLarge = errors.New("claims are too large for the carrier")
 
-	// ErrReused means that a refresh token was presented a second time: the
-	// session has been revoked (REF-02).
+	// ErrReused means that a refresh token was presented a second time, too late or by
+	// another party: the session has been revoked (REF-02).
 	ErrReused = fmt.Errorf("refresh token was used before: session revoked: %w", counterfoil.ErrInvalidToken)
 
 	// ErrReplaced means that a step-up a moment ago made another refresh token the good
@@ -68,7 +68,7 @@ type Options struct {
 	ACRs []string
 
 	AccessTTL time.Duration // life of a copy; zero: 5 min; at most 15 min
-	Idle      time.Duration // a session unused for so long has ended; zero: 1 h; at least 3 min; token carriers: never before Absolute
+	Idle      time.Duration // an opaque session unused for so long has ended; zero: 1 h; at least 3 min
 	Absolute  time.Duration // no session lives longer, used or not; zero: 24 h
 	Grace     time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound  time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
@@ -76,6 +76,11 @@ type Options struct {
 	// MaxSessions is how many sessions one subject may have; zero: 100; at most 10,000. A
 	// login beyond that ends the oldest, and tells the subject by a notice.
 	MaxSessions int
+
+	// RefreshIdle is how long a grant lives whose refresh token is not used: a grant of a
+	// token carrier, the session's own or a further one. Zero: 7 days; at least 15 min, so that
+	// it never ends before a copy does.
+	RefreshIdle time.Duration
 
 	Audit *audit.Trail // nil: entries are kept in Clients for 90 days, and logged
 
@@ -95,6 +100,7 @@ type Issuer struct {
 	log        *revlog.Log
 	feed       *revlog.Feed
 	refreshKey []byte
+	partyKey   []byte
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
 	keyReads     coalesce.Reads[struct{}] // reads of the keyring
@@ -111,6 +117,7 @@ func New(o Options) (*Issuer, error) {
 	i := &Issuer{
 		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
 		refreshKey: o.Keys.Derive("refresh token"),
+		partyKey:   o.Keys.Derive("refresh party"),
 	}
 	var err error
 	i.log, err = revlog.New(revlog.Options{
@@ -149,6 +156,7 @@ func (o *Options) complete() (err error) {
 	}{
 		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, 10 * time.Second, revlog.MaxCopyTTL},
 		{"Idle", &o.Idle, time.Hour, 3 * touchEvery, 365 * 24 * time.Hour},
+		{"RefreshIdle", &o.RefreshIdle, 7 * 24 * time.Hour, revlog.MaxCopyTTL, 365 * 24 * time.Hour},
 		{"Absolute", &o.Absolute, 24 * time.Hour, time.Minute, 365 * 24 * time.Hour},
 		{"Grace", &o.Grace, 10 * time.Second, time.Second, time.Minute},
 		{"MaxBound", &o.MaxBound, 10 * time.Second, 2 * time.Second, time.Minute},

@@ -105,7 +105,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	}
 	on.subject.copyTo(row)
 	row.use(now, i.opts.Idle)
-	h := &holding{row, row.own(), on}
+	h := &holding{row: row, grant: row.own(), dependencies: on}
 	if err := i.checkSize(h, now); err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func (i *Issuer) finish(ctx context.Context, issued *Issued, h *holding, head co
 		return nil, fmt.Errorf("sign session %s: %w", h.row.ID, err)
 	}
 	issued.Access = secret.New(access)
-	issued.ExpiresIn = issued.Session.Expires.Sub(now)
+	issued.ExpiresIn = max(issued.Session.Expires.Sub(now), 0)
 	return issued, nil
 }
 

@@ -107,6 +107,7 @@ func TestRevokedKeyNeverSignsAgain(t *testing.T) {
 	a, b := nodes(t)
 	held := a.login(t, "alice", counterfoil.CarrierBearer)
 	for range 50 { // the ring keeps revoked keys for a while
+		a.clock.add(2 * time.Second) // the rate of refreshes
 		kid := held.Session.KeyID
 		together(
 			func() { _, _ = a.Keys(context.Background()) },
@@ -134,6 +135,8 @@ func TestRefreshOnTwoNodes(t *testing.T) {
 	a, b := nodes(t)
 	held := a.login(t, "alice", counterfoil.CarrierBearer)
 	for n := range 200 {
+		a.clock.add(2 * time.Second) // the rate of refreshes
+		b.clock.add(2 * time.Second)
 		var at [2]*issuer.Issued
 		token := held.Refresh.Reveal()
 		together(

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,23 +191,13 @@ func TestTouchIsCoarse(t *testing.T) {
 func TestThousandRefreshes(t *testing.T) {
 	everyStore(t, func(t *testing.T, b *bench, _ int) {
 		first := b.login(t, "alice", counterfoil.CarrierBearer)
-		var successor atomic.Pointer[string]
+		var all successors
 		var wg sync.WaitGroup
 		for range 1000 {
-			wg.Go(func() {
-				got, err := b.Refresh(context.Background(), first.Refresh.Reveal(), issuer.Renewal{})
-				if err != nil {
-					t.Errorf("Refresh = %v", err)
-					return
-				}
-				token := got.Refresh.Reveal()
-				if !successor.CompareAndSwap(nil, &token) && *successor.Load() != token {
-					t.Error("two successors of one token")
-				}
-			})
+			wg.Go(func() { all.add(t, b.Issuer, first) })
 		}
 		wg.Wait()
-		if _, err := b.Refresh(t.Context(), *successor.Load(), issuer.Renewal{}); err != nil {
+		if _, err := b.Refresh(t.Context(), all.one(t), issuer.Renewal{}); err != nil {
 			t.Errorf("Refresh(successor) = %v", err)
 		}
 	})

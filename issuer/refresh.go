@@ -30,9 +30,17 @@ type family struct {
 	Client  string     `json:"client"`
 	Counter uint64     `json:"counter"`          // of the one token that is good
 	Rotated time.Time  `json:"rotated"`          // when Counter became what it is
-	Address netip.Addr `json:"address,omitzero"` // where it was rotated from
+	Address netip.Addr `json:"address,omitzero"` // where it was rotated from; the zero address: nobody said
 	Expires time.Time  `json:"expires"`
 	NoGrace bool       `json:"no_grace,omitempty"` // the token before was replaced by a step-up: it is good for nothing
+
+	// Of the last rotation: who made it, how long the copy lives that was handed out, how often
+	// that was handed out again, and the debt of refreshRate. There are many families: times
+	// are in seconds.
+	party
+	CopyTTL int `json:"copy,omitempty"` // 0 in records of earlier versions
+	Repeats int `json:"repeats,omitempty"`
+	Debt    int `json:"debt,omitempty"`
 
 	rev uint64
 }
@@ -43,7 +51,7 @@ func newFamily(row *SessionRow, client string, now time.Time) *family {
 	rand.Read(id)
 	return &family{
 		ID: base64.RawURLEncoding.EncodeToString(id), Session: row.ID, Subject: row.Subject,
-		Client: client, Counter: 1, Rotated: now, Expires: row.AbsoluteExpires,
+		Client: client, Counter: 1, Rotated: now.Truncate(time.Second), Expires: row.AbsoluteExpires,
 	}
 }
 
@@ -79,7 +87,7 @@ func (f *family) record() (store.Record, error) {
 	if f.Session == sessionOf(f.ID) {
 		written.Session = ""
 	}
-	written.Rotated, written.Expires = f.Rotated.UTC().Truncate(time.Second), f.Expires.UTC().Truncate(time.Second)
+	written.Rotated, written.Expires = f.Rotated.UTC(), f.Expires.UTC().Truncate(time.Second)
 	value, err := json.Marshal(&written)
 	return store.Record{
 		Key: familyKey(f.ID), Owner: f.Subject, Rev: f.rev,
@@ -116,16 +124,27 @@ type Renewal struct {
 	Client string   // empty: clients.Default
 	Scopes []string // of this copy alone; empty: all of the grant's
 	Act    audit.Act
+
+	// By these the party that uses a token is known when it asks again. The issuer keeps a
+	// hash of each.
+	Nonce     string        // that the client made for this token: 16 to 128 characters that nobody can guess; empty: none
+	Device    secret.String // the device credential; empty: none
+	UserAgent string
 }
 
-// Refresh hands out the next copy of a session for the refresh token that is
-// good now. The token before it gets the same answer for as long as Grace, so a
-// lost response or a second tab does no harm; any older one means that two
-// parties hold the tokens, and ends what they belong to with ErrReused (RFC 9700
-// 4.14.2): the session if its own client holds them, otherwise the grant.
+// Refresh hands out the next copy of a session for the refresh token that is good now. The
+// party that used the token before it gets the same answer again, a few times and for as long
+// as Grace, so a lost response or a second tab does no harm: the same next token, and a copy
+// that ends when the first one does. The token before it from anybody else, and any older
+// one, means that two parties hold the tokens. That ends what they belong to with ErrReused
+// (RFC 9700 4.14.2): the session if its own client holds them, otherwise the grant. What is
+// asked for too often is TooOften, and ends nothing.
 func (i *Issuer) Refresh(ctx context.Context, refresh string, r Renewal) (*Issued, error) {
 	if r.Client == "" {
 		r.Client = clients.Default
+	}
+	if err := r.check(); err != nil {
+		return nil, err
 	}
 	token, err := i.parseRefresh(refresh)
 	if err != nil {
@@ -149,9 +168,8 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	if err != nil {
 		return nil, err
 	}
-	var head counterfoil.Cursor
-	if sure {
-		if head, err = i.log.Head(ctx); err != nil { // before the checks, see finish
+	if sure { // nor an epoch
+		if _, err := i.log.Head(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -160,7 +178,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 		return nil, err
 	}
 	scopes, err := clients.Narrow(r.Scopes, h.grant.Scopes)
-	issued := &Issued{SessionExpires: h.row.AbsoluteExpires}
+	used := token.counter < f.Counter
 	switch {
 	case h.grant.Client != r.Client:
 		e := refreshEntry(r, h, audit.Refresh)
@@ -170,34 +188,39 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	case token.counter > f.Counter:
 		// Only a store that lost acknowledged writes knows less than its own tokens.
 		return nil, counterfoil.ErrInvalidToken
-	case token.counter+1 < f.Counter, token.counter < f.Counter && now.Sub(f.Rotated) > i.opts.Grace:
+	case token.counter+1 < f.Counter, used && !f.inGrace(now, i.opts.Grace):
 		return nil, i.reused(ctx, h, r)
-	case token.counter < f.Counter && f.NoGrace:
+	case used && f.NoGrace:
 		return nil, ErrReplaced
+	case used && !i.again(f, r):
+		return nil, i.reused(ctx, h, r)
 	case err != nil:
 		return nil, err
-	case token.counter < f.Counter && !sure:
-		return nil, store.ErrConflict // no commit follows that would check the guess
-	case token.counter == f.Counter:
-		if head, err = i.rotate(ctx, f, h, r, now); err != nil {
-			return nil, err
-		}
 	}
-	issued.Refresh = i.refreshToken(f)
+	if used {
+		err = f.repeat()
+	} else {
+		err = i.rotate(f, h, r, now)
+	}
+	if errors.As(err, new(TooOften)) {
+		return nil, i.limited(h, r, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	head, err := i.keep(ctx, f, h, r, now, used)
+	if err != nil {
+		return nil, err
+	}
+	issued := &Issued{SessionExpires: h.row.AbsoluteExpires, Refresh: i.refreshToken(f)}
 	h.grant.Scopes = scopes // of the copy: the grant keeps all it has (RFC 6749 section 6)
+	h.copyEnds = f.copyEnd()
 	return i.finish(ctx, issued, h, head, now)
 }
 
-// rotate makes the next token the good one: the one atomic step of a refresh (REF-04).
-// It happens only if family, session, subject, client and cutoff are what was checked.
-func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, now time.Time) (counterfoil.Cursor, error) {
-	if err := i.checkSize(h, now); err != nil {
-		return counterfoil.Cursor{}, err
-	}
-	f.Counter, f.Rotated, f.NoGrace = f.Counter+1, now, false
-	if r.Act.Address.IsValid() {
-		f.Address = r.Act.Address
-	}
+// keep writes f: the one atomic step of a refresh (REF-04). It happens only if family, session,
+// subject, client and cutoff are what was checked.
+func (i *Issuer) keep(ctx context.Context, f *family, h *holding, r Renewal, now time.Time, repeated bool) (counterfoil.Cursor, error) {
 	if h.grant.Client != h.row.Client { // the own client's use of an opaque session is its look-ups
 		h.row.touch(now, i.opts.Idle)
 	}
@@ -212,7 +235,11 @@ func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, n
 	} else {
 		b.Require = append(b.Require, store.Require{Key: sessionKey(h.row.ID), Rev: h.row.rev})
 	}
-	head, err := i.log.Commit(ctx, b)
+	var notes []audit.Entry // a refresh is told, an answer that is given again is kept
+	if repeated {
+		notes = append(notes, refreshEntry(r, h, audit.Repeat))
+	}
+	head, err := i.log.Commit(ctx, b, notes...)
 	if err != nil {
 		return head, unavailable(err)
 	}
@@ -222,7 +249,9 @@ func (i *Issuer) rotate(ctx context.Context, f *family, h *holding, r Renewal, n
 		// that, and answers.
 		return head, store.ErrConflict
 	}
-	i.audit.Tell(refreshEntry(r, h, audit.Refresh))
+	if !repeated {
+		i.audit.Tell(refreshEntry(r, h, audit.Refresh))
+	}
 	return head, nil
 }
 
@@ -273,6 +302,9 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 		return nil, nil, unavailable(err)
 	}
 	f, err := parseFamily(recs[0])
+	if err == nil {
+		err = i.used(f, now)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -326,6 +358,17 @@ func (i *Issuer) family(ctx context.Context, id string) (*family, error) {
 		return nil, unavailable(err)
 	}
 	return parseFamily(recs[0])
+}
+
+// idleEnd is when the grant of f ends if it is not refreshed (REF-05).
+func (i *Issuer) idleEnd(f *family) time.Time { return f.Rotated.Add(i.opts.RefreshIdle) }
+
+// used refuses a grant that was not refreshed for so long that it has ended.
+func (i *Issuer) used(f *family, now time.Time) error {
+	if !now.Before(i.idleEnd(f)) {
+		return counterfoil.ErrExpired
+	}
+	return nil
 }
 
 // EndByRefresh ends what a refresh token belongs to, an old one included: its holder may

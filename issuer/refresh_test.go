@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
@@ -72,12 +73,13 @@ func TestRefreshIsOneReadAndOneCommit(t *testing.T) {
 	refresh("after the log has moved", 1, 1, 1)
 }
 
-// SES-22: what a listing says of the last use is what the refresh was told.
+// SES-22: what a listing says of the last use is what the refresh was told, to the minute and no
+// closer: a reader of the list does not see when a client refreshes.
 func TestListingKnowsTheLastRefresh(t *testing.T) {
 	b, _ := newFaulty(t)
 	held := b.login(t, "alice", counterfoil.CarrierBearer)
 	b.clock.add(10 * time.Minute)
-	at, from := b.clock.Now().Truncate(time.Second), netip.MustParseAddr("198.51.100.7")
+	at, from := b.clock.Now().Truncate(time.Minute), netip.MustParseAddr("198.51.100.7")
 	if _, err := b.Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{Act: audit.Act{Address: from}}); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func TestListingKnowsTheLastRefresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []issuer.SessionRow{rows[0], *one} {
-		if !row.LastSeen.Equal(at) || row.LastAddress != from || row.FirstAddress == from {
+		if !row.LastSeen.Equal(at) || !row.Grants[0].LastUsed.Equal(at) || row.LastAddress != from || row.FirstAddress == from {
 			t.Errorf("last seen %v from %v, want %v from %v", row.LastSeen, row.LastAddress, at, from)
 		}
 	}
@@ -119,5 +121,22 @@ func TestRefreshSeesWhatChangesMeanwhile(t *testing.T) {
 		if next, err := b.Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
 			t.Errorf("%s during a refresh: %+v, %v, want ErrInvalidToken", what, next, err)
 		}
+	}
+}
+
+// An opaque session, too: its idle end follows from its last use.
+func TestListingOfAnOpaqueSessionIsCoarse(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	held := b.login(t, "alice", counterfoil.CarrierCookie)
+	b.clock.add(10*time.Minute + 17*time.Second)
+	if _, err := b.Lookup(t.Context(), held.Access.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	row, err := b.Session(t.Context(), held.Session.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := b.clock.Now().Truncate(time.Minute); !row.LastSeen.Equal(at) || !row.Grants[0].LastUsed.Equal(at) || !row.IdleExpires.Equal(b.clock.Now().Add(time.Hour).Truncate(time.Minute)) {
+		t.Errorf("last seen %v, idle end %v, grants %+v", row.LastSeen, row.IdleExpires, row.Grants)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -35,8 +36,8 @@ type SessionRow struct {
 
 	Created         time.Time `json:"created"`
 	AuthTime        time.Time `json:"auth_time"`
-	LastSeen        time.Time `json:"last_seen"` // to the minute: it is written at most so often; of a session with a grant, the grant knows
-	IdleExpires     time.Time `json:"idle_expires"`
+	LastSeen        time.Time `json:"last_seen"`        // to the minute: it is written at most so often; of a session with a grant, the grant knows
+	IdleExpires     time.Time `json:"idle_expires"`     // of an opaque session; in a list of others, too
 	AbsoluteExpires time.Time `json:"absolute_expires"` // never moves (SES-12)
 
 	Methods       []string          `json:"methods,omitempty"`
@@ -148,35 +149,75 @@ func (r *SessionRow) touch(now time.Time, idle time.Duration) bool {
 }
 
 // show adds to r what its refresh tokens tell of its use, for a refresh does not write
-// the row, and takes out of it what nobody is shown.
-func (r *SessionRow) show(families map[string]*family) {
+// the row, and takes out of it what nobody is shown. It reports whether r has a grant that
+// was used lately enough to live.
+func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time) bool {
 	if r.Damaged {
-		return
+		return true
+	}
+	r.Grants = slices.DeleteFunc(r.Grants, func(g Grant) bool {
+		f := families[g.Family]
+		return f != nil && i.used(f, now) != nil
+	})
+	if len(r.Grants) == 0 {
+		return false
 	}
 	if g := r.Grants[0]; g.Client == r.Client {
 		r.Scopes = g.Scopes
 	}
+	var idle time.Time // of the session: when the last of its grants ends
+	seen := r.LastSeen
 	for n := range r.Grants {
 		g := &r.Grants[n]
-		g.LastUsed = r.LastSeen
+		g.LastUsed, g.IdleExpires = r.LastSeen, r.IdleExpires
 		if f := families[g.Family]; f != nil {
 			g.LastUsed = f.Rotated
+			if end := i.idleEnd(f); end.Before(g.IdleExpires) {
+				g.IdleExpires = end
+			}
 			if !f.Rotated.Before(r.LastSeen) && f.Address.IsValid() {
 				r.LastAddress = f.Address
 			}
 		}
-		g.Family = ""
-	}
-	for _, g := range r.Grants {
-		if g.LastUsed.After(r.LastSeen) {
-			r.LastSeen = g.LastUsed
+		if g.LastUsed.After(seen) {
+			seen = g.LastUsed
 		}
+		if g.IdleExpires.After(idle) {
+			idle = g.IdleExpires
+		}
+		g.LastUsed, g.IdleExpires, g.Family = coarse(g.LastUsed, g.Granted), coarse(g.IdleExpires, g.Granted), ""
 	}
+	r.LastSeen, r.IdleExpires = coarse(seen, r.Created), coarse(idle, r.Created)
 	r.Grant, r.Further = "", nil
+	return true
+}
+
+// coarse is t to the minute, and not before the time that it cannot be before. A list tells no
+// more of when a session is used: its reader may hold a refresh token of it, and wait for the
+// moment at which the client uses that.
+func coarse(t, first time.Time) time.Time {
+	if t = t.Truncate(time.Minute); t.Before(first) {
+		return first
+	}
+	return t
 }
 
 // copyOf is a copy of h, born at the given head of the log.
 func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *counterfoil.Session {
+	row, g, expires := h.row, h.grant, h.copyEnds
+	if expires.IsZero() {
+		expires = i.copyEnd(h, now)
+	}
+	return &counterfoil.Session{
+		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: g.Client, Audience: i.audience(h.client),
+		Roles: row.Roles, Scopes: g.Scopes, Methods: row.Methods, ACR: row.ACR,
+		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: g.Attributes,
+		Carrier: g.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
+	}
+}
+
+// copyEnd is when a copy of h ends that is made now.
+func (i *Issuer) copyEnd(h *holding, now time.Time) time.Time {
 	row, g := h.row, h.grant
 	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
 	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
@@ -191,12 +232,7 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 			expires = end
 		}
 	}
-	return &counterfoil.Session{
-		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: g.Client, Audience: i.audience(h.client),
-		Roles: row.Roles, Scopes: g.Scopes, Methods: row.Methods, ACR: row.ACR,
-		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: g.Attributes,
-		Carrier: g.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
-	}
+	return expires
 }
 
 func (i *Issuer) audience(c *clients.Client) []string {

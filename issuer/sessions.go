@@ -54,10 +54,13 @@ func (i *Issuer) Sessions(ctx context.Context, subject, after string, limit int)
 	if err != nil {
 		return nil, "", err
 	}
+	lives := page[:0]
 	for n := range page {
-		page[n].show(families)
+		if i.show(&page[n], families, basis.now) {
+			lives = append(lives, page[n])
+		}
 	}
-	return page, next, nil
+	return lives, next, nil
 }
 
 // Session returns a living session, or store.ErrNotFound.
@@ -66,7 +69,8 @@ func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 	if err != nil && !isInvalid(err) {
 		return nil, err
 	}
-	row, err := i.basisOf(rec.Owner).alive(ctx, rec)
+	basis := i.basisOf(rec.Owner)
+	row, err := basis.alive(ctx, rec)
 	if isInvalid(err) {
 		return nil, store.ErrNotFound
 	}
@@ -77,7 +81,9 @@ func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	row.show(families)
+	if !i.show(row, families, basis.now) {
+		return nil, store.ErrNotFound
+	}
 	return row, nil
 }
 

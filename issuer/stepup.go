@@ -172,6 +172,9 @@ func (r *SessionRow) newSecret(issued *Issued) error {
 // what makes older copies stale.
 func (i *Issuer) replaceRefresh(ctx context.Context, row *SessionRow, issued *Issued, b *store.Batch, now time.Time) error {
 	f, err := i.family(ctx, row.Grant)
+	if err == nil {
+		err = i.used(f, now)
+	}
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ const keyPlaceholder = "keyed sets it"
 // cannot read a JWE, nor the session of an opaque id.
 func readCredential(a api.Issued, carrier counterfoil.Carrier, issued span) (*credential, error) {
 	c := &credential{
-		value: a.AccessToken, refresh: a.RefreshToken, carrier: carrier, issued: issued,
+		value: a.AccessToken, refresh: a.RefreshToken, nonce: api.Nonce(), carrier: carrier, issued: issued,
 		sid: a.Session.ID, subject: a.Session.Subject, client: a.Session.Client,
 	}
 	if carrier.Format != counterfoil.JWT {
@@ -91,7 +91,7 @@ func (c *client) login(ctx context.Context, subject, clientID string, carrier co
 // renew refreshes old into another credential of the same session.
 func (c *client) renew(ctx context.Context, old *credential) (*credential, error) {
 	start := c.now()
-	got, err := c.public().Refresh(ctx, api.Refresh[string]{RefreshToken: old.refresh, Client: old.client})
+	got, err := c.public().Refresh(ctx, api.Refresh[string]{RefreshToken: old.refresh, RefreshNonce: old.nonce, Client: old.client})
 	if err != nil {
 		return nil, fmt.Errorf("refresh session %s: %w", old.sid, err)
 	}

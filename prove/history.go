@@ -24,6 +24,7 @@ type span struct{ start, end time.Duration }
 // credential is one copy of a session, as the client has it.
 type credential struct {
 	value, refresh string
+	nonce          string // sent with each attempt to use refresh
 	carrier        counterfoil.Carrier
 
 	sid, subject, client, token, key string

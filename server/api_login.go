@@ -114,7 +114,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		}
 		cookie = true
 	}
-	issued, err := s.issuer.Refresh(r.Context(), refresh, issuer.Renewal{Client: b.Client, Scopes: strings.Fields(b.Scope), Act: act(w, r, "", "")})
+	issued, err := s.issuer.Refresh(r.Context(), refresh, s.renewal(w, r, b.Client, b.Scope, b.RefreshNonce.Reveal()))
 	if err != nil {
 		// A page of one client must not sign its visitor out of another (REF-06), nor a
 		// request that a step-up overtook out of the session that it stepped up.
@@ -125,6 +125,15 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.hand(w, http.StatusOK, issued, secret.String{})
+}
+
+// renewal is what a refresh asks for, and who asks: the same for every route, or the answer to
+// one would not be known at the other.
+func (s *Server) renewal(w http.ResponseWriter, r *http.Request, client, scope, nonce string) issuer.Renewal {
+	return issuer.Renewal{
+		Client: client, Scopes: strings.Fields(scope), Act: act(w, r, "", ""),
+		Nonce: nonce, Device: s.device(r), UserAgent: r.UserAgent(),
+	}
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {

@@ -10,7 +10,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
-	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -34,9 +33,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if form.Get("refresh_token") == "" {
 		return badRequest("refresh_token is missing")
 	}
-	issued, err := s.issuer.Refresh(r.Context(), form.Get("refresh_token"), issuer.Renewal{
-		Client: form.Get("client_id"), Scopes: strings.Fields(form.Get("scope")), Act: act(w, r, "", ""),
-	})
+	ask := s.renewal(w, r, form.Get("client_id"), form.Get("scope"), form.Get("refresh_nonce"))
+	issued, err := s.issuer.Refresh(r.Context(), form.Get("refresh_token"), ask)
 	if err != nil {
 		return err
 	}

@@ -53,12 +53,16 @@ type Config struct {
 	ACRs []string
 
 	AccessTTL   time.Duration // life of a copy until it is refreshed; zero: 5 min; at most 15 min
-	Idle        time.Duration // a cookie session unused for so long has ended; zero: 1 h; at least 3 min
+	Idle        time.Duration // an opaque cookie's session unused for so long has ended; zero: 1 h; at least 3 min
 	Absolute    time.Duration // no session lives longer, used or not; zero: 24 h
 	MaxSessions int           // sessions that one subject may have; zero: 100; at most 10,000; a login beyond that ends the oldest
 
 	Grace    time.Duration // how long a refresh may be repeated; zero: 10 s; at most 1 min
 	MaxBound time.Duration // the largest staleness bound a verifier may follow with; zero: 10 s; at most 1 min
+
+	// RefreshIdle is how long a login with refresh tokens lives that is not refreshed; zero:
+	// 7 days; at least 15 min.
+	RefreshIdle time.Duration
 
 	// Methods are ways of signing in beside the password, in the order in which second
 	// steps are asked for.
@@ -206,7 +210,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.issuer, err = issuer.New(issuer.Options{
 		Store: c.Sessions, Clients: c.Store, Keys: keys, URL: c.URL, Audience: c.Audience, Audit: e.trail, Time: e.time,
 		ACRs: c.ACRs, AccessTTL: c.AccessTTL, Idle: c.Idle, Absolute: c.Absolute, Grace: c.Grace, MaxBound: c.MaxBound,
-		MaxSessions: c.MaxSessions,
+		RefreshIdle: c.RefreshIdle, MaxSessions: c.MaxSessions,
 	}); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ var (
 func explain(err error, by counterfoil.Transport) *source.Problem {
 	var own *source.Problem
 	var throttled login.Throttled
+	var often issuer.TooOften
 	var rejected login.RejectedPassword
 	var input login.BadInput
 	switch {
@@ -55,6 +56,8 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: input.Reason}
 	case errors.As(err, &throttled):
 		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-attempts", Title: "Too many attempts", Detail: "What was sent was not checked. Send it again after the seconds that Retry-After names.", RetryAfter: throttled.RetryAfter}
+	case errors.As(err, &often):
+		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-refreshes", Title: "Refreshed too often", Detail: "The session goes on, and the newest refresh token is good.", RetryAfter: often.RetryAfter}
 	case errors.Is(err, login.ErrBusy):
 		own = &source.Problem{Status: http.StatusServiceUnavailable, Type: "busy", Title: "Busy", RetryAfter: time.Second}
 	case errors.As(err, &rejected):

@@ -12,7 +12,8 @@ import (
 func viewGrants(all []issuer.Grant) []api.Grant {
 	views := []api.Grant{}
 	for _, g := range all {
-		views = append(views, api.Grant{Client: g.Client, Carrier: g.Carrier, Scopes: g.Scopes, Granted: g.Granted.UTC(), LastUsed: g.LastUsed.UTC()})
+		views = append(views, api.Grant{
+			Client: g.Client, Carrier: g.Carrier, Scopes: g.Scopes, Granted: g.Granted.UTC(), LastUsed: g.LastUsed.UTC(), IdleExpires: g.IdleExpires.UTC()})
 	}
 	return views
 }

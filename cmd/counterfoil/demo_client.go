@@ -33,6 +33,7 @@ type demoClient struct {
 	access  string
 	refresh string // empty: there is none, or the cookie jar has it
 	device  string // of an earlier login
+	nonce   string // sent with each attempt to use the refresh token
 
 	renewable bool // the client has a refresh token that the server did not refuse
 
@@ -106,7 +107,8 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.device = auth.Device
-	c.http, c.access, c.refresh, c.revoked, c.refused = client, got.AccessToken, got.RefreshToken, time.Time{}, nil
+	c.http, c.access, c.refresh, c.nonce = client, got.AccessToken, got.RefreshToken, api.Nonce()
+	c.revoked, c.refused = time.Time{}, nil
 	c.state = clientState{Session: got.Session.ID, Subject: got.Session.Subject}
 	c.renewable = c.carrier != "cookie"
 	c.show()
@@ -154,12 +156,12 @@ func (c *demoClient) call(ctx context.Context) (measuring bool) {
 // renew refreshes the credential. The caller holds mu.
 func (c *demoClient) renew(ctx context.Context) {
 	auth := api.Client{URL: c.auth, HTTP: c.http}
-	got, err := auth.Refresh(ctx, api.Refresh[string]{RefreshToken: c.refresh}) // empty: the cookie has it
-	if err != nil {
-		c.renewable = false
+	got, err := auth.Refresh(ctx, api.Refresh[string]{RefreshToken: c.refresh, RefreshNonce: c.nonce}) // no token: the cookie has it
+	if refusal := (*api.Error)(nil); err != nil {
+		c.renewable = !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized // otherwise the next call asks again
 		return
 	}
-	c.access, c.refresh = got.AccessToken, got.RefreshToken
+	c.access, c.refresh, c.nonce = got.AccessToken, got.RefreshToken, api.Nonce()
 	c.show()
 }
 

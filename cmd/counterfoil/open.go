@@ -129,6 +129,7 @@ func (c *settings) assembly(how server.Config) server.Config {
 	}
 	how.MaxSessions = c.MaxSessions
 	how.AccessTTL, how.Idle, how.Absolute, how.Grace, how.MaxBound = c.AccessTTL, c.Idle, c.Absolute, c.RefreshGrace, c.MaxBound
+	how.RefreshIdle = c.RefreshIdle
 	how.LoginsPerSecond = c.LoginRate
 	how.Registration, how.ClearSiteData = c.Registration, c.ClearSiteData
 	if how.KeepAudit = c.AuditKeep; c.AuditKeep == 0 {

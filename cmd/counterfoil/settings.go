@@ -26,6 +26,7 @@ type settings struct {
 
 	AccessTTL    time.Duration `name:"access-ttl" default:"5m" placeholder:"TIME" help:"Life of a token until it is refreshed." min:"10s" max:"15m"`
 	Idle         time.Duration `name:"idle" default:"1h" placeholder:"TIME" help:"A cookie session unused for so long has ended." min:"3m" max:"8760h"`
+	RefreshIdle  time.Duration `name:"refresh-idle" default:"168h" placeholder:"TIME" help:"A login with tokens that was not refreshed for so long has ended." min:"15m" max:"8760h"`
 	Absolute     time.Duration `name:"absolute" default:"24h" placeholder:"TIME" help:"No session lives longer, used or not." min:"1m" max:"8760h"`
 	MaxSessions  int           `name:"max-sessions" default:"100" placeholder:"N" help:"Sessions that one user may have: 1 to 10000. A login beyond that ends the oldest, and the user is told."`
 	RefreshGrace time.Duration `name:"refresh-grace" default:"10s" placeholder:"TIME" help:"How long a client can repeat a refresh whose answer was lost." min:"1s" max:"1m"`

@@ -80,6 +80,7 @@ func TestBoundsAreTheServers(t *testing.T) {
 	set := map[string]func(*server.Config, time.Duration){
 		"access_ttl":    func(c *server.Config, d time.Duration) { c.AccessTTL = d },
 		"idle":          func(c *server.Config, d time.Duration) { c.Idle = d },
+		"refresh_idle":  func(c *server.Config, d time.Duration) { c.RefreshIdle = d },
 		"absolute":      func(c *server.Config, d time.Duration) { c.Absolute = d },
 		"refresh_grace": func(c *server.Config, d time.Duration) { c.Grace = d },
 		"max_bound":     func(c *server.Config, d time.Duration) { c.MaxBound = d },

@@ -59,7 +59,7 @@ func TestPage(t *testing.T) {
 		{"POST", "/api/hello", "", 401, "no-credential"},
 		{"POST", "/v1/login", `{"identifier":"alice","password":"correct horse battery staple","carrier":"jwt-cookie"}`, 200, "session"},
 		{"POST", "/api/hello", "", 200, "by jwt-cookie"},
-		{"POST", "/v1/refresh", "", 200, "session"},
+		{"POST", "/v1/refresh", `{"refresh_nonce":"4fb0a5ee-0d5a-4a43-9d8e-5fbf3a2c7c11"}`, 200, "session"},
 		{"POST", "/api/hello", "", 200, "by jwt-cookie"},
 		{"POST", "/v1/logout", "", 204, ""},
 		{"POST", "/api/hello", "", 401, ""},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -44,10 +45,16 @@ type Continue[S Text] struct {
 
 // Refresh is the body of POST /v1/refresh. Without one, the refresh token is in its cookie.
 type Refresh[S Text] struct {
-	RefreshToken S      `json:"refresh_token"`
+	RefreshToken S      `json:"refresh_token,omitempty"`
+	RefreshNonce S      `json:"refresh_nonce,omitempty"` // see Nonce
 	Client       string `json:"client,omitempty"`
 	Scope        string `json:"scope,omitempty"`
 }
+
+// Nonce returns a new value for Refresh.RefreshNonce. A client makes one for each refresh token,
+// keeps it as long as the token, and sends it with each attempt to use the token: so the server
+// knows who asks again because an answer was lost.
+func Nonce() string { return rand.Text() }
 
 // StepUp is the body of POST /v1/session/step-up.
 type StepUp[S Text] struct {
@@ -116,11 +123,12 @@ type SessionRow struct {
 
 // Grant is the part of a session that belongs to one client.
 type Grant struct {
-	Client   string              `json:"client"`
-	Carrier  counterfoil.Carrier `json:"carrier"`
-	Scopes   []string            `json:"scopes,omitempty"`
-	Granted  time.Time           `json:"granted"`
-	LastUsed time.Time           `json:"last_used"`
+	Client      string              `json:"client"`
+	Carrier     counterfoil.Carrier `json:"carrier"`
+	Scopes      []string            `json:"scopes,omitempty"`
+	Granted     time.Time           `json:"granted"`
+	LastUsed    time.Time           `json:"last_used"`
+	IdleExpires time.Time           `json:"idle_expires"`
 }
 
 // Notice is a notice as its subject sees it. Its kinds are "refresh-reuse": the session was

@@ -62,19 +62,23 @@ func TestGrants(t *testing.T) {
 	issuertest.Grants(t, func(t *testing.T) *issuer.Issuer { return issuers(t, 1)[0] })
 }
 
-// REF-04: a hundred callers at each of two nodes present one token. All get the same
-// successor, and the family lives.
+// REF-04: a hundred callers at each of two nodes present one token. All who are answered get
+// the same successor, the others may ask again, and the family lives.
 func TestOneSuccessorOnTwoNodes(t *testing.T) {
 	t.Parallel()
 	nodes := issuers(t, 2)
 	held := signIn(t, nodes[0], "alice")
 	for range 5 {
 		var mu sync.Mutex
+		var next *issuer.Issued
 		successors := map[string]int{}
 		var wg sync.WaitGroup
 		for n := range 200 {
 			wg.Go(func() {
 				got, err := nodes[n%2].Refresh(context.Background(), held.Refresh.Reveal(), issuer.Renewal{})
+				if errors.As(err, new(issuer.TooOften)) {
+					return
+				}
 				if err != nil {
 					t.Error(err)
 					return
@@ -82,15 +86,12 @@ func TestOneSuccessorOnTwoNodes(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				successors[got.Refresh.Reveal()]++
+				next = got
 			})
 		}
 		wg.Wait()
 		if len(successors) != 1 {
 			t.Fatalf("%d successors of one token", len(successors))
-		}
-		next, err := nodes[0].Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{})
-		if err != nil {
-			t.Fatal(err)
 		}
 		held = next
 	}

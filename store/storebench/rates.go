@@ -115,8 +115,8 @@ func (f *fleet) measure(b *testing.B, first map[string]float64) {
 		})
 	})
 	b.Run("refresh", func(b *testing.B) {
-		const families = 256
-		tokens := make(chan string, families) // one unused refresh token of each family
+		families := max(256, each(b, fleetCallers)*(1+turns)/20) // so that none is refreshed too often
+		tokens := make(chan string, families)                    // one unused refresh token of each family
 		for made := f.logins(b, families); len(made) > 0; {
 			tokens <- (<-made).Refresh.Reveal()
 		}

@@ -1,14 +1,20 @@
 // Every call goes through call(): a 401 means that the access copy has died, so it
 // refreshes once and tries again. Refreshing is done by one tab at a time: the
-// others wait for the lock and find the new cookie in place.
+// others wait for the lock and find the new cookie in place. An answer that was lost is asked
+// for again with the same nonce, by which the server knows the browser: on another network,
+// or after a reload, too.
 const json = { "Content-Type": "application/json" };
 
 async function refresh() {
   const asked = Date.now();
   return navigator.locks.request("counterfoil-refresh", async () => {
     if (Number(localStorage.getItem("refreshed")) > asked) return true; // no token: only the time
-    const answer = await fetch("/v1/refresh", { method: "POST" });
+    const nonce = localStorage.getItem("nonce") ?? crypto.randomUUID();
+    localStorage.setItem("nonce", nonce);
+    const ask = () => fetch("/v1/refresh", { method: "POST", headers: json, body: JSON.stringify({ refresh_nonce: nonce }) });
+    const answer = await ask().catch(ask);
     if (answer.ok) localStorage.setItem("refreshed", String(Date.now()));
+    if (answer.ok || answer.status === 401) localStorage.removeItem("nonce"); // the next token has another
     return answer.ok;
   });
 }
