@@ -22,8 +22,8 @@ const (
 	graceSlack = 4 * time.Second
 )
 
-// refreshRate is how often one grant may be refreshed: half a minute's worth at once, and then
-// once in two seconds. The shortest life of a copy asks for one in ten.
+// refreshRate is how often one grant may be refreshed. The shortest life of a copy asks for one
+// refresh in ten seconds. The bucket is in the family, so the rate is that of all nodes together.
 var refreshRate = limit.Rate{Burst: 30, Interval: 2 * time.Second}
 
 // TooOften means that a grant was refreshed too often, or that one answer was asked for too
