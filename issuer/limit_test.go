@@ -16,7 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-// A login beyond the limit ends the oldest session, in its commit, and the subject has one
+// SES-17: a login beyond the limit ends the oldest session, in its commit, and the subject has one
 // notice of it, however many logins there were.
 func TestSessionLimit(t *testing.T) {
 	for _, c := range carriers {

@@ -159,7 +159,7 @@ func TestAccountPages(t *testing.T) {
 	}
 }
 
-// A person who has more sessions than the limit is told that the oldest ended, and why.
+// SES-17: a person who has more sessions than the limit is told that the oldest ended, and why.
 func TestSessionLimitIsTold(t *testing.T) {
 	b := newLimited(t, 2)
 	var all []*issuer.Issued
