@@ -247,7 +247,7 @@ func (i *Issuer) tryEnd(ctx context.Context, sid, client, reason string, note au
 	var b store.Batch
 	switch {
 	case isInvalid(err):
-		return i.ended(ctx, session, grant)
+		return i.ended(ctx, sid, session, grant)
 	case errors.Is(err, errDamaged): // who holds what of it cannot be told: it ends whole
 		note.Subject, note.Session = rec.Owner, sid
 		b.Require, b.Delete = []store.Require{{Key: rec.Key, Rev: rec.Rev}}, []store.Key{rec.Key}
@@ -261,7 +261,7 @@ func (i *Issuer) tryEnd(ctx context.Context, sid, client, reason string, note au
 		return i.commit(ctx, session, b, note)
 	}
 	if !row.drop(client, &b) {
-		return i.ended(ctx, grant)
+		return i.ended(ctx, sid, grant)
 	}
 	if err := put(&b, row); err != nil {
 		return Receipt{}, err

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/coalesce"
+	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -103,6 +104,8 @@ type Issuer struct {
 	partyKey   []byte
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
+	endings *limit.Limiter // by session that has ended already
+
 	keyReads     coalesce.Reads[struct{}] // reads of the keyring
 	unknownReads coalesce.Reads[struct{}] // those that unknown key ids cause
 	reloaded     time.Time                // when the last of unknownReads began; owned by the one that runs
@@ -115,7 +118,7 @@ func New(o Options) (*Issuer, error) {
 		return nil, err
 	}
 	i := &Issuer{
-		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
+		opts: o, store: o.Store, endings: limit.New(endedBurst, endedInterval, endedSessions), keys: o.Keys, audit: o.Audit,
 		refreshKey: o.Keys.Derive("refresh token"),
 		partyKey:   o.Keys.Derive("refresh party"),
 	}

@@ -168,3 +168,71 @@ func TestEndedAgainReadsNoLog(t *testing.T) {
 		}
 	}
 }
+
+// A verifier that follows the log refuses the copies of all others, and accepts those of the
+// spared session, whether or not it had seen them before.
+func TestEndOthersAtAVerifier(t *testing.T) {
+	for _, c := range carriers {
+		b := newIssuer(t, memory.New())
+		v, err := counterfoil.NewVerifier(t.Context(), b.Issuer, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(v.Close)
+		good := []*issuer.Issued{b.login(t, "alice", c), b.login(t, "bob", c)}
+		bad := []*issuer.Issued{b.login(t, "alice", c), b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierCookie)}
+		for n, i := range append(good, bad...) {
+			if n%2 == 0 { // the others are seen first afterwards
+				continue
+			}
+			if _, err := v.Verify(t.Context(), i.Access.Reveal()); err != nil {
+				t.Fatalf("%v: Verify before = %v", c, err)
+			}
+		}
+		receipt, err := b.EndOthers(t.Context(), good[0].Session, audit.Act{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.WaitFor(t.Context(), receipt.At); err != nil {
+			t.Fatal(err)
+		}
+		good = append(good, b.login(t, "alice", c))
+		for n, i := range good {
+			if _, err := v.Verify(t.Context(), i.Access.Reveal()); err != nil {
+				t.Errorf("%v: good %d = %v", c, n, err)
+			}
+		}
+		for n, i := range bad {
+			if _, err := v.Verify(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%v: ended %d = %v, want ErrInvalidToken", c, n, err)
+			}
+		}
+	}
+}
+
+// Who has an old token cannot have the store read and write at will: what has ended is looked
+// up a few times, and then as often as the limit says. Other sessions are not concerned.
+func TestEndedAgainIsLimited(t *testing.T) {
+	b, faulty := newFaulty(t)
+	old, other := b.login(t, "alice", counterfoil.CarrierBearer), b.login(t, "alice", counterfoil.CarrierBearer)
+	if err := b.Logout(t.Context(), old.Session, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	before := faulty.Calls(storetest.OpCommit)
+	var throttled login.Throttled
+	for range 200 {
+		if err := b.Logout(t.Context(), old.Session, audit.Act{}); err != nil && !errors.As(err, &throttled) {
+			t.Fatal(err)
+		}
+	}
+	if n := faulty.Calls(storetest.OpCommit) - before; n != 30 || throttled.RetryAfter <= 0 {
+		t.Errorf("200 logouts of one session that has ended caused %d commits, want 30; wait %v", n, throttled.RetryAfter)
+	}
+	if err := b.Logout(t.Context(), other.Session, audit.Act{}); err != nil {
+		t.Errorf("another session = %v", err)
+	}
+	b.clock.add(throttled.RetryAfter)
+	if err := b.Logout(t.Context(), old.Session, audit.Act{}); err != nil {
+		t.Errorf("after the wait = %v", err)
+	}
+}
