@@ -248,9 +248,9 @@ func (i *Issuer) tryEnd(ctx context.Context, sid, client, reason string, note au
 	switch {
 	case isInvalid(err):
 		return i.ended(ctx, sid, session, grant)
-	case errors.Is(err, errDamaged): // who holds what of it cannot be told: it ends whole
+	case errors.Is(err, errDamaged):
 		note.Subject, note.Session = rec.Owner, sid
-		b.Require, b.Delete = []store.Require{{Key: rec.Key, Rev: rec.Rev}}, []store.Key{rec.Key}
+		endDamaged(&b, rec)
 		return i.commit(ctx, session, b, note)
 	case err != nil:
 		return Receipt{}, err

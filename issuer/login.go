@@ -146,15 +146,22 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.S
 	if old == nil {
 		return nil
 	}
-	row, err := i.row(ctx, old.ID)
-	if isInvalid(err) || errors.Is(err, errDamaged) || err == nil && row.Client != old.Client {
+	rec, err := i.sessionRecord(ctx, old.ID)
+	var row *SessionRow
+	if err == nil {
+		row, err = parseRow(rec)
+	}
+	switch {
+	case errors.Is(err, errDamaged):
+		endDamaged(b, rec)
+	case isInvalid(err) || err == nil && row.Client != old.Client:
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	default:
+		row.end(b)
 	}
-	row.end(b)
-	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, "signed in anew"))
+	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, old.ID, "signed in anew"))
 	return nil
 }
 

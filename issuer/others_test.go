@@ -236,3 +236,35 @@ func TestEndedAgainIsLimited(t *testing.T) {
 		t.Errorf("after the wait = %v", err)
 	}
 }
+
+// A client that holds a session whose row is damaged can sign out, and sign in anew in its place.
+func TestGiveUpADamagedSession(t *testing.T) {
+	for name, give := range map[string]func(*bench, *counterfoil.Session) error{
+		"Logout": func(b *bench, held *counterfoil.Session) error { return b.Logout(t.Context(), held, audit.Act{}) },
+		"Login": func(b *bench, held *counterfoil.Session) error {
+			_, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: counterfoil.CarrierCookie, Replaces: held})
+			return err
+		},
+	} {
+		b := newIssuer(t, memory.New())
+		own := b.login(t, "alice", counterfoil.CarrierCookie)
+		rec, err := store.One(t.Context(), b.store, store.Key{Kind: "session", ID: own.Session.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Value = []byte("{")
+		if _, err := b.store.Commit(t.Context(), store.Batch{Put: []store.Record{rec}}); err != nil {
+			t.Fatal(err)
+		}
+		held, err := b.Held(t.Context(), own.Access.Reveal())
+		if err != nil || held.ID != own.Session.ID || held.Subject != "alice" {
+			t.Fatalf("%s: Held = %+v, %v", name, held, err)
+		}
+		if err := give(b, held); err != nil {
+			t.Errorf("%s = %v", name, err)
+		}
+		if _, err := store.One(t.Context(), b.store, rec.Key); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: the row is left, %v", name, err)
+		}
+	}
+}

@@ -98,7 +98,7 @@ func (i *Issuer) commitWith(ctx context.Context, b store.Batch, note audit.Entry
 }
 
 // How often the end of one session that has ended already may be asked for. Each time reads
-// the head of the log and commits, for whoever has an old token of the session.
+// the head of the log and commits, for any holder of an old token of the session.
 const (
 	endedBurst    = 30
 	endedInterval = 2 * time.Second
@@ -137,6 +137,12 @@ func (r *SessionRow) end(b *store.Batch) {
 			b.Delete = append(b.Delete, familyKey(g.Family))
 		}
 	}
+}
+
+// endDamaged adds to b the end of a session whose row cannot be read, whole: who holds what of
+// it cannot be told. Its refresh tokens find no session any more.
+func endDamaged(b *store.Batch, rec store.Record) {
+	b.Require, b.Delete = append(b.Require, store.Require{Key: rec.Key, Rev: rec.Rev}), append(b.Delete, rec.Key)
 }
 
 // receipt finds the first of entries that an earlier call made.
