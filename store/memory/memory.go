@@ -103,7 +103,7 @@ func (s *Store) copyOf(ctx context.Context, k store.Key, buf []byte) (entry, err
 func (s *Store) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		ids, err := s.ids(ctx, kind, owner, after)
-		for _, id := range ids {
+		for id := range store.Ascending(ids) {
 			r, err := s.one(ctx, store.Key{Kind: kind, ID: id})
 			if err == nil && r.Rev == 0 {
 				continue // deleted after ids returned
@@ -118,7 +118,7 @@ func (s *Store) List(ctx context.Context, kind store.Kind, owner, after string) 
 	}
 }
 
-// ids returns, in order, the ids greater than after of the records of kind and owner. The
+// ids returns, in any order, the ids greater than after of the records of kind and owner. The
 // owner "*" stands for all owners.
 func (s *Store) ids(ctx context.Context, kind store.Kind, owner, after string) (ids []string, err error) {
 	read := func(collect func()) error {
@@ -137,9 +137,7 @@ func (s *Store) ids(ctx context.Context, kind store.Kind, owner, after string) (
 			err = read(func() { ids = s.records.appendIDs(ids, kind, n) })
 		}
 	}
-	ids = slices.DeleteFunc(ids, func(id string) bool { return id <= after })
-	slices.Sort(ids)
-	return ids, err
+	return slices.DeleteFunc(ids, func(id string) bool { return id <= after }), err
 }
 
 // Commit implements [store.Store].
