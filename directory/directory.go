@@ -313,10 +313,16 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 	return pointer.User, nil
 }
 
+// MaxPage is how many users a page has at most.
+const MaxPage = 200
+
 // List returns up to limit users after the one with the given id, by id, and
-// whether there are more. A user whose record, or password's record, cannot be read is
+// whether there are more. A limit of zero, and one above MaxPage, is MaxPage. A user whose record, or password's record, cannot be read is
 // Damaged, and hides none of the others.
 func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
+	}
 	var users []store.Record
 	var passwords []store.Key
 	for rec, err := range d.store.List(ctx, kindUser, "*", after) {

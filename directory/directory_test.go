@@ -182,3 +182,21 @@ func TestAPIKeys(t *testing.T) {
 		}
 	}
 }
+
+// A page has a bound, whatever is asked for, and the pages together have every user once.
+func TestPages(t *testing.T) {
+	d := open(t, memory.New())
+	for n := range directory.MaxPage + 5 {
+		if _, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "user" + strconv.Itoa(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, more, err := d.List(t.Context(), "", 10_000)
+	if err != nil || len(first) != directory.MaxPage || !more {
+		t.Fatalf("the first page has %d users, %v, %v", len(first), more, err)
+	}
+	rest, more, err := d.List(t.Context(), first[len(first)-1].ID, 0)
+	if err != nil || len(rest) != 5 || more || rest[0].ID <= first[len(first)-1].ID {
+		t.Errorf("the second page has %d users, %v, %v", len(rest), more, err)
+	}
+}
