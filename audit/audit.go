@@ -2,8 +2,9 @@
 //
 // Begin with [New]. [Trail.Commit] commits a change of state and its entry together.
 // [Trail.Tell] is for events that change nothing, or that happen too often to keep (a
-// refused login, a refresh): the trail does not keep those. One hook hears every entry,
-// kept or not; logs and metrics use it. [Trail.List] reads the entries that were kept.
+// refresh). Of those, [Trail.Run] keeps refusals, and samples them when there are many. One
+// hook hears every entry, kept or not; logs and metrics use it. [Trail.List] reads the entries
+// that were kept. Run also seals them: [Trail.Verify] finds out whether somebody changed them.
 //
 // An entry never holds a credential, nor text that a person typed where a credential
 // belongs (OPS-01).
@@ -58,8 +59,10 @@ const (
 	DeleteAPIKey     Action = "apikey.delete"
 	SetCredential    Action = "credential.set" // Target: kind and id
 	DeleteCredential Action = "credential.delete"
-	Damaged          Action = "damaged" // in lists alone: what is kept cannot be read
-	Limit            Action = "limit"   // told: an attempt was not even checked
+	Damaged          Action = "damaged"    // in lists alone: what is kept cannot be read
+	Limit            Action = "limit"      // told: an attempt was not even checked
+	Deny             Action = "denied"     // told: the caller may not make the request; Target: its route
+	CrossSite        Action = "cross-site" // told: another site made the request; Target: its route
 )
 
 // Outcome says how it went.
@@ -133,6 +136,10 @@ type Options struct {
 
 	Keep time.Duration // how long an entry is kept; zero: 90 days; negative: not at all
 
+	// Anchor hears each seal, about one a minute, to write it down outside of the store. nil: one
+	// line in slog.Default().
+	Anchor func(Seal)
+
 	// Hook hears every entry, kept ones once they are durable. It must be quick, and
 	// safe for concurrent use. nil: Log(slog.Default()).
 	Hook func(Entry)
@@ -144,6 +151,7 @@ type Options struct {
 type Trail struct {
 	opts Options
 	kept chan struct{} // holds one token when entries were kept in Beside
+	told chan Entry    // refusals that Run keeps
 	last atomic.Int64  // of the newest id, in Unix nanoseconds: ids of one process never tie
 }
 
@@ -158,13 +166,16 @@ func New(o Options) (*Trail, error) {
 	if o.Hook == nil {
 		o.Hook = Log(slog.Default())
 	}
+	if o.Anchor == nil {
+		o.Anchor = LogSeal(slog.Default())
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Beside == o.Store {
 		o.Beside = nil
 	}
-	return &Trail{opts: o, kept: make(chan struct{}, 1)}, nil
+	return &Trail{opts: o, kept: make(chan struct{}, 1), told: make(chan Entry, toldRoom)}, nil
 }
 
 const kind store.Kind = "audit" // ID: newest first; owner: subject
@@ -208,8 +219,19 @@ func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entrie
 	return head, err
 }
 
-// Tell passes on an entry that is not kept.
-func (t *Trail) Tell(e Entry) { t.opts.Hook(t.finish(e)) }
+// Tell passes on an entry of what changed nothing. A refusal is kept by Run, unless there are too
+// many.
+func (t *Trail) Tell(e Entry) {
+	e = t.finish(e)
+	t.opts.Hook(e)
+	if e.Outcome != Refused {
+		return
+	}
+	select {
+	case t.told <- e:
+	default: // no room: the hook has heard it
+	}
+}
 
 func (t *Trail) record(e *Entry) (store.Record, error) {
 	// Time counts down, so that the order of ids is newest first.
@@ -291,6 +313,13 @@ func Log(l *slog.Logger) func(Entry) {
 			level = slog.LevelWarn
 		}
 		l.LogAttrs(context.Background(), level, "audit", attrs...)
+	}
+}
+
+// LogSeal returns an Options.Anchor that writes one line per seal.
+func LogSeal(l *slog.Logger) func(Seal) {
+	return func(s Seal) {
+		l.Info("audit seal", "n", s.N, "hash", s.Hash, "count", s.Count, "upto", stamp(s.Upto))
 	}
 }
 

@@ -15,9 +15,9 @@ const (
 	retryMove = time.Second
 )
 
-// Run moves entries soon after they were kept, until ctx ends, and then once more. Without
+// moves moves entries soon after they were kept, until ctx ends, and then once more. Without
 // Options.Beside it does nothing.
-func (t *Trail) Run(ctx context.Context) {
+func (t *Trail) moves(ctx context.Context) {
 	if t.opts.Beside == nil {
 		return
 	}

@@ -54,7 +54,7 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 		return caller{}, err
 	}
 	if !session.HasRole(accounts.RoleAdmin) {
-		return caller{}, errForbidden
+		return caller{}, denied{errForbidden, audit.BySubject(session.Subject)}
 	}
 	if unsafeMethod(r) && s.now().Sub(session.AuthTime) > adminFresh {
 		return caller{}, counterfoil.ErrStepUp

@@ -200,7 +200,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Now: now}); err != nil {
+	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Anchor: audit.LogSeal(c.Logger), Now: now}); err != nil {
 		return err
 	}
 	users, err := directory.New(directory.Options{Store: c.Store, Audit: e.trail, Now: now})

@@ -106,6 +106,7 @@ func (s *Server) explainLogged(w http.ResponseWriter, r *http.Request, err error
 		// ended the request may still read the answer: one that is not written is a 200.
 		return source.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), transportOf(r))
 	}
+	s.tellDenied(w, r, err)
 	id := w.Header().Get(requestHeader)
 	p := explain(err, transportOf(r))
 	if p.Status >= 500 {

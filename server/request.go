@@ -240,7 +240,7 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 		return directory.APIKey{}, err
 	}
 	if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(key.Scopes, s) }) {
-		return directory.APIKey{}, errForbidden
+		return directory.APIKey{}, denied{errForbidden, audit.ByKey(key.Client)}
 	}
 	if left := key.Expires.Sub(s.now()); !key.Expires.IsZero() && left < warnOfExpiry {
 		if ok, _ := s.warned.Allow(key.ID, s.now()); ok {

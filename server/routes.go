@@ -117,5 +117,6 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"POST /v1/admin/apikeys":        {do: s.adminCreateAPIKey},
 		"DELETE /v1/admin/apikeys/{id}": {do: s.adminDeleteAPIKey},
 		"GET /v1/admin/audit":           {do: s.adminAudit},
+		"POST /v1/admin/audit/verify":   {do: s.adminVerifyAudit},
 	}
 }

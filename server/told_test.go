@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -96,4 +98,35 @@ func TestTrailIsToldOfRefusals(t *testing.T) {
 	b.call("POST", "/v1/login/continue", answering(attempt, "a fish"))
 	b.call("POST", "/v1/session/step-up", `{"password":"`+pass+`"}`, alice.credential()...)
 	told("an outage")
+}
+
+// The trail is told who asked for administration in vain, and of requests that another site made.
+func TestTrailIsToldOfDenied(t *testing.T) {
+	var mu sync.Mutex // guards told
+	var told []audit.Entry
+	b := assemble(t, server.Config{URL: "https://auth.test", Audit: func(e audit.Entry) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Action == audit.Deny || e.Action == audit.CrossSite {
+			told = append(told, e)
+		}
+	}})
+	alice := "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
+	if w := b.answer("GET", "/v1/admin/users", "", "Authorization", alice); w.Code != http.StatusForbidden {
+		t.Errorf("administration by a user = %d", w.Code)
+	}
+	if w := b.answer("POST", "/v1/login", `{"identifier":"alice","password":"x","carrier":"cookie"}`, "Origin", "https://evil.test"); w.Code != http.StatusForbidden {
+		t.Errorf("a login of another site = %d", w.Code)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(told) != 2 {
+		t.Fatalf("told of %+v, want two", told)
+	}
+	if e := told[0]; e.Action != audit.Deny || e.By != audit.BySubject("alice") || e.Target != "GET /v1/admin/users" || e.Outcome != audit.Refused {
+		t.Errorf("told of %+v", e)
+	}
+	if e := told[1]; e.Action != audit.CrossSite || e.By != audit.ByUnknown || e.Target != "POST /v1/login" || e.Outcome != audit.Refused {
+		t.Errorf("told of %+v", e)
+	}
 }

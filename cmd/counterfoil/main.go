@@ -66,7 +66,10 @@ type program struct {
 		List   apiKeyList   `cmd:"" help:"List API keys."`
 		Delete apiKeyDelete `cmd:"" help:"Delete an API key."`
 	} `cmd:"" help:"API keys."`
-	Audit auditList `cmd:"" help:"List security events, newest first."`
+	Audit struct {
+		List   auditList   `cmd:"" default:"withargs" help:"List security events, newest first; the default."`
+		Verify auditVerify `cmd:"" help:"Find out whether anybody has changed the audit trail."`
+	} `cmd:"" help:"The audit trail: security events."`
 	Token struct {
 		Decode tokenDecode `cmd:"" help:"Print what a token says, without verifying it."`
 		Verify tokenVerify `cmd:"" help:"Verify a signed token with the keys of the issuer."`

@@ -204,6 +204,11 @@ func (c *Client) Audit(ctx context.Context, subject string, limit int) ([]audit.
 	return answer.Entries, err
 }
 
+// VerifyAudit has the server compare the audit trail with its seals, and those with anchors.
+func (c *Client) VerifyAudit(ctx context.Context, anchors []audit.Anchor) (answer audit.Verification, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/audit/verify", VerifyAudit{anchors}, &answer)
+}
+
 func userPath(id string) string { return "/v1/admin/users/" + url.PathEscape(id) }
 
 // call sends body as JSON, if it is not nil. It reads the answer into into, if that is not nil.

@@ -79,3 +79,8 @@ type AuditPage struct {
 	Entries []audit.Entry `json:"entries"`
 	Next    string        `json:"next,omitempty"` // cursor of the next page; empty: this is the last
 }
+
+// VerifyAudit is the body of POST /v1/admin/audit/verify. The answer is an audit.Verification.
+type VerifyAudit struct {
+	Anchors []audit.Anchor `json:"anchors,omitempty"` // at most 10,000
+}

@@ -1,0 +1,252 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// A Seal is one link of a hash chain over the entries that are kept. Each covers the entries of
+// a span of time, and the seal before it. So an entry that was changed, taken out or put in
+// later shows, and so does a seal that was. Somebody who can write to the store could make all
+// seals anew. That shows where the seals are logged: see [Anchor].
+type Seal struct {
+	N     uint64    `json:"n"`     // 1 is the first
+	From  time.Time `json:"from"`  // it covers the entries after this time,
+	Upto  time.Time `json:"upto"`  // up to this one
+	Count int       `json:"count"` // of entries
+	Hash  string    `json:"hash"`  // SHA-256 in hex, over the hash of the seal before and the entries
+}
+
+const (
+	kindSeal     store.Kind = "auditseal" // ID: N in 16 hex digits
+	kindSealHead store.Kind = "auditsealhead"
+
+	// sealLag is how old an entry is when it is sealed. By then every commit that was under way
+	// has ended (15 s at most), the clocks of nodes that issue agree (30 s at most), and entries
+	// of another store have been moved.
+	sealLag   = 2 * time.Minute
+	sealEvery = time.Minute
+	// sealSpan bounds what one seal covers, so that sealing after a long stop needs little memory
+	// and can be interrupted.
+	sealSpan = time.Hour
+)
+
+var sealHead = store.Key{Kind: kindSealHead, ID: "last"}
+
+func sealKey(n uint64) store.Key { return store.Key{Kind: kindSeal, ID: fmt.Sprintf("%016x", n)} }
+
+// seals seals entries each minute until ctx ends.
+func (t *Trail) seals(ctx context.Context) {
+	if t.opts.Keep < 0 {
+		return
+	}
+	ticker := time.NewTicker(sealEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			more, err = t.Seal(ctx)
+			if err != nil {
+				break // an outage, or another node did it: in a minute again
+			}
+		}
+	}
+}
+
+// Seal seals the entries that are old enough, and reports whether there may be more of them. One
+// node does it for all on the store: of two at once, one gets store.ErrConflict.
+func (t *Trail) Seal(ctx context.Context) (more bool, err error) {
+	rec, err := store.One(ctx, t.opts.Store, sealHead)
+	var last Seal
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return false, err
+	default:
+		if err := json.Unmarshal(rec.Value, &last); err != nil {
+			return false, fmt.Errorf("audit: the last seal: %w", err)
+		}
+	}
+	upto := t.opts.Now().Add(-sealLag).UTC()
+	if last.N == 0 { // what was kept before there were seals is not sealed: it may have expired in part
+		last.Upto = upto.Add(-sealEvery)
+	}
+	if more = upto.Sub(last.Upto) > sealSpan; more {
+		upto = last.Upto.Add(sealSpan)
+	}
+	if !upto.After(last.Upto) {
+		return false, nil // the clock was set back: wait
+	}
+	next := Seal{N: last.N + 1, From: last.Upto, Upto: upto}
+	if next.Count, next.Hash, err = t.hash(ctx, last.Hash, next.From, next.Upto); err != nil {
+		return false, err
+	}
+	value, err := json.Marshal(next)
+	if err != nil {
+		return false, err
+	}
+	// A seal stays while an entry of its span or of the one after may be there.
+	_, err = t.opts.Store.Commit(ctx, store.Batch{Put: []store.Record{
+		{Key: sealHead, Rev: rec.Rev, Value: value},
+		{Key: sealKey(next.N), Value: value, Expires: next.Upto.Add(t.opts.Keep + 2*sealSpan)},
+	}})
+	if err != nil {
+		return false, err
+	}
+	t.opts.Anchor(next)
+	return more, nil
+}
+
+// idAt is before the id of every entry that was made at that time or earlier.
+func idAt(at time.Time) string { return fmt.Sprintf("%016x", math.MaxInt64-at.UnixNano()) }
+
+// hash returns how many entries of a span there are, and their hash after that of the seal
+// before.
+func (t *Trail) hash(ctx context.Context, before string, from, upto time.Time) (count int, hash string, err error) {
+	h := sha256.New()
+	write := func(b []byte) {
+		_ = binary.Write(h, binary.BigEndian, uint64(len(b)))
+		h.Write(b)
+	}
+	write([]byte(before))
+	write([]byte(from.UTC().Format(time.RFC3339Nano) + " " + upto.UTC().Format(time.RFC3339Nano)))
+	for rec, err := range t.records(ctx, "*", idAt(upto)) {
+		if err != nil {
+			return 0, "", err
+		}
+		if !timeOf(rec.ID).After(from) {
+			break
+		}
+		write([]byte(rec.ID))
+		write([]byte(rec.Owner))
+		write(rec.Value)
+		count++
+	}
+	return count, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Anchor is what was written down of a seal outside of the store, such as a line of the log.
+type Anchor struct {
+	N    uint64 `json:"n"`
+	Hash string `json:"hash"`
+}
+
+// Verification is what [Trail.Verify] found.
+type Verification struct {
+	Seals    int       `json:"seals"`         // that were checked
+	Entries  int       `json:"entries"`       // that they cover
+	From     time.Time `json:"from,omitzero"` // of the first seal that was checked
+	Upto     time.Time `json:"upto,omitzero"` // of the last: what is younger is not sealed yet
+	Anchors  int       `json:"anchors"`       // that agree with their seals
+	Expired  int       `json:"expired"`       // anchors whose seals have expired
+	Problems []string  `json:"problems"`      // at most maxProblems; empty: all is as it was sealed
+	More     bool      `json:"more_problems"`
+}
+
+const maxProblems = 20
+
+func (v *Verification) problem(format string, args ...any) {
+	if v.More = len(v.Problems) == maxProblems; !v.More {
+		v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify computes the seals anew from the entries that are there, and compares them with each
+// other and with anchors. An outage is its error; what it found is in the answer.
+func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, error) {
+	v := Verification{Problems: []string{}}
+	fail := func(err error) (Verification, error) {
+		return v, fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
+	}
+	var seals []Seal
+	for rec, err := range t.opts.Store.List(ctx, kindSeal, "*", "") {
+		if err != nil {
+			return fail(err)
+		}
+		var s Seal
+		if json.Unmarshal(rec.Value, &s) != nil || sealKey(s.N) != rec.Key {
+			v.problem("the seal %s cannot be read", rec.ID)
+			continue
+		}
+		seals = append(seals, s)
+	}
+	known := map[uint64]Seal{}
+	// Entries from before this time may have expired, and may have been swept or not.
+	whole := t.opts.Now().Add(-t.opts.Keep)
+	for i, s := range seals {
+		known[s.N] = s
+		var before Seal
+		switch {
+		case i > 0:
+			before = seals[i-1]
+		case s.N == 1:
+			before.Upto = s.From
+		default:
+			continue // the seal before it has expired
+		}
+		if s.N != before.N+1 || !s.From.Equal(before.Upto) {
+			v.problem("after the seal %d comes the seal %d", before.N, s.N)
+			continue
+		}
+		if s.From.Before(whole) {
+			continue
+		}
+		count, hash, err := t.hash(ctx, before.Hash, s.From, s.Upto)
+		if err != nil {
+			return fail(err)
+		}
+		if v.Seals++; v.From.IsZero() {
+			v.From = s.From
+		}
+		v.Upto, v.Entries = s.Upto, v.Entries+count
+		switch {
+		case count < s.Count:
+			v.problem("seal %d: %d of %d entries are missing, %s to %s", s.N, s.Count-count, s.Count, stamp(s.From), stamp(s.Upto))
+		case count > s.Count:
+			v.problem("seal %d: %d entries were added later, %s to %s", s.N, count-s.Count, stamp(s.From), stamp(s.Upto))
+		case hash != s.Hash:
+			v.problem("seal %d: an entry was changed or replaced, %s to %s", s.N, stamp(s.From), stamp(s.Upto))
+		}
+	}
+	head, err := store.One(ctx, t.opts.Store, sealHead)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fail(err)
+	}
+	var last Seal
+	if err == nil && json.Unmarshal(head.Value, &last) != nil {
+		v.problem("the last seal cannot be read")
+	} else if err == nil && known[last.N] != last {
+		v.problem("the last seal, %d, is not in the chain", last.N)
+	}
+	for _, a := range anchors {
+		s, ok := known[a.N]
+		switch {
+		case ok && s.Hash == a.Hash:
+			v.Anchors++
+		case ok:
+			v.problem("seal %d has another hash than its anchor: the chain was made anew", a.N)
+		case a.N > last.N:
+			v.problem("there is an anchor of seal %d, and the last seal is %d: seals are missing", a.N, last.N)
+		default:
+			v.Expired++
+		}
+	}
+	return v, nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
