@@ -112,6 +112,10 @@ const (
 	ByUnknown = "unknown"
 )
 
+// ByLocalUser names a user of the machine as the actor, by the number that the system has for
+// it.
+func ByLocalUser(uid uint32) string { return ByLocal + ":uid " + strconv.FormatUint(uint64(uid), 10) }
+
 // BySubject names a person as the actor.
 func BySubject(id string) string { return "subject:" + id }
 

@@ -62,15 +62,17 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	return caller{by: audit.BySubject(session.Subject)}, nil
 }
 
-// LocalAdmin serves /v1/admin to every caller that can reach it, as the actor "local". The
-// transport is the authentication: a Unix socket that only its owner can open, or a
-// call inside the program. It must never be reachable from a network. It is how the
-// first administrator comes to be (LOGIN-15): there are no default accounts.
-func (s *Server) LocalAdmin() http.Handler {
+// LocalAdmin serves /v1/admin to every caller that can reach it. The transport is the
+// authentication: a Unix socket that only its owner can open, or a call inside the program.
+// It must never be reachable from a network. It is how the first administrator comes to be
+// (LOGIN-15): there are no default accounts.
+//
+// by names the actor of a request, see audit.ByLocal and audit.ByLocalUser.
+func (s *Server) LocalAdmin(by func(*http.Request) string) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range s.adminRoutes() {
 		mux.Handle(pattern, s.api(limited(maxAdminBody, func(w http.ResponseWriter, r *http.Request) error {
-			return route.do(w, r, caller{by: audit.ByLocal})
+			return route.do(w, r, caller{by: by(r)})
 		})))
 	}
 	return s.guard(s.misses(mux))

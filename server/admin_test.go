@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -37,7 +38,7 @@ func TestFirstAdministrator(t *testing.T) {
 		r := httptest.NewRequest(method, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
-		b.server.LocalAdmin().ServeHTTP(w, r)
+		b.server.LocalAdmin(func(*http.Request) string { return audit.ByLocal }).ServeHTTP(w, r)
 		got := map[string]any{}
 		_ = json.Unmarshal(w.Body.Bytes(), &got)
 		return w.Code, got

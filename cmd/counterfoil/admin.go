@@ -18,6 +18,9 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -33,9 +36,18 @@ const socketName = "counterfoil.sock"
 // password with an invitation, which user add calls.
 func localHandler(s *server.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/admin/", s.LocalAdmin())
+	mux.Handle("/v1/admin/", s.LocalAdmin(localActor))
 	mux.Handle("POST /v1/invitations", s)
 	return mux
+}
+
+// localActor names who sent a request through the socket, or runs this command.
+func localActor(r *http.Request) string {
+	uid, ok := ops.LocalPeer(r.Context())
+	if !ok {
+		uid = uint32(os.Geteuid()) // nobody else can open the socket
+	}
+	return audit.ByLocalUser(uid)
 }
 
 // placeFlags are the flags of every command that administers: they name the data folder. All
@@ -75,14 +87,18 @@ func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 }
 
 func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
+	owner, err := private.Folder(c.Data)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, untrusted(err)
+	}
 	path := filepath.Join(c.Data, socketName)
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", path)
+	dial := func(ctx context.Context) (net.Conn, error) { return dialLocal(ctx, path, owner) }
+	conn, err := dial(ctx)
 	switch {
 	case err == nil:
 		_ = conn.Close()
 		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		}}
 		return &admin{api.Client{URL: localURL, HTTP: client}, func() error { client.CloseIdleConnections(); return nil }}, nil
 	case errors.Is(err, fs.ErrPermission):
@@ -100,6 +116,32 @@ func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
 		fmt.Fprintf(os.Stderr, "counterfoil: made a new database in %s\n", c.Data)
 	}
 	return a, err
+}
+
+// dialLocal connects to the server's socket at path, if the one that listens is the owner of
+// the folder or root: a command sends it passwords.
+func dialLocal(ctx context.Context, path string, owner private.Owner) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	err = owner.File(path)
+	if uid, ok := private.Peer(conn.(*net.UnixConn)); err == nil && ok && !owner.Trusts(uid) {
+		err = &private.Error{Path: path, Problem: fmt.Sprintf("is served by user %d, and not by user %d", uid, owner), Hint: "find out who runs that program"}
+	}
+	if err != nil {
+		return nil, errors.Join(untrusted(err), conn.Close())
+	}
+	return conn, nil
+}
+
+// untrusted is an error of the configuration: other users of the machine could change or read
+// what this program trusts.
+func untrusted(err error) error {
+	if bad, ok := errors.AsType[*private.Error](err); ok {
+		return config.Invalid{{Where: bad.Path, Problem: bad.Problem, Hint: bad.Hint}}
+	}
+	return err
 }
 
 // ownAdmin opens the store itself: no server runs.

@@ -187,7 +187,7 @@ func TestDeployKubernetes(t *testing.T) {
 // metricNames returns the metrics of the program, without those of Go and of the process.
 func metricNames(t *testing.T) []string {
 	t.Helper()
-	m := newMetrics()
+	m := newMetrics(func() uint64 { return 0 })
 	if err := m.Registry.Register(&state{}); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/postgres"
@@ -23,33 +24,30 @@ func (d *doctor) files() {
 	if d.Store == "memory" {
 		return
 	}
-	info, err := os.Stat(d.Data)
+	owner, err := private.Folder(d.Data)
+	if bad, ok := errors.AsType[*private.Error](err); ok {
+		d.add("files", isFail, bad.Path+" "+bad.Problem, bad.Hint)
+		return
+	}
 	if err != nil {
 		d.unreachable("files", err, "mkdir -m 700 "+d.Data)
 		return
 	}
-	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		d.add("files", isFail, fmt.Sprintf("%s may be written by others (mode %o): they can replace the key that seals the signing keys", d.Data, mode), "chmod 700 "+d.Data)
-	}
 	well := true
 	for _, name := range []string{sealName, databaseName, databaseName + "-wal", sessionsName, socketName} {
 		path := filepath.Join(d.Data, name)
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if name == sealName {
-				well = false
-				d.add("files", isWarn, path+" is not there yet", "the first start of a server makes it; copy it to every other node before the first start there")
-			}
-			continue
-		}
-		if err != nil {
+		err := owner.File(path)
+		bad, untrusted := errors.AsType[*private.Error](err)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && name == sealName:
+			well = false
+			d.add("files", isWarn, path+" is not there yet", "the first start of a server makes it; copy it to every other node before the first start there")
+		case untrusted:
+			well = false
+			d.add("files", isFail, bad.Path+" "+bad.Problem, bad.Hint)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			well = false
 			d.add("files", isFail, err.Error(), "run this as the server's user")
-			continue
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			well = false
-			d.add("files", isFail, fmt.Sprintf("%s may be read by others (mode %o)", path, info.Mode().Perm()), "chmod 600 "+path)
 		}
 	}
 	if well {
@@ -120,8 +118,7 @@ func (d *doctor) keys(ctx context.Context) {
 	if d.Store == "memory" {
 		return
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", filepath.Join(d.Data, socketName))
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(d.Data, socketName))
 	if err != nil {
 		d.add("keys", isWarn, "were not checked: no server runs on "+d.Data, "run this where the server runs, as its user")
 		return

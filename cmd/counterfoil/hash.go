@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -22,6 +23,7 @@ const niceness = 5
 // Run serves until the server ends, which closes standard input. A signal that
 // reaches the whole process group does not end it: the server may be draining.
 func (h hashCommand) Run() error {
+	signal.Ignore(syscall.SIGHUP) // of a terminal that is closed
 	runtime.GOMAXPROCS(1)
 	yield := beNice
 	if h.Spare {

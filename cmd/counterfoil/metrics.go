@@ -24,7 +24,8 @@ type metrics struct {
 	events  *prometheus.CounterVec
 }
 
-func newMetrics() *metrics {
+// newMetrics returns the metrics. dropped is how many lines of the log were lost.
+func newMetrics(dropped func() uint64) *metrics {
 	v := version()
 	m := &metrics{
 		Metrics: ops.NewMetrics(prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go}),
@@ -40,7 +41,10 @@ func newMetrics() *metrics {
 			Name: "counterfoil_audit_events_total", Help: "Security events, by action and outcome: ok, refused, unknown.",
 		}, []string{"action", "outcome"}),
 	}
-	m.Registry.MustRegister(m.commits, m.sweeps, m.events)
+	lost := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "counterfoil_log_lines_dropped_total", Help: "Lines of the log that were lost because nobody read them in time.",
+	}, func() float64 { return float64(dropped()) })
+	m.Registry.MustRegister(m.commits, m.sweeps, m.events, lost)
 	return m
 }
 

@@ -20,7 +20,7 @@ import (
 
 func newOps(t *testing.T) (*state, *metrics) {
 	t.Helper()
-	m := newMetrics()
+	m := newMetrics(func() uint64 { return 0 })
 	s := &state{
 		now: time.Now,
 		clock: func() nodetime.Status {

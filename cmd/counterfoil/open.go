@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
@@ -41,6 +42,9 @@ func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, sea
 		if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, seal, fmt.Errorf("%s %w: no such folder\nhint: mkdir -m 700 %s", c.Data, errUnreachable, c.Data)
 		}
+		if err := c.checkFiles(); err != nil {
+			return nil, nil, seal, err
+		}
 		if seal, err = sealingKey(filepath.Join(c.Data, sealName)); err != nil {
 			return nil, nil, seal, err
 		}
@@ -57,6 +61,21 @@ func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, sea
 		return nil, nil, seal, errors.Join(openError("sessions", err), s.Close())
 	}
 	return s, sessions, seal, nil
+}
+
+// checkFiles checks who owns the data folder and its files, and who else may change or read
+// them.
+func (c *settings) checkFiles() error {
+	owner, err := private.Folder(c.Data)
+	for _, name := range []string{databaseName, sessionsName, sealName, headName} {
+		if err == nil {
+			err = owner.File(filepath.Join(c.Data, name))
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return untrusted(err)
 }
 
 func openError(setting string, err error) error {

@@ -150,7 +150,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 
 // signalJob sends a background command a signal: signal TERM NAME.
 func signalJob(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt}
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "HUP": syscall.SIGHUP}
 	for _, job := range ts.BackgroundCmds() {
 		if job.ProcessState != nil {
 			continue

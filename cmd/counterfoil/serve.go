@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -43,12 +46,20 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 			c.LogLevel = "warn" // lines of the log would push the text of the demo off the screen
 		}
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.Level()}))
+	how := &slog.HandlerOptions{Level: c.Level()}
+	lines := ops.NewLogWriter(os.Stderr, func(dropped uint64) []byte {
+		var line bytes.Buffer
+		slog.New(slog.NewJSONHandler(&line, how)).Error("lines of the log were dropped: nobody read them in time", "lines", dropped)
+		return line.Bytes()
+	})
+	defer lines.Close()
+	log := slog.New(slog.NewJSONHandler(lines, how))
 	slog.SetDefault(log) // for packages without a logger of their own
+	defer surviveSignals(log)()
 	for _, w := range v.Warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
-	s := &service{settings: &c.settings, log: log, metrics: newMetrics(), clockWasSetBack: c.ClockWasSetBack}
+	s := &service{settings: &c.settings, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
 		return err
@@ -61,6 +72,21 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		return err
 	}
 	return s.run(ctx, func() error { return demo(ctx, s.Users(), s.settings.Issuer, c.DemoListen, log) })
+}
+
+// surviveSignals keeps two signals from ending the server. SIGPIPE comes when the reader of
+// the log has gone away. SIGHUP comes when a terminal is closed, and asks other servers to
+// read their settings again, which this one does not.
+func surviveSignals(log *slog.Logger) (stop func()) {
+	signal.Ignore(syscall.SIGPIPE)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			log.Info("SIGHUP changes nothing", "hint", "restart to read the settings again; a renewed certificate is read within a minute")
+		}
+	}()
+	return func() { signal.Stop(hangups); close(hangups) }
 }
 
 // service is a running auth server.

@@ -14,11 +14,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -124,14 +127,20 @@ func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
 	}
 }
 
-// HandleLocal makes h what a Unix socket at path serves, to the owner of the process only.
+// HandleLocal makes h what a Unix socket at path serves, to the owner of the process and to
+// root only. Its folder must belong to one of them. The handler finds the caller by
+// [LocalPeer].
 func (s *Server) HandleLocal(path string, h http.Handler) error {
+	if _, err := private.Folder(filepath.Dir(path)); err != nil {
+		return err
+	}
 	l, err := listenLocal(path)
 	if err != nil {
 		return err
 	}
+	l = &localListener{l, private.Owner(os.Geteuid()), s.opts.Logger}
 	s.opened = append(s.opened, l)
-	s.Go(func(ctx context.Context) error { return Serve(ctx, l, h) })
+	s.Go(func(ctx context.Context) error { return serve(ctx, l, h, withPeer) })
 	return nil
 }
 
@@ -203,8 +212,12 @@ const writeTimeout = 2 * time.Minute
 
 // Serve serves on listener until ctx ends, then lets requests finish for 5 s.
 func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	return serve(ctx, listener, h, nil)
+}
+
+func serve(ctx context.Context, listener net.Listener, h http.Handler, conn func(context.Context, net.Conn) context.Context) error {
 	s := &http.Server{
-		Handler: h, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		Handler: h, ConnContext: conn, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	stopped := make(chan error, 1)

@@ -27,11 +27,12 @@ var layers = map[string]struct {
 	"/internal/forwarded": {nil, nil, "an algorithm"},
 	"/internal/urls":      {nil, nil, "an algorithm"},
 	"/internal/wholefile": {nil, nil, "an algorithm"},
+	"/internal/private":   {nil, nil, "asks the system who owns what"},
 	"/internal/check":     {nil, nil, "an algorithm"},
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
-	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
+	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
 	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
 

@@ -47,6 +47,9 @@ type Store struct {
 	closed bool
 }
 
+// ErrManyNames means that the file has more than one name (hard links).
+var ErrManyNames = errors.New("has more than one name: each could be opened by a process of its own")
+
 // ErrInUse means that another process has the file open.
 var ErrInUse = errors.New("in use by another process")
 
@@ -71,6 +74,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 
 // open opens the file, whatever its mark is.
 func open(ctx context.Context, path string) (*Store, error) {
+	path, err := oneName(path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -88,14 +95,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 // readers is how many look-ups may run at a time.
 const readers = 8
 
-func (s *Store) open(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // no other user of the machine may read it
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
+func (s *Store) open(ctx context.Context, path string) (err error) {
 	// SQLite copies the write-ahead log into the file when the log has 16 MiB. A page that
 	// many commits touch is then written to the file once.
 	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)"}
