@@ -30,6 +30,8 @@ type childPlan struct {
 	Dial     string        `json:"dial,omitempty"` // the address to connect to, instead of the host of URL
 	Key      string        `json:"key,omitempty"`
 	Bound    time.Duration `json:"bound,omitempty"`
+
+	Clocks *clocksPlan `json:"clocks,omitempty"`
 }
 
 // childAsk is a command to a child. A server gets the step at which it kills itself. A
@@ -44,10 +46,13 @@ type childAnswer struct {
 	Outcome outcome `json:"outcome,omitempty"`
 }
 
-// Child is the main function of the process that some scenarios stop or kill. It runs a
-// verifier, or a server over a store that open opens by the name of a [Place]. It reads JSON
-// from in and writes JSON to out. It returns when in ends.
-func Child(ctx context.Context, in io.Reader, out io.Writer, open func(ctx context.Context, place string) (store.Store, error)) error {
+// openFunc opens the store at a [Place] by its name.
+type openFunc = func(ctx context.Context, place string) (store.Store, error)
+
+// Child is the main function of the process that some scenarios stop or kill, and in which
+// [Clocks] simulates time. It runs a verifier, or a server over a store that open opens by the
+// name of a [Place]. It reads JSON from in and writes JSON to out. It returns when in ends.
+func Child(ctx context.Context, in io.Reader, out io.Writer, open openFunc) error {
 	questions, answers := json.NewDecoder(in), json.NewEncoder(out)
 	var plan childPlan
 	if err := questions.Decode(&plan); err != nil {
@@ -55,6 +60,12 @@ func Child(ctx context.Context, in io.Reader, out io.Writer, open func(ctx conte
 	}
 	var answer func(childAsk) childAnswer
 	var first childAnswer
+	if plan.Clocks != nil {
+		if err := answers.Encode(first); err != nil {
+			return err
+		}
+		simulate(*plan.Clocks, out, open) // ends the process
+	}
 	if plan.Server != nil {
 		s, err := open(ctx, plan.Place)
 		if err != nil {

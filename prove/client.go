@@ -49,6 +49,7 @@ func readCredential(a api.Issued, carrier counterfoil.Carrier, issued span) (*cr
 		Kid string `json:"kid"`
 		Jti string `json:"jti"`
 		RV  string `json:"rv"`
+		Exp int64  `json:"exp"`
 	}
 	parts := strings.Split(a.AccessToken, ".")
 	for _, part := range parts[:min(2, len(parts))] {
@@ -61,7 +62,7 @@ func readCredential(a api.Issued, carrier counterfoil.Carrier, issued span) (*cr
 		}
 	}
 	var err error
-	c.token, c.key = claims.Jti, claims.Kid
+	c.token, c.key, c.expires = claims.Jti, claims.Kid, time.Unix(claims.Exp, 0)
 	c.epoch, c.seq, err = readCursor(claims.RV)
 	return c, err
 }

@@ -30,6 +30,7 @@ type credential struct {
 	sid, subject, client, token, key string
 	epoch, seq                       uint64 // its rv; epoch 0: the client cannot read it
 	issued                           span
+	expires                          time.Time // its exp; zero: the client cannot read it
 }
 
 // revocation is one call that revokes.
@@ -48,6 +49,7 @@ type check struct {
 	verifier int
 	of       *credential
 	outcome  outcome
+	deleted  bool // the answer deletes the cookie that the credential is in
 }
 
 // heal is the end of a fault. From at to until the verifier has no other fault, and gets

@@ -21,6 +21,7 @@ type naive struct {
 	fault  string
 	source counterfoil.Source
 	bound  time.Duration
+	wall   func() time.Time
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
@@ -41,7 +42,7 @@ type naiveEntry struct {
 }
 
 func startNaive(ctx context.Context, fault string, s counterfoil.Source, o counterfoil.Options) (verifier, error) {
-	n := &naive{fault: fault, source: s, bound: o.Bound, sessions: make(map[string]*counterfoil.Session)}
+	n := &naive{fault: fault, source: s, bound: o.Bound, wall: o.Now, sessions: make(map[string]*counterfoil.Session)}
 	if fault == "starts at the head" {
 		page, err := s.Log(ctx, source.Follow{})
 		if err != nil {
@@ -118,6 +119,14 @@ func (n *naive) VerifyRequest(r *http.Request) (*counterfoil.Session, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	switch n.fault {
+	case "judges by the wall clock":
+		if !s.Expires.IsZero() && n.wall().After(s.Expires.Add(30*time.Second)) {
+			return nil, counterfoil.ErrExpired
+		}
+	case "drops by the wall clock":
+		n.entries = slices.DeleteFunc(n.entries, func(e naiveEntry) bool { return n.wall().After(e.Expires) })
+	}
 	covered := slices.ContainsFunc(n.entries, func(e naiveEntry) bool { return n.covers(e, s) })
 	switch {
 	case covered:
@@ -161,11 +170,11 @@ func (n *naive) session(ctx context.Context, text string) (*counterfoil.Session,
 		var c struct {
 			SID, Sub, Jti string
 			Client        string `json:"client_id"`
-			Iat           int64
+			Iat, Exp      int64
 			RV            counterfoil.Cursor
 		}
 		err = json.Unmarshal(raw, &c)
-		return &counterfoil.Session{ID: c.SID, Subject: c.Sub, TokenID: c.Jti, Client: c.Client, IssuedAt: time.Unix(c.Iat, 0), Born: c.RV}, err
+		return &counterfoil.Session{ID: c.SID, Subject: c.Sub, TokenID: c.Jti, Client: c.Client, IssuedAt: time.Unix(c.Iat, 0), Expires: time.Unix(c.Exp, 0), Born: c.RV}, err
 	}
 	// One look-up at a time: an answer from before a revocation must not be kept after another
 	// look-up was refused (P3).

@@ -69,6 +69,7 @@ type Store struct {
 	New     func(ctx context.Context) (*Place, error)
 	Lossy   bool // the store is empty when it is opened again
 	Backups bool // its places have Backup
+	Alone   bool // only one server at a time can open a place; the store has no clock
 }
 
 // Place is one database of a store. It can be opened again after it was closed.

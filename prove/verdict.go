@@ -32,7 +32,8 @@ type Findings struct {
 	HealToAccept Distribution  `json:"heal_to_accept"`
 	HealBound    time.Duration `json:"heal_bound_ns"`
 
-	Violations []string `json:"violations,omitempty"` // the first of each kind, and how many
+	Violations []string       `json:"violations,omitempty"` // the first of each kind, and how many
+	Broken     map[string]int `json:"broken,omitempty"`     // P1 to P4, or cookie: how often
 }
 
 // limits are the limits of the contract.
@@ -48,7 +49,7 @@ type limits struct {
 func judge(h *history, l limits) Findings {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j := &judgement{h: h, limit: l.heal, extra: l.extra, broken: make(map[string]int)}
+	j := &judgement{h: h, limit: l.heal, extra: l.extra}
 	j.Logins, j.Checks, j.HealBound = h.logins, len(h.checks), l.heal
 	j.Bound = l.bound + time.Duration(float64(l.bound)*rho)
 	for _, r := range h.revocations {
@@ -62,7 +63,7 @@ func judge(h *history, l limits) Findings {
 	}
 	j.liveness()
 	j.RevokeToRefusal, j.HealToAccept = distribution(j.refusals), distribution(j.recoveries)
-	for kind, n := range j.broken {
+	for kind, n := range j.Broken {
 		if n > 1 {
 			j.Violations = append(j.Violations, fmt.Sprintf("%s: %d times in all", kind, n))
 		}
@@ -76,13 +77,15 @@ type judgement struct {
 	h                    *history
 	limit                time.Duration // of liveness
 	extra                map[int]time.Duration
-	broken               map[string]int
 	refusals, recoveries []time.Duration
 }
 
 func (j *judgement) violated(kind, format string, args ...any) {
-	j.broken[kind]++
-	if j.broken[kind] == 1 {
+	if j.Broken == nil {
+		j.Broken = make(map[string]int)
+	}
+	j.Broken[kind]++
+	if j.Broken[kind] == 1 {
 		j.Violations = append(j.Violations, kind+": "+fmt.Sprintf(format, args...))
 	}
 }
@@ -122,6 +125,10 @@ func (j *judgement) credential(c *credential, checks []check, possible []*revoca
 	}
 	since := make(map[int]time.Duration) // verifier -> the end of its first refusal
 	for _, k := range checks {
+		ended := slices.ContainsFunc(possible, func(r *revocation) bool { return r.start <= k.end })
+		if k.deleted && !ended {
+			j.violated("cookie", "verifier %d deleted the cookie of a %v credential that was not revoked", k.verifier, c.carrier)
+		}
 		switch k.outcome {
 		case accepted:
 			j.Accepted++
@@ -138,8 +145,8 @@ func (j *judgement) credential(c *credential, checks []check, possible []*revoca
 			} else if k.end < since[k.verifier] {
 				since[k.verifier] = k.end
 			}
-			if !slices.ContainsFunc(possible, func(r *revocation) bool { return r.start <= k.end }) {
-				j.violated("P2", "verifier %d refused a %v credential that was not revoked", k.verifier, c.carrier)
+			if !ended {
+				j.violated("P2", "verifier %d refused a %v credential of %s, at %v, that was not revoked", k.verifier, c.carrier, c.subject, k.end)
 			}
 		case unknown:
 			j.Stale++

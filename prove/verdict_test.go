@@ -18,7 +18,7 @@ func TestJudge(t *testing.T) {
 		return &revocation{span: span{start, end}, scope: scope, id: id, acked: true, epoch: 1, seq: seq}
 	}
 	at := func(verifier int, start time.Duration, o outcome) check {
-		return check{span{start, start + ms}, verifier, c, o}
+		return check{span: span{start, start + ms}, verifier: verifier, of: c, outcome: o}
 	}
 	session := revoked("session", "ses_1", 100*ms, 110*ms, 9)
 	for _, k := range []struct {

@@ -339,7 +339,7 @@ func (n *node) ask(ctx context.Context, c *credential) (outcome, error) {
 	} else {
 		_, err = n.v.VerifyRequest(r)
 	}
-	k := check{span{start, n.w.now()}, n.n, c, outcomeOf(err)}
+	k := check{span: span{start, n.w.now()}, verifier: n.n, of: c, outcome: outcomeOf(err)}
 	n.w.check(k)
 	return k.outcome, err
 }

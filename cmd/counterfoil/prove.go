@@ -36,6 +36,8 @@ type proveCommand struct {
 	Fleet  []int `default:"100" placeholder:"N" help:"How many verifiers follow in the matrix; may be repeated."`
 	Runs   int   `default:"5" placeholder:"N" help:"Runs of each cell of the matrix."`
 
+	Clocks bool `help:"Instead of the scenarios, set the clock of a node, a verifier, both or the database wrong in every way, in simulated time, and print what that did. --only TEXT runs the cells whose name has TEXT in it."`
+
 	Child bool `hidden:"" help:"Run as the process that the scenarios stop and kill."`
 }
 
@@ -56,8 +58,11 @@ func (c *proveCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Matrix {
+	switch {
+	case c.Matrix:
 		return c.matrix(ctx, o.Stores)
+	case c.Clocks:
+		return c.clocks(ctx, o)
 	}
 	report, err := prove.Run(ctx, o)
 	switch {
@@ -100,9 +105,42 @@ func (c *proveCommand) matrix(ctx context.Context, stores []prove.Store) error {
 	return err
 }
 
+// clocks prints the clock matrix. It fails if a wrong clock did what it must not.
+func (c *proveCommand) clocks(ctx context.Context, o prove.Options) error {
+	if c.Issuer != "" {
+		return misuse("--clocks sets the clocks of servers, so it does not run on --issuer")
+	}
+	cells, err := prove.Clocks(ctx, prove.ClocksOptions{
+		Stores: o.Stores, Child: o.Child,
+		Only: func(cell prove.ClocksCell) bool {
+			return len(c.Only) == 0 || slices.ContainsFunc(c.Only, func(text string) bool { return strings.Contains(cell.String(), text) })
+		},
+		Ended: func(cell prove.ClocksCell) { fmt.Fprintf(os.Stderr, "%s: held: %v\n", cell, cell.Held()) },
+	})
+	switch {
+	case errors.Is(err, prove.ErrNoCell):
+		return misuse("--only: no cell has that in its name\nhint: the names are printed while the cells run: counterfoil prove --clocks")
+	case err != nil:
+		return err
+	}
+	held := !slices.ContainsFunc(cells, func(cell prove.ClocksCell) bool { return !cell.Held() })
+	if c.JSON {
+		err = writeJSON(os.Stdout, cells)
+	} else {
+		held, err = prove.PrintClocks(os.Stdout, cells)
+	}
+	if err == nil && !held {
+		return errNotHeld
+	}
+	return err
+}
+
 // check refuses values that no run can work with.
 func (c *proveCommand) check() error {
 	for _, name := range c.Only {
+		if c.Clocks {
+			break // it names cells
+		}
 		if !slices.ContainsFunc(prove.Scenarios(), func(s prove.Scenario) bool { return s.Name == name }) {
 			return misuse("there is no scenario %q\nhint: counterfoil prove --list", name)
 		}

@@ -32,7 +32,7 @@ func (c *proveCommand) proveStore(name string) (prove.Store, error) {
 	case name == "memory":
 		return prove.Store{Name: name, Lossy: true, New: func(context.Context) (*prove.Place, error) { return provePlace("memory:"), nil }}, nil
 	case name == "sqlite":
-		return prove.Store{Name: name, Backups: true, New: func(context.Context) (*prove.Place, error) {
+		return prove.Store{Name: name, Backups: true, Alone: true, New: func(context.Context) (*prove.Place, error) {
 			dir, err := os.MkdirTemp(c.Dir, "counterfoil-prove")
 			if err != nil {
 				return nil, err

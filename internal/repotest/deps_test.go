@@ -73,7 +73,7 @@ var layers = map[string]struct {
 
 	"/internal/faultnet": {nil, nil, "knows bytes, not what they mean"},
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
-	"/prove":             {[]string{"", "/audit", "/clients", "/directory", "/internal/api", "/internal/faultnet", "/internal/urls", "/issuer", "/login", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
+	"/prove":             {[]string{"", "/audit", "/clients", "/directory", "/internal/api", "/internal/clock", "/internal/faultnet", "/internal/urls", "/issuer", "/login", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 
