@@ -1,6 +1,7 @@
 package nodetime_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -335,6 +336,22 @@ func TestStoreAway(t *testing.T) {
 	if at, err := n.SweepBefore(t.Context()); err == nil {
 		t.Errorf("SweepBefore = %v", at)
 	}
+}
+
+// OPS-15: a node that stops writes down the time, so the next start notices a clock that was set
+// back by little more than what is allowed.
+func TestStopWritesTheTime(t *testing.T) {
+	w := newWorld(t, false)
+	n := w.start(0)
+	n.pass(nodetime.Settled)
+	if _, err := n.SweepBefore(t.Context()); err != nil { // it writes
+		t.Fatal(err)
+	}
+	n.pass(nodetime.Ahead / 3)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	n.Run(stopped)
+	w.start(-45*time.Second).is("behind at the next start", 0, false)
 }
 
 // A dating that finds the readings old takes one: the process was stopped, or nothing runs in
