@@ -86,6 +86,7 @@ func TestRetryWhenTheStandbyIsBack(t *testing.T) {
 		do   func(context.Context) error
 	}{
 		{"refresh", func(ctx context.Context) error { _, err := refresh(ctx, lives.Refresh.Reveal()); return err }},
+		{"refresh again", func(ctx context.Context) error { _, err := refresh(ctx, lives.Refresh.Reveal()); return err }}, // finds that it was done
 		{"revoke", func(ctx context.Context) error { _, err := revoke(ctx); return err }},
 		{"revoke again", func(ctx context.Context) error { _, err := revoke(ctx); return err }}, // finds that it was done
 	} {
