@@ -268,3 +268,62 @@ func TestGiveUpADamagedSession(t *testing.T) {
 		}
 	}
 }
+
+// SES-15: a session lists all sessions of its subject, and ends all others, until 15 minutes
+// after the login. A refresh does not make the login newer, and a copy does not say how old it
+// is: the row does. What an administrator does, and the end of one session, ask for nothing.
+func TestOthersNeedAFreshLogin(t *testing.T) {
+	for _, c := range carriers {
+		b := newIssuer(t, memory.New())
+		own, other := b.login(t, "alice", c), b.login(t, "alice", counterfoil.CarrierBearer)
+		both := func(s *counterfoil.Session) (list, end error) {
+			_, _, list = b.OwnSessions(t.Context(), s, "", 0)
+			_, end = b.EndOthers(t.Context(), s, audit.Act{})
+			return list, end
+		}
+		b.clock.add(issuer.FreshLogin - time.Second) // a session knows its login to the second
+		if rows, _, err := b.OwnSessions(t.Context(), own.Session, "", 0); err != nil || len(rows) != 2 {
+			t.Errorf("%v: OwnSessions at the last moment = %v, %v", c, rows, err)
+		}
+		b.clock.add(2 * time.Second)
+		if refresh := own.Refresh.Reveal(); refresh != "" {
+			next, err := b.Refresh(t.Context(), refresh, issuer.Renewal{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			own = next
+		}
+		claims := *own.Session
+		claims.AuthTime = b.clock.Now()
+		before := len(b.entries(t))
+		for name, s := range map[string]*counterfoil.Session{"as it is": own.Session, "a copy that says otherwise": &claims} {
+			list, end := both(s)
+			for _, err := range []error{list, end} {
+				if stepUp, is := errors.AsType[*source.StepUpError](err); !is || stepUp.MaxAge == nil || *stepUp.MaxAge != issuer.FreshLogin {
+					t.Errorf("%v, %s: %v, want a step-up to %v", c, name, err, issuer.FreshLogin)
+				}
+			}
+		}
+		if n := len(b.entries(t)); n != before {
+			t.Errorf("%v: %d entries of the log, want %d", c, n, before)
+		}
+		if rows, _, err := b.Sessions(t.Context(), "alice", "", 0); err != nil || len(rows) != 2 {
+			t.Errorf("%v: Sessions = %v, %v, want both", c, rows, err)
+		}
+		up, err := b.StepUp(t.Context(), own.Session.ID, b.proof(t, "alice"), audit.Act{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, end := both(up.Session); list != nil || end != nil {
+			t.Errorf("%v: after the step-up: %v, %v", c, list, end)
+		}
+		if _, err := b.Session(t.Context(), other.Session.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%v: the other session = %v, want none", c, err)
+		}
+		stranger := b.login(t, "bob", c).Session
+		claims.ID = stranger.ID
+		if list, end := both(&claims); !errors.Is(list, counterfoil.ErrRevoked) || !errors.Is(end, counterfoil.ErrRevoked) {
+			t.Errorf("%v: by the id of another subject's session: %v, %v, want ErrRevoked", c, list, end)
+		}
+	}
+}

@@ -231,8 +231,9 @@ func (i *Issuer) revokeAll(ctx context.Context, entry source.Revocation, note au
 
 // EndOthers ends every session of the subject of s but s itself, however many there are,
 // with one entry of the log and one commit. A login that is under way cannot finish. If s
-// has no others, nothing is written to the log. It fails with counterfoil.ErrRevoked if s
-// has ended; on another error the outcome is unknown, and doing it again is safe.
+// has no others, nothing is written to the log. It fails with counterfoil.ErrStepUp if the
+// login of s is older than [FreshLogin], and with counterfoil.ErrRevoked if s has ended; on
+// another error the outcome is unknown, and doing it again is safe.
 func (i *Issuer) EndOthers(ctx context.Context, s *counterfoil.Session, act audit.Act) (Receipt, error) {
 	if err := checkSubject(s.Subject); err != nil {
 		return Receipt{}, err
@@ -253,12 +254,9 @@ func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act a
 	if err != nil {
 		return Receipt{}, err
 	}
-	row, err := i.row(ctx, s.ID)
+	row, err := i.freshRow(ctx, s)
 	if err != nil {
 		return Receipt{}, err
-	}
-	if row.Subject != s.Subject {
-		return Receipt{}, counterfoil.ErrRevoked
 	}
 	others, err := i.hasOthers(ctx, row)
 	if err != nil {

@@ -56,8 +56,10 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if !session.HasRole(accounts.RoleAdmin) {
 		return caller{}, denied{errForbidden, audit.BySubject(session.Subject)}
 	}
-	if unsafeMethod(r) && s.now().Sub(session.AuthTime) > adminFresh {
-		return caller{}, counterfoil.ErrStepUp
+	if unsafeMethod(r) {
+		if err := counterfoil.Fresh(adminFresh)(session, s.now()); err != nil {
+			return caller{}, err
+		}
 	}
 	return caller{by: audit.BySubject(session.Subject)}, nil
 }

@@ -192,7 +192,9 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.sessionsOf(r, session.Subject)
+	page, err := s.sessionsOf(r, func(after string, limit int) ([]issuer.SessionRow, string, error) {
+		return s.issuer.OwnSessions(r.Context(), session, after, limit)
+	})
 	if err != nil {
 		return err
 	}
@@ -203,13 +205,13 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, api.OwnSessions{Current: session.ID, Sessions: page, Notices: viewNotices(notices)})
 }
 
-// sessionsOf reads the page of the sessions of subject that r asks for.
-func (s *Server) sessionsOf(r *http.Request, subject string) (answer api.Sessions, err error) {
+// sessionsOf reads the page that r asks for from a list of sessions.
+func (s *Server) sessionsOf(r *http.Request, list func(after string, limit int) ([]issuer.SessionRow, string, error)) (answer api.Sessions, err error) {
 	page, err := s.readPage(r)
 	if err != nil {
 		return answer, err
 	}
-	rows, next, err := s.issuer.Sessions(r.Context(), subject, page.after, page.limit)
+	rows, next, err := list(page.after, page.limit)
 	answer.Sessions, answer.Damaged = viewRows(rows)
 	answer.Next = s.next(r.URL.Path, page, next)
 	return answer, err

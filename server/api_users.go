@@ -7,6 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -146,7 +147,9 @@ func (s *Server) adminUserSessions(w http.ResponseWriter, r *http.Request, _ cal
 	if err != nil {
 		return err
 	}
-	page, err := s.sessionsOf(r, id)
+	page, err := s.sessionsOf(r, func(after string, limit int) ([]issuer.SessionRow, string, error) {
+		return s.issuer.Sessions(r.Context(), id, after, limit)
+	})
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type publicRoute struct {
 var pageFields = map[string][]string{
 	"POST /login": {"identifier", "password"}, "POST /register": {"identifier", "password", "name"},
 	"POST /login/continue": {"attempt", "answer"}, "POST /welcome": {"token", "password"}, "GET /welcome": {"token"},
-	"POST /sessions/revoke": {"sid"}, "POST /password": {"current", "next"}, "POST /notices/dismiss": {"id"},
+	"POST /sessions/revoke": {"sid"}, "POST /session/step-up": {"password"}, "POST /password": {"current", "next"}, "POST /notices/dismiss": {"id"},
 }
 
 // publicRoutes are all routes but administration that read a field from a body or a query.

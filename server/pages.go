@@ -47,12 +47,16 @@ type entryPage struct {
 	Registration bool   // there is a page to sign up
 }
 
+const accountTitle = "Your sessions"
+
 // accountPage is the visitor's own sessions and password.
 type accountPage struct {
 	frame
 	SignedIn bool
 	Name     string
 	Sessions []sessionLine
+	StepUp   bool   // the login is old: the own session is shown, and the others after a step-up
+	Password bool   // the visitor has one here, to step up with
 	Others   bool   // there are sessions to end beside this one
 	Next     string // cursor of the next page; empty: this is the last
 	Notices  []noticeLine
@@ -170,7 +174,7 @@ func render(w http.ResponseWriter, status int, name string, v any) error {
 }
 
 func (s *Server) pageHome(w http.ResponseWriter, r *http.Request) error {
-	return s.account(w, r, http.StatusOK, frame{Title: "Your sessions"})
+	return s.account(w, r, http.StatusOK, frame{Title: accountTitle})
 }
 
 // account shows the visitor's sessions under what f says, or an invitation to
@@ -182,7 +186,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 		s.clearEnded(w, err)
 		fallthrough
 	case errors.Is(err, counterfoil.ErrNoCredential):
-		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: "Your sessions"}})
+		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: accountTitle}})
 	case err != nil:
 		return err
 	}
@@ -190,13 +194,17 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 }
 
 func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f frame, session *counterfoil.Session) error {
+	page := accountPage{frame: f, SignedIn: true, Name: session.Subject}
 	rows, next, err := s.accountRows(r, session)
+	if errors.Is(err, counterfoil.ErrStepUp) {
+		page.StepUp = true
+		rows, err = s.ownRow(r, session)
+	}
 	if err != nil {
 		return err
 	}
-	page := accountPage{frame: f, SignedIn: true, Name: session.Subject}
 	if user, err := s.users.ByID(r.Context(), session.Subject); err == nil {
-		page.Name = user.Identifier
+		page.Name, page.Password = user.Identifier, user.Password != ""
 	} else if !errors.Is(err, store.ErrNotFound) { // a subject of an application's own has no user here
 		return err
 	}
@@ -236,21 +244,32 @@ func (s *Server) accountRows(r *http.Request, session *counterfoil.Session) (row
 		}
 		page.limit = accountLimit
 	}
-	rows, last, err := s.issuer.Sessions(r.Context(), session.Subject, page.after, page.limit)
+	rows, last, err := s.issuer.OwnSessions(r.Context(), session, page.after, page.limit)
 	if err != nil {
 		return nil, "", err
 	}
 	rows = slices.DeleteFunc(rows, func(row issuer.SessionRow) bool { return row.ID == session.ID })
 	slices.SortFunc(rows, func(a, b issuer.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
 	if page.after == "" {
-		own, err := s.issuer.Session(r.Context(), session.ID)
-		if err == nil {
-			rows = append([]issuer.SessionRow{*own}, rows...)
-		} else if !errors.Is(err, store.ErrNotFound) { // it has just ended
+		own, err := s.ownRow(r, session)
+		if err != nil {
 			return nil, "", err
 		}
+		rows = append(own, rows...)
 	}
 	return rows, s.next("/", page, last), nil
+}
+
+// ownRow returns the session that looks, or nothing if it has just ended.
+func (s *Server) ownRow(r *http.Request, session *counterfoil.Session) ([]issuer.SessionRow, error) {
+	row, err := s.issuer.Session(r.Context(), session.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []issuer.SessionRow{*row}, nil
 }
 
 func (s *Server) pageLogin(w http.ResponseWriter, _ *http.Request) error {
@@ -386,6 +405,9 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 	done, err := s.proceed(w, r, r.PostForm.Get("attempt"), secret.New(string(answer)), "")
 	if errors.Is(err, login.ErrRefused) || errors.Is(err, login.ErrOver) {
 		status, text := s.inWords(w, r, err)
+		if _, err := s.signedIn(r); err == nil { // most often it was a step-up
+			return s.account(w, r, status, frame{Title: accountTitle, Problem: text})
+		}
 		return render(w, status, "login.html", entryPage{frame: frame{Title: "Sign in", Problem: text}, Registration: s.registration})
 	}
 	if err != nil { // the challenge can still be answered
@@ -444,12 +466,39 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if _, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), "")); err != nil {
+	_, err = s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
+	if errors.Is(err, counterfoil.ErrStepUp) {
+		return s.accountOf(w, r, http.StatusUnauthorized, frame{Title: accountTitle, Problem: "No session was ended: you signed in too long ago."}, session)
+	}
+	if err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
 }
+
+// pageStepUp has the visitor enter the password again, and leads back to the account.
+func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.own(w, r)
+	if err != nil {
+		return err
+	}
+	begin, err := byMethod(directory.KindPassword, api.Hide(r.PostForm.Get("password")), api.Object{})
+	if err != nil {
+		return err
+	}
+	done, err := s.proveAgain(w, r, session, begin)
+	if errors.Is(err, login.ErrRefused) {
+		err = errWrongPassword
+	}
+	if err != nil {
+		status, text := s.inWords(w, r, err)
+		return s.accountOf(w, r, status, frame{Title: accountTitle, Problem: text}, session)
+	}
+	return s.letIn(w, r, done)
+}
+
+var errWrongPassword = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "The password is wrong", Cause: login.ErrRefused}
 
 func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.own(w, r)
@@ -459,10 +508,10 @@ func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	issued, err := s.newPassword(w, r, session, secret.New(r.PostForm.Get("current")), secret.New(r.PostForm.Get("next")))
 	if err != nil {
 		status, text := s.inWords(w, r, err)
-		return s.accountOf(w, r, status, frame{Title: "Your sessions", Problem: "The password was not changed. " + text}, session)
+		return s.accountOf(w, r, status, frame{Title: accountTitle, Problem: "The password was not changed. " + text}, session)
 	}
 	s.setCookies(w, issued)
-	return s.accountOf(w, r, http.StatusOK, frame{Title: "Your sessions", Done: "The password was changed, and every other session was ended."}, issued.Session)
+	return s.accountOf(w, r, http.StatusOK, frame{Title: accountTitle, Done: "The password was changed, and every other session was ended."}, issued.Session)
 }
 
 func (s *Server) pageStyle(w http.ResponseWriter, r *http.Request) error {

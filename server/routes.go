@@ -79,6 +79,7 @@ func (s *Server) pageRoutes() map[string]action {
 		"POST /register":        s.pageSignUp,
 		"GET /welcome":          s.pageWelcome,
 		"POST /welcome":         s.pageChoose,
+		"POST /session/step-up": s.pageStepUp,
 		"POST /sessions/revoke": s.pageRevoke,
 		"POST /sessions/others": s.pageRevokeOthers,
 		"POST /password":        s.pagePassword,

@@ -30,27 +30,32 @@ func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if begin.Keep, err = json.Marshal(pending{StepUp: session.ID}); err != nil {
+	done, err := s.proveAgain(w, r, session, begin)
+	if err != nil {
 		return err
+	}
+	return s.handOver(w, http.StatusOK, done)
+}
+
+// proveAgain steps session up if begin proves who it is, unless there is a challenge first.
+func (s *Server) proveAgain(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, begin flow.Request) (done progress, err error) {
+	if begin.Keep, err = json.Marshal(pending{StepUp: session.ID}); err != nil {
+		return progress{}, err
 	}
 	// Guessing here counts as guessing at a login. A subject that is no user here has no
 	// name, and no credential that the server keeps.
 	user, err := s.users.ByID(r.Context(), session.Subject)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return progress{}, err
 	}
 	begin.Identifier, begin.Device, begin.Address, begin.StepUp = user.Identifier, s.device(r), address(r), true
 	begin.Apart = session.Carrier.Transport == counterfoil.Cookie
 	got, err := s.flow.Begin(r.Context(), begin)
 	if err != nil {
 		s.tellStepUp(act(w, r, audit.BySubject(session.Subject), ""), session, err)
-		return err
+		return progress{}, err
 	}
-	done, err := s.raise(w, r, got, session)
-	if err != nil {
-		return err
-	}
-	return s.handOver(w, http.StatusOK, done)
+	return s.raise(w, r, got, session)
 }
 
 // raise steps session up, if got proves who it is.

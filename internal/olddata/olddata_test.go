@@ -240,7 +240,7 @@ func (i *installation) sessionsGoOn() {
 			live++
 		}
 	}
-	if status, _ := i.call("GET", "/v1/sessions", bob.Access, nil, &mine); status != http.StatusOK || len(mine.Sessions) != live {
+	if status, _ := i.call("GET", "/v1/admin/users/"+bob.Subject+"/sessions", i.key("operator"), nil, &mine); status != http.StatusOK || len(mine.Sessions) != live {
 		i.Errorf("bob's sessions = %d, %d of them, want %d", status, len(mine.Sessions), live)
 	}
 }

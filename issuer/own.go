@@ -1,0 +1,40 @@
+package issuer
+
+import (
+	"context"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// FreshLogin is how old the login of a session may be that lists all sessions of its
+// subject, or ends all others (SES-15). A session that was left open, or stolen, must not
+// tell where its owner is signed in, nor sign the owner out everywhere. After that time a
+// step-up, or another login, is needed.
+const FreshLogin = 15 * time.Minute
+
+// OwnSessions is [Issuer.Sessions] for the subject of s. It fails with
+// counterfoil.ErrStepUp if the login of s is older than [FreshLogin], and with
+// counterfoil.ErrRevoked if s has ended.
+func (i *Issuer) OwnSessions(ctx context.Context, s *counterfoil.Session, after string, limit int) (page []SessionRow, next string, err error) {
+	if _, err := i.freshRow(ctx, s); err != nil {
+		return nil, "", err
+	}
+	return i.Sessions(ctx, s.Subject, after, limit)
+}
+
+// freshRow reads the row of s. The row says when its subject signed in: a copy of the session
+// may say what was true before.
+func (i *Issuer) freshRow(ctx context.Context, s *counterfoil.Session) (*SessionRow, error) {
+	row, err := i.row(ctx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	if row.Subject != s.Subject {
+		return nil, counterfoil.ErrRevoked
+	}
+	if err := counterfoil.Fresh(FreshLogin)(&counterfoil.Session{AuthTime: row.AuthTime}, i.opts.Now()); err != nil {
+		return nil, err
+	}
+	return row, nil
+}
