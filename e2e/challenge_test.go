@@ -64,14 +64,14 @@ func TestSecondStepInABrowser(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer auth.Close()
-			if err := auth.AddUser(t.Context(), "alice", demoPassword); err != nil {
+			if err := auth.AddUser(t.Context(), "alice", "blue kettle under the stairs"); err != nil {
 				t.Fatal(err)
 			}
 
 			b := newBrowser(t, l)
 			begin := func() {
 				b.do(chromedp.Navigate(web.URL+"/login"),
-					chromedp.SendKeys(chromedp.CSS("#identifier"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), demoPassword+"\r"))
+					chromedp.SendKeys(chromedp.CSS("#identifier"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), "blue kettle under the stairs\r"))
 				b.until(`document.querySelector("label[for=answer]")?.textContent === "The word of today"`)
 			}
 			begin()

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -8,13 +9,14 @@ import (
 	"os"
 
 	"github.com/counterfoil/counterfoil/internal/wholefile"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // SealFileError means that a file cannot be trusted to hold a seal key, and how to mend it.
 type SealFileError struct {
 	Path    string
 	Problem string
-	Hint    string // a command, or empty
+	Hint    string // what to do, or empty
 }
 
 func (e *SealFileError) Error() string {
@@ -24,20 +26,35 @@ func (e *SealFileError) Error() string {
 	return e.Path + " " + e.Problem + ": " + e.Hint
 }
 
-// SealFile returns the key in the file at path, for [Options.SealKey]. If there is no file, it
-// makes one with a new key. The file holds 32 bytes and is readable by its owner only; anything
-// else is a [*SealFileError].
+// SealFile returns the key in the file at path, for [Options.SealKey]. If there is no file and s
+// has no ring yet, it makes the file with a new key. If s has a ring, only the key that sealed it
+// is of use, so a missing file is a [*SealFileError]. So is a file that is not 32 bytes, or that
+// others than its owner may read.
 //
 // Keep the file outside of the store and its backups, or a thief of the store can sign. Keep a copy
 // of it elsewhere: without it the signing keys are lost, and with them every login.
-func SealFile(path string) (key [32]byte, err error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		rand.Read(key[:])
-		// Two processes may start at once: the one that comes second takes the key of the first.
-		if err := NewSealFile(path, key); err != nil && !errors.Is(err, fs.ErrExist) {
-			return [32]byte{}, err
-		}
+func SealFile(ctx context.Context, s store.Store, path string) (key [32]byte, err error) {
+	key, err = ReadSealFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
 	}
+	switch _, err := store.One(ctx, s, recordKey); {
+	case err == nil:
+		return [32]byte{}, &SealFileError{path, "is missing, and the store was sealed with its key", "put the file back, from another node or from where you keep a copy"}
+	case !errors.Is(err, store.ErrNotFound):
+		return [32]byte{}, fmt.Errorf("keyring: %w", err)
+	}
+	rand.Read(key[:])
+	// Two processes may start at once: the one that comes second takes the key of the first.
+	if err := NewSealFile(path, key); err != nil && !errors.Is(err, fs.ErrExist) {
+		return [32]byte{}, err
+	}
+	return ReadSealFile(path)
+}
+
+// ReadSealFile is [SealFile] for a file that must be there: if it is not, the error is
+// [fs.ErrNotExist].
+func ReadSealFile(path string) (key [32]byte, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return [32]byte{}, err

@@ -8,18 +8,19 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/store/memory"
 )
 
 // Processes that start at once agree on the key; a file that cannot be trusted is refused
 // and left as it is.
 func TestSealFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "seal.key")
+	path, s := filepath.Join(t.TempDir(), "seal.key"), memory.New()
 	keys := make([][32]byte, 8)
 	var starting sync.WaitGroup
 	for n := range keys {
 		starting.Go(func() {
 			var err error
-			if keys[n], err = keyring.SealFile(path); err != nil {
+			if keys[n], err = keyring.SealFile(t.Context(), s, path); err != nil {
 				t.Error(err)
 			}
 		})
@@ -32,7 +33,7 @@ func TestSealFile(t *testing.T) {
 	}
 	refused := func(why string) {
 		t.Helper()
-		key, err := keyring.SealFile(path)
+		key, err := keyring.SealFile(t.Context(), s, path)
 		if _, ok := errors.AsType[*keyring.SealFileError](err); !ok || key != [32]byte{} {
 			t.Errorf("%s: SealFile = %v, want a SealFileError and no key", why, err)
 		}
@@ -50,5 +51,37 @@ func TestSealFile(t *testing.T) {
 	refused("5 bytes")
 	if left, _ := os.ReadFile(path); string(left) != "short" {
 		t.Error("a refused file was written to")
+	}
+}
+
+// Another key does not open a ring that was sealed. So none is made beside a store that has a
+// ring: it would look like the right one, and might be copied over it.
+func TestSealFileIsMissing(t *testing.T) {
+	path, s := filepath.Join(t.TempDir(), "seal.key"), memory.New()
+	key, err := keyring.SealFile(t.Context(), s, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.Open(t.Context(), keyring.Options{Store: s, SealKey: key}); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := keyring.SealFile(t.Context(), s, path); err != nil || again != key {
+		t.Fatalf("SealFile = another key, %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	none, err := keyring.SealFile(t.Context(), s, path)
+	if _, ok := errors.AsType[*keyring.SealFileError](err); !ok || none != [32]byte{} {
+		t.Errorf("SealFile = %v, want a SealFileError and no key", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a file now: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyring.SealFile(t.Context(), s, path); err == nil {
+		t.Error("a key is made while the store cannot be read")
 	}
 }

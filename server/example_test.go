@@ -36,11 +36,11 @@ func Example() {
 		fmt.Fprintln(w, session.Roles)
 	}), counterfoil.Role("staff")))
 
-	if err := auth.AddUser(ctx, "alice", "correct horse battery staple", "staff"); err != nil {
+	if err := auth.AddUser(ctx, "alice", "blue kettle under the stairs", "staff"); err != nil {
 		log.Fatal(err)
 	}
 	answer, err := http.Post(web.URL+"/v1/login", "application/json", strings.NewReader(
-		`{"identifier": "alice", "password": "correct horse battery staple", "carrier": "bearer"}`))
+		`{"identifier": "alice", "password": "blue kettle under the stairs", "carrier": "bearer"}`))
 	if err != nil {
 		log.Fatal(err)
 	}

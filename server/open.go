@@ -105,6 +105,11 @@ type Config struct {
 	// there is no verifier, and nothing runs in the background.
 	Offline bool
 
+	// Demo is for a program that adds users with a public password. A new store is marked as a
+	// demo's. Open refuses a store with the mark without Demo, and a store in use that has no
+	// mark with it.
+	Demo bool
+
 	// Now is the wall clock; nil: time.Now. It is compared with the clock of the store and with
 	// the time that passes, and what is dated goes by all three (4.9a).
 	Now func() time.Time
@@ -142,8 +147,8 @@ type Embedded struct {
 // Open puts a whole auth server together over a store: keys, audit trail, users, issuer,
 // passwords and handler, a verifier that follows the issuer directly, and what runs in the
 // background. It is the only place that does; the program, tests and programs that embed
-// the server begin here. Before it returns, a store that was put back is noticed (REV-09),
-// and what a stopped server left is finished. Close ends what it started.
+// the server begin here. Before it returns, a store of a later version is refused, a store
+// that was put back is noticed (REV-09), and what a stopped server left is finished. Close ends what it started.
 func Open(ctx context.Context, c Config) (*Embedded, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
@@ -191,6 +196,9 @@ func (c *Config) complete() error {
 // assemble makes all parts. Each rests on those before it.
 func (e *Embedded) assemble(ctx context.Context) error {
 	c := &e.config
+	if err := e.checkFormats(ctx); err != nil {
+		return err
+	}
 	e.time = nodetime.New(nodetime.Options{Store: c.Sessions, Now: c.Now, Elapsed: c.Elapsed, SetBack: c.ClockWasSetBack, Logger: c.Logger})
 	if err := e.time.Look(ctx); err != nil {
 		return err

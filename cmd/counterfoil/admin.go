@@ -150,7 +150,7 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 		c.Issuer = anyIssuer
 	}
 	in, err := c.open(ctx, nil, server.Config{
-		Offline: true, Logger: slog.New(slog.DiscardHandler),
+		Offline: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: untimed})),
 		Audit: func(audit.Entry) {}, // entries are kept in the store
 	})
 	if err != nil {
@@ -158,6 +158,14 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	}
 	handler := localHandler(in.Server)
 	return &admin{api.Client{URL: localURL, HTTP: inProcess{handler}}, in.close}, nil
+}
+
+// untimed leaves the time out of a line of the log, which a command prints at once.
+func untimed(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // localURL is the URL of a server whose connection is known already.

@@ -14,23 +14,24 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/ops"
-	"github.com/counterfoil/counterfoil/internal/secret"
-	"github.com/counterfoil/counterfoil/store"
 )
 
-// demoPassword is public, so only --demo ever makes an account with it.
+// demoPassword is public. So nobody may choose it, and a store with the demo's users is marked as
+// a demo's.
 const demoPassword = "correct horse battery staple"
+
+// demoHash is the hash of demoPassword, made with the costs of package password.
+const demoHash = "$argon2id$v=19$m=65536,t=2,p=1$Y291bnRlcmZvaWwgZGVtbw$8qkXT2mF3LUdgE6X0qJmNjDifUexpz2OSrrhgI1o+ls"
 
 // demoUsers adds three users. The server must not listen before: it would refuse a right
 // password.
 func demoUsers(ctx context.Context, users *accounts.Accounts, log *slog.Logger) error {
 	log.Warn("demo: the users' password is public; do not put anything real here")
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
-		_, err := users.ByIdentifier(ctx, name)
-		if errors.Is(err, store.ErrNotFound) { // found: an earlier demo used this store
-			_, err = users.Register(ctx, audit.Act{By: audit.ByLocal}, name, name, secret.New(demoPassword), roles)
-		}
-		if err != nil && !errors.Is(err, directory.ErrTaken) {
+		// An import may bring a password that nobody may choose.
+		u := directory.User{Identifier: name, Name: name, Roles: roles}
+		_, err := users.Import(ctx, audit.Act{By: audit.ByLocal}, u, demoHash, false)
+		if err != nil && !errors.Is(err, directory.ErrTaken) { // taken: an earlier demo used this store
 			return fmt.Errorf("demo user %s: %w", name, err)
 		}
 	}

@@ -77,8 +77,8 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to 
 	// The key comes first: else a server on the new store could make a key of its own.
 	path := filepath.Join(to.Data, sealName)
 	if err := keyring.NewSealFile(path, key); errors.Is(err, fs.ErrExist) {
-		if other, err := sealingKey(path); err != nil || other != key {
-			return store.Contents{}, errors.Join(fmt.Errorf("%s is not the key of the store to move from", path), err)
+		if other, err := keyring.ReadSealFile(path); err != nil || other != key {
+			return store.Contents{}, errors.Join(fmt.Errorf("%s is not the key of the store to move from", path), sealProblem(err))
 		}
 	} else if err != nil {
 		return store.Contents{}, err
@@ -168,10 +168,10 @@ func (c *settings) where() string {
 // sealed returns the sealing key of a data folder that has one.
 func (c *settings) sealed() (key [32]byte, err error) {
 	path := filepath.Join(c.Data, sealName)
-	if _, err := os.Stat(path); err != nil {
+	if key, err = keyring.ReadSealFile(path); errors.Is(err, fs.ErrNotExist) {
 		return key, fmt.Errorf("%s %w: %w\nhint: name the server's folder with --data", path, errUnreachable, err)
 	}
-	return sealingKey(path)
+	return key, sealProblem(err)
 }
 
 func (c *settings) openToMove(ctx context.Context) (m store.Mover, err error) {

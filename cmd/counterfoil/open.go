@@ -36,22 +36,22 @@ const sealName = "counterfoil.key"
 // openStores opens the store, and the store of sessions, which may be the same one. It returns
 // both or none.
 func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, seal [32]byte, err error) {
-	if c.Store == "memory" {
-		rand.Read(seal[:])
-	} else {
+	if c.Store != "memory" {
 		if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, seal, fmt.Errorf("%s %w: no such folder\nhint: mkdir -m 700 %s", c.Data, errUnreachable, c.Data)
 		}
 		if err := c.checkFiles(); err != nil {
 			return nil, nil, seal, err
 		}
-		if seal, err = sealingKey(filepath.Join(c.Data, sealName)); err != nil {
-			return nil, nil, seal, err
-		}
 	}
 	s, err = c.openNamed(ctx, c.Store, databaseName)
 	if err != nil {
 		return nil, nil, seal, openError("store", err)
+	}
+	if c.Store == "memory" {
+		rand.Read(seal[:])
+	} else if seal, err = c.sealKey(ctx, s); err != nil {
+		return nil, nil, seal, errors.Join(err, s.Close())
 	}
 	if !c.apart() {
 		return s, s, seal, nil
@@ -132,7 +132,7 @@ func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, h
 	case errors.Is(err, keyring.ErrMixed):
 		err = config.Invalid{{Where: "algorithm", Problem: err.Error(), Hint: "to change the kind, start with a new --data folder; all users sign in again"}}
 	case errors.Is(err, keyring.ErrSealed):
-		err = config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "put the right file there, from another node or from where you keep it; if there was none, this command made a new one"}}
+		err = config.Invalid{{Where: filepath.Join(c.Data, sealName), Problem: "is not the key that this store was sealed with", Hint: "put the right file there, from another node or from where you keep a copy"}}
 	}
 	if err != nil {
 		return nil, errors.Join(err, in.closeStores())
@@ -171,12 +171,17 @@ func (in *installation) closeStores() error {
 	return errors.Join(in.sessions.Close(), in.store.Close())
 }
 
-// sealingKey is [keyring.SealFile] for the program: a file that cannot be trusted is an error in
-// the settings.
-func sealingKey(path string) ([32]byte, error) {
-	key, err := keyring.SealFile(path)
+// sealKey is the key of the data folder, which has sealed the signing keys in s.
+func (c *settings) sealKey(ctx context.Context, s store.Store) ([32]byte, error) {
+	key, err := keyring.SealFile(ctx, s, filepath.Join(c.Data, sealName))
+	return key, sealProblem(err)
+}
+
+// sealProblem is err of package keyring as the program reports it: a file that cannot be trusted
+// is an error in the settings.
+func sealProblem(err error) error {
 	if bad, ok := errors.AsType[*keyring.SealFileError](err); ok {
-		return key, config.Invalid{{Where: bad.Path, Problem: bad.Problem, Hint: bad.Hint}}
+		return config.Invalid{{Where: bad.Path, Problem: bad.Problem, Hint: bad.Hint}}
 	}
-	return key, err
+	return err
 }

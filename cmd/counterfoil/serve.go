@@ -59,7 +59,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	for _, w := range v.Warnings {
 		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
 	}
-	s := &service{settings: &c.settings, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
+	s := &service{settings: &c.settings, demo: c.Demo, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
 		return err
@@ -93,6 +93,7 @@ func surviveSignals(log *slog.Logger) (stop func()) {
 type service struct {
 	*settings
 	*installation
+	demo    bool
 	log     *slog.Logger
 	metrics *metrics
 	web     *ops.Server
@@ -123,7 +124,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
 			HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
-			ClockWasSetBack: s.clockWasSetBack,
+			ClockWasSetBack: s.clockWasSetBack, Demo: s.demo,
 		})
 		return err
 	})

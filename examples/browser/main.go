@@ -45,7 +45,7 @@ func run(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	defer auth.Close()
-	if err := auth.AddUser(ctx, "alice", "correct horse battery staple"); err != nil {
+	if err := auth.AddUser(ctx, "alice", "blue kettle under the stairs"); err != nil {
 		return err
 	}
 	files, err := fs.Sub(static, "static")
@@ -59,7 +59,7 @@ func run(ctx context.Context, listener net.Listener) error {
 		s, _ := counterfoil.FromContext(r.Context())
 		fmt.Fprintf(w, "hello %s by %s", s.Subject, s.Carrier)
 	})))
-	fmt.Printf("alice, password \"correct horse battery staple\": %s/app/\n", url)
+	fmt.Printf("alice, password \"blue kettle under the stairs\": %s/app/\n", url)
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = web.Close() })
 	if err := web.Serve(listener); err != http.ErrServerClosed {

@@ -57,7 +57,7 @@ func TestPage(t *testing.T) {
 		{"GET", "/app/", "", 200, "page.js"},
 		{"GET", "/app/page.js", "", 200, "navigator.locks"},
 		{"POST", "/api/hello", "", 401, "no-credential"},
-		{"POST", "/v1/login", `{"identifier":"alice","password":"correct horse battery staple","carrier":"jwt-cookie"}`, 200, "session"},
+		{"POST", "/v1/login", `{"identifier":"alice","password":"blue kettle under the stairs","carrier":"jwt-cookie"}`, 200, "session"},
 		{"POST", "/api/hello", "", 200, "by jwt-cookie"},
 		{"POST", "/v1/refresh", `{"refresh_nonce":"4fb0a5ee-0d5a-4a43-9d8e-5fbf3a2c7c11"}`, 200, "session"},
 		{"POST", "/api/hello", "", 200, "by jwt-cookie"},

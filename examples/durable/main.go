@@ -35,7 +35,7 @@ func run(ctx context.Context, folder, address string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, database.Close()) }() // after the server has closed
-	key, err := keyring.SealFile(filepath.Join(folder, "app.key"))
+	key, err := keyring.SealFile(ctx, database, filepath.Join(folder, "app.key"))
 	if err != nil {
 		return err
 	}

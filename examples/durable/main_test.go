@@ -74,7 +74,7 @@ func TestRestart(t *testing.T) {
 	}
 
 	during(func() {
-		status, text := ask("POST", "/v1/register", `{"identifier":"carol","password":"correct horse battery staple","carrier":"cookie"}`)
+		status, text := ask("POST", "/v1/register", `{"identifier":"carol","password":"blue kettle under the stairs","carrier":"cookie"}`)
 		if status != http.StatusCreated && status != http.StatusOK {
 			t.Fatalf("register = %d %s", status, text)
 		}

@@ -42,11 +42,11 @@ func run(ctx context.Context, listener net.Listener) error {
 	}
 	defer auth.Close()
 	for name, roles := range map[string][]string{"alice": {"editor"}, "bob": nil} {
-		if err := auth.AddUser(ctx, name, "correct horse battery staple", roles...); err != nil {
+		if err := auth.AddUser(ctx, name, "blue kettle under the stairs", roles...); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("sign in as alice or bob, password \"correct horse battery staple\": %s/notes\n", url)
+	fmt.Printf("sign in as alice or bob, password \"blue kettle under the stairs\": %s/notes\n", url)
 	web := &http.Server{Handler: app(auth), ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = web.Close() })
 	if err := web.Serve(listener); err != http.ErrServerClosed {

@@ -48,7 +48,7 @@ func TestApp(t *testing.T) {
 		if res, err := client.Get(base + "/notes"); err != nil || res.Request.URL.Path != "/login" {
 			t.Fatalf("/notes without a session = %v, %v, want the sign-in page", res, err)
 		}
-		post("/login", url.Values{"identifier": {c.user}, "password": {"correct horse battery staple"}})
+		post("/login", url.Values{"identifier": {c.user}, "password": {"blue kettle under the stairs"}})
 		if res, err := client.Get(base + "/notes"); err != nil || res.Request.URL.Path != "/notes" {
 			t.Errorf("/notes for %s = %v, %v", c.user, res.Request.URL, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ func TestOldInstallations(t *testing.T) {
 			n := slices.IndexFunc(engines, func(e engine) bool { return e.name == filepath.Base(folder) })
 			i := restore(t, engines[n], folder)
 			i.start()
+			i.warned()
 			i.sessionsGoOn()
 			i.passwordsWork()
 			i.keysWork()
@@ -60,8 +62,27 @@ type installation struct {
 	open   func() (all, sessions store.Store)
 
 	web   *server.Embedded
+	log   *log // warnings since the last start
 	close func()
 	calls int
+}
+
+// log is a log that may be read while a server writes to it.
+type log struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // restore restores the engine from a copy of the folder.
@@ -94,6 +115,7 @@ func restore(t *testing.T, e engine, folder string) *installation {
 // start opens the installation as the program does, which remembers the head that it saw.
 func (i *installation) start() {
 	i.Helper()
+	i.log = new(log)
 	all, sessions := i.open()
 	if at, err := sessions.Time(i.Context()); err != nil {
 		i.Fatal(err)
@@ -108,7 +130,7 @@ func (i *installation) start() {
 	web, err := server.Open(i.Context(), server.Config{
 		Store: all, Sessions: sessions, URL: issuerURL, SealKey: i.seal, Now: i.now,
 		AccessTTL: 15 * time.Minute, Idle: 8760 * time.Hour, Absolute: 8760 * time.Hour,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.NewJSONHandler(i.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		i.Fatal(err)
@@ -124,6 +146,19 @@ func (i *installation) start() {
 	i.Cleanup(func() { i.close() })
 }
 
+// warned checks that the first start said for each store that nodes of the earlier version must
+// be stopped.
+func (i *installation) warned() {
+	i.Helper()
+	want := 1
+	if i.engine.name == "redis" { // and its users are in SQLite
+		want = 2
+	}
+	if got := strings.Count(i.log.String(), "nodes of the earlier version must be stopped"); got != want {
+		i.Errorf("the first start warns %d times, want %d: %s", got, want, i.log.String())
+	}
+}
+
 // restart stops the installation and starts it again.
 func (i *installation) restart() {
 	i.Helper()
@@ -135,6 +170,9 @@ func (i *installation) restart() {
 	i.close()
 	i.close = func() {}
 	i.start()
+	if text := i.log.String(); strings.Contains(text, "must be stopped") {
+		i.Errorf("a second start warns again: %s", text)
+	}
 }
 
 // call sends a request, and decodes a 2xx answer.

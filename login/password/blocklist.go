@@ -13,13 +13,17 @@ var blocklistText string
 // blocked holds what people choose all the time (LOGIN-02). It is read at first
 // use: most commands of the program never need it.
 var blocked = sync.OnceValue(func() map[string]struct{} {
-	words := strings.Fields(blocklistText + " counterfoil password passphrase administrator")
+	words := strings.Fields(blocklistText + " counterfoil password passphrase administrator " + published)
 	set := make(map[string]struct{}, len(words))
 	for _, w := range words {
 		set[w] = struct{}{}
 	}
 	return set
 })
+
+// published are passwords that documents print, without their spaces: that of "counterfoil
+// serve --demo" among them.
+const published = "correcthorsebatterystaple"
 
 // common reports whether folded, which is in lower case, is a listed password
 // or one in disguise: written twice or more, with separators, or with digits and

@@ -25,7 +25,7 @@ func main() {
 
 	// Two people, and a key for the service of the second part.
 	for name, roles := range map[string][]string{"alice": {"boss"}, "bob": {"staff"}} {
-		if err := auth.AddUser(ctx, name, "correct horse battery staple", roles...); err != nil {
+		if err := auth.AddUser(ctx, name, "blue kettle under the stairs", roles...); err != nil {
 			log.Fatal(err)
 		}
 	}
