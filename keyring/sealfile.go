@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/wholefile"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -55,12 +56,8 @@ func SealFile(ctx context.Context, s store.Store, path string) (key [32]byte, er
 // ReadSealFile is [SealFile] for a file that must be there: if it is not, the error is
 // [fs.ErrNotExist].
 func ReadSealFile(path string) (key [32]byte, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return [32]byte{}, &SealFileError{path, "may be read by others", "chmod 600 " + path}
+	if bad, ok := errors.AsType[*private.Error](private.Secret(path)); ok {
+		return [32]byte{}, &SealFileError{path, bad.Problem, bad.Hint}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // each may go on with what it was told. [Feed.WaitAll] rests on it (4.7).
 type leases struct {
 	mu    sync.Mutex // guards all; held for a map access only
-	by    map[string]*follower
+	by    map[string]*holder
 	kept  int           // how many there were when those that are gone were last forgotten
 	moved chan struct{} // closed when the right of a verifier to go on changes
 
@@ -22,8 +22,8 @@ type leases struct {
 	flushing chan struct{} // closed while there are any; nil: nobody has asked for it yet
 }
 
-// follower is a verifier that follows.
-type follower struct {
+// holder is a verifier that follows the log, with the leases that it holds.
+type holder struct {
 	acked      counterfoil.Cursor
 	leases     []lease
 	serveStale bool
@@ -59,15 +59,15 @@ func (l *leases) ask(f source.Follow, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.by == nil {
-		l.by = make(map[string]*follower)
+		l.by = make(map[string]*holder)
 	}
 	if len(l.by) > max(1000, 2*l.kept) {
-		maps.DeleteFunc(l.by, func(_ string, f *follower) bool { return f.over(now) })
+		maps.DeleteFunc(l.by, func(_ string, f *holder) bool { return f.over(now) })
 		l.kept = len(l.by)
 	}
 	known := l.by[f.Verifier]
 	if known == nil {
-		known = &follower{}
+		known = &holder{}
 		l.by[f.Verifier] = known
 	}
 	known.acked, known.serveStale = f.After, f.ServeStale
@@ -153,7 +153,7 @@ func (l *leases) flushChannel() chan struct{} {
 
 // applied merges the leases that say no more than what f has applied into one: it knows
 // all up to there, and lasts as long as the longest of them.
-func (f *follower) applied(upto counterfoil.Cursor, now time.Time) {
+func (f *holder) applied(upto counterfoil.Cursor, now time.Time) {
 	var until time.Time
 	f.leases = slices.DeleteFunc(f.leases, func(le lease) bool {
 		known := le.asked.IsZero() && (le.upto == upto || le.upto.Before(upto))
@@ -169,7 +169,7 @@ func (f *follower) applied(upto counterfoil.Cursor, now time.Time) {
 
 // bound merges two leases into one that is as bad as both while there are too many, so
 // that a verifier which asks and never hears takes a bounded room.
-func (f *follower) bound() {
+func (f *holder) bound() {
 	for len(f.leases) >= maxLeases {
 		a, b := f.leases[0], f.leases[1]
 		if b.until.Before(a.until) {
@@ -186,7 +186,7 @@ func (f *follower) bound() {
 	}
 }
 
-func (f *follower) over(now time.Time) bool {
+func (f *holder) over(now time.Time) bool {
 	return !slices.ContainsFunc(f.leases, func(le lease) bool { return le.until.After(now) })
 }
 

@@ -33,7 +33,7 @@ func (f *Feed) Status(ctx context.Context) (Status, error) {
 	return Status{Head: head, Entries: f.log.revoked.Len(), Followers: f.leases.list()}, nil
 }
 
-func (f *follower) until() (last time.Time) {
+func (f *holder) until() (last time.Time) {
 	for _, le := range f.leases {
 		if le.until.After(last) {
 			last = le.until

@@ -16,7 +16,9 @@ import (
 // The index is the number of the format. A change that an earlier version cannot read, or
 // reads wrongly, appends a line. Format 0 is a store from before the numbers.
 var formats = []string{
-	1: "the hash of a password moves to a record of its own, where a node of an earlier version does not find it",
+	1: "the hash of a password moves to a record of its own, where a node of an earlier version does not find it; " +
+		"an API key ends with what its record names, which a node of an earlier version does not compare; " +
+		"how long entries of the log stay follows from a record of the time, which a node of an earlier version does not read",
 }
 
 // currentFormat is the format that this version reads and writes.

@@ -50,12 +50,37 @@ func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, e
 		return u.ID, nil
 	}
 	if answered(err) == http.StatusNotFound {
-		if !quiet {
-			fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: it is used as the id of a subject\n", name)
-		}
+		usedAsSubject(name, quiet)
 		return name, nil
 	}
 	return "", err
+}
+
+// heldSubject is [admin.subject] for a command that ends sessions. A name of no user must be the
+// subject of a session, or it is misspelt: the session that was meant would live on.
+func (a *admin) heldSubject(ctx context.Context, name string, quiet bool) (string, error) {
+	u, err := a.user(ctx, name)
+	if err == nil {
+		return u.ID, nil
+	}
+	if answered(err) != http.StatusNotFound {
+		return "", err
+	}
+	sessions, damaged, err := a.UserSessions(ctx, name)
+	switch {
+	case err != nil:
+		return "", err
+	case len(sessions) == 0 && len(damaged) == 0:
+		return "", fmt.Errorf("nothing is revoked: there is no user %s, and no session of that subject%w\nhint: counterfoil user list prints the users", name, hidden{errDenied})
+	}
+	usedAsSubject(name, quiet)
+	return name, nil
+}
+
+func usedAsSubject(name string, quiet bool) {
+	if !quiet {
+		fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: it is used as the id of a subject\n", name)
+	}
 }
 
 // ends is when the session ends if it is not used.
@@ -152,7 +177,7 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		if scope == source.ScopeSubject {
 			var err error
-			if id, err = a.subject(ctx, id, c.Quiet); err != nil {
+			if id, err = a.heldSubject(ctx, id, c.Quiet); err != nil {
 				return err
 			}
 		}

@@ -157,6 +157,35 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// OPS-11: a secret in a file that others may read is refused. The group may read a file of
+// another user: the owner gave it to the group.
+func TestSecretFileOfOthers(t *testing.T) {
+	path := file(t, "canary")
+	load := func() error {
+		_, err := config.New(new(settings), options).Load(config.Sources{Environ: []string{"APP_OPS_TOKEN_FILE=" + path}})
+		return err
+	}
+	for _, mode := range []os.FileMode{0o604, 0o640, 0o620, 0o602, 0o644} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := load(); err == nil || !strings.Contains(err.Error(), "other users of the machine\nhint: chmod 600 "+path) {
+			t.Errorf("mode %o: Load = %v", mode, err)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // only root can give a file away
+	}
+	for mode, ok := range map[os.FileMode]bool{0o440: true, 0o444: false, 0o460: false} {
+		if err := errors.Join(os.Chmod(path, mode), os.Chown(path, 65532, 65532)); err != nil {
+			t.Fatal(err)
+		}
+		if err := load(); (err == nil) != ok {
+			t.Errorf("mode %o of another user: Load = %v", mode, err)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for text, want := range map[string]string{
 		"log_level: loud": `log_level is "loud": want debug, info or warn`,

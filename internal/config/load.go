@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
@@ -176,8 +178,12 @@ func (s Setting) set(text string) error {
 	return nil
 }
 
-// setFromFile reads a secret. The line end that editors add is not part of it.
+// setFromFile reads a secret. The line end that editors add is not part of it. A file that
+// others may read is refused: its secret is none (OPS-11).
 func (s Setting) setFromFile(path string) error {
+	if bad, ok := errors.AsType[*private.Error](private.Secret(path)); ok {
+		return fmt.Errorf("is in a file that %s\nhint: %s", bad.Problem, bad.Hint)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)

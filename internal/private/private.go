@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 )
 
 // Error means that another user of the machine could change or read a file.
@@ -17,6 +16,8 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Path + " " + e.Problem + "\nhint: " + e.Hint }
+
+const openToOthers = "may be read or changed by other users of the machine"
 
 // Owner is a user whom a program trusts with its files: itself, or for root the
 // owner of the folder.
@@ -55,7 +56,25 @@ func (o Owner) File(path string) error {
 	case !o.Trusts(uid):
 		return &Error{path, fmt.Sprintf("belongs to user %d, and not to user %d", uid, o), "find out who made it"}
 	case others(info, gid) != 0:
-		return &Error{path, "may be read or changed by other users of the machine", "chmod 600 " + path}
+		return &Error{path, openToOthers, "chmod 600 " + path}
+	}
+	return nil
+}
+
+// Secret checks the file at path, which holds a secret: only its owner may read or change it.
+// If the owner is another user, the group may read it: systemd and Kubernetes give a file of
+// root to a program by its group.
+func Secret(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	none := fs.FileMode(0o077)
+	if uid, _, ok := ids(info); ok && uid != uint32(os.Geteuid()) {
+		none = 0o037
+	}
+	if info.Mode().Perm()&none != 0 {
+		return &Error{path, openToOthers, "chmod 600 " + path}
 	}
 	return nil
 }
@@ -71,12 +90,4 @@ func others(info fs.FileInfo, gid uint32) fs.FileMode {
 		return mode & 7
 	}
 	return mode&7 | mode>>3&7
-}
-
-func ids(info fs.FileInfo) (uid, gid uint32, ok bool) {
-	is, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 0, false
-	}
-	return is.Uid, is.Gid, true
 }

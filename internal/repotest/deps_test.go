@@ -30,7 +30,7 @@ var layers = map[string]struct {
 	"/internal/private":   {nil, nil, "asks the system who owns what"},
 	"/internal/check":     {nil, nil, "an algorithm"},
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
-	"/internal/config":    {[]string{"/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
+	"/internal/config":    {[]string{"/internal/private", "/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
 	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
@@ -54,7 +54,7 @@ var layers = map[string]struct {
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
 	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
-	"/keyring":           {[]string{"/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
+	"/keyring":           {[]string{"/internal/private", "/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
 	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
 	"/login/flow":        {[]string{"", "/audit", "/directory", "/internal/check", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
