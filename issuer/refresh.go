@@ -188,7 +188,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	case token.counter > f.Counter:
 		// Only a store that lost acknowledged writes knows less than its own tokens.
 		return nil, counterfoil.ErrInvalidToken
-	case token.counter+1 < f.Counter, used && !f.inGrace(now, i.opts.Grace):
+	case token.counter+1 < f.Counter, used && !i.inGrace(f):
 		return nil, i.reused(ctx, h, r)
 	case used && f.NoGrace:
 		return nil, ErrReplaced

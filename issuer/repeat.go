@@ -78,8 +78,8 @@ func same(a, b string) bool { return a != "" && hmac.Equal([]byte(a), []byte(b))
 
 // inGrace reports whether the token before f's is answered again. A rotation in the future was
 // made by a node whose clock is ahead: it was just now.
-func (f *family) inGrace(now time.Time, grace time.Duration) bool {
-	return now.Sub(f.Rotated) <= grace+graceSlack
+func (i *Issuer) inGrace(f *family) bool {
+	return i.opts.Time.Passed(f.Rotated) <= i.opts.Grace+graceSlack
 }
 
 // repeat notes in f that its last answer is given again.

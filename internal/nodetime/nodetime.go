@@ -147,6 +147,16 @@ func (c *Clock) Now() time.Time {
 	return v.line.at(c.elapsed())
 }
 
+// Passed is how long ago t was, at least. If the store has no clock, only the time since the
+// start of this process is certain: the clock of the machine may be another than before.
+func (c *Clock) Passed(t time.Time) time.Duration {
+	passed := c.Now().Sub(t)
+	if v := c.verdict.Load(); v != nil && !v.byStore {
+		passed = min(passed, c.elapsed()-c.begun.since)
+	}
+	return passed
+}
+
 // Steady is a time for measuring how long something lasts: the wall clock when c was made,
 // and what has passed since. Nothing sets it.
 func (c *Clock) Steady() time.Time { return c.begun.at(c.elapsed()) }

@@ -194,6 +194,16 @@ func TestAgainstElapsedTime(t *testing.T) {
 		n.pass(time.Second)
 		n.is("right", 0, true)
 	})
+	t.Run("behind at a restart, and set right after what is remembered has passed", func(t *testing.T) {
+		w := newWorld(t, false)
+		w.start(0).pass(settled)
+		n := w.start(-10 * time.Minute)
+		n.pass(12 * time.Minute)
+		n.is("passed", -10*time.Minute, true)
+		n.off = 0
+		n.pass(time.Second)
+		n.is("right", 0, true)
+	})
 	t.Run("a clock that is set an hour after the start", func(t *testing.T) {
 		w := newWorld(t, false)
 		w.start(0).pass(settled)
@@ -265,6 +275,25 @@ func TestSweepBefore(t *testing.T) {
 		sweeps(n, "after a restart", time.Hour+time.Minute)
 		n.pass(nodetime.Settled)
 		sweeps(n, "settled again", time.Minute-10*time.Minute)
+	}
+}
+
+// REF-03: what is to last for a while lasts no shorter because a process starts with a clock that
+// is ahead.
+func TestPassed(t *testing.T) {
+	for engine, want := range map[bool]time.Duration{true: 8 * time.Second, false: 5 * time.Second} {
+		w := newWorld(t, engine)
+		before := w.start(0).Now()
+		w.passed += 3 * time.Second
+		off := 20 * time.Second
+		if !engine {
+			off = time.Hour
+		}
+		n := w.start(off)
+		n.pass(5 * time.Second)
+		if got := n.Passed(before); got != want {
+			t.Errorf("the store has a clock: %v: Passed = %v, want %v", engine, got, want)
+		}
 	}
 }
 

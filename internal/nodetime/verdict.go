@@ -99,6 +99,9 @@ func (v *verdict) start(before *verdict, r reading) {
 		if behind <= 0 && !r.remembered.IsZero() {
 			v.surely = line{r.remembered, r.elapsed}
 		}
+		if before != nil && !v.byStore && beyond(before.line.at(r.elapsed).Sub(t), MaxOffset) {
+			v.aside = before.line // t has reached what is remembered because time passed: it may still be set right
+		}
 		v.line = line{t, r.elapsed}
 		return
 	}
