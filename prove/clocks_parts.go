@@ -199,6 +199,9 @@ func (n *simNode) refresh(ctx context.Context, c *credential) (*credential, outc
 	start := n.now()
 	next, err := n.renew(ctx, c)
 	got := outcomeOfStatus(statusOf(err))
+	if got == refused && n.s.ahead() >= absolute {
+		got, n.s.cell.OnlyClock = unknown, true
+	}
 	n.history.check(check{span: span{start, n.now()}, verifier: n.number, of: c, outcome: got})
 	return next, got, err
 }
@@ -300,7 +303,7 @@ func (v *simVerifier) ask(ctx context.Context, c *credential) outcome {
 	for _, set := range a.header["Set-Cookie"] {
 		k.deleted = k.deleted || strings.HasPrefix(set, source.InsecureCookieName+"=;")
 	}
-	if k.outcome == refused && v.s.overByItsOnlyClock(c) {
+	if k.outcome == refused && v.s.over(c) {
 		k.outcome, k.deleted, v.s.cell.OnlyClock = unknown, false, true
 	}
 	v.s.check(k)

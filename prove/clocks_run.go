@@ -23,6 +23,7 @@ const (
 	watched    = 25 * time.Minute // afterwards: longer than the log keeps an entry
 	grace      = 10 * time.Second // how long a refresh may be repeated, by default
 	idle       = time.Hour        // how long a session lives unused, by default
+	absolute   = 24 * time.Hour   // how long it lives at all, by default
 )
 
 // settles is how long nodes run before: a node whose store has no clock believes its own at
@@ -378,19 +379,24 @@ func (s *simulation) rightClock(n *simNode) bool {
 	return n.machine == s.right && s.database.machine == s.right
 }
 
-// overByItsOnlyClock reports whether a copy has ended by the clock of a server that started with
-// that clock, and has no other: nothing there can know that no such time has passed. Its client
-// refreshes it, or signs in again.
-func (s *simulation) overByItsOnlyClock(c *credential) bool {
-	off := s.cell.offset()
-	// Two heartbeats later every verifier knows that the clock was set right.
-	if !s.alone || !s.startedWrong || off <= 0 || s.repaired > 0 && s.now() > s.repaired+s.bound/2 {
-		return false
+// ahead is how much more time has passed by the clock of a server that started with that clock,
+// and has no other. Nothing there can know that no such time has passed: what is over by it is
+// refused, and its client refreshes it or signs in again.
+func (s *simulation) ahead() time.Duration {
+	// Two heartbeats after the clock was set right, every verifier knows.
+	if !s.alone || !s.startedWrong || s.repaired > 0 && s.now() > s.repaired+s.bound/2 {
+		return 0
 	}
+	return max(s.cell.offset(), 0)
+}
+
+// over reports whether c has ended by such a clock.
+func (s *simulation) over(c *credential) bool {
+	ahead := s.ahead()
 	if c.carrier.Format == counterfoil.Opaque {
-		return off >= idle
+		return ahead >= idle
 	}
-	return time.Now().Add(off).After(c.expires)
+	return ahead > 0 && time.Now().Add(ahead).After(c.expires)
 }
 
 // tryRetry refreshes a new session at one node. The returned function does the same again at
