@@ -300,9 +300,6 @@ func TestRedeem(t *testing.T) {
 			}
 		}
 	}
-	if err := n.Users().Invited(t.Context(), invitation); !errors.Is(err, directory.ErrUsed) {
-		t.Errorf("Invited = %v, want ErrUsed", err)
-	}
 	if _, err := n.Issuer().Lookup(t.Context(), after.Access.Reveal()); err != nil {
 		t.Errorf("the same again ended a session of after it: %v", err)
 	}

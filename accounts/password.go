@@ -114,15 +114,6 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 	return err
 }
 
-// Invited returns nil if an invitation can be redeemed. It fails like Redeem.
-func (a *Accounts) Invited(ctx context.Context, invitation login.Secret) error {
-	_, used, err := a.users.Invited(ctx, invitation)
-	if err == nil && used {
-		err = directory.ErrUsed
-	}
-	return err
-}
-
 func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.Secret, u directory.User, next login.Secret) error {
 	hash, err := a.passwords.Choose(ctx, act.Address, u.Identifier, u.Name, next)
 	if err != nil {

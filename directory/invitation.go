@@ -16,8 +16,13 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// invitationTTL is how long somebody has to choose a password.
-const invitationTTL = 24 * time.Hour
+// How long somebody has to choose a password (LOGIN-12). With the first invitation nobody can
+// sign in to the account yet, and the person may read it tomorrow. A reset takes an account
+// over that is in use, and the person waits for it.
+const (
+	firstTTL = 24 * time.Hour
+	resetTTL = 15 * time.Minute
+)
 
 const invitationPrefix = "cfi_" // lets secret scanners recognise a leaked one
 
@@ -27,8 +32,9 @@ type invitation struct {
 	Used    bool      `json:"used,omitempty"` // good for nothing, but to tell who asks again; see Invited
 }
 
-// Invite makes a token with which somebody may set the password of a user, once,
-// within 24 hours. It takes the place of earlier ones (LOGIN-12). It is shown once:
+// Invite makes a token with which somebody may set the password of a user, once, within 24
+// hours, or within 15 minutes if the user has a password. It takes the place of earlier ones
+// (LOGIN-12). It is shown once:
 // only its hash is kept. An administrator can begin a reset so, and never sees or
 // chooses a password (LOGIN-16).
 func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secret.String, time.Time, error) {
@@ -37,7 +43,11 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 		if err != nil {
 			return secret.String{}, time.Time{}, err
 		}
-		rec, token, expires, err := d.invitation(id)
+		ttl := firstTTL
+		if u.Password != "" {
+			ttl = resetTTL
+		}
+		rec, token, expires, err := d.invitation(id, ttl)
 		if err != nil {
 			return secret.String{}, time.Time{}, err
 		}
@@ -60,7 +70,7 @@ func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (U
 	if err != nil {
 		return User{}, secret.String{}, time.Time{}, err
 	}
-	rec, token, expires, err := d.invitation(u.ID)
+	rec, token, expires, err := d.invitation(u.ID, firstTTL)
 	if err != nil {
 		return User{}, secret.String{}, time.Time{}, err
 	}
@@ -72,11 +82,11 @@ func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (U
 	return u, token, expires, err
 }
 
-func (d *Directory) invitation(user string) (store.Record, secret.String, time.Time, error) {
+func (d *Directory) invitation(user string, ttl time.Duration) (store.Record, secret.String, time.Time, error) {
 	raw := make([]byte, 32)
 	rand.Read(raw)
 	token := invitationPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	v := invitation{User: user, Expires: d.now().Add(invitationTTL)}
+	v := invitation{User: user, Expires: d.now().Add(ttl)}
 	value, err := json.Marshal(v)
 	return store.Record{
 		Key: store.Key{Kind: kindInvitation, ID: hashID(token)}, Owner: user, Expires: v.Expires, Value: value,

@@ -20,8 +20,9 @@ func viewUser(u directory.User) api.User {
 }
 
 func (s *Server) viewInvitation(token secret.String, expires time.Time) *api.Invitation {
-	// The configured URL, never the Host of a request (LOGIN-13).
-	return &api.Invitation{Token: token.Reveal(), URL: s.url + "/welcome?token=" + token.Reveal(), Expires: expires.UTC()}
+	// The configured URL, never the Host of a request (LOGIN-13). The token is the fragment: a
+	// browser sends it to nobody, so it is in no log and no Referer.
+	return &api.Invitation{Token: token.Reveal(), URL: s.url + "/welcome#" + token.Reveal(), Expires: expires.UTC()}
 }
 
 func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) error {

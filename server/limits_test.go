@@ -28,7 +28,7 @@ type publicRoute struct {
 // pageFields are the fields of the forms of pages: no document lists them.
 var pageFields = map[string][]string{
 	"POST /login": {"identifier", "password"}, "POST /register": {"identifier", "password", "name"},
-	"POST /login/continue": {"attempt", "answer"}, "POST /welcome": {"token", "password"}, "GET /welcome": {"token"},
+	"POST /login/continue": {"attempt", "answer"}, "POST /welcome": {"token", "password"},
 	"POST /sessions/revoke": {"sid"}, "POST /session/step-up": {"password"}, "POST /password": {"current", "next"}, "POST /notices/dismiss": {"id"},
 }
 

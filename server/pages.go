@@ -27,7 +27,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-//go:embed templates/*.html static/style.css
+//go:embed templates/*.html static
 var files embed.FS
 
 // pages are parsed at start, so that a broken one stops the program.
@@ -289,29 +289,43 @@ type welcomePage struct {
 	Token string
 }
 
-func (s *Server) pageWelcome(w http.ResponseWriter, r *http.Request) error {
-	token := r.URL.Query().Get("token")
-	if token == "" {
-		return errNotFound
-	}
-	if err := noInvitation(s.users.Invited(r.Context(), secret.New(token))); err != nil {
-		return err // at once: nobody chooses a password in vain
-	}
-	return render(w, http.StatusOK, "welcome.html", welcomePage{frame{Title: "Choose a password"}, token})
+// pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
+// script of the page puts it into the form, or the visitor does.
+func (s *Server) pageWelcome(w http.ResponseWriter, _ *http.Request) error {
+	return renderWelcome(w, http.StatusOK, welcomePage{frame: frame{Title: welcomeTitle}})
+}
+
+const welcomeTitle = "Choose a password"
+
+// renderWelcome is render for the one page that has a script.
+func renderWelcome(w http.ResponseWriter, status int, page welcomePage) error {
+	w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'")
+	return render(w, status, "welcome.html", page)
 }
 
 func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	token := r.PostForm.Get("token")
+	token := invitationIn(r.PostForm.Get("token"))
 	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
-	if err = noInvitation(err); err != nil {
+	page := entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration}
+	switch err = noInvitation(err); {
+	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
+		var status int
+		status, page.Problem = s.inWords(w, r, err)
+		return render(w, status, "login.html", page)
+	case err != nil:
 		status, text := s.inWords(w, r, err)
-		return render(w, status, "welcome.html", welcomePage{frame{Title: "Choose a password", Problem: text}, token})
+		return renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text}, token})
 	}
-	page := entryPage{frame: frame{Title: "Sign in", Done: "Your password is set. Sign in with it."}, Registration: s.registration}
+	page.Done = "Your password is set. Sign in with it."
 	return render(w, http.StatusOK, "login.html", page)
+}
+
+// invitationIn returns the token in what a visitor has copied: the token, or the whole link.
+func invitationIn(text string) string {
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '#')+1:])
 }
 
 // noInvitation says in words of a visitor that an invitation is no good.
@@ -514,8 +528,9 @@ func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	return s.accountOf(w, r, http.StatusOK, frame{Title: accountTitle, Done: "The password was changed, and every other session was ended."}, issued.Session)
 }
 
-func (s *Server) pageStyle(w http.ResponseWriter, r *http.Request) error {
+// pageStatic is for the files that the table of routes names.
+func (s *Server) pageStatic(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	http.ServeFileFS(w, r, files, "static/style.css")
+	http.ServeFileFS(w, r, files, strings.TrimPrefix(r.URL.Path, "/"))
 	return nil
 }

@@ -45,7 +45,7 @@ func TestPagesEscape(t *testing.T) {
 		pages[path] = b.answer("GET", path+query, "")
 	}
 	for name, w := range pages {
-		body := w.Body.String()
+		body := strings.Replace(w.Body.String(), `<script src="/static/welcome.js"></script>`, "", 1) // of the welcome page
 		if !strings.Contains(body, "</html>") {
 			t.Errorf("%s = %d %s", name, w.Code, body)
 		}

@@ -70,21 +70,22 @@ func (s *Server) oauthRoutes() map[string]action {
 // pageRoutes are for people.
 func (s *Server) pageRoutes() map[string]action {
 	return map[string]action{
-		"GET /{$}":              s.pageHome,
-		"GET /login":            s.pageLogin,
-		"POST /login":           s.pageSignIn,
-		"POST /login/continue":  s.pageContinue,
-		"POST /logout":          s.pageSignOut,
-		"GET /register":         s.pageRegister,
-		"POST /register":        s.pageSignUp,
-		"GET /welcome":          s.pageWelcome,
-		"POST /welcome":         s.pageChoose,
-		"POST /session/step-up": s.pageStepUp,
-		"POST /sessions/revoke": s.pageRevoke,
-		"POST /sessions/others": s.pageRevokeOthers,
-		"POST /password":        s.pagePassword,
-		"POST /notices/dismiss": s.pageDismiss,
-		"GET /static/style.css": s.pageStyle,
+		"GET /{$}":               s.pageHome,
+		"GET /login":             s.pageLogin,
+		"POST /login":            s.pageSignIn,
+		"POST /login/continue":   s.pageContinue,
+		"POST /logout":           s.pageSignOut,
+		"GET /register":          s.pageRegister,
+		"POST /register":         s.pageSignUp,
+		"GET /welcome":           s.pageWelcome,
+		"POST /welcome":          s.pageChoose,
+		"POST /session/step-up":  s.pageStepUp,
+		"POST /sessions/revoke":  s.pageRevoke,
+		"POST /sessions/others":  s.pageRevokeOthers,
+		"POST /password":         s.pagePassword,
+		"POST /notices/dismiss":  s.pageDismiss,
+		"GET /static/style.css":  s.pageStatic,
+		"GET /static/welcome.js": s.pageStatic,
 	}
 }
 

@@ -18,7 +18,7 @@ type userAdd struct {
 	Identifier string   `arg:"" help:"What the user signs in with."`
 	Name       string   `placeholder:"NAME" help:"Display name."`
 	Role       []string `placeholder:"ROLE" help:"Role; may be repeated."`
-	Invite     bool     `help:"Print an invitation to choose a password instead of reading one."`
+	Invite     bool     `help:"Print an invitation to choose a password instead of reading one; it is good for 24 hours."`
 }
 
 // Run adds a user with a password from standard input, or an invitation. The password is never
@@ -62,7 +62,7 @@ func (c *userAdd) Run(ctx context.Context) error {
 
 func printInvitation(i *api.Invitation) {
 	fmt.Printf("invitation %s\nopen %s\nuntil %s\n", i.Token, i.URL, i.Expires.Format(time.RFC3339))
-	fmt.Fprintln(os.Stderr, "The user chooses the password on that page.")
+	fmt.Fprintln(os.Stderr, "The user chooses the password on that page. Send the link by a way that nobody else reads.")
 }
 
 // readPassword reads the first line.
@@ -224,8 +224,8 @@ func (c *userDelete) Run(ctx context.Context) error {
 
 type userInvite struct{ oneUser }
 
-// Run prints an invitation to choose another password. The old one stays valid until
-// the invitation is used.
+// Run prints an invitation to choose a password. An old one stays valid until the invitation is
+// used.
 func (c *userInvite) Run(ctx context.Context) error {
 	return c.each(ctx, func(a *admin, u api.User) error {
 		i, err := a.Invite(ctx, u.ID)

@@ -1,0 +1,140 @@
+package e2e_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// embedded is a server in this process. A request to /as?NAME=VALUE sets that cookie, and leads
+// to the account page. paths are what the browser has asked for.
+func embedded(t *testing.T) (auth *server.Embedded, url string, paths func() string) {
+	t.Helper()
+	asked := new(output)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = asked.Write([]byte(r.RequestURI + " " + r.Referer() + "\n"))
+		if r.URL.Path == "/as" {
+			w.Header().Set("Set-Cookie", r.URL.RawQuery+"; Path=/; HttpOnly; SameSite=Lax")
+			http.Redirect(w, r, "/", http.StatusSeeOther)
+			return
+		}
+		auth.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = auth.Close() })
+	return auth, web.URL, asked.String
+}
+
+// LOGIN-12: the link of an invitation. With JavaScript the page takes the token out of the
+// address and into the form; without, the person pastes the link. The server is not told the
+// token before the form is sent.
+func TestInvitationInABrowser(t *testing.T) {
+	t.Parallel()
+	for _, l := range looks {
+		t.Run(l.name, func(t *testing.T) {
+			auth, url, paths := embedded(t)
+			_, invitation, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: "wendy"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			token := invitation.Reveal()
+			link := url + "/welcome#" + token
+			b := newBrowser(t, l)
+			b.do(chromedp.Navigate(link))
+			b.until(`document.querySelector("#token")`)
+			if l.script {
+				b.until(`document.querySelector("#token").value === "` + token + `" && location.href === "` + url + `/welcome" && document.activeElement.id === "password"`)
+				b.do(chromedp.Navigate(url + "/welcome")) // another link in the same page, which is not loaded again
+				b.do(chromedp.Navigate(link))
+				b.until(`document.querySelector("#token").value === "` + token + `" && !location.hash`)
+			} else {
+				b.do(chromedp.SendKeys(chromedp.CSS("#token"), link))
+			}
+			b.inspect("welcome-" + l.name)
+			b.do(chromedp.SendKeys(chromedp.CSS("#password"), "fifteen letters\r"))
+			b.until(`document.querySelector("[role=status]")?.textContent.includes("Your password is set")`)
+			b.inspect("welcome-done-" + l.name)
+			if asked := paths(); strings.Contains(asked, token) {
+				t.Errorf("the browser put the token into a path or a Referer: %s", asked)
+			}
+
+			// The link again, in a new page: there is a password to sign in with.
+			b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(link))
+			b.until(`document.querySelector("#token")`)
+			if !l.script {
+				b.do(chromedp.SendKeys(chromedp.CSS("#token"), link))
+			}
+			b.do(chromedp.SendKeys(chromedp.CSS("#password"), "another evening at home\r"))
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("was used") && document.querySelector("form[action='/login']")`)
+			b.expected()
+			b.inspect("welcome-used-" + l.name)
+		})
+	}
+}
+
+// SES-15: the account page of a login of an hour ago asks for the password, and leads to the
+// list of all sessions and the end of the others.
+func TestOldLoginInABrowser(t *testing.T) {
+	t.Parallel()
+	for _, l := range looks {
+		t.Run(l.name, func(t *testing.T) {
+			auth, url, _ := embedded(t)
+			if err := auth.AddUser(t.Context(), "alice", demoPassword); err != nil {
+				t.Fatal(err)
+			}
+			u, err := auth.Users().ByIdentifier(t.Context(), "alice")
+			if err != nil {
+				t.Fatal(err)
+			}
+			rev, err := auth.Issuer().SubjectRev(t.Context(), u.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proof := login.Proof{Subject: u.ID, Methods: []string{"pwd"}, At: time.Now().Add(-time.Hour), SubjectRev: rev}
+			var old *issuer.Issued
+			for range 3 {
+				if old, err = auth.Issuer().Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "phone"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b := newBrowser(t, l)
+			b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + old.Access.Reveal()))
+			b.until(`document.querySelector("form[action='/session/step-up']") && document.querySelectorAll(".sessions li").length === 1`)
+			b.inspect("account-old-" + l.name)
+			b.tabThrough("account of an old login")
+			b.do(chromedp.SendKeys(chromedp.CSS("#password"), "not her password at all\r"))
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("The password is wrong")`)
+			b.expected()
+			b.inspect("account-old-wrong-" + l.name)
+			b.do(chromedp.SendKeys(chromedp.CSS("#password"), demoPassword+"\r"))
+			b.until(`location.pathname === "/" && document.querySelectorAll(".sessions li").length === 3`)
+			b.do(chromedp.Click(chromedp.CSS(`form[action="/sessions/others"] button`)))
+			b.until(`document.querySelectorAll(".sessions li").length === 1`)
+		})
+	}
+}
+
+// expected forgets what the console has said: the browser reports the answer 4xx that the step
+// before expects.
+func (b *browser) expected() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problems = nil
+}
