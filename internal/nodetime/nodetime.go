@@ -13,7 +13,7 @@
 //     back. A log entry expires by the horizon ([Clock.Horizon]), so it outlives all that it
 //     covers, also what a node with a wrong clock has dated.
 //   - Nothing is dropped that expires after the remembered time, which stands in the store
-//     too ([Clock.SweepBefore]), and no node believes a time before that.
+//     too ([Clock.SweepBefore]), and no node believes a time more than [MaxOffset] before that.
 //
 // Begin with [New]. [Clock.Run] reads the clocks once a second.
 package nodetime

@@ -297,6 +297,34 @@ func TestPassed(t *testing.T) {
 	}
 }
 
+// REV-13: small steps back, each of which is followed, do not add up to a time before which
+// entries were swept.
+func TestManySmallStepsBack(t *testing.T) {
+	for _, engine := range []bool{true, false} {
+		w := newWorld(t, engine)
+		n := w.start(0)
+		n.pass(nodetime.Settled + time.Minute)
+		swept, err := n.SweepBefore(t.Context())
+		if err != nil || swept.IsZero() {
+			t.Fatal(swept, err)
+		}
+		for range 60 {
+			n.off -= 20 * time.Second
+			w.engine -= 20 * time.Second
+			n.pass(time.Second)
+			if at, err := n.Date(t.Context()); err == nil && at.Before(swept) {
+				t.Fatalf("engine %v: it dates by %v, and what expired before %v is swept", engine, at, swept)
+			}
+		}
+		if n.Status().Wrong == "" {
+			t.Errorf("engine %v: Status = %+v", engine, n.Status())
+		}
+		n.off, w.engine = 0, 0
+		n.pass(time.Second)
+		n.is("right again", 0, true)
+	}
+}
+
 // REV-13: no node dates anything later than the horizon, which never goes back, and the caller that
 // made a commit by an older one is told.
 func TestHorizon(t *testing.T) {

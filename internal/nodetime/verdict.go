@@ -23,6 +23,14 @@ type reading struct {
 	vouched    bool      // an operator says that wall is right
 }
 
+// tooEarly reports whether t is so far before the remembered time that what was swept may cover
+// copies which are alive at t. A small step back is followed, and many of them would add up.
+// Where an operator vouched for a time that is as early already, it is not too early.
+func (r *reading) tooEarly(t, now time.Time) bool {
+	least := r.remembered.Add(-MaxOffset)
+	return t.Before(least) && !(r.vouched && now.Before(least))
+}
+
 // verdict is what a reading, and those before it, mean.
 type verdict struct {
 	line     line          // the time
@@ -122,14 +130,14 @@ func (v *verdict) withStore(r reading) {
 	jump := certainly(r.store.Sub(now), r.within)
 	agree := !beyond(v.offset, MaxOffset)
 	switch {
-	case !beyond(jump, MaxOffset):
+	case !beyond(jump, MaxOffset) && !r.tooEarly(r.store, now):
 		v.set(now.Add(jump), jump, r)
 		if !agree {
 			v.wrong = fmt.Sprintf("the clock of this node is %s the store's", says(v.offset))
 		}
 	case agree && !r.store.Before(r.remembered.Add(-MaxOffset)):
 		v.set(r.store, jump, r)
-	case agree:
+	case agree || !beyond(jump, MaxOffset):
 		v.wrong = fmt.Sprintf("the clocks of the store and of this node were set back: they are %s earlier than the time that the store remembers: set them right; or, if they are right, start this server once with --clock-was-set-back", round(r.remembered.Sub(r.store)))
 	default:
 		v.wrong = fmt.Sprintf("the clock of the store was set: it is %s the time that has passed here, and the clock of this node is %s the store's", says(jump), says(v.offset))
@@ -142,7 +150,7 @@ func (v *verdict) alone(r reading) {
 	jump := r.wall.Sub(now)
 	v.offset = jump
 	switch {
-	case !beyond(jump, MaxOffset):
+	case !beyond(jump, MaxOffset) && !r.tooEarly(r.wall, now):
 		v.set(r.wall, jump, r)
 		v.offset = 0
 		if beyond(jump, Tolerance) {
