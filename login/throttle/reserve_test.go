@@ -134,14 +134,40 @@ func TestUndoRestoresEverything(t *testing.T) {
 		if _, err := n.Take(t.Context(), at("a")); waitOf(t, err) == 0 { // and this node knows it
 			t.Fatal("two attempts at once")
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // the client has gone
-		if err := ticket.Undo(ctx); err != nil {
+		if err := ticket.Undo(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if after := values(t, s); after != before {
 			t.Fatalf("after %d attempts that nobody checked %s, before %s", attempt+1, after, before)
 		}
+	}
+}
+
+// LOGIN-04, LOGIN-09: who breaks an attempt off has guessed nothing, and has no more attempts
+// than others: it had a place in the queue.
+func TestWhoGoesAway(t *testing.T) {
+	var c clock
+	n := node(t, memory.New(), c.now, throttle.Options{PerSecond: 1000})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	taken := 0
+	here := throttle.Guess{Account: "a", Address: netip.MustParseAddr("192.0.2.7")}
+	for range 100 {
+		ticket, err := n.Take(t.Context(), here)
+		if waitOf(t, err) > 0 {
+			continue
+		}
+		taken++
+		if err := ticket.Undo(gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if taken != 20 {
+		t.Errorf("one address had %d attempts that it broke off, want 20", taken)
+	}
+	elsewhere := stranger("a")
+	if _, err := n.Take(t.Context(), elsewhere); err != nil {
+		t.Errorf("after attempts that were broken off the account answers another address %v", err)
 	}
 }
 

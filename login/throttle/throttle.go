@@ -179,8 +179,13 @@ func (t *Throttle) Succeeded(ctx context.Context, counter string) error {
 // Undo takes the attempt back: nothing was guessed, because the server was too busy or
 // something that it needs was out of reach. The counters are as they were before, also
 // those of this node. If that fails, the attempt stays counted. It does not end with ctx:
-// a client that goes away has guessed nothing either.
+// if that has ended, the client went away. It has guessed nothing either, but the attempt
+// stays counted in the rates, for it had a place in the queue: otherwise one address could
+// keep the queue full by attempts that it breaks off.
 func (t Ticket) Undo(ctx context.Context) error {
+	if ctx.Err() != nil {
+		t.share, t.early = nil, nil
+	}
 	if t.counted == (tally{}) && len(t.share) == 0 {
 		return nil // nothing was taken
 	}
