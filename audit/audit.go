@@ -153,10 +153,11 @@ type Options struct {
 
 // Trail writes and reads entries. It is safe for concurrent use.
 type Trail struct {
-	opts Options
-	kept chan struct{} // holds one token when entries were kept in Beside
-	told chan Entry    // refusals that Run keeps
-	last atomic.Int64  // of the newest id, in Unix nanoseconds: ids of one process never tie
+	opts    Options
+	kept    chan struct{} // holds one token when entries were kept in Beside
+	told    chan Entry    // refusals that Run keeps
+	sampler sampler       // of told
+	last    atomic.Int64  // of the newest id, in Unix nanoseconds: ids of one process never tie
 }
 
 // New checks o.
@@ -179,7 +180,9 @@ func New(o Options) (*Trail, error) {
 	if o.Beside == o.Store {
 		o.Beside = nil
 	}
-	return &Trail{opts: o, kept: make(chan struct{}, 1), told: make(chan Entry, toldRoom)}, nil
+	t := &Trail{opts: o, kept: make(chan struct{}, 1), told: make(chan Entry, toldRoom)}
+	t.sampler.turn(o.Now(), true)
+	return t, nil
 }
 
 const kind store.Kind = "audit" // ID: newest first; owner: subject
@@ -231,10 +234,7 @@ func (t *Trail) Tell(e Entry) {
 	if e.Outcome != Refused {
 		return
 	}
-	select {
-	case t.told <- e:
-	default: // no room: the hook has heard it
-	}
+	t.sampler.tell(e, t.told)
 }
 
 func (t *Trail) record(e *Entry) (store.Record, error) {

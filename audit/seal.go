@@ -197,7 +197,10 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 		case s.N == 1:
 			before.Upto = s.From
 		default:
-			continue // the seal before it has expired
+			if s.From.After(whole) {
+				v.problem("the seals before %d are missing, and have not expired", s.N)
+			}
+			continue
 		}
 		if s.N != before.N+1 || !s.From.Equal(before.Upto) {
 			v.problem("after the seal %d comes the seal %d", before.N, s.N)
@@ -228,7 +231,9 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 		return fail(err)
 	}
 	var last Seal
-	if err == nil && json.Unmarshal(head.Value, &last) != nil {
+	if err != nil && len(seals) > 0 {
+		v.problem("which seal is the last is not known any more: its note is missing")
+	} else if err == nil && json.Unmarshal(head.Value, &last) != nil {
 		v.problem("the last seal cannot be read")
 	} else if err == nil && known[last.N] != last {
 		v.problem("the last seal, %d, is not in the chain", last.N)

@@ -22,8 +22,9 @@ func (t *Trail) Run(ctx context.Context) {
 // Strangers can cause refusals without a credential, so they must not fill the store with
 // them, and a refusal must not wait for the store. What was refused is kept by Run soon after
 // it happened, up to refusedPerMinute of one action on one node. Of more, one entry per minute
-// tells how many. Refusals of the last moment are lost when the process is killed: nothing
-// was done in them.
+// tells how many. They are counted before they wait, so a flood of one action takes no room
+// from another. Refusals of the last moment are lost when the process is killed: nothing was
+// done in them.
 
 const (
 	refusedPerMinute = 20
@@ -31,38 +32,48 @@ const (
 	keepToldEvery    = time.Second
 )
 
-// sampler decides which refusals are kept. It belongs to one goroutine.
+// sampler decides which refusals are kept.
 type sampler struct {
-	minute  time.Time
-	kept    map[Action]int
+	mu      sync.Mutex // guards all below
+	minute  time.Time  // when this minute began
+	told    map[Action]int
 	dropped map[Action]int
 }
 
-// take reports whether e is kept.
-func (s *sampler) take(e Entry) bool {
-	if s.kept[e.Action]++; s.kept[e.Action] <= refusedPerMinute {
-		return true
+// tell puts e into told if it is to be kept, and counts it if it is not.
+func (s *sampler) tell(e Entry, told chan<- Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.told[e.Action]++; s.told[e.Action] <= refusedPerMinute {
+		select {
+		case told <- e:
+			return
+		default: // no room
+		}
 	}
 	s.dropped[e.Action]++
-	return false
 }
 
-// turn returns an entry for each action of which some were not kept, and begins another minute.
-func (s *sampler) turn(now time.Time) (missing []Entry) {
+// turn begins another minute if this one is over or sure is set, and returns an entry for each
+// action of which some were not kept in it.
+func (s *sampler) turn(now time.Time, sure bool) (missing []Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if over := now.Sub(s.minute) >= time.Minute || now.Before(s.minute); !over && !sure {
+		return nil
+	}
 	for action, n := range s.dropped {
 		missing = append(missing, Entry{
 			Time: now, Action: action, Outcome: Refused, By: ByUnknown,
 			Detail: fmt.Sprintf("not_kept=%d since=%s", n, s.minute.UTC().Format(time.RFC3339)),
 		})
 	}
-	s.minute, s.kept, s.dropped = now, map[Action]int{}, map[Action]int{}
+	s.minute, s.told, s.dropped = now, map[Action]int{}, map[Action]int{}
 	return missing
 }
 
 // keepTold keeps refusals until ctx ends, and then those that wait.
 func (t *Trail) keepTold(ctx context.Context) {
-	var s sampler
-	s.turn(t.opts.Now())
 	ticker := time.NewTicker(keepToldEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -70,27 +81,21 @@ func (t *Trail) keepTold(ctx context.Context) {
 		case <-ctx.Done():
 		case <-ticker.C:
 		}
-		t.keepWaiting(context.WithoutCancel(ctx), &s)
+		t.keepWaiting(context.WithoutCancel(ctx), ctx.Err() != nil)
 	}
-	t.keepEntries(context.WithoutCancel(ctx), s.turn(t.opts.Now()))
 }
 
-// keepWaiting keeps what was told since the last time.
-func (t *Trail) keepWaiting(ctx context.Context, s *sampler) {
-	var kept []Entry
-	if now := t.opts.Now(); now.Sub(s.minute) >= time.Minute || now.Before(s.minute) {
-		kept = s.turn(now)
-	}
+// keepWaiting keeps what was told since the last time. last says that it is called no more.
+func (t *Trail) keepWaiting(ctx context.Context, last bool) {
+	kept := t.sampler.turn(t.opts.Now(), last)
 	for range toldRoom {
 		select {
 		case e := <-t.told:
-			if s.take(e) {
-				kept = append(kept, e)
-			}
+			kept = append(kept, e)
+			continue
 		default:
-			t.keepEntries(ctx, kept)
-			return
 		}
+		break
 	}
 	t.keepEntries(ctx, kept)
 }
