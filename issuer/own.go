@@ -33,8 +33,18 @@ func (i *Issuer) freshRow(ctx context.Context, s *counterfoil.Session) (*Session
 	if row.Subject != s.Subject {
 		return nil, counterfoil.ErrRevoked
 	}
-	if err := counterfoil.Fresh(FreshLogin)(&counterfoil.Session{AuthTime: row.AuthTime}, i.opts.Now()); err != nil {
+	if err := i.Fresh(row.AuthTime, FreshLogin); err != nil {
 		return nil, err
 	}
 	return row, nil
+}
+
+// Fresh fails with counterfoil.ErrStepUp if a login at authTime is older than maxAge. What would
+// be older by a time that may be wrong is not: that is an outage.
+func (i *Issuer) Fresh(authTime time.Time, maxAge time.Duration) error {
+	err := counterfoil.Fresh(maxAge)(&counterfoil.Session{AuthTime: authTime}, i.opts.Now())
+	if err != nil && i.opts.Time.Err() != nil {
+		return i.opts.Time.Err()
+	}
+	return err
 }

@@ -57,7 +57,7 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 		return caller{}, denied{errForbidden, audit.BySubject(session.Subject)}
 	}
 	if unsafeMethod(r) {
-		if err := counterfoil.Fresh(adminFresh)(session, s.now()); err != nil {
+		if err := s.issuer.Fresh(session.AuthTime, adminFresh); err != nil {
 			return caller{}, err
 		}
 	}

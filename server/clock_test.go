@@ -160,6 +160,22 @@ func TestNothingExpiresByAClockInDoubt(t *testing.T) {
 	}
 }
 
+// SES-15, OPS-15: a login that is old only by a time that is in doubt is not sent to a step-up,
+// which this node could not make.
+func TestNoLoginIsOldByAClockInDoubt(t *testing.T) {
+	c := newClocks(t)
+	s := c.node(0, c.store).session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie})
+	c.engine = 30 * time.Minute
+	c.passed += 10 * time.Minute // nobody remembered the time meanwhile
+	n := c.node(0, c.store)
+	header := []string{"Cookie", source.InsecureCookieName + "=" + s.Access.Reveal(), "Origin", "http://127.0.0.1:8080"}
+	for _, method := range []string{"GET", "DELETE"} {
+		if res, body := n.call(method, "/v1/sessions", "", header...); res.StatusCode != http.StatusServiceUnavailable || len(res.Cookies()) > 0 {
+			t.Errorf("%s = %d %s, cookies %v, want 503", method, res.StatusCode, body, res.Cookies())
+		}
+	}
+}
+
 // REV-13: a node whose clock is ahead sweeps nothing that a verifier still needs, running or
 // after a restart, with a clock of the store or without.
 func TestSweepsByNoWrongClock(t *testing.T) {
