@@ -21,7 +21,7 @@ import (
 )
 
 // quiet is an issuer that logs nothing.
-func quiet(b *testing.B, s store.Store) *issuer.Issuer {
+func quiet(b testing.TB, s store.Store) *issuer.Issuer {
 	b.Helper()
 	keys, err := keyring.Open(b.Context(), keyring.Options{Store: s, SealKey: [32]byte{1}})
 	if err != nil {
@@ -89,7 +89,7 @@ func proven(n int) login.Proof {
 	return login.Proof{Subject: fmt.Sprint("usr_", n%100_000), Methods: []string{"pwd"}, At: time.Now(), Roles: []string{"staff"}}
 }
 
-func signedIn(b *testing.B, i *issuer.Issuer, n int, c counterfoil.Carrier) *issuer.Issued {
+func signedIn(b testing.TB, i *issuer.Issuer, n int, c counterfoil.Carrier) *issuer.Issued {
 	b.Helper()
 	issued, err := i.Login(context.Background(), proven(n), issuer.Request{Carrier: c})
 	if err != nil {

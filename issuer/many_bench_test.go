@@ -62,7 +62,7 @@ func BenchmarkManySessions(b *testing.B) {
 }
 
 // manySessions has a session of usr_0, and 10,000 more that are stored as it is.
-func manySessions(b *testing.B, s store.Store, c counterfoil.Carrier) (*issuer.Issuer, *issuer.Issued) {
+func manySessions(b testing.TB, s store.Store, c counterfoil.Carrier) (*issuer.Issuer, *issuer.Issued) {
 	b.Helper()
 	i := quiet(b, s)
 	own := signedIn(b, i, 0, c)

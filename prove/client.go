@@ -106,19 +106,31 @@ func (c *client) renew(ctx context.Context, old *credential) (*credential, error
 // revoke revokes what scope and id name. An error means that the outcome is unknown. The
 // revocation is recorded in both cases.
 func (c *client) revoke(ctx context.Context, scope, id string, everywhere bool) (*revocation, error) {
-	r := &revocation{scope: scope, id: id, span: span{start: c.now(), end: 1<<63 - 1}}
 	body := api.Revocation{Scope: source.Scope(scope), ID: id}
 	if everywhere {
 		body.Wait = api.WaitAll
 	}
-	got, err := c.operator().Revoke(ctx, body)
+	return c.revoked(&revocation{scope: scope, id: id}, func() (api.Receipt, error) { return c.operator().Revoke(ctx, body) })
+}
+
+// endOthers ends, with the credential spared, all other sessions of its subject. The transport
+// of operators would replace that credential, so direct is another.
+func (c *client) endOthers(ctx context.Context, direct http.RoundTripper, spared *credential) (*revocation, error) {
+	owner := &api.Client{URL: c.url, HTTP: &http.Client{Transport: direct, Timeout: time.Minute}, Key: spared.value}
+	return c.revoked(&revocation{scope: "others", id: spared.subject, spared: spared.sid}, func() (api.Receipt, error) { return owner.EndOthers(ctx) })
+}
+
+// revoked records r, which call does, when it is complete: nothing changes it afterwards.
+func (c *client) revoked(r *revocation, call func() (api.Receipt, error)) (*revocation, error) {
+	r.span = span{start: c.now(), end: 1<<63 - 1}
+	got, err := call()
 	if err == nil {
 		r.acked, r.end, r.everywhere = true, c.now(), got.Confirmed
 		r.epoch, r.seq = got.Cursor.Epoch, got.Cursor.Seq
 	} else {
-		err = fmt.Errorf("revoke %s %s: %w", scope, id, err)
+		err = fmt.Errorf("revoke %s %s: %w", r.scope, r.id, err)
 	}
-	c.revocation(r) // recorded when it is complete: nothing changes it afterwards
+	c.revocation(r)
 	return r, err
 }
 

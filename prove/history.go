@@ -37,6 +37,7 @@ type credential struct {
 type revocation struct {
 	span
 	scope, id  string
+	spared     string // of scope others: the session that lives on; id is the subject
 	acked      bool   // the server acknowledged it; otherwise it may or may not have happened
 	epoch, seq uint64 // of the receipt; epoch 0: there is none
 	everywhere bool   // the server confirmed that it has reached every verifier (wait=all)
@@ -124,6 +125,8 @@ func (r *revocation) covers(c *credential) (certainly, possibly bool) {
 		return c.key != "" && c.key == r.id, c.key != "" && c.key == r.id
 	case "subject":
 		match = c.subject == r.id
+	case "others":
+		match = c.subject == r.id && c.sid != r.spared
 	case "client":
 		match = c.client == r.id
 	case "all":

@@ -34,7 +34,7 @@ func init() { // not in the declaration: scenarios refers to Options, whose meth
 	scenarios = []Scenario{
 		{"history", []int{1}, "clients, revokers and verifiers on a whole network", true, 0, calm},
 		{"history, faults", []int{1, 3}, "the same while networks fail and verifiers restart", true, 0, stormy},
-		{"every scope", []int{1}, "each carrier against session, token, subject, client, key, all", false, needServer, everyScope},
+		{"every scope", []int{1}, "each carrier against session, token, subject, others, client, key, all", false, needServer, everyScope},
 		{"late answer", []int{2}, "an answer is held for 3 D, then delivered", false, 0, network(lateAnswer)},
 		{"late answers", []int{2}, "every answer takes 1.5 D", false, 0, network(lateAnswers)},
 		{"black hole", []int{3}, "both directions are lost", false, 0, network(blackHole)},

@@ -24,11 +24,14 @@ func everyScope(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	for _, scope := range []string{"session", "token", "subject", "client", "key", "all"} {
+	for _, scope := range []string{"session", "token", "subject", "others", "client", "key", "all"} {
 		for range 3 {
 			client, err := w.ownClient(ctx)
 			if err != nil {
 				return err
+			}
+			if scope == "others" { // a copy of another client opens no account
+				client = defaultClient
 			}
 			all, err := w.oneOf(ctx, scope, client)
 			if err != nil {
@@ -46,7 +49,12 @@ func everyScope(ctx context.Context, w *world) error {
 			if scope == "key" { // the same key signed the token inside the JWE, which the client cannot read
 				all[3].key = victim.key
 			}
-			r, err := w.revoke(ctx, scope, id, false)
+			var r *revocation
+			if scope == "others" {
+				r, err = w.endOthers(ctx, w.direct, victim)
+			} else {
+				r, err = w.revoke(ctx, scope, id, false)
+			}
 			if err != nil {
 				return err
 			}
@@ -61,12 +69,12 @@ func everyScope(ctx context.Context, w *world) error {
 						want = refused
 					}
 					if !n.until(ctx, c, want, 3*w.Bound+w.patience) {
-						w.problem("%v credential after the revocation of a %s: never %v", c.carrier, scope, want)
+						w.problem("%v credential after a revocation with scope %s: never %v", c.carrier, scope, want)
 					}
 				}
 				for _, c := range next {
 					if !n.until(ctx, c, accepted, w.Bound+w.patience) {
-						w.problem("%v credential issued after the revocation of a %s: never accepted", c.carrier, scope)
+						w.problem("%v credential issued after a revocation with scope %s: never accepted", c.carrier, scope)
 					}
 				}
 			}

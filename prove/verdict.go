@@ -104,7 +104,7 @@ func indexed(all []*revocation) index {
 
 func (i index) of(c *credential) (found []*revocation) {
 	for _, key := range [][2]string{
-		{"session", c.sid}, {"token", c.token}, {"key", c.key}, {"subject", c.subject}, {"client", c.client}, {"all", ""},
+		{"session", c.sid}, {"token", c.token}, {"key", c.key}, {"subject", c.subject}, {"others", c.subject}, {"client", c.client}, {"all", ""},
 	} {
 		for _, r := range i[key] {
 			if _, possibly := r.covers(c); possibly {

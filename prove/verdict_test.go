@@ -21,6 +21,11 @@ func TestJudge(t *testing.T) {
 		return check{span: span{start, start + ms}, verifier: verifier, of: c, outcome: o}
 	}
 	session := revoked("session", "ses_1", 100*ms, 110*ms, 9)
+	others := func(spared string) *revocation {
+		r := revoked("others", "alice", 100*ms, 110*ms, 9)
+		r.spared = spared
+		return r
+	}
 	for _, k := range []struct {
 		name        string
 		revocations []*revocation
@@ -37,6 +42,8 @@ func TestJudge(t *testing.T) {
 		{"refused after another subject was revoked", []*revocation{revoked("subject", "bob", 30*ms, 40*ms, 9)}, []check{at(0, 98*ms, refused)}, nil, "P2"},
 		{"stale is no verdict", []*revocation{session}, []check{at(0, time.Hour, unknown)}, nil, ""},
 		{"born after the cutoff", []*revocation{revoked("subject", "alice", ms, 9*ms, 4)}, []check{at(0, 98*ms, refused)}, nil, "P2"},
+		{"spared, and refused", []*revocation{others("ses_1")}, []check{at(0, 200*ms, refused)}, nil, "P2"},
+		{"one of the others, accepted after the bound", []*revocation{others("ses_2")}, []check{at(0, 110*ms+limit+1, accepted)}, nil, "P1"},
 		{"concurrent, and before the entry in the log", []*revocation{revoked("subject", "alice", ms, 15*ms, 6)}, []check{at(0, time.Hour, accepted)}, nil, "P1"},
 		{"concurrent, and after the entry in the log", []*revocation{revoked("subject", "alice", ms, 15*ms, 5)}, []check{at(0, time.Hour, refused)}, nil, "P2"},
 		{"refused, then accepted by another verifier", []*revocation{session}, []check{at(0, 200*ms, refused), at(1, 300*ms, accepted)}, nil, ""},

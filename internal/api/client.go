@@ -68,6 +68,11 @@ func (c *Client) CreateSession(ctx context.Context, body NewSession) (answer Iss
 	return answer, c.call(ctx, http.MethodPost, "/v1/admin/sessions", body, &answer)
 }
 
+// EndOthers ends all sessions of the owner of the client's credential but its own.
+func (c *Client) EndOthers(ctx context.Context) (answer Receipt, err error) {
+	return answer, c.call(ctx, http.MethodDelete, "/v1/sessions", nil, &answer)
+}
+
 // Session returns a session.
 func (c *Client) Session(ctx context.Context, id string) (answer SessionRow, err error) {
 	return answer, c.call(ctx, http.MethodGet, "/v1/admin/sessions/"+url.PathEscape(id), nil, &answer)
