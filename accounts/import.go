@@ -2,11 +2,9 @@ package accounts
 
 import (
 	"context"
-	"errors"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/store"
 )
 
 // Import adds u as it was elsewhere, with the hash of a password that it has there, or
@@ -35,18 +33,8 @@ func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, 
 }
 
 func (a *Accounts) importable(ctx context.Context, u directory.User) error {
-	if _, err := directory.Canonical(u.Identifier); err != nil {
-		return err
-	}
 	if err := u.Check(); err != nil {
 		return err
 	}
-	_, err := a.users.ByIdentifier(ctx, u.Identifier)
-	switch {
-	case err == nil:
-		return directory.ErrTaken
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	}
-	return err
+	return a.users.Available(ctx, u.Identifier)
 }

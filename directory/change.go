@@ -55,7 +55,7 @@ func (d *Directory) Read(ctx context.Context, id string) (User, Due, error) {
 // as it is. If somebody else wrote the user meanwhile, the error is store.ErrConflict. note
 // is what the trail keeps of it.
 func (d *Directory) Write(ctx context.Context, u User, due *Due, note audit.Entry) error {
-	b, err := d.write(u, due)
+	b, err := d.write(ctx, u, due)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (d *Directory) Write(ctx context.Context, u User, due *Due, note audit.Entr
 	return err
 }
 
-func (d *Directory) write(u User, due *Due) (store.Batch, error) {
+func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, error) {
 	if err := u.Check(); err != nil {
 		return store.Batch{}, err
 	}
@@ -72,7 +72,7 @@ func (d *Directory) write(u User, due *Due) (store.Batch, error) {
 		return store.Batch{}, err
 	}
 	b := store.Batch{Put: []store.Record{{Key: userKey(u.ID), Rev: u.rev, Value: value}}}
-	if err := d.setPassword(&b, &u); err != nil || due == nil {
+	if err := errors.Join(d.setSkeleton(ctx, &b, &u), d.setPassword(&b, &u)); err != nil || due == nil {
 		return b, err
 	}
 	if due.End == u.Version { // a new password takes open invitations away (LOGIN-12)
@@ -87,11 +87,15 @@ func (d *Directory) write(u User, due *Due) (store.Batch, error) {
 // it, its open invitations and what is due. If somebody else wrote the user meanwhile, the error is
 // store.ErrConflict. The id never comes back.
 func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error {
-	_, err := d.audit.Commit(ctx, d.store, store.Batch{
+	b := store.Batch{
 		Require:     []store.Require{u.require()},
 		Delete:      []store.Key{userKey(u.ID), dueKey(u.ID), {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
 		DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}, {Kind: kindAPIKey, Owner: u.ID}, {Kind: kindCredential, Owner: u.ID}},
-	}, note)
+	}
+	if err := d.deleteSkeleton(ctx, &b, &u); err != nil {
+		return err
+	}
+	_, err := d.audit.Commit(ctx, d.store, b, note)
 	return err
 }
 

@@ -39,7 +39,7 @@ const (
 	kindInvitation store.Kind = "invitation" // ID: hash of the token; owner: user id
 	kindDue        store.Kind = "due"        // ID: user id; see [Due]
 
-	// kindCredential is in credential.go.
+	// kindCredential is in credential.go, kindSkeleton in skeleton.go.
 )
 
 // The states of a user.
@@ -150,19 +150,23 @@ func hashID(s string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Create adds a user, with ErrTaken if somebody has that identifier. ID, Status and
-// Created are set here. Without an actor, the user made the account.
+// Create adds a user. It fails like [Directory.Available] if somebody has that identifier, or one
+// that looks like it. ID, Status and Created are set here. Without an actor, the user made the
+// account.
 func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, error) {
 	u.Status, u.Created = Active, d.now()
-	b, note, err := d.create(act, &u)
-	if err != nil {
-		return User{}, err
+	for {
+		b, note, err := d.create(act, &u)
+		if err != nil {
+			return User{}, err
+		}
+		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
+			return u, err
+		}
+		if err := d.Available(ctx, u.Identifier); err != nil {
+			return User{}, err
+		}
 	}
-	_, err = d.audit.Commit(ctx, d.store, b, note)
-	if errors.Is(err, store.ErrConflict) {
-		return User{}, ErrTaken
-	}
-	return u, err
 }
 
 func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.Entry, err error) {
@@ -184,7 +188,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	if err != nil {
 		return b, note, err
 	}
-	pointer, err := json.Marshal(map[string]string{"user": u.ID})
+	own, err := json.Marshal(pointer{u.ID})
 	if err != nil {
 		return b, note, err
 	}
@@ -195,7 +199,8 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	note.Detail = "roles=" + strings.Join(u.Roles, ",")
 	b.Put = []store.Record{
 		{Key: userKey(u.ID), Value: value},
-		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: pointer},
+		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: own},
+		{Key: skeletonKey(u.Identifier), Value: own},
 	}
 	if u.Status == Disabled { // who was disabled elsewhere is so for the issuer, too
 		rec, err := Due{}.record(u.ID)
@@ -306,11 +311,11 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	var pointer struct{ User string }
-	if err := json.Unmarshal(rec.Value, &pointer); err != nil {
+	var of pointer
+	if err := json.Unmarshal(rec.Value, &of); err != nil {
 		return "", fmt.Errorf("identifier: %w", err)
 	}
-	return pointer.User, nil
+	return of.User, nil
 }
 
 // MaxPage is how many users a page has at most.

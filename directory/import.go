@@ -71,9 +71,7 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work
 		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
 			return u, err
 		}
-		if _, err := d.IDOf(ctx, u.Identifier); err == nil {
-			return User{}, ErrTaken
-		} else if !errors.Is(err, store.ErrNotFound) {
+		if err := d.Available(ctx, u.Identifier); err != nil {
 			return User{}, err
 		}
 	}

@@ -66,20 +66,24 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 // one, in one commit.
 func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (User, secret.String, time.Time, error) {
 	u.Password, u.Status, u.Created = "", Active, d.now()
-	b, note, err := d.create(act, &u)
-	if err != nil {
-		return User{}, secret.String{}, time.Time{}, err
+	for {
+		b, note, err := d.create(act, &u)
+		if err != nil {
+			return User{}, secret.String{}, time.Time{}, err
+		}
+		rec, token, expires, err := d.invitation(u.ID, firstTTL)
+		if err != nil {
+			return User{}, secret.String{}, time.Time{}, err
+		}
+		b.Put = append(b.Put, rec)
+		_, err = d.audit.Commit(ctx, d.store, b, note, act.Entry(audit.Invite, u.ID))
+		if !errors.Is(err, store.ErrConflict) {
+			return u, token, expires, err
+		}
+		if err := d.Available(ctx, u.Identifier); err != nil {
+			return User{}, secret.String{}, time.Time{}, err
+		}
 	}
-	rec, token, expires, err := d.invitation(u.ID, firstTTL)
-	if err != nil {
-		return User{}, secret.String{}, time.Time{}, err
-	}
-	b.Put = append(b.Put, rec)
-	_, err = d.audit.Commit(ctx, d.store, b, note, act.Entry(audit.Invite, u.ID))
-	if errors.Is(err, store.ErrConflict) {
-		return User{}, secret.String{}, time.Time{}, ErrTaken
-	}
-	return u, token, expires, err
 }
 
 func (d *Directory) invitation(user string, ttl time.Duration) (store.Record, secret.String, time.Time, error) {
@@ -144,7 +148,7 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due
 	if err != nil {
 		return err
 	}
-	b, err := d.write(u, due)
+	b, err := d.write(ctx, u, due)
 	if err != nil {
 		return err
 	}

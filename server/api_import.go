@@ -74,9 +74,9 @@ func (s *Server) importOne(ctx context.Context, by audit.Act, u api.ImportUser, 
 	switch {
 	case err == nil:
 		return api.ImportResult{Status: api.ImportAdded, ID: made.ID}, nil
-	case errors.Is(err, directory.ErrTaken):
+	case errors.Is(err, directory.ErrTaken) && !errors.Is(err, directory.ErrConfusable):
 		return api.ImportResult{Status: api.ImportPresent}, nil
-	case errors.Is(err, password.ErrHash), errors.Is(err, directory.ErrBadIdentifier), errors.Is(err, directory.ErrBadUser):
+	case errors.Is(err, directory.ErrConfusable), errors.Is(err, password.ErrHash), errors.Is(err, directory.ErrBadIdentifier), errors.Is(err, directory.ErrBadUser):
 		return api.ImportResult{Status: api.ImportRefused, Problem: err.Error()}, nil
 	}
 	return api.ImportResult{}, err

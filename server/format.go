@@ -18,7 +18,8 @@ import (
 var formats = []string{
 	1: "the hash of a password moves to a record of its own, where a node of an earlier version does not find it; " +
 		"an API key ends with what its record names, which a node of an earlier version does not compare; " +
-		"how long entries of the log stay follows from a record of the time, which a node of an earlier version does not read",
+		"how long entries of the log stay follows from a record of the time, which a node of an earlier version does not read; " +
+		"what an identifier looks like is a record, which a node of an earlier version neither checks nor removes",
 }
 
 // currentFormat is the format that this version reads and writes.

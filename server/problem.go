@@ -62,6 +62,8 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 		own = &source.Problem{Status: http.StatusServiceUnavailable, Type: "busy", Title: "Busy", RetryAfter: time.Second}
 	case errors.As(err, &rejected):
 		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "password-rejected", Title: "Password rejected", Detail: rejected.Reason}
+	case errors.Is(err, directory.ErrConfusable):
+		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken", Detail: "It looks like the identifier of another user."}
 	case errors.Is(err, directory.ErrTaken):
 		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken"}
 	case errors.Is(err, clients.ErrUnknown):

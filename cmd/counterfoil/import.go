@@ -58,6 +58,7 @@ type importing struct {
 	admin   *admin
 	project password.FirebaseProject
 	seen    map[string]int // number of the line of each canonical identifier
+	looks   map[string]int // and of each skeleton of one
 	batch   []api.ImportUser
 	lines   []int // numbers of the lines of batch
 	size    int   // of batch, in bytes
@@ -81,7 +82,7 @@ func (c *userImport) Run(ctx context.Context) error {
 		}
 		defer in.Close()
 	}
-	run := importing{userImport: c, seen: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}}}
+	run := importing{userImport: c, seen: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}}}
 	if c.Firebase != "" {
 		if err := readFirebase(c.Firebase, &run.project); err != nil {
 			return err
@@ -179,6 +180,10 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 	if first, twice := i.seen[canonical]; twice {
 		return u, fmt.Errorf("has the identifier of line %d", first)
 	}
+	skeleton := directory.Skeleton(canonical)
+	if first, twice := i.looks[skeleton]; twice {
+		return u, fmt.Errorf("has an identifier that looks like the one of line %d", first)
+	}
 	ways := 0
 	for _, there := range []bool{u.PasswordHash != "", u.Keycloak != nil, u.Firebase != nil} {
 		if there {
@@ -196,7 +201,7 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 		u.PasswordHash, err = i.project.Firebase(u.Firebase.PasswordHash, u.Firebase.Salt)
 	}
 	if err == nil {
-		i.seen[canonical] = n
+		i.seen[canonical], i.looks[skeleton] = n, n
 	}
 	return u, err
 }

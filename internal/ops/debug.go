@@ -18,11 +18,7 @@ import (
 func opsHandler(m *Metrics, pages map[string]http.Handler, probes http.Handler, token secret.String, public bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.Handle("GET /debug/pprof/", profiles(token))
 	for pattern, page := range pages {
 		mux.Handle(pattern, page)
 	}
@@ -31,6 +27,21 @@ func opsHandler(m *Metrics, pages map[string]http.Handler, probes http.Handler, 
 	open.Handle("GET /readyz", probes)
 	open.Handle("/", guardOps(mux, token, public))
 	return open
+}
+
+// profiles serves the profiles of Go, if there is a token that keeps others out. They show what is
+// in the memory of the process, and every user of the machine can reach loopback.
+func profiles(token secret.String) http.Handler {
+	if token.Reveal() == "" {
+		return &refusal.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed", Detail: "Profiles need ops_token in the settings, also on loopback."}
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 // guardOps lets an operator's program through. A browser on this machine reaches loopback

@@ -3,6 +3,7 @@ package ops
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -55,10 +56,24 @@ func TestOpsGuard(t *testing.T) { // OPS-07
 			"the token from another's page":  {remote, []string{"Authorization", "Bearer " + opsToken, "Sec-Fetch-Site", "cross-site"}, 403},
 			"loopback without Host is no go": {local, []string{"Host", ""}, 403},
 		} {
-			if got := ask(c.handler, path, c.header...); got.Code != c.want {
-				t.Errorf("%s from %s = %d, want %d", path, name, got.Code, c.want)
+			want := c.want
+			if c.handler == local && strings.HasPrefix(path, "/debug/pprof/") {
+				want = 403
+			}
+			if got := ask(c.handler, path, c.header...); got.Code != want {
+				t.Errorf("%s from %s = %d, want %d", path, name, got.Code, want)
 			}
 		}
+	}
+	// Profiles show what is in the memory of the process. Every user of the machine can reach
+	// loopback, so they are for who has the token.
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/debug/pprof/profile", "/debug/pprof/symbol", "/debug/pprof/trace", "/debug/pprof/heap"} {
+		if got := ask(local, path); got.Code != http.StatusForbidden || !strings.Contains(got.Body.String(), "ops_token") {
+			t.Errorf("%s without a token in the settings = %d %s, want 403 and what to do", path, got.Code, got.Body)
+		}
+	}
+	if got := ask(newOps(opsToken, false), "/debug/pprof/", "Authorization", "Bearer "+opsToken); got.Code != http.StatusOK {
+		t.Errorf("profiles with the token = %d", got.Code)
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if got := ask(remote, path); got.Code != http.StatusNoContent {

@@ -28,7 +28,7 @@ type Settings struct {
 	Drain                 time.Duration `name:"drain" default:"0s" placeholder:"TIME" help:"How long /readyz fails before the listener closes, so that load balancers notice." min:"0s" max:"5m"`
 
 	OpsListen string        `name:"ops-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"Address of metrics and pprof, or off." want:"address or off"`
-	OpsToken  secret.String `kong:"-" name:"ops-token" help:"Bearer token of the ops listener, 32 characters or more; required unless it is on loopback."`
+	OpsToken  secret.String `kong:"-" name:"ops-token" help:"Bearer token of the ops listener, 32 characters or more; required for profiles, and unless it is on loopback."`
 	LogLevel  string        `name:"log-level" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error." oneof:"debug,info,warn,error"`
 }
 
