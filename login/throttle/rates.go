@@ -51,28 +51,34 @@ func newRates(perSecond int) rates {
 // one is a bucket that an attempt is counted in.
 type one struct {
 	limited
-	id string
+	id   string // in the store
+	here string // on this node
 }
 
 // share is a set of buckets: an attempt is counted in all of them.
 type share []one
 
 // shares returns the sets that g may be counted in, the first that has room. Strangers have
-// what is not kept for known devices, and those have that, too.
-func (t *Throttle) shares(g Guess, known bool) []share {
+// what is not kept for known devices, and those have that, too. device is the counter of a
+// known device; empty: it is none.
+func (t *Throttle) shares(g Guess, device string) []share {
 	if g.Local {
 		return nil
 	}
-	inAll := one{t.rates.inAll, t.id("all", "")}
-	if known {
+	bucket := func(l limited, what, of string) one { id := t.id(what, of); return one{l, id, id} }
+	inAll := bucket(t.rates.inAll, "all", "")
+	if device != "" {
 		// Not the address: strangers may have it, too. A stolen credential is limited by its
-		// failures, and who has an account of his own by this.
-		mine := one{t.rates.devices, t.id("devices", g.Account)}
-		return []share{{mine, {t.rates.kept, t.id("kept", "")}}, {mine, inAll}}
+		// failures, and who has an account of his own by this. On the node each device counts
+		// alone: what the store refuses, such as a stolen credential with many failures, is
+		// counted here all the same, and must not use up what the owner's devices have.
+		mine := bucket(t.rates.devices, "devices", g.Account)
+		mine.here = device
+		return []share{{mine, bucket(t.rates.kept, "kept", "")}, {mine, inAll}}
 	}
-	strangers := share{{t.rates.address, t.id("address", limit.Subscriber(g.Address).String())}}
+	strangers := share{bucket(t.rates.address, "address", limit.Subscriber(g.Address).String())}
 	if network := limit.Network(g.Address); network.IsValid() {
-		strangers = append(strangers, one{t.rates.network, t.id("network", network.String())})
+		strangers = append(strangers, bucket(t.rates.network, "network", network.String()))
 	}
 	return []share{append(strangers, inAll)}
 }
@@ -105,12 +111,12 @@ func takeLocal(shares []share, now time.Time) (taken share, wait time.Duration) 
 next:
 	for _, s := range shares {
 		for n, r := range s {
-			ok, refused := r.local.Allow(r.id, now)
+			ok, refused := r.local.Allow(r.here, now)
 			if ok {
 				continue
 			}
 			for _, r := range s[:n] {
-				r.local.Back(r.id)
+				r.local.Back(r.here)
 			}
 			wait = sooner(wait, refused)
 			continue next

@@ -85,6 +85,30 @@ func TestKnownDevicesOfOneAccount(t *testing.T) {
 	}
 }
 
+// LOGIN-09: who has stolen one device credential of an account, and never stops, does not keep the
+// owner's other devices out.
+func TestStolenDevice(t *testing.T) {
+	var c clock
+	n := node(t, memory.New(), c.now, throttle.Options{PerSecond: 1000})
+	thief, owner := stranger("owner"), stranger("owner")
+	thief.Device, owner.Device = n.Device("owner", secret.String{}), n.Device("owner", secret.String{})
+	for second := range 600 {
+		for range 5 {
+			_, _ = n.Take(t.Context(), thief)
+		}
+		if second%60 == 59 {
+			ticket, err := n.Take(t.Context(), owner)
+			if err != nil {
+				t.Fatalf("after %d s the owner was told %v", second, err)
+			}
+			if err := ticket.Succeeded(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.later(time.Second)
+	}
+}
+
 // LOGIN-09: one /48 has half of what strangers have, whatever the number of its /64s.
 func TestOneNetwork(t *testing.T) {
 	var c clock

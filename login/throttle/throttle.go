@@ -100,11 +100,11 @@ func (t Ticket) Known() bool { return t.known }
 // and again. Nor does one whose ctx ends. Without the store the answer is an outage, and the credential must not be
 // checked. It answers login.ErrBusy when other nodes were faster too often.
 func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
-	mine, known := t.id("account", g.Account), false
-	if device := t.device(g.Account, g.Device); device != "" {
-		mine, known = device, true
+	mine, device := t.id("account", g.Account), t.device(g.Account, g.Device)
+	if device != "" {
+		mine = device
 	}
-	early, err := t.early(g, mine, known)
+	early, err := t.early(g, mine, device)
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -114,7 +114,7 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 	if g.Account != "" {
 		j.ids = append(j.ids, mine, t.id("account", g.Account))
 	}
-	for _, s := range append(t.shares(g, known), t.shares(g, false)...) {
+	for _, s := range append(t.shares(g, device), t.shares(g, "")...) {
 		for _, r := range s {
 			j.ids = append(j.ids, r.id)
 		}
@@ -147,7 +147,11 @@ func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of
 			return wait
 		}
 	}
-	if ticket.share, wait = take(t.shares(g, ticket.known), now, of); wait > 0 {
+	device := ""
+	if ticket.known {
+		device = mine
+	}
+	if ticket.share, wait = take(t.shares(g, device), now, of); wait > 0 {
 		return wait
 	}
 	if g.Account != "" {
@@ -211,7 +215,7 @@ func (t Ticket) Undo(ctx context.Context) error {
 		return err
 	}
 	for _, r := range t.early {
-		r.local.Back(r.id)
+		r.local.Back(r.here)
 	}
 	t.throttle.forget(t.counter)
 	return nil
@@ -219,12 +223,12 @@ func (t Ticket) Undo(ctx context.Context) error {
 
 // early refuses what this node knows to come too early, without asking the store. Its
 // own rates count an attempt also if the store refuses it. It returns what it counted.
-func (t *Throttle) early(g Guess, mine string, known bool) (share, error) {
+func (t *Throttle) early(g Guess, mine, device string) (share, error) {
 	now := t.opts.Now()
 	if wait := t.knownWait(mine, now); g.Account != "" && wait > 0 {
 		return nil, login.Throttled{RetryAfter: wait}
 	}
-	taken, wait := takeLocal(t.shares(g, known), now)
+	taken, wait := takeLocal(t.shares(g, device), now)
 	if wait > 0 {
 		return nil, login.Throttled{RetryAfter: wait}
 	}
