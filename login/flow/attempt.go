@@ -43,6 +43,7 @@ type attempt struct {
 	Method  string          `json:"method"`
 	Subject string          `json:"subject,omitempty"` // empty: nobody who may sign in
 	Counter string          `json:"counter,omitempty"` // of the throttle
+	Known   bool            `json:"known,omitempty"`   // Counter is of a known device
 	Named   string          `json:"named,omitempty"`   // id of the user whose name was given
 	State   []byte          `json:"state,omitempty"`
 	Proof   *login.Proof    `json:"proof,omitempty"` // of the methods in Proven

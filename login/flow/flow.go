@@ -128,7 +128,7 @@ func (f *Flow) Begin(ctx context.Context, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	at := &attempt{Counter: ticket.Counter(), StepUp: r.StepUp, Apart: r.Apart, Keep: r.Keep}
+	at := &attempt{Counter: ticket.Counter(), Known: ticket.Known(), StepUp: r.StepUp, Apart: r.Apart, Keep: r.Keep}
 	find := func(ctx context.Context) (account login.Account, err error) {
 		if at.Named, err = f.named(ctx, name); err != nil {
 			return account, err
@@ -166,12 +166,18 @@ type Answer struct {
 // looked at. After an answer that was refused the attempt is over; after an outage, and
 // after one that was no answer at all, it is as it was.
 func (f *Flow) Finish(ctx context.Context, a Answer) (Result, error) {
-	if _, err := f.opts.Throttle.Take(ctx, throttle.Guess{Address: a.Address}); err != nil {
+	// To open an attempt costs one read, less than to count. Who holds one that a known device
+	// began goes on with what is kept for those: otherwise strangers could stop the owner here.
+	at, over := f.open(ctx, a)
+	g := throttle.Guess{Address: a.Address}
+	if over == nil && at.Known {
+		g.Known = at.Counter
+	}
+	if _, err := f.opts.Throttle.Take(ctx, g); err != nil {
 		return Result{}, err
 	}
-	at, err := f.open(ctx, a)
-	if err != nil {
-		return Result{}, err
+	if over != nil {
+		return Result{}, over
 	}
 	m, err := f.method(at.Method)
 	if err != nil {

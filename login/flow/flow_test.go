@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,6 +210,34 @@ func (b *bench) attempts() (n int) {
 		n++
 	}
 	return n
+}
+
+// LOGIN-09: strangers who use up what is not kept for known devices stop an owner with one at no
+// step of a sign-in.
+func TestKnownDeviceAtTheSecondStep(t *testing.T) {
+	b := newBench(t, word{"word"}, secondRiddle{&riddle{name: "riddle", second: true}})
+	b.user("alice", "word", "please", "riddle", "a man")
+	device := b.Device("alice", login.Secret{})
+	strangers := 0
+	for n := range 20 {
+		b.user("bob"+strconv.Itoa(n), "word", "please", "riddle", "a man")
+		r := b.ask("", "alice", `{"word":"please"}`, func(r *flow.Request) { r.Device = device })
+		unknown := b.ask("", "bob"+strconv.Itoa(n), `{"word":"please"}`)
+		for throttled := false; !throttled; strangers++ {
+			_, err := b.begin("", "nobody"+strconv.Itoa(strangers), `{"word":"no"}`, func(r *flow.Request) {
+				r.Address = netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::1", strangers))
+			})
+			throttled = errors.As(err, new(login.Throttled))
+		}
+		if _, err := b.answer(unknown, "a fish"); !errors.As(err, new(login.Throttled)) {
+			t.Fatalf("a stranger's answer = %v, want Throttled", err)
+		}
+		got, err := b.answer(r, "a man")
+		if err != nil || got.Proof == nil {
+			t.Fatalf("the owner's answer: %+v, %v", got, err)
+		}
+		b.later(time.Minute)
+	}
 }
 
 // LOGIN-20: a challenge is answered once, by who has its secret, in time. Then the proof is there,

@@ -72,7 +72,11 @@ func (t *Throttle) shares(g Guess, device string) []share {
 		// failures, and who has an account of his own by this. On the node each device counts
 		// alone: what the store refuses, such as a stolen credential with many failures, is
 		// counted here all the same, and must not use up what the owner's devices have.
-		mine := bucket(t.rates.devices, "devices", g.Account)
+		whose := g.Account
+		if whose == "" {
+			whose = device
+		}
+		mine := bucket(t.rates.devices, "devices", whose)
 		mine.here = device
 		return []share{{mine, bucket(t.rates.kept, "kept", "")}, {mine, inAll}}
 	}

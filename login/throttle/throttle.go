@@ -76,6 +76,7 @@ func New(o Options) (*Throttle, error) {
 type Guess struct {
 	Account string        // whose credential it is; names that mean one account must be one text; empty: only rates count
 	Device  secret.String // what the client kept of an earlier login, see Throttle.Device; may be empty or anything
+	Known   string        // without Account: the counter of a ticket that was Known, of which this is a further step; empty: none
 	Address netip.Addr    // where it comes from
 	Local   bool          // it comes by no network, but from the program or its machine: no rates
 }
@@ -101,7 +102,10 @@ func (t Ticket) Known() bool { return t.known }
 // checked. It answers login.ErrBusy when other nodes were faster too often.
 func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 	mine, device := t.id("account", g.Account), t.device(g.Account, g.Device)
-	if device != "" {
+	switch {
+	case g.Account == "":
+		device = g.Known
+	case device != "":
 		mine = device
 	}
 	early, err := t.early(g, mine, device)
@@ -121,7 +125,7 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 	}
 	j.apply = func(now time.Time, of tallies) {
 		var wait time.Duration
-		if wait, refused = t.count(&ticket, g, mine, now, of), nil; wait > 0 {
+		if wait, refused = t.count(&ticket, g, mine, device, now, of), nil; wait > 0 {
 			refused = login.Throttled{RetryAfter: wait}
 		}
 	}
@@ -133,9 +137,9 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 }
 
 // count is what Take does to the counters. All of them are asked before one changes.
-func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of tallies) (wait time.Duration) {
+func (t *Throttle) count(ticket *Ticket, g Guess, mine, device string, now time.Time, of tallies) (wait time.Duration) {
 	account := t.id("account", g.Account)
-	ticket.counter, ticket.share, ticket.counted, ticket.known = "", nil, tally{}, mine != account
+	ticket.counter, ticket.share, ticket.counted, ticket.known = "", nil, tally{}, device != ""
 	if g.Account != "" {
 		ticket.counter = mine
 		if ticket.known && of.get(mine).failures(now) >= maxDeviceFailures {
@@ -147,9 +151,8 @@ func (t *Throttle) count(ticket *Ticket, g Guess, mine string, now time.Time, of
 			return wait
 		}
 	}
-	device := ""
-	if ticket.known {
-		device = mine
+	if !ticket.known {
+		device = ""
 	}
 	if ticket.share, wait = take(t.shares(g, device), now, of); wait > 0 {
 		return wait
