@@ -57,4 +57,4 @@ func ReadBody(w http.ResponseWriter, r *http.Request) (Body, *source.Problem) {
 func MaxOf(name string) int { return maxOf(name) }
 
 // TextLength is the length of a JSON string without its quotes.
-func TextLength(text []byte) int { return textLength(text) }
+func TextLength(text []byte) int { return textLength(string(text)) }

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/directory"
@@ -112,10 +110,14 @@ func shortValues(values url.Values) error {
 
 // shortMember refuses a member of a JSON object that is too long. Lists and objects that
 // maxFields does not name are limited by the body alone.
-func shortMember(name string, value json.RawMessage) error {
+func shortMember(name, value string) error {
 	size := len(value)
 	if size > 0 && value[0] == '"' {
-		size = textLength(value[1 : size-1])
+		// Escapes make a text up to six times as long. No encoder escapes every character, so
+		// what is far too long is refused before it is decoded.
+		if text := value[1 : size-1]; len(text) <= 3*maxOf(name)+64 {
+			size = textLength(text)
+		}
 	} else if _, named := maxFields[name]; !named {
 		return nil
 	}
@@ -123,7 +125,7 @@ func shortMember(name string, value json.RawMessage) error {
 }
 
 // textLength is the length in bytes of a JSON string without its quotes, which is well-formed.
-func textLength(text []byte) (size int) {
+func textLength(text string) (size int) {
 	for n := 0; n < len(text); size++ {
 		if text[n] != '\\' {
 			n++
@@ -133,7 +135,7 @@ func textLength(text []byte) (size int) {
 			n += 2
 			continue
 		}
-		code, _ := strconv.ParseUint(string(text[n+2:n+6]), 16, 16)
+		code := hexDigit(text[n+2])<<12 | hexDigit(text[n+3])<<8 | hexDigit(text[n+4])<<4 | hexDigit(text[n+5])
 		switch {
 		case code >= 0xd800 && code < 0xe000: // half of a pair, of four bytes
 			size++
@@ -145,6 +147,14 @@ func textLength(text []byte) (size int) {
 		n += 6
 	}
 	return size
+}
+
+// hexDigit is the value of a hexadecimal digit.
+func hexDigit(digit byte) int {
+	if digit <= '9' {
+		return int(digit - '0')
+	}
+	return int(digit|0x20-'a') + 10
 }
 
 func shortField(what, name string, size int) error {

@@ -39,34 +39,34 @@ func readJSON(r *http.Request, v any) error {
 	if err != nil {
 		return badRequest("the body could not be read")
 	}
-	// encoding/json lets the last of two equal members win; a proxy in front may
-	// read the first. Only a body with one meaning is accepted.
-	if err := token.CheckJSON(data); err != nil {
-		return badRequest("the body is not one JSON object without duplicate members")
-	}
 	return bind(data, v)
 }
 
-// bind reads a JSON object without duplicate members into v, for readJSON and for
-// objects inside its body.
+// bind reads a JSON object into v, for readJSON and for objects inside its body.
 func bind(data []byte, v any) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return badRequest("the body is not a JSON object")
-	}
 	known := membersOf(reflect.TypeOf(v).Elem())
-	for name, value := range members {
+	// encoding/json lets the last of two equal members win; a proxy in front may
+	// read the first. Only a body with one meaning is accepted.
+	err := token.ReadObject(data, func(name string, v *token.Value) error {
 		// Compared exactly: encoding/json would bind "Password" as well, and of
 		// "password" and "PASSWORD" the last.
 		if !slices.Contains(known, name) {
 			return badRequest("unknown member %q", name)
 		}
-		if string(value) == "null" {
+		value, err := v.Raw()
+		switch {
+		case err != nil:
+			return err
+		case value == "null":
 			return badRequest("member %q is null: leave it out", name)
 		}
-		if err := shortMember(name, value); err != nil {
-			return err
-		}
+		return shortMember(name, value)
+	})
+	if _, told := errors.AsType[*source.Problem](err); told {
+		return err
+	}
+	if err != nil {
+		return badRequest("the body is not one JSON object without duplicate members")
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return badRequest("%s", wrongMember(err))

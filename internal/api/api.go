@@ -8,8 +8,10 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
@@ -27,7 +29,9 @@ func Hide(s string) Hidden { return Hidden{secret.New(s)} }
 // UnmarshalJSON implements [json.Unmarshaler]. Its errors do not contain the text.
 func (h *Hidden) UnmarshalJSON(data []byte) error {
 	var s string
-	if err := json.Unmarshal(data, &s); err != nil {
+	if len(data) > 1 && data[0] == '"' && bytes.IndexByte(data, '\\') < 0 {
+		s = strings.ToValidUTF8(string(data[1:len(data)-1]), "\ufffd") // as encoding/json does
+	} else if err := json.Unmarshal(data, &s); err != nil {
 		return errors.New("a string is wanted")
 	}
 	h.String = secret.New(s)

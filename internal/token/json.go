@@ -83,6 +83,13 @@ func (v *Value) Array(element func(v *Value) error) error {
 // Text reads a string. It may be a part of the whole data, and keep all of that in memory.
 func (v *Value) Text() (string, error) { return v.s.string() }
 
+// Raw reads any value, checks it by the rules of [CheckJSON], and returns its text.
+func (v *Value) Raw() (string, error) {
+	begin := v.s.pos
+	err := v.s.skip(v.depth)
+	return v.s.data[begin:v.s.pos], err
+}
+
 // Integer reads a number that has neither a fraction nor an exponent.
 func (v *Value) Integer() (int64, error) {
 	n, err := v.s.number()
@@ -225,7 +232,7 @@ func (s *scanner) skip(depth int) (err error) {
 		}
 		return e.err
 	case c == '"':
-		_, err = s.string()
+		err = s.skipString()
 	case c == '-' || '0' <= c && c <= '9':
 		_, err = s.number()
 	case s.word("true"), s.word("false"), s.word("null"):
@@ -372,6 +379,26 @@ func (s *scanner) escaped(b []byte) (string, error) {
 		}
 	}
 	return "", refuse("JSON syntax")
+}
+
+// skipString reads a string as string does, and makes nothing of it.
+func (s *scanner) skipString() error {
+	s.pos++ // the quote
+	for s.pos < len(s.data) {
+		c := s.data[s.pos]
+		s.pos++
+		switch {
+		case c == '"':
+			return nil
+		case c < 0x20:
+			return refuse("control character in a JSON string")
+		case c == '\\':
+			if _, err := s.escape(); err != nil {
+				return err
+			}
+		}
+	}
+	return refuse("JSON syntax")
 }
 
 func (s *scanner) escape() (rune, error) {
