@@ -42,6 +42,7 @@ type Client struct {
 	Scopes   []string              `json:"scopes,omitempty"`   // what it may ask for; a login that names none gets all
 	Origins  []string              `json:"origins,omitempty"`  // of its pages, exactly: they may call the API across origins
 	SameSite string                `json:"same_site,omitempty"`
+	Opens    string                `json:"opens,omitempty"` // what its tokens open at the issuer, see OpensNothing; empty: the account for the client Default, otherwise nothing
 	Disabled bool                  `json:"disabled,omitempty"`
 
 	// Damaged is set by List if the settings that are kept cannot be read: the client has an
@@ -63,6 +64,20 @@ const (
 	SameSiteLax    = "lax"    // a link from another site finds its visitor signed in
 	SameSiteStrict = "strict" // the cookie comes with requests of its own site only
 )
+
+// The values of Client.Opens: what a token of the client may do at the issuer, besides
+// refreshing and ending itself. Services that get its tokens can do the same, so set none of
+// the latter two for a client whose tokens go to services. A cookie always opens the account.
+const (
+	OpensNothing        = "nothing"
+	OpensAccount        = "account"        // sessions, step-up and password of its subject
+	OpensAdministration = "administration" // the account, and /v1/admin if its subject is an administrator
+)
+
+// OpensAccount reports whether a token of c in a header opens its subject's account.
+func (c *Client) OpensAccount() bool {
+	return c.Opens == OpensAccount || c.Opens == OpensAdministration || c.Opens == "" && c.ID == Default
+}
 
 const kindSettings store.Kind = "client" // ID: client id
 
@@ -155,6 +170,11 @@ func (c *Client) check() error {
 	}
 	if c.SameSite != "" && c.SameSite != SameSiteLax && c.SameSite != SameSiteStrict {
 		return bad("same_site is %q or %q", SameSiteLax, SameSiteStrict)
+	}
+	switch c.Opens {
+	case "", OpensNothing, OpensAccount, OpensAdministration:
+	default:
+		return bad("opens is %q, %q or %q", OpensNothing, OpensAccount, OpensAdministration)
 	}
 	return nil
 }

@@ -105,39 +105,48 @@ func startAt(t *testing.T, listen string, args ...string) *program {
 	return p
 }
 
-// signInAdmin signs in the administrator again. One address may sign in only so often, also
-// over restarts of a server: then it waits.
+// signInAdmin signs in the administrator again: on the page, and from there for the console,
+// whose tokens open the administration. One address may sign in only so often, also over
+// restarts of a server: then it waits.
 func (p *program) signInAdmin() {
 	p.t.Helper()
-	body := map[string]any{"identifier": "admin", "password": demoPassword, "carrier": "bearer"}
-	status, answer, err := p.try("/v1/login", body, "")
-	for status == http.StatusTooManyRequests {
-		<-time.After(time.Second)
-		status, answer, err = p.try("/v1/login", body, "")
+	_, cookies := p.adminLogin(map[string]any{"carrier": "cookie"})
+	for _, c := range cookies {
+		if c.Name == "cf" {
+			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.url)
+		}
 	}
-	var got holder
-	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &got) != nil {
-		p.t.Fatalf("the administrator's login = %d %s, %v\n%s", status, answer, err, p.output)
-	}
+	got, _ := p.adminLogin(map[string]any{"carrier": "bearer", "client": "console"})
 	p.admin = got.Access
 }
 
-// register makes a client for the logins of a test.
+func (p *program) adminLogin(body map[string]any) (got holder, cookies []*http.Cookie) {
+	p.t.Helper()
+	body["identifier"], body["password"] = "admin", demoPassword
+	for {
+		res, answer, err := p.send("POST", "/v1/login", body)
+		if err == nil && res.StatusCode == http.StatusTooManyRequests {
+			<-time.After(time.Second)
+			continue
+		}
+		if err != nil || res.StatusCode != http.StatusOK || json.Unmarshal(answer, &got) != nil {
+			p.t.Fatalf("the administrator's login = %s, %v\n%s", answer, err, p.output)
+		}
+		return got, res.Cookies()
+	}
+}
+
+// register makes a client for the logins of a test, whose tokens open the account.
 func (p *program) register(client string) {
 	p.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), "PUT", p.url+"/v1/admin/clients/"+client, strings.NewReader("{}"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+p.admin)
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		p.t.Fatalf("register client = %d", res.StatusCode)
+	p.set(client, `{"opens":"account"}`, "Authorization", "Bearer "+p.admin)
+}
+
+func (p *program) set(client, settings string, header ...string) {
+	p.t.Helper()
+	res, answer, err := p.send("PUT", "/v1/admin/clients/"+client, json.RawMessage(settings), header...)
+	if err != nil || res.StatusCode != http.StatusOK {
+		p.t.Fatalf("set client %s = %s, %v", client, answer, err)
 	}
 }
 
@@ -175,25 +184,37 @@ func (p *program) post(path string, body any, bearer string, into any) {
 }
 
 func (p *program) try(path string, body any, bearer string) (status int, answer []byte, err error) {
+	var header []string
+	if bearer != "" {
+		header = []string{"Authorization", "Bearer " + bearer}
+	}
+	res, answer, err := p.send("POST", path, body, header...)
+	if err != nil {
+		return 0, nil, err
+	}
+	return res.StatusCode, answer, nil
+}
+
+// send sends JSON, and reads the whole answer.
+func (p *program) send(method, path string, body any, header ...string) (res *http.Response, answer []byte, err error) {
 	data, err := json.Marshal(body)
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
-	r, err := http.NewRequestWithContext(context.Background(), "POST", p.url+path, bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(context.Background(), method, p.url+path, bytes.NewReader(data))
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	if bearer != "" {
-		r.Header.Set("Authorization", "Bearer "+bearer)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, nil, err
+	if res, err = http.DefaultClient.Do(r); err != nil {
+		return nil, nil, err
 	}
 	defer res.Body.Close()
 	answer, err = io.ReadAll(res.Body)
-	return res.StatusCode, answer, err
+	return res, answer, err
 }
 
 // holder has the credentials of a client after a login.

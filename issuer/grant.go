@@ -224,6 +224,27 @@ func (i *Issuer) EndGrant(ctx context.Context, sid, client string, act audit.Act
 	return i.Revoke(ctx, source.ScopeGrant, token.GrantID(sid, client), act)
 }
 
+// EndOwn is for subject, who may end what is its own: the session sid or, with a client, what
+// that client holds of it. What is not subject's is store.ErrNotFound: whether it exists is not
+// the caller's business. A session that ends meanwhile has ended.
+func (i *Issuer) EndOwn(ctx context.Context, subject, sid, client string, act audit.Act) error {
+	rec, err := i.sessionRecord(ctx, sid) // whose it is can be read of a damaged one as well
+	if isInvalid(err) || err == nil && (rec.Rev == 0 || rec.Owner != subject) {
+		return store.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if client != "" {
+		_, err = i.EndGrant(ctx, sid, client, act)
+		return err
+	}
+	if _, err = i.Revoke(ctx, source.ScopeSession, sid, act); errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // end ends what client holds of the session sid; the whole session if that is its own
 // client, or empty.
 func (i *Issuer) end(ctx context.Context, sid, client, reason string, note audit.Entry) (Receipt, error) {

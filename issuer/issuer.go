@@ -102,6 +102,7 @@ type Issuer struct {
 	feed       *revlog.Feed
 	refreshKey []byte
 	partyKey   []byte
+	givenUp    *limit.Limiter         // access tokens, by session
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
 	endings *limit.Limiter // by session that has ended already
@@ -119,8 +120,8 @@ func New(o Options) (*Issuer, error) {
 	}
 	i := &Issuer{
 		opts: o, store: o.Store, endings: limit.New(endedBurst, endedInterval, endedSessions), keys: o.Keys, audit: o.Audit,
-		refreshKey: o.Keys.Derive("refresh token"),
-		partyKey:   o.Keys.Derive("refresh party"),
+		refreshKey: o.Keys.Derive("refresh token"), givenUp: newGivenUp(),
+		partyKey: o.Keys.Derive("refresh party"),
 	}
 	var err error
 	i.log, err = revlog.New(revlog.Options{

@@ -28,9 +28,11 @@ type Request struct {
 	Scopes     []string          // empty: all that the client has
 	Attributes map[string]string // at most 16, and 1 KiB in all
 
-	// Replaces is the session that the same browser had until now, as [Issuer.Held] says.
-	// It ends in the commit that makes the new one. Nothing does if it is nil, has ended,
-	// or was made for another client than its copy: a grant does not end a session.
+	// Replaces is the session that the caller had until now, as [Issuer.Held] says, with the
+	// transport that it came by. If it came in a cookie, and the new one is a cookie as well,
+	// it ends in the commit that makes the new one: the cookie is overwritten, so nobody would
+	// hold it any more but a thief (SES-04). Nothing ends if it is nil, has ended, or was made
+	// for another client than its copy: a grant does not end a session.
 	Replaces *counterfoil.Session
 
 	// UserVersion is for StartOver: the Subject.Version with the credentials that changed.
@@ -95,6 +97,9 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	}
 	if on.subject.rev != p.SubjectRev || on.subject.Disabled {
 		return nil, ErrProveAgain
+	}
+	if old := r.Replaces; old != nil && (r.Carrier.Transport != counterfoil.Cookie || old.Carrier.Transport != counterfoil.Cookie) {
+		r.Replaces = nil
 	}
 	row := &SessionRow{
 		Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,

@@ -3,7 +3,6 @@ package issuer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -33,38 +32,24 @@ func (i *Issuer) Current(ctx context.Context, credential string) (*counterfoil.S
 
 func (i *Issuer) present(context.Context) (time.Time, error) { return i.opts.Time.Now(), nil }
 
-// Account is Current for a caller that wants to act on the whole session, its subject's other
-// sessions, or the account: that takes a copy of the session's own client. A copy that
-// belongs to the grant of another client is good, and ErrForbidden here.
-func (i *Issuer) Account(ctx context.Context, credential string) (*counterfoil.Session, error) {
-	s, row, err := i.lookup(ctx, credential, i.present)
-	if err != nil {
-		return nil, err
-	}
-	if s.Client != row.Client {
-		return nil, fmt.Errorf("%w: client %s has a grant on session %s, which is not its own", counterfoil.ErrForbidden, s.Client, s.ID)
-	}
-	return s, nil
-}
-
 // lookup resolves a credential at the time that date returns. What would have expired by a
 // time that may be wrong has not: that is an outage.
-func (i *Issuer) lookup(ctx context.Context, credential string, date func(context.Context) (time.Time, error)) (s *counterfoil.Session, row *SessionRow, err error) {
+func (i *Issuer) lookup(ctx context.Context, credential string, date func(context.Context) (time.Time, error)) (s *counterfoil.Session, h *holding, err error) {
 	switch {
 	case len(credential) > token.MaxSize:
 		err = counterfoil.ErrInvalidToken
 	case token.ShapeOf(credential) == token.ShapeOpaque:
-		s, row, err = i.lookupOpaque(ctx, credential, date)
+		s, h, err = i.lookupOpaque(ctx, credential, date)
 	default:
-		s, row, err = i.lookupSigned(ctx, credential)
+		s, h, err = i.lookupSigned(ctx, credential)
 	}
 	if errors.Is(err, counterfoil.ErrExpired) && i.opts.Time.Err() != nil {
 		err = i.opts.Time.Err()
 	}
-	return s, row, err
+	return s, h, err
 }
 
-func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(context.Context) (time.Time, error)) (*counterfoil.Session, *SessionRow, error) {
+func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(context.Context) (time.Time, error)) (*counterfoil.Session, *holding, error) {
 	secret, err := token.ParseOpaque(credential)
 	if err != nil {
 		return nil, nil, counterfoil.ErrInvalidToken
@@ -88,7 +73,7 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(
 	if row.touch(now, i.opts.Idle) {
 		i.touch(ctx, row)
 	}
-	return i.copyOf(h, head, now), row, nil
+	return i.copyOf(h, head, now), h, nil
 }
 
 // Held returns the session that a genuine credential of ours names, whether or not it is
@@ -108,7 +93,7 @@ func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Sess
 		}
 		row, err := parseRow(rec)
 		if errors.Is(err, errDamaged) { // it can be given up all the same
-			return &counterfoil.Session{ID: rec.ID, Issuer: i.opts.URL, Subject: rec.Owner}, nil
+			return &counterfoil.Session{ID: rec.ID, Issuer: i.opts.URL, Subject: rec.Owner, Carrier: counterfoil.CarrierCookie}, nil
 		}
 		if err != nil {
 			return nil, err
@@ -119,7 +104,7 @@ func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Sess
 	if err != nil {
 		return nil, err
 	}
-	return &counterfoil.Session{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier}, nil
+	return &counterfoil.Session{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, TokenID: s.TokenID}, nil
 }
 
 // touch writes the use of a session. It replaces the very revision that was
@@ -198,7 +183,7 @@ func (i *Issuer) verify(credential string) (payload, kid string, carrier counter
 	return payload, kid, carrier, err
 }
 
-func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterfoil.Session, *SessionRow, error) {
+func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterfoil.Session, *holding, error) {
 	s, err := i.openSigned(ctx, credential)
 	if err != nil {
 		return nil, nil, err
@@ -207,7 +192,7 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 	if s.Expires.Unix() <= now.Unix() {
 		return nil, nil, counterfoil.ErrExpired
 	}
-	if err := i.log.Covered(ctx, s); err != nil {
+	if err := i.log.Covered(ctx, s, i.oursAlone(s.KeyID)); err != nil {
 		return nil, nil, err
 	}
 	row, err := i.row(ctx, s.ID)
@@ -221,7 +206,6 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 	if row.Subject != s.Subject || g.Carrier.Format != s.Carrier.Format {
 		return nil, nil, counterfoil.ErrInvalidToken
 	}
-	s.Carrier = g.Carrier // what it was made for, wherever its holder puts it
 	h, err := i.state(ctx, row, g, now)
 	if err != nil {
 		return nil, nil, err
@@ -229,7 +213,18 @@ func (i *Issuer) lookupSigned(ctx context.Context, credential string) (*counterf
 	if !slices.Equal(s.Audience, i.audience(h.client)) {
 		return nil, nil, counterfoil.ErrInvalidToken // the client's audience is another by now
 	}
-	return s, row, nil
+	return i.asStored(s, h, now), h, nil
+}
+
+// asStored is the copy that says s, with everything that the issuer stores from there: who
+// shares the secret of HS256 can sign any roles, and any time of the login. Of the scopes
+// it has those that it says, for a copy may have fewer than its grant.
+func (i *Issuer) asStored(s *counterfoil.Session, h *holding, now time.Time) *counterfoil.Session {
+	stored := i.copyOf(h, s.Born, now)
+	stored.AuthTime = stored.AuthTime.Truncate(time.Second) // as in a token
+	stored.Scopes = slices.DeleteFunc(slices.Clone(s.Scopes), func(scope string) bool { return !slices.Contains(h.grant.Scopes, scope) })
+	stored.TokenID, stored.KeyID, stored.IssuedAt, stored.Expires = s.TokenID, s.KeyID, s.IssuedAt, s.Expires
+	return stored
 }
 
 func (i *Issuer) row(ctx context.Context, sid string) (*SessionRow, error) {
@@ -250,6 +245,13 @@ func (i *Issuer) sessionRecord(ctx context.Context, sid string) (store.Record, e
 		return store.Record{}, unavailable(err)
 	}
 	return recs[0], nil
+}
+
+// oursAlone reports whether nobody but this issuer can sign with a key: with HS256, a service that
+// verifies can sign as well.
+func (i *Issuer) oursAlone(kid string) bool {
+	k, ok := i.keys.Find(kid)
+	return ok && !k.Alg.Symmetric()
 }
 
 func isInvalid(err error) bool { return errors.Is(err, counterfoil.ErrInvalidToken) }

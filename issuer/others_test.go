@@ -239,11 +239,16 @@ func TestEndedAgainIsLimited(t *testing.T) {
 
 // A client that holds a session whose row is damaged can sign out, and sign in anew in its place.
 func TestGiveUpADamagedSession(t *testing.T) {
-	for name, give := range map[string]func(*bench, *counterfoil.Session) error{
-		"Logout": func(b *bench, held *counterfoil.Session) error { return b.Logout(t.Context(), held, audit.Act{}) },
-		"Login": func(b *bench, held *counterfoil.Session) error {
+	for name, give := range map[string]func(b *bench, held *counterfoil.Session, access string) error{
+		"Logout": func(b *bench, held *counterfoil.Session, _ string) error {
+			return b.Logout(t.Context(), held, audit.Act{})
+		},
+		"Login": func(b *bench, held *counterfoil.Session, _ string) error {
 			_, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: counterfoil.CarrierCookie, Replaces: held})
 			return err
+		},
+		"GiveUp": func(b *bench, _ *counterfoil.Session, access string) error {
+			return b.GiveUp(t.Context(), access, "default", audit.Act{})
 		},
 	} {
 		b := newIssuer(t, memory.New())
@@ -260,7 +265,7 @@ func TestGiveUpADamagedSession(t *testing.T) {
 		if err != nil || held.ID != own.Session.ID || held.Subject != "alice" {
 			t.Fatalf("%s: Held = %+v, %v", name, held, err)
 		}
-		if err := give(b, held); err != nil {
+		if err := give(b, held, own.Access.Reveal()); err != nil {
 			t.Errorf("%s = %v", name, err)
 		}
 		if _, err := store.One(t.Context(), b.store, rec.Key); !errors.Is(err, store.ErrNotFound) {

@@ -372,10 +372,15 @@ func (i *Issuer) used(f *family, now time.Time) error {
 }
 
 // EndByRefresh ends what a refresh token belongs to, an old one included: its holder may
-// give it up. That is the session if the token is of its own client, otherwise the
+// sign out with it. That is the session if the token is of its own client, otherwise the
 // grant alone. A token that is not known, or of another client than the one named, has no
-// effect (RFC 7009 2.2); an empty client is not compared.
+// effect; an empty client is not compared.
 func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act audit.Act) error {
+	return i.endByRefresh(ctx, refresh, client, act, func(presented, *family) bool { return true })
+}
+
+// endByRefresh is EndByRefresh for tokens that count, as counts says.
+func (i *Issuer) endByRefresh(ctx context.Context, refresh, client string, act audit.Act, counts func(presented, *family) bool) error {
 	token, err := i.parseRefresh(refresh)
 	if err != nil {
 		return nil
@@ -389,6 +394,15 @@ func (i *Issuer) EndByRefresh(ctx context.Context, refresh, client string, act a
 			return err
 		}
 		if client != "" && client != f.Client || f.Session == last {
+			return nil
+		}
+		if !counts(token, f) {
+			e := act.Entry(audit.Logout, f.Subject)
+			e.Outcome, e.Client, e.Session, e.Reason = audit.Refused, f.Client, f.Session, "the refresh token was used before"
+			if e.By == "" {
+				e.By = audit.ByUnknown
+			}
+			i.audit.Tell(e)
 			return nil
 		}
 		note := act

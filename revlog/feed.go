@@ -3,6 +3,7 @@ package revlog
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -102,7 +103,12 @@ func (f *Feed) question(follow source.Follow) (*question, error) {
 		return nil, fmt.Errorf("%w: a verifier needs an id of 8 to 64 characters and a bound of at most %v", ErrBadRequest, f.maxBound)
 	}
 	q := &question{Follow: follow, feed: f, asked: f.log.opts.Time.Steady(), due: f.polls.due(min(follow.Wait, maxWait))}
-	f.leases.ask(follow, q.asked)
+	if !f.leases.ask(follow, q.asked) {
+		return nil, &source.Problem{
+			Status: http.StatusTooManyRequests, Type: "too-many-verifiers", Title: "Too many verifiers follow with this API key",
+			Detail: fmt.Sprintf("At most %d may; make another key.", maxVerifiers), RetryAfter: f.maxBound,
+		}
+	}
 	return q, nil
 }
 

@@ -14,13 +14,23 @@ import (
 // each may go on with what it was told. [Feed.WaitAll] rests on it (4.7).
 type leases struct {
 	mu    sync.Mutex // guards all; held for a map access only
-	by    map[string]*holder
+	by    map[name]*holder
 	kept  int           // how many there were when those that are gone were last forgotten
 	moved chan struct{} // closed when the right of a verifier to go on changes
 
 	waitAlls int           // calls of WaitAll under way
 	flushing chan struct{} // closed while there are any; nil: nobody has asked for it yet
 }
+
+// name tells verifiers apart. Who follows with another key cannot speak for a verifier of
+// this one.
+type name struct{ key, id string }
+
+func nameOf(f source.Follow) name { return name{f.Key, f.Verifier} }
+
+// maxVerifiers is how many verifiers may follow with one key at a time. Each takes up to 4
+// KiB here, and wait=all waits for each: a key in wrong hands makes no more than that up.
+const maxVerifiers = 4096
 
 // holder is a verifier that follows the log, with the leases that it holds.
 type holder struct {
@@ -51,24 +61,28 @@ func slowest(d time.Duration) time.Duration { return d + time.Duration(float64(d
 // ask notes a question. A verifier that asks for what follows After has applied all before
 // it. The question is a lease as soon as it is there, on the least that its answer can say:
 // the answer may be read from the store before an entry, and be on its way after it. The
-// lease lasts from now, since the verifier counts from no later.
-func (l *leases) ask(f source.Follow, now time.Time) {
+// lease lasts from now, since the verifier counts from no later. It reports false, and notes
+// nothing, if too many others follow with the same key.
+func (l *leases) ask(f source.Follow, now time.Time) bool {
 	if f.Verifier == "" {
-		return
+		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.by == nil {
-		l.by = make(map[string]*holder)
+		l.by = make(map[name]*holder)
 	}
 	if len(l.by) > max(1000, 2*l.kept) {
-		maps.DeleteFunc(l.by, func(_ string, f *holder) bool { return f.over(now) })
+		maps.DeleteFunc(l.by, func(_ name, f *holder) bool { return f.over(now) })
 		l.kept = len(l.by)
 	}
-	known := l.by[f.Verifier]
+	known := l.by[nameOf(f)]
 	if known == nil {
+		if f.Key != "" && !l.room(f.Key, now) {
+			return false
+		}
 		known = &holder{}
-		l.by[f.Verifier] = known
+		l.by[nameOf(f)] = known
 	}
 	known.acked, known.serveStale = f.After, f.ServeStale
 	known.applied(f.After, now)
@@ -76,6 +90,27 @@ func (l *leases) ask(f source.Follow, now time.Time) {
 	until := now.Add(slowest(f.Bound))
 	known.leases = append(known.leases, lease{f.After, until, now})
 	l.move()
+	return true
+}
+
+// room reports whether another verifier may follow with a key. One that may still be fresh is
+// never forgotten for another: wait=all would not wait for it. The caller holds mu.
+func (l *leases) room(key string, now time.Time) bool {
+	if len(l.by) < maxVerifiers {
+		return true
+	}
+	n := 0
+	maps.DeleteFunc(l.by, func(who name, f *holder) bool {
+		if who.key != key {
+			return false
+		}
+		if f.over(now) {
+			return true
+		}
+		n++
+		return false
+	})
+	return n < maxVerifiers
 }
 
 // grant notes that the question that was asked then has a complete page as its
@@ -95,7 +130,7 @@ func (l *leases) withdraw(f source.Follow, asked time.Time) {
 func (l *leases) settle(f source.Follow, asked time.Time, end func(*lease) (remove bool)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known := l.by[f.Verifier]
+	known := l.by[nameOf(f)]
 	if known == nil {
 		return
 	}

@@ -2,6 +2,9 @@ package revlog_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -162,6 +165,56 @@ func TestWaitAllAcknowledgedInPieces(t *testing.T) {
 		follow(first) // it has heard of the first after all
 		if ok, err := l.feed.WaitAll(t.Context(), first); !ok || err != nil || time.Since(begun) > 0 {
 			t.Errorf("WaitAll(first) = %v, %v after %v, want at once", ok, err, time.Since(begun))
+		}
+	})
+}
+
+// A thief of a feed key can make up verifiers, up to a bound, and cannot speak for those
+// that follow with another key: wait=all goes on to wait for them.
+func TestVerifiersOfAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := openLater(t)
+		follow := func(key string, n int) error {
+			_, err := l.feed.Page(t.Context(), source.Follow{Key: key, Verifier: fmt.Sprintf("verifier-%d", n), Bound: maxBound})
+			return err
+		}
+		if err := follow("honest", 1); err != nil {
+			t.Fatal(err)
+		}
+		const most = 4096
+		refused := 0
+		for n := range most + 100 {
+			err := follow("thief", n)
+			if p, is := errors.AsType[*source.Problem](err); is && p.Status == http.StatusTooManyRequests && p.RetryAfter > 0 {
+				refused++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if refused != 100 {
+			t.Errorf("%d verifiers of one key were refused, want 100", refused)
+		}
+		if err := errors.Join(follow("honest", 1), follow("honest", 2), follow("thief", 7)); err != nil {
+			t.Errorf("those that may follow: %v", err)
+		}
+		time.Sleep(2 * maxBound)
+		if err := errors.Join(follow("honest", 1), follow("thief", 1)); err != nil {
+			t.Fatal(err)
+		}
+		at := l.revoke(t)
+		for n := range 2 { // says that all of its verifiers, of the same names, have it
+			_, err := l.feed.Page(t.Context(), source.Follow{Key: "thief", After: at, Verifier: fmt.Sprintf("verifier-%d", n), Bound: maxBound})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := time.Now()
+		if ok, err := l.feed.WaitAll(t.Context(), at); !ok || err != nil || time.Since(begun) < maxBound {
+			t.Errorf("WaitAll = %v, %v after %v: another key has spoken for a verifier", ok, err, time.Since(begun))
+		}
+		time.Sleep(2 * maxBound)
+		if err := follow("thief", most+1); err != nil {
+			t.Errorf("when the others are gone: %v", err)
 		}
 	})
 }

@@ -142,13 +142,17 @@ func (l *Log) catchUp(ctx context.Context) (counterfoil.Cursor, error) {
 }
 
 // Covered asks the log, read up to its head now, whether a copy was revoked. The error
-// says how it ended.
-func (l *Log) Covered(ctx context.Context, s *counterfoil.Session) error {
+// says how it ended. oursAlone says that nobody but the issuer can have signed the copy:
+// only then is a copy that is younger than the log a sign that the log has lost its end.
+func (l *Log) Covered(ctx context.Context, s *counterfoil.Session, oursAlone bool) error {
 	head, err := l.Head(ctx)
 	if err != nil {
 		return err
 	}
 	if head.Before(s.Born) {
+		if !oursAlone { // anybody who shares the secret could end every session
+			return counterfoil.ErrInvalidToken
+		}
 		// The issuer signed it, so the log was there once: the store has lost what came
 		// between, and the next entries would not cover what was born before them (REV-09).
 		if err := l.beginEpoch(ctx, "a token is younger than the log"); err != nil {

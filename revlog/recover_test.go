@@ -32,7 +32,7 @@ func TestLossIsFoundOut(t *testing.T) {
 			return err
 		},
 		"a copy is younger than the log": func(l *side, _ *storetest.FaultyStore, head counterfoil.Cursor) error {
-			if err := l.Covered(t.Context(), &counterfoil.Session{Born: beyond(head)}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			if err := l.Covered(t.Context(), &counterfoil.Session{Born: beyond(head)}, true); !errors.Is(err, counterfoil.ErrInvalidToken) {
 				return err
 			}
 			return nil
@@ -48,7 +48,7 @@ func TestLossIsFoundOut(t *testing.T) {
 		if err != nil || now.Epoch == head.Epoch || l.ended != 1 {
 			t.Errorf("%s: the head went from %v to %v, %v", name, head, now, err)
 		}
-		if err := l.Covered(t.Context(), &counterfoil.Session{Born: head}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		if err := l.Covered(t.Context(), &counterfoil.Session{Born: head}, true); !errors.Is(err, counterfoil.ErrInvalidToken) {
 			t.Errorf("%s: a copy of the old log = %v, want ErrInvalidToken", name, err)
 		}
 	}

@@ -47,8 +47,8 @@ func (l *leases) list() []Follower {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := make([]Follower, 0, len(l.by))
-	for id, v := range l.by {
-		all = append(all, Follower{ID: id, Acked: v.acked, Until: v.until(), ServeStale: v.serveStale})
+	for who, v := range l.by {
+		all = append(all, Follower{ID: who.id, Acked: v.acked, Until: v.until(), ServeStale: v.serveStale})
 	}
 	slices.SortFunc(all, func(a, b Follower) int { return strings.Compare(a.ID, b.ID) })
 	return all

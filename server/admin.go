@@ -49,12 +49,17 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
 		return caller{}, err
 	}
-	session, err := s.signedIn(r)
+	session, err := s.carried(r, s.issuer.Administration)
 	if err != nil {
 		return caller{}, err
 	}
 	if !session.HasRole(accounts.RoleAdmin) {
 		return caller{}, denied{errForbidden, audit.BySubject(session.Subject)}
+	}
+	if session.Carrier.Transport == counterfoil.Cookie {
+		if err := unformed(r); err != nil {
+			return caller{}, err
+		}
 	}
 	if unsafeMethod(r) {
 		if err := s.issuer.Fresh(session.AuthTime, adminFresh); err != nil {

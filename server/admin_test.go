@@ -70,7 +70,7 @@ func TestFirstAdministrator(t *testing.T) {
 			t.Errorf("redeem = %d %s, want %d", res.StatusCode, body, c.want)
 		}
 	}
-	got := b.issued(b.call("POST", "/v1/login", `{"identifier":"root@example.org","password":"`+chosen+`","carrier":"bearer"}`))
+	got := b.issued(b.call("POST", "/v1/login", `{"identifier":"root@example.org","password":"`+chosen+`","carrier":"bearer","client":"console"}`))
 	if res, body := b.call("GET", "/v1/admin/users/"+id, "", "Authorization", "Bearer "+got.Access); res.StatusCode != http.StatusOK || !strings.Contains(body, `"has_password":true`) {
 		t.Errorf("the administrator gets %d %s", res.StatusCode, body)
 	}
@@ -94,7 +94,7 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 	login := func(role string, age time.Duration) string {
 		rev, err := b.issuer.SubjectRev(t.Context(), "someone")
 		must(t, err)
-		got, err := b.issuer.Login(t.Context(), login.Proof{Subject: "someone", At: time.Now().Add(-age), SubjectRev: rev, Roles: []string{role}}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+		got, err := b.issuer.Login(t.Context(), login.Proof{Subject: "someone", At: time.Now().Add(-age), SubjectRev: rev, Roles: []string{role}}, issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer})
 		must(t, err)
 		return "Bearer " + got.Access.Reveal()
 	}
@@ -296,7 +296,7 @@ func TestWelcomePage(t *testing.T) {
 // administrator, whatever becomes of the user and in whatever order.
 func TestMakingSessionsIsNoAdministration(t *testing.T) {
 	b := newBench(t)
-	key := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"maker","scopes":["sessions:create"],"clients":["default"]}`)["key"].(string)
+	key := b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"maker","scopes":["sessions:create"],"clients":["console"]}`)["key"].(string)
 	made := func(id, more string) (int, issued) {
 		t.Helper()
 		var got issued
@@ -308,7 +308,7 @@ func TestMakingSessionsIsNoAdministration(t *testing.T) {
 	}
 	administers := func(i issued) bool {
 		t.Helper()
-		if res, body := b.call("POST", "/v1/refresh", `{"refresh_token":"`+i.Refresh+`"}`); res.StatusCode == http.StatusOK {
+		if res, body := b.call("POST", "/v1/refresh", `{"refresh_token":"`+i.Refresh+`","client":"console"}`); res.StatusCode == http.StatusOK {
 			i = b.issued(res, body)
 		}
 		res, _ := b.call("GET", "/v1/admin/users", "", "Authorization", "Bearer "+i.Access)

@@ -6,11 +6,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
-	"github.com/counterfoil/counterfoil/store"
 )
 
 // adminCreateSession makes a session for a subject that the caller has authenticated
@@ -27,7 +25,7 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	if b.Subject == "" {
 		return badRequest("subject is missing")
 	}
-	ask := request(r, c, b.Client, act(w, r, who.by, ""))
+	ask := sessionRequest(r, c, b.Client, act(w, r, who.by, ""))
 	ask.Scopes = strings.Fields(b.Scope)
 	issued, err := s.users.SignIn(r.Context(), b.Subject, b.Roles, ask, who.key)
 	if errors.Is(err, issuer.ErrProveAgain) { // the caller is who it says: it is the subject that may not
@@ -100,13 +98,4 @@ func (s *Server) adminEndSession(w http.ResponseWriter, r *http.Request, who cal
 		return err
 	}
 	return writeJSON(w, http.StatusOK, viewReceipt(receipt))
-}
-
-// endByID ends one session; one that is gone already has ended.
-func (s *Server) endByID(r *http.Request, sid string, a audit.Act) error {
-	_, err := s.issuer.Revoke(r.Context(), source.ScopeSession, sid, a)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	return err
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
-	"github.com/counterfoil/counterfoil/store"
 )
 
 func view(s *counterfoil.Session) api.Session {
@@ -156,7 +155,7 @@ func (s *Server) signedOut(w http.ResponseWriter) {
 // signOut ends the session that r carries, by whatever old copy. One that is over
 // already is signed out; an outage is an error, for the login is still there.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	session, _, err := s.carried(r, s.issuer.Held)
+	session, err := s.carried(r, s.held)
 	switch {
 	case err == nil:
 		return s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
@@ -222,7 +221,7 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.endOwn(w, r, session, r.PathValue("sid")); err != nil {
+	if err := s.issuer.EndOwn(r.Context(), session.Subject, r.PathValue("sid"), "", endedBySubject(w, r, session)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -235,14 +234,15 @@ func (s *Server) endGrant(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	sid, client := r.PathValue("sid"), r.PathValue("client")
-	if err := s.owns(r, session.Subject, sid); err != nil {
-		return err
-	}
-	if _, err := s.issuer.EndGrant(r.Context(), sid, client, act(w, r, audit.BySubject(session.Subject), "ended by its subject")); err != nil {
+	if err := s.issuer.EndOwn(r.Context(), session.Subject, sid, client, endedBySubject(w, r, session)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func endedBySubject(w http.ResponseWriter, r *http.Request, session *counterfoil.Session) audit.Act {
+	return act(w, r, audit.BySubject(session.Subject), "ended by its subject")
 }
 
 func (s *Server) dismissNotice(w http.ResponseWriter, r *http.Request) error {
@@ -255,24 +255,6 @@ func (s *Server) dismissNotice(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// endOwn ends the session sid of session's subject.
-func (s *Server) endOwn(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, sid string) error {
-	if err := s.owns(r, session.Subject, sid); err != nil {
-		return err
-	}
-	return s.endByID(r, sid, act(w, r, audit.BySubject(session.Subject), "ended by its subject"))
-}
-
-// owns refuses a session that is not subject's as not found: whether it exists is not the
-// caller's business.
-func (s *Server) owns(r *http.Request, subject, sid string) error {
-	row, err := s.issuer.Session(r.Context(), sid)
-	if errors.Is(err, store.ErrNotFound) || err == nil && row.Subject != subject {
-		return errNotFound
-	}
-	return err
 }
 
 func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
@@ -307,7 +289,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 // same carrier.
 func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, current, next secret.String) (*issuer.Issued, error) {
 	a := act(w, r, audit.BySubject(session.Subject), "")
-	ask := request(r, session.Carrier, session.Client, a)
+	ask := sessionRequest(r, session.Carrier, session.Client, a)
 	ask.Scopes = session.Scopes
 	if session.Carrier.Format == counterfoil.Opaque {
 		ask.Carrier = counterfoil.CarrierCookie // whatever header it came by: an opaque id is handed out as a cookie

@@ -14,7 +14,7 @@ import (
 func viewClient(c *clients.Client) api.RegisteredClient {
 	return api.RegisteredClient{ID: c.ID, Damaged: c.Damaged, ClientSettings: api.ClientSettings{
 		Name: c.Name, Carriers: c.Carriers, Audience: c.Audience, Scopes: c.Scopes, Origins: c.Origins,
-		SameSite: c.SameSite, Disabled: c.Disabled, EncryptionKey: c.EncryptionKey,
+		SameSite: c.SameSite, Opens: c.Opens, Disabled: c.Disabled, EncryptionKey: c.EncryptionKey,
 	}}
 }
 
@@ -60,7 +60,7 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 	}
 	set := clients.Client{
 		ID: id, Name: b.Name, Carriers: b.Carriers, Audience: b.Audience, Scopes: b.Scopes,
-		Origins: b.Origins, SameSite: b.SameSite, Disabled: b.Disabled, EncryptionKey: b.EncryptionKey,
+		Origins: b.Origins, SameSite: b.SameSite, Opens: b.Opens, Disabled: b.Disabled, EncryptionKey: b.EncryptionKey,
 	}
 	if err := s.issuer.Clients().Set(r.Context(), id, act(w, r, who.by, ""), func(c *clients.Client) { *c = set }); err != nil {
 		return err

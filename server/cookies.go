@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -59,11 +60,23 @@ func (s *Server) setCookie(w http.ResponseWriter, name, value, sameSite string, 
 // refreshCookie returns the refresh token that r carries by cookie, if exactly one.
 func (s *Server) refreshCookie(r *http.Request) (string, error) {
 	_, name := s.cookieNames()
-	switch found := r.CookiesNamed(name); len(found) {
-	case 0:
+	value, n, err := request.Cookies(r, name)
+	switch {
+	case err != nil:
+		return "", err
+	case n == 0:
 		return "", counterfoil.ErrNoCredential
-	case 1:
-		return found[0].Value, nil
+	case n > 1:
+		return "", source.ErrMultipleCredentials
 	}
-	return "", source.ErrMultipleCredentials
+	return value, nil
+}
+
+// onlyCookie returns the cookie of that name, if there is exactly one.
+func onlyCookie(r *http.Request, name string) (value string, ok bool) {
+	value, n, err := request.Cookies(r, name)
+	if n != 1 || err != nil {
+		return "", false
+	}
+	return value, true
 }

@@ -24,7 +24,7 @@ const csrfHeader = "X-CSRF-Token"
 
 // checkSite refuses what a page of another site made a browser send with its cookie:
 // unsafe methods, and anything that says it comes from an origin which is neither the
-// server's own nor one of the session's client (CSRF-01 to 04, CORS-01).
+// server's own nor, on a shared path, one of the session's client (CSRF-01 to 04, CORS-01).
 //
 // A program that sends neither Origin nor Sec-Fetch-Site may show the token of its
 // session instead (CSRF-10). It never stands in for a header that says otherwise.
@@ -54,11 +54,13 @@ func (s *Server) checkSite(r *http.Request, session *counterfoil.Session) error 
 	return nil
 }
 
-// originsOf returns the origins that may act for client: the server's own and the
-// client's, which are only read when r names another than the server's own.
+// originsOf returns the origins that may act for client: the server's own and, on a shared
+// path, the client's, which are only read when r names another than the server's own. A
+// page can send a request without a body past CORS, so that a path is not shared with pages
+// of clients must hold here as well.
 func (s *Server) originsOf(r *http.Request, client string) ([]string, error) {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(s.origins, origin) {
+	if origin == "" || slices.Contains(s.origins, origin) || !slices.Contains(strings.Split(sharedMethods(r.URL.Path), ", "), r.Method) {
 		return s.origins, nil
 	}
 	if client == "" {
@@ -69,6 +71,15 @@ func (s *Server) originsOf(r *http.Request, client string) ([]string, error) {
 		return nil, err
 	}
 	return append(slices.Clip(s.origins), c.Origins...), nil
+}
+
+// unformed refuses a change by cookie that a form could send: one with neither a body of
+// JSON nor the token of the session. It is for routes that take no body.
+func unformed(r *http.Request) error {
+	if unsafeMethod(r) && r.Header.Get(csrfHeader) == "" && !oneMedia(r, "application/json") {
+		return source.ErrCrossOrigin
+	}
+	return nil
 }
 
 // fromBrowser refuses a login, registration or refresh that a page of neither the

@@ -153,7 +153,7 @@ func TestCSRFToken(t *testing.T) {
 func TestAudienceOfAService(t *testing.T) {
 	b := newBench(t)
 	b.client("svc", clients.Client{Audience: []string{"https://api.test"}})
-	b.client("both", clients.Client{Audience: []string{"https://api.test", b.url}})
+	b.client("both", clients.Client{Audience: []string{"https://api.test", b.url}, Opens: clients.OpensAccount})
 	for client, want := range map[string]int{"svc": http.StatusUnauthorized, "both": http.StatusOK, "app": http.StatusOK} {
 		bearer := "Bearer " + b.session("alice", issuer.Request{Client: client, Carrier: counterfoil.CarrierBearer}).Access.Reveal()
 		if res, body := b.call("GET", "/v1/sessions", "", "Authorization", bearer); res.StatusCode != want {
@@ -179,5 +179,36 @@ func TestAudienceOfAService(t *testing.T) {
 	rows, _, err := b.issuer.Sessions(t.Context(), "alice", "", 0)
 	if err != nil || len(rows) != 0 {
 		t.Errorf("%d sessions outlived their logout, %v", len(rows), err)
+	}
+}
+
+// CORS-01, CSRF-06: administration is for the server's own pages, also where a request needs
+// no preflight because it has no body; and so is whatever is not shared with clients' pages.
+func TestUnsharedPathsAreForOwnPages(t *testing.T) {
+	b := newBench(t)
+	b.client(clients.Default, clients.Client{Origins: []string{"https://app.test"}})
+	cookie := "cf=" + b.session("boss", issuer.Request{Carrier: counterfoil.CarrierCookie}, "admin").Access.Reveal()
+	for _, pattern := range append(b.server.AdminPatterns(), "POST /sessions/others", "GET /") {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{id}", "nobody", "{sid}", "ses_none").Replace(path)
+		refused := func(header ...string) bool {
+			t.Helper()
+			w := b.answer(method, path, "", append([]string{"Cookie", cookie}, header...)...)
+			return w.Code == http.StatusForbidden
+		}
+		if !refused("Origin", "https://app.test", "Sec-Fetch-Site", "same-site") {
+			t.Errorf("%s from the page of a client is let through", pattern)
+		}
+		if !strings.HasPrefix(path, "/v1/admin/") || method == "GET" {
+			continue
+		}
+		for _, form := range []string{"text/plain", "application/x-www-form-urlencoded"} {
+			if !refused("Origin", b.url, "Sec-Fetch-Site", "same-origin", "Content-Type", form) {
+				t.Errorf("%s as a form of %q is let through", pattern, form)
+			}
+		}
+		if refused("Origin", b.url, "Sec-Fetch-Site", "same-origin", "Content-Type", "application/json") {
+			t.Errorf("%s as JSON is refused", pattern)
+		}
 	}
 }

@@ -27,14 +27,14 @@ func (s *Server) deviceCookie() string {
 
 // device returns what the client shows, if it shows exactly one.
 func (s *Server) device(r *http.Request) secret.String {
-	cookies, headers := r.CookiesNamed(s.deviceCookie()), r.Header.Values(api.DeviceHeader)
-	switch {
+	switch headers := r.Header.Values(api.DeviceHeader); {
 	case len(headers) == 1 && len(headers[0]) <= maxField:
 		return secret.New(headers[0])
-	case len(headers) == 0 && len(cookies) == 1:
-		return secret.New(cookies[0].Value)
+	case len(headers) > 0:
+		return secret.String{}
 	}
-	return secret.String{}
+	value, _ := onlyCookie(r, s.deviceCookie())
+	return secret.New(value)
 }
 
 // knowDevice marks the client that has just signed account in: a browser by a cookie, others

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -227,4 +228,41 @@ func TestGivingUpCopyAfterCopy(t *testing.T) {
 	if rows, _, err := b.issuer.Sessions(t.Context(), "alice", "", 0); err != nil || len(rows) != 0 {
 		t.Errorf("%d sessions afterwards, %v", len(rows), err)
 	}
+}
+
+// SES-08, SES-09, TOK-34: the API reads cookies with the parser that finds credentials. What
+// is no cookie there is none here, and one that is there is not overlooked.
+func TestOneParserOfCookies(t *testing.T) {
+	b := newBench(t)
+	got := b.login("jwt-cookie")
+	for name, c := range map[string]struct {
+		cookie string
+		want   int
+	}{
+		"behind a tab":     {"a=b;\tcf_rt=" + got.refreshCookie(), http.StatusUnauthorized},
+		"in quotes":        {`cf_rt="` + got.refreshCookie() + `"`, http.StatusUnauthorized},
+		"beside a bad one": {"cf_rt=a\"b; cf_rt=" + got.refreshCookie(), http.StatusBadRequest},
+		"behind too many":  {strings.Repeat("a=b; ", 64) + "cf_rt=" + got.refreshCookie(), http.StatusRequestHeaderFieldsTooLarge},
+	} {
+		if res, body := b.call("POST", "/v1/refresh", "{}", "Cookie", c.cookie, "Origin", b.url); res.StatusCode != c.want {
+			t.Errorf("%s: refresh = %d %s, want %d", name, res.StatusCode, body, c.want)
+		}
+	}
+	if res, body := b.call("POST", "/v1/refresh", "{}", "Cookie", "cf_rt="+got.refreshCookie(), "Origin", b.url); res.StatusCode != http.StatusOK {
+		t.Errorf("refresh = %d %s", res.StatusCode, body)
+	}
+	// net/http overlooks a cookie with such a value; a key beside it is not the one credential.
+	if res, body := b.call("GET", "/v1/admin/users", "", "Authorization", "Bearer "+b.key, "Cookie", `cf=a\b`); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("a key beside a cookie = %d %s, want 400", res.StatusCode, body)
+	}
+}
+
+// refreshCookie is the value of the refresh cookie of a login.
+func (i issued) refreshCookie() string {
+	for _, c := range i.cookies {
+		if c.Name == source.InsecureRefreshCookieName {
+			return c.Value
+		}
+	}
+	return ""
 }

@@ -14,13 +14,15 @@ import (
 // feed is a page of the revocation log. An error is an error: a page that was not
 // read from the store would be a false proof of freshness.
 func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.key(r, directory.ScopeFeed); err != nil {
+	key, err := s.key(r, directory.ScopeFeed)
+	if err != nil {
 		return err
 	}
 	follow, err := readFollow(r.URL.Query())
 	if err != nil {
 		return err
 	}
+	follow.Key = key.ID
 	if follow.Wait > 0 && acceptsSequence(r) {
 		return s.feedPages(w, r, follow)
 	}

@@ -43,7 +43,7 @@ func (b *bench) encryptTo(key counterfoil.DecryptionKey) (jwk string) {
 	b.Helper()
 	public, err := key.PublicJWK()
 	must(b.T, err)
-	got := b.admin(http.StatusOK, "PUT", "/v1/admin/clients/svc", `{"encryption_key":`+string(public)+`}`)
+	got := b.admin(http.StatusOK, "PUT", "/v1/admin/clients/svc", `{"opens":"account","encryption_key":`+string(public)+`}`)
 	if kid := got["encryption_key"].(map[string]any)["kid"]; kid != key.ID {
 		b.Errorf("encryption_key.kid = %v, want %s", kid, key.ID)
 	}

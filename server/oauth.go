@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -95,21 +94,9 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	if value == "" {
 		return badRequest("token is missing")
 	}
-	session, err := s.issuer.Current(r.Context(), value)
-	switch {
-	case errors.Is(err, counterfoil.ErrInvalidToken):
-		err = s.issuer.EndByRefresh(r.Context(), value, client, act(w, r, "", "revoked by its holder"))
-	case err != nil || (client != "" && client != session.Client):
-	case session.TokenID != "":
-		// The copy, not the login: that is what a refresh token is given up for (RVK-02).
-		// Each is an entry that every verifier holds; a client that makes copies to give them
-		// up must not fill their memory (REV-14).
-		if ok, retry := s.givenUp.Allow(session.ID, s.now()); !ok {
-			return login.Throttled{RetryAfter: retry}
-		}
-		_, err = s.issuer.Revoke(r.Context(), source.ScopeToken, session.TokenID, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
-	default:
-		err = s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(session.Subject), "revoked by its holder"))
+	err := s.issuer.GiveUp(r.Context(), value, client, act(w, r, "", "revoked by its holder"))
+	if _, throttled := errors.AsType[login.Throttled](err); throttled {
+		return err
 	}
 	if err != nil {
 		return store.Outage(err)

@@ -456,7 +456,7 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.endOwn(w, r, session, r.PostForm.Get("sid")); err != nil {
+	if err := s.issuer.EndOwn(r.Context(), session.Subject, r.PostForm.Get("sid"), "", endedBySubject(w, r, session)); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -95,7 +96,8 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 
 // answer writes the problem for err, and logs what the caller is not told.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
-	if name, _ := s.cookieNames(); len(r.CookiesNamed(name)) > 1 {
+	name, _ := s.cookieNames()
+	if _, n, err := request.Cookies(r, name); n > 1 && err == nil {
 		s.setCookie(w, name, "", "Lax", 0) // one of them was planted: neither stays (SES-08)
 	}
 	p := s.explainLogged(w, r, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -167,46 +168,37 @@ func unsafeMethod(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }
 
-// signedIn authenticates the caller by a session credential that is meant for this
-// server. The issuer decides from its store, so a revoked session is refused here at
-// once.
-//
-// A service that a client sends its token to has the token, too. If it is meant for
-// that service alone, it must not open the account here (TOK-21), neither as it came
-// nor put into a cookie. What was made for a cookie goes nowhere else. A client that holds
-// a grant on another client's session does not open the account either.
+// signedIn authenticates the caller by a session credential that opens its account. The
+// issuer decides from its store, so a revoked session is refused here at once.
 func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
-	session, madeFor, err := s.carried(r, s.issuer.Account)
-	if err != nil {
-		return nil, err
-	}
-	cookie := madeFor == counterfoil.Cookie && session.Carrier.Transport == counterfoil.Cookie
-	if !cookie && !slices.Contains(session.Audience, s.url) && !slices.Equal(session.Audience, s.issuer.Audience()) {
-		return nil, fmt.Errorf("audience of %s: %w", session.ID, counterfoil.ErrInvalidToken)
-	}
-	return session, nil
+	return s.carried(r, s.issuer.Account)
 }
 
-// carried returns the session that resolve finds for what r carries, and the transport
-// that it was made for. The one it came by is in the session.
-func (s *Server) carried(r *http.Request, resolve func(context.Context, string) (*counterfoil.Session, error)) (*counterfoil.Session, counterfoil.Transport, error) {
+// carried returns the session that resolve finds for what r carries. The transport in it is
+// the one that it came by.
+func (s *Server) carried(r *http.Request, resolve func(context.Context, string, counterfoil.Transport) (*counterfoil.Session, error)) (*counterfoil.Session, error) {
 	name, _ := s.cookieNames()
 	cred, err := source.FindCredential(r, name)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	found, err := resolve(r.Context(), cred.Value)
+	found, err := resolve(r.Context(), cred.Value, cred.Transport)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if cred.Transport == counterfoil.Cookie {
 		if err := s.checkSite(r, found); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	session := *found // sessions are shared: the transport is set on a copy
 	session.Carrier.Transport = cred.Transport
-	return &session, found.Carrier.Transport, nil
+	return &session, nil
+}
+
+// held resolves what r carries without asking whether it is over, see [issuer.Issuer.Held].
+func (s *Server) held(ctx context.Context, credential string, _ counterfoil.Transport) (*counterfoil.Session, error) {
+	return s.issuer.Held(ctx, credential)
 }
 
 // errKey means that a program did not say who it is.
@@ -219,7 +211,12 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 		return directory.APIKey{}, source.ErrMultipleCredentials
 	}
 	text := r.Header.Get("Authorization")
-	if name, _ := s.cookieNames(); text != "" && len(r.CookiesNamed(name)) > 0 {
+	name, _ := s.cookieNames()
+	switch _, n, err := request.Cookies(r, name); {
+	case text == "":
+	case err != nil:
+		return directory.APIKey{}, err
+	case n > 0:
 		return directory.APIKey{}, source.ErrMultipleCredentials // TOK-34
 	}
 	scheme, rest, _ := strings.Cut(text, " ")

@@ -44,7 +44,6 @@ type Server struct {
 	csrfKey       []byte // of CSRF tokens
 	knownOrigins  origins
 	clearSiteData bool
-	givenUp       *limit.Limiter // access tokens, by session
 	warned        *limit.Limiter // of API keys that expire soon, by id
 	handler       http.Handler
 }
@@ -60,7 +59,7 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 		url: c.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
 		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
-		clearSiteData: c.ClearSiteData, givenUp: limit.New(16, time.Minute, 100_000), warned: limit.New(1, 24*time.Hour, 10_000),
+		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
 	}
 	s.handler = s.guard(s.cors(s.routes()))
 	return s, nil

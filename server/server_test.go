@@ -66,7 +66,8 @@ func assemble(t *testing.T, c server.Config) *bench {
 	b.open(c)
 	_, err := b.users.Register(t.Context(), audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
-	b.client("app", clients.Client{})
+	b.client("app", clients.Client{Opens: clients.OpensAccount})
+	b.client("console", clients.Client{Opens: clients.OpensAdministration})
 	return b
 }
 

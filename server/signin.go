@@ -44,9 +44,8 @@ type progress struct {
 	device    secret.String // with issued: goes into the answer; empty: it went into a cookie
 }
 
-// pending is what is kept of a request until its challenges are answered.
+// pending is what is kept of a login until its challenges are answered.
 type pending struct {
-	StepUp  string `json:"step_up,omitempty"` // the session that is stepped up; empty: it is a login
 	Client  string `json:"client,omitempty"`
 	Carrier string `json:"carrier,omitempty"`
 	Scope   string `json:"scope,omitempty"`
@@ -64,7 +63,7 @@ func carrierOf(name string) (counterfoil.Carrier, error) {
 	return c, nil
 }
 
-func request(r *http.Request, c counterfoil.Carrier, client string, a audit.Act) issuer.Request {
+func sessionRequest(r *http.Request, c counterfoil.Carrier, client string, a audit.Act) issuer.Request {
 	return issuer.Request{Client: client, Carrier: c, UserAgent: r.UserAgent(), Act: a}
 }
 
@@ -84,7 +83,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, b loginBody) (pr
 		return progress{}, err
 	}
 	begin.Identifier, begin.Device, begin.Address = b.Identifier, s.device(r), a.Address
-	begin.Apart = ask.Carrier.Transport == counterfoil.Cookie
+	begin.Client, begin.Apart = b.Client, ask.Carrier.Transport == counterfoil.Cookie
 	got, err := s.flow.Begin(r.Context(), begin)
 	if err != nil {
 		s.tellRefused(a, keep.Client, keep.Account, err)
@@ -99,9 +98,9 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, got flow.Result, 
 		return progress{challenge: &got}, nil
 	}
 	var err error
-	if ask.Replaces, err = s.replaced(r, ask); err != nil {
+	if ask.Replaces, err = s.carried(r, s.held); errors.Is(err, counterfoil.ErrUnavailable) {
 		return progress{}, err
-	}
+	} // what another site sent along, or what names nothing, is no session of this browser
 	issued, err := s.issuer.Login(r.Context(), *got.Proof, ask)
 	if err != nil {
 		ask.Act.By = audit.BySubject(got.Proof.Subject)
@@ -119,26 +118,9 @@ func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request,
 	if err != nil {
 		return issuer.Request{}, err
 	}
-	ask := request(r, c, b.Client, a)
+	ask := sessionRequest(r, c, b.Client, a)
 	ask.Scopes = strings.Fields(b.Scope)
 	return s.issuer.Admits(r.Context(), ask)
-}
-
-// replaced is the session whose cookie a login is about to overwrite: nobody would hold
-// it any more but a thief (SES-04). A cookie that another site sent along, or
-// that names nothing, replaces nothing.
-func (s *Server) replaced(r *http.Request, ask issuer.Request) (*counterfoil.Session, error) {
-	if ask.Carrier.Transport == counterfoil.Header {
-		return nil, nil
-	}
-	old, _, err := s.carried(r, s.issuer.Held)
-	switch {
-	case errors.Is(err, counterfoil.ErrUnavailable):
-		return nil, err
-	case err != nil || old.Carrier.Transport != counterfoil.Cookie:
-		return nil, nil
-	}
-	return old, nil
 }
 
 // attemptCookie has the secret of a challenge in browsers.
@@ -190,29 +172,21 @@ func (s *Server) continueLogin(w http.ResponseWriter, r *http.Request) error {
 // proceed answers a challenge with a JSON object.
 func (s *Server) proceed(w http.ResponseWriter, r *http.Request, attempt string, answer secret.String, client string) (progress, error) {
 	a := act(w, r, "", "")
-	say := flow.Answer{Attempt: attempt, Input: answer, Address: a.Address}
-	if found := r.CookiesNamed(s.attemptCookie()); len(found) == 1 {
+	say := flow.Answer{Attempt: attempt, Client: client, Input: answer, Address: a.Address}
+	if value, ok := onlyCookie(r, s.attemptCookie()); ok {
 		if err := s.fromOrigin(r, client); err != nil {
 			return progress{}, err
 		}
-		say.Secret = secret.New(found[0].Value)
+		say.Secret = secret.New(value)
 	}
 	var keep pending
 	var session *counterfoil.Session // that is stepped up
-	say.Admit = func(kept json.RawMessage) (err error) {
-		if err := json.Unmarshal(kept, &keep); err != nil {
-			return err
+	say.Kept = func(kept json.RawMessage) error { return json.Unmarshal(kept, &keep) }
+	say.Session = func(context.Context) (id string, err error) {
+		if session, err = s.signedIn(r); err != nil {
+			return "", err
 		}
-		if keep.StepUp != "" {
-			if session, err = s.signedIn(r); err != nil {
-				return err
-			}
-			keep.Client = client // the session says which
-		}
-		if keep.Client != client || session != nil && session.ID != keep.StepUp {
-			return login.ErrOver
-		}
-		return nil
+		return session.ID, nil
 	}
 	got, err := s.flow.Finish(r.Context(), say)
 	switch {

@@ -39,7 +39,8 @@ func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 
 // proveAgain steps session up if begin proves who it is, unless there is a challenge first.
 func (s *Server) proveAgain(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, begin flow.Request) (done progress, err error) {
-	if begin.Keep, err = json.Marshal(pending{StepUp: session.ID}); err != nil {
+	begin.Session = session.ID
+	if begin.Keep, err = json.Marshal(pending{}); err != nil {
 		return progress{}, err
 	}
 	// Guessing here counts as guessing at a login. A subject that is no user here has no

@@ -55,11 +55,11 @@ func TestStepUpOfAnAdministrator(t *testing.T) {
 	old, err := b.issuer.Login(t.Context(), login.Proof{Subject: id, Methods: []string{"pwd"}, At: time.Now().Add(-time.Hour), SubjectRev: rev}, issuer.Request{})
 	must(t, err)
 	cookie := []string{"Cookie", source.InsecureCookieName + "=" + old.Access.Reveal(), "Origin", b.url}
-	if res, body := b.call("POST", "/v1/admin/keys/rotate", "", cookie...); res.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "step-up") {
+	if res, body := b.call("POST", "/v1/admin/keys/rotate", "{}", cookie...); res.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "step-up") {
 		t.Fatalf("with an old login = %d %s", res.StatusCode, body)
 	}
 	up := b.issued(b.call("POST", "/v1/session/step-up", `{"password":"`+pass+`"}`, cookie...))
-	if res, body := b.call("POST", "/v1/admin/keys/rotate", "", "Cookie", up.cookieHeader(), "Origin", b.url); res.StatusCode >= 300 {
+	if res, body := b.call("POST", "/v1/admin/keys/rotate", "{}", "Cookie", up.cookieHeader(), "Origin", b.url); res.StatusCode >= 300 {
 		t.Errorf("after the step-up = %d %s", res.StatusCode, body)
 	}
 }

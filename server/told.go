@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -21,10 +22,13 @@ func (d denied) Unwrap() error { return d.error }
 func (s *Server) tellDenied(w http.ResponseWriter, r *http.Request, err error) {
 	a := act(w, r, audit.ByUnknown, "")
 	action := audit.Deny
-	refused, ok := errors.AsType[denied](err)
+	refused, role := errors.AsType[denied](err)
+	forbidden, client := errors.AsType[*issuer.Forbidden](err)
 	switch {
-	case ok:
+	case role:
 		a.By = refused.by
+	case client:
+		a.By = audit.BySubject(forbidden.Subject)
 	case errors.Is(err, source.ErrCrossOrigin):
 		action = audit.CrossSite
 	default:

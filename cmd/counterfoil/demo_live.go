@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/http/cookiejar"
 	"strings"
 	"sync"
 	"time"
@@ -103,12 +104,14 @@ func (l *livePageServer) signIn(ctx context.Context) error {
 // the service accepts each client after the answer to the revocation. It waits for the
 // refusals, so that a page without JavaScript shows the times.
 func (l *livePageServer) revoke(ctx context.Context, session string) error {
-	auth := api.Client{URL: l.auth, HTTP: &http.Client{Timeout: 10 * time.Second, Transport: browser("Demo page")}}
-	signedIn, err := auth.Login(ctx, api.Login[string]{Identifier: "admin", Password: demoPassword, Carrier: counterfoil.CarrierBearer.String()})
+	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return err
 	}
-	auth.Key = signedIn.AccessToken
+	auth := api.Client{URL: l.auth, HTTP: &http.Client{Jar: jar, Timeout: 10 * time.Second, Transport: browser("Demo page")}}
+	if _, err := auth.Login(ctx, api.Login[string]{Identifier: "admin", Password: demoPassword, Carrier: counterfoil.CarrierCookie.String()}); err != nil {
+		return err
+	}
 	body := api.Revocation{Scope: source.ScopeSubject, ID: l.clients[0].snapshot().Subject}
 	if session != "" {
 		body = api.Revocation{Scope: source.ScopeSession, ID: session}

@@ -17,6 +17,7 @@ type ClientSettings struct {
 	Scopes   []string              `json:"scopes,omitempty"`
 	Origins  []string              `json:"origins,omitempty"`
 	SameSite string                `json:"same_site,omitempty"`
+	Opens    string                `json:"opens,omitempty"` // as clients.Client.Opens
 	Disabled bool                  `json:"disabled"`
 
 	EncryptionKey *clients.EncryptionKey `json:"encryption_key,omitempty"`

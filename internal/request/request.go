@@ -60,7 +60,7 @@ func Find(r *http.Request, cookieName string, in Place) (value string, at Place,
 		}
 	}
 	if in != Authorization {
-		if cookie, cookies, err = inCookie(r, cookieName); err != nil {
+		if cookie, cookies, err = Cookies(r, cookieName); err != nil {
 			return "", Cookie, err
 		}
 	}
@@ -92,8 +92,9 @@ func inHeader(r *http.Request) (value string, n int, err error) {
 	return value, n, nil
 }
 
-// inCookie returns the last cookie of that name, and how many there are.
-func inCookie(r *http.Request, name string) (value string, n int, err error) {
+// Cookies returns the last cookie of that name, and how many there are. It is the one parser
+// of cookies: two that differ would let one check see a cookie that another does not.
+func Cookies(r *http.Request, name string) (value string, n int, err error) {
 	pairs, size := 0, 0
 	for _, field := range r.Header["Cookie"] {
 		if size += len(field); size > maxCookieHeader {

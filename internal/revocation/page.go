@@ -15,6 +15,7 @@ type Follow struct {
 	Wait  time.Duration // how long to wait for new entries; 0 answers at once; at most 30 s
 
 	Verifier   string        // random id of this verifier, 8 to 64 characters of [A-Za-z0-9_-]; empty: not counted by wait=all
+	Key        string        // id of the credential that it follows with: the issuer's server sets it, nobody sends it; the ids of verifiers count within it
 	Bound      time.Duration // D: how long the verifier goes on after its last complete page; required with Verifier
 	ServeStale bool          // it may go on longer than Bound: wait=all lists it and does not wait for it
 }

@@ -107,7 +107,9 @@ func newWorld(t *testing.T, i *issuer.Issuer, v *counterfoil.Verifier, subject s
 	t.Helper()
 	w := &world{Issuer: i, verifier: v, subject: subject, held: map[string]*issuer.Issued{}}
 	for _, c := range all {
-		if err := i.Clients().Set(t.Context(), w.client(c), audit.Act{}, func(c *clients.Client) { c.Scopes = []string{"read", "write"} }); err != nil {
+		if err := i.Clients().Set(t.Context(), w.client(c), audit.Act{}, func(c *clients.Client) {
+			c.Scopes, c.Opens = []string{"read", "write"}, clients.OpensAccount
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -260,7 +262,7 @@ func (w *world) good(t *testing.T, c string) {
 			t.Errorf("%s: %s: %+v", c, who, s)
 		}
 	}
-	_, err := w.Account(t.Context(), access)
+	_, err := w.Account(t.Context(), access, counterfoil.Header)
 	if allowed := c == own; allowed != (err == nil) || !allowed && !errors.Is(err, counterfoil.ErrForbidden) {
 		t.Errorf("%s: Account = %v", c, err)
 	}

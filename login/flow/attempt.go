@@ -49,6 +49,8 @@ type attempt struct {
 	Proof   *login.Proof    `json:"proof,omitempty"` // of the methods in Proven
 	Proven  []string        `json:"proven,omitempty"`
 	Steps   int             `json:"steps"`
+	Client  string          `json:"client,omitempty"`
+	Session string          `json:"session,omitempty"`
 	Keep    json.RawMessage `json:"keep,omitempty"`
 	Expires time.Time       `json:"expires"`
 
@@ -143,12 +145,34 @@ func (f *Flow) open(ctx context.Context, a Answer) (*attempt, error) {
 	if subtle.ConstantTimeCompare(hash[:], at.Secret) != 1 || at.Apart != apart || !f.opts.Now().Before(at.Expires) {
 		return nil, login.ErrOver
 	}
-	if a.Admit != nil {
-		if err := a.Admit(at.Keep); err != nil {
+	if a.Kept != nil {
+		if err := a.Kept(at.Keep); err != nil {
 			return nil, err
 		}
 	}
+	if err := at.answeredBy(ctx, a); err != nil {
+		return nil, err
+	}
 	return at, nil
+}
+
+// answeredBy refuses an answer of another client than the one that began, or of another
+// session than the one that is stepped up: for them there is no such attempt.
+func (at *attempt) answeredBy(ctx context.Context, a Answer) error {
+	if !at.StepUp {
+		if at.Client != a.Client {
+			return login.ErrOver
+		}
+		return nil
+	}
+	if a.Session == nil {
+		return login.ErrOver
+	}
+	id, err := a.Session(ctx)
+	if err == nil && id != at.Session {
+		err = login.ErrOver
+	}
+	return err
 }
 
 // take uses at up: of two answers at once, one gets it.

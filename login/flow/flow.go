@@ -92,7 +92,10 @@ type Request struct {
 	// a browser in a cookie. Otherwise one text has both.
 	Apart bool
 
-	Keep json.RawMessage // what Answer.Admit is given, at most 2 KiB
+	Client  string // whose attempt it is: no other may answer
+	Session string // that is stepped up, with StepUp: only who holds it may answer, whatever client
+
+	Keep json.RawMessage // what Answer.Kept is given, at most 2 KiB
 }
 
 // Result is how far an attempt has come: either Proof or Challenge is set.
@@ -128,7 +131,7 @@ func (f *Flow) Begin(ctx context.Context, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	at := &attempt{Counter: ticket.Counter(), Known: ticket.Known(), StepUp: r.StepUp, Apart: r.Apart, Keep: r.Keep}
+	at := &attempt{Counter: ticket.Counter(), Known: ticket.Known(), StepUp: r.StepUp, Apart: r.Apart, Client: r.Client, Session: r.Session, Keep: r.Keep}
 	find := func(ctx context.Context) (account login.Account, err error) {
 		if at.Named, err = f.named(ctx, name); err != nil {
 			return account, err
@@ -156,9 +159,15 @@ type Answer struct {
 	Input   login.Secret // one JSON object for the method
 	Address netip.Addr
 
-	// Admit is given Request.Keep, before anything is done. Its error is returned, and
-	// leaves the attempt as it was. nil: nothing is asked.
-	Admit func(keep json.RawMessage) error
+	Client string // of who answers
+
+	// Session returns the id of the session of who answers. It is called for the attempt of a
+	// step-up alone. Its error is returned, and leaves the attempt as it was. nil: none.
+	Session func(ctx context.Context) (id string, err error)
+
+	// Kept is given Request.Keep, before anything is done. Its error is returned, and leaves
+	// the attempt as it was. nil: it is not asked for.
+	Kept func(keep json.RawMessage) error
 }
 
 // Finish answers a challenge. It fails like Begin, and with login.ErrOver if the

@@ -194,11 +194,11 @@ func (b *bench) answer(r flow.Result, answer string) (flow.Result, error) {
 	return got, err
 }
 
-// answerKept is answer, and returns what Admit was given.
+// answerKept is answer, and returns what Kept was given.
 func (b *bench) answerKept(r flow.Result, answer string) (got flow.Result, kept string, err error) {
 	got, err = b.Finish(b.t.Context(), flow.Answer{
 		Attempt: r.Attempt, Secret: r.Secret, Input: login.NewSecret(`{"answer":"` + answer + `"}`), Address: from,
-		Admit: func(keep json.RawMessage) error { kept = string(keep); return nil },
+		Kept: func(keep json.RawMessage) error { kept = string(keep); return nil },
 	})
 	return got, kept, err
 }
@@ -415,9 +415,9 @@ func TestAnswerThroughAnOutage(t *testing.T) {
 		t.Errorf("a misspelt member = %v, want BadInput", err)
 	}
 	refused := errors.New("not this client")
-	if _, err := b.Finish(t.Context(), flow.Answer{Attempt: r.Attempt, Input: login.NewSecret(`{"answer":"a man"}`), Address: from, Admit: func(keep json.RawMessage) error {
+	if _, err := b.Finish(t.Context(), flow.Answer{Attempt: r.Attempt, Input: login.NewSecret(`{"answer":"a man"}`), Address: from, Kept: func(keep json.RawMessage) error {
 		if string(keep) != `"kept"` {
-			t.Errorf("Admit is given %s", keep)
+			t.Errorf("Kept is given %s", keep)
 		}
 		return refused
 	}}); !errors.Is(err, refused) {
@@ -584,5 +584,44 @@ func TestLookup(t *testing.T) {
 	b.must(err)
 	if r.Proof.Subject != "ldap:alice" || r.Proof.SubjectRev != 7 || r.Account != "" {
 		t.Errorf("proven: %+v %+v", r, r.Proof)
+	}
+}
+
+// LOGIN-20: who began an attempt is who answers it: the client of a login, the session of a
+// step-up. For all others there is no such attempt, and it is left as it was.
+func TestWhoMayAnswer(t *testing.T) {
+	session := func(id string, err error) func(context.Context) (string, error) {
+		return func(context.Context) (string, error) { return id, err }
+	}
+	for name, c := range map[string]struct {
+		began  flow.Request
+		answer flow.Answer
+		want   error
+	}{
+		"the client":               {flow.Request{Client: "app"}, flow.Answer{Client: "app"}, nil},
+		"another client":           {flow.Request{Client: "app"}, flow.Answer{Client: "shop"}, login.ErrOver},
+		"no client":                {flow.Request{Client: "app"}, flow.Answer{}, login.ErrOver},
+		"a session, for a login":   {flow.Request{Client: "app"}, flow.Answer{Session: session("ses_1", nil)}, login.ErrOver},
+		"the session":              {flow.Request{StepUp: true, Session: "ses_1"}, flow.Answer{Client: "app", Session: session("ses_1", nil)}, nil},
+		"another session":          {flow.Request{StepUp: true, Session: "ses_1"}, flow.Answer{Session: session("ses_2", nil)}, login.ErrOver},
+		"no session":               {flow.Request{StepUp: true, Session: "ses_1"}, flow.Answer{}, login.ErrOver},
+		"a session that has ended": {flow.Request{StepUp: true, Session: "ses_1"}, flow.Answer{Session: session("", counterfoil.ErrRevoked)}, counterfoil.ErrRevoked},
+	} {
+		b := newBench(t, &riddle{name: "riddle"})
+		b.user("ann", "riddle", "a man")
+		c.began.Method, c.began.Identifier, c.began.Input, c.began.Address = "riddle", "ann", login.NewSecret("{}"), from
+		r, err := b.Begin(t.Context(), c.began)
+		b.must(err)
+		c.answer.Attempt, c.answer.Input, c.answer.Address = r.Attempt, login.NewSecret(`{"answer":"a man"}`), from
+		if _, err := b.Finish(t.Context(), c.answer); !errors.Is(err, c.want) {
+			t.Errorf("%s: Finish = %v, want %v", name, err, c.want)
+		}
+		if c.want == nil {
+			continue
+		}
+		c.answer.Client, c.answer.Session = c.began.Client, session(c.began.Session, nil)
+		if _, err := b.Finish(t.Context(), c.answer); err != nil {
+			t.Errorf("%s: the right answer afterwards: %v", name, err)
+		}
 	}
 }
