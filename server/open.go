@@ -34,6 +34,7 @@ type Config struct {
 	Sessions store.Store
 
 	URL      string   // where clients reach the server; https, or http on loopback
+	Hosts    []string // names beside that of URL that requests may have as Host, without a port: of a proxy that does not pass the name on, or inside a cluster
 	Audience []string // aud of the copies of a client that has none of its own; nil: URL
 
 	// SealKey encrypts the signing keys in the store. It must be the same at every

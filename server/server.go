@@ -34,6 +34,7 @@ type Server struct {
 	flow          *flow.Flow // ways of signing in
 	url           string
 	origins       []string // exact origins that unsafe cookie requests may come from
+	names         []string // that requests may call it by
 	secure        bool     // https: cookies are Secure and prefixed
 	registration  bool
 	log           *slog.Logger
@@ -61,7 +62,10 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
 		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
 	}
-	s.handler = s.guard(s.cors(s.routes()))
+	if s.names, err = names(u, c.Hosts); err != nil {
+		return nil, err
+	}
+	s.handler = s.guard(s.hosts(s.cors(s.routes())))
 	return s, nil
 }
 

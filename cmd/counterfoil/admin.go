@@ -169,7 +169,7 @@ func untimed(_ []string, a slog.Attr) slog.Attr {
 }
 
 // localURL is the URL of a server whose connection is known already.
-const localURL = "http://local"
+const localURL = "http://localhost"
 
 // inProcess is a server in this process.
 type inProcess struct{ http.Handler }

@@ -142,6 +142,7 @@ func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, h
 
 // assembly is how with the settings.
 func (c *settings) assembly(how server.Config) server.Config {
+	how.Hosts = c.Hosts
 	how.URL, how.Audience, how.Algorithm = c.Issuer, c.Audience, c.Algorithm
 	if key := c.HMACSecret.Reveal(); key != "" {
 		how.HMACSecret = []byte(key)

@@ -12,6 +12,7 @@ import (
 // the table in docs/operations.md is generated from them.
 type settings struct {
 	Issuer        string        `name:"issuer" placeholder:"URL" help:"External URL: https, or http on loopback. Empty: the URL of the address."`
+	Hosts         []string      `name:"hosts" placeholder:"NAME" help:"Names besides that of the issuer by which requests may call the server, without a port. Addresses and localhost always may."`
 	Data          string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
 	Store         string        `name:"store" placeholder:"NAME" help:"Where data is kept: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
 	Sessions      string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log are kept instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`

@@ -78,6 +78,7 @@ type answer struct {
 func (a *app) call(path, body string, header ...string) (got answer) {
 	a.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Host = "localhost"
 	r.Header.Set("Content-Type", "application/json")
 	for n := 0; n < len(header); n += 2 {
 		r.Header.Set(header[n], header[n+1])
