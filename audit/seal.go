@@ -25,6 +25,23 @@ type Seal struct {
 	Upto  time.Time `json:"upto"`  // up to this one
 	Count int       `json:"count"` // of entries
 	Hash  string    `json:"hash"`  // SHA-256 in hex, over the hash of the seal before and the entries
+
+	// Options.Keep when it was made, and when the seal before it was; zero in seals of earlier
+	// versions. The hash covers both: they say what may have expired.
+	Keep   time.Duration `json:"keep,omitempty"`
+	Before time.Duration `json:"keep_before,omitempty"`
+}
+
+// kept is how long the entries of s, and the seal before it, stay at least. present is
+// Options.Keep now.
+func (s Seal) kept(present time.Duration) time.Duration {
+	least := present
+	for _, k := range []time.Duration{s.Keep, s.Before} {
+		if k > 0 {
+			least = min(least, k)
+		}
+	}
+	return least
 }
 
 const (
@@ -92,8 +109,8 @@ func (t *Trail) Seal(ctx context.Context) (more bool, err error) {
 	if !upto.After(last.Upto) {
 		return false, nil // the clock was set back: wait
 	}
-	next := Seal{N: last.N + 1, From: last.Upto, Upto: upto}
-	if next.Count, next.Hash, err = t.hash(ctx, last.Hash, next.From, next.Upto); err != nil {
+	next := Seal{N: last.N + 1, From: last.Upto, Upto: upto, Keep: t.opts.Keep, Before: last.Keep}
+	if next.Count, next.Hash, err = t.hash(ctx, last.Hash, next); err != nil {
 		return false, err
 	}
 	value, err := json.Marshal(next)
@@ -115,21 +132,24 @@ func (t *Trail) Seal(ctx context.Context) (more bool, err error) {
 // idAt is before the id of every entry that was made at that time or earlier.
 func idAt(at time.Time) string { return fmt.Sprintf("%016x", math.MaxInt64-at.UnixNano()) }
 
-// hash returns how many entries of a span there are, and their hash after that of the seal
-// before.
-func (t *Trail) hash(ctx context.Context, before string, from, upto time.Time) (count int, hash string, err error) {
+// hash returns how many entries of the span of s there are, and their hash after that of the
+// seal before.
+func (t *Trail) hash(ctx context.Context, before string, s Seal) (count int, hash string, err error) {
 	h := sha256.New()
 	write := func(b []byte) {
 		_ = binary.Write(h, binary.BigEndian, uint64(len(b)))
 		h.Write(b)
 	}
 	write([]byte(before))
-	write([]byte(from.UTC().Format(time.RFC3339Nano) + " " + upto.UTC().Format(time.RFC3339Nano)))
-	for rec, err := range t.records(ctx, "*", idAt(upto)) {
+	write([]byte(s.From.UTC().Format(time.RFC3339Nano) + " " + s.Upto.UTC().Format(time.RFC3339Nano)))
+	if s.Keep != 0 || s.Before != 0 {
+		write([]byte(s.Keep.String() + " " + s.Before.String()))
+	}
+	for rec, err := range t.records(ctx, "*", idAt(s.Upto)) {
 		if err != nil {
 			return 0, "", err
 		}
-		if !timeOf(rec.ID).After(from) {
+		if !timeOf(rec.ID).After(s.From) {
 			break
 		}
 		write([]byte(rec.ID))
@@ -186,9 +206,9 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 		seals = append(seals, s)
 	}
 	known := map[uint64]Seal{}
-	// Entries from before this time may have expired, and may have been swept or not.
-	whole := t.opts.Now().Add(-t.opts.Keep)
 	for i, s := range seals {
+		// Entries from before this time may have expired, and may have been swept or not.
+		whole := t.opts.Now().Add(-s.kept(t.opts.Keep))
 		known[s.N] = s
 		var before Seal
 		switch {
@@ -209,7 +229,7 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 		if s.From.Before(whole) {
 			continue
 		}
-		count, hash, err := t.hash(ctx, before.Hash, s.From, s.Upto)
+		count, hash, err := t.hash(ctx, before.Hash, s)
 		if err != nil {
 			return fail(err)
 		}

@@ -197,6 +197,32 @@ func TestSealsOfExpired(t *testing.T) {
 	}
 }
 
+// Who has entries kept longer than before, or shorter, is told of no problem.
+func TestSealsOfAnotherKeep(t *testing.T) {
+	db, begun, now := memory.New(), time.Now(), time.Duration(0)
+	for _, keep := range []time.Duration{30 * time.Hour, 90 * time.Hour, 10 * time.Hour} {
+		trail := newTrail(t, audit.Options{
+			Store: db, Hook: func(audit.Entry) {}, Keep: keep, Anchor: func(audit.Seal) {},
+			Now: func() time.Time { return begun.Add(now) },
+		})
+		for end := now + keep*9/10; now < end; {
+			now += 30 * time.Minute
+			if _, err := trail.Commit(t.Context(), db, store.Batch{}, audit.Act{}.Entry(audit.Login, "alice")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := trail.Seal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Sweep(t.Context(), begun.Add(now)); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := trail.Verify(t.Context(), nil); err != nil || len(v.Problems) > 0 {
+				t.Fatalf("kept for %v, after %v: %q, %v", keep, now, v.Problems, err)
+			}
+		}
+	}
+}
+
 // Of two nodes that seal at once, one does.
 func TestTwoSealAtOnce(t *testing.T) {
 	s := newSealed(t)
