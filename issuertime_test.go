@@ -18,12 +18,11 @@ import (
 // clocks are those of an issuer and a verifier, by how much each is off.
 type clocks struct {
 	*scripted
-	v              *counterfoil.Verifier
-	wall           wall
-	issuer         atomic.Int64
-	good, gone     []string // copies that have not ended, and that were revoked
-	begun          time.Time
-	answered, last map[string]time.Duration // by kind of answer, since begun: the first and the last
+	v          *counterfoil.Verifier
+	wall       wall
+	issuer     atomic.Int64
+	good, gone []string // copies that have not ended, and that were revoked
+	begun      time.Time
 }
 
 func newClocks(t *testing.T) *clocks {
