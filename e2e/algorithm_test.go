@@ -59,7 +59,7 @@ func TestSigningAlgorithms(t *testing.T) {
 		p.kill()
 	}
 	// TOK-03: the server never uses symmetric and asymmetric keys together.
-	out, code := fails(t, env, "serve", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--algorithm", "HS256")
+	out, code := fails(t, env, "serve", "--demo", "--store", "sqlite", "--listen", "127.0.0.1:0", "--demo-listen", "127.0.0.1:0", "--ops-listen", "off", "--algorithm", "HS256")
 	if code != 3 || !strings.Contains(out, "cannot be mixed") {
 		t.Errorf("HS256 on this folder: exit code %d, %s", code, out)
 	}
