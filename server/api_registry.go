@@ -156,17 +156,14 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, _ caller) er
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// maxAnchors is a week of them.
-const maxAnchors = 10_000
-
 // adminVerifyAudit compares the trail with its seals, and those with what the caller has of them.
 func (s *Server) adminVerifyAudit(w http.ResponseWriter, r *http.Request, _ caller) error {
 	var b api.VerifyAudit
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	if len(b.Anchors) > maxAnchors {
-		return badRequest("anchors: at most %d", maxAnchors)
+	if len(b.Anchors) > api.MaxAnchors {
+		return badRequest("anchors: at most %d", api.MaxAnchors)
 	}
 	found, err := s.issuer.Audit().Verify(r.Context(), b.Anchors)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 )
 
 type auditVerify struct {
@@ -58,10 +59,7 @@ func printVerification(v audit.Verification) {
 	}
 }
 
-// maxAnchors is how many a server takes: the newest of the log are sent.
-const maxAnchors = 10_000
-
-// anchors reads the lines of a server's log that tell of a seal.
+// anchors reads the lines of a server's log that tell of a seal, and returns the newest.
 func (c *auditVerify) anchors() (anchors []audit.Anchor, err error) {
 	var from io.Reader = os.Stdin
 	switch c.Anchors {
@@ -93,5 +91,5 @@ func (c *auditVerify) anchors() (anchors []audit.Anchor, err error) {
 	if len(anchors) == 0 {
 		return nil, misuse("%s has no line of a seal: want the JSON log of a server", c.Anchors)
 	}
-	return anchors[max(0, len(anchors)-maxAnchors):], nil
+	return anchors[max(0, len(anchors)-api.MaxAnchors):], nil
 }

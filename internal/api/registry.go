@@ -83,5 +83,9 @@ type AuditPage struct {
 
 // VerifyAudit is the body of POST /v1/admin/audit/verify. The answer is an audit.Verification.
 type VerifyAudit struct {
-	Anchors []audit.Anchor `json:"anchors,omitempty"` // at most 10,000
+	Anchors []audit.Anchor `json:"anchors,omitempty"` // at most MaxAnchors
 }
+
+// MaxAnchors is how many anchors a body has room for. The newest suffice: each seal covers the
+// one before it.
+const MaxAnchors = 500
