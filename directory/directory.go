@@ -113,12 +113,24 @@ func Canonical(identifier string) (string, error) {
 		return "", ErrBadIdentifier
 	}
 	s := norm.NFKC.String(strings.TrimSpace(identifier))
-	s = norm.NFKC.String(cases.Fold().String(strings.Map(visible, s)))
+	s = norm.NFKC.String(strings.Map(foldCherokee, cases.Fold().String(strings.Map(visible, s))))
 	bad := strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar })
 	if s == "" || len(s) > MaxIdentifier || bad || strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@") {
 		return "", ErrBadIdentifier
 	}
 	return s, nil
+}
+
+// foldCherokee mends [cases.Fold], which makes Cherokee capitals small and small letters
+// capitals: Unicode folds both to capitals (https://go.dev/issue/46101).
+func foldCherokee(r rune) rune {
+	switch {
+	case 0xAB70 <= r && r <= 0xABBF:
+		return r - 0xAB70 + 0x13A0
+	case 0x13F8 <= r && r <= 0x13FD:
+		return r - 0x13F8 + 0x13F0
+	}
+	return r
 }
 
 // expands reports whether s decomposes into more than twice what an identifier may have: one

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
@@ -63,6 +64,24 @@ func TestCanonical(t *testing.T) {
 		}
 		if again, _ := directory.Canonical(got); got != "" && again != got {
 			t.Errorf("Canonical(%q) is not canonical: %q", got, again)
+		}
+	}
+}
+
+// LOGIN-11: the one spelling of a character is its own spelling, for every character, and
+// letters of every script are the same in both cases.
+func TestCanonicalOfEveryCharacter(t *testing.T) {
+	for r := range unicode.MaxRune {
+		if got, err := directory.Canonical(string(r)); err == nil {
+			if again, err := directory.Canonical(got); err != nil || again != got {
+				t.Errorf("Canonical(%U) = %q, and of that %q, %v", r, got, again, err)
+			}
+		}
+	}
+	for _, pair := range [][2]string{{"Ꭰ", "ꭰ"}, {"Ᏽ", "ᏽ"}, {"Ა", "ა"}, {"Σ", "ς"}} {
+		capital, _ := directory.Canonical(pair[0])
+		if small, _ := directory.Canonical(pair[1]); small == "" || small != capital {
+			t.Errorf("Canonical(%q) = %q, Canonical(%q) = %q, want one", pair[0], capital, pair[1], small)
 		}
 	}
 }
