@@ -58,8 +58,11 @@ func TestASVS(t *testing.T) {
 		}
 		switch cells[2] {
 		case "met":
-			namesTest(t, id, cells[3])
+			if !namesTests(t, id, cells[3]) {
+				t.Errorf("%s is met, and names no test", id)
+			}
 		case "partly", "no", "operator":
+			namesTests(t, id, cells[3])
 		default:
 			t.Errorf("%s is %q", id, cells[2])
 		}
@@ -80,15 +83,12 @@ func TestASVS(t *testing.T) {
 }
 
 // evidence is a file, and the tests in it that follow.
-var evidence = regexp.MustCompile("`([a-z0-9_/.]+_test\\.go)`((?: and| ?,)? ?(?:(?:Test|Fuzz)\\w+)(?: and (?:Test|Fuzz)\\w+)*)?")
+var evidence = regexp.MustCompile("`([a-z0-9_/.]+_test\\.go)`((?:(?: and|,)? (?:Test|Fuzz)\\w+)*)")
 
-// namesTest checks that proof names a test, and that each one it names is there.
-func namesTest(t *testing.T, id, proof string) {
+// namesTests tells if proof names a test. It checks that each one it names is there.
+func namesTests(t *testing.T, id, proof string) bool {
 	t.Helper()
 	found := evidence.FindAllStringSubmatch(proof, -1)
-	if len(found) == 0 {
-		t.Errorf("%s is met, and names no test", id)
-	}
 	for _, f := range found {
 		source, err := os.ReadFile(f[1])
 		if err != nil {
@@ -105,4 +105,5 @@ func namesTest(t *testing.T, id, proof string) {
 			}
 		}
 	}
+	return len(found) > 0
 }
