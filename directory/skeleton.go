@@ -75,28 +75,26 @@ func (d *Directory) Available(ctx context.Context, identifier string) error {
 		}
 		return err
 	}
-	of, _, err := d.looks(ctx, canonical)
-	if err == nil && of != "" {
+	of, at, err := d.looks(ctx, canonical)
+	if err == nil && at.Rev != 0 {
 		err = fmt.Errorf("%w (%s)", ErrConfusable, of)
 	}
 	return err
 }
 
-// looks returns the user whose identifier was the first to look like canonical, or "", and the
-// record that says so.
+// looks returns the user whose identifier was the first to look like canonical, and the record
+// that says so; its Rev is zero if there is none. One that cannot be read is nobody's, and
+// stops no change of a user.
 func (d *Directory) looks(ctx context.Context, canonical string) (user string, at store.Record, err error) {
 	at, err = store.One(ctx, d.store, skeletonKey(canonical))
 	if errors.Is(err, store.ErrNotFound) {
 		return "", at, nil
 	}
-	if err != nil {
-		return "", at, err
-	}
 	var of pointer
-	if err := json.Unmarshal(at.Value, &of); err != nil {
-		return "", at, fmt.Errorf("skeleton: %w", err)
+	if err == nil {
+		_ = json.Unmarshal(at.Value, &of)
 	}
-	return of.User, at, nil
+	return of.User, at, err
 }
 
 // pointer is the value of a record that makes something of a user unique.
@@ -107,8 +105,8 @@ type pointer struct {
 // setSkeleton adds the record of u's skeleton, if there is none: u may be from a version that
 // had none. An earlier user who looks the same keeps it.
 func (d *Directory) setSkeleton(ctx context.Context, b *store.Batch, u *User) error {
-	of, _, err := d.looks(ctx, u.Identifier)
-	if err != nil || of != "" {
+	_, at, err := d.looks(ctx, u.Identifier)
+	if err != nil || at.Rev != 0 {
 		return err
 	}
 	value, err := json.Marshal(pointer{u.ID})

@@ -2,6 +2,8 @@ package directory_test
 
 import (
 	"errors"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -10,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"golang.org/x/text/unicode/norm"
 )
 
 // LOGIN-11: no user is added with an identifier that looks like the one of another user (UTS 39),
@@ -118,6 +121,68 @@ func TestSkeletonOfEarlierUsers(t *testing.T) {
 	err = d.Available(t.Context(), "paypa1")
 	if !errors.Is(err, directory.ErrConfusable) || !strings.Contains(err.Error(), twins[0].ID) {
 		t.Errorf("Available = %v, want ErrConfusable with %s", err, twins[0].ID)
+	}
+}
+
+// A record of a skeleton that cannot be read still keeps others away, and its user can be
+// disabled and deleted.
+func TestSkeletonIsDamaged(t *testing.T) {
+	for _, damage := range []string{"{", "{}", `{"user":7}`} {
+		s := memory.New()
+		d := open(t, s)
+		u, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "paypal"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rec, err := range s.List(t.Context(), "skeleton", "*", "") {
+			if err == nil {
+				rec.Value = []byte(damage)
+				_, err = s.Commit(t.Context(), store.Batch{Put: []store.Record{rec}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if _, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "paypa1"}); !errors.Is(err, directory.ErrConfusable) {
+				t.Errorf("%s: Create = %v, want ErrConfusable", damage, err)
+			}
+		}
+		if u, err = d.ByID(t.Context(), u.ID); err == nil {
+			u.Status = directory.Disabled
+			err = d.Write(t.Context(), u, nil, audit.Entry{Action: audit.ChangeUser})
+		}
+		if err != nil {
+			t.Errorf("%s: Write = %v", damage, err)
+		}
+		if u, err = d.ByID(t.Context(), u.ID); err == nil {
+			err = d.Delete(t.Context(), u, audit.Entry{Action: audit.DeleteUser})
+		}
+		if err != nil {
+			t.Errorf("%s: Delete = %v", damage, err)
+		}
+	}
+}
+
+// The data has no character that no identifier has: it would be dead weight.
+func TestConfusablesAreInIdentifiers(t *testing.T) {
+	data, err := os.ReadFile("confusables.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		code, _, _ := strings.Cut(line, " ")
+		n, err := strconv.ParseUint(code, 16, 21)
+		if err != nil {
+			t.Fatal(err)
+		}
+		canonical, err := directory.Canonical(string(rune(n)))
+		if err != nil || !strings.ContainsRune(norm.NFD.String(canonical), rune(n)) {
+			t.Errorf("%s is in no identifier: %q, %v", code, canonical, err)
+		}
 	}
 }
 
