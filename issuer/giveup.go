@@ -3,11 +3,9 @@ package issuer
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -58,6 +56,3 @@ func (i *Issuer) unused(token presented, f *family) bool {
 	inGrace := token.counter+1 == f.Counter && !f.NoGrace && i.inGrace(f)
 	return token.counter == f.Counter || inGrace
 }
-
-// newGivenUp limits how many access tokens of one session are given up.
-func newGivenUp() *limit.Limiter { return limit.New(16, time.Minute, 100_000) }

@@ -102,15 +102,19 @@ type Issuer struct {
 	feed       *revlog.Feed
 	refreshKey []byte
 	partyKey   []byte
-	givenUp    *limit.Limiter         // access tokens, by session
 	signing    atomic.Pointer[string] // id of the key that signed when it was last looked at
 
-	endings *limit.Limiter // by session that has ended already
+	// By session: how often a copy of it is given up, see GiveUp, and how often the end of one
+	// that has ended already is asked for, see ended.
+	givenUp, endings *limit.Limiter
 
 	keyReads     coalesce.Reads[struct{}] // reads of the keyring
 	unknownReads coalesce.Reads[struct{}] // those that unknown key ids cause
 	reloaded     time.Time                // when the last of unknownReads began; owned by the one that runs
 }
+
+// countedSessions is how many sessions a limit by session counts at a time.
+const countedSessions = 100_000
 
 // New checks o and returns an issuer. It reads nothing yet, and starts nothing in the
 // background: call Sweep now and then.
@@ -119,9 +123,10 @@ func New(o Options) (*Issuer, error) {
 		return nil, err
 	}
 	i := &Issuer{
-		opts: o, store: o.Store, endings: limit.New(endedBurst, endedInterval, endedSessions), keys: o.Keys, audit: o.Audit,
-		refreshKey: o.Keys.Derive("refresh token"), givenUp: newGivenUp(),
-		partyKey: o.Keys.Derive("refresh party"),
+		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
+		refreshKey: o.Keys.Derive("refresh token"), partyKey: o.Keys.Derive("refresh party"),
+		givenUp: limit.New(16, time.Minute, countedSessions),
+		endings: limit.New(30, 2*time.Second, countedSessions),
 	}
 	var err error
 	i.log, err = revlog.New(revlog.Options{

@@ -124,7 +124,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 		}
 		row.SubjectRev++
 	}
-	if err := i.replace(ctx, &b, r.Replaces, now); err != nil {
+	if err := i.replace(ctx, &b, r.Replaces); err != nil {
 		return nil, err
 	}
 	if !over {
@@ -147,7 +147,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 }
 
 // replace adds to b the end of the session old, if there is one.
-func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.Session, now time.Time) error {
+func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.Session) error {
 	if old == nil {
 		return nil
 	}

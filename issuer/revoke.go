@@ -97,16 +97,9 @@ func (i *Issuer) commitWith(ctx context.Context, b store.Batch, note audit.Entry
 	return Receipt{At: head, CommittedAt: i.opts.Now()}, nil
 }
 
-// How often the end of one session that has ended already may be asked for. Each time reads
-// the head of the log and commits, for any holder of an old token of the session.
-const (
-	endedBurst    = 30
-	endedInterval = 2 * time.Second
-	endedSessions = 100_000 // that are counted at a time
-)
-
 // ended is the answer about what has ended already of the session sid: the place of the
-// first of entries that the log has. Asked for too often it is login.Throttled.
+// first of entries that the log has. Each time reads the head of the log and commits, for any
+// holder of an old token of the session: asked for too often it is login.Throttled.
 func (i *Issuer) ended(ctx context.Context, sid string, entries ...source.Revocation) (Receipt, error) {
 	if ok, wait := i.endings.Allow(sid, i.opts.Now()); !ok {
 		return Receipt{}, login.Throttled{RetryAfter: wait}

@@ -85,7 +85,7 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
 	b := store.Batch{Require: h.require()}
 	if row.Carrier.Format == counterfoil.Opaque {
-		err = i.rename(ctx, row, issued, &b, now)
+		err = i.rename(ctx, row, issued, &b)
 	} else {
 		err = i.replaceRefresh(ctx, row, issued, &b, now)
 	}
@@ -136,7 +136,7 @@ const renamed = "goes on under another id"
 // rename gives an opaque session another id and secret, and adds to b the end of the one
 // before. The refresh tokens of its grants are those of the new one; copies of before name
 // the old one, and are dead.
-func (i *Issuer) rename(ctx context.Context, row *SessionRow, issued *Issued, b *store.Batch, now time.Time) error {
+func (i *Issuer) rename(ctx context.Context, row *SessionRow, issued *Issued, b *store.Batch) error {
 	old := sessionKey(row.ID)
 	b.Require = append(b.Require, store.Require{Key: old, Rev: row.rev})
 	b.Delete = append(b.Delete, old)

@@ -34,8 +34,7 @@ const (
 // kept is a stored hash as it was read.
 type kept struct {
 	spelling string // the one that is stored
-	cost     string // names the work: equal ones take equally long
-	effort   effort
+	effort   effort // what a comparison costs
 	matches  func(password string) bool
 	argon    params // of an argon2id hash; zero for all others
 	reads    int    // bytes of the password that count; 0: all
@@ -68,7 +67,7 @@ func read(stored string) (kept, error) {
 
 func readArgon2id(stored string) (kept, error) {
 	q, salt, sum, err := parse(stored)
-	return kept{spelling: stored, cost: "argon2id " + q.String(), effort: argonEffort("argon2id", q), argon: q, matches: func(password string) bool {
+	return kept{spelling: stored, effort: argonEffort("argon2id", q), argon: q, matches: func(password string) bool {
 		return equal(argon2.IDKey([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum))), sum)
 	}}, err
 }
@@ -78,7 +77,7 @@ func readArgon2i(stored string) (kept, error) {
 	if err == nil && q.t < 3 { // the library's own floor for argon2i, for its safety
 		err = fmt.Errorf("%w: argon2i needs t=3 or more", ErrHash)
 	}
-	return kept{spelling: stored, cost: "argon2i " + q.String(), effort: argonEffort("argon2i", q), matches: func(password string) bool {
+	return kept{spelling: stored, effort: argonEffort("argon2i", q), matches: func(password string) bool {
 		return equal(argon2.Key([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum))), sum)
 	}}, err
 }
@@ -92,7 +91,7 @@ func readBcrypt(stored string) (kept, error) {
 	if cost > maxBcryptCost {
 		return kept{}, fmt.Errorf("%w: bcrypt cost %d is more than %d", ErrHash, cost, maxBcryptCost)
 	}
-	return kept{spelling: stored, cost: fmt.Sprint("bcrypt ", cost), effort: effort{"bcrypt", 1 << cost}, reads: 72, matches: func(password string) bool {
+	return kept{spelling: stored, effort: effort{"bcrypt", 1 << cost}, reads: 72, matches: func(password string) bool {
 		return bcrypt.CompareHashAndPassword([]byte(stored), []byte(password[:min(len(password), 72)])) == nil
 	}}, nil
 }
@@ -115,7 +114,7 @@ func readScrypt(stored string) (kept, error) {
 	if err != nil || scan(cost, "ln=%d,r=%d,p=%d", &w.ln, &w.r, &w.p) != nil {
 		return kept{}, ErrHash
 	}
-	return kept{spelling: spell("$scrypt$", fmt.Sprintf("ln=%d,r=%d,p=%d", w.ln, w.r, w.p), salt, sum), cost: "scrypt " + cost, effort: w.effort(), matches: func(password string) bool {
+	return kept{spelling: spell("$scrypt$", fmt.Sprintf("ln=%d,r=%d,p=%d", w.ln, w.r, w.p), salt, sum), effort: w.effort(), matches: func(password string) bool {
 		got, err := scrypt.Key([]byte(password), salt, 1<<w.ln, w.r, w.p, len(sum))
 		return err == nil && equal(got, sum)
 	}}, w.check()
@@ -140,7 +139,7 @@ func readFirebase(stored string) (kept, error) {
 		return kept{}, ErrHash
 	}
 	spelling := spell("$fbscrypt$", fmt.Sprintf("v=1,n=%d,r=%d,p=%d,ss=%s,sk=%s", w.ln, w.r, w.p, separator, signer), salt, sum)
-	return kept{spelling: spelling, cost: fmt.Sprint("fbscrypt ", w), effort: w.effort(), matches: func(password string) bool {
+	return kept{spelling: spelling, effort: w.effort(), matches: func(password string) bool {
 		derived, err := scrypt.Key([]byte(password), append(salt[:len(salt):len(salt)], between...), 1<<w.ln, w.r, w.p, 32)
 		if err != nil {
 			return false
@@ -171,7 +170,7 @@ func readPBKDF2(stored string) (kept, error) {
 	if iterations < 1 || iterations > maxPBKDF2/blocks { // a product could overflow, and be small
 		return kept{}, fmt.Errorf("%w: %d iterations of PBKDF2 for %d blocks", ErrHash, iterations, blocks)
 	}
-	return kept{spelling: spell("$pbkdf2-"+name+"$", fmt.Sprint("i=", iterations), salt, sum), cost: fmt.Sprint("pbkdf2-", name, " ", iterations*blocks), effort: effort{"pbkdf2-" + name, iterations * blocks}, matches: func(password string) bool {
+	return kept{spelling: spell("$pbkdf2-"+name+"$", fmt.Sprint("i=", iterations), salt, sum), effort: effort{"pbkdf2-" + name, iterations * blocks}, matches: func(password string) bool {
 		got, err := pbkdf2.Key(digest, password, salt, iterations, len(sum))
 		return err == nil && equal(got, sum)
 	}}, nil

@@ -151,7 +151,7 @@ func FuzzCanonical(f *testing.F) {
 		if again, err := Canonical(spelling); err != nil || again != spelling {
 			t.Errorf("Canonical(%q) = %q, %v", spelling, again, err)
 		}
-		if k, err := read(spelling); err != nil || k.spelling != spelling || k.cost == "" {
+		if k, err := read(spelling); err != nil || k.spelling != spelling || k.effort == (effort{}) {
 			t.Errorf("read(%q) = %+v, %v", spelling, k, err)
 		}
 	})
@@ -194,28 +194,24 @@ func checkCost(t *testing.T, stored string) {
 		}
 		return
 	}
-	kind, cost, _ := strings.Cut(k.cost, " ")
-	var a, b, c int
+	kind, of, _ := strings.Cut(k.effort.Kind, " ")
+	units := k.effort.Units
+	var a, b int
 	fits := false
 	switch kind {
 	case "argon2id", "argon2i":
-		_, err = fmt.Sscanf(cost, "m=%d,t=%d,p=%d", &a, &b, &c)
-		fits = a <= 256<<10 && b <= 10 && c <= 8
-	case "scrypt", "fbscrypt":
-		form := "ln=%d,r=%d,p=%d"
-		if kind == "fbscrypt" {
-			form = "{%d %d %d}"
-		}
-		_, err = fmt.Sscanf(cost, form, &a, &b, &c)
-		fits = a > 0 && a < 30 && b > 0 && b < 1<<10 && c > 0 && c < 1<<10 && 128<<a*b <= 256<<20 && 128<<a*b*c <= 512<<20
+		_, err = fmt.Sscanf(of, "m=%d,p=%d", &a, &b)
+		fits = a <= 256<<10 && units <= 10 && b <= 8
+	case "scrypt": // Firebase's, too
+		_, err = fmt.Sscanf(of, "ln=%d,r=%d", &a, &b)
+		fits = a > 0 && a < 30 && b > 0 && b < 1<<10 && units > 0 && units < 1<<10 && 128<<a*b <= 256<<20 && 128<<a*b*units <= 512<<20
 	case "bcrypt":
-		_, err = fmt.Sscan(cost, &a)
-		fits = a <= 14
+		fits = units > 0 && units <= 1<<14
 	case "pbkdf2-sha1", "pbkdf2-sha256", "pbkdf2-sha512":
-		_, err = fmt.Sscanf(stored[len(kind)+1:], "$i=%d$", &a) // as it is stored, whatever cost makes of it
+		_, err = fmt.Sscanf(stored[len(kind)+1:], "$i=%d$", &a) // as it is stored, whatever effort makes of it
 		fits = a > 0 && a <= 2_000_000
 	}
 	if err != nil || !fits {
-		t.Errorf("read(%q) takes a hash that costs %s: %v", stored, k.cost, err)
+		t.Errorf("read(%q) takes a hash that costs %v: %v", stored, k.effort, err)
 	}
 }
