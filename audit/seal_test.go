@@ -93,13 +93,13 @@ func TestSeals(t *testing.T) {
 		}, "missing"},
 		{"an entry is put in", func(t *testing.T, s *sealed) {
 			rec := s.entries(t)[4]
-			rec.ID, rec.Rev = rec.ID[:len(rec.ID)-1]+"z", 0
+			rec.ID, rec.Rev = rec.ID+"z", 0
 			commit(t, s, store.Batch{Put: []store.Record{rec}})
 		}, "added"},
 		{"an entry is replaced", func(t *testing.T, s *sealed) {
 			rec := s.entries(t)[4]
 			old := rec.Key
-			rec.ID, rec.Rev = rec.ID[:len(rec.ID)-1]+"z", 0
+			rec.ID, rec.Rev = rec.ID+"z", 0
 			commit(t, s, store.Batch{Delete: []store.Key{old}, Put: []store.Record{rec}})
 		}, "changed"},
 		{"a seal is taken out", func(t *testing.T, s *sealed) {
