@@ -39,10 +39,7 @@ func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 
 // proveAgain steps session up if begin proves who it is, unless there is a challenge first.
 func (s *Server) proveAgain(w http.ResponseWriter, r *http.Request, session *counterfoil.Session, begin flow.Request) (done progress, err error) {
-	begin.Session = session.ID
-	if begin.Keep, err = json.Marshal(pending{}); err != nil {
-		return progress{}, err
-	}
+	begin.Session, begin.Keep = session.ID, json.RawMessage("{}") // the session has what a login keeps
 	// Guessing here counts as guessing at a login. A subject that is no user here has no
 	// name, and no credential that the server keeps.
 	user, err := s.users.ByID(r.Context(), session.Subject)

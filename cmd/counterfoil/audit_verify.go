@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -36,7 +38,7 @@ func (c *auditVerify) Run(ctx context.Context) error {
 			printVerification(v)
 		}
 		if len(v.Problems) > 0 {
-			return fmt.Errorf("the audit trail is not as it was sealed")
+			return errors.New("the audit trail is not as it was sealed")
 		}
 		return nil
 	})
@@ -46,7 +48,7 @@ func printVerification(v audit.Verification) {
 	if v.Seals == 0 {
 		fmt.Println("nothing is sealed yet: a running server seals what is two minutes old")
 	} else {
-		fmt.Printf("%d entries under %d seals, %s to %s UTC\n", v.Entries, v.Seals, v.From.UTC().Format("2006-01-02 15:04:05"), v.Upto.UTC().Format("2006-01-02 15:04:05"))
+		fmt.Printf("%d entries under %d seals, %s to %s UTC\n", v.Entries, v.Seals, v.From.UTC().Format(time.DateTime), v.Upto.UTC().Format(time.DateTime))
 	}
 	if n := v.Anchors + v.Expired; n > 0 {
 		fmt.Printf("%d of %d anchors agree; of %d the seals have expired\n", v.Anchors, n, v.Expired)

@@ -157,8 +157,8 @@ func (c *demoClient) call(ctx context.Context) (measuring bool) {
 func (c *demoClient) renew(ctx context.Context) {
 	auth := api.Client{URL: c.auth, HTTP: c.http}
 	got, err := auth.Refresh(ctx, api.Refresh[string]{RefreshToken: c.refresh, RefreshNonce: c.nonce}) // no token: the cookie has it
-	if refusal := (*api.Error)(nil); err != nil {
-		c.renewable = !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized // otherwise the next call asks again
+	if err != nil {
+		c.renewable = answered(err) != http.StatusUnauthorized // otherwise the next call asks again
 		return
 	}
 	c.access, c.refresh, c.nonce = got.AccessToken, got.RefreshToken, api.Nonce()
