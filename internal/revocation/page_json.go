@@ -123,7 +123,7 @@ func readEntry(v *token.Value) (e Revocation, err error) {
 
 // scopeOf returns one text for all entries of a scope that is known.
 func scopeOf(text string) Scope {
-	for _, known := range [...]Scope{ScopeSession, ScopeGrant, ScopeToken, ScopeSubject, ScopeClient, ScopeKey, ScopeAll, ScopeClaims} {
+	for _, known := range scopes {
 		if text == string(known) {
 			return known
 		}

@@ -30,6 +30,9 @@ const (
 	ScopeClaims  Scope = "claims"  // ID is a subject whose claims changed: copies must be made anew, and the login goes on
 )
 
+// scopes are all that this program knows.
+var scopes = [...]Scope{ScopeSession, ScopeGrant, ScopeToken, ScopeSubject, ScopeOthers, ScopeClient, ScopeKey, ScopeAll, ScopeClaims}
+
 // Revocation is one entry of the revocation log.
 type Revocation struct {
 	At      Cursor    // set by the store, in commit order
