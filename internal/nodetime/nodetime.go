@@ -71,7 +71,6 @@ type Clock struct {
 	believe bool
 	elapsed func() time.Duration
 	begun   line
-	sleep   func() // takes the time that the machine was asleep into elapsed
 
 	looking chan struct{} // holds a token during a reading, and while the record is written
 	verdict atomic.Pointer[verdict]
@@ -83,11 +82,12 @@ func New(o Options) *Clock {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	c := &Clock{looking: make(chan struct{}, 1), elapsed: o.Elapsed, sleep: func() {}}
+	c := &Clock{looking: make(chan struct{}, 1), elapsed: o.Elapsed}
 	switch {
 	case o.Elapsed != nil:
 	case o.Now == nil:
-		c.elapsed, c.sleep = running()
+		machine := clock.New(nil, clock.Boot)
+		c.elapsed = func() time.Duration { return machine.Read().Elapsed }
 	default:
 		c.elapsed = counted(o.Now)
 	}
@@ -104,24 +104,6 @@ func Believe(s store.Store, now func() time.Time) *Clock {
 	c := New(Options{Store: s, Now: now})
 	c.believe = true
 	return c
-}
-
-// running counts by the monotonic clock, which costs little to read. It stops while the
-// machine is asleep: sleep adds that.
-func running() (elapsed func() time.Duration, sleep func()) {
-	if clock.Boot == nil {
-		base := time.Now()
-		return func() time.Duration { return time.Since(base) }, func() {}
-	}
-	var asleep atomic.Int64
-	base, boot := time.Now(), clock.Boot()
-	elapsed = func() time.Duration { return time.Since(base) + time.Duration(asleep.Load()) }
-	sleep = func() {
-		if d := int64(clock.Boot() - boot - time.Since(base)); d > asleep.Load() {
-			asleep.Store(d)
-		}
-	}
-	return elapsed, sleep
 }
 
 // counted counts by a wall clock that is set by nobody but a test, and never backwards.
@@ -226,7 +208,6 @@ func (c *Clock) Look(ctx context.Context) error {
 			return store.Outage(err)
 		}
 	}
-	c.sleep()
 	asked := c.elapsed()
 	told, err := c.opts.Store.Time(ctx)
 	answered := c.elapsed()
