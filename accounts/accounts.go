@@ -117,8 +117,7 @@ func (a *Accounts) CreateInvited(ctx context.Context, act audit.Act, u directory
 
 // Invite makes an invitation to choose the password of a user, which is good once, and takes
 // the place of earlier ones (LOGIN-12). It is good for 24 hours, or for 15 minutes if the user
-// has a password. The password and the sessions of
-// now stay until somebody redeems it.
+// has a password. The password and the sessions of now stay until somebody redeems it.
 func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invitation login.Secret, expires time.Time, err error) {
 	return a.users.Invite(ctx, id, act)
 }

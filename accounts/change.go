@@ -191,7 +191,8 @@ func (a *Accounts) Delete(ctx context.Context, id string, act audit.Act) error {
 }
 
 // Finish does what is due to all users: what processes that were stopped in the middle of a
-// change left. It also adopts API keys of earlier versions. Call it before anything is served, and every minute.
+// change left. It also adopts API keys of earlier versions. Call it before anything is served,
+// and every minute.
 func (a *Accounts) Finish(ctx context.Context) error {
 	act := audit.Act{Reason: "what a stopped server left"}
 	errs := []error{a.adoptKeys(ctx)}

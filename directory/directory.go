@@ -162,9 +162,9 @@ func hashID(s string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Create adds a user. It fails like [Directory.Available] if somebody has that identifier, or one
-// that looks like it. ID, Status and Created are set here. Without an actor, the user made the
-// account.
+// Create adds a user. It fails like [Directory.Available] if somebody has that identifier, or
+// one that looks like it. ID, Status and Created are set here. Without an actor, the user made
+// the account.
 func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, error) {
 	u.Status, u.Created = Active, d.now()
 	for {
@@ -334,8 +334,8 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 const MaxPage = 200
 
 // List returns up to limit users after the one with the given id, by id, and
-// whether there are more. A limit of zero, and one above MaxPage, is MaxPage. A user whose record, or password's record, cannot be read is
-// Damaged, and hides none of the others.
+// whether there are more. A limit of zero, and one above MaxPage, is MaxPage. A user whose
+// record, or password's record, cannot be read is Damaged, and hides none of the others.
 func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
 	if limit <= 0 || limit > MaxPage {
 		limit = MaxPage

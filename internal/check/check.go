@@ -1,5 +1,6 @@
-// Package check says which texts may be ids and names. Begin with [Text]. It knows what a
-// store, a log line and a header can hold, and not what an id means.
+// Package check says which texts may be ids and names, and which times can be written. Begin
+// with [Text]. It knows what a store, a log line and a header can hold, and not what an id
+// means.
 package check
 
 import (

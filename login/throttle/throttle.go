@@ -98,8 +98,9 @@ func (t Ticket) Known() bool { return t.known }
 
 // Take counts g as a failure, or answers login.Throttled and counts nothing: a refused
 // attempt makes no wait longer, so a stranger cannot keep an owner out by trying again
-// and again. Nor does one whose ctx ends. Without the store the answer is an outage, and the credential must not be
-// checked. It answers login.ErrBusy when other nodes were faster too often.
+// and again. Nor does one whose ctx ends. Without the store the answer is an outage, and the
+// credential must not be checked. It answers login.ErrBusy when other nodes were faster too
+// often, or too many attempts wait to be counted.
 func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 	mine, device := t.id("account", g.Account), t.device(g.Account, g.Device)
 	switch {
