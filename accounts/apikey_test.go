@@ -241,6 +241,17 @@ func TestKeyExpiryAndUse(t *testing.T) {
 	if got := shown().State; got != accounts.KeyExpired {
 		t.Errorf("a key that has expired is %s", got)
 	}
+	for _, sweep := range []struct { // it is listed for 30 days
+		days, left int
+	}{{29, 1}, {31, 0}} {
+		_, err := s.Sweep(t.Context(), k.Expires.AddDate(0, 0, sweep.days))
+		must(t, err)
+		if all, err := n.Users().Keys(t.Context()); err != nil || len(all) != sweep.left {
+			t.Errorf("%d days after it has expired: %d keys, %v", sweep.days, len(all), err)
+		}
+	}
+	k, _, err = n.Users().NewKey(t.Context(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}})
+	must(t, err)
 	must(t, n.Users().DeleteKey(t.Context(), k.ID, noAct))
 }
 
