@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"math"
 	"time"
 
@@ -110,9 +111,11 @@ func (t *Trail) Seal(ctx context.Context) (more bool, err error) {
 		return false, nil // the clock was set back: wait
 	}
 	next := Seal{N: last.N + 1, From: last.Upto, Upto: upto, Keep: t.opts.Keep, Before: last.Keep}
-	if next.Count, next.Hash, err = t.hash(ctx, last.Hash, next); err != nil {
+	entries, err := t.digests(ctx, last.Hash, next)
+	if err != nil {
 		return false, err
 	}
+	next.Count, next.Hash = entries[0].count, entries[0].hash()
 	value, err := json.Marshal(next)
 	if err != nil {
 		return false, err
@@ -132,32 +135,65 @@ func (t *Trail) Seal(ctx context.Context) (more bool, err error) {
 // idAt is before the id of every entry that was made at that time or earlier.
 func idAt(at time.Time) string { return fmt.Sprintf("%016x", math.MaxInt64-at.UnixNano()) }
 
-// hash returns how many entries of the span of s there are, and their hash after that of the
-// seal before.
-func (t *Trail) hash(ctx context.Context, before string, s Seal) (count int, hash string, err error) {
-	h := sha256.New()
-	write := func(b []byte) {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(b)))
-		h.Write(b)
-	}
-	write([]byte(before))
-	write([]byte(s.From.UTC().Format(time.RFC3339Nano) + " " + s.Upto.UTC().Format(time.RFC3339Nano)))
+// digest is what is hashed for a seal.
+type digest struct {
+	sum        hash.Hash
+	count      int    // of entries
+	upto, from string // the ids of its entries are between these
+}
+
+// begin begins the digest of s, which comes after a seal with the hash before.
+func begin(before string, s Seal) digest {
+	d := digest{sum: sha256.New(), upto: idAt(s.Upto), from: idAt(s.From)}
+	d.write(before)
+	d.write(s.From.UTC().Format(time.RFC3339Nano) + " " + s.Upto.UTC().Format(time.RFC3339Nano))
 	if s.Keep != 0 || s.Before != 0 {
-		write([]byte(s.Keep.String() + " " + s.Before.String()))
+		d.write(s.Keep.String() + " " + s.Before.String())
 	}
-	for rec, err := range t.records(ctx, "*", idAt(s.Upto)) {
+	return d
+}
+
+func (d *digest) add(rec store.Record) {
+	d.write(rec.ID)
+	d.write(rec.Owner)
+	d.write(string(rec.Value))
+	d.count++
+}
+
+func (d *digest) write(text string) {
+	d.sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
+	d.sum.Write([]byte(text))
+}
+
+func (d *digest) hash() string { return hex.EncodeToString(d.sum.Sum(nil)) }
+
+// digests computes seals, oldest first, from the entries that are there. before is the hash of
+// the seal before them. It reads the entries once: a trail of 90 days has 130,000 seals.
+func (t *Trail) digests(ctx context.Context, before string, seals ...Seal) ([]digest, error) {
+	all := make([]digest, len(seals))
+	for i, s := range seals {
+		all[i] = begin(before, s)
+		before = s.Hash
+	}
+	i := len(seals) - 1 // of the seal that is read
+	if i < 0 {
+		return nil, nil
+	}
+	for rec, err := range t.records(ctx, "*", all[i].upto) {
 		if err != nil {
-			return 0, "", err
+			return nil, err
 		}
-		if !timeOf(rec.ID).After(s.From) {
+		for i >= 0 && rec.ID > all[i].from {
+			i--
+		}
+		if i < 0 {
 			break
 		}
-		write([]byte(rec.ID))
-		write([]byte(rec.Owner))
-		write(rec.Value)
-		count++
+		if rec.ID > all[i].upto {
+			all[i].add(rec)
+		}
 	}
-	return count, hex.EncodeToString(h.Sum(nil)), nil
+	return all, nil
 }
 
 // Anchor is what was written down of a seal outside of the store, such as a line of the log.
@@ -205,6 +241,10 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 		}
 		seals = append(seals, s)
 	}
+	entries, err := t.digests(ctx, "", seals...)
+	if err != nil {
+		return fail(err)
+	}
 	known := map[uint64]Seal{}
 	for i, s := range seals {
 		// Entries from before this time may have expired, and may have been swept or not.
@@ -229,10 +269,7 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 		if s.From.Before(whole) {
 			continue
 		}
-		count, hash, err := t.hash(ctx, before.Hash, s)
-		if err != nil {
-			return fail(err)
-		}
+		count := entries[i].count
 		if v.Seals++; v.From.IsZero() {
 			v.From = s.From
 		}
@@ -242,7 +279,7 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 			v.problem("seal %d: %d of %d entries are missing, %s to %s", s.N, s.Count-count, s.Count, stamp(s.From), stamp(s.Upto))
 		case count > s.Count:
 			v.problem("seal %d: %d entries were added later, %s to %s", s.N, count-s.Count, stamp(s.From), stamp(s.Upto))
-		case hash != s.Hash:
+		case entries[i].hash() != s.Hash:
 			v.problem("seal %d: an entry was changed or replaced, %s to %s", s.N, stamp(s.From), stamp(s.Upto))
 		}
 	}

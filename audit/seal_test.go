@@ -88,12 +88,22 @@ func TestSeals(t *testing.T) {
 			rec.Value = []byte(strings.Replace(string(rec.Value), `"by":"issuer"`, `"by":"local"`, 1))
 			commit(t, s, store.Batch{Put: []store.Record{rec}})
 		}, "changed"},
+		{"an entry is given to another subject", func(t *testing.T, s *sealed) {
+			rec := s.entries(t)[4]
+			rec.Owner = "mallory"
+			commit(t, s, store.Batch{Put: []store.Record{rec}})
+		}, "changed"},
 		{"an entry is taken out", func(t *testing.T, s *sealed) {
 			commit(t, s, store.Batch{Delete: []store.Key{s.entries(t)[4].Key}})
 		}, "missing"},
 		{"an entry is put in", func(t *testing.T, s *sealed) {
 			rec := s.entries(t)[4]
 			rec.ID, rec.Rev = rec.ID+"z", 0
+			commit(t, s, store.Batch{Put: []store.Record{rec}})
+		}, "added"},
+		{"an entry is put in that has no time", func(t *testing.T, s *sealed) {
+			rec := s.entries(t)[4]
+			rec.ID, rec.Rev = rec.ID[:10]+"z", 0
 			commit(t, s, store.Batch{Put: []store.Record{rec}})
 		}, "added"},
 		{"an entry is replaced", func(t *testing.T, s *sealed) {
@@ -105,6 +115,9 @@ func TestSeals(t *testing.T) {
 		{"a seal is taken out", func(t *testing.T, s *sealed) {
 			commit(t, s, store.Batch{Delete: []store.Key{{Kind: "auditseal", ID: "0000000000000003"}}})
 		}, "after the seal 2 comes the seal 4"},
+		{"a seal of entries is taken out", func(t *testing.T, s *sealed) {
+			commit(t, s, store.Batch{Delete: []store.Key{{Kind: "auditseal", ID: "0000000000000005"}}})
+		}, "after the seal 4 comes the seal 6"},
 		{"the last seal is taken out", func(t *testing.T, s *sealed) {
 			commit(t, s, store.Batch{Delete: []store.Key{{Kind: "auditseal", ID: lastSeal(s)}}})
 		}, "not in the chain"},
@@ -168,6 +181,9 @@ func TestSeals(t *testing.T) {
 				}
 			} else if !slices.ContainsFunc(v.Problems, func(p string) bool { return strings.Contains(p, c.want) }) {
 				t.Errorf("problems %q, want one with %q", v.Problems, c.want)
+			}
+			if strings.HasPrefix(c.want, "after the seal") && len(v.Problems) > 1 {
+				t.Errorf("problems %q, want one: the entries beside the gap are as they were", v.Problems)
 			}
 		})
 	}
