@@ -280,7 +280,7 @@ func (f *follower) setBack(ctx context.Context, next *knowledge, at *clock.Insta
 	switch {
 	case !f.times.settled(&t, at) || f.reading == begun:
 		return false
-	case f.reading == notBegun && t.said < next.revoked.Dropped()+int64(f.opts.Leeway):
+	case f.reading == notBegun && t.said < next.dropped(f.opts.Leeway):
 		f.reading = begun
 		return true
 	}

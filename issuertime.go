@@ -83,9 +83,6 @@ func (k *timekeeper) start() issuerTime {
 
 // hear returns t after a page that says told, between asked and answered.
 func (k *timekeeper) hear(t issuerTime, told time.Time, asked, answered *clock.Instant) issuerTime {
-	if told.IsZero() {
-		return t
-	}
 	said, wall := told.UnixNano(), answered.Unix()
 	lain := answered.Elapsed - asked.Elapsed
 	t, certain, former := t.on(answered), k.certain.on(answered), k.former.on(answered)

@@ -250,10 +250,11 @@ func (s *simulation) each(ctx context.Context, step, d time.Duration, do func())
 	}
 }
 
-// restart restarts what the wrong clock belongs to. atDown is called while it is down.
+// restart restarts what the wrong clock belongs to. whileDown is called while it is down.
 func (s *simulation) restart(ctx context.Context, whileDown func()) error {
 	const down = time.Second
-	nodes, verifiers := s.nodes[:0:0], s.following[:0:0]
+	var nodes []*simNode
+	var verifiers []*simVerifier
 	for _, n := range s.nodes {
 		if n.machine == s.wrong {
 			nodes = append(nodes, n)

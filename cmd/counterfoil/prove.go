@@ -138,10 +138,7 @@ func (c *proveCommand) clocks(ctx context.Context, o prove.Options) error {
 // check refuses values that no run can work with.
 func (c *proveCommand) check() error {
 	for _, name := range c.Only {
-		if c.Clocks {
-			break // it names cells
-		}
-		if !slices.ContainsFunc(prove.Scenarios(), func(s prove.Scenario) bool { return s.Name == name }) {
+		if !c.Clocks && !slices.ContainsFunc(prove.Scenarios(), func(s prove.Scenario) bool { return s.Name == name }) {
 			return misuse("there is no scenario %q\nhint: counterfoil prove --list", name)
 		}
 	}
