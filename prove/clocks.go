@@ -13,7 +13,6 @@ type ClocksOptions struct {
 	Stores []Store
 	Child  []string // a command that calls [Child]
 
-	Bound time.Duration           // D; zero: 10 s, the default of a verifier
 	Only  func(c ClocksCell) bool // nil: all cells
 	Ended func(c ClocksCell)      // called when a cell has ended; may be nil
 
@@ -97,10 +96,7 @@ func Clocks(ctx context.Context, o ClocksOptions) (cells []ClocksCell, err error
 	if len(o.Stores) == 0 || len(o.Child) == 0 {
 		return nil, errors.New("prove: ClocksOptions.Stores and Child are required")
 	}
-	if o.Bound == 0 {
-		o.Bound = 10 * time.Second
-	}
-	plan := clocksPlan{Bound: o.Bound, Mutant: o.mutant}
+	plan := clocksPlan{Mutant: o.mutant}
 	for _, s := range o.Stores {
 		for _, c := range o.cells(&s) {
 			place, err := s.New(ctx)

@@ -113,7 +113,7 @@ func (n *simNode) start(ctx context.Context) error {
 		wall = n.s.right
 	}
 	n.server, err = server.Open(ctx, server.Config{
-		Store: db, URL: simulatedURL, SealKey: [32]byte{1}, MaxBound: n.s.bound, AccessTTL: accessTTL, NoVerifier: true,
+		Store: db, URL: simulatedURL, SealKey: [32]byte{1}, MaxBound: clocksBound, AccessTTL: accessTTL, NoVerifier: true,
 		Logger: quiet, Audit: func(audit.Entry) {}, Now: wall.now,
 		Elapsed: func() time.Duration { return time.Since(begun) }, InsecureHashes: true,
 	})
@@ -242,7 +242,7 @@ func (v *simVerifier) start(ctx context.Context) error {
 		return err
 	}
 	started, err := v.s.mutant.newVerifier(ctx, remote, counterfoil.Options{
-		Issuer: simulatedURL, Audience: simulatedURL, Bound: v.s.bound, InsecureCookies: true, Logger: quiet, Now: v.machine.now,
+		Issuer: simulatedURL, Audience: simulatedURL, Bound: clocksBound, InsecureCookies: true, Logger: quiet, Now: v.machine.now,
 	})
 	if err != nil {
 		return err

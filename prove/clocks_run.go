@@ -18,6 +18,8 @@ const (
 	// dropped 10 min too early.
 	accessTTL = 10 * time.Minute
 
+	clocksBound = 10 * time.Second // D: the default of a verifier
+
 	faultAfter = 10 * time.Second // from the first sign-in
 	faultLasts = 3 * time.Minute
 	watched    = 25 * time.Minute // afterwards: longer than the log keeps an entry
@@ -44,7 +46,6 @@ var clockMutants = map[string]clockMutant{}
 type simulation struct {
 	*history
 	cell   ClocksCell
-	bound  time.Duration
 	mutant clockMutant
 
 	database *database
@@ -68,7 +69,7 @@ type simulation struct {
 
 func newSimulation(plan clocksPlan, c clocksCell, out *outside, open openFunc) *simulation {
 	s := &simulation{
-		history: newHistory(), cell: c.Cell, bound: plan.Bound, mutant: clockMutants[plan.Mutant], wrong: &machine{}, right: &machine{},
+		history: newHistory(), cell: c.Cell, mutant: clockMutants[plan.Mutant], wrong: &machine{}, right: &machine{},
 	}
 	if s.mutant.newVerifier == nil {
 		s.mutant.newVerifier = func(ctx context.Context, from counterfoil.Source, o counterfoil.Options) (verifier, error) {
@@ -88,9 +89,9 @@ func (s *simulation) problem(format string, args ...any) {
 }
 
 func (s *simulation) result() ClocksCell {
-	l := limits{bound: s.bound, heal: s.bound / 2, extra: make(map[int]time.Duration)}
+	l := limits{bound: clocksBound, heal: clocksBound / 2, extra: make(map[int]time.Duration)}
 	for _, n := range s.nodes {
-		l.extra[n.number] = -s.bound - time.Duration(float64(s.bound)*rho) // a node knows at once
+		l.extra[n.number] = -clocksBound - time.Duration(float64(clocksBound)*rho) // a node knows at once
 	}
 	s.cell.Findings = judge(s.history, l)
 	if f := s.cell.Findings; len(s.cell.Problems) == 0 && (f.Accepted == 0 || f.Refused == 0 || f.Revocations < 4) {
@@ -385,7 +386,7 @@ func (s *simulation) rightClock(n *simNode) bool {
 // refused, and its client refreshes it or signs in again.
 func (s *simulation) ahead() time.Duration {
 	// Two heartbeats after the clock was set right, every verifier knows.
-	if !s.alone || !s.startedWrong || s.repaired > 0 && s.now() > s.repaired+s.bound/2 {
+	if !s.alone || !s.startedWrong || s.repaired > 0 && s.now() > s.repaired+clocksBound/2 {
 		return 0
 	}
 	return max(s.cell.offset(), 0)
@@ -455,7 +456,7 @@ func (s *simulation) repair(ctx context.Context) error {
 	at := s.now()
 	good := s.steady[1] // a JWT: the verifier needs no look-up for it
 	back := make(map[int]time.Duration)
-	patience := 4 * s.bound
+	patience := 4 * clocksBound
 	s.each(ctx, 50*time.Millisecond, patience, func() {
 		s.retryVerifiers(ctx)
 		for _, v := range s.following {

@@ -8,16 +8,14 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/counterfoil/counterfoil/internal/clock"
 )
 
 // clocksPlan tells a child which cells of the clock matrix to run.
 type clocksPlan struct {
-	Bound  time.Duration `json:"bound"`
-	Mutant string        `json:"mutant,omitempty"`
-	Cells  []clocksCell  `json:"cells"`
+	Mutant string       `json:"mutant,omitempty"`
+	Cells  []clocksCell `json:"cells"`
 }
 
 type clocksCell struct {
