@@ -223,6 +223,32 @@ func TestUndoOfTwo(t *testing.T) {
 	}
 }
 
+// LOGIN-09: two attempts that overlap and are both taken back, the earlier or the later one
+// first, keep nobody waiting.
+func TestUndoInEitherOrder(t *testing.T) {
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		var c clock
+		n := node(t, memory.New(), c.now, throttle.Options{})
+		var tickets []throttle.Ticket
+		for range 8 {
+			c.later(time.Minute)
+			ticket, err := n.Take(t.Context(), at("a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tickets = append(tickets, ticket)
+		}
+		for _, last := range order {
+			if err := tickets[6+last].Undo(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := n.Take(t.Context(), at("a")); err != nil {
+			t.Errorf("in the order %v: the next attempt = %v", order, err)
+		}
+	}
+}
+
 // hanging is a store that answers when it is told to.
 type hanging struct {
 	store.Store

@@ -262,6 +262,29 @@ func TestFloodCostsLittle(t *testing.T) {
 	}
 }
 
+// A login that succeeds ends the wait on its node at once.
+func TestSuccessHere(t *testing.T) {
+	var c clock
+	n := node(t, memory.New(), c.now, throttle.Options{})
+	var ticket throttle.Ticket
+	for range 8 {
+		c.later(time.Minute)
+		var err error
+		if ticket, err = n.Take(t.Context(), at("a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.Take(t.Context(), at("a")); waitOf(t, err) == 0 {
+		t.Error("nobody waits after eight failures")
+	}
+	if err := ticket.Succeeded(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Take(t.Context(), at("a")); err != nil {
+		t.Errorf("after it = %v", err)
+	}
+}
+
 // A login that succeeds on one node ends the wait on another, at the latest a second
 // later.
 func TestSuccessElsewhere(t *testing.T) {
