@@ -298,6 +298,32 @@ func TestSetBackLooksUpAnew(t *testing.T) {
 	})
 }
 
+// A copy of which nobody knows whether it has ended is let through by no policy.
+func TestDoubtIsServedByNoPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		var ahead atomic.Int64
+		s.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		v := follow(t, s, counterfoil.Options{ServeStale: time.Minute})
+		defer v.Close()
+		id, access := s.opaque("ses_1"), s.sign(t, "at+jwt", claims())
+		s.set(func() { s.sessions[access] = s.sessions[id] })
+		copies := []*http.Request{request(counterfoil.CarrierCookie, id), request(counterfoil.CarrierBearer, access)}
+		policies := []counterfoil.StalePolicy{counterfoil.FailClosed(), counterfoil.Introspect(), counterfoil.ServeStale(time.Minute)}
+		for _, want := range []error{nil, counterfoil.ErrStale} {
+			for _, policy := range policies {
+				for _, r := range copies {
+					if _, err := v.With(counterfoil.Route{Stale: policy}).VerifyRequest(r); !errors.Is(err, want) {
+						t.Errorf("%v, doubt of %v: %v, want %v", policy, v.Status().Doubt, err, want)
+					}
+				}
+			}
+			ahead.Store(int64(10 * time.Minute)) // the copies end in five
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
+
 // REV-15: no cookie is deleted because of a clock: neither one that ends in doubt, nor one that
 // the issuer calls good in an answer that has expired by what its pages say.
 func TestClocksDeleteNoCookie(t *testing.T) {
