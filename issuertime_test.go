@@ -386,6 +386,18 @@ func TestRates(t *testing.T) {
 					t.Fatalf("rate %v, after %v: %v, doubt %v", rate, time.Since(c.begun), err, c.v.Status().Doubt)
 				}
 			}
+			c.set(func() { c.down = counterfoil.ErrUnavailable })
+			time.Sleep(time.Hour)
+			c.set(func() { c.down = nil })
+			for range 200 { // a doubt would be over after half a heartbeat
+				time.Sleep(50 * time.Millisecond)
+				if doubt := c.v.Status().Doubt; doubt != 0 {
+					t.Fatalf("rate %v, after an hour without pages: doubt %v", rate, doubt)
+				}
+			}
+			if c.v.Status().Stale {
+				t.Errorf("rate %v: no page has come since", rate)
+			}
 		})
 	}
 }
