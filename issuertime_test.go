@@ -1,6 +1,7 @@
 package counterfoil_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -445,6 +446,31 @@ func TestSleepThatNoClockCounts(t *testing.T) {
 		time.Sleep(twoHeartbeats)
 		if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrExpired) {
 			t.Errorf("after the next page: %v, want ErrExpired", err)
+		}
+	})
+}
+
+// A watched copy ends although the issuer's time goes slower than the timer for its end.
+func TestWatchEndsByTheIssuersTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{Bound: time.Minute})
+		defer v.Close()
+		seen, err := v.Verify(t.Context(), s.opaque("ses_1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(seen.Expires) - 20*time.Second)
+		s.set(func() { s.down = counterfoil.ErrUnavailable })
+		ctx, stop := v.Watch(t.Context(), seen)
+		defer stop()
+		time.Sleep(20 * time.Second)
+		if ctx.Err() != nil {
+			t.Errorf("before its end: %v", context.Cause(ctx))
+		}
+		time.Sleep(time.Second)
+		if !errors.Is(context.Cause(ctx), counterfoil.ErrExpired) {
+			t.Errorf("at its end: %v, want ErrExpired", context.Cause(ctx))
 		}
 	})
 }
