@@ -19,6 +19,7 @@ const (
 const (
 	maxField     = 256 // bytes of a text that maxFields does not name
 	maxQuery     = maxBody
+	maxName      = 64 // bytes of the name of a parameter or a member
 	maxParams    = 32 // of a query or a form: no route has as many
 	maxMediaType = 256
 )
@@ -84,10 +85,24 @@ func shortTarget(u *url.URL) error {
 	return shortValues(query)
 }
 
-// parameters reads a query or a form, if it is not one of thousands of parameters.
+// parameters reads a query or a form, if it is not one of thousands of parameters, and none is
+// far too long: escapes make a text up to three times as long.
 func parameters(text string) (url.Values, error) {
 	if strings.Count(text, "&") >= maxParams {
 		return nil, badRequest("there are more than %d parameters", maxParams)
+	}
+	for pair := range strings.SplitSeq(text, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if err := shortName("parameter", name); err != nil {
+			return nil, err
+		}
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, badRequest("the parameters are malformed")
+		}
+		if err := shortField("parameter", name, len(value)/3); err != nil {
+			return nil, err
+		}
 	}
 	values, err := url.ParseQuery(text)
 	if err != nil {
@@ -155,6 +170,14 @@ func hexDigit(digit byte) int {
 		return int(digit - '0')
 	}
 	return int(digit|0x20-'a') + 10
+}
+
+// shortName refuses a name that no field has: a refusal repeats the name, and is short, too.
+func shortName(what, name string) error {
+	if len(name) > maxName {
+		return badRequest("the name of a %s is longer than %d bytes", what, maxName)
+	}
+	return nil
 }
 
 func shortField(what, name string, size int) error {

@@ -233,3 +233,20 @@ func FuzzCostOfRefusing(f *testing.F) {
 		}
 	})
 }
+
+// LOGIN-04: a refusal does not repeat a long name, which would cost more than reading it did.
+func TestLongNames(t *testing.T) {
+	b := newBench(t)
+	long := strings.Repeat("[", 8000)
+	for _, sent := range []struct{ method, path, body string }{
+		{"POST", "/oauth/token", long + "=x"},
+		{"POST", "/oauth/token", long + "=x&" + long + "=x"},
+		{"GET", "/v1/log?" + long + "=x", ""},
+		{"POST", "/v1/login", `{"` + long + `":"x"}`},
+		{"POST", "/v1/login", `{"` + long + `":null}`},
+	} {
+		if res, body := b.call(sent.method, sent.path, sent.body); res.StatusCode != http.StatusBadRequest || len(body) > 1024 {
+			t.Errorf("%s %s: status %d and %d bytes, want 400 and a short answer", sent.method, sent.path[:8], res.StatusCode, len(body))
+		}
+	}
+}

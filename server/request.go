@@ -49,6 +49,9 @@ func bind(data []byte, v any) error {
 	// encoding/json lets the last of two equal members win; a proxy in front may
 	// read the first. Only a body with one meaning is accepted.
 	err := token.ReadObject(data, func(name string, v *token.Value) error {
+		if err := shortName("member", name); err != nil {
+			return err
+		}
 		// Compared exactly: encoding/json would bind "Password" as well, and of
 		// "password" and "PASSWORD" the last.
 		if !slices.Contains(known, name) {
