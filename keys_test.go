@@ -2,9 +2,11 @@ package counterfoil_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -305,5 +307,22 @@ func TestRemoteName(t *testing.T) {
 		if _, err := source.Keys(t.Context()); (err == nil) != (url == is.URL) || err != nil && !strings.Contains(err.Error(), is.URL) {
 			t.Errorf("%s: Keys = %v", name, err)
 		}
+	}
+}
+
+// KEY-07, REV-16: the keys and the log come from a server whose certificate is trusted, and
+// from no other: it is sent nothing.
+func TestCertificateOfAStranger(t *testing.T) {
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("asked for %s", r.URL) }))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the handshake
+	web.StartTLS()
+	defer web.Close()
+	source, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{Credential: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: web.URL, Audience: web.URL})
+	if _, is := errors.AsType[*tls.CertificateVerificationError](err); !is {
+		t.Errorf("NewVerifier = %v, want an error about the certificate", err)
 	}
 }

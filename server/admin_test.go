@@ -345,3 +345,12 @@ func TestMakingSessionsIsNoAdministration(t *testing.T) {
 		t.Errorf("asking for the role = %d, want 403", status)
 	}
 }
+
+// A new store has no user: the owner of the machine makes the first one.
+func TestNewStoreHasNoUser(t *testing.T) {
+	e, _ := counted(t)
+	users, _, err := e.Users().List(t.Context(), "", 10)
+	if err != nil || len(users) > 0 {
+		t.Errorf("a new store lists %v, %v", users, err)
+	}
+}
