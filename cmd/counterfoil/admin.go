@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,20 +51,29 @@ func localActor(r *http.Request) string {
 	return audit.ByLocalUser(uid)
 }
 
-// placeFlags are the flags of every command that administers: they name the data folder. All
-// other settings come from the environment and the configuration file.
+// placeFlags are the flags of every command that administers: they name the data folder and the
+// stores. All other settings come from the environment and the configuration file.
 type placeFlags struct {
 	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML); COUNTERFOIL_CONFIG names one too."`
 	Data       string `type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
+	Store      string `placeholder:"NAME" help:"Store of the server, as serve takes it; needed only while no server runs."`
+	Sessions   string `placeholder:"NAME" help:"Store of its sessions, as serve takes it; needed only while no server runs."`
 	JSON       bool   `help:"Print JSON."`
 }
 
-func (p *placeFlags) load() (*settings, error) {
-	c := configFlags{ConfigFile: p.ConfigFile, settings: settings{Data: p.Data}}
-	if _, err := c.load(given{"data": p.Data != ""}); err != nil {
-		return nil, err
-	}
-	return &c.settings, nil
+// load returns the settings, and what [configFlags.load] says of them. Also with an error the
+// settings name the data folder, unless unplaced says otherwise.
+func (p *placeFlags) load() (*settings, *config.Verdict, error) {
+	c := configFlags{ConfigFile: p.ConfigFile, settings: settings{Data: p.Data, Store: p.Store, Sessions: p.Sessions}}
+	v, err := c.load(given{"data": p.Data != "", "store": p.Store != "", "sessions": p.Sessions != ""})
+	return &c.settings, v, err
+}
+
+// unplaced reports whether an error of the configuration leaves open which data folder is meant:
+// its setting is wrong, the file cannot be read, or a name is no setting and may be a misspelt one.
+func unplaced(err error) bool {
+	invalid, _ := errors.AsType[config.Invalid](err)
+	return err != nil && (invalid == nil || slices.ContainsFunc(invalid, func(p config.Problem) bool { return p.Key == "" || p.Key == "data" }))
 }
 
 // admin calls the administration API of the server that runs on the data folder. If none
@@ -73,20 +83,28 @@ type admin struct {
 	close func() error
 }
 
+// admin asks the running server, which opened the stores with its own settings: those of this
+// command need not be valid, except for the data folder. If no server runs, the command opens the
+// stores, and needs all settings.
 func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
-	c, err := p.load()
-	if err != nil {
-		return nil, err
+	c, v, invalid := p.load()
+	if unplaced(invalid) {
+		return nil, invalid
 	}
 	var a *admin
-	err = again(ctx, func() error {
-		a, err = c.admin(ctx, create)
+	err := again(ctx, func() (err error) {
+		if a, err = c.running(ctx); a == nil && err == nil {
+			if err = invalid; err == nil {
+				a, err = c.admin(ctx, create, v)
+			}
+		}
 		return err
 	})
 	return a, err
 }
 
-func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
+// running connects to the server that runs on the data folder. It returns nil if none runs.
+func (c *settings) running(ctx context.Context) (*admin, error) {
 	owner, err := private.Folder(c.Data)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, untrusted(err)
@@ -106,16 +124,7 @@ func (c *settings) admin(ctx context.Context, create bool) (*admin, error) {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
 		return nil, fmt.Errorf("%s %w: %w", path, errUnreachable, err)
 	}
-	_, err = os.Stat(filepath.Join(c.Data, c.landmark()))
-	missing := errors.Is(err, fs.ErrNotExist)
-	if missing && !create {
-		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.landmark())
-	}
-	a, err := c.ownAdmin(ctx)
-	if err == nil && missing {
-		fmt.Fprintf(os.Stderr, "counterfoil: made a new database in %s\n", c.Data)
-	}
-	return a, err
+	return nil, nil
 }
 
 // dialLocal connects to the server's socket at path, if the one that listens is the owner of
@@ -144,7 +153,29 @@ func untrusted(err error) error {
 	return err
 }
 
-// ownAdmin opens the store itself: no server runs.
+// admin opens the stores: no server runs. It makes new ones only if create is set.
+func (c *settings) admin(ctx context.Context, create bool, v *config.Verdict) (*admin, error) {
+	_, err := os.Stat(filepath.Join(c.Data, c.landmark()))
+	missing := errors.Is(err, fs.ErrNotExist)
+	if missing && !create {
+		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.landmark())
+	}
+	a, err := c.ownAdmin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if missing {
+		fmt.Fprintf(os.Stderr, "counterfoil: made a new database in %s\n", c.Data)
+	}
+	for _, w := range v.Warnings { // a wrong store answers too: what it does not have is not found, and not revoked
+		if w.Key == "store" || strings.HasPrefix(w.Key, "sessions") {
+			fmt.Fprintf(os.Stderr, "counterfoil: warning: %s\n", w)
+		}
+	}
+	return a, nil
+}
+
+// ownAdmin is a server in this process.
 func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	if c.Issuer == "" {
 		c.Issuer = anyIssuer

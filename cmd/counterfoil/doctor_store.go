@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -118,15 +117,13 @@ func (d *doctor) keys(ctx context.Context) {
 	if d.Store == "memory" {
 		return
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(d.Data, socketName))
-	if err != nil {
-		d.add("keys", isWarn, "were not checked: no server runs on "+d.Data, "run this where the server runs, as its user")
-		return
-	}
-	_ = conn.Close()
-	a, err := d.admin(ctx, false)
+	a, err := d.running(ctx)
 	if err != nil {
 		d.unreachable("keys", err, "")
+		return
+	}
+	if a == nil {
+		d.add("keys", isWarn, "were not checked: no server runs on "+d.Data, "run this where the server runs, as its user")
 		return
 	}
 	defer a.close()

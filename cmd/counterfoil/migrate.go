@@ -128,7 +128,7 @@ func (c *settings) asLeft(ctx context.Context, source store.Mover) error {
 
 // ends returns the settings of the two installations.
 func (c *migrateCommand) ends() (from, to *settings, err error) {
-	if from, err = c.load(); err != nil {
+	if from, _, err = c.load(); err != nil {
 		return nil, nil, err
 	}
 	if from.apart() {

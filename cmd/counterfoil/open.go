@@ -144,7 +144,7 @@ func (c *settings) open(ctx context.Context, commits *prometheus.HistogramVec, h
 func (c *settings) assembly(how server.Config) server.Config {
 	how.Hosts = c.Hosts
 	how.URL, how.Audience, how.Algorithm = c.Issuer, c.Audience, c.Algorithm
-	if key := c.HMACSecret.Reveal(); key != "" {
+	if key := c.HMACSecret.Reveal(); key != "" && c.Algorithm == "HS256" {
 		how.HMACSecret = []byte(key)
 	}
 	how.MaxSessions = c.MaxSessions

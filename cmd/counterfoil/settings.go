@@ -40,11 +40,14 @@ type settings struct {
 
 const envPrefix = "COUNTERFOIL_"
 
+// apiKeyVariable is where services have their API key, by the tutorial and the examples.
+const apiKeyVariable = envPrefix + "API_KEY"
+
 // loader loads settings into c.
 func (c *settings) loader() *config.Settings {
 	kinds := ops.Kinds()
 	kinds["store"], kinds["sessions"] = checkStoreName, checkSessionsName
-	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Kinds: kinds})
+	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Others: []string{apiKeyVariable}, Kinds: kinds})
 }
 
 // load sets what no flag has set, and returns where each value came from.

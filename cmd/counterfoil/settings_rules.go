@@ -20,7 +20,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 	c.checkIssuer(v)
 	if key := c.HMACSecret.Reveal(); key != "" { // KEY-02
 		if c.Algorithm != "HS256" {
-			v.Refuse("hmac_secret", "is set, and algorithm is "+c.Algorithm, "")
+			v.Warn("hmac_secret", "has no effect: algorithm is "+c.Algorithm, "set algorithm to HS256 to sign with it")
 		} else if err := keyring.CheckSecret([]byte(key)); err != nil {
 			v.Refuse("hmac_secret", err.Error(), "openssl rand -base64 48")
 		}

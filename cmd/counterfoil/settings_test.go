@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,13 +62,17 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 	if v := c.check(where); err != nil || len(v.Problems)+len(v.Warnings) > 0 {
 		t.Errorf("a good production configuration: %v, %+v", err, v)
 	}
-	for _, environ := range [][]string{
-		{"COUNTERFOIL_HMAC_SECRET=changeme", "COUNTERFOIL_ALGORITHM=HS256"}, {"COUNTERFOIL_HMAC_SECRET=Zq8vT1mWkY3xR7nB5cJ2hL9sD4fG6pA0uE-iO_yQwXtV"},
-	} { // KEY-02, TOK-03
-		where, err := c.load(config.Sources{Environ: environ})
-		if v := c.check(where); err != nil || !strings.HasPrefix(v.Err().Error(), "COUNTERFOIL_HMAC_SECRET: hmac_secret ") {
-			t.Errorf("%v: %v, %+v", environ, err, v)
-		}
+	where, err = c.load(config.Sources{Environ: []string{"COUNTERFOIL_HMAC_SECRET=changeme", "COUNTERFOIL_ALGORITHM=HS256"}}) // KEY-02
+	if v := c.check(where); err != nil || !strings.HasPrefix(v.Err().Error(), "COUNTERFOIL_HMAC_SECRET: hmac_secret ") {
+		t.Errorf("a weak secret: %v, %+v", err, v)
+	}
+	// TOK-03: the secret of another algorithm is used for nothing.
+	where, err = c.load(config.Sources{Environ: []string{"COUNTERFOIL_HMAC_SECRET=Zq8vT1mWkY3xR7nB5cJ2hL9sD4fG6pA0uE-iO_yQwXtV"}})
+	if v := c.check(where); err != nil || v.Err() != nil || !slices.ContainsFunc(v.Warnings, func(p config.Problem) bool { return p.Key == "hmac_secret" }) {
+		t.Errorf("a secret of another algorithm: %v, %+v", err, v)
+	}
+	if how := c.assembly(server.Config{}); how.HMACSecret != nil {
+		t.Error("a secret of another algorithm is enabled")
 	}
 	where, err = c.load(config.Sources{Environ: []string{"COUNTERFOIL_OPS_TOKEN=short"}})
 	if v := c.check(where); err != nil || !strings.Contains(v.Err().Error(), "fewer than 32") || strings.Contains(v.Err().Error(), "short\"") {

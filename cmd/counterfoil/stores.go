@@ -96,7 +96,7 @@ func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 // user is gone belongs to no account.
 func (c *settings) checkSessions(v *config.Verdict) {
 	if c.SessionsPass.Reveal() != "" && !isRedis(c.Sessions) {
-		v.Refuse("sessions_password", "is set, and sessions is not a Redis", "")
+		v.Warn("sessions_password", "has no effect: sessions is not a Redis", "name the Redis with --sessions or "+envPrefix+"SESSIONS")
 	}
 	if !c.apart() {
 		return

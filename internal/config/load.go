@@ -124,7 +124,7 @@ func (s *Settings) environment(environ []string) (map[string]string, []Problem) 
 		case !strings.HasPrefix(name, s.opts.Prefix) || value == "":
 		case slices.Contains(names, name):
 			found[name] = value
-		case !serviceLink(name, value):
+		case !slices.Contains(s.opts.Others, name) && !serviceLink(name, value):
 			problems = append(problems, Problem{Where: name, Problem: "is not a setting", Hint: s.suggest(name, names)})
 		}
 	}
