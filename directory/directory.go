@@ -110,16 +110,29 @@ const MaxIdentifier = 254
 // normalised (LOGIN-04).
 func Canonical(identifier string) (string, error) {
 	if len(identifier) > MaxIdentifier || expands(identifier) {
-		return "", ErrBadIdentifier
+		return "", errLongIdentifier
 	}
 	s := norm.NFKC.String(strings.TrimSpace(identifier))
 	s = norm.NFKC.String(strings.Map(foldCherokee, cases.Fold().String(strings.Map(visible, s))))
-	bad := strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar })
-	if s == "" || len(s) > MaxIdentifier || bad || strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@") {
-		return "", ErrBadIdentifier
+	switch {
+	case s == "":
+		return "", fmt.Errorf("%w: it has no visible character", ErrBadIdentifier)
+	case len(s) > MaxIdentifier:
+		return "", errLongIdentifier
+	case strings.ContainsFunc(s, harmful):
+		return "", fmt.Errorf("%w: it has a space or a control character: %U", ErrBadIdentifier, []rune(s[strings.IndexFunc(s, harmful):])[0])
+	case strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@"):
+		return "", fmt.Errorf("%w: it has at most one @, with text on both sides", ErrBadIdentifier)
 	}
 	return s, nil
 }
+
+// harmful reports what breaks a line or cannot be told apart where an identifier is shown.
+func harmful(r rune) bool {
+	return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar
+}
+
+var errLongIdentifier = fmt.Errorf("%w: it is longer than %d bytes", ErrBadIdentifier, MaxIdentifier)
 
 // foldCherokee mends [cases.Fold], which makes Cherokee capitals small and small letters
 // capitals: Unicode folds both to capitals (https://go.dev/issue/46101).

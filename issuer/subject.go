@@ -190,7 +190,7 @@ func equalRoles(a, b []string) bool {
 // everybody for that.
 func checkSubject(s string) error {
 	if s == "" || s == "*" {
-		return fmt.Errorf("%w: subject %q", ErrBadRequest, s)
+		return fmt.Errorf("%w: a subject is neither empty nor *", ErrBadRequest)
 	}
 	return check.Text("subject", s, 200)
 }

@@ -78,10 +78,14 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	case errors.Is(err, issuer.ErrTooLarge):
 		// Nothing that the caller did: an administrator gave out too many roles.
 		own = &source.Problem{Status: http.StatusInternalServerError, Type: "credential-too-large", Title: "Claims are too large for the carrier"}
-	case errors.Is(err, directory.ErrBadIdentifier), errors.Is(err, directory.ErrBadUser), errors.Is(err, directory.ErrBadKey):
-		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Not acceptable", Detail: err.Error()}
+	case errors.Is(err, directory.ErrBadIdentifier):
+		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err)}
+	case errors.Is(err, directory.ErrBadUser):
+		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "User is not acceptable", Detail: rule(err)}
+	case errors.Is(err, directory.ErrBadKey):
+		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "API key is not acceptable", Detail: rule(err)}
 	case errors.Is(err, issuer.ErrBadRequest):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: err.Error()}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: rule(err)}
 	case errors.Is(err, store.ErrNotFound):
 		own = errNotFound
 	case errors.Is(err, accounts.ErrAdminRole), errors.Is(err, accounts.ErrOtherClient):
@@ -92,6 +96,16 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	p := *own // a copy: errNotFound and errForbidden are shared
 	p.Cause = err
 	return &p
+}
+
+// rule is the rule that was broken: the text of err without the kinds of error, which the title
+// of the answer says.
+func rule(err error) string {
+	text := err.Error()
+	for _, kind := range []error{directory.ErrBadIdentifier, directory.ErrBadUser, directory.ErrBadKey, issuer.ErrBadRequest} {
+		text = strings.TrimSuffix(strings.ReplaceAll(text, kind.Error()+": ", ""), ": "+kind.Error())
+	}
+	return text
 }
 
 // answer writes the problem for err, and logs what the caller is not told.

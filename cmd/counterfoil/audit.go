@@ -21,7 +21,10 @@ func (c *auditList) Run(ctx context.Context) error {
 		subject := ""
 		if c.User != "" {
 			var err error
-			if subject, err = a.subject(ctx, c.User, false); err != nil {
+			if subject, err = a.subject(ctx, c.User, "event", false, func(ctx context.Context, subject string) (bool, error) {
+				entries, err := a.Audit(ctx, subject, 1)
+				return len(entries) > 0, err
+			}); err != nil {
 				return err
 			}
 		}

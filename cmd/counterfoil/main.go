@@ -40,7 +40,7 @@ type program struct {
 		Print configPrint `cmd:"" help:"Print each setting and where its value comes from."`
 	} `cmd:"" help:"Settings."`
 	User struct {
-		Add     userAdd     `cmd:"" help:"Add a user; the password is read from standard input."`
+		Add     userAdd     `cmd:"" help:"Add a user; the password is typed, or comes from standard input."`
 		List    userList    `cmd:"" help:"List users."`
 		Show    userShow    `cmd:"" help:"Show a user."`
 		Disable userDisable `cmd:"" help:"Disable a user and end its sessions."`
@@ -124,6 +124,9 @@ func run(args []string) int {
 		os.Exit(exitInterrupted)
 	}()
 
+	if err := refuseCredentials(args); err != nil {
+		return report(err)
+	}
 	var p program
 	exited, code := false, 0 // --help ends the parse by this hook
 	parser, err := kong.New(&p, kong.Name("counterfoil"),
@@ -205,6 +208,10 @@ func inWords(err error) string {
 	if flag, wanted, ok := strings.Cut(text, ": expected duration but got "); ok {
 		wanted, _, _ = strings.Cut(wanted, ": ")
 		return flag + " is " + wanted + ": want a duration such as 10s, 5m or 24h"
+	}
+	if strings.HasPrefix(text, "unexpected argument ") && parse.Context.Selected() != nil {
+		// The text is not repeated: behind a name it may be a password.
+		return nameOf(parse.Context) + " takes fewer arguments"
 	}
 	if wanted, ok := strings.CutPrefix(text, "expected "); ok {
 		if strings.HasPrefix(wanted, "one of ") {

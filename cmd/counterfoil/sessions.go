@@ -23,7 +23,7 @@ type sessionList struct {
 // Run lists the sessions of a user.
 func (c *sessionList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		subject, err := a.subject(ctx, c.User, false)
+		subject, err := a.withSessions(ctx, c.User, false)
 		if err != nil {
 			return err
 		}
@@ -41,24 +41,11 @@ func (c *sessionList) Run(ctx context.Context) error {
 	})
 }
 
-// subject returns the id of the user that name means. Another name is taken as a subject, since
-// a session can be of a subject that is no user. Unless quiet is set, the command prints that:
-// with a misspelt name it finds and revokes nothing, without an error.
-func (a *admin) subject(ctx context.Context, name string, quiet bool) (string, error) {
-	u, err := a.user(ctx, name)
-	if err == nil {
-		return u.ID, nil
-	}
-	if answered(err) == http.StatusNotFound {
-		usedAsSubject(name, quiet)
-		return name, nil
-	}
-	return "", err
-}
-
-// heldSubject is [admin.subject] for a command that ends sessions. A name of no user must be the
-// subject of a session, or it is misspelt: the session that was meant would live on.
-func (a *admin) heldSubject(ctx context.Context, name string, quiet bool) (string, error) {
+// subject returns the id of the user that name means. A name of no user is the id of a subject
+// that is no user, if has finds something of it. Otherwise it is misspelt, and that is an error:
+// a command that went on would show nothing, or end nothing, and look as if that were right.
+// what names what has looks for.
+func (a *admin) subject(ctx context.Context, name, what string, quiet bool, has func(context.Context, string) (bool, error)) (string, error) {
 	u, err := a.user(ctx, name)
 	if err == nil {
 		return u.ID, nil
@@ -66,21 +53,24 @@ func (a *admin) heldSubject(ctx context.Context, name string, quiet bool) (strin
 	if answered(err) != http.StatusNotFound {
 		return "", err
 	}
-	sessions, damaged, err := a.UserSessions(ctx, name)
+	found, err := has(ctx, name)
 	switch {
 	case err != nil:
 		return "", err
-	case len(sessions) == 0 && len(damaged) == 0:
-		return "", fmt.Errorf("nothing is revoked: there is no user %s, and no session of that subject%w\nhint: counterfoil user list prints the users", name, hidden{errDenied})
+	case !found:
+		return "", fmt.Errorf("there is no user %s, and no %s of that subject%w\nhint: counterfoil user list prints the users", name, what, hidden{errDenied})
+	case !quiet:
+		fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: it is used as the id of a subject\n", name)
 	}
-	usedAsSubject(name, quiet)
 	return name, nil
 }
 
-func usedAsSubject(name string, quiet bool) {
-	if !quiet {
-		fmt.Fprintf(os.Stderr, "counterfoil: there is no user %s: it is used as the id of a subject\n", name)
-	}
+// withSessions is [admin.subject] for a subject that has sessions.
+func (a *admin) withSessions(ctx context.Context, name string, quiet bool) (string, error) {
+	return a.subject(ctx, name, "session", quiet, func(ctx context.Context, subject string) (bool, error) {
+		sessions, damaged, err := a.UserSessions(ctx, subject)
+		return len(sessions)+len(damaged) > 0, err
+	})
 }
 
 // ends is when the session ends if it is not used.
@@ -177,8 +167,8 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		if scope == source.ScopeSubject {
 			var err error
-			if id, err = a.heldSubject(ctx, id, c.Quiet); err != nil {
-				return err
+			if id, err = a.withSessions(ctx, id, c.Quiet); err != nil {
+				return fmt.Errorf("nothing is revoked: %w", err)
 			}
 		}
 		err := c.revoke(ctx, a, scope, id)

@@ -27,9 +27,16 @@ type tokenInput struct {
 	File string `arg:"" optional:"" default:"-" help:"File that holds the token; - is standard input."`
 }
 
-func (i tokenInput) read() (string, error) {
+func (i tokenInput) read(ctx context.Context) (string, error) {
 	in := io.Reader(os.Stdin)
-	if i.File != "-" {
+	switch {
+	case i.File == "-" && atTerminal():
+		line, err := secretLine(ctx, "token")
+		if err != nil {
+			return "", err
+		}
+		in = strings.NewReader(line)
+	case i.File != "-":
 		f, err := os.Open(i.File)
 		if err != nil {
 			return "", err
@@ -63,8 +70,8 @@ type decoded struct {
 }
 
 // Run prints what a token says, without verifying it.
-func (c *tokenDecode) Run() error {
-	text, err := c.read()
+func (c *tokenDecode) Run(ctx context.Context) error {
+	text, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -181,7 +188,7 @@ func (c *tokenVerify) Run(ctx context.Context) error {
 	if c.Leeway < 0 || c.Leeway > time.Minute {
 		return misuse("--leeway is %s: want 0s to 1m", config.Duration(c.Leeway))
 	}
-	text, err := c.read()
+	text, err := c.read(ctx)
 	if err != nil {
 		return err
 	}

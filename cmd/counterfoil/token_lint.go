@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -29,8 +30,8 @@ type finding struct {
 
 // Run prints what is wrong or unwise about a token. It needs no key. It fails if there is an
 // error.
-func (c *tokenLint) Run() error {
-	text, err := c.read()
+func (c *tokenLint) Run(ctx context.Context) error {
+	text, err := c.read(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -21,13 +19,13 @@ type userAdd struct {
 	Invite     bool     `help:"Print an invitation to choose a password instead of reading one; it is good for 24 hours."`
 }
 
-// Run adds a user with a password from standard input, or an invitation. The password is never
-// a flag: everybody on the machine can read those.
+// Run adds a user with a password that is typed or comes from standard input, or with an
+// invitation. The password is never an argument: everybody on the machine can read those.
 func (c *userAdd) Run(ctx context.Context) error {
 	password := ""
 	if !c.Invite {
 		var err error
-		if password, err = readPassword(os.Stdin); err != nil {
+		if password, err = newPassword(ctx); err != nil {
 			return err
 		}
 	}
@@ -63,21 +61,6 @@ func (c *userAdd) Run(ctx context.Context) error {
 func printInvitation(i *api.Invitation) {
 	fmt.Printf("invitation %s\nopen %s\nuntil %s\n", i.Token, i.URL, i.Expires.Format(time.RFC3339))
 	fmt.Fprintln(os.Stderr, "The user chooses the password on that page. Send the link by a way that nobody else reads.")
-}
-
-// readPassword reads the first line.
-func readPassword(in *os.File) (string, error) {
-	if info, err := in.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		fmt.Fprint(os.Stderr, "password (shown as you type): ")
-	}
-	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", misuse("no password on standard input\nhint: pipe it into this command, or use --invite")
-	}
-	return line, nil
 }
 
 type userList struct {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/token"
+)
+
+// credentials are the texts that this program and its server make and that open something. No
+// command takes one as an argument: an argument stays in the history of the shell, and every
+// user of the machine can read it while the command runs (OPS-11).
+var credentials = []struct {
+	kind string
+	form *regexp.Regexp
+}{
+	{"a token", regexp.MustCompile(`^eyJ[\w-]+(\.[\w-]*){2,4}$`)},
+	{"an API key", regexp.MustCompile(`^cfk_[\w-]{20,}$`)},
+	{"an invitation", regexp.MustCompile(`cfi_[\w-]{20,}$`)}, // also in its link
+	{"a refresh token", regexp.MustCompile(`^cfr_[\w.-]{20,}$`)},
+	{"a credential", regexp.MustCompile(`^cf[a-z]_[\w.-]{20,}$`)},
+}
+
+// refuseCredentials refuses a call with a credential in its arguments. The error does not repeat
+// it: standard error is often kept.
+func refuseCredentials(args []string) error {
+	for _, arg := range args {
+		if _, value, found := strings.Cut(arg, "="); found && strings.HasPrefix(arg, "--") {
+			arg = value
+		}
+		if kind := credentialIn(strings.TrimPrefix(arg, "Bearer ")); kind != "" {
+			return misuse("an argument is %s: nothing was done with it, and it is not repeated here\n"+
+				"hint: it is in the history of your shell now, so revoke it; commands read such a text from standard input or from a file that you name", kind)
+		}
+	}
+	return nil
+}
+
+// credentialIn names the kind of credential that text looks like; empty: none.
+func credentialIn(text string) string {
+	for _, c := range credentials {
+		if c.form.MatchString(text) {
+			return c.kind
+		}
+	}
+	// A session cookie has no mark of its own. It is random, so it has letters of both cases and
+	// digits; a name of that length most often has not.
+	if _, err := token.ParseOpaque(text); err == nil && strings.ContainsAny(text, "0123456789") &&
+		strings.ToLower(text) != text && strings.ToUpper(text) != text {
+		return "a session cookie"
+	}
+	return ""
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// atTerminal reports whether a person types the standard input.
+func atTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
+
+// maxSecret is the longest line with a secret. A terminal gives a program no longer one.
+const maxSecret = 4095
+
+// secretLine reads a secret: at a terminal what is typed, which the terminal does not show;
+// otherwise the first line of standard input. It returns "" if there is nothing.
+func secretLine(ctx context.Context, prompt string) (string, error) {
+	if atTerminal() {
+		return typed(ctx, prompt)
+	}
+	line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxSecret+1)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read standard input: %w", err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// typed asks a person for a secret. When ctx ends, the terminal shows again what is typed.
+func typed(ctx context.Context, prompt string) (string, error) {
+	in := int(os.Stdin.Fd())
+	before, err := term.GetState(in)
+	if err != nil {
+		return "", fmt.Errorf("read the terminal: %w", err)
+	}
+	fmt.Fprint(os.Stderr, prompt+" (not shown as you type): ")
+	defer fmt.Fprintln(os.Stderr) // the terminal has not shown the end of the line either
+	type answer struct {
+		text []byte
+		err  error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		text, err := term.ReadPassword(in)
+		done <- answer{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(in, before))
+	case got := <-done:
+		switch {
+		case errors.Is(got.err, io.EOF): // Ctrl-D
+			return "", nil
+		case got.err != nil:
+			return "", fmt.Errorf("read the terminal: %w", got.err)
+		case len(got.text) >= maxSecret:
+			return "", misuse("the terminal takes %d characters at most, and this is longer\nhint: put it into a file, and name the file", maxSecret-1)
+		}
+		return strings.TrimRight(string(got.text), "\r\n"), nil
+	}
+}
+
+// newPassword reads the password that a user shall have. A person types it twice, because a
+// misspelt one locks the user out.
+func newPassword(ctx context.Context) (string, error) {
+	password, err := secretLine(ctx, "password")
+	switch {
+	case err != nil:
+		return "", err
+	case password == "":
+		return "", misuse("no password was given\nhint: type it at the prompt, pipe it into this command, or use --invite")
+	case !atTerminal():
+		return password, nil
+	}
+	again, err := secretLine(ctx, "the same password again")
+	if err == nil && again != password {
+		err = errors.New("the two passwords differ, and nothing was done\nhint: run the command again")
+	}
+	return password, err
+}

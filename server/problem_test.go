@@ -1,0 +1,40 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A refusal names the rule that was broken, and says once that something was refused.
+func TestRefusalsNameTheRule(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct {
+		want               int
+		method, path, body string
+		title, detail      string
+	}{
+		{422, "POST", "/v1/admin/users", `{"identifier":"a@b@c"}`, "Identifier is not acceptable", "it has at most one @, with text on both sides"},
+		{422, "POST", "/v1/admin/users", `{"identifier":" "}`, "Identifier is not acceptable", "it has no visible character"},
+		{422, "POST", "/v1/admin/users", `{"identifier":"a b"}`, "Identifier is not acceptable", "it has a space or a control character: U+0020"},
+		{422, "POST", "/v1/admin/users", `{"identifier":"` + strings.Repeat("ﷺ", 80) + `"}`, "Identifier is not acceptable", "it is longer than 254 bytes"},
+		{422, "POST", "/v1/admin/users", `{"identifier":"ann","roles":["a b"]}`, "User is not acceptable", "a role is 1 to 64 printable ASCII characters without spaces"},
+		{422, "POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["all"]}`, "API key is not acceptable", `unknown scope "all": want `},
+		{422, "POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["admin"],"audience":["a b"]}`, "API key is not acceptable", "an audience is 1 to 200"},
+		{400, "PUT", "/v1/admin/clients/shop", `{"scopes":["a b"]}`, "Bad request", "client: a scope is 1 to 64 printable ASCII characters without spaces"},
+		{400, "POST", "/v1/admin/sessions", `{"subject":"*"}`, "Bad request", "a subject is neither empty nor *"},
+		{400, "POST", "/v1/admin/revocations", `{"scope":"grant","id":"ses_1"}`, "Bad request", "the id of a grant is a session id, a space and a client id"},
+	} {
+		got := b.admin(c.want, c.method, c.path, c.body)
+		detail := got["detail"].(string)
+		if got["title"] != c.title || !strings.HasPrefix(detail, c.detail) {
+			t.Errorf("%s %s %s = %v: %v, want %s: %s", c.method, c.path, c.body, got["title"], detail, c.title, c.detail)
+		}
+		if strings.Contains(detail, "not acceptable") || strings.Contains(detail, "bad request") {
+			t.Errorf("%s %s %s says twice that it is refused: %v", c.method, c.path, c.body, detail)
+		}
+	}
+	if res, body := b.call("POST", "/v1/register", `{"identifier":"a\u202eb c","password":"`+pass+`"}`); res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(body, "U+0020") {
+		t.Errorf("register = %d %s", res.StatusCode, body)
+	}
+}
