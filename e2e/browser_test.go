@@ -40,7 +40,7 @@ var looks = []look{
 	{"desktop-dark-noscript", 1280, true, false}, {"phone-light-noscript", 390, false, false},
 }
 
-func newBrowser(t *testing.T, l look) *browser {
+func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -54,7 +54,7 @@ func newBrowser(t *testing.T, l look) *browser {
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("blink-settings", "preferredColorScheme="+scheme))
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)

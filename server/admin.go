@@ -9,6 +9,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/request"
 )
 
 // adminFresh is how old the login of an administrator may be who changes something: a
@@ -61,7 +62,7 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 			return caller{}, err
 		}
 	}
-	if unsafeMethod(r) {
+	if request.Unsafe(r.Method) {
 		if err := s.issuer.Fresh(session.AuthTime, adminFresh); err != nil {
 			return caller{}, err
 		}

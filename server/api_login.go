@@ -167,7 +167,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	// The access copy is gone, or its key is: the refresh cookie still names the login.
 	refresh, none := s.refreshCookie(r)
 	if none == nil {
-		if err := source.CheckOrigin(r, s.origins); err != nil {
+		if err := s.fromOwnPage(r); err != nil {
 			return err
 		}
 		return s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))

@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -33,19 +34,19 @@ func (s *Server) checkSite(r *http.Request, session *counterfoil.Session) error 
 		if len(token) > 1 || !s.csrfValid(token[0], session.ID) {
 			return source.ErrCrossOrigin // of another session, or made up
 		}
-		if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		if !request.StatesOrigin(r) {
 			return nil
 		}
 	}
 	origin := r.Header.Get("Origin")
-	if !unsafeMethod(r) && (origin == "" || slices.Contains(s.origins, origin)) {
+	if !request.Unsafe(r.Method) && (origin == "" || slices.Contains(s.origins, origin)) {
 		return nil
 	}
 	allowed, err := s.originsOf(r, session.Client)
 	if err != nil {
 		return err
 	}
-	if unsafeMethod(r) {
+	if request.Unsafe(r.Method) {
 		return source.CheckOrigin(r, allowed)
 	}
 	if !slices.Contains(allowed, origin) {
@@ -76,7 +77,7 @@ func (s *Server) originsOf(r *http.Request, client string) ([]string, error) {
 // unformed refuses a change by cookie that a form could send: one with neither a body of
 // JSON nor the token of the session. It is for routes that take no body.
 func unformed(r *http.Request) error {
-	if unsafeMethod(r) && r.Header.Get(csrfHeader) == "" && !oneMedia(r, "application/json") {
+	if request.Unsafe(r.Method) && r.Header.Get(csrfHeader) == "" && !oneMedia(r, "application/json") {
 		return source.ErrCrossOrigin
 	}
 	return nil
@@ -86,11 +87,14 @@ func unformed(r *http.Request) error {
 // server nor the client sent: it would sign the victim in as the attacker (CSRF-07).
 // Programs send neither header and have no ambient authority to steal.
 func (s *Server) fromBrowser(r *http.Request, client string) error {
-	if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+	if !request.StatesOrigin(r) {
 		return nil
 	}
 	return s.fromOrigin(r, client)
 }
+
+// fromOwnPage demands that r comes from a page of the server itself.
+func (s *Server) fromOwnPage(r *http.Request) error { return source.CheckOrigin(r, s.origins) }
 
 // fromOrigin demands that r says where it comes from, and that the client's pages are there.
 func (s *Server) fromOrigin(r *http.Request, client string) error {

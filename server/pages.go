@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -161,13 +162,15 @@ func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (sta
 	return p.Status, text
 }
 
-// render writes a page whole or not at all.
+// render writes a page whole or not at all. The URL of no page has a secret before its fragment:
+// see [request.FormReferrerPolicy].
 func render(w http.ResponseWriter, status int, name string, v any) error {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Referrer-Policy", request.FormReferrerPolicy)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
@@ -338,7 +341,7 @@ func noInvitation(err error) error {
 
 // form reads a form that must have come from one of our own pages (CSRF-01).
 func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
-	if err := source.CheckOrigin(r, s.origins); err != nil {
+	if err := s.fromOwnPage(r); err != nil {
 		return err
 	}
 	return readForm(r)

@@ -167,10 +167,6 @@ func act(w http.ResponseWriter, r *http.Request, by, reason string) audit.Act {
 	return audit.Act{By: by, Address: address(r), Request: w.Header().Get(requestHeader), Reason: reason}
 }
 
-func unsafeMethod(r *http.Request) bool {
-	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
-}
-
 // signedIn authenticates the caller by a session credential that opens its account. The
 // issuer decides from its store, so a revoked session is refused here at once.
 func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {

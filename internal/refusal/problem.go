@@ -95,7 +95,7 @@ func For(err error, byCookie bool) *Problem {
 		{ErrUnavailable, Problem{Status: 503, Type: "unavailable", Title: "Temporarily unavailable", RetryAfter: time.Second}},
 		{ErrNoCredential, Problem{Status: 401, Type: "no-credential", Title: "Sign in first", Challenge: challenge("Bearer")}},
 		{ErrMultipleCredentials, Problem{Status: 400, Type: "multiple-credentials", Title: "More than one credential"}},
-		{ErrCrossOrigin, Problem{Status: 403, Type: "cross-origin", Title: "Request from another origin", Detail: "Origin or Sec-Fetch-Site must say that it comes from a page that may do this"}},
+		{ErrCrossOrigin, Problem{Status: 403, Type: "cross-origin", Title: "Request from another origin", Detail: "Origin or Sec-Fetch-Site must say that it comes from a page that may do this. A page with Referrer-Policy no-referrer sends its forms without an origin"}},
 		{ErrStepUp, Problem{Status: 401, Type: "step-up", Title: "A fresher or stronger login is needed", Challenge: challenge(stepUp.challenge()), StepUp: stepUp}},
 		{ErrForbidden, Problem{Status: 403, Type: "forbidden", Title: "Not allowed"}},
 		{ErrStaleClaims, Problem{Status: 401, Type: "stale-claims", Title: "The credential's claims have changed: refresh it", Challenge: challenge(`Bearer error="invalid_token"`)}},

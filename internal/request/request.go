@@ -5,7 +5,6 @@ package request
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/refusal"
@@ -123,33 +122,4 @@ func tooManyCookies() error {
 		Status: http.StatusRequestHeaderFieldsTooLarge, Type: "too-many-cookies", Title: "Too many cookies",
 		Cause: errors.New("more cookies than are read"),
 	}
-}
-
-// CheckOrigin is the CSRF check for requests that a browser authenticates by
-// itself: an unsafe method passes only if the browser says that it comes from
-// this very origin, or from one of origins, exactly (CSRF-01 to 04, 08). A
-// request with neither header is refused.
-//
-// A GET that opens a WebSocket is checked as well, since no CORS stands before it,
-// and one for an event stream if a browser says where it comes from (CSRF-12).
-func CheckOrigin(r *http.Request, origins []string) error {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		upgrade := len(r.Header["Upgrade"]) > 0
-		stream := slices.Contains(r.Header["Accept"], "text/event-stream") && len(r.Header["Sec-Fetch-Site"])+len(r.Header["Origin"]) > 0
-		if !upgrade && !stream {
-			return nil
-		}
-	}
-	sites, origin := r.Header["Sec-Fetch-Site"], r.Header["Origin"]
-	if len(sites) > 1 || len(origin) > 1 {
-		return refusal.ErrCrossOrigin
-	}
-	if len(sites) == 1 && (sites[0] == "same-origin" || sites[0] == "none") {
-		return nil
-	}
-	if len(origin) == 1 && origin[0] != "null" && slices.Contains(origins, origin[0]) {
-		return nil
-	}
-	return refusal.ErrCrossOrigin
 }
