@@ -30,9 +30,27 @@ type withServers struct{ m *testing.M }
 func (w withServers) Run() int { return testsvc.Run(w.m) }
 
 // The scripts run the real program: this test's binary under another name.
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts(t, "testdata/script")) }
+
+// LOGIN-04: with one processor there is one slot to hash in, and a short queue.
+func TestProcessors(t *testing.T) {
+	for _, n := range []string{"1", "2", "4"} {
+		t.Run(n, func(t *testing.T) {
+			run := scripts(t, "testdata/processors")
+			setup := run.Setup
+			run.Setup = func(e *testscript.Env) error {
+				e.Setenv("GOMAXPROCS", n)
+				return setup(e)
+			}
+			testscript.Run(t, run)
+		})
+	}
+}
+
+// scripts is how the scripts of a folder are run.
+func scripts(t *testing.T, dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -57,7 +75,7 @@ func TestScripts(t *testing.T) {
 			"redis":      redisServer(t),
 			"redis-do":   redisDo,
 		},
-	})
+	}
 }
 
 // freeAddress is an address that no program listens on now.

@@ -8,6 +8,22 @@ var ProductionPolicy = production
 // Hashed is how many hashes p has computed.
 func (p *Passwords) Hashed() int64 { return p.hashed.Load() }
 
+// MaxLocal is how many callers on this machine wait or run.
+const MaxLocal = maxLocal
+
+// Hold takes every slot, and no place in the queue, until release is called.
+func (p *Passwords) Hold() (release func()) {
+	var all []hasher
+	for range cap(p.slots) {
+		all = append(all, <-p.slots)
+	}
+	return func() {
+		for _, h := range all {
+			p.slots <- h
+		}
+	}
+}
+
 // Fill takes every slot and every place in the queue until release is called.
 func (p *Passwords) Fill() (release func()) {
 	var all []hasher

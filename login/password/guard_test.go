@@ -164,8 +164,12 @@ func TestBounded(t *testing.T) {
 			t.Errorf("Prove = %v, want ErrBusy", err)
 		}
 	}
-	if _, err := g.Choose(t.Context(), nowhere, "dave", "", secret.New(good)); !errors.Is(err, login.ErrBusy) {
+	from := netip.MustParseAddr("192.0.2.1")
+	if _, err := g.Choose(t.Context(), from, "dave", "", secret.New(good)); !errors.Is(err, login.ErrBusy) {
 		t.Errorf("Choose = %v, want ErrBusy", err)
+	}
+	if _, err := g.Replace(t.Context(), from, directory.User{ID: "usr_dave"}, secret.New(good), secret.New(good)); !errors.Is(err, login.ErrBusy) {
+		t.Errorf("Replace = %v, want ErrBusy", err)
 	}
 	if reads != 0 {
 		t.Errorf("%d reads of users for attempts that were turned away", reads)
@@ -197,6 +201,98 @@ func TestKnownDeviceHasAPlace(t *testing.T) {
 		release()
 		if err := <-done; err != nil {
 			t.Errorf("the known device = %v", err)
+		}
+	})
+}
+
+// LOGIN-04: an administrator, who comes by no network, waits for a turn where a stranger is
+// turned away. The wait ends with the call's context, and not every number of calls may wait.
+func TestAdministrationWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuarded(t)
+		carol, err := g.users.ByIdentifier(t.Context(), "carol")
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := g.Fill()
+		done := make(chan error, password.MaxLocal)
+		choose := func(ctx context.Context) error {
+			_, err := g.Choose(ctx, nowhere, "dave", "", secret.New(good))
+			return err
+		}
+		for range password.MaxLocal - 2 {
+			go func() { done <- choose(t.Context()) }()
+		}
+		go func() {
+			_, err := g.Replace(t.Context(), nowhere, carol, secret.New(good), secret.New("another four words"))
+			done <- err
+		}()
+		ctx, cancel := context.WithCancel(t.Context())
+		interrupted := make(chan error)
+		go func() { interrupted <- choose(ctx) }()
+		synctest.Wait()
+		if n := len(done); n > 0 {
+			t.Fatalf("%d calls did not wait, the first is %v", n, <-done)
+		}
+		if err := choose(t.Context()); !errors.Is(err, login.ErrBusy) {
+			t.Errorf("beyond %d calls = %v, want ErrBusy", password.MaxLocal, err)
+		}
+		if err := g.try(t, good, noDevice); !errors.Is(err, login.ErrBusy) {
+			t.Errorf("a stranger = %v, want ErrBusy", err)
+		}
+		cancel()
+		if err := <-interrupted; !errors.Is(err, context.Canceled) {
+			t.Errorf("a call that was interrupted = %v", err)
+		}
+		release()
+		for range password.MaxLocal - 1 {
+			if err := <-done; err != nil {
+				t.Errorf("after its turn came a call = %v", err)
+			}
+		}
+		if load := g.Load(); load.Waiting != 0 || load.Running != 0 {
+			t.Errorf("at the end the load is %+v", load)
+		}
+	})
+}
+
+// LOGIN-04: administrators who hash without end leave logins most of the queue, and at least
+// half of the slots.
+func TestAdministrationStarvesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, slots := range []int{1, 2, 4} {
+			db := memory.New()
+			users, err := directory.New(directory.Options{Store: db})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := newProver(t, db, users, newThrottle(t, db, nil), password.Options{Slots: slots})
+			release := p.Hold()
+			done := make(chan error)
+			for range password.MaxLocal {
+				go func() {
+					_, err := p.Choose(t.Context(), nowhere, "dave", "", secret.New(good))
+					done <- err
+				}()
+			}
+			synctest.Wait()
+			strangers := 5*slots - max(slots/2, 1)
+			for n := range strangers {
+				go func() {
+					_, err := p.Prove(t.Context(), attempt(fmt.Sprint("nobody", n), good))
+					if !errors.Is(err, login.ErrRefused) {
+						t.Errorf("%d slots: a login beside administrators = %v, want it to be checked", slots, err)
+					}
+					done <- nil
+				}()
+			}
+			synctest.Wait()
+			release()
+			for range password.MaxLocal + strangers {
+				if err := <-done; err != nil {
+					t.Errorf("%d slots: %v", slots, err)
+				}
+			}
 		}
 	})
 }

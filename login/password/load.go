@@ -10,5 +10,5 @@ type Load struct {
 // Load returns the figures of this moment, for metrics.
 func (p *Passwords) Load() Load {
 	running := cap(p.slots) - len(p.slots)
-	return Load{Slots: cap(p.slots), Running: running, Waiting: max(len(p.queue)+len(p.kept)-running, 0)}
+	return Load{Slots: cap(p.slots), Running: running, Waiting: max(len(p.queue)+len(p.kept)-running, 0) + p.local.waiting()}
 }

@@ -54,6 +54,7 @@ type Passwords struct {
 	slots  chan hasher   // those that are idle
 	queue  chan struct{} // one per attempt that waits or runs
 	kept   chan struct{} // the same for known devices, when queue is full
+	local  line          // of callers on this machine, before they come to queue
 	policy params        // what new hashes are made with; stored ones below it are made anew at the next login
 	dummy  string        // is verified when there is nothing to verify (LOGIN-06)
 	hashed atomic.Int64
@@ -71,7 +72,7 @@ func New(o Options) (*Passwords, error) {
 	policy := o.policy()
 	p := &Passwords{
 		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
-		dummy: hash("no such password", policy),
+		local: newLine(max(o.Slots/2, 1)), dummy: hash("no such password", policy),
 	}
 	for slot := range o.Slots {
 		if o.Worker == nil {
@@ -239,44 +240,10 @@ func (p *Passwords) hash(h hasher, password secret.String) (string, error) {
 	return h.hash(password.Reveal(), p.policy)
 }
 
-// slotFor is slot for what is no attempt to sign in. Without an address it comes by no
-// network, but from the program around us or an administrator of this machine.
-func (p *Passwords) slotFor(ctx context.Context, address netip.Addr) (h hasher, release func(), err error) {
-	if _, err := p.opts.Throttle.Take(ctx, throttle.Guess{Address: address, Local: !address.IsValid()}); err != nil {
-		return nil, nil, err
-	}
-	return p.slot(ctx, false)
-}
-
-// slot waits for the right to compute one hash: memory stays slots × 64 MiB, and
-// beyond a short queue the answer is login.ErrBusy (LOGIN-04). Known devices have places
-// of their own in the queue: strangers cannot take all of them (LOGIN-09).
-func (p *Passwords) slot(ctx context.Context, known bool) (h hasher, release func(), err error) {
-	queue := p.queue
-	select {
-	case queue <- struct{}{}:
-	default:
-		if queue = p.kept; !known {
-			return nil, nil, login.ErrBusy
-		}
-		select {
-		case queue <- struct{}{}:
-		default:
-			return nil, nil, login.ErrBusy
-		}
-	}
-	select {
-	case h := <-p.slots:
-		return h, func() { p.slots <- h; <-queue }, nil
-	case <-ctx.Done():
-		<-queue
-		return nil, nil, ctx.Err()
-	}
-}
-
 // Choose returns the hash of a password that somebody chose for an account. It fails with
 // login.RejectedPassword, login.Throttled or login.ErrBusy. from is the address that asks;
-// without one it is this machine, or the program around us.
+// without one it is an administrator of this machine, or the program around us: the call
+// waits for its turn, until ctx ends.
 func (p *Passwords) Choose(ctx context.Context, from netip.Addr, identifier, name string, chosen secret.String) (hash string, err error) {
 	if err := p.acceptable(identifier, name, chosen.Reveal()); err != nil {
 		return "", err
@@ -297,14 +264,14 @@ func (p *Passwords) Replace(ctx context.Context, from netip.Addr, user directory
 	// the account do not keep its owner from changing the password.
 	g := throttle.Guess{Account: "change " + user.ID, Address: from, Local: !from.IsValid()}
 	err = p.counted(ctx, g, func() (err error) {
-		hash, err = p.replace(ctx, user, current, next)
+		hash, err = p.replace(ctx, from, user, current, next)
 		return err
 	})
 	return hash, err
 }
 
-func (p *Passwords) replace(ctx context.Context, user directory.User, current, next secret.String) (hash string, err error) {
-	h, release, err := p.slot(ctx, false)
+func (p *Passwords) replace(ctx context.Context, from netip.Addr, user directory.User, current, next secret.String) (hash string, err error) {
+	h, release, err := p.slotOf(ctx, from)
 	if err != nil {
 		return "", err
 	}

@@ -124,6 +124,9 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 			j.ids = append(j.ids, r.id)
 		}
 	}
+	if len(j.ids) == 0 {
+		return ticket, nil // it comes by no network, and is counted nowhere
+	}
 	j.apply = func(now time.Time, of tallies) {
 		var wait time.Duration
 		if wait, refused = t.count(&ticket, g, mine, device, now, of), nil; wait > 0 {
@@ -131,7 +134,11 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 		}
 	}
 	j.left = func() { _ = ticket.Undo(context.Background()) }
-	if err := t.queue(ctx, j); err != nil {
+	queue := t.queue
+	if g.Local {
+		queue = t.do // it waits, however many do
+	}
+	if err := queue(ctx, j); err != nil {
 		return Ticket{}, err // j may still be done: ticket and refused are its own
 	}
 	return ticket, refused
