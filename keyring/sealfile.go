@@ -56,12 +56,17 @@ func SealFile(ctx context.Context, s store.Store, path string) (key [32]byte, er
 // ReadSealFile is [SealFile] for a file that must be there: if it is not, the error is
 // [fs.ErrNotExist].
 func ReadSealFile(path string) (key [32]byte, err error) {
-	if bad, ok := errors.AsType[*private.Error](private.Secret(path)); ok {
+	if bad, ok := errors.AsType[*private.Error](private.Secret(path)); ok && !bad.Given {
 		return [32]byte{}, &SealFileError{path, bad.Problem, bad.Hint}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return [32]byte{}, err
+		return [32]byte{}, private.Unreadable(path, err)
+	}
+	if len(data) > len(key) { // a line end that an editor or a tool for secrets has added
+		if rest := string(data[len(key):]); rest == "\n" || rest == "\r\n" {
+			data = data[:len(key)]
+		}
 	}
 	if len(data) != len(key) {
 		return [32]byte{}, &SealFileError{Path: path, Problem: fmt.Sprintf("has %d bytes: want %d", len(data), len(key))}

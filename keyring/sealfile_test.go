@@ -54,6 +54,20 @@ func TestSealFile(t *testing.T) {
 	}
 }
 
+// A tool that keeps secrets as lines ends the file with one. It is no part of the key.
+func TestSealFileWithLineEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "seal.key")
+	want := [32]byte([]byte("0123456789 123456789 123456789\r\n"))
+	for end, ok := range map[string]bool{"": true, "\n": true, "\r\n": true, " ": false, "\n\n": false, "x": false} {
+		if err := os.WriteFile(path, append(want[:], end...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if key, err := keyring.ReadSealFile(path); (err == nil) != ok || ok && key != want {
+			t.Errorf("a key and %q: %x, %v", end, key, err)
+		}
+	}
+}
+
 // Another key does not open a ring that was sealed. So none is made beside a store that has a
 // ring: it would look like the right one, and might be copied over it.
 func TestSealFileIsMissing(t *testing.T) {

@@ -20,18 +20,20 @@ type configFlags struct {
 // given is the set of flags on the command line, by name.
 type given map[string]bool
 
-// read loads the settings from everywhere. The error is a config.Invalid.
-func (c *configFlags) read(flags given) (config.Origins, error) {
-	return c.settings.load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile})
+// read loads the settings from everywhere. The error is a config.Invalid. warn gets the warnings.
+func (c *configFlags) read(flags given, warn func(config.Problem)) (config.Origins, error) {
+	return c.settings.load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile, Warn: warn})
 }
 
 // load reads the settings and checks them. The error is a config.Invalid.
 func (c *configFlags) load(flags given) (*config.Verdict, error) {
-	where, err := c.read(flags)
+	var warnings []config.Problem
+	where, err := c.read(flags, func(p config.Problem) { warnings = append(warnings, p) })
 	if err != nil {
 		return new(config.Verdict), err
 	}
 	v := c.check(where)
+	v.Warnings = append(v.Warnings, warnings...)
 	return v, v.Err()
 }
 
@@ -81,7 +83,7 @@ type printed struct {
 // Run prints each value and where it comes from. It does not apply the rules: an operator
 // whose configuration they refuse needs this list.
 func (c *configPrint) Run(flags given) error {
-	where, err := c.read(flags)
+	where, err := c.read(flags, nil)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (d *doctor) files() {
 	well := true
 	for _, name := range []string{sealName, databaseName, databaseName + "-wal", sessionsName, socketName} {
 		path := filepath.Join(d.Data, name)
-		err := owner.File(path)
+		err := d.checkFile(owner, name)
 		bad, untrusted := errors.AsType[*private.Error](err)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && name == sealName:

@@ -69,13 +69,25 @@ func (c *settings) checkFiles() error {
 	owner, err := private.Folder(c.Data)
 	for _, name := range []string{databaseName, sessionsName, sealName, headName} {
 		if err == nil {
-			err = owner.File(filepath.Join(c.Data, name))
+			err = c.checkFile(owner, name)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 	}
 	return untrusted(err)
+}
+
+// checkFile checks a file of the data folder. The seal key may be a mounted secret, or a link to one.
+func (c *settings) checkFile(owner private.Owner, name string) error {
+	if name != sealName {
+		return owner.File(filepath.Join(c.Data, name))
+	}
+	err := owner.Secret(filepath.Join(c.Data, name))
+	if bad, ok := errors.AsType[*private.Error](err); ok && bad.Given {
+		return nil
+	}
+	return err
 }
 
 func openError(setting string, err error) error {

@@ -114,16 +114,53 @@ func TestEnvironment(t *testing.T) { // OPS-12
 		_, err := config.New(new(settings), options).Load(config.Sources{Environ: environ})
 		return err
 	}
-	for _, name := range []string{"APP_LISEN=x", "APP_LISTEN_FILE=x", "APP_IDLE_PORT=1h"} {
-		if err := load(name); err == nil || !strings.Contains(err.Error(), "is not a setting\nhint: ") {
+	for name, hint := range map[string]string{
+		"APP_LISEN=x": "did you mean APP_LISTEN?", "APP_LISTEN_FILE=x": "", "APP_IDLE_PORT=1h": "app config lists all settings",
+		"APP_LISTEN_PORT=8080": "", "APP_SERVICE_HOST=example": "", "APP_LOG_LEVEL_NAME=info": "", "APP_PORT=8080": "", "APP_PORT=http://10.0.0.1:80": "",
+	} {
+		if err := load(name); err == nil || !strings.Contains(err.Error(), "is not a setting\nhint: "+hint) {
 			t.Errorf("%s: Load = %v", name, err)
 		}
 	}
-	// What Kubernetes makes of Services that are called app and app-gateway.
-	if err := load("APP_SERVICE_HOST=10.0.0.1", "APP_SERVICE_PORT=80", "APP_SERVICE_PORT_HTTP=80", "APP_PORT=tcp://10.0.0.1:80",
-		"APP_PORT_80_TCP=tcp://10.0.0.1:80", "APP_PORT_80_TCP_ADDR=10.0.0.1", "APP_GATEWAY_SERVICE_HOST=10.0.0.2",
-		"APP_GATEWAY_PORT=tcp://10.0.0.2:80", "APP_GATEWAY_PORT_80_TCP_PROTO=tcp"); err != nil {
-		t.Errorf("variables of Kubernetes: %v", err)
+}
+
+// What Kubernetes makes of the Services app and app-gateway, of a Service without an address, and
+// of IPv6; and what a link of Docker makes of a container.
+func TestNeighbours(t *testing.T) {
+	for _, environ := range []string{`
+APP_SERVICE_HOST=10.0.0.1
+APP_SERVICE_PORT=80
+APP_SERVICE_PORT_HTTP=80
+APP_PORT=tcp://10.0.0.1:80
+APP_PORT_80_TCP=tcp://10.0.0.1:80
+APP_PORT_80_TCP_PROTO=tcp
+APP_PORT_80_TCP_PORT=80
+APP_PORT_80_TCP_ADDR=10.0.0.1
+APP_PORT_53_UDP=udp://10.0.0.1:53
+APP_PORT_53_UDP_PROTO=udp
+APP_PORT_9_SCTP=sctp://10.0.0.1:9`, `
+APP_REDIS_SERVICE_HOST=fd00::1
+APP_REDIS_SERVICE_PORT=6379
+APP_REDIS_PORT=tcp://[fd00::1]:6379
+APP_REDIS_PORT_6379_TCP=tcp://[fd00::1]:6379
+APP_REDIS_PORT_6379_TCP_PROTO=tcp
+APP_REDIS_PORT_6379_TCP_PORT=6379
+APP_REDIS_PORT_6379_TCP_ADDR=fd00::1`, `
+APP_HEADLESS_SERVICE_HOST=None`, `
+APP_DB_NAME=/web/app_db
+APP_DB_ENV_POSTGRES_USER=me
+APP_DB_PORT=tcp://172.17.0.2:5432`,
+	} {
+		var s settings
+		where, err := config.New(&s, options).Load(config.Sources{Environ: strings.Fields(environ)})
+		if err != nil {
+			t.Errorf("%s: Load = %v", environ, err)
+		}
+		for key, origin := range where {
+			if origin != config.Default {
+				t.Errorf("%s: %s is from %s", environ, key, origin)
+			}
+		}
 	}
 }
 
@@ -153,6 +190,40 @@ func TestSecrets(t *testing.T) {
 	} {
 		if _, err := config.New(new(settings), options).Load(config.Sources{Environ: environ}); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%v: Load = %v", environ, err)
+		}
+	}
+}
+
+// A secret that Kubernetes gives a program of root by a group is taken, with a warning.
+func TestMountedSecretFile(t *testing.T) {
+	dir := t.TempDir()
+	dated := filepath.Join(dir, "..2026_11_30_08_00_00.1")
+	if err := errors.Join(os.Mkdir(dated, 0o755), os.WriteFile(filepath.Join(dated, "token"), []byte("canary"), 0o600),
+		os.Symlink(filepath.Base(dated), filepath.Join(dir, "..data")), os.Symlink("..data/token", filepath.Join(dir, "token"))); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]string{0o400: "", 0o640: "is in a file that may be read by group", 0o444: "refused"} {
+		if err := os.Chmod(filepath.Join(dated, "token"), mode); err != nil {
+			t.Fatal(err)
+		}
+		var s settings
+		var warnings []config.Problem
+		_, err := config.New(&s, options).Load(config.Sources{
+			Environ: []string{"APP_OPS_TOKEN_FILE=" + filepath.Join(dir, "token")}, Warn: func(p config.Problem) { warnings = append(warnings, p) },
+		})
+		if want == "refused" {
+			if err == nil || !strings.Contains(err.Error(), "\nhint: in the volume of the secret set defaultMode: 0400") {
+				t.Errorf("mode %o: Load = %v", mode, err)
+			}
+			continue
+		}
+		if err != nil || s.Token.Reveal() != "canary" || len(warnings) != min(1, len(want)) {
+			t.Errorf("mode %o: Load = %v, with %v", mode, err, warnings)
+		}
+		for _, w := range warnings {
+			if w.Where != "APP_OPS_TOKEN_FILE" || w.Key != "ops_token" || !strings.HasPrefix(w.Problem, want) || !strings.Contains(w.Hint, "defaultMode") {
+				t.Errorf("mode %o: %+v", mode, w)
+			}
 		}
 	}
 }

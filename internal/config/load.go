@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,8 @@ type Sources struct {
 	Flags   map[string]bool // those that the command line had, by name
 	Environ []string        // as os.Environ
 	File    string          // path of the configuration file; empty: the variable PREFIX_CONFIG, or none
+
+	Warn func(Problem) // gets what may do harm, and stops no program; nil: nobody wants to know
 }
 
 // Origins says where the value of each key comes from: "flag --x", "COUNTERFOIL_X",
@@ -76,6 +77,11 @@ func (s *Settings) Load(from Sources) (Origins, error) {
 	for _, f := range s.all {
 		origin, err := f.load(from.Flags, env, lines)
 		where[f.Key()] = origin
+		if bad, ok := errors.AsType[*private.Error](err); ok && bad.Given {
+			if err = nil; from.Warn != nil {
+				from.Warn(Problem{Where: origin, Key: f.Key(), Problem: "is in a file that " + bad.Problem, Hint: bad.Hint})
+			}
+		}
 		if err != nil {
 			problems = append(problems, Problem{Where: origin, Key: f.Key(), Problem: err.Error()})
 		}
@@ -124,20 +130,11 @@ func (s *Settings) environment(environ []string) (map[string]string, []Problem) 
 		case !strings.HasPrefix(name, s.opts.Prefix) || value == "":
 		case slices.Contains(names, name):
 			found[name] = value
-		case !slices.Contains(s.opts.Others, name) && !serviceLink(name, value):
+		case !slices.Contains(s.opts.Others, name) && !neighbour(name, value):
 			problems = append(problems, Problem{Where: name, Problem: "is not a setting", Hint: s.suggest(name, names)})
 		}
 	}
 	return found, problems
-}
-
-var linked = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
-
-// serviceLink reports whether Kubernetes made the variable. It gives every container the
-// addresses of all Services in its namespace, so one that is called counterfoil or
-// counterfoil-gateway makes variables with our prefix that no operator wrote.
-func serviceLink(name, value string) bool {
-	return linked.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 }
 
 // set parses text into the field.
@@ -179,18 +176,24 @@ func (s Setting) set(text string) error {
 }
 
 // setFromFile reads a secret. The line end that editors add is not part of it. A file that
-// others may read is refused: its secret is none (OPS-11).
+// others may read is refused: its secret is none (OPS-11). A [private.Error] that is Given comes
+// with the secret set.
 func (s Setting) setFromFile(path string) error {
-	if bad, ok := errors.AsType[*private.Error](private.Secret(path)); ok {
+	err := private.Secret(path)
+	bad, open := errors.AsType[*private.Error](err)
+	if open && !bad.Given {
 		return fmt.Errorf("is in a file that %s\nhint: %s", bad.Problem, bad.Hint)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("cannot be read: %w", err)
+	data, failed := os.ReadFile(path)
+	if failed != nil {
+		return fmt.Errorf("cannot be read: %w", private.Unreadable(path, failed))
 	}
 	text := strings.TrimRight(string(data), "\r\n")
 	if text == "" {
 		return fmt.Errorf("cannot be read: %s is empty", path)
 	}
-	return s.set(text)
+	if failed := s.set(text); failed != nil || !open {
+		return failed
+	}
+	return bad
 }

@@ -2,17 +2,18 @@ package ops
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -86,8 +87,10 @@ func (s *Settings) checkTLS(v *config.Verdict) {
 	}
 	if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
 		v.Refuse("tls_cert", "cannot be used: "+strings.TrimPrefix(err.Error(), "tls: "), "")
-	} else if info, err := os.Stat(s.TLSKey); err == nil && info.Mode().Perm()&0o007 != 0 {
-		v.Refuse("tls_key", "may be read by others", "chmod 600 "+s.TLSKey)
+	} else if bad, open := errors.AsType[*private.Error](private.Secret(s.TLSKey)); open && !bad.Group { // Debian gives keys of TLS to a group of its own
+		v.Refuse("tls_key", bad.Problem, bad.Hint)
+	} else if open {
+		v.Warn("tls_key", bad.Problem, bad.Hint)
 	}
 }
 

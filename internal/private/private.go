@@ -12,7 +12,10 @@ import (
 type Error struct {
 	Path    string
 	Problem string
-	Hint    string // a command
+	Hint    string // a command, or an option of the mount that the file is in
+
+	Group bool // nobody else than a group may read the file
+	Given bool // and the file is in a mount: who started the container gave it to that group
 }
 
 func (e *Error) Error() string { return e.Path + " " + e.Problem + "\nhint: " + e.Hint }
@@ -36,9 +39,9 @@ func Folder(path string) (Owner, error) {
 	case !ok: // not a system with owners
 		return Owner(self), nil
 	case uid != self && uid != 0 && self != 0:
-		return 0, &Error{path, fmt.Sprintf("belongs to user %d: another user could replace what is in it", uid), "use a folder of your own: mkdir -m 700 DIR"}
+		return 0, &Error{Path: path, Problem: fmt.Sprintf("belongs to user %d: another user could replace what is in it", uid), Hint: "use a folder of your own: mkdir -m 700 DIR"}
 	case others(info, gid)&0o2 != 0:
-		return 0, &Error{path, "may be changed by other users of the machine", "chmod go-w " + path + ", or use a new folder: mkdir -m 700 DIR"}
+		return 0, &Error{Path: path, Problem: "may be changed by other users of the machine", Hint: "chmod go-w " + path + ", or use a new folder: mkdir -m 700 DIR"}
 	}
 	return Owner(uid), nil
 }
@@ -54,27 +57,49 @@ func (o Owner) File(path string) error {
 	switch {
 	case !ok:
 	case !o.Trusts(uid):
-		return &Error{path, fmt.Sprintf("belongs to user %d, and not to user %d", uid, o), "find out who made it"}
+		return o.stranger(path, uid)
 	case others(info, gid) != 0:
-		return &Error{path, openToOthers, "chmod 600 " + path}
+		return &Error{Path: path, Problem: openToOthers, Hint: "chmod 600 " + path}
 	}
 	return nil
 }
 
+func (o Owner) stranger(path string, uid uint32) error {
+	return &Error{Path: path, Problem: fmt.Sprintf("belongs to user %d, and not to user %d", uid, o), Hint: "find out who made it"}
+}
+
+// Secret is [Secret] for a file that only owner or root may own.
+func (o Owner) Secret(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if uid, _, ok := ids(info); ok && !o.Trusts(uid) {
+		return o.stranger(path, uid)
+	}
+	return Secret(path)
+}
+
 // Secret checks the file at path, which holds a secret: only its owner may read or change it.
 // If the owner is another user, the group may read it: systemd and Kubernetes give a file of
-// root to a program by its group.
+// root to a program by its group. They do so to a program of root too: that is [Error].Given, and a
+// warning is enough.
 func Secret(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	none := fs.FileMode(0o077)
-	if uid, _, ok := ids(info); ok && uid != uint32(os.Geteuid()) {
-		none = 0o037
-	}
-	if info.Mode().Perm()&none != 0 {
-		return &Error{path, openToOthers, "chmod 600 " + path}
+	uid, gid, ok := ids(info)
+	own := !ok || uid == uint32(os.Geteuid())
+	switch mode := info.Mode().Perm(); {
+	case mode&0o037 != 0:
+		return &Error{Path: path, Problem: openToOthers, Hint: mend(path, own)}
+	case mode&0o040 != 0 && own:
+		bad := &Error{Path: path, Problem: openToOthers, Hint: mend(path, own), Group: true}
+		if mountedBy(path) != "" {
+			bad.Problem, bad.Given = fmt.Sprintf("may be read by group %d", gid), true
+		}
+		return bad
 	}
 	return nil
 }
