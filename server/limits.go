@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -38,6 +39,7 @@ var maxFields = map[string]int{
 	"token_type_hint": 64,
 	"cursor":          512, // an id of 200 bytes, and its MAC, in base64
 	"after":           512,
+	"return_to":       urls.MaxReturnTo,
 	"input":           8 << 10, // of a way of signing in, as the answer
 	"answer":          8 << 10,
 	"users":           maxAdminBody,

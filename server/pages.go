@@ -39,7 +39,14 @@ type frame struct {
 	Title   string
 	Problem string // what went wrong, in words for the visitor
 	Done    string // what went well
+	To      destination
 }
+
+// leads is where the forms of the page lead.
+func (f frame) leads() destination { return f.To }
+
+// page is a page of templates, which has a frame.
+type page interface{ leads() destination }
 
 // entryPage signs in or up.
 type entryPage struct {
@@ -140,6 +147,12 @@ func (s *Server) page(do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := do(w, r); err != nil {
 			status, text := s.inWords(w, r, err)
+			if request.Unsafe(r.Method) && signedOut(err) {
+				form := s.signInPage(s.whence(r))
+				form.Problem = "You are not signed in any more, so nothing was done. Sign in and try again."
+				_ = render(w, status, "login.html", form)
+				return
+			}
 			_ = render(w, status, "problem.html", frame{Title: "Something went wrong", Problem: text})
 		}
 	})
@@ -162,12 +175,16 @@ func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (sta
 	return p.Status, text
 }
 
-// render writes a page whole or not at all. The URL of no page has a secret before its fragment:
-// see [request.FormReferrerPolicy].
-func render(w http.ResponseWriter, status int, name string, v any) error {
+// render writes a page whole or not at all. The URL of no page has a secret of ours before its
+// fragment: see [request.FormReferrerPolicy].
+func render(w http.ResponseWriter, status int, name string, v page) error {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
+	}
+	if origin := v.leads().ReturnTo.Origin(); origin != "" {
+		// A browser also asks this of the redirect that answers a form.
+		w.Header().Set("Content-Security-Policy", strings.Replace(pagePolicy, "form-action 'self'", "form-action 'self' "+origin, 1))
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Referrer-Policy", request.FormReferrerPolicy)
@@ -185,11 +202,9 @@ func (s *Server) pageHome(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f frame) error {
 	session, err := s.signedIn(r)
 	switch {
-	case errors.Is(err, counterfoil.ErrInvalidToken), errors.Is(err, source.ErrMultipleCredentials):
+	case signedOut(err):
 		s.clearEnded(w, err)
-		fallthrough
-	case errors.Is(err, counterfoil.ErrNoCredential):
-		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: accountTitle}})
+		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: accountTitle, To: s.back(r, r.URL.RequestURI())}})
 	case err != nil:
 		return err
 	}
@@ -197,7 +212,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 }
 
 func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f frame, session *counterfoil.Session) error {
-	page := accountPage{frame: f, SignedIn: true, Name: session.Subject}
+	page := accountPage{frame: f, SignedIn: true}
 	rows, next, err := s.accountRows(r, session)
 	if errors.Is(err, counterfoil.ErrStepUp) {
 		page.StepUp = true
@@ -206,9 +221,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	if err != nil {
 		return err
 	}
-	if user, err := s.users.ByID(r.Context(), session.Subject); err == nil {
-		page.Name, page.Password = user.Identifier, user.Password != ""
-	} else if !errors.Is(err, store.ErrNotFound) { // a subject of an application's own has no user here
+	if page.Name, page.Password, err = s.nameOf(r, session); err != nil {
 		return err
 	}
 	notices, err := s.issuer.Notices(r.Context(), session.Subject)
@@ -232,6 +245,18 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		page.Others = page.Others || row.ID != session.ID
 	}
 	return render(w, status, "account.html", page)
+}
+
+// nameOf returns what the visitor is called here, and whether there is a password.
+func (s *Server) nameOf(r *http.Request, session *counterfoil.Session) (name string, password bool, err error) {
+	user, err := s.users.ByID(r.Context(), session.Subject)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // a subject of an application's own
+		return session.Subject, false, nil
+	case err != nil:
+		return "", false, err
+	}
+	return user.Identifier, user.Password != "", nil
 }
 
 // accountLimit is how many sessions a page shows: all of them, by the default limit.
@@ -275,15 +300,19 @@ func (s *Server) ownRow(r *http.Request, session *counterfoil.Session) ([]issuer
 	return []issuer.SessionRow{*row}, nil
 }
 
-func (s *Server) pageLogin(w http.ResponseWriter, _ *http.Request) error {
-	return render(w, http.StatusOK, "login.html", entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration})
+func (s *Server) signInPage(to destination) entryPage {
+	return entryPage{frame: frame{Title: "Sign in", To: to}, Registration: s.registration}
 }
 
-func (s *Server) pageRegister(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 	if !s.registration {
 		return errNotFound
 	}
-	return render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account"}})
+	to, err := s.destination(r, r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account", To: to}})
 }
 
 // welcomePage redeems an invitation.
@@ -312,7 +341,7 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	}
 	token := invitationIn(r.PostForm.Get("token"))
 	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
-	page := entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration}
+	page := s.signInPage(destination{})
 	switch err = noInvitation(err); {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
 		var status int
@@ -351,7 +380,11 @@ func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	return s.signInBy(w, r, "login.html", entryPage{frame: frame{Title: "Sign in"}, Registration: s.registration})
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
+	return s.signInBy(w, r, "login.html", s.signInPage(to))
 }
 
 func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
@@ -361,11 +394,15 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	if _, err := s.ask(r, loginBody{Carrier: "cookie"}, act(w, r, "", "")); err != nil {
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
 		return err
 	}
-	page := entryPage{frame: frame{Title: "Create an account"}, Identifier: r.PostForm.Get("identifier")}
-	b := loginBody{Identifier: page.Identifier, Password: api.Hide(r.PostForm.Get("password"))}
+	if _, err := s.ask(r, loginBody{Carrier: "cookie", Client: to.Client}, act(w, r, "", "")); err != nil {
+		return err
+	}
+	page := entryPage{frame: frame{Title: "Create an account", To: to}, Identifier: r.PostForm.Get("identifier")}
+	b := loginBody{Identifier: page.Identifier, Client: to.Client, Password: api.Hide(r.PostForm.Get("password"))}
 	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
@@ -378,7 +415,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
 	page.Identifier = r.PostForm.Get("identifier")
 	done, err := s.signIn(w, r, loginBody{
-		Identifier: page.Identifier, Carrier: "cookie",
+		Identifier: page.Identifier, Carrier: "cookie", Client: page.To.Client,
 		Method: directory.KindPassword, Password: api.Hide(r.PostForm.Get("password")),
 	})
 	if err != nil {
@@ -386,7 +423,7 @@ func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, p
 		page.Problem = text
 		return render(w, status, name, page)
 	}
-	return s.letIn(w, r, done)
+	return s.letIn(w, done, page.To)
 }
 
 // challengePage asks for the answer to a challenge, which must be one text: {"answer": …}.
@@ -397,10 +434,10 @@ type challengePage struct {
 }
 
 // letIn lets the visitor in, or shows the challenge.
-func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress) error {
+func (s *Server) letIn(w http.ResponseWriter, done progress, to destination) error {
 	if done.challenge == nil {
 		s.setCookies(w, done.issued)
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		to.leave(w)
 		return nil
 	}
 	c := s.challenge(w, done.challenge)
@@ -408,30 +445,36 @@ func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress) er
 		Prompt string `json:"prompt"`
 	}
 	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
-	return render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step"}, c.Attempt, public.Prompt})
+	return render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step", To: to}, c.Attempt, public.Prompt})
 }
 
 func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
 	answer, err := json.Marshal(map[string]string{"answer": r.PostForm.Get("answer")})
 	if err != nil {
 		return err
 	}
-	done, err := s.proceed(w, r, r.PostForm.Get("attempt"), secret.New(string(answer)), "")
+	done, err := s.proceed(w, r, r.PostForm.Get("attempt"), secret.New(string(answer)), to.Client)
 	if errors.Is(err, login.ErrRefused) || errors.Is(err, login.ErrOver) {
 		status, text := s.inWords(w, r, err)
-		if _, err := s.signedIn(r); err == nil { // most often it was a step-up
-			return s.account(w, r, status, frame{Title: accountTitle, Problem: text})
+		if session, err := s.signedIn(r); err == nil { // most often it was a step-up
+			return s.notProven(w, r, status, session, frame{Problem: text, To: to})
 		}
-		return render(w, status, "login.html", entryPage{frame: frame{Title: "Sign in", Problem: text}, Registration: s.registration})
+		page := s.signInPage(to)
+		page.Problem = text
+		return render(w, status, "login.html", page)
 	}
 	if err != nil { // the challenge can still be answered
 		status, text := s.inWords(w, r, err)
-		return render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text}, r.PostForm.Get("attempt"), ""})
+		return render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
 	}
-	return s.letIn(w, r, done)
+	return s.letIn(w, done, to)
 }
 
 func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
@@ -494,9 +537,13 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	return nil
 }
 
-// pageStepUp has the visitor enter the password again, and leads back to the account.
+// pageStepUp has the visitor enter the password again, and leads to the destination.
 func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.own(w, r)
+	if err != nil {
+		return err
+	}
+	to, err := s.destination(r, r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -510,9 +557,18 @@ func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		status, text := s.inWords(w, r, err)
-		return s.accountOf(w, r, status, frame{Title: accountTitle, Problem: text}, session)
+		return s.notProven(w, r, status, session, frame{Problem: text, To: to})
 	}
-	return s.letIn(w, r, done)
+	return s.letIn(w, done, to)
+}
+
+// notProven shows the form of a step-up again: that of the account page, if it leads there.
+func (s *Server) notProven(w http.ResponseWriter, r *http.Request, status int, session *counterfoil.Session, f frame) error {
+	if f.To.ReturnTo.String() != "" {
+		return s.prove(w, r, status, session, f)
+	}
+	f.Title = accountTitle
+	return s.accountOf(w, r, status, f, session)
 }
 
 var errWrongPassword = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "The password is wrong", Cause: login.ErrRefused}

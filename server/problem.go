@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/request"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
@@ -41,6 +42,7 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	var often issuer.TooOften
 	var rejected login.RejectedPassword
 	var input login.BadInput
+	var target *urls.Error
 	switch {
 	case errors.As(err, &own):
 	case errors.Is(err, directory.ErrUsed):
@@ -67,6 +69,8 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken", Detail: "It looks like the identifier of another user."}
 	case errors.Is(err, directory.ErrTaken):
 		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken"}
+	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "return_to " + target.Problem + ": " + target.Hint}
 	case errors.Is(err, clients.ErrUnknown):
 		own = &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
 	case errors.Is(err, clients.ErrDisabled):

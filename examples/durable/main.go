@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/url"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -57,7 +58,7 @@ func run(ctx context.Context, folder, address string) (err error) {
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "one moment, please", http.StatusServiceUnavailable)
 		case err != nil:
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			http.Redirect(w, r, "/login?return_to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		default:
 			w.Header().Set("Cache-Control", "private, no-store")
 			fmt.Fprintf(w, "the notes of %s\n", session.Subject)

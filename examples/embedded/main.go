@@ -5,12 +5,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"html/template"
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os/signal"
 	"syscall"
 	"time"
@@ -35,8 +37,8 @@ func main() {
 }
 
 func run(ctx context.Context, listener net.Listener) error {
-	url := "http://" + listener.Addr().String()
-	auth, err := server.Open(ctx, server.Config{Store: memory.New(), URL: url})
+	here := "http://" + listener.Addr().String()
+	auth, err := server.Open(ctx, server.Config{Store: memory.New(), URL: here})
 	if err != nil {
 		return err
 	}
@@ -46,7 +48,7 @@ func run(ctx context.Context, listener net.Listener) error {
 			return err
 		}
 	}
-	fmt.Printf("sign in as alice or bob, password \"blue kettle under the stairs\": %s/notes\n", url)
+	fmt.Printf("sign in as alice or bob, password \"blue kettle under the stairs\": %s/notes\n", here)
 	web := &http.Server{Handler: app(auth), ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { _ = web.Close() })
 	if err := web.Serve(listener); err != http.ErrServerClosed {
@@ -56,14 +58,20 @@ func run(ctx context.Context, listener net.Listener) error {
 }
 
 // app returns the program's own pages. Require answers 401. A page sends people to the
-// sign-in page instead, so it calls VerifyRequest.
+// sign-in page instead, which sends them back, so it calls VerifyRequest.
 func app(auth *server.Embedded) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", auth)
 	mux.HandleFunc("GET /notes", func(w http.ResponseWriter, r *http.Request) {
 		session, err := auth.Verifier().VerifyRequest(r)
-		if err != nil {
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+		switch {
+		case errors.Is(err, counterfoil.ErrStale), errors.Is(err, counterfoil.ErrUnavailable):
+			// An outage is not a logout: the person stays signed in, and tries again.
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "one moment, please", http.StatusServiceUnavailable)
+			return
+		case err != nil:
+			http.Redirect(w, r, "/login?return_to="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 			return
 		}
 		w.Header().Set("Cache-Control", "private, no-store")

@@ -45,12 +45,14 @@ func TestApp(t *testing.T) {
 			res.Body.Close()
 			return res
 		}
-		if res, err := client.Get(base + "/notes"); err != nil || res.Request.URL.Path != "/login" {
+		res, err := client.Get(base + "/notes?page=2")
+		if err != nil || res.Request.URL.Path != "/login" {
 			t.Fatalf("/notes without a session = %v, %v, want the sign-in page", res, err)
 		}
-		post("/login", url.Values{"identifier": {c.user}, "password": {"blue kettle under the stairs"}})
-		if res, err := client.Get(base + "/notes"); err != nil || res.Request.URL.Path != "/notes" {
-			t.Errorf("/notes for %s = %v, %v", c.user, res.Request.URL, err)
+		where := res.Request.URL.Query().Get("return_to")
+		res = post("/login", url.Values{"identifier": {c.user}, "password": {"blue kettle under the stairs"}, "return_to": {where}})
+		if got := res.Request.URL.RequestURI(); res.StatusCode != http.StatusOK || got != "/notes?page=2" {
+			t.Errorf("after signing in %s is at %s, %s, want the page that was asked for", c.user, got, res.Status)
 		}
 		if got := post("/notes", nil).StatusCode; got != c.want {
 			t.Errorf("%s saves a note: %d, want %d", c.user, got, c.want)
