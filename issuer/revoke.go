@@ -33,20 +33,15 @@ type Receipt struct {
 // ScopeClaims and ScopeOthers are not revocations that callers ask for: see SetSubject and
 // EndOthers.
 func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act audit.Act) (Receipt, error) {
-	if (id == "") != (scope == source.ScopeAll) {
-		return Receipt{}, fmt.Errorf("%w: every scope but all needs an id", ErrBadRequest)
-	}
 	if act.Reason == "" {
 		act.Reason = string(scope) + " revoked"
 	}
-	sid, client, grant := id, "", false
-	if scope == source.ScopeGrant {
-		if sid, client, grant = token.CutGrantID(id); !grant || sid == "" || client == "" {
-			return Receipt{}, fmt.Errorf("%w: the id of a grant is a session id, a space and a client id", ErrBadRequest)
-		}
-	}
-	if err := errors.Join(check.Text("id", sid, 200), check.Text("client", client, 64), check.Text("reason", underscored(act.Reason), 100)); err != nil {
+	if err := errors.Join(checkRevocation(scope, id), check.Text("reason", underscored(act.Reason), 100)); err != nil {
 		return Receipt{}, err
+	}
+	sid, client := id, ""
+	if scope == source.ScopeGrant {
+		sid, client, _ = token.CutGrantID(id)
 	}
 	entry := source.Revocation{Scope: scope, ID: id, Reason: act.Reason}
 	note := act.Entry(audit.Revoke, "")
@@ -69,7 +64,28 @@ func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act 
 		note.Action, note.Target = audit.RevokeKey, id
 		return i.revokeKey(ctx, entry, note)
 	}
-	return Receipt{}, fmt.Errorf("%w: scope %q is not session, grant, token, subject, client, key or all", ErrBadRequest, scope)
+	return Receipt{}, fmt.Errorf("%w: scope %q is not one that callers revoke", ErrBadRequest, scope)
+}
+
+// checkRevocation refuses a scope that callers do not revoke, and an id that cannot be one of it.
+func checkRevocation(scope source.Scope, id string) error {
+	switch scope {
+	case source.ScopeSession, source.ScopeToken, source.ScopeClient, source.ScopeKey, source.ScopeAll:
+	case source.ScopeGrant:
+		sid, client, found := token.CutGrantID(id)
+		if !found || sid == "" || client == "" {
+			return fmt.Errorf("%w: the id of a grant is a session id, a space and a client id", ErrBadRequest)
+		}
+		return errors.Join(check.Text("id", sid, 200), check.Text("client", client, 64))
+	case source.ScopeSubject:
+		return checkSubject(id)
+	default:
+		return fmt.Errorf("%w: scope is session, grant, token, subject, client, key or all", ErrBadRequest)
+	}
+	if (id == "") != (scope == source.ScopeAll) {
+		return fmt.Errorf("%w: id is wanted for every scope but \"all\"", ErrBadRequest)
+	}
+	return check.Text("id", id, 200)
 }
 
 // Logout ends what the client of held has, which is as [Issuer.Held] says: the session if
@@ -161,9 +177,6 @@ func (i *Issuer) receipt(ctx context.Context, entries ...source.Revocation) (Rec
 }
 
 func (i *Issuer) revokeSubject(ctx context.Context, entry source.Revocation, note audit.Entry) (Receipt, error) {
-	if err := checkSubject(entry.ID); err != nil {
-		return Receipt{}, err
-	}
 	for {
 		s, err := i.subject(ctx, entry.ID)
 		if err != nil {

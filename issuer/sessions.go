@@ -25,12 +25,18 @@ func (i *Issuer) Sessions(ctx context.Context, subject, after string, limit int)
 	if err := checkSubject(subject); err != nil {
 		return nil, "", err
 	}
+	return i.page(ctx, subject, after, limit)
+}
+
+// page is Sessions; the owner * is everybody.
+func (i *Issuer) page(ctx context.Context, owner, after string, limit int) (page []SessionRow, next string, err error) {
 	if limit <= 0 || limit > MaxPage {
 		limit = MaxPage
 	}
-	basis := i.basisOf(subject)
+	bases := map[string]*basis{} // by subject
+	now := i.opts.Now()
 	looks, last := 0, ""
-	for rec, err := range i.store.List(ctx, kindSession, subject, after) {
+	for rec, err := range i.store.List(ctx, kindSession, owner, after) {
 		if err != nil {
 			return nil, "", unavailable(err)
 		}
@@ -39,7 +45,10 @@ func (i *Issuer) Sessions(ctx context.Context, subject, after string, limit int)
 			break
 		}
 		looks, last = looks+1, rec.ID
-		row, err := basis.alive(ctx, rec)
+		if bases[rec.Owner] == nil {
+			bases[rec.Owner] = i.basisOf(rec.Owner)
+		}
+		row, err := bases[rec.Owner].alive(ctx, rec)
 		if err == nil {
 			page = append(page, *row)
 		} else if !isInvalid(err) {
@@ -56,7 +65,7 @@ func (i *Issuer) Sessions(ctx context.Context, subject, after string, limit int)
 	}
 	lives := page[:0]
 	for n := range page {
-		if i.show(&page[n], families, basis.now) {
+		if i.show(&page[n], families, now) {
 			lives = append(lives, page[n])
 		}
 	}

@@ -42,6 +42,18 @@ func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error)
 	}
 }
 
+// Following returns how many verifiers follow with this feed and may be fresh, and the largest
+// bound: for no longer does one of them accept what an entry covers, unless it serves stale.
+func (f *Feed) Following() (verifiers int, bound time.Duration) {
+	now := f.log.opts.Time.Steady()
+	for _, v := range f.leases.list() {
+		if v.Until.After(now) {
+			verifiers++
+		}
+	}
+	return verifiers, f.maxBound
+}
+
 // StaleVerifiers returns the ids of the verifiers that follow as ServeStale.
 func (f *Feed) StaleVerifiers() []string {
 	var ids []string

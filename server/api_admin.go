@@ -42,15 +42,6 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	switch b.Scope {
-	case source.ScopeSession, source.ScopeGrant, source.ScopeToken, source.ScopeSubject, source.ScopeClient,
-		source.ScopeKey, source.ScopeAll:
-	default:
-		return badRequest("scope is session, grant, token, subject, client, key or all")
-	}
-	if (b.ID == "") != (b.Scope == source.ScopeAll) {
-		return badRequest("id is wanted for every scope but \"all\"")
-	}
 	if b.Wait != "" && b.Wait != api.WaitAll {
 		return badRequest("wait is \"all\" or absent")
 	}
@@ -66,7 +57,22 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 		answer.Confirmed = confirmed && err == nil
 		answer.NotWaitedFor = s.issuer.Feed().StaleVerifiers()
 	}
+	verifiers, bound := s.issuer.Feed().Following()
+	answer.Verifiers, answer.BoundMS = verifiers, bound.Milliseconds()
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// adminWouldEnd counts what a revocation would end.
+func (s *Server) adminWouldEnd(w http.ResponseWriter, r *http.Request, _ caller) error {
+	page, err := s.readPage(r, "scope", "id")
+	if err != nil {
+		return err
+	}
+	ending, next, err := s.issuer.WouldEnd(r.Context(), source.Scope(page.filter.Get("scope")), page.filter.Get("id"), page.after, page.limit)
+	if err != nil {
+		return missing(err)
+	}
+	return writeJSON(w, http.StatusOK, api.Ending{Sessions: ending.Sessions, Grants: ending.Grants, Next: s.next(r.URL.Path, page, next)})
 }
 
 func viewReceipt(at issuer.Receipt) api.Receipt {

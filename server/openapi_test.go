@@ -389,6 +389,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("DELETE", carol, "", key...)
 	do("DELETE", "/v1/admin/clients/shop", "", key...)
 	do("POST", "/v1/admin/revocations", `{"scope":"subject","id":"someone","reason":"a test"}`, key...)
+	do("GET", "/v1/admin/revocations?scope=all", "", key...)
 	do("GET", "/v1/admin/keys", "", key...)
 	do("POST", "/v1/admin/keys/rotate", "", key...)
 	do("DELETE", "/v1/admin/apikeys/"+member(do("POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["introspect"],"audience":["https://shop.test"]}`, key...), "id"), "", key...)

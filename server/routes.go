@@ -107,6 +107,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"GET /v1/admin/sessions/{sid}":    {do: s.adminSession},
 		"DELETE /v1/admin/sessions/{sid}": {do: s.adminEndSession},
 		"POST /v1/admin/revocations":      {do: s.adminRevoke},
+		"GET /v1/admin/revocations":       {do: s.adminWouldEnd},
 
 		"GET /v1/admin/clients":         {do: s.adminClients},
 		"GET /v1/admin/clients/{id}":    {do: s.adminClient},

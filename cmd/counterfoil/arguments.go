@@ -28,7 +28,11 @@ func refuseCredentials(args []string) error {
 		if _, value, found := strings.Cut(arg, "="); found && strings.HasPrefix(arg, "--") {
 			arg = value
 		}
-		if kind := credentialIn(strings.TrimPrefix(arg, "Bearer ")); kind != "" {
+		kind := credentialIn(strings.TrimPrefix(arg, "Bearer "))
+		if kind == "" && (args[0] == "token" || args[0] == "session") && sessionCookie(arg) {
+			kind = "a session cookie"
+		}
+		if kind != "" {
 			return misuse("an argument is %s: nothing was done with it, and it is not repeated here\n"+
 				"hint: it is in the history of your shell now, so revoke it; commands read such a text from standard input or from a file that you name", kind)
 		}
@@ -43,11 +47,13 @@ func credentialIn(text string) string {
 			return c.kind
 		}
 	}
-	// A session cookie has no mark of its own. It is random, so it has letters of both cases and
-	// digits; a name of that length most often has not.
-	if _, err := token.ParseOpaque(text); err == nil && strings.ContainsAny(text, "0123456789") &&
-		strings.ToLower(text) != text && strings.ToUpper(text) != text {
-		return "a session cookie"
-	}
 	return ""
+}
+
+// sessionCookie reports whether text looks like an opaque id. That has no mark of its own, and
+// the public id of an API key has the same form, so it counts only where ids of sessions and
+// tokens are expected. It is random: it has digits and letters of both cases.
+func sessionCookie(text string) bool {
+	_, err := token.ParseOpaque(text)
+	return err == nil && strings.ContainsAny(text, "0123456789") && strings.ToLower(text) != text && strings.ToUpper(text) != text
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -63,7 +64,7 @@ type keyRevoke struct {
 
 // Run revokes a signing key: verifiers refuse every token that it signed.
 func (c *keyRevoke) Run(ctx context.Context) error {
-	return c.with(ctx, func(a *admin) error { return c.revoke(ctx, a, source.ScopeKey, c.ID) })
+	return c.with(ctx, func(a *admin) error { return c.revoke(ctx, a, source.ScopeKey, c.ID, true) })
 }
 
 type keyCreate struct {
@@ -125,15 +126,34 @@ func (c *apiKeyList) Run(ctx context.Context) error {
 
 type apiKeyDelete struct {
 	placeFlags
+	sureFlags
 	ID string `arg:"" help:"Id of the API key."`
 }
 
 // Run deletes an API key.
 func (c *apiKeyDelete) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
+		sure, err := c.sure(ctx, c.JSON, func(int) (plan, error) { return a.apiKeyEnd(ctx, c.ID) })
+		if err != nil || !sure {
+			return err
+		}
 		if err := a.DeleteAPIKey(ctx, c.ID); err != nil {
 			return fmt.Errorf("API key %s: %w", c.ID, err)
 		}
 		return nil
 	})
+}
+
+// apiKeyEnd is the plan of deleting an API key.
+func (a *admin) apiKeyEnd(ctx context.Context, id string) (plan, error) {
+	keys, err := a.APIKeys(ctx)
+	if err != nil {
+		return plan{}, err
+	}
+	for _, k := range keys {
+		if k.ID == id {
+			return plan{What: "API key " + id + " of " + k.Client, APIKeys: 1, keeps: true, Effect: "the program that has it is refused at once"}, nil
+		}
+	}
+	return plan{}, fmt.Errorf("API key %s: %w", id, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -171,7 +172,7 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 				return fmt.Errorf("nothing is revoked: %w", err)
 			}
 		}
-		err := c.revoke(ctx, a, scope, id)
+		err := c.revoke(ctx, a, scope, id, scope == source.ScopeAll || scope == source.ScopeClient)
 		if scope == source.ScopeSession && answered(err) == http.StatusNotFound {
 			err = fmt.Errorf("%w\nhint: counterfoil session list USER prints the ids; --user USER ends all sessions of a user", err)
 		}
@@ -182,30 +183,81 @@ func (c *sessionRevoke) Run(ctx context.Context) error {
 // revokeFlags are what the commands that revoke have in common.
 type revokeFlags struct {
 	placeFlags
+	sureFlags
 	Reason string `placeholder:"TEXT" help:"Why; it is kept in the log and the audit trail."`
 	Wait   bool   `help:"Return when no verifier accepts what was revoked any more."`
 	Quiet  bool   `help:"Print nothing."`
 }
 
-// revoke revokes what scope and id name, and prints the receipt.
-func (c *revokeFlags) revoke(ctx context.Context, a *admin, scope source.Scope, id string) error {
+// revoke revokes what scope and id name, and prints the receipt. If many is set, it ends what
+// many people or programs have, so it asks first.
+func (c *revokeFlags) revoke(ctx context.Context, a *admin, scope source.Scope, id string, many bool) error {
+	if many || c.DryRun {
+		sure, err := c.sure(ctx, c.JSON, func(pages int) (plan, error) { return a.revocation(ctx, scope, id, revoked(scope, id), pages) })
+		if err != nil || !sure {
+			return named(scope, id, err)
+		}
+	}
 	body := api.Revocation{Scope: scope, ID: id, Reason: c.Reason}
 	if c.Wait {
 		body.Wait = api.WaitAll
 	}
 	receipt, err := a.Revoke(ctx, body)
 	if err != nil {
-		return fmt.Errorf("%s: %w", strings.TrimSpace(string(scope)+" "+id), err)
+		return named(scope, id, err)
 	}
-	if c.JSON {
-		return writeJSON(os.Stdout, receipt)
+	switch {
+	case c.JSON:
+		err = writeJSON(os.Stdout, receipt)
+	case !c.Quiet:
+		printReceipt(receipt, c.Wait)
 	}
-	if c.Quiet {
-		return nil
-	}
-	fmt.Printf("revoked at %s\n", receipt.Cursor)
 	if c.Wait && !receipt.Confirmed {
-		return errors.New("revoked, but not confirmed by every verifier")
+		return errors.Join(err, fmt.Errorf("revoked, but not confirmed by every verifier\nhint: a verifier that has not answered accepts it for %s at most", bound(receipt)))
 	}
-	return nil
+	return err
+}
+
+// named is err, or nil, with what was to be revoked.
+func named(scope source.Scope, id string, err error) error {
+	if err == nil || errors.Is(err, errDeclined) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", strings.TrimSpace(string(scope)+" "+id), err)
+}
+
+// revoked is what a revocation ends, as people call it.
+func revoked(scope source.Scope, id string) string {
+	switch scope {
+	case source.ScopeAll:
+		return "all sessions of all users"
+	case source.ScopeSubject:
+		return "all sessions of " + id
+	case source.ScopeClient:
+		return "all sessions of client " + id
+	case source.ScopeGrant:
+		sid, client, _ := strings.Cut(id, " ")
+		return "what client " + client + " holds of session " + sid
+	}
+	return string(scope) + " " + id
+}
+
+func bound(r api.Receipt) string { return config.Duration(time.Duration(r.BoundMS) * time.Millisecond) }
+
+// printReceipt prints where the log has the revocation, and whether verifiers have it.
+func printReceipt(r api.Receipt, waited bool) {
+	fmt.Printf("revoked at %s\n", r.Cursor)
+	follow := counted(r.Verifiers, "verifier") + " follow"
+	if r.Verifiers == 1 {
+		follow += "s"
+	}
+	switch {
+	case !waited:
+		fmt.Printf("not waited for: %s this server, and none accepts it for longer than %s; --wait waits for them\n", follow, bound(r))
+	case r.Confirmed:
+		fmt.Printf("confirmed: no verifier accepts it any more; %s this server\n", follow)
+	}
+	for _, id := range r.NotWaitedFor {
+		fmt.Printf("not waited for: %s, which serves stale by its own setting\n", printable(id))
+	}
 }

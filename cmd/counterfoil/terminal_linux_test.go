@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -60,4 +61,62 @@ func TestTokenAtTerminal(t *testing.T) {
 	if strings.Contains(p.shown.String(), token) {
 		t.Errorf("the terminal shows the token:\n%s", &p.shown)
 	}
+}
+
+// What cannot be brought back is asked for at a terminal. Everything but yes is no. Scripts are
+// not asked, and --yes is not either.
+func TestConfirmAtTerminal(t *testing.T) {
+	s := newShell(t)
+	s.run(typedPassword, 0, "user", "add", "alice")
+	key, _ := s.run("", 0, "apikey", "create", "--client", "svc", "--scope", "admin")
+	list, _ := s.run("", 0, "apikey", "list", "--json")
+	var keys []struct{ ID string }
+	if err := json.Unmarshal([]byte(list), &keys); err != nil || len(keys) != 1 || key == "" {
+		t.Fatal(list, err)
+	}
+	signing, _ := s.run("", 0, "key", "list", "--json")
+	var kids []struct {
+		ID string
+	}
+	if err := json.Unmarshal([]byte(signing), &kids); err != nil || len(kids) != 1 {
+		t.Fatal(signing, err)
+	}
+	answers := []string{"\n", "y\n", "\x04", "no\n", "yes please\n"}
+	for n, c := range []struct {
+		shows string
+		args  []string
+	}{
+		{"all sessions of all users: ends 0 sessions", []string{"session", "revoke", "--all"}},
+		{"all sessions of client default: ends 0 sessions", []string{"session", "revoke", "--client", "default"}},
+		{"key " + kids[0].ID + ": tokens that it signed are refused", []string{"key", "revoke", kids[0].ID}},
+		{"API key " + keys[0].ID + " of svc: the program that has it is refused at once", []string{"apikey", "delete", keys[0].ID}},
+		{"ends 0 sessions; the account cannot be brought back", []string{"user", "delete", "alice"}},
+	} {
+		p := s.atTerminal(c.args...)
+		p.sees("Type yes to go on: ")
+		if !strings.Contains(p.shown.String(), c.shows) {
+			t.Errorf("%v asks %q, want %q", c.args, &p.shown, c.shows)
+		}
+		p.types(answers[n])
+		p.exits(1)
+		p.sees("nothing was done: the answer was not yes")
+	}
+	interrupted := s.atTerminal("user", "delete", "alice")
+	interrupted.sees("Type yes to go on: ")
+	interrupted.types("\x03")
+	interrupted.exits(130)
+	if out, _ := s.run("", 0, "user", "list"); !strings.Contains(out, "alice") {
+		t.Errorf("user list = %s, want alice: nobody said yes", out)
+	}
+	p := s.atTerminal("session", "revoke", "--all", "--yes")
+	p.exits(0)
+	p.sees("revoked at ")
+	p = s.atTerminal("user", "delete", "alice")
+	p.sees("Type yes to go on: ")
+	p.types("yes\n")
+	p.exits(0)
+	if out, _ := s.run("", 0, "user", "list"); strings.Contains(out, "alice") {
+		t.Errorf("user list = %s: yes did not delete alice", out)
+	}
+	s.run("", 0, "session", "revoke", "--all")
 }

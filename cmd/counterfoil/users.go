@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 type userAdd struct {
@@ -190,11 +192,18 @@ func (c *userRoles) Run(ctx context.Context) error {
 	return c.patch(ctx, api.ChangeUser{Roles: &roles})
 }
 
-type userDelete struct{ oneUser }
+type userDelete struct {
+	oneUser
+	sureFlags
+}
 
 // Run ends the sessions of a user and deletes the user.
 func (c *userDelete) Run(ctx context.Context) error {
 	return c.each(ctx, func(a *admin, u api.User) error {
+		sure, err := c.sure(ctx, c.JSON, func(pages int) (plan, error) { return a.userEnd(ctx, u, pages) })
+		if err != nil || !sure {
+			return err
+		}
 		if err := a.DeleteUser(ctx, u.ID); err != nil {
 			return err
 		}
@@ -203,6 +212,22 @@ func (c *userDelete) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// userEnd is the plan of deleting a user.
+func (a *admin) userEnd(ctx context.Context, u api.User, pages int) (plan, error) {
+	p, err := a.revocation(ctx, source.ScopeSubject, u.ID, fmt.Sprintf("user %s (%s)", u.Identifier, u.ID), pages)
+	if err != nil {
+		return p, err
+	}
+	keys, err := a.APIKeys(ctx)
+	for _, k := range keys {
+		if k.User == u.ID && (k.State == string(accounts.KeyActive) || k.State == string(accounts.KeyLimited)) {
+			p.APIKeys++
+		}
+	}
+	p.Effect = "the account cannot be brought back"
+	return p, err
 }
 
 type userInvite struct{ oneUser }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // Client calls the API of one server. A method that gets an answer other than 2xx returns an
@@ -81,6 +82,27 @@ func (c *Client) Session(ctx context.Context, id string) (answer SessionRow, err
 // Revoke writes an entry of the revocation log.
 func (c *Client) Revoke(ctx context.Context, body Revocation) (answer Receipt, err error) {
 	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", body, &answer)
+}
+
+// WouldEnd counts what a revocation would end, page by page, until it has looked at all sessions
+// or at pages of them. It reports more if there are sessions that it has not looked at.
+func (c *Client) WouldEnd(ctx context.Context, scope source.Scope, id string, pages int) (sum Ending, more bool, err error) {
+	query := url.Values{"scope": {string(scope)}, "limit": {"200"}}
+	if id != "" {
+		query.Set("id", id)
+	}
+	for range pages {
+		var page Ending
+		if err := c.call(ctx, http.MethodGet, "/v1/admin/revocations?"+query.Encode(), nil, &page); err != nil {
+			return Ending{}, false, err
+		}
+		sum.Sessions, sum.Grants = sum.Sessions+page.Sessions, sum.Grants+page.Grants
+		if page.Next == "" {
+			return sum, false, nil
+		}
+		query.Set("cursor", page.Next)
+	}
+	return sum, true, nil
 }
 
 // Users returns all users, page by page. An error ends them.

@@ -188,9 +188,22 @@ type Receipt struct {
 	CommittedAt time.Time          `json:"committed_at"`
 	Confirmed   bool               `json:"confirmed"` // every verifier has it; only ever true with WaitAll
 
+	// Of POST /v1/admin/revocations: how many verifiers follow the server that answers, and the
+	// largest bound, in milliseconds. With any server, a verifier refuses what was revoked
+	// after that time, unless it serves stale by its configuration.
+	Verifiers int   `json:"verifiers,omitempty"`
+	BoundMS   int64 `json:"bound_ms,omitempty"`
+
 	// NotWaitedFor lists verifiers that serve stale by their configuration. They may accept
 	// until their own limit (docs/revocation.md 4.7).
 	NotWaitedFor []string `json:"not_waited_for,omitempty"`
+}
+
+// Ending answers GET /v1/admin/revocations: what a revocation would end, of a page of sessions.
+type Ending struct {
+	Sessions int    `json:"sessions"`       // whole sessions
+	Grants   int    `json:"grants"`         // grants of a client, on sessions that go on for other clients
+	Next     string `json:"next,omitempty"` // cursor of the next page; empty: this is the last
 }
 
 // Token answers POST /oauth/token (RFC 6749 section 5.1).
