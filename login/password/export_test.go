@@ -1,6 +1,9 @@
 package password
 
-import "runtime"
+import (
+	"context"
+	"runtime"
+)
 
 // ProductionPolicy is what the program hashes with.
 var ProductionPolicy = production
@@ -13,23 +16,21 @@ const MaxLocal = maxLocal
 
 // Hold takes every slot, and no place in the queue, until release is called.
 func (p *Passwords) Hold() (release func()) {
-	var all []hasher
-	for range cap(p.slots) {
-		all = append(all, <-p.slots)
+	var all []func()
+	for range p.slots.count() {
+		_, free, _ := p.slots.take(context.Background())
+		all = append(all, free)
 	}
 	return func() {
-		for _, h := range all {
-			p.slots <- h
+		for _, free := range all {
+			free()
 		}
 	}
 }
 
 // Fill takes every slot and every place in the queue until release is called.
 func (p *Passwords) Fill() (release func()) {
-	var all []hasher
-	for range cap(p.slots) {
-		all = append(all, <-p.slots)
-	}
+	free := p.Hold()
 	for range cap(p.queue) {
 		p.queue <- struct{}{}
 	}
@@ -37,9 +38,7 @@ func (p *Passwords) Fill() (release func()) {
 		for range cap(p.queue) {
 			<-p.queue
 		}
-		for _, h := range all {
-			p.slots <- h
-		}
+		free()
 		runtime.Gosched()
 	}
 }
@@ -71,8 +70,8 @@ func (r recorder) spend(e effort) error {
 // computed one after another while it is used.
 func (p *Passwords) Record() (spent map[string]int) {
 	spent = map[string]int{}
-	for range cap(p.slots) {
-		p.slots <- recorder{<-p.slots, spent}
+	for n, h := range p.slots.all {
+		p.slots.all[n] = recorder{h, spent}
 	}
 	return spent
 }

@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 )
@@ -33,14 +37,26 @@ func (here) verify(stored, password string, policy params) (match, outdated bool
 // worker hashes in a process of its own. A hash takes 64 MiB and a tenth of a second
 // of a CPU, and in this process it would take them from every check: by the garbage
 // collector, which runs for each, and by the scheduler, which knows no priorities.
-// The process is started when there is something to do, and again after it died.
+// The process is started when there is something to do, and again after it died. After
+// restAfter without a job it ends.
 type worker struct {
 	command func() *exec.Cmd // runs Work on its standard input and output
 
-	process *exec.Cmd // nil: none runs
+	mu      sync.Mutex // is held while the process does a job: it never ends over one
+	process *exec.Cmd  // nil: none runs
 	in      io.WriteCloser
 	out     *json.Decoder
+	last    time.Time   // end of the last job
+	idle    *time.Timer // calls rest; nil: there was no job
+	ending  sync.WaitGroup
 }
+
+// How long a process that hashes keeps what it has while it has no job: the memory of the
+// last hash, and itself. Starting it again costs less than a hash.
+const (
+	freeAfter = time.Second
+	restAfter = 30 * time.Second
+)
 
 // job asks for a hash of Password, for a comparison with Stored, or for work. It travels over a
 // pipe: arguments and environment of a process are for others to see (OPS-11).
@@ -58,9 +74,12 @@ type result struct {
 	Error    string
 }
 
-// Work serves a worker over its standard input and output, until the input ends.
+// Work serves a worker over its standard input and output, until the input ends. The process
+// holds the memory of one hash at most, and of none once it has waited for a second.
 func Work(in io.Reader, out io.Writer) error {
 	from, to := json.NewDecoder(in), json.NewEncoder(out)
+	free := time.AfterFunc(freeAfter, debug.FreeOSMemory)
+	defer free.Stop()
 	for {
 		var j job
 		if err := from.Decode(&j); errors.Is(err, io.EOF) {
@@ -68,9 +87,12 @@ func Work(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
+		free.Stop()
 		if err := to.Encode(j.do()); err != nil {
 			return err
 		}
+		runtime.GC() // the next hash takes the memory of this one, not as much again
+		free.Reset(freeAfter)
 	}
 }
 
@@ -111,6 +133,9 @@ func (w *worker) spend(e effort) error {
 // way to another, once. If that is of no use either it is an outage: nothing was learnt
 // about the password, so nothing is said about it.
 func (w *worker) do(j job) (r result, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.done()
 	for ran := true; ran; {
 		ran = w.process != nil
 		if !ran {
@@ -125,12 +150,39 @@ func (w *worker) do(j job) (r result, err error) {
 		if err == nil {
 			break
 		}
-		err = fmt.Errorf("%w: the process that hashes: %w", counterfoil.ErrUnavailable, errors.Join(err, w.close()))
+		err = fmt.Errorf("%w: the process that hashes: %w", counterfoil.ErrUnavailable, errors.Join(err, w.end()))
 	}
 	if err == nil && r.Error != "" {
 		err = errors.New(r.Error)
 	}
 	return r, err
+}
+
+// done begins the time without a job. w.mu is held.
+func (w *worker) done() {
+	w.last = time.Now()
+	if w.idle == nil {
+		w.idle = time.AfterFunc(restAfter, w.rest)
+	} else {
+		w.idle.Reset(restAfter)
+	}
+}
+
+// rest ends a process that has had no job for restAfter. A job that comes meanwhile does not wait
+// for the end, which takes long for a process that runs only while the machine is idle: it
+// starts another process.
+func (w *worker) rest() {
+	w.mu.Lock()
+	idle := worker{process: w.process, in: w.in}
+	if w.process == nil || time.Since(w.last) < restAfter { // a job came first
+		w.mu.Unlock()
+		return
+	}
+	w.process = nil
+	w.ending.Add(1)
+	w.mu.Unlock()
+	defer w.ending.Done()
+	_ = idle.end() // how it ended is of no matter: it had no job
 }
 
 func (w *worker) start() error {
@@ -152,6 +204,18 @@ func (w *worker) start() error {
 
 // close ends the process, and waits for it.
 func (w *worker) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.idle != nil {
+		w.idle.Stop()
+	}
+	err := w.end()
+	w.ending.Wait()
+	return err
+}
+
+// end ends the process, and waits for it. w.mu is held.
+func (w *worker) end() error {
 	if w.process == nil {
 		return nil
 	}

@@ -6,12 +6,18 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/password"
@@ -44,12 +50,7 @@ func workers(t *testing.T, start func(int) *exec.Cmd) (prover, *directory.Direct
 // included; a process that was killed is replaced, and Close leaves none.
 func TestWorker(t *testing.T) {
 	var started []*exec.Cmd
-	p, users := workers(t, func(int) *exec.Cmd {
-		c := exec.Command("/proc/self/exe")
-		c.Env = append(os.Environ(), "PASSWORD_TEST_WORKER=1")
-		started = append(started, c)
-		return c
-	})
+	p, users := workers(t, self(&started))
 	if _, err := register(t.Context(), p, users, nowhere, "carol", "", good); err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +78,146 @@ func TestWorker(t *testing.T) {
 	if state := started[1].ProcessState; state == nil || !state.Success() {
 		t.Errorf("after Close the process is %v, want a clean exit", state)
 	}
+}
+
+// self is a command that hashes. It is appended to started.
+func self(started *[]*exec.Cmd) func(int) *exec.Cmd {
+	return func(int) *exec.Cmd {
+		c := exec.Command("/proc/self/exe")
+		c.Env = append(os.Environ(), "PASSWORD_TEST_WORKER=1")
+		*started = append(*started, c)
+		return c
+	}
+}
+
+func ended(c *exec.Cmd) bool {
+	return errors.Is(c.Process.Signal(syscall.Signal(0)), os.ErrProcessDone)
+}
+
+// A process ends after 30 seconds without a job. A job that comes in the same moment is done, by
+// that process or by another; none is lost, and none is refused. At the end no process is left.
+func TestWorkerEndsAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started []*exec.Cmd
+		p, users := workers(t, self(&started))
+		if _, err := register(t.Context(), p, users, nowhere, "carol", "", good); err != nil {
+			t.Fatal(err)
+		}
+		try := func(pass string, want error) {
+			t.Helper()
+			if _, err := p.Prove(t.Context(), attempt("carol", pass)); !errors.Is(err, want) {
+				t.Fatalf("Prove(%q) = %v, want %v", pass, err, want)
+			}
+		}
+		time.Sleep(29 * time.Second)
+		try(good, nil) // the time begins anew
+		time.Sleep(29 * time.Second)
+		if synctest.Wait(); len(started) != 1 || ended(started[0]) {
+			t.Fatalf("%d processes were started, want one that runs", len(started))
+		}
+		time.Sleep(time.Second)
+		if synctest.Wait(); !ended(started[0]) {
+			t.Fatal("after 30 s without a job the process runs")
+		}
+		for range 4 { // no Wait: the job and the end begin together
+			try(good, nil)
+			try(good+"!", login.ErrRefused)
+			time.Sleep(30 * time.Second)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for n, c := range started {
+			if c.ProcessState == nil || !c.ProcessState.Success() {
+				t.Errorf("after Close process %d is %v, want a clean exit", n, c.ProcessState)
+			}
+		}
+	})
+}
+
+// While hashes are wanted one after another, one process hashes, however many may: the one of slot 0,
+// which gets its share of a busy machine.
+func TestLittleWorkTakesOneProcess(t *testing.T) {
+	db := memory.New()
+	users, err := directory.New(directory.Options{Store: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var started []*exec.Cmd
+	var slots []int
+	start := self(&started)
+	p := newProver(t, db, users, newThrottle(t, db, nil), password.Options{Slots: 4, Worker: func(slot int) *exec.Cmd {
+		slots = append(slots, slot)
+		return start(slot)
+	}})
+	for range 8 {
+		if _, err := p.Choose(t.Context(), nowhere, "carol", "", secret.New(good)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(slots, []int{0}) {
+		t.Errorf("processes were started for slots %v, want one for slot 0", slots)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a machine can hash is measured where it hashes, and that process ends. This one hashes
+// nothing before the first login.
+func TestMeasureInAProcess(t *testing.T) {
+	var started []*exec.Cmd
+	if n, _, err := password.Measure(password.Options{Slots: 2, Worker: self(&started), InsecureHashes: true}); err != nil || n < 1 {
+		t.Errorf("Measure = %d, %v", n, err)
+	}
+	if len(started) != 1 || started[0].ProcessState == nil || !started[0].ProcessState.Success() {
+		t.Errorf("Measure started %d processes, want one that has ended", len(started))
+	}
+	_, _, err := password.Measure(password.Options{Slots: 2, Worker: func(int) *exec.Cmd { return exec.Command("/nonexistent") }})
+	if !errors.Is(err, counterfoil.ErrUnavailable) {
+		t.Errorf("Measure without a program = %v, want ErrUnavailable", err)
+	}
+}
+
+// After a second without a job a process that hashes has given the memory of the hash back.
+func TestWorkReturnsMemory(t *testing.T) {
+	const block = 64 << 20
+	held := func() int {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapSys - m.HeapReleased)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		debug.FreeOSMemory()
+		before := held()
+		in, write := io.Pipe()
+		read, out := io.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- password.Work(in, out) }()
+		answers := json.NewDecoder(read)
+		for range 3 {
+			if _, err := io.WriteString(write, `{"Password":"eA==","Policy":"m=65536,t=1,p=1"}`); err != nil {
+				t.Fatal(err)
+			}
+			var answer struct{ Hash string }
+			if err := answers.Decode(&answer); err != nil || answer.Hash == "" {
+				t.Fatalf("Work answers %+v, %v", answer, err)
+			}
+		}
+		synctest.Wait()
+		if grown := held() - before; grown > block*3/2 {
+			t.Errorf("after three hashes of %d bytes the process holds %d, want one block", block, grown)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if grown := held() - before; grown > block/2 {
+			t.Errorf("a second after the last hash the process holds %d bytes more than before, want less than a block of %d", grown, block)
+		}
+		_ = write.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A program that cannot hash is an outage, not a wrong password, and is not tried for ever.

@@ -9,6 +9,6 @@ type Load struct {
 
 // Load returns the figures of this moment, for metrics.
 func (p *Passwords) Load() Load {
-	running := cap(p.slots) - len(p.slots)
-	return Load{Slots: cap(p.slots), Running: running, Waiting: max(len(p.queue)+len(p.kept)-running, 0) + p.local.waiting()}
+	running := p.slots.running()
+	return Load{Slots: p.slots.count(), Running: running, Waiting: max(len(p.queue)+len(p.kept)-running, 0) + p.local.waiting()}
 }

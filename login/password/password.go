@@ -51,7 +51,7 @@ type Options struct {
 // Passwords checks passwords, and hashes new ones.
 type Passwords struct {
 	opts   Options
-	slots  chan hasher   // those that are idle
+	slots  *slots
 	queue  chan struct{} // one per attempt that waits or runs
 	kept   chan struct{} // the same for known devices, when queue is full
 	local  line          // of callers on this machine, before they come to queue
@@ -70,18 +70,21 @@ func New(o Options) (*Passwords, error) {
 		o.Now = time.Now
 	}
 	policy := o.policy()
-	p := &Passwords{
-		opts: o, policy: policy, slots: make(chan hasher, o.Slots), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
-		local: newLine(max(o.Slots/2, 1)), dummy: hash("no such password", policy),
+	all := make([]hasher, o.Slots)
+	for slot := range all {
+		all[slot] = o.hasher(slot)
 	}
-	for slot := range o.Slots {
-		if o.Worker == nil {
-			p.slots <- here{}
-		} else {
-			p.slots <- &worker{command: func() *exec.Cmd { return o.Worker(slot) }}
-		}
+	return &Passwords{
+		opts: o, policy: policy, slots: newSlots(all), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
+		local: newLine(max(o.Slots/2, 1)), dummy: dummy(policy),
+	}, nil
+}
+
+func (o Options) hasher(slot int) hasher {
+	if o.Worker == nil {
+		return here{}
 	}
-	return p, nil
+	return &worker{command: func() *exec.Cmd { return o.Worker(slot) }}
 }
 
 func (o Options) slots() int {
@@ -104,25 +107,36 @@ func (o Options) policy() params {
 	return production
 }
 
-// Measure computes two hashes, and returns how many passwords a second all slots of o can
-// check, and how long one takes. More attempts than that would fill the queue.
-func Measure(o Options) (perSecond int, one time.Duration) {
-	for n := range 2 {
+// Measure computes two hashes where those of slot 0 will be, and returns how many passwords a
+// second all slots of o can check, and how long one takes. More attempts than that would fill the
+// queue.
+func Measure(o Options) (perSecond int, one time.Duration, err error) {
+	h := o.hasher(0)
+	defer func() { err = errors.Join(err, h.close()) }()
+	for n := range 3 {
 		begun := time.Now()
-		hash("no such password", o.policy())
-		if took := time.Since(begun); n == 0 || took < one {
+		if n == 0 { // the start of a process is no part of a hash
+			err = h.spend(effort{Kind: "nothing"})
+		} else {
+			_, err = h.hash("no such password", o.policy())
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		if took := time.Since(begun); n == 1 || n > 1 && took < one {
 			one = took
 		}
 	}
-	return int(time.Duration(o.slots()) * time.Second / max(one, time.Microsecond)), one
+	return int(time.Duration(o.slots()) * time.Second / max(one, time.Microsecond)), one, nil
 }
 
 // Close waits for the hashes under way and ends the processes of Options.Worker.
 // Every later call waits for its context.
 func (p *Passwords) Close() error {
 	var errs []error
-	for range cap(p.slots) {
-		errs = append(errs, (<-p.slots).close())
+	for range p.slots.count() {
+		h, _, _ := p.slots.take(context.Background())
+		errs = append(errs, h.close())
 	}
 	return errors.Join(errs...)
 }

@@ -47,13 +47,12 @@ func (p *Passwords) slot(ctx context.Context, known bool) (h hasher, release fun
 
 // queued waits for a slot with a place in queue, which release gives back.
 func (p *Passwords) queued(ctx context.Context, queue chan struct{}) (h hasher, release func(), err error) {
-	select {
-	case h := <-p.slots:
-		return h, func() { p.slots <- h; <-queue }, nil
-	case <-ctx.Done():
+	h, free, err := p.slots.take(ctx)
+	if err != nil {
 		<-queue
-		return nil, nil, ctx.Err()
+		return nil, nil, err
 	}
+	return h, func() { free(); <-queue }, nil
 }
 
 // localSlot is slot for a caller on this machine, who waits until there is a place in the
