@@ -16,7 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// SES-11: at most 64 cookies and 16 KiB of them are read, however many come.
+// SES-11: at most 16 KiB of cookies are read, however many there are.
 func TestCookieLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScripted(t)
@@ -29,9 +29,8 @@ func TestCookieLimits(t *testing.T) {
 			cookies []string // header fields
 			good    bool
 		}{
-			{"64 of them", []string{strings.Repeat("a=b; ", 63) + own}, true},
-			{"65 of them", []string{strings.Repeat("a=b; ", 64) + own}, false},
-			{"65 in two fields", []string{strings.Repeat("a=b; ", 40) + "a=b", strings.Repeat("a=b; ", 23) + own}, false},
+			{"3,000 of them", []string{strings.Repeat("a=b; ", 3000) + own}, true},
+			{"3,000 in two fields", []string{strings.Repeat("a=b; ", 1500) + "a=b", strings.Repeat("a=b; ", 1500) + own}, true},
 			{"16 KiB", []string{own + "; " + pad(16<<10-len(own)-2)}, true},
 			{"a byte more", []string{own + "; " + pad(16<<10-len(own)-1)}, false},
 			{"a byte more in two fields", []string{own, pad(16<<10 - len(own) + 1)}, false},

@@ -202,19 +202,9 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c credential, err
 	refreshed := (errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims)) && token.ShapeOf(c.value) != token.ShapeOpaque
 	kept := refreshed || errors.Is(err, errNotHere) || outage(err)
 	if c.transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !kept {
-		h.Add("Set-Cookie", clearCookie(g.v.cookie))
+		h.Add("Set-Cookie", request.SetCookie(g.v.cookie, "", "Lax", 0))
 	}
 	refusal.For(err, c.transport == Cookie).ServeHTTP(w, r)
 }
 
 func outage(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, ErrUnavailable) }
-
-// clearCookie has the attributes of a carrier's cookie: a browser ignores a deletion
-// without those that the prefix demands (SES-06).
-func clearCookie(name string) string {
-	secure := ""
-	if name == request.CookieName {
-		secure = "Secure; "
-	}
-	return name + "=; Path=/; Max-Age=0; " + secure + "HttpOnly; SameSite=Lax"
-}

@@ -96,7 +96,7 @@ func TestRefusals(t *testing.T) {
 				}
 				want := ""
 				if cookie && c.cleared {
-					want = name + "=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
+					want = name + "=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Secure; HttpOnly; SameSite=Lax"
 				}
 				if got := h.Get("Set-Cookie"); got != want {
 					t.Errorf("%s by %v: Set-Cookie %q, want %q", c.what, carrier, got, want)

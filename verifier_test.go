@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -266,6 +267,11 @@ func TestRequire(t *testing.T) {
 		{"cookie", "GET", "/", http.Header{"Cookie": {cookie}}, 200},
 		{"none", "GET", "/", nil, 401},
 		{"in the query", "GET", "/?access_token=" + jwt, nil, 401},
+		{"bearer in lower case, several spaces", "GET", "/", http.Header{"Authorization": {"bearer    " + jwt + "  "}}, 200},
+		{"bearer, cookies too long to be read", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt}, "Cookie": {strings.Repeat("a=b; ", 5000) + cookie}}, 200},
+		{"bearer, an empty cookie", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt}, "Cookie": {source.CookieName + "="}}, 200},
+		{"an empty field, a cookie", "GET", "/", http.Header{"Authorization": {""}, "Cookie": {cookie}}, 200},
+		{"an empty cookie, a cookie", "GET", "/", http.Header{"Cookie": {source.CookieName + "=; " + cookie}}, 200},
 		{"two headers", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt, "Bearer " + jwt}}, 400},
 		{"header and cookie", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt}, "Cookie": {cookie}}, 400},
 		{"two cookies", "GET", "/", http.Header{"Cookie": {cookie + "; " + cookie}}, 401},
@@ -282,6 +288,7 @@ func TestRequire(t *testing.T) {
 		{"WebSocket", "GET", "/", http.Header{"Cookie": {cookie}, "Upgrade": {"websocket"}, "Origin": {issuerURL}}, 200},
 		{"WebSocket by header", "GET", "/", http.Header{"Authorization": {"Bearer " + jwt}, "Upgrade": {"websocket"}}, 200},
 		{"stream from elsewhere", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"text/event-stream"}, "Sec-Fetch-Site": {"same-site"}}, 403},
+		{"stream from elsewhere, one type of several", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"*/*, Text/Event-Stream;q=0.5"}, "Sec-Fetch-Site": {"same-site"}}, 403},
 		{"stream", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"text/event-stream"}, "Sec-Fetch-Site": {"same-origin"}}, 200},
 		{"stream without a browser", "GET", "/", http.Header{"Cookie": {cookie}, "Accept": {"text/event-stream"}}, 200},
 		{"junk", "GET", "/", http.Header{"Authorization": {"Bearer a.b.c"}}, 401},

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -24,11 +23,11 @@ func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 	if i.SameSite == clients.SameSiteStrict {
 		sameSite = "Strict"
 	}
-	s.setCookie(w, name, i.Access.Reveal(), sameSite, age)
+	setCookie(w, name, i.Access.Reveal(), sameSite, age)
 	if refresh := i.Refresh.Reveal(); refresh != "" {
-		s.setCookie(w, refreshName, refresh, "Strict", age) // no link from elsewhere ever needs it
+		setCookie(w, refreshName, refresh, "Strict", age) // no link from elsewhere ever needs it
 	} else {
-		s.setCookie(w, refreshName, "", "Strict", 0) // one of an earlier login by another carrier
+		setCookie(w, refreshName, "", "Strict", 0) // one of an earlier login by another carrier
 	}
 }
 
@@ -36,8 +35,8 @@ func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 // when it is merely unknown whether it is.
 func (s *Server) clearCookies(w http.ResponseWriter) {
 	name, refreshName := s.cookieNames()
-	s.setCookie(w, name, "", "Lax", 0)
-	s.setCookie(w, refreshName, "", "Strict", 0)
+	setCookie(w, name, "", "Lax", 0)
+	setCookie(w, refreshName, "", "Strict", 0)
 }
 
 // clearEnded takes both away if err says that the login is over. A copy that has expired, or
@@ -49,12 +48,8 @@ func (s *Server) clearEnded(w http.ResponseWriter, err error) {
 	}
 }
 
-func (s *Server) setCookie(w http.ResponseWriter, name, value, sameSite string, age int) {
-	secure := ""
-	if s.secure {
-		secure = "Secure; "
-	}
-	w.Header().Add("Set-Cookie", fmt.Sprintf("%s=%s; Path=/; Max-Age=%d; %sHttpOnly; SameSite=%s", name, value, age, secure, sameSite))
+func setCookie(w http.ResponseWriter, name, value, sameSite string, age int) {
+	w.Header().Add("Set-Cookie", request.SetCookie(name, value, sameSite, age))
 }
 
 // refreshCookie returns the refresh token that r carries by cookie, if exactly one.

@@ -136,7 +136,18 @@ var shared = map[string]string{
 	"/v1/login": "POST", "/v1/login/continue": "POST", "/v1/register": "POST", "/v1/refresh": "POST", "/v1/logout": "POST",
 	"/v1/session": "GET", "/v1/session/step-up": "POST", "/v1/csrf": "GET", "/v1/sessions": "GET, DELETE", "/v1/password": "POST",
 	"/v1/invitations": "POST", "/oauth/token": "POST", "/oauth/revoke": "POST",
+	"/.well-known/oauth-authorization-server": "GET", "/.well-known/jwks.json": "GET",
 }
+
+// allowedHeaders are the fields that a page may add to a request: those that are read here, then
+// those with which tracing tools mark every request of a page (W3C Trace Context and Baggage,
+// Sentry, B3, Datadog, New Relic, Jaeger, AWS, Google). They are read by nobody here, but without
+// them such a page could not sign anybody in.
+const allowedHeaders = "Authorization, Content-Type, " + csrfHeader + ", " + api.DeviceHeader + ", " + requestHeader + ", " +
+	"traceparent, tracestate, baggage, sentry-trace, " +
+	"b3, X-B3-TraceId, X-B3-SpanId, X-B3-ParentSpanId, X-B3-Sampled, X-B3-Flags, " +
+	"x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority, " +
+	"newrelic, uber-trace-id, X-Amzn-Trace-Id, X-Cloud-Trace-Context"
 
 func sharedMethods(path string) string {
 	if strings.HasPrefix(path, "/v1/sessions/") || strings.HasPrefix(path, "/v1/notices/") {
@@ -166,7 +177,7 @@ func (s *Server) cors(next http.Handler) http.Handler {
 		h.Set("Access-Control-Allow-Credentials", "true")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Set("Access-Control-Allow-Methods", methods)
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+csrfHeader+", "+api.DeviceHeader)
+			h.Set("Access-Control-Allow-Headers", allowedHeaders)
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return

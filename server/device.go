@@ -47,6 +47,6 @@ func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, c counterfoi
 	if c.Transport != counterfoil.Cookie {
 		return device
 	}
-	s.setCookie(w, s.deviceCookie(), device.Reveal(), "Strict", deviceAge)
+	setCookie(w, s.deviceCookie(), device.Reveal(), "Strict", deviceAge)
 	return secret.String{}
 }

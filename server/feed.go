@@ -3,10 +3,10 @@ package server
 import (
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -23,7 +23,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	follow.Key = key.ID
-	if follow.Wait > 0 && acceptsSequence(r) {
+	if follow.Wait > 0 && request.Accepts(r, jsonSequence, "application/json") {
 		return s.feedPages(w, r, follow)
 	}
 	page, err := s.issuer.Feed().JSON(r.Context(), follow)
@@ -34,21 +34,9 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// jsonSequence is the media type of pages one after the other: RFC 7464.
+// jsonSequence is the media type of pages one after the other: RFC 7464. The server before this
+// one did not know of that, and answers one page as ever.
 const jsonSequence = "application/json-seq"
-
-// acceptsSequence reports whether r takes more than one page as its answer. The server
-// before this one did not know of that, and answers one page as ever.
-func acceptsSequence(r *http.Request) bool {
-	for _, accept := range r.Header["Accept"] {
-		for media := range strings.SplitSeq(accept, ",") {
-			if strings.EqualFold(strings.TrimSpace(media), jsonSequence) {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // feedPages is feed for a verifier that takes each page as soon as it is there.
 func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source.Follow) error {

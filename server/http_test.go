@@ -40,7 +40,7 @@ func TestSetCookie(t *testing.T) {
 		{"https://auth.test", "cookie", "", []string{
 			"__Host-Http-cf_dev=#68; Path=/; Max-Age=34560000; Secure; HttpOnly; SameSite=Strict",
 			"__Host-Http-cf=#43; Path=/; Max-Age=86399; Secure; HttpOnly; SameSite=Lax",
-			"__Host-Http-cf_rt=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict",
+			"__Host-Http-cf_rt=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:01 GMT; Secure; HttpOnly; SameSite=Strict",
 		}},
 		{"https://auth.test", "jwt-cookie", "strict", []string{
 			"__Host-Http-cf_dev=#68; Path=/; Max-Age=34560000; Secure; HttpOnly; SameSite=Strict",
@@ -50,7 +50,7 @@ func TestSetCookie(t *testing.T) {
 		{"http://127.0.0.1:8080", "cookie", "lax", []string{
 			"cf_dev=#68; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict",
 			"cf=#43; Path=/; Max-Age=86399; HttpOnly; SameSite=Lax",
-			"cf_rt=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict",
+			"cf_rt=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:01 GMT; HttpOnly; SameSite=Strict",
 		}},
 	} {
 		b := assemble(t, server.Config{URL: c.url, ClearSiteData: true})
@@ -81,7 +81,7 @@ func TestSetCookie(t *testing.T) {
 		w = b.answer("POST", "/v1/logout", "", "Cookie", strings.Join(cookies, "; "), "Origin", c.url)
 		for n, line := range w.Header().Values("Set-Cookie") {
 			name, _, _ := strings.Cut(c.want[n+1], "=") // the mark of the browser stays
-			if !strings.HasPrefix(line, name+"=; Path=/; Max-Age=0; ") {
+			if !strings.HasPrefix(line, name+"=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:01 GMT; ") {
 				t.Errorf("logout sets %q", line)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -36,11 +37,14 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		"revocation_endpoint":                   s.url + "/oauth/revoke",
 		"response_types_supported":              []string{},
 		"grant_types_supported":                 []string{"refresh_token"},
-		"token_endpoint_auth_methods_supported": []string{"none"},
-		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic"},
-		"revocation_endpoint_auth_methods_supported":    []string{"none"},
+		"token_endpoint_auth_methods_supported": append([]string{"none"}, secretMethods...),
+		"introspection_endpoint_auth_methods_supported": secretMethods,
+		"revocation_endpoint_auth_methods_supported":    append([]string{"none"}, secretMethods...),
 	})
 }
+
+// secretMethods are the ways in which a client shows its secret, see [shows].
+var secretMethods = []string{"client_secret_basic", "client_secret_post"}
 
 // introspect is RFC 7662. Whatever is not a live credential that is meant for the
 // caller gets the same bytes: garbage, expired, revoked and somebody else's cannot
@@ -68,7 +72,7 @@ const signedIntrospection = "application/token-introspection+jwt"
 
 // introspected answers as JSON, or signed if the caller asks for that and can check it.
 func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client string, answer source.Introspection) error {
-	if r.Header.Get("Accept") != signedIntrospection {
+	if !request.Accepts(r, signedIntrospection, "application/json") {
 		return writeJSON(w, http.StatusOK, answer)
 	}
 	signed, err := s.issuer.SignedIntrospection(answer, client)
@@ -84,17 +88,21 @@ func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client str
 }
 
 // revokeToken is RFC 7009. The holder of a credential may give it up, so no
-// further authentication is asked for. What is unknown is as good as revoked: 200.
+// further authentication is asked for, see [Server.clientOf]. What is unknown is as good as revoked: 200.
 // A write that did not happen is never a 200 (RVK-01).
 func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(r); err != nil {
 		return err
 	}
-	value, client := r.PostForm.Get("token"), r.PostForm.Get("client_id")
+	value := r.PostForm.Get("token")
 	if value == "" {
 		return badRequest("token is missing")
 	}
-	err := s.issuer.GiveUp(r.Context(), value, client, act(w, r, "", "revoked by its holder"))
+	client, by, err := s.clientOf(r)
+	if err != nil {
+		return err
+	}
+	err = s.issuer.GiveUp(r.Context(), value, client, act(w, r, by, "revoked by its holder"))
 	if _, throttled := errors.AsType[login.Throttled](err); throttled {
 		return err
 	}

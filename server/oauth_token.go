@@ -13,14 +13,18 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// token is the token endpoint of RFC 6749 section 3.2, for public clients that
-// refresh. There is no other grant.
+// token is the token endpoint of RFC 6749 section 3.2, for clients that refresh. There is no
+// other grant.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(r); err != nil {
 		return err
 	}
 	form := r.PostForm
-	if err := s.fromBrowser(r, form.Get("client_id")); err != nil {
+	client, _, err := s.clientOf(r)
+	if err != nil {
+		return err
+	}
+	if err := s.fromBrowser(r, client); err != nil {
 		return err
 	}
 	switch form.Get("grant_type") {
@@ -33,7 +37,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if form.Get("refresh_token") == "" {
 		return badRequest("refresh_token is missing")
 	}
-	ask := s.renewal(w, r, form.Get("client_id"), form.Get("scope"), form.Get("refresh_nonce"))
+	ask := s.renewal(w, r, client, form.Get("scope"), form.Get("refresh_nonce"))
 	issued, err := s.issuer.Refresh(r.Context(), form.Get("refresh_token"), ask)
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@ func rule(err error) string {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, err error) {
 	name, _ := s.cookieNames()
 	if _, n, err := request.Cookies(r, name); n > 1 && err == nil {
-		s.setCookie(w, name, "", "Lax", 0) // one of them was planted: neither stays (SES-08)
+		setCookie(w, name, "", "Lax", 0) // one of them was planted: neither stays (SES-08)
 	}
 	p := s.explainLogged(w, r, err)
 	p.ServeHTTP(w, r)

@@ -17,10 +17,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/token"
-	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -103,7 +100,8 @@ func wrongMember(err error) string {
 }
 
 // readForm reads an application/x-www-form-urlencoded body into r.PostForm. It refuses
-// parameters that are too long, and those that are given twice (RFC 6749 section 3.1).
+// parameters that are too long, and those that are given twice (RFC 6749 section 3.1), except
+// resource, of which a client may name several (RFC 8707 section 2).
 func readForm(r *http.Request) error {
 	if !oneMedia(r, "application/x-www-form-urlencoded") {
 		return &source.Problem{Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type", Title: "Unsupported media type", Detail: "Send application/x-www-form-urlencoded."}
@@ -119,7 +117,7 @@ func readForm(r *http.Request) error {
 		return err
 	}
 	for name, values := range r.PostForm {
-		if len(values) > 1 {
+		if len(values) > 1 && name != "resource" {
 			return badRequest("parameter %q is given twice", name)
 		}
 	}
@@ -199,56 +197,6 @@ func (s *Server) carried(r *http.Request, resolve func(context.Context, string, 
 func (s *Server) held(ctx context.Context, credential string, _ counterfoil.Transport) (*counterfoil.Session, error) {
 	return s.issuer.Held(ctx, credential)
 }
-
-// errKey means that a program did not say who it is.
-var errKey = fmt.Errorf("api key: %w", counterfoil.ErrInvalidToken)
-
-// key authenticates the caller by an API key that has one of scopes, sent as
-// Bearer or as the password of Basic.
-func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error) {
-	if len(r.Header.Values("Authorization")) > 1 {
-		return directory.APIKey{}, source.ErrMultipleCredentials
-	}
-	text := r.Header.Get("Authorization")
-	name, _ := s.cookieNames()
-	switch _, n, err := request.Cookies(r, name); {
-	case text == "":
-	case err != nil:
-		return directory.APIKey{}, err
-	case n > 0:
-		return directory.APIKey{}, source.ErrMultipleCredentials // TOK-34
-	}
-	scheme, rest, _ := strings.Cut(text, " ")
-	switch {
-	case text == "":
-		return directory.APIKey{}, counterfoil.ErrNoCredential
-	case strings.EqualFold(scheme, "Bearer"):
-	case strings.EqualFold(scheme, "Basic"):
-		_, rest, _ = r.BasicAuth()
-	default:
-		return directory.APIKey{}, errKey
-	}
-	key, err := s.users.Authenticate(r.Context(), rest)
-	if errors.Is(err, login.ErrRefused) {
-		err = errKey
-	}
-	if err != nil {
-		return directory.APIKey{}, err
-	}
-	if !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(key.Scopes, s) }) {
-		return directory.APIKey{}, denied{errForbidden, audit.ByKey(key.Client)}
-	}
-	if left := key.Expires.Sub(s.now()); !key.Expires.IsZero() && left < warnOfExpiry {
-		if ok, _ := s.warned.Allow(key.ID, s.now()); ok {
-			s.log.Warn("an API key expires soon", "client", key.Client, "key", key.ID, "expires", key.Expires, "hint", "make another with counterfoil apikey create")
-		}
-	}
-	return key, nil
-}
-
-// warnOfExpiry is how long before its end the log warns of a key that is in use: a verifier
-// whose key has expired refuses everything.
-const warnOfExpiry = 14 * 24 * time.Hour
 
 func levelFor(status int) slog.Level {
 	if status == http.StatusServiceUnavailable {

@@ -148,7 +148,7 @@ func (s *Server) handOver(w http.ResponseWriter, status int, p progress) error {
 func (s *Server) challenge(w http.ResponseWriter, c *flow.Result) api.Challenge {
 	left := int64(c.Expires.Sub(s.now()) / time.Second)
 	if text := c.Secret.Reveal(); text != "" {
-		s.setCookie(w, s.attemptCookie(), text, "Strict", int(left))
+		setCookie(w, s.attemptCookie(), text, "Strict", int(left))
 	}
 	return api.Challenge{Attempt: c.Attempt, Method: c.Method, Challenge: c.Challenge, ExpiresIn: left}
 }
@@ -202,7 +202,7 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, attempt string,
 		return progress{}, err
 	}
 	if got.Proof != nil && say.Secret.Reveal() != "" {
-		s.setCookie(w, s.attemptCookie(), "", "Strict", 0)
+		setCookie(w, s.attemptCookie(), "", "Strict", 0)
 	}
 	if session != nil {
 		return s.raise(w, r, got, session)

@@ -18,6 +18,7 @@ import (
 func FuzzFindCredential(f *testing.F) {
 	f.Add("Bearer abc", "", "a=b; __Host-Http-cf=x")
 	f.Add("", "Basic YTpi", "__Host-Http-cf=x; __Host-Http-cf=y")
+	f.Add(" bearer   x ", "", "__Host-Http-cf=")
 	f.Add("bearer  x", "Bearer", "$Version=1; \u2000__Host-Http-cf=x;;=;")
 	f.Fuzz(func(t *testing.T, one, two, cookie string) {
 		r := &http.Request{Header: http.Header{}}
@@ -30,6 +31,7 @@ func FuzzFindCredential(f *testing.F) {
 			r.Header["Cookie"] = []string{cookie}
 		}
 		c, err := source.FindCredential(r, source.CookieName)
+		one, two = strings.Trim(one, " \t"), strings.Trim(two, " \t") // as HTTP does
 		switch {
 		case err != nil && c != (source.Credential{}):
 			t.Errorf("a credential with %v", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -69,7 +70,7 @@ func guardOps(next http.Handler, token secret.String, public bool) http.Handler 
 }
 
 func bearer(r *http.Request) secret.String {
-	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	scheme, rest := request.Credentials(r.Header.Get("Authorization"))
 	if !strings.EqualFold(scheme, "Bearer") {
 		return secret.String{}
 	}

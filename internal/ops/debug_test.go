@@ -53,6 +53,7 @@ func TestOpsGuard(t *testing.T) { // OPS-07
 			"the token as another scheme":    {remote, []string{"Authorization", "Basic " + opsToken}, 401},
 			"an empty token":                 {remote, []string{"Authorization", "Bearer "}, 401},
 			"the token":                      {remote, []string{"Authorization", "Bearer " + opsToken, "Host", "node7:9464"}, 200},
+			"bearer in lower case, spaces":   {remote, []string{"Authorization", "bearer   " + opsToken}, 200},
 			"the token from another's page":  {remote, []string{"Authorization", "Bearer " + opsToken, "Sec-Fetch-Site", "cross-site"}, 403},
 			"loopback without Host is no go": {local, []string{"Host", ""}, 403},
 		} {

@@ -32,7 +32,7 @@ var layers = map[string]struct {
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/private", "/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
-	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
+	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
 	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
 

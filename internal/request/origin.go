@@ -38,7 +38,7 @@ func StatesOrigin(r *http.Request) bool {
 func CheckOrigin(r *http.Request, origins []string) error {
 	if !Unsafe(r.Method) {
 		upgrade := len(r.Header["Upgrade"]) > 0
-		stream := slices.Contains(r.Header["Accept"], "text/event-stream") && StatesOrigin(r)
+		stream := StatesOrigin(r) && Accepts(r, "text/event-stream", "")
 		if !upgrade && !stream {
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,6 +39,10 @@ func Issuer(text string) (*url.URL, error) { return parse(text, true) }
 // Origin parses an origin as browsers send it: https://host[:port], or the same with http on
 // loopback. Everybody on the network path controls a page of another plain http origin, so
 // Origin refuses it. It also refuses "null", which every sandboxed frame can send (CSRF-08).
+//
+// The pages of an app that are in a web view, and of a browser extension, have an origin with a
+// scheme of their own, such as capacitor://localhost. No page of the web has one. Schemes whose
+// pages have no origin, or somebody else's, are refused.
 func Origin(text string) (*url.URL, error) { return parse(text, false) }
 
 // OriginOf returns the origin of a URL that [Issuer] parsed.
@@ -74,6 +79,9 @@ func Loopback(address string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// noApp are schemes that the web gives a meaning of their own (WHATWG URL, section 4.7, and Fetch).
+var noApp = []string{"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "view-source", "ws", "wss"}
+
 var defaultPorts = map[string]string{"https": "443", "http": "80"}
 
 func parse(text string, mayHavePath bool) (*url.URL, error) {
@@ -93,7 +101,7 @@ func parse(text string, mayHavePath bool) (*url.URL, error) {
 	switch {
 	case err != nil || u.Scheme == "" || u.Host == "" || u.Hostname() == "":
 		return refuse("is not a URL with a scheme and a host", example)
-	case defaultPorts[u.Scheme] == "":
+	case defaultPorts[u.Scheme] == "" && (mayHavePath || slices.Contains(noApp, u.Scheme)):
 		return refuse("is neither https nor http", example)
 	}
 	host, problem := canonicalHost(u)
@@ -104,7 +112,7 @@ func parse(text string, mayHavePath bool) (*url.URL, error) {
 	if mayHavePath && plainPath(u) {
 		right.Path = strings.TrimSuffix(path.Clean("/"+u.Path), "/")
 	}
-	if !Protected(&right) {
+	if right.Scheme == "http" && !Protected(&right) {
 		return refuse("is plain http to another machine", "use https; http is for loopback only")
 	}
 	if right.String() != text {

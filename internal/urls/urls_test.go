@@ -31,6 +31,25 @@ var spellings = []struct {
 	{"http://127.0.0.1:443", true, true, "", ""},
 	{"https://127.0.0.1:80", true, true, "", ""},
 
+	// Pages of apps and of browser extensions.
+	{"capacitor://localhost", false, true, "neither https nor http", ""},
+	{"ionic://localhost", false, true, "neither https nor http", ""},
+	{"tauri://localhost", false, true, "neither https nor http", ""},
+	{"com.example.app://localhost:8080", false, true, "neither https nor http", ""},
+	{"chrome-extension://abcdefghijklmnopabcdefghijklmnop", false, true, "neither https nor http", ""},
+	{"moz-extension://5a2f0e2c-1b1d-4c53-8f0e-0c2f6e5d7a10", false, true, "neither https nor http", ""},
+	{"capacitor://", false, false, "not a URL", ""},
+	{"capacitor://localhost/", false, false, "neither https nor http", ""},
+	{"capacitor://localhost/app", false, false, "neither https nor http", ""},
+	{"Capacitor://localhost", false, false, "neither https nor http", ""},
+	{"capacitor://Localhost", false, false, "neither https nor http", ""},
+	{"capacitor://*", false, false, "neither https nor http", ""},
+	{"capacitor:localhost", false, false, "not a URL", ""},
+	{"wss://a", false, false, "neither https nor http", ""},
+	{"blob://a", false, false, "neither https nor http", ""},
+	{"filesystem://a", false, false, "neither https nor http", ""},
+	{"data://a", false, false, "neither https nor http", ""},
+
 	// The path is part of the issuer's name (RFC 8414 section 2), and never of an origin.
 	{"https://a/tenant", true, false, "path", "write https://a"},
 	{"https://a/t/Two_2", true, false, "path", "write https://a"},
