@@ -20,27 +20,27 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-// The code of README.md, word for word: TestREADME of internal/repotest holds it to that.
+// A service beside the auth server: docs/tutorial.md has the whole program.
 func ExampleNewVerifier() {
 	var ctx context.Context
 	var apiKey string
 	var reports http.Handler
 
-	run := func() {
+	run := func() error {
 		source, err := counterfoil.Remote("https://auth.example.com", counterfoil.RemoteOptions{Credential: apiKey})
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		verifier, err := counterfoil.NewVerifier(ctx, source, counterfoil.Options{
 			Issuer:   "https://auth.example.com",
 			Audience: "https://auth.example.com",
 		})
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		defer verifier.Close()
 		http.Handle("GET /reports", verifier.Require(reports, counterfoil.Role("staff")))
-		// In the handler: session, _ := counterfoil.FromContext(r.Context())
+		return http.ListenAndServe(":8081", nil)
 	}
 	_ = run
 }

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/wholefile"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -75,10 +79,15 @@ type keyCreate struct {
 	Sessions []string `name:"sessions-of" placeholder:"CLIENT" help:"Client whose sessions the key may make with sessions:create, * for all; may be repeated. Empty: the client of its own name."`
 	User     string   `placeholder:"ID" help:"Id of the user that the key acts for: it may do no more than the user, and ends with the user's sessions. Empty: nobody."`
 	Days     int      `placeholder:"N" help:"Days until the key expires, 1 to 365. Empty: 90."`
+	Out      string   `type:"path" placeholder:"FILE" help:"New file for the key, with mode 0600; the id of the key is printed instead."`
 }
 
-// Run makes an API key and prints it. The server keeps only a hash of it.
+// Run makes an API key and prints it, or writes it to a file. The server keeps only a hash of
+// it.
 func (c *keyCreate) Run(ctx context.Context) error {
+	if err := c.checkOut(); err != nil {
+		return err
+	}
 	return c.withNew(ctx, func(a *admin) error {
 		b := api.NewAPIKey{Client: c.Client, Scopes: c.Scope, Audience: c.Audience, Clients: c.Sessions, User: c.User}
 		if c.Days != 0 {
@@ -88,12 +97,43 @@ func (c *keyCreate) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if c.JSON {
+		switch {
+		case c.Out != "":
+			return c.keep(ctx, a, made)
+		case c.JSON:
 			return writeJSON(os.Stdout, made)
 		}
 		fmt.Println(made.Key)
 		return nil
 	})
+}
+
+// checkOut finds out before a key is made whether it can be written: the file must be new, in
+// a folder that is there.
+func (c *keyCreate) checkOut() error {
+	if c.Out == "" {
+		return nil
+	}
+	if _, err := os.Lstat(c.Out); err == nil {
+		return fmt.Errorf("%s is there already\nhint: name a new file, or remove this one", c.Out)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err := os.Stat(filepath.Dir(c.Out))
+	return err
+}
+
+// keep writes the key to the file, and prints the rest. A key that cannot be written is deleted:
+// nobody has it.
+func (c *keyCreate) keep(ctx context.Context, a *admin, made api.MadeAPIKey) error {
+	if err := wholefile.Create(c.Out, []byte(made.Key+"\n")); err != nil {
+		return errors.Join(err, a.DeleteAPIKey(ctx, made.ID))
+	}
+	if c.JSON {
+		return writeJSON(os.Stdout, made.APIKey)
+	}
+	fmt.Println(made.ID)
+	return nil
 }
 
 type apiKeyList struct{ placeFlags }

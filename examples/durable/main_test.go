@@ -6,27 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"os"
 	"strings"
 	"testing"
 	"time"
 )
-
-// The page shows the program as it is.
-func TestPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/embedding.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := os.ReadFile("main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, body, _ := strings.Cut(string(code), "\npackage main")
-	if !strings.Contains(string(page), "```go\npackage main"+body+"```\n") {
-		t.Error("docs/embedding.md does not show main.go as it is")
-	}
-}
 
 // A login outlives the program.
 func TestRestart(t *testing.T) {

@@ -34,7 +34,8 @@ var layers = map[string]struct {
 
 	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
-	"/internal/repotest": {nil, nil, "reads the repository, and runs nothing of it"},
+	"/internal/markdown": {nil, nil, "reads text"},
+	"/internal/repotest": {[]string{"/internal/markdown"}, nil, "reads the repository, and runs nothing of it"},
 
 	"/internal/revocation": {[]string{"/internal/token"}, nil, "words, and what they mean"},
 	"/internal/refusal":    {nil, nil, "errors, and how HTTP says them"},
@@ -80,7 +81,6 @@ var layers = map[string]struct {
 	"/examples/embedded":         {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/microservice":     {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/durable":          {[]string{"", "/keyring", "/server", "/store/sqlite"}, nil, "what a program that embeds the server needs"},
-	"/examples/tutorial":         {nil, nil, "runs the programs below"},
 	"/examples/tutorial/app":     {[]string{"", "/audit", "/directory", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/tutorial/reports": {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/browser":          {[]string{"", "/server", "/store/memory"}, nil, "a page on a server's own origin"},

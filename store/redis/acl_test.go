@@ -21,7 +21,7 @@ func makeUser(t *testing.T, r *testsvc.Redis, more ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "\n    user counterfoil on >PASSWORD ")
+	_, rest, found := strings.Cut(string(text), "\nuser counterfoil on >PASSWORD ")
 	rules, _, _ := strings.Cut(rest, "\n")
 	if !found {
 		t.Fatal("docs/operations-redis.md shows no user")
