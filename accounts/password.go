@@ -114,6 +114,16 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 	return err
 }
 
+// CheckInvitation says whether Redeem would take an invitation: nil, directory.ErrUsed or
+// login.ErrRefused. It uses nothing up. The holder learns it before they think of a password.
+func (a *Accounts) CheckInvitation(ctx context.Context, invitation login.Secret) error {
+	_, used, err := a.users.Invited(ctx, invitation)
+	if err == nil && used {
+		err = directory.ErrUsed
+	}
+	return err
+}
+
 func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.Secret, u directory.User, next login.Secret) error {
 	hash, err := a.passwords.Choose(ctx, act.Address, u.Identifier, u.Name, next)
 	if err != nil {

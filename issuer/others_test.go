@@ -60,6 +60,9 @@ func TestEndOthers(t *testing.T) {
 		if len(entries) != 1 || entries[0].Scope != source.ScopeOthers || entries[0].At != receipt.At {
 			t.Errorf("%v: the log got %v, want one entry at %v", c, entries, receipt.At)
 		}
+		if receipt.Ended != len(others) {
+			t.Errorf("%v: %d sessions were ended, want %d", c, receipt.Ended, len(others))
+		}
 		b.allDead(t, others)
 		for name, access := range good {
 			if _, err := b.Lookup(t.Context(), access); err != nil {

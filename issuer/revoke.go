@@ -23,6 +23,8 @@ import (
 type Receipt struct {
 	At          counterfoil.Cursor
 	CommittedAt time.Time
+
+	Ended int // sessions that EndOthers ended; no other revocation counts them
 }
 
 // Revoke takes away what scope and id name: rows and log entry in one commit
@@ -264,7 +266,7 @@ func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act a
 	if err != nil {
 		return Receipt{}, err
 	}
-	others, err := i.hasOthers(ctx, row)
+	others, err := i.countOthers(ctx, row)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -273,7 +275,7 @@ func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act a
 	if err := put(&b, subject); err != nil {
 		return Receipt{}, err
 	}
-	if !others {
+	if others == 0 {
 		now := i.opts.Now()
 		head, err := i.log.Commit(ctx, b)
 		return Receipt{At: head, CommittedAt: now}, unavailable(err)
@@ -297,19 +299,23 @@ func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act a
 	entry := source.Revocation{Scope: source.ScopeOthers, ID: token.OthersID(s.Subject, s.ID), Reason: "other sessions ended"}
 	note := act.Entry(audit.EndOthers, s.Subject)
 	note.Session = s.ID
-	return i.commit(ctx, entry, b, note)
+	receipt, err := i.commit(ctx, entry, b, note)
+	receipt.Ended = others
+	return receipt, err
 }
 
-func (i *Issuer) hasOthers(ctx context.Context, row *SessionRow) (bool, error) {
+// countOthers returns how many sessions the subject of row has beside it. At most
+// Options.MaxSessions are read.
+func (i *Issuer) countOthers(ctx context.Context, row *SessionRow) (n int, err error) {
 	for rec, err := range i.store.List(ctx, kindSession, row.Subject, "") {
 		if err != nil {
-			return false, unavailable(err)
+			return 0, unavailable(err)
 		}
 		if rec.ID != row.ID {
-			return true, nil
+			n++
 		}
 	}
-	return false, nil
+	return n, nil
 }
 
 func underscored(s string) string { return strings.ReplaceAll(s, " ", "_") }

@@ -294,5 +294,15 @@ func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *co
 	if session.Carrier.Format == counterfoil.Opaque {
 		ask.Carrier = counterfoil.CarrierCookie // whatever header it came by: an opaque id is handed out as a cookie
 	}
-	return s.users.ChangePassword(r.Context(), session, a, current, next, ask)
+	issued, err := s.users.ChangePassword(r.Context(), session, a, current, next, ask)
+	return issued, wrongPassword("The current password is wrong", err)
+}
+
+// wrongPassword says in title what a login.ErrRefused means of somebody who is signed in: whose
+// password it is they know, so there is nothing to find out.
+func wrongPassword(title string, err error) error {
+	if errors.Is(err, login.ErrRefused) {
+		return &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: title, Cause: err}
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -179,8 +181,32 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Password.String); err != nil {
-		return err
+		return noInvitation(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// checkInvitation says whether an invitation can be used, and does not use it.
+func (s *Server) checkInvitation(w http.ResponseWriter, r *http.Request) error {
+	var b api.CheckInvitation[api.Hidden]
+	if err := s.fromBrowser(r, ""); err != nil {
+		return err
+	}
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	if err := s.users.CheckInvitation(r.Context(), b.Token.String); err != nil {
+		return noInvitation(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// noInvitation says that an invitation is no good, in words for who holds it.
+func noInvitation(err error) error {
+	if errors.Is(err, login.ErrRefused) && !errors.Is(err, directory.ErrUsed) {
+		return &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "This invitation is no longer good", Detail: "Ask for another.", Cause: err}
+	}
+	return err
 }

@@ -130,6 +130,58 @@ func TestHalfALoginIsNoSession(t *testing.T) {
 	}
 }
 
+// Who is signed in is told that the password is wrong, and not that a name may be.
+func TestWrongPasswordIsCalledWrong(t *testing.T) {
+	b := newBench(t)
+	got := b.login("bearer")
+	for path, c := range map[string]struct{ body, title string }{
+		"/v1/password":        {`{"current":"not hers at all","next":"an evening by the river"}`, "The current password is wrong"},
+		"/v1/session/step-up": {`{"password":"not hers at all"}`, "The password is wrong"},
+	} {
+		res, body := b.call("POST", path, c.body, got.credential()...)
+		b.refused(path, "login-refused", http.StatusUnauthorized, res, body)
+		if textOf(body, "title") != c.title || strings.Contains(body, "identifier") {
+			t.Errorf("%s = %s, want %q", path, body, c.title)
+		}
+	}
+}
+
+// LOGIN-12: the holder of an invitation can ask whether it is good, which does not use it up.
+func TestInvitationIsChecked(t *testing.T) {
+	b := newBench(t)
+	_, body := b.call("POST", "/v1/admin/users", `{"identifier":"wendy"}`, "Authorization", "Bearer "+b.key)
+	var made struct{ Invitation struct{ Token string } }
+	must(t, json.Unmarshal([]byte(body), &made))
+	token := made.Invitation.Token
+	check := func(token string) (*http.Response, string) {
+		return b.call("POST", "/v1/invitations/check", `{"token":"`+token+`"}`)
+	}
+	for range 2 {
+		if res, body := check(token); res.StatusCode != http.StatusNoContent {
+			t.Fatalf("a good one = %d %s", res.StatusCode, body)
+		}
+	}
+	for _, void := range []string{"", "cfi_", strings.Repeat("x", len(token)), token + "x"} {
+		res, body := check(void)
+		b.refused("a void one", "login-refused", http.StatusUnauthorized, res, body)
+		if textOf(body, "title") != "This invitation is no longer good" {
+			t.Errorf("a void one = %s", body)
+		}
+		res, body = b.call("POST", "/v1/invitations", `{"token":"`+void+`","password":"an evening by the river"}`)
+		if b.refused("redeeming it", "login-refused", http.StatusUnauthorized, res, body); textOf(body, "title") != "This invitation is no longer good" {
+			t.Errorf("redeeming a void one = %s", body)
+		}
+	}
+	if res, body := b.call("POST", "/v1/invitations", `{"token":"`+token+`","password":"an evening by the river"}`); res.StatusCode != http.StatusNoContent {
+		t.Fatalf("redeeming it = %d %s", res.StatusCode, body)
+	}
+	res, body := check(token)
+	b.refused("a used one", "invitation-used", http.StatusGone, res, body)
+	if res, body := b.call("POST", "/v1/invitations/check", `{"token":"`+token+`"}`, "Origin", "https://evil.test"); res.StatusCode != http.StatusForbidden {
+		t.Errorf("asked by another site = %d %s", res.StatusCode, body)
+	}
+}
+
 // textOf is a member of a JSON object; empty if it is not there.
 func textOf(body, name string) string {
 	var members map[string]any

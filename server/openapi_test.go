@@ -371,6 +371,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("GET", "/v1/admin/clients", "", key...)
 	do("GET", "/v1/admin/clients/shop", "", key...)
 	made := do("POST", "/v1/admin/users", `{"identifier":"carol","name":"Carol","roles":["staff"]}`, key...)
+	do("POST", "/v1/invitations/check", `{"token":"`+member(made, "invitation", "token")+`"}`)
 	do("POST", "/v1/invitations", `{"token":"`+member(made, "invitation", "token")+`","password":"a night at the station"}`)
 	do("POST", "/v1/admin/users/import", `{"users":[{"identifier":"dave","name":"Dave","status":"active","roles":["staff"],"created":"2019-01-02T03:04:05Z","password_hash":"$2b$04$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK"},{"identifier":"a@b@c"}],"dry_run":false}`, key...)
 	carol := "/v1/admin/users/" + member(made, "user", "id")

@@ -24,7 +24,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
-	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -360,14 +359,6 @@ func invitationIn(text string) string {
 	return strings.TrimSpace(text[strings.LastIndexByte(text, '#')+1:])
 }
 
-// noInvitation says in words of a visitor that an invitation is no good.
-func noInvitation(err error) error {
-	if errors.Is(err, login.ErrRefused) && !errors.Is(err, directory.ErrUsed) {
-		return &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "This invitation is no longer good", Detail: "Ask for another.", Cause: err}
-	}
-	return err
-}
-
 // form reads a form that must have come from one of our own pages (CSRF-01).
 func (s *Server) form(w http.ResponseWriter, r *http.Request) error {
 	if err := s.fromOwnPage(r); err != nil {
@@ -552,9 +543,6 @@ func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	done, err := s.proveAgain(w, r, session, begin)
-	if errors.Is(err, login.ErrRefused) {
-		err = errWrongPassword
-	}
 	if err != nil {
 		status, text := s.inWords(w, r, err)
 		return s.notProven(w, r, status, session, frame{Problem: text, To: to})
@@ -570,8 +558,6 @@ func (s *Server) notProven(w http.ResponseWriter, r *http.Request, status int, s
 	f.Title = accountTitle
 	return s.accountOf(w, r, status, f, session)
 }
-
-var errWrongPassword = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "The password is wrong", Cause: login.ErrRefused}
 
 func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.own(w, r)

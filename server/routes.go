@@ -32,6 +32,7 @@ func (s *Server) apiRoutes() map[string]action {
 		// The caller's own account and sessions.
 		"POST /v1/register":                         s.register,
 		"POST /v1/invitations":                      s.redeem,
+		"POST /v1/invitations/check":                s.checkInvitation,
 		"POST /v1/login":                            s.login,
 		"POST /v1/login/continue":                   s.continueLogin,
 		"POST /v1/refresh":                          s.refresh,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/flow"
@@ -51,6 +52,9 @@ func (s *Server) proveAgain(w http.ResponseWriter, r *http.Request, session *cou
 	got, err := s.flow.Begin(r.Context(), begin)
 	if err != nil {
 		s.tellStepUp(act(w, r, audit.BySubject(session.Subject), ""), session, err)
+		if begin.Method == directory.KindPassword {
+			err = wrongPassword("The password is wrong", err)
+		}
 		return progress{}, err
 	}
 	return s.raise(w, r, got, session)

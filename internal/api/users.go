@@ -48,6 +48,11 @@ type Redeem[S Text] struct {
 	Password S `json:"password"`
 }
 
+// CheckInvitation is the body of POST /v1/invitations/check.
+type CheckInvitation[S Text] struct {
+	Token S `json:"token"`
+}
+
 // ChangeUser is the body of PATCH /v1/admin/users/{id}. A member that is nil is not changed.
 type ChangeUser struct {
 	Name   *string   `json:"name,omitempty"`
