@@ -98,6 +98,10 @@ type Contents struct {
 type MoveOptions struct {
 	From, To string // for operators, in the marks: the names of the stores, and the time
 	Replace  bool   // the target may have the mark Moved: its data is dropped
+
+	// Progress is told what Move does, and of how many records and entries it has done it. all
+	// is how many there are; 0 while that is not known. nil: nobody is told.
+	Progress func(what string, done, all int)
 }
 
 // moveBatch is the number of records or entries in one commit of a move.
@@ -125,11 +129,19 @@ func Move(ctx context.Context, from, to Mover, o MoveOptions) (Contents, error) 
 	if err := to.Begin(ctx, Mark{Filling, move, "from " + o.From}, head); err != nil {
 		return Contents{}, err
 	}
-	sent, err := read(ctx, from, to.Fill)
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	copied := 0
+	sent, err := read(ctx, from, func(ctx context.Context, records []Record, entries []source.Revocation) error {
+		o.Progress("copied", copied, 0)
+		copied += len(records) + len(entries)
+		return to.Fill(ctx, records, entries)
+	})
 	if err != nil {
 		return Contents{}, err
 	}
-	arrived, err := Inventory(ctx, to)
+	arrived, err := Inventory(ctx, to, func(done int) { o.Progress("checked", done, copied) })
 	if err != nil {
 		return Contents{}, err
 	}
@@ -179,9 +191,14 @@ func empty(ctx context.Context, m Mover) (bool, error) {
 	return len(entries) == 0, err
 }
 
-// Inventory reads all of m.
-func Inventory(ctx context.Context, m Mover) (Contents, error) {
-	return read(ctx, m, func(context.Context, []Record, []source.Revocation) error { return nil })
+// Inventory reads all of m. It tells progress how many records and entries it has read.
+func Inventory(ctx context.Context, m Mover, progress func(done int)) (Contents, error) {
+	done := 0
+	return read(ctx, m, func(_ context.Context, records []Record, entries []source.Revocation) error {
+		done += len(records) + len(entries)
+		progress(done)
+		return nil
+	})
 }
 
 // read reads all of m and calls each with one batch after the other.

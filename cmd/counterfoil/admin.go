@@ -81,6 +81,9 @@ func unplaced(err error) bool {
 type admin struct {
 	api.Client
 	close func() error
+
+	notes    []string  // for the person, about the stores
+	progress *progress // of the command, while it waits for an answer
 }
 
 // admin asks the running server, which opened the stores with its own settings: those of this
@@ -118,7 +121,7 @@ func (c *settings) running(ctx context.Context) (*admin, error) {
 		client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		}}
-		return &admin{api.Client{URL: localURL, HTTP: client}, func() error { client.CloseIdleConnections(); return nil }}, nil
+		return &admin{Client: api.Client{URL: localURL, HTTP: client}, close: func() error { client.CloseIdleConnections(); return nil }}, nil
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%s %w: permission denied\nhint: run this as the user of the server", path, errUnreachable)
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL):
@@ -165,11 +168,11 @@ func (c *settings) admin(ctx context.Context, create bool, v *config.Verdict) (*
 		return nil, err
 	}
 	if missing {
-		fmt.Fprintf(os.Stderr, "counterfoil: made a new database in %s\n", c.Data)
+		a.notes = append(a.notes, "made a new database in "+c.Data)
 	}
 	for _, w := range v.Warnings { // a wrong store answers too: what it does not have is not found, and not revoked
 		if w.Key == "store" || strings.HasPrefix(w.Key, "sessions") {
-			fmt.Fprintf(os.Stderr, "counterfoil: warning: %s\n", w)
+			a.notes = append(a.notes, fmt.Sprint("warning: ", w))
 		}
 	}
 	return a, nil
@@ -188,7 +191,7 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 		return nil, err
 	}
 	handler := localHandler(in.Server)
-	return &admin{api.Client{URL: localURL, HTTP: inProcess{handler}}, in.close}, nil
+	return &admin{Client: api.Client{URL: localURL, HTTP: inProcess{handler}}, close: in.close}, nil
 }
 
 // untimed leaves the time out of a line of the log, which a command prints at once.
@@ -245,14 +248,40 @@ func (p *placeFlags) withNew(ctx context.Context, f func(*admin) error) error {
 }
 
 func (p *placeFlags) open(ctx context.Context, create bool, f func(*admin) error) error {
-	a, err := p.admin(ctx, create)
+	shown := newProgress("opening the store")
+	var a *admin
+	err := shown.during(func() (err error) {
+		a, err = p.admin(ctx, create)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	for _, note := range a.notes {
+		fmt.Fprintln(os.Stderr, "counterfoil: "+note)
+	}
+	shown.at(-1, "waiting for the answer")
+	a.HTTP, a.progress = shownWhileAsking{a.HTTP, shown}, shown
 	err = f(a)
+	if ctx.Err() != nil && answered(err) == http.StatusServiceUnavailable {
+		err = ctx.Err() // a server in this process answers so when the command is interrupted
+	}
 	why := a.close()
-	if why == nil && answered(err) == http.StatusServiceUnavailable && !strings.Contains(err.Error(), "\nhint: ") {
-		err = fmt.Errorf("%w\nhint: the server's log says why; counterfoil doctor looks at its stores", err)
+	if hint := hintFor(err); why == nil && hint != "" && !strings.Contains(err.Error(), "\nhint: ") {
+		err = fmt.Errorf("%w\nhint: %s", err, hint)
 	}
 	return errors.Join(err, why)
+}
+
+// hintFor says what to do when the server answers that it cannot do it now. Empty: err is
+// another error.
+func hintFor(err error) string {
+	refused, ok := errors.AsType[*api.Error](err)
+	switch {
+	case !ok || refused.Status != http.StatusServiceUnavailable:
+		return ""
+	case refused.Title == "Busy":
+		return "nothing was done; run the command again when fewer commands and logins are under way"
+	}
+	return "the server's log says why; counterfoil doctor looks at its stores"
 }

@@ -46,6 +46,31 @@ type imported struct {
 	Problems []lineReport `json:"problems"`
 }
 
+// total is how many users were looked at.
+func (i imported) total() string {
+	return counted(i.Added+i.Present+i.Refused, "user")
+}
+
+// sized is the file, and how much of it was read.
+type sized struct {
+	io.Reader
+	size, read int64 // size 0: it is not known
+}
+
+func (c *sized) Read(into []byte) (int, error) {
+	n, err := c.Reader.Read(into)
+	c.read += int64(n)
+	return n, err
+}
+
+// part is how much of the file was read; below 0, nobody knows.
+func (c *sized) part() float64 {
+	if c.size == 0 {
+		return -1
+	}
+	return float64(c.read) / float64(c.size)
+}
+
 type lineReport struct {
 	Line       int    `json:"line"`
 	Identifier string `json:"identifier,omitempty"`
@@ -55,6 +80,7 @@ type lineReport struct {
 // importing is the state of one run.
 type importing struct {
 	*userImport
+	in      *sized
 	admin   *admin
 	project password.FirebaseProject
 	seen    map[string]int // number of the line of each canonical identifier
@@ -74,15 +100,19 @@ const (
 
 // Run adds the users of a file with the password hashes that they had elsewhere.
 func (c *userImport) Run(ctx context.Context) error {
-	in := os.Stdin
+	in := &sized{Reader: os.Stdin}
 	if c.File != "-" {
-		var err error
-		if in, err = os.Open(c.File); err != nil {
+		file, err := os.Open(c.File)
+		if err != nil {
 			return err
 		}
-		defer in.Close()
+		defer file.Close()
+		in.Reader = file
+		if about, err := file.Stat(); err == nil && about.Mode().IsRegular() {
+			in.size = about.Size()
+		}
 	}
-	run := importing{userImport: c, seen: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}}}
+	run := importing{userImport: c, in: in, seen: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}}}
 	if c.Firebase != "" {
 		if err := readFirebase(c.Firebase, &run.project); err != nil {
 			return err
@@ -94,13 +124,18 @@ func (c *userImport) Run(ctx context.Context) error {
 	}
 	err := open(ctx, func(a *admin) error {
 		run.admin = a
-		return run.all(ctx, in)
+		return run.all(ctx)
 	})
 	if err != nil && (run.admin == nil || c.DryRun) {
 		return err
 	}
+	const goOn = "\nhint: the users that were added stay; run the same command again to go on"
+	if ctx.Err() != nil {
+		fmt.Fprintf(os.Stderr, "counterfoil: interrupted after %s%s\n", run.counts.total(), goOn)
+		return ctx.Err()
+	}
 	if err != nil {
-		return fmt.Errorf("%w\nhint: the users that were added stay; run the same command again to go on", err)
+		return fmt.Errorf("%w"+goOn, err)
 	}
 	if c.JSON {
 		err = writeJSON(os.Stdout, run.counts)
@@ -132,8 +167,8 @@ func readFirebase(path string, into *password.FirebaseProject) error {
 	return nil
 }
 
-func (i *importing) all(ctx context.Context, in io.Reader) error {
-	lines := bufio.NewScanner(in)
+func (i *importing) all(ctx context.Context) error {
+	lines := bufio.NewScanner(i.in)
 	lines.Buffer(nil, maxImportLine)
 	n := 0
 	for lines.Scan() {
@@ -219,6 +254,7 @@ func (i *importing) send(ctx context.Context) error {
 	if len(i.batch) == 0 {
 		return nil
 	}
+	i.admin.progress.at(i.in.part(), i.counts.total())
 	results, err := i.admin.ImportUsers(ctx, i.batch, i.DryRun)
 	if err != nil {
 		return err

@@ -61,11 +61,22 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	}
 	answer := moved{From: from.where(), To: to.where(), DryRun: c.DryRun}
 	contents := store.Contents{}
-	if c.DryRun {
-		contents, err = store.Inventory(ctx, source)
-	} else {
-		contents, err = c.move(ctx, source, from, to, answer, key)
+	shown := newProgress("opening the stores")
+	told := func(what string, done, all int) {
+		part := -1.0
+		if all > 0 {
+			part = float64(done) / float64(all)
+		}
+		shown.at(part, fmt.Sprint(what, " ", done, " records and log entries"))
 	}
+	err = shown.during(func() (err error) {
+		if c.DryRun {
+			contents, err = store.Inventory(ctx, source, func(done int) { told("counted", done, 0) })
+		} else {
+			contents, err = c.move(ctx, source, from, to, answer, key, told)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -73,7 +84,7 @@ func (c *migrateCommand) Run(ctx context.Context) error {
 	return c.print(answer)
 }
 
-func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *settings, answer moved, key [32]byte) (store.Contents, error) {
+func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to *settings, answer moved, key [32]byte, told func(what string, done, all int)) (store.Contents, error) {
 	// The key comes first: else a server on the new store could make a key of its own.
 	path := filepath.Join(to.Data, sealName)
 	if err := keyring.NewSealFile(path, key); errors.Is(err, fs.ErrExist) {
@@ -88,7 +99,7 @@ func (c *migrateCommand) move(ctx context.Context, source store.Mover, from, to 
 		return store.Contents{}, err
 	}
 	now := time.Now().UTC().Format(" on 2006-01-02 15:04 UTC")
-	contents, err := store.Move(ctx, source, target, store.MoveOptions{From: answer.From + now, To: answer.To + now, Replace: c.Replace})
+	contents, err := store.Move(ctx, source, target, store.MoveOptions{From: answer.From + now, To: answer.To + now, Replace: c.Replace, Progress: told})
 	if errors.Is(err, store.ErrNotEmpty) {
 		err = fmt.Errorf("%s: %w\nhint: name an empty store, or add --replace if it was moved away from earlier", answer.To, err)
 	}
