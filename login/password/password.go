@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -107,27 +108,20 @@ func (o Options) policy() params {
 	return production
 }
 
-// Measure computes two hashes where those of slot 0 will be, and returns how many passwords a
-// second all slots of o can check, and how long one takes. More attempts than that would fill the
-// queue.
-func Measure(o Options) (perSecond int, one time.Duration, err error) {
-	h := o.hasher(0)
-	defer func() { err = errors.Join(err, h.close()) }()
-	for n := range 3 {
+// Measure computes two hashes, and returns how many passwords a second all slots of o can
+// check, and how long one takes. More attempts than that would fill the queue. It computes them in
+// this process, which is not of low priority: a start does not wait for a busy machine. Their
+// memory is returned to the system.
+func Measure(o Options) (perSecond int, one time.Duration) {
+	for n := range 2 {
 		begun := time.Now()
-		if n == 0 { // the start of a process is no part of a hash
-			err = h.spend(effort{Kind: "nothing"})
-		} else {
-			_, err = h.hash("no such password", o.policy())
-		}
-		if err != nil {
-			return 0, 0, err
-		}
-		if took := time.Since(begun); n == 1 || n > 1 && took < one {
+		hash("no such password", o.policy())
+		if took := time.Since(begun); n == 0 || took < one {
 			one = took
 		}
+		debug.FreeOSMemory()
 	}
-	return int(time.Duration(o.slots()) * time.Second / max(one, time.Microsecond)), one, nil
+	return int(time.Duration(o.slots()) * time.Second / max(one, time.Microsecond)), one
 }
 
 // Close waits for the hashes under way and ends the processes of Options.Worker.
