@@ -113,7 +113,7 @@ func (p *program) signInAdmin() {
 	_, cookies := p.adminLogin(map[string]any{"carrier": "cookie"})
 	for _, c := range cookies {
 		if c.Name == "cf" {
-			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.url)
+			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.origin())
 		}
 	}
 	got, _ := p.adminLogin(map[string]any{"carrier": "bearer", "client": "console"})
@@ -134,6 +134,13 @@ func (p *program) adminLogin(body map[string]any) (got holder, cookies []*http.C
 		}
 		return got, res.Cookies()
 	}
+}
+
+// origin is that of the server's pages.
+func (p *program) origin() string {
+	scheme, rest, _ := strings.Cut(p.url, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
 }
 
 // register makes a client for the logins of a test, whose tokens open the account.
@@ -250,7 +257,7 @@ func (p *program) refresh(h *holder) {
 		p.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Origin", p.url)
+	r.Header.Set("Origin", p.origin())
 	r.AddCookie(&http.Cookie{Name: "cf_rt", Value: h.Refresh})
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -2,13 +2,16 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -23,6 +26,9 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/markdown"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -30,8 +36,7 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-// nginxConf is a proxy that serves TLS, and drops what a browser says by Fetch Metadata. Older
-// browsers do not say it.
+// nginxConf is a proxy that serves TLS.
 const nginxConf = `daemon off; master_process off; pid nginx.pid; error_log stderr warn;
 events {}
 http {
@@ -41,16 +46,17 @@ http {
     listen %s ssl;
     ssl_certificate cert.pem;
     ssl_certificate_key key.pem;
-    proxy_set_header Host $host;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header Sec-Fetch-Site "";
-    proxy_set_header Sec-Fetch-Mode "";
-    proxy_set_header Sec-Fetch-Dest "";
-    proxy_set_header Sec-Fetch-User "";
     %s
   }
 }
 `
+
+// setHost is a line of each location, and dropFetch has it drop Fetch Metadata as well. nginx takes
+// over no such line from outside a location that has one.
+const (
+	setHost   = `proxy_set_header Host $host;`
+	dropFetch = setHost + ` proxy_set_header Sec-Fetch-Site ""; proxy_set_header Sec-Fetch-Mode ""; proxy_set_header Sec-Fetch-Dest ""; proxy_set_header Sec-Fetch-User "";`
+)
 
 // startNginx starts a real nginx at address with these locations, and waits until it answers.
 func startNginx(t *testing.T, address, locations string) {
@@ -113,13 +119,13 @@ func writeCertificate(t *testing.T, dir string) {
 	}
 }
 
-// CSRF-01, LOGIN-12: a person uses the pages through a proxy that drops Fetch Metadata. Every
-// form is taken, because the browser names the origin of the page.
-func TestPagesThroughNginx(t *testing.T) {
-	t.Parallel()
-	l := looks[0]
+// proxied is a server in this process behind a real nginx that serves an issuer of that path.
+// In locations UPSTREAM stands for the server, and other locations of the host answer nothing.
+func proxied(t *testing.T, path, locations string) (auth *server.Embedded, issuer string) {
+	t.Helper()
 	address := testsvc.FreeAddress(t)
-	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: "https://" + address, InsecureHashes: true})
+	issuer = "https://" + address + path
+	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: issuer, InsecureHashes: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,17 +139,113 @@ func TestPagesThroughNginx(t *testing.T) {
 		auth.ServeHTTP(w, r)
 	}))
 	t.Cleanup(web.Close)
-	startNginx(t, address, "location / { proxy_pass "+web.URL+"; }")
+	startNginx(t, address, strings.NewReplacer("UPSTREAM", web.URL, setHost, dropFetch).Replace(locations))
+	return auth, issuer
+}
+
+// proxies are the ways in which a proxy serves a path of a host. The second is what
+// docs/operations.md shows. With a path there is a location more for clients that look for
+// the metadata by RFC 8414 section 3.1.
+var proxies = []struct {
+	name, path, locations string
+	look                  look
+}{
+	{"root", "", `location / { proxy_pass UPSTREAM; ` + setHost + ` }`, looks[0]},
+	{"path-kept", "/auth", "", looks[1]},
+	{"path-stripped", "/sso/auth", `location /sso/auth/ { proxy_pass UPSTREAM/; ` + setHost + ` }
+    location = /.well-known/oauth-authorization-server/sso/auth { proxy_pass UPSTREAM; ` + setHost + ` }`, looks[2]},
+}
+
+// documented returns the locations of nginx that docs/operations.md shows.
+func documented(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := markdown.Blocks(string(page))
+	n, err := markdown.Find(blocks, "location /auth/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(blocks[n].Text, "http://127.0.0.1:8080", "UPSTREAM")
+}
+
+// CSRF-01, LOGIN-12: a person uses the pages through a proxy that drops Fetch Metadata, and serves
+// the issuer below a path of its host. Every form is taken, because the browser names the origin
+// of the page, and every link, redirect and file is found.
+func TestPagesThroughNginx(t *testing.T) {
+	t.Parallel()
+	for _, at := range proxies {
+		t.Run(at.name, func(t *testing.T) {
+			t.Parallel()
+			auth, url := proxied(t, at.path, cmp.Or(at.locations, documented(t)))
+			findMetadata(t, auth, url, at.path)
+			throughThePages(t, auth, url, at.name, at.look)
+		})
+	}
+}
+
+// findMetadata looks for the metadata where clients do, and follows the log as a service does.
+func findMetadata(t *testing.T, auth *server.Embedded, url, path string) {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // the certificate of the test
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport}
+	const place = "/.well-known/oauth-authorization-server"
+	for _, at := range []string{url + place, strings.TrimSuffix(url, path) + place + path} {
+		res, err := client.Get(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var metadata struct{ Issuer string }
+		err = json.NewDecoder(res.Body).Decode(&metadata)
+		_ = res.Body.Close()
+		if err != nil || metadata.Issuer != url {
+			t.Errorf("%s names the issuer %q, %v", at, metadata.Issuer, err)
+		}
+	}
+	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: key.Reveal(), Transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := counterfoil.NewVerifier(t.Context(), source, counterfoil.Options{Issuer: url, Audience: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer verifier.Close()
+	issued, err := auth.Issuer().Login(t.Context(), login.Proof{Subject: "service", At: time.Now()}, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verifier.Verify(t.Context(), issued.Access.Reveal()); err != nil {
+		t.Errorf("a service that follows %s: %v", url, err)
+	}
+}
+
+// throughThePages uses an invitation, signs in, ends a session, changes the password and signs
+// out.
+func throughThePages(t *testing.T, auth *server.Embedded, url, name string, l look) {
+	t.Helper()
 	wendy, link := invite(t, auth, "wendy")
 
 	b := newBrowser(t, l, chromedp.Flag("ignore-certificate-errors", true))
+	at := func(page string) string { return fmt.Sprintf("location.href === %q", url+page) }
 	b.do(chromedp.Navigate(link))
-	b.until(`document.querySelector("#token")?.value`)
-	b.inspect("proxied-welcome-" + l.name)
+	if l.script {
+		b.until(`document.querySelector("#token")?.value && ` + at("/welcome"))
+	} else {
+		b.do(chromedp.SendKeys(chromedp.CSS("#token"), link))
+	}
+	b.inspect("welcome-" + name)
 	b.do(chromedp.SendKeys(chromedp.CSS("#password"), ownPassword+"\r"))
 	b.until(`document.querySelector("[role=status]")?.textContent.includes("Your password is set")`)
 	b.do(chromedp.SendKeys(chromedp.CSS("#identifier"), "wendy"), chromedp.SendKeys(chromedp.CSS("#password"), ownPassword+"\r"))
-	b.until(`document.querySelectorAll(".sessions li").length === 1`)
+	b.until(`document.querySelectorAll(".sessions li").length === 1 && ` + at("/"))
 
 	rev, err := auth.Issuer().SubjectRev(t.Context(), wendy)
 	if err != nil {
@@ -155,7 +257,7 @@ func TestPagesThroughNginx(t *testing.T) {
 	}
 	b.do(chromedp.Reload())
 	b.until(`document.querySelectorAll(".sessions li").length === 2`)
-	b.inspect("proxied-account-" + l.name)
+	b.inspect("account-" + name)
 	b.do(chromedp.Click(chromedp.CSS(`.sessions button[aria-label^="Revoke phone"]`)))
 	b.until(`document.querySelectorAll(".sessions li").length === 1 && document.querySelector(".tag")`)
 
@@ -163,7 +265,11 @@ func TestPagesThroughNginx(t *testing.T) {
 	b.until(`document.querySelector("[role=status]")?.textContent.includes("changed")`)
 	b.do(chromedp.Click(chromedp.CSS(`form[action$="/logout"] button`)))
 	b.until(`document.body.textContent.includes("not signed in")`)
-	b.inspect("proxied-signed-out-" + l.name)
+	b.inspect("signed-out-" + name)
+	b.do(chromedp.Click(chromedp.CSS(`a[href*="/login"]`)))
+	b.until(fmt.Sprintf("location.href.startsWith(%q) && document.querySelector('#identifier')", url+"/login?return_to="))
+	b.do(chromedp.SendKeys(chromedp.CSS("#identifier"), "wendy"), chromedp.SendKeys(chromedp.CSS("#password"), "some other words instead\r"))
+	b.until(`document.querySelectorAll(".sessions li").length === 1 && ` + at("/"))
 }
 
 // invite adds a user, and returns the id and the link of the invitation.
@@ -181,4 +287,39 @@ func invite(t *testing.T, auth *server.Embedded, name string) (id, link string) 
 		t.Fatalf("invite = %d %s, %v", w.Code, w.Body, err)
 	}
 	return made.User.ID, made.Invitation.URL
+}
+
+// The demo of an issuer below a path: its clients sign in there, its service follows the log there,
+// and probes need no path.
+func TestProgramBelowAPath(t *testing.T) {
+	t.Parallel()
+	address := testsvc.FreeAddress(t)
+	p := startAt(t, address, "--issuer", "http://"+address+"/auth")
+	get := func(url string) (int, string) {
+		res, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	if status, page := get(p.service + "live"); status != http.StatusOK || !strings.Contains(page, `href="http://`+address+`/auth/login"`) {
+		t.Errorf("the live page = %d %s", status, page)
+	}
+	for _, url := range []string{p.url + "/login", p.url + "/readyz", "http://" + address + "/readyz"} {
+		if status, body := get(url); status != http.StatusOK {
+			t.Errorf("%s = %d %s", url, status, body)
+		}
+	}
+	h := p.login("alice", "jwt-cookie", "app")
+	if got := p.call(h); got != http.StatusOK {
+		t.Errorf("the service answers %d", got)
+	}
+	p.refresh(h)
+	p.post("/v1/admin/revocations", map[string]any{"scope": "session", "id": h.Session.ID}, p.admin, nil)
+	p.refused(h)
 }

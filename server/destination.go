@@ -53,9 +53,9 @@ func (to destination) Link(path string) string {
 	return path + "?" + values.Encode()
 }
 
-// back is the destination of a page of this server.
+// back is the destination of a page of this server, by its path without that of the issuer.
 func (s *Server) back(r *http.Request, path string) destination {
-	page, err := s.issuer.Clients().ReturnTo(r.Context(), "", path, s.origins[0])
+	page, err := s.issuer.Clients().ReturnTo(r.Context(), "", s.base+path, s.origins[0])
 	if err != nil {
 		return destination{} // no browser asks for such a path
 	}
@@ -72,10 +72,10 @@ func (s *Server) whence(r *http.Request) destination {
 }
 
 // leave sends the visitor to the destination.
-func (to destination) leave(w http.ResponseWriter) {
+func (s *Server) leave(w http.ResponseWriter, to destination) {
 	page := to.ReturnTo.String()
 	if page == "" {
-		page = "/"
+		page = s.base + "/"
 	}
 	// Not by http.Redirect, which would spell it in another way than was checked.
 	w.Header().Set("Location", page)
@@ -104,24 +104,24 @@ func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	form := s.signInPage(to)
 	if to.ReturnTo.String() == "" && !fresh {
-		return render(w, http.StatusOK, "login.html", form)
+		return s.render(w, http.StatusOK, "login.html", form)
 	}
 	session, err := s.signedIn(r)
 	switch {
 	case signedOut(err):
 		s.clearEnded(w, err)
-		return render(w, http.StatusOK, "login.html", form)
+		return s.render(w, http.StatusOK, "login.html", form)
 	case err != nil:
 		return err
 	case !to.of(session.Client):
-		return render(w, http.StatusOK, "login.html", form)
+		return s.render(w, http.StatusOK, "login.html", form)
 	}
 	if fresh {
 		err = s.issuer.Fresh(session.AuthTime, maxAge-onTheWay)
 	}
 	switch {
 	case err == nil:
-		to.leave(w)
+		s.leave(w, to)
 		return nil
 	case !errors.Is(err, counterfoil.ErrStepUp):
 		return err
@@ -155,10 +155,10 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, sessi
 	if !password {
 		page := s.signInPage(f.To)
 		page.Problem = f.Problem
-		return render(w, status, "login.html", page)
+		return s.render(w, status, "login.html", page)
 	}
 	f.Title = proveTitle
-	return render(w, status, "prove.html", provePage{f, name})
+	return s.render(w, status, "prove.html", provePage{f, name})
 }
 
 // signedOut reports whether err means that nobody is signed in.

@@ -33,7 +33,7 @@ type Config struct {
 	// and the audit trail stay in Store. nil: everything is in Store.
 	Sessions store.Store
 
-	URL      string   // where clients reach the server; https, or http on loopback
+	URL      string   // where clients reach the server; https, or http on loopback; with the path that it is below, if any: [CheckURL]
 	Hosts    []string // names beside that of URL that requests may have as Host, without a port: of a proxy that does not pass the name on, or inside a cluster
 	Audience []string // aud of the copies of a client that has none of its own; nil: URL
 

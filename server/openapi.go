@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/json"
 	"net/http"
 )
 
@@ -11,9 +13,19 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
+// describe returns openAPI with the URL of the server. A program that reads the document would
+// take the root of the host for it.
+func describe(url string) ([]byte, error) {
+	servers, err := json.Marshal([]map[string]string{{"url": url}})
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Replace(openAPI, []byte("{"), append(append([]byte(`{"servers":`), servers...), ','), 1), nil
+}
+
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(openAPI)
+	_, _ = w.Write(s.document)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -29,9 +28,6 @@ import (
 
 //go:embed templates/*.html static
 var files embed.FS
-
-// pages are parsed at start, so that a broken one stops the program.
-var pages = template.Must(template.ParseFS(files, "templates/*.html"))
 
 // frame is what every page has.
 type frame struct {
@@ -149,10 +145,10 @@ func (s *Server) page(do action) http.Handler {
 			if request.Unsafe(r.Method) && signedOut(err) {
 				form := s.signInPage(s.whence(r))
 				form.Problem = "You are not signed in any more, so nothing was done. Sign in and try again."
-				_ = render(w, status, "login.html", form)
+				_ = s.render(w, status, "login.html", form)
 				return
 			}
-			_ = render(w, status, "problem.html", frame{Title: "Something went wrong", Problem: text})
+			_ = s.render(w, status, "problem.html", frame{Title: "Something went wrong", Problem: text})
 		}
 	})
 }
@@ -176,9 +172,9 @@ func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (sta
 
 // render writes a page whole or not at all. The URL of no page has a secret of ours before its
 // fragment: see [request.FormReferrerPolicy].
-func render(w http.ResponseWriter, status int, name string, v page) error {
+func (s *Server) render(w http.ResponseWriter, status int, name string, v page) error {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
+	if err := s.pages.ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	if origin := v.leads().ReturnTo.Origin(); origin != "" {
@@ -203,7 +199,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 	switch {
 	case signedOut(err):
 		s.clearEnded(w, err)
-		return render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: accountTitle, To: s.back(r, r.URL.RequestURI())}})
+		return s.render(w, http.StatusOK, "account.html", accountPage{frame: frame{Title: accountTitle, To: s.back(r, r.URL.RequestURI())}})
 	case err != nil:
 		return err
 	}
@@ -243,7 +239,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		page.Sessions = append(page.Sessions, line(row, session.ID))
 		page.Others = page.Others || row.ID != session.ID
 	}
-	return render(w, status, "account.html", page)
+	return s.render(w, status, "account.html", page)
 }
 
 // nameOf returns what the visitor is called here, and whether there is a password.
@@ -311,7 +307,7 @@ func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account", To: to}})
+	return s.render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account", To: to}})
 }
 
 // welcomePage redeems an invitation.
@@ -323,15 +319,15 @@ type welcomePage struct {
 // pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
 // script of the page puts it into the form, or the visitor does.
 func (s *Server) pageWelcome(w http.ResponseWriter, _ *http.Request) error {
-	return renderWelcome(w, http.StatusOK, welcomePage{frame: frame{Title: welcomeTitle}})
+	return s.renderWelcome(w, http.StatusOK, welcomePage{frame: frame{Title: welcomeTitle}})
 }
 
 const welcomeTitle = "Choose a password"
 
 // renderWelcome is render for the one page that has a script.
-func renderWelcome(w http.ResponseWriter, status int, page welcomePage) error {
+func (s *Server) renderWelcome(w http.ResponseWriter, status int, page welcomePage) error {
 	w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'")
-	return render(w, status, "welcome.html", page)
+	return s.render(w, status, "welcome.html", page)
 }
 
 func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
@@ -345,13 +341,13 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
 		var status int
 		status, page.Problem = s.inWords(w, r, err)
-		return render(w, status, "login.html", page)
+		return s.render(w, status, "login.html", page)
 	case err != nil:
 		status, text := s.inWords(w, r, err)
-		return renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text}, token})
+		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text}, token})
 	}
 	page.Done = "Your password is set. Sign in with it."
-	return render(w, http.StatusOK, "login.html", page)
+	return s.render(w, http.StatusOK, "login.html", page)
 }
 
 // invitationIn returns the token in what a visitor has copied: the token, or the whole link.
@@ -397,7 +393,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
-		return render(w, status, "register.html", page)
+		return s.render(w, status, "register.html", page)
 	}
 	return s.signInBy(w, r, "register.html", page)
 }
@@ -412,7 +408,7 @@ func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, p
 	if err != nil {
 		status, text := s.inWords(w, r, err)
 		page.Problem = text
-		return render(w, status, name, page)
+		return s.render(w, status, name, page)
 	}
 	return s.letIn(w, done, page.To)
 }
@@ -428,7 +424,7 @@ type challengePage struct {
 func (s *Server) letIn(w http.ResponseWriter, done progress, to destination) error {
 	if done.challenge == nil {
 		s.setCookies(w, done.issued)
-		to.leave(w)
+		s.leave(w, to)
 		return nil
 	}
 	c := s.challenge(w, done.challenge)
@@ -436,7 +432,7 @@ func (s *Server) letIn(w http.ResponseWriter, done progress, to destination) err
 		Prompt string `json:"prompt"`
 	}
 	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
-	return render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step", To: to}, c.Attempt, public.Prompt})
+	return s.render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step", To: to}, c.Attempt, public.Prompt})
 }
 
 func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
@@ -459,11 +455,11 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 		}
 		page := s.signInPage(to)
 		page.Problem = text
-		return render(w, status, "login.html", page)
+		return s.render(w, status, "login.html", page)
 	}
 	if err != nil { // the challenge can still be answered
 		status, text := s.inWords(w, r, err)
-		return render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
+		return s.render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
 	}
 	return s.letIn(w, done, to)
 }
@@ -476,7 +472,7 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.signedOut(w)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	s.seeOther(w, r, "/")
 	return nil
 }
 
@@ -496,7 +492,7 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.issuer.EndOwn(r.Context(), session.Subject, r.PostForm.Get("sid"), "", endedBySubject(w, r, session)); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	s.seeOther(w, r, "/")
 	return nil
 }
 
@@ -508,7 +504,7 @@ func (s *Server) pageDismiss(w http.ResponseWriter, r *http.Request) error {
 	if err := s.issuer.Dismiss(r.Context(), session.Subject, r.PostForm.Get("id")); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	s.seeOther(w, r, "/")
 	return nil
 }
 
@@ -524,7 +520,7 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	s.seeOther(w, r, "/")
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/counterfoil/counterfoil/directory"
 )
@@ -26,6 +28,12 @@ func (s *Server) routes() http.Handler {
 	return s.misses(mux)
 }
 
+// patterns are those of all routes.
+func (s *Server) patterns() []string {
+	return slices.Concat(slices.Collect(maps.Keys(s.apiRoutes())), slices.Collect(maps.Keys(s.adminRoutes())),
+		slices.Collect(maps.Keys(s.oauthRoutes())), slices.Collect(maps.Keys(s.pageRoutes())))
+}
+
 // apiRoutes answer JSON, and problems.
 func (s *Server) apiRoutes() map[string]action {
 	return map[string]action{
@@ -48,10 +56,10 @@ func (s *Server) apiRoutes() map[string]action {
 		"POST /v1/password":                         s.changePassword,
 
 		// Verifiers and other machines.
-		"GET /v1/log":                                 s.feed,
-		"GET /.well-known/jwks.json":                  s.jwks,
-		"GET /.well-known/oauth-authorization-server": s.metadata,
-		"GET /openapi.json":                           s.openapi,
+		"GET /v1/log":                s.feed,
+		"GET /.well-known/jwks.json": s.jwks,
+		"GET " + metadataPath:        s.metadata,
+		"GET /openapi.json":          s.openapi,
 
 		// Probes: alive; able to answer from the store.
 		"GET /healthz": s.health,

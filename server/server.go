@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"time"
@@ -33,6 +34,9 @@ type Server struct {
 	users         *accounts.Accounts
 	flow          *flow.Flow // ways of signing in
 	url           string
+	base          string // path of url; empty: there is none
+	pages         *template.Template
+	document      []byte   // openapi.json for this server
 	origins       []string // exact origins that unsafe cookie requests may come from
 	names         []string // that requests may call it by
 	secure        bool     // https: cookies are Secure and prefixed
@@ -51,13 +55,16 @@ type Server struct {
 
 // newServer checks the URL and builds the routes.
 func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accounts.Accounts, ways *flow.Flow) (*Server, error) {
+	if err := CheckURL(c.URL); err != nil {
+		return nil, fmt.Errorf("server: Config.URL: %w", err)
+	}
 	u, err := urls.Issuer(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("server: Config.URL: %w", err)
+		return nil, err
 	}
 	s := &Server{
 		issuer: i, users: users, flow: ways,
-		url: c.URL, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
+		url: c.URL, base: u.Path, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
 		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
 		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
@@ -65,7 +72,13 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 	if s.names, err = names(u, c.Hosts); err != nil {
 		return nil, err
 	}
-	s.handler = s.guard(s.hosts(s.cors(s.routes())))
+	if s.pages, err = parsePages(s.base); err != nil {
+		return nil, fmt.Errorf("server: pages: %w", err)
+	}
+	if s.document, err = describe(s.url); err != nil {
+		return nil, err
+	}
+	s.handler = s.below(s.guard(s.hosts(s.cors(s.routes()))))
 	return s, nil
 }
 

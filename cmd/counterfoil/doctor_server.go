@@ -107,6 +107,10 @@ func (d *doctor) cookies() {
 		d.add("cookies", isWarn, "the issuer is http: cookies are neither Secure nor prefixed", "for development on this machine only")
 		return
 	}
+	if u.Path != "" {
+		d.ok("cookies", "__Host-, Secure, HttpOnly and SameSite, for every path of %s: each program there gets them, so trust them all", u.Hostname())
+		return
+	}
 	d.ok("cookies", "__Host-, Secure, HttpOnly and SameSite, for %s only", u.Hostname())
 }
 
@@ -114,7 +118,7 @@ func (d *doctor) cookies() {
 func (d *doctor) server(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	base, err := urls.Issuer(d.url)
+	base, err := issuerURL(d.url)
 	if wrong, refused := errors.AsType[*urls.Error](err); refused {
 		d.add("server", isFail, fmt.Sprintf("%q %s", wrong.Text, wrong.Problem), wrong.Hint)
 		return
@@ -148,6 +152,7 @@ func (d *doctor) server(ctx context.Context) {
 		d.skew("server", "its", date.Add(500*time.Millisecond).Sub(begun), 500*time.Millisecond+d.now().Sub(begun))
 	}
 	d.checkName(ctx, client)
+	d.checkPlace(ctx, client, base)
 	d.checkAnswers(ctx, client, base)
 }
 
@@ -181,6 +186,22 @@ func (d *doctor) checkName(ctx context.Context, client *http.Client) {
 	default:
 		d.ok("server", "its issuer is the URL that it was reached at")
 	}
+}
+
+// checkPlace looks for the metadata of a server below a path where RFC 8414 section 3.1 has them: in
+// front of the path, which the proxy must send to the server as well.
+func (d *doctor) checkPlace(ctx context.Context, client *http.Client, base *url.URL) {
+	if base.Path == "" {
+		return
+	}
+	place := urls.OriginOf(base) + "/.well-known/oauth-authorization-server" + base.Path
+	_, body, err := askPlain(ctx, client, place)
+	var metadata struct{ Issuer string }
+	if err != nil || json.Unmarshal(body, &metadata) != nil || metadata.Issuer == "" {
+		d.add("server", isWarn, place+" is not answered by the server: OAuth clients in other languages look there", "have the proxy send this path to the server, as it is")
+		return
+	}
+	d.ok("server", "OAuth clients find its metadata at %s", place)
 }
 
 // checkAnswers checks that no proxy changes the answers of the server.

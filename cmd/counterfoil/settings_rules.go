@@ -3,11 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
+
+	"golang.org/x/net/idna"
 
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/server"
 )
 
 // check applies every rule that needs no open store.
@@ -51,7 +55,10 @@ func (c *settings) checkIssuer(v *config.Verdict) {
 	if c.TLSCert != "" && strings.HasPrefix(c.Issuer, "http:") {
 		v.Refuse("issuer", "is plain http, and TLS is served", "")
 	}
-	u, err := urls.Issuer(c.Issuer)
+	u, err := issuerURL(c.Issuer)
+	if err == nil {
+		err = server.CheckURL(c.Issuer)
+	}
 	wrong, refused := errors.AsType[*urls.Error](err)
 	switch {
 	case refused:
@@ -62,4 +69,27 @@ func (c *settings) checkIssuer(v *config.Verdict) {
 	default:
 		v.Danger("issuer", "is plain http: cookies are neither Secure nor prefixed", "for development on this machine only")
 	}
+}
+
+// issuerURL parses the URL of an issuer. If the host is not ASCII, the hint has its A-label, which
+// browsers send and certificates name (RFC 5890 section 2.3.2.1).
+func issuerURL(text string) (*url.URL, error) {
+	right, err := urls.Issuer(text)
+	wrong, refused := errors.AsType[*urls.Error](err)
+	u, malformed := url.Parse(text)
+	if !refused || malformed != nil {
+		return right, err
+	}
+	host, unknown := idna.Lookup.ToASCII(u.Hostname())
+	if unknown != nil || strings.EqualFold(host, u.Hostname()) {
+		return nil, err
+	}
+	u.Host = strings.TrimSuffix(host+":"+u.Port(), ":")
+	hint := "write " + u.String()
+	if _, err := urls.Issuer(u.String()); err != nil { // something else is wrong as well
+		if also, refused := errors.AsType[*urls.Error](err); refused {
+			hint = also.Hint
+		}
+	}
+	return nil, &urls.Error{Text: wrong.Text, Problem: wrong.Problem, Hint: hint}
 }

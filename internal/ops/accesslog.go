@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +41,7 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 			o.metrics.inFlight.Dec()
 			o.note(r, a, client, time.Since(begun))
 		}()
-		if o.draining.Load() && r.URL.Path == "/readyz" {
+		if o.draining.Load() && strings.HasSuffix(r.URL.Path, "/readyz") { // also below the path of an issuer
 			p := refusal.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
 			p.ServeHTTP(a, r)
 			return
