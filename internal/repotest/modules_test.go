@@ -1,6 +1,7 @@
 package repotest
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -116,4 +117,20 @@ func TestImporterDownloadsNothing(t *testing.T) {
 		}
 	}
 	t.Logf("an importer of the root package downloads 0 modules, needs 0 lines of go.sum, and lists %d modules beside ours", len(required))
+}
+
+// Packages of Node are for tests, and are the bytes that somebody has looked at: the lock file
+// has the hash of each. It names no host, so that each machine asks the registry that it is set to.
+func TestNodePackagesAreLocked(t *testing.T) {
+	var lock struct {
+		Packages map[string]struct{ Version, Integrity, Resolved string }
+	}
+	if err := json.Unmarshal([]byte(text(t, "e2e/oauth/package-lock.json")), &lock); err != nil || len(lock.Packages) < 2 {
+		t.Fatalf("the lock file: %v, %d packages", err, len(lock.Packages))
+	}
+	for name, p := range lock.Packages {
+		if name != "" && (!strings.HasPrefix(p.Integrity, "sha512-") || p.Resolved != "") {
+			t.Errorf("%s: integrity %q, resolved %q, want a hash and no address", name, p.Integrity, p.Resolved)
+		}
+	}
 }
