@@ -33,6 +33,11 @@ const anyIssuer = "http://127.0.0.1:8080"
 // (LOGIN-15).
 const socketName = "counterfoil.sock"
 
+// volatileName is the Unix socket of a server that keeps everything in memory. It serves
+// nothing: that it takes a connection tells commands that the server is there. It is another
+// than socketName, which may be that of a server with files in the same folder.
+const volatileName = "counterfoil-memory.sock"
+
 // localHandler is what the socket serves: administration, and the public route that sets a
 // password with an invitation, which user add calls.
 func localHandler(s *server.Server) http.Handler {
@@ -130,6 +135,21 @@ func (c *settings) running(ctx context.Context) (*admin, error) {
 	return nil, nil
 }
 
+// volatile reports whether a server that keeps everything in memory runs on the data folder.
+// A command would not reach it, and what it did in files instead, that server would not know.
+func (c *settings) volatile(ctx context.Context) bool {
+	owner, err := private.Folder(c.Data)
+	if err != nil {
+		return false
+	}
+	conn, err := dialLocal(ctx, filepath.Join(c.Data, volatileName), owner)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
 // dialLocal connects to the server's socket at path, if the one that listens is the owner of
 // the folder or root: a command sends it passwords.
 func dialLocal(ctx context.Context, path string, owner private.Owner) (net.Conn, error) {
@@ -160,6 +180,10 @@ func untrusted(err error) error {
 func (c *settings) admin(ctx context.Context, create bool, v *config.Verdict) (*admin, error) {
 	_, err := os.Stat(filepath.Join(c.Data, c.landmark()))
 	missing := errors.Is(err, fs.ErrNotExist)
+	if missing && c.volatile(ctx) {
+		return nil, fmt.Errorf("%s %w: the server that runs there keeps everything in memory, and takes no commands\n"+
+			"hint: begin with one that keeps it in files: mkdir -m 700 DIR; counterfoil serve --demo --store sqlite --data DIR; then name the same DIR with --data here", c.Data, errUnreachable)
+	}
 	if missing && !create {
 		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.landmark())
 	}

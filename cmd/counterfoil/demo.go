@@ -46,7 +46,7 @@ func demo(ctx context.Context, users *accounts.Accounts, url, address string, lo
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("demo service: %w", err)
+		return fmt.Errorf("demo service: %w\nhint: name another address with --demo-listen", err)
 	}
 	handler, err := sampleService(ctx, url, key.Reveal())
 	if err != nil {
@@ -61,9 +61,7 @@ func demo(ctx context.Context, users *accounts.Accounts, url, address string, lo
 			log.Error("demo service", "error", err.Error())
 		}
 	}()
-	if err := live.run(ctx); err != nil {
-		return fmt.Errorf("demo: %w", err)
-	}
+	live.run(ctx, log)
 	fmt.Printf(`
 Counterfoil demo
   watch it:       http://%[2]s/live

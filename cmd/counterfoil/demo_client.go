@@ -35,7 +35,8 @@ type demoClient struct {
 	device  string // of an earlier login
 	nonce   string // sent with each attempt to use the refresh token
 
-	renewable bool // the client has a refresh token that the server did not refuse
+	failed    error // why it could not sign in; nil: it could
+	renewable bool  // the client has a refresh token that the server did not refuse
 
 	state   clientState
 	revoked time.Time     // when the revocation returned that is being measured; zero: none is
@@ -56,6 +57,7 @@ type clientState struct {
 	Calls    int    `json:"calls"`    // how many the service has answered
 	Status   int    `json:"status"`   // of the last call
 	Answer   string `json:"answer"`   // of the last call
+	Failed   bool   `json:"failed"`   // it could not sign in
 	Refused  string `json:"refused"`  // time from the return of the revocation to the refusal; empty: not refused
 	Accepted int    `json:"accepted"` // calls that the service accepted after the revocation returned
 }
@@ -90,22 +92,12 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	c.mu.Lock()
 	auth := api.Client{URL: c.auth, HTTP: client, Device: c.device}
 	c.mu.Unlock()
-	body := api.Login[string]{Identifier: identifier, Password: demoPassword, Carrier: c.carrier}
-	got, err := auth.Login(ctx, body)
-	// The server counts the logins of an address, also those from before it was restarted.
-	for refusal := (*api.Error)(nil); errors.As(err, &refusal) && refusal.Status == http.StatusTooManyRequests; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(max(refusal.RetryAfter, time.Second)):
-			got, err = auth.Login(ctx, body)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("sign in by %s: %w", c.carrier, err)
-	}
+	got, err := c.login(ctx, &auth, api.Login[string]{Identifier: identifier, Password: demoPassword, Carrier: c.carrier})
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.failed = err; err != nil {
+		return fmt.Errorf("sign in by %s: %w", c.carrier, err)
+	}
 	c.device = auth.Device
 	c.http, c.access, c.refresh, c.nonce = client, got.AccessToken, got.RefreshToken, api.Nonce()
 	c.revoked, c.refused = time.Time{}, nil
@@ -113,6 +105,41 @@ func (c *demoClient) signIn(ctx context.Context, identifier string) error {
 	c.renewable = c.carrier != "cookie"
 	c.show()
 	return nil
+}
+
+// fail has the page show why the client cannot sign in.
+func (c *demoClient) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
+}
+
+// login signs in, and tries again as long as ctx lasts and another try may do. A wrong password
+// is tried three times only: the right one is refused if the user is changed while the server
+// checks it, but somebody may also have changed the password.
+func (c *demoClient) login(ctx context.Context, auth *api.Client, body api.Login[string]) (got api.Issued, err error) {
+	for refused := 0; ; {
+		got, err = auth.Login(ctx, body)
+		var refusal *api.Error
+		pause := time.Second
+		switch {
+		case err == nil:
+			return got, nil
+		case !errors.As(err, &refusal): // no answer: the server is busy, or starts
+		case refusal.Status == http.StatusUnauthorized && refused < 2:
+			refused, pause = refused+1, 0
+		case refusal.Status == http.StatusTooManyRequests, refusal.Status >= 500:
+			// The server counts the logins of an address, also those from before it was restarted.
+			pause = max(refusal.RetryAfter, time.Second)
+		default:
+			return got, err
+		}
+		select {
+		case <-ctx.Done():
+			return got, errors.Join(err, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
 }
 
 // call calls the service once. It reports whether it measures a revocation.
@@ -217,6 +244,8 @@ func (c *demoClient) snapshot() clientState {
 		s.Verdict = "refused after " + s.Refused
 	case s.Status == http.StatusOK:
 		s.Verdict = "accepted"
+	case c.failed != nil:
+		s.Verdict, s.Answer, s.Failed = "cannot sign in", c.failed.Error(), true
 	case s.Calls == 0:
 		s.Verdict = "starting"
 	default:

@@ -5,8 +5,10 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -46,22 +48,32 @@ func newLivePage(auth, origin string) *livePageServer {
 	return l
 }
 
-// run signs the clients in and lets them call until ctx ends.
-func (l *livePageServer) run(ctx context.Context) error {
-	if err := l.signIn(ctx); err != nil {
-		return err
+// signInWithin is how long the demo waits for its clients before it says that it is ready.
+const signInWithin = 30 * time.Second
+
+// run signs the clients in and lets them call until ctx ends. A client that cannot sign in does
+// not end the demo: the page shows why, and its button tries again.
+func (l *livePageServer) run(ctx context.Context, log *slog.Logger) {
+	starting, cancel := context.WithTimeout(ctx, signInWithin)
+	defer cancel()
+	if err := l.signIn(starting); err != nil && ctx.Err() == nil {
+		log.Warn("demo: not every client of the live page is signed in", "error", err.Error(),
+			"hint", "press \"Sign in again\" on it; if somebody changed the password of "+demoUser+" in this store, begin a new demo with another --data folder")
 	}
 	for _, c := range l.clients {
 		go c.run(ctx)
 	}
-	return nil
 }
 
 func (l *livePageServer) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /live", l.page)
 	mux.HandleFunc("GET /live/events", l.events)
 	mux.HandleFunc("POST /live/revoke", l.post(func(ctx context.Context, r *http.Request) error {
-		return l.revoke(ctx, r.PostFormValue("session"))
+		session := r.PostFormValue("session")
+		if r.PostForm.Has("session") && session == "" {
+			return nil // of a client that has not signed in
+		}
+		return l.revoke(ctx, session)
 	}))
 	mux.HandleFunc("POST /live/signin", l.post(func(ctx context.Context, _ *http.Request) error { return l.signIn(ctx) }))
 	mux.Handle("GET /live/static/", http.StripPrefix("/live/static/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,22 +101,40 @@ func (l *livePageServer) post(f func(context.Context, *http.Request) error) http
 	}
 }
 
+// signIn signs in every client that is not. If the password is wrong, it is wrong for all: more
+// tries would only count as guesses.
 func (l *livePageServer) signIn(ctx context.Context) error {
+	var errs []error
+	var wrong error
 	for _, c := range l.clients {
 		if s := c.snapshot(); s.Session != "" && s.Refused == "" {
 			continue
 		}
-		if err := c.signIn(ctx, demoUser); err != nil {
-			return err
+		if wrong != nil {
+			c.fail(wrong)
+			continue
+		}
+		err := c.signIn(ctx, demoUser)
+		if errs = append(errs, err); answered(err) == http.StatusUnauthorized {
+			wrong = err
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // revoke ends one session, or with an empty id all sessions of the user. It measures how long
 // the service accepts each client after the answer to the revocation. It waits for the
 // refusals, so that a page without JavaScript shows the times.
 func (l *livePageServer) revoke(ctx context.Context, session string) error {
+	body := api.Revocation{Scope: source.ScopeSession, ID: session}
+	for _, s := range l.states() {
+		if session == "" && s.Subject != "" {
+			body = api.Revocation{Scope: source.ScopeSubject, ID: s.Subject}
+		}
+	}
+	if body.ID == "" {
+		return nil // no client has ever signed in
+	}
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return err
@@ -112,10 +142,6 @@ func (l *livePageServer) revoke(ctx context.Context, session string) error {
 	auth := api.Client{URL: l.auth, HTTP: &http.Client{Jar: jar, Timeout: 10 * time.Second, Transport: browser("Demo page")}}
 	if _, err := auth.Login(ctx, api.Login[string]{Identifier: "admin", Password: demoPassword, Carrier: counterfoil.CarrierCookie.String()}); err != nil {
 		return err
-	}
-	body := api.Revocation{Scope: source.ScopeSubject, ID: l.clients[0].snapshot().Subject}
-	if session != "" {
-		body = api.Revocation{Scope: source.ScopeSession, ID: session}
 	}
 	if _, err := auth.Revoke(ctx, body); err != nil {
 		return err

@@ -36,6 +36,10 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		if c.Production {
 			return config.Invalid{{Where: "flag --demo", Problem: "makes users with a public password, which production mode refuses"}}
 		}
+		if c.Algorithm == "HS256" {
+			return config.Invalid{{Where: v.Origins["algorithm"], Key: "algorithm", Problem: "is HS256, with which only the auth server can check a token: the demo's sample service could not",
+				Hint: "leave it out with --demo, or name another algorithm"}}
+		}
 		if c.Store == "" && c.Sessions == "" {
 			c.Store = "memory"
 		}
@@ -138,7 +142,11 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	}
 	s.web.Handle(api, map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(known.page)})
 	if s.Store == "memory" {
-		return nil // commands cannot reach it: they find a server by its data folder
+		// Commands do not reach it. They see that it is there, where its folder allows that.
+		if err := s.web.HandleLocal(filepath.Join(s.Data, volatileName), http.NotFoundHandler()); err != nil {
+			s.log.Debug("commands in this folder will not see that a server runs in memory", "error", err.Error())
+		}
+		return nil
 	}
 	if users, _, err := s.Users().List(ctx, "", 1); err == nil && len(users) == 0 {
 		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)

@@ -12,7 +12,7 @@ function show(state) {
   for (const client of state.clients) {
     const card = cards.get(client.carrier);
     for (const field of ["verdict", "answer", "calls", "size", "holds", "shown", "session"]) set(card, field, client[field]);
-    card.classList.toggle("refused", client.refused !== "");
+    card.classList.toggle("refused", client.refused !== "" || client.failed);
   }
   if (news.textContent !== state.news) news.textContent = state.news;
 }
