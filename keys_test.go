@@ -235,6 +235,26 @@ func TestRemoteKeys(t *testing.T) {
 	}
 }
 
+// What a person has to mend is not called temporary: an operator who reads that waits.
+func TestLastingIsNotTemporary(t *testing.T) {
+	status := 0
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
+	defer web.Close()
+	source, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{Credential: "cfk_x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[int]string{
+		401: "the issuer refuses RemoteOptions.Credential", 403: "lacks a scope", 404: "is it the issuer?", 503: "temporarily unavailable: ", 500: "temporarily unavailable: ",
+	} {
+		status = code
+		_, err := source.Lookup(t.Context(), "x")
+		if !errors.Is(err, counterfoil.ErrUnavailable) || !strings.Contains(err.Error(), want) || code < 500 && strings.Contains(err.Error(), "temporar") {
+			t.Errorf("%d: Lookup = %v, want ErrUnavailable and %q", code, err, want)
+		}
+	}
+}
+
 // KEY-07: a body that trickles is given up after 2 s.
 func TestRemoteSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

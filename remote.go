@@ -245,16 +245,25 @@ func (r *remote) receive(req *http.Request, timeout time.Duration, read func(*ht
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
+	switch code := resp.StatusCode; {
+	case code == http.StatusOK:
 		return read(resp)
-	case http.StatusUnauthorized:
-		err = fmt.Errorf("%w: %s: the issuer refuses RemoteOptions.Credential (401)", ErrUnavailable, req.URL.Path)
-	case http.StatusForbidden:
-		err = fmt.Errorf("%w: %s: RemoteOptions.Credential lacks a scope (403)", ErrUnavailable, req.URL.Path)
+	case code == http.StatusUnauthorized:
+		err = lasting(req.URL.Path + ": the issuer refuses RemoteOptions.Credential (401)")
+	case code == http.StatusForbidden:
+		err = lasting(req.URL.Path + ": RemoteOptions.Credential lacks a scope (403)")
+	case code == http.StatusNotFound:
+		err = lasting(req.URL.Path + ": the server at " + r.url + " has no such page (404): is it the issuer?")
 	default:
-		err = fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, resp.StatusCode)
+		err = fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, code)
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // a problem is short, and the connection is used again
 	return err
 }
+
+// lasting is an outage that ends when a person changes something, so its text does not say
+// that it is temporary.
+type lasting string
+
+func (e lasting) Error() string { return string(e) }
+func (e lasting) Unwrap() error { return ErrUnavailable }

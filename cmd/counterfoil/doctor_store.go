@@ -89,7 +89,7 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 		e, err = sqlite.Examine(ctx, path, before)
 	}
 	if err != nil {
-		d.unreachable(area, err, cmp.Or(openHint(err), "a server cannot start without it"))
+		d.unreachable(area, err, cmp.Or(openHint(name, err), "a server cannot start without it"))
 		return
 	}
 	d.ok(area, "%s answers in %v", e.Engine, e.Answers.Round(10*time.Microsecond))

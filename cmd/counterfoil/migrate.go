@@ -197,7 +197,7 @@ func (c *settings) openToMove(ctx context.Context) (m store.Mover, err error) {
 	if errors.Is(err, sqlite.ErrInUse) || errors.Is(err, postgres.ErrInUse) {
 		return nil, fmt.Errorf("%s %w: %w\nhint: stop every server on it first", c.where(), errUnreachable, err)
 	}
-	return nil, openError(c.where(), err)
+	return nil, openError(c.where(), c.Store, err)
 }
 
 func (c *migrateCommand) print(m moved) error {

@@ -46,7 +46,7 @@ func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, sea
 	}
 	s, err = c.openNamed(ctx, c.Store, databaseName)
 	if err != nil {
-		return nil, nil, seal, openError("store", err)
+		return nil, nil, seal, openError("store", c.Store, err)
 	}
 	if c.Store == "memory" {
 		rand.Read(seal[:])
@@ -58,7 +58,7 @@ func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, sea
 	}
 	sessions, err = c.openNamed(ctx, c.Sessions, sessionsName)
 	if err != nil {
-		return nil, nil, seal, errors.Join(openError("sessions", err), s.Close())
+		return nil, nil, seal, errors.Join(openError("sessions", c.Sessions, err), s.Close())
 	}
 	return s, sessions, seal, nil
 }
@@ -90,12 +90,13 @@ func (c *settings) checkFile(owner private.Owner, name string) error {
 	return err
 }
 
-func openError(setting string, err error) error {
+// openError is err of a store that a setting names, with what to do.
+func openError(setting, name string, err error) error {
 	if errors.Is(err, sqlite.ErrInUse) {
 		return fmt.Errorf("%w: %w\nhint: another counterfoil runs on this folder", errUnreachable, err)
 	}
-	if hint := openHint(err); hint != "" {
-		return fmt.Errorf("%s %w: %w\nhint: %s", setting, errUnreachable, err, hint)
+	if hint := openHint(name, err); hint != "" {
+		return fmt.Errorf("%s %w: %s%w\nhint: %s", setting, errUnreachable, oneLine(err), hidden{err}, hint)
 	}
 	return fmt.Errorf("%s %w: %w", setting, errUnreachable, err)
 }

@@ -211,3 +211,22 @@ func TestCommandsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// OPS-11: the private key that PostgreSQL is shown, too, is of this user alone, wherever it is named.
+func TestKeyForPostgresIsPrivate(t *testing.T) {
+	path := file(t, "client.key", "a key")
+	t.Setenv("HOME", filepath.Dir(path))
+	for name, variable := range map[string]string{"postgres://h/d?sslkey=" + path: "", "postgres://h/d": path, "postgres:///d": ""} {
+		t.Setenv("PGSSLKEY", variable)
+		for mode, refused := range map[os.FileMode]bool{0o600: false, 0o640: true, 0o604: true} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			var v config.Verdict
+			checkPostgresFile(&v, "store", name, "sslkey", "PGSSLKEY", filepath.Base(path))
+			if (v.Err() != nil) != refused {
+				t.Errorf("%s, PGSSLKEY=%s, mode %o: %v", name, variable, mode, v.Err())
+			}
+		}
+	}
+}

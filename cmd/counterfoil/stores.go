@@ -1,18 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/redis/rueidis"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -83,12 +85,40 @@ func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 		v.Refuse(key, "is not a PostgreSQL URL: "+err.Error(), "")
 		return
 	}
+	if at.Password != "" && os.Getenv("PGPASSWORD") == "" {
+		checkPostgresFile(v, key, name, "passfile", "PGPASSFILE", ".pgpass")
+	}
+	if at.TLSConfig != nil && len(at.TLSConfig.Certificates) > 0 {
+		checkPostgresFile(v, key, name, "sslkey", "PGSSLKEY", ".postgresql/postgresql.key")
+	}
 	checked := trustworthy(at.Host, at.TLSConfig)
 	for _, f := range at.Fallbacks {
 		checked = checked && trustworthy(f.Host, f.TLSConfig)
 	}
 	if !checked {
 		v.Danger(key, "leads to another machine and does not check its certificate", "add sslmode=verify-full, and sslrootcert=FILE if the CA is your own")
+	}
+}
+
+// checkPostgresFile refuses a file with a secret of ours that other users of the machine may read
+// (OPS-11). libpq ignores such a file, and our driver does not. The file is named by a parameter
+// of the URL or a variable, or is the one in the home folder.
+func checkPostgresFile(v *config.Verdict, key, name, parameter, variable, home string) {
+	path := ""
+	if u, err := url.Parse(name); err == nil {
+		path = u.Query().Get(parameter)
+	}
+	path = cmp.Or(path, os.Getenv(variable))
+	if folder, err := os.UserHomeDir(); path == "" && err == nil {
+		path = filepath.Join(folder, home)
+	}
+	bad, open := errors.AsType[*private.Error](private.Secret(path))
+	switch {
+	case !open:
+	case bad.Given:
+		v.Warn(key, "needs "+bad.Path+", which "+bad.Problem, bad.Hint)
+	default:
+		v.Refuse(key, "needs "+bad.Path+", which "+bad.Problem+": psql would ignore it", bad.Hint)
 	}
 }
 
@@ -131,21 +161,6 @@ func (c *settings) checkRedis(v *config.Verdict) {
 	if away && place.User == "" && c.SessionsPass.Reveal() == "" {
 		v.Danger("sessions", "leads to a Redis on another machine without a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
 	}
-}
-
-// openHint is the hint for a store that refuses our credentials, or empty.
-func openHint(err error) string {
-	var inPostgres *pgconn.PgError
-	var inRedis *rueidis.RedisError
-	switch {
-	case errors.As(err, &inPostgres) && strings.HasPrefix(inPostgres.Code, "28"): // invalid_authorization_specification
-		return "the password comes from PGPASSWORD, or a file that PGPASSFILE names"
-	case errors.As(err, &inPostgres) && inPostgres.Code == "3D000": // invalid_catalog_name
-		return "make the database first: CREATE DATABASE"
-	case errors.As(err, &inRedis) && (strings.HasPrefix(inRedis.Error(), "NOAUTH") || strings.HasPrefix(inRedis.Error(), "WRONGPASS")):
-		return "name the user in the URL, and set " + envPrefix + "SESSIONS_PASSWORD_FILE"
-	}
-	return ""
 }
 
 // passwordIn reports whether a connection URL has a password in it.

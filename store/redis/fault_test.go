@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -565,5 +566,45 @@ func TestSweepOfLargeLog(t *testing.T) {
 	}
 	if entries, head := allEntries(t, s); len(entries) != 0 || head != before {
 		t.Errorf("%d entries up to %v, want none: an empty log is not a lost one", len(entries), head)
+	}
+}
+
+// Moving to a new server is the wish of the operator: a warning says what it costs, and nothing
+// in the log is an error. A server that loses its log while it is in use is one.
+func TestNewServerIsNoError(t *testing.T) {
+	var lines strings.Builder
+	log := slog.New(slog.NewTextHandler(&lines, nil))
+	open := func(r *testsvc.Redis, seen counterfoil.Cursor) (*redis.Store, counterfoil.Cursor) {
+		t.Helper()
+		s, err := redis.Open(t.Context(), redis.Options{URL: url(r.Addr()), Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		if err := s.Remember(t.Context(), seen); err != nil {
+			t.Fatal(err)
+		}
+		at, err := revoke(s, "ses_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, at
+	}
+	_, at := open(testsvc.StartRedis(t, durable...), counterfoil.Cursor{})
+	if lines.Len() > 0 {
+		t.Errorf("the first start logs %s", &lines)
+	}
+	second := testsvc.StartRedis(t)
+	s, at := open(second, at)
+	if text := lines.String(); strings.Contains(text, "ERROR") || strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "all users sign in again") {
+		t.Errorf("a new server logs %s, want one warning", text)
+	}
+	lines.Reset()
+	if _, err := testsvc.RedisDo(second.Addr(), "FLUSHALL"); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.Log(t.Context(), at, 1)
+	if !errors.Is(err, store.ErrLost) {
+		t.Errorf("Log after a loss = %v, want ErrLost", err)
 	}
 }

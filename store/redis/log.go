@@ -87,6 +87,11 @@ func (s *Store) cursor(items []rueidis.RedisMessage) (head counterfoil.Cursor, e
 // compares it with the head.
 func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	s.mu.Lock()
+	if s.fresh && seen.Epoch != 0 && seen.Epoch != s.seen.Epoch {
+		s.log.Warn("store: this Redis had no log: it is another one than this node used before, or it has lost everything; all users sign in again", "was", seen, "is", s.seen)
+		seen = s.seen // nothing of the other log can be lost here
+	}
+	s.fresh = false
 	if seen != (counterfoil.Cursor{}) && !seen.Before(s.seen) {
 		s.seen = seen
 	}

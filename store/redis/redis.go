@@ -59,6 +59,7 @@ type Store struct {
 
 	mu     sync.Mutex         // guards the rest; never held during a call
 	server server             // the primary, as inspect last found it
+	fresh  bool               // there was no log when this process connected, and Remember was not called yet
 	seen   counterfoil.Cursor // the latest head that this process has seen
 	moved  chan struct{}      // closed when the head may have moved, or the store closes
 	closed bool
@@ -121,6 +122,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err := v.usable(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.fresh = v.empty
+	s.mu.Unlock()
 	_, _, err = s.Log(ctx, counterfoil.Cursor{}, 1) // begins the first epoch
 	return err
 }

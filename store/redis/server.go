@@ -20,6 +20,7 @@ type server struct {
 	class    store.Durability
 	reason   string // why the class is not Durable
 	replicas int
+	empty    bool // there is no log yet
 	waitaof  bool // the server has WAITAOF: it can wait until replicas have a commit on disk
 
 	// unbroken is true if a restart keeps the whole log, and no replica can become the
@@ -79,7 +80,8 @@ func (s *Store) inspect(ctx context.Context) (v server, err error) {
 func (s *Store) query(ctx context.Context) (v server, err error) {
 	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
 		// The first command has a key: in a Cluster the key picks the node.
-		if err := c.Do(ctx, c.B().Exists().Key(s.head[0]).Build()).Error(); err != nil {
+		used, err := c.Do(ctx, c.B().Exists().Key(s.head[0]).Build()).AsBool()
+		if err != nil {
 			return err
 		}
 		text, err := c.Do(ctx, c.B().Info().Build()).ToString()
@@ -96,6 +98,7 @@ func (s *Store) query(ctx context.Context) (v server, err error) {
 			return err
 		}
 		v = s.classify(info, fsync["appendfsync"])
+		v.empty = !used
 		if s.replicas > 0 { // waits for 0 replicas: this only tests whether the server has WAITAOF
 			err := c.Do(ctx, c.B().Waitaof().Numlocal(0).Numreplicas(0).Timeout(1).Build()).Error()
 			if _, refused := rueidis.IsRedisErr(err); err != nil && !refused {
