@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,7 +27,8 @@ import (
 //	save TEXT FILE      writes the block to a file, for the lines below
 //	shows TEXT FILE     the block is this program of the repository; another test runs it
 //	leave TEXT REASON   nothing is done with it
-//	with OLD NEW        from here on, NEW stands for OLD in each block
+//	copy FROM TO        writes a file of the repository to another file
+//	with OLD NEW        from here on, NEW stands for OLD in each block and copy
 //	clean               git status has nothing to say about the checkout
 //	eventually 200 URL  waits until the URL answers so
 //	postgres NAME       makes an empty database, and puts its URL into $NAME
@@ -57,6 +59,11 @@ func TestDocs(t *testing.T) {
 			"with": func(ts *testscript.TestScript, _ bool, args []string) {
 				d := ts.Value(shown).(*document)
 				d.instead = append(d.instead, args[0], args[1])
+			},
+			"copy": func(ts *testscript.TestScript, _ bool, args []string) {
+				file, err := os.ReadFile(filepath.Join(repository, args[0]))
+				ts.Check(err)
+				write(ts, string(file), args[1])
 			},
 			"run":   runBlock,
 			"save":  func(ts *testscript.TestScript, _ bool, args []string) { saveBlock(ts, args[0], args[1]) },
@@ -167,7 +174,12 @@ func saveBlock(ts *testscript.TestScript, part, file string) {
 	d := ts.Value(shown).(*document)
 	n, err := markdown.Find(d.blocks, part)
 	ts.Check(err)
-	text := strings.NewReplacer(d.instead...).Replace(d.blocks[n].Text)
+	write(ts, d.blocks[n].Text, file)
+}
+
+// write writes what the page or the repository shows to a file, as "with" changes it.
+func write(ts *testscript.TestScript, text, file string) {
+	text = strings.NewReplacer(ts.Value(shown).(*document).instead...).Replace(text)
 	ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
 }
 
@@ -185,8 +197,11 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	last := ""
+	// The certificates of these servers are for the test.
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
 	for range 3000 {
-		res, err := http.Get(args[1])
+		res, err := client.Get(args[1])
 		if err != nil {
 			last = err.Error()
 		} else {

@@ -94,7 +94,7 @@ type admin struct {
 // admin asks the running server, which opened the stores with its own settings: those of this
 // command need not be valid, except for the data folder. If no server runs, the command opens the
 // stores, and needs all settings.
-func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
+func (p *placeFlags) admin(ctx context.Context, absent newStore) (*admin, error) {
 	c, v, invalid := p.load()
 	if unplaced(invalid) {
 		return nil, invalid
@@ -103,7 +103,7 @@ func (p *placeFlags) admin(ctx context.Context, create bool) (*admin, error) {
 	err := again(ctx, func() (err error) {
 		if a, err = c.running(ctx); a == nil && err == nil {
 			if err = invalid; err == nil {
-				a, err = c.admin(ctx, create, v)
+				a, err = c.admin(ctx, absent, v)
 			}
 		}
 		return err
@@ -176,15 +176,21 @@ func untrusted(err error) error {
 	return err
 }
 
-// admin opens the stores: no server runs. It makes new ones only if create is set.
-func (c *settings) admin(ctx context.Context, create bool, v *config.Verdict) (*admin, error) {
+// admin opens the stores: no server runs. absent says what it does if there are none.
+func (c *settings) admin(ctx context.Context, absent newStore, v *config.Verdict) (*admin, error) {
 	_, err := os.Stat(filepath.Join(c.Data, c.landmark()))
 	missing := errors.Is(err, fs.ErrNotExist)
 	if missing && c.volatile(ctx) {
 		return nil, fmt.Errorf("%s %w: the server that runs there keeps everything in memory, and takes no commands\n"+
 			"hint: begin with one that keeps it in files: mkdir -m 700 DIR; counterfoil serve --demo --store sqlite --data DIR; then name the same DIR with --data here", c.Data, errUnreachable)
 	}
-	if missing && !create {
+	if missing && absent == inMemory && !isPostgres(c.Store) {
+		if _, err := os.Stat(c.Data); err == nil {
+			c.Store, c.Sessions = "memory", ""
+			return c.ownAdmin(ctx)
+		}
+	}
+	if missing && absent != onDisk {
 		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.landmark())
 	}
 	a, err := c.ownAdmin(ctx)
@@ -260,22 +266,31 @@ func answered(err error) int {
 	return 0
 }
 
-// with calls f with a client. A folder without a store is an error: --data must be wrong.
+// newStore says what a command does in a folder without a store.
+type newStore int
+
+const (
+	noStore  newStore = iota // it fails: --data must be wrong
+	onDisk                   // it makes one: it comes before the first start of a server
+	inMemory                 // it goes on as if one had been made, and makes none
+)
+
+// with calls f with a client. A folder without a store is an error.
 func (p *placeFlags) with(ctx context.Context, f func(*admin) error) error {
-	return p.open(ctx, false, f)
+	return p.open(ctx, noStore, f)
 }
 
 // withNew is [placeFlags.with] for commands that come before the first start of a server: it
 // makes a store.
 func (p *placeFlags) withNew(ctx context.Context, f func(*admin) error) error {
-	return p.open(ctx, true, f)
+	return p.open(ctx, onDisk, f)
 }
 
-func (p *placeFlags) open(ctx context.Context, create bool, f func(*admin) error) error {
+func (p *placeFlags) open(ctx context.Context, absent newStore, f func(*admin) error) error {
 	shown := newProgress("opening the store")
 	var a *admin
 	err := shown.during(func() (err error) {
-		a, err = p.admin(ctx, create)
+		a, err = p.admin(ctx, absent)
 		return err
 	})
 	if err != nil {

@@ -118,11 +118,11 @@ func (c *userImport) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	open := c.withNew
+	absent := onDisk
 	if c.DryRun {
-		open = c.with
+		absent = inMemory
 	}
-	err := open(ctx, func(a *admin) error {
+	err := c.open(ctx, absent, func(a *admin) error {
 		run.admin = a
 		return run.all(ctx)
 	})
