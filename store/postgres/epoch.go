@@ -11,7 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// settingsSQL has the settings of every connection.
+// settingsSQL has the settings of every connection of a node, after those of plainSQL.
 //
 // Index scans only: a plan from when the table was empty must not scan the whole table a
 // minute later. synchronous_commit becomes "on" if the role or the database has a weaker
@@ -19,7 +19,6 @@ import (
 const settingsSQL = `
 SET statement_timeout = '` + statementLimit + `';
 SET idle_in_transaction_session_timeout = '` + statementLimit + `';
-SET default_transaction_isolation = 'read committed';
 SET enable_seqscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;

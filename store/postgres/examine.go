@@ -15,7 +15,7 @@ const (
 	aboutSQL = `SELECT current_setting('server_version'), pg_is_in_recovery(), to_regclass('counterfoil.goose_db_version') IS NOT NULL,
   current_setting('fsync')::boolean, current_setting('full_page_writes')::boolean, current_setting('synchronous_standby_names'),
   (SELECT count(*) FROM pg_stat_replication), (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
-  current_setting('max_connections')::int`
+  current_setting('max_connections')::int, current_setting('server_encoding')`
 	overdueSQL = `SELECT
   (SELECT count(*) FROM (SELECT FROM counterfoil.records WHERE expires > 0 AND expires < $1 LIMIT $2) r) +
   (SELECT count(*) FROM (SELECT FROM counterfoil.log WHERE expires > 0 AND expires < $1 LIMIT $2) l)`
@@ -26,7 +26,7 @@ const (
 type about struct {
 	version                             string
 	standby, migrated, fsync, fullPages bool
-	synchronous                         string // synchronous_standby_names
+	synchronous, encoding               string // synchronous_standby_names, server_encoding
 	standbys, connections, max          int
 }
 
@@ -52,7 +52,7 @@ func Examine(ctx context.Context, o Options, before time.Time) (e store.Examinat
 
 func examine(ctx context.Context, conn *pgx.Conn, e *store.Examination, before time.Time) error {
 	var a about
-	err := conn.QueryRow(ctx, aboutSQL).Scan(&a.version, &a.standby, &a.migrated, &a.fsync, &a.fullPages, &a.synchronous, &a.standbys, &a.connections, &a.max)
+	err := conn.QueryRow(ctx, aboutSQL).Scan(&a.version, &a.standby, &a.migrated, &a.fsync, &a.fullPages, &a.synchronous, &a.standbys, &a.connections, &a.max, &a.encoding)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,12 @@ func (a about) remarks() (all []store.Remark) {
 	}
 	if a.standbys > 0 && a.synchronous == "" {
 		all = append(all, store.Remark{Text: "its standbys are asynchronous: a failover can lose the last commits", Hint: "set synchronous_standby_names"})
+	}
+	if a.encoding != "UTF8" {
+		all = append(all, store.Remark{
+			Text: "its encoding is " + a.encoding + ": servers do not mind, but the views counterfoil.users and counterfoil.sessions fail at a name that it cannot write",
+			Hint: "to use the views, move to a database that was made with ENCODING 'UTF8' TEMPLATE template0: counterfoil migrate",
+		})
 	}
 	if a.connections*10 > a.max*9 {
 		all = append(all, store.Remark{Text: fmt.Sprintf("%d of %d connections are taken", a.connections, a.max), Hint: "a node takes 17: raise max_connections, or lower pool_max_conns in the URL"})

@@ -164,6 +164,8 @@ func prepareConfig(c *pgx.ConnConfig) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
 	}
+	c.RuntimeParams["client_encoding"] = "UTF8" // at once: a database may have no conversion to what the role has
+	c.AfterConnect = plain
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, CancelRequestDelay: cancelAfter, DeadlineDelay: giveUpAfter}
 	}

@@ -23,15 +23,18 @@ func open(tb testing.TB, dsn string) *postgres.Store {
 	return s
 }
 
+// The store is the same for a role with any settings, in a database that is not UTF-8. The other
+// tests have the settings of a new server.
 func TestContract(t *testing.T) {
 	server := testsvc.SharedPostgres(t)
-	template, dsn := server.Database(t, "")
-	if err := postgres.Migrate(t.Context(), dsn); err != nil {
+	as := unusualRole(t, server)
+	template, dsn := server.Database(t, latin1)
+	if err := postgres.Migrate(t.Context(), as(dsn)); err != nil {
 		t.Fatal(err)
 	}
 	storetest.Run(t, func(t *testing.T) store.Store {
 		_, dsn := server.Database(t, template)
-		return open(t, dsn)
+		return open(t, as(dsn))
 	})
 }
 

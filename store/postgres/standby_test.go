@@ -126,6 +126,8 @@ func withStandby(t *testing.T) (standby *testsvc.Postgres, dsn string) {
 		primary.Exec(t, "postgres", "ALTER SYSTEM SET synchronous_standby_names = '"+names+"'")
 		primary.Exec(t, "postgres", "SELECT pg_reload_conf()")
 	}
+	// The warning that a wait was given up must arrive all the same.
+	primary.Exec(t, "postgres", "ALTER SYSTEM SET client_min_messages = 'error'")
 	synchronous("*")
 	t.Cleanup(func() { synchronous("") }) // or to drop the database would wait for the standby
 	return standby, dsn
