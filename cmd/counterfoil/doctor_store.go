@@ -78,7 +78,7 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 		return
 	case isPostgres(name):
 		e, err = postgres.Examine(ctx, postgres.Options{URL: name}, before)
-	case isRedis(name):
+	case redis.IsURL(name):
 		e, err = redis.Examine(ctx, redis.Options{URL: name, Password: d.SessionsPass.Reveal()})
 	default:
 		path := filepath.Join(d.Data, file)
@@ -107,7 +107,7 @@ func (d *doctor) store(ctx context.Context, area, name, file string) {
 	switch {
 	case e.Overdue > 0:
 		d.add(area, isWarn, fmt.Sprintf("%d records and entries expired more than %v ago and are still there", e.Overdue, sweepLate), "a running server deletes them every minute: check that one runs, and its log")
-	case !isRedis(name):
+	case !redis.IsURL(name):
 		d.ok(area, "no expired records are left")
 	}
 }

@@ -15,7 +15,7 @@ type settings struct {
 	Hosts         []string      `name:"hosts" placeholder:"NAME" help:"Names besides that of the issuer by which requests may call the server, without a port. Addresses and localhost always may."`
 	Data          string        `name:"data" default:"." type:"path" placeholder:"DIR" help:"Folder of counterfoil.db, counterfoil.key and counterfoil.sock."`
 	Store         string        `name:"store" placeholder:"NAME" help:"Where data is kept: sqlite, memory (gone at exit), or postgres://USER@HOST/DATABASE. Empty: sqlite." want:"store"`
-	Sessions      string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log are kept instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://). Empty: in the store." want:"sessions"`
+	Sessions      string        `name:"sessions" placeholder:"NAME" help:"Where sessions and the revocation log are kept instead: sqlite, memory, postgres://… or redis://HOST:PORT (rediss://, redis-sentinel://, unix:///PATH). Empty: in the store." want:"sessions"`
 	SessionsPass  secret.String `kong:"-" name:"sessions-password" help:"Password of the Redis that sessions names."`
 	Production    bool          `name:"production" negatable:"" help:"Refuse to start with what is for development only."`
 	Registration  bool          `name:"registration" negatable:"" help:"Let anybody create an account."`

@@ -14,6 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil/store/redis"
 )
 
 // openHint is what to do about a PostgreSQL or Redis that cannot be opened; empty: the error says
@@ -27,7 +29,7 @@ func openHint(name string, err error) string {
 		return postgresHint(inPostgres)
 	case errors.As(err, &inRedis):
 		return redisHint(inRedis.Error())
-	case isPostgres(name), isRedis(name):
+	case isPostgres(name), redis.IsURL(name):
 		return networkHint(name, err)
 	}
 	return ""

@@ -33,7 +33,7 @@ func (c *settings) openNamed(ctx context.Context, name, file string) (store.Stor
 		return memory.New(), nil
 	case isPostgres(name):
 		return postgres.Open(ctx, postgres.Options{URL: name})
-	case isRedis(name):
+	case redis.IsURL(name):
 		return redis.Open(ctx, redis.Options{URL: name, Password: c.SessionsPass.Reveal()})
 	}
 	return sqlite.Open(ctx, filepath.Join(c.Data, file))
@@ -125,7 +125,7 @@ func checkPostgresFile(v *config.Verdict, key, name, parameter, variable, home s
 // checkSessions refuses a store of sessions that outlives the store of users: a session whose
 // user is gone belongs to no account.
 func (c *settings) checkSessions(v *config.Verdict) {
-	if c.SessionsPass.Reveal() != "" && !isRedis(c.Sessions) {
+	if c.SessionsPass.Reveal() != "" && !redis.IsURL(c.Sessions) {
 		v.Warn("sessions_password", "has no effect: sessions is not a Redis", "name the Redis with --sessions or "+envPrefix+"SESSIONS")
 	}
 	if !c.apart() {
@@ -138,7 +138,7 @@ func (c *settings) checkSessions(v *config.Verdict) {
 		v.Warn("sessions", "is memory: all sessions end with the process, and no other server knows them", "")
 	case isPostgres(c.Sessions):
 		c.checkPostgres(v, "sessions", c.Sessions)
-	case isRedis(c.Sessions):
+	case redis.IsURL(c.Sessions):
 		c.checkRedis(v)
 	}
 }
@@ -188,21 +188,16 @@ func checkStoreName(value string) error {
 	case value == "", value == "sqlite", value == "memory", isPostgres(value):
 		return nil
 	}
-	if isRedis(value) {
+	if redis.IsURL(value) {
 		return errors.New("is a Redis, which can only keep sessions: name it in sessions")
 	}
 	// The text is not shown: it may be a URL with a password.
 	return errors.New("is none of sqlite, memory and postgres://USER@HOST/DATABASE")
 }
 
-func isRedis(name string) bool {
-	scheme, _, found := strings.Cut(name, "://")
-	return found && (scheme == "redis" || scheme == "rediss" || scheme == "redis-sentinel" || scheme == "rediss-sentinel")
-}
-
 func checkSessionsName(value string) error {
-	if isRedis(value) || checkStoreName(value) == nil {
+	if redis.IsURL(value) || checkStoreName(value) == nil {
 		return nil
 	}
-	return errors.New("is none of sqlite, memory, postgres://USER@HOST/DATABASE, redis://HOST:PORT and redis-sentinel://HOST:PORT,HOST:PORT/NAME")
+	return errors.New("is none of sqlite, memory, postgres://USER@HOST/DATABASE, redis://HOST:PORT, redis-sentinel://HOST:PORT,HOST:PORT/NAME and unix:///PATH")
 }

@@ -21,6 +21,7 @@ type server struct {
 	reason   string // why the class is not Durable
 	replicas int
 	empty    bool // there is no log yet
+	node     bool // of a Cluster, whose other nodes the client does not know
 	waitaof  bool // the server has WAITAOF: it can wait until replicas have a commit on disk
 
 	// unbroken is true if a restart keeps the whole log, and no replica can become the
@@ -37,10 +38,15 @@ func (v server) arg() string {
 	return v.run + " 0"
 }
 
+var errNode = errors.New("the server is a node of a Cluster, and a Unix socket leads to no other node: name the nodes by host and port")
+
 // usable returns an error if the store must not use the server.
 func (v server) usable() error {
 	if v.version < 7 {
 		return fmt.Errorf("the server is version %d: 7 is needed", v.version)
+	}
+	if v.node {
+		return errNode
 	}
 	if v.evicts != "" {
 		return fmt.Errorf("the server has maxmemory-policy %s: it would drop sessions and revocations to make room; set noeviction", v.evicts)
@@ -81,6 +87,11 @@ func (s *Store) query(ctx context.Context) (v server, err error) {
 	err = s.client.Dedicated(func(c rueidis.DedicatedClient) error {
 		// The first command has a key: in a Cluster the key picks the node.
 		used, err := c.Do(ctx, c.B().Exists().Key(s.head[0]).Build()).AsBool()
+		if answer, ok := rueidis.IsRedisErr(err); ok && s.client.Mode() == rueidis.ClientModeStandalone {
+			if _, moved := answer.IsMoved(); moved {
+				return errNode
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -131,6 +142,7 @@ func (s *Store) classify(info map[string]string, fsync string) server {
 		v.evicts = policy
 	}
 	failsOver := s.client.Mode() != rueidis.ClientModeStandalone
+	v.node = info["redis_mode"] == "cluster" && !failsOver
 	switch {
 	case info["aof_enabled"] != "1":
 		v.reason = "appendonly is off: a restart of Redis signs everybody out"

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -20,18 +21,22 @@ import (
 //
 //	redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/DB][?…]
 //	redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT][,…]/NAME[/DB][?…]
+//	unix://[USER[:PASSWORD]@]/PATH[?…]
 //
 // The first form names one server, or nodes of a Cluster: the server says which. The second
 // form names sentinels, and NAME is their name for the primary. rediss:// and
-// rediss-sentinel:// are the same forms with TLS. In the query:
+// rediss-sentinel:// are the same forms with TLS. The third form names the Unix socket of one
+// server; redis+unix:// is the same. In the query:
 //
 //	prefix=WORD        as [Options].Prefix
 //	ca=FILE            the CA (PEM) of the servers' certificates; if absent: the system's CAs
 //	server_name=NAME   the name in the certificates; if absent: the name of the host
 //	sentinel_auth=yes  log in to the sentinels with the same user and password
 //	wait=N             Commit waits until N replicas have the commit, see [ErrNotReplicated]
+//	db=N               the number of the database; only with a Unix socket
 type Place struct {
-	Hosts  []string // host:port
+	Hosts  []string // host:port; none if there is a Socket
+	Socket string   // the path of a Unix socket, or empty
 	Name   string   // the sentinels' name for the primary; empty: Hosts are not sentinels
 	TLS    bool
 	User   string
@@ -47,15 +52,24 @@ type Place struct {
 // which may have a password.
 var ErrURL = errors.New("no Redis URL")
 
+// IsURL reports whether text has the scheme of one of the forms of [Place].
+func IsURL(text string) bool {
+	scheme, _, found := strings.Cut(text, "://")
+	return found && slices.Contains([]string{"redis", "rediss", "redis-sentinel", "rediss-sentinel", "unix", "redis+unix"}, scheme)
+}
+
 // ParseURL reads a URL.
 func ParseURL(text string) (Place, error) {
-	scheme, rest, found := strings.Cut(text, "://")
-	kind, sentinel := strings.CutSuffix(scheme, "-sentinel")
-	if !found || kind != "redis" && kind != "rediss" {
-		return Place{}, fmt.Errorf("%w: want redis://HOST:PORT, rediss://… for TLS, or redis-sentinel://HOST:PORT,HOST:PORT/NAME", ErrURL)
+	if !IsURL(text) {
+		return Place{}, fmt.Errorf("%w: want redis://HOST:PORT, rediss://… for TLS, redis-sentinel://HOST:PORT,HOST:PORT/NAME, or unix:///PATH", ErrURL)
 	}
-	p := Place{TLS: kind == "rediss"}
+	scheme, rest, _ := strings.Cut(text, "://")
 	rest, query, _ := strings.Cut(rest, "?")
+	if strings.HasSuffix(scheme, "unix") {
+		return parseSocket(rest, query)
+	}
+	kind, sentinel := strings.CutSuffix(scheme, "-sentinel")
+	p := Place{TLS: kind == "rediss"}
 	hosts, path, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndex(hosts, "@"); at >= 0 {
 		if err := p.credentials(hosts[:at]); err != nil {
@@ -79,13 +93,36 @@ func ParseURL(text string) (Place, error) {
 		p.Hosts = append(p.Hosts, addr)
 	}
 	if path != "" {
-		db, err := strconv.ParseUint(path, 10, 16)
-		if err != nil {
-			return Place{}, fmt.Errorf("%w: %q is no database number", ErrURL, path)
+		if err := p.database(path); err != nil {
+			return Place{}, err
 		}
-		p.DB = int(db)
 	}
 	return p, p.query(query)
+}
+
+// parseSocket reads what is after the scheme of a URL of a Unix socket.
+func parseSocket(rest, query string) (p Place, err error) {
+	user, path, _ := strings.Cut(rest, "/")
+	credentials, found := strings.CutSuffix(user, "@")
+	if user != "" && !found || path == "" {
+		return Place{}, fmt.Errorf("%w: want the path of the socket after three slashes: unix:///run/redis/redis.sock", ErrURL)
+	}
+	if err := p.credentials(credentials); err != nil {
+		return Place{}, err
+	}
+	if p.Socket, err = url.PathUnescape("/" + path); err != nil {
+		return Place{}, fmt.Errorf("%w: the path is not escaped as a URL wants it", ErrURL)
+	}
+	return p, p.query(query)
+}
+
+func (p *Place) database(text string) error {
+	db, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return fmt.Errorf("%w: %q is no database number", ErrURL, text)
+	}
+	p.DB = int(db)
+	return nil
 }
 
 func (p *Place) credentials(text string) (err error) {
@@ -118,7 +155,12 @@ func (p *Place) query(text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: its query is not escaped as a URL wants it", ErrURL)
 	}
-	params := map[string]*string{"prefix": &p.Prefix, "ca": &p.ca, "server_name": &p.serverName, "sentinel_auth": new(string), "wait": new(string)}
+	params := map[string]*string{"prefix": &p.Prefix, "wait": new(string)}
+	if p.Socket != "" {
+		params["db"] = new(string)
+	} else {
+		params["ca"], params["server_name"], params["sentinel_auth"] = &p.ca, &p.serverName, new(string)
+	}
 	for name, all := range values {
 		into := params[name]
 		if into == nil || len(all) != 1 {
@@ -126,9 +168,15 @@ func (p *Place) query(text string) error {
 		}
 		*into = all[0]
 	}
-	auth := *params["sentinel_auth"]
-	if p.sentinelAuth = auth == "yes"; auth != "" && !p.sentinelAuth {
-		return fmt.Errorf("%w: sentinel_auth is yes or absent", ErrURL)
+	if auth := values.Get("sentinel_auth"); auth != "" {
+		if p.sentinelAuth = auth == "yes"; !p.sentinelAuth {
+			return fmt.Errorf("%w: sentinel_auth is yes or absent", ErrURL)
+		}
+	}
+	if values.Has("db") {
+		if err := p.database(values.Get("db")); err != nil {
+			return err
+		}
 	}
 	if wait := *params["wait"]; values.Has("wait") {
 		n, err := strconv.ParseUint(wait, 10, 8)
@@ -151,6 +199,13 @@ func (p *Place) options(timeout time.Duration) (opt rueidis.ClientOption, err er
 	// connection if there is no answer for three quarters more. Then every call that waits on
 	// the connection fails.
 	opt.Dialer.Timeout, opt.Dialer.KeepAlive, opt.ConnWriteTimeout = timeout, timeout/8, timeout*3/4
+	if p.Socket != "" {
+		opt.InitAddress, opt.ForceSingleClient = []string{p.Socket}, true
+		opt.DialCtxFn = func(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
+		}
+		return opt, nil
+	}
 	if p.TLS {
 		if opt.TLSConfig, err = p.tls(); err != nil {
 			return opt, err
