@@ -210,6 +210,20 @@ func (s *Server) Close() error {
 // does not read its answer must not hold its connection, and the work for it, for ever.
 const writeTimeout = 2 * time.Minute
 
+// stuckTimeout ends a connection of HTTP/2 that takes no byte. writeTimeout ends only its requests.
+const stuckTimeout = 30 * time.Second
+
+// protocols are those of every listener. Some proxies and service meshes speak HTTP/2 without TLS
+// to what is behind them, with prior knowledge (RFC 9113 section 3.3). There is no upgrade from
+// HTTP/1.1: a proxy that passes such a request on would not see the requests after it.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
 // Serve serves on listener until ctx ends, then lets requests finish for 5 s.
 func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	return serve(ctx, listener, h, nil)
@@ -219,6 +233,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, conn func
 	s := &http.Server{
 		Handler: h, ConnContext: conn, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		Protocols: protocols(), HTTP2: &http.HTTP2Config{WriteByteTimeout: stuckTimeout},
 	}
 	stopped := make(chan error, 1)
 	go func() {
