@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -200,6 +201,18 @@ func TestRemoteKeys(t *testing.T) {
 		if _, err := counterfoil.Remote(bad, counterfoil.RemoteOptions{}); err == nil {
 			t.Errorf("Remote(%q) = nil error", bad)
 		}
+	}
+	host := netip.MustParsePrefix("169.254.1.2/32")
+	for _, o := range []counterfoil.RemoteOptions{
+		{AllowAddresses: []netip.Prefix{{}}}, {AllowAddresses: []netip.Prefix{host, netip.MustParsePrefix("::/0")}},
+		{AllowAddresses: []netip.Prefix{host}, Transport: http.DefaultTransport},
+	} {
+		if _, err := counterfoil.Remote("https://auth.test", o); err == nil || !strings.Contains(err.Error(), "AllowAddresses") {
+			t.Errorf("Remote(%+v) = %v", o, err)
+		}
+	}
+	if _, err := counterfoil.Remote("https://auth.test", counterfoil.RemoteOptions{AllowAddresses: []netip.Prefix{host}}); err != nil {
+		t.Error(err)
 	}
 	stolen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Error("the redirect was followed")

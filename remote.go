@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -23,6 +24,13 @@ type RemoteOptions struct {
 	// Credential is an API key with the scopes revocation:read and, for opaque
 	// and encrypted carriers, introspect.
 	Credential string
+
+	// AllowAddresses are the networks in which the issuer's name may resolve to an address that a
+	// verifier does not connect to otherwise: a link-local address, which some networks of
+	// containers give the host (podman: 169.254.1.2/32), or one of a private network after the
+	// name was public. Addresses where clouds keep credentials, such as 169.254.169.254, are
+	// refused all the same.
+	AllowAddresses []netip.Prefix
 
 	// Transport replaces the one that connects to the issuer alone: http.DefaultTransport
 	// with a look at each address that the issuer's name resolves to (KEY-10), which goes to
@@ -45,8 +53,15 @@ func Remote(issuerURL string, o RemoteOptions) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("counterfoil: issuer %w", err)
 	}
+	for _, p := range o.AllowAddresses {
+		if !p.IsValid() || p.Bits() == 0 {
+			return nil, fmt.Errorf("counterfoil: RemoteOptions.AllowAddresses has %v: want a network, and not all addresses", p)
+		}
+	}
 	if o.Transport == nil {
-		o.Transport = dial.New(u.Hostname(), nil)
+		o.Transport = dial.New(u.Hostname(), nil, o.AllowAddresses)
+	} else if len(o.AllowAddresses) > 0 {
+		return nil, errors.New("counterfoil: RemoteOptions.AllowAddresses has no effect with a Transport, which connects to any address")
 	}
 	client := &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("redirects are not followed")

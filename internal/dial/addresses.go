@@ -33,8 +33,8 @@ type addresses struct {
 // mostFailed bounds what is remembered: a name server may make up any number of addresses.
 const mostFailed = 64
 
-func newAddresses(resolver *net.Resolver) *addresses {
-	r := new(reach)
+func newAddresses(resolver *net.Resolver, allowed []netip.Prefix) *addresses {
+	r := &reach{allowed: allowed}
 	dialer := &net.Dialer{
 		Timeout: 30 * time.Second, KeepAlive: 30 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error { return r.allow(address) },

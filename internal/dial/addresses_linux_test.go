@@ -119,7 +119,7 @@ func TestNameOfSeveralNodes(t *testing.T) {
 			}
 			var answer atomic.Pointer[[]netip.Addr]
 			answer.Store(&[]netip.Addr{netip.MustParseAddr("127.0.0.4"), netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")})
-			transport := dial.New("issuer.example.com", nameServer(t, &answer))
+			transport := dial.New("issuer.example.com", nameServer(t, &answer), nil)
 			transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 			t.Cleanup(transport.CloseIdleConnections)
 			remote, err := counterfoil.Remote(url, counterfoil.RemoteOptions{Credential: key, Transport: transport})

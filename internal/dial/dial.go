@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -26,8 +27,9 @@ const (
 
 // New returns http.DefaultTransport for the issuer at host, which is a name or an address.
 // resolver resolves the name; nil is net.DefaultResolver. The configuration chose an
-// address on purpose, so an address is not judged.
-func New(host string, resolver *net.Resolver) *Transport {
+// address on purpose, so an address is not judged. Nor is one that the name resolves to and that
+// allowed contains, except for those of metadata.
+func New(host string, resolver *net.Resolver, allowed []netip.Prefix) *Transport {
 	t := &Transport{Transport: &http.Transport{}}
 	if std, ok := http.DefaultTransport.(*http.Transport); ok {
 		t.Transport = std.Clone()
@@ -35,7 +37,7 @@ func New(host string, resolver *net.Resolver) *Transport {
 	t.TLSHandshakeTimeout = shakeWithin
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pongWithin}
 	if _, err := netip.ParseAddr(host); err != nil {
-		t.addresses = newAddresses(resolver)
+		t.addresses = newAddresses(resolver, allowed)
 		t.DialContext = t.addresses.dialContext
 	}
 	return t
@@ -45,11 +47,14 @@ func New(host string, resolver *net.Resolver) *Transport {
 // name is resolved anew each time. An attacker who answers for the name could otherwise
 // point a verifier at a machine that only the verifier can reach.
 //
-// A link-local address, where clouds keep credentials, is never an issuer's. An address of
-// a private network is allowed if the first connection went to one: a name that was public
-// does not become private.
+//   - An address where a cloud keeps the credentials of its machines is never an issuer's.
+//   - Another link-local address is an issuer's only if allowed has it: some networks of
+//     containers give the host such an address, such as 169.254.1.2 (podman with pasta).
+//   - An address of a private network is an issuer's if allowed has it, or if the first
+//     connection went to one: a name that was public does not become private.
 type reach struct {
-	first atomic.Int32 // kind of the first address that was allowed; zero: none yet
+	allowed []netip.Prefix
+	first   atomic.Int32 // kind of the first address that was judged and may be the issuer's; zero: none yet
 }
 
 const (
@@ -61,21 +66,63 @@ const (
 // netip.Addr.IsPrivate leaves out.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
+// metadata is where clouds keep credentials of their machines and containers, and talk to them.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("169.254.169.0/24"),    // AWS, Google, Azure, OpenStack, Oracle and most others
+	netip.MustParsePrefix("169.254.170.0/24"),    // AWS: containers and pods
+	netip.MustParsePrefix("169.254.0.23/32"),     // Tencent
+	netip.MustParsePrefix("192.0.0.192/32"),      // Oracle
+	netip.MustParsePrefix("100.100.100.200/32"),  // Alibaba
+	netip.MustParsePrefix("168.63.129.16/32"),    // Azure
+	netip.MustParsePrefix("fd00:ec2::/32"),       // AWS
+	netip.MustParsePrefix("fd20:ce::/32"),        // Google
+	netip.MustParsePrefix("fe80::a9fe:a9fe/128"), // OpenStack
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// translated are the prefixes of IPv6 addresses that lead to the IPv4 address after them: NAT64
+// (RFC 6052) and 6to4 (RFC 3056).
+var translated = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2002::/16")}
+
+// behind returns the address that a connection to ip ends at.
+func behind(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	for _, p := range translated {
+		if p.Contains(ip) {
+			b, n := ip.As16(), p.Bits()/8
+			return netip.AddrFrom4([4]byte(b[n : n+4]))
+		}
+	}
+	return ip
+}
+
+func within(all []netip.Prefix, ip netip.Addr) bool {
+	return slices.ContainsFunc(all, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
 func (r *reach) allow(address string) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
-	ip := at.Addr().Unmap()
-	if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() {
-		return fmt.Errorf("the issuer's name resolves to %v, which no issuer has", ip)
+	ip := behind(at.Addr())
+	if within(metadata, ip) || ip.IsMulticast() || ip.IsUnspecified() || ip == broadcast {
+		return fmt.Errorf("the issuer's name resolves to %v, which no issuer has", at.Addr())
+	}
+	if within(r.allowed, ip) {
+		return nil
+	}
+	const hint = "if the issuer is there, RemoteOptions.AllowAddresses must have it"
+	if ip.IsLinkLocalUnicast() {
+		return fmt.Errorf("the issuer's name resolves to the link-local address %v: %s", at.Addr(), hint)
 	}
 	kind := int32(public)
 	if ip.IsPrivate() || ip.IsLoopback() || shared.Contains(ip) {
 		kind = private
 	}
 	if r.first.CompareAndSwap(0, kind); kind == private && r.first.Load() == public {
-		return fmt.Errorf("the issuer's name resolves to %v, of a private network, and was public before", ip)
+		return fmt.Errorf("the issuer's name resolves to %v, of a private network, and was public before: %s", at.Addr(), hint)
 	}
 	return nil
 }

@@ -43,8 +43,64 @@ func TestReach(t *testing.T) {
 			t.Errorf("%s, and back: %v", name, err)
 		}
 	}
-	if err := dial.NewReach()("169.254.169.254:80"); err == nil {
-		t.Error("link-local at first sight is allowed")
+	for _, address := range []string{"169.254.169.254:80", "169.254.1.2:443", "[fe80::1%eth0]:443"} {
+		if err := dial.NewReach()(address); err == nil {
+			t.Errorf("%s is allowed at first sight", address)
+		}
+	}
+}
+
+// KEY-10: an address that a network of containers gives the host is the issuer's if it is allowed
+// by name. Addresses of metadata never are.
+func TestReachAllowed(t *testing.T) {
+	all := func(texts ...string) (prefixes []netip.Prefix) {
+		for _, text := range texts {
+			prefixes = append(prefixes, netip.MustParsePrefix(text))
+		}
+		return prefixes
+	}
+	for _, test := range []struct {
+		allowed []netip.Prefix
+		then    string
+		ok      bool
+	}{
+		{all("169.254.1.2/32"), "169.254.1.2:443", true}, // podman: host.containers.internal
+		{all("169.254.1.2/32"), "[::ffff:169.254.1.2]:443", true},
+		{all("169.254.1.2/32"), "169.254.1.3:443", false},
+		{all("fe80::/64"), "[fe80::1%eth0]:443", true},
+		{all("10.0.2.0/24"), "10.0.2.2:443", true}, // slirp4netns
+		{all("10.0.2.0/24"), "10.0.3.2:443", false},
+		{all("192.168.65.0/24"), "192.168.65.254:443", true}, // Docker Desktop
+		{all("127.0.0.0/8", "::1/128"), "[::1]:443", true},
+		{all("fd00::/8"), "[fd00::1]:443", true},
+	} {
+		allow := dial.NewReach(test.allowed...)
+		if err := allow("93.184.216.34:443"); err != nil { // the name was public before
+			t.Error(err)
+		}
+		if err := allow(test.then); (err == nil) != test.ok {
+			t.Errorf("%v allowed, %s: %v", test.allowed, test.then, err)
+		} else if err != nil && !strings.Contains(err.Error(), "RemoteOptions.AllowAddresses") {
+			t.Errorf("%s: %v does not name the option", test.then, err)
+		}
+	}
+	everywhere := dial.NewReach(all("0.0.0.0/0", "::/0")...)
+	for _, address := range []string{
+		"169.254.169.254:80", "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80", "[2002:a9fe:a9fe::1]:80", "169.254.170.2:80", "169.254.170.23:80",
+		"100.100.100.200:80", "192.0.0.192:80", "168.63.129.16:80", "[fd00:ec2::254]:80", "[fd00:ec2::23]:80", "[fd20:ce::254]:80", "[fe80::a9fe:a9fe%eth0]:80",
+		"0.0.0.0:443", "[::]:443", "224.0.0.1:443", "[ff02::1]:443", "255.255.255.255:443",
+	} {
+		if err := everywhere(address); err == nil || !strings.Contains(err.Error(), "which no issuer has") {
+			t.Errorf("%s: %v", address, err)
+		}
+		if err := dial.NewReach()(address); err == nil {
+			t.Errorf("%s is allowed at first sight", address)
+		}
+	}
+	for _, address := range []string{"[64:ff9b::5db8:d822]:443", "93.184.216.34:443", "10.1.2.3:443", "127.0.0.1:443"} {
+		if err := dial.NewReach()(address); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }
 
@@ -58,7 +114,7 @@ func TestNameIsRebound(t *testing.T) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	var answer atomic.Pointer[[]netip.Addr]
 	say := func(s string) { answer.Store(&[]netip.Addr{netip.MustParseAddr(s)}) }
-	transport := dial.New("issuer.example", nameServer(t, &answer))
+	transport := dial.New("issuer.example", nameServer(t, &answer), nil)
 	connect := func() error {
 		c, err := transport.DialContext(t.Context(), "tcp", "issuer.example:"+port)
 		if err == nil {

@@ -19,7 +19,7 @@ func (c endless) Close() error               { return nil }
 
 // A node whose connection ends without a byte is tried last. What is remembered is bounded.
 func TestFailedAddresses(t *testing.T) {
-	a := newAddresses(nil)
+	a := newAddresses(nil, nil)
 	first, second := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	order := func(want ...netip.Addr) {
 		t.Helper()
