@@ -36,6 +36,7 @@ type Route struct {
 
 	Formats []Format // accepted here, of those that the verifier accepts; nil: all of them
 	Rules   []Rule   // hold for every request, before those of Require
+	Origins []string // as Options.Origins, for this route; nil: those of Options
 }
 
 // Guard checks the requests of a route.
@@ -47,7 +48,7 @@ type Guard struct {
 
 // With returns a guard for a route. Like http.ServeMux.Handle it is for the start of
 // a program, and panics if r contradicts the verifier's options: a policy beyond
-// Options.ServeStale, or no format that is accepted.
+// Options.ServeStale, no format that is accepted, or an origin that no browser sends.
 func (v *Verifier) With(r Route) *Guard {
 	if r.Stale.mode == inherit {
 		r.Stale = v.opts.Stale
@@ -63,7 +64,13 @@ func (v *Verifier) With(r Route) *Guard {
 	if r.Formats != nil && len(r.Formats) == 0 {
 		panic("counterfoil: Route.Formats accepts nothing")
 	}
-	r.Formats, r.Rules = slices.Clone(r.Formats), slices.Clone(r.Rules)
+	if r.Origins == nil {
+		r.Origins = v.opts.Origins
+	}
+	if err := checkOrigins(r.Origins); err != nil {
+		panic(fmt.Sprintf("counterfoil: Route.Origins: %v", err))
+	}
+	r.Formats, r.Rules, r.Origins = slices.Clone(r.Formats), slices.Clone(r.Rules), slices.Clone(r.Origins)
 	return &Guard{v, r, demand{policy: r.Stale, formats: r.Formats, strict: r.Strict}}
 }
 
@@ -137,7 +144,7 @@ func (g *Guard) check(r *http.Request) (*Session, credential, error) {
 		return nil, c, err
 	}
 	if c.transport == Cookie {
-		if err := request.CheckOrigin(r, g.v.opts.Origins); err != nil {
+		if err := request.CheckOrigin(r, g.route.Origins); err != nil {
 			return nil, c, err
 		}
 	}

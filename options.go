@@ -136,12 +136,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return o, o.checkOrigins()
+	return o, o.setOrigins()
 }
 
-// checkOrigins sets the default, and refuses what no browser sends or every page can send
+// setOrigins sets the default, and refuses what no browser sends or every page can send
 // ("null", CSRF-08).
-func (o *Options) checkOrigins() error {
+func (o *Options) setOrigins() error {
 	issuer, err := urls.Issuer(o.Issuer)
 	if err != nil {
 		return fmt.Errorf("counterfoil: Options.Issuer: %w", err)
@@ -151,9 +151,16 @@ func (o *Options) checkOrigins() error {
 		o.Origins = []string{urls.OriginOf(issuer)}
 		return nil
 	}
-	for _, origin := range o.Origins {
+	if err := checkOrigins(o.Origins); err != nil {
+		return fmt.Errorf("counterfoil: Options.Origins: %w", err)
+	}
+	return nil
+}
+
+func checkOrigins(origins []string) error {
+	for _, origin := range origins {
 		if _, err := urls.Origin(origin); err != nil {
-			return fmt.Errorf("counterfoil: Options.Origins: %w", err)
+			return err
 		}
 	}
 	return nil

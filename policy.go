@@ -39,6 +39,9 @@ func Introspect() StalePolicy { return StalePolicy{mode: introspect} }
 // no answer. Options.ServeStale must allow it.
 func ServeStale(max time.Duration) StalePolicy { return StalePolicy{serveStale, max} }
 
+// Beyond returns for how long p goes on beyond the bound: zero for all but [ServeStale].
+func (p StalePolicy) Beyond() time.Duration { return p.max }
+
 // String returns the policy as Status shows it.
 func (p StalePolicy) String() string {
 	switch p.mode {

@@ -34,8 +34,9 @@ import (
 )
 
 type program struct {
-	Serve  serveCommand `cmd:"" help:"Run the auth server."`
-	Config struct {
+	Serve   serveCommand   `cmd:"" help:"Run the auth server."`
+	Gateway gatewayCommand `cmd:"" help:"Check requests for services, behind a proxy."`
+	Config  struct {
 		Check configCheck `cmd:"" help:"Print what is wrong or dangerous about a configuration."`
 		Print configPrint `cmd:"" help:"Print each setting and where its value comes from."`
 	} `cmd:"" help:"Settings."`

@@ -226,7 +226,7 @@ func protocols() *http.Protocols {
 
 // Serve serves on listener until ctx ends, then lets requests finish for 5 s.
 func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
-	return serve(ctx, listener, h, nil)
+	return serve(ctx, listener, h, withAddress)
 }
 
 func serve(ctx context.Context, listener net.Listener, h http.Handler, conn func(context.Context, net.Conn) context.Context) error {

@@ -35,8 +35,14 @@ func (p *Problem) Unwrap() error { return p.Cause }
 
 // ServeHTTP writes the problem.
 func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Type", "application/problem+json")
+	p.SetHeader(w.Header())
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p.body())
+}
+
+// SetHeader sets the fields of the problem that do not describe the body.
+func (p *Problem) SetHeader(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
@@ -44,8 +50,6 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	if p.Challenge != "" {
 		h.Set("WWW-Authenticate", p.Challenge)
 	}
-	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p.body())
 }
 
 type problemBody struct {

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/urls"
+)
+
+// gatewaySettings is every setting of the gateway.
+type gatewaySettings struct {
+	Issuer   string        `name:"issuer" placeholder:"URL" help:"URL of the auth server."`
+	Audience string        `name:"audience" placeholder:"NAME" help:"The aud that tokens must have. Empty: the issuer."`
+	Routes   string        `name:"routes" default:"routes.yaml" type:"path" placeholder:"FILE" help:"File of the routes (YAML)."`
+	Bound    time.Duration `name:"bound" default:"10s" placeholder:"TIME" help:"No credential is accepted on knowledge that is older." min:"2s" max:"1m"`
+	SignIn   string        `name:"sign-in" placeholder:"URL" help:"Page on which people sign in; it gets the parameters client, return_to and max_age. Empty: /login of the issuer."`
+	Client   string        `name:"client" placeholder:"NAME" help:"Client that people sign in to; it must list the origins of the routes. Empty: default."`
+	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect."`
+
+	ops.Settings
+}
+
+func (c *gatewaySettings) loader() *config.Settings {
+	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: serverVariables(), Kinds: ops.Kinds()})
+}
+
+// serverVariables are the environment variables of the settings of serve. A shell may have them
+// for that program.
+func serverVariables() (names []string) {
+	for _, s := range new(settings).loader().All() {
+		names = append(names, s.Env(), s.Env()+"_FILE")
+	}
+	return names
+}
+
+func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
+	v := c.loader().Check(where)
+	if len(v.Problems) > 0 {
+		return v
+	}
+	if _, err := urls.Issuer(c.Issuer); c.Issuer == "" {
+		v.Refuse("issuer", "is not set", "set the URL of the auth server, such as https://auth.example.com")
+	} else if wrong, is := errors.AsType[*urls.Error](err); is {
+		v.Refuse("issuer", fmt.Sprintf("is %q, which %s", wrong.Text, wrong.Problem), wrong.Hint)
+	}
+	if len(c.TrustedProxies) == 0 {
+		v.Refuse("trusted_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
+	}
+	if c.APIKey.Reveal() == "" {
+		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect")
+	}
+	c.Settings.Check(v)
+	return v
+}
+
+type gatewayCommand struct {
+	Run     gatewayRun     `cmd:"" default:"withargs" help:"Answer the questions of proxies; the default."`
+	Check   gatewayCheck   `cmd:"" help:"Print what is wrong with a file of routes."`
+	Explain gatewayExplain `cmd:"" help:"Print which route decides about a request, and what it asks for."`
+}
+
+type gatewayRun struct {
+	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML)."`
+	gatewaySettings
+}
+
+// Run answers until a signal arrives.
+func (c *gatewayRun) Run(ctx context.Context, flags given) error {
+	where, err := c.loader().Load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile})
+	if err != nil {
+		return err
+	}
+	if err := c.check(where).Err(); err != nil {
+		return err
+	}
+	routes, err := readRoutes(c.Routes)
+	if err != nil {
+		return err
+	}
+	how := &slog.HandlerOptions{Level: c.Level()}
+	lines := ops.NewLogWriter(os.Stderr, func(dropped uint64) []byte {
+		var line bytes.Buffer
+		slog.New(slog.NewJSONHandler(&line, how)).Error("lines of the log were dropped: nobody read them in time", "lines", dropped)
+		return line.Bytes()
+	})
+	defer lines.Close()
+	log := slog.New(slog.NewJSONHandler(lines, how))
+	slog.SetDefault(log)
+	defer surviveSignals(log)()
+	return c.serve(ctx, routes, log)
+}
+
+func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slog.Logger) error {
+	v := version()
+	metrics := ops.NewMetrics(prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go})
+	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "counterfoil_gateway_decisions_total", Help: "Answers to proxies, by route and verdict: allowed, or the type of the refusal.",
+	}, []string{"route", "verdict"})
+	metrics.Registry.MustRegister(decisions)
+	web, err := ops.Listen(ops.Options{
+		Settings: &c.Settings, Metrics: metrics, Logger: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+		Quiet: []string{gateway.ForwardAuthPath, gateway.AuthRequestPath, gateway.ExtAuthzPrefix},
+	})
+	if err != nil {
+		return err
+	}
+	defer web.Close()
+	verifier, err := c.verifier(ctx, routes, log)
+	if err != nil {
+		return err
+	}
+	defer verifier.Close()
+	signIn := c.SignIn
+	if signIn == "" {
+		signIn = c.Issuer + "/login"
+	}
+	g, err := gateway.New(gateway.Options{
+		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: signIn, Client: c.Client,
+		Peer:    func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) },
+		Decided: func(route, verdict string) { decisions.WithLabelValues(route, verdict).Inc() },
+	})
+	if err != nil {
+		return err
+	}
+	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
+	return web.Run(ctx, func() error {
+		log.Info("listening", "address", web.Addr().String(), "issuer", c.Issuer, "routes", len(routes))
+		return nil
+	})
+}
+
+// verifier follows the auth server.
+func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *slog.Logger) (v *counterfoil.Verifier, err error) {
+	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: strings.TrimSpace(c.APIKey.Reveal())})
+	if err != nil {
+		return nil, err
+	}
+	o := counterfoil.Options{Issuer: c.Issuer, Audience: c.Audience, Bound: c.Bound, ServeStale: gateway.LongestStale(routes), Logger: log}
+	if o.Audience == "" {
+		o.Audience = c.Issuer
+	}
+	starting, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if v, err = counterfoil.NewVerifier(starting, source, o); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errUnreachable, c.Issuer, err)
+	}
+	return v, nil
+}
+
+func readRoutes(path string) ([]gateway.Route, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, config.Invalid{{Where: path, Problem: "cannot be read: " + err.Error(), Hint: "docs/gateway.md shows one"}}
+	}
+	routes, err := gateway.ReadRoutes(data)
+	if err == nil {
+		err = gateway.Check(routes)
+	}
+	if err != nil {
+		return nil, config.Invalid{{Where: path, Problem: err.Error()}}
+	}
+	return routes, nil
+}
+
+type gatewayCheck struct {
+	File string `arg:"" optional:"" default:"routes.yaml" type:"path" help:"File of the routes."`
+}
+
+// Run reads the file as the gateway would at its start.
+func (c *gatewayCheck) Run() error {
+	routes, err := readRoutes(c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("ok: %d routes\n", len(routes))
+	return nil
+}
+
+type gatewayExplain struct {
+	Method string `arg:"" help:"Method of the request."`
+	URL    string `arg:"" help:"Its URL."`
+	Routes string `name:"routes" default:"routes.yaml" type:"path" placeholder:"FILE" help:"File of the routes."`
+}
+
+// Run prints what the gateway would do with a request that carries nothing.
+func (c *gatewayExplain) Run() error {
+	routes, err := readRoutes(c.Routes)
+	if err != nil {
+		return err
+	}
+	text, err := gateway.Explain(routes, c.Method, c.URL)
+	if err != nil {
+		return err
+	}
+	fmt.Println(text)
+	return nil
+}

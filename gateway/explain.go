@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Explain says which route decides about a request and why, or why none does. The request is
+// one that carries no credential.
+func Explain(routes []Route, method, url string) (string, error) {
+	all, err := newTable(routes)
+	if err != nil {
+		return "", err
+	}
+	scheme, rest, found := strings.Cut(url, "://")
+	slash := strings.IndexByte(rest, '/')
+	if !found || slash < 0 {
+		return "", errors.New("want a URL such as https://app.example.com/path")
+	}
+	t, refused := parseTarget(&question{method: method, scheme: scheme, host: rest[:slash], uri: rest[slash:]})
+	if refused != nil {
+		return fmt.Sprintf("%d %s: %s", refused.Status, refused.Type, refused.Detail), nil
+	}
+	r, refused := all.find(t, method)
+	switch {
+	case refused != nil && r != nil:
+		return fmt.Sprintf("%d %s: %s\nroute: %s", refused.Status, refused.Type, refused.Detail, r.label), nil
+	case refused != nil:
+		return fmt.Sprintf("%d %s: %s", refused.Status, refused.Type, refused.Detail), nil
+	case r.Anonymous:
+		return "200 for everybody\nroute: " + r.label, nil
+	}
+	return fmt.Sprintf("asks for a session (rules: %d)\nroute: %s", len(r.Rules), r.label), nil
+}

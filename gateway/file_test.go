@@ -1,0 +1,103 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/gateway"
+)
+
+// What a file says holds: roles are alternatives, scopes and carriers are limits.
+func TestReadRoutes(t *testing.T) {
+	routes, err := gateway.ReadRoutes([]byte("\ufeff" + `
+routes:
+  - {origin: https://app.example.com, prefix: /, stale: introspect}
+  - origin: https://app.example.com
+    prefix: /admin
+    methods: [GET, POST]
+    require: {roles: [admin, root], fresh: 15m}
+  - {origin: https://app.example.com, prefix: /scoped, require: {scopes: [read, write]}}
+  - {origin: https://app.example.com, prefix: /cookies, carriers: [cookie]}
+  - {origin: https://app.example.com, prefix: /signed, carriers: [cookie, bearer]}
+  - {origin: https://app.example.com, path: /strong, require: {acr: [high]}}
+  - {origin: https://app.example.com, path: /old, stale: serve_stale 20s, identity: remote, allow: [semicolon]}
+  - {origin: https://app.example.com, path: /health, anonymous: true}
+`))
+	if err != nil || gateway.LongestStale(routes) != 20*time.Second {
+		t.Fatal(err, gateway.LongestStale(routes))
+	}
+	routes[6].Stale = counterfoil.StalePolicy{} // the verifier of the test does not allow it
+	is := counterfoiltest.New(t)
+	g, err := gateway.New(gateway.Options{Verifier: is.Verifier(), TrustedProxies: loopback, Routes: routes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t, is, g}
+	ask := b.kinds()[0].ask
+	for _, c := range []struct {
+		path, token string
+		want        int
+	}{
+		{"/x", is.Token("alice"), 200},
+		{"/admin", is.Token("alice"), 403},
+		{"/admin", is.Token("alice", "root"), 200},
+		{"/scoped", is.Token("alice"), 403},
+		{"/cookies", is.Token("alice"), 401}, // there is none where the route looks
+		{"/signed", is.Token("alice"), 200},
+		{"/signed", is.Login("alice", counterfoil.CarrierJWE).Access.Reveal(), 401},
+		{"/strong", is.Token("alice"), 401},
+		{"/old", is.Token("alice"), 200},
+		{"/health", "", 200},
+	} {
+		r := ask("GET", app+c.path)
+		if c.token != "" {
+			signed(r, c.token)
+		}
+		if w := answer(g.ForwardAuth(), r); w.Code != c.want {
+			t.Errorf("%s = %d %s, want %d", c.path, w.Code, w.Body, c.want)
+		}
+	}
+}
+
+// A file that says something unknown, or nothing, is refused with the line or the route.
+func TestBadFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"routes:\n  - {origin: https://a.example, prefix: /, role: admin}":            "line 2: field role not found",
+		"routes:\n  - {origin: https://a.example, prefix: /, require: {fresh: soon}}": "soon",
+		"routes:\n  - {origin: https://a.example, prefix: /, stale: serve_stale 2m}":  "up to 1m",
+		"routes:\n  - {origin: https://a.example, prefix: /, carriers: [sms]}":        "sms",
+		"routes:\n  - {origin: https://a.example, prefix: /, carriers: []}":           "lists none",
+		"routes: []\n---\nroutes: []":                                                 "more than one",
+		"routes: {}":                                                                  "line 1",
+	} {
+		if _, err := gateway.ReadRoutes([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	if routes, err := gateway.ReadRoutes(nil); err != nil || gateway.Check(routes) == nil {
+		t.Errorf("an empty file: %v, and its routes are accepted", err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	routes := []gateway.Route{
+		{Origin: app, Prefix: "/", Rules: []counterfoil.Rule{counterfoil.Role("staff")}},
+		{Origin: app, Path: "/health", Anonymous: true, Methods: []string{"GET"}},
+	}
+	for request, want := range map[string]string{
+		"GET https://app.example.com/x":          "asks for a session (rules: 1)\nroute: https://app.example.com/*",
+		"GET https://app.example.com/health?x":   "200 for everybody\nroute: https://app.example.com/health",
+		"POST https://app.example.com/health":    "403 no-rule: No rule allows this.\nroute: https://app.example.com/health",
+		"GET https://other.example.com/":         "403 no-rule: No rule allows this.",
+		"GET https://app.example.com/a//b":       "400 bad-target: the path has an oddity that its route does not allow: empty-segment\nroute: https://app.example.com/*",
+		"GET https://app.example.com/a/%2e%2e/b": "400 bad-target: the path has a dot segment",
+	} {
+		method, url, _ := strings.Cut(request, " ")
+		if got, err := gateway.Explain(routes, method, url); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", request, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+// Package gateway checks requests for services that cannot check them. It decides by routes:
+// who may ask for what. A verifier resolves the credential, and the upstream is told who the
+// caller is.
+//
+// Begin with [New]. [Gateway.AuthRequest], [Gateway.ForwardAuth] and [Gateway.ExtAuthz] answer
+// the questions of a proxy that stands in front of the services: 200 with headers that name
+// the caller, or a refusal. A gateway follows the revocation log by its verifier, so an answer
+// costs no question to the auth server, and a revoked session is refused within the verifier's
+// bound. It keeps no answer.
+//
+// The package has a verifier and can reach no store.
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/forwarded"
+	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/urls"
+)
+
+// Options of New.
+type Options struct {
+	Verifier *counterfoil.Verifier // required
+	Routes   []Route               // at least one; what no route allows is refused (GW-10)
+
+	// TrustedProxies are the networks of the proxies that may ask, and whose headers say what
+	// was asked for. Nil trusts nobody, and then every question is refused (GW-05).
+	TrustedProxies []netip.Prefix
+
+	// Peer returns the address of the other end of the connection of a question. Nil: that in
+	// its RemoteAddr, which is right unless something in front of the gateway has changed it.
+	Peer func(r *http.Request) netip.Addr
+
+	// SignIn is the URL of the page on which people sign in, and prove again who they are. It
+	// gets return_to, max_age (seconds) where a route demands a fresh login, and Client as client.
+	// The client must list the origins of the routes. Empty: a person gets the answer of a
+	// program, which is 401.
+	SignIn, Client string
+
+	// Decided is called for each answer, for metrics: with the route that decided, which is
+	// empty if none did, and with "allowed" or the type of the refusal. Nil: nobody is told.
+	Decided func(route, verdict string)
+}
+
+// Gateway decides about requests. It is safe for concurrent use.
+type Gateway struct {
+	routes table
+	opts   Options
+	peers  forwarded.Proxies
+}
+
+// New returns a gateway, or says which route or option is wrong.
+func New(o Options) (*Gateway, error) {
+	if o.Verifier == nil {
+		return nil, errors.New("gateway: Options.Verifier is required")
+	}
+	if o.SignIn != "" {
+		if _, err := urls.Issuer(o.SignIn); err != nil {
+			return nil, fmt.Errorf("gateway: Options.SignIn: %w", err)
+		}
+	}
+	if o.Peer == nil {
+		o.Peer = remoteAddress
+	}
+	if o.Decided == nil {
+		o.Decided = func(string, string) {}
+	}
+	t, err := newTable(o.Routes)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	t.guard(o.Verifier)
+	return &Gateway{routes: t, opts: o, peers: o.TrustedProxies}, nil
+}
+
+func remoteAddress(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
+}
+
+// verdict is what a gateway says of a request.
+type verdict struct {
+	route   *route               // that the request was held against; nil: none
+	session *counterfoil.Session // who asks; nil on a route for everybody
+	refused *refusal.Problem     // nil: the request may pass
+	page    string               // where a person is sent instead of being refused; empty: nowhere
+}
+
+func refuse(r *route, p *refusal.Problem) verdict { return verdict{route: r, refused: p} }
+
+// decide holds a request against the routes. What it says rests on q alone, and on the
+// credential that r carries.
+func (g *Gateway) decide(r *http.Request, q *question) verdict {
+	t, err := parseTarget(q)
+	if err != nil {
+		return refuse(nil, err)
+	}
+	at, err := g.routes.find(t, q.method)
+	if err != nil {
+		return refuse(at, err)
+	}
+	if at.Anonymous {
+		return verdict{route: at}
+	}
+	session, failed := at.guard.VerifyRequest(q.shell(r))
+	if failed == nil {
+		return verdict{route: at, session: session}
+	}
+	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie))
+	if navigation(r, q.method) {
+		v.page = g.page(t, failed)
+	}
+	return v
+}
+
+// page returns the URL to which a person is sent who was refused with err: with another
+// login it would not have been.
+func (g *Gateway) page(t *target, err error) string {
+	query := url.Values{}
+	again := (*refusal.StepUpError)(nil)
+	switch {
+	case g.opts.SignIn == "":
+		return ""
+	case errors.As(err, &again):
+		if again.MaxAge == nil {
+			return "" // the page makes no login of another class
+		}
+		query.Set("max_age", strconv.Itoa(int(*again.MaxAge/time.Second)))
+	case errors.Is(err, counterfoil.ErrNoCredential), errors.Is(err, counterfoil.ErrInvalidToken):
+	default:
+		return ""
+	}
+	if g.opts.Client != "" {
+		query.Set("client", g.opts.Client)
+	}
+	query.Set("return_to", t.origin+t.raw)
+	return g.opts.SignIn + "?" + query.Encode()
+}
+
+// navigation reports whether a person waits for a page: a browser opens a document and can
+// show another one (GW-22). A browser without Fetch Metadata says by Accept that it wants one.
+// Nothing is decided by User-Agent (GW-11).
+func navigation(r *http.Request, method string) bool {
+	if method != http.MethodGet && method != http.MethodHead || upgrade(r) {
+		return false
+	}
+	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
+		return len(mode) == 1 && mode[0] == "navigate"
+	}
+	return accepts(r.Header["Accept"], "text/html")
+}

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/refusal"
+)
+
+// Identity is how an upstream is told who asks.
+type Identity string
+
+// The identities.
+const (
+	IdentityHeaders Identity = ""       // Counterfoil-Subject and the others of [IdentityNames]
+	IdentityRemote  Identity = "remote" // Remote-User and Remote-Groups besides, for programs that know those
+)
+
+// IdentityNames are the headers that say who asks. Every answer that lets a request pass has
+// each of them, empty where there is nothing to say: a proxy then overwrites what the visitor
+// sent by that name (GW-01, GW-03). Lists are separated by a space, which no role and no scope has.
+var IdentityNames = []string{
+	"Counterfoil-Subject", "Counterfoil-Session", "Counterfoil-Client",
+	"Counterfoil-Roles", "Counterfoil-Scopes", "Counterfoil-Acr", "Counterfoil-Auth-Time",
+}
+
+// RemoteNames are the headers of [IdentityRemote].
+var RemoteNames = []string{"Remote-User", "Remote-Groups"}
+
+// maxIdentity bounds the identity headers in bytes: nginx takes no longer answer than 4 KiB.
+const maxIdentity = 2 << 10
+
+var errIdentityTooLong = &refusal.Problem{Status: 403, Type: "identity-too-long", Title: "Not allowed", Detail: "The caller has more roles and scopes than fit the headers."}
+
+// identify writes who asks into h. A nil session is nobody.
+func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Problem {
+	if s == nil {
+		s = &counterfoil.Session{}
+	}
+	authTime := ""
+	if !s.AuthTime.IsZero() {
+		authTime = strconv.FormatInt(s.AuthTime.Unix(), 10)
+	}
+	roles := strings.Join(s.Roles, " ")
+	values := [...]string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime}
+	size := 0
+	for n, name := range IdentityNames {
+		size += len(name) + len(values[n]) + len(": \r\n")
+		h[name] = []string{values[n]}
+	}
+	if kind == IdentityRemote {
+		size += 2*len("Remote-Groups: \r\n") + len(s.Subject) + len(roles)
+		h["Remote-User"], h["Remote-Groups"] = []string{s.Subject}, []string{roles}
+	}
+	if size > maxIdentity {
+		for _, name := range IdentityNames {
+			delete(h, name)
+		}
+		delete(h, "Remote-User")
+		delete(h, "Remote-Groups")
+		return errIdentityTooLong
+	}
+	return nil
+}
+
+// guarded are the names that nobody may come near: those that say who asks, and those that say
+// what is asked for.
+var guarded = func() map[string]bool {
+	all := map[string]bool{}
+	for _, name := range append(IdentityNames, RemoteNames...) {
+		all[fold(name)] = true
+	}
+	for _, d := range []*dialect{byForwarded, byOriginal, byPrefix("/")} {
+		for _, name := range d.metadata {
+			all[fold(name)] = true
+		}
+	}
+	for _, name := range carried { // a second spelling of a credential or of an origin
+		all[fold(name)] = true
+	}
+	return all
+}()
+
+// ambiguous reports whether h has another spelling of a guarded name: servers behind the proxy
+// take "_" and "." for "-" (GW-02). net/http has made one spelling of capitals already.
+func ambiguous(h http.Header) bool {
+	for name := range h {
+		if strings.ContainsAny(name, "_. ") && guarded[fold(name)] {
+			return true
+		}
+	}
+	return false
+}
+
+func fold(name string) string {
+	return strings.NewReplacer("_", "-", ".", "-", " ", "").Replace(strings.ToLower(name))
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/refusal"
+)
+
+// question is what a proxy asks about: the request of a visitor, as the proxy says it is. The
+// headers of the visitor came along, and those that say what is asked for are the proxy's.
+type question struct {
+	method, scheme, host string
+	uri                  string // path and query, byte for byte
+}
+
+// dialect is how a kind of proxy asks. Each reads its own headers alone: a visitor can send
+// those of another dialect, which this proxy passes on.
+type dialect struct {
+	metadata []string // the headers, by their canonical names
+	read     func(r *http.Request) (*question, *refusal.Problem)
+}
+
+var (
+	errUntrusted = &refusal.Problem{Status: 403, Type: "untrusted-proxy", Title: "Not a trusted proxy", Detail: "Only the proxies of trusted_proxies may ask."}
+	errAmbiguous = &refusal.Problem{Status: 400, Type: "ambiguous-header", Title: "Ambiguous header", Detail: "The request has a header whose name other programs take for one that says who the caller is or what is asked for."}
+)
+
+func badMetadata(detail string) *refusal.Problem {
+	return &refusal.Problem{Status: 400, Type: "bad-metadata", Title: "The proxy does not say what is asked for", Detail: detail}
+}
+
+// ask reads a question. Only a trusted proxy may ask (GW-05), and it says each thing once (GW-06).
+func (g *Gateway) ask(d *dialect, r *http.Request) (*question, *refusal.Problem) {
+	if !g.peers.Contain(g.opts.Peer(r)) {
+		return nil, errUntrusted
+	}
+	if ambiguous(r.Header) {
+		return nil, errAmbiguous
+	}
+	for _, name := range d.metadata {
+		switch values := r.Header[name]; {
+		case len(values) == 0 || values[0] == "":
+			return nil, badMetadata(name + " is missing")
+		case len(values) > 1:
+			return nil, badMetadata(name + " is there more than once")
+		}
+	}
+	return d.read(r)
+}
+
+// byForwarded is the dialect of Traefik, Caddy and HAProxy.
+var byForwarded = &dialect{
+	metadata: []string{"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri"},
+	read: func(r *http.Request) (*question, *refusal.Problem) {
+		h := r.Header
+		return &question{
+			method: h["X-Forwarded-Method"][0], scheme: h["X-Forwarded-Proto"][0], host: h["X-Forwarded-Host"][0], uri: h["X-Forwarded-Uri"][0],
+		}, nil
+	},
+}
+
+// byOriginal is the dialect of nginx: one header has the whole URL.
+var byOriginal = &dialect{
+	metadata: []string{"X-Original-Method", "X-Original-Url"},
+	read: func(r *http.Request) (*question, *refusal.Problem) {
+		scheme, rest, found := strings.Cut(r.Header["X-Original-Url"][0], "://")
+		slash := strings.IndexByte(rest, '/')
+		if !found || slash < 0 {
+			return nil, badMetadata("X-Original-URL is not SCHEME://HOST/PATH")
+		}
+		return &question{method: r.Header["X-Original-Method"][0], scheme: scheme, host: rest[:slash], uri: rest[slash:]}, nil
+	},
+}
+
+// byPrefix is the dialect of Envoy: the question is the request itself, with its method and
+// host, behind a prefix of the path.
+func byPrefix(prefix string) *dialect {
+	return &dialect{
+		metadata: []string{"X-Forwarded-Proto"},
+		read: func(r *http.Request) (*question, *refusal.Problem) {
+			uri, found := strings.CutPrefix(r.RequestURI, prefix)
+			if !found {
+				return nil, badMetadata("the path does not begin with " + prefix)
+			}
+			return &question{method: r.Method, scheme: r.Header["X-Forwarded-Proto"][0], host: r.Host, uri: uri}, nil
+		},
+	}
+}
+
+// carried are the headers of a visitor that a check reads.
+var carried = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Accept", "Counterfoil-Min-Cursor"}
+
+// shell returns the visitor's request as far as a check reads it: with its own method, and with
+// the headers that came along with the question r.
+func (q *question) shell(r *http.Request) *http.Request {
+	h := make(http.Header, len(carried)+1)
+	for _, name := range carried {
+		if values, ok := r.Header[name]; ok {
+			h[name] = values
+		}
+	}
+	if upgrade(r) {
+		h["Upgrade"] = []string{"websocket"}
+	}
+	return (&http.Request{Method: q.method, URL: &url.URL{}, Header: h}).WithContext(r.Context())
+}
+
+// upgrade reports whether the visitor opens a WebSocket. Some proxies take Upgrade and
+// Connection out of the question, and others pass on their own, so neither is read; these
+// headers come along through all of them (CSRF-12).
+func upgrade(r *http.Request) bool {
+	return len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0
+}
+
+// accepts reports whether a browser asks for that type by name: a wildcard is what programs send.
+func accepts(fields []string, media string) bool {
+	for _, field := range fields {
+		for part := range strings.SplitSeq(field, ",") {
+			name, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(name), media) {
+				return true
+			}
+		}
+	}
+	return false
+}

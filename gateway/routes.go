@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/urls"
+)
+
+// Route says who may ask for what. Exactly one of Path and Prefix is set.
+//
+// Of the routes of an origin, the one with the longest path that fits a request decides, and
+// no other: a query, a header or the method chooses no route with a shorter path (GW-09). What
+// no route fits, and a method that the route does not list, is refused (GW-10, GW-12).
+type Route struct {
+	Origin string // of the service, as browsers send it: https://app.example.com
+	Path   string // exactly this path
+	Prefix string // this path, and all below it: /admin is for /admin and /admin/x, and not for /administration
+
+	Methods   []string // nil: GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS; GET brings HEAD with it
+	Anonymous bool     // for everybody: no credential is looked at, and the upstream is told of nobody
+
+	// Rules hold besides being signed in. Transport, Formats and Stale are those of
+	// counterfoil.Route.
+	Rules     []counterfoil.Rule
+	Transport counterfoil.Transport
+	Formats   []counterfoil.Format
+	Stale     counterfoil.StalePolicy
+
+	Allow    []Oddity // in the paths of this route
+	Identity Identity // how the upstream is told who asks
+}
+
+// route is a Route that was checked.
+type route struct {
+	Route
+	at    string // Path or Prefix
+	label string // origin and path, as in the file; a prefix ends with /*
+	guard *counterfoil.Guard
+}
+
+// table has the routes of each origin, those with longer paths first.
+type table map[string][]*route
+
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// Check says what is wrong with routes, as [New] would.
+func Check(routes []Route) error {
+	_, err := newTable(routes)
+	return err
+}
+
+// LongestStale is what Options.ServeStale of the verifier must allow for routes.
+func LongestStale(routes []Route) (longest time.Duration) {
+	for _, r := range routes {
+		longest = max(longest, r.Stale.Beyond())
+	}
+	return longest
+}
+
+// guard makes the routes ask v.
+func (all table) guard(v *counterfoil.Verifier) {
+	for _, some := range all {
+		for _, r := range some {
+			if !r.Anonymous {
+				r.guard = v.With(counterfoil.Route{
+					Stale: r.Stale, Transport: r.Transport, Formats: r.Formats, Rules: r.Rules,
+					Origins: []string{r.Origin},
+				})
+			}
+		}
+	}
+}
+
+func newTable(routes []Route) (table, error) {
+	if len(routes) == 0 {
+		return nil, errors.New("there are no routes")
+	}
+	all := table{}
+	for _, r := range routes {
+		made, err := r.check()
+		if err != nil {
+			return nil, fmt.Errorf("route %s%s%s: %w", r.Origin, r.Path, r.Prefix, err)
+		}
+		for _, other := range all[r.Origin] {
+			if other.Path == made.Path && other.Prefix == made.Prefix {
+				return nil, fmt.Errorf("route %s%s is there twice", r.Origin, made.at)
+			}
+		}
+		all[r.Origin] = append(all[r.Origin], made)
+	}
+	for _, some := range all {
+		slices.SortStableFunc(some, func(a, b *route) int {
+			if len(a.at) == len(b.at) { // the exact one first
+				return len(b.Path) - len(a.Path)
+			}
+			return len(b.at) - len(a.at)
+		})
+	}
+	return all, nil
+}
+
+func (r Route) check() (*route, error) {
+	if _, err := urls.Origin(r.Origin); err != nil {
+		return nil, err
+	}
+	made := &route{Route: r, at: r.Path + r.Prefix}
+	if err := checkPath(r); err != nil {
+		return nil, err
+	}
+	if r.Prefix != "/" {
+		made.Prefix = strings.TrimSuffix(r.Prefix, "/")
+		made.at = made.Path + made.Prefix
+	}
+	if made.label = r.Origin + made.at; made.Prefix != "" {
+		made.label = strings.TrimSuffix(made.label, "/") + "/*"
+	}
+	for _, o := range r.Allow {
+		if !slices.Contains(oddities, o) {
+			return nil, fmt.Errorf("unknown oddity %q: want one of %v", o, oddities)
+		}
+	}
+	if r.Methods == nil {
+		made.Methods = methods
+	}
+	for _, m := range r.Methods {
+		if !slices.Contains(methods, m) {
+			return nil, fmt.Errorf("unknown method %q: want some of %v", m, methods)
+		}
+	}
+	if slices.Contains(r.Methods, "GET") && !slices.Contains(r.Methods, "HEAD") {
+		made.Methods = append(slices.Clone(r.Methods), "HEAD")
+	}
+	if r.Anonymous && (r.Rules != nil || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
+		return nil, errors.New("a route for everybody asks nothing of a caller")
+	}
+	return made, nil
+}
+
+func checkPath(r Route) error {
+	at := r.Path + r.Prefix
+	switch {
+	case (r.Path == "") == (r.Prefix == ""):
+		return errors.New("want either Path or Prefix")
+	case !strings.HasPrefix(at, "/"):
+		return errors.New("the path must begin with a slash")
+	case strings.ContainsAny(at, "?#"):
+		return errors.New("a query or a fragment chooses no route")
+	}
+	t := &target{}
+	if err := t.readPath(at); err != nil {
+		return errors.New(err.Detail)
+	}
+	if len(t.odd) > 0 || t.path != at {
+		return errors.New("write the path decoded, and without empty segments")
+	}
+	return nil
+}
+
+// name names r in metrics and messages.
+func (r *route) name() string {
+	if r == nil {
+		return ""
+	}
+	return r.label
+}
+
+// fits reports whether r is for path.
+func (r *route) fits(path string) bool {
+	if r.Path != "" {
+		return path == r.Path
+	}
+	rest, below := strings.CutPrefix(path, r.Prefix)
+	return below && (rest == "" || rest[0] == '/' || r.Prefix == "/")
+}
+
+// errNoRoute tells a stranger nothing about the routes.
+var errNoRoute = &refusal.Problem{Status: 403, Type: "no-rule", Title: "Not allowed", Detail: "No rule allows this."}
+
+// find returns the one route that decides about t, or a refusal, with the route that says so
+// if there is one.
+func (all table) find(t *target, method string) (*route, *refusal.Problem) {
+	for _, r := range all[t.origin] {
+		if !r.fits(t.path) {
+			continue
+		}
+		if !slices.Contains(r.Methods, method) {
+			return r, errNoRoute
+		}
+		for _, o := range t.odd {
+			if !slices.Contains(r.Allow, o) {
+				return r, badTarget("the path has an oddity that its route does not allow: " + string(o))
+			}
+		}
+		return r, nil
+	}
+	if len(t.odd) > 0 {
+		return nil, badTarget("the path has an oddity: " + string(t.odd[0]))
+	}
+	return nil, errNoRoute
+}
