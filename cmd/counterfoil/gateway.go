@@ -72,6 +72,7 @@ type gatewayCommand struct {
 	Run     gatewayRun     `cmd:"" default:"withargs" help:"Answer the questions of proxies; the default."`
 	Check   gatewayCheck   `cmd:"" help:"Print what is wrong with a file of routes."`
 	Explain gatewayExplain `cmd:"" help:"Print which route decides about a request, and what it asks for."`
+	Snippet gatewaySnippet `cmd:"" help:"Print the configuration that makes a proxy ask the gateway."`
 }
 
 type gatewayRun struct {
@@ -208,5 +209,21 @@ func (c *gatewayExplain) Run() error {
 		return err
 	}
 	fmt.Println(text)
+	return nil
+}
+
+type gatewaySnippet struct {
+	Proxy    string `arg:"" help:"nginx, caddy, traefik, haproxy or envoy."`
+	Gateway  string `placeholder:"ADDR" help:"Address of the gateway. Empty: the word GATEWAY stands for it."`
+	Upstream string `placeholder:"ADDR" help:"Address of the service. Empty: the word UPSTREAM stands for it."`
+}
+
+// Run prints what the tests run.
+func (c *gatewaySnippet) Run() error {
+	text, err := gateway.Snippet(c.Proxy, c.Gateway, c.Upstream)
+	if err != nil {
+		return usageError(err.Error())
+	}
+	fmt.Print(text)
 	return nil
 }

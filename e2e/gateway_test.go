@@ -1,0 +1,249 @@
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// front is a proxy that asks a gateway, and the service behind it.
+type front struct {
+	t       *testing.T
+	issuer  *counterfoiltest.Issuer
+	gateway *exec.Cmd
+	url     string       // of the proxy
+	reached atomic.Int64 // how often the service was
+}
+
+// newFront starts the service, the gateway as the program has it, and the proxy with the
+// configuration that the program prints.
+func newFront(t *testing.T, proxy string) *front {
+	f := &front{t: t, issuer: counterfoiltest.New(t), url: "http://" + testsvc.FreeAddress(t)}
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.reached.Add(1)
+		_ = r.Header.Write(w)
+		fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
+	}))
+	t.Cleanup(service.Close)
+	dir, at := t.TempDir(), testsvc.FreeAddress(t)
+	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n", f.url)
+	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.gateway = exec.Command(binary, "gateway", "--issuer", f.issuer.URL, "--bound", "2s", "--routes", filepath.Join(dir, "routes.yaml"),
+		"--trusted-proxies", "127.0.0.1/32", "--listen", at, "--ops-listen", "off")
+	f.gateway.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+f.issuer.APIKey)
+	f.start(f.gateway)
+	f.listens(at)
+	snippet, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", at, "--upstream", service.Listener.Addr().String()).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimPrefix(f.url, "http://")
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var cmd *exec.Cmd
+	switch proxy {
+	case "nginx":
+		write("nginx.conf", fmt.Sprintf("daemon off; master_process off; pid nginx.pid; error_log stderr crit; events {}\nhttp { access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\nserver { listen %s;\n%s}}\n", address, snippet))
+		cmd = exec.Command(programOf("nginx"), "-p", dir, "-c", "nginx.conf", "-e", "stderr")
+	case "caddy":
+		write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\n%s {\n%s}\n", f.url, snippet))
+		cmd = exec.Command(programOf("caddy"), "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
+		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+	case "haproxy":
+		write("counterfoil.lua", string(snippet))
+		write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s/counterfoil.lua\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", dir, address, at, service.Listener.Addr()))
+		cmd = exec.Command(programOf("haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
+	}
+	f.start(cmd)
+	f.listens(address)
+	return f
+}
+
+// programOf finds a program of Debian that is not in the PATH of everybody.
+func programOf(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	return "/usr/sbin/" + name
+}
+
+func (f *front) start(cmd *exec.Cmd) {
+	f.t.Helper()
+	said := &output{}
+	cmd.Stderr, cmd.Stdout = said, said
+	if err := cmd.Start(); err != nil {
+		f.t.Fatalf("the gateway tests need nginx, Caddy and HAProxy: .ci/run installs them on Debian: %v", err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	f.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if f.t.Failed() {
+			f.t.Logf("%s:\n%s", cmd.Path, said)
+		}
+	})
+}
+
+// listens waits until somebody listens at address.
+func (f *front) listens(address string) {
+	f.t.Helper()
+	for range 3000 {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			_ = conn.Close()
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	f.t.Fatalf("nobody listens at %s", address)
+}
+
+var direct = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// ask sends a request through the proxy, with its path as it is written.
+func (f *front) ask(method, path, token string, header ...string) (status int, h http.Header, body string) {
+	f.t.Helper()
+	r, err := http.NewRequest(method, f.url, nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.URL.Opaque = path
+	if strings.HasPrefix(path, "//") { // another host for the client of Go
+		r.URL.Opaque = f.url + path
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for n := 0; n < len(header); n += 2 {
+		r.Header[header[n]] = append(r.Header[header[n]], header[n+1])
+	}
+	res, err := direct.Do(r)
+	if err != nil {
+		f.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return res.StatusCode, res.Header, string(data)
+}
+
+// GW-01 to GW-10, GW-22, GW-25: real proxies, with the configuration that the program prints,
+// let through what the gateway allows, and nothing else.
+func TestGatewayBehindProxies(t *testing.T) {
+	t.Parallel()
+	for _, proxy := range []string{"nginx", "caddy", "haproxy"} {
+		t.Run(proxy, func(t *testing.T) {
+			t.Parallel()
+			newFront(t, proxy).judge()
+		})
+	}
+}
+
+func (f *front) judge() {
+	t := f.t
+	in := f.issuer.Login("alice", counterfoil.CarrierBearer, "staff", "ops")
+	token := in.Access.Reveal()
+	spoof := []string{"Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS"}
+
+	// Who is let through is told as they are, once, and not as they say.
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		status, _, body := f.ask(method, "/x?a=%2F&b", token, spoof...)
+		if status != 200 || strings.Count(body, "Counterfoil-Subject: ") != 1 || !strings.Contains(body, "Counterfoil-Subject: alice\r\n") ||
+			!strings.Contains(body, "Counterfoil-Roles: staff ops\r\n") || !strings.HasSuffix(body, method+" /x?a=%2F&b\n") {
+			t.Errorf("%s = %d\n%s", method, status, body)
+		}
+		if strings.Contains(body, token) {
+			t.Errorf("%s: the service gets the token", method)
+		}
+	}
+	if status, _, body := f.ask("GET", "/public/x", "", spoof...); status != 200 || strings.Contains(body, "root") || strings.Contains(body, "admin\r\n") {
+		t.Errorf("a page for everybody = %d\n%s", status, body)
+	}
+
+	// Everybody else is refused, and the service is not reached.
+	reached := f.reached.Load()
+	for _, c := range []struct {
+		path, token string
+		header      []string
+		want        int
+	}{
+		{"/x", "", nil, 401},
+		{"/x", "junk", nil, 401},
+		{"/admin", token, nil, 403},
+		{"/x", "", spoof, 401},
+		{"/public/../x", "", nil, 0},
+		{"/public/%2e%2e/x", "", nil, 0},
+		{"/public/..%2fx", "", nil, 0},
+		{"/public//x", "", nil, 0},
+		{"/public/;/x", "", nil, 0},
+		{"/public%00", "", nil, 0},
+		{"/x", token, []string{"Counterfoil_Roles", "admin"}, 0},
+	} {
+		status, h, body := f.ask("GET", c.path, c.token, c.header...)
+		switch {
+		case c.want == 0 && status != 400 && status != 403:
+			if status == 200 && len(c.header) > 0 && !strings.Contains(body, "admin") { // the proxy took it away
+				reached++
+				continue
+			}
+			t.Errorf("%s %v = %d, want 400 or 403\n%s", c.path, c.header, status, body)
+		case c.want != 0 && status != c.want:
+			t.Errorf("%s = %d, want %d\n%s", c.path, status, c.want, body)
+		case c.want == 401 && !strings.HasPrefix(h.Get("Www-Authenticate"), "Bearer"):
+			t.Errorf("%s: WWW-Authenticate %q", c.path, h.Get("Www-Authenticate"))
+		}
+	}
+	if now := f.reached.Load(); now != reached {
+		t.Errorf("the service was reached %d times by requests that are refused", now-reached)
+	}
+	status, h, _ := f.ask("GET", "/x?a=b&c", "", "Sec-Fetch-Mode", "navigate")
+	if want := f.issuer.URL + "/login?return_to=" + url.QueryEscape(f.url+"/x?a=b&c"); status != 302 || h.Get("Location") != want {
+		t.Errorf("a person gets %d %s, want 302 %s", status, h.Get("Location"), want)
+	}
+
+	// What is revoked is refused, and what is unknown is no sign-out.
+	f.issuer.Revoke(source.ScopeSession, in.Session.ID)
+	for range 3000 {
+		if status, _, _ = f.ask("GET", "/x", token); status != 200 {
+			break
+		}
+	}
+	if status != 401 {
+		t.Errorf("a revoked session = %d, want 401", status)
+	}
+	good := f.issuer.Token("bob")
+	if status, _, _ := f.ask("GET", "/x", good); status != 200 {
+		t.Errorf("another session = %d", status)
+	}
+	_ = f.gateway.Process.Kill()
+	for range 3000 {
+		if status, h, _ = f.ask("GET", "/x", good); status != 200 {
+			break
+		}
+	}
+	if status < 500 || h.Get("Set-Cookie") != "" {
+		t.Errorf("without a gateway = %d, want a failure of the server", status)
+	}
+}

@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+//go:embed snippets
+var snippets embed.FS
+
+// snippetFiles are the configurations, by the names of the proxies.
+var snippetFiles = map[string]string{
+	"nginx": "nginx.conf", "caddy": "caddy.conf", "haproxy": "haproxy.lua", "traefik": "traefik.yaml", "envoy": "envoy.yaml",
+}
+
+// Proxies are the names that [Snippet] knows.
+var Proxies = []string{"nginx", "caddy", "traefik", "haproxy", "envoy"}
+
+// Snippet returns the configuration that makes a proxy ask a gateway. The addresses are those of
+// the gateway and of the service behind it; an empty one is left as a word in capitals.
+func Snippet(proxy, gateway, upstream string) (string, error) {
+	if !slices.Contains(Proxies, proxy) {
+		return "", fmt.Errorf("no configuration for %q: want one of %s", proxy, strings.Join(Proxies, ", "))
+	}
+	text, err := snippets.ReadFile("snippets/" + snippetFiles[proxy])
+	if err != nil {
+		return "", err
+	}
+	var pairs []string
+	if gateway != "" {
+		pairs = append(pairs, "http://GATEWAY", "http://"+gateway, "forward_auth GATEWAY", "forward_auth "+gateway)
+	}
+	if upstream != "" {
+		pairs = append(pairs, "http://UPSTREAM", "http://"+upstream, "reverse_proxy UPSTREAM", "reverse_proxy "+upstream)
+	}
+	return strings.NewReplacer(pairs...).Replace(string(text)), nil
+}
