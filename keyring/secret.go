@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,9 +19,29 @@ var ErrConfigured = errors.New("the signing key is a configured secret: configur
 
 // CheckSecret returns an error that says why secret is not good enough to sign with
 // (KEY-02, RFC 7518 section 3.2). Text holds fewer random bits than its length says, so it
-// must be longer. Everybody knows the secrets that stand in manuals.
+// must be longer, also if it is written as hexadecimal digits or base64. Everybody knows the
+// secrets that are published.
 func CheckSecret(secret []byte) error {
-	text := !bytes.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' })
+	if err := checkReading(secret); err != nil {
+		return err
+	}
+	for _, decoded := range decodings(string(secret)) {
+		if !printable(decoded) {
+			continue // random bytes, as they should be
+		}
+		if err := checkReading(decoded); err != nil {
+			return fmt.Errorf("decoded from hexadecimal or base64 %w", err)
+		}
+	}
+	if isPublished(secret) {
+		return errors.New("is known to everybody: it is an example, or a default of other software")
+	}
+	return nil
+}
+
+// checkReading judges a secret as it stands.
+func checkReading(secret []byte) error {
+	text := printable(secret)
 	folded := strings.ToLower(string(secret))
 	distinct := slices.Compact(slices.Sorted(slices.Values(secret)))
 	switch {
@@ -34,9 +57,31 @@ func CheckSecret(secret []byte) error {
 	return nil
 }
 
+func printable(secret []byte) bool {
+	return !bytes.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// decodings returns what text may be the hexadecimal or base64 encoding of.
+func decodings(text string) (all [][]byte) {
+	if raw, err := hex.DecodeString(text); err == nil {
+		all = append(all, raw)
+	}
+	text = strings.TrimRight(text, "=")
+	for _, of := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		if raw, err := of.DecodeString(text); err == nil {
+			all = append(all, raw)
+		}
+	}
+	return all
+}
+
 // wellKnown words occur in the secrets of manuals, of templates and of lists of weak
-// secrets. By chance one of them occurs in one of ten million random texts.
-var wellKnown = []string{"secret", "changeme", "change-me", "change_me", "password", "example", "your-256-bit", "0123456789", "abcdefgh", "qwertyui", "letmein", "replace-", "supersecure"}
+// secrets. By chance one of them occurs in one of five million random texts.
+var wellKnown = []string{
+	"secret", "segredo", "geheim", "password", "example", "letmein", "supersecure", "django-insecure",
+	"changeme", "change-me", "change_me", "changethis", "change-this", "change_this", "replace-", "replace_",
+	"your-256-bit", "0123456789", "abcdefgh", "qwertyui",
+}
 
 // addSecret makes the configured secret sign at from. The id is derived from the secret, so
 // that every process has the same id, and the ring recognises a secret of before.

@@ -3,6 +3,8 @@ package keyring_test
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -38,6 +40,19 @@ func TestCheckSecret(t *testing.T) { // KEY-02
 		"one byte, repeated":  {strings.Repeat("\x00", 64), "repeats"},
 		"a word, repeated":    {strings.Repeat("kangaroo", 8), "repeats"},
 		"hexadecimal, random": {"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", ""},
+		"base64 of random":    {base64.StdEncoding.EncodeToString(random(48)), ""},
+		"base64 of hex":       {base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(random(32)))), ""},
+
+		// What others publish, most of it refused by a rule for all of its kind.
+		"Nacos":                {base64.StdEncoding.EncodeToString([]byte("SecretKey012345678901234567890123456789012345678901234567890123456789")), "base64 holds a word"},
+		"ThingsBoard":          {"dGhpbmdzYm9hcmREZWZhdWx0U2lnbmluZ0tleQ==", "fewer than 43"},
+		"Supabase":             {"super-secret-jwt-token-with-at-least-32-characters-long", "a word"},
+		"Spring's key in hex":  {"404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970", "base64 is text of fewer than 43"},
+		"text in base64":       {base64.RawURLEncoding.EncodeToString([]byte("kangaroos jump over the lazy dog, twice")), "fewer than 43"},
+		"RFC 7515 as bytes":    {string(decoded("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")), "known to everybody"},
+		"FastAPI, twice":       {strings.Repeat("09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7", 2), "known to everybody"},
+		"Django's new project": {"django-insecure-" + text, "a word"},
+		"in Portuguese":        {"meu-segredo-" + text, "a word"},
 	} {
 		err := keyring.CheckSecret([]byte(c.secret))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -47,6 +62,34 @@ func TestCheckSecret(t *testing.T) { // KEY-02
 			t.Errorf("%s: the error holds the secret", name)
 		}
 	}
+}
+
+// Each is refused for being published, also with something around it, and no other rule would do.
+func TestPublishedSecrets(t *testing.T) { // KEY-02
+	for _, known := range keyring.Published {
+		for _, secret := range []string{known + "Zq8vT1mWkY3xR7nB5cJ2", "Zq8vT1mWkY3xR7nB5cJ2" + known} {
+			if err := keyring.CheckSecret([]byte(secret)); err == nil || !strings.Contains(err.Error(), "known to everybody") {
+				t.Errorf("%s: %v", known, err)
+			}
+		}
+		if raw := decoded(known); len(raw) >= 32 {
+			if err := keyring.CheckSecret(raw); err == nil {
+				t.Errorf("%s, decoded, is taken", known)
+			}
+		}
+	}
+}
+
+// decoded returns the bytes that text in base64 or hexadecimal digits stands for, or none.
+func decoded(text string) []byte {
+	if raw, err := hex.DecodeString(text); err == nil {
+		return raw
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(text))
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // A configured secret stays until another is configured; what the old one signed

@@ -42,7 +42,8 @@ type Config struct {
 	SealKey [32]byte
 
 	// Algorithm of new signing keys: ES256 (zero), ES384, Ed25519, RS256, PS256; or
-	// HS256, whose tokens nobody but this process can check: the key set is empty.
+	// HS256, whose tokens nobody but this process can check: the key set is empty. Ed25519
+	// is a name that most libraries do not know yet (docs/clients.md).
 	Algorithm string
 
 	// HMACSecret signs with HS256, where somebody else must know the secret too; at least

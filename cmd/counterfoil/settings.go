@@ -22,7 +22,7 @@ type settings struct {
 	ClearSiteData bool          `name:"clear-site-data" negatable:"" help:"At a logout, also clear cache, cookies and storage of the whole origin."`
 	LoginRate     int           `name:"logins-per-second" default:"0" placeholder:"N" help:"Attempts to sign in that all nodes together look at in a second: up to 10000. 0: as many as the machine can hash, measured at the start."`
 	Audience      []string      `name:"audience" placeholder:"NAME" help:"The aud of tokens. Empty: the issuer."`
-	Algorithm     string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"Algorithm of new signing keys: ES256, ES384, Ed25519, RS256, PS256 or HS256 (only this server can verify)." oneof:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
+	Algorithm     string        `name:"algorithm" default:"ES256" placeholder:"ALG" help:"Algorithm of new signing keys: ES256, ES384, Ed25519 (12 of 15 verifying libraries do not know that name), RS256, PS256 or HS256 (only this server can verify)." oneof:"ES256,ES384,Ed25519,RS256,PS256,HS256"`
 	HMACSecret    secret.String `kong:"-" name:"hmac-secret" help:"Key of HS256 that a service shares with the server: random, 43 characters or more. Empty: the server makes one."`
 
 	AccessTTL    time.Duration `name:"access-ttl" default:"5m" placeholder:"TIME" help:"Life of a token until it is refreshed." min:"10s" max:"15m"`

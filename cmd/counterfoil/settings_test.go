@@ -105,6 +105,13 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 	if how := c.assembly(server.Config{}); how.HMACSecret != nil {
 		t.Error("a secret of another algorithm is enabled")
 	}
+	for algorithm, warnings := range map[string]int{"Ed25519": 1, "ES256": 0} {
+		var c settings
+		where, err := c.load(config.Sources{File: file(t, "c.yaml", "production: true\nalgorithm: "+algorithm+"\n"+proxied)})
+		if v := c.check(where); err != nil || v.Err() != nil || len(v.Warnings) != warnings || warnings > 0 && !strings.Contains(v.Warnings[0].Problem, "12 of 15") {
+			t.Errorf("%s: %v, %+v, want %d warnings", algorithm, err, v, warnings)
+		}
+	}
 	where, err = c.load(config.Sources{Environ: []string{"COUNTERFOIL_OPS_TOKEN=short"}})
 	if v := c.check(where); err != nil || !strings.Contains(v.Err().Error(), "fewer than 32") || strings.Contains(v.Err().Error(), "short\"") {
 		t.Errorf("a short token: %v, %+v", err, v)
