@@ -20,7 +20,7 @@ type userImport struct {
 	placeFlags
 	File     string `arg:"" help:"File with one JSON object in each line; - is standard input."`
 	DryRun   bool   `help:"Print what would happen, and add no user."`
-	Firebase string `type:"path" placeholder:"FILE" help:"Password hash parameters of the Firebase project (JSON), for lines with firebase."`
+	Firebase string `type:"path" placeholder:"FILE" help:"Password hash parameters of the Firebase project, as its console shows them, for lines with firebase."`
 }
 
 // importLine is a line of the file; docs/import.md describes it. At most one of
@@ -148,21 +148,14 @@ func (c *userImport) Run(ctx context.Context) error {
 	return err
 }
 
-// readFirebase reads the parameters of the project: an object, or its member hash_config.
+// readFirebase reads the parameters of the project.
 func readFirebase(path string, into *password.FirebaseProject) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	var file struct {
-		password.FirebaseProject
-		HashConfig *password.FirebaseProject `json:"hash_config"`
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if *into = file.FirebaseProject; file.HashConfig != nil {
-		*into = *file.HashConfig
+	if *into, err = password.ReadFirebaseProject(string(data)); err != nil {
+		return fmt.Errorf("%s: %w\nhint: copy the whole block from the console: Authentication, Users, ⋮, Password hash parameters", path, err)
 	}
 	return nil
 }

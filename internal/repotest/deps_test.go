@@ -60,7 +60,7 @@ var layers = map[string]struct {
 	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
 	"/login/flow":        {[]string{"", "/audit", "/directory", "/internal/check", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
-	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto"}, "a method proves, and makes no session"},
+	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto", "golang.org/x/text"}, "a method proves, and makes no session"},
 	"/internal/nodetime": {[]string{"", "/internal/clock", "/store"}, nil, "what time it is: nothing of what is dated"},
 	"/revlog":            {[]string{"", "/audit", "/internal/check", "/internal/coalesce", "/internal/nodetime", "/source", "/store"}, nil, "the log only: no sessions, no keys"},
 	"/clients":           {[]string{"", "/audit", "/internal/check", "/internal/token", "/internal/urls", "/revlog", "/source", "/store"}, nil, "settings only: no sessions"},

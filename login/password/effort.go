@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
@@ -21,13 +22,18 @@ import (
 type effort struct {
 	Kind  string // the algorithm, and what its units are of
 	Units int
+
+	// Length of the password, which counts for phpass alone: others digest a password once.
+	Length int `json:",omitempty"`
 }
 
 func argonEffort(algorithm string, q params) effort {
-	return effort{fmt.Sprintf("%s m=%d,p=%d", algorithm, q.m, q.p), int(q.t)}
+	return effort{Kind: fmt.Sprintf("%s m=%d,p=%d", algorithm, q.m, q.p), Units: int(q.t)}
 }
 
-func (w work) effort() effort { return effort{fmt.Sprintf("scrypt ln=%d,r=%d", w.ln, w.r), w.p} }
+func (w work) effort() effort {
+	return effort{Kind: fmt.Sprintf("scrypt ln=%d,r=%d", w.ln, w.r), Units: w.p}
+}
 
 // spend does the work of e, for nothing.
 func (e effort) spend() error {
@@ -58,6 +64,12 @@ func (e effort) spend() error {
 			}
 		}
 		return nil
+	case "phpass":
+		if e.Units > maxPhpass {
+			return ErrHash
+		}
+		phpass(strings.Repeat("x", min(e.Length, maxPassword)), "saltsalt", e.Units)
+		return nil
 	case "scrypt":
 		w := work{p: e.Units}
 		if _, err := fmt.Sscanf(e.Kind, "scrypt ln=%d,r=%d", &w.ln, &w.r); err != nil {
@@ -84,7 +96,7 @@ func rest(all directory.Work, done effort) (left []effort) {
 			units -= done.Units
 		}
 		if units > 0 {
-			left = append(left, effort{kind, units})
+			left = append(left, effort{Kind: kind, Units: units})
 		}
 	}
 	slices.SortFunc(left, func(a, b effort) int { return cmp.Compare(a.Kind, b.Kind) })
@@ -94,7 +106,7 @@ func rest(all directory.Work, done effort) (left []effort) {
 // spendRest makes the refusal of a password that was compared with stored cost as much as
 // that of any other account: of all kinds of hashes that were imported, and of ours, it
 // spends what the comparison did not.
-func (p *Passwords) spendRest(h hasher, all directory.Work, stored string) error {
+func (p *Passwords) spendRest(h hasher, all directory.Work, stored string, password secret.String) error {
 	if len(all) == 0 {
 		return nil // all hashes are ours
 	}
@@ -105,6 +117,7 @@ func (p *Passwords) spendRest(h hasher, all directory.Work, stored string) error
 	ours := argonEffort("argon2id", p.policy)
 	all = all.With(directory.Work{ours.Kind: ours.Units})
 	for _, e := range rest(all, k.effort) {
+		e.Length = len(password.Reveal())
 		if err := h.spend(e); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Hashes that other programs made are kept as one spelling each, read here at every
@@ -29,6 +30,7 @@ const (
 	maxScryptP    = 16
 	maxScryptWork = 512 << 20 // bytes: 128·N·r·p
 	maxPBKDF2     = 2_000_000 // iterations, times the blocks of output
+	maxPhpass     = 1 << 18   // digests of MD5, each of up to 1040 bytes
 )
 
 // kept is a stored hash as it was read.
@@ -37,13 +39,16 @@ type kept struct {
 	effort   effort // what a comparison costs
 	matches  func(password string) bool
 	argon    params // of an argon2id hash; zero for all others
-	reads    int    // bytes of the password that count; 0: all
+
+	// whole reports whether a password counts as it is typed. nil: every one does.
+	whole func(password string) bool
 }
 
-// outdated reports whether password, which matched, is to be hashed anew. Of one that
-// was cut off, nobody knows whether the rest is right, so it stays as it is.
+// outdated reports whether password, which matched, is to be hashed anew. One that was cut off
+// or changed before it was compared stays as it is: a slip in what does not count would become
+// part of the password.
 func (k kept) outdated(policy params, password string) bool {
-	return k.argon.below(policy) && (k.reads == 0 || len(password) <= k.reads)
+	return k.argon.below(policy) && (k.whole == nil || k.whole(password))
 }
 
 // read reads a stored hash. Whatever else it is is ErrHash.
@@ -51,7 +56,8 @@ func read(stored string) (kept, error) {
 	for prefix, parse := range map[string]func(string) (kept, error){
 		"$argon2id$": readArgon2id, "$argon2i$": readArgon2i,
 		"$2a$": readBcrypt, "$2b$": readBcrypt, "$2y$": readBcrypt,
-		"$scrypt$": readScrypt, "$fbscrypt$": readFirebase,
+		"$P$": readPhpass, "$wp$": readWordPress,
+		"$scrypt$": readScrypt, "$scrypt-nfkc$": readNormalised, "$fbscrypt$": readFirebase,
 		"$pbkdf2-sha1$": readPBKDF2, "$pbkdf2-sha256$": readPBKDF2, "$pbkdf2-sha512$": readPBKDF2,
 	} {
 		if strings.HasPrefix(stored, prefix) {
@@ -72,17 +78,19 @@ func readArgon2id(stored string) (kept, error) {
 	}}, err
 }
 
+// readArgon2i also reads hashes of one or two passes, which old versions of PHP and Django made.
+// Against guesses three are better (RFC 9106, 4), and still better is ours at the next login.
 func readArgon2i(stored string) (kept, error) {
 	q, salt, sum, err := parse("$argon2id$" + strings.TrimPrefix(stored, "$argon2i$"))
-	if err == nil && q.t < 3 { // the library's own floor for argon2i, for its safety
-		err = fmt.Errorf("%w: argon2i needs t=3 or more", ErrHash)
-	}
 	return kept{spelling: stored, effort: argonEffort("argon2i", q), matches: func(password string) bool {
 		return equal(argon2.Key([]byte(password), salt, q.t, q.m, q.p, uint32(len(sum))), sum)
 	}}, err
 }
 
-// readBcrypt reads the 60 characters. bcrypt looks at 72 bytes of a password.
+// bcryptReads is how many bytes of a password bcrypt looks at.
+const bcryptReads = 72
+
+// readBcrypt reads the 60 characters.
 func readBcrypt(stored string) (kept, error) {
 	cost, err := bcrypt.Cost([]byte(stored))
 	if err != nil || len(stored) != 60 {
@@ -91,9 +99,9 @@ func readBcrypt(stored string) (kept, error) {
 	if cost > maxBcryptCost {
 		return kept{}, fmt.Errorf("%w: bcrypt cost %d is more than %d", ErrHash, cost, maxBcryptCost)
 	}
-	return kept{spelling: stored, effort: effort{"bcrypt", 1 << cost}, reads: 72, matches: func(password string) bool {
-		return bcrypt.CompareHashAndPassword([]byte(stored), []byte(password[:min(len(password), 72)])) == nil
-	}}, nil
+	return kept{spelling: stored, effort: effort{Kind: "bcrypt", Units: 1 << cost}, matches: func(password string) bool {
+		return bcrypt.CompareHashAndPassword([]byte(stored), []byte(password[:min(len(password), bcryptReads)])) == nil
+	}, whole: func(password string) bool { return len(password) <= bcryptReads }}, nil
 }
 
 // work is what a scrypt hash asks for.
@@ -118,6 +126,17 @@ func readScrypt(stored string) (kept, error) {
 		got, err := scrypt.Key([]byte(password), salt, 1<<w.ln, w.r, w.p, len(sum))
 		return err == nil && equal(got, sum)
 	}}, w.check()
+}
+
+// readNormalised reads $scrypt-nfkc$ln=…,r=…,p=…$salt$sum: scrypt of the password in the
+// normalisation form NFKC, as better-auth and Lucia compute it.
+func readNormalised(stored string) (kept, error) {
+	k, err := readScrypt("$scrypt$" + strings.TrimPrefix(stored, "$scrypt-nfkc$"))
+	as := k.matches
+	k.spelling = strings.Replace(k.spelling, "$scrypt$", "$scrypt-nfkc$", 1)
+	k.matches = func(password string) bool { return as(norm.NFKC.String(password)) }
+	k.whole = norm.NFKC.IsNormalString
+	return k, err
 }
 
 // readFirebase reads Firebase's variant: scrypt makes a key, and what is kept is the
@@ -170,7 +189,7 @@ func readPBKDF2(stored string) (kept, error) {
 	if iterations < 1 || iterations > maxPBKDF2/blocks { // a product could overflow, and be small
 		return kept{}, fmt.Errorf("%w: %d iterations of PBKDF2 for %d blocks", ErrHash, iterations, blocks)
 	}
-	return kept{spelling: spell("$pbkdf2-"+name+"$", fmt.Sprint("i=", iterations), salt, sum), effort: effort{"pbkdf2-" + name, iterations * blocks}, matches: func(password string) bool {
+	return kept{spelling: spell("$pbkdf2-"+name+"$", fmt.Sprint("i=", iterations), salt, sum), effort: effort{Kind: "pbkdf2-" + name, Units: iterations * blocks}, matches: func(password string) bool {
 		got, err := pbkdf2.Key(digest, password, salt, iterations, len(sum))
 		return err == nil && equal(got, sum)
 	}}, nil

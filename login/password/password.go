@@ -169,7 +169,7 @@ func (p *Passwords) Begin(ctx context.Context, a login.Attempt) (login.Step, err
 		if work, last, unread = p.opts.Users.ImportedWork(ctx); unread != nil && ctx.Err() == nil {
 			return login.Step{}, unread
 		}
-		if err := p.spendRest(h, work, stored); err != nil {
+		if err := p.spendRest(h, work, stored, secret.New(in.Password)); err != nil {
 			return login.Step{}, err
 		}
 		return login.Step{}, err
@@ -303,6 +303,9 @@ func (p *Passwords) replace(ctx context.Context, from netip.Addr, user directory
 // minLength is that of a new password, in code points (LOGIN-01).
 const minLength = 15
 
+// maxPassword is how many bytes a password has at most.
+const maxPassword = 1024
+
 // acceptable applies the rules of SP 800-63B: length, no composition rules, not
 // easily guessed (LOGIN-01, LOGIN-02). Nothing is trimmed or folded when hashing.
 func (p *Passwords) acceptable(identifier, name, password string) error {
@@ -312,7 +315,7 @@ func (p *Passwords) acceptable(identifier, name, password string) error {
 		return login.RejectedPassword{Reason: "it is not valid text"}
 	case n < minLength:
 		return login.RejectedPassword{Reason: fmt.Sprintf("it is too short: use %d characters or more, for example four words", minLength)}
-	case n > 256 || len(password) > 1024:
+	case n > 256 || len(password) > maxPassword:
 		return login.RejectedPassword{Reason: "it is too long: use at most 256 characters"}
 	}
 	folded := strings.ToLower(password)

@@ -2,6 +2,7 @@ package password
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,10 @@ import (
 //     $pbkdf2-sha256$29000$salt$hash, and $pbkdf2$ for sha1
 //   - Django: pbkdf2_sha256$…, pbkdf2_sha1$…, argon2$…, bcrypt$…, scrypt$…
 //   - Werkzeug: pbkdf2:sha256:…$salt$hex, scrypt:N:r:p$salt$hex
+//   - WordPress: $P$… and $H$… of phpass, $wp$2y$…
+//   - ASP.NET Identity: versions 2 and 3, in base64
+//   - Spring Security: {bcrypt}…, {argon2}…, {scrypt}…, {pbkdf2}…, and those with @SpringSecurity_v5_8
+//   - better-auth and Lucia: salt:hex of scrypt
 //   - Firebase: $fbscrypt$v=1,n=…,r=…,p=1,ss=…,sk=…$salt$hash, see Firebase
 //   - Keycloak: see Keycloak
 func Canonical(foreign string) (string, error) {
@@ -59,6 +64,29 @@ type spelling struct {
 }
 
 var spellings = []spelling{
+	{regexp.MustCompile(`^\$H\$([./0-9A-Za-z]{31})$`), func(m []string) (string, error) { // phpBB
+		return "$P$" + m[0], nil
+	}},
+	{regexp.MustCompile(`^(A[A-P][A-Za-z0-9+/]{64}==)$`), func(m []string) (string, error) { // ASP.NET Identity 2
+		data, err := base64.StdEncoding.DecodeString(m[0])
+		if err != nil || data[0] != 0 {
+			return "", ErrHash
+		}
+		return spell("$pbkdf2-sha1$", "i=1000", data[1:17], data[17:]), nil
+	}},
+	{regexp.MustCompile(`^(AQAAAA[A-Za-z0-9+/]+={0,2})$`), func(m []string) (string, error) { // ASP.NET Identity 3
+		return aspNet(m[0])
+	}},
+	{regexp.MustCompile(`^(\{[^}]*\})(.*)$`), func(m []string) (string, error) { // Spring Security
+		return spring(m[0], m[1])
+	}},
+	{regexp.MustCompile(`^\$([0-9a-f]{5,6})\$([A-Za-z0-9+/]+={0,2})\$([A-Za-z0-9+/]+={0,2})$`), func(m []string) (string, error) {
+		return springScrypt(m[0], m[1], m[2])
+	}},
+	{regexp.MustCompile(`^(?:s2:)?([0-9A-Za-z]{8,64}):([0-9a-f]{128})$`), func(m []string) (string, error) { // better-auth, Lucia
+		sum, err := hex.DecodeString(m[1])
+		return spell("$scrypt-nfkc$", "ln=14,r=16,p=1", []byte(m[0]), sum), err
+	}},
 	{regexp.MustCompile(`^\$pbkdf2(-sha256|-sha512|)\$(\d+)\$([A-Za-z0-9./]+)\$([A-Za-z0-9./]+)$`), func(m []string) (string, error) { // passlib
 		digest := strings.TrimPrefix(m[0], "-")
 		if digest == "" {
@@ -93,6 +121,63 @@ var spellings = []spelling{
 		}
 		return scryptOf(m[0], m[1], m[2], m[3], base64.RawStdEncoding.EncodeToString(sum))
 	}},
+}
+
+// aspNet reads a hash of version 3: after a byte for the version three numbers of four bytes (the
+// function, the iterations, the length of the salt), then salt and sum.
+func aspNet(text string) (string, error) {
+	data, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(data) < 13 {
+		return "", ErrHash
+	}
+	number := func(at int) uint32 { return binary.BigEndian.Uint32(data[at:]) }
+	function, iterations, salt, rest := number(1), number(5), number(9), data[13:]
+	digests := []string{"sha1", "sha256", "sha512"}
+	if function >= uint32(len(digests)) || uint64(salt) > uint64(len(rest)) {
+		return "", ErrHash
+	}
+	return spell("$pbkdf2-"+digests[function]+"$", fmt.Sprint("i=", iterations), rest[:salt], rest[salt:]), nil
+}
+
+// spring reads a hash with the name of its encoder in braces. The costs of {pbkdf2} are not
+// in the hash: they are those of Spring's factory of encoders, without a secret.
+func spring(encoder, rest string) (string, error) {
+	encoder, latest := strings.CutSuffix(encoder, "@SpringSecurity_v5_8}")
+	switch strings.TrimSuffix(encoder, "}") {
+	case "{bcrypt", "{argon2":
+		return padding.ReplaceAllString(rest, "$1"), nil
+	case "{scrypt":
+		parts := strings.Split(rest, "$")
+		if len(parts) != 4 || parts[0] != "" {
+			return "", ErrHash
+		}
+		return springScrypt(parts[1], parts[2], parts[3])
+	case "{pbkdf2":
+		data, err := hex.DecodeString(rest)
+		if err != nil {
+			data, err = base64.StdEncoding.DecodeString(rest)
+		}
+		digest, cost, salt := "sha1", "i=185000", 8
+		if latest {
+			digest, cost, salt = "sha256", "i=310000", 16
+		}
+		if err != nil || len(data) != salt+32 {
+			return "", ErrHash
+		}
+		return spell("$pbkdf2-"+digest+"$", cost, data[:salt], data[salt:]), nil
+	case "{noop":
+		return "", fmt.Errorf("%w: {noop} is the password itself", ErrHash)
+	}
+	return "", fmt.Errorf("%w: Spring's encoder in braces is none of bcrypt, argon2, scrypt and pbkdf2", ErrHash)
+}
+
+// springScrypt reads what Spring writes as $e0801$salt$sum: ln, and a byte each for r and p.
+func springScrypt(cost, salt, sum string) (string, error) {
+	n, err := strconv.ParseUint(cost, 16, 32)
+	if err != nil {
+		return "", ErrHash
+	}
+	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", n>>16, n>>8&0xff, n&0xff, strings.TrimRight(salt, "="), strings.TrimRight(sum, "=")), nil
 }
 
 func text64(salt string) string { return base64.RawStdEncoding.EncodeToString([]byte(salt)) }
@@ -132,25 +217,4 @@ func Keycloak(credentialData, secretData string) (string, error) {
 		return Canonical(fmt.Sprintf("$argon2%s$v=19$m=%s,t=%d,p=%s%s", parameter("type"), parameter("memory"), how.HashIterations, parameter("parallelism"), rest))
 	}
 	return "", fmt.Errorf("%w: algorithm %q of Keycloak is not known", ErrHash, how.Algorithm)
-}
-
-// FirebaseProject is the password hash parameters of a project, as its console and
-// "firebase auth:export" show them. A thief of SignerKey and a hash can guess at the
-// password; it is stored with each hash until its owner has signed in.
-type FirebaseProject struct {
-	Algorithm     string `json:"algorithm"` // SCRYPT
-	SignerKey     string `json:"base64_signer_key"`
-	SaltSeparator string `json:"base64_salt_separator"`
-	Rounds        int    `json:"rounds"`
-	MemCost       int    `json:"mem_cost"`
-}
-
-// Firebase returns the hash of a user of p, by its passwordHash and salt.
-func (p FirebaseProject) Firebase(passwordHash, salt string) (string, error) {
-	if p.Algorithm != "SCRYPT" {
-		return "", fmt.Errorf("%w: algorithm %q of Firebase is not known", ErrHash, p.Algorithm)
-	}
-	standard := strings.NewReplacer("-", "+", "_", "/") // some exports are URL-safe
-	return Canonical(fmt.Sprintf("$fbscrypt$v=1,n=%d,r=%d,p=1,ss=%s,sk=%s$%s$%s", p.MemCost, p.Rounds, p.SaltSeparator, p.SignerKey,
-		strings.TrimRight(standard.Replace(salt), "="), strings.TrimRight(standard.Replace(passwordHash), "=")))
 }
