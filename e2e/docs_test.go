@@ -27,12 +27,14 @@ import (
 //	save TEXT FILE      writes the block to a file, for the lines below
 //	shows TEXT FILE     the block is this program of the repository; another test runs it
 //	leave TEXT REASON   nothing is done with it
+//	rest FILE           writes the blocks of sh that no line above names to one file, in order
 //	copy FROM TO        writes a file of the repository to another file
 //	with OLD NEW        from here on, NEW stands for OLD in each block and copy
 //	clean               git status has nothing to say about the checkout
 //	eventually 200 URL  waits until the URL answers so
 //	postgres NAME       makes an empty database, and puts its URL into $NAME
 //	redis NAME FILE     starts a Redis with the settings of a file, and puts its address there
+//	node                installs what oauth/package-lock.json names beside the programs in $WORK
 //	sql URL FILE        sends a PostgreSQL the statements of a file
 //
 // $WORK/bin is the first folder of the PATH. A program there that is called sudo, systemctl or
@@ -54,7 +56,7 @@ func TestDocs(t *testing.T) {
 			"page": func(ts *testscript.TestScript, _ bool, args []string) {
 				page, err := os.ReadFile(filepath.Join(repository, args[0]))
 				ts.Check(err)
-				ts.Value(shown).(*document).blocks = markdown.Blocks(string(page))
+				*ts.Value(shown).(*document) = document{blocks: markdown.Blocks(string(page)), named: map[int]bool{}}
 			},
 			"with": func(ts *testscript.TestScript, _ bool, args []string) {
 				d := ts.Value(shown).(*document)
@@ -67,8 +69,17 @@ func TestDocs(t *testing.T) {
 			},
 			"run":   runBlock,
 			"save":  func(ts *testscript.TestScript, _ bool, args []string) { saveBlock(ts, args[0], args[1]) },
-			"shows": func(*testscript.TestScript, bool, []string) {},
-			"leave": func(*testscript.TestScript, bool, []string) {},
+			"shows": func(ts *testscript.TestScript, _ bool, args []string) { ts.Value(shown).(*document).block(ts, args[0]) },
+			"leave": func(ts *testscript.TestScript, _ bool, args []string) { ts.Value(shown).(*document).block(ts, args[0]) },
+			"rest": func(ts *testscript.TestScript, _ bool, args []string) {
+				d, script := ts.Value(shown).(*document), ""
+				for n, b := range d.blocks {
+					if b.Info == "sh" && !d.named[n] {
+						script += b.Text
+					}
+				}
+				write(ts, script, args[0])
+			},
 			"clean": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Check(ts.Exec("git", "-C", filepath.Join(ts.Getenv("WORK"), "counterfoil"), "status", "--porcelain"))
 				if left := ts.ReadFile("stdout"); left != "" {
@@ -88,6 +99,9 @@ func TestDocs(t *testing.T) {
 				}
 				ts.Setenv(args[0], testsvc.StartRedis(t, settings...).Addr())
 			},
+			"node": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(os.Symlink(filepath.Join(nodeModules(t.Context(), t), "node_modules"), filepath.Join(ts.Getenv("WORK"), "node_modules")))
+			},
 			"sql": func(ts *testscript.TestScript, _ bool, args []string) {
 				connection, err := pgx.Connect(t.Context(), args[0])
 				ts.Check(err)
@@ -104,7 +118,16 @@ const shown = "document"
 // document is the page of a script.
 type document struct {
 	blocks  []markdown.Block
-	instead []string // pairs
+	named   map[int]bool // by its index: a line named the block
+	instead []string     // pairs
+}
+
+// block returns the text of the block that a line names.
+func (d *document) block(ts *testscript.TestScript, part string) string {
+	n, err := markdown.Find(d.blocks, part)
+	ts.Check(err)
+	d.named[n] = true
+	return d.blocks[n].Text
 }
 
 // checkout makes the folder of a clone, with nothing in it but what git must know, and the
@@ -171,10 +194,7 @@ exec ` + compiler + ` "$@"`,
 
 // saveBlock writes a block to a file.
 func saveBlock(ts *testscript.TestScript, part, file string) {
-	d := ts.Value(shown).(*document)
-	n, err := markdown.Find(d.blocks, part)
-	ts.Check(err)
-	write(ts, d.blocks[n].Text, file)
+	write(ts, ts.Value(shown).(*document).block(ts, part), file)
 }
 
 // write writes what the page or the repository shows to a file, as "with" changes it.

@@ -48,7 +48,9 @@ func TestBlocks(t *testing.T) {
 			}
 			done[n] = true
 		}
+		rest := strings.Contains(commands, "\nrest ") // every block of sh that no line names
 		for n, b := range blocks {
+			done[n] = done[n] || rest && b.Info == "sh"
 			if b.Info == "" {
 				t.Errorf("%s:%d: name the language of the block; text is for output", page, b.Line)
 			} else if needsScript(b) && !done[n] {
