@@ -43,7 +43,8 @@ type Route struct {
 type Guard struct {
 	v      *Verifier
 	route  Route
-	demand demand // of a request that names no cursor
+	demand demand   // of a request that names no cursor
+	vary   []string // fields that it reads, as one line of Vary
 }
 
 // With returns a guard for a route. Like http.ServeMux.Handle it is for the start of
@@ -71,17 +72,23 @@ func (v *Verifier) With(r Route) *Guard {
 		panic(fmt.Sprintf("counterfoil: Route.Origins: %v", err))
 	}
 	r.Formats, r.Rules, r.Origins = slices.Clone(r.Formats), slices.Clone(r.Rules), slices.Clone(r.Origins)
-	return &Guard{v, r, demand{policy: r.Stale, formats: r.Formats, strict: r.Strict}}
+	return &Guard{v, r, demand{policy: r.Stale, formats: r.Formats, strict: r.Strict}, []string{request.Reads(r.Transport.place())}}
 }
 
 // Require lets only requests through that carry a good session and meet all
 // rules. Others get a problem (RFC 9457); next finds the session with [FromContext].
+//
+// Each answer names in Vary what was read: Cookie, Authorization, Origin, Sec-Fetch-Site and
+// Counterfoil-Min-Cursor, as far as the route reads them. The writer that next gets adds them to what
+// next sets. It has Flush and Hijack if the server's writer has; http.ResponseController
+// finds the rest.
 func (v *Verifier) Require(next http.Handler, rules ...Rule) http.Handler {
 	return v.guard.Require(next, rules...)
 }
 
 // VerifyRequest returns the session of a request. One that a cookie
-// authenticates must also pass the check of its origin (CSRF-01).
+// authenticates must also pass the check of its origin (CSRF-01). An answer that a cache may
+// keep must name in Vary what was read: see Require.
 func (v *Verifier) VerifyRequest(r *http.Request) (*Session, error) {
 	return v.guard.VerifyRequest(r)
 }
@@ -95,7 +102,7 @@ func (g *Guard) Require(next http.Handler, rules ...Rule) http.Handler {
 			g.refuse(w, r, c, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), request.SessionKey{}, s)))
+		g.admit(next, w, r, s)
 	})
 }
 
@@ -168,17 +175,21 @@ type credential struct {
 
 func inHeader(value string) credential { return credential{value, Header} }
 
+// place is where a request has a credential of that transport; zero: in either.
+func (t Transport) place() request.Place {
+	switch t {
+	case Cookie:
+		return request.Cookie
+	case Header:
+		return request.Authorization
+	}
+	return request.Anywhere
+}
+
 // findCredential returns the one credential of a request. It reads one transport only,
 // unless only is zero. With an error it says which transport the error is about.
 func findCredential(r *http.Request, cookieName string, only Transport) (credential, error) {
-	in := request.Anywhere
-	switch only {
-	case Cookie:
-		in = request.Cookie
-	case Header:
-		in = request.Authorization
-	}
-	value, at, err := request.Find(r, cookieName, in)
+	value, at, err := request.Find(r, cookieName, only.place())
 	c := inHeader(value)
 	if at == request.Cookie {
 		c.transport = Cookie
@@ -204,7 +215,7 @@ func minCursor(fields []string) (Cursor, error) {
 // elsewhere, and never takes one away because of a clock or an outage.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c credential, err error) {
 	h := w.Header()
-	h.Add("Vary", "Cookie, Authorization")
+	request.AddVary(h, g.vary)
 	found := c.value != "" || errors.Is(err, refusal.ErrDuplicateCookie)
 	refreshed := (errors.Is(err, ErrExpired) || errors.Is(err, ErrStaleClaims)) && token.ShapeOf(c.value) != token.ShapeOpaque
 	kept := refreshed || errors.Is(err, errNotHere) || outage(err)

@@ -91,7 +91,7 @@ func TestRefusals(t *testing.T) {
 				if got := h.Get("WWW-Authenticate"); cookie && got != "" || !cookie && got != c.challenge {
 					t.Errorf("%s by %v: WWW-Authenticate %q, want %q", c.what, carrier, got, c.challenge)
 				}
-				if h.Get("Cache-Control") != "no-store" || h.Get("Vary") != "Cookie, Authorization" || h.Get("Content-Type") != "application/problem+json" {
+				if h.Get("Cache-Control") != "no-store" || h.Get("Vary") != "Cookie, Authorization, Origin, Sec-Fetch-Site, Counterfoil-Min-Cursor" || h.Get("Content-Type") != "application/problem+json" {
 					t.Errorf("%s by %v: %v", c.what, carrier, h)
 				}
 				want := ""

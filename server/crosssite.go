@@ -168,7 +168,6 @@ func (s *Server) cors(next http.Handler) http.Handler {
 			return
 		}
 		h, origins := w.Header(), r.Header.Values("Origin")
-		h.Add("Vary", "Origin")
 		if len(origins) != 1 || !s.knownOrigins.has(r.Context(), origins[0], s.issuer, s.now()) {
 			next.ServeHTTP(w, r)
 			return

@@ -33,7 +33,7 @@ func TestCORS(t *testing.T) {
 	res := preflight("/v1/login", "https://app.test")
 	h := res.Header
 	if res.StatusCode != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "https://app.test" || h.Get("Access-Control-Allow-Credentials") != "true" ||
-		h.Get("Access-Control-Allow-Methods") != "POST" || !strings.HasPrefix(h.Get("Access-Control-Allow-Headers"), "Authorization, Content-Type, X-CSRF-Token, Counterfoil-Device, ") || h.Get("Vary") != "Origin" {
+		h.Get("Access-Control-Allow-Methods") != "POST" || !strings.HasPrefix(h.Get("Access-Control-Allow-Headers"), "Authorization, Content-Type, X-CSRF-Token, Counterfoil-Device, ") || !strings.Contains(h.Get("Vary"), "Origin") {
 		t.Errorf("preflight = %d %v", res.StatusCode, h)
 	}
 	for _, origin := range []string{"https://evil.test", "https://app.test.evil.test", "https://x.app.test", "http://app.test", "https://app.test:8443", "https://app.test/", "null", "*", "https://off.test"} {
@@ -51,7 +51,7 @@ func TestCORS(t *testing.T) {
 			t.Errorf("preflight to %s answers %v", path, cors(res))
 		}
 	}
-	if res, _ := b.call("GET", "/v1/session", ""); res.Header.Get("Vary") != "Origin" {
+	if res, _ := b.call("GET", "/v1/session", ""); !strings.Contains(res.Header.Get("Vary"), "Origin") {
 		t.Error("an answer without Origin does not vary by it: a cache could serve it to a page")
 	}
 }

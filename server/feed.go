@@ -23,6 +23,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	follow.Key = key.ID
+	w.Header().Add("Vary", "Accept")
 	if follow.Wait > 0 && request.Accepts(r, jsonSequence, "application/json") {
 		return s.feedPages(w, r, follow)
 	}

@@ -128,6 +128,17 @@ func TestHeadersEverywhere(t *testing.T) {
 		if cache := h.Get("Cache-Control"); (cache != "no-store") && !(public && cache == "public, max-age=300") {
 			t.Errorf("%s: Cache-Control is %q", pattern, cache)
 		}
+		// CORS-01: what is not the same for everybody names what says who the caller is, and once.
+		vary := strings.Join(h.Values("Vary"), ", ")
+		for _, name := range []string{"Cookie", "Authorization", "Origin", "Sec-Fetch-Site"} {
+			want := 1
+			if h.Get("Cache-Control") != "no-store" && name != "Origin" {
+				want = 0
+			}
+			if n := strings.Count(vary, name); n != want {
+				t.Errorf("%s varies by %q, which has %s %d times, want %d", pattern, vary, name, n, want)
+			}
+		}
 		if len(h.Get("X-Request-Id")) != 16 {
 			t.Errorf("%s: X-Request-Id is %q", pattern, h.Get("X-Request-Id"))
 		}

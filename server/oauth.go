@@ -19,7 +19,7 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 		return store.Outage(err)
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age=300")
+	public(w)
 	h.Set("Content-Type", "application/jwk-set+json")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	w.Write(keys)
@@ -28,7 +28,7 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 
 // metadata is RFC 8414: what this server has, and nothing that it has not.
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=300")
+	public(w)
 	return writeJSON(w, http.StatusOK, map[string]any{
 		"issuer":                                s.url,
 		"jwks_uri":                              s.url + "/.well-known/jwks.json",
@@ -72,6 +72,7 @@ const signedIntrospection = "application/token-introspection+jwt"
 
 // introspected answers as JSON, or signed if the caller asks for that and can check it.
 func (s *Server) introspected(w http.ResponseWriter, r *http.Request, client string, answer source.Introspection) error {
+	w.Header().Add("Vary", "Accept")
 	if !request.Accepts(r, signedIntrospection, "application/json") {
 		return writeJSON(w, http.StatusOK, answer)
 	}

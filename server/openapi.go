@@ -24,7 +24,7 @@ func describe(url string) ([]byte, error) {
 }
 
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=300")
+	public(w)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(s.document)
 	return nil

@@ -571,7 +571,7 @@ func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 
 // pageStatic is for the files that the table of routes names.
 func (s *Server) pageStatic(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=300")
+	public(w)
 	http.ServeFileFS(w, r, files, strings.TrimPrefix(r.URL.Path, "/"))
 	return nil
 }

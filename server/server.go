@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/nodetime"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/flow"
@@ -100,6 +101,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		// A cached answer of this server is either a credential or a statement
 		// that revocation can make false. Public documents say otherwise themselves.
 		h.Set("Cache-Control", "no-store")
+		request.AddVary(h, varies)
 		if s.secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
@@ -115,6 +117,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// varies has the fields of a request that who the caller is, and what it may do, depends on.
+var varies = []string{"Cookie, Authorization, Origin, Sec-Fetch-Site, " + csrfHeader}
+
+// public is for documents that are the same for everybody. What CORS says of them depends on the
+// origin.
+func public(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	w.Header().Set("Vary", "Origin")
 }
 
 // pagePolicy lets a page load our style sheet, and send forms to us. Nothing else, and no
