@@ -23,9 +23,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -285,7 +285,7 @@ func clean(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		text := string(r)
-		if !unicode.IsPrint(r) {
+		if check.Harm(r) != "" {
 			text = fmt.Sprintf(`\u%04x`, r)
 		}
 		if b.Len()+len(text) > maxText {

@@ -109,3 +109,16 @@ func TestHostileTexts(t *testing.T) {
 		t.Errorf("log = %q, want it escaped and cut", s)
 	}
 }
+
+// What people write is kept as it is, if it does no harm where it is shown.
+func TestTextsOfPeople(t *testing.T) {
+	for text, want := range map[string]string{
+		"علی\u200cرضا 👩\u200d👧 \u0378\ue000": "علی\u200cرضا 👩\u200d👧 \u0378\ue000", "a\u2066b\uffff\x7f": `a\u2066b\uffff\u007f`,
+	} {
+		var told audit.Entry
+		trail := newTrail(t, audit.Options{Store: memory.New(), Hook: func(e audit.Entry) { told = e }})
+		if trail.Tell(audit.Act{Reason: text}.Entry(audit.Login, "alice")); told.Reason != want {
+			t.Errorf("%q is kept as %q, want %q", text, told.Reason, want)
+		}
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -136,8 +135,11 @@ func (c *Client) check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: client: %s", ErrBadRequest, fmt.Sprintf(format, args...))
 	}
-	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return bad("a name is at most 200 bytes of printable text")
+	if len(c.Name) > 200 {
+		return bad("a name is at most 200 bytes, and this one is %d", len(c.Name))
+	}
+	if err := check.People(c.Name); err != nil {
+		return bad("the name %v", err)
 	}
 	if len(c.Carriers) > 5 || len(c.Audience) > 16 || len(c.Scopes) > 32 || len(c.Origins) > 32 {
 		return bad("at most 5 carriers, 16 audiences, 32 scopes and 32 origins")

@@ -106,30 +106,54 @@ const MaxIdentifier = 254
 
 // Canonical returns the one spelling of an identifier that all its aliases share
 // (LOGIN-11): NFKC with case folded and without what nobody sees (the NFKC_Casefold of
-// Unicode), no control characters, at most one @. What is too long is refused before it is
+// Unicode), no spaces, no control characters, at most one @. What is too long is refused before it is
 // normalised (LOGIN-04).
 func Canonical(identifier string) (string, error) {
 	if len(identifier) > MaxIdentifier || expands(identifier) {
 		return "", errLongIdentifier
 	}
-	s := norm.NFKC.String(strings.TrimSpace(identifier))
+	typed := strings.TrimSpace(identifier)
+	s := norm.NFKC.String(typed)
 	s = norm.NFKC.String(strings.Map(foldCherokee, cases.Fold().String(strings.Map(visible, s))))
+	for _, spelling := range []string{typed, s} { // NFKC makes a space of some characters
+		if err := unfit(spelling); err != nil {
+			return "", err
+		}
+	}
 	switch {
 	case s == "":
 		return "", fmt.Errorf("%w: it has no visible character", ErrBadIdentifier)
 	case len(s) > MaxIdentifier:
 		return "", errLongIdentifier
-	case strings.ContainsFunc(s, harmful):
-		return "", fmt.Errorf("%w: it has a space or a control character: %U", ErrBadIdentifier, []rune(s[strings.IndexFunc(s, harmful):])[0])
 	case strings.Count(s, "@") > 1 || strings.HasPrefix(s, "@") || strings.HasSuffix(s, "@"):
 		return "", fmt.Errorf("%w: it has at most one @, with text on both sides", ErrBadIdentifier)
 	}
 	return s, nil
 }
 
-// harmful reports what breaks a line or cannot be told apart where an identifier is shown.
-func harmful(r rune) bool {
-	return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar
+// unfit returns an error that names the first character that may not be in an identifier: what
+// does harm where it is shown, unless it is dropped because nobody sees it, a space, and the
+// character that stands for one that was lost.
+func unfit(s string) error {
+	n := 0
+	for i, r := range s {
+		n++
+		why := ""
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			return fmt.Errorf("%w: it is not UTF-8: byte %d is %#x", ErrBadIdentifier, i+1, s[i])
+		case r == utf8.RuneError:
+			why = "which stands for a character that was lost"
+		case unicode.IsSpace(r):
+			why = "a space or a line break"
+		case visible(r) >= 0:
+			why = check.Harm(r)
+		}
+		if why != "" {
+			return fmt.Errorf("%w: it has %U, %s, as character %d", ErrBadIdentifier, r, why, n)
+		}
+	}
+	return nil
 }
 
 var errLongIdentifier = fmt.Errorf("%w: it is longer than %d bytes", ErrBadIdentifier, MaxIdentifier)
@@ -247,15 +271,21 @@ func (u *User) Check() error {
 		return fmt.Errorf("%w: at most 32 roles", ErrBadUser)
 	}
 	for _, role := range u.Roles {
-		if role == "" || len(role) > 64 || !check.Printable(role) {
+		if role == "" || len(role) > 64 {
 			return fmt.Errorf("%w: a role is 1 to 64 printable ASCII characters without spaces", ErrBadUser)
+		}
+		if err := check.ASCII(role); err != nil {
+			return fmt.Errorf("%w: a role is 1 to 64 printable ASCII characters without spaces, and this one %w", ErrBadUser, err)
 		}
 	}
 	if check.Time("created", u.Created) != nil {
 		return fmt.Errorf("%w: created must be a time in the years 0 to 9999", ErrBadUser)
 	}
-	if len(u.Name) > 200 || !utf8.ValidString(u.Name) || strings.ContainsFunc(u.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("%w: a name is at most 200 bytes of printable text", ErrBadUser)
+	if len(u.Name) > 200 {
+		return fmt.Errorf("%w: a name is at most 200 bytes, and this one is %d", ErrBadUser, len(u.Name))
+	}
+	if err := check.People(u.Name); err != nil {
+		return fmt.Errorf("%w: the name %w", ErrBadUser, err)
 	}
 	return nil
 }

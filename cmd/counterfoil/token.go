@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
@@ -139,7 +140,7 @@ func indented(raw []byte) string {
 
 // visible replaces characters that move the cursor or change the direction of text.
 func visible(r rune) rune {
-	if r != '\n' && !unicode.IsPrint(r) {
+	if r != '\n' && check.Harm(r) != "" {
 		return unicode.ReplacementChar
 	}
 	return r

@@ -70,4 +70,7 @@ func TestDecodedTextMovesNoCursor(t *testing.T) { // TOK-31
 			t.Errorf("%q is printed as it is", r)
 		}
 	}
+	if name := "علی\u200cرضا 👩\u200d👧"; printable(name) != name {
+		t.Errorf("%q is printed as %q", name, printable(name))
+	}
 }

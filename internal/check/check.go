@@ -1,6 +1,6 @@
 // Package check says which texts may be ids and names, and which times can be written. Begin
-// with [Text]. It knows what a store, a log line and a header can hold, and not what an id
-// means.
+// with [Text] for ids and [People] for names. It knows what a store, a log line, a header and a
+// screen can hold, and not what an id means.
 package check
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ErrBadRequest means that an argument is not acceptable; nothing was done. Packages
@@ -16,16 +17,32 @@ var ErrBadRequest = errors.New("bad request")
 
 // Text refuses what could not stand as an id in a store, a log line or a header.
 func Text(what, s string, limit int) error {
-	if len(s) > limit || !Printable(s) {
-		return fmt.Errorf("%w: %s must be at most %d printable ASCII characters without spaces", ErrBadRequest, what, limit)
+	has := ""
+	if len(s) > limit {
+		has = fmt.Sprint("has ", len(s))
+	} else if err := ASCII(s); err != nil {
+		has = err.Error()
+	} else {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %s must be at most %d printable ASCII characters without spaces: it %s", ErrBadRequest, what, limit, has)
+}
+
+// ASCII returns nil if s is printable ASCII without spaces, or the first other character, as the
+// rest of a sentence.
+func ASCII(s string) error {
+	at := strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	if at < 0 {
+		return nil
+	}
+	if r, size := utf8.DecodeRuneInString(s[at:]); r != utf8.RuneError || size > 1 {
+		return fmt.Errorf("has %U as character %d", r, at+1)
+	}
+	return errors.New("is not UTF-8")
 }
 
 // Printable reports whether s is printable ASCII without spaces.
-func Printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
-}
+func Printable(s string) bool { return ASCII(s) == nil }
 
 // Time refuses a time that JSON cannot carry in UTC: it has four digits for the year
 // (RFC 3339). A text may be of the year 9999 in its own zone, and of 10000 in UTC.
