@@ -71,23 +71,18 @@ func (c *Config) headKeeper() HeadKeeper {
 // remember compares the store with the head that an earlier process kept, and warns of a
 // store whose head nothing keeps.
 func (e *Embedded) remember(ctx context.Context) error {
-	keeper := e.config.headKeeper()
-	if keeper == nil {
-		if e.config.Sessions.Describe().Durability == store.Durable && !e.config.Offline {
-			e.config.Logger.Warn("a backup of the store that is put back will not be noticed, and revives logins that were revoked since",
-				"hint", "set Config.Head; or after each restore revoke everything")
+	keeper, seen := e.config.headKeeper(), counterfoil.Cursor{}
+	if keeper != nil {
+		var err error
+		if seen, err = keeper.Read(ctx); err != nil {
+			return fmt.Errorf("server: read the head that was kept: %w", err)
 		}
-		return nil
+		e.head = &keptHead{HeadKeeper: keeper, last: seen}
+	} else if e.config.Sessions.Describe().Durability == store.Durable && !e.config.Offline {
+		e.config.Logger.Warn("a backup of the store that is put back will not be noticed, and revives logins that were revoked since",
+			"hint", "set Config.Head; or after each restore revoke everything")
 	}
-	seen, err := keeper.Read(ctx)
-	if err != nil {
-		return fmt.Errorf("server: read the head that was kept: %w", err)
-	}
-	e.head = &keptHead{HeadKeeper: keeper, last: seen}
-	if seen == (counterfoil.Cursor{}) {
-		return nil
-	}
-	return e.issuer.Remember(ctx, seen)
+	return e.issuer.Remember(ctx, seen) // a store can know by itself that it was put back
 }
 
 // keptHead is what a keeper has.

@@ -38,9 +38,9 @@ type Mover interface {
 	Close() error
 }
 
-// Mark says why a store must not be used. The zero Mark says that it may be used.
+// Mark says why a store must not be used as it is. The zero Mark says that it may be used.
 type Mark struct {
-	State string // Filling, Moved, or empty
+	State string // Filling, Moved, Copied, or empty
 	Move  string // id of the move
 	Note  string // for operators, in one line: the other store, and the time
 }
@@ -49,12 +49,16 @@ type Mark struct {
 const (
 	Filling = "filling" // a move to this store has begun and is not finished
 	Moved   = "moved"   // the data was moved to another store, which is in use now
+	Copied  = "copied"  // a backup: a store that has this mark was put back, and may be used after a loss
 )
 
 // Errors of a function that opens a store with a mark.
 var (
 	ErrFilling = errors.New("a move to this store was not finished")
 	ErrMoved   = errors.New("this store was moved to another")
+
+	// ErrCopied is the error of a move of a backup that no server has used yet.
+	ErrCopied = errors.New("this is a backup that was put back: start the server on it once")
 
 	// ErrNotEmpty is the error of a move to a store that has data.
 	ErrNotEmpty = errors.New("the store to move to is not empty")
@@ -75,10 +79,11 @@ func ParseMark(text string) Mark {
 	return Mark{state, move, note}
 }
 
-// Err returns nil if the store may be used. Each engine calls it when it opens a store.
+// Err returns nil if the store may be used, if it is Copied after the loss that [Store.Remember]
+// tells of. Each engine calls it when it opens a store.
 func (m Mark) Err() error {
 	switch m.State {
-	case "":
+	case "", Copied:
 		return nil
 	case Moved:
 		return fmt.Errorf("%w: %s", ErrMoved, m.Note)
@@ -165,10 +170,13 @@ func mayMove(ctx context.Context, from, to Mover, o MoveOptions) (string, error)
 		return "", err
 	}
 	goesOn := was.State == Moved && there.State == Filling && was.Move == there.Move
+	if was.State == Copied {
+		return "", fmt.Errorf("the store to move from: %w", ErrCopied)
+	}
 	if was != (Mark{}) && !goesOn {
 		return "", fmt.Errorf("the store to move from: %w", was.Err())
 	}
-	if there.State == "" || there.State == Moved && !o.Replace {
+	if there.State == "" || there.State == Copied || there.State == Moved && !o.Replace {
 		held, err := empty(ctx, to)
 		if err != nil {
 			return "", err

@@ -155,7 +155,8 @@ type Store interface {
 
 	// Remember gives the store the latest head that an earlier process saw. If entries up to
 	// seen are lost, it returns ErrLost, and Log and Commit do too until a Commit begins an
-	// epoch. It writes nothing.
+	// epoch. So does a store with the mark Copied, whatever seen is, and the epoch ends the mark.
+	// It writes nothing.
 	Remember(ctx context.Context, seen counterfoil.Cursor) error
 
 	// Time returns the time of the engine's clock, which is the same clock for all processes

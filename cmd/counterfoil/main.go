@@ -80,6 +80,7 @@ type program struct {
 		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and print what to do; the default."`
 		Cookie doctorCookie `cmd:"" help:"Print whether a browser would send a cookie."`
 	} `cmd:"" help:"Find out what is wrong with an installation."`
+	Backup  backupCommand  `cmd:"" help:"Copy a SQLite store to a new file, also while a server runs."`
 	Migrate migrateCommand `cmd:"" help:"Move everything to another store; no user is signed out."`
 	Hash    hashCommand    `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this command."`
 	Prove   proveCommand   `cmd:"" help:"Hold a server to the revocation contract, under faults."`

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"time"
 
@@ -25,8 +24,7 @@ func Examine(ctx context.Context, path string, before time.Time) (e store.Examin
 	}
 	// Not mode=ro: a reader of a WAL needs the file of its shared memory, and SQLite creates
 	// that file if it does not exist.
-	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}, "mode": {"rw"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
+	db, err := sql.Open("sqlite", existing(path, "query_only(1)"))
 	if err != nil {
 		return e, err
 	}
@@ -75,7 +73,11 @@ func examine(ctx context.Context, db *sql.DB, e *store.Examination, before time.
 	if err := db.QueryRowContext(ctx, markSQL).Scan(&mark); err != nil {
 		return err
 	}
-	if err := store.ParseMark(mark).Err(); err != nil {
+	switch at := store.ParseMark(mark); {
+	case at.State == store.Copied:
+		e.Remarks = append(e.Remarks, store.Remark{Text: "this is a backup that was put back (" + at.Note + ")", Hint: "the first start ends every session, since some may have been revoked after the backup"})
+	case at.Err() != nil:
+		err := at.Err()
 		e.Remarks = append(e.Remarks, store.Remark{Text: err.Error(), Hint: "see counterfoil migrate", Broken: true})
 	}
 	return db.QueryRowContext(ctx, overdueSQL, before.Unix(), store.MaxOverdue).Scan(&e.Overdue)

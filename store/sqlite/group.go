@@ -164,6 +164,12 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 		}
 		c.head, lost = head, false
 	}
+	unmark := s.copied.Load() && head.Epoch != before.Epoch
+	if unmark {
+		if _, err := sqlTx.ExecContext(ctx, setMarkSQL, ""); err != nil {
+			return err
+		}
+	}
 	if head != before {
 		if _, err := t.setHead.ExecContext(ctx, int64(head.Epoch), head.Seq); err != nil {
 			return err
@@ -171,6 +177,9 @@ func (s *Store) commit(ctx context.Context, group []*call) error {
 	}
 	if err := sqlTx.Commit(); err != nil {
 		return err
+	}
+	if unmark {
+		s.copied.Store(false)
 	}
 	if s.lost.Swap(lost) != lost || head != before {
 		s.wake()

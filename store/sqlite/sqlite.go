@@ -40,6 +40,7 @@ type Store struct {
 	get, tail  *sql.Stmt // prepared on read
 	statements statements
 	queue      queue
+	copied     atomic.Bool // the file is a backup that was put back, see Backup; cleared like lost
 	lost       atomic.Bool // the file has an older head than Remember was given; cleared by a commit that begins an epoch
 
 	mu     sync.Mutex    // guards moved and closed
@@ -65,6 +66,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	mark, err := s.mark(ctx)
 	if err == nil {
 		err = mark.Err()
+		s.copied.Store(mark.State == store.Copied)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.Close())
@@ -253,13 +255,14 @@ func (s *Store) readLog(ctx context.Context, after counterfoil.Cursor, limit int
 }
 
 // Remember implements [store.Store]. No other process writes the file. So if the head is of
-// another epoch than seen, or before seen, the file has lost commits.
+// another epoch than seen, or before seen, the file has lost commits. A backup has, too: what came
+// after it is not in it.
 func (s *Store) Remember(ctx context.Context, seen counterfoil.Cursor) error {
 	_, head, err := s.readLog(ctx, seen, 1)
 	if err != nil {
 		return err
 	}
-	if seen != (counterfoil.Cursor{}) && (head.Epoch != seen.Epoch || head.Before(seen)) {
+	if s.copied.Load() || seen != (counterfoil.Cursor{}) && (head.Epoch != seen.Epoch || head.Before(seen)) {
 		s.lost.Store(true)
 		s.wake()
 	}
