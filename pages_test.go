@@ -24,15 +24,16 @@ func TestRemotePages(t *testing.T) {
 		pages       int
 		whole       bool
 	}{
-		"two":           {seq, "\x1e" + a + "\n\x1e" + a + "\n", 2, true},
-		"one page":      {"application/json", a, 1, true},
-		"cut off":       {seq, "\x1e" + a + "\n\x1e" + a, 1, false},
-		"cut off early": {seq, "\x1e" + a[:20], 0, false},
-		"none":          {seq, "", 0, false},
-		"not a page":    {seq, "\x1e" + a + "\n\x1e{}\n\x1e" + a + "\n", 1, false},
-		"no separator":  {seq, a + "\n", 0, false},
-		"a long one":    {seq, "\x1e" + a[:len(a)-2] + fmt.Sprintf(`{"seq":2,"scope":"all","exp":1%5000s}]}`, "") + "\n", 1, true},
-		"no end":        {seq, "\x1e" + fmt.Sprintf("%*s", 17<<20, ""), 0, false},
+		"two":            {seq, "\x1e" + a + "\n\x1e" + a + "\n", 2, true},
+		"with a charset": {"Application/JSON-seq ; charset=utf-8", "\x1e" + a + "\n\x1e" + a + "\n", 2, true},
+		"one page":       {"application/json", a, 1, true},
+		"cut off":        {seq, "\x1e" + a + "\n\x1e" + a, 1, false},
+		"cut off early":  {seq, "\x1e" + a[:20], 0, false},
+		"none":           {seq, "", 0, false},
+		"not a page":     {seq, "\x1e" + a + "\n\x1e{}\n\x1e" + a + "\n", 1, false},
+		"no separator":   {seq, a + "\n", 0, false},
+		"a long one":     {seq, "\x1e" + a[:len(a)-2] + fmt.Sprintf(`{"seq":2,"scope":"all","exp":1%5000s}]}`, "") + "\n", 1, true},
+		"no end":         {seq, "\x1e" + fmt.Sprintf("%*s", 17<<20, ""), 0, false},
 	} {
 		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", c.media)

@@ -153,7 +153,8 @@ func (r *remote) Pages(ctx context.Context, f revocation.Follow, apply func(revo
 	}
 	req.Header.Set("Accept", jsonSequence+", application/json")
 	return r.receive(req, f.Wait+5*time.Second, func(resp *http.Response) error {
-		if resp.Header.Get("Content-Type") != jsonSequence {
+		media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";") // a proxy may add a charset
+		if !strings.EqualFold(strings.TrimSpace(media), jsonSequence) {
 			body, err := readAll(resp.Body, req.URL.Path, revocation.MaxPage)
 			if err != nil {
 				return err

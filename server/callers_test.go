@@ -255,6 +255,7 @@ func TestOddRequests(t *testing.T) {
 		{"bearer, odd cookies", "GET", "/v1/session", "", []string{"Authorization", bearer, "Cookie", `;; a; =; b="; é=1`}, 200, ""},
 		{"bearer, and a session's cookie", "GET", "/v1/session", "", []string{"Authorization", bearer, "Cookie", cookie}, 400, ""},
 		{"a key, too many cookies", "GET", "/v1/log", "", []string{"Authorization", "Bearer " + b.key, "Cookie", many}, 200, ""},
+		{"a key, an empty field beside it", "GET", "/v1/admin/users", "", []string{"Authorization", "", "Authorization", "Bearer " + b.key}, 200, ""},
 		{"a key, an empty cookie", "GET", "/v1/admin/users", "", []string{"Authorization", "Bearer " + b.key, "Cookie", "cf="}, 200, ""},
 		{"too many cookies", "GET", "/v1/session", "", []string{"Cookie", many + cookie}, 431, ""},
 

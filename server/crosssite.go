@@ -61,7 +61,11 @@ func (s *Server) checkSite(r *http.Request, session *counterfoil.Session) error 
 // of clients must hold here as well.
 func (s *Server) originsOf(r *http.Request, client string) ([]string, error) {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(s.origins, origin) || !slices.Contains(strings.Split(sharedMethods(r.URL.Path), ", "), r.Method) {
+	method := r.Method
+	if method == http.MethodHead { // as GET, RFC 9110 section 9.3.2
+		method = http.MethodGet
+	}
+	if origin == "" || slices.Contains(s.origins, origin) || !slices.Contains(strings.Split(sharedMethods(r.URL.Path), ", "), method) {
 		return s.origins, nil
 	}
 	if client == "" {

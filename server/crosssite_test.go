@@ -73,6 +73,9 @@ func TestOriginsOfOneClient(t *testing.T) {
 			if res, body := b.call("GET", "/v1/session", "", header...); res.StatusCode != want {
 				t.Errorf("GET by %s, %q = %d %s, want %d", origin, site, res.StatusCode, body, want)
 			}
+			if res, _ := b.call("HEAD", "/v1/session", "", header...); res.StatusCode != want {
+				t.Errorf("HEAD by %s, %q = %d, want %d", origin, site, res.StatusCode, want)
+			}
 			if res, body := b.call("DELETE", "/v1/sessions", "", header...); res.StatusCode != want {
 				t.Errorf("DELETE by %s, %q = %d %s, want %d", origin, site, res.StatusCode, body, want)
 			}

@@ -33,11 +33,11 @@ type shown struct {
 // that a page adds to each of its requests says nothing about the program.
 func shows(r *http.Request, bearer bool) (shown, error) {
 	p := shown{client: r.PostForm.Get("client_id"), key: r.PostForm.Get("client_secret")}
-	fields := r.Header.Values("Authorization")
-	if len(fields) > 1 {
-		return p, source.ErrMultipleCredentials
+	field, err := request.Authorized(r)
+	if err != nil {
+		return p, err
 	}
-	scheme, rest := request.Credentials(r.Header.Get("Authorization"))
+	scheme, rest := request.Credentials(field)
 	basic := strings.EqualFold(scheme, "Basic")
 	switch {
 	case scheme == "", !basic && !bearer:

@@ -38,6 +38,9 @@ func TestLogIsASequenceForWhoAcceptsIt(t *testing.T) {
 		b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 		for _, c := range []struct{ query, accept, media string }{
 			{"?wait=1s", "application/json-seq, application/json", "application/json-seq"},
+			{"?wait=1s", "Application/JSON-Seq;q=0.9, */*;q=0.1", "application/json-seq"},
+			{"?wait=1s", "application/json-seq;q=0.5, application/json;q=0.8", "application/json"},
+			{"?wait=1s", "*/*, application/json-seq;q=0", "application/json"},
 			{"?wait=1s", "application/json", "application/json"},
 			{"?wait=0s", "application/json-seq", "application/json"},
 		} {

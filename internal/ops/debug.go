@@ -70,7 +70,8 @@ func guardOps(next http.Handler, token secret.String, public bool) http.Handler 
 }
 
 func bearer(r *http.Request) secret.String {
-	scheme, rest := request.Credentials(r.Header.Get("Authorization"))
+	field, _ := request.Authorized(r)
+	scheme, rest := request.Credentials(field)
 	if !strings.EqualFold(scheme, "Bearer") {
 		return secret.String{}
 	}

@@ -16,6 +16,21 @@ func Credentials(field string) (scheme, rest string) {
 	return scheme, strings.TrimLeft(rest, " ")
 }
 
+// Authorized returns the one field Authorization of r; empty: there is none. An empty field is
+// none, and two are ErrMultipleCredentials (TOK-34).
+func Authorized(r *http.Request) (field string, err error) {
+	for _, f := range r.Header["Authorization"] {
+		switch {
+		case f == "":
+		case field != "":
+			return "", refusal.ErrMultipleCredentials
+		default:
+			field = f
+		}
+	}
+	return field, nil
+}
+
 // inHeader returns the last credential in Authorization, and how many there are. An empty
 // field is none.
 func inHeader(r *http.Request) (value string, n int, err error) {
