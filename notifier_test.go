@@ -340,7 +340,7 @@ func TestSeenKeepsWhatIsInUse(t *testing.T) {
 				use()
 			}
 		}
-		if again := s.lookups.Load() - before - strangers; again > strangers/used {
+		if again := s.lookups.Load() - before - strangers; again > 4*strangers/used { // a tenth of a percent, and by the secret of the hash up to 0.8
 			t.Errorf("%d look-ups of what is in use while %d others came by once", again, strangers)
 		}
 		if n := v.Status().Seen; n > room || n < room*9/10 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/request"
 )
 
 // Identity is how an upstream is told who asks.
@@ -44,11 +45,11 @@ func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Pro
 		authTime = strconv.FormatInt(s.AuthTime.Unix(), 10)
 	}
 	roles := strings.Join(s.Roles, " ")
-	values := [...]string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime}
+	values := []string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime}
 	size := 0
 	for n, name := range IdentityNames {
 		size += len(name) + len(values[n]) + len(": \r\n")
-		h[name] = []string{values[n]}
+		h[name] = values[n : n+1 : n+1]
 	}
 	if kind == IdentityRemote {
 		size += 2*len("Remote-Groups: \r\n") + len(s.Subject) + len(roles)
@@ -77,8 +78,8 @@ var guarded = func() map[string]bool {
 			all[fold(name)] = true
 		}
 	}
-	for _, name := range carried { // a second spelling of a credential or of an origin
-		all[fold(name)] = true
+	for _, name := range []string{"Authorization", "Origin", "Sec-Fetch-Site", request.MinCursorHeader} {
+		all[fold(name)] = true // a second spelling of a credential or of where it comes from
 	}
 	return all
 }()

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/refusal"
@@ -89,27 +88,20 @@ func byPrefix(prefix string) *dialect {
 	}
 }
 
-// carried are the headers of a visitor that a check reads.
-var carried = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Accept", "Counterfoil-Min-Cursor"}
-
-// shell returns the visitor's request as far as a check reads it: with its own method, and with
-// the headers that came along with the question r.
+// shell returns the visitor's request as far as a check reads it: with its own method, and the
+// headers that came along with the question r.
 func (q *question) shell(r *http.Request) *http.Request {
-	h := make(http.Header, len(carried)+1)
-	for _, name := range carried {
-		if values, ok := r.Header[name]; ok {
-			h[name] = values
-		}
+	visitor := r.WithContext(r.Context())
+	visitor.Method = q.method
+	if upgrade(r) && len(r.Header["Upgrade"]) == 0 {
+		visitor.Header = r.Header.Clone()
+		visitor.Header["Upgrade"] = []string{"websocket"}
 	}
-	if upgrade(r) {
-		h["Upgrade"] = []string{"websocket"}
-	}
-	return (&http.Request{Method: q.method, URL: &url.URL{}, Header: h}).WithContext(r.Context())
+	return visitor
 }
 
 // upgrade reports whether the visitor opens a WebSocket. Some proxies take Upgrade and
-// Connection out of the question, and others pass on their own, so neither is read; these
-// headers come along through all of them (CSRF-12).
+// Connection out of the question; these headers come along through all of them (CSRF-12).
 func upgrade(r *http.Request) bool {
 	return len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0
 }

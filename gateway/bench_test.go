@@ -1,0 +1,52 @@
+package gateway_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// bare is an answer that keeps nothing.
+type bare struct{ header http.Header }
+
+func (b *bare) Header() http.Header         { return b.header }
+func (b *bare) Write(p []byte) (int, error) { return len(p), nil }
+func (b *bare) WriteHeader(int)             {}
+
+// BenchmarkAuthRequest is an answer to nginx without the server around it.
+func BenchmarkAuthRequest(b *testing.B) {
+	is := counterfoiltest.New(b)
+	g, err := gateway.New(gateway.Options{Verifier: is.Verifier(), TrustedProxies: loopback, Routes: []gateway.Route{{Origin: app, Prefix: "/"}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	handler := g.Handler()
+	for name, carrier := range map[string]counterfoil.Carrier{"jwt": counterfoil.CarrierBearer, "cookie": counterfoil.CarrierCookie} {
+		r := httptest.NewRequest("GET", gateway.AuthRequestPath, nil)
+		r.RemoteAddr = "127.0.0.1:1234"
+		r.Header.Set("X-Original-Method", "GET")
+		r.Header.Set("X-Original-URL", app+"/reports/7?a=b")
+		r.Header.Set("Accept", "text/html")
+		access := is.Login("alice", carrier, "staff").Access.Reveal()
+		if carrier == counterfoil.CarrierBearer {
+			r.Header.Set("Authorization", "Bearer "+access)
+		} else {
+			r.Header.Set("Cookie", source.InsecureCookieName+"="+access)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w := &bare{http.Header{}}
+				handler.ServeHTTP(w, r)
+				if w.header["Counterfoil-Subject"][0] != "alice" {
+					b.Fatal(w.header)
+				}
+			}
+		})
+	}
+}
