@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -147,6 +148,7 @@ const rules = `(() => {
 		const style = getComputedStyle(e), name = e.tagName + " " + e.textContent.trim().slice(0, 30);
 		if ([...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && contrast(rgb(style.color), behind(e)) < 4.5) wrong.push("faint text: " + name);
 		if (e.matches("input, button") && contrast(rgb(style.borderColor), behind(e.parentElement)) < 3 && contrast(behind(e), behind(e.parentElement)) < 3) wrong.push("faint edge: " + name);
+		if (e.matches("[type=password]") && !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true }))) wrong.push("nothing can be pasted: " + e.id);
 		if (e.matches("input") && !e.labels.length || e.matches("button, a") && !(e.getAttribute("aria-label") || e.textContent.trim())) wrong.push("no name: " + e.outerHTML);
 	}
 	return wrong.join("; ");
@@ -203,6 +205,15 @@ func (b *browser) inspect(name string) {
 	}
 }
 
+// fill puts text into a field at once, as a paste does.
+func (b *browser) fill(field, text string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(field)))
+	if _, err := chromedp.Call(b.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // A user of the pages, with the keyboard alone: sign in, see the session, revoke another
 // session, change the password, sign out.
 func TestPagesInABrowser(t *testing.T) {
@@ -218,7 +229,7 @@ func TestPagesInABrowser(t *testing.T) {
 			// The first Tab goes to the skip link, the second to the first field.
 			b.do(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"), chromedp.KeyEvent("alice"), chromedp.KeyEvent("\t"),
 				chromedp.KeyEvent("not her password at all"), chromedp.KeyEvent("\r"))
-			b.until(`document.querySelector("[role=alert]")?.textContent.includes("wrong")`)
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("wrong") && document.activeElement.id === "password"`)
 			b.mu.Lock()
 			b.problems = nil // the browser reports the 401, which this step expects
 			b.mu.Unlock()
@@ -229,13 +240,28 @@ func TestPagesInABrowser(t *testing.T) {
 
 			// Alice also has the four sessions of the live page. This ends them all.
 			b.do(chromedp.Click(chromedp.CSS(`form[action="/sessions/others"] button`)))
-			b.until(`document.querySelectorAll(".sessions li").length === 1`)
+			b.until(`document.querySelector("[role=status]")?.textContent === "4 sessions were ended." && document.querySelectorAll(".sessions li").length === 1`)
+			b.inspect("account-others-" + l.name)
 
-			b.do(chromedp.SendKeys(chromedp.CSS("#current"), demoPassword),
-				chromedp.SendKeys(chromedp.CSS("#next"), "some other words instead\r"))
-			b.until(`document.querySelector("[role=status]")?.textContent.includes("changed")`)
+			// What a password manager does: it looks for the form, and puts its text in at once.
+			b.do(chromedp.Navigate(p.url + "/.well-known/change-password"))
+			b.until(`location.pathname === "/password"`)
+			b.inspect("password-" + l.name)
+			b.tabThrough("password")
+			b.do(chromedp.Navigate(p.url + "/password"))
+			b.fill("#current", "not her password at all")
+			b.fill("#next", "some other words instead")
+			b.do(chromedp.KeyEvent("\r"))
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("The current password is wrong") && document.activeElement.id === "current"`)
+			b.expected()
+			b.inspect("password-wrong-" + l.name)
+			b.do(chromedp.KeyEvent(demoPassword), chromedp.KeyEvent("\t")) // the focus is there
+			b.fill("#next", "some other words instead")
+			b.do(chromedp.KeyEvent("\r"))
+			b.until(`location.pathname === "/" && document.querySelector("[role=status]")?.textContent.includes("changed")`)
 			b.do(chromedp.Click(chromedp.CSS(`form[action="/logout"] button`)))
-			b.until(`document.body.textContent.includes("not signed in")`)
+			b.until(`document.querySelector("[role=status]")?.textContent === "You are signed out."`)
+			b.inspect("signed-out-" + l.name)
 
 			b.do(chromedp.Navigate(p.url + "/register"))
 			b.inspect("register-" + l.name)

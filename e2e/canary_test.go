@@ -204,7 +204,7 @@ var routes = []string{
 	"GET /v1/log", "POST /oauth/introspect", "POST /oauth/revoke", "POST /oauth/token",
 	"GET /.well-known/jwks.json", "GET /.well-known/oauth-authorization-server", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"GET /", "GET /login", "POST /login", "POST /logout", "GET /register", "POST /register", "POST /sessions/revoke", "POST /sessions/others",
-	"POST /session/step-up", "POST /password", "GET /welcome", "GET /static/style.css", "GET /static/welcome.js", "GET /{secret}", "POST /v1/{secret}",
+	"POST /session/step-up", "POST /password", "GET /password", "GET /.well-known/change-password", "GET /welcome", "GET /static/style.css", "GET /static/welcome.js", "GET /{secret}", "POST /v1/{secret}",
 }
 
 // allRoutes returns routes, and the further routes of the API document.

@@ -261,10 +261,12 @@ func throughThePages(t *testing.T, auth *server.Embedded, url, name string, l lo
 	b.do(chromedp.Click(chromedp.CSS(`.sessions button[aria-label^="Revoke phone"]`)))
 	b.until(`document.querySelectorAll(".sessions li").length === 1 && document.querySelector(".tag")`)
 
+	b.do(chromedp.Click(chromedp.CSS(`a[href$="/password"]`)))
+	b.until(`document.querySelector("#current") && ` + at("/password"))
 	b.do(chromedp.SendKeys(chromedp.CSS("#current"), ownPassword), chromedp.SendKeys(chromedp.CSS("#next"), "some other words instead\r"))
 	b.until(`document.querySelector("[role=status]")?.textContent.includes("changed")`)
 	b.do(chromedp.Click(chromedp.CSS(`form[action$="/logout"] button`)))
-	b.until(`document.body.textContent.includes("not signed in")`)
+	b.until(`document.querySelector("[role=status]")?.textContent === "You are signed out."`)
 	b.inspect("signed-out-" + name)
 	b.do(chromedp.Click(chromedp.CSS(`a[href*="/login"]`)))
 	b.until(fmt.Sprintf("location.href.startsWith(%q) && document.querySelector('#identifier')", url+"/login?return_to="))

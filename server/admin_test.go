@@ -273,7 +273,7 @@ func TestWelcomePage(t *testing.T) {
 		{"?token=" + token, "", "a quiet evening at home", "no longer good", http.StatusUnauthorized},
 		{"", token, "short", "Password rejected", http.StatusUnprocessableEntity},
 		{"", " " + link + "\n", "short", `name="token" value="` + token + `"`, http.StatusUnprocessableEntity}, // the whole link, as it was copied
-		{"", token, "a quiet evening at home", "Your password is set", http.StatusOK},
+		{"", token, "a quiet evening at home", `action="/login"`, http.StatusOK},
 		{"", token, "short", "was used", http.StatusGone}, // at once, whatever the password
 	} {
 		res, body := choose(c.query, c.token, c.password)

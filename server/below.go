@@ -69,7 +69,7 @@ func CheckURL(text string) error {
 // parsePages parses the templates, whose links name paths without that of the issuer.
 func parsePages(base string) (*template.Template, error) {
 	link := strings.NewReplacer(`href="/`, `href="`+base+`/`, `src="/`, `src="`+base+`/`, `action="/`, `action="`+base+`/`,
-		`.Link "/`, `.Link "`+base+`/`)
+		`data-check="/`, `data-check="`+base+`/`, `.Link "/`, `.Link "`+base+`/`)
 	names, err := fs.Glob(files, "templates/*.html")
 	pages := template.New("")
 	for _, name := range names {
@@ -85,6 +85,7 @@ func parsePages(base string) (*template.Template, error) {
 }
 
 // seeOther leads the browser to a page, by its path without that of the issuer.
-func (s *Server) seeOther(w http.ResponseWriter, r *http.Request, page string) {
-	http.Redirect(w, r, s.base+page, http.StatusSeeOther)
+func (s *Server) seeOther(w http.ResponseWriter, page string) {
+	w.Header().Set("Location", s.base+page)
+	w.WriteHeader(http.StatusSeeOther)
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
-	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
@@ -80,85 +78,6 @@ func (s *Server) leave(w http.ResponseWriter, to destination) {
 	// Not by http.Redirect, which would spell it in another way than was checked.
 	w.Header().Set("Location", page)
 	w.WriteHeader(http.StatusSeeOther)
-}
-
-// provePage has somebody who is signed in prove it again.
-type provePage struct {
-	frame
-	Name string
-}
-
-const proveTitle = "Enter your password again"
-
-// pageLogin shows the form, unless a program has sent somebody here who is signed in
-// already: then the login must only be fresh enough.
-func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	to, err := s.destination(r, query)
-	if err != nil {
-		return err
-	}
-	maxAge, fresh, err := maxAgeIn(query)
-	if err != nil {
-		return err
-	}
-	form := s.signInPage(to)
-	if to.ReturnTo.String() == "" && !fresh {
-		return s.render(w, http.StatusOK, "login.html", form)
-	}
-	session, err := s.signedIn(r)
-	switch {
-	case signedOut(err):
-		s.clearEnded(w, err)
-		return s.render(w, http.StatusOK, "login.html", form)
-	case err != nil:
-		return err
-	case !to.of(session.Client):
-		return s.render(w, http.StatusOK, "login.html", form)
-	}
-	if fresh {
-		err = s.issuer.Fresh(session.AuthTime, maxAge-onTheWay)
-	}
-	switch {
-	case err == nil:
-		s.leave(w, to)
-		return nil
-	case !errors.Is(err, counterfoil.ErrStepUp):
-		return err
-	}
-	return s.prove(w, r, http.StatusOK, session, frame{To: to})
-}
-
-// onTheWay is how soon a login may be too old that is called fresh: the page that sent the
-// visitor here must not find it too old when the visitor comes back, and send them again.
-const onTheWay = 5 * time.Second
-
-// maxAgeIn reads max_age: how many seconds old the login may be.
-func maxAgeIn(query url.Values) (maxAge time.Duration, given bool, err error) {
-	text := query.Get("max_age")
-	if text == "" {
-		return 0, false, nil
-	}
-	seconds, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		return 0, false, badRequest("max_age is a number of seconds")
-	}
-	return time.Duration(seconds) * time.Second, true, nil
-}
-
-// prove asks for the password of session under what f says. Who has none here signs in.
-func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, session *counterfoil.Session, f frame) error {
-	name, password, err := s.nameOf(r, session)
-	if err != nil {
-		return err
-	}
-	if !password {
-		page := s.signInPage(f.To)
-		page.Problem = f.Problem
-		return s.render(w, status, "login.html", page)
-	}
-	f.Title = proveTitle
-	return s.render(w, status, "prove.html", provePage{f, name})
 }
 
 // signedOut reports whether err means that nobody is signed in.

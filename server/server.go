@@ -131,7 +131,7 @@ func public(w http.ResponseWriter) {
 
 // pagePolicy lets a page load our style sheet, and send forms to us. Nothing else, and no
 // script: see renderWelcome.
-const pagePolicy = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // requestHeader names a request to a caller who asks for help: logs and audit trail have
 // the same value.

@@ -303,7 +303,7 @@ func TestPages(t *testing.T) {
 	if res.StatusCode != http.StatusOK || !strings.Contains(body, "Sign out") {
 		t.Errorf("home = %d %s", res.StatusCode, body)
 	}
-	if csp := res.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'; form-action 'self'") {
+	if csp := res.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'") {
 		t.Errorf("CSP = %q", csp)
 	}
 }

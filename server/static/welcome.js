@@ -1,14 +1,34 @@
-// The link of an invitation has its token as the fragment. This puts it into the form, and takes
-// it out of the address bar. Without JavaScript the visitor copies it.
+// The link of an invitation has its token as the fragment. This puts it into the form, takes it
+// out of the address bar, and says at once if the invitation is no longer good. Without
+// JavaScript the visitor copies the link, and learns it from the answer to the form.
 "use strict";
+
+const form = document.querySelector("form");
+const field = document.getElementById("token");
 
 function take() {
 	const token = location.hash.slice(1);
 	if (!token) return;
-	document.getElementById("token").value = token;
+	field.value = token;
 	history.replaceState(null, "", location.pathname);
 	document.getElementById("password").focus();
+	check();
+}
+
+// check asks whether what is in the field can be used. What it cannot find out, the form will.
+async function check() {
+	const text = field.value;
+	const token = text.slice(text.lastIndexOf("#") + 1).trim();
+	let status = 0;
+	if (token) {
+		const question = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }) };
+		status = await fetch(form.dataset.check, question).then((answer) => answer.status, () => 0);
+	}
+	if (field.value !== text) return; // another was put there meanwhile
+	document.getElementById("void").hidden = status !== 401;
+	document.getElementById("used").hidden = status !== 410;
 }
 
 take();
 addEventListener("hashchange", take); // another link, opened while the page is there
+field.addEventListener("change", check);

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// deed is what a form has done. The page that the form leads to says it, once: a reload sends
+// nothing again. The browser keeps it in between, in a cookie that only this server can set.
+// So no link can have a page say what was not done, and no text comes from outside (HDR-02).
+type deed string
+
+const (
+	passwordChanged deed = "password-changed"
+	passwordSet     deed = "password-set"
+	sessionEnded    deed = "session-ended"
+	sessionGone     deed = "session-gone"
+	ownEnded        deed = "own-ended"
+	othersEnded     deed = "others-ended" // with how many
+	noticeDismissed deed = "notice-dismissed"
+	leftHere        deed = "signed-out"
+)
+
+var inWordsOf = map[deed]string{
+	passwordChanged: "Your password was changed, and every other session was ended.",
+	passwordSet:     "Your password is set. Sign in with it.",
+	sessionEnded:    "1 session was ended.",
+	sessionGone:     "That session had ended before.",
+	ownEnded:        "This session was ended. You are signed out here.",
+	noticeDismissed: "The notice was dismissed.",
+	leftHere:        "You are signed out.",
+}
+
+// words says what was done. What no deed is says nothing.
+func (d deed) words(count int) string {
+	switch {
+	case d != othersEnded:
+		return inWordsOf[d]
+	case count == 0:
+		return "There were no other sessions."
+	case count == 1:
+		return "1 session was ended."
+	}
+	return fmt.Sprintf("%d sessions were ended.", count)
+}
+
+// doneCookie has a deed, and a number, until the next page.
+const (
+	doneCookie         = "__Host-Http-cf_done"
+	insecureDoneCookie = "cf_done"
+	doneWithin         = 60 // seconds
+)
+
+func (s *Server) doneCookie() string {
+	if s.secure {
+		return doneCookie
+	}
+	return insecureDoneCookie
+}
+
+// finish leads from a form to a page, which says what was done.
+func (s *Server) finish(w http.ResponseWriter, page string, d deed, count int) error {
+	setCookie(w, s.doneCookie(), string(d)+"."+strconv.Itoa(count), "Strict", doneWithin)
+	s.seeOther(w, page)
+	return nil
+}
+
+// done returns what the form before has done, and forgets it.
+func (s *Server) done(w http.ResponseWriter, r *http.Request) string {
+	value, ok := onlyCookie(r, s.doneCookie())
+	if !ok {
+		return ""
+	}
+	setCookie(w, s.doneCookie(), "", "Strict", 0)
+	code, number, _ := strings.Cut(value, ".")
+	count, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return ""
+	}
+	return deed(code).words(int(count))
+}

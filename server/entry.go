@@ -1,0 +1,295 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+// entryPage signs in or up.
+type entryPage struct {
+	frame
+	Identifier   string // what was typed before, after a problem
+	Registration bool   // there is a page to sign up
+}
+
+func (s *Server) signInPage(to destination) entryPage {
+	return entryPage{frame: frame{Title: "Sign in", To: to}, Registration: s.registration}
+}
+
+func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
+	if !s.registration {
+		return errNotFound
+	}
+	to, err := s.destination(r, r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return s.render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account", To: to}})
+}
+
+// welcomePage redeems an invitation.
+type welcomePage struct {
+	frame
+	Token string
+}
+
+// pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
+// script of the page puts it into the form, or the visitor does.
+func (s *Server) pageWelcome(w http.ResponseWriter, _ *http.Request) error {
+	return s.renderWelcome(w, http.StatusOK, welcomePage{frame: frame{Title: welcomeTitle}})
+}
+
+const welcomeTitle = "Choose a password"
+
+// renderWelcome is render for the one page that has a script.
+func (s *Server) renderWelcome(w http.ResponseWriter, status int, page welcomePage) error {
+	w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'; connect-src 'self'")
+	return s.render(w, status, "welcome.html", page)
+}
+
+func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	token := invitationIn(r.PostForm.Get("token"))
+	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
+	switch err = noInvitation(err); {
+	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
+		page := s.signInPage(destination{})
+		var status int
+		status, page.Problem = s.inWords(w, r, err)
+		return s.render(w, status, "login.html", page)
+	case err != nil:
+		status, text := s.inWords(w, r, err)
+		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Wrong: fieldOf(err, "token", "password")}, token})
+	}
+	return s.finish(w, "/login", passwordSet, 0)
+}
+
+// invitationIn returns the token in what a visitor has copied: the token, or the whole link.
+func invitationIn(text string) string {
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '#')+1:])
+}
+
+func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) error {
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
+	return s.signInBy(w, r, "login.html", s.signInPage(to))
+}
+
+func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
+	if !s.registration {
+		return errNotFound
+	}
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
+	if _, err := s.ask(r, loginBody{Carrier: "cookie", Client: to.Client}, act(w, r, "", "")); err != nil {
+		return err
+	}
+	page := entryPage{frame: frame{Title: "Create an account", To: to}, Identifier: r.PostForm.Get("identifier")}
+	b := loginBody{Identifier: page.Identifier, Client: to.Client, Password: api.Hide(r.PostForm.Get("password"))}
+	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
+		status, text := s.inWords(w, r, err)
+		page.Problem, page.Wrong = text, fieldOf(err, "password", "password")
+		return s.render(w, status, "register.html", page)
+	}
+	return s.signInBy(w, r, "register.html", page)
+}
+
+// signInBy signs in with what the form says, and shows the form again if that fails.
+func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
+	page.Identifier = r.PostForm.Get("identifier")
+	done, err := s.signIn(w, r, loginBody{
+		Identifier: page.Identifier, Carrier: "cookie", Client: page.To.Client,
+		Method: directory.KindPassword, Password: api.Hide(r.PostForm.Get("password")),
+	})
+	if err != nil {
+		status, text := s.inWords(w, r, err)
+		page.Problem, page.Wrong = text, fieldOf(err, "password", "password")
+		return s.render(w, status, name, page)
+	}
+	return s.letIn(w, done, page.To)
+}
+
+// challengePage asks for the answer to a challenge, which must be one text: {"answer": …}.
+type challengePage struct {
+	frame
+	Attempt string
+	Prompt  string // of the challenge; empty: it has none
+}
+
+// letIn lets the visitor in, or shows the challenge.
+func (s *Server) letIn(w http.ResponseWriter, done progress, to destination) error {
+	if done.challenge == nil {
+		s.setCookies(w, done.issued)
+		s.leave(w, to)
+		return nil
+	}
+	c := s.challenge(w, done.challenge)
+	var public struct {
+		Prompt string `json:"prompt"`
+	}
+	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
+	return s.render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step", To: to}, c.Attempt, public.Prompt})
+}
+
+func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
+	if err := s.form(w, r); err != nil {
+		return err
+	}
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
+	answer, err := json.Marshal(map[string]string{"answer": r.PostForm.Get("answer")})
+	if err != nil {
+		return err
+	}
+	done, err := s.proceed(w, r, r.PostForm.Get("attempt"), secret.New(string(answer)), to.Client)
+	if errors.Is(err, login.ErrRefused) || errors.Is(err, login.ErrOver) {
+		status, text := s.inWords(w, r, err)
+		if session, err := s.signedIn(r); err == nil { // most often it was a step-up
+			return s.notProven(w, r, status, session, frame{Problem: text, To: to})
+		}
+		page := s.signInPage(to)
+		page.Problem = text
+		return s.render(w, status, "login.html", page)
+	}
+	if err != nil { // the challenge can still be answered
+		status, text := s.inWords(w, r, err)
+		return s.render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
+	}
+	return s.letIn(w, done, to)
+}
+
+// pageStepUp has the visitor enter the password again, and leads to the destination.
+func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.own(w, r)
+	if err != nil {
+		return err
+	}
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
+	begin, err := byMethod(directory.KindPassword, api.Hide(r.PostForm.Get("password")), api.Object{})
+	if err != nil {
+		return err
+	}
+	done, err := s.proveAgain(w, r, session, begin)
+	if err != nil {
+		status, text := s.inWords(w, r, err)
+		return s.notProven(w, r, status, session, frame{Problem: text, Wrong: fieldOf(err, "password", "password"), To: to})
+	}
+	return s.letIn(w, done, to)
+}
+
+// notProven shows the form of a step-up again: that of the account page, if it leads there.
+func (s *Server) notProven(w http.ResponseWriter, r *http.Request, status int, session *counterfoil.Session, f frame) error {
+	if f.To.ReturnTo.String() != "" {
+		return s.prove(w, r, status, session, f)
+	}
+	f.Title = accountTitle
+	return s.accountOf(w, r, status, f, session)
+}
+
+// provePage has somebody who is signed in prove it again.
+type provePage struct {
+	frame
+	Name string
+}
+
+const proveTitle = "Enter your password again"
+
+// pageLogin shows the form, unless a program has sent somebody here who is signed in
+// already: then the login must only be fresh enough.
+func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	to, err := s.destination(r, query)
+	if err != nil {
+		return err
+	}
+	maxAge, fresh, err := maxAgeIn(query)
+	if err != nil {
+		return err
+	}
+	form := s.signInPage(to)
+	form.Done = s.done(w, r)
+	if to.ReturnTo.String() == "" && !fresh {
+		return s.render(w, http.StatusOK, "login.html", form)
+	}
+	session, err := s.signedIn(r)
+	switch {
+	case signedOut(err):
+		s.clearEnded(w, err)
+		return s.render(w, http.StatusOK, "login.html", form)
+	case err != nil:
+		return err
+	case !to.of(session.Client):
+		return s.render(w, http.StatusOK, "login.html", form)
+	}
+	if fresh {
+		err = s.issuer.Fresh(session.AuthTime, maxAge-onTheWay)
+	}
+	switch {
+	case err == nil:
+		s.leave(w, to)
+		return nil
+	case !errors.Is(err, counterfoil.ErrStepUp):
+		return err
+	}
+	return s.prove(w, r, http.StatusOK, session, frame{To: to})
+}
+
+// onTheWay is how soon a login may be too old that is called fresh: the page that sent the
+// visitor here must not find it too old when the visitor comes back, and send them again.
+const onTheWay = 5 * time.Second
+
+// maxAgeIn reads max_age: how many seconds old the login may be.
+func maxAgeIn(query url.Values) (maxAge time.Duration, given bool, err error) {
+	text := query.Get("max_age")
+	if text == "" {
+		return 0, false, nil
+	}
+	seconds, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, false, badRequest("max_age is a number of seconds")
+	}
+	return time.Duration(seconds) * time.Second, true, nil
+}
+
+// prove asks for the password of session under what f says. Who has none here signs in.
+func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, session *counterfoil.Session, f frame) error {
+	name, password, err := s.nameOf(r, session)
+	if err != nil {
+		return err
+	}
+	if !password {
+		page := s.signInPage(f.To)
+		page.Problem = f.Problem
+		return s.render(w, status, "login.html", page)
+	}
+	f.Title = proveTitle
+	return s.render(w, status, "prove.html", provePage{f, name})
+}
