@@ -77,7 +77,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"an empty field, and post", post("bench", b.key), []string{""}, 200, ""},
 		{"an empty client_secret is none", query("client_id", "bench", "client_secret", ""), []string{basic("bench", b.key)}, 200, ""},
 
-		{"basic, another client", "", []string{basic("svc", b.key)}, 401, "invalid_client"},
+		{"basic, another client", "", []string{basic(canary, b.key)}, 401, "invalid_client"},
 		{"basic, no client", "", []string{basic("", b.key)}, 401, "invalid_client"},
 		{"basic, another case", "", []string{basic("Bench", b.key)}, 401, "invalid_client"},
 		{"basic, another's key", "", []string{basic("bench", oddKey)}, 401, "invalid_client"},
@@ -86,10 +86,10 @@ func TestClientAuthentication(t *testing.T) {
 		{"basic, a key escaped twice", "", []string{basic("bench", escaped(b.key))}, 401, "invalid_client"},
 		{"basic, no colon", "", []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(b.key))}, 401, "invalid_client"},
 		{"basic, no base64", "", []string{"Basic bench:" + b.key}, 401, "invalid_client"},
-		{"post, another client", post("svc", b.key), nil, 401, "invalid_client"},
+		{"post, another client", post(canary, b.key), nil, 401, "invalid_client"},
 		{"post, no client", query("client_secret", b.key), nil, 401, "invalid_client"},
 		{"post, a wrong key", post("bench", string(flipped)), nil, 401, "invalid_client"},
-		{"bearer, another client", query("client_id", "svc"), []string{"Bearer " + b.key}, 401, "invalid_client"},
+		{"bearer, another client", query("client_id", canary), []string{"Bearer " + b.key}, 401, "invalid_client"},
 		{"a client alone", query("client_id", "bench"), nil, 401, "invalid_client"},
 		{"nothing", "", nil, 401, "invalid_client"},
 		{"another scheme", "", []string{"Digest " + b.key}, 401, "invalid_client"},
@@ -97,7 +97,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"basic and post", post("bench", b.key), []string{basic("bench", b.key)}, 400, "invalid_request"},
 		{"basic without a key, and post", post("bench", b.key), []string{basic("bench", "")}, 400, "invalid_request"},
 		{"bearer and post", post("bench", b.key), []string{"Bearer " + b.key}, 400, "invalid_request"},
-		{"basic, another client_id", query("client_id", "svc"), []string{basic("bench", b.key)}, 400, "invalid_request"},
+		{"basic, another client_id", query("client_id", canary), []string{basic("bench", b.key)}, 400, "invalid_request"},
 		{"basic twice", "", []string{basic("bench", b.key), basic("bench", b.key)}, 400, "invalid_request"},
 		{"client_secret twice", post("bench", b.key) + "&client_secret=" + b.key, nil, 400, "invalid_request"},
 	} {
@@ -117,13 +117,17 @@ func TestClientAuthentication(t *testing.T) {
 			t.Errorf("introspect, %s: the key was repeated", c.name)
 		}
 	}
+	// The operator is told, once a day, and not what was sent.
+	if log := b.log.String(); strings.Count(log, "came with another client's name") != 2 || strings.Contains(log, canary) {
+		t.Errorf("the log: %s", log)
+	}
 	// The same Basic everywhere, and a secret in a query nowhere (TOK-33).
 	for _, c := range []struct {
 		path, field string
 		want        int
 	}{
-		{"/v1/log", basic("bench", b.key), 200}, {"/v1/log", plainBasic("bench", b.key), 200}, {"/v1/log", basic("svc", b.key), 401},
-		{"/v1/admin/users", basic("bench", b.key), 200}, {"/v1/admin/users", plainBasic("bench", b.key), 200}, {"/v1/admin/users", basic("svc", b.key), 401},
+		{"/v1/log", basic("bench", b.key), 200}, {"/v1/log", plainBasic("bench", b.key), 200}, {"/v1/log", basic(canary, b.key), 401},
+		{"/v1/admin/users", basic("bench", b.key), 200}, {"/v1/admin/users", plainBasic("bench", b.key), 200}, {"/v1/admin/users", basic(canary, b.key), 401},
 		{"/v1/admin/users", "bearer   " + b.key, 200},
 	} {
 		if w := b.answer("GET", c.path, "", "Authorization", c.field); w.Code != c.want {

@@ -69,6 +69,9 @@ func (s *Server) authenticate(ctx context.Context, p shown) (directory.APIKey, e
 	case err != nil:
 		return directory.APIKey{}, err
 	case p.client != key.Client && !(p.bearer && p.client == ""):
+		if ok, _ := s.warned.Allow(key.ID+" name", s.now()); ok { // what was sent may be a secret in the wrong place
+			s.log.Warn("an API key was refused: it came with another client's name", "client", key.Client, "key", key.ID, "hint", "the client_id, or the user name of Basic, is the client of the key")
+		}
 		return directory.APIKey{}, errKey
 	}
 	if left := key.Expires.Sub(s.now()); !key.Expires.IsZero() && left < warnOfExpiry {

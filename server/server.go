@@ -50,7 +50,7 @@ type Server struct {
 	csrfKey       []byte // of CSRF tokens
 	knownOrigins  origins
 	clearSiteData bool
-	warned        *limit.Limiter // of API keys that expire soon, by id
+	warned        *limit.Limiter // of API keys that expire soon or come with a wrong name, by id
 	handler       http.Handler
 }
 

@@ -73,7 +73,7 @@ func (c *keyRevoke) Run(ctx context.Context) error {
 
 type keyCreate struct {
 	placeFlags
-	Client   string   `required:"" placeholder:"NAME" help:"Name of the program that will use the key."`
+	Client   string   `required:"" placeholder:"NAME" help:"Name of the program that will use the key: the client_id or user name that it shows with the key."`
 	Scope    []string `required:"" placeholder:"SCOPE" help:"revocation:read, introspect, sessions:create or admin; may be repeated."`
 	Audience []string `placeholder:"NAME" help:"Audience whose tokens the key may introspect; may be repeated. Empty: all of this issuer."`
 	Sessions []string `name:"sessions-of" placeholder:"CLIENT" help:"Client whose sessions the key may make with sessions:create, * for all; may be repeated. Empty: the client of its own name."`
