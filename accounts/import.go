@@ -2,13 +2,15 @@ package accounts
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 )
 
 // Import adds u as it was elsewhere, with the hash of a password that it has there, or
-// none. It never touches a user who is there: nobody can choose the password of an account
+// none, and with its id there, or a new one. It never touches a user who is there: nobody can choose the password of an account
 // so (LOGIN-16). It fails with password.ErrHash, directory.ErrTaken,
 // directory.ErrBadIdentifier or directory.ErrBadUser. With dry nothing is written.
 func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, foreign string, dry bool) (directory.User, error) {
@@ -19,8 +21,10 @@ func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, 
 			return directory.User{}, err
 		}
 	}
-	if dry {
-		return directory.User{}, a.importable(ctx, u)
+	if dry || u.ID != "" {
+		if err := a.importable(ctx, u); err != nil || dry {
+			return directory.User{}, err
+		}
 	}
 	made, err := a.users.Import(ctx, act, u, work)
 	if err != nil {
@@ -32,9 +36,31 @@ func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, 
 	return made, err
 }
 
+// importable says why u cannot be added. The id of a user who was deleted never comes back: its
+// sessions stay disabled.
 func (a *Accounts) importable(ctx context.Context, u directory.User) error {
 	if err := u.Check(); err != nil {
 		return err
 	}
-	return a.users.Available(ctx, u.Identifier)
+	err := a.users.Available(ctx, u.Identifier)
+	if u.ID == "" {
+		return err
+	}
+	if errors.Is(err, directory.ErrTaken) && !errors.Is(err, directory.ErrConfusable) {
+		there, unread := a.users.IDOf(ctx, u.Identifier)
+		if unread == nil && there != u.ID {
+			return fmt.Errorf("%w: the user with this identifier is there with another id, %s", directory.ErrBadUser, there)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.users.AvailableID(ctx, u.ID); err != nil {
+		return err
+	}
+	held, err := a.issuer.Subject(ctx, u.ID)
+	if err == nil && held.Disabled {
+		err = fmt.Errorf("%w: a user who had the id was deleted", directory.ErrBadUser)
+	}
+	return err
 }

@@ -203,7 +203,7 @@ func hashID(s string) string {
 // one that looks like it. ID, Status and Created are set here. Without an actor, the user made
 // the account.
 func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, error) {
-	u.Status, u.Created = Active, d.now()
+	u.ID, u.Status, u.Created = "", Active, d.now()
 	for {
 		b, note, err := d.create(act, &u)
 		if err != nil {
@@ -231,7 +231,10 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	if u.Created.IsZero() {
 		u.Created = d.now()
 	}
-	u.ID, u.Version, u.rev = "usr_"+strings.ToLower(rand.Text()), 0, 0
+	if u.ID == "" {
+		u.ID = "usr_" + strings.ToLower(rand.Text())
+	}
+	u.Version, u.rev = 0, 0
 	u.password, u.kept, u.inside = login.Credential{}, "", false
 	value, err := json.Marshal(u)
 	if err != nil {

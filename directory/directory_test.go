@@ -241,3 +241,35 @@ func TestPages(t *testing.T) {
 		t.Errorf("the second page has %d users, %v, %v", len(rest), more, err)
 	}
 }
+
+// A user who is imported can keep an id. No two users have one, and none is a path or a word of
+// the store's.
+func TestImportedID(t *testing.T) {
+	d, err := directory.New(directory.Options{Store: memory.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(id, identifier string) (directory.User, error) {
+		return d.Import(t.Context(), audit.Act{}, directory.User{ID: id, Identifier: identifier}, nil)
+	}
+	if u, err := add("auth0|7", "carol"); err != nil || u.ID != "auth0|7" {
+		t.Fatalf("Import = %+v, %v", u, err)
+	}
+	if u, err := d.ByID(t.Context(), "auth0|7"); err != nil || u.Identifier != "carol" {
+		t.Errorf("ByID = %+v, %v", u, err)
+	}
+	if _, err := add("auth0|7", "dave"); !errors.Is(err, directory.ErrBadUser) {
+		t.Errorf("an id of another user = %v, want ErrBadUser", err)
+	}
+	if _, err := add("auth0|7", "carol"); !errors.Is(err, directory.ErrTaken) {
+		t.Errorf("the same user again = %v, want ErrTaken", err)
+	}
+	for _, bad := range []string{"*", ".", "..", directory.Nobody, "a b", "ä", "a\n", strings.Repeat("a", 201)} {
+		if _, err := add(bad, "dave"); !errors.Is(err, directory.ErrBadUser) {
+			t.Errorf("id %q = %v, want ErrBadUser", bad, err)
+		}
+	}
+	if u, err := d.Create(t.Context(), audit.Act{}, directory.User{ID: "chosen", Identifier: "erin"}); err != nil || u.ID == "chosen" {
+		t.Errorf("Create with an id = %+v, %v, want one of its own", u, err)
+	}
+}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -43,10 +45,16 @@ func (w Work) With(other Work) Work {
 var keyWork = store.Key{Kind: kindImport, ID: "work"}
 
 // Import adds a user who had an account elsewhere, with the hash that it has in
-// u.Password; Status and Created stay as they are, if set. work is what the check of that
+// u.Password; ID, Status and Created stay as they are, if set. work is what the check of that
 // hash costs; the largest of each kind is kept. It fails like Create, and with ErrBadUser for
-// a fifth kind of hash.
+// a fifth kind of hash, and for an ID that another user has.
 func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work) (User, error) {
+	kept := u.ID != ""
+	if kept {
+		if err := checkID(u.ID); err != nil {
+			return User{}, err
+		}
+	}
 	for {
 		b, note, err := d.create(act, &u)
 		if err != nil {
@@ -74,7 +82,38 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work
 		if err := d.Available(ctx, u.Identifier); err != nil {
 			return User{}, err
 		}
+		if kept {
+			if err := d.AvailableID(ctx, u.ID); err != nil {
+				return User{}, err
+			}
+		}
 	}
+}
+
+// AvailableID returns nil if a user can be imported with that id, or ErrBadUser.
+func (d *Directory) AvailableID(ctx context.Context, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	switch _, err := store.One(ctx, d.store, userKey(id)); {
+	case err == nil:
+		return fmt.Errorf("%w: another user has the id", ErrBadUser)
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+// Nobody is the id of no user.
+const Nobody = "usr_none"
+
+// checkID says whether an id from elsewhere can be the id of a user, and so the subject of
+// tokens and a part of paths.
+func checkID(id string) error {
+	if slices.Contains([]string{"", "*", ".", "..", Nobody}, id) || check.Text("id", id, 200) != nil {
+		return fmt.Errorf("%w: an id is 1 to 200 printable ASCII characters without spaces, and none of *, ., .. and %s", ErrBadUser, Nobody)
+	}
+	return nil
 }
 
 // ImportedWork is the largest work of each kind that Import was told of, and how long a refusal

@@ -69,7 +69,7 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 // importOne returns an error for an outage alone.
 func (s *Server) importOne(ctx context.Context, by audit.Act, u api.ImportUser, dry bool) (api.ImportResult, error) {
 	made, err := s.users.Import(ctx, by, directory.User{
-		Identifier: u.Identifier, Name: u.Name, Status: u.Status, Roles: u.Roles, Created: u.Created,
+		ID: u.ID, Identifier: u.Identifier, Name: u.Name, Status: u.Status, Roles: u.Roles, Created: u.Created,
 	}, u.PasswordHash, dry)
 	switch {
 	case err == nil:

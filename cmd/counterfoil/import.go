@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/directory"
@@ -18,23 +20,26 @@ import (
 
 type userImport struct {
 	placeFlags
-	File     string `arg:"" help:"File with one JSON object in each line; - is standard input."`
+	File     string `arg:"" help:"File with one JSON object in each line, or an export; - is standard input."`
+	From     string `enum:"lines,keycloak,firebase" default:"lines" help:"What the file is: lines, or an export of keycloak or firebase."`
+	KeepIDs  bool   `name:"keep-ids" help:"Users keep the ids that they have in the file, as subjects of tokens too."`
 	DryRun   bool   `help:"Print what would happen, and add no user."`
 	Firebase string `type:"path" placeholder:"FILE" help:"Password hash parameters of the Firebase project, as its console shows them, for lines with firebase."`
+
+	keycloakFlags
 }
 
 // importLine is a line of the file; docs/import.md describes it. At most one of
 // PasswordHash, Keycloak and Firebase is there.
 type importLine struct {
 	api.ImportUser
-	Keycloak *struct {
-		CredentialData string `json:"credentialData"`
-		SecretData     string `json:"secretData"`
-	} `json:"keycloak,omitempty"`
-	Firebase *struct {
-		PasswordHash string `json:"passwordHash"`
-		Salt         string `json:"salt"`
-	} `json:"firebase,omitempty"`
+	Keycloak *password.KeycloakCredential `json:"keycloak,omitempty"`
+	Firebase *firebaseHash                `json:"firebase,omitempty"`
+}
+
+type firebaseHash struct {
+	PasswordHash string `json:"passwordHash"`
+	Salt         string `json:"salt"`
 }
 
 // imported counts the results of the lines.
@@ -43,12 +48,16 @@ type imported struct {
 	Added    int          `json:"added"`
 	Present  int          `json:"present"` // another user has the identifier: nothing was changed
 	Refused  int          `json:"refused"`
+	LeftOut  int          `json:"left_out"` // of an export: not a person, or nobody who could sign in
 	Problems []lineReport `json:"problems"`
+
+	// Lost counts users by what they had and do not have here.
+	Lost map[string]int `json:"lost,omitempty"`
 }
 
 // total is how many users were looked at.
 func (i imported) total() string {
-	return counted(i.Added+i.Present+i.Refused, "user")
+	return counted(i.Added+i.Present+i.Refused+i.LeftOut, "user")
 }
 
 // sized is the file, and how much of it was read.
@@ -84,6 +93,7 @@ type importing struct {
 	admin   *admin
 	project password.FirebaseProject
 	seen    map[string]int // number of the line of each canonical identifier
+	ids     map[string]int // and of each id that is kept
 	looks   map[string]int // and of each skeleton of one
 	batch   []api.ImportUser
 	lines   []int // numbers of the lines of batch
@@ -112,7 +122,7 @@ func (c *userImport) Run(ctx context.Context) error {
 			in.size = about.Size()
 		}
 	}
-	run := importing{userImport: c, in: in, seen: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}}}
+	run := importing{userImport: c, in: in, seen: map[string]int{}, ids: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}, Lost: map[string]int{}}}
 	if c.Firebase != "" {
 		if err := readFirebase(c.Firebase, &run.project); err != nil {
 			return err
@@ -137,15 +147,36 @@ func (c *userImport) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w"+goOn, err)
 	}
+	if err := run.counts.print(c); err != nil {
+		return err
+	}
+	if run.counts.Refused > 0 {
+		return fmt.Errorf("%s refused", counted(run.counts.Refused, c.unit())+map[bool]string{true: " was", false: " were"}[run.counts.Refused == 1])
+	}
+	return nil
+}
+
+// unit is what the file consists of.
+func (c *userImport) unit() string {
+	if c.From == "lines" {
+		return "line"
+	}
+	return "user"
+}
+
+func (i imported) print(c *userImport) error {
+	for _, what := range slices.Sorted(maps.Keys(i.Lost)) {
+		fmt.Fprintf(os.Stderr, "counterfoil: %s: %s\n", counted(i.Lost[what], "user"), what)
+	}
 	if c.JSON {
-		err = writeJSON(os.Stdout, run.counts)
-	} else {
-		err = table([]column{{name: "ADDED"}, {name: "PRESENT"}, {name: "REFUSED"}}, [][]string{{fmt.Sprint(run.counts.Added), fmt.Sprint(run.counts.Present), fmt.Sprint(run.counts.Refused)}})
+		return writeJSON(os.Stdout, i)
 	}
-	if err == nil && run.counts.Refused > 0 {
-		err = fmt.Errorf("%d lines were refused", run.counts.Refused)
+	columns := []column{{name: "ADDED"}, {name: "PRESENT"}, {name: "REFUSED"}}
+	row := []string{fmt.Sprint(i.Added), fmt.Sprint(i.Present), fmt.Sprint(i.Refused)}
+	if c.From != "lines" {
+		columns, row = append(columns, column{name: "LEFT OUT"}), append(row, fmt.Sprint(i.LeftOut))
 	}
-	return err
+	return table(columns, [][]string{row})
 }
 
 // readFirebase reads the parameters of the project.
@@ -161,6 +192,32 @@ func readFirebase(path string, into *password.FirebaseProject) error {
 }
 
 func (i *importing) all(ctx context.Context) error {
+	read := i.eachLine
+	switch i.From {
+	case "keycloak":
+		read = func(take func(importLine, int, int) error) error { return i.eachExported(i.keycloak, take) }
+	case "firebase":
+		read = func(take func(importLine, int, int) error) error { return i.eachExported(i.exportedByFirebase, take) }
+	}
+	err := read(func(u importLine, n, size int) error {
+		if err := i.ready(&u, n); err != nil {
+			i.refuse(n, u.Identifier, err.Error())
+			return nil
+		}
+		i.batch, i.lines, i.size = append(i.batch, u.ImportUser), append(i.lines, n), i.size+size+512
+		if i.size > maxImportBatch || len(i.batch) == maxImportUsers {
+			return i.send(ctx)
+		}
+		return nil
+	})
+	if unsent := i.send(ctx); unsent != nil {
+		return unsent
+	}
+	return err
+}
+
+// eachLine calls take with each line, its number and its size.
+func (i *importing) eachLine(take func(u importLine, n, size int) error) error {
 	lines := bufio.NewScanner(i.in)
 	lines.Buffer(nil, maxImportLine)
 	n := 0
@@ -170,20 +227,20 @@ func (i *importing) all(ctx context.Context) error {
 		if text == "" {
 			continue
 		}
-		u, err := i.line(text, n)
+		u, err := readLine(text)
+		if err != nil && n == 1 && strings.Trim(text, "{[") == "" {
+			return notLines(i.File)
+		}
 		if err != nil {
 			i.refuse(n, u.Identifier, err.Error())
 			continue
 		}
-		i.batch, i.lines, i.size = append(i.batch, u.ImportUser), append(i.lines, n), i.size+len(text)+512
-		if i.size > maxImportBatch || len(i.batch) == maxImportUsers {
-			if err := i.send(ctx); err != nil {
-				return err
-			}
+		if err := take(u, n, len(text)); err != nil {
+			return err
 		}
 	}
-	if err := i.send(ctx); err != nil {
-		return err
+	if errors.Is(lines.Err(), bufio.ErrTooLong) && n == 0 {
+		return notLines(i.File)
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return fmt.Errorf("line %d is longer than %d bytes; it and the lines after it were not read", n+1, maxImportLine)
@@ -191,8 +248,11 @@ func (i *importing) all(ctx context.Context) error {
 	return lines.Err()
 }
 
-// line reads a line and turns the password hash of another program into one string.
-func (i *importing) line(text string, n int) (u importLine, err error) {
+func notLines(file string) error {
+	return misuse("%s does not have one user in each line\nhint: say what it is: --from keycloak, or --from firebase", file)
+}
+
+func readLine(text string) (u importLine, err error) {
 	if err := token.CheckJSON([]byte(text)); err != nil {
 		return u, errors.New("is not one JSON object without duplicate members")
 	}
@@ -201,16 +261,31 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 	if err := decoder.Decode(&u); err != nil {
 		return u, errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
+	return u, nil
+}
+
+// ready turns the password hash of another program into one string, and compares the user with
+// those before it.
+func (i *importing) ready(u *importLine, n int) error {
+	if !i.KeepIDs {
+		if u.ID != "" && i.From == "lines" {
+			i.counts.Lost["id, which --keep-ids keeps"]++
+		}
+		u.ID = ""
+	}
 	canonical, err := directory.Canonical(u.Identifier)
 	if err != nil {
-		return u, err
+		return err
 	}
 	if first, twice := i.seen[canonical]; twice {
-		return u, fmt.Errorf("has the identifier of line %d", first)
+		return fmt.Errorf("has the identifier of %s %d", i.unit(), first)
 	}
 	skeleton := directory.Skeleton(canonical)
 	if first, twice := i.looks[skeleton]; twice {
-		return u, fmt.Errorf("has an identifier that looks like the one of line %d", first)
+		return fmt.Errorf("has an identifier that looks like the one of %s %d", i.unit(), first)
+	}
+	if first, twice := i.ids[u.ID]; twice && u.ID != "" {
+		return fmt.Errorf("has the id of %s %d", i.unit(), first)
 	}
 	ways := 0
 	for _, there := range []bool{u.PasswordHash != "", u.Keycloak != nil, u.Firebase != nil} {
@@ -220,18 +295,18 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 	}
 	switch {
 	case ways > 1:
-		return u, errors.New("has more than one of password_hash, keycloak and firebase")
+		return errors.New("has more than one of password_hash, keycloak and firebase")
 	case u.Keycloak != nil:
-		u.PasswordHash, err = password.Keycloak(u.Keycloak.CredentialData, u.Keycloak.SecretData)
+		u.PasswordHash, err = u.Keycloak.Hash()
 	case u.Firebase != nil && i.Firebase == "":
 		err = errors.New("has firebase: name the project's parameters with --firebase")
 	case u.Firebase != nil:
 		u.PasswordHash, err = i.project.Firebase(u.Firebase.PasswordHash, u.Firebase.Salt)
 	}
 	if err == nil {
-		i.seen[canonical], i.looks[skeleton] = n, n
+		i.seen[canonical], i.looks[skeleton], i.ids[u.ID] = n, n, n
 	}
-	return u, err
+	return err
 }
 
 // refuse counts a line and prints why it is refused. It prints nothing else of the line, which
@@ -239,7 +314,11 @@ func (i *importing) line(text string, n int) (u importLine, err error) {
 func (i *importing) refuse(n int, identifier, problem string) {
 	i.counts.Refused++
 	i.counts.Problems = append(i.counts.Problems, lineReport{n, identifier, problem})
-	fmt.Fprintf(os.Stderr, "counterfoil: %s:%d: %s\n", i.File, n, printable(problem))
+	where := fmt.Sprintf("%s:%d", i.File, n)
+	if i.From != "lines" {
+		where = fmt.Sprintf("%s: user %d (%s)", i.File, n, orDash(identifier))
+	}
+	fmt.Fprintf(os.Stderr, "counterfoil: %s: %s\n", printable(where), printable(problem))
 }
 
 // send adds the users of the batch.

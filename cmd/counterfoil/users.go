@@ -102,15 +102,29 @@ func printUsers(users []api.User) error {
 	return table([]column{{name: "ID"}, {"IDENTIFIER", true}, {name: "STATUS"}, {"ROLES", true}}, rows)
 }
 
-// user finds a user by id, or by what the user signs in with.
+// user finds a user by id, or by what the user signs in with. An id that was kept from elsewhere
+// may be what another user signs in with; then nobody is meant.
 func (a *admin) user(ctx context.Context, name string) (api.User, error) {
 	if strings.HasPrefix(name, "usr_") {
 		return a.User(ctx, name)
 	}
+	byID, err := a.User(ctx, name)
+	if err != nil && answered(err) != http.StatusNotFound {
+		return api.User{}, err
+	}
 	for u, err := range a.Users(ctx) {
-		if err != nil || strings.EqualFold(u.Identifier, name) {
-			return u, err
+		switch {
+		case err != nil:
+			return api.User{}, err
+		case !strings.EqualFold(u.Identifier, name):
+		case byID.ID != "" && byID.ID != u.ID:
+			return api.User{}, fmt.Errorf("%s is the id of %s, and what user %s signs in with\nhint: name the user by the other of both", name, byID.Identifier, u.ID)
+		default:
+			return u, nil
 		}
+	}
+	if byID.ID != "" {
+		return byID, nil
 	}
 	return api.User{}, fmt.Errorf("user %s: %w", name, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
 }

@@ -68,6 +68,7 @@ type Import struct {
 
 // ImportUser is a user of another program.
 type ImportUser struct {
+	ID           string    `json:"id,omitempty"` // that it has there, and keeps; empty: it gets a new one
 	Identifier   string    `json:"identifier"`
 	Name         string    `json:"name,omitempty"`
 	Status       string    `json:"status,omitempty"`

@@ -337,7 +337,7 @@ func accountOf(identifier string) string {
 }
 
 // nobody is read on in vain: a name that nobody has costs what others cost (LOGIN-06).
-const nobody = "usr_none"
+const nobody = directory.Nobody
 
 // named is the id of the user whom a name means.
 func (f *Flow) named(ctx context.Context, name string) (id string, err error) {

@@ -43,7 +43,7 @@ func TestForeignHashes(t *testing.T) {
 		`{"hashIterations":1000,"algorithm":"pbkdf2-sha512"}`: "bFERBN9L/c87kcBxBOmR4Y4iY1o+AY+z31WEsvH4MM15t2QUQoRqr9ANAdv9+5c3T5Xnru9gmzNjGlfP+Xpv1w==",
 		`{"hashIterations":5,"algorithm":"argon2","additionalParameters":{"hashLength":["32"],"memory":["7168"],"type":["id"],"version":["1.3"],"parallelism":["1"]}}`: "ajhKGTjemvSj+WZvS3IQucenOdsTS+sfsBzc6toKf8c=",
 	} {
-		got, err := Keycloak(how, strings.Replace(secret, "%", value, 1))
+		got, err := KeycloakCredential{CredentialData: how, SecretData: strings.Replace(secret, "%", value, 1)}.Hash()
 		if err != nil {
 			t.Errorf("Keycloak(%s) = %v", how, err)
 		}
@@ -324,7 +324,7 @@ func FuzzCost(f *testing.F) {
 	f.Add("", `{"hashIterations":4611686018427387904,"algorithm":"pbkdf2"}`, `{"value":"`+strings.Repeat("YWJj", 21)+`","salt":"MDEyMzQ1Njc4OWFiY2RlZg=="}`)
 	f.Add("", `{"hashIterations":5,"algorithm":"argon2","additionalParameters":{"memory":["7168","1"],"type":["id"],"version":["1.3"],"parallelism":["-1"]}}`, `{"value":"x","salt":"x"}`)
 	f.Fuzz(func(t *testing.T, stored, credentialData, secretData string) {
-		exported, err := Keycloak(credentialData, secretData)
+		exported, err := KeycloakCredential{CredentialData: credentialData, SecretData: secretData}.Hash()
 		if err == nil {
 			checkCost(t, exported)
 		} else if !errors.Is(err, ErrHash) {

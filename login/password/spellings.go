@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math/bits"
 	"regexp"
@@ -27,7 +26,7 @@ import (
 //   - Spring Security: {bcrypt}…, {argon2}…, {scrypt}…, {pbkdf2}…, and those with @SpringSecurity_v5_8
 //   - better-auth and Lucia: salt:hex of scrypt
 //   - Firebase: $fbscrypt$v=1,n=…,r=…,p=1,ss=…,sk=…$salt$hash, see Firebase
-//   - Keycloak: see Keycloak
+//   - Keycloak: see KeycloakCredential
 func Canonical(foreign string) (string, error) {
 	k, err := adopt(foreign)
 	return k.spelling, err
@@ -189,32 +188,4 @@ func scryptOf(n, r, p, salt, sum string) (string, error) {
 		return "", fmt.Errorf("%w: scrypt of N=%s", ErrHash, n)
 	}
 	return fmt.Sprintf("$scrypt$ln=%d,r=%s,p=%s$%s$%s", bits.TrailingZeros64(v), r, p, text64(salt), sum), nil
-}
-
-// Keycloak returns the hash of a credential of type "password" as Keycloak exports it:
-// two strings of JSON. It knows pbkdf2 (sha1), pbkdf2-sha256, pbkdf2-sha512 and argon2.
-func Keycloak(credentialData, secretData string) (string, error) {
-	var how struct {
-		HashIterations       int
-		Algorithm            string
-		AdditionalParameters map[string][]string
-	}
-	var secret struct{ Value, Salt string }
-	if json.Unmarshal([]byte(credentialData), &how) != nil || json.Unmarshal([]byte(secretData), &secret) != nil {
-		return "", fmt.Errorf("%w: no credential of Keycloak", ErrHash)
-	}
-	rest := "$" + strings.TrimRight(secret.Salt, "=") + "$" + strings.TrimRight(secret.Value, "=")
-	parameter := func(name string) string { return strings.Join(how.AdditionalParameters[name], ",") }
-	switch how.Algorithm {
-	case "pbkdf2":
-		return Canonical(fmt.Sprint("$pbkdf2-sha1$i=", how.HashIterations, rest))
-	case "pbkdf2-sha256", "pbkdf2-sha512":
-		return Canonical(fmt.Sprint("$", how.Algorithm, "$i=", how.HashIterations, rest))
-	case "argon2":
-		if parameter("version") != "1.3" {
-			return "", fmt.Errorf("%w: argon2 of version %q", ErrHash, parameter("version"))
-		}
-		return Canonical(fmt.Sprintf("$argon2%s$v=19$m=%s,t=%d,p=%s%s", parameter("type"), parameter("memory"), how.HashIterations, parameter("parallelism"), rest))
-	}
-	return "", fmt.Errorf("%w: algorithm %q of Keycloak is not known", ErrHash, how.Algorithm)
 }
