@@ -6,7 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -141,5 +144,30 @@ func TestDoctorJudges(t *testing.T) {
 		if got := d.state(c.area); got != c.want {
 			t.Errorf("%s: %s, want %s: %+v", name, got, c.want, d.findings)
 		}
+	}
+}
+
+// A proxy may send the path of the issuer to the server, and not the place where OAuth clients
+// look for its metadata.
+func TestDoctorLooksForTheMetadata(t *testing.T) {
+	const place = "/.well-known/oauth-authorization-server/auth"
+	for answered, want := range map[string]string{place: isOK, "/auth" + place: isWarn} {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET "+answered, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"issuer":"x"}`) })
+		web := httptest.NewServer(mux)
+		base, err := issuerURL(web.URL + "/auth")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &doctor{settings: &settings{}, now: time.Now}
+		if d.checkPlace(t.Context(), web.Client(), base); d.state("server") != want {
+			t.Errorf("metadata at %s: %+v, want %s", answered, d.findings, want)
+		}
+		web.Close()
+	}
+	d := &doctor{settings: &settings{}}
+	d.Issuer = "https://example.com/auth"
+	if d.cookies(); len(d.findings) != 1 || !strings.Contains(d.findings[0].Text, "every path of example.com") {
+		t.Errorf("cookies below a path: %+v", d.findings)
 	}
 }

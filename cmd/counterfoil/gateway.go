@@ -53,7 +53,7 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 	if len(v.Problems) > 0 {
 		return v
 	}
-	if _, err := urls.Issuer(c.Issuer); c.Issuer == "" {
+	if _, err := issuerURL(c.Issuer); c.Issuer == "" {
 		v.Refuse("issuer", "is not set", "set the URL of the auth server, such as https://auth.example.com")
 	} else if wrong, is := errors.AsType[*urls.Error](err); is {
 		v.Refuse("issuer", fmt.Sprintf("is %q, which %s", wrong.Text, wrong.Problem), wrong.Hint)
