@@ -44,7 +44,7 @@ type program struct {
 	cmd     *exec.Cmd
 	url     string // of the auth server
 	service string // of the sample service
-	admin   string // a bearer token of the administrator
+	admin   string // an API key of the administration
 	output  *output
 }
 
@@ -98,26 +98,28 @@ func startAt(t *testing.T, listen string, args ...string) *program {
 		}
 	}
 	go func() { _, _ = io.Copy(p.output, stdout) }()
-	p.signInAdmin()
+	p.becomeAdmin()
 	for _, client := range []string{"app", "control"} {
 		p.register(client)
 	}
 	return p
 }
 
-// signInAdmin signs in the administrator again: on the page, and from there for the console,
-// whose tokens open the administration. One address may sign in only so often, also over
-// restarts of a server: then it waits.
-func (p *program) signInAdmin() {
+// becomeAdmin makes an API key for the administration: no revocation of a session or of a signing
+// key ends it. The administrator signs in on the page, and from there for the console, whose tokens
+// open the administration.
+func (p *program) becomeAdmin() {
 	p.t.Helper()
 	_, cookies := p.adminLogin(map[string]any{"carrier": "cookie"})
 	for _, c := range cookies {
 		if c.Name == "cf" {
-			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.origin())
+			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.url)
 		}
 	}
-	got, _ := p.adminLogin(map[string]any{"carrier": "bearer", "client": "console"})
-	p.admin = got.Access
+	console, _ := p.adminLogin(map[string]any{"carrier": "bearer", "client": "console"})
+	var made struct{ Key string }
+	p.post("/v1/admin/apikeys", map[string]any{"client": "e2e", "scopes": []string{"admin"}}, console.Access, &made)
+	p.admin = made.Key
 }
 
 func (p *program) adminLogin(body map[string]any) (got holder, cookies []*http.Cookie) {
