@@ -23,6 +23,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -158,5 +159,5 @@ func navigation(r *http.Request, method string) bool {
 	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
 		return len(mode) == 1 && mode[0] == "navigate"
 	}
-	return accepts(r.Header["Accept"], "text/html")
+	return request.Accepts(r, "text/html", "")
 }

@@ -105,16 +105,3 @@ func (q *question) shell(r *http.Request) *http.Request {
 func upgrade(r *http.Request) bool {
 	return len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0
 }
-
-// accepts reports whether a browser asks for that type by name: a wildcard is what programs send.
-func accepts(fields []string, media string) bool {
-	for _, field := range fields {
-		for part := range strings.SplitSeq(field, ",") {
-			name, _, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(name), media) {
-				return true
-			}
-		}
-	}
-	return false
-}
