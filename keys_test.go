@@ -202,6 +202,12 @@ func TestRemoteKeys(t *testing.T) {
 			t.Errorf("Remote(%q) = nil error", bad)
 		}
 	}
+	for credential, ok := range map[string]bool{"canary": true, "canary\r\n": true, " canary": true, "": true, "can ary": false, "\ufeffcanary": false, "can\nary": false, "cänary": false} {
+		_, err := counterfoil.Remote("https://auth.test", counterfoil.RemoteOptions{Credential: credential})
+		if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), "RemoteOptions.Credential") || strings.Contains(err.Error(), "ary")) {
+			t.Errorf("Remote with the credential %q: %v", credential, err)
+		}
+	}
 	host := netip.MustParsePrefix("169.254.1.2/32")
 	for _, o := range []counterfoil.RemoteOptions{
 		{AllowAddresses: []netip.Prefix{{}}}, {AllowAddresses: []netip.Prefix{host, netip.MustParsePrefix("::/0")}},

@@ -22,7 +22,7 @@ import (
 // RemoteOptions of Remote.
 type RemoteOptions struct {
 	// Credential is an API key with the scopes revocation:read and, for opaque
-	// and encrypted carriers, introspect.
+	// and encrypted carriers, introspect. Blanks and line ends around it are not part of it.
 	Credential string
 
 	// AllowAddresses are the networks in which the issuer's name may resolve to an address that a
@@ -52,6 +52,10 @@ func Remote(issuerURL string, o RemoteOptions) (Source, error) {
 	u, err := urls.Issuer(issuerURL)
 	if err != nil {
 		return nil, fmt.Errorf("counterfoil: issuer %w", err)
+	}
+	o.Credential = strings.TrimSpace(o.Credential) // of a variable or a file that ends with a line end
+	if strings.ContainsFunc(o.Credential, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("counterfoil: RemoteOptions.Credential has a blank, or a character that is not ASCII: no API key has")
 	}
 	for _, p := range o.AllowAddresses {
 		if !p.IsValid() || p.Bits() == 0 {

@@ -33,7 +33,7 @@ func (c *client) operator() *api.Client {
 }
 
 // keyPlaceholder stands for the current API key: see keyed.
-const keyPlaceholder = "keyed sets it"
+const keyPlaceholder = "keyed-sets-it"
 
 // readCredential reads the answer as a client does. A client can read the claims of a JWT. It
 // cannot read a JWE, nor the session of an opaque id.

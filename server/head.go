@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/internal/wholefile"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
@@ -36,7 +36,7 @@ type HeadFile string
 
 // Read implements HeadKeeper. A file that is not there is zero.
 func (f HeadFile) Read(context.Context) (counterfoil.Cursor, error) {
-	text, err := os.ReadFile(string(f))
+	text, err := textfile.Read(string(f))
 	if errors.Is(err, fs.ErrNotExist) {
 		return counterfoil.Cursor{}, nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
 type auditVerify struct {
@@ -76,7 +77,7 @@ func (c *auditVerify) anchors() (anchors []audit.Anchor, err error) {
 		defer f.Close()
 		from = f
 	}
-	lines := bufio.NewScanner(from)
+	lines := bufio.NewScanner(textfile.Reader(from))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var line struct {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -25,7 +26,7 @@ func (d *doctor) certificate() {
 	if d.TLSCert == "" {
 		return
 	}
-	pair, err := tls.LoadX509KeyPair(d.TLSCert, d.TLSKey)
+	pair, err := ops.LoadKeyPair(d.TLSCert, d.TLSKey)
 	if err != nil {
 		d.add("tls", isFail, err.Error(), "")
 		return

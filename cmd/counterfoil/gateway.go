@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -31,21 +31,25 @@ type gatewaySettings struct {
 	SignIn   string        `name:"sign-in" placeholder:"URL" help:"Page on which people sign in; it gets the parameters client, return_to and max_age. Empty: /login of the issuer."`
 	Client   string        `name:"client" placeholder:"NAME" help:"Client that people sign in to; it must list the origins of the routes. Empty: default."`
 	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect."`
+	Allow    []string      `name:"allow-addresses" placeholder:"CIDR" help:"Networks in which the issuer's name may resolve to a link-local address, or to a private one after a public one. Addresses where clouds keep credentials never are the issuer's." want:"network"`
 
 	ops.Settings
 }
 
-func (c *gatewaySettings) loader() *config.Settings {
-	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: serverVariables(), Kinds: ops.Kinds()})
+// allowed are the networks of the setting allow_addresses.
+func (c *gatewaySettings) allowed() (networks []netip.Prefix) {
+	for _, text := range c.Allow {
+		if n, err := ops.Network(text); err == nil { // its kind refuses every other text
+			networks = append(networks, n)
+		}
+	}
+	return networks
 }
 
-// serverVariables are the environment variables of the settings of serve. A shell may have them
-// for that program.
-func serverVariables() (names []string) {
-	for _, s := range new(settings).loader().All() {
-		names = append(names, s.Env(), s.Env()+"_FILE")
-	}
-	return names
+func (c *gatewaySettings) loader() *config.Settings {
+	return config.New(c, config.Options{
+		Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: variables(new(settings), settingKinds()), Kinds: ops.Kinds(),
+	})
 }
 
 func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
@@ -63,6 +67,11 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 	}
 	if c.APIKey.Reveal() == "" {
 		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect")
+	}
+	for _, n := range c.allowed() {
+		if n.Bits() == 0 {
+			v.Refuse("allow_addresses", "has "+n.String()+": want the network of the issuer", "")
+		}
 	}
 	c.Settings.Check(v)
 	return v
@@ -147,7 +156,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 
 // verifier follows the auth server.
 func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *slog.Logger) (v *counterfoil.Verifier, err error) {
-	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: strings.TrimSpace(c.APIKey.Reveal())})
+	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: c.APIKey.Reveal(), AllowAddresses: c.allowed()})
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +173,7 @@ func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *
 }
 
 func readRoutes(path string) ([]gateway.Route, error) {
-	data, err := os.ReadFile(path)
+	data, err := textfile.Read(path)
 	if err != nil {
 		return nil, config.Invalid{{Where: path, Problem: "cannot be read: " + err.Error(), Hint: "docs/gateway.md shows one"}}
 	}

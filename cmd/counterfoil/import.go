@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login/password"
 )
@@ -122,6 +123,7 @@ func (c *userImport) Run(ctx context.Context) error {
 			in.size = about.Size()
 		}
 	}
+	in.Reader = textfile.Reader(in.Reader)
 	run := importing{userImport: c, in: in, seen: map[string]int{}, ids: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}, Lost: map[string]int{}}}
 	if c.Firebase != "" {
 		if err := readFirebase(c.Firebase, &run.project); err != nil {
@@ -181,7 +183,7 @@ func (i imported) print(c *userImport) error {
 
 // readFirebase reads the parameters of the project.
 func readFirebase(path string, into *password.FirebaseProject) error {
-	data, err := os.ReadFile(path)
+	data, err := textfile.Read(path)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/prove"
 )
 
@@ -200,9 +201,9 @@ func (c *proveCommand) deployment() (*prove.Deployment, error) {
 	if _, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{}); err != nil {
 		return nil, misuse("--%s", strings.TrimPrefix(err.Error(), "counterfoil: "))
 	}
-	key, err := os.ReadFile(c.Key)
+	key, err := textfile.ReadSecret(c.Key)
 	if err != nil {
 		return nil, err
 	}
-	return &prove.Deployment{URL: c.Issuer, Key: strings.TrimSpace(string(key)), Audience: c.Audience}, nil
+	return &prove.Deployment{URL: c.Issuer, Key: key, Audience: c.Audience}, nil
 }

@@ -40,14 +40,29 @@ type settings struct {
 
 const envPrefix = "COUNTERFOIL_"
 
-// apiKeyVariable is where services have their API key, by the tutorial and the examples.
-const apiKeyVariable = envPrefix + "API_KEY"
-
 // loader loads settings into c.
 func (c *settings) loader() *config.Settings {
+	return config.New(c, config.Options{
+		Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Others: variables(new(gatewaySettings), ops.Kinds()), Kinds: settingKinds(),
+	})
+}
+
+func settingKinds() map[string]func(text string) error {
 	kinds := ops.Kinds()
 	kinds["store"], kinds["sessions"] = checkStoreName, checkSessionsName
-	return config.New(c, config.Options{Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Others: []string{apiKeyVariable}, Kinds: kinds})
+	return kinds
+}
+
+// variables are those of the settings of another program. A shell may have them for that one: the
+// API key, which the examples read too, or the routes of the gateway.
+func variables(settings any, kinds map[string]func(text string) error) (names []string) {
+	for _, s := range config.New(settings, config.Options{Prefix: envPrefix, Kinds: kinds}).All() {
+		names = append(names, s.Env())
+		if s.Secret() {
+			names = append(names, s.Env()+"_FILE")
+		}
+	}
+	return names
 }
 
 // load sets what no flag has set, and returns where each value came from.

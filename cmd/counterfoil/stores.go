@@ -15,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/private"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -85,6 +86,9 @@ func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 		v.Refuse(key, "is not a PostgreSQL URL: "+err.Error(), "")
 		return
 	}
+	if path := postgresFile(name, "passfile", "PGPASSFILE", ".pgpass"); at.Password == "" && textfile.Marked(path) {
+		v.Refuse(key, "needs "+path+", which begins with a byte order mark: it would be a part of the first host", "save the file without it, as UTF-8")
+	}
 	if at.Password != "" && os.Getenv("PGPASSWORD") == "" {
 		checkPostgresFile(v, key, name, "passfile", "PGPASSFILE", ".pgpass")
 	}
@@ -101,17 +105,9 @@ func (c *settings) checkPostgres(v *config.Verdict, key, name string) {
 }
 
 // checkPostgresFile refuses a file with a secret of ours that other users of the machine may read
-// (OPS-11). libpq ignores such a file, and our driver does not. The file is named by a parameter
-// of the URL or a variable, or is the one in the home folder.
+// (OPS-11). libpq ignores such a file, and our driver does not.
 func checkPostgresFile(v *config.Verdict, key, name, parameter, variable, home string) {
-	path := ""
-	if u, err := url.Parse(name); err == nil {
-		path = u.Query().Get(parameter)
-	}
-	path = cmp.Or(path, os.Getenv(variable))
-	if folder, err := os.UserHomeDir(); path == "" && err == nil {
-		path = filepath.Join(folder, home)
-	}
+	path := postgresFile(name, parameter, variable, home)
 	bad, open := errors.AsType[*private.Error](private.Secret(path))
 	switch {
 	case !open:
@@ -120,6 +116,19 @@ func checkPostgresFile(v *config.Verdict, key, name, parameter, variable, home s
 	default:
 		v.Refuse(key, "needs "+bad.Path+", which "+bad.Problem+": psql would ignore it", bad.Hint)
 	}
+}
+
+// postgresFile is a file that the driver reads: it is named by a parameter of the URL or by a
+// variable, or is the one in the home folder.
+func postgresFile(name, parameter, variable, home string) (path string) {
+	if u, err := url.Parse(name); err == nil {
+		path = u.Query().Get(parameter)
+	}
+	path = cmp.Or(path, os.Getenv(variable))
+	if folder, err := os.UserHomeDir(); path == "" && err == nil {
+		path = filepath.Join(folder, home)
+	}
+	return path
 }
 
 // checkSessions refuses a store of sessions that outlives the store of users: a session whose

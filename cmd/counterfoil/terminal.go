@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
 // atTerminal reports whether a person types the standard input.
@@ -24,7 +26,7 @@ func secretLine(ctx context.Context, prompt string) (string, error) {
 	if atTerminal() {
 		return typed(ctx, prompt)
 	}
-	line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxSecret+1)).ReadString('\n')
+	line, err := bufio.NewReader(textfile.Reader(io.LimitReader(os.Stdin, maxSecret+1))).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
@@ -75,6 +77,9 @@ func newPassword(ctx context.Context) (string, error) {
 	case password == "":
 		return "", misuse("no password was given\nhint: type it at the prompt, pipe it into this command, or use --invite")
 	case !atTerminal():
+		if strings.TrimSpace(password) != password { // by a tool or on purpose: nobody can tell, and who signs in may not type it
+			return "", misuse("the password begins or ends with a blank\nhint: take it away, or type the password at a terminal")
+		}
 		return password, nil
 	}
 	again, err := secretLine(ctx, "the same password again")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -45,7 +46,7 @@ func (i tokenInput) read(ctx context.Context) (string, error) {
 		defer f.Close()
 		in = f
 	}
-	data, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(textfile.Reader(in), 1<<20))
 	if err != nil {
 		return "", err
 	}
@@ -263,7 +264,7 @@ func keySet(ctx context.Context, from string) ([]token.Key, error) {
 		if data, err = fetch(ctx, from); err != nil {
 			return nil, err
 		}
-	} else if data, err = os.ReadFile(from); err != nil {
+	} else if data, err = textfile.Read(from); err != nil {
 		return nil, err
 	}
 	keys, skipped, err := token.ParseJWKS(data)

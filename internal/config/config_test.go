@@ -77,19 +77,28 @@ func TestOrder(t *testing.T) {
 
 func TestRefusedFiles(t *testing.T) { // OPS-12
 	for text, want := range map[string]string{
-		"lisen: x":                     `c.yaml:1: unknown key "lisen"` + "\nhint: did you mean listen?",
-		"somethingelse: x":             "\nhint: app config lists all settings",
-		"idle: 1h\nidle: 2h":           "c.yaml:2: idle is set twice, first at ",
-		"idle: soon":                   `c.yaml:1: idle is "soon": want a duration such as 10s, 5m or 24h`,
-		"idle: 90":                     `c.yaml:1: idle is "90": want a duration`,
-		"idle:":                        "c.yaml:1: idle wants one plain value",
-		"idle: {a: b}":                 "c.yaml:1: idle wants one plain value",
-		"networks: {a: b}":             "c.yaml:1: networks wants a list of plain values",
-		"networks: [\"a,b\"]":          "c.yaml:1: networks wants a list of plain values",
-		"- idle":                       "c.yaml:1: want lines of the form key: value",
-		"idle: 1h\n---\nidle: 2h":      "more than one YAML document",
-		"\n\nidle: [":                  "c.yaml:3: ",
-		"a: &a x\nlisten: *a":          "c.yaml:2: listen wants one plain value",
+		"lisen: x":                        `c.yaml:1: unknown key "lisen"` + "\nhint: did you mean listen?",
+		"somethingelse: x":                "\nhint: app config lists all settings",
+		"idle: 1h\nidle: 2h":              "c.yaml:2: idle is set twice, first at ",
+		"idle: soon":                      `c.yaml:1: idle is "soon": want a duration such as 10s, 5m or 24h`,
+		"idle: 90":                        `c.yaml:1: idle is "90": want a duration`,
+		"idle:":                           "c.yaml:1: idle wants one plain value",
+		"idle: {a: b}":                    "c.yaml:1: idle wants one plain value",
+		"networks: {a: b}":                "c.yaml:1: networks wants a list of plain values",
+		"networks: [\"a,b\"]":             "c.yaml:1: networks wants a list of plain values",
+		"- idle":                          "c.yaml:1: want lines of the form key: value",
+		"idle: 1h\n---\nidle: 2h":         "more than one YAML document",
+		"\n\nidle: [":                     "c.yaml:3: ",
+		"a: &a x\nlisten: *a":             `c.yaml:1: unknown key "a"`,
+		"listen: *a":                      "unknown anchor",
+		"x-n: &a [a, b]\nlisten: *a":      "c.yaml:2: listen wants one plain value",
+		"x-n: &a [a, b]\nnetworks: [*a]":  "c.yaml:2: networks wants a list of plain values",
+		"networks: &a [a, *a]":            "c.yaml:1: networks wants a list of plain values",
+		"x-n: &a {idle: 1h}\n<<: [*a, x]": "c.yaml:2: << wants mappings",
+		"x-n: &a {lisen: x}\n<<: *a":      `c.yaml:1: unknown key "lisen"` + "\nhint: did you mean listen?",
+		"<<: &a {<<: *a}":                 "<< wants mappings, 100 at most",
+		"x-n: &a " + strings.Repeat("x", 1<<10) + "\nnetworks: [" + strings.Repeat("*a, ", 1<<10) + "]": "networks is longer than 65536 bytes",
+		"\xff\xfei\x00d\x00":           "is UTF-16: save it as UTF-8",
 		"ops_token: abc":               `c.yaml:1: unknown key "ops_token"`,
 		"ops_token_file: /no/such":     "c.yaml:1: ops_token cannot be read: ",
 		"count: -1":                    `c.yaml:1: count is "-1": want a number`,
@@ -102,9 +111,28 @@ func TestRefusedFiles(t *testing.T) { // OPS-12
 			t.Errorf("%q: Load = %v, want %q", text, err, want)
 		}
 	}
-	for _, text := range []string{"", "\n", "# nothing\n"} {
+	for _, text := range []string{"", "\n", "# nothing\n", "\ufeff", "\ufeff\r\n"} {
 		if _, err := config.New(new(settings), options).Load(config.Sources{File: file(t, text)}); err != nil {
 			t.Errorf("%q: Load = %v", text, err)
+		}
+	}
+}
+
+// What editors add to a file, and what YAML has against saying something twice.
+func TestFilesAsPeopleWriteThem(t *testing.T) {
+	for _, text := range []string{
+		"\ufeffnetworks: [aa, bb]\r\nidle: 2h  \r\n\r\n",
+		"x-one: &one aa\nnetworks: [*one, &two bb]\nlisten: *two\nidle: 2h",
+		"x-all: &all [aa, bb]\nnetworks: *all\nidle: 2h",
+		"x-base: &base\n  networks: [aa, bb]\n  idle: 1h\n<<: *base\nidle: 2h",
+		"x-base: &base\n  idle: 2h\nx-more: &more\n  idle: 3h\n  networks: [aa, bb]\n<<: [*base, *more]",
+		"<<: {networks: [aa, bb], <<: {idle: 2h}}",
+	} {
+		var s settings
+		if _, err := config.New(&s, options).Load(config.Sources{File: file(t, text)}); err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if fmt.Sprint(s.Networks, s.Idle) != "[aa bb] 2h0m0s" {
+			t.Errorf("%q: %v, %v", text, s.Networks, s.Idle)
 		}
 	}
 }
@@ -166,9 +194,10 @@ APP_DB_PORT=tcp://172.17.0.2:5432`,
 
 // OPS-01, OPS-11: a secret comes from a file or the environment, and no text has it.
 func TestSecrets(t *testing.T) {
-	path := file(t, "canary\r\n")
+	path := file(t, "\ufeff canary \r\n\r\n")
 	for _, from := range []config.Sources{
 		{Environ: []string{"APP_OPS_TOKEN=canary"}},
+		{Environ: []string{"APP_OPS_TOKEN=\ufeff canary\t\n"}},
 		{Environ: []string{"APP_OPS_TOKEN_FILE=" + path}},
 		{File: file(t, "ops_token_file: "+path)},
 	} {
@@ -186,6 +215,8 @@ func TestSecrets(t *testing.T) {
 	for _, environ := range [][]string{
 		{"APP_OPS_TOKEN=canary", "APP_OPS_TOKEN_FILE=" + path},
 		{"APP_OPS_TOKEN_FILE=" + file(t, "\n")},
+		{"APP_OPS_TOKEN_FILE=" + file(t, "canary\ncanary")}, {"APP_OPS_TOKEN=canary\ncanary"}, {"APP_OPS_TOKEN_FILE=" + file(t, "canary\x00")},
+		{"APP_OPS_TOKEN= "},
 		{"APP_OPS_TOKEN_FILE=/no/such"},
 	} {
 		if _, err := config.New(new(settings), options).Load(config.Sources{Environ: environ}); err == nil || strings.Contains(err.Error(), "canary") {

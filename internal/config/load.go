@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
 // Sources are the places that values come from.
@@ -145,6 +145,10 @@ func (s Setting) set(text string) error {
 	case *secret.String:
 		*p = secret.String{}
 		if text != "" {
+			text, err := textfile.Secret(text)
+			if err != nil {
+				return err
+			}
 			*p = secret.New(text)
 		}
 	case *[]string:
@@ -175,8 +179,7 @@ func (s Setting) set(text string) error {
 	return nil
 }
 
-// setFromFile reads a secret. The line end that editors add is not part of it. A file that
-// others may read is refused: its secret is none (OPS-11). A [private.Error] that is Given comes
+// setFromFile reads a secret. A file that others may read is refused: its secret is none (OPS-11). A [private.Error] that is Given comes
 // with the secret set.
 func (s Setting) setFromFile(path string) error {
 	err := private.Secret(path)
@@ -184,13 +187,9 @@ func (s Setting) setFromFile(path string) error {
 	if open && !bad.Given {
 		return fmt.Errorf("is in a file that %s\nhint: %s", bad.Problem, bad.Hint)
 	}
-	data, failed := os.ReadFile(path)
+	text, failed := textfile.ReadSecret(path)
 	if failed != nil {
 		return fmt.Errorf("cannot be read: %w", private.Unreadable(path, failed))
-	}
-	text := strings.TrimRight(string(data), "\r\n")
-	if text == "" {
-		return fmt.Errorf("cannot be read: %s is empty", path)
 	}
 	if failed := s.set(text); failed != nil || !open {
 		return failed

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/private"
@@ -44,7 +44,7 @@ func Kinds() map[string]func(text string) error {
 			return checkAddress(text)
 		},
 		"network": func(text string) error {
-			if _, err := network(text); err != nil {
+			if _, err := Network(text); err != nil {
 				return fmt.Errorf("has %q: want a network such as 10.0.0.0/8, or an address", text)
 			}
 			return nil
@@ -61,8 +61,8 @@ func checkAddress(text string) error {
 	return nil
 }
 
-// network parses a network, or an address as the network of only that address.
-func network(text string) (netip.Prefix, error) {
+// Network parses a network, or an address as the network of only that address.
+func Network(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
 	}
@@ -85,7 +85,7 @@ func (s *Settings) checkTLS(v *config.Verdict) {
 		v.Refuse("tls_cert", "and tls_key go together", "")
 		return
 	}
-	if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
+	if _, err := LoadKeyPair(s.TLSCert, s.TLSKey); err != nil {
 		v.Refuse("tls_cert", "cannot be used: "+strings.TrimPrefix(err.Error(), "tls: "), "")
 	} else if bad, open := errors.AsType[*private.Error](private.Secret(s.TLSKey)); open && !bad.Group { // Debian gives keys of TLS to a group of its own
 		v.Refuse("tls_key", bad.Problem, bad.Hint)
@@ -100,6 +100,8 @@ func (s *Settings) checkOps(v *config.Verdict) {
 	token := s.OpsToken.Reveal()
 	if token != "" && len(token) < 32 {
 		v.Refuse("ops_token", "has fewer than 32 characters", "openssl rand -hex 32")
+	} else if !check.Printable(token) {
+		v.Refuse("ops_token", "has a blank, or a character that is not ASCII: no header carries it as it is", "openssl rand -hex 32")
 	}
 	if s.OpsListen == "off" || urls.Loopback(s.OpsListen) {
 		return
@@ -114,7 +116,7 @@ func (s *Settings) checkOps(v *config.Verdict) {
 // checkProxies refuses to trust everybody: a trusted proxy can claim any address for its clients.
 func (s *Settings) checkProxies(v *config.Verdict) {
 	for _, text := range s.TrustedProxies {
-		if n, err := network(text); err == nil && n.Bits() == 0 {
+		if n, err := Network(text); err == nil && n.Bits() == 0 {
 			v.Danger("trusted_proxies", "has "+text+": everybody can claim any address", "name the proxies' own networks")
 		}
 	}
@@ -127,7 +129,7 @@ func (s *Settings) checkProxies(v *config.Verdict) {
 func (s *Settings) Trusted() forwarded.Proxies {
 	var all forwarded.Proxies
 	for _, text := range s.TrustedProxies {
-		if n, err := network(text); err == nil { // its kind refuses every other text
+		if n, err := Network(text); err == nil { // its kind refuses every other text
 			all = append(all, n)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
 // withTLS returns l with TLS 1.2 and later, or l itself if no certificate is set.
@@ -21,6 +23,20 @@ func (s *Settings) withTLS(l net.Listener, log *slog.Logger) (net.Listener, erro
 	return tls.NewListener(l, &tls.Config{
 		GetCertificate: files.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 	}), nil
+}
+
+// LoadKeyPair is [tls.LoadX509KeyPair] for files as editors write them: before a byte order mark
+// that function does not see the first certificate.
+func LoadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := textfile.Read(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := textfile.Read(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // certificate is a pair of files that an operator renews while the server runs.
@@ -63,7 +79,7 @@ func (c *certificate) loadLocked() error {
 	if err != nil {
 		return err
 	}
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	pair, err := LoadKeyPair(c.cert, c.key)
 	if err != nil {
 		return err // changed stays as it is, so that the next check reads again: the other file may come later
 	}

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,8 @@ func writePair(t *testing.T, dir string, serial int64) (cert, key string, pool *
 	}
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+		asEditorsDo := "\ufeff" + strings.ReplaceAll(string(pem.EncodeToMemory(block)), "\n", " \r\n")
+		if err := os.WriteFile(path, []byte(asEditorsDo), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -29,10 +29,11 @@ var layers = map[string]struct {
 	"/internal/wholefile": {nil, nil, "an algorithm"},
 	"/internal/private":   {nil, nil, "asks the system who owns what"},
 	"/internal/check":     {nil, nil, "an algorithm"},
+	"/internal/textfile":  {[]string{"/internal/check"}, nil, "reads files, and knows nothing of what they are for"},
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
-	"/internal/config":    {[]string{"/internal/private", "/internal/secret"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
+	"/internal/config":    {[]string{"/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
-	"/internal/ops": {[]string{"/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
+	"/internal/ops": {[]string{"/internal/check", "/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/textfile", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
 	"/internal/markdown": {nil, nil, "reads text"},
 	"/internal/repotest": {[]string{"/internal/markdown"}, nil, "reads the repository, and runs nothing of it"},
@@ -50,7 +51,7 @@ var layers = map[string]struct {
 	"/store/memory":    {[]string{"", "/internal/pack", "/source", "/store"}, nil, "engines share no code but the packing of values"},
 	"/store/sqlite":    {[]string{"", "/source", "/store"}, []string{"modernc.org/sqlite", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/postgres":  {[]string{"", "/source", "/store"}, []string{"github.com/jackc/pgx", "github.com/pressly/goose"}, "engines share no code"},
-	"/store/redis":     {[]string{"", "/internal/pack", "/source", "/store"}, []string{"github.com/redis/rueidis"}, "engines share no code but the packing of values"},
+	"/store/redis":     {[]string{"", "/internal/pack", "/internal/textfile", "/source", "/store"}, []string{"github.com/redis/rueidis"}, "engines share no code but the packing of values"},
 	"/store/storetest": {[]string{"", "/source", "/store"}, nil, "tests the contract, not an engine"},
 
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},

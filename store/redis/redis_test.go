@@ -2,8 +2,14 @@ package redis_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	neturl "net/url"
 	"os"
 	"path/filepath"
@@ -112,6 +118,26 @@ func TestURL(t *testing.T) {
 	}
 	if p, err := redis.ParseURL("unix://me:secret@/s"); err != nil || !p.HasPassword() {
 		t.Errorf("a password in the URL of a socket: %+v, %v", p, err)
+	}
+}
+
+// The file of a CA may begin with a byte order mark.
+func TestCAWithMark(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, append([]byte("\ufeff"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := redis.Open(t.Context(), redis.Options{URL: "rediss://127.0.0.1:1?ca=" + path}); err == nil || strings.Contains(err.Error(), "has no certificate") {
+		t.Errorf("Open = %v, want that nobody listens there", err)
 	}
 }
 

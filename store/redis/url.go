@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
 // Place is a parsed URL. The forms of a URL:
@@ -230,7 +231,7 @@ func (p *Place) tls() (*tls.Config, error) {
 	if p.ca == "" {
 		return c, nil
 	}
-	pem, err := os.ReadFile(p.ca)
+	pem, err := textfile.Read(p.ca)
 	if err != nil {
 		return nil, err
 	}
