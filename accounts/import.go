@@ -22,7 +22,7 @@ func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, 
 		}
 	}
 	if dry || u.ID != "" {
-		if err := a.importable(ctx, u); err != nil || dry {
+		if err := a.importable(ctx, u, work); err != nil || dry {
 			return directory.User{}, err
 		}
 	}
@@ -38,11 +38,14 @@ func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, 
 
 // importable says why u cannot be added. The id of a user who was deleted never comes back: its
 // sessions stay disabled.
-func (a *Accounts) importable(ctx context.Context, u directory.User) error {
+func (a *Accounts) importable(ctx context.Context, u directory.User, work directory.Work) error {
 	if err := u.Check(); err != nil {
 		return err
 	}
 	err := a.users.Available(ctx, u.Identifier)
+	if err == nil {
+		err = a.users.Affords(ctx, work)
+	}
 	if u.ID == "" {
 		return err
 	}

@@ -26,9 +26,12 @@ type imported struct {
 // they are.
 type Work map[string]int
 
-// maxKinds is how many kinds of hashes the users of one directory may come with: each refusal
+// MaxKinds is how many kinds of hashes the users of one directory may come with: each refusal
 // costs as much as one hash of each.
-const maxKinds = 4
+const MaxKinds = 4
+
+// ErrKinds is ErrBadUser for a hash of one kind too many.
+var ErrKinds = fmt.Errorf("%w: there are hashes of %d other kinds, and each refusal costs one of each", ErrBadUser, MaxKinds)
 
 // With returns the larger units of both, for each kind.
 func (w Work) With(other Work) Work {
@@ -66,8 +69,8 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work
 			return User{}, err
 		}
 		if all := known.Work.With(work); !maps.Equal(all, known.Work) {
-			if len(all) > maxKinds {
-				return User{}, fmt.Errorf("%w: the users here have hashes of %d other kinds, and each refusal costs one of each", ErrBadUser, maxKinds)
+			if len(all) > MaxKinds {
+				return User{}, ErrKinds
 			}
 			known.Work = all
 			value, err := json.Marshal(known)
@@ -88,6 +91,15 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work
 			}
 		}
 	}
+}
+
+// Affords returns nil if a user whose hash costs work can be imported, or ErrKinds.
+func (d *Directory) Affords(ctx context.Context, work Work) error {
+	known, _, err := d.importedWork(ctx)
+	if err == nil && len(known.Work.With(work)) > MaxKinds {
+		err = ErrKinds
+	}
+	return err
 }
 
 // AvailableID returns nil if a user can be imported with that id, or ErrBadUser.

@@ -93,9 +93,10 @@ type importing struct {
 	in      *sized
 	admin   *admin
 	project password.FirebaseProject
-	seen    map[string]int // number of the line of each canonical identifier
-	ids     map[string]int // and of each id that is kept
-	looks   map[string]int // and of each skeleton of one
+	seen    map[string]int  // number of the line of each canonical identifier
+	ids     map[string]int  // and of each id that is kept
+	looks   map[string]int  // and of each skeleton of one
+	kinds   map[string]bool // of hashes
 	batch   []api.ImportUser
 	lines   []int // numbers of the lines of batch
 	size    int   // of batch, in bytes
@@ -124,7 +125,7 @@ func (c *userImport) Run(ctx context.Context) error {
 		}
 	}
 	in.Reader = textfile.Reader(in.Reader)
-	run := importing{userImport: c, in: in, seen: map[string]int{}, ids: map[string]int{}, looks: map[string]int{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}, Lost: map[string]int{}}}
+	run := importing{userImport: c, in: in, seen: map[string]int{}, ids: map[string]int{}, looks: map[string]int{}, kinds: map[string]bool{}, counts: imported{DryRun: c.DryRun, Problems: []lineReport{}, Lost: map[string]int{}}}
 	if c.Firebase != "" {
 		if err := readFirebase(c.Firebase, &run.project); err != nil {
 			return err
@@ -306,9 +307,29 @@ func (i *importing) ready(u *importLine, n int) error {
 		u.PasswordHash, err = i.project.Firebase(u.Firebase.PasswordHash, u.Firebase.Salt)
 	}
 	if err == nil {
+		err = i.affords(u.PasswordHash)
+	}
+	if err == nil {
 		i.seen[canonical], i.looks[skeleton], i.ids[u.ID] = n, n, n
 	}
 	return err
+}
+
+// affords refuses a hash of one kind too many, also where no store is to be asked: in a dry run
+// nothing is kept of the lines before.
+func (i *importing) affords(hash string) error {
+	if hash == "" {
+		return nil
+	}
+	kind, err := password.Kind(hash)
+	if err != nil || kind == "" || i.kinds[kind] {
+		return err
+	}
+	if len(i.kinds) == directory.MaxKinds {
+		return directory.ErrKinds
+	}
+	i.kinds[kind] = true
+	return nil
 }
 
 // refuse counts a line and prints why it is refused. It prints nothing else of the line, which

@@ -19,6 +19,16 @@ func (p *Passwords) Adopt(foreign string) (hash string, work directory.Work, err
 	return k.spelling, directory.Work{k.effort.Kind: k.effort.Units}, nil
 }
 
+// Kind is the kind of work that a check of a hash from elsewhere is, in any spelling. It fails
+// with ErrHash.
+func Kind(foreign string) (string, error) {
+	k, err := adopt(foreign)
+	if err != nil || k.argon == production {
+		return "", err
+	}
+	return k.effort.Kind, nil
+}
+
 // even makes a refusal that began its work at begun last as long as any other, in a store whose
 // users were imported by a version that kept a time, and not the work. A client that does not
 // wait has guessed all the same: the right password is answered at once.
