@@ -44,9 +44,12 @@ func checkReading(secret []byte) error {
 	text := printable(secret)
 	folded := strings.ToLower(string(secret))
 	distinct := slices.Compact(slices.Sorted(slices.Values(secret)))
+	within := bytes.TrimPrefix(bytes.TrimSpace(secret), []byte("\ufeff"))
 	switch {
 	case len(secret) < 32:
 		return errors.New("has fewer than 32 bytes")
+	case !text && len(within) < len(secret) && printable(within): // a service that reads its file otherwise refuses every token
+		return errors.New("is text with a line end or a byte order mark around it, which is a part of the key: take it away")
 	case text && len(secret) < 43:
 		return errors.New("is text of fewer than 43 characters")
 	case len(distinct) < 12:

@@ -219,6 +219,32 @@ func TestCommandsAreDocumented(t *testing.T) {
 	}
 }
 
+// A command that may open the stores can name both: with the wrong one it would revoke nothing.
+func TestCommandsNameTheStores(t *testing.T) {
+	parser, err := kong.New(&program{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, leaf := range parser.Model.Leaves(false) {
+		flags := map[string]bool{}
+		for _, group := range leaf.AllFlags(false) {
+			for _, f := range group {
+				flags[f.Name] = true
+			}
+		}
+		if !flags["data"] {
+			continue
+		}
+		if seen++; !flags["store"] || !flags["sessions"] {
+			t.Errorf("%s has --data, and not --store and --sessions", leaf.FullPath())
+		}
+	}
+	if seen < 20 {
+		t.Errorf("%d commands have --data, want all that administer", seen)
+	}
+}
+
 // OPS-11: the private key that PostgreSQL is shown, too, is of this user alone, wherever it is named.
 func TestKeyForPostgresIsPrivate(t *testing.T) {
 	path := file(t, "client.key", "a key")

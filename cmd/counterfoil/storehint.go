@@ -100,6 +100,8 @@ func networkHint(name string, err error) string {
 		return "no program listens there: start the server, or check host and port in the URL"
 	case errors.Is(err, fs.ErrNotExist):
 		return "no server has its socket there: start the server, or check the path in the URL"
+	case errors.Is(err, fs.ErrPermission):
+		return "the user of this program may not open that socket: add the user to the group of the socket"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "there is no way to that host: check the host in the URL, and the network"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():

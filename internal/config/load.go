@@ -126,6 +126,7 @@ func (s *Settings) environment(environ []string) (map[string]string, []Problem) 
 	found, problems := map[string]string{}, []Problem(nil)
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
+		value = strings.TrimSpace(value) // files of variables may have the line ends of Windows
 		switch {
 		case !strings.HasPrefix(name, s.opts.Prefix) || value == "":
 		case slices.Contains(names, name):
