@@ -309,6 +309,9 @@ func TestOddRequests(t *testing.T) {
 			t.Errorf("%s: %s %s = %d %s, want %d %s", c.name, c.method, c.path, w.Code, w.Body, c.status, c.media)
 		}
 	}
+	if w := b.answer("GET", "/.well-known/openid-configuration", ""); !strings.Contains(w.Body.String(), "oauth-authorization-server") {
+		t.Errorf("OpenID discovery: %s, want what there is instead", w.Body)
+	}
 	if w := b.answer("GET", "/v1/session", "", "Cookie", "cf="); !strings.Contains(w.Body.String(), "no-credential") {
 		t.Errorf("an empty cookie: %s, want what an absent one gets", w.Body)
 	}

@@ -29,9 +29,20 @@ func (s *Server) misses(mux *http.ServeMux) http.Handler {
 			w.Header().Set("Allow", found.header.Get("Allow"))
 			s.miss(w, r, &source.Problem{Status: found.status, Type: "method-not-allowed", Title: "Method not allowed"})
 		default:
-			s.miss(w, r, errNotFound)
+			s.miss(w, r, nothingAt(r.URL.Path))
 		}
 	})
+}
+
+// nothingAt is the answer to a path that is not there. Gateways ask for the metadata of OpenID
+// providers, and the person who sets one up learns what there is instead.
+func nothingAt(path string) error {
+	if path != "/.well-known/openid-configuration" {
+		return errNotFound
+	}
+	p := *errNotFound
+	p.Detail = "This is no OpenID provider. The metadata is at /.well-known/oauth-authorization-server (RFC 8414), and names jwks_uri."
+	return &p
 }
 
 func (s *Server) miss(w http.ResponseWriter, r *http.Request, err error) {
