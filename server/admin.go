@@ -70,7 +70,8 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	return caller{by: audit.BySubject(session.Subject)}, nil
 }
 
-// LocalAdmin serves /v1/admin to every caller that can reach it. The transport is the
+// LocalAdmin serves /v1/admin to every caller that can reach it, and the public route by which a
+// command sets a password with an invitation: without the path of the issuer. The transport is the
 // authentication: a Unix socket that only its owner can open, or a call inside the program.
 // It must never be reachable from a network. It is how the first administrator comes to be
 // (LOGIN-15): there are no default accounts.
@@ -83,5 +84,6 @@ func (s *Server) LocalAdmin(by func(*http.Request) string) http.Handler {
 			return route.do(w, r, caller{by: by(r)})
 		})))
 	}
+	mux.Handle("POST /v1/invitations", s.api(limited(maxBody, s.redeem)))
 	return s.guard(s.misses(mux))
 }

@@ -5,43 +5,56 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/urls"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // metadataPath is where RFC 8414 section 3 has the description of a server.
 const metadataPath = "/.well-known/oauth-authorization-server"
 
+// probes ask for these paths by the address of a node, without the path of the issuer.
+var probes = []string{"/healthz", "/readyz"}
+
 // below lets the server answer below the path of its issuer: the routes, and what they compare,
-// have their paths without it. The proxy in front may take the path away or leave it, so both
-// are answered, and probes work without it. [CheckURL] sees to it that no request is both.
+// have their paths without it. Nothing else is answered, not even a path that a proxy has taken
+// that of the issuer away from: if both were, /auth/auth/v1 behind such a proxy would be /v1,
+// and a rule of the proxy for /auth/v1 would not see it.
 func (s *Server) below(next http.Handler) http.Handler {
 	if s.base == "" {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner := s.inside(r)
+		if inner == nil {
+			s.miss(w, r, &source.Problem{
+				Status: http.StatusNotFound, Type: "not-found", Title: "Not found",
+				Detail: "This server is below " + s.base + ". A proxy in front must leave that path in the request.",
+			})
+			return
+		}
 		next.ServeHTTP(w, inner)
 		r.Pattern = inner.Pattern // what the mux found, for those who observe the request
 	})
 }
 
-// inside returns r without the path of the issuer, or r itself if it has none.
+// inside returns r without the path of the issuer; nil: r is for something else.
 func (s *Server) inside(r *http.Request) *http.Request {
 	u := *r.URL
-	// A client puts the well-known name between the host and the path (RFC 8414 section 3.1).
-	if u.Path == metadataPath+s.base && u.RawPath == "" {
-		u.Path = metadataPath
-	} else {
-		rest, found := strings.CutPrefix(u.Path, s.base)
-		raw, spelled := strings.CutPrefix(u.RawPath, s.base)
-		if !found || rest != "" && rest[0] != '/' || u.RawPath != "" && !spelled {
-			return r
-		}
-		if u.Path, u.RawPath = rest, raw; rest == "" {
-			u.Path, u.RawPath = "/", ""
-		}
+	rest, found := strings.CutPrefix(u.Path, s.base)
+	raw, spelled := strings.CutPrefix(u.RawPath, s.base)
+	switch {
+	case slices.Contains(probes, u.Path):
+	case u.Path == metadataPath+s.base && u.RawPath == "":
+		u.Path = metadataPath // a client puts it between host and path (RFC 8414 section 3.1)
+	case !found || rest != "" && rest[0] != '/' || u.RawPath != "" && !spelled:
+		return nil
+	case rest == "":
+		u.Path, u.RawPath = "/", ""
+	default:
+		u.Path, u.RawPath = rest, raw
 	}
 	inner := *r
 	inner.URL = &u
@@ -49,19 +62,15 @@ func (s *Server) inside(r *http.Request) *http.Request {
 }
 
 // CheckURL says whether text may be Config.URL: the URL of an issuer as browsers spell it, whose
-// path does not begin as one of the server's own paths does. With such a path a request for /login
-// would be one for the page of that name, or for the start of a server below /login.
+// path does not begin as one does that is asked for at the root of the host.
 func CheckURL(text string) error {
 	u, err := urls.Issuer(text)
 	if err != nil || u.Path == "" {
 		return err
 	}
 	first, _, _ := strings.Cut(u.Path[1:], "/")
-	for _, pattern := range new(Server).patterns() {
-		_, own, _ := strings.Cut(pattern, " /")
-		if own, _, _ = strings.Cut(own, "/"); own == first {
-			return &urls.Error{Text: text, Problem: "has a path that begins with /" + first + ", which is a path of the server", Hint: "write another, such as " + urls.OriginOf(u) + "/auth"}
-		}
+	if first = "/" + first; first == "/.well-known" || slices.Contains(probes, first) {
+		return &urls.Error{Text: text, Problem: "has a path that begins with " + first + ", which is asked for at the root of the host", Hint: "write another, such as " + urls.OriginOf(u) + "/auth"}
 	}
 	return nil
 }

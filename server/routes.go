@@ -1,9 +1,7 @@
 package server
 
 import (
-	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/counterfoil/counterfoil/directory"
 )
@@ -26,12 +24,6 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(pattern, s.page(limited(maxBody, do)))
 	}
 	return s.misses(mux)
-}
-
-// patterns are those of all routes.
-func (s *Server) patterns() []string {
-	return slices.Concat(slices.Collect(maps.Keys(s.apiRoutes())), slices.Collect(maps.Keys(s.adminRoutes())),
-		slices.Collect(maps.Keys(s.oauthRoutes())), slices.Collect(maps.Keys(s.pageRoutes())))
 }
 
 // apiRoutes answer JSON, and problems.

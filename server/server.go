@@ -79,7 +79,7 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 	if s.document, err = describe(s.url); err != nil {
 		return nil, err
 	}
-	s.handler = s.below(s.guard(s.hosts(s.cors(s.routes()))))
+	s.handler = s.guard(s.below(s.hosts(s.cors(s.routes()))))
 	return s, nil
 }
 

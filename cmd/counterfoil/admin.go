@@ -38,15 +38,6 @@ const socketName = "counterfoil.sock"
 // than socketName, which may be that of a server with files in the same folder.
 const volatileName = "counterfoil-memory.sock"
 
-// localHandler is what the socket serves: administration, and the public route that sets a
-// password with an invitation, which user add calls.
-func localHandler(s *server.Server) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/v1/admin/", s.LocalAdmin(localActor))
-	mux.Handle("POST /v1/invitations", s)
-	return mux
-}
-
 // localActor names who sent a request through the socket, or runs this command.
 func localActor(r *http.Request) string {
 	uid, ok := ops.LocalPeer(r.Context())
@@ -220,8 +211,7 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler := localHandler(in.Server)
-	return &admin{Client: api.Client{URL: localURL, HTTP: inProcess{handler}}, close: in.close}, nil
+	return &admin{Client: api.Client{URL: localURL, HTTP: inProcess{in.LocalAdmin(localActor)}}, close: in.close}, nil
 }
 
 // untimed leaves the time out of a line of the log, which a command prints at once.

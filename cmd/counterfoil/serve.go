@@ -151,7 +151,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	if users, _, err := s.Users().List(ctx, "", 1); err == nil && len(users) == 0 {
 		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
 	}
-	return s.web.HandleLocal(filepath.Join(s.Data, socketName), localHandler(api))
+	return s.web.HandleLocal(filepath.Join(s.Data, socketName), api.LocalAdmin(localActor))
 }
 
 // run serves until ctx ends, and then until the requests under way have finished.

@@ -28,22 +28,22 @@ func file(t *testing.T, name, text string) string {
 }
 
 // An issuer that browsers spell otherwise is refused, and the hint has their spelling. So is one
-// below a path of the server's own.
+// whose path is asked for at the root of a host.
 func TestIssuerHint(t *testing.T) {
 	for issuer, want := range map[string]string{
-		"https://Auth.Example.com":       "write https://auth.example.com",
-		"https://auth.example.com:443":   "write https://auth.example.com",
-		"https://auth.example.com.":      "write https://auth.example.com",
-		"http://127.0.0.1:80":            "write http://127.0.0.1",
-		"https://bücher.example":         "write https://xn--bcher-kva.example",
-		"https://BÜCHER.example:8443":    "write https://xn--bcher-kva.example:8443",
-		"https://bücher.example:443/":    "write https://xn--bcher-kva.example",
-		"https://u:canary@bücher.test/a": "write https://xn--bcher-kva.test/a",
-		"https://b%C3%BCcher.example":    "write https://xn--bcher-kva.example",
-		"https://例え.テスト/認証":              "write https://xn--r8jz45g.xn--zckzah",
-		"https://a\u202eb.example":       "write the host as browsers send it",
-		"https://auth.example.com/login": "write another, such as https://auth.example.com/auth",
-		"https://auth.example.com/v1/x":  "write another, such as https://auth.example.com/auth",
+		"https://Auth.Example.com":               "write https://auth.example.com",
+		"https://auth.example.com:443":           "write https://auth.example.com",
+		"https://auth.example.com.":              "write https://auth.example.com",
+		"http://127.0.0.1:80":                    "write http://127.0.0.1",
+		"https://bücher.example":                 "write https://xn--bcher-kva.example",
+		"https://BÜCHER.example:8443":            "write https://xn--bcher-kva.example:8443",
+		"https://bücher.example:443/":            "write https://xn--bcher-kva.example",
+		"https://u:canary@bücher.test/a":         "write https://xn--bcher-kva.test/a",
+		"https://b%C3%BCcher.example":            "write https://xn--bcher-kva.example",
+		"https://例え.テスト/認証":                      "write https://xn--r8jz45g.xn--zckzah",
+		"https://a\u202eb.example":               "write the host as browsers send it",
+		"https://auth.example.com/healthz":       "write another, such as https://auth.example.com/auth",
+		"https://auth.example.com/.well-known/x": "write another, such as https://auth.example.com/auth",
 	} {
 		c := settings{Issuer: issuer}
 		v := &config.Verdict{}
