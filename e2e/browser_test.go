@@ -265,6 +265,7 @@ func TestPagesInABrowser(t *testing.T) {
 
 			b.do(chromedp.Navigate(p.url + "/register"))
 			b.inspect("register-" + l.name)
+			b.tabThrough("register")
 			b.do(chromedp.SendKeys(chromedp.CSS("#identifier"), "newcomer"),
 				chromedp.SendKeys(chromedp.CSS("#password"), "entirely new words here\r"))
 			b.until(`document.body.textContent.includes("Signed in as newcomer")`)

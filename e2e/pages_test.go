@@ -65,6 +65,8 @@ func TestInvitationInABrowser(t *testing.T) {
 				b.do(chromedp.Navigate(link))
 				b.until(`document.querySelector("#token").value === "` + token + `" && !location.hash`)
 			} else {
+				b.inspect("welcome-empty-" + l.name)
+				b.tabThrough("welcome")
 				b.do(chromedp.SendKeys(chromedp.CSS("#token"), link))
 			}
 			b.inspect("welcome-" + l.name)

@@ -262,7 +262,7 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	}
 	receipt, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	if errors.Is(err, counterfoil.ErrStepUp) {
-		return s.accountOf(w, r, http.StatusUnauthorized, frame{Title: accountTitle, Problem: "No session was ended: you signed in too long ago.", Wrong: "password"}, session)
+		return s.accountOf(w, r, http.StatusUnauthorized, frame{Title: accountTitle, Problem: "No session was ended: you signed in too long ago.", Focus: "password"}, session)
 	}
 	if err != nil {
 		return err
@@ -311,7 +311,7 @@ func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	issued, err := s.newPassword(w, r, session, secret.New(r.PostForm.Get("current")), secret.New(r.PostForm.Get("next")))
 	if err != nil {
 		status, text := s.inWords(w, r, err)
-		return s.change(w, r, status, session, frame{Problem: "The password was not changed. " + text, Wrong: fieldOf(err, "current", "next")})
+		return s.change(w, r, status, session, frame{Problem: "The password was not changed. " + text, Focus: fieldOf(err, "current", "next")})
 	}
 	s.setCookies(w, issued)
 	return s.finish(w, "/", passwordChanged, 0)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -78,7 +79,7 @@ func TestPagesSayWhatWasDone(t *testing.T) {
 func TestChangeOfAPasswordSaysWhatIsWrong(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL})
 	v := b.own(time.Hour).open("/password").at(http.StatusOK, "Current password")
-	const focus = ` autofocus aria-invalid="true" aria-describedby="problem`
+	const focus = ` autofocus aria-describedby="problem`
 	v.send("/password", typed("current", "not hers at all", "next", "an evening by the river"))
 	v.at(http.StatusUnauthorized, `role="alert">The password was not changed. The current password is wrong.<`).at(http.StatusUnauthorized, `autocomplete="current-password"`+focus+`" required`)
 	v.send("/password", typed("current", pass, "next", "short"))
@@ -106,7 +107,7 @@ func TestChangeOfAPasswordSaysWhatIsWrong(t *testing.T) {
 // A sign-in that failed has the focus where there is something to mend.
 func TestFocusAfterAMistake(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL, Registration: true})
-	const focus = ` autofocus aria-invalid="true" aria-describedby="problem`
+	const focus = ` autofocus aria-describedby="problem`
 	field := func(v *visitor, id string) {
 		t.Helper()
 		_, input, _ := strings.Cut(v.page.Body.String(), `<input id="`+id+`"`)
@@ -120,12 +121,26 @@ func TestFocusAfterAMistake(t *testing.T) {
 		t.Error("there is nothing to mend yet")
 	}
 	field(v.send("/login", typed("identifier", "alice", "password", "not hers at all")), "password")
+	b.riddled()
+	v.send("/login", typed("identifier", "alice", "password", pass)).at(http.StatusOK, "What is")
+	field(v.send("/login/continue", typed("answer", "a sphinx")), "identifier")
 	field(v.open("/register").send("/register", typed("identifier", "bob", "password", "short")), "password")
 	field(v.send("/register", typed("identifier", "alice", "password", "an evening by the river")), "identifier")
 	field(v.open("/welcome").send("/welcome", typed("token", "cfi_x", "password", "an evening by the river")), "token")
 	v = b.own(time.Hour).open("/")
 	field(v.send("/session/step-up", typed("password", "not hers at all")), "password")
 	field(v.open("/login?max_age=60").send("/session/step-up", typed("password", "not hers at all", "return_to", "/notes")), "password")
+}
+
+// Whose account was made, and who could not be signed in then, is not asked to make it again: the
+// name would be taken.
+func TestAccountIsMadeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // no time passes, and with it no other attempt is allowed
+		b := assemble(t, server.Config{URL: authURL, Registration: true, LoginsPerSecond: 1})
+		v := b.visitor().open("/register?return_to=%2Fnotes").send("/register", typed("identifier", "bob", "password", "an evening by the river"))
+		v.at(http.StatusTooManyRequests, says+"Your account was created.").at(http.StatusTooManyRequests, `action="/login"`).at(http.StatusTooManyRequests, `value="bob"`)
+		v.at(http.StatusTooManyRequests, `name="return_to" value="/notes"`)
+	})
 }
 
 // HDR-02: what a page says was done comes from this server alone: no parameter and no cookie can

@@ -69,10 +69,11 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 		page := s.signInPage(destination{})
 		var status int
 		status, page.Problem = s.inWords(w, r, err)
+		page.Focus = "identifier"
 		return s.render(w, status, "login.html", page)
 	case err != nil:
 		status, text := s.inWords(w, r, err)
-		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Wrong: fieldOf(err, "token", "password")}, token})
+		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Focus: fieldOf(err, "token", "password")}, token})
 	}
 	return s.finish(w, "/login", passwordSet, 0)
 }
@@ -90,7 +91,7 @@ func (s *Server) pageSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.signInBy(w, r, "login.html", s.signInPage(to))
+	return s.signInBy(w, r, s.signInPage(to))
 }
 
 func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
@@ -111,14 +112,16 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 	b := loginBody{Identifier: page.Identifier, Client: to.Client, Password: api.Hide(r.PostForm.Get("password"))}
 	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
 		status, text := s.inWords(w, r, err)
-		page.Problem, page.Wrong = text, fieldOf(err, "password", "password")
+		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
 		return s.render(w, status, "register.html", page)
 	}
-	return s.signInBy(w, r, "register.html", page)
+	signIn := s.signInPage(to) // shown if that fails: the account is there, and cannot be made again
+	signIn.Done = "Your account was created."
+	return s.signInBy(w, r, signIn)
 }
 
 // signInBy signs in with what the form says, and shows the form again if that fails.
-func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, page entryPage) error {
+func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, page entryPage) error {
 	page.Identifier = r.PostForm.Get("identifier")
 	done, err := s.signIn(w, r, loginBody{
 		Identifier: page.Identifier, Carrier: "cookie", Client: page.To.Client,
@@ -126,8 +129,8 @@ func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, name string, p
 	})
 	if err != nil {
 		status, text := s.inWords(w, r, err)
-		page.Problem, page.Wrong = text, fieldOf(err, "password", "password")
-		return s.render(w, status, name, page)
+		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
+		return s.render(w, status, "login.html", page)
 	}
 	return s.letIn(w, done, page.To)
 }
@@ -173,7 +176,7 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 			return s.notProven(w, r, status, session, frame{Problem: text, To: to})
 		}
 		page := s.signInPage(to)
-		page.Problem = text
+		page.Problem, page.Focus = text, "identifier"
 		return s.render(w, status, "login.html", page)
 	}
 	if err != nil { // the challenge can still be answered
@@ -200,7 +203,7 @@ func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
 	done, err := s.proveAgain(w, r, session, begin)
 	if err != nil {
 		status, text := s.inWords(w, r, err)
-		return s.notProven(w, r, status, session, frame{Problem: text, Wrong: fieldOf(err, "password", "password"), To: to})
+		return s.notProven(w, r, status, session, frame{Problem: text, Focus: fieldOf(err, "password", "password"), To: to})
 	}
 	return s.letIn(w, done, to)
 }
@@ -287,7 +290,7 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, sessi
 	}
 	if !password {
 		page := s.signInPage(f.To)
-		page.Problem = f.Problem
+		page.Problem, page.Focus = f.Problem, "identifier"
 		return s.render(w, status, "login.html", page)
 	}
 	f.Title = proveTitle

@@ -25,16 +25,17 @@ type frame struct {
 	Title   string
 	Problem string // what went wrong, in words for the visitor
 	Done    string // what went well
-	Wrong   string // id of the field that the problem is about; empty: of none
+	Focus   string // id of the field to begin with after a problem; empty: there is none
 	To      destination
 }
 
-// Mark returns attributes for the field id. One that is wrong has the focus, and its problem is
-// read aloud with it. described are ids of texts that describe the field anyway.
+// Mark returns attributes for the field id. The one to begin with after a problem has the focus,
+// and the problem is read aloud with it. described are ids of texts that describe the field
+// anyway.
 func (f frame) Mark(id string, described ...string) template.HTMLAttr {
 	attributes := ""
-	if f.Problem != "" && f.Wrong == id {
-		attributes, described = ` autofocus aria-invalid="true"`, append([]string{"problem"}, described...)
+	if f.Problem != "" && f.Focus == id {
+		attributes, described = ` autofocus`, append([]string{"problem"}, described...)
 	}
 	if len(described) > 0 {
 		attributes += ` aria-describedby="` + strings.Join(described, " ") + `"`
@@ -70,7 +71,7 @@ func (s *Server) page(do action) http.Handler {
 			status, text := s.inWords(w, r, err)
 			if request.Unsafe(r.Method) && signedOut(err) {
 				form := s.signInPage(s.whence(r))
-				form.Problem = "You are not signed in any more, so nothing was done. Sign in and try again."
+				form.Problem, form.Focus = "You are not signed in any more, so nothing was done. Sign in and try again.", "identifier"
 				_ = s.render(w, status, "login.html", form)
 				return
 			}

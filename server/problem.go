@@ -70,7 +70,7 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	case errors.Is(err, directory.ErrTaken):
 		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken"}
 	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "return_to " + target.Problem + ": " + target.Hint}
+		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}
 	case errors.Is(err, clients.ErrUnknown):
 		own = &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
 	case errors.Is(err, clients.ErrDisabled):

@@ -205,7 +205,7 @@ func TestNoSignInLeadsElsewhere(t *testing.T) {
 		for name, w := range answers {
 			body := w.Body.String()
 			if w.Code != http.StatusBadRequest || w.Header().Get("Location") != "" || len(w.Result().Cookies()) > 0 ||
-				!strings.Contains(body, "A sign-in may not lead where this link says. Return_to ") || strings.Contains(body, "evil") {
+				!strings.Contains(body, "A sign-in may not lead where this link says. Its return_to ") || strings.Contains(body, "evil") {
 				t.Errorf("%s with %q = %d to %q, cookies %v: %s", name, evil, w.Code, w.Header().Get("Location"), w.Result().Cookies(), body)
 			}
 		}

@@ -129,7 +129,7 @@ func public(w http.ResponseWriter) {
 	w.Header().Set("Vary", "Origin")
 }
 
-// pagePolicy lets a page load our style sheet, and send forms to us. Nothing else, and no
+// pagePolicy lets a page load our style sheet and icon, and send forms to us. Nothing else, and no
 // script: see renderWelcome.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
