@@ -91,11 +91,15 @@ type gatewayRun struct {
 
 // Run answers until a signal arrives.
 func (c *gatewayRun) Run(ctx context.Context, flags given) error {
-	where, err := c.loader().Load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile})
+	var warnings []config.Problem
+	where, err := c.loader().Load(config.Sources{
+		Flags: flags, Environ: os.Environ(), File: c.ConfigFile, Warn: func(p config.Problem) { warnings = append(warnings, p) },
+	})
 	if err != nil {
 		return err
 	}
-	if err := c.check(where).Err(); err != nil {
+	v := c.check(where)
+	if err := v.Err(); err != nil {
 		return err
 	}
 	routes, err := readRoutes(c.Routes)
@@ -112,6 +116,9 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 	log := slog.New(slog.NewJSONHandler(lines, how))
 	slog.SetDefault(log)
 	defer surviveSignals(log)()
+	for _, w := range append(v.Warnings, warnings...) {
+		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
+	}
 	return c.serve(ctx, routes, log)
 }
 

@@ -38,7 +38,7 @@ type Options struct {
 	Prefix string // of environment variables, such as COUNTERFOIL_
 	Hint   string // for a name that is not a setting and close to none
 
-	Others []string // variables with the prefix that other programs read: they are no settings, and no error
+	Others []string // variables that other programs read: they, and their keys in the file, are no settings, and no error
 
 	// Kinds are what a want tag can name. Each returns what is wrong with a text, as
 	// the end of a sentence: `is "x": want a number`.

@@ -152,6 +152,27 @@ func TestEnvironment(t *testing.T) { // OPS-12
 	}
 }
 
+// One shell, and one file, has the settings of several programs.
+func TestOthers(t *testing.T) {
+	of := options
+	of.Others = []string{"APP_ROUTES", "APP_KEY_FILE"}
+	load := func(file string, environ ...string) error {
+		_, err := config.New(new(settings), of).Load(config.Sources{File: file, Environ: environ})
+		return err
+	}
+	if err := load(file(t, "routes: x\nkey_file: y\nidle: 1h"), "APP_ROUTES=x", "APP_KEY_FILE=y"); err != nil {
+		t.Errorf("settings of another program: %v", err)
+	}
+	for _, text := range []string{"rutes: x", "key: y", "ROUTES: x"} {
+		if err := load(file(t, text)); (err == nil) != (false) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if err := load("", "APP_KEY=x"); err == nil {
+		t.Error("a name that no program has is no error")
+	}
+}
+
 // What Kubernetes makes of the Services app and app-gateway, of a Service without an address, and
 // of IPv6; and what a link of Docker makes of a container.
 func TestNeighbours(t *testing.T) {

@@ -90,7 +90,7 @@ func (r *reading) mapping(mapping *yaml.Node) map[string]line {
 			merged = append(merged, value)
 		case known:
 			r.set(lines, f, name, mapping.Content[i+1])
-		case !strings.HasPrefix(name.Value, "x-"):
+		case !strings.HasPrefix(name.Value, "x-") && !r.isOther(name.Value):
 			r.refuse(name, Problem{Problem: fmt.Sprintf("unknown key %q", name.Value), Hint: r.suggest(name.Value, slices.Collect(maps.Keys(r.names)))})
 		}
 	}
@@ -107,6 +107,11 @@ func (r *reading) mapping(mapping *yaml.Node) map[string]line {
 		}
 	}
 	return lines
+}
+
+// isOther reports whether key is a setting of another program.
+func (s *Settings) isOther(key string) bool {
+	return slices.ContainsFunc(s.opts.Others, func(name string) bool { return strings.ToLower(strings.TrimPrefix(name, s.opts.Prefix)) == key })
 }
 
 func (r *reading) set(lines map[string]line, f Setting, name, value *yaml.Node) {
