@@ -21,7 +21,7 @@ var handles = regexp.MustCompile(`(?m)^(?:! )?(run|save|shows|leave) (?:'([^']+)
 // What the documents show works: each code block of a page is run or checked by the script of
 // the page, or the script says why it is not. A block needs a fence and the name of its
 // language; one that is called text is output, or a drawing. A block of nothing but "go test"
-// is checked by TestGoTestCommands: what it runs are tests, and measurements for hours.
+// is checked by TestGoCommands: what it runs are tests, and measurements for hours.
 func TestBlocks(t *testing.T) {
 	for _, page := range pages(t) {
 		content := text(t, page)

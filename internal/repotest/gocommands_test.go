@@ -10,16 +10,20 @@ import (
 )
 
 var (
+	goRun    = regexp.MustCompile(`go run (\./[a-z/]+)`)
 	goTest   = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:chrt -r 1 )?go test(?: |$)`)
 	inline   = regexp.MustCompile("`([^`\n]+)`")
 	function = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w*)\(`)
 )
 
-// A "go test" command that a document shows has packages, tests and flags that are there.
-func TestGoTestCommands(t *testing.T) {
+// A "go run" command that a document shows has a program. A "go test" command that a document shows has packages, tests and flags that are there.
+func TestGoCommands(t *testing.T) {
 	commands := 0
 	for _, page := range append(pages(t), "docs/decisions/0006-dependencies.md") {
 		for line := range strings.Lines(inline.ReplaceAllString(text(t, page), "\n$1\n")) {
+			if m := goRun.FindStringSubmatch(line); m != nil && !strings.Contains(testCode(t, page, m[1]+"/..."), "package main") {
+				t.Errorf("%s: %s: no program there", page, m[0])
+			}
 			if line = strings.TrimSpace(line); goTest.MatchString(line) {
 				commands++
 				checkGoTest(t, page, line)
