@@ -2,7 +2,9 @@ package password
 
 import (
 	"cmp"
+	"crypto/md5"
 	"crypto/pbkdf2"
+	"crypto/sha512"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -64,11 +66,15 @@ func (e effort) spend() error {
 			}
 		}
 		return nil
-	case "phpass":
+	case "phpass", "phpass-sha512":
 		if e.Units > maxPhpass {
 			return ErrHash
 		}
-		phpass(strings.Repeat("x", min(e.Length, maxPassword)), "saltsalt", e.Units)
+		digest := md5.New
+		if algorithm == "phpass-sha512" {
+			digest = sha512.New
+		}
+		phpass(digest, strings.Repeat("x", min(e.Length, maxPassword)), "saltsalt", e.Units)
 		return nil
 	case "scrypt":
 		w := work{p: e.Units}

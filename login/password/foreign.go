@@ -30,7 +30,7 @@ const (
 	maxScryptP    = 16
 	maxScryptWork = 512 << 20 // bytes: 128·N·r·p
 	maxPBKDF2     = 2_000_000 // iterations, times the blocks of output
-	maxPhpass     = 1 << 18   // digests of MD5, each of up to 1040 bytes
+	maxPhpass     = 1 << 18   // digests, each of up to 1088 bytes
 )
 
 // kept is a stored hash as it was read.
@@ -56,7 +56,8 @@ func read(stored string) (kept, error) {
 	for prefix, parse := range map[string]func(string) (kept, error){
 		"$argon2id$": readArgon2id, "$argon2i$": readArgon2i,
 		"$2a$": readBcrypt, "$2b$": readBcrypt, "$2y$": readBcrypt,
-		"$P$": readPhpass, "$wp$": readWordPress,
+		"$P$": readPhpass, "$S$": readDrupal,
+		"$wp$": readWordPress, "bcrypt_sha256$$": readDjangoBcrypt, "$bcrypt-sha256$": readPasslibBcrypt,
 		"$scrypt$": readScrypt, "$scrypt-nfkc$": readNormalised, "$fbscrypt$": readFirebase,
 		"$pbkdf2-sha1$": readPBKDF2, "$pbkdf2-sha256$": readPBKDF2, "$pbkdf2-sha512$": readPBKDF2,
 	} {

@@ -17,7 +17,7 @@ import (
 
 // oldPassword is what all of testdata/foreign.json was made from, by passlib 1.7.4,
 // Django 3.2 and Werkzeug 2.2; the scrypt ones by Python's hashlib. WordPress's class-phpass.php
-// made those of phpass, PHP 8.2 those of WordPress 6.8 and PHP, argon2-cffi 21.1 Django's argon2i,
+// made those of phpass, PHP 8.2 those of WordPress 6.8, Nextcloud and PHP, argon2-cffi 21.1 Django's argon2i,
 // better-auth 1.7 and Lucia 2.7 theirs. The hashes are data that was made for these tests.
 const oldPassword = "pässword of olden days"
 
@@ -256,6 +256,9 @@ func TestForeignCaps(t *testing.T) {
 		"$wp$2y$15$1xxyN1TGBjO9fVePEqwZg.ryYclghVgo1V6nMz2qz9d/O.V.t0hhW", "$wp$P$BvrUcIs9a0xXG9Dgz.uNJ9fDd7UoRY.", "$wp",
 		"AQAAAAH/////AAAAEAhftMyfTJylOlZT+eEotFXd1elee8ih5WsjXaR3PA9M", "AQAAAAMAAAD6AAAAEAhftMyfTJylOlZT+eEotFXd1elee8ih5WsjXaR3PA9M", // iterations, function
 		"AQAAAAAAAAD6/////whftMyfTJylOlZT+eEotFXd1elee8ih5WsjXaR3PA9M", "AQAAAAAAAAD6AAAABAhftMyf", "AQAAAA", "AAABAgMEBQYHCAkKCwwNDg+ukCEMDf0yyQ29NYubggE=",
+		"$S$G33783772bRXEx1aCsvY.dqgaaSu76XmVlKrW9Qu8IQlvxHlmzLf"[:54], "$S$K33783772bRXEx1aCsvY.dqgaaSu76XmVlKrW9Qu8IQlvxHlmzLf", "$S$z33783772bRXEx1aCsvY.dqgaaSu76XmVlKrW9Qu8IQlvxHlmzLf", "U$S$C33783772bRXEx1aCsvY.dqgaaSu76XmVlKrW9Qu8IQlvxHlmzLf",
+		"$bcrypt-sha256$v=2,t=2b,r=15$/4F0Zu/tyJ345ysrqWrfCe$tF/yHghVvwF9NRSa5DkL7nR8fZ4J7UG", "$bcrypt-sha256$v=2,t=2b,4$/4F0Zu/tyJ345ysrqWrfCe$tF/yHghVvwF9NRSa5DkL7nR8fZ4J7UG", "$bcrypt-sha256$v=3,t=2b,r=4$/4F0Zu/tyJ345ysrqWrfCe$tF/yHghVvwF9NRSa5DkL7nR8fZ4J7UG",
+		"bcrypt_sha256$$2b$15$JRBYCC7SEIdTxMX7B1UHzeS2LG.mLXd87brSI6H1LgLTb28.lKzSO", "bcrypt_sha256$x", "1|5f4dcc3b5aa765d61d8327deb882cf99", "4|$2y$04$uUZGf5Rz60Rrxnoxt04GgOeJZGvL6FgVJgbSV30AiF7qehuDbzyWG",
 		"{noop}password", "{MD5}5f4dcc3b5aa765d61d8327deb882cf99", "{bcrypt}", "{}", "{bcrypt}{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG",
 		"{pbkdf2}5d923b44", "{pbkdf2@SpringSecurity_v5_8}5d923b44a6d129f3ddf3e3c8d29412723dcbde72445e8ef6bf3b508fbf17fa4ed4d6b99ca763d8dc",
 		"{scrypt}$160801" + salt + sum, "{scrypt}$e0800" + salt + sum, "{scrypt}$e08" + salt + sum, "$ffffff" + salt + sum, "$scrypt-nfkc$ln=22,r=8,p=1" + rest,
@@ -357,7 +360,7 @@ func checkCost(t *testing.T, stored string) {
 		fits = a > 0 && a < 30 && b > 0 && b < 1<<10 && units > 0 && units < 1<<10 && 128<<a*b <= 256<<20 && 128<<a*b*units <= 512<<20
 	case "bcrypt":
 		fits = units > 0 && units <= 1<<14
-	case "phpass":
+	case "phpass", "phpass-sha512":
 		fits = units > 0 && units <= 1<<18
 	case "pbkdf2-sha1", "pbkdf2-sha256", "pbkdf2-sha512":
 		_, err = fmt.Sscanf(stored[len(kind)+1:], "$i=%d$", &a) // as it is stored, whatever effort makes of it

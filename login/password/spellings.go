@@ -19,9 +19,9 @@ import (
 //   - scrypt: $scrypt$ln=…,r=…,p=…$salt$hash
 //   - PBKDF2: $pbkdf2-sha256$i=…$salt$hash, sha1 and sha512 too; passlib's
 //     $pbkdf2-sha256$29000$salt$hash, and $pbkdf2$ for sha1
-//   - Django: pbkdf2_sha256$…, pbkdf2_sha1$…, argon2$…, bcrypt$…, scrypt$…
+//   - Django: pbkdf2_sha256$…, pbkdf2_sha1$…, argon2$…, bcrypt$…, bcrypt_sha256$…, scrypt$…
 //   - Werkzeug: pbkdf2:sha256:…$salt$hex, scrypt:N:r:p$salt$hex
-//   - WordPress: $P$… and $H$… of phpass, $wp$2y$…
+//   - WordPress: $P$… and $H$… of phpass, $wp$2y$…; Drupal: $S$…; Nextcloud: 1|…, 2|…, 3|…
 //   - ASP.NET Identity: versions 2 and 3, in base64
 //   - Spring Security: {bcrypt}…, {argon2}…, {scrypt}…, {pbkdf2}…, and those with @SpringSecurity_v5_8
 //   - better-auth and Lucia: salt:hex of scrypt
@@ -65,6 +65,9 @@ type spelling struct {
 var spellings = []spelling{
 	{regexp.MustCompile(`^\$H\$([./0-9A-Za-z]{31})$`), func(m []string) (string, error) { // phpBB
 		return "$P$" + m[0], nil
+	}},
+	{regexp.MustCompile(`^[123]\|(\$(?:2[aby]|argon2id?)\$.*)$`), func(m []string) (string, error) { // Nextcloud, ownCloud
+		return m[0], nil
 	}},
 	{regexp.MustCompile(`^(A[A-P][A-Za-z0-9+/]{64}==)$`), func(m []string) (string, error) { // ASP.NET Identity 2
 		data, err := base64.StdEncoding.DecodeString(m[0])
