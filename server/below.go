@@ -15,8 +15,9 @@ import (
 // metadataPath is where RFC 8414 section 3 has the description of a server.
 const metadataPath = "/.well-known/oauth-authorization-server"
 
-// probes ask for these paths by the address of a node, without the path of the issuer.
-var probes = []string{"/healthz", "/readyz"}
+// atRoot are asked for without the path of the issuer: probes know the address of a node, and a
+// password manager the host.
+var atRoot = []string{"/healthz", "/readyz", changePasswordAt}
 
 // below lets the server answer below the path of its issuer: the routes, and what they compare,
 // have their paths without it. Nothing else is answered, not even a path that a proxy has taken
@@ -46,7 +47,7 @@ func (s *Server) inside(r *http.Request) *http.Request {
 	rest, found := strings.CutPrefix(u.Path, s.base)
 	raw, spelled := strings.CutPrefix(u.RawPath, s.base)
 	switch {
-	case slices.Contains(probes, u.Path):
+	case slices.Contains(atRoot, u.Path):
 	case u.Path == metadataPath+s.base && u.RawPath == "":
 		u.Path = metadataPath // a client puts it between host and path (RFC 8414 section 3.1)
 	case !found || rest != "" && rest[0] != '/' || u.RawPath != "" && !spelled:
@@ -69,7 +70,7 @@ func CheckURL(text string) error {
 		return err
 	}
 	first, _, _ := strings.Cut(u.Path[1:], "/")
-	if first = "/" + first; first == "/.well-known" || slices.Contains(probes, first) {
+	if first = "/" + first; first == "/.well-known" || slices.Contains(atRoot, first) {
 		return &urls.Error{Text: text, Problem: "has a path that begins with " + first + ", which is asked for at the root of the host", Hint: "write another, such as " + urls.OriginOf(u) + "/auth"}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -226,6 +227,9 @@ func (d *doctor) checkAnswers(ctx context.Context, client *http.Client, base *ur
 	}
 	if err == nil && page.Header.Get("Content-Security-Policy") == "" {
 		d.add("proxies", isFail, "the sign-in page comes without its Content-Security-Policy", "let the proxy pass the headers of the server")
+	}
+	if err == nil && page.Header.Get("Referrer-Policy") != request.FormReferrerPolicy {
+		d.add("proxies", isWarn, "the sign-in page comes without its Referrer-Policy: older browsers then send its form without an origin, and the server refuses it", "let the proxy pass the headers of the server")
 	}
 }
 

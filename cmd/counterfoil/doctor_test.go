@@ -171,3 +171,27 @@ func TestDoctorLooksForTheMetadata(t *testing.T) {
 		t.Errorf("cookies below a path: %+v", d.findings)
 	}
 }
+
+// A proxy that replaces Referrer-Policy has browsers send forms that the server refuses.
+func TestDoctorSeesAnotherReferrerPolicy(t *testing.T) {
+	for policy, want := range map[string]string{"same-origin": isOK, "no-referrer": isWarn} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Content-Security-Policy", "default-src 'none'")
+			w.Header().Set("Referrer-Policy", policy)
+			if r.URL.Path == "/v1/session" {
+				w.Header().Set("Content-Type", "application/problem+json")
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}))
+		base, err := issuerURL(web.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &doctor{settings: &settings{}, url: web.URL, now: time.Now}
+		if d.checkAnswers(t.Context(), web.Client(), base); d.state("proxies") != want {
+			t.Errorf("with %s: %+v, want %s", policy, d.findings, want)
+		}
+		web.Close()
+	}
+}
