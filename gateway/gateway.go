@@ -145,7 +145,11 @@ func (g *Gateway) page(t *target, err error) string {
 	if g.opts.Client != "" {
 		query.Set("client", g.opts.Client)
 	}
-	query.Set("return_to", t.origin+t.raw)
+	back := t.origin + t.raw
+	if _, err := urls.ReturnTo(back, []string{t.origin}); err != nil {
+		back = t.origin + "/" // the page would refuse it: it is too long
+	}
+	query.Set("return_to", back)
 	return g.opts.SignIn + "?" + query.Encode()
 }
 

@@ -161,6 +161,7 @@ func TestVerdicts(t *testing.T) {
 		{"GET", app + "/a b", "", nil, 400, ""},
 		{"GET", app + "/x?a=b&c", "", []string{"Sec-Fetch-Mode", "navigate"}, 302, signIn + "?client=web&return_to=" + url.QueryEscape(app+"/x?a=b&c")},
 		{"GET", app + "/x", "", []string{"Accept", html}, 302, signIn},
+		{"GET", app + "/x?" + strings.Repeat("a", 2000), "", []string{"Accept", html}, 302, signIn + "?client=web&return_to=" + url.QueryEscape(app+"/")},
 		{"HEAD", app + "/x", "", []string{"Accept", html}, 302, signIn},
 		{"POST", app + "/x", "", []string{"Sec-Fetch-Mode", "navigate"}, 401, ""},
 		{"GET", app + "/x", "", []string{"Sec-Fetch-Mode", "cors", "Accept", html}, 401, ""},
