@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,15 +67,15 @@ func TestList(t *testing.T) {
 		}
 	}
 	for subject, want := range map[string]string{"": "9876543210", "alice": "86420", "carol": ""} {
-		got, after, more := "", "", true
-		for more {
+		got := ""
+		for after, n := "", 0; n == 0 || after != ""; n++ {
 			var page []audit.Entry
 			var err error
-			if page, more, err = trail.List(t.Context(), audit.Query{Subject: subject, After: after, Limit: 3}); err != nil {
+			if page, after, err = trail.List(t.Context(), audit.Query{Subject: subject, After: after, Limit: 3}); err != nil {
 				t.Fatal(err)
 			}
 			for _, e := range page {
-				got, after = got+e.Detail, e.ID
+				got += e.Detail
 			}
 		}
 		if got != want {
@@ -82,6 +85,62 @@ func TestList(t *testing.T) {
 	now = now.Add(time.Hour - 5*time.Second)
 	if page, _, err := trail.List(t.Context(), audit.Query{}); err != nil || len(page) != 5 {
 		t.Errorf("List after an hour = %d entries, %v, want the 5 that are not past their time", len(page), err)
+	}
+}
+
+// A query by action or time looks at a bounded number of entries, and goes on where it stopped.
+func TestListOfSome(t *testing.T) {
+	db, now := memory.New(), time.Unix(1e9, 0)
+	trail := newTrail(t, audit.Options{Store: db, Hook: func(audit.Entry) {}, Now: func() time.Time { return now }})
+	const many = 12_000
+	for n := range many {
+		now = now.Add(time.Second)
+		action := audit.Login
+		if n%4000 == 0 {
+			action = audit.RotateKey
+		}
+		if _, err := trail.Commit(t.Context(), db, store.Batch{}, audit.Act{}.Entry(action, "alice")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, q := range map[int]audit.Query{
+		3:    {Actions: []audit.Action{audit.RotateKey}},
+		1:    {Actions: []audit.Action{audit.RotateKey}, Since: now.Add(-4000 * time.Second)},
+		101:  {Since: now.Add(-100 * time.Second)},
+		many: {Actions: []audit.Action{audit.RotateKey, audit.Login}},
+		0:    {Since: now.Add(time.Second)},
+		10:   {Subject: "alice", Since: now.Add(-9 * time.Second)},
+	} {
+		got, pages := 0, 0
+		for after := ""; pages == 0 || after != ""; pages++ {
+			q.After, q.Limit = after, 1000
+			page, next, err := trail.List(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, after = got+len(page), next
+		}
+		if got != want || want == 3 && pages != 3 {
+			t.Errorf("%+v gives %d entries in %d pages, want %d", q, got, pages, want)
+		}
+	}
+}
+
+// Every action that the package has can be asked for.
+func TestActions(t *testing.T) {
+	source, err := os.ReadFile("audit.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []audit.Action
+	for _, m := range regexp.MustCompile(`(?m)^\t\w+ +Action = "([^"]+)"`).FindAllStringSubmatch(string(source), -1) {
+		named = append(named, audit.Action(m[1]))
+	}
+	all := audit.Actions()
+	slices.Sort(named)
+	slices.Sort(all)
+	if !slices.Equal(all, named) {
+		t.Errorf("Actions() = %v, the package has %v", all, named)
 	}
 }
 

@@ -241,6 +241,7 @@ func TestCursors(t *testing.T) {
 	for _, bad := range []string{
 		"users?cursor=" + string(flipped), "users?cursor=" + first + "A", "users?cursor=AAAA", "users?cursor=" + first + "&cursor=" + first,
 		"audit?cursor=" + first, "users?limit=0", "users?limit=201", "users?limit=x", "users?limit=1&limit=2", "users?surprise=1", "users?a;b",
+		"audit?action=logn", "audit?action=login,", "audit?since=yesterday", "audit?since=2026-11-30",
 	} {
 		b.admin(http.StatusBadRequest, "GET", "/v1/admin/"+bad, "")
 	}

@@ -77,6 +77,7 @@ func unplaced(err error) bool {
 type admin struct {
 	api.Client
 	close func() error
+	own   bool // no server runs: this process has the stores open
 
 	notes    []string  // for the person, about the stores
 	progress *progress // of the command, while it waits for an answer
@@ -211,7 +212,7 @@ func (c *settings) ownAdmin(ctx context.Context) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &admin{Client: api.Client{URL: localURL, HTTP: inProcess{in.LocalAdmin(localActor)}}, close: in.close}, nil
+	return &admin{Client: api.Client{URL: localURL, HTTP: inProcess{in.LocalAdmin(localActor)}}, close: in.close, own: true}, nil
 }
 
 // untimed leaves the time out of a line of the log, which a command prints at once.

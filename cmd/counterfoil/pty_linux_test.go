@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -141,4 +143,33 @@ func (s *shell) run(stdin string, want int, args ...string) (stdout, stderr stri
 		s.Fatalf("counterfoil %s: exit code %d, want %d:\n%s%s", strings.Join(args, " "), got, want, &out, &errs)
 	}
 	return out.String(), errs.String()
+}
+
+// serve runs a server until stop is called.
+func (s *shell) serve() (stop func()) {
+	s.Helper()
+	c := s.command("serve", "--listen", "127.0.0.1:0", "--ops-listen", "off")
+	log, err := c.StderrPipe()
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		s.Fatal(err)
+	}
+	lines := bufio.NewScanner(log)
+	for ready := false; !ready; ready = strings.Contains(lines.Text(), `"msg":"listening"`) {
+		if !lines.Scan() {
+			s.Fatal("the server does not start")
+		}
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(io.Discard, log)
+	}()
+	return func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		<-drained
+		_ = c.Wait()
+	}
 }

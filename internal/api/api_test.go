@@ -86,7 +86,10 @@ func TestPaths(t *testing.T) {
 	if _, _, err := c.UserSessions(t.Context(), "../a?b#c"); err != nil || asked != "/v1/admin/users/..%2Fa%3Fb%23c/sessions?limit=200" {
 		t.Errorf("asked for %s, %v", asked, err)
 	}
-	if _, err := c.Audit(t.Context(), "a&limit=1", 5); err != nil || asked != "/v1/admin/audit?limit=5&subject=a%26limit%3D1" {
-		t.Errorf("asked for %s, %v", asked, err)
+	for _, err := range c.Audit(t.Context(), api.Events{Subject: "a&limit=1", Actions: []string{"login", "x&y"}}) {
+		t.Error(err)
+	}
+	if asked != "/v1/admin/audit?action=login%2Cx%26y&limit=200&subject=a%26limit%3D1" {
+		t.Errorf("asked for %s", asked)
 	}
 }

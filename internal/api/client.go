@@ -10,7 +10,8 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
+	"strings"
+	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/keyring"
@@ -219,16 +220,43 @@ func (c *Client) DeleteAPIKey(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/admin/apikeys/"+url.PathEscape(id), nil, nil)
 }
 
-// Audit returns the newest security events, at most limit. If subject is not empty, it
-// returns the events about subject only.
-func (c *Client) Audit(ctx context.Context, subject string, limit int) ([]audit.Entry, error) {
-	query := url.Values{"limit": {strconv.Itoa(limit)}}
-	if subject != "" {
-		query.Set("subject", subject)
+// Events are the security events that Audit returns.
+type Events struct {
+	Subject string    // about this subject; empty: about everybody
+	Actions []string  // with one of these actions; empty: with any
+	Since   time.Time // not older; zero: all that are kept
+}
+
+// Audit returns security events, page by page, newest first. An error ends them.
+func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, error] {
+	query := url.Values{"limit": {"200"}}
+	if of.Subject != "" {
+		query.Set("subject", of.Subject)
 	}
-	var answer AuditPage
-	err := c.call(ctx, http.MethodGet, "/v1/admin/audit?"+query.Encode(), nil, &answer)
-	return answer.Entries, err
+	if len(of.Actions) > 0 {
+		query.Set("action", strings.Join(of.Actions, ","))
+	}
+	if !of.Since.IsZero() {
+		query.Set("since", of.Since.UTC().Format(time.RFC3339Nano))
+	}
+	return func(yield func(audit.Entry, error) bool) {
+		for {
+			var page AuditPage
+			if err := c.call(ctx, http.MethodGet, "/v1/admin/audit?"+query.Encode(), nil, &page); err != nil {
+				yield(audit.Entry{}, err)
+				return
+			}
+			for _, e := range page.Entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page.Next == "" {
+				return
+			}
+			query.Set("cursor", page.Next)
+		}
+	}
 }
 
 // VerifyAudit has the server compare the audit trail with its seals, and those with anchors.
