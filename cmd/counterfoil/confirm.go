@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -138,5 +139,25 @@ func (a *admin) revocation(ctx context.Context, scope source.Scope, id, what str
 	case source.ScopeToken:
 		p.keeps, p.Effect = true, "it is refused; its session goes on"
 	}
+	if err != nil {
+		return p, err
+	}
+	p.APIKeys, err = a.keysEnding(ctx, scope, id)
 	return p, err
+}
+
+// keysEnding counts the API keys that a revocation ends (docs/decisions/0036-api-keys.md).
+func (a *admin) keysEnding(ctx context.Context, scope source.Scope, id string) (n int, err error) {
+	if scope != source.ScopeSubject && scope != source.ScopeClient && scope != source.ScopeAll {
+		return 0, nil
+	}
+	keys, err := a.APIKeys(ctx)
+	for _, k := range keys {
+		live := k.State == string(accounts.KeyActive) || k.State == string(accounts.KeyLimited)
+		of := map[source.Scope]bool{source.ScopeSubject: k.User == id, source.ScopeClient: k.Client == id, source.ScopeAll: k.User != ""}[scope]
+		if live && of {
+			n++
+		}
+	}
+	return n, err
 }

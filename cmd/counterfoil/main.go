@@ -51,6 +51,12 @@ type program struct {
 		Delete  userDelete  `cmd:"" help:"End the sessions of a user, and delete the user."`
 		Import  userImport  `cmd:"" help:"Add users with their password hashes from another program."`
 	} `cmd:"" help:"Users."`
+	Client struct {
+		List   clientList   `cmd:"" help:"List the registered clients."`
+		Show   clientShow   `cmd:"" help:"Show a client."`
+		Set    clientSet    `cmd:"" help:"Register a client, or change what is named."`
+		Delete clientDelete `cmd:"" help:"End all sessions of a client, and forget it."`
+	} `cmd:"" help:"Clients: the programs that people sign in to."`
 	Session struct {
 		List   sessionList   `cmd:"" help:"List the sessions of a user."`
 		Show   sessionShow   `cmd:"" help:"Show a session."`

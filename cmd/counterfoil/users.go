@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -231,15 +230,6 @@ func (c *userDelete) Run(ctx context.Context) error {
 // userEnd is the plan of deleting a user.
 func (a *admin) userEnd(ctx context.Context, u api.User, pages int) (plan, error) {
 	p, err := a.revocation(ctx, source.ScopeSubject, u.ID, fmt.Sprintf("user %s (%s)", u.Identifier, u.ID), pages)
-	if err != nil {
-		return p, err
-	}
-	keys, err := a.APIKeys(ctx)
-	for _, k := range keys {
-		if k.User == u.ID && (k.State == string(accounts.KeyActive) || k.State == string(accounts.KeyLimited)) {
-			p.APIKeys++
-		}
-	}
 	p.Effect = "the account cannot be brought back"
 	return p, err
 }

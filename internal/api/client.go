@@ -220,6 +220,28 @@ func (c *Client) DeleteAPIKey(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/admin/apikeys/"+url.PathEscape(id), nil, nil)
 }
 
+// Clients returns all clients, by id.
+func (c *Client) Clients(ctx context.Context) ([]RegisteredClient, error) {
+	var answer RegisteredClients
+	err := c.call(ctx, http.MethodGet, "/v1/admin/clients", nil, &answer)
+	return answer.Clients, err
+}
+
+// RegisteredClient returns a client.
+func (c *Client) RegisteredClient(ctx context.Context, id string) (answer RegisteredClient, err error) {
+	return answer, c.call(ctx, http.MethodGet, "/v1/admin/clients/"+url.PathEscape(id), nil, &answer)
+}
+
+// SetClient registers a client, or sets all of it anew.
+func (c *Client) SetClient(ctx context.Context, id string, body ClientSettings) (answer RegisteredClient, err error) {
+	return answer, c.call(ctx, http.MethodPut, "/v1/admin/clients/"+url.PathEscape(id), body, &answer)
+}
+
+// DeleteClient ends all sessions of a client and forgets it.
+func (c *Client) DeleteClient(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/admin/clients/"+url.PathEscape(id), nil, nil)
+}
+
 // Events are the security events that Audit returns.
 type Events struct {
 	Subject string    // about this subject; empty: about everybody
