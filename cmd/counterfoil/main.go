@@ -38,6 +38,7 @@ type program struct {
 	Gateway gatewayCommand `cmd:"" help:"Check requests for services, behind a proxy."`
 	Config  struct {
 		Check configCheck `cmd:"" help:"Print what is wrong or dangerous about a configuration."`
+		Init  configInit  `cmd:"" help:"Write a configuration file with each setting, its default and its unit, as comments."`
 		Print configPrint `cmd:"" help:"Print each setting and where its value comes from."`
 	} `cmd:"" help:"Settings."`
 	User struct {
@@ -86,11 +87,12 @@ type program struct {
 		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and print what to do; the default."`
 		Cookie doctorCookie `cmd:"" help:"Print whether a browser would send a cookie."`
 	} `cmd:"" help:"Find out what is wrong with an installation."`
-	Backup  backupCommand  `cmd:"" help:"Copy a SQLite store to a new file, also while a server runs."`
-	Migrate migrateCommand `cmd:"" help:"Move everything to another store; no user is signed out."`
-	Hash    hashCommand    `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this command."`
-	Prove   proveCommand   `cmd:"" help:"Hold a server to the revocation contract, under faults."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Backup     backupCommand     `cmd:"" help:"Copy a SQLite store to a new file, also while a server runs."`
+	Migrate    migrateCommand    `cmd:"" help:"Move everything to another store; no user is signed out."`
+	Hash       hashCommand       `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this command."`
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Prove      proveCommand      `cmd:"" help:"Hold a server to the revocation contract, under faults."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // Exit codes, as the package comment lists them.
@@ -132,7 +134,7 @@ func run(args []string) int {
 		os.Exit(exitInterrupted)
 	}()
 
-	if err := refuseCredentials(args); err != nil {
+	if err := refuseCredentials(args); err != nil && args[0] != completeName {
 		return report(err)
 	}
 	var p program
@@ -143,6 +145,10 @@ func run(args []string) int {
 		kong.Exit(func(c int) { exited, code = true, c }))
 	if err != nil {
 		return report(err)
+	}
+	if len(args) > 0 && args[0] == completeName {
+		complete(os.Stdout, parser.Model, args[1:])
+		return 0
 	}
 	command, err := parser.Parse(asMeant(args))
 	if exited {

@@ -26,6 +26,12 @@ type person struct {
 // atTerminal runs the program in a new terminal.
 func (s *shell) atTerminal(args ...string) *person {
 	s.Helper()
+	return s.terminal(s.command(args...))
+}
+
+// terminal runs c in a new terminal.
+func (s *shell) terminal(c *exec.Cmd) *person {
+	s.Helper()
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		s.Fatal(err)
@@ -44,7 +50,6 @@ func (s *shell) atTerminal(args ...string) *person {
 		s.Fatal(err)
 	}
 	defer inside.Close()
-	c := s.command(args...)
 	c.Stdin, c.Stdout, c.Stderr = inside, inside, inside
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := c.Start(); err != nil {

@@ -131,6 +131,34 @@ func (s Setting) Bounds() (least, most time.Duration, limited bool) {
 	return least, most, err == nil && err2 == nil
 }
 
+// Kind says what a value is, as a sentence without its full stop; empty: any text.
+func (s Setting) Kind() string {
+	least, most, limited := s.Bounds()
+	switch s.value.Interface().(type) {
+	case time.Duration:
+		kind := "A duration such as 10s, 5m or 24h"
+		if limited {
+			kind = "A duration from " + Duration(least) + " to " + Duration(most)
+		}
+		return kind
+	case bool:
+		return "true or false"
+	case int:
+		return "A number"
+	case []string:
+		return "A list: [A, B]"
+	}
+	return ""
+}
+
+// Placeholder is a word that stands for a value of the setting.
+func (s Setting) Placeholder() string {
+	if word := s.field.Tag.Get("placeholder"); word != "" {
+		return word
+	}
+	return "TEXT"
+}
+
 // words is what a setting with a oneof tag may be, or nil.
 func (s Setting) words() []string {
 	if tag := s.field.Tag.Get("oneof"); tag != "" {
