@@ -45,7 +45,11 @@ func (c *backupCommand) Run(ctx context.Context) error {
 		return err
 	}
 	done := backedUp{File: c.File, Of: filepath.Join(s.Data, name), Sessions: name == sessionsName || !s.apart()}
-	made, err := sqlite.Backup(ctx, done.Of, c.File, done.Sessions, "made "+time.Now().UTC().Format(time.RFC3339))
+	var made sqlite.Copy
+	err = newProgress("copying the database").during(func() (err error) {
+		made, err = sqlite.Backup(ctx, done.Of, c.File, done.Sessions, "made "+time.Now().UTC().Format(time.RFC3339))
+		return err
+	})
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("%s is there already, and nothing was written\nhint: name a new file", c.File)
