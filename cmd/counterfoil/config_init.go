@@ -52,7 +52,7 @@ func writeSample(w io.Writer) {
 		case s.Secret():
 			key, value = key+"_file", "FILE"
 			notes = append(notes, "FILE holds it, and only its owner may read it (chmod 600)", "It can be in the variable "+s.Env()+" instead")
-		case value == "" && s.Kind() == "true or false":
+		case value == "" && s.Kind() == "It is true or false":
 			value = "false"
 			notes = append(notes, "Default: false")
 		case value == "":
@@ -60,7 +60,9 @@ func writeSample(w io.Writer) {
 			if strings.HasPrefix(s.Kind(), "A list") {
 				value = "[" + value + "]"
 			}
-			notes = append(notes, "Default: none")
+			if !strings.Contains(s.Help(), "Empty: ") { // which says what that means
+				notes = append(notes, "Default: none")
+			}
 		default:
 			notes = append(notes, "Default: "+value)
 		}

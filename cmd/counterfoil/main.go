@@ -155,7 +155,11 @@ func run(args []string) int {
 		return code
 	}
 	if err != nil {
-		return report(misuse("%s\nhint: counterfoil %s", inWords(err), helpFor(err)))
+		text := inWords(err)
+		if !strings.Contains(text, "\nhint: ") {
+			text += "\nhint: counterfoil " + helpFor(err)
+		}
+		return report(usageError(text))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = command.Run(flagsOf(command))
@@ -225,7 +229,11 @@ func inWords(err error) string {
 	}
 	if strings.HasPrefix(text, "unexpected argument ") && parse.Context.Selected() != nil {
 		// The text is not repeated: behind a name it may be a password.
-		return nameOf(parse.Context) + " takes fewer arguments"
+		name := nameOf(parse.Context)
+		if name == "user add" {
+			return name + " takes fewer arguments\nhint: the password is typed at the prompt, or comes from standard input"
+		}
+		return name + " takes fewer arguments"
 	}
 	if wanted, ok := strings.CutPrefix(text, "expected "); ok {
 		if strings.HasPrefix(wanted, "one of ") {

@@ -210,7 +210,7 @@ func (c *revokeFlags) revoke(ctx context.Context, a *admin, scope source.Scope, 
 	case c.JSON:
 		err = writeJSON(os.Stdout, receipt)
 	case !c.Quiet:
-		printReceipt(receipt, c.Wait)
+		printReceipt(receipt, c.Wait, a.own)
 	}
 	if c.Wait && !receipt.Confirmed {
 		return errors.Join(err, fmt.Errorf("revoked, but not confirmed by every verifier\nhint: a verifier that has not answered accepts it for %s at most", bound(receipt)))
@@ -244,18 +244,23 @@ func revoked(scope source.Scope, id string) string {
 
 func bound(r api.Receipt) string { return config.Duration(time.Duration(r.BoundMS) * time.Millisecond) }
 
-// printReceipt prints where the log has the revocation, and whether verifiers have it.
-func printReceipt(r api.Receipt, waited bool) {
+// printReceipt prints where the log has the revocation, and whether verifiers have it. offline
+// means that no server runs, so nobody knows which verifiers there are.
+func printReceipt(r api.Receipt, waited, offline bool) {
 	fmt.Printf("revoked at %s\n", r.Cursor)
 	follow := counted(r.Verifiers, "verifier") + " follow"
 	if r.Verifiers == 1 {
 		follow += "s"
 	}
+	follow += " this server"
+	if offline {
+		follow = "no server runs on this folder"
+	}
 	switch {
 	case !waited:
-		fmt.Printf("not waited for: %s this server, and none accepts it for longer than %s; --wait waits for them\n", follow, bound(r))
+		fmt.Printf("not waited for: %s, and no verifier accepts it for longer than %s; --wait waits for them\n", follow, bound(r))
 	case r.Confirmed:
-		fmt.Printf("confirmed: no verifier accepts it any more; %s this server\n", follow)
+		fmt.Printf("confirmed: no verifier accepts it any more; %s\n", follow)
 	}
 	for _, id := range r.NotWaitedFor {
 		fmt.Printf("not waited for: %s, which serves stale by its own setting\n", printable(id))

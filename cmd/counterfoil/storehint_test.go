@@ -52,6 +52,7 @@ func silent(t *testing.T, serve func(net.Conn)) (address string) {
 
 // Each way in which a store cannot be reached says what to do about it.
 func TestStoreHints(t *testing.T) {
+	t.Parallel()
 	nobody, err := freeAddress()
 	if err != nil {
 		t.Fatal(err)

@@ -142,7 +142,7 @@ func (s Setting) Kind() string {
 		}
 		return kind
 	case bool:
-		return "true or false"
+		return "It is true or false"
 	case int:
 		return "A number"
 	case []string:
