@@ -61,7 +61,7 @@ func demo(ctx context.Context, users *accounts.Accounts, url, address string, lo
 			log.Error("demo service", "error", err.Error())
 		}
 	}()
-	live.run(ctx, log)
+	live.run(ctx, signInWithin, log)
 	fmt.Printf(`
 Counterfoil demo
   watch it:       http://%[2]s/live

@@ -51,18 +51,35 @@ func newLivePage(auth, origin string) *livePageServer {
 // signInWithin is how long the demo waits for its clients before it says that it is ready.
 const signInWithin = 30 * time.Second
 
-// run signs the clients in and lets them call until ctx ends. A client that cannot sign in does
-// not end the demo: the page shows why, and its button tries again.
-func (l *livePageServer) run(ctx context.Context, log *slog.Logger) {
-	starting, cancel := context.WithTimeout(ctx, signInWithin)
+// run signs the clients in, within a time, and lets them call until ctx ends. A client that
+// cannot sign in does not end the demo: the page shows why. They go on trying unless they were
+// refused; then the button of the page tries again.
+func (l *livePageServer) run(ctx context.Context, within time.Duration, log *slog.Logger) {
+	starting, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := l.signIn(starting); err != nil && ctx.Err() == nil {
-		log.Warn("demo: not every client of the live page is signed in", "error", err.Error(),
-			"hint", "press \"Sign in again\" on it; if somebody changed the password of "+demoUser+" in this store, begin a new demo with another --data folder")
-	}
+	err := l.signIn(starting)
 	for _, c := range l.clients {
 		go c.run(ctx)
 	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	log.Warn("demo: not every client of the live page is signed in", "error", err.Error(),
+		"hint", "if somebody changed the password of "+demoUser+" in this store, begin a new demo with another --data folder")
+	go func() {
+		for ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // otherwise another try is no better
+			err = l.signInOnce(ctx)
+		}
+	}()
+}
+
+// signInOnce is signIn for a while, so that the forms of the page have their turn.
+func (l *livePageServer) signInOnce(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return l.signIn(ctx)
 }
 
 func (l *livePageServer) routes(mux *http.ServeMux) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
@@ -76,6 +77,20 @@ func TestDemoTriesAgain(t *testing.T) {
 	}
 }
 
+// A demo that is ready before its clients are signed in goes on trying.
+func TestDemoGoesOnTrying(t *testing.T) {
+	l, _ := demoOf(t, nil)
+	l.run(t.Context(), 0, slog.New(slog.DiscardHandler))
+	for _, c := range l.clients {
+		for c.snapshot().Session == "" {
+			if t.Context().Err() != nil {
+				t.Fatalf("%s is not signed in", c.name)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
 // A demo whose clients cannot sign in does not end: it says why, in the log and on the page, and
 // the button of the page tries again.
 func TestDemoWithoutItsClients(t *testing.T) {
@@ -88,7 +103,7 @@ func TestDemoWithoutItsClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	l.run(t.Context(), slog.New(slog.NewTextHandler(&log, nil)))
+	l.run(t.Context(), signInWithin, slog.New(slog.NewTextHandler(&log, nil)))
 	if !strings.Contains(log.String(), "not every client") || !strings.Contains(log.String(), "begin a new demo") {
 		t.Errorf("the log says %s", log.String())
 	}
