@@ -143,8 +143,8 @@ func TestEnvironment(t *testing.T) { // OPS-12
 		return err
 	}
 	for name, hint := range map[string]string{
-		"APP_LISEN=x": "did you mean APP_LISTEN?", "APP_LISTEN_FILE=x": "", "APP_IDLE_PORT=1h": "app config lists all settings",
-		"APP_LISTEN_PORT=8080": "", "APP_SERVICE_HOST=example": "", "APP_LOG_LEVEL_NAME=info": "", "APP_PORT=8080": "", "APP_PORT=http://10.0.0.1:80": "",
+		"APP_LISEN=x": "did you mean APP_LISTEN?", "APP_LISTEN_FILE=x": "did you mean APP_LISTEN?", "APP_IDLE_PORT=1h": "did you mean APP_IDLE?",
+		"APP_LISTEN_PORT=8080": "did you mean APP_LISTEN?", "APP_LOG_LEVEL_NAMES=x": "did you mean APP_LOG_LEVEL?", "APP_SERVICE_HOST=example": "", "APP_LOG_LEVEL_NAME=info": "", "APP_PORT=8080": "", "APP_PORT=http://10.0.0.1:80": "",
 	} {
 		if err := load(name); err == nil || !strings.Contains(err.Error(), "is not a setting\nhint: "+hint) {
 			t.Errorf("%s: Load = %v", name, err)

@@ -16,9 +16,22 @@ func (s *Settings) suggest(name string, names []string) string {
 		}
 	}
 	if best == "" {
+		best = s.beginning(bare, names)
+	}
+	if best == "" {
 		return s.opts.Hint
 	}
 	return "did you mean " + best + "?"
+}
+
+// beginning is the longest of names that bare begins with, as LISTEN_ADDRESS does with LISTEN.
+func (s *Settings) beginning(bare string, names []string) (longest string) {
+	for _, n := range names {
+		if len(n) > len(longest) && strings.HasPrefix(bare, strings.TrimPrefix(n, s.opts.Prefix)+"_") {
+			longest = n
+		}
+	}
+	return longest
 }
 
 // edits is the number of letters to insert, delete or replace (Levenshtein).
