@@ -25,7 +25,7 @@ SELECT set_config(w.name, w.value, false) FROM (VALUES
   ('bytea_output', 'hex'), ('datestyle', 'ISO'), ('intervalstyle', 'postgres'), ('transform_null_equals', 'off'),
   ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'), ('default_transaction_deferrable', 'off'),
   ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
-  ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0')
+  ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('enable_indexscan', 'on')
 ) AS w(name, value) JOIN pg_settings s ON lower(s.name) = w.name WHERE s.setting <> w.value`
 
 // plain is what every connection begins with.

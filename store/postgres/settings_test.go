@@ -37,10 +37,10 @@ default_transaction_isolation = serializable
 default_transaction_read_only = on
 default_transaction_deferrable = on
 synchronous_commit = off
-statement_timeout = '1s'
+statement_timeout = '5s'
 lock_timeout = '1ms'
 idle_in_transaction_session_timeout = '20ms'
-idle_session_timeout = '100ms'
+idle_session_timeout = '5s'
 jit = on
 jit_above_cost = 0
 plan_cache_mode = force_custom_plan
@@ -94,7 +94,7 @@ func TestUnusualSettingsOfConnections(t *testing.T) {
 	for name, want := range map[string]string{
 		"client_min_messages": "warning", "idle_session_timeout": "0", "statement_timeout": "10s", "lock_timeout": "0",
 		"idle_in_transaction_session_timeout": "10s", "default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
-		"synchronous_commit": "on", "client_encoding": "UTF8",
+		"synchronous_commit": "on", "client_encoding": "UTF8", "enable_indexscan": "on", "jit": "off",
 	} {
 		if got, err := s.Setting(t.Context(), name); err != nil || got != want {
 			t.Errorf("%s = %q, %v, want %q", name, got, err, want)
