@@ -99,7 +99,7 @@ func whereTo(t *testing.T, here, text string) string {
 	}
 	scheme, rest, found := strings.Cut(path, ":")
 	if !found || strings.Contains(scheme, "/") {
-		scheme, rest, _ = strings.Cut(here, ":")
+		scheme, _, _ = strings.Cut(here, ":")
 		rest = path
 	}
 	authority, _, _ := strings.Cut(strings.TrimLeft(rest, "/"), "/")
