@@ -113,7 +113,7 @@ func (p *program) becomeAdmin() {
 	_, cookies := p.adminLogin(map[string]any{"carrier": "cookie"})
 	for _, c := range cookies {
 		if c.Name == "cf" {
-			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.url)
+			p.set("console", `{"opens":"administration"}`, "Cookie", "cf="+c.Value, "Origin", p.origin())
 		}
 	}
 	console, _ := p.adminLogin(map[string]any{"carrier": "bearer", "client": "console"})
