@@ -18,6 +18,7 @@ import (
 
 // The list goes on beyond a page of the server, by action and time too, in all forms.
 func TestAuditBeyondOnePage(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	a, err := (&settings{Data: s.data, AuditKeep: time.Hour}).ownAdmin(t.Context())
 	if err != nil {
@@ -69,6 +70,7 @@ func TestAuditBeyondOnePage(t *testing.T) {
 
 // --follow prints what happens, once and in order, also across a restart of the server.
 func TestAuditFollow(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.run(typedPassword, 0, "user", "add", "alice")
 	stop := s.serve()

@@ -13,6 +13,7 @@ import (
 
 // A person presses the tab key in a real bash.
 func TestCompletionInBash(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	if err := os.WriteFile(filepath.Join(s.data, "a-token.jwt"), nil, 0o600); err != nil {
 		t.Fatal(err)

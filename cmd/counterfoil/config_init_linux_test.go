@@ -67,6 +67,7 @@ func TestConfigInit(t *testing.T) {
 
 // The file passes doctor, is never written over another, and fits the program that wrote it.
 func TestConfigInitPassesDoctor(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	s.run("", 0, "config", "init", path)

@@ -127,10 +127,7 @@ type shell struct {
 	data string
 }
 
-// newShell returns a shell for a test, which runs beside others: its program waits for most of
-// the time.
 func newShell(t *testing.T) *shell {
-	t.Parallel()
 	return &shell{t, t.TempDir()}
 }
 

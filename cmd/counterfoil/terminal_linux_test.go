@@ -10,6 +10,7 @@ const typedPassword = "four words of prose"
 
 // A password is typed twice and never shown. What a terminal shows is often recorded.
 func TestPasswordAtTerminal(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	const first, second = "password (not shown as you type): ", "the same password again (not shown as you type): "
 	differs := s.atTerminal("user", "add", "alice")
@@ -42,6 +43,7 @@ func TestPasswordAtTerminal(t *testing.T) {
 
 // Ctrl-C at the prompt ends the program at once, and the terminal shows again what is typed.
 func TestInterruptAtPrompt(t *testing.T) {
+	t.Parallel()
 	p := newShell(t).atTerminal("user", "add", "alice")
 	p.typesHidden("password", "four wo")
 	p.types("\x03")
@@ -53,6 +55,7 @@ func TestInterruptAtPrompt(t *testing.T) {
 
 // OPS-11: a token that is pasted at a terminal is not shown, as in the password's case.
 func TestTokenAtTerminal(t *testing.T) {
+	t.Parallel()
 	const token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c3JfMSIsImV4cCI6MTAwMDAwMDAwMH0.AAAA"
 	p := newShell(t).atTerminal("token", "decode")
 	p.typesHidden("token (not shown as you type): ", token+"\n")
@@ -66,6 +69,7 @@ func TestTokenAtTerminal(t *testing.T) {
 // What cannot be brought back is asked for at a terminal. Everything but yes is no. Scripts are
 // not asked, and --yes is not either.
 func TestConfirmAtTerminal(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.run(typedPassword, 0, "user", "add", "alice")
 	key, _ := s.run("", 0, "apikey", "create", "--client", "svc", "--scope", "admin")
