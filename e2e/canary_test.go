@@ -417,7 +417,8 @@ func TestNoSecretLeaks(t *testing.T) {
 	c := &canaryRun{canaries: &canaries{all: map[string][]string{}}, statuses: map[int]int{}}
 	data := t.TempDir()
 	out := &output{}
-	opsToken := c.plant("ops token")
+	opsToken := rand.Text() + rand.Text() // a header carries it, so it has letters and digits alone
+	c.keep("ops token", opsToken)
 	env := []string{"COUNTERFOIL_DATA=" + data, "COUNTERFOIL_OPS_TOKEN=" + opsToken, "COUNTERFOIL_LOG_LEVEL=debug", "COUNTERFOIL_REGISTRATION=true", "COUNTERFOIL_TRUSTED_PROXIES=127.0.0.0/8"}
 	shared := rand.Text() + rand.Text()
 	c.keep("hmac secret", shared)
