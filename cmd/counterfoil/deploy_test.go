@@ -89,6 +89,32 @@ func TestDeploySystemd(t *testing.T) {
 	accepts(t, "systemd", []string{"serve"}, env)
 }
 
+// The settings of the package are valid as they are, and with the examples in them. The server of
+// the unit finds the data folder, which the scripts of the package make.
+func TestDeployDeb(t *testing.T) {
+	shipped := string(deployed(t, "deb/config.yaml"))
+	for _, file := range []string{shipped, regexp.MustCompile(`(?m)^#(\w+: )`).ReplaceAllString(shipped, "$1")} {
+		name := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(name, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var c settings
+		origin, err := c.load(config.Sources{File: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.check(origin).Err(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(string(deployed(t, "deb/postinst")), " "+c.Data+"\n") || !strings.Contains(string(deployed(t, "systemd/counterfoil.service")), "\nWorkingDirectory="+c.Data+"\n") {
+			t.Errorf("the data folder %s is not that of the package and of the unit", c.Data)
+		}
+		if file != shipped && (!c.Production || c.Issuer == "" || len(c.TrustedProxies) != 1) {
+			t.Errorf("the examples set %+v", c)
+		}
+	}
+}
+
 func TestDeployCompose(t *testing.T) {
 	var file struct {
 		Services map[string]struct {

@@ -90,6 +90,7 @@ type program struct {
 	Backup     backupCommand     `cmd:"" help:"Copy a SQLite store to a new file, also while a server runs."`
 	Migrate    migrateCommand    `cmd:"" help:"Move everything to another store; no user is signed out."`
 	Hash       hashCommand       `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this command."`
+	Man        manCommand        `cmd:"" hidden:"" help:"Print the manual page."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 	Prove      proveCommand      `cmd:"" help:"Hold a server to the revocation contract, under faults."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
@@ -104,6 +105,12 @@ const (
 	exitDenied      = 5
 	exitInterrupted = 130
 )
+
+// exitCodes are the meanings of the codes below exitInterrupted, by code.
+var exitCodes = []string{
+	"success; also of a server that SIGTERM stopped", "the command failed", "the command was called wrongly",
+	"the configuration is invalid", "the store or the server cannot be reached", "not found, or denied",
+}
 
 // Errors of commands with an exit code of their own. See also usageError and answered.
 var (
