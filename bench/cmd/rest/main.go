@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,6 +156,9 @@ func write(w *os.File, sides []*side) {
 	}
 	line("logins, median", func(it *side) string {
 		return fmt.Sprintf("%.0f ms", median(it, func(r round) float64 { return output.Median(r.logins) }))
+	})
+	line("logins, slowest", func(it *side) string {
+		return fmt.Sprintf("%.0f ms", median(it, func(r round) float64 { return slices.Max(r.logins) }))
 	})
 	line("a login after the rest", func(it *side) string {
 		return fmt.Sprintf("%.0f ms", median(it, func(r round) float64 { return r.last }))
