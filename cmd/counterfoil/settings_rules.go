@@ -30,7 +30,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 		}
 	}
 	if c.Algorithm == "Ed25519" {
-		v.Warn("algorithm", "is Ed25519, a name that 12 of 15 verifying libraries that were tried do not know: they know EdDSA (RFC 9864)", "use ES256, unless you know that all who verify the tokens read the name: docs/clients.md")
+		v.Warn("algorithm", "is Ed25519, a name that 12 of 15 verifying libraries that were tried do not know: most know EdDSA (RFC 9864)", "use ES256, unless you know that all who verify the tokens read the name: docs/clients.md")
 	}
 	if c.MaxSessions < 1 || c.MaxSessions > 10_000 {
 		v.Refuse("max_sessions", fmt.Sprintf("is %d: want 1 to 10000", c.MaxSessions), "")
