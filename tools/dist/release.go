@@ -26,6 +26,9 @@ type release struct {
 	completions                      map[string][]byte // by shell
 }
 
+// maxProgram is the aim of docs/performance.md for the size of a program.
+const maxProgram = 38 << 20
+
 // newRelease collects the files. host is the same program for this machine, which prints some of
 // them.
 func newRelease(b *builder, host, p program, when time.Time) (*release, error) {
@@ -44,6 +47,9 @@ func newRelease(b *builder, host, p program, when time.Time) (*release, error) {
 			return nil, err
 		}
 		r.completions[shell] = script
+	}
+	if len(r.binary) > maxProgram {
+		return nil, fmt.Errorf("the program for %s has %d bytes, want at most %d", p.arch, len(r.binary), maxProgram)
 	}
 	return r, errors.Join(errs[:]...)
 }
