@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -41,7 +42,7 @@ func newFront(t *testing.T, proxy string) *front {
 	}))
 	t.Cleanup(service.Close)
 	dir, at := t.TempDir(), testsvc.FreeAddress(t)
-	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n", f.url)
+	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n  - {origin: \"http://localhost\", prefix: /, anonymous: true}\n", f.url)
 	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,26 @@ func (f *front) ask(method, path, token string, header ...string) (status int, h
 	return res.StatusCode, res.Header, string(data)
 }
 
-// GW-01 to GW-10, GW-22, GW-25: real proxies, with the configuration that the program prints,
+// raw sends a request as it is written, and returns the status of the answer.
+func (f *front) raw(request string) (status int) {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		f.t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
+// GW-01 to GW-10, GW-19, GW-22, GW-25: real proxies, with the configuration that the program prints,
 // let through what the gateway allows, and nothing else.
 func TestGatewayBehindProxies(t *testing.T) {
 	t.Parallel()
@@ -213,6 +233,17 @@ func (f *front) judge() {
 			t.Errorf("%s = %d, want %d\n%s", c.path, status, c.want, body)
 		case c.want == 401 && !strings.HasPrefix(h.Get("Www-Authenticate"), "Bearer"):
 			t.Errorf("%s: WWW-Authenticate %q", c.path, h.Get("Www-Authenticate"))
+		}
+	}
+	// GW-19: a request line that names this service, and a Host that names one for everybody.
+	if status := f.raw("GET " + f.url + "/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); status != 400 && status != 401 {
+		t.Errorf("two hosts in a request = %d, want 400 or 401", status)
+	}
+	// What a visitor names in Connection is not replaced by what the visitor says.
+	if status, _, body := f.ask("GET", "/x", token, "Connection", "close, Counterfoil-Roles, X-Forwarded-Uri, Counterfoil-Subject", "Counterfoil-Roles", "admin"); status == 200 {
+		reached++
+		if strings.Contains(body, "admin") {
+			t.Errorf("a header that Connection names is the visitor's:\n%s", body)
 		}
 	}
 	if now := f.reached.Load(); now != reached {

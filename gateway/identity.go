@@ -85,16 +85,31 @@ var guarded = func() map[string]bool {
 }()
 
 // ambiguous reports whether h has another spelling of a guarded name: servers behind the proxy
-// take "_" and "." for "-" (GW-02). net/http has made one spelling of capitals already.
+// take "_", "." and all else that is neither a letter nor a digit for "-" (GW-02, RFC 3875
+// section 4.1.18). net/http has made one spelling of capitals already.
 func ambiguous(h http.Header) bool {
 	for name := range h {
-		if strings.ContainsAny(name, "_. ") && guarded[fold(name)] {
+		if strings.ContainsFunc(name, odd) && guarded[fold(name)] {
 			return true
 		}
 	}
 	return false
 }
 
+// odd reports whether r is neither a letter, a digit nor "-".
+func odd(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-')
+}
+
+// fold is the spelling that all spellings of a name share.
 func fold(name string) string {
-	return strings.NewReplacer("_", "-", ".", "-", " ", "").Replace(strings.ToLower(name))
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return -1
+		case odd(r):
+			return '-'
+		}
+		return r
+	}, strings.ToLower(name))
 }

@@ -9,7 +9,8 @@ import (
 
 // Oddity is a way to spell a path that two programs may read differently. A path with one is
 // refused, unless its route allows it by name. A route that allows one says that the service
-// behind it reads such a path as the gateway does: as it is written, without resolving it.
+// behind it reads such a path as the gateway does: as it is written, without resolving it. A
+// path that would lead elsewhere if it were resolved is refused all the same.
 type Oddity string
 
 // The oddities. What is not listed here is never allowed: dot segments, backslashes, control
@@ -37,6 +38,7 @@ const slashInside = '\x00'
 const (
 	maxTarget     = 16 << 10 // bytes
 	maxParameters = 1000     // of a query (GW-20)
+	mostEscaped   = 8        // times that a segment is decoded to look for dots
 )
 
 func badTarget(detail string) *refusal.Problem {
@@ -74,7 +76,7 @@ func (t *target) readPath(raw string) *refusal.Problem {
 	}
 	segments := strings.Split(t.path, "/")
 	for n, segment := range segments {
-		if segment == "." || segment == ".." {
+		if segment == "." || segment == ".." || len(t.odd) > 0 && leadsAway(segment) {
 			return badTarget("the path has a dot segment")
 		}
 		if segment == "" && n > 0 && n < len(segments)-1 {
@@ -82,6 +84,42 @@ func (t *target) readPath(raw string) *refusal.Problem {
 		}
 	}
 	return nil
+}
+
+// leadsAway reports whether a segment is a dot segment for anybody: as it is, behind an encoded
+// slash or backslash, before a semicolon, or after it is decoded again (GW-07). What is escaped
+// more often than anybody means is taken for one.
+func leadsAway(segment string) bool {
+	for range mostEscaped {
+		for part := range strings.FieldsFuncSeq(segment, func(r rune) bool { return r == slashInside || r == '/' || r == '\\' }) {
+			if name, _, _ := strings.Cut(part, ";"); name == "." || name == ".." {
+				return true
+			}
+		}
+		again := unescape(segment)
+		if again == segment {
+			return false
+		}
+		segment = again
+	}
+	return true
+}
+
+// unescape decodes the escapes in text, and leaves a percent sign that begins none.
+func unescape(text string) string {
+	if strings.IndexByte(text, '%') < 0 {
+		return text
+	}
+	var decoded strings.Builder
+	for n := 0; n < len(text); n++ {
+		c := text[n]
+		if c == '%' && n+2 < len(text) && isHex(text[n+1]) && isHex(text[n+2]) {
+			c = unhex(text[n+1])<<4 | unhex(text[n+2])
+			n += 2
+		}
+		decoded.WriteByte(c)
+	}
+	return decoded.String()
 }
 
 // plain reports whether raw has nothing to decode and nothing to refuse, but for its segments.
