@@ -35,8 +35,8 @@ func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 // when it is merely unknown whether it is.
 func (s *Server) clearCookies(w http.ResponseWriter) {
 	name, refreshName := s.cookieNames()
-	setCookie(w, name, "", "Lax", 0)
 	setCookie(w, refreshName, "", "Strict", 0)
+	setCookie(w, name, "", "Lax", 0) // last: curl 7.88 keeps all but the last in its file
 }
 
 // clearEnded takes both away if err says that the login is over. A copy that has expired, or
