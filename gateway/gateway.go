@@ -69,7 +69,7 @@ func New(o Options) (*Gateway, error) {
 		}
 	}
 	if o.Peer == nil {
-		o.Peer = remoteAddress
+		o.Peer = func(r *http.Request) netip.Addr { return forwarded.Peer(r.RemoteAddr) }
 	}
 	if o.Decided == nil {
 		o.Decided = func(string, string) {}
@@ -80,14 +80,6 @@ func New(o Options) (*Gateway, error) {
 	}
 	t.guard(o.Verifier)
 	return &Gateway{routes: t, opts: o, peers: o.TrustedProxies}, nil
-}
-
-func remoteAddress(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return peer.Addr().Unmap().WithZone("")
 }
 
 // verdict is what a gateway says of a request.
@@ -147,7 +139,7 @@ func (g *Gateway) page(t *target, err error) string {
 	}
 	back := t.origin + t.raw
 	if _, err := urls.ReturnTo(back, []string{t.origin}); err != nil {
-		back = t.origin + "/" // the page would refuse it: it is too long
+		back = t.origin + "/" // the page would refuse it: it is too long, or spelled as only its route allows
 	}
 	query.Set("return_to", back)
 	return g.opts.SignIn + "?" + query.Encode()

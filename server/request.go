@@ -17,6 +17,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -151,13 +152,7 @@ func writeBody(w http.ResponseWriter, status int, data []byte) {
 }
 
 // address is the peer's; a proxy's headers are not believed here.
-func address(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
-}
+func address(r *http.Request) netip.Addr { return forwarded.Peer(r.RemoteAddr) }
 
 // act is what r does, for the audit trail. By is the caller that was authenticated; empty if
 // nobody was.

@@ -1,6 +1,6 @@
-// Package forwarded finds the address of the client of a request that came through proxies.
-// Call [Proxies.Client]. No other code may read X-Forwarded-For, because every client can
-// write that header.
+// Package forwarded finds the address that a request came from, also through proxies. Call
+// [Proxies.Client], or [Peer] where no proxy counts. No other code may read X-Forwarded-For,
+// because every client can write that header.
 package forwarded
 
 import (
@@ -30,11 +30,7 @@ func (p Proxies) Contain(addr netip.Addr) bool {
 // An entry that is not an address stops the search at the proxy that passed the entry on.
 // The zero Addr means that the peer has no address, as on a Unix socket.
 func (p Proxies) Client(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	client := peer.Addr().Unmap().WithZone("")
+	client := Peer(r.RemoteAddr)
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
 		if !p.Contain(client) {
@@ -49,13 +45,24 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
+// Peer returns the address in that of the other end of a connection, such as the RemoteAddr of a
+// request. It is plain, because no network contains an address with a zone, and no IPv4 network
+// one that is written as IPv6. The zero Addr means that there is none, as on a Unix socket.
+func Peer(remote string) netip.Addr {
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plain(peer.Addr())
+}
+
+func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+
 // parse reads an entry of X-Forwarded-For: an address. Some proxies add a port.
 func parse(hop string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(strings.Trim(hop, "[]")); err == nil {
-		return addr.Unmap().WithZone(""), true
+		return plain(addr), true
 	}
-	if ap, err := netip.ParseAddrPort(hop); err == nil {
-		return ap.Addr().Unmap().WithZone(""), true
-	}
-	return netip.Addr{}, false
+	addr := Peer(hop)
+	return addr, addr.IsValid()
 }

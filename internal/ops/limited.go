@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/limit"
 )
 
@@ -37,10 +38,10 @@ func (l *limited) Accept() (net.Conn, error) {
 
 // admit counts a connection. It returns nil for one above the limit.
 func (l *limited) admit(conn net.Conn) net.Conn {
-	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	addr := limit.Subscriber(peer.Addr())
+	peer := forwarded.Peer(conn.RemoteAddr().String())
+	addr := limit.Subscriber(peer)
 	l.mu.Lock()
-	refused := err == nil && l.most > 0 && l.held[addr] >= l.most && !l.exempt(peer.Addr().Unmap())
+	refused := peer.IsValid() && l.most > 0 && l.held[addr] >= l.most && !l.exempt(peer)
 	if !refused {
 		l.held[addr]++
 		l.open++

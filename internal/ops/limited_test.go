@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 )
 
 // fakeConn is a connection that only has a peer.
@@ -17,7 +19,7 @@ func (c fakeConn) Close() error         { return nil }
 
 func TestConnectionsPerAddress(t *testing.T) { // OPS-06
 	open, refused := 0, 0
-	l := &limited{most: 2, held: map[netip.Addr]int{}, exempt: func(a netip.Addr) bool { return a.String() == "10.0.0.1" },
+	l := &limited{most: 2, held: map[netip.Addr]int{}, exempt: forwarded.Proxies{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fe80::/10")}.Contain,
 		count: func(n int, no bool) {
 			open = n
 			if no {
@@ -36,8 +38,8 @@ func TestConnectionsPerAddress(t *testing.T) { // OPS-06
 		t.Error("another address was refused")
 	}
 	for range 5 {
-		if from("10.0.0.1:1") == nil {
-			t.Error("a trusted proxy was refused")
+		if from("10.0.0.1:1") == nil || from("[::ffff:10.0.0.1]:1") == nil || from("[fe80::1%eth0]:1") == nil {
+			t.Error("a trusted proxy was refused, or one by an address with a zone")
 		}
 	}
 	if from("[2001:db8::1]:1") == nil || from("[2001:db8::2]:1") == nil || from("[2001:db8::3]:1") != nil {
@@ -48,8 +50,8 @@ func TestConnectionsPerAddress(t *testing.T) { // OPS-06
 	if from("192.0.2.1:4") == nil || from("192.0.2.1:5") != nil {
 		t.Error("closing did not give one place back")
 	}
-	if open != 10 {
-		t.Errorf("open = %d, want 10", open)
+	if open != 20 {
+		t.Errorf("open = %d, want 20", open)
 	}
 	_ = from("192.0.2.3:1").Close()
 	if _, held := l.held[netip.MustParseAddr("192.0.2.3")]; held {

@@ -4,16 +4,15 @@ import (
 	"context"
 	"net"
 	"net/netip"
+
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 )
 
 type addressKey struct{}
 
 // withAddress adds the address of the other end of c to the context of its requests.
 func withAddress(ctx context.Context, c net.Conn) context.Context {
-	if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-		return context.WithValue(ctx, addressKey{}, at.Addr().Unmap().WithZone(""))
-	}
-	return ctx
+	return context.WithValue(ctx, addressKey{}, forwarded.Peer(c.RemoteAddr().String()))
 }
 
 // Peer returns the address of the other end of the connection that a request came by: of the
