@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/private"
@@ -18,7 +19,8 @@ import (
 	"github.com/counterfoil/counterfoil/store/sqlite"
 )
 
-// files checks the permissions of the data folder.
+// files checks the permissions of the data folder: all that stops the start of a server, and
+// what a server has left there.
 func (d *doctor) files() {
 	if d.Store == "memory" {
 		return
@@ -33,7 +35,7 @@ func (d *doctor) files() {
 		return
 	}
 	well := true
-	for _, name := range []string{sealName, databaseName, databaseName + "-wal", sessionsName, socketName} {
+	for _, name := range append(slices.Clone(dataFiles), databaseName+"-wal", sessionsName+"-wal", socketName) {
 		path := filepath.Join(d.Data, name)
 		err := d.checkFile(owner, name)
 		bad, untrusted := errors.AsType[*private.Error](err)

@@ -63,11 +63,14 @@ func (c *settings) openStores(ctx context.Context) (s, sessions store.Store, sea
 	return s, sessions, seal, nil
 }
 
+// dataFiles are the files of the data folder that a server trusts.
+var dataFiles = []string{databaseName, sessionsName, sealName, headName}
+
 // checkFiles checks who owns the data folder and its files, and who else may change or read
 // them.
 func (c *settings) checkFiles() error {
 	owner, err := private.Folder(c.Data)
-	for _, name := range []string{databaseName, sessionsName, sealName, headName} {
+	for _, name := range dataFiles {
 		if err == nil {
 			err = c.checkFile(owner, name)
 		}
