@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Explain says which route decides about a request and why, or why none does. The request is
@@ -13,12 +12,11 @@ func Explain(routes []Route, method, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	scheme, rest, found := strings.Cut(url, "://")
-	slash := strings.IndexByte(rest, '/')
-	if !found || slash < 0 {
+	q, ok := about(method, url)
+	if !ok {
 		return "", errors.New("want a URL such as https://app.example.com/path")
 	}
-	t, refused := parseTarget(&question{method: method, scheme: scheme, host: rest[:slash], uri: rest[slash:]})
+	t, refused := parseTarget(q)
 	if refused != nil {
 		return fmt.Sprintf("%d %s: %s", refused.Status, refused.Type, refused.Detail), nil
 	}

@@ -326,6 +326,7 @@ func TestWhoMayAsk(t *testing.T) {
 		for _, name := range []string{
 			"X_Forwarded_Uri", "x_forwarded_host", "X.Original.Url", "Counterfoil_Subject", "counterfoil.roles", "COUNTERFOIL_Session", "Remote_User", "Remote.Groups",
 			"Counterfoil-Subject ", "Counterfoil_Acr", "Counterfoil+Subject", "Remote'User", "Counterfoil-Auth!Time", "authorization.", "Cook_ie",
+			"Sec_Fetch_Site", "Counterfoil_Min_Cursor", // what a check reads
 		} {
 			want := bad
 			if name == "Cook_ie" || name == "authorization." { // not a guarded name, when folded

@@ -66,8 +66,8 @@ func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Pro
 	return nil
 }
 
-// guarded are the names that nobody may come near: those that say who asks, and those that say
-// what is asked for.
+// guarded are the names that nobody may come near: those that say who asks, those that say
+// what is asked for, and those that a check reads.
 var guarded = func() map[string]bool {
 	all := map[string]bool{}
 	for _, name := range append(IdentityNames, RemoteNames...) {
@@ -78,7 +78,7 @@ var guarded = func() map[string]bool {
 			all[fold(name)] = true
 		}
 	}
-	for _, name := range []string{"Authorization", "Origin", "Sec-Fetch-Site", request.MinCursorHeader} {
+	for name := range strings.SplitSeq(request.Reads(request.Anywhere), ", ") {
 		all[fold(name)] = true // a second spelling of a credential or of where it comes from
 	}
 	return all

@@ -64,13 +64,22 @@ var byForwarded = &dialect{
 var byOriginal = &dialect{
 	metadata: []string{"X-Original-Method", "X-Original-Url"},
 	read: func(r *http.Request) (*question, *refusal.Problem) {
-		scheme, rest, found := strings.Cut(r.Header["X-Original-Url"][0], "://")
-		slash := strings.IndexByte(rest, '/')
-		if !found || slash < 0 {
+		q, ok := about(r.Header["X-Original-Method"][0], r.Header["X-Original-Url"][0])
+		if !ok {
 			return nil, badMetadata("X-Original-URL is not SCHEME://HOST/PATH")
 		}
-		return &question{method: r.Header["X-Original-Method"][0], scheme: scheme, host: rest[:slash], uri: rest[slash:]}, nil
+		return q, nil
 	},
+}
+
+// about is the question about a whole URL.
+func about(method, url string) (q *question, ok bool) {
+	scheme, rest, found := strings.Cut(url, "://")
+	slash := strings.IndexByte(rest, '/')
+	if !found || slash < 0 {
+		return nil, false
+	}
+	return &question{method: method, scheme: scheme, host: rest[:slash], uri: rest[slash:]}, true
 }
 
 // byPrefix is the dialect of Envoy: the question is the request itself, with its method and
