@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,7 +17,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/textfile"
-	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // gatewaySettings is every setting of the gateway.
@@ -36,16 +33,6 @@ type gatewaySettings struct {
 	ops.Settings
 }
 
-// allowed are the networks of the setting allow_addresses.
-func (c *gatewaySettings) allowed() (networks []netip.Prefix) {
-	for _, text := range c.Allow {
-		if n, err := ops.Network(text); err == nil { // its kind refuses every other text
-			networks = append(networks, n)
-		}
-	}
-	return networks
-}
-
 func (c *gatewaySettings) loader() *config.Settings {
 	return config.New(c, config.Options{
 		Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: variables(new(settings), settingKinds()), Kinds: ops.Kinds(),
@@ -57,10 +44,15 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 	if len(v.Problems) > 0 {
 		return v
 	}
-	if _, err := issuerURL(c.Issuer); c.Issuer == "" {
+	if c.Issuer == "" {
 		v.Refuse("issuer", "is not set", "set the URL of the auth server, such as https://auth.example.com")
-	} else if wrong, is := errors.AsType[*urls.Error](err); is {
-		v.Refuse("issuer", fmt.Sprintf("is %q, which %s", wrong.Text, wrong.Problem), wrong.Hint)
+	} else {
+		_, err := issuerURL(c.Issuer)
+		refuseURL(v, "issuer", err)
+	}
+	if c.SignIn != "" {
+		_, err := issuerURL(c.SignIn)
+		refuseURL(v, "sign_in", err)
 	}
 	if len(c.TrustedProxies) == 0 {
 		v.Refuse("trusted_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
@@ -68,7 +60,7 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 	if c.APIKey.Reveal() == "" {
 		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect")
 	}
-	for _, n := range c.allowed() {
+	for _, n := range ops.Networks(c.Allow) {
 		if n.Bits() == 0 {
 			v.Refuse("allow_addresses", "has "+n.String()+": want the network of the issuer", "")
 		}
@@ -106,25 +98,13 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 	if err != nil {
 		return err
 	}
-	how := &slog.HandlerOptions{Level: c.Level()}
-	lines := ops.NewLogWriter(os.Stderr, func(dropped uint64) []byte {
-		var line bytes.Buffer
-		slog.New(slog.NewJSONHandler(&line, how)).Error("lines of the log were dropped: nobody read them in time", "lines", dropped)
-		return line.Bytes()
-	})
+	log, lines := startLog(c.Level(), append(v.Warnings, warnings...))
 	defer lines.Close()
-	log := slog.New(slog.NewJSONHandler(lines, how))
-	slog.SetDefault(log)
 	defer surviveSignals(log)()
-	for _, w := range append(v.Warnings, warnings...) {
-		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
-	}
-	return c.serve(ctx, routes, log)
+	return c.serve(ctx, routes, log, programMetrics(lines.Dropped))
 }
 
-func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slog.Logger) error {
-	v := version()
-	metrics := ops.NewMetrics(prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go})
+func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slog.Logger, metrics *ops.Metrics) error {
 	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "counterfoil_gateway_decisions_total", Help: "Answers to proxies, by route and verdict: allowed, or the type of the refusal.",
 	}, []string{"route", "verdict"})
@@ -163,7 +143,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 
 // verifier follows the auth server.
 func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *slog.Logger) (v *counterfoil.Verifier, err error) {
-	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: c.APIKey.Reveal(), AllowAddresses: c.allowed()})
+	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: c.APIKey.Reveal(), AllowAddresses: ops.Networks(c.Allow)})
 	if err != nil {
 		return nil, err
 	}

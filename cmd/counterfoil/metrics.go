@@ -24,11 +24,21 @@ type metrics struct {
 	events  *prometheus.CounterVec
 }
 
-// newMetrics returns the metrics. dropped is how many lines of the log were lost.
-func newMetrics(dropped func() uint64) *metrics {
+// programMetrics returns the metrics of a server program. dropped is how many lines of the log
+// were lost.
+func programMetrics(dropped func() uint64) *ops.Metrics {
 	v := version()
+	m := ops.NewMetrics(prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go})
+	m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "counterfoil_log_lines_dropped_total", Help: "Lines of the log that were lost because nobody read them in time.",
+	}, func() float64 { return float64(dropped()) }))
+	return m
+}
+
+// newMetrics returns the metrics of the auth server.
+func newMetrics(dropped func() uint64) *metrics {
 	m := &metrics{
-		Metrics: ops.NewMetrics(prometheus.Labels{"version": v.Version, "revision": v.Revision, "goversion": v.Go}),
+		Metrics: programMetrics(dropped),
 		commits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "counterfoil_store_commit_duration_seconds", Buckets: ops.Seconds,
 			Help: "Time of a commit, by outcome: ok, conflict, error.",
@@ -41,10 +51,7 @@ func newMetrics(dropped func() uint64) *metrics {
 			Name: "counterfoil_audit_events_total", Help: "Security events, by action and outcome: ok, refused, unknown.",
 		}, []string{"action", "outcome"}),
 	}
-	lost := prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "counterfoil_log_lines_dropped_total", Help: "Lines of the log that were lost because nobody read them in time.",
-	}, func() float64 { return float64(dropped()) })
-	m.Registry.MustRegister(m.commits, m.sweeps, m.events, lost)
+	m.Registry.MustRegister(m.commits, m.sweeps, m.events)
 	return m
 }
 

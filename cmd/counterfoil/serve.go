@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -50,19 +47,9 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 			c.LogLevel = "warn" // lines of the log would push the text of the demo off the screen
 		}
 	}
-	how := &slog.HandlerOptions{Level: c.Level()}
-	lines := ops.NewLogWriter(os.Stderr, func(dropped uint64) []byte {
-		var line bytes.Buffer
-		slog.New(slog.NewJSONHandler(&line, how)).Error("lines of the log were dropped: nobody read them in time", "lines", dropped)
-		return line.Bytes()
-	})
+	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
-	log := slog.New(slog.NewJSONHandler(lines, how))
-	slog.SetDefault(log) // for packages without a logger of their own
 	defer surviveSignals(log)()
-	for _, w := range v.Warnings {
-		log.Warn("setting", "key", w.Key, "where", w.Where, "problem", w.Problem, "hint", w.Hint)
-	}
 	s := &service{settings: &c.settings, demo: c.Demo, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
@@ -76,21 +63,6 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 		return err
 	}
 	return s.run(ctx, func() error { return demo(ctx, s.Users(), s.settings.Issuer, c.DemoListen, log) })
-}
-
-// surviveSignals keeps two signals from ending the server. SIGPIPE comes when the reader of
-// the log has gone away. SIGHUP comes when a terminal is closed, and asks other servers to
-// read their settings again, which this one does not.
-func surviveSignals(log *slog.Logger) (stop func()) {
-	signal.Ignore(syscall.SIGPIPE)
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		for range hangups {
-			log.Info("SIGHUP changes nothing", "hint", "restart to read the settings again; a renewed certificate is read within a minute")
-		}
-	}()
-	return func() { signal.Stop(hangups); close(hangups) }
 }
 
 // service is a running auth server.

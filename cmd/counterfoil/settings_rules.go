@@ -62,16 +62,23 @@ func (c *settings) checkIssuer(v *config.Verdict) {
 	if err == nil {
 		err = server.CheckURL(c.Issuer)
 	}
-	wrong, refused := errors.AsType[*urls.Error](err)
 	switch {
-	case refused:
-		v.Refuse("issuer", fmt.Sprintf("is %q, which %s", wrong.Text, wrong.Problem), wrong.Hint)
+	case refuseURL(v, "issuer", err):
 	case u.Scheme == "https":
 	case !urls.Loopback(c.Listen):
 		v.Refuse("issuer", "is plain http, and "+c.Listen+" is not a loopback address", "use https, or listen on 127.0.0.1")
 	default:
 		v.Danger("issuer", "is plain http: cookies are neither Secure nor prefixed", "for development on this machine only")
 	}
+}
+
+// refuseURL refuses a setting if err says what is wrong with the URL in it.
+func refuseURL(v *config.Verdict, key string, err error) (refused bool) {
+	wrong, refused := errors.AsType[*urls.Error](err)
+	if refused {
+		v.Refuse(key, fmt.Sprintf("is %q, which %s", wrong.Text, wrong.Problem), wrong.Hint)
+	}
+	return refused
 }
 
 // issuerURL parses the URL of an issuer. If the host is not ASCII, the hint has its A-label, which

@@ -70,6 +70,17 @@ func Network(text string) (netip.Prefix, error) {
 	return p.Masked(), err
 }
 
+// Networks parses the networks of a setting whose kind, network, was checked: it refuses every
+// text that is left out here.
+func Networks(texts []string) (all []netip.Prefix) {
+	for _, text := range texts {
+		if n, err := Network(text); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // Check applies the rules between these settings. The caller has checked each alone.
 func (s *Settings) Check(v *config.Verdict) {
 	s.checkTLS(v)
@@ -115,9 +126,9 @@ func (s *Settings) checkOps(v *config.Verdict) {
 
 // checkProxies refuses to trust everybody: a trusted proxy can claim any address for its clients.
 func (s *Settings) checkProxies(v *config.Verdict) {
-	for _, text := range s.TrustedProxies {
-		if n, err := Network(text); err == nil && n.Bits() == 0 {
-			v.Danger("trusted_proxies", "has "+text+": everybody can claim any address", "name the proxies' own networks")
+	for _, n := range s.Trusted() {
+		if n.Bits() == 0 {
+			v.Danger("trusted_proxies", "has "+n.String()+": everybody can claim any address", "name the proxies' own networks")
 		}
 	}
 	if v.Production && len(s.TrustedProxies) == 0 && s.TLSCert == "" {
@@ -126,15 +137,7 @@ func (s *Settings) checkProxies(v *config.Verdict) {
 }
 
 // Trusted returns the networks of the proxies.
-func (s *Settings) Trusted() forwarded.Proxies {
-	var all forwarded.Proxies
-	for _, text := range s.TrustedProxies {
-		if n, err := Network(text); err == nil { // its kind refuses every other text
-			all = append(all, n)
-		}
-	}
-	return all
-}
+func (s *Settings) Trusted() forwarded.Proxies { return Networks(s.TrustedProxies) }
 
 // Level returns the least level that is logged.
 func (s *Settings) Level() slog.Level {
