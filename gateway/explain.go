@@ -3,6 +3,10 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
 )
 
 // Explain says which route decides about a request and why, or why none does. The request is
@@ -29,5 +33,18 @@ func Explain(routes []Route, method, url string) (string, error) {
 	case r.Anonymous:
 		return "200 for everybody\nroute: " + r.label, nil
 	}
-	return fmt.Sprintf("asks for a session (rules: %d)\nroute: %s", len(r.Rules), r.label), nil
+	return "asks for a session" + demands(r.Rules) + "\nroute: " + r.label, nil
+}
+
+// demands is what rules say to a session that has nothing.
+func demands(rules []counterfoil.Rule) (text string) {
+	for _, rule := range rules {
+		err := rule(new(counterfoil.Session), time.Now())
+		if err == nil {
+			continue
+		}
+		demand := strings.TrimPrefix(err.Error(), counterfoil.ErrForbidden.Error()+": ")
+		text += "\ndemands: " + strings.Replace(demand, counterfoil.ErrStepUp.Error(), "login", 1)
+	}
+	return text
 }

@@ -86,9 +86,11 @@ func TestExplain(t *testing.T) {
 	routes := []gateway.Route{
 		{Origin: app, Prefix: "/", Rules: []counterfoil.Rule{counterfoil.Role("staff")}},
 		{Origin: app, Path: "/health", Anonymous: true, Methods: []string{"GET"}},
+		{Origin: app, Prefix: "/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin"), counterfoil.Fresh(15 * time.Minute), counterfoil.ACR("phr")}},
 	}
 	for request, want := range map[string]string{
-		"GET https://app.example.com/x":          "asks for a session (rules: 1)\nroute: https://app.example.com/*",
+		"GET https://app.example.com/x":          "asks for a session\ndemands: role staff\nroute: https://app.example.com/*",
+		"GET https://app.example.com/admin/x":    "asks for a session\ndemands: role admin\ndemands: login: at most 15m0s old\ndemands: login: acr phr\nroute: https://app.example.com/admin/*",
 		"GET https://app.example.com/health?x":   "200 for everybody\nroute: https://app.example.com/health",
 		"POST https://app.example.com/health":    "403 no-rule: No rule allows this.\nroute: https://app.example.com/health",
 		"GET https://other.example.com/":         "403 no-rule: No rule allows this.",

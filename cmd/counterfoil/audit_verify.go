@@ -52,7 +52,11 @@ func printVerification(v audit.Verification) {
 		fmt.Printf("%d entries under %d seals, %s to %s UTC\n", v.Entries, v.Seals, v.From.UTC().Format(time.DateTime), v.Upto.UTC().Format(time.DateTime))
 	}
 	if n := v.Anchors + v.Expired; n > 0 {
-		fmt.Printf("%d of %d anchors agree; of %d the seals have expired\n", v.Anchors, n, v.Expired)
+		fmt.Printf("%d of %d seals of the log agree", v.Anchors, n)
+		if v.Expired > 0 {
+			fmt.Printf("; %d are older than the audit trail, and were not compared", v.Expired)
+		}
+		fmt.Println()
 	}
 	for _, p := range v.Problems {
 		fmt.Println("problem: " + p)

@@ -128,8 +128,11 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	}
 	g, err := gateway.New(gateway.Options{
 		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: signIn, Client: c.Client,
-		Peer:    func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) },
-		Decided: func(route, verdict string) { decisions.WithLabelValues(route, verdict).Inc() },
+		Peer: func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) },
+		Decided: func(route, verdict string) {
+			decisions.WithLabelValues(route, verdict).Inc()
+			log.LogAttrs(ctx, slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
+		},
 	})
 	if err != nil {
 		return err

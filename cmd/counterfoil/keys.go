@@ -195,5 +195,5 @@ func (a *admin) apiKeyEnd(ctx context.Context, id string) (plan, error) {
 			return plan{What: "API key " + id + " of " + k.Client, APIKeys: 1, keeps: true, Effect: "the program that has it is refused at once"}, nil
 		}
 	}
-	return plan{}, fmt.Errorf("API key %s: %w", id, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
+	return plan{}, fmt.Errorf("API key %s: %w\nhint: counterfoil apikey list prints the ids", id, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
 }

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -236,6 +237,9 @@ func inWords(err error) string {
 	}
 	if strings.HasPrefix(text, "unexpected argument ") && parse.Context.Selected() != nil {
 		// The text is not repeated: behind a name it may be a password.
+		if group := groupOf(parse.Context); group != nil {
+			return fmt.Sprintf("%s has no such command: want one of %s\nhint: counterfoil %[1]s --help", group.Path(), strings.Join(commandsOf(group), ", "))
+		}
 		name := nameOf(parse.Context)
 		if name == "user add" {
 			return name + " takes fewer arguments\nhint: the password is typed at the prompt, or comes from standard input"
@@ -249,6 +253,27 @@ func inWords(err error) string {
 		return nameOf(parse.Context) + " needs " + strings.ReplaceAll(wanted, `"`, "")
 	}
 	return text
+}
+
+// groupOf is the group of commands that was called without the name of one of them; nil if a command was named.
+func groupOf(c *kong.Context) *kong.Node {
+	n := c.Selected()
+	if len(n.Children) > 0 {
+		return n
+	}
+	if n.Parent.DefaultCmd == n && !slices.Contains(c.Args, n.Name) {
+		return n.Parent
+	}
+	return nil
+}
+
+func commandsOf(group *kong.Node) (names []string) {
+	for _, n := range group.Children {
+		if !n.Hidden {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // helpFor returns the arguments that print the help of the wrongly called command.

@@ -125,7 +125,7 @@ func (a *admin) user(ctx context.Context, name string) (api.User, error) {
 	if byID.ID != "" {
 		return byID, nil
 	}
-	return api.User{}, fmt.Errorf("user %s: %w", name, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
+	return api.User{}, fmt.Errorf("user %s: %w\nhint: counterfoil user list prints the users", name, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
 }
 
 // oneUser is what the commands about one user have in common.

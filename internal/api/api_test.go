@@ -46,6 +46,8 @@ func TestErrors(t *testing.T) {
 	}{
 		"a problem":        {404, `{"title":"Not found","status":200}`, "not found"},
 		"with detail":      {400, `{"title":"Bad request","detail":"Name it."}`, "bad request: Name it"},
+		"an abbreviation":  {422, `{"title":"API key is not acceptable"}`, "API key is not acceptable"},
+		"an article":       {400, `{"title":"A sign-in may not"}`, "a sign-in may not"},
 		"a proxy's page":   {502, `<html>`, "status 502 Bad Gateway"},
 		"another's JSON":   {500, `{"error":"x"}`, "status 500 Internal Server Error"},
 		"nothing":          {503, ``, "status 503 Service Unavailable"},

@@ -32,7 +32,10 @@ func readError(res *http.Response, answer []byte) *Error {
 
 // Error returns title and detail, as part of a sentence.
 func (e *Error) Error() string {
-	text := strings.ToLower(e.Title[:1]) + e.Title[1:]
+	text := e.Title
+	if word, _, _ := strings.Cut(text, " "); len(word) < 2 || word != strings.ToUpper(word) { // "API key" stays as it is
+		text = strings.ToLower(text[:1]) + text[1:]
+	}
 	if e.Detail != "" {
 		text += ": " + strings.TrimSuffix(e.Detail, ".")
 	}
