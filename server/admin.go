@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -85,5 +86,8 @@ func (s *Server) LocalAdmin(by func(*http.Request) string) http.Handler {
 		})))
 	}
 	mux.Handle("POST /v1/invitations", s.api(limited(maxBody, s.redeem)))
-	return s.guard(s.misses(mux))
+	next := s.guard(s.misses(mux))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), onMachine{}, true)))
+	})
 }

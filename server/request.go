@@ -151,8 +151,22 @@ func writeBody(w http.ResponseWriter, status int, data []byte) {
 	w.Write(data)
 }
 
-// address is the peer's; a proxy's headers are not believed here.
-func address(r *http.Request) netip.Addr { return forwarded.Peer(r.RemoteAddr) }
+// onMachine is the key of the context value of a request to [Server.LocalAdmin].
+type onMachine struct{}
+
+// address is the peer's; a proxy's headers are not believed here. Only a caller of
+// [Server.LocalAdmin] has none, which means that no rate holds for it (LOGIN-10). All others whose
+// address is not known, as behind a Unix socket, are one stranger: the unspecified address.
+func address(r *http.Request) netip.Addr {
+	addr := forwarded.Peer(r.RemoteAddr)
+	if bare, err := netip.ParseAddr(r.RemoteAddr); err == nil { // some middleware leaves the port out
+		addr = bare.Unmap().WithZone("")
+	}
+	if !addr.IsValid() && r.Context().Value(onMachine{}) == nil {
+		return netip.IPv6Unspecified()
+	}
+	return addr
+}
 
 // act is what r does, for the audit trail. By is the caller that was authenticated; empty if
 // nobody was.
