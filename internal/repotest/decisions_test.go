@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,6 +13,7 @@ import (
 var (
 	decisionFile  = regexp.MustCompile(`^([0-9]{4})-[a-z0-9-]+\.md$`)
 	decisionTitle = regexp.MustCompile(`^# ([0-9]{4}): (.+)\n\nDate: ([0-9]{4}-[0-9]{2}-[0-9]{2})\. Status: (accepted|superseded by ([0-9]{4}))\.`)
+	decisionLine  = regexp.MustCompile(`(?m)^\| \[[0-9]{4}\]`)
 	decisionList  = regexp.MustCompile(`\([0-9]{4}(?:, [0-9]{4})*\)`)
 )
 
@@ -76,7 +78,8 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("%s names %s, which is no note", by, number)
 		}
 	}
-	if lines := strings.Count(index, "\n| [0"); lines != len(notes) {
-		t.Errorf("%s/README.md lists %d notes, there are %d", dir, lines, len(notes))
+	lines := decisionLine.FindAllString(index, -1)
+	if len(lines) != len(notes) || !slices.IsSorted(lines) {
+		t.Errorf("%s/README.md lists %d notes, there are %d; they stand in order: %v", dir, len(lines), len(notes), slices.IsSorted(lines))
 	}
 }
