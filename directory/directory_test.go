@@ -264,7 +264,7 @@ func TestImportedID(t *testing.T) {
 	if _, err := add("auth0|7", "carol"); !errors.Is(err, directory.ErrTaken) {
 		t.Errorf("the same user again = %v, want ErrTaken", err)
 	}
-	for _, bad := range []string{"*", ".", "..", directory.Nobody, "a b", "ä", "a\n", strings.Repeat("a", 201)} {
+	for _, bad := range []string{"*", ".", "..", directory.Nobody, "a/b", "usr_a/totp", "/", "a//b", "a b", "ä", "a\n", strings.Repeat("a", 201)} {
 		if _, err := add(bad, "dave"); !errors.Is(err, directory.ErrBadUser) {
 			t.Errorf("id %q = %v, want ErrBadUser", bad, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -120,10 +121,10 @@ func (d *Directory) AvailableID(ctx context.Context, id string) error {
 const Nobody = "usr_none"
 
 // checkID says whether an id from elsewhere can be the id of a user, and so the subject of
-// tokens and a part of paths.
+// tokens, one segment of paths, and of the keys of credentials, in which a slash ends it.
 func checkID(id string) error {
-	if slices.Contains([]string{"", "*", ".", "..", Nobody}, id) || check.Text("id", id, 200) != nil {
-		return fmt.Errorf("%w: an id is 1 to 200 printable ASCII characters without spaces, and none of *, ., .. and %s", ErrBadUser, Nobody)
+	if slices.Contains([]string{"", "*", ".", "..", Nobody}, id) || strings.Contains(id, "/") || check.Text("id", id, 200) != nil {
+		return fmt.Errorf("%w: an id is 1 to 200 printable ASCII characters without spaces and slashes, and none of *, ., .. and %s", ErrBadUser, Nobody)
 	}
 	return nil
 }

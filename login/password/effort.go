@@ -74,7 +74,7 @@ func (e effort) spend() error {
 		if algorithm == "phpass-sha512" {
 			digest = sha512.New
 		}
-		phpass(digest, strings.Repeat("x", min(e.Length, maxPassword)), "saltsalt", e.Units)
+		phpass(digest, strings.Repeat("x", min(e.Length, 2*maxPassword)), "saltsalt", e.Units)
 		return nil
 	case "scrypt":
 		w := work{p: e.Units}
@@ -109,6 +109,16 @@ func rest(all directory.Work, done effort) (left []effort) {
 	return left
 }
 
+// lengthFor is how many bytes of password each unit of a kind of work digests, in the mean: for
+// phpass one half of the units digests what was typed, and the other half what WordPress makes of
+// it, which is up to twice as long.
+func lengthFor(kind, password string) int {
+	if kind == "phpass" {
+		return (len(password) + len(slashed(password)) + 1) / 2
+	}
+	return len(password)
+}
+
 // spendRest makes the refusal of a password that was compared with stored cost as much as
 // that of any other account: of all kinds of hashes that were imported, and of ours, it
 // spends what the comparison did not.
@@ -123,7 +133,7 @@ func (p *Passwords) spendRest(h hasher, all directory.Work, stored string, passw
 	ours := argonEffort("argon2id", p.policy)
 	all = all.With(directory.Work{ours.Kind: ours.Units})
 	for _, e := range rest(all, k.effort) {
-		e.Length = len(password.Reveal())
+		e.Length = lengthFor(e.Kind, password.Reveal())
 		if err := h.spend(e); err != nil {
 			return err
 		}

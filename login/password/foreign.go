@@ -30,7 +30,7 @@ const (
 	maxScryptP    = 16
 	maxScryptWork = 512 << 20 // bytes: 128·N·r·p
 	maxPBKDF2     = 2_000_000 // iterations, times the blocks of output
-	maxPhpass     = 1 << 18   // digests, each of up to 1088 bytes
+	maxPhpass     = 1 << 18   // digests, each of up to 2112 bytes
 )
 
 // kept is a stored hash as it was read.

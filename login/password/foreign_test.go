@@ -168,6 +168,14 @@ func TestPhpassOfTheLengthThatWasTried(t *testing.T) {
 	if want := []effort{{"phpass", 1 << 14, 12}}; !slices.Equal(h.all, want) {
 		t.Errorf("a refusal spends %+v, want %+v", h.all, want)
 	}
+	// WordPress's form of a password of quotes is twice as long, and is compared as well.
+	h.all = nil
+	if err := p.spendRest(&h, directory.Work{"phpass": 1 << 14, "phpass-sha512": 1 << 15}, hash("x", insecure), secret.New("\"'\"'\"'\"'\"'")); err != nil {
+		t.Fatal(err)
+	}
+	if want := []effort{{"phpass", 1 << 14, 15}, {"phpass-sha512", 1 << 15, 10}}; !slices.Equal(h.all, want) {
+		t.Errorf("a refusal of quotes spends %+v, want %+v", h.all, want)
+	}
 	if err := h.all[0].spend(); err != nil {
 		t.Error(err)
 	}
