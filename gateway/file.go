@@ -35,11 +35,12 @@ type fileRoute struct {
 
 // ReadRoutes reads a file of routes: one YAML mapping whose member routes is a list. A name
 // that is not known is an error, so that a rule that is misspelt is not a rule that is missing.
+// A byte order mark does no harm.
 func ReadRoutes(data []byte) ([]Route, error) {
 	var file struct {
 		Routes []fileRoute `yaml:"routes"`
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), " in type gateway.fileRoute", ""))

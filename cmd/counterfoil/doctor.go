@@ -83,20 +83,13 @@ func (c *doctorCheck) Run(ctx context.Context, flags given) error {
 	}
 	switch {
 	case len(invalid) > 0:
-		return config.Invalid{{Where: "config", Problem: "has " + count(len(invalid), "problem"), Hint: "see above"}}
+		return config.Invalid{{Where: "config", Problem: "has " + counted(len(invalid), "problem"), Hint: "see above"}}
 	case d.away:
 		return fmt.Errorf("something %w", errUnreachable)
 	case failed > 0:
-		return fmt.Errorf("%s failed", count(failed, "check"))
+		return fmt.Errorf("%s failed", counted(failed, "check"))
 	}
 	return nil
-}
-
-func count(n int, of string) string {
-	if n != 1 {
-		of += "s"
-	}
-	return fmt.Sprintf("%d %s", n, of)
 }
 
 func (d *doctor) examine(ctx context.Context) {
