@@ -37,69 +37,88 @@ var (
 // explain finds the one public answer to err. Everything that it does not know is
 // a 500 that tells the caller nothing.
 func explain(err error, by counterfoil.Transport) *source.Problem {
-	var own *source.Problem
-	var throttled login.Throttled
-	var often issuer.TooOften
-	var rejected login.RejectedPassword
-	var input login.BadInput
-	var target *urls.Error
-	switch {
-	case errors.As(err, &own):
-	case errors.Is(err, directory.ErrUsed):
-		own = &source.Problem{Status: http.StatusGone, Type: "invitation-used", Title: "This invitation was used", Detail: "Sign in with the password that was chosen with it, or ask for another."}
-	case errors.Is(err, login.ErrRefused), errors.Is(err, issuer.ErrProveAgain):
-		// One text for an unknown user, a wrong password and a disabled account:
-		// the difference is what an enumerator is after.
-		own = &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "Login refused", Detail: "The identifier or the password is wrong."}
-	case errors.Is(err, login.ErrOver):
-		own = &source.Problem{Status: http.StatusUnauthorized, Type: "login-over", Title: "Login is over", Detail: "The challenge was answered, its time has passed, or it is another client's. Begin again."}
-	case errors.Is(err, login.ErrUnknownMethod):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "unknown-method", Title: "Unknown way of signing in"}
-	case errors.As(err, &input):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: input.Reason}
-	case errors.As(err, &throttled):
-		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-attempts", Title: "Too many attempts", Detail: "What was sent was not checked. Send it again after the seconds that Retry-After names.", RetryAfter: throttled.RetryAfter}
-	case errors.As(err, &often):
-		own = &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-refreshes", Title: "Refreshed too often", Detail: "The session goes on, and the newest refresh token is good.", RetryAfter: often.RetryAfter}
-	case errors.Is(err, login.ErrBusy):
-		own = &source.Problem{Status: http.StatusServiceUnavailable, Type: "busy", Title: "Busy", RetryAfter: time.Second}
-	case errors.As(err, &rejected):
-		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "password-rejected", Title: "Password rejected", Detail: rejected.Reason}
-	case errors.Is(err, directory.ErrConfusable):
-		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken", Detail: "It looks like the identifier of another user."}
-	case errors.Is(err, directory.ErrTaken):
-		own = &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken"}
-	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}
-	case errors.Is(err, clients.ErrUnknown):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
-	case errors.Is(err, clients.ErrDisabled):
-		own = &source.Problem{Status: http.StatusForbidden, Type: "client-disabled", Title: "Client is disabled"}
-	case errors.Is(err, clients.ErrCarrier):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "carrier-not-allowed", Title: "Carrier is not one of the client's"}
-	case errors.Is(err, clients.ErrScope):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "invalid-scope", Title: "Scope is wider than what was granted"}
-	case errors.Is(err, issuer.ErrTooLarge):
-		// Nothing that the caller did: an administrator gave out too many roles.
-		own = &source.Problem{Status: http.StatusInternalServerError, Type: "credential-too-large", Title: "Claims are too large for the carrier"}
-	case errors.Is(err, directory.ErrBadIdentifier):
-		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err)}
-	case errors.Is(err, directory.ErrBadUser):
-		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "User is not acceptable", Detail: rule(err)}
-	case errors.Is(err, directory.ErrBadKey):
-		own = &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "API key is not acceptable", Detail: rule(err)}
-	case errors.Is(err, issuer.ErrBadRequest):
-		own = &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: rule(err)}
-	case errors.Is(err, store.ErrNotFound):
-		own = errNotFound
-	case errors.Is(err, accounts.ErrAdminRole), errors.Is(err, accounts.ErrOtherClient):
-		own = errForbidden
-	default:
+	own := ofLogin(err)
+	if own == nil {
+		own = ofRecords(err)
+	}
+	if own == nil {
 		return source.ProblemFor(err, by)
 	}
 	p := *own // a copy: errNotFound and errForbidden are shared
 	p.Cause = err
 	return &p
+}
+
+// ofLogin answers a handler that has said all itself, and what is wrong with a login, a refresh or
+// what is typed for one. Nil: it is something else.
+func ofLogin(err error) *source.Problem {
+	var own *source.Problem
+	var throttled login.Throttled
+	var often issuer.TooOften
+	var rejected login.RejectedPassword
+	var input login.BadInput
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.Is(err, directory.ErrUsed):
+		return &source.Problem{Status: http.StatusGone, Type: "invitation-used", Title: "This invitation was used", Detail: "Sign in with the password that was chosen with it, or ask for another."}
+	case errors.Is(err, login.ErrRefused), errors.Is(err, issuer.ErrProveAgain):
+		// One text for an unknown user, a wrong password and a disabled account:
+		// the difference is what an enumerator is after.
+		return &source.Problem{Status: http.StatusUnauthorized, Type: "login-refused", Title: "Login refused", Detail: "The identifier or the password is wrong."}
+	case errors.Is(err, login.ErrOver):
+		return &source.Problem{Status: http.StatusUnauthorized, Type: "login-over", Title: "Login is over", Detail: "The challenge was answered, its time has passed, or it is another client's. Begin again."}
+	case errors.Is(err, login.ErrUnknownMethod):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "unknown-method", Title: "Unknown way of signing in"}
+	case errors.As(err, &input):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: input.Reason}
+	case errors.As(err, &throttled):
+		return &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-attempts", Title: "Too many attempts", Detail: "What was sent was not checked. Send it again after the seconds that Retry-After names.", RetryAfter: throttled.RetryAfter}
+	case errors.As(err, &often):
+		return &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-refreshes", Title: "Refreshed too often", Detail: "The session goes on, and the newest refresh token is good.", RetryAfter: often.RetryAfter}
+	case errors.Is(err, login.ErrBusy):
+		return &source.Problem{Status: http.StatusServiceUnavailable, Type: "busy", Title: "Busy", RetryAfter: time.Second}
+	case errors.As(err, &rejected):
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "password-rejected", Title: "Password rejected", Detail: rejected.Reason}
+	case errors.Is(err, directory.ErrConfusable):
+		return &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken", Detail: "It looks like the identifier of another user."}
+	case errors.Is(err, directory.ErrTaken):
+		return &source.Problem{Status: http.StatusConflict, Type: "identifier-taken", Title: "Identifier is taken"}
+	}
+	return nil
+}
+
+// ofRecords answers what is wrong with a client, a user or a key. Nil: it is something else.
+func ofRecords(err error) *source.Problem {
+	var target *urls.Error
+	switch {
+	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}
+	case errors.Is(err, clients.ErrUnknown):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
+	case errors.Is(err, clients.ErrDisabled):
+		return &source.Problem{Status: http.StatusForbidden, Type: "client-disabled", Title: "Client is disabled"}
+	case errors.Is(err, clients.ErrCarrier):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "carrier-not-allowed", Title: "Carrier is not one of the client's"}
+	case errors.Is(err, clients.ErrScope):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "invalid-scope", Title: "Scope is wider than what was granted"}
+	case errors.Is(err, issuer.ErrTooLarge):
+		// Nothing that the caller did: an administrator gave out too many roles.
+		return &source.Problem{Status: http.StatusInternalServerError, Type: "credential-too-large", Title: "Claims are too large for the carrier"}
+	case errors.Is(err, directory.ErrBadIdentifier):
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err)}
+	case errors.Is(err, directory.ErrBadUser):
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "User is not acceptable", Detail: rule(err)}
+	case errors.Is(err, directory.ErrBadKey):
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "API key is not acceptable", Detail: rule(err)}
+	case errors.Is(err, issuer.ErrBadRequest):
+		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: rule(err)}
+	case errors.Is(err, store.ErrNotFound):
+		return errNotFound
+	case errors.Is(err, accounts.ErrAdminRole), errors.Is(err, accounts.ErrOtherClient):
+		return errForbidden
+	}
+	return nil
 }
 
 // rule is the rule that was broken: the text of err without the kinds of error, which the title
