@@ -95,3 +95,46 @@ func TestPaths(t *testing.T) {
 		t.Errorf("asked for %s", asked)
 	}
 }
+
+// A list goes on after a page without entries, ends with an error, and asks for no page that
+// nobody wants. A count says whether there is more.
+func TestPages(t *testing.T) {
+	var asked []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cursor := r.FormValue("cursor")
+		asked = append(asked, cursor)
+		body, ok := map[string]string{
+			"":  `{"users":[{"id":"a"},{"id":"b"}],"sessions":3,"next":"2"}`,
+			"2": `{"users":[],"sessions":0,"next":"3"}`,
+			"3": `{"users":[{"id":"c"}],"sessions":1,"next":"4"}`,
+		}[cursor]
+		if !ok {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, body)
+	}))
+	defer s.Close()
+	c := &api.Client{URL: s.URL, HTTP: s.Client()}
+	list := func(most int) (got string) {
+		asked = nil
+		for u, err := range c.Users(t.Context()) {
+			if err != nil {
+				return got + "!"
+			}
+			if got += u.ID; len(got) == most {
+				break
+			}
+		}
+		return got
+	}
+	if got := list(0); got != "abc!" || len(asked) != 4 {
+		t.Errorf("listed %q by %q", got, asked)
+	}
+	if got := list(2); got != "ab" || len(asked) != 1 {
+		t.Errorf("two of them: %q by %q", got, asked)
+	}
+	asked = nil
+	if n, more, err := c.WouldEnd(t.Context(), "all", "", 3); n.Sessions != 4 || !more || err != nil || len(asked) != 3 {
+		t.Errorf("WouldEnd = %+v, %t, %v by %q", n, more, err, asked)
+	}
+}

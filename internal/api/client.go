@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -88,45 +89,26 @@ func (c *Client) Revoke(ctx context.Context, body Revocation) (answer Receipt, e
 // WouldEnd counts what a revocation would end, page by page, until it has looked at all sessions
 // or at pages of them. It reports more if there are sessions that it has not looked at.
 func (c *Client) WouldEnd(ctx context.Context, scope source.Scope, id string, pages int) (sum Ending, more bool, err error) {
-	query := url.Values{"scope": {string(scope)}, "limit": {"200"}}
+	query := url.Values{"scope": {string(scope)}}
 	if id != "" {
 		query.Set("id", id)
 	}
-	for range pages {
-		var page Ending
-		if err := c.call(ctx, http.MethodGet, "/v1/admin/revocations?"+query.Encode(), nil, &page); err != nil {
+	for page, err := range pagesOf(ctx, c, "/v1/admin/revocations", query, func(page Ending) string { return page.Next }) {
+		if err != nil {
 			return Ending{}, false, err
 		}
 		sum.Sessions, sum.Grants = sum.Sessions+page.Sessions, sum.Grants+page.Grants
-		if page.Next == "" {
-			return sum, false, nil
+		if pages--; pages == 0 {
+			return sum, page.Next != "", nil
 		}
-		query.Set("cursor", page.Next)
 	}
-	return sum, true, nil
+	return sum, false, nil
 }
 
 // Users returns all users, page by page. An error ends them.
 func (c *Client) Users(ctx context.Context) iter.Seq2[User, error] {
-	return func(yield func(User, error) bool) {
-		query := url.Values{"limit": {"200"}}
-		for {
-			var page Users
-			if err := c.call(ctx, http.MethodGet, "/v1/admin/users?"+query.Encode(), nil, &page); err != nil {
-				yield(User{}, err)
-				return
-			}
-			for _, u := range page.Users {
-				if !yield(u, nil) {
-					return
-				}
-			}
-			if page.Next == "" {
-				return
-			}
-			query.Set("cursor", page.Next)
-		}
-	}
+	all := pagesOf(ctx, c, "/v1/admin/users", url.Values{}, func(page Users) string { return page.Next })
+	return each(all, func(page Users) []User { return page.Users })
 }
 
 // User returns a user.
@@ -156,18 +138,13 @@ func (c *Client) Invite(ctx context.Context, id string) (answer Invitation, err 
 
 // UserSessions returns all sessions of a subject, and the ids of those that cannot be read.
 func (c *Client) UserSessions(ctx context.Context, subject string) (all []SessionRow, damaged []string, err error) {
-	query := url.Values{"limit": {"200"}}
-	for {
-		var page Sessions
-		if err := c.call(ctx, http.MethodGet, userPath(subject)+"/sessions?"+query.Encode(), nil, &page); err != nil {
+	for page, err := range pagesOf(ctx, c, userPath(subject)+"/sessions", url.Values{}, func(page Sessions) string { return page.Next }) {
+		if err != nil {
 			return nil, nil, err
 		}
 		all, damaged = append(all, page.Sessions...), append(damaged, page.Damaged...)
-		if page.Next == "" {
-			return all, damaged, nil
-		}
-		query.Set("cursor", page.Next)
 	}
+	return all, damaged, nil
 }
 
 // ImportUsers adds users with their password hashes. With dry it changes nothing. It returns
@@ -251,7 +228,7 @@ type Events struct {
 
 // Audit returns security events, page by page, newest first. An error ends them.
 func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, error] {
-	query := url.Values{"limit": {"200"}}
+	query := url.Values{}
 	if of.Subject != "" {
 		query.Set("subject", of.Subject)
 	}
@@ -261,24 +238,8 @@ func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, er
 	if !of.Since.IsZero() {
 		query.Set("since", of.Since.UTC().Format(time.RFC3339Nano))
 	}
-	return func(yield func(audit.Entry, error) bool) {
-		for {
-			var page AuditPage
-			if err := c.call(ctx, http.MethodGet, "/v1/admin/audit?"+query.Encode(), nil, &page); err != nil {
-				yield(audit.Entry{}, err)
-				return
-			}
-			for _, e := range page.Entries {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if page.Next == "" {
-				return
-			}
-			query.Set("cursor", page.Next)
-		}
-	}
+	all := pagesOf(ctx, c, "/v1/admin/audit", query, func(page AuditPage) string { return page.Next })
+	return each(all, func(page AuditPage) []audit.Entry { return page.Entries })
 }
 
 // VerifyAudit has the server compare the audit trail with its seals, and those with anchors.
@@ -287,6 +248,44 @@ func (c *Client) VerifyAudit(ctx context.Context, anchors []audit.Anchor) (answe
 }
 
 func userPath(id string) string { return "/v1/admin/users/" + url.PathEscape(id) }
+
+// pagesOf returns the answers to GET path, page by page. next is the cursor of the page after one;
+// empty: there is none. An error ends them.
+func pagesOf[P any](ctx context.Context, c *Client, path string, query url.Values, next func(P) string) iter.Seq2[P, error] {
+	return func(yield func(P, error) bool) {
+		query := maps.Clone(query)
+		query.Set("limit", "200")
+		for {
+			var page P
+			if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+				yield(page, err)
+				return
+			}
+			if !yield(page, nil) || next(page) == "" {
+				return
+			}
+			query.Set("cursor", next(page))
+		}
+	}
+}
+
+// each returns what the pages hold, one by one.
+func each[P, E any](pages iter.Seq2[P, error], of func(P) []E) iter.Seq2[E, error] {
+	return func(yield func(E, error) bool) {
+		for page, err := range pages {
+			if err != nil {
+				var none E
+				yield(none, err)
+				return
+			}
+			for _, e := range of(page) {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // call sends body as JSON, if it is not nil. It reads the answer into into, if that is not nil.
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
