@@ -185,7 +185,7 @@ func (f *front) judge() {
 	t := f.t
 	in := f.issuer.Login("alice", counterfoil.CarrierBearer, "staff", "ops")
 	token := in.Access.Reveal()
-	spoof := []string{"Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS"}
+	spoof := []string{"Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS", "X-Forwarded-Host", "localhost", "Forwarded", "host=localhost"}
 
 	// Who is let through is told as they are, once, and not as they say.
 	for _, method := range []string{"GET", "POST", "DELETE"} {
