@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,7 +59,7 @@ func TestIssuerHint(t *testing.T) {
 	}
 }
 
-func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
+func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07, OPS-10
 	proxied := "issuer: https://auth.example.com\ntrusted_proxies: 10.0.0.0/8\n"
 	for text, want := range map[string]string{
 		"listen: localhost:http":                                 "want an IP address and a port",
@@ -110,6 +111,18 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07
 		where, err := c.load(config.Sources{File: file(t, "c.yaml", "production: true\nalgorithm: "+algorithm+"\n"+proxied)})
 		if v := c.check(where); err != nil || v.Err() != nil || len(v.Warnings) != warnings || warnings > 0 && !strings.Contains(v.Warnings[0].Problem, "12 of 15") {
 			t.Errorf("%s: %v, %+v, want %d warnings", algorithm, err, v, warnings)
+		}
+	}
+	// Who can make files in the folder of the socket can be Redis.
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777|fs.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	for folder, warnings := range map[string]int{open: 1, t.TempDir(): 0} {
+		var c settings
+		where, err := c.load(config.Sources{Environ: []string{"COUNTERFOIL_SESSIONS=unix://" + folder + "/redis.sock"}})
+		if v := c.check(where); err != nil || v.Err() != nil || len(v.Warnings) != warnings || warnings > 0 && v.Warnings[0].Key != "sessions" {
+			t.Errorf("a socket in %s: %v, %+v, want %d warnings", folder, err, v, warnings)
 		}
 	}
 	where, err = c.load(config.Sources{Environ: []string{"COUNTERFOIL_OPS_TOKEN=short"}})

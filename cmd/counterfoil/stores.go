@@ -163,6 +163,9 @@ func (c *settings) checkRedis(v *config.Verdict) {
 		v.Refuse("sessions", "has a password in it: everybody on this machine can read it", "put it into a file, and name that in "+envPrefix+"SESSIONS_PASSWORD_FILE")
 		return
 	}
+	if folder := filepath.Dir(place.Socket); place.Socket != "" && everybodys(folder) {
+		v.Warn("sessions", "leads to a socket in "+folder+", where every user of the machine can make one: while Redis is down, another program could keep the sessions", "set unixsocket of Redis to a file in a folder of its own, such as /run/redis")
+	}
 	away := slices.ContainsFunc(place.Hosts, func(host string) bool { return !urls.Loopback(host) })
 	if away && !place.TLS {
 		v.Danger("sessions", "leads to another machine without TLS: an attacker on the way can read and end sessions", "use rediss:// or rediss-sentinel://, and ca=FILE if the CA is your own")
@@ -170,6 +173,12 @@ func (c *settings) checkRedis(v *config.Verdict) {
 	if away && place.User == "" && c.SessionsPass.Reveal() == "" {
 		v.Danger("sessions", "leads to a Redis on another machine without a password", "give it users (docs/operations-redis.md), name one in the URL, and set sessions_password")
 	}
+}
+
+// everybodys reports whether every user of the machine can make files in a folder.
+func everybodys(folder string) bool {
+	info, err := os.Stat(folder)
+	return err == nil && info.Mode().Perm()&0o002 != 0
 }
 
 // passwordIn reports whether a connection URL has a password in it.
