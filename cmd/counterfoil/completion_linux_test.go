@@ -23,8 +23,10 @@ func TestCompletionInBash(t *testing.T) {
 	c.Env = append(os.Environ(), "PS1=ready> ", "TERM=dumb", "HOME="+s.data, "HISTFILE=", "INPUTRC=/dev/null")
 	p := s.terminal(c)
 	p.sees("ready> ")
+	p.shown.Reset()
 	p.types("bind 'set bell-style none'; source <(counterfoil completion bash); echo lo''aded\n")
 	p.sees("loaded")
+	p.sees("ready> ") // bash shows what is typed, and not the terminal, which shows a tab as it is
 	for typed, becomes := range map[string]string{
 		"counterfoil sess\t":                             "counterfoil session ",
 		"counterfoil session rev\t":                      "counterfoil session revoke ",
@@ -52,6 +54,68 @@ func TestCompletionInBash(t *testing.T) {
 	}
 	p.types("\x15exit\n")
 	p.exits(0)
+}
+
+// A person presses the tab key and then enter in a real zsh, which tells the line that it was given.
+func TestCompletionInZsh(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	if err := os.WriteFile(filepath.Join(s.data, "a-token.jwt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), "zsh", "-f", "-i")
+	c.Dir = s.data
+	c.Env = append(os.Environ(), "PS1=ready> ", "TERM=dumb", "HOME="+s.data)
+	p := s.terminal(c)
+	p.sees("ready> ")
+	p.types("unsetopt zle prompt_cr prompt_sp; autoload -Uz compinit; compinit -u -D; source <(counterfoil completion zsh); preexec() { print -r -- \"line=[$1]\" }; setopt zle; echo lo''aded\n")
+	p.sees("loaded")
+	for typed, becomes := range map[string]string{
+		"counterfoil sess\t":                             "counterfoil session ",
+		"counterfoil session revoke --dr\t":              "counterfoil session revoke --dry-run ",
+		"counterfoil completion z\t":                     "counterfoil completion zsh ",
+		"counterfoil serve --algorithm Ed\t":             "counterfoil serve --algorithm Ed25519 ",
+		"counterfoil serve --algorithm=Ed\t":             "counterfoil serve --algorithm=Ed25519 ",
+		"counterfoil token decode a-t\t":                 "counterfoil token decode a-token.jwt ",
+		"counterfoil user disable alice --data x --js\t": "counterfoil user disable alice --data x --json ",
+	} {
+		p.shown.Reset()
+		p.types(typed + "NOTHING\n")
+		p.sees("NOTHING]")
+		if !strings.Contains(p.shown.String(), "line=["+becomes+"NOTHING]") {
+			t.Errorf("%q becomes %q, want %q", typed, &p.shown, becomes)
+		}
+		p.sees("ready> ")
+	}
+	p.types("exit 0\n")
+	p.exits(0)
+}
+
+// fish tells what it would offer.
+func TestCompletionInFish(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	if err := os.WriteFile(filepath.Join(s.data, "a-token.jwt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for typed, offers := range map[string]string{
+		"counterfoil sess":                             "session",
+		"counterfoil session revoke --dr":              "--dry-run",
+		"counterfoil completion z":                     "zsh",
+		"counterfoil serve --algorithm Ed":             "Ed25519",
+		"counterfoil serve --algorithm=Ed":             "--algorithm=Ed25519",
+		"counterfoil token decode a-t":                 "a-token.jwt",
+		"counterfoil user disable alice --data x --js": "--json",
+	} {
+		c := exec.CommandContext(t.Context(), "fish", "--no-config", "-c", `counterfoil completion fish | source; complete -C "$argv[1]"`, typed)
+		c.Dir = s.data
+		c.Env = append(os.Environ(), "HOME="+s.data)
+		out, err := c.CombinedOutput()
+		word, _, _ := strings.Cut(strings.TrimSuffix(string(out), "\n"), "\t")
+		if err != nil || word != offers {
+			t.Errorf("%q offers %q, %v, want %q", typed, out, err, offers)
+		}
+	}
 }
 
 // Every command and flag that is not hidden is a candidate, and no hidden one is.

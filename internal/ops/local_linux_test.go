@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -15,41 +16,45 @@ import (
 
 // The local socket is for its owner and for root, also where its mode lets others open it.
 func TestLocalListenerRefusesOthers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can connect as somebody else")
+	type visit struct {
+		owner private.Owner
+		uid   uintptr
+		want  string
+	}
+	const owner = 65532
+	visits := []visit{{owner, 0, "hello"}, {owner, owner, "hello"}, {owner, owner + 1, ""}}
+	if self := os.Geteuid(); self != 0 { // only root can connect as somebody else
+		visits = []visit{{private.Owner(self), uintptr(self), "hello"}, {private.Owner(self + 1), uintptr(self), ""}}
 	}
 	folder := t.TempDir()
-	path := filepath.Join(folder, "s")
-	socket, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name := folder; name != os.TempDir() && name != "/"; name = filepath.Dir(name) {
 		if err := os.Chmod(name, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(path, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	const owner = 65532
-	l := &localListener{socket, private.Owner(owner), slog.New(slog.DiscardHandler)}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
+	for n, v := range visits {
+		path := filepath.Join(folder, strconv.Itoa(n))
+		socket, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		l := &localListener{socket, v.owner, slog.New(slog.DiscardHandler)}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if c, err := l.Accept(); err == nil {
+				_, _ = c.Write([]byte("hello"))
+				_ = c.Close()
 			}
-			_, _ = c.Write([]byte("hello"))
-			_ = c.Close()
+		}()
+		if got, err := dialAs(v.uid, path); err != nil || got != v.want {
+			t.Errorf("of user %d, user %d reads %q, %v, want %q", v.owner, v.uid, got, err, v.want)
 		}
-	}()
-	for uid, want := range map[uintptr]string{0: "hello", owner: "hello", owner + 1: ""} {
-		got, err := dialAs(uid, path)
-		if err != nil || got != want {
-			t.Errorf("user %d reads %q, %v, want %q", uid, got, err, want)
-		}
+		_ = l.Close()
+		<-done
 	}
 }
 
