@@ -73,7 +73,7 @@ func (c *oneClient) show(r api.RegisteredClient) error {
 		key = r.EncryptionKey.ID()
 	}
 	opens := clients.OpensNothing
-	if r.ID == clients.Default {
+	if (&clients.Client{ID: r.ID}).OpensAccount() { // as long as nobody sets it
 		opens = clients.OpensAccount
 	}
 	return sheet([][2]string{

@@ -54,7 +54,7 @@ func (d *doctor) ok(area, format string, args ...any) {
 // unreachable adds that a store or a server does not answer.
 func (d *doctor) unreachable(area string, err error, hint string) {
 	d.away = true
-	d.add(area, isFail, strings.Join(strings.Fields(err.Error()), " "), hint) // drivers write several lines
+	d.add(area, isFail, oneLine(err), hint)
 }
 
 // Run checks an installation and changes nothing. A server may run on it.
