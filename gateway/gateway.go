@@ -111,7 +111,7 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 		return verdict{route: at, session: session}
 	}
 	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie))
-	if navigation(r, q.method) {
+	if navigation(r, q.method) && at.Transport != counterfoil.Header { // a page that is opened has no header with a token
 		v.page = g.page(t, failed)
 	}
 	return v

@@ -164,6 +164,7 @@ func TestVerdicts(t *testing.T) {
 		{"GET", app + "/x", "", []string{"Accept", html}, 302, signIn},
 		{"GET", app + "/x?" + strings.Repeat("a", 2000), "", []string{"Accept", html}, 302, signIn + "?client=web&return_to=" + url.QueryEscape(app+"/")},
 		{"HEAD", app + "/x", "", []string{"Accept", html}, 302, signIn},
+		{"GET", app + "/token", "", []string{"Sec-Fetch-Mode", "navigate"}, 401, ""}, // no page adds a header to a navigation
 		{"POST", app + "/x", "", []string{"Sec-Fetch-Mode", "navigate"}, 401, ""},
 		{"GET", app + "/x", "", []string{"Sec-Fetch-Mode", "cors", "Accept", html}, 401, ""},
 		{"GET", app + "/x", "", []string{"Accept", html, "Sec-WebSocket-Key", "x"}, 401, ""},
