@@ -106,8 +106,8 @@ func TestNodeWithAWrongClock(t *testing.T) {
 				}
 				return text
 			}
-			if text := refused("readiness", "GET", "/readyz", ""); !strings.Contains(text, "clock of this node") {
-				t.Errorf("readiness does not say why: %s", text)
+			if text := refused("readiness", "GET", "/readyz", ""); !strings.Contains(text, "clock of this node") || !strings.Contains(text, "set right") {
+				t.Errorf("readiness does not say why, and what to do: %s", text)
 			}
 			refused("login", "POST", "/v1/login", login)
 			refused("refresh by cookie", "POST", "/v1/refresh", "", jwtCookies...)
