@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/counterfoil/counterfoil/store"
 	"golang.org/x/text/unicode/norm"
@@ -43,12 +44,20 @@ var prototypes = sync.OnceValue(func() map[rune]string {
 	return all
 })
 
+// blanks are characters without ink that Unicode counts as visible, so that no normalisation
+// drops them: a Braille cell without dots, the head of no note, and fillers of two scripts.
+const blanks = "\u2800\U0001d159\U00016fe4\U00013441\U00013442"
+
 // Skeleton is what a canonical identifier looks like, as UTS 39 defines it: two identifiers
-// with one skeleton can be taken for each other. It is compared, and never shown.
+// with one skeleton can be taken for each other. It is compared, and never shown. It has neither
+// blanks nor characters of private use, of which many programs show nothing.
 func Skeleton(canonical string) string {
 	all := prototypes()
 	var seen strings.Builder
 	for _, r := range norm.NFD.String(canonical) {
+		if unicode.Is(unicode.Co, r) || strings.ContainsRune(blanks, r) {
+			continue
+		}
 		if p, ok := all[r]; ok {
 			seen.WriteString(p)
 		} else {

@@ -41,6 +41,7 @@ func TestConfusableIdentifiers(t *testing.T) {
 		{"modern", "modem"},
 		{"ρaul", "paul"}, // Greek ρ
 		{"é.β", "é.ꞵ"},
+		{"carol", "carol\u2800"}, {"dave", "\U0001d159dave"}, {"eve", "e\U00016fe4ve"}, {"frank", "frank\ue000"}, // without ink
 	} {
 		if err := ways["Create"](pair[0]); err != nil {
 			t.Fatal(err)
