@@ -20,15 +20,24 @@ type configFlags struct {
 // given is the set of flags on the command line, by name.
 type given map[string]bool
 
-// read loads the settings from everywhere. The error is a config.Invalid. warn gets the warnings.
-func (c *configFlags) read(flags given, warn func(config.Problem)) (config.Origins, error) {
-	return c.settings.load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile, Warn: warn})
-}
-
 // load reads the settings and checks them. The error is a config.Invalid.
 func (c *configFlags) load(flags given) (*config.Verdict, error) {
+	return loadChecked(&c.settings, c.ConfigFile, flags)
+}
+
+// checkable is the settings of one server program.
+type checkable interface {
+	loader() *config.Settings
+	check(where config.Origins) *config.Verdict
+}
+
+// loadChecked loads the settings of c from everywhere, and applies their rules. The error is a
+// config.Invalid.
+func loadChecked(c checkable, file string, flags given) (*config.Verdict, error) {
 	var warnings []config.Problem
-	where, err := c.read(flags, func(p config.Problem) { warnings = append(warnings, p) })
+	where, err := c.loader().Load(config.Sources{
+		Flags: flags, Environ: os.Environ(), File: file, Warn: func(p config.Problem) { warnings = append(warnings, p) },
+	})
 	if err != nil {
 		return new(config.Verdict), err
 	}
@@ -83,7 +92,7 @@ type printed struct {
 // Run prints each value and where it comes from. It does not apply the rules: an operator
 // whose configuration they refuse needs this list.
 func (c *configPrint) Run(flags given) error {
-	where, err := c.read(flags, nil)
+	where, err := c.settings.load(config.Sources{Flags: flags, Environ: os.Environ(), File: c.ConfigFile})
 	if err != nil {
 		return err
 	}

@@ -77,28 +77,21 @@ type gatewayCommand struct {
 }
 
 type gatewayRun struct {
-	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML)."`
+	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file (YAML); COUNTERFOIL_CONFIG names one too."`
 	gatewaySettings
 }
 
 // Run answers until a signal arrives.
 func (c *gatewayRun) Run(ctx context.Context, flags given) error {
-	var warnings []config.Problem
-	where, err := c.loader().Load(config.Sources{
-		Flags: flags, Environ: os.Environ(), File: c.ConfigFile, Warn: func(p config.Problem) { warnings = append(warnings, p) },
-	})
+	v, err := loadChecked(&c.gatewaySettings, c.ConfigFile, flags)
 	if err != nil {
-		return err
-	}
-	v := c.check(where)
-	if err := v.Err(); err != nil {
 		return err
 	}
 	routes, err := readRoutes(c.Routes)
 	if err != nil {
 		return err
 	}
-	log, lines := startLog(c.Level(), append(v.Warnings, warnings...))
+	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
 	defer surviveSignals(log)()
 	return c.serve(ctx, routes, log, programMetrics(lines.Dropped))
