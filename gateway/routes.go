@@ -185,22 +185,32 @@ var errNoRoute = &refusal.Problem{Status: 403, Type: "no-rule", Title: "Not allo
 // find returns the one route that decides about t, or a refusal, with the route that says so
 // if there is one.
 func (all table) find(t *target, method string) (*route, *refusal.Problem) {
-	for _, r := range all[t.origin] {
-		if !r.fits(t.path) {
-			continue
-		}
-		if !slices.Contains(r.Methods, method) {
-			return r, errNoRoute
-		}
-		for _, o := range t.odd {
-			if !slices.Contains(r.Allow, o) {
-				return r, badTarget("the path has an oddity that its route does not allow: " + string(o))
-			}
-		}
-		return r, nil
-	}
-	if len(t.odd) > 0 {
+	r := all.at(t.origin, t.path)
+	switch {
+	case r == nil && len(t.odd) > 0:
 		return nil, badTarget("the path has an oddity: " + string(t.odd[0]))
+	case r == nil, !slices.Contains(r.Methods, method):
+		return r, errNoRoute
 	}
-	return nil, errNoRoute
+	for _, o := range t.odd {
+		if !slices.Contains(r.Allow, o) {
+			return r, badTarget("the path has an oddity that its route does not allow: " + string(o))
+		}
+	}
+	for _, path := range t.readings() {
+		if all.at(t.origin, path) != r {
+			return r, badTarget("the path has an oddity, and without it another route would decide")
+		}
+	}
+	return r, nil
+}
+
+// at returns the route with the longest path that fits path, or nil.
+func (all table) at(origin, path string) *route {
+	for _, r := range all[origin] {
+		if r.fits(path) {
+			return r
+		}
+	}
+	return nil
 }

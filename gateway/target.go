@@ -105,6 +105,42 @@ func leadsAway(segment string) bool {
 	return true
 }
 
+// readings returns the path as other programs may read it that resolve some or all of its
+// oddities: which of them the service does is not known.
+func (t *target) readings() []string {
+	if len(t.odd) == 0 {
+		return nil
+	}
+	resolve := []func(string) string{
+		unescape,
+		func(path string) string { return strings.ReplaceAll(path, string(slashInside), "/") },
+		func(path string) string {
+			segments := strings.Split(path, "/")
+			for n := range segments {
+				segments[n], _, _ = strings.Cut(segments[n], ";")
+			}
+			return strings.Join(segments, "/")
+		},
+		func(path string) string {
+			for strings.Contains(path, "//") {
+				path = strings.ReplaceAll(path, "//", "/")
+			}
+			return path
+		},
+	}
+	var all []string
+	for some := 1; some < 1<<len(resolve); some++ {
+		path := t.path
+		for n, one := range resolve {
+			if some>>n&1 == 1 {
+				path = one(path)
+			}
+		}
+		all = append(all, path)
+	}
+	return all
+}
+
 // unescape decodes the escapes in text, and leaves a percent sign that begins none.
 func unescape(text string) string {
 	if strings.IndexByte(text, '%') < 0 {
