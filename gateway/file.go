@@ -43,7 +43,7 @@ func ReadRoutes(data []byte) ([]Route, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), " in type gateway.fileRoute", ""))
+		return nil, misread(err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the file has more than one YAML document")
@@ -57,6 +57,22 @@ func ReadRoutes(data []byte) ([]Route, error) {
 		routes = append(routes, r)
 	}
 	return routes, nil
+}
+
+// misread is an error of the YAML decoder without the types of Go.
+func misread(err error) error {
+	wrong, is := errors.AsType[*yaml.TypeError](err)
+	if !is {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	problems := make([]string, 0, len(wrong.Errors))
+	for _, text := range wrong.Errors {
+		text, _, _ = strings.Cut(text, " in type ")
+		text, _, _ = strings.Cut(text, " into ")
+		text = strings.Replace(text, "cannot unmarshal !!", "another kind of value is wanted than ", 1)
+		problems = append(problems, text)
+	}
+	return errors.New(strings.Join(problems, "; "))
 }
 
 func (f *fileRoute) route() (Route, error) {
@@ -109,7 +125,7 @@ func (f *fileRoute) carriers(r *Route) error {
 	}
 	r.Rules = append(r.Rules, func(s *counterfoil.Session, _ time.Time) error {
 		if !slices.Contains(allowed, s.Carrier) {
-			return fmt.Errorf("%w: carrier %v", counterfoil.ErrForbidden, s.Carrier)
+			return fmt.Errorf("%w: carrier %s", counterfoil.ErrForbidden, strings.Join(f.Carriers, " or "))
 		}
 		return nil
 	})

@@ -70,10 +70,12 @@ func TestBadFiles(t *testing.T) {
 		"routes:\n  - {origin: https://a.example, prefix: /, stale: serve_stale 2m}":  "up to 1m",
 		"routes:\n  - {origin: https://a.example, prefix: /, carriers: [sms]}":        "sms",
 		"routes:\n  - {origin: https://a.example, prefix: /, carriers: []}":           "lists none",
+		"routes:\n  - {origin: https://a.example, prefix: /, require: {role: [x]}}":   "line 2: field role not found$",
+		"routes:\n  - {origin: https://a.example, prefix: [/], methods: GET}":         "line 2: another kind of value is wanted than seq; line 2: another kind of value is wanted than str `GET`$",
 		"routes: []\n---\nroutes: []":                                                 "more than one",
 		"routes: {}":                                                                  "line 1",
 	} {
-		if _, err := gateway.ReadRoutes([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := gateway.ReadRoutes([]byte(text)); err == nil || !strings.Contains(err.Error()+"$", want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}

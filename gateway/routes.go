@@ -146,7 +146,7 @@ func checkPath(r Route) error {
 	at := r.Path + r.Prefix
 	switch {
 	case (r.Path == "") == (r.Prefix == ""):
-		return errors.New("want either Path or Prefix")
+		return errors.New("want a path or a prefix, and not both")
 	case !strings.HasPrefix(at, "/"):
 		return errors.New("the path must begin with a slash")
 	case strings.ContainsAny(at, "?#"):

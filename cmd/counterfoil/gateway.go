@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -150,9 +151,16 @@ func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *
 	starting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if v, err = counterfoil.NewVerifier(starting, source, o); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errUnreachable, c.Issuer, err)
+		return nil, unfollowed(c.Issuer, "revocation:read and introspect", err)
 	}
 	return v, nil
+}
+
+// unfollowed is err, which kept a verifier from starting, in the words of an operator.
+func unfollowed(issuer, scopes string, err error) error {
+	text := strings.ReplaceAll(err.Error(), "RemoteOptions.Credential", "the API key")
+	return fmt.Errorf("%s: %s%w%w\nhint: check that this is the URL of the issuer, that it runs, and that the API key is one of it, with the scopes %s",
+		issuer, strings.TrimPrefix(text, "counterfoil: "), hidden{errUnreachable}, hidden{err}, scopes)
 }
 
 func readRoutes(path string) ([]gateway.Route, error) {

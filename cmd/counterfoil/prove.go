@@ -68,7 +68,7 @@ func (c *proveCommand) Run(ctx context.Context) error {
 	report, err := prove.Run(ctx, o)
 	switch {
 	case errors.Is(err, counterfoil.ErrUnavailable):
-		return fmt.Errorf("%s %w: %w\nhint: check that this is the URL of the issuer, and that the API key is one of it", c.Issuer, errUnreachable, err)
+		return unfollowed(c.Issuer, "admin, revocation:read, introspect and sessions:create", err)
 	case err != nil:
 		return err
 	case c.JSON:
