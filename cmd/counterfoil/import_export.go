@@ -21,7 +21,7 @@ var errLeftOut = errors.New("left out")
 // number, and its size. Exports are objects with a member users, or lists of such objects.
 func (i *importing) eachExported(convert func(data []byte) (importLine, error), take func(u importLine, n, size int) error) error {
 	n := 0
-	err := usersOf(json.NewDecoder(i.in), func(data []byte) error {
+	err := usersOf(json.NewDecoder(i.in), true, func(data []byte) error {
 		n++
 		u, err := convert(data)
 		switch {
@@ -41,20 +41,20 @@ func (i *importing) eachExported(convert func(data []byte) (importLine, error), 
 }
 
 // usersOf calls take with each element of the members users and federatedUsers. It keeps one in memory at a
-// time.
-func usersOf(in *json.Decoder, take func(data []byte) error) error {
+// time. With list, there may be a list of objects: a list in a list is no export, and could be deeper than the stack.
+func usersOf(in *json.Decoder, list bool, take func(data []byte) error) error {
 	start, err := in.Token()
 	if err != nil {
 		return notJSON(err)
 	}
-	switch start {
-	case json.Delim('['): // of realms
+	switch {
+	case start == json.Delim('[') && list: // of realms
 		for in.More() {
-			if err := usersOf(in, take); err != nil {
+			if err := usersOf(in, false, take); err != nil {
 				return err
 			}
 		}
-	case json.Delim('{'):
+	case start == json.Delim('{'):
 		for in.More() {
 			name, err := in.Token()
 			if err != nil {
