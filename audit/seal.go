@@ -226,13 +226,17 @@ func (v *Verification) problem(format string, args ...any) {
 // other and with anchors. An outage is its error; what it found is in the answer.
 func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, error) {
 	v := Verification{Problems: []string{}}
-	fail := func(err error) (Verification, error) {
+	if err := t.verify(ctx, &v, anchors); err != nil {
 		return v, fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
 	}
+	return v, nil
+}
+
+func (t *Trail) verify(ctx context.Context, v *Verification, anchors []Anchor) error {
 	var seals []Seal
 	for rec, err := range t.opts.Store.List(ctx, kindSeal, "*", "") {
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		var s Seal
 		if json.Unmarshal(rec.Value, &s) != nil || sealKey(s.N) != rec.Key {
@@ -243,49 +247,24 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 	}
 	entries, err := t.digests(ctx, "", seals...)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	known := map[uint64]Seal{}
 	for i, s := range seals {
+		known[s.N] = s
+		var before *Seal
+		if i > 0 {
+			before = &seals[i-1]
+		}
 		// Entries from before this time may have expired, and may have been swept or not.
 		whole := t.opts.Now().Add(-s.kept(t.opts.Keep))
-		known[s.N] = s
-		var before Seal
-		switch {
-		case i > 0:
-			before = seals[i-1]
-		case s.N == 1:
-			before.Upto = s.From
-		default:
-			if s.From.After(whole) {
-				v.problem("the seals before %d are missing, and have not expired", s.N)
-			}
-			continue
-		}
-		if s.N != before.N+1 || !s.From.Equal(before.Upto) {
-			v.problem("after the seal %d comes the seal %d", before.N, s.N)
-			continue
-		}
-		if s.From.Before(whole) {
-			continue
-		}
-		count := entries[i].count
-		if v.Seals++; v.From.IsZero() {
-			v.From = s.From
-		}
-		v.Upto, v.Entries = s.Upto, v.Entries+count
-		switch {
-		case count < s.Count:
-			v.problem("seal %d: %d of %d entries are missing, %s to %s", s.N, s.Count-count, s.Count, stamp(s.From), stamp(s.Upto))
-		case count > s.Count:
-			v.problem("seal %d: %d entries were added later, %s to %s", s.N, count-s.Count, stamp(s.From), stamp(s.Upto))
-		case entries[i].hash() != s.Hash:
-			v.problem("seal %d: an entry was changed or replaced, %s to %s", s.N, stamp(s.From), stamp(s.Upto))
+		if v.follows(s, before, whole) && !s.From.Before(whole) {
+			v.seal(s, entries[i].count, entries[i].hash())
 		}
 	}
 	head, err := store.One(ctx, t.opts.Store, sealHead)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fail(err)
+		return err
 	}
 	var last Seal
 	if err != nil && len(seals) > 0 {
@@ -295,6 +274,44 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 	} else if err == nil && known[last.N] != last {
 		v.problem("the last seal, %d, is not in the chain", last.N)
 	}
+	v.anchored(known, last, anchors)
+	return nil
+}
+
+// follows compares s with the seal before it, which is nil for the first that is there. It
+// reports whether the entries of s are known to be those between the two.
+func (v *Verification) follows(s Seal, before *Seal, whole time.Time) bool {
+	switch {
+	case before != nil && (s.N != before.N+1 || !s.From.Equal(before.Upto)):
+		v.problem("after the seal %d comes the seal %d", before.N, s.N)
+		return false
+	case before == nil && s.N != 1:
+		if s.From.After(whole) {
+			v.problem("the seals before %d are missing, and have not expired", s.N)
+		}
+		return false
+	}
+	return true
+}
+
+// seal compares s with the entries that are there.
+func (v *Verification) seal(s Seal, count int, hash string) {
+	if v.Seals++; v.From.IsZero() {
+		v.From = s.From
+	}
+	v.Upto, v.Entries = s.Upto, v.Entries+count
+	switch {
+	case count < s.Count:
+		v.problem("seal %d: %d of %d entries are missing, %s to %s", s.N, s.Count-count, s.Count, stamp(s.From), stamp(s.Upto))
+	case count > s.Count:
+		v.problem("seal %d: %d entries were added later, %s to %s", s.N, count-s.Count, stamp(s.From), stamp(s.Upto))
+	case hash != s.Hash:
+		v.problem("seal %d: an entry was changed or replaced, %s to %s", s.N, stamp(s.From), stamp(s.Upto))
+	}
+}
+
+// anchored compares the seals with anchors.
+func (v *Verification) anchored(known map[uint64]Seal, last Seal, anchors []Anchor) {
 	for _, a := range anchors {
 		s, ok := known[a.N]
 		switch {
@@ -308,7 +325,6 @@ func (t *Trail) Verify(ctx context.Context, anchors []Anchor) (Verification, err
 			v.Expired++
 		}
 	}
-	return v, nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -110,6 +110,19 @@ func (i *Issuer) AddGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	}
 }
 
+// living returns what the session's own client holds, if that has not ended in any way.
+func (i *Issuer) living(ctx context.Context, row *SessionRow, now time.Time) (*holding, error) {
+	own, err := i.state(ctx, row, row.own(), now)
+	if err != nil || row.Grant == "" {
+		return own, err
+	}
+	f, err := i.family(ctx, row.Grant)
+	if err != nil {
+		return nil, err
+	}
+	return own, i.used(f, now)
+}
+
 // tryGrant adds the grant if nothing that it rests on changes meanwhile; otherwise the
 // answer is store.ErrConflict, and nothing was done.
 func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, error) {
@@ -124,13 +137,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	if r.Client == row.Client {
 		return nil, fmt.Errorf("%w: the session was made for client %q, which needs no other grant", ErrBadRequest, r.Client)
 	}
-	own, err := i.state(ctx, row, row.own(), now)
-	if err == nil && row.Grant != "" {
-		var f *family
-		if f, err = i.family(ctx, row.Grant); err == nil {
-			err = i.used(f, now)
-		}
-	}
+	own, err := i.living(ctx, row, now)
 	if err != nil {
 		return nil, err
 	}

@@ -26,57 +26,65 @@ func everyScope(ctx context.Context, w *world) error {
 	}
 	for _, scope := range []string{"session", "token", "subject", "others", "client", "key", "all"} {
 		for range 3 {
-			client, err := w.ownClient(ctx)
-			if err != nil {
+			if err := w.oneScope(ctx, nodes, scope); err != nil {
 				return err
 			}
-			if scope == "others" { // a copy of another client opens no account
-				client = defaultClient
+		}
+	}
+	return nil
+}
+
+// oneScope signs in, revokes by scope, and signs in again.
+func (w *world) oneScope(ctx context.Context, nodes []*node, scope string) error {
+	client, err := w.ownClient(ctx)
+	if err != nil {
+		return err
+	}
+	if scope == "others" { // a copy of another client opens no account
+		client = defaultClient
+	}
+	all, err := w.oneOf(ctx, scope, client)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		for _, c := range all {
+			n.mustSay(ctx, c, accepted, "just signed in")
+		}
+	}
+	victim := all[1] // the JWT: the client can read all its ids
+	id := map[string]string{
+		"session": victim.sid, "token": victim.token, "subject": victim.subject, "client": victim.client, "key": victim.key,
+	}[scope]
+	if scope == "key" { // the same key signed the token inside the JWE, which the client cannot read
+		all[3].key = victim.key
+	}
+	var r *revocation
+	if scope == "others" {
+		r, err = w.endOthers(ctx, w.direct, victim)
+	} else {
+		r, err = w.revoke(ctx, scope, id, false)
+	}
+	if err != nil {
+		return err
+	}
+	next, err := w.oneOf(ctx, scope, client)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		for _, c := range all {
+			want := accepted
+			if surely, _ := r.covers(c); surely {
+				want = refused
 			}
-			all, err := w.oneOf(ctx, scope, client)
-			if err != nil {
-				return err
+			if !n.until(ctx, c, want, 3*w.Bound+w.patience) {
+				w.problem("%v credential after a revocation with scope %s: never %v", c.carrier, scope, want)
 			}
-			for _, n := range nodes {
-				for _, c := range all {
-					n.mustSay(ctx, c, accepted, "just signed in")
-				}
-			}
-			victim := all[1] // the JWT: the client can read all its ids
-			id := map[string]string{
-				"session": victim.sid, "token": victim.token, "subject": victim.subject, "client": victim.client, "key": victim.key,
-			}[scope]
-			if scope == "key" { // the same key signed the token inside the JWE, which the client cannot read
-				all[3].key = victim.key
-			}
-			var r *revocation
-			if scope == "others" {
-				r, err = w.endOthers(ctx, w.direct, victim)
-			} else {
-				r, err = w.revoke(ctx, scope, id, false)
-			}
-			if err != nil {
-				return err
-			}
-			next, err := w.oneOf(ctx, scope, client)
-			if err != nil {
-				return err
-			}
-			for _, n := range nodes {
-				for _, c := range all {
-					want := accepted
-					if surely, _ := r.covers(c); surely {
-						want = refused
-					}
-					if !n.until(ctx, c, want, 3*w.Bound+w.patience) {
-						w.problem("%v credential after a revocation with scope %s: never %v", c.carrier, scope, want)
-					}
-				}
-				for _, c := range next {
-					if !n.until(ctx, c, accepted, w.Bound+w.patience) {
-						w.problem("%v credential issued after a revocation with scope %s: never accepted", c.carrier, scope)
-					}
-				}
+		}
+		for _, c := range next {
+			if !n.until(ctx, c, accepted, w.Bound+w.patience) {
+				w.problem("%v credential issued after a revocation with scope %s: never accepted", c.carrier, scope)
 			}
 		}
 	}
