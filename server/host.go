@@ -54,8 +54,8 @@ func hostname(host string) string {
 func names(u *url.URL, more []string) ([]string, error) {
 	all := []string{hostname(u.Host)}
 	for _, host := range more {
-		if _, err := urls.Origin("https://" + host); err != nil || hostname(host) != host {
-			return nil, fmt.Errorf("server: Config.Hosts: %q is not a host name in lower case, without a port", host)
+		if err := urls.Host(host); err != nil {
+			return nil, fmt.Errorf("server: Config.Hosts: %w", err)
 		}
 		all = append(all, host)
 	}

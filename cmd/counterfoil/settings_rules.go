@@ -22,6 +22,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 		return v // the rules below read the values
 	}
 	c.checkIssuer(v)
+	c.checkHosts(v)
 	if key := c.HMACSecret.Reveal(); key != "" { // KEY-02
 		if c.Algorithm != "HS256" {
 			v.Warn("hmac_secret", "has no effect: algorithm is "+c.Algorithm, "set algorithm to HS256 to sign with it")
@@ -69,6 +70,20 @@ func (c *settings) checkIssuer(v *config.Verdict) {
 		v.Refuse("issuer", "is plain http, and "+c.Listen+" is not a loopback address", "use https, or listen on 127.0.0.1")
 	default:
 		v.Danger("issuer", "is plain http: cookies are neither Secure nor prefixed", "for development on this machine only")
+	}
+}
+
+// checkHosts refuses a name that no browser sends: requests with the right one would be refused.
+func (c *settings) checkHosts(v *config.Verdict) {
+	for _, text := range c.Hosts {
+		err := urls.Host(text)
+		if wrong, refused := errors.AsType[*urls.Error](err); refused {
+			if name, unknown := idna.Lookup.ToASCII(text); unknown == nil && urls.Host(name) == nil {
+				wrong.Hint = "write " + name
+			}
+			refuseURL(v, "hosts", wrong)
+			return // a setting has one problem
+		}
 	}
 }
 

@@ -72,6 +72,8 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07, OPS-10
 		"issuer: https://a.test/":                                "ends with a slash",
 		"issuer: https://u:p@a.test":                             "has a user name or a password in it",
 		"issuer: ftp://a.test":                                   "is neither https nor http",
+		"hosts: [auth.internal, Auth.internal:443]":              `hosts is "Auth.internal:443", which is not a host name in lower case, without a port`,
+		"hosts: bücher.example":                                  "hint: write xn--bcher-kva.example",
 		"ops_listen: 0.0.0.0:9464":                               "ops_token is not set",
 		"tls_cert: x.pem":                                        "go together",
 		"tls_cert: x.pem\ntls_key: y.pem":                        "cannot be used",

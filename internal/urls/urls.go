@@ -1,8 +1,8 @@
 // Package urls is the one parser of the URLs that name a server: the issuer's, and the
-// origins of pages. Call [Issuer] or [Origin].
+// origins of pages, and of the names of its hosts. Call [Issuer], [Origin] or [Host].
 //
-// Both are compared byte by byte: the issuer with iss (RFC 8414 section 3.3), an
-// origin with what browsers send (RFC 6454 section 6.2). So each has one spelling
+// All are compared byte by byte: the issuer with iss (RFC 8414 section 3.3), an
+// origin and a host with what browsers send (RFC 6454 section 6.2). So each has one spelling
 // here. Every other spelling is refused, and the [Error] tells the accepted one.
 //
 // The package resolves no name and opens no connection.
@@ -44,6 +44,29 @@ func Issuer(text string) (*url.URL, error) { return parse(text, true) }
 // scheme of their own, such as capacitor://localhost. No page of the web has one. Schemes whose
 // pages have no origin, or somebody else's, are refused.
 func Origin(text string) (*url.URL, error) { return parse(text, false) }
+
+// Host checks one of the names by which requests may call a server: a name or an IPv4 address,
+// as browsers send it, without a port.
+func Host(text string) error {
+	bad := &Error{Text: shown(text), Problem: "is not a host name in lower case, without a port", Hint: "want a name such as auth.internal"}
+	full := text
+	if !strings.Contains(text, "://") {
+		full = "https://" + text
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Hostname() == "" {
+		return bad
+	}
+	right := url.URL{Scheme: "https"}
+	if right.Host, _ = canonicalHost(u); right.Hostname() == "" || strings.HasPrefix(right.Host, "[") {
+		return bad
+	}
+	if right.Hostname() != text {
+		bad.Hint = "write " + right.Hostname()
+		return bad
+	}
+	return nil
+}
 
 // OriginOf returns the origin of a URL that [Issuer] parsed.
 func OriginOf(u *url.URL) string { return u.Scheme + "://" + u.Host }

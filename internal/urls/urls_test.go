@@ -127,6 +127,26 @@ var spellings = []struct {
 	{"https://" + strings.Repeat("a", 200), false, false, "too long", ""},
 }
 
+// Each refusal tells the name that browsers send, if there is one.
+func TestHost(t *testing.T) {
+	for _, good := range []string{"auth.internal", "a", "my_service", "10.0.0.1", "xn--bcher-kva.example"} {
+		if err := urls.Host(good); err != nil {
+			t.Errorf("Host(%q) = %v", good, err)
+		}
+	}
+	const example = "want a name such as auth.internal"
+	for bad, hint := range map[string]string{
+		"Auth.internal": "write auth.internal", "auth.internal:8080": "write auth.internal", "auth.internal.": "write auth.internal",
+		"https://Auth.internal:443/x": "write auth.internal", "auth.internal/": "write auth.internal", "u:canary@auth.internal": "write auth.internal",
+		"": example, "*.example.com": example, "a b": example, "bücher.example": example, "127.1": example, "auth.internal,": example, "https://": example, "a\n": example,
+	} {
+		var refused *urls.Error
+		if err := urls.Host(bad); !errors.As(err, &refused) || refused.Hint != hint && !strings.HasPrefix(refused.Hint, example) || strings.Contains(err.Error(), "canary") || strings.HasPrefix(hint, "write") != strings.HasPrefix(refused.Hint, "write") {
+			t.Errorf("Host(%q) = %v, want the hint %q", bad, err, hint)
+		}
+	}
+}
+
 func TestSpellings(t *testing.T) {
 	for _, s := range spellings {
 		for name, kind := range map[string]struct {
