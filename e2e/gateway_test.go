@@ -185,7 +185,7 @@ func (f *front) judge() {
 	t := f.t
 	in := f.issuer.Login("alice", counterfoil.CarrierBearer, "staff", "ops")
 	token := in.Access.Reveal()
-	spoof := []string{"Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS", "X-Forwarded-Host", "localhost", "Forwarded", "host=localhost"}
+	spoof := []string{"Remote-User", "root", "Remote-Groups", "admin", "Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS", "X-Forwarded-Host", "localhost", "Forwarded", "host=localhost"}
 
 	// Who is let through is told as they are, once, and not as they say.
 	for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -193,6 +193,9 @@ func (f *front) judge() {
 		if status != 200 || strings.Count(body, "Counterfoil-Subject: ") != 1 || !strings.Contains(body, "Counterfoil-Subject: alice\r\n") ||
 			!strings.Contains(body, "Counterfoil-Roles: staff ops\r\n") || !strings.HasSuffix(body, method+" /x?a=%2F&b\n") {
 			t.Errorf("%s = %d\n%s", method, status, body)
+		}
+		if strings.Contains(body, "root") { // as Remote-User, which the route does not send
+			t.Errorf("%s: the service gets what the visitor says:\n%s", method, body)
 		}
 		if strings.Contains(body, token) {
 			t.Errorf("%s: the service gets the token", method)

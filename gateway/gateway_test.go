@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,7 +120,7 @@ func TestIdentity(t *testing.T) {
 			r.Header.Set("Counterfoil-Subject", "root")
 			r.Header.Set("Counterfoil-Roles", "admin")
 			h := answer(k.handler, r).Result().Header
-			for _, name := range gateway.IdentityNames {
+			for _, name := range append(slices.Clone(gateway.IdentityNames), gateway.RemoteNames...) {
 				if len(h[name]) != 1 || strings.Contains(h[name][0], "root") || strings.Contains(h[name][0], "admin") {
 					t.Errorf("%s %s: %s: %q, want one value, and not the visitor's", k.name, target, name, h[name])
 				}

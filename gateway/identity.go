@@ -27,8 +27,11 @@ var IdentityNames = []string{
 	"Counterfoil-Roles", "Counterfoil-Scopes", "Counterfoil-Acr", "Counterfoil-Auth-Time",
 }
 
-// RemoteNames are the headers of [IdentityRemote].
+// RemoteNames are the headers of [IdentityRemote]. They are in every answer as well, and empty with
+// another identity: a service may believe them all the same.
 var RemoteNames = []string{"Remote-User", "Remote-Groups"}
+
+var nobody = []string{""}
 
 // maxIdentity bounds the identity headers in bytes: nginx takes no longer answer than 4 KiB.
 const maxIdentity = 2 << 10
@@ -51,6 +54,7 @@ func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Pro
 		size += len(name) + len(values[n]) + len(": \r\n")
 		h[name] = values[n : n+1 : n+1]
 	}
+	h["Remote-User"], h["Remote-Groups"] = nobody, nobody
 	if kind == IdentityRemote {
 		size += 2*len("Remote-Groups: \r\n") + len(s.Subject) + len(roles)
 		h["Remote-User"], h["Remote-Groups"] = []string{s.Subject}, []string{roles}

@@ -4,6 +4,7 @@
 local names = {
 	"counterfoil-subject", "counterfoil-session", "counterfoil-client", "counterfoil-roles",
 	"counterfoil-scopes", "counterfoil-acr", "counterfoil-auth-time",
+	"remote-user", "remote-groups",
 }
 
 -- What a refusal passes on to the visitor.
