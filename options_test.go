@@ -39,6 +39,19 @@ func TestOptions(t *testing.T) {
 				t.Errorf("origin %q is accepted", origin)
 			}
 		}
+		// iss is compared byte by byte: with another spelling of the issuer no token would pass.
+		for issuer, right := range map[string]string{
+			"https://Auth.test": "write https://auth.test", "https://auth.test/": "write https://auth.test", "https://auth.test:443/a": "write https://auth.test/a",
+			"https://auth.test.": "write https://auth.test", "http://auth.test": "use https",
+		} {
+			_, err := counterfoil.NewVerifier(t.Context(), s, counterfoil.Options{Issuer: issuer, Audience: "api"})
+			if err == nil || !strings.Contains(err.Error(), "Options.Issuer") || !strings.Contains(err.Error(), right) {
+				t.Errorf("issuer %q: %v, want %q", issuer, err, right)
+			}
+			if _, err := counterfoil.Remote(issuer, counterfoil.RemoteOptions{Credential: "x"}); err == nil || !strings.Contains(err.Error(), right) {
+				t.Errorf("Remote(%q): %v, want %q", issuer, err, right)
+			}
+		}
 	})
 }
 
