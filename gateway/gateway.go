@@ -42,8 +42,8 @@ type Options struct {
 
 	// SignIn is the URL of the page on which people sign in, and prove again who they are. It
 	// gets return_to, max_age (seconds) where a route demands a fresh login, and Client as client.
-	// The client must list the origins of the routes. Empty: a person gets the answer of a
-	// program, which is 401.
+	// The client must list the origins of the routes. Empty, or on another host than the service:
+	// a person gets the answer of a program, which is 401.
 	SignIn, Client string
 
 	// Decided is called for each answer, for metrics: with the route that decided, which is
@@ -111,7 +111,7 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 		return verdict{route: at, session: session}
 	}
 	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie))
-	if navigation(r, q.method) && at.Transport != counterfoil.Header { // a page that is opened has no header with a token
+	if navigation(r, q.method) && at.takesCookies() {
 		v.page = g.page(t, failed)
 	}
 	return v
@@ -123,7 +123,7 @@ func (g *Gateway) page(t *target, err error) string {
 	query := url.Values{}
 	again := (*refusal.StepUpError)(nil)
 	switch {
-	case g.opts.SignIn == "":
+	case !g.signsIn(t):
 		return ""
 	case errors.As(err, &again):
 		if again.MaxAge == nil {
@@ -143,6 +143,15 @@ func (g *Gateway) page(t *target, err error) string {
 	}
 	query.Set("return_to", back)
 	return g.opts.SignIn + "?" + query.Encode()
+}
+
+// signsIn reports whether a person can sign in to the service of t on the page: the cookie that it
+// sets comes back to its own host alone, at any port (RFC 6265 section 8.5). A person who is
+// signed in already would be sent to and fro otherwise.
+func (g *Gateway) signsIn(t *target) bool {
+	page, err := url.Parse(g.opts.SignIn)
+	service, bad := url.Parse(t.origin)
+	return g.opts.SignIn != "" && err == nil && bad == nil && page.Hostname() == service.Hostname()
 }
 
 // navigation reports whether a person waits for a page: a browser opens a document and can

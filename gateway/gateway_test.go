@@ -17,7 +17,7 @@ import (
 
 const (
 	app    = "https://app.example.com"
-	signIn = "https://auth.example.com/login"
+	signIn = "https://app.example.com/auth/login"
 )
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -35,6 +35,7 @@ func newBench(t *testing.T) *bench {
 		Verifier: is.Verifier(), TrustedProxies: loopback, SignIn: signIn, Client: "web",
 		Routes: []gateway.Route{
 			{Origin: app, Prefix: "/"},
+			{Origin: "https://app.example.org", Prefix: "/"}, // not the host of the sign-in page
 			{Origin: app, Prefix: "/public", Anonymous: true},
 			{Origin: app, Path: "/public/not", Methods: []string{"GET"}},
 			{Origin: app, Prefix: "/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin")}},
@@ -44,6 +45,7 @@ func newBench(t *testing.T) *bench {
 			{Origin: app, Prefix: "/lax/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin")}},
 			{Origin: app, Prefix: "/remote", Identity: gateway.IdentityRemote},
 			{Origin: app, Prefix: "/token", Transport: counterfoil.Header},
+			{Origin: app, Prefix: "/signed", Formats: []counterfoil.Format{counterfoil.JWT}},
 		},
 	})
 	if err != nil {
@@ -166,6 +168,8 @@ func TestVerdicts(t *testing.T) {
 		{"GET", app + "/x", "", []string{"Accept", html}, 302, signIn},
 		{"GET", app + "/x?" + strings.Repeat("a", 2000), "", []string{"Accept", html}, 302, signIn + "?client=web&return_to=" + url.QueryEscape(app+"/")},
 		{"HEAD", app + "/x", "", []string{"Accept", html}, 302, signIn},
+		{"GET", app + "/signed", "", []string{"Accept", html}, 401, ""},
+		{"GET", "https://app.example.org/x", "", []string{"Accept", html}, 401, ""},
 		{"GET", app + "/token", "", []string{"Sec-Fetch-Mode", "navigate"}, 401, ""}, // no page adds a header to a navigation
 		{"POST", app + "/x", "", []string{"Sec-Fetch-Mode", "navigate"}, 401, ""},
 		{"GET", app + "/x", "", []string{"Sec-Fetch-Mode", "cors", "Accept", html}, 401, ""},

@@ -162,6 +162,12 @@ func checkPath(r Route) error {
 	return nil
 }
 
+// takesCookies reports whether r takes what the sign-in page makes: an opaque id in a cookie. A
+// browser that opens a page sends no token in a header.
+func (r *route) takesCookies() bool {
+	return r.Transport != counterfoil.Header && (r.Formats == nil || slices.Contains(r.Formats, counterfoil.Opaque))
+}
+
 // name names r in metrics and messages.
 func (r *route) name() string {
 	if r == nil {
