@@ -151,10 +151,19 @@ func TestOldLoginInABrowser(t *testing.T) {
 	}
 }
 
-// expected forgets what the console has said: the browser reports the answer 4xx that the step
-// before expects.
+// expected waits until the browser has reported the answer 4xx that the step before expects, and
+// forgets it: the page may show the answer before the report comes.
 func (b *browser) expected() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.problems = nil
+	b.t.Helper()
+	for range 1000 {
+		b.mu.Lock()
+		reported := len(b.problems) > 0
+		b.problems = nil
+		b.mu.Unlock()
+		if reported {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	b.t.Error("the browser reports no answer 4xx")
 }
