@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -116,8 +115,8 @@ func Canonical(identifier string) (string, error) {
 	s := norm.NFKC.String(typed)
 	s = norm.NFKC.String(strings.Map(foldCherokee, cases.Fold().String(strings.Map(visible, s))))
 	for _, spelling := range []string{typed, s} { // NFKC makes a space of some characters
-		if err := unfit(spelling); err != nil {
-			return "", err
+		if err := check.Characters(spelling, unfit); err != nil {
+			return "", fmt.Errorf("%w: it %w", ErrBadIdentifier, err)
 		}
 	}
 	switch {
@@ -131,29 +130,19 @@ func Canonical(identifier string) (string, error) {
 	return s, nil
 }
 
-// unfit returns an error that names the first character that may not be in an identifier: what
-// does harm where it is shown, unless it is dropped because nobody sees it, a space, and the
-// character that stands for one that was lost.
-func unfit(s string) error {
-	n := 0
-	for i, r := range s {
-		n++
-		why := ""
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
-			return fmt.Errorf("%w: it is not UTF-8: byte %d is %#x", ErrBadIdentifier, i+1, s[i])
-		case r == utf8.RuneError:
-			why = "which stands for a character that was lost"
-		case unicode.IsSpace(r):
-			why = "a space or a line break"
-		case visible(r) >= 0:
-			why = check.Harm(r)
-		}
-		if why != "" {
-			return fmt.Errorf("%w: it has %U, %s, as character %d", ErrBadIdentifier, r, why, n)
-		}
+// unfit says why a character may not be in an identifier: it does harm where it is shown, unless it
+// is dropped because nobody sees it, or it is a space, or stands for a character that was lost.
+// Empty: it may.
+func unfit(r rune) (why string) {
+	switch {
+	case r == unicode.ReplacementChar:
+		return "which stands for a character that was lost"
+	case unicode.IsSpace(r):
+		return "a space or a line break"
+	case visible(r) < 0:
+		return ""
 	}
-	return nil
+	return check.Harm(r)
 }
 
 var errLongIdentifier = fmt.Errorf("%w: it is longer than %d bytes", ErrBadIdentifier, MaxIdentifier)

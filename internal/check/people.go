@@ -10,14 +10,18 @@ import (
 // sentence. It refuses what does harm where the text is shown: see [Harm]. It does not ask
 // whether a character is printable: by the tables of Go, the joiners in Persian names and emoji
 // are not, nor are characters of private use, nor those that are newer than the tables.
-func People(text string) error {
+func People(text string) error { return Characters(text, Harm) }
+
+// Characters returns, as the rest of a sentence, what is wrong with the first character of a text
+// for which wrong says something, or where the text is not UTF-8.
+func Characters(text string, wrong func(rune) string) error {
 	n := 0
 	for i, r := range text {
 		n++
 		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
 			return fmt.Errorf("is not UTF-8: byte %d is %#x", i+1, text[i])
 		}
-		if why := Harm(r); why != "" {
+		if why := wrong(r); why != "" {
 			return fmt.Errorf("has %U, %s, as character %d", r, why, n)
 		}
 	}
