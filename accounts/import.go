@@ -10,9 +10,10 @@ import (
 )
 
 // Import adds u as it was elsewhere, with the hash of a password that it has there, or
-// none, and with its id there, or a new one. It never touches a user who is there: nobody can choose the password of an account
-// so (LOGIN-16). It fails with password.ErrHash, directory.ErrTaken,
-// directory.ErrBadIdentifier or directory.ErrBadUser. With dry nothing is written.
+// none, and with its id there, or a new one. It never touches a user who is there: nobody can
+// choose the password of an account so (LOGIN-16). It fails with password.ErrHash,
+// directory.ErrTaken, directory.ErrBadIdentifier or directory.ErrBadUser. With dry nothing is
+// written.
 func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, foreign string, dry bool) (directory.User, error) {
 	var work directory.Work
 	var err error

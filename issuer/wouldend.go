@@ -17,9 +17,10 @@ type Ending struct {
 }
 
 // WouldEnd counts what [Issuer.Revoke] of scope and id would end, and changes nothing. It counts
-// a page of sessions, as [Issuer.Sessions] takes after and limit. If next is not empty, the count goes on after that id. A
-// token and a key end no session: their clients refresh. It fails with store.ErrNotFound if there
-// is no such session, grant or key, and as Revoke does for what it would not take.
+// a page of sessions, as [Issuer.Sessions] takes after and limit. If next is not empty, the count
+// goes on after that id. A token and a key end no session: their clients refresh. It fails with
+// store.ErrNotFound if there is no such session, grant or key, and as Revoke does for what it
+// would not take.
 func (i *Issuer) WouldEnd(ctx context.Context, scope source.Scope, id, after string, limit int) (e Ending, next string, err error) {
 	if err := checkRevocation(scope, id); err != nil {
 		return e, "", err

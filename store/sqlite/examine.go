@@ -73,12 +73,11 @@ func examine(ctx context.Context, db *sql.DB, e *store.Examination, before time.
 	if err := db.QueryRowContext(ctx, markSQL).Scan(&mark); err != nil {
 		return err
 	}
-	switch at := store.ParseMark(mark); {
-	case at.State == store.Copied:
-		e.Remarks = append(e.Remarks, store.Remark{Text: "this is a backup that was put back (" + at.Note + ")", Hint: "the first start ends every session, since some may have been revoked after the backup"})
-	case at.Err() != nil:
-		err := at.Err()
+	at := store.ParseMark(mark)
+	if err := at.Err(); err != nil {
 		e.Remarks = append(e.Remarks, store.Remark{Text: err.Error(), Hint: "see counterfoil migrate", Broken: true})
+	} else if at.State == store.Copied {
+		e.Remarks = append(e.Remarks, store.Remark{Text: "this is a backup that was put back (" + at.Note + ")", Hint: "the first start ends every session, since some may have been revoked after the backup"})
 	}
 	return db.QueryRowContext(ctx, overdueSQL, before.Unix(), store.MaxOverdue).Scan(&e.Overdue)
 }
