@@ -73,7 +73,7 @@ func TestAuditFollow(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	s.run(typedPassword, 0, "user", "add", "alice")
-	stop := s.serve()
+	_, stop := s.serve()
 	c := s.command("audit", "--follow", "--json", "--action", "user.change", "--action", "user.create")
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -104,7 +104,7 @@ func TestAuditFollow(t *testing.T) {
 		t.Fatalf("without the server: %q, %v", note, err)
 	}
 	s.run("", 0, "user", "enable", "alice")
-	stop = s.serve()
+	_, stop = s.serve()
 	if note, err := notes.ReadString('\n'); !strings.Contains(note, "answers again") {
 		t.Fatalf("with the server: %q, %v", note, err)
 	}
@@ -121,5 +121,4 @@ func TestAuditFollow(t *testing.T) {
 	if code := c.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit code %d after Ctrl-C, want 130", code)
 	}
-	stop()
 }

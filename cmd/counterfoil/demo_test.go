@@ -1,14 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
@@ -77,18 +79,29 @@ func TestDemoTriesAgain(t *testing.T) {
 	}
 }
 
-// A demo that is ready before its clients are signed in goes on trying.
+// A demo that is ready before its clients are signed in goes on trying, and the page shows when
+// they are.
 func TestDemoGoesOnTrying(t *testing.T) {
 	l, _ := demoOf(t, nil)
 	l.run(t.Context(), 0, slog.New(slog.DiscardHandler))
-	for _, c := range l.clients {
-		for c.snapshot().Session == "" {
-			if t.Context().Err() != nil {
-				t.Fatalf("%s is not signed in", c.name)
-			}
-			time.Sleep(10 * time.Millisecond)
+	web := httptest.NewServer(http.HandlerFunc(l.events))
+	t.Cleanup(web.Close)
+	res, err := http.Get(web.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for events := bufio.NewScanner(res.Body); events.Scan(); {
+		data, found := strings.CutPrefix(events.Text(), "data: ")
+		var shown struct{ Clients []clientState }
+		if err := json.Unmarshal([]byte(data), &shown); found && err != nil {
+			t.Fatal(err)
+		}
+		if len(shown.Clients) == len(l.clients) && !slices.ContainsFunc(shown.Clients, func(s clientState) bool { return s.Session == "" }) {
+			return
 		}
 	}
+	t.Error("the page ended before all clients were signed in")
 }
 
 // A demo whose clients cannot sign in does not end: it says why, in the log and on the page, and

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -50,7 +48,7 @@ func TestImportEachHash(t *testing.T) {
 		s := newShell(t)
 		t.Setenv("GOMAXPROCS", "2")
 		offline += s.importEach(group, "offline")
-		address := s.serves()
+		address, stop := s.serve()
 		running += s.importEach(group, "running")
 		last := group[len(group)-1]
 		body, err := json.Marshal(map[string]string{"identifier": "running-0-" + fmt.Sprint(len(group)-1), "password": last.Password, "carrier": "bearer"})
@@ -65,6 +63,7 @@ func TestImportEachHash(t *testing.T) {
 		if res.StatusCode != http.StatusOK {
 			t.Errorf("a login with a hash of %s = %s", last.Name, res.Status)
 		}
+		stop()
 	}
 	t.Logf("%d users with each of %d hashes: %.1f s without a server, %.1f s with one", *usersOfEach, len(all), offline.Seconds(), running.Seconds())
 }
@@ -90,29 +89,4 @@ func (s *shell) importEach(group []known, name string) time.Duration {
 		s.Errorf("user import = %s, %v, want %d added", out, err, *usersOfEach*len(group))
 	}
 	return took
-}
-
-// serves starts a server, and returns its address.
-func (s *shell) serves() (address string) {
-	s.Helper()
-	c := s.command("serve", "--listen", "127.0.0.1:0", "--ops-listen", "off")
-	log, err := c.StderrPipe()
-	if err != nil {
-		s.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		s.Fatal(err)
-	}
-	s.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
-		_ = c.Wait()
-	})
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		var line struct{ Msg, Address string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
-			return line.Address // what else the server logs fits the pipe
-		}
-	}
-	s.Fatal("the server did not start")
-	return ""
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -150,8 +152,8 @@ func (s *shell) run(stdin string, want int, args ...string) (stdout, stderr stri
 	return out.String(), errs.String()
 }
 
-// serve runs a server until stop is called.
-func (s *shell) serve() (stop func()) {
+// serve runs a server until stop is called, or the test ends.
+func (s *shell) serve() (address string, stop func()) {
 	s.Helper()
 	c := s.command("serve", "--listen", "127.0.0.1:0", "--ops-listen", "off")
 	log, err := c.StderrPipe()
@@ -162,9 +164,13 @@ func (s *shell) serve() (stop func()) {
 		s.Fatal(err)
 	}
 	lines := bufio.NewScanner(log)
-	for ready := false; !ready; ready = strings.Contains(lines.Text(), `"msg":"listening"`) {
+	for address == "" {
 		if !lines.Scan() {
 			s.Fatal("the server does not start")
+		}
+		var line struct{ Msg, Address string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+			address = line.Address
 		}
 	}
 	drained := make(chan struct{})
@@ -172,9 +178,11 @@ func (s *shell) serve() (stop func()) {
 		defer close(drained)
 		_, _ = io.Copy(io.Discard, log)
 	}()
-	return func() {
+	stop = sync.OnceFunc(func() {
 		_ = c.Process.Signal(syscall.SIGTERM)
 		<-drained
 		_ = c.Wait()
-	}
+	})
+	s.Cleanup(stop)
+	return address, stop
 }

@@ -164,7 +164,7 @@ func TestOthers(t *testing.T) {
 		t.Errorf("settings of another program: %v", err)
 	}
 	for _, text := range []string{"rutes: x", "key: y", "ROUTES: x"} {
-		if err := load(file(t, text)); (err == nil) != (false) {
+		if err := load(file(t, text)); err == nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
