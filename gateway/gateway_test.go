@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -130,6 +131,36 @@ func TestIdentity(t *testing.T) {
 		}
 		if h := answer(k.handler, signed(k.ask("GET", app+"/remote"), in.Access.Reveal())).Result().Header; h.Get("Remote-User") != "alice" || h.Get("Remote-Groups") != "staff ops" {
 			t.Errorf("%s: %v", k.name, h)
+		}
+	}
+}
+
+// A caller whose roles do not fit is refused, and no answer names part of them: nginx would take a
+// longer one for an outage. Remote-User and Remote-Groups count as well.
+func TestIdentityTooLong(t *testing.T) {
+	b := newBench(t)
+	roles := func(n int) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprintf("%064d", i))
+		}
+		return all
+	}
+	for _, c := range []struct {
+		path  string
+		roles int
+		want  int
+	}{{"/x", 20, 200}, {"/x", 32, 403}, {"/remote", 10, 200}, {"/remote", 20, 403}} {
+		token := b.issuer.Token("alice", roles(c.roles)...)
+		for _, k := range b.kinds() {
+			w := answer(k.handler, signed(k.ask("GET", app+c.path), token))
+			if w.Code != c.want || c.want == 403 && k.name != "auth-request" && !strings.Contains(w.Body.String(), "identity-too-long") {
+				t.Errorf("%s: %s with %d roles = %d %s, want %d", k.name, c.path, c.roles, w.Code, w.Body, c.want)
+			}
+			for _, name := range append(slices.Clone(gateway.IdentityNames), gateway.RemoteNames...) {
+				if told := w.Result().Header[name] != nil; told != (c.want == 200) {
+					t.Errorf("%s: %s with %d roles: %s is told: %v", k.name, c.path, c.roles, name, told)
+				}
+			}
 		}
 	}
 }
