@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,7 @@ const maxIdentity = 2 << 10
 
 var errIdentityTooLong = &refusal.Problem{Status: 403, Type: "identity-too-long", Title: "Not allowed", Detail: "The caller has more roles and scopes than fit the headers."}
 
-// identify writes who asks into h. A nil session is nobody.
+// identify writes who asks into h, or nothing if that is too long. A nil session is nobody.
 func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Problem {
 	if s == nil {
 		s = &counterfoil.Session{}
@@ -49,24 +50,21 @@ func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Pro
 	}
 	roles := strings.Join(s.Roles, " ")
 	values := []string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime}
-	size := 0
+	user, groups, size := nobody, nobody, 0
+	if kind == IdentityRemote {
+		user, groups = []string{s.Subject}, []string{roles}
+		size = 2*len("Remote-Groups: \r\n") + len(s.Subject) + len(roles)
+	}
 	for n, name := range IdentityNames {
 		size += len(name) + len(values[n]) + len(": \r\n")
-		h[name] = values[n : n+1 : n+1]
-	}
-	h["Remote-User"], h["Remote-Groups"] = nobody, nobody
-	if kind == IdentityRemote {
-		size += 2*len("Remote-Groups: \r\n") + len(s.Subject) + len(roles)
-		h["Remote-User"], h["Remote-Groups"] = []string{s.Subject}, []string{roles}
 	}
 	if size > maxIdentity {
-		for _, name := range IdentityNames {
-			delete(h, name)
-		}
-		delete(h, "Remote-User")
-		delete(h, "Remote-Groups")
 		return errIdentityTooLong
 	}
+	for n, name := range IdentityNames {
+		h[name] = values[n : n+1 : n+1]
+	}
+	h["Remote-User"], h["Remote-Groups"] = user, groups
 	return nil
 }
 
@@ -74,7 +72,7 @@ func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Pro
 // what is asked for, and those that a check reads.
 var guarded = func() map[string]bool {
 	all := map[string]bool{}
-	for _, name := range append(IdentityNames, RemoteNames...) {
+	for _, name := range slices.Concat(IdentityNames, RemoteNames) {
 		all[fold(name)] = true
 	}
 	for _, d := range []*dialect{byForwarded, byOriginal, byPrefix("/")} {
