@@ -53,9 +53,9 @@ type Options struct {
 
 // Gateway decides about requests. It is safe for concurrent use.
 type Gateway struct {
-	routes table
-	opts   Options
-	peers  forwarded.Proxies
+	routes   table
+	opts     Options
+	pageHost string // of the sign-in page, without the port; empty: there is no page
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -63,10 +63,13 @@ func New(o Options) (*Gateway, error) {
 	if o.Verifier == nil {
 		return nil, errors.New("gateway: Options.Verifier is required")
 	}
+	pageHost := ""
 	if o.SignIn != "" {
-		if _, err := urls.Issuer(o.SignIn); err != nil {
+		page, err := urls.Issuer(o.SignIn)
+		if err != nil {
 			return nil, fmt.Errorf("gateway: Options.SignIn: %w", err)
 		}
+		pageHost = page.Hostname()
 	}
 	if o.Peer == nil {
 		o.Peer = func(r *http.Request) netip.Addr { return forwarded.Peer(r.RemoteAddr) }
@@ -79,7 +82,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	t.guard(o.Verifier)
-	return &Gateway{routes: t, opts: o, peers: o.TrustedProxies}, nil
+	return &Gateway{t, o, pageHost}, nil
 }
 
 // verdict is what a gateway says of a request.
@@ -111,7 +114,7 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 		return verdict{route: at, session: session}
 	}
 	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie))
-	if navigation(r, q.method) && at.takesCookies() {
+	if navigation(r, q.method) && at.signsIn(g.pageHost) {
 		v.page = g.page(t, failed)
 	}
 	return v
@@ -123,8 +126,6 @@ func (g *Gateway) page(t *target, err error) string {
 	query := url.Values{}
 	again := (*refusal.StepUpError)(nil)
 	switch {
-	case !g.signsIn(t):
-		return ""
 	case errors.As(err, &again):
 		if again.MaxAge == nil {
 			return "" // the page makes no login of another class
@@ -143,15 +144,6 @@ func (g *Gateway) page(t *target, err error) string {
 	}
 	query.Set("return_to", back)
 	return g.opts.SignIn + "?" + query.Encode()
-}
-
-// signsIn reports whether a person can sign in to the service of t on the page: the cookie that it
-// sets comes back to its own host alone, at any port (RFC 6265 section 8.5). A person who is
-// signed in already would be sent to and fro otherwise.
-func (g *Gateway) signsIn(t *target) bool {
-	page, err := url.Parse(g.opts.SignIn)
-	service, bad := url.Parse(t.origin)
-	return g.opts.SignIn != "" && err == nil && bad == nil && page.Hostname() == service.Hostname()
 }
 
 // navigation reports whether a person waits for a page: a browser opens a document and can

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/refusal"
 )
 
@@ -32,7 +33,7 @@ func badMetadata(detail string) *refusal.Problem {
 
 // ask reads a question. Only a trusted proxy may ask (GW-05), and it says each thing once (GW-06).
 func (g *Gateway) ask(d *dialect, r *http.Request) (*question, *refusal.Problem) {
-	if !g.peers.Contain(g.opts.Peer(r)) {
+	if !forwarded.Proxies(g.opts.TrustedProxies).Contain(g.opts.Peer(r)) {
 		return nil, errUntrusted
 	}
 	if ambiguous(r.Header) {

@@ -39,6 +39,7 @@ type Route struct {
 // route is a Route that was checked.
 type route struct {
 	Route
+	host  string // of Origin, without the port
 	at    string // Path or Prefix
 	label string // origin and path, as in the file; a prefix ends with /*
 	guard *counterfoil.Guard
@@ -106,17 +107,18 @@ func newTable(routes []Route) (table, error) {
 }
 
 func (r Route) check() (*route, error) {
-	if _, err := urls.Origin(r.Origin); err != nil {
+	origin, err := urls.Origin(r.Origin)
+	if err != nil {
 		return nil, err
 	}
-	made := &route{Route: r, at: r.Path + r.Prefix}
 	if err := checkPath(r); err != nil {
 		return nil, err
 	}
+	made := &route{Route: r, host: origin.Hostname()}
 	if r.Prefix != "/" {
 		made.Prefix = strings.TrimSuffix(r.Prefix, "/")
-		made.at = made.Path + made.Prefix
 	}
+	made.at = made.Path + made.Prefix
 	if made.label = r.Origin + made.at; made.Prefix != "" {
 		made.label = strings.TrimSuffix(made.label, "/") + "/*"
 	}
@@ -162,10 +164,12 @@ func checkPath(r Route) error {
 	return nil
 }
 
-// takesCookies reports whether r takes what the sign-in page makes: an opaque id in a cookie. A
-// browser that opens a page sends no token in a header.
-func (r *route) takesCookies() bool {
-	return r.Transport != counterfoil.Header && (r.Formats == nil || slices.Contains(r.Formats, counterfoil.Opaque))
+// signsIn reports whether a person who signs in on a page of host is signed in here. The page makes
+// an opaque id in a cookie, and a browser that opens a page sends no token in a header. The cookie
+// comes back to its own host alone, at any port (RFC 6265 section 8.5): a person who is signed in
+// already would be sent to and fro otherwise.
+func (r *route) signsIn(host string) bool {
+	return r.host == host && r.Transport != counterfoil.Header && (r.Formats == nil || slices.Contains(r.Formats, counterfoil.Opaque))
 }
 
 // name names r in metrics and messages.
