@@ -20,20 +20,24 @@ func Explain(routes []Route, method, url string) (string, error) {
 	if !ok {
 		return "", errors.New("want a URL such as https://app.example.com/path")
 	}
+	var r *route
 	t, refused := parseTarget(q)
-	if refused != nil {
-		return fmt.Sprintf("%d %s: %s", refused.Status, refused.Type, refused.Detail), nil
+	if refused == nil {
+		r, refused = all.find(t, method)
 	}
-	r, refused := all.find(t, method)
+	text := ""
 	switch {
-	case refused != nil && r != nil:
-		return fmt.Sprintf("%d %s: %s\nroute: %s", refused.Status, refused.Type, refused.Detail, r.label), nil
 	case refused != nil:
-		return fmt.Sprintf("%d %s: %s", refused.Status, refused.Type, refused.Detail), nil
+		text = fmt.Sprintf("%d %s: %s", refused.Status, refused.Type, refused.Detail)
 	case r.Anonymous:
-		return "200 for everybody\nroute: " + r.label, nil
+		text = "200 for everybody"
+	default:
+		text = "asks for a session" + demands(r.Rules)
 	}
-	return "asks for a session" + demands(r.Rules) + "\nroute: " + r.label, nil
+	if r != nil {
+		text += "\nroute: " + r.label
+	}
+	return text, nil
 }
 
 // demands is what rules say to a session that has nothing.

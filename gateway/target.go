@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -211,12 +212,9 @@ func (t *target) decode(raw string) *refusal.Problem {
 }
 
 func (t *target) note(o Oddity) {
-	for _, noted := range t.odd {
-		if noted == o {
-			return
-		}
+	if !slices.Contains(t.odd, o) {
+		t.odd = append(t.odd, o)
 	}
-	t.odd = append(t.odd, o)
 }
 
 // checkQuery refuses a query that the gateway and the upstream may cut differently.
