@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/bench/internal/output"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -68,8 +69,7 @@ func BenchmarkGateway(b *testing.B) {
 		for _, m := range measured[name] {
 			all = append(all, of(m))
 		}
-		slices.Sort(all)
-		return all[len(all)/2]
+		return output.Median(all)
 	}
 	for _, by := range []string{"jwt", "cookie"} {
 		for _, who := range []string{"floor", "gateway"} {

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/counterfoil/counterfoil/bench/internal/checkout"
 )
 
 // benchmark is one benchmark function of one side.
@@ -76,7 +78,7 @@ func (s settings) build(ctx context.Context, root, into string) ([]benchmark, er
 	for _, b := range found {
 		if !built[b.binary] {
 			fmt.Fprintf(os.Stderr, "building %s of %s\n", b.pkg, root)
-			if _, err := command(ctx, b.dir, "go", "test", "-c", "-o", b.binary, "."); err != nil {
+			if _, err := checkout.Run(ctx, b.dir, "go", "test", "-c", "-o", b.binary, "."); err != nil {
 				return nil, err
 			}
 		}

@@ -13,15 +13,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
+
+	"github.com/counterfoil/counterfoil/bench/internal/checkout"
 )
 
 type settings struct {
@@ -63,7 +62,7 @@ func main() {
 
 // against measures, prints, and returns how many benchmarks are slower than the bar.
 func (s settings) against(ctx context.Context, revision string) (slower int, err error) {
-	top, err := command(ctx, "", "git", "rev-parse", "--show-toplevel")
+	top, err := checkout.Top(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -73,10 +72,11 @@ func (s settings) against(ctx context.Context, revision string) (slower int, err
 	}
 	defer os.RemoveAll(dir)
 	old := filepath.Join(dir, "source")
-	if _, err := command(ctx, top, "git", "worktree", "add", "--detach", old, revision); err != nil {
+	remove, err := checkout.Add(ctx, top, old, revision)
+	if err != nil {
 		return 0, err
 	}
-	defer func() { _, _ = command(context.WithoutCancel(ctx), top, "git", "worktree", "remove", "--force", old) }()
+	defer remove()
 	before, err := s.build(ctx, old, filepath.Join(dir, "before"))
 	if err != nil {
 		return 0, err
@@ -124,16 +124,5 @@ func (s settings) run(ctx context.Context, b benchmark) (string, error) {
 	if s.cpu != "" {
 		args = append(args, "-test.cpu="+s.cpu)
 	}
-	return command(ctx, b.dir, b.binary, args...)
-}
-
-// command runs a program and returns what it prints.
-func command(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	var out, problems bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &problems
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(name), strings.Join(args, " "), err, &out, &problems)
-	}
-	return strings.TrimSpace(out.String()), nil
+	return checkout.Run(ctx, b.dir, b.binary, args...)
 }

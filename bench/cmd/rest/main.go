@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/bench/internal/checkout"
 	"github.com/counterfoil/counterfoil/bench/internal/output"
 )
 
@@ -59,7 +60,7 @@ type side struct {
 
 // run builds the sides, measures them in turns, and prints the table.
 func (s settings) run(ctx context.Context, revision string) error {
-	top, err := command(ctx, "", "git", "rev-parse", "--show-toplevel")
+	top, err := checkout.Top(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,12 +72,11 @@ func (s settings) run(ctx context.Context, revision string) error {
 	var sides []*side
 	if revision != "" {
 		old := filepath.Join(dir, "source")
-		if _, err := command(ctx, top, "git", "worktree", "add", "--detach", old, revision); err != nil {
+		remove, err := checkout.Add(ctx, top, old, revision)
+		if err != nil {
 			return err
 		}
-		defer func() {
-			_, _ = command(context.WithoutCancel(ctx), top, "git", "worktree", "remove", "--force", old)
-		}()
+		defer remove()
 		before, err := build(ctx, revision, old, filepath.Join(dir, "before"))
 		if err != nil {
 			return err
@@ -166,15 +166,4 @@ func write(w *os.File, sides []*side) {
 	line("start of a process that hashes", func(it *side) string {
 		return fmt.Sprintf("%.0f ms", median(it, func(r round) float64 { return r.started }))
 	})
-}
-
-// command runs a program and returns what it prints.
-func command(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }
