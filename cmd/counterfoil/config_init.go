@@ -47,24 +47,16 @@ const sampleHead = `# Configuration of counterfoil serve. Name this file with --
 func writeSample(w io.Writer) {
 	fmt.Fprint(w, sampleHead)
 	for _, s := range new(settings).loader().All() {
-		key, value, notes := s.Key(), s.Default(), []string{s.Help(), s.Kind()}
+		key, notes := s.Key(), []string{s.Help(), s.Kind()}
+		value, isDefault := s.Sample()
 		switch {
 		case s.Secret():
 			key, value = key+"_file", "FILE"
 			notes = append(notes, "FILE holds it, and only its owner may read it (chmod 600)", "It can be in the variable "+s.Env()+" instead")
-		case value == "" && s.Kind() == "It is true or false":
-			value = "false"
-			notes = append(notes, "Default: false")
-		case value == "":
-			value = s.Placeholder()
-			if strings.HasPrefix(s.Kind(), "A list") {
-				value = "[" + value + "]"
-			}
-			if !strings.Contains(s.Help(), "Empty: ") { // which says what that means
-				notes = append(notes, "Default: none")
-			}
-		default:
+		case isDefault:
 			notes = append(notes, "Default: "+value)
+		case !strings.Contains(s.Help(), "Empty: "): // which says what that means
+			notes = append(notes, "Default: none")
 		}
 		fmt.Fprintln(w)
 		for _, line := range wrapped(sentences(notes), 88) {

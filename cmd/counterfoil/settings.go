@@ -55,14 +55,8 @@ func settingKinds() map[string]func(text string) error {
 
 // variables are those of the settings of another program. A shell may have them for that one: the
 // API key, which the examples read too, or the routes of the gateway.
-func variables(settings any, kinds map[string]func(text string) error) (names []string) {
-	for _, s := range config.New(settings, config.Options{Prefix: envPrefix, Kinds: kinds}).All() {
-		names = append(names, s.Env())
-		if s.Secret() {
-			names = append(names, s.Env()+"_FILE")
-		}
-	}
-	return names
+func variables(settings any, kinds map[string]func(text string) error) []string {
+	return config.New(settings, config.Options{Prefix: envPrefix, Kinds: kinds}).Variables()
 }
 
 // load sets what no flag has set, and returns where each value came from.

@@ -24,6 +24,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -136,11 +137,10 @@ func (s Setting) Kind() string {
 	least, most, limited := s.Bounds()
 	switch s.value.Interface().(type) {
 	case time.Duration:
-		kind := "A duration such as 10s, 5m or 24h"
 		if limited {
-			kind = "A duration from " + Duration(least) + " to " + Duration(most)
+			return "A duration from " + Duration(least) + " to " + Duration(most)
 		}
-		return kind
+		return "A duration such as 10s, 5m or 24h"
 	case bool:
 		return "It is true or false"
 	case int:
@@ -151,12 +151,32 @@ func (s Setting) Kind() string {
 	return ""
 }
 
-// Placeholder is a word that stands for a value of the setting.
-func (s Setting) Placeholder() string {
-	if word := s.field.Tag.Get("placeholder"); word != "" {
-		return word
+// Sample is a value as a file has it: the default, or if that is empty a word that stands for a
+// value.
+func (s Setting) Sample() (text string, isDefault bool) {
+	if text = s.Default(); text != "" {
+		return text, true
 	}
-	return "TEXT"
+	word := cmp.Or(s.field.Tag.Get("placeholder"), "TEXT")
+	switch s.value.Interface().(type) {
+	case bool:
+		return "false", true
+	case []string:
+		return "[" + word + "]", false
+	}
+	return word, false
+}
+
+// Variables are the environment variables of all settings. A secret has two: itself, and the
+// path of a file that holds it.
+func (s *Settings) Variables() (names []string) {
+	for _, f := range s.all {
+		names = append(names, f.Env())
+		if f.Secret() {
+			names = append(names, f.Env()+"_FILE")
+		}
+	}
+	return names
 }
 
 // words is what a setting with a oneof tag may be, or nil.

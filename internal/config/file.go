@@ -55,7 +55,8 @@ func (s *Settings) readFile(path string) (map[string]line, []Problem) {
 			names[f.Key()] = f
 		}
 	}
-	return s.readMapping(path, mapping, names)
+	r := reading{Settings: s, path: path, names: names}
+	return r.mapping(mapping), r.problems
 }
 
 // maxMerges bounds what "<<" brings in: a mapping that contains itself has no end.
@@ -68,11 +69,6 @@ type reading struct {
 	names    map[string]Setting
 	merges   int
 	problems []Problem
-}
-
-func (s *Settings) readMapping(path string, mapping *yaml.Node, names map[string]Setting) (map[string]line, []Problem) {
-	r := reading{Settings: s, path: path, names: names}
-	return r.mapping(mapping), r.problems
 }
 
 // mapping returns the settings of a mapping. Its own keys win over those that it merges with "<<",

@@ -116,13 +116,7 @@ func (s Setting) load(flags map[string]bool, env map[string]string, lines map[st
 
 // environment returns the variables that are settings. An empty one counts as not set.
 func (s *Settings) environment(environ []string) (map[string]string, []Problem) {
-	names := []string{s.opts.Prefix + "CONFIG"}
-	for _, f := range s.all {
-		names = append(names, f.Env())
-		if f.Secret() {
-			names = append(names, f.Env()+"_FILE")
-		}
-	}
+	names := append(s.Variables(), s.opts.Prefix+"CONFIG")
 	found, problems := map[string]string{}, []Problem(nil)
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
