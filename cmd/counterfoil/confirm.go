@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -95,38 +96,17 @@ func (s *sureFlags) sure(ctx context.Context, asJSON bool, planned func(pages in
 		return false, err
 	}
 	fmt.Fprint(os.Stderr, printable(p.String())+"\nType yes to go on: ")
-	answer, err := line(ctx, os.Stdin)
-	if err != nil {
+	answer, err := until(ctx, func() (string, error) { return bufio.NewReader(os.Stdin).ReadString('\n') })
+	if err != nil { // the person has not ended the line
+		fmt.Fprintln(os.Stderr)
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // Ctrl-D is an answer
 		return false, err
 	}
 	if !strings.EqualFold(strings.TrimSpace(answer), "yes") {
 		return false, errDeclined
 	}
 	return true, nil
-}
-
-// line reads one line, until ctx ends.
-func line(ctx context.Context, in io.Reader) (string, error) {
-	type read struct {
-		text string
-		err  error
-	}
-	done := make(chan read, 1)
-	go func() {
-		text, err := bufio.NewReader(in).ReadString('\n')
-		done <- read{text, err}
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(os.Stderr)
-		return "", ctx.Err()
-	case got := <-done:
-		if errors.Is(got.err, io.EOF) { // Ctrl-D
-			fmt.Fprintln(os.Stderr)
-			got.err = nil
-		}
-		return got.text, got.err
-	}
 }
 
 // revocation is the plan of a revocation of scope and id, which what says in words.
@@ -148,14 +128,21 @@ func (a *admin) revocation(ctx context.Context, scope source.Scope, id, what str
 
 // keysEnding counts the API keys that a revocation ends (docs/decisions/0036-api-keys.md).
 func (a *admin) keysEnding(ctx context.Context, scope source.Scope, id string) (n int, err error) {
-	if scope != source.ScopeSubject && scope != source.ScopeClient && scope != source.ScopeAll {
+	var ends func(api.APIKey) bool
+	switch scope {
+	case source.ScopeSubject:
+		ends = func(k api.APIKey) bool { return k.User == id }
+	case source.ScopeClient:
+		ends = func(k api.APIKey) bool { return k.Client == id }
+	case source.ScopeAll:
+		ends = func(k api.APIKey) bool { return k.User != "" }
+	default:
 		return 0, nil
 	}
 	keys, err := a.APIKeys(ctx)
 	for _, k := range keys {
 		live := k.State == string(accounts.KeyActive) || k.State == string(accounts.KeyLimited)
-		of := map[source.Scope]bool{source.ScopeSubject: k.User == id, source.ScopeClient: k.Client == id, source.ScopeAll: k.User != ""}[scope]
-		if live && of {
+		if live && ends(k) {
 			n++
 		}
 	}

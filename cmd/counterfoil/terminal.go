@@ -42,28 +42,37 @@ func typed(ctx context.Context, prompt string) (string, error) {
 	}
 	fmt.Fprint(os.Stderr, prompt+" (not shown as you type): ")
 	defer fmt.Fprintln(os.Stderr) // the terminal has not shown the end of the line either
+	text, err := until(ctx, func() ([]byte, error) { return term.ReadPassword(in) })
+	switch {
+	case ctx.Err() != nil:
+		return "", errors.Join(ctx.Err(), term.Restore(in, before))
+	case errors.Is(err, io.EOF): // Ctrl-D
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read the terminal: %w", err)
+	case len(text) >= maxSecret:
+		return "", misuse("the terminal takes %d characters at most, and this is longer\nhint: put it into a file, and name the file", maxSecret-1)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// until returns what read returns, or the error of ctx if that ends before: nothing interrupts a
+// read from a terminal.
+func until[T any](ctx context.Context, read func() (T, error)) (got T, err error) {
 	type answer struct {
-		text []byte
-		err  error
+		got T
+		err error
 	}
 	done := make(chan answer, 1)
 	go func() {
-		text, err := term.ReadPassword(in)
-		done <- answer{text, err}
+		got, err := read()
+		done <- answer{got, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return "", errors.Join(ctx.Err(), term.Restore(in, before))
-	case got := <-done:
-		switch {
-		case errors.Is(got.err, io.EOF): // Ctrl-D
-			return "", nil
-		case got.err != nil:
-			return "", fmt.Errorf("read the terminal: %w", got.err)
-		case len(got.text) >= maxSecret:
-			return "", misuse("the terminal takes %d characters at most, and this is longer\nhint: put it into a file, and name the file", maxSecret-1)
-		}
-		return strings.TrimRight(string(got.text), "\r\n"), nil
+		return got, ctx.Err()
+	case a := <-done:
+		return a.got, a.err
 	}
 }
 
