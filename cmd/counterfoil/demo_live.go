@@ -68,18 +68,19 @@ func (l *livePageServer) run(ctx context.Context, within time.Duration, log *slo
 		"hint", "if somebody changed the password of "+demoUser+" in this store, begin a new demo with another --data folder")
 	go func() {
 		for ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // otherwise another try is no better
-			err = l.signInOnce(ctx)
+			err = l.alone(ctx, l.signIn)
 		}
 	}()
 }
 
-// signInOnce is signIn for a while, so that the forms of the page have their turn.
-func (l *livePageServer) signInOnce(ctx context.Context) error {
+// alone calls f, which signs in or revokes, when no other does. It ends f after a while, so that
+// the forms of the page have their turn.
+func (l *livePageServer) alone(ctx context.Context, f func(context.Context) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return l.signIn(ctx)
+	return f(ctx)
 }
 
 func (l *livePageServer) routes(mux *http.ServeMux) {
@@ -106,11 +107,7 @@ func (l *livePageServer) post(f func(context.Context, *http.Request) error) http
 			source.ProblemFor(err, counterfoil.Cookie).ServeHTTP(w, r)
 			return
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-		defer cancel()
-		if err := f(ctx, r); err != nil {
+		if err := l.alone(r.Context(), func(ctx context.Context) error { return f(ctx, r) }); err != nil {
 			source.ProblemFor(fmt.Errorf("%w: %w", counterfoil.ErrUnavailable, err), counterfoil.Cookie).ServeHTTP(w, r)
 			return
 		}
