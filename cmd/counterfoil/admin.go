@@ -183,7 +183,7 @@ func (c *settings) admin(ctx context.Context, absent newStore, v *config.Verdict
 		}
 	}
 	if missing && absent != onDisk {
-		return nil, fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, c.landmark())
+		return nil, c.lacks(c.landmark())
 	}
 	a, err := c.ownAdmin(ctx)
 	if err != nil {
@@ -198,6 +198,11 @@ func (c *settings) admin(ctx context.Context, absent newStore, v *config.Verdict
 		}
 	}
 	return a, nil
+}
+
+// lacks is the error of a data folder without a file that a server makes there.
+func (c *settings) lacks(name string) error {
+	return fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", c.Data, errUnreachable, name)
 }
 
 // ownAdmin is a server in this process.

@@ -39,7 +39,7 @@ func (c *backupCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(s.Data, name)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s %w: no %s there\nhint: name the server's folder with --data or COUNTERFOIL_DATA", s.Data, errUnreachable, name)
+		return s.lacks(name)
 	}
 	if err := s.checkFiles(); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -116,12 +117,8 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		return err
 	}
 	defer verifier.Close()
-	signIn := c.SignIn
-	if signIn == "" {
-		signIn = c.Issuer + "/login"
-	}
 	g, err := gateway.New(gateway.Options{
-		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: signIn, Client: c.Client,
+		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
 		Peer: func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) },
 		Decided: func(route, verdict string) {
 			decisions.WithLabelValues(route, verdict).Inc()
@@ -139,18 +136,17 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 }
 
 // verifier follows the auth server.
-func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *slog.Logger) (v *counterfoil.Verifier, err error) {
+func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *slog.Logger) (*counterfoil.Verifier, error) {
 	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: c.APIKey.Reveal(), AllowAddresses: ops.Networks(c.Allow)})
 	if err != nil {
 		return nil, err
 	}
-	o := counterfoil.Options{Issuer: c.Issuer, Audience: c.Audience, Bound: c.Bound, ServeStale: gateway.LongestStale(routes), Logger: log}
-	if o.Audience == "" {
-		o.Audience = c.Issuer
-	}
 	starting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if v, err = counterfoil.NewVerifier(starting, source, o); err != nil {
+	v, err := counterfoil.NewVerifier(starting, source, counterfoil.Options{
+		Issuer: c.Issuer, Audience: cmp.Or(c.Audience, c.Issuer), Bound: c.Bound, ServeStale: gateway.LongestStale(routes), Logger: log,
+	})
+	if err != nil {
 		return nil, unfollowed(c.Issuer, "revocation:read and introspect", err)
 	}
 	return v, nil

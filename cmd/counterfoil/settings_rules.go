@@ -111,10 +111,9 @@ func issuerURL(text string) (*url.URL, error) {
 	}
 	u.Host = strings.TrimSuffix(host+":"+u.Port(), ":")
 	hint := "write " + u.String()
-	if _, err := urls.Issuer(u.String()); err != nil { // something else is wrong as well
-		if also, refused := errors.AsType[*urls.Error](err); refused {
-			hint = also.Hint
-		}
+	_, err = urls.Issuer(u.String())
+	if also, refused := errors.AsType[*urls.Error](err); refused { // something else is wrong as well
+		hint = also.Hint
 	}
 	return nil, &urls.Error{Text: wrong.Text, Problem: wrong.Problem, Hint: hint}
 }

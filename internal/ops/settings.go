@@ -44,7 +44,7 @@ func Kinds() map[string]func(text string) error {
 			return checkAddress(text)
 		},
 		"network": func(text string) error {
-			if _, err := Network(text); err != nil {
+			if _, err := network(text); err != nil {
 				return fmt.Errorf("has %q: want a network such as 10.0.0.0/8, or an address", text)
 			}
 			return nil
@@ -61,8 +61,8 @@ func checkAddress(text string) error {
 	return nil
 }
 
-// Network parses a network, or an address as the network of only that address.
-func Network(text string) (netip.Prefix, error) {
+// network parses a network, or an address as the network of only that address.
+func network(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
 	}
@@ -74,7 +74,7 @@ func Network(text string) (netip.Prefix, error) {
 // text that is left out here.
 func Networks(texts []string) (all []netip.Prefix) {
 	for _, text := range texts {
-		if n, err := Network(text); err == nil {
+		if n, err := network(text); err == nil {
 			all = append(all, n)
 		}
 	}
