@@ -27,6 +27,13 @@ func (s *Server) signInPage(to destination) entryPage {
 	return entryPage{frame: frame{Title: "Sign in", To: to}, Registration: s.registration}
 }
 
+// askToSignIn shows the form empty, under what went wrong.
+func (s *Server) askToSignIn(w http.ResponseWriter, status int, to destination, problem string) error {
+	page := s.signInPage(to)
+	page.Problem, page.Focus = problem, "identifier"
+	return s.render(w, status, "login.html", page)
+}
+
 func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 	if !s.registration {
 		return errNotFound
@@ -66,11 +73,8 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
 	switch err = noInvitation(err); {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
-		page := s.signInPage(destination{})
-		var status int
-		status, page.Problem = s.inWords(w, r, err)
-		page.Focus = "identifier"
-		return s.render(w, status, "login.html", page)
+		status, text := s.inWords(w, r, err)
+		return s.askToSignIn(w, status, destination{}, text)
 	case err != nil:
 		status, text := s.inWords(w, r, err)
 		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Focus: fieldOf(err, "token", "password")}, token})
@@ -175,9 +179,7 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 		if session, err := s.signedIn(r); err == nil { // most often it was a step-up
 			return s.notProven(w, r, status, session, frame{Problem: text, To: to})
 		}
-		page := s.signInPage(to)
-		page.Problem, page.Focus = text, "identifier"
-		return s.render(w, status, "login.html", page)
+		return s.askToSignIn(w, status, to, text)
 	}
 	if err != nil { // the challenge can still be answered
 		status, text := s.inWords(w, r, err)
@@ -289,9 +291,7 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, sessi
 		return err
 	}
 	if !password {
-		page := s.signInPage(f.To)
-		page.Problem, page.Focus = f.Problem, "identifier"
-		return s.render(w, status, "login.html", page)
+		return s.askToSignIn(w, status, f.To, f.Problem)
 	}
 	f.Title = proveTitle
 	return s.render(w, status, "prove.html", provePage{f, name})

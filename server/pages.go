@@ -70,9 +70,7 @@ func (s *Server) page(do action) http.Handler {
 		if err := do(w, r); err != nil {
 			status, text := s.inWords(w, r, err)
 			if request.Unsafe(r.Method) && signedOut(err) {
-				form := s.signInPage(s.whence(r))
-				form.Problem, form.Focus = "You are not signed in any more, so nothing was done. Sign in and try again.", "identifier"
-				_ = s.render(w, status, "login.html", form)
+				_ = s.askToSignIn(w, status, s.whence(r), "You are not signed in any more, so nothing was done. Sign in and try again.")
 				return
 			}
 			_ = s.render(w, status, "problem.html", frame{Title: "Something went wrong", Problem: text})
