@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -65,15 +66,20 @@ func (s *Server) inside(r *http.Request) *http.Request {
 // CheckURL says whether text may be Config.URL: the URL of an issuer as browsers spell it, whose
 // path does not begin as one does that is asked for at the root of the host.
 func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+func parseURL(text string) (*url.URL, error) {
 	u, err := urls.Issuer(text)
 	if err != nil || u.Path == "" {
-		return err
+		return u, err
 	}
 	first, _, _ := strings.Cut(u.Path[1:], "/")
 	if first = "/" + first; first == "/.well-known" || slices.Contains(atRoot, first) {
-		return &urls.Error{Text: text, Problem: "has a path that begins with " + first + ", which is asked for at the root of the host", Hint: "write another, such as " + urls.OriginOf(u) + "/auth"}
+		return nil, &urls.Error{Text: text, Problem: "has a path that begins with " + first + ", which is asked for at the root of the host", Hint: "write another, such as " + urls.OriginOf(u) + "/auth"}
 	}
-	return nil
+	return u, nil
 }
 
 // parsePages parses the templates, whose links name paths without that of the issuer.

@@ -56,12 +56,9 @@ type Server struct {
 
 // newServer checks the URL and builds the routes.
 func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accounts.Accounts, ways *flow.Flow) (*Server, error) {
-	if err := CheckURL(c.URL); err != nil {
-		return nil, fmt.Errorf("server: Config.URL: %w", err)
-	}
-	u, err := urls.Issuer(c.URL)
+	u, err := parseURL(c.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("server: Config.URL: %w", err)
 	}
 	s := &Server{
 		issuer: i, users: users, flow: ways,
