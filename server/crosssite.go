@@ -140,7 +140,7 @@ var shared = map[string]string{
 	"/v1/login": "POST", "/v1/login/continue": "POST", "/v1/register": "POST", "/v1/refresh": "POST", "/v1/logout": "POST",
 	"/v1/session": "GET", "/v1/session/step-up": "POST", "/v1/csrf": "GET", "/v1/sessions": "GET, DELETE", "/v1/password": "POST",
 	"/v1/invitations": "POST", "/v1/invitations/check": "POST", "/oauth/token": "POST", "/oauth/revoke": "POST",
-	"/.well-known/oauth-authorization-server": "GET", "/.well-known/jwks.json": "GET",
+	metadataPath: "GET", "/.well-known/jwks.json": "GET",
 }
 
 // allowedHeaders are the fields that a page may add to a request: those that are read here, then

@@ -41,7 +41,7 @@ func nothingAt(path string) error {
 		return errNotFound
 	}
 	p := *errNotFound
-	p.Detail = "This is no OpenID provider. The metadata is at /.well-known/oauth-authorization-server (RFC 8414), and names jwks_uri."
+	p.Detail = "This is no OpenID provider. The metadata is at " + metadataPath + " (RFC 8414), and names jwks_uri."
 	return &p
 }
 
