@@ -3,6 +3,7 @@ package gateway
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -15,16 +16,14 @@ var snippetFiles = map[string]string{
 	"nginx": "nginx.conf", "caddy": "caddy.conf", "haproxy": "haproxy.lua", "traefik": "traefik.yaml", "envoy": "envoy.yaml",
 }
 
-// Proxies are the names that [Snippet] knows.
-var Proxies = []string{"nginx", "caddy", "traefik", "haproxy", "envoy"}
-
 // Snippet returns the configuration that makes a proxy ask a gateway. The addresses are those of
 // the gateway and of the service behind it; an empty one is left as a word in capitals.
 func Snippet(proxy, gateway, upstream string) (string, error) {
-	if !slices.Contains(Proxies, proxy) {
-		return "", fmt.Errorf("no configuration for %q: want one of %s", proxy, strings.Join(Proxies, ", "))
+	file, known := snippetFiles[proxy]
+	if !known {
+		return "", fmt.Errorf("no configuration for %q: want one of %s", proxy, strings.Join(slices.Sorted(maps.Keys(snippetFiles)), ", "))
 	}
-	text, err := snippets.ReadFile("snippets/" + snippetFiles[proxy])
+	text, err := snippets.ReadFile("snippets/" + file)
 	if err != nil {
 		return "", err
 	}
