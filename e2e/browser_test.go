@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,8 +22,7 @@ type browser struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu       sync.Mutex
-	problems []string
+	problems chan string // what the console has said since the last look
 }
 
 // look is a configuration of the browser.
@@ -59,7 +57,7 @@ func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *br
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
-	b := &browser{t: t, ctx: ctx}
+	b := &browser{t: t, ctx: ctx, problems: make(chan string, 1000)}
 	messages := chromedp.Console(ctx)
 	go func() {
 		for m, err := range messages {
@@ -67,9 +65,7 @@ func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *br
 				return
 			}
 			if m.IsException() || m.Type == "error" || m.Type == "warning" {
-				b.mu.Lock()
-				b.problems = append(b.problems, m.String())
-				b.mu.Unlock()
+				b.problems <- m.String()
 			}
 		}
 	}()
@@ -181,6 +177,18 @@ func (b *browser) tabThrough(name string) {
 	}
 }
 
+// said returns what the console has said, and forgets it.
+func (b *browser) said() (all []string) {
+	for {
+		select {
+		case problem := <-b.problems:
+			all = append(all, problem)
+		default:
+			return all
+		}
+	}
+}
+
 // inspect checks rules, and takes a picture of the page if the flag says so.
 func (b *browser) inspect(name string) {
 	b.t.Helper()
@@ -188,11 +196,9 @@ func (b *browser) inspect(name string) {
 	if wrong, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](rules)); err != nil || wrong != "" {
 		b.t.Errorf("%s: %s, %v", name, wrong, err)
 	}
-	b.mu.Lock()
-	if len(b.problems) > 0 {
-		b.t.Errorf("%s: messages of the console: %s", name, strings.Join(b.problems, "; "))
+	if said := b.said(); len(said) > 0 {
+		b.t.Errorf("%s: messages of the console: %s", name, strings.Join(said, "; "))
 	}
-	b.mu.Unlock()
 	if *screenshots == "" {
 		return
 	}
@@ -230,9 +236,7 @@ func TestPagesInABrowser(t *testing.T) {
 			b.do(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"), chromedp.KeyEvent("alice"), chromedp.KeyEvent("\t"),
 				chromedp.KeyEvent("not her password at all"), chromedp.KeyEvent("\r"))
 			b.until(`document.querySelector("[role=alert]")?.textContent.includes("wrong") && document.activeElement.id === "password"`)
-			b.mu.Lock()
-			b.problems = nil // the browser reports the 401, which this step expects
-			b.mu.Unlock()
+			b.expected()
 			b.do(chromedp.SendKeys(chromedp.CSS("#password"), demoPassword+"\r"))
 			b.until(`document.querySelectorAll(".sessions li").length > 0`)
 			b.inspect("account-" + l.name)

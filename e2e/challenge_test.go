@@ -79,9 +79,7 @@ func TestSecondStepInABrowser(t *testing.T) {
 			b.tabThrough("challenge")
 			b.do(chromedp.SendKeys(chromedp.CSS("#answer"), "crane\r"))
 			b.until(`document.querySelector("[role=alert]")`)
-			b.mu.Lock()
-			b.problems = nil // the browser reports the 401, which this step expects
-			b.mu.Unlock()
+			b.expected()
 			b.inspect("challenge-wrong-" + l.name)
 
 			begin()

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -49,8 +48,7 @@ func newFront(t *testing.T, proxy string) *front {
 	f.gateway = exec.Command(binary, "gateway", "--issuer", f.issuer.URL, "--bound", "2s", "--routes", filepath.Join(dir, "routes.yaml"),
 		"--trusted-proxies", "127.0.0.1/32", "--listen", at, "--ops-listen", "off")
 	f.gateway.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+f.issuer.APIKey)
-	f.start(f.gateway)
-	f.listens(at)
+	listen(t, f.gateway, at)
 	snippet, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", at, "--upstream", service.Listener.Addr().String()).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +62,7 @@ func newFront(t *testing.T, proxy string) *front {
 	var cmd *exec.Cmd
 	switch proxy {
 	case "nginx":
-		write("nginx.conf", fmt.Sprintf("daemon off; master_process off; pid nginx.pid; error_log stderr crit; events {}\nhttp { access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\nserver { listen %s;\n%s}}\n", address, snippet))
-		cmd = exec.Command(programOf("nginx"), "-p", dir, "-c", "nginx.conf", "-e", "stderr")
+		cmd = nginx(t, dir, "listen "+address+";\n"+string(snippet))
 	case "caddy":
 		write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\n%s {\n%s}\n", f.url, snippet))
 		cmd = exec.Command(programOf("caddy"), "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
@@ -75,48 +72,8 @@ func newFront(t *testing.T, proxy string) *front {
 		write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s/counterfoil.lua\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", dir, address, at, service.Listener.Addr()))
 		cmd = exec.Command(programOf("haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
 	}
-	f.start(cmd)
-	f.listens(address)
+	listen(t, cmd, address)
 	return f
-}
-
-// programOf finds a program of Debian that is not in the PATH of everybody.
-func programOf(name string) string {
-	if path, err := exec.LookPath(name); err == nil {
-		return path
-	}
-	return "/usr/sbin/" + name
-}
-
-func (f *front) start(cmd *exec.Cmd) {
-	f.t.Helper()
-	said := &output{}
-	cmd.Stderr, cmd.Stdout = said, said
-	if err := cmd.Start(); err != nil {
-		f.t.Fatalf("the gateway tests need nginx, Caddy and HAProxy: .ci/run installs them on Debian: %v", err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	f.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		if f.t.Failed() {
-			f.t.Logf("%s:\n%s", cmd.Path, said)
-		}
-	})
-}
-
-// listens waits until somebody listens at address.
-func (f *front) listens(address string) {
-	f.t.Helper()
-	for range 3000 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			_ = conn.Close()
-			return
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	f.t.Fatalf("nobody listens at %s", address)
 }
 
 var direct = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,62 +34,12 @@ import (
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
-// nginxConf is a proxy that serves TLS.
-const nginxConf = `daemon off; master_process off; pid nginx.pid; error_log stderr warn;
-events {}
-http {
-  access_log off;
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  server {
-    listen %s ssl;
-    ssl_certificate cert.pem;
-    ssl_certificate_key key.pem;
-    %s
-  }
-}
-`
-
 // setHost is a line of each location, and dropFetch has it drop Fetch Metadata as well. nginx takes
 // over no such line from outside a location that has one.
 const (
 	setHost   = `proxy_set_header Host $host;`
 	dropFetch = setHost + ` proxy_set_header Sec-Fetch-Site ""; proxy_set_header Sec-Fetch-Mode ""; proxy_set_header Sec-Fetch-Dest ""; proxy_set_header Sec-Fetch-User "";`
 )
-
-// startNginx starts a real nginx at address with these locations, and waits until it answers.
-func startNginx(t *testing.T, address, locations string) {
-	t.Helper()
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		path = "/usr/sbin/nginx" // Debian: not in the PATH of everybody
-	}
-	dir := t.TempDir()
-	writeCertificate(t, dir)
-	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), fmt.Appendf(nil, nginxConf, address, locations), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	said := new(output)
-	cmd := exec.Command(path, "-p", dir, "-c", "nginx.conf", "-e", "stderr")
-	cmd.Stderr = said
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("the proxy tests need nginx: .ci/run installs it on Debian: %v", err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	for {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		select {
-		case <-ended:
-			t.Fatalf("nginx ended: %s", said)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
 
 // writeCertificate writes a certificate for 127.0.0.1 that nobody trusts.
 func writeCertificate(t *testing.T, dir string) {
@@ -138,7 +87,10 @@ func proxied(t *testing.T, path, locations string) (auth *server.Embedded, issue
 		auth.ServeHTTP(w, r)
 	}))
 	t.Cleanup(web.Close)
-	startNginx(t, address, strings.NewReplacer("UPSTREAM", web.URL, setHost, dropFetch).Replace(locations))
+	dir := t.TempDir()
+	writeCertificate(t, dir)
+	locations = strings.NewReplacer("UPSTREAM", web.URL, setHost, dropFetch).Replace(locations)
+	listen(t, nginx(t, dir, "listen "+address+" ssl;\nssl_certificate cert.pem;\nssl_certificate_key key.pem;\n"+locations), address)
 	return auth, issuer
 }
 
