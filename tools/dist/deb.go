@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/md5"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -89,7 +90,7 @@ func (r *release) unit() ([]byte, error) {
 	}
 	_, unit, found := strings.Cut(string(data), "[Unit]\n")
 	if !found || strings.Count(unit, "/usr/local/bin/counterfoil") != 1 {
-		return nil, fmt.Errorf("deploy/systemd/counterfoil.service has no [Unit], or does not name the program once")
+		return nil, errors.New("deploy/systemd/counterfoil.service has no [Unit], or does not name the program once")
 	}
 	unit = strings.ReplaceAll(unit, "/usr/local/bin/counterfoil", "/usr/bin/counterfoil")
 	return []byte("[Unit]\n" + unit), nil
@@ -102,10 +103,10 @@ func lay(tree string, files []file) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, f.data, fs.FileMode(f.mode)); err != nil {
+		if err := os.WriteFile(path, f.data, f.mode); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, fs.FileMode(f.mode)); err != nil {
+		if err := os.Chmod(path, f.mode); err != nil {
 			return err
 		}
 	}

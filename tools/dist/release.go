@@ -3,12 +3,11 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +25,9 @@ type release struct {
 	completions                      map[string][]byte // by shell
 }
 
+// shells are those whose completion is shipped.
+var shells = []string{"bash", "fish", "zsh"}
+
 // maxProgram is the aim of docs/performance.md for the size of a program.
 const maxProgram = 38 << 20
 
@@ -36,22 +38,22 @@ func newRelease(b *builder, host, p program, when time.Time) (*release, error) {
 	if r.version == "" || strings.Contains(r.version, "+dirty") || strings.HasPrefix(r.version, "(") {
 		return nil, fmt.Errorf("the program says that it is version %q", r.version)
 	}
-	var errs [4]error
-	r.binary, errs[0] = os.ReadFile(p.path)
-	r.license, errs[1] = os.ReadFile(filepath.Join(b.top, "LICENSE"))
-	r.notices, errs[2] = b.notices(p)
-	r.manual, errs[3] = printed(host, "man")
-	for _, shell := range []string{"bash", "zsh", "fish"} {
-		script, err := printed(host, "completion", shell)
-		if err != nil {
-			return nil, err
-		}
-		r.completions[shell] = script
+	var errs []error
+	must := func(data []byte, err error) []byte {
+		errs = append(errs, err)
+		return data
+	}
+	r.binary = must(os.ReadFile(p.path))
+	r.license = must(os.ReadFile(filepath.Join(b.top, "LICENSE")))
+	r.notices = must(b.notices(p))
+	r.manual = must(printed(host, "man"))
+	for _, shell := range shells {
+		r.completions[shell] = must(printed(host, "completion", shell))
 	}
 	if len(r.binary) > maxProgram {
-		return nil, fmt.Errorf("the program for %s has %d bytes, want at most %d", p.arch, len(r.binary), maxProgram)
+		errs = append(errs, fmt.Errorf("the program for %s has %d bytes, want at most %d", p.arch, len(r.binary), maxProgram))
 	}
-	return r, errors.Join(errs[:]...)
+	return r, errors.Join(errs...)
 }
 
 // printed is what a program prints.
@@ -79,7 +81,7 @@ func (b *builder) notices(p program) ([]byte, error) {
 		folders, names = append(folders, module.Dir), append(names, dep.Path+" "+dep.Version)
 	}
 	var all bytes.Buffer
-	fmt.Fprintf(&all, "The program counterfoil contains the software below.\n")
+	all.WriteString("The program counterfoil contains the software below.\n")
 	for n, folder := range folders {
 		found := 0
 		for _, pattern := range []string{"LICEN[CS]E*", "COPYING*", "NOTICE*"} {
@@ -103,10 +105,10 @@ func (b *builder) notices(p program) ([]byte, error) {
 	return all.Bytes(), nil
 }
 
-// file is a file of the .tar.gz.
+// file is a file of the .tar.gz or the .deb.
 type file struct {
 	name string
-	mode int64
+	mode fs.FileMode
 	data []byte
 }
 
@@ -117,13 +119,13 @@ func (r *release) writeTar(out string) error {
 		{"LICENSE", 0o644, r.license}, {"LICENSES-OTHERS", 0o644, r.notices},
 		{"counterfoil", 0o755, r.binary}, {"counterfoil.1", 0o644, r.manual},
 	}
-	for _, shell := range []string{"bash", "fish", "zsh"} {
+	for _, shell := range shells {
 		files = append(files, file{"completion." + shell, 0o644, r.completions[shell]})
 	}
 	var packed bytes.Buffer
 	w := tar.NewWriter(&packed)
 	for _, f := range files {
-		header := &tar.Header{Name: name + "/" + f.name, Mode: f.mode, Size: int64(len(f.data)), ModTime: r.when, Format: tar.FormatUSTAR, Typeflag: tar.TypeReg}
+		header := &tar.Header{Name: name + "/" + f.name, Mode: int64(f.mode), Size: int64(len(f.data)), ModTime: r.when, Format: tar.FormatUSTAR, Typeflag: tar.TypeReg}
 		if err := w.WriteHeader(header); err != nil {
 			return err
 		}
@@ -141,12 +143,12 @@ func (r *release) writeTar(out string) error {
 func compress(data []byte) []byte {
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		panic(err) // the level is one
+	if err == nil {
+		_, err = w.Write(data)
+		err = errors.Join(err, w.Close())
 	}
-	_, err = io.Copy(w, bytes.NewReader(data))
-	if err = cmp.Or(err, w.Close()); err != nil {
-		panic(err) // a buffer takes all
+	if err != nil {
+		panic(err) // the level is one, and a buffer takes all
 	}
 	return packed.Bytes()
 }
