@@ -72,7 +72,7 @@ func (r *release) writeDeb(out, temp string) error {
 	if err != nil {
 		return err
 	}
-	if err := lay(tree, files); err != nil {
+	if err := lay(tree, files, r.when); err != nil {
 		return err
 	}
 	name := filepath.Join(out, fmt.Sprintf("counterfoil_%s_%s.deb", version, r.program.arch))
@@ -96,8 +96,9 @@ func (r *release) unit() ([]byte, error) {
 	return []byte("[Unit]\n" + unit), nil
 }
 
-// lay writes files below a new folder, with modes that do not depend on the umask.
-func lay(tree string, files []file) error {
+// lay writes files below a new folder, with modes that do not depend on the umask, and one time:
+// dpkg-deb replaces only the times after that of the release.
+func lay(tree string, files []file, when time.Time) error {
 	for _, f := range files {
 		path := filepath.Join(tree, f.name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -114,6 +115,9 @@ func lay(tree string, files []file) error {
 		if err == nil && e.IsDir() {
 			err = os.Chmod(path, 0o755)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(path, when, when)
 	})
 }

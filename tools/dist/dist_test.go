@@ -88,7 +88,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// The package has its files with their modes, owned by root, and a program that dpkg runs at each
+// The package has its files with their modes and one time, owned by root, and a program that dpkg runs at each
 // step.
 func TestDeb(t *testing.T) {
 	out := t.TempDir()
@@ -96,6 +96,7 @@ func TestDeb(t *testing.T) {
 		t.Fatal(err)
 	}
 	deb := filepath.Join(out, "counterfoil_1.2.3~rc.1_amd64.deb")
+	t.Setenv("TZ", "UTC")
 	list, err := output("", "dpkg-deb", "--contents", deb)
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +105,9 @@ func TestDeb(t *testing.T) {
 	for line := range strings.Lines(list) {
 		fields := strings.Fields(line)
 		found[fields[5]] = fields[0] + " " + fields[1]
+		if at := fields[3] + " " + fields[4]; at != "2027-01-15 08:00" {
+			t.Errorf("%s is of %s, want the time of the release", fields[5], at)
+		}
 	}
 	for name, want := range map[string]string{
 		"./usr/bin/counterfoil":                               "-rwxr-xr-x root/root",
