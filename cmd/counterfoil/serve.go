@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -84,9 +85,13 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 			s.close()
 		}
 	}()
+	issuer, err := url.Parse(s.settings.Issuer) // checked; if it is empty, so is its path
+	if err != nil {
+		return err
+	}
 	if s.web, err = ops.Listen(ops.Options{
 		Settings: &s.Settings, Metrics: s.metrics.Metrics, Logger: s.log, Quiet: []string{"GET /v1/log"},
-		NotifySocket: os.Getenv("NOTIFY_SOCKET"), OpsOptional: opsOptional,
+		Base: issuer.Path, NotifySocket: os.Getenv("NOTIFY_SOCKET"), OpsOptional: opsOptional,
 	}); err != nil {
 		return err
 	}

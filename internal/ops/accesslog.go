@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +19,7 @@ type observer struct {
 	metrics  *Metrics
 	trusted  forwarded.Proxies
 	quiet    []string     // patterns of routes that machines ask all the time
+	base     string       // path below which the handler answers too
 	draining *atomic.Bool // the program is about to stop
 }
 
@@ -41,7 +41,7 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 			o.metrics.inFlight.Dec()
 			o.note(r, a, client, time.Since(begun))
 		}()
-		if o.draining.Load() && strings.HasSuffix(r.URL.Path, "/readyz") { // also below the path of an issuer
+		if o.draining.Load() && (r.URL.Path == "/readyz" || r.URL.Path == o.base+"/readyz") {
 			p := refusal.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
 			p.ServeHTTP(a, r)
 			return

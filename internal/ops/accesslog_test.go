@@ -19,7 +19,7 @@ func TestAccessLog(t *testing.T) {
 	var draining atomic.Bool
 	o := &observer{
 		log: slog.New(slog.NewJSONHandler(&lines, nil)), metrics: NewMetrics(nil), quiet: []string{"GET /healthz"},
-		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, draining: &draining,
+		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, draining: &draining, base: "/auth",
 	}
 	mux := http.NewServeMux()
 	seen := ""
@@ -72,7 +72,13 @@ func TestAccessLog(t *testing.T) {
 		t.Errorf("a probe is logged at info: %s", lines.String()[before:])
 	}
 	draining.Store(true)
-	if w := send("GET", "/readyz"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("/readyz while stopping = %d %v", w.Code, w.Header())
+	for _, path := range []string{"/readyz", "/auth/readyz"} {
+		if w := send("GET", path); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s while stopping = %d %v", path, w.Code, w.Header())
+		}
+	}
+	// Envoy asks the gateway about a visitor's path, which may be the probe of another program.
+	if w := send("GET", "/ext-authz/app/readyz"); w.Code != http.StatusNotFound {
+		t.Errorf("the probe of another program while stopping = %d, want the answer of the handler", w.Code)
 	}
 }

@@ -35,6 +35,7 @@ type Options struct {
 	// logged at the level debug, as those of the probes.
 	Quiet []string
 
+	Base         string // path below which the handler answers as at the root; its /readyz fails too while the program stops
 	NotifySocket string // the variable NOTIFY_SOCKET of sd_notify(3); empty: no systemd
 	OpsOptional  bool   // a failure to open the ops listener is logged, and is no error
 }
@@ -55,7 +56,7 @@ func Listen(o Options) (*Server, error) {
 	s := &Server{opts: o}
 	s.observer = &observer{
 		log: o.Logger, metrics: o.Metrics, trusted: o.Settings.Trusted(), draining: &s.draining,
-		quiet: append([]string{"GET /healthz", "GET /readyz"}, o.Quiet...),
+		base: o.Base, quiet: append([]string{"GET /healthz", "GET /readyz"}, o.Quiet...),
 	}
 	err := s.listenPublic()
 	if err == nil {
