@@ -44,19 +44,16 @@ func (a *Accounts) importable(ctx context.Context, u directory.User, work direct
 		return err
 	}
 	err := a.users.Available(ctx, u.Identifier)
-	if err == nil {
-		err = a.users.Affords(ctx, work)
-	}
-	if u.ID == "" {
-		return err
-	}
-	if errors.Is(err, directory.ErrTaken) && !errors.Is(err, directory.ErrConfusable) {
+	if u.ID != "" && errors.Is(err, directory.ErrTaken) && !errors.Is(err, directory.ErrConfusable) {
 		there, unread := a.users.IDOf(ctx, u.Identifier)
 		if unread == nil && there != u.ID {
 			return fmt.Errorf("%w: the user with this identifier is there with another id, %s", directory.ErrBadUser, there)
 		}
 	}
-	if err != nil {
+	if err == nil {
+		err = a.users.Affords(ctx, work)
+	}
+	if err != nil || u.ID == "" {
 		return err
 	}
 	if err := a.users.AvailableID(ctx, u.ID); err != nil {

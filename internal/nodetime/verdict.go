@@ -91,7 +91,7 @@ func (v *verdict) start(before *verdict, r reading) {
 	behind := r.remembered.Sub(t)
 	switch {
 	case beyond(v.offset, MaxOffset):
-		v.wrong = fmt.Sprintf("the clock of this node is %s the store's: set right the one that is wrong", says(v.offset))
+		v.wrong = v.differs()
 		// One of the two is wrong. If the time was remembered a moment ago, and the store is
 		// far from that and this node is not, it is the store.
 		if since := r.wall.Sub(r.remembered); since >= -MaxOffset && since < 2*Ahead && v.offset < 0 {
@@ -122,6 +122,11 @@ func (v *verdict) start(before *verdict, r reading) {
 	v.line = line{t, r.elapsed}
 }
 
+// differs says how far the node's clock is from the store's.
+func (v *verdict) differs() string {
+	return fmt.Sprintf("the clock of this node is %s the store's: set right the one that is wrong", says(v.offset))
+}
+
 // withStore judges a reading of a store that has a clock. Two of the three witnesses decide:
 // the wall clock, the store's clock, and elapsed time.
 func (v *verdict) withStore(r reading) {
@@ -133,14 +138,14 @@ func (v *verdict) withStore(r reading) {
 	case !beyond(jump, MaxOffset) && !r.tooEarly(r.store, now):
 		v.set(now.Add(jump), jump, r)
 		if !agree {
-			v.wrong = fmt.Sprintf("the clock of this node is %s the store's: set right the one that is wrong", says(v.offset))
+			v.wrong = v.differs()
 		}
 	case agree && !r.store.Before(r.remembered.Add(-MaxOffset)):
 		v.set(r.store, jump, r)
 	case agree || !beyond(jump, MaxOffset):
 		v.wrong = fmt.Sprintf("the clocks of the store and of this node were set back: they are %s earlier than the time that the store remembers: set them right; or, if they are right, start this server once with --clock-was-set-back", round(r.remembered.Sub(r.store)))
 	default:
-		v.wrong = fmt.Sprintf("the clock of the store was set: it is %s the time that has passed here, and the clock of this node is %s the store's: set right the one that is wrong", says(jump), says(v.offset))
+		v.wrong = fmt.Sprintf("the clock of the store was set: it is %s the time that has passed here, and %s", says(jump), v.differs())
 	}
 }
 

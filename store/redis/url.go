@@ -179,8 +179,8 @@ func (p *Place) query(text string) error {
 			return err
 		}
 	}
-	if wait := *params["wait"]; values.Has("wait") {
-		n, err := strconv.ParseUint(wait, 10, 8)
+	if values.Has("wait") {
+		n, err := strconv.ParseUint(values.Get("wait"), 10, 8)
 		if err != nil || n == 0 {
 			return fmt.Errorf("%w: wait is a number of replicas, 1 to 255, or absent", ErrURL)
 		}
