@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -52,16 +53,24 @@ type noticeLine struct {
 	Damaged                   bool   // only ID is known
 }
 
-const clockLayout = "2 Jan 2006, 15:04 MST"
+func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 MST") }
+
+// place is an address, or empty if it is not known.
+func place(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
 
 func line(row issuer.SessionRow, current string) sessionLine {
-	say := func(t time.Time) string { return t.UTC().Format(clockLayout) }
 	if row.Damaged {
 		return sessionLine{ID: row.ID, Damaged: true}
 	}
 	l := sessionLine{
 		ID: row.ID, Device: deviceLabel(row.Device), Carrier: carrierInWords(row.Carrier),
-		Created: say(row.Created), Seen: say(row.LastSeen), Idle: say(row.IdleExpires), End: say(row.AbsoluteExpires),
+		First: place(row.FirstAddress), Last: place(row.LastAddress),
+		Created: moment(row.Created), Seen: moment(row.LastSeen), Idle: moment(row.IdleExpires), End: moment(row.AbsoluteExpires),
 		Current: row.ID == current,
 	}
 	if row.Client != clients.Default {
@@ -69,14 +78,16 @@ func line(row issuer.SessionRow, current string) sessionLine {
 	}
 	for _, g := range row.Grants {
 		if g.Client != row.Client {
-			l.Grants = append(l.Grants, grantLine{g.Client, say(g.LastUsed)})
+			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.LastUsed)})
 		}
 	}
-	if row.FirstAddress.IsValid() {
-		l.First = row.FirstAddress.String()
-	}
-	if row.LastAddress.IsValid() {
-		l.Last = row.LastAddress.String()
+	return l
+}
+
+func noticed(n issuer.Notice) noticeLine {
+	l := noticeLine{ID: n.ID, Ended: n.OverLimit, Damaged: n.Damaged, Time: moment(n.Time), Device: deviceLabel(n.Device), Address: place(n.Address)}
+	if n.Grant {
+		l.Client = n.Client
 	}
 	return l
 }
@@ -140,14 +151,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		return err
 	}
 	for _, n := range notices {
-		l := noticeLine{ID: n.ID, Ended: n.OverLimit, Damaged: n.Damaged, Time: n.Time.UTC().Format(clockLayout), Device: deviceLabel(n.Device)}
-		if n.Grant {
-			l.Client = n.Client
-		}
-		if n.Address.IsValid() {
-			l.Address = n.Address.String()
-		}
-		page.Notices = append(page.Notices, l)
+		page.Notices = append(page.Notices, noticed(n))
 	}
 	page.Next = next
 	page.Others = next != ""
