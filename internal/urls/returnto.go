@@ -1,6 +1,7 @@
 package urls
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func ReturnTo(text string, origins []string) (origin string, err error) {
 	case text == "":
 		return refuse("is empty", "give a path such as /notes, or leave it out")
 	case len(text) > MaxReturnTo:
-		return refuse("is too long", "2000 bytes at most")
+		return refuse("is too long", fmt.Sprintf("%d bytes at most", MaxReturnTo))
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return refuse("has a space, a control character or a character beyond ASCII", "encode it as %20")
 	}
