@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 var screenshots = flag.String("screenshots", "", "folder for a picture of each page")
@@ -41,16 +42,12 @@ var looks = []look{
 
 func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("the browser tests need chromium: .ci/run installs it on Debian")
-	}
 	scheme := "1"
 	if l.dark {
 		scheme = "0"
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(testsvc.Program(t, "chromium")), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("blink-settings", "preferredColorScheme="+scheme))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
@@ -72,7 +69,7 @@ func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *br
 	b.do(chromedp.EmulateViewport(l.width, 800))
 	// This disables the scripts of the page. The browser still evaluates the scripts of the
 	// test.
-	_, err = chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !l.script})
+	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !l.script})
 	if err != nil {
 		t.Fatal(err)
 	}

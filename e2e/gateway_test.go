@@ -65,12 +65,12 @@ func newFront(t *testing.T, proxy string) *front {
 		cmd = nginx(t, dir, "listen "+address+";\n"+string(snippet))
 	case "caddy":
 		write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\n%s {\n%s}\n", f.url, snippet))
-		cmd = exec.Command(programOf("caddy"), "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
+		cmd = exec.Command(testsvc.Program(t, "caddy"), "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
 	case "haproxy":
 		write("counterfoil.lua", string(snippet))
 		write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s/counterfoil.lua\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", dir, address, at, service.Listener.Addr()))
-		cmd = exec.Command(programOf("haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
+		cmd = exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
 	}
 	listen(t, cmd, address)
 	return f

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 // nginxConf is nginx with one server, whose files are in its own folder.
@@ -28,15 +30,7 @@ func nginx(t *testing.T, dir, server string) *exec.Cmd {
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), fmt.Appendf(nil, nginxConf, server), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return exec.Command(programOf("nginx"), "-p", dir, "-c", "nginx.conf", "-e", "stderr")
-}
-
-// programOf finds a program of Debian that is not in the PATH of everybody.
-func programOf(name string) string {
-	if path, err := exec.LookPath(name); err == nil {
-		return path
-	}
-	return "/usr/sbin/" + name
+	return exec.Command(testsvc.Program(t, "nginx"), "-p", dir, "-c", "nginx.conf", "-e", "stderr")
 }
 
 // listen starts a program, and waits until it listens at address. The end of the test ends it.
@@ -45,7 +39,7 @@ func listen(t *testing.T, cmd *exec.Cmd, address string) {
 	said := &output{}
 	cmd.Stderr, cmd.Stdout = said, said
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("the tests of proxies need nginx, Caddy and HAProxy: .ci/run installs them on Debian: %v", err)
+		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()

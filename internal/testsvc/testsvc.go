@@ -74,6 +74,16 @@ func sweep() {
 	}
 }
 
+// Program returns the path of a program whose package of Debian has its name.
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := find(name, name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
 // find returns the path of a program: from PATH, or from the folder of the newest PostgreSQL,
 // which Debian does not put on PATH.
 func find(program, packages string) (string, error) {
