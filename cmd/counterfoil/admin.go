@@ -315,7 +315,7 @@ func hintFor(err error) string {
 	switch {
 	case !ok || refused.Status != http.StatusServiceUnavailable:
 		return ""
-	case refused.Title == "Busy":
+	case refused.Type == "urn:counterfoil:problem:busy":
 		return "nothing was done; run the command again when fewer commands and logins are under way"
 	}
 	return "the server's log says why; counterfoil doctor looks at its stores"

@@ -11,7 +11,8 @@ import (
 // Error is an answer that is not 2xx: a problem of the server (RFC 9457), or a page that a proxy
 // answered instead.
 type Error struct {
-	Status int    `json:"-"` // of the answer; the member of the problem is ignored
+	Status int    `json:"-"`    // of the answer; the member of the problem is ignored
+	Type   string `json:"type"` // urn:counterfoil:problem:NAME; a title is for people
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 
