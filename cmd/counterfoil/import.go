@@ -195,14 +195,7 @@ func readFirebase(path string, into *password.FirebaseProject) error {
 }
 
 func (i *importing) all(ctx context.Context) error {
-	read := i.eachLine
-	switch i.From {
-	case "keycloak":
-		read = func(take func(importLine, int, int) error) error { return i.eachExported(i.keycloak, take) }
-	case "firebase":
-		read = func(take func(importLine, int, int) error) error { return i.eachExported(i.exportedByFirebase, take) }
-	}
-	err := read(func(u importLine, n, size int) error {
+	take := func(u importLine, n, size int) error {
 		if err := i.ready(&u, n); err != nil {
 			i.refuse(n, u.Identifier, err.Error())
 			return nil
@@ -212,7 +205,16 @@ func (i *importing) all(ctx context.Context) error {
 			return i.send(ctx)
 		}
 		return nil
-	})
+	}
+	var err error
+	switch i.From {
+	case "keycloak":
+		err = i.eachExported(i.keycloak, take)
+	case "firebase":
+		err = i.eachExported(i.exportedByFirebase, take)
+	default:
+		err = i.eachLine(take)
+	}
 	if unsent := i.send(ctx); unsent != nil {
 		return unsent
 	}
