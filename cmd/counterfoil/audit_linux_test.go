@@ -104,7 +104,7 @@ func TestAuditFollow(t *testing.T) {
 		t.Fatalf("without the server: %q, %v", note, err)
 	}
 	s.run("", 0, "user", "enable", "alice")
-	_, stop = s.serve()
+	s.serve()
 	if note, err := notes.ReadString('\n'); !strings.Contains(note, "answers again") {
 		t.Fatalf("with the server: %q, %v", note, err)
 	}
