@@ -60,6 +60,8 @@ func badJSON(members schema) []sent {
 		{"empty", "", nil, malformed},
 		{"not JSON", canary, nil, malformed},
 		{"cut off", `{"` + first + `":"` + canary, nil, malformed},
+		{"cut off in an escape", `{"` + first + `":"` + canary + `\`, nil, malformed},
+		{"cut off in a code point", `{"` + first + `":"` + canary + `\u00`, nil, malformed},
 		{"array", `["` + canary + `"]`, nil, malformed},
 		{"null", `null`, nil, malformed},
 		{"string", `"` + canary + `"`, nil, malformed},

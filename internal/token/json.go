@@ -86,8 +86,10 @@ func (v *Value) Text() (string, error) { return v.s.string() }
 // Raw reads any value, checks it by the rules of [CheckJSON], and returns its text.
 func (v *Value) Raw() (string, error) {
 	begin := v.s.pos
-	err := v.s.skip(v.depth)
-	return v.s.data[begin:v.s.pos], err
+	if err := v.s.skip(v.depth); err != nil {
+		return "", err
+	}
+	return v.s.data[begin:v.s.pos], nil
 }
 
 // Integer reads a number that has neither a fraction nor an exponent.
@@ -133,7 +135,7 @@ func scan(data string) (scanner, error) {
 // to skip a value, or to read a string without escapes.
 type scanner struct {
 	data string // valid UTF-8
-	pos  int
+	pos  int    // never beyond the end of data
 }
 
 // peek returns the next byte, or 0 at the end. No JSON token begins with NUL.
@@ -142,6 +144,15 @@ func (s *scanner) peek() byte {
 		return s.data[s.pos]
 	}
 	return 0
+}
+
+// next takes the next byte, or returns 0 at the end.
+func (s *scanner) next() byte {
+	if s.pos == len(s.data) {
+		return 0
+	}
+	s.pos++
+	return s.data[s.pos-1]
 }
 
 func (s *scanner) take(c byte) bool {
@@ -402,9 +413,7 @@ func (s *scanner) skipString() error {
 }
 
 func (s *scanner) escape() (rune, error) {
-	c := s.peek()
-	s.pos++
-	switch c {
+	switch c := s.next(); c {
 	case '"', '\\', '/':
 		return rune(c), nil
 	case 'b':
@@ -440,9 +449,7 @@ func (s *scanner) escape() (rune, error) {
 func (s *scanner) hex() (rune, error) {
 	var r rune
 	for range 4 {
-		c := s.peek()
-		s.pos++
-		switch {
+		switch c := s.next(); {
 		case '0' <= c && c <= '9':
 			r = r<<4 | rune(c-'0')
 		case 'a' <= c && c <= 'f':
