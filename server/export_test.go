@@ -58,3 +58,6 @@ func MaxOf(name string) int { return maxOf(name) }
 
 // TextLength is the length of a JSON string without its quotes.
 func TextLength(text []byte) int { return textLength(string(text)) }
+
+// Duration is what a page says of a time to wait.
+var Duration = duration

@@ -64,7 +64,7 @@ func (s *Server) oauth(do action) http.Handler {
 			h.Set("WWW-Authenticate", `Basic realm="oauth"`)
 		}
 		if p.RetryAfter > 0 {
-			h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+			h.Set("Retry-After", strconv.Itoa(int(p.Wait().Seconds())))
 		}
 		answer := map[string]string{"error": code}
 		if p.Detail != "" && code == "invalid_request" {

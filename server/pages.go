@@ -84,15 +84,26 @@ func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (sta
 	p := s.explainLogged(w, r, err)
 	s.clearEnded(w, err)
 	if p.RetryAfter > 0 {
-		wait := p.RetryAfter.Round(time.Second)
-		w.Header().Set("Retry-After", strconv.Itoa(max(int(wait/time.Second), 1)))
-		return p.Status, p.Title + ". Try again in " + max(wait, time.Second).String() + "."
+		w.Header().Set("Retry-After", strconv.Itoa(int(p.Wait().Seconds())))
+		return p.Status, p.Title + ". Try again in " + duration(p.Wait()) + "."
 	}
 	text = p.Title + "."
 	if p.Detail != "" {
 		text += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
 	}
 	return p.Status, text
+}
+
+// duration is d, of whole seconds, as people say it: never shorter than d.
+func duration(d time.Duration) string {
+	n, unit := int(d/time.Second), "second"
+	if d >= 2*time.Minute {
+		n, unit = int((d+time.Minute-1)/time.Minute), "minute"
+	}
+	if n > 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
 }
 
 // render writes a page whole or not at all. The URL of no page has a secret of ours before its

@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/refusal"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
@@ -237,4 +238,21 @@ func TestPageKeepsWhatCanBeRefreshed(t *testing.T) {
 			t.Errorf("when the login is over: sets %q, want both taken away", set)
 		}
 	})
+}
+
+// A page never tells people to come back too early, and says it as people do.
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		100 * time.Millisecond:       "1 second",
+		1400 * time.Millisecond:      "2 seconds",
+		time.Minute:                  "60 seconds",
+		2 * time.Minute:              "2 minutes",
+		2*time.Minute + time.Second:  "3 minutes",
+		15*time.Minute - time.Second: "15 minutes",
+	} {
+		p := refusal.Problem{RetryAfter: d}
+		if got := server.Duration(p.Wait()); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
 }

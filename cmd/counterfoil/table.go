@@ -7,16 +7,19 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
-// width is the width of every table: that of a new terminal.
+// width is the width of texts that people read: that of a new terminal.
 const width = 80
 
 // gap separates two columns.
 const gap = "  "
 
-// column is a heading. Texts of a column with cut are shortened with "…" until the table fits.
-// An id is never shortened, because operators copy it. --json shortens nothing.
+// column is a heading. Texts of a column with cut are shortened with "…" until the table fits
+// the terminal. An id is never shortened, because operators copy it. Nothing is shortened for
+// a pipe, because programs read it.
 type column struct {
 	name string
 	cut  bool
@@ -34,7 +37,12 @@ func table(columns []column, rows [][]string) error {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	fit(columns, widths)
+	if wide, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // a terminal
+		if wide == 0 { // one that does not know
+			wide = width
+		}
+		fit(columns, widths, wide)
+	}
 	heading := make([]string, len(columns))
 	for i, c := range columns {
 		heading[i] = c.name
@@ -47,14 +55,14 @@ func table(columns []column, rows [][]string) error {
 	return nil
 }
 
-// fit makes the widest column with cut narrower, again and again, until the table fits or
-// no column can be narrower.
-func fit(columns []column, widths []int) {
+// fit makes the widest column with cut narrower, again and again, until the table is at most
+// wide or no column can be narrower.
+func fit(columns []column, widths []int, wide int) {
 	total := len(gap) * (len(columns) - 1)
 	for _, w := range widths {
 		total += w
 	}
-	for ; total > width; total-- {
+	for ; total > wide; total-- {
 		widest := -1
 		for i, c := range columns {
 			if c.cut && widths[i] > len(c.name) && (widest < 0 || widths[i] > widths[widest]) {

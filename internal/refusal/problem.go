@@ -16,7 +16,7 @@ type Problem struct {
 	Type       string // slug: the type member is urn:counterfoil:problem:<slug>
 	Title      string
 	Detail     string        // for people; never says which check failed
-	RetryAfter time.Duration // rounded up to seconds; 0: no header
+	RetryAfter time.Duration // see [Problem.Wait]; 0: no header
 	Challenge  string        // WWW-Authenticate; empty: no header
 	StepUp     *StepUpError  // what login would do; nil: not the matter
 	Cause      error         // never sent
@@ -45,11 +45,17 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (p *Problem) SetHeader(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(int(p.Wait().Seconds())))
 	}
 	if p.Challenge != "" {
 		h.Set("WWW-Authenticate", p.Challenge)
 	}
+}
+
+// Wait is RetryAfter in whole seconds, the only unit that a caller is told. It is rounded up: who
+// comes earlier is refused again.
+func (p *Problem) Wait() time.Duration {
+	return (p.RetryAfter + time.Second - 1).Truncate(time.Second)
 }
 
 type problemBody struct {
