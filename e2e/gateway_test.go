@@ -142,7 +142,7 @@ func (f *front) judge() {
 	t := f.t
 	in := f.issuer.Login("alice", counterfoil.CarrierBearer, "staff", "ops")
 	token := in.Access.Reveal()
-	spoof := []string{"Remote-User", "root", "Remote-Groups", "admin", "Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS", "X-Forwarded-Host", "localhost", "Forwarded", "host=localhost"}
+	spoof := []string{"Remote-User", "root", "Remote-Groups", "admin", "Remote-Email", "root@example.com", "Remote-Name", "root", "Counterfoil-Assertion", "root", "Counterfoil-Subject", "root", "Counterfoil-Subject", "toor", "Counterfoil-Roles", "admin", "X-Forwarded-Uri", "/public", "X-Original-URL", f.url + "/public", "X-Forwarded-Method", "OPTIONS", "X-Forwarded-Host", "localhost", "Forwarded", "host=localhost"}
 
 	// Who is let through is told as they are, once, and not as they say.
 	for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -153,6 +153,9 @@ func (f *front) judge() {
 		}
 		if strings.Contains(body, "root") { // as Remote-User, which the route does not send
 			t.Errorf("%s: the service gets what the visitor says:\n%s", method, body)
+		}
+		if strings.Count(body, "Counterfoil-Assertion: ") != 1 || !strings.Contains(body, "Counterfoil-Assertion: ey") {
+			t.Errorf("%s: the service gets no assertion:\n%s", method, body)
 		}
 		if strings.Contains(body, token) {
 			t.Errorf("%s: the service gets the token", method)

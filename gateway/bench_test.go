@@ -21,7 +21,11 @@ func (b *bare) WriteHeader(int)             {}
 // BenchmarkAuthRequest is an answer to nginx without the server around it.
 func BenchmarkAuthRequest(b *testing.B) {
 	is := counterfoiltest.New(b)
-	g, err := gateway.New(gateway.Options{Verifier: is.Verifier(), TrustedProxies: loopback, Routes: []gateway.Route{{Origin: app, Prefix: "/"}}})
+	made := keys(b)
+	g, err := gateway.New(gateway.Options{
+		Verifier: is.Verifier(), TrustedProxies: loopback, Routes: []gateway.Route{{Origin: app, Prefix: "/"}},
+		AssertionKeys: func() *gateway.AssertionKeys { return made },
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

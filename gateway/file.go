@@ -30,6 +30,7 @@ type fileRoute struct {
 	Carriers []string `yaml:"carriers"`
 	Stale    string   `yaml:"stale"` // fail_closed, introspect, or serve_stale and a duration
 	Identity Identity `yaml:"identity"`
+	Audience string   `yaml:"audience"` // of assertions
 	Allow    []Oddity `yaml:"allow"`
 }
 
@@ -76,7 +77,7 @@ func misread(err error) error {
 }
 
 func (f *fileRoute) route() (Route, error) {
-	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Allow: f.Allow}
+	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Allow: f.Allow}
 	if f.Require.Roles != nil {
 		r.Rules = append(r.Rules, oneRole(f.Require.Roles))
 	}

@@ -23,11 +23,14 @@ routes:
   - {origin: https://app.example.com, prefix: /cookies, carriers: [cookie]}
   - {origin: https://app.example.com, prefix: /signed, carriers: [cookie, bearer]}
   - {origin: https://app.example.com, path: /strong, require: {acr: [high]}}
-  - {origin: https://app.example.com, path: /old, stale: serve_stale 20s, identity: remote, allow: [semicolon]}
+  - {origin: https://app.example.com, path: /old, stale: serve_stale 20s, identity: remote, audience: reports, allow: [semicolon]}
   - {origin: https://app.example.com, path: /health, anonymous: true}
 `))
 	if err != nil || gateway.LongestStale(routes) != 20*time.Second {
 		t.Fatal(err, gateway.LongestStale(routes))
+	}
+	if routes[6].Audience != "reports" {
+		t.Errorf("audience %q", routes[6].Audience)
 	}
 	routes[6].Stale = counterfoil.StalePolicy{} // the verifier of the test does not allow it
 	is := counterfoiltest.New(t)
@@ -35,7 +38,7 @@ routes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t, is, g}
+	b := &bench{t, is, g, nil}
 	ask := b.kinds()[0].ask
 	for _, c := range []struct {
 		path, token string

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/refusal"
 )
@@ -26,7 +27,7 @@ func (g *Gateway) ExtAuthz(prefix string) http.Handler { return g.answers(byPref
 // person is sent to, if there is one.
 func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http.Request, p *refusal.Problem, page string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
+		begun, h := time.Now(), w.Header()
 		h["Cache-Control"] = noStore
 		if r.ContentLength != 0 {
 			// A proxy that announces a body and sends none would keep the connection waiting for it.
@@ -36,14 +37,14 @@ func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http
 		if q, refused := g.ask(d, r); refused != nil {
 			v.refused = refused
 		} else if v = g.decide(r, q); v.refused == nil {
-			v.refused = identify(h, v.session, v.route.Identity)
+			v.refused = g.identify(h, &v)
 		}
 		if v.refused != nil {
-			g.opts.Decided(v.route.name(), v.refused.Type)
+			g.opts.Decided(v.route.name(), v.refused.Type, time.Since(begun))
 			refuse(w, r, v.refused, v.page)
 			return
 		}
-		g.opts.Decided(v.route.name(), "allowed")
+		g.opts.Decided(v.route.name(), "allowed", time.Since(begun))
 		h["Content-Length"] = nothing
 		w.WriteHeader(http.StatusOK)
 	})

@@ -46,16 +46,24 @@ type Options struct {
 	// a person gets the answer of a program, which is 401.
 	SignIn, Client string
 
+	// AssertionKeys returns the keys that sign what an upstream is told of the caller, and nil
+	// while there is none: then the header is empty. It must be quick. Nil: there is never one.
+	AssertionKeys func() *AssertionKeys
+
 	// Decided is called for each answer, for metrics: with the route that decided, which is
-	// empty if none did, and with "allowed" or the type of the refusal. Nil: nobody is told.
-	Decided func(route, verdict string)
+	// empty if none did, with "allowed" or the type of the refusal, and with the time that it
+	// took. Nil: nobody is told.
+	Decided func(route, verdict string, took time.Duration)
+
+	Now func() time.Time // nil: time.Now
 }
 
 // Gateway decides about requests. It is safe for concurrent use.
 type Gateway struct {
 	routes   table
 	opts     Options
-	pageHost string // of the sign-in page, without the port; empty: there is no page
+	pageHost string        // of the sign-in page, without the port; empty: there is no page
+	bound    time.Duration // of the verifier
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -75,14 +83,17 @@ func New(o Options) (*Gateway, error) {
 		o.Peer = func(r *http.Request) netip.Addr { return forwarded.Peer(r.RemoteAddr) }
 	}
 	if o.Decided == nil {
-		o.Decided = func(string, string) {}
+		o.Decided = func(string, string, time.Duration) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	t, err := newTable(o.Routes)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	t.guard(o.Verifier)
-	return &Gateway{t, o, pageHost}, nil
+	return &Gateway{t, o, pageHost, o.Verifier.Status().Bound}, nil
 }
 
 // verdict is what a gateway says of a request.
@@ -91,6 +102,9 @@ type verdict struct {
 	session *counterfoil.Session // who asks; nil on a route for everybody
 	refused *refusal.Problem     // nil: the request may pass
 	page    string               // where a person is sent instead of being refused; empty: nowhere
+
+	begun     time.Time     // before the session was judged
+	staleness time.Duration // of the verifier, at that time
 }
 
 func refuse(r *route, p *refusal.Problem) verdict { return verdict{route: r, refused: p} }
@@ -109,9 +123,10 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 	if at.Anonymous {
 		return verdict{route: at}
 	}
+	begun, staleness := g.opts.Now(), g.opts.Verifier.Staleness()
 	session, failed := at.guard.VerifyRequest(q.shell(r))
 	if failed == nil {
-		return verdict{route: at, session: session}
+		return verdict{route: at, session: session, begun: begun, staleness: staleness}
 	}
 	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie))
 	if navigation(r, q.method) && at.signsIn(g.pageHost) {

@@ -28,12 +28,14 @@ type bench struct {
 	*testing.T
 	issuer  *counterfoiltest.Issuer
 	gateway *gateway.Gateway
+	keys    *gateway.AssertionKeys
 }
 
 func newBench(t *testing.T) *bench {
-	is := counterfoiltest.New(t)
+	is, made := counterfoiltest.New(t), keys(t)
 	g, err := gateway.New(gateway.Options{
 		Verifier: is.Verifier(), TrustedProxies: loopback, SignIn: signIn, Client: "web",
+		AssertionKeys: func() *gateway.AssertionKeys { return made },
 		Routes: []gateway.Route{
 			{Origin: app, Prefix: "/"},
 			{Origin: "https://app.example.org", Prefix: "/"}, // not the host of the sign-in page
@@ -44,7 +46,7 @@ func newBench(t *testing.T) *bench {
 			{Origin: app, Prefix: "/files", Allow: []gateway.Oddity{gateway.EncodedSlash}},
 			{Origin: app, Prefix: "/lax", Allow: []gateway.Oddity{gateway.EncodedSlash, gateway.EmptySegment, gateway.Semicolon, gateway.DoubleEscape}},
 			{Origin: app, Prefix: "/lax/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin")}},
-			{Origin: app, Prefix: "/remote", Identity: gateway.IdentityRemote},
+			{Origin: app, Prefix: "/remote", Identity: gateway.IdentityRemote, Audience: "reports"},
 			{Origin: app, Prefix: "/token", Transport: counterfoil.Header},
 			{Origin: app, Prefix: "/signed", Formats: []counterfoil.Format{counterfoil.JWT}},
 		},
@@ -52,7 +54,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{t, is, g}
+	return &bench{t, is, g, made}
 }
 
 // kind is a dialect: how it says what is asked for, and who answers.
@@ -136,7 +138,7 @@ func TestIdentity(t *testing.T) {
 }
 
 // A caller whose roles do not fit is refused, and no answer names part of them: nginx would take a
-// longer one for an outage. Remote-User and Remote-Groups count as well.
+// longer one for an outage. Remote-User and Remote-Groups count as well, and so does the assertion.
 func TestIdentityTooLong(t *testing.T) {
 	b := newBench(t)
 	roles := func(n int) (all []string) {
@@ -149,7 +151,7 @@ func TestIdentityTooLong(t *testing.T) {
 		path  string
 		roles int
 		want  int
-	}{{"/x", 20, 200}, {"/x", 32, 403}, {"/remote", 10, 200}, {"/remote", 20, 403}} {
+	}{{"/x", 7, 200}, {"/x", 15, 403}, {"/remote", 4, 200}, {"/remote", 10, 403}} {
 		token := b.issuer.Token("alice", roles(c.roles)...)
 		for _, k := range b.kinds() {
 			w := answer(k.handler, signed(k.ask("GET", app+c.path), token))
@@ -404,7 +406,7 @@ func TestTrustsNobodyByDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t, is, g}
+	b := &bench{t, is, g, nil}
 	for _, k := range b.kinds() {
 		if w := answer(k.handler, k.ask("GET", app+"/")); w.Code != 403 {
 			t.Errorf("%s: %d, want 403", k.name, w.Code)
@@ -429,6 +431,7 @@ func TestBadRoutes(t *testing.T) {
 		"plain":             {{Origin: "http://app.example.com", Path: "/"}},
 		"method":            {{Origin: app, Path: "/", Methods: []string{"get"}}},
 		"oddity":            {{Origin: app, Path: "/", Allow: []gateway.Oddity{"dot-segment"}}},
+		"audience":          {{Origin: app, Path: "/", Audience: "two words"}},
 		"everybody, a role": {{Origin: app, Path: "/", Anonymous: true, Rules: []counterfoil.Rule{counterfoil.Role("a")}}},
 	} {
 		if _, err := gateway.New(gateway.Options{Verifier: v, Routes: routes}); err == nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/refusal"
@@ -17,7 +19,7 @@ type Identity string
 // The identities.
 const (
 	IdentityHeaders Identity = ""       // Counterfoil-Subject and the others of [IdentityNames]
-	IdentityRemote  Identity = "remote" // Remote-User and Remote-Groups besides, for programs that know those
+	IdentityRemote  Identity = "remote" // those of [RemoteNames] besides, for programs that know them
 )
 
 // IdentityNames are the headers that say who asks. Every answer that lets a request pass has
@@ -25,12 +27,15 @@ const (
 // sent by that name (GW-01, GW-03). Lists are separated by a space, which no role and no scope has.
 var IdentityNames = []string{
 	"Counterfoil-Subject", "Counterfoil-Session", "Counterfoil-Client",
-	"Counterfoil-Roles", "Counterfoil-Scopes", "Counterfoil-Acr", "Counterfoil-Auth-Time",
+	"Counterfoil-Roles", "Counterfoil-Scopes", "Counterfoil-Acr", "Counterfoil-Auth-Time", AssertionHeader,
 }
 
 // RemoteNames are the headers of [IdentityRemote]. They are in every answer as well, and empty with
 // another identity: a service may believe them all the same.
-var RemoteNames = []string{"Remote-User", "Remote-Groups"}
+//
+// Remote-User is the user's id, and Remote-Groups has the roles. Remote-Email and Remote-Name are the attributes
+// email and name of the session, if the program that made it has set them.
+var RemoteNames = []string{"Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name"}
 
 var nobody = []string{""}
 
@@ -39,24 +44,32 @@ const maxIdentity = 2 << 10
 
 var errIdentityTooLong = &refusal.Problem{Status: 403, Type: "identity-too-long", Title: "Not allowed", Detail: "The caller has more roles and scopes than fit the headers."}
 
-// identify writes who asks into h, or nothing if that is too long. A nil session is nobody.
-func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Problem {
+// identify writes into h who asks, or nothing if that is too long.
+func (g *Gateway) identify(h http.Header, v *verdict) *refusal.Problem {
+	s := v.session
 	if s == nil {
 		s = &counterfoil.Session{}
+	}
+	assertion, refused := g.assert(v)
+	if refused != nil {
+		return refused
 	}
 	authTime := ""
 	if !s.AuthTime.IsZero() {
 		authTime = strconv.FormatInt(s.AuthTime.Unix(), 10)
 	}
 	roles := strings.Join(s.Roles, " ")
-	values := []string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime}
-	user, groups, size := nobody, nobody, 0
-	if kind == IdentityRemote {
-		user, groups = []string{s.Subject}, []string{roles}
-		size = 2*len("Remote-Groups: \r\n") + len(s.Subject) + len(roles)
-	}
+	values := []string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime, assertion[0]}
+	size := 0
 	for n, name := range IdentityNames {
 		size += len(name) + len(values[n]) + len(": \r\n")
+	}
+	var remote []string
+	if v.route.Identity == IdentityRemote {
+		remote = []string{s.Subject, roles, oneLine(s.Attributes["email"]), oneLine(s.Attributes["name"])}
+		for n, name := range RemoteNames {
+			size += len(name) + len(remote[n]) + len(": \r\n")
+		}
 	}
 	if size > maxIdentity {
 		return errIdentityTooLong
@@ -64,8 +77,21 @@ func identify(h http.Header, s *counterfoil.Session, kind Identity) *refusal.Pro
 	for n, name := range IdentityNames {
 		h[name] = values[n : n+1 : n+1]
 	}
-	h["Remote-User"], h["Remote-Groups"] = user, groups
+	for n, name := range RemoteNames {
+		if h[name] = nobody; remote != nil {
+			h[name] = remote[n : n+1 : n+1]
+		}
+	}
 	return nil
+}
+
+// oneLine is text, or nothing if it cannot be the value of a header: a program has set it, and
+// nobody has checked it (RFC 9110 section 5.5).
+func oneLine(text string) string {
+	if strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
+		return ""
+	}
+	return text
 }
 
 // guarded are the names that nobody may come near: those that say who asks, those that say

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -34,6 +36,7 @@ type Route struct {
 
 	Allow    []Oddity // in the paths of this route
 	Identity Identity // how the upstream is told who asks
+	Audience string   // of the assertions that the upstream gets; empty: Origin
 }
 
 // route is a Route that was checked.
@@ -43,6 +46,8 @@ type route struct {
 	at    string // Path or Prefix
 	label string // origin and path, as in the file; a prefix ends with /*
 	guard *counterfoil.Guard
+
+	audience *audience // shared by all routes of one Audience
 }
 
 // table has the routes of each origin, those with longer paths first.
@@ -82,7 +87,7 @@ func newTable(routes []Route) (table, error) {
 	if len(routes) == 0 {
 		return nil, errors.New("there are no routes")
 	}
-	all := table{}
+	all, audiences := table{}, map[string]*audience{}
 	for _, r := range routes {
 		made, err := r.check()
 		if err != nil {
@@ -93,7 +98,14 @@ func newTable(routes []Route) (table, error) {
 				return nil, fmt.Errorf("route %s%s is there twice", r.Origin, made.at)
 			}
 		}
+		if audiences[made.Audience] == nil {
+			audiences[made.Audience] = newAudience(made.Audience)
+		}
+		made.audience = audiences[made.Audience]
 		all[r.Origin] = append(all[r.Origin], made)
+	}
+	for _, a := range audiences {
+		a.most = max(2, mostAssertions/int64(len(audiences)))
 	}
 	for _, some := range all {
 		slices.SortStableFunc(some, func(a, b *route) int {
@@ -118,6 +130,9 @@ func (r Route) check() (*route, error) {
 	if r.Prefix != "/" {
 		made.Prefix = strings.TrimSuffix(r.Prefix, "/")
 	}
+	if made.Audience = cmp.Or(r.Audience, r.Origin); token.CheckAudience(made.Audience) != nil {
+		return nil, token.CheckAudience(made.Audience)
+	}
 	made.at = made.Path + made.Prefix
 	if made.label = r.Origin + made.at; made.Prefix != "" {
 		made.label = strings.TrimSuffix(made.label, "/") + "/*"
@@ -138,7 +153,7 @@ func (r Route) check() (*route, error) {
 	if slices.Contains(r.Methods, "GET") && !slices.Contains(r.Methods, "HEAD") {
 		made.Methods = append(slices.Clone(r.Methods), "HEAD")
 	}
-	if r.Anonymous && (r.Rules != nil || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
+	if r.Anonymous && (r.Rules != nil || r.Audience != "" || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
 		return nil, errors.New("a route for everybody asks nothing of a caller")
 	}
 	return made, nil

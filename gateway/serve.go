@@ -13,12 +13,18 @@ const (
 	ForwardAuthPath = "/forward-auth"
 	AuthRequestPath = "/auth-request"
 	ExtAuthzPrefix  = "/ext-authz" // the visitor's path follows
+
+	AssertionKeysPath = "/.well-known/counterfoil-assertion-jwks.json" // GET: the public keys, for services
 )
 
-var errNotFound = &refusal.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found"}
+var (
+	errNotFound   = &refusal.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found"}
+	errNotAllowed = &refusal.Problem{Status: http.StatusMethodNotAllowed, Type: "method-not-allowed", Title: "Method not allowed"}
+)
 
-// Handler serves the questions of all proxies, and the probes /healthz and /readyz. It is no http.ServeMux, which answers a path
-// such as /ext-authz//x with a redirection.
+// Handler serves the questions of all proxies, the public keys of assertions, and the probes
+// /healthz and /readyz. It is no http.ServeMux, which answers a path such as /ext-authz//x with
+// a redirection.
 func (g *Gateway) Handler() http.Handler {
 	forward, nginx, envoy := g.ForwardAuth(), g.AuthRequest(), g.ExtAuthz(ExtAuthzPrefix)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,6 +39,9 @@ func (g *Gateway) Handler() http.Handler {
 		case strings.HasPrefix(path, ExtAuthzPrefix+"/"):
 			r.Pattern = ExtAuthzPrefix
 			envoy.ServeHTTP(w, r)
+		case path == AssertionKeysPath:
+			r.Pattern = "GET " + AssertionKeysPath
+			g.serveAssertionKeys(w, r)
 		case path == "/healthz":
 			r.Pattern = "GET /healthz"
 			w.WriteHeader(http.StatusNoContent)
@@ -52,4 +61,31 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// keysFor is how long a service may keep the keys. Libraries fetch them again when they meet one
+// that they do not know.
+const keysFor = "public, max-age=300"
+
+// serveAssertionKeys answers anybody: the keys are public, and the set of a gateway that signs
+// nothing is empty.
+func (g *Gateway) serveAssertionKeys(w http.ResponseWriter, r *http.Request) {
+	jwks := []byte(`{"keys":[]}`)
+	if g.opts.AssertionKeys != nil {
+		jwks = g.opts.AssertionKeys().JWKS()
+	}
+	serveDocument(w, r, "application/jwk-set+json", jwks)
+}
+
+// serveDocument answers GET and HEAD with what everybody may read.
+func serveDocument(w http.ResponseWriter, r *http.Request, kind string, document []byte) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		errNotAllowed.ServeHTTP(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", keysFor)
+	_, _ = w.Write(document)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type gatewaySettings struct {
 	SignIn   string        `name:"sign-in" placeholder:"URL" help:"Page on which people sign in; it gets the parameters client, return_to and max_age. Empty: /login of the issuer."`
 	Client   string        `name:"client" placeholder:"NAME" help:"Client that people sign in to; it must list the origins of the routes. Empty: default."`
 	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect."`
+	Key      string        `name:"assertion-key" placeholder:"FILE" help:"File of the keys that sign what services are told of the caller; made if it is missing. off: nothing is signed. Empty: assertion.key in the folder of the routes."`
 	Allow    []string      `name:"allow-addresses" placeholder:"CIDR" help:"Networks in which the issuer's name may resolve to a link-local address, or to a private one after a public one. Addresses where clouds keep credentials never are the issuer's." want:"network"`
 
 	ops.Settings
@@ -112,6 +114,10 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		return err
 	}
 	defer web.Close()
+	keys, err := c.assertionKeys(log)
+	if err != nil {
+		return err
+	}
 	verifier, err := c.verifier(ctx, routes, log)
 	if err != nil {
 		return err
@@ -119,8 +125,8 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	defer verifier.Close()
 	g, err := gateway.New(gateway.Options{
 		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
-		Peer: func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) },
-		Decided: func(route, verdict string) {
+		Peer: func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) }, AssertionKeys: keys,
+		Decided: func(route, verdict string, _ time.Duration) {
 			decisions.WithLabelValues(route, verdict).Inc()
 			log.LogAttrs(ctx, slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
 		},
@@ -133,6 +139,18 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		log.Info("listening", "address", web.Addr().String(), "issuer", c.Issuer, "routes", len(routes))
 		return nil
 	})
+}
+
+// assertionKeys returns what returns the keys at any time, or nil.
+func (c *gatewayRun) assertionKeys(log *slog.Logger) (func() *gateway.AssertionKeys, error) {
+	if c.Key == "off" {
+		return nil, nil
+	}
+	file, err := openAssertionKeys(cmp.Or(c.Key, filepath.Join(filepath.Dir(c.Routes), assertionName)), log)
+	if err != nil {
+		return nil, err
+	}
+	return file.current, nil
 }
 
 // verifier follows the auth server.

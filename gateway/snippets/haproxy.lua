@@ -4,7 +4,8 @@
 local names = {
 	"counterfoil-subject", "counterfoil-session", "counterfoil-client", "counterfoil-roles",
 	"counterfoil-scopes", "counterfoil-acr", "counterfoil-auth-time",
-	"remote-user", "remote-groups",
+	"counterfoil-assertion",
+	"remote-user", "remote-groups", "remote-email", "remote-name",
 }
 
 -- What a refusal passes on to the visitor.

@@ -1,0 +1,31 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+)
+
+// Audience is what is kept for one service.
+type Audience struct{ *audience }
+
+func NewAudience(most int64) Audience {
+	a := Audience{newAudience("x")}
+	a.most = most
+	return a
+}
+
+func (a Audience) Put(s *counterfoil.Session, now time.Time) {
+	a.put(s, &assertion{header: nobody}, now)
+}
+
+func (a Audience) Has(s *counterfoil.Session) bool { return a.get(s) != nil }
+
+func (a Audience) Len() (n int) {
+	kept := a.kept.Load()
+	for _, m := range []*sync.Map{kept.young, kept.old} {
+		m.Range(func(any, any) bool { n++; return true })
+	}
+	return n
+}
