@@ -36,14 +36,23 @@ const (
 	MaxKeyLife = 365 * 24 * time.Hour // at most
 )
 
+// ExpBound has answers of introspection expire after the largest staleness bound that the server
+// allows a verifier, if the credential does not expire before: issuer.Options.MaxBound.
+const ExpBound = "bound"
+
 // APIKey is what is kept of a key: never the key.
 type APIKey struct {
-	ID       string    `json:"-"` // a hash: public
-	Client   string    `json:"client"`
-	Scopes   []string  `json:"scopes"`
-	Audience []string  `json:"audience,omitempty"` // whose credentials it may introspect; nil: all of this issuer
-	Clients  []string  `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, "*": of every client; nil: those of Client
-	User     string    `json:"user,omitempty"`     // whom it acts for; empty: nobody
+	ID       string   `json:"-"` // a hash: public
+	Client   string   `json:"client"`
+	Scopes   []string `json:"scopes"`
+	Audience []string `json:"audience,omitempty"` // whose credentials it may introspect; nil: all of this issuer
+	Clients  []string `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, "*": of every client; nil: those of Client
+	User     string   `json:"user,omitempty"`     // whom it acts for; empty: nobody
+
+	// IntrospectionExp is ExpBound for a service that keeps an answer of introspection until its
+	// exp, and hears of no revocation meanwhile. Empty: exp is when the credential expires.
+	IntrospectionExp string `json:"introspection_exp,omitempty"`
+
 	Created  time.Time `json:"created"`
 	Expires  time.Time `json:"expires,omitzero"`   // zero: an earlier version made it, see package accounts
 	LastUsed time.Time `json:"last_used,omitzero"` // to the hour; zero: never
@@ -94,6 +103,13 @@ func (k APIKey) check(now time.Time) error {
 		if c == "" || len(c) > 64 || !check.Printable(c) {
 			return fmt.Errorf("%w: a client whose sessions it may make is 1 to 64 printable ASCII characters without spaces", ErrBadKey)
 		}
+	}
+	switch {
+	case k.IntrospectionExp == "":
+	case k.IntrospectionExp != ExpBound:
+		return fmt.Errorf("%w: introspection_exp is %s, or not there", ErrBadKey, ExpBound)
+	case !k.Has(ScopeIntrospect) || k.Has(ScopeFeed):
+		return fmt.Errorf("%w: introspection_exp is for a key that has the scope %s, and not %s", ErrBadKey, ScopeIntrospect, ScopeFeed)
 	}
 	if life := k.Expires.Sub(now); life <= 0 || life > MaxKeyLife {
 		return fmt.Errorf("%w: a key expires in the future, and at most %d days from now", ErrBadKey, MaxKeyLife/(24*time.Hour))
@@ -162,6 +178,9 @@ func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey
 	}
 	note := act.Entry(audit.CreateAPIKey, k.User)
 	note.Client, note.Target, note.Detail = k.Client, k.ID, "scopes="+strings.Join(k.Scopes, ",")+" expires="+k.Expires.Format(time.RFC3339)
+	if k.IntrospectionExp != "" {
+		note.Detail += " introspection_exp=" + k.IntrospectionExp
+	}
 	for {
 		b := store.Batch{Put: []store.Record{rec}}
 		if k.User != "" {

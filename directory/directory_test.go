@@ -201,6 +201,26 @@ func TestAPIKeys(t *testing.T) {
 			t.Errorf("NewKey for %v = %v, want %v", life, err, want)
 		}
 	}
+	for _, c := range []struct {
+		exp    string
+		scopes []string
+		want   error
+	}{
+		{directory.ExpBound, []string{directory.ScopeIntrospect}, nil},
+		{"never", []string{directory.ScopeIntrospect}, directory.ErrBadKey},
+		{directory.ExpBound, []string{directory.ScopeSessions}, directory.ErrBadKey},
+		{directory.ExpBound, []string{directory.ScopeIntrospect, directory.ScopeFeed}, directory.ErrBadKey}, // it hears of revocations
+	} {
+		_, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: c.scopes, IntrospectionExp: c.exp})
+		if !errors.Is(err, c.want) {
+			t.Errorf("NewKey with introspection_exp %s for %v = %v, want %v", c.exp, c.scopes, err, c.want)
+		}
+		if c.want == nil {
+			if k, err := d.Key(t.Context(), key.Reveal()); err != nil || k.IntrospectionExp != c.exp {
+				t.Errorf("Key = %+v, %v, want introspection_exp %s", k, err, c.exp)
+			}
+		}
+	}
 	made, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
 	if err != nil {
 		t.Fatal(err)

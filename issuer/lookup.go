@@ -23,6 +23,19 @@ func (i *Issuer) Lookup(ctx context.Context, credential string) (*counterfoil.Se
 	return s, err
 }
 
+// LookupBounded is Lookup for a service that keeps the answer until it expires, and hears of no
+// revocation meanwhile. The answer expires [Options.MaxBound] after the look-up began at the latest.
+// It is in whole seconds, rounded down, so a service whose clock is right accepts nothing that was
+// revoked for longer than a verifier may.
+func (i *Issuer) LookupBounded(ctx context.Context, credential string) (*counterfoil.Session, error) {
+	bound := i.opts.Now().Add(i.opts.MaxBound).Truncate(time.Second) // before the checks: what they do not see is after it
+	s, err := i.Lookup(ctx, credential)
+	if err == nil && bound.Before(s.Expires) {
+		s.Expires = bound
+	}
+	return s, err
+}
+
 // Current is Lookup for a caller that acts on the session now, and keeps nothing: it goes on
 // while the clocks do not agree, so that a session can be ended then.
 func (i *Issuer) Current(ctx context.Context, credential string) (*counterfoil.Session, error) {

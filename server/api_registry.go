@@ -102,7 +102,7 @@ func (s *Server) adminRotate(w http.ResponseWriter, r *http.Request, who caller)
 func viewAPIKey(k accounts.Key) api.APIKey {
 	return api.APIKey{
 		ID: k.ID, Client: k.Client, Scopes: append([]string{}, k.Scopes...), Audience: k.Audience, Clients: k.Clients, User: k.User,
-		State: string(k.State), Created: k.Created.UTC(), Expires: k.Expires.UTC(), LastUsed: k.LastUsed.UTC(),
+		State: string(k.State), Created: k.Created.UTC(), Expires: k.Expires.UTC(), LastUsed: k.LastUsed.UTC(), IntrospectionExp: k.IntrospectionExp,
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *Server) adminCreateAPIKey(w http.ResponseWriter, r *http.Request, who c
 		return err
 	}
 	k, key, err := s.users.NewKey(r.Context(), act(w, r, who.by, ""), directory.APIKey{
-		Client: b.Client, Scopes: b.Scopes, Audience: b.Audience, Clients: b.Clients, User: b.User, Expires: b.Expires,
+		Client: b.Client, Scopes: b.Scopes, Audience: b.Audience, Clients: b.Clients, User: b.User, Expires: b.Expires, IntrospectionExp: b.IntrospectionExp,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
@@ -108,6 +109,51 @@ func TestSignedIntrospection(t *testing.T) {
 		}
 		if body := b.ask(b.key, signed); body != `{"active":false}` {
 			t.Errorf("%s: introspected itself: %s", name, body)
+		}
+	}
+}
+
+// A key for a service that keeps answers until they expire gets answers that expire soon, signed ones
+// too, and no other key does. The list of keys says so.
+func TestIntrospectionExp(t *testing.T) {
+	b := newBench(t)
+	jwks, err := b.issuer.Keys(t.Context())
+	must(t, err)
+	keys, _, err := token.ParseJWKS(jwks)
+	must(t, err)
+	res, body := b.call("POST", "/v1/admin/apikeys", `{"client":"apache","scopes":["introspect"],"introspection_exp":"bound"}`, "Authorization", "Bearer "+b.key)
+	var made struct {
+		Key string
+		Exp string `json:"introspection_exp"`
+	}
+	must(t, json.Unmarshal([]byte(body), &made))
+	if res.StatusCode != http.StatusCreated || made.Exp != "bound" {
+		t.Fatalf("make a key = %d %s", res.StatusCode, body)
+	}
+	if _, body := b.call("GET", "/v1/admin/apikeys", "", "Authorization", "Bearer "+b.key); strings.Count(body, `"introspection_exp":"bound"`) != 1 {
+		t.Errorf("the list of keys: %s", body)
+	}
+	if res, body := b.call("POST", "/v1/admin/apikeys", `{"client":"apache","scopes":["introspect"],"introspection_exp":"never"}`, "Authorization", "Bearer "+b.key); res.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("an unknown introspection_exp = %d %s", res.StatusCode, body)
+	}
+	for _, carrier := range []counterfoil.Carrier{counterfoil.CarrierBearer, counterfoil.CarrierCookie} {
+		access := b.session("alice", issuer.Request{Carrier: carrier}).Access.Reveal()
+		for key, bounded := range map[string]bool{made.Key: true, b.key: false} {
+			for _, accept := range []string{"application/json", "application/token-introspection+jwt"} {
+				answer := b.ask(key, access, "Accept", accept)
+				if accept != "application/json" {
+					answer, _, err = token.VerifyJWS(answer, "token-introspection+jwt", func(string) (token.Key, bool) { return keys[0], true })
+					must(t, err)
+				}
+				var got struct {
+					Exp    int64
+					Answer struct{ Exp int64 } `json:"token_introspection"`
+				}
+				must(t, json.Unmarshal([]byte(answer), &got))
+				if exp := time.Unix(max(got.Exp, got.Answer.Exp), 0); !exp.After(time.Now().Add(10*time.Second)) != bounded {
+					t.Errorf("%v, %s, bounded %t: it expires %v\n%s", carrier, accept, bounded, exp, answer)
+				}
+			}
 		}
 	}
 }

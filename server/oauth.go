@@ -57,7 +57,11 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	session, err := s.issuer.Lookup(r.Context(), r.PostForm.Get("token"))
+	look := s.issuer.Lookup
+	if key.IntrospectionExp == directory.ExpBound {
+		look = s.issuer.LookupBounded
+	}
+	session, err := look(r.Context(), r.PostForm.Get("token"))
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken), err == nil && !meantFor(session, key.Audience):
 		return s.introspected(w, r, key.Client, source.Introspection{})

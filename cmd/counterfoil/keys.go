@@ -78,6 +78,7 @@ type keyCreate struct {
 	Audience []string `placeholder:"NAME" help:"Audience whose tokens the key may introspect; may be repeated. Empty: all of this issuer."`
 	Sessions []string `name:"sessions-of" placeholder:"CLIENT" help:"Client whose sessions the key may make with sessions:create, * for all; may be repeated. Empty: the client of its own name."`
 	User     string   `placeholder:"ID" help:"Id of the user that the key acts for: it may do no more than the user, and ends with the user's sessions. Empty: nobody."`
+	Exp      string   `name:"introspection-exp" enum:"session,bound" default:"session" help:"When answers of introspection expire: with the credential (session), or after max_bound of the server at the latest (bound), for a service that keeps them until then."`
 	Days     int      `placeholder:"N" help:"Days until the key expires, 1 to 365. Empty: 90."`
 	Out      string   `type:"path" placeholder:"FILE" help:"New file for the key, with mode 0600; the id of the key is printed instead."`
 }
@@ -90,6 +91,9 @@ func (c *keyCreate) Run(ctx context.Context) error {
 	}
 	return c.withNew(ctx, func(a *admin) error {
 		b := api.NewAPIKey{Client: c.Client, Scopes: c.Scope, Audience: c.Audience, Clients: c.Sessions, User: c.User}
+		if c.Exp != "session" {
+			b.IntrospectionExp = c.Exp
+		}
 		if c.Days != 0 {
 			b.Expires = time.Now().AddDate(0, 0, c.Days)
 		}

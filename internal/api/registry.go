@@ -48,6 +48,8 @@ type NewAPIKey struct {
 	Clients  []string  `json:"clients,omitempty"`
 	User     string    `json:"user,omitempty"`
 	Expires  time.Time `json:"expires,omitzero"`
+
+	IntrospectionExp string `json:"introspection_exp,omitempty"` // as directory.APIKey.IntrospectionExp
 }
 
 // MadeAPIKey answers POST /v1/admin/apikeys. No other answer contains the key.
@@ -68,6 +70,8 @@ type APIKey struct {
 	Created  time.Time `json:"created,omitzero"`
 	Expires  time.Time `json:"expires,omitzero"`
 	LastUsed time.Time `json:"last_used,omitzero"`
+
+	IntrospectionExp string `json:"introspection_exp,omitempty"`
 }
 
 // APIKeys answers GET /v1/admin/apikeys.
