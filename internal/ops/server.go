@@ -100,10 +100,11 @@ func (s *Server) listenOps() (err error) {
 
 func (s *Server) listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
-	if err == nil {
-		s.opened = append(s.opened, l)
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	s.opened = append(s.opened, l)
+	return deadlineListener{l}, nil
 }
 
 // Addr is the address of the public listener.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// oneConn is a listener with one connection.
+// oneConn is a listener with one connection. The tests put it below a deadlineListener, as the server does.
 type oneConn struct {
 	conn chan net.Conn
 	done chan struct{}
@@ -38,7 +38,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		answered, served := make(chan error, 1), make(chan error, 1)
 		ctx, stop := context.WithCancel(t.Context())
 		go func() {
-			served <- Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			served <- Serve(ctx, deadlineListener{l}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, err := w.Write([]byte(strings.Repeat("x", 1<<20)))
 				answered <- err
 			}))
@@ -72,7 +72,7 @@ func TestStopEndsLongPolls(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() {
-			served <- Serve(ctx, l, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			served <- Serve(ctx, deadlineListener{l}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				<-r.Context().Done()
 				close(ended)
 			}))
