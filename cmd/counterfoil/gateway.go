@@ -16,6 +16,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/gateway/extauthz"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -33,6 +34,8 @@ type gatewaySettings struct {
 	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect."`
 	Key      string        `name:"assertion-key" placeholder:"FILE" help:"File of the keys that sign what services are told of the caller; made if it is missing. off: nothing is signed. Empty: assertion.key in the folder of the routes."`
 	Allow    []string      `name:"allow-addresses" placeholder:"CIDR" help:"Networks in which the issuer's name may resolve to a link-local address, or to a private one after a public one. Addresses where clouds keep credentials never are the issuer's." want:"network"`
+
+	ExtAuthz string `name:"ext-authz-listen" default:"off" placeholder:"ADDR" help:"Address at which Envoy asks over gRPC, or off." want:"address or off"`
 
 	ops.Settings
 }
@@ -108,7 +111,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	metrics.Registry.MustRegister(decisions)
 	web, err := ops.Listen(ops.Options{
 		Settings: &c.Settings, Metrics: metrics, Logger: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
-		Quiet: []string{gateway.ForwardAuthPath, gateway.AuthRequestPath, gateway.ExtAuthzPrefix},
+		Quiet: []string{gateway.ForwardAuthPath, gateway.AuthRequestPath, gateway.ExtAuthzPrefix, extauthz.Procedure},
 	})
 	if err != nil {
 		return err
@@ -133,6 +136,13 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	})
 	if err != nil {
 		return err
+	}
+	if c.ExtAuthz != "off" {
+		at, err := web.HandleAt(c.ExtAuthz, "--ext-authz-listen", extauthz.Handler(g, log))
+		if err != nil {
+			return err
+		}
+		log.Info("ext-authz listening", "address", at.String())
 	}
 	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
 	return web.Run(ctx, func() error {
@@ -227,7 +237,7 @@ func (c *gatewayExplain) Run() error {
 }
 
 type gatewaySnippet struct {
-	Proxy    string `arg:"" help:"nginx, caddy, traefik, haproxy or envoy."`
+	Proxy    string `arg:"" help:"nginx, caddy, traefik, haproxy, envoy or envoy-grpc."`
 	Gateway  string `placeholder:"ADDR" help:"Address of the gateway. Empty: the word GATEWAY stands for it."`
 	Upstream string `placeholder:"ADDR" help:"Address of the service. Empty: the word UPSTREAM stands for it."`
 }

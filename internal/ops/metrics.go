@@ -55,3 +55,10 @@ func (m *Metrics) connection(open int, refused bool) {
 		m.refused.Inc()
 	}
 }
+
+// otherConnection notes a change of another listener.
+func (m *Metrics) otherConnection(_ int, refused bool) {
+	if refused {
+		m.refused.Inc()
+	}
+}

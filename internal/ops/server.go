@@ -69,15 +69,20 @@ func Listen(o Options) (*Server, error) {
 }
 
 func (s *Server) listenPublic() (err error) {
-	if s.public, err = s.listen(s.opts.Settings.Listen); err != nil {
-		return fmt.Errorf("%w\nhint: choose another address with --listen", err)
-	}
-	s.public = &limited{
-		Listener: s.public, most: s.opts.Settings.ConnectionsPerAddress, held: map[netip.Addr]int{},
-		exempt: s.observer.trusted.Contain, count: s.opts.Metrics.connection,
-	}
-	s.public, err = s.opts.Settings.withTLS(s.public, s.opts.Logger)
+	s.public, err = s.listenLimited(s.opts.Settings.Listen, "--listen", s.opts.Metrics.connection)
 	return err
+}
+
+// listenLimited listens with TLS and a limit of connections. Flag names the address to an operator.
+func (s *Server) listenLimited(address, flag string, count func(open int, refused bool)) (net.Listener, error) {
+	l, err := s.listen(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w\nhint: choose another address with %s", err, flag)
+	}
+	return s.opts.Settings.withTLS(&limited{
+		Listener: l, most: s.opts.Settings.ConnectionsPerAddress, held: map[netip.Addr]int{},
+		exempt: s.observer.trusted.Contain, count: count,
+	}, s.opts.Logger)
 }
 
 func (s *Server) listenOps() (err error) {
@@ -127,6 +132,18 @@ func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
 		debug := opsHandler(s.opts.Metrics, pages, observed, s.opts.Settings.OpsToken, !urls.Loopback(s.opts.Settings.OpsListen))
 		s.Go(func(ctx context.Context) error { return Serve(ctx, s.ops, debug) })
 	}
+}
+
+// HandleAt makes h what another listener serves, with TLS, limits and a log as the public one has
+// them. Flag names its address to an operator. It returns the address.
+func (s *Server) HandleAt(address, flag string, h http.Handler) (net.Addr, error) {
+	l, err := s.listenLimited(address, flag, s.opts.Metrics.otherConnection)
+	if err != nil {
+		return nil, err
+	}
+	observed := s.observer.wrap(h)
+	s.Go(func(ctx context.Context) error { return Serve(ctx, l, observed) })
+	return l.Addr(), nil
 }
 
 // HandleLocal makes h what a Unix socket at path serves, to the owner of the process and to

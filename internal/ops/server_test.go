@@ -106,6 +106,40 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Another listener serves its own handler, for as long as the program runs, and its failure names
+// the flag of its address.
+func TestHandleAt(t *testing.T) {
+	s, _, err := listen(t, func(o *ops.Options) { o.Settings.OpsListen, o.NotifySocket = "off", "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Handle(hello, nil)
+	if _, err := s.HandleAt(s.Addr().String(), "--other-listen", hello); err == nil || !strings.Contains(err.Error(), "--other-listen") {
+		t.Errorf("an address that is taken: %v", err)
+	}
+	at, err := s.HandleAt("127.0.0.1:0", "--other-listen", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	err = s.Run(ctx, func() error {
+		if got := get(t, http.DefaultClient, "http://"+at.String()); got != "other" {
+			t.Errorf("the other listener: %q", got)
+		}
+		if got := get(t, http.DefaultClient, s.URL()); got != "hello" {
+			t.Errorf("the public listener: %q", got)
+		}
+		stop()
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", at.String()); err == nil {
+		t.Error("it listens after the end")
+	}
+}
+
 // A task or a start that fails ends the program with its error, and everything else stops.
 func TestRunFails(t *testing.T) {
 	broken := errors.New("broken")

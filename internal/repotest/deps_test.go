@@ -38,6 +38,7 @@ var layers = map[string]struct {
 	"/internal/markdown": {nil, nil, "reads text"},
 	"/internal/repotest": {[]string{"/internal/markdown"}, nil, "reads the repository, and runs nothing of it"},
 
+	"/internal/envoyauth":  {nil, []string{"google.golang.org/protobuf"}, "messages of Envoy"},
 	"/internal/revocation": {[]string{"/internal/token"}, nil, "words, and what they mean"},
 	"/internal/refusal":    {nil, nil, "errors, and how HTTP says them"},
 	"/internal/request":    {[]string{"/internal/refusal"}, nil, "reads a request, and decides about no session"},
@@ -53,6 +54,8 @@ var layers = map[string]struct {
 	"/store/postgres":  {[]string{"", "/source", "/store"}, []string{"github.com/jackc/pgx", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/redis":     {[]string{"", "/internal/pack", "/internal/textfile", "/source", "/store"}, []string{"github.com/redis/rueidis"}, "engines share no code but the packing of values"},
 	"/store/storetest": {[]string{"", "/source", "/store"}, nil, "tests the contract, not an engine"},
+
+	"/gateway/extauthz": {[]string{"/gateway", "/internal/envoyauth", "/internal/refusal"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf"}, "words of Envoy: it decides nothing"},
 
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
 	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
