@@ -40,7 +40,7 @@ import (
 // $WORK/bin is the first folder of the PATH. A program there that is called sudo, systemctl or
 // the like stands for the one of the machine. counterfoil is the program under test, and go
 // builds in this repository what a page builds in its checkout. With PARSE=--help, counterfoil
-// only says whether it knows its arguments. $A to $E are free addresses.
+// only says whether it knows its arguments. $A to $F are free addresses.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	repository, err := filepath.Abs("..")
@@ -135,7 +135,7 @@ func (d *document) block(ts *testscript.TestScript, part string) string {
 func checkout(t *testing.T, e *testscript.Env, repository string) error {
 	bin, clone := filepath.Join(e.WorkDir, "bin"), filepath.Join(e.WorkDir, "counterfoil")
 	e.Values[shown] = &document{}
-	for _, name := range []string{"A", "B", "C", "D", "E"} {
+	for _, name := range []string{"A", "B", "C", "D", "E", "F"} {
 		e.Setenv(name, testsvc.FreeAddress(t))
 	}
 	home, _ := os.UserHomeDir()

@@ -32,6 +32,9 @@ type fileRoute struct {
 	Identity Identity `yaml:"identity"`
 	Audience string   `yaml:"audience"` // of assertions
 	Allow    []Oddity `yaml:"allow"`
+
+	Upstreams []string `yaml:"upstreams"`
+	Strip     *bool    `yaml:"strip_credentials"` // nil: true
 }
 
 // ReadRoutes reads a file of routes: one YAML mapping whose member routes is a list. A name
@@ -77,7 +80,8 @@ func misread(err error) error {
 }
 
 func (f *fileRoute) route() (Route, error) {
-	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Allow: f.Allow}
+	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Allow: f.Allow, Upstreams: f.Upstreams}
+	r.KeepCredentials = f.Strip != nil && !*f.Strip
 	if f.Require.Roles != nil {
 		r.Rules = append(r.Rules, oneRole(f.Require.Roles))
 	}

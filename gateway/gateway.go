@@ -14,10 +14,12 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -56,6 +58,8 @@ type Options struct {
 	Decided func(route, verdict string, took time.Duration)
 
 	Now func() time.Time // nil: time.Now
+
+	Logger *slog.Logger // of failures of upstreams; nil: nobody is told
 }
 
 // Gateway decides about requests. It is safe for concurrent use.
@@ -64,6 +68,7 @@ type Gateway struct {
 	opts     Options
 	pageHost string        // of the sign-in page, without the port; empty: there is no page
 	bound    time.Duration // of the verifier
+	turn     atomic.Uint64 // of the upstreams
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -88,12 +93,18 @@ func New(o Options) (*Gateway, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	t, err := newTable(o.Routes)
+	if err == nil {
+		err = t.connect()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	t.guard(o.Verifier)
-	return &Gateway{t, o, pageHost, o.Verifier.Status().Bound}, nil
+	return &Gateway{routes: t, opts: o, pageHost: pageHost, bound: o.Verifier.Status().Bound}, nil
 }
 
 // verdict is what a gateway says of a request.

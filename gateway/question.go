@@ -101,6 +101,9 @@ func byPrefix(prefix string) *dialect {
 // shell returns the visitor's request as far as a check reads it: with its own method, and the
 // headers that came along with the question r.
 func (q *question) shell(r *http.Request) *http.Request {
+	if q.method == r.Method && (!upgrade(r) || len(r.Header["Upgrade"]) > 0) {
+		return r
+	}
 	visitor := r.WithContext(r.Context())
 	visitor.Method = q.method
 	if upgrade(r) && len(r.Header["Upgrade"]) == 0 {

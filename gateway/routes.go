@@ -37,6 +37,13 @@ type Route struct {
 	Allow    []Oddity // in the paths of this route
 	Identity Identity // how the upstream is told who asks
 	Audience string   // of the assertions that the upstream gets; empty: Origin
+
+	// Upstreams are the servers that [Gateway.Proxy] passes requests to, such as
+	// http://127.0.0.1:8090, https://app.internal or h2c://127.0.0.1:50051. They get the path and the
+	// Host that the visitor asks for. Nil: the route is for the questions of other proxies alone.
+	Upstreams []string
+
+	KeepCredentials bool // the upstreams get the cookies and the Authorization that the gateway reads (GW-14)
 }
 
 // route is a Route that was checked.
@@ -47,7 +54,9 @@ type route struct {
 	label string // origin and path, as in the file; a prefix ends with /*
 	guard *counterfoil.Guard
 
-	audience *audience // shared by all routes of one Audience
+	audience          *audience // shared by all routes of one Audience
+	scheme, authority string    // of Origin
+	pool              pool      // Upstreams
 }
 
 // table has the routes of each origin, those with longer paths first.
@@ -126,7 +135,7 @@ func (r Route) check() (*route, error) {
 	if err := checkPath(r); err != nil {
 		return nil, err
 	}
-	made := &route{Route: r, host: origin.Hostname()}
+	made := &route{Route: r, host: origin.Hostname(), scheme: origin.Scheme, authority: origin.Host}
 	if r.Prefix != "/" {
 		made.Prefix = strings.TrimSuffix(r.Prefix, "/")
 	}
@@ -152,6 +161,11 @@ func (r Route) check() (*route, error) {
 	}
 	if slices.Contains(r.Methods, "GET") && !slices.Contains(r.Methods, "HEAD") {
 		made.Methods = append(slices.Clone(r.Methods), "HEAD")
+	}
+	for _, text := range r.Upstreams {
+		if _, err := parseUpstream(text); err != nil {
+			return nil, err
+		}
 	}
 	if r.Anonymous && (r.Rules != nil || r.Audience != "" || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
 		return nil, errors.New("a route for everybody asks nothing of a caller")

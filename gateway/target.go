@@ -189,9 +189,11 @@ func (t *target) decode(raw string) *refusal.Problem {
 			}
 		case c == '#':
 			return badTarget("the path has a fragment")
+		case c == ' ': // an escaped one is a name with a space
+			return badTarget("the path has a space")
 		}
 		switch {
-		case c <= ' ' || c == 0x7f:
+		case c < ' ' || c == 0x7f:
 			return badTarget("the path has a control character")
 		case c == '\\':
 			return badTarget("the path has a backslash")

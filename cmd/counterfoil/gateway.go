@@ -28,6 +28,7 @@ type gatewaySettings struct {
 	Issuer   string        `name:"issuer" placeholder:"URL" help:"URL of the auth server."`
 	Audience string        `name:"audience" placeholder:"NAME" help:"The aud that tokens must have. Empty: the issuer."`
 	Routes   string        `name:"routes" default:"routes.yaml" type:"path" placeholder:"FILE" help:"File of the routes (YAML)."`
+	Proxy    string        `name:"proxy-listen" default:"off" placeholder:"ADDR" help:"Address at which visitors' requests are passed on to the upstreams of their routes, or off." want:"address or off"`
 	Bound    time.Duration `name:"bound" default:"10s" placeholder:"TIME" help:"No credential is accepted on knowledge that is older." min:"2s" max:"1m"`
 	SignIn   string        `name:"sign-in" placeholder:"URL" help:"Page on which people sign in; it gets the parameters client, return_to and max_age. Empty: /login of the issuer."`
 	Client   string        `name:"client" placeholder:"NAME" help:"Client that people sign in to; it must list the origins of the routes. Empty: default."`
@@ -61,8 +62,8 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 		_, err := issuerURL(c.SignIn)
 		refuseURL(v, "sign_in", err)
 	}
-	if len(c.TrustedProxies) == 0 {
-		v.Refuse("trusted_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
+	if len(c.TrustedProxies) == 0 && c.Proxy == "off" {
+		v.Refuse("trusted_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32, or set proxy_listen")
 	}
 	if c.APIKey.Reveal() == "" {
 		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect")
@@ -109,6 +110,9 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		Name: "counterfoil_gateway_decisions_total", Help: "Answers to proxies, by route and verdict: allowed, or the type of the refusal.",
 	}, []string{"route", "verdict"})
 	metrics.Registry.MustRegister(decisions)
+	if len(c.TrustedProxies) == 0 {
+		c.Listen = "off" // nobody may ask
+	}
 	web, err := ops.Listen(ops.Options{
 		Settings: &c.Settings, Metrics: metrics, Logger: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 		Quiet: []string{gateway.ForwardAuthPath, gateway.AuthRequestPath, gateway.ExtAuthzPrefix, extauthz.Procedure},
@@ -128,7 +132,8 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	defer verifier.Close()
 	g, err := gateway.New(gateway.Options{
 		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
-		Peer: func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) }, AssertionKeys: keys,
+		Logger: log,
+		Peer:   func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) }, AssertionKeys: keys,
 		Decided: func(route, verdict string, _ time.Duration) {
 			decisions.WithLabelValues(route, verdict).Inc()
 			log.LogAttrs(ctx, slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
@@ -145,8 +150,17 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		log.Info("ext-authz listening", "address", at.String())
 	}
 	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
+	if c.Proxy != "off" {
+		at, err := web.HandleProxy(c.Proxy, "--proxy-listen", g.Proxy())
+		if err != nil {
+			return err
+		}
+		log.Info("passing requests on", "address", at.String())
+	}
 	return web.Run(ctx, func() error {
-		log.Info("listening", "address", web.Addr().String(), "issuer", c.Issuer, "routes", len(routes))
+		if c.Listen != "off" {
+			log.Info("listening", "address", web.Addr().String(), "issuer", c.Issuer, "routes", len(routes))
+		}
 		return nil
 	})
 }

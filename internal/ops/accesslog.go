@@ -21,6 +21,7 @@ type observer struct {
 	quiet    []string     // patterns of routes that machines ask all the time
 	base     string       // path below which the handler answers too
 	draining *atomic.Bool // the program is about to stop
+	proxied  bool         // no path is the program's own
 }
 
 // wrap returns next, observed. Next sees the client that a trusted proxy names as the peer,
@@ -41,7 +42,9 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 			o.metrics.inFlight.Dec()
 			o.note(r, a, client, time.Since(begun))
 		}()
-		if o.draining.Load() && (r.URL.Path == "/readyz" || r.URL.Path == o.base+"/readyz") {
+		if o.draining.Load() && o.proxied {
+			a.Header().Set("Connection", "close") // HTTP/2 has GOAWAY for it
+		} else if o.draining.Load() && (r.URL.Path == "/readyz" || r.URL.Path == o.base+"/readyz") {
 			p := refusal.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
 			p.ServeHTTP(a, r)
 			return

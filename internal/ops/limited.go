@@ -15,11 +15,10 @@ type limited struct {
 	net.Listener
 	most   int // per address; 0: any number
 	exempt func(netip.Addr) bool
-	count  func(open int, refused bool) // called after each change
+	count  func(change int, refused bool) // of the connections that are open
 
-	mu   sync.Mutex // guards held and open
+	mu   sync.Mutex // guards held
 	held map[netip.Addr]int
-	open int
 }
 
 // Accept waits for the next connection within the limit.
@@ -44,14 +43,13 @@ func (l *limited) admit(conn net.Conn) net.Conn {
 	refused := peer.IsValid() && l.most > 0 && l.held[addr] >= l.most && !l.exempt(peer)
 	if !refused {
 		l.held[addr]++
-		l.open++
 	}
-	open := l.open
 	l.mu.Unlock()
-	l.count(open, refused)
 	if refused {
+		l.count(0, true)
 		return nil
 	}
+	l.count(1, false)
 	return &heldConn{Conn: conn, release: sync.OnceFunc(func() { l.release(addr) })}
 }
 
@@ -60,10 +58,8 @@ func (l *limited) release(addr netip.Addr) {
 	if l.held[addr]--; l.held[addr] == 0 {
 		delete(l.held, addr)
 	}
-	l.open--
-	open := l.open
 	l.mu.Unlock()
-	l.count(open, false)
+	l.count(-1, false)
 }
 
 type heldConn struct {

@@ -20,8 +20,8 @@ func (c fakeConn) Close() error         { return nil }
 func TestConnectionsPerAddress(t *testing.T) { // OPS-06
 	open, refused := 0, 0
 	l := &limited{most: 2, held: map[netip.Addr]int{}, exempt: forwarded.Proxies{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fe80::/10")}.Contain,
-		count: func(n int, no bool) {
-			open = n
+		count: func(change int, no bool) {
+			open += change
 			if no {
 				refused++
 			}

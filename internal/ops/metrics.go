@@ -31,7 +31,7 @@ func NewMetrics(build prometheus.Labels) *Metrics {
 			Help: "Time to answer, by route pattern and class of status. GET /v1/log waits on purpose.",
 		}, []string{"route", "status"}),
 		inFlight:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_requests_in_flight", Help: "Requests under way."}),
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_connections", Help: "Open connections of the public listener."}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_connections", Help: "Open connections of the public listeners."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "counterfoil_http_connections_refused_total",
 			Help: "Connections closed because their address held connections_per_address already."}),
 	}
@@ -48,16 +48,9 @@ func (m *Metrics) request(route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
 }
 
-// connection notes a change of the public listener.
-func (m *Metrics) connection(open int, refused bool) {
-	m.connections.Set(float64(open))
-	if refused {
-		m.refused.Inc()
-	}
-}
-
-// otherConnection notes a change of another listener.
-func (m *Metrics) otherConnection(_ int, refused bool) {
+// connection notes a change of the public listeners.
+func (m *Metrics) connection(change int, refused bool) {
+	m.connections.Add(float64(change))
 	if refused {
 		m.refused.Inc()
 	}

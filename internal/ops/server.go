@@ -43,7 +43,7 @@ type Options struct {
 // Server is the listeners and background tasks of one program.
 type Server struct {
 	opts     Options
-	public   net.Listener
+	public   net.Listener   // nil: off
 	ops      net.Listener   // nil: off
 	opened   []net.Listener // Close closes them
 	observer *observer
@@ -51,7 +51,8 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// Listen opens the listeners and serves nothing yet.
+// Listen opens the listeners and serves nothing yet. If Settings.Listen is "off", there is no public
+// one.
 func Listen(o Options) (*Server, error) {
 	s := &Server{opts: o}
 	s.observer = &observer{
@@ -69,19 +70,21 @@ func Listen(o Options) (*Server, error) {
 }
 
 func (s *Server) listenPublic() (err error) {
-	s.public, err = s.listenLimited(s.opts.Settings.Listen, "--listen", s.opts.Metrics.connection)
+	if address := s.opts.Settings.Listen; address != "off" {
+		s.public, err = s.listenLimited(address, "--listen")
+	}
 	return err
 }
 
 // listenLimited listens with TLS and a limit of connections. Flag names the address to an operator.
-func (s *Server) listenLimited(address, flag string, count func(open int, refused bool)) (net.Listener, error) {
+func (s *Server) listenLimited(address, flag string) (net.Listener, error) {
 	l, err := s.listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: choose another address with %s", err, flag)
 	}
 	return s.opts.Settings.withTLS(&limited{
 		Listener: l, most: s.opts.Settings.ConnectionsPerAddress, held: map[netip.Addr]int{},
-		exempt: s.observer.trusted.Contain, count: count,
+		exempt: s.observer.trusted.Contain, count: s.opts.Metrics.connection,
 	}, s.opts.Logger)
 }
 
@@ -112,7 +115,7 @@ func (s *Server) listen(address string) (net.Listener, error) {
 	return deadlineListener{l}, nil
 }
 
-// Addr is the address of the public listener.
+// Addr is the address of the public listener. There must be one.
 func (s *Server) Addr() net.Addr { return s.public.Addr() }
 
 // URL is the URL of the public listener.
@@ -127,7 +130,9 @@ func (s *Server) URL() string {
 // h, and pages by their patterns, beside metrics and profiles.
 func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
 	observed := s.observer.wrap(h)
-	s.Go(func(ctx context.Context) error { return Serve(ctx, s.public, observed) })
+	if s.public != nil {
+		s.Go(func(ctx context.Context) error { return Serve(ctx, s.public, observed) })
+	}
 	if s.ops != nil {
 		debug := opsHandler(s.opts.Metrics, pages, observed, s.opts.Settings.OpsToken, !urls.Loopback(s.opts.Settings.OpsListen))
 		s.Go(func(ctx context.Context) error { return Serve(ctx, s.ops, debug) })
@@ -137,7 +142,7 @@ func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
 // HandleAt makes h what another listener serves, with TLS, limits and a log as the public one has
 // them. Flag names its address to an operator. It returns the address.
 func (s *Server) HandleAt(address, flag string, h http.Handler) (net.Addr, error) {
-	l, err := s.listenLimited(address, flag, s.opts.Metrics.otherConnection)
+	l, err := s.listenLimited(address, flag)
 	if err != nil {
 		return nil, err
 	}
@@ -249,11 +254,22 @@ func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 }
 
 func serve(ctx context.Context, listener net.Listener, h http.Handler, conn func(context.Context, net.Conn) context.Context) error {
-	s := &http.Server{
-		Handler: h, ConnContext: conn, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	s := newServer(h, conn)
+	s.ReadTimeout, s.WriteTimeout = 15*time.Second, writeTimeout
+	return run(ctx, s, listener)
+}
+
+// newServer returns a server whose requests may take any time.
+func newServer(h http.Handler, conn func(context.Context, net.Conn) context.Context) *http.Server {
+	return &http.Server{
+		Handler: h, ConnContext: conn, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		Protocols: protocols(), HTTP2: &http.HTTP2Config{WriteByteTimeout: stuckTimeout},
 	}
+}
+
+// run serves until ctx ends, then lets requests finish for 5 s.
+func run(ctx context.Context, s *http.Server, listener net.Listener) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/request"
+)
+
+// claims are the prefixes of the headers by which services are told who the visitor is, where the
+// visitor comes from, or what the visitor asks for. No visitor may say that (GW-01).
+var claims = []string{
+	"counterfoil-", "x-counterfoil-", "remote-", "x-remote-", "x-auth-",
+	"x-forwarded-", "x-original-", "x-rewrite-",
+}
+
+// claim reports whether a visitor may not send a header of that name. A name with a character
+// that is neither a letter, a digit nor "-" is the same as another name for some programs (GW-02).
+func claim(name string) bool {
+	for n := range len(name) {
+		if odd(rune(name[n])) {
+			return true
+		}
+	}
+	for _, prefix := range claims {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return name != request.MinCursorHeader // it says what a check must know
+		}
+	}
+	return strings.EqualFold(name, "Forwarded") || strings.EqualFold(name, "X-Real-Ip")
+}
+
+func removeClaims(h http.Header) {
+	for name := range h {
+		if claim(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// removeCredentials takes away what a check of ours reads: with it a service could act in the
+// visitor's name elsewhere (GW-14). Another scheme than Bearer, and other cookies, are the service's.
+func removeCredentials(h http.Header) {
+	request.RemoveCredentialCookies(h)
+	for _, field := range h["Authorization"] {
+		if scheme, _ := request.Credentials(field); strings.EqualFold(scheme, "Bearer") {
+			delete(h, "Authorization")
+			return
+		}
+	}
+}

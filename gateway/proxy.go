@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/forwarded"
+	"github.com/counterfoil/counterfoil/internal/refusal"
+	"github.com/counterfoil/counterfoil/internal/request"
+)
+
+// Proxy passes the requests of visitors on to the upstreams of their routes, or refuses them. The
+// question is the request itself. It must not share a listener with the questions of other
+// proxies ([Gateway.Handler]): a visitor could ask them.
+//
+// A route without upstreams lets nothing pass here.
+func (g *Gateway) Proxy() http.Handler {
+	proxy := &httputil.ReverseProxy{
+		Rewrite: g.rewrite, Transport: balancer{g}, ModifyResponse: answered, ErrorHandler: g.failed,
+		BufferPool: buffers{}, ErrorLog: slog.NewLogLogger(g.opts.Logger.Handler(), slog.LevelDebug),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		p, refused := g.admit(r)
+		r.Pattern = p.route.name()
+		if refused != nil {
+			g.opts.Decided(p.route.name(), refused.Type, time.Since(begun))
+			w.Header()["Cache-Control"] = noStore
+			passed(w, r, refused, p.page)
+			return
+		}
+		g.opts.Decided(p.route.name(), "allowed", time.Since(begun))
+		defer p.moveTo(nil)
+		proxy.ServeHTTP(early{w}, r.WithContext(p.with(r.Context())))
+	})
+}
+
+var errOtherHost = badTarget("the request names two hosts")
+
+// admit decides about a request that came itself, and picks its upstream.
+func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
+	p := &passage{uri: r.RequestURI}
+	if other := r.Header["Host"]; other != nil && (len(other) > 1 || other[0] != r.Host) {
+		return p, errOtherHost // HTTP/2 has a pseudo-header besides (GW-19)
+	}
+	p.verdict = g.decide(r, &question{method: r.Method, scheme: g.schemeOf(r), host: r.Host, uri: r.RequestURI})
+	if p.refused != nil {
+		return p, p.refused
+	}
+	if len(p.route.pool) == 0 {
+		return p, errNoRoute
+	}
+	p.identity = http.Header{}
+	if refused := g.identify(p.identity, &p.verdict); refused != nil {
+		return p, refused
+	}
+	p.moveTo(g.pick(p.route.pool, nil))
+	return p, nil
+}
+
+// schemeOf returns the scheme that the visitor used. Behind a trusted proxy it is what that proxy
+// says, if it says it once.
+func (g *Gateway) schemeOf(r *http.Request) string {
+	if said := r.Header["X-Forwarded-Proto"]; len(said) > 0 && g.trusts(r) {
+		return strings.Join(said, ",") // two are none
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// trusts reports whether r came from a trusted proxy.
+func (g *Gateway) trusts(r *http.Request) bool {
+	return forwarded.Proxies(g.opts.TrustedProxies).Contain(g.opts.Peer(r))
+}
+
+// rewrite makes the request that the upstream gets. The hop-by-hop headers are gone already, so
+// that a visitor cannot take ours away by naming them in Connection (GW-04).
+func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
+	p := passageOf(pr.In)
+	pr.Out.URL = p.onWire()
+	pr.Out.Host = p.route.authority
+	h := pr.Out.Header
+	removeClaims(h)
+	if up := h["Upgrade"]; up != nil && (len(up) != 1 || !strings.EqualFold(up[0], "websocket")) {
+		delete(h, "Upgrade") // an upgrade to HTTP/2 would be a connection that nobody checks
+		delete(h, "Connection")
+	}
+	if !p.route.KeepCredentials {
+		removeCredentials(h)
+	}
+	for name, values := range p.identity {
+		h[name] = values
+	}
+	g.forwardedBy(pr)
+}
+
+// forwardedBy tells the upstream where the request came from. What was there is kept only if a
+// trusted proxy sent it.
+func (g *Gateway) forwardedBy(pr *httputil.ProxyRequest) {
+	p, h := passageOf(pr.In), pr.Out.Header
+	from := pr.In.RemoteAddr
+	if peer := g.opts.Peer(pr.In); peer.IsValid() {
+		from = peer.String()
+	} else if host, _, err := net.SplitHostPort(from); err == nil {
+		from = host
+	}
+	if before := pr.In.Header["X-Forwarded-For"]; len(before) > 0 && g.trusts(pr.In) {
+		from = strings.Join(before, ", ") + ", " + from
+	}
+	h["X-Forwarded-For"] = []string{from}
+	h["X-Forwarded-Host"] = []string{p.route.authority}
+	h["X-Forwarded-Proto"] = []string{p.route.scheme}
+}
+
+// answered changes what an upstream answers before the visitor gets it.
+func answered(res *http.Response) error {
+	h := res.Header
+	removeOurCookies(h)
+	if passageOf(res.Request).session != nil && h["Cache-Control"] == nil && res.StatusCode != http.StatusSwitchingProtocols {
+		h["Cache-Control"] = forOne
+		if kind, _, _ := strings.Cut(h.Get("Content-Type"), ";"); kind == "" || strings.EqualFold(strings.TrimRight(kind, " \t"), "text/html") {
+			h["Cache-Control"] = forNobody
+		}
+	}
+	return nil
+}
+
+// What is said of an answer to one person, if its upstream says nothing (GW-21).
+var (
+	forOne    = []string{"private"}
+	forNobody = []string{"private, no-store"} // a page
+)
+
+// removeOurCookies drops what would set a cookie of a session: a service that is not the auth
+// server could sign a visitor in as somebody else (SES-04).
+func removeOurCookies(h http.Header) {
+	all := h["Set-Cookie"]
+	for n, field := range all {
+		if request.SetsCredential(field) {
+			kept := append([]string(nil), all[:n]...)
+			for _, field := range all[n+1:] {
+				if !request.SetsCredential(field) {
+					kept = append(kept, field)
+				}
+			}
+			h["Set-Cookie"] = kept
+			return
+		}
+	}
+}
+
+// early is the writer of a proxied answer. Informational answers do not pass [answered], and so
+// lose their cookies here.
+type early struct{ http.ResponseWriter }
+
+func (e early) WriteHeader(status int) {
+	if status < 200 {
+		e.Header().Del("Set-Cookie")
+	}
+	e.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (e early) Unwrap() http.ResponseWriter { return e.ResponseWriter }
+
+var (
+	errUpstream = &refusal.Problem{Status: 502, Type: "upstream-failed", Title: "The service cannot be reached", Detail: "It refused the connection, or its answer cannot be passed on."}
+	errTooSlow  = &refusal.Problem{Status: 504, Type: "upstream-timeout", Title: "The service does not answer"}
+)
+
+// failed answers when no upstream did.
+func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
+	p := passageOf(r)
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the visitor is gone
+	}
+	g.opts.Logger.WarnContext(r.Context(), "upstream", "route", p.route.name(), "upstream", p.to.url, "error", err.Error())
+	problem := errUpstream
+	if late, is := errors.AsType[net.Error](err); is && late.Timeout() {
+		problem = errTooSlow
+	}
+	problem.ServeHTTP(w, r)
+}
+
+// buffers lends the buffers in which bodies are copied.
+type buffers struct{}
+
+type buffer [32 << 10]byte
+
+var spare = sync.Pool{New: func() any { return new(buffer) }}
+
+func (buffers) Get() []byte  { return spare.Get().(*buffer)[:] }
+func (buffers) Put(b []byte) { spare.Put((*buffer)(b)) }

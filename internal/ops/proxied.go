@@ -1,0 +1,23 @@
+package ops
+
+import (
+	"context"
+	"net"
+	"net/http"
+)
+
+// HandleProxy makes h, which passes requests on, what a listener at address serves. No path there
+// is the program's own: probes are for [Server.Handle]. A request may take any time, because the
+// services behind h decide that. While the program stops, each answer asks the client to use
+// another connection for its next request. Flag names the address to an operator.
+func (s *Server) HandleProxy(address, flag string, h http.Handler) (net.Addr, error) {
+	l, err := s.listenLimited(address, flag)
+	if err != nil {
+		return nil, err
+	}
+	o := *s.observer
+	o.proxied = true
+	observed := o.wrap(h)
+	s.Go(func(ctx context.Context) error { return run(ctx, newServer(observed, withAddress), l) })
+	return l.Addr(), nil
+}
