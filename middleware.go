@@ -36,7 +36,7 @@ type Route struct {
 
 	Formats []Format // accepted here, of those that the verifier accepts; nil: all of them
 	Rules   []Rule   // hold for every request, before those of Require
-	Origins []string // as Options.Origins, for this route; nil: those of Options
+	Origins []string // as Options.Origins, for this route; nil: those of Options. A copy with a Session.Origin is for these alone
 }
 
 // Guard checks the requests of a route.
@@ -163,8 +163,18 @@ func (g *Guard) check(r *http.Request) (*Session, credential, error) {
 		}
 		d = &more
 	}
-	s, err := g.v.verify(r.Context(), c, d)
+	s, err := g.take(r.Context(), c, d)
 	return s, c, err
+}
+
+// take is a check, and refuses a copy for another origin than the route's: a service that sees
+// it could use it at another one otherwise.
+func (g *Guard) take(ctx context.Context, c credential, d *demand) (*Session, error) {
+	s, err := g.v.verify(ctx, c, d)
+	if err == nil && s.Origin != "" && !slices.Contains(g.route.Origins, s.Origin) {
+		return nil, errNotHere
+	}
+	return s, err
 }
 
 // credential is what a request carries, and how.

@@ -155,6 +155,41 @@ func TestRouteTransport(t *testing.T) {
 	})
 }
 
+// A copy for one origin is good at the routes that list it, and at no other: a service that sees it
+// can use it nowhere else (TOK-21).
+func TestCopyForOneOrigin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		id := s.opaque("ses_1")
+		s.set(func() { s.sessions[id].Origin = "https://here.test" })
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Cookie", source.CookieName+"="+id)
+		for origin, want := range map[string]error{"https://here.test": nil, "https://there.test": counterfoil.ErrInvalidToken, "": counterfoil.ErrInvalidToken} {
+			route := counterfoil.Route{}
+			if origin != "" {
+				route.Origins = []string{origin}
+			}
+			for _, policy := range []counterfoil.StalePolicy{counterfoil.FailClosed(), counterfoil.Introspect()} {
+				route.Stale = policy
+				for range 2 {
+					if got, err := v.With(route).VerifyRequest(r); !errors.Is(err, want) || err == nil && got.Origin != origin {
+						t.Errorf("%q, %v: %v, want %v", origin, policy, err, want)
+					}
+				}
+			}
+		}
+		if _, err := v.Verify(t.Context(), id); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("Verify: %v, want ErrInvalidToken", err)
+		}
+		w := httptest.NewRecorder()
+		if v.Require(nothing).ServeHTTP(w, r); w.Code != 401 || w.Header().Get("Set-Cookie") != "" {
+			t.Errorf("elsewhere: %d %v; the cookie is good, and stays", w.Code, w.Header())
+		}
+	})
+}
+
 // REV-20: what /debug/revocation shows.
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

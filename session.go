@@ -33,7 +33,8 @@ type Session struct {
 	Attributes    map[string]string // set by the application when the session was made; nil for most
 
 	Carrier  Carrier   // how this copy travelled
-	TokenID  string    // jti of a JWT or JWE copy; empty for an opaque one
+	Origin   string    // the one service that this copy is for; a Route refuses it unless its Origins list it; empty for most
+	TokenID  string    // jti of a JWT or JWE copy; empty for an opaque one, unless it has an Origin
 	KeyID    string    // kid that signed this copy; empty for an opaque one
 	IssuedAt time.Time // when this copy was made
 	Expires  time.Time // when this copy dies; the login itself may live longer

@@ -19,6 +19,7 @@ type introspection struct {
 	Audience      []string          `json:"aud,omitempty"`
 	Expires       int64             `json:"exp,omitempty"`
 	IssuedAt      int64             `json:"iat,omitempty"`
+	Origin        string            `json:"origin,omitempty"`
 	TokenID       string            `json:"jti,omitempty"`
 	KeyID         string            `json:"kid,omitempty"`
 	Scope         string            `json:"scope,omitempty"`
@@ -36,7 +37,7 @@ type introspection struct {
 func (s Session) MarshalJSON() ([]byte, error) {
 	return json.Marshal(introspection{
 		Active: true, Issuer: s.Issuer, Subject: s.Subject, SID: s.ID, Client: s.Client, Audience: s.Audience,
-		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), TokenID: s.TokenID, KeyID: s.KeyID,
+		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), Origin: s.Origin, TokenID: s.TokenID, KeyID: s.KeyID,
 		Scope: strings.Join(s.Scopes, " "), Roles: s.Roles, Methods: s.Methods, ACR: s.ACR,
 		AuthTime: s.AuthTime.Unix(), ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes, Born: &s.Born,
 	})
@@ -64,7 +65,7 @@ func (s *Session) UnmarshalJSON(data []byte) error {
 		ID: i.SID, Issuer: i.Issuer, Subject: i.Subject, Client: i.Client, Audience: i.Audience,
 		Roles: i.Roles, Scopes: strings.Fields(i.Scope), Methods: i.Methods, ACR: i.ACR,
 		AuthTime: time.Unix(i.AuthTime, 0), ClaimsVersion: i.ClaimsVersion, Attributes: i.Attributes,
-		TokenID: i.TokenID, KeyID: i.KeyID, IssuedAt: time.Unix(i.IssuedAt, 0), Expires: time.Unix(i.Expires, 0), Born: *i.Born,
+		Origin: i.Origin, TokenID: i.TokenID, KeyID: i.KeyID, IssuedAt: time.Unix(i.IssuedAt, 0), Expires: time.Unix(i.Expires, 0), Born: *i.Born,
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (v *Verifier) Close() {
 // Verify returns the session of a credential that came in a header. It never
 // returns a session with an error.
 func (v *Verifier) Verify(ctx context.Context, credential string) (*Session, error) {
-	s, err := v.verify(ctx, inHeader(credential), &v.guard.demand)
+	s, err := v.guard.take(ctx, inHeader(credential), &v.guard.demand)
 	v.refused.count(err)
 	return s, err
 }

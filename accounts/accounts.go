@@ -130,7 +130,7 @@ func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invita
 func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
 	admin := by == nil || by.Has(directory.ScopeAdmin)
 	if !admin {
-		if err := ownClient(&ask, by); err != nil {
+		if err := ownClient(&ask.Client, by); err != nil {
 			return nil, err
 		}
 	}

@@ -223,8 +223,8 @@ func (a *Accounts) adoptKeys(ctx context.Context) error {
 // everyClient stands in directory.APIKey.Clients for all of them.
 const everyClient = "*"
 
-// ownClient makes the session that by asks for one of a client of by, or refuses it.
-func ownClient(ask *issuer.Request, by *directory.APIKey) error {
+// ownClient makes client, of which by asks for a session, one of the clients of by, or refuses it.
+func ownClient(client *string, by *directory.APIKey) error {
 	own := by.Clients
 	switch {
 	case slices.Contains(own, everyClient):
@@ -232,11 +232,24 @@ func ownClient(ask *issuer.Request, by *directory.APIKey) error {
 	case len(own) == 0:
 		own = []string{by.Client}
 	}
-	if ask.Client == "" {
-		ask.Client = own[0]
+	if *client == "" {
+		*client = own[0]
 	}
-	if !slices.Contains(own, ask.Client) {
+	if !slices.Contains(own, *client) {
 		return ErrOtherClient
 	}
 	return nil
+}
+
+// RedeemCode is [issuer.Issuer.Redeem] for a program with the API key by, which may do that for its
+// own clients. A code that comes without its browser's secret is good for nothing, also to who has
+// stolen the key.
+func (a *Accounts) RedeemCode(ctx context.Context, r issuer.Redemption, by *directory.APIKey) (*issuer.Issued, error) {
+	if err := ownClient(&r.Client, by); err != nil {
+		return nil, err
+	}
+	if r.Client == "" { // of a key that may do it for all
+		r.Client = clients.Default
+	}
+	return a.issuer.Redeem(ctx, r)
 }

@@ -41,6 +41,8 @@ const (
 	Repeat           Action = "refresh.repeat" // the answer to a refresh was given again, within the grace
 	Reuse            Action = "refresh.reuse"  // a refresh token came a second time: the session has ended, or what Client held of it
 	AddGrant         Action = "grant.add"      // Client holds a grant on Session
+	AddHost          Action = "host.add"       // a browser has a cookie of Session at another host; Target: its id and the origin
+	ReuseCode        Action = "host.reuse"     // the code for that came a second time: what was made with it has ended
 	Revoke           Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
 	StepUp           Action = "session.stepup" // the subject proved anew who it is; Session is the session from then on
 	EndOthers        Action = "sessions.end"   // all sessions of Subject but Session
@@ -331,7 +333,7 @@ func LogSeal(l *slog.Logger) func(Seal) {
 // Actions returns all actions that a kept entry can have.
 func Actions() []Action {
 	return []Action{
-		Login, Logout, Repeat, Reuse, AddGrant, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
+		Login, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, CreateAPIKey, DeleteAPIKey, SetCredential,
 		DeleteCredential, Damaged, Refresh, Limit, Deny, CrossSite,
 	}

@@ -24,10 +24,11 @@ var ErrBadKey = errors.New("api key is not acceptable")
 
 // What an API key may be for.
 const (
-	ScopeFeed       = "revocation:read" // follow the revocation log
-	ScopeIntrospect = "introspect"      // resolve credentials
-	ScopeSessions   = "sessions:create" // make sessions for subjects it authenticated itself
-	ScopeAdmin      = "admin"           // everything
+	ScopeFeed       = "revocation:read"   // follow the revocation log
+	ScopeIntrospect = "introspect"        // resolve credentials
+	ScopeSessions   = "sessions:create"   // make sessions for subjects it authenticated itself
+	ScopeHandover   = "sessions:handover" // redeem the codes with which a browser takes its session to another host
+	ScopeAdmin      = "admin"             // everything
 )
 
 // How long a key lives.
@@ -46,7 +47,7 @@ type APIKey struct {
 	Client   string   `json:"client"`
 	Scopes   []string `json:"scopes"`
 	Audience []string `json:"audience,omitempty"` // whose credentials it may introspect; nil: all of this issuer
-	Clients  []string `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, "*": of every client; nil: those of Client
+	Clients  []string `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, and take to other hosts with ScopeHandover, "*": of every client; nil: those of Client
 	User     string   `json:"user,omitempty"`     // whom it acts for; empty: nobody
 
 	// IntrospectionExp is ExpBound for a service that keeps an answer of introspection until its
@@ -80,16 +81,18 @@ func (k APIKey) Has(scope string) bool { return slices.Contains(k.Scopes, scope)
 // Expired reports whether the life of the key is over.
 func (k APIKey) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
+var allScopes = []string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeHandover, ScopeAdmin}
+
 const apiKeyPrefix = "cfk_" // lets secret scanners recognise a leaked one
 
 func (k APIKey) check(now time.Time) error {
 	for _, s := range k.Scopes {
-		if !slices.Contains([]string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin}, s) {
-			return fmt.Errorf("%w: unknown scope %q: want %s, %s, %s or %s", ErrBadKey, s, ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeAdmin)
+		if !slices.Contains(allScopes, s) {
+			return fmt.Errorf("%w: unknown scope %q: want some of %s", ErrBadKey, s, strings.Join(allScopes, ", "))
 		}
 	}
-	if len(k.Scopes) == 0 || len(k.Scopes) > 4 || len(k.Audience) > 16 {
-		return fmt.Errorf("%w: 1 to 4 scopes, at most 16 audiences", ErrBadKey)
+	if len(k.Scopes) == 0 || len(k.Scopes) > len(allScopes) || len(k.Audience) > 16 {
+		return fmt.Errorf("%w: 1 to %d scopes, at most 16 audiences", ErrBadKey, len(allScopes))
 	}
 	for _, a := range k.Audience {
 		if err := token.CheckAudience(a); err != nil {

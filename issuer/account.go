@@ -16,7 +16,7 @@ import (
 // one (TOK-21). So a token in a header counts if its audience names the issuer itself, and
 // if its client opens the account: clients.Client.Opens. What was made for a cookie, and
 // comes in one, goes nowhere else, and always counts. A copy that belongs to the grant of
-// another client than the session's own never does.
+// another client than the session's own never does, nor does the cookie of another host.
 //
 // A copy that is not meant for the issuer is ErrInvalidToken here. One of a client that may
 // not is ErrForbidden, as a [Forbidden].
@@ -53,6 +53,9 @@ func (i *Issuer) account(ctx context.Context, credential string, by counterfoil.
 	s, h, err := i.lookup(ctx, credential, i.present)
 	if err != nil {
 		return nil, nil, err
+	}
+	if h.host != nil { // a host is less trusted than the issuer, and sees it
+		return nil, nil, &Forbidden{s.Subject, fmt.Sprintf("the cookie of session %s is for %s alone", s.ID, h.host.Origin)}
 	}
 	if s.Client != h.row.Client {
 		return nil, nil, &Forbidden{s.Subject, fmt.Sprintf("client %s has a grant on session %s, which is not its own", s.Client, s.ID)}

@@ -16,7 +16,8 @@ import (
 //     (RVK-02). Each is an entry that every verifier holds, and a client that makes copies to
 //     give them up must not fill their memory (REV-14): beyond 16 in 16 minutes of one session
 //     the error is login.Throttled.
-//   - The opaque id of a session, and a refresh token, end what its client holds.
+//   - The opaque id of a session, also that of a host, and a refresh token end what its client
+//     holds.
 //   - A refresh token that was used has no effect, once its grace is over: a thief who has an
 //     old one must not be able to sign the owner out. Signing out is [Issuer.EndByRefresh].
 //
@@ -40,7 +41,7 @@ func (i *Issuer) GiveUp(ctx context.Context, credential, client string, act audi
 	if act.By == "" {
 		act.By = audit.BySubject(s.Subject)
 	}
-	if s.TokenID == "" {
+	if s.TokenID == "" || isHost(s.TokenID) {
 		return i.Logout(ctx, s, act)
 	}
 	if ok, retry := i.givenUp.Allow(s.ID, i.opts.Now()); !ok {

@@ -80,6 +80,7 @@ func (r *SessionRow) drop(client string, b *store.Batch) bool {
 type holding struct {
 	row   *SessionRow
 	grant Grant
+	host  *Host // that the copy is for; nil: it is that of the login, or of another client
 	dependencies
 	copyEnds time.Time // of the next copy; zero: [Issuer.copyEnd] says
 }

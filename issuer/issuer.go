@@ -108,6 +108,8 @@ type Issuer struct {
 	// that has ended already is asked for, see ended.
 	givenUp, endings *limit.Limiter
 
+	handed *limit.Limiter // by session: how often it is handed over to a host
+
 	keyReads     coalesce.Reads[struct{}] // reads of the keyring
 	unknownReads coalesce.Reads[struct{}] // those that unknown key ids cause
 	reloaded     time.Time                // when the last of unknownReads began; owned by the one that runs
@@ -127,6 +129,7 @@ func New(o Options) (*Issuer, error) {
 		refreshKey: o.Keys.Derive("refresh token"), partyKey: o.Keys.Derive("refresh party"),
 		givenUp: limit.New(16, time.Minute, countedSessions),
 		endings: limit.New(30, 2*time.Second, countedSessions),
+		handed:  limit.New(2*maxHosts, 15*time.Second, countedSessions),
 	}
 	var err error
 	i.log, err = revlog.New(revlog.Options{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -82,6 +83,9 @@ func (h *holding) judge(now time.Time) error {
 	}
 	if _, err := h.client.Carrier(h.grant.Carrier); err != nil {
 		return fmt.Errorf("%w: the carrier is no longer one of the client's", counterfoil.ErrInvalidToken)
+	}
+	if h.host != nil && !slices.Contains(h.client.Origins, h.host.Origin) {
+		return fmt.Errorf("%w: the origin is no longer one of the client's", counterfoil.ErrRevoked)
 	}
 	h.subject.copyTo(h.row)
 	h.grant.Scopes = h.client.Keep(h.grant.Scopes)

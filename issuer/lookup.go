@@ -75,11 +75,16 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(
 	if err != nil {
 		return nil, nil, err
 	}
-	row, err := i.row(ctx, sessionID(secret[:]))
+	row, host, err := i.opaqueRow(ctx, secret[:])
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := i.state(ctx, row, row.own(), now)
+	var h *holding
+	if host == nil {
+		h, err = i.state(ctx, row, row.own(), now)
+	} else {
+		h, err = i.hosted(ctx, row, host, now)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,24 +105,33 @@ func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Sess
 		if err != nil {
 			return nil, counterfoil.ErrInvalidToken
 		}
-		rec, err := i.sessionRecord(ctx, sessionID(secret[:]))
-		if err != nil {
-			return nil, err
-		}
-		row, err := parseRow(rec)
-		if errors.Is(err, errDamaged) { // it can be given up all the same
-			return &counterfoil.Session{ID: rec.ID, Issuer: i.opts.URL, Subject: rec.Owner, Carrier: counterfoil.CarrierCookie}, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		return &counterfoil.Session{ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Carrier: row.Carrier}, nil
+		return i.heldOpaque(ctx, secret[:])
 	}
 	s, err := i.openSigned(ctx, credential)
 	if err != nil {
 		return nil, err
 	}
 	return &counterfoil.Session{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, TokenID: s.TokenID}, nil
+}
+
+// heldOpaque is Held for the secret of a session, or of a host of one.
+func (i *Issuer) heldOpaque(ctx context.Context, secret []byte) (*counterfoil.Session, error) {
+	row, host, err := i.opaqueRow(ctx, secret)
+	if errors.Is(err, errDamaged) { // it can be given up all the same
+		rec, err := i.sessionRecord(ctx, sessionID(secret))
+		if err == nil && rec.Rev == 0 {
+			err = counterfoil.ErrRevoked // a host of a damaged session, which can be ended by its id
+		}
+		return &counterfoil.Session{ID: rec.ID, Issuer: i.opts.URL, Subject: rec.Owner, Carrier: counterfoil.CarrierCookie}, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &counterfoil.Session{ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Carrier: row.Carrier}
+	if host != nil {
+		s.TokenID, s.Origin, s.Carrier = host.ID, host.Origin, counterfoil.CarrierCookie
+	}
+	return s, nil
 }
 
 // touch writes the use of a session. It replaces the very revision that was

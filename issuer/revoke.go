@@ -53,6 +53,9 @@ func (i *Issuer) Revoke(ctx context.Context, scope source.Scope, id string, act 
 		return i.end(ctx, sid, client, reason, note)
 	case source.ScopeToken:
 		note.Target += " " + id
+		if isHost(id) {
+			return i.endHost(ctx, entry, note)
+		}
 		return i.commit(ctx, entry, store.Batch{}, note)
 	case source.ScopeSubject:
 		note.Subject = id
@@ -148,6 +151,7 @@ func (r *SessionRow) end(b *store.Batch) {
 			b.Delete = append(b.Delete, familyKey(g.Family))
 		}
 	}
+	r.forgetHosts(b)
 }
 
 // endDamaged adds to b the end of a session whose row cannot be read, whole: who holds what of
@@ -219,7 +223,7 @@ func (i *Issuer) revokeClient(ctx context.Context, entry source.Revocation, note
 }
 
 func ownedBy(subject string) []store.Owned {
-	return []store.Owned{{Kind: kindSession, Owner: subject}, {Kind: kindGrant, Owner: subject}}
+	return []store.Owned{{Kind: kindSession, Owner: subject}, {Kind: kindGrant, Owner: subject}, {Kind: kindHost, Owner: subject}, {Kind: kindCode, Owner: subject}}
 }
 
 // revokeAll counts one more revocation of everybody. The rows are many: they are
@@ -289,6 +293,9 @@ func (i *Issuer) tryEndOthers(ctx context.Context, s *counterfoil.Session, act a
 		if err := put(&b, f); err != nil {
 			return Receipt{}, err
 		}
+	}
+	if err := i.keepHosts(ctx, row, &b); err != nil {
+		return Receipt{}, err
 	}
 	if row.SubjectRev == subject.rev {
 		row.SubjectRev++

@@ -60,6 +60,10 @@ type SessionRow struct {
 	// them refuses their tokens, and a row that it writes has lost them.
 	Further []Grant `json:"grants,omitempty"`
 
+	// Hosts are the origins of Client where a browser has a cookie of this session besides that
+	// of the login, the oldest first. A row that an earlier version writes has lost them.
+	Hosts []Host `json:"hosts,omitempty"`
+
 	// Grants are those that live, the own client's first. They are set by
 	// [Issuer.Sessions] and [Issuer.Session], which show no Grant and no Further.
 	Grants []Grant `json:"-"`
@@ -164,6 +168,8 @@ func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time)
 	}
 	if g := r.Grants[0]; g.Client == r.Client {
 		r.Scopes = g.Scopes
+	} else {
+		r.Hosts = nil // they are its own client's
 	}
 	var idle time.Time // of the session: when the last of its grants ends
 	seen := r.LastSeen
@@ -208,12 +214,16 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 	if expires.IsZero() {
 		expires = i.copyEnd(h, now)
 	}
-	return &counterfoil.Session{
+	s := &counterfoil.Session{
 		ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: g.Client, Audience: i.audience(h.client),
 		Roles: row.Roles, Scopes: g.Scopes, Methods: row.Methods, ACR: row.ACR,
 		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: g.Attributes,
 		Carrier: g.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
 	}
+	if h.host != nil {
+		s.TokenID, s.Origin = h.host.ID, h.host.Origin
+	}
+	return s
 }
 
 // copyEnd is when a copy of h ends that is made now.

@@ -36,7 +36,8 @@ var (
 // The session's own client gets new credentials, and those before are dead at once
 // (SES-04). An opaque session goes on under a new id; one with tokens keeps its id, its
 // refresh token before is refused without any grace, and its copies are stale, as are the
-// subject's other copies. Grants of other clients go on: their next copies say the same.
+// subject's other copies. What hosts hold ends: a browser gets it anew, see [Issuer.HandOver].
+// Grants of other clients go on: their next copies say the same.
 //
 // It fails with ErrInvalidToken if the session has ended, and with ErrProveAgain if the
 // subject was disabled, revoked or changed since before the proof.
@@ -141,6 +142,7 @@ func (i *Issuer) rename(ctx context.Context, row *SessionRow, issued *Issued, b 
 	b.Require = append(b.Require, store.Require{Key: old, Rev: row.rev})
 	b.Delete = append(b.Delete, old)
 	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, row.ID, renamed))
+	row.forgetHosts(b) // their cookies are from before, and that entry covers them
 	if err := row.newSecret(issued); err != nil {
 		return err
 	}
@@ -177,6 +179,9 @@ func (i *Issuer) replaceRefresh(ctx context.Context, row *SessionRow, issued *Is
 	}
 	if err != nil {
 		return err
+	}
+	for len(row.Hosts) > 0 { // their cookies would be stepped up otherwise
+		row.unsettle(0, "authenticated anew", b)
 	}
 	f.Counter, f.Rotated, f.NoGrace = f.Counter+1, now, true
 	issued.Refresh = i.refreshToken(f)

@@ -40,6 +40,7 @@ type sessionLine struct {
 	Current                     bool
 	Damaged                     bool // only ID is known
 	Grants                      []grantLine
+	Hosts                       []string // origins where a browser has a cookie of it
 }
 
 // grantLine is what another client than the session's own holds of it, in words.
@@ -80,6 +81,9 @@ func line(row issuer.SessionRow, current string) sessionLine {
 		if g.Client != row.Client {
 			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.LastUsed)})
 		}
+	}
+	for _, h := range row.Hosts {
+		l.Hosts = append(l.Hosts, h.Origin)
 	}
 	return l
 }

@@ -15,6 +15,7 @@ import (
 type destination struct {
 	Client   string // whose session it will be; empty: the default one's
 	ReturnTo clients.ReturnTo
+	Origin   string // where that ends, if it is not here
 }
 
 // destination reads the parameters client and return_to. It comes before a credential is
@@ -28,7 +29,14 @@ func (s *Server) destination(r *http.Request, values url.Values) (destination, e
 	}
 	var err error
 	to.ReturnTo, err = s.issuer.Clients().ReturnTo(r.Context(), to.Client, values.Get("return_to"), s.origins[0])
-	return to, err
+	if err != nil {
+		return to, err
+	}
+	to.Origin = to.ReturnTo.Origin()
+	if h, found := s.handoverIn(r, to.ReturnTo); found {
+		to.Origin = h.callback.Origin()
+	}
+	return to, nil
 }
 
 // of reports whether a session of that client is what the sign-in is for.

@@ -14,7 +14,7 @@ import (
 
 // forMachines are the paths that programs call by whatever name they know this server by:
 // what they answer is public, or for a holder of an API key.
-var forMachines = []string{"/v1/log", "/oauth/introspect", "/healthz", "/readyz"}
+var forMachines = []string{"/v1/log", "/oauth/introspect", "/v1/handover", "/healthz", "/readyz"}
 
 // hosts refuses a request whose Host is no name of this server. A page can have its own name
 // resolve to an address in the visitor's network (DNS rebinding): then the browser takes this

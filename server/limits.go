@@ -40,7 +40,8 @@ var maxFields = map[string]int{
 	"cursor":          512, // an id of 200 bytes, and its MAC, in base64
 	"after":           512,
 	"return_to":       urls.MaxReturnTo,
-	"input":           8 << 10, // of a way of signing in, as the answer
+	"state":           urls.MaxReturnTo, // in a return_to, while a visitor signs in
+	"input":           8 << 10,          // of a way of signing in, as the answer
 	"answer":          8 << 10,
 	"users":           maxAdminBody,
 }

@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // document is as much of OpenAPI 3.1 as ours uses.
@@ -389,6 +391,13 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("DELETE", carol+"/sessions", "", key...)
 	do("DELETE", carol, "", key...)
 	do("DELETE", "/v1/admin/clients/shop", "", key...)
+	b.client("web", clients.Client{Origins: []string{appOrigin}})
+	web := b.session(id, issuer.Request{Client: "web", Carrier: counterfoil.CarrierCookie})
+	to, err := url.Parse(b.answer("GET", handoverPage(nil), "", "Cookie", source.InsecureCookieName+"="+web.Access.Reveal()).Header().Get("Location"))
+	must(t, err)
+	code := to.Query().Get("code")
+	hosted := do("POST", "/v1/handover", `{"code":"`+code+`","verifier":"`+verifier+`","origin":"`+appOrigin+`","client":"web"}`, "Authorization", "Bearer "+b.handoverKey("gateway", "web"))
+	do("GET", "/v1/admin/sessions/"+web.Session.ID, "", key...)
 	do("POST", "/v1/admin/revocations", `{"scope":"subject","id":"someone","reason":"a test"}`, key...)
 	do("GET", "/v1/admin/revocations?scope=all", "", key...)
 	do("GET", "/v1/admin/keys", "", key...)
@@ -407,7 +416,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	}
 	// OPS-01, SES-02: of all that was handed out and typed in, nothing was kept or logged.
 	kept := b.dump() + b.log.String()
-	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "cfa_", member(asked, "attempt")[26:], "eyJhbGciOi", other.Access.Reveal(), "by the river", "at the station", b.key[4:]} {
+	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "cfa_", member(asked, "attempt")[26:], "eyJhbGciOi", other.Access.Reveal(), code, verifier, member(hosted, "credential"), "by the river", "at the station", b.key[4:]} {
 		if at := strings.Index(kept, credential); at >= 0 {
 			t.Errorf("%q was kept or logged: %.200s", credential, kept[max(0, at-100):])
 		}

@@ -113,7 +113,7 @@ func (s *Server) render(w http.ResponseWriter, status int, name string, v page) 
 	if err := s.pages.ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
-	if origin := v.leads().ReturnTo.Origin(); origin != "" {
+	if origin := v.leads().Origin; origin != "" {
 		// A browser also asks this of the redirect that answers a form.
 		w.Header().Set("Content-Security-Policy", strings.Replace(pagePolicy, "form-action 'self'", "form-action 'self' "+origin, 1))
 	}

@@ -126,8 +126,8 @@ func TestNoRouteIsExempt(t *testing.T) {
 	before, tried := b.dump(), 0
 	for _, pattern := range b.server.Patterns() {
 		method, path, _ := strings.Cut(pattern, " ")
-		if method == "GET" || strings.HasPrefix(path, "/oauth/") {
-			continue // these have no cookie
+		if method == "GET" || strings.HasPrefix(path, "/oauth/") || path == "/v1/handover" {
+			continue // to these a cookie is no credential
 		}
 		path = strings.NewReplacer("{id}", "x", "{sid}", "x").Replace(path)
 		media := urlencoded

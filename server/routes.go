@@ -49,6 +49,7 @@ func (s *Server) apiRoutes() map[string]action {
 
 		// Verifiers and other machines.
 		"GET /v1/log":                s.feed,
+		"POST /v1/handover":          s.redeemCode,
 		"GET /.well-known/jwks.json": s.jwks,
 		"GET " + metadataPath:        s.metadata,
 		"GET /openapi.json":          s.openapi,
@@ -86,6 +87,7 @@ func (s *Server) pageRoutes() map[string]action {
 		"POST /password":          s.pagePassword,
 		"POST /notices/dismiss":   s.pageDismiss,
 		"GET /password":           s.pageChange,
+		"GET " + handoverPath:     s.pageHandover,
 		"GET " + changePasswordAt: s.pageChangeAt,
 		"GET /favicon.ico":        s.pageIcon,
 		"GET /static/style.css":   s.pageStatic,

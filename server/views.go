@@ -18,6 +18,13 @@ func viewGrants(all []issuer.Grant) []api.Grant {
 	return views
 }
 
+func viewHosts(all []issuer.Host) (views []api.Host) {
+	for _, h := range all {
+		views = append(views, api.Host{ID: h.ID, Origin: h.Origin, Granted: h.Granted.UTC()})
+	}
+	return views
+}
+
 // viewRow names each member, so that a new one of the row is not shown by accident.
 func viewRow(r issuer.SessionRow) api.SessionRow {
 	return api.SessionRow{
@@ -26,7 +33,7 @@ func viewRow(r issuer.SessionRow) api.SessionRow {
 		IdleExpires: r.IdleExpires.UTC(), AbsoluteExpires: r.AbsoluteExpires.UTC(),
 		Methods: r.Methods, ACR: r.ACR, Roles: r.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
 		Device: r.Device, DeviceLabel: deviceLabel(r.Device), FirstAddress: r.FirstAddress, LastAddress: r.LastAddress,
-		Grants: viewGrants(r.Grants),
+		Grants: viewGrants(r.Grants), Hosts: viewHosts(r.Hosts),
 	}
 }
 

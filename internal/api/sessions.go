@@ -119,6 +119,30 @@ type SessionRow struct {
 	FirstAddress    netip.Addr          `json:"first_address,omitzero"`
 	LastAddress     netip.Addr          `json:"last_address,omitzero"`
 	Grants          []Grant             `json:"grants"`
+	Hosts           []Host              `json:"hosts,omitempty"`
+}
+
+// Host is an origin where a browser has a cookie of a session besides that of the login. Revoking
+// the token ID ends it alone.
+type Host struct {
+	ID      string    `json:"id"`
+	Origin  string    `json:"origin"`
+	Granted time.Time `json:"granted"`
+}
+
+// Handover is the body of POST /v1/handover: what a gateway shows for a cookie at Origin.
+type Handover[S Text] struct {
+	Code     S      `json:"code"`
+	Verifier S      `json:"verifier"` // the secret of the browser that the code was made for
+	Origin   string `json:"origin"`
+	Client   string `json:"client,omitempty"` // empty: that of the key
+}
+
+// HandedOver answers it: the value of the cookie.
+type HandedOver struct {
+	Credential string `json:"credential"`
+	ExpiresIn  int64  `json:"expires_in"` // seconds
+	SameSite   string `json:"same_site"`  // "lax" or "strict"
 }
 
 // Grant is the part of a session that belongs to one client.

@@ -69,7 +69,7 @@ var layers = map[string]struct {
 	"/revlog":            {[]string{"", "/audit", "/internal/check", "/internal/coalesce", "/internal/nodetime", "/source", "/store"}, nil, "the log only: no sessions, no keys"},
 	"/clients":           {[]string{"", "/audit", "/internal/check", "/internal/token", "/internal/urls", "/revlog", "/source", "/store"}, nil, "settings only: no sessions"},
 	"/issuer":            {[]string{"", "/audit", "/clients", "/internal/...", "/store", "/keyring", "/login", "/revlog", "/source"}, nil, "no HTTP, no passwords, no engine"},
-	"/issuer/issuertest": {[]string{"", "/audit", "/clients", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
+	"/issuer/issuertest": {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
 
 	"/accounts":        {[]string{"", "/audit", "/clients", "/directory", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},
 	"/server":          {[]string{"", "/accounts", "/audit", "/clients", "/internal/...", "/store", "/keyring", "/login", "/login/flow", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent"}, "no SQL and no engine: the caller brings the store"},

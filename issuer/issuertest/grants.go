@@ -4,6 +4,8 @@ package issuertest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,23 +17,32 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// The clients of each session: it is made for own, and first and second get grants.
-const own, first, second = "own", "first", "second"
+// The clients of each session: it is made for own, and first and second get grants. It is used
+// at two hosts of own as well.
+const (
+	own, first, second = "own", "first", "second"
+	here, there        = "https://here.test", "https://there.test"
+)
 
-// event is what may happen to a session that three clients use.
+// event is what may happen to a session that three clients use, one of them at two hosts.
 type event struct {
 	name  string
-	ends  []string // the clients that have nothing afterwards; nil: none
+	ends  []string // the clients and hosts that have nothing afterwards; nil: none
 	stale bool     // the tokens that the others have must be refreshed
 	do    func(ctx context.Context, w *world) error
 }
 
-var all = []string{own, first, second}
+var (
+	every = []string{own, first, second}
+	hosts = []string{here, there}
+	all   = append(slices.Clone(every), hosts...)
+)
 
 var events = []event{
 	{"session ended", all, false, func(ctx context.Context, w *world) error {
@@ -45,9 +56,9 @@ var events = []event{
 	{"grant's refresh token given up", []string{first}, false, func(ctx context.Context, w *world) error {
 		return w.EndByRefresh(ctx, w.held[first].Refresh.Reveal(), w.client(first), audit.Act{})
 	}},
-	{"own client disabled", []string{own}, false, func(ctx context.Context, w *world) error { return w.disable(ctx, own) }},
+	{"own client disabled", []string{own, here, there}, false, func(ctx context.Context, w *world) error { return w.disable(ctx, own) }},
 	{"client disabled", []string{first}, false, func(ctx context.Context, w *world) error { return w.disable(ctx, first) }},
-	{"own client revoked", []string{own}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, own) }},
+	{"own client revoked", []string{own, here, there}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, own) }},
 	{"client revoked", []string{first}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, first) }},
 	{"client deleted", []string{first}, false, func(ctx context.Context, w *world) error {
 		return w.Clients().Delete(ctx, w.client(first), audit.Act{})
@@ -64,7 +75,48 @@ var events = []event{
 	{"claims changed", nil, true, func(ctx context.Context, w *world) error {
 		return w.SetSubject(ctx, w.subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"changed"} })
 	}},
-	{"stepped up", nil, true, func(ctx context.Context, w *world) error { return w.stepUp(ctx) }},
+	{"stepped up", hosts, true, func(ctx context.Context, w *world) error { return w.stepUp(ctx) }},
+	{"host ended", []string{here}, false, func(ctx context.Context, w *world) error {
+		_, err := w.Revoke(ctx, source.ScopeToken, w.held[here].Session.TokenID, audit.Act{})
+		return err
+	}},
+	{"host given up", all, false, func(ctx context.Context, w *world) error {
+		return w.GiveUp(ctx, w.held[here].Access.Reveal(), "", audit.Act{})
+	}},
+	{"logged out by a host's copy", all, false, func(ctx context.Context, w *world) error { return w.logout(ctx, here) }},
+	{"code used twice", []string{here}, false, func(ctx context.Context, w *world) error {
+		if _, err := w.Redeem(ctx, w.redemption); !errors.Is(err, issuer.ErrCode) {
+			return fmt.Errorf("a code that was used: %w, want ErrCode", err)
+		}
+		return nil
+	}},
+	{"handed over again", nil, false, func(ctx context.Context, w *world) error {
+		before := w.held[here]
+		if err := w.handOver(ctx, here); err != nil {
+			return err
+		}
+		if _, err := w.Lookup(ctx, before.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			return fmt.Errorf("the cookie of before: %w", err)
+		}
+		return nil
+	}},
+	{"others ended", nil, false, func(ctx context.Context, w *world) error {
+		s, err := w.Account(ctx, w.held[own].Access.Reveal(), w.held[own].Session.Carrier.Transport)
+		if err == nil {
+			_, err = w.login(ctx)
+		}
+		if err == nil {
+			_, err = w.EndOthers(ctx, s, audit.Act{})
+		}
+		return err
+	}},
+	{"password changed", all, false, func(ctx context.Context, w *world) error {
+		p, err := w.proof(ctx, "pwd")
+		if err == nil {
+			_, err = w.StartOver(ctx, p, issuer.Request{Client: w.client(first), Carrier: counterfoil.CarrierBearer})
+		}
+		return err
+	}},
 	{"everybody revoked", all, false, func(ctx context.Context, w *world) error {
 		_, err := w.Revoke(ctx, source.ScopeAll, "", audit.Act{})
 		return err
@@ -76,7 +128,7 @@ var events = []event{
 // cookie in one half of the runs, and tokens in the other.
 func Grants(t *testing.T, open func(t *testing.T) *issuer.Issuer) {
 	i := open(t)
-	v, err := counterfoil.NewVerifier(t.Context(), i, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test"})
+	v, err := counterfoil.NewVerifier(t.Context(), i, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test", Origins: hosts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,25 +152,22 @@ type world struct {
 	*issuer.Issuer
 	verifier     *counterfoil.Verifier
 	subject, sid string
+	carrier      counterfoil.Carrier // of own
 	held         map[string]*issuer.Issued
+	redemption   issuer.Redemption // the first one of here
 }
 
 func newWorld(t *testing.T, i *issuer.Issuer, v *counterfoil.Verifier, subject string, carrier counterfoil.Carrier) *world {
 	t.Helper()
-	w := &world{Issuer: i, verifier: v, subject: subject, held: map[string]*issuer.Issued{}}
-	for _, c := range all {
+	w := &world{Issuer: i, verifier: v, subject: subject, carrier: carrier, held: map[string]*issuer.Issued{}}
+	for _, c := range every {
 		if err := i.Clients().Set(t.Context(), w.client(c), audit.Act{}, func(c *clients.Client) {
-			c.Scopes, c.Opens = []string{"read", "write"}, clients.OpensAccount
+			c.Scopes, c.Opens, c.Origins = []string{"read", "write"}, clients.OpensAccount, hosts
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rev, err := i.SubjectRev(t.Context(), subject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof := login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev}
-	got, err := i.Login(t.Context(), proof, issuer.Request{Client: w.client(own), Carrier: carrier})
+	got, err := w.login(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,11 +177,53 @@ func newWorld(t *testing.T, i *issuer.Issuer, v *counterfoil.Verifier, subject s
 			t.Fatal(err)
 		}
 	}
+	for _, origin := range hosts {
+		if err := w.handOver(t.Context(), origin); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return w
 }
 
-// client is the id of one of the three: no two worlds share one.
-func (w *world) client(name string) string { return name + "-of-" + w.subject }
+func (w *world) proof(ctx context.Context, method string) (login.Proof, error) {
+	rev, err := w.SubjectRev(ctx, w.subject)
+	return login.Proof{Subject: w.subject, Methods: []string{method}, At: time.Now(), SubjectRev: rev}, err
+}
+
+func (w *world) login(ctx context.Context) (*issuer.Issued, error) {
+	p, err := w.proof(ctx, "pwd")
+	if err != nil {
+		return nil, err
+	}
+	return w.Login(ctx, p, issuer.Request{Client: w.client(own), Carrier: w.carrier})
+}
+
+// handOver gives a host of own a cookie of the session.
+func (w *world) handOver(ctx context.Context, origin string) error {
+	s, err := w.Account(ctx, w.held[own].Access.Reveal(), w.carrier.Transport)
+	if err != nil {
+		return err
+	}
+	verifier := origin + " is a browser that nobody else knows of"
+	challenge := sha256.Sum256([]byte(verifier))
+	code, err := w.HandOver(ctx, s, issuer.Handover{Client: w.client(own), Origin: origin, Challenge: base64.RawURLEncoding.EncodeToString(challenge[:])})
+	if err != nil {
+		return err
+	}
+	r := issuer.Redemption{Client: w.client(own), Origin: origin, Code: code, Verifier: secret.New(verifier)}
+	if w.held[origin], err = w.Redeem(ctx, r); origin == here && w.redemption.Client == "" {
+		w.redemption = r
+	}
+	return err
+}
+
+// client is the id of one of the three: no two worlds share one. What a host holds is own's.
+func (w *world) client(name string) string {
+	if slices.Contains(hosts, name) {
+		name = own
+	}
+	return name + "-of-" + w.subject
+}
 
 func (w *world) end(ctx context.Context, c string) error {
 	_, err := w.EndGrant(ctx, w.sid, w.client(c), audit.Act{})
@@ -174,11 +265,11 @@ func (w *world) reuse(ctx context.Context, c string) error {
 
 // stepUp proves the subject anew. An opaque session goes on under another id.
 func (w *world) stepUp(ctx context.Context) error {
-	rev, err := w.SubjectRev(ctx, w.subject)
+	p, err := w.proof(ctx, "otp")
 	if err != nil {
 		return err
 	}
-	got, err := w.Issuer.StepUp(ctx, w.sid, login.Proof{Subject: w.subject, Methods: []string{"otp"}, At: time.Now(), SubjectRev: rev}, audit.Act{})
+	got, err := w.Issuer.StepUp(ctx, w.sid, p, audit.Act{})
 	if err == nil {
 		w.sid, w.held[own] = got.Session.ID, got
 	}
@@ -255,14 +346,14 @@ func (w *world) good(t *testing.T, c string) {
 			continue
 		}
 		scopes := []string{"read"}
-		if c == own {
+		if w.client(c) == w.client(own) {
 			scopes = []string{"read", "write"}
 		}
 		if s.ID != w.sid || s.Subject != w.subject || s.Client != w.client(c) || !slices.Equal(s.Scopes, scopes) {
 			t.Errorf("%s: %s: %+v", c, who, s)
 		}
 	}
-	_, err := w.Account(t.Context(), access, counterfoil.Header)
+	_, err := w.Account(t.Context(), access, w.held[c].Session.Carrier.Transport)
 	if allowed := c == own; allowed != (err == nil) || !allowed && !errors.Is(err, counterfoil.ErrForbidden) {
 		t.Errorf("%s: Account = %v", c, err)
 	}
@@ -291,7 +382,12 @@ func (w *world) listed(t *testing.T, e event) {
 	t.Helper()
 	var want, got []string
 	for _, c := range all {
-		if !slices.Contains(e.ends, c) {
+		if slices.Contains(e.ends, c) {
+			continue
+		}
+		if slices.Contains(hosts, c) {
+			want = append(want, c)
+		} else {
 			want = append(want, w.client(c))
 		}
 	}
@@ -300,17 +396,24 @@ func (w *world) listed(t *testing.T, e event) {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
+		if row.ID != w.sid && e.name == "password changed" {
+			continue // the session that it made
+		}
 		for _, g := range row.Grants {
 			got = append(got, g.Client)
 			if g.Family != "" || g.LastUsed.IsZero() || g.Granted.IsZero() {
 				t.Errorf("listed: %+v", g)
 			}
 		}
+		for _, h := range row.Hosts {
+			got = append(got, h.Origin)
+		}
 		if row.Grant != "" || row.Further != nil {
 			t.Errorf("the list shows %q and %v", row.Grant, row.Further)
 		}
 	}
-	if !slices.Equal(got, want) {
+	slices.Sort(got)
+	if slices.Sort(want); !slices.Equal(got, want) {
 		t.Errorf("clients %q are listed, want %q", got, want)
 	}
 }

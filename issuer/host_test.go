@@ -1,0 +1,243 @@
+package issuer_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+const appOrigin = "https://app.example.com"
+
+// verifier is what one browser keeps to itself.
+const verifier = "a secret of 43 characters, of one browser ok"
+
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// hosts has a client that lists as many origins as a client may.
+func (b *bench) hosts(t *testing.T) *issuer.Issued {
+	t.Helper()
+	origins := []string{appOrigin}
+	for n := range 31 {
+		origins = append(origins, fmt.Sprintf("https://app%d.example.com", n))
+	}
+	b.client(t, "web", clients.Client{Origins: origins})
+	web, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Client: "web", Carrier: counterfoil.CarrierCookie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return web
+}
+
+func (b *bench) code(t *testing.T, web *issuer.Issued, origin string) issuer.Redemption {
+	t.Helper()
+	code, err := b.HandOver(t.Context(), web.Session, issuer.Handover{Client: "web", Origin: origin, Challenge: challenge(verifier)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuer.Redemption{Client: "web", Origin: origin, Code: code, Verifier: secret.New(verifier)}
+}
+
+func (b *bench) at(t *testing.T, web *issuer.Issued, origin string) *issuer.Issued {
+	t.Helper()
+	made, err := b.Redeem(t.Context(), b.code(t, web, origin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// GW-23: a code is good once, for a minute, for its client, its origin and its browser.
+func TestCode(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	web := b.hosts(t)
+	for name, change := range map[string]func(r *issuer.Redemption){
+		"another browser":    func(r *issuer.Redemption) { r.Verifier = secret.New("another") },
+		"no browser":         func(r *issuer.Redemption) { r.Verifier = secret.String{} },
+		"the challenge":      func(r *issuer.Redemption) { r.Verifier = secret.New(challenge(verifier)) },
+		"another origin":     func(r *issuer.Redemption) { r.Origin = "https://app0.example.com" },
+		"another client":     func(r *issuer.Redemption) { r.Client = clients.Default },
+		"another code":       func(r *issuer.Redemption) { r.Code = secret.New("x") },
+		"no code":            func(r *issuer.Redemption) { r.Code = secret.String{} },
+		"the session cookie": func(r *issuer.Redemption) { r.Code = web.Access },
+	} {
+		good := b.code(t, web, appOrigin)
+		bad := good
+		change(&bad)
+		if _, err := b.Redeem(t.Context(), bad); !errors.Is(err, issuer.ErrCode) {
+			t.Errorf("%s: %v, want ErrCode", name, err)
+		}
+		if _, err := b.Redeem(t.Context(), good); err != nil {
+			t.Errorf("after %s: %v", name, err)
+		}
+	}
+	r := b.code(t, web, appOrigin)
+	b.clock.add(time.Minute)
+	if _, err := b.Redeem(t.Context(), r); !errors.Is(err, issuer.ErrCode) {
+		t.Errorf("a minute later: %v, want ErrCode", err)
+	}
+}
+
+// A code is made for the session's own client, and for an origin that it lists.
+func TestNoCode(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	web := b.hosts(t)
+	app := b.at(t, web, appOrigin)
+	host, err := b.Lookup(t.Context(), app.Access.Reveal())
+	if err != nil || host.Origin != appOrigin || host.TokenID == "" {
+		t.Fatalf("a host's copy: %+v, %v", host, err)
+	}
+	good := issuer.Handover{Client: "web", Origin: appOrigin, Challenge: challenge(verifier)}
+	for name, c := range map[string]struct {
+		of     *counterfoil.Session
+		change func(h *issuer.Handover)
+		want   error
+	}{
+		"origin that is not listed": {web.Session, func(h *issuer.Handover) { h.Origin = "https://evil.example.com" }, issuer.ErrNotOrigin},
+		"origin and a path":         {web.Session, func(h *issuer.Handover) { h.Origin += "/" }, issuer.ErrNotOrigin},
+		"no origin":                 {web.Session, func(h *issuer.Handover) { h.Origin = "" }, issuer.ErrNotOrigin},
+		"another client":            {web.Session, func(h *issuer.Handover) { h.Client = clients.Default }, issuer.ErrBadRequest},
+		"no challenge":              {web.Session, func(h *issuer.Handover) { h.Challenge = "" }, issuer.ErrBadRequest},
+		"a host's copy":             {host, func(*issuer.Handover) {}, issuer.ErrBadRequest},
+	} {
+		h := good
+		c.change(&h)
+		if _, err := b.HandOver(t.Context(), c.of, h); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	// TOK-21: what opens the account is the login's own cookie.
+	for _, by := range []counterfoil.Transport{counterfoil.Cookie, counterfoil.Header} {
+		if _, err := b.Account(t.Context(), app.Access.Reveal(), by); !errors.Is(err, counterfoil.ErrForbidden) {
+			t.Errorf("Account by %v = %v, want ErrForbidden", by, err)
+		}
+		if _, err := b.Administration(t.Context(), app.Access.Reveal(), by); !errors.Is(err, counterfoil.ErrForbidden) {
+			t.Errorf("Administration by %v = %v, want ErrForbidden", by, err)
+		}
+	}
+	for tries := 0; ; tries++ {
+		_, err := b.HandOver(t.Context(), web.Session, good)
+		if _, throttled := errors.AsType[login.Throttled](err); throttled {
+			break
+		}
+		if err != nil || tries > 100 {
+			t.Fatalf("code %d: %v, want login.Throttled at last", tries, err)
+		}
+	}
+}
+
+// Of two that redeem one code at the same moment one at most is let in, and what was made with it ends.
+func TestCodeTwiceAtOnce(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	r := b.code(t, b.hosts(t), appOrigin)
+	var wait sync.WaitGroup
+	made := make([]*issuer.Issued, 8)
+	for n := range made {
+		wait.Go(func() { made[n], _ = b.Redeem(t.Context(), r) })
+	}
+	wait.Wait()
+	in := 0
+	for _, one := range made {
+		if one == nil {
+			continue
+		}
+		in++
+		if _, err := b.Lookup(t.Context(), one.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("what a code made that was used again: %v, want ErrInvalidToken", err)
+		}
+	}
+	if in != 1 {
+		t.Errorf("%d were let in", in)
+	}
+	entries, _, err := b.Audit().List(t.Context(), audit.Query{Actions: []audit.Action{audit.ReuseCode}})
+	if err != nil || len(entries) != 1 {
+		t.Errorf("audit entries %v, %v", entries, err)
+	}
+}
+
+// A session is used at 32 hosts, once at each: the oldest makes room. Those that end leave no record.
+func TestAtMostSoManyHosts(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	web := b.hosts(t)
+	first := b.at(t, web, appOrigin)
+	again := b.at(t, web, appOrigin)
+	for n := range 31 {
+		b.at(t, web, fmt.Sprintf("https://app%d.example.com", n))
+	}
+	alive := func(i *issuer.Issued) bool { _, err := b.Lookup(t.Context(), i.Access.Reveal()); return err == nil }
+	if alive(first) || !alive(again) {
+		t.Errorf("after a new sign-in: the old cookie is good: %v; the new one: %v", alive(first), alive(again))
+	}
+	if err := b.Clients().Set(t.Context(), "web", audit.Act{}, func(c *clients.Client) { c.Origins = []string{"https://new.example.com"} }); err != nil {
+		t.Fatal(err)
+	}
+	if alive(again) {
+		t.Error("the cookie of an origin that the client lists no longer is good")
+	}
+	b.at(t, web, "https://new.example.com")
+	if n := b.records(t, "host"); n != 32 {
+		t.Errorf("%d records of hosts, want 32", n)
+	}
+	if _, err := b.Revoke(t.Context(), source.ScopeSession, web.Session.ID, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.records(t, "host"); n != 0 {
+		t.Errorf("%d records of hosts after the end of the session", n)
+	}
+}
+
+func (b *bench) records(t *testing.T, kind store.Kind) (n int) {
+	t.Helper()
+	for _, err := range b.store.List(t.Context(), kind, "*", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// Use at a host is use of the session, and a host does not outlive it (SES-22).
+func TestIdleAtHost(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	web := b.hosts(t)
+	app := b.at(t, web, appOrigin)
+	for range 3 {
+		b.clock.add(40 * time.Minute)
+		if _, err := b.Lookup(t.Context(), app.Access.Reveal()); err != nil {
+			t.Fatalf("used at a host: %v", err)
+		}
+	}
+	if _, err := b.Lookup(t.Context(), web.Access.Reveal()); err != nil {
+		t.Errorf("the login: %v", err)
+	}
+	b.clock.add(61 * time.Minute)
+	for name, i := range map[string]*issuer.Issued{"host": app, "login": web} {
+		if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("%s after an idle hour: %v", name, err)
+		}
+	}
+	b.clock.add(24 * time.Hour)
+	if err := b.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if hosts, codes := b.records(t, "host"), b.records(t, "code"); hosts+codes != 0 {
+		t.Errorf("swept, and %d hosts and %d codes are left", hosts, codes)
+	}
+}
