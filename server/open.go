@@ -103,6 +103,10 @@ type Config struct {
 	// returns nil, and nothing follows the revocation log in this process.
 	NoVerifier bool
 
+	// ServeStale is for how long at most a route may go on that chooses counterfoil.ServeStale
+	// (Verifier.With). Zero: none may choose it.
+	ServeStale time.Duration
+
 	// Offline is for a command that looks at a store or changes something in it, and ends:
 	// there is no verifier, and nothing runs in the background.
 	Offline bool
@@ -289,14 +293,21 @@ func (c *Config) perSecond(how password.Options) int {
 	return n
 }
 
-// follow starts the verifier.
+// defaultBound is that of a verifier.
+const defaultBound = 10 * time.Second
+
+// follow starts the verifier. Its bound is one that the server allows.
 func (e *Embedded) follow(ctx context.Context) (err error) {
 	audience := e.config.URL
 	if len(e.config.Audience) > 0 {
 		audience = e.config.Audience[0]
 	}
+	bound := time.Duration(0) // its own default
+	if e.config.MaxBound > 0 && e.config.MaxBound < defaultBound {
+		bound = e.config.MaxBound
+	}
 	e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
-		Issuer: e.config.URL, Audience: audience, Logger: e.config.Logger, Now: e.config.Now,
+		Issuer: e.config.URL, Audience: audience, Logger: e.config.Logger, Now: e.config.Now, Bound: bound, ServeStale: e.config.ServeStale,
 	})
 	return err
 }

@@ -105,6 +105,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.clock()
 	d.certificate()
 	d.proxies()
+	d.gateway()
 	d.cookies()
 	if d.url == "" {
 		d.url = d.Issuer

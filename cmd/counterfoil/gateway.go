@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/gateway"
@@ -106,16 +103,12 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 }
 
 func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slog.Logger, metrics *ops.Metrics) error {
-	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "counterfoil_gateway_decisions_total", Help: "Answers to proxies, by route and verdict: allowed, or the type of the refusal.",
-	}, []string{"route", "verdict"})
-	metrics.Registry.MustRegister(decisions)
 	if len(c.TrustedProxies) == 0 {
 		c.Listen = "off" // nobody may ask
 	}
 	web, err := ops.Listen(ops.Options{
 		Settings: &c.Settings, Metrics: metrics, Logger: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
-		Quiet: []string{gateway.ForwardAuthPath, gateway.AuthRequestPath, gateway.ExtAuthzPrefix, extauthz.Procedure},
+		Quiet: gatewayPatterns,
 	})
 	if err != nil {
 		return err
@@ -132,18 +125,13 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	defer verifier.Close()
 	g, err := gateway.New(gateway.Options{
 		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
-		Logger: log,
-		Peer:   func(r *http.Request) netip.Addr { return ops.Peer(r.Context()) }, AssertionKeys: keys,
-		Decided: func(route, verdict string, _ time.Duration) {
-			decisions.WithLabelValues(route, verdict).Inc()
-			log.LogAttrs(ctx, slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
-		},
+		Logger: log, Peer: peer, Decided: decided(metrics, log), AssertionKeys: keys,
 	})
 	if err != nil {
 		return err
 	}
 	if c.ExtAuthz != "off" {
-		at, err := web.HandleAt(c.ExtAuthz, "--ext-authz-listen", extauthz.Handler(g, log))
+		at, err := web.HandleAt(c.ExtAuthz, "--ext-authz-listen", c.Trusted(), extauthz.Handler(g, log))
 		if err != nil {
 			return err
 		}

@@ -45,3 +45,40 @@ func TestGatewayAddresses(t *testing.T) {
 		}
 	}
 }
+
+// A server that answers proxies says which of its settings let in more than an operator may want.
+func TestProxySettings(t *testing.T) {
+	routes := file(t, "routes.yaml", "routes: [{origin: 'https://app.example.com', prefix: /}]")
+	for text, want := range map[string]string{
+		"":                             "gateway_proxies is not set",
+		"gateway_proxies: 0.0.0.0/0":   "gateway_proxies has 0.0.0.0/0: everybody may ask",
+		"gateway_listen: 0.0.0.0:8085": "gateway_listen is plain http on a network",
+		"gateway_listen: other:8085":   "gateway_listen is \"other:8085\"",
+		"gateway_proxies: proxy":       "gateway_proxies has \"proxy\": want a network",
+		"gateway_routes: none.yaml":    "gateway_routes names ",
+		"gateway_routes: ''":           "",
+	} {
+		c := settings{}
+		all := map[string]string{"gateway_routes": routes, "gateway_proxies": "127.0.0.1", "gateway_listen": "127.0.0.1:8085"}
+		if name, value, set := strings.Cut(text, ": "); set {
+			all[name] = value
+		} else {
+			delete(all, "gateway_proxies")
+		}
+		yaml := ""
+		for name, value := range all {
+			yaml += name + ": " + value + "\n"
+		}
+		where, err := c.load(config.Sources{File: file(t, "c.yaml", yaml)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, said := c.check(where), ""
+		for _, p := range append(v.Problems, v.Warnings...) {
+			said += p.Key + " " + p.Problem + "\n"
+		}
+		if !strings.Contains(said, want) || want == "" && strings.Contains(said, "gateway") {
+			t.Errorf("%q: %s, want %s", text, said, want)
+		}
+	}
+}

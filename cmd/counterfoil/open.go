@@ -174,7 +174,7 @@ func (c *settings) assembly(how server.Config) server.Config {
 	if c.Store != "memory" {
 		how.Head = c.head()
 	}
-	how.NoVerifier = true // the program has no handlers of its own to protect
+	how.NoVerifier = c.GatewayRoutes == "" // it answers the questions of proxies
 	return how
 }
 

@@ -70,6 +70,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 			"member":     member,
 			"narrow":     narrow,
 			"eventually": eventually,
+			"question":   question,
 			"signal":     signalJob,
 			"postgres":   database(t),
 			"redis":      redisServer(t),
@@ -164,6 +165,23 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		<-look.C
 	}
 	ts.Fatalf("%s answers %s, want %s", args[1], last, args[0])
+}
+
+// question asks a gateway as nginx does about GET of a URL, with the token in a file, and writes the
+// header of the answer to a file: question STATUS GATEWAY URL TOKEN OUT.
+func question(ts *testscript.TestScript, neg bool, args []string) {
+	r, err := http.NewRequest(http.MethodGet, args[1]+"/auth-request", nil)
+	ts.Check(err)
+	r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {args[2]}, "Authorization": {"Bearer " + strings.TrimSpace(ts.ReadFile(args[3]))}}
+	res, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	ts.Check(res.Body.Close())
+	if !strings.HasPrefix(res.Status, args[0]) {
+		ts.Fatalf("a question about %s = %s, want %s", args[2], res.Status, args[0])
+	}
+	var head strings.Builder
+	ts.Check(res.Header.Write(&head))
+	ts.Check(os.WriteFile(ts.MkAbs(args[4]), []byte(head.String()), 0o600))
 }
 
 // signalJob sends a background command a signal: signal TERM NAME.

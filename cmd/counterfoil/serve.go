@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/server"
@@ -90,13 +91,17 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return err
 	}
 	if s.web, err = ops.Listen(ops.Options{
-		Settings: &s.Settings, Metrics: s.metrics.Metrics, Logger: s.log, Quiet: []string{"GET /v1/log"},
+		Settings: &s.Settings, Metrics: s.metrics.Metrics, Logger: s.log, Quiet: append([]string{"GET /v1/log"}, gatewayPatterns...),
 		Base: issuer.Path, NotifySocket: os.Getenv("NOTIFY_SOCKET"), OpsOptional: opsOptional,
 	}); err != nil {
 		return err
 	}
 	if s.settings.Issuer == "" {
 		s.settings.Issuer = s.web.URL()
+	}
+	routes, err := s.proxied()
+	if err != nil {
+		return err
 	}
 	hashing, err := hashWorker()
 	if err != nil {
@@ -105,7 +110,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
 			HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
-			ClockWasSetBack: s.clockWasSetBack, Demo: s.demo,
+			ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
 		})
 		return err
 	})
@@ -118,6 +123,9 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return err
 	}
 	s.web.Handle(api, map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(known.page)})
+	if err := s.openGateway(routes); err != nil {
+		return err
+	}
 	if s.Store == "memory" {
 		// Commands do not reach it. They see that it is there, where its folder allows that.
 		if err := s.web.HandleLocal(filepath.Join(s.Data, volatileName), http.NotFoundHandler()); err != nil {

@@ -40,6 +40,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 		v.Refuse("logins_per_second", fmt.Sprintf("is %d: want 0 to 10000", c.LoginRate), "")
 	}
 	c.Settings.Check(v)
+	c.proxySettings.check(v, c.TLSCert != "")
 	c.checkStore(v)
 	c.checkSessions(v)
 	return v

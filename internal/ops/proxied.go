@@ -11,7 +11,7 @@ import (
 // services behind h decide that. While the program stops, each answer asks the client to use
 // another connection for its next request. Flag names the address to an operator.
 func (s *Server) HandleProxy(address, flag string, h http.Handler) (net.Addr, error) {
-	l, err := s.listenLimited(address, flag)
+	l, err := s.listenLimited(address, flag, s.observer.trusted)
 	if err != nil {
 		return nil, err
 	}

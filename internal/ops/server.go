@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -71,20 +72,21 @@ func Listen(o Options) (*Server, error) {
 
 func (s *Server) listenPublic() (err error) {
 	if address := s.opts.Settings.Listen; address != "off" {
-		s.public, err = s.listenLimited(address, "--listen")
+		s.public, err = s.listenLimited(address, "--listen", s.observer.trusted)
 	}
 	return err
 }
 
-// listenLimited listens with TLS and a limit of connections. Flag names the address to an operator.
-func (s *Server) listenLimited(address, flag string) (net.Listener, error) {
+// listenLimited listens with TLS and a limit of connections, which trusted proxies do not have. Flag
+// names the address to an operator.
+func (s *Server) listenLimited(address, flag string, trusted forwarded.Proxies) (net.Listener, error) {
 	l, err := s.listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: choose another address with %s", err, flag)
 	}
 	return s.opts.Settings.withTLS(&limited{
 		Listener: l, most: s.opts.Settings.ConnectionsPerAddress, held: map[netip.Addr]int{},
-		exempt: s.observer.trusted.Contain, count: s.opts.Metrics.connection,
+		exempt: trusted.Contain, count: s.opts.Metrics.connection,
 	}, s.opts.Logger)
 }
 
@@ -140,13 +142,16 @@ func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
 }
 
 // HandleAt makes h what another listener serves, with TLS, limits and a log as the public one has
-// them. Flag names its address to an operator. It returns the address.
-func (s *Server) HandleAt(address, flag string, h http.Handler) (net.Addr, error) {
-	l, err := s.listenLimited(address, flag)
+// them. Trusted are the proxies in front of it. Flag names its address to an operator. It returns
+// the address.
+func (s *Server) HandleAt(address, flag string, trusted forwarded.Proxies, h http.Handler) (net.Addr, error) {
+	l, err := s.listenLimited(address, flag, trusted)
 	if err != nil {
 		return nil, err
 	}
-	observed := s.observer.wrap(h)
+	o := *s.observer
+	o.trusted = trusted
+	observed := o.wrap(h)
 	s.Go(func(ctx context.Context) error { return Serve(ctx, l, observed) })
 	return l.Addr(), nil
 }

@@ -114,10 +114,10 @@ func TestHandleAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Handle(hello, nil)
-	if _, err := s.HandleAt(s.Addr().String(), "--other-listen", hello); err == nil || !strings.Contains(err.Error(), "--other-listen") {
+	if _, err := s.HandleAt(s.Addr().String(), "--other-listen", nil, hello); err == nil || !strings.Contains(err.Error(), "--other-listen") {
 		t.Errorf("an address that is taken: %v", err)
 	}
-	at, err := s.HandleAt("127.0.0.1:0", "--other-listen", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }))
+	at, err := s.HandleAt("127.0.0.1:0", "--other-listen", nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "other") }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/gateway/extauthz"
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/internal/urls"
+)
+
+// proxySettings are for a server that answers proxies itself, without a gateway beside it.
+type proxySettings struct {
+	GatewayRoutes  string   `name:"gateway-routes" type:"path" placeholder:"FILE" help:"File of routes (YAML, docs/gateway.md): proxies ask this server who may pass. Empty: none may ask."`
+	GatewayListen  string   `name:"gateway-listen" default:"127.0.0.1:8085" placeholder:"ADDR" help:"Address at which these proxies ask. Visitors must not reach it." want:"address"`
+	GatewayProxies []string `name:"gateway-proxies" placeholder:"CIDR" help:"Networks of the proxies that may ask: those in front of your services. trusted_proxies are those in front of this server." want:"network"`
+	GatewayClient  string   `name:"gateway-client" placeholder:"NAME" help:"Client that people sign in to when a proxy sends them; it must list the origins of the routes. Empty: default."`
+}
+
+// check applies the rules between these settings, and reads the routes. With tls the listener has a
+// certificate.
+func (c *proxySettings) check(v *config.Verdict, tls bool) {
+	if c.GatewayRoutes == "" {
+		return
+	}
+	_, err := c.proxied()
+	if wrong, refused := errors.AsType[config.Invalid](err); refused {
+		v.Refuse("gateway_routes", "names "+wrong[0].Where+": "+wrong[0].Problem, wrong[0].Hint)
+	}
+	if len(c.GatewayProxies) == 0 {
+		v.Refuse("gateway_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
+	}
+	if !urls.Loopback(c.GatewayListen) && !tls {
+		v.Warn("gateway_listen", "is plain http on a network: the credentials of visitors are readable on the way", "listen on loopback, or set tls_cert and tls_key")
+	}
+	for _, n := range ops.Networks(c.GatewayProxies) {
+		if n.Bits() == 0 {
+			v.Danger("gateway_proxies", "has "+n.String()+": everybody may ask", "name the proxies' own networks")
+		}
+	}
+}
+
+// gatewayPatterns are the routes that proxies ask all the time.
+var gatewayPatterns = []string{gateway.ForwardAuthPath, gateway.AuthRequestPath, gateway.ExtAuthzPrefix, extauthz.Procedure}
+
+// proxied are the routes that proxies ask about; nil if none may ask.
+func (c *proxySettings) proxied() ([]gateway.Route, error) {
+	if c.GatewayRoutes == "" {
+		return nil, nil
+	}
+	return readRoutes(c.GatewayRoutes)
+}
+
+// openGateway lets proxies ask, at a listener of their own: the public one is behind a proxy as well,
+// which would pass on a question that a visitor sends.
+func (s *service) openGateway(routes []gateway.Route) error {
+	if routes == nil {
+		return nil
+	}
+	keys, err := openAssertionKeys(filepath.Join(s.Data, assertionName), s.log)
+	if err != nil {
+		return err
+	}
+	proxies := ops.Networks(s.GatewayProxies)
+	g, err := gateway.New(gateway.Options{
+		Verifier: s.Verifier(), Routes: routes, TrustedProxies: proxies, SignIn: s.settings.Issuer + "/login", Client: s.GatewayClient,
+		Logger: s.log, Peer: peer, Decided: decided(s.metrics.Metrics, s.log), AssertionKeys: keys.current,
+	})
+	if err != nil {
+		return err
+	}
+	questions, envoy := g.Handler(), extauthz.Handler(g, s.log)
+	at, err := s.web.HandleAt(s.GatewayListen, "--gateway-listen", proxies, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == extauthz.Procedure {
+			envoy.ServeHTTP(w, r)
+			return
+		}
+		questions.ServeHTTP(w, r)
+	}))
+	if err != nil {
+		return err
+	}
+	s.log.Info("answering proxies", "address", at.String(), "routes", len(routes), "client", cmp.Or(s.GatewayClient, "default"))
+	return nil
+}
+
+// peer is the other end of the connection of a question.
+func peer(r *http.Request) netip.Addr { return ops.Peer(r.Context()) }
+
+// decided counts the answers of a gateway, and logs them at the level debug.
+func decided(m *ops.Metrics, log *slog.Logger) func(route, verdict string, took time.Duration) {
+	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "counterfoil_gateway_decisions_total", Help: "Answers to proxies, by route and verdict: allowed, or the type of the refusal.",
+	}, []string{"route", "verdict"})
+	m.Registry.MustRegister(decisions)
+	return func(route, verdict string, _ time.Duration) {
+		decisions.WithLabelValues(route, verdict).Inc()
+		log.LogAttrs(context.Background(), slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
+	}
+}
