@@ -35,7 +35,7 @@ type gatewaySettings struct {
 
 	ExtAuthz string `name:"ext-authz-listen" default:"off" placeholder:"ADDR" help:"Address at which Envoy asks over gRPC, or off." want:"address or off"`
 
-	ops.Settings
+	ops.Settings `defaults:"listen=127.0.0.1:8085 ops_listen=127.0.0.1:9465"` // a server on the same machine has the others
 }
 
 func (c *gatewaySettings) loader() *config.Settings {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
 )
@@ -80,5 +82,39 @@ func TestProxySettings(t *testing.T) {
 		if !strings.Contains(said, want) || want == "" && strings.Contains(said, "gateway") {
 			t.Errorf("%q: %s, want %s", text, said, want)
 		}
+	}
+}
+
+// A server and a gateway run on one machine as they are: no two of their listeners have the same port.
+// The help says so, and the server's own help has not changed.
+func TestDefaultPorts(t *testing.T) {
+	var serve settings
+	var beside gatewaySettings
+	for _, loader := range []*config.Settings{serve.loader(), beside.loader()} {
+		if _, err := loader.Load(config.Sources{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := [4]string{"127.0.0.1:8080", "127.0.0.1:9464", "127.0.0.1:8085", "127.0.0.1:9465"}
+	if got := [4]string{serve.Listen, serve.OpsListen, beside.Listen, beside.OpsListen}; got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	parser, err := kong.New(new(program), kong.PostBuild(ownDefaults))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, c := range parser.Model.Leaves(false) {
+		for _, f := range c.Flags {
+			at := map[string]string{"serve listen": want[0], "serve ops-listen": want[1], "gateway run listen": want[2], "gateway run ops-listen": want[3]}[strings.TrimPrefix(c.Path(), "counterfoil ")+" "+f.Name]
+			if at != "" && f.Default != at {
+				t.Errorf("the help of %s says that --%s is %s, want %s", c.Path(), f.Name, f.Default, at)
+			} else if at != "" {
+				found++
+			}
+		}
+	}
+	if found != 4 {
+		t.Errorf("the help has %d of the flags, want 4", found)
 	}
 }

@@ -149,7 +149,7 @@ func run(args []string) int {
 	exited, code := false, 0 // --help ends the parse by this hook
 	parser, err := kong.New(&p, kong.Name("counterfoil"),
 		kong.Description("Sessions and JWTs, revoked at once."),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 80}), kong.ValueFormatter(withDefault),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 80}), kong.ValueFormatter(withDefault), kong.PostBuild(ownDefaults),
 		kong.Exit(func(c int) { exited, code = true, c }))
 	if err != nil {
 		return report(err)
@@ -297,6 +297,28 @@ func withDefault(v *kong.Value) string {
 		return v.Help
 	}
 	return v.Help + " Default: " + strings.TrimSuffix(v.Default, ".") + "."
+}
+
+// ownDefaults gives the flags of a program's settings the defaults that package config has for them.
+func ownDefaults(parser *kong.Kong) error {
+	return kong.Visit(parser.Model, func(at kong.Visitable, next kong.Next) error {
+		node, is := at.(*kong.Node)
+		if !is || !node.Target.CanAddr() {
+			return next(nil)
+		}
+		settings, is := node.Target.Addr().Interface().(interface{ loader() *config.Settings })
+		if !is {
+			return next(nil)
+		}
+		for _, s := range settings.loader().All() {
+			for _, flag := range node.Flags {
+				if flag.Name == s.Flag() {
+					flag.Default = s.Default()
+				}
+			}
+		}
+		return next(nil)
+	})
 }
 
 // flagsOf returns the flags that were on the command line.

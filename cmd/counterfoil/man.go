@@ -84,7 +84,7 @@ func shared(program *kong.Application) (all described) {
 
 // has reports whether f is one of them, by its name and its meaning.
 func has(them []*kong.Flag, f *kong.Flag) bool {
-	return slices.ContainsFunc(them, func(g *kong.Flag) bool { return f.Name == g.Name && f.Help == g.Help })
+	return slices.ContainsFunc(them, func(g *kong.Flag) bool { return f.Name == g.Name && f.Help == g.Help && f.Default == g.Default })
 }
 
 // command describes a command, its arguments, and the flags that are not described elsewhere.

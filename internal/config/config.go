@@ -13,7 +13,8 @@
 //	min, max  the bounds of a duration
 //
 // A field is a string, a [secret.String], a []string, a bool, an int (from 0 up) or a
-// [time.Duration]. The fields of an embedded struct belong to the struct around it.
+// [time.Duration]. The fields of an embedded struct belong to the struct around it, whose tag
+// defaults can give them other defaults: "listen=127.0.0.1:8085 ops_listen=off".
 //
 // A secret has no flag, because everybody on the machine can read those (OPS-11). It comes from a
 // file that NAME_FILE in the environment or name_file in the configuration file names, or from
@@ -56,17 +57,24 @@ type Settings struct {
 // field of it cannot be a setting: that is a mistake in the program.
 func New(target any, o Options) *Settings {
 	s := &Settings{opts: o}
-	s.add(reflect.ValueOf(target).Elem())
+	s.add(reflect.ValueOf(target).Elem(), nil)
 	return s
 }
 
-func (s *Settings) add(v reflect.Value) {
+// add adds the fields of v. Instead are defaults that take the place of those of its fields, by key.
+func (s *Settings) add(v reflect.Value, instead map[string]string) {
 	for i := range v.NumField() {
-		field := Setting{v.Type().Field(i), v.Field(i), s.opts.Prefix}
+		field := Setting{field: v.Type().Field(i), value: v.Field(i), prefix: s.opts.Prefix}
 		if field.field.Anonymous {
-			s.add(field.value)
+			others := map[string]string{}
+			for pair := range strings.FieldsSeq(field.field.Tag.Get("defaults")) {
+				key, text, _ := strings.Cut(pair, "=")
+				others[key] = text
+			}
+			s.add(field.value, others)
 			continue
 		}
+		field.text = cmp.Or(instead[field.Key()], field.field.Tag.Get("default"))
 		if problem := s.misfit(field); problem != "" {
 			panic("config: " + v.Type().String() + "." + field.field.Name + " " + problem)
 		}
@@ -104,6 +112,7 @@ type Setting struct {
 	field  reflect.StructField
 	value  reflect.Value
 	prefix string
+	text   string // the default
 }
 
 // Flag is the name on the command line, without the dashes.
@@ -119,7 +128,7 @@ func (s Setting) Env() string { return s.prefix + strings.ToUpper(s.Key()) }
 func (s Setting) Help() string { return s.field.Tag.Get("help") }
 
 // Default is the text of the value that the setting has if nothing sets it.
-func (s Setting) Default() string { return s.field.Tag.Get("default") }
+func (s Setting) Default() string { return s.text }
 
 // Secret reports whether the setting comes from a file or the environment only.
 func (s Setting) Secret() bool { return s.field.Type == reflect.TypeFor[secret.String]() }

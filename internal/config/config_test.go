@@ -361,3 +361,19 @@ func TestMisfits(t *testing.T) {
 		}()
 	}
 }
+
+type Listener struct {
+	Listen string `name:"listen" default:":8080"`
+	Level  string `name:"level" default:"info"`
+}
+
+// A program gives what it embeds other defaults.
+func TestDefaultsOfEmbedded(t *testing.T) {
+	var c struct {
+		Listener `defaults:"listen=:8085"`
+	}
+	all := config.New(&c, config.Options{})
+	if _, err := all.Load(config.Sources{}); err != nil || c.Listen != ":8085" || c.Level != "info" || all.All()[0].Default() != ":8085" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
