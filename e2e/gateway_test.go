@@ -49,30 +49,8 @@ func newFront(t *testing.T, proxy string) *front {
 		"--trusted-proxies", "127.0.0.1/32", "--listen", at, "--ops-listen", "off")
 	f.gateway.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+f.issuer.APIKey)
 	listen(t, f.gateway, at)
-	snippet, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", at, "--upstream", service.Listener.Addr().String()).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	address := strings.TrimPrefix(f.url, "http://")
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var cmd *exec.Cmd
-	switch proxy {
-	case "nginx":
-		cmd = nginx(t, dir, "listen "+address+";\n"+string(snippet))
-	case "caddy":
-		write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\n%s {\n%s}\n", f.url, snippet))
-		cmd = exec.Command(testsvc.Program(t, "caddy"), "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile")
-		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
-	case "haproxy":
-		write("counterfoil.lua", string(snippet))
-		write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s/counterfoil.lua\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", dir, address, at, service.Listener.Addr()))
-		cmd = exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
-	}
-	listen(t, cmd, address)
+	listen(t, proxyCommand(t, proxy, at, service.Listener.Addr().String(), address, ""), address)
 	return f
 }
 
@@ -130,7 +108,7 @@ func (f *front) raw(request string) (status int) {
 // let through what the gateway allows, and nothing else.
 func TestGatewayBehindProxies(t *testing.T) {
 	t.Parallel()
-	for _, proxy := range []string{"nginx", "caddy", "haproxy"} {
+	for _, proxy := range edgeProxies {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
 			newFront(t, proxy).judge()

@@ -8,10 +8,11 @@ import (
 )
 
 // claims are the prefixes of the headers by which services are told who the visitor is, where the
-// visitor comes from, or what the visitor asks for. No visitor may say that (GW-01).
+// visitor comes from, what the visitor asks for, or which method is meant. No visitor may say
+// that (GW-01, CSRF-11). The configurations of proxies that know no prefixes name the usual ones.
 var claims = []string{
 	"counterfoil-", "x-counterfoil-", "remote-", "x-remote-", "x-auth-",
-	"x-forwarded-", "x-original-", "x-rewrite-",
+	"x-forwarded-", "x-original-", "x-rewrite-", "x-http-method", "x-method-override",
 }
 
 // claim reports whether a visitor may not send a header of that name. A name with a character

@@ -41,6 +41,7 @@ func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http
 		}
 		if v.refused != nil {
 			g.opts.Decided(v.route.name(), v.refused.Type, time.Since(begun))
+			h["Counterfoil-Refusal"] = []string{v.refused.Type} // a proxy can make up an answer, and not this
 			refuse(w, r, v.refused, v.page)
 			return
 		}

@@ -112,12 +112,12 @@ var guarded = func() map[string]bool {
 	return all
 }()
 
-// ambiguous reports whether h has another spelling of a guarded name: servers behind the proxy
+// ambiguous reports whether h has another spelling of a guarded name, or of a claim: servers behind the proxy
 // take "_", "." and all else that is neither a letter nor a digit for "-" (GW-02, RFC 3875
 // section 4.1.18). net/http has made one spelling of capitals already.
 func ambiguous(h http.Header) bool {
 	for name := range h {
-		if strings.ContainsFunc(name, odd) && guarded[fold(name)] {
+		if strings.ContainsFunc(name, odd) && (guarded[fold(name)] || claim(fold(name))) {
 			return true
 		}
 	}

@@ -108,14 +108,14 @@ func (p *proxied) one() *http.Request {
 	return got[0]
 }
 
-// GW-01, GW-02, GW-03, GW-04: a service is told who the visitor is by the gateway alone, once.
+// GW-01, GW-02, GW-03, GW-04, CSRF-11: a service is told who the visitor is by the gateway alone, once.
 func TestProxyIdentity(t *testing.T) {
 	p := newProxied(t, nothing, gateway.Route{Prefix: "/"}, gateway.Route{Prefix: "/public", Anonymous: true}, gateway.Route{Prefix: "/remote", Identity: gateway.IdentityRemote})
 	in := p.issuer.Login("alice", counterfoil.CarrierBearer, "staff", "ops")
 	names := slices.Concat(gateway.IdentityNames, gateway.RemoteNames)
 	claims := []string{
 		"X-Counterfoil-Subject", "X-Counterfoil-User", "Counterfoil-Anything", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Auth-Request-User", "X-Auth-Token", "Remote-Email", "Remote-Name", "X-Remote-User",
-		"X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-URL", "X-Rewrite-URL", "Forwarded", "X-Real-IP",
+		"X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Original-URL", "X-Rewrite-URL", "Forwarded", "X-Real-IP", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
 		"counterfoil_subject", "COUNTERFOIL_Roles", "Counterfoil.Subject", "remote_user", "Remote_User", "x_counterfoil_user", "X-COUNTERFOIL_User", "any_name", "Counterfoil+Subject", "Counterfoil-Subject!",
 	}
 	var spoof []string

@@ -8,44 +8,86 @@ local names = {
 	"remote-user", "remote-groups", "remote-email", "remote-name",
 }
 
+-- What else a visitor may not tell the service: who they are, what they ask for, and which method they mean.
+local claims = {
+	"forwarded", "x-forwarded-method", "x-forwarded-uri", "x-forwarded-prefix",
+	"x-original-method", "x-original-url", "x-original-uri", "x-rewrite-url",
+	"x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username", "x-remote-user",
+	"x-auth-request-user", "x-auth-request-email", "x-auth-request-groups", "x-auth-request-preferred-username",
+	"x-http-method-override", "x-http-method", "x-method-override",
+}
+
 -- What a refusal passes on to the visitor.
 local passed = { "location", "www-authenticate", "retry-after", "cache-control", "content-type" }
 
-core.register_action("counterfoil", { "http-req" }, function(txn, gateway)
-	local question = {}
+-- The most lines of headers of a visitor: HAProxy's HTTP client has room for tune.http.maxhdr, by default 101.
+local most = 80
+
+local function delete(txn, headers)
+	for _, name in ipairs(headers) do
+		txn.http:req_del_header(name)
+	end
+end
+
+-- decide asks the gateway. It returns nothing if the request may pass, and else a refusal.
+local function decide(txn, gateway)
+	local question, lines = {}, 0
 	for name, values in pairs(txn.http:req_get_headers()) do
 		question[name] = {}
 		for n = 0, #values do
 			table.insert(question[name], values[n])
+			lines = lines + 1
 		end
+	end
+	if lines > most then
+		return { status = 431, headers = {}, body = "" }
 	end
 	-- The question has no body, and each word about the request is HAProxy's own.
+	local proto, host = txn.f:ssl_fc() == 1 and "https" or "http", txn.sf:req_fhdr("host")
 	question["content-length"], question["transfer-encoding"], question["connection"], question["expect"] = nil, nil, nil, nil
 	question["x-forwarded-method"] = { txn.sf:method() }
-	question["x-forwarded-proto"] = { txn.f:ssl_fc() == 1 and "https" or "http" }
-	question["x-forwarded-host"] = { txn.sf:req_hdr("host") }
+	question["x-forwarded-proto"] = { proto }
+	question["x-forwarded-host"] = { host }
 	question["x-forwarded-uri"] = { txn.sf:pathq() }
 
-	local answer = core.httpclient():get({ url = "http://" .. gateway .. "/forward-auth", headers = question })
-	for _, name in ipairs(names) do
-		txn.http:req_del_header(name)
-	end
+	local answer = core.httpclient():get({ url = "http://" .. gateway .. "/forward-auth", headers = question, timeout = 2000 })
 	if answer.status == 200 and answer.headers["counterfoil-subject"] ~= nil then
+		delete(txn, names)
+		delete(txn, claims)
 		for _, name in ipairs(names) do
-			txn.http:req_set_header(name, answer.headers[name][0])
+			if answer.headers[name] ~= nil then
+				txn.http:req_set_header(name, answer.headers[name][0])
+			end
 		end
 		txn.http:req_del_header("authorization")
+		txn.http:req_set_header("x-forwarded-proto", proto)
+		txn.http:req_set_header("x-forwarded-host", host)
+		txn.http:req_set_header("x-forwarded-for", txn.sf:src())
+		return nil
+	end
+	-- Only a refusal of the gateway says something about the visitor. HAProxy makes up answers when nobody listens.
+	if answer.headers == nil or answer.headers["counterfoil-refusal"] == nil then
+		error("no answer of a gateway")
+	end
+	return answer
+end
+
+core.register_action("counterfoil", { "http-req" }, function(txn, gateway)
+	-- HAProxy would let the request pass after an error in a script.
+	local ran, refusal = pcall(decide, txn, gateway)
+	if ran and refusal == nil then
 		return
 	end
-	-- Nobody answered, or somebody who is no gateway: that says nothing about the visitor.
-	local status, headers = answer.status, answer.headers or {}
-	if status ~= 302 and status < 400 then
-		status, headers, answer.body = 503, { ["retry-after"] = { [0] = "1" } }, ""
+	if not ran then
+		refusal = { status = 503, headers = { ["retry-after"] = { [0] = "1" } }, body = "" }
 	end
-	local reply = txn:reply({ status = status, body = answer.body })
+	local reply = txn:reply({ status = refusal.status, body = refusal.body })
 	for _, name in ipairs(passed) do
-		if headers[name] ~= nil then
-			reply:add_header(name, headers[name][0])
+		local values = refusal.headers[name]
+		if values ~= nil then
+			for n = 0, #values do
+				reply:add_header(name, values[n])
+			end
 		end
 	end
 	txn:done(reply)

@@ -1,0 +1,339 @@
+package e2e_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+)
+
+// edgeProxies are the proxies that the tests run with the configurations that the program prints.
+var edgeProxies = []string{"nginx", "caddy", "haproxy"}
+
+// proxyCommand is a real proxy with the configuration that the program prints. It listens at address,
+// and at h2c for HTTP/2 without TLS, if that is not empty.
+func proxyCommand(t *testing.T, proxy, gateway, service, address, h2c string) *exec.Cmd {
+	t.Helper()
+	snippet, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", gateway, "--upstream", service).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	switch proxy {
+	case "nginx":
+		listen := "listen " + address + ";\n"
+		if h2c != "" {
+			listen += "listen " + h2c + " http2;\n"
+		}
+		return nginx(t, dir, listen+string(snippet))
+	case "caddy":
+		options, sites := "", "http://"+address
+		if h2c != "" {
+			_, port, _ := net.SplitHostPort(h2c)
+			options, sites = "\tservers :"+port+" {\n\t\tprotocols h1 h2 h2c\n\t}\n", sites+", http://"+h2c
+		}
+		path := write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n%s}\n%s {\n%s}\n", options, sites, snippet))
+		cmd := exec.Command(testsvc.Program(t, "caddy"), "run", "--config", path, "--adapter", "caddyfile")
+		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+		return cmd
+	case "haproxy":
+		lua, bind := write("counterfoil.lua", string(snippet)), "bind "+address
+		if h2c != "" {
+			bind += "\n  bind " + h2c + " proto h2"
+		}
+		path := write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", lua, bind, gateway, service))
+		return exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", path)
+	}
+	t.Fatalf("no configuration for %s", proxy)
+	return nil
+}
+
+// edge is a real proxy between visitors who write any bytes, and a service that keeps what it gets. Its
+// gateway is in this process: a test sees what the proxy asks, and may answer in the gateway's place.
+type edge struct {
+	*testing.T
+	proxy        string
+	issuer       *counterfoiltest.Issuer
+	address, h2c string       // of the proxy
+	client2      *http.Client // of HTTP/2
+	service      *recorder
+
+	mu     sync.Mutex
+	asked  []question       // since the last call of ask
+	answer http.HandlerFunc // instead of the gateway's; nil: the gateway answers
+	opened int              // connections to the gateway
+}
+
+// question is what a proxy asked, and the status that it was given.
+type question struct {
+	*http.Request
+	body   string
+	status int
+}
+
+func newEdge(t *testing.T, proxy string) *edge {
+	e := &edge{T: t, proxy: proxy, issuer: counterfoiltest.New(t), address: testsvc.FreeAddress(t), h2c: testsvc.FreeAddress(t), service: newRecorder(t)}
+	var routes []gateway.Route
+	for _, at := range []string{e.address, e.h2c} {
+		routes = append(routes,
+			gateway.Route{Origin: "http://" + at, Prefix: "/"},
+			gateway.Route{Origin: "http://" + at, Prefix: "/public", Anonymous: true},
+			gateway.Route{Origin: "http://" + at, Prefix: "/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin")}},
+		)
+	}
+	routes = append(routes, gateway.Route{Origin: "http://localhost", Prefix: "/", Anonymous: true}) // of another service
+	g, err := gateway.New(gateway.Options{Verifier: e.issuer.Verifier(), Routes: routes, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := g.Handler()
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		answer, n := e.answer, len(e.asked)
+		e.asked = append(e.asked, question{Request: r.Clone(t.Context())})
+		e.mu.Unlock()
+		if answer != nil {
+			answer(w, r)
+			return
+		}
+		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		real.ServeHTTP(status, r)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if n < len(e.asked) {
+			e.asked[n].status = status.status
+		}
+	}))
+	web.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			e.mu.Lock()
+			e.opened++
+			e.mu.Unlock()
+		}
+	}
+	web.Config.MaxHeaderBytes = 64 << 10
+	web.Start()
+	t.Cleanup(web.Close)
+	cmd := proxyCommand(t, proxy, web.Listener.Addr().String(), e.service.Addr().String(), e.address, e.h2c)
+	listen(t, cmd, e.address)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	e.client2 = &http.Client{Transport: transport, CheckRedirect: direct.CheckRedirect, Timeout: 20 * time.Second}
+	return e
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// seen is what came of a request: the answer, what the gateway was asked, and what the service got.
+type seen struct {
+	status int // 0: the proxy closed the connection
+	header http.Header
+	body   string
+	asked  []question
+	got    []string // requests as they were written
+}
+
+// ask writes request as it is, and reads one answer. answer answers instead of the gateway; nil: it
+// answers itself.
+func (e *edge) ask(request string, answer http.HandlerFunc) seen {
+	e.Helper()
+	e.begin(answer)
+	conn, err := net.Dial("tcp", e.address)
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a test that waits so long has failed
+	if _, err := io.WriteString(conn, request); err != nil {
+		e.Fatalf("%s: %v", e.proxy, err)
+	}
+	var s seen
+	method, _, _ := strings.Cut(request, " ")
+	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		e.Errorf("%s does not answer %q", e.proxy, request)
+	}
+	if err == nil {
+		body, _ := io.ReadAll(res.Body)
+		s.status, s.header, s.body = res.StatusCode, res.Header, string(body)
+	}
+	return e.end(s)
+}
+
+func (e *edge) begin(answer http.HandlerFunc) {
+	e.service.take()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.asked, e.answer = nil, answer
+}
+
+func (e *edge) end(s seen) seen {
+	s.got = e.service.take()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.asked = e.asked
+	return s
+}
+
+// get is a request of the visitor with these lines of headers.
+func (e *edge) get(path string, lines ...string) string { return e.request("GET", path, "", lines...) }
+
+func (e *edge) request(method, path, body string, lines ...string) string {
+	head := method + " " + path + " HTTP/1.1\r\nHost: " + e.address + "\r\nConnection: close\r\n"
+	for _, line := range lines {
+		head += line + "\r\n"
+	}
+	return head + "\r\n" + body
+}
+
+// recorder is a service that answers 200 to everything, and keeps each request as it was written.
+type recorder struct {
+	net.Listener
+	mu  sync.Mutex
+	got []string
+}
+
+func newRecorder(t *testing.T) *recorder {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &recorder{Listener: l}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(conn)
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close() })
+	return s
+}
+
+// take returns the requests since the last call.
+func (s *recorder) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got := s.got
+	s.got = nil
+	return got
+}
+
+func (s *recorder) serve(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for {
+		request, err := readRequest(in)
+		if err != nil { // a proxy gives up in the middle of a body that it cannot read
+			return
+		}
+		s.mu.Lock()
+		s.got = append(s.got, request)
+		s.mu.Unlock()
+		if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+			return
+		}
+	}
+}
+
+// readRequest reads one request as simply as a service may, and returns its bytes. A body that both
+// headers announce ends where the chunks do.
+func readRequest(in *bufio.Reader) (string, error) {
+	var all strings.Builder
+	length, chunked := 0, false
+	for {
+		line, err := in.ReadString('\n')
+		all.WriteString(line)
+		if err != nil {
+			return all.String(), err
+		}
+		text := strings.ToLower(strings.TrimSpace(line))
+		if text == "" {
+			break
+		}
+		if value, ok := strings.CutPrefix(text, "content-length:"); ok {
+			length, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+		chunked = chunked || strings.HasPrefix(text, "transfer-encoding:") && strings.HasSuffix(text, "chunked")
+	}
+	if !chunked {
+		_, err := io.CopyN(&all, in, int64(length))
+		return all.String(), err
+	}
+	for {
+		line, err := in.ReadString('\n')
+		all.WriteString(line)
+		if err != nil {
+			return all.String(), err
+		}
+		size, err := strconv.ParseInt(strings.TrimSpace(line), 16, 32)
+		if err != nil {
+			return all.String(), err
+		}
+		if size > 0 {
+			if _, err := io.CopyN(&all, in, size+2); err != nil {
+				return all.String(), err
+			}
+			continue
+		}
+		for line != "\r\n" { // the trailers
+			if line, err = in.ReadString('\n'); err != nil {
+				return all.String(), err
+			}
+			all.WriteString(line)
+		}
+		return all.String(), nil
+	}
+}
+
+// line is the request line that a service got, and values are the values of a header, by exactly this
+// name in any capitals.
+func line(request string) string {
+	first, _, _ := strings.Cut(request, "\r\n")
+	return first
+}
+
+func values(request, name string) (all []string) {
+	head, _, _ := strings.Cut(request, "\r\n\r\n")
+	for _, l := range strings.Split(head, "\r\n")[1:] {
+		if n, value, ok := strings.Cut(l, ":"); ok && strings.EqualFold(n, name) {
+			all = append(all, strings.TrimSpace(value))
+		}
+	}
+	return all
+}
