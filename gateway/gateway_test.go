@@ -81,15 +81,18 @@ func (b *bench) kinds() []kind {
 			r.Header.Set("X-Original-URL", target)
 			return r
 		}},
-		{"ext-authz", b.gateway.ExtAuthz("/ext-authz"), func(method, target string) *http.Request {
-			r := httptest.NewRequest(method, "/ext-authz/", nil)
-			scheme, rest, _ := strings.Cut(target, "://")
-			host, path, _ := strings.Cut(rest, "/")
-			r.Host, r.RequestURI = host, "/ext-authz/"+path
-			r.Header.Set("X-Forwarded-Proto", scheme)
-			return r
-		}},
+		{"ext-authz", b.gateway.ExtAuthz("/ext-authz"), askEnvoy},
+		{"ext-authz over gRPC", overGRPC(b.gateway), askEnvoy},
 	}
+}
+
+func askEnvoy(method, target string) *http.Request {
+	r := httptest.NewRequest(method, "/ext-authz/", nil)
+	scheme, rest, _ := strings.Cut(target, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	r.Host, r.RequestURI = host, "/ext-authz/"+path
+	r.Header.Set("X-Forwarded-Proto", scheme)
+	return r
 }
 
 func answer(h http.Handler, r *http.Request) *httptest.ResponseRecorder {

@@ -62,6 +62,9 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 	if len(c.TrustedProxies) == 0 && c.Proxy == "off" {
 		v.Refuse("trusted_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32, or set proxy_listen")
 	}
+	if len(c.TrustedProxies) == 0 && c.ExtAuthz != "off" {
+		v.Refuse("ext_authz_listen", "is set, and trusted_proxies is not, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
+	}
 	if c.APIKey.Reveal() == "" {
 		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect")
 	}

@@ -14,10 +14,11 @@ import (
 // A wrong setting of the gateway stops its start before it asks the auth server anything.
 func TestGatewaySettings(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                     "trusted_proxies is not set",
-		"issuer: https://Auth.example.com":     "write https://auth.example.com",
-		"sign_in: https://auth.example.com/x/": "sign_in is",
-		"sign_in: auth.example.com":            "sign_in is",
+		"": "trusted_proxies is not set",
+		"proxy_listen: :8089\next_authz_listen: :8086": "ext_authz_listen is set, and trusted_proxies is not",
+		"issuer: https://Auth.example.com":             "write https://auth.example.com",
+		"sign_in: https://auth.example.com/x/":         "sign_in is",
+		"sign_in: auth.example.com":                    "sign_in is",
 	} {
 		var c gatewaySettings
 		where, err := c.loader().Load(config.Sources{File: file(t, "c.yaml", text)})

@@ -243,6 +243,23 @@ func TestPanicIsRefused(t *testing.T) {
 	}
 }
 
+// A check ends when Envoy no longer waits for it.
+func TestDeadline(t *testing.T) {
+	var left time.Duration
+	b := serve(t, nil, extauthz.HandlerOf(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if until, limited := r.Context().Deadline(); limited {
+			left = time.Until(until)
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}), noLog))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	call := connect.NewClient[pb.CheckRequest, pb.CheckResponse](b.client, b.url+extauthz.Procedure, connect.WithGRPC())
+	if _, err := call.CallUnary(ctx, connect.NewRequest(about("GET", "/"))); err != nil || left <= 0 || left > time.Minute {
+		t.Errorf("%v, with %v left", err, left)
+	}
+}
+
 // An answer of several lines is one in Envoy too: the first line of a name takes the place of what
 // is there, and the others follow.
 func TestLinesOfAnAnswer(t *testing.T) {
