@@ -103,8 +103,39 @@ func TestExplain(t *testing.T) {
 		"GET https://app.example.com/a/%2e%2e/b": "400 bad-target: the path has a dot segment",
 	} {
 		method, url, _ := strings.Cut(request, " ")
-		if got, err := gateway.Explain(routes, method, url); err != nil || got != want {
+		if got, err := gateway.Explain(routes, method, url, nil); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", request, got, err, want)
 		}
+	}
+}
+
+// What a user gets who has signed in, by each carrier.
+func TestExplainAs(t *testing.T) {
+	routes, err := gateway.ReadRoutes([]byte(`routes:
+  - {origin: https://app.example.com, prefix: /, require: {roles: [staff], fresh: 15m}}
+  - {origin: https://app.example.com, prefix: /admin, require: {roles: [admin]}}
+  - {origin: https://app.example.com, prefix: /api, carriers: [bearer, jwe], require: {scopes: [read]}}
+  - {origin: https://app.example.com, prefix: /any, carriers: [cookie, bearer]}
+  - {origin: https://app.example.com, prefix: /public, anonymous: true}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := &counterfoil.Session{Subject: "alice", Roles: []string{"staff"}, Scopes: []string{"read"}, AuthTime: time.Now()}
+	before := &counterfoil.Session{Subject: "alice", Roles: []string{"staff"}, AuthTime: time.Now().Add(-time.Hour)}
+	for path, want := range map[string]string{
+		"/":       "200",
+		"/admin":  "403 forbidden: role admin",
+		"/api":    "401: the route does not take this carrier (by cookie, jwt-cookie, jwe-cookie)\n200 (by bearer, jwe)",
+		"/any":    "200 (by cookie, bearer)\n403 forbidden: carrier cookie or bearer (by jwt-cookie)\n401: the route does not take this carrier (by jwe, jwe-cookie)",
+		"/public": "200 for everybody",
+	} {
+		got, err := gateway.Explain(routes, "GET", app+path, now)
+		if got, _, _ = strings.Cut(got, "\nroute: "); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
+		}
+	}
+	if got, err := gateway.Explain(routes, "GET", app+"/", before); err != nil || !strings.HasPrefix(got, "401 step-up: login: at most 15m0s old") {
+		t.Errorf("an old login: %q, %v", got, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/gateway/extauthz"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -225,15 +226,42 @@ type gatewayExplain struct {
 	Method string `arg:"" help:"Method of the request."`
 	URL    string `arg:"" help:"Its URL."`
 	Routes string `name:"routes" default:"routes.yaml" type:"path" placeholder:"FILE" help:"File of the routes."`
+	As     string `placeholder:"USER" help:"Say what this user gets who has just signed in: an id, or what the user signs in with. It asks the server of the data folder."`
+	Client string `default:"default" placeholder:"NAME" help:"Client that the user signed in to, for --as."`
+	Data   string `type:"path" placeholder:"DIR" help:"Data folder, for --as. Empty: that of the settings."`
 }
 
-// Run prints what the gateway would do with a request that carries nothing.
-func (c *gatewayExplain) Run() error {
+// session is that of a user who has just signed in.
+func (c *gatewayExplain) session(ctx context.Context) (s *counterfoil.Session, err error) {
+	place := placeFlags{Data: c.Data}
+	err = place.with(ctx, func(a *admin) error {
+		u, err := a.user(ctx, c.As)
+		if err != nil {
+			return err
+		}
+		if u.Status != directory.Active {
+			return fmt.Errorf("user %s is %s, and cannot sign in", c.As, u.Status)
+		}
+		client, err := a.RegisteredClient(ctx, c.Client)
+		s = &counterfoil.Session{Subject: u.ID, Client: c.Client, Roles: u.Roles, Scopes: client.Scopes, AuthTime: time.Now()}
+		return err
+	})
+	return s, err
+}
+
+// Run prints what the gateway would do with a request that carries nothing, or with one of a user.
+func (c *gatewayExplain) Run(ctx context.Context) error {
 	routes, err := readRoutes(c.Routes)
 	if err != nil {
 		return err
 	}
-	text, err := gateway.Explain(routes, c.Method, c.URL)
+	var as *counterfoil.Session
+	if c.As != "" {
+		if as, err = c.session(ctx); err != nil {
+			return err
+		}
+	}
+	text, err := gateway.Explain(routes, c.Method, c.URL, as)
 	if err != nil {
 		return err
 	}
