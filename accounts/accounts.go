@@ -46,7 +46,7 @@ const RoleAdmin = "admin"
 // [RoleAdmin].
 var ErrAdminRole = errors.New("only an administrator may make a session of an administrator")
 
-// ErrOtherClient means that an API key asked for a session of a client that is not its own.
+// ErrOtherClient means that an API key asked for a session or a token of a client that is not its own.
 var ErrOtherClient = errors.New("the API key makes sessions of its own clients alone")
 
 // Passwords checks and hashes passwords: package login/password. It stores none.

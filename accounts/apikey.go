@@ -220,6 +220,20 @@ func (a *Accounts) adoptKeys(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Exchange is [issuer.Issuer.Exchange] for a program with the API key by, which gets tokens of its own
+// clients alone.
+func (a *Accounts) Exchange(ctx context.Context, credential string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
+	if !by.Has(directory.ScopeAdmin) {
+		if err := ownClient(&ask.Client, by); err != nil {
+			return nil, err
+		}
+	}
+	if ask.Client == "" {
+		ask.Client = by.Client
+	}
+	return a.issuer.Exchange(ctx, credential, ask)
+}
+
 // everyClient stands in directory.APIKey.Clients for all of them.
 const everyClient = "*"
 

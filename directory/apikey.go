@@ -28,6 +28,7 @@ const (
 	ScopeIntrospect = "introspect"        // resolve credentials
 	ScopeSessions   = "sessions:create"   // make sessions for subjects it authenticated itself
 	ScopeHandover   = "sessions:handover" // redeem the codes with which a browser takes its session to another host
+	ScopeExchange   = "sessions:exchange" // exchange the cookies of browsers for tokens of its clients
 	ScopeAdmin      = "admin"             // everything
 )
 
@@ -47,7 +48,7 @@ type APIKey struct {
 	Client   string   `json:"client"`
 	Scopes   []string `json:"scopes"`
 	Audience []string `json:"audience,omitempty"` // whose credentials it may introspect; nil: all of this issuer
-	Clients  []string `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, and take to other hosts with ScopeHandover, "*": of every client; nil: those of Client
+	Clients  []string `json:"clients,omitempty"`  // whose sessions it may make with ScopeSessions, take to other hosts with ScopeHandover, and get tokens of with ScopeExchange, "*": of every client; nil: those of Client
 	User     string   `json:"user,omitempty"`     // whom it acts for; empty: nobody
 
 	// IntrospectionExp is ExpBound for a service that keeps an answer of introspection until its
@@ -81,7 +82,7 @@ func (k APIKey) Has(scope string) bool { return slices.Contains(k.Scopes, scope)
 // Expired reports whether the life of the key is over.
 func (k APIKey) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
-var allScopes = []string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeHandover, ScopeAdmin}
+var allScopes = []string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeHandover, ScopeExchange, ScopeAdmin}
 
 const apiKeyPrefix = "cfk_" // lets secret scanners recognise a leaked one
 

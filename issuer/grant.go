@@ -11,14 +11,13 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/token"
-	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
 // Grant is what one client holds of a session: the right to copies of it. The login
 // makes the first grant, of the session's own client, which ends with the session.
-// [Issuer.AddGrant] makes those of other clients, and each of them ends alone.
+// [Issuer.AddGrant] and [Issuer.Exchange] make those of other clients, and each of them ends alone.
 type Grant struct {
 	Client     string              `json:"client"`
 	Carrier    counterfoil.Carrier `json:"carrier"`
@@ -30,7 +29,7 @@ type Grant struct {
 	LastUsed    time.Time `json:"-"`
 	IdleExpires time.Time `json:"-"` // when it ends if it is not used
 
-	Family    string `json:"family,omitempty"` // id of its refresh tokens, and a part of them: never shown
+	Family    string `json:"family,omitempty"` // id of its refresh tokens, and a part of them: never shown; empty: it has none
 	ClientGen uint64 `json:"client_gen,omitempty"`
 }
 
@@ -71,7 +70,9 @@ func (r *SessionRow) drop(client string, b *store.Batch) bool {
 	if n < 0 {
 		return false
 	}
-	b.Delete = append(b.Delete, familyKey(r.Further[n].Family))
+	if family := r.Further[n].Family; family != "" {
+		b.Delete = append(b.Delete, familyKey(family))
+	}
 	r.Further = slices.Delete(slices.Clone(r.Further), n, n+1)
 	return true
 }
@@ -142,45 +143,7 @@ func (i *Issuer) tryGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	if err != nil {
 		return nil, err
 	}
-	h := &holding{row: row}
-	if h.dependencies, err = i.dependencies(ctx, row.Subject, r.Client); err != nil {
-		return nil, err
-	}
-	if r.Carrier, err = tokenCarrier(h.client, r.Carrier); err != nil {
-		return nil, err
-	}
-	if err := admit(h.client, &r); err != nil {
-		return nil, err
-	}
-	b := store.Batch{Require: append(h.require(), own.client.Require())}
-	if row.drop(r.Client, &b) {
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeGrant, token.GrantID(sid, r.Client), "granted anew"))
-	}
-	if len(row.Further) >= maxGrants {
-		return nil, fmt.Errorf("%w: a session has grants of at most %d other clients", ErrBadRequest, maxGrants)
-	}
-	f := newFamily(row, r.Client, now)
-	h.grant = Grant{
-		Client: r.Client, Carrier: r.Carrier, Scopes: r.Scopes, Attributes: r.Attributes,
-		Granted: now.UTC().Truncate(time.Second), Family: f.ID, ClientGen: h.client.Generation,
-	}
-	if err := h.judge(now); err != nil {
-		return nil, err
-	}
-	if err := i.checkSize(h, now); err != nil {
-		return nil, err
-	}
-	row.Further = append(row.Further, h.grant)
-	row.use(now, i.opts.Idle)
-	if err := put(&b, row, f); err != nil {
-		return nil, err
-	}
-	head, err := i.log.Commit(ctx, b, grantEntry(r, h))
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	issued := &Issued{SessionExpires: row.AbsoluteExpires, Refresh: i.refreshToken(f)}
-	return i.finish(ctx, issued, h, head, now)
+	return i.grant(ctx, own, r, now, true)
 }
 
 // tokenCarrier is the carrier of a grant that asks for want; the zero carrier asks for none.

@@ -36,7 +36,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		"introspection_endpoint":                s.url + "/oauth/introspect",
 		"revocation_endpoint":                   s.url + "/oauth/revoke",
 		"response_types_supported":              []string{},
-		"grant_types_supported":                 []string{"refresh_token"},
+		"grant_types_supported":                 []string{"refresh_token", tokenExchange},
 		"token_endpoint_auth_methods_supported": append([]string{"none"}, secretMethods...),
 		"introspection_endpoint_auth_methods_supported": secretMethods,
 		"revocation_endpoint_auth_methods_supported":    append([]string{"none"}, secretMethods...),

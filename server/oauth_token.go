@@ -10,16 +10,20 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// token is the token endpoint of RFC 6749 section 3.2, for clients that refresh. There is no
-// other grant.
+// token is the token endpoint of RFC 6749 section 3.2, for clients that refresh, and for programs that
+// exchange the cookies of browsers. There is no other grant.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(r); err != nil {
 		return err
 	}
 	form := r.PostForm
+	if form.Get("grant_type") == tokenExchange {
+		return s.exchange(w, r)
+	}
 	client, _, err := s.clientOf(r)
 	if err != nil {
 		return err
@@ -79,6 +83,10 @@ func oauthCode(err error, p *source.Problem) (code string, status int) {
 	switch {
 	case p.Type == "unsupported_grant_type":
 		return p.Type, http.StatusBadRequest
+	case errors.Is(err, errExchange), errors.Is(err, issuer.ErrOwnClient): // RFC 8693 section 2.2.2
+		return "invalid_target", http.StatusBadRequest
+	case errors.Is(err, errSubjectToken):
+		return "invalid_request", http.StatusBadRequest
 	case errors.Is(err, clients.ErrUnknown), errors.Is(err, clients.ErrDisabled):
 		return "invalid_client", http.StatusBadRequest
 	case errors.Is(err, clients.ErrScope):

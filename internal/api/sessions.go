@@ -235,6 +235,8 @@ type Token struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"` // seconds
-	RefreshToken string `json:"refresh_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
+
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // of an exchange (RFC 8693)
 }

@@ -1,0 +1,146 @@
+package issuer_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// newExchange is an issuer with a client orders, whose tokens are for a service.
+func newExchange(t *testing.T) *bench {
+	b := newIssuer(t, memory.New())
+	b.setClient(t, "orders", func(c *clients.Client) {
+		c.Scopes, c.Audience = []string{"read", "write"}, []string{"https://orders.test"}
+	})
+	return b
+}
+
+func (b *bench) setClient(t *testing.T, id string, change func(*clients.Client)) {
+	t.Helper()
+	if err := b.Clients().Set(t.Context(), id, audit.Act{}, change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) exchange(t *testing.T, credential string) (*issuer.Issued, error) {
+	t.Helper()
+	return b.Exchange(t.Context(), credential, issuer.Request{Client: "orders", Act: audit.Act{By: "key:gateway"}})
+}
+
+// The cookie of a browser gets tokens for a service: as many programs as like, and none ends what
+// another one has. All of it ends with the session, and no refresh token is there.
+func TestExchange(t *testing.T) {
+	b := newExchange(t)
+	for _, carrier := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierJWTCookie} {
+		in := b.login(t, "alice", carrier)
+		var tokens []string
+		for range 3 {
+			got, err := b.exchange(t, in.Access.Reveal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := got.Session
+			if s.ID != in.Session.ID || s.Client != "orders" || s.Audience[0] != "https://orders.test" || len(s.Scopes) != 2 || s.Subject != "alice" || !s.HasRole("staff") || s.Carrier != counterfoil.CarrierBearer {
+				t.Fatalf("the session of the token: %+v", s)
+			}
+			if got.Refresh.Reveal() != "" || got.ExpiresIn <= 0 || got.ExpiresIn > 5*time.Minute {
+				t.Errorf("refresh token %q, expires in %v", got.Refresh.Reveal(), got.ExpiresIn)
+			}
+			tokens = append(tokens, got.Access.Reveal())
+		}
+		sessions, err := b.Session(t.Context(), in.Session.ID)
+		if err != nil || len(sessions.Grants) != 2 || sessions.Grants[1].Client != "orders" {
+			t.Fatalf("the list shows %+v, %v", sessions, err)
+		}
+		for _, token := range tokens {
+			if _, err := b.Lookup(t.Context(), token); err != nil {
+				t.Errorf("a token that another exchange came after: %v", err)
+			}
+			if _, err := b.exchange(t, token); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("a token in exchange for a token: %v, want ErrInvalidToken", err)
+			}
+		}
+		// A grant that is ended takes the tokens with it, and the cookie gets new ones.
+		if _, err := b.EndGrant(t.Context(), in.Session.ID, "orders", audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		anew, err := b.exchange(t, in.Access.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range tokens {
+			if _, err := b.Lookup(t.Context(), token); !errors.Is(err, counterfoil.ErrRevoked) {
+				t.Errorf("a token of a grant that has ended: %v, want ErrRevoked", err)
+			}
+		}
+		if _, err := b.Revoke(t.Context(), source.ScopeSession, in.Session.ID, audit.Act{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Lookup(t.Context(), anew.Access.Reveal()); !errors.Is(err, counterfoil.ErrRevoked) {
+			t.Errorf("a token of a session that has ended: %v, want ErrRevoked", err)
+		}
+		if _, err := b.exchange(t, in.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Errorf("the cookie of a session that has ended: %v, want ErrInvalidToken", err)
+		}
+	}
+}
+
+// Only the cookie of a session is exchanged, for a client that may have tokens. A step-up and other
+// settings of the client are in the next token.
+func TestExchangeIsForCookies(t *testing.T) {
+	b := newExchange(t)
+	if _, err := b.exchange(t, b.login(t, "alice", counterfoil.CarrierBearer).Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("a token in a header: %v, want ErrInvalidToken", err)
+	}
+	in := b.login(t, "alice", counterfoil.CarrierCookie)
+	for client, want := range map[string]error{"nobody": clients.ErrUnknown, clients.Default: issuer.ErrOwnClient, "cookies": clients.ErrCarrier} {
+		if client == "cookies" {
+			b.setClient(t, client, func(c *clients.Client) { c.Carriers = []counterfoil.Carrier{counterfoil.CarrierCookie} })
+		}
+		if _, err := b.Exchange(t.Context(), in.Access.Reveal(), issuer.Request{Client: client}); !errors.Is(err, want) {
+			t.Errorf("for client %s: %v, want %v", client, err, want)
+		}
+	}
+	exchanged := func(access string) *issuer.Issued {
+		t.Helper()
+		got, err := b.exchange(t, access)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	exchanged(in.Access.Reveal())
+	b.setClient(t, "orders", func(c *clients.Client) { c.Scopes = []string{"read", "write", "cancel"} })
+	if got := exchanged(in.Access.Reveal()); len(got.Session.Scopes) != 3 {
+		t.Errorf("the client has another scope by now, and the token has %v", got.Session.Scopes)
+	}
+	again := b.proof(t, "alice")
+	again.Methods = []string{"otp"}
+	in, err := b.StepUp(t.Context(), in.Session.ID, again, audit.Act{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := exchanged(in.Access.Reveal()); len(got.Session.Methods) != 2 || got.Session.ID != in.Session.ID {
+		t.Errorf("after a step-up: %+v", got.Session)
+	}
+	// A client that got refresh tokens by a grant of its own: what is exchanged replaces it.
+	held, err := b.AddGrant(t.Context(), in.Session.ID, issuer.Request{Client: "orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchanged(in.Access.Reveal())
+	if _, err := b.Refresh(t.Context(), held.Refresh.Reveal(), issuer.Renewal{Client: "orders"}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("the refresh token of the grant before: %v, want ErrInvalidToken", err)
+	}
+	b.setClient(t, "orders", func(c *clients.Client) { c.Disabled = true })
+	if _, err := b.exchange(t, in.Access.Reveal()); !errors.Is(err, clients.ErrDisabled) {
+		t.Errorf("a disabled client: %v, want ErrDisabled", err)
+	}
+}
