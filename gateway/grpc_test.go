@@ -51,6 +51,9 @@ func overGRPC(g *gateway.Gateway) http.Handler {
 		if r.ContentLength != 0 { // the same
 			w.Header().Set("Connection", "close")
 		}
+		if gone := said.GetOkResponse().GetHeadersToRemove(); gone != nil {
+			w.Header().Set(gateway.RemoveHeader, strings.Join(gone, ", "))
+		}
 		for _, h := range headers {
 			w.Header().Add(h.GetHeader().GetKey(), h.GetHeader().GetValue())
 		}

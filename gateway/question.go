@@ -20,6 +20,7 @@ type question struct {
 type dialect struct {
 	metadata []string // the headers, by their canonical names
 	read     func(r *http.Request) (*question, *refusal.Problem)
+	keepBack bool // the proxy keeps from the service what an answer names
 }
 
 var (
@@ -88,6 +89,7 @@ func about(method, url string) (q *question, ok bool) {
 func byPrefix(prefix string) *dialect {
 	return &dialect{
 		metadata: []string{"X-Forwarded-Proto"},
+		keepBack: true,
 		read: func(r *http.Request) (*question, *refusal.Problem) {
 			uri, found := strings.CutPrefix(r.RequestURI, prefix)
 			if !found {

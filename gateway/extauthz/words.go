@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/envoyauth"
 )
 
@@ -76,10 +77,14 @@ func (w *recorder) Write(p []byte) (int, error) {
 }
 
 // allowed says that the request may pass, with the headers that name the caller in the place of
-// the visitor's. The token is not for the service.
+// the visitor's, and without those that the service does not get.
 func allowed(a *recorder) *envoyauth.CheckResponse {
+	var gone []string
+	for _, list := range a.header[gateway.RemoveHeader] {
+		gone = append(gone, strings.Split(list, ", ")...)
+	}
 	return &envoyauth.CheckResponse{Status: &envoyauth.Status{}, HttpResponse: &envoyauth.CheckResponse_OkResponse{
-		OkResponse: &envoyauth.OkHttpResponse{Headers: headers(a.header, "Cache-Control"), HeadersToRemove: []string{"authorization"}},
+		OkResponse: &envoyauth.OkHttpResponse{Headers: headers(a.header, "Cache-Control", gateway.RemoveHeader), HeadersToRemove: gone},
 	}}
 }
 
