@@ -105,7 +105,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.clock()
 	d.certificate()
 	d.proxies()
-	d.gateway()
+	d.gateway(ctx)
 	d.cookies()
 	if d.url == "" {
 		d.url = d.Issuer

@@ -98,13 +98,6 @@ func (d *doctor) proxies() {
 	}
 }
 
-// gateway says who may ask this server about requests.
-func (d *doctor) gateway() {
-	if routes, err := d.proxied(); err == nil && routes != nil { // its rules have read the file
-		d.ok("gateway", "%s may ask at %s about %s", strings.Join(d.GatewayProxies, ", "), d.GatewayListen, counted(len(routes), "route"))
-	}
-}
-
 // cookies says which protection the issuer's URL gives them.
 func (d *doctor) cookies() {
 	u, err := urls.Issuer(d.Issuer)
