@@ -59,6 +59,15 @@ type Options struct {
 
 	Now func() time.Time // nil: time.Now
 
+	// Opened is called when a WebSocket has been opened through [Gateway.Proxy], and what it returns when
+	// that has ended, with who or what ended it: "client", "upstream", "revoked", "expired",
+	// "stale_claims", "stale" or "stopping". The handler has returned by then. Nil: nobody is told.
+	Opened func(w http.ResponseWriter, route string) (ended func(by string))
+
+	// Cut is called when another answer was cut because the session had ended, with the reason: one
+	// of the same words. Nil: nobody is told.
+	Cut func(w http.ResponseWriter, route, by string)
+
 	Logger *slog.Logger // of failures of upstreams; nil: nobody is told
 }
 
@@ -69,6 +78,7 @@ type Gateway struct {
 	pageHost string        // of the sign-in page, without the port; empty: there is no page
 	bound    time.Duration // of the verifier
 	turn     atomic.Uint64 // of the upstreams
+	sockets  sockets
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -92,6 +102,12 @@ func New(o Options) (*Gateway, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Opened == nil {
+		o.Opened = func(http.ResponseWriter, string) func(string) { return func(string) {} }
+	}
+	if o.Cut == nil {
+		o.Cut = func(http.ResponseWriter, string, string) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

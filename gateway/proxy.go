@@ -23,7 +23,7 @@ import (
 // A route without upstreams lets nothing pass here.
 func (g *Gateway) Proxy() http.Handler {
 	proxy := &httputil.ReverseProxy{
-		Rewrite: g.rewrite, Transport: balancer{g}, ModifyResponse: answered, ErrorHandler: g.failed,
+		Rewrite: g.rewrite, Transport: balancer{g}, ModifyResponse: g.answered, ErrorHandler: g.failed,
 		BufferPool: buffers{}, ErrorLog: slog.NewLogLogger(g.opts.Logger.Handler(), slog.LevelDebug),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,9 @@ func (g *Gateway) Proxy() http.Handler {
 		}
 		g.opts.Decided(p.route.name(), "allowed", time.Since(begun))
 		defer p.moveTo(nil)
-		proxy.ServeHTTP(early{w}, r.WithContext(p.with(r.Context())))
+		r, served := g.endWith(p, w, r)
+		defer served()
+		proxy.ServeHTTP(early{w}, r.WithContext(p.socket.begin(w, r, p.with(r.Context()))))
 	})
 }
 
@@ -90,7 +92,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Host = p.route.authority
 	h := pr.Out.Header
 	removeClaims(h)
-	if up := h["Upgrade"]; up != nil && (len(up) != 1 || !strings.EqualFold(up[0], "websocket")) {
+	if h["Upgrade"] != nil && !isWebSocket(h) {
 		delete(h, "Upgrade") // an upgrade to HTTP/2 would be a connection that nobody checks
 		delete(h, "Connection")
 	}
@@ -122,7 +124,7 @@ func (g *Gateway) forwardedBy(pr *httputil.ProxyRequest) {
 }
 
 // answered changes what an upstream answers before the visitor gets it.
-func answered(res *http.Response) error {
+func (g *Gateway) answered(res *http.Response) error {
 	h := res.Header
 	removeOurCookies(h)
 	if passageOf(res.Request).session != nil && h["Cache-Control"] == nil && res.StatusCode != http.StatusSwitchingProtocols {
@@ -130,6 +132,9 @@ func answered(res *http.Response) error {
 		if kind, _, _ := strings.Cut(h.Get("Content-Type"), ";"); kind == "" || strings.EqualFold(strings.TrimRight(kind, " \t"), "text/html") {
 			h["Cache-Control"] = forNobody
 		}
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return g.upgraded(res)
 	}
 	return nil
 }
@@ -180,6 +185,13 @@ var (
 // failed answers when no upstream did.
 func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
+	if errors.Is(err, errTaken) {
+		return
+	}
+	if cause := endOf(r.Context()); cause != nil {
+		refuseEnded(w, r, p, cause)
+		return
+	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the visitor is gone
 	}

@@ -24,13 +24,16 @@ type proxied struct {
 	web    *httptest.Server // the gateway
 	origin string           // of the service, as visitors see it
 
+	gateway *gateway.Gateway
+	told    chan string // what Options.Opened and Cut were told
+
 	mu  sync.Mutex
 	got []*http.Request // what reached the service
 }
 
 // newProxied starts service behind a gateway, which has routes, with their paths only.
 func newProxied(t *testing.T, service http.HandlerFunc, routes ...gateway.Route) *proxied {
-	p := &proxied{T: t, issuer: counterfoiltest.New(t)}
+	p := &proxied{T: t, issuer: counterfoiltest.New(t), told: make(chan string, 100)}
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.got = append(p.got, r.Clone(r.Context()))
@@ -41,17 +44,25 @@ func newProxied(t *testing.T, service http.HandlerFunc, routes ...gateway.Route)
 	var h http.Handler
 	p.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(w, r) }))
 	p.web.Config.DisableGeneralOptionsHandler = true
+	p.web.Config.Protocols = new(http.Protocols)
+	p.web.Config.Protocols.SetHTTP1(true)
+	p.web.Config.Protocols.SetUnencryptedHTTP2(true)
 	p.web.Start()
 	t.Cleanup(p.web.Close)
 	p.origin = p.web.URL
 	for n := range routes {
 		routes[n].Origin, routes[n].Upstreams = p.origin, []string{upstream.URL}
 	}
-	g, err := gateway.New(gateway.Options{Verifier: p.issuer.Verifier(), Routes: routes, SignIn: p.issuer.URL + "/login"})
+	var err error
+	p.gateway, err = gateway.New(gateway.Options{
+		Verifier: p.issuer.Verifier(), Routes: routes, SignIn: p.issuer.URL + "/login",
+		Opened: func(http.ResponseWriter, string) func(string) { p.told <- "+"; return func(by string) { p.told <- by } },
+		Cut:    func(_ http.ResponseWriter, _, by string) { p.told <- by },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h = g.Proxy()
+	h = p.gateway.Proxy()
 	return p
 }
 

@@ -57,6 +57,7 @@ type route struct {
 	audience          *audience // shared by all routes of one Audience
 	scheme, authority string    // of Origin
 	pool              pool      // Upstreams
+	policy            policy    // Stale
 }
 
 // table has the routes of each origin, those with longer paths first.
@@ -80,9 +81,11 @@ func LongestStale(routes []Route) (longest time.Duration) {
 
 // guard makes the routes ask v.
 func (all table) guard(v *counterfoil.Verifier) {
+	status := v.Status()
 	for _, some := range all {
 		for _, r := range some {
 			if !r.Anonymous {
+				r.policy = policyOf(r.Stale, status)
 				r.guard = v.With(counterfoil.Route{
 					Stale: r.Stale, Transport: r.Transport, Formats: r.Formats, Rules: r.Rules,
 					Origins: []string{r.Origin},

@@ -231,6 +231,8 @@ type passage struct {
 	uri      string      // path and query, as they were decided about
 	identity http.Header // what the upstream is told
 	to       *upstream
+	live     *live     // follows the session; nil: there is none
+	socket   handshake // if it may become a WebSocket
 }
 
 func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }

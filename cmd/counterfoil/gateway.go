@@ -107,6 +107,7 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 }
 
 func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slog.Logger, metrics *ops.Metrics) error {
+	live := newStreams(metrics.Registry)
 	if len(c.TrustedProxies) == 0 {
 		c.Listen = "off" // nobody may ask
 	}
@@ -130,6 +131,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	g, err := gateway.New(gateway.Options{
 		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
 		Logger: log, Peer: peer, Decided: decided(metrics, log), AssertionKeys: keys,
+		Opened: live.opened, Cut: live.ended,
 	})
 	if err != nil {
 		return err
@@ -143,6 +145,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	}
 	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
 	if c.Proxy != "off" {
+		web.Go(func(ctx context.Context) error { <-ctx.Done(); g.Close(); return nil })
 		at, err := web.HandleProxy(c.Proxy, "--proxy-listen", g.Proxy())
 		if err != nil {
 			return err

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -31,16 +33,18 @@ type observer struct {
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		a := &answer{ResponseWriter: w}
-		client := o.trusted.Client(r)
+		a := &answer{ResponseWriter: w, observer: o, begun: begun, client: o.trusted.Client(r)}
 		r = r.WithContext(r.Context()) // a copy: the caller's request is not ours to change
-		if client.IsValid() {
-			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+		if a.client.IsValid() {
+			r.RemoteAddr = netip.AddrPortFrom(a.client, 0).String()
 		}
+		a.request = r
 		o.metrics.inFlight.Inc()
 		defer func() {
 			o.metrics.inFlight.Dec()
-			o.note(r, a, client, time.Since(begun))
+			if !a.detached {
+				o.write(r.Context(), a.line())
+			}
 		}()
 		if o.draining.Load() && o.proxied {
 			a.Header().Set("Connection", "close") // HTTP/2 has GOAWAY for it
@@ -53,31 +57,91 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 	})
 }
 
-func (o *observer) note(r *http.Request, a *answer, client netip.Addr, took time.Duration) {
-	route := r.Pattern // set by the mux that serves r
-	if route == "" {
-		route = "none"
-	}
-	status := a.status
-	if status == 0 {
-		status = http.StatusOK
-	}
-	o.metrics.request(route, status, took)
-	level := slog.LevelInfo
-	if status < 500 && slices.Contains(o.quiet, route) {
-		level = slog.LevelDebug
-	}
-	o.log.LogAttrs(r.Context(), level, "request",
-		slog.String("request", a.Header().Get("X-Request-Id")), slog.String("route", route), slog.Int("status", status),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", a.bytes),
-		slog.String("address", client.String()))
+// line is what the log says about a request.
+type line struct {
+	id, route string
+	status    int
+	bytes     int64
+	client    netip.Addr
+	begun     time.Time
+	by        string // who or what ended it, if that must be said
 }
 
-// answer records status and size of an answer.
+func (o *observer) write(ctx context.Context, l line) {
+	took := time.Since(l.begun)
+	o.metrics.request(l.route, l.status, took)
+	level := slog.LevelInfo
+	if l.status < 500 && slices.Contains(o.quiet, l.route) {
+		level = slog.LevelDebug
+	}
+	attrs := []slog.Attr{
+		slog.String("request", l.id), slog.String("route", l.route), slog.Int("status", l.status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", l.bytes),
+		slog.String("address", l.client.String()), slog.String("ended_by", l.by),
+	}
+	if l.by == "" {
+		attrs = attrs[:len(attrs)-1]
+	}
+	o.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// answer records what the log says of an answer.
 type answer struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+
+	observer *observer
+	request  *http.Request
+	client   netip.Addr
+	begun    time.Time
+	by       string
+	detached bool // the line is written later
+}
+
+func (a *answer) line() line {
+	route := a.request.Pattern // set by the mux that serves it
+	if route == "" {
+		route = "none"
+	}
+	return line{a.Header().Get("X-Request-Id"), route, cmp.Or(a.status, http.StatusOK), a.bytes, a.client, a.begun, a.by}
+}
+
+// EndedBy has the log say who or what ended the answer that w writes.
+func EndedBy(w http.ResponseWriter, by string) {
+	if a := answerOf(w); a != nil {
+		a.by = by
+	}
+}
+
+// Detach is for a handler that has hijacked the connection of w, and returns before it is closed. The
+// line of the log is written by what Detach returns, with who or what has ended the connection.
+func Detach(w http.ResponseWriter) func(by string) {
+	a := answerOf(w)
+	if a == nil {
+		return func(string) {}
+	}
+	a.detached = true
+	o, l := a.observer, a.line() // the request is not kept
+	l.status = http.StatusSwitchingProtocols
+	return func(by string) {
+		l.by = by
+		o.write(context.Background(), l)
+	}
+}
+
+// answerOf returns the answer that w writes to, or nil.
+func answerOf(w http.ResponseWriter) *answer {
+	for {
+		if a, is := w.(*answer); is {
+			return a
+		}
+		inner, is := w.(interface{ Unwrap() http.ResponseWriter })
+		if !is {
+			return nil
+		}
+		w = inner.Unwrap()
+	}
 }
 
 func (a *answer) WriteHeader(status int) {

@@ -82,3 +82,39 @@ func TestAccessLog(t *testing.T) {
 		t.Errorf("the probe of another program while stopping = %d, want the answer of the handler", w.Code)
 	}
 }
+
+// OPS-02: the line about a connection that was hijacked is written at its end, and says who ended it. So does
+// that about an answer that was cut.
+func TestAccessLogOfLongConnections(t *testing.T) {
+	var lines bytes.Buffer
+	o := &observer{log: slog.New(slog.NewJSONHandler(&lines, nil)), metrics: NewMetrics(nil), draining: new(atomic.Bool)}
+	var end func(by string)
+	h := o.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Pattern = r.URL.Path; r.Pattern == "/socket" {
+			end = Detach(wrapped{w})
+			return
+		}
+		EndedBy(wrapped{w}, "revoked")
+		panic(http.ErrAbortHandler)
+	}))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/socket", nil))
+	if lines.Len() > 0 {
+		t.Errorf("a line is written before the end: %s", lines.String())
+	}
+	end("client")
+	func() {
+		defer func() { _ = recover() }()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/events", nil))
+	}()
+	for _, want := range []string{`"route":"/socket","status":101,`, `"ended_by":"client"}`, `"route":"/events","status":200,`, `"ended_by":"revoked"}`} {
+		if strings.Count(lines.String(), want) != 1 {
+			t.Errorf("the lines lack %s: %s", want, lines.String())
+		}
+	}
+	Detach(httptest.NewRecorder())("client") // not the writer of an observer: nothing is logged
+	EndedBy(httptest.NewRecorder(), "client")
+}
+
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }

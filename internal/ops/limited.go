@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -71,4 +72,14 @@ type heldConn struct {
 func (c *heldConn) Close() error {
 	c.release()
 	return c.Conn.Close()
+}
+
+// CloseWrite says that nothing more is sent. Without it a program could end a connection that it
+// has hijacked only in both directions at once.
+func (c *heldConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
