@@ -32,7 +32,7 @@ func (d *doctor) gateway(ctx context.Context) {
 		return
 	}
 	if missing := notLedBack(routes, client.Origins, d.Issuer); missing != nil {
-		d.add("gateway", isWarn, "nobody is led back to "+strings.Join(missing, ", ")+" after a sign-in: the client "+id+" does not list it",
+		d.add("gateway", isWarn, "the sign-in page leads nobody back to "+strings.Join(missing, ", ")+": the client "+id+" does not list it",
 			"counterfoil client set "+id+" --origin "+strings.Join(slices.Concat(client.Origins, missing), " --origin "))
 	}
 }
