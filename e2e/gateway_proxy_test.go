@@ -1,15 +1,21 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -27,6 +33,13 @@ func service(t *testing.T, name string) *httptest.Server {
 	return s
 }
 
+// gatewayProxy is the program as a proxy at an address, with a file of routes.
+func gatewayProxy(is *counterfoiltest.Issuer, routes, at string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, append([]string{"gateway", "--issuer", is.URL, "--bound", "2s", "--routes", routes, "--proxy-listen", at}, args...)...)
+	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+is.APIKey)
+	return cmd
+}
+
 // GW-01, GW-10, GW-14: the program is a proxy itself: with two upstreams, of which one goes away,
 // until a session is revoked.
 func TestGatewayAsProxy(t *testing.T) {
@@ -38,9 +51,7 @@ func TestGatewayAsProxy(t *testing.T) {
 	if err := os.WriteFile(file, []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "gateway", "--issuer", is.URL, "--bound", "2s", "--routes", file, "--proxy-listen", at, "--ops-listen", "off")
-	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+is.APIKey)
-	listen(t, cmd, at)
+	listen(t, gatewayProxy(is, file, at, "--ops-listen", "off"), at)
 	in := is.Login("alice", counterfoil.CarrierBearer)
 	ask := func(method, body string) (status int, text string) {
 		r, err := http.NewRequest(method, "http://"+at+"/x?y", strings.NewReader(body))
@@ -85,5 +96,189 @@ func TestGatewayAsProxy(t *testing.T) {
 	}
 	if status != 401 {
 		t.Errorf("a revoked session = %d, want 401", status)
+	}
+}
+
+// SIGHUP makes the program read its routes again, and one connection of a visitor sees both. A file
+// that is wrong changes nothing, and the log says why.
+func TestGatewayReload(t *testing.T) {
+	t.Parallel()
+	is, dir, at := counterfoiltest.New(t), t.TempDir(), testsvc.FreeAddress(t)
+	file := filepath.Join(dir, "routes.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	route := func(name string) string {
+		return fmt.Sprintf("routes:\n  - {origin: \"http://%s\", prefix: /, anonymous: true, upstreams: [%q]}\n", at, service(t, name).URL)
+	}
+	write(route("old"))
+	cmd := gatewayProxy(is, file, at, "--ops-listen", "off")
+	listen(t, cmd, at)
+	connections := 0
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		connections++
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}}
+	defer client.CloseIdleConnections()
+	ask := func() string {
+		res, err := client.Get("http://" + at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		data, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(string(data), " ")
+		return name
+	}
+	until := func(name string) {
+		t.Helper()
+		for range 5000 {
+			if ask() == name {
+				return
+			}
+		}
+		t.Errorf("%s answers, want %s", ask(), name)
+	}
+	hangUp := func() {
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until("old")
+	write(route("new"))
+	hangUp()
+	until("new")
+	write("routes:\n  - {origin: nowhere, prefix: /}\n")
+	hangUp()
+	for n := 0; !strings.Contains(cmd.Stderr.(*output).String(), "the routes stay as they were"); n++ {
+		if n == 5000 {
+			t.Fatal("the log does not say what is wrong")
+		}
+		if got := ask(); got != "new" {
+			t.Fatalf("%s answers", got)
+		}
+	}
+	until("new")
+	if connections != 1 {
+		t.Errorf("%d connections, want 1", connections)
+	}
+}
+
+// Two gateways are restarted one after the other while visitors ask, by a balancer that looks at
+// /readyz: no request fails, whatever its method.
+func TestGatewayRollingRestart(t *testing.T) {
+	t.Parallel()
+	is, dir, front := counterfoiltest.New(t), t.TempDir(), testsvc.FreeAddress(t)
+	routes := fmt.Sprintf("routes:\n  - {origin: \"http://%s\", prefix: /, upstreams: [%q, %q]}\n", front, service(t, "one").URL, service(t, "two").URL)
+	file := filepath.Join(dir, "routes.yaml")
+	if err := os.WriteFile(file, []byte(routes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	type node struct{ at, ops string }
+	nodes := []node{{testsvc.FreeAddress(t), testsvc.FreeAddress(t)}, {testsvc.FreeAddress(t), testsvc.FreeAddress(t)}}
+	run := func(n node) *exec.Cmd {
+		cmd := gatewayProxy(is, file, n.at, "--ops-listen", n.ops, "--drain", "1s", "--trusted-proxies", "127.0.0.1/32", "--listen", testsvc.FreeAddress(t))
+		listen(t, cmd, n.ops)
+		return cmd
+	}
+	running := []*exec.Cmd{run(nodes[0]), run(nodes[1])}
+
+	// HAProxy is the balancer.
+	conf := "defaults\n  mode http\n  retries 0\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind " + front + "\n  default_backend b\nbackend b\n  option httpchk GET /readyz\n  http-request set-header X-Forwarded-Proto http\n"
+	for i, n := range nodes {
+		_, port, _ := strings.Cut(n.ops, ":")
+		conf += fmt.Sprintf("  server s%d %s check port %s inter 50ms fall 1 rise 1\n", i, n.at, port)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "haproxy.cfg"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg")), front)
+	token := is.Token("alice")
+	ready := func(n node) bool {
+		res, err := http.Get("http://" + n.ops + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusNoContent
+	}
+	untilReady := func(n node) {
+		t.Helper()
+		for range 3000 {
+			if ready(n) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%s is not ready", n.at)
+	}
+	for _, n := range nodes {
+		untilReady(n)
+	}
+
+	var visitors sync.WaitGroup
+	var asked, failed atomic.Int64
+	stop := make(chan struct{})
+	for _, method := range []string{"GET", "POST", "GET", "PATCH"} {
+		visitors.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r, err := http.NewRequest(method, "http://"+front+"/x", strings.NewReader(map[string]string{"POST": "body", "PATCH": "body"}[method]))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Header.Set("Authorization", "Bearer "+token)
+				res, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				data, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if asked.Add(1); err != nil || res.StatusCode != 200 {
+					if failed.Add(1) < 5 {
+						t.Errorf("%s = %d %s %v", method, res.StatusCode, data, err)
+					}
+				}
+			}
+		})
+	}
+	some := func() { // some requests are answered in between
+		for from := asked.Load(); asked.Load() < from+200; {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for i, n := range nodes {
+		some()
+		if err := running[i].Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		for range 3000 { // until nothing listens there
+			c, err := net.Dial("tcp", n.at)
+			if err != nil {
+				break
+			}
+			_ = c.Close()
+			time.Sleep(10 * time.Millisecond)
+		}
+		some()
+		running[i] = run(n)
+		untilReady(n)
+		some()
+	}
+	close(stop)
+	visitors.Wait()
+	if failed.Load() > 0 {
+		t.Errorf("%d of %d requests failed", failed.Load(), asked.Load())
 	}
 }

@@ -32,5 +32,8 @@ func (a Audience) Len() (n int) {
 
 // Follow follows s as a request to the first route of an origin does. check is asked when its copy ends.
 func (g *Gateway) Follow(origin string, s *counterfoil.Session, check func() (*counterfoil.Session, error), end func(cause error)) (release func()) {
-	return g.follow(g.routes[origin][0], s, check, end).release
+	return g.follow((*g.routes.Load())[origin][0], s, check, end).release
 }
+
+// NewIdleConn is for the test of its deadlines.
+var NewIdleConn = newIdleConn

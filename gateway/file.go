@@ -34,7 +34,16 @@ type fileRoute struct {
 	Allow    []Oddity `yaml:"allow"`
 
 	Upstreams []string `yaml:"upstreams"`
-	Strip     *bool    `yaml:"strip_credentials"` // nil: true
+	Health    struct {
+		Path     string        `yaml:"path"`
+		Interval time.Duration `yaml:"interval"`
+	} `yaml:"health"`
+	Timeouts struct {
+		Connect time.Duration `yaml:"connect"`
+		Answer  time.Duration `yaml:"answer"`
+		Idle    time.Duration `yaml:"idle"`
+	} `yaml:"timeouts"`
+	Strip *bool `yaml:"strip_credentials"` // nil: true
 }
 
 // ReadRoutes reads a file of routes: one YAML mapping whose member routes is a list. A name
@@ -81,6 +90,7 @@ func misread(err error) error {
 
 func (f *fileRoute) route() (Route, error) {
 	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Allow: f.Allow, Upstreams: f.Upstreams}
+	r.Health, r.Timeouts = Health(f.Health), Timeouts(f.Timeouts)
 	r.KeepCredentials = f.Strip != nil && !*f.Strip
 	if f.Require.Roles != nil {
 		r.Rules = append(r.Rules, oneRole(f.Require.Roles))

@@ -73,12 +73,14 @@ type Options struct {
 
 // Gateway decides about requests. It is safe for concurrent use.
 type Gateway struct {
-	routes   table
+	routes   atomic.Pointer[table]
 	opts     Options
 	pageHost string        // of the sign-in page, without the port; empty: there is no page
 	bound    time.Duration // of the verifier
 	turn     atomic.Uint64 // of the upstreams
 	sockets  sockets
+
+	upstreams *upstreams
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -112,15 +114,29 @@ func New(o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	t, err := newTable(o.Routes)
-	if err == nil {
-		err = t.connect()
-	}
-	if err != nil {
+	g := &Gateway{opts: o, pageHost: pageHost, bound: o.Verifier.Status().Bound, upstreams: newUpstreams()}
+	if err := g.SetRoutes(o.Routes); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	t.guard(o.Verifier)
-	return &Gateway{routes: t, opts: o, pageHost: pageHost, bound: o.Verifier.Status().Bound}, nil
+	return g, nil
+}
+
+// SetRoutes puts routes in the place of those before. If it returns an error, they stay. A request
+// that was let pass goes on by the old ones, and connections to upstreams that are still named are kept.
+func (g *Gateway) SetRoutes(routes []Route) error {
+	t, err := newTable(routes)
+	if err != nil {
+		return err
+	}
+	if longest, allowed := LongestStale(routes), g.opts.Verifier.Status().ServeStale; longest > allowed {
+		return fmt.Errorf("a route may be served on stale knowledge for %v, and the verifier was made for %v at most: start the gateway anew", longest, allowed)
+	}
+	t.guard(g.opts.Verifier)
+	if err := g.upstreams.connect(t); err != nil {
+		return err
+	}
+	g.routes.Store(&t)
+	return nil
 }
 
 // verdict is what a gateway says of a request.
@@ -143,7 +159,7 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 	if err != nil {
 		return refuse(nil, err)
 	}
-	at, err := g.routes.find(t, q.method)
+	at, err := g.routes.Load().find(t, q.method)
 	if err != nil {
 		return refuse(at, err)
 	}

@@ -63,7 +63,11 @@ func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
 	if refused := g.identify(p.identity, &p.verdict); refused != nil {
 		return p, refused
 	}
-	p.moveTo(g.pick(p.route.pool, nil))
+	to := g.pick(p.route.pool, nil)
+	if to == nil {
+		return p, errNoUpstream
+	}
+	p.moveTo(to)
 	return p, nil
 }
 
@@ -178,8 +182,9 @@ func (e early) WriteHeader(status int) {
 func (e early) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 var (
-	errUpstream = &refusal.Problem{Status: 502, Type: "upstream-failed", Title: "The service cannot be reached", Detail: "It refused the connection, or its answer cannot be passed on."}
-	errTooSlow  = &refusal.Problem{Status: 504, Type: "upstream-timeout", Title: "The service does not answer"}
+	errUpstream   = &refusal.Problem{Status: 502, Type: "upstream-failed", Title: "The service cannot be reached", Detail: "It refused the connection, or its answer cannot be passed on."}
+	errNoUpstream = &refusal.Problem{Status: 503, Type: "no-upstream", Title: "The service is not available", Detail: "None of its servers is well.", RetryAfter: time.Second}
+	errTooSlow    = &refusal.Problem{Status: 504, Type: "upstream-timeout", Title: "The service does not answer"}
 )
 
 // failed answers when no upstream did.

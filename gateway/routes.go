@@ -43,6 +43,9 @@ type Route struct {
 	// Host that the visitor asks for. Nil: the route is for the questions of other proxies alone.
 	Upstreams []string
 
+	Health   Health
+	Timeouts Timeouts
+
 	KeepCredentials bool // the upstreams get the cookies and the Authorization that the gateway reads (GW-14)
 }
 
@@ -165,15 +168,28 @@ func (r Route) check() (*route, error) {
 	if slices.Contains(r.Methods, "GET") && !slices.Contains(r.Methods, "HEAD") {
 		made.Methods = append(slices.Clone(r.Methods), "HEAD")
 	}
-	for _, text := range r.Upstreams {
-		if _, err := parseUpstream(text); err != nil {
-			return nil, err
-		}
+	if err := checkUpstreams(r); err != nil {
+		return nil, err
 	}
 	if r.Anonymous && (r.Rules != nil || r.Audience != "" || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
 		return nil, errors.New("a route for everybody asks nothing of a caller")
 	}
 	return made, nil
+}
+
+func checkUpstreams(r Route) error {
+	if len(r.Upstreams) == 0 && (r.Health != Health{} || r.Timeouts != Timeouts{}) {
+		return errors.New("health and timeouts are for a route with upstreams")
+	}
+	for n, text := range r.Upstreams {
+		if _, err := parseUpstream(text); err != nil {
+			return err
+		}
+		if slices.Contains(r.Upstreams[:n], text) {
+			return fmt.Errorf("upstream %s is there twice", text)
+		}
+	}
+	return errors.Join(r.Health.check(), r.Timeouts.check())
 }
 
 func checkPath(r Route) error {

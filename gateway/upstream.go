@@ -1,28 +1,32 @@
 package gateway
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
+	"maps"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
 // upstream is a server that requests are passed to.
 type upstream struct {
-	url       string // as in the routes
+	spec
 	scheme    string // http or https
 	host      string // with the port
 	transport *http.Transport
 
 	pending atomic.Int64 // requests under way
 	failed  atomic.Int64 // when a connection to it failed last, in nanoseconds since 1970
+	down    atomic.Bool  // by its health
+}
+
+// spec is all that a route says of an upstream. Routes that say the same share it.
+type spec struct {
+	url      string
+	health   Health
+	timeouts Timeouts
 }
 
 // pool has the upstreams of a route.
@@ -32,14 +36,14 @@ type pool []*upstream
 // failed.
 const pause = time.Second
 
-// pick returns the upstream with the fewest requests under way that is not among tried, or nil.
-// Of several it takes one after the other.
+// pick returns the upstream with the fewest requests under way that is healthy and not among tried,
+// or nil. Of several it takes one after the other.
 func (p pool) pick(turn uint64, now time.Time, tried []*upstream) *upstream {
 	var best *upstream
 	var least int64
 	for n := range p {
 		u := p[(uint64(n)+turn)%uint64(len(p))]
-		if contains(tried, u) {
+		if u.down.Load() || contains(tried, u) {
 			continue
 		}
 		load := u.pending.Load()
@@ -62,65 +66,85 @@ func contains(some []*upstream, u *upstream) bool {
 	return false
 }
 
-// What a gateway keeps open, and how long it waits.
-const (
-	connectTimeout    = 5 * time.Second
-	headerTimeout     = time.Minute
-	continueTimeout   = time.Second // for the 100 of an upstream, before the body is sent all the same
-	idlePerUpstream   = 256
-	maxAnswerHeader   = 64 << 10 // bytes (GW-16)
-	upstreamKeepAlive = 90 * time.Second
-)
-
-func newTransport(h2c bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}
-	t := &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: connectTimeout, ResponseHeaderTimeout: headerTimeout,
-		ExpectContinueTimeout: continueTimeout, MaxIdleConnsPerHost: idlePerUpstream, IdleConnTimeout: upstreamKeepAlive,
-		MaxResponseHeaderBytes: maxAnswerHeader,
-		DisableCompression:     true, // an answer passes as it is
-		ForceAttemptHTTP2:      !h2c,
-	}
-	if h2c {
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetUnencryptedHTTP2(true)
-	}
-	return t
+// at returns u on this upstream.
+func (up *upstream) at(u *url.URL) *url.URL {
+	moved := *u
+	moved.Scheme, moved.Host = up.scheme, up.host
+	return &moved
 }
 
-// transports are shared by all upstreams of a gateway.
-type transports struct{ web, h2c *http.Transport }
+// upstreams are those of all routes of a gateway, with their connections. They stay while a route
+// names them, also one of another file of routes.
+type upstreams struct {
+	changed chan struct{} // has room for one
 
-func newUpstream(text string, t transports) (*upstream, error) {
-	u, err := parseUpstream(text)
-	if err != nil {
-		return nil, err
-	}
-	made := &upstream{url: text, scheme: u.Scheme, host: u.Host, transport: t.web}
-	if u.Scheme == "h2c" {
-		made.scheme, made.transport = "http", t.h2c
-	}
-	return made, nil
+	mu         sync.Mutex // guards the fields below
+	all        map[spec]*upstream
+	transports map[wire]*http.Transport
 }
 
-// connect gives the routes their upstreams. Routes that name the same one share it.
-func (all table) connect() error {
-	shared, known := transports{newTransport(false), newTransport(true)}, map[string]*upstream{}
-	for _, some := range all {
+func newUpstreams() *upstreams {
+	return &upstreams{changed: make(chan struct{}, 1), all: map[spec]*upstream{}, transports: map[wire]*http.Transport{}}
+}
+
+// connect gives the routes of t their upstreams, and forgets those that no route names. Requests that
+// are under way there go on.
+func (u *upstreams) connect(t table) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	used, wires := map[spec]*upstream{}, map[wire]*http.Transport{}
+	for _, some := range t {
 		for _, r := range some {
 			for _, text := range r.Upstreams {
-				if known[text] == nil {
-					u, err := newUpstream(text, shared)
-					if err != nil {
+				at := spec{text, r.Health, r.Timeouts}
+				if used[at] == nil {
+					if err := u.addLocked(at, used, wires); err != nil {
 						return err
 					}
-					known[text] = u
 				}
-				r.pool = append(r.pool, known[text])
+				r.pool = append(r.pool, used[at])
 			}
 		}
 	}
+	for w, transport := range u.transports {
+		if wires[w] == nil {
+			transport.CloseIdleConnections()
+		}
+	}
+	u.all, u.transports = used, wires
+	select {
+	case u.changed <- struct{}{}:
+	default:
+	}
 	return nil
+}
+
+func (u *upstreams) addLocked(at spec, used map[spec]*upstream, wires map[wire]*http.Transport) error {
+	to, err := parseUpstream(at.url)
+	if err != nil {
+		return err
+	}
+	w := wire{at.timeouts.withDefaults(), to.Scheme == "h2c"}
+	if wires[w] == nil {
+		if wires[w] = u.transports[w]; wires[w] == nil {
+			wires[w] = w.transport()
+		}
+	}
+	if used[at] = u.all[at]; used[at] == nil {
+		made := &upstream{spec: at, scheme: to.Scheme, host: to.Host, transport: wires[w]}
+		if w.h2c {
+			made.scheme = "http"
+		}
+		used[at] = made
+	}
+	return nil
+}
+
+// now returns the upstreams that routes name.
+func (u *upstreams) now() map[spec]*upstream {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return maps.Clone(u.all)
 }
 
 // parseUpstream reads the URL of an upstream. It has no path: an upstream gets the path that was
@@ -134,133 +158,4 @@ func parseUpstream(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("upstream %q: want scheme, host and port alone, because a service gets the path that the visitor asks for", text)
 	}
 	return u, nil
-}
-
-// balancer sends a request to the upstream that was picked for it. If that one could not have
-// got it, or may get it twice, another one gets it.
-type balancer struct{ g *Gateway }
-
-// RoundTrip is for [httputil.ReverseProxy].
-func (b balancer) RoundTrip(r *http.Request) (*http.Response, error) {
-	p := passageOf(r)
-	body := &untouched{ReadCloser: r.Body}
-	if r.Body != nil {
-		copied := *r
-		copied.Body = body
-		r = &copied
-	}
-	var tried []*upstream
-	for {
-		res, err := p.to.transport.RoundTrip(r)
-		if err == nil {
-			return res, nil
-		}
-		unsent := unreached(err)
-		if unsent {
-			p.to.failed.Store(time.Now().UnixNano())
-		}
-		again := unsent && !body.read.Load() || repeatable(r) && broke(err)
-		if !again || r.Context().Err() != nil {
-			return nil, err
-		}
-		tried = append(tried, p.to)
-		next := b.g.pick(p.route.pool, tried)
-		if next == nil {
-			return nil, err
-		}
-		p.moveTo(next)
-		copied := *r
-		copied.URL = next.at(r.URL)
-		r = &copied
-	}
-}
-
-// at returns u on this upstream.
-func (up *upstream) at(u *url.URL) *url.URL {
-	moved := *u
-	moved.Scheme, moved.Host = up.scheme, up.host
-	return &moved
-}
-
-// untouched notes whether a body was read. It stays open for another round trip: the server that
-// made it closes it.
-type untouched struct {
-	io.ReadCloser
-	read atomic.Bool
-}
-
-func (b *untouched) Read(p []byte) (int, error) {
-	b.read.Store(true)
-	return b.ReadCloser.Read(p)
-}
-
-func (b *untouched) Close() error { return nil }
-
-// unreached reports whether err says that there was no connection, so that nothing was sent.
-func unreached(err error) bool {
-	op, is := errors.AsType[*net.OpError](err)
-	return is && op.Op == "dial"
-}
-
-// broke reports whether err says that a connection broke before the first byte of an answer. A
-// Transport tries again by itself if it was a connection that had been used before; this is for
-// the others. io.ErrUnexpectedEOF is an answer that broke.
-func broke(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// repeatable reports whether r may be sent twice (RFC 9110 section 9.2.2), and can be.
-func repeatable(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
-		return r.Body == nil && r.Header["Upgrade"] == nil
-	}
-	return false
-}
-
-// pick returns an upstream of p that is not among tried, or nil.
-func (g *Gateway) pick(p pool, tried []*upstream) *upstream {
-	return p.pick(g.turn.Add(1), time.Now(), tried)
-}
-
-type passageKey struct{}
-
-// passage is a request on its way through the proxy.
-type passage struct {
-	verdict
-	uri      string      // path and query, as they were decided about
-	identity http.Header // what the upstream is told
-	to       *upstream
-	live     *live     // follows the session; nil: there is none
-	socket   handshake // if it may become a WebSocket
-}
-
-func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
-
-func (p *passage) moveTo(u *upstream) {
-	if p.to != nil {
-		p.to.pending.Add(-1)
-	}
-	if p.to = u; u != nil {
-		u.pending.Add(1)
-	}
-}
-
-// with returns ctx with p.
-func (p *passage) with(ctx context.Context) context.Context {
-	return context.WithValue(ctx, passageKey{}, p)
-}
-
-// onWire returns the URL whose request line has p.uri byte for byte. A path that begins with two
-// slashes would be taken for a host; it goes as the escaped path that it is.
-func (p *passage) onWire() *url.URL {
-	path, query, found := strings.Cut(p.uri, "?")
-	u := &url.URL{Scheme: p.to.scheme, Host: p.to.host, RawQuery: query, ForceQuery: found && query == ""}
-	if !strings.HasPrefix(path, "//") {
-		u.Opaque = path
-		return u
-	}
-	u.RawPath = path
-	u.Path, _ = url.PathUnescape(path)
-	return u
 }

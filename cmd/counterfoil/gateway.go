@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -102,7 +103,6 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 	}
 	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
-	defer surviveSignals(log)()
 	return c.serve(ctx, routes, log, programMetrics(lines.Dropped))
 }
 
@@ -111,6 +111,12 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	if len(c.TrustedProxies) == 0 {
 		c.Listen = "off" // nobody may ask
 	}
+	var running atomic.Pointer[gateway.Gateway]
+	defer surviveSignals(func() {
+		if g := running.Load(); g != nil {
+			c.again(g, log)
+		}
+	})()
 	web, err := ops.Listen(ops.Options{
 		Settings: &c.Settings, Metrics: metrics, Logger: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
 		Quiet: gatewayPatterns,
@@ -143,6 +149,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		}
 		log.Info("ext-authz listening", "address", at.String())
 	}
+	running.Store(g)
 	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
 	if c.Proxy != "off" {
 		web.Go(func(ctx context.Context) error { <-ctx.Done(); g.Close(); return nil })
@@ -151,6 +158,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 			return err
 		}
 		log.Info("passing requests on", "address", at.String())
+		web.Go(g.CheckHealth)
 	}
 	return web.Run(ctx, func() error {
 		if c.Listen != "off" {
@@ -170,6 +178,19 @@ func (c *gatewayRun) assertionKeys(log *slog.Logger) (func() *gateway.AssertionK
 		return nil, err
 	}
 	return file.current, nil
+}
+
+// again reads the routes again. If the file is wrong, those before stay.
+func (c *gatewayRun) again(g *gateway.Gateway, log *slog.Logger) {
+	routes, err := readRoutes(c.Routes)
+	if err == nil {
+		err = g.SetRoutes(routes)
+	}
+	if err != nil {
+		log.Error("the routes stay as they were", "file", c.Routes, "error", err.Error())
+		return
+	}
+	log.Info("routes", "file", c.Routes, "routes", len(routes))
 }
 
 // verifier follows the auth server.

@@ -28,16 +28,23 @@ func startLog(level slog.Level, settings []config.Problem) (log *slog.Logger, li
 	return log, lines
 }
 
+// nothingAgain is for a server that reads nothing again at SIGHUP.
+func nothingAgain(log *slog.Logger) func() {
+	return func() {
+		log.Info("SIGHUP changes nothing", "hint", "restart to read the settings again; a renewed certificate is read within a minute")
+	}
+}
+
 // surviveSignals keeps two signals from ending the server. SIGPIPE comes when the reader of
-// the log has gone away. SIGHUP comes when a terminal is closed, and asks other servers to
-// read their settings again, which this one does not.
-func surviveSignals(log *slog.Logger) (stop func()) {
+// the log has gone away. SIGHUP comes when a terminal is closed, and asks servers to
+// read what they can read again. At each of these, hangup is called.
+func surviveSignals(hangup func()) (stop func()) {
 	signal.Ignore(syscall.SIGPIPE)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		for range hangups {
-			log.Info("SIGHUP changes nothing", "hint", "restart to read the settings again; a renewed certificate is read within a minute")
+			hangup()
 		}
 	}()
 	return func() { signal.Stop(hangups); close(hangups) }

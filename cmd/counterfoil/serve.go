@@ -51,7 +51,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	}
 	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
-	defer surviveSignals(log)()
+	defer surviveSignals(nothingAgain(log))()
 	s := &service{settings: &c.settings, demo: c.Demo, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
