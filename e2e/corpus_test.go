@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -11,19 +10,42 @@ import (
 	"testing"
 )
 
-// The corpora go through real proxies with the configurations that the program prints.
+// GW-25: what docs/proxies.md says of real proxies with the configurations that the program prints, and the corpora
+// through them.
 func TestEdges(t *testing.T) {
 	t.Parallel()
-	for _, proxy := range edgeProxies {
+	for n, proxy := range edgeProxies {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
 			e := newEdge(t, proxy)
+			e.behaves(n + 1)
 			e.paths()
 			e.framing()
 			e.claims()
 			e.connections()
 			e.hosts()
 		})
+	}
+}
+
+// GW-25: a proxy that announces the visitor's body to the gateway and does not send it, as nginx does without one line of
+// the configuration, waits for no question: the gateway ends each such connection.
+func TestForgottenContentLength(t *testing.T) {
+	t.Parallel()
+	e := newChangedEdge(t, "nginx", func(snippet string) string {
+		changed := strings.Replace(snippet, "    proxy_set_header Content-Length \"\";\n", "", 1)
+		if changed == snippet {
+			t.Fatal("the configuration has no such line")
+		}
+		return changed
+	})
+	for _, size := range []int{1, 5, 1000, 100_000} {
+		for range 3 {
+			s := e.ask(e.request("POST", "/public", pad(size), fmt.Sprintf("Content-Length: %d", size)), nil)
+			if s.status != http.StatusOK || len(s.asked) != 1 || s.asked[0].ContentLength != int64(size) {
+				t.Errorf("a POST of %d bytes = %d; the question announces %d", size, s.status, s.asked[0].ContentLength)
+			}
+		}
 	}
 }
 
@@ -108,7 +130,7 @@ func target(request string) string {
 func (e *edge) paths() {
 	alice := "Authorization: Bearer " + e.issuer.Token("alice")
 	passed := 0
-	for _, trick := range append([]string{"/public/control"}, pathTricks...) {
+	for _, trick := range append([]string{"/public/control", "http://" + e.address + "/public", "http://" + e.address + "/admin", "HTTP://" + e.address + "/public/../admin"}, pathTricks...) {
 		for who, lines := range map[string][]string{"nobody": nil, "alice": {alice}} {
 			for version, s := range map[string]seen{"HTTP/1.1": e.ask(e.get(trick, lines...), nil), "HTTP/2": e.ask2(trick, lines...)} {
 				if len(s.got) == 0 {
@@ -140,25 +162,7 @@ func (e *edge) ask2(target string, lines ...string) seen {
 	if _, err := url.ParseRequestURI(target); err != nil || !strings.HasPrefix(target, "/") || strings.Contains(target, "#") {
 		return e.end(seen{})
 	}
-	r, err := http.NewRequest("GET", "http://"+e.h2c, nil)
-	if err != nil {
-		e.Fatal(err)
-	}
-	r.URL.Opaque = target
-	if strings.HasPrefix(target, "//") { // another host for the client of Go
-		r.URL.Opaque = "http://" + e.h2c + target
-	}
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		r.Header[name] = append(r.Header[name], value)
-	}
-	var s seen
-	if res, err := e.client2.Do(r); err == nil {
-		body, _ := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		s.status, s.header, s.body = res.StatusCode, res.Header, string(body)
-	}
-	return e.end(s)
+	return e.end(e.send2(target, lines...))
 }
 
 // framing: a request whose end programs see in different places.

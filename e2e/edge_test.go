@@ -27,14 +27,20 @@ import (
 // edgeProxies are the proxies that the tests run with the configurations that the program prints.
 var edgeProxies = []string{"nginx", "caddy", "haproxy"}
 
-// proxyCommand is a real proxy with the configuration that the program prints. It listens at address,
-// and at h2c for HTTP/2 without TLS, if that is not empty.
-func proxyCommand(t *testing.T, proxy, gateway, service, address, h2c string) *exec.Cmd {
+// snippet is the configuration that the program prints.
+func snippet(t *testing.T, proxy, gateway, service string) string {
 	t.Helper()
-	snippet, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", gateway, "--upstream", service).Output()
+	text, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", gateway, "--upstream", service).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// proxyCommand is a real proxy with a configuration. It listens at address, and at h2c for HTTP/2 without
+// TLS, if that is not empty.
+func proxyCommand(t *testing.T, proxy, snippet, gateway, service, address, h2c string) *exec.Cmd {
+	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -49,19 +55,19 @@ func proxyCommand(t *testing.T, proxy, gateway, service, address, h2c string) *e
 		if h2c != "" {
 			listen += "listen " + h2c + " http2;\n"
 		}
-		return nginx(t, dir, listen+string(snippet))
+		return nginx(t, dir, listen+snippet)
 	case "caddy":
 		options, sites := "", "http://"+address
 		if h2c != "" {
 			_, port, _ := net.SplitHostPort(h2c)
-			options, sites = "\tservers :"+port+" {\n\t\tprotocols h1 h2 h2c\n\t}\n", sites+", http://"+h2c
+			options, sites = "\tservers :"+port+" {\n\t\tprotocols h1 h2 h2c\n\t}\n", sites+", http://"+h2c+", http://app.example.com"+address[strings.LastIndexByte(address, ':'):]
 		}
 		path := write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n%s}\n%s {\n%s}\n", options, sites, snippet))
 		cmd := exec.Command(testsvc.Program(t, "caddy"), "run", "--config", path, "--adapter", "caddyfile")
 		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
 		return cmd
 	case "haproxy":
-		lua, bind := write("counterfoil.lua", string(snippet)), "bind "+address
+		lua, bind := write("counterfoil.lua", snippet), "bind "+address
 		if h2c != "" {
 			bind += "\n  bind " + h2c + " proto h2"
 		}
@@ -96,6 +102,11 @@ type question struct {
 }
 
 func newEdge(t *testing.T, proxy string) *edge {
+	return newChangedEdge(t, proxy, func(snippet string) string { return snippet })
+}
+
+// newChangedEdge is newEdge with another configuration than the program prints.
+func newChangedEdge(t *testing.T, proxy string, change func(snippet string) string) *edge {
 	e := &edge{T: t, proxy: proxy, issuer: counterfoiltest.New(t), address: testsvc.FreeAddress(t), h2c: testsvc.FreeAddress(t), service: newRecorder(t)}
 	var routes []gateway.Route
 	for _, at := range []string{e.address, e.h2c} {
@@ -138,8 +149,8 @@ func newEdge(t *testing.T, proxy string) *edge {
 	web.Config.MaxHeaderBytes = 64 << 10
 	web.Start()
 	t.Cleanup(web.Close)
-	cmd := proxyCommand(t, proxy, web.Listener.Addr().String(), e.service.Addr().String(), e.address, e.h2c)
-	listen(t, cmd, e.address)
+	asks, service := web.Listener.Addr().String(), e.service.Addr().String()
+	listen(t, proxyCommand(t, proxy, change(snippet(t, proxy, asks, service)), asks, service, e.address, e.h2c), e.address)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)

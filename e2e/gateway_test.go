@@ -50,7 +50,8 @@ func newFront(t *testing.T, proxy string) *front {
 	f.gateway.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+f.issuer.APIKey)
 	listen(t, f.gateway, at)
 	address := strings.TrimPrefix(f.url, "http://")
-	listen(t, proxyCommand(t, proxy, at, service.Listener.Addr().String(), address, ""), address)
+	upstream := service.Listener.Addr().String()
+	listen(t, proxyCommand(t, proxy, snippet(t, proxy, at, upstream), at, upstream, address, ""), address)
 	return f
 }
 

@@ -43,12 +43,12 @@ local function decide(txn, gateway)
 		return { status = 431, headers = {}, body = "" }
 	end
 	-- The question has no body, and each word about the request is HAProxy's own.
-	local proto, host = txn.f:ssl_fc() == 1 and "https" or "http", txn.sf:req_fhdr("host")
+	local proto, host, target = txn.f:ssl_fc() == 1 and "https" or "http", txn.sf:req_fhdr("host"), txn.sf:pathq()
 	question["content-length"], question["transfer-encoding"], question["connection"], question["expect"] = nil, nil, nil, nil
 	question["x-forwarded-method"] = { txn.sf:method() }
 	question["x-forwarded-proto"] = { proto }
 	question["x-forwarded-host"] = { host }
-	question["x-forwarded-uri"] = { txn.sf:pathq() }
+	question["x-forwarded-uri"] = { target }
 
 	local answer = core.httpclient():get({ url = "http://" .. gateway .. "/forward-auth", headers = question, timeout = 2000 })
 	if answer.status == 200 and answer.headers["counterfoil-subject"] ~= nil then
@@ -59,6 +59,7 @@ local function decide(txn, gateway)
 				txn.http:req_set_header(name, answer.headers[name][0])
 			end
 		end
+		txn.http:req_set_uri(target) -- without the scheme and host that a visitor may write there
 		txn.http:req_del_header("authorization")
 		txn.http:req_set_header("x-forwarded-proto", proto)
 		txn.http:req_set_header("x-forwarded-host", host)
