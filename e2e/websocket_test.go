@@ -42,8 +42,9 @@ type sockets struct {
 	closed  chan websocket.StatusCode // what the service learns of each end
 }
 
-// newSockets starts all of it; with nginx in front of the gateway, as docs/gateway.md shows.
-func newSockets(t *testing.T, behindNginx bool) *sockets {
+// newSockets starts all of it; with nginx in front of the gateway, as docs/gateway.md shows. The service may be
+// another one.
+func newSockets(t *testing.T, behindNginx bool, another ...string) *sockets {
 	s := &sockets{t: t, closed: make(chan websocket.StatusCode, 100)}
 	var err error
 	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,6 +65,10 @@ func newSockets(t *testing.T, behindNginx bool) *sockets {
 	}
 	service := httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(service.Close)
+	upstream := service.URL
+	if another != nil {
+		upstream = another[0]
+	}
 	dir, at, ops := t.TempDir(), testsvc.FreeAddress(t), testsvc.FreeAddress(t)
 	visitors := at
 	if behindNginx {
@@ -71,7 +76,7 @@ func newSockets(t *testing.T, behindNginx bool) *sockets {
 	}
 	s.url, s.metrics = "http://"+visitors, "http://"+ops+"/metrics"
 	file := filepath.Join(dir, "routes.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "routes: [{origin: %q, prefix: /, upstreams: [%q]}]", s.url, service.URL), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, "routes: [{origin: %q, prefix: /, upstreams: [%q]}]", s.url, upstream), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.gateway = exec.Command(binary, "gateway", "--issuer", auth.URL, "--bound", "2s", "--routes", file, "--proxy-listen", at,
