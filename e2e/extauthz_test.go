@@ -102,7 +102,8 @@ func apply(visitor map[string]string, ok *auth.OkHttpResponse) map[string]string
 	for _, option := range ok.GetHeaders() {
 		name, value := option.GetHeader().GetKey(), option.GetHeader().GetValue()
 		switch {
-		case option.GetAppend().GetValue(), option.GetAppend() == nil && option.GetAppendAction() != core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD: //nolint:staticcheck // Envoy reads it first
+		//lint:ignore SA1019 Envoy reads it first
+		case option.GetAppend().GetValue(), option.GetAppend() == nil && option.GetAppendAction() != core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD:
 			sent[name] = strings.TrimPrefix(sent[name]+","+value, ",")
 		default:
 			sent[name] = value

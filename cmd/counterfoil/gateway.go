@@ -252,13 +252,13 @@ type gatewayExplain struct {
 	Routes string `name:"routes" default:"routes.yaml" type:"path" placeholder:"FILE" help:"File of the routes."`
 	As     string `placeholder:"USER" help:"Say what this user gets who has just signed in: an id, or what the user signs in with. It asks the server of the data folder."`
 	Client string `default:"default" placeholder:"NAME" help:"Client that the user signed in to, for --as."`
-	Data   string `type:"path" placeholder:"DIR" help:"Data folder, for --as. Empty: that of the settings."`
+
+	placeFlags
 }
 
 // session is that of a user who has just signed in.
 func (c *gatewayExplain) session(ctx context.Context) (s *counterfoil.Session, err error) {
-	place := placeFlags{Data: c.Data}
-	err = place.with(ctx, func(a *admin) error {
+	err = c.with(ctx, func(a *admin) error {
 		u, err := a.user(ctx, c.As)
 		if err != nil {
 			return err
@@ -288,6 +288,9 @@ func (c *gatewayExplain) Run(ctx context.Context) error {
 	text, err := gateway.Explain(routes, c.Method, c.URL, as)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return writeJSON(os.Stdout, map[string]any{"explanation": strings.Split(text, "\n")})
 	}
 	fmt.Println(text)
 	return nil
