@@ -51,7 +51,7 @@
 // follower.go reads the log and publishes knowledge.go; issuertime.go judges what its pages say of
 // the time; notifier.go argues why a check need not ask the log; keys.go has the issuer's keys. middleware.go and rules.go are HTTP, with
 // internal/request and internal/refusal; admitted.go is what a handler gets. watch.go is for
-// connections that stay open, status.go for people and metrics.
+// connections that stay open, status.go for people and metrics, and resource.go for OAuth clients.
 //
 // # Compatibility
 //

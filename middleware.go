@@ -232,7 +232,7 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, c credential, err
 	if c.transport == Cookie && found && errors.Is(err, ErrInvalidToken) && !kept {
 		h.Add("Set-Cookie", request.SetCookie(g.v.cookie, "", "Lax", 0))
 	}
-	refusal.For(err, c.transport == Cookie).ServeHTTP(w, r)
+	refusal.For(err, c.transport == Cookie).At(g.v.metadata).ServeHTTP(w, r)
 }
 
 func outage(err error) bool { return errors.Is(err, ErrStale) || errors.Is(err, ErrUnavailable) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/resource"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -44,6 +45,13 @@ type Options struct {
 
 	Origins         []string // exact origins that may send unsafe requests with a cookie; nil: the Issuer's
 	InsecureCookies bool     // the cookie names for plain http on loopback; always so when the Issuer is http
+
+	// Resource is the URL by which OAuth clients know this service: an origin, perhaps with a
+	// path. Then a refusal with a challenge names the metadata of the service (RFC 9728), which
+	// [Verifier.ServeResourceMetadata] answers with, and ResourceScopes are the scopes in it.
+	// Empty: nothing is named.
+	Resource       string
+	ResourceScopes []string
 
 	MaxSeen    int // how many verified copies are remembered; zero: 100,000
 	MaxEntries int // how many log entries are held before the verifier goes stale; zero: 2,000,000
@@ -135,6 +143,11 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Resource != "" {
+		if err := resource.Check(o.Resource); err != nil {
+			return o, fmt.Errorf("counterfoil: Options.Resource: %w", err)
+		}
 	}
 	return o, o.setOrigins()
 }

@@ -57,8 +57,8 @@ func TestRefusals(t *testing.T) {
 			{"dead opaque", dead, nil, 401, "invalid-token", `Bearer error="invalid_token"`, true},
 			{"expired", expired, nil, 401, "invalid-token", `Bearer error="invalid_token"`, false},
 			{"claims changed", changed, nil, 401, "stale-claims", `Bearer error="invalid_token"`, false},
-			{"too old", aged, maxAge, 401, "step-up", `Bearer error="insufficient_user_authentication", max_age="300"`, false},
-			{"too weak", good, acr, 401, "step-up", `Bearer error="insufficient_user_authentication", acr_values="phr mfa"`, false},
+			{"too old", aged, maxAge, 401, "step-up", `Bearer error="insufficient_user_authentication", error_description="More recent authentication is required", max_age="300"`, false},
+			{"too weak", good, acr, 401, "step-up", `Bearer error="insufficient_user_authentication", error_description="A different authentication level is required", acr_values="phr mfa"`, false},
 			{"role", good, counterfoil.Role("admin"), 403, "forbidden", "", false},
 			{"scope", good, counterfoil.RequireScope("x"), 403, "forbidden", "", false},
 		} {

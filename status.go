@@ -50,6 +50,7 @@ const skewAlarm = 2 * time.Second
 // Status is what a verifier knows and did, for people and for metrics. Counts are
 // since NewVerifier.
 type Status struct {
+	Issuer   string // whose log it follows
 	Verifier string // id under which the issuer knows it
 	Epoch    uint64
 	Applied  Cursor // the log is applied up to here
@@ -88,7 +89,7 @@ func (v *Verifier) Status() Status {
 	f := &v.follower
 	k, at, keys := f.known.Load(), v.clock.Read(), v.keys.set.Load()
 	s := Status{
-		Verifier: v.id, Epoch: k.epoch, Applied: k.applied,
+		Issuer: v.opts.Issuer, Verifier: v.id, Epoch: k.epoch, Applied: k.applied,
 		Bound: v.opts.Bound, Staleness: k.age(&at), Stale: v.overdue(k, true, &at) > 0, Policy: v.opts.Stale.String(),
 		ServeStale: v.opts.ServeStale, ServingStale: v.servingStale.Load(), ServedStale: v.servedStale.Load(),
 		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: f.full.Load(),
@@ -118,7 +119,7 @@ func (v *Verifier) ServeDebug(w http.ResponseWriter, _ *http.Request) {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
 	_ = out.Encode(map[string]any{
-		"verifier": s.Verifier, "applied": s.Applied,
+		"issuer": s.Issuer, "verifier": s.Verifier, "applied": s.Applied,
 		"bound_seconds": s.Bound.Seconds(), "staleness_seconds": s.Staleness.Seconds(), "stale": s.Stale, "policy": s.Policy,
 		"serve_stale_seconds": s.ServeStale.Seconds(), "serving_stale": s.ServingStale, "served_stale": s.ServedStale,
 		"entries": s.Entries, "max_entries": s.MaxEntries, "full": s.Full,

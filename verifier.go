@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/clock"
 	"github.com/counterfoil/counterfoil/internal/request"
+	"github.com/counterfoil/counterfoil/internal/resource"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -26,7 +27,9 @@ type Verifier struct {
 	id     string // random: under which the issuer knows it
 	cookie string
 	guard  *Guard // of the zero Route
-	log    *slog.Logger
+
+	metadata string // URL of the metadata of Options.Resource; empty: there is none
+	log      *slog.Logger
 
 	clock    *clock.Clock
 	keys     *keyCache
@@ -68,6 +71,9 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 		return nil, err
 	}
 	v := &Verifier{opts: o, id: token.NewOpaque(), cookie: request.CookieName, log: o.Logger, clock: clock.New(o.Now, boot)}
+	if o.Resource != "" {
+		v.metadata = resource.MetadataURL(o.Resource)
+	}
 	if o.InsecureCookies {
 		v.cookie = request.InsecureCookieName
 	}

@@ -41,7 +41,7 @@ func newFront(t *testing.T, proxy string) *front {
 	}))
 	t.Cleanup(service.Close)
 	dir, at := t.TempDir(), testsvc.FreeAddress(t)
-	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n  - {origin: \"http://localhost\", prefix: /, anonymous: true}\n", f.url)
+	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n  - {origin: %[1]q, prefix: /strong, require: {acr: [phr]}}\n  - {origin: \"http://localhost\", prefix: /, anonymous: true}\n", f.url)
 	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +175,8 @@ func (f *front) judge() {
 			t.Errorf("%s = %d, want %d\n%s", c.path, status, c.want, body)
 		case c.want == 401 && !strings.HasPrefix(h.Get("Www-Authenticate"), "Bearer"):
 			t.Errorf("%s: WWW-Authenticate %q", c.path, h.Get("Www-Authenticate"))
+		case c.want == 401:
+			f.described(h.Get("Www-Authenticate"), c.path)
 		}
 	}
 	// GW-19: a request line that names this service, and a Host that names one for everybody.

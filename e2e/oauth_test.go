@@ -34,7 +34,7 @@ func TestOAuthLibraries(t *testing.T) {
 func nodeModules(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "clients.mjs"} {
+	for _, name := range []string{"package.json", "package-lock.json", "clients.mjs", "resource.mjs"} {
 		data, err := os.ReadFile(filepath.Join("oauth", name))
 		if err != nil {
 			t.Fatal(err)

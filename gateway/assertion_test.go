@@ -457,3 +457,65 @@ func TestSnippetsNameAll(t *testing.T) {
 		}
 	}
 }
+
+// GW-14: a service behind the gateway itself gets the assertion, and neither the credential nor what the visitor sent in
+// its place. A trace context that came is passed on as it is (W3C Trace Context), and none is made up.
+func TestProxiedAssertion(t *testing.T) {
+	b, got := newBench(t), make(chan http.Header, 1)
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	defer service.Close()
+	web := httptest.NewUnstartedServer(nil)
+	origin := "http://" + web.Listener.Addr().String()
+	g, err := gateway.New(gateway.Options{
+		Verifier: b.issuer.Verifier(), AssertionKeys: func() *gateway.AssertionKeys { return b.keys },
+		Routes: []gateway.Route{{Origin: origin, Prefix: "/", Upstreams: []string{service.URL}}, {Origin: origin, Prefix: "/public", Anonymous: true, Upstreams: []string{service.URL}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web.Config.Handler = g.Proxy()
+	web.Start()
+	defer web.Close()
+	trace := map[string]string{
+		"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "Tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "Baggage": "userId=alice;p=1,serverNode=DF%2028",
+	}
+	access := b.issuer.Token("alice", "staff")
+	for _, path := range []string{"/x", "/public"} {
+		for _, traced := range []bool{true, false} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", origin+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Counterfoil-Assertion", "a.b.c")
+			for name, value := range trace {
+				if traced {
+					r.Header.Set(name, value)
+				}
+			}
+			res, err := http.DefaultClient.Do(signed(r, access))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = res.Body.Close(); res.StatusCode != 200 {
+				t.Fatalf("%s: %d", path, res.StatusCode)
+			}
+			h := <-got
+			assertions := h["Counterfoil-Assertion"]
+			if len(assertions) != 1 || h["Authorization"] != nil {
+				t.Fatalf("%s: the service gets %v", path, h)
+			}
+			if path == "/public" {
+				if assertions[0] != "" {
+					t.Errorf("%s: %q", path, assertions[0])
+				}
+			} else if _, claims := read(t, assertions[0], b.keys.JWKS()); claims["aud"] != origin || claims["sub"] != "alice" {
+				t.Errorf("%s: %v", path, claims)
+			}
+			for name, value := range trace {
+				if want := map[bool]string{true: value}[traced]; h.Get(name) != want || len(h[name]) > 1 {
+					t.Errorf("%s: %s: %q, want %q", path, name, h[name], want)
+				}
+			}
+		}
+	}
+}

@@ -34,7 +34,7 @@ func Explain(routes []Route, method, url string, as *counterfoil.Session) (strin
 	case r.Anonymous:
 		text = "200 for everybody"
 	case as == nil:
-		text = "asks for a session" + demands(r.Rules)
+		text = "asks for a session" + demands(r.rules())
 	default:
 		text = r.verdicts(as)
 	}
@@ -92,7 +92,7 @@ func (r *route) answer(as *counterfoil.Session, by counterfoil.Carrier) string {
 	}
 	session := *as
 	session.Carrier = by
-	for _, rule := range r.Rules {
+	for _, rule := range r.rules() {
 		if err := rule(&session, time.Now()); err != nil {
 			p := refusal.For(err, false)
 			return fmt.Sprintf("%d %s: %s", p.Status, p.Type, demand(err))

@@ -89,14 +89,11 @@ func misread(err error) error {
 }
 
 func (f *fileRoute) route() (Route, error) {
-	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Allow: f.Allow, Upstreams: f.Upstreams}
+	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Scopes: f.Require.Scopes, Allow: f.Allow, Upstreams: f.Upstreams}
 	r.Health, r.Timeouts = Health(f.Health), Timeouts(f.Timeouts)
 	r.KeepCredentials = f.Strip != nil && !*f.Strip
 	if f.Require.Roles != nil {
 		r.Rules = append(r.Rules, oneRole(f.Require.Roles))
-	}
-	for _, scope := range f.Require.Scopes {
-		r.Rules = append(r.Rules, counterfoil.RequireScope(scope))
 	}
 	if f.Require.ACR != nil {
 		r.Rules = append(r.Rules, counterfoil.ACR(f.Require.ACR...))

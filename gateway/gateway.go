@@ -26,6 +26,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/refusal"
 	"github.com/counterfoil/counterfoil/internal/request"
+	"github.com/counterfoil/counterfoil/internal/resource"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -77,6 +78,7 @@ type Gateway struct {
 	opts     Options
 	pageHost string        // of the sign-in page, without the port; empty: there is no page
 	bound    time.Duration // of the verifier
+	issuer   string        // whose sessions are accepted
 	turn     atomic.Uint64 // of the upstreams
 	sockets  sockets
 
@@ -114,7 +116,8 @@ func New(o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{opts: o, pageHost: pageHost, bound: o.Verifier.Status().Bound, upstreams: newUpstreams()}
+	follows := o.Verifier.Status()
+	g := &Gateway{opts: o, pageHost: pageHost, bound: follows.Bound, issuer: follows.Issuer, upstreams: newUpstreams()}
 	if err := g.SetRoutes(o.Routes); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
@@ -171,7 +174,7 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 	if failed == nil {
 		return verdict{route: at, session: session, begun: begun, staleness: staleness}
 	}
-	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie))
+	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie).At(resource.MetadataURL(t.resource())))
 	if navigation(r, q.method) && at.signsIn(g.pageHost) {
 		v.page = g.page(t, failed)
 	}

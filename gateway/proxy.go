@@ -27,6 +27,11 @@ func (g *Gateway) Proxy() http.Handler {
 		BufferPool: buffers{}, ErrorLog: slog.NewLogLogger(g.opts.Logger.Handler(), slog.LevelDebug),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if about := g.metadata(r); about != nil {
+			r.Pattern = "GET " + MetadataPath
+			serveDocument(w, r, "application/json", about.Document())
+			return
+		}
 		begun := time.Now()
 		p, refused := g.admit(r)
 		r.Pattern = p.route.name()

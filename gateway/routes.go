@@ -27,6 +27,8 @@ type Route struct {
 	Methods   []string // nil: GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS; GET brings HEAD with it
 	Anonymous bool     // for everybody: no credential is looked at, and the upstream is told of nobody
 
+	Scopes []string // the caller has all of them; OAuth clients are told of them (RFC 9728)
+
 	// Rules hold besides being signed in. Transport, Formats and Stale are those of
 	// counterfoil.Route.
 	Rules     []counterfoil.Rule
@@ -90,12 +92,21 @@ func (all table) guard(v *counterfoil.Verifier) {
 			if !r.Anonymous {
 				r.policy = policyOf(r.Stale, status)
 				r.guard = v.With(counterfoil.Route{
-					Stale: r.Stale, Transport: r.Transport, Formats: r.Formats, Rules: r.Rules,
+					Stale: r.Stale, Transport: r.Transport, Formats: r.Formats, Rules: r.rules(),
 					Origins: []string{r.Origin},
 				})
 			}
 		}
 	}
+}
+
+// rules are all that r demands of a session.
+func (r *route) rules() []counterfoil.Rule {
+	all := slices.Clone(r.Rules)
+	for _, scope := range r.Scopes {
+		all = append(all, counterfoil.RequireScope(scope))
+	}
+	return all
 }
 
 func newTable(routes []Route) (table, error) {
@@ -171,7 +182,7 @@ func (r Route) check() (*route, error) {
 	if err := checkUpstreams(r); err != nil {
 		return nil, err
 	}
-	if r.Anonymous && (r.Rules != nil || r.Audience != "" || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
+	if r.Anonymous && (r.Rules != nil || r.Scopes != nil || r.Audience != "" || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
 		return nil, errors.New("a route for everybody asks nothing of a caller")
 	}
 	return made, nil

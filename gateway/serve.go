@@ -22,8 +22,8 @@ var (
 	errNotAllowed = &refusal.Problem{Status: http.StatusMethodNotAllowed, Type: "method-not-allowed", Title: "Method not allowed"}
 )
 
-// Handler serves the questions of all proxies, the public keys of assertions, and the probes
-// /healthz and /readyz. It is no http.ServeMux, which answers a path such as /ext-authz//x with
+// Handler serves the questions of all proxies, the public keys of assertions, the metadata of the
+// resources that it protects, and the probes /healthz and /readyz. It is no http.ServeMux, which answers a path such as /ext-authz//x with
 // a redirection.
 func (g *Gateway) Handler() http.Handler {
 	forward, nginx, envoy := g.ForwardAuth(), g.AuthRequest(), g.ExtAuthz(ExtAuthzPrefix)
@@ -39,6 +39,13 @@ func (g *Gateway) Handler() http.Handler {
 		case strings.HasPrefix(path, ExtAuthzPrefix+"/"):
 			r.Pattern = ExtAuthzPrefix
 			envoy.ServeHTTP(w, r)
+		case strings.HasPrefix(path, MetadataPath):
+			if about := g.metadata(r); about != nil {
+				r.Pattern = "GET " + MetadataPath
+				serveDocument(w, r, "application/json", about.Document())
+				return
+			}
+			errNotFound.ServeHTTP(w, r)
 		case path == AssertionKeysPath:
 			r.Pattern = "GET " + AssertionKeysPath
 			g.serveAssertionKeys(w, r)

@@ -47,7 +47,7 @@ func TestOthersNeedAFreshLogin(t *testing.T) {
 				if res.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `"max_age":900`) || strings.Contains(body, other.Session.ID) || len(res.Cookies()) > 0 {
 					t.Errorf("%s with an old login = %d %s, cookies %v", method, res.StatusCode, body, res.Cookies())
 				}
-				if challenge := res.Header.Get("WWW-Authenticate"); (challenge == `Bearer error="insufficient_user_authentication", max_age="900"`) == (c.Transport == counterfoil.Cookie) {
+				if challenge := res.Header.Get("WWW-Authenticate"); (challenge == `Bearer error="insufficient_user_authentication", error_description="More recent authentication is required", max_age="900"`) == (c.Transport == counterfoil.Cookie) {
 					t.Errorf("%s: challenge %q", method, challenge)
 				}
 			}

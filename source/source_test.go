@@ -68,7 +68,7 @@ func TestProblemFor(t *testing.T) {
 		{source.ErrCrossOrigin, counterfoil.Cookie, http.StatusForbidden, ""},
 		{counterfoil.ErrStale, counterfoil.Header, http.StatusServiceUnavailable, ""},
 		{errors.Join(counterfoil.ErrUnavailable, counterfoil.ErrInvalidToken), counterfoil.Header, http.StatusServiceUnavailable, ""},
-		{&source.StepUpError{ACR: []string{"mfa"}}, counterfoil.Header, http.StatusUnauthorized, `Bearer error="insufficient_user_authentication", acr_values="mfa"`},
+		{&source.StepUpError{ACR: []string{"mfa"}}, counterfoil.Header, http.StatusUnauthorized, `Bearer error="insufficient_user_authentication", error_description="A different authentication level is required", acr_values="mfa"`},
 		{errors.New("secret"), counterfoil.Header, http.StatusInternalServerError, ""},
 	} {
 		p := source.ProblemFor(c.err, c.by)

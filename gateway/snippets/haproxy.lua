@@ -20,6 +20,9 @@ local claims = {
 -- What a refusal passes on to the visitor.
 local passed = { "location", "www-authenticate", "retry-after", "cache-control", "content-type" }
 
+-- Clients of OAuth learn at this path who gives tokens for the service (RFC 9728).
+local metadata = "/.well-known/oauth-protected-resource"
+
 -- The most lines of headers of a visitor: HAProxy's HTTP client has room for tune.http.maxhdr, by default 101.
 local most = 80
 
@@ -73,9 +76,23 @@ local function decide(txn, gateway)
 	return answer
 end
 
+-- describe asks the gateway for metadata, which it returns in place of a refusal.
+local function describe(txn, gateway)
+	local url = "http://" .. gateway .. txn.sf:path()
+	local answer = core.httpclient():get({ url = url, headers = { host = { txn.sf:req_fhdr("host") } }, timeout = 2000 })
+	if answer.headers == nil or answer.headers["content-type"] == nil then
+		error("no answer of a gateway")
+	end
+	return answer
+end
+
 core.register_action("counterfoil", { "http-req" }, function(txn, gateway)
+	local ask, path = decide, txn.sf:path()
+	if path == metadata or path:sub(1, #metadata + 1) == metadata .. "/" then
+		ask = describe
+	end
 	-- HAProxy would let the request pass after an error in a script.
-	local ran, refusal = pcall(decide, txn, gateway)
+	local ran, refusal = pcall(ask, txn, gateway)
 	if ran and refusal == nil then
 		return
 	end

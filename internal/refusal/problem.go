@@ -33,6 +33,20 @@ func (p *Problem) Error() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Cause }
 
+// At returns p with a challenge that tells a client where the metadata of the resource is (RFC 9728
+// section 5.1). A problem without a challenge stays as it is.
+func (p *Problem) At(metadata string) *Problem {
+	if p.Challenge == "" || metadata == "" {
+		return p
+	}
+	named, separator := *p, ", "
+	if !strings.Contains(p.Challenge, " ") {
+		separator = " " // the scheme alone
+	}
+	named.Challenge += separator + `resource_metadata="` + metadata + `"`
+	return &named
+}
+
 // ServeHTTP writes the problem.
 func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/problem+json")

@@ -27,14 +27,18 @@ func (e *StepUpError) Error() string {
 // Is says that e is an [ErrStepUp].
 func (e *StepUpError) Is(target error) bool { return target == ErrStepUp }
 
-// challenge is the WWW-Authenticate value (RFC 9470 section 3).
+// challenge is the WWW-Authenticate value (RFC 9470 section 3), with the descriptions of the examples there.
 func (e *StepUpError) challenge() string {
-	text := `Bearer error="insufficient_user_authentication"`
-	if e.MaxAge != nil {
-		text += fmt.Sprintf(`, max_age="%d"`, int64(*e.MaxAge/time.Second))
+	description := "More recent authentication is required"
+	if e.ACR != nil {
+		description = "A different authentication level is required"
 	}
+	text := `Bearer error="insufficient_user_authentication", error_description="` + description + `"`
 	if e.ACR != nil {
 		text += fmt.Sprintf(`, acr_values=%q`, strings.Join(e.ACR, " "))
+	}
+	if e.MaxAge != nil {
+		text += fmt.Sprintf(`, max_age="%d"`, int64(*e.MaxAge/time.Second))
 	}
 	return text
 }
