@@ -114,7 +114,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	var running atomic.Pointer[gateway.Gateway]
 	defer surviveSignals(func() {
 		if g := running.Load(); g != nil {
-			c.again(g, log)
+			routesAgain(g, c.Routes, log)
 		}
 	})()
 	web, err := ops.Listen(ops.Options{
@@ -180,17 +180,17 @@ func (c *gatewayRun) assertionKeys(log *slog.Logger) (func() *gateway.AssertionK
 	return file.current, nil
 }
 
-// again reads the routes again. If the file is wrong, those before stay.
-func (c *gatewayRun) again(g *gateway.Gateway, log *slog.Logger) {
-	routes, err := readRoutes(c.Routes)
+// routesAgain reads a file of routes again. If it is wrong, the routes stay.
+func routesAgain(g *gateway.Gateway, file string, log *slog.Logger) {
+	routes, err := readRoutes(file)
 	if err == nil {
 		err = g.SetRoutes(routes)
 	}
 	if err != nil {
-		log.Error("the routes stay as they were", "file", c.Routes, "error", err.Error())
+		log.Error("the routes stay as they were", "file", file, "error", err.Error())
 		return
 	}
-	log.Info("routes", "file", c.Routes, "routes", len(routes))
+	log.Info("routes", "file", file, "routes", len(routes))
 }
 
 // verifier follows the auth server.

@@ -2,11 +2,18 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
 )
@@ -117,5 +124,45 @@ func TestDefaultPorts(t *testing.T) {
 	}
 	if found != 4 {
 		t.Errorf("the help has %d of the flags, want 4", found)
+	}
+}
+
+// A file of routes that is wrong leaves those that there are.
+func TestRoutesAgain(t *testing.T) {
+	const app = "https://app.example.com"
+	routes := file(t, "routes.yaml", "routes: [{origin: '"+app+"', prefix: /, anonymous: true}]")
+	all, err := readRoutes(routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(gateway.Options{Verifier: counterfoiltest.New(t).Verifier(), Routes: all, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() int {
+		r := httptest.NewRequest("GET", "/auth-request", nil)
+		r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {app + "/"}}
+		w := httptest.NewRecorder()
+		g.Handler().ServeHTTP(w, r) // from 192.0.2.1
+		return w.Code
+	}
+	var text strings.Builder
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	for _, c := range []struct {
+		file, said string
+		want       int
+	}{
+		{"routes: [{origin: 'app.example.com', prefix: /}]", "the routes stay as they were", 200},
+		{"routes: [{origin: '" + app + "', prefix: /, stale: serve_stale 20s}]", "the routes stay as they were", 200}, // the verifier must allow it from the start
+		{"routes: [{origin: '" + app + "', prefix: /}]", "msg=routes", 401},
+	} {
+		if err := os.WriteFile(routes, []byte(c.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		text.Reset()
+		routesAgain(g, routes, log)
+		if got := ask(); got != c.want || !strings.Contains(text.String(), c.said) {
+			t.Errorf("%s: %d, want %d\n%s", c.file, got, c.want, &text)
+		}
 	}
 }

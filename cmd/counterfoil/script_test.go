@@ -71,6 +71,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 			"narrow":     narrow,
 			"eventually": eventually,
 			"question":   question,
+			"changes":    changes,
 			"signal":     signalJob,
 			"postgres":   database(t),
 			"redis":      redisServer(t),
@@ -170,18 +171,37 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 // question asks a gateway as nginx does about GET of a URL, with the token in a file, and writes the
 // header of the answer to a file: question STATUS GATEWAY URL TOKEN OUT.
 func question(ts *testscript.TestScript, neg bool, args []string) {
-	r, err := http.NewRequest(http.MethodGet, args[1]+"/auth-request", nil)
+	status, head := askGateway(ts, args[1], args[2], args[3])
+	if !strings.HasPrefix(status, args[0]) {
+		ts.Fatalf("a question about %s = %s, want %s", args[2], status, args[0])
+	}
+	var text strings.Builder
+	ts.Check(head.Write(&text))
+	ts.Check(os.WriteFile(ts.MkAbs(args[4]), []byte(text.String()), 0o600))
+}
+
+// changes asks as question does, until the answer has the status: changes STATUS GATEWAY URL TOKEN.
+func changes(ts *testscript.TestScript, neg bool, args []string) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	status := ""
+	for range 3000 {
+		if status, _ = askGateway(ts, args[1], args[2], args[3]); strings.HasPrefix(status, args[0]) {
+			return
+		}
+		<-look.C
+	}
+	ts.Fatalf("a question about %s = %s, want %s", args[2], status, args[0])
+}
+
+func askGateway(ts *testscript.TestScript, gateway, url, token string) (status string, head http.Header) {
+	r, err := http.NewRequest(http.MethodGet, gateway+"/auth-request", nil)
 	ts.Check(err)
-	r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {args[2]}, "Authorization": {"Bearer " + strings.TrimSpace(ts.ReadFile(args[3]))}}
+	r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {url}, "Authorization": {"Bearer " + strings.TrimSpace(ts.ReadFile(token))}}
 	res, err := http.DefaultClient.Do(r)
 	ts.Check(err)
 	ts.Check(res.Body.Close())
-	if !strings.HasPrefix(res.Status, args[0]) {
-		ts.Fatalf("a question about %s = %s, want %s", args[2], res.Status, args[0])
-	}
-	var head strings.Builder
-	ts.Check(res.Header.Write(&head))
-	ts.Check(os.WriteFile(ts.MkAbs(args[4]), []byte(head.String()), 0o600))
+	return res.Status, res.Header
 }
 
 // signalJob sends a background command a signal: signal TERM NAME.

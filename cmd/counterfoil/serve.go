@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/gateway"
@@ -51,8 +52,8 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	}
 	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
-	defer surviveSignals(nothingAgain(log))()
 	s := &service{settings: &c.settings, demo: c.Demo, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
+	defer surviveSignals(s.again)()
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
 		return err
@@ -77,6 +78,17 @@ type service struct {
 	web     *ops.Server
 
 	clockWasSetBack bool
+
+	gateway atomic.Pointer[gateway.Gateway] // nil: no proxy may ask, or not yet
+}
+
+// again reads what can be read again while the server runs.
+func (s *service) again() {
+	if g := s.gateway.Load(); g != nil {
+		routesAgain(g, s.GatewayRoutes, s.log)
+		return
+	}
+	nothingAgain(s.log)()
 }
 
 // open opens listeners and stores, and serves nothing yet.

@@ -90,6 +90,7 @@ func (s *service) openGateway(routes []gateway.Route) error {
 	if err != nil {
 		return err
 	}
+	s.gateway.Store(g)
 	s.log.Info("answering proxies", "address", at.String(), "routes", len(routes), "client", cmp.Or(s.GatewayClient, "default"))
 	return nil
 }
