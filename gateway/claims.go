@@ -18,10 +18,8 @@ var claims = []string{
 // claim reports whether a visitor may not send a header of that name. A name with a character
 // that is neither a letter, a digit nor "-" is the same as another name for some programs (GW-02).
 func claim(name string) bool {
-	for n := range len(name) {
-		if odd(rune(name[n])) {
-			return true
-		}
+	if !plainName(name) {
+		return true
 	}
 	for _, prefix := range claims {
 		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {

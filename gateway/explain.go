@@ -23,9 +23,10 @@ func Explain(routes []Route, method, url string, as *counterfoil.Session) (strin
 		return "", errors.New("want a URL such as https://app.example.com/path")
 	}
 	var r *route
-	t, refused := parseTarget(q)
+	t := target{}
+	refused := t.parse(&q)
 	if refused == nil {
-		r, refused = all.find(t, method)
+		r, refused = all.find(&t, method)
 	}
 	text := ""
 	switch {

@@ -36,7 +36,7 @@ func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http
 		var v verdict
 		if q, refused := g.ask(d, r); refused != nil {
 			v.refused = refused
-		} else if v = g.decide(r, q); v.refused == nil {
+		} else if v = g.decide(r, &q); v.refused == nil {
 			v.refused = g.identify(h, &v)
 		}
 		if v.refused != nil {

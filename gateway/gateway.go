@@ -158,11 +158,11 @@ func refuse(r *route, p *refusal.Problem) verdict { return verdict{route: r, ref
 // decide holds a request against the routes. What it says rests on q alone, and on the
 // credential that r carries.
 func (g *Gateway) decide(r *http.Request, q *question) verdict {
-	t, err := parseTarget(q)
-	if err != nil {
+	t := target{}
+	if err := t.parse(q); err != nil {
 		return refuse(nil, err)
 	}
-	at, err := g.routes.Load().find(t, q.method)
+	at, err := g.routes.Load().find(&t, q.method)
 	if err != nil {
 		return refuse(at, err)
 	}
@@ -176,7 +176,7 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 	}
 	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie).At(resource.MetadataURL(t.resource())))
 	if navigation(r, q.method) && at.signsIn(g.pageHost) {
-		v.page = g.page(t, failed)
+		v.page = g.page(&t, failed)
 	}
 	return v
 }

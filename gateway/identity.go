@@ -117,11 +117,21 @@ var guarded = func() map[string]bool {
 // section 4.1.18). net/http has made one spelling of capitals already.
 func ambiguous(h http.Header) bool {
 	for name := range h {
-		if strings.ContainsFunc(name, odd) && (guarded[fold(name)] || claim(fold(name))) {
+		if !plainName(name) && (guarded[fold(name)] || claim(fold(name))) {
 			return true
 		}
 	}
 	return false
+}
+
+// plainName reports whether a name has letters, digits and "-" alone, as nearly all have.
+func plainName(name string) bool {
+	for n := range len(name) {
+		if odd(rune(name[n])) {
+			return false
+		}
+	}
+	return true
 }
 
 // odd reports whether r is neither a letter, a digit nor "-".

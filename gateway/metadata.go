@@ -31,8 +31,8 @@ func (t *target) resource() string {
 func (g *Gateway) describe(host, path string) *resource.Metadata {
 	routes := *g.routes.Load()
 	for _, scheme := range []string{"https", "http"} {
-		t, err := parseTarget(&question{scheme: scheme, host: host, uri: cmp.Or(path, "/")})
-		if err != nil || routes[t.origin] == nil {
+		t := &target{}
+		if err := t.parse(&question{scheme: scheme, host: host, uri: cmp.Or(path, "/")}); err != nil || routes[t.origin] == nil {
 			continue
 		}
 		scopes, protected := routes.scopes(t, path == "")

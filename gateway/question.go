@@ -19,7 +19,7 @@ type question struct {
 // those of another dialect, which this proxy passes on.
 type dialect struct {
 	metadata []string // the headers, by their canonical names
-	read     func(r *http.Request) (*question, *refusal.Problem)
+	read     func(r *http.Request) (question, *refusal.Problem)
 	keepBack bool // the proxy keeps from the service what an answer names
 }
 
@@ -33,19 +33,19 @@ func badMetadata(detail string) *refusal.Problem {
 }
 
 // ask reads a question. Only a trusted proxy may ask (GW-05), and it says each thing once (GW-06).
-func (g *Gateway) ask(d *dialect, r *http.Request) (*question, *refusal.Problem) {
+func (g *Gateway) ask(d *dialect, r *http.Request) (question, *refusal.Problem) {
 	if !forwarded.Proxies(g.opts.TrustedProxies).Contain(g.opts.Peer(r)) {
-		return nil, errUntrusted
+		return question{}, errUntrusted
 	}
 	if ambiguous(r.Header) {
-		return nil, errAmbiguous
+		return question{}, errAmbiguous
 	}
 	for _, name := range d.metadata {
 		switch values := r.Header[name]; {
 		case len(values) == 0 || values[0] == "":
-			return nil, badMetadata(name + " is missing")
+			return question{}, badMetadata(name + " is missing")
 		case len(values) > 1:
-			return nil, badMetadata(name + " is there more than once")
+			return question{}, badMetadata(name + " is there more than once")
 		}
 	}
 	return d.read(r)
@@ -54,9 +54,9 @@ func (g *Gateway) ask(d *dialect, r *http.Request) (*question, *refusal.Problem)
 // byForwarded is the dialect of Traefik, Caddy and HAProxy.
 var byForwarded = &dialect{
 	metadata: []string{"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri"},
-	read: func(r *http.Request) (*question, *refusal.Problem) {
+	read: func(r *http.Request) (question, *refusal.Problem) {
 		h := r.Header
-		return &question{
+		return question{
 			method: h["X-Forwarded-Method"][0], scheme: h["X-Forwarded-Proto"][0], host: h["X-Forwarded-Host"][0], uri: h["X-Forwarded-Uri"][0],
 		}, nil
 	},
@@ -65,23 +65,23 @@ var byForwarded = &dialect{
 // byOriginal is the dialect of nginx: one header has the whole URL.
 var byOriginal = &dialect{
 	metadata: []string{"X-Original-Method", "X-Original-Url"},
-	read: func(r *http.Request) (*question, *refusal.Problem) {
+	read: func(r *http.Request) (question, *refusal.Problem) {
 		q, ok := about(r.Header["X-Original-Method"][0], r.Header["X-Original-Url"][0])
 		if !ok {
-			return nil, badMetadata("X-Original-URL is not SCHEME://HOST/PATH")
+			return q, badMetadata("X-Original-URL is not SCHEME://HOST/PATH")
 		}
 		return q, nil
 	},
 }
 
 // about is the question about a whole URL.
-func about(method, url string) (q *question, ok bool) {
+func about(method, url string) (q question, ok bool) {
 	scheme, rest, found := strings.Cut(url, "://")
 	slash := strings.IndexByte(rest, '/')
 	if !found || slash < 0 {
-		return nil, false
+		return q, false
 	}
-	return &question{method: method, scheme: scheme, host: rest[:slash], uri: rest[slash:]}, true
+	return question{method: method, scheme: scheme, host: rest[:slash], uri: rest[slash:]}, true
 }
 
 // byPrefix is the dialect of Envoy: the question is the request itself, with its method and
@@ -90,12 +90,12 @@ func byPrefix(prefix string) *dialect {
 	return &dialect{
 		metadata: []string{"X-Forwarded-Proto"},
 		keepBack: true,
-		read: func(r *http.Request) (*question, *refusal.Problem) {
+		read: func(r *http.Request) (question, *refusal.Problem) {
 			uri, found := strings.CutPrefix(r.RequestURI, prefix)
 			if !found {
-				return nil, badMetadata("the path does not begin with " + prefix)
+				return question{}, badMetadata("the path does not begin with " + prefix)
 			}
-			return &question{method: r.Method, scheme: r.Header["X-Forwarded-Proto"][0], host: r.Host, uri: uri}, nil
+			return question{method: r.Method, scheme: r.Header["X-Forwarded-Proto"][0], host: r.Host, uri: uri}, nil
 		},
 	}
 }

@@ -46,25 +46,25 @@ func badTarget(detail string) *refusal.Problem {
 	return &refusal.Problem{Status: 400, Type: "bad-target", Title: "The URL is ambiguous", Detail: detail}
 }
 
-// parseTarget reads what q asks for. A URL that a second reader could understand otherwise is
+// parse reads what q asks for. A URL that a second reader could understand otherwise is
 // refused and never mended (GW-07, GW-08, GW-19, GW-20).
-func parseTarget(q *question) (*target, *refusal.Problem) {
+func (t *target) parse(q *question) *refusal.Problem {
 	origin, ok := originOf(q.scheme, q.host)
 	if !ok {
-		return nil, badTarget("the host is malformed")
+		return badTarget("the host is malformed")
 	}
-	t := &target{origin: origin, raw: q.uri}
+	t.origin, t.raw = origin, q.uri
 	if len(q.uri) > maxTarget {
-		return nil, badTarget("the URL is too long")
+		return badTarget("the URL is too long")
 	}
 	if !strings.HasPrefix(q.uri, "/") {
-		return nil, badTarget("the path does not begin with a slash")
+		return badTarget("the path does not begin with a slash")
 	}
 	path, query, _ := strings.Cut(q.uri, "?")
 	if err := t.readPath(path); err != nil {
-		return nil, err
+		return err
 	}
-	return t, checkQuery(query)
+	return checkQuery(query)
 }
 
 // readPath decodes a path once. Segments are compared decoded, and an encoded slash is no
@@ -75,12 +75,14 @@ func (t *target) readPath(raw string) *refusal.Problem {
 	} else if err := t.decode(raw); err != nil {
 		return err
 	}
-	segments := strings.Split(t.path, "/")
-	for n, segment := range segments {
+	rest, more := strings.TrimPrefix(t.path, "/"), true
+	for more {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
 		if segment == "." || segment == ".." || len(t.odd) > 0 && leadsAway(segment) {
 			return badTarget("the path has a dot segment")
 		}
-		if segment == "" && n > 0 && n < len(segments)-1 {
+		if segment == "" && more {
 			t.note(EmptySegment)
 		}
 	}

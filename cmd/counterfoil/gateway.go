@@ -103,6 +103,7 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 	}
 	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
+	defer reserve()()
 	return c.serve(ctx, routes, log, programMetrics(lines.Dropped))
 }
 

@@ -106,6 +106,8 @@ func decided(m *ops.Metrics, log *slog.Logger) func(route, verdict string, took 
 	m.Registry.MustRegister(decisions)
 	return func(route, verdict string, _ time.Duration) {
 		decisions.WithLabelValues(route, verdict).Inc()
-		log.LogAttrs(context.Background(), slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
+		if ctx := context.Background(); log.Enabled(ctx, slog.LevelDebug) { // before the line is made
+			log.LogAttrs(ctx, slog.LevelDebug, "decision", slog.String("route", route), slog.String("verdict", verdict))
+		}
 	}
 }

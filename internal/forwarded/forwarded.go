@@ -29,10 +29,15 @@ func (p Proxies) Contain(addr netip.Addr) bool {
 //
 // An entry that is not an address stops the search at the proxy that passed the entry on.
 // The zero Addr means that the peer has no address, as on a Unix socket.
-func (p Proxies) Client(r *http.Request) netip.Addr {
-	client := Peer(r.RemoteAddr)
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
+func (p Proxies) Client(r *http.Request) netip.Addr { return p.ClientOf(Peer(r.RemoteAddr), r) }
+
+// ClientOf is Client for a request whose peer is known already.
+func (p Proxies) ClientOf(peer netip.Addr, r *http.Request) netip.Addr {
+	client, fields := peer, r.Header["X-Forwarded-For"]
+	if len(fields) == 0 || !p.Contain(client) {
+		return client
+	}
+	for _, hop := range slices.Backward(strings.Split(strings.Join(fields, ","), ",")) {
 		if !p.Contain(client) {
 			break
 		}

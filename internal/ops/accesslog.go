@@ -32,20 +32,15 @@ type observer struct {
 // body.
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begun := time.Now()
-		a := &answer{ResponseWriter: w, observer: o, begun: begun, client: o.trusted.Client(r)}
-		r = r.WithContext(r.Context()) // a copy: the caller's request is not ours to change
-		if a.client.IsValid() {
+		peer := forwarded.Peer(r.RemoteAddr)
+		a := &answer{ResponseWriter: w, observer: o, begun: time.Now(), client: o.trusted.ClientOf(peer, r)}
+		if a.client != peer {
+			r = r.WithContext(r.Context()) // a copy: the caller's request is not ours to change
 			r.RemoteAddr = netip.AddrPortFrom(a.client, 0).String()
 		}
 		a.request = r
 		o.metrics.inFlight.Inc()
-		defer func() {
-			o.metrics.inFlight.Dec()
-			if !a.detached {
-				o.write(r.Context(), a.line())
-			}
-		}()
+		defer a.end()
 		if o.draining.Load() && o.proxied {
 			a.Header().Set("Connection", "close") // HTTP/2 has GOAWAY for it
 		} else if o.draining.Load() && (r.URL.Path == "/readyz" || r.URL.Path == o.base+"/readyz") {
@@ -74,6 +69,9 @@ func (o *observer) write(ctx context.Context, l line) {
 	if l.status < 500 && slices.Contains(o.quiet, l.route) {
 		level = slog.LevelDebug
 	}
+	if !o.log.Enabled(ctx, level) {
+		return // before the line is made
+	}
 	attrs := []slog.Attr{
 		slog.String("request", l.id), slog.String("route", l.route), slog.Int("status", l.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", l.bytes),
@@ -97,6 +95,13 @@ type answer struct {
 	begun    time.Time
 	by       string
 	detached bool // the line is written later
+}
+
+func (a *answer) end() {
+	a.observer.metrics.inFlight.Dec()
+	if !a.detached {
+		a.observer.write(a.request.Context(), a.line())
+	}
 }
 
 func (a *answer) line() line {

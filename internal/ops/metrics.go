@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,8 +44,11 @@ func NewMetrics(build prometheus.Labels) *Metrics {
 }
 
 func (m *Metrics) request(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+	m.requests.WithLabelValues(route, classes[status/100%len(classes)]).Observe(took.Seconds())
 }
+
+// classes are the classes of a status, by its first digit.
+var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
 
 // connection notes a change of the public listeners.
 func (m *Metrics) connection(change int, refused bool) {
