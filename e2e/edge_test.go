@@ -27,6 +27,9 @@ import (
 // edgeProxies are the proxies that the tests run with the configurations that the program prints.
 var edgeProxies = []string{"nginx", "caddy", "haproxy"}
 
+// own is the program as a proxy.
+const own = "counterfoil"
+
 // snippet is the configuration that the program prints.
 func snippet(t *testing.T, proxy, gateway, service string) string {
 	t.Helper()
@@ -94,6 +97,33 @@ type edge struct {
 	opened int              // connections to the gateway
 }
 
+// newOwnEdge is the program itself as the proxy. Nobody asks it anything.
+func newOwnEdge(t *testing.T) *edge {
+	e := &edge{T: t, proxy: own, issuer: counterfoiltest.New(t), address: testsvc.FreeAddress(t), service: newRecorder(t)}
+	e.h2c, e.client2 = e.address, http2Client(t)
+	file := filepath.Join(t.TempDir(), "routes.yaml")
+	routes := fmt.Sprintf(`routes:
+  - {origin: "http://%[1]s", prefix: /, upstreams: ["http://%[2]s"]}
+  - {origin: "http://%[1]s", prefix: /public, anonymous: true, upstreams: ["http://%[2]s"]}
+  - {origin: "http://%[1]s", prefix: /admin, require: {roles: [admin]}, upstreams: ["http://%[2]s"]}
+  - {origin: "http://localhost", prefix: /, anonymous: true, upstreams: ["http://%[3]s"]}
+`, e.address, e.service.Addr(), newRecorder(t).Addr())
+	if err := os.WriteFile(file, []byte(routes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "gateway", "--issuer", e.issuer.URL, "--routes", file, "--proxy-listen", e.address, "--ops-listen", "off")
+	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+e.issuer.APIKey)
+	listen(t, cmd, e.address)
+	return e
+}
+
+func http2Client(t *testing.T) *http.Client {
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, CheckRedirect: direct.CheckRedirect, Timeout: 20 * time.Second}
+}
+
 // question is what a proxy asked, and the status that it was given.
 type question struct {
 	*http.Request
@@ -151,10 +181,7 @@ func newChangedEdge(t *testing.T, proxy string, change func(snippet string) stri
 	t.Cleanup(web.Close)
 	asks, service := web.Listener.Addr().String(), e.service.Addr().String()
 	listen(t, proxyCommand(t, proxy, change(snippet(t, proxy, asks, service)), asks, service, e.address, e.h2c), e.address)
-	transport := &http.Transport{Protocols: new(http.Protocols)}
-	transport.Protocols.SetUnencryptedHTTP2(true)
-	t.Cleanup(transport.CloseIdleConnections)
-	e.client2 = &http.Client{Transport: transport, CheckRedirect: direct.CheckRedirect, Timeout: 20 * time.Second}
+	e.client2 = http2Client(t)
 	return e
 }
 
