@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -77,11 +78,15 @@ func (w wire) transport() *http.Transport {
 }
 
 // idleConn is a connection that fails when nothing was sent in either direction for a time. Its
-// timer is moved only when it is reached.
+// timer is moved only when it is reached. A deadline that anybody sets counts instead, from then on:
+// the end of a session sets one (GW-13).
 type idleConn struct {
 	net.Conn
 	idle time.Duration
 	last atomic.Int64 // when something was sent, in nanoseconds since 1970
+
+	mu    sync.Mutex // guards taken, and the deadline until it is taken
+	taken bool       // a deadline was set
 }
 
 func newIdleConn(c net.Conn, idle time.Duration) *idleConn {
@@ -99,7 +104,31 @@ func (c *idleConn) alive(err error) bool {
 		return false
 	}
 	end := time.Unix(0, c.last.Load()).Add(c.idle)
-	return time.Now().Before(end) && c.SetDeadline(end) == nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.taken && time.Now().Before(end) && c.Conn.SetDeadline(end) == nil
+}
+
+// take ends the timer, so that it cannot undo the deadline that is set next.
+func (c *idleConn) take() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken = true
+}
+
+func (c *idleConn) SetDeadline(t time.Time) error {
+	c.take()
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *idleConn) SetReadDeadline(t time.Time) error {
+	c.take()
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *idleConn) SetWriteDeadline(t time.Time) error {
+	c.take()
+	return c.Conn.SetWriteDeadline(t)
 }
 
 func (c *idleConn) Read(p []byte) (int, error) {
