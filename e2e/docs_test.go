@@ -180,7 +180,8 @@ func checkout(t *testing.T, e *testscript.Env, repository string) error {
 	sed "s/127.0.0.1:8090/$A/; s/127.0.0.1:8091/$B/; s/127.0.0.1:8092/$C/" ` + repository + `/"$2"/main.go > ` + bin + `/$name.go
 	echo '{"Replace":{"` + repository + `/'"${2#./}"'/main.go":"` + bin + `/'$name'.go"}}' > ` + bin + `/$name.json
 	` + compiler + ` build -C ` + repository + ` -overlay ` + bin + `/$name.json -o ` + bin + `/$name "$2"
-	exec ` + bin + `/$name ;;
+	shift 2
+	exec ` + bin + `/$name "$@" ;;
 esac
 exec ` + compiler + ` "$@"`,
 	} {

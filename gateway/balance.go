@@ -103,6 +103,7 @@ type passage struct {
 	to       *upstream
 	live     *live     // follows the session; nil: there is none
 	socket   handshake // if it may become a WebSocket
+	token    string    // that the upstream gets; empty: none
 }
 
 func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }

@@ -39,6 +39,9 @@ func Explain(routes []Route, method, url string, as *counterfoil.Session) (strin
 	default:
 		text = r.verdicts(as)
 	}
+	if r != nil && r.BFF != "" {
+		text += "\nthe service gets a token of client " + r.BFF
+	}
 	if r != nil {
 		text += "\nroute: " + r.label
 	}

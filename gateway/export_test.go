@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -37,3 +39,25 @@ func (g *Gateway) Follow(origin string, s *counterfoil.Session, check func() (*c
 
 // NewIdleConn is for the test of its deadlines.
 var NewIdleConn = newIdleConn
+
+// Tokens are those of one client.
+type Tokens = tokens
+
+// NewTokens returns the place of tokens.
+func NewTokens(exchange Exchange) *Tokens {
+	return newTokens("orders", &Options{Exchange: exchange, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// Of returns a token, as a request gets it.
+func (t *tokens) Of(ctx context.Context, s *counterfoil.Session) (string, error) {
+	return t.of(ctx, s, "cookie of "+s.ID)
+}
+
+// Doubt is called when a service has refused a token.
+func (t *tokens) Doubt(s *counterfoil.Session, value string) { t.doubt(s, value) }
+
+// Kept is how many tokens are kept, at most MostTokens.
+func (t *tokens) Kept() int { return len(t.by) }
+
+// MostTokens is how many are kept of one client.
+const MostTokens = mostTokens

@@ -43,7 +43,8 @@ type fileRoute struct {
 		Answer  time.Duration `yaml:"answer"`
 		Idle    time.Duration `yaml:"idle"`
 	} `yaml:"timeouts"`
-	Strip *bool `yaml:"strip_credentials"` // nil: true
+	BFF   string `yaml:"bff"`               // client
+	Strip *bool  `yaml:"strip_credentials"` // nil: true
 }
 
 // ReadRoutes reads a file of routes: one YAML mapping whose member routes is a list. A name
@@ -89,7 +90,7 @@ func misread(err error) error {
 }
 
 func (f *fileRoute) route() (Route, error) {
-	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Scopes: f.Require.Scopes, Allow: f.Allow, Upstreams: f.Upstreams}
+	r := Route{Origin: f.Origin, Path: f.Path, Prefix: f.Prefix, Methods: f.Methods, Anonymous: f.Anonymous, Identity: f.Identity, Audience: f.Audience, Scopes: f.Require.Scopes, Allow: f.Allow, Upstreams: f.Upstreams, BFF: f.BFF}
 	r.Health, r.Timeouts = Health(f.Health), Timeouts(f.Timeouts)
 	r.KeepCredentials = f.Strip != nil && !*f.Strip
 	if f.Require.Roles != nil {

@@ -49,6 +49,9 @@ type Options struct {
 	// a person gets the answer of a program, which is 401.
 	SignIn, Client string
 
+	// Exchange gets the tokens for the upstreams of routes with BFF. Nil: there are no such routes.
+	Exchange Exchange
+
 	// AssertionKeys returns the keys that sign what an upstream is told of the caller, and nil
 	// while there is none: then the header is empty. It must be quick. Nil: there is never one.
 	AssertionKeys func() *AssertionKeys
@@ -83,6 +86,7 @@ type Gateway struct {
 	sockets  sockets
 
 	upstreams *upstreams
+	exchanges exchanges
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -138,6 +142,9 @@ func (g *Gateway) SetRoutes(routes []Route) error {
 	if err := g.upstreams.connect(t); err != nil {
 		return err
 	}
+	if err := g.exchanges.connect(t, &g.opts); err != nil {
+		return err
+	}
 	g.routes.Store(&t)
 	return nil
 }
@@ -165,6 +172,9 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 	at, err := g.routes.Load().find(&t, q.method)
 	if err != nil {
 		return refuse(at, err)
+	}
+	if at.tokens != nil && !q.direct {
+		return refuse(at, errNoRoute) // a proxy that asks gives the service no token
 	}
 	if at.Anonymous {
 		return verdict{route: at}

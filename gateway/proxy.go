@@ -45,7 +45,7 @@ func (g *Gateway) Proxy() http.Handler {
 		defer p.moveTo(nil)
 		r, served := g.endWith(p, w, r)
 		defer served()
-		proxy.ServeHTTP(early{w}, r.WithContext(p.socket.begin(w, r, p.with(r.Context()))))
+		proxy.ServeHTTP(early{w, p}, r.WithContext(p.socket.begin(w, r, p.with(r.Context()))))
 	})
 }
 
@@ -57,7 +57,7 @@ func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
 	if other := r.Header["Host"]; other != nil && (len(other) > 1 || other[0] != r.Host) {
 		return p, errOtherHost // HTTP/2 has a pseudo-header besides (GW-19)
 	}
-	p.verdict = g.decide(r, &question{method: r.Method, scheme: g.schemeOf(r), host: r.Host, uri: r.RequestURI})
+	p.verdict = g.decide(r, &question{method: r.Method, scheme: g.schemeOf(r), host: r.Host, uri: r.RequestURI, direct: true})
 	if p.refused != nil {
 		return p, p.refused
 	}
@@ -67,6 +67,11 @@ func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
 	p.identity = http.Header{}
 	if refused := g.identify(p.identity, &p.verdict); refused != nil {
 		return p, refused
+	}
+	if p.route.tokens != nil {
+		if refused := g.bear(r, p); refused != nil {
+			return p, refused
+		}
 	}
 	to := g.pick(p.route.pool, nil)
 	if to == nil {
@@ -111,6 +116,9 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	for name, values := range p.identity {
 		h[name] = values
 	}
+	if p.token != "" {
+		h["Authorization"] = []string{"Bearer " + p.token}
+	}
 	g.forwardedBy(pr)
 }
 
@@ -136,6 +144,7 @@ func (g *Gateway) forwardedBy(pr *httputil.ProxyRequest) {
 func (g *Gateway) answered(res *http.Response) error {
 	h := res.Header
 	removeOurCookies(h)
+	passageOf(res.Request).answered(res)
 	if passageOf(res.Request).session != nil && h["Cache-Control"] == nil && res.StatusCode != http.StatusSwitchingProtocols {
 		h["Cache-Control"] = forOne
 		if kind, _, _ := strings.Cut(h.Get("Content-Type"), ";"); kind == "" || strings.EqualFold(strings.TrimRight(kind, " \t"), "text/html") {
@@ -173,12 +182,16 @@ func removeOurCookies(h http.Header) {
 }
 
 // early is the writer of a proxied answer. Informational answers do not pass [answered], and so
-// lose their cookies here.
-type early struct{ http.ResponseWriter }
+// lose their cookies, and the token, here.
+type early struct {
+	http.ResponseWriter
+	p *passage
+}
 
 func (e early) WriteHeader(status int) {
 	if status < 200 {
 		e.Header().Del("Set-Cookie")
+		e.p.hide(e.Header())
 	}
 	e.ResponseWriter.WriteHeader(status)
 }

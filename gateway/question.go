@@ -13,6 +13,7 @@ import (
 type question struct {
 	method, scheme, host string
 	uri                  string // path and query, byte for byte
+	direct               bool   // the visitor's request came itself, and no proxy asks about it
 }
 
 // dialect is how a kind of proxy asks. Each reads its own headers alone: a visitor can send

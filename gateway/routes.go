@@ -48,6 +48,10 @@ type Route struct {
 	Health   Health
 	Timeouts Timeouts
 
+	// BFF is the client whose access token the upstreams get instead of the visitor's cookie, see
+	// [Exchange]. Empty: they get none.
+	BFF string
+
 	KeepCredentials bool // the upstreams get the cookies and the Authorization that the gateway reads (GW-14)
 }
 
@@ -63,6 +67,7 @@ type route struct {
 	scheme, authority string    // of Origin
 	pool              pool      // Upstreams
 	policy            policy    // Stale
+	tokens            *tokens   // shared by all routes of one BFF; nil: it is empty
 }
 
 // table has the routes of each origin, those with longer paths first.
@@ -181,6 +186,12 @@ func (r Route) check() (*route, error) {
 	}
 	if err := checkUpstreams(r); err != nil {
 		return nil, err
+	}
+	if err := r.checkBFF(); err != nil {
+		return nil, err
+	}
+	if r.BFF != "" {
+		made.Transport = counterfoil.Cookie
 	}
 	if r.Anonymous && (r.Rules != nil || r.Scopes != nil || r.Audience != "" || r.Transport != 0 || r.Formats != nil || r.Stale != counterfoil.StalePolicy{}) {
 		return nil, errors.New("a route for everybody asks nothing of a caller")

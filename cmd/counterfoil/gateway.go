@@ -31,7 +31,7 @@ type gatewaySettings struct {
 	Bound    time.Duration `name:"bound" default:"10s" placeholder:"TIME" help:"No credential is accepted on knowledge that is older." min:"2s" max:"1m"`
 	SignIn   string        `name:"sign-in" placeholder:"URL" help:"Page on which people sign in; it gets the parameters client, return_to and max_age. Empty: /login of the issuer."`
 	Client   string        `name:"client" placeholder:"NAME" help:"Client that people sign in to; it must list the origins of the routes. Empty: default."`
-	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect."`
+	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect, and for routes with bff sessions:exchange."`
 	Key      string        `name:"assertion-key" placeholder:"FILE" help:"File of the keys that sign what services are told of the caller; made if it is missing. off: nothing is signed. Empty: assertion.key in the folder of the routes."`
 	Allow    []string      `name:"allow-addresses" placeholder:"CIDR" help:"Networks in which the issuer's name may resolve to a link-local address, or to a private one after a public one. Addresses where clouds keep credentials never are the issuer's." want:"network"`
 
@@ -135,8 +135,12 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		return err
 	}
 	defer verifier.Close()
+	exchange, err := gateway.RemoteExchange(c.Issuer, c.APIKey.Reveal(), ops.Networks(c.Allow))
+	if err != nil {
+		return err
+	}
 	g, err := gateway.New(gateway.Options{
-		Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
+		Exchange: exchange, Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
 		Logger: log, Peer: peer, Decided: decided(metrics, log), AssertionKeys: keys,
 		Opened: live.opened, Cut: live.ended,
 	})
