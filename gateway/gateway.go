@@ -65,7 +65,7 @@ type Options struct {
 
 	// Opened is called when a WebSocket has been opened through [Gateway.Proxy], and what it returns when
 	// that has ended, with who or what ended it: "client", "upstream", "revoked", "expired",
-	// "stale_claims", "stale" or "stopping". The handler has returned by then. Nil: nobody is told.
+	// "stale_claims", "stale", "idle" or "stopping". The handler has returned by then. Nil: nobody is told.
 	Opened func(w http.ResponseWriter, route string) (ended func(by string))
 
 	// Cut is called when another answer was cut because the session had ended, with the reason: one

@@ -131,6 +131,15 @@ func (c *idleConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
+// CloseWrite tells the upstream that nothing more is sent.
+func (c *idleConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
 func (c *idleConn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(p)

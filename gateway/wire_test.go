@@ -51,3 +51,24 @@ func TestIdleConnection(t *testing.T) {
 		}
 	})
 }
+
+// GW-13: a deadline that is set holds. Otherwise a WebSocket could not be ended before it is idle.
+func TestDeadlineOfAnIdleConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		c := gateway.NewIdleConn(here, time.Minute)
+		defer c.Close()
+		begun, read := time.Now(), make(chan error)
+		go func() { _, err := c.Read(make([]byte, 1)); read <- err }()
+		time.Sleep(time.Second)
+		_ = c.SetDeadline(time.Now())
+		if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("read %v after %v", err, time.Since(begun))
+		}
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) != 2*time.Second {
+			t.Errorf("read %v after %v", err, time.Since(begun))
+		}
+	})
+}

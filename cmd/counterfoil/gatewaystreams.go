@@ -22,7 +22,7 @@ func newStreams(registry *prometheus.Registry) *streams {
 		}, []string{"route"}),
 		prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "counterfoil_gateway_cut_total",
-			Help: "WebSockets and answers that the gateway has ended, by route and reason: revoked, expired, stale_claims, stale or stopping.",
+			Help: "WebSockets and answers that the gateway has ended, by route and reason: revoked, expired, stale_claims, stale, idle or stopping.",
 		}, []string{"route", "reason"}),
 	}
 	registry.MustRegister(s.open, s.cut)

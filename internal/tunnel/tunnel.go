@@ -6,8 +6,10 @@
 package tunnel
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -27,7 +29,11 @@ const (
 const (
 	ByClient   = "client"
 	ByUpstream = "upstream"
+	ByIdle     = "idle" // the connection to the upstream has a time in which something must be sent
 )
+
+// goingAway is the code of a close frame for an end that is nobody's fault (RFC 6455 section 7.4.1).
+const goingAway = 1001
 
 // Tunnel is a WebSocket between a client and an upstream.
 type Tunnel struct {
@@ -118,6 +124,9 @@ func (t *Tunnel) copyDown() {
 	for {
 		n, err := t.upstream.Read(b.bytes())
 		p := b.bytes()[:n]
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.End(goingAway, ByIdle, ByIdle) // or End has woken this, or the client has closed
+		}
 		if t.ending() {
 			if !t.farewell(&b, p) {
 				_ = t.client.Close()

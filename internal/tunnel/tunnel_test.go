@@ -290,6 +290,20 @@ func TestClosedByOneSide(t *testing.T) {
 	}
 }
 
+// A connection to the upstream may have a time in which something must be sent. The client is told.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := open()
+		_ = e.tunnel.beneath.SetDeadline(time.Now().Add(time.Minute))
+		e.want(t, e.client, frame(0x88, false, append([]byte{0x03, 0xe9}, "idle"...)))
+		e.wantEnd(t, e.client)
+		_ = e.client.Close()
+		if by := <-e.by; by != ByIdle {
+			t.Errorf("ended by %q", by)
+		}
+	})
+}
+
 // A tunnel that waits holds its small buffers, also after much was carried.
 func TestBuffers(t *testing.T) {
 	var b buffer
