@@ -54,7 +54,7 @@ func New(t testing.TB) *Issuer {
 	t.Cleanup(func() { _ = embedded.Close() })
 	handler = embedded
 	_, key, err := embedded.Users().NewKey(ctx, audit.Act{}, directory.APIKey{
-		Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeExchange},
+		Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeExchange, directory.ScopeHandover}, Clients: []string{"*"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -41,8 +41,8 @@ func snippet(t *testing.T, proxy, gateway, service string) string {
 }
 
 // proxyCommand is a real proxy with a configuration. It listens at address, and at h2c for HTTP/2 without
-// TLS, if that is not empty.
-func proxyCommand(t *testing.T, proxy, snippet, gateway, service, address, h2c string) *exec.Cmd {
+// TLS, if that is not empty, and at more.
+func proxyCommand(t *testing.T, proxy, snippet, gateway, service, address, h2c string, more ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -58,9 +58,15 @@ func proxyCommand(t *testing.T, proxy, snippet, gateway, service, address, h2c s
 		if h2c != "" {
 			listen += "listen " + h2c + " http2;\n"
 		}
+		for _, at := range more {
+			listen += "listen " + at + ";\n"
+		}
 		return nginx(t, dir, listen+snippet)
 	case "caddy":
 		options, sites := "", "http://"+address
+		for _, at := range more {
+			sites += ", http://" + at
+		}
 		if h2c != "" {
 			_, port, _ := net.SplitHostPort(h2c)
 			options, sites = "\tservers :"+port+" {\n\t\tprotocols h1 h2 h2c\n\t}\n", sites+", http://"+h2c+", http://app.example.com"+address[strings.LastIndexByte(address, ':'):]
@@ -73,6 +79,9 @@ func proxyCommand(t *testing.T, proxy, snippet, gateway, service, address, h2c s
 		lua, bind := write("counterfoil.lua", snippet), "bind "+address
 		if h2c != "" {
 			bind += "\n  bind " + h2c + " proto h2"
+		}
+		for _, at := range more {
+			bind += "\n  bind " + at
 		}
 		path := write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", lua, bind, gateway, service))
 		return exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", path)

@@ -41,7 +41,7 @@ func newFront(t *testing.T, proxy string) *front {
 	}))
 	t.Cleanup(service.Close)
 	dir, at := t.TempDir(), testsvc.FreeAddress(t)
-	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n  - {origin: %[1]q, prefix: /strong, require: {acr: [phr]}}\n  - {origin: \"http://localhost\", prefix: /, anonymous: true}\n", f.url)
+	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n  - {origin: %[1]q, prefix: /strong, require: {acr: [phr]}}\n  - {origin: \"http://localhost\", prefix: /, anonymous: true}\n  - {origin: %[2]q, prefix: /}\n", f.url, f.other())
 	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -51,9 +51,12 @@ func newFront(t *testing.T, proxy string) *front {
 	listen(t, f.gateway, at)
 	address := strings.TrimPrefix(f.url, "http://")
 	upstream := service.Listener.Addr().String()
-	listen(t, proxyCommand(t, proxy, snippet(t, proxy, at, upstream), at, upstream, address, ""), address)
+	listen(t, proxyCommand(t, proxy, snippet(t, proxy, at, upstream), at, upstream, address, "", strings.TrimPrefix(f.other(), "http://")), address)
 	return f
 }
+
+// other is the origin of another host of the proxy: a browser sends it no cookie of the first one.
+func (f *front) other() string { return strings.Replace(f.url, "127.0.0.1", "127.0.0.2", 1) }
 
 var direct = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
@@ -105,7 +108,7 @@ func (f *front) raw(request string) (status int) {
 	return res.StatusCode
 }
 
-// GW-01 to GW-10, GW-19, GW-22, GW-25: real proxies, with the configuration that the program prints,
+// GW-01 to GW-10, GW-19, GW-22, GW-23, GW-25: real proxies, with the configuration that the program prints,
 // let through what the gateway allows, and nothing else.
 func TestGatewayBehindProxies(t *testing.T) {
 	t.Parallel()
@@ -197,6 +200,8 @@ func (f *front) judge() {
 	if want := f.issuer.URL + "/login?return_to=" + url.QueryEscape(f.url+"/x?a=b&c"); status != 302 || h.Get("Location") != want {
 		t.Errorf("a person gets %d %s, want 302 %s", status, h.Get("Location"), want)
 	}
+
+	f.handOver()
 
 	// What is revoked is refused, and what is unknown is no sign-out.
 	f.issuer.Revoke(source.ScopeSession, in.Session.ID)

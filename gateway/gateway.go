@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,12 +46,16 @@ type Options struct {
 
 	// SignIn is the URL of the page on which people sign in, and prove again who they are. It
 	// gets return_to, max_age (seconds) where a route demands a fresh login, and Client as client.
-	// The client must list the origins of the routes. Empty, or on another host than the service:
-	// a person gets the answer of a program, which is 401.
+	// The client must list the origins of the routes. Empty: a person gets the answer of a
+	// program, which is 401.
 	SignIn, Client string
 
 	// Exchange gets the tokens for the upstreams of routes with BFF. Nil: there are no such routes.
 	Exchange Exchange
+
+	// Handover gives hosts other than that of SignIn cookies of their own. Nil: people are signed
+	// in at services on the host of that page alone, and get 401 elsewhere.
+	Handover *Handover
 
 	// AssertionKeys returns the keys that sign what an upstream is told of the caller, and nil
 	// while there is none: then the header is empty. It must be quick. Nil: there is never one.
@@ -79,7 +84,7 @@ type Options struct {
 type Gateway struct {
 	routes   atomic.Pointer[table]
 	opts     Options
-	pageHost string        // of the sign-in page, without the port; empty: there is no page
+	pageHost string        // where a sign-in leaves its cookie, without the port; empty: there is no page
 	bound    time.Duration // of the verifier
 	issuer   string        // whose sessions are accepted
 	turn     atomic.Uint64 // of the upstreams
@@ -94,13 +99,9 @@ func New(o Options) (*Gateway, error) {
 	if o.Verifier == nil {
 		return nil, errors.New("gateway: Options.Verifier is required")
 	}
-	pageHost := ""
-	if o.SignIn != "" {
-		page, err := urls.Issuer(o.SignIn)
-		if err != nil {
-			return nil, fmt.Errorf("gateway: Options.SignIn: %w", err)
-		}
-		pageHost = page.Hostname()
+	pageHost, err := o.pageHost()
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if o.Peer == nil {
 		o.Peer = func(r *http.Request) netip.Addr { return forwarded.Peer(r.RemoteAddr) }
@@ -149,6 +150,27 @@ func (g *Gateway) SetRoutes(routes []Route) error {
 	return nil
 }
 
+// pageHost returns the host, without the port, at which a sign-in leaves its cookie: that of the
+// auth server. Empty: people cannot sign in.
+func (o *Options) pageHost() (string, error) {
+	if o.SignIn == "" {
+		if o.Handover != nil {
+			return "", errors.New("Options.Handover needs Options.SignIn")
+		}
+		return "", nil
+	}
+	page, err := urls.Issuer(o.SignIn)
+	if err != nil {
+		return "", fmt.Errorf("Options.SignIn: %w", err)
+	}
+	if o.Handover != nil {
+		if page, err = urls.Issuer(o.Handover.Page); err != nil {
+			return "", fmt.Errorf("Options.Handover.Page: %w", err)
+		}
+	}
+	return page.Hostname(), nil
+}
+
 // verdict is what a gateway says of a request.
 type verdict struct {
 	route   *route               // that the request was held against; nil: none
@@ -184,16 +206,19 @@ func (g *Gateway) decide(r *http.Request, q *question) verdict {
 	if failed == nil {
 		return verdict{route: at, session: session, begun: begun, staleness: staleness}
 	}
+	if strings.HasPrefix(t.path, HandoverPrefix) && g.opts.Handover != nil {
+		return refuse(at, errNotPassedOn) // or a person who is sent there would be sent again
+	}
 	v := refuse(at, refusal.For(failed, at.Transport == counterfoil.Cookie).At(resource.MetadataURL(t.resource())))
-	if navigation(r, q.method) && at.signsIn(g.pageHost) {
-		v.page = g.page(&t, failed)
+	if navigation(r, q.method) && at.signsIn(g) {
+		v.page = g.page(&t, at, failed)
 	}
 	return v
 }
 
-// page returns the URL to which a person is sent who was refused with err: with another
+// page returns the URL to which a person is sent who was refused with err at a route: with another
 // login it would not have been.
-func (g *Gateway) page(t *target, err error) string {
+func (g *Gateway) page(t *target, at *route, err error) string {
 	query := url.Values{}
 	again := (*refusal.StepUpError)(nil)
 	switch {
@@ -205,6 +230,9 @@ func (g *Gateway) page(t *target, err error) string {
 	case errors.Is(err, counterfoil.ErrNoCredential), errors.Is(err, counterfoil.ErrInvalidToken):
 	default:
 		return ""
+	}
+	if at.host != g.pageHost {
+		return wayTo(t, query.Get("max_age"))
 	}
 	if g.opts.Client != "" {
 		query.Set("client", g.opts.Client)

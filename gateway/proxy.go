@@ -26,7 +26,18 @@ func (g *Gateway) Proxy() http.Handler {
 		Rewrite: g.rewrite, Transport: balancer{g}, ModifyResponse: g.answered, ErrorHandler: g.failed,
 		BufferPool: buffers{}, ErrorLog: slog.NewLogLogger(g.opts.Logger.Handler(), slog.LevelDebug),
 	}
+	people := g.handover(func(r *http.Request) (question, *refusal.Problem) {
+		if twoHosts(r) {
+			return question{}, errOtherHost
+		}
+		return g.asked(r), nil
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.RequestURI, HandoverPrefix) {
+			r.Pattern = HandoverPrefix
+			people.ServeHTTP(w, r)
+			return
+		}
 		if about := g.metadata(r); about != nil {
 			r.Pattern = "GET " + MetadataPath
 			serveDocument(w, r, "application/json", about.Document())
@@ -54,10 +65,11 @@ var errOtherHost = badTarget("the request names two hosts")
 // admit decides about a request that came itself, and picks its upstream.
 func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
 	p := &passage{uri: r.RequestURI}
-	if other := r.Header["Host"]; other != nil && (len(other) > 1 || other[0] != r.Host) {
-		return p, errOtherHost // HTTP/2 has a pseudo-header besides (GW-19)
+	if twoHosts(r) {
+		return p, errOtherHost
 	}
-	p.verdict = g.decide(r, &question{method: r.Method, scheme: g.schemeOf(r), host: r.Host, uri: r.RequestURI, direct: true})
+	q := g.asked(r)
+	p.verdict = g.decide(r, &q)
 	if p.refused != nil {
 		return p, p.refused
 	}
@@ -79,6 +91,17 @@ func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
 	}
 	p.moveTo(to)
 	return p, nil
+}
+
+// twoHosts reports whether r names two: HTTP/2 has a pseudo-header besides (GW-19).
+func twoHosts(r *http.Request) bool {
+	other := r.Header["Host"]
+	return other != nil && (len(other) > 1 || other[0] != r.Host)
+}
+
+// asked is the question that a request is itself.
+func (g *Gateway) asked(r *http.Request) question {
+	return question{method: r.Method, scheme: g.schemeOf(r), host: r.Host, uri: r.RequestURI, direct: true}
 }
 
 // schemeOf returns the scheme that the visitor used. Behind a trusted proxy it is what that proxy

@@ -234,12 +234,21 @@ func checkPath(r Route) error {
 	return nil
 }
 
-// signsIn reports whether a person who signs in on a page of host is signed in here. The page makes
+// signsIn reports whether a person who signs in on the page of g can be signed in here. That makes
 // an opaque id in a cookie, and a browser that opens a page sends no token in a header. The cookie
-// comes back to its own host alone, at any port (RFC 6265 section 8.5): a person who is signed in
-// already would be sent to and fro otherwise.
-func (r *route) signsIn(host string) bool {
-	return r.host == host && r.Transport != counterfoil.Header && (r.Formats == nil || slices.Contains(r.Formats, counterfoil.Opaque))
+// comes back to its own host alone, at any port (RFC 6265 section 8.5), so another host must get
+// one of its own: a person who is signed in already would be sent to and fro otherwise.
+func (r *route) signsIn(g *Gateway) bool {
+	if r.Transport == counterfoil.Header || r.Formats != nil && !slices.Contains(r.Formats, counterfoil.Opaque) {
+		return false
+	}
+	if r.host == g.pageHost {
+		return true
+	}
+	// The verifier reads a cookie with a prefix if the issuer has https. A browser keeps none of
+	// those for http.
+	secure := strings.HasPrefix(r.Origin, "https:")
+	return g.opts.Handover != nil && (secure || strings.HasPrefix(g.opts.Handover.Page, "http:"))
 }
 
 // name names r in metrics and messages.

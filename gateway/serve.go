@@ -22,11 +22,13 @@ var (
 	errNotAllowed = &refusal.Problem{Status: http.StatusMethodNotAllowed, Type: "method-not-allowed", Title: "Method not allowed"}
 )
 
-// Handler serves the questions of all proxies, the public keys of assertions, the metadata of the
-// resources that it protects, and the probes /healthz and /readyz. It is no http.ServeMux, which answers a path such as /ext-authz//x with
+// Handler serves the questions of all proxies, what they pass on of people who sign in (below
+// [HandoverPrefix]), the public keys of assertions, the metadata of the resources that it protects,
+// and the probes /healthz and /readyz. It is no http.ServeMux, which answers a path such as /ext-authz//x with
 // a redirection.
 func (g *Gateway) Handler() http.Handler {
 	forward, nginx, envoy := g.ForwardAuth(), g.AuthRequest(), g.ExtAuthz(ExtAuthzPrefix)
+	people := g.handover(func(r *http.Request) (question, *refusal.Problem) { return g.ask(byHandover, r) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, _, _ := strings.Cut(r.RequestURI, "?")
 		switch {
@@ -39,6 +41,9 @@ func (g *Gateway) Handler() http.Handler {
 		case strings.HasPrefix(path, ExtAuthzPrefix+"/"):
 			r.Pattern = ExtAuthzPrefix
 			envoy.ServeHTTP(w, r)
+		case strings.HasPrefix(path, HandoverPrefix):
+			r.Pattern = HandoverPrefix
+			people.ServeHTTP(w, r)
 		case strings.HasPrefix(path, MetadataPath):
 			if about := g.metadata(r); about != nil {
 				r.Pattern = "GET " + MetadataPath

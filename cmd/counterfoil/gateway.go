@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -31,7 +32,7 @@ type gatewaySettings struct {
 	Bound    time.Duration `name:"bound" default:"10s" placeholder:"TIME" help:"No credential is accepted on knowledge that is older." min:"2s" max:"1m"`
 	SignIn   string        `name:"sign-in" placeholder:"URL" help:"Page on which people sign in; it gets the parameters client, return_to and max_age. Empty: /login of the issuer."`
 	Client   string        `name:"client" placeholder:"NAME" help:"Client that people sign in to; it must list the origins of the routes. Empty: default."`
-	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read and introspect, and for routes with bff sessions:exchange."`
+	APIKey   secret.String `kong:"-" name:"api-key" help:"API key with the scopes revocation:read, introspect and sessions:handover, and for routes with bff sessions:exchange; the client that people sign in to is its --sessions-of."`
 	Key      string        `name:"assertion-key" placeholder:"FILE" help:"File of the keys that sign what services are told of the caller; made if it is missing. off: nothing is signed. Empty: assertion.key in the folder of the routes."`
 	Allow    []string      `name:"allow-addresses" placeholder:"CIDR" help:"Networks in which the issuer's name may resolve to a link-local address, or to a private one after a public one. Addresses where clouds keep credentials never are the issuer's." want:"network"`
 
@@ -68,7 +69,7 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 		v.Refuse("ext_authz_listen", "is set, and trusted_proxies is not, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
 	}
 	if c.APIKey.Reveal() == "" {
-		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect")
+		v.Refuse("api_key", "is not set", "counterfoil apikey create --client gateway --scope revocation:read,introspect,sessions:handover --sessions-of default")
 	}
 	for _, n := range ops.Networks(c.Allow) {
 		if n.Bits() == 0 {
@@ -139,8 +140,12 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	if err != nil {
 		return err
 	}
+	handover, err := c.handover(ctx, routes, log)
+	if err != nil {
+		return err
+	}
 	g, err := gateway.New(gateway.Options{
-		Exchange: exchange, Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client,
+		Exchange: exchange, Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client, Handover: handover,
 		Logger: log, Peer: peer, Decided: decided(metrics, log), AssertionKeys: keys,
 		Opened: live.opened, Cut: live.ended,
 	})
@@ -196,6 +201,20 @@ func routesAgain(g *gateway.Gateway, file string, log *slog.Logger) {
 		return
 	}
 	log.Info("routes", "file", file, "routes", len(routes))
+}
+
+// handover signs people in at hosts other than that of the auth server. What would keep them out is
+// said at the start: a code that nobody made shows whether the API key may redeem others.
+func (c *gatewayRun) handover(ctx context.Context, routes []gateway.Route, log *slog.Logger) (*gateway.Handover, error) {
+	handover, err := gateway.RemoteHandover(c.Issuer, c.APIKey.Reveal(), ops.Networks(c.Allow))
+	if err != nil {
+		return nil, err
+	}
+	_, err = handover.Redeem(ctx, gateway.Redemption{Code: "none", Verifier: "none", Origin: routes[0].Origin, Client: c.Client})
+	if !errors.Is(err, counterfoil.ErrInvalidToken) {
+		log.Warn("people can be signed in only at services on the host of the auth server", "error", err)
+	}
+	return handover, nil
 }
 
 // verifier follows the auth server.

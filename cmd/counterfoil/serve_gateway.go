@@ -12,11 +12,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/gateway/extauthz"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/urls"
+	"github.com/counterfoil/counterfoil/issuer"
 )
 
 // proxySettings are for a server that answers proxies itself, without a gateway beside it.
@@ -73,7 +77,7 @@ func (s *service) openGateway(routes []gateway.Route) error {
 	}
 	proxies := ops.Networks(s.GatewayProxies)
 	g, err := gateway.New(gateway.Options{
-		Verifier: s.Verifier(), Routes: routes, TrustedProxies: proxies, SignIn: s.settings.Issuer + "/login", Client: s.GatewayClient,
+		Verifier: s.Verifier(), Routes: routes, TrustedProxies: proxies, SignIn: s.settings.Issuer + "/login", Client: s.GatewayClient, Handover: s.handover(),
 		Logger: s.log, Peer: peer, Decided: decided(s.metrics.Metrics, s.log), AssertionKeys: keys.current,
 	})
 	if err != nil {
@@ -93,6 +97,25 @@ func (s *service) openGateway(routes []gateway.Route) error {
 	s.gateway.Store(g)
 	s.log.Info("answering proxies", "address", at.String(), "routes", len(routes), "client", cmp.Or(s.GatewayClient, "default"))
 	return nil
+}
+
+// handover signs people in at other hosts, by the issuer in this process.
+func (s *service) handover() *gateway.Handover {
+	i := s.installation.Issuer()
+	by := audit.ByKey("gateway")
+	return &gateway.Handover{
+		Page: s.settings.Issuer + "/handover",
+		Redeem: func(ctx context.Context, r gateway.Redemption) (gateway.Cookie, error) {
+			issued, err := i.Redeem(ctx, issuer.Redemption{
+				Client: cmp.Or(r.Client, clients.Default), Origin: r.Origin, Code: secret.New(r.Code), Verifier: secret.New(r.Verifier), Act: audit.Act{By: by},
+			})
+			if err != nil {
+				return gateway.Cookie{}, err
+			}
+			return gateway.Cookie{Value: issued.Access.Reveal(), Life: issued.ExpiresIn, SameSite: issued.SameSite}, nil
+		},
+		End: func(ctx context.Context, cookie string) error { return i.GiveUp(ctx, cookie, "", audit.Act{}) },
+	}
 }
 
 // peer is the other end of the connection of a question.

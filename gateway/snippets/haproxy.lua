@@ -23,6 +23,9 @@ local passed = { "location", "www-authenticate", "retry-after", "cache-control",
 -- Clients of OAuth learn at this path who gives tokens for the service (RFC 9728).
 local metadata = "/.well-known/oauth-protected-resource"
 
+-- What HAProxy says itself of the connection of a visitor.
+local own = { ["content-length"] = true, ["transfer-encoding"] = true, ["connection"] = true }
+
 -- The most lines of headers of a visitor: HAProxy's HTTP client has room for tune.http.maxhdr, by default 101.
 local most = 80
 
@@ -30,6 +33,28 @@ local function delete(txn, headers)
 	for _, name in ipairs(headers) do
 		txn.http:req_del_header(name)
 	end
+end
+
+-- sign_in has the gateway answer a person who signs in: it alone has what is at /.counterfoil/.
+local function sign_in(txn, gateway, question)
+	local client, method = core.httpclient(), txn.sf:method()
+	local ask = client.post
+	if method == "GET" then
+		ask = client.get
+	elseif method == "HEAD" then
+		ask = client.head
+	end
+	local answer = ask(client, { url = "http://" .. gateway .. txn.sf:pathq(), headers = question, timeout = 10000 })
+	if answer.headers == nil or answer.headers["content-security-policy"] == nil then
+		error("no answer of a gateway")
+	end
+	local headers = {}
+	for name, values in pairs(answer.headers) do
+		if not own[name] then
+			headers[name] = values
+		end
+	end
+	return { status = answer.status, headers = headers, body = answer.body, whole = true }
 end
 
 -- decide asks the gateway. It returns nothing if the request may pass, and else a refusal.
@@ -52,6 +77,9 @@ local function decide(txn, gateway)
 	question["x-forwarded-proto"] = { proto }
 	question["x-forwarded-host"] = { host }
 	question["x-forwarded-uri"] = { target }
+	if string.sub(target, 1, 14) == "/.counterfoil/" then
+		return sign_in(txn, gateway, question)
+	end
 
 	local answer = core.httpclient():get({ url = "http://" .. gateway .. "/forward-auth", headers = question, timeout = 2000 })
 	if answer.status == 200 and answer.headers["counterfoil-subject"] ~= nil then
@@ -100,7 +128,14 @@ core.register_action("counterfoil", { "http-req" }, function(txn, gateway)
 		refusal = { status = 503, headers = { ["retry-after"] = { [0] = "1" } }, body = "" }
 	end
 	local reply = txn:reply({ status = refusal.status, body = refusal.body })
-	for _, name in ipairs(passed) do
+	local names = passed
+	if refusal.whole then
+		names = {}
+		for name in pairs(refusal.headers) do
+			table.insert(names, name)
+		end
+	end
+	for _, name in ipairs(names) do
 		local values = refusal.headers[name]
 		if values ~= nil then
 			for n = 0, #values do

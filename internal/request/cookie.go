@@ -18,6 +18,10 @@ const (
 	InsecureCookieName        = "cf"
 	InsecureRefreshCookieName = "cf_rt"
 
+	// Of a browser that signs in at another host, see package gateway.
+	WayCookieName         = securePrefix + "cf_way"
+	InsecureWayCookieName = "cf_way"
+
 	securePrefix = "__Host-Http-"
 )
 

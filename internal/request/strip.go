@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// credentialCookie reports whether name is that of a cookie of the carriers.
+// credentialCookie reports whether name is that of a cookie of the carriers, or of a browser that
+// is on its way to one.
 func credentialCookie(name string) bool {
 	switch name {
-	case CookieName, RefreshCookieName, InsecureCookieName, InsecureRefreshCookieName:
+	case CookieName, RefreshCookieName, InsecureCookieName, InsecureRefreshCookieName, WayCookieName, InsecureWayCookieName:
 		return true
 	}
 	return false
