@@ -142,6 +142,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	if p.token != "" {
 		h["Authorization"] = []string{"Bearer " + p.token}
 	}
+	pr.Out.Trailer = nil // programs that take trailers for headers would believe the visitor (GW-01)
 	g.forwardedBy(pr)
 }
 
@@ -168,6 +169,9 @@ func (g *Gateway) answered(res *http.Response) error {
 	h := res.Header
 	removeOurCookies(h)
 	passageOf(res.Request).answered(res)
+	if len(res.Trailer) > 0 {
+		delete(h, "Content-Length") // HTTP/1.1 has trailers only without a length
+	}
 	if passageOf(res.Request).session != nil && h["Cache-Control"] == nil && res.StatusCode != http.StatusSwitchingProtocols {
 		h["Cache-Control"] = forOne
 		if kind, _, _ := strings.Cut(h.Get("Content-Type"), ";"); kind == "" || strings.EqualFold(strings.TrimRight(kind, " \t"), "text/html") {

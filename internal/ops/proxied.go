@@ -8,10 +8,13 @@ import (
 
 // HandleProxy makes h, which passes requests on, what a listener at address serves. No path there
 // is the program's own: probes are for [Server.Handle]. A request may take any time, because the
-// services behind h decide that. While the program stops, each answer asks the client to use
+// services behind h decide that, but a client must take what is sent to it. While the program stops, each answer asks the client to use
 // another connection for its next request. Flag names the address to an operator.
 func (s *Server) HandleProxy(address, flag string, h http.Handler) (net.Addr, error) {
-	l, err := s.listenLimited(address, flag, s.observer.trusted)
+	l, err := s.listenPlain(address, flag, s.observer.trusted)
+	if err == nil {
+		l, err = s.opts.Settings.withTLS(stalledListener{l}, s.opts.Logger)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -80,14 +80,23 @@ func (s *Server) listenPublic() (err error) {
 // listenLimited listens with TLS and a limit of connections, which trusted proxies do not have. Flag
 // names the address to an operator.
 func (s *Server) listenLimited(address, flag string, trusted forwarded.Proxies) (net.Listener, error) {
+	l, err := s.listenPlain(address, flag, trusted)
+	if err != nil {
+		return nil, err
+	}
+	return s.opts.Settings.withTLS(l, s.opts.Logger)
+}
+
+// listenPlain is listenLimited without TLS.
+func (s *Server) listenPlain(address, flag string, trusted forwarded.Proxies) (net.Listener, error) {
 	l, err := s.listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("%w\nhint: choose another address with %s", err, flag)
 	}
-	return s.opts.Settings.withTLS(&limited{
+	return &limited{
 		Listener: l, most: s.opts.Settings.ConnectionsPerAddress, held: map[netip.Addr]int{},
 		exempt: trusted.Contain, count: s.opts.Metrics.connection,
-	}, s.opts.Logger)
+	}, nil
 }
 
 func (s *Server) listenOps() (err error) {
