@@ -71,13 +71,17 @@ func policyOf(p counterfoil.StalePolicy, s counterfoil.Status) policy {
 	return policy{s.Bound, beyond, asks}
 }
 
+// settle is how long a request may take before its session is followed: most are over by then, and
+// cost no more than a timer. One that was revoked meanwhile ends then.
+const settle = 20 * time.Millisecond
+
 // follow calls end once, when the session has ended, and holds a lock meanwhile. After release
-// it does not.
+// it does not. It begins after a while.
 func (g *Gateway) follow(r *route, s *counterfoil.Session, check func() (*counterfoil.Session, error), end func(cause error)) *live {
 	l := &live{verifier: g.opts.Verifier, check: check, policy: r.policy, begun: time.Now(), session: s, end: end}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.watch()
+	l.later(settle, l.watch)
 	return l
 }
 
@@ -107,7 +111,7 @@ func (l *live) watch() {
 		case errors.Is(cause, counterfoil.ErrExpired) && l.session.Carrier.Format == counterfoil.Opaque:
 			l.renew()
 		case errors.Is(cause, counterfoil.ErrStale) && l.goesOn():
-			l.later(l.watch)
+			l.later(again(), l.watch)
 		default:
 			l.over(cause)
 		}
@@ -127,7 +131,7 @@ func (l *live) renew() {
 	case err == nil:
 		l.over(counterfoil.ErrExpired)
 	case (errors.Is(err, counterfoil.ErrUnavailable) || errors.Is(err, counterfoil.ErrStale)) && l.since() < l.policy.bound:
-		l.later(l.renew)
+		l.later(again(), l.renew)
 	default:
 		l.over(err)
 	}
@@ -139,9 +143,9 @@ func (l *live) over(cause error) {
 	l.end = nil
 }
 
-// later calls do, with mu held, after a while: not at once with all the others. The caller holds mu.
-func (l *live) later(do func()) {
-	timer := time.AfterFunc(lookAgain/2+rand.N(lookAgain/2), func() {
+// later calls do, with mu held, unless released before. The caller holds mu.
+func (l *live) later(wait time.Duration, do func()) {
+	timer := time.AfterFunc(wait, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.end != nil {
@@ -151,8 +155,8 @@ func (l *live) later(do func()) {
 	l.stop = func() { timer.Stop() }
 }
 
-// lookAgain is how long [live.later] waits at most.
-const lookAgain = 500 * time.Millisecond
+// again is how long it takes to look again at what nobody can say: not the same for all.
+func again() time.Duration { return 250*time.Millisecond + rand.N(250*time.Millisecond) }
 
 // goesOn reports whether the policy lets stale knowledge pass. The caller holds mu.
 func (l *live) goesOn() bool {
@@ -182,16 +186,15 @@ func (g *Gateway) endWith(p *passage, w http.ResponseWriter, r *http.Request) (*
 		return r, func() {}
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	conn := http.NewResponseController(w)
 	check := func() (*counterfoil.Session, error) { return p.route.guard.VerifyRequest(r) }
 	p.live = g.follow(p.route, p.session, check, func(cause error) {
 		cancel(&endedError{cause})
-		_ = conn.SetWriteDeadline(time.Now().Add(lastWords))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lastWords))
 	})
 	return r.WithContext(ctx), func() {
 		p.live.release()
 		if ended := endOf(ctx); ended != nil {
-			_ = conn.SetWriteDeadline(time.Time{}) // for the next request
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // for the next request
 			g.opts.Cut(w, p.route.name(), wordOf(ended))
 		}
 		cancel(nil)
