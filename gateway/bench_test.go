@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -53,4 +54,31 @@ func BenchmarkAuthRequest(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkAssertion is what an assertion costs that is kept, and one that is made.
+func BenchmarkAssertion(b *testing.B) {
+	a, s, now := gateway.NewAudience(1<<16), new(counterfoil.Session), time.Now()
+	for range 10_000 {
+		a.Put(new(counterfoil.Session), now)
+	}
+	a.Put(s, now)
+	b.Run("kept", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if !a.Has(s) {
+				b.Fatal("it is not kept")
+			}
+		}
+	})
+	made := keys(b)
+	session := &counterfoil.Session{ID: "ses_x", Issuer: app, Subject: "alice", Client: "web", Roles: []string{"staff"}, AuthTime: now}
+	b.Run("made", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := made.Sign(session, app, now, time.Minute); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -61,3 +61,7 @@ func (t *tokens) Kept() int { return len(t.by) }
 
 // MostTokens is how many are kept of one client.
 const MostTokens = mostTokens
+
+func (k *AssertionKeys) Sign(s *counterfoil.Session, audience string, now time.Time, life time.Duration) (string, error) {
+	return k.sign(s, audience, now, life)
+}
