@@ -34,11 +34,7 @@ type front struct {
 // configuration that the program prints.
 func newFront(t *testing.T, proxy string) *front {
 	f := &front{t: t, issuer: counterfoiltest.New(t), url: "http://" + testsvc.FreeAddress(t)}
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.reached.Add(1)
-		_ = r.Header.Write(w)
-		fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
-	}))
+	service := httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(service.Close)
 	dir, at := t.TempDir(), testsvc.FreeAddress(t)
 	routes := fmt.Sprintf("routes:\n  - {origin: %[1]q, prefix: /}\n  - {origin: %[1]q, prefix: /public, anonymous: true}\n  - {origin: %[1]q, prefix: /admin, require: {roles: [admin]}}\n  - {origin: %[1]q, prefix: /strong, require: {acr: [phr]}}\n  - {origin: \"http://localhost\", prefix: /, anonymous: true}\n  - {origin: %[2]q, prefix: /}\n", f.url, f.other())
@@ -53,6 +49,13 @@ func newFront(t *testing.T, proxy string) *front {
 	upstream := service.Listener.Addr().String()
 	listen(t, proxyCommand(t, proxy, snippet(t, proxy, at, upstream), at, upstream, address, "", strings.TrimPrefix(f.other(), "http://")), address)
 	return f
+}
+
+// serve is the service.
+func (f *front) serve(w http.ResponseWriter, r *http.Request) {
+	f.reached.Add(1)
+	_ = r.Header.Write(w)
+	fmt.Fprintf(w, "%s %s\n", r.Method, r.RequestURI)
 }
 
 // other is the origin of another host of the proxy: a browser sends it no cookie of the first one.
@@ -201,7 +204,8 @@ func (f *front) judge() {
 		t.Errorf("a person gets %d %s, want 302 %s", status, h.Get("Location"), want)
 	}
 
-	f.handOver()
+	(&program{t: t, url: f.issuer.URL}).set("default", `{"origins":["`+f.other()+`"]}`, "Authorization", "Bearer "+f.issuer.APIKey)
+	f.handOver(f.issuer.URL, "carol", f.issuer.Login("carol", counterfoil.CarrierCookie).Access.Reveal())
 
 	// What is revoked is refused, and what is unknown is no sign-out.
 	f.issuer.Revoke(source.ScopeSession, in.Session.ID)

@@ -14,49 +14,27 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
-	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// listOrigins lets sign-ins of the default client lead to origins.
-func listOrigins(t *testing.T, is *counterfoiltest.Issuer, origins ...string) {
-	t.Helper()
-	r, err := http.NewRequest("PUT", is.URL+"/v1/admin/clients/default", strings.NewReader(`{"origins":["`+strings.Join(origins, `","`)+`"]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+is.APIKey)
-	r.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _ = res.Body.Close(); res.StatusCode/100 != 2 {
-		t.Fatalf("origins: %d", res.StatusCode)
-	}
-}
-
 // handOver follows a person who is signed in at the auth server to another host behind the proxy,
-// and out again.
-func (f *front) handOver() {
+// and out again. The client that they sign in to lists that host.
+func (f *front) handOver(auth, subject, cookie string) {
 	t := f.t
 	here := f.other()
-	listOrigins(t, f.issuer, here)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, err := url.Parse(f.issuer.URL)
+	at, err := url.Parse(auth)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := f.issuer.Login("carol", counterfoil.CarrierCookie)
-	jar.SetCookies(auth, []*http.Cookie{{Name: source.InsecureCookieName, Value: in.Access.Reveal(), Path: "/"}})
+	jar.SetCookies(at, []*http.Cookie{{Name: source.InsecureCookieName, Value: cookie, Path: "/"}})
 	var way []string
 	person := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if way = append(way, r.URL.Scheme+"://"+r.URL.Host+r.URL.Path); len(via) > 10 {
@@ -87,8 +65,8 @@ func (f *front) handOver() {
 		return res, string(body)
 	}
 	res, body := send("GET", here+"/page?a=b&c=%2F")
-	want := []string{here + "/.counterfoil/begin", f.issuer.URL + "/login", f.issuer.URL + "/handover", here + "/.counterfoil/callback", here + "/page"}
-	if res.StatusCode != 200 || !strings.Contains(body, "Counterfoil-Subject: carol\r\n") || !strings.HasSuffix(body, "GET /page?a=b&c=%2F\n") || fmt.Sprint(way) != fmt.Sprint(want) {
+	want := []string{here + "/.counterfoil/begin", auth + "/login", auth + "/handover", here + "/.counterfoil/callback", here + "/page"}
+	if res.StatusCode != 200 || !strings.Contains(body, "Counterfoil-Subject: "+subject+"\r\n") || !strings.HasSuffix(body, "GET /page?a=b&c=%2F\n") || fmt.Sprint(way) != fmt.Sprint(want) {
 		t.Fatalf("a person at another host = %d %s\n%s", res.StatusCode, way, body)
 	}
 	if res, body = send("GET", here+"/page"); res.StatusCode != 200 || way != nil {
@@ -108,7 +86,7 @@ func (f *front) handOver() {
 		res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Content-Security-Policy") == "" {
 		t.Errorf("sign out = %d %v\n%s", res.StatusCode, res.Header, body)
 	}
-	if _, _ = send("GET", here+"/page"); len(way) < 2 || way[len(way)-1] != f.issuer.URL+"/login" {
+	if _, _ = send("GET", here+"/page"); len(way) < 2 || way[len(way)-1] != auth+"/login" {
 		t.Errorf("signed out, and sent to %s", way)
 	}
 }

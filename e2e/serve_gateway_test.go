@@ -14,15 +14,16 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
-// GW-01, GW-05, GW-10, GW-22, GW-25: nginx asks the server itself, with the configuration that the
+// GW-01, GW-05, GW-10, GW-22, GW-23, GW-25: nginx asks the server itself, with the configuration that the
 // program prints, and no second program runs.
 func TestServerAnswersNginx(t *testing.T) {
 	t.Parallel()
 	dir, address, at := t.TempDir(), testsvc.FreeAddress(t), testsvc.FreeAddress(t)
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _ = r.Header.Write(w) }))
+	f := &front{t: t, url: "http://" + address}
+	service := httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(service.Close)
 	routes := filepath.Join(dir, "routes.yaml")
-	if err := os.WriteFile(routes, fmt.Appendf(nil, "routes:\n  - {origin: \"http://%[1]s\", prefix: /}\n  - {origin: \"http://%[1]s\", prefix: /public, anonymous: true}\n", address), 0o600); err != nil {
+	if err := os.WriteFile(routes, fmt.Appendf(nil, "routes:\n  - {origin: \"http://%[1]s\", prefix: /}\n  - {origin: \"http://%[1]s\", prefix: /public, anonymous: true}\n  - {origin: %[2]q, prefix: /}\n", address, f.other()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := start(t, "--data", dir, "--gateway-routes", routes, "--gateway-listen", at, "--gateway-proxies", "127.0.0.1")
@@ -30,8 +31,7 @@ func TestServerAnswersNginx(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen(t, nginx(t, dir, "listen "+address+";\n"+string(snippet)), address)
-	f := &front{t: t, url: "http://" + address}
+	listen(t, nginx(t, dir, "listen "+address+";\nlisten "+strings.TrimPrefix(f.other(), "http://")+";\n"+string(snippet)), address)
 
 	byToken, byCookie := p.login("usr_alice", "bearer", "app"), p.login("usr_alice", "cookie", "app")
 	for name, header := range map[string][]string{"token": {"Authorization", "Bearer " + byToken.Access}, "cookie": {"Cookie", "cf=" + byCookie.Access}} {
@@ -50,6 +50,8 @@ func TestServerAnswersNginx(t *testing.T) {
 	if want := p.url + "/login?return_to=" + url.QueryEscape(f.url+"/x?a"); status != 302 || h.Get("Location") != want {
 		t.Errorf("a person: %d %s, want 302 %s", status, h.Get("Location"), want)
 	}
+	p.set("default", `{"origins":["`+f.other()+`"]}`, "Authorization", "Bearer "+p.admin)
+	f.handOver(p.url, "usr_alice", p.login("usr_alice", "cookie", "default").Access)
 	p.post("/v1/admin/revocations", map[string]any{"scope": "subject", "id": "usr_alice"}, p.admin, nil)
 	for range 3000 {
 		if status, _, _ = f.ask("GET", "/x", byToken.Access); status != 200 {

@@ -36,7 +36,8 @@ type Handover struct {
 	Page string // URL of the page of the auth server that gives a browser a code: /handover of the issuer
 
 	// Redeem returns the cookie that a code is good for. An error that is ErrInvalidToken means
-	// that the code is not good, and any other says nothing about it.
+	// that the code is not good, and any other says nothing about it. With another Verifier than
+	// that of the browser for which the code was made, it uses the code up.
 	Redeem func(ctx context.Context, r Redemption) (Cookie, error)
 
 	// End ends the session that a cookie is of, at all hosts. One that has ended is no error.
@@ -259,16 +260,13 @@ func (v *visit) callback() *refusal.Problem {
 		return errWay
 	}
 	if v.carries() && !v.sentAway(v.r.Header["Cookie"], to) {
+		v.void()
 		v.redirect(v.origin + to) // another tab was first
 		return nil
 	}
-	switch {
-	case !isSecret(secret):
-		return v.show(http.StatusBadRequest, "no-cookie", "Your browser did not come back as it went",
-			"A sign-in must end in the browser in which it began, within "+strconv.Itoa(int(wayLife/time.Minute))+" minutes, and that browser must allow cookies for this site.", to, "Sign in again")
-	case !hmac.Equal([]byte(state), []byte(stateOf(secret, v.origin, to))):
-		return v.show(http.StatusBadRequest, "other-browser", "This sign-in began somewhere else",
-			"A sign-in must end in the browser in which it began.", "/", "Sign in here")
+	if !isSecret(secret) || !hmac.Equal([]byte(state), []byte(stateOf(secret, v.origin, to))) {
+		v.void()
+		return v.fromElsewhere(secret, to)
 	}
 	cookie, err := v.g.opts.Handover.Redeem(v.r.Context(), Redemption{Code: v.query.Get("code"), Verifier: secret, Origin: v.origin, Client: v.g.opts.Client})
 	switch {
@@ -295,6 +293,25 @@ func (v *visit) callback() *refusal.Problem {
 	}
 	v.redirect(v.origin + to)
 	return nil
+}
+
+// fromElsewhere answers who comes back by another browser than the one that left, which may have
+// been sent a link.
+func (v *visit) fromElsewhere(secret, to string) *refusal.Problem {
+	if isSecret(secret) {
+		return v.show(http.StatusBadRequest, "other-browser", "This sign-in began somewhere else",
+			"A sign-in must end in the browser in which it began.", "/", "Sign in here")
+	}
+	return v.show(http.StatusBadRequest, "no-cookie", "Your browser did not come back as it went",
+		"A sign-in must end in the browser in which it began, within "+strconv.Itoa(int(wayLife/time.Minute))+" minutes, and that browser must allow cookies for this site.", to, "Sign in again")
+}
+
+// void uses the code up that came here, if it can: the URL is in the log of the proxy, and in the
+// history of the browser.
+func (v *visit) void() {
+	if code := v.query.Get("code"); code != "" {
+		_, _ = v.g.opts.Handover.Redeem(v.r.Context(), Redemption{Code: code, Verifier: "none", Origin: v.origin, Client: v.g.opts.Client})
+	}
 }
 
 // signOut ends the session at all hosts, and takes the cookies away.

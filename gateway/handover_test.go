@@ -294,7 +294,14 @@ func TestHandoverOfAnotherBrowser(t *testing.T) {
 	if thief.send("GET", mixed); thief.answer.Code != 400 || b.verdict != "invalid-code" {
 		t.Errorf("a code of another host = %d %s", thief.answer.Code, b.verdict)
 	}
-	// What was tried did not use it up.
+	// A code that turned up in the wrong browser is good for nobody any more: it may be in a log.
+	for name, link := range map[string]string{"the thief": link, "the victim": own} {
+		p := map[string]*person{"the thief": thief, "the victim": victim}[name]
+		if p.send("GET", link); p.answer.Code != 400 || b.verdict != "invalid-code" {
+			t.Errorf("the own link of %s, which another browser has had = %d %s", name, p.answer.Code, b.verdict)
+		}
+	}
+	own = victim.callback(app + "/y")
 	if victim.send("GET", own); victim.location() != app+"/y" {
 		t.Errorf("the victim's own link = %d %s", victim.answer.Code, victim.location())
 	}

@@ -127,7 +127,10 @@ func (c *code) record(rec store.Record) (store.Record, error) {
 // what it returns. It takes the place of one that the session has there. The code is used up in
 // the same commit. It fails with ErrCode, and with ErrInvalidToken if the session has ended.
 //
-// A code that comes a second time was copied: what was made with it ends (RFC 6749 section 4.1.2).
+// A code that comes a second time with its Verifier was copied, and the secret of the browser with
+// it: what was made with it ends (RFC 6749 section 4.1.2).
+// One that comes with another Verifier is used up as well. A page that asks for a code with a secret
+// of its own makes it turn up in the browser of its victim, and from there perhaps in a log.
 func (i *Issuer) Redeem(ctx context.Context, r Redemption) (*Issued, error) {
 	for {
 		issued, err := i.tryRedeem(ctx, r)
@@ -154,10 +157,13 @@ func (i *Issuer) tryRedeem(ctx context.Context, r Redemption) (*Issued, error) {
 	if err := json.Unmarshal(rec.Value, &c); err != nil || c.Client != r.Client || c.Origin != r.Origin {
 		return nil, ErrCode
 	}
+	if !hmac.Equal([]byte(challengeOf(r.Verifier.Reveal())), []byte(c.Challenge)) {
+		return nil, i.void(ctx, &c, rec)
+	}
 	if c.Host != "" {
 		return nil, i.copied(ctx, &c, rec, r)
 	}
-	if !now.Before(c.Expires) || !hmac.Equal([]byte(challengeOf(r.Verifier.Reveal())), []byte(c.Challenge)) {
+	if !now.Before(c.Expires) {
 		return nil, ErrCode
 	}
 	row, err := i.row(ctx, c.Session)
@@ -187,6 +193,19 @@ func (i *Issuer) tryRedeem(ctx context.Context, r Redemption) (*Issued, error) {
 		return nil, unavailable(err)
 	}
 	return i.finish(ctx, issued, h, head, now)
+}
+
+// void takes a code away that came by another browser than it was made for. It returns ErrCode
+// when that is done. What was made with it stays: who made it had the secret.
+func (i *Issuer) void(ctx context.Context, c *code, rec store.Record) error {
+	if c.Host != "" {
+		return ErrCode
+	}
+	b := store.Batch{Require: []store.Require{{Key: rec.Key, Rev: rec.Rev}}, Delete: []store.Key{rec.Key}}
+	if _, err := i.store.Commit(ctx, b); err != nil {
+		return unavailable(err)
+	}
+	return ErrCode
 }
 
 // copied ends what was made with a code that comes a second time. It returns ErrCode when that

@@ -67,10 +67,17 @@ func (b *bench) at(t *testing.T, web *issuer.Issued, origin string) *issuer.Issu
 func TestCode(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	web := b.hosts(t)
+	for name, verifier := range map[string]string{"another browser": "another", "no browser": "", "the challenge": challenge(verifier)} {
+		good := b.code(t, web, appOrigin)
+		bad := good
+		bad.Verifier = secret.New(verifier)
+		for _, r := range []issuer.Redemption{bad, good} { // the second time it is used up: it may be in a log
+			if _, err := b.Redeem(t.Context(), r); !errors.Is(err, issuer.ErrCode) {
+				t.Errorf("%s: %v, want ErrCode", name, err)
+			}
+		}
+	}
 	for name, change := range map[string]func(r *issuer.Redemption){
-		"another browser":    func(r *issuer.Redemption) { r.Verifier = secret.New("another") },
-		"no browser":         func(r *issuer.Redemption) { r.Verifier = secret.String{} },
-		"the challenge":      func(r *issuer.Redemption) { r.Verifier = secret.New(challenge(verifier)) },
 		"another origin":     func(r *issuer.Redemption) { r.Origin = "https://app0.example.com" },
 		"another client":     func(r *issuer.Redemption) { r.Client = clients.Default },
 		"another code":       func(r *issuer.Redemption) { r.Code = secret.New("x") },
