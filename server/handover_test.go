@@ -128,6 +128,28 @@ func TestHandover(t *testing.T) {
 	}
 }
 
+// Who must prove again who they are is led to the host after that, with a code of the session that goes on.
+func TestHandoverAfterStepUp(t *testing.T) {
+	b := newBench(t)
+	b.client("web", clients.Client{Origins: []string{appOrigin}})
+	v := b.visitor().open(handoverPage(nil))
+	v.open(v.page.Header().Get("Location")).send("/login", url.Values{"identifier": {"alice"}, "password": {pass}})
+	before := v.cookies[source.InsecureCookieName]
+	v.open("/login?" + url.Values{"client": {"web"}, "max_age": {"0"}, "return_to": {b.url + handoverPage(nil)}}.Encode())
+	if policy := v.page.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' "+appOrigin+";") {
+		t.Errorf("the policy is %s", policy)
+	}
+	v.send("/session/step-up", url.Values{"password": {pass}})
+	v.open(strings.TrimPrefix(v.page.Header().Get("Location"), b.url))
+	back, err := url.Parse(v.page.Header().Get("Location"))
+	must(t, err)
+	if code := back.Query().Get("code"); code == "" || v.cookies[source.InsecureCookieName] == before {
+		t.Fatalf("back at %s", back)
+	} else if res, text := b.redeem(b.handoverKey("gateway", "web"), redemption(code)); res.StatusCode != 200 {
+		t.Errorf("the code = %d %s", res.StatusCode, text)
+	}
+}
+
 // HDR-03: nobody is led elsewhere, and no code is made for nothing.
 func TestHandoverRefused(t *testing.T) {
 	b := newBench(t)
