@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	gatewayapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -296,6 +297,39 @@ func TestEnvoyConfigurations(t *testing.T) {
 				t.Errorf("%s: %v", proxy, made)
 			}
 		}
+	}
+}
+
+// The filter for the Gateway API is one by its own types, and leaves no header out of the question.
+func TestGatewayAPIConfiguration(t *testing.T) {
+	t.Parallel()
+	text, err := exec.Command(binary, "gateway", "snippet", "gateway-api", "--gateway", "counterfoil:8086", "--upstream", "app:8080").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config []map[string]any
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules []gatewayapi.HTTPRouteRule
+	strict := json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&rules); err != nil || len(rules) != 1 || len(rules[0].Filters) != 1 {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	ask := rules[0].Filters[0]
+	auth := ask.ExternalAuth
+	if ask.Type != gatewayapi.HTTPRouteFilterExternalAuth || auth.ExternalAuthProtocol != gatewayapi.HTTPRouteExternalAuthGRPCProtocol ||
+		auth.GRPCAuthConfig == nil || len(auth.GRPCAuthConfig.AllowedRequestHeaders) > 0 || auth.ForwardBody != nil ||
+		auth.BackendRef.Name != "counterfoil" || *auth.BackendRef.Port != 8086 {
+		t.Errorf("the filter: %+v", ask)
+	}
+	if to := rules[0].BackendRefs; len(to) != 1 || to[0].Name != "app" || *to[0].Port != 8080 {
+		t.Errorf("the service: %+v", to)
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,30 +11,44 @@ import (
 // service does not get, with commas between them.
 const RemoveHeader = "X-Envoy-Auth-Headers-To-Remove"
 
-// keepBack keeps the credential of a visitor from the service (GW-14), as the gateway does where it is
-// the proxy itself: h has what Envoy removes, and what it replaces.
-func keepBack(h http.Header, r *http.Request) {
+// written are the claims that a proxy writes itself.
+var written = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Client-Cert"}
+
+// keepBack keeps from the service what it does not get where the gateway is the proxy itself: the
+// claims of the visitor (GW-01, CSRF-11), and the credential unless credentials is false (GW-14). h
+// has the names that Envoy removes, and what it replaces. Over gRPC Envoy tells all headers of a
+// request, and over HTTP those of its configuration.
+func keepBack(h http.Header, r *http.Request, credentials bool) {
+	gone := map[string]bool{}
+	for name := range r.Header {
+		if claim(name) && h[name] == nil && !slices.Contains(written, name) {
+			gone[strings.ToLower(name)] = true
+		}
+	}
+	if credentials {
+		keepCredentialsBack(h, r, gone)
+	}
+	if len(gone) > 0 {
+		h[RemoveHeader] = []string{strings.Join(slices.Sorted(maps.Keys(gone)), ", ")}
+	}
+}
+
+func keepCredentialsBack(h http.Header, r *http.Request, gone map[string]bool) {
+	names := []string{"Authorization", "Cookie"}
 	rest := http.Header{}
-	for _, name := range []string{"Authorization", "Cookie"} {
+	for _, name := range names {
 		if values := r.Header[name]; values != nil {
 			rest[name] = values
 		}
 	}
-	if len(rest) == 0 {
-		return
-	}
 	removeCredentials(rest)
-	var gone []string
-	for _, name := range []string{"Authorization", "Cookie"} {
+	for _, name := range names {
 		switch values := r.Header[name]; {
 		case values == nil || slices.Equal(rest[name], values):
 		case rest[name] == nil:
-			gone = append(gone, strings.ToLower(name))
+			gone[strings.ToLower(name)] = true
 		default: // some of the cookies
 			h[name] = []string{strings.Join(rest[name], "; ")}
 		}
-	}
-	if gone != nil {
-		h[RemoveHeader] = []string{strings.Join(gone, ", ")}
 	}
 }

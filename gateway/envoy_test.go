@@ -62,3 +62,23 @@ func TestEnvoyKeepsCredentialsBack(t *testing.T) {
 		}
 	}
 }
+
+// GW-01, CSRF-11: Envoy keeps from the service whatever a visitor says of who they are and what they
+// ask for, by names that no configuration lists as well. What Envoy itself writes stays.
+func TestEnvoyKeepsClaimsBack(t *testing.T) {
+	b := newBench(t)
+	for _, k := range b.kinds()[2:] {
+		r := k.ask("GET", app+"/public")
+		for _, name := range []string{
+			"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Client-Cert", "Accept", "User-Agent", "X-Request-Id", "Counterfoil-Subject", "Remote-User",
+			"X-Auth-Anything", "Remote-Anything", "X-Forwarded-User", "X-Original-Url", "X-Http-Method-Override", "Forwarded", "My_header",
+		} {
+			r.Header.Set(name, "x")
+		}
+		got := answer(k.handler, r).Result().Header
+		const want = "forwarded, my_header, remote-anything, x-auth-anything, x-forwarded-user, x-http-method-override, x-original-url"
+		if got.Get(gateway.RemoveHeader) != want || len(got["Counterfoil-Subject"]) != 1 || got.Get("Counterfoil-Subject") != "" {
+			t.Errorf("%s: Envoy removes %q, want %q", k.name, got.Get(gateway.RemoveHeader), want)
+		}
+	}
+}

@@ -46,8 +46,8 @@ func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http
 			return
 		}
 		g.opts.Decided(v.route.name(), "allowed", time.Since(begun))
-		if d.keepBack && !v.route.KeepCredentials {
-			keepBack(h, r)
+		if d.keepBack {
+			keepBack(h, r, !v.route.KeepCredentials)
 		}
 		h["Content-Length"] = nothing
 		w.WriteHeader(http.StatusOK)
