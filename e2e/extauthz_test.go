@@ -15,6 +15,7 @@ import (
 
 	clusters "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	extauthz "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3" // for the @type
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -28,7 +29,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	gatewayapi "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -186,7 +186,7 @@ func TestEnvoyGRPC(t *testing.T) {
 		}
 	}
 	said = e.ask(e.question("GET", "/x", "accept", "text/html", "sec-fetch-mode", "navigate"))
-	if head := told(said.GetDeniedResponse().GetHeaders()); said.GetDeniedResponse().GetStatus().GetCode() != httptype.StatusCode_Found || head["location"] != "https://app.example.com/login?return_to=https%3A%2F%2Fapp.example.com%2Fx" {
+	if head := told(said.GetDeniedResponse().GetHeaders()); said.GetDeniedResponse().GetStatus().GetCode() != httptype.StatusCode_Found || head["location"] != "https://app.example.com/.counterfoil/begin?to=%2Fx" {
 		t.Errorf("a person: %v", said)
 	}
 
@@ -263,73 +263,46 @@ func sameMessage(t *testing.T, ours, theirs protoreflect.MessageDescriptor) {
 	}
 }
 
-// The configurations for Envoy are such by Envoy's own types, and never let a request pass without an
-// answer.
+// The configurations for Envoy are such by Envoy's own types: the filter, the cluster for gRPC, and the
+// route by which people sign in. They never let a request pass without an answer.
 func TestEnvoyConfigurations(t *testing.T) {
 	t.Parallel()
-	for proxy, want := range map[string]int{"envoy": 0, "envoy-grpc": 1} {
+	for _, proxy := range []string{"envoy", "envoy-grpc"} {
 		text, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", "127.0.0.1:8086").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		documents := yaml.NewDecoder(bytes.NewReader(text))
-		var filters []struct {
-			Config map[string]any `yaml:"typed_config"`
+		next := func() map[string]any {
+			var list []map[string]any
+			if err := documents.Decode(&list); err != nil || len(list) != 1 {
+				t.Fatalf("%s: %v, %d of them", proxy, err, len(list))
+			}
+			return list[0]
 		}
-		var all []map[string]any
-		if err := documents.Decode(&filters); err != nil || len(filters) != 1 {
-			t.Fatalf("%s: %v, %d filters", proxy, err, len(filters))
-		}
-		if err := documents.Decode(&all); err != nil && want > 0 || len(all) != want {
-			t.Fatalf("%s: %v, %d clusters", proxy, err, len(all))
+		config, is := next()["typed_config"].(map[string]any)
+		if !is {
+			t.Fatalf("%s has no filter", proxy)
 		}
 		filter := new(extauthz.ExtAuthz)
-		delete(filters[0].Config, "@type")
-		readAs(t, filters[0].Config, filter)
+		delete(config, "@type")
+		readAs(t, config, filter)
 		if filter.FailureModeAllow || filter.StatusOnError.GetCode() != httptype.StatusCode_ServiceUnavailable {
 			t.Errorf("%s: %v", proxy, filter)
 		}
-		for _, c := range all {
+		if proxy == "envoy-grpc" {
 			made := new(clusters.Cluster)
-			readAs(t, c, made)
+			readAs(t, next(), made)
 			at := made.GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
 			if made.Name != filter.GetGrpcService().GetEnvoyGrpc().GetClusterName() || at.GetAddress() != "127.0.0.1" || at.GetPortValue() != 8086 {
 				t.Errorf("%s: %v", proxy, made)
 			}
 		}
-	}
-}
-
-// The filter for the Gateway API is one by its own types, and leaves no header out of the question.
-func TestGatewayAPIConfiguration(t *testing.T) {
-	t.Parallel()
-	text, err := exec.Command(binary, "gateway", "snippet", "gateway-api", "--gateway", "counterfoil:8086", "--upstream", "app:8080").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config []map[string]any
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rules []gatewayapi.HTTPRouteRule
-	strict := json.NewDecoder(bytes.NewReader(data))
-	strict.DisallowUnknownFields()
-	if err := strict.Decode(&rules); err != nil || len(rules) != 1 || len(rules[0].Filters) != 1 {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	ask := rules[0].Filters[0]
-	auth := ask.ExternalAuth
-	if ask.Type != gatewayapi.HTTPRouteFilterExternalAuth || auth.ExternalAuthProtocol != gatewayapi.HTTPRouteExternalAuthGRPCProtocol ||
-		auth.GRPCAuthConfig == nil || len(auth.GRPCAuthConfig.AllowedRequestHeaders) > 0 || auth.ForwardBody != nil ||
-		auth.BackendRef.Name != "counterfoil" || *auth.BackendRef.Port != 8086 {
-		t.Errorf("the filter: %+v", ask)
-	}
-	if to := rules[0].BackendRefs; len(to) != 1 || to[0].Name != "app" || *to[0].Port != 8080 {
-		t.Errorf("the service: %+v", to)
+		way := new(route.Route)
+		readAs(t, next(), way)
+		if way.GetMatch().GetPrefix() != gateway.HandoverPrefix || way.GetRoute().GetCluster() == "" {
+			t.Errorf("%s: people sign in by %v", proxy, way)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ var snippets embed.FS
 // snippetFiles are the configurations, by the names of the proxies.
 var snippetFiles = map[string]string{
 	"nginx": "nginx.conf", "caddy": "caddy.conf", "haproxy": "haproxy.lua", "traefik": "traefik.yaml", "envoy": "envoy.yaml",
-	"envoy-grpc": "envoy-grpc.yaml", "gateway-api": "gateway-api.yaml",
+	"envoy-grpc": "envoy-grpc.yaml",
 }
 
 // Snippet returns the configuration that makes a proxy ask a gateway. The addresses are those of
@@ -33,15 +33,11 @@ func Snippet(proxy, gateway, upstream string) (string, error) {
 	if gateway != "" {
 		pairs = append(pairs, "http://GATEWAY", "http://"+gateway, "forward_auth GATEWAY", "forward_auth "+gateway, "@metadata GATEWAY", "@metadata "+gateway)
 		if host, port, err := net.SplitHostPort(gateway); err == nil {
-			pairs = append(pairs, "address: GATEWAY, port_value: PORT", "address: \""+host+"\", port_value: "+port,
-				"name: GATEWAY, port: GATEWAY_PORT", "name: "+host+", port: "+port)
+			pairs = append(pairs, "address: GATEWAY, port_value: PORT", "address: \""+host+"\", port_value: "+port)
 		}
 	}
 	if upstream != "" {
 		pairs = append(pairs, "http://UPSTREAM", "http://"+upstream, "reverse_proxy UPSTREAM", "reverse_proxy "+upstream)
-		if host, port, err := net.SplitHostPort(upstream); err == nil {
-			pairs = append(pairs, "name: UPSTREAM, port: UPSTREAM_PORT", "name: "+host+", port: "+port)
-		}
 	}
 	return strings.NewReplacer(pairs...).Replace(string(text)), nil
 }
