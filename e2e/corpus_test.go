@@ -93,6 +93,7 @@ var pathTricks = []string{
 	"/public%00/../admin", "/public%00", "/public%0a/admin", "/public%0d%0aX:y", "/public%7f", "/public/%c0%ae%c0%ae/admin", "/public/%e0%80%ae%e0%80%ae/admin", "/public/%c0%afadmin", "/public/%uff0e%uff0e/admin",
 	"/public/%ff", "/public/\xff", "/public/\xc0\xae\xc0\xae/admin", "/public/%", "/public/%2", "/public/%zz", "/public/%%32%65", "/publicx", "/public.", "/public%20", "/public%2e", "/publi%63/../admin",
 	"/public/\u2025/admin", "/public/\uff0e\uff0e/admin", "/public/\uff0f..\uff0fadmin", "/public?a;b", "/public?%", "/public?a=%00",
+	"/.counterfoil/../admin", "/.counterfoil/%2e%2e/admin", "/.counterfoil/..%2fadmin", "/.counterfoil//../admin", "/.well-known/oauth-protected-resource/../../admin", "/.well-known/oauth-protected-resource%2f..%2f..%2fadmin",
 	"public", "admin", "../admin", "*", "?/admin", "http://localhost/public", "http://localhost/admin", "HTTP://LOCALHOST/admin", "//localhost/admin", "http:/admin", "http://localhost",
 }
 

@@ -15,7 +15,7 @@ var snippets embed.FS
 // snippetFiles are the configurations, by the names of the proxies.
 var snippetFiles = map[string]string{
 	"nginx": "nginx.conf", "caddy": "caddy.conf", "haproxy": "haproxy.lua", "traefik": "traefik.yaml", "envoy": "envoy.yaml",
-	"envoy-grpc": "envoy-grpc.yaml",
+	"envoy-grpc": "envoy-grpc.yaml", "gateway-api": "gateway-api.yaml",
 }
 
 // Snippet returns the configuration that makes a proxy ask a gateway. The addresses are those of

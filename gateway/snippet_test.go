@@ -1,9 +1,18 @@
 package gateway
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/counterfoil/counterfoil/internal/request"
 )
 
 // claimNames are the claims that the configurations of proxies take away.
@@ -37,9 +46,114 @@ func TestSnippetsTakeClaimsAway(t *testing.T) {
 			if proxy == "traefik" && (name == "X-Forwarded-Method" || name == "X-Forwarded-Uri") {
 				continue // Traefik takes them from who is not in forwardedHeaders.trustedIPs
 			}
+			if proxy == "gateway-api" && slices.Contains([]string{"X-Forwarded-Method", "X-Forwarded-Uri", "X-Original-Method", "X-Original-Uri"}, name) {
+				continue // a filter removes at most 16
+			}
 			if !strings.Contains(strings.ToLower(text), strings.ToLower(name)) {
 				t.Errorf("the configuration of %s does not name %s", proxy, name)
 			}
+		}
+	}
+}
+
+// schema is as much of JSON Schema as the definitions of Kubernetes use.
+type schema struct {
+	Type       string
+	Properties map[string]*schema
+	Required   []string
+	Items      *schema
+	Enum       []any
+	Pattern    string
+	MinLength  int
+	MaxLength  int
+	MaxItems   int
+	Minimum    int
+	Maximum    int
+}
+
+// check says what v at that place has against s. A member that s does not list is an error: Kubernetes drops it.
+func (s *schema) check(place string, v any) (problems []string) {
+	bad := func(format string, args ...any) {
+		problems = append(problems, place+": "+fmt.Sprintf(format, args...))
+	}
+	if s.Enum != nil && !slices.Contains(s.Enum, v) {
+		bad("%v is none of %v", v, s.Enum)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, name := range s.Required {
+			if v[name] == nil {
+				bad("lacks %s", name)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if member := s.Properties[name]; member == nil && place != ".metadata" {
+				bad("%s is unknown", name)
+			} else if member != nil {
+				problems = append(problems, member.check(place+"."+name, v[name])...)
+			}
+		}
+	case []any:
+		if s.Type != "array" || s.MaxItems > 0 && len(v) > s.MaxItems {
+			bad("is a list of %d, want %s of at most %d", len(v), s.Type, s.MaxItems)
+			return problems
+		}
+		for n, item := range v {
+			problems = append(problems, s.Items.check(fmt.Sprintf("%s[%d]", place, n), item)...)
+		}
+	case string:
+		if s.Type != "string" || len(v) < s.MinLength || s.MaxLength > 0 && len(v) > s.MaxLength || s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(v) {
+			bad("%q does not fit %s %s", v, s.Type, s.Pattern)
+		}
+	case int:
+		if s.Type != "integer" || v < s.Minimum || s.Maximum > 0 && v > s.Maximum {
+			bad("%d does not fit %s", v, s.Type)
+		}
+	default:
+		bad("%v has no place here", v)
+	}
+	return problems
+}
+
+// GW-25: the configuration of the Gateway API fits the definition of an HTTPRoute, and names what a check reads and
+// what an answer says.
+func TestGatewayAPI(t *testing.T) {
+	data, err := os.ReadFile("testdata/httproute.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var definition schema
+	if err := json.Unmarshal(data, &definition); err != nil {
+		t.Fatal(err)
+	}
+	text, err := Snippet("gateway-api", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(text string) (route map[string]any) {
+		if err := yaml.Unmarshal([]byte(text), &route); err != nil {
+			t.Fatal(err)
+		}
+		return route
+	}
+	for _, problem := range definition.check("", read(text)) {
+		t.Error(problem)
+	}
+	for was, is := range map[string]string{"protocol: HTTP": "protocol: http", "allowedHeaders": "allowedRequestHeaders", "path: /": "path: \"?", "- type: E": "- kind: E", "port: 8085": "port: 80850", "              - Forwarded\n": "              - Forwarded\n              - A\n"} {
+		if problems := definition.check("", read(strings.Replace(text, was, strings.Replace(is, "\"?", "\"?\" #", 1), 1))); len(problems) == 0 {
+			t.Errorf("the definition takes %q for %q", is, was)
+		}
+	}
+	_, sent, _ := strings.Cut(text, "allowedHeaders:")
+	sent, answered, _ := strings.Cut(sent, "allowedResponseHeaders:")
+	for name := range strings.SplitSeq(request.Reads(request.Anywhere), ", ") {
+		if !strings.Contains(sent, "- "+name+"\n") {
+			t.Errorf("%s is not sent", name)
+		}
+	}
+	for _, name := range slices.Concat(IdentityNames, RemoteNames) {
+		if !strings.Contains(answered, "- "+name+"\n") {
+			t.Errorf("%s is not passed on", name)
 		}
 	}
 }

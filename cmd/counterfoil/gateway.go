@@ -321,7 +321,7 @@ func (c *gatewayExplain) Run(ctx context.Context) error {
 }
 
 type gatewaySnippet struct {
-	Proxy    string `arg:"" help:"nginx, caddy, traefik, haproxy, envoy or envoy-grpc."`
+	Proxy    string `arg:"" help:"nginx, caddy, traefik, haproxy, envoy, envoy-grpc or gateway-api."`
 	Gateway  string `placeholder:"ADDR" help:"Address of the gateway. Empty: the word GATEWAY stands for it."`
 	Upstream string `placeholder:"ADDR" help:"Address of the service. Empty: the word UPSTREAM stands for it."`
 }
