@@ -139,8 +139,11 @@ func TestGatewayAPI(t *testing.T) {
 	for _, problem := range definition.check("", read(text)) {
 		t.Error(problem)
 	}
-	for was, is := range map[string]string{"protocol: HTTP": "protocol: http", "allowedHeaders": "allowedRequestHeaders", "path: /": "path: \"?", "- type: E": "- kind: E", "port: 8085": "port: 80850", "              - Forwarded\n": "              - Forwarded\n              - A\n"} {
-		if problems := definition.check("", read(strings.Replace(text, was, strings.Replace(is, "\"?", "\"?\" #", 1), 1))); len(problems) == 0 {
+	for was, is := range map[string]string{
+		"protocol: HTTP": "protocol: http", "allowedHeaders": "allowedRequestHeaders", "path: /ext-authz": `path: "?"`, "- type: ExternalAuth": "- kind: ExternalAuth",
+		"port: 8085": "port: 80850", "              - Forwarded\n": "              - Forwarded\n              - A\n",
+	} {
+		if problems := definition.check("", read(strings.Replace(text, was, is, 1))); len(problems) == 0 {
 			t.Errorf("the definition takes %q for %q", is, was)
 		}
 	}
