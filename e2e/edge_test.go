@@ -136,7 +136,6 @@ func http2Client(t *testing.T) *http.Client {
 // question is what a proxy asked, and the status that it was given.
 type question struct {
 	*http.Request
-	body   string
 	status int
 }
 
