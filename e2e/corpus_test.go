@@ -196,6 +196,12 @@ func (e *edge) ask2(target string, lines ...string) seen {
 	return e.end(e.send2(target, lines...))
 }
 
+// refused is what the program says to requests that it takes in no form, as docs/proxies.md has it.
+var refused = map[string]int{
+	"two lengths": 400, "two lengths, the other way": 400, "a list of lengths": 400, "a list of two lengths": 400, "space before the colon": 400, "space before the coding": 400,
+	"tab before the colon": 400, "NUL in a line": 400, "bare CR in a line": 400, "two hosts": 400, "an unknown coding": 501, "two codings": 501, "CONNECT": 400,
+}
+
 // framing: a request whose end programs see in different places.
 //
 // GW-18, GW-25: the service gets one request for each decision, with one length.
@@ -267,6 +273,9 @@ func (e *edge) framing() {
 		"CONNECT":                      strings.Replace(get(), "GET /public", "CONNECT localhost:80", 1),
 	} {
 		s := e.ask(request, nil)
+		if want := refused[name]; e.proxy == own && want != 0 && s.status != want {
+			e.Errorf("%s = %d, want %d", name, s.status, want)
+		}
 		allowed := len(e.decided(s, ""))
 		if len(s.got) > allowed || allowed > 1 {
 			e.Errorf("%s: the service got %d requests, and %d were allowed: %q", name, len(s.got), allowed, s.got)
