@@ -433,6 +433,25 @@ func TestHandoverAnswers(t *testing.T) {
 	}
 }
 
+// A browser keeps no cookie with the prefix for plain http, so nobody is sent there for one.
+func TestHandoverNeedsHTTPS(t *testing.T) {
+	g, err := gateway.New(gateway.Options{
+		Verifier: counterfoiltest.New(t).Verifier(), TrustedProxies: loopback, SignIn: "https://auth.example.com/login",
+		Handover: &gateway.Handover{Page: "https://auth.example.com/handover"},
+		Routes:   []gateway.Route{{Origin: app, Prefix: "/"}, {Origin: "http://127.0.0.1:9", Prefix: "/"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for origin, want := range map[string]string{app: app + "/.counterfoil/begin?to=%2Fx", "http://127.0.0.1:9": ""} {
+		r := httptest.NewRequest("GET", gateway.AuthRequestPath, nil)
+		r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {origin + "/x"}, "Sec-Fetch-Mode": {"navigate"}}
+		if w := answer(g.Handler(), r); w.Code != 401 || w.Header().Get("Location") != want {
+			t.Errorf("%s: %d %q, want 401 %q", origin, w.Code, w.Header().Get("Location"), want)
+		}
+	}
+}
+
 // Nobody goes in a circle: not whose browser keeps no cookies, nor who is in and may not open the page.
 func TestHandoverEnds(t *testing.T) {
 	b := newTown(t, listed)

@@ -248,3 +248,25 @@ func TestIdleAtHost(t *testing.T) {
 		t.Errorf("swept, and %d hosts and %d codes are left", hosts, codes)
 	}
 }
+
+// A browser app at a host has its cookie exchanged there, as long as the host holds it. What the
+// exchange gives is no longer for that origin alone, and is its service's.
+func TestExchangeAtHost(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	web := b.hosts(t)
+	b.client(t, "orders", clients.Client{Scopes: []string{"read"}, Audience: []string{"https://orders.test"}})
+	app := b.at(t, web, appOrigin)
+	exchange := func() (*issuer.Issued, error) {
+		return b.Exchange(t.Context(), app.Access.Reveal(), issuer.Request{Client: "orders"})
+	}
+	got, err := exchange()
+	if err != nil || got.Session.ID != web.Session.ID || got.Session.Client != "orders" || got.Session.Origin != "" {
+		t.Fatalf("exchanged: %+v, %v", got, err)
+	}
+	if _, err := b.Revoke(t.Context(), source.ScopeToken, app.Session.TokenID, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exchange(); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("after the host's end: %v, want ErrInvalidToken", err)
+	}
+}
