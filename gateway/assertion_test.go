@@ -479,6 +479,14 @@ func TestProxiedAssertion(t *testing.T) {
 	trace := map[string]string{
 		"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "Tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "Baggage": "userId=alice;p=1,serverNode=DF%2028",
 	}
+	// The services find the keys here as well, by whatever name they know the gateway.
+	for _, host := range []string{strings.TrimPrefix(origin, "http://"), "gateway.internal"} {
+		r := httptest.NewRequest("GET", gateway.AssertionKeysPath, nil)
+		r.Host = host
+		if w := answer(g.Proxy(), r); w.Code != 200 || w.Body.String() != string(b.keys.JWKS()) {
+			t.Errorf("the keys, asked for at %s: %d %s", host, w.Code, w.Body)
+		}
+	}
 	access := b.issuer.Token("alice", "staff")
 	for _, path := range []string{"/x", "/public"} {
 		for _, traced := range []bool{true, false} {

@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/resource"
 )
@@ -58,16 +56,4 @@ func (all table) scopes(t *target, whole bool) (scopes []string, protected bool)
 	}
 	slices.Sort(scopes)
 	return slices.Compact(scopes), protected
-}
-
-// metadata returns what r asks for, or nil if it asks for no metadata, or for some that are not here.
-func (g *Gateway) metadata(r *http.Request) *resource.Metadata {
-	if !strings.HasPrefix(r.RequestURI, MetadataPath) {
-		return nil // most requests
-	}
-	path, _, _ := strings.Cut(r.RequestURI, "?")
-	if path = path[len(MetadataPath):]; path != "" && path[0] != '/' {
-		return nil
-	}
-	return g.describe(r.Host, path)
 }

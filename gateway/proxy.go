@@ -38,9 +38,7 @@ func (g *Gateway) Proxy() http.Handler {
 			people.ServeHTTP(w, r)
 			return
 		}
-		if about := g.metadata(r); about != nil {
-			r.Pattern = "GET " + MetadataPath
-			serveDocument(w, r, "application/json", about.Document())
+		if g.wellKnown(w, r) {
 			return
 		}
 		begun := time.Now()

@@ -44,16 +44,7 @@ func (g *Gateway) Handler() http.Handler {
 		case strings.HasPrefix(path, HandoverPrefix):
 			r.Pattern = HandoverPrefix
 			people.ServeHTTP(w, r)
-		case strings.HasPrefix(path, MetadataPath):
-			if about := g.metadata(r); about != nil {
-				r.Pattern = "GET " + MetadataPath
-				serveDocument(w, r, "application/json", about.Document())
-				return
-			}
-			errNotFound.ServeHTTP(w, r)
-		case path == AssertionKeysPath:
-			r.Pattern = "GET " + AssertionKeysPath
-			g.serveAssertionKeys(w, r)
+		case g.wellKnown(w, r):
 		case path == "/healthz":
 			r.Pattern = "GET /healthz"
 			w.WriteHeader(http.StatusNoContent)
@@ -79,14 +70,35 @@ func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 // that they do not know.
 const keysFor = "public, max-age=300"
 
-// serveAssertionKeys answers anybody: the keys are public, and the set of a gateway that signs
-// nothing is empty.
-func (g *Gateway) serveAssertionKeys(w http.ResponseWriter, r *http.Request) {
-	jwks := []byte(`{"keys":[]}`)
-	if g.opts.AssertionKeys != nil {
-		jwks = g.opts.AssertionKeys().JWKS()
+// wellKnown answers what everybody may read of the gateway, and reports whether r asks for that.
+func (g *Gateway) wellKnown(w http.ResponseWriter, r *http.Request) bool {
+	if !strings.HasPrefix(r.RequestURI, "/.well-known/") {
+		return false // most requests
 	}
-	serveDocument(w, r, "application/jwk-set+json", jwks)
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if path == AssertionKeysPath {
+		r.Pattern = "GET " + AssertionKeysPath
+		serveDocument(w, r, "application/jwk-set+json", g.assertionKeys())
+		return true
+	}
+	if resource, below := strings.CutPrefix(path, MetadataPath); below && (resource == "" || resource[0] == '/') {
+		if about := g.describe(r.Host, resource); about != nil {
+			r.Pattern = "GET " + MetadataPath
+			serveDocument(w, r, "application/json", about.Document())
+			return true
+		}
+	}
+	return false
+}
+
+// assertionKeys is the set of public keys. That of a gateway that signs nothing is empty.
+func (g *Gateway) assertionKeys() []byte {
+	if g.opts.AssertionKeys != nil {
+		if keys := g.opts.AssertionKeys(); keys != nil {
+			return keys.JWKS()
+		}
+	}
+	return []byte(`{"keys":[]}`)
 }
 
 // serveDocument answers GET and HEAD with what everybody may read.
