@@ -1,192 +1,180 @@
 package bench_test
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/bench/internal/output"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// BenchmarkGateway compares the real program, as a proxy asks it, with a program that answers
-// 200 and does nothing (bench/cmd/floor): requests in a second, p50 and p99 of an answer, and the
-// processor time of the program for a request. Eight connections ask, one request after the
-// other; who asks runs on the same processors. b.N is the number of rounds: in each one all
-// cells run for a second, in turn, and the medians are printed. Run it with -benchtime 5x.
+// BenchmarkGateway compares the real program with the least that net/http takes for the same
+// (bench/cmd/floor), under the same load in turn:
+//
+//   - as a proxy asks it, with a handler that answers 200 and does nothing, and with one that looks
+//     the caller up for each request, at a Redis or at the auth server
+//   - as the proxy, with a bare httputil.ReverseProxy; both pass on answers of 1 KiB
+//   - behind nginx, which asks for each request, with the same nginx and the floor
+//
+// Eight connections ask, one request after the other; who asks runs on the same processors. b.N
+// is the number of rounds: in each one all cells run for a second, in turn, and the medians are
+// printed. CPU is that of the program, without what it asks. Run it with -benchtime 9x.
 func BenchmarkGateway(b *testing.B) {
-	is := counterfoiltest.New(b)
-	dir := b.TempDir()
-	build := func(from, name string) string {
-		program := filepath.Join(dir, name)
-		if out, err := exec.Command("go", "build", "-C", from, "-o", program, "./cmd/"+name).CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, out)
-		}
-		return program
-	}
-	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte("routes: [{origin: https://app.example.com, prefix: /}]"), 0o600); err != nil {
+	g := newGateways(b, "nginx")
+	sessions := testsvc.StartRedis(b)
+	if _, err := sessions.Do("SET", "session", strings.Repeat("x", 400)); err != nil {
 		b.Fatal(err)
 	}
-	floor, gate := freeAddress(b), freeAddress(b)
-	processes := map[string]int{
-		floor: serveFor(b, floor, exec.Command(build(".", "floor"), floor)),
-		gate: serveFor(b, gate, exec.Command(build("..", "counterfoil"), "gateway", "--issuer", is.URL, "--routes", filepath.Join(dir, "routes.yaml"),
-			"--trusted-proxies", "127.0.0.1/32", "--listen", gate, "--ops-listen", "off"), "COUNTERFOIL_API_KEY="+is.APIKey),
+	plain, redis, lookup := g.floor("answer"), g.floor("redis", sessions.Addr()), g.floor("lookup", g.issuer.URL)
+	bare, nginx, over := g.floor("proxy", "http://"+g.service.at), g.front("nginx", g.questions), g.front("nginx", plain)
+	var table []*cell
+	for _, carrier := range []string{"jwt", "cookie"} {
+		of := func(name string, p program, floor *cell, begin string) *cell {
+			c := &cell{name: name + ", " + carrier, program: p, floor: floor, ask: []byte(begin + visitor(g.credentials[carrier]))}
+			table = append(table, c)
+			return c
+		}
+		question := "GET /auth-request HTTP/1.1\r\nHost: gateway\r\nX-Original-Method: GET\r\nX-Original-URL: http://localhost/reports/7?a=b\r\n"
+		floor := of("floor", plain, nil, question)
+		of("gateway", g.questions, floor, question)
+		of("look-up at a Redis", redis, floor, question)
+		of("look-up at the auth server", lookup, floor, question)
+		request := "GET /reports/7?a=b HTTP/1.1\r\nHost: "
+		floor = of("httputil.ReverseProxy", bare, nil, request+"localhost\r\n")
+		of("gateway as the proxy", g.proxy, floor, request+"localhost\r\n")
+		floor = of("nginx asks the floor", over, nil, request+over.at+"\r\n")
+		of("nginx asks the gateway", nginx, floor, request+nginx.at+"\r\n")
 	}
-	bearer := "Authorization: Bearer " + is.Token("alice", "staff")
-	cookie := "Cookie: " + source.InsecureCookieName + "=" + is.Login("alice", counterfoil.CarrierCookie, "staff").Access.Reveal()
-	nginx := func(credential string) []byte {
-		return []byte("GET /auth-request HTTP/1.1\r\nHost: gateway\r\nX-Original-Method: GET\r\nX-Original-URL: https://app.example.com/reports/7?a=b\r\n" +
-			"Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept-Encoding: gzip\r\n" + credential + "\r\n\r\n")
-	}
-	cells := []struct {
-		name, at string
-		question []byte
-	}{
-		{"floor/jwt", floor, nginx(bearer)}, {"gateway/jwt", gate, nginx(bearer)},
-		{"floor/cookie", floor, nginx(cookie)}, {"gateway/cookie", gate, nginx(cookie)},
-	}
-	measured := map[string][]answers{}
 	for b.Loop() {
-		for _, c := range cells {
-			measured[c.name] = append(measured[c.name], askFor(b, c.at, c.question, processes[c.at], time.Second))
+		for _, c := range table {
+			c.measured = append(c.measured, askFor(b, c.at, c.ask, c.pid, time.Second))
 		}
 	}
-	median := func(name string, of func(answers) float64) float64 {
-		var all []float64
-		for _, m := range measured[name] {
-			all = append(all, of(m))
+	b.Logf("%-34s %10s %8s %8s %8s %9s %11s", "", "requests/s", "p50", "p99", "CPU", "RSS", "to the floor")
+	for _, c := range table {
+		text := fmt.Sprintf("%-34s %10.0f %5.0f us %5.0f us %5.1f us %5.1f MiB", c.name, c.median(answers.rate), c.median(answers.middle), c.median(answers.slow), c.median(answers.processor), rss(b, c.pid))
+		if c.floor != nil {
+			rate, cpu := c.ratio(answers.rate), c.ratio(answers.processor)
+			text += fmt.Sprintf("  %.2f x, CPU %.2f x", rate, cpu)
+			name := strings.NewReplacer(" ", "-", ",", "").Replace(c.name)
+			b.ReportMetric(rate, name+"-rate/floor")
+			b.ReportMetric(cpu, name+"-cpu/floor")
 		}
-		return output.Median(all)
-	}
-	for _, by := range []string{"jwt", "cookie"} {
-		for _, who := range []string{"floor", "gateway"} {
-			name := who + "/" + by
-			b.Logf("%-15s %8.0f requests/s  p50 %5.0f us  p99 %5.0f us  CPU %5.1f us", name, median(name, answers.rate),
-				median(name, func(a answers) float64 { return a.p50 }), median(name, func(a answers) float64 { return a.p99 }), median(name, func(a answers) float64 { return a.cpu }))
-		}
-		b.ReportMetric(median("gateway/"+by, answers.rate)/median("floor/"+by, answers.rate), by+"-rate/floor")
-		b.ReportMetric(median("gateway/"+by, func(a answers) float64 { return a.cpu })/median("floor/"+by, func(a answers) float64 { return a.cpu }), by+"-cpu/floor")
+		b.Log(text)
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// answers is what one cell measured, in microseconds.
-type answers struct {
-	n             int
-	took          time.Duration
-	p50, p99, cpu float64
+// visitor is the rest of a request that a signed-in caller sends.
+func visitor(credential string) string {
+	return "Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept-Encoding: gzip\r\n" + credential + "\r\n\r\n"
 }
 
-func (a answers) rate() float64 { return float64(a.n) / a.took.Seconds() }
+// cell is a program that is asked the same thing again and again.
+type cell struct {
+	program
+	name     string
+	ask      []byte
+	floor    *cell // what it is compared with; nil: nothing
+	measured []answers
+}
 
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (c *cell) median(of func(answers) float64) float64 {
+	var all []float64
+	for _, m := range c.measured {
+		all = append(all, of(m))
+	}
+	return output.Median(all)
+}
+
+// ratio is the median of the ratios of the rounds: what else the machine does changes from one round
+// to the next.
+func (c *cell) ratio(of func(answers) float64) float64 {
+	var all []float64
+	for n, m := range c.measured {
+		all = append(all, of(m)/of(c.floor.measured[n]))
+	}
+	return output.Median(all)
+}
+
+// program is one that runs.
+type program struct {
+	at  string // where it listens
+	pid int    // whose processor time counts
+}
+
+// gateways is a gateway, which answers questions and is the proxy, with all that it needs.
+type gateways struct {
+	b           *testing.B
+	dir, binary string
+	issuer      *counterfoiltest.Issuer
+	service     program
+	questions   program
+	proxy       program
+	fronts      map[string]string // addresses of the proxies that ask, by name
+	credentials map[string]string // lines of a request, by carrier
+}
+
+// newGateways has routes for localhost, and for the hosts of these proxies.
+func newGateways(b *testing.B, fronts ...string) *gateways {
+	g := &gateways{b: b, dir: b.TempDir(), issuer: counterfoiltest.New(b), fronts: map[string]string{}}
+	for _, built := range [][2]string{{".", "floor"}, {"..", "counterfoil"}} {
+		cmd := exec.Command("go", "build", "-C", built[0], "-o", filepath.Join(g.dir, built[1]), "./cmd/"+built[1])
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+	}
+	g.binary = filepath.Join(g.dir, "counterfoil")
+	g.service = g.floor("serve")
+	routes := filepath.Join(g.dir, "routes.yaml")
+	text := fmt.Sprintf("routes:\n- {origin: \"http://localhost\", prefix: /, upstreams: [\"http://%s\"]}\n", g.service.at)
+	for _, name := range fronts {
+		g.fronts[name] = testsvc.FreeAddress(b)
+		text += fmt.Sprintf("- {origin: \"http://%s\", prefix: /}\n", g.fronts[name])
+	}
+	if err := os.WriteFile(routes, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	g.questions.at, g.proxy.at = testsvc.FreeAddress(b), testsvc.FreeAddress(b)
+	// Each has a process of its own, so that their processor time is not mixed.
+	run := func(p *program, listen ...string) {
+		cmd := exec.Command(g.binary, append([]string{"gateway", "--issuer", g.issuer.URL, "--routes", routes, "--log-level", "warn", "--ops-listen", "off"}, listen...)...)
+		p.pid = serveFor(b, p.at, cmd, "COUNTERFOIL_API_KEY="+g.issuer.APIKey)
+	}
+	run(&g.questions, "--listen", g.questions.at, "--trusted-proxies", "127.0.0.1/32")
+	run(&g.proxy, "--proxy-listen", g.proxy.at)
+	g.credentials = map[string]string{
+		"jwt":    "Authorization: Bearer " + g.issuer.Token("alice", "staff"),
+		"cookie": "Cookie: " + source.InsecureCookieName + "=" + g.issuer.Login("alice", counterfoil.CarrierCookie, "staff").Access.Reveal(),
+	}
+	return g
+}
+
+// floor starts a floor that is what the arguments say.
+func (g *gateways) floor(of ...string) program {
+	at := testsvc.FreeAddress(g.b)
+	cmd := exec.Command(filepath.Join(g.dir, "floor"), append([]string{at}, of...)...)
+	return program{at, serveFor(g.b, at, cmd, "COUNTERFOIL_API_KEY="+g.issuer.APIKey)}
+}
+
+// front starts a proxy in front of the service, which asks p. The processor time is that of p.
+func (g *gateways) front(proxy string, p program) program {
+	at := g.fronts[proxy]
+	if p != g.questions {
+		at = testsvc.FreeAddress(g.b)
+	}
+	snippet, err := exec.Command(g.binary, "gateway", "snippet", proxy, "--gateway", p.at, "--upstream", g.service.at).Output()
 	if err != nil {
-		b.Fatal(err)
+		g.b.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// serveFor starts a server, waits until it listens at address, and returns its process id.
-func serveFor(b *testing.B, address string, cmd *exec.Cmd, env ...string) int {
-	b.Helper()
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for range 1000 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			_ = conn.Close()
-			return cmd.Process.Pid
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	b.Fatalf("nobody listens at %s", address)
-	return 0
-}
-
-// askFor asks one question again and again.
-func askFor(b *testing.B, address string, question []byte, pid int, long time.Duration) answers {
-	b.Helper()
-	const connections = 8
-	took := make([][]time.Duration, connections)
-	before, begun := processorOf(b, pid), time.Now()
-	var all sync.WaitGroup
-	for n := range connections {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer conn.Close()
-		all.Go(func() {
-			read := bufio.NewReaderSize(conn, 8<<10)
-			for time.Since(begun) < long {
-				asked := time.Now()
-				if _, err := conn.Write(question); err != nil {
-					b.Error(err)
-					return
-				}
-				if err := readAnswer(read); err != nil {
-					b.Error(err)
-					return
-				}
-				took[n] = append(took[n], time.Since(asked))
-			}
-		})
-	}
-	all.Wait()
-	a := answers{took: time.Since(begun)}
-	every := slices.Concat(took...)
-	slices.Sort(every)
-	a.n = len(every)
-	a.p50 = float64(every[a.n/2].Nanoseconds()) / 1000
-	a.p99 = float64(every[a.n*99/100].Nanoseconds()) / 1000
-	a.cpu = float64((processorOf(b, pid) - before).Nanoseconds()) / 1000 / float64(a.n)
-	return a
-}
-
-// readAnswer reads the head of a 200 without a body.
-func readAnswer(from *bufio.Reader) error {
-	for first := true; ; first = false {
-		line, err := from.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("%q", line)
-		}
-		if len(line) <= 2 {
-			return nil
-		}
-	}
-}
-
-// processorOf is the processor time of a process (proc(5)), in ticks of 10 ms.
-func processorOf(b *testing.B, pid int) time.Duration {
-	b.Helper()
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		b.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	serveFor(g.b, at, testsvc.Front(g.b, proxy, string(snippet), p.at, g.service.at, at, ""))
+	return program{at, p.pid}
 }

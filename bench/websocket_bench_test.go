@@ -21,6 +21,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -41,7 +42,7 @@ func BenchmarkWebSockets(b *testing.B) {
 	defer service.Close()
 	go upgradeAll(service)
 	is := counterfoiltest.New(b)
-	dir, at := b.TempDir(), freeAddress(b)
+	dir, at := b.TempDir(), testsvc.FreeAddress(b)
 	program := filepath.Join(dir, "counterfoil")
 	if out, err := exec.Command("go", "build", "-C", "..", "-o", program, "./cmd/counterfoil").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
