@@ -7,7 +7,7 @@ import (
 
 // headroom is how many bytes of garbage a gateway may make, beyond what it keeps, before they are
 // collected. What it keeps is small, and Go collects when the garbage is as large: many times a
-// second, which costs a tenth of the processor time of an answer.
+// second, which costs some 4 % of the processor time of an answer.
 const headroom = 32 << 20
 
 // reserve makes the collector count headroom bytes as kept until release is called. They are never
