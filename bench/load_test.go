@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
 // answers is what one second of one cell measured, in microseconds.
@@ -34,26 +36,8 @@ func serveFor(b *testing.B, address string, cmd *exec.Cmd, env ...string) int {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, env...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		if _ = cmd.Wait(); b.Failed() {
-			b.Logf("%s:\n%s", cmd.Path, &said)
-		}
-	})
-	for range 1000 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			_ = conn.Close()
-			return cmd.Process.Pid
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	b.Fatalf("%s does not listen at %s", cmd.Path, address)
-	return 0
+	testsvc.Listen(b, cmd, address)
+	return cmd.Process.Pid
 }
 
 // askFor asks one thing again and again.

@@ -40,56 +40,6 @@ func snippet(t *testing.T, proxy, gateway, service string) string {
 	return string(text)
 }
 
-// proxyCommand is a real proxy with a configuration. It listens at address, and at h2c for HTTP/2 without
-// TLS, if that is not empty, and at more.
-func proxyCommand(t *testing.T, proxy, snippet, gateway, service, address, h2c string, more ...string) *exec.Cmd {
-	t.Helper()
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	switch proxy {
-	case "nginx":
-		listen := "listen " + address + ";\n"
-		if h2c != "" {
-			listen += "listen " + h2c + " http2;\n"
-		}
-		for _, at := range more {
-			listen += "listen " + at + ";\n"
-		}
-		return nginx(t, dir, listen+snippet)
-	case "caddy":
-		options, sites := "", "http://"+address
-		for _, at := range more {
-			sites += ", http://" + at
-		}
-		if h2c != "" {
-			_, port, _ := net.SplitHostPort(h2c)
-			options, sites = "\tservers :"+port+" {\n\t\tprotocols h1 h2 h2c\n\t}\n", sites+", http://"+h2c+", http://app.example.com"+address[strings.LastIndexByte(address, ':'):]
-		}
-		path := write("Caddyfile", fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n%s}\n%s {\n%s}\n", options, sites, snippet))
-		cmd := exec.Command(testsvc.Program(t, "caddy"), "run", "--config", path, "--adapter", "caddyfile")
-		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
-		return cmd
-	case "haproxy":
-		lua, bind := write("counterfoil.lua", snippet), "bind "+address
-		if h2c != "" {
-			bind += "\n  bind " + h2c + " proto h2"
-		}
-		for _, at := range more {
-			bind += "\n  bind " + at
-		}
-		path := write("haproxy.cfg", fmt.Sprintf("global\n  lua-load %s\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", lua, bind, gateway, service))
-		return exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", path)
-	}
-	t.Fatalf("no configuration for %s", proxy)
-	return nil
-}
-
 // edge is a real proxy between visitors who write any bytes, and a service that keeps what it gets. Its
 // gateway is in this process: a test sees what the proxy asks, and may answer in the gateway's place.
 type edge struct {
@@ -188,7 +138,7 @@ func newChangedEdge(t *testing.T, proxy string, change func(snippet string) stri
 	web.Start()
 	t.Cleanup(web.Close)
 	asks, service := web.Listener.Addr().String(), e.service.Addr().String()
-	listen(t, proxyCommand(t, proxy, change(snippet(t, proxy, asks, service)), asks, service, e.address, e.h2c), e.address)
+	listen(t, testsvc.Front(t, proxy, change(snippet(t, proxy, asks, service)), asks, service, e.address, e.h2c), e.address)
 	e.client2 = http2Client(t)
 	return e
 }

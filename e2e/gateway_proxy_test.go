@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -181,12 +180,28 @@ func TestGatewayRollingRestart(t *testing.T) {
 	}
 	type node struct{ at, ops string }
 	nodes := []node{{testsvc.FreeAddress(t), testsvc.FreeAddress(t)}, {testsvc.FreeAddress(t), testsvc.FreeAddress(t)}}
-	run := func(n node) *exec.Cmd {
-		cmd := gatewayProxy(is, file, n.at, "--ops-listen", n.ops, "--drain", "1s", "--trusted-proxies", "127.0.0.1/32", "--listen", testsvc.FreeAddress(t))
-		listen(t, cmd, n.ops)
-		return cmd
+	type running struct {
+		*exec.Cmd
+		ended <-chan struct{}
 	}
-	running := []*exec.Cmd{run(nodes[0]), run(nodes[1])}
+	ready := func(n node) bool {
+		res, err := http.Get("http://" + n.ops + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusNoContent
+	}
+	run := func(n node) running {
+		cmd := gatewayProxy(is, file, n.at, "--ops-listen", n.ops, "--drain", "1s", "--trusted-proxies", "127.0.0.1/32", "--listen", testsvc.FreeAddress(t))
+		ended := listen(t, cmd, n.ops)
+		cmd.Stderr.(*output).await(t, `"msg":"listening"`, 1) // all of its addresses
+		if !ready(n) {
+			t.Fatalf("%s is not ready", n.at)
+		}
+		return running{cmd, ended}
+	}
+	gateways := []running{run(nodes[0]), run(nodes[1])}
 
 	// HAProxy is the balancer.
 	conf := "defaults\n  mode http\n  retries 0\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind " + front + "\n  default_backend b\nbackend b\n  option httpchk GET /readyz\n  http-request set-header X-Forwarded-Proto http\n"
@@ -199,31 +214,10 @@ func TestGatewayRollingRestart(t *testing.T) {
 	}
 	listen(t, exec.Command(testsvc.Program(t, "haproxy"), "-db", "-f", filepath.Join(dir, "haproxy.cfg")), front)
 	token := is.Token("alice")
-	ready := func(n node) bool {
-		res, err := http.Get("http://" + n.ops + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = res.Body.Close()
-		return res.StatusCode == http.StatusNoContent
-	}
-	untilReady := func(n node) {
-		t.Helper()
-		for range 3000 {
-			if ready(n) {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		t.Fatalf("%s is not ready", n.at)
-	}
-	for _, n := range nodes {
-		untilReady(n)
-	}
 
 	var visitors sync.WaitGroup
 	var asked, failed atomic.Int64
-	stop := make(chan struct{})
+	stop, answered := make(chan struct{}), make(chan struct{})
 	for _, method := range []string{"GET", "POST", "GET", "PATCH"} {
 		visitors.Go(func() {
 			for {
@@ -250,30 +244,26 @@ func TestGatewayRollingRestart(t *testing.T) {
 						t.Errorf("%s = %d %s %v", method, res.StatusCode, data, err)
 					}
 				}
+				select {
+				case answered <- struct{}{}:
+				default:
+				}
 			}
 		})
 	}
 	some := func() { // some requests are answered in between
-		for from := asked.Load(); asked.Load() < from+200; {
-			time.Sleep(time.Millisecond)
+		for range 200 {
+			<-answered
 		}
 	}
 	for i, n := range nodes {
 		some()
-		if err := running[i].Process.Signal(syscall.SIGTERM); err != nil {
+		if err := gateways[i].Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		for range 3000 { // until nothing listens there
-			c, err := net.Dial("tcp", n.at)
-			if err != nil {
-				break
-			}
-			_ = c.Close()
-			time.Sleep(10 * time.Millisecond)
-		}
+		<-gateways[i].ended
 		some()
-		running[i] = run(n)
-		untilReady(n)
+		gateways[i] = run(n)
 		some()
 	}
 	close(stop)

@@ -47,7 +47,7 @@ func newFront(t *testing.T, proxy string) *front {
 	listen(t, f.gateway, at)
 	address := strings.TrimPrefix(f.url, "http://")
 	upstream := service.Listener.Addr().String()
-	listen(t, proxyCommand(t, proxy, snippet(t, proxy, at, upstream), at, upstream, address, "", strings.TrimPrefix(f.other(), "http://")), address)
+	listen(t, testsvc.Front(t, proxy, snippet(t, proxy, at, upstream), at, upstream, address, "", strings.TrimPrefix(f.other(), "http://")), address)
 	return f
 }
 

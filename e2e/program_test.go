@@ -50,14 +50,43 @@ type program struct {
 
 // output keeps everything that the program prints.
 type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	wrote chan struct{} // closed at the next Write; nil: nobody waits
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.wrote != nil {
+		close(o.wrote)
+		o.wrote = nil
+	}
 	return o.buf.Write(p)
+}
+
+// await returns when the program has printed a text n times.
+func (o *output) await(t *testing.T, text string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		o.mu.Lock()
+		if bytes.Count(o.buf.Bytes(), []byte(text)) >= n {
+			o.mu.Unlock()
+			return
+		}
+		if o.wrote == nil {
+			o.wrote = make(chan struct{})
+		}
+		wrote := o.wrote
+		o.mu.Unlock()
+		select {
+		case <-wrote:
+		case <-ctx.Done():
+			t.Fatalf("%q is not printed %d times:\n%s", text, n, o)
+		}
+	}
 }
 
 func (o *output) String() string {

@@ -271,7 +271,7 @@ var rows = map[string]func(e *edge) string{
 		nobody, service, was := testsvc.FreeAddress(e.T), e.service.Addr().String(), e.address
 		e.address = testsvc.FreeAddress(e.T)
 		defer func() { e.address = was }()
-		listen(e.T, proxyCommand(e.T, e.proxy, snippet(e.T, e.proxy, nobody, service), nobody, service, e.address, ""), e.address)
+		listen(e.T, testsvc.Front(e.T, e.proxy, snippet(e.T, e.proxy, nobody, service), nobody, service, e.address, ""), e.address)
 		return e.ask(e.get("/x"), nil).told("Retry-After")
 	},
 	"a gateway that does not answer": func(e *edge) string {

@@ -91,7 +91,7 @@ func proxied(t *testing.T, path, locations string) (auth *server.Embedded, issue
 	dir := t.TempDir()
 	writeCertificate(t, dir)
 	locations = strings.NewReplacer("UPSTREAM", web.URL, setHost, dropFetch).Replace(locations)
-	listen(t, nginx(t, dir, "listen "+address+" ssl;\nssl_certificate cert.pem;\nssl_certificate_key key.pem;\n"+locations), address)
+	listen(t, testsvc.Nginx(t, dir, "listen "+address+" ssl;\nssl_certificate cert.pem;\nssl_certificate_key key.pem;\n"+locations), address)
 	return auth, issuer
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,11 +26,8 @@ func TestServerAnswersNginx(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, "--data", dir, "--gateway-routes", routes, "--gateway-listen", at, "--gateway-proxies", "127.0.0.1")
-	snippet, err := exec.Command(binary, "gateway", "snippet", "nginx", "--gateway", at, "--upstream", service.Listener.Addr().String()).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen(t, nginx(t, dir, "listen "+address+";\nlisten "+strings.TrimPrefix(f.other(), "http://")+";\n"+string(snippet)), address)
+	upstream := service.Listener.Addr().String()
+	listen(t, testsvc.Front(t, "nginx", snippet(t, "nginx", at, upstream), at, upstream, address, "", strings.TrimPrefix(f.other(), "http://")), address)
 
 	byToken, byCookie := p.login("usr_alice", "bearer", "app"), p.login("usr_alice", "cookie", "app")
 	for name, header := range map[string][]string{"token": {"Authorization", "Bearer " + byToken.Access}, "cookie": {"Cookie", "cf=" + byCookie.Access}} {

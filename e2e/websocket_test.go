@@ -94,7 +94,7 @@ func newSockets(t *testing.T, behindNginx bool, another ...string) *sockets {
 			t.Fatal(err)
 		}
 		shown := strings.NewReplacer("http://127.0.0.1:8089", "http://"+at).Replace(blocks[n].Text)
-		listen(t, nginx(t, dir, "listen "+visitors+";\n"+shown), visitors)
+		listen(t, testsvc.Nginx(t, dir, "listen "+visitors+";\n"+shown), visitors)
 	}
 	return s
 }
@@ -231,14 +231,18 @@ func (s *sockets) judge() {
 		s.t.Errorf("the service learns of the client's close as %v", code)
 	}
 	s.echo(stays)
+	said := s.gateway.Stderr.(*output) // the log has an end when it is counted
+	said.await(s.t, `"ended_by":"revoked"`, 4)
+	said.await(s.t, `"ended_by":"client"`, 1)
 	route := fmt.Sprintf("{route=%q}", s.url+"/*")
-	eventuallyShows(s.t, s.metrics, "counterfoil_gateway_websockets"+route+" 1\n",
+	shows(s.t, s.metrics, "counterfoil_gateway_websockets"+route+" 1\n",
 		fmt.Sprintf("counterfoil_gateway_cut_total{reason=\"revoked\",route=%q} 4\n", s.url+"/*"))
 	s.away.Store(true) // and what the gateway knows becomes too old
 	s.wantClose(stays, websocket.StatusPolicyViolation, "verifier-stale")
 	s.away.Store(false)
-	eventuallyShows(s.t, s.metrics, fmt.Sprintf("counterfoil_gateway_cut_total{reason=\"stale\",route=%q} 1\n", s.url+"/*"))
-	log := s.gateway.Stderr.(*output).String()
+	said.await(s.t, `"ended_by":"stale"`, 1)
+	shows(s.t, s.metrics, fmt.Sprintf("counterfoil_gateway_cut_total{reason=\"stale\",route=%q} 1\n", s.url+"/*"))
+	log := said.String()
 	for by, n := range map[string]int{"revoked": 4, "stale": 1, "client": 1} {
 		if got := strings.Count(log, fmt.Sprintf(`"ended_by":%q`, by)); got != n {
 			s.t.Errorf("the log has %d lines of WebSockets ended by %s, want %d:\n%s", got, by, n, log)
@@ -251,33 +255,23 @@ func (s *sockets) judge() {
 	}
 }
 
-// eventuallyShows waits until a page has each of some texts.
-func eventuallyShows(t *testing.T, url string, texts ...string) {
+// shows looks for each of some texts in a page.
+func shows(t *testing.T, url string, texts ...string) {
 	t.Helper()
-	page := ""
-	for range 1000 {
-		res, err := http.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		page = string(data)
-		missing := 0
-		for _, text := range texts {
-			if !strings.Contains(page, text) {
-				missing++
-			}
-		}
-		if missing == 0 {
-			return
-		}
-		<-time.After(10 * time.Millisecond)
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Errorf("%s never showed %q:\n%s", url, texts, page)
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(string(page), text) {
+			t.Errorf("%s lacks %q:\n%s", url, text, page)
+		}
+	}
 }
 
 // GW-13: a page of a real browser learns why its WebSocket was closed.

@@ -30,9 +30,9 @@ func Nginx(tb testing.TB, dir, server string) *exec.Cmd {
 }
 
 // Front is nginx, caddy or haproxy in front of a service, with the configuration that counterfoil prints
-// for a gateway. It listens at address, and at h2c for HTTP/2 without TLS, if that is not empty: then
-// app.example.com is a host of Caddy's, too.
-func Front(tb testing.TB, proxy, snippet, gateway, service, address, h2c string) *exec.Cmd {
+// for a gateway. It listens at address and at more, and at h2c for HTTP/2 without TLS, if that is not
+// empty: then app.example.com is a host of Caddy's, too.
+func Front(tb testing.TB, proxy, snippet, gateway, service, address, h2c string, more ...string) *exec.Cmd {
 	tb.Helper()
 	dir := tb.TempDir()
 	switch proxy {
@@ -41,9 +41,15 @@ func Front(tb testing.TB, proxy, snippet, gateway, service, address, h2c string)
 		if h2c != "" {
 			listen += "listen " + h2c + " http2;\n"
 		}
+		for _, at := range more {
+			listen += "listen " + at + ";\n"
+		}
 		return Nginx(tb, dir, listen+snippet)
 	case "caddy":
 		options, sites := "", "http://"+address
+		for _, at := range more {
+			sites += ", http://" + at
+		}
 		if h2c != "" {
 			_, port, _ := net.SplitHostPort(h2c)
 			options, sites = "\tservers :"+port+" {\n\t\tprotocols h1 h2 h2c\n\t}\n", sites+", http://"+h2c+", http://app.example.com"+address[strings.LastIndexByte(address, ':'):]
@@ -56,6 +62,9 @@ func Front(tb testing.TB, proxy, snippet, gateway, service, address, h2c string)
 		lua, bind := write(tb, dir, "counterfoil.lua", snippet), "bind "+address
 		if h2c != "" {
 			bind += "\n  bind " + h2c + " proto h2"
+		}
+		for _, at := range more {
+			bind += "\n  bind " + at
 		}
 		path := write(tb, dir, "haproxy.cfg", fmt.Sprintf("global\n  lua-load %s\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", lua, bind, gateway, service))
 		return exec.Command(Program(tb, "haproxy"), "-db", "-f", path)

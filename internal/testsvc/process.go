@@ -57,28 +57,43 @@ func (p *process) startIn(within time.Duration) error {
 }
 
 func (p *process) await(within time.Duration) error {
+	err := await(p.done, within, p.ready)
+	if errors.Is(err, errEnded) {
+		return p.failed(err)
+	}
+	if err != nil {
+		p.signal(syscall.SIGKILL)
+		<-p.done
+		return p.failed(err)
+	}
+	return nil
+}
+
+var errEnded = errors.New("ended at once")
+
+// await returns when a server is ready, or has ended, or is not ready in time. No server of
+// another project says when it is, so await tries.
+func await(ended <-chan struct{}, within time.Duration, ready func() error) error {
 	deadline := time.Now().Add(within)
 	for {
-		err := p.ready()
+		err := ready()
 		if err == nil {
 			return nil
 		}
 		select {
-		case <-p.done:
-			return p.failed("ended at once", err)
+		case <-ended:
+			return fmt.Errorf("%w: %w", errEnded, err)
 		case <-time.After(pollEvery):
 		}
 		if time.Now().After(deadline) {
-			p.signal(syscall.SIGKILL)
-			<-p.done
-			return p.failed("does not answer", err)
+			return fmt.Errorf("does not answer: %w", err)
 		}
 	}
 }
 
-func (p *process) failed(how string, err error) error {
+func (p *process) failed(err error) error {
 	log, _ := os.ReadFile(filepath.Join(p.dir, "log"))
-	return fmt.Errorf("%s %s: %w\n%s", filepath.Base(p.path), how, err, log[max(0, len(log)-2000):])
+	return fmt.Errorf("%s %w\n%s", filepath.Base(p.path), err, log[max(0, len(log)-2000):])
 }
 
 func (p *process) signal(s syscall.Signal) {
