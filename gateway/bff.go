@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -47,10 +48,9 @@ type tokens struct {
 	exchange Exchange
 	now      func() time.Time
 	room     chan struct{} // exchangesAtOnce
+	log      *slog.Logger
 
-	failed func(error)
-
-	mu    sync.Mutex // guards the rest, and what is in by; held for a few assignments
+	mu    sync.Mutex // guards the rest, and what is in by
 	by    map[copyOf]*bearer
 	swept time.Time
 }
@@ -72,10 +72,7 @@ type bearer struct {
 
 func newTokens(client string, o *Options) *tokens {
 	return &tokens{
-		client: client, exchange: o.Exchange, now: time.Now, room: make(chan struct{}, exchangesAtOnce), by: map[copyOf]*bearer{},
-		failed: func(err error) {
-			o.Logger.Warn("no token for a service", "client", client, "error", err.Error())
-		},
+		client: client, exchange: o.Exchange, now: o.Now, room: make(chan struct{}, exchangesAtOnce), log: o.Logger, by: map[copyOf]*bearer{},
 	}
 }
 
@@ -115,17 +112,12 @@ func (t *tokens) of(ctx context.Context, s *counterfoil.Session, cookie string) 
 
 // renew exchanges the cookie. It outlives the request: others may wait for the same token.
 func (t *tokens) renew(k *bearer, session, cookie string) {
-	t.room <- struct{}{}
-	ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
-	asked := t.now()
-	got, err := t.exchange(ctx, cookie, t.client)
-	cancel()
-	<-t.room
+	got, asked, err := t.ask(cookie)
 	if err == nil {
 		err = got.check(session)
 	}
 	if err != nil && !errors.Is(err, counterfoil.ErrInvalidToken) {
-		t.failed(err)
+		t.log.Warn("no token for a service", "client", t.client, "error", err.Error())
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,6 +128,22 @@ func (t *tokens) renew(k *bearer, session, cookie string) {
 	}
 	close(k.under)
 	k.under = nil
+}
+
+// ask exchanges a cookie, and says when it began to. The time to wait for room counts: an auth server
+// that does not answer keeps nobody waiting for longer than exchangeTimeout.
+func (t *tokens) ask(cookie string) (got Token, asked time.Time, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), exchangeTimeout)
+	defer cancel()
+	select {
+	case t.room <- struct{}{}:
+	case <-ctx.Done():
+		return got, asked, fmt.Errorf("%d exchanges are under way, and none ends: %w", exchangesAtOnce, ctx.Err())
+	}
+	defer func() { <-t.room }()
+	asked = t.now()
+	got, err = t.exchange(ctx, cookie, t.client)
+	return got, asked, err
 }
 
 // check refuses a token that is not of the session that was checked, or lives too short a time.
@@ -166,11 +174,13 @@ func (t *tokens) at(c copyOf, now time.Time) *bearer {
 				delete(t.by, c)
 			}
 		}
-		for c := range t.by { // any of them costs one exchange
-			if len(t.by) < mostTokens {
-				break
+		if len(t.by) >= mostTokens {
+			for c := range t.by { // any of them costs one exchange; many go, so that not each new one looks at all
+				if len(t.by) <= mostTokens*7/8 {
+					break
+				}
+				delete(t.by, c)
 			}
-			delete(t.by, c)
 		}
 	}
 	k := &bearer{}

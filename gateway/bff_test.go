@@ -388,6 +388,30 @@ func TestBFFTokens(t *testing.T) {
 	})
 }
 
+// GW-16: an auth server that takes questions and does not answer keeps no request waiting, however many
+// sessions need a token at once.
+func TestBFFAuthServerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tokens := gateway.NewTokens(func(ctx context.Context, _, _ string) (gateway.Token, error) {
+			<-ctx.Done()
+			return gateway.Token{}, ctx.Err()
+		})
+		begun := time.Now()
+		var all sync.WaitGroup
+		for n := range 100 {
+			all.Go(func() {
+				if got, err := tokens.Of(t.Context(), &counterfoil.Session{ID: fmt.Sprint("ses_", n)}); err == nil {
+					t.Errorf("session %d: %q, and nothing was exchanged", n, got)
+				}
+			})
+		}
+		all.Wait()
+		if waited := time.Since(begun); waited > 5*time.Second {
+			t.Errorf("the last request waited for %v, want at most 5s", waited)
+		}
+	})
+}
+
 // What is kept has a bound, and goes when it has ended.
 func TestBFFTokensAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

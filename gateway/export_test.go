@@ -45,7 +45,7 @@ type Tokens = tokens
 
 // NewTokens returns the place of tokens.
 func NewTokens(exchange Exchange) *Tokens {
-	return newTokens("orders", &Options{Exchange: exchange, Logger: slog.New(slog.DiscardHandler)})
+	return newTokens("orders", &Options{Exchange: exchange, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 }
 
 // Of returns a token, as a request gets it.
