@@ -4,57 +4,33 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/internal/dial"
-	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // RemoteExchange returns the exchange of the auth server at issuerURL (RFC 8693), by an API key with the
 // scope sessions:exchange whose clients include those of the routes. It connects to the addresses that
 // counterfoil.Remote does.
 func RemoteExchange(issuerURL, apiKey string, allow []netip.Prefix) (Exchange, error) {
-	u, err := urls.Issuer(issuerURL)
+	r, err := newRemote(issuerURL, apiKey, allow)
 	if err != nil {
-		return nil, fmt.Errorf("gateway: issuer %w", err)
+		return nil, err
 	}
-	r := &remoteExchange{issuerURL + "/oauth/token", strings.TrimSpace(apiKey), &http.Client{
-		Transport:     dial.New(u.Hostname(), nil, allow),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // with our secrets
-	}}
 	return r.exchange, nil
 }
 
-type remoteExchange struct {
-	url, key string
-	client   *http.Client
-}
-
-func (e *remoteExchange) exchange(ctx context.Context, cookie, client string) (Token, error) {
+func (s *remote) exchange(ctx context.Context, cookie, client string) (Token, error) {
 	form := url.Values{
 		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token":      {cookie},
 		"subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"},
 		"client":             {client},
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, strings.NewReader(form.Encode()))
-	if err != nil {
-		return Token{}, err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Authorization", "Bearer "+e.key)
-	res, err := e.client.Do(r)
-	if err != nil {
-		return Token{}, err
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	status, data, err := s.post(ctx, "/oauth/token", typeForm, form.Encode(), true)
 	if err != nil {
 		return Token{}, err
 	}
@@ -64,17 +40,17 @@ func (e *remoteExchange) exchange(ctx context.Context, cookie, client string) (T
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(data, &answer); err != nil {
-		return Token{}, fmt.Errorf("the auth server answers %d, and what makes no sense: %w", res.StatusCode, err)
+		return Token{}, fmt.Errorf("the auth server answers %d, and what makes no sense: %w", status, err)
 	}
 	switch {
-	case res.StatusCode == http.StatusOK && answer.Token != "":
+	case status == http.StatusOK && answer.Token != "":
 		return Token{answer.Token, time.Duration(answer.Life) * time.Second}, nil
-	case res.StatusCode == http.StatusBadRequest && answer.Error == "invalid_request": // RFC 8693 section 2.2.2
+	case status == http.StatusBadRequest && answer.Error == "invalid_request": // RFC 8693 section 2.2.2
 		return Token{}, counterfoil.ErrInvalidToken
 	case answer.Error == "invalid_client", answer.Error == "unauthorized_client":
-		return Token{}, fmt.Errorf("the auth server does not let this API key exchange cookies (%d): it needs the scope sessions:exchange, and --sessions-of with the client %s", res.StatusCode, client)
+		return Token{}, fmt.Errorf("the auth server does not let this API key exchange cookies (%d): it needs the scope sessions:exchange, and --sessions-of with the client %s", status, client)
 	case answer.Error == "invalid_target":
 		return Token{}, fmt.Errorf("the auth server issues no token of the client %s: it is not registered, is disabled, has no carrier bearer, or is the client that people sign in to", client)
 	}
-	return Token{}, fmt.Errorf("the auth server answers %d %.40q", res.StatusCode, answer.Error)
+	return Token{}, fmt.Errorf("the auth server answers %d %.40q", status, answer.Error)
 }

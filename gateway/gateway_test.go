@@ -382,6 +382,13 @@ func TestWhoMayAsk(t *testing.T) {
 				t.Errorf("%s with %q: %d, want %d", k.name, name, w.Code, want)
 			}
 		}
+		for _, name := range slices.Concat(gateway.IdentityNames, gateway.RemoteNames) {
+			r = signed(k.ask("GET", app+"/"), token)
+			r.Header[strings.ReplaceAll(name, "-", "_")] = []string{"x"}
+			if w := answer(k.handler, r); w.Code != bad {
+				t.Errorf("%s with an alias of %s: %d, want %d", k.name, name, w.Code, bad)
+			}
+		}
 		r = signed(k.ask("GET", app+"/"), token)
 		r.ContentLength = 5 // announced by the proxy, and not sent
 		if w := answer(k.handler, r); w.Result().Header.Get("Connection") != "close" {

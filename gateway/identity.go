@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -94,30 +93,21 @@ func oneLine(text string) string {
 	return text
 }
 
-// guarded are the names that nobody may come near: those that say who asks, those that say
-// what is asked for, and those that a check reads.
-var guarded = func() map[string]bool {
+// readNames are those of what a check reads, as fold has them.
+var readNames = func() map[string]bool {
 	all := map[string]bool{}
-	for _, name := range slices.Concat(IdentityNames, RemoteNames) {
-		all[fold(name)] = true
-	}
-	for _, d := range []*dialect{byForwarded, byOriginal, byPrefix("/")} {
-		for _, name := range d.metadata {
-			all[fold(name)] = true
-		}
-	}
 	for name := range strings.SplitSeq(request.Reads(request.Anywhere), ", ") {
-		all[fold(name)] = true // a second spelling of a credential or of where it comes from
+		all[fold(name)] = true
 	}
 	return all
 }()
 
-// ambiguous reports whether h has another spelling of a guarded name, or of a claim: servers behind the proxy
-// take "_", "." and all else that is neither a letter nor a digit for "-" (GW-02, RFC 3875
+// ambiguous reports whether h has another spelling of a claim, or of what a check reads: servers behind
+// the proxy take "_", "." and all else that is neither a letter nor a digit for "-" (GW-02, RFC 3875
 // section 4.1.18). net/http has made one spelling of capitals already.
 func ambiguous(h http.Header) bool {
 	for name := range h {
-		if !plainName(name) && (guarded[fold(name)] || claim(fold(name))) {
+		if !plainName(name) && (claim(fold(name)) || readNames[fold(name)]) {
 			return true
 		}
 	}

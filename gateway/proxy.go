@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/refusal"
 	"github.com/counterfoil/counterfoil/internal/request"
 )
@@ -112,11 +111,6 @@ func (g *Gateway) schemeOf(r *http.Request) string {
 		return "https"
 	}
 	return "http"
-}
-
-// trusts reports whether r came from a trusted proxy.
-func (g *Gateway) trusts(r *http.Request) bool {
-	return forwarded.Proxies(g.opts.TrustedProxies).Contain(g.opts.Peer(r))
 }
 
 // rewrite makes the request that the upstream gets. The hop-by-hop headers are gone already, so

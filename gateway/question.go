@@ -35,7 +35,7 @@ func badMetadata(detail string) *refusal.Problem {
 
 // ask reads a question. Only a trusted proxy may ask (GW-05), and it says each thing once (GW-06).
 func (g *Gateway) ask(d *dialect, r *http.Request) (question, *refusal.Problem) {
-	if !forwarded.Proxies(g.opts.TrustedProxies).Contain(g.opts.Peer(r)) {
+	if !g.trusts(r) {
 		return question{}, errUntrusted
 	}
 	if ambiguous(r.Header) {
@@ -50,6 +50,11 @@ func (g *Gateway) ask(d *dialect, r *http.Request) (question, *refusal.Problem) 
 		}
 	}
 	return d.read(r)
+}
+
+// trusts reports whether r came from a trusted proxy.
+func (g *Gateway) trusts(r *http.Request) bool {
+	return forwarded.Proxies(g.opts.TrustedProxies).Contain(g.opts.Peer(r))
 }
 
 // byForwarded is the dialect of Traefik, Caddy and HAProxy.
