@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -142,5 +143,24 @@ func TestExchangeIsForCookies(t *testing.T) {
 	b.setClient(t, "orders", func(c *clients.Client) { c.Disabled = true })
 	if _, err := b.exchange(t, in.Access.Reveal()); !errors.Is(err, clients.ErrDisabled) {
 		t.Errorf("a disabled client: %v, want ErrDisabled", err)
+	}
+}
+
+// A grant without refresh tokens is used as the session's own client is: a session that nobody
+// refreshes leaves the list, although a token was exchanged.
+func TestExchangeKeepsNoSession(t *testing.T) {
+	b := newIssuerWith(t, memory.New(), func(o *issuer.Options) { o.RefreshIdle = time.Hour })
+	b.setClient(t, "orders", func(*clients.Client) {})
+	in := b.login(t, "alice", counterfoil.CarrierJWTCookie)
+	if _, err := b.exchange(t, in.Access.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := b.Session(t.Context(), in.Session.ID)
+	if err != nil || len(shown.Grants) != 2 || !shown.Grants[1].IdleExpires.Equal(shown.Grants[0].IdleExpires) {
+		t.Errorf("the session is %+v, %v, want two grants that end together", shown, err)
+	}
+	b.clock.add(2 * time.Hour)
+	if shown, err := b.Session(t.Context(), in.Session.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a session that was not refreshed: %+v, %v, want store.ErrNotFound", shown, err)
 	}
 }

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
@@ -159,8 +160,10 @@ func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time)
 	if r.Damaged {
 		return true
 	}
+	// A grant without refresh tokens is used as the session's own is: see [Issuer.Exchange].
+	familyOf := func(g Grant) *family { return families[cmp.Or(g.Family, r.Grant)] }
 	r.Grants = slices.DeleteFunc(r.Grants, func(g Grant) bool {
-		f := families[g.Family]
+		f := familyOf(g)
 		return f != nil && i.used(f, now) != nil
 	})
 	if len(r.Grants) == 0 {
@@ -176,7 +179,7 @@ func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time)
 	for n := range r.Grants {
 		g := &r.Grants[n]
 		g.LastUsed, g.IdleExpires = r.LastSeen, r.IdleExpires
-		if f := families[g.Family]; f != nil {
+		if f := familyOf(*g); f != nil {
 			g.LastUsed = f.Rotated
 			if end := i.idleEnd(f); end.Before(g.IdleExpires) {
 				g.IdleExpires = end
