@@ -50,7 +50,7 @@ func (s *Server) handover(r *http.Request, query url.Values) (handover, error) {
 
 // handoverIn is the handover that page leads to, if it is our page for that.
 func (s *Server) handoverIn(r *http.Request, page clients.ReturnTo) (handover, bool) {
-	_, query, found := strings.Cut(strings.TrimPrefix(page.String(), s.origins[0]), s.base+handoverPath+"?")
+	query, found := strings.CutPrefix(strings.TrimPrefix(page.String(), s.origins[0]), s.base+handoverPath+"?")
 	values, err := url.ParseQuery(query)
 	if !found || err != nil {
 		return handover{}, false

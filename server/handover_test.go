@@ -246,3 +246,14 @@ func TestHandoverBelow(t *testing.T) {
 		t.Errorf("the policy is %s", policy)
 	}
 }
+
+// A page of a service whose path is that of ours is the service's: the form may lead to it.
+func TestHandoverOfAnotherHost(t *testing.T) {
+	const other = "https://other.example.net"
+	b := newBench(t)
+	b.client("web", clients.Client{Origins: []string{appOrigin, other}})
+	w := b.answer("GET", "/login?"+url.Values{"client": {"web"}, "return_to": {other + handoverPage(nil)}}.Encode(), "")
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' "+other+";") {
+		t.Errorf("the form leads to %s, and the policy is %s", other, policy)
+	}
+}
