@@ -220,7 +220,7 @@ func (i *Issuer) copied(ctx context.Context, c *code, rec store.Record, r Redemp
 	}
 	b := store.Batch{Require: []store.Require{{Key: rec.Key, Rev: rec.Rev}}}
 	host := *row.at(c.Host)
-	row.unsettle(slices.Index(row.Hosts, host), "code was used twice", &b)
+	row.unsettle(host.ID, "code was used twice", &b)
 	if err := put(&b, row); err != nil {
 		return err
 	}

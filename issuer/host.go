@@ -80,10 +80,10 @@ func (r *SessionRow) settle(origin string, now time.Time, b *store.Batch) (*Host
 		return nil, secret.String{}, err
 	}
 	if n := slices.IndexFunc(r.Hosts, func(h Host) bool { return h.Origin == origin }); n >= 0 {
-		r.unsettle(n, "signed in anew", b)
+		r.unsettle(r.Hosts[n].ID, "signed in anew", b)
 	}
 	for len(r.Hosts) >= maxHosts {
-		r.unsettle(0, "more hosts than the limit", b)
+		r.unsettle(r.Hosts[0].ID, "more hosts than the limit", b)
 	}
 	value, err := json.Marshal(hostRecord{r.ID})
 	if err != nil {
@@ -95,12 +95,11 @@ func (r *SessionRow) settle(origin string, now time.Time, b *store.Batch) (*Host
 	return &h, secret.New(opaque), nil
 }
 
-// unsettle takes the host n out of r, and adds its end to b.
-func (r *SessionRow) unsettle(n int, reason string, b *store.Batch) {
-	id := r.Hosts[n].ID
+// unsettle takes the host of that id out of r, and adds its end to b.
+func (r *SessionRow) unsettle(id, reason string, b *store.Batch) {
 	b.Delete = append(b.Delete, hostKey(id))
 	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeToken, id, reason))
-	r.Hosts = slices.Delete(slices.Clone(r.Hosts), n, n+1)
+	r.Hosts = slices.DeleteFunc(slices.Clone(r.Hosts), func(h Host) bool { return h.ID == id })
 }
 
 // forgetHosts takes all hosts out of r, and adds the end of their records to b. The caller adds

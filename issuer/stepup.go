@@ -181,7 +181,7 @@ func (i *Issuer) replaceRefresh(ctx context.Context, row *SessionRow, issued *Is
 		return err
 	}
 	for len(row.Hosts) > 0 { // their cookies would be stepped up otherwise
-		row.unsettle(0, "authenticated anew", b)
+		row.unsettle(row.Hosts[0].ID, "authenticated anew", b)
 	}
 	f.Counter, f.Rotated, f.NoGrace = f.Counter+1, now, true
 	issued.Refresh = i.refreshToken(f)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -302,12 +303,9 @@ func (e *Embedded) follow(ctx context.Context) (err error) {
 	if len(e.config.Audience) > 0 {
 		audience = e.config.Audience[0]
 	}
-	bound := time.Duration(0) // its own default
-	if e.config.MaxBound > 0 && e.config.MaxBound < defaultBound {
-		bound = e.config.MaxBound
-	}
 	e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
-		Issuer: e.config.URL, Audience: audience, Logger: e.config.Logger, Now: e.config.Now, Bound: bound, ServeStale: e.config.ServeStale,
+		Issuer: e.config.URL, Audience: audience, Logger: e.config.Logger, Now: e.config.Now,
+		Bound: min(cmp.Or(e.config.MaxBound, defaultBound), defaultBound), ServeStale: e.config.ServeStale,
 	})
 	return err
 }

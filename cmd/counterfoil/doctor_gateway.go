@@ -41,7 +41,7 @@ func (d *doctor) gateway(ctx context.Context) {
 // neither that of the issuer nor listed.
 func notLedBack(routes []gateway.Route, listed []string, issuer string) (missing []string) {
 	if own, err := urls.Issuer(issuer); err == nil {
-		listed = append(slices.Clone(listed), own.Scheme+"://"+own.Host)
+		listed = append(slices.Clone(listed), urls.OriginOf(own))
 	}
 	for _, r := range routes {
 		if !r.Anonymous && r.Transport != counterfoil.Header && !slices.Contains(listed, r.Origin) && !slices.Contains(missing, r.Origin) {
