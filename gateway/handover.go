@@ -121,7 +121,7 @@ func (g *Gateway) handover(ask func(r *http.Request) (question, *refusal.Problem
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", handoverPolicy)
 		v := visit{g: g, w: w, r: r, said: "allowed"}
 		q, refused := ask(r)
 		if refused == nil {
@@ -169,6 +169,7 @@ func (v *visit) at(q question) *refusal.Problem {
 		return errNoHandover
 	}
 	path, raw, _ := strings.Cut(q.uri, "?")
+	v.origin = origin
 	if routes[0].host == v.g.pageHost && path != signOutPath {
 		return errNoHandover // the login's own cookie is here, and ours would take its place
 	}
@@ -181,7 +182,7 @@ func (v *visit) at(q question) *refusal.Problem {
 			return errWay
 		}
 	}
-	v.origin, v.path, v.query, v.direct = origin, path, query, q.direct
+	v.path, v.query, v.direct = path, query, q.direct
 	return nil
 }
 

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -9,6 +11,25 @@ import (
 	"github.com/counterfoil/counterfoil/internal/refusal"
 	"github.com/counterfoil/counterfoil/internal/request"
 )
+
+// handoverStyle is that of the pages of the auth server, as far as these pages need it.
+const handoverStyle = `
+:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fbfaf7; --accent: #0b5c4a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e9e6df; --paper: #16191c; --accent: #6fd3b5; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+main { max-width: 40rem; margin: 0 auto; padding: 1.5rem 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; }
+a { color: var(--accent); }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+`
+
+// handoverPolicy lets a page have this style, and nothing else. The host is that of a service, so
+// there is no address of ours to load a style sheet from.
+var handoverPolicy = func() string {
+	sum := sha256.Sum256([]byte(handoverStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}()
 
 // handoverPage is what a person sees below [HandoverPrefix]. It loads nothing.
 var handoverPage = template.Must(template.New("").Parse(`<!doctype html>
@@ -18,6 +39,7 @@ var handoverPage = template.Must(template.New("").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {{with .Lead}}<meta http-equiv="refresh" content="0; url={{.}}">
 {{end}}<title>{{.Title}}</title>
+<style>` + handoverStyle + `</style>
 </head>
 <body>
 <main>
@@ -65,5 +87,9 @@ func (v *visit) refuse(p *refusal.Problem) {
 		return
 	}
 	p.SetHeader(v.w.Header())
-	_ = v.write(p.Status, handoverText{Title: p.Title, Text: p.Detail})
+	page := handoverText{Title: p.Title, Text: p.Detail}
+	if v.origin != "" { // of a route: there is a site
+		page.Link, page.LinkText = "/", "To the start of this site"
+	}
+	_ = v.write(p.Status, page)
 }

@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -388,6 +390,17 @@ func TestHandoverAnswers(t *testing.T) {
 			}
 			if h.Get("Cache-Control") != "no-store" || h.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") || !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 				t.Errorf("%s %s: headers %v", c.method, c.target, h)
+			}
+			if page := p.answer.Body.String(); h.Get("Content-Type") == "text/html; charset=utf-8" {
+				_, rest, _ := strings.Cut(page, "<style>")
+				style, _, found := strings.Cut(rest, "</style>")
+				sum := sha256.Sum256([]byte(style))
+				if !found || !strings.Contains(h.Get("Content-Security-Policy"), "; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';") {
+					t.Errorf("%s %s: the browser refuses the style of the page", c.method, c.target)
+				}
+				if strings.HasPrefix(c.target, app) && !strings.Contains(page, `<a href="/`) {
+					t.Errorf("%s %s leads nowhere: %s", c.method, c.target, page)
+				}
 			}
 			if c.want != 303 && h["Set-Cookie"] != nil {
 				t.Errorf("%s %s sets a cookie", c.method, c.target)
