@@ -59,8 +59,10 @@ func TestGatewayAddresses(t *testing.T) {
 // A server that answers proxies says which of its settings let in more than an operator may want.
 func TestProxySettings(t *testing.T) {
 	routes := file(t, "routes.yaml", "routes: [{origin: 'https://app.example.com', prefix: /}]")
+	bff := file(t, "bff.yaml", "routes: [{origin: 'https://app.example.com', prefix: /, upstreams: ['http://127.0.0.1:8090'], bff: orders}]")
 	for text, want := range map[string]string{
 		"":                             "gateway_proxies is not set",
+		"gateway_routes: " + bff:       "gateway_routes has a route with bff",
 		"gateway_proxies: 0.0.0.0/0":   "gateway_proxies has 0.0.0.0/0: everybody may ask",
 		"gateway_listen: 0.0.0.0:8085": "gateway_listen is plain http on a network",
 		"gateway_listen: other:8085":   "gateway_listen is \"other:8085\"",

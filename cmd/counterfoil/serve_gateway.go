@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,9 +38,12 @@ func (c *proxySettings) check(v *config.Verdict, tls bool) {
 	if c.GatewayRoutes == "" {
 		return
 	}
-	_, err := c.proxied()
+	routes, err := c.proxied()
 	if wrong, refused := errors.AsType[config.Invalid](err); refused {
 		v.Refuse("gateway_routes", "names "+wrong[0].Where+": "+wrong[0].Problem, wrong[0].Hint)
+	}
+	if slices.ContainsFunc(routes, func(r gateway.Route) bool { return r.BFF != "" }) {
+		v.Refuse("gateway_routes", "has a route with bff, and this server passes no request on", "run counterfoil gateway with proxy_listen for that route")
 	}
 	if len(c.GatewayProxies) == 0 {
 		v.Refuse("gateway_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
