@@ -25,12 +25,12 @@ func (l deadlineListener) Accept() (net.Conn, error) {
 // all of them move one further away that was not reached. So the connection below keeps the
 // earlier one. When it is reached, Read or Write look at what is wanted now, and go on waiting.
 type deadlineConn struct {
-	net.Conn
+	halfConn
 	read, write deadline
 }
 
 func newDeadlineConn(c net.Conn) *deadlineConn {
-	d := &deadlineConn{Conn: c}
+	d := &deadlineConn{halfConn: halfConn{c}}
 	d.read.set, d.write.set = c.SetReadDeadline, c.SetWriteDeadline
 	return d
 }

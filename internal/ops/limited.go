@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -51,7 +50,7 @@ func (l *limited) admit(conn net.Conn) net.Conn {
 		return nil
 	}
 	l.count(1, false)
-	return &heldConn{Conn: conn, release: sync.OnceFunc(func() { l.release(addr) })}
+	return &heldConn{halfConn{conn}, sync.OnceFunc(func() { l.release(addr) })}
 }
 
 func (l *limited) release(addr netip.Addr) {
@@ -64,7 +63,7 @@ func (l *limited) release(addr netip.Addr) {
 }
 
 type heldConn struct {
-	net.Conn
+	halfConn
 	release func()
 }
 
@@ -72,14 +71,4 @@ type heldConn struct {
 func (c *heldConn) Close() error {
 	c.release()
 	return c.Conn.Close()
-}
-
-// CloseWrite says that nothing more is sent. Without it a program could end a connection that it
-// has hijacked only in both directions at once.
-func (c *heldConn) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
 }

@@ -18,13 +18,13 @@ func (l stalledListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stalledConn{Conn: c}, nil
+	return &stalledConn{halfConn: halfConn{c}}, nil
 }
 
 // stalledConn is a connection on which a Write fails when the client has taken no byte for
 // stuckTimeout. A deadline that somebody sets counts instead, until it is taken back.
 type stalledConn struct {
-	net.Conn
+	halfConn
 
 	mu  sync.Mutex // guards the write deadline of Conn
 	own time.Time  // the deadline that somebody has set; zero: none

@@ -25,7 +25,7 @@ func TestClientThatStalls(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, below := net.Pipe()
-				conn := &stalledConn{Conn: below}
+				conn := &stalledConn{halfConn: halfConn{below}}
 				var reads sync.WaitGroup
 				reads.Go(func() {
 					for c.every > 0 {
@@ -51,7 +51,7 @@ func TestClientThatStalls(t *testing.T) {
 func TestStalledConnKeepsDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, below := net.Pipe()
-		conn := &stalledConn{Conn: below}
+		conn := &stalledConn{halfConn: halfConn{below}}
 		for _, c := range []struct{ set, after time.Duration }{{time.Second, time.Second}, {0, stuckTimeout}, {time.Minute, time.Minute}} {
 			begun, deadline := time.Now(), time.Time{}
 			if c.set > 0 {
