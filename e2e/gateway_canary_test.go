@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -46,7 +47,7 @@ func TestGatewayKeepsCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := gatewayProxy(is, file, at, "--trusted-proxies", "127.0.0.1/32", "--listen", asked, "--ops-listen", ops, "--log-level", "debug")
-	listen(t, cmd, at)
+	ended := listen(t, cmd, at)
 	said := cmd.Stderr.(*output)
 
 	c := &canaries{all: map[string][]string{}}
@@ -126,6 +127,10 @@ func TestGatewayKeepsCredentials(t *testing.T) {
 		t.Errorf("%v\n%s", err, metrics)
 	}
 	c.search(t, "/metrics", metrics)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-ended // so the log is whole
 	if log := said.String(); !strings.Contains(log, `"decision"`) || !strings.Contains(log, `"request"`) {
 		t.Errorf("the log has no decision or no request:\n%s", log)
 	}
