@@ -60,7 +60,7 @@ func BenchmarkGateway(b *testing.B) {
 	}
 	b.Logf("%-34s %10s %8s %8s %8s %9s %11s", "", "requests/s", "p50", "p99", "CPU", "RSS", "to the floor")
 	for _, c := range table {
-		text := fmt.Sprintf("%-34s %10.0f %5.0f us %5.0f us %5.1f us %5.1f MiB", c.name, c.median(answers.rate), c.median(answers.middle), c.median(answers.slow), c.median(answers.processor), rss(b, c.pid))
+		text := fmt.Sprintf("%-34s %10.0f %5.0f us %5.0f us %5.1f us %5.1f MiB", c.name, c.median(answers.rate), c.median(answers.middle), c.median(answers.slow), c.median(answers.processor), float64(residentKiB(b, c.pid))/1024)
 		if c.floor != nil {
 			rate, cpu := c.ratio(answers.rate), c.ratio(answers.processor)
 			text += fmt.Sprintf("  %.2f x, CPU %.2f x", rate, cpu)
@@ -113,28 +113,21 @@ type program struct {
 
 // gateways is a gateway, which answers questions and is the proxy, with all that it needs.
 type gateways struct {
-	b           *testing.B
-	dir, binary string
-	issuer      *counterfoiltest.Issuer
-	service     program
-	questions   program
-	proxy       program
-	fronts      map[string]string // addresses of the proxies that ask, by name
-	credentials map[string]string // lines of a request, by carrier
+	b              *testing.B
+	binary, floors string // programs
+	issuer         *counterfoiltest.Issuer
+	service        program
+	questions      program
+	proxy          program
+	fronts         map[string]string // addresses of the proxies that ask, by name
+	credentials    map[string]string // lines of a request, by carrier
 }
 
 // newGateways has routes for localhost, and for the hosts of these proxies.
 func newGateways(b *testing.B, fronts ...string) *gateways {
-	g := &gateways{b: b, dir: b.TempDir(), issuer: counterfoiltest.New(b), fronts: map[string]string{}}
-	for _, built := range [][2]string{{".", "floor"}, {"..", "counterfoil"}} {
-		cmd := exec.Command("go", "build", "-C", built[0], "-o", filepath.Join(g.dir, built[1]), "./cmd/"+built[1])
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, out)
-		}
-	}
-	g.binary = filepath.Join(g.dir, "counterfoil")
+	g := &gateways{b: b, binary: build(b, "..", "counterfoil"), floors: build(b, ".", "floor"), issuer: counterfoiltest.New(b), fronts: map[string]string{}}
 	g.service = g.floor("serve")
-	routes := filepath.Join(g.dir, "routes.yaml")
+	routes := filepath.Join(b.TempDir(), "routes.yaml")
 	text := fmt.Sprintf("routes:\n- {origin: \"http://localhost\", prefix: /, upstreams: [\"http://%s\"]}\n", g.service.at)
 	for _, name := range fronts {
 		g.fronts[name] = testsvc.FreeAddress(b)
@@ -161,7 +154,7 @@ func newGateways(b *testing.B, fronts ...string) *gateways {
 // floor starts a floor that is what the arguments say.
 func (g *gateways) floor(of ...string) program {
 	at := testsvc.FreeAddress(g.b)
-	cmd := exec.Command(filepath.Join(g.dir, "floor"), append([]string{at}, of...)...)
+	cmd := exec.Command(g.floors, append([]string{at}, of...)...)
 	return program{at, serveFor(g.b, at, cmd, "COUNTERFOIL_API_KEY="+g.issuer.APIKey)}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,16 @@ func (a answers) rate() float64      { return float64(a.n) / a.took.Seconds() }
 func (a answers) middle() float64    { return a.p50 }
 func (a answers) slow() float64      { return a.p99 }
 func (a answers) processor() float64 { return a.cpu }
+
+// build builds a command of the module in folder from, and returns its path.
+func build(b *testing.B, from, name string) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), name)
+	if out, err := exec.Command("go", "build", "-C", from, "-o", path, "./cmd/"+name).CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
 
 // serveFor starts a server, waits until it listens at address, and returns its process id.
 func serveFor(b *testing.B, address string, cmd *exec.Cmd, env ...string) int {
@@ -145,18 +156,17 @@ func processorOf(b *testing.B, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// rss is the memory of a process, in MiB.
-func rss(b *testing.B, pid int) float64 {
+// residentKiB is the memory that a process holds (VmRSS of proc(5)).
+func residentKiB(b *testing.B, pid int) int {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(status), "VmRSS:")
-	fields := strings.Fields(after)
-	kib, err := strconv.Atoi(fields[0])
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
 		b.Fatal(err)
 	}
-	return float64(kib) / 1024
+	return kib
 }

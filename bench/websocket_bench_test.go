@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,15 +42,11 @@ func BenchmarkWebSockets(b *testing.B) {
 	go upgradeAll(service)
 	is := counterfoiltest.New(b)
 	dir, at := b.TempDir(), testsvc.FreeAddress(b)
-	program := filepath.Join(dir, "counterfoil")
-	if out, err := exec.Command("go", "build", "-C", "..", "-o", program, "./cmd/counterfoil").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
 	routes := fmt.Sprintf("routes: [{origin: %q, prefix: /, upstreams: [%q]}]", "http://"+at, "http://"+service.Addr().String())
 	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	pid := serveFor(b, at, exec.Command(program, "gateway", "--issuer", is.URL, "--routes", filepath.Join(dir, "routes.yaml"), "--proxy-listen", at,
+	pid := serveFor(b, at, exec.Command(build(b, "..", "counterfoil"), "gateway", "--issuer", is.URL, "--routes", filepath.Join(dir, "routes.yaml"), "--proxy-listen", at,
 		"--listen", "127.0.0.1:0", "--ops-listen", "off", "--connections-per-address", "0", "--log-level", "error"), "COUNTERFOIL_API_KEY="+is.APIKey)
 
 	all := make([]*waiting, 0, sessions*each)
@@ -181,19 +176,4 @@ func descriptors(b *testing.B) int {
 		b.Fatal(err)
 	}
 	return int(limit.Max)
-}
-
-// residentKiB is the memory that a process holds (VmRSS of proc(5)).
-func residentKiB(b *testing.B, pid int) int {
-	b.Helper()
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	kib, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kib
 }

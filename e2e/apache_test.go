@@ -15,7 +15,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/markdown"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -48,17 +47,8 @@ ProxyPass / %[3]s/
 // auth server at url with key.
 func apache(t *testing.T, url, cert, key, service string) (site string) {
 	t.Helper()
-	page, err := os.ReadFile("../docs/apache.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := markdown.Blocks(string(page))
-	n, err := markdown.Find(blocks, "OIDCOAuthClientID")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, address := t.TempDir(), testsvc.FreeAddress(t)
-	conf := strings.NewReplacer("https://auth.example.com", url, "/etc/apache2", dir, "# OIDCCABundlePath /etc/ssl/own-ca.pem", "OIDCCABundlePath "+cert).Replace(blocks[n].Text)
+	conf := strings.NewReplacer("https://auth.example.com", url, "/etc/apache2", dir, "# OIDCCABundlePath /etc/ssl/own-ca.pem", "OIDCCABundlePath "+cert).Replace(documented(t, "apache.md", "OIDCOAuthClientID"))
 	for name, text := range map[string]string{
 		"apache.conf":        fmt.Sprintf(apacheConf, dir, address, service, conf),
 		"counterfoil.secret": "OIDCOAuthClientSecret " + key + "\nOIDCCryptoPassphrase of-the-test\n",

@@ -70,9 +70,7 @@ func newOwnEdge(t *testing.T) *edge {
 	if err := os.WriteFile(file, []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "gateway", "--issuer", e.issuer.URL, "--routes", file, "--proxy-listen", e.address, "--ops-listen", "off")
-	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+e.issuer.APIKey)
-	listen(t, cmd, e.address)
+	listen(t, gatewayCommand(e.issuer.URL, e.issuer.APIKey, file, "--proxy-listen", e.address, "--ops-listen", "off"), e.address)
 	return e
 }
 

@@ -52,10 +52,8 @@ func newEnvoy(t *testing.T, credentials credentials.TransportCredentials, args .
 	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, append([]string{"gateway", "--issuer", is.URL, "--routes", filepath.Join(dir, "routes.yaml"), "--sign-in", app + "/login",
-		"--trusted-proxies", "127.0.0.1/32", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--ext-authz-listen", at}, args...)...)
-	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+is.APIKey)
-	listen(t, cmd, at)
+	args = append([]string{"--sign-in", app + "/login", "--trusted-proxies", "127.0.0.1/32", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--ext-authz-listen", at}, args...)
+	listen(t, gatewayCommand(is.URL, is.APIKey, filepath.Join(dir, "routes.yaml"), args...), at)
 	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(credentials))
 	if err != nil {
 		t.Fatal(err)

@@ -32,11 +32,16 @@ func service(t *testing.T, name string) *httptest.Server {
 	return s
 }
 
-// gatewayProxy is the program as a proxy at an address, with a file of routes.
-func gatewayProxy(is *counterfoiltest.Issuer, routes, at string, args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, append([]string{"gateway", "--issuer", is.URL, "--bound", "2s", "--routes", routes, "--proxy-listen", at}, args...)...)
-	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+is.APIKey)
+// gatewayCommand is the program as a gateway of an issuer, with an API key and a file of routes.
+func gatewayCommand(issuer, key, routes string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, append([]string{"gateway", "--issuer", issuer, "--routes", routes}, args...)...)
+	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+key)
 	return cmd
+}
+
+// gatewayProxy is one as a proxy at an address.
+func gatewayProxy(is *counterfoiltest.Issuer, routes, at string, args ...string) *exec.Cmd {
+	return gatewayCommand(is.URL, is.APIKey, routes, append([]string{"--bound", "2s", "--proxy-listen", at}, args...)...)
 }
 
 // GW-01, GW-10, GW-14: the program is a proxy itself: with two upstreams, of which one goes away,

@@ -41,9 +41,8 @@ func newFront(t *testing.T, proxy string) *front {
 	if err := os.WriteFile(filepath.Join(dir, "routes.yaml"), []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.gateway = exec.Command(binary, "gateway", "--issuer", f.issuer.URL, "--bound", "2s", "--routes", filepath.Join(dir, "routes.yaml"),
-		"--trusted-proxies", "127.0.0.1/32", "--listen", at, "--ops-listen", "off")
-	f.gateway.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+f.issuer.APIKey)
+	f.gateway = gatewayCommand(f.issuer.URL, f.issuer.APIKey, filepath.Join(dir, "routes.yaml"),
+		"--bound", "2s", "--trusted-proxies", "127.0.0.1/32", "--listen", at, "--ops-listen", "off")
 	listen(t, f.gateway, at)
 	address := strings.TrimPrefix(f.url, "http://")
 	upstream := service.Listener.Addr().String()

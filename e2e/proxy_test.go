@@ -101,19 +101,19 @@ var proxies = []struct {
 	look look
 }{{"", looks[0]}, {"/auth", looks[1]}, {"/auth", looks[2]}}
 
-// documented returns the locations of nginx that docs/operations.md shows.
-func documented(t *testing.T) string {
+// documented returns the block of a page of docs that has a text.
+func documented(t *testing.T, name, text string) string {
 	t.Helper()
-	page, err := os.ReadFile("../docs/operations.md")
+	page, err := os.ReadFile(filepath.Join("../docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := markdown.Blocks(string(page))
-	n, err := markdown.Find(blocks, "location /auth/")
+	n, err := markdown.Find(blocks, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(blocks[n].Text, "http://127.0.0.1:8080", "UPSTREAM")
+	return blocks[n].Text
 }
 
 // CSRF-01, LOGIN-12: a person uses the pages through a proxy that drops Fetch Metadata, and serves
@@ -125,7 +125,7 @@ func TestPagesThroughNginx(t *testing.T) {
 		name := "nginx" + strings.ReplaceAll(at.path, "/", "-") + "-" + at.look.name
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			locations := documented(t)
+			locations := strings.ReplaceAll(documented(t, "operations.md", "location /auth/"), "http://127.0.0.1:8080", "UPSTREAM")
 			if at.path == "" {
 				locations = `location / { proxy_pass UPSTREAM; ` + setHost + ` }`
 			}

@@ -27,10 +27,8 @@ func TestNoEarlyData(t *testing.T) {
 	if err := os.WriteFile(file, []byte(routes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "gateway", "--issuer", is.URL, "--routes", file, "--proxy-listen", at, "--ops-listen", "off",
-		"--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem"))
-	cmd.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+is.APIKey)
-	listen(t, cmd, at)
+	listen(t, gatewayCommand(is.URL, is.APIKey, file, "--proxy-listen", at, "--ops-listen", "off",
+		"--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem")), at)
 
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // the certificate of the test
 	defer client.CloseIdleConnections()

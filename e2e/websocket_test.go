@@ -22,7 +22,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/markdown"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -79,21 +78,11 @@ func newSockets(t *testing.T, behindNginx bool, another ...string) *sockets {
 	if err := os.WriteFile(file, fmt.Appendf(nil, "routes: [{origin: %q, prefix: /, upstreams: [%q]}]", s.url, upstream), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.gateway = exec.Command(binary, "gateway", "--issuer", auth.URL, "--bound", "2s", "--routes", file, "--proxy-listen", at,
+	s.gateway = gatewayCommand(auth.URL, key.Reveal(), file, "--bound", "2s", "--proxy-listen", at,
 		"--listen", testsvc.FreeAddress(t), "--trusted-proxies", "127.0.0.1/32", "--ops-listen", ops)
-	s.gateway.Env = append(os.Environ(), "COUNTERFOIL_API_KEY="+key.Reveal())
 	listen(t, s.gateway, at)
 	if behindNginx {
-		page, err := os.ReadFile("../docs/gateway.md")
-		if err != nil {
-			t.Fatal(err)
-		}
-		blocks := markdown.Blocks(string(page))
-		n, err := markdown.Find(blocks, "proxy_set_header Upgrade")
-		if err != nil {
-			t.Fatal(err)
-		}
-		shown := strings.NewReplacer("http://127.0.0.1:8089", "http://"+at).Replace(blocks[n].Text)
+		shown := strings.ReplaceAll(documented(t, "gateway.md", "proxy_set_header Upgrade"), "http://127.0.0.1:8089", "http://"+at)
 		listen(t, testsvc.Nginx(t, dir, "listen "+visitors+";\n"+shown), visitors)
 	}
 	return s
