@@ -31,7 +31,7 @@ func Snippet(proxy, gateway, upstream string) (string, error) {
 	}
 	var pairs []string
 	if gateway != "" {
-		pairs = append(pairs, "http://GATEWAY", "http://"+gateway, "forward_auth GATEWAY", "forward_auth "+gateway, "@metadata GATEWAY", "@metadata "+gateway)
+		pairs = append(pairs, "http://GATEWAY", "http://"+gateway, "forward_auth GATEWAY", "forward_auth "+gateway, "@metadata GATEWAY", "@metadata "+gateway, "lua.counterfoil GATEWAY", "lua.counterfoil "+gateway)
 		if host, port, err := net.SplitHostPort(gateway); err == nil {
 			pairs = append(pairs, "address: GATEWAY, port_value: PORT", "address: \""+host+"\", port_value: "+port)
 		}

@@ -56,6 +56,19 @@ func TestSnippetsTakeClaimsAway(t *testing.T) {
 	}
 }
 
+// Each configuration that has a place for the address of the gateway gets it.
+func TestSnippetsHaveTheGateway(t *testing.T) {
+	for proxy := range snippetFiles {
+		blank, err := Snippet(proxy, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := Snippet(proxy, "192.0.2.1:8085", ""); err != nil || strings.Contains(blank, "GATEWAY") && !strings.Contains(text, "192.0.2.1") {
+			t.Errorf("the configuration of %s does not name the gateway: %v", proxy, err)
+		}
+	}
+}
+
 // schema is as much of JSON Schema as the definitions of Kubernetes use.
 type schema struct {
 	Type       string
