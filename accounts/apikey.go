@@ -262,8 +262,5 @@ func (a *Accounts) RedeemCode(ctx context.Context, r issuer.Redemption, by *dire
 	if err := ownClient(&r.Client, by); err != nil {
 		return nil, err
 	}
-	if r.Client == "" { // of a key that may do it for all
-		r.Client = clients.Default
-	}
 	return a.issuer.Redeem(ctx, r)
 }

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
@@ -43,7 +45,7 @@ type Handover struct {
 
 // Redemption is what shows that a code came back to the browser that it was made for.
 type Redemption struct {
-	Client   string
+	Client   string // empty: clients.Default
 	Origin   string
 	Code     secret.String
 	Verifier secret.String
@@ -132,6 +134,7 @@ func (c *code) record(rec store.Record) (store.Record, error) {
 // One that comes with another Verifier is used up as well. A page that asks for a code with a secret
 // of its own makes it turn up in the browser of its victim, and from there perhaps in a log.
 func (i *Issuer) Redeem(ctx context.Context, r Redemption) (*Issued, error) {
+	r.Client = cmp.Or(r.Client, clients.Default)
 	for {
 		issued, err := i.tryRedeem(ctx, r)
 		if !errors.Is(err, store.ErrConflict) {

@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/gateway/extauthz"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -111,7 +110,7 @@ func (s *service) handover() *gateway.Handover {
 		Page: s.settings.Issuer + "/handover",
 		Redeem: func(ctx context.Context, r gateway.Redemption) (gateway.Cookie, error) {
 			issued, err := i.Redeem(ctx, issuer.Redemption{
-				Client: cmp.Or(r.Client, clients.Default), Origin: r.Origin, Code: secret.New(r.Code), Verifier: secret.New(r.Verifier), Act: audit.Act{By: by},
+				Client: r.Client, Origin: r.Origin, Code: secret.New(r.Code), Verifier: secret.New(r.Verifier), Act: audit.Act{By: by},
 			})
 			if err != nil {
 				return gateway.Cookie{}, err

@@ -135,7 +135,7 @@ type Handover[S Text] struct {
 	Code     S      `json:"code"`
 	Verifier S      `json:"verifier"` // the secret of the browser that the code was made for
 	Origin   string `json:"origin"`
-	Client   string `json:"client,omitempty"` // empty: that of the key
+	Client   string `json:"client,omitempty"` // empty: the first client of the key, or default if the key is for all
 }
 
 // HandedOver answers it: the value of the cookie.
