@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -185,18 +186,8 @@ var (
 // removeOurCookies drops what would set a cookie of a session: a service that is not the auth
 // server could sign a visitor in as somebody else (SES-04).
 func removeOurCookies(h http.Header) {
-	all := h["Set-Cookie"]
-	for n, field := range all {
-		if request.SetsCredential(field) {
-			kept := append([]string(nil), all[:n]...)
-			for _, field := range all[n+1:] {
-				if !request.SetsCredential(field) {
-					kept = append(kept, field)
-				}
-			}
-			h["Set-Cookie"] = kept
-			return
-		}
+	if all := h["Set-Cookie"]; all != nil {
+		h["Set-Cookie"] = slices.DeleteFunc(all, request.SetsCredential)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ func (p pool) pick(turn uint64, now time.Time, tried []*upstream) *upstream {
 	var least int64
 	for n := range p {
 		u := p[(uint64(n)+turn)%uint64(len(p))]
-		if u.down.Load() || contains(tried, u) {
+		if u.down.Load() || slices.Contains(tried, u) {
 			continue
 		}
 		load := u.pending.Load()
@@ -55,15 +56,6 @@ func (p pool) pick(turn uint64, now time.Time, tried []*upstream) *upstream {
 		}
 	}
 	return best
-}
-
-func contains(some []*upstream, u *upstream) bool {
-	for _, other := range some {
-		if other == u {
-			return true
-		}
-	}
-	return false
 }
 
 // at returns u on this upstream.
