@@ -21,7 +21,6 @@ SET statement_timeout = '` + statementLimit + `';
 SET idle_in_transaction_session_timeout = '` + statementLimit + `';
 SET enable_seqscan = off;
 SET plan_cache_mode = force_generic_plan;
-SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')`
 
 // identitySQL names the history that the server's data belongs to. It takes the timeline

@@ -38,7 +38,7 @@ func Examine(ctx context.Context, o Options, before time.Time) (e store.Examinat
 		return e, fmt.Errorf("postgres: %w", err)
 	}
 	prepareConfig(config)
-	config.ValidateConnect = nil // Examine reports a standby, it does not skip it
+	config.ValidateConnect = plain // Examine reports a standby, it does not skip it
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return e, fmt.Errorf("postgres: %w", err)

@@ -158,14 +158,20 @@ func prepareConfig(c *pgx.ConnConfig) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectWithin
 	}
-	if c.ValidateConnect == nil { // with several hosts: skip a standby
-		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	wanted := c.ValidateConnect
+	if wanted == nil { // with several hosts: skip a standby
+		wanted = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+	c.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		if err := plain(ctx, conn); err != nil {
+			return err
+		}
+		return wanted(ctx, conn)
 	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "counterfoil"
 	}
 	c.RuntimeParams["client_encoding"] = "UTF8" // at once: a database may have no conversion to what the role has
-	c.AfterConnect = plain
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, CancelRequestDelay: cancelAfter, DeadlineDelay: giveUpAfter}
 	}
