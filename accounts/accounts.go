@@ -124,12 +124,12 @@ func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invita
 
 // SignIn makes a session for a subject whom the caller has authenticated itself, with roles
 // unless the subject was given others here. by is the API key of the caller; nil is an
-// administrator. A key without directory.ScopeAdmin makes sessions of its own clients alone,
-// otherwise it is ErrOtherClient, and none with RoleAdmin, otherwise it is ErrAdminRole. It
-// fails like issuer.Login.
+// administrator. A key makes sessions of its own clients alone, otherwise it is ErrOtherClient, and
+// without directory.ScopeAdmin none with RoleAdmin, otherwise it is ErrAdminRole. It fails like
+// issuer.Login.
 func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
 	admin := by == nil || by.Has(directory.ScopeAdmin)
-	if !admin {
+	if by != nil {
 		if err := ownClient(&ask.Client, by); err != nil {
 			return nil, err
 		}

@@ -220,39 +220,36 @@ func (a *Accounts) adoptKeys(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Exchange is [issuer.Issuer.Exchange] for a program with the API key by, which gets tokens of its own
-// clients alone.
-func (a *Accounts) Exchange(ctx context.Context, credential string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
-	if !by.Has(directory.ScopeAdmin) {
-		if err := ownClient(&ask.Client, by); err != nil {
-			return nil, err
-		}
-	}
-	if ask.Client == "" {
-		ask.Client = by.Client
-	}
-	return a.issuer.Exchange(ctx, credential, ask)
-}
-
 // everyClient stands in directory.APIKey.Clients for all of them.
 const everyClient = "*"
 
-// ownClient makes client, of which by asks for a session, one of the clients of by, or refuses it.
+// ownClient is the one place that says whose sessions a program works with: it makes client, which
+// the program with the API key by has named, one that the key is for, or refuses it. A key with
+// directory.ScopeAdmin is for every client. If none is named, it is the first client of the key; a key
+// that lists none is for the client of its name, or for clients.Default if it is for every client.
 func ownClient(client *string, by *directory.APIKey) error {
-	own := by.Clients
-	switch {
-	case slices.Contains(own, everyClient):
-		return nil
-	case len(own) == 0:
+	own, every := by.Clients, by.Has(directory.ScopeAdmin) || slices.Contains(by.Clients, everyClient)
+	if len(own) == 0 && !every {
 		own = []string{by.Client}
 	}
-	if *client == "" {
+	switch {
+	case *client == "" && len(own) > 0 && own[0] != everyClient:
 		*client = own[0]
-	}
-	if !slices.Contains(own, *client) {
+	case *client == "":
+		*client = clients.Default
+	case !every && !slices.Contains(own, *client):
 		return ErrOtherClient
 	}
 	return nil
+}
+
+// Exchange is [issuer.Issuer.Exchange] for a program with the API key by, which gets tokens of its own
+// clients alone.
+func (a *Accounts) Exchange(ctx context.Context, credential string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
+	if err := ownClient(&ask.Client, by); err != nil {
+		return nil, err
+	}
+	return a.issuer.Exchange(ctx, credential, ask)
 }
 
 // RedeemCode is [issuer.Issuer.Redeem] for a program with the API key by, which may do that for its

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
@@ -17,10 +18,15 @@ import (
 // ErrOwnClient means that a credential was to be exchanged for a token of its own client.
 var ErrOwnClient = fmt.Errorf("the session's own client needs no exchange: %w", ErrBadRequest)
 
+// ErrTarget means that a token was to be for other audiences than those of its client, or for fewer.
+var ErrTarget = fmt.Errorf("the token would be for another audience: %w", ErrBadRequest)
+
 // Exchange gives a program that sits between browsers and a service a token for that service
 // (RFC 8693): credential is what the browser's cookie holds, and the answer is the access token of a
 // grant of r.Client on the same session. There is no refresh token: who holds the cookie asks again.
-// So the token ends with the session. It has all scopes of its client.
+// So the token ends with the session. It has the audience and all scopes of its client. If r names
+// an audience or scopes, they must be exactly those: a program is never given a token that is good for
+// more than it asked for (RFC 8693 section 2.2.2, RFC 8707 section 2).
 //
 // The first exchange adds the grant, and others use it: several programs may exchange the same
 // cookie, and none of them ends what another has. A grant that ended is added anew, as long as the
@@ -28,9 +34,8 @@ var ErrOwnClient = fmt.Errorf("the session's own client needs no exchange: %w", 
 //
 // Only the cookie of the session's own client is exchanged: a service that was given a token must not
 // be able to turn it into one for another service. Exchange fails with ErrInvalidToken if credential
-// is not good, with ErrOwnClient, and otherwise as [Issuer.AddGrant] does.
+// is not good, with ErrOwnClient, ErrTarget or clients.ErrScope, and otherwise as [Issuer.AddGrant] does.
 func (i *Issuer) Exchange(ctx context.Context, credential string, r Request) (*Issued, error) {
-	r.Scopes = nil // each exchange would make the grant anew that another one made
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -63,13 +68,33 @@ func (i *Issuer) tryExchange(ctx context.Context, credential string, r Request) 
 		return nil, ErrOwnClient
 	}
 	h, err := i.exchanged(ctx, row, r.Client, now)
-	switch {
-	case isInvalid(err):
+	if isInvalid(err) {
 		return i.grant(ctx, own, r, now, false)
-	case err != nil:
+	}
+	if err == nil {
+		err = i.wanted(h.client, r)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return i.finish(ctx, &Issued{SessionExpires: row.AbsoluteExpires}, h, head, now)
+}
+
+// wanted fails if a token of c is not what r asks for.
+func (i *Issuer) wanted(c *clients.Client, r Request) error {
+	switch {
+	case len(r.Audience) > 0 && !sameTexts(r.Audience, i.audience(c)):
+		return ErrTarget
+	case len(r.Scopes) > 0 && !sameTexts(r.Scopes, c.Scopes):
+		return fmt.Errorf("the token has all scopes of its client: %w", clients.ErrScope)
+	}
+	return nil
+}
+
+// sameTexts reports whether two lists have the same elements, in any order.
+func sameTexts(one, other []string) bool {
+	sorted := func(all []string) []string { return slices.Compact(slices.Sorted(slices.Values(all))) }
+	return slices.Equal(sorted(one), sorted(other))
 }
 
 // exchanged returns the grant that an earlier exchange made for client. It is ErrInvalidToken if
@@ -96,6 +121,12 @@ func (i *Issuer) grant(ctx context.Context, own *holding, r Request, now time.Ti
 	var err error
 	if h.dependencies, err = i.dependencies(ctx, row.Subject, r.Client); err != nil {
 		return nil, err
+	}
+	if !refresh {
+		if err := i.wanted(h.client, r); err != nil {
+			return nil, err
+		}
+		r.Scopes = nil // all, in the order of the client: with another, each exchange would make the grant anew
 	}
 	if r.Carrier, err = tokenCarrier(h.client, r.Carrier); err != nil {
 		return nil, err

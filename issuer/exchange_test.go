@@ -109,6 +109,30 @@ func TestExchangeIsForCookies(t *testing.T) {
 			t.Errorf("for client %s: %v, want %v", client, err, want)
 		}
 	}
+	// What is asked for is all that the token is for and may do, or nothing is made.
+	for _, c := range []struct {
+		ask  issuer.Request
+		want error
+	}{
+		{issuer.Request{Audience: []string{"https://shop.test"}}, issuer.ErrTarget},
+		{issuer.Request{Audience: []string{"https://orders.test", "https://shop.test"}}, issuer.ErrTarget},
+		{issuer.Request{Scopes: []string{"read"}}, clients.ErrScope},
+		{issuer.Request{Scopes: []string{"read", "write", "cancel"}}, clients.ErrScope},
+		{issuer.Request{Audience: []string{"https://orders.test"}, Scopes: []string{"write", "read"}}, nil},
+		{issuer.Request{Audience: []string{"https://shop.test"}}, issuer.ErrTarget}, // although the grant is there
+		{issuer.Request{Scopes: []string{"write"}}, clients.ErrScope},
+	} {
+		before, err := b.Session(t.Context(), in.Session.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ask.Client = "orders"
+		_, failed := b.Exchange(t.Context(), in.Access.Reveal(), c.ask)
+		after, err := b.Session(t.Context(), in.Session.ID)
+		if !errors.Is(failed, c.want) || err != nil || c.want != nil && len(after.Grants) != len(before.Grants) {
+			t.Errorf("exchange for %v and %v: %v, want %v; grants before %v, after %v", c.ask.Audience, c.ask.Scopes, failed, c.want, before.Grants, after.Grants)
+		}
+	}
 	exchanged := func(access string) *issuer.Issued {
 		t.Helper()
 		got, err := b.exchange(t, access)

@@ -26,6 +26,7 @@ type Request struct {
 	UserAgent  string
 	Act        audit.Act         // who asks, and from where; no By: the subject itself
 	Scopes     []string          // empty: all that the client has
+	Audience   []string          // for Exchange alone: whom the token is for; empty: whomever those of the client are for
 	Attributes map[string]string // at most 16, and 1 KiB in all
 
 	// Replaces is the session that the caller had until now, as [Issuer.Held] says, with the

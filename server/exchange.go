@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,9 +28,16 @@ var (
 	errExchange     = errors.New("no token of that client is issued")
 )
 
+// targets are whom the token is asked for. A parameter without a value is one that was left out
+// (RFC 6749 section 3.2).
+func targets(form url.Values) []string {
+	return slices.DeleteFunc(slices.Concat(form["audience"], form["resource"]), func(s string) bool { return s == "" })
+}
+
 // exchange is RFC 8693: a program that sits between browsers and a service gets a token for the service
 // in exchange for what the cookie of a browser holds. The parameter client names whose token it is;
-// without it, it is the first client of the API key.
+// without it, it is the first client of the API key. The parameters audience, resource and scope are for
+// callers that say what they expect: another token than that is refused.
 func (s *Server) exchange(w http.ResponseWriter, r *http.Request) error {
 	form := r.PostForm
 	for name, want := range map[string]string{"subject_token_type": accessToken, "requested_token_type": accessToken, "actor_token": ""} {
@@ -43,7 +52,10 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ask := issuer.Request{Client: form.Get("client"), Act: act(w, r, audit.ByKey(key.Client), "")}
+	ask := issuer.Request{
+		Client: form.Get("client"), Scopes: strings.Fields(form.Get("scope")), Audience: targets(form),
+		Act: act(w, r, audit.ByKey(key.Client), ""),
+	}
 	issued, err := s.users.Exchange(r.Context(), form.Get("subject_token"), ask, &key)
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken):

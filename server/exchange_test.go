@@ -79,6 +79,10 @@ func TestTokenExchange(t *testing.T) {
 		"a disabled client":          {key, []string{"client", "off"}, 400, "invalid_target"},
 		"the client of the cookie":   {key, []string{"client", "default"}, 400, "invalid_target"},
 		"a client of others":         {key, []string{"client", "shop"}, 403, "unauthorized_client"},
+		"another audience":           {key, []string{"audience", "https://shop.test"}, 400, "invalid_target"},
+		"another resource":           {key, []string{"resource", "https://orders.test/"}, 400, "invalid_target"},
+		"one audience too many":      {key, []string{"audience", "https://orders.test", "resource", "https://shop.test"}, 400, "invalid_target"},
+		"a scope of others":          {key, []string{"scope", "read write"}, 400, "invalid_scope"},
 		"no key":                     {"", nil, 401, "invalid_client"},
 		"a key that is none":         {"cfk_x", nil, 401, "invalid_client"},
 		"a key for other things":     {made(directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeIntrospect, directory.ScopeSessions}}), nil, 403, "unauthorized_client"},
@@ -98,6 +102,12 @@ func TestTokenExchange(t *testing.T) {
 		res, body := b.call("POST", "/oauth/token", ask.Encode(), header...)
 		if res.StatusCode != c.status || !strings.Contains(body, `"error":"`+c.code+`"`) {
 			t.Errorf("%s = %d %s, want %d %s", name, res.StatusCode, body, c.status, c.code)
+		}
+	}
+	// What the token is and may do anyway may be asked for (RFC 8693 section 2.1, RFC 8707 section 2).
+	for _, more := range []string{"&audience=https://orders.test", "&resource=https://orders.test", "&scope=read", "&audience=&scope=", "&scope=read&audience=https://orders.test&audience=https://orders.test"} {
+		if res, body := b.call("POST", "/oauth/token", form.Encode()+more, "Authorization", "Bearer "+key); res.StatusCode != http.StatusOK {
+			t.Errorf("exchange with %s = %d %s", more, res.StatusCode, body)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func oauthCode(err error, p *source.Problem) (code string, status int) {
 	switch {
 	case p.Type == "unsupported_grant_type":
 		return p.Type, http.StatusBadRequest
-	case errors.Is(err, errExchange), errors.Is(err, issuer.ErrOwnClient): // RFC 8693 section 2.2.2
+	case errors.Is(err, errExchange), errors.Is(err, issuer.ErrOwnClient), errors.Is(err, issuer.ErrTarget): // RFC 8693 section 2.2.2
 		return "invalid_target", http.StatusBadRequest
 	case errors.Is(err, errSubjectToken):
 		return "invalid_request", http.StatusBadRequest

@@ -118,7 +118,7 @@ func readForm(r *http.Request) error {
 		return err
 	}
 	for name, values := range r.PostForm {
-		if len(values) > 1 && name != "resource" {
+		if len(values) > 1 && name != "resource" && name != "audience" { // RFC 8693 section 2.1
 			return badRequest("parameter %q is given twice", name)
 		}
 	}
