@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"sync"
-	"time"
 
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -19,26 +16,18 @@ import (
 // assertionName is the file of the gateway's key, in the folder of the routes.
 const assertionName = "assertion.key"
 
-// assertionFile has the keys that sign assertions. An operator may change it while the gateway runs.
-type assertionFile struct {
-	path string
-	log  *slog.Logger
-	now  func() time.Time
-
-	mu      sync.Mutex // guards the fields below
-	keys    *gateway.AssertionKeys
-	changed time.Time // of the file, when keys were read
-	looked  time.Time
-}
-
-// openAssertionKeys reads the file at path. If there is none, it makes it with a new key.
-func openAssertionKeys(path string, log *slog.Logger) (*assertionFile, error) {
-	f := &assertionFile{path: path, log: log, now: time.Now}
-	err := f.load()
+// openAssertionKeys reads the file at path, which an operator may change while the gateway runs. If
+// there is none, it makes it with a new key.
+func openAssertionKeys(path string, log *slog.Logger) (*textfile.Followed[*gateway.AssertionKeys], error) {
+	f := &textfile.Followed[*gateway.AssertionKeys]{
+		Path: path, Read: func() (*gateway.AssertionKeys, error) { return readAssertionKeys(path) },
+		Failed: func(err error) { log.Error("assertion key", "file", path, "error", err.Error()) },
+	}
+	err := f.Load()
 	if errors.Is(err, fs.ErrNotExist) {
 		// Two gateways may start at once: the one that comes second takes the key of the first.
 		if err = newAssertionFile(path); err == nil || errors.Is(err, fs.ErrExist) {
-			err = f.load()
+			err = f.Load()
 		}
 	}
 	if err != nil {
@@ -58,45 +47,17 @@ func newAssertionFile(path string) error {
 	return err
 }
 
-// current returns the keys. It looks at the file once a minute. If the file cannot be used, it
-// logs that and keeps the keys that it had.
-func (f *assertionFile) current() *gateway.AssertionKeys {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.now().Sub(f.looked).Abs() >= time.Minute {
-		if err := f.loadLocked(); err != nil {
-			f.log.Error("assertion key", "file", f.path, "error", err.Error())
-		}
+func readAssertionKeys(path string) (*gateway.AssertionKeys, error) {
+	if bad, ok := errors.AsType[*private.Error](private.Secret(path)); ok && !bad.Given {
+		return nil, config.Invalid{{Where: path, Problem: bad.Problem, Hint: bad.Hint}}
 	}
-	return f.keys
-}
-
-func (f *assertionFile) load() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.loadLocked()
-}
-
-func (f *assertionFile) loadLocked() error {
-	f.looked = f.now()
-	info, err := os.Stat(f.path)
+	text, err := textfile.Read(path)
 	if err != nil {
-		return err
-	}
-	if f.keys != nil && info.ModTime().Equal(f.changed) {
-		return nil
-	}
-	if bad, ok := errors.AsType[*private.Error](private.Secret(f.path)); ok && !bad.Given {
-		return config.Invalid{{Where: f.path, Problem: bad.Problem, Hint: bad.Hint}}
-	}
-	text, err := textfile.Read(f.path)
-	if err != nil {
-		return private.Unreadable(f.path, err)
+		return nil, private.Unreadable(path, err)
 	}
 	keys, err := gateway.ReadAssertionKeys(text)
 	if err != nil {
-		return config.Invalid{{Where: f.path, Problem: fmt.Sprintf("has no keys for assertions: %v", err), Hint: "remove the file, and the gateway makes a new one"}}
+		return nil, config.Invalid{{Where: path, Problem: fmt.Sprintf("has no keys for assertions: %v", err), Hint: "remove the file, and the gateway makes a new one"}}
 	}
-	f.keys, f.changed = keys, info.ModTime()
-	return nil
+	return keys, nil
 }

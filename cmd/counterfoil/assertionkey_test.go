@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
 // The gateway makes its key once, for its own user alone. A key that is added is published within a
@@ -18,7 +19,7 @@ import (
 func TestAssertionFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), assertionName)
 	var log bytes.Buffer
-	open := func() (*assertionFile, error) {
+	open := func() (*textfile.Followed[*gateway.AssertionKeys], error) {
 		return openAssertionKeys(path, slog.New(slog.NewTextHandler(&log, nil)))
 	}
 	f, err := open()
@@ -28,13 +29,13 @@ func TestAssertionFile(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatal(info.Mode(), err)
 	}
-	first := string(f.current().JWKS())
-	if other, err := open(); err != nil || string(other.current().JWKS()) != first {
+	first := string(f.Current().JWKS())
+	if other, err := open(); err != nil || string(other.Current().JWKS()) != first {
 		t.Errorf("another gateway with the file: %v", err)
 	}
 
 	now := time.Now()
-	f.now = func() time.Time { return now }
+	f.Now = func() time.Time { return now }
 	write := func(text []byte) {
 		t.Helper()
 		now = now.Add(59 * time.Second)
@@ -53,19 +54,19 @@ func TestAssertionFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.current()
+	f.Current()
 	write(slices.Concat(one, two))
-	if got := string(f.current().JWKS()); got != first {
+	if got := string(f.Current().JWKS()); got != first {
 		t.Errorf("the file is read more than once a minute: %s", got)
 	}
 	now = now.Add(time.Second)
-	both := string(f.current().JWKS())
+	both := string(f.Current().JWKS())
 	if strings.Count(both, `"kid"`) != 2 || !strings.HasPrefix(both, strings.TrimSuffix(first, "]}")) {
 		t.Errorf("after a key was added: %s", both)
 	}
 	write([]byte("junk"))
 	now = now.Add(time.Second)
-	if got := string(f.current().JWKS()); got != both || !strings.Contains(log.String(), "has no keys") {
+	if got := string(f.Current().JWKS()); got != both || !strings.Contains(log.String(), "has no keys") {
 		t.Errorf("after the file was damaged: %s\n%s", got, &log)
 	}
 	if _, err := open(); err == nil || !strings.Contains(err.Error(), "remove the file") {

@@ -187,7 +187,7 @@ func (c *gatewayRun) assertionKeys(log *slog.Logger) (func() *gateway.AssertionK
 	if err != nil {
 		return nil, err
 	}
-	return file.current, nil
+	return file.Current, nil
 }
 
 // routesAgain reads a file of routes again. If it is wrong, the routes stay.

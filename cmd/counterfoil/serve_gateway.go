@@ -81,7 +81,7 @@ func (s *service) openGateway(routes []gateway.Route) error {
 	proxies := ops.Networks(s.GatewayProxies)
 	g, err := gateway.New(gateway.Options{
 		Verifier: s.Verifier(), Routes: routes, TrustedProxies: proxies, SignIn: s.settings.Issuer + "/login", Client: s.GatewayClient, Handover: s.handover(),
-		Logger: s.log, Peer: peer, Decided: decided(s.metrics.Metrics, s.log), AssertionKeys: keys.current,
+		Logger: s.log, Peer: peer, Decided: decided(s.metrics.Metrics, s.log), AssertionKeys: keys.Current,
 	})
 	if err != nil {
 		return err

@@ -4,9 +4,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"os"
-	"sync"
-	"time"
 
 	"github.com/counterfoil/counterfoil/internal/textfile"
 )
@@ -16,13 +13,26 @@ func (s *Settings) withTLS(l net.Listener, log *slog.Logger) (net.Listener, erro
 	if s.TLSCert == "" {
 		return l, nil
 	}
-	files := &certificate{cert: s.TLSCert, key: s.TLSKey, log: log, now: time.Now}
-	if err := files.load(); err != nil {
+	files := s.files(log)
+	if err := files.Load(); err != nil {
 		return nil, err
 	}
 	return tls.NewListener(l, &tls.Config{
-		GetCertificate: files.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return files.Current(), nil },
+		MinVersion:     tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 	}), nil
+}
+
+// files are the pair that an operator renews while the server runs. The certificate says that there is a new one: the
+// key may be older.
+func (s *Settings) files(log *slog.Logger) *textfile.Followed[*tls.Certificate] {
+	return &textfile.Followed[*tls.Certificate]{
+		Path: s.TLSCert, Failed: func(err error) { log.Error("certificate", "file", s.TLSCert, "error", err.Error()) },
+		Read: func() (*tls.Certificate, error) {
+			pair, err := LoadKeyPair(s.TLSCert, s.TLSKey)
+			return &pair, err
+		},
+	}
 }
 
 // LoadKeyPair is [tls.LoadX509KeyPair] for files as editors write them: before a byte order mark
@@ -37,52 +47,4 @@ func LoadKeyPair(certFile, keyFile string) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(cert, key)
-}
-
-// certificate is a pair of files that an operator renews while the server runs.
-type certificate struct {
-	cert, key string
-	log       *slog.Logger
-	now       func() time.Time
-
-	mu      sync.Mutex // guards the fields below
-	pair    *tls.Certificate
-	changed time.Time // of the file, when pair was read
-	looked  time.Time
-}
-
-// get implements tls.Config.GetCertificate. It checks the files once a minute. If
-// the new pair cannot be used, it logs that and keeps the old one.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.looked) >= time.Minute {
-		c.looked = now
-		if info, err := os.Stat(c.cert); err == nil && !info.ModTime().Equal(c.changed) {
-			if err := c.loadLocked(); err != nil {
-				c.log.Error("certificate", "file", c.cert, "error", err.Error())
-			}
-		}
-	}
-	return c.pair, nil
-}
-
-func (c *certificate) load() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.looked = c.now()
-	return c.loadLocked()
-}
-
-func (c *certificate) loadLocked() error {
-	info, err := os.Stat(c.cert)
-	if err != nil {
-		return err
-	}
-	pair, err := LoadKeyPair(c.cert, c.key)
-	if err != nil {
-		return err // changed stays as it is, so that the next check reads again: the other file may come later
-	}
-	c.pair, c.changed = &pair, info.ModTime()
-	return nil
 }

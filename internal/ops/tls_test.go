@@ -62,19 +62,13 @@ func writePair(t *testing.T, dir string, serial int64) (cert, key string, pool *
 
 func TestRenewedCertificate(t *testing.T) {
 	dir, now := t.TempDir(), time.Unix(1000, 0)
-	c := &certificate{log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
-	c.cert, c.key, _ = writePair(t, dir, 1)
-	if err := c.load(); err != nil {
+	cert, key, _ := writePair(t, dir, 1)
+	c := (&Settings{TLSCert: cert, TLSKey: key}).files(slog.New(slog.DiscardHandler))
+	c.Now = func() time.Time { return now }
+	if err := c.Load(); err != nil {
 		t.Fatal(err)
 	}
-	serial := func() int64 {
-		t.Helper()
-		pair, err := c.get(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pair.Leaf.SerialNumber.Int64()
-	}
+	serial := func() int64 { return c.Current().Leaf.SerialNumber.Int64() }
 	writePair(t, dir, 2)
 	if got := serial(); got != 1 {
 		t.Errorf("serial = %d at once, want the files to be left alone for a minute", got)
@@ -84,7 +78,7 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Errorf("serial = %d a minute later, want 2", got)
 	}
 	writePair(t, dir, 3)
-	if err := os.WriteFile(c.key, []byte("not there yet"), 0o600); err != nil {
+	if err := os.WriteFile(key, []byte("not there yet"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(time.Minute)
