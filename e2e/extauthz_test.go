@@ -266,19 +266,19 @@ func sameMessage(t *testing.T, ours, theirs protoreflect.MessageDescriptor) {
 func TestEnvoyConfigurations(t *testing.T) {
 	t.Parallel()
 	for _, proxy := range []string{"envoy", "envoy-grpc"} {
-		text, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", "127.0.0.1:8086").Output()
+		text, err := exec.Command(binary, "gateway", "snippet", proxy, "--gateway", "127.0.0.1:8086", "--upstream", "127.0.0.1:8090").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		documents := yaml.NewDecoder(bytes.NewReader(text))
-		next := func() map[string]any {
+		next := func(want int) []map[string]any {
 			var list []map[string]any
-			if err := documents.Decode(&list); err != nil || len(list) != 1 {
-				t.Fatalf("%s: %v, %d of them", proxy, err, len(list))
+			if err := documents.Decode(&list); err != nil || len(list) != want {
+				t.Fatalf("%s: %v, %d of them, want %d", proxy, err, len(list), want)
 			}
-			return list[0]
+			return list
 		}
-		config, is := next()["typed_config"].(map[string]any)
+		config, is := next(1)[0]["typed_config"].(map[string]any)
 		if !is {
 			t.Fatalf("%s has no filter", proxy)
 		}
@@ -288,16 +288,22 @@ func TestEnvoyConfigurations(t *testing.T) {
 		if filter.FailureModeAllow || filter.StatusOnError.GetCode() != httptype.StatusCode_ServiceUnavailable {
 			t.Errorf("%s: %v", proxy, filter)
 		}
-		if proxy == "envoy-grpc" {
+		asked := filter.GetGrpcService().GetEnvoyGrpc().GetClusterName() + filter.GetHttpService().GetServerUri().GetCluster()
+		ports := map[string]uint32{asked: 8086, "service": 8090}
+		for _, cluster := range next(2) {
 			made := new(clusters.Cluster)
-			readAs(t, next(), made)
+			readAs(t, cluster, made)
 			at := made.GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
-			if made.Name != filter.GetGrpcService().GetEnvoyGrpc().GetClusterName() || at.GetAddress() != "127.0.0.1" || at.GetPortValue() != 8086 {
+			if at.GetAddress() != "127.0.0.1" || at.GetPortValue() != ports[made.Name] || made.GetLoadAssignment().GetClusterName() != made.Name {
 				t.Errorf("%s: %v", proxy, made)
 			}
+			delete(ports, made.Name)
+		}
+		if len(ports) > 0 {
+			t.Errorf("%s has no cluster %v", proxy, ports)
 		}
 		way := new(route.Route)
-		readAs(t, next(), way)
+		readAs(t, next(1)[0], way)
 		if way.GetMatch().GetPrefix() != gateway.HandoverPrefix || way.GetRoute().GetCluster() == "" {
 			t.Errorf("%s: people sign in by %v", proxy, way)
 		}

@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,25 +22,44 @@ var snippetFiles = map[string]string{
 }
 
 // Snippet returns the configuration that makes a proxy ask a gateway. The addresses are those of
-// the gateway and of the service behind it; an empty one is left as a word in capitals.
+// the gateway and of the service behind it, with a port; an empty one is left as a word in capitals. For
+// the Gateway API of Kubernetes they are names of Services, and an empty one is that of an example.
 func Snippet(proxy, gateway, upstream string) (string, error) {
 	file, known := snippetFiles[proxy]
 	if !known {
 		return "", fmt.Errorf("no configuration for %q: want one of %s", proxy, strings.Join(slices.Sorted(maps.Keys(snippetFiles)), ", "))
 	}
+	want := anyHost
+	if proxy == "gateway-api" {
+		want, gateway, upstream = serviceName, cmp.Or(gateway, serviceName.example), cmp.Or(upstream, "service:8080")
+	}
+	var pairs []string
+	for _, a := range []struct{ word, text string }{{"GATEWAY", gateway}, {"UPSTREAM", upstream}} {
+		if a.text == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(a.text)
+		n, bad := strconv.ParseUint(port, 10, 16)
+		if err != nil || bad != nil || n == 0 || !want.fits.MatchString(host) {
+			return "", fmt.Errorf("the %s is %q: want %s and a port, such as %s", strings.ToLower(a.word), a.text, want.what, want.example)
+		}
+		pairs = append(pairs, a.word+"_HOST", host, a.word+"_PORT", port, a.word, a.text)
+	}
 	text, err := snippets.ReadFile("snippets/" + file)
 	if err != nil {
 		return "", err
 	}
-	var pairs []string
-	if gateway != "" {
-		pairs = append(pairs, "http://GATEWAY", "http://"+gateway, "forward_auth GATEWAY", "forward_auth "+gateway, "@metadata GATEWAY", "@metadata "+gateway, "lua.counterfoil GATEWAY", "lua.counterfoil "+gateway)
-		if host, port, err := net.SplitHostPort(gateway); err == nil {
-			pairs = append(pairs, "address: GATEWAY, port_value: PORT", "address: \""+host+"\", port_value: "+port)
-		}
-	}
-	if upstream != "" {
-		pairs = append(pairs, "http://UPSTREAM", "http://"+upstream, "reverse_proxy UPSTREAM", "reverse_proxy "+upstream)
-	}
 	return strings.NewReplacer(pairs...).Replace(string(text)), nil
 }
+
+// hosts are those that an address in a configuration may have. None has a character that means something
+// to a proxy.
+type hosts struct {
+	fits          *regexp.Regexp
+	what, example string
+}
+
+var (
+	anyHost     = hosts{regexp.MustCompile(`^[0-9A-Za-z._-]+$|^[0-9a-fA-F:]+$`), "a host", "127.0.0.1:8085"}
+	serviceName = hosts{regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`), "the name of a Service", "counterfoil:8085"} // RFC 1035 label
+)

@@ -56,16 +56,46 @@ func TestSnippetsTakeClaimsAway(t *testing.T) {
 	}
 }
 
-// Each configuration that has a place for the address of the gateway gets it.
-func TestSnippetsHaveTheGateway(t *testing.T) {
+// Each configuration has both addresses in it that are given, and no word in capitals is left then.
+func TestSnippetsHaveTheAddresses(t *testing.T) {
+	words := regexp.MustCompile(`\b(GATEWAY|UPSTREAM)(_HOST|_PORT)?\b|\bPORT\b`)
 	for proxy := range snippetFiles {
-		blank, err := Snippet(proxy, "", "")
+		gateway, upstream := "gateway.internal:18085", "[::1]:18090"
+		if proxy == "gateway-api" {
+			gateway, upstream = "edge-auth:18085", "orders:18090"
+		}
+		text, err := Snippet(proxy, gateway, upstream)
 		if err != nil {
-			t.Fatal(err)
+			t.Errorf("%s: %v", proxy, err)
+			continue
 		}
-		if text, err := Snippet(proxy, "192.0.2.1:8085", ""); err != nil || strings.Contains(blank, "GATEWAY") && !strings.Contains(text, "192.0.2.1") {
-			t.Errorf("the configuration of %s does not name the gateway: %v", proxy, err)
+		if left := words.FindAllString(text, -1); left != nil {
+			t.Errorf("the configuration of %s still has %q", proxy, left)
 		}
+		for _, a := range []string{gateway, upstream} {
+			host, port, _ := strings.Cut(strings.NewReplacer("[", "", "]:", " ").Replace(a), " ")
+			if port == "" {
+				host, port, _ = strings.Cut(host, ":")
+			}
+			if !strings.Contains(text, host) || !strings.Contains(text, port) {
+				t.Errorf("the configuration of %s lacks %s", proxy, a)
+			}
+		}
+		blank, err := Snippet(proxy, "", "")
+		if err != nil || proxy == "gateway-api" && words.MatchString(blank) || proxy != "gateway-api" && !(strings.Contains(blank, "GATEWAY") && strings.Contains(blank, "UPSTREAM")) {
+			t.Errorf("the configuration of %s without addresses: %v\n%s", proxy, err, blank)
+		}
+		for _, bad := range []string{"gateway.internal", ":8085", "gateway.internal:http", "gateway.internal:0", "a b:8085", "a;b:8085", "http://gateway:8085", "a:8085\n", "\"a\":8085"} {
+			if text, err := Snippet(proxy, bad, ""); err == nil || text != "" {
+				t.Errorf("%s takes %q as the gateway", proxy, bad)
+			}
+			if _, err := Snippet(proxy, "", bad); err == nil {
+				t.Errorf("%s takes %q as the upstream", proxy, bad)
+			}
+		}
+	}
+	if _, err := Snippet("gateway-api", "127.0.0.1:8085", ""); err == nil || !strings.Contains(err.Error(), "counterfoil:8085") {
+		t.Errorf("an address instead of a Service: %v", err)
 	}
 }
 

@@ -322,8 +322,8 @@ func (c *gatewayExplain) Run(ctx context.Context) error {
 
 type gatewaySnippet struct {
 	Proxy    string `arg:"" help:"nginx, caddy, traefik, haproxy, envoy, envoy-grpc or gateway-api."`
-	Gateway  string `placeholder:"ADDR" help:"Address of the gateway. Empty: the word GATEWAY stands for it."`
-	Upstream string `placeholder:"ADDR" help:"Address of the service. Empty: the word UPSTREAM stands for it."`
+	Gateway  string `placeholder:"ADDR" help:"Host and port of the gateway: of its ext_authz_listen for envoy-grpc, and the name and port of its Service for gateway-api. Empty: the word GATEWAY stands for it."`
+	Upstream string `placeholder:"ADDR" help:"Host and port of the service, or of its Service for gateway-api. Empty: the word UPSTREAM stands for it."`
 }
 
 // Run prints what the tests run.

@@ -1,6 +1,9 @@
--- Asks the gateway about each request. Write in the global section of HAProxy (2.6 or later)
--- lua-load counterfoil.lua, and in the frontend http-request lua.counterfoil GATEWAY, with
--- the address of the gateway. Choose the backend by the host, with none for other hosts.
+-- Asks the gateway about each request. Write in the configuration of HAProxy (2.6 or later)
+--   global section: lua-load counterfoil.lua
+--   frontend:       http-request lua.counterfoil GATEWAY
+--   backend:        server service UPSTREAM
+-- GATEWAY is the address of the gateway, UPSTREAM that of the service. The frontend chooses the backend by the
+-- host, with none for other hosts.
 local names = {
 	"counterfoil-subject", "counterfoil-session", "counterfoil-client", "counterfoil-roles",
 	"counterfoil-scopes", "counterfoil-acr", "counterfoil-auth-time",
