@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -13,8 +15,22 @@ import (
 	"github.com/counterfoil/counterfoil/internal/wholefile"
 )
 
-// assertionName is the file of the gateway's key, in the folder of the routes.
+// assertionName is the file of the keys of a gateway, in the folder of its routes, and of a server that
+// answers proxies, in its data folder.
 const assertionName = "assertion.key"
+
+// assertionKeys returns what returns the keys at any time, or nil, with which nothing is signed. file is what
+// the setting says: off, or a file, or nothing for the one in folder.
+func assertionKeys(file, folder string, log *slog.Logger) (func() *gateway.AssertionKeys, error) {
+	if file == "off" {
+		return nil, nil
+	}
+	keys, err := openAssertionKeys(cmp.Or(file, filepath.Join(folder, assertionName)), log)
+	if err != nil {
+		return nil, err
+	}
+	return keys.Current, nil
+}
 
 // openAssertionKeys reads the file at path, which an operator may change while the gateway runs. If
 // there is none, it makes it with a new key.
@@ -42,7 +58,7 @@ func newAssertionFile(path string) error {
 		return err
 	}
 	if err = wholefile.Create(path, key); err != nil && !errors.Is(err, fs.ErrExist) {
-		return config.Invalid{{Where: path, Problem: "cannot be made: " + err.Error(), Hint: "set assertion_key to a file in a folder that the gateway may write to, or to off"}}
+		return config.Invalid{{Where: path, Problem: "cannot be made: " + err.Error(), Hint: "set assertion_key (gateway_assertion_key of a server) to a file in a folder that the gateway may write to, or to off"}}
 	}
 	return err
 }

@@ -127,7 +127,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		return err
 	}
 	defer web.Close()
-	keys, err := c.assertionKeys(log)
+	keys, err := assertionKeys(c.Key, filepath.Dir(c.Routes), log)
 	if err != nil {
 		return err
 	}
@@ -176,18 +176,6 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		}
 		return nil
 	})
-}
-
-// assertionKeys returns what returns the keys at any time, or nil.
-func (c *gatewayRun) assertionKeys(log *slog.Logger) (func() *gateway.AssertionKeys, error) {
-	if c.Key == "off" {
-		return nil, nil
-	}
-	file, err := openAssertionKeys(cmp.Or(c.Key, filepath.Join(filepath.Dir(c.Routes), assertionName)), log)
-	if err != nil {
-		return nil, err
-	}
-	return file.Current, nil
 }
 
 // routesAgain reads a file of routes again. If it is wrong, the routes stay.

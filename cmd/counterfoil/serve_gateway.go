@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -29,6 +28,7 @@ type proxySettings struct {
 	GatewayListen  string   `name:"gateway-listen" default:"127.0.0.1:8085" placeholder:"ADDR" help:"Address at which these proxies ask. Visitors must not reach it." want:"address"`
 	GatewayProxies []string `name:"gateway-proxies" placeholder:"CIDR" help:"Networks of the proxies that may ask: those in front of your services. trusted_proxies are those in front of this server." want:"network"`
 	GatewayClient  string   `name:"gateway-client" placeholder:"NAME" help:"Client that people sign in to when a proxy sends them; it must list the origins of the routes. Empty: default."`
+	GatewayKey     string   `name:"gateway-assertion-key" placeholder:"FILE" help:"File of the keys that sign what services are told of the caller; made if it is missing. off: nothing is signed. Empty: assertion.key in the data folder."`
 }
 
 // check applies the rules between these settings, and reads the routes. With tls the listener has a
@@ -74,14 +74,14 @@ func (s *service) openGateway(routes []gateway.Route) error {
 	if routes == nil {
 		return nil
 	}
-	keys, err := openAssertionKeys(filepath.Join(s.Data, assertionName), s.log)
+	keys, err := assertionKeys(s.GatewayKey, s.Data, s.log)
 	if err != nil {
 		return err
 	}
 	proxies := ops.Networks(s.GatewayProxies)
 	g, err := gateway.New(gateway.Options{
 		Verifier: s.Verifier(), Routes: routes, TrustedProxies: proxies, SignIn: s.settings.Issuer + "/login", Client: s.GatewayClient, Handover: s.handover(),
-		Logger: s.log, Peer: peer, Decided: decided(s.metrics.Metrics, s.log), AssertionKeys: keys.Current,
+		Logger: s.log, Peer: peer, Decided: decided(s.metrics.Metrics, s.log), AssertionKeys: keys,
 	})
 	if err != nil {
 		return err
