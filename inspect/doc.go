@@ -10,7 +10,7 @@
 //
 // # Data
 //
-// Go and the page share four files, so that both say the same:
+// Go and the page share four files, so that both say the same. The first three are in package rulebook:
 //
 //   - rules.json: the rules of lint, an array of [Rule].
 //   - kinds.json: the kinds of tokens, an array of [Kind], in the order in which they are tried.

@@ -45,7 +45,9 @@ var layers = map[string]struct {
 	"/internal/resource":   {[]string{"/internal/urls"}, nil, "a document, and where it is"},
 	"/internal/request":    {[]string{"/internal/refusal"}, nil, "reads a request, and decides about no session"},
 
-	"/inspect": {[]string{"/internal/check", "/internal/token"}, []string{"github.com/go-jose/go-jose"}, "pure functions for people who look for a fault; no I/O, and nothing that checks requests"},
+	"/inspect/rulebook": {nil, nil, "what is said of tokens, as data: a server carries it, and no library for it"},
+
+	"/inspect": {[]string{"/inspect/rulebook", "/internal/check", "/internal/token"}, []string{"github.com/go-jose/go-jose"}, "pure functions for people who look for a fault; no I/O, and nothing that checks requests"},
 
 	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/refusal", "/internal/request", "/internal/resource", "/internal/revocation", "/internal/token", "/internal/urls"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/source":          {[]string{"", "/internal/refusal", "/internal/request", "/internal/revocation"}, nil, "names for those who write a source, a server or an adapter: it decides nothing"},
