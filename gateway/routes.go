@@ -81,6 +81,20 @@ func Check(routes []Route) error {
 	return err
 }
 
+// CheckPassing says what is wrong with routes for a gateway that passes requests on by [Gateway.Proxy]
+// (passes), or for one that only answers proxies: it would refuse everything, or all that a route is for.
+func CheckPassing(routes []Route, passes bool) error {
+	for _, r := range routes {
+		if r.BFF != "" && !passes {
+			return fmt.Errorf("route %s%s%s has bff, and no request is passed on: another proxy gets no token for the service", r.Origin, r.Path, r.Prefix)
+		}
+	}
+	if passes && !slices.ContainsFunc(routes, func(r Route) bool { return len(r.Upstreams) > 0 }) {
+		return errors.New("no route has upstreams, so no request can be passed on")
+	}
+	return nil
+}
+
 // LongestStale is what Options.ServeStale of the verifier must allow for routes.
 func LongestStale(routes []Route) (longest time.Duration) {
 	for _, r := range routes {

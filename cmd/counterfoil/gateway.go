@@ -62,7 +62,7 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 		_, err := issuerURL(c.SignIn)
 		refuseURL(v, "sign_in", err)
 	}
-	if len(c.TrustedProxies) == 0 && c.Proxy == "off" {
+	if len(c.TrustedProxies) == 0 && !c.passes() {
 		v.Refuse("trusted_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32, or set proxy_listen")
 	}
 	if len(c.TrustedProxies) == 0 && c.ExtAuthz != "off" {
@@ -79,6 +79,9 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 	c.Settings.Check(v)
 	return v
 }
+
+// passes reports whether requests are passed on.
+func (c *gatewaySettings) passes() bool { return c.Proxy != "off" }
 
 type gatewayCommand struct {
 	Run     gatewayRun     `cmd:"" default:"withargs" help:"Answer the questions of proxies; the default."`
@@ -98,7 +101,7 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 	if err != nil {
 		return err
 	}
-	routes, err := readRoutes(c.Routes)
+	routes, err := readRoutes(c.Routes, c.passes())
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	var running atomic.Pointer[gateway.Gateway]
 	defer surviveSignals(func() {
 		if g := running.Load(); g != nil {
-			routesAgain(g, c.Routes, log)
+			routesAgain(g, c.Routes, c.passes(), log)
 		}
 	})()
 	web, err := ops.Listen(ops.Options{
@@ -161,7 +164,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	}
 	running.Store(g)
 	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
-	if c.Proxy != "off" {
+	if c.passes() {
 		web.Go(func(ctx context.Context) error { <-ctx.Done(); g.Close(); return nil })
 		at, err := web.HandleProxy(c.Proxy, "--proxy-listen", g.Proxy())
 		if err != nil {
@@ -179,8 +182,8 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 }
 
 // routesAgain reads a file of routes again. If it is wrong, the routes stay.
-func routesAgain(g *gateway.Gateway, file string, log *slog.Logger) {
-	routes, err := readRoutes(file)
+func routesAgain(g *gateway.Gateway, file string, passes bool, log *slog.Logger) {
+	routes, err := readRoutes(file, passes)
 	if err == nil {
 		err = g.SetRoutes(routes)
 	}
@@ -229,7 +232,24 @@ func unfollowed(issuer, scopes string, err error) error {
 		issuer, strings.TrimPrefix(text, "counterfoil: "), hidden{errUnreachable}, hidden{err}, scopes)
 }
 
-func readRoutes(path string) ([]gateway.Route, error) {
+// readRoutes reads a file of routes for a program that passes requests on, or that does not.
+func readRoutes(path string, passes bool) ([]gateway.Route, error) {
+	routes, err := readAnyRoutes(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := gateway.CheckPassing(routes, passes); err != nil {
+		hint := "set proxy_listen of counterfoil gateway: a server, and a gateway without it, pass nothing on"
+		if passes {
+			hint = "name the upstreams of each route, or leave out proxy_listen, with which another proxy passes requests on"
+		}
+		return nil, config.Invalid{{Where: path, Problem: err.Error(), Hint: hint}}
+	}
+	return routes, nil
+}
+
+// readAnyRoutes reads a file of routes for whatever they are.
+func readAnyRoutes(path string) ([]gateway.Route, error) {
 	data, err := textfile.Read(path)
 	if err != nil {
 		return nil, config.Invalid{{Where: path, Problem: "cannot be read: " + err.Error(), Hint: "docs/gateway.md shows one"}}
@@ -245,16 +265,23 @@ func readRoutes(path string) ([]gateway.Route, error) {
 }
 
 type gatewayCheck struct {
-	File string `arg:"" optional:"" default:"routes.yaml" type:"path" help:"File of the routes."`
+	File       string `arg:"" optional:"" default:"routes.yaml" type:"path" help:"File of the routes."`
+	ConfigFile string `name:"config" type:"path" placeholder:"FILE" help:"Configuration file of the gateway; COUNTERFOIL_CONFIG names one too."`
+	Proxy      string `name:"proxy-listen" placeholder:"ADDR" help:"What the gateway will be started with: routes with bff need it, and at least one needs upstreams then. Empty: as the configuration says."`
 }
 
 // Run reads the file as the gateway would at its start.
 func (c *gatewayCheck) Run() error {
-	routes, err := readRoutes(c.File)
+	var of gatewaySettings
+	if _, err := of.loader().Load(config.Sources{Environ: os.Environ(), File: c.ConfigFile}); err != nil {
+		return err
+	}
+	of.Proxy = cmp.Or(c.Proxy, of.Proxy)
+	routes, err := readRoutes(c.File, of.passes())
 	if err != nil {
 		return err
 	}
-	fmt.Printf("ok: %d routes\n", len(routes))
+	fmt.Println("ok: " + counted(len(routes), "route"))
 	return nil
 }
 
@@ -287,7 +314,7 @@ func (c *gatewayExplain) session(ctx context.Context) (s *counterfoil.Session, e
 
 // Run prints what the gateway would do with a request that carries nothing, or with one of a user.
 func (c *gatewayExplain) Run(ctx context.Context) error {
-	routes, err := readRoutes(c.Routes)
+	routes, err := readAnyRoutes(c.Routes)
 	if err != nil {
 		return err
 	}

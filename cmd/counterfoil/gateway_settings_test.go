@@ -62,7 +62,7 @@ func TestProxySettings(t *testing.T) {
 	bff := file(t, "bff.yaml", "routes: [{origin: 'https://app.example.com', prefix: /, upstreams: ['http://127.0.0.1:8090'], bff: orders}]")
 	for text, want := range map[string]string{
 		"":                             "gateway_proxies is not set",
-		"gateway_routes: " + bff:       "gateway_routes has a route with bff",
+		"gateway_routes: " + bff:       "gateway_routes names " + bff + ": route https://app.example.com/ has bff, and no request is passed on",
 		"gateway_proxies: 0.0.0.0/0":   "gateway_proxies has 0.0.0.0/0: everybody may ask",
 		"gateway_listen: 0.0.0.0:8085": "gateway_listen is plain http on a network",
 		"gateway_listen: other:8085":   "gateway_listen is \"other:8085\"",
@@ -133,7 +133,7 @@ func TestDefaultPorts(t *testing.T) {
 func TestRoutesAgain(t *testing.T) {
 	const app = "https://app.example.com"
 	routes := file(t, "routes.yaml", "routes: [{origin: '"+app+"', prefix: /, anonymous: true}]")
-	all, err := readRoutes(routes)
+	all, err := readRoutes(routes, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,15 +156,52 @@ func TestRoutesAgain(t *testing.T) {
 	}{
 		{"routes: [{origin: 'app.example.com', prefix: /}]", "the routes stay as they were", 200},
 		{"routes: [{origin: '" + app + "', prefix: /, stale: serve_stale 20s}]", "the routes stay as they were", 200}, // the verifier must allow it from the start
+		{"routes: [{origin: '" + app + "', prefix: /, upstreams: ['http://127.0.0.1:8090'], bff: orders}]", "has bff, and no request is passed on", 200},
 		{"routes: [{origin: '" + app + "', prefix: /}]", "msg=routes", 401},
 	} {
 		if err := os.WriteFile(routes, []byte(c.file), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		text.Reset()
-		routesAgain(g, routes, log)
+		routesAgain(g, routes, false, log)
 		if got := ask(); got != c.want || !strings.Contains(text.String(), c.said) {
 			t.Errorf("%s: %d, want %d\n%s", c.file, got, c.want, &text)
+		}
+	}
+}
+
+// A file of routes with which a gateway would refuse everything, or all that a route is for, stops the start, and
+// gateway check says so before: with the settings that the gateway will have.
+func TestRoutesThatPassNothing(t *testing.T) {
+	const origin = "{origin: 'https://app.example.com', prefix: /"
+	asked := file(t, "asked.yaml", "routes: ["+origin+"}]")
+	proxied := file(t, "proxied.yaml", "routes: ["+origin+", upstreams: ['http://127.0.0.1:8090']}, {origin: 'https://other.example.com', prefix: /}]")
+	bff := file(t, "bff.yaml", "routes: ["+origin+", upstreams: ['http://127.0.0.1:8090'], bff: orders}]")
+	configured := file(t, "gateway.yaml", "proxy_listen: 127.0.0.1:8089")
+	const noUpstreams, noProxy = "no route has upstreams", "route https://app.example.com/ has bff, and no request is passed on"
+	for _, c := range []struct {
+		check gatewayCheck
+		want  string
+	}{
+		{gatewayCheck{File: asked}, ""},
+		{gatewayCheck{File: proxied}, ""}, // another gateway may have the same file
+		{gatewayCheck{File: bff}, noProxy},
+		{gatewayCheck{File: asked, Proxy: "127.0.0.1:8089"}, noUpstreams},
+		{gatewayCheck{File: asked, ConfigFile: configured}, noUpstreams},
+		{gatewayCheck{File: proxied, Proxy: "127.0.0.1:8089"}, ""},
+		{gatewayCheck{File: bff, ConfigFile: configured}, ""},
+		{gatewayCheck{File: bff, ConfigFile: configured, Proxy: "off"}, noProxy},
+	} {
+		err := c.check.Run()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("check %+v: %v, want %q", c.check, err, c.want)
+		}
+	}
+	for path, proxy := range map[string]string{asked: "127.0.0.1:0", bff: "off"} {
+		run := gatewayRun{ConfigFile: file(t, "c.yaml", fmt.Sprintf("{issuer: 'https://auth.example.com', trusted_proxies: 127.0.0.1, routes: %s, proxy_listen: %s}", path, proxy))}
+		t.Setenv(envPrefix+"API_KEY", "key")
+		if err := run.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), noUpstreams) && !strings.Contains(err.Error(), noProxy) {
+			t.Errorf("a gateway with %s and proxy_listen %s starts: %v", path, proxy, err)
 		}
 	}
 }

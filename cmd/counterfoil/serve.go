@@ -85,7 +85,7 @@ type service struct {
 // again reads what can be read again while the server runs.
 func (s *service) again() {
 	if g := s.gateway.Load(); g != nil {
-		routesAgain(g, s.GatewayRoutes, s.log)
+		routesAgain(g, s.GatewayRoutes, false, s.log)
 		return
 	}
 	nothingAgain(s.log)()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,12 +36,9 @@ func (c *proxySettings) check(v *config.Verdict, tls bool) {
 	if c.GatewayRoutes == "" {
 		return
 	}
-	routes, err := c.proxied()
+	_, err := c.proxied()
 	if wrong, refused := errors.AsType[config.Invalid](err); refused {
 		v.Refuse("gateway_routes", "names "+wrong[0].Where+": "+wrong[0].Problem, wrong[0].Hint)
-	}
-	if slices.ContainsFunc(routes, func(r gateway.Route) bool { return r.BFF != "" }) {
-		v.Refuse("gateway_routes", "has a route with bff, and this server passes no request on", "run counterfoil gateway with proxy_listen for that route")
 	}
 	if len(c.GatewayProxies) == 0 {
 		v.Refuse("gateway_proxies", "is not set, so nobody may ask", "set the networks of your proxies, such as 127.0.0.1/32")
@@ -65,7 +61,7 @@ func (c *proxySettings) proxied() ([]gateway.Route, error) {
 	if c.GatewayRoutes == "" {
 		return nil, nil
 	}
-	return readRoutes(c.GatewayRoutes)
+	return readRoutes(c.GatewayRoutes, false)
 }
 
 // openGateway lets proxies ask, at a listener of their own: the public one is behind a proxy as well,
