@@ -108,6 +108,10 @@ func (s *Signer) Sign(typ string, payload []byte) (string, error) {
 	return t, nil
 }
 
+// Signature returns a signature over input, for tokens with other headers than ours. [Signer.Sign]
+// makes our own.
+func (s *Signer) Signature(input []byte) ([]byte, error) { return s.sign(input) }
+
 func (s *Signer) sign(input []byte) ([]byte, error) {
 	info := algs[s.key.alg]
 	var sum [maxDigest]byte
