@@ -162,7 +162,7 @@ func (v *Verifier) formOf(c credential, e *entry) (form, error) {
 func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool) (*entry, error) {
 	k, at := v.follower.known.Load(), v.clock.Read()
 	over := v.overdue(k, f.format == JWT, &at)
-	if over > 0 && !d.policy.allowsFirstSight(f.format, over) {
+	if over > 0 && (v.waits.Load() != nil || !d.policy.allowsFirstSight(f.format, over)) {
 		return nil, ErrStale // before any work: an answer could not be given anyway
 	}
 	s, signed, err := v.reader.read(ctx, c.value, f)
@@ -263,8 +263,11 @@ func (v *Verifier) stale(ctx context.Context, c credential, f form, d *demand, e
 
 // introspect accepts a credential that the issuer says is good now. The log that is known
 // here still counts: a copy that was refused as revoked is refused for ever (P3). wasGood is
-// for a credential that was found genuine.
+// for a credential that was found genuine. Before the log was read once, nothing is accepted (REV-07).
 func (v *Verifier) introspect(ctx context.Context, c credential, f form, wasGood bool, cause error) (*Session, error) {
+	if v.waits.Load() != nil {
+		return nil, cause
+	}
 	s, err := v.introspections.do(ctx, c, wasGood)
 	if errors.Is(err, ErrInvalidToken) {
 		return nil, err

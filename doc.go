@@ -46,7 +46,7 @@
 // internal/revocation defines "revoked". source.go is the verifier's view of an issuer, and
 // remote.go an issuer behind HTTP, over the connections of internal/dial.
 //
-// verifier.go starts a verifier by options.go. check.go is a check from top to bottom: reader.go
+// verifier.go makes a verifier by options.go, and start.go starts it. check.go is a check from top to bottom: reader.go
 // and lookup.go are first sight, seen.go remembers a copy, policy.go is for stale knowledge.
 // follower.go reads the log and publishes knowledge.go; issuertime.go judges what its pages say of
 // the time; notifier.go argues why a check need not ask the log; keys.go has the issuer's keys. middleware.go and rules.go are HTTP, with

@@ -106,11 +106,11 @@ func (f *follower) run(ctx context.Context) {
 			if backoff == 0 {
 				f.log.WarnContext(ctx, "the revocation log cannot be followed", "error", err.Error())
 			}
-			// Jittered, so that a thousand verifiers do not come back at once (4.5), and
-			// deaf to checks, which would only add to what ails the issuer. A question
+			// Deaf to checks, which would only add to what ails the issuer. A question
 			// that was lost has taken its time already.
-			backoff = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, f.heartbeat())
-			pause(ctx, nil, backoff/2+rand.N(backoff/2)-f.clock.Since(&begun))
+			var wait time.Duration
+			backoff, wait = f.longer(backoff)
+			pause(ctx, nil, wait-f.clock.Since(&begun))
 		}
 		at := f.clock.Read()
 		if at.Since(&dropped) >= dropEvery {
@@ -119,6 +119,13 @@ func (f *follower) run(ctx context.Context) {
 		}
 		f.between(at)
 	}
+}
+
+// longer returns the backoff that follows on another one, and how long to wait for it: jittered, so that
+// a thousand verifiers do not come back at once (4.5).
+func (f *follower) longer(backoff time.Duration) (next, wait time.Duration) {
+	next = min(max(2*backoff, 50*time.Millisecond), 5*time.Second, f.heartbeat())
+	return next, next/2 + rand.N(next/2)
 }
 
 // pause waits for d, and reports whether a wakeup ended it.

@@ -259,18 +259,22 @@ func TestLastingIsNotTemporary(t *testing.T) {
 	status := 0
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
 	defer web.Close()
-	source, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{Credential: "cfk_x"})
+	remote, err := counterfoil.Remote(web.URL, counterfoil.RemoteOptions{Credential: "cfk_x"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for code, want := range map[int]string{
-		401: "the issuer refuses RemoteOptions.Credential", 403: "lacks a scope", 404: "is it the issuer?", 503: "temporarily unavailable: ", 500: "temporarily unavailable: ",
+		401: "the issuer refuses the API key", 403: "lacks a scope", 404: "is it the issuer?", 503: "temporarily unavailable: ", 500: "temporarily unavailable: ",
 	} {
 		status = code
-		_, err := source.Lookup(t.Context(), "x")
+		_, err := remote.Lookup(t.Context(), "x")
 		if !errors.Is(err, counterfoil.ErrUnavailable) || !strings.Contains(err.Error(), want) || code < 500 && strings.Contains(err.Error(), "temporar") {
 			t.Errorf("%d: Lookup = %v, want ErrUnavailable and %q", code, err, want)
 		}
+	}
+	status = 400
+	if _, err := remote.Log(t.Context(), source.Follow{}); !errors.Is(err, counterfoil.ErrUnavailable) || !strings.Contains(err.Error(), "the bound may be longer") {
+		t.Errorf("400: Log = %v, want a word about the bound", err)
 	}
 }
 

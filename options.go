@@ -53,6 +53,12 @@ type Options struct {
 	Resource       string
 	ResourceScopes []string
 
+	// StartStale has NewVerifier return although the issuer cannot be reached, or not before its
+	// context ends: the verifier is stale (see Verifier.Ready), and tries again until Close. It
+	// is for a program that must run before the issuer does. What a person must change, such as
+	// a refused Credential or another name of the issuer, is an error of NewVerifier all the same.
+	StartStale bool
+
 	MaxSeen    int // how many verified copies are remembered; zero: 100,000
 	MaxEntries int // how many log entries are held before the verifier goes stale; zero: 2,000,000
 

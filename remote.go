@@ -269,11 +269,13 @@ func (r *remote) receive(req *http.Request, timeout time.Duration, read func(*ht
 	case code == http.StatusOK:
 		return read(resp)
 	case code == http.StatusUnauthorized:
-		err = lasting(req.URL.Path + ": the issuer refuses RemoteOptions.Credential (401)")
+		err = lasting(req.URL.Path + ": the issuer refuses the API key (401)")
 	case code == http.StatusForbidden:
-		err = lasting(req.URL.Path + ": RemoteOptions.Credential lacks a scope (403)")
+		err = lasting(req.URL.Path + ": the API key lacks a scope (403)")
 	case code == http.StatusNotFound:
 		err = lasting(req.URL.Path + ": the server at " + r.url + " has no such page (404): is it the issuer?")
+	case code == http.StatusBadRequest && req.Method == http.MethodGet:
+		err = lasting(req.URL.Path + ": the issuer refuses the question (400): the bound may be longer than it allows")
 	default:
 		err = fmt.Errorf("%w: %s: status %d", ErrUnavailable, req.URL.Path, code)
 	}

@@ -57,7 +57,8 @@ type Status struct {
 
 	Bound     time.Duration
 	Staleness time.Duration
-	Stale     bool // beyond a bound: the stale policies answer
+	Stale     bool   // beyond a bound: the stale policies answer
+	Waiting   string // why nothing was read from the issuer yet; empty: something was
 	Policy    string
 
 	ServeStale   time.Duration // the longest that a route may go on beyond Bound
@@ -99,6 +100,9 @@ func (v *Verifier) Status() Status {
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
 		Refused: make(map[string]uint64, len(reasons)),
 	}
+	if why := v.waits.Load(); why != nil {
+		s.Waiting = (*why).Error()
+	}
 	if keys.failed != nil {
 		s.KeysError = keys.failed.Error()
 	}
@@ -120,7 +124,7 @@ func (v *Verifier) ServeDebug(w http.ResponseWriter, _ *http.Request) {
 	out.SetIndent("", "  ")
 	_ = out.Encode(map[string]any{
 		"issuer": s.Issuer, "verifier": s.Verifier, "applied": s.Applied,
-		"bound_seconds": s.Bound.Seconds(), "staleness_seconds": s.Staleness.Seconds(), "stale": s.Stale, "policy": s.Policy,
+		"bound_seconds": s.Bound.Seconds(), "staleness_seconds": s.Staleness.Seconds(), "stale": s.Stale, "waiting": s.Waiting, "policy": s.Policy,
 		"serve_stale_seconds": s.ServeStale.Seconds(), "serving_stale": s.ServingStale, "served_stale": s.ServedStale,
 		"entries": s.Entries, "max_entries": s.MaxEntries, "full": s.Full,
 		"seen": s.Seen, "max_seen": s.MaxSeen, "watched": s.Watched,

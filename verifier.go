@@ -44,12 +44,15 @@ type Verifier struct {
 	servedStale  atomic.Uint64
 	refused      refusals
 
+	waits atomic.Pointer[error] // why nothing is known of the issuer yet; nil: something is
+
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
 // NewVerifier returns a verifier that follows source. It blocks until it has the
-// keys and has read the log to its head (REV-07), or until ctx ends.
+// keys and has read the log to its head (REV-07), or until ctx ends. See Options.StartStale
+// for a program that must start without.
 func NewVerifier(ctx context.Context, source Source, o Options) (*Verifier, error) {
 	return newVerifier(ctx, source, o, clock.Boot)
 }
@@ -97,27 +100,6 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 		return nil, err
 	}
 	return v, nil
-}
-
-// start reads keys and log, then runs what keeps them fresh until Close.
-func (v *Verifier) start(ctx context.Context) error {
-	v.follower.begin()
-	if err := v.keys.fetch(ctx); err != nil {
-		return fmt.Errorf("counterfoil: %w", err)
-	}
-	for v.Ready() != nil {
-		if err := errors.Join(v.follower.read(ctx, 0), ctx.Err()); err != nil {
-			return fmt.Errorf("counterfoil: read the revocation log: %w", err)
-		}
-	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	v.cancel = cancel
-	v.done.Go(func() { v.follower.run(run) })
-	v.done.Go(func() { v.watch(run) })
-	v.done.Go(func() {
-		v.keys.run(run, func(err error) { v.log.WarnContext(run, "keys of the issuer", "error", err.Error()) })
-	})
-	return nil
 }
 
 // Close stops following the log and ends the contexts of [Verifier.Watch]. It waits for the
@@ -169,6 +151,9 @@ func (v *Verifier) Ready() error {
 	case v.overdue(k, true, &at) <= 0:
 		return nil
 	case !k.complete:
+		if why := v.waits.Load(); why != nil {
+			return fmt.Errorf("%w: the issuer has not answered yet: %v", ErrStale, *why)
+		}
 		return fmt.Errorf("%w: the revocation log is not read to its head", ErrStale)
 	case v.overdue(k, false, &at) > 0:
 		return fmt.Errorf("%w: the revocation log was last read %v ago", ErrStale, k.age(&at))

@@ -57,10 +57,16 @@ func (g *Gateway) Handler() http.Handler {
 	})
 }
 
-// ready answers 204 while the verifier can accept a credential, and 503 while it cannot.
+// ready answers 204 while the verifier can accept a credential, and 503 while it cannot. What is wrong
+// with the auth server is for the log: it names addresses.
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
-	if g.opts.Verifier.Status().Stale {
-		refusal.For(counterfoil.ErrStale, true).ServeHTTP(w, r)
+	if s := g.opts.Verifier.Status(); s.Stale {
+		p := *refusal.For(counterfoil.ErrStale, true)
+		p.Detail = "The auth server has not answered for longer than the bound."
+		if s.Waiting != "" {
+			p.Detail = "The auth server has not answered since the gateway was started. The log says why."
+		}
+		p.ServeHTTP(w, r)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

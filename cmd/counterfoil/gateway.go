@@ -135,6 +135,9 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		return err
 	}
 	verifier, err := c.verifier(ctx, routes, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // it was stopped while it started: that is no failure
+	}
 	if err != nil {
 		return err
 	}
@@ -143,10 +146,11 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	if err != nil {
 		return err
 	}
-	handover, err := c.handover(ctx, routes, log)
+	handover, err := gateway.RemoteHandover(c.Issuer, c.APIKey.Reveal(), ops.Networks(c.Allow))
 	if err != nil {
 		return err
 	}
+	web.Go(func(ctx context.Context) error { return c.tryHandover(ctx, verifier, handover, routes[0].Origin, log) })
 	g, err := gateway.New(gateway.Options{
 		Exchange: exchange, Verifier: verifier, Routes: routes, TrustedProxies: c.Trusted(), SignIn: cmp.Or(c.SignIn, c.Issuer+"/login"), Client: c.Client, Handover: handover,
 		Logger: log, Peer: peer, Decided: decided(metrics, log), AssertionKeys: keys,
@@ -194,30 +198,37 @@ func routesAgain(g *gateway.Gateway, file string, passes bool, log *slog.Logger)
 	log.Info("routes", "file", file, "routes", len(routes))
 }
 
-// handover signs people in at hosts other than that of the auth server. What would keep them out is
-// said at the start: a code that nobody made shows whether the API key may redeem others.
-func (c *gatewayRun) handover(ctx context.Context, routes []gateway.Route, log *slog.Logger) (*gateway.Handover, error) {
-	handover, err := gateway.RemoteHandover(c.Issuer, c.APIKey.Reveal(), ops.Networks(c.Allow))
-	if err != nil {
-		return nil, err
+// tryHandover says what would keep people from signing in at hosts other than that of the auth server,
+// once that answers: a code that nobody made shows whether the API key may redeem others.
+func (c *gatewayRun) tryHandover(ctx context.Context, v *counterfoil.Verifier, h *gateway.Handover, origin string, log *slog.Logger) error {
+	for v.Status().Waiting != "" && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
 	}
-	_, err = handover.Redeem(ctx, gateway.Redemption{Code: "none", Verifier: "none", Origin: routes[0].Origin, Client: c.Client})
-	if !errors.Is(err, counterfoil.ErrInvalidToken) {
+	_, err := h.Redeem(ctx, gateway.Redemption{Code: "none", Verifier: "none", Origin: origin, Client: c.Client})
+	if !errors.Is(err, counterfoil.ErrInvalidToken) && ctx.Err() == nil {
 		log.Warn("people can be signed in only at services on the host of the auth server", "error", err)
 	}
-	return handover, nil
+	<-ctx.Done()
+	return nil
 }
 
-// verifier follows the auth server.
+// startWithin is how long a gateway that starts waits for the auth server before it listens.
+const startWithin = 5 * time.Second
+
+// verifier follows the auth server, also one that does not answer yet. What a person must change is
+// an error.
 func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *slog.Logger) (*counterfoil.Verifier, error) {
 	source, err := counterfoil.Remote(c.Issuer, counterfoil.RemoteOptions{Credential: c.APIKey.Reveal(), AllowAddresses: ops.Networks(c.Allow)})
 	if err != nil {
 		return nil, err
 	}
-	starting, cancel := context.WithTimeout(ctx, time.Minute)
+	starting, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	v, err := counterfoil.NewVerifier(starting, source, counterfoil.Options{
-		Issuer: c.Issuer, Audience: cmp.Or(c.Audience, c.Issuer), Bound: c.Bound, ServeStale: gateway.LongestStale(routes), Logger: log,
+		Issuer: c.Issuer, Audience: cmp.Or(c.Audience, c.Issuer), Bound: c.Bound, ServeStale: gateway.LongestStale(routes), StartStale: true, Logger: log,
 	})
 	if err != nil {
 		return nil, unfollowed(c.Issuer, "revocation:read and introspect", err)
@@ -227,9 +238,8 @@ func (c *gatewayRun) verifier(ctx context.Context, routes []gateway.Route, log *
 
 // unfollowed is err, which kept a verifier from starting, in the words of an operator.
 func unfollowed(issuer, scopes string, err error) error {
-	text := strings.ReplaceAll(err.Error(), "RemoteOptions.Credential", "the API key")
 	return fmt.Errorf("%s: %s%w%w\nhint: check that this is the URL of the issuer, that it runs, and that the API key is one of it, with the scopes %s",
-		issuer, strings.TrimPrefix(text, "counterfoil: "), hidden{errUnreachable}, hidden{err}, scopes)
+		issuer, strings.TrimPrefix(err.Error(), "counterfoil: "), hidden{errUnreachable}, hidden{err}, scopes)
 }
 
 // readRoutes reads a file of routes for a program that passes requests on, or that does not.
