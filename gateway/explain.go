@@ -39,6 +39,9 @@ func Explain(routes []Route, method, url string, as *counterfoil.Session) (strin
 	default:
 		text = r.verdicts(as)
 	}
+	if r != nil && len(r.Upstreams) > 0 {
+		text += "\npassed on by the gateway itself to: " + strings.Join(r.Upstreams, " or ")
+	}
 	if r != nil && r.BFF != "" {
 		text += "\nthe service gets a token of client " + r.BFF
 	}
@@ -99,7 +102,11 @@ func (r *route) answer(as *counterfoil.Session, by counterfoil.Carrier) string {
 	for _, rule := range r.rules() {
 		if err := rule(&session, time.Now()); err != nil {
 			p := refusal.For(err, false)
-			return fmt.Sprintf("%d %s: %s", p.Status, p.Type, demand(err))
+			text := fmt.Sprintf("%d %s: %s", p.Status, p.Type, demand(err))
+			if again, is := errors.AsType[*refusal.StepUpError](err); is && again.ACR != nil && session.ACR == "" {
+				text += ". The login has none: say which with --acr"
+			}
+			return text
 		}
 	}
 	return "200"

@@ -92,11 +92,15 @@ func TestExplain(t *testing.T) {
 		{Origin: app, Prefix: "/", Rules: []counterfoil.Rule{counterfoil.Role("staff")}},
 		{Origin: app, Path: "/health", Anonymous: true, Methods: []string{"GET"}},
 		{Origin: app, Prefix: "/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin"), counterfoil.Fresh(15 * time.Minute), counterfoil.ACR("phr")}},
+		{Origin: app, Prefix: "/shop", Upstreams: []string{"http://127.0.0.1:8090", "h2c://127.0.0.1:8091"}},
+		{Origin: app, Prefix: "/app", Upstreams: []string{"http://127.0.0.1:8092"}, BFF: "orders"},
 	}
 	for request, want := range map[string]string{
 		"GET https://app.example.com/x":          "asks for a session\ndemands: role staff\nroute: https://app.example.com/*",
 		"GET https://app.example.com/admin/x":    "asks for a session\ndemands: role admin\ndemands: login: at most 15m0s old\ndemands: login: acr phr\nroute: https://app.example.com/admin/*",
 		"GET https://app.example.com/health?x":   "200 for everybody\nroute: https://app.example.com/health",
+		"GET https://app.example.com/shop/x":     "asks for a session\npassed on by the gateway itself to: http://127.0.0.1:8090 or h2c://127.0.0.1:8091\nroute: https://app.example.com/shop/*",
+		"GET https://app.example.com/app/x":      "asks for a session\npassed on by the gateway itself to: http://127.0.0.1:8092\nthe service gets a token of client orders\nroute: https://app.example.com/app/*",
 		"POST https://app.example.com/health":    "403 no-rule: No rule allows this.\nroute: https://app.example.com/health",
 		"GET https://other.example.com/":         "403 no-rule: No rule allows this.",
 		"GET https://app.example.com/a//b":       "400 bad-target: the path has an oddity that its route does not allow: empty-segment\nroute: https://app.example.com/*",
@@ -117,6 +121,7 @@ func TestExplainAs(t *testing.T) {
   - {origin: https://app.example.com, prefix: /api, carriers: [bearer, jwe], require: {scopes: [read]}}
   - {origin: https://app.example.com, prefix: /any, carriers: [cookie, bearer]}
   - {origin: https://app.example.com, prefix: /public, anonymous: true}
+  - {origin: https://app.example.com, prefix: /pay, require: {acr: [phr, phrh]}}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +134,7 @@ func TestExplainAs(t *testing.T) {
 		"/api":    "401: the route does not take this carrier (by cookie, jwt-cookie, jwe-cookie)\n200 (by bearer, jwe)",
 		"/any":    "200 (by cookie, bearer)\n403 forbidden: carrier cookie or bearer (by jwt-cookie)\n401: the route does not take this carrier (by jwe, jwe-cookie)",
 		"/public": "200 for everybody",
+		"/pay":    "401 step-up: login: acr phr or phrh. The login has none: say which with --acr",
 	} {
 		got, err := gateway.Explain(routes, "GET", app+path, now)
 		if got, _, _ = strings.Cut(got, "\nroute: "); err != nil || got != want {
@@ -137,5 +143,12 @@ func TestExplainAs(t *testing.T) {
 	}
 	if got, err := gateway.Explain(routes, "GET", app+"/", before); err != nil || !strings.HasPrefix(got, "401 step-up: login: at most 15m0s old") {
 		t.Errorf("an old login: %q, %v", got, err)
+	}
+	for class, want := range map[string]string{"phrh": "200\nroute: ", "pwd": "401 step-up: login: acr phr or phrh\nroute: "} {
+		strong := *now
+		strong.ACR = class
+		if got, err := gateway.Explain(routes, "GET", app+"/pay", &strong); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("a login of class %s: %q, %v, want %q", class, got, err, want)
+		}
 	}
 }

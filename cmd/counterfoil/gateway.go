@@ -301,6 +301,7 @@ type gatewayExplain struct {
 	Routes string `name:"routes" default:"routes.yaml" type:"path" placeholder:"FILE" help:"File of the routes."`
 	As     string `placeholder:"USER" help:"Say what this user gets who has just signed in: an id, or what the user signs in with. It asks the server of the data folder."`
 	Client string `default:"default" placeholder:"NAME" help:"Client that the user signed in to, for --as."`
+	ACR    string `name:"acr" placeholder:"CLASS" help:"Class (acr) of the login, for --as: only a way of signing in that a program adds to the server states one."`
 
 	placeFlags
 }
@@ -316,7 +317,10 @@ func (c *gatewayExplain) session(ctx context.Context) (s *counterfoil.Session, e
 			return fmt.Errorf("user %s is %s, and cannot sign in", c.As, u.Status)
 		}
 		client, err := a.RegisteredClient(ctx, c.Client)
-		s = &counterfoil.Session{Subject: u.ID, Client: c.Client, Roles: u.Roles, Scopes: client.Scopes, AuthTime: time.Now()}
+		s = &counterfoil.Session{Subject: u.ID, Client: c.Client, Roles: u.Roles, Scopes: client.Scopes, ACR: c.ACR, AuthTime: time.Now()}
+		if err == nil && client.Disabled {
+			err = fmt.Errorf("client %s is disabled, and nobody signs in to it", c.Client)
+		}
 		return err
 	})
 	return s, err
@@ -327,6 +331,9 @@ func (c *gatewayExplain) Run(ctx context.Context) error {
 	routes, err := readAnyRoutes(c.Routes)
 	if err != nil {
 		return err
+	}
+	if c.ACR != "" && c.As == "" {
+		return usageError("--acr is of a login: say with --as whose it is")
 	}
 	var as *counterfoil.Session
 	if c.As != "" {
