@@ -199,10 +199,7 @@ func (i *Issuer) EndGrant(ctx context.Context, sid, client string, act audit.Act
 // that client holds of it. What is not subject's is store.ErrNotFound: whether it exists is not
 // the caller's business. A session that ends meanwhile has ended.
 func (i *Issuer) EndOwn(ctx context.Context, subject, sid, client string, act audit.Act) error {
-	rec, err := i.sessionRecord(ctx, sid) // whose it is can be read of a damaged one as well
-	if isInvalid(err) || err == nil && (rec.Rev == 0 || rec.Owner != subject) {
-		return store.ErrNotFound
-	}
+	_, err := i.ownRecord(ctx, subject, sid)
 	if err != nil {
 		return err
 	}
@@ -214,6 +211,33 @@ func (i *Issuer) EndOwn(ctx context.Context, subject, sid, client string, act au
 		return nil
 	}
 	return err
+}
+
+// EndOwnHost is for subject, who may end what one host holds of its session sid: see [Issuer.EndOwn].
+func (i *Issuer) EndOwnHost(ctx context.Context, subject, sid, host string, act audit.Act) error {
+	rec, err := i.ownRecord(ctx, subject, sid)
+	if err != nil {
+		return err
+	}
+	row, err := parseRow(rec)
+	if errors.Is(err, errDamaged) || err == nil && row.at(host) == nil {
+		return store.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	_, err = i.Revoke(ctx, source.ScopeToken, host, act)
+	return err
+}
+
+// ownRecord returns the record of the session sid if it is subject's, and otherwise store.ErrNotFound. Whose
+// it is can be read of a damaged one as well.
+func (i *Issuer) ownRecord(ctx context.Context, subject, sid string) (store.Record, error) {
+	rec, err := i.sessionRecord(ctx, sid)
+	if isInvalid(err) || err == nil && (rec.Rev == 0 || rec.Owner != subject) {
+		return store.Record{}, store.ErrNotFound
+	}
+	return rec, err
 }
 
 // end ends what client holds of the session sid; the whole session if that is its own

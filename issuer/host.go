@@ -26,6 +26,17 @@ type Host struct {
 	ID      string    `json:"id"` // public, and the TokenID of its copies: an entry of scope token ends it alone
 	Origin  string    `json:"origin"`
 	Granted time.Time `json:"granted"`
+
+	LastUsed time.Time `json:"last_used,omitzero"` // written as that of the session; zero: not since Granted
+}
+
+// touch notes the use of h, at most once in touchEvery. It reports whether that changed h.
+func (h *Host) touch(now time.Time) bool {
+	if now.Sub(h.Granted) < touchEvery || now.Sub(h.LastUsed) < touchEvery {
+		return false
+	}
+	h.LastUsed = now.UTC().Truncate(time.Second)
+	return true
 }
 
 // maxHosts bounds how many origins one session is used at. Beyond that the oldest ends.

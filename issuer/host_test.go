@@ -270,3 +270,83 @@ func TestExchangeAtHost(t *testing.T) {
 		t.Errorf("after the host's end: %v, want ErrInvalidToken", err)
 	}
 }
+
+// A person ends what one host holds, of an own session alone. The session, its other hosts and those of
+// others go on.
+func TestEndOwnHost(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	web := b.hosts(t)
+	app, other := b.at(t, web, appOrigin), b.at(t, web, "https://app0.example.com")
+	beside := b.at(t, b.hosts(t), appOrigin) // of another session of alice
+	in := b.login(t, "mallory", counterfoil.CarrierCookie)
+	for name, c := range map[string]struct{ subject, sid, host string }{
+		"by somebody else":         {"mallory", web.Session.ID, app.Session.TokenID},
+		"beside one's own session": {"mallory", in.Session.ID, app.Session.TokenID},
+		"of another session":       {"alice", web.Session.ID, beside.Session.TokenID},
+		"that is no host":          {"alice", web.Session.ID, "tok_x"},
+		"without an id":            {"alice", web.Session.ID, ""},
+		"of no session":            {"alice", "ses_none", app.Session.TokenID},
+	} {
+		if err := b.EndOwnHost(t.Context(), c.subject, c.sid, c.host, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a host %s: %v, want ErrNotFound", name, err)
+		}
+	}
+	live := func(i *issuer.Issued) bool { _, err := b.Lookup(t.Context(), i.Access.Reveal()); return err == nil }
+	if !live(app) || !live(other) || !live(beside) {
+		t.Fatal("something has ended that should not")
+	}
+	if err := b.EndOwnHost(t.Context(), "alice", web.Session.ID, app.Session.TokenID, audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if live(app) || !live(other) || !live(beside) || !live(web) {
+		t.Errorf("after its end the host lives: %v, another: %v, one of another session: %v, the session: %v", live(app), live(other), live(beside), live(web))
+	}
+	if row, err := b.Session(t.Context(), web.Session.ID); err != nil || len(row.Hosts) != 1 || row.Hosts[0].Origin != "https://app0.example.com" {
+		t.Errorf("the session has %+v, %v", row, err)
+	}
+	if err := b.EndOwnHost(t.Context(), "alice", web.Session.ID, app.Session.TokenID, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a second time: %v, want ErrNotFound", err)
+	}
+}
+
+// SES-22: lists say to the minute when each host was used, whatever the carrier of the login, and use is
+// written at most once a minute for each.
+func TestUseOfAHost(t *testing.T) {
+	for _, carrier := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierJWTCookie} {
+		b := newIssuer(t, memory.New())
+		b.clock.now = time.Now().Truncate(time.Minute)
+		b.hosts(t) // the client
+		web, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Client: "web", Carrier: carrier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := b.at(t, web, appOrigin)
+		b.at(t, web, "https://app0.example.com")
+		made := b.clock.Now()
+		used := func() (hosts [2]time.Duration) {
+			t.Helper()
+			row, err := b.Session(t.Context(), web.Session.ID)
+			if err != nil || len(row.Hosts) != 2 {
+				t.Fatalf("%+v, %v", row, err)
+			}
+			for n, h := range row.Hosts {
+				hosts[n] = h.LastUsed.Sub(made)
+			}
+			return hosts
+		}
+		if got := used(); got != [2]time.Duration{} {
+			t.Errorf("%v: new hosts were used after %v", carrier, got)
+		}
+		for _, c := range []struct{ after, want time.Duration }{
+			{30 * time.Second, 0}, {40 * time.Second, time.Minute}, {time.Minute - time.Second, time.Minute}, {5 * time.Minute, 7 * time.Minute},
+		} {
+			b.clock.add(c.after)
+			if _, err := b.Lookup(t.Context(), app.Access.Reveal()); err != nil {
+				t.Fatal(err)
+			}
+			if got := used(); got != [2]time.Duration{c.want, 0} {
+				t.Errorf("%v: %v later the hosts were used after %v, want %v and never", carrier, c.after, got, c.want)
+			}
+		}
+	}
+}

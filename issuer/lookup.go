@@ -88,7 +88,8 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(
 	if err != nil {
 		return nil, nil, err
 	}
-	if row.touch(now, i.opts.Idle) {
+	used := row.touch(now, i.opts.Idle)
+	if host != nil && host.touch(now) || used {
 		i.touch(ctx, row)
 	}
 	return i.copyOf(h, head, now), h, nil

@@ -174,6 +174,9 @@ func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time)
 	} else {
 		r.Hosts = nil // they are its own client's
 	}
+	for n, h := range r.Hosts {
+		r.Hosts[n].LastUsed = coarse(h.LastUsed, h.Granted)
+	}
 	var idle time.Time // of the session: when the last of its grants ends
 	seen := r.LastSeen
 	for n := range r.Grants {

@@ -186,5 +186,8 @@ func (r *SessionRow) showable() bool {
 	for _, g := range r.Further {
 		err = errors.Join(err, check.Time("time", g.Granted))
 	}
+	for _, h := range r.Hosts {
+		err = errors.Join(err, check.Time("time", h.Granted), check.Time("time", h.LastUsed))
+	}
 	return err == nil
 }

@@ -40,11 +40,14 @@ type sessionLine struct {
 	Current                     bool
 	Damaged                     bool // only ID is known
 	Grants                      []grantLine
-	Hosts                       []string // origins where a browser has a cookie of it
+	Hosts                       []hostLine
 }
 
 // grantLine is what another client than the session's own holds of it, in words.
-type grantLine struct{ Client, Seen string }
+type grantLine struct{ Client, Since, Seen string }
+
+// hostLine is an origin where a browser has a cookie of a session, in words.
+type hostLine struct{ ID, Origin, Since, Seen string }
 
 // noticeLine is a notice in words.
 type noticeLine struct {
@@ -79,11 +82,11 @@ func line(row issuer.SessionRow, current string) sessionLine {
 	}
 	for _, g := range row.Grants {
 		if g.Client != row.Client {
-			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.LastUsed)})
+			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.Granted), moment(g.LastUsed)})
 		}
 	}
 	for _, h := range row.Hosts {
-		l.Hosts = append(l.Hosts, h.Origin)
+		l.Hosts = append(l.Hosts, hostLine{h.ID, h.Origin, moment(h.Granted), moment(h.LastUsed)})
 	}
 	return l
 }
@@ -230,25 +233,35 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
 	return s.finish(w, "/", leftHere, 0)
 }
 
-// pageRevoke ends one session. Another page may have ended it before: that is said, and is no
-// error.
+// pageRevoke ends one session or, if the form names a client or a host, what that holds of it. Another
+// page may have ended it before: that is said, and is no error.
 func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.own(w, r)
 	if err != nil {
 		return err
 	}
-	sid := r.PostForm.Get("sid")
-	err = s.issuer.EndOwn(r.Context(), session.Subject, sid, "", endedBySubject(w, r, session))
+	sid, client, host := r.PostForm.Get("sid"), r.PostForm.Get("client"), r.PostForm.Get("host")
+	done, gone := sessionEnded, sessionGone
+	switch ended := endedBySubject(w, r, session); {
+	case host != "":
+		done, gone = hostEnded, hostGone
+		err = s.issuer.EndOwnHost(r.Context(), session.Subject, sid, host, ended)
+	default:
+		if client != "" {
+			done, gone = grantEnded, grantGone
+		}
+		err = s.issuer.EndOwn(r.Context(), session.Subject, sid, client, ended)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return s.finish(w, "/", sessionGone, 0)
+		return s.finish(w, "/", gone, 0)
 	case err != nil:
 		return err
-	case sid == session.ID:
+	case done == sessionEnded && sid == session.ID:
 		s.clearCookies(w)
 		return s.finish(w, "/", ownEnded, 0)
 	}
-	return s.finish(w, "/", sessionEnded, 0)
+	return s.finish(w, "/", done, 0)
 }
 
 func (s *Server) pageDismiss(w http.ResponseWriter, r *http.Request) error {

@@ -241,6 +241,19 @@ func (s *Server) endGrant(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (s *Server) endHost(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	sid, host := r.PathValue("sid"), r.PathValue("host")
+	if err := s.issuer.EndOwnHost(r.Context(), session.Subject, sid, host, endedBySubject(w, r, session)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func endedBySubject(w http.ResponseWriter, r *http.Request, session *counterfoil.Session) audit.Act {
 	return act(w, r, audit.BySubject(session.Subject), "ended by its subject")
 }

@@ -17,6 +17,10 @@ const (
 	passwordSet     deed = "password-set"
 	sessionEnded    deed = "session-ended"
 	sessionGone     deed = "session-gone"
+	grantEnded      deed = "grant-ended"
+	grantGone       deed = "grant-gone"
+	hostEnded       deed = "host-ended"
+	hostGone        deed = "host-gone"
 	ownEnded        deed = "own-ended"
 	othersEnded     deed = "others-ended" // with how many
 	noticeDismissed deed = "notice-dismissed"
@@ -28,6 +32,10 @@ var inWordsOf = map[deed]string{
 	passwordSet:     "Your password is set. Sign in with it.",
 	sessionEnded:    "1 session was ended.",
 	sessionGone:     "That session had ended before.",
+	grantEnded:      "What that program held of the session was ended. The session goes on.",
+	grantGone:       "That program held nothing of the session any more.",
+	hostEnded:       "The session is signed out at that site. It goes on, and its browser is signed in there again at the next visit.",
+	hostGone:        "The session was signed out at that site before.",
 	ownEnded:        "This session was ended. You are signed out here.",
 	noticeDismissed: "The notice was dismissed.",
 	leftHere:        "You are signed out.",

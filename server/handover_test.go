@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -110,10 +111,10 @@ func TestHandover(t *testing.T) {
 	}
 
 	// It is shown to its owner, and ends with the session.
-	if body := v.open("/").page.Body.String(); !strings.Contains(body, "<dt>Used at</dt><dd>"+appOrigin+"</dd>") {
+	if body := v.open("/").page.Body.String(); !regexp.MustCompile(`<dt>Used at</dt><dd>` + appOrigin + ` since [^,]+, [0-9:]+ UTC, last seen [^,]+, [0-9:]+ UTC\n`).MatchString(body) {
 		t.Errorf("the account page does not name the host:\n%s", body)
 	}
-	if _, body := b.call("GET", "/v1/sessions", "", v.headers()...); !strings.Contains(body, `"hosts":[{"id":"hst_`) {
+	if _, body := b.call("GET", "/v1/sessions", "", v.headers()...); !regexp.MustCompile(`"hosts":\[{"id":"hst_[a-z2-7]+","origin":"` + appOrigin + `","granted":"[^"]+","last_used":"[^"]+"}\]`).MatchString(body) {
 		t.Errorf("the list of sessions: %s", body)
 	}
 	live := func() bool { _, err := b.issuer.Lookup(t.Context(), made.Credential); return err == nil }
@@ -125,6 +126,60 @@ func TestHandover(t *testing.T) {
 	}
 	if w := v.open(handoverPage(nil)).page; !strings.HasPrefix(w.Header().Get("Location"), "/login?") {
 		t.Errorf("after the host's cookie was given up the login lives: %s", w.Header().Get("Location"))
+	}
+}
+
+// A person ends what one host, or another client, holds of a session: on the page and by the API, and of no
+// session of somebody else. The session goes on.
+func TestEndPartOfASession(t *testing.T) {
+	b := newBench(t)
+	b.client("web", clients.Client{Origins: []string{appOrigin}})
+	key := b.handoverKey("gateway", "web")
+	in := b.session("alice", issuer.Request{Client: "web", Carrier: counterfoil.CarrierCookie})
+	mallory := b.session("mallory", issuer.Request{Carrier: counterfoil.CarrierBearer})
+	cookie := []string{"Cookie", source.InsecureCookieName + "=" + in.Access.Reveal(), "Origin", b.url}
+	hosted := func() (credential, id string) {
+		t.Helper()
+		back, err := url.Parse(b.answer("GET", handoverPage(nil), "", cookie...).Header().Get("Location"))
+		must(t, err)
+		_, body := b.redeem(key, redemption(back.Query().Get("code")))
+		var made struct{ Credential string }
+		must(t, json.Unmarshal([]byte(body), &made))
+		s, err := b.issuer.Lookup(t.Context(), made.Credential)
+		must(t, err)
+		return made.Credential, s.TokenID
+	}
+	live := func(credential string) bool { _, err := b.issuer.Lookup(t.Context(), credential); return err == nil }
+	path := "/v1/sessions/" + in.Session.ID + "/hosts/"
+
+	host, id := hosted()
+	if res, _ := b.call("DELETE", path+id, "", bearer(mallory)...); res.StatusCode != http.StatusNotFound || !live(host) {
+		t.Errorf("somebody else ends the host: %d, and it lives: %v", res.StatusCode, live(host))
+	}
+	if res, body := b.call("DELETE", path+id, "", "Cookie", source.InsecureCookieName+"="+host, "Origin", b.url); res.StatusCode != http.StatusForbidden || !live(host) {
+		t.Errorf("the host's own cookie ends it: %d %s", res.StatusCode, body)
+	}
+	if res, body := b.call("DELETE", path+id, "", cookie...); res.StatusCode != http.StatusNoContent || live(host) {
+		t.Errorf("the host is ended: %d %s, and it lives: %v", res.StatusCode, body, live(host))
+	}
+	if res, body := b.call("DELETE", path+id, "", cookie...); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a second time: %d %s", res.StatusCode, body)
+	}
+
+	host, id = hosted()
+	app := b.grant(in.Session.ID)
+	v := b.visitor()
+	v.cookies[source.InsecureCookieName] = in.Access.Reveal()
+	v.open("/").at(http.StatusOK, "<dt>Used by</dt><dd>app since ").at(http.StatusOK, `name="host" value="`+id+`"><button aria-label="Sign out at `+appOrigin+`">`)
+	for _, c := range []struct{ name, value, says string }{
+		{"host", id, "The session is signed out at that site."}, {"host", id, "The session was signed out at that site before."},
+		{"client", "app", "What that program held of the session was ended."},
+	} {
+		v.keep(v.form("/sessions/revoke", typed("sid", in.Session.ID, c.name, c.value), append(v.headers(), "Origin", v.url)...))
+		v.gone(http.StatusOK, says+c.says)
+	}
+	if live(host) || live(app.Access.Reveal()) || !live(in.Access.Reveal()) {
+		t.Errorf("the host lives: %v, the grant: %v, the session: %v", live(host), live(app.Access.Reveal()), live(in.Access.Reveal()))
 	}
 }
 

@@ -43,6 +43,7 @@ func (s *Server) apiRoutes() map[string]action {
 		"GET /v1/sessions":                          s.sessions,
 		"DELETE /v1/sessions/{sid}":                 s.endSession,
 		"DELETE /v1/sessions/{sid}/grants/{client}": s.endGrant,
+		"DELETE /v1/sessions/{sid}/hosts/{host}":    s.endHost,
 		"DELETE /v1/sessions":                       s.endOthers,
 		"DELETE /v1/notices/{id}":                   s.dismissNotice,
 		"POST /v1/password":                         s.changePassword,

@@ -20,7 +20,7 @@ func viewGrants(all []issuer.Grant) []api.Grant {
 
 func viewHosts(all []issuer.Host) (views []api.Host) {
 	for _, h := range all {
-		views = append(views, api.Host{ID: h.ID, Origin: h.Origin, Granted: h.Granted.UTC()})
+		views = append(views, api.Host{ID: h.ID, Origin: h.Origin, Granted: h.Granted.UTC(), LastUsed: h.LastUsed.UTC()})
 	}
 	return views
 }

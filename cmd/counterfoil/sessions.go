@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,9 +87,9 @@ func printSessions(sessions []api.SessionRow, now time.Time) error {
 	slices.SortFunc(sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
 	var rows [][]string
 	for _, s := range sessions {
-		rows = append(rows, []string{s.ID, s.Carrier.String(), about(now.Sub(s.LastSeen)) + " ago", about(ends(s).Sub(now)), s.DeviceLabel})
+		rows = append(rows, []string{s.ID, s.Carrier.String(), about(now.Sub(s.LastSeen)) + " ago", about(ends(s).Sub(now)), strconv.Itoa(len(s.Hosts)), s.DeviceLabel})
 	}
-	return table([]column{{name: "ID"}, {name: "CARRIER"}, {name: "SEEN"}, {name: "LEFT"}, {"DEVICE", true}}, rows)
+	return table([]column{{name: "ID"}, {name: "CARRIER"}, {name: "SEEN"}, {name: "LEFT"}, {name: "HOSTS"}, {"DEVICE", true}}, rows)
 }
 
 func printSession(s api.SessionRow) error {
@@ -102,8 +103,11 @@ func printSession(s api.SessionRow) error {
 	}
 	for _, g := range s.Grants {
 		if g.Client != s.Client {
-			lines = append(lines, [2]string{"used by", g.Client + ", last seen " + minute(g.LastUsed)})
+			lines = append(lines, [2]string{"used by", g.Client + " since " + minute(g.Granted) + ", last seen " + minute(g.LastUsed)})
 		}
+	}
+	for _, h := range s.Hosts {
+		lines = append(lines, [2]string{"used at", h.Origin + " since " + minute(h.Granted) + ", last seen " + minute(h.LastUsed) + " (" + h.ID + ")"})
 	}
 	return sheet(lines)
 }
@@ -140,7 +144,7 @@ type sessionRevoke struct {
 	ID     string `arg:"" optional:"" help:"Id of the session."`
 	User   string `placeholder:"USER" help:"All sessions of this user."`
 	Client string `placeholder:"CLIENT" help:"All sessions of this client; with an id, what the client holds of that session."`
-	Token  string `placeholder:"JTI" help:"One token, by its jti."`
+	Token  string `placeholder:"JTI" help:"One token, by its jti; or the cookie of one host, by the id that session show prints."`
 	All    bool   `help:"All sessions of all users."`
 }
 

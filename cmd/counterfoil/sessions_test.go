@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"testing"
+	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -40,4 +42,54 @@ func TestRevokeNamesSomebody(t *testing.T) {
 	if _, err := a.withSessions(t.Context(), "machine-9", true); !errors.Is(err, errDenied) {
 		t.Errorf("withSessions after all sessions ended = %v, want an error of denial", err)
 	}
+}
+
+// inUse is a session that another client and two hosts use.
+func inUse() api.SessionRow {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	return api.SessionRow{
+		ID: "ses_x", Subject: "usr_x", Client: "web", Carrier: counterfoil.CarrierCookie, Methods: []string{"pwd"},
+		Created: at, AuthTime: at, LastSeen: at.Add(time.Hour), IdleExpires: at.Add(2 * time.Hour), AbsoluteExpires: at.Add(24 * time.Hour),
+		Grants: []api.Grant{{Client: "web"}, {Client: "orders", Granted: at.Add(time.Minute), LastUsed: at.Add(9 * time.Minute)}},
+		Hosts: []api.Host{
+			{ID: "hst_a", Origin: "https://app.example.com", Granted: at.Add(2 * time.Minute), LastUsed: at.Add(time.Hour)},
+			{ID: "hst_b", Origin: "https://wiki.example.com", Granted: at.Add(3 * time.Minute), LastUsed: at.Add(4 * time.Minute)},
+		},
+	}
+}
+
+// session show says who uses a session, since when and until when, and by which id a host ends.
+func Example_sessionShow() {
+	if err := printSession(inUse()); err != nil {
+		panic(err)
+	}
+	// Output:
+	// id             ses_x
+	// subject        usr_x
+	// client         web
+	// carrier        cookie
+	// signed in      2026-03-04 05:06 UTC
+	// by             pwd
+	// from           -
+	// last seen      2026-03-04 06:06 UTC
+	// from           -
+	// ends           2026-03-04 07:06 UTC
+	// at the latest  2026-03-05 05:06 UTC
+	// roles          -
+	// scopes         -
+	// device         -
+	// user agent     -
+	// used by        orders since 2026-03-04 05:07 UTC, last seen 2026-03-04 05:15 UTC
+	// used at        https://app.example.com since 2026-03-04 05:08 UTC, last seen 2026-03-04 06:06 UTC (hst_a)
+	// used at        https://wiki.example.com since 2026-03-04 05:09 UTC, last seen 2026-03-04 05:10 UTC (hst_b)
+}
+
+// session list says at how many hosts each session is used.
+func Example_sessionList() {
+	if err := printSessions([]api.SessionRow{inUse()}, time.Date(2026, 3, 4, 6, 36, 7, 0, time.UTC)); err != nil {
+		panic(err)
+	}
+	// Output:
+	// ID     CARRIER  SEEN     LEFT  HOSTS  DEVICE
+	// ses_x  cookie   30m ago  30m   2      -
 }

@@ -125,9 +125,10 @@ type SessionRow struct {
 // Host is an origin where a browser has a cookie of a session besides that of the login. Revoking
 // the token ID ends it alone.
 type Host struct {
-	ID      string    `json:"id"`
-	Origin  string    `json:"origin"`
-	Granted time.Time `json:"granted"`
+	ID       string    `json:"id"`
+	Origin   string    `json:"origin"`
+	Granted  time.Time `json:"granted"`
+	LastUsed time.Time `json:"last_used"` // to the minute
 }
 
 // Handover is the body of POST /v1/handover: what a gateway shows for a cookie at Origin.
