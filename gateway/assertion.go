@@ -1,11 +1,9 @@
 package gateway
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/internal/refusal"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -22,39 +20,24 @@ const (
 	// request is let through, so the service must have the time to read it.
 	shortestAssertion = 2 * time.Second
 
-	// mostAssertions are kept, of all audiences together. One is about 1 KiB.
-	mostAssertions = 1 << 16
+	// mostIdentities are kept, of all audiences together. One is about 2 KiB with its assertion.
+	mostIdentities = 1 << 16
 )
 
 // AssertionIssuer returns the iss of the assertions about sessions of an auth server. It is the
 // same at all gateways of the server, and is not the server's own.
 func AssertionIssuer(issuer string) string { return issuer + "/gateway" }
 
-// assert returns the value of [AssertionHeader] for what was decided: empty if nobody asks, or
-// if the gateway has no key.
-func (g *Gateway) assert(v *verdict) ([]string, *refusal.Problem) {
-	if v.session == nil || g.opts.AssertionKeys == nil {
-		return nobody, nil
-	}
-	kept := v.route.audience
-	now := v.begun
-	if a := kept.get(v.session); a != nil && a.fits(now) {
-		return a.header, nil
+// assert returns the value of [AssertionHeader] for s: empty if the gateway has no key.
+func (g *Gateway) assert(s *counterfoil.Session, audience string, now time.Time, life time.Duration) (string, error) {
+	if g.opts.AssertionKeys == nil {
+		return "", nil
 	}
 	keys := g.opts.AssertionKeys()
 	if keys == nil {
-		return nobody, nil
+		return "", nil
 	}
-	life, lasts := v.life(now, g.bound)
-	compact, err := keys.sign(v.session, kept.name, now, life)
-	if err != nil {
-		return nil, &refusal.Problem{Status: http.StatusInternalServerError, Type: "internal", Title: "Internal error", Cause: err}
-	}
-	a := &assertion{header: []string{compact}, made: now.UnixNano(), renew: now.Add(life / 2).UnixNano()}
-	if lasts {
-		kept.put(v.session, a, now)
-	}
-	return a.header, nil
+	return keys.sign(s, audience, now, life)
 }
 
 // life is how long an assertion of what was decided may be believed. It ends with the session's

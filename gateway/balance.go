@@ -98,8 +98,8 @@ type passageKey struct{}
 // passage is a request on its way through the proxy.
 type passage struct {
 	verdict
-	uri      string      // path and query, as they were decided about
-	identity http.Header // what the upstream is told
+	uri      string    // path and query, as they were decided about
+	identity *identity // what the upstream is told
 	to       *upstream
 	live     *live     // follows the session; nil: there is none
 	socket   handshake // if it may become a WebSocket

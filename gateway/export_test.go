@@ -13,13 +13,13 @@ import (
 type Audience struct{ *audience }
 
 func NewAudience(most int64) Audience {
-	a := Audience{newAudience("x")}
+	a := Audience{newAudience("x", IdentityHeaders)}
 	a.most = most
 	return a
 }
 
 func (a Audience) Put(s *counterfoil.Session, now time.Time) {
-	a.put(s, &assertion{header: nobody}, now)
+	a.put(s, nobody, now)
 }
 
 func (a Audience) Has(s *counterfoil.Session) bool { return a.get(s) != nil }

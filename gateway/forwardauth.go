@@ -27,25 +27,34 @@ func (g *Gateway) ExtAuthz(prefix string) http.Handler { return g.answers(byPref
 // person is sent to, if there is one.
 func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http.Request, p *refusal.Problem, page string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begun, h := time.Now(), w.Header()
-		h["Cache-Control"] = noStore
+		begun := time.Now()
 		if r.ContentLength != 0 {
 			// A proxy that announces a body and sends none would keep the connection waiting for it.
-			h["Connection"] = closing
+			w.Header()["Connection"] = closing
 		}
 		var v verdict
+		var told *identity
 		if q, refused := g.ask(d, r); refused != nil {
 			v.refused = refused
 		} else if v = g.decide(r, &q); v.refused == nil {
-			v.refused = g.identify(h, &v)
+			told, v.refused = g.identify(&v)
 		}
 		if v.refused != nil {
 			g.opts.Decided(v.route.name(), v.refused.Type, time.Since(begun))
+			h := w.Header()
+			h["Cache-Control"] = noStore
 			h["Counterfoil-Refusal"] = []string{v.refused.Type} // a proxy can make up an answer, and not this
 			refuse(w, r, v.refused, v.page)
 			return
 		}
 		g.opts.Decided(v.route.name(), "allowed", time.Since(begun))
+		if fast, is := w.(headWriter); is && !d.keepBack && fast.WriteHead(told.lines) {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
+		h := w.Header()
+		h["Cache-Control"] = noStore
+		told.set(h)
 		if d.keepBack {
 			keepBack(h, r, !v.route.KeepCredentials)
 		}
@@ -53,6 +62,13 @@ func (g *Gateway) answers(d *dialect, refuse func(w http.ResponseWriter, r *http
 		w.WriteHeader(http.StatusOK)
 	})
 }
+
+// headWriter is a writer of answers that may take lines of a head as they are written. WriteHead reports whether
+// it has: then the next WriteHeader sends them, before what is in Header.
+//
+// net/http copies, sorts and checks the headers of each answer. Here they are the same for all requests of
+// a session, and took a third of the time of an answer.
+type headWriter interface{ WriteHead(lines string) bool }
 
 var (
 	noStore = []string{"no-store"}

@@ -1,10 +1,13 @@
 package gateway_test
 
 import (
+	"bufio"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -136,6 +139,51 @@ func TestIdentity(t *testing.T) {
 		}
 		if h := answer(k.handler, signed(k.ask("GET", app+"/remote"), in.Access.Reveal())).Result().Header; h.Get("Remote-User") != "alice" || h.Get("Remote-Groups") != "staff ops" {
 			t.Errorf("%s: %v", k.name, h)
+		}
+	}
+}
+
+// headRecorder is a writer that takes lines of a head as they are written.
+type headRecorder struct {
+	*httptest.ResponseRecorder
+	lines []string
+}
+
+func (h *headRecorder) WriteHead(lines string) bool {
+	h.lines = append(h.lines, lines)
+	return true
+}
+
+// GW-01, GW-03: an answer says the same where its writer takes lines of the head, once. A refusal has none.
+func TestIdentityAsLines(t *testing.T) {
+	b := newBench(t)
+	token := b.issuer.Token("alice", "staff", "ops")
+	for _, k := range b.kinds() {
+		for target, want := range map[string]int{"/x": 200, "/remote": 200, "/public/x": 200, "/admin": 403, "/x//y": 400} {
+			plain := answer(k.handler, signed(k.ask("GET", app+target), token))
+			w := &headRecorder{ResponseRecorder: httptest.NewRecorder()}
+			r := signed(k.ask("GET", app+target), token)
+			r.RemoteAddr = "127.0.0.1:1234"
+			k.handler.ServeHTTP(w, r)
+			got := w.Result().Header
+			for _, lines := range w.lines {
+				head, err := textproto.NewReader(bufio.NewReader(strings.NewReader(lines + "\r\n"))).ReadMIMEHeader()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, values := range head {
+					got[name] = append(got[name], values...)
+				}
+			}
+			said := plain.Result().Header
+			said.Del("Content-Length") // net/http writes it
+			got.Del("Content-Length")
+			if w.Code != plain.Code || !maps.EqualFunc(got, said, slices.Equal) || len(w.lines) > 1 || plain.Code != 200 && len(w.lines) > 0 {
+				t.Errorf("%s %s: %d %v, want %d %v", k.name, target, w.Code, got, plain.Code, said)
+			}
+			if k.name == "forward-auth" && (plain.Code != want || want == 200 && len(w.lines) != 1) {
+				t.Errorf("%s %s: %d with %d lines, want %d", k.name, target, plain.Code, len(w.lines), want)
+			}
 		}
 	}
 }

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -36,52 +38,93 @@ var IdentityNames = []string{
 // email and name of the session, if the program that made it has set them.
 var RemoteNames = []string{"Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name"}
 
-var nobody = []string{""}
-
 // maxIdentity bounds the identity headers in bytes: nginx takes no longer answer than 4 KiB.
 const maxIdentity = 2 << 10
 
 var errIdentityTooLong = &refusal.Problem{Status: 403, Type: "identity-too-long", Title: "Not allowed", Detail: "The caller has more roles and scopes than fit the headers."}
 
-// identify writes into h who asks, or nothing if that is too long.
-func (g *Gateway) identify(h http.Header, v *verdict) *refusal.Problem {
-	s := v.session
-	if s == nil {
-		s = &counterfoil.Session{}
+// identity is what a service is told of a caller. Many requests share one, so it does not change.
+type identity struct {
+	values [][]string // of allNames, each with a slice of its own
+	lines  string     // of the head of an answer to a proxy that says so, see [headWriter]
+
+	made, renew int64 // nanoseconds since 1970: it is good in between. Its assertion has half of its life left at renew.
+}
+
+// allNames are all headers that say who asks.
+var allNames = slices.Concat(IdentityNames, RemoteNames)
+
+// nobody asks.
+var nobody = newIdentity(make([]string, len(allNames)))
+
+func newIdentity(values []string) *identity {
+	i := &identity{values: make([][]string, len(allNames))}
+	for n := range allNames {
+		i.values[n] = values[n : n+1 : n+1]
 	}
-	assertion, refused := g.assert(v)
-	if refused != nil {
-		return refused
+	h, lines := http.Header{"Cache-Control": noStore}, new(strings.Builder)
+	i.set(h)
+	_ = h.Write(lines) // net/http has one way to write a header
+	i.lines = lines.String()
+	return i
+}
+
+// set writes i into h.
+func (i *identity) set(h http.Header) {
+	for n, name := range allNames {
+		h[name] = i.values[n]
 	}
+}
+
+// fits reports whether i is to be sent at now. A clock that was set back makes none fit.
+func (i *identity) fits(now time.Time) bool {
+	at := now.UnixNano()
+	return at >= i.made && at < i.renew
+}
+
+// identify returns what the service is told of who asks, or a refusal if that is too long.
+func (g *Gateway) identify(v *verdict) (*identity, *refusal.Problem) {
+	if v.session == nil {
+		return nobody, nil
+	}
+	kept, now := v.route.audience, v.begun
+	if i := kept.get(v.session); i != nil && i.fits(now) {
+		return i, nil
+	}
+	life, lasts := v.life(now, g.bound)
+	assertion, err := g.assert(v.session, kept.name, now, life)
+	if err != nil {
+		return nil, &refusal.Problem{Status: http.StatusInternalServerError, Type: "internal", Title: "Internal error", Cause: err}
+	}
+	values, size := kept.kind.of(v.session, assertion), 0
+	for n, name := range allNames {
+		if n < len(IdentityNames) || kept.kind == IdentityRemote {
+			size += len(name) + len(values[n]) + len(": \r\n")
+		}
+	}
+	if size > maxIdentity {
+		return nil, errIdentityTooLong
+	}
+	i := newIdentity(values)
+	i.made, i.renew = now.UnixNano(), now.Add(life/2).UnixNano()
+	if lasts && (assertion != "" || g.opts.AssertionKeys == nil) { // there may be a key for the next answer
+		kept.put(v.session, i, now)
+	}
+	return i, nil
+}
+
+// of returns the values of allNames for s.
+func (kind Identity) of(s *counterfoil.Session, assertion string) []string {
 	authTime := ""
 	if !s.AuthTime.IsZero() {
 		authTime = strconv.FormatInt(s.AuthTime.Unix(), 10)
 	}
 	roles := strings.Join(s.Roles, " ")
-	values := []string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime, assertion[0]}
-	size := 0
-	for n, name := range IdentityNames {
-		size += len(name) + len(values[n]) + len(": \r\n")
+	values := []string{s.Subject, s.ID, s.Client, roles, strings.Join(s.Scopes, " "), s.ACR, authTime, assertion}
+	if kind == IdentityRemote {
+		return append(values, s.Subject, roles, oneLine(s.Attributes["email"]), oneLine(s.Attributes["name"]))
 	}
-	var remote []string
-	if v.route.Identity == IdentityRemote {
-		remote = []string{s.Subject, roles, oneLine(s.Attributes["email"]), oneLine(s.Attributes["name"])}
-		for n, name := range RemoteNames {
-			size += len(name) + len(remote[n]) + len(": \r\n")
-		}
-	}
-	if size > maxIdentity {
-		return errIdentityTooLong
-	}
-	for n, name := range IdentityNames {
-		h[name] = values[n : n+1 : n+1]
-	}
-	for n, name := range RemoteNames {
-		if h[name] = nobody; remote != nil {
-			h[name] = remote[n : n+1 : n+1]
-		}
-	}
-	return nil
+	return append(values, make([]string, len(RemoteNames))...)
 }
 
 // oneLine is text, or nothing if it cannot be the value of a header: a program has set it, and

@@ -74,8 +74,8 @@ func (g *Gateway) admit(r *http.Request) (*passage, *refusal.Problem) {
 	if len(p.route.pool) == 0 {
 		return p, errNoRoute
 	}
-	p.identity = http.Header{}
-	if refused := g.identify(p.identity, &p.verdict); refused != nil {
+	var refused *refusal.Problem
+	if p.identity, refused = g.identify(&p.verdict); refused != nil {
 		return p, refused
 	}
 	if p.route.tokens != nil {
@@ -129,9 +129,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	if !p.route.KeepCredentials {
 		removeCredentials(h)
 	}
-	for name, values := range p.identity {
-		h[name] = values
-	}
+	p.identity.set(h)
 	if p.token != "" {
 		h["Authorization"] = []string{"Bearer " + p.token}
 	}

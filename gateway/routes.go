@@ -63,7 +63,7 @@ type route struct {
 	label string // origin and path, as in the file; a prefix ends with /*
 	guard *counterfoil.Guard
 
-	audience          *audience // shared by all routes of one Audience
+	audience          *audience // shared by all routes of one Audience and Identity
 	scheme, authority string    // of Origin
 	pool              pool      // Upstreams
 	policy            policy    // Stale
@@ -132,7 +132,11 @@ func newTable(routes []Route) (table, error) {
 	if len(routes) == 0 {
 		return nil, errors.New("there are no routes")
 	}
-	all, audiences := table{}, map[string]*audience{}
+	type told struct {
+		audience string
+		identity Identity
+	}
+	all, audiences := table{}, map[told]*audience{}
 	for _, r := range routes {
 		made, err := r.check()
 		if err != nil {
@@ -143,14 +147,15 @@ func newTable(routes []Route) (table, error) {
 				return nil, fmt.Errorf("route %s%s is there twice", r.Origin, made.at)
 			}
 		}
-		if audiences[made.Audience] == nil {
-			audiences[made.Audience] = newAudience(made.Audience)
+		to := told{made.Audience, made.Identity}
+		if audiences[to] == nil {
+			audiences[to] = newAudience(made.Audience, made.Identity)
 		}
-		made.audience = audiences[made.Audience]
+		made.audience = audiences[to]
 		all[r.Origin] = append(all[r.Origin], made)
 	}
 	for _, a := range audiences {
-		a.most = max(2, mostAssertions/int64(len(audiences)))
+		a.most = max(2, mostIdentities/int64(len(audiences)))
 	}
 	for _, some := range all {
 		slices.SortStableFunc(some, func(a, b *route) int {

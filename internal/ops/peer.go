@@ -10,8 +10,14 @@ import (
 
 type addressKey struct{}
 
+// connKey is that of the *headConn of a request.
+type connKey struct{}
+
 // withAddress adds the address of the other end of c to the context of its requests.
 func withAddress(ctx context.Context, c net.Conn) context.Context {
+	if h, is := c.(*headConn); is {
+		ctx = context.WithValue(ctx, connKey{}, h)
+	}
 	return context.WithValue(ctx, addressKey{}, forwarded.Peer(c.RemoteAddr().String()))
 }
 

@@ -84,6 +84,9 @@ func (s *Server) listenLimited(address, flag string, trusted forwarded.Proxies) 
 	if err != nil {
 		return nil, err
 	}
+	if s.opts.Settings.TLSCert == "" {
+		return headListener{l}, nil
+	}
 	return s.opts.Settings.withTLS(l, s.opts.Logger)
 }
 
