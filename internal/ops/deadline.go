@@ -47,6 +47,10 @@ func (c *deadlineConn) SetDeadline(t time.Time) error {
 }
 
 func (c *deadlineConn) Read(p []byte) (int, error) {
+	if !c.read.begin() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	defer c.read.end()
 	for {
 		n, err := c.Conn.Read(p)
 		if err == nil || n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.read.later() {
@@ -56,6 +60,10 @@ func (c *deadlineConn) Read(p []byte) (int, error) {
 }
 
 func (c *deadlineConn) Write(p []byte) (n int, err error) {
+	if !c.write.begin() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	defer c.write.end()
 	for {
 		some, err := c.Conn.Write(p[n:])
 		n += some
@@ -63,6 +71,13 @@ func (c *deadlineConn) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 	}
+}
+
+// Close implements net.Conn. What is done with the connection afterwards fails because it is closed.
+func (c *deadlineConn) Close() error {
+	err := c.Conn.Close()
+	_, _ = c.read.want(time.Time{}), c.write.want(time.Time{})
+	return err
 }
 
 // deadline is one of the two of a connection.
@@ -73,21 +88,40 @@ type deadline struct {
 	wanted time.Time  // zero: none
 	below  time.Time  // what the connection below has, never later than wanted; zero: none
 	passed bool       // below was in the past when want set it: a wait is to end at once
+	waits  int        // reads, or writes, that are under way
 }
 
 // firstLook is after how much time a wait looks at what is wanted. It is shorter than the timeouts
 // of the server, so that a deadline which is wanted after a longer one is no earlier.
 const firstLook = 4 * time.Second
 
-// longAgo is how net/http ends a wait of its own. The clock need not be read for it.
+// longAgo is how net/http ends a wait of its own, once for each request. Most of these waits have not begun
+// by then, and the connection below is not told. The clock need not be read for it.
 var longAgo = time.Unix(1, 0)
+
+// begin is for a wait that begins. It reports false if the deadline is longAgo.
+func (d *deadline) begin() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wanted.Equal(longAgo) {
+		return false
+	}
+	d.waits++
+	return true
+}
+
+func (d *deadline) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waits--
+}
 
 // want makes t the deadline.
 func (d *deadline) want(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.wanted = t
-	if !d.passed && !earlier(t, d.below) {
+	if !d.passed && (!earlier(t, d.below) || d.waits == 0 && t.Equal(longAgo)) {
 		return nil
 	}
 	if d.passed = t.Equal(longAgo); !d.passed {

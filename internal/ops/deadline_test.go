@@ -40,7 +40,9 @@ func script(seed uint64, wrap func(net.Conn) net.Conn, writes bool) (all []outco
 		for {
 			n, err := act(buffer)
 			o := outcome{at: time.Since(begun), n: n}
-			if err != nil {
+			if late, is := err.(net.Error); is && late.Timeout() && errors.Is(err, os.ErrDeadlineExceeded) {
+				o.err = "timeout"
+			} else if err != nil {
 				o.err = err.Error()
 			}
 			all = append(all, o)
@@ -113,7 +115,7 @@ func (c *counted) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// A request costs two moves of a timer: net/http wakes its own read that way, and then waits again.
+// A request costs two moves of a timer at most: net/http wakes its own read that way, and then waits again.
 func TestDeadlinesAreMovedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, below := net.Pipe()
@@ -142,7 +144,7 @@ func TestDeadlinesAreMovedSeldom(t *testing.T) {
 			ask()
 		}
 		if moved := conn.moved.Load() - before; moved > 2*requests+10 {
-			t.Errorf("%d requests moved timers %d times, want twice each", requests, moved)
+			t.Errorf("%d requests moved timers %d times, want twice each at most", requests, moved)
 		}
 		stop()
 		if err := <-served; err != nil {
