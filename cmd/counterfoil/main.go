@@ -93,6 +93,7 @@ type program struct {
 	Hash       hashCommand       `cmd:"" hidden:"" help:"Compute password hashes for a server, which starts this command."`
 	Man        manCommand        `cmd:"" hidden:"" help:"Print the manual page."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Compare    compareCommand    `cmd:"" help:"Measure JWT against session on this machine and on your store."`
 	Prove      proveCommand      `cmd:"" help:"Hold a server to the revocation contract, under faults."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }

@@ -184,7 +184,7 @@ func (c *proveCommand) options() (prove.Options, error) {
 		c.Store = []string{"memory", "sqlite"}
 	}
 	for _, name := range c.Store {
-		s, err := c.proveStore(name)
+		s, err := proveStore(name, c.Dir)
 		if err != nil {
 			return o, err
 		}

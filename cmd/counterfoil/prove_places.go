@@ -22,8 +22,8 @@ import (
 )
 
 // proveStore returns the store that --store names. Each of its places is new, and is removed
-// afterwards. A new engine is a case here and in [openProvePlace].
-func (c *proveCommand) proveStore(name string) (prove.Store, error) {
+// afterwards. The files of SQLite are in a new folder of dir. A new engine is a case here and in [openProvePlace].
+func proveStore(name, dir string) (prove.Store, error) {
 	if passwordIn(name) {
 		return prove.Store{}, misuse("--store has a password in it: everybody on this machine can read it")
 	}
@@ -33,7 +33,7 @@ func (c *proveCommand) proveStore(name string) (prove.Store, error) {
 		return prove.Store{Name: name, Lossy: true, New: func(context.Context) (*prove.Place, error) { return provePlace("memory:"), nil }}, nil
 	case name == "sqlite":
 		return prove.Store{Name: name, Backups: true, Alone: true, New: func(context.Context) (*prove.Place, error) {
-			dir, err := os.MkdirTemp(c.Dir, "counterfoil-prove")
+			dir, err := os.MkdirTemp(dir, "counterfoil-prove")
 			if err != nil {
 				return nil, err
 			}

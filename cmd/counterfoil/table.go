@@ -25,11 +25,28 @@ type column struct {
 	cut  bool
 }
 
-// table prints rows under their columns.
+// table prints rows under their columns on standard output.
 func table(columns []column, rows [][]string) error {
+	return tableTo(os.Stdout, terminalWidth(), columns, rows)
+}
+
+// terminalWidth is the width of the terminal that standard output is; 0: it is none.
+func terminalWidth() int {
+	wide, _, err := term.GetSize(int(os.Stdout.Fd()))
+	switch {
+	case err != nil:
+		return 0
+	case wide == 0: // a terminal that does not know
+		return width
+	}
+	return wide
+}
+
+// tableTo prints rows under their columns, fitted into wide; 0: as wide as they are.
+func tableTo(w io.Writer, wide int, columns []column, rows [][]string) error {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
-		widths[i] = len(c.name)
+		widths[i] = utf8.RuneCountInString(c.name)
 	}
 	for _, row := range rows {
 		for i := range row {
@@ -37,10 +54,7 @@ func table(columns []column, rows [][]string) error {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	if wide, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // a terminal
-		if wide == 0 { // one that does not know
-			wide = width
-		}
+	if wide > 0 {
 		fit(columns, widths, wide)
 	}
 	heading := make([]string, len(columns))
@@ -48,7 +62,7 @@ func table(columns []column, rows [][]string) error {
 		heading[i] = c.name
 	}
 	for _, row := range append([][]string{heading}, rows...) {
-		if err := printRow(os.Stdout, row, widths); err != nil {
+		if err := printRow(w, row, widths); err != nil {
 			return err
 		}
 	}

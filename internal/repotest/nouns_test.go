@@ -13,6 +13,7 @@ import (
 
 // moreNouns are the packages with more than one noun, each with the reason.
 var moreNouns = map[string]string{
+	"compare/plain":  "the two things that are compared",
 	"internal/token": "each works on one format, and keeps nothing",
 	"revlog":         "a Feed is the log as verifiers read it",
 	"store/postgres": "a Moving is the store while one process alone reads or fills it",

@@ -1,0 +1,327 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+var bytesGroup = group{
+	id: "bytes", rows: []string{"bytes", "credential"}, about: "bytes of a request",
+	cost: func(*bench) time.Duration { return time.Second },
+	run: func(ctx context.Context, b *bench) error {
+		if err := b.stage.open(ctx, 1); err != nil {
+			return err
+		}
+		whole := Row{ID: "bytes", Group: "bytes", Title: "Bytes of a request", Unit: "B", Better: Less, How: "GET with Host, Accept and the credential, counted; the median of 20 callers"}
+		alone := Row{ID: "credential", Group: "bytes", Title: "Bytes of the credential", Unit: "B", Better: Less, How: "the value alone, counted; the median of 20 callers"}
+		for n, c := range b.all {
+			b.tell(float64(n) / float64(len(b.all)))
+			if c.ID == noCheck {
+				continue
+			}
+			made, err := b.stage.login(ctx, b.stage.nodes[0], c, 2_000_000, fresh, time.Hour)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.ID, err)
+			}
+			var requests, values []float64
+			for _, in := range made {
+				requests = append(requests, float64(len(request("GET", "/", in.Field))))
+				values = append(values, float64(len(credentialOf(in.Field))))
+			}
+			whole.Cells = append(whole.Cells, counted(c.ID, Median(requests)))
+			alone.Cells = append(alone.Cells, counted(c.ID, Median(values)))
+		}
+		b.add(whole)
+		b.add(alone)
+		return nil
+	},
+}
+
+// warming is how long a load runs before it is measured.
+const warming = 20 * time.Millisecond
+
+var checksGroup = group{
+	id: "checks", rows: []string{"rate-1", "cpu", "allocated", "gc", "reads", "writes"}, about: "checks on one node",
+	cost: func(b *bench) time.Duration {
+		return time.Duration(b.Rounds*len(b.all))*(b.Measure+warming+10*time.Millisecond) + 3*time.Second
+	},
+	run: runChecks,
+}
+
+func runChecks(ctx context.Context, b *bench) error {
+	if err := b.stage.open(ctx, 1); err != nil {
+		return err
+	}
+	loads, closeAll, err := b.stage.loads(ctx, connections, 1)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	node := b.stage.nodes[0]
+	rate, cpu, allocated := series{}, series{}, series{}
+	collected := make(map[string]Usage)
+	asked, checks := make(map[string]Counts), make(map[string]int)
+	err = b.inRounds(ctx, b.Rounds, b.all, func(c Contender, _ int) error {
+		if _, _, err := loads[c.ID].closed(ctx, warming); err != nil {
+			return err
+		}
+		before, err := b.stage.look(ctx, c, node)
+		if err != nil {
+			return err
+		}
+		n, took, err := loads[c.ID].closed(ctx, b.Measure)
+		if err != nil {
+			return err
+		}
+		after, err := b.stage.look(ctx, c, node)
+		if err != nil {
+			return err
+		}
+		used, each := after.usage.minus(before.usage), float64(n)
+		rate.add(c.ID, each/took.Seconds())
+		cpu.add(c.ID, microseconds(used.CPU)/each)
+		allocated.add(c.ID, float64(used.Allocated)/each)
+		collected[c.ID] = Usage{GC: collected[c.ID].GC + used.GC, Cycles: collected[c.ID].Cycles + used.Cycles}
+		counts := after.counts.minus(before.counts)
+		asked[c.ID] = Counts{asked[c.ID].Reads + counts.Reads, asked[c.ID].Writes + counts.Writes}
+		checks[c.ID] += n
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	const how = "GET over 16 kept connections of 500 callers, as fast as the node answers; every caller was seen before"
+	b.add(Row{ID: "rate-1", Group: "checks", Title: "Checks per second, one node", Unit: "/s", Better: More, Cells: rate.cells(b.all), How: how + ". The load runs on the same machine."})
+	b.add(Row{ID: "cpu", Group: "checks", Title: "Processor time of a check", Unit: "µs", Better: Less, Cells: cpu.cells(b.all), How: how + ". Processor time of the node, with net/http; a store in a process of its own is not counted."})
+	b.add(Row{ID: "allocated", Group: "checks", Title: "Memory that a check allocates", Unit: "B", Better: Less, Cells: allocated.cells(b.all), How: how + ". Bytes for which the garbage collector works, with net/http."})
+	gc := Row{ID: "gc", Group: "checks", Title: "Garbage collection of 1000 checks", Unit: "µs", How: how + ". Processor time of Go's collector in the node, as the runtime estimates it, in all rounds together. It is not ranked: the bytes that a check allocates decide it."}
+	for _, c := range b.all {
+		cell := counted(c.ID, microseconds(collected[c.ID].GC)*1000/float64(checks[c.ID]))
+		cell.Text = fmt.Sprintf("%d collections in %d checks", collected[c.ID].Cycles, checks[c.ID])
+		gc.Cells = append(gc.Cells, cell)
+	}
+	b.add(gc)
+	reads := Row{ID: "reads", Group: "checks", Title: "Store reads of a check", Unit: "reads", Better: Less, How: "counted at the store, while seen callers are checked. Ours: at the auth server's store, with what the verifier's following reads meanwhile."}
+	writes := Row{ID: "writes", Group: "checks", Title: "Store writes of a check", Unit: "writes", Better: Less, How: reads.How}
+	for _, c := range b.all {
+		if c.ID == noCheck {
+			continue
+		}
+		n := float64(checks[c.ID])
+		reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID].Reads, n))
+		writes.Cells = append(writes.Cells, perCheck(c, asked[c.ID].Writes, n))
+	}
+	b.add(reads)
+	b.add(writes)
+	return nil
+}
+
+// perCheck is a count for each of n checks. Requests that were under way when it was counted make it differ
+// from a whole number by less than a thousandth.
+func perCheck(c Contender, count int64, n float64) Cell {
+	each := float64(count) / n
+	cell := counted(c.ID, float64(int64(each*1000+0.5))/1000)
+	cell.Text = fmt.Sprintf("%d of %.0f checks", count, n)
+	return cell
+}
+
+// sight is what a node has used, and what a contender's store was asked.
+type sight struct {
+	usage  Usage
+	counts Counts
+}
+
+func (s *stage) look(ctx context.Context, c Contender, node *nodeProcess) (found sight, err error) {
+	switch {
+	case c.Family == FamilyOurs:
+		err = s.auth.call(ctx, "Auth.Counts", Nothing{}, &found.counts)
+	case c.Store != "":
+		err = node.call(ctx, "Node.Counts", c.Store, &found.counts)
+	}
+	if err == nil {
+		err = node.call(ctx, "Node.Usage", false, &found.usage)
+	}
+	return found, err
+}
+
+var nodesGroup = group{
+	id: "nodes", rows: []string{"rate-3"}, about: "checks on three nodes",
+	cost: func(b *bench) time.Duration {
+		return time.Duration(b.Rounds*len(b.all))*(b.Measure+warming) + 4*time.Second
+	},
+	run: func(ctx context.Context, b *bench) error {
+		if err := b.stage.open(ctx, nodes); err != nil {
+			return err
+		}
+		loads, closeAll, err := b.stage.loads(ctx, connections, nodes)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+		rate := series{}
+		err = b.inRounds(ctx, b.Rounds, b.all, func(c Contender, _ int) error {
+			if _, _, err := loads[c.ID].closed(ctx, warming); err != nil {
+				return err
+			}
+			n, took, err := loads[c.ID].closed(ctx, b.Measure)
+			if err != nil {
+				return err
+			}
+			rate.add(c.ID, float64(n)/took.Seconds())
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		row := Row{ID: "rate-3", Group: "nodes", Title: "Checks per second, three nodes", Unit: "/s", Better: More, Cells: rate.cells(b.all), How: "the same load over three processes, all nodes together"}
+		row.Notes = append(row.Notes,
+			fmt.Sprintf("Three nodes, the load and the auth server share the %d processors of this machine.", b.result.Machine.CPUs),
+			"Sessions in memory are known to one node alone: each caller must come back to its node.")
+		b.add(row)
+		return nil
+	},
+}
+
+// openConnections are those of the load of the rows of latency.
+const openConnections = 64
+
+var latencyGroup = group{
+	id: "latency", rows: []string{"latency-p50", "latency-p99", "latency-p999"}, about: "latency under a steady load",
+	cost: func(b *bench) time.Duration {
+		return time.Duration(b.Rounds*len(b.all))*(2*b.Measure) + 3*time.Second
+	},
+	run: runLatency,
+}
+
+func runLatency(ctx context.Context, b *bench) error {
+	if err := b.stage.open(ctx, 1); err != nil {
+		return err
+	}
+	loads, closeAll, err := b.stage.loads(ctx, openConnections, 1)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	p50, p99 := series{}, series{}
+	all := make(map[string][]time.Duration)
+	err = b.inRounds(ctx, b.Rounds, b.all, func(c Contender, _ int) error {
+		took, err := loads[c.ID].opened(ctx, b.Rate, 2*b.Measure, b.random)
+		if err != nil {
+			return err
+		}
+		p50.add(c.ID, microseconds(quantile(took, 0.50)))
+		p99.add(c.ID, microseconds(quantile(took, 0.99)))
+		all[c.ID] = append(all[c.ID], took...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	how := fmt.Sprintf("open loop: %.0f requests per second on one node, at random times, whether answers have come or not; measured from the time at which each was to be sent", b.Rate)
+	row := func(id, title string, cells []Cell) Row {
+		return Row{ID: id, Group: "latency", Title: title, Unit: "µs", Better: Less, How: how, Cells: cells}
+	}
+	middle := row("latency-p50", "Latency, half are faster", p50.cells(b.all))
+	for n := range middle.Cells {
+		middle.Cells[n].Histogram = histogram(all[middle.Cells[n].Contender])
+	}
+	b.add(middle)
+	b.add(row("latency-p99", "Latency, 99 of 100 are faster", p99.cells(b.all)))
+	b.add(tailRow(row("latency-p999", "Latency, 999 of 1000 are faster", nil), b.all, all))
+	return nil
+}
+
+// tailRow has the quantile of all rounds together: one round has too few requests.
+func tailRow(row Row, contenders []Contender, all map[string][]time.Duration) Row {
+	row.How += ". All rounds together; the interval is by order statistics of the requests (95 %)."
+	for _, c := range contenders {
+		took := sorted(all[c.ID])
+		low, high, enough := quantileInterval(took, 0.999)
+		v, l, h := microseconds(quantile(took, 0.999)), microseconds(low), microseconds(high)
+		cell := Cell{Contender: c.ID, Value: &v, Low: &l, High: &h, Confidence: confidence}
+		if !enough {
+			cell.Text = "too few requests for an upper end of the interval: use a longer --duration"
+		}
+		row.Cells = append(row.Cells, cell)
+	}
+	return row
+}
+
+// fresh is how many new credentials a round of the first checks has.
+const fresh = 20
+
+var firstGroup = group{
+	id: "first", rows: []string{"first", "later", "reads-first"}, about: "first and later checks",
+	cost: func(b *bench) time.Duration {
+		return time.Duration(b.Rounds*len(b.all)) * fresh * 2 * time.Millisecond
+	},
+	run: runFirst,
+}
+
+func runFirst(ctx context.Context, b *bench) error {
+	if err := b.stage.open(ctx, 1); err != nil {
+		return err
+	}
+	node := b.stage.nodes[0]
+	first, later := series{}, series{}
+	asked := make(map[string]int64)
+	err := b.inRounds(ctx, b.Rounds, b.all, func(c Contender, round int) error {
+		made, err := b.stage.login(ctx, node, c, 1_000_000+round*fresh, fresh, time.Hour)
+		if err != nil {
+			return err
+		}
+		v := visit(node.address)
+		defer v.close()
+		timed := func() (float64, error) {
+			var took []time.Duration
+			for _, in := range made {
+				r := request("GET", "/check/"+c.ID, in.Field)
+				sent := time.Now()
+				status, _, err := v.ask(ctx, r)
+				if err != nil || status != 200 {
+					return 0, fmt.Errorf("status %d, %w", status, err)
+				}
+				took = append(took, time.Since(sent))
+			}
+			return microseconds(quantile(sorted(took), 0.5)), nil
+		}
+		if _, _, err := v.ask(ctx, request("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
+			return err
+		}
+		before, err := b.stage.look(ctx, c, node)
+		if err != nil {
+			return err
+		}
+		one, err := timed()
+		if err != nil {
+			return err
+		}
+		after, err := b.stage.look(ctx, c, node)
+		if err != nil {
+			return err
+		}
+		two, err := timed()
+		if err != nil {
+			return err
+		}
+		asked[c.ID] += after.counts.minus(before.counts).Reads
+		first.add(c.ID, one)
+		later.add(c.ID, two)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	const how = "one connection, one request after the other, 20 new credentials in each round; the median of each round"
+	b.add(Row{ID: "first", Group: "first", Title: "First check of a credential", Unit: "µs", Better: Less, Cells: first.cells(b.all), How: how + ". With the way over loopback."})
+	b.add(Row{ID: "later", Group: "first", Title: "Later check of a credential", Unit: "µs", Better: Less, Cells: later.cells(b.all), How: how + ". With the way over loopback."})
+	reads := Row{ID: "reads-first", Group: "first", Title: "Store reads of a first check", Unit: "reads", Better: Less, How: "counted at the store; ours at the auth server's store, with what the verifier's following reads meanwhile"}
+	for _, c := range b.all {
+		if c.ID != noCheck {
+			reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID], float64(fresh*b.Rounds)))
+		}
+	}
+	b.add(reads)
+	return nil
+}

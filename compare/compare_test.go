@@ -1,0 +1,184 @@
+package compare_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/compare"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// childEnv makes the test binary a process of a run.
+const childEnv = "COMPARE_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		if err := compare.Child(context.Background(), os.Stdin, os.Stdout, open); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func open(ctx context.Context, place string) (store.Store, error) {
+	if path, ok := strings.CutPrefix(place, "sqlite:"); ok {
+		return sqlite.Open(ctx, path)
+	}
+	return memory.New(), nil
+}
+
+// options are those of a run that is as short as it can be.
+func options(t *testing.T, only ...string) compare.Options {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(childEnv, "1")
+	dir := t.TempDir()
+	return compare.Options{
+		Version: "test", Child: []string{self}, Only: only, Rounds: 1, Measure: 10 * time.Millisecond, Rate: 500, Users: []int{100}, Delays: []int{0, 20},
+		Stores: []compare.Store{{Kind: "sqlite", Auth: "sqlite:" + filepath.Join(dir, "counterfoil.db"), Plain: "sqlite:" + filepath.Join(dir, "plain.db")}},
+	}
+}
+
+func run(t *testing.T, only ...string) *compare.Result {
+	t.Helper()
+	r, err := compare.Run(t.Context(), options(t, only...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// value is the number of a contender in a row.
+func value(t *testing.T, r *compare.Result, row, contender string) float64 {
+	t.Helper()
+	found := r.Row(row)
+	if found == nil {
+		t.Fatalf("no row %s", row)
+	}
+	cell := found.Cell(contender)
+	if cell == nil || cell.Value == nil {
+		t.Fatalf("%s: no number of %s: %+v", row, contender, cell)
+	}
+	return *cell.Value
+}
+
+// A check reads the store as often as its kind says: once for a session or a blocklist, never for a JWT,
+// and never for a copy that the verifier has seen.
+func TestReadsAreCounted(t *testing.T) {
+	r := run(t, "checks", "first")
+	for contender, want := range map[string]float64{
+		"session-memory": 0, "session-sqlite": 1, "jwt-es256": 0, "jwt-blocklist-sqlite": 1, "jwe": 0,
+	} {
+		if got := value(t, r, "reads-first", contender); got != want {
+			t.Errorf("%s: %v reads of a first check, want %v", contender, got, want)
+		}
+		if got := value(t, r, "reads", contender); got < want-0.1 || got > want+0.1 { // a request may be under way
+			t.Errorf("%s: %v reads of a check, want %v", contender, got, want)
+		}
+		if got := value(t, r, "writes", contender); got != 0 {
+			t.Errorf("%s: %v writes of a check", contender, got)
+		}
+	}
+	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe"} {
+		if got := value(t, r, "reads", "counterfoil-"+carrier); got > 0.5 { // the follower reads meanwhile
+			t.Errorf("%s: %v reads of a check", carrier, got)
+		}
+	}
+	if got := value(t, r, "reads-first", "counterfoil-cookie"); got < 1 {
+		t.Errorf("an opaque cookie is looked up with %v reads", got)
+	}
+	if r.Partial || len(r.Unfinished) != 0 {
+		t.Errorf("partial: %v, %v", r.Partial, r.Unfinished)
+	}
+}
+
+// The JSON has the members that the package comment lists, and a program that reads it gets the same result.
+func TestJSON(t *testing.T) {
+	r := run(t, "bytes", "latency-p50")
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again compare.Result
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&again); err != nil {
+		t.Fatal(err)
+	}
+	second, err := json.Marshal(again)
+	if err != nil || !bytes.Equal(text, second) {
+		t.Errorf("%v: read and written again it is another:\n%s\n%s", err, text, second)
+	}
+	var whole struct {
+		Schema     string
+		Contenders []map[string]any
+		Rows       []map[string]any
+	}
+	if err := json.Unmarshal(text, &whole); err != nil {
+		t.Fatal(err)
+	}
+	if whole.Schema != "counterfoil-compare/1" || len(whole.Contenders) < 13 {
+		t.Errorf("schema %q, %d contenders", whole.Schema, len(whole.Contenders))
+	}
+	for _, row := range whole.Rows {
+		for _, member := range []string{"id", "group", "title", "how", "unit", "better", "decided", "cells"} {
+			if _, ok := row[member]; !ok {
+				t.Errorf("row %v has no %s", row["id"], member)
+			}
+		}
+	}
+	if len(whole.Rows) != 3 { // of two groups, one by a row
+		t.Errorf("%d rows", len(whole.Rows))
+	}
+	if r.Row("latency-p50").Cell("jwe").Histogram == nil {
+		t.Error("no histogram")
+	}
+	for _, write := range []func(w *bytes.Buffer) error{
+		func(w *bytes.Buffer) error { return r.WriteMarkdown(w) },
+		func(w *bytes.Buffer) error { return r.WriteGoBench(w) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil || !strings.Contains(b.String(), "session") {
+			t.Errorf("%v: %s", err, &b)
+		}
+	}
+}
+
+func TestUnknownRow(t *testing.T) {
+	if _, err := compare.Run(t.Context(), options(t, "nothing")); !errors.Is(err, compare.ErrUnknown) {
+		t.Errorf("err = %v, want ErrUnknown", err)
+	}
+}
+
+// An interrupted run returns the groups that were measured.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	o := options(t, "bytes", "checks")
+	o.Progress = func(_ float64, _ time.Duration, doing string) {
+		if doing == "checks on one node" {
+			cancel()
+		}
+	}
+	r, err := compare.Run(ctx, o)
+	if !errors.Is(err, context.Canceled) || r == nil {
+		t.Fatalf("result %v, err %v", r, err)
+	}
+	if !r.Partial || r.Row("bytes") == nil || r.Row("cpu") != nil || len(r.Unfinished) != 1 || r.Unfinished[0] != "checks" {
+		t.Errorf("partial %v, unfinished %v, %d rows", r.Partial, r.Unfinished, len(r.Rows))
+	}
+}

@@ -1,0 +1,260 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/compare/plain"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// What the plain contenders expect.
+const (
+	cookieName    = source.InsecureCookieName
+	plainIssuer   = "https://auth.example.com"
+	plainAudience = "https://api.example.com"
+)
+
+// Node is a service that checks its callers, in a child: every contender guards the same handler.
+// Its exported methods are for net/rpc.
+type Node struct {
+	ctx      context.Context
+	web      *listening
+	verifier *counterfoil.Verifier
+	stores   map[string]*observedPlain // by kind
+	sessions map[string]*plain.Sessions
+	tokens   map[string]*plain.Tokens
+	acted    map[string]*atomic.Int64 // what /act/ID did, by contender
+}
+
+// NodePlan tells a child how to run a node.
+type NodePlan struct {
+	Auth, Dial, Key string               // URL of the auth server, the address to connect to instead of its own, an API key
+	Bound           time.Duration        // of the verifier; zero: its default
+	Stores          []StorePlan          // of the plain contenders
+	Keys            map[string]plain.Key // by contender
+	Seen            int                  // copies that the verifier remembers; zero: its default
+}
+
+// StorePlan names a store.
+type StorePlan struct{ Kind, Name string }
+
+// Open starts the node. The reply is its address.
+func (n *Node) Open(p NodePlan, reply *string) (err error) {
+	n.stores, n.sessions, n.tokens, n.acted = make(map[string]*observedPlain), make(map[string]*plain.Sessions), make(map[string]*plain.Tokens), make(map[string]*atomic.Int64)
+	kinds := make([]string, 0, len(p.Stores))
+	for _, s := range p.Stores {
+		opened, err := plain.OpenStore(n.ctx, s.Name)
+		if err != nil {
+			return err
+		}
+		n.stores[s.Kind] = &observedPlain{Store: opened}
+		kinds = append(kinds, s.Kind)
+	}
+	if n.web, err = listen(); err != nil {
+		return err
+	}
+	*reply = n.web.address()
+	if err := n.follow(p); err != nil {
+		return err
+	}
+	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	mux := http.NewServeMux()
+	for _, c := range contenders(kinds) {
+		guard, err := n.guard(c, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.ID, err)
+		}
+		mux.Handle("/check/"+c.ID, guard(bare))
+		acted := new(atomic.Int64)
+		n.acted[c.ID] = acted
+		mux.Handle("POST /act/"+c.ID, guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			acted.Add(1)
+			_, _ = io.WriteString(w, "done")
+		})))
+		n.refreshes(mux, c, bare)
+	}
+	n.web.serve(mux)
+	return nil
+}
+
+// follow starts the verifier of our contenders.
+func (n *Node) follow(p NodePlan) error {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil
+	transport.MaxIdleConnsPerHost = 32
+	if p.Dial != "" {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", p.Dial)
+		}
+	}
+	remote, err := counterfoil.Remote(p.Auth, counterfoil.RemoteOptions{Credential: p.Key, Transport: transport})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, 30*time.Second)
+	defer cancel()
+	n.verifier, err = counterfoil.NewVerifier(ctx, remote, counterfoil.Options{Issuer: p.Auth, Audience: p.Auth, Bound: p.Bound, MaxSeen: p.Seen, Logger: quiet})
+	return err
+}
+
+// guard is what a contender puts before a handler.
+func (n *Node) guard(c Contender, p NodePlan) (func(http.Handler) http.Handler, error) {
+	switch {
+	case c.ID == noCheck:
+		return func(h http.Handler) http.Handler { return h }, nil
+	case c.Family == FamilySession:
+		var s plain.Store
+		if c.Store != "" {
+			s = n.stores[c.Store]
+		}
+		n.sessions[c.ID] = plain.NewSessions(s, cookieName)
+		return n.sessions[c.ID].Require, nil
+	case c.Family == FamilyJWT:
+		o := plain.TokensOptions{Issuer: plainIssuer, Audience: plainAudience, Key: p.Keys[c.key()]}
+		if c.Transport == "cookie" {
+			o.Cookie = cookieName
+		}
+		if c.Store != "" {
+			o.Blocklist = n.stores[c.Store]
+		}
+		t, err := plain.NewTokens(o)
+		n.tokens[c.ID] = t
+		return t.Require, err
+	}
+	return func(h http.Handler) http.Handler { return n.verifier.Require(h) }, nil
+}
+
+// key is the name of the key of a contender with JWTs.
+func (c Contender) key() string {
+	if strings.HasPrefix(c.ID, jwtBlocklist) {
+		return jwtBlocklist
+	}
+	return c.ID
+}
+
+// refreshes adds the route by which a plain contender renews a credential. A JWT is renewed with a
+// refresh token, which is in the store of its blocklist.
+func (n *Node) refreshes(mux *http.ServeMux, c Contender, bare http.Handler) {
+	if s := n.sessions[c.ID]; s != nil {
+		mux.Handle("POST /refresh/"+c.ID, s.Renew(bare))
+	}
+	if t := n.tokens[c.ID]; t != nil && c.Store != "" {
+		mux.Handle("POST /refresh/"+c.ID, t.Refresh(n.stores[c.Store], usualLife))
+	}
+}
+
+// usualLife is how long a plain JWT is good.
+const usualLife = 5 * time.Minute
+
+// Login makes credentials of a plain contender.
+func (n *Node) Login(p LoginPlan, reply *[]Credential) (err error) {
+	all := contenders(n.kinds())
+	c := (&Result{Contenders: all}).Contender(p.Contender)
+	*reply, err = each(p.From, p.N, func(number int) (Credential, error) {
+		subject := fmt.Sprintf("usr_3k2j5h4g6f7d8s9a0q1w_%d", number)
+		if s := n.sessions[c.ID]; s != nil {
+			id, err := s.Login(n.ctx, subject)
+			return Credential{Field: c.field(id), ID: id}, err
+		}
+		if t := n.tokens[c.ID]; t != nil {
+			text, id, err := t.Sign(subject, p.Life)
+			return Credential{Field: c.field(text), ID: id}, err
+		}
+		if c.ID == noCheck {
+			return Credential{Field: "Accept-Language: en"}, nil
+		}
+		return Credential{}, errors.New("no plain contender")
+	})
+	return err
+}
+
+func (n *Node) kinds() (kinds []string) {
+	for kind := range n.stores {
+		kinds = append(kinds, kind)
+	}
+	return kinds
+}
+
+// RefreshTokens makes n refresh tokens in the store of a kind.
+func (n *Node) RefreshTokens(p RefreshPlan, reply *[]string) error {
+	for i := range p.N {
+		secret, err := plain.NewRefresh(n.ctx, n.stores[p.Kind], fmt.Sprint("usr_", i))
+		if err != nil {
+			return err
+		}
+		*reply = append(*reply, secret)
+	}
+	return nil
+}
+
+// RefreshPlan is how many refresh tokens to make, and where.
+type RefreshPlan struct {
+	Kind string
+	N    int
+}
+
+// EndPlan is which credential to end.
+type EndPlan struct{ Contender, ID string }
+
+// End ends a session, or puts a token on the blocklist.
+func (n *Node) End(p EndPlan, _ *Nothing) error {
+	if s := n.sessions[p.Contender]; s != nil {
+		return s.Logout(n.ctx, p.ID)
+	}
+	if t := n.tokens[p.Contender]; t != nil {
+		return t.Block(n.ctx, p.ID, time.Hour)
+	}
+	return fmt.Errorf("%s is not ended here", p.Contender)
+}
+
+// Counts are the questions to the store of a kind.
+func (n *Node) Counts(kind string, reply *Counts) error {
+	*reply = n.stores[kind].counts()
+	return nil
+}
+
+// Impair impairs the way to all stores.
+func (n *Node) Impair(i Impairment, _ *Nothing) error {
+	for _, s := range n.stores {
+		s.impaired.Store(&i)
+	}
+	return nil
+}
+
+// Usage is what the process has used.
+func (n *Node) Usage(collect bool, reply *Usage) error {
+	*reply = usage(collect)
+	return nil
+}
+
+// Acted is how often a request did something, by contender.
+func (n *Node) Acted(_ Nothing, reply *map[string]int64) error {
+	*reply = make(map[string]int64)
+	for id, count := range n.acted {
+		(*reply)[id] = count.Load()
+	}
+	return nil
+}
+
+func (n *Node) close() (err error) {
+	if n.web != nil {
+		n.web.close()
+	}
+	if n.verifier != nil {
+		n.verifier.Close()
+	}
+	for _, s := range n.stores {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
