@@ -287,8 +287,12 @@ func (v *visit) callback() *refusal.Problem {
 	v.setCookie(v.wayCookie(), wayBack, "Lax", backLife)
 	switch {
 	case v.sentAway([]string{v.sessionCookie() + "=" + cookie.Value}, to): // it would go to and fro
-		return v.show(http.StatusForbidden, "still-refused", "You are signed in, and may not open this page",
-			"It wants another kind of sign-in than there is, or the gateway is not set up for this auth server.", "", "")
+		v.said = "still-refused"
+		return v.write(http.StatusForbidden, handoverText{
+			Title: "You are signed in, and may not open this page",
+			Text:  "It wants another kind of sign-in than there is, or the gateway is not set up for this auth server.",
+			Link:  strings.TrimSuffix(v.g.opts.Handover.Page, "handover"), LinkText: "Your sessions, where you can sign out",
+		})
 	case strict: // a browser sends such a cookie with what a page of this site asks for
 		return v.lead(to)
 	}

@@ -53,14 +53,11 @@ var handoverPage = template.Must(template.New("").Parse(`<!doctype html>
 
 type handoverText struct{ Title, Text, Link, LinkText, Lead string }
 
-// show answers with a page whose link begins anew, to come back to the path to; empty: there is
-// no link. It returns nil: the answer is given.
+// show answers with a page whose link begins anew, to come back to the path to. It returns nil: the
+// answer is given.
 func (v *visit) show(status int, said, title, text, to, linkText string) *refusal.Problem {
 	v.said = said
-	link := ""
-	if to != "" {
-		link = beginPath + "?" + url.Values{"to": {to}, "again": {"1"}}.Encode()
-	}
+	link := beginPath + "?" + url.Values{"to": {to}, "again": {"1"}}.Encode()
 	return v.write(status, handoverText{Title: title, Text: text, Link: link, LinkText: linkText})
 }
 

@@ -490,6 +490,9 @@ func TestHandoverEnds(t *testing.T) {
 	if p.answer.Code != 403 || b.verdict != "still-refused" {
 		t.Errorf("a page that no login may open: %d %s %s", p.answer.Code, b.verdict, p.location())
 	}
+	if !strings.Contains(p.answer.Body.String(), `<a href="`+b.issuer.URL+`/">`) {
+		t.Errorf("the page leads nowhere: %s", p.answer.Body)
+	}
 	// A fresh login is asked for at the auth server.
 	p.send("GET", app+"/never")
 	if p.send("GET", p.location()); !strings.HasPrefix(p.location(), b.issuer.URL+"/login?max_age=0&return_to=") {

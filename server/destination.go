@@ -33,7 +33,11 @@ func (s *Server) destination(r *http.Request, values url.Values) (destination, e
 		return to, err
 	}
 	to.Origin = to.ReturnTo.Origin()
-	if h, found := s.handoverIn(r, to.ReturnTo); found {
+	h, err := s.handoverIn(r, to.ReturnTo)
+	if err != nil {
+		return destination{}, err
+	}
+	if h != nil {
 		to.Origin = h.callback.Origin()
 	}
 	return to, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -42,21 +43,34 @@ func (s *Server) handover(r *http.Request, query url.Values) (handover, error) {
 	}
 	var err error
 	h.callback, err = s.issuer.Clients().ReturnTo(r.Context(), h.client, query.Get("origin")+callbackPath, s.origins[0])
-	if err == nil && h.callback.Origin() != query.Get("origin") {
-		err = badRequest("origin is not the one of another host") // this host has no gateway of its own
+	if errors.Is(err, clients.ErrReturnTo) || err == nil && (h.callback.Origin() == "" || h.callback.Origin() != query.Get("origin")) { // this host has no gateway of its own
+		err = notToSite(query.Get("origin"), err)
 	}
 	return h, err
 }
 
-// handoverIn is the handover that page leads to, if it is our page for that.
-func (s *Server) handoverIn(r *http.Request, page clients.ReturnTo) (handover, bool) {
+// notToSite says why a sign-in may not lead to the gateway at origin. It does not repeat the origin, which
+// anybody may have sent.
+func notToSite(origin string, cause error) error {
+	detail := "Its origin is none that the client lists: an administrator adds it with counterfoil client set --origin."
+	if _, err := urls.Origin(origin); err != nil {
+		detail = "Its origin is no URL of a site."
+	}
+	return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead to this site", Detail: detail, Cause: cause}
+}
+
+// handoverIn is the handover that page leads to; nil if it is not our page for that.
+func (s *Server) handoverIn(r *http.Request, page clients.ReturnTo) (*handover, error) {
 	query, found := strings.CutPrefix(strings.TrimPrefix(page.String(), s.origins[0]), s.base+handoverPath+"?")
+	if !found {
+		return nil, nil
+	}
 	values, err := url.ParseQuery(query)
-	if !found || err != nil {
-		return handover{}, false
+	if err != nil {
+		return nil, badRequest("the parameters of the page that return_to names are malformed")
 	}
 	h, err := s.handover(r, values)
-	return h, err == nil
+	return &h, err
 }
 
 // pageHandover gives the browser a code for a cookie of its session at another host, and leads it

@@ -227,9 +227,23 @@ func TestHandoverRefused(t *testing.T) {
 		if w.Code != http.StatusBadRequest || w.Header().Get("Location") != "" {
 			t.Errorf("%s = %d %s, want 400", name, w.Code, w.Header().Get("Location"))
 		}
+		if strings.Contains(w.Body.String(), "return_to") || strings.Contains(w.Body.String(), "evil") {
+			t.Errorf("%s: the page speaks of what is not there, or of what was sent: %s", name, w.Body)
+		}
+	}
+	// Who is not signed in hears of it before a password is typed.
+	for _, origin := range []string{"https://evil.example", b.url, ""} {
+		w := b.answer("GET", "/login?"+url.Values{"client": {"web"}, "return_to": {b.url + handoverPage(set("origin", origin))}}.Encode(), "")
+		if w.Code != http.StatusBadRequest || strings.Contains(w.Body.String(), `name="password"`) {
+			t.Errorf("the sign-in page for a handover to %q = %d %s", origin, w.Code, w.Body)
+		}
+	}
+	w := b.answer("GET", handoverPage(set("origin", "https://other.example.net")), "", cookie...)
+	if text := "A sign-in may not lead to this site. Its origin is none that the client lists: an administrator adds it with counterfoil client set --origin."; !strings.Contains(w.Body.String(), text) {
+		t.Errorf("an origin that is not listed: %s", w.Body)
 	}
 	// Another client's session signs in, as at /login. What no person opens gets no code.
-	w := b.answer("GET", handoverPage(func(q url.Values) { q.Set("client", "other"); q.Set("origin", "https://other.example.net") }), "", cookie...)
+	w = b.answer("GET", handoverPage(func(q url.Values) { q.Set("client", "other"); q.Set("origin", "https://other.example.net") }), "", cookie...)
 	if !strings.HasPrefix(w.Header().Get("Location"), "/login?client=other&") {
 		t.Errorf("another client: %d %s", w.Code, w.Header().Get("Location"))
 	}
