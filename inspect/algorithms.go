@@ -100,7 +100,7 @@ func (k Key) misfit(alg string) string {
 	return fmt.Sprintf("it is %s, and %s wants %s", k.Type, alg, want)
 }
 
-var errSignature = errors.New("the signature is not one by this key over this token")
+var errSignature = errors.New("no key made the signature")
 
 // holds checks a signature with one key. It returns errSignature, or why the key is no good.
 func (k Key) holds(alg string, input, sig []byte) error {

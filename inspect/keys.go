@@ -40,21 +40,10 @@ type Key struct {
 }
 
 // String returns no part of the key, so that printing a Key reveals nothing.
-func (k Key) String() string { return "inspect.Key(" + k.name() + ")" }
+func (k Key) String() string { return "inspect.Key(" + k.Type + ")" }
 
 // GoString does the same for %#v.
 func (k Key) GoString() string { return k.String() }
-
-// name is what a person knows the key by.
-func (k Key) name() string {
-	switch {
-	case k.ID != "":
-		return k.ID
-	case k.Thumbprint != "":
-		return k.Thumbprint
-	}
-	return k.Type
-}
 
 // Skipped is a key that was not used, and why.
 type Skipped struct {

@@ -80,9 +80,12 @@ type program struct {
 		Verify auditVerify `cmd:"" help:"Find out whether anybody has changed the audit trail."`
 	} `cmd:"" help:"The audit trail: security events."`
 	Token struct {
-		Decode tokenDecode `cmd:"" help:"Print what a token says, without verifying it."`
-		Verify tokenVerify `cmd:"" help:"Verify a signed token with the keys of the issuer."`
-		Lint   tokenLint   `cmd:"" help:"Print what is wrong or unwise about a token."`
+		Decode  tokenDecode  `cmd:"" help:"Print what a token says, without verifying it."`
+		Verify  tokenVerify  `cmd:"" help:"Verify a signed token with the keys of the issuer."`
+		Lint    tokenLint    `cmd:"" help:"Print what is wrong or unwise about a token."`
+		Sign    tokenSign    `cmd:"" help:"Sign claims, for tests."`
+		Encrypt tokenEncrypt `cmd:"" help:"Encrypt a signed token, for tests."`
+		Decrypt tokenDecrypt `cmd:"" help:"Decrypt a token, without verifying what is in it."`
 	} `cmd:"" help:"Tokens, offline."`
 	Doctor struct {
 		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and print what to do; the default."`

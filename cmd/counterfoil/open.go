@@ -202,3 +202,9 @@ func sealProblem(err error) error {
 	}
 	return err
 }
+
+// hidden wraps an error for errors.Is and has no text.
+type hidden struct{ error }
+
+func (hidden) Error() string   { return "" }
+func (h hidden) Unwrap() error { return h.error }

@@ -3,24 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/counterfoil/counterfoil/inspect"
 	"github.com/counterfoil/counterfoil/internal/check"
-	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/textfile"
-	"github.com/counterfoil/counterfoil/internal/token"
-	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // tokenInput reads a token from a file or standard input. A token is never an argument: everybody
@@ -30,23 +24,7 @@ type tokenInput struct {
 }
 
 func (i tokenInput) read(ctx context.Context) (string, error) {
-	in := io.Reader(os.Stdin)
-	switch {
-	case i.File == "-" && atTerminal():
-		line, err := secretLine(ctx, "token")
-		if err != nil {
-			return "", err
-		}
-		in = strings.NewReader(line)
-	case i.File != "-":
-		f, err := os.Open(i.File)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(textfile.Reader(in), 1<<20))
+	data, err := readInput(ctx, i.File, "token")
 	if err != nil {
 		return "", err
 	}
@@ -57,77 +35,154 @@ func (i tokenInput) read(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-type tokenDecode struct {
-	tokenInput
-	JSON bool `help:"Print JSON."`
+// readInput reads a file, or standard input if it is -. At a terminal it asks for what.
+func readInput(ctx context.Context, file, what string) ([]byte, error) {
+	in := io.Reader(os.Stdin)
+	switch {
+	case file == "-" && atTerminal():
+		line, err := secretLine(ctx, what)
+		if err != nil {
+			return nil, err
+		}
+		in = strings.NewReader(line)
+	case file != "-":
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	return io.ReadAll(io.LimitReader(textfile.Reader(in), 1<<20))
 }
 
-// decoded is what a token says. Nothing of it is verified.
-type decoded struct {
-	Kind      string          `json:"kind"`
-	Verified  bool            `json:"verified"` // always false
-	Header    json.RawMessage `json:"header,omitempty"`
-	Claims    json.RawMessage `json:"claims,omitempty"`
-	Signature int             `json:"signature_bytes,omitempty"`
+// tokenTime is the time as of which a token is looked at.
+type tokenTime struct {
+	At string `placeholder:"TIME" help:"Look at the token as of this time, in RFC 3339 or seconds since 1970. Empty: now."`
+}
+
+func (t tokenTime) now() (time.Time, error) {
+	if t.At == "" {
+		return time.Now(), nil
+	}
+	if seconds, err := strconv.ParseInt(t.At, 10, 64); err == nil && seconds >= 0 && seconds < 1<<38 {
+		return time.Unix(seconds, 0), nil
+	}
+	at, err := time.Parse(time.RFC3339, t.At)
+	if err != nil {
+		return at, misuse("--at is %s: want a time such as 2026-11-30T08:00:00Z, or seconds since 1970", printable(t.At))
+	}
+	return at, nil
+}
+
+type tokenDecode struct {
+	tokenInput
+	tokenTime
+	JSON bool `help:"Print JSON."`
 }
 
 // Run prints what a token says, without verifying it.
 func (c *tokenDecode) Run(ctx context.Context) error {
+	now, err := c.now()
+	if err != nil {
+		return err
+	}
 	text, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
-	d, err := decode(text)
+	d, err := inspect.Decode(text, now)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return writeJSON(os.Stdout, d)
 	}
-	fmt.Fprintln(os.Stderr, "UNVERIFIED: anybody can write such a token; counterfoil token verify verifies it")
-	fmt.Println(d.Kind)
-	for _, part := range []json.RawMessage{d.Header, d.Claims} {
-		if part != nil {
-			fmt.Println(indented(part))
-		}
+	if d.Form != "opaque" {
+		fmt.Fprintln(os.Stderr, "UNVERIFIED: anybody can write such a token; counterfoil token verify verifies it")
 	}
-	for _, line := range times(d.Claims, time.Now()) {
-		fmt.Println(line)
-	}
+	printDecoded(os.Stdout, d, "")
 	return nil
 }
 
-func decode(text string) (decoded, error) {
-	parts := strings.Split(text, ".")
-	switch len(parts) {
-	case 1:
-		if token.ShapeOf(text) == token.ShapeOpaque {
-			return decoded{Kind: "opaque id: only its issuer can tell what it stands for"}, nil
-		}
-	case 3:
-		header, err1 := part(parts[0])
-		claims, err2 := part(parts[1])
-		signature, err3 := base64.RawURLEncoding.DecodeString(parts[2])
-		if err := errors.Join(err1, err2, err3); err == nil {
-			return decoded{Kind: "signed token (JWS)", Header: header, Claims: claims, Signature: len(signature)}, nil
-		}
-	case 5:
-		if header, err := part(parts[0]); err == nil {
-			return decoded{Kind: "encrypted token (JWE): only its issuer and the owner of its key can read the claims", Header: header}, nil
+// printDecoded prints what was read. Each line that has a value of the token begins with indent,
+// and nothing of it looks like what printVerified prints.
+func printDecoded(w io.Writer, d *inspect.Decoded, indent string) {
+	line := func(format string, args ...any) { fmt.Fprintln(w, indent+printable(fmt.Sprintf(format, args...))) }
+	block := func(name string, raw json.RawMessage) {
+		if raw != nil {
+			fmt.Fprintf(w, "%s%s (unverified) %s\n", indent, name, strings.ReplaceAll(indented(raw), "\n", "\n"+indent))
 		}
 	}
-	return decoded{}, errors.New("this is no token: want a JWS (3 parts), a JWE (5 parts) or an opaque id (43 characters)")
+	title := d.Title
+	if d.Because != "" {
+		title += " (" + d.Because + ")"
+	}
+	line("%s", title)
+	if d.Form == "opaque" {
+		return
+	}
+	form := d.Form + ", " + d.Serialization + " serialization"
+	if d.Scheme != "" {
+		form += ", sent as " + d.Scheme
+	}
+	line("%s", form)
+	block("header", d.Header)
+	block("claims", d.Claims)
+	if d.Payload != "" {
+		line("payload (unverified), in base64url: %s", d.Payload)
+	}
+	if d.Form == "signed" {
+		line("signature: %d bytes, not checked", d.Signature)
+	}
+	for i, other := range d.More {
+		block(fmt.Sprintf("header of signature %d", i+2), other.Header)
+	}
+	if d.Recipients > 1 {
+		line("recipients: %d", d.Recipients)
+	}
+	for _, t := range d.Times {
+		line("%s: %s", t.Claim, timeText(t))
+	}
+	printParts(w, d, indent, line)
+	for _, p := range d.Problems {
+		line("not read: %s", p)
+	}
+	if d.Nested != nil {
+		line("inside it:")
+		printDecoded(w, d.Nested, indent+"  ")
+	}
 }
 
-func part(s string) (json.RawMessage, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return nil, err
+// printParts prints what only some kinds of tokens have.
+func printParts(w io.Writer, d *inspect.Decoded, indent string, line func(string, ...any)) {
+	if p := d.Proof; p != nil {
+		line("proof for: %s %s", p.Method, p.URL)
+		line("thumbprint of its key (jkt): %s", orDash(p.Thumbprint))
 	}
-	if !json.Valid(raw) {
-		return nil, errors.New("not JSON")
+	if s := d.StatusList; s != nil {
+		line("status list: %d entries of %d bits", s.Entries, s.Bits)
 	}
-	return raw, nil
+	for i, one := range d.Disclosures {
+		state := "its digest is in the token"
+		if !one.Matched {
+			state = one.Problem
+		}
+		line("disclosure %d: %s = %s (%s)", i+1, orDash(one.Name), string(one.Value), state)
+	}
+	if b := d.Binding; b != nil {
+		line("key binding JWT; sd_hash matches: %t", b.HashMatches)
+		printDecoded(w, b.Decoded, indent+"  ")
+	}
+}
+
+// timeText is a time in UTC, at this place if that is another one, and how far it is away.
+func timeText(t inspect.Time) string {
+	text := t.Time.Format(time.RFC3339)
+	if local := t.Time.Local(); local.Format("-0700") != "+0000" {
+		text += ", here " + local.Format("2006-01-02 15:04:05 MST")
+	}
+	return text + " (" + t.Away + ")"
 }
 
 // indented is raw for a terminal, without the control characters that JSON may contain.
@@ -149,152 +204,3 @@ func visible(r rune) rune {
 
 // printable is one line of text for a terminal.
 func printable(s string) string { return strings.ReplaceAll(strings.Map(visible, s), "\n", " ") }
-
-// times prints the times in claims as dates.
-func times(claims json.RawMessage, now time.Time) []string {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(claims, &members) != nil {
-		return nil
-	}
-	var lines []string
-	for _, name := range []string{"auth_time", "iat", "nbf", "exp"} {
-		var seconds int64
-		if json.Unmarshal(members[name], &seconds) != nil {
-			continue
-		}
-		at := time.Unix(seconds, 0).UTC()
-		away := at.Sub(now).Round(time.Second)
-		when := "in " + away.String()
-		if away <= 0 {
-			when = (-away).String() + " ago"
-		}
-		lines = append(lines, fmt.Sprintf("%s: %s (%s)", name, at.Format(time.RFC3339), when))
-	}
-	return lines
-}
-
-type tokenVerify struct {
-	tokenInput
-	JWKS     string        `name:"jwks" required:"" placeholder:"FILE|URL" help:"Key set of the issuer: a file, or an https URL."`
-	Issuer   string        `required:"" placeholder:"URL" help:"The iss that the token must have."`
-	Audience string        `required:"" placeholder:"NAME" help:"The aud that the token must contain."`
-	Type     string        `name:"typ" default:"at+jwt" placeholder:"TYP" help:"The typ that the token must have."`
-	Leeway   time.Duration `default:"30s" placeholder:"TIME" help:"Allowance for clocks that differ, at most 1m."`
-	JSON     bool          `help:"Print JSON."`
-	Quiet    bool          `help:"Print nothing; only the exit code tells."`
-}
-
-// Run checks signature, type, issuer, audience and times. It cannot see whether the session
-// was revoked: that is in the revocation log.
-func (c *tokenVerify) Run(ctx context.Context) error {
-	if c.Leeway < 0 || c.Leeway > time.Minute {
-		return misuse("--leeway is %s: want 0s to 1m", config.Duration(c.Leeway))
-	}
-	text, err := c.read(ctx)
-	if err != nil {
-		return err
-	}
-	keys, err := keySet(ctx, c.JWKS)
-	if err != nil {
-		return err
-	}
-	payload, kid, err := token.VerifyJWS(text, c.Type, func(kid string) (token.Key, bool) {
-		i := slices.IndexFunc(keys, func(k token.Key) bool { return k.ID == kid })
-		if i < 0 {
-			return token.Key{}, false
-		}
-		return keys[i], true
-	})
-	if err == nil {
-		err = c.claims(payload, time.Now())
-	}
-	if c.JSON {
-		answer := map[string]any{"valid": err == nil}
-		if err != nil {
-			answer["problem"] = err.Error()
-		} else {
-			answer["kid"], answer["claims"] = kid, json.RawMessage(payload)
-		}
-		if werr := writeJSON(os.Stdout, answer); werr != nil {
-			return werr
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("the token is refused: %w%w", err, hidden{errDenied})
-	}
-	if !c.JSON && !c.Quiet {
-		fmt.Printf("valid, signed with %s\n%s\n", kid, indented([]byte(payload)))
-		fmt.Fprintln(os.Stderr, "This does not say whether its session was revoked: that is in the revocation log.")
-	}
-	return nil
-}
-
-// hidden wraps an error for errors.Is and has no text.
-type hidden struct{ error }
-
-func (hidden) Error() string   { return "" }
-func (h hidden) Unwrap() error { return h.error }
-
-func (c *tokenVerify) claims(payload string, now time.Time) error {
-	got, err := token.ParseClaims(payload)
-	switch {
-	case err != nil:
-		return err
-	case got.Issuer != c.Issuer:
-		return fmt.Errorf("iss is %q, not %q", got.Issuer, c.Issuer)
-	case !slices.Contains(got.Audience, c.Audience):
-		return fmt.Errorf("aud is %q, without %q", got.Audience, c.Audience)
-	case !now.Before(time.Unix(got.Expires, 0).Add(c.Leeway)):
-		return fmt.Errorf("it expired at %s", time.Unix(got.Expires, 0).UTC().Format(time.RFC3339))
-	case got.IssuedAt != 0 && now.Before(time.Unix(got.IssuedAt, 0).Add(-c.Leeway)):
-		return errors.New("iat is in the future")
-	case got.NotBefore != 0 && now.Before(time.Unix(got.NotBefore, 0).Add(-c.Leeway)):
-		return errors.New("nbf is in the future")
-	}
-	return nil
-}
-
-const maxKeySet = 256 << 10
-
-// keySet reads a JWK Set from a file or an https URL (KEY-07).
-func keySet(ctx context.Context, from string) ([]token.Key, error) {
-	var data []byte
-	var err error
-	if strings.Contains(from, "://") {
-		if data, err = fetch(ctx, from); err != nil {
-			return nil, err
-		}
-	} else if data, err = textfile.Read(from); err != nil {
-		return nil, err
-	}
-	keys, skipped, err := token.ParseJWKS(data)
-	if err != nil {
-		return nil, fmt.Errorf("key set %s: %w", from, err)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("key set %s has no usable key: %w", from, errors.Join(skipped...))
-	}
-	return keys, nil
-}
-
-func fetch(ctx context.Context, from string) ([]byte, error) {
-	u, err := url.Parse(from)
-	if err != nil || u.Hostname() == "" || !urls.Protected(u) {
-		return nil, misuse("key set %s: want an https URL, or http on loopback", from)
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("key set: %w: %w", errUnreachable, err)
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
-	if err != nil || res.StatusCode != http.StatusOK || len(data) > maxKeySet {
-		return nil, fmt.Errorf("key set: %s %w: %s", from, errUnreachable, res.Status)
-	}
-	return data, nil
-}
