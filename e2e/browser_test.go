@@ -120,7 +120,7 @@ func (b *browser) until(condition string) {
 // sufficient (WCAG 2.2: 1.4.3, 1.4.11). The script returns the problems.
 const rules = `(() => {
 	const wrong = [], root = document.documentElement;
-	window.stops = [...document.querySelectorAll("input:not([type=hidden]), button, a[href], [tabindex]")].filter((e) => e.getClientRects().length);
+	window.stops = [...document.querySelectorAll("input:not([type=hidden]), textarea, select, button, summary, a[href], [tabindex]")].filter((e) => e.getClientRects().length && e.tabIndex >= 0);
 	if (root.scrollWidth > window.innerWidth) wrong.push("scrolls sideways");
 	if (root.lang !== "en" || document.querySelectorAll("h1").length !== 1 || !document.querySelector("main")) wrong.push("no language, heading or main part");
 	const rgb = window.rgb = (text) => text.match(/[\d.]+/g).map(Number);
@@ -140,9 +140,9 @@ const rules = `(() => {
 		if (!e.getClientRects().length) continue;
 		const style = getComputedStyle(e), name = e.tagName + " " + e.textContent.trim().slice(0, 30);
 		if ([...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && contrast(rgb(style.color), behind(e)) < 4.5) wrong.push("faint text: " + name);
-		if (e.matches("input, button") && contrast(rgb(style.borderColor), behind(e.parentElement)) < 3 && contrast(behind(e), behind(e.parentElement)) < 3) wrong.push("faint edge: " + name);
+		if (e.matches("input, textarea, select, button") && contrast(rgb(style.borderColor), behind(e.parentElement)) < 3 && contrast(behind(e), behind(e.parentElement)) < 3) wrong.push("faint edge: " + name);
 		if (e.matches("[type=password]") && !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true }))) wrong.push("nothing can be pasted: " + e.id);
-		if (e.matches("input") && !e.labels.length || e.matches("button, a") && !(e.getAttribute("aria-label") || e.textContent.trim())) wrong.push("no name: " + e.outerHTML);
+		if (e.matches("input, textarea, select") && !e.labels.length || e.matches("button, a") && !(e.getAttribute("aria-label") || e.textContent.trim())) wrong.push("no name: " + e.outerHTML);
 	}
 	return wrong.join("; ");
 })()`

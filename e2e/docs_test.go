@@ -100,7 +100,7 @@ func TestDocs(t *testing.T) {
 				ts.Setenv(args[0], testsvc.StartRedis(t, settings...).Addr())
 			},
 			"node": func(ts *testscript.TestScript, _ bool, _ []string) {
-				ts.Check(os.Symlink(filepath.Join(nodeModules(t.Context(), t), "node_modules"), filepath.Join(ts.Getenv("WORK"), "node_modules")))
+				ts.Check(os.Symlink(filepath.Join(nodeModules(t.Context(), t, "oauth"), "node_modules"), filepath.Join(ts.Getenv("WORK"), "node_modules")))
 			},
 			"sql": func(ts *testscript.TestScript, _ bool, args []string) {
 				connection, err := pgx.Connect(t.Context(), args[0])

@@ -17,7 +17,7 @@ func TestGatewayTellsClients(t *testing.T) {
 	defer cancel()
 	f := newFront(t, "nginx")
 	cmd := exec.CommandContext(ctx, "node", "resource.mjs")
-	cmd.Dir = nodeModules(ctx, t)
+	cmd.Dir = nodeModules(ctx, t, "oauth")
 	cmd.Env = append(os.Environ(), "SERVICE="+f.url+"/x", "STRONG="+f.url+"/strong", "ISSUER="+f.issuer.URL, "TOKEN="+f.issuer.Token("alice"))
 	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "ok" {
 		t.Errorf("%v\n%s", err, out)

@@ -15,7 +15,7 @@ import (
 func TestOAuthLibraries(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	dir, p := nodeModules(ctx, t), start(t)
+	dir, p := nodeModules(ctx, t, "oauth"), start(t)
 	for _, client := range []string{"reports", "svc:a+b_~1"} {
 		p.register(strings.NewReplacer(":", "%3A", "+", "%2B", "~", "%7E").Replace(client))
 		var made struct{ Key string }
@@ -30,17 +30,24 @@ func TestOAuthLibraries(t *testing.T) {
 	}
 }
 
-// nodeModules installs what oauth/package-lock.json names, by its hashes, and returns the folder.
-func nodeModules(ctx context.Context, t *testing.T) string {
+// nodeModules installs what package-lock.json of a folder names, by its hashes, beside the scripts of
+// that folder, and returns the new folder.
+func nodeModules(ctx context.Context, t *testing.T, from string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "clients.mjs", "resource.mjs"} {
-		data, err := os.ReadFile(filepath.Join("oauth", name))
-		if err != nil {
-			t.Fatal(err)
+	for _, pattern := range []string{"package*.json", "*.mjs"} {
+		names, err := filepath.Glob(filepath.Join(from, pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s has no %s: %v", from, pattern, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/inspect/inspector"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 )
@@ -109,8 +110,15 @@ func TestHeadersEverywhere(t *testing.T) {
 		if strings.HasPrefix(h.Get("Content-Type"), "text/html") {
 			referrer = "same-origin"
 		}
+		opener, form := "same-origin", "form-action 'self'"
+		if pattern == "GET /inspector" { // it has no origin to be the same as, and a policy of its own
+			referrer, opener, form = "no-referrer", "", "form-action 'none'"
+			if csp := h.Get("Content-Security-Policy"); csp != inspector.Policy() {
+				t.Errorf("%s: CSP %q", pattern, csp)
+			}
+		}
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "Referrer-Policy": referrer, "Cross-Origin-Opener-Policy": "same-origin",
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": referrer, "Cross-Origin-Opener-Policy": opener,
 			"Strict-Transport-Security": "max-age=31536000",
 		} {
 			if h.Get(name) != want {
@@ -118,7 +126,7 @@ func TestHeadersEverywhere(t *testing.T) {
 			}
 		}
 		csp := h.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "form-action 'self'"} {
+		for _, want := range []string{"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", form} {
 			if !strings.Contains(csp, want) {
 				t.Errorf("%s: CSP %q lacks %s", pattern, csp, want)
 			}
@@ -127,7 +135,7 @@ func TestHeadersEverywhere(t *testing.T) {
 		if script := strings.Contains(csp, "script-src 'self'"); script != (path == "/welcome" && method == "GET") || strings.Contains(csp, "unsafe") {
 			t.Errorf("%s: CSP %q", pattern, csp)
 		}
-		public := strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/static/") || path == "/favicon.ico" || path == "/openapi.json"
+		public := strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/static/") || path == "/favicon.ico" || path == "/openapi.json" || path == "/inspector"
 		if cache := h.Get("Cache-Control"); (cache != "no-store") && !(public && cache == "public, max-age=300") {
 			t.Errorf("%s: Cache-Control is %q", pattern, cache)
 		}

@@ -90,6 +90,7 @@ func (s *Server) pageRoutes() map[string]action {
 		"GET /password":           s.pageChange,
 		"GET " + handoverPath:     s.pageHandover,
 		"GET " + changePasswordAt: s.pageChangeAt,
+		"GET /inspector":          s.pageInspector,
 		"GET /favicon.ico":        s.pageIcon,
 		"GET /static/style.css":   s.pageStatic,
 		"GET /static/welcome.js":  s.pageStatic,

@@ -86,6 +86,8 @@ type program struct {
 		Sign    tokenSign    `cmd:"" help:"Sign claims, for tests."`
 		Encrypt tokenEncrypt `cmd:"" help:"Encrypt a signed token, for tests."`
 		Decrypt tokenDecrypt `cmd:"" help:"Decrypt a token, without verifying what is in it."`
+
+		Inspector tokenInspector `cmd:"" help:"Print the inspector, a page that does all this in a browser."`
 	} `cmd:"" help:"Tokens, offline."`
 	Doctor struct {
 		Check  doctorCheck  `cmd:"" default:"withargs" help:"Check an installation and print what to do; the default."`

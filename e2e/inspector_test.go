@@ -1,0 +1,152 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/counterfoil/counterfoil/inspect"
+	"github.com/counterfoil/counterfoil/inspect/inspector"
+)
+
+// inspectorFile writes the inspector as the command prints it, and returns its file: URL.
+func inspectorFile(t *testing.T) string {
+	t.Helper()
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), binary, "token", "inspector")
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("token inspector: %v\n%s", err, &said)
+	}
+	if !bytes.Equal(out.Bytes(), inspector.HTML()) || said.String() != "SHA-256 "+inspector.Hash()+"\n" {
+		t.Errorf("token inspector printed %d bytes and said %q", out.Len(), &said)
+	}
+	path := filepath.Join(t.TempDir(), "inspector.html")
+	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "file://" + path
+}
+
+// tab fills the fields of a tab of the inspector, by the ends of their ids, presses its button if
+// it has one, and returns the text of its output. Fields that are not named keep what they have.
+func (b *browser) tab(name string, fields map[string]string) string {
+	b.t.Helper()
+	data, err := json.Marshal(fields)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Click(chromedp.CSS("#tab-" + name)))
+	return b.script(fmt.Sprintf(`(async () => {
+		const out = document.getElementById(%q);
+		out.replaceChildren();
+		for (const [id, value] of Object.entries(%s)) {
+			const e = document.getElementById(%q + id);
+			e.value = value;
+			e.dispatchEvent(new Event("input"));
+		}
+		document.getElementById(%q)?.click();
+		await new Promise((done) => {
+			const ready = () => out.childElementCount && out.getAttribute("aria-busy") === "false" && (watch.disconnect(), done());
+			const watch = new MutationObserver(ready);
+			watch.observe(out, { childList: true, attributes: true });
+			ready();
+		});
+		return out.innerText;
+	})()`, name+"-out", data, name+"-", name+"-go"))
+}
+
+// script evaluates an expression of the page, which may be a promise of a text.
+func (b *browser) script(expression string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("browser: %v\n%.300s", err, expression)
+	}
+	return text
+}
+
+func TestInspectorLook(t *testing.T) {
+	t.Parallel()
+	for _, l := range looks {
+		t.Run(l.name, func(t *testing.T) {
+			b := newBrowser(t, l)
+			b.do(chromedp.Navigate(inspectorFile(t)))
+			b.inspect("inspector-" + l.name)
+			if !l.script {
+				return
+			}
+			made := b.tab("sign", map[string]string{"key": b.script(`newKey("ES256")`)})
+			b.inspect("inspector-sign-" + l.name)
+			token := b.script(`document.getElementById("sign-result").value`)
+			b.tab("decode", map[string]string{"token": token})
+			b.inspect("inspector-decode-" + l.name)
+			text := b.tab("verify", map[string]string{"token": token, "key": b.script(`document.getElementById("sign-public").value`)})
+			b.inspect("inspector-verify-" + l.name)
+			if !strings.HasPrefix(text, "✔ Signature verified") {
+				t.Errorf("%s\n%s", made, text)
+			}
+		})
+	}
+}
+
+// Each vector of the rules: the page finds the rule in the token, and not in the neighbour. Of both
+// it finds all that the command finds.
+func TestInspectorLint(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../inspect/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []inspect.Vector
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, looks[0])
+	b.do(chromedp.Navigate(inspectorFile(t)))
+	var got []struct{ Token, Neighbour []string }
+	b.eval(fmt.Sprintf(`(async () => {
+		const all = [], ids = async (text, v) => [...new Set((await lint(readToken(text), v.now, v.key)).map((f) => f.rule.id))];
+		for (const v of %s) all.push({ token: await ids(v.token, v), neighbour: await ids(v.neighbour, v) });
+		return JSON.stringify(all);
+	})()`, data), &got)
+	for i, v := range vectors {
+		if there, not := got[i].Token, got[i].Neighbour; !slices.Contains(there, v.Rule) || slices.Contains(not, v.Rule) {
+			t.Errorf("%s (%s): the page finds %q, and in the neighbour %q", v.Rule, v.About, there, not)
+		}
+		if v.Key != nil {
+			continue // the command takes keys from files
+		}
+		for text, page := range map[string][]string{v.Token: got[i].Token, v.Neighbour: got[i].Neighbour} {
+			var ids []string
+			for _, f := range inspect.Lint(text, inspect.LintOptions{Now: time.Unix(v.Now, 0)}) {
+				if !slices.Contains(ids, f.ID) {
+					ids = append(ids, f.ID)
+				}
+			}
+			if !slices.Equal(ids, page) {
+				t.Errorf("%s (%s): the command finds %q, the page %q: %s", v.Rule, v.About, ids, page, text)
+			}
+		}
+	}
+}
+
+// eval reads the JSON that an expression of the page is a promise of.
+func (b *browser) eval(expression string, v any) {
+	b.t.Helper()
+	if text := b.script(expression); json.Unmarshal([]byte(text), v) != nil {
+		b.t.Fatalf("%.300s = %.300s", expression, text)
+	}
+}
