@@ -38,13 +38,20 @@ type gatewaySettings struct {
 
 	ExtAuthz string `name:"ext-authz-listen" default:"off" placeholder:"ADDR" help:"Address at which Envoy asks over gRPC, or off." want:"address or off"`
 
+	acmeSettings
 	ops.Settings `defaults:"listen=127.0.0.1:8085 ops_listen=127.0.0.1:9465"` // a server on the same machine has the others
 }
 
 func (c *gatewaySettings) loader() *config.Settings {
 	return config.New(c, config.Options{
-		Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: variables(new(settings), settingKinds()), Kinds: ops.Kinds(),
+		Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: variables(new(settings), settingKinds()), Kinds: gatewayKinds(),
 	})
+}
+
+func gatewayKinds() map[string]func(text string) error {
+	all := ops.Kinds()
+	all["CA or off"] = checkCA
+	return all
 }
 
 func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
@@ -76,6 +83,7 @@ func (c *gatewaySettings) check(where config.Origins) *config.Verdict {
 			v.Refuse("allow_addresses", "has "+n.String()+": want the network of the issuer", "")
 		}
 	}
+	c.checkACME(v)
 	c.Settings.Check(v)
 	return v
 }
@@ -116,10 +124,16 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	if len(c.TrustedProxies) == 0 {
 		c.Listen = "off" // nobody may ask
 	}
+	certificates, err := c.certificates(routes, log, metrics.Registry)
+	if err != nil {
+		return err
+	}
 	var running atomic.Pointer[gateway.Gateway]
 	defer surviveSignals(func() {
 		if g := running.Load(); g != nil {
-			routesAgain(g, c.Routes, c.passes(), log)
+			if routes := routesAgain(g, c.Routes, c.passes(), log); routes != nil && certificates != nil {
+				c.certify(certificates, routes, log)
+			}
 		}
 	})()
 	web, err := ops.Listen(ops.Options{
@@ -167,15 +181,15 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 		log.Info("ext-authz listening", "address", at.String())
 	}
 	running.Store(g)
-	web.Handle(g.Handler(), map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)})
+	pages := map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(verifier.ServeDebug)}
+	if certificates != nil {
+		pages["GET /debug/certificates"] = certificatesPage(certificates)
+	}
+	web.Handle(g.Handler(), pages)
 	if c.passes() {
-		web.Go(func(ctx context.Context) error { <-ctx.Done(); g.Close(); return nil })
-		at, err := web.HandleProxy(c.Proxy, "--proxy-listen", g.Proxy())
-		if err != nil {
+		if err := c.proxy(web, g, certificates, log); err != nil {
 			return err
 		}
-		log.Info("passing requests on", "address", at.String())
-		web.Go(g.CheckHealth)
 	}
 	return web.Run(ctx, func() error {
 		if c.Listen != "off" {
@@ -185,17 +199,18 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	})
 }
 
-// routesAgain reads a file of routes again. If it is wrong, the routes stay.
-func routesAgain(g *gateway.Gateway, file string, passes bool, log *slog.Logger) {
+// routesAgain reads a file of routes again, and returns them. If it is wrong, the routes stay, and it returns nil.
+func routesAgain(g *gateway.Gateway, file string, passes bool, log *slog.Logger) []gateway.Route {
 	routes, err := readRoutes(file, passes)
 	if err == nil {
 		err = g.SetRoutes(routes)
 	}
 	if err != nil {
 		log.Error("the routes stay as they were", "file", file, "error", err.Error())
-		return
+		return nil
 	}
 	log.Info("routes", "file", file, "routes", len(routes))
+	return routes
 }
 
 // tryHandover says what would keep people from signing in at hosts other than that of the auth server,
@@ -292,6 +307,7 @@ func (c *gatewayCheck) Run() error {
 		return err
 	}
 	fmt.Println("ok: " + counted(len(routes), "route"))
+	of.sayCertificates(os.Stdout, routes)
 	return nil
 }
 

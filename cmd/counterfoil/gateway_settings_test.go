@@ -1,16 +1,25 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/gateway"
@@ -22,10 +31,16 @@ import (
 func TestGatewaySettings(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "trusted_proxies is not set",
-		"proxy_listen: :8089\next_authz_listen: :8086": "ext_authz_listen is set, and trusted_proxies is not",
-		"issuer: https://Auth.example.com":             "write https://auth.example.com",
-		"sign_in: https://auth.example.com/x/":         "sign_in is",
-		"sign_in: auth.example.com":                    "sign_in is",
+		"proxy_listen: :8089\next_authz_listen: :8086":                      "ext_authz_listen is set, and trusted_proxies is not",
+		"issuer: https://Auth.example.com":                                  "write https://auth.example.com",
+		"sign_in: https://auth.example.com/x/":                              "sign_in is",
+		"sign_in: auth.example.com":                                         "sign_in is",
+		"acme: letsencrypt":                                                 "acme is set, and proxy_listen is not",
+		"acme: letsencrypt\nproxy_listen: :443":                             "acme_accept_terms is not set",
+		"acme: on":                                                          "acme is on: want letsencrypt",
+		"acme: http://ca.example.com/dir":                                   "want letsencrypt, letsencrypt-staging, the https URL",
+		"acme_email: Me <me@example.com>\nacme: https://ca.example.com/dir": "acme_email is not an address",
+		"redirect_listen: :80\nproxy_listen: :443":                          "redirect_listen is set, and nothing is served over https",
 	} {
 		var c gatewaySettings
 		where, err := c.loader().Load(config.Sources{File: file(t, "c.yaml", text)})
@@ -204,4 +219,60 @@ func TestRoutesThatPassNothing(t *testing.T) {
 			t.Errorf("a gateway with %s and proxy_listen %s starts: %v", path, proxy, err)
 		}
 	}
+}
+
+// A CA is asked for the hosts of https that have an upstream, if it can know them, and if no file has their certificate.
+func TestCertifiedHosts(t *testing.T) {
+	routes, err := readRoutes(file(t, "routes.yaml", `routes:
+  - {origin: 'https://b.example.com', prefix: /, upstreams: ['http://127.0.0.1:1']}
+  - {origin: 'https://a.example.com:8443', prefix: /x, upstreams: ['http://127.0.0.1:1']}
+  - {origin: 'https://a.example.com', prefix: /, upstreams: ['http://127.0.0.1:1']}
+  - {origin: 'https://asked.example.com', prefix: /}
+  - {origin: 'http://127.0.0.1:8089', prefix: /, upstreams: ['http://127.0.0.1:1']}
+  - {origin: 'https://127.0.0.1', prefix: /, upstreams: ['http://127.0.0.1:1']}
+  - {origin: 'https://[::1]', prefix: /, upstreams: ['http://127.0.0.1:1']}
+  - {origin: 'https://localhost', prefix: /, upstreams: ['http://127.0.0.1:1']}
+`), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log, said strings.Builder
+	c := gatewaySettings{Proxy: ":443", Routes: filepath.Join(t.TempDir(), "routes.yaml"), acmeSettings: acmeSettings{ACME: "off", Redirect: "off"}}
+	c.sayCertificates(&said, routes)
+	c.ACME = "letsencrypt"
+	c.TLSCert, c.TLSKey = certificateFor(t, "a.example.com", "localhost")
+	c.sayCertificates(&said, routes)
+	if want := `with acme a CA would be asked for certificates of: a.example.com b.example.com
+https://acme-v02.api.letsencrypt.org/directory is asked for certificates of: b.example.com
+without a certificate: 127.0.0.1 ::1 (a CA is asked for names with a dot alone: set tls_cert)
+`; said.String() != want {
+		t.Errorf("gateway check says\n%swant\n%s", &said, want)
+	}
+	set, err := c.certificates(routes, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := set.Status(); len(s) != 1 || s[0].Host != "b.example.com" || !strings.Contains(log.String(), `hosts="127.0.0.1 ::1"`) {
+		t.Errorf("%+v\n%s", s, &log)
+	}
+}
+
+// certificateFor writes a certificate and its key.
+func certificateFor(t *testing.T, names ...string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: names, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
+		file(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 }

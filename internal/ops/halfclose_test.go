@@ -35,7 +35,7 @@ func TestHalfClose(t *testing.T) {
 		}
 		rest, _ := io.ReadAll(c)
 		read <- string(rest)
-	}))
+	}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func (s *Server) listenLimited(address, flag string, trusted forwarded.Proxies) 
 	if s.opts.Settings.TLSCert == "" {
 		return headListener{l}, nil
 	}
-	return s.opts.Settings.withTLS(l, s.opts.Logger)
+	return s.opts.Settings.withTLS(l, s.opts.Logger, nil)
 }
 
 // listenPlain is listenLimited without TLS.
@@ -115,7 +115,7 @@ func (s *Server) listenOps() (err error) {
 		return fmt.Errorf("%w\nhint: choose another address with --ops-listen, or off", err)
 	}
 	if !urls.Loopback(address) {
-		s.ops, err = s.opts.Settings.withTLS(s.ops, s.opts.Logger)
+		s.ops, err = s.opts.Settings.withTLS(s.ops, s.opts.Logger, nil)
 	}
 	return err
 }

@@ -8,19 +8,27 @@ import (
 	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
-// withTLS returns l with TLS 1.2 and later, or l itself if no certificate is set.
-func (s *Settings) withTLS(l net.Listener, log *slog.Logger) (net.Listener, error) {
-	if s.TLSCert == "" {
+// withTLS returns l with TLS 1.2 and later, or l itself if no certificate is set. Over, if it is not nil, returns what is
+// used in the place of a configuration, which is nil if no certificate is set.
+func (s *Settings) withTLS(l net.Listener, log *slog.Logger, over func(*tls.Config) *tls.Config) (net.Listener, error) {
+	var config *tls.Config
+	if s.TLSCert != "" {
+		files := s.files(log)
+		if err := files.Load(); err != nil {
+			return nil, err
+		}
+		config = &tls.Config{
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return files.Current(), nil },
+			MinVersion:     tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		}
+	}
+	if over != nil {
+		config = over(config)
+	}
+	if config == nil {
 		return l, nil
 	}
-	files := s.files(log)
-	if err := files.Load(); err != nil {
-		return nil, err
-	}
-	return tls.NewListener(l, &tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return files.Current(), nil },
-		MinVersion:     tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}), nil
+	return tls.NewListener(l, config), nil
 }
 
 // files are the pair that an operator renews while the server runs. The certificate says that there is a new one: the

@@ -104,7 +104,7 @@ func TestServesTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err = c.withTLS(l, slog.New(slog.DiscardHandler)); err != nil {
+	if l, err = c.withTLS(l, slog.New(slog.DiscardHandler), nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())

@@ -35,6 +35,7 @@ var layers = map[string]struct {
 
 	"/internal/ops": {[]string{"/internal/check", "/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/textfile", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
+	"/internal/hostcert": {[]string{"/internal/private", "/internal/textfile", "/internal/wholefile"}, []string{"golang.org/x/crypto"}, "certificates of names: it knows no route"},
 	"/internal/tunnel":   {nil, nil, "carries bytes, and knows nothing of sessions"},
 	"/internal/markdown": {nil, nil, "reads text"},
 	"/internal/repotest": {[]string{"/internal/markdown"}, nil, "reads the repository, and runs nothing of it"},
