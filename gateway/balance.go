@@ -20,8 +20,9 @@ type balancer struct{ g *Gateway }
 // RoundTrip is for [httputil.ReverseProxy].
 func (b balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	p := passageOf(r)
-	body := &untouched{ReadCloser: r.Body}
+	var body *untouched // nil: there is none
 	if r.Body != nil {
+		body = &untouched{ReadCloser: r.Body}
 		copied := *r
 		copied.Body = body
 		r = &copied
@@ -36,7 +37,7 @@ func (b balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 		if unsent {
 			p.to.failed.Store(time.Now().UnixNano())
 		}
-		again := unsent && !body.read.Load() || repeatable(r) && broke(err)
+		again := unsent && (body == nil || !body.read.Load()) || repeatable(r) && broke(err)
 		if !again || r.Context().Err() != nil {
 			return nil, err
 		}
@@ -122,16 +123,15 @@ func (p *passage) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, passageKey{}, p)
 }
 
-// onWire returns the URL whose request line has p.uri byte for byte. A path that begins with two
+// onWire makes u the URL whose request line has p.uri byte for byte. A path that begins with two
 // slashes would be taken for a host; it goes as the escaped path that it is.
-func (p *passage) onWire() *url.URL {
+func (p *passage) onWire(u *url.URL) {
 	path, query, found := strings.Cut(p.uri, "?")
-	u := &url.URL{Scheme: p.to.scheme, Host: p.to.host, RawQuery: query, ForceQuery: found && query == ""}
+	*u = url.URL{Scheme: p.to.scheme, Host: p.to.host, RawQuery: query, ForceQuery: found && query == ""}
 	if !strings.HasPrefix(path, "//") {
 		u.Opaque = path
-		return u
+		return
 	}
 	u.RawPath = path
 	u.Path, _ = url.PathUnescape(path)
-	return u
 }

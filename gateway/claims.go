@@ -29,14 +29,6 @@ func claim(name string) bool {
 	return strings.EqualFold(name, "Forwarded") || strings.EqualFold(name, "X-Real-Ip")
 }
 
-func removeClaims(h http.Header) {
-	for name := range h {
-		if claim(name) {
-			delete(h, name)
-		}
-	}
-}
-
 // removeCredentials takes away what a check of ours reads: with it a service could act in the
 // visitor's name elsewhere (GW-14). Another scheme than Bearer, and other cookies, are the service's.
 func removeCredentials(h http.Header) {

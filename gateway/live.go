@@ -179,11 +179,11 @@ func (l *live) since() time.Duration {
 const lastWords = 100 * time.Millisecond
 
 // endWith has a request end with the session of p (GW-13): its context ends, so the request to the
-// upstream does, and what is copied to the visitor. The second result is for when the request has
-// been served.
-func (g *Gateway) endWith(p *passage, w http.ResponseWriter, r *http.Request) (*http.Request, func()) {
+// upstream does, and what is copied to the visitor. It returns that context, and what is called when the
+// request has been served.
+func (g *Gateway) endWith(p *passage, w http.ResponseWriter, r *http.Request) (_ context.Context, served func()) {
 	if p.session == nil {
-		return r, func() {}
+		return r.Context(), func() {}
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	check := func() (*counterfoil.Session, error) { return p.route.guard.VerifyRequest(r) }
@@ -191,7 +191,7 @@ func (g *Gateway) endWith(p *passage, w http.ResponseWriter, r *http.Request) (*
 		cancel(&endedError{cause})
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lastWords))
 	})
-	return r.WithContext(ctx), func() {
+	return ctx, func() {
 		p.live.release()
 		if ended := endOf(ctx); ended != nil {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // for the next request

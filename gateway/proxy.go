@@ -52,9 +52,9 @@ func (g *Gateway) Proxy() http.Handler {
 		}
 		g.opts.Decided(p.route.name(), "allowed", time.Since(begun))
 		defer p.moveTo(nil)
-		r, served := g.endWith(p, w, r)
+		ctx, served := g.endWith(p, w, r)
 		defer served()
-		proxy.ServeHTTP(early{w, p}, r.WithContext(p.socket.begin(w, r, p.with(r.Context()))))
+		proxy.ServeHTTP(early{w, p}, r.WithContext(p.socket.begin(w, r, p.with(ctx))))
 	})
 }
 
@@ -118,10 +118,17 @@ func (g *Gateway) schemeOf(r *http.Request) string {
 // that a visitor cannot take ours away by naming them in Connection (GW-04).
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	p := passageOf(pr.In)
-	pr.Out.URL = p.onWire()
+	p.onWire(pr.Out.URL)
 	pr.Out.Host = p.route.authority
-	h := pr.Out.Header
-	removeClaims(h)
+	// What no visitor may say is left out (GW-01). The map has room for all of ours from the start: one that
+	// grows is copied, here twice.
+	h := make(http.Header, len(pr.Out.Header)+len(allNames)+3)
+	for name, values := range pr.Out.Header {
+		if !claim(name) {
+			h[name] = values
+		}
+	}
+	pr.Out.Header = h
 	if h["Upgrade"] != nil && !isWebSocket(h) {
 		delete(h, "Upgrade") // an upgrade to HTTP/2 would be a connection that nobody checks
 		delete(h, "Connection")
@@ -150,9 +157,8 @@ func (g *Gateway) forwardedBy(pr *httputil.ProxyRequest) {
 	if before := pr.In.Header["X-Forwarded-For"]; len(before) > 0 && g.trusts(pr.In) {
 		from = strings.Join(before, ", ") + ", " + from
 	}
-	h["X-Forwarded-For"] = []string{from}
-	h["X-Forwarded-Host"] = []string{p.route.authority}
-	h["X-Forwarded-Proto"] = []string{p.route.scheme}
+	said := []string{from, p.route.authority, p.route.scheme}
+	h["X-Forwarded-For"], h["X-Forwarded-Host"], h["X-Forwarded-Proto"] = said[0:1:1], said[1:2:2], said[2:3:3]
 }
 
 // answered changes what an upstream answers before the visitor gets it.
