@@ -24,6 +24,7 @@ type Options struct {
 	Rate    float64       // requests per second of the rows of latency; zero: 1000
 	Users   []int         // of the rows of memory; nil: 1,000 and 10,000
 	Delays  []int         // milliseconds to the store, of the rows of the network; nil: 0, 1, 20 and 80
+	Callers int           // who send requests by turns; zero: 500
 	Seed    uint64        // of the random order and times
 	Browser string        // path of Chromium; empty: there is none
 
@@ -53,7 +54,7 @@ type group struct {
 
 // groups are all groups, in the order in which they are measured and shown.
 func groups() []group {
-	return []group{bytesGroup, checksGroup, nodesGroup, latencyGroup, firstGroup}
+	return []group{bytesGroup, checksGroup, nodesGroup, latencyGroup, firstGroup, memoryGroup, revokeGroup, refreshGroup, networkGroup, outageGroup}
 }
 
 // GroupInfo describes rows that are measured together.
@@ -101,7 +102,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	b := &bench{Options: o, random: rand.New(rand.NewPCG(o.Seed, 0)), result: &Result{
 		Schema: Schema, Version: o.Version, Began: time.Now().UTC().Truncate(time.Second), Seed: o.Seed,
 		Machine:   Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()},
-		Settings:  Settings{Rounds: o.Rounds, MeasureMS: float64(o.Measure.Microseconds()) / 1000, Rate: o.Rate, Users: o.Users, Callers: callers, Connections: connections},
+		Settings:  Settings{Rounds: o.Rounds, MeasureMS: float64(o.Measure.Microseconds()) / 1000, Rate: o.Rate, Users: o.Users, Callers: o.Callers, Connections: connections},
 		Libraries: libraries(),
 	}}
 	describeMachine(&b.result.Machine)
@@ -138,6 +139,9 @@ func (o *Options) complete() error {
 	}
 	if o.Users == nil {
 		o.Users = []int{1000, 10_000}
+	}
+	if o.Callers == 0 {
+		o.Callers = 500
 	}
 	if o.Delays == nil {
 		o.Delays = []int{0, 1, 20, 80}

@@ -49,7 +49,7 @@ func options(t *testing.T, only ...string) compare.Options {
 	t.Setenv(childEnv, "1")
 	dir := t.TempDir()
 	return compare.Options{
-		Version: "test", Child: []string{self}, Only: only, Rounds: 1, Measure: 10 * time.Millisecond, Rate: 500, Users: []int{100}, Delays: []int{0, 20},
+		Version: "test", Child: []string{self}, Only: only, Rounds: 1, Measure: 10 * time.Millisecond, Rate: 500, Users: []int{100}, Callers: 20, Delays: []int{0, 20},
 		Stores: []compare.Store{{Kind: "sqlite", Auth: "sqlite:" + filepath.Join(dir, "counterfoil.db"), Plain: "sqlite:" + filepath.Join(dir, "plain.db")}},
 	}
 }
@@ -180,5 +180,66 @@ func TestInterrupted(t *testing.T) {
 	}
 	if !r.Partial || r.Row("bytes") == nil || r.Row("cpu") != nil || len(r.Unfinished) != 1 || r.Unfinished[0] != "checks" {
 		t.Errorf("partial %v, unfinished %v, %d rows", r.Partial, r.Unfinished, len(r.Rows))
+	}
+}
+
+// The revocation of a session, or a list, ends it at every node; with wait=all nothing is accepted after the answer.
+// A token lives on until it expires.
+func TestRevocation(t *testing.T) {
+	r := run(t, "revoke")
+	for _, contender := range []string{"session-memory", "session-sqlite", "jwt-blocklist-sqlite"} {
+		if got := value(t, r, "revoke-after", contender); got != 0 {
+			t.Errorf("%s: %v requests accepted after the answer", contender, got)
+		}
+	}
+	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe"} {
+		if got := value(t, r, "revoke-all-after", "counterfoil-"+carrier); got != 0 {
+			t.Errorf("%s: %v requests accepted after the answer with wait=all", carrier, got)
+		}
+		if got := value(t, r, "revoke", "counterfoil-"+carrier); got >= 10_000 { // the default bound
+			t.Errorf("%s: accepted for %v ms", carrier, got)
+		}
+	}
+	if cell := r.Row("revoke").Cell("jwt-es256"); *cell.Value != 300_000 || cell.Rounds[0] > 2000 || cell.Rounds[0] == 0 {
+		t.Errorf("a token of 2 s: %+v", cell)
+	}
+}
+
+// What an outage does, in words.
+func TestOutage(t *testing.T) {
+	r := run(t, "outage")
+	for row, wants := range map[string]map[string]string{
+		"store-down":     {"session-memory": "goes on", "session-sqlite": "at once answers 503, afterwards it is accepted again", "jwt-es256": "goes on"},
+		"store-down-new": {"counterfoil-cookie": "at once answers 503", "jwt-blocklist-sqlite": "at once answers 503"},
+		"node-down":      {"session-memory": "is signed out", "session-sqlite": "goes on", "jwe": "goes on", "counterfoil-cookie": "goes on"},
+	} {
+		for contender, want := range wants {
+			if got := r.Row(row).Cell(contender).Text; !strings.HasPrefix(got, want) {
+				t.Errorf("%s of %s: %q, want %q", row, contender, got, want)
+			}
+		}
+	}
+	for _, carrier := range []string{"cookie", "bearer", "jwt-cookie", "jwe"} {
+		got := r.Row("store-down").Cell("counterfoil-" + carrier).Text
+		if !strings.HasPrefix(got, "goes on, after ") || !strings.HasSuffix(got, "answers 503, afterwards it is accepted again") {
+			t.Errorf("%s: %q", carrier, got)
+		}
+	}
+}
+
+// A refresh, the memory and the network give a row each, with every contender in it.
+func TestOtherRows(t *testing.T) {
+	r := run(t, "refresh", "memory", "network", "nodes")
+	for _, row := range []string{"refresh", "memory-100", "network-0", "network-20", "network-first-20", "rate-3"} {
+		found := r.Row(row)
+		if found == nil || len(found.Cells) < 13 {
+			t.Errorf("row %s: %+v", row, found)
+		}
+	}
+	if got := value(t, r, "network-20", "session-sqlite"); got < 20 {
+		t.Errorf("a store 20 ms away: %v ms", got)
+	}
+	if got := value(t, r, "network-first-20", "counterfoil-cookie"); got < 20 {
+		t.Errorf("an auth server 20 ms away: %v ms for a first check", got)
 	}
 }

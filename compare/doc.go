@@ -36,7 +36,7 @@
 //	  "contenders": [{"id": "session-sqlite", "name": "…", "family": "session", "format": "opaque", "transport": "cookie", "store": "sqlite", "about": "…"}],
 //	  "rows": [{
 //	    "id": "network-20", "group": "network", "title": "…", "how": "…", "unit": "µs", "better": "less",
-//	    "at": 20, "at_unit": "ms",          the place of the row in its group, if the group is a series
+//	    "series": "network", "at": 20, "at_unit": "ms",   if rows differ in one number alone
 //	    "decided": false,                   some ranks are ranges
 //	    "cells": [{
 //	      "contender": "session-sqlite", "value": 81.2, "low": 80.9, "high": 83.0, "confidence": 0.984,

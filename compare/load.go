@@ -81,6 +81,25 @@ func (l *load) warm(ctx context.Context) error {
 	return nil
 }
 
+// warmAll does so over all connections at once.
+func (l *load) warmAll(ctx context.Context) error {
+	defer l.unblock(ctx)()
+	errs := make([]error, len(l.requests))
+	var wg sync.WaitGroup
+	for node, requests := range l.requests {
+		conn := l.conns[slices.Index(l.owner, node)]
+		wg.Go(func() {
+			for _, request := range requests {
+				if _, errs[node] = exchange(conn, request); errs[node] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 // exchange sends a request, reads the answer as HTTP, and returns the size of the answer.
 func exchange(conn net.Conn, request []byte) (size int, err error) {
 	if _, err := conn.Write(request); err != nil {

@@ -81,7 +81,7 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 			value, interval := "", ""
 			if c.Value != nil {
 				value = Number(*c.Value)
-				if c.Confidence > 0 {
+				if *c.Low != *c.High {
 					interval = Number(*c.Low) + "–" + Number(*c.High)
 				}
 			}

@@ -74,7 +74,8 @@ type Row struct {
 	How     string   `json:"how"`              // how it was measured
 	Unit    string   `json:"unit,omitempty"`   // of values; empty: there are only texts
 	Better  string   `json:"better,omitempty"` // less or more; empty: neither is better
-	At      *float64 `json:"at,omitempty"`     // the place of the row in its group, if the group is a series
+	Series  string   `json:"series,omitempty"` // rows of one series differ in At alone
+	At      *float64 `json:"at,omitempty"`     // the place of the row in its series, in AtUnit
 	AtUnit  string   `json:"at_unit,omitempty"`
 	Decided bool     `json:"decided"` // no two contenders have intervals that overlap, or nearly do
 	Cells   []Cell   `json:"cells"`
@@ -87,7 +88,7 @@ type Cell struct {
 	Value      *float64   `json:"value,omitempty"` // the median; nil: Text has the answer
 	Low        *float64   `json:"low,omitempty"`
 	High       *float64   `json:"high,omitempty"`
-	Confidence float64    `json:"confidence,omitempty"` // that the true median is in Low to High; zero: the value is a count
+	Confidence float64    `json:"confidence,omitempty"` // that the true median is in Low to High; zero: it was counted, or was measured once
 	Rank       [2]int     `json:"rank,omitzero"`        // at best and at worst, from 1: they differ if nothing is decided among these; zero: it has none
 	Rounds     []float64  `json:"rounds,omitempty"`     // raw
 	Histogram  [][2]int64 `json:"histogram,omitempty"`  // raw: microseconds and how many
@@ -145,7 +146,7 @@ func (r *Row) rank(floors ...string) {
 				better++
 			case below(c, d):
 				worse++
-			case c.Confidence == 0 && d.Confidence == 0:
+			case c.exact() && d.exact():
 				equal++ // c itself too
 			}
 		}
@@ -153,16 +154,19 @@ func (r *Row) rank(floors ...string) {
 			better, worse = worse, better
 		}
 		c.Rank = [2]int{better + 1, len(in) - worse}
-		if c.Confidence == 0 && better+equal+worse == len(in) {
+		if c.exact() && better+equal+worse == len(in) {
 			c.Rank[1] = c.Rank[0] // all with this rank are equal
 		}
 		r.Decided = r.Decided && c.Rank[0] == c.Rank[1]
 	}
 }
 
+// exact reports whether the value was counted.
+func (c *Cell) exact() bool { return *c.Low == *c.High && c.Confidence == 0 }
+
 // below reports whether a's values are decidedly smaller than those of b.
 func below(a, b *Cell) bool {
-	if a.Confidence == 0 && b.Confidence == 0 {
+	if a.exact() && b.exact() {
 		return *a.High < *b.Low
 	}
 	return *a.High*margin < *b.Low

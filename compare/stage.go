@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	callers     = 500 // who send requests by turns, each with a credential of its own
-	connections = 16  // of the load
-	nodes       = 3   // of the rows with several nodes
+	connections = 16 // of the load
+	nodes       = 3  // of the rows with several nodes
 )
 
 // stage is the processes of a run, and the credentials of its callers.
@@ -119,7 +118,7 @@ func (s *stage) sets(ctx context.Context, c Contender, count int) ([][]Credentia
 			have = append(have, have[0])
 			continue
 		}
-		set, err := s.login(ctx, s.nodes[len(have)], c, 0, callers, time.Hour)
+		set, err := s.login(ctx, s.nodes[len(have)], c, 0, s.b.Callers, time.Hour)
 		if err != nil {
 			return nil, err
 		}

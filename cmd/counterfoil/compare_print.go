@@ -15,7 +15,7 @@ func printComparison(w io.Writer, wide int, r *compare.Result) error {
 	fmt.Fprintln(w, strings.Join(r.Preamble(), "\n"))
 	for from := 0; from < len(r.Rows); {
 		to := from + 1
-		for to < len(r.Rows) && r.Rows[to].Group == r.Rows[from].Group && (r.Rows[to].Unit == "") == (r.Rows[from].Unit == "") {
+		for to < len(r.Rows) && r.Rows[to].Group == r.Rows[from].Group && r.Rows[to].Series == r.Rows[from].Series && (r.Rows[to].Unit == "") == (r.Rows[from].Unit == "") {
 			to++
 		}
 		if err := printGroup(w, wide, r, r.Rows[from:to]); err != nil {

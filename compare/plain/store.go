@@ -61,33 +61,46 @@ const (
 	replaceSQL = `UPDATE %s SET token = $2, expiry = $3 WHERE token = $1 AND expiry > $4`
 )
 
-// sqlite has the expiry as Unix time in milliseconds.
+// sqlite has the expiry as Unix time in milliseconds. SQLite has one writer, so writes take turns on one
+// connection; readers do not wait for it.
 type sqlite struct {
-	db         *sql.DB
-	statements map[string]*sql.Stmt // by statement and table
+	read, write *sql.DB
+	statements  map[string]*sql.Stmt // by statement and table
 }
 
 func openSQLite(ctx context.Context, path string) (Store, error) {
 	q := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}, "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(8)
-	db.SetMaxIdleConns(8)
-	s := &sqlite{db, make(map[string]*sql.Stmt)}
-	for _, table := range tables {
-		_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+table+` (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry INTEGER NOT NULL) WITHOUT ROWID`)
-		if err != nil {
-			return nil, errors.Join(err, db.Close())
+	s := &sqlite{statements: make(map[string]*sql.Stmt)}
+	for db, connections := range map[**sql.DB]int{&s.read: 8, &s.write: 1} {
+		var err error
+		if *db, err = sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode()); err != nil {
+			return nil, err
 		}
-		for _, text := range []string{getSQL, putSQL, deleteSQL, replaceSQL} {
-			if s.statements[text+table], err = db.PrepareContext(ctx, fmt.Sprintf(text, table)); err != nil {
-				return nil, errors.Join(err, db.Close())
+		(*db).SetMaxOpenConns(connections)
+		(*db).SetMaxIdleConns(connections)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *sqlite) prepare(ctx context.Context) (err error) {
+	for _, table := range tables {
+		_, err := s.write.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+table+` (token TEXT PRIMARY KEY, data BLOB NOT NULL, expiry INTEGER NOT NULL) WITHOUT ROWID`)
+		if err != nil {
+			return err
+		}
+		if s.statements[getSQL+table], err = s.read.PrepareContext(ctx, fmt.Sprintf(getSQL, table)); err != nil {
+			return err
+		}
+		for _, text := range []string{putSQL, deleteSQL, replaceSQL} {
+			if s.statements[text+table], err = s.write.PrepareContext(ctx, fmt.Sprintf(text, table)); err != nil {
+				return err
 			}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *sqlite) Get(ctx context.Context, table, key string) (value []byte, found bool, err error) {
@@ -117,7 +130,7 @@ func (s *sqlite) Replace(ctx context.Context, table, old, new string, expires ti
 	return n > 0, err
 }
 
-func (s *sqlite) Close() error { return s.db.Close() }
+func (s *sqlite) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
 // postgres lets the driver prepare each statement once for each connection.
 type postgres struct{ pool *pgxpool.Pool }
