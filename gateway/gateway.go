@@ -92,6 +92,7 @@ type Gateway struct {
 
 	upstreams *upstreams
 	exchanges exchanges
+	codes     codes
 }
 
 // New returns a gateway, or says which route or option is wrong.
@@ -122,7 +123,7 @@ func New(o Options) (*Gateway, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	follows := o.Verifier.Status()
-	g := &Gateway{opts: o, pageHost: pageHost, bound: follows.Bound, issuer: follows.Issuer, upstreams: newUpstreams()}
+	g := &Gateway{opts: o, pageHost: pageHost, bound: follows.Bound, issuer: follows.Issuer, upstreams: newUpstreams(), codes: newCodes()}
 	if err := g.SetRoutes(o.Routes); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

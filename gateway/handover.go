@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/refusal"
 	"github.com/counterfoil/counterfoil/internal/request"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
@@ -236,7 +237,7 @@ func (v *visit) begin() *refusal.Problem {
 	}
 	v.setCookie(v.wayCookie(), secret, "Lax", wayLife)
 	o := v.g.opts
-	page := url.Values{"origin": {v.origin}, "challenge": {challengeOf(secret)}, "state": {stateOf(secret, v.origin, to)}}
+	page := url.Values{"origin": {v.origin}, "challenge": {token.Challenge(secret)}, "state": {stateOf(secret, v.origin, to)}}
 	signIn := url.Values{}
 	if o.Client != "" {
 		page.Set("client", o.Client)
@@ -269,7 +270,7 @@ func (v *visit) callback() *refusal.Problem {
 		v.void()
 		return v.fromElsewhere(secret, to)
 	}
-	cookie, err := v.g.opts.Handover.Redeem(v.r.Context(), Redemption{Code: v.query.Get("code"), Verifier: secret, Origin: v.origin, Client: v.g.opts.Client})
+	cookie, err := v.redeem(secret)
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken):
 		return v.show(http.StatusBadRequest, "invalid-code", "This sign-in is over",
@@ -309,14 +310,6 @@ func (v *visit) fromElsewhere(secret, to string) *refusal.Problem {
 	}
 	return v.show(http.StatusBadRequest, "no-cookie", "Your browser did not come back as it went",
 		"A sign-in must end in the browser in which it began, within "+strconv.Itoa(int(wayLife/time.Minute))+" minutes, and that browser must allow cookies for this site.", to, "Sign in again")
-}
-
-// void uses the code up that came here, if it can: the URL is in the log of the proxy, and in the
-// history of the browser.
-func (v *visit) void() {
-	if code := v.query.Get("code"); code != "" {
-		_, _ = v.g.opts.Handover.Redeem(v.r.Context(), Redemption{Code: code, Verifier: "none", Origin: v.origin, Client: v.g.opts.Client})
-	}
 }
 
 // signOut ends the session at all hosts, and takes the cookies away.
@@ -404,12 +397,6 @@ func newSecret() string {
 }
 
 func isSecret(text string) bool { return len(text) == 43 }
-
-// challengeOf is S256 of RFC 7636.
-func challengeOf(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return encoded(sum[:])
-}
 
 // stateOf says where a person was, in a way that only the browser with the secret can have said.
 func stateOf(secret, origin, path string) string {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -29,6 +30,7 @@ type town struct {
 	proxy   http.Handler // the gateway as the proxy itself
 	verdict string       // the last
 	redeem  error        // instead of asking the auth server
+	asked   int          // how often codes were taken to the auth server
 }
 
 func newTown(t *testing.T, client string) *town {
@@ -40,6 +42,7 @@ func newTown(t *testing.T, client string) *town {
 	b := &town{T: t, issuer: is}
 	redeem := handover.Redeem
 	handover.Redeem = func(ctx context.Context, r gateway.Redemption) (gateway.Cookie, error) {
+		b.asked++
 		if b.redeem != nil {
 			return gateway.Cookie{}, b.redeem
 		}
@@ -517,5 +520,37 @@ func TestHandoverEnds(t *testing.T) {
 	set := p.answer.Result().Header["Set-Cookie"]
 	if p.answer.Code != 200 || !strings.Contains(p.answer.Body.String(), `content="0; url=/`) || strings.Contains(p.answer.Body.String(), "<script>") || !slices.ContainsFunc(set, func(s string) bool { return strings.HasSuffix(s, "SameSite=Strict") }) {
 		t.Errorf("strict: %d %s %v", p.answer.Code, p.answer.Body, set)
+	}
+}
+
+// GW-23: a code that came to the wrong browser is used up, and a stranger who makes codes up has the gateway ask the
+// auth server for only so many. That keeps nobody else from it.
+func TestCodesOfStrangersAreFew(t *testing.T) {
+	b := newTown(t, listed)
+	stranger := func(address, code string) {
+		t.Helper()
+		r := httptest.NewRequest("GET", app+"/.counterfoil/callback?code="+code+"&state=x."+base64.RawURLEncoding.EncodeToString([]byte("/x")), nil)
+		r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), address
+		r.Header.Set("Accept", "text/html")
+		w := httptest.NewRecorder()
+		if b.proxy.ServeHTTP(w, r); w.Code != 400 || b.verdict != "no-cookie" {
+			t.Fatalf("a stranger gets %d %s", w.Code, b.verdict)
+		}
+	}
+	for n := range 200 {
+		stranger(fmt.Sprintf("[2001:db8::%x]:4711", n), "made-up") // all of one subscriber
+	}
+	if b.asked > 20 {
+		t.Errorf("200 codes that a stranger made up: %d requests to the auth server", b.asked)
+	}
+	p := b.person().signedIn("alice")
+	link := p.callback(app + "/x")
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger("198.51.100.7:4711", u.Query().Get("code"))
+	if p.send("GET", link); p.answer.Code != 400 || b.verdict != "invalid-code" {
+		t.Errorf("a code that was seen elsewhere before: %d %s", p.answer.Code, b.verdict)
 	}
 }

@@ -16,12 +16,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/tunnel"
 )
 
-// Codes of a close frame (RFC 6455 section 7.4.1).
-const (
-	goingAway       = 1001
-	policyViolation = 1008
-)
-
 // Who ended a WebSocket, beside the words of [Options].Opened for what did.
 const (
 	ByClient   = tunnel.ByClient
@@ -73,6 +67,7 @@ func (g *Gateway) upgraded(res *http.Response) error {
 	}
 	if err != nil {
 		_, _ = client.Close(), upstream.Close()
+		g.opts.Opened(p.socket.w, p.route.name())(ByClient) // the log does not say that all went well
 		return errTaken
 	}
 	g.sockets.run(g.opened(p, tunnel.New(client, upstream, p.socket.conn)))
@@ -87,7 +82,7 @@ func (g *Gateway) opened(p *passage, t *tunnel.Tunnel) (_ *tunnel.Tunnel, ended 
 		p.live.release()
 		check := p.route.checkOf(p.socket.r)
 		release = g.follow(p.route, p.session, check, func(cause error) {
-			t.End(policyViolation, refusal.For(cause, true).Type, wordOf(cause))
+			t.End(tunnel.PolicyViolation, refusal.For(cause, true).Type, wordOf(cause))
 		}).release
 	}
 	return t, func(by string) {
@@ -132,7 +127,7 @@ func (s *sockets) run(t *tunnel.Tunnel, ended func(by string)) {
 	}
 	s.live[t] = struct{}{}
 	if s.closed {
-		t.End(goingAway, byStop, byStop)
+		t.End(tunnel.GoingAway, byStop, byStop)
 	}
 	s.running.Go(func() {
 		by := t.Run()
@@ -150,7 +145,7 @@ func (g *Gateway) Close() {
 	s.mu.Lock()
 	s.closed = true
 	for t := range s.live {
-		t.End(goingAway, byStop, byStop)
+		t.End(tunnel.GoingAway, byStop, byStop)
 	}
 	s.mu.Unlock()
 	s.running.Wait()

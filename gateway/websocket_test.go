@@ -152,6 +152,26 @@ func TestWebSocketIsRefused(t *testing.T) {
 	}
 }
 
+// A client that sends before the handshake is over gets no WebSocket, and the end is told: the log does not have it
+// as an answer that went well.
+func TestWebSocketOfAClientThatDoesNotWait(t *testing.T) {
+	p := newProxied(t, echoes, gateway.Route{Prefix: "/"})
+	conn, err := net.Dial("tcp", p.web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+strings.TrimPrefix(p.origin, "http://")+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer "+p.issuer.Token("alice")+"\r\n\r\n\x81\x80\x00\x00\x00\x00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, _ := io.ReadAll(conn); len(answer) > 0 {
+		t.Errorf("it got %q", answer)
+	}
+	p.wantTold("+", "client")
+}
+
 // A client that does not read keeps no other from its end.
 func TestWebSocketOfAClientThatDoesNotRead(t *testing.T) {
 	p := newProxied(t, func(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -39,7 +40,7 @@ var ErrNotOrigin = fmt.Errorf("%w: the client does not list the origin", ErrBadR
 type Handover struct {
 	Client    string // the session's own
 	Origin    string // one that the client lists
-	Challenge string // base64url of the SHA-256 of the Verifier of the Redemption, as S256 of RFC 7636
+	Challenge string // S256 (RFC 7636) of the Verifier of the Redemption
 	Act       audit.Act
 }
 
@@ -70,18 +71,12 @@ func codeKey(text string) store.Key {
 	return store.Key{Kind: kindCode, ID: "cod_" + base32Lower.EncodeToString(sum[:20])}
 }
 
-// challengeOf is S256 of RFC 7636.
-func challengeOf(verifier string) string {
-	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
 // HandOver makes a code with which the browser that has session, as [Issuer.Account] says, gets a
 // cookie of it at a host of the session's client: see [Issuer.Redeem]. It is good for a minute,
 // once. It fails with ErrNotOrigin, with ErrBadRequest for a session of another client, and with
 // login.Throttled for one that asks too often.
 func (i *Issuer) HandOver(ctx context.Context, session *counterfoil.Session, h Handover) (secret.String, error) {
-	if len(h.Challenge) != 43 || check.Text("challenge", h.Challenge, 43) != nil {
+	if len(h.Challenge) != token.ChallengeSize || check.Text("challenge", h.Challenge, token.ChallengeSize) != nil {
 		return secret.String{}, fmt.Errorf("%w: a challenge is the base64url of a SHA-256", ErrBadRequest)
 	}
 	now, err := i.opts.Time.Date(ctx)
@@ -160,7 +155,7 @@ func (i *Issuer) tryRedeem(ctx context.Context, r Redemption) (*Issued, error) {
 	if err := json.Unmarshal(rec.Value, &c); err != nil || c.Client != r.Client || c.Origin != r.Origin {
 		return nil, ErrCode
 	}
-	if !hmac.Equal([]byte(challengeOf(r.Verifier.Reveal())), []byte(c.Challenge)) {
+	if !hmac.Equal([]byte(token.Challenge(r.Verifier.Reveal())), []byte(c.Challenge)) {
 		return nil, i.void(ctx, &c, rec)
 	}
 	if c.Host != "" {

@@ -32,8 +32,11 @@ const (
 	ByIdle     = "idle" // the connection to the upstream has a time in which something must be sent
 )
 
-// goingAway is the code of a close frame for an end that is nobody's fault (RFC 6455 section 7.4.1).
-const goingAway = 1001
+// Codes of a close frame (RFC 6455 section 7.4.1).
+const (
+	GoingAway       = 1001 // the end is nobody's fault
+	PolicyViolation = 1008 // the client may not go on
+)
 
 // Tunnel is a WebSocket between a client and an upstream.
 type Tunnel struct {
@@ -125,7 +128,7 @@ func (t *Tunnel) copyDown() {
 		n, err := t.upstream.Read(b.bytes())
 		p := b.bytes()[:n]
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.End(goingAway, ByIdle, ByIdle) // or End has woken this, or the client has closed
+			t.End(GoingAway, ByIdle, ByIdle) // or End has woken this, or the client has closed
 		}
 		if t.ending() {
 			if !t.farewell(&b, p) {
