@@ -26,7 +26,7 @@ var bytesGroup = group{
 			}
 			var requests, values []float64
 			for _, in := range made {
-				requests = append(requests, float64(len(request("GET", "/", in.Field))))
+				requests = append(requests, float64(len(prepared("GET", "/", in.Field))))
 				values = append(values, float64(len(credentialOf(in.Field))))
 			}
 			whole.Cells = append(whole.Cells, counted(c.ID, Median(requests)))
@@ -284,7 +284,7 @@ func runFirst(ctx context.Context, b *bench) error {
 		timed := func() (float64, error) {
 			var took []time.Duration
 			for _, in := range made {
-				r := request("GET", "/check/"+c.ID, in.Field)
+				r := prepared("GET", "/check/"+c.ID, in.Field)
 				sent := time.Now()
 				status, _, err := v.ask(ctx, r)
 				if err := wanted(status, err); err != nil {
@@ -294,7 +294,7 @@ func runFirst(ctx context.Context, b *bench) error {
 			}
 			return microseconds(quantile(sorted(took), 0.5)), nil
 		}
-		if _, _, err := v.ask(ctx, request("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
+		if _, _, err := v.ask(ctx, prepared("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
 			return err
 		}
 		before, err := b.stage.look(ctx, c, node)

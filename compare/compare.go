@@ -54,7 +54,7 @@ type group struct {
 
 // groups are all groups, in the order in which they are measured and shown.
 func groups() []group {
-	return []group{bytesGroup, checksGroup, nodesGroup, latencyGroup, firstGroup, memoryGroup, revokeGroup, refreshGroup, networkGroup, outageGroup}
+	return []group{bytesGroup, checksGroup, nodesGroup, latencyGroup, firstGroup, memoryGroup, revokeGroup, refreshGroup, networkGroup, outageGroup, browserGroup}
 }
 
 // GroupInfo describes rows that are measured together.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/compare"
+	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -241,5 +242,51 @@ func TestOtherRows(t *testing.T) {
 	}
 	if got := value(t, r, "network-first-20", "counterfoil-cookie"); got < 20 {
 		t.Errorf("an auth server 20 ms away: %v ms for a first check", got)
+	}
+}
+
+// What Chromium shows is what the rules say that it must show, so a machine without Chromium gets the same row.
+func TestBrowser(t *testing.T) {
+	without := run(t, "browser")
+	o := options(t, "browser")
+	o.Browser = testsvc.Program(t, "chromium")
+	with, err := compare.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{"xss", "csrf"} {
+		for _, c := range with.Row(row).Cells {
+			rule, ok := strings.CutPrefix(without.Row(row).Cell(c.Contender).Text, "not shown here, there is no Chromium; the rule: ")
+			if !ok || rule != c.Text {
+				t.Errorf("%s of %s: Chromium shows %q, the rule says %q", row, c.Contender, c.Text, rule)
+			}
+		}
+	}
+	for contender, want := range map[string]string{
+		"jwt-es256": "reads the token", "session-sqlite": "reads nothing;", "counterfoil-cookie": "reads nothing;", "counterfoil-bearer": "finds no token in storage",
+	} {
+		if got := with.Row("xss").Cell(contender).Text; !strings.HasPrefix(got, want) {
+			t.Errorf("xss of %s: %q, want %q", contender, got, want)
+		}
+	}
+	for contender, want := range map[string]string{
+		"jwt-es256": "nothing", "session-sqlite": "another site nothing (SameSite); another origin of the same site makes", "counterfoil-cookie": "nothing",
+	} {
+		if got := with.Row("csrf").Cell(contender).Text; !strings.HasPrefix(got, want) {
+			t.Errorf("csrf of %s: %q, want %q", contender, got, want)
+		}
+	}
+}
+
+// A browser that cannot be started is a note in the row, and no error.
+func TestNoBrowser(t *testing.T) {
+	o := options(t, "browser")
+	o.Browser = filepath.Join(t.TempDir(), "chromium")
+	r, err := compare.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Row("xss").Cell("jwe").Text; !strings.HasPrefix(got, "not shown here, Chromium did not open the pages") {
+		t.Errorf("%q", got)
 	}
 }

@@ -40,7 +40,7 @@ func Statuses(ctx context.Context, o Options, end bool, change func(field string
 		v := visit(node.address)
 		defer v.close()
 		ask := func(field string) (err error) {
-			statuses[c.ID], _, err = v.ask(ctx, request("GET", "/check/"+c.ID, field))
+			statuses[c.ID], _, err = v.ask(ctx, prepared("GET", "/check/"+c.ID, field))
 			return err
 		}
 		if end {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// request is the bytes that a caller sends. target is a path.
-func request(method, target, field string, more ...string) []byte {
+// prepared is the bytes that a caller sends. target is a path.
+func prepared(method, target, field string, more ...string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n%s\r\n", method, target, field)
 	for _, line := range more {

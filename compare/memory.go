@@ -130,7 +130,7 @@ func (s *stage) signIn(ctx context.Context, node *nodeProcess, c Contender, from
 		}
 		requests := make([][]byte, n)
 		for i, in := range made {
-			requests[i] = request("GET", "/check/"+c.ID, in.Field)
+			requests[i] = prepared("GET", "/check/"+c.ID, in.Field)
 		}
 		if err := askAll(ctx, node.address, requests); err != nil {
 			return err

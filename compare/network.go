@@ -83,7 +83,7 @@ func (s *stage) sights(ctx context.Context, node *nodeProcess, c Contender, from
 	}
 	v := visit(node.address)
 	defer v.close()
-	if _, _, err := v.ask(ctx, request("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
+	if _, _, err := v.ask(ctx, prepared("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
 		return 0, 0, err
 	}
 	var found [2]time.Duration
@@ -91,7 +91,7 @@ func (s *stage) sights(ctx context.Context, node *nodeProcess, c Contender, from
 		var took []time.Duration
 		for _, in := range made {
 			sent := time.Now()
-			status, _, err := v.ask(ctx, request("GET", "/check/"+c.ID, in.Field))
+			status, _, err := v.ask(ctx, prepared("GET", "/check/"+c.ID, in.Field))
 			if err := wanted(status, err); err != nil {
 				return 0, 0, err
 			}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -32,7 +31,7 @@ type Node struct {
 	stores   map[string]*observedPlain // by kind
 	sessions map[string]*plain.Sessions
 	tokens   map[string]*plain.Tokens
-	acted    map[string]*atomic.Int64 // what /act/ID did, by contender
+	lab      lab
 }
 
 // NodePlan tells a child how to run a node.
@@ -49,7 +48,7 @@ type StorePlan struct{ Kind, Name string }
 
 // Open starts the node. The reply is its address.
 func (n *Node) Open(p NodePlan, reply *string) (err error) {
-	n.stores, n.sessions, n.tokens, n.acted = make(map[string]*observedPlain), make(map[string]*plain.Sessions), make(map[string]*plain.Tokens), make(map[string]*atomic.Int64)
+	n.stores, n.sessions, n.tokens = make(map[string]*observedPlain), make(map[string]*plain.Sessions), make(map[string]*plain.Tokens)
 	kinds := make([]string, 0, len(p.Stores))
 	for _, s := range p.Stores {
 		opened, err := plain.OpenStore(n.ctx, s.Name)
@@ -68,21 +67,21 @@ func (n *Node) Open(p NodePlan, reply *string) (err error) {
 	}
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	mux := http.NewServeMux()
-	for _, c := range contenders(kinds) {
+	if err := n.openLab(mux); err != nil {
+		return err
+	}
+	all := contenders(kinds)
+	for i, c := range all {
 		guard, err := n.guard(c, p)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.ID, err)
 		}
 		mux.Handle("/check/"+c.ID, guard(bare))
-		acted := new(atomic.Int64)
-		n.acted[c.ID] = acted
-		mux.Handle("POST /act/"+c.ID, guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			acted.Add(1)
-			_, _ = io.WriteString(w, "done")
-		})))
 		n.refreshes(mux, c, bare)
+		n.routeLab(mux, all, i, guard)
 	}
 	n.web.serve(mux)
+	n.lab.second.serve(mux)
 	return nil
 }
 
@@ -237,18 +236,11 @@ func (n *Node) Usage(collect bool, reply *Usage) error {
 	return nil
 }
 
-// Acted is how often a request did something, by contender.
-func (n *Node) Acted(_ Nothing, reply *map[string]int64) error {
-	*reply = make(map[string]int64)
-	for id, count := range n.acted {
-		(*reply)[id] = count.Load()
-	}
-	return nil
-}
-
 func (n *Node) close() (err error) {
-	if n.web != nil {
-		n.web.close()
+	for _, l := range []*listening{n.web, n.lab.second} {
+		if l != nil {
+			l.close()
+		}
 	}
 	if n.verifier != nil {
 		n.verifier.Close()

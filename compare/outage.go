@@ -80,7 +80,7 @@ func (s *stage) storeDown(ctx context.Context) (known, unknown []Cell, err error
 			wg.Go(func() {
 				v := visit(node.address)
 				defer v.close()
-				question := request("GET", "/check/"+c.ID, made[i][which].Field)
+				question := prepared("GET", "/check/"+c.ID, made[i][which].Field)
 				if which == 0 { // seen before
 					_, _, _ = v.ask(ctx, question)
 				}
@@ -141,7 +141,7 @@ func (s *stage) accepted(ctx context.Context, node *nodeProcess, c Contender, fi
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for range 100 {
-		status, _, err := v.ask(ctx, request("GET", "/check/"+c.ID, field))
+		status, _, err := v.ask(ctx, prepared("GET", "/check/"+c.ID, field))
 		if err != nil {
 			return false, err
 		}
@@ -211,7 +211,7 @@ func (s *stage) nodeDown(ctx context.Context) (moved []Cell, err error) {
 			continue
 		}
 		v := visit(s.nodes[1].address)
-		status, _, err := v.ask(ctx, request("GET", "/check/"+c.ID, in.Field))
+		status, _, err := v.ask(ctx, prepared("GET", "/check/"+c.ID, in.Field))
 		v.close()
 		switch {
 		case err != nil:

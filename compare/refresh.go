@@ -135,7 +135,7 @@ func (s *stage) renewal(ctx context.Context, c Contender) (r renewal, why string
 func (s *stage) renewSession(node *nodeProcess, c Contender, field string) renewal {
 	v := visit(node.address)
 	return func(ctx context.Context) error {
-		status, header, err := v.ask(ctx, request("POST", "/refresh/"+c.ID, field, "Content-Length: 0"))
+		status, header, err := v.ask(ctx, prepared("POST", "/refresh/"+c.ID, field, "Content-Length: 0"))
 		if err := wanted(status, err); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (s *stage) renewSession(node *nodeProcess, c Contender, field string) renew
 func (s *stage) renewToken(node *nodeProcess, c Contender, token string) renewal {
 	v := visit(node.address)
 	return func(ctx context.Context) error {
-		status, header, err := v.ask(ctx, request("POST", "/refresh/"+c.ID, plain.RefreshHeader+": "+token, "Content-Length: 0"))
+		status, header, err := v.ask(ctx, prepared("POST", "/refresh/"+c.ID, plain.RefreshHeader+": "+token, "Content-Length: 0"))
 		if err := wanted(status, err); err != nil {
 			return err
 		}

@@ -141,7 +141,7 @@ func (s *stage) revokeOnce(ctx context.Context, w way, number int) (found ended,
 	var answered atomic.Int64 // when the revocation was answered, in nanoseconds since begun
 	var after atomic.Int64
 	begun := time.Now()
-	question := request("GET", "/check/"+w.c.ID, made[0].Field)
+	question := prepared("GET", "/check/"+w.c.ID, made[0].Field)
 	for i, node := range asked {
 		ready.Add(1)
 		gone.Go(func() {
@@ -232,7 +232,7 @@ func (s *stage) expire(ctx context.Context, all []Contender) (map[string]time.Du
 			defer tick.Stop()
 			for {
 				sent := time.Now()
-				status, _, err := v.ask(ctx, request("GET", "/check/"+c.ID, made[0].Field))
+				status, _, err := v.ask(ctx, prepared("GET", "/check/"+c.ID, made[0].Field))
 				if err != nil || status != http.StatusOK {
 					errs[i] = err
 					return

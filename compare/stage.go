@@ -138,7 +138,7 @@ func (s *stage) load(ctx context.Context, c Contender, conns, count int) (*load,
 	for n := range count {
 		addresses[n] = s.nodes[n].address
 		for _, in := range sets[n] {
-			requests[n] = append(requests[n], request("GET", "/check/"+c.ID, in.Field))
+			requests[n] = append(requests[n], prepared("GET", "/check/"+c.ID, in.Field))
 		}
 	}
 	l, err := newLoad(ctx, conns, addresses, requests)

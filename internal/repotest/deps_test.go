@@ -89,7 +89,7 @@ var layers = map[string]struct {
 	"/internal/testsvc":  {nil, []string{"github.com/jackc/pgx"}, "starts servers for tests: knows nothing of ours"},
 	"/prove":             {[]string{"", "/audit", "/clients", "/directory", "/internal/api", "/internal/clock", "/internal/faultnet", "/internal/urls", "/issuer", "/login", "/server", "/store", "/store/storetest", "/source"}, nil, "puts the real parts on trial; the caller brings the engine"},
 	"/compare/plain":     {nil, []string{"github.com/alexedwards/scs", "github.com/golang-jwt/jwt", "github.com/go-jose/go-jose", "github.com/jackc/pgx", "github.com/redis/rueidis", "modernc.org/sqlite"}, "what programs do without us"},
-	"/compare":           {[]string{"", "/audit", "/compare/plain", "/directory", "/internal/api", "/internal/faultnet", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures the real parts; the caller brings the engine"},
+	"/compare":           {[]string{"", "/audit", "/compare/plain", "/directory", "/internal/api", "/internal/faultnet", "/internal/request", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures the real parts; the caller brings the engine"},
 
 	"/internal/olddata": {nil, nil, "holds fixtures; what opens them are tests"},
 
