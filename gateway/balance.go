@@ -33,6 +33,9 @@ func (b balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil {
 			return res, nil
 		}
+		if body.unreadable.Load() && r.Context().Err() == nil {
+			return nil, errBody
+		}
 		unsent := unreached(err)
 		if unsent {
 			p.to.failed.Store(time.Now().UnixNano())
@@ -53,16 +56,20 @@ func (b balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// untouched notes whether a body was read. It stays open for another round trip: the server that
-// made it closes it.
+// untouched notes whether a body was read, and whether it could be. It stays open for another round trip: the
+// server that made it closes it.
 type untouched struct {
 	io.ReadCloser
-	read atomic.Bool
+	read, unreadable atomic.Bool
 }
 
 func (b *untouched) Read(p []byte) (int, error) {
 	b.read.Store(true)
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.unreadable.Store(true)
+	}
+	return n, err
 }
 
 func (b *untouched) Close() error { return nil }

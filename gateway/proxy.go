@@ -214,6 +214,7 @@ func (e early) WriteHeader(status int) {
 func (e early) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 var (
+	errBody       = &refusal.Problem{Status: 400, Type: "malformed-request", Title: "Malformed request", Detail: "Its body cannot be read to its end."}
 	errUpstream   = &refusal.Problem{Status: 502, Type: "upstream-failed", Title: "The service cannot be reached", Detail: "It refused the connection, or its answer cannot be passed on."}
 	errNoUpstream = &refusal.Problem{Status: 503, Type: "no-upstream", Title: "The service is not available", Detail: "None of its servers is well.", RetryAfter: time.Second}
 	errTooSlow    = &refusal.Problem{Status: 504, Type: "upstream-timeout", Title: "The service does not answer"}
@@ -231,6 +232,10 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the visitor is gone
+	}
+	if errors.Is(err, errBody) {
+		errBody.ServeHTTP(w, r) // no upstream is to blame (GW-18)
+		return
 	}
 	g.opts.Logger.WarnContext(r.Context(), "upstream", "route", p.route.name(), "upstream", p.to.url, "error", err.Error())
 	problem := errUpstream

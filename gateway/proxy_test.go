@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/internal/framing"
 )
 
 // proxied is a gateway that passes requests on to a service.
@@ -382,6 +383,17 @@ func TestProxyAnswerTooLong(t *testing.T) {
 	for _, path := range []string{"/", "/gone"} {
 		if res := p.ask("GET", path, ""); res.StatusCode != 502 || res.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s = %d %v", path, res.StatusCode, res.Header)
+		}
+	}
+}
+
+// GW-18: a body that cannot be read is the visitor's fault: 400, and no service is thought to be broken.
+func TestProxyBodyUnreadable(t *testing.T) {
+	p := newProxied(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }, gateway.Route{Prefix: "/", Anonymous: true})
+	for _, rest := range []string{"x\r\n", "5\r\nhello, world\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nX-A\r\n\r\n", "5\r\nhello\r\n" + framing.Spoiled} {
+		res := p.raw("POST /a HTTP/1.1\r\nHost: " + strings.TrimPrefix(p.origin, "http://") + "\r\nTransfer-Encoding: chunked\r\n\r\n" + rest)
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != 400 || !strings.Contains(string(body), "malformed-request") || !res.Close {
+			t.Errorf("%q = %d %s, close = %v", rest, res.StatusCode, body, res.Close)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // headConn is a connection without TLS whose answers may have lines in their head that a handler has
-// written. It stands above all others, directly below net/http.
+// written. What net/http writes comes to it as it is: only a [strictConn], which reads, stands between.
 type headConn struct {
 	halfConn
 	lines string // of the answer that is written next; empty: none

@@ -16,6 +16,7 @@ type Metrics struct {
 	inFlight    prometheus.Gauge
 	connections prometheus.Gauge
 	refused     prometheus.Counter
+	malformed   *prometheus.CounterVec
 }
 
 // Seconds are the buckets of a histogram of durations.
@@ -33,12 +34,14 @@ func NewMetrics(build prometheus.Labels) *Metrics {
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: "counterfoil_http_connections", Help: "Open connections of the public listeners."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "counterfoil_http_connections_refused_total",
 			Help: "Connections closed because their address held connections_per_address already."}),
+		malformed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "counterfoil_http_requests_malformed_total",
+			Help: "Requests of HTTP/1.x refused because programs could read them in different ways, by fault. No route sees them."}, []string{"fault"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "counterfoil_build_info", Help: "Always 1; the labels say what runs.", ConstLabels: build,
 	})
 	info.Set(1)
-	m.Registry.MustRegister(m.requests, m.inFlight, m.connections, m.refused, info,
+	m.Registry.MustRegister(m.requests, m.inFlight, m.connections, m.refused, m.malformed, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -15,6 +15,9 @@ type connKey struct{}
 
 // withAddress adds the address of the other end of c to the context of its requests.
 func withAddress(ctx context.Context, c net.Conn) context.Context {
+	if strict, is := c.(*strictConn); is {
+		c = strict.Conn
+	}
 	if h, is := c.(*headConn); is {
 		ctx = context.WithValue(ctx, connKey{}, h)
 	}

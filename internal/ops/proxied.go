@@ -23,7 +23,7 @@ func (s *Server) HandleProxy(address, flag string, h http.Handler, over func(*tl
 	o := *s.observer
 	o.proxied = true
 	observed := o.wrap(h)
-	s.Go(func(ctx context.Context) error { return run(ctx, newServer(observed, withAddress), l) })
+	s.Go(func(ctx context.Context) error { return run(ctx, newServer(observed, withAddress), s.strict(l)) })
 	return l.Addr(), nil
 }
 
@@ -37,6 +37,6 @@ func (s *Server) HandlePlain(address, flag string, h http.Handler) (net.Addr, er
 	o := *s.observer
 	o.proxied = true
 	observed := o.wrap(h)
-	s.Go(func(ctx context.Context) error { return Serve(ctx, l, observed) })
+	s.Go(func(ctx context.Context) error { return serve(ctx, s.strict(l), observed, withAddress) })
 	return l.Addr(), nil
 }

@@ -145,11 +145,11 @@ func (s *Server) URL() string {
 func (s *Server) Handle(h http.Handler, pages map[string]http.Handler) {
 	observed := s.observer.wrap(h)
 	if s.public != nil {
-		s.Go(func(ctx context.Context) error { return Serve(ctx, s.public, observed) })
+		s.Go(func(ctx context.Context) error { return serve(ctx, s.strict(s.public), observed, withAddress) })
 	}
 	if s.ops != nil {
 		debug := opsHandler(s.opts.Metrics, pages, observed, s.opts.Settings.OpsToken, !urls.Loopback(s.opts.Settings.OpsListen))
-		s.Go(func(ctx context.Context) error { return Serve(ctx, s.ops, debug) })
+		s.Go(func(ctx context.Context) error { return serve(ctx, s.strict(s.ops), debug, withAddress) })
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *Server) HandleAt(address, flag string, trusted forwarded.Proxies, h htt
 	o := *s.observer
 	o.trusted = trusted
 	observed := o.wrap(h)
-	s.Go(func(ctx context.Context) error { return Serve(ctx, l, observed) })
+	s.Go(func(ctx context.Context) error { return serve(ctx, s.strict(l), observed, withAddress) })
 	return l.Addr(), nil
 }
 
@@ -267,7 +267,7 @@ func protocols() *http.Protocols {
 
 // Serve serves on listener until ctx ends, then lets requests finish for 5 s.
 func Serve(ctx context.Context, listener net.Listener, h http.Handler) error {
-	return serve(ctx, listener, h, withAddress)
+	return serve(ctx, strictListener{listener, nil}, h, withAddress)
 }
 
 func serve(ctx context.Context, listener net.Listener, h http.Handler, conn func(context.Context, net.Conn) context.Context) error {
@@ -280,7 +280,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, conn func
 func newServer(h http.Handler, conn func(context.Context, net.Conn) context.Context) *http.Server {
 	return &http.Server{
 		Handler: h, ConnContext: conn, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ConnState: afterHijack,
 		Protocols: protocols(), HTTP2: &http.HTTP2Config{WriteByteTimeout: stuckTimeout},
 	}
 }

@@ -194,38 +194,3 @@ func TestListenFails(t *testing.T) {
 	}
 	_ = s.Close()
 }
-
-// A message that two readers can cut differently is refused, and its connection ends.
-func TestMessageWithTwoLengths(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- ops.Serve(ctx, l, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("served: %v", r.Header) }))
-	}()
-	for name, fields := range map[string]string{
-		"two lengths":             "Content-Length: 4\r\nContent-Length: 5\r\n",
-		"two lengths in one line": "Content-Length: 4, 5\r\n",
-		"an unknown coding":       "Transfer-Encoding: gzip, chunked\r\nContent-Length: 4\r\n",
-	} {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n0\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(conn) // to its end
-		if line, _, _ := strings.Cut(string(answer), "\r\n"); err != nil || !strings.HasPrefix(line, "HTTP/1.1 400") && !strings.HasPrefix(line, "HTTP/1.1 501") {
-			t.Errorf("%s: %q, %v", name, answer, err)
-		}
-		_ = conn.Close()
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}

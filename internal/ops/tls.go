@@ -28,7 +28,7 @@ func (s *Settings) withTLS(l net.Listener, log *slog.Logger, over func(*tls.Conf
 	if config == nil {
 		return l, nil
 	}
-	return tls.NewListener(l, config), nil
+	return newHandshakes(l, config, log), nil
 }
 
 // files are the pair that an operator renews while the server runs. The certificate says that there is a new one: the

@@ -1,8 +1,10 @@
 package refusal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,6 +55,18 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	p.SetHeader(w.Header())
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p.body())
+}
+
+// Wire returns the problem as an answer of HTTP/1.1, after which the connection is closed. It is for
+// requests that no handler sees.
+func (p *Problem) Wire() []byte {
+	h := http.Header{"Content-Type": {"application/problem+json"}}
+	p.SetHeader(h)
+	body, _ := json.Marshal(p.body())
+	var wire bytes.Buffer
+	answer := http.Response{StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1, Header: h, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Close: true}
+	_ = answer.Write(&wire)
+	return wire.Bytes()
 }
 
 // SetHeader sets the fields of the problem that do not describe the body.

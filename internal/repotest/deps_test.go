@@ -33,7 +33,10 @@ var layers = map[string]struct {
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
-	"/internal/ops": {[]string{"/internal/check", "/internal/config", "/internal/forwarded", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/textfile", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
+	"/internal/ops": {[]string{"/internal/check", "/internal/config", "/internal/forwarded", "/internal/framing", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/textfile", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
+
+	"/internal/framing":             {nil, nil, "reads bytes, and knows no URL"},
+	"/internal/framing/framingtest": {[]string{"/internal/framing"}, nil, "requests for tests"},
 
 	"/internal/hostcert": {[]string{"/internal/private", "/internal/textfile", "/internal/wholefile"}, []string{"golang.org/x/crypto"}, "certificates of names: it knows no route"},
 	"/internal/tunnel":   {nil, nil, "carries bytes, and knows nothing of sessions"},
