@@ -182,6 +182,12 @@ var rows = map[string]func(e *edge) string{
 	"the visitor's `X-Forwarded-For: 192.0.2.1`": func(e *edge) string {
 		return e.ask(e.get("/x", "X-Forwarded-For: 192.0.2.1"), passing()).reads("X-Forwarded-For")
 	},
+	"a question with the visitor's `X-Forwarded-For: 192.0.2.1`": func(e *edge) string {
+		return e.ask(e.get("/x", "X-Forwarded-For: 192.0.2.1"), passing()).hears("X-Forwarded-For")
+	},
+	"a sign-in with the visitor's `X-Forwarded-For: 192.0.2.1`": func(e *edge) string {
+		return e.ask(e.get("/.counterfoil/begin", "X-Forwarded-For: 192.0.2.1"), passing()).hears("X-Forwarded-For")
+	},
 	"`Connection: close, Counterfoil-Subject`": func(e *edge) string {
 		s := e.ask(strings.Replace(e.get("/x"), "close", "close, Counterfoil-Subject", 1), passing())
 		return s.reads("Counterfoil-Subject")

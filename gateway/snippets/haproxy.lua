@@ -80,6 +80,7 @@ local function decide(txn, gateway)
 	question["x-forwarded-proto"] = { proto }
 	question["x-forwarded-host"] = { host }
 	question["x-forwarded-uri"] = { target }
+	question["x-forwarded-for"] = { txn.sf:src() }
 	if string.sub(target, 1, 14) == "/.counterfoil/" then
 		return sign_in(txn, gateway, question)
 	end
