@@ -30,11 +30,11 @@ var (
 
 	// keyAlgs are the algorithms that encrypt or agree on a content key (RFC 7518 section 4.1).
 	keyAlgs = []string{"dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW",
-		"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", "RSA-OAEP", "RSA-OAEP-256", "RSA1_5",
+		"ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", "RSA-OAEP", "RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512", "RSA1_5",
 		"PBES2-HS256+A128KW", "PBES2-HS384+A192KW", "PBES2-HS512+A256KW"}
 
-	// rareKeyAlgs are registered, and not supported here.
-	rareKeyAlgs = []string{"RSA-OAEP-384", "RSA-OAEP-512"}
+	// decryptOnly are registered, and our library does not encrypt with them.
+	decryptOnly = []string{"RSA-OAEP-384", "RSA-OAEP-512"}
 
 	// contentAlgs encrypt the contents (RFC 7518 section 5.1).
 	contentAlgs = []string{"A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512"}
@@ -49,7 +49,8 @@ func SignatureAlgorithms() (names []string) {
 	return append(names, "EdDSA")
 }
 
-// KeyAlgorithms are the algorithms for content keys that Encrypt and Decrypt know.
+// KeyAlgorithms are the algorithms for content keys that Decrypt knows. Encrypt refuses RSA1_5, and
+// does not know RSA-OAEP-384 and RSA-OAEP-512.
 func KeyAlgorithms() []string { return slices.Clone(keyAlgs) }
 
 // ContentAlgorithms are the algorithms for contents that Encrypt and Decrypt know.

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // EncryptOptions say how a text is encrypted.
@@ -85,13 +83,15 @@ func (k Key) encrypts(alg, enc string) (string, error) {
 	switch {
 	case alg == "RSA1_5":
 		return "", errors.New("RSA1_5 is unsafe: its padding lets others decrypt with the help of a server; want RSA-OAEP-256")
+	case slices.Contains(decryptOnly, alg):
+		return "", fmt.Errorf("alg %s is for decryption only here; want RSA-OAEP-256", alg)
 	case !slices.Contains(keyAlgs, alg):
 		return "", fmt.Errorf("alg %s is not known here: want one of %s", quoted(alg), strings.Join(keyAlgs, ", "))
 	}
 	if why := k.unfitFor(alg, enc, "wrapKey", "encrypt", "deriveKey", "deriveBits"); why != "" {
 		return "", fmt.Errorf("the key is not one for %s: %s", alg, why)
 	}
-	if _, ok := k.value.(*ecdh.PublicKey); ok {
+	if _, ok := publicHalf(k.value).(*ecdh.PublicKey); ok {
 		return "", errors.New("keys on X25519 are for decryption only here")
 	}
 	if secret, ok := k.value.([]byte); ok && slices.Contains(secrets, string(secret)) {
@@ -276,9 +276,6 @@ func (k Key) opens(e *encrypted) (why string) {
 
 // open decrypts with one key. Its error does not tell what was wrong.
 func (k Key) open(m *message) ([]byte, error) {
-	if private, ok := k.value.(*ecdh.PrivateKey); ok {
-		return openX25519(m, private)
-	}
 	algs := make([]jose.KeyAlgorithm, len(keyAlgs))
 	for i, alg := range keyAlgs {
 		algs[i] = jose.KeyAlgorithm(alg)
@@ -295,7 +292,7 @@ func (k Key) open(m *message) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("its form is not that of RFC 7516")
 	}
-	_, _, text, err := j.DecryptMulti(k.value)
+	_, _, text, err := j.DecryptMulti(k.decrypter(m.encrypted))
 	switch {
 	case err != nil && !errors.Is(err, jose.ErrCryptoFailure) && strings.Contains(err.Error(), "too large"),
 		err == nil && m.encrypted.header().has("zip") && len(text) > maxInflated:
@@ -304,29 +301,4 @@ func (k Key) open(m *message) ([]byte, error) {
 		return nil, errors.New("it does not open it")
 	}
 	return text, nil
-}
-
-// openX25519 opens what Counterfoil encrypts to a client's key on X25519, which go-jose does not
-// know. [token.JWE] wants a kid, A256GCM, and a signed token inside.
-func openX25519(m *message, private *ecdh.PrivateKey) ([]byte, error) {
-	h := m.encrypted.header()
-	kind := map[string]func(string, *ecdh.PrivateKey) (*token.Opener, error){
-		"ECDH-ES": token.NewAgreementKey, "ECDH-ES+A256KW": token.NewWrappingKey,
-	}[h.text("alg")]
-	if kind == nil {
-		return nil, errors.New("on X25519 only ECDH-ES and ECDH-ES+A256KW are known here")
-	}
-	opener, err := kind(h.text("kid"), private)
-	if err != nil {
-		return nil, errors.New("on X25519 only tokens with a kid of Counterfoil are known here")
-	}
-	j, err := token.ParseJWE(m.text, "")
-	if err != nil {
-		return nil, errors.New("on X25519 only tokens as Counterfoil encrypts them are known here")
-	}
-	inner, err := j.Open(opener)
-	if err != nil {
-		return nil, errors.New("it does not open it")
-	}
-	return []byte(inner), nil
 }

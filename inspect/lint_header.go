@@ -145,7 +145,7 @@ func (l *linter) encryption(h object) {
 	switch {
 	case alg == "RSA1_5":
 		l.find("alg-rsa1_5", "")
-	case slices.Contains(rareKeyAlgs, alg):
+	case slices.Contains(decryptOnly, alg):
 		l.find("alg-rare", "%s", alg)
 	case alg != "" && !slices.Contains(keyAlgs, alg):
 		l.find("alg-unknown", "alg is %s", quoted(alg))

@@ -9,9 +9,12 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // testKeys are one key of each kind, as PEM. The secrets are of the length that is asked for.
@@ -112,9 +115,9 @@ func TestEncryptDecrypt(t *testing.T) {
 			own := keyFor(keys, alg, enc)
 			o := EncryptOptions{Key: own.List[0], Alg: alg, Enc: enc, ID: "k1", Rounds: 1000}
 			text, err := Encrypt([]byte(inner), o)
-			if alg == "RSA1_5" {
+			if alg == "RSA1_5" || slices.Contains(decryptOnly, alg) {
 				if err == nil {
-					t.Error("it encrypts with RSA1_5")
+					t.Errorf("it encrypts with %s", alg)
 				}
 				continue
 			}
@@ -184,3 +187,24 @@ func TestThumbprint(t *testing.T) { // RFC 7638 section 3.1, RFC 8037 appendix A
 }
 
 const rfc7638Key = `{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}`
+
+// RSA1_5 is decrypted, and called unsafe.
+func TestDecryptWithUnsafePadding(t *testing.T) {
+	keys := testKeys(t)
+	e, err := jose.NewEncrypter(jose.A128GCM, jose.Recipient{Algorithm: jose.RSA1_5, Key: publicHalf(keys["RSA"].List[0].value)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := e.Encrypt([]byte("text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := sealed.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Decrypt(compact, keys["RSA"])
+	if err != nil || string(d.Text) != "text" || len(d.Warnings) == 0 || !strings.Contains(d.Warnings[0], "unsafe") {
+		t.Errorf("Decrypt = %+v, %v", d, err)
+	}
+}
