@@ -1,10 +1,12 @@
 package inspect
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -132,6 +134,111 @@ func count(value any, found map[string]int, depth int) {
 			}
 		}
 	}
+}
+
+// resolved returns the claims with each disclosed value in its place, and without digests
+// (RFC 9901 section 7.1). Each disclosure must be matched. It refuses a disclosed claim that is there
+// already: one of both was meant to be another.
+func (m *message) resolved(list []Disclosure) (json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(m.payload))
+	d.UseNumber()
+	var claims map[string]any
+	if err := d.Decode(&claims); err != nil {
+		return nil, errNotObject
+	}
+	r := resolver{}
+	for _, one := range list {
+		r[one.Digest] = one
+	}
+	value, err := r.value(claims, 0)
+	if err != nil {
+		return nil, err
+	}
+	delete(value.(map[string]any), "_sd_alg")
+	return json.Marshal(value)
+}
+
+// resolver has the disclosures by digest.
+type resolver map[string]Disclosure
+
+func (r resolver) value(value any, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
+	}
+	switch v := value.(type) {
+	case []any:
+		return r.list(v, depth)
+	case map[string]any:
+		return r.object(v, depth)
+	}
+	return value, nil
+}
+
+func (r resolver) list(list []any, depth int) (any, error) {
+	kept := []any{}
+	for _, element := range list {
+		if o, ok := element.(map[string]any); ok && len(o) == 1 {
+			if digest, ok := o["..."].(string); ok {
+				d, shown := r[digest]
+				switch {
+				case !shown:
+					continue
+				case d.Name != "":
+					return nil, fmt.Errorf("the disclosure of %s is for an object and stands in a list", quoted(d.Name))
+				}
+				element = d.parsed()
+			}
+		}
+		one, err := r.value(element, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, one)
+	}
+	return kept, nil
+}
+
+func (r resolver) object(o map[string]any, depth int) (any, error) {
+	kept := map[string]any{}
+	for name, inner := range o {
+		if name == "_sd" {
+			continue
+		}
+		one, err := r.value(inner, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		kept[name] = one
+	}
+	digests, _ := o["_sd"].([]any)
+	for _, digest := range digests {
+		text, _ := digest.(string)
+		d, shown := r[text]
+		switch _, there := kept[d.Name]; {
+		case !shown:
+			continue
+		case d.Name == "":
+			return nil, errors.New("a disclosure for a list stands in an object")
+		case there:
+			return nil, fmt.Errorf("the disclosed claim %s is there already", quoted(d.Name))
+		}
+		one, err := r.value(d.parsed(), depth+1)
+		if err != nil {
+			return nil, err
+		}
+		kept[d.Name] = one
+	}
+	return kept, nil
+}
+
+// parsed is the value, with numbers as they are written.
+func (d Disclosure) parsed() (value any) {
+	decoder := json.NewDecoder(bytes.NewReader(d.Value))
+	decoder.UseNumber()
+	if decoder.Decode(&value) != nil {
+		return nil
+	}
+	return value
 }
 
 // bound is the text over which sd_hash is: the token and its disclosures, without the key

@@ -249,6 +249,8 @@ func (e *encrypted) sane() error {
 			return errors.New("crit demands an extension that is not known here")
 		case h.has("zip") && h.text("zip") != "DEF":
 			return errors.New("zip is not DEF")
+		case (alg == "dir" || alg == "ECDH-ES") != (e.keys[i] == 0): // RFC 7516 section 5.2 step 10
+			return fmt.Errorf("the encrypted key has %d bytes, and alg is %s", e.keys[i], alg)
 		}
 		if strings.HasPrefix(alg, "PBES2-") {
 			n, ok := h.number("p2c")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
 // Finding is a rule that a token breaks.
@@ -43,13 +45,16 @@ func place(id string) int {
 	return slices.IndexFunc(rules, func(r Rule) bool { return r.ID == id })
 }
 
+// maxFindings bounds the answer: a text of 256 KB could have thousands.
+const maxFindings = 100
+
 // find adds a finding, once for each detail.
 func (l *linter) find(id, format string, args ...any) {
 	f := Finding{rules[place(id)], fmt.Sprintf(format, args...)}
 	if l.nested > 0 {
 		f.Detail = strings.TrimPrefix(f.Detail+", in the inner token", ", ")
 	}
-	if !slices.Contains(l.found, f) {
+	if len(l.found) < maxFindings && !slices.Contains(l.found, f) {
 		l.found = append(l.found, f)
 	}
 }
@@ -180,8 +185,11 @@ func (l *linter) signature(m *message, s *signature, claims object) {
 
 // weakSecret returns the place of the secret that made a signature in the list of those that
 // everybody can guess: 0 is the empty one. It is -1 if none did. The secret itself is not
-// said: reports are kept where tokens are.
+// said: reports are kept where tokens are. A text that is longer than tokens are is not tried.
 func weakSecret(alg, input string, sig []byte) int {
+	if len(input) > 2*token.MaxSize {
+		return -1
+	}
 	for i, secret := range append([]string{""}, secrets...) {
 		m := hmac.New(hmacs[alg], []byte(secret))
 		m.Write([]byte(input))

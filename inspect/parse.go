@@ -57,6 +57,7 @@ type encrypted struct {
 	protected   object
 	unprotected object
 	recipients  []object // the headers of the recipients; one and empty if there is none
+	keys        []int    // sizes of their encrypted keys
 	iv, tag     int      // sizes
 	ciphertext  int
 }
@@ -123,18 +124,16 @@ func parse(text string) (*message, error) {
 		if err != nil {
 			return nil, err
 		}
-		e := &encrypted{raw: header, recipients: []object{{}}}
+		e := &encrypted{raw: header, recipients: []object{{}}, keys: []int{0}}
 		if e.protected, err = readObject(header); err != nil {
 			return nil, noToken("its header is not a JSON object")
 		}
-		for i, size := range []*int{nil, &e.iv, &e.ciphertext, &e.tag} {
+		for i, size := range []*int{&e.keys[0], &e.iv, &e.ciphertext, &e.tag} {
 			part, err := m.decode([]string{"encrypted key", "initialization vector", "ciphertext", "tag"}[i], p[i+1])
 			if err != nil {
 				return nil, err
 			}
-			if size != nil {
-				*size = len(part)
-			}
+			*size = len(part)
 		}
 		m.encrypted = e
 		return m, nil
@@ -286,16 +285,18 @@ func (m *message) encryptedJSON(f *jsonForm) error {
 	}
 	for _, r := range f.Recipients {
 		m.serialization = General
-		if _, err := m.decode("encrypted key", r.EncryptedKey); err != nil {
+		key, err := m.decode("encrypted key", r.EncryptedKey)
+		if err != nil {
 			return err
 		}
-		e.recipients = append(e.recipients, r.Header)
+		e.recipients, e.keys = append(e.recipients, r.Header), append(e.keys, len(key))
 	}
 	if len(e.recipients) == 0 {
-		if _, err := m.decode("encrypted key", f.EncryptedKey); err != nil {
+		key, err := m.decode("encrypted key", f.EncryptedKey)
+		if err != nil {
 			return err
 		}
-		e.recipients = []object{f.Header}
+		e.recipients, e.keys = []object{f.Header}, []int{len(key)}
 	}
 	for _, part := range []struct {
 		name, text string

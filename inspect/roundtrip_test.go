@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -171,6 +172,24 @@ func TestDecryptRefuses(t *testing.T) {
 	general := `{"protected":"` + b64(`{"enc":"A256GCM"}`) + `","recipients":[` + recipient + "," + recipient + `],"iv":"AAAA","ciphertext":"AAAA","tag":"AAAA"}`
 	if _, err := Decrypt(general, Secret([]byte("correct horse"))); err == nil || !strings.Contains(err.Error(), "rounds") {
 		t.Errorf("two recipients with 600000 rounds each: %v", err)
+	}
+}
+
+// RFC 7516 section 5.2 step 10: dir has no encrypted key, and A128KW has one.
+func TestDecryptWantsTheKeyOfItsAlgorithm(t *testing.T) {
+	secret := Secret([]byte("0123456789abcdeF"))
+	for _, alg := range []string{"dir", "A128KW"} {
+		text, err := Encrypt([]byte("text"), EncryptOptions{Key: secret.List[0], Alg: alg, Enc: "A128GCM"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(text, ".")
+		if parts[1] = ""; alg == "dir" {
+			parts[1] = "AAAA"
+		}
+		if d, err := Decrypt(strings.Join(parts, "."), secret); !errors.Is(err, ErrUndecrypted) || d.Text != nil {
+			t.Errorf("%s: Decrypt = %+v, %v", alg, d, err)
+		}
 	}
 }
 

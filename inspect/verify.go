@@ -44,7 +44,7 @@ type Verified struct {
 	Key        string          `json:"key,omitempty"`        // kid of the key that made the signature
 	Thumbprint string          `json:"thumbprint,omitempty"` // RFC 7638
 	Header     json.RawMessage `json:"header,omitempty"`
-	Claims     json.RawMessage `json:"claims,omitempty"`
+	Claims     json.RawMessage `json:"claims,omitempty"` // of an SD-JWT with what was disclosed, and without digests
 	Disclosed  []Disclosure    `json:"disclosures,omitempty"`
 	Payload    []byte          `json:"payload,omitempty"` // in base64, if it is not a JSON object
 	Checks     []Check         `json:"checks"`
@@ -115,11 +115,16 @@ func Verify(text string, o VerifyOptions) (*Verified, error) {
 	v.kind(m, s, claims, o)
 	if v.Valid = v.Problem() == ""; !v.Valid {
 		v.disbelieve()
+		v.Disclosed = nil
 		return v, nil
 	}
 	v.Header = shown(s.raw, s)
-	if v.Claims = firstValue(m.payload); err != nil {
+	v.Claims = firstValue(m.payload)
+	switch {
+	case err != nil:
 		v.Claims, v.Payload = nil, m.payload
+	case m.selective:
+		v.Claims, _ = m.resolved(v.Disclosed) // the check of disclosures did it before
 	}
 	return v, nil
 }

@@ -70,6 +70,11 @@ func (v *Verified) disclosures(m *message, claims object) {
 		v.Disclosed = nil
 		return
 	}
+	if _, err := m.resolved(v.Disclosed); err != nil {
+		v.check("disclosures", Failed, "%v", err)
+		v.Disclosed = nil
+		return
+	}
 	v.check("disclosures", Passed, "%d, each with its digest in the token", len(v.Disclosed))
 }
 
