@@ -47,10 +47,9 @@ type Tunnel struct {
 	down frames // to the client
 	up   frames // to the upstream
 
-	mu    sync.Mutex // guards the fields below
-	by    string     // who ended it; empty: nobody has yet
-	bye   []byte     // the close frame of End; nil: it was not called
-	until time.Time  // a frame that is under way at End may take until then
+	mu  sync.Mutex // guards the fields below
+	by  string     // who ended it; empty: nobody has yet
+	bye []byte     // the close frame of End; nil: it was not called
 }
 
 // New returns a tunnel. The upstream is its connection as it was after the handshake, of which
@@ -84,10 +83,10 @@ func (t *Tunnel) End(code uint16, reason, by string) {
 		t.by = by
 	}
 	now := time.Now()
-	t.bye, t.until = closeFrame(code, reason), now.Add(finish)
+	t.bye = closeFrame(code, reason)
 	_ = t.beneath.SetDeadline(now) // wakes both directions
-	_ = t.client.SetWriteDeadline(t.until)
-	_ = t.client.SetReadDeadline(t.until.Add(linger))
+	_ = t.client.SetWriteDeadline(now.Add(finish))
+	_ = t.client.SetReadDeadline(now.Add(finish + linger))
 }
 
 // ending reports whether End was called.
@@ -155,13 +154,13 @@ func (t *Tunnel) copyDown() {
 }
 
 // farewell completes the frame under way, of which p are the next bytes, and sends the close frame. It
-// reports whether it could.
+// reports whether it could. Its time begins here and not with End: on a busy machine that was long ago.
 func (t *Tunnel) farewell(b *buffer, p []byte) bool {
-	if t.beneath.SetReadDeadline(t.until) != nil {
+	if t.beneath.SetReadDeadline(time.Now().Add(finish)) != nil {
 		return false
 	}
 	for {
-		if write(t.client, t.down.rest(p)) != nil {
+		if t.last(t.down.rest(p)) != nil {
 			return false
 		}
 		if t.down.between() {
@@ -172,7 +171,13 @@ func (t *Tunnel) farewell(b *buffer, p []byte) bool {
 			return false
 		}
 	}
-	return t.down.closing || write(t.client, t.bye) == nil // the upstream may have sent one
+	return t.down.closing || t.last(t.bye) == nil // the upstream may have sent one
+}
+
+// last writes to the client for farewell.
+func (t *Tunnel) last(p []byte) error {
+	_ = t.client.SetWriteDeadline(time.Now().Add(finish))
+	return write(t.client, p)
 }
 
 // copyUp copies from the client to the upstream. When the tunnel is ended, it reads on until the

@@ -226,6 +226,40 @@ func TestEndOfAClientThatDoesNothing(t *testing.T) {
 	}
 }
 
+// late is a connection whose Read returns late, as when other programs want the processor.
+type late struct{ conn }
+
+func (c late) Read(p []byte) (int, error) {
+	n, err := c.conn.Read(p)
+	time.Sleep(3 * finish)
+	return n, err
+}
+
+// GW-13: a machine that is busy delays the close frame, and does not cost it.
+func TestEndOnABusyMachine(t *testing.T) {
+	hello := frame(0x81, false, []byte("hello"))
+	for _, before := range [][]byte{nil, hello[:3]} {
+		synctest.Test(t, func(t *testing.T) {
+			client, front := connect()
+			back, upstream := connect()
+			e := &ends{New(front, late{back}, back), client, upstream, make(chan string)}
+			go func() { e.by <- e.tunnel.Run() }()
+			go e.send(t, e.upstream, before)
+			e.want(t, e.client, before)
+			synctest.Wait()
+			e.tunnel.End(1008, "revoked", "revoked")
+			if before != nil {
+				go e.send(t, e.upstream, hello[3:])
+				e.want(t, e.client, hello[3:])
+			}
+			e.want(t, e.client, bye)
+			e.wantEnd(t, e.client)
+			_ = e.client.Close()
+			<-e.by
+		})
+	}
+}
+
 // A tunnel may be ended before it runs.
 func TestEndBeforeTheBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
