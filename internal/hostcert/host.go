@@ -183,18 +183,19 @@ func (s *Set) read(h *host) {
 	if now := h.certificate.Load(); err == nil && (now == nil || newer(pair.Leaf, now.Leaf)) {
 		h.use(pair)
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		var failed failures
-		if failed, err = s.files.failures(h.name + failedFile); err == nil {
-			h.mu.Lock()
-			if failed.Last.After(h.failed.Last) {
-				h.failed = failed
-			}
-			h.mu.Unlock()
-		}
+	failed, failure := s.files.failures(h.name + failedFile)
+	if failed.Last.After(time.Now()) {
+		failed.Last, failed.Next, failed.Limited = time.Time{}, time.Time{}, false // the clock was wrong then
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.opts.Logger.Error("certificate not read: the CA is asked for another one", "host", h.name, "error", err.Error())
+	h.mu.Lock()
+	if failed.Count > 0 && (h.failed.Count == 0 || failed.Last.After(h.failed.Last)) { // not for the pause that hurry has made shorter
+		h.failed = failed
+	}
+	h.mu.Unlock()
+	for _, err := range []error{err, failure} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.opts.Logger.Error("file of a host not read", "host", h.name, "error", err.Error())
+		}
 	}
 }
 

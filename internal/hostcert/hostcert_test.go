@@ -85,6 +85,9 @@ func TestPausesAfterFailures(t *testing.T) {
 		if due := s.host(app).due(); was.Count < 7 || !due.Equal(was.Last.Add(soonest)) {
 			t.Errorf("after a start the CA is asked at %v after %+v, want 12 minutes after the last failure", due, was)
 		}
+		if s.read(s.host(app)); !s.host(app).due().Equal(was.Last.Add(soonest)) {
+			t.Error("what the folder has takes the shorter pause back")
+		}
 		s.host(app).failed.Limited = true
 		s.host(app).failed.Next = was.Last.Add(time.Hour)
 		s.SetHosts([]string{app})
@@ -92,6 +95,33 @@ func TestPausesAfterFailures(t *testing.T) {
 			t.Errorf("the CA is asked at %v, and it has said when: %v", due, was.Last.Add(time.Hour))
 		}
 	})
+}
+
+// A damaged certificate does not make the CA forget how often it was asked, and a wrong clock does not keep the gateway from asking
+// for years.
+func TestDamagedFolder(t *testing.T) {
+	var log bytes.Buffer
+	s, now := open(t, t.TempDir(), &log), time.Now()
+	for name, text := range map[string]string{app + pairFile: "junk", "junk.example.com" + failedFile: "junk"} {
+		if err := os.WriteFile(filepath.Join(string(s.files), name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := now.Add(-time.Minute)
+	for name, failed := range map[string]failures{app: {3, last, now.Add(time.Hour), true, ""}, "clock.example.com": {1, now.AddDate(4, 0, 0), now.AddDate(5, 0, 0), true, ""}} {
+		if err := s.files.note(name+failedFile, failed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.SetHosts([]string{app, "junk.example.com", "clock.example.com"})
+	for name, want := range map[string]time.Time{app: now.Add(time.Hour), "junk.example.com": {}, "clock.example.com": {}} {
+		if due := s.host(name).due(); !due.Equal(want) {
+			t.Errorf("%s is due at %v, want %v", name, due, want)
+		}
+	}
+	if strings.Count(log.String(), "not read") != 2 {
+		t.Errorf("two files are damaged: %s", &log)
+	}
 }
 
 // When the CA says that it was asked too often, it says for how long.
@@ -166,7 +196,7 @@ func TestOver(t *testing.T) {
 			t.Errorf("%q gets %q, %v, want %q", c.name, got, err, c.want)
 		}
 	}
-	if !strings.Contains(log.String(), "certificate not read") {
+	if !strings.Contains(log.String(), "not read") {
 		t.Errorf("a certificate for another name is not logged: %s", &log)
 	}
 	for _, is := range s.Status() {
