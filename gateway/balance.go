@@ -33,7 +33,7 @@ func (b balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil {
 			return res, nil
 		}
-		if body.unreadable.Load() && r.Context().Err() == nil {
+		if body != nil && body.unreadable.Load() && r.Context().Err() == nil {
 			return nil, errBody
 		}
 		unsent := unreached(err)
