@@ -21,9 +21,9 @@ var (
 	killedBound  = flag.Duration("e2e.bound", 4*time.Second, "D of the verifiers when a node and the store are killed")
 )
 
-// The nodes restart one after the other under load. No check fails. A call that waits for all
-// verifiers may take longer than a stopping server runs. It then gets no answer, and the caller
-// repeats it. An upgrade is the same with another program.
+// The nodes restart one after the other under load. No check fails. A revocation that waits for all
+// verifiers is not confirmed by a server that stops: the caller repeats it. An upgrade is the same with
+// another program.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	for name, on := range engines {

@@ -1,9 +1,11 @@
 package revlog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -21,12 +23,24 @@ type Feed struct {
 	started  time.Time
 	leases   leases
 	polls    *polls
+
+	stopping sync.Once
+	stopped  chan struct{} // closed by Stop
 }
 
 // NewFeed returns a feed of l for verifiers whose staleness bound is at most maxBound. It
 // starts nothing in the background while no verifier waits.
 func NewFeed(l *Log, maxBound time.Duration) *Feed {
-	return &Feed{log: l, maxBound: maxBound, started: l.opts.Time.Steady(), polls: newPolls(l.page, l.opts.Store.Wait)}
+	return &Feed{log: l, maxBound: maxBound, started: l.opts.Time.Steady(), polls: newPolls(l.page, l.opts.Store.Wait), stopped: make(chan struct{})}
+}
+
+// Stop has every question answered without a wait from now on, and WaitAll return at once. It is for a
+// server that takes no new connections any more: a verifier cannot ask it again.
+func (f *Feed) Stop() {
+	f.stopping.Do(func() {
+		close(f.stopped)
+		f.leases.flush() // for good
+	})
 }
 
 // Page returns the next page of the log, see counterfoil.Source. The feed reads the head
@@ -126,14 +140,17 @@ func (q *question) first(ctx context.Context) (*sharedPage, error) {
 }
 
 // answer is the next page, after the wait that is asked for; or nil as soon as flush
-// closes.
+// closes. Without flush it is never nil.
 func (q *question) answer(ctx context.Context, flush <-chan struct{}) (*sharedPage, error) {
 	f := q.feed
 	for waited := false; ; waited = true {
 		var p *sharedPage
 		var err error
 		if q.Wait > 0 && !waited {
-			p, err = f.polls.await(ctx, q.After, q.due, flush)
+			p, err = f.polls.await(ctx, q.After, q.due, cmp.Or(flush, f.stopped))
+			if p == nil && err == nil && flush == nil { // the feed stops
+				p, err = f.polls.read(ctx, q.After)
+			}
 		} else {
 			p, err = f.polls.read(ctx, q.After)
 		}

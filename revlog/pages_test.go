@@ -131,3 +131,60 @@ func TestLaterPageIsNoLease(t *testing.T) {
 		}
 	})
 }
+
+// A feed that stops keeps nobody waiting: a question gets its page at once, also one that has got pages
+// before.
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := openLater(t)
+		head, err := l.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun, asked, got := time.Now(), make(chan error, 2), 0
+		go func() {
+			asked <- question(t, t.Context(), l, source.Follow{After: head, Wait: 20 * time.Second}, func(record) error { got++; return nil })
+		}()
+		synctest.Wait()
+		at := l.revoke(t) // the question goes on
+		go func() {
+			_, err := l.feed.JSON(t.Context(), source.Follow{After: at, Wait: 20 * time.Second})
+			asked <- err
+		}()
+		synctest.Wait()
+		l.feed.Stop()
+		l.feed.Stop()
+		if err := errors.Join(<-asked, <-asked); err != nil || got != 1 {
+			t.Errorf("questions: %v, %d pages", err, got)
+		}
+		if p, err := l.feed.Page(t.Context(), source.Follow{After: at, Wait: 20 * time.Second}); err != nil || !p.Complete() {
+			t.Errorf("after the stop: %+v, %v", p, err)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("waited %v", took)
+		}
+	})
+}
+
+// A revocation that waits for verifiers is not confirmed when the feed stops.
+func TestStopWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := openLater(t)
+		if _, err := l.feed.Page(t.Context(), source.Follow{Verifier: "verifier-1", Bound: maxBound}); err != nil {
+			t.Fatal(err)
+		}
+		at, begun, confirmed := l.revoke(t), time.Now(), make(chan bool)
+		go func() {
+			ok, err := l.feed.WaitAll(t.Context(), at)
+			if err != nil {
+				t.Error(err)
+			}
+			confirmed <- ok
+		}()
+		synctest.Wait()
+		l.feed.Stop()
+		if <-confirmed || time.Since(begun) > 0 {
+			t.Errorf("confirmed, or waited %v", time.Since(begun))
+		}
+	})
+}

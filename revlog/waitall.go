@@ -12,7 +12,7 @@ import (
 // just after a start, because the feed does not know the verifiers that followed before;
 // and on a store that other processes may have open, because it does not know those that
 // follow with another process (4.7). WaitAll does not wait for verifiers that serve stale
-// on purpose: StaleVerifiers lists those that follow with this feed.
+// on purpose: StaleVerifiers lists those that follow with this feed. After Stop it returns false.
 func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
 	defer f.leases.flush()()
 	now := f.log.opts.Time.Steady
@@ -35,6 +35,9 @@ func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error)
 		case <-ctx.Done():
 			timer.Stop()
 			return false, ctx.Err()
+		case <-f.stopped:
+			timer.Stop()
+			return false, nil
 		case <-moved:
 		case <-timer.C:
 		}

@@ -135,6 +135,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return err
 	}
 	s.web.Handle(api, map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(known.page)})
+	s.web.Go(func(ctx context.Context) error { <-ctx.Done(); s.installation.Issuer().Feed().Stop(); return nil })
 	if err := s.openGateway(routes); err != nil {
 		return err
 	}
