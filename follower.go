@@ -110,6 +110,7 @@ func (f *follower) run(ctx context.Context) {
 			// that was lost has taken its time already.
 			var wait time.Duration
 			backoff, wait = f.longer(backoff)
+			next = 0 // the first answer after an outage counts at once
 			pause(ctx, nil, wait-f.clock.Since(&begun))
 		}
 		at := f.clock.Read()
