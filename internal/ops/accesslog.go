@@ -15,7 +15,8 @@ import (
 )
 
 // observer stands around the program's handler: one log line and one measurement per
-// request, and a /readyz that fails while the program is about to stop.
+// request; and while the program is about to stop, a /readyz that fails, and answers that end their
+// connections, so that none is closed under a client's next request.
 type observer struct {
 	log      *slog.Logger
 	metrics  *Metrics
@@ -41,12 +42,13 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 		a.request = r
 		o.metrics.inFlight.Inc()
 		defer a.end()
-		if o.draining.Load() && o.proxied {
+		if o.draining.Load() {
 			a.Header().Set("Connection", "close") // HTTP/2 has GOAWAY for it
-		} else if o.draining.Load() && (r.URL.Path == "/readyz" || r.URL.Path == o.base+"/readyz") {
-			p := refusal.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
-			p.ServeHTTP(a, r)
-			return
+			if !o.proxied && (r.URL.Path == "/readyz" || r.URL.Path == o.base+"/readyz") {
+				p := refusal.Problem{Status: http.StatusServiceUnavailable, Type: "stopping", Title: "Stopping", RetryAfter: time.Second}
+				p.ServeHTTP(a, r)
+				return
+			}
 		}
 		next.ServeHTTP(a, r)
 	})

@@ -73,13 +73,14 @@ func TestAccessLog(t *testing.T) {
 	}
 	draining.Store(true)
 	for _, path := range []string{"/readyz", "/auth/readyz"} {
-		if w := send("GET", path); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		if w := send("GET", path); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get("Connection") != "close" {
 			t.Errorf("%s while stopping = %d %v", path, w.Code, w.Header())
 		}
 	}
 	// Envoy asks the gateway about a visitor's path, which may be the probe of another program.
-	if w := send("GET", "/ext-authz/app/readyz"); w.Code != http.StatusNotFound {
-		t.Errorf("the probe of another program while stopping = %d, want the answer of the handler", w.Code)
+	// The answer tells the client not to use its connection again, which is about to close.
+	if w := send("GET", "/ext-authz/app/readyz"); w.Code != http.StatusNotFound || w.Header().Get("Connection") != "close" {
+		t.Errorf("the probe of another program while stopping = %d %v, want the answer of the handler", w.Code, w.Header())
 	}
 }
 
