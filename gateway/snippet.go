@@ -23,7 +23,8 @@ var snippetFiles = map[string]string{
 
 // Snippet returns the configuration that makes a proxy ask a gateway. The addresses are those of
 // the gateway and of the service behind it, with a port; an empty one is left as a word in capitals. For
-// the Gateway API of Kubernetes they are names of Services, and an empty one is that of an example.
+// the Gateway API of Kubernetes they are names of Services, and an empty one is that of an example. For nginx
+// one may be the name of an upstream block instead, which has an underscore and no port.
 func Snippet(proxy, gateway, upstream string) (string, error) {
 	file, known := snippetFiles[proxy]
 	if !known {
@@ -36,6 +37,10 @@ func Snippet(proxy, gateway, upstream string) (string, error) {
 	var pairs []string
 	for _, a := range []struct{ word, text string }{{"GATEWAY", gateway}, {"UPSTREAM", upstream}} {
 		if a.text == "" {
+			continue
+		}
+		if proxy == "nginx" && upstreamBlock.MatchString(a.text) {
+			pairs = append(pairs, a.word, a.text)
 			continue
 		}
 		host, port, err := net.SplitHostPort(a.text)
@@ -51,6 +56,9 @@ func Snippet(proxy, gateway, upstream string) (string, error) {
 	}
 	return strings.NewReplacer(pairs...).Replace(string(text)), nil
 }
+
+// upstreamBlock fits names that no host has: a port that was forgotten is still an error.
+var upstreamBlock = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)+$`)
 
 // hosts are those that an address in a configuration may have. None has a character that means something
 // to a proxy.

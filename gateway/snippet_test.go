@@ -94,6 +94,14 @@ func TestSnippetsHaveTheAddresses(t *testing.T) {
 			}
 		}
 	}
+	if text, err := Snippet("nginx", "some_gateways", ""); err != nil || !strings.Contains(text, "proxy_pass http://some_gateways/auth-request;") {
+		t.Errorf("the name of an upstream block: %v", err)
+	}
+	for _, bad := range []string{"localhost", "some_gateways;", "some-gateways", "_"} {
+		if _, err := Snippet("nginx", bad, ""); err == nil {
+			t.Errorf("nginx takes %q as the gateway", bad)
+		}
+	}
 	if _, err := Snippet("gateway-api", "127.0.0.1:8085", ""); err == nil || !strings.Contains(err.Error(), "counterfoil:8085") {
 		t.Errorf("an address instead of a Service: %v", err)
 	}
