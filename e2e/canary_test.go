@@ -19,7 +19,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // canaries has secrets by name. Each is unique, so finding it in an output of the program
@@ -101,32 +100,26 @@ func startPlain(t *testing.T, out *output, env []string, args ...string) (p *pro
 	p = &program{t: t, output: out, cmd: exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}, args...)...)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	const last = `"msg":"ops listening"`
+	before := strings.Count(out.String(), last) // out may have had another program
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for range 1000 {
-		for line := range strings.Lines(out.String()) {
-			var entry struct{ Msg, Address string }
-			if json.Unmarshal([]byte(line), &entry) != nil {
-				continue
-			}
-			switch entry.Msg {
-			case "listening":
-				p.url = "http://" + entry.Address
-			case "ops listening":
-				ops = "http://" + entry.Address
-			}
+	out.await(t, last, before+1)
+	for line := range strings.Lines(out.String()) {
+		var entry struct{ Msg, Address string }
+		if json.Unmarshal([]byte(line), &entry) != nil {
+			continue
 		}
-		if p.url != "" && ops != "" {
-			return p, ops
+		switch entry.Msg {
+		case "listening":
+			p.url = "http://" + entry.Address
+		case "ops listening":
+			ops = "http://" + entry.Address
 		}
-		<-ticker.C
 	}
-	t.Fatalf("the program does not listen:\n%s", out)
-	return nil, ""
+	return p, ops
 }
 
 // canaryRun is one run of the canary test.

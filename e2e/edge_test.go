@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,6 +159,14 @@ type seen struct {
 	body   string
 	asked  []question
 	got    []string // requests as they were written
+}
+
+// question is the first that the gateway was asked, and an empty one if it was asked nothing.
+func (s seen) question() question {
+	if len(s.asked) == 0 {
+		return question{Request: &http.Request{URL: new(url.URL), Header: http.Header{}}}
+	}
+	return s.asked[0]
 }
 
 // ask writes request as it is, and reads one answer. answer answers instead of the gateway; nil: it

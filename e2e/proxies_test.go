@@ -65,7 +65,7 @@ func (s seen) hears(name string) string {
 	if len(s.asked) == 0 {
 		return fmt.Sprint(s.status)
 	}
-	return list(s.asked[0].Header[name])
+	return list(s.question().Header[name])
 }
 
 // reads says what the service got of a header.
@@ -97,8 +97,8 @@ func (e *edge) spelled(target string) string {
 	switch {
 	case len(s.got) == 0:
 		return fmt.Sprint(s.status)
-	case targetOf(s) != s.asked[0].decided():
-		return fmt.Sprintf("`%s` to the gateway, `%s` to the service", s.asked[0].decided(), targetOf(s))
+	case targetOf(s) != s.question().decided():
+		return fmt.Sprintf("`%s` to the gateway, `%s` to the service", s.question().decided(), targetOf(s))
 	case targetOf(s) == target:
 		return "as it is"
 	}
@@ -196,7 +196,7 @@ var rows = map[string]func(e *edge) string{
 		return e.ask(e.get("/x", "Authorization: Bearer a", "Authorization: Bearer b"), passing()).hears("Authorization")
 	},
 	"the question about `POST /x?a=b`": func(e *edge) string {
-		q := e.ask(e.request("POST", "/x?a=b", "hello", "Content-Length: 5"), passing()).asked[0]
+		q := e.ask(e.request("POST", "/x?a=b", "hello", "Content-Length: 5"), passing()).question()
 		return fmt.Sprintf("`%s %s`, %d bytes", q.Method, q.RequestURI, max(q.ContentLength, 0))
 	},
 	"the path `/a%2Fb//c;d/%2e`":   func(e *edge) string { return e.spelled("/a%2Fb//c;d/%2e") },
@@ -246,7 +246,7 @@ var rows = map[string]func(e *edge) string{
 		}
 		var all []string
 		for _, name := range []string{"Upgrade", "Connection", "Sec-Websocket-Key"} {
-			if s.asked[0].Header[name] != nil {
+			if s.question().Header[name] != nil {
 				all = append(all, "`"+name+"`")
 			}
 		}
@@ -299,7 +299,7 @@ func (e *edge) host(host string) string {
 	if len(s.asked) == 0 {
 		return fmt.Sprint(s.status)
 	}
-	q := s.asked[0]
+	q := s.question()
 	heard := q.Header.Get("X-Forwarded-Host")
 	if e.proxy == "nginx" {
 		_, heard, _ = strings.Cut(strings.TrimSuffix(q.Header.Get("X-Original-Url"), "/x"), "://")
