@@ -1,6 +1,8 @@
 package inspector
 
 import (
+	"flag"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +16,30 @@ func TestSize(t *testing.T) {
 	const most = 150_000
 	if n := len(HTML()); n > most {
 		t.Errorf("the inspector has %d bytes, want at most %d", n, most)
+	}
+}
+
+var update = flag.Bool("update", false, "write the hash into docs/inspector.md")
+
+// docs/inspector.md has the hash of the file.
+func TestHash(t *testing.T) {
+	const path, begin, end = "../../docs/inspector.md", "```text\nSHA-256 ", "\n```"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(data), begin)
+	hash, after, ended := strings.Cut(rest, end)
+	switch {
+	case !found || !ended:
+		t.Fatalf("%s has no hash", path)
+	case *update:
+		err = os.WriteFile(path, []byte(before+begin+Hash()+end+after), 0o644)
+	case hash != Hash():
+		t.Errorf("%s has the hash %s, and the file %s: go test ./inspect/inspector -run TestHash -update", path, hash, Hash())
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

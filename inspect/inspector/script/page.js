@@ -188,7 +188,11 @@ $("decode-token").addEventListener("input", decodeNow);
 
 // act runs the work of a tab: by its button, and by Enter in a field of one line.
 function act(tab, work) {
-	const run = () => shown(tab, work);
+	const run = async () => {
+		await shown(tab, work);
+		const { top } = $(tab + "-out").getBoundingClientRect();
+		if (top > innerHeight * 0.8) $(tab + "-out").scrollIntoView(); // on a phone it is below the fields
+	};
 	$(tab + "-go").addEventListener("click", run);
 	for (const e of $("panel-" + tab).querySelectorAll("input")) e.addEventListener("keydown", (k) => { if (k.key === "Enter") run(); });
 }
