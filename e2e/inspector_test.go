@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/counterfoil/counterfoil/inspect"
 	"github.com/counterfoil/counterfoil/inspect/inspector"
@@ -78,26 +79,72 @@ func (b *browser) script(expression string) string {
 	return text
 }
 
-func TestInspectorLook(t *testing.T) {
+// Each tab of the inspector, with what it shows when it is used: the rules of every page, and axe
+// (axe-core) finds nothing. With the keyboard alone: the tabs by arrows, Home and End, and each field
+// and button by Tab.
+func TestInspectorPages(t *testing.T) {
 	t.Parallel()
-	for _, l := range looks {
+	axe, err := os.ReadFile(filepath.Join(nodeModules(t.Context(), t, "inspector"), "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := start(t).url + "/inspector"
+	for _, l := range append([]look{{"phone-small-light", 360, false, true}, {"desktop-dark", 1280, true, true}}, looks...) {
 		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBrowser(t, l)
-			b.do(chromedp.Navigate(inspectorFile(t)))
+			b.do(chromedp.Navigate(url))
 			b.inspect("inspector-" + l.name)
 			if !l.script {
 				return
 			}
-			made := b.tab("sign", map[string]string{"key": b.script(`newKey("ES256")`)})
-			b.inspect("inspector-sign-" + l.name)
-			token := b.script(`document.getElementById("sign-result").value`)
-			b.tab("decode", map[string]string{"token": token})
-			b.inspect("inspector-decode-" + l.name)
-			text := b.tab("verify", map[string]string{"token": token, "key": b.script(`document.getElementById("sign-public").value`)})
-			b.inspect("inspector-verify-" + l.name)
-			if !strings.HasPrefix(text, "✔ Signature verified") {
-				t.Errorf("%s\n%s", made, text)
+			b.script(string(axe) + `; ""`)
+			look := func(name string) {
+				t.Helper()
+				b.inspect("inspector-" + name + "-" + l.name)
+				found := b.script(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations, passes }) =>
+					passes.length === 0 ? "axe looked at nothing" : violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html.slice(0, 200)).join(" | ")).join("\n"))`)
+				if found != "" {
+					t.Errorf("%s: %s", name, found)
+				}
+				b.script(`window.stops.shift().focus(); ""`) // the first one, and Tab goes on from there
+				b.tabThrough(name)
 			}
+			b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("details").open = true`))
+			look("about")
+			b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("details").open = false; document.getElementById("tab-decode").focus()`))
+			for _, step := range []struct{ key, tab string }{
+				{kb.ArrowRight, "verify"}, {kb.ArrowLeft, "decode"}, {kb.ArrowLeft, "decrypt"}, {kb.ArrowRight, "decode"}, {kb.End, "decrypt"}, {kb.Home, "decode"},
+			} {
+				b.do(chromedp.KeyEvent(step.key))
+				b.until(fmt.Sprintf(`document.activeElement.id === "tab-%s" && document.activeElement.ariaSelected === "true" && document.querySelectorAll("[role=tabpanel]:not([hidden])").length === 1 && !document.getElementById("panel-%[1]s").hidden`, step.tab))
+			}
+
+			b.tab("sign", map[string]string{"key": b.script(`newKey("ES256")`)})
+			look("sign")
+			token := b.script(`document.getElementById("sign-result").value`)
+			key := b.script(`document.getElementById("sign-public").value`)
+			b.tab("decode", map[string]string{"token": token})
+			look("decode")
+			b.tab("decode", map[string]string{"token": strings.Repeat(token, 20)})
+			look("decode-none")
+			wide := map[string]string{"token": token, "key": key, "typ": "at+jwt", "iss": "https://issuer.example", "aud": "https://api.example"}
+			if text := b.tab("verify", wide); !strings.HasPrefix(text, "✔ Verified\n") {
+				t.Errorf("all that was expected: %s", text)
+			}
+			look("verify")
+			wide["aud"] = "https://other.example"
+			if text := b.tab("verify", wide); !strings.HasPrefix(text, "✘ Refused\n") || !strings.Contains(text, "✘ Audience") || !strings.Contains(text, "✔ Signature") {
+				t.Errorf("another audience: %s", text)
+			}
+			look("refused")
+			secret := b.script(`newKey("A256KW")`)
+			b.tab("encrypt", map[string]string{"key": secret, "alg": "A256KW", "text": token})
+			look("encrypt")
+			if text := b.tab("decrypt", map[string]string{"token": b.script(`document.getElementById("encrypt-result").value`), "key": secret}); !strings.HasPrefix(text, "Decrypted, not verified\n") || !strings.Contains(text, "Inside is a token") {
+				t.Errorf("decrypted: %s", text)
+			}
+			look("decrypt")
 		})
 	}
 }
