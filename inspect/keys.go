@@ -39,6 +39,25 @@ type Key struct {
 	value any // *ecdsa, *rsa, ed25519 or *ecdh key, or []byte
 }
 
+// Described is a key without the key: what a person needs to know about it.
+type Described struct {
+	ID         string   `json:"kid,omitempty"`
+	Type       string   `json:"type"`
+	Alg        string   `json:"alg,omitempty"`
+	Use        string   `json:"use,omitempty"`
+	Operations []string `json:"key_ops,omitempty"`
+	Thumbprint string   `json:"thumbprint,omitempty"` // RFC 7638 with SHA-256; a secret has none
+	Private    bool     `json:"private"`
+}
+
+// Describe returns the keys without the keys.
+func (k *Keys) Describe() (list []Described) {
+	for _, key := range k.List {
+		list = append(list, Described{key.ID, key.Type, key.Alg, key.Use, key.Operations, key.Thumbprint, key.Private})
+	}
+	return list
+}
+
 // String returns no part of the key, so that printing a Key reveals nothing.
 func (k Key) String() string { return "inspect.Key(" + k.Type + ")" }
 

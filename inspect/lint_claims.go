@@ -47,9 +47,9 @@ func (l *linter) needed(claims object, kind Kind) {
 		switch {
 		case claims.has(name):
 		case name == "iss", name == "aud", name == "exp":
-			l.find(name+"-missing", "a %s has it", kind.Title)
+			l.find(name+"-missing", "required by %s", kind.Source)
 		default:
-			l.find("claim-missing", "%s, which a %s has", name, kind.Title)
+			l.find("claim-missing", "%s, required by %s", name, kind.Source)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (l *linter) needed(claims object, kind Kind) {
 func (l *linter) confused(header, claims object, kind Kind) {
 	for _, name := range kind.Foreign {
 		if claims.has(name) {
-			l.find("typ-confusion", "a %s has no %s", kind.Title, name)
+			l.find("typ-confusion", "%s does not belong in: %s", name, kind.Title)
 		}
 	}
 	if kind.ID == "access-token" && shortType(header.text("typ")) == "jwt" {

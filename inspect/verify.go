@@ -13,9 +13,9 @@ import (
 type VerifyOptions struct {
 	Keys     *Keys         // required
 	Issuer   string        // iss
-	Audience string        // one of aud
+	Audience string        // one of aud, of the key binding JWT if there is one
 	Type     string        // typ, compared as RFC 7515 section 4.1.9 says
-	Nonce    string        // nonce of the token, or of the key binding JWT of an SD-JWT
+	Nonce    string        // nonce, of the key binding JWT if there is one
 	Leeway   time.Duration // for clocks that differ
 	Now      time.Time     // required
 }
@@ -107,7 +107,11 @@ func Verify(text string, o VerifyOptions) (*Verified, error) {
 	kind, _ := kindOf(s.header(), claims, m.selective)
 	v.Kind, v.Title = kind.ID, kind.Title
 	if err == nil {
-		v.claims(claims, o)
+		own := o
+		if m.binding != "" { // what this presentation is for stands in the key binding JWT
+			own.Audience, own.Nonce = "", ""
+		}
+		v.claims(claims, own)
 	} else {
 		v.check("claims", Open, "the payload is not a JSON object")
 	}
@@ -303,31 +307,38 @@ func (v *Verified) claims(claims object, o VerifyOptions) {
 	default:
 		v.check("iss", Passed, "%s", iss)
 	}
-	list, ok := claims.texts("aud")
-	switch {
-	case claims.has("aud") && !ok:
-		v.check("aud", Failed, "aud is neither a text nor a list of texts")
-	case o.Audience == "":
-		v.check("aud", Open, "%q; nobody asked for one", list)
-	case !slices.Contains(list, o.Audience):
-		v.check("aud", Failed, "aud is %q, without %s", list, quoted(o.Audience))
-	default:
-		v.check("aud", Passed, "%s", o.Audience)
-	}
-	if o.Nonce != "" && claims.has("nonce") {
-		v.nonce(claims, o)
+	v.audience("aud", claims, o)
+	if o.Nonce != "" || claims.has("nonce") {
+		v.nonce("nonce", claims, o)
 	}
 	v.time(claims, "exp", func(at time.Time) bool { return o.Now.Before(at.Add(o.Leeway)) }, "it expired", o)
 	v.time(claims, "nbf", func(at time.Time) bool { return !o.Now.Before(at.Add(-o.Leeway)) }, "it is not good yet: nbf is", o)
 	v.time(claims, "iat", func(at time.Time) bool { return !o.Now.Before(at.Add(-o.Leeway)) }, "iat is in the future:", o)
 }
 
-func (v *Verified) nonce(claims object, o VerifyOptions) {
-	if claims.text("nonce") != o.Nonce {
-		v.check("nonce", Failed, "nonce is another one")
-		return
+func (v *Verified) audience(name string, claims object, o VerifyOptions) {
+	list, ok := claims.texts("aud")
+	switch {
+	case claims.has("aud") && !ok:
+		v.check(name, Failed, "aud is neither a text nor a list of texts")
+	case o.Audience == "":
+		v.check(name, Open, "%q; nobody asked for one", list)
+	case !slices.Contains(list, o.Audience):
+		v.check(name, Failed, "aud is %q, without %s", list, quoted(o.Audience))
+	default:
+		v.check(name, Passed, "%s", o.Audience)
 	}
-	v.check("nonce", Passed, "%s", o.Nonce)
+}
+
+func (v *Verified) nonce(name string, claims object, o VerifyOptions) {
+	switch nonce := claims.text("nonce"); {
+	case o.Nonce == "":
+		v.check(name, Open, "%s; nobody asked for one", quoted(nonce))
+	case nonce != o.Nonce:
+		v.check(name, Failed, "nonce is %s, not %s", quoted(nonce), quoted(o.Nonce))
+	default:
+		v.check(name, Passed, "%s", nonce)
+	}
 }
 
 // time checks one claim that is a time, which may have a fraction.

@@ -119,10 +119,10 @@ func (v *Verified) binding(m *message, claims object, o VerifyOptions) {
 		v.check("key binding", Failed, "iat, aud or nonce is missing")
 	case o.Now.Before(iat.Add(-o.Leeway)):
 		v.check("key binding", Failed, "its iat is in the future: %s", iat.Format(time.RFC3339))
-	case o.Nonce != "" && own.text("nonce") != o.Nonce:
-		v.check("key binding", Failed, "its nonce is another one")
 	default:
-		v.check("key binding", Passed, "made %s for %s, nonce %s", Away(iat, o.Now), quoted(own.text("aud")), quoted(own.text("nonce")))
+		v.check("key binding", Passed, "made %s by the key that cnf names", Away(iat, o.Now))
+		v.audience("binding aud", own, o)
+		v.nonce("binding nonce", own, o)
 	}
 }
 

@@ -210,3 +210,59 @@ func TestKinds(t *testing.T) {
 		}
 	}
 }
+
+// An SD-JWT with a key binding is for the audience and the nonce of the binding (RFC 9901 section
+// 7.3).
+func TestKeyBinding(t *testing.T) {
+	keys := testKeys(t)
+	issuer, holder := keys["P-256"].List[0], keys["Ed25519"].List[0]
+	sign := func(key Key, typ, claims string) string {
+		t.Helper()
+		text, err := Sign([]byte(claims), SignOptions{Key: key, Type: typ})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	disclosure := b64(`["salt","name","Alice"]`)
+	issued := sign(issuer, "dc+sd-jwt", `{"iss":"https://issuer.example","_sd":["`+digestOf("sha-256", disclosure)+`"],"cnf":{"jwk":`+jwkOf(t, holder, "")+`}}`) + "~" + disclosure + "~"
+	binding := func(key Key, of string) string {
+		return sign(key, "kb+jwt", `{"iat":1750000000,"aud":"https://shop.example","nonce":"n","sd_hash":"`+digestOf("sha-256", of)+`"}`)
+	}
+	for name, c := range map[string]struct {
+		text, audience, nonce string
+		valid                 bool
+	}{
+		"bound":               {issued + binding(holder, issued), "https://shop.example", "n", true},
+		"nobody asked":        {issued + binding(holder, issued), "", "", true},
+		"another audience":    {issued + binding(holder, issued), "https://other.example", "n", false},
+		"another nonce":       {issued + binding(holder, issued), "https://shop.example", "m", false},
+		"another key":         {issued + binding(keys["P-384"].List[0], issued), "", "", false},
+		"other disclosures":   {issued + binding(holder, strings.Replace(issued, disclosure+"~", "", 1)), "", "", false},
+		"a nonce, no binding": {issued, "", "n", false},
+		"no binding":          {issued, "", "", true},
+		"an access token":     {issued + sign(holder, "at+jwt", baseClaims), "", "", false},
+	} {
+		v, err := Verify(c.text, VerifyOptions{Keys: keys["P-256"], Audience: c.audience, Nonce: c.nonce, Now: time.Unix(now, 0)})
+		if err != nil || v.Valid != c.valid {
+			t.Errorf("%s: Verify = %+v, %v", name, v, err)
+			continue
+		}
+		if v.Valid && !strings.Contains(string(v.Claims), `"name":"Alice"`) || !v.Valid && v.Disclosed != nil {
+			t.Errorf("%s: claims %s, disclosures %+v", name, v.Claims, v.Disclosed)
+		}
+	}
+}
+
+// A disclosed claim must not stand beside one of the same name.
+func TestDisclosedTwice(t *testing.T) {
+	key := testKeys(t)["P-256"]
+	disclosure := b64(`["salt","sub","root"]`)
+	text, err := Sign([]byte(`{"sub":"u","_sd":["`+digestOf("sha-256", disclosure)+`"]}`), SignOptions{Key: key.List[0], Type: "dc+sd-jwt"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := Verify(text+"~"+disclosure+"~", VerifyOptions{Keys: key, Now: time.Unix(now, 0)}); err != nil || v.Valid {
+		t.Errorf("Verify = %+v, %v", v, err)
+	}
+}

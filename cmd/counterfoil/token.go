@@ -93,6 +93,9 @@ func (c *tokenDecode) Run(ctx context.Context) error {
 	}
 	d, err := inspect.Decode(text, now)
 	if err != nil {
+		if keys, keyErr := inspect.ParseKeys([]byte(text)); keyErr == nil {
+			return printKeysOf(keys, c.JSON)
+		}
 		return err
 	}
 	if c.JSON {

@@ -100,6 +100,30 @@ func one(keys *inspect.Keys, kid string) (inspect.Key, error) {
 	return keys.List[0], nil
 }
 
+// printKeysOf prints which keys a file has, and no key.
+func printKeysOf(keys *inspect.Keys, asJSON bool) error {
+	list := keys.Describe()
+	if asJSON {
+		return writeJSON(os.Stdout, map[string]any{"form": "keys", "keys": list, "skipped": append([]inspect.Skipped{}, keys.Skipped...)})
+	}
+	var rows [][]string
+	for _, k := range list {
+		half := "public"
+		if k.Private {
+			half = "PRIVATE"
+		}
+		rows = append(rows, []string{k.ID, k.Type, k.Alg, k.Use, half, k.Thumbprint})
+	}
+	fmt.Fprintln(os.Stderr, "These are keys, no token.")
+	if err := table([]column{{name: "KID"}, {name: "TYPE"}, {name: "ALG"}, {name: "USE"}, {name: "HALF"}, {name: "THUMBPRINT"}}, rows); err != nil {
+		return err
+	}
+	for _, s := range keys.Skipped {
+		fmt.Println(printable("skipped " + s.Key + ": " + s.Reason))
+	}
+	return nil
+}
+
 const maxKeySet = 256 << 10
 
 // keySet reads a JWK Set from a file or an https URL (KEY-07).
