@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -212,7 +213,7 @@ func runLatency(ctx context.Context, b *bench) error {
 	}
 	defer closeAll()
 	p50, p99 := series{}, series{}
-	all := make(map[string][]time.Duration)
+	all := make(map[string][][]time.Duration)
 	err = b.inRounds(ctx, b.Rounds, b.all, func(c Contender, _ int) error {
 		took, err := loads[c.ID].opened(ctx, b.Rate, 2*b.Measure, b.random)
 		if err != nil {
@@ -220,7 +221,7 @@ func runLatency(ctx context.Context, b *bench) error {
 		}
 		p50.add(c.ID, microseconds(quantile(took, 0.50)))
 		p99.add(c.ID, microseconds(quantile(took, 0.99)))
-		all[c.ID] = append(all[c.ID], took...)
+		all[c.ID] = append(all[c.ID], took)
 		return nil
 	})
 	if err != nil {
@@ -232,24 +233,23 @@ func runLatency(ctx context.Context, b *bench) error {
 	}
 	middle := row("latency-p50", "Latency, half are faster", p50.cells(b.all))
 	for n := range middle.Cells {
-		middle.Cells[n].Histogram = histogram(all[middle.Cells[n].Contender])
+		middle.Cells[n].Histogram = histogram(slices.Concat(all[middle.Cells[n].Contender]...))
 	}
 	b.add(middle)
 	b.add(row("latency-p99", "Latency, 99 of 100 are faster", p99.cells(b.all)))
-	b.add(tailRow(row("latency-p999", "Latency, 999 of 1000 are faster", nil), b.all, all))
+	b.add(b.tailRow(row("latency-p999", "Latency, 999 of 1000 are faster", nil), all))
 	return nil
 }
 
 // tailRow has the quantile of all rounds together: one round has too few requests.
-func tailRow(row Row, contenders []Contender, all map[string][]time.Duration) Row {
-	row.How += ". All rounds together; the interval is by order statistics of the requests (95 %)."
-	for _, c := range contenders {
-		took := sorted(all[c.ID])
-		low, high, enough := quantileInterval(took, 0.999)
-		v, l, h := microseconds(quantile(took, 0.999)), microseconds(low), microseconds(high)
+func (b *bench) tailRow(row Row, all map[string][][]time.Duration) Row {
+	row.How += ". All rounds together; the interval (95 %) is by bootstrap over the rounds, since requests that wait for the same thing are not independent."
+	for _, c := range b.all {
+		value, low, high := bootstrap(all[c.ID], 0.999, b.random)
+		v, l, h := microseconds(value), microseconds(low), microseconds(high)
 		cell := Cell{Contender: c.ID, Value: &v, Low: &l, High: &h, Confidence: confidence}
-		if !enough {
-			cell.Text = "too few requests for an upper end of the interval: use a longer --duration"
+		if b.Rounds < 6 { // as few give no interval of a median either
+			cell.Confidence = 0
 		}
 		row.Cells = append(row.Cells, cell)
 	}
@@ -327,7 +327,7 @@ func runFirst(ctx context.Context, b *bench) error {
 	reads := Row{ID: "reads-first", Group: "first", Title: "Store reads of a first check", Unit: "reads", Better: Less, How: "counted at the store; ours at the auth server's store, with what the verifier's following reads meanwhile"}
 	for _, c := range b.all {
 		if c.ID != noCheck {
-			reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID], float64(fresh*b.Rounds)))
+			reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID], float64(fresh*len(first[c.ID]))))
 		}
 	}
 	b.add(reads)

@@ -157,8 +157,9 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// run measures each selected group. One that was not measured to the end gives no row.
+// run measures each selected group.
 func (b *bench) run(ctx context.Context) error {
+	defer b.choose()
 	var selected []group
 	for _, g := range groups() {
 		if len(b.Only) == 0 || slices.ContainsFunc(b.Only, g.selects) {
@@ -176,13 +177,15 @@ func (b *bench) run(ctx context.Context) error {
 		if err := g.run(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", g.id, err)
 		}
+		if ctx.Err() != nil { // with some of its rounds
+			break
+		}
 		b.spent += b.current
 		b.current = 0
 		b.result.Unfinished = b.result.Unfinished[1:]
 	}
-	b.choose()
 	b.tell(1)
-	return nil
+	return ctx.Err()
 }
 
 // choose keeps the rows that were asked for by their own id, if a row was.
@@ -210,17 +213,21 @@ func (b *bench) add(r Row) {
 	b.result.Rows = append(b.result.Rows, r)
 }
 
-// inRounds calls measure for each contender in each round, in a random order.
+// inRounds calls measure for each contender in each round, in a random order. If ctx ends after the
+// first round, it ends too, without an error: what was measured until then makes the rows.
 func (b *bench) inRounds(ctx context.Context, rounds int, all []Contender, measure func(c Contender, round int) error) error {
 	for round := range rounds {
 		order := b.random.Perm(len(all))
 		for n, i := range order {
 			b.tell((float64(round) + float64(n)/float64(len(all))) / float64(rounds))
-			if err := measure(all[i], round); err != nil {
-				return fmt.Errorf("%s: %w", all[i].ID, err)
-			}
-			if ctx.Err() != nil {
+			err := measure(all[i], round)
+			switch {
+			case ctx.Err() != nil && round > 0:
+				return nil
+			case ctx.Err() != nil:
 				return ctx.Err()
+			case err != nil:
+				return fmt.Errorf("%s: %w", all[i].ID, err)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,21 +167,32 @@ func TestUnknownRow(t *testing.T) {
 	}
 }
 
-// An interrupted run returns the groups that were measured.
+// An interrupted run returns what was measured: whole groups, and the rounds of the one that it was in.
 func TestInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	o := options(t, "bytes", "checks")
-	o.Progress = func(_ float64, _ time.Duration, doing string) {
-		if doing == "checks on one node" {
-			cancel()
+	for _, c := range []struct {
+		after float64 // of the work
+		rows  bool
+	}{{0.2, false}, {0.9, true}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		o := options(t, "bytes", "checks", "latency")
+		o.Rounds = 3
+		begun := 0
+		o.Progress = func(_ float64, _ time.Duration, doing string) {
+			if doing != "checks on one node" {
+				return
+			}
+			if begun++; begun == 2+int(c.after*3*14) {
+				cancel()
+			}
 		}
-	}
-	r, err := compare.Run(ctx, o)
-	if !errors.Is(err, context.Canceled) || r == nil {
-		t.Fatalf("result %v, err %v", r, err)
-	}
-	if !r.Partial || r.Row("bytes") == nil || r.Row("cpu") != nil || len(r.Unfinished) != 1 || r.Unfinished[0] != "checks" {
-		t.Errorf("partial %v, unfinished %v, %d rows", r.Partial, r.Unfinished, len(r.Rows))
+		r, err := compare.Run(ctx, o)
+		cancel()
+		if !errors.Is(err, context.Canceled) || r == nil {
+			t.Fatalf("result %v, err %v", r, err)
+		}
+		if !r.Partial || r.Row("bytes") == nil || (r.Row("cpu") != nil) != c.rows || r.Row("latency-p50") != nil || !slices.Equal(r.Unfinished, []string{"checks", "latency"}) {
+			t.Errorf("after %v: partial %v, unfinished %v, %d rows", c.after, r.Partial, r.Unfinished, len(r.Rows))
+		}
 	}
 }
 

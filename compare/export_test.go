@@ -10,11 +10,8 @@ var (
 	Counted   = counted
 	Quantile  = quantile
 	Histogram = histogram
+	Bootstrap = bootstrap
 )
-
-func QuantileInterval(sorted []time.Duration, q float64) (low, high time.Duration, enough bool) {
-	return quantileInterval(sorted, q)
-}
 
 func (r *Row) RankCells(floors ...string) { r.rank(floors...) }
 

@@ -108,7 +108,7 @@ func (r *Result) Preamble() []string {
 		fmt.Sprintf("%s, %.0f s, %d rounds of %.0f ms, seed %d, stores: memory, %s.", r.Began.Format("2006-01-02 15:04 UTC"), r.Seconds, r.Settings.Rounds, r.Settings.MeasureMS, r.Seed, strings.Join(r.Settings.Stores, ", ")),
 	}
 	if r.Partial {
-		lines = append(lines, "Partial: it was interrupted. Not measured: "+strings.Join(r.Unfinished, ", ")+".")
+		lines = append(lines, "Partial: it was interrupted. Not measured to the end: "+strings.Join(r.Unfinished, ", ")+".")
 	}
 	return lines
 }

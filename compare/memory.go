@@ -98,7 +98,7 @@ func (s *stage) memory(ctx context.Context, c Contender, users int) (Cell, error
 	}
 	v := inNode + inAuth
 	low, high := max(v*0.95-noise, 0), v*1.05+noise
-	cell := Cell{Contender: c.ID, Value: &v, Low: &low, High: &high}
+	cell := Cell{Contender: c.ID, Value: &v, Low: &low, High: &high, Counted: true}
 	if c.Family == FamilyOurs {
 		cell.Text = fmt.Sprintf("node %s, auth server %s", Number(inNode), Number(inAuth))
 	}
@@ -176,7 +176,7 @@ func (b *bench) perUser() {
 		}
 		slope := func(to, from float64) float64 { return max(float64(int64((to-from)*1000/users)), 0) }
 		v, low, high := slope(*c.Value, *start.Value), slope(*c.Low, *start.High), slope(*c.High, *start.Low)
-		row.Cells = append(row.Cells, Cell{Contender: c.Contender, Value: &v, Low: &low, High: &high,
+		row.Cells = append(row.Cells, Cell{Contender: c.Contender, Value: &v, Low: &low, High: &high, Counted: true,
 			Text: fmt.Sprintf("a million users: about %s MB, calculated", Number(float64(int64(v))))})
 	}
 	b.add(row)

@@ -89,8 +89,8 @@ func runRefresh(ctx context.Context, b *bench) error {
 		switch {
 		case took[c.ID] != nil:
 			row.Cells = append(row.Cells, measured(c.ID, took[c.ID]))
-			reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID].Reads, float64(refreshes*b.Rounds)))
-			writes.Cells = append(writes.Cells, perCheck(c, asked[c.ID].Writes, float64(refreshes*b.Rounds)))
+			reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID].Reads, float64(refreshes*len(took[c.ID]))))
+			writes.Cells = append(writes.Cells, perCheck(c, asked[c.ID].Writes, float64(refreshes*len(took[c.ID]))))
 		case none[c.ID] != "":
 			row.Cells = append(row.Cells, inWords(c.ID, none[c.ID]))
 		}

@@ -88,7 +88,8 @@ type Cell struct {
 	Value      *float64   `json:"value,omitempty"` // the median; nil: Text has the answer
 	Low        *float64   `json:"low,omitempty"`
 	High       *float64   `json:"high,omitempty"`
-	Confidence float64    `json:"confidence,omitempty"` // that the true median is in Low to High; zero: it was counted, or was measured once
+	Confidence float64    `json:"confidence,omitempty"` // that the true median is in Low to High
+	Counted    bool       `json:"counted,omitempty"`    // the value was counted, or measured once; Low and High are then what the row says
 	Rank       [2]int     `json:"rank,omitzero"`        // at best and at worst, from 1: they differ if nothing is decided among these; zero: it has none
 	Rounds     []float64  `json:"rounds,omitempty"`     // raw
 	Histogram  [][2]int64 `json:"histogram,omitempty"`  // raw: microseconds and how many
@@ -107,7 +108,7 @@ const margin = 1.10
 
 // counted is a cell with an exact number.
 func counted(contender string, v float64) Cell {
-	return Cell{Contender: contender, Value: &v, Low: &v, High: &v}
+	return Cell{Contender: contender, Value: &v, Low: &v, High: &v, Counted: true}
 }
 
 // inWords is a cell without a number.
@@ -126,7 +127,7 @@ func measured(contender string, rounds []float64) Cell {
 // rank sets the ranks of the cells, and Decided. A contender is decidedly better than another if their
 // intervals do not overlap and are a margin apart; counts are exact. The rank of a contender is a range:
 // at best it is after those that are decidedly better, at worst before those that are decidedly
-// worse. Cells without a value, and floors, have none.
+// worse. Too few rounds decide nothing. Cells without a value, and floors, have none.
 func (r *Row) rank(floors ...string) {
 	if r.Better == "" {
 		return
@@ -161,12 +162,18 @@ func (r *Row) rank(floors ...string) {
 	}
 }
 
-// exact reports whether the value was counted.
-func (c *Cell) exact() bool { return *c.Low == *c.High && c.Confidence == 0 }
+// exact reports whether the value is a count that nothing blurs.
+func (c *Cell) exact() bool { return c.Counted && *c.Low == *c.High }
+
+// sure reports whether the interval can decide anything.
+func (c *Cell) sure() bool { return c.Counted || c.Confidence >= confidence }
 
 // below reports whether a's values are decidedly smaller than those of b.
 func below(a, b *Cell) bool {
-	if a.exact() && b.exact() {
+	switch {
+	case !a.sure() || !b.sure():
+		return false
+	case a.exact() && b.exact():
 		return *a.High < *b.Low
 	}
 	return *a.High*margin < *b.Low

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -51,16 +52,38 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[max(n, 1)-1]
 }
 
-// quantileInterval returns the interval of the q-th quantile by order statistics, with the normal
-// approximation of the binomial distribution, and whether there are values enough for an upper end.
-func quantileInterval(sorted []time.Duration, q float64) (low, high time.Duration, enough bool) {
-	n := float64(len(sorted))
-	if n == 0 {
-		return 0, 0, false
+// resamples is how often a bootstrap draws.
+const resamples = 1000
+
+// bootstrap returns the q-th quantile of all rounds together, and its interval of 95 %: rounds are drawn from
+// the rounds, with repetition, and the interval has the middle 95 of 100 of what these draws have as
+// quantile. Rounds are drawn, and not requests, because a moment in which the machine is
+// busy slows many requests of one round.
+func bootstrap(rounds [][]time.Duration, q float64, random *rand.Rand) (value, low, high time.Duration) {
+	value = quantile(sorted(slices.Concat(rounds...)), q)
+	most := 0
+	for _, r := range rounds {
+		most = max(most, len(r))
 	}
-	wide := 1.96 * math.Sqrt(n*q*(1-q))
-	from, to := int(math.Floor(n*q-wide)), int(math.Ceil(n*q+wide))+1
-	return sorted[max(from, 1)-1], sorted[min(to, len(sorted))-1], to <= len(sorted)
+	// Only the slowest of each round can be the quantile of a draw.
+	tops, many := make([][]time.Duration, len(rounds)), int((1-q)*float64(most*len(rounds)))+2
+	for n, r := range rounds {
+		tops[n] = sorted(r)[max(len(r)-many, 0):]
+	}
+	drawn := make([]time.Duration, resamples)
+	for n := range drawn {
+		var some []time.Duration
+		total := 0
+		for range rounds {
+			i := random.IntN(len(rounds))
+			some, total = append(some, tops[i]...), total+len(rounds[i])
+		}
+		slices.Sort(some)
+		above := total - int(math.Ceil(q*float64(total)))
+		drawn[n] = some[len(some)-1-above]
+	}
+	slices.Sort(drawn)
+	return value, quantile(drawn, (1-confidence)/2), quantile(drawn, (1+confidence)/2)
 }
 
 // histogram counts durations in steps of about two percent.

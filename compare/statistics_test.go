@@ -3,6 +3,7 @@ package compare_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -48,19 +49,28 @@ func TestQuantile(t *testing.T) {
 			t.Errorf("quantile %v = %v, want %d µs", q, got, want)
 		}
 	}
-	low, high, enough := compare.QuantileInterval(all, 0.999)
-	if low != 9983*time.Microsecond || high != 9998*time.Microsecond || !enough {
-		t.Errorf("interval %v to %v, enough: %v", low, high, enough)
-	}
-	if _, _, enough := compare.QuantileInterval(all[:100], 0.999); enough {
-		t.Error("100 values are enough for 99.9 %")
-	}
 	sum := int64(0)
 	for _, b := range compare.Histogram(all) {
 		sum += b[1]
 	}
 	if sum != 10_000 {
 		t.Errorf("the histogram has %d values", sum)
+	}
+}
+
+// A round with a stall makes the interval wide, not the value certain.
+func TestBootstrap(t *testing.T) {
+	var rounds [][]time.Duration
+	for range 15 {
+		rounds = append(rounds, []time.Duration{1, 2, 3, 4})
+	}
+	random := rand.New(rand.NewPCG(1, 0))
+	if v, low, high := compare.Bootstrap(rounds, 0.999, random); v != 4 || low != 4 || high != 4 {
+		t.Errorf("equal rounds: %d, %d to %d", v, low, high)
+	}
+	rounds[3] = []time.Duration{1, 100, 100, 100}
+	if v, low, high := compare.Bootstrap(rounds, 0.999, random); v != 100 || low != 4 || high != 100 {
+		t.Errorf("a stall in one round: %d, %d to %d", v, low, high)
 	}
 }
 
@@ -84,6 +94,7 @@ func TestRank(t *testing.T) {
 		{"nearly overlap", compare.Less, []compare.Cell{about("a", 10, 10.5), about("b", 11, 12)}, "a1–2 b1–2 ", false},
 		{"counts", compare.Less, []compare.Cell{compare.Counted("a", 0), compare.Counted("b", 0), compare.Counted("c", 1)}, "a1 b1 c3 ", true},
 		{"a floor", compare.Less, []compare.Cell{about("none", 1, 2), about("a", 10, 11), about("b", 20, 21)}, "none a1 b2 ", true},
+		{"too few rounds", compare.Less, []compare.Cell{compare.Measured("a", []float64{1}), compare.Measured("b", []float64{9, 9, 9, 9, 9})}, "a1–2 b1–2 ", false},
 		{"words", compare.Less, []compare.Cell{{Contender: "w", Text: "no"}, about("a", 10, 11), about("b", 20, 21)}, "w a1 b2 ", true},
 		{"neither is better", "", []compare.Cell{about("a", 10, 11), about("b", 20, 21)}, "a b ", false},
 	} {

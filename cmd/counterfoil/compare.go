@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/compare"
+	"github.com/counterfoil/counterfoil/internal/textfile"
 	"github.com/counterfoil/counterfoil/prove"
 )
 
@@ -27,6 +29,7 @@ type compareCommand struct {
 	Users    []int         `placeholder:"N" help:"Signed-in users of the rows of memory, up to 1000000; may be repeated. Default: 1000 and 10000."`
 	Seed     uint64        `default:"1" placeholder:"N" help:"Seed of the random order and of the random times."`
 
+	From   string `type:"path" placeholder:"FILE" help:"Print what an earlier run wrote with --format json, and measure nothing."`
 	Format string `default:"text" enum:"text,json,markdown,go-bench" placeholder:"FORMAT" help:"text, json, markdown or go-bench."`
 	Out    string `type:"path" placeholder:"FILE" help:"Write to this file. Empty: standard output."`
 
@@ -47,6 +50,8 @@ func (c *compareCommand) Run(ctx context.Context) error {
 		return compare.Child(ctx, os.Stdin, os.Stdout, openProvePlace)
 	case c.List:
 		return c.list()
+	case c.From != "":
+		return c.again()
 	}
 	o, remove, err := c.options(ctx)
 	if err != nil {
@@ -66,6 +71,19 @@ func (c *compareCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(c.print(result), err)
+}
+
+// again prints the result of an earlier run.
+func (c *compareCommand) again() error {
+	text, err := textfile.Read(c.From)
+	if err != nil {
+		return err
+	}
+	var r compare.Result
+	if err := json.Unmarshal(text, &r); err != nil || r.Schema != compare.Schema {
+		return fmt.Errorf("%s was not written by counterfoil compare --format json", c.From)
+	}
+	return c.print(&r)
 }
 
 func (c *compareCommand) list() error {
@@ -141,8 +159,8 @@ func (c *compareCommand) options(ctx context.Context) (o compare.Options, remove
 		}
 		removes = append(removes, place.Remove)
 		plain := place.Name
-		if kind == "sqlite" || kind == "redis" {
-			plain += "-plain" // a file, or a prefix, of its own
+		if kind == "sqlite" {
+			plain += "-plain" // a file of its own: ours belongs to one process
 		}
 		o.Stores = append(o.Stores, compare.Store{Kind: kind, Auth: place.Name, Plain: plain})
 	}
