@@ -188,3 +188,45 @@ func TestExchangeKeepsNoSession(t *testing.T) {
 		t.Errorf("a session that was not refreshed: %+v, %v, want store.ErrNotFound", shown, err)
 	}
 }
+
+// A grant without refresh tokens is renewed by the cookie of the login alone. Once the client of that cookie is
+// disabled, no list has a session that is left with such a grant, and it takes no other's place. A grant
+// with refresh tokens of its own lives on.
+func TestExchangeEndsWithTheClientOfTheLogin(t *testing.T) {
+	b := newIssuerWith(t, memory.New(), func(o *issuer.Options) { o.MaxSessions = 2 })
+	for _, id := range []string{"web", "orders", "mail"} {
+		b.setClient(t, id, func(*clients.Client) {})
+	}
+	login := func(client string) *issuer.Issued {
+		t.Helper()
+		in, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Client: client, Carrier: counterfoil.CarrierCookie})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.clock.add(time.Second)
+		return in
+	}
+	exchanged, kept := login("web"), login("web")
+	if _, err := b.exchange(t, exchanged.Access.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.exchange(t, kept.Access.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	mail, err := b.AddGrant(t.Context(), kept.Session.ID, issuer.Request{Client: "mail"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.setClient(t, "web", func(c *clients.Client) { c.Disabled = true })
+	if shown, err := b.Session(t.Context(), exchanged.Session.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the session of the disabled client: %+v, %v, want ErrNotFound", shown, err)
+	}
+	rows, _, err := b.Sessions(t.Context(), "alice", "", 0)
+	if err != nil || len(rows) != 1 || len(rows[0].Grants) != 1 || rows[0].Grants[0].Client != "mail" {
+		t.Fatalf("alice has %+v, %v, want one session with the grant of mail", rows, err)
+	}
+	login(clients.Default) // the second of two
+	if _, err := b.Refresh(t.Context(), mail.Refresh.Reveal(), issuer.Renewal{Client: "mail"}); err != nil {
+		t.Errorf("the grant of mail after another login: %v", err)
+	}
+}

@@ -157,6 +157,9 @@ func (b *basis) alive(ctx context.Context, rec store.Record) (*SessionRow, error
 	}
 	var dead error
 	for n, g := range row.grants() {
+		if n > 0 && g.Family == "" && dead != nil {
+			continue // the login's own cookie renews it (see [Issuer.Exchange]), and that has ended
+		}
 		h := &holding{row: row, grant: g}
 		if !row.ended(b.now) {
 			h.dependencies, err = b.dependencies(ctx, g.Client)
