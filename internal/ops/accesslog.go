@@ -56,15 +56,16 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 
 // line is what the log says about a request.
 type line struct {
-	id, route string
-	status    int
-	bytes     int64
-	client    netip.Addr
-	begun     time.Time
-	by        string // who or what ended it, if that must be said
+	route  string
+	status int
+	bytes  int64
+	client netip.Addr
+	begun  time.Time
+	by     string // who or what ended it, if that must be said
 }
 
-func (o *observer) write(ctx context.Context, l line) {
+// write measures a request, and writes a line about it. id is asked only for that.
+func (o *observer) write(ctx context.Context, l line, id func() string) {
 	took := time.Since(l.begun)
 	o.metrics.request(l.route, l.status, took)
 	level := slog.LevelInfo
@@ -75,7 +76,7 @@ func (o *observer) write(ctx context.Context, l line) {
 		return // before the line is made
 	}
 	attrs := []slog.Attr{
-		slog.String("request", l.id), slog.String("route", l.route), slog.Int("status", l.status),
+		slog.String("request", id()), slog.String("route", l.route), slog.Int("status", l.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.Int64("bytes", l.bytes),
 		slog.String("address", l.client.String()), slog.String("ended_by", l.by),
 	}
@@ -102,16 +103,18 @@ type answer struct {
 func (a *answer) end() {
 	a.observer.metrics.inFlight.Dec()
 	if !a.detached {
-		a.observer.write(a.request.Context(), a.line())
+		a.observer.write(a.request.Context(), a.line(), a.id)
 	}
 }
+
+func (a *answer) id() string { return a.Header().Get("X-Request-Id") }
 
 func (a *answer) line() line {
 	route := a.request.Pattern // set by the mux that serves it
 	if route == "" {
 		route = "none"
 	}
-	return line{a.Header().Get("X-Request-Id"), route, cmp.Or(a.status, http.StatusOK), a.bytes, a.client, a.begun, a.by}
+	return line{route, cmp.Or(a.status, http.StatusOK), a.bytes, a.client, a.begun, a.by}
 }
 
 // EndedBy has the log say who or what ended the answer that w writes.
@@ -129,11 +132,11 @@ func Detach(w http.ResponseWriter) func(by string) {
 		return func(string) {}
 	}
 	a.detached = true
-	o, l := a.observer, a.line() // the request is not kept
+	o, l, id := a.observer, a.line(), a.id() // the request is not kept
 	l.status = http.StatusSwitchingProtocols
 	return func(by string) {
 		l.by = by
-		o.write(context.Background(), l)
+		o.write(context.Background(), l, func() string { return id })
 	}
 }
 
