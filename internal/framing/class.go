@@ -28,6 +28,18 @@ var classes = func() (all [256]uint8) {
 	return all
 }()
 
+// begins are the fields whose names begin with a byte, as bits.
+var begins = func() (all [256]uint8) {
+	for n := range all {
+		for bit, f := range fields {
+			if lower(byte(n)) == f[0] {
+				all[n] |= 1 << bit
+			}
+		}
+	}
+	return all
+}()
+
 // digits are the values of hexadecimal digits; -1 is none.
 var digits = func() (all [256]int8) {
 	for n := range all {
@@ -56,12 +68,13 @@ func lower(c byte) byte {
 func plain(p []byte, least byte) (n int) {
 	const each = 0x0101010101010101
 	below := each * uint64(least)
-	for ; n+8 <= len(p); n += 8 {
-		x := binary.LittleEndian.Uint64(p[n:])
+	for ; len(p) >= 8; p = p[8:] {
+		x := binary.LittleEndian.Uint64(p)
 		del := x ^ each*0x7f
 		if ((x-below)&^x|(del-each)&^del)&(each*0x80) != 0 {
 			return n
 		}
+		n += 8
 	}
 	return n
 }

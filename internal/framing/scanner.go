@@ -220,7 +220,8 @@ func (s *Scanner) name(c byte) Fault {
 	switch {
 	case classes[c]&token != 0:
 		if first {
-			s.state, s.names = inName, 1<<len(fields)-1
+			s.state, s.names, s.at = inName, begins[c], 1
+			return None
 		}
 		for n, f := range fields {
 			if s.at >= len(f) || f[s.at] != lower(c) {
