@@ -102,3 +102,63 @@ func TestUnencryptedHTTP2IsNotHeld(t *testing.T) {
 		})
 	}
 }
+
+// literal is a field of HPACK that is in no table (RFC 7541 section 6.2.2).
+func literal(name, value string) string {
+	return "\x00" + string(rune(len(name))) + name + string(rune(len(value))) + value
+}
+
+// GW-18: HTTP/2 has fields that say where a request ends and what is asked for, too. A request that has them in another
+// form than RFC 9113 section 8.2 and 8.3 allows reaches no handler.
+func TestMalformedHTTP2(t *testing.T) {
+	const get = "\x82\x84\x86\x41\x01x" // GET / of http, from x
+	at := strictServer(t, listenTCP(t), func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Good") == "" {
+			t.Errorf("served: %s %s %s %v", r.Method, r.RequestURI, r.Host, r.Header)
+		}
+	})
+	for name, fields := range map[string]string{
+		"":                              get + literal("good", "1"),
+		"Connection":                    get + literal("connection", "close"),
+		"a coding":                      get + literal("transfer-encoding", "chunked"),
+		"an upgrade":                    get + literal("upgrade", "h2c"),
+		"TE":                            get + literal("te", "chunked"),
+		"a name in capitals":            get + literal("Content-Length", "0"),
+		"a name with a space":           get + literal("content-length ", "0"),
+		"a name with a colon":           get + literal("a:b", "0"),
+		"a line end in a name":          get + literal("a\r\nb", "0"),
+		"a line end in a value":         get + literal("a", "b\r\nc: d"),
+		"NUL in a value":                get + literal("a", "\x00"),
+		"a pseudo-header after a field": "\x82\x84\x86" + literal("a", "b") + "\x41\x01x",
+		"two paths":                     get + literal(":path", "/admin"),
+		"two hosts":                     get + literal(":authority", "y"),
+		"no path":                       "\x82\x86\x41\x01x",
+		"an empty path":                 "\x82\x86\x41\x01x" + literal(":path", ""),
+		"an unknown pseudo-header":      get + literal(":other", "y"),
+		"a status":                      get + literal(":status", "200"),
+	} {
+		conn := must(net.Dial("tcp", at))
+		_, _ = io.WriteString(conn, string(prefaceHTTP2)+"\x00\x00\x00\x04\x00\x00\x00\x00\x00"+"\x00\x00"+string(rune(len(fields)))+"\x01\x05\x00\x00\x00\x01"+fields)
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // a test that waits so long has failed
+		answered := ""
+		for head := make([]byte, 9); answered == ""; {
+			if _, err := io.ReadFull(conn, head); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			payload := make([]byte, int(head[1])<<8|int(head[2]))
+			if _, err := io.ReadFull(conn, payload); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			switch head[3] {
+			case 1: // HEADERS, which begin with the status
+				answered = map[byte]string{0x88: "200", 0x8c: "refused"}[payload[0]]
+			case 3, 7: // RST_STREAM, GOAWAY
+				answered = "refused"
+			}
+		}
+		if want := map[bool]string{true: "200", false: "refused"}[name == ""]; answered != want {
+			t.Errorf("%s: %s, want %s", name, answered, want)
+		}
+		_ = conn.Close()
+	}
+}
