@@ -23,18 +23,24 @@ func (c *configInit) Run() error {
 		_, err := os.Stdout.Write(text.Bytes())
 		return err
 	}
-	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) // no secret is in it: those have files of their own
+	err := writeNew(c.File, text.String())
+	if err == nil {
+		fmt.Fprintf(os.Stderr, "counterfoil: wrote %s; counterfoil config check --config %s says whether it is valid\n", c.File, c.File)
+	}
+	return err
+}
+
+// writeNew writes a file that is not there yet. No secret may be in it.
+func writeNew(file, text string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and nothing was written\nhint: name a new file", c.File)
+		return fmt.Errorf("%s is there already, and nothing was written\nhint: name a new file", file)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text.Bytes())
-	if err = errors.Join(err, f.Close()); err == nil {
-		fmt.Fprintf(os.Stderr, "counterfoil: wrote %s; counterfoil config check --config %s says whether it is valid\n", c.File, c.File)
-	}
-	return err
+	_, err = io.WriteString(f, text)
+	return errors.Join(err, f.Close())
 }
 
 const sampleHead = `# Configuration of counterfoil serve. Name this file with --config or COUNTERFOIL_CONFIG.

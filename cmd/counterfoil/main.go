@@ -99,6 +99,7 @@ type program struct {
 	Man        manCommand        `cmd:"" hidden:"" help:"Print the manual page."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 	Compare    compareCommand    `cmd:"" help:"Measure JWT against session on this machine and on your store."`
+	Choose     chooseCommand     `cmd:"" help:"Recommend carriers, lifetimes, store and policies for your system, and write a configuration."`
 	Prove      proveCommand      `cmd:"" help:"Hold a server to the revocation contract, under faults."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
