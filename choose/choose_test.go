@@ -11,32 +11,6 @@ import (
 	"github.com/counterfoil/counterfoil/choose"
 )
 
-// all calls each with every combination of answers.
-func all(each func(choose.Answers)) {
-	var fill func(n int, a choose.Answers)
-	fill = func(n int, a choose.Answers) {
-		if n == len(choose.Questions) {
-			each(a)
-			return
-		}
-		q := choose.Questions[n]
-		for set := 1; set < 1<<len(q.Options); set++ {
-			if !q.Many && set&(set-1) != 0 {
-				continue
-			}
-			var answer []string
-			for bit, o := range q.Options {
-				if set>>bit&1 == 1 {
-					answer = append(answer, o.ID)
-				}
-			}
-			a[q.ID] = answer
-			fill(n+1, a)
-		}
-	}
-	fill(0, make(choose.Answers))
-}
-
 // Each rule with the fewest answers, besides the defaults, that lead to it.
 var ruleTests = map[string]string{
 	"need-session-library": "",
@@ -174,7 +148,7 @@ func TestFlips(t *testing.T) {
 // Each topic that is of concern has one choice, and no two rules set one setting.
 func TestEveryCombination(t *testing.T) {
 	count := 0
-	all(func(a choose.Answers) {
+	for a := range choose.Combinations() {
 		count++
 		rules, set := decided(choose.Choose(a)), make(map[string]int)
 		for _, topic := range choose.Topics {
@@ -191,7 +165,7 @@ func TestEveryCombination(t *testing.T) {
 				t.Fatalf("%s: %d rules set %s", a.Flags(), n, name)
 			}
 		}
-	})
+	}
 	if count != 43740 {
 		t.Errorf("%d combinations: want 15 sets of clients, with 2916 answers to the others", count)
 	}

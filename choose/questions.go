@@ -3,6 +3,7 @@ package choose
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -121,6 +122,34 @@ func (q *Question) ids() (ids []string) {
 		ids = append(ids, o.ID)
 	}
 	return ids
+}
+
+// Combinations are all answers that can be given.
+func Combinations() iter.Seq[Answers] {
+	return func(yield func(Answers) bool) { combine(0, make(Answers), yield) }
+}
+
+// combine goes through the answers to the questions from n on, and reports whether to go on.
+func combine(n int, a Answers, yield func(Answers) bool) bool {
+	if n == len(Questions) {
+		return yield(maps.Clone(a))
+	}
+	q := &Questions[n]
+	for set := 1; set < 1<<len(q.Options); set++ { // a bit for each option
+		if !q.Many && set&(set-1) != 0 {
+			continue
+		}
+		var answer []string
+		for bit, o := range q.Options {
+			if set>>bit&1 == 1 {
+				answer = append(answer, o.ID)
+			}
+		}
+		if a[q.ID] = answer; !combine(n+1, a, yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // Flags are the answers as a command line.

@@ -102,11 +102,11 @@ var Topics = []Topic{
 	{ID: "access", Title: "Life of a token", Rules: []Rule{
 		{ID: "access-long", If: []Condition{is("revocation", "expiry"), is("users", "millions")},
 			Choice:  "15 minutes",
-			Because: "A refresh is the only request that writes to the store. With so many users a longer life saves most of these writes, and whoever follows the revocations refuses a revoked token all the same.",
+			Because: "A refresh is the only request that writes to the store. With so many users a longer life saves most of these writes, and a verifier that follows the revocations refuses a revoked token all the same.",
 			Rows:    []string{"refresh", "refresh-writes"}, Set: map[string]string{"access_ttl": "15m"}},
 		{ID: "access-normal",
 			Choice:  "5 minutes",
-			Because: "A program that does not follow the revocations accepts a revoked token for so long at most. Who follows them refuses it in milliseconds.",
+			Because: "A program that does not follow the revocations accepts a revoked token for so long at most. A verifier that follows them refuses it in milliseconds.",
 			Rows:    []string{"revoke", "refresh"}, Set: map[string]string{"access_ttl": "5m"}},
 	}},
 
@@ -118,7 +118,7 @@ var Topics = []Topic{
 		{ID: "login-people", If: []Condition{is("clients", "pages", "spa")},
 			Choice:  "24 hours; a cookie 1 hour without use",
 			Because: "A person signs in once a day. A browser that was left open at a desk is signed out after an hour.",
-			Rows:    []string{"memory-user"}, Set: map[string]string{"absolute": "24h", "refresh_idle": "168h", "idle": "1h"}},
+			Rows:    []string{"memory-10000"}, Set: map[string]string{"absolute": "24h", "refresh_idle": "168h", "idle": "1h"}},
 		{ID: "login-machines",
 			Choice:  "24 hours",
 			Because: "A program makes a new session with its key each day, and a key that is deleted ends them all.",
@@ -152,11 +152,11 @@ var Topics = []Topic{
 		{ID: "store-redis", If: []Condition{is("users", "millions")},
 			Choice:  "postgres for users, redis for sessions",
 			Because: "Sessions are most of what is written, and Redis takes more writes from the same machine. Users, keys and the audit trail stay in PostgreSQL. Redis must write each change to its disk before it answers (appendfsync always).",
-			Rows:    []string{"refresh", "refresh-writes", "memory-user"}, Set: map[string]string{"store": postgresURL, "sessions": redisURL}},
+			Rows:    []string{"refresh", "refresh-writes", "memory-10000"}, Set: map[string]string{"store": postgresURL, "sessions": redisURL}},
 		{ID: "store-enough",
 			Choice:  "postgres for everything",
 			Because: "It holds so many sessions, and a second store is a second thing that can fail.",
-			Rows:    []string{"refresh", "memory-user"}, Set: map[string]string{"store": postgresURL}},
+			Rows:    []string{"refresh", "memory-10000"}, Set: map[string]string{"store": postgresURL}},
 	}},
 
 	{ID: "stale", Title: "Stale policy: the knowledge of revocations is older than the bound", Rules: []Rule{

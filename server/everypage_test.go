@@ -37,6 +37,9 @@ func TestEveryPage(t *testing.T) {
 		"prove":           b.own(time.Hour).open("/login?max_age=60"),
 		"password":        b.own(time.Hour).open("/password"),
 		"password again":  b.own(time.Hour).open("/password").send("/password", typed("current", "not hers", "next", "short")),
+		"choose":          b.visitor().open("/choose"),
+		"choose, answers": b.visitor().open("/choose?clients=pages&clients=mobile&servers=services"),
+		"choose, refused": b.visitor().open("/choose?clients=fax"),
 		"problem":         b.visitor().open("/login?return_to=x"),
 		"problem, a miss": b.visitor().open("/nothing"),
 	}

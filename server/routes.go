@@ -90,6 +90,7 @@ func (s *Server) pageRoutes() map[string]action {
 		"GET /password":           s.pageChange,
 		"GET " + handoverPath:     s.pageHandover,
 		"GET " + changePasswordAt: s.pageChangeAt,
+		"GET /choose":             s.pageAdvice,
 		"GET /inspector":          s.pageInspector,
 		"GET /favicon.ico":        s.pageIcon,
 		"GET /static/style.css":   s.pageStatic,

@@ -96,6 +96,9 @@ func printAdvice(w io.Writer, advice *choose.Advice) {
 		paragraph("→", d.Choice)
 		paragraph("", d.Because)
 		paragraph("", "Measured by: counterfoil compare --only "+strings.Join(d.Rows, ","))
+		if len(d.Flips) == 0 {
+			paragraph("", "No other single answer changes this.")
+		}
 		for _, flip := range d.Flips {
 			paragraph("≠", flip.Choice+", if "+joined(flip.If))
 		}
