@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -195,5 +196,50 @@ func (b *browser) eval(expression string, v any) {
 	b.t.Helper()
 	if text := b.script(expression); json.Unmarshal([]byte(text), v) != nil {
 		b.t.Fatalf("%.300s = %.300s", expression, text)
+	}
+}
+
+// What nobody signed is believed nowhere: not the unprotected header, and not the headers of other
+// signatures.
+func TestInspectorBelievesWhatIsSigned(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, looks[0])
+	b.do(chromedp.Navigate(inspectorFile(t)))
+	var made struct{ Signed, Typed, Key, Own string }
+	b.eval(`(async () => {
+		const jwk = async (text) => (await readKeys(text)).keys[0].jwk;
+		const key = await newKey("ES256"), own = await newKey("ES256"), payload = utf8.encode('{"sub":"a"}');
+		return JSON.stringify({
+			signed: await sign({ alg: "ES256" }, payload, await jwk(key), "json"), typed: await sign({ alg: "ES256", typ: "at+jwt" }, payload, await jwk(own), "json"),
+			key: JSON.stringify(publicOf(await jwk(key))), own,
+		});
+	})()`, &made)
+	var signed, typed struct {
+		Payload   string          `json:"payload"`
+		Protected string          `json:"protected"`
+		Header    json.RawMessage `json:"header,omitempty"`
+		Signature string          `json:"signature"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(made.Signed), &signed), json.Unmarshal([]byte(made.Typed), &typed)); err != nil {
+		t.Fatal(err)
+	}
+	general, err := json.Marshal(map[string]any{"payload": signed.Payload, "signatures": []any{typed, signed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed.Header = json.RawMessage(`{"typ":"at+jwt"}`)
+	flattened, err := json.Marshal(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]string{"another signature": string(general), "the unprotected header": string(flattened)} {
+		fields := map[string]string{"token": token, "key": made.Key, "typ": ""}
+		if said := b.tab("verify", fields); !strings.HasPrefix(said, "✔ Signature verified") {
+			t.Errorf("%s: %s", name, said)
+		}
+		fields["typ"] = "at+jwt"
+		if said := b.tab("verify", fields); !strings.HasPrefix(said, "✘ Refused") || !strings.Contains(said, "Type (typ) is not there") {
+			t.Errorf("typ in %s is believed: %s", name, said)
+		}
 	}
 }

@@ -101,13 +101,13 @@ async function inflate(bytes, format, most) {
 		try {
 			step = await reader.read();
 		} catch {
-			refuse("the compressed bytes are damaged");
+			refuse("What is compressed inside is damaged.");
 		}
 		if (step.done) return concat(...parts);
 		size += step.value.length;
 		if (size > most) {
 			reader.cancel().catch(() => {});
-			refuse("it unpacks to more than " + most / 1000 + " KB, and reading ended there");
+			refuse("What is inside unpacks to more than " + most / 1000 + " KB, and reading ended there.");
 		}
 		parts.push(step.value);
 	}

@@ -27,8 +27,12 @@ async function readKeys(text, encoding = "text") {
 	} else if (trimmed.includes("-----BEGIN ")) {
 		await addPEM(found, trimmed);
 	} else {
-		const bytes = encoding === "hex" ? fromHex(trimmed) : encoding === "base64" ? fromBase64(trimmed) : utf8.encode(text.replace(/\r?\n$/, ""));
-		found.keys.push({ jwk: { kty: "oct", k: base64url(bytes) }, from: "the secret" });
+		try {
+			const bytes = encoding === "hex" ? fromHex(trimmed) : encoding === "base64" ? fromBase64(trimmed) : utf8.encode(text.replace(/\r?\n$/, ""));
+			found.keys.push({ jwk: { kty: "oct", k: base64url(bytes) }, from: "the secret" });
+		} catch (e) {
+			refuse("The secret " + e.message + ".");
+		}
 	}
 	return found;
 }
@@ -48,7 +52,7 @@ function addJWK(found, jwk, where) {
 			if (!isText(jwk[name])) refuse("has no " + name);
 			if (name !== "kty" && name !== "crv" && fromBase64url(jwk[name]).unused) refuse("has unused bits in " + name);
 		}
-		if (jwk.kty === "EC" && !ecCurves[jwk.crv] || jwk.kty === "OKP" && jwk.crv !== "Ed25519" && jwk.crv !== "X25519") {
+		if (jwk.kty === "EC" && !Object.hasOwn(ecCurves, jwk.crv) || jwk.kty === "OKP" && jwk.crv !== "Ed25519" && jwk.crv !== "X25519") {
 			refuse("is on the curve " + visible(jwk.crv) + ", which this page does not have");
 		}
 		found.keys.push({ jwk: { ...jwk }, from: where });

@@ -67,7 +67,7 @@ async function facts(token) {
 // statusList counts the entries of a list of status, by their values.
 async function statusList({ bits: size, lst }) {
 	try {
-		if (![1, 2, 4, 8].includes(size) || !isText(lst)) refuse("it has no bits or no lst");
+		if (![1, 2, 4, 8].includes(size) || !isText(lst)) refuse("It has no bits or no lst.");
 		const bytes = await inflate(fromBase64url(lst).bytes, "deflate", mostPlain);
 		const counts = new Map();
 		for (const byte of bytes) {

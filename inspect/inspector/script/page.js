@@ -147,6 +147,8 @@ async function decoded(text) {
 	if (token.form === "jwe") {
 		out.push(section("Ciphertext", el("p", null, (token.ciphertext.bytes?.length ?? 0) + " bytes"), button("Go on to Decrypt", () => goTo("decrypt", token.text))));
 	} else {
+		const inner = innerOf(signed);
+		if (inner) out.push(section("Inside is a token", button("Read the token inside", () => { goTo("decode", inner.text); decodeNow(); })));
 		out.push(section("Signature", list(signed.signatures.map((s) => (s.signature.bytes?.length ?? 0) + " bytes, not verified")), button("Go on to Verify", () => goTo("verify", token.text))));
 	}
 	return [...out, ...await findings(token)];

@@ -28,7 +28,7 @@ function readSDJWT(token) {
 	});
 	if (binding) {
 		token.binding = readToken(binding);
-		if (token.binding.form !== "jws") problems.push("what stands behind the last ~ is no signed token");
+		if (token.binding.form !== "jws" || token.binding.serialization !== "compact") problems.push("what stands behind the last ~ is no compact signed token");
 		problems.push(...token.binding.problems.map((p) => "key binding: " + p));
 	}
 	return token;

@@ -14,7 +14,8 @@ async function verify(text, want, now) {
 	}
 	const signed = token.form === "sd-jwt" ? token.issued : token;
 	if (token.problems.length) refuse("Its form is wrong: " + token.problems[0] + ".");
-	const proof = !want.key.trim() && typOf(token.header) === "dpop+jwt";
+	// Only a compact proof is one (RFC 9449 section 4.2): all of its header is signed.
+	const proof = !want.key.trim() && token.serialization === "compact" && typOf(token.header) === "dpop+jwt";
 	const found = proof ? { keys: [], skipped: [] } : await readKeys(want.key, want.encoding);
 	if (proof) {
 		if (!isObject(token.header.jwk)) refuse("A DPoP proof has its key in jwk, and this one has none.");
@@ -23,10 +24,12 @@ async function verify(text, want, now) {
 	}
 	const report = { title: "Verified", checks: [], skipped: [], token };
 	const { made, number } = await anySignature(signed, found, want.alg);
+	const { header, unprotected } = signed.signatures[number - 1];
 	report.skipped = made.skipped;
 	const { jwk } = made.key;
 	const which = signed.signatures.length > 1 ? ", signature " + number + " of " + signed.signatures.length : "";
 	report.checks.push(["good", "Signature: " + made.alg + " by " + called(jwk, made.key.from) + which + (jwk.kty === "oct" ? "" : ", thumbprint " + await thumbprint(jwk))]);
+	if (unprotected) report.checks.push(["none", "The unprotected header is not signed: " + Object.keys(unprotected).join(", ")]);
 	if (jwk.note) report.checks.push(["none", "Certificate: " + jwk.note + ". Who issued it is not checked"]);
 	if (jwk.kty === "RSA" && bits(jwk) < 2048) report.checks.push(["none", "The RSA key has " + bits(jwk) + " bits only: it can be broken"]);
 	if (proof) report.checks.push(["none", "The proof brings its own key. It is worth something only if the access token names the same thumbprint in cnf.jkt"]);
@@ -46,7 +49,7 @@ async function verify(text, want, now) {
 		claims = said.claims;
 	}
 	report.claims = claims;
-	expectations(report, token, claims, want);
+	expectations(report, header.json?.value ?? {}, claims, want);
 	if (isObject(claims)) timesOf(report, claims, now);
 	const bad = report.checks.find(([state]) => state === "bad");
 	if (bad) {
@@ -70,7 +73,9 @@ async function anySignature(token, found, alg) {
 	throw last;
 }
 
-function expectations(report, token, claims, want) {
+// expectations compares what is signed with what the person expects. header is the protected one of
+// the signature that was verified.
+function expectations(report, header, claims, want) {
 	const check = (name, wanted, good, is) => {
 		if (!wanted) report.checks.push(["none", name + ": not checked, because you expect none"]);
 		else if (good) report.checks.push(["good", name + ": " + wanted]);
@@ -78,7 +83,7 @@ function expectations(report, token, claims, want) {
 	};
 	const { iss, aud } = isObject(claims) ? claims : {};
 	const typ = want.typ.toLowerCase().replace(/^application\//, "");
-	check("Type (typ)", want.typ, typOf(token.header) === typ, token.header.typ);
+	check("Type (typ)", want.typ, typOf(header) === typ, header.typ);
 	check("Issuer (iss)", want.iss, iss === want.iss, iss);
 	check("Audience (aud)", want.aud, aud === want.aud || Array.isArray(aud) && aud.includes(want.aud), aud);
 }
