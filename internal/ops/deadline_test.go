@@ -77,6 +77,7 @@ func script(seed uint64, wrap func(net.Conn) net.Conn, writes bool) (all []outco
 			turns <- struct{}{}
 		}
 	}
+	synctest.Wait() // the last turn is taken
 	close(turns)
 	_ = conn.Close()
 	ended.Wait()
