@@ -10,7 +10,7 @@ import (
 // start reads keys and log, then runs what keeps them fresh until Close.
 func (v *Verifier) start(ctx context.Context) error {
 	v.follower.begin()
-	missing := v.readAll(ctx)
+	missing := v.readAll(ctx, 0)
 	if missing != nil && !(v.opts.StartStale && passes(missing)) {
 		return missing
 	}
@@ -35,13 +35,23 @@ func (v *Verifier) start(ctx context.Context) error {
 	return nil
 }
 
-// readAll reads the keys, and the log to its head. It goes on where an attempt before it ended.
-func (v *Verifier) readAll(ctx context.Context) error {
-	if err := v.keys.fetch(ctx); err != nil {
+// readAll reads the keys, and the log to its head. It goes on where an attempt before it ended. Each question
+// may take so long; zero: as long as the source lets it.
+func (v *Verifier) readAll(ctx context.Context, each time.Duration) error {
+	question := func(ask func(context.Context) error) error {
+		if each == 0 {
+			return ask(ctx)
+		}
+		ctx, cancel := context.WithTimeout(ctx, each)
+		defer cancel()
+		return ask(ctx)
+	}
+	if err := question(v.keys.fetch); err != nil {
 		return fmt.Errorf("counterfoil: %w", err)
 	}
+	page := func(ctx context.Context) error { return errors.Join(v.follower.read(ctx, 0), ctx.Err()) }
 	for v.Ready() != nil {
-		if err := errors.Join(v.follower.read(ctx, 0), ctx.Err()); err != nil {
+		if err := question(page); err != nil {
 			return fmt.Errorf("counterfoil: read the revocation log: %w", err)
 		}
 	}
@@ -54,23 +64,18 @@ func passes(err error) bool {
 	return !stays && (errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded))
 }
 
-// attemptTimeout is how long one attempt to read keys and log may take.
-const attemptTimeout = 10 * time.Second
-
 // await tries again and again to read keys and log, and reports whether they were read before ctx ended.
 // If it waits for something that a person must change, it logs that once.
 func (v *Verifier) await(ctx context.Context) bool {
-	said, backoff := "", time.Duration(0)
-	for {
-		var wait time.Duration
+	said, backoff, wait := "", time.Duration(0), time.Duration(0)
+	for begun := v.clock.Read(); ; {
 		backoff, wait = v.follower.longer(backoff)
-		pause(ctx, nil, wait)
+		pause(ctx, nil, wait-v.clock.Since(&begun)) // a question that was lost has taken its time already
 		if ctx.Err() != nil {
 			return false
 		}
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-		err := v.readAll(attempt)
-		cancel()
+		begun = v.clock.Read()
+		err := v.readAll(ctx, 2*v.follower.heartbeat()) // as in follower.ask
 		if err == nil {
 			break
 		}

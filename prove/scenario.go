@@ -54,7 +54,7 @@ func init() { // not in the declaration: scenarios refers to Options, whose meth
 		{"flood", []int{11}, "as many revocations as the server takes, one slow verifier", true, needServer, flood},
 		{"full", []int{12}, "more entries than a verifier may hold", false, needServer, full},
 		{"policies", []int{13}, "three stale policies, four carriers, live connections", false, 0, policies},
-		{"cold start", []int{14}, "a verifier without the log, and one that restarts", false, 0, coldStart},
+		{"cold start", []int{14}, "a verifier without the log, one that restarts, one that starts before it can hear the server", false, 0, coldStart},
 	}
 }
 

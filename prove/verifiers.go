@@ -410,6 +410,33 @@ func coldStart(ctx context.Context, w *world) error {
 			n.until(ctx, c, refused, 2*w.Bound)
 		}
 	}
+	return n.startsFirst(ctx, steady, gone)
+}
+
+// startsFirst starts the verifier while it cannot hear the server. It answers nothing until it has read the log.
+// gone were revoked.
+func (n *node) startsFirst(ctx context.Context, steady, gone []*credential) error {
+	if n.real() == nil {
+		return nil // it has no such option
+	}
+	n.stop()
+	n.opts.StartStale = true
+	n.net.Set(faultnet.Fault{}, faultnet.Fault{Mode: faultnet.Lose})
+	short, cancel := context.WithTimeout(ctx, n.w.Bound/2)
+	defer cancel()
+	if err := n.start(short); err != nil {
+		return err
+	}
+	for _, c := range slices.Concat(steady, gone) {
+		n.mustSay(ctx, c, unknown, "before the log is read")
+	}
+	n.recovers(ctx, steady[1], n.net.Heal)
+	for _, c := range steady {
+		n.mustSay(ctx, c, accepted, "after the log is read")
+	}
+	for _, c := range gone {
+		n.mustSay(ctx, c, refused, "revoked before the start")
+	}
 	return nil
 }
 
