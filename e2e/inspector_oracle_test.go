@@ -83,6 +83,15 @@ func TestInspectorReadsWhatOthersMake(t *testing.T) {
 		if said != want {
 			t.Errorf("%s: the page says %q, want %q", c.Name, said, want)
 		}
+		if strings.HasSuffix(c.Name, ", bound") { // whom it is for stands in the key binding
+			for audience, want := range map[string]string{"https://api.example": "✔ Audience", "https://other.example": "✘ Audience"} {
+				fields["aud"] = audience
+				if said := b.tab(c.Verb, fields); !strings.Contains(said, want) {
+					t.Errorf("%s, for %s: %s", c.Name, audience, said)
+				}
+			}
+			b.tab(c.Verb, map[string]string{"aud": ""})
+		}
 		switch {
 		case !c.Good:
 			if read[i].Content != "" {

@@ -35,7 +35,7 @@ async function verify(text, want, now) {
 	if (proof) report.checks.push(["none", "The proof brings its own key. It is worth something only if the access token names the same thumbprint in cnf.jkt"]);
 	if (jwk.kty === "oct") report.checks.push(["none", "Whoever can verify it can also make it: the secret is shared"]);
 
-	let claims = signed.payload.json?.value;
+	let claims = signed.payload.json?.value, shownTo = claims?.aud; // whom it is for
 	if (token.form === "sd-jwt") {
 		const problems = [];
 		const said = await disclose(token, problems);
@@ -43,13 +43,14 @@ async function verify(text, want, now) {
 		report.checks.push(["good", "Disclosures: " + token.disclosures.length + ", each of them signed for. " + said.hidden + " digests stay hidden"]);
 		if (token.binding) {
 			const b = await verifyBinding(token, claims);
+			shownTo = b.aud; // this presentation is
 			report.checks.push(["good", "Key binding: made for " + b.aud + " with the nonce " + b.nonce]);
-			report.checks.push(["none", "Compare this audience and this nonce with yours"]);
+			report.checks.push(["none", "Compare this nonce with yours"]);
 		} else report.checks.push(["none", "Key binding: there is none, so whoever has it can show it"]);
 		claims = said.claims;
 	}
 	report.claims = claims;
-	expectations(report, header.json?.value ?? {}, claims, want);
+	expectations(report, { typ: header.json?.value.typ, iss: isObject(claims) ? claims.iss : undefined, aud: shownTo }, want);
 	if (isObject(claims)) timesOf(report, claims, now);
 	const bad = report.checks.find(([state]) => state === "bad");
 	if (bad) {
@@ -73,17 +74,15 @@ async function anySignature(token, found, alg) {
 	throw last;
 }
 
-// expectations compares what is signed with what the person expects. header is the protected one of
-// the signature that was verified.
-function expectations(report, header, claims, want) {
+// expectations compares what is signed with what the person expects. typ is that of the protected
+// header of the signature that was verified.
+function expectations(report, { typ, iss, aud }, want) {
 	const check = (name, wanted, good, is) => {
 		if (!wanted) report.checks.push(["none", name + ": not checked, because you expect none"]);
 		else if (good) report.checks.push(["good", name + ": " + wanted]);
 		else report.checks.push(["bad", name + " is " + (is === undefined ? "not there" : visible(JSON.stringify(is))) + ", and you expect " + wanted]);
 	};
-	const { iss, aud } = isObject(claims) ? claims : {};
-	const typ = want.typ.toLowerCase().replace(/^application\//, "");
-	check("Type (typ)", want.typ, typOf(header) === typ, header.typ);
+	check("Type (typ)", want.typ, typOf({ typ }) === typOf({ typ: want.typ }), typ);
 	check("Issuer (iss)", want.iss, iss === want.iss, iss);
 	check("Audience (aud)", want.aud, aud === want.aud || Array.isArray(aud) && aud.includes(want.aud), aud);
 }
