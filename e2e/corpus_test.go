@@ -306,6 +306,7 @@ var claimed = []string{
 	"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username",
 	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Prefix",
 	"X-Original-Method", "X-Original-Url", "X-Original-Uri", "X-Rewrite-Url",
+	"X-Real-Ip", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl",
 	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
 }
 

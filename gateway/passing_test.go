@@ -44,6 +44,48 @@ func TestEarlyHints(t *testing.T) {
 	}
 }
 
+// A client of HTTP/1.0 gets nothing before the answer (RFC 9110 section 15.2): nginx asks so by default, and took
+// what came first for the answer. What is said to every client, as that it is to use another connection while the
+// program stops, is said with the answer, and not before it.
+func TestEarlyHintsToOthers(t *testing.T) {
+	p := newProxied(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</x.css>; rel=preload")
+		for range 2 {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		_, _ = io.WriteString(w, "page")
+	}, gateway.Route{Prefix: "/"})
+	proxy := p.gateway.Proxy()
+	stopping := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		proxy.ServeHTTP(w, r)
+	}))
+	defer stopping.Close()
+	head := "Host: " + strings.TrimPrefix(p.origin, "http://") + "\r\nAuthorization: Bearer " + p.issuer.Token("alice") + "\r\n\r\n"
+	for version, want := range map[string]string{"HTTP/1.0": "200 true", "HTTP/1.1": "103 false, 103 false, 200 true"} {
+		conn, err := net.Dial("tcp", stopping.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET / "+version+"\r\n"+head); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for in, more := bufio.NewReader(conn), true; more; {
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more = res.StatusCode < 200
+			got = append(got, fmt.Sprint(res.StatusCode, " ", res.Header["Connection"] != nil || res.Close))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q, want %s", version, got, want)
+		}
+	}
+}
+
 // A visitor that waits for 100 sends its body only when the upstream wants it, and an upstream that
 // refuses is heard at once.
 func TestExpectContinue(t *testing.T) {

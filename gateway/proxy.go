@@ -54,7 +54,7 @@ func (g *Gateway) Proxy() http.Handler {
 		defer p.moveTo(nil)
 		ctx, served := g.endWith(p, w, r)
 		defer served()
-		proxy.ServeHTTP(early{w, p}, r.WithContext(p.socket.begin(w, r, p.with(ctx))))
+		proxy.ServeHTTP(newEarly(w, r, p), r.WithContext(p.socket.begin(w, r, p.with(ctx))))
 	})
 }
 
@@ -196,16 +196,43 @@ func removeOurCookies(h http.Header) {
 }
 
 // early is the writer of a proxied answer. Informational answers do not pass [answered], and so
-// lose their cookies, and the token, here.
+// lose their cookies, and the token, here. A client of HTTP/1.0 gets none (RFC 9110 section 15.2): it
+// would take one for the answer.
 type early struct {
 	http.ResponseWriter
-	p *passage
+	p   *passage
+	old bool // HTTP/1.0
+
+	// said is what was said of the answer before an upstream was asked. It is for the final answer, and
+	// httputil.ReverseProxy would send it with the first informational one alone.
+	said http.Header
+}
+
+func newEarly(w http.ResponseWriter, r *http.Request, p *passage) early {
+	e := early{ResponseWriter: w, p: p, old: !r.ProtoAtLeast(1, 1)}
+	if len(w.Header()) > 0 {
+		e.said = w.Header().Clone()
+	}
+	return e
 }
 
 func (e early) WriteHeader(status int) {
+	h := e.Header()
 	if status < 200 {
-		e.Header().Del("Set-Cookie")
-		e.p.hide(e.Header())
+		h.Del("Set-Cookie")
+		e.p.hide(h)
+		for name := range e.said {
+			delete(h, name)
+		}
+		if e.old {
+			return
+		}
+	} else {
+		for name, values := range e.said {
+			if h[name] == nil {
+				h[name] = values
+			}
+		}
 	}
 	e.ResponseWriter.WriteHeader(status)
 }

@@ -11,10 +11,11 @@ local names = {
 	"remote-user", "remote-groups", "remote-email", "remote-name",
 }
 
--- What else a visitor may not tell the service: who they are, what they ask for, and which method they mean.
+-- What else a visitor may not tell the service: who they are, where they come from, what they ask for, and which method they mean.
 local claims = {
 	"forwarded", "x-forwarded-method", "x-forwarded-uri", "x-forwarded-prefix",
 	"x-original-method", "x-original-url", "x-original-uri", "x-rewrite-url",
+	"x-real-ip", "x-forwarded-port", "x-forwarded-server", "x-forwarded-scheme", "x-forwarded-ssl",
 	"x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username", "x-remote-user",
 	"x-auth-request-user", "x-auth-request-email", "x-auth-request-groups", "x-auth-request-preferred-username",
 	"x-http-method-override", "x-http-method", "x-method-override",
