@@ -104,7 +104,7 @@ func Verify(text string, o VerifyOptions) (*Verified, error) {
 	if err != nil {
 		claims = object{}
 	}
-	kind, _ := kindOf(s.header(), claims, m.selective)
+	kind, _ := kindOf(s.protected, claims, m.selective) // nobody signed the unprotected header
 	v.Kind, v.Title = kind.ID, kind.Title
 	if err == nil {
 		own := o
@@ -115,14 +115,14 @@ func Verify(text string, o VerifyOptions) (*Verified, error) {
 	} else {
 		v.check("claims", Open, "the payload is not a JSON object")
 	}
-	v.typ(s.header(), o)
+	v.typ(s.protected, o)
 	v.kind(m, s, claims, o)
 	if v.Valid = v.Problem() == ""; !v.Valid {
 		v.disbelieve()
 		v.Disclosed = nil
 		return v, nil
 	}
-	v.Header = shown(s.raw, s)
+	v.Header = firstValue(s.raw) // without the unprotected one
 	v.Claims = firstValue(m.payload)
 	switch {
 	case err != nil:

@@ -11,7 +11,7 @@ import (
 func (v *Verified) kind(m *message, s *signature, claims object, o VerifyOptions) {
 	switch v.Kind {
 	case "dpop-proof":
-		v.proof(s.header(), claims, o)
+		v.proof(s.protected, claims, o)
 	case "logout-token":
 		if claims.has("nonce") {
 			v.check("logout", Failed, "a logout token has no nonce (OpenID Connect Back-Channel Logout 1.0 section 2.4)")
@@ -50,7 +50,7 @@ func ProofKey(text string) (*Keys, bool) {
 	if err != nil || m.encrypted != nil {
 		return nil, false
 	}
-	header := m.signatures[0].header()
+	header := m.signatures[0].protected
 	if shortType(header.text("typ")) != "dpop+jwt" {
 		return nil, false
 	}
@@ -132,7 +132,7 @@ func (k Key) bindingFault(b *message, s *signature) string {
 	switch {
 	case err != nil:
 		return err.Error()
-	case shortType(s.header().text("typ")) != "kb+jwt":
+	case shortType(s.protected.text("typ")) != "kb+jwt":
 		return "its typ is not kb+jwt"
 	case hmacs[alg] != nil:
 		return "it is signed with a secret"

@@ -266,3 +266,20 @@ func TestDisclosedTwice(t *testing.T) {
 		t.Errorf("Verify = %+v, %v", v, err)
 	}
 }
+
+// typ is that of the protected header: anybody can add an unprotected one.
+func TestUnprotectedTypeIsNotBelieved(t *testing.T) {
+	key := testKeys(t)["P-256"]
+	text, err := Sign([]byte(baseClaims), SignOptions{Key: key.List[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := strings.Split(text, ".")
+	flat := `{"protected":"` + p[0] + `","header":{"typ":"at+jwt"},"payload":"` + p[1] + `","signature":"` + p[2] + `"}`
+	for want, valid := range map[string]bool{"": true, "at+jwt": false} {
+		v, err := Verify(flat, VerifyOptions{Keys: key, Type: want, Now: time.Unix(now, 0)})
+		if err != nil || v.Valid != valid {
+			t.Errorf("typ %q: Verify = %+v, %v", want, v, err)
+		}
+	}
+}
