@@ -80,15 +80,32 @@ func (b *browser) script(expression string) string {
 	return text
 }
 
+// axeSource is axe-core, a script that looks for faults of accessibility in a page.
+func axeSource(t *testing.T) string {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join(nodeModules(t.Context(), t, "inspector"), "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(script)
+}
+
+// axe fails the test if axe-core finds a fault in the page as it is now.
+func (b *browser) axe(source, name string) {
+	b.t.Helper()
+	found := b.script(source + `; axe.run(document, { resultTypes: ["violations"] }).then(({ violations, passes }) =>
+		passes.length === 0 ? "axe looked at nothing" : violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html.slice(0, 200)).join(" | ")).join("\n"))`)
+	if found != "" {
+		b.t.Errorf("%s: %s", name, found)
+	}
+}
+
 // Each tab of the inspector, with what it shows when it is used: the rules of every page, and axe
 // (axe-core) finds nothing. With the keyboard alone: the tabs by arrows, Home and End, and each field
 // and button by Tab.
 func TestInspectorPages(t *testing.T) {
 	t.Parallel()
-	axe, err := os.ReadFile(filepath.Join(nodeModules(t.Context(), t, "inspector"), "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	axe := axeSource(t)
 	url := start(t).url + "/inspector"
 	for _, l := range append([]look{{"phone-small-light", 360, false, true}, {"desktop-dark", 1280, true, true}}, looks...) {
 		t.Run(l.name, func(t *testing.T) {
@@ -99,15 +116,10 @@ func TestInspectorPages(t *testing.T) {
 			if !l.script {
 				return
 			}
-			b.script(string(axe) + `; ""`)
 			look := func(name string) {
 				t.Helper()
 				b.inspect("inspector-" + name + "-" + l.name)
-				found := b.script(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations, passes }) =>
-					passes.length === 0 ? "axe looked at nothing" : violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html.slice(0, 200)).join(" | ")).join("\n"))`)
-				if found != "" {
-					t.Errorf("%s: %s", name, found)
-				}
+				b.axe(axe, name)
 				b.script(`window.stops.shift().focus(); ""`) // the first one, and Tab goes on from there
 				b.tabThrough(name)
 			}
