@@ -39,6 +39,9 @@ func (o *observer) wrap(next http.Handler) http.Handler {
 			r = r.WithContext(r.Context()) // a copy: the caller's request is not ours to change
 			r.RemoteAddr = netip.AddrPortFrom(a.client, 0).String()
 		}
+		if o.proxied {
+			r, a.body = followBody(r)
+		}
 		a.request = r
 		o.metrics.inFlight.Inc()
 		defer a.end()
@@ -97,12 +100,16 @@ type answer struct {
 	client   netip.Addr
 	begun    time.Time
 	by       string
-	detached bool // the line is written later
+	detached bool  // the line is written later
+	body     *body // nil: nobody has to care about it
 }
 
 func (a *answer) end() {
 	a.observer.metrics.inFlight.Dec()
 	if !a.detached {
+		if a.status == 0 {
+			a.body.end(a.ResponseWriter)
+		}
 		a.observer.write(a.request.Context(), a.line(), a.id)
 	}
 }
@@ -157,11 +164,15 @@ func answerOf(w http.ResponseWriter) *answer {
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= 200 {
 		a.status = status
+		a.body.end(a.ResponseWriter)
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.WriteHeader(http.StatusOK)
+	}
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
 	return n, err
