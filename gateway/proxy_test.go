@@ -216,6 +216,67 @@ func TestProxyCredentials(t *testing.T) {
 	}
 }
 
+// GW-19: HTTP/2 says the host in a pseudo-header, and a visitor can send the header besides. Neither is believed
+// if they differ.
+func TestProxyTwoHosts(t *testing.T) {
+	p := newProxied(t, nothing, gateway.Route{Prefix: "/", Anonymous: true})
+	at := strings.TrimPrefix(p.origin, "http://")
+	const headers, endOfAll, status200, status400 = 1, 5, 0x88, 0x8c // RFC 9113 section 6.2, RFC 7541 appendix A
+	for _, c := range []struct {
+		name  string
+		hosts []string
+		want  byte
+	}{
+		{"none besides", nil, status200}, {"the same", []string{at}, status200},
+		{"another", []string{"other.example.com"}, status400}, {"two", []string{at, at}, status400},
+	} {
+		for _, path := range []string{"/x", gateway.HandoverPrefix + "begin"} {
+			block := field(":method", "GET") + field(":scheme", "http") + field(":path", path) + field(":authority", at)
+			for _, host := range c.hosts {
+				block += field("host", host)
+			}
+			conn, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(4, 0, 0, "")+frame(headers, endOfAll, 1, block)); err != nil {
+				t.Fatal(err)
+			}
+			in, got := bufio.NewReader(conn), byte(0)
+			for got == 0 {
+				head := make([]byte, 9)
+				if _, err := io.ReadFull(in, head); err != nil {
+					t.Fatalf("%s: %v", c.name, err)
+				}
+				body := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
+				if _, err := io.ReadFull(in, body); err != nil {
+					t.Fatal(err)
+				}
+				if head[3] == headers {
+					got = body[0]
+				}
+			}
+			want := c.want
+			if path != "/x" && want == status200 {
+				want = 0x8d // 404: no handover
+			}
+			if reached := len(p.reached()); got != want || reached != 0 && (path != "/x" || c.want != status200) {
+				t.Errorf("%s at %s: %#x, want %#x; %d reached the service", c.name, path, got, want, reached)
+			}
+		}
+	}
+}
+
+// frame is one of HTTP/2, and field a field in a block of headers, without Huffman coding.
+func frame(kind, flags, stream byte, payload string) string {
+	return string([]byte{0, 0, byte(len(payload)), kind, flags, 0, 0, 0, stream}) + payload
+}
+
+func field(name, value string) string {
+	return "\x00" + string(rune(len(name))) + name + string(rune(len(value))) + value
+}
+
 // What is refused never reaches the service (GW-07, GW-08, GW-10, GW-19, GW-20, GW-22).
 func TestProxyRefusals(t *testing.T) {
 	p := newProxied(t, nothing, gateway.Route{Prefix: "/"}, gateway.Route{Prefix: "/admin", Rules: []counterfoil.Rule{counterfoil.Role("admin")}}, gateway.Route{Prefix: "/public", Anonymous: true})
