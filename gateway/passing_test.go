@@ -187,6 +187,31 @@ func TestUpstreamTLS(t *testing.T) {
 	}
 }
 
+// An answer without a type has none behind the gateway: a browser that may not guess does not show it as a page.
+func TestAnswersWithoutAType(t *testing.T) {
+	p := newProxied(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = io.WriteString(w, "<html><script>1</script>")
+	}, gateway.Route{Prefix: "/", Anonymous: true})
+	h2 := &http.Transport{Protocols: new(http.Protocols)}
+	h2.Protocols.SetUnencryptedHTTP2(true)
+	defer h2.CloseIdleConnections()
+	for name, transport := range map[string]http.RoundTripper{"HTTP/1.1": http.DefaultTransport, "HTTP/2.0": h2} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", p.web.URL+"/file", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK || res.Proto != name || res.Header["Content-Type"] != nil {
+			t.Errorf("%s: %s %v, %v; want no Content-Type", name, res.Proto, res.Header, err)
+		}
+	}
+}
+
 // What a service says of where something is stays as it is, and what it compresses stays compressed.
 func TestAnswersStayAsTheyAre(t *testing.T) {
 	p := newProxied(t, func(w http.ResponseWriter, r *http.Request) {

@@ -233,6 +233,9 @@ func (e early) WriteHeader(status int) {
 				h[name] = values
 			}
 		}
+		if _, is := h["Content-Type"]; !is {
+			h["Content-Type"] = nil // net/http would guess: a file that browsers are to keep would become a page
+		}
 	}
 	e.ResponseWriter.WriteHeader(status)
 }
