@@ -101,7 +101,7 @@ func fromOutside(c Contender, f LabFound) string {
 var errBrowser = errors.New("Chromium did not open the pages")
 
 // patience is how long a browser may take.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // browse leads a browser through the pages of all contenders.
 func (s *stage) browse(ctx context.Context) (found map[string]LabFound, err error) {

@@ -164,7 +164,7 @@ func listen() (*listening, error) {
 func (l *listening) address() string { return l.listener.Addr().String() }
 
 func (l *listening) serve(h http.Handler) {
-	l.http = &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	l.http = &http.Server{Handler: h} // no timeout: a connection of the load may wait for its first turn
 	go func() { _ = l.http.Serve(l.listener) }()
 }
 

@@ -3,6 +3,7 @@ package compare
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 	"sync/atomic"
 	"time"
 )
+
+// first is the first error of several that have one cause.
+func first(errs []error) error { return cmp.Or(errs...) }
 
 // prepared is the bytes that a caller sends. target is a path.
 func prepared(method, target, field string, more ...string) []byte {
@@ -97,7 +101,7 @@ func (l *load) warmAll(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return first(errs)
 }
 
 // exchange sends a request, reads the answer as HTTP, and returns the size of the answer.
@@ -154,7 +158,7 @@ func (l *load) closed(ctx context.Context, long time.Duration) (answered int, to
 	if ctx.Err() != nil {
 		return 0, 0, ctx.Err()
 	}
-	return int(done.Load()), time.Since(begun), errors.Join(errs...)
+	return int(done.Load()), time.Since(begun), first(errs)
 }
 
 // opened sends requests at random times, rate of them in a second on average (a Poisson process),
@@ -208,7 +212,7 @@ func (l *load) opened(ctx context.Context, rate float64, long time.Duration, ran
 	}
 	latencies = slices.Concat(took...)
 	slices.Sort(latencies)
-	return latencies, errors.Join(errs...)
+	return latencies, first(errs)
 }
 
 // visitor is a connection that asks one request after the other, whatever the answers are.

@@ -33,15 +33,22 @@ func runMemory(ctx context.Context, b *bench) error {
 			all = append(all, c)
 		}
 	}
+	kept := make(map[string]Cell) // of contenders of whom no more users are measured
 	for n, users := range slices.Sorted(slices.Values(b.Users)) {
 		at := float64(users)
 		row := Row{ID: "memory-" + strconv.Itoa(users), Group: "memory", Series: "memory", Title: fmt.Sprintf("Memory of %s users", Number(at)), Unit: "kB", Better: Less, At: &at, AtUnit: "users",
 			How: "each user signs in and sends one request; Go's heap after a collection, less what it was before, of the node and of the auth server. Our auth server has its store in memory here. A database of its own is not counted"}
 		for i, c := range all {
 			b.tell((float64(n) + float64(i)/float64(len(all))) / float64(len(b.Users)))
-			cell, err := b.stage.memory(ctx, c, users)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.ID, err)
+			cell, measured := kept[c.ID]
+			if !measured {
+				var err error
+				if cell, err = b.stage.memory(ctx, c, users); err != nil {
+					return fmt.Errorf("%s: %w", c.ID, err)
+				}
+			}
+			if c.stateless() && users >= stateless {
+				kept[c.ID] = cell
 			}
 			row.Cells = append(row.Cells, cell)
 		}
@@ -53,9 +60,12 @@ func runMemory(ctx context.Context, b *bench) error {
 	return nil
 }
 
+// stateless reports whether a contender keeps nothing of a user in its process.
+func (c Contender) stateless() bool { return c.Family == FamilyJWT || c.Store != "" }
+
 // memory measures users of a contender in processes of their own.
 func (s *stage) memory(ctx context.Context, c Contender, users int) (Cell, error) {
-	if c.Family == FamilyJWT || c.Store != "" {
+	if c.stateless() {
 		users = min(users, stateless)
 	}
 	own := &stage{b: s.b, keys: s.keys}
@@ -170,7 +180,7 @@ func (b *bench) perUser() {
 		How: fmt.Sprintf("calculated: the difference between %s and %s users, by user", Number(*few.At), Number(*many.At))}
 	for _, c := range many.Cells {
 		start := few.Cell(c.Contender)
-		if of := b.result.Contender(c.Contender); of.Family == FamilyJWT || of.Store != "" {
+		if b.result.Contender(c.Contender).stateless() {
 			row.Cells = append(row.Cells, inWords(c.Contender, "nothing"))
 			continue
 		}
