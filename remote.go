@@ -262,7 +262,10 @@ func (r *remote) receive(req *http.Request, timeout time.Duration, read func(*ht
 	defer cancel()
 	resp, err := r.client.Do(req.WithContext(ctx))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if told, ok := errors.AsType[*url.Error](err); ok { // which would write the whole query into logs
+			err = told.Err
+		}
+		return fmt.Errorf("%w: %s%s: %w", ErrUnavailable, r.url, req.URL.Path, err)
 	}
 	defer resp.Body.Close()
 	switch code := resp.StatusCode; {
