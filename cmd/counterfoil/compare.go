@@ -30,7 +30,7 @@ type compareCommand struct {
 	Seed     uint64        `default:"1" placeholder:"N" help:"Seed of the random order and of the random times."`
 
 	From   string `type:"path" placeholder:"FILE" help:"Print what an earlier run wrote with --format json, and measure nothing."`
-	Format string `default:"text" enum:"text,json,markdown,go-bench" placeholder:"FORMAT" help:"text, json, markdown or go-bench."`
+	Format string `default:"text" enum:"text,json,markdown,go-bench,html" placeholder:"FORMAT" help:"text, json, markdown, go-bench or html: one page with plots, which loads nothing."`
 	Out    string `type:"path" placeholder:"FILE" help:"Write to this file. Empty: standard output."`
 
 	Child bool `hidden:"" help:"Run as a process that is measured."`
@@ -209,6 +209,8 @@ func (c *compareCommand) print(r *compare.Result) (err error) {
 		return writeJSON(out, r)
 	case "markdown":
 		return r.WriteMarkdown(out)
+	case "html":
+		return r.WriteHTML(out)
 	case "go-bench":
 		return r.WriteGoBench(out)
 	}
