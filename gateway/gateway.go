@@ -141,10 +141,10 @@ func (g *Gateway) SetRoutes(routes []Route) error {
 		return fmt.Errorf("a route may be served on stale knowledge for %v, and the verifier was made for %v at most: start the gateway anew", longest, allowed)
 	}
 	t.guard(g.opts.Verifier)
-	if err := g.upstreams.connect(t); err != nil {
+	if err := g.exchanges.connect(t, &g.opts); err != nil { // before what is in use is touched
 		return err
 	}
-	if err := g.exchanges.connect(t, &g.opts); err != nil {
+	if err := g.upstreams.connect(t); err != nil {
 		return err
 	}
 	g.routes.Store(&t)

@@ -216,6 +216,20 @@ func TestProxyCredentials(t *testing.T) {
 	}
 }
 
+// GW-18: a service is not asked for another protocol than WebSocket, because nobody would see what is asked by it.
+func TestProxyUpgrade(t *testing.T) {
+	p := newProxied(t, nothing, gateway.Route{Prefix: "/", Anonymous: true})
+	for asked, want := range map[string]string{"h2c": "", "websocket, h2c": "", "TLS/1.2": "", "WebSocket": "WebSocket"} {
+		if res := p.ask("GET", "/x", "", "Upgrade", asked, "Connection", "Upgrade, HTTP2-Settings", "HTTP2-Settings", "AAMAAABkAAQAAP__"); res.StatusCode != 200 {
+			t.Errorf("Upgrade: %s = %d", asked, res.StatusCode)
+			continue
+		}
+		if r := p.one(); r.Header.Get("Upgrade") != want || (r.Header.Get("Connection") != "") != (want != "") || r.Header["Http2-Settings"] != nil {
+			t.Errorf("Upgrade: %s reaches the service as %v", asked, r.Header)
+		}
+	}
+}
+
 // GW-19: HTTP/2 says the host in a pseudo-header, and a visitor can send the header besides. Neither is believed
 // if they differ.
 func TestProxyTwoHosts(t *testing.T) {

@@ -246,7 +246,8 @@ func TestSetRoutes(t *testing.T) {
 	}
 	closer := b.route
 	closer.Methods = []string{"POST"}
-	for _, wrong := range [][]gateway.Route{nil, {closer, {Origin: app, Prefix: "/x", Upstreams: []string{"http://a/b"}}}, {{Origin: app, Prefix: "x"}}} {
+	noExchange := []gateway.Route{{Origin: app, Prefix: "/", BFF: "web", Upstreams: []string{"http://other.example"}, Timeouts: gateway.Timeouts{Connect: time.Second}}}
+	for _, wrong := range [][]gateway.Route{nil, {closer, {Origin: app, Prefix: "/x", Upstreams: []string{"http://a/b"}}}, {{Origin: app, Prefix: "x"}}, noExchange} {
 		if err := b.gateway.SetRoutes(wrong); err == nil || ask() != 200 {
 			t.Errorf("%v: %v, then %d", wrong, err, ask())
 		}
