@@ -81,8 +81,10 @@ func runChecks(ctx context.Context, b *bench) error {
 		}
 		used, each := after.usage.minus(before.usage), float64(n)
 		rate.add(c.ID, each/took.Seconds())
-		cpu.add(c.ID, microseconds(used.CPU)/each)
-		allocated.add(c.ID, float64(used.Allocated)/each)
+		if n > 0 { // none has ended in a round that is too short for one
+			cpu.add(c.ID, microseconds(used.CPU)/each)
+			allocated.add(c.ID, float64(used.Allocated)/each)
+		}
 		collected[c.ID] = Usage{GC: collected[c.ID].GC + used.GC, Cycles: collected[c.ID].Cycles + used.Cycles}
 		counts := after.counts.minus(before.counts)
 		asked[c.ID] = Counts{asked[c.ID].Reads + counts.Reads, asked[c.ID].Writes + counts.Writes}
@@ -98,6 +100,10 @@ func runChecks(ctx context.Context, b *bench) error {
 	b.add(Row{ID: "allocated", Group: "checks", Title: "Memory that a check allocates", Unit: "B", Better: Less, Cells: allocated.cells(b.all), How: how + ". Bytes for which the garbage collector works, with net/http."})
 	gc := Row{ID: "gc", Group: "checks", Title: "Garbage collection of 1000 checks", Unit: "µs", How: how + ". Processor time of Go's collector in the node, as the runtime estimates it, in all rounds together. It is not ranked: the bytes that a check allocates decide it."}
 	for _, c := range b.all {
+		if checks[c.ID] == 0 {
+			gc.Cells = append(gc.Cells, inWords(c.ID, notMeasured))
+			continue
+		}
 		cell := counted(c.ID, microseconds(collected[c.ID].GC)*1000/float64(checks[c.ID]))
 		cell.Text = fmt.Sprintf("%d collections in %d checks", collected[c.ID].Cycles, checks[c.ID])
 		gc.Cells = append(gc.Cells, cell)
@@ -121,6 +127,9 @@ func runChecks(ctx context.Context, b *bench) error {
 // perCheck is a count for each of n checks. Requests that were under way when it was counted make it differ
 // from a whole number by less than a thousandth.
 func perCheck(c Contender, count int64, n float64) Cell {
+	if n == 0 {
+		return inWords(c.ID, notMeasured)
+	}
 	each := float64(int64(float64(count)/n*1000+0.5)) / 1000
 	cell := counted(c.ID, each)
 	if c.Family == FamilyOurs {

@@ -8,6 +8,7 @@ import (
 var (
 	Measured  = measured
 	Counted   = counted
+	PerCheck  = perCheck
 	Quantile  = quantile
 	Histogram = histogram
 	Bootstrap = bootstrap

@@ -136,7 +136,7 @@ func written(t *testing.T, r *compare.Result) string {
 	if regexp.MustCompile(`(?i)url\(|@import`).MatchString(style[1]) {
 		t.Error("the style refers to something")
 	}
-	raw := regexp.MustCompile(`(?s)<pre tabindex="0">(.*)</pre>`).FindStringSubmatch(page)
+	raw := regexp.MustCompile(`(?s)<pre>(.*)</pre>`).FindStringSubmatch(page)
 	var again compare.Result
 	if raw == nil || json.Unmarshal([]byte(html.UnescapeString(raw[1])), &again) != nil || len(again.Rows) != len(r.Rows) {
 		t.Error("the raw data is not the result")

@@ -111,13 +111,16 @@ func counted(contender string, v float64) Cell {
 	return Cell{Contender: contender, Value: &v, Low: &v, High: &v, Counted: true}
 }
 
+// notMeasured is the text of a cell of which no round has a number.
+const notMeasured = "not measured"
+
 // inWords is a cell without a number.
 func inWords(contender, text string) Cell { return Cell{Contender: contender, Text: text} }
 
 // measured is a cell with what the rounds found.
 func measured(contender string, rounds []float64) Cell {
 	if len(rounds) == 0 {
-		return inWords(contender, "not measured")
+		return inWords(contender, notMeasured)
 	}
 	low, high, confidence := Interval(rounds)
 	v := Median(rounds)

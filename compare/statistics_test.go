@@ -117,3 +117,10 @@ func TestNumber(t *testing.T) {
 		}
 	}
 }
+
+// A cell never has a number that is not one: JSON cannot hold it.
+func TestPerCheckOfNoChecks(t *testing.T) {
+	if c := compare.PerCheck(compare.Contender{ID: "a"}, 3, 0); c.Value != nil || c.Text != "not measured" {
+		t.Errorf("no check makes the cell %+v", c)
+	}
+}
