@@ -19,7 +19,7 @@ type Options struct {
 	Stores  []Store  // the first one is that of the auth server; each is one of the plain contenders
 
 	Only    []string      // ids of groups or rows; nil: all
-	Rounds  int           // zero: 15
+	Rounds  int           // zero: 13
 	Measure time.Duration // of one contender in one round; zero: 80 ms
 	Rate    float64       // requests per second of the rows of latency; zero: 1000
 	Users   []int         // of the rows of memory; nil: 1,000 and 10,000
@@ -129,7 +129,7 @@ func (o *Options) complete() error {
 		return errors.New("compare: Options.Child and Options.Stores are required")
 	}
 	if o.Rounds == 0 {
-		o.Rounds = 15
+		o.Rounds = 13
 	}
 	if o.Measure == 0 {
 		o.Measure = 80 * time.Millisecond

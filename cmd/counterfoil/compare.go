@@ -23,7 +23,7 @@ type compareCommand struct {
 	Only     []string      `placeholder:"ROW" help:"Measure this row or group of rows; may be repeated. Empty: all."`
 	List     bool          `help:"Print the rows and measure none."`
 	Quick    bool          `help:"Measure for about half a minute: less is decided."`
-	Rounds   int           `placeholder:"N" help:"How often each contender is measured. Default: 15; with --quick 9. Fewer than 6 have no interval of 95 %."`
+	Rounds   int           `placeholder:"N" help:"How often each contender is measured. Default: 13; with --quick 9. Fewer than 6 have no interval of 95 %."`
 	Duration time.Duration `placeholder:"TIME" help:"Duration of one measurement of one contender. Default: 80ms; with --quick 30ms."`
 	Rate     float64       `default:"1000" placeholder:"N" help:"Requests per second of the rows of latency."`
 	Users    []int         `placeholder:"N" help:"Signed-in users of the rows of memory, up to 1000000; may be repeated. Default: 1000 and 10000."`
