@@ -35,6 +35,7 @@ func (e *edge) corpora() {
 	e.claims()
 	e.trailers()
 	e.connections()
+	e.upgrades()
 	e.hosts()
 }
 
@@ -382,6 +383,38 @@ func (e *edge) connections() {
 	s := e.ask(strings.Replace(e.get("/x"), "Connection: close", "Connection: close, X-Forwarded-Uri, X-Original-Url, Authorization, Cookie", 1), nil)
 	if len(s.got) > 0 {
 		e.Errorf("Connection names what says what is asked for: the service got %q", s.got)
+	}
+}
+
+// GW-13, GW-25: a visitor gets no connection on which requests come to the service that nobody decides about, even if
+// the service would take it.
+func (e *edge) upgrades() {
+	alice := "Authorization: Bearer " + e.issuer.Token("alice")
+	socket := []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"}
+	for _, to := range []string{
+		"h2c", "H2C", "h2c, websocket", "websocket, h2c", "websocket,", "h2c\r\nUpgrade: websocket", "websocket\r\nUpgrade: h2c", "TLS/1.0", "HTTP/2.0", "foo", "websocket/13",
+	} {
+		for _, lines := range [][]string{nil, socket} {
+			for _, path := range []string{"/public", "/x"} {
+				lines := append([]string{alice, "Upgrade: " + to, "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"}, lines...)
+				s := e.ask(strings.Replace(e.get(path, lines...), "Connection: close", "Connection: Upgrade, HTTP2-Settings", 1), nil)
+				for _, got := range s.got {
+					if all := values(got, "Upgrade"); len(all) > 1 || len(all) == 1 && all[0] != "websocket" {
+						e.Errorf("%s: %q: the service got an upgrade to %q", path, to, all)
+					}
+				}
+				if s.status == http.StatusSwitchingProtocols && s.header.Get("Upgrade") != "websocket" {
+					e.Errorf("%s: %q: the proxy switches to %q", path, to, s.header["Upgrade"])
+				}
+			}
+		}
+	}
+	if e.proxy == "nginx" { // its configuration passes no upgrade
+		return
+	}
+	s := e.ask(strings.Replace(e.get("/x", append(socket, alice, "Upgrade: websocket")...), "Connection: close", "Connection: Upgrade", 1), nil)
+	if s.status != http.StatusSwitchingProtocols {
+		e.Errorf("a WebSocket = %d: the corpus proves nothing", s.status)
 	}
 }
 

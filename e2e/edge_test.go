@@ -222,7 +222,7 @@ func (e *edge) request(method, path, body string, lines ...string) string {
 	return head + "\r\n" + body
 }
 
-// recorder is a service that answers 200 to everything, and keeps each request as it was written.
+// recorder is a service that answers 200 to everything, or 101 to what asks for an upgrade, and keeps each request as it was written.
 type recorder struct {
 	net.Listener
 	mu  sync.Mutex
@@ -268,6 +268,11 @@ func (s *recorder) serve(conn net.Conn) {
 		s.mu.Lock()
 		s.got = append(s.got, request)
 		s.mu.Unlock()
+		if to := values(request, "Upgrade"); to != nil { // it takes any: then nobody asks about what comes
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+to[0]+"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+			_, _ = io.Copy(io.Discard, in)
+			return
+		}
 		if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
 			return
 		}

@@ -266,6 +266,9 @@ var rows = map[string]func(e *edge) string{
 	"gRPC, refused with 401": func(e *edge) string { return e.grpc(refusing(401)) },
 	"gRPC, refused with 403": func(e *edge) string { return e.grpc(refusing(403)) },
 	"gRPC, refused with 503": func(e *edge) string { return e.grpc(refusing(503)) },
+	"the visitor's `Upgrade: h2c`": func(e *edge) string {
+		return e.ask(strings.Replace(e.get("/x", "Upgrade: h2c"), "Connection: close", "Connection: Upgrade", 1), passing()).reads("Upgrade")
+	},
 	"the visitor's trailer": func(e *edge) string {
 		s := e.ask(e.request("POST", "/x", "5\r\nhello\r\n0\r\nX-A: b\r\n\r\n", "Transfer-Encoding: chunked", "Trailer: X-A"), passing())
 		if len(s.got) == 1 && strings.HasSuffix(strings.ToLower(s.got[0]), "\r\nx-a: b\r\n\r\n") {

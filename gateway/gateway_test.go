@@ -334,6 +334,7 @@ func TestCookieFromElsewhere(t *testing.T) {
 		{"GET", []string{"Sec-WebSocket-Key", "x"}, 403},
 		{"GET", []string{"Sec-WebSocket-Key", "x", "Origin", "https://other.example.com"}, 403},
 		{"GET", []string{"Sec-WebSocket-Key", "x", "Origin", app}, 200},
+		{"GET", []string{"Upgrade", "WebSocket"}, 403},
 	} {
 		for _, k := range b.kinds() {
 			r := k.ask(c.method, app+"/x")
@@ -388,7 +389,7 @@ func TestAmbiguousTargets(t *testing.T) {
 }
 
 // GW-05, GW-06: only a trusted proxy may ask, it says each thing once, and no other spelling
-// of its words is there (GW-02).
+// of its words is there (GW-02). It asks about no connection whose requests nobody would ask about (GW-13).
 func TestWhoMayAsk(t *testing.T) {
 	b := newBench(t)
 	token := b.issuer.Token("alice")
@@ -435,6 +436,14 @@ func TestWhoMayAsk(t *testing.T) {
 			r.Header[strings.ReplaceAll(name, "-", "_")] = []string{"x"}
 			if w := answer(k.handler, r); w.Code != bad {
 				t.Errorf("%s with an alias of %s: %d, want %d", k.name, name, w.Code, bad)
+			}
+		}
+		for _, to := range [][]string{{"h2c"}, {""}, {"h2c, websocket"}, {"websocket, h2c"}, {"websocket", "h2c"}, {"h2c", "websocket"}, {"TLS/1.0"}} {
+			for _, path := range []string{"/", "/public"} {
+				r = signed(k.ask("GET", app+path), token)
+				if r.Header["Upgrade"] = to; answer(k.handler, r).Code != bad {
+					t.Errorf("%s: an upgrade of %s to %q is let pass", k.name, path, to)
+				}
 			}
 		}
 		r = signed(k.ask("GET", app+"/"), token)

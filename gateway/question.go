@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/forwarded"
@@ -26,6 +27,7 @@ type dialect struct {
 
 var (
 	errUntrusted = &refusal.Problem{Status: 403, Type: "untrusted-proxy", Title: "Not a trusted proxy", Detail: "Only the proxies of trusted_proxies may ask."}
+	errUpgrade   = &refusal.Problem{Status: 400, Type: "bad-upgrade", Title: "No such upgrade", Detail: "A connection that is no WebSocket would have requests that nobody asks about."}
 	errAmbiguous = &refusal.Problem{Status: 400, Type: "ambiguous-header", Title: "Ambiguous header", Detail: "The request has a header whose name other programs take for one that says who the caller is or what is asked for."}
 )
 
@@ -40,6 +42,9 @@ func (g *Gateway) ask(d *dialect, r *http.Request) (question, *refusal.Problem) 
 	}
 	if ambiguous(r.Header) {
 		return question{}, errAmbiguous
+	}
+	if r.Header["Upgrade"] != nil && !isWebSocket(r.Header) {
+		return question{}, errUpgrade // the proxy passes it on: the requests of an upgrade to HTTP/2 are its own
 	}
 	for _, name := range d.metadata {
 		switch values := r.Header[name]; {
@@ -106,23 +111,28 @@ func byPrefix(prefix string) *dialect {
 	}
 }
 
-// shell returns the visitor's request as far as a check reads it: with its own method, and the
-// headers that came along with the question r.
+// shell returns the visitor's request as far as a check reads it: with its own method, the headers that
+// came along with the question r, and Upgrade if it opens a WebSocket. Another upgrade is not passed on: some programs offer
+// one to HTTP/2 with each request, and a page can make a browser offer none.
 func (q *question) shell(r *http.Request) *http.Request {
-	if q.method == r.Method && (!upgrade(r) || len(r.Header["Upgrade"]) > 0) {
+	opens, says := upgrade(r), len(r.Header["Upgrade"]) > 0
+	if q.method == r.Method && opens == says {
 		return r
 	}
 	visitor := r.WithContext(r.Context())
 	visitor.Method = q.method
-	if upgrade(r) && len(r.Header["Upgrade"]) == 0 {
+	if opens != says {
 		visitor.Header = r.Header.Clone()
-		visitor.Header["Upgrade"] = []string{"websocket"}
+		if delete(visitor.Header, "Upgrade"); opens {
+			visitor.Header["Upgrade"] = []string{"websocket"}
+		}
 	}
 	return visitor
 }
 
 // upgrade reports whether the visitor opens a WebSocket. Some proxies take Upgrade and
-// Connection out of the question; these headers come along through all of them (CSRF-12).
+// Connection out of the question; the others come along through all of them (CSRF-12).
 func upgrade(r *http.Request) bool {
-	return len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0
+	return len(r.Header["Sec-Websocket-Key"]) > 0 || len(r.Header["Sec-Websocket-Version"]) > 0 ||
+		slices.ContainsFunc(r.Header["Upgrade"], func(to string) bool { return strings.Contains(strings.ToLower(to), "websocket") })
 }

@@ -37,14 +37,18 @@ func TestNothingKnownYet(t *testing.T) {
 	}
 	ask := func(path, about string) *httptest.ResponseRecorder {
 		r, w := httptest.NewRequest("GET", path, nil), httptest.NewRecorder() // from 192.0.2.1
-		r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {app + about}, "Cookie": {"cf=" + strings.Repeat("A", 43)}, "Sec-Fetch-Mode": {"navigate"}}
+		r.Host = "app.test"
+		r.Header = http.Header{"X-Original-Method": {"GET"}, "X-Original-Url": {app + about}, "X-Forwarded-Method": {"GET"}, "X-Forwarded-Proto": {"https"},
+			"X-Forwarded-Host": {"app.test"}, "X-Forwarded-Uri": {about}, "Cookie": {"cf=" + strings.Repeat("A", 43)}, "Sec-Fetch-Mode": {"navigate"}}
 		g.Handler().ServeHTTP(w, r)
 		return w
 	}
 	for about, want := range map[string]int{"/": 503, "/asks": 503, "/public": 200} {
-		w := ask("/auth-request", about)
-		if h := w.Header(); w.Code != want || want == 503 && h.Get("Retry-After") != "1" || h["Set-Cookie"] != nil || h["Location"] != nil {
-			t.Errorf("%s = %d %v, want %d", about, w.Code, h, want)
+		for _, path := range []string{"/auth-request", "/forward-auth", "/ext-authz" + about} {
+			w := ask(path, about)
+			if h := w.Header(); w.Code != want || want == 503 && h.Get("Retry-After") != "1" || h["Set-Cookie"] != nil || h["Location"] != nil {
+				t.Errorf("%s about %s = %d %v, want %d", path, about, w.Code, h, want)
+			}
 		}
 	}
 	if w := ask("/healthz", ""); w.Code != 204 {

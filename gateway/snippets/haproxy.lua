@@ -61,8 +61,19 @@ local function sign_in(txn, gateway, question)
 	return { status = answer.status, headers = headers, body = answer.body, whole = true }
 end
 
+-- no_other_upgrade leaves a visitor only the upgrade to a WebSocket: another one would be a connection with requests
+-- that nobody asks about.
+local function no_other_upgrade(txn)
+	local to = txn.http:req_get_headers()["upgrade"]
+	if to ~= nil and (to[1] ~= nil or string.lower(to[0]) ~= "websocket") then
+		txn.http:req_del_header("upgrade")
+		txn.http:req_del_header("http2-settings")
+	end
+end
+
 -- decide asks the gateway. It returns nothing if the request may pass, and else a refusal.
 local function decide(txn, gateway)
+	no_other_upgrade(txn)
 	local question, lines = {}, 0
 	for name, values in pairs(txn.http:req_get_headers()) do
 		question[name] = {}
