@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/choose"
+	"github.com/counterfoil/counterfoil/compare"
 )
 
 type chooseCommand struct {
@@ -19,6 +21,8 @@ type chooseCommand struct {
 	Outage     string   `placeholder:"WORD" help:"What services do while the auth server cannot be reached: refuse or serve. Default: refuse."`
 	Store      string   `placeholder:"WORD" help:"What you run already: files (no database server), postgres, or redis (besides postgres). Default: files."`
 	Users      string   `placeholder:"WORD" help:"How many people are signed in at the same time: thousands, hundreds-of-thousands or millions. Default: thousands."`
+
+	Measured string `type:"path" placeholder:"FILE" help:"What counterfoil compare --format json wrote: the numbers of its rows stand beside what rests on them."`
 
 	Out  string `type:"path" placeholder:"FILE" help:"Also write a configuration of counterfoil serve to this new file."`
 	JSON bool   `help:"Print JSON."`
@@ -35,6 +39,12 @@ func (c *chooseCommand) Run() error {
 	if err != nil {
 		return misuse("%v", err)
 	}
+	measured := new(compare.Result)
+	if c.Measured != "" {
+		if measured, err = readComparison(c.Measured); err != nil {
+			return err
+		}
+	}
 	advice := choose.Choose(answers)
 	if c.Out != "" {
 		if err := writeNew(c.Out, advice.Config()); err != nil {
@@ -49,7 +59,7 @@ func (c *chooseCommand) Run() error {
 			Commands []string `json:"commands"`
 		}{advice, advice.Config(), advice.Commands()})
 	}
-	printAdvice(os.Stdout, advice)
+	printAdvice(os.Stdout, advice, measured)
 	return nil
 }
 
@@ -79,7 +89,29 @@ func (c *chooseCommand) given() map[string][]string {
 	return given
 }
 
-func printAdvice(w io.Writer, advice *choose.Advice) {
+// measurements are the cells of a row that a recommendation rests on, in one line: a session in a
+// store, a JWT, and two carriers. It is empty if the row was not measured.
+func measurements(r *compare.Result, id string) string {
+	row := r.Row(id)
+	if row == nil {
+		return ""
+	}
+	var cells []string
+	for _, cell := range row.Cells {
+		c := r.Contender(cell.Contender)
+		among := c.Family == compare.FamilySession && c.Store != "" || c.ID == "jwt-es256" || c.ID == "counterfoil-cookie" || c.ID == "counterfoil-bearer"
+		switch {
+		case !among:
+		case cell.Value != nil:
+			cells = append(cells, c.Name+" "+strings.TrimSpace(compare.Number(*cell.Value)+" "+row.Unit))
+		case cell.Text != "":
+			cells = append(cells, c.Name+" "+cell.Text)
+		}
+	}
+	return row.Title + ": " + strings.Join(cells, "; ")
+}
+
+func printAdvice(w io.Writer, advice *choose.Advice, measured *compare.Result) {
 	fmt.Fprintf(w, "For %s\n", advice.Answers.Flags())
 	wide := 96
 	if of := terminalWidth(); of > 0 {
@@ -95,7 +127,16 @@ func printAdvice(w io.Writer, advice *choose.Advice) {
 		fmt.Fprintf(w, "\n%s\n", d.Title)
 		paragraph("→", d.Choice)
 		paragraph("", d.Because)
-		paragraph("", "Measured by: counterfoil compare --only "+strings.Join(d.Rows, ","))
+		missing := slices.Clone(d.Rows)
+		for _, id := range d.Rows {
+			if numbers := measurements(measured, id); numbers != "" {
+				paragraph("·", numbers)
+				missing = slices.DeleteFunc(missing, func(other string) bool { return other == id })
+			}
+		}
+		if len(missing) > 0 {
+			paragraph("", "Measured by: counterfoil compare --only "+strings.Join(missing, ","))
+		}
 		if len(d.Flips) == 0 {
 			paragraph("", "No other single answer changes this.")
 		}

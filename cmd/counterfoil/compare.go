@@ -75,15 +75,24 @@ func (c *compareCommand) Run(ctx context.Context) error {
 
 // again prints the result of an earlier run.
 func (c *compareCommand) again() error {
-	text, err := textfile.Read(c.From)
+	r, err := readComparison(c.From)
 	if err != nil {
 		return err
 	}
-	var r compare.Result
-	if err := json.Unmarshal(text, &r); err != nil || r.Schema != compare.Schema {
-		return fmt.Errorf("%s was not written by counterfoil compare --format json", c.From)
+	return c.print(r)
+}
+
+// readComparison reads the result of an earlier run.
+func readComparison(file string) (*compare.Result, error) {
+	text, err := textfile.Read(file)
+	if err != nil {
+		return nil, err
 	}
-	return c.print(&r)
+	r := new(compare.Result)
+	if err := json.Unmarshal(text, r); err != nil || r.Schema != compare.Schema {
+		return nil, fmt.Errorf("%s was not written by counterfoil compare --format json", file)
+	}
+	return r, nil
 }
 
 func (c *compareCommand) list() error {
