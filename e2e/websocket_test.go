@@ -263,7 +263,7 @@ func shows(t *testing.T, url string, texts ...string) {
 	}
 }
 
-// GW-13: a page of a real browser learns why its WebSocket was closed.
+// GW-13: a page of a real browser learns why its WebSocket was closed, and not why one was refused.
 func TestBrowserLearnsWhyAWebSocketEnds(t *testing.T) {
 	t.Parallel()
 	s := newSockets(t, false)
@@ -277,4 +277,11 @@ func TestBrowserLearnsWhyAWebSocketEnds(t *testing.T) {
 	b.until(`document.title === "open"`)
 	s.revoke(source.ScopeSession, in.Session.ID)
 	b.until(`document.title === "1008 invalid-token true"`)
+	// One that is refused tells the page nothing, whatever the answer is.
+	again := `document.title = "again"; new WebSocket(location.origin.replace("http", "ws") + "/socket/echo").onclose =
+		(event) => { document.title = [event.code, event.reason, event.wasClean].join(" "); }; true`
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](again)); err != nil {
+		t.Fatal(err)
+	}
+	b.until(`document.title === "1006 false"`)
 }

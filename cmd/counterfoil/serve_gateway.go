@@ -127,7 +127,7 @@ var decisionSeconds = []float64{.0001, .001, .01, .1, 1}
 // route, and nothing that the visitor has sent.
 func decided(m *ops.Metrics, log *slog.Logger) func(route, verdict string, took time.Duration) {
 	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "counterfoil_gateway_decisions_total", Help: "Answers to proxies, by route and verdict: allowed, or the type of the refusal.",
+		Name: "counterfoil_gateway_decisions_total", Help: "Decisions about requests, by route and verdict: allowed, or the type of the refusal.",
 	}, []string{"route", "verdict"})
 	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "counterfoil_gateway_decision_duration_seconds", Buckets: decisionSeconds, Help: "Time to decide, by verdict: allowed, or the type of the refusal.",
