@@ -78,7 +78,7 @@ func carrierOf(id string) (c counterfoil.Carrier, is bool) {
 	return carriers[n], true
 }
 
-// credential is what a caller holds.
+// Credential is what a caller holds.
 type Credential struct {
 	Field   string // header field that carries it, such as "Cookie: cf=…"
 	ID      string // by which it is ended: the session, or the jti

@@ -87,7 +87,7 @@ func (l *lab) note(id string, change func(*LabFound)) {
 	}
 }
 
-// route adds the pages of a contender.
+// routeLab adds the pages of a contender.
 func (n *Node) routeLab(mux *http.ServeMux, all []Contender, at int, guard func(http.Handler) http.Handler) {
 	c, l := all[at], &n.lab
 	if c.Family == FamilyOurs {

@@ -3,7 +3,6 @@ package inspect
 import (
 	"bytes"
 	"compress/zlib"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -195,13 +194,13 @@ func times(claims object, now time.Time) (list []Time) {
 		if !ok {
 			continue
 		}
-		list = append(list, Time{name, at, Away(at, now)})
+		list = append(list, Time{name, at, away(at, now)})
 	}
 	return list
 }
 
-// Away says how far a time is from now.
-func Away(at, now time.Time) string {
+// away says how far a time is from now.
+func away(at, now time.Time) string {
 	d := at.Sub(now).Round(time.Second)
 	days := ""
 	if n := int64(d.Abs() / (24 * time.Hour)); n > 0 {
@@ -236,10 +235,4 @@ func readStatusList(claims object) *StatusList {
 		list.Entries = int(n) * 8 / list.Bits
 	}
 	return list
-}
-
-// TokenHash is ath of a DPoP proof for an access token (RFC 9449 section 4.2).
-func TokenHash(accessToken string) string {
-	sum := sha256.Sum256([]byte(accessToken))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -117,13 +117,13 @@ func (l *linter) times(claims object, kind Kind) {
 	iat, hasIat := claims.time("iat")
 	nbf, hasNbf := claims.time("nbf")
 	if hasExp && !l.now.Before(exp) {
-		l.find("expired", "%s", Away(exp, l.now))
+		l.find("expired", "%s", away(exp, l.now))
 	}
 	if hasNbf && nbf.After(l.now.Add(leeway)) {
-		l.find("nbf-future", "%s", Away(nbf, l.now))
+		l.find("nbf-future", "%s", away(nbf, l.now))
 	}
 	if hasIat && iat.After(l.now.Add(leeway)) {
-		l.find("iat-future", "%s", Away(iat, l.now))
+		l.find("iat-future", "%s", away(iat, l.now))
 	}
 	if hasNbf && hasExp && !nbf.Before(exp) {
 		l.find("nbf-after-exp", "")
@@ -134,7 +134,7 @@ func (l *linter) times(claims object, kind Kind) {
 	// Credentials of these kinds are kept by their holder or published, and may live for years.
 	kept := slices.Contains([]string{"sd-jwt", "status-list", "security-event", "key-binding"}, kind.ID)
 	if hasIat && hasExp && !kept && exp.Sub(iat) > longestLife {
-		l.find("lifetime", "%s", strings.TrimPrefix(Away(exp, iat), "in "))
+		l.find("lifetime", "%s", strings.TrimPrefix(away(exp, iat), "in "))
 	}
 }
 

@@ -351,8 +351,8 @@ func (v *Verified) time(claims object, name string, good func(time.Time) bool, b
 	case !ok:
 		v.check(name, Failed, "%s is no number of seconds", name)
 	case !good(at):
-		v.check(name, Failed, "%s %s (%s)", bad, at.Format(time.RFC3339), Away(at, o.Now))
+		v.check(name, Failed, "%s %s (%s)", bad, at.Format(time.RFC3339), away(at, o.Now))
 	default:
-		v.check(name, Passed, "%s (%s)", at.Format(time.RFC3339), Away(at, o.Now))
+		v.check(name, Passed, "%s (%s)", at.Format(time.RFC3339), away(at, o.Now))
 	}
 }

@@ -120,7 +120,7 @@ func (v *Verified) binding(m *message, claims object, o VerifyOptions) {
 	case o.Now.Before(iat.Add(-o.Leeway)):
 		v.check("key binding", Failed, "its iat is in the future: %s", iat.Format(time.RFC3339))
 	default:
-		v.check("key binding", Passed, "made %s by the key that cnf names", Away(iat, o.Now))
+		v.check("key binding", Passed, "made %s by the key that cnf names", away(iat, o.Now))
 		v.audience("binding aud", own, o)
 		v.nonce("binding nonce", own, o)
 	}
