@@ -46,6 +46,14 @@ type seenStatus struct {
 	status int
 }
 
+// asker is a client that asks a node during an outage of the store.
+type asker struct {
+	contender Contender
+	in        Credential
+	before    bool // it has asked before the outage
+	seen      []seenStatus
+}
+
 // storeDown asks all contenders at once while their stores are down.
 func (s *stage) storeDown(ctx context.Context) (known, unknown []Cell, err error) {
 	node, err := s.node(ctx, NodePlan{Bound: shortBound})
@@ -53,85 +61,88 @@ func (s *stage) storeDown(ctx context.Context) (known, unknown []Cell, err error
 		return nil, nil, err
 	}
 	defer node.stop()
-	var all []Contender
+	var all []*asker
 	for _, c := range s.b.all {
-		if c.ID != noCheck {
-			all = append(all, c)
+		if c.ID == noCheck {
+			continue
 		}
-	}
-	made := make([][]Credential, len(all))
-	for i, c := range all {
-		if made[i], err = s.login(ctx, node, c, 7_000_000, 2, time.Hour); err != nil {
+		made, err := s.login(ctx, node, c, 7_000_000, 2, time.Hour)
+		if err != nil {
 			return nil, nil, err
 		}
+		all = append(all, &asker{contender: c, in: made[0], before: true}, &asker{contender: c, in: made[1]})
 	}
-	impair := func(i Impairment) error {
-		if err := s.auth.call(ctx, "Auth.Impair", i, &Nothing{}); err != nil {
-			return err
-		}
-		return node.call(ctx, "Node.Impair", i, &Nothing{})
-	}
-	seen := make([][2][]seenStatus, len(all))
 	down, up := make(chan struct{}), make(chan struct{})
-	var begun time.Time
 	var wg sync.WaitGroup
-	for i, c := range all {
-		for which := range 2 {
-			wg.Go(func() {
-				v := visit(node.address)
-				defer v.close()
-				question := prepared("GET", "/check/"+c.ID, made[i][which].Field)
-				if which == 0 { // seen before
-					_, _, _ = v.ask(ctx, question)
-				}
-				<-down
-				tick := time.NewTicker(50 * time.Millisecond)
-				defer tick.Stop()
-				for {
-					at := time.Since(begun)
-					status, _, _ := v.ask(ctx, question)
-					seen[i][which] = append(seen[i][which], seenStatus{at, status})
-					select {
-					case <-up:
-						return
-					case <-tick.C:
-					}
-				}
-			})
-		}
+	for _, a := range all {
+		wg.Go(func() { a.ask(ctx, node, down, up) })
 	}
-	warm := time.NewTimer(300 * time.Millisecond)
-	defer warm.Stop()
-	select {
-	case <-warm.C:
-	case <-ctx.Done():
-	}
-	err = impair(Impairment{Down: true})
-	begun = time.Now()
+	pause(ctx, 300*time.Millisecond) // those who ask before have asked
+	err = s.impair(ctx, node, Impairment{Down: true})
 	close(down)
-	over := time.NewTimer(outageLasts)
-	defer over.Stop()
-	select {
-	case <-over.C:
-	case <-ctx.Done():
-	}
+	pause(ctx, outageLasts)
 	close(up)
 	wg.Wait()
 	if err == nil {
-		err = impair(Impairment{})
+		err = s.impair(ctx, node, Impairment{})
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, c := range all {
-		back, err := s.accepted(ctx, node, c, made[i][0].Field)
+	for _, a := range all {
+		if !a.before {
+			unknown = append(unknown, inWords(a.contender.ID, inOutage(a.seen, true)))
+			continue
+		}
+		back, err := s.accepted(ctx, node, a.contender, a.in.Field)
 		if err != nil {
 			return nil, nil, err
 		}
-		known = append(known, inWords(c.ID, inOutage(seen[i][0], back)))
-		unknown = append(unknown, inWords(c.ID, inOutage(seen[i][1], true)))
+		known = append(known, inWords(a.contender.ID, inOutage(a.seen, back)))
 	}
 	return known, unknown, nil
+}
+
+// ask asks from when down is closed until up is, 20 times a second.
+func (a *asker) ask(ctx context.Context, node *nodeProcess, down, up <-chan struct{}) {
+	v := visit(node.address)
+	defer v.close()
+	question := prepared("GET", "/check/"+a.contender.ID, a.in.Field)
+	if a.before {
+		_, _, _ = v.ask(ctx, question)
+	}
+	<-down
+	begun := time.Now()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		at := time.Since(begun)
+		status, _, _ := v.ask(ctx, question)
+		a.seen = append(a.seen, seenStatus{at, status})
+		select {
+		case <-up:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// impair changes the stores of a node, and of the auth server.
+func (s *stage) impair(ctx context.Context, node *nodeProcess, i Impairment) error {
+	if err := s.auth.call(ctx, "Auth.Impair", i, &Nothing{}); err != nil {
+		return err
+	}
+	return node.call(ctx, "Node.Impair", i, &Nothing{})
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // accepted reports whether a credential is accepted again after an outage, within some seconds.

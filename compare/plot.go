@@ -199,18 +199,7 @@ func newChart(r *Result, rows []*Row) *chart {
 			c.Lines = append(c.Lines, l)
 		}
 	}
-	// Labels are in the order of the ends of the lines, and none is on another.
-	slices.SortStableFunc(c.Lines, func(a, b line) int { return cmp.Compare(a.end, b.end) })
-	next := float64(chartTop)
-	names := make([]string, len(c.Lines))
-	for n := range c.Lines {
-		l := &c.Lines[n]
-		l.Label = strconv.Itoa(n + 1)
-		at := min(max(next, l.end), c.Base-float64(labelHeight*(len(c.Lines)-1-n)))
-		l.LabelAt, next = pixels(at), at+labelHeight
-		names[n] = l.Label + " " + l.Name
-	}
-	c.Desc = "From the highest to the lowest at the right: " + strings.Join(names, ", ") + ". The tables of the rows have the same numbers."
+	c.label()
 	for _, t := range y.ticks() {
 		c.Ys = append(c.Ys, tick{At: pixels(down(t.value)), Label: t.Label})
 	}
@@ -222,6 +211,21 @@ func newChart(r *Result, rows []*Row) *chart {
 		}
 	}
 	return c
+}
+
+// label numbers the lines and describes them. The labels are in the order of the ends of the lines, and none is on another.
+func (c *chart) label() {
+	slices.SortStableFunc(c.Lines, func(a, b line) int { return cmp.Compare(a.end, b.end) })
+	next := float64(chartTop)
+	names := make([]string, len(c.Lines))
+	for n := range c.Lines {
+		l := &c.Lines[n]
+		l.Label = strconv.Itoa(n + 1)
+		at := min(max(next, l.end), c.Base-float64(labelHeight*(len(c.Lines)-1-n)))
+		l.LabelAt, next = pixels(at), at+labelHeight
+		names[n] = l.Label + " " + l.Name
+	}
+	c.Desc = "From the highest to the lowest at the right: " + strings.Join(names, ", ") + ". The tables of the rows have the same numbers."
 }
 
 // across leaves room for the labels of the axis at the left, and of the lines at the right.
