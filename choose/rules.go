@@ -22,7 +22,7 @@ var Topics = []Topic{
 	{ID: "pages", Title: "Carrier of pages that a server renders", If: []Condition{is("clients", "pages")}, Rules: []Rule{
 		{ID: "pages-hosts", If: []Condition{not("sites", "one-host")},
 			Choice:   "cookie, one for each host",
-			Because:  "A cookie that several hosts share can be set and read by the weakest of them. The gateway gives each host a cookie of its own, of the same session, so that one sign-out ends all of them.",
+			Because:  "A cookie that several hosts share can be set and read by the weakest of them. The gateway gives each host a cookie of its own, of the same session, so that one sign-out ends all of them: start it with --client web.",
 			Rows:     []string{"xss", "csrf", "credential"},
 			Commands: []string{atHosts, hostKey}},
 		{ID: "pages-services", If: []Condition{is("servers", "services"), is("claims", "readable")},
@@ -40,9 +40,9 @@ var Topics = []Topic{
 	{ID: "spa", Title: "Carrier of single-page apps", If: []Condition{is("clients", "spa")}, Rules: []Rule{
 		{ID: "spa-hosts", If: []Condition{not("sites", "one-host")},
 			Choice:   "cookie, one for each host, and the gateway holds the tokens (BFF)",
-			Because:  "The page calls its own host only. The gateway there has the session's cookie, which no script can read, and calls the API at the other host with a token that the page never sees. Browsers keep cookies of another site from a page, so a silent refresh across sites would fail.",
+			Because:  "The page calls its own host only. The gateway there has the session's cookie, which no script can read, and calls the API at the other host with a token that the page never sees: start it with --client web and bff.key, and write bff: api at its routes. Browsers keep cookies of another site from a page, so a silent refresh across sites would fail.",
 			Rows:     []string{"xss", "csrf", "credential"},
-			Commands: []string{atHosts, hostKey, "counterfoil client set api --carrier bearer --audience https://api.example.com", "counterfoil apikey create --client api --scope revocation:read,introspect,sessions:exchange --out bff.key"}},
+			Commands: []string{atHosts, "counterfoil client set api --carrier bearer --audience https://api.example.com", bffKey}},
 		{ID: "spa-services", If: []Condition{is("servers", "services"), is("claims", "readable")},
 			Choice:   "jwt-cookie",
 			Because:  "App and API share a host. Each service behind it can check a signed cookie without asking when it sees it for the first time, and no script can read it.",
@@ -71,7 +71,7 @@ var Topics = []Topic{
 	{ID: "machines", Title: "Carrier of services, scripts and devices", If: []Condition{is("clients", "machines")}, Rules: []Rule{
 		{ID: "machines-jwe", If: []Condition{is("claims", "hidden")},
 			Choice:   "jwe",
-			Because:  "It is sent in a header, and only the services that have the key read what is in it.",
+			Because:  "It is sent in a header, and its holder cannot read what is in it. A service without the key asks the auth server when it sees it for the first time.",
 			Rows:     []string{"credential", "first"},
 			Commands: []string{"counterfoil client set jobs --carrier jwe", machineKey}},
 		{ID: "machines-bearer",
@@ -102,7 +102,7 @@ var Topics = []Topic{
 	{ID: "access", Title: "Life of a token", Rules: []Rule{
 		{ID: "access-long", If: []Condition{is("revocation", "expiry"), is("users", "millions")},
 			Choice:  "15 minutes",
-			Because: "A refresh is the only request that writes to the store. With so many users a longer life saves most of these writes, and a verifier that follows the revocations refuses a revoked token all the same.",
+			Because: "Each refresh writes to the store. With so many users a longer life saves most of these writes, and a verifier that follows the revocations refuses a revoked token all the same.",
 			Rows:    []string{"refresh", "refresh-writes"}, Set: map[string]string{"access_ttl": "15m"}},
 		{ID: "access-normal",
 			Choice:  "5 minutes",
@@ -121,7 +121,7 @@ var Topics = []Topic{
 			Rows:    []string{"memory-10000"}, Set: map[string]string{"absolute": "24h", "refresh_idle": "168h", "idle": "1h"}},
 		{ID: "login-machines",
 			Choice:  "24 hours",
-			Because: "A program makes a new session with its key each day, and a key that is deleted ends them all.",
+			Because: "A program makes a new session with its key each day, and counterfoil session revoke --client jobs ends them all. To delete the key ends no session.",
 			Rows:    []string{"refresh"}, Set: map[string]string{"absolute": "24h", "refresh_idle": "24h", "idle": "1h"}},
 	}},
 
@@ -132,7 +132,7 @@ var Topics = []Topic{
 			Rows:    []string{"revoke", "revoke-all", "revoke-all-after"}, Set: map[string]string{"max_bound": "5s"}},
 		{ID: "bound-soon", If: []Condition{is("revocation", "soon")},
 			Choice:  "10 seconds",
-			Because: "Revocations arrive in milliseconds. A restart of the auth server that takes less than the bound is noticed by nobody.",
+			Because: "Revocations arrive in milliseconds. While the auth server restarts for less than the bound, services go on for callers that they have seen.",
 			Rows:    []string{"revoke", "store-down"}, Set: map[string]string{"max_bound": "10s"}},
 		{ID: "bound-expiry",
 			Choice:  "1 minute",
@@ -143,7 +143,7 @@ var Topics = []Topic{
 	{ID: "store", Title: "Store", Rules: []Rule{
 		{ID: "store-sqlite", If: []Condition{is("store", "files")},
 			Choice:  "sqlite, with one auth server",
-			Because: "It is in the program, and it is backed up while it runs. Checks do not touch it. Logins, refreshes and revocations wait while the one auth server restarts; take PostgreSQL when that must not be.",
+			Because: "It is in the program, and it is backed up while it runs. Checks do not touch it. There are no logins, refreshes and revocations while the one auth server restarts; take PostgreSQL when that must not be.",
 			Rows:    []string{"reads", "refresh", "node-down"}, Set: map[string]string{"store": "sqlite"}},
 		{ID: "store-postgres", If: []Condition{is("store", "postgres")},
 			Choice:  "postgres, with two auth servers or more",
@@ -187,8 +187,8 @@ var Topics = []Topic{
 
 	{ID: "cors", Title: "CORS", If: []Condition{is("clients", "spa")}, Rules: []Rule{
 		{ID: "cors-exact", If: []Condition{not("sites", "one-host")},
-			Choice:  "the exact origin of the app at the auth server, for its list of sessions and its sign-out; none at services",
-			Because: "The page calls its own host only, where the gateway is. The origin is listed with --origin at its client; there is no wildcard.",
+			Choice:  "the exact origin of the app at the auth server; none at services",
+			Because: "The page calls its own host only, where the gateway is, also to sign out (/.counterfoil/sign-out). The origin is listed with --origin at its client, so that a sign-in leads back to it; there is no wildcard. A page of the same site can also read its list of sessions at the auth server; from other sites browsers send no cookie there.",
 			Rows:    []string{"csrf"}},
 		{ID: "cors-none",
 			Choice:  "none",
@@ -201,6 +201,7 @@ var Topics = []Topic{
 const (
 	atHosts    = "counterfoil client set web --carrier cookie --origin https://app.example.com"
 	hostKey    = "counterfoil apikey create --client gateway --scope revocation:read,introspect,sessions:handover --sessions-of web --out gateway.key"
+	bffKey     = "counterfoil apikey create --client gateway --scope revocation:read,introspect,sessions:handover,sessions:exchange --sessions-of web,api --out bff.key"
 	followKey  = "counterfoil apikey create --client services --scope revocation:read,introspect --out services.key"
 	machineKey = "counterfoil apikey create --client jobs --scope sessions:create --out jobs.key"
 )

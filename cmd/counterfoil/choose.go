@@ -143,6 +143,9 @@ func printAdvice(w io.Writer, advice *choose.Advice, measured *compare.Result) {
 		for _, flip := range d.Flips {
 			paragraph("≠", flip.Choice+", if "+joined(flip.If))
 		}
+		if d.Topic == "need" && !advice.Needed {
+			fmt.Fprintln(w, "\nIf you take Counterfoil all the same:")
+		}
 	}
 	if commands := advice.Commands(); len(commands) > 0 {
 		fmt.Fprintf(w, "\nOnce the server runs, with your own names and origins\n")

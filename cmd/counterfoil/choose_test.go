@@ -65,3 +65,18 @@ func TestFlagsOfChoose(t *testing.T) {
 		}
 	}
 }
+
+// Who does not need this program reads so before what follows.
+func TestChoiceOfALibrary(t *testing.T) {
+	for given, want := range map[string]bool{"pages": true, "mobile": false} {
+		a, err := choose.Parse(map[string][]string{"clients": {given}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		printAdvice(&out, choose.Choose(a), new(compare.Result))
+		if got := strings.Contains(out.String(), "\nIf you take Counterfoil all the same:\n"); got != want {
+			t.Errorf("with %s: %s", given, &out)
+		}
+	}
+}
