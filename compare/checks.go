@@ -60,9 +60,7 @@ func runChecks(ctx context.Context, b *bench) error {
 	}
 	defer closeAll()
 	node := b.stage.nodes[0]
-	rate, cpu, allocated := series{}, series{}, series{}
-	collected := make(map[string]Usage)
-	asked, checks := make(map[string]Counts), make(map[string]int)
+	found := checked{series{}, series{}, series{}, make(map[string]Usage), make(map[string]Counts), make(map[string]int)}
 	err = b.inRounds(ctx, b.Rounds, b.all, func(c Contender, _ int) error {
 		if _, _, err := loads[c.ID].closed(ctx, warming); err != nil {
 			return err
@@ -79,33 +77,52 @@ func runChecks(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		used, each := after.usage.minus(before.usage), float64(n)
-		rate.add(c.ID, each/took.Seconds())
-		if n > 0 { // none has ended in a round that is too short for one
-			cpu.add(c.ID, microseconds(used.CPU)/each)
-			allocated.add(c.ID, float64(used.Allocated)/each)
-		}
-		collected[c.ID] = Usage{GC: collected[c.ID].GC + used.GC, Cycles: collected[c.ID].Cycles + used.Cycles}
-		counts := after.counts.minus(before.counts)
-		asked[c.ID] = Counts{asked[c.ID].Reads + counts.Reads, asked[c.ID].Writes + counts.Writes}
-		checks[c.ID] += n
+		found.add(c.ID, n, took, after.usage.minus(before.usage), after.counts.minus(before.counts))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	b.addChecks(found)
+	return nil
+}
+
+// checked is what the rounds of checks on one node found, by contender.
+type checked struct {
+	rate, cpu, allocated series
+	collected            map[string]Usage // of the garbage collector alone
+	asked                map[string]Counts
+	checks               map[string]int
+}
+
+// add adds a round of n checks.
+func (f *checked) add(contender string, n int, took time.Duration, used Usage, counts Counts) {
+	each := float64(n)
+	f.rate.add(contender, each/took.Seconds())
+	if n > 0 { // none has ended in a round that is too short for one
+		f.cpu.add(contender, microseconds(used.CPU)/each)
+		f.allocated.add(contender, float64(used.Allocated)/each)
+	}
+	collected, asked := f.collected[contender], f.asked[contender]
+	f.collected[contender] = Usage{GC: collected.GC + used.GC, Cycles: collected.Cycles + used.Cycles}
+	f.asked[contender] = Counts{asked.Reads + counts.Reads, asked.Writes + counts.Writes}
+	f.checks[contender] += n
+}
+
+// addChecks adds the rows of checks on one node.
+func (b *bench) addChecks(found checked) {
 	how := fmt.Sprintf("GET over %d kept connections, with the credentials of %d callers by turns, as fast as the node answers; every caller was seen before", connections, b.Callers)
-	b.add(Row{ID: "rate-1", Group: "checks", Title: "Checks per second, one node", Unit: "/s", Better: More, Cells: rate.cells(b.all), How: how + ". The load runs on the same machine."})
-	b.add(Row{ID: "cpu", Group: "checks", Title: "Processor time of a check", Unit: "µs", Better: Less, Cells: cpu.cells(b.all), How: how + ". Processor time of the node, with net/http; a store in a process of its own is not counted."})
-	b.add(Row{ID: "allocated", Group: "checks", Title: "Memory that a check allocates", Unit: "B", Better: Less, Cells: allocated.cells(b.all), How: how + ". Bytes for which the garbage collector works, with net/http."})
+	b.add(Row{ID: "rate-1", Group: "checks", Title: "Checks per second, one node", Unit: "/s", Better: More, Cells: found.rate.cells(b.all), How: how + ". The load runs on the same machine."})
+	b.add(Row{ID: "cpu", Group: "checks", Title: "Processor time of a check", Unit: "µs", Better: Less, Cells: found.cpu.cells(b.all), How: how + ". Processor time of the node, with net/http; a store in a process of its own is not counted."})
+	b.add(Row{ID: "allocated", Group: "checks", Title: "Memory that a check allocates", Unit: "B", Better: Less, Cells: found.allocated.cells(b.all), How: how + ". Bytes for which the garbage collector works, with net/http."})
 	gc := Row{ID: "gc", Group: "checks", Title: "Garbage collection of 1000 checks", Unit: "µs", How: how + ". Processor time of Go's collector in the node, as the runtime estimates it, in all rounds together. It is not ranked: the bytes that a check allocates decide it."}
 	for _, c := range b.all {
-		if checks[c.ID] == 0 {
+		if found.checks[c.ID] == 0 {
 			gc.Cells = append(gc.Cells, inWords(c.ID, notMeasured))
 			continue
 		}
-		cell := counted(c.ID, microseconds(collected[c.ID].GC)*1000/float64(checks[c.ID]))
-		cell.Text = fmt.Sprintf("%d collections in %d checks", collected[c.ID].Cycles, checks[c.ID])
+		cell := counted(c.ID, microseconds(found.collected[c.ID].GC)*1000/float64(found.checks[c.ID]))
+		cell.Text = fmt.Sprintf("%d collections in %d checks", found.collected[c.ID].Cycles, found.checks[c.ID])
 		gc.Cells = append(gc.Cells, cell)
 	}
 	b.add(gc)
@@ -115,13 +132,12 @@ func runChecks(ctx context.Context, b *bench) error {
 		if c.ID == noCheck {
 			continue
 		}
-		n := float64(checks[c.ID])
-		reads.Cells = append(reads.Cells, perCheck(c, asked[c.ID].Reads, n))
-		writes.Cells = append(writes.Cells, perCheck(c, asked[c.ID].Writes, n))
+		n := float64(found.checks[c.ID])
+		reads.Cells = append(reads.Cells, perCheck(c, found.asked[c.ID].Reads, n))
+		writes.Cells = append(writes.Cells, perCheck(c, found.asked[c.ID].Writes, n))
 	}
 	b.add(reads)
 	b.add(writes)
-	return nil
 }
 
 // perCheck is a count for each of n checks. Requests that were under way when it was counted make it differ

@@ -136,64 +136,65 @@ func (s *stage) revokeOnce(ctx context.Context, w way, number int) (found ended,
 		asked = asked[:1]
 	}
 	var ready, gone sync.WaitGroup
-	lasts := make([]time.Time, len(asked)) // when the last accepted request was sent
-	errs := make([]error, len(asked))
-	var answered atomic.Int64 // when the revocation was answered, in nanoseconds since begun
-	var after atomic.Int64
-	begun := time.Now()
+	var answered atomic.Pointer[time.Time] // when the revocation was answered; nil: not yet
 	question := prepared("GET", "/check/"+w.c.ID, made[0].Field)
+	users := make([]user, len(asked))
 	for i, node := range asked {
 		ready.Add(1)
-		gone.Go(func() {
-			accepted := 0
-			v := visit(node.address)
-			defer v.close()
-			defer func() {
-				if accepted < steady {
-					ready.Done()
-				}
-			}()
-			for {
-				sent := time.Now()
-				status, _, err := v.ask(ctx, question)
-				switch {
-				case err != nil:
-					errs[i] = err
-					return
-				case status == http.StatusOK:
-					lasts[i] = sent
-					if at := answered.Load(); at > 0 && sent.Sub(begun) > time.Duration(at) {
-						after.Add(1)
-					}
-					if accepted++; accepted == steady {
-						ready.Done()
-					}
-				case status == http.StatusUnauthorized && accepted >= steady:
-					return
-				default:
-					errs[i] = fmt.Errorf("status %d after %d accepted requests", status, accepted)
-					return
-				}
-			}
-		})
+		gone.Go(func() { users[i].ask(ctx, node, question, sync.OnceFunc(ready.Done), &answered) })
 	}
 	ready.Wait()
 	start := time.Now()
 	err = s.end(ctx, w, made[0].ID)
-	found.answer = time.Since(start)
-	answered.Store(int64(time.Since(begun)))
+	at := time.Now()
+	answered.Store(&at)
 	if err != nil {
 		cancel()
 	}
 	gone.Wait()
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return found, err
+	found.answer = at.Sub(start)
+	for _, u := range users {
+		err = errors.Join(err, u.err)
+		found.last = max(found.last, u.last.Sub(start))
+		found.after += u.after
 	}
-	for _, at := range lasts {
-		found.last = max(found.last, at.Sub(start))
+	return found, err
+}
+
+// user is a client that asks one node all the time while its session is ended.
+type user struct {
+	last  time.Time // when the last accepted request was sent
+	after int       // requests that were accepted although they were sent after the revocation's answer
+	err   error
+}
+
+// ask asks until the node refuses. It calls ready once the node has accepted enough, or when it returns.
+func (u *user) ask(ctx context.Context, node *nodeProcess, question []byte, ready func(), answered *atomic.Pointer[time.Time]) {
+	defer ready()
+	v := visit(node.address)
+	defer v.close()
+	for accepted := 0; ; {
+		sent := time.Now()
+		status, _, err := v.ask(ctx, question)
+		switch {
+		case err != nil:
+			u.err = err
+			return
+		case status == http.StatusOK:
+			u.last = sent
+			if at := answered.Load(); at != nil && sent.After(*at) {
+				u.after++
+			}
+			if accepted++; accepted == steady {
+				ready()
+			}
+		case status == http.StatusUnauthorized && accepted >= steady:
+			return
+		default:
+			u.err = fmt.Errorf("status %d after %d accepted requests", status, accepted)
+			return
+		}
 	}
-	found.after = int(after.Load())
-	return found, nil
 }
 
 // end ends a session.
