@@ -85,19 +85,24 @@ func (k tokenKeys) secret(text string) (*inspect.Keys, error) {
 	return inspect.Secret(secret), nil
 }
 
-// one returns the only key, or the first that does what is asked.
-func one(keys *inspect.Keys, kid string) (inspect.Key, error) {
-	if kid != "" {
-		for _, k := range keys.List {
-			if k.ID == kid {
-				return k, nil
-			}
+// chosen reads the keys, and returns the one that kid names. A file with one key needs no kid.
+func (k tokenKeys) chosen(ctx context.Context, input, kid string) (inspect.Key, error) {
+	keys, err := k.given(ctx, input)
+	if err != nil {
+		return inspect.Key{}, err
+	}
+	for _, key := range keys.List {
+		if kid != "" && key.ID == kid {
+			return key, nil
 		}
 	}
-	if len(keys.List) > 1 {
-		return inspect.Key{}, misuse("there are %d keys\nhint: --kid says which one", len(keys.List))
+	switch {
+	case len(keys.List) == 1:
+		return keys.List[0], nil
+	case kid != "":
+		return inspect.Key{}, misuse("none of the %d keys has the kid %s", len(keys.List), printable(kid))
 	}
-	return keys.List[0], nil
+	return inspect.Key{}, misuse("there are %d keys\nhint: --kid says which one", len(keys.List))
 }
 
 // printKeysOf prints which keys a file has, and no key.

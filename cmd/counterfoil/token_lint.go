@@ -35,11 +35,10 @@ func (c *tokenLint) Run(ctx context.Context) error {
 		return err
 	}
 	if keys != nil {
-		key, err := one(keys, "")
-		if err != nil {
-			return err
+		if n := len(keys.List); n != 1 {
+			return misuse("there are %d keys, and lint takes one\nhint: name a file with the key of the token", n)
 		}
-		o.Key = &key
+		o.Key = &keys.List[0]
 	}
 	found := inspect.Lint(text, o)
 	if c.JSON {

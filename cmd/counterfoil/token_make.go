@@ -38,11 +38,7 @@ type tokenSign struct {
 
 // Run prints a signed token.
 func (c *tokenSign) Run(ctx context.Context) error {
-	keys, err := c.given(ctx, c.File)
-	if err != nil {
-		return err
-	}
-	key, err := one(keys, c.ID)
+	key, err := c.chosen(ctx, c.File, c.ID)
 	if err != nil {
 		return err
 	}
@@ -105,11 +101,7 @@ type tokenEncrypt struct {
 
 // Run prints an encrypted token.
 func (c *tokenEncrypt) Run(ctx context.Context) error {
-	keys, err := c.given(ctx, c.File)
-	if err != nil {
-		return err
-	}
-	key, err := one(keys, c.ID)
+	key, err := c.chosen(ctx, c.File, c.ID)
 	if err != nil {
 		return err
 	}
