@@ -141,7 +141,7 @@ func printAdvice(w io.Writer, advice *choose.Advice, measured *compare.Result) {
 			paragraph("", "No other single answer changes this.")
 		}
 		for _, flip := range d.Flips {
-			paragraph("≠", flip.Choice+", if "+joined(flip.If))
+			paragraph("≠", strings.TrimSuffix(flip.Choice, ".")+", if "+joined(flip.If))
 		}
 		if d.Topic == "need" && !advice.Needed {
 			fmt.Fprintln(w, "\nIf you take Counterfoil all the same:")

@@ -78,5 +78,8 @@ func TestChoiceOfALibrary(t *testing.T) {
 		if got := strings.Contains(out.String(), "\nIf you take Counterfoil all the same:\n"); got != want {
 			t.Errorf("with %s: %s", given, &out)
 		}
+		if strings.Contains(out.String(), ".,") {
+			t.Errorf("with %s, a sentence goes on behind its end: %s", given, &out)
+		}
 	}
 }
