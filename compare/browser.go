@@ -98,7 +98,7 @@ func fromOutside(c Contender, f LabFound) string {
 }
 
 // errBrowser means that the browser showed nothing.
-var errBrowser = errors.New("Chromium did not open the pages")
+var errBrowser = errors.New("the browser did not open the pages")
 
 // patience is how long a browser may take.
 const patience = 90 * time.Second

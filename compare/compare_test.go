@@ -298,7 +298,7 @@ func TestNoBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.Row("xss").Cell("jwe").Text; !strings.HasPrefix(got, "not shown here, Chromium did not open the pages") {
+	if got := r.Row("xss").Cell("jwe").Text; !strings.HasPrefix(got, "not shown here, the browser did not open the pages") {
 		t.Errorf("%q", got)
 	}
 }
