@@ -1,5 +1,6 @@
 // Checks tokens that the inspector or the command made: [{ name, verb, token, key, payload }] on
 // standard input, one JSON array. It prints what jose refuses, or reads otherwise.
+import "./node18.mjs";
 import * as jose from "jose";
 
 let input = "";

@@ -2,9 +2,10 @@
 // [{ name, verb: "verify" or "decrypt", token, key, encoding, good, payload }]. What is good must be
 // accepted with payload as its content, and what is not must be refused. jose is asked about each
 // broken one; "strict" marks those that it accepts, and that a careful reader refuses.
+import "./node18.mjs";
 import * as jose from "jose";
 import { SDJwtInstance } from "@sd-jwt/core";
-import { createHash, randomBytes, webcrypto as crypto } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 
 const text = new TextEncoder(), bytes = (s) => text.encode(s), b64 = (b) => jose.base64url.encode(b);
 const out = [], json = JSON.stringify;
