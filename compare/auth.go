@@ -14,13 +14,12 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
-	"github.com/counterfoil/counterfoil/store"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// Auth is the auth server of our contenders, in a child. Its exported methods are for net/rpc.
-type Auth struct {
+// authChild is the auth server of our contenders, in a child. Its exported methods are for net/rpc.
+type authChild struct {
 	ctx      context.Context
 	open     openFunc
 	store    *observedStore
@@ -28,17 +27,14 @@ type Auth struct {
 	web      *listening
 }
 
-// AuthPlan tells a child how to run the auth server.
-type AuthPlan struct{ Place string }
-
 // AuthReply says where the server is.
 type AuthReply struct{ URL, Key string }
 
-// Open starts the server.
-func (a *Auth) Open(p AuthPlan, reply *AuthReply) (err error) {
+// Open starts the server, with its store at place.
+func (a *authChild) Open(place string, reply *AuthReply) (err error) {
 	ctx, cancel := context.WithTimeout(a.ctx, 30*time.Second)
 	defer cancel()
-	s, err := a.open(ctx, p.Place)
+	s, err := a.open(ctx, place)
 	if err != nil {
 		return err
 	}
@@ -88,7 +84,7 @@ func each(from, n int, do func(number int) (Credential, error)) ([]Credential, e
 }
 
 // Login makes sessions.
-func (a *Auth) Login(p LoginPlan, reply *[]Credential) (err error) {
+func (a *authChild) Login(p LoginPlan, reply *[]Credential) (err error) {
 	carrier, ok := carrierOf(p.Contender)
 	if !ok {
 		return fmt.Errorf("%s has no carrier", p.Contender)
@@ -104,7 +100,7 @@ func (a *Auth) Login(p LoginPlan, reply *[]Credential) (err error) {
 	return err
 }
 
-func (a *Auth) login(subject string, carrier counterfoil.Carrier) (*issuer.Issued, error) {
+func (a *authChild) login(subject string, carrier counterfoil.Carrier) (*issuer.Issued, error) {
 	rev, err := a.embedded.Issuer().SubjectRev(a.ctx, subject)
 	if err != nil {
 		return nil, err
@@ -115,24 +111,24 @@ func (a *Auth) login(subject string, carrier counterfoil.Carrier) (*issuer.Issue
 }
 
 // Counts are the questions to the store of the server.
-func (a *Auth) Counts(_ Nothing, reply *Counts) error {
+func (a *authChild) Counts(_ struct{}, reply *Counts) error {
 	*reply = a.store.counts()
 	return nil
 }
 
 // Impair impairs the way to the store of the server.
-func (a *Auth) Impair(i Impairment, _ *Nothing) error {
+func (a *authChild) Impair(i Impairment, _ *struct{}) error {
 	a.store.impaired.Store(&i)
 	return nil
 }
 
 // Usage is what the process has used.
-func (a *Auth) Usage(collect bool, reply *Usage) error {
+func (a *authChild) Usage(collect bool, reply *Usage) error {
 	*reply = usage(collect)
 	return nil
 }
 
-func (a *Auth) close() error {
+func (a *authChild) close() error {
 	if a.web != nil {
 		a.web.close()
 	}
@@ -145,5 +141,3 @@ func (a *Auth) close() error {
 	}
 	return err
 }
-
-var _ store.Store = (*observedStore)(nil)

@@ -131,7 +131,7 @@ func (s *stage) browse(ctx context.Context) (found map[string]LabFound, err erro
 	defer tick.Stop()
 	for {
 		var reply LabReply
-		if err := node.call(ctx, "Node.Lab", Nothing{}, &reply); err != nil && ctx.Err() == nil {
+		if err := node.call(ctx, "Node.Lab", struct{}{}, &reply); err != nil && ctx.Err() == nil {
 			return nil, err
 		}
 		if reply.Done {

@@ -169,7 +169,7 @@ type sight struct {
 func (s *stage) look(ctx context.Context, c Contender, node *nodeProcess) (found sight, err error) {
 	switch {
 	case c.Family == FamilyOurs:
-		err = s.auth.call(ctx, "Auth.Counts", Nothing{}, &found.counts)
+		err = s.auth.call(ctx, "Auth.Counts", struct{}{}, &found.counts)
 	case c.Store != "":
 		err = node.call(ctx, "Node.Counts", c.Store, &found.counts)
 	}

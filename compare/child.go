@@ -29,8 +29,8 @@ type openFunc = func(ctx context.Context, place string) (store.Store, error)
 func Child(ctx context.Context, in io.Reader, out io.Writer, open openFunc) error {
 	ctx = context.WithoutCancel(ctx) // Ctrl-C ends the parent, which ends the children
 	s := rpc.NewServer()
-	auth, node := &Auth{ctx: ctx, open: open}, &Node{ctx: ctx}
-	if err := errors.Join(s.Register(auth), s.Register(node)); err != nil {
+	auth, node := &authChild{ctx: ctx, open: open}, &nodeChild{ctx: ctx}
+	if err := errors.Join(s.RegisterName("Auth", auth), s.RegisterName("Node", node)); err != nil {
 		return err
 	}
 	s.ServeConn(pipe{in, out})
@@ -74,7 +74,7 @@ func startProcess(command []string) (*process, error) {
 	return &process{cmd: cmd, client: rpc.NewClient(pipe{out, in})}, nil
 }
 
-// call asks the child. It returns when ctx ends, whether there is an answer or not.
+// call asks the child. It returns when ctx ends, whether there is an answer or not. A nil reply is not read.
 func (p *process) call(ctx context.Context, method string, args, reply any) error {
 	call := p.client.Go(method, args, reply, make(chan *rpc.Call, 1))
 	select {
@@ -104,9 +104,6 @@ func (p *process) kill() {
 	p.stop()
 }
 
-// Nothing is an argument or an answer without content.
-type Nothing struct{}
-
 // Usage is what a process has used since its start.
 type Usage struct {
 	CPU       time.Duration
@@ -114,7 +111,6 @@ type Usage struct {
 	Cycles    uint64        // of the garbage collector
 	GC        time.Duration // of the processors, for the garbage collector
 	Heap      uint64        // bytes that are in use; after a collection if one was asked for
-	Resident  uint64        // bytes of memory that the system counts
 }
 
 // usage reads what this process has used.
@@ -129,7 +125,7 @@ func usage(collect bool) (u Usage) {
 	if s := samples[2].Value.Float64(); !math.IsNaN(s) {
 		u.GC = time.Duration(s * float64(time.Second))
 	}
-	u.CPU, u.Resident = processorTime(), resident()
+	u.CPU = processorTime()
 	return u
 }
 

@@ -31,7 +31,7 @@
 //	  "began": "…", "seconds": 151.2, "seed": 1, "partial": false,
 //	  "unfinished": ["…"],                  ids of groups that were not measured to the end
 //	  "machine": {"os": "linux", "arch": "amd64", "cpus": 2, "cpu": "…", "memory_bytes": 0, "go": "go1.26.8", "kernel": "…"},
-//	  "settings": {"rounds": 13, "measure_ms": 80, "rate": 1000, "users": [1000], "stores": ["sqlite"], "callers": 200, "connections": 16},
+//	  "settings": {"rounds": 13, "measure_ms": 80, "rate": 1000, "users": [1000], "stores": ["sqlite"], "callers": 500, "connections": 16},
 //	  "libraries": {"github.com/alexedwards/scs/v2": "v2.9.0"},
 //	  "contenders": [{"id": "session-sqlite", "name": "…", "family": "session", "format": "opaque", "transport": "cookie", "store": "sqlite", "about": "…"}],
 //	  "rows": [{

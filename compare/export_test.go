@@ -14,7 +14,7 @@ var (
 	Bootstrap = bootstrap
 )
 
-func (r *Row) RankCells(floors ...string) { r.rank(floors...) }
+func (r *Row) RankCells() { r.rank() }
 
 // Statuses asks a node with a new credential of each contender, as change makes it, and returns the
 // statuses of the answers. If end is set, the credential is ended first, where a plain contender can.
@@ -46,7 +46,7 @@ func Statuses(ctx context.Context, o Options, end bool, change func(field string
 				return nil, err
 			}
 			if c.Family == FamilySession || c.Family == FamilyJWT && c.Store != "" {
-				if err := node.call(ctx, "Node.End", EndPlan{c.ID, made[0].ID}, &Nothing{}); err != nil {
+				if err := node.call(ctx, "Node.End", EndPlan{c.ID, made[0].ID}, nil); err != nil {
 					return nil, err
 				}
 			}

@@ -27,7 +27,7 @@ func reportOf() *compare.Result {
 	}
 	row := func(id string, cells ...compare.Cell) compare.Row {
 		r := compare.Row{ID: id, Group: "checks", Title: "Title of " + id, How: "how", Unit: "µs", Better: compare.Less, Cells: cells}
-		r.RankCells("none")
+		r.RankCells()
 		return r
 	}
 	series := func(at float64, a, b float64) compare.Row {

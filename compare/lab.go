@@ -46,7 +46,7 @@ type LabReply struct {
 }
 
 // Enter gives the lab a credential of each contender. The reply is the URL at which a browser begins.
-func (n *Node) Enter(given map[string]string, reply *string) error {
+func (n *nodeChild) Enter(given map[string]string, reply *string) error {
 	n.lab.mu.Lock()
 	defer n.lab.mu.Unlock()
 	n.lab.given, n.lab.found, n.lab.done = given, make(map[string]*LabFound), false
@@ -58,7 +58,7 @@ func (n *Node) Enter(given map[string]string, reply *string) error {
 }
 
 // Lab returns what was found so far.
-func (n *Node) Lab(_ Nothing, reply *LabReply) error {
+func (n *nodeChild) Lab(_ struct{}, reply *LabReply) error {
 	n.lab.mu.Lock()
 	defer n.lab.mu.Unlock()
 	reply.Done, reply.Found = n.lab.done, make(map[string]LabFound)
@@ -88,7 +88,7 @@ func (l *lab) note(id string, change func(*LabFound)) {
 }
 
 // routeLab adds the pages of a contender.
-func (n *Node) routeLab(mux *http.ServeMux, all []Contender, at int, guard func(http.Handler) http.Handler) {
+func (n *nodeChild) routeLab(mux *http.ServeMux, all []Contender, at int, guard func(http.Handler) http.Handler) {
 	c, l := all[at], &n.lab
 	if c.Family == FamilyOurs {
 		guard = func(h http.Handler) http.Handler {
@@ -131,7 +131,7 @@ func (n *Node) routeLab(mux *http.ServeMux, all []Contender, at int, guard func(
 }
 
 // signIn answers as a login does: with a cookie, or with a token that the code of the page keeps.
-func (n *Node) signIn(w http.ResponseWriter, c Contender) {
+func (n *nodeChild) signIn(w http.ResponseWriter, c Contender) {
 	n.lab.mu.Lock()
 	value := n.lab.given[c.ID]
 	n.lab.mu.Unlock()
@@ -150,7 +150,7 @@ func (n *Node) signIn(w http.ResponseWriter, c Contender) {
 }
 
 // report reads what the foreign script in the page of an app has read.
-func (n *Node) report(r *http.Request, c Contender) {
+func (n *nodeChild) report(r *http.Request, c Contender) {
 	var b struct {
 		Storage, Sent string
 		Acts          int
@@ -168,7 +168,7 @@ func (n *Node) report(r *http.Request, c Contender) {
 }
 
 // openLab finds the origins, and adds the last page.
-func (n *Node) openLab(mux *http.ServeMux) (err error) {
+func (n *nodeChild) openLab(mux *http.ServeMux) (err error) {
 	if n.lab.second, err = listen(); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ var memoryGroup = group{
 	cost: func(b *bench) time.Duration {
 		cost := 2 * time.Second
 		for _, users := range b.Users {
-			cost += time.Duration(users)*time.Duration(len(b.result.Contenders))*90*time.Microsecond + 3*time.Second
+			cost += time.Duration(users)*time.Duration(len(b.all))*90*time.Microsecond + 3*time.Second
 		}
 		return cost
 	},

@@ -47,7 +47,7 @@ func runNetwork(ctx context.Context, b *bench) error {
 	for n, ms := range b.Delays {
 		delay := time.Duration(ms) * time.Millisecond
 		proxy.Set(faultnet.Fault{Delay: delay / 2}, faultnet.Fault{Delay: delay / 2})
-		if err := node.call(ctx, "Node.Impair", Impairment{Delay: delay}, &Nothing{}); err != nil {
+		if err := node.call(ctx, "Node.Impair", Impairment{Delay: delay}, nil); err != nil {
 			return err
 		}
 		firsts, laters := series{}, series{}

@@ -22,9 +22,9 @@ const (
 	plainAudience = "https://api.example.com"
 )
 
-// Node is a service that checks its callers, in a child: every contender guards the same handler.
+// nodeChild is a service that checks its callers, in a child: every contender guards the same handler.
 // Its exported methods are for net/rpc.
-type Node struct {
+type nodeChild struct {
 	ctx      context.Context
 	web      *listening
 	verifier *counterfoil.Verifier
@@ -38,20 +38,16 @@ type Node struct {
 type NodePlan struct {
 	Auth, Dial, Key string               // URL of the auth server, the address to connect to instead of its own, an API key
 	Bound           time.Duration        // of the verifier; zero: its default
-	Stores          []StorePlan          // of the plain contenders
+	Stores          []Store              // Plain is the place of the plain contenders
 	Keys            map[string]plain.Key // by contender
-	Seen            int                  // copies that the verifier remembers; zero: its default
 }
 
-// StorePlan names a store.
-type StorePlan struct{ Kind, Name string }
-
 // Open starts the node. The reply is its address.
-func (n *Node) Open(p NodePlan, reply *string) (err error) {
+func (n *nodeChild) Open(p NodePlan, reply *string) (err error) {
 	n.stores, n.sessions, n.tokens = make(map[string]*observedPlain), make(map[string]*plain.Sessions), make(map[string]*plain.Tokens)
 	kinds := make([]string, 0, len(p.Stores))
 	for _, s := range p.Stores {
-		opened, err := plain.OpenStore(n.ctx, s.Name)
+		opened, err := plain.OpenStore(n.ctx, s.Plain)
 		if err != nil {
 			return err
 		}
@@ -86,7 +82,7 @@ func (n *Node) Open(p NodePlan, reply *string) (err error) {
 }
 
 // follow starts the verifier of our contenders.
-func (n *Node) follow(p NodePlan) error {
+func (n *nodeChild) follow(p NodePlan) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
 	transport.MaxIdleConnsPerHost = 32
@@ -102,12 +98,12 @@ func (n *Node) follow(p NodePlan) error {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, 30*time.Second)
 	defer cancel()
-	n.verifier, err = counterfoil.NewVerifier(ctx, remote, counterfoil.Options{Issuer: p.Auth, Audience: p.Auth, Bound: p.Bound, MaxSeen: p.Seen, Logger: quiet})
+	n.verifier, err = counterfoil.NewVerifier(ctx, remote, counterfoil.Options{Issuer: p.Auth, Audience: p.Auth, Bound: p.Bound, Logger: quiet})
 	return err
 }
 
 // guard is what a contender puts before a handler.
-func (n *Node) guard(c Contender, p NodePlan) (func(http.Handler) http.Handler, error) {
+func (n *nodeChild) guard(c Contender, p NodePlan) (func(http.Handler) http.Handler, error) {
 	switch {
 	case c.ID == noCheck:
 		return func(h http.Handler) http.Handler { return h }, nil
@@ -143,7 +139,7 @@ func (c Contender) key() string {
 
 // refreshes adds the route by which a plain contender renews a credential. A JWT is renewed with a
 // refresh token, which is in the store of its blocklist.
-func (n *Node) refreshes(mux *http.ServeMux, c Contender, bare http.Handler) {
+func (n *nodeChild) refreshes(mux *http.ServeMux, c Contender, bare http.Handler) {
 	if s := n.sessions[c.ID]; s != nil {
 		mux.Handle("POST /refresh/"+c.ID, s.Renew(bare))
 	}
@@ -156,7 +152,7 @@ func (n *Node) refreshes(mux *http.ServeMux, c Contender, bare http.Handler) {
 const usualLife = 5 * time.Minute
 
 // Login makes credentials of a plain contender.
-func (n *Node) Login(p LoginPlan, reply *[]Credential) (err error) {
+func (n *nodeChild) Login(p LoginPlan, reply *[]Credential) (err error) {
 	all := contenders(n.kinds())
 	c := (&Result{Contenders: all}).Contender(p.Contender)
 	*reply, err = each(p.From, p.N, func(number int) (Credential, error) {
@@ -177,36 +173,24 @@ func (n *Node) Login(p LoginPlan, reply *[]Credential) (err error) {
 	return err
 }
 
-func (n *Node) kinds() (kinds []string) {
+func (n *nodeChild) kinds() (kinds []string) {
 	for kind := range n.stores {
 		kinds = append(kinds, kind)
 	}
 	return kinds
 }
 
-// RefreshTokens makes n refresh tokens in the store of a kind.
-func (n *Node) RefreshTokens(p RefreshPlan, reply *[]string) error {
-	for i := range p.N {
-		secret, err := plain.NewRefresh(n.ctx, n.stores[p.Kind], fmt.Sprint("usr_", i))
-		if err != nil {
-			return err
-		}
-		*reply = append(*reply, secret)
-	}
-	return nil
-}
-
-// RefreshPlan is how many refresh tokens to make, and where.
-type RefreshPlan struct {
-	Kind string
-	N    int
+// RefreshToken makes a refresh token in the store of a kind.
+func (n *nodeChild) RefreshToken(kind string, reply *string) (err error) {
+	*reply, err = plain.NewRefresh(n.ctx, n.stores[kind], "usr_0")
+	return err
 }
 
 // EndPlan is which credential to end.
 type EndPlan struct{ Contender, ID string }
 
 // End ends a session, or puts a token on the blocklist.
-func (n *Node) End(p EndPlan, _ *Nothing) error {
+func (n *nodeChild) End(p EndPlan, _ *struct{}) error {
 	if s := n.sessions[p.Contender]; s != nil {
 		return s.Logout(n.ctx, p.ID)
 	}
@@ -217,13 +201,13 @@ func (n *Node) End(p EndPlan, _ *Nothing) error {
 }
 
 // Counts are the questions to the store of a kind.
-func (n *Node) Counts(kind string, reply *Counts) error {
+func (n *nodeChild) Counts(kind string, reply *Counts) error {
 	*reply = n.stores[kind].counts()
 	return nil
 }
 
 // Impair impairs the way to all stores.
-func (n *Node) Impair(i Impairment, _ *Nothing) error {
+func (n *nodeChild) Impair(i Impairment, _ *struct{}) error {
 	for _, s := range n.stores {
 		s.impaired.Store(&i)
 	}
@@ -231,12 +215,12 @@ func (n *Node) Impair(i Impairment, _ *Nothing) error {
 }
 
 // Usage is what the process has used.
-func (n *Node) Usage(collect bool, reply *Usage) error {
+func (n *nodeChild) Usage(collect bool, reply *Usage) error {
 	*reply = usage(collect)
 	return nil
 }
 
-func (n *Node) close() (err error) {
+func (n *nodeChild) close() (err error) {
 	for _, l := range []*listening{n.web, n.lab.second} {
 		if l != nil {
 			l.close()

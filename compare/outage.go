@@ -129,10 +129,10 @@ func (a *asker) ask(ctx context.Context, node *nodeProcess, down, up <-chan stru
 
 // impair changes the stores of a node, and of the auth server.
 func (s *stage) impair(ctx context.Context, node *nodeProcess, i Impairment) error {
-	if err := s.auth.call(ctx, "Auth.Impair", i, &Nothing{}); err != nil {
+	if err := s.auth.call(ctx, "Auth.Impair", i, nil); err != nil {
 		return err
 	}
-	return node.call(ctx, "Node.Impair", i, &Nothing{})
+	return node.call(ctx, "Node.Impair", i, nil)
 }
 
 // pause waits for d, or until ctx ends.

@@ -114,11 +114,11 @@ func (s *stage) renewal(ctx context.Context, c Contender) (r renewal, why string
 	case c.Family == FamilyJWT && c.Store == "":
 		return nil, "as JWT ES256 with its store: a refresh token is in one", nil
 	case c.Family == FamilyJWT:
-		var tokens []string
-		if err := node.call(ctx, "Node.RefreshTokens", RefreshPlan{c.Store, 1}, &tokens); err != nil {
+		var token string
+		if err := node.call(ctx, "Node.RefreshToken", c.Store, &token); err != nil {
 			return nil, "", err
 		}
-		return s.renewToken(node, c, tokens[0]), "", nil
+		return s.renewToken(node, c, token), "", nil
 	}
 	carrier, _ := carrierOf(c.ID)
 	if carrier.Format == counterfoil.Opaque {

@@ -1,9 +1,6 @@
 package compare
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Schema is the member schema of the JSON of a [Result].
 const Schema = "counterfoil-compare/1"
@@ -130,14 +127,14 @@ func measured(contender string, rounds []float64) Cell {
 // rank sets the ranks of the cells, and Decided. A contender is decidedly better than another if their
 // intervals do not overlap and are a margin apart; counts are exact. The rank of a contender is a range:
 // at best it is after those that are decidedly better, at worst before those that are decidedly
-// worse. Too few rounds decide nothing. Cells without a value, and floors, have none.
-func (r *Row) rank(floors ...string) {
+// worse. Too few rounds decide nothing. Cells without a value, and the floor, have none.
+func (r *Row) rank() {
 	if r.Better == "" {
 		return
 	}
 	var in []*Cell
 	for n := range r.Cells {
-		if c := &r.Cells[n]; c.Value != nil && !slices.Contains(floors, c.Contender) {
+		if c := &r.Cells[n]; c.Value != nil && c.Contender != noCheck {
 			in = append(in, c)
 		}
 	}

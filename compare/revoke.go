@@ -200,7 +200,7 @@ func (u *user) ask(ctx context.Context, node *nodeProcess, question []byte, read
 // end ends a session.
 func (s *stage) end(ctx context.Context, w way, id string) error {
 	if w.c.Family != FamilyOurs {
-		return s.nodes[0].call(ctx, "Node.End", EndPlan{w.c.ID, id}, &Nothing{})
+		return s.nodes[0].call(ctx, "Node.End", EndPlan{w.c.ID, id}, nil)
 	}
 	r := api.Revocation{Scope: source.ScopeSession, ID: id}
 	if w.all {

@@ -72,7 +72,7 @@ func startAuth(ctx context.Context, command []string, place string) (p *process,
 	if p, err = startProcess(command); err != nil {
 		return nil, at, err
 	}
-	if err := p.call(ctx, "Auth.Open", AuthPlan{place}, &at); err != nil {
+	if err := p.call(ctx, "Auth.Open", place, &at); err != nil {
 		p.stop()
 		return nil, at, err
 	}
@@ -81,13 +81,7 @@ func startAuth(ctx context.Context, command []string, place string) (p *process,
 
 // node starts a node beside the auth server. Plan has what is unusual about it.
 func (s *stage) node(ctx context.Context, plan NodePlan) (*nodeProcess, error) {
-	if plan.Auth == "" {
-		plan.Auth, plan.Key = s.at.URL, s.at.Key
-	}
-	plan.Keys = s.keys
-	for _, store := range s.b.Stores {
-		plan.Stores = append(plan.Stores, StorePlan{store.Kind, store.Plain})
-	}
+	plan.Auth, plan.Key, plan.Keys, plan.Stores = s.at.URL, s.at.Key, s.keys, s.b.Stores
 	p, err := startProcess(s.b.Child)
 	if err != nil {
 		return nil, err

@@ -99,7 +99,7 @@ func TestRank(t *testing.T) {
 		{"neither is better", "", []compare.Cell{about("a", 10, 11), about("b", 20, 21)}, "a b ", false},
 	} {
 		r := compare.Row{Better: c.better, Cells: c.cells}
-		r.RankCells("none")
+		r.RankCells()
 		got := ""
 		for _, cell := range r.Cells {
 			got += fmt.Sprintf("%s%s ", cell.Contender, cell.Place())

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// resident is the memory of this process (VmRSS of proc(5)).
-func resident() uint64 { return 1024 * procField("/proc/self/status", "VmRSS:") }
-
 func procField(path, name string) uint64 {
 	text, err := os.ReadFile(path)
 	if err != nil {
