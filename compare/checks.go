@@ -304,29 +304,16 @@ func runFirst(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		v := visit(node.address)
-		defer v.close()
-		timed := func() (float64, error) {
-			var took []time.Duration
-			for _, in := range made {
-				r := prepared("GET", "/check/"+c.ID, in.Field)
-				sent := time.Now()
-				status, _, err := v.ask(ctx, r)
-				if err := wanted(status, err); err != nil {
-					return 0, err
-				}
-				took = append(took, time.Since(sent))
-			}
-			return microseconds(quantile(sorted(took), 0.5)), nil
-		}
-		if _, _, err := v.ask(ctx, prepared("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
+		v, err := connected(ctx, node)
+		if err != nil {
 			return err
 		}
+		defer v.close()
 		before, err := b.stage.look(ctx, c, node)
 		if err != nil {
 			return err
 		}
-		one, err := timed()
+		one, err := v.checks(ctx, c, made)
 		if err != nil {
 			return err
 		}
@@ -334,13 +321,13 @@ func runFirst(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		two, err := timed()
+		two, err := v.checks(ctx, c, made)
 		if err != nil {
 			return err
 		}
 		asked[c.ID] += after.counts.minus(before.counts).Reads
-		first.add(c.ID, one)
-		later.add(c.ID, two)
+		first.add(c.ID, microseconds(one))
+		later.add(c.ID, microseconds(two))
 		return nil
 	})
 	if err != nil {
@@ -357,4 +344,28 @@ func runFirst(ctx context.Context, b *bench) error {
 	}
 	b.add(reads)
 	return nil
+}
+
+// connected is a visitor whose connection is open.
+func connected(ctx context.Context, node *nodeProcess) (*visitor, error) {
+	v := visit(node.address)
+	if _, _, err := v.ask(ctx, prepared("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// checks sends a request with each credential, one after the other, and returns the median of their times.
+func (v *visitor) checks(ctx context.Context, c Contender, all []Credential) (time.Duration, error) {
+	var took []time.Duration
+	for _, in := range all {
+		r := prepared("GET", "/check/"+c.ID, in.Field)
+		sent := time.Now()
+		status, _, err := v.ask(ctx, r)
+		if err := wanted(status, err); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(sent))
+	}
+	return quantile(sorted(took), 0.5), nil
 }

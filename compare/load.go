@@ -19,9 +19,6 @@ import (
 	"time"
 )
 
-// first is the first error of several that have one cause.
-func first(errs []error) error { return cmp.Or(errs...) }
-
 // prepared is the bytes that a caller sends. target is a path.
 func prepared(method, target, field string, more ...string) []byte {
 	var b bytes.Buffer
@@ -36,24 +33,22 @@ func prepared(method, target, field string, more ...string) []byte {
 // load has kept-alive connections to one or more nodes, and the requests to send over them. It writes
 // prepared bytes and counts the bytes that it reads, so that the load itself costs little.
 type load struct {
-	conns    []net.Conn
-	owner    []int      // node of each connection
+	conns    []net.Conn // by turns to each node
 	requests [][][]byte // by node
 	answer   int        // bytes of each answer
 }
 
-// newLoad opens the connections, the same number to each address.
+// newLoad opens the connections, by turns to each address.
 func newLoad(ctx context.Context, connections int, addresses []string, requests [][][]byte) (*load, error) {
 	l := &load{requests: requests}
 	for n := range max(connections, len(addresses)) {
-		node := n % len(addresses)
 		var d net.Dialer
-		conn, err := d.DialContext(ctx, "tcp", addresses[node])
+		conn, err := d.DialContext(ctx, "tcp", addresses[n%len(addresses)])
 		if err != nil {
 			l.close()
 			return nil, err
 		}
-		l.conns, l.owner = append(l.conns, conn), append(l.owner, node)
+		l.conns = append(l.conns, conn)
 	}
 	return l, nil
 }
@@ -69,40 +64,27 @@ func (l *load) unblock(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, l.close)
 }
 
-// warm sends every request once, to its node, and learns the size of an answer.
+// warm sends every request once, to its node, all nodes at once, and learns the size of an answer.
 func (l *load) warm(ctx context.Context) error {
 	defer l.unblock(ctx)()
-	for node, requests := range l.requests {
-		conn := l.conns[slices.Index(l.owner, node)]
-		for _, request := range requests {
-			size, err := exchange(conn, request)
-			if err != nil {
-				return err
-			}
-			l.answer = size
-		}
-	}
-	return nil
-}
-
-// warmAll does so over all connections at once.
-func (l *load) warmAll(ctx context.Context) error {
-	defer l.unblock(ctx)()
-	errs := make([]error, len(l.requests))
+	sizes, errs := make([]int, len(l.requests)), make([]error, len(l.requests))
 	var wg sync.WaitGroup
 	for node, requests := range l.requests {
-		conn := l.conns[slices.Index(l.owner, node)]
 		wg.Go(func() {
 			for _, request := range requests {
-				if _, errs[node] = exchange(conn, request); errs[node] != nil {
+				if sizes[node], errs[node] = exchange(l.conns[node], request); errs[node] != nil {
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return first(errs)
+	l.answer = slices.Max(sizes)
+	return cmp.Or(errs...)
 }
+
+// requestsOf are the requests for the node of a connection.
+func (l *load) requestsOf(conn int) [][]byte { return l.requests[conn%len(l.requests)] }
 
 // exchange sends a request, reads the answer as HTTP, and returns the size of the answer.
 func exchange(conn net.Conn, request []byte) (size int, err error) {
@@ -145,7 +127,7 @@ func (l *load) closed(ctx context.Context, long time.Duration) (answered int, to
 	begun := time.Now()
 	for c, conn := range l.conns {
 		wg.Go(func() {
-			buffer, requests := make([]byte, l.answer), l.requests[l.owner[c]]
+			buffer, requests := make([]byte, l.answer), l.requestsOf(c)
 			for time.Since(begun) < long {
 				if errs[c] = one(conn, requests[int(next.Add(1))%len(requests)], buffer); errs[c] != nil {
 					return
@@ -158,7 +140,7 @@ func (l *load) closed(ctx context.Context, long time.Duration) (answered int, to
 	if ctx.Err() != nil {
 		return 0, 0, ctx.Err()
 	}
-	return int(done.Load()), time.Since(begun), first(errs)
+	return int(done.Load()), time.Since(begun), cmp.Or(errs...)
 }
 
 // opened sends requests at random times, rate of them in a second on average (a Poisson process),
@@ -181,7 +163,7 @@ func (l *load) opened(ctx context.Context, rate float64, long time.Duration, ran
 		jobs[c] = make(chan work, 1)
 		idle <- c
 		wg.Go(func() {
-			buffer, requests := make([]byte, l.answer), l.requests[l.owner[c]]
+			buffer, requests := make([]byte, l.answer), l.requestsOf(c)
 			for w := range jobs[c] {
 				if errs[c] == nil {
 					errs[c] = one(conn, requests[w.number%len(requests)], buffer)
@@ -212,7 +194,7 @@ func (l *load) opened(ctx context.Context, rate float64, long time.Duration, ran
 	}
 	latencies = slices.Concat(took...)
 	slices.Sort(latencies)
-	return latencies, first(errs)
+	return latencies, cmp.Or(errs...)
 }
 
 // visitor is a connection that asks one request after the other, whatever the answers are.

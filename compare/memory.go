@@ -165,7 +165,7 @@ func askAll(ctx context.Context, address string, requests [][]byte) error {
 		return err
 	}
 	defer l.close()
-	return l.warmAll(ctx)
+	return l.warm(ctx)
 }
 
 // perUser adds the slope between the smallest and the largest number of users, and says what it means for a million.

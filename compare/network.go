@@ -81,23 +81,14 @@ func (s *stage) sights(ctx context.Context, node *nodeProcess, c Contender, from
 	if err != nil {
 		return 0, 0, err
 	}
-	v := visit(node.address)
-	defer v.close()
-	if _, _, err := v.ask(ctx, prepared("GET", "/check/"+noCheck, "Accept-Language: en")); err != nil { // connects
+	v, err := connected(ctx, node)
+	if err != nil {
 		return 0, 0, err
 	}
-	var found [2]time.Duration
-	for i := range found {
-		var took []time.Duration
-		for _, in := range made {
-			sent := time.Now()
-			status, _, err := v.ask(ctx, prepared("GET", "/check/"+c.ID, in.Field))
-			if err := wanted(status, err); err != nil {
-				return 0, 0, err
-			}
-			took = append(took, time.Since(sent))
-		}
-		found[i] = quantile(sorted(took), 0.5)
+	defer v.close()
+	if first, err = v.checks(ctx, c, made); err != nil {
+		return 0, 0, err
 	}
-	return found[0], found[1], nil
+	later, err = v.checks(ctx, c, made)
+	return first, later, err
 }
