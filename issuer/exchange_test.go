@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -131,6 +132,9 @@ func TestExchangeIsForCookies(t *testing.T) {
 		after, err := b.Session(t.Context(), in.Session.ID)
 		if !errors.Is(failed, c.want) || err != nil || c.want != nil && len(after.Grants) != len(before.Grants) {
 			t.Errorf("exchange for %v and %v: %v, want %v; grants before %v, after %v", c.ask.Audience, c.ask.Scopes, failed, c.want, before.Grants, after.Grants)
+		}
+		if c.want == nil && !slices.Equal(after.Grants[1].Scopes, []string{"read", "write"}) {
+			t.Errorf("the grant has %q, want the order of the client: with another, each exchange would make it anew", after.Grants[1].Scopes)
 		}
 	}
 	exchanged := func(access string) *issuer.Issued {

@@ -307,6 +307,10 @@ func TestEndOwnHost(t *testing.T) {
 	if err := b.EndOwnHost(t.Context(), "alice", web.Session.ID, app.Session.TokenID, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a second time: %v, want ErrNotFound", err)
 	}
+	b.damage(t, web.Session.ID)
+	if err := b.EndOwnHost(t.Context(), "alice", web.Session.ID, other.Session.TokenID, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of a damaged session: %v, want ErrNotFound", err)
+	}
 }
 
 // SES-22: lists say to the minute when each host was used, whatever the carrier of the login, and use is

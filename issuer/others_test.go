@@ -240,6 +240,19 @@ func TestEndedAgainIsLimited(t *testing.T) {
 	}
 }
 
+// damage makes the row of a session unreadable.
+func (b *bench) damage(t *testing.T, sid string) {
+	t.Helper()
+	rec, err := store.One(t.Context(), b.store, store.Key{Kind: "session", ID: sid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Value = []byte("{")
+	if _, err := b.store.Commit(t.Context(), store.Batch{Put: []store.Record{rec}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A client that holds a session whose row is damaged can sign out, and sign in anew in its place.
 func TestGiveUpADamagedSession(t *testing.T) {
 	for name, give := range map[string]func(b *bench, held *counterfoil.Session, access string) error{
@@ -256,14 +269,7 @@ func TestGiveUpADamagedSession(t *testing.T) {
 	} {
 		b := newIssuer(t, memory.New())
 		own := b.login(t, "alice", counterfoil.CarrierCookie)
-		rec, err := store.One(t.Context(), b.store, store.Key{Kind: "session", ID: own.Session.ID})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec.Value = []byte("{")
-		if _, err := b.store.Commit(t.Context(), store.Batch{Put: []store.Record{rec}}); err != nil {
-			t.Fatal(err)
-		}
+		b.damage(t, own.Session.ID)
 		held, err := b.Held(t.Context(), own.Access.Reveal())
 		if err != nil || held.ID != own.Session.ID || held.Subject != "alice" {
 			t.Fatalf("%s: Held = %+v, %v", name, held, err)
@@ -271,7 +277,7 @@ func TestGiveUpADamagedSession(t *testing.T) {
 		if err := give(b, held, own.Access.Reveal()); err != nil {
 			t.Errorf("%s = %v", name, err)
 		}
-		if _, err := store.One(t.Context(), b.store, rec.Key); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.One(t.Context(), b.store, store.Key{Kind: "session", ID: own.Session.ID}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: the row is left, %v", name, err)
 		}
 	}
