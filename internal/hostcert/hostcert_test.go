@@ -66,9 +66,7 @@ func TestPausesAfterFailures(t *testing.T) {
 		stop := run(s)
 		for n, pause := range slices.Concat(pauses, pauses[len(pauses)-1:]) {
 			asked := time.Now()
-			for failed(s).Count == n { // the network is not of the bubble
-				time.Sleep(time.Millisecond)
-			}
+			synctest.Wait() // also for the network: who waits for that is not blocked durably
 			if is := failed(s); is.Count != n+1 || is.Next.Sub(is.Last) < pause || is.Next.Sub(is.Last) > pause+pause/10 || is.Last.Sub(asked) > time.Minute {
 				t.Fatalf("failure %d: %+v, want a pause of %v", n+1, is, pause)
 			}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -61,35 +62,36 @@ func writePair(t *testing.T, dir string, serial int64) (cert, key string, pool *
 }
 
 func TestRenewedCertificate(t *testing.T) {
-	dir, now := t.TempDir(), time.Unix(1000, 0)
-	cert, key, _ := writePair(t, dir, 1)
-	c := (&Settings{TLSCert: cert, TLSKey: key}).files(slog.New(slog.DiscardHandler))
-	c.Now = func() time.Time { return now }
-	if err := c.Load(); err != nil {
-		t.Fatal(err)
-	}
-	serial := func() int64 { return c.Current().Leaf.SerialNumber.Int64() }
-	writePair(t, dir, 2)
-	if got := serial(); got != 1 {
-		t.Errorf("serial = %d at once, want the files to be left alone for a minute", got)
-	}
-	now = now.Add(time.Minute)
-	if got := serial(); got != 2 {
-		t.Errorf("serial = %d a minute later, want 2", got)
-	}
-	writePair(t, dir, 3)
-	if err := os.WriteFile(key, []byte("not there yet"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(time.Minute)
-	if got := serial(); got != 2 {
-		t.Errorf("serial = %d with half a pair, want the old one", got)
-	}
-	writePair(t, dir, 4)
-	now = now.Add(time.Minute)
-	if got := serial(); got != 4 {
-		t.Errorf("serial = %d, want 4", got)
-	}
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		cert, key, _ := writePair(t, dir, 1)
+		c := (&Settings{TLSCert: cert, TLSKey: key}).files(slog.New(slog.DiscardHandler))
+		if err := c.Load(); err != nil {
+			t.Fatal(err)
+		}
+		serial := func() int64 { return c.Current().Leaf.SerialNumber.Int64() }
+		writePair(t, dir, 2)
+		if got := serial(); got != 1 {
+			t.Errorf("serial = %d at once, want the files to be left alone for a minute", got)
+		}
+		time.Sleep(time.Minute)
+		if got := serial(); got != 2 {
+			t.Errorf("serial = %d a minute later, want 2", got)
+		}
+		writePair(t, dir, 3)
+		if err := os.WriteFile(key, []byte("not there yet"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got := serial(); got != 2 {
+			t.Errorf("serial = %d with half a pair, want the old one", got)
+		}
+		writePair(t, dir, 4)
+		time.Sleep(time.Minute)
+		if got := serial(); got != 4 {
+			t.Errorf("serial = %d, want 4", got)
+		}
+	})
 }
 
 // The listener speaks TLS 1.2 or later and HTTP/2. The rules check the pair before the start.

@@ -12,7 +12,6 @@ type Followed[T any] struct {
 	Path   string
 	Read   func() (T, error) // reads the file, and what belongs to it
 	Failed func(error)       // is told why a changed file cannot be used
-	Now    func() time.Time  // nil: time.Now
 
 	mu      sync.Mutex // guards the fields below
 	value   T
@@ -24,7 +23,7 @@ type Followed[T any] struct {
 func (f *Followed[T]) Load() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.look(f.now())
+	return f.look(time.Now())
 }
 
 // Current returns what the file holds. It looks at the file once a minute. If the file cannot be used, the value
@@ -32,19 +31,12 @@ func (f *Followed[T]) Load() error {
 func (f *Followed[T]) Current() T {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.now(); now.Sub(f.looked).Abs() >= time.Minute {
+	if now := time.Now(); now.Sub(f.looked).Abs() >= time.Minute {
 		if err := f.look(now); err != nil {
 			f.Failed(err)
 		}
 	}
 	return f.value
-}
-
-func (f *Followed[T]) now() time.Time {
-	if f.Now == nil {
-		return time.Now()
-	}
-	return f.Now()
 }
 
 // look is called with mu held.
