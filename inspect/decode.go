@@ -199,18 +199,27 @@ func times(claims object, now time.Time) (list []Time) {
 	return list
 }
 
-// away says how far a time is from now.
+// The units of what is a day away or more. A year has 365.25 days.
+const (
+	day  = 24 * time.Hour
+	year = 365*day + day/4
+)
+
+// away says how far a time is from now: to the second within a day, else in two units.
 func away(at, now time.Time) string {
 	d := at.Sub(now).Round(time.Second)
-	days := ""
-	if n := int64(d.Abs() / (24 * time.Hour)); n > 0 {
-		days = fmt.Sprintf("%dd", n)
+	far := d.Abs()
+	text := far.String()
+	switch {
+	case far >= year:
+		text = fmt.Sprintf("%dy%dd", far/year, far%year/day)
+	case far >= day:
+		text = fmt.Sprintf("%dd%dh", far/day, far%day/time.Hour)
 	}
-	rest := (d.Abs() % (24 * time.Hour)).String()
 	if d > 0 {
-		return "in " + days + rest
+		return "in " + text
 	}
-	return days + rest + " ago"
+	return text + " ago"
 }
 
 const maxInflated = 250_000 // bytes of what is compressed

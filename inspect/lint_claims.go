@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -19,7 +20,7 @@ func (l *linter) claims(m *message, header, claims object, kind Kind) {
 	if kind.ID == "dpop-proof" {
 		l.proof(header, claims)
 	}
-	for name := range claims {
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		for _, known := range []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "scope", "client_id", "cnf", "roles"} {
 			if name != known && strings.EqualFold(name, known) {
 				l.find("case", "%s is not %s", quoted(name), known)
@@ -161,7 +162,7 @@ func (l *linter) people(claims object, kind Kind) {
 	if kind.ID == "id-token" { // it is what an ID token is for
 		return
 	}
-	for name := range claims {
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
 		switch {
 		case slices.Contains(personal, name):
 			l.find("personal-data", "%s", name)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -146,12 +147,7 @@ func headerOf(more json.RawMessage, given ...member) ([]byte, error) {
 		}
 		out = fmt.Appendf(out, "%q:%s,", m.name, value)
 	}
-	names := make([]string, 0, len(extra))
-	for name := range extra {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		quotedName, err := json.Marshal(name)
 		if err != nil {
 			return nil, err

@@ -75,6 +75,15 @@ func (t tokenTime) now() (time.Time, error) {
 	return at, nil
 }
 
+// readAt returns the token of in, and the time as of which it is looked at.
+func (t tokenTime) readAt(ctx context.Context, in tokenInput) (text string, now time.Time, err error) {
+	if now, err = t.now(); err != nil {
+		return "", now, err
+	}
+	text, err = in.read(ctx)
+	return text, now, err
+}
+
 type tokenDecode struct {
 	tokenInput
 	tokenTime
@@ -83,11 +92,7 @@ type tokenDecode struct {
 
 // Run prints what a token says, without verifying it.
 func (c *tokenDecode) Run(ctx context.Context) error {
-	now, err := c.now()
-	if err != nil {
-		return err
-	}
-	text, err := c.read(ctx)
+	text, now, err := c.readAt(ctx, c.tokenInput)
 	if err != nil {
 		return err
 	}

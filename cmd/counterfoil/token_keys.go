@@ -85,6 +85,15 @@ func (k tokenKeys) secret(text string) (*inspect.Keys, error) {
 	return inspect.Secret(secret), nil
 }
 
+// given returns the keys, which must be there.
+func (k tokenKeys) given(ctx context.Context, file string) (*inspect.Keys, error) {
+	keys, err := k.keys(ctx, file)
+	if err == nil && keys == nil {
+		err = misuse("no key was given\nhint: name one with --key, --secret or --secret-env")
+	}
+	return keys, err
+}
+
 // chosen reads the keys, and returns the one that kid names. A file with one key needs no kid.
 func (k tokenKeys) chosen(ctx context.Context, input, kid string) (inspect.Key, error) {
 	keys, err := k.given(ctx, input)

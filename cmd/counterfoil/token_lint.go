@@ -21,11 +21,7 @@ type tokenLint struct {
 // Run prints what is wrong or unwise about a token. It needs no key. It fails if there is a
 // finding of the severity that --fail-on names, or of a worse one.
 func (c *tokenLint) Run(ctx context.Context) error {
-	now, err := c.now()
-	if err != nil {
-		return err
-	}
-	text, err := c.read(ctx)
+	text, now, err := c.readAt(ctx, c.tokenInput)
 	if err != nil {
 		return err
 	}

@@ -17,15 +17,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
-// given returns the keys, which must be there.
-func (k tokenKeys) given(ctx context.Context, file string) (*inspect.Keys, error) {
-	keys, err := k.keys(ctx, file)
-	if err == nil && keys == nil {
-		err = misuse("no key was given\nhint: name one with --key, --secret or --secret-env")
-	}
-	return keys, err
-}
-
 type tokenSign struct {
 	File string `arg:"" optional:"" default:"-" help:"File that holds the claims, as JSON; - is standard input."`
 	tokenKeys

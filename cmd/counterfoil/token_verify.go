@@ -33,11 +33,7 @@ func (c *tokenVerify) Run(ctx context.Context) error {
 	if c.Leeway < 0 || c.Leeway > time.Minute {
 		return misuse("--leeway is %s: want 0s to 1m", config.Duration(c.Leeway))
 	}
-	now, err := c.now()
-	if err != nil {
-		return err
-	}
-	text, err := c.read(ctx)
+	text, now, err := c.readAt(ctx, c.tokenInput)
 	if err != nil {
 		return err
 	}

@@ -10,18 +10,21 @@ const typOf = (header) => isText(header?.typ) ? header.typ.toLowerCase().replace
 // logoutEvent is in each logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4).
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout";
 
-// kindOf returns the kind, and whether typ says so or the claims only suggest it.
+// kindOf returns the kind, and by what it was recognised: first by typ, then by what the claims have.
 function kindOf(token) {
 	const typ = typOf(token.header), claims = claimsOf(token) ?? {};
-	const named = (id) => KINDS.find((k) => k.id === id);
-	const told = KINDS.find((k) => k.typ.includes(typ)) ?? (typ.endsWith("+sd-jwt") ? named("sd-jwt") : null);
-	if (told) return { kind: told, sure: true };
-	const guess = token.form === "sd-jwt" ? named("sd-jwt")
-		: isObject(claims.events) && logoutEvent in claims.events ? named("logout-token")
-			: KINDS.find((k) => k.marks.some((m) => m in claims))
-				?? (isText(claims.iss) && claims.iss !== "" && claims.iss === claims.sub && "aud" in claims ? named("client-assertion")
-					: ["auth_time", "azp", "acr", "amr"].some((m) => m in claims) ? named("id-token") : named("jwt"));
-	return { kind: guess, sure: false };
+	const as = (id, because) => ({ kind: KINDS.find((k) => k.id === id), because });
+	const told = KINDS.find((k) => k.typ.includes(typ))?.id ?? (typ.endsWith("+sd-jwt") ? "sd-jwt" : undefined);
+	if (told) return as(told, "typ is " + token.header.typ);
+	if (token.form === "sd-jwt") return as("sd-jwt", "it has disclosures");
+	if (isObject(claims.events) && logoutEvent in claims.events) return as("logout-token", "it has the event of a logout");
+	for (const k of KINDS) {
+		const mark = k.marks.find((m) => m in claims);
+		if (mark) return as(k.id, "it has " + mark);
+	}
+	if (isText(claims.iss) && claims.iss !== "" && claims.iss === claims.sub && "aud" in claims) return as("client-assertion", "iss and sub are the same");
+	const login = ["auth_time", "azp", "acr", "amr"].find((m) => m in claims);
+	return login ? as("id-token", "it has " + login) : as("jwt", "neither typ nor claims tell more");
 }
 
 // facts are what matters of a token of its kind: pairs of a label and a text.

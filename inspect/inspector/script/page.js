@@ -77,7 +77,7 @@ function refused(e) {
 
 const marks = { good: "✔ ", bad: "✘ ", none: "○ " };
 const checks = (all) => all?.length ? [el("ul", { class: "checks" }, ...all.map(([state, text]) => el("li", { class: state }, marks[state] + visible(text))))] : [];
-const keysLeftOut = (skipped) => skipped?.length ? [section("Keys that were not it", list(skipped.map(visible)))] : [];
+const keysLeftOut = (skipped) => skipped?.length ? [section("Keys that did not fit", list(skipped.map(visible)))] : [];
 
 // when shows a time, local, in UTC, and as a countdown.
 function when(at) {
@@ -92,7 +92,7 @@ function count() {
 }
 setInterval(count, 1000);
 
-const timeNames = { auth_time: "Signed in (auth_time)", iat: "Issued (iat)", nbf: "Good from (nbf)", exp: "Expires (exp)", updated_at: "Changed (updated_at)" };
+const timeNames = { auth_time: "Signed in (auth_time)", iat: "Issued (iat)", nbf: "Not before (nbf)", exp: "Expires (exp)", updated_at: "Profile changed (updated_at)", toe: "Event happened (toe)" };
 function timeTable(claims) {
 	const found = Object.keys(timeNames).filter((n) => isObject(claims) && claims[n] !== undefined);
 	return found.length ? [section("Times", table(found.map((n) => [timeNames[n], when(claims[n])])))] : [];
@@ -113,13 +113,13 @@ async function decoded(text) {
 	if (token.form === "opaque") {
 		return [verdict("read", null, el("p", { class: "kind" }, token.title + "."), el("p", null, "It says nothing: only its issuer can tell what it stands for. If others have seen it, have it revoked."))];
 	}
-	const { kind, sure } = kindOf(token);
+	const { kind, because } = kindOf(token);
 	const forms = { jws: "signed (JWS)", jwe: "encrypted (JWE)", "sd-jwt": "signed, with selective disclosure (SD-JWT)", unknown: "" };
 	const spelled = (token.issued ?? token).serialization;
 	const size = utf8.encode(token.text).length;
 	const what = token.form === "unknown" ? "This is no token that the page knows." : token.form === "jwe"
 		? "An encrypted token. Its claims can be read only with the key: see Decrypt."
-		: "By its " + (sure ? "typ" : "claims, for its typ does not tell,") + " this is: " + kind.title + " (" + kind.source + ").";
+		: "Kind: " + kind.title + " (" + kind.source + "), because " + visible(because) + ".";
 	out.push(verdict("read", null, el("p", { class: "kind" }, what),
 		el("p", null, token.form === "unknown" ? size + " bytes" : forms[token.form] + ", " + spelled + ", " + size + " bytes. Anybody can write such a text: nothing of it is proven until it is verified.")));
 	if (token.problems.length) out.push(section("Faults of its form", list(token.problems.map(visible))));
@@ -142,7 +142,7 @@ async function decoded(text) {
 	}
 	if (token.form === "sd-jwt") out.push(...await disclosures(token));
 	const found = await facts(token);
-	if (found.length) out.push(section("What matters of it", table(found)));
+	if (found.length) out.push(section("Main points", table(found)));
 	out.push(...timeTable(claimsOf(token)));
 	if (token.form === "jwe") {
 		out.push(section("Ciphertext", el("p", null, (token.ciphertext.bytes?.length ?? 0) + " bytes"), button("Go on to Decrypt", () => goTo("decrypt", token.text))));
@@ -170,10 +170,11 @@ async function disclosures(token) {
 	return out;
 }
 
+// words has the severities, the worst first.
 const words = { error: "✘ Error", warning: "▲ Warning", note: "○ Note" };
 async function findings(token) {
 	const found = await lint(token, Date.now() / 1000);
-	const rows = found.map(({ rule, text }) => el("li", { class: rule.severity }, el("strong", null, words[rule.severity] + ": " + rule.title), text ? " (" + visible(text) + ")" : null,
+	const rows = Object.keys(words).flatMap((severity) => found.filter((f) => f.rule.severity === severity)).map(({ rule, text }) => el("li", { class: rule.severity }, el("strong", null, words[rule.severity] + ": " + rule.title), text ? " (" + visible(text) + ")" : null,
 		el("small", null, rule.why + " " + rule.source + ". "), el("code", null, rule.id)));
 	return [section("Lint", rows.length ? el("ul", { class: "lint" }, ...rows) : el("p", null, "No findings."))];
 }
@@ -312,7 +313,7 @@ $("clear").addEventListener("click", () => {
 	for (const e of document.querySelectorAll("textarea, input:not([type=checkbox])")) e.value = "";
 	for (const t of tabs) $(t + "-out").replaceChildren();
 	begin();
-	$("decode-said").textContent = "All fields are empty.";
+	$("decode-said").textContent = "What you put in is gone.";
 	show("decode", true);
 });
 

@@ -78,7 +78,7 @@ async function anySignature(token, found, alg) {
 // header of the signature that was verified.
 function expectations(report, { typ, iss, aud }, want) {
 	const check = (name, wanted, good, is) => {
-		if (!wanted) report.checks.push(["none", name + ": not checked, because you expect none"]);
+		if (!wanted) report.checks.push(["none", name + ": not checked, because you named none"]);
 		else if (good) report.checks.push(["good", name + ": " + wanted]);
 		else report.checks.push(["bad", name + " is " + (is === undefined ? "not there" : visible(JSON.stringify(is))) + ", and you expect " + wanted]);
 	};
@@ -97,15 +97,19 @@ function timesOf(report, claims, now) {
 		if (!isNumber(at)) report.checks.push(["bad", name + " is no number of seconds"]);
 		else if (name === "exp" && now >= at + leeway) report.checks.push(["bad", "It expired " + away(at, now)]);
 		else if (name !== "exp" && now < at - leeway) report.checks.push(["bad", name + " is in the future: " + away(at, now)]);
-		else report.checks.push(["good", name + ": " + away(at, now)]);
+		else report.checks.push(["good", timeNames[name] + ": " + away(at, now)]);
 	}
 }
 
-// away says how far a time is from now.
+// away says how far a time is from now, in at most two units. A year has 365.25 days.
 function away(at, now) {
-	const s = Math.abs(Math.trunc(at - now));
-	const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
-	const first = units.findIndex(([, n]) => s >= n);
-	const text = first < 0 ? "0 s" : units.slice(first, first + 2).map(([unit, n], i) => Math.floor(i ? s % units[first][1] / n : s / n) + " " + unit).join(" ");
+	let left = Math.abs(Math.trunc(at - now));
+	const parts = [];
+	for (const [unit, seconds] of [["year", 31557600], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]) {
+		const n = Math.floor(left / seconds);
+		left -= n * seconds;
+		if (n || parts.length) parts.push(n + " " + unit + (n === 1 ? "" : "s"));
+	}
+	const text = parts.slice(0, 2).join(" ") || "0 seconds";
 	return at > now ? "in " + text : text + " ago";
 }
