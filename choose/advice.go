@@ -16,10 +16,11 @@ type Decision struct {
 	Rule    string   `json:"rule"`
 	Choice  string   `json:"choice"`
 	Because string   `json:"because"`
-	Rows    []string `json:"rows"`            // of counterfoil compare
-	Flips   []Flip   `json:"flips,omitempty"` // what would change it
+	Rows    []string `json:"rows"` // of counterfoil compare
 
-	rule *Rule
+	answers Answers
+	topic   *Topic
+	rule    *Rule
 }
 
 // Flip is another choice, and the changed answers of which each alone leads to it.
@@ -67,17 +68,18 @@ func Choose(a Answers) *Advice {
 		}
 		advice.Decisions = append(advice.Decisions, Decision{
 			Topic: t.ID, Title: t.Title, Rule: rule.ID, Choice: rule.Choice, Because: rule.Because, Rows: rule.Rows,
-			Flips: t.flips(a, rule), rule: rule,
+			answers: a, topic: t, rule: rule,
 		})
 	}
 	return advice
 }
 
-// flips are all other choices of the topic that one changed answer leads to.
-func (t *Topic) flips(a Answers, now *Rule) (all []Flip) {
-	a.neighbours(func(change Change, b Answers) {
-		other := t.decide(b)
-		if other == nil || other.Choice == now.Choice {
+// Flips are what would change the decision: all other choices that one changed answer leads to. It
+// decides anew for each answer that was not given.
+func (d Decision) Flips() (all []Flip) {
+	d.answers.neighbours(func(change Change, b Answers) {
+		other := d.topic.decide(b)
+		if other == nil || other.Choice == d.Choice {
 			return
 		}
 		n := slices.IndexFunc(all, func(f Flip) bool { return f.Choice == other.Choice })

@@ -123,7 +123,7 @@ func TestConditionsNameOptions(t *testing.T) {
 func TestFlips(t *testing.T) {
 	a := parse(t, "clients=pages,spa servers=services store=redis")
 	for _, d := range choose.Choose(a).Decisions {
-		for _, flip := range d.Flips {
+		for _, flip := range d.Flips() {
 			for _, c := range flip.If {
 				b := maps.Clone(a)
 				switch c.Effect {

@@ -2,20 +2,10 @@ package choose
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
-
-// Settings are the settings of "counterfoil serve" that the advice sets, by name.
-func (a *Advice) Settings() map[string]string {
-	all := make(map[string]string)
-	for _, d := range a.Decisions {
-		for name, value := range d.rule.Set {
-			all[name] = value
-		}
-	}
-	return all
-}
 
 // Commands are typed once the server runs, in this order.
 func (a *Advice) Commands() (all []string) {
@@ -42,11 +32,14 @@ func (a *Advice) Config() string {
 #production: true
 `, a.Answers.Flags())
 	for _, d := range a.Decisions {
+		if d.Topic == "need" && !a.Needed {
+			fmt.Fprintf(&b, "\n# %s %s\n# These settings are for those who take it all the same.\n", d.Title, d.Choice)
+		}
 		if len(d.rule.Set) == 0 {
 			continue
 		}
 		fmt.Fprintf(&b, "\n# %s: %s.\n", d.Title, d.Choice)
-		for _, name := range sorted(d.rule.Set) {
+		for _, name := range slices.Sorted(maps.Keys(d.rule.Set)) {
 			fmt.Fprintf(&b, "%s: %s\n", name, d.rule.Set[name])
 		}
 	}
@@ -55,12 +48,4 @@ func (a *Advice) Config() string {
 		fmt.Fprintf(&b, "#   %s\n", c)
 	}
 	return b.String()
-}
-
-func sorted(set map[string]string) (names []string) {
-	for name := range set {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -4,5 +4,5 @@
 //
 // The rules are one table, [Topics]. Each topic takes the first of its rules whose conditions
 // hold. A rule says why, and names the rows of "counterfoil compare" that it rests on. What would
-// change the recommendation is not written anywhere: [Choose] finds it by changing one answer at a time.
+// change the recommendation is not written anywhere: [Decision.Flips] finds it by changing one answer at a time.
 package choose

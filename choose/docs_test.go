@@ -3,6 +3,7 @@ package choose_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -73,7 +74,7 @@ func rules() string {
 				}
 			}
 			choice := strings.TrimSuffix(r.Choice, ".")
-			for _, name := range sortedNames(r.Set) {
+			for _, name := range slices.Sorted(maps.Keys(r.Set)) {
 				choice += fmt.Sprintf(" (`%s: %s`)", name, r.Set[name])
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | `%s` |\n", when, choice, r.Because, strings.Join(r.Rows, "`, `"))
@@ -93,12 +94,4 @@ func conditions(all []choose.Condition) string {
 		}
 	}
 	return strings.Join(texts, ", and ")
-}
-
-func sortedNames(set map[string]string) (names []string) {
-	for name := range set {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -84,7 +84,7 @@ var Topics = []Topic{
 	{ID: "checks", Title: "Where requests are checked", Rules: []Rule{
 		{ID: "checks-go", If: []Condition{is("languages", "go"), is("sites", "one-host")},
 			Choice:   "in each program, with the Go package",
-			Because:  "Verifier.Require is one line, imports the standard library only, and checks a caller that it has seen without a look-up.",
+			Because:  "Verifier.Require is one line, imports the standard library only, and checks a caller that it has seen without a look-up. A single program can also embed the auth server, and then needs no key for it (docs/embedding.md).",
 			Rows:     []string{"later", "reads", "revoke"},
 			Commands: []string{followKey}},
 		{ID: "checks-both", If: []Condition{is("languages", "go", "mixed")},

@@ -50,17 +50,34 @@ func (c *chooseCommand) Run() error {
 		if err := writeNew(c.Out, advice.Config()); err != nil {
 			return err
 		}
+		if !advice.Needed {
+			fmt.Fprintln(os.Stderr, "counterfoil: by your answers you do not need Counterfoil: a library is enough")
+		}
 		fmt.Fprintf(os.Stderr, "counterfoil: wrote %s; start it with: counterfoil serve --config %s\n", c.Out, c.Out)
 	}
 	if c.JSON {
 		return writeJSON(os.Stdout, struct {
 			*choose.Advice
-			Config   string   `json:"config"`
-			Commands []string `json:"commands"`
-		}{advice, advice.Config(), advice.Commands()})
+			Decisions []flippedDecision `json:"decisions"`
+			Config    string            `json:"config"`
+			Commands  []string          `json:"commands"`
+		}{advice, withFlips(advice.Decisions), advice.Config(), advice.Commands()})
 	}
 	printAdvice(os.Stdout, advice, measured)
 	return nil
+}
+
+// flippedDecision is a decision as JSON has it, with what would change it.
+type flippedDecision struct {
+	choose.Decision
+	Flips []choose.Flip `json:"flips,omitempty"`
+}
+
+func withFlips(decisions []choose.Decision) (all []flippedDecision) {
+	for _, d := range decisions {
+		all = append(all, flippedDecision{d, d.Flips()})
+	}
+	return all
 }
 
 // joined are alternatives in one line.
@@ -137,10 +154,11 @@ func printAdvice(w io.Writer, advice *choose.Advice, measured *compare.Result) {
 		if len(missing) > 0 {
 			paragraph("", "Measured by: counterfoil compare --only "+strings.Join(missing, ","))
 		}
-		if len(d.Flips) == 0 {
+		flips := d.Flips()
+		if len(flips) == 0 {
 			paragraph("", "No other single answer changes this.")
 		}
-		for _, flip := range d.Flips {
+		for _, flip := range flips {
 			paragraph("≠", strings.TrimSuffix(flip.Choice, ".")+", if "+joined(flip.If))
 		}
 		if d.Topic == "need" && !advice.Needed {

@@ -74,9 +74,13 @@ func TestChoiceOfALibrary(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		printAdvice(&out, choose.Choose(a), new(compare.Result))
+		advice := choose.Choose(a)
+		printAdvice(&out, advice, new(compare.Result))
 		if got := strings.Contains(out.String(), "\nIf you take Counterfoil all the same:\n"); got != want {
 			t.Errorf("with %s: %s", given, &out)
+		}
+		if config := advice.Config(); strings.Contains(config, "\n# Do you need Counterfoil? No: a session library") != want {
+			t.Errorf("with %s: %s", given, config)
 		}
 		if strings.Contains(out.String(), ".,") {
 			t.Errorf("with %s, a sentence goes on behind its end: %s", given, &out)
