@@ -155,6 +155,7 @@ func chosen(t *testing.T, address string, flags ...string) (dir string, commands
 	serve := exec.Command(binary, "serve", "--config", file, "--listen", address, "--ops-listen", "off")
 	serve.Env = env
 	listen(t, serve, address)
+	serve.Stderr.(*output).await(t, `"msg":"listening"`, 1) // its socket for commands, too
 	for line := range strings.Lines(string(text)) {
 		c, ok := strings.CutPrefix(strings.TrimSpace(line), "#   counterfoil ")
 		if !ok || strings.HasPrefix(c, "choose ") {

@@ -398,46 +398,12 @@ func TestTwoGatewaysBehindNginx(t *testing.T) {
 	asks := snippet(t, "nginx", "counterfoil_gateway", service)
 	listen(t, testsvc.Nginx(t, dir, "listen "+address+";\n"+asks+"}\n"+block+"server { listen "+testsvc.FreeAddress(t)+";\n"), address)
 
-	token := is.Token("alice")
-	var visitors sync.WaitGroup
-	var failed atomic.Int64
-	stop, answered := make(chan struct{}), make(chan struct{})
-	for _, method := range []string{"GET", "POST", "GET", "PATCH"} {
-		visitors.Go(func() {
-			for {
-				q, err := http.NewRequest(method, "http://"+address+"/x", strings.NewReader(map[string]string{"POST": "body", "PATCH": "body"}[method]))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				q.Header.Set("Authorization", "Bearer "+token)
-				res, err := http.DefaultClient.Do(q)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_, err = io.Copy(io.Discard, res.Body)
-				if _ = res.Body.Close(); (err != nil || res.StatusCode != 200) && failed.Add(1) < 5 {
-					t.Errorf("%s = %d %v", method, res.StatusCode, err)
-				}
-				select {
-				case answered <- struct{}{}:
-				case <-stop:
-					return
-				}
-			}
-		})
-	}
-	some := func() {
-		for range 100 {
-			<-answered
-		}
-	}
+	v := visit(t, "http://"+address+"/x", is.Token("alice"))
 	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGTERM, os.Kill} {
 		for _, g := range gateways {
-			some()
+			v.some()
 			g.end(t, signal)
-			some()
+			v.some()
 			g.start(t)
 		}
 	}
@@ -447,10 +413,6 @@ func TestTwoGatewaysBehindNginx(t *testing.T) {
 		return gatewayCommand("http://"+testsvc.FreeAddress(t), is.APIKey, routes, "--trusted-proxies", "127.0.0.1", "--listen", gateways[0].address, "--ops-listen", "off")
 	}
 	gateways[0].start(t)
-	some()
-	close(stop)
-	visitors.Wait()
-	if failed.Load() > 0 {
-		t.Errorf("%d requests failed", failed.Load())
-	}
+	v.some()
+	v.leave()
 }
