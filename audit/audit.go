@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -337,54 +336,4 @@ func Actions() []Action {
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, CreateAPIKey, DeleteAPIKey, SetCredential,
 		DeleteCredential, Damaged, Refresh, Limit, Deny, CrossSite,
 	}
-}
-
-// Query of List.
-type Query struct {
-	Subject string    // whose account; empty: everybody's
-	Actions []Action  // entries with one of them; empty: with any
-	Since   time.Time // not older; zero: all that are kept
-	After   string    // id after which the list begins; empty: from the newest
-	Limit   int       // zero: 100, at most 1000
-}
-
-// maxLooks is how many entries are read for a page. Those that a query does not ask for are not on
-// it, so a page may be short, or empty, and not be the last one.
-const maxLooks = 5000
-
-// List returns a page of what was kept, newest first. If next is not empty, the list goes on after
-// that id. Entries that have expired are left out. One that cannot be read has the action Damaged,
-// and what is known of it beside.
-func (t *Trail) List(ctx context.Context, q Query) (page []Entry, next string, err error) {
-	if q.Limit <= 0 {
-		q.Limit = 100
-	}
-	owner, now := q.Subject, t.opts.Now()
-	if owner == "" {
-		owner = "*"
-	}
-	looks, last := 0, ""
-	for rec, err := range t.records(ctx, owner, q.After) {
-		if err != nil {
-			return nil, "", fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
-		}
-		if at := timeOf(rec.ID); !q.Since.IsZero() && !at.IsZero() && at.Before(q.Since) {
-			return page, "", nil // ids are in order of time
-		}
-		if len(page) == min(q.Limit, 1000) || looks == maxLooks {
-			return page, last, nil
-		}
-		looks, last = looks+1, rec.ID
-		if !rec.Expires.After(now) {
-			continue
-		}
-		var e Entry
-		if json.Unmarshal(rec.Value, &e) != nil || e.ID != rec.ID {
-			e = Entry{ID: rec.ID, Time: timeOf(rec.ID), Action: Damaged, Outcome: Unknown, Subject: rec.Owner, By: ByUnknown}
-		}
-		if len(q.Actions) == 0 || slices.Contains(q.Actions, e.Action) {
-			page = append(page, e)
-		}
-	}
-	return page, "", nil
 }

@@ -105,11 +105,13 @@ func TestListOfSome(t *testing.T) {
 	}
 	for want, q := range map[int]audit.Query{
 		3:    {Actions: []audit.Action{audit.RotateKey}},
-		1:    {Actions: []audit.Action{audit.RotateKey}, Since: now.Add(-4000 * time.Second)},
-		101:  {Since: now.Add(-100 * time.Second)},
+		1:    {Actions: []audit.Action{audit.RotateKey}, From: now.Add(-4000 * time.Second)},
+		101:  {From: now.Add(-100 * time.Second)},
 		many: {Actions: []audit.Action{audit.RotateKey, audit.Login}},
-		0:    {Since: now.Add(time.Second)},
-		10:   {Subject: "alice", Since: now.Add(-9 * time.Second)},
+		0:    {From: now.Add(time.Second)},
+		10:   {Subject: "alice", From: now.Add(-9 * time.Second)},
+		999:  {Subject: "alice", To: now.Add(-11_000 * time.Second)},
+		4999: {To: now.Add(-7000 * time.Second)}, // in five pages: the 7000 above cost nothing
 	} {
 		got, pages := 0, 0
 		for after := ""; pages == 0 || after != ""; pages++ {
@@ -120,7 +122,7 @@ func TestListOfSome(t *testing.T) {
 			}
 			got, after = got+len(page), next
 		}
-		if got != want || want == 3 && pages != 3 {
+		if got != want || want == 3 && pages != 3 || want == 4999 && pages != 5 {
 			t.Errorf("%+v gives %d entries in %d pages, want %d", q, got, pages, want)
 		}
 	}

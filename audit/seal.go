@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"math"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -131,9 +130,6 @@ func (t *Trail) Seal(ctx context.Context) (more bool, err error) {
 	t.opts.Anchor(next)
 	return more, nil
 }
-
-// idAt is before the id of every entry that was made at that time or earlier.
-func idAt(at time.Time) string { return fmt.Sprintf("%016x", math.MaxInt64-at.UnixNano()) }
 
 // digest is what is hashed for a seal.
 type digest struct {

@@ -21,6 +21,17 @@ const adminFresh = time.Hour
 type caller struct {
 	by  string            // as audit.Act.By
 	key *directory.APIKey // nil: an administrator
+
+	again func() error // asks again whether the caller may do this; nil: nothing can change that
+}
+
+// still returns an error when the caller may not do any more what it was let through for: its
+// credential has ended, or lost the role. What takes long asks again and again.
+func (c caller) still() error {
+	if c.again == nil {
+		return nil
+	}
+	return c.again()
 }
 
 // adminAction is an action of somebody who has been let through.
@@ -35,8 +46,13 @@ type adminRoute struct {
 // forAdmins lets administrators through, and nobody else.
 func (s *Server) forAdmins(route adminRoute) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.admin(r, append([]string{directory.ScopeAdmin}, route.scopes...)...)
+		scopes := append([]string{directory.ScopeAdmin}, route.scopes...)
+		who, err := s.admin(r, scopes...)
 		if err != nil {
+			return err
+		}
+		who.again = func() error {
+			_, err := s.admin(r, scopes...)
 			return err
 		}
 		return route.do(w, r, who)
@@ -47,7 +63,7 @@ func (s *Server) forAdmins(route adminRoute) action {
 // with the role, whose login is fresh if something is to be changed.
 func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if key, err := s.key(r, scopes...); err == nil {
-		return caller{audit.ByKey(key.Client), &key}, nil
+		return caller{by: audit.ByKey(key.Client), key: &key}, nil
 	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
 		return caller{}, err
 	}

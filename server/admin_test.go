@@ -241,7 +241,8 @@ func TestCursors(t *testing.T) {
 	for _, bad := range []string{
 		"users?cursor=" + string(flipped), "users?cursor=" + first + "A", "users?cursor=AAAA", "users?cursor=" + first + "&cursor=" + first,
 		"audit?cursor=" + first, "users?limit=0", "users?limit=201", "users?limit=x", "users?limit=1&limit=2", "users?surprise=1", "users?a;b",
-		"audit?action=logn", "audit?action=login,", "audit?since=yesterday", "audit?since=2026-11-30",
+		"audit?action=logn", "audit?action=login,", "audit?from=yesterday", "audit?to=2026-11-30", "audit?since=2026-11-30T12:00:00Z",
+		"audit?outcome=good", "audit?format=xml", "audit?format=csv&limit=2", "audit?format=csv&cursor=" + first,
 	} {
 		b.admin(http.StatusBadRequest, "GET", "/v1/admin/"+bad, "")
 	}

@@ -1,18 +1,12 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/counterfoil/counterfoil/accounts"
-	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
-	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -143,57 +137,4 @@ func (s *Server) adminDeleteAPIKey(w http.ResponseWriter, r *http.Request, who c
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, _ caller) error {
-	page, err := s.readPage(r, "subject", "action", "since")
-	if err != nil {
-		return err
-	}
-	ask := audit.Query{Subject: page.filter.Get("subject"), After: page.after, Limit: page.limit}
-	if text := page.filter.Get("since"); text != "" {
-		if ask.Since, err = time.Parse(time.RFC3339, text); err != nil {
-			return badRequest("since is a time such as 2026-11-30T12:00:00Z")
-		}
-	}
-	if text := page.filter.Get("action"); text != "" {
-		for name := range strings.SplitSeq(text, ",") {
-			if !slices.Contains(audit.Actions(), audit.Action(name)) {
-				return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request",
-					Detail: fmt.Sprintf("action %.40q is not known: want one or more, with commas between them, of %s", name, joined(audit.Actions()))}
-			}
-			ask.Actions = append(ask.Actions, audit.Action(name))
-		}
-	}
-	entries, next, err := s.issuer.Audit().List(r.Context(), ask)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, api.AuditPage{Entries: append([]audit.Entry{}, entries...), Next: s.next(r.URL.Path, page, next)})
-}
-
-// joined is all, in order of their names.
-func joined(all []audit.Action) string {
-	names := make([]string, len(all))
-	for n, a := range all {
-		names[n] = string(a)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
-// adminVerifyAudit compares the trail with its seals, and those with what the caller has of them.
-func (s *Server) adminVerifyAudit(w http.ResponseWriter, r *http.Request, _ caller) error {
-	var b api.VerifyAudit
-	if err := readJSON(r, &b); err != nil {
-		return err
-	}
-	if len(b.Anchors) > api.MaxAnchors {
-		return badRequest("anchors: at most %d", api.MaxAnchors)
-	}
-	found, err := s.issuer.Audit().Verify(r.Context(), b.Anchors)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, found)
 }

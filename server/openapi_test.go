@@ -405,7 +405,9 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("POST", "/v1/admin/keys/rotate", "", key...)
 	do("DELETE", "/v1/admin/apikeys/"+member(do("POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["introspect"],"audience":["https://shop.test"]}`, key...), "id"), "", key...)
 	do("GET", "/v1/admin/apikeys", "", "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("bench:"+b.key)))
-	do("GET", "/v1/admin/audit?limit=200&action=login,user.change&since=2020-01-02T03:04:05Z&subject="+id, "", key...)
+	do("GET", "/v1/admin/audit?limit=200&action=login,user.change&outcome=ok,refused&by=issuer&from=2020-01-02T03:04:05Z&to=2120-01-02T03:04:05Z&subject="+id, "", key...)
+	do("GET", "/v1/admin/audit?format=jsonl&action=login", "", key...)
+	do("GET", "/v1/admin/audit?format=csv", "", key...)
 	do("POST", "/v1/admin/audit/verify", `{"anchors":[{"n":1,"hash":"00"}]}`, key...)
 	for _, path := range []string{"/v1/log", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/openapi.json", "/healthz", "/readyz"} {
 		do("GET", path, "", key...)

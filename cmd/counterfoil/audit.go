@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net/http"
 	"os"
@@ -15,26 +16,42 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/rows"
 )
 
 type auditList struct {
 	placeFlags
-	User   string   `placeholder:"USER" help:"Only events about this user."`
-	Action []string `placeholder:"NAME" help:"Only events with this action, such as login or user.change; may be repeated."`
-	Since  string   `placeholder:"TIME" help:"Only events since then: a duration such as 2h, a date, or a time such as 2026-11-30T12:00:00Z."`
-	Limit  *int     `placeholder:"N" help:"Print at most N events; 0: all. Empty: 50, with --since all."`
-	Follow bool     `help:"Oldest first, and go on as events happen, until Ctrl-C. With --json, one event a line."`
+	User    string   `placeholder:"USER" help:"Only events about this user."`
+	Action  []string `placeholder:"NAME" help:"Only events with this action, such as login or user.change; may be repeated."`
+	Outcome []string `placeholder:"NAME" help:"Only events with this outcome: ok, refused or unknown; may be repeated."`
+	By      string   `placeholder:"ACTOR" help:"Only events by this actor, as the events have it: subject:ID, key:CLIENT, local:uid 0, issuer, unknown."`
+	Since   string   `placeholder:"TIME" help:"Only events since then: a duration such as 2h, a date, or a time such as 2026-11-30T12:00:00Z."`
+	Until   string   `placeholder:"TIME" help:"Only events before then; as --since."`
+	Limit   *int     `placeholder:"N" help:"Print at most N events; 0: all. Empty: 50, with --since, --until or --format all."`
+	Follow  bool     `help:"Oldest first, and go on as events happen, until Ctrl-C. With --json, one event a line."`
+	Format  string   `placeholder:"FORMAT" help:"Print csv, for a spreadsheet, or jsonl, one JSON object a line."`
 }
 
 // Run lists security events, the newest first.
 func (c *auditList) Run(ctx context.Context) error {
-	of := api.Events{Actions: c.Action}
+	of := api.Events{Actions: c.Action, Outcomes: c.Outcome, By: c.By}
 	var err error
-	if of.Since, err = since(c.Since, time.Now()); err != nil {
+	if of.From, err = since("--since", c.Since, time.Now()); err != nil {
 		return err
 	}
+	if of.To, err = since("--until", c.Until, time.Now()); err != nil {
+		return err
+	}
+	switch {
+	case c.Format != "" && !slices.Contains(rows.Formats(), c.Format):
+		return misuse("--format is %q: want csv or jsonl", c.Format)
+	case c.Format != "" && (c.Follow || c.JSON):
+		return misuse("--format goes with neither --json nor --follow: --follow --json prints one JSON object a line")
+	case c.Follow && c.Until != "":
+		return misuse("--follow goes on: leave out --until")
+	}
 	limit := 50
-	if c.Since != "" {
+	if c.Since != "" || c.Until != "" || c.Format != "" {
 		limit = 0
 	}
 	if c.Limit != nil {
@@ -55,6 +72,9 @@ func (c *auditList) Run(ctx context.Context) error {
 				return err
 			}
 		}
+		if c.Format != "" {
+			return printRows(os.Stdout, c.Format, a.Audit(ctx, of), limit)
+		}
 		entries, err := first(a.Audit(ctx, of), limit)
 		switch {
 		case err != nil:
@@ -66,6 +86,27 @@ func (c *auditList) Run(ctx context.Context) error {
 		}
 		return printAudit(entries)
 	})
+}
+
+// printRows writes the first of all, at most limit, as they come; 0: all of them.
+func printRows(w io.Writer, format string, all iter.Seq2[audit.Entry, error], limit int) error {
+	out, err := rows.New(w, format, api.AuditColumns...)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for e, err := range all {
+		if err == nil {
+			err = out.Row(e, api.AuditCells(e)...)
+		}
+		if err != nil {
+			return errors.Join(out.Flush(), err)
+		}
+		if n++; n == limit {
+			break
+		}
+	}
+	return out.Flush()
 }
 
 // first returns the first entries of all, at most limit; 0: all of them.
@@ -81,8 +122,8 @@ func first(all iter.Seq2[audit.Entry, error], limit int) (entries []audit.Entry,
 	return entries, nil
 }
 
-// since reads a time, or a duration before now. The empty text is the zero time.
-func since(text string, now time.Time) (time.Time, error) {
+// since reads a time, or a duration before now, that a flag has. The empty text is the zero time.
+func since(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -94,7 +135,7 @@ func since(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, misuse("--since is %q: want a duration such as 2h, a date such as 2026-11-30, or a time such as 2026-11-30T12:00:00Z", text)
+	return time.Time{}, misuse("%s is %q: want a duration such as 2h, a date such as 2026-11-30, or a time such as 2026-11-30T12:00:00Z", flag, text)
 }
 
 const (
@@ -140,8 +181,8 @@ func (c *auditList) follow(ctx context.Context, a *admin, of api.Events, entries
 		case <-tick.C:
 		}
 		next := of
-		if back := newest.Add(-followBack); back.After(next.Since) {
-			next.Since = back
+		if back := newest.Add(-followBack); back.After(next.From) {
+			next.From = back
 		}
 		var err error
 		entries, err = first(a.Audit(ctx, next), 0)

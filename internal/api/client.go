@@ -219,27 +219,37 @@ func (c *Client) DeleteClient(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/admin/clients/"+url.PathEscape(id), nil, nil)
 }
 
-// Events are the security events that Audit returns.
+// Events are the security events that Audit returns. What is empty or zero leaves nothing out.
 type Events struct {
-	Subject string    // about this subject; empty: about everybody
-	Actions []string  // with one of these actions; empty: with any
-	Since   time.Time // not older; zero: all that are kept
+	Subject  string    // about this subject
+	By       string    // by this actor, as audit.Entry.By has it
+	Actions  []string  // with one of these actions
+	Outcomes []string  // with one of these outcomes
+	From     time.Time // not older
+	To       time.Time // older than this
 }
 
 // Audit returns security events, page by page, newest first. An error ends them.
 func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, error] {
 	query := url.Values{}
-	if of.Subject != "" {
-		query.Set("subject", of.Subject)
-	}
-	if len(of.Actions) > 0 {
-		query.Set("action", strings.Join(of.Actions, ","))
-	}
-	if !of.Since.IsZero() {
-		query.Set("since", of.Since.UTC().Format(time.RFC3339Nano))
+	for name, value := range map[string]string{
+		"subject": of.Subject, "by": of.By, "action": strings.Join(of.Actions, ","), "outcome": strings.Join(of.Outcomes, ","),
+		"from": moment(of.From), "to": moment(of.To),
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
 	}
 	all := pagesOf(ctx, c, "/v1/admin/audit", query, func(page AuditPage) string { return page.Next })
 	return each(all, func(page AuditPage) []audit.Entry { return page.Entries })
+}
+
+// moment is at as a query has it; empty if it is zero.
+func moment(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339Nano)
 }
 
 // VerifyAudit has the server compare the audit trail with its seals, and those with anchors.

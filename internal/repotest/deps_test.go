@@ -30,6 +30,7 @@ var layers = map[string]struct {
 	"/internal/private":   {nil, nil, "asks the system who owns what"},
 	"/internal/check":     {nil, nil, "an algorithm"},
 	"/internal/textfile":  {[]string{"/internal/check"}, nil, "reads files, and knows nothing of what they are for"},
+	"/internal/rows":      {nil, nil, "writes text, and knows nothing of what it says"},
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 

@@ -1,0 +1,48 @@
+package rows_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/rows"
+)
+
+// No cell begins with a character at which a spreadsheet begins a formula, and a reader of CSV
+// finds the same cells again. JSON has each text as it is.
+func TestCells(t *testing.T) {
+	texts := []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠a", "a=1", `a"b`, "a,b", "a;=1", "", "'=1", "علی"}
+	var csvText, lines strings.Builder
+	for format, out := range map[string]*strings.Builder{rows.CSV: &csvText, rows.JSONL: &lines} {
+		w, err := rows.New(out, format, "text", "again")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range texts {
+			if err := w.Row([]string{text}, text, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := csv.NewReader(strings.NewReader(csvText.String())).ReadAll()
+	if err != nil || len(rows) != len(texts)+1 || !slices.Equal(rows[0], []string{"text", "again"}) {
+		t.Fatalf("%q, %v", rows, err)
+	}
+	in := json.NewDecoder(strings.NewReader(lines.String()))
+	for n, text := range texts {
+		var line []string
+		if err := in.Decode(&line); err != nil || line[0] != text {
+			t.Errorf("the line of %q is %q, %v", text, line, err)
+		}
+		for _, cell := range rows[n+1] {
+			if cell != text && cell != "'"+text || strings.ContainsAny(cell[:min(1, len(cell))], "=+-@\t\r\n") || strings.IndexAny(cell, "＝＋－＠") == 0 {
+				t.Errorf("the cell of %q is %q", text, cell)
+			}
+		}
+	}
+}

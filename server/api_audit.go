@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/rows"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// adminAudit is a page of the audit trail, or with format all that was asked for.
+func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) error {
+	page, err := s.readPage(r, "subject", "by", "action", "outcome", "from", "to", "format")
+	if err != nil {
+		return err
+	}
+	ask, err := auditQuery(page)
+	if err != nil {
+		return err
+	}
+	if page.filter.Get("format") != "" {
+		return s.export(w, r, who, page, "audit", api.AuditColumns, func(ctx context.Context, out *rows.Writer) (bool, error) {
+			ask.Limit = 1000
+			entries, next, err := s.issuer.Audit().List(ctx, ask)
+			for _, e := range entries {
+				if err == nil {
+					err = out.Row(e, api.AuditCells(e)...)
+				}
+			}
+			ask.After = next
+			return next != "", err
+		})
+	}
+	entries, next, err := s.issuer.Audit().List(r.Context(), ask)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.AuditPage{Entries: append([]audit.Entry{}, entries...), Next: s.next(r.URL.Path, page, next)})
+}
+
+func auditQuery(page pageOf) (ask audit.Query, err error) {
+	ask = audit.Query{Subject: page.filter.Get("subject"), By: page.filter.Get("by"), After: page.after, Limit: page.limit}
+	for name, at := range map[string]*time.Time{"from": &ask.From, "to": &ask.To} {
+		if text := page.filter.Get(name); text != "" {
+			if *at, err = time.Parse(time.RFC3339, text); err != nil {
+				return ask, badRequest("%s is a time such as 2026-11-30T12:00:00Z", name)
+			}
+		}
+	}
+	if ask.Actions, err = words(page, "action", audit.Actions()); err != nil {
+		return ask, err
+	}
+	ask.Outcomes, err = words(page, "outcome", audit.Outcomes())
+	return ask, err
+}
+
+// words reads a filter that is one or more of all, with commas between them. Nil: it is absent.
+func words[W ~string](page pageOf, filter string, all []W) (chosen []W, err error) {
+	text := page.filter.Get(filter)
+	if text == "" {
+		return nil, nil
+	}
+	for name := range strings.SplitSeq(text, ",") {
+		if !slices.Contains(all, W(name)) {
+			return nil, &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request",
+				Detail: fmt.Sprintf("%s %.40q is not known: want one or more, with commas between them, of %s", filter, name, joined(all))}
+		}
+		chosen = append(chosen, W(name))
+	}
+	return chosen, nil
+}
+
+// joined is all, in order of their names.
+func joined[W ~string](all []W) string {
+	names := make([]string, len(all))
+	for n, a := range all {
+		names[n] = string(a)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// adminVerifyAudit compares the trail with its seals, and those with what the caller has of them.
+// It reads the whole trail, as an export does.
+func (s *Server) adminVerifyAudit(w http.ResponseWriter, r *http.Request, _ caller) error {
+	var b api.VerifyAudit
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	if len(b.Anchors) > api.MaxAnchors {
+		return badRequest("anchors: at most %d", api.MaxAnchors)
+	}
+	end, err := s.exports.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	found, err := s.issuer.Audit().Verify(r.Context(), b.Anchors)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, found)
+}
