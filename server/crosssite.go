@@ -109,6 +109,16 @@ func (s *Server) fromOrigin(r *http.Request, client string) error {
 	return source.CheckOrigin(r, allowed)
 }
 
+// keepsCookie refuses a login by cookie that a page of another site asks for. A browser keeps no
+// cookie with SameSite from the answer to such a request, so the page would be told that
+// somebody is signed in, and nobody would be.
+func keepsCookie(r *http.Request, c counterfoil.Carrier) error {
+	if c.Transport == counterfoil.Cookie && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return badRequest("a browser keeps no cookie from here for a page of another site: use carrier bearer")
+	}
+	return nil
+}
+
 // csrf gives the token of the caller's session: 16 random bytes, and an HMAC of them
 // and the session's id. It is good for that session alone, as long as it lives.
 func (s *Server) csrf(w http.ResponseWriter, r *http.Request) error {

@@ -2,12 +2,15 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 )
 
@@ -97,6 +100,33 @@ func TestOriginsOfOneClient(t *testing.T) {
 		// What is let through is refused for its password, or for coming too soon after another.
 		if refused := res.StatusCode == http.StatusForbidden; refused != (c.want == http.StatusForbidden) {
 			t.Errorf("login for %s by %q = %d %s, want %d", c.client, c.origin, res.StatusCode, body, c.want)
+		}
+	}
+}
+
+// A browser keeps no cookie from the answer to a page of another site, so no session is made for one.
+func TestNoCookieForAnotherSite(t *testing.T) {
+	b := newBench(t)
+	b.client("spa", clients.Client{Origins: []string{"https://app.test", "http://tauri.localhost", "capacitor://localhost"}})
+	for n, c := range []struct {
+		origin, site, carrier string
+		want                  int
+	}{
+		{"https://app.test", "cross-site", "cookie", 400}, {"https://app.test", "cross-site", "jwt-cookie", 400}, {"https://app.test", "cross-site", "jwe-cookie", 400},
+		{"https://app.test", "cross-site", "", 400}, {"https://app.test", "cross-site", "bearer", 200}, {"https://app.test", "cross-site", "jwe", 200},
+		{"http://tauri.localhost", "cross-site", "cookie", 400}, {"capacitor://localhost", "cross-site", "bearer", 200},
+		{"https://app.test", "same-site", "cookie", 200}, {"https://app.test", "", "cookie", 200},
+	} {
+		header := []string{"Origin", c.origin}
+		if c.site != "" {
+			header = append(header, "Sec-Fetch-Site", c.site)
+		}
+		name := fmt.Sprint("visitor-", n)
+		_, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), nil)
+		must(t, err)
+		w := b.answer("POST", "/v1/login", `{"identifier":"`+name+`","password":"`+pass+`","client":"spa","carrier":"`+c.carrier+`"}`, header...)
+		if w.Code != c.want || c.want == 400 && (w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "use carrier bearer")) {
+			t.Errorf("%s, %s, %q = %d %s", c.origin, c.site, c.carrier, w.Code, w.Body)
 		}
 	}
 }

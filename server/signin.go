@@ -120,7 +120,10 @@ func (s *Server) ask(r *http.Request, b loginBody, a audit.Act) (issuer.Request,
 	}
 	ask := sessionRequest(r, c, b.Client, a)
 	ask.Scopes = strings.Fields(b.Scope)
-	return s.issuer.Admits(r.Context(), ask)
+	if ask, err = s.issuer.Admits(r.Context(), ask); err != nil {
+		return issuer.Request{}, err
+	}
+	return ask, keepsCookie(r, ask.Carrier)
 }
 
 // attemptCookie has the secret of a challenge in browsers.

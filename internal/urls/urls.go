@@ -40,6 +40,10 @@ func Issuer(text string) (*url.URL, error) { return parse(text, true) }
 // loopback. Everybody on the network path controls a page of another plain http origin, so
 // Origin refuses it. It also refuses "null", which every sandboxed frame can send (CSRF-08).
 //
+// A name below localhost is loopback for a browser (RFC 6761 section 6.3; Secure Contexts,
+// section 3.1), and Tauri has its pages at http://tauri.localhost. For other programs it is not:
+// they ask a name server. So an origin may have such a name on http, and an issuer may not.
+//
 // The pages of an app that are in a web view, and of a browser extension, have an origin with a
 // scheme of their own, such as capacitor://localhost. No page of the web has one. Schemes whose
 // pages have no origin, or somebody else's, are refused.
@@ -135,7 +139,7 @@ func parse(text string, mayHavePath bool) (*url.URL, error) {
 	if mayHavePath && plainPath(u) {
 		right.Path = strings.TrimSuffix(path.Clean("/"+u.Path), "/")
 	}
-	if right.Scheme == "http" && !Protected(&right) {
+	if right.Scheme == "http" && !Protected(&right) && (mayHavePath || !strings.HasSuffix(right.Hostname(), ".localhost")) {
 		return refuse("is plain http to another machine", "use https; http is for loopback only")
 	}
 	if right.String() != text {

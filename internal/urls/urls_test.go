@@ -69,7 +69,11 @@ var spellings = []struct {
 	{"http://localhost.example", false, false, "plain http", "use https"},
 	{"http://127.0.0.1.nip.example", false, false, "plain http", "use https"},
 	{"http://localhost@evil.example", false, false, "plain http", "use https"},
-	{"http://a.localhost", false, false, "plain http", "use https"},
+	{"http://tauri.localhost", false, true, "plain http", "use https"}, // loopback for browsers alone
+	{"http://a.localhost:5173", false, true, "plain http", "use https"},
+	{"http://a.localhost.", false, false, "plain http", "use https"},
+	{"http://A.localhost", false, false, "plain http", "use https"},
+	{"http://alocalhost", false, false, "plain http", "use https"},
 	{"ftp://a", false, false, "neither https nor http", ""},
 	{"javascript://a", false, false, "neither https nor http", ""},
 	{"file:///etc/passwd", false, false, "not a URL", ""},
