@@ -63,6 +63,20 @@ func (s *observedStore) List(ctx context.Context, kind store.Kind, owner, after 
 	return s.Store.List(ctx, kind, owner, after)
 }
 
+func (s *observedStore) Search(ctx context.Context, kind store.Kind, prefix string, after store.Position) iter.Seq2[store.Match, error] {
+	if err := s.ask(ctx, &s.reads); err != nil {
+		return func(yield func(store.Match, error) bool) { yield(store.Match{}, err) }
+	}
+	return s.Store.Search(ctx, kind, prefix, after)
+}
+
+func (s *observedStore) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (int, error) {
+	if err := s.ask(ctx, &s.reads); err != nil {
+		return 0, err
+	}
+	return s.Store.Count(ctx, kind, prefix, limit)
+}
+
 func (s *observedStore) Log(ctx context.Context, after counterfoil.Cursor, limit int) ([]source.Revocation, counterfoil.Cursor, error) {
 	if err := s.ask(ctx, &s.reads); err != nil {
 		return nil, counterfoil.Cursor{}, err

@@ -18,13 +18,26 @@ func (m marked) Get(ctx context.Context, keys ...store.Key) ([]store.Record, err
 }
 
 func (m marked) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		for r, err := range m.Store.List(ctx, kind, owner, after) {
+	return outages(m.Store.List(ctx, kind, owner, after))
+}
+
+func (m marked) Search(ctx context.Context, kind store.Kind, prefix string, after store.Position) iter.Seq2[store.Match, error] {
+	return outages(m.Store.Search(ctx, kind, prefix, after))
+}
+
+func outages[T any](records iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for r, err := range records {
 			if !yield(r, store.Outage(err)) {
 				return
 			}
 		}
 	}
+}
+
+func (m marked) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (int, error) {
+	n, err := m.Store.Count(ctx, kind, prefix, limit)
+	return n, store.Outage(err)
 }
 
 func (m marked) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {

@@ -91,11 +91,21 @@ func (s *outsideStore) Get(_ context.Context, keys ...store.Key) (records []stor
 
 // List implements [store.Store].
 func (s *outsideStore) List(_ context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		var all []store.Record
+	return collected(s.o, func() iter.Seq2[store.Record, error] { return s.inner.List(context.Background(), kind, owner, after) })
+}
+
+// Search implements [store.Store].
+func (s *outsideStore) Search(_ context.Context, kind store.Kind, prefix string, after store.Position) iter.Seq2[store.Match, error] {
+	return collected(s.o, func() iter.Seq2[store.Match, error] { return s.inner.Search(context.Background(), kind, prefix, after) })
+}
+
+// collected reads all records outside of the bubble, and then yields them.
+func collected[T any](o *outside, read func() iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var all []T
 		var err error
-		s.o.do(func() {
-			for r, failed := range s.inner.List(context.Background(), kind, owner, after) {
+		o.do(func() {
+			for r, failed := range read() {
 				if err = failed; err == nil {
 					all = append(all, r)
 				}
@@ -107,9 +117,15 @@ func (s *outsideStore) List(_ context.Context, kind store.Kind, owner, after str
 			}
 		}
 		if err != nil {
-			yield(store.Record{}, err)
+			yield(*new(T), err)
 		}
 	}
+}
+
+// Count implements [store.Store].
+func (s *outsideStore) Count(_ context.Context, kind store.Kind, prefix string, limit int) (n int, err error) {
+	s.o.do(func() { n, err = s.inner.Count(context.Background(), kind, prefix, limit) })
+	return n, err
 }
 
 // Commit implements [store.Store].

@@ -9,6 +9,7 @@ import (
 const (
 	maxID    = 200
 	maxValue = 64 << 10
+	maxTexts = 24 // in Index
 )
 
 // Check returns an error for a batch that no store may accept. Each Commit calls it first.
@@ -20,6 +21,14 @@ func (b Batch) Check() error {
 		}
 		if len(r.Value) > maxValue {
 			return fmt.Errorf("store: value of %s %q is %d bytes, more than %d", r.Kind, r.ID, len(r.Value), maxValue)
+		}
+		if len(r.Index) > maxTexts {
+			return fmt.Errorf("store: %s %q has %d index texts, more than %d", r.Kind, r.ID, len(r.Index), maxTexts)
+		}
+		for _, text := range r.Index {
+			if err := checkID("index text", text, false); err != nil {
+				return err
+			}
 		}
 		if _, twice := seen[r.Key]; twice {
 			return fmt.Errorf("store: %s %q is put twice in one batch", r.Kind, r.ID)

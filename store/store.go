@@ -1,4 +1,4 @@
-// Package store defines what Counterfoil needs from a database: a [Store] has ten methods
+// Package store defines what Counterfoil needs from a database: a [Store] has twelve methods
 // on opaque records and one revocation log. Each engine is in a folder of its own below
 // this one. Package storetest tests every engine against this contract:
 //
@@ -15,6 +15,8 @@
 //   - When a commit returns, everything that its caller read before is durable too, even if the
 //     commit is empty. Otherwise a caller could act on another commit that the store then
 //     loses: readers may see a commit before it is durable.
+//   - Put replaces the index texts of a record, and each removal of a record removes them. So
+//     Search and Count of an indexed store show each commit that has returned, whole.
 //   - Only Time reads a clock. Sweep may drop a record after its expiry. Callers compare
 //     expiries themselves.
 //   - A store that may have lost acknowledged commits begins a new epoch by itself. A store
@@ -41,6 +43,9 @@ import (
 var (
 	ErrNotFound = errors.New("record not found")
 	ErrConflict = errors.New("record was changed by somebody else")
+
+	// ErrNotIndexed is the error of Count in a store that is not Indexed.
+	ErrNotIndexed = errors.New("the store has no index")
 
 	// ErrLost means that the store has lost acknowledged commits.
 	ErrLost = errors.New("store has lost acknowledged entries: a new epoch must begin")
@@ -71,7 +76,24 @@ type Record struct {
 	Rev     uint64    // its revision; in Put: the revision to replace, 0 to create
 	Expires time.Time // from when Sweep may drop it, in whole seconds; zero: never
 	Value   []byte    // JSON of the package that owns the kind; the SQL views read it; at most 64 KiB
+
+	// Index has the texts that Search finds the record by. Only Put reads it: a caller that writes the
+	// record again gives the texts again. At most 24 texts of at most 200 bytes of printable ASCII.
+	Index []string
 }
+
+// Position is a place in a search: after the record ID under the text Text. The zero Position is
+// before the first.
+type Position struct{ Text, ID string }
+
+// Match is what a search yields: a record, and the text that it was found by. Its Index is nil.
+type Match struct {
+	Text string
+	Record
+}
+
+// At is the position of m.
+func (m Match) At() Position { return Position{m.Text, m.ID} }
 
 // Require is a condition of a [Batch]: the record has the revision Rev, or is absent if Rev is 0.
 type Require struct {
@@ -116,9 +138,10 @@ type Description struct {
 	WhyLossy   string // why the store is not Durable, for operators; empty if it is
 	Exclusive  bool   // no other process can have the same database open
 	File       string // path of the file that holds the store; empty: it is not a file
+	Indexed    bool   // Search finds records by their texts; see there
 }
 
-// Store is one database. All ten methods are required, although an interface should have seven
+// Store is one database. All twelve methods are required, although an interface should have seven
 // at most: a store that wraps another could otherwise hide an optional method of it.
 type Store interface {
 	// Describe returns what the store promises. This may change while the store is open, when
@@ -137,6 +160,20 @@ type Store interface {
 	// owner "*" it yields all records of the kind, in pages that need no long lock. It stops
 	// after an error.
 	List(ctx context.Context, kind Kind, owner, after string) iter.Seq2[Record, error]
+
+	// Search yields the records of kind under each of their index texts that begins with prefix,
+	// in order of text and ID, from the first that is greater than after. It reads ahead as List
+	// does, and reads nothing that the prefix does not cover.
+	//
+	// A store that is not Indexed keeps no texts: it yields every record of the kind once, in an
+	// order of its own, whatever the prefix is. Text is then where the store has the record. The
+	// caller decides what matches, and how much it looks at: the work before the first record
+	// does not grow with the number of records much.
+	Search(ctx context.Context, kind Kind, prefix string, after Position) iter.Seq2[Match, error]
+
+	// Count returns how many texts of records of kind begin with prefix, and limit if there are
+	// as many or more.
+	Count(ctx context.Context, kind Kind, prefix string, limit int) (int, error)
 
 	// Commit does b and returns the head of the log after it, or does nothing and returns
 	// ErrConflict. After any other error the outcome is unknown: the caller reads the records,

@@ -21,9 +21,9 @@ import (
 // commitSQL also makes a commit that writes nothing wait for the synchronous standby: its caller may
 // have read what the standby lacks. A transaction waits only if it wrote something.
 const commitSQL = `SELECT done, at_epoch, at_seq,
-  CASE WHEN cardinality($10::text[]) + cardinality($18::text[]) = 0 AND current_setting('synchronous_standby_names') <> ''
+  CASE WHEN cardinality($10::text[]) + cardinality($19::text[]) = 0 AND current_setting('synchronous_standby_names') <> ''
     THEN pg_logical_emit_message(true, 'counterfoil', '') END
-  FROM counterfoil.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+  FROM counterfoil.commit_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
 
 // maxLocks is how many keys an ordinary commit may lock. All connections share the server's
 // lock table, which is small. So a larger batch is exclusive.
@@ -98,7 +98,7 @@ func scanCommit(row pgx.Row) (counterfoil.Cursor, error) {
 	return counterfoil.Cursor{Epoch: uint64(epoch), Seq: uint64(seq)}, nil
 }
 
-// arguments returns the arguments of commit_1. No slice is nil, because nil would be NULL.
+// arguments returns the arguments of commit_2. No slice is nil, because nil would be NULL.
 func arguments(b store.Batch) []any {
 	keys, write := locksOf(b)
 	n := len(b.Require) + len(b.Put)
@@ -113,11 +113,11 @@ func arguments(b store.Batch) []any {
 	for _, k := range b.Delete {
 		deleted.add(k, 0)
 	}
-	puts, owners, expires, values := newColumns(b.Put), make([]string, 0, len(b.Put)), make([]int64, 0, len(b.Put)), make([][]byte, 0, len(b.Put))
+	puts, owners, texts, expires, values := newColumns(b.Put), make([]string, 0, len(b.Put)), make([]string, 0, len(b.Put)), make([]int64, 0, len(b.Put)), make([][]byte, 0, len(b.Put))
 	for _, r := range b.Put {
 		check.add(r.Key, r.Rev)
 		puts.add(r.Key, r.Rev)
-		owners, expires, values = append(owners, r.Owner), append(expires, toUnix(r.Expires)), append(values, r.Value)
+		owners, texts, expires, values = append(owners, r.Owner), append(texts, strings.Join(r.Index, "\n")), append(expires, toUnix(r.Expires)), append(values, r.Value)
 		if r.Value == nil {
 			values[len(values)-1] = []byte{}
 		}
@@ -135,13 +135,13 @@ func arguments(b store.Batch) []any {
 	return []any{
 		keys, write, check.kinds, check.ids, check.revs,
 		own.kinds, own.ids, deleted.kinds, deleted.ids,
-		puts.kinds, puts.ids, owners, puts.revs, expires, values,
+		puts.kinds, puts.ids, owners, puts.revs, expires, values, texts,
 		epoch, strides, entries.kinds, entries.ids, ends, reasons,
 	}
 }
 
 // newEpochArg is the index of the new epoch in the result of arguments.
-const newEpochArg = 15
+const newEpochArg = 16
 
 // columns has rows by column: each column is one array parameter.
 type columns struct {

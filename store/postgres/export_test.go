@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -29,7 +30,11 @@ func MigrateTo(ctx context.Context, url string, version int64) error {
 	return migrate(ctx, config, version)
 }
 
-// CommitSQL and Arguments are how Commit calls the database.
-const CommitSQL = commitSQL
+// OldCommitSQL and OldArguments are how Commit called the database before records had texts.
+const OldCommitSQL = `SELECT done, at_epoch, at_seq, NULL
+  FROM counterfoil.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 
-func Arguments(b store.Batch) []any { return arguments(b) }
+func OldArguments(b store.Batch) []any {
+	args := arguments(b)
+	return slices.Delete(args, newEpochArg-1, newEpochArg)
+}

@@ -14,7 +14,7 @@ import (
 
 // Group commit. Each exclusive commit would hold the lock of the log for the time of a
 // flush, and the others would queue. So the exclusive commits of one node that arrive at the
-// same time share a transaction: one pipeline of commit_1 calls, one round trip, one flush.
+// same time share a transaction: one pipeline of commit_2 calls, one round trip, one flush.
 //
 // Why this keeps the contract:
 //

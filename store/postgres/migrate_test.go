@@ -27,7 +27,7 @@ func TestMigratesWhileANodeRuns(t *testing.T) {
 		n++
 		b := store.Batch{Put: []store.Record{thing(fmt.Sprint(n))}}
 		var done bool
-		if err := old.QueryRow(t.Context(), postgres.CommitSQL, postgres.Arguments(b)...).Scan(&done, nil, nil, nil); err != nil || !done {
+		if err := old.QueryRow(t.Context(), postgres.OldCommitSQL, postgres.OldArguments(b)...).Scan(&done, nil, nil, nil); err != nil || !done {
 			t.Fatalf("commit %d of the old node = %v, %v", n, done, err)
 		}
 	}

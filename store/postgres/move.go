@@ -182,7 +182,7 @@ func (m *Moving) page(ctx context.Context, after store.Key) ([]store.Record, err
 // Begin implements [store.Mover]. From then on the epoch belongs to this database.
 func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cursor) error {
 	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
-		for _, query := range []string{`DELETE FROM counterfoil.records`, `DELETE FROM counterfoil.log`} {
+		for _, query := range []string{`DELETE FROM counterfoil.texts`, `DELETE FROM counterfoil.records`, `DELETE FROM counterfoil.log`} {
 			if _, err := tx.Exec(ctx, query); err != nil {
 				return err
 			}
@@ -199,10 +199,10 @@ func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cu
 // Fill implements [store.Mover].
 func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []source.Revocation) error {
 	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
-		_, err := tx.CopyFrom(ctx, pgx.Identifier{"counterfoil", "records"}, []string{"kind", "id", "owner", "rev", "expires", "value"},
+		_, err := tx.CopyFrom(ctx, pgx.Identifier{"counterfoil", "records"}, []string{"kind", "id", "owner", "rev", "expires", "value", "texts"},
 			pgx.CopyFromSlice(len(records), func(i int) ([]any, error) {
 				r := records[i]
-				return []any{string(r.Kind), r.ID, r.Owner, int64(r.Rev), toUnix(r.Expires), append([]byte{}, r.Value...)}, nil
+				return []any{string(r.Kind), r.ID, r.Owner, int64(r.Rev), toUnix(r.Expires), append([]byte{}, r.Value...), ""}, nil
 			}))
 		if err != nil {
 			return err

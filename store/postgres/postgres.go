@@ -8,7 +8,7 @@
 //
 // How the store keeps the contract of package store:
 //
-//   - Commit is one call of counterfoil.commit_1: one round trip, one commit.
+//   - Commit is one call of counterfoil.commit_2: one round trip, one commit.
 //   - Ordinary commits share an advisory lock. A commit that revokes, or deletes by owner,
 //     holds that lock exclusively. PostgreSQL releases a lock after the commit is visible. So
 //     the log is numbered in commit order (REV-02), and the head that an ordinary commit reads
@@ -142,9 +142,9 @@ func (s *Store) readDurability(ctx context.Context) error {
 	if err := s.pool.QueryRow(ctx, `SELECT current_setting('fsync')::boolean`).Scan(&fsync); err != nil {
 		return err
 	}
-	s.description = store.Description{Durability: store.Durable}
+	s.description = store.Description{Durability: store.Durable, Indexed: true}
 	if !fsync {
-		s.description = store.Description{Durability: store.Lossy, WhyLossy: noFsync}
+		s.description = store.Description{Durability: store.Lossy, WhyLossy: noFsync, Indexed: true}
 	}
 	return nil
 }

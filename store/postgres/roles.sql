@@ -14,6 +14,7 @@ CREATE ROLE counterfoil_read NOLOGIN;
 REVOKE ALL ON SCHEMA counterfoil FROM PUBLIC;
 GRANT USAGE ON SCHEMA counterfoil TO counterfoil_node, counterfoil_read;
 GRANT SELECT, INSERT, UPDATE, DELETE ON counterfoil.records TO counterfoil_node;
+GRANT SELECT, INSERT, DELETE ON counterfoil.texts TO counterfoil_node;
 GRANT SELECT, INSERT, DELETE ON counterfoil.log TO counterfoil_node;
 GRANT SELECT, UPDATE ON counterfoil.head TO counterfoil_node;
 GRANT SELECT ON counterfoil.goose_db_version TO counterfoil_node;

@@ -69,14 +69,19 @@ func packID(id string) string {
 // hashKey names the hash that holds the record with the packed id. It computes the same name
 // as hashkey of records.lua.
 func (s *Store) hashKey(kind store.Kind, id string) string {
-	bucket := 0
-	switch n := len(id); {
-	case n >= 2:
-		bucket = (int(id[n-2])*31 + int(id[n-1])) % 256
-	case n == 1:
-		bucket = int(id[0])
+	return s.prefix + "r:" + string(kind) + ":" + strconv.Itoa(bucket(id))
+}
+
+// bucket returns the number of the hash that holds the record with the packed id.
+func bucket(id string) int {
+	switch n := len(id); n {
+	case 0:
+		return 0
+	case 1:
+		return int(id[0])
+	default:
+		return (int(id[n-2])*31 + int(id[n-1])) % 256
 	}
-	return s.prefix + "r:" + string(kind) + ":" + strconv.Itoa(bucket)
 }
 
 func unpackID(b []byte) (string, error) {

@@ -59,7 +59,8 @@ func (s *Store) RecordPlans() (map[string]string, error) {
 	plans := make(map[string]string)
 	for query, args := range map[string][]any{
 		getSQL: {"k", "i"}, listOwnSQL: {"k", "o", "i", 10}, listAllSQL: {"k", "o", "i", 10}, allSQL: {"k", "i"}, revSQL: {"k", "i"},
-		deleteSQL: {"k", "i"}, deleteOwnedSQL: {"k", "o"}, updateSQL: {"k", "i", "o", 1, 1, ""}, sweepSQL: {1, 1},
+		deleteSQL: {"k", "i"}, deleteOwnedSQL: {"k", "o"}, updateSQL: {"k", "i", "o", 1, 1, "", ""}, sweepSQL: {1, 1},
+		searchSQL: {"k", "t", "i", "u", 10}, countSQL: {"k", "t", "u", 10},
 	} {
 		var err error
 		if plans[query], err = s.plan(query, args...); err != nil {

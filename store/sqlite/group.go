@@ -247,9 +247,9 @@ func (t statements) apply(ctx context.Context, b store.Batch, head counterfoil.C
 }
 
 func (t statements) write(ctx context.Context, r store.Record) error {
-	value := append([]byte{}, r.Value...) // never NULL
+	value, texts := append([]byte{}, r.Value...), textsOf(r) // never NULL
 	if r.Rev > 0 {
-		result, err := t.update.ExecContext(ctx, r.Kind, r.ID, r.Owner, toUnix(r.Expires), r.Rev+1, value)
+		result, err := t.update.ExecContext(ctx, r.Kind, r.ID, r.Owner, toUnix(r.Expires), r.Rev+1, value, texts)
 		if err != nil {
 			return err
 		}
@@ -257,6 +257,6 @@ func (t statements) write(ctx context.Context, r store.Record) error {
 			return err
 		}
 	}
-	_, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), value)
+	_, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, r.Rev+1, toUnix(r.Expires), value, texts)
 	return err
 }

@@ -107,7 +107,7 @@ func (m *Moving) allPage(ctx context.Context, after store.Key) (page []store.Rec
 // Begin implements [store.Mover].
 func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cursor) error {
 	err := m.inTx(ctx, func(tx *sql.Tx, t statements) error {
-		for _, query := range []string{`DELETE FROM records`, clearLogSQL} {
+		for _, query := range []string{`DELETE FROM texts`, `DELETE FROM records`, clearLogSQL} {
 			if _, err := tx.ExecContext(ctx, query); err != nil {
 				return err
 			}
@@ -128,7 +128,7 @@ func (m *Moving) Begin(ctx context.Context, mark store.Mark, head counterfoil.Cu
 func (m *Moving) Fill(ctx context.Context, records []store.Record, entries []source.Revocation) error {
 	err := m.inTx(ctx, func(tx *sql.Tx, t statements) error {
 		for _, r := range records {
-			if _, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, int64(r.Rev), toUnix(r.Expires), append([]byte{}, r.Value...)); err != nil {
+			if _, err := t.put.ExecContext(ctx, r.Kind, r.ID, r.Owner, int64(r.Rev), toUnix(r.Expires), append([]byte{}, r.Value...), ""); err != nil {
 				return err
 			}
 		}

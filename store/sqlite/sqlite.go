@@ -148,7 +148,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 
 // Describe implements [store.Store].
 func (s *Store) Describe() store.Description {
-	return store.Description{Durability: store.Durable, Exclusive: true, File: s.path}
+	return store.Description{Durability: store.Durable, Exclusive: true, File: s.path, Indexed: true}
 }
 
 const getSQL = `SELECT owner, rev, expires, value FROM records WHERE kind = ? AND id = ?`

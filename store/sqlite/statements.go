@@ -11,9 +11,11 @@ const (
 	revSQL         = `SELECT rev FROM records WHERE kind = ? AND id = ?`
 	deleteOwnedSQL = `DELETE FROM records WHERE kind = ? AND owner = ?`
 	deleteSQL      = `DELETE FROM records WHERE kind = ? AND id = ?`
-	putSQL         = `INSERT OR REPLACE INTO records (kind, id, owner, rev, expires, value) VALUES (?, ?, ?, ?, ?, ?)`
-	// A refresh changes neither owner nor expiry. This statement then writes no index.
-	updateSQL   = `UPDATE records SET rev = ?5, value = ?6 WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND expires = ?4`
+	// Not INSERT OR REPLACE: it would run no trigger for the row that it replaces.
+	putSQL = `INSERT INTO records (kind, id, owner, rev, expires, value, texts) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id)
+  DO UPDATE SET owner = excluded.owner, rev = excluded.rev, expires = excluded.expires, value = excluded.value, texts = excluded.texts`
+	// A refresh changes neither owner nor expiry nor texts. This statement then writes no index.
+	updateSQL   = `UPDATE records SET rev = ?5, value = ?6 WHERE kind = ?1 AND id = ?2 AND owner = ?3 AND expires = ?4 AND texts = ?7`
 	appendSQL   = `INSERT INTO log (seq, scope, id, expires, reason) VALUES (?, ?, ?, ?, ?)`
 	clearLogSQL = `DELETE FROM log`
 	headSQL     = `SELECT epoch, seq FROM head`

@@ -210,8 +210,13 @@ func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 			calls[name] = err
 		}
 	}
+	_, calls["Count"] = s.Count(ctx, "thing", "", 1)
+	calls["Search"] = nil
+	for _, err := range s.Search(ctx, "thing", "", store.Position{}) {
+		calls["Search"] = err
+	}
 	for name, err := range calls {
-		if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) || want != nil && !errors.Is(err, want) {
+		if err == nil || errors.Is(err, store.ErrNotIndexed) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s = %v, want an outage", name, err)
 		}
 	}

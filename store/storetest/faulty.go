@@ -23,6 +23,8 @@ type Op string
 const (
 	OpGet      Op = "Get"
 	OpList     Op = "List"
+	OpSearch   Op = "Search"
+	OpCount    Op = "Count"
 	OpCommit   Op = "Commit"
 	OpLog      Op = "Log"
 	OpWait     Op = "Wait"
@@ -49,7 +51,7 @@ type Fault struct {
 	// between a read and a write of the caller. Its own calls may match faults too.
 	Before func()
 
-	// Items is how many records List yields before the error.
+	// Items is how many records List or Search yields before the error.
 	Items int
 }
 
@@ -184,20 +186,31 @@ func (f *FaultyStore) Get(ctx context.Context, keys ...store.Key) (records []sto
 
 // List implements [store.Store].
 func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		h := f.match(OpList, kind)
+	return yielding(ctx, f, OpList, kind, func() iter.Seq2[store.Record, error] { return f.inner.List(ctx, kind, owner, after) })
+}
+
+// Search implements [store.Store].
+func (f *FaultyStore) Search(ctx context.Context, kind store.Kind, prefix string, after store.Position) iter.Seq2[store.Match, error] {
+	return yielding(ctx, f, OpSearch, kind, func() iter.Seq2[store.Match, error] { return f.inner.Search(ctx, kind, prefix, after) })
+}
+
+// yielding makes a call that yields records under its fault.
+func yielding[T any](ctx context.Context, f *FaultyStore, op Op, kind store.Kind, inner func() iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		h := f.match(op, kind)
 		if h == nil || h.Slow {
 			if h != nil {
 				if err := h.delay(ctx); err != nil {
-					yield(store.Record{}, err)
+					yield(none, err)
 					return
 				}
 			}
-			f.inner.List(ctx, kind, owner, after)(yield)
+			inner()(yield)
 			return
 		}
 		n := 0
-		for r, err := range f.inner.List(ctx, kind, owner, after) {
+		for r, err := range inner() {
 			if n == h.Items {
 				break
 			}
@@ -205,8 +218,20 @@ func (f *FaultyStore) List(ctx context.Context, kind store.Kind, owner, after st
 				return
 			}
 		}
-		yield(store.Record{}, f.around(ctx, h, func() error { return nil }))
+		yield(none, f.around(ctx, h, func() error { return nil }))
 	}
+}
+
+// Count implements [store.Store].
+func (f *FaultyStore) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, err error) {
+	err = f.around(ctx, f.match(OpCount, kind), func() (err error) {
+		n, err = f.inner.Count(ctx, kind, prefix, limit)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // Commit implements [store.Store].

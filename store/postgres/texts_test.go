@@ -1,0 +1,45 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/counterfoil/counterfoil/internal/testsvc"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/postgres"
+)
+
+// A node of the version before writes no texts. What it deletes is found no more, what it changes
+// is found as before.
+func TestOldNodeKeepsTheTexts(t *testing.T) {
+	t.Parallel()
+	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
+	s := open(t, dsn)
+	texts := func(r store.Record, text string) store.Record {
+		r.Index = []string{text}
+		return r
+	}
+	commit(t, s, store.Batch{Put: []store.Record{texts(thing("a"), "t1"), texts(thing("b"), "t2")}})
+	old := connect(t, dsn)
+	changed := thing("b")
+	changed.Rev = 1
+	b := store.Batch{Delete: []store.Key{thing("a").Key}, Put: []store.Record{changed, thing("c")}}
+	var done bool
+	if err := old.QueryRow(t.Context(), postgres.OldCommitSQL, postgres.OldArguments(b)...).Scan(&done, nil, nil, nil); err != nil || !done {
+		t.Fatalf("commit of the old node = %v, %v", done, err)
+	}
+	var found []string
+	for m, err := range s.Search(t.Context(), thing("a").Kind, "t", store.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, m.Text+"/"+m.ID)
+	}
+	if len(found) != 1 || found[0] != "t2/b" {
+		t.Errorf("Search = %v, want t2/b", found)
+	}
+	changed.Rev = 2
+	commit(t, s, store.Batch{Put: []store.Record{texts(changed, "t3"), texts(func() store.Record { r := thing("c"); r.Rev = 1; return r }(), "t4")}})
+	if n, err := s.Count(t.Context(), thing("a").Kind, "t", 10); n != 2 || err != nil {
+		t.Errorf("Count = %d, %v, want 2", n, err)
+	}
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strconv"
+)
+
+// kindTexts has a record for each kind whose records all have their index texts. Its ID is the
+// kind, its value the version of the texts. A move leaves it behind, as it does the texts.
+const kindTexts Kind = "texts"
+
+// reindexBatch is how many records one commit of Reindex writes.
+const reindexBatch = 500
+
+// Reindex gives the records of a kind the texts that texts returns for them, if the store is
+// Indexed and has not noted that they have those of this version. It writes each record again
+// as it is. So does the first start of a version that has other texts, or of a store that was
+// filled by a move. A process that is killed meanwhile has done a part, and the next one does all.
+// Progress is told how many records were written.
+func Reindex(ctx context.Context, s Store, kind Kind, version int, texts func(Record) []string, progress func(done int)) error {
+	if !s.Describe().Indexed {
+		return nil
+	}
+	noted := Key{kindTexts, string(kind)}
+	recs, err := s.Get(ctx, noted)
+	if err != nil {
+		return err
+	}
+	value := strconv.Itoa(version)
+	if string(recs[0].Value) == value {
+		return nil
+	}
+	done, batch := 0, make([]Record, 0, reindexBatch)
+	flush := func() error {
+		if err := writeAgain(ctx, s, batch); err != nil {
+			return err
+		}
+		done += len(batch)
+		batch = batch[:0]
+		progress(done)
+		return nil
+	}
+	for r, err := range s.List(ctx, kind, "*", "") {
+		if err != nil {
+			return err
+		}
+		r.Index = texts(r)
+		if batch = append(batch, r); len(batch) == reindexBatch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	_, err = s.Commit(ctx, Batch{Put: []Record{{Key: noted, Rev: recs[0].Rev, Value: []byte(value)}}})
+	if errors.Is(err, ErrConflict) {
+		return nil // another node has noted the same
+	}
+	return err
+}
+
+// writeAgain writes records as they were read. One that was changed meanwhile has its texts from
+// that change.
+func writeAgain(ctx context.Context, s Store, records []Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	_, err := s.Commit(ctx, Batch{Put: records})
+	if !errors.Is(err, ErrConflict) {
+		return err
+	}
+	for _, r := range records {
+		if _, err := s.Commit(ctx, Batch{Put: []Record{r}}); err != nil && !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
