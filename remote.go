@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -144,8 +147,23 @@ func (r *remote) askLog(ctx context.Context, f revocation.Follow) (*http.Request
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+r.credential)
+	req.Header.Set("User-Agent", userAgent())
 	return req, nil
 }
+
+// userAgent tells the issuer's operators the version of a verifier.
+var userAgent = sync.OnceValue(func() string {
+	const module = "github.com/counterfoil/counterfoil"
+	version := "devel"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range append(info.Deps, &info.Main) {
+			if m.Path == module && m.Version != "" && m.Version != "(devel)" {
+				version = m.Version
+			}
+		}
+	}
+	return "counterfoil/" + version + " " + runtime.Version()
+})
 
 const jsonSequence = "application/json-seq" // RFC 7464
 

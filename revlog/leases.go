@@ -15,6 +15,7 @@ import (
 type leases struct {
 	mu    sync.Mutex // guards all; held for a map access only
 	by    map[name]*holder
+	came  uint64        // how many verifiers have come
 	kept  int           // how many there were when those that are gone were last forgotten
 	moved chan struct{} // closed when the right of a verifier to go on changes
 
@@ -37,6 +38,12 @@ type holder struct {
 	acked      counterfoil.Cursor
 	leases     []lease
 	serveStale bool
+
+	number  uint64 // in the order in which verifiers came
+	program source.Program
+	bound   time.Duration
+	asked   time.Time // its last question
+	fresh   time.Time // its last question that has been answered with all there was
 }
 
 // lease lets a verifier go on until a time, knowing the log up to a cursor. Only
@@ -81,12 +88,14 @@ func (l *leases) ask(f source.Follow, now time.Time) bool {
 		if f.Key != "" && !l.room(f.Key, now) {
 			return false
 		}
-		known = &holder{}
+		l.came++
+		known = &holder{number: l.came}
 		l.by[nameOf(f)] = known
 	}
 	known.acked, known.serveStale = f.After, f.ServeStale
+	known.program, known.bound, known.asked = f.Program, f.Bound, now
 	known.applied(f.After, now)
-	known.bound()
+	known.merge()
 	until := now.Add(slowest(f.Bound))
 	known.leases = append(known.leases, lease{f.After, until, now})
 	l.move()
@@ -120,6 +129,11 @@ func (l *leases) grant(f source.Follow, asked time.Time, upto counterfoil.Cursor
 		le.upto, le.asked = upto, time.Time{}
 		return false
 	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known := l.by[nameOf(f)]; known != nil && asked.After(known.fresh) {
+		known.fresh = asked
+	}
 }
 
 // withdraw notes that the question has no answer that lets the verifier go on.
@@ -202,9 +216,9 @@ func (f *holder) applied(upto counterfoil.Cursor, now time.Time) {
 	}
 }
 
-// bound merges two leases into one that is as bad as both while there are too many, so
+// merge makes two leases into one that is as bad as both while there are too many, so
 // that a verifier which asks and never hears takes a bounded room.
-func (f *holder) bound() {
+func (f *holder) merge() {
 	for len(f.leases) >= maxLeases {
 		a, b := f.leases[0], f.leases[1]
 		if b.until.Before(a.until) {

@@ -23,6 +23,7 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	follow.Key = key.ID
+	follow.Program = source.Program{Client: key.Client, Address: address(r), Agent: agent(r)}
 	w.Header().Add("Vary", "Accept")
 	if follow.Wait > 0 && request.Accepts(r, jsonSequence, "application/json") {
 		return s.feedPages(w, r, follow)

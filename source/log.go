@@ -26,6 +26,9 @@ type Names = revocation.Names
 // the issuer must know that to answer "every verifier has it" (revoke with wait=all).
 type Follow = revocation.Follow
 
+// Program is what an issuer's server knows of a program that follows the log.
+type Program = revocation.Program
+
 // Page is an answer to [Follow]: the Entries in the interval (After, Upto], and the Head of
 // the log, read after the question arrived. Time is the issuer's clock. Proof shows the
 // issuer later that it was at Upto. A page that is Complete reaches the head: only then does

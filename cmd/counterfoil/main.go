@@ -79,7 +79,8 @@ type program struct {
 		List   auditList   `cmd:"" default:"withargs" help:"List security events, newest first; the default."`
 		Verify auditVerify `cmd:"" help:"Find out whether anybody has changed the audit trail."`
 	} `cmd:"" help:"The audit trail: security events."`
-	Token struct {
+	Verifiers verifiersCommand `cmd:"" help:"List the verifiers that follow the server, and how fresh each is."`
+	Token     struct {
 		Decode  tokenDecode  `cmd:"" help:"Print what a token says, without verifying it."`
 		Verify  tokenVerify  `cmd:"" help:"Verify a signed token with the keys of the issuer."`
 		Lint    tokenLint    `cmd:"" help:"Print what is wrong or unwise about a token."`

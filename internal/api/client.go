@@ -244,6 +244,12 @@ func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, er
 	return each(all, func(page AuditPage) []audit.Entry { return page.Entries })
 }
 
+// Verifiers returns the verifiers that follow the server, in the order in which they came.
+func (c *Client) Verifiers(ctx context.Context) iter.Seq2[Verifier, error] {
+	all := pagesOf(ctx, c, "/v1/admin/verifiers", url.Values{}, func(page Verifiers) string { return page.Next })
+	return each(all, func(page Verifiers) []Verifier { return page.Verifiers })
+}
+
 // moment is at as a query has it; empty if it is zero.
 func moment(at time.Time) string {
 	if at.IsZero() {

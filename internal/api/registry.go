@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -93,3 +94,26 @@ type VerifyAudit struct {
 // MaxAnchors is how many anchors a body has room for. The newest suffice: each seal covers the
 // one before it.
 const MaxAnchors = 500
+
+// Verifier is a verifier that follows the node that answers.
+type Verifier struct {
+	ID          string             `json:"id"`               // the first characters of what it calls itself, another at each start
+	Client      string             `json:"client,omitempty"` // of its API key; empty: it is in the server itself
+	Key         string             `json:"key,omitempty"`    // public id of the API key
+	Address     netip.Addr         `json:"address,omitzero"`
+	Agent       string             `json:"agent,omitempty"` // its User-Agent, with its version
+	Cursor      counterfoil.Cursor `json:"cursor"`          // it has applied the log up to here
+	StalenessMS int64              `json:"staleness_ms"`    // since the last question that was answered with all there was
+	BoundMS     int64              `json:"bound_ms"`
+	LastSeen    time.Time          `json:"last_seen"`   // its last question
+	Following   bool               `json:"following"`   // it may be fresh; false: it accepts nothing, unless it serves stale
+	ServeStale  bool               `json:"serve_stale"` // it may accept longer, by its own configuration
+}
+
+// Verifiers answers GET /v1/admin/verifiers: those that follow the node that answers, and those
+// that did in the last hour. Other nodes have others.
+type Verifiers struct {
+	Verifiers []Verifier         `json:"verifiers"`
+	Head      counterfoil.Cursor `json:"head"` // of the log
+	Next      string             `json:"next,omitempty"`
+}

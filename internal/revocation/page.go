@@ -3,6 +3,7 @@ package revocation
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -18,6 +19,15 @@ type Follow struct {
 	Key        string        // id of the credential that it follows with: the issuer's server sets it, nobody sends it; the ids of verifiers count within it
 	Bound      time.Duration // D: how long the verifier goes on after its last complete page; required with Verifier
 	ServeStale bool          // it may go on longer than Bound: wait=all lists it and does not wait for it
+
+	Program Program // who follows, for people; the issuer's server sets it
+}
+
+// Program is what an issuer's server knows of a program that asks.
+type Program struct {
+	Client  string     // of its API key
+	Address netip.Addr // that its request came from
+	Agent   string     // its User-Agent: what it says of itself, and its version
 }
 
 // Page is an answer to Follow: the entries in the interval (After, Upto].
