@@ -18,7 +18,7 @@ import (
 func view(s *counterfoil.Session) api.Session {
 	return api.Session{
 		ID: s.ID, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, Roles: s.Roles, Scopes: s.Scopes,
-		Methods: s.Methods, ACR: s.ACR, AuthTime: s.AuthTime.UTC(), Expires: s.Expires.UTC(),
+		Methods: s.Methods, ACR: s.ACR, AuthTime: s.AuthTime.UTC().Truncate(time.Second), Expires: s.Expires.UTC(),
 	}
 }
 
@@ -29,11 +29,17 @@ func inBody(i *issuer.Issued) api.Issued {
 	}
 }
 
-// hand gives the caller its copy in the way that the carrier says. device may be empty.
-func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued, device secret.String) error {
+// hand gives the caller its copy in the way that the carrier says. device may be empty. With
+// refreshCookie, the refresh token of a session in a header goes into its cookie, and no script
+// sees it (REF-09).
+func (s *Server) hand(w http.ResponseWriter, status int, i *issuer.Issued, device secret.String, refreshCookie bool) error {
 	if i.Session.Carrier.Transport != counterfoil.Cookie {
 		body := inBody(i)
 		body.Device = device.Reveal()
+		if refreshCookie {
+			s.setRefreshCookie(w, i)
+			body.RefreshToken = ""
+		}
 		return writeJSON(w, status, body)
 	}
 	s.setCookies(w, i)
@@ -52,7 +58,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.handOver(w, http.StatusOK, done)
+	return s.handOver(w, r, http.StatusOK, done)
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
@@ -79,7 +85,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.handOver(w, http.StatusCreated, done)
+	return s.handOver(w, r, http.StatusCreated, done)
 }
 
 // signUp makes the account.
@@ -123,7 +129,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	return s.hand(w, http.StatusOK, issued, secret.String{})
+	return s.hand(w, http.StatusOK, issued, secret.String{}, cookie) // as it came
 }
 
 // renewal is what a refresh asks for, and who asks: the same for every route, or the answer to
@@ -295,7 +301,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.hand(w, http.StatusOK, issued, secret.String{})
+	return s.hand(w, http.StatusOK, issued, secret.String{}, wantsRefreshCookie(r))
 }
 
 // newPassword changes the password of the caller, who goes on with another session by the

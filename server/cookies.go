@@ -7,6 +7,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
@@ -29,6 +30,21 @@ func (s *Server) setCookies(w http.ResponseWriter, i *issuer.Issued) {
 	} else {
 		setCookie(w, refreshName, "", "Strict", 0) // one of an earlier login by another carrier
 	}
+}
+
+// wantsRefreshCookie reports whether a page asks for the refresh token as a cookie, where none of
+// its scripts can read it, and the browser keeps it: see [keepsCookie].
+func wantsRefreshCookie(r *http.Request) bool {
+	return r.Header.Get(api.RefreshHeader) == "cookie" && r.Header.Get("Sec-Fetch-Site") != "cross-site"
+}
+
+// setRefreshCookie gives a browser the refresh token of a session whose access token is in a header.
+// The cookie of an access copy is cleared: it is of the login before this one, and two credentials
+// in one request are refused.
+func (s *Server) setRefreshCookie(w http.ResponseWriter, i *issuer.Issued) {
+	name, refreshName := s.cookieNames()
+	setCookie(w, refreshName, i.Refresh.Reveal(), "Strict", max(int(i.SessionExpires.Sub(s.now())/time.Second), 1))
+	setCookie(w, name, "", "Lax", 0)
 }
 
 // clearCookies takes both copies away. It is called when the login is over, never

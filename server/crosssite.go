@@ -150,14 +150,14 @@ var shared = map[string]string{
 	"/v1/login": "POST", "/v1/login/continue": "POST", "/v1/register": "POST", "/v1/refresh": "POST", "/v1/logout": "POST",
 	"/v1/session": "GET", "/v1/session/step-up": "POST", "/v1/csrf": "GET", "/v1/sessions": "GET, DELETE", "/v1/password": "POST",
 	"/v1/invitations": "POST", "/v1/invitations/check": "POST", "/oauth/token": "POST", "/oauth/revoke": "POST",
-	metadataPath: "GET", "/.well-known/jwks.json": "GET",
+	modulePath: "GET", metadataPath: "GET", "/.well-known/jwks.json": "GET",
 }
 
 // allowedHeaders are the fields that a page may add to a request: those that are read here, then
 // those with which tracing tools mark every request of a page (W3C Trace Context and Baggage,
 // Sentry, B3, Datadog, New Relic, Jaeger, AWS, Google). They are read by nobody here, but without
 // them such a page could not sign anybody in.
-const allowedHeaders = "Authorization, Content-Type, " + csrfHeader + ", " + api.DeviceHeader + ", " + requestHeader + ", " +
+const allowedHeaders = "Authorization, Content-Type, " + csrfHeader + ", " + api.DeviceHeader + ", " + requestHeader + ", " + api.RefreshHeader + ", " +
 	"traceparent, tracestate, baggage, sentry-trace, " +
 	"b3, X-B3-TraceId, X-B3-SpanId, X-B3-ParentSpanId, X-B3-Sampled, X-B3-Flags, " +
 	"x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority, " +

@@ -36,7 +36,7 @@ func TestCORS(t *testing.T) {
 	res := preflight("/v1/login", "https://app.test")
 	h := res.Header
 	if res.StatusCode != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "https://app.test" || h.Get("Access-Control-Allow-Credentials") != "true" ||
-		h.Get("Access-Control-Allow-Methods") != "POST" || !strings.HasPrefix(h.Get("Access-Control-Allow-Headers"), "Authorization, Content-Type, X-CSRF-Token, Counterfoil-Device, ") || !strings.Contains(h.Get("Vary"), "Origin") {
+		h.Get("Access-Control-Allow-Methods") != "POST" || !strings.HasPrefix(h.Get("Access-Control-Allow-Headers"), "Authorization, Content-Type, X-CSRF-Token, Counterfoil-Device, X-Request-Id, Counterfoil-Refresh, ") || !strings.Contains(h.Get("Vary"), "Origin") {
 		t.Errorf("preflight = %d %v", res.StatusCode, h)
 	}
 	for _, origin := range []string{"https://evil.test", "https://app.test.evil.test", "https://x.app.test", "http://app.test", "https://app.test:8443", "https://app.test/", "null", "*", "https://off.test"} {

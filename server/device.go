@@ -44,7 +44,7 @@ func (s *Server) knowDevice(w http.ResponseWriter, r *http.Request, c counterfoi
 		return secret.String{}
 	}
 	device := s.flow.Device(account, s.device(r))
-	if c.Transport != counterfoil.Cookie {
+	if c.Transport != counterfoil.Cookie && !wantsRefreshCookie(r) {
 		return device
 	}
 	setCookie(w, s.deviceCookie(), device.Reveal(), "Strict", deviceAge)

@@ -135,7 +135,7 @@ func TestHeadersEverywhere(t *testing.T) {
 		if script := strings.Contains(csp, "script-src 'self'"); script != (path == "/welcome" && method == "GET") || strings.Contains(csp, "unsafe") {
 			t.Errorf("%s: CSP %q", pattern, csp)
 		}
-		public := strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/static/") || path == "/favicon.ico" || path == "/openapi.json" || path == "/inspector"
+		public := strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/static/") || path == "/favicon.ico" || path == "/openapi.json" || path == "/inspector" || path == "/client.js"
 		if cache := h.Get("Cache-Control"); (cache != "no-store") && !(public && cache == "public, max-age=300") {
 			t.Errorf("%s: Cache-Control is %q", pattern, cache)
 		}

@@ -140,9 +140,9 @@ func (s *Server) attemptCookie() string {
 }
 
 // handOver answers with the session, or with the challenge.
-func (s *Server) handOver(w http.ResponseWriter, status int, p progress) error {
+func (s *Server) handOver(w http.ResponseWriter, r *http.Request, status int, p progress) error {
 	if p.challenge == nil {
-		return s.hand(w, status, p.issued, p.device)
+		return s.hand(w, status, p.issued, p.device, wantsRefreshCookie(r))
 	}
 	return writeJSON(w, http.StatusAccepted, s.challenge(w, p.challenge))
 }
@@ -169,7 +169,7 @@ func (s *Server) continueLogin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.handOver(w, http.StatusOK, done)
+	return s.handOver(w, r, http.StatusOK, done)
 }
 
 // proceed answers a challenge with a JSON object.

@@ -35,7 +35,7 @@ func (s *Server) stepUp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.handOver(w, http.StatusOK, done)
+	return s.handOver(w, r, http.StatusOK, done)
 }
 
 // proveAgain steps session up if begin proves who it is, unless there is a challenge first.

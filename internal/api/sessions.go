@@ -84,6 +84,10 @@ type Issued struct {
 // does not wait for strangers who guess at the account.
 const DeviceHeader = "Counterfoil-Device"
 
+// RefreshHeader with the value "cookie" asks for the refresh token of a session whose access token
+// is in a header as an HttpOnly cookie, and for the device credential as one.
+const RefreshHeader = "Counterfoil-Refresh"
+
 // Session is a session as one of its copies has it.
 type Session struct {
 	ID       string              `json:"id"`

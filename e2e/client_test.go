@@ -1,0 +1,388 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// app is a page with the browser client, an API and an auth server on one origin, all real. It
+// counts the refreshes that reach the server, and can hold them or answer 503 before it.
+type app struct {
+	t      *testing.T
+	auth   *server.Embedded
+	url    string
+	outage atomic.Bool
+
+	mu        sync.Mutex
+	refreshes int
+	held      chan struct{} // a refresh waits until it is closed; nil: none does
+	arrived   chan struct{} // gets a value for each refresh that waits
+}
+
+// appPage keeps what the client says in events. sleep has the clocks of the page jump, as those of a
+// machine do that was asleep.
+const appPage = `<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>app</title>
+<script>
+	const query = new URLSearchParams(location.search), events = [], now = Date.now;
+	let slept = 0;
+	Date.now = () => now() + slept;
+	const sleep = (ms) => { slept += ms; };
+	if (query.has("locks")) Object.defineProperty(navigator, "locks", { value: undefined });
+</script>
+<script type="module">
+	import { createClient } from "/client.js";
+	window.auth = createClient({ issuer: location.origin, carrier: query.get("carrier") });
+	for (const name of ["change", "signed-out", "revoked", "step-up", "stale"]) {
+		auth.on(name, (detail) => events.push({ name, detail, at: now() }));
+	}
+	window.hello = async (init) => {
+		const answer = await auth.fetch("/api/hello", { method: "POST", ...init });
+		return answer.status + " " + (await answer.text()).slice(0, 200);
+	};
+</script></html>`
+
+func newApp(t *testing.T) *app {
+	t.Helper()
+	a := &app{t: t, arrived: make(chan struct{}, 100)}
+	var check http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/app/":
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, appPage)
+		case a.outage.Load():
+			w.Header().Set("Retry-After", "0")
+			(&source.Problem{Status: 503, Type: "unavailable", Title: "Temporarily unavailable"}).ServeHTTP(w, r)
+		case r.URL.Path == "/api/hello":
+			check.ServeHTTP(w, r)
+		default:
+			if r.URL.Path == "/v1/refresh" {
+				a.refresh()
+			}
+			a.auth.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(web.Close)
+	var err error
+	a.url = web.URL
+	if a.auth, err = server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.auth.Close() })
+	if err := a.auth.AddUser(t.Context(), "alice", ownPassword); err != nil {
+		t.Fatal(err)
+	}
+	check = a.auth.Verifier().Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, _ := counterfoil.FromContext(r.Context())
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s", s.Carrier, s.Roles, body)
+	}))
+	return a
+}
+
+// refresh counts one, and waits if they are held.
+func (a *app) refresh() {
+	a.mu.Lock()
+	a.refreshes++
+	held := a.held
+	a.mu.Unlock()
+	if held != nil {
+		a.arrived <- struct{}{}
+		<-held
+	}
+}
+
+// hold has the refreshes from now on wait until the function that it returns is called.
+func (a *app) hold() (release func()) {
+	held := make(chan struct{})
+	a.mu.Lock()
+	a.held = held
+	a.mu.Unlock()
+	release = sync.OnceFunc(func() {
+		a.mu.Lock()
+		a.held = nil
+		a.mu.Unlock()
+		close(held)
+	})
+	a.t.Cleanup(release)
+	return release
+}
+
+// counted returns how many refreshes there were since the last look.
+func (a *app) counted() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n, a.refreshes = a.refreshes, 0
+	return n
+}
+
+// revoke ends all sessions of alice, and returns when the API knows it.
+func (a *app) revoke() {
+	a.t.Helper()
+	alice, err := a.auth.Users().ByIdentifier(a.t.Context(), "alice")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	receipt, err := a.auth.Issuer().Revoke(a.t.Context(), source.ScopeSubject, alice.ID, audit.Act{})
+	if err == nil {
+		err = a.auth.Verifier().WaitFor(a.t.Context(), receipt.At)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// promote gives alice a role, and returns when the API knows it.
+func (a *app) promote(role string) {
+	a.t.Helper()
+	alice, err := a.auth.Users().ByIdentifier(a.t.Context(), "alice")
+	if err == nil {
+		_, err = a.auth.Users().Update(a.t.Context(), alice.ID, audit.Act{}, func(u *directory.User) error {
+			u.Roles = []string{role}
+			return nil
+		})
+	}
+	var head counterfoil.Cursor
+	if err == nil {
+		head, err = a.auth.Issuer().Head(a.t.Context())
+	}
+	if err == nil {
+		err = a.auth.Verifier().WaitFor(a.t.Context(), head)
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// tab is one tab of a browser.
+type tab struct {
+	*browser
+	close func()
+}
+
+// tabs opens n tabs of one browser at a page of the app.
+func (a *app) tabs(n int, query string) (all []*tab) {
+	a.t.Helper()
+	first := newBrowser(a.t, looks[0])
+	all = append(all, &tab{first, func() { _ = chromedp.Cancel(first.ctx) }})
+	for range n - 1 {
+		ctx, cancel := chromedp.NewContext(first.ctx)
+		a.t.Cleanup(cancel)
+		all = append(all, &tab{&browser{t: a.t, ctx: ctx}, cancel})
+	}
+	var wg sync.WaitGroup
+	for _, tab := range all {
+		wg.Go(func() {
+			if err := chromedp.Do(tab.ctx, chromedp.Navigate(a.url+"/app/?"+query)); err != nil {
+				a.t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, tab := range all {
+		tab.until("window.hello")
+	}
+	return all
+}
+
+// js returns what a promise of the page gives.
+func (t *tab) js(expression string) string {
+	t.t.Helper()
+	got, err := t.eval(expression)
+	if err != nil {
+		t.t.Fatalf("%s: %v", expression, err)
+	}
+	return got
+}
+
+func (t *tab) eval(expression string) (string, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, 40*time.Second)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string]("(async () => String("+expression+"))().catch(String)", chromedp.EvalAwaitPromise))
+}
+
+// each evaluates an expression in all tabs at once.
+func each(tabs []*tab, expression string) []string {
+	got := make([]string, len(tabs))
+	var wg sync.WaitGroup
+	for n, tab := range tabs {
+		wg.Go(func() {
+			var err error
+			if got[n], err = tab.eval(expression); err != nil {
+				got[n] = err.Error()
+			}
+		})
+	}
+	wg.Wait()
+	return got
+}
+
+func (a *app) all(tabs []*tab, expression, want string) {
+	a.t.Helper()
+	for n, got := range each(tabs, expression) {
+		if !strings.HasPrefix(got, want) {
+			a.t.Errorf("tab %d: %s = %s, want %s", n, expression, got, want)
+		}
+	}
+}
+
+func (t *tab) signIn() {
+	t.t.Helper()
+	if got := t.js(`(await auth.signIn({ identifier: "alice", password: "` + ownPassword + `" })).subject`); !strings.HasPrefix(got, "usr_") {
+		t.t.Fatalf("signed in: %s", got)
+	}
+}
+
+// heard is true in a tab once its client has said an event, after which it is forgotten.
+func heard(name string) string {
+	return `(() => { const n = events.findIndex((e) => e.name === "` + name + `"); if (n < 0) return false; window.last = events.splice(0, n + 1).pop(); return true; })()`
+}
+
+// REF-03, REF-09: 20 tabs refresh once when their token expires. A tab that dies or freezes in the
+// middle of it, and an outage, sign nobody out; a sign-out and a revocation reach all.
+func TestClientInTwentyTabs(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	tabs := a.tabs(20, "carrier=bearer")
+	tabs[0].signIn()
+	a.all(tabs, `(await auth.session()).carrier`, "bearer")
+	if n := a.counted(); n != 0 {
+		t.Errorf("19 tabs learned who is signed in by %d refreshes, want 0: another tab had the token", n)
+	}
+	for round := range 2 {
+		if n := len(each(tabs, `sleep(600_000)`)); n != 20 { // the clocks jump: all tokens are over
+			t.Fatal(n)
+		}
+		a.all(tabs, `await hello()`, "200 bearer")
+		n := a.counted()
+		t.Logf("round %d: %d tabs, %d refresh", round, len(tabs), n)
+		if n != 1 {
+			t.Errorf("%d refreshes for one expiry, want 1", n)
+		}
+	}
+	if got := tabs[0].js(`[document.cookie, ...Object.keys(localStorage), ...Object.keys(sessionStorage)].join()`); got != "" {
+		t.Errorf("a script can read %q", got)
+	}
+
+	// A tab is killed while the server has its refresh.
+	victim, rest := tabs[19], tabs[:19]
+	each(tabs, `sleep(600_000)`)
+	release := a.hold()
+	go func() { _, _ = victim.eval(`await hello()`) }()
+	<-a.arrived
+	victim.close()
+	done := make(chan []string)
+	go func() { done <- each(rest, `await hello()`) }()
+	<-a.arrived // another tab has the lock, and asks
+	release()
+	for n, got := range <-done {
+		if !strings.HasPrefix(got, "200 bearer") {
+			t.Errorf("tab %d after another was killed: %s", n, got)
+		}
+	}
+	t.Logf("a tab was killed: %d refreshes reached the server", a.counted())
+
+	// A tab freezes while it has the lock.
+	frozen, rest := rest[18], rest[:18]
+	each(append(rest, frozen), `sleep(600_000)`)
+	release = a.hold()
+	go func() { _, _ = frozen.eval(`await hello()`) }()
+	<-a.arrived
+	frozen.lifecycle(page.SetWebLifecycleStateStateFrozen)
+	asked := time.Now()
+	go func() { done <- each(rest, `await hello()`) }()
+	<-a.arrived
+	t.Logf("a tab was frozen: another one asked after %v", time.Since(asked).Round(time.Millisecond))
+	release()
+	for n, got := range <-done {
+		if !strings.HasPrefix(got, "200 bearer") {
+			t.Errorf("tab %d beside a frozen one: %s", n, got)
+		}
+	}
+	frozen.lifecycle(page.SetWebLifecycleStateStateActive)
+	rest = append(rest, frozen)
+	a.all(rest, `await hello()`, "200 bearer")
+	t.Logf("a tab was frozen: %d refreshes reached the server", a.counted())
+
+	// An outage, with a token that is over.
+	each(rest, `sleep(600_000)`)
+	a.outage.Store(true)
+	a.all(rest, `await hello()`, "503")
+	a.all(rest, `(await auth.session()).carrier`, "bearer")
+	a.outage.Store(false)
+	a.all(rest, `await hello()`, "200 bearer")
+
+	// Changed roles: refreshed silently, and all tabs know.
+	a.counted()
+	a.promote("staff")
+	if got := rest[3].js(`await hello()`); !strings.HasPrefix(got, "200 bearer [staff]") {
+		t.Errorf("with another role: %s", got)
+	}
+	rest[3].until(heard("stale"))
+	for _, tab := range slices.Concat(rest[:3], rest[4:]) {
+		tab.until(`events.some((e) => e.name === "change" && e.detail.roles?.join() === "staff")`)
+	}
+	if n := a.counted(); n != 1 {
+		t.Errorf("%d refreshes for changed roles, want 1", n)
+	}
+
+	// Revoked: one tab finds out, and all are told.
+	a.revoke()
+	if got := rest[5].js(`await hello()`); !strings.HasPrefix(got, "401") {
+		t.Errorf("revoked: %s", got)
+	}
+	for _, tab := range rest {
+		tab.until(heard("revoked"))
+	}
+	a.all(rest, `await auth.session()`, "null")
+
+	// Signed out in one tab.
+	rest[0].signIn()
+	a.all(rest, `(await auth.session()).carrier`, "bearer")
+	rest[7].js(`await auth.signOut()`)
+	var ended float64
+	for n, tab := range append([]*tab{rest[7]}, rest...) {
+		if n != 8 {
+			tab.until(heard("signed-out"))
+		}
+		var at float64
+		if err := json.Unmarshal([]byte(tab.js(`last.at`)), &at); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			ended = at
+		}
+		if n == len(rest) {
+			t.Logf("signed out in one tab: the last tab was told %v ms later", at-ended)
+		}
+	}
+	a.all(rest, `await hello()`, "401")
+}
+
+// lifecycle freezes a tab, or lets it go on.
+func (t *tab) lifecycle(state page.SetWebLifecycleStateState) {
+	t.t.Helper()
+	if _, err := chromedp.Call(t.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state}); err != nil {
+		t.t.Fatal(err)
+	}
+}
