@@ -70,9 +70,9 @@ func (s *observedStore) Search(ctx context.Context, kind store.Kind, prefix stri
 	return s.Store.Search(ctx, kind, prefix, after)
 }
 
-func (s *observedStore) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (int, error) {
+func (s *observedStore) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (int, bool, error) {
 	if err := s.ask(ctx, &s.reads); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	return s.Store.Count(ctx, kind, prefix, limit)
 }

@@ -35,9 +35,9 @@ func outages[T any](records iter.Seq2[T, error]) iter.Seq2[T, error] {
 	}
 }
 
-func (m marked) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (int, error) {
-	n, err := m.Store.Count(ctx, kind, prefix, limit)
-	return n, store.Outage(err)
+func (m marked) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (int, bool, error) {
+	n, more, err := m.Store.Count(ctx, kind, prefix, limit)
+	return n, more, store.Outage(err)
 }
 
 func (m marked) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {

@@ -106,7 +106,7 @@ func (r *SessionRow) record() (store.Record, error) {
 	}
 	return store.Record{
 		Key: sessionKey(r.ID), Owner: r.Subject, Rev: r.rev,
-		Expires: written.AbsoluteExpires, Value: value,
+		Expires: written.AbsoluteExpires, Value: value, Index: r.texts(),
 	}, nil
 }
 

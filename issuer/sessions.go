@@ -34,7 +34,6 @@ func (i *Issuer) page(ctx context.Context, owner, after string, limit int) (page
 		limit = MaxPage
 	}
 	bases := map[string]*basis{} // by subject
-	now := i.opts.Now()
 	looks, last := 0, ""
 	for rec, err := range i.store.List(ctx, kindSession, owner, after) {
 		if err != nil {
@@ -55,21 +54,30 @@ func (i *Issuer) page(ctx context.Context, owner, after string, limit int) (page
 			return nil, "", err
 		}
 	}
+	page, err = i.shown(ctx, page)
+	if err != nil {
+		return nil, "", err
+	}
+	return page, next, nil
+}
+
+// shown returns those sessions of page whose refresh tokens say that they live, as they are shown.
+func (i *Issuer) shown(ctx context.Context, page []SessionRow) ([]SessionRow, error) {
 	var grants []Grant
 	for n := range page {
 		grants = append(grants, page[n].Grants...)
 	}
 	families, err := i.families(ctx, grants)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	lives := page[:0]
+	now, lives := i.opts.Now(), page[:0]
 	for n := range page {
 		if i.show(&page[n], families, now) {
 			lives = append(lives, page[n])
 		}
 	}
-	return lives, next, nil
+	return lives, nil
 }
 
 // Session returns a living session, or store.ErrNotFound.

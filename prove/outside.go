@@ -123,9 +123,9 @@ func collected[T any](o *outside, read func() iter.Seq2[T, error]) iter.Seq2[T, 
 }
 
 // Count implements [store.Store].
-func (s *outsideStore) Count(_ context.Context, kind store.Kind, prefix string, limit int) (n int, err error) {
-	s.o.do(func() { n, err = s.inner.Count(context.Background(), kind, prefix, limit) })
-	return n, err
+func (s *outsideStore) Count(_ context.Context, kind store.Kind, prefix string, limit int) (n int, more bool, err error) {
+	s.o.do(func() { n, more, err = s.inner.Count(context.Background(), kind, prefix, limit) })
+	return n, more, err
 }
 
 // Commit implements [store.Store].

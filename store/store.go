@@ -78,7 +78,7 @@ type Record struct {
 	Value   []byte    // JSON of the package that owns the kind; the SQL views read it; at most 64 KiB
 
 	// Index has the texts that Search finds the record by. Only Put reads it: a caller that writes the
-	// record again gives the texts again. At most 24 texts of at most 200 bytes of printable ASCII.
+	// record again gives the texts again. At most 40 texts of at most 200 bytes of printable ASCII.
 	Index []string
 }
 
@@ -171,9 +171,9 @@ type Store interface {
 	// does not grow with the number of records much.
 	Search(ctx context.Context, kind Kind, prefix string, after Position) iter.Seq2[Match, error]
 
-	// Count returns how many texts of records of kind begin with prefix, and limit if there are
-	// as many or more.
-	Count(ctx context.Context, kind Kind, prefix string, limit int) (int, error)
+	// Count returns how many records of kind have a text that begins with prefix. It looks at the
+	// first limit of these texts; more says that there are others.
+	Count(ctx context.Context, kind Kind, prefix string, limit int) (n int, more bool, err error)
 
 	// Commit does b and returns the head of the log after it, or does nothing and returns
 	// ErrConflict. After any other error the outcome is unknown: the caller reads the records,

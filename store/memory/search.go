@@ -42,13 +42,13 @@ func (s *Store) Search(ctx context.Context, kind store.Kind, _ string, after sto
 }
 
 // Count implements [store.Store].
-func (s *Store) Count(ctx context.Context, _ store.Kind, _ string, _ int) (int, error) {
+func (s *Store) Count(ctx context.Context, _ store.Kind, _ string, _ int) (int, bool, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(ctx); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return 0, store.ErrNotIndexed
+	return 0, false, store.ErrNotIndexed
 }
 
 func (s *Store) segmentIDs(ctx context.Context, kind store.Kind, n int) ([]string, error) {

@@ -16,7 +16,7 @@ const (
 	searchSQL = `SELECT t.text, t.id, coalesce(r.owner, ''), coalesce(r.rev, 0), coalesce(r.expires, 0), r.value
   FROM (SELECT text, id FROM counterfoil.texts WHERE kind = $1 AND (text, id) > ($2, $3) AND text < $4 ORDER BY text, id LIMIT $5) t
   LEFT JOIN LATERAL (SELECT * FROM counterfoil.records r WHERE r.kind = $1 AND r.id = t.id OFFSET 0) r ON true ORDER BY t.text, t.id`
-	countSQL = `SELECT count(*) FROM (SELECT FROM counterfoil.texts WHERE kind = $1 AND text >= $2 AND text < $3 LIMIT $4) t`
+	countSQL = `SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM counterfoil.texts WHERE kind = $1 AND text >= $2 AND text < $3 ORDER BY text, id LIMIT $4) t`
 )
 
 // Search implements [store.Store]. It reads in pages, as List does.
@@ -49,14 +49,15 @@ func (s *Store) matches(ctx context.Context, kind store.Kind, prefix string, aft
 }
 
 // Count implements [store.Store].
-func (s *Store) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, err error) {
+func (s *Store) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, more bool, err error) {
 	if !storable(prefix) {
-		return 0, nil
+		return 0, false, nil
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := s.pool.QueryRow(ctx, countSQL, string(kind), prefix, store.Past(prefix), limit).Scan(&n); err != nil {
-		return 0, failed(ctx, "count "+string(kind), err)
+	var texts int
+	if err := s.pool.QueryRow(ctx, countSQL, string(kind), prefix, store.Past(prefix), limit+1).Scan(&texts, &n); err != nil {
+		return 0, false, failed(ctx, "count "+string(kind), err)
 	}
-	return n, nil
+	return min(n, limit), texts > limit, nil
 }

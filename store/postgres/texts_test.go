@@ -39,7 +39,7 @@ func TestOldNodeKeepsTheTexts(t *testing.T) {
 	}
 	changed.Rev = 2
 	commit(t, s, store.Batch{Put: []store.Record{texts(changed, "t3"), texts(func() store.Record { r := thing("c"); r.Rev = 1; return r }(), "t4")}})
-	if n, err := s.Count(t.Context(), thing("a").Kind, "t", 10); n != 2 || err != nil {
+	if n, _, err := s.Count(t.Context(), thing("a").Kind, "t", 10); n != 2 || err != nil {
 		t.Errorf("Count = %d, %v, want 2", n, err)
 	}
 }

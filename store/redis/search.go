@@ -89,9 +89,9 @@ func (s *Store) some(ctx context.Context, kind store.Kind, n int) (found []store
 }
 
 // Count implements [store.Store].
-func (s *Store) Count(ctx context.Context, _ store.Kind, _ string, _ int) (int, error) {
+func (s *Store) Count(ctx context.Context, _ store.Kind, _ string, _ int) (int, bool, error) {
 	if err := errors.Join(ctx.Err(), s.usable()); err != nil {
-		return 0, fmt.Errorf("redis: count: %w", err)
+		return 0, false, fmt.Errorf("redis: count: %w", err)
 	}
-	return 0, store.ErrNotIndexed
+	return 0, false, store.ErrNotIndexed
 }

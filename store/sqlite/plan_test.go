@@ -24,7 +24,7 @@ func TestRecordsAreFoundByIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	for query, plan := range plans {
-		if strings.Contains(plan, "B-TREE") || strings.Contains(plan, "SCAN records") || strings.Contains(plan, "SCAN texts") || !strings.Contains(plan, "INDEX") && !strings.Contains(plan, "PRIMARY KEY (kind=?") {
+		if strings.Contains(plan, "B-TREE FOR ORDER") || strings.Contains(plan, "SCAN records") || strings.Contains(plan, "SCAN texts") || !strings.Contains(plan, "INDEX") && !strings.Contains(plan, "PRIMARY KEY (kind=?") {
 			t.Errorf("%s:\n%s", query, plan)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	searchSQL = `SELECT t.text, t.id, r.owner, r.rev, r.expires, r.value FROM texts t LEFT JOIN records r ON r.kind = t.kind AND r.id = t.id
   WHERE t.kind = ?1 AND (t.text, t.id) > (?2, ?3) AND t.text < ?4 ORDER BY t.text, t.id LIMIT ?5`
-	countSQL = `SELECT count(*) FROM (SELECT 1 FROM texts WHERE kind = ?1 AND text >= ?2 AND text < ?3 LIMIT ?4)`
+	countSQL = `SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM texts WHERE kind = ?1 AND text >= ?2 AND text < ?3 ORDER BY text LIMIT ?4)`
 )
 
 // Search implements [store.Store]. It reads in pages, as List does.
@@ -49,11 +49,12 @@ func (s *Store) matches(ctx context.Context, kind store.Kind, prefix string, aft
 }
 
 // Count implements [store.Store].
-func (s *Store) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, err error) {
-	if err := s.read.QueryRowContext(ctx, countSQL, kind, prefix, store.Past(prefix), limit).Scan(&n); err != nil {
-		return 0, fmt.Errorf("sqlite: count %s: %w", kind, err)
+func (s *Store) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, more bool, err error) {
+	var texts int
+	if err := s.read.QueryRowContext(ctx, countSQL, kind, prefix, store.Past(prefix), limit+1).Scan(&texts, &n); err != nil {
+		return 0, false, fmt.Errorf("sqlite: count %s: %w", kind, err)
 	}
-	return n, nil
+	return min(n, limit), texts > limit, nil
 }
 
 // textsOf returns the column texts of r.

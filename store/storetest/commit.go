@@ -210,7 +210,7 @@ func outage(t *testing.T, s store.Store, ctx context.Context, want error) {
 			calls[name] = err
 		}
 	}
-	_, calls["Count"] = s.Count(ctx, "thing", "", 1)
+	_, _, calls["Count"] = s.Count(ctx, "thing", "", 1)
 	calls["Search"] = nil
 	for _, err := range s.Search(ctx, "thing", "", store.Position{}) {
 		calls["Search"] = err

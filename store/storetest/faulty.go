@@ -223,15 +223,15 @@ func yielding[T any](ctx context.Context, f *FaultyStore, op Op, kind store.Kind
 }
 
 // Count implements [store.Store].
-func (f *FaultyStore) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, err error) {
+func (f *FaultyStore) Count(ctx context.Context, kind store.Kind, prefix string, limit int) (n int, more bool, err error) {
 	err = f.around(ctx, f.match(OpCount, kind), func() (err error) {
-		n, err = f.inner.Count(ctx, kind, prefix, limit)
+		n, more, err = f.inner.Count(ctx, kind, prefix, limit)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return n, nil
+	return n, more, nil
 }
 
 // Commit implements [store.Store].

@@ -28,7 +28,7 @@ func reindex(t *testing.T, s store.Store) {
 	}
 	see := func(prefix string, want int) {
 		t.Helper()
-		if n, err := s.Count(t.Context(), "thing", prefix, 5000); n != want || err != nil {
+		if n, _, err := s.Count(t.Context(), "thing", prefix, 5000); n != want || err != nil {
 			t.Errorf("Count(%q) = %d, %v, want %d", prefix, n, err, want)
 		}
 	}

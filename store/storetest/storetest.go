@@ -52,7 +52,7 @@ var lines = []struct {
 	{"Search/records by the texts of the last Put, in order, from any position on", search},
 	{"Search/many pages, of an indexed store or not", searchPages},
 	{"Search/shows each commit that has returned, whole", searchWhole},
-	{"Count/how many texts begin with a prefix, up to a limit", count},
+	{"Count/how many records have a text that begins with a prefix, up to a limit", count},
 	{"Search/records from before the index get their texts", reindex},
 	{"Sweep/drops expired records and entries, and no others", sweep},
 	{"Sweep/other calls run meanwhile", sweepInBatches},
