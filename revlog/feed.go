@@ -43,6 +43,9 @@ func (f *Feed) Stop() {
 	})
 }
 
+// Stopped is closed by Stop.
+func (f *Feed) Stopped() <-chan struct{} { return f.stopped }
+
 // Page returns the next page of the log, see counterfoil.Source. The feed reads the head
 // of the page from the store after the wait (REV-03): a page from memory would prove
 // nothing. Other callers may get the same page: its entries are not to be changed.

@@ -15,12 +15,31 @@ import (
 // on purpose: StaleVerifiers lists those that follow with this feed. After Stop it returns false.
 func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
 	defer f.leases.flush()()
+	return f.wait(ctx, at, f.unknown())
+}
+
+// Heard is WaitAll for who watches, and makes no verifier hurry: it returns true when no verifier
+// that follows with this feed accepts what the entry at covers. It reports everywhere if there
+// can be no others.
+func (f *Feed) Heard(ctx context.Context, at counterfoil.Cursor) (heard, everywhere bool, err error) {
+	unknown := f.unknown()
+	heard, err = f.wait(ctx, at, time.Time{})
+	return heard, heard && !f.log.opts.Time.Steady().Before(unknown), err
+}
+
+// unknown is until when verifiers may be fresh that this feed does not know.
+func (f *Feed) unknown() time.Time {
 	now := f.log.opts.Time.Steady
 	unknown := f.started
 	if !f.log.opts.Store.Describe().Exclusive {
 		unknown = now() // at was committed before: a verifier that hears nothing from here on is not fresh for longer
 	}
-	unknown = unknown.Add(slowest(f.maxBound))
+	return unknown.Add(slowest(f.maxBound))
+}
+
+// wait is until unknown, and until no verifier that is known accepts what the entry at covers.
+func (f *Feed) wait(ctx context.Context, at counterfoil.Cursor, unknown time.Time) (bool, error) {
+	now := f.log.opts.Time.Steady
 	for {
 		now := now()
 		until, moved := f.leases.waiting(at, now)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -12,6 +13,9 @@ import (
 
 // AdminPatterns are the routes that only administrators may use.
 func (s *Server) AdminPatterns() []string { return slices.Sorted(maps.Keys(s.adminRoutes())) }
+
+// Beat sets how often streams look at who reads them.
+func (s *Server) Beat(d time.Duration) { s.beat = d }
 
 // PagePatterns are the routes for people.
 func (s *Server) PagePatterns() []string { return slices.Sorted(maps.Keys(s.pageRoutes())) }

@@ -130,6 +130,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"POST /v1/admin/apikeys":        {do: s.adminCreateAPIKey},
 		"DELETE /v1/admin/apikeys/{id}": {do: s.adminDeleteAPIKey},
 		"GET /v1/admin/verifiers":       {do: s.adminVerifiers},
+		"GET /v1/admin/log/events":      {do: s.adminLogEvents},
 		"GET /v1/admin/audit":           {do: s.adminAudit},
 		"POST /v1/admin/audit/verify":   {do: s.adminVerifyAudit},
 	}

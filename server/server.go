@@ -52,6 +52,8 @@ type Server struct {
 	clearSiteData bool
 	warned        *limit.Limiter // of API keys that expire soon or come with a wrong name, by id
 	exports       slots
+	streams       slots
+	beat          time.Duration // of streams
 	handler       http.Handler
 }
 
@@ -67,7 +69,7 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
 		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
-		exports: make(slots, maxExports),
+		exports: make(slots, maxExports), streams: make(slots, maxStreams), beat: streamBeat,
 	}
 	if s.names, err = names(u, c.Hosts); err != nil {
 		return nil, err

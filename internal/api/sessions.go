@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -244,4 +245,30 @@ type Token struct {
 	Scope        string `json:"scope,omitempty"`
 
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // of an exchange (RFC 8693)
+}
+
+// LogHello is the first event of GET /v1/admin/log/events.
+type LogHello struct {
+	Head      counterfoil.Cursor `json:"head"`
+	Verifiers int                `json:"verifiers"` // that follow the node that answers
+	BoundMS   int64              `json:"bound_ms"`  // the largest
+}
+
+// LogEvent is the event "revocation": an entry of the log.
+type LogEvent struct {
+	Cursor counterfoil.Cursor `json:"cursor"`
+	Scope  source.Scope       `json:"scope"`
+	ID     string             `json:"id,omitempty"`
+	Reason string             `json:"reason,omitempty"`
+	Author *audit.Entry       `json:"author,omitempty"` // who did it, when, and from where; absent: not known
+}
+
+// LogConfirmed is the event "confirmed": no verifier that follows the node that answers accepts
+// what entries up to Cursor cover.
+type LogConfirmed struct {
+	Cursor     counterfoil.Cursor `json:"cursor"`
+	AfterMS    int64              `json:"after_ms"`   // since the entry was sent here
+	Verifiers  int                `json:"verifiers"`  // that follow the node
+	Everywhere bool               `json:"everywhere"` // nor does any other; false: those of other nodes within BoundMS
+	BoundMS    int64              `json:"bound_ms"`
 }
