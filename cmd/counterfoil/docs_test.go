@@ -30,7 +30,7 @@ func TestCommandsInText(t *testing.T) {
 		}
 	}
 	found := 0
-	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../deploy/*.md", "../../examples/*.md"} {
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../docs/tutorials/*.md", "../../deploy/*.md", "../../examples/*.md"} {
 		pages, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -64,7 +64,7 @@ func TestBlocks(t *testing.T) {
 // want to know why.
 func pages(t *testing.T) (all []string) {
 	t.Helper()
-	for _, pattern := range []string{"*.md", "docs/*.md", "deploy/*.md", "examples/*.md", "findings/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/tutorials/*.md", "deploy/*.md", "examples/*.md", "findings/*.md"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
