@@ -38,12 +38,8 @@ import (
 	"github.com/counterfoil/counterfoil/login"
 )
 
-// RoleAdmin is the role of administrators. Only a new login can have it: sessions from
-// before somebody became one end (SES-04).
-const RoleAdmin = "admin"
-
-// ErrAdminRole means that a caller who is no administrator asked for a session with
-// [RoleAdmin].
+// ErrAdminRole means that a caller without directory.ScopeAdmin asked for a session with a role
+// that [Administers].
 var ErrAdminRole = errors.New("only an administrator may make a session of an administrator")
 
 // ErrOtherClient means that an API key asked for a session or a token of a client that is not its own.
@@ -125,7 +121,7 @@ func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invita
 // SignIn makes a session for a subject whom the caller has authenticated itself, with roles
 // unless the subject was given others here. by is the API key of the caller; nil is an
 // administrator. A key makes sessions of its own clients alone, otherwise it is ErrOtherClient, and
-// without directory.ScopeAdmin none with RoleAdmin, otherwise it is ErrAdminRole. It fails like
+// without directory.ScopeAdmin none with a role that Administers, otherwise it is ErrAdminRole. It fails like
 // issuer.Login.
 func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
 	admin := by == nil || by.Has(directory.ScopeAdmin)
@@ -138,7 +134,7 @@ func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, a
 	if err != nil {
 		return nil, err
 	}
-	if !admin && (slices.Contains(roles, RoleAdmin) || slices.Contains(held.Roles, RoleAdmin)) {
+	if !admin && slices.ContainsFunc(slices.Concat(roles, held.Roles), Administers) {
 		return nil, ErrAdminRole // a program that makes sessions must not make itself an administrator
 	}
 	// The revision has the login fail if the roles change meanwhile.

@@ -33,9 +33,9 @@ type Key struct {
 	State KeyState
 }
 
-// needsAdmin has the scopes that only an administrator has: a key that acts for a user has
-// them while the user is one.
-var needsAdmin = []string{directory.ScopeAdmin, directory.ScopeSessions}
+// needs says which right the user of a key must have for a scope: a key that acts for a user has
+// the scope while the user has the right. Other scopes need none.
+var needs = map[string]Right{directory.ScopeAdmin: Write, directory.ScopeSessions: Write, directory.ScopeAdminRead: Audit}
 
 // NewKey makes an API key, see [directory.Directory.NewKey]. A key that acts for a user has
 // no scope that the user may not use now, or it is directory.ErrBadKey. It ends with what
@@ -63,7 +63,7 @@ func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey
 			return none(err)
 		}
 		if may := within(k.Scopes, u, at); len(may) < len(k.Scopes) {
-			return none(fmt.Errorf("%w: its user is not an administrator, or disabled", directory.ErrBadKey))
+			return none(fmt.Errorf("%w: its user has no role for one of its scopes, or is disabled", directory.ErrBadKey))
 		}
 	}
 	return a.users.NewKey(ctx, act, k)
@@ -79,8 +79,15 @@ func within(scopes []string, u directory.User, at issuer.Standing) []string {
 	if u.Status != directory.Active || at.Subject.Disabled {
 		return nil
 	}
-	admin := slices.Contains(u.Roles, RoleAdmin) && (at.Subject.ClaimsVersion == 0 || slices.Contains(at.Subject.Roles, RoleAdmin))
-	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !admin && slices.Contains(needsAdmin, s) })
+	has := rightsOf(u.Roles)
+	if at.Subject.ClaimsVersion > 0 {
+		inForce := rightsOf(at.Subject.Roles)
+		has = slices.DeleteFunc(has, func(r Right) bool { return !slices.Contains(inForce, r) })
+	}
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool {
+		right, needed := needs[s]
+		return needed && !slices.Contains(has, right)
+	})
 }
 
 // Authenticate returns what a presented API key may do now, or login.ErrRefused. A key that

@@ -14,7 +14,7 @@ import (
 )
 
 // Update changes name, status and roles of a user; change may be called again, and what
-// else it sets is ignored. A user who is disabled, or becomes an administrator, loses all
+// else it sets is ignored. A user who is disabled, or gets a role that [Administers], loses all
 // sessions; other roles reach the sessions by a silent refresh. On an error the outcome is
 // unknown, and doing it again is safe.
 func (a *Accounts) Update(ctx context.Context, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
@@ -113,13 +113,13 @@ func (a *Accounts) take(ctx context.Context, act audit.Act, before, next directo
 	})
 }
 
-// give sets the roles of a subject's sessions. Who becomes an administrator signs in anew:
+// give sets the roles of a subject's sessions. Who gets a role that Administers signs in anew:
 // a session from before may be in other hands, or was made by a program that must not make
 // one of an administrator (SES-04).
 func give(to *issuer.Subject, roles []string) {
-	if slices.Contains(roles, RoleAdmin) && !slices.Contains(to.Roles, RoleAdmin) {
-		to.EndSessions = true
-	}
+	to.EndSessions = to.EndSessions || slices.ContainsFunc(roles, func(role string) bool {
+		return Administers(role) && !slices.Contains(to.Roles, role)
+	})
 	to.Roles = append([]string{}, roles...)
 }
 

@@ -102,6 +102,7 @@ export type ProblemType =
   | "urn:counterfoil:problem:invalid-scope"
   | "urn:counterfoil:problem:invalid-token"
   | "urn:counterfoil:problem:invitation-used"
+  | "urn:counterfoil:problem:last-administrator"
   | "urn:counterfoil:problem:login-over"
   | "urn:counterfoil:problem:login-refused"
   | "urn:counterfoil:problem:malformed-request"

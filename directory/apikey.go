@@ -30,6 +30,7 @@ const (
 	ScopeHandover   = "sessions:handover" // redeem the codes with which a browser takes its session to another host
 	ScopeExchange   = "sessions:exchange" // exchange the cookies of browsers for tokens of its clients
 	ScopeAdmin      = "admin"             // everything
+	ScopeAdminRead  = "admin:read"        // see what /v1/admin shows, and change nothing
 )
 
 // How long a key lives.
@@ -82,7 +83,7 @@ func (k APIKey) Has(scope string) bool { return slices.Contains(k.Scopes, scope)
 // Expired reports whether the life of the key is over.
 func (k APIKey) Expired(now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
-var allScopes = []string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeHandover, ScopeExchange, ScopeAdmin}
+var allScopes = []string{ScopeFeed, ScopeIntrospect, ScopeSessions, ScopeHandover, ScopeExchange, ScopeAdmin, ScopeAdminRead}
 
 const apiKeyPrefix = "cfk_" // lets secret scanners recognise a leaked one
 

@@ -4,23 +4,18 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/internal/request"
 )
-
-// adminFresh is how old the login of an administrator may be who changes something: a
-// session that was left open, or stolen, reads at most.
-const adminFresh = time.Hour
 
 // caller is who asks for administration.
 type caller struct {
-	by  string            // as audit.Act.By
-	key *directory.APIKey // nil: an administrator
+	by    string            // as audit.Act.By
+	key   *directory.APIKey // nil: an administrator
+	actor accounts.Actor    // its rights
 
 	again func() error // asks again whether the caller may do this; nil: nothing can change that
 }
@@ -37,33 +32,44 @@ func (c caller) still() error {
 // adminAction is an action of somebody who has been let through.
 type adminAction func(w http.ResponseWriter, r *http.Request, who caller) error
 
-// adminRoute is an action and the scopes of API keys, beside admin, that may do it.
+// adminRoute is an action, and who may do it. Package accounts says who has the right. A
+// route that names none is nobody's.
 type adminRoute struct {
-	do     adminAction
-	scopes []string
+	right accounts.Right
+	do    adminAction
+	scope string // of API keys that may do it without the right; empty: none
 }
 
-// forAdmins lets administrators through, and nobody else.
+// forAdmins lets administrators with the right through, and nobody else.
 func (s *Server) forAdmins(route adminRoute) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		scopes := append([]string{directory.ScopeAdmin}, route.scopes...)
-		who, err := s.admin(r, scopes...)
+		who, err := s.admin(r, route)
 		if err != nil {
 			return err
 		}
 		who.again = func() error {
-			_, err := s.admin(r, scopes...)
+			_, err := s.admin(r, route)
 			return err
 		}
-		return route.do(w, r, who)
+		err = route.do(w, r, who)
+		for _, kind := range []error{counterfoil.ErrForbidden, accounts.ErrAdminRole, accounts.ErrOtherClient, accounts.ErrLastAdministrator} {
+			if errors.Is(err, kind) {
+				return denied{err, who.by}
+			}
+		}
+		return err
 	}
 }
 
-// admin says who an administrator is: an API key with one of scopes, or a session
-// with the role, whose login is fresh if something is to be changed.
-func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
+// admin says who an administrator is: an API key with a scope for the route, or a session whose
+// subject may administer.
+func (s *Server) admin(r *http.Request, route adminRoute) (caller, error) {
+	scopes := accounts.ScopesWith(route.right)
+	if route.scope != "" {
+		scopes = append(scopes, route.scope)
+	}
 	if key, err := s.key(r, scopes...); err == nil {
-		return caller{by: audit.ByKey(key.Client), key: &key}, nil
+		return caller{by: audit.ByKey(key.Client), key: &key, actor: accounts.OfKey(key)}, nil
 	} else if !errors.Is(err, counterfoil.ErrNoCredential) && !errors.Is(err, counterfoil.ErrInvalidToken) {
 		return caller{}, err
 	}
@@ -71,20 +77,20 @@ func (s *Server) admin(r *http.Request, scopes ...string) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	if !session.HasRole(accounts.RoleAdmin) {
-		return caller{}, denied{errForbidden, audit.BySubject(session.Subject)}
+	by := audit.BySubject(session.Subject)
+	actor, err := s.users.Administer(session, route.right)
+	if err != nil && errors.Is(err, counterfoil.ErrForbidden) {
+		return caller{}, denied{err, by}
 	}
 	if session.Carrier.Transport == counterfoil.Cookie {
 		if err := unformed(r); err != nil {
 			return caller{}, err
 		}
 	}
-	if request.Unsafe(r.Method) {
-		if err := s.issuer.Fresh(session.AuthTime, adminFresh); err != nil {
-			return caller{}, err
-		}
+	if err != nil {
+		return caller{}, err
 	}
-	return caller{by: audit.BySubject(session.Subject)}, nil
+	return caller{by: by, actor: actor}, nil
 }
 
 // LocalAdmin serves /v1/admin to every caller that can reach it, and the public route by which a
@@ -98,7 +104,7 @@ func (s *Server) LocalAdmin(by func(*http.Request) string) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range s.adminRoutes() {
 		mux.Handle(pattern, s.api(limited(maxAdminBody, func(w http.ResponseWriter, r *http.Request) error {
-			return route.do(w, r, caller{by: by(r)})
+			return route.do(w, r, caller{by: by(r), actor: accounts.Owner()})
 		})))
 	}
 	mux.Handle("POST /v1/invitations", s.api(limited(maxBody, s.redeem)))

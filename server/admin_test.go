@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -87,8 +89,8 @@ func TestFirstAdministrator(t *testing.T) {
 	}
 }
 
-// Every route of administration refuses who is no administrator, and a login that is
-// an hour old changes nothing.
+// Every route of administration names a right, and refuses who has not got it. What changes
+// something takes a login of the last five minutes.
 func TestAdministrationIsForAdministrators(t *testing.T) {
 	b := newBench(t)
 	login := func(role string, age time.Duration) string {
@@ -98,30 +100,77 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 		must(t, err)
 		return "Bearer " + got.Access.Reveal()
 	}
-	user, fresh, old := login("user", 0), login("admin", 0), login("admin", 2*time.Hour)
+	key := func(scope string) string {
+		return "Bearer " + b.admin(http.StatusCreated, "POST", "/v1/admin/apikeys", `{"client":"`+strings.ReplaceAll(scope, ":", "-")+`","scopes":["`+scope+`"]}`)["key"].(string)
+	}
+	const both = "read audit "
+	type who struct{ credential, rights, refused string }
+	callers := map[string]who{
+		"nobody":           {"", "", "no-credential"},
+		"junk":             {"Bearer cfk_" + strings.Repeat("A", 43), "", "invalid-token"},
+		"user":             {login("user", 0), "", "forbidden"},
+		"support":          {login("support", 0), "read revoke", "forbidden"},
+		"auditor":          {login("auditor", 0), both, "forbidden"},
+		"admin":            {login("admin", 0), both + "revoke write", ""},
+		"old login":        {login("admin", 5*time.Minute+10*time.Second), both, "step-up"},
+		"reading key":      {key("admin:read"), both, "forbidden"},
+		"key of a service": {key("introspect"), "", "forbidden"},
+		"the bench's key":  {"Bearer " + b.key, both + "revoke write", ""},
+	}
 	for _, pattern := range b.server.AdminPatterns() {
 		method, path, _ := strings.Cut(pattern, " ")
-		path = strings.NewReplacer("{id}", "nobody", "{sid}", "ses_none").Replace(path)
-		for name, c := range map[string]struct {
-			header []string
-			want   int
-		}{
-			"nobody":         {nil, http.StatusUnauthorized},
-			"user":           {[]string{"Authorization", user}, http.StatusForbidden},
-			"junk":           {[]string{"Authorization", "Bearer cfk_" + strings.Repeat("A", 43)}, http.StatusUnauthorized},
-			"key and cookie": {[]string{"Authorization", "Bearer " + b.key, "Cookie", "cf=x"}, http.StatusBadRequest},
-		} {
-			if res, body := b.call(method, path, "{}", c.header...); res.StatusCode != c.want {
-				t.Errorf("%s %s by %s = %d %s, want %d", method, path, name, res.StatusCode, body, c.want)
+		path = strings.NewReplacer("{id}", "nobody", "{sid}", "ses_none").Replace(path) + "?surprise=1" // who may see a stream need not wait for its end
+		right := b.server.RightOf(pattern)
+		if !slices.Contains(accounts.Rights(), right) {
+			t.Errorf("%s needs the right %q: name one in routes.go", pattern, right)
+		}
+		if changes := right == accounts.Revoke || right == accounts.Write; changes && method == "GET" || !changes && method != "GET" && right != accounts.Audit {
+			t.Errorf("%s needs the right %s", pattern, right)
+		}
+		for name, c := range callers {
+			if name == "admin" || name == "the bench's key" {
+				continue // what they may is done below: TestEveryOperationAsDocumented
+			}
+			may := slices.Contains(strings.Fields(c.rights), string(right))
+			_, body := b.call(method, path, "{}", "Authorization", c.credential)
+			var p struct{ Type string }
+			_ = json.Unmarshal([]byte(body), &p)
+			slug := strings.TrimPrefix(p.Type, "urn:counterfoil:problem:")
+			if may && slices.Contains([]string{"forbidden", "step-up", "no-credential", "invalid-token"}, slug) || !may && slug != c.refused {
+				t.Errorf("%s by %s = %s, may: %v", pattern, name, body, may)
 			}
 		}
-		res, body := b.call(method, path, "{}", "Authorization", old)
-		if stepUp := strings.Contains(body, "step-up"); stepUp != (method != "GET") {
-			t.Errorf("%s %s by an old login = %d %s", method, path, res.StatusCode, body)
+		if res, body := b.call(method, path, "{}", "Authorization", "Bearer "+b.key, "Cookie", "cf=x"); res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s with a key and a cookie = %d %s, want 400", pattern, res.StatusCode, body)
 		}
 	}
-	if res, body := b.call("GET", "/v1/admin/users", "", "Authorization", fresh); res.StatusCode != http.StatusOK {
+	if res, body := b.call("GET", "/v1/admin/users", "", "Authorization", callers["admin"].credential); res.StatusCode != http.StatusOK {
 		t.Errorf("users by an administrator = %d %s", res.StatusCode, body)
+	}
+}
+
+// Support ends the session of a user, and not that of an administrator; the last administrator
+// cannot be taken away. The answers say why.
+func TestWhatSupportMayEnd(t *testing.T) {
+	b := newBench(t)
+	support := "Bearer " + b.session("helper", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, "support").Access.Reveal()
+	made := b.admin(http.StatusCreated, "POST", "/v1/admin/users", `{"identifier":"root","roles":["admin"]}`)
+	root := made["user"].(map[string]any)["id"].(string)
+	boss, alice := b.session(root, issuer.Request{}, "admin").Session.ID, b.login("cookie")
+	for path, want := range map[string]int{
+		"/v1/admin/sessions/" + boss:                http.StatusForbidden,
+		"/v1/admin/users/" + root + "/sessions":     http.StatusForbidden,
+		"/v1/admin/sessions/" + alice.Session.ID:    http.StatusOK,
+		"/v1/admin/users/usr_someone-else/sessions": http.StatusOK,
+	} {
+		if res, body := b.call("DELETE", path, "", "Authorization", support); res.StatusCode != want || want != http.StatusOK && !strings.Contains(body, "only the role admin") {
+			t.Errorf("support: DELETE %s = %d %s, want %d", path, res.StatusCode, body, want)
+		}
+	}
+	for method, body := range map[string]string{"PATCH": `{"roles":["auditor"]}`, "DELETE": ""} {
+		if got := b.admin(http.StatusConflict, method, "/v1/admin/users/"+root, body); got["type"] != "urn:counterfoil:problem:last-administrator" {
+			t.Errorf("%s of the last administrator = %v", method, got)
+		}
 	}
 }
 

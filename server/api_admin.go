@@ -99,7 +99,7 @@ func (s *Server) adminEndSession(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	receipt, err := s.issuer.Revoke(r.Context(), source.ScopeSession, sid, act(w, r, who.by, "ended by an administrator"))
+	receipt, err := s.users.EndSession(r.Context(), who.actor, sid, act(w, r, who.by, "ended by an administrator"))
 	if err != nil {
 		return err
 	}

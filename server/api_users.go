@@ -114,7 +114,7 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	u, err := s.users.Update(r.Context(), id, act(w, r, who.by, ""), func(u *directory.User) error {
+	u, err := s.users.Change(r.Context(), who.actor, id, act(w, r, who.by, ""), func(u *directory.User) error {
 		if b.Name != nil {
 			u.Name = *b.Name
 		}
@@ -138,7 +138,7 @@ func (s *Server) adminDeleteUser(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	if err := s.users.Delete(r.Context(), id, act(w, r, who.by, "user deleted")); err != nil {
+	if err := s.users.Remove(r.Context(), who.actor, id, act(w, r, who.by, "user deleted")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -164,7 +164,7 @@ func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, wh
 	if err != nil {
 		return err
 	}
-	receipt, err := s.issuer.Revoke(r.Context(), source.ScopeSubject, id, act(w, r, who.by, "ended by an administrator"))
+	receipt, err := s.users.EndSessions(r.Context(), who.actor, id, act(w, r, who.by, "ended by an administrator"))
 	if err != nil {
 		return err
 	}

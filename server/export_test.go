@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -16,6 +17,9 @@ func (s *Server) AdminPatterns() []string { return slices.Sorted(maps.Keys(s.adm
 
 // Beat sets how often streams look at who reads them.
 func (s *Server) Beat(d time.Duration) { s.beat = d }
+
+// RightOf is the right that a route of the administration needs.
+func (s *Server) RightOf(pattern string) accounts.Right { return s.adminRoutes()[pattern].right }
 
 // PagePatterns are the routes for people.
 func (s *Server) PagePatterns() []string { return slices.Sorted(maps.Keys(s.pageRoutes())) }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
@@ -25,7 +26,10 @@ import (
 
 // document is as much of OpenAPI 3.1 as ours uses.
 type document struct {
-	OpenAPI    string
+	OpenAPI string
+	Info    struct {
+		Rights map[accounts.Right]struct{ Roles, Scopes []string } `json:"x-rights"`
+	}
 	Paths      map[string]map[string]operation
 	Components struct {
 		Schemas         map[string]schema
@@ -38,6 +42,7 @@ type document struct {
 
 type operation struct {
 	Summary    string
+	Right      accounts.Right `json:"x-right"`
 	Parameters []struct {
 		Name, In string
 		Required bool
@@ -288,6 +293,9 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 			if strings.Count(path, "{") > len(op.Parameters) || op.Summary == "" || op.Responses["default"].Ref == "" {
 				t.Errorf("%s %s lacks a parameter, a summary or the errors", method, path)
 			}
+			if right := b.server.RightOf(strings.ToUpper(method) + " " + path); op.Right != right {
+				t.Errorf("%s %s: described with the x-right %q, served with %q", method, path, op.Right, right)
+			}
 			for _, way := range op.Security {
 				for name := range way {
 					if d.Components.SecuritySchemes[name] == nil {
@@ -307,6 +315,19 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 	res, body := b.call("GET", "/openapi.json", "")
 	if res.StatusCode != http.StatusOK || !json.Valid([]byte(body)) || d.OpenAPI != "3.1.0" {
 		t.Errorf("the document = %d, OpenAPI %s", res.StatusCode, d.OpenAPI)
+	}
+}
+
+// The document says who has which right, and is right about it.
+func TestDocumentSaysWhoMay(t *testing.T) {
+	said := readDocument().Info.Rights
+	if len(said) != len(accounts.Rights()) {
+		t.Errorf("the document has the rights %v", said)
+	}
+	for _, right := range accounts.Rights() {
+		if is := said[right]; !slices.Equal(is.Roles, accounts.RolesWith(right)) || !slices.Equal(is.Scopes, accounts.ScopesWith(right)) {
+			t.Errorf("%s: the document says %v, want %v and %v", right, is, accounts.RolesWith(right), accounts.ScopesWith(right))
+		}
 	}
 }
 

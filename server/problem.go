@@ -91,6 +91,7 @@ func ofLogin(err error) *source.Problem {
 // ofRecords answers what is wrong with a client, a user or a key. Nil: it is something else.
 func ofRecords(err error) *source.Problem {
 	var target *urls.Error
+	var forbidden accounts.Forbidden
 	switch {
 	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}
@@ -115,6 +116,10 @@ func ofRecords(err error) *source.Problem {
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: rule(err)}
 	case errors.Is(err, store.ErrNotFound):
 		return errNotFound
+	case errors.Is(err, accounts.ErrLastAdministrator):
+		return &source.Problem{Status: http.StatusConflict, Type: "last-administrator", Title: "This is the last administrator", Detail: "Make somebody else an administrator first."}
+	case errors.As(err, &forbidden):
+		return &source.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed", Detail: forbidden.Why}
 	case errors.Is(err, accounts.ErrAdminRole), errors.Is(err, accounts.ErrOtherClient):
 		return errForbidden
 	}

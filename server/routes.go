@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/directory"
 )
 
@@ -99,39 +100,39 @@ func (s *Server) pageRoutes() map[string]action {
 	}
 }
 
-// adminRoutes are for API keys with the scope admin and for sessions with that role.
+// adminRoutes is the one table of which right each action of the administration needs.
 // LocalAdmin serves them as well.
 func (s *Server) adminRoutes() map[string]adminRoute {
 	return map[string]adminRoute{
-		"GET /v1/admin/users":                   {do: s.adminUsers},
-		"POST /v1/admin/users":                  {do: s.adminCreateUser},
-		"POST /v1/admin/users/import":           {do: s.adminImportUsers},
-		"GET /v1/admin/users/{id}":              {do: s.adminUser},
-		"PATCH /v1/admin/users/{id}":            {do: s.adminChangeUser},
-		"DELETE /v1/admin/users/{id}":           {do: s.adminDeleteUser},
-		"POST /v1/admin/users/{id}/invitations": {do: s.adminInvite},
-		"GET /v1/admin/users/{id}/sessions":     {do: s.adminUserSessions},
-		"DELETE /v1/admin/users/{id}/sessions":  {do: s.adminEndUserSessions},
+		"GET /v1/admin/users":                   {right: accounts.Read, do: s.adminUsers},
+		"POST /v1/admin/users":                  {right: accounts.Write, do: s.adminCreateUser},
+		"POST /v1/admin/users/import":           {right: accounts.Write, do: s.adminImportUsers},
+		"GET /v1/admin/users/{id}":              {right: accounts.Read, do: s.adminUser},
+		"PATCH /v1/admin/users/{id}":            {right: accounts.Write, do: s.adminChangeUser},
+		"DELETE /v1/admin/users/{id}":           {right: accounts.Write, do: s.adminDeleteUser},
+		"POST /v1/admin/users/{id}/invitations": {right: accounts.Write, do: s.adminInvite},
+		"GET /v1/admin/users/{id}/sessions":     {right: accounts.Read, do: s.adminUserSessions},
+		"DELETE /v1/admin/users/{id}/sessions":  {right: accounts.Revoke, do: s.adminEndUserSessions},
 
-		"POST /v1/admin/sessions":         {s.adminCreateSession, []string{directory.ScopeSessions}},
-		"GET /v1/admin/sessions/{sid}":    {do: s.adminSession},
-		"DELETE /v1/admin/sessions/{sid}": {do: s.adminEndSession},
-		"POST /v1/admin/revocations":      {do: s.adminRevoke},
-		"GET /v1/admin/revocations":       {do: s.adminWouldEnd},
+		"POST /v1/admin/sessions":         {right: accounts.Write, do: s.adminCreateSession, scope: directory.ScopeSessions},
+		"GET /v1/admin/sessions/{sid}":    {right: accounts.Read, do: s.adminSession},
+		"DELETE /v1/admin/sessions/{sid}": {right: accounts.Revoke, do: s.adminEndSession},
+		"POST /v1/admin/revocations":      {right: accounts.Write, do: s.adminRevoke},
+		"GET /v1/admin/revocations":       {right: accounts.Read, do: s.adminWouldEnd},
 
-		"GET /v1/admin/clients":         {do: s.adminClients},
-		"GET /v1/admin/clients/{id}":    {do: s.adminClient},
-		"PUT /v1/admin/clients/{id}":    {do: s.adminSetClient},
-		"DELETE /v1/admin/clients/{id}": {do: s.adminDeleteClient},
+		"GET /v1/admin/clients":         {right: accounts.Read, do: s.adminClients},
+		"GET /v1/admin/clients/{id}":    {right: accounts.Read, do: s.adminClient},
+		"PUT /v1/admin/clients/{id}":    {right: accounts.Write, do: s.adminSetClient},
+		"DELETE /v1/admin/clients/{id}": {right: accounts.Write, do: s.adminDeleteClient},
 
-		"GET /v1/admin/keys":            {do: s.adminKeys},
-		"POST /v1/admin/keys/rotate":    {do: s.adminRotate},
-		"GET /v1/admin/apikeys":         {do: s.adminAPIKeys},
-		"POST /v1/admin/apikeys":        {do: s.adminCreateAPIKey},
-		"DELETE /v1/admin/apikeys/{id}": {do: s.adminDeleteAPIKey},
-		"GET /v1/admin/verifiers":       {do: s.adminVerifiers},
-		"GET /v1/admin/log/events":      {do: s.adminLogEvents},
-		"GET /v1/admin/audit":           {do: s.adminAudit},
-		"POST /v1/admin/audit/verify":   {do: s.adminVerifyAudit},
+		"GET /v1/admin/keys":            {right: accounts.Read, do: s.adminKeys},
+		"POST /v1/admin/keys/rotate":    {right: accounts.Write, do: s.adminRotate},
+		"GET /v1/admin/apikeys":         {right: accounts.Read, do: s.adminAPIKeys},
+		"POST /v1/admin/apikeys":        {right: accounts.Write, do: s.adminCreateAPIKey},
+		"DELETE /v1/admin/apikeys/{id}": {right: accounts.Write, do: s.adminDeleteAPIKey},
+		"GET /v1/admin/verifiers":       {right: accounts.Read, do: s.adminVerifiers},
+		"GET /v1/admin/log/events":      {right: accounts.Read, do: s.adminLogEvents},
+		"GET /v1/admin/audit":           {right: accounts.Audit, do: s.adminAudit},
+		"POST /v1/admin/audit/verify":   {right: accounts.Audit, do: s.adminVerifyAudit},
 	}
 }

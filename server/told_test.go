@@ -119,20 +119,28 @@ func TestTrailIsToldOfDenied(t *testing.T) {
 	if w := b.answer("GET", "/v1/admin/users", "", "Cookie", cookie); w.Code != http.StatusForbidden { // the client may, the user may not
 		t.Errorf("administration by a user's page = %d", w.Code)
 	}
+	helper := b.session("helper", issuer.Request{}, "support").Access.Reveal()
+	boss := b.session("boss", issuer.Request{}, "admin").Session.ID
+	if w := b.answer("DELETE", "/v1/admin/sessions/"+boss, "{}", "Cookie", "__Host-Http-cf="+helper, "Origin", "https://auth.test"); w.Code != http.StatusForbidden {
+		t.Errorf("the end of an administrator's session by support = %d", w.Code)
+	}
 	if w := b.answer("POST", "/v1/login", `{"identifier":"alice","password":"x","carrier":"cookie"}`, "Origin", "https://evil.test"); w.Code != http.StatusForbidden {
 		t.Errorf("a login of another site = %d", w.Code)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if len(told) != 3 {
-		t.Fatalf("told of %+v, want three", told)
+	if len(told) != 4 {
+		t.Fatalf("told of %+v, want four", told)
 	}
 	for _, e := range told[:2] {
 		if e.Action != audit.Deny || e.By != audit.BySubject("alice") || e.Target != "GET /v1/admin/users" || e.Outcome != audit.Refused {
 			t.Errorf("told of %+v", e)
 		}
 	}
-	if e := told[2]; e.Action != audit.CrossSite || e.By != audit.ByUnknown || e.Target != "POST /v1/login" || e.Outcome != audit.Refused {
+	if e := told[2]; e.Action != audit.Deny || e.By != audit.BySubject("helper") || e.Target != "DELETE /v1/admin/sessions/{sid}" || !strings.Contains(e.Reason, "only the role admin") {
+		t.Errorf("told of %+v", e)
+	}
+	if e := told[3]; e.Action != audit.CrossSite || e.By != audit.ByUnknown || e.Target != "POST /v1/login" || e.Outcome != audit.Refused {
 		t.Errorf("told of %+v", e)
 	}
 }

@@ -104,7 +104,7 @@ func notJSON(err error) error {
 type keycloakFlags struct {
 	Identifier string   `enum:"email,username" default:"email" help:"What users of an export of Keycloak sign in with; email is the user name where there is none."`
 	RolesOf    []string `placeholder:"CLIENT" help:"Client of Keycloak whose roles users keep, beside those of the realm; may be repeated."`
-	KeepAdmin  bool     `help:"Users of an export with the role admin become administrators."`
+	KeepAdmin  bool     `help:"Users of an export keep the roles admin, support and auditor, which are those of administration here."`
 }
 
 // keycloakUser is what is read of a user of a realm.
@@ -164,8 +164,8 @@ func (i *importing) keycloakRoles(u keycloakUser) (roles []string) {
 	for _, role := range theirs {
 		switch {
 		case role == "offline_access", role == "uma_authorization", strings.HasPrefix(role, "default-roles-"), slices.Contains(roles, role):
-		case role == accounts.RoleAdmin && !i.KeepAdmin:
-			i.lost("role admin, which is that of administrators here; --keep-admin keeps it")
+		case accounts.Administers(role) && !i.KeepAdmin:
+			i.lost("role " + role + ", which is one of administration here; --keep-admin keeps it")
 		case check.Text("role", role, 64) != nil:
 			i.lost("a role whose name is longer than 64 characters, or has others than printable ASCII")
 		default:

@@ -74,7 +74,7 @@ func (c *keyRevoke) Run(ctx context.Context) error {
 type keyCreate struct {
 	placeFlags
 	Client   string   `required:"" placeholder:"NAME" help:"Name of the program that will use the key: the client_id or user name that it shows with the key."`
-	Scope    []string `required:"" placeholder:"SCOPE" help:"revocation:read, introspect, sessions:create, sessions:handover, sessions:exchange or admin; may be repeated."`
+	Scope    []string `required:"" placeholder:"SCOPE" help:"revocation:read, introspect, sessions:create, sessions:handover, sessions:exchange, admin:read or admin; may be repeated."`
 	Audience []string `placeholder:"NAME" help:"Audience whose tokens the key may introspect; may be repeated. Empty: all of this issuer."`
 	Sessions []string `name:"sessions-of" placeholder:"CLIENT" help:"Client whose sessions the key may make with sessions:create, take to other hosts with sessions:handover, and whose tokens it gets with sessions:exchange, * for all; may be repeated. Empty: the client of its own name."`
 	User     string   `placeholder:"ID" help:"Id of the user that the key acts for: it may do no more than the user, and ends with the user's sessions. Empty: nobody."`

@@ -1,0 +1,263 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/revocation"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// The roles of who administers. Only a new login can have one: sessions from before somebody
+// got it end (SES-04).
+const (
+	RoleAdmin   = "admin"   // everything
+	RoleSupport = "support" // sees users, sessions and settings, and ends the sessions of users
+	RoleAuditor = "auditor" // sees everything, and the audit trail, and changes nothing
+)
+
+// Right is what an action of the administration needs. The empty right is nobody's: an action
+// that names none is refused.
+type Right string
+
+// The rights.
+const (
+	Read   Right = "read"   // see users, sessions, clients, keys and settings
+	Audit  Right = "audit"  // see the audit trail, and check it
+	Revoke Right = "revoke" // end a session, or all of a user
+	Write  Right = "write"  // everything else
+)
+
+// Rights are all rights.
+func Rights() []Right { return []Right{Read, Audit, Revoke, Write} }
+
+// roles is the one table of which role has which right.
+var roles = []struct {
+	name   string
+	rights []Right
+}{
+	{RoleAdmin, Rights()},
+	{RoleAuditor, []Right{Read, Audit}},
+	{RoleSupport, []Right{Read, Revoke}},
+}
+
+// scopes is the one table of which scope of an API key has which right.
+var scopes = []struct {
+	name   string
+	rights []Right
+}{
+	{directory.ScopeAdmin, Rights()},
+	{directory.ScopeAdminRead, []Right{Read, Audit}},
+}
+
+// RolesWith has the roles with a right.
+func RolesWith(r Right) (names []string) {
+	for _, role := range roles {
+		if slices.Contains(role.rights, r) {
+			names = append(names, role.name)
+		}
+	}
+	return names
+}
+
+// ScopesWith has the scopes of API keys with a right.
+func ScopesWith(r Right) (names []string) {
+	for _, scope := range scopes {
+		if slices.Contains(scope.rights, r) {
+			names = append(names, scope.name)
+		}
+	}
+	return names
+}
+
+// Administers reports whether role is one of who administers.
+func Administers(role string) bool { return len(rightsOf([]string{role})) > 0 }
+
+func rightsOf(held []string) (all []Right) {
+	for _, role := range roles {
+		if slices.Contains(held, role.name) {
+			all = append(all, role.rights...)
+		}
+	}
+	return all
+}
+
+// FreshAdmin is how old the login of an administrator may be who changes something. A session
+// that was left open, or stolen, reads at most.
+const FreshAdmin = 5 * time.Minute
+
+// Forbidden is the counterfoil.ErrForbidden of who is known and may not do what was asked.
+type Forbidden struct{ Why string }
+
+func (f Forbidden) Error() string { return counterfoil.ErrForbidden.Error() + ": " + f.Why }
+
+func (f Forbidden) Unwrap() error { return counterfoil.ErrForbidden }
+
+// ErrLastAdministrator means that a change would leave no active user with [RoleAdmin].
+var ErrLastAdministrator = errors.New("nobody else who is active is an administrator")
+
+// Actor is who administers, with the rights that it was found to have. The zero Actor has none.
+type Actor struct {
+	rights []Right
+	owner  bool
+}
+
+// Owner is the Actor that owns the machine, or the program that embeds the server. It can do
+// all that there is to do, and is not kept from mistakes that it can repair itself.
+func Owner() Actor { return Actor{Rights(), true} }
+
+// OfKey is the Actor that has shown an API key, see [Accounts.Authenticate].
+func OfKey(k directory.APIKey) (who Actor) {
+	for _, scope := range scopes {
+		if k.Has(scope.name) {
+			who.rights = append(who.rights, scope.rights...)
+		}
+	}
+	return who
+}
+
+// May reports whether the Actor has a right.
+func (a Actor) May(r Right) bool { return slices.Contains(a.rights, r) }
+
+// Administer lets the subject of a session do what needs a right, or says why not: a
+// [Forbidden] if no role of the session has the right, and counterfoil.ErrStepUp if the action
+// changes something and the login is older than [FreshAdmin]. The session comes from
+// issuer.Administration, so its roles are those of now.
+func (a *Accounts) Administer(s *counterfoil.Session, r Right) (Actor, error) {
+	who := Actor{rights: rightsOf(s.Roles)}
+	if !who.May(r) {
+		return Actor{}, Forbidden{fmt.Sprintf("it needs the role %s", strings.Join(RolesWith(r), " or "))}
+	}
+	if r == Revoke || r == Write {
+		if err := a.issuer.Fresh(s.AuthTime, FreshAdmin); err != nil {
+			return Actor{}, err
+		}
+	}
+	return who, nil
+}
+
+// EndSession ends a session, as issuer.Revoke does. Who may not write ends none of a subject
+// that administers: support must not sign out who could stop it, nor who audits it.
+func (a *Accounts) EndSession(ctx context.Context, who Actor, sid string, act audit.Act) (issuer.Receipt, error) {
+	if !who.May(Write) {
+		row, err := a.issuer.Session(ctx, sid)
+		switch {
+		case errors.Is(err, store.ErrNotFound): // it has ended: the receipt of that tells nothing of whose it was
+		case err != nil:
+			return issuer.Receipt{}, err
+		default:
+			if err := a.endable(ctx, row.Subject, row.Roles); err != nil {
+				return issuer.Receipt{}, err
+			}
+		}
+	}
+	return a.issuer.Revoke(ctx, revocation.ScopeSession, sid, act)
+}
+
+// EndSessions ends all sessions of a subject, by the rule of EndSession.
+func (a *Accounts) EndSessions(ctx context.Context, who Actor, subject string, act audit.Act) (issuer.Receipt, error) {
+	if !who.May(Write) {
+		var held []string // by sessions: a program may have given them roles that nobody else knows of
+		for after := ""; ; {
+			page, next, err := a.issuer.Sessions(ctx, subject, after, issuer.MaxPage)
+			if err != nil {
+				return issuer.Receipt{}, err
+			}
+			for _, row := range page {
+				held = append(held, row.Roles...)
+			}
+			if after = next; next == "" || slices.ContainsFunc(held, Administers) {
+				break
+			}
+		}
+		if err := a.endable(ctx, subject, held); err != nil {
+			return issuer.Receipt{}, err
+		}
+	}
+	return a.issuer.Revoke(ctx, revocation.ScopeSubject, subject, act)
+}
+
+// endable refuses a subject that administers: by what its sessions hold, by what is in force
+// for them, or by what is written of the user, of which any may be ahead for a moment.
+func (a *Accounts) endable(ctx context.Context, subject string, held []string) error {
+	at, err := a.issuer.Subject(ctx, subject)
+	if err != nil {
+		return err
+	}
+	u, err := a.users.ByID(ctx, subject)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if slices.ContainsFunc(slices.Concat(held, at.Roles, u.Roles), Administers) {
+		return Forbidden{"only the role " + RoleAdmin + " ends sessions of who administers"}
+	}
+	return nil
+}
+
+// Change is Update for an Actor that may write. It fails with ErrLastAdministrator if the user
+// is the last active one with RoleAdmin, and would no longer be, unless the Actor is the Owner.
+func (a *Accounts) Change(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+	return a.Update(ctx, id, act, func(u *directory.User) error {
+		before := isAdministrator(*u)
+		if err := change(u); err != nil {
+			return err
+		}
+		if before && !isAdministrator(*u) {
+			return a.notTheLast(ctx, who, id)
+		}
+		return nil
+	})
+}
+
+// Remove is Delete, by the rule of Change.
+func (a *Accounts) Remove(ctx context.Context, who Actor, id string, act audit.Act) error {
+	u, err := a.users.ByID(ctx, id)
+	if err == nil && isAdministrator(u) {
+		err = a.notTheLast(ctx, who, id)
+	}
+	if err != nil {
+		return err
+	}
+	return a.Delete(ctx, id, act)
+}
+
+func isAdministrator(u directory.User) bool {
+	return u.Status == directory.Active && slices.Contains(u.Roles, RoleAdmin)
+}
+
+func (a *Accounts) notTheLast(ctx context.Context, who Actor, id string) error {
+	if who.owner {
+		return nil
+	}
+	other, err := a.administrator(ctx, id)
+	if err == nil && !other {
+		err = ErrLastAdministrator
+	}
+	return err
+}
+
+// administrator reports whether an active user with RoleAdmin is there, besides the one with
+// the id besides.
+func (a *Accounts) administrator(ctx context.Context, besides string) (bool, error) {
+	for after, more := "", true; more; {
+		var page []directory.User
+		var err error
+		if page, more, err = a.users.List(ctx, after, 200); err != nil {
+			return false, err
+		}
+		for _, u := range page {
+			if after = u.ID; u.ID != besides && isAdministrator(u) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

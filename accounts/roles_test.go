@@ -1,0 +1,260 @@
+package accounts_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+)
+
+var everyRole = []string{accounts.RoleAdmin, accounts.RoleSupport, accounts.RoleAuditor}
+
+// acting is the Actor of a session with roles that was signed in to just now.
+func (n node) acting(right accounts.Right, roles ...string) (accounts.Actor, error) {
+	return n.Users().Administer(&counterfoil.Session{Subject: "somebody", Roles: roles, AuthTime: time.Now()}, right)
+}
+
+func (n node) support() accounts.Actor {
+	n.t.Helper()
+	who, err := n.acting(accounts.Revoke, accounts.RoleSupport)
+	must(n.t, err)
+	return who
+}
+
+// The table of roles, scopes and rights, once more: who changes one changes both.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	for role, want := range map[string]string{
+		accounts.RoleAdmin: "read audit revoke write", accounts.RoleSupport: "read revoke", accounts.RoleAuditor: "read audit", "staff": "", "Admin": "", "admin ": "", "": "",
+	} {
+		var has []string
+		for _, right := range append(accounts.Rights(), "", "everything") {
+			who, err := n.acting(right, "staff", role)
+			if err == nil && who.May(right) {
+				has = append(has, string(right))
+			} else if !errors.Is(err, counterfoil.ErrForbidden) || who.May(accounts.Read) {
+				t.Errorf("%q, %s: %v, %v, want a refusal that gives nothing", role, right, who, err)
+			}
+		}
+		if got := strings.Join(has, " "); got != want || accounts.Administers(role) != (want != "") {
+			t.Errorf("the role %q has the rights %q, want %q", role, got, want)
+		}
+	}
+	for scope, want := range map[string][]accounts.Right{
+		directory.ScopeAdmin: accounts.Rights(), directory.ScopeAdminRead: {accounts.Read, accounts.Audit},
+		directory.ScopeFeed: nil, directory.ScopeIntrospect: nil, directory.ScopeSessions: nil, directory.ScopeHandover: nil, directory.ScopeExchange: nil,
+	} {
+		who := accounts.OfKey(directory.APIKey{Scopes: []string{scope}})
+		for _, right := range append(accounts.Rights(), "") {
+			if has := slices.Contains(want, right); who.May(right) != has || slices.Contains(accounts.ScopesWith(right), scope) != has {
+				t.Errorf("scope %s has %q: %v, want %v", scope, right, !has, has)
+			}
+		}
+	}
+}
+
+// Who changes something has signed in within five minutes. To read takes no more than a session.
+func TestFreshAdministrator(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	for age, want := range map[time.Duration]error{
+		0: nil, accounts.FreshAdmin - 10*time.Second: nil, accounts.FreshAdmin + time.Second: counterfoil.ErrStepUp, 24 * time.Hour: counterfoil.ErrStepUp,
+	} {
+		for _, right := range accounts.Rights() {
+			_, err := n.Users().Administer(&counterfoil.Session{Roles: []string{accounts.RoleAdmin}, AuthTime: time.Now().Add(-age)}, right)
+			if reads := right == accounts.Read || right == accounts.Audit; reads && err != nil || !reads && !errors.Is(err, want) {
+				t.Errorf("%s, %v after the login: %v, want %v", right, age, err, want)
+			}
+		}
+	}
+	if accounts.FreshAdmin != 5*time.Minute {
+		t.Errorf("FreshAdmin = %v, and the documents say five minutes", accounts.FreshAdmin)
+	}
+}
+
+// Support ends sessions of users, and none of who administers: whatever says so first, the
+// user's record, what is in force, or a session that a program made.
+func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	support := n.support()
+	admin, err := n.acting(accounts.Write, accounts.RoleAdmin)
+	must(t, err)
+	signedIn := func(u directory.User) func() (string, string) {
+		return func() (string, string) { return u.ID, n.signIn(u, counterfoil.CarrierBearer).Session.ID }
+	}
+	foreign := func(name string, count int, roles ...string) func() (string, string) {
+		return func() (sub, sid string) {
+			for range count { // the last of them has the roles
+				_, err := n.Users().SignIn(t.Context(), name, nil, issuer.Request{}, nil)
+				must(t, err)
+			}
+			issued, err := n.Users().SignIn(t.Context(), name, roles, issuer.Request{}, nil)
+			must(t, err)
+			return name, issued.Session.ID
+		}
+	}
+	demoted := n.user("demoted", accounts.RoleAdmin)
+	_, err = n.Users().Update(t.Context(), demoted.ID, noAct, roles("staff"))
+	must(t, err)
+	demoted.Roles = []string{"staff"}
+	promoted := n.user("promoted", "staff")
+	_, err = n.Users().Update(t.Context(), promoted.ID, noAct, roles("staff", accounts.RoleAuditor))
+	must(t, err)
+	inForce := n.user("in-force", "staff")
+	must(t, n.Issuer().SetSubject(t.Context(), inForce.ID, noAct, func(s *issuer.Subject) { s.Roles = []string{accounts.RoleAdmin} }))
+	cases := map[string]struct {
+		make  func() (subject, sid string)
+		spare bool
+	}{
+		"a user":                        {signedIn(n.user("alice", "staff")), false},
+		"a user who was one":            {signedIn(demoted), false},
+		"somebody else's user":          {foreign("elsewhere", 0, "staff"), false},
+		"a user who became one":         {signedIn(promoted), true},
+		"one by what is in force":       {signedIn(inForce), true},
+		"one by a session of a program": {foreign("boss-elsewhere", 0, accounts.RoleAdmin), true},
+		"one by the last of many":       {foreign("many-elsewhere", issuer.MaxPage+1, accounts.RoleSupport), true},
+	}
+	for _, role := range everyRole {
+		cases[role] = struct {
+			make  func() (subject, sid string)
+			spare bool
+		}{signedIn(n.user("the-"+role, "staff", role)), true}
+	}
+	for name, c := range cases {
+		for way, end := range map[string]func(who accounts.Actor, subject, sid string) error{
+			"one": func(who accounts.Actor, _, sid string) error {
+				_, err := n.Users().EndSession(t.Context(), who, sid, noAct)
+				return err
+			},
+			"all": func(who accounts.Actor, subject, _ string) error {
+				_, err := n.Users().EndSessions(t.Context(), who, subject, noAct)
+				return err
+			},
+		} {
+			subject, sid := c.make()
+			err := end(support, subject, sid)
+			_, gone := n.Issuer().Session(t.Context(), sid)
+			if errors.Is(err, counterfoil.ErrForbidden) != c.spare || (err != nil) != c.spare || (gone == nil) != c.spare {
+				t.Errorf("%s, %s: support ends it: %v, and the session is there: %v", name, way, err, gone)
+			}
+			if c.spare {
+				must(t, end(admin, subject, sid))
+			}
+			if _, err := n.Issuer().Session(t.Context(), sid); err == nil {
+				t.Errorf("%s, %s: the session lives on", name, way)
+			}
+		}
+	}
+}
+
+// The last administrator is not taken away by mistake. The owner of the machine may: there,
+// another one can be made.
+func TestLastAdministrator(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	admin, err := n.acting(accounts.Write, accounts.RoleAdmin)
+	must(t, err)
+	boss := n.user("boss", accounts.RoleAdmin, "staff")
+	n.user("helper", accounts.RoleSupport, accounts.RoleAuditor)
+	asleep := n.user("asleep", accounts.RoleAdmin)
+	_, err = n.Users().Update(t.Context(), asleep.ID, noAct, status(directory.Disabled))
+	must(t, err)
+	ways := map[string]func(who accounts.Actor) error{
+		"the role": func(who accounts.Actor) error {
+			_, err := n.Users().Change(t.Context(), who, boss.ID, noAct, roles("staff"))
+			return err
+		},
+		"disabled": func(who accounts.Actor) error {
+			_, err := n.Users().Change(t.Context(), who, boss.ID, noAct, status(directory.Disabled))
+			return err
+		},
+		"deleted": func(who accounts.Actor) error { return n.Users().Remove(t.Context(), who, boss.ID, noAct) },
+	}
+	key := accounts.OfKey(directory.APIKey{Scopes: []string{directory.ScopeAdmin}})
+	for way, do := range ways {
+		for _, who := range []accounts.Actor{admin, key} {
+			if err := do(who); !errors.Is(err, accounts.ErrLastAdministrator) {
+				t.Errorf("%s: %v, want ErrLastAdministrator", way, err)
+			}
+		}
+	}
+	if u, err := n.Users().ByID(t.Context(), boss.ID); err != nil || u.Status != directory.Active || len(u.Roles) != 2 {
+		t.Errorf("the last administrator is %+v, %v", u, err)
+	}
+	_, err = n.Users().Change(t.Context(), admin, boss.ID, noAct, roles(accounts.RoleAdmin)) // and stays one
+	must(t, err)
+	second := n.user("second", accounts.RoleAdmin)
+	must(t, ways["the role"](admin))
+	must(t, n.Users().Remove(t.Context(), accounts.Owner(), second.ID, noAct))
+}
+
+// SES-04: who gets any role of administration signs in anew, and no program that makes
+// sessions makes one that has it.
+func TestEveryRoleOfAdministrationNeedsALogin(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	for _, role := range everyRole {
+		u := n.user("to-be-"+role, "staff")
+		before := n.signIn(u, counterfoil.CarrierBearer)
+		_, err := n.Users().Update(t.Context(), u.ID, noAct, roles("staff", role))
+		must(t, err)
+		n.ended("the role "+role, before)
+		by := &directory.APIKey{Client: "maker", Clients: []string{"default"}, Scopes: []string{directory.ScopeSessions, directory.ScopeAdminRead}}
+		for subject, asked := range map[string][]string{u.ID: nil, "somebody": {"staff", role}} {
+			if _, err := n.Users().SignIn(t.Context(), subject, asked, issuer.Request{}, by); !errors.Is(err, accounts.ErrAdminRole) {
+				t.Errorf("a program makes a session of %s with the role %s: %v", subject, role, err)
+			}
+		}
+	}
+}
+
+// A key that reads the administration and acts for a user reads while the user may read
+// all of it.
+func TestReadingKey(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	ask := directory.APIKey{Client: "siem", Scopes: []string{directory.ScopeAdminRead}}
+	for role, want := range map[string]bool{accounts.RoleAdmin: true, accounts.RoleAuditor: true, accounts.RoleSupport: false, "staff": false} {
+		u := n.user("reads-as-"+role, role)
+		ask.User = u.ID
+		_, key, err := n.Users().NewKey(t.Context(), noAct, ask)
+		if (err == nil) != want {
+			t.Errorf("a key of a user with the role %s: %v, want one: %v", role, err, want)
+		}
+		if !want {
+			continue
+		}
+		k, err := n.Users().Authenticate(t.Context(), key.Reveal())
+		if who := accounts.OfKey(k); err != nil || !who.May(accounts.Audit) || who.May(accounts.Revoke) || who.May(accounts.Write) {
+			t.Errorf("the key of %s may %v, %v", role, who, err)
+		}
+		_, err = n.Users().Update(t.Context(), u.ID, noAct, roles("staff"))
+		must(t, err)
+		if k, err = n.Users().Authenticate(t.Context(), key.Reveal()); err != nil || accounts.OfKey(k).May(accounts.Read) {
+			t.Errorf("the key of somebody who was %s reads on: %v", role, err)
+		}
+	}
+}
+
+// A login that rests on a role that was taken away meanwhile fails.
+func TestRoleTakenDuringALogin(t *testing.T) {
+	t.Parallel()
+	n := open(t, stores{users: inMemory(t)})
+	u := n.user("brief", accounts.RoleSupport)
+	rev, err := n.Issuer().SubjectRev(t.Context(), u.ID)
+	must(t, err)
+	_, err = n.Users().Update(t.Context(), u.ID, noAct, roles())
+	must(t, err)
+	if _, err := n.Issuer().Login(t.Context(), login.Proof{Subject: u.ID, Roles: u.Roles, At: time.Now(), SubjectRev: rev}, issuer.Request{}); !errors.Is(err, issuer.ErrProveAgain) {
+		t.Errorf("Login = %v, want ErrProveAgain", err)
+	}
+}
