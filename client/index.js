@@ -8,6 +8,7 @@
  */
 
 const urn = "urn:counterfoil:problem:";
+const problemType = "application/problem+json";
 const attempts = 3; // of one refresh, and of a request that meets an outage
 const patience = 3000; // ms until a tab that holds the lock and says nothing counts as frozen
 const timeout = 10000; // ms for one request to the issuer
@@ -25,14 +26,11 @@ export class ProblemError extends Error {
 }
 
 /** @param {Response} response @returns {Promise<Problem | null>} */
-async function problemOf(response) {
-  if (!/^application\/problem\+json/.test(response.headers.get("content-type") ?? "")) return null;
-  return response.clone().json().catch(() => null);
-}
+const problemOf = async (response) => response.headers.get("Content-Type") === problemType ? response.clone().json().catch(() => null) : null;
 
 /** What another tab was told. @param {Problem | null} problem */
 const failure = (problem) => problem
-  ? new ProblemError(problem, new Response(JSON.stringify(problem), { status: problem.status, headers: { "Content-Type": "application/problem+json" } }))
+  ? new ProblemError(problem, new Response(JSON.stringify(problem), { status: problem.status, headers: { "Content-Type": problemType } }))
   : new TypeError("the issuer cannot be reached");
 
 /** @param {Problem | null} problem @param {string[]} slugs */
@@ -52,6 +50,13 @@ function unless(signal, promise) {
   });
 }
 
+/** Storage for a lease; undefined: the browser forbids it. */
+function leases() {
+  try {
+    return globalThis.localStorage;
+  } catch {}
+}
+
 /** Milliseconds until an outage is asked again; undefined: too long. @param {Response} response */
 function pause(response) {
   const seconds = Number(response.headers.get("retry-after") ?? 1);
@@ -68,13 +73,14 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   const name = `counterfoil ${base} ${client ?? ""} ${carrier}`;
   const channel = globalThis.BroadcastChannel && new BroadcastChannel(name);
   const locks = globalThis.navigator?.locks;
+  const storage = leases();
 
-  // State of all tabs: who is signed in (null: nobody; undefined: not known), and for how many ms after
-  // born the copy is good. A state replaces one whose number, at, is smaller. The access token is here if it
-  // travels in a header, and the refresh token only if the browser keeps no cookie for this page.
+  // Of all tabs: who is signed in (null: nobody, undefined: not known), and for how many ms after born the copy
+  // is good. A state replaces one with a smaller at. The refresh token is here only if the browser keeps no
+  // cookie for this page.
   /** @type {State} */
   let state = { at: 0, sent: 0, session: undefined, left: Infinity };
-  let born = [0, 0]; // on the clock that only goes forward, which some systems stop in sleep, and on that of the wall
+  let born = [0, 0]; // on a clock that some systems stop in sleep, and on one that can be set
   /** @type {string | undefined} */
   let csrf;
   /** @type {Promise<void> | undefined} */
@@ -124,7 +130,7 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
 
   // One tab at a time.
 
-  /** Does work while no other tab does, unless it is moot by then. @template T @param {(queued: boolean) => Promise<T>} work @param {() => boolean} [moot] @returns {Promise<T | void>} */
+  /** Does work while no other tab does, unless it is moot by then. @param {(queued: boolean) => Promise<any>} work @param {() => boolean} [moot] */
   async function alone(work, moot = () => false) {
     const turn = await (locks ? lock(moot) : lease(moot));
     if (!turn) return;
@@ -180,12 +186,13 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   /** Where there are no locks. Two tabs may both get it, which the server's grace makes harmless. @param {() => boolean} moot @returns {Promise<Turn>} */
   async function lease(moot) {
     const me = Math.random().toString(36);
+    if (!storage) return { queued: false, release: () => {} };
     for (let queued = false; !moot(); queued = true) {
-      const until = parseInt(localStorage.getItem(name) ?? "") - Date.now();
+      const until = parseInt(storage.getItem(name) ?? "") - Date.now();
       if (!(until > 0 && until <= patience)) {
-        localStorage.setItem(name, `${Date.now() + patience} ${me}`);
+        storage.setItem(name, `${Date.now() + patience} ${me}`);
         await sleep(20 + Math.random() * 20); // a tab that wrote at the same time has written by now
-        if (localStorage.getItem(name)?.endsWith(me)) return { queued, release: () => localStorage.removeItem(name) };
+        if (storage.getItem(name)?.endsWith(me)) return { queued, release: () => storage.removeItem(name) };
       }
       await sleep(30);
     }
@@ -281,8 +288,11 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
     else if (response.status !== 401) throw new ProblemError(await problemOf(response), response);
   }
 
-  async function csrfToken() {
-    const response = await ask("/v1/csrf");
+  /** Ready, and with the CSRF token of the session if a cookie carries it. @param {AbortSignal} [signal] */
+  async function armed(signal) {
+    await ready(signal);
+    if (inHeader || state.session === null || csrf !== undefined) return;
+    const response = await ask("/v1/csrf", { signal });
     csrf = response.ok ? (await response.json()).csrf_token : "";
   }
 
@@ -299,8 +309,7 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
     const first = (/** @type {string} */ what) => !once && !done.has(what) && done.add(what);
     for (let attempt = 1; ; attempt++) {
       try {
-        await ready(request.signal);
-        if (unsafe && !inHeader && state.session !== null && origin === home && csrf === undefined) await csrfToken();
+        await (unsafe && origin === home ? armed : ready)(request.signal);
       } catch (error) {
         if (error instanceof ProblemError && error.response) return error.response;
         throw error;
@@ -345,10 +354,9 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   }
 
   async function signOut() {
-    await ready();
+    await armed();
     await alone(async () => {
       if (inHeader && !state.session) return; // nobody is
-      if (!inHeader && csrf === undefined) await csrfToken();
       let response = await post("/v1/logout");
       if (response.status === 400 && state.token) response = await post("/v1/logout", undefined, { credentials: "omit" }); // beside the cookie of another login
       if (!response.ok && response.status !== 401) throw new ProblemError(await problemOf(response), response);
@@ -381,8 +389,8 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
     signIn: ({ signal, ...proof }) => prove("/v1/login", { ...proof, carrier, client }, { signal }),
     register: ({ signal, ...account }) => prove("/v1/register", { ...account, carrier, client }, { signal }),
     answer: ({ attempt }, answer) => prove("/v1/login/continue", { attempt, answer, client }),
-    stepUp: async (proof) => (await ready(), prove("/v1/session/step-up", proof)),
-    changePassword: async (passwords) => (await ready(), prove("/v1/password", passwords)),
+    stepUp: async (proof) => (await armed(), prove("/v1/session/step-up", proof)),
+    changePassword: async (passwords) => (await armed(), prove("/v1/password", passwords)),
     signOut,
     session: current,
     fetch: send,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,7 +20,9 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -32,9 +35,12 @@ type app struct {
 	auth   *server.Embedded
 	url    string
 	outage atomic.Bool
+	bare   atomic.Bool // requests lose what says where they come from, as behind some proxies
+	flaky  atomic.Int32
 
 	mu        sync.Mutex
 	refreshes int
+	elsewhere []string      // what another origin got
 	held      chan struct{} // a refresh waits until it is closed; nil: none does
 	arrived   chan struct{} // gets a value for each refresh that waits
 }
@@ -50,8 +56,9 @@ const appPage = `<!doctype html><html lang="en"><meta charset="utf-8"><link rel=
 	if (query.has("locks")) Object.defineProperty(navigator, "locks", { value: undefined });
 </script>
 <script type="module">
-	import { createClient } from "/client.js";
-	window.auth = createClient({ issuer: location.origin, carrier: query.get("carrier") });
+	const issuer = query.get("issuer") ?? location.origin;
+	const { createClient } = await import(issuer + "/client.js");
+	window.auth = createClient({ issuer, carrier: query.get("carrier"), origins: query.getAll("origin") });
 	for (const name of ["change", "signed-out", "revoked", "step-up", "stale"]) {
 		auth.on(name, (detail) => events.push({ name, detail, at: now() }));
 	}
@@ -61,21 +68,33 @@ const appPage = `<!doctype html><html lang="en"><meta charset="utf-8"><link rel=
 	};
 </script></html>`
 
-func newApp(t *testing.T) *app {
+func newApp(t *testing.T, methods ...login.Method) *app {
 	t.Helper()
 	a := &app{t: t, arrived: make(chan struct{}, 100)}
-	var check http.Handler
+	var check, fresh http.Handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/app/":
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			_, _ = io.WriteString(w, appPage)
+		case r.URL.Path == "/api/away":
+			http.Redirect(w, r, r.URL.RawQuery, http.StatusTemporaryRedirect)
+		case r.URL.Path == "/api/flaky" && a.flaky.Add(-1) >= 0:
+			w.Header().Set("Retry-After", "0")
+			(&source.Problem{Status: 503, Type: r.URL.RawQuery, Title: "Not now"}).ServeHTTP(w, r)
 		case a.outage.Load():
 			w.Header().Set("Retry-After", "0")
 			(&source.Problem{Status: 503, Type: "unavailable", Title: "Temporarily unavailable"}).ServeHTTP(w, r)
-		case r.URL.Path == "/api/hello":
+		case r.URL.Path == "/api/fresh":
+			fresh.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/api/"):
 			check.ServeHTTP(w, r)
 		default:
+			if a.bare.Load() {
+				for _, name := range []string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"} {
+					r.Header.Del(name)
+				}
+			}
 			if r.URL.Path == "/v1/refresh" {
 				a.refresh()
 			}
@@ -85,18 +104,19 @@ func newApp(t *testing.T) *app {
 	t.Cleanup(web.Close)
 	var err error
 	a.url = web.URL
-	if a.auth, err = server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true}); err != nil {
+	if a.auth, err = server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, Methods: methods, InsecureHashes: true}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = a.auth.Close() })
 	if err := a.auth.AddUser(t.Context(), "alice", ownPassword); err != nil {
 		t.Fatal(err)
 	}
-	check = a.auth.Verifier().Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, _ := counterfoil.FromContext(r.Context())
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s", s.Carrier, s.Roles, body)
-	}))
+	})
+	check, fresh = a.auth.Verifier().Require(hello), a.auth.Verifier().Require(hello, counterfoil.Fresh(time.Nanosecond))
 	return a
 }
 
@@ -136,14 +156,14 @@ func (a *app) counted() (n int) {
 	return n
 }
 
-// revoke ends all sessions of alice, and returns when the API knows it.
-func (a *app) revoke() {
+// revoke ends all sessions of a user, and returns when the API knows it.
+func (a *app) revoke(name string) {
 	a.t.Helper()
-	alice, err := a.auth.Users().ByIdentifier(a.t.Context(), "alice")
+	user, err := a.auth.Users().ByIdentifier(a.t.Context(), name)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	receipt, err := a.auth.Issuer().Revoke(a.t.Context(), source.ScopeSubject, alice.ID, audit.Act{})
+	receipt, err := a.auth.Issuer().Revoke(a.t.Context(), source.ScopeSubject, user.ID, audit.Act{})
 	if err == nil {
 		err = a.auth.Verifier().WaitFor(a.t.Context(), receipt.At)
 	}
@@ -253,6 +273,14 @@ func (t *tab) signIn() {
 	}
 }
 
+// is fails the test if a promise of the page gives something that does not begin with want.
+func (t *tab) is(expression, want string) {
+	t.t.Helper()
+	if got := t.js(expression); !strings.HasPrefix(got, want) {
+		t.t.Errorf("%s = %s, want %s", expression, got, want)
+	}
+}
+
 // heard is true in a tab once its client has said an event, after which it is forgotten.
 func heard(name string) string {
 	return `(() => { const n = events.findIndex((e) => e.name === "` + name + `"); if (n < 0) return false; window.last = events.splice(0, n + 1).pop(); return true; })()`
@@ -347,7 +375,7 @@ func TestClientInTwentyTabs(t *testing.T) {
 	}
 
 	// Revoked: one tab finds out, and all are told.
-	a.revoke()
+	a.revoke("alice")
 	if got := rest[5].js(`await hello()`); !strings.HasPrefix(got, "401") {
 		t.Errorf("revoked: %s", got)
 	}
@@ -385,4 +413,226 @@ func (t *tab) lifecycle(state page.SetWebLifecycleStateState) {
 	if _, err := chromedp.Call(t.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state}); err != nil {
 		t.t.Fatal(err)
 	}
+}
+
+// Every carrier, in a page with a second step: sign in, refresh, step up, change the password, be revoked, be
+// in an outage, sign out. With Web Locks, and where there are none.
+func TestClientWithEachCarrier(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, word("heron"))
+	tabs := a.tabs(2, "carrier=cookie")
+	one, two := tabs[0], tabs[1]
+	var user, password string
+	answered := func(call string) string { return `(await auth.answer(await ` + call + `, { answer: "heron" }))` }
+	signIn := func() {
+		t.Helper()
+		one.is(answered(`auth.signIn({ identifier: "`+user+`", password: "`+password+`" })`)+`.subject`, "usr_")
+	}
+	for n, c := range []struct{ carrier, query string }{
+		{"cookie", ""}, {"jwt-cookie", ""}, {"jwt-cookie", "&locks"}, {"jwe-cookie", ""}, {"bearer", "&locks"}, {"jwe", ""},
+	} {
+		user, password = fmt.Sprint("walker-", n), ownPassword // the limits on guessing are those of an account
+		if err := a.auth.AddUser(t.Context(), user, password); err != nil {
+			t.Fatal(err)
+		}
+		for _, tab := range tabs {
+			tab.do(chromedp.Navigate(a.url + "/app/?carrier=" + c.carrier + c.query))
+			tab.until("window.hello")
+		}
+		name := c.carrier + c.query
+		a.all(tabs, `await auth.session()`, "null")
+		one.is(`await hello()`, "401")
+		signIn()
+		a.all(tabs, `(await auth.session({ fresh: true })).carrier`, c.carrier)
+		a.all(tabs, `await hello({ body: "hi" })`, "200 "+c.carrier+" [] hi")
+
+		a.counted()
+		each(tabs, `sleep(600_000)`)
+		a.all(tabs, `await hello()`, "200 "+c.carrier)
+		if n := a.counted(); n > 1 && c.query == "" || n > 2 || n == 0 && c.carrier != "cookie" {
+			t.Errorf("%s: %d refreshes for one expiry", name, n)
+		}
+
+		one.is(`await auth.stepUp({ password: "not hers" }).catch((e) => [e.name, e.problem.type])`, "ProblemError,urn:counterfoil:problem:login-refused")
+		one.is(answered(`auth.stepUp({ password: "`+password+`" })`)+`.carrier`, c.carrier)
+		a.all(tabs, `await hello()`, "200 "+c.carrier)
+		a.bare.Store(c.carrier == "cookie") // the CSRF token says instead that a page of ours asks
+		next := fmt.Sprintf("a night at station %d", n)
+		one.is(`(await auth.changePassword({ current: "`+password+`", next: "`+next+`" })).carrier`, c.carrier)
+		password = next
+		a.bare.Store(false)
+		a.all(tabs, `await hello()`, "200 "+c.carrier)
+
+		a.revoke(user)
+		two.is(`await hello()`, "401")
+		for _, tab := range tabs {
+			tab.until(heard("revoked"))
+		}
+
+		signIn()
+		a.outage.Store(true)
+		one.is(`await auth.signOut().catch((e) => [e.name, e.problem.type])`, "ProblemError,urn:counterfoil:problem:unavailable")
+		a.outage.Store(false)
+		a.all(tabs, `await hello()`, "200 "+c.carrier)
+		a.bare.Store(c.carrier == "cookie")
+		two.is(`await auth.signOut()`, "undefined")
+		a.bare.Store(false)
+		for _, tab := range tabs {
+			tab.until(heard("signed-out"))
+		}
+		a.all(tabs, `await hello()`, "401")
+		if got := one.js(`[document.cookie, ...Object.keys(localStorage)].join()`); got != "" {
+			t.Errorf("%s: a script can read %q", name, got)
+		}
+	}
+}
+
+// What fetch sends where: a token goes to no origin that is not named, not by a redirect either. What it
+// sends again, and what ends it.
+func TestClientFetch(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", a.url)
+		h.Set("Access-Control-Allow-Headers", "Authorization")
+		if r.Method == http.MethodOptions {
+			return
+		}
+		a.mu.Lock()
+		a.elsewhere = append(a.elsewhere, r.URL.Path+" "+r.Header.Get("Authorization"))
+		a.mu.Unlock()
+	}))
+	t.Cleanup(elsewhere.Close)
+	got := func() string {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		defer func() { a.elsewhere = nil }()
+		return strings.Join(a.elsewhere, ",")
+	}
+	one := a.tabs(1, "carrier=bearer")[0]
+	one.signIn()
+	one.is(`await auth.fetch("`+elsewhere.URL+`/x").catch((e) => e.message)`, elsewhere.URL+" is neither the issuer's origin")
+	one.is(`await auth.fetch("/api/away?`+elsewhere.URL+`/x").catch((e) => e.name)`, "TypeError")
+	if sent := got(); sent != "" {
+		t.Errorf("an origin that is not named got %q", sent)
+	}
+
+	for _, c := range []struct {
+		call string
+		want string
+		left int32 // of three refusals
+	}{
+		{`(await auth.fetch("/api/flaky?unavailable")).status`, "503", 0},
+		{`(await auth.fetch("/api/flaky?unavailable", { method: "POST" })).status`, "503", 2},
+		{`(await auth.fetch("/api/flaky?verifier-stale", { method: "POST" })).status`, "503", 0},
+	} {
+		a.flaky.Store(3)
+		one.is(c.call, c.want)
+		if left := a.flaky.Load(); left != c.left {
+			t.Errorf("%s: %d refusals were left, want %d", c.call, left, c.left)
+		}
+	}
+	a.flaky.Store(2)
+	one.is(`(await auth.fetch("/api/flaky?busy", { method: "PUT", body: "again" })).status`, "200")
+
+	// A request that needs a fresh login ends nothing, and says what would do.
+	one.is(`(await auth.fetch("/api/fresh")).status`, "401")
+	one.until(heard("step-up"))
+	one.is(`[last.detail.type, last.detail.max_age, await hello()]`, "urn:counterfoil:problem:step-up,0,200 bearer")
+
+	// A body is sent again, once the roles are the new ones.
+	a.promote("staff")
+	one.is(`await hello({ body: new Blob(["once more"]) })`, "200 bearer [staff] once more")
+
+	// A program ends its request, and not the refresh that others wait for.
+	one.js(`sleep(600_000)`)
+	release := a.hold()
+	one.js(`(() => { window.stop = new AbortController(); window.ended = hello({ signal: stop.signal }).catch((e) => e.name); window.other = hello(); })()`)
+	<-a.arrived
+	one.js(`stop.abort()`)
+	one.is(`await ended`, "AbortError")
+	release()
+	one.is(`await other`, "200 bearer")
+	one.is(`await hello({ signal: AbortSignal.abort() }).catch((e) => e.name)`, "AbortError")
+
+	// An origin that is named gets the token, and no cookie.
+	one.do(chromedp.Navigate(a.url + "/app/?carrier=bearer&origin=" + elsewhere.URL))
+	one.until("window.hello")
+	one.is(`(await auth.fetch("`+elsewhere.URL+`/y")).status`, "200")
+	if sent := got(); !strings.HasPrefix(sent, "/y Bearer ey") {
+		t.Errorf("an origin that is named got %q", sent)
+	}
+	one.js(`await auth.signOut()`)
+
+	// CSRF-10: a token of another session is refused, and the client asks for its own.
+	one.do(chromedp.Navigate(a.url + "/app/?carrier=cookie"))
+	one.until("window.hello")
+	one.signIn()
+	gone := `(await auth.fetch("/v1/notices/none", { method: "DELETE" })).status`
+	one.is(gone, "404")
+	one.js(`await fetch("/v1/login", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ identifier: "alice", password: "` + ownPassword + `", carrier: "cookie" }) })`)
+	one.is(gone, "404")
+}
+
+// A page of another origin of the issuer's site, and a page of another site, which keeps its refresh token in
+// the memory of its tabs.
+func TestClientOfAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	page := func(host string) string {
+		listener, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, appPage)
+		})}}
+		web.Start()
+		t.Cleanup(web.Close)
+		return web.URL
+	}
+	sibling, stranger := page("127.0.0.1"), page("127.0.0.2")
+	if err := a.auth.Issuer().Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = []string{sibling, stranger} }); err != nil {
+		t.Fatal(err)
+	}
+	tabs := a.tabs(2, "carrier=cookie")
+	one, two := tabs[0], tabs[1]
+	open := func(tab *tab, origin, carrier string) {
+		tab.do(chromedp.Navigate(origin + "/?carrier=" + carrier + "&issuer=" + a.url))
+		tab.until("window.hello")
+	}
+	who := `(await (await auth.fetch("` + a.url + `/v1/session")).json()).carrier`
+	for _, carrier := range []string{"cookie", "jwt-cookie", "bearer"} {
+		open(one, sibling, carrier)
+		one.signIn()
+		open(one, sibling, carrier) // a reload signs nobody out
+		one.is(who, carrier)
+		one.js(`sleep(600_000)`)
+		one.is(who, carrier)
+		one.is(`await auth.signOut()`, "undefined")
+		one.is(`await auth.session()`, "null")
+	}
+
+	open(one, stranger, "cookie")
+	one.is(`await auth.signIn({ identifier: "alice", password: "`+ownPassword+`" }).catch((e) => e.problem.detail)`, "a browser keeps no cookie")
+	open(one, stranger, "bearer")
+	one.signIn()
+	for range 3 {
+		one.js(`sleep(600_000)`)
+		one.is(who, "bearer")
+	}
+	open(two, stranger, "bearer")
+	two.is(who, "bearer") // the other tab has told it
+	open(one, stranger, "bearer")
+	one.is(who, "bearer") // a reload, while there is another tab
+	a.counted()
+	each(tabs, `sleep(600_000)`)
+	a.all(tabs, who, "bearer")
+	if n := a.counted(); n != 1 {
+		t.Errorf("%d refreshes for one expiry, want 1", n)
+	}
+	one.is(`await auth.signOut()`, "undefined")
+	two.until(heard("signed-out"))
 }

@@ -122,15 +122,21 @@ func TestImporterDownloadsNothing(t *testing.T) {
 // Packages of Node are for tests, and are the bytes that somebody has looked at: the lock file
 // has the hash of each. It names no host, so that each machine asks the registry that it is set to.
 func TestNodePackagesAreLocked(t *testing.T) {
-	var lock struct {
-		Packages map[string]struct{ Version, Integrity, Resolved string }
+	files, err := filepath.Glob("e2e/*/package-lock.json")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("lock files: %q, %v", files, err)
 	}
-	if err := json.Unmarshal([]byte(text(t, "e2e/oauth/package-lock.json")), &lock); err != nil || len(lock.Packages) < 2 {
-		t.Fatalf("the lock file: %v, %d packages", err, len(lock.Packages))
-	}
-	for name, p := range lock.Packages {
-		if name != "" && (!strings.HasPrefix(p.Integrity, "sha512-") || p.Resolved != "") {
-			t.Errorf("%s: integrity %q, resolved %q, want a hash and no address", name, p.Integrity, p.Resolved)
+	for _, file := range files {
+		var lock struct {
+			Packages map[string]struct{ Version, Integrity, Resolved string }
+		}
+		if err := json.Unmarshal([]byte(text(t, file)), &lock); err != nil || len(lock.Packages) < 2 {
+			t.Fatalf("%s: %v, %d packages", file, err, len(lock.Packages))
+		}
+		for name, p := range lock.Packages {
+			if name != "" && (!strings.HasPrefix(p.Integrity, "sha512-") || p.Resolved != "") {
+				t.Errorf("%s: %s: integrity %q, resolved %q, want a hash and no address", file, name, p.Integrity, p.Resolved)
+			}
 		}
 	}
 }
