@@ -25,6 +25,20 @@ const (
 	othersEnded     deed = "others-ended" // with how many
 	noticeDismissed deed = "notice-dismissed"
 	leftHere        deed = "signed-out"
+
+	// Of the console.
+	userChanged    deed = "user-changed"
+	userDisabled   deed = "user-disabled"
+	userEnabled    deed = "user-enabled"
+	userEnded      deed = "user-ended"
+	userDeleted    deed = "user-deleted"
+	sessionRevoked deed = "session-revoked"
+	clientSet      deed = "client-set"
+	clientEnded    deed = "client-ended"
+	clientDeleted  deed = "client-deleted"
+	apiKeyDeleted  deed = "apikey-deleted"
+	keyRotated     deed = "key-rotated"
+	keyRevoked     deed = "key-revoked"
 )
 
 var inWordsOf = map[deed]string{
@@ -39,6 +53,19 @@ var inWordsOf = map[deed]string{
 	ownEnded:        "This session was ended. You are signed out here.",
 	noticeDismissed: "The notice was dismissed.",
 	leftHere:        "You are signed out.",
+
+	userChanged:    "The user was changed. Verifiers refuse the old roles.",
+	userDisabled:   "The user was disabled, and every session was ended.",
+	userEnabled:    "The user may sign in again.",
+	userEnded:      "Every session of the user was ended.",
+	userDeleted:    "The user was deleted, and every session was ended.",
+	sessionRevoked: "The session was revoked. Every verifier refuses it within its bound.",
+	clientSet:      "The settings of the client were saved.",
+	clientEnded:    "Every session of the client was ended.",
+	clientDeleted:  "The client was deleted, and every session of it was ended.",
+	apiKeyDeleted:  "The API key was deleted.",
+	keyRotated:     "Another key will sign as soon as verifiers know it.",
+	keyRevoked:     "The key was revoked. Verifiers refuse every token that it has signed.",
 }
 
 // words says what was done. What no deed is says nothing.

@@ -31,6 +31,14 @@ func (s *Server) ProgramPatterns() []string {
 	return all
 }
 
+// ConsolePatterns are the routes of the console.
+func (s *Server) ConsolePatterns() []string { return slices.Sorted(maps.Keys(s.consoleRoutes())) }
+
+// Curl is a call of the administration API as a command.
+func Curl(method, server string, path []string, body any) (string, error) {
+	return call{Method: method, Path: at(path...), Body: body}.curl(server)
+}
+
 // Patterns are all routes.
 func (s *Server) Patterns() []string { return append(s.ProgramPatterns(), s.PagePatterns()...) }
 

@@ -44,6 +44,12 @@ var maxFields = map[string]int{
 	"input":           8 << 10,          // of a way of signing in, as the answer
 	"answer":          8 << 10,
 	"users":           maxAdminBody,
+
+	// Of forms of the console, in which several are typed.
+	"origin_lines":   8 << 10,
+	"audience_lines": 8 << 10,
+	"encryption_jwk": 2 << 10,
+	"kept":           urls.MaxReturnTo,
 }
 
 // maxPassword is the length in bytes of the longest password that anybody may choose (LOGIN-01).

@@ -7,7 +7,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 )
 
-// routes is the whole table, in four parts that answer errors each in its own way. A
+// routes is the whole table, in five parts that answer errors each in its own way. A
 // path that is known under another method answers 405; nothing that changes state is
 // reachable by GET (CSRF-06).
 func (s *Server) routes() http.Handler {
@@ -22,6 +22,9 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(pattern, s.oauth(limited(maxBody, do)))
 	}
 	for pattern, do := range s.pageRoutes() {
+		mux.Handle(pattern, s.page(limited(maxBody, do)))
+	}
+	for pattern, do := range s.consoleRoutes() {
 		mux.Handle(pattern, s.page(limited(maxBody, do)))
 	}
 	return s.misses(mux)
@@ -95,6 +98,7 @@ func (s *Server) pageRoutes() map[string]action {
 		"GET /inspector":          s.pageInspector,
 		"GET /favicon.ico":        s.pageIcon,
 		"GET /static/style.css":   s.pageStatic,
+		"GET /static/console.css": s.pageStatic,
 		"GET /static/welcome.js":  s.pageStatic,
 		"GET " + modulePath:       s.pageModule,
 	}

@@ -48,6 +48,7 @@ type Server struct {
 	pseudonymKey  []byte // of what stands for identifiers in the audit trail
 	cursorKey     []byte // of cursors of listings
 	csrfKey       []byte // of CSRF tokens
+	formKey       []byte // of forms of the console that are kept during a step-up
 	knownOrigins  origins
 	clearSiteData bool
 	warned        *limit.Limiter // of API keys that expire soon or come with a wrong name, by id
@@ -55,6 +56,7 @@ type Server struct {
 	streams       slots
 	beat          time.Duration // of streams
 	handler       http.Handler
+	routed        http.Handler // the routes, for the calls of the console
 }
 
 // newServer checks the URL and builds the routes.
@@ -67,7 +69,7 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 		issuer: i, users: users, flow: ways,
 		url: c.URL, base: u.Path, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
 		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
-		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"),
+		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"), formKey: i.Derive("console form"),
 		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
 		exports: make(slots, maxExports), streams: make(slots, maxStreams), beat: streamBeat,
 	}
@@ -80,7 +82,8 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 	if s.document, err = describe(s.url); err != nil {
 		return nil, err
 	}
-	s.handler = s.guard(s.below(s.hosts(s.cors(s.routes()))))
+	s.routed = s.routes()
+	s.handler = s.guard(s.below(s.hosts(s.cors(s.routed))))
 	return s, nil
 }
 

@@ -319,7 +319,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 		return fmt.Errorf("server %w: %w", ErrUnreachable, err)
 	}
 	if res.StatusCode/100 != 2 {
-		return readError(res, answer)
+		return ReadError(res.StatusCode, res.Header, answer)
 	}
 	if into == nil {
 		return nil

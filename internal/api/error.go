@@ -16,16 +16,19 @@ type Error struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 
+	MaxAge *int64 `json:"max_age"` // of the problem step-up: how old the login may be, in seconds; nil: any age
+
 	RetryAfter time.Duration `json:"-"` // after which to try again; zero: the answer does not say
 }
 
-func readError(res *http.Response, answer []byte) *Error {
+// ReadError reads an answer that is not 2xx.
+func ReadError(status int, header http.Header, answer []byte) *Error {
 	e := new(Error)
 	if json.Unmarshal(answer, e) != nil || e.Title == "" {
-		e = &Error{Title: "Status " + res.Status}
+		e = &Error{Title: "Status " + strings.TrimSpace(strconv.Itoa(status)+" "+http.StatusText(status))}
 	}
-	e.Status = res.StatusCode
-	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
+	e.Status = status
+	if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && seconds > 0 {
 		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return e

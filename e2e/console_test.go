@@ -1,0 +1,138 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// Names that a page must have room for.
+const (
+	longName  = "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh von und zu Llanfairpwllgwyngyll"
+	rightName = "محمد بن عبد الله الأندلسي"
+)
+
+// asRole is the credential of a new user with that role, who signed in just now.
+func asRole(t *testing.T, auth *server.Embedded, role string) string {
+	t.Helper()
+	u, _, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: role + "@example.org", Name: "The " + role, Roles: []string{role}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sessionOf(t, auth, u.ID, "", role)
+}
+
+// sessionOf signs a user in by a cookie, with that browser.
+func sessionOf(t *testing.T, auth *server.Embedded, user, agent string, roles ...string) string {
+	t.Helper()
+	rev, err := auth.Issuer().SubjectRev(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := auth.Issuer().Login(t.Context(), login.Proof{Subject: user, Methods: []string{"pwd"}, At: auth.Clock().Now(), SubjectRev: rev, Roles: roles}, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: agent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.Access.Reveal()
+}
+
+// dress makes the page look as on that device.
+func (b *browser) dress(l look) {
+	b.t.Helper()
+	scheme := "light"
+	if l.dark {
+		scheme = "dark"
+	}
+	b.do(chromedp.EmulateViewport(l.width, 800))
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// picture keeps a picture of the whole page, if the flag says so.
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	whole := true
+	data, err := chromedp.Call(b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &whole})
+	if err == nil {
+		err = os.WriteFile(fmt.Sprintf("%s/%s.png", *screenshots, name), data.Data, 0o644)
+	}
+	if err != nil {
+		b.t.Error(err)
+	}
+}
+
+// Every page of the console, with long names and names from right to left: it keeps the rules of every
+// page, and axe finds nothing, at the width of a desk and of a phone, light and dark.
+func TestConsoleInABrowser(t *testing.T) {
+	t.Parallel()
+	auth, url, _ := embedded(t)
+	axe := axeSource(t)
+	boss := asRole(t, auth, "admin")
+	var long directory.User
+	for n, name := range []string{longName, rightName, "Ann", "Bo", ""} {
+		u, _, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: fmt.Sprintf("user%d.with.a.long.address@department.example.org", n), Name: name, Roles: []string{"staff", "reports"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			long = u
+		}
+	}
+	for _, agent := range []string{"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"} {
+		sessionOf(t, auth, long.ID, agent, "staff")
+	}
+	err := auth.Issuer().Clients().Set(t.Context(), "shop", audit.Act{}, func(c *clients.Client) {
+		*c = clients.Client{Name: "The shop", Origins: []string{"https://shop.example", "https://www.with-a-long-name.shop.example"}, Scopes: []string{"read", "write"}, Carriers: []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "reports", Scopes: []string{"introspect", "revocation:read"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, look{"", 1280, false, true})
+	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
+	user := "/admin/users/" + long.ID
+	for name, path := range map[string]string{
+		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
+		"keys": "/admin/keys", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
+		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-disable": user + "/disable", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
+	} {
+		b.do(chromedp.Navigate(url + path))
+		b.until(`document.readyState === "complete"`)
+		_ = b.said() // an answer of 4xx is told on the console
+		for n, l := range []look{{"desktop-light", 1280, false, true}, {"desktop-dark", 1280, true, true}, {"phone-light", 390, false, true}, {"phone-dark", 390, true, true}} {
+			b.dress(l)
+			at := "console-" + name + "-" + l.name
+			if wrong := b.script(`Promise.resolve(` + rules + `)`); wrong != "" {
+				t.Errorf("%s: %s", at, wrong)
+			}
+			switch n {
+			case 0:
+				b.axe(axe, at)
+			case 3:
+				b.axe("", at) // the page has it already
+			}
+			b.picture(at)
+		}
+	}
+}

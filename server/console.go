@@ -1,0 +1,244 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/internal/api"
+)
+
+// The console at /admin is a client of the administration API, in pages. It decides nothing: each page
+// makes calls of the API with the credential of the visitor, and shows the answers. The files console*.go
+// use no other part of the server than these calls (a test holds that).
+
+// visit is one request for a page of the console.
+type visit struct {
+	s       *Server
+	w       http.ResponseWriter
+	r       *http.Request
+	session api.Session // of the visitor
+}
+
+// consoleFrame is what every page of the console has.
+type consoleFrame struct {
+	frame
+	base  string   // path of the issuer
+	Who   string   // the visitor
+	Here  string   // the part of the console that the page is in: its path
+	Write bool     // the visitor may change things; the API decides in any case
+	Curls []string // the calls of this page, as commands
+}
+
+// consolePart is an entry of the navigation.
+type consolePart struct {
+	Name, Path string
+	Here       bool // the page is in it
+}
+
+// Parts are the entries of the navigation.
+func (f consoleFrame) Parts() []consolePart {
+	parts := []consolePart{
+		{Name: "Overview"}, {Name: "Users", Path: "users"}, {Name: "Clients", Path: "clients"}, {Name: "API keys", Path: "apikeys"},
+		{Name: "Signing keys", Path: "keys"}, {Name: "Audit", Path: "audit"},
+	}
+	for n, p := range parts {
+		parts[n].Here = p.Path == f.Here
+		parts[n].Path = strings.TrimSuffix(f.At(p.Path), "/")
+	}
+	return parts
+}
+
+// At is the address of a page of the console. Each element is escaped, so an id stays one element.
+func (f consoleFrame) At(elements ...string) string { return f.base + inConsole(elements...) }
+
+// inConsole is the path of a page of the console, without that of the issuer.
+func inConsole(elements ...string) string {
+	path := "/admin"
+	for _, e := range elements {
+		path += "/" + url.PathEscape(e)
+	}
+	return path
+}
+
+// consoleRoutes are the pages of the console. A form has the same path for GET, which shows it, and for
+// POST, which sends it.
+func (s *Server) consoleRoutes() map[string]action {
+	routes := map[string]action{}
+	for pattern, show := range consolePages {
+		routes["GET "+pattern] = s.console(show)
+	}
+	for pattern, f := range consoleForms {
+		routes["GET "+pattern] = s.console(func(v *visit) error { return v.show(f) })
+		routes["POST "+pattern] = s.console(func(v *visit) error { return v.submit(f) })
+	}
+	return routes
+}
+
+// consolePages read.
+var consolePages = map[string]func(*visit) error{
+	"/admin":              (*visit).overview,
+	"/admin/users":        (*visit).users,
+	"/admin/users/{id}":   (*visit).user,
+	"/admin/clients":      (*visit).clients,
+	"/admin/clients/{id}": (*visit).client,
+	"/admin/apikeys":      (*visit).apiKeys,
+	"/admin/keys":         (*visit).keys,
+	"/admin/audit":        (*visit).audit,
+}
+
+// consoleForms change something.
+var consoleForms = map[string]consoleForm{
+	"/admin/new/user":            {newUser, userInvited},
+	"/admin/users/{id}/edit":     {editUser, nil},
+	"/admin/users/{id}/invite":   {inviteUser, userInvitedAgain},
+	"/admin/users/{id}/disable":  {disableUser, nil},
+	"/admin/users/{id}/enable":   {enableUser, nil},
+	"/admin/users/{id}/end":      {endUserSessions, nil},
+	"/admin/users/{id}/delete":   {deleteUser, nil},
+	"/admin/sessions/{sid}/end":  {endSession, nil},
+	"/admin/new/client":          {newClient, nil},
+	"/admin/clients/{id}/edit":   {editClient, nil},
+	"/admin/clients/{id}/end":    {endClientSessions, nil},
+	"/admin/clients/{id}/delete": {deleteClient, nil},
+	"/admin/new/apikey":          {newAPIKey, apiKeyMade},
+	"/admin/apikeys/{id}/delete": {deleteAPIKey, nil},
+	"/admin/keys/rotate":         {rotateKey, nil},
+	"/admin/keys/{id}/revoke":    {revokeKey, nil},
+	"/admin/audit/verify":        {verifyAudit, auditVerified},
+}
+
+// console adapts a page of the console: it needs a visitor who is signed in, and problems of the API are
+// shown as a page.
+func (s *Server) console(do func(*visit) error) action {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v := &visit{s: s, w: w, r: r}
+		err := v.send(call{Method: http.MethodGet, Path: "/v1/session"}, &v.session)
+		if err == nil && !v.mayRead() {
+			return v.refuse(&api.Error{Status: http.StatusForbidden, Title: "This account may not open the console", Detail: "An administrator can give it a role."})
+		}
+		if err == nil {
+			err = do(v)
+		}
+		p := problem(err)
+		switch {
+		case p == nil:
+			return err
+		case is(p, "step-up"):
+			return v.proveFirst(p, v.here())
+		case p.Status == http.StatusUnauthorized:
+			return v.signInFirst()
+		}
+		return v.refuse(p)
+	}
+}
+
+// mayRead and mayWrite say what the console offers. What is allowed is decided by the API.
+func (v *visit) mayRead() bool  { return slices.Contains(v.session.Roles, accounts.RoleAdmin) }
+func (v *visit) mayWrite() bool { return slices.Contains(v.session.Roles, accounts.RoleAdmin) }
+
+// here is the path and query of the page, without the path of the issuer.
+func (v *visit) here() string {
+	if v.r.Method != http.MethodGet {
+		return v.r.URL.EscapedPath()
+	}
+	return v.r.URL.RequestURI()
+}
+
+// signInFirst leads to the sign-in, and back to this page.
+func (v *visit) signInFirst() error {
+	to := v.s.back(v.r, v.here())
+	if v.r.Method == http.MethodGet {
+		v.s.seeOther(v.w, to.Link("/login"))
+		return nil
+	}
+	return v.s.askToSignIn(v.w, http.StatusUnauthorized, to, "You are not signed in any more, so nothing was done. Sign in and try again.")
+}
+
+// proveFirst has the visitor enter the password again, if the API wants a fresher login, and leads to
+// page.
+func (v *visit) proveFirst(p *api.Error, page string) error {
+	path := v.s.back(v.r, page).Link("/login")
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	age := int64(0)
+	if p.MaxAge != nil {
+		age = *p.MaxAge
+	}
+	v.s.seeOther(v.w, path+separator+"max_age="+strconv.FormatInt(age, 10))
+	return nil
+}
+
+// refuse shows a problem of the API as a page.
+func (v *visit) refuse(p *api.Error) error {
+	return v.render(p.Status, "console_problem.html", v.frameAt("none", "That did not work", explained(p)))
+}
+
+// explained says in a sentence what the API has answered.
+func explained(p *api.Error) string {
+	text := p.Title + "."
+	switch {
+	case p.RetryAfter > 0:
+		text += " Try again in " + duration(p.RetryAfter) + "."
+	case p.Detail != "":
+		text += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
+	}
+	return text
+}
+
+// frameAt is the frame of a page in a part of the console. problem may be empty.
+func (v *visit) frameAt(part, title, problem string) consoleFrame {
+	return consoleFrame{
+		frame: frame{Title: title, Problem: problem}, base: v.s.base, Who: v.session.Subject, Here: part, Write: v.mayWrite(),
+	}
+}
+
+// page is frameAt for a page that reads: it says what the form before has done, and shows calls.
+func (v *visit) page(part, title string, calls ...call) (consoleFrame, error) {
+	f := v.frameAt(part, title, "")
+	f.Done = v.s.done(v.w, v.r)
+	for _, c := range calls {
+		line, err := c.curl(v.s.url)
+		if err != nil {
+			return f, err
+		}
+		f.Curls = append(f.Curls, line)
+	}
+	return f, nil
+}
+
+func (v *visit) render(status int, name string, p page) error {
+	return v.s.render(v.w, status, name, p)
+}
+
+// listing is the query of a call for a page of a list: those of the parameters of this page that the
+// list has, and the size of a page.
+func (v *visit) listing(limit int, filters ...string) url.Values {
+	query, asked := url.Values{"limit": {strconv.Itoa(limit)}}, v.r.URL.Query()
+	for _, name := range append(filters, "cursor") {
+		if text := strings.TrimSpace(asked.Get(name)); text != "" {
+			query.Set(name, text)
+		}
+	}
+	return query
+}
+
+// nextPage is the address of the page of a list that cursor begins, with the same filters. Empty: there
+// is none.
+func (v *visit) nextPage(query url.Values, cursor string) string {
+	if cursor == "" {
+		return ""
+	}
+	next := url.Values{"cursor": {cursor}}
+	for name, values := range query {
+		if name != "limit" && name != "cursor" {
+			next[name] = values
+		}
+	}
+	return v.s.base + v.r.URL.EscapedPath() + "?" + next.Encode()
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
+)
+
+// auditPage is a page of the audit trail.
+type auditPage struct {
+	consoleFrame
+	Filter            map[string]string
+	Actions, Outcomes []string
+	Entries           []auditLine
+	Exports           []export
+	Next              string
+}
+
+// export is an answer of the API that a browser keeps as a file.
+type export struct{ Format, URL string }
+
+// auditLine is an entry in words.
+type auditLine struct {
+	audit.Entry
+	When, From string
+	Refused    bool
+	Actor      string // the subject who did it; empty: By is somebody else
+}
+
+// On is what it was done to, besides the subject.
+func (l auditLine) On() string {
+	parts := []string{}
+	for _, text := range []string{l.Target, l.Client, l.Session} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func auditLines(all []audit.Entry) (lines []auditLine) {
+	for _, e := range all {
+		l := auditLine{Entry: e, When: e.Time.UTC().Format("2006-01-02 15:04:05"), From: place(e.Address), Refused: e.Outcome != audit.OK}
+		l.Actor, _ = strings.CutPrefix(e.By, "subject:")
+		if l.Actor == e.By {
+			l.Actor = ""
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// events is what the template of a table of entries needs.
+type events struct {
+	Frame   consoleFrame
+	Whom    bool // they are of several subjects
+	Entries []auditLine
+}
+
+// Events are the entries of the page.
+func (p auditPage) Events() events    { return events{p.consoleFrame, true, p.Entries} }
+func (p userPage) Events() events     { return events{p.consoleFrame, false, p.History} }
+func (p overviewPage) Events() events { return events{p.consoleFrame, true, p.Recent} }
+
+// auditFilters are the filters of the page, which are those of the API.
+var auditFilters = []string{"subject", "by", "action", "outcome", "from", "to"}
+
+func (v *visit) audit() error {
+	query := v.listing(consolePage, auditFilters...)
+	typed := map[string]string{}
+	for _, name := range auditFilters {
+		typed[name] = query.Get(name)
+	}
+	asked := maps.Clone(query)
+	moments(query)
+	list := get(at("audit"), query)
+	var all api.AuditPage
+	err := v.send(list, &all)
+	p := problem(err)
+	if err != nil && (p == nil || p.Status != http.StatusBadRequest) {
+		return err
+	}
+	f, err := v.page("audit", "Audit trail", list)
+	if err != nil {
+		return err
+	}
+	page := auditPage{consoleFrame: f, Filter: typed, Entries: auditLines(all.Entries), Next: v.nextPage(asked, all.Next)}
+	for _, a := range audit.Actions() {
+		page.Actions = append(page.Actions, string(a))
+	}
+	slices.Sort(page.Actions)
+	for _, o := range audit.Outcomes() {
+		page.Outcomes = append(page.Outcomes, string(o))
+	}
+	query.Del("limit")
+	query.Del("cursor")
+	for _, format := range []string{"csv", "jsonl"} {
+		query.Set("format", format)
+		page.Exports = append(page.Exports, export{strings.ToUpper(format), v.s.base + get(at("audit"), query).target()})
+	}
+	status := http.StatusOK
+	if p != nil { // the filter is wrong: it is shown again
+		status, page.Problem = p.Status, explained(p)
+	}
+	return v.render(status, "console_audit.html", page)
+}
+
+// moments turns days of the filters from and to into times: both days are meant whole.
+func moments(query url.Values) {
+	for name, whole := range map[string]time.Duration{"from": 0, "to": 24 * time.Hour} {
+		if day, err := time.Parse(time.DateOnly, query.Get(name)); err == nil {
+			query.Set(name, day.Add(whole).Format(time.RFC3339))
+		}
+	}
+}
+
+func verifyAudit(v *visit, _ url.Values) (*formPage, error) {
+	f := v.formAt("audit", "Check the audit trail", inConsole("audit"), "Check")
+	f.Says = []string{"Computes the seals anew from the entries that are there. It takes some seconds for a long trail, and changes nothing. To compare with anchors that you keep elsewhere, use counterfoil audit verify."}
+	f.call = call{Method: http.MethodPost, Path: at("audit", "verify"), Body: api.VerifyAudit{}}
+	return f, nil
+}
+
+// verifiedPage is what a check of the trail has found.
+type verifiedPage struct {
+	consoleFrame
+	audit.Verification
+	First, Last string
+}
+
+func auditVerified(v *visit, f *formPage, answer []byte) error {
+	page := verifiedPage{consoleFrame: v.frameAt("audit", "The audit trail was checked", "")}
+	if err := json.Unmarshal(answer, &page.Verification); err != nil {
+		return err
+	}
+	line, err := f.call.curl(v.s.url)
+	if err != nil {
+		return err
+	}
+	page.Curls, page.First, page.Last = []string{line}, known(page.From), known(page.Upto)
+	return v.render(http.StatusOK, "console_verified.html", page)
+}

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+)
+
+// call is one request to the API, as a value. The console sends it and prints it as a command from
+// the same value, so a page cannot show another call than the one that it makes.
+type call struct {
+	Method string
+	Path   string // escaped
+	Query  url.Values
+	Body   any // is sent as JSON; nil: there is none
+}
+
+// get is the call of a page that reads.
+func get(path string, query url.Values) call {
+	return call{Method: http.MethodGet, Path: path, Query: query}
+}
+
+// at is a path of the API. Each element is escaped, so no id can lead to another route.
+func at(elements ...string) string {
+	path := "/v1/admin"
+	for _, e := range elements {
+		path += "/" + url.PathEscape(e)
+	}
+	return path
+}
+
+func (c call) target() string {
+	if len(c.Query) == 0 {
+		return c.Path
+	}
+	return c.Path + "?" + c.Query.Encode()
+}
+
+func (c call) body() (data []byte, err error) {
+	if c.Body != nil {
+		data, err = json.Marshal(c.Body)
+	}
+	return data, err
+}
+
+// curl is c as a command for a POSIX shell. The API key is in the environment: it is on no page and in
+// no history of a shell.
+func (c call) curl(server string) (string, error) {
+	data, err := c.body()
+	if err != nil {
+		return "", err
+	}
+	command := "curl"
+	if c.Method != http.MethodGet {
+		command += " -X " + c.Method
+	}
+	command += " " + quote(server+c.target()) + " \\\n  -H \"Authorization: Bearer $COUNTERFOIL_API_KEY\""
+	if data != nil {
+		command += " \\\n  -H 'Content-Type: application/json' \\\n  -d " + quote(string(data))
+	}
+	return command, nil
+}
+
+// quote makes text one word of a POSIX shell: between single quotes nothing has a meaning except the
+// quote itself.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// answered keeps an answer of the API.
+type answered struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answered) Header() http.Header { return a.header }
+
+func (a *answered) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+func (a *answered) Write(data []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(data)
+}
+
+// send makes the call c in this process, with the credential of the visitor. It goes through the same
+// routes as a request from outside, so authorization, limits and the audit trail are those of the
+// API. An answer other than 2xx is an [*api.Error].
+func (v *visit) send(c call, into any) error {
+	data, err := c.body()
+	if err != nil {
+		return err
+	}
+	r := v.r.Clone(v.r.Context())
+	r.Method, r.RequestURI = c.Method, c.target()
+	if r.URL, err = url.Parse(r.RequestURI); err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	r.Header = http.Header{
+		// Without a body as well: it says that no form of another site sent the request, and the form
+		// of the console was checked.
+		"Content-Type": {"application/json"},
+	}
+	for _, name := range []string{"Cookie", "User-Agent", "Origin", "Sec-Fetch-Site"} {
+		if values := v.r.Header.Values(name); len(values) > 0 {
+			r.Header[name] = values
+		}
+	}
+	r.Body, r.ContentLength, r.Form, r.PostForm = http.NoBody, int64(len(data)), nil, nil
+	if data != nil {
+		r.Body = readCloser{bytes.NewReader(data)}
+	}
+	a := &answered{header: http.Header{}}
+	a.header.Set(requestHeader, v.w.Header().Get(requestHeader)) // the audit trail names the request of the page
+	v.s.routed.ServeHTTP(a, r)
+	if a.status/100 != 2 {
+		return api.ReadError(a.status, a.header, a.body.Bytes())
+	}
+	if into == nil || a.body.Len() == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(a.body.Bytes(), into); err != nil {
+		return fmt.Errorf("console: answer to %s %s: %w", c.Method, c.Path, err)
+	}
+	return nil
+}
+
+type readCloser struct{ *bytes.Reader }
+
+func (readCloser) Close() error { return nil }
+
+// problem is err as the API has answered it; nil: it is another error.
+func problem(err error) *api.Error {
+	p, _ := errors.AsType[*api.Error](err)
+	return p
+}
+
+// is reports whether e is the problem of that type.
+func is(e *api.Error, name string) bool { return e != nil && e.Type == "urn:counterfoil:problem:"+name }

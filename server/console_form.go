@@ -1,0 +1,207 @@
+package server
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/urls"
+)
+
+// consoleForm is a page that changes something by one call of the API.
+type consoleForm struct {
+	// make reads what the form shows. values are what the visitor has typed; nil: nothing yet.
+	make func(v *visit, values url.Values) (*formPage, error)
+
+	// done shows the answer, if it has something that is shown once. nil: the page that the form
+	// came from says what was done.
+	done func(v *visit, f *formPage, answer []byte) error
+}
+
+// formPage is a form of the console.
+type formPage struct {
+	consoleFrame
+	Says    []string // what will happen
+	Fields  []field
+	Name    string // is typed to confirm; empty: a click is enough
+	Button  string
+	Danger  bool
+	Action  string // its own address
+	Back    string // the page that the form came from
+	Checked bool   // the visitor has proven who they are, and looks again
+
+	call call
+	next string // the page that it leads to; empty: Back
+	deed deed   // what is said there
+}
+
+// field is a field of a form. Its Kind is "text", "lines", "check", "choice" or "time".
+type field struct {
+	Kind, ID, Label, Hint, Value string
+	Options                      []string
+	Required                     bool
+}
+
+// On reports whether a checkbox is checked.
+func (f field) On() bool { return f.Value == "on" }
+
+// MarkOf is for the template, which has the form and the field.
+func (f formPage) MarkOf(field field) any {
+	if field.Hint == "" {
+		return f.Mark(field.ID)
+	}
+	return f.Mark(field.ID, field.ID+"-hint")
+}
+
+// BackAt is the address of the page that the form came from.
+func (f formPage) BackAt() string { return f.base + f.Back }
+
+// asked reports the value of a field: what was typed, or else what is stored.
+func asked(values url.Values, name, stored string) string {
+	if values == nil {
+		return stored
+	}
+	return strings.TrimSpace(values.Get(name))
+}
+
+// checked is asked for a checkbox, which a form does not send if it is not checked.
+func checked(values url.Values, name string, stored bool) string {
+	if values == nil && stored || values.Get(name) == "on" {
+		return "on"
+	}
+	return ""
+}
+
+// entries returns the entries of a field in which several are typed, with blanks, commas or line ends
+// between them.
+func entries(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || unicode.IsSpace(c) })
+}
+
+// misfit is what is wrong with a field that the console must read to make the call.
+type misfit struct{ field, text string }
+
+func (m misfit) Error() string { return m.text }
+
+// show shows the form empty, or with what was typed before the visitor proved who they are.
+func (v *visit) show(f consoleForm) error {
+	values, back := v.kept()
+	page, err := f.make(v, values)
+	if page == nil {
+		return err
+	}
+	page.Checked = back
+	return v.showForm(http.StatusOK, page)
+}
+
+// submit sends the call of the form. Whatever goes wrong, the form is shown again as it was filled in.
+func (v *visit) submit(f consoleForm) error {
+	if err := v.s.form(v.w, v.r); err != nil {
+		return err
+	}
+	values := v.r.PostForm
+	page, err := f.make(v, values)
+	if page == nil {
+		return err
+	}
+	if m, wrong := err.(misfit); wrong {
+		page.Problem, page.Focus = m.text, m.field
+		return v.showForm(http.StatusUnprocessableEntity, page)
+	}
+	if page.Name != "" && strings.TrimSpace(values.Get("confirm")) != page.Name {
+		page.Problem, page.Focus = "Nothing was done. To confirm, type exactly: "+page.Name, "confirm"
+		return v.showForm(http.StatusUnprocessableEntity, page)
+	}
+	var answer rawAnswer
+	err = v.send(page.call, &answer)
+	p := problem(err)
+	switch {
+	case err == nil && f.done != nil:
+		return f.done(v, page, answer)
+	case err == nil:
+		return v.s.finish(v.w, page.leadsTo(), page.deed, 0)
+	case p == nil, p.Status == http.StatusUnauthorized && !is(p, "step-up"):
+		return err
+	case is(p, "step-up"):
+		if again := v.keep(values); len(v.s.base+again) <= urls.MaxReturnTo {
+			return v.proveFirst(p, again)
+		}
+		page.Problem = "Nothing was done: you signed in too long ago. Enter your password again on the account page, in another tab, then press the button once more."
+		return v.showForm(p.Status, page)
+	}
+	page.Problem, page.Focus = "Nothing was done. "+explained(p), fieldNamed(p, page.Fields)
+	return v.showForm(p.Status, page)
+}
+
+func (f *formPage) leadsTo() string {
+	if f.next != "" {
+		return f.next
+	}
+	return f.Back
+}
+
+func (v *visit) showForm(status int, page *formPage) error {
+	line, err := page.call.curl(v.s.url)
+	if err != nil {
+		return err
+	}
+	page.Curls, page.Action = []string{line}, v.s.base+v.r.URL.EscapedPath()
+	return v.render(status, "console_form.html", page)
+}
+
+// rawAnswer is the JSON of an answer, or nothing.
+type rawAnswer []byte
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *rawAnswer) UnmarshalJSON(data []byte) error {
+	*a = append([]byte(nil), data...)
+	return nil
+}
+
+// fieldNamed finds the field that a problem is about. Empty: it is about none.
+func fieldNamed(p *api.Error, fields []field) string {
+	text := strings.ToLower(p.Title + " " + p.Detail)
+	for _, f := range fields {
+		if strings.Contains(text, strings.ReplaceAll(f.ID, "_", " ")) {
+			return f.ID
+		}
+	}
+	return ""
+}
+
+// keep is the address of this form with what was typed into it, while the visitor proves who they are.
+// The address has a MAC for the visitor (the session gets a new id), so no link from elsewhere can fill in a form.
+// What confirms a destructive call is not kept: it is typed again.
+func (v *visit) keep(values url.Values) string {
+	kept := url.Values{}
+	for name, all := range values {
+		if name != "confirm" {
+			kept[name] = all
+		}
+	}
+	text := kept.Encode()
+	return v.r.URL.EscapedPath() + "?kept=" + base64.RawURLEncoding.EncodeToString(append(v.keptMAC(text), text...))
+}
+
+// kept returns what keep has kept. back reports that there was something: values may be empty.
+func (v *visit) kept() (values url.Values, back bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(v.r.URL.Query().Get("kept"))
+	if err != nil || len(raw) < macSize || !hmac.Equal(raw[:macSize], v.keptMAC(string(raw[macSize:]))) {
+		return nil, false
+	}
+	values, err = url.ParseQuery(string(raw[macSize:]))
+	return values, err == nil
+}
+
+func (v *visit) keptMAC(text string) []byte {
+	m := hmac.New(sha256.New, v.s.formKey)
+	for _, part := range []string{v.session.Subject, v.r.URL.EscapedPath(), text} {
+		m.Write([]byte(part + "\x00"))
+	}
+	return m.Sum(nil)[:macSize]
+}

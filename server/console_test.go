@@ -1,0 +1,332 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// console is a visitor who signed in age ago, with these roles.
+func (b *bench) console(age time.Duration, roles ...string) *visitor {
+	b.Helper()
+	name := fmt.Sprintf("staff%d", time.Now().UnixNano())
+	u, err := b.users.Register(b.Context(), audit.Act{}, name, "Staff", secret.New(pass), roles)
+	must(b.T, err)
+	rev, err := b.issuer.SubjectRev(b.Context(), u.ID)
+	must(b.T, err)
+	got, err := b.issuer.Login(b.Context(), login.Proof{Subject: u.ID, Methods: []string{"pwd"}, At: time.Now().Add(-age), SubjectRev: rev, Roles: roles}, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	must(b.T, err)
+	v := b.visitor()
+	v.cookies[source.InsecureCookieName] = got.Access.Reveal()
+	return v
+}
+
+// press sends the form of the console that the page shows.
+func (v *visitor) press(path string, values url.Values) *visitor {
+	v.Helper()
+	return v.send(path, values)
+}
+
+var preformatted = regexp.MustCompile(`(?s)<pre tabindex="0">(.*?)</pre>`)
+
+// shellWords has a real shell read command, and returns the arguments of curl in it.
+func shellWords(t *testing.T, command string) []string {
+	t.Helper()
+	script := exec.Command("sh", "-c", `curl() { for word in "$@"; do printf '%s\000' "$word"; done; }`+"\n"+command)
+	script.Env, script.Dir = []string{"COUNTERFOIL_API_KEY=the-key", "PATH=" + os.Getenv("PATH")}, t.TempDir()
+	out, err := script.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+	if made, err := os.ReadDir(script.Dir); err != nil || len(made) > 0 {
+		t.Errorf("%s: the shell has made %v, %v", command, made, err)
+	}
+	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+}
+
+// curls returns the calls that the page shows, as a shell reads them.
+func (v *visitor) curls() (calls []shown) {
+	v.Helper()
+	for _, pre := range preformatted.FindAllStringSubmatch(v.page.Body.String(), -1) {
+		c := shown{method: http.MethodGet}
+		args := shellWords(v.T, html.UnescapeString(pre[1]))
+		for n := 0; n < len(args); n++ {
+			switch args[n] {
+			case "-X", "-H", "-d":
+				value := args[n+1]
+				switch {
+				case args[n] == "-X":
+					c.method = value
+				case args[n] == "-d":
+					c.body = value
+				case value != "Authorization: Bearer the-key" && value != "Content-Type: application/json":
+					v.Errorf("%s has the header %q", pre[1], value)
+				}
+				n++
+			default:
+				if c.target != "" {
+					v.Errorf("%s has two addresses", pre[1])
+				}
+				c.target = args[n]
+			}
+		}
+		var inside bool
+		if c.target, inside = strings.CutPrefix(c.target, v.url); !inside {
+			v.Errorf("%s leads to %s", pre[1], c.target)
+		}
+		calls = append(calls, c)
+	}
+	if calls == nil {
+		v.Errorf("no command on %s", v.page.Body)
+	}
+	return calls
+}
+
+// shown is a call that a page shows.
+type shown struct{ method, target, body string }
+
+// furnished is a server with users, clients and keys that have hostile names, and the addresses of all
+// pages and forms of the console for them.
+func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
+	b = assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	u, err := b.users.Register(t.Context(), audit.Act{Reason: "it's; $(touch hacked)"}, "mallory", hostile, secret.New(pass), []string{"it's"})
+	must(t, err)
+	held := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: hostile})
+	b.client("it's-$(touch/hacked)?", clients.Client{Name: hostile, Origins: []string{"https://app.test"}, Opens: clients.OpensAccount})
+	keys := b.admin2("GET", "/v1/admin/keys")
+	kid, apikey := firstID(keys), firstID(b.admin2("GET", "/v1/admin/apikeys"))
+	client := url.PathEscape("it's-$(touch/hacked)?")
+	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/users?limit=1"}
+	forms = []string{
+		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable",
+		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",
+		"/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
+		"/admin/new/apikey", "/admin/apikeys/" + apikey + "/delete", "/admin/keys/rotate", "/admin/keys/" + kid + "/revoke", "/admin/audit/verify",
+	}
+	return b, pages, forms, u.ID
+}
+
+// admin2 is a call with the key that may do everything, of a server without a listener.
+func (b *bench) admin2(method, path string) string {
+	return b.answer(method, path, "", "Authorization", "Bearer "+b.key).Body.String()
+}
+
+// firstID is the id of the first entry of a list.
+func firstID(list string) string {
+	return regexp.MustCompile(`"id":"([^"]+)"`).FindStringSubmatch(list)[1]
+}
+
+// HDR-02: hostile names stand on the pages of the console as text. Each page is small and has no style or
+// script of its own. The commands that it shows are calls of the API as its document has them.
+func TestConsolePages(t *testing.T) {
+	b, pages, forms, _ := furnished(t)
+	v := b.console(time.Minute, "admin")
+	for _, pattern := range b.server.ConsolePatterns() {
+		route := "^" + regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.TrimPrefix(pattern, "GET "), "[^/]+") + "$"
+		if strings.HasPrefix(pattern, "GET ") && !slices.ContainsFunc(append(pages, forms...), regexp.MustCompile(route).MatchString) {
+			t.Errorf("no page of %s is looked at", pattern)
+		}
+	}
+	for _, path := range append(pages, forms...) {
+		v.open(path).at(http.StatusOK, "</html>")
+		body := v.page.Body.String()
+		for _, bad := range []string{"<script", "<img", "onerror=alert(1)>", " style=", pass} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s holds %s: %s", path, bad, body)
+			}
+		}
+		if len(body) > 60<<10 {
+			t.Errorf("%s has %d bytes", path, len(body))
+		}
+		for _, c := range v.curls() {
+			at, _, _ := strings.Cut(c.target, "?")
+			if _, _, ok := readDocument().find(c.method, at); !ok {
+				t.Errorf("%s shows %s %s, which is not in openapi.json", path, c.method, c.target)
+			}
+			if c.method == "GET" && b.answer(c.method, c.target, "", "Authorization", "Bearer "+b.key).Code != http.StatusOK {
+				t.Errorf("%s shows %s, which fails", path, c.target)
+			}
+		}
+	}
+	if again := html.UnescapeString(v.open("/admin/users").page.Body.String()); !strings.Contains(again, hostile) {
+		t.Errorf("the name is not shown: %s", again)
+	}
+	for _, path := range []string{"/admin/users/nobody", "/admin/clients/nobody", "/admin/apikeys/nobody/delete", "/admin/sessions/nobody/end", "/admin/clients/%2e%2e%2fkeys"} {
+		v.open(path).at(http.StatusNotFound, "Not found")
+	}
+	v.open("/admin/audit?action=sleep").at(http.StatusBadRequest, "sleep")
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	must(t, err)
+	return string(data)
+}
+
+// CSRF-01: no form of the console can be sent by another site. Nobody without a role gets anything, and
+// who is signed out is led to the sign-in and back.
+func TestConsoleIsClosed(t *testing.T) {
+	b, pages, forms, id := furnished(t)
+	boss, alice := b.console(time.Minute, "admin"), b.own(time.Minute)
+	before := b.dump()
+	for _, path := range append(pages, forms...) {
+		alice.open(path).at(http.StatusForbidden, "may not open the console")
+		out := b.visitor().open(path)
+		to, err := url.Parse(out.page.Header().Get("Location"))
+		if err != nil || out.page.Code != http.StatusSeeOther || to.Path != "/login" || to.Query().Get("return_to") != path {
+			t.Errorf("signed out, %s = %d to %s", path, out.page.Code, to)
+		}
+	}
+	values := typed("confirm", "mallory", "identifier", "eve", "id", "eve", "client", "eve").Encode()
+	for _, path := range forms {
+		for _, from := range [][]string{{"Origin", "https://evil.test"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
+			if w := b.answer("POST", path, values, append(append(boss.headers(), from...), "Content-Type", urlencoded)...); w.Code != http.StatusForbidden {
+				t.Errorf("POST %s from %v = %d %s", path, from, w.Code, w.Body)
+			}
+		}
+		if w := b.answer("POST", path, values, append(append(alice.headers(), "Origin", b.url), "Content-Type", urlencoded)...); w.Code != http.StatusForbidden {
+			t.Errorf("POST %s by alice = %d %s", path, w.Code, w.Body)
+		}
+		if w := b.answer("POST", path, values, "Origin", b.url, "Content-Type", urlencoded); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "nothing was done") {
+			t.Errorf("POST %s, signed out = %d %s", path, w.Code, w.Body)
+		}
+	}
+	if after := b.dump(); after != before {
+		t.Errorf("something was changed: %s\n%s", before, after)
+	}
+	_ = id
+}
+
+// A user's life in the console: made, changed, disabled by name alone, enabled, deleted. The form shows a
+// refusal and what was typed.
+func TestConsoleWrites(t *testing.T) {
+	b, _, _, _ := furnished(t)
+	v := b.console(time.Minute, "admin")
+	v.open("/admin/new/user").press("/admin/new/user", typed("identifier", "mallory", "name", "Other", "roles", "staff, it's")).at(http.StatusConflict, "Nothing was done. Identifier is taken.")
+	v.at(http.StatusConflict, `value="staff it&#39;s"`)
+	v.press("/admin/new/user", typed("identifier", "bob", "name", "Bob", "roles", "staff")).at(http.StatusCreated, "/welcome#")
+	u, err := b.users.ByIdentifier(t.Context(), "bob")
+	must(t, err)
+	here := "/admin/users/" + u.ID
+	v.open(here+"/edit").press(here+"/edit", typed("name", "Robert", "roles", "staff boss")).gone(http.StatusOK, says+"The user was changed.").at(http.StatusOK, "Robert")
+	v.open(here+"/disable").press(here+"/disable", typed("confirm", "bo")).at(http.StatusUnprocessableEntity, "type exactly: bob")
+	if u, err = b.users.ByIdentifier(t.Context(), "bob"); err != nil || u.Status != "active" || u.Name != "Robert" || len(u.Roles) != 2 {
+		t.Fatalf("bob = %+v, %v", u, err)
+	}
+	held := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	v.open(here).at(http.StatusOK, held.Session.ID)
+	v.open("/admin/sessions/"+held.Session.ID+"/end").press("/admin/sessions/"+held.Session.ID+"/end", typed()).gone(http.StatusOK, "signed in nowhere")
+	v.open(here+"/disable").press(here+"/disable", typed("confirm", "bob")).gone(http.StatusOK, says+"The user was disabled")
+	v.open(here+"/enable").press(here+"/enable", typed()).gone(http.StatusOK, says+"The user may sign in again")
+	v.open(here+"/delete").press(here+"/delete", typed("confirm", "bob")).gone(http.StatusOK, says+"The user was deleted")
+	v.open(here).at(http.StatusNotFound, "Not found")
+
+	set := typed("id", "shop", "name", "Shop", "carriers", "bearer cookie", "origin_lines", "https://shop.test\nhttps://www.shop.test", "scope", "a b", "opens", "account")
+	v.open("/admin/new/client").press("/admin/new/client", typed("id", "shop", "carriers", "fax")).at(http.StatusUnprocessableEntity, "A carrier is")
+	v.press("/admin/new/client", set).gone(http.StatusOK, says+"The settings of the client were saved.").at(http.StatusOK, "https://www.shop.test").at(http.StatusOK, "bearer, cookie")
+	v.open("/admin/new/client").press("/admin/new/client", set).at(http.StatusUnprocessableEntity, "registered already")
+	v.open("/admin/clients/shop/edit").at(http.StatusOK, "https://shop.test\nhttps://www.shop.test").press("/admin/clients/shop/edit", typed("disabled", "on")).gone(http.StatusOK, "disabled")
+	v.open("/admin/clients/shop/end").press("/admin/clients/shop/end", typed("confirm", "shop")).gone(http.StatusOK, "Every session of the client was ended")
+	v.open("/admin/clients/shop/delete").press("/admin/clients/shop/delete", typed("confirm", "shop")).gone(http.StatusOK, "The client was deleted")
+
+	v.open("/admin/new/apikey").press("/admin/new/apikey", typed("client", "reports", "scope", "introspect", "expires", "soon")).at(http.StatusUnprocessableEntity, "A day is written")
+	v.press("/admin/new/apikey", typed("client", "reports", "scope", "introspect")).at(http.StatusCreated, "cfk_")
+	id := regexp.MustCompile(`/admin/apikeys/([^/"]+)/delete" aria-label="Delete the key of reports`).FindStringSubmatch(v.open("/admin/apikeys").page.Body.String())
+	if id == nil {
+		t.Fatalf("the key is not listed: %s", v.page.Body)
+	}
+	v.open("/admin/apikeys/"+id[1]+"/delete").press("/admin/apikeys/"+id[1]+"/delete", typed("confirm", "reports")).gone(http.StatusOK, "The API key was deleted")
+	v.open("/admin/audit/verify").press("/admin/audit/verify", typed()).at(http.StatusOK, "Seals")
+	v.open("/admin/keys/rotate").press("/admin/keys/rotate", typed()).gone(http.StatusOK, "Another key will sign")
+	kid := firstID(b.admin2("GET", "/v1/admin/keys"))
+	v.open("/admin/keys/"+kid+"/revoke").press("/admin/keys/"+kid+"/revoke", typed("confirm", "x")).at(http.StatusUnprocessableEntity, "type exactly: "+kid)
+	v.press("/admin/keys/"+kid+"/revoke", typed("confirm", kid)).gone(http.StatusOK, "The key was revoked")
+}
+
+// An old login proves again, by a second step as well, and goes on where it was: the form is filled in as
+// before, and nothing was done yet.
+func TestConsoleProvesAgain(t *testing.T) {
+	b, _, _, _ := furnished(t)
+	v := b.console(2*time.Hour, "admin")
+	v.open("/admin/new/user").press("/admin/new/user", typed("identifier", "bob", "name", "Bob's \"<name>\"", "roles", "staff"))
+	v.gone(http.StatusOK, "Enter your password again").send("/session/step-up", typed("password", "not the one at all")).at(http.StatusUnauthorized, "wrong")
+	v.send("/session/step-up", typed("password", pass)).gone(http.StatusOK, "Nothing was done yet").at(http.StatusOK, `value="bob"`)
+	v.at(http.StatusOK, `value="Bob&#39;s &#34;&lt;name&gt;&#34;"`)
+	if _, err := b.users.ByIdentifier(t.Context(), "bob"); err == nil {
+		t.Error("the user was made without a click")
+	}
+	kept := v.page
+	v.press("/admin/new/user", typed("identifier", "bob", "name", "Bob", "roles", "staff")).at(http.StatusCreated, "/welcome#")
+
+	// What is kept is for this form and this visitor alone.
+	link := regexp.MustCompile(`kept=[\w-]+`)
+	old := b.console(2*time.Hour, "admin")
+	old.open("/admin/new/user").press("/admin/new/user", typed("identifier", "eve"))
+	to, err := url.QueryUnescape(old.page.Header().Get("Location"))
+	must(t, err)
+	query := link.FindString(to)
+	if query == "" || kept == nil {
+		t.Fatalf("nothing is kept: %s", to)
+	}
+	old.open("/admin/new/user?"+query).at(http.StatusOK, `value="eve"`)
+	for name, other := range map[string]*visitor{
+		"another visitor": v.open("/admin/new/user?" + query), "another form": old.open("/admin/new/apikey?" + query), "changed": old.open("/admin/new/user?" + query + "A"),
+	} {
+		if strings.Contains(other.page.Body.String(), "eve") || strings.Contains(other.page.Body.String(), "Nothing was done yet") {
+			t.Errorf("%s fills in the form: %s", name, other.page.Body)
+		}
+	}
+}
+
+// A value in a command is one word for a real shell, whatever it is.
+func TestConsoleQuotes(t *testing.T) {
+	for _, text := range []string{"it's", "'", "''", `'\''`, "$(touch hacked)", "`touch hacked`", "a\nb", "\\", `"`, "; touch hacked #", "$HOME", "!!", "-o hacked", "", "@/etc/passwd", hostile, "\t \r", "العربية"} {
+		line, err := server.Curl("POST", "http://127.0.0.1:8080", []string{"users", text}, text)
+		must(t, err)
+		got := shellWords(t, line)
+		want := []string{"-X", "POST", "http://127.0.0.1:8080/v1/admin/users/" + url.PathEscape(text), "-H", "Authorization: Bearer the-key", "-H", "Content-Type: application/json", "-d"}
+		if len(got) != len(want)+1 || fmt.Sprintf("%q", got[:len(want)]) != fmt.Sprintf("%q", want) {
+			t.Errorf("%q: a shell reads %q, want %q and a body", text, got, want)
+		}
+		var body string
+		if err := json.Unmarshal([]byte(got[len(got)-1]), &body); err != nil || body != text {
+			t.Errorf("%q: the body is %q, %v", text, body, err)
+		}
+	}
+}
+
+// The console is a client of the API: it uses nothing of the server that decides about users, sessions,
+// keys or clients, or that keeps them.
+func TestConsoleOnlyCallsTheAPI(t *testing.T) {
+	names, err := filepath.Glob("console*.go")
+	must(t, err)
+	if len(names) < 5 {
+		t.Fatalf("files: %v", names)
+	}
+	beyond := regexp.MustCompile(`\bs\.(issuer|users|flow|time|knownOrigins|pages|warned)\b`)
+	for _, name := range names {
+		if found := beyond.FindString(read(t, name)); found != "" && !strings.HasSuffix(name, "_test.go") {
+			t.Errorf("%s uses %s", name, found)
+		}
+	}
+}

@@ -1,0 +1,302 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// consolePage is how many rows a list of the console shows: a page stays below 60 KiB.
+const consolePage = 50
+
+// usersPage is a page of the users.
+type usersPage struct {
+	consoleFrame
+	Users []userLine
+	Next  string
+}
+
+// userLine is a user in words.
+type userLine struct {
+	api.User
+	Since string
+}
+
+// Called is the name of the user, or else the identifier.
+func (l userLine) Called() string {
+	switch {
+	case l.Name != "":
+		return l.Name
+	case l.Identifier != "":
+		return l.Identifier
+	}
+	return l.ID
+}
+
+// Active reports whether the user may sign in.
+func (l userLine) Active() bool { return l.Status == "active" }
+
+func inLine(u api.User) userLine {
+	l := userLine{User: u}
+	if !u.Created.IsZero() {
+		l.Since = moment(u.Created)
+	}
+	return l
+}
+
+func (v *visit) users() error {
+	query := v.listing(consolePage)
+	list := get(at("users"), query)
+	var all api.Users
+	if err := v.send(list, &all); err != nil {
+		return err
+	}
+	f, err := v.page("users", "Users", list)
+	if err != nil {
+		return err
+	}
+	page := usersPage{consoleFrame: f, Next: v.nextPage(query, all.Next)}
+	for _, u := range all.Users {
+		page.Users = append(page.Users, inLine(u))
+	}
+	return v.render(http.StatusOK, "console_users.html", page)
+}
+
+// userPage is a user with sessions and history.
+type userPage struct {
+	consoleFrame
+	User     userLine
+	Sessions []sessionLine
+	Damaged  []string // ids of sessions that cannot be shown
+	Next     string
+	History  []auditLine
+}
+
+func (v *visit) user() error {
+	id := v.r.PathValue("id")
+	query := v.listing(consolePage)
+	one, sessions := get(at("users", id), nil), get(at("users", id, "sessions"), query)
+	history := get(at("audit"), url.Values{"subject": {id}, "limit": {"20"}})
+	var u api.User
+	var held api.Sessions
+	var past api.AuditPage
+	if err := v.send(one, &u); err != nil {
+		return err
+	}
+	if err := v.send(sessions, &held); err != nil {
+		return err
+	}
+	if err := v.send(history, &past); err != nil {
+		return err
+	}
+	f, err := v.page("users", inLine(u).Called(), one, sessions, history)
+	if err != nil {
+		return err
+	}
+	page := userPage{consoleFrame: f, User: inLine(u), Damaged: held.Damaged, Next: v.nextPage(query, held.Next), History: auditLines(past.Entries)}
+	slices.SortFunc(held.Sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
+	for _, row := range held.Sessions {
+		page.Sessions = append(page.Sessions, v.sessionLine(row))
+	}
+	return v.render(http.StatusOK, "console_user.html", page)
+}
+
+// sessionLine is a session of the API in words.
+func (v *visit) sessionLine(row api.SessionRow) sessionLine {
+	l := sessionLine{
+		ID: row.ID, Device: row.DeviceLabel, Carrier: row.Carrier.String(), Client: row.Client,
+		First: place(row.FirstAddress), Last: place(row.LastAddress),
+		Created: moment(row.Created), Seen: moment(row.LastSeen), Idle: moment(row.IdleExpires), End: moment(row.AbsoluteExpires),
+		Current: row.ID == v.session.ID,
+	}
+	for _, g := range row.Grants {
+		if g.Client != row.Client {
+			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.Granted), moment(g.LastUsed)})
+		}
+	}
+	return l
+}
+
+// formAt begins a form.
+func (v *visit) formAt(part, title, back, button string) *formPage {
+	return &formPage{consoleFrame: v.frameAt(part, title, ""), Back: back, Button: button}
+}
+
+const rolesHint = "With blanks between them. admin opens the console."
+
+func newUser(v *visit, values url.Values) (*formPage, error) {
+	f := v.formAt("users", "New user", inConsole("users"), "Create user")
+	f.Says = []string{"The user gets no password. You get a link, to be sent to the user, who chooses the password with it."}
+	body := api.NewUser{Identifier: asked(values, "identifier", ""), Name: asked(values, "name", ""), Roles: entries(asked(values, "roles", ""))}
+	f.Fields = []field{
+		{Kind: "text", ID: "identifier", Label: "Name or e-mail address to sign in with", Value: body.Identifier, Required: true},
+		{Kind: "text", ID: "name", Label: "Name to show", Value: body.Name},
+		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(body.Roles, " "), Hint: rolesHint},
+	}
+	f.call = call{Method: http.MethodPost, Path: at("users"), Body: body}
+	return f, nil
+}
+
+// invitedPage shows an invitation, once.
+type invitedPage struct {
+	consoleFrame
+	User       userLine
+	Invitation api.Invitation
+	Expires    string
+}
+
+func userInvited(v *visit, f *formPage, answer []byte) error {
+	var made api.Invited
+	if err := json.Unmarshal(answer, &made); err != nil {
+		return err
+	}
+	if made.Invitation == nil {
+		made.Invitation = &api.Invitation{}
+	}
+	return v.invited(f, made.User, *made.Invitation)
+}
+
+func (v *visit) invited(f *formPage, u api.User, i api.Invitation) error {
+	page := invitedPage{consoleFrame: v.frameAt("users", "Invitation", ""), User: inLine(u), Invitation: i, Expires: moment(i.Expires)}
+	line, err := f.call.curl(v.s.url)
+	if err != nil {
+		return err
+	}
+	page.Curls = []string{line}
+	return v.render(http.StatusCreated, "console_invited.html", page)
+}
+
+// ofUser begins a form about the user that the path names.
+func (v *visit) ofUser(title, button string) (*formPage, api.User, error) {
+	var u api.User
+	id := v.r.PathValue("id")
+	if err := v.send(get(at("users", id), nil), &u); err != nil {
+		return nil, u, err
+	}
+	return v.formAt("users", title+" "+inLine(u).Called(), inConsole("users", id), button), u, nil
+}
+
+// typedName is what is typed to confirm that u is meant.
+func typedName(u api.User) string {
+	if u.Identifier != "" {
+		return u.Identifier
+	}
+	return u.ID
+}
+
+func editUser(v *visit, values url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Change", "Save")
+	if err != nil {
+		return nil, err
+	}
+	name, roles := asked(values, "name", u.Name), entries(asked(values, "roles", strings.Join(u.Roles, " ")))
+	f.Fields = []field{
+		{Kind: "text", ID: "name", Label: "Name to show", Value: name},
+		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(roles, " "), Hint: rolesHint},
+	}
+	var body api.ChangeUser
+	if name != u.Name {
+		body.Name = &name
+	}
+	if !slices.Equal(roles, u.Roles) {
+		roles = append([]string{}, roles...)
+		body.Roles = &roles
+	}
+	f.call, f.deed = call{Method: http.MethodPatch, Path: at("users", u.ID), Body: body}, userChanged
+	return f, nil
+}
+
+func inviteUser(v *visit, _ url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Invite", "Make the link")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{"Makes a link with which the user chooses another password. The present one stays good until then."}
+	f.call = call{Method: http.MethodPost, Path: at("users", u.ID, "invitations")}
+	return f, nil
+}
+
+func userInvitedAgain(v *visit, f *formPage, answer []byte) error {
+	var i api.Invitation
+	if err := json.Unmarshal(answer, &i); err != nil {
+		return err
+	}
+	var u api.User
+	if err := v.send(get(at("users", v.r.PathValue("id")), nil), &u); err != nil {
+		return err
+	}
+	return v.invited(f, u, i)
+}
+
+func disableUser(v *visit, _ url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Disable", "Disable and end all sessions")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{"Every session ends, and the user can sign in no more until you enable them again."}
+	f.Name, f.Danger = typedName(u), true
+	status := "disabled"
+	f.call, f.deed = call{Method: http.MethodPatch, Path: at("users", u.ID), Body: api.ChangeUser{Status: &status}}, userDisabled
+	return f, nil
+}
+
+func enableUser(v *visit, _ url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Enable", "Enable")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{"The user may sign in again, with the password that they had."}
+	status := "active"
+	f.call, f.deed = call{Method: http.MethodPatch, Path: at("users", u.ID), Body: api.ChangeUser{Status: &status}}, userEnabled
+	return f, nil
+}
+
+func endUserSessions(v *visit, _ url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Revoke all sessions of", "Revoke all")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{"Every device of the user is signed out, everywhere. The user can sign in again."}
+	f.Name, f.Danger = typedName(u), true
+	f.call, f.deed = call{Method: http.MethodDelete, Path: at("users", u.ID, "sessions")}, userEnded
+	return f, nil
+}
+
+func deleteUser(v *visit, _ url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Delete", "Delete the user")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{"Every session ends, and the user, the password and the other credentials are deleted. This cannot be undone. The audit trail keeps what was done."}
+	f.Name, f.Danger = typedName(u), true
+	f.call, f.deed, f.next = call{Method: http.MethodDelete, Path: at("users", u.ID)}, userDeleted, inConsole("users")
+	return f, nil
+}
+
+func endSession(v *visit, _ url.Values) (*formPage, error) {
+	var row api.SessionRow
+	sid := v.r.PathValue("sid")
+	one := call{Method: http.MethodPost, Path: at("revocations"), Body: api.Revocation{Scope: source.ScopeSession, ID: sid, Reason: "ended by an administrator"}}
+	err := v.send(get(at("sessions", sid), nil), &row)
+	switch {
+	case is(problem(err), "damaged"): // it can be ended nevertheless
+		row.ID = sid
+	case err != nil:
+		return nil, err
+	}
+	f := v.formAt("users", "Revoke a session", inConsole("users", row.Subject), "Revoke the session")
+	f.Says = []string{"The session stops working everywhere. The user can sign in again."}
+	if row.DeviceLabel != "" {
+		f.Says = append([]string{row.DeviceLabel + ", signed in " + moment(row.Created) + ", last seen " + moment(row.LastSeen) + "."}, f.Says...)
+	}
+	if row.Subject == "" {
+		f.Back = inConsole("users")
+	}
+	f.Danger, f.call, f.deed = true, one, sessionRevoked
+	return f, nil
+}
