@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -114,7 +115,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	user := "/admin/users/" + long.ID
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
-		"keys": "/admin/keys", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
+		"keys": "/admin/keys", "log": "/admin/log", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
 		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-disable": user + "/disable", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
 	} {
 		b.do(chromedp.Navigate(url + path))
@@ -134,5 +135,94 @@ func TestConsoleInABrowser(t *testing.T) {
 			}
 			b.picture(at)
 		}
+	}
+}
+
+// apart is a tab of another person or device: it shares no cookie with b.
+func (b *browser) apart() *browser {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	b.t.Cleanup(cancel)
+	other := &browser{t: b.t, ctx: ctx, problems: make(chan string, 1)}
+	other.do(chromedp.EmulateViewport(1280, 800))
+	return other
+}
+
+// signIn fills in the form of the sign-in.
+func (b *browser) signIn(name, password string) {
+	b.t.Helper()
+	b.until(`document.querySelector("#identifier")`)
+	b.fill("#identifier", name)
+	b.fill("#password", password)
+	b.do(chromedp.KeyEvent("\r"))
+}
+
+// press presses the button or follows the link with that text.
+func (b *browser) press(text string) {
+	b.t.Helper()
+	find := fmt.Sprintf(`[...document.querySelectorAll("main a, main button, nav a")].find((e) => e.textContent.trim() === %q)`, text)
+	b.until(find)
+	b.do(chromedp.Evaluate[chromedp.Void](find + `.click()`))
+}
+
+// A new administrator makes a user, who signs in on two devices. The console shows both. The one that the
+// administrator revokes is refused, and the other goes on.
+func TestConsoleWalk(t *testing.T) {
+	t.Parallel()
+	auth, url, _ := embedded(t)
+	_, invitation, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: "root@example.org", Roles: []string{"admin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const password, chosen = "an administrator's own words", "a user's own words, four"
+	boss := newBrowser(t, look{"", 1280, false, true})
+	choose := func(b *browser, link, password string) {
+		b.do(chromedp.Navigate(link))
+		b.until(`document.activeElement.id === "password"`)
+		b.fill("#password", password)
+		b.do(chromedp.KeyEvent("\r"))
+		b.until(`location.pathname === "/login"`)
+	}
+	choose(boss, url+"/welcome#"+invitation.Reveal(), password)
+	boss.do(chromedp.Navigate(url + "/admin"))
+	boss.signIn("root@example.org", password)
+	boss.until(`location.pathname === "/admin" && document.querySelector("h1")?.textContent === "Overview"`)
+	boss.press("Users")
+	boss.press("New user")
+	boss.until(`document.querySelector("#identifier")`)
+	boss.fill("#identifier", "wendy@example.org")
+	boss.fill("#name", "Wendy")
+	boss.press("Create user")
+	boss.until(`document.querySelector("#link")`)
+	link := boss.script(`Promise.resolve(document.querySelector("#link").value)`)
+
+	devices := []*browser{boss.apart(), boss.apart()}
+	choose(devices[0], link, chosen)
+	for _, d := range devices {
+		d.do(chromedp.Navigate(url + "/"))
+		d.press("Sign in")
+		d.signIn("wendy@example.org", chosen)
+		d.until(`location.pathname === "/" && document.querySelector("main button")`)
+	}
+	boss.press("To Wendy")
+	const rows = `document.querySelectorAll("a[href$='/end'][aria-label]")`
+	boss.until(rows + `.length === 2`)
+	boss.picture("console-two-devices")
+	sid := boss.script(`Promise.resolve(` + rows + `[0].getAttribute("href").split("/").at(-2))`)
+	boss.do(chromedp.Evaluate[chromedp.Void](rows + `[0].click()`))
+	boss.press("Revoke the session")
+	boss.until(`document.querySelector("[role=status]")?.textContent.includes("revoked") && ` + rows + `.length === 1`)
+	boss.picture("console-one-device")
+	alive := 0
+	for _, d := range devices {
+		d.do(chromedp.Navigate(url + "/v1/session"))
+		if said := d.text(); strings.Contains(said, sid) {
+			t.Errorf("a revoked device is told %s", said)
+		} else if strings.Contains(said, `"ses_`) {
+			alive++
+		}
+	}
+	if alive != 1 {
+		t.Errorf("%d devices go on, want 1", alive)
 	}
 }

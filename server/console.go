@@ -43,7 +43,7 @@ type consolePart struct {
 func (f consoleFrame) Parts() []consolePart {
 	parts := []consolePart{
 		{Name: "Overview"}, {Name: "Users", Path: "users"}, {Name: "Clients", Path: "clients"}, {Name: "API keys", Path: "apikeys"},
-		{Name: "Signing keys", Path: "keys"}, {Name: "Audit", Path: "audit"},
+		{Name: "Signing keys", Path: "keys"}, {Name: "Revocations", Path: "log"}, {Name: "Audit", Path: "audit"},
 	}
 	for n, p := range parts {
 		parts[n].Here = p.Path == f.Here
@@ -87,6 +87,7 @@ var consolePages = map[string]func(*visit) error{
 	"/admin/clients/{id}": (*visit).client,
 	"/admin/apikeys":      (*visit).apiKeys,
 	"/admin/keys":         (*visit).keys,
+	"/admin/log":          (*visit).log,
 	"/admin/audit":        (*visit).audit,
 }
 

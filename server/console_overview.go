@@ -9,18 +9,26 @@ import (
 // overviewPage is the first page of the console.
 type overviewPage struct {
 	consoleFrame
-	Recent []auditLine
+	Verifiers []verifierLine
+	Behind    int
+	Recent    []auditLine
 }
 
 func (v *visit) overview() error {
-	list := get(at("audit"), v.listing(10))
+	following, list := get(at("verifiers"), nil), get(at("audit"), v.listing(10))
+	var who api.Verifiers
+	if err := v.send(following, &who); err != nil {
+		return err
+	}
 	var recent api.AuditPage
 	if err := v.send(list, &recent); err != nil {
 		return err
 	}
-	f, err := v.page("", "Overview", list)
+	f, err := v.page("", "Overview", following, list)
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_overview.html", overviewPage{f, auditLines(recent.Entries)})
+	page := overviewPage{consoleFrame: f, Recent: auditLines(recent.Entries)}
+	page.Verifiers, page.Behind = verifierLines(who)
+	return v.render(http.StatusOK, "console_overview.html", page)
 }

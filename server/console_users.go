@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/api"
-	"github.com/counterfoil/counterfoil/source"
 )
 
 // consolePage is how many rows a list of the console shows: a page stays below 60 KiB.
@@ -281,7 +280,7 @@ func deleteUser(v *visit, _ url.Values) (*formPage, error) {
 func endSession(v *visit, _ url.Values) (*formPage, error) {
 	var row api.SessionRow
 	sid := v.r.PathValue("sid")
-	one := call{Method: http.MethodPost, Path: at("revocations"), Body: api.Revocation{Scope: source.ScopeSession, ID: sid, Reason: "ended by an administrator"}}
+	one := call{Method: http.MethodDelete, Path: at("sessions", sid)}
 	err := v.send(get(at("sessions", sid), nil), &row)
 	switch {
 	case is(problem(err), "damaged"): // it can be ended nevertheless

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
+)
+
+// revoking are the actions that write an entry of the revocation log by the will of somebody.
+var revoking = []string{string(audit.Revoke), string(audit.EndOthers), string(audit.Logout), string(audit.Reuse), string(audit.RevokeKey), string(audit.DeleteUser), string(audit.DeleteClient), string(audit.SetSubject)}
+
+// logPage is who revoked what, and which verifiers have it.
+type logPage struct {
+	consoleFrame
+	Head      string
+	Verifiers []verifierLine
+	Behind    int // verifiers that have not applied all of the log
+	Entries   []auditLine
+	Next      string
+}
+
+// verifierLine is a verifier in words.
+type verifierLine struct {
+	api.Verifier
+	Called, Age, Bound, Seen string
+	Behind                   bool
+}
+
+// Events are the entries of the page.
+func (p logPage) Events() events { return events{p.consoleFrame, true, p.Entries} }
+
+// State is what the verifier knows.
+func (l verifierLine) State() string {
+	switch {
+	case !l.Following:
+		return "gone"
+	case l.Verifier.StalenessMS > l.BoundMS:
+		return "stale"
+	case l.Behind:
+		return "behind"
+	}
+	return "up to date"
+}
+
+// Well reports whether nobody needs to look after the verifier.
+func (l verifierLine) Well() bool { return l.Following && l.StalenessMS <= l.BoundMS }
+
+// Part is how much of the bound is used up, in hundredths.
+func (l verifierLine) Part() int {
+	if l.BoundMS <= 0 || l.StalenessMS >= l.BoundMS {
+		return 100
+	}
+	return int(100 * l.StalenessMS / l.BoundMS)
+}
+
+func verifierLines(all api.Verifiers) (lines []verifierLine, behind int) {
+	for _, f := range all.Verifiers {
+		l := verifierLine{
+			Verifier: f, Called: f.Client, Age: short(f.StalenessMS), Bound: short(f.BoundMS), Seen: known(f.LastSeen),
+			Behind: f.Cursor.Epoch != all.Head.Epoch || f.Cursor.Before(all.Head),
+		}
+		if l.Called == "" {
+			l.Called = "in this server"
+		}
+		if l.Behind && l.Following {
+			behind++
+		}
+		lines = append(lines, l)
+	}
+	return lines, behind
+}
+
+// short is a time of so many milliseconds, with two digits.
+func short(ms int64) string {
+	switch d := time.Duration(ms) * time.Millisecond; {
+	case d < time.Second:
+		return strconv.FormatInt(ms, 10) + " ms"
+	case d < 10*time.Second:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < 2*time.Minute:
+		return strconv.Itoa(int(d/time.Second)) + " s"
+	case d < 2*time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + " min"
+	}
+	return strconv.Itoa(int(time.Duration(ms)*time.Millisecond/time.Hour)) + " h"
+}
+
+func (v *visit) log() error {
+	query := v.listing(consolePage)
+	following, list := get(at("verifiers"), nil), get(at("audit"), query)
+	query.Set("action", strings.Join(revoking, ","))
+	var who api.Verifiers
+	if err := v.send(following, &who); err != nil {
+		return err
+	}
+	var all api.AuditPage
+	if err := v.send(list, &all); err != nil {
+		return err
+	}
+	f, err := v.page("log", "Revocations", following, list)
+	if err != nil {
+		return err
+	}
+	query.Del("action")
+	page := logPage{consoleFrame: f, Head: who.Head.String(), Entries: auditLines(all.Entries), Next: v.nextPage(query, all.Next)}
+	page.Verifiers, page.Behind = verifierLines(who)
+	return v.render(http.StatusOK, "console_log.html", page)
+}
