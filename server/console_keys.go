@@ -124,7 +124,7 @@ func deleteAPIKey(v *visit, _ url.Values) (*formPage, error) {
 type keysPage struct {
 	consoleFrame
 	Keys     []keyLine
-	Timeline timeline
+	From, To string // of the plot
 }
 
 // keyLine is a signing key in words.
@@ -132,6 +132,7 @@ type keyLine struct {
 	ID, Alg, Status, Says string
 	Made, From            string
 	Live                  bool // it is published, so it can be revoked
+	Signs                 signing
 }
 
 func (v *visit) keys() error {
@@ -144,11 +145,12 @@ func (v *visit) keys() error {
 	if err != nil {
 		return err
 	}
-	page := keysPage{consoleFrame: f, Timeline: timelineOf(all.Keys, v.s.now())}
-	for _, k := range all.Keys {
+	lines, whole := signingTimes(all.Keys, v.s.now())
+	page := keysPage{consoleFrame: f, From: moment(whole.from), To: moment(whole.to)}
+	for n, k := range all.Keys {
 		page.Keys = append(page.Keys, keyLine{
 			ID: k.ID, Alg: string(k.Alg), Status: string(k.Status), Says: keySays[k.Status],
-			Made: known(k.Created), From: known(k.From), Live: k.Status != keyring.Revoked,
+			Made: known(k.Created), From: known(k.From), Live: k.Status != keyring.Revoked, Signs: lines[n],
 		})
 	}
 	return v.render(http.StatusOK, "console_keys.html", page)

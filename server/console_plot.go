@@ -6,69 +6,66 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 )
 
-// timeline is a plot of when each signing key signs: SVG by attributes and classes, for the policy of the
-// pages allows no inline style.
-type timeline struct {
-	Height int
-	Now    int // x
-	Bars   []bar
-	Ticks  []tick
+// span is the time from the left end of a plot to the right end. Plots are SVG that the server draws, by
+// attributes and classes: the policy of the pages allows no inline style.
+type span struct{ from, to time.Time }
+
+// plotWidth is how many units a plot is wide. The style sheet stretches it.
+const plotWidth = 1000
+
+// at is the place of a time in a plot.
+func (s span) at(t time.Time) int {
+	whole := s.to.Sub(s.from)
+	if whole <= 0 {
+		return 0
+	}
+	return min(max(int(float64(plotWidth)*float64(t.Sub(s.from))/float64(whole)), 0), plotWidth)
 }
 
-// bar is the time in which a key signs, or will.
-type bar struct {
-	X, Y, Width   int
-	Label, Status string
-}
+// signing is when a key signs, in a plot: its lines have the same span.
+type signing struct{ From, Width, Now int }
 
-// tick is a day on the axis.
-type tick struct {
-	X    int
-	Text string
-}
-
-const (
-	plotWidth = 720
-	barStep   = 30
-)
-
-func timelineOf(keys []keyring.Description, now time.Time) (t timeline) {
-	first, last := now, now.Add(24*time.Hour)
+// signingTimes returns a line for each key, and the span of all: from the first key to as long after now.
+func signingTimes(keys []keyring.Description, now time.Time) (lines []signing, s span) {
+	s = span{now, now}
 	for _, k := range keys {
-		if !k.From.IsZero() && k.From.Before(first) {
-			first = k.From
-		}
-		if k.From.After(last) {
-			last = k.From.Add(24 * time.Hour)
+		if !k.From.IsZero() {
+			s.from = earlier(s.from, k.From)
+			s.to = later(s.to, k.From)
 		}
 	}
-	first = first.Add(-last.Sub(first) / 20)
-	x := func(at time.Time) int {
-		return int(int64(plotWidth) * int64(at.Sub(first)/time.Second) / int64(last.Sub(first)/time.Second))
-	}
-	t.Now = x(now)
+	ahead := max(s.to.Sub(s.from)/4, time.Hour)
+	s.from, s.to = s.from.Add(-ahead/8), s.to.Add(ahead)
 	for _, k := range keys {
-		if k.From.IsZero() {
-			continue // revoked before it signed
-		}
-		end := last // the next key begins, or the end of the plot
-		for _, other := range keys {
-			if other.From.After(k.From) && other.From.Before(end) {
-				end = other.From
+		line := signing{Now: s.at(now)}
+		if !k.From.IsZero() { // zero: it was revoked before it signed
+			end := s.to
+			for _, other := range keys { // the next key takes over
+				if other.From.After(k.From) {
+					end = earlier(end, other.From)
+				}
 			}
+			if k.Status == keyring.Revoked {
+				end = earlier(end, now)
+			}
+			line.From = s.at(k.From)
+			line.Width = max(s.at(end)-line.From, plotWidth/100)
 		}
-		if k.Status != keyring.Next && end.After(now) {
-			end = now
-		}
-		t.Bars = append(t.Bars, bar{X: x(k.From), Y: 10 + barStep*len(t.Bars), Width: max(x(end)-x(k.From), 4), Label: k.ID, Status: string(k.Status)})
+		lines = append(lines, line)
 	}
-	t.Height = 10 + barStep*len(t.Bars) + 24
-	for n := range 4 {
-		at := first.Add(last.Sub(first) * time.Duration(2*n+1) / 8)
-		t.Ticks = append(t.Ticks, tick{x(at), at.UTC().Format("2 Jan")})
-	}
-	return t
+	return lines, s
 }
 
-// AxisOf is where the texts of the axis stand.
-func (keysPage) AxisOf(height int) int { return height - 6 }
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
