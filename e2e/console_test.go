@@ -139,9 +139,12 @@ func TestConsoleInABrowser(t *testing.T) {
 }
 
 // apart is a tab of another person or device: it shares no cookie with b.
-func (b *browser) apart() *browser {
+func (b *browser) apart() *browser { return b.beside(chromedp.WithNewBrowserContext()) }
+
+// beside is another tab of the same person.
+func (b *browser) beside(options ...chromedp.ContextOption) *browser {
 	b.t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(b.ctx, options...)
 	b.t.Cleanup(cancel)
 	other := &browser{t: b.t, ctx: ctx, problems: make(chan string, 1)}
 	other.do(chromedp.EmulateViewport(1280, 800))
@@ -208,11 +211,16 @@ func TestConsoleWalk(t *testing.T) {
 	const rows = `document.querySelectorAll("a[href$='/end'][aria-label]")`
 	boss.until(rows + `.length === 2`)
 	boss.picture("console-two-devices")
+	log := boss.beside()
+	log.do(chromedp.Navigate(url + "/admin/log"))
+	log.until(`document.querySelector(".live [role=status]")?.textContent.startsWith("Connected")`)
 	sid := boss.script(`Promise.resolve(` + rows + `[0].getAttribute("href").split("/").at(-2))`)
 	boss.do(chromedp.Evaluate[chromedp.Void](rows + `[0].click()`))
 	boss.press("Revoke the session")
 	boss.until(`document.querySelector("[role=status]")?.textContent.includes("revoked") && ` + rows + `.length === 1`)
 	boss.picture("console-one-device")
+	log.until(fmt.Sprintf(`[...document.querySelectorAll(".live li")].some((li) => li.textContent.includes(%q) && li.textContent.includes("confirmed by every verifier"))`, sid))
+	log.picture("console-live")
 	alive := 0
 	for _, d := range devices {
 		d.do(chromedp.Navigate(url + "/v1/session"))

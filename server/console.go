@@ -55,6 +55,9 @@ func (f consoleFrame) Parts() []consolePart {
 // At is the address of a page of the console. Each element is escaped, so an id stays one element.
 func (f consoleFrame) At(elements ...string) string { return f.base + inConsole(elements...) }
 
+// API is the address of a route of the API.
+func (f consoleFrame) API(path string) string { return f.base + path }
+
 // inConsole is the path of a page of the console, without that of the issuer.
 func inConsole(elements ...string) string {
 	path := "/admin"
@@ -214,6 +217,9 @@ func (v *visit) page(part, title string, calls ...call) (consoleFrame, error) {
 }
 
 func (v *visit) render(status int, name string, p page) error {
+	if name == "console_log.html" {
+		v.w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'; connect-src 'self'")
+	}
 	return v.s.render(v.w, status, name, p)
 }
 

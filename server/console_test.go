@@ -148,7 +148,7 @@ func TestConsolePages(t *testing.T) {
 	}
 	for _, path := range append(pages, forms...) {
 		v.open(path).at(http.StatusOK, "</html>")
-		body := v.page.Body.String()
+		body := strings.Replace(v.page.Body.String(), `<script src="/static/console.js"></script>`, "", 1)
 		for _, bad := range []string{"<script", "<img", "onerror=alert(1)>", " style=", pass} {
 			if strings.Contains(body, bad) {
 				t.Errorf("%s holds %s: %s", path, bad, body)

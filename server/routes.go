@@ -99,6 +99,7 @@ func (s *Server) pageRoutes() map[string]action {
 		"GET /favicon.ico":        s.pageIcon,
 		"GET /static/style.css":   s.pageStatic,
 		"GET /static/console.css": s.pageStatic,
+		"GET /static/console.js":  s.pageStatic,
 		"GET /static/welcome.js":  s.pageStatic,
 		"GET " + modulePath:       s.pageModule,
 	}

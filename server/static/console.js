@@ -1,0 +1,41 @@
+// What the console shows without a reload: entries of the revocation log as they come, and when the
+// verifiers have them. Without JavaScript the page shows the same after a reload.
+"use strict";
+
+const live = document.querySelector("[data-events]");
+if (live) {
+	const list = live.querySelector("ol"), state = live.querySelector("[role=status]");
+	const most = 20;
+	const line = (...texts) => {
+		const item = document.createElement("li");
+		for (const [name, text] of texts) {
+			const part = document.createElement(name);
+			part.textContent = text;
+			item.append(part, " ");
+		}
+		return item;
+	};
+	const events = new EventSource(live.dataset.events);
+	const on = (name, act) => events.addEventListener(name, (event) => act(JSON.parse(event.data)));
+	const place = (cursor) => cursor.split(".").map((part, n) => n ? BigInt(part) : part);
+	live.hidden = false;
+	on("hello", () => { state.textContent = live.dataset.connected; });
+	events.addEventListener("error", () => { state.textContent = live.dataset.lost; }); // it connects again by itself
+	on("revocation", (e) => {
+		const by = e.author ? `by ${e.author.by}` : "";
+		const item = line(["time", new Date(e.author?.time ?? Date.now()).toLocaleTimeString()], ["code", [e.scope, e.id].filter(Boolean).join(" ")], ["span", by], ["em", live.dataset.waiting]);
+		item.dataset.cursor = e.cursor;
+		list.prepend(item);
+		while (list.children.length > most) list.lastChild.remove();
+	});
+	on("confirmed", (e) => {
+		const [epoch, upto] = place(e.cursor);
+		for (const item of list.children) {
+			const [of, seq] = place(item.dataset.cursor), mark = item.querySelector("em");
+			if (of === epoch && seq <= upto && mark && !mark.dataset.confirmed) {
+				mark.dataset.confirmed = e.after_ms;
+				mark.textContent = `${live.dataset.confirmed} ${e.after_ms} ms (${e.verifiers})`;
+			}
+		}
+	});
+}
