@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -25,6 +26,7 @@ type native struct {
 	keychain string
 	proxy    string
 
+	asked     atomic.Int32
 	refreshes atomic.Int32 // that came to the proxy
 	lose      atomic.Int32 // so many answers to a refresh do not come back
 	away      atomic.Bool  // the auth server answers 503
@@ -32,7 +34,7 @@ type native struct {
 }
 
 func newNative(t *testing.T) *native {
-	n := &native{t: t, program: start(t), binary: filepath.Join(t.TempDir(), "native"), keychain: filepath.Join(t.TempDir(), "app", "keychain.json")}
+	n := &native{t: t, program: start(t, "--trusted-proxies", "127.0.0.1/32"), binary: filepath.Join(t.TempDir(), "native"), keychain: filepath.Join(t.TempDir(), "app", "keychain.json")}
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../examples/native", "-o", n.binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
@@ -40,7 +42,10 @@ func newNative(t *testing.T) *native {
 	if err != nil {
 		t.Fatal(err)
 	}
-	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Set("X-Forwarded-For", fmt.Sprint("198.51.100.", n.asked.Add(1)%250)) // each request comes from another network
+	}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.away.Load() {
 			w.Header().Set("Retry-After", "60")
