@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if err := os.Setenv(childEnv, "1"); err != nil { // for every process that this one starts
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -48,7 +51,6 @@ func options(t *testing.T, only ...string) compare.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(childEnv, "1")
 	dir := t.TempDir()
 	return compare.Options{
 		Version: "test", Child: []string{self}, Only: only, Rounds: 1, Measure: 10 * time.Millisecond, Rate: 500, Users: []int{100}, Callers: 20, Delays: []int{0, 20},
@@ -199,6 +201,7 @@ func TestInterrupted(t *testing.T) {
 // The revocation of a session, or a list, ends it at every node; with wait=all nothing is accepted after the answer.
 // A token lives on until it expires.
 func TestRevocation(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	r := run(t, "revoke")
 	for _, contender := range []string{"session-memory", "session-sqlite", "jwt-blocklist-sqlite"} {
 		if got := value(t, r, "revoke-after", contender); got != 0 {
@@ -220,6 +223,7 @@ func TestRevocation(t *testing.T) {
 
 // What an outage does, in words.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	r := run(t, "outage")
 	for row, wants := range map[string]map[string]string{
 		"store-down":     {"session-memory": "goes on", "session-sqlite": "at once answers 503, afterwards it is accepted again", "jwt-es256": "goes on"},
@@ -242,6 +246,7 @@ func TestOutage(t *testing.T) {
 
 // A refresh, the memory and the network give a row each, with every contender in it.
 func TestOtherRows(t *testing.T) {
+	t.Parallel()
 	r := run(t, "refresh", "memory", "network", "nodes")
 	for _, row := range []string{"refresh", "memory-100", "network-0", "network-20", "network-first-20", "rate-3"} {
 		found := r.Row(row)
@@ -259,6 +264,7 @@ func TestOtherRows(t *testing.T) {
 
 // What Chromium shows is what the rules say that it must show, so a machine without Chromium gets the same row.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	without := run(t, "browser")
 	o := options(t, "browser")
 	o.Browser = testsvc.Program(t, "chromium")

@@ -14,6 +14,7 @@ import (
 // A log that nobody reads holds up no request, and a reader that dies does not end the server.
 // What was dropped is told when somebody reads again.
 func TestLogThatNobodyReads(t *testing.T) {
+	t.Parallel()
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 // RFC 6749 section 2.3.1, RFC 7009, RFC 7662, RFC 9701: OAuth libraries that many services use
 // introspect, refresh and revoke, each in all ways in which a client can show its secret.
 func TestOAuthLibraries(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	dir, p := nodeModules(ctx, t, "oauth"), start(t)

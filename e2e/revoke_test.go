@@ -43,6 +43,7 @@ var targets = []struct {
 // revocation by each scope makes the service refuse the client. The test measures how long
 // that takes. A session that was not revoked is never refused. A refused session stays refused.
 func TestRevokedWithinMilliseconds(t *testing.T) {
+	t.Parallel() // with others; its stores, which it measures, are one after the other
 	for _, store := range stores {
 		t.Run(store.name, func(t *testing.T) {
 			p := start(t, append(store.flags(t), "--data", t.TempDir())...)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-var usersOfEach = flag.Int("users", 2, "users with each foreign hash that TestImportEachHash imports")
+var usersOfEach = flag.Int("users", 200, "users with each foreign hash that TestImportEachHash imports")
 
 // known is a hash of another program and its password.
 type known struct{ Name, Hash, Password string }

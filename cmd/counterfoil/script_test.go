@@ -30,12 +30,17 @@ type withServers struct{ m *testing.M }
 func (w withServers) Run() int { return testsvc.Run(w.m) }
 
 // The scripts run the real program: this test's binary under another name.
-func TestScripts(t *testing.T) { testscript.Run(t, scripts(t, "testdata/script")) }
+func TestScripts(t *testing.T) {
+	t.Parallel() // they wait for programs most of the time
+	testscript.Run(t, scripts(t, "testdata/script"))
+}
 
 // LOGIN-04: with one processor there is one slot to hash in, and a short queue.
 func TestProcessors(t *testing.T) {
+	t.Parallel()
 	for _, n := range []string{"1", "2", "4"} {
 		t.Run(n, func(t *testing.T) {
+			t.Parallel()
 			run := scripts(t, "testdata/processors")
 			setup := run.Setup
 			run.Setup = func(e *testscript.Env) error {
