@@ -100,6 +100,10 @@ type Config struct {
 	// is due to users. nil: nobody does; an error is in the log all the same.
 	Swept func(took time.Duration, err error)
 
+	// Settings are those of the program, as GET /v1/admin/settings shows them: no value is a
+	// secret. nil: the fields of this struct.
+	Settings []Setting
+
 	// NoVerifier is for a program with no handlers of its own to protect: Verifier
 	// returns nil, and nothing follows the revocation log in this process.
 	NoVerifier bool
@@ -191,6 +195,9 @@ func (c *Config) complete() error {
 		}
 		rand.Read(c.SealKey[:])
 	}
+	if c.Settings == nil {
+		c.Settings = settingsOf(c)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -211,11 +218,12 @@ func (e *Embedded) assemble(ctx context.Context) error {
 		return err
 	}
 	now := e.time.Now
+	counts := newStats(now)
 	keys, err := keyring.Open(ctx, keyring.Options{Store: c.Store, SealKey: c.SealKey, Alg: token.Alg(c.Algorithm), Secret: c.HMACSecret, Now: now, Doubt: func() bool { return e.time.Err() != nil }})
 	if err != nil {
 		return err
 	}
-	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: c.Audit, Anchor: audit.LogSeal(c.Logger), Now: now}); err != nil {
+	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: counts.heard(c.Audit), Anchor: audit.LogSeal(c.Logger), Now: now}); err != nil {
 		return err
 	}
 	users, err := directory.New(directory.Options{Store: c.Store, Audit: e.trail, Now: now})
@@ -261,8 +269,11 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.Server, err = newServer(c, e.time, e.issuer, e.users, ways)
-	return err
+	if e.Server, err = newServer(c, e.time, e.issuer, e.users, ways); err != nil {
+		return err
+	}
+	e.stats, e.settings = counts, c.Settings
+	return nil
 }
 
 // setBack goes on with a clock that was set back. Entries may have been swept that cover
@@ -335,6 +346,7 @@ func (e *Embedded) run(ctx context.Context) {
 	e.running.Go(func() { e.time.Run(ctx) })
 	e.running.Go(func() { e.sweep(ctx) })
 	e.running.Go(func() { e.trail.Run(ctx) })
+	e.running.Go(func() { e.stats.lag(ctx, e.issuer) })
 	if e.head != nil {
 		e.running.Go(func() { e.keepHead(ctx) })
 	}

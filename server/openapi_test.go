@@ -106,6 +106,10 @@ func (d *document) check(at string, s schema, v any) error {
 		if _, err := time.Parse(time.RFC3339Nano, text); s["format"] == "date-time" && (err != nil || !strings.HasSuffix(text, "Z")) {
 			return fmt.Errorf("%s: %q is not a time in UTC", at, text)
 		}
+	case "number":
+		if _, ok := v.(json.Number); !ok {
+			return wrong
+		}
 	case "integer":
 		if n, ok := v.(json.Number); !ok || strings.ContainsAny(n.String(), ".eE") {
 			return wrong
@@ -431,6 +435,8 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("GET", "/v1/admin/audit?format=csv", "", key...)
 	do("POST", "/v1/admin/audit/verify", `{"anchors":[{"n":1,"hash":"00"}]}`, key...)
 	do("GET", "/v1/admin/verifiers?limit=2", "", key...)
+	do("GET", "/v1/admin/settings", "", key...)
+	do("GET", "/v1/admin/stats", "", key...)
 	b.issuer.Feed().Stop() // a stream of events ends at once then
 	do("GET", "/v1/admin/log/events?after=0000000000000000.0", "", key...)
 	for _, path := range []string{"/v1/log", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/openapi.json", "/healthz", "/readyz"} {

@@ -54,6 +54,8 @@ type Server struct {
 	warned        *limit.Limiter // of API keys that expire soon or come with a wrong name, by id
 	exports       slots
 	streams       slots
+	stats         *stats
+	settings      []Setting
 	beat          time.Duration // of streams
 	handler       http.Handler
 	routed        http.Handler // the routes, for the calls of the console

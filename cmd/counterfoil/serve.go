@@ -41,18 +41,18 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 				Hint: "leave it out with --demo, or name another algorithm"}}
 		}
 		if c.Store == "" && c.Sessions == "" {
-			c.Store = "memory"
+			c.Store, v.Origins["store"] = "memory", demoOrigin
 		}
 		if v.Origins["registration"] == config.Default {
-			c.Registration = true
+			c.Registration, v.Origins["registration"] = true, demoOrigin
 		}
 		if v.Origins["log_level"] == config.Default {
-			c.LogLevel = "warn" // lines of the log would push the text of the demo off the screen
+			c.LogLevel, v.Origins["log_level"] = "warn", demoOrigin // lines of the log would push the text of the demo off the screen
 		}
 	}
 	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
-	s := &service{settings: &c.settings, demo: c.Demo, log: log, metrics: newMetrics(lines.Dropped), clockWasSetBack: c.ClockWasSetBack}
+	s := &service{settings: &c.settings, demo: c.Demo, log: log, metrics: newMetrics(lines.Dropped), origins: v.Origins, clockWasSetBack: c.ClockWasSetBack}
 	defer surviveSignals(s.again)()
 	// The demo starts even if another program has the port of the ops listener.
 	if err := s.open(ctx, c.Demo && v.Origins["ops_listen"] == config.Default); err != nil {
@@ -75,6 +75,7 @@ type service struct {
 	demo    bool
 	log     *slog.Logger
 	metrics *metrics
+	origins config.Origins
 	web     *ops.Server
 
 	clockWasSetBack bool
@@ -122,7 +123,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
 			HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
-			ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
+			Settings: s.shown(), ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
 		})
 		return err
 	})
@@ -150,6 +151,17 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
 	}
 	return s.web.HandleLocal(filepath.Join(s.Data, socketName), api.LocalAdmin(localActor))
+}
+
+// demoOrigin is where the demo's own values come from.
+const demoOrigin = "flag --demo"
+
+// shown are the settings as administrators see them. A secret has no text.
+func (s *service) shown() (all []server.Setting) {
+	for _, set := range s.settings.loader().All() {
+		all = append(all, server.Setting{Key: set.Key(), Value: set.Text(), Origin: s.origins[set.Key()]})
+	}
+	return all
 }
 
 // run serves until ctx ends, and then until the requests under way have finished.

@@ -278,3 +278,22 @@ func TestKeyForPostgresIsPrivate(t *testing.T) {
 		}
 	}
 }
+
+// OPS-11: administrators see each setting with its origin, and no secret.
+func TestShownSettings(t *testing.T) {
+	var c settings
+	where, err := c.load(config.Sources{Environ: []string{"COUNTERFOIL_HMAC_SECRET=Zq8vT1mWkY3xR7nB5cJ2hL9sD4fG6pA0uE-iO_yQwXtV", "COUNTERFOIL_IDLE=2h"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]server.Setting{}
+	for _, s := range (&service{settings: &c, origins: where}).shown() {
+		got[s.Key] = s
+		if strings.Contains(s.Value, "Zq8v") || s.Origin == "" {
+			t.Errorf("%+v", s)
+		}
+	}
+	if got["idle"] != (server.Setting{Key: "idle", Value: "2h", Origin: "COUNTERFOIL_IDLE"}) || got["hmac_secret"].Value != "[secret]" || got["store"].Origin != config.Default {
+		t.Errorf("%+v", got)
+	}
+}

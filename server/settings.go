@@ -1,0 +1,51 @@
+package server
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is a setting of the program as administrators see it.
+type Setting struct {
+	Key    string
+	Value  string // never a secret: a program says that it is set, and not what it is
+	Origin string // where the value comes from, such as a flag, a variable, a line of a file, or "default"
+}
+
+// settingsOf are those of a program that says none of its own: the fields of c.
+func settingsOf(c *Config) (all []Setting) {
+	add := func(key, value, otherwise string) {
+		s := Setting{key, value, "program"}
+		if value == "" || value == "0" || value == "0s" || value == "false" {
+			s.Value, s.Origin = otherwise, "default"
+		}
+		all = append(all, s)
+	}
+	secret := ""
+	if len(c.HMACSecret) > 0 {
+		secret = "[secret]"
+	}
+	add("issuer", c.URL, "")
+	add("hosts", strings.Join(c.Hosts, ","), "")
+	add("audience", strings.Join(c.Audience, ","), c.URL)
+	add("algorithm", c.Algorithm, "ES256")
+	add("hmac_secret", secret, "")
+	add("registration", strconv.FormatBool(c.Registration), "false")
+	add("clear_site_data", strconv.FormatBool(c.ClearSiteData), "false")
+	add("logins_per_second", strconv.Itoa(c.LoginsPerSecond), "0")
+	add("max_sessions", strconv.Itoa(c.MaxSessions), "100")
+	for _, d := range []struct {
+		key       string
+		value     time.Duration
+		otherwise time.Duration
+	}{
+		{"access_ttl", c.AccessTTL, 5 * time.Minute}, {"idle", c.Idle, time.Hour}, {"refresh_idle", c.RefreshIdle, 7 * 24 * time.Hour},
+		{"absolute", c.Absolute, 24 * time.Hour}, {"refresh_grace", c.Grace, 10 * time.Second}, {"max_bound", c.MaxBound, defaultBound},
+		{"audit_keep", c.KeepAudit, 90 * 24 * time.Hour},
+	} {
+		add(d.key, d.value.String(), cmp.Or(d.otherwise.String(), "0s"))
+	}
+	return all
+}
