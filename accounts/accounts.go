@@ -100,6 +100,25 @@ func (a *Accounts) List(ctx context.Context, after string, limit int) (page []di
 	return a.users.List(ctx, after, limit)
 }
 
+// Search returns a page of the users that f is for; see [directory.Directory.Search].
+func (a *Accounts) Search(ctx context.Context, f directory.Filter, after string, limit int) (directory.Found, error) {
+	return a.users.Search(ctx, f, after, limit)
+}
+
+// Count returns how many users f is for; see [directory.Directory.Count].
+func (a *Accounts) Count(ctx context.Context, f directory.Filter) (n int, more bool, err error) {
+	return a.users.Count(ctx, f)
+}
+
+// Reindex makes users and sessions searchable that a version without the search has written, or a
+// move. It does nothing if all are. progress is told how many users or sessions it has written.
+func (a *Accounts) Reindex(ctx context.Context, progress func(what string, done int)) error {
+	if err := a.users.Reindex(ctx, func(done int) { progress("users", done) }); err != nil {
+		return err
+	}
+	return a.issuer.Reindex(ctx, func(done int) { progress("sessions", done) })
+}
+
 // Create adds a user who has no password and no invitation yet, with directory.ErrTaken if
 // somebody has that identifier. Identifier, Name and Roles are taken from u.
 func (a *Accounts) Create(ctx context.Context, act audit.Act, u directory.User) (directory.User, error) {

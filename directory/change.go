@@ -67,19 +67,19 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 	if err := u.Check(); err != nil {
 		return store.Batch{}, err
 	}
-	value, err := json.Marshal(u)
+	rec, err := u.record()
 	if err != nil {
 		return store.Batch{}, err
 	}
-	b := store.Batch{Put: []store.Record{{Key: userKey(u.ID), Rev: u.rev, Value: value}}}
+	b := store.Batch{Put: []store.Record{rec}}
 	if err := errors.Join(d.setSkeleton(ctx, &b, &u), d.setPassword(&b, &u)); err != nil || due == nil {
 		return b, err
 	}
 	if due.End == u.Version { // a new password takes open invitations away (LOGIN-12)
 		b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: u.ID}}
 	}
-	rec, err := due.record(u.ID)
-	b.Put = append(b.Put, rec)
+	kept, err := due.record(u.ID)
+	b.Put = append(b.Put, kept)
 	return b, err
 }
 

@@ -174,11 +174,11 @@ func (d *Directory) SaveCredential(ctx context.Context, user string, c login.Cre
 		if len(others) >= maxCredentials {
 			return fmt.Errorf("%w: a user has at most %d of a kind", ErrBadCredential, maxCredentials)
 		}
-		value, err := json.Marshal(u) // a user who is deleted meanwhile leaves no credential behind
+		same, err := u.record() // a user who is deleted meanwhile leaves no credential behind
 		if err != nil {
 			return err
 		}
-		b.Put = append(b.Put, store.Record{Key: userKey(user), Rev: u.rev, Value: value})
+		b.Put = append(b.Put, same)
 		if c.Kind != KindPassword {
 			if err := d.setPassword(&b, &u); err != nil {
 				return err

@@ -225,7 +225,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	}
 	u.Version, u.rev = 0, 0
 	u.password, u.kept, u.inside = login.Credential{}, "", false
-	value, err := json.Marshal(u)
+	rec, err := u.record()
 	if err != nil {
 		return b, note, err
 	}
@@ -239,7 +239,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 	note = act.Entry(audit.CreateUser, u.ID)
 	note.Detail = "roles=" + strings.Join(u.Roles, ",")
 	b.Put = []store.Record{
-		{Key: userKey(u.ID), Value: value},
+		rec,
 		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: own},
 		{Key: skeletonKey(u.Identifier), Value: own},
 	}
@@ -376,7 +376,6 @@ func (d *Directory) List(ctx context.Context, after string, limit int) (page []U
 		limit = MaxPage
 	}
 	var users []store.Record
-	var passwords []store.Key
 	for rec, err := range d.store.List(ctx, kindUser, "*", after) {
 		if err != nil {
 			return nil, false, err
@@ -384,14 +383,24 @@ func (d *Directory) List(ctx context.Context, after string, limit int) (page []U
 		if more = len(users) == limit; more {
 			break
 		}
-		users, passwords = append(users, rec), append(passwords, passwordKey(rec.ID))
+		users = append(users, rec)
 	}
+	page, err = d.withPasswords(ctx, users)
+	return page, more, err
+}
+
+// withPasswords returns the users of records.
+func (d *Directory) withPasswords(ctx context.Context, users []store.Record) (page []User, err error) {
 	if len(users) == 0 {
-		return nil, false, nil
+		return nil, nil
+	}
+	passwords := make([]store.Key, len(users))
+	for n, rec := range users {
+		passwords[n] = passwordKey(rec.ID)
 	}
 	recs, err := d.store.Get(ctx, passwords...)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for n, rec := range users {
 		u, err := parseUser(rec, recs[n])
@@ -400,5 +409,5 @@ func (d *Directory) List(ctx context.Context, after string, limit int) (page []U
 		}
 		page = append(page, u)
 	}
-	return page, more, nil
+	return page, nil
 }

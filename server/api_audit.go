@@ -47,10 +47,8 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) 
 func auditQuery(page pageOf) (ask audit.Query, err error) {
 	ask = audit.Query{Subject: page.filter.Get("subject"), By: page.filter.Get("by"), After: page.after, Limit: page.limit}
 	for name, at := range map[string]*time.Time{"from": &ask.From, "to": &ask.To} {
-		if text := page.filter.Get(name); text != "" {
-			if *at, err = time.Parse(time.RFC3339, text); err != nil {
-				return ask, badRequest("%s is a time such as 2026-11-30T12:00:00Z", name)
-			}
+		if *at, err = instant(page, name); err != nil {
+			return ask, err
 		}
 	}
 	if ask.Actions, err = words(page, "action", audit.Actions()); err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
-	"github.com/counterfoil/counterfoil/store"
 )
 
 func viewUser(u directory.User) api.User {
@@ -25,25 +24,6 @@ func (s *Server) viewInvitation(token secret.String, expires time.Time) *api.Inv
 	// The configured URL, never the Host of a request (LOGIN-13). The token is the fragment: a
 	// browser sends it to nobody, so it is in no log and no Referer.
 	return &api.Invitation{Token: token.Reveal(), URL: s.url + "/welcome#" + token.Reveal(), Expires: expires.UTC()}
-}
-
-func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) error {
-	page, err := s.readPage(r)
-	if err != nil {
-		return err
-	}
-	users, more, err := s.users.List(r.Context(), page.after, page.limit)
-	if err != nil {
-		return store.Outage(err)
-	}
-	answer := api.Users{Users: []api.User{}}
-	for _, u := range users {
-		answer.Users = append(answer.Users, viewUser(u))
-	}
-	if more {
-		answer.Next = s.next(r.URL.Path, page, users[len(users)-1].ID)
-	}
-	return writeJSON(w, http.StatusOK, answer)
 }
 
 func (s *Server) adminUser(w http.ResponseWriter, r *http.Request, _ caller) error {

@@ -243,9 +243,6 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if err := e.setBack(ctx); err != nil {
 		return err
 	}
-	if err := e.reindex(ctx); err != nil {
-		return err
-	}
 	how := password.Options{Users: users, Now: now, Worker: c.HashWorker, Slots: c.HashSlots, InsecureHashes: c.InsecureHashes}
 	how.Throttle, err = throttle.New(throttle.Options{Store: c.Store, Key: e.issuer.Derive("device"), PerSecond: c.perSecond(how), Now: now})
 	if err != nil {
@@ -255,6 +252,9 @@ func (e *Embedded) assemble(ctx context.Context) error {
 		return err
 	}
 	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Now: now}); err != nil {
+		return err
+	}
+	if err := e.reindex(ctx); err != nil {
 		return err
 	}
 	if !c.Offline {
@@ -296,14 +296,11 @@ func (e *Embedded) setBack(ctx context.Context) error {
 // reindex makes what an earlier version has written searchable, before anybody searches. A node of
 // that version may still run beside this one, so each sweep looks again; that is one question.
 func (e *Embedded) reindex(ctx context.Context) error {
-	tell := func(what string) func(int) {
-		return func(done int) {
-			if done%50_000 == 0 && done > 0 {
-				e.config.Logger.Info("making what is stored searchable", "kind", what, "done", done)
-			}
+	return e.users.Reindex(ctx, func(what string, done int) {
+		if done%50_000 == 0 && done > 0 {
+			e.config.Logger.Info("making what is stored searchable", "kind", what, "done", done)
 		}
-	}
-	return e.issuer.Reindex(ctx, tell("sessions"))
+	})
 }
 
 // leastPerSecond is what a slow machine, or one that was busy when it was measured, looks at.

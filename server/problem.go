@@ -112,7 +112,7 @@ func ofRecords(err error) *source.Problem {
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "User is not acceptable", Detail: rule(err)}
 	case errors.Is(err, directory.ErrBadKey):
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "API key is not acceptable", Detail: rule(err)}
-	case errors.Is(err, issuer.ErrBadRequest):
+	case errors.Is(err, issuer.ErrBadRequest), errors.Is(err, directory.ErrBadFilter):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: rule(err)}
 	case errors.Is(err, store.ErrNotFound):
 		return errNotFound
@@ -130,7 +130,7 @@ func ofRecords(err error) *source.Problem {
 // of the answer says.
 func rule(err error) string {
 	text := err.Error()
-	for _, kind := range []error{directory.ErrBadIdentifier, directory.ErrBadUser, directory.ErrBadKey, issuer.ErrBadRequest} {
+	for _, kind := range []error{directory.ErrBadIdentifier, directory.ErrBadUser, directory.ErrBadKey, directory.ErrBadFilter, issuer.ErrBadRequest} {
 		text = strings.TrimSuffix(strings.ReplaceAll(text, kind.Error()+": ", ""), ": "+kind.Error())
 	}
 	return text

@@ -119,6 +119,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"GET /v1/admin/users/{id}/sessions":     {right: accounts.Read, do: s.adminUserSessions},
 		"DELETE /v1/admin/users/{id}/sessions":  {right: accounts.Revoke, do: s.adminEndUserSessions},
 
+		"GET /v1/admin/sessions":          {right: accounts.Read, do: s.adminSessions},
 		"POST /v1/admin/sessions":         {right: accounts.Write, do: s.adminCreateSession, scope: directory.ScopeSessions},
 		"GET /v1/admin/sessions/{sid}":    {right: accounts.Read, do: s.adminSession},
 		"DELETE /v1/admin/sessions/{sid}": {right: accounts.Revoke, do: s.adminEndSession},

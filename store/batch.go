@@ -9,7 +9,7 @@ import (
 const (
 	maxID    = 200
 	maxValue = 64 << 10
-	maxTexts = 40 // in Index
+	maxTexts = 64 // in Index
 )
 
 // Check returns an error for a batch that no store may accept. Each Commit calls it first.

@@ -78,7 +78,7 @@ type Record struct {
 	Value   []byte    // JSON of the package that owns the kind; the SQL views read it; at most 64 KiB
 
 	// Index has the texts that Search finds the record by. Only Put reads it: a caller that writes the
-	// record again gives the texts again. At most 40 texts of at most 200 bytes of printable ASCII.
+	// record again gives the texts again. At most 64 texts of at most 200 bytes of printable ASCII.
 	Index []string
 }
 

@@ -44,7 +44,7 @@ type program struct {
 	} `cmd:"" help:"Settings."`
 	User struct {
 		Add     userAdd     `cmd:"" help:"Add a user; the password is typed, or comes from standard input."`
-		List    userList    `cmd:"" help:"List users."`
+		List    userList    `cmd:"" help:"List users, or search them."`
 		Show    userShow    `cmd:"" help:"Show a user."`
 		Disable userDisable `cmd:"" help:"Disable a user and end its sessions."`
 		Enable  userEnable  `cmd:"" help:"Let a disabled user sign in again."`
@@ -60,7 +60,7 @@ type program struct {
 		Delete clientDelete `cmd:"" help:"End all sessions of a client, and forget it."`
 	} `cmd:"" help:"Clients: the programs that people sign in to."`
 	Session struct {
-		List   sessionList   `cmd:"" help:"List the sessions of a user."`
+		List   sessionList   `cmd:"" help:"List sessions of a user, or of all users."`
 		Show   sessionShow   `cmd:"" help:"Show a session."`
 		Revoke sessionRevoke `cmd:"" help:"Revoke a session, or all sessions of a user, of a client or of all users."`
 	} `cmd:"" help:"Sessions."`

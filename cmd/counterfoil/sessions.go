@@ -19,27 +19,47 @@ import (
 
 type sessionList struct {
 	placeFlags
-	User string `arg:"" help:"Id of the user, or what the user signs in with; or any subject."`
+	User    string    `arg:"" optional:"" help:"Id of the user, or what the user signs in with; or any subject. Without one: of all users, the newest first."`
+	Client  string    `placeholder:"CLIENT" help:"Only sessions of this client."`
+	Carrier string    `placeholder:"CARRIER" help:"Only sessions with this carrier: cookie, bearer, jwt-cookie, jwe or jwe-cookie."`
+	Address string    `placeholder:"ADDRESS" help:"Only sessions from this address."`
+	Device  string    `placeholder:"TEXT" help:"Only sessions whose User-Agent has this text."`
+	ACR     string    `name:"acr" placeholder:"ACR" help:"Only sessions with this authentication context."`
+	Since   time.Time `placeholder:"TIME" help:"Only sessions that began at this time or later, such as 2026-11-30T12:00:00Z."`
+	Limit   int       `default:"1000" placeholder:"N" help:"How many sessions are listed at most (default: 1000)."`
 }
 
-// Run lists the sessions of a user.
+// Run lists the sessions for which each filter holds.
 func (c *sessionList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		subject, err := a.withSessions(ctx, c.User, false)
-		if err != nil {
-			return err
+		f := api.SessionFilter{Client: c.Client, Carrier: c.Carrier, Address: c.Address, Device: c.Device, ACR: c.ACR, Since: c.Since}
+		if c.User != "" {
+			var err error
+			if f.User, err = a.withSessions(ctx, c.User, false); err != nil {
+				return err
+			}
 		}
-		sessions, damaged, err := a.UserSessions(ctx, subject)
-		if err != nil {
-			return err
+		sessions, damaged, more := []api.SessionRow{}, []string{}, false
+		for page, err := range a.FindSessions(ctx, f) {
+			if err != nil {
+				return err
+			}
+			sessions, damaged = append(sessions, page.Sessions.Sessions...), append(damaged, page.Damaged...)
+			if more = len(sessions) > c.Limit || len(sessions) == c.Limit && page.Next != ""; more {
+				sessions = sessions[:c.Limit]
+				break
+			}
 		}
 		for _, id := range damaged {
 			fmt.Fprintf(os.Stderr, "counterfoil: session %s is damaged: its row cannot be read. counterfoil session revoke %s ends it\n", id, id)
 		}
-		if c.JSON {
-			return writeJSON(os.Stdout, append([]api.SessionRow{}, sessions...))
+		if more {
+			fmt.Fprintf(os.Stderr, "counterfoil: there are more than these %d sessions: --limit lists more\n", len(sessions))
 		}
-		return printSessions(sessions, time.Now())
+		if c.JSON {
+			return writeJSON(os.Stdout, sessions)
+		}
+		return printSessions(sessions, c.User == "", time.Now())
 	})
 }
 
@@ -83,13 +103,23 @@ func ends(s api.SessionRow) time.Time {
 	return s.IdleExpires
 }
 
-func printSessions(sessions []api.SessionRow, now time.Time) error {
-	slices.SortFunc(sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
+// printSessions prints those of one user, the last used first, or those of all as they come.
+func printSessions(sessions []api.SessionRow, all bool, now time.Time) error {
+	columns := []column{{name: "ID"}, {name: "CARRIER"}, {name: "SEEN"}, {name: "LEFT"}, {name: "HOSTS"}, {"DEVICE", true}}
+	if all {
+		columns = slices.Insert(columns, 1, column{"USER", true})
+	} else {
+		slices.SortFunc(sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
+	}
 	var rows [][]string
 	for _, s := range sessions {
-		rows = append(rows, []string{s.ID, s.Carrier.String(), about(now.Sub(s.LastSeen)) + " ago", about(ends(s).Sub(now)), strconv.Itoa(len(s.Hosts)), s.DeviceLabel})
+		row := []string{s.ID, s.Carrier.String(), about(now.Sub(s.LastSeen)) + " ago", about(ends(s).Sub(now)), strconv.Itoa(len(s.Hosts)), s.DeviceLabel}
+		if all {
+			row = slices.Insert(row, 1, s.Subject)
+		}
+		rows = append(rows, row)
 	}
-	return table([]column{{name: "ID"}, {name: "CARRIER"}, {name: "SEEN"}, {name: "LEFT"}, {name: "HOSTS"}, {"DEVICE", true}}, rows)
+	return table(columns, rows)
 }
 
 func printSession(s api.SessionRow) error {

@@ -86,7 +86,7 @@ func Example_sessionShow() {
 
 // session list says at how many hosts each session is used.
 func Example_sessionList() {
-	if err := printSessions([]api.SessionRow{inUse()}, time.Date(2026, 3, 4, 6, 36, 7, 0, time.UTC)); err != nil {
+	if err := printSessions([]api.SessionRow{inUse()}, false, time.Date(2026, 3, 4, 6, 36, 7, 0, time.UTC)); err != nil {
 		panic(err)
 	}
 	// Output:

@@ -66,13 +66,18 @@ func printInvitation(i *api.Invitation) {
 
 type userList struct {
 	placeFlags
+	Text     string    `arg:"" optional:"" help:"Beginnings of what the users sign in with, of words of their names, or of their ids."`
+	Role     string    `placeholder:"ROLE" help:"Only users with this role."`
+	Disabled *bool     `negatable:"" help:"Only users who are disabled, or who are not."`
+	Created  time.Time `placeholder:"TIME" help:"Only users who were made at this time or later, such as 2026-11-30T12:00:00Z."`
+	Before   time.Time `placeholder:"TIME" help:"Only users who were made before this time."`
 }
 
-// Run lists all users.
+// Run lists all users, by id, or those for whom each filter holds.
 func (c *userList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
 		all := []api.User{}
-		for u, err := range a.Users(ctx) {
+		for u, err := range a.FindUsers(ctx, api.UserFilter{Text: c.Text, Role: c.Role, Disabled: c.Disabled, Created: c.Created, Before: c.Before}) {
 			if err != nil {
 				return err
 			}

@@ -111,6 +111,17 @@ func (c *Client) Users(ctx context.Context) iter.Seq2[User, error] {
 	return each(all, func(page Users) []User { return page.Users })
 }
 
+// FindUsers returns the users that f is for, page by page. An error ends them.
+func (c *Client) FindUsers(ctx context.Context, f UserFilter) iter.Seq2[User, error] {
+	all := pagesOf(ctx, c, "/v1/admin/users", f.Query(), func(page Users) string { return page.Next })
+	return each(all, func(page Users) []User { return page.Users })
+}
+
+// FindSessions returns the sessions that f is for, page by page. An error ends them.
+func (c *Client) FindSessions(ctx context.Context, f SessionFilter) iter.Seq2[FoundSessions, error] {
+	return pagesOf(ctx, c, "/v1/admin/sessions", f.Query(), func(page FoundSessions) string { return page.Next })
+}
+
 // User returns a user.
 func (c *Client) User(ctx context.Context, id string) (answer User, err error) {
 	return answer, c.call(ctx, http.MethodGet, userPath(id), nil, &answer)
@@ -231,15 +242,10 @@ type Events struct {
 
 // Audit returns security events, page by page, newest first. An error ends them.
 func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, error] {
-	query := url.Values{}
-	for name, value := range map[string]string{
+	query := filled(url.Values{}, map[string]string{
 		"subject": of.Subject, "by": of.By, "action": strings.Join(of.Actions, ","), "outcome": strings.Join(of.Outcomes, ","),
 		"from": moment(of.From), "to": moment(of.To),
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	})
 	all := pagesOf(ctx, c, "/v1/admin/audit", query, func(page AuditPage) string { return page.Next })
 	return each(all, func(page AuditPage) []audit.Entry { return page.Entries })
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -188,6 +189,29 @@ type Sessions struct {
 	Sessions []SessionRow `json:"sessions"`
 	Damaged  []string     `json:"damaged,omitempty"` // ids of sessions of this page whose rows cannot be read
 	Next     string       `json:"next,omitempty"`    // cursor of the next page; empty: this is the last
+}
+
+// FoundSessions answers GET /v1/admin/sessions. Order is "newest"; "id" for those of one user; or
+// "stored" if the store has no index: then a page looks at a bounded number of sessions, and may be
+// empty and not the last.
+type FoundSessions struct {
+	Sessions
+	Order  string `json:"order"`
+	Looked int    `json:"looked"` // stored sessions that were looked at for this page
+	Counted
+}
+
+// SessionFilter says which sessions a search is for. What is not set holds for all.
+type SessionFilter struct {
+	User, Client, Carrier, Address, Device, ACR string
+	Since                                       time.Time // the session is not older
+}
+
+// Query is f as GET /v1/admin/sessions takes it.
+func (f SessionFilter) Query() url.Values {
+	return filled(url.Values{}, map[string]string{
+		"user": f.User, "client": f.Client, "carrier": f.Carrier, "address": f.Address, "device": f.Device, "acr": f.ACR, "since": moment(f.Since),
+	})
 }
 
 // NewSession is the body of POST /v1/admin/sessions.

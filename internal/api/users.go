@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -18,8 +20,45 @@ type User struct {
 
 // Users answers GET /v1/admin/users.
 type Users struct {
-	Users []User `json:"users"`
-	Next  string `json:"next,omitempty"` // cursor of the next page; empty: this is the last
+	Users  []User `json:"users"`
+	Looked int    `json:"looked,omitempty"` // of a search: how many users it looked at for this page
+	Next   string `json:"next,omitempty"`   // cursor of the next page; empty: this is the last
+	Counted
+}
+
+// Counted is in a page if the query has count=true. Count is exact up to 10,000, unless MoreThan
+// is true: then there are more than Count, or the search has not looked at all.
+type Counted struct {
+	Count    *int `json:"count,omitempty"`
+	MoreThan bool `json:"more_than,omitempty"`
+}
+
+// UserFilter says which users a search is for. What is not set holds for all.
+type UserFilter struct {
+	Text     string // beginnings of the identifier, of words of the name, or of the id
+	Role     string
+	Disabled *bool
+	Created  time.Time // then or later
+	Before   time.Time // created before
+}
+
+// Query is f as GET /v1/admin/users takes it.
+func (f UserFilter) Query() url.Values {
+	query := url.Values{}
+	if f.Disabled != nil {
+		query.Set("disabled", strconv.FormatBool(*f.Disabled))
+	}
+	return filled(query, map[string]string{"q": f.Text, "role": f.Role, "created": moment(f.Created), "created_before": moment(f.Before)})
+}
+
+// filled adds to query the values that are not empty.
+func filled(query url.Values, values map[string]string) url.Values {
+	for name, value := range values {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
 }
 
 // NewUser is the body of POST /v1/admin/users.
