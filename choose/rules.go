@@ -127,8 +127,8 @@ var Topics = []Topic{
 
 	{ID: "bound", Title: "Bound: how old the knowledge of revocations may be", Rules: []Rule{
 		{ID: "bound-now", If: []Condition{is("revocation", "now")},
-			Choice:  "5 seconds, and wait=all where an answer must mean that nobody accepts any more",
-			Because: "Revocations arrive in milliseconds. The bound is for a network that is cut: after it a verifier accepts nothing. A shorter bound makes shorter interruptions visible. Verifiers must follow with as little: Options.Bound, or --bound of the gateway.",
+			Choice:  "5 seconds, in verifiers too (Options.Bound; counterfoil gateway --bound 5s), and wait=all where an answer must mean that nobody accepts any more",
+			Because: "Revocations arrive in milliseconds. The bound is for a network that is cut: after it a verifier accepts nothing. A shorter bound makes shorter interruptions visible. A verifier whose bound is longer than that of the server does not start.",
 			Rows:    []string{"revoke", "revoke-all", "revoke-all-after"}, Set: map[string]string{"max_bound": "5s"}},
 		{ID: "bound-soon", If: []Condition{is("revocation", "soon")},
 			Choice:  "10 seconds",
