@@ -180,6 +180,20 @@ func TestHTML(t *testing.T) {
 	}
 }
 
+// A result that another program wrote may have a number without an interval.
+func TestMarkdownWithoutAnInterval(t *testing.T) {
+	r := reportOf()
+	for n := range r.Rows {
+		for i := range r.Rows[n].Cells {
+			r.Rows[n].Cells[i].Low, r.Rows[n].Cells[i].High = nil, nil
+		}
+	}
+	var b strings.Builder
+	if err := r.WriteMarkdown(&b); err != nil || !strings.Contains(b.String(), "Title of ") {
+		t.Errorf("%v: %s", err, &b)
+	}
+}
+
 func TestHTMLOfAPartialResult(t *testing.T) {
 	r := reportOf()
 	r.Partial, r.Unfinished, r.Rows = true, []string{"network", "browser"}, r.Rows[:9]

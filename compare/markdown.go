@@ -81,7 +81,7 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 			value, interval := "", ""
 			if c.Value != nil {
 				value = Number(*c.Value)
-				if *c.Low != *c.High {
+				if c.Low != nil && c.High != nil && *c.Low != *c.High { // a result that was read may have none
 					interval = Number(*c.Low) + "–" + Number(*c.High)
 				}
 			}
