@@ -37,6 +37,7 @@ type app struct {
 	outage atomic.Bool
 	bare   atomic.Bool // requests lose what says where they come from, as behind some proxies
 	flaky  atomic.Int32
+	files  map[string]string // more of the page, by path
 
 	mu        sync.Mutex
 	refreshes int
@@ -77,6 +78,8 @@ func newApp(t *testing.T, methods ...login.Method) *app {
 		case r.URL.Path == "/app/":
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			_, _ = io.WriteString(w, appPage)
+		case a.files[r.URL.Path] != "":
+			http.ServeContent(w, r, r.URL.Path, time.Time{}, strings.NewReader(a.files[r.URL.Path]))
 		case r.URL.Path == "/api/away":
 			http.Redirect(w, r, r.URL.RawQuery, http.StatusTemporaryRedirect)
 		case r.URL.Path == "/api/flaky" && a.flaky.Add(-1) >= 0:

@@ -108,7 +108,7 @@ var layers = map[string]struct {
 	"/examples/tutorial/spa":     {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/tutorial/reports": {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/native":           {nil, nil, "a client: what it needs of ours goes over the wire"},
-	"/examples/browser":          {[]string{"", "/server", "/store/memory"}, nil, "a page on a server's own origin"},
+	"/examples/spa":              {[]string{"", "/audit", "/clients", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 }
 
 func TestLayers(t *testing.T) {
