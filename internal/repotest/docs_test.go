@@ -1,7 +1,6 @@
 package repotest
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,24 +63,5 @@ func TestPackageDocNamesEveryFile(t *testing.T) {
 		if !strings.HasSuffix(file, "_test.go") && file != "doc.go" && !strings.Contains(doc, file) {
 			t.Errorf("doc.go does not say what %s is for", file)
 		}
-	}
-}
-
-// What documents link to is there.
-func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
-	err := fs.WalkDir(os.DirFS("."), ".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".md") {
-			return err
-		}
-		for _, m := range link.FindAllStringSubmatch(text(t, path), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
-				t.Errorf("%s: %v", path, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
 	}
 }
