@@ -114,14 +114,18 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 	return err
 }
 
-// CheckInvitation says whether Redeem would take an invitation: nil, directory.ErrUsed or
-// login.ErrRefused. It uses nothing up. The holder learns it before they think of a password.
-func (a *Accounts) CheckInvitation(ctx context.Context, invitation login.Secret) error {
+// CheckInvitation says whether RedeemAs would take an invitation: nil, directory.ErrUsed or
+// login.ErrRefused. It uses nothing up. The holder learns it before they think of a password, and
+// with first that they also choose an identifier.
+func (a *Accounts) CheckInvitation(ctx context.Context, invitation login.Secret) (first bool, err error) {
+	if first, err = a.ofFirst(ctx, invitation); first || err != nil {
+		return first, err
+	}
 	_, used, err := a.users.Invited(ctx, invitation)
 	if err == nil && used {
 		err = directory.ErrUsed
 	}
-	return err
+	return false, err
 }
 
 func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.Secret, u directory.User, next login.Secret) error {

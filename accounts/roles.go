@@ -247,17 +247,19 @@ func (a *Accounts) notTheLast(ctx context.Context, who Actor, id string) error {
 // administrator reports whether an active user with RoleAdmin is there, besides the one with
 // the id besides.
 func (a *Accounts) administrator(ctx context.Context, besides string) (bool, error) {
-	for after, more := "", true; more; {
-		var page []directory.User
-		var err error
-		if page, more, err = a.users.List(ctx, after, 200); err != nil {
+	disabled := false
+	for after := ""; ; {
+		found, err := a.users.Search(ctx, directory.Filter{Role: RoleAdmin, Disabled: &disabled}, after, 0)
+		if err != nil {
 			return false, err
 		}
-		for _, u := range page {
-			if after = u.ID; u.ID != besides && isAdministrator(u) {
+		for _, u := range found.Users {
+			if u.ID != besides && isAdministrator(u) {
 				return true, nil
 			}
 		}
+		if after = found.Next; after == "" {
+			return false, nil
+		}
 	}
-	return false, nil
 }

@@ -346,6 +346,55 @@ func TestWelcomePage(t *testing.T) {
 	}
 }
 
+// LOGIN-15: the link of the first administrator leads to the page of invitations, which then
+// also asks what the person will sign in with. A link that was used says so.
+func TestFirstAdministratorByLink(t *testing.T) {
+	b := newBench(t)
+	made, _, err := b.embedded.FirstAdministrator(t.Context())
+	must(t, err)
+	link := made.Reveal()
+	token, found := strings.CutPrefix(link, b.url+"/welcome#")
+	if !found {
+		t.Fatalf("the link is %q", link)
+	}
+	if res, body := b.call("POST", "/v1/invitations/check", `{"token":"`+token+`"}`); res.StatusCode != http.StatusOK || body != `{"identifier":true}` {
+		t.Errorf("check = %d %s", res.StatusCode, body)
+	}
+	const chosen = "a quiet evening at home"
+	choose := func(identifier string) (*http.Response, string) {
+		return b.call("POST", "/welcome", url.Values{"token": {link}, "identifier": {identifier}, "password": {chosen}}.Encode(), "Origin", b.url)
+	}
+	if _, body := b.call("GET", "/welcome", ""); !strings.Contains(body, `id="founder" hidden`) {
+		t.Errorf("the page asks everybody for an identifier: %s", body)
+	}
+	for _, c := range []struct {
+		identifier, text string
+		want             int
+	}{
+		{"", `id="founder">`, http.StatusUnprocessableEntity},
+		{"alice", `id="founder">`, http.StatusConflict},
+		{"root@example.org", `action="/login"`, http.StatusOK},
+		{"other", `action="/login"`, http.StatusGone},
+	} {
+		if res, body := choose(c.identifier); res.StatusCode != c.want || !strings.Contains(body, c.text) {
+			t.Errorf("choose %q = %d %s, want %d %s", c.identifier, res.StatusCode, body, c.want, c.text)
+		}
+	}
+	if res, _ := b.call("POST", "/v1/invitations", `{"token":"`+token+`","identifier":"third","password":"`+chosen+`"}`); res.StatusCode != http.StatusGone {
+		t.Errorf("by the API, once more = %d", res.StatusCode)
+	}
+	got := b.issued(b.call("POST", "/v1/login", `{"identifier":"root@example.org","password":"`+chosen+`","carrier":"bearer","client":"console"}`))
+	if res, body := b.call("GET", "/v1/admin/audit?action=user.create,user.invite", "", "Authorization", "Bearer "+got.Access); res.StatusCode != http.StatusOK || !strings.Contains(body, "there is no administrator") || !strings.Contains(body, "roles=admin") {
+		t.Errorf("the administrator gets %d %s", res.StatusCode, body)
+	}
+	if strings.Contains(b.log.String()+b.dump(), token[4:]) {
+		t.Error("the link was logged or kept")
+	}
+	if made, _, err := b.embedded.FirstAdministrator(t.Context()); err != nil || made.Reveal() != "" {
+		t.Errorf("there is an administrator, and another link, %v", err)
+	}
+}
+
 // SES-04: a key that makes sessions of users must not come to hold one of an
 // administrator, whatever becomes of the user and in whatever order.
 func TestMakingSessionsIsNoAdministration(t *testing.T) {

@@ -21,10 +21,13 @@ func viewUser(u directory.User) api.User {
 }
 
 func (s *Server) viewInvitation(token secret.String, expires time.Time) *api.Invitation {
-	// The configured URL, never the Host of a request (LOGIN-13). The token is the fragment: a
-	// browser sends it to nobody, so it is in no log and no Referer.
-	return &api.Invitation{Token: token.Reveal(), URL: s.url + "/welcome#" + token.Reveal(), Expires: expires.UTC()}
+	return &api.Invitation{Token: token.Reveal(), URL: s.linkOf(token), Expires: expires.UTC()}
 }
+
+// linkOf is the link of an invitation: under the configured URL, never the Host of a request
+// (LOGIN-13). The token is the fragment: a browser sends it to nobody, so it is in no log and no
+// Referer.
+func (s *Server) linkOf(token secret.String) string { return s.url + "/welcome#" + token.Reveal() }
 
 func (s *Server) adminUser(w http.ResponseWriter, r *http.Request, _ caller) error {
 	u, err := s.user(r)
@@ -160,7 +163,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	if err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Password.String); err != nil {
+	if err := s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Identifier, b.Password.String); err != nil {
 		return noInvitation(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -176,8 +179,12 @@ func (s *Server) checkInvitation(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	if err := s.users.CheckInvitation(r.Context(), b.Token.String); err != nil {
+	first, err := s.users.CheckInvitation(r.Context(), b.Token.String)
+	if err != nil {
 		return noInvitation(err)
+	}
+	if first {
+		return writeJSON(w, http.StatusOK, api.Asks{Identifier: true})
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -49,6 +49,7 @@ func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 type welcomePage struct {
 	frame
 	Token string
+	First bool // the invitation is that of the first administrator, who also chooses an identifier
 }
 
 // pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
@@ -70,14 +71,15 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token := invitationIn(r.PostForm.Get("token"))
-	err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), secret.New(r.PostForm.Get("password")))
+	first, _ := s.users.CheckInvitation(r.Context(), secret.New(token)) // the answer to the form says what is wrong
+	err := s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), secret.New(token), r.PostForm.Get("identifier"), secret.New(r.PostForm.Get("password")))
 	switch err = noInvitation(err); {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
 		status, text := s.inWords(w, r, err)
 		return s.askToSignIn(w, status, destination{}, text)
 	case err != nil:
 		status, text := s.inWords(w, r, err)
-		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Focus: fieldOf(err, "token", "password")}, token})
+		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Focus: fieldOf(err, "token", "password")}, token, first})
 	}
 	return s.finish(w, "/login", passwordSet, 0)
 }

@@ -359,6 +359,17 @@ func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
 // Users is the people who have an account, and the API keys.
 func (e *Embedded) Users() *accounts.Accounts { return e.users }
 
+// FirstAdministrator returns the link with which the first administrator makes the account, once
+// and within 24 hours, or nothing if there is an active one. Each call makes a new link and ends
+// the one before. Show it to the owner of the machine alone, and write it to no log.
+func (e *Embedded) FirstAdministrator(ctx context.Context) (link login.Secret, expires time.Time, err error) {
+	token, expires, err := e.users.InviteAdministrator(ctx, audit.Act{By: audit.ByLocal, Reason: "there is no administrator"})
+	if err != nil || token.Reveal() == "" {
+		return login.Secret{}, time.Time{}, err
+	}
+	return secret.New(e.linkOf(token)), expires, nil
+}
+
 // Clock compares the clock of this node with that of the store.
 func (e *Embedded) Clock() *nodetime.Clock { return e.time }
 

@@ -37,6 +37,7 @@ type bench struct {
 	users    *accounts.Accounts
 	issuer   *issuer.Issuer
 	server   *server.Server
+	embedded *server.Embedded
 	clock    *nodetime.Clock
 	seen     sync.Map      // operations that were granted
 	log      *bytes.Buffer // everything that was logged; read it when nothing runs
@@ -78,6 +79,7 @@ func (b *bench) open(c server.Config) {
 	e, err := server.Open(b.Context(), c)
 	must(b.T, err)
 	b.Cleanup(func() { _ = e.Close() })
+	b.embedded = e
 	b.issuer, b.users, b.server, b.clock = e.Issuer(), e.Users(), e.Server, e.Clock()
 	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(b.T, err)

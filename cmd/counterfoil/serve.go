@@ -60,7 +60,7 @@ func (c *serveCommand) Run(ctx context.Context, flags given) error {
 	}
 	defer s.close()
 	if !c.Demo {
-		return s.run(ctx, func() error { return nil })
+		return s.run(ctx, func() error { s.inviteAdministrator(ctx); return nil })
 	}
 	if err := demoUsers(ctx, s.Users(), log); err != nil {
 		return err
@@ -146,9 +146,6 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 			s.log.Debug("commands in this folder will not see that a server runs in memory", "error", err.Error())
 		}
 		return nil
-	}
-	if users, _, err := s.Users().List(ctx, "", 1); err == nil && len(users) == 0 {
-		s.log.Info("there are no users yet", "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
 	}
 	return s.web.HandleLocal(filepath.Join(s.Data, socketName), api.LocalAdmin(localActor))
 }

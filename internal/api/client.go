@@ -63,7 +63,7 @@ func (c *Client) Refresh(ctx context.Context, body Refresh[string]) (answer Issu
 
 // Redeem chooses a password with the token of an invitation.
 func (c *Client) Redeem(ctx context.Context, token, password string) error {
-	return c.call(ctx, http.MethodPost, "/v1/invitations", Redeem[string]{token, password}, nil)
+	return c.call(ctx, http.MethodPost, "/v1/invitations", Redeem[string]{Token: token, Password: password}, nil)
 }
 
 // CreateSession makes a session of a subject that the caller has authenticated.

@@ -81,10 +81,17 @@ type Invitation struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Redeem is the body of POST /v1/invitations.
+// Redeem is the body of POST /v1/invitations. Identifier is for the invitation of the first
+// administrator.
 type Redeem[S Text] struct {
-	Token    S `json:"token"`
-	Password S `json:"password"`
+	Token      S      `json:"token"`
+	Password   S      `json:"password"`
+	Identifier string `json:"identifier,omitempty"`
+}
+
+// Asks is what an invitation asks of its holder besides a password.
+type Asks struct {
+	Identifier bool `json:"identifier"`
 }
 
 // CheckInvitation is the body of POST /v1/invitations/check.

@@ -25,6 +25,7 @@ async function check() {
 		status = await fetch(form.dataset.check, question).then((answer) => answer.status, () => 0);
 	}
 	if (field.value !== text) return; // another was put there meanwhile
+	if (status === 200) document.getElementById("founder").hidden = false; // it is for the first administrator
 	document.getElementById("void").hidden = status !== 401;
 	document.getElementById("used").hidden = status !== 410;
 }

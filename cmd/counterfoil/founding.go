@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// linkName is the file in the data folder with the link of the first administrator.
+const linkName = "first-administrator"
+
+// inviting bounds the search for an administrator. The server serves meanwhile.
+const inviting = 10 * time.Second
+
+// inviteAdministrator shows the owner of the machine the link with which the first administrator
+// makes the account, if there is none: at the terminal, or in a file that nobody else can read. The
+// log says where it is, and never has it: logs are kept, and read by others (LOGIN-15).
+func (s *service) inviteAdministrator(ctx context.Context) {
+	path := filepath.Join(s.Data, linkName)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inviting) // a stop that comes first finds what the start promised
+	defer cancel()
+	link, expires, err := s.FirstAdministrator(ctx)
+	switch {
+	case err != nil:
+		s.log.Warn("no link for a first administrator", "error", err.Error())
+		return
+	case link.Reveal() == "": // there is an administrator
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("a used link could not be removed", "path", path, "error", err.Error())
+		}
+		return
+	case term.IsTerminal(int(os.Stderr.Fd())):
+		fmt.Fprintf(os.Stderr, "\nThere is no administrator yet. Open this link to become it, once, until %s:\n\n  %s\n\n", expires.Local().Format(time.DateTime), link.Reveal())
+		return
+	}
+	if err := writeLink(path, link.Reveal()); err != nil {
+		s.log.Warn("no link for a first administrator", "error", err.Error(), "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
+		return
+	}
+	s.log.Warn("there is no administrator", "link_in", path, "until", expires.UTC().Format(time.RFC3339), "hint", "open the link in that file to become the administrator; it is good once")
+}
+
+// writeLink writes a new file that only its owner can read.
+func writeLink(path, link string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(link + "\n")
+	return errors.Join(err, file.Close())
+}
