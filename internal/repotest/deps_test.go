@@ -105,7 +105,6 @@ var layers = map[string]struct {
 	"/examples/microservice":     {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/durable":          {[]string{"", "/keyring", "/server", "/store/sqlite"}, nil, "what a program that embeds the server needs"},
 	"/examples/tutorial/app":     {[]string{"", "/audit", "/directory", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
-	"/examples/tutorial/spa":     {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/tutorial/reports": {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/native":           {nil, nil, "a client: what it needs of ours goes over the wire"},
 	"/examples/spa":              {[]string{"", "/audit", "/clients", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
