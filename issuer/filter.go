@@ -125,7 +125,7 @@ func (f Filter) query(after string) store.Query[*SessionRow] {
 }
 
 // searchLooks bounds the rows that are looked at for a page of a search.
-const searchLooks = 2000
+const searchLooks = 1000
 
 // Found is a page of a search.
 type Found struct {

@@ -74,7 +74,7 @@ var layers = map[string]struct {
 	"/gateway/extauthz": {[]string{"/gateway", "/internal/envoyauth", "/internal/refusal"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf"}, "words of Envoy: it decides nothing"},
 
 	"/store/storetest/linear": {[]string{"", "/source", "/store"}, []string{"github.com/anishathalye/porcupine"}, "tests the contract, not an engine"},
-	"/store/storebench":       {[]string{"", "/audit", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
+	"/store/storebench":       {[]string{"", "/audit", "/clients", "/directory", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
 	"/keyring":           {[]string{"/internal/private", "/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
 	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},

@@ -60,3 +60,5 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+func BenchmarkSearch(b *testing.B) { storebench.Search(b, memory.New(), true) }

@@ -87,3 +87,13 @@ func BenchmarkSize(b *testing.B) {
 		}}
 	}, counterfoil.CarrierCookie, counterfoil.CarrierBearer)
 }
+
+func BenchmarkSearch(b *testing.B) {
+	_, opened := engines(b)
+	storebench.Search(b, opened(b), true)
+}
+
+func BenchmarkTexts(b *testing.B) {
+	_, opened := engines(b)
+	storebench.Texts(b, opened(b))
+}

@@ -115,3 +115,8 @@ func used(b *testing.B, server *testsvc.Redis) int64 {
 	}
 	return n
 }
+
+func BenchmarkSearch(b *testing.B) {
+	_, opened := engines(b)
+	storebench.Search(b, opened(b), false)
+}

@@ -110,3 +110,7 @@ func BenchmarkSize(b *testing.B) {
 		}}
 	}, counterfoil.CarrierCookie, counterfoil.CarrierBearer)
 }
+
+func BenchmarkSearch(b *testing.B) { storebench.Search(b, fresh(b), true) }
+
+func BenchmarkTexts(b *testing.B) { storebench.Texts(b, fresh(b)) }

@@ -53,7 +53,8 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 	b.Helper()
 	now := time.Now().Truncate(time.Second)
 	all := &sessions{began: now}
-	i := newIssuer(b, s, func() time.Time { return now })
+	kept := &texts{clockless{s}, map[store.Key][]string{}}
+	i := newIssuer(b, kept, func() time.Time { return now })
 	for n := range all.real {
 		now = all.began.Add(span * time.Duration(n) / logins)
 		_, _, subject := ids(int64(-1 - n))
@@ -64,7 +65,7 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 		for _, kind := range []store.Kind{"session", "grant"} {
 			for r, err := range s.List(b.Context(), kind, subject, "") {
 				check(b, err)
-				r.Rev = 0
+				r.Rev, r.Index = 0, kept.of[r.Key]
 				all.real[n] = append(all.real[n], r)
 			}
 		}
@@ -74,15 +75,39 @@ func newSessions(b *testing.B, s store.Store, c counterfoil.Carrier) *sessions {
 	return all
 }
 
+// texts is a store that remembers the index texts that were put, which no read returns. Time
+// is that of the issuer, which runs ahead of any clock.
+type texts struct {
+	clockless
+	of map[store.Key][]string
+}
+
+// clockless is a store without a clock of its own.
+type clockless struct{ store.Store }
+
+func (clockless) Time(context.Context) (time.Time, error) { return time.Time{}, nil }
+
+func (t *texts) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	for _, r := range b.Put {
+		t.of[r.Key] = r.Index
+	}
+	return t.Store.Commit(ctx, b)
+}
+
 // newIssuer returns a whole issuer that keeps no audit entries.
 func newIssuer(b *testing.B, s store.Store, now func() time.Time) *issuer.Issuer {
+	b.Helper()
+	return newServer(b, s, now).Issuer()
+}
+
+func newServer(b *testing.B, s store.Store, now func() time.Time) *server.Embedded {
 	b.Helper()
 	auth, err := server.Open(b.Context(), server.Config{
 		Store: s, URL: "https://auth.test", SealKey: [32]byte{1}, Absolute: absolute, Now: now, Offline: true, InsecureHashes: true,
 		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, KeepAudit: -1,
 	})
 	check(b, err)
-	return auth.Issuer()
+	return auth
 }
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
