@@ -3,13 +3,14 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -149,13 +150,18 @@ func (e *eventStream) run(ctx context.Context) {
 
 // entries sends the entries of a page.
 func (e *eventStream) entries(ctx context.Context, page source.Page) error {
-	authors, err := e.server.issuer.Authors(ctx, page.Entries)
-	if err != nil && errors.Is(err, ctx.Err()) {
-		return err
+	authors := make([]audit.Entry, len(page.Entries))
+	if e.who.actor.May(accounts.Audit) {
+		var err error
+		if authors, err = e.server.issuer.Authors(ctx, page.Entries); ctx.Err() != nil {
+			return ctx.Err()
+		} else if err != nil { // an entry is told all the same
+			authors = make([]audit.Entry, len(page.Entries))
+		}
 	}
 	for n, entry := range page.Entries {
 		event := api.LogEvent{Cursor: entry.At, Scope: entry.Scope, ID: entry.ID, Reason: entry.Reason}
-		if err == nil && authors[n].ID != "" { // otherwise the entry is told without its author
+		if authors[n].ID != "" {
 			event.Author = &authors[n]
 		}
 		if err := e.send("revocation", entry.At, event); err != nil {

@@ -107,6 +107,11 @@ func TestLogEvents(t *testing.T) {
 	for _, bad := range []string{"?after=x", "?after=1&after=2", "?x=1", "?after=%zz"} {
 		b.admin(http.StatusBadRequest, "GET", "/v1/admin/log/events"+bad, "")
 	}
+	// Who may not see the audit trail does not see it here.
+	support := b.session("usr_s", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleSupport)
+	if e := b.next(b.events(support.Access.Reveal(), first.id), "revocation"); strings.Contains(e.data, `"author"`) {
+		t.Errorf("support sees %+v", e)
+	}
 	// Every entry has its author, whatever wrote it.
 	events := b.events(b.key, "")
 	user, err := b.users.Create(t.Context(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: "zoe", Roles: []string{"staff"}})
