@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -53,6 +54,9 @@ func (i *Issuer) Authors(ctx context.Context, entries []source.Revocation) ([]au
 func tellsOf(e *audit.Entry, entry source.Revocation) bool {
 	switch entry.Scope {
 	case source.ScopeSession:
+		if id, by := strings.CutSuffix(entry.Reason, " by filter"); by && e.Target == "filter" {
+			return strings.HasPrefix(e.Detail, "job="+id+" ")
+		}
 		return e.Session == entry.ID && e.Action != audit.Login && e.Action != audit.AddGrant && e.Action != audit.AddHost
 	case source.ScopeGrant:
 		sid, client, _ := token.CutGrantID(entry.ID)

@@ -18,13 +18,13 @@ import (
 // Filter says which sessions a search is for: those for which every field that is set holds. The
 // zero Filter is for all.
 type Filter struct {
-	Subject string
-	Client  string              // the session's own, or one that has a grant of it
-	Carrier counterfoil.Carrier // of the session's own client
-	Address netip.Addr          // of the login, or the last one that the session's row has
-	Device  string              // a part of the User-Agent, in letters of either case
-	ACR     string
-	Since   time.Time // the session is not older
+	Subject string              `json:"user,omitempty"`
+	Client  string              `json:"client,omitempty"` // the session's own, or one that has a grant of it
+	Carrier counterfoil.Carrier `json:"carrier,omitzero"` // of the session's own client
+	Address netip.Addr          `json:"address,omitzero"` // of the login, or the last one that the session's row has
+	Device  string              `json:"device,omitempty"` // a part of the User-Agent, in letters of either case
+	ACR     string              `json:"acr,omitempty"`
+	Since   time.Time           `json:"since,omitzero"` // the session is not older
 }
 
 // Check refuses what no session can have, with ErrBadRequest.

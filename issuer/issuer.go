@@ -9,6 +9,7 @@ package issuer
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -110,6 +111,9 @@ type Issuer struct {
 
 	handed *limit.Limiter // by session: how often it is handed over to a host
 
+	node string        // names this process in jobs
+	jobs chan struct{} // holds one token when a job began here
+
 	keyReads     coalesce.Reads[struct{}] // reads of the keyring
 	unknownReads coalesce.Reads[struct{}] // those that unknown key ids cause
 	reloaded     time.Time                // when the last of unknownReads began; owned by the one that runs
@@ -127,6 +131,7 @@ func New(o Options) (*Issuer, error) {
 	i := &Issuer{
 		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
 		refreshKey: o.Keys.Derive("refresh token"), partyKey: o.Keys.Derive("refresh party"),
+		node: rand.Text(), jobs: make(chan struct{}, 1),
 		givenUp: limit.New(16, time.Minute, countedSessions),
 		endings: limit.New(30, 2*time.Second, countedSessions),
 		handed:  limit.New(2*maxHosts, 15*time.Second, countedSessions),

@@ -42,6 +42,12 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
+	if b.Filter != nil {
+		return s.adminRevokeFound(w, r, who, b)
+	}
+	if b.DryRun || b.Token != "" {
+		return badRequest("dry_run and token go with filter")
+	}
 	if b.Wait != "" && b.Wait != api.WaitAll {
 		return badRequest("wait is \"all\" or absent")
 	}

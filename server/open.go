@@ -272,7 +272,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.Server, err = newServer(c, e.time, e.issuer, e.users, ways); err != nil {
 		return err
 	}
-	e.stats, e.settings = counts, c.Settings
+	e.stats, e.settings, e.offline = counts, c.Settings, c.Offline
 	return nil
 }
 
@@ -344,6 +344,7 @@ func (e *Embedded) run(ctx context.Context) {
 	e.running.Go(func() { e.sweep(ctx) })
 	e.running.Go(func() { e.trail.Run(ctx) })
 	e.running.Go(func() { e.stats.lag(ctx, e.issuer) })
+	e.running.Go(func() { e.issuer.RunJobs(ctx) })
 	if e.head != nil {
 		e.running.Go(func() { e.keepHead(ctx) })
 	}

@@ -428,6 +428,11 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("DELETE", "/v1/sessions/"+web.Session.ID+"/hosts/"+member(listed, "hosts", "0", "id"), "", "Cookie", source.InsecureCookieName+"="+web.Access.Reveal(), "Origin", b.url)
 	do("POST", "/v1/admin/revocations", `{"scope":"subject","id":"someone","reason":"a test"}`, key...)
 	do("GET", "/v1/admin/revocations?scope=all", "", key...)
+	b.session("usr_bulk", issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: "Phone"})
+	bulk := `"filter":{"user":"usr_bulk","carrier":"bearer","device":"phone","since":"2020-01-02T03:04:05Z"}`
+	plan := do("POST", "/v1/admin/revocations", `{`+bulk+`,"dry_run":true}`, key...)
+	job := do("POST", "/v1/admin/revocations", `{`+bulk+`,"reason":"a test","token":"`+member(plan, "token")+`"}`, key...)
+	do("GET", "/v1/admin/revocations/"+member(job, "id"), "", key...)
 	do("GET", "/v1/admin/keys", "", key...)
 	do("POST", "/v1/admin/keys/rotate", "", key...)
 	do("DELETE", "/v1/admin/apikeys/"+member(do("POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["introspect"],"audience":["https://shop.test"]}`, key...), "id"), "", key...)

@@ -91,10 +91,15 @@ func ofLogin(err error) *source.Problem {
 // ofRecords answers what is wrong with a client, a user or a key. Nil: it is something else.
 func ofRecords(err error) *source.Problem {
 	var target *urls.Error
+	var grown issuer.Grown
 	var forbidden accounts.Forbidden
 	switch {
 	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}
+	case errors.Is(err, issuer.ErrNoPlan):
+		return &source.Problem{Status: http.StatusConflict, Type: "no-dry-run", Title: "There is no dry run that fits", Detail: "The token is of another filter or caller, or its time has passed. Send the filter with dry_run, look, and send its token."}
+	case errors.As(err, &grown):
+		return &source.Problem{Status: http.StatusConflict, Type: "more-than-planned", Title: "There are over a tenth more sessions than in the dry run", Detail: grown.Error() + ". Nothing was revoked. Make another dry run."}
 	case errors.Is(err, clients.ErrUnknown):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
 	case errors.Is(err, clients.ErrDisabled):

@@ -125,6 +125,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"DELETE /v1/admin/sessions/{sid}": {right: accounts.Revoke, do: s.adminEndSession},
 		"POST /v1/admin/revocations":      {right: accounts.Write, do: s.adminRevoke},
 		"GET /v1/admin/revocations":       {right: accounts.Read, do: s.adminWouldEnd},
+		"GET /v1/admin/revocations/{id}":  {right: accounts.Read, do: s.adminRevocation},
 
 		"GET /v1/admin/clients":         {right: accounts.Read, do: s.adminClients},
 		"GET /v1/admin/clients/{id}":    {right: accounts.Read, do: s.adminClient},

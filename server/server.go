@@ -56,6 +56,7 @@ type Server struct {
 	streams       slots
 	stats         *stats
 	settings      []Setting
+	offline       bool          // nothing runs in the background
 	beat          time.Duration // of streams
 	handler       http.Handler
 	routed        http.Handler // the routes, for the calls of the console

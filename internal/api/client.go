@@ -86,6 +86,29 @@ func (c *Client) Revoke(ctx context.Context, body Revocation) (answer Receipt, e
 	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", body, &answer)
 }
 
+// PlanRevocation counts what a revocation by filter would end.
+func (c *Client) PlanRevocation(ctx context.Context, of SessionFilter) (answer RevocationPlan, err error) {
+	filter, err := json.Marshal(of)
+	if err != nil {
+		return answer, err
+	}
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", Revocation{Filter: filter, DryRun: true}, &answer)
+}
+
+// RevokeFound begins a revocation by filter, of which a plan was made.
+func (c *Client) RevokeFound(ctx context.Context, of SessionFilter, token, reason string) (answer RevocationJob, err error) {
+	filter, err := json.Marshal(of)
+	if err != nil {
+		return answer, err
+	}
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", Revocation{Filter: filter, Token: token, Reason: reason}, &answer)
+}
+
+// RevocationJob says how far a revocation by filter is.
+func (c *Client) RevocationJob(ctx context.Context, id string) (answer RevocationJob, err error) {
+	return answer, c.call(ctx, http.MethodGet, "/v1/admin/revocations/"+url.PathEscape(id), nil, &answer)
+}
+
 // WouldEnd counts what a revocation would end, page by page, until it has looked at all sessions
 // or at pages of them. It reports more if there are sessions that it has not looked at.
 func (c *Client) WouldEnd(ctx context.Context, scope source.Scope, id string, pages int) (sum Ending, more bool, err error) {

@@ -201,10 +201,15 @@ type FoundSessions struct {
 	Counted
 }
 
-// SessionFilter says which sessions a search is for. What is not set holds for all.
+// SessionFilter says which sessions a search, or a revocation, is for. What is not set holds for all.
 type SessionFilter struct {
-	User, Client, Carrier, Address, Device, ACR string
-	Since                                       time.Time // the session is not older
+	User    string    `json:"user,omitempty"`
+	Client  string    `json:"client,omitempty"` // the session's own, or one that has a grant of it
+	Carrier string    `json:"carrier,omitempty"`
+	Address string    `json:"address,omitempty"` // of the login, or the last one
+	Device  string    `json:"device,omitempty"`  // a part of the User-Agent
+	ACR     string    `json:"acr,omitempty"`
+	Since   time.Time `json:"since,omitzero"` // the session is not older
 }
 
 // Query is f as GET /v1/admin/sessions takes it.
@@ -225,11 +230,44 @@ type NewSession struct {
 
 // Revocation is the body of POST /v1/admin/revocations.
 type Revocation struct {
-	Scope  source.Scope `json:"scope"`
+	Scope  source.Scope `json:"scope,omitempty"`
 	ID     string       `json:"id,omitempty"`
 	Reason string       `json:"reason,omitempty"`
 	Wait   string       `json:"wait,omitempty"` // WaitAll or empty
+
+	// Filter is there instead of Scope and ID: a SessionFilter. The handler reads it strictly.
+	// With DryRun the answer is a RevocationPlan, and nothing is revoked; without it Token is
+	// that of the plan, and the answer a RevocationJob.
+	Filter json.RawMessage `json:"filter,omitempty"`
+	DryRun bool            `json:"dry_run,omitempty"`
+	Token  string          `json:"token,omitempty"`
 }
+
+// RevocationPlan is what a revocation by filter would end.
+type RevocationPlan struct {
+	Sessions int          `json:"sessions"`  // that live: exact up to 10,000
+	MoreThan bool         `json:"more_than"` // there are more
+	Samples  []SessionRow `json:"samples"`   // at most 20
+	Token    string       `json:"token"`     // of the revocation
+	Expires  time.Time    `json:"expires"`   // of Token
+}
+
+// RevocationJob is a revocation by filter, which goes on by itself.
+type RevocationJob struct {
+	ID       string        `json:"id"`
+	State    string        `json:"state"` // "running" or "done"
+	Filter   SessionFilter `json:"filter"`
+	Planned  int           `json:"planned"` // sessions that the plan found
+	MoreThan bool          `json:"more_than"`
+	Ended    int           `json:"ended"`
+	By       string        `json:"by"`
+	Reason   string        `json:"reason,omitempty"`
+	Created  time.Time     `json:"created"` // sessions that began later are not ended
+	Updated  time.Time     `json:"updated"`
+}
+
+// JobDone is the state of a job that has ended all sessions.
+const JobDone = "done"
 
 // WaitAll makes a revocation wait until every verifier has confirmed it.
 const WaitAll = "all"

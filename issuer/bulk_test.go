@@ -1,0 +1,205 @@
+package issuer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
+)
+
+// phones makes n sessions of n/3 users on phones, and one on a laptop. It returns copies of all,
+// that of the laptop last.
+func (b *bench) phones(t *testing.T, n int) (copies []string) {
+	t.Helper()
+	for k := range n + 1 {
+		r := issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: "Phone"}
+		if k == n {
+			r.UserAgent = "Laptop"
+		}
+		got, err := b.Login(t.Context(), b.proof(t, fmt.Sprintf("user%d", k/3)), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies = append(copies, got.Access.Reveal())
+	}
+	return copies
+}
+
+func (b *bench) living(t *testing.T, copies []string) (n int) {
+	t.Helper()
+	for _, c := range copies {
+		if _, err := b.Lookup(t.Context(), c); err == nil {
+			n++
+		} else if !errors.Is(err, counterfoil.ErrInvalidToken) {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+var phones = issuer.Filter{Device: "phone"}
+
+var root = audit.Act{By: "subject:root", Reason: "a worm"}
+
+func (b *bench) order(t *testing.T) issuer.Job {
+	t.Helper()
+	plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := b.RevokeFound(t.Context(), phones, plan.Token, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+// A revocation by filter ends what its filter is for, and nothing else: neither other sessions nor
+// those that begin after it. It is in the audit trail when it is ordered, and when it is done.
+func TestRevokeFound(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]store.Store{"memory": memory.New(), "sqlite": openSQLite(t)} {
+		b := newIssuer(t, s)
+		copies := b.phones(t, 120)
+		plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+		if err != nil || plan.Sessions != 120 || plan.More || len(plan.Samples) != 20 {
+			t.Fatalf("%s: %d sessions, %t, %v", name, plan.Sessions, plan.More, err)
+		}
+		job, err := b.RevokeFound(t.Context(), phones, plan.Token, root)
+		if err != nil || job.Done || b.living(t, copies) != 121 {
+			t.Fatalf("%s: %+v, %v", name, job, err)
+		}
+		b.clock.add(time.Second)
+		late := b.phones(t, 2)
+		if err := b.WorkJobs(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if job, err = b.Job(t.Context(), job.ID); err != nil || !job.Done || job.Ended != 120 || b.living(t, copies) != 1 || b.living(t, late) != 3 {
+			t.Errorf("%s: %+v, %v, %d and %d live", name, job, err, b.living(t, copies), b.living(t, late))
+		}
+		again, err := b.RevokeFound(t.Context(), phones, plan.Token, root) // its answer was lost
+		if err != nil || again.ID != job.ID || b.living(t, late) != 3 {
+			t.Errorf("%s: again: %+v, %v", name, again, err)
+		}
+		var told []string
+		entries, _, err := b.Audit().List(t.Context(), audit.Query{By: root.By})
+		for _, e := range entries {
+			told = append(told, e.Target+" "+e.Detail)
+		}
+		want := fmt.Sprintf("filter job=%s ended=120|filter job=%[1]s planned=120 more=false device=phone", job.ID)
+		if err != nil || strings.Join(told, "|") != want {
+			t.Errorf("%s: the trail has %q, %v", name, told, err)
+		}
+	}
+}
+
+// A job that was killed between two batches goes on at another node, and ends exactly the rest. Two
+// nodes at once do no harm.
+func TestJobGoesOn(t *testing.T) {
+	t.Parallel()
+	for spared := range 5 { // commits of batches before the kill; the job has three, and one that finds nothing
+		for _, lost := range []bool{false, true} {
+			db := memory.New()
+			faulty := storetest.Faulty(db)
+			b := newIssuer(t, faulty)
+			copies := b.phones(t, 120)
+			job := b.order(t)
+			faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "revocationjob", After: spared, Lost: lost})
+			if err := b.WorkJobs(t.Context()); spared < 4 && !errors.Is(err, counterfoil.ErrUnavailable) {
+				t.Fatalf("%d: %v", spared, err)
+			}
+			other := newIssuer(t, db)
+			other.clock.add(time.Minute)
+			errs := make(chan error)
+			for _, node := range []*bench{other, newIssuer(t, db)} {
+				node.clock.add(time.Minute)
+				go func() { errs <- node.WorkJobs(context.WithoutCancel(t.Context())) }()
+			}
+			if err := errors.Join(<-errs, <-errs); err != nil {
+				t.Fatal(err)
+			}
+			job, err := other.Job(t.Context(), job.ID)
+			if err != nil || !job.Done || job.Ended != 120 || other.living(t, copies) != 1 {
+				t.Errorf("killed after %d, lost %t: %+v, %v, %d live", spared, lost, job, err, other.living(t, copies))
+			}
+		}
+	}
+}
+
+// A session that is used while its batch is under way ends all the same.
+func TestJobAgainstUse(t *testing.T) {
+	t.Parallel()
+	db := memory.New()
+	faulty := storetest.Faulty(db)
+	b := newIssuer(t, faulty)
+	copies := b.phones(t, 10)
+	job := b.order(t)
+	other, changed := newIssuer(t, db), 0
+	for n := range 3 {
+		other.client(t, fmt.Sprint("app", n), clients.Client{})
+	}
+	faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "revocationjob", Slow: true, Before: func() {
+		if changed == 3 {
+			return
+		}
+		found, err := other.Search(context.Background(), phones, "", 1)
+		if err == nil && len(found.Sessions) == 1 {
+			_, err = other.AddGrant(context.Background(), found.Sessions[0].ID, issuer.Request{Client: fmt.Sprint("app", changed)})
+			changed++
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}})
+	if err := b.WorkJobs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if job, err := b.Job(t.Context(), job.ID); err != nil || !job.Done || job.Ended != 10 || changed != 3 || b.living(t, copies) != 1 {
+		t.Errorf("%+v, %v, %d live, changed %d times", job, err, b.living(t, copies), changed)
+	}
+}
+
+// The token of a dry run is good for its filter, its caller and some minutes, and while the set has
+// not grown by more than a tenth.
+func TestPlanToken(t *testing.T) {
+	t.Parallel()
+	b := newIssuer(t, memory.New())
+	b.phones(t, 20)
+	plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := []byte(plan.Token)
+	flipped[8] ^= 1
+	refused := func(what string, f issuer.Filter, token string, act audit.Act, want error) {
+		t.Helper()
+		if _, err := b.RevokeFound(t.Context(), f, token, act); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+	}
+	refused("no token", phones, "", root, issuer.ErrNoPlan)
+	refused("a forged one", phones, string(flipped), root, issuer.ErrNoPlan)
+	refused("another filter", issuer.Filter{Device: "laptop"}, plan.Token, root, issuer.ErrNoPlan)
+	refused("another caller", phones, plan.Token, audit.Act{By: "subject:eve"}, issuer.ErrNoPlan)
+	if _, err := b.PlanRevocation(t.Context(), issuer.Filter{}, root.By); !errors.Is(err, issuer.ErrBadRequest) {
+		t.Errorf("an empty filter: %v", err)
+	}
+	b.clock.add(time.Second)
+	b.phones(t, 3) // 23 of 20
+	refused("grown", phones, plan.Token, root, issuer.Grown{Planned: 20, Now: 23})
+	b.clock.add(11 * time.Minute)
+	refused("too late", phones, plan.Token, root, issuer.ErrNoPlan)
+	if left, err := b.Search(t.Context(), phones, "", 0); err != nil || len(left.Sessions) != 23 {
+		t.Errorf("%d are left, %v", len(left.Sessions), err)
+	}
+}

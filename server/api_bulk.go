@@ -1,0 +1,94 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/issuer"
+)
+
+// adminRevokeFound is a revocation by filter: the dry run, or the job.
+func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who caller, b api.Revocation) error {
+	if b.Scope != "" || b.ID != "" || b.Wait != "" {
+		return badRequest("filter goes with neither scope, id nor wait")
+	}
+	if b.DryRun == (b.Token != "") {
+		return badRequest("with filter there is either dry_run, or the token that a dry run gave")
+	}
+	f, err := readFilter(b.Filter)
+	if err != nil {
+		return err
+	}
+	end, err := s.exports.begin() // it counts all that the filter is for
+	if err != nil {
+		return err
+	}
+	defer end()
+	if b.DryRun {
+		plan, err := s.issuer.PlanRevocation(r.Context(), f, who.by)
+		if err != nil {
+			return err
+		}
+		answer := api.RevocationPlan{Sessions: plan.Sessions, MoreThan: plan.More, Samples: []api.SessionRow{}, Token: plan.Token, Expires: plan.Expires.UTC()}
+		for _, row := range plan.Samples {
+			if !row.Damaged {
+				answer.Samples = append(answer.Samples, viewRow(row))
+			}
+		}
+		return writeJSON(w, http.StatusOK, answer)
+	}
+	job, err := s.issuer.RevokeFound(r.Context(), f, b.Token, act(w, r, who.by, b.Reason))
+	if err == nil && s.offline { // nothing runs in the background
+		if err = s.issuer.WorkJobs(r.Context()); err == nil {
+			job, err = s.issuer.Job(r.Context(), job.ID)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", s.base+"/v1/admin/revocations/"+job.ID)
+	return writeJSON(w, http.StatusAccepted, viewJob(&job))
+}
+
+// readFilter reads a filter strictly: a member that is not known could be one that a caller
+// relies on.
+func readFilter(data []byte) (f issuer.Filter, err error) {
+	var b api.SessionFilter
+	if err := bind(data, &b); err != nil {
+		return f, err
+	}
+	return sessionFilter(pageOf{filter: b.Query()})
+}
+
+func viewJob(j *issuer.Job) api.RevocationJob {
+	v := api.RevocationJob{
+		ID: j.ID, State: "running", Planned: j.Planned, MoreThan: j.More, Ended: j.Ended, By: j.By, Reason: j.Reason, Created: j.Created.UTC(), Updated: j.Updated.UTC(),
+		Filter: api.SessionFilter{User: j.Filter.Subject, Client: j.Filter.Client, Device: j.Filter.Device, ACR: j.Filter.ACR, Since: j.Filter.Since.UTC()},
+	}
+	if j.Filter.Since.IsZero() {
+		v.Filter.Since = j.Filter.Since
+	}
+	if j.Filter.Address.IsValid() {
+		v.Filter.Address = j.Filter.Address.String()
+	}
+	if j.Filter.Carrier != (issuer.Filter{}.Carrier) {
+		v.Filter.Carrier = j.Filter.Carrier.String()
+	}
+	if j.Done {
+		v.State = api.JobDone
+	}
+	return v
+}
+
+// adminRevocation says how far a revocation by filter is.
+func (s *Server) adminRevocation(w http.ResponseWriter, r *http.Request, _ caller) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	job, err := s.issuer.Job(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewJob(&job))
+}
