@@ -293,7 +293,7 @@ func TestDomains(t *testing.T) {
 		}
 	}
 	for _, place := range places {
-		row := "| " + place.shown + " | " + kept[place.page] + carried[place.page+" cookies"] + " | " + carried[place.page+" tokens"] + " |"
+		row := "| " + place.shown + " | " + kept[place.page] + carried[place.page+" cookies"] + " | " + carried[place.page+" tokens"] + " | " + b.reloads(place.page, d.person()) + " |"
 		if !strings.Contains(string(text), "\n"+row+"\n") {
 			t.Errorf("docs/domains.md lacks the row\n%s", row)
 		}
@@ -329,6 +329,35 @@ func (b *browser) kept() string {
 		return "all"
 	}
 	return strings.Join(names, ", ")
+}
+
+// reloads tells whether a person whom the browser client has signed in with bearer is still signed in after a reload.
+func (b *browser) reloads(page, identifier string) string {
+	b.t.Helper()
+	if strings.HasPrefix(page, "chrome-extension:") { // it may import nothing from elsewhere
+		return "-"
+	}
+	const script = `(async (issuer, proof) => {
+		const { createClient } = await import(issuer + "/client.js");
+		const client = createClient({ issuer, carrier: "bearer" });
+		if (proof.identifier) await client.signIn(proof);
+		const session = await client.session({ fresh: true });
+		client.close();
+		return session ? "signed in" : "signed out";
+	})`
+	says := func(identifier string) string {
+		b.do(chromedp.Navigate(page))
+		b.until(`document.title === "app"`)
+		got, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("%s(%q, { identifier: %q, password: %q })", script, domainsIssuer, identifier, ownPassword), chromedp.EvalAwaitPromise))
+		if err != nil {
+			b.t.Fatalf("%s: %v", page, err)
+		}
+		return got
+	}
+	if got := says(identifier); got != "signed in" {
+		b.t.Errorf("%s: %s after a sign-in by the browser client", page, got)
+	}
+	return says("")
 }
 
 // carries tells what comes of a carrier on a page, as docs/domains.md writes it.
