@@ -162,6 +162,7 @@ func (n *native) atOnce() (well int) {
 func TestNativeClient(t *testing.T) {
 	t.Parallel()
 	n := newNative(t)
+	n.says(1, "the password is wrong", "alice\nnot hers at all\n")
 	n.says(0, `"carrier":"bearer"`, "alice\n"+demoPassword+"\n")
 	subject := `"client":"default"`
 	info, err := os.Stat(n.keychain)

@@ -60,7 +60,9 @@ func (a *account) signIn(ctx context.Context, name, password string) error {
 	}
 	var got answer
 	sent := time.Now()
-	if err := a.post(ctx, "/v1/login", map[string]string{"identifier": name, "password": password, "carrier": "bearer", "client": a.client}, kept.Device, &got); err != nil {
+	if err := a.post(ctx, "/v1/login", map[string]string{"identifier": name, "password": password, "carrier": "bearer", "client": a.client}, kept.Device, &got); errors.Is(err, errSignedOut) {
+		return errors.New("the name or the password is wrong")
+	} else if err != nil {
 		return err
 	}
 	_, err = a.keep(got, kept.Device, sent)
