@@ -46,6 +46,7 @@ func Reindex(ctx context.Context, s Store, kind Kind, version int, texts func(Re
 			return err
 		}
 		r.Index = texts(r)
+		r.Index = r.Index[:min(len(r.Index), maxTexts)] // a record that nobody may write any more must not stop the start
 		if batch = append(batch, r); len(batch) == reindexBatch {
 			if err := flush(); err != nil {
 				return err

@@ -38,6 +38,7 @@ func TestOldInstallations(t *testing.T) {
 			i.start()
 			i.warned()
 			i.sessionsGoOn()
+			i.searchesFind()
 			i.passwordsWork()
 			i.keysWork()
 			i.recordsAreComplete()
@@ -280,6 +281,33 @@ func (i *installation) sessionsGoOn() {
 	}
 	if status, _ := i.call("GET", "/v1/admin/users/"+bob.Subject+"/sessions", i.key("operator"), nil, &mine); status != http.StatusOK || len(mine.Sessions) != live {
 		i.Errorf("bob's sessions = %d, %d of them, want %d", status, len(mine.Sessions), live)
+	}
+}
+
+// searchesFind finds every user by the identifier, and every living session by its client and carrier.
+func (i *installation) searchesFind() {
+	i.Helper()
+	for _, p := range i.held.Users {
+		var found struct{ Users []struct{ ID string } }
+		want := 1
+		if p.State == "deleted" {
+			want = 0
+		}
+		query := url.Values{"q": {strings.ToUpper(p.Identifier)}}.Encode()
+		if status, _ := i.call("GET", "/v1/admin/users?"+query, i.key("operator"), nil, &found); status != http.StatusOK || len(found.Users) != want || want == 1 && found.Users[0].ID != p.ID {
+			i.Errorf("the search for %s = %d, %v, want %d users", p.Identifier, status, found.Users, want)
+		}
+	}
+	for _, s := range i.held.Sessions {
+		var found struct{ Sessions []struct{ ID string } }
+		query := url.Values{"client": {s.Client}, "carrier": {s.Carrier}, "since": {"2020-01-01T00:00:00Z"}}
+		if s.Client == "" {
+			query.Set("client", "default")
+		}
+		status, _ := i.call("GET", "/v1/admin/sessions?"+query.Encode(), i.key("operator"), nil, &found)
+		if is := slices.ContainsFunc(found.Sessions, func(o struct{ ID string }) bool { return o.ID == s.ID }); status != http.StatusOK || is == s.Ended {
+			i.Errorf("%s: the search for its client and carrier = %d, found: %v", s.Name, status, is)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/counterfoil/counterfoil/internal/testsvc"
@@ -9,7 +10,7 @@ import (
 )
 
 // A node of the version before writes no texts. What it deletes is found no more, what it changes
-// is found as before.
+// is found as before, and what it adds takes the note away that all records have texts.
 func TestOldNodeKeepsTheTexts(t *testing.T) {
 	t.Parallel()
 	_, dsn := testsvc.SharedPostgres(t).Database(t, "")
@@ -18,7 +19,8 @@ func TestOldNodeKeepsTheTexts(t *testing.T) {
 		r.Index = []string{text}
 		return r
 	}
-	commit(t, s, store.Batch{Put: []store.Record{texts(thing("a"), "t1"), texts(thing("b"), "t2")}})
+	note := store.Record{Key: store.Key{Kind: "texts", ID: string(thing("a").Kind)}, Value: []byte("1")}
+	commit(t, s, store.Batch{Put: []store.Record{note, texts(thing("a"), "t1"), texts(thing("b"), "t2")}})
 	old := connect(t, dsn)
 	changed := thing("b")
 	changed.Rev = 1
@@ -26,6 +28,9 @@ func TestOldNodeKeepsTheTexts(t *testing.T) {
 	var done bool
 	if err := old.QueryRow(t.Context(), postgres.OldCommitSQL, postgres.OldArguments(b)...).Scan(&done, nil, nil, nil); err != nil || !done {
 		t.Fatalf("commit of the old node = %v, %v", done, err)
+	}
+	if _, err := store.One(t.Context(), s, note.Key); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the note that all records have their texts: %v, want it gone", err)
 	}
 	var found []string
 	for m, err := range s.Search(t.Context(), thing("a").Kind, "t", store.Position{}) {

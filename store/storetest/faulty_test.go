@@ -3,6 +3,9 @@ package storetest_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
@@ -133,4 +137,31 @@ func TestFaultSlow(t *testing.T) {
 			t.Errorf("Commit under a deadline = %v", err)
 		}
 	})
+}
+
+// A process that is killed while it gives records their texts has done a part, and the next one
+// finds all without.
+func TestReindexGoesOn(t *testing.T) {
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.Faulty(file)
+	t.Cleanup(func() { s.Close() })
+	var b store.Batch
+	for n := range 1200 {
+		b.Put = append(b.Put, record(fmt.Sprint(n)))
+	}
+	if _, err := s.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	texts := func(r store.Record) []string { return slices.Repeat([]string{"t" + r.ID}, 100) }
+	s.Inject(storetest.Fault{Op: storetest.OpCommit, After: 1, Times: 1})
+	for n, want := range []int{500, 1200} {
+		err := store.Reindex(t.Context(), s, "thing", 1, texts, func(int) {})
+		got, _, counted := s.Count(t.Context(), "thing", "t", 5000)
+		if (err != nil) != (n == 0) || got != want || counted != nil {
+			t.Errorf("Reindex %d = %v, and %d records have texts, %v, want %d", n, err, got, counted, want)
+		}
+	}
 }

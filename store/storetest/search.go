@@ -54,7 +54,7 @@ func search(t *testing.T, s store.Store) {
 	see("after the text", "", store.Position{Text: "ant~"}, "bee/a ~/c")
 	see("after what is before the prefix", "b", store.Position{Text: "ant", ID: "b"}, "bee/a")
 
-	must(t, put(s, indexed(rec("a", "o", 1), "bee"), indexed(rec("c", "new", 1), "cat")))
+	must(t, put(s, indexed(rec("a", "o", 1), "bee", "bee"), indexed(rec("c", "new", 1), "cat")))
 	see("texts are replaced", "", none, "ant/b bee/a cat/c")
 	must(t, put(s, indexed(rec("a", "new", 2), "bee"), rec("c", "new", 2)))
 	see("the same texts, and none", "", none, "ant/b bee/a")

@@ -10,14 +10,14 @@ CREATE TABLE texts (
 ) WITHOUT ROWID;
 -- +goose StatementBegin
 CREATE TRIGGER texts_added AFTER INSERT ON records WHEN new.texts <> '' BEGIN
-  INSERT OR IGNORE INTO texts (kind, text, id) SELECT new.kind, value, new.id FROM json_each(new.texts);
+  INSERT INTO texts (kind, text, id) SELECT DISTINCT new.kind, value, new.id FROM json_each(new.texts);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER texts_changed AFTER UPDATE OF texts ON records WHEN new.texts <> old.texts BEGIN
   DELETE FROM texts WHERE kind = old.kind AND id = old.id
     AND text IN (SELECT value FROM json_each(iif(old.texts = '', '[]', old.texts)));
-  INSERT OR IGNORE INTO texts (kind, text, id) SELECT new.kind, value, new.id FROM json_each(iif(new.texts = '', '[]', new.texts));
+  INSERT INTO texts (kind, text, id) SELECT DISTINCT new.kind, value, new.id FROM json_each(iif(new.texts = '', '[]', new.texts));
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
