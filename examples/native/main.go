@@ -5,6 +5,8 @@
 //	native get URL        ask a service
 //	native sign-out
 //
+// It exits with 4 if there is no answer (try again later), and with 5 if nobody is signed in.
+//
 // Begin with account.go. It shows what a client must do so that nobody is signed out by accident:
 // lost answers, outages, kills and several processes at once.
 package main
