@@ -33,7 +33,7 @@ const failure = (problem) => problem
   ? new ProblemError(problem, new Response(JSON.stringify(problem), { status: problem.status, headers: { "Content-Type": problemType } }))
   : new TypeError("the issuer cannot be reached");
 
-/** @param {Problem | null} problem @param {string[]} slugs */
+/** @param {Problem | null | undefined} problem @param {string[]} slugs */
 const is = (problem, ...slugs) => slugs.some((slug) => problem?.type === urn + slug);
 
 /** @param {number} ms @param {AbortSignal} [signal] @returns {Promise<void>} */
@@ -69,8 +69,9 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   const home = new URL(base).origin;
   const named = new Set([base, ...origins].map((url) => new URL(url).origin));
   if (named.has("null")) throw new TypeError("issuer and origins are URLs of http or https");
-  const inHeader = carrier === "bearer" || carrier === "jwe"; // else a cookie has the access copy
-  const name = `counterfoil ${base} ${client ?? ""} ${carrier}`;
+  const inHeader = carrier === "bearer" || carrier === "jwe"; // else a cookie has the access copy,
+  const paired = carrier.endsWith("-cookie"); // and here another one the refresh token
+  const name = `counterfoil 1 ${base} ${client ?? ""} ${carrier}`;
   const channel = globalThis.BroadcastChannel && new BroadcastChannel(name);
   const locks = globalThis.navigator?.locks;
   const storage = leases();
@@ -117,9 +118,6 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
     say(state);
   }
 
-  /** What a 401 of the issuer means. @param {Problem | null} problem */
-  const over = (problem) => become(null, { why: is(problem, "no-credential") ? "signed-out" : "revoked" });
-
   const rest = () => ({ ...state, left: state.left - age(), sent: Date.now() });
 
   if (channel) channel.onmessage = (/** @type {MessageEvent<Message>} */ { data }) => {
@@ -134,10 +132,13 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   async function alone(work, moot = () => false) {
     const turn = await (locks ? lock(moot) : lease(moot));
     if (!turn) return;
-    say({ busy: true });
+    const alive = () => say({ busy: true });
+    const beat = setInterval(alive, 1000);
+    alive();
     try {
       return await work(turn.queued);
     } finally {
+      clearInterval(beat);
       turn.release();
     }
   }
@@ -212,15 +213,15 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   /** @param {string} path @param {RequestInit} [init] */
   const ask = (path, init) => fetch(base + path, { credentials: "include", redirect: "error", ...init, signal: init?.signal ?? AbortSignal.timeout(timeout) });
 
-  /** Replaces a copy that is refused or about to expire, once for all tabs. @param {number} seen the state that it belongs to */
-  function renew(seen) {
+  /** Replaces a copy that is refused or about to expire, once for all tabs. @param {number} seen the state that it belongs to @param {Problem | null} [refused] */
+  function renew(seen, refused) {
     if (state.at !== seen) return Promise.resolve();
-    renewing ??= alone((queued) => refresh(seen, queued), () => state.at !== seen).finally(() => { renewing = undefined; });
+    renewing ??= alone((queued) => refresh(seen, queued, refused), () => state.at !== seen).finally(() => { renewing = undefined; });
     return renewing;
   }
 
-  /** @param {number} seen @param {boolean} queued */
-  async function refresh(seen, queued) {
+  /** @param {number} seen @param {boolean} queued @param {Problem | null} [refused] */
+  async function refresh(seen, queued, refused) {
     if (channel && (queued || inHeader && state.session === undefined)) { // another tab may have a copy, and its message be slower than the lock
       say({ ask: true });
       await new Promise((done) => {
@@ -236,13 +237,12 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
         const answer = response.ok ? await response.json() : await problemOf(response);
         if (state.at !== seen) return; // somebody signed in or out meanwhile
         if (response.ok) return carrier === "cookie" ? become(answer) : issued(answer, began);
-        if (response.status === 401) return over(answer);
+        if (response.status === 401) return become(null, { why: is(answer, "no-credential") && !is(refused, "invalid-token") ? "signed-out" : "revoked" }); // a refusal may take the cookie
         throw new ProblemError(answer, response);
       } catch (error) {
         const { problem = null, response = undefined } = error instanceof ProblemError ? error : {};
         const wait = !response ? 1000 : response.status === 503 || response.status === 429 ? pause(response) : undefined;
         if (attempt < attempts && wait && globalThis.navigator?.onLine !== false) {
-          say({ busy: true });
           await sleep(wait);
           continue;
         }
@@ -325,20 +325,16 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
       }));
       if (response.ok) return response;
       const problem = await problemOf(response);
-      const ended = is(problem, "invalid-token", "no-credential", "stale-claims");
       if (is(problem, "step-up")) emit("step-up", problem);
-      else if (response.status === 401 && state.session !== null && (ended || !problem && age() > 5000) && first("401")) {
-        if (carrier === "cookie" && ended && origin === home && state.at === seen) over(problem);
-        else {
-          try {
-            await unless(request.signal, renew(seen));
-          } catch (error) {
-            if (error instanceof ProblemError && error.response) return error.response;
-            throw error;
-          }
-          if (state.session && is(problem, "stale-claims")) emit("stale", state.session);
-          if (state.session) continue;
+      else if (response.status === 401 && state.session !== null && (is(problem, "invalid-token", "no-credential", "stale-claims") || !problem && age() > 5000) && first("401")) {
+        try {
+          await unless(request.signal, renew(seen, problem));
+        } catch (error) {
+          if (error instanceof ProblemError && error.response) return error.response;
+          throw error;
         }
+        if (state.session && is(problem, "stale-claims")) emit("stale", state.session);
+        if (state.session) continue;
       } else if (is(problem, "cross-origin") && csrf !== undefined && unsafe && origin === home && first("csrf")) {
         csrf = undefined;
         continue;
@@ -368,7 +364,7 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
   async function current({ fresh = false } = {}) {
     try {
       const ask = state.session === undefined || fresh;
-      if (due() || inHeader && ask) await renew(state.at); // a token for services alone does not open the account
+      if (due() || ask && !paired) await renew(state.at);
       else if (ask) await check();
     } catch (error) {
       if (!state.session || fresh) throw error; // offline is not signed out

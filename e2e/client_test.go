@@ -566,7 +566,17 @@ func TestClientFetch(t *testing.T) {
 	if sent := got(); !strings.HasPrefix(sent, "/y Bearer ey") {
 		t.Errorf("an origin that is named got %q", sent)
 	}
-	one.js(`await auth.signOut()`)
+
+	// The page is shown again: after a sleep, and from the cache of pages that one went back to.
+	a.counted()
+	one.js(`[sleep(600_000), document.dispatchEvent(new Event("visibilitychange"))]`)
+	one.until(`document.visibilityState === "visible"`)
+	for n := 0; n == 0; n = a.counted() {
+		one.is(`await auth.session()`, "[object Object]")
+	}
+	a.revoke("alice")
+	one.js(`window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))`)
+	one.until(heard("revoked"))
 
 	// CSRF-10: a token of another session is refused, and the client asks for its own.
 	one.do(chromedp.Navigate(a.url + "/app/?carrier=cookie"))
