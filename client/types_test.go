@@ -52,6 +52,31 @@ func TestModuleKeepsNothing(t *testing.T) {
 	}
 }
 
+// docs/browser-client.md has a row for each function and each event of the module.
+func TestDocumented(t *testing.T) {
+	read := func(name string) string {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	types, page, found := read("index.d.ts"), read("../docs/browser-client.md"), 0
+	for name, row := range map[string]string{"Client": "| `%s(", "Events": "| `%s` |"} {
+		_, rest, _ := strings.Cut(types, "export interface "+name+" {")
+		body, _, _ := strings.Cut(rest, "\n}")
+		for _, member := range regexp.MustCompile(`(?m)^  "?([\w-]+)"?[<(:]`).FindAllStringSubmatch(body, -1) {
+			found++
+			if !strings.Contains(page, fmt.Sprintf(row, member[1])) {
+				t.Errorf("docs/browser-client.md has no row for %s of %s", member[1], name)
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("found %d functions and events: the search is broken", found)
+	}
+}
+
 type schema struct {
 	Ref         string `json:"$ref"`
 	Type        string
