@@ -232,7 +232,7 @@ func TestPagesInABrowser(t *testing.T) {
 			// The first Tab goes to the skip link, the second to the first field.
 			b.do(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"), chromedp.KeyEvent("alice"), chromedp.KeyEvent("\t"),
 				chromedp.KeyEvent("not her password at all"), chromedp.KeyEvent("\r"))
-			b.until(`document.querySelector("[role=alert]")?.textContent.includes("wrong") && document.activeElement.id === "password"`)
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("not right") && document.activeElement.id === "password"`)
 			b.expected()
 			b.do(chromedp.SendKeys(chromedp.CSS("#password"), demoPassword+"\r"))
 			b.until(`document.querySelectorAll(".sessions li").length > 0`)
@@ -253,7 +253,7 @@ func TestPagesInABrowser(t *testing.T) {
 			b.fill("#current", "not her password at all")
 			b.fill("#next", "some other words instead")
 			b.do(chromedp.KeyEvent("\r"))
-			b.until(`document.querySelector("[role=alert]")?.textContent.includes("The current password is wrong") && document.activeElement.id === "current"`)
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("The current password is not right") && document.activeElement.id === "current"`)
 			b.expected()
 			b.inspect("password-wrong-" + l.name)
 			b.do(chromedp.KeyEvent(demoPassword), chromedp.KeyEvent("\t")) // the focus is there

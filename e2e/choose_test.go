@@ -42,7 +42,7 @@ func TestChoosePage(t *testing.T) {
 			b.tabThrough("questions")
 
 			b.do(chromedp.Navigate(url))
-			for range 3 { // over the link to the content to the first question: pages, spa
+			for range 4 { // over the link to the content and the name to the first question: pages, spa
 				b.do(chromedp.KeyEvent(kb.Tab))
 			}
 			b.do(chromedp.KeyEvent(" "), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab))

@@ -135,7 +135,7 @@ func TestOldLoginInABrowser(t *testing.T) {
 			b.inspect("account-old-" + l.name)
 			b.tabThrough("account of an old login")
 			b.do(chromedp.SendKeys(chromedp.CSS("#password"), "not her password at all\r"))
-			b.until(`document.querySelector("[role=alert]")?.textContent.includes("The password is wrong") && document.activeElement.id === "password"`)
+			b.until(`document.querySelector("[role=alert]")?.textContent.includes("That password is not right") && document.activeElement.id === "password"`)
 			b.expected()
 			b.inspect("account-old-wrong-" + l.name)
 			b.do(chromedp.Navigate(url + "/login?max_age=60&return_to=%2F"))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 )
 
 // FreshLogin is how old the login of a session may be that lists all sessions of its
@@ -47,4 +48,22 @@ func (i *Issuer) Fresh(authTime time.Time, maxAge time.Duration) error {
 		return i.opts.Time.Err()
 	}
 	return err
+}
+
+// OwnActions are those that a person is shown of the audit trail: what was done to the account, or
+// was refused.
+var OwnActions = []audit.Action{
+	audit.Login, audit.Logout, audit.Reuse, audit.AddGrant, audit.AddHost, audit.ReuseCode, audit.Revoke, audit.StepUp, audit.EndOthers,
+	audit.StartOver, audit.SetSubject, audit.CreateUser, audit.ChangeUser, audit.ChangePassword, audit.Invite, audit.SetCredential,
+	audit.DeleteCredential, audit.Deny, audit.CrossSite, audit.Limit,
+}
+
+// OwnActivity is the part of the audit trail with [OwnActions] that is about the subject of s, the
+// newest first, as audit.Trail.List has it. Like [Issuer.OwnSessions] it is for a fresh login: it has
+// addresses.
+func (i *Issuer) OwnActivity(ctx context.Context, s *counterfoil.Session, after string, limit int) (page []audit.Entry, next string, err error) {
+	if _, err := i.freshRow(ctx, s); err != nil {
+		return nil, "", err
+	}
+	return i.Audit().List(ctx, audit.Query{Subject: s.Subject, Actions: OwnActions, After: after, Limit: limit})
 }

@@ -51,8 +51,9 @@ func (t Throttled) Error() string { return "too many attempts: wait " + t.RetryA
 func Unchecked(err error) bool { return errors.As(err, new(Throttled)) || errors.Is(err, ErrBusy) }
 
 // RejectedPassword says why a new password is not accepted. Reason is for the
-// person who chose it.
-type RejectedPassword struct{ Reason string }
+// person who chose it, in English. Rule names what was broken, for texts in another language: one of
+// "text", "short", "long", "name" and "guessed".
+type RejectedPassword struct{ Reason, Rule string }
 
 func (r RejectedPassword) Error() string { return "password not accepted: " + r.Reason }
 

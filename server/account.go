@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -14,50 +15,90 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
 
-const accountTitle = "Your sessions"
-
 // accountPage is the visitor's own sessions and password.
 type accountPage struct {
-	frame
+	ownFrame
 	SignedIn bool
-	Name     string
 	Sessions []sessionLine
-	StepUp   bool   // the login is old: the own session is shown, and the others after a step-up
-	Password bool   // the visitor has one here, to step up with
 	Others   bool   // there are sessions to end beside this one
 	Next     string // cursor of the next page; empty: this is the last
+	First    bool   // this is the first page
 	Notices  []noticeLine
+}
+
+// ownFrame is what every page of the account has.
+type ownFrame struct {
+	frame
+	StepUp   bool // the login is old: what it may not see is shown after a step-up
+	Password bool // the visitor has one here, to step up with
+}
+
+// ownPage shows a page of the account to its owner. Who is signed out signs in, and comes back.
+func (s *Server) ownPage(w http.ResponseWriter, r *http.Request, show func(*counterfoil.Session, ownFrame) error) error {
+	session, err := s.signedIn(r)
+	switch {
+	case signedOut(err):
+		s.clearEnded(w, err)
+		s.seeOther(w, s.back(r, r.URL.Path).Link("/login"))
+		return nil
+	case err != nil:
+		return err
+	}
+	name, password, err := s.nameOf(r, session)
+	if err != nil {
+		return err
+	}
+	f := ownFrame{frame: frame{Who: name, To: s.back(r, r.URL.Path)}, Password: password}
+	f.ofAccount(r.URL.Path, password)
+	return show(session, f)
 }
 
 // sessionLine is a session in words.
 type sessionLine struct {
-	ID, Device, Carrier, Client string
-	First, Last                 string // addresses
-	Created, Seen, Idle, End    string
-	Current                     bool
-	Damaged                     bool // only ID is known
-	Grants                      []grantLine
-	Hosts                       []hostLine
+	ID                       string
+	Device, Carrier          said
+	Client                   string // other than the default one; empty: it is that
+	First, Last              string // addresses
+	Created, Seen, Idle, End time.Time
+	Current                  bool
+	Damaged                  bool // only ID is known
+	Grants                   []grantLine
+	Hosts                    []hostLine
 }
 
-// grantLine is what another client than the session's own holds of it, in words.
-type grantLine struct{ Client, Since, Seen string }
+// grantLine is what another client than the session's own holds of it.
+type grantLine struct {
+	Client      string
+	Since, Seen time.Time
+}
 
-// hostLine is an origin where a browser has a cookie of a session, in words.
-type hostLine struct{ ID, Origin, Since, Seen string }
+// hostLine is an origin where a browser has a cookie of a session.
+type hostLine struct {
+	ID, Origin  string
+	Since, Seen time.Time
+}
 
-// noticeLine is a notice in words.
+// noticeLine is a notice in words: what happened, and more about it.
 type noticeLine struct {
-	ID, Time, Device, Address string
-	Client                    string // whose grant was ended; empty: the whole session was
-	Ended                     int    // sessions that a login beyond the limit ended; 0: it is about a refresh token
-	Damaged                   bool   // only ID is known
+	ID      string
+	Time    time.Time
+	What    said
+	More    []said
+	Damaged bool // only ID is known
 }
 
-func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 MST") }
+// ofAccount makes f a page of the account.
+func (f *frame) ofAccount(path string, password bool) {
+	f.Layout, f.At = onPage, path
+	f.Nav = []navLink{{"/", say("nav.sessions")}, {"/activity", say("nav.activity")}, {"/apps", say("nav.apps")}}
+	if password {
+		f.Nav = append(f.Nav, navLink{"/password", say("nav.password")})
+	}
+}
 
 // place is an address, or empty if it is not known.
 func place(a netip.Addr) string {
@@ -72,9 +113,9 @@ func line(row issuer.SessionRow, current string) sessionLine {
 		return sessionLine{ID: row.ID, Damaged: true}
 	}
 	l := sessionLine{
-		ID: row.ID, Device: deviceLabel(row.Device), Carrier: carrierInWords(row.Carrier),
+		ID: row.ID, Device: deviceSaid(row.Device), Carrier: carrierInWords(row.Carrier),
 		First: place(row.FirstAddress), Last: place(row.LastAddress),
-		Created: moment(row.Created), Seen: moment(row.LastSeen), Idle: moment(row.IdleExpires), End: moment(row.AbsoluteExpires),
+		Created: row.Created, Seen: row.LastSeen, Idle: row.IdleExpires, End: row.AbsoluteExpires,
 		Current: row.ID == current,
 	}
 	if row.Client != clients.Default {
@@ -82,47 +123,104 @@ func line(row issuer.SessionRow, current string) sessionLine {
 	}
 	for _, g := range row.Grants {
 		if g.Client != row.Client {
-			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.Granted), moment(g.LastUsed)})
+			l.Grants = append(l.Grants, grantLine{g.Client, g.Granted, g.LastUsed})
 		}
 	}
 	for _, h := range row.Hosts {
-		l.Hosts = append(l.Hosts, hostLine{h.ID, h.Origin, moment(h.Granted), moment(h.LastUsed)})
+		l.Hosts = append(l.Hosts, hostLine{h.ID, h.Origin, h.Granted, h.LastUsed})
 	}
 	return l
 }
 
+// Ends is when the session ends. One that ends at the same time whether it is used or not has no Idle.
+func (l sessionLine) Ends() said {
+	if l.Idle.Truncate(time.Minute).Equal(l.End.Truncate(time.Minute)) {
+		return say("account.until", l.End)
+	}
+	return say("account.until-idle", l.Idle, l.End)
+}
+
+// from is a time, and the address there if it is known.
+func from(t time.Time, address string) said {
+	if address == "" {
+		return say("account.at", t)
+	}
+	return say("account.at-from", t, address)
+}
+
+// SignedIn is when and where the session began.
+func (l sessionLine) SignedIn() said { return from(l.Created, l.First) }
+
+// LastSeen is when and where the session was used last.
+func (l sessionLine) LastSeen() said { return from(l.Seen, l.Last) }
+
 func noticed(n issuer.Notice) noticeLine {
-	l := noticeLine{ID: n.ID, Ended: n.OverLimit, Damaged: n.Damaged, Time: moment(n.Time), Device: deviceLabel(n.Device), Address: place(n.Address)}
-	if n.Grant {
-		l.Client = n.Client
+	l := noticeLine{ID: n.ID, Time: n.Time, Damaged: n.Damaged}
+	device, address := deviceSaid(n.Device), place(n.Address)
+	switch {
+	case n.Damaged:
+		l.What = say("notice.damaged")
+	case n.OverLimit > 0:
+		l.What = sayCount("notice.limit", n.OverLimit, n.Time)
+		if address != "" {
+			l.More = append(l.More, say("notice.limit-from", address))
+		}
+		l.More = append(l.More, sayCount("notice.limit-device", n.OverLimit, device))
+	default:
+		l.What = say("notice.reuse", n.Time)
+		if n.Grant {
+			l.What = say("notice.reuse-app", n.Client, n.Time)
+		}
+		why := say("notice.reuse-why")
+		if address != "" {
+			why = say("notice.reuse-why-from", address)
+		}
+		l.More = []said{why, say("notice.reuse-device", device)}
 	}
 	return l
 }
 
 // carrierInWords says what c is to somebody who has not heard of carriers.
-func carrierInWords(c counterfoil.Carrier) string {
-	what := map[counterfoil.Format]string{counterfoil.Opaque: "session id", counterfoil.JWT: "JWT", counterfoil.JWE: "encrypted JWT"}[c.Format]
+func carrierInWords(c counterfoil.Carrier) said {
+	key := map[counterfoil.Format]string{counterfoil.JWT: "bearer", counterfoil.JWE: "jwe"}[c.Format]
 	if c.Transport == counterfoil.Cookie {
-		return what + " in a cookie"
+		key = map[counterfoil.Format]string{counterfoil.Opaque: "cookie", counterfoil.JWT: "jwt-cookie", counterfoil.JWE: "jwe-cookie"}[c.Format]
 	}
-	return what + " in a header"
+	return say("carrier." + cmp.Or(key, "bearer"))
 }
 
-// deviceLabel names a browser for its owner to recognise. It comes from the client and
-// proves nothing.
-func deviceLabel(agent string) string {
+// deviceOf finds the browser and the system in what a client says of itself. It proves nothing.
+func deviceOf(agent string) (name, system string) {
 	ua := useragent.Parse(agent)
-	switch {
-	case ua.Name != "" && ua.OS != "":
-		return ua.Name + " on " + ua.OS
-	case ua.Name != "":
-		return ua.Name
+	return ua.Name, ua.OS
+}
+
+// deviceLabel names a browser for its owner to recognise.
+func deviceLabel(agent string) string {
+	switch name, system := deviceOf(agent); {
+	case name == "":
+		return "Unknown device"
+	case system == "":
+		return name
+	default:
+		return name + " on " + system
 	}
-	return "Unknown device"
+}
+
+// deviceSaid is deviceLabel in the language of the page.
+func deviceSaid(agent string) said {
+	switch name, system := deviceOf(agent); {
+	case name == "":
+		return say("device.unknown")
+	case system == "":
+		return plain(name)
+	default:
+		return say("device.on", name, system)
+	}
 }
 
 func (s *Server) pageHome(w http.ResponseWriter, r *http.Request) error {
-	return s.account(w, r, http.StatusOK, frame{Title: accountTitle, Done: s.done(w, r)})
+	return s.account(w, r, http.StatusOK, frame{Title: say("account.title"), Done: s.done(w, r)})
 }
 
 // account shows the visitor's sessions under what f says, or an invitation to
@@ -133,7 +231,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 	case signedOut(err):
 		s.clearEnded(w, err)
 		f.To = s.back(r, r.URL.RequestURI())
-		return s.render(w, http.StatusOK, "account.html", accountPage{frame: f})
+		return s.render(w, r, http.StatusOK, "account.html", accountPage{ownFrame: ownFrame{frame: f}})
 	case err != nil:
 		return err
 	}
@@ -141,7 +239,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 }
 
 func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f frame, session *counterfoil.Session) error {
-	page := accountPage{frame: f, SignedIn: true}
+	page := accountPage{ownFrame: ownFrame{frame: f}, SignedIn: true, First: r.Method != http.MethodGet || !r.URL.Query().Has("cursor")}
 	rows, next, err := s.accountRows(r, session)
 	if errors.Is(err, counterfoil.ErrStepUp) {
 		page.StepUp = true
@@ -150,8 +248,11 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	if err != nil {
 		return err
 	}
-	if page.Name, page.Password, err = s.nameOf(r, session); err != nil {
+	if page.Who, page.Password, err = s.nameOf(r, session); err != nil {
 		return err
+	}
+	if page.ofAccount("/", page.Password); !page.Password {
+		page.Focus = "" // there is no field
 	}
 	notices, err := s.issuer.Notices(r.Context(), session.Subject)
 	if err != nil {
@@ -166,7 +267,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		page.Sessions = append(page.Sessions, line(row, session.ID))
 		page.Others = page.Others || row.ID != session.ID
 	}
-	return s.render(w, status, "account.html", page)
+	return s.render(w, r, status, "account.html", page)
 }
 
 // nameOf returns what the visitor is called here, and whether there is a password.
@@ -181,18 +282,15 @@ func (s *Server) nameOf(r *http.Request, session *counterfoil.Session) (name str
 	return user.Identifier, user.Password != "", nil
 }
 
-// accountLimit is how many sessions a page shows: all of them, by the default limit.
-const accountLimit = 100
+// accountLimit is how many sessions a page shows: with their texts they are less than 60 KiB.
+const accountLimit = 40
 
 // accountRows returns the sessions of a page, and the cursor of the next one. The first
 // page begins with the session that looks; the others follow as they were seen last.
 func (s *Server) accountRows(r *http.Request, session *counterfoil.Session) (rows []issuer.SessionRow, next string, err error) {
-	page := pageOf{limit: accountLimit}
-	if r.Method == http.MethodGet && r.URL.Query().Has("cursor") {
-		if page, err = s.readPage(r); err != nil {
-			return nil, "", err
-		}
-		page.limit = accountLimit
+	page, err := s.turned(r, accountLimit)
+	if err != nil {
+		return nil, "", err
 	}
 	rows, last, err := s.issuer.OwnSessions(r.Context(), session, page.after, page.limit)
 	if err != nil {
@@ -208,6 +306,15 @@ func (s *Server) accountRows(r *http.Request, session *counterfoil.Session) (row
 		rows = append(own, rows...)
 	}
 	return rows, s.next("/", page, last), nil
+}
+
+// turned returns which part of a list a page shows: the first one, or the one that its cursor leads to.
+func (s *Server) turned(r *http.Request, limit int) (p pageOf, err error) {
+	if r.Method == http.MethodGet && r.URL.Query().Has("cursor") {
+		p, err = s.readPage(r)
+	}
+	p.limit = limit
+	return p, err
 }
 
 // ownRow returns the session that looks, or nothing if it has just ended.
@@ -241,7 +348,10 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	sid, client, host := r.PostForm.Get("sid"), r.PostForm.Get("client"), r.PostForm.Get("host")
-	done, gone := sessionEnded, sessionGone
+	done, gone, page := sessionEnded, sessionGone, "/"
+	if r.PostForm.Get("page") == "apps" {
+		page = "/apps"
+	}
 	switch ended := endedBySubject(w, r, session); {
 	case host != "":
 		done, gone = hostEnded, hostGone
@@ -254,14 +364,14 @@ func (s *Server) pageRevoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return s.finish(w, "/", gone, 0)
+		return s.finish(w, page, gone, 0)
 	case err != nil:
 		return err
 	case done == sessionEnded && sid == session.ID:
 		s.clearCookies(w)
 		return s.finish(w, "/", ownEnded, 0)
 	}
-	return s.finish(w, "/", done, 0)
+	return s.finish(w, page, done, 0)
 }
 
 func (s *Server) pageDismiss(w http.ResponseWriter, r *http.Request) error {
@@ -283,7 +393,7 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	}
 	receipt, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	if errors.Is(err, counterfoil.ErrStepUp) {
-		return s.accountOf(w, r, http.StatusUnauthorized, frame{Title: accountTitle, Problem: "No session was ended: you signed in too long ago.", Focus: "password"}, session)
+		return s.accountOf(w, r, http.StatusUnauthorized, frame{Title: say("account.title"), Problem: say("problem.none-ended"), Focus: "password"}, session)
 	}
 	if err != nil {
 		return err
@@ -291,28 +401,17 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	return s.finish(w, "/", othersEnded, receipt.Ended)
 }
 
-const passwordTitle = "Change your password"
-
 // passwordPage changes the password of the visitor.
 type passwordPage struct {
 	frame
-	Name     string
 	Password bool // there is one here
 }
 
-// pageChange shows the form. Password managers lead to it (changePasswordAt), so who is signed
-// out signs in and comes back.
+// pageChange shows the form. Password managers lead to it (changePasswordAt).
 func (s *Server) pageChange(w http.ResponseWriter, r *http.Request) error {
-	session, err := s.signedIn(r)
-	switch {
-	case signedOut(err):
-		s.clearEnded(w, err)
-		s.seeOther(w, s.back(r, "/password").Link("/login"))
-		return nil
-	case err != nil:
-		return err
-	}
-	return s.change(w, r, http.StatusOK, session, frame{})
+	return s.ownPage(w, r, func(session *counterfoil.Session, _ ownFrame) error {
+		return s.change(w, r, http.StatusOK, session, frame{})
+	})
 }
 
 func (s *Server) change(w http.ResponseWriter, r *http.Request, status int, session *counterfoil.Session, f frame) error {
@@ -320,8 +419,9 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, status int, sess
 	if err != nil {
 		return err
 	}
-	f.Title = passwordTitle
-	return s.render(w, status, "password.html", passwordPage{f, name, password})
+	f.Title, f.Who = say("password.title"), name
+	f.ofAccount("/password", password)
+	return s.render(w, r, status, "password.html", passwordPage{f, password})
 }
 
 func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
@@ -331,8 +431,11 @@ func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {
 	}
 	issued, err := s.newPassword(w, r, session, secret.New(r.PostForm.Get("current")), secret.New(r.PostForm.Get("next")))
 	if err != nil {
-		status, text := s.inWords(w, r, err)
-		return s.change(w, r, status, session, frame{Problem: "The password was not changed. " + text, Focus: fieldOf(err, "current", "next")})
+		status, text := s.refused(w, r, err)
+		if errors.Is(err, login.ErrRefused) {
+			text = say("problem.current-wrong")
+		}
+		return s.change(w, r, status, session, frame{Problem: say("password.unchanged", text), Focus: fieldOf(err, "current", "next")})
 	}
 	s.setCookies(w, issued)
 	return s.finish(w, "/", passwordChanged, 0)

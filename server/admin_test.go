@@ -325,7 +325,7 @@ func TestWelcomePage(t *testing.T) {
 		{"", "cfi_" + strings.Repeat("A", 43), "a quiet evening at home", "no longer good", http.StatusUnauthorized},
 		{"", `"><script>`, "a quiet evening at home", "no longer good", http.StatusUnauthorized},
 		{"?token=" + token, "", "a quiet evening at home", "no longer good", http.StatusUnauthorized},
-		{"", token, "short", "Password rejected", http.StatusUnprocessableEntity},
+		{"", token, "short", "That password is too short", http.StatusUnprocessableEntity},
 		{"", " " + link + "\n", "short", `name="token" value="` + token + `"`, http.StatusUnprocessableEntity}, // the whole link, as it was copied
 		{"", token, "a quiet evening at home", `action="/login"`, http.StatusOK},
 		{"", token, "short", "was used", http.StatusGone}, // at once, whatever the password

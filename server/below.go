@@ -82,12 +82,17 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// parsePages parses the templates, whose links name paths without that of the issuer.
-func parsePages(base string) (*template.Template, error) {
+// parsePages parses the templates, whose links name paths without that of the issuer. A link that a
+// template does not write out passes through its function link.
+func parsePages(base string, b *brand, say template.FuncMap, languages func() []*tongue) (*template.Template, error) {
 	link := strings.NewReplacer(`href="/`, `href="`+base+`/`, `src="/`, `src="`+base+`/`, `action="/`, `action="`+base+`/`,
 		`data-check="/`, `data-check="`+base+`/`, `.Link "/`, `.Link "`+base+`/`)
 	names, err := fs.Glob(files, "templates/*.html")
-	pages := template.New("")
+	pages := template.New("").Funcs(say).Funcs(template.FuncMap{
+		"brand":     func() *brand { return b },
+		"languages": languages,
+		"link":      func(path string) string { return base + path },
+	})
 	for _, name := range names {
 		var text []byte
 		if text, err = files.ReadFile(name); err != nil {

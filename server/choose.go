@@ -45,9 +45,9 @@ func (s *Server) pageAdvice(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", check.ErrBadRequest, err)
 	}
-	page := choosePage{frame: frame{Title: "How should you carry logins?"}, Questions: choose.Questions, Answers: answers}
+	page := choosePage{frame: frame{Title: plain("How should you carry logins?"), Layout: onPage, English: true}, Questions: choose.Questions, Answers: answers}
 	if len(given) > 0 {
 		page.Advice = choose.Choose(answers)
 	}
-	return s.render(w, http.StatusOK, "choose.html", page)
+	return s.render(w, r, http.StatusOK, "choose.html", page)
 }

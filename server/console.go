@@ -27,33 +27,25 @@ type visit struct {
 type consoleFrame struct {
 	frame
 	base  string   // path of the issuer
-	Who   string   // the visitor
-	Here  string   // the part of the console that the page is in: its path
-	Write bool     // the visitor may change things; the API decides in any case
 	Curls []string // the calls of this page, as commands
+
+	Audit, Revoke, Write bool // rights that the visitor has
 }
 
-// consolePart is an entry of the navigation.
-type consolePart struct {
-	Name, Path string
-	Here       bool // the page is in it
-}
-
-// Parts are the entries of the navigation.
-func (f consoleFrame) Parts() []consolePart {
-	parts := []consolePart{
-		{Name: "Overview"}, {Name: "Users", Path: "users"}, {Name: "Clients", Path: "clients"}, {Name: "API keys", Path: "apikeys"},
-		{Name: "Signing keys", Path: "keys"}, {Name: "Revocations", Path: "log"}, {Name: "Audit", Path: "audit"},
+// parts are the entries of the navigation.
+func (v *visit) parts() []navLink {
+	all := []navLink{
+		{inConsole(), plain("Overview")}, {inConsole("users"), plain("Users")}, {inConsole("clients"), plain("Clients")}, {inConsole("apikeys"), plain("API keys")},
+		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")},
 	}
-	for n, p := range parts {
-		parts[n].Here = p.Path == f.Here
-		parts[n].Path = strings.TrimSuffix(f.At(p.Path), "/")
+	if v.may(accounts.Audit) {
+		all = append(all, navLink{inConsole("audit"), plain("Audit")})
 	}
-	return parts
+	return all
 }
 
-// At is the address of a page of the console. Each element is escaped, so an id stays one element.
-func (f consoleFrame) At(elements ...string) string { return f.base + inConsole(elements...) }
+// Page is the address of a page of the console. Each element is escaped, so an id stays one element.
+func (f consoleFrame) Page(elements ...string) string { return f.base + inConsole(elements...) }
 
 // API is the address of a route of the API.
 func (f consoleFrame) API(path string) string { return f.base + path }
@@ -121,7 +113,7 @@ func (s *Server) console(do func(*visit) error) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		v := &visit{s: s, w: w, r: r}
 		err := v.send(call{Method: http.MethodGet, Path: "/v1/session"}, &v.session)
-		if err == nil && !v.mayRead() {
+		if err == nil && !v.may(accounts.Read) {
 			return v.refuse(&api.Error{Status: http.StatusForbidden, Title: "This account may not open the console", Detail: "An administrator can give it a role."})
 		}
 		if err == nil {
@@ -140,9 +132,11 @@ func (s *Server) console(do func(*visit) error) action {
 	}
 }
 
-// mayRead and mayWrite say what the console offers. What is allowed is decided by the API.
-func (v *visit) mayRead() bool  { return slices.Contains(v.session.Roles, accounts.RoleAdmin) }
-func (v *visit) mayWrite() bool { return slices.Contains(v.session.Roles, accounts.RoleAdmin) }
+// may reports whether a role of the visitor has a right. It decides what the console offers; what is
+// allowed is decided by the API.
+func (v *visit) may(right accounts.Right) bool {
+	return slices.ContainsFunc(accounts.RolesWith(right), func(role string) bool { return slices.Contains(v.session.Roles, role) })
+}
 
 // here is the path and query of the page, without the path of the issuer.
 func (v *visit) here() string {
@@ -159,7 +153,7 @@ func (v *visit) signInFirst() error {
 		v.s.seeOther(v.w, to.Link("/login"))
 		return nil
 	}
-	return v.s.askToSignIn(v.w, http.StatusUnauthorized, to, "You are not signed in any more, so nothing was done. Sign in and try again.")
+	return v.s.askToSignIn(v.w, v.r, http.StatusUnauthorized, to, say("problem.no-session"))
 }
 
 // proveFirst has the visitor enter the password again, if the API wants a fresher login, and leads to
@@ -180,7 +174,7 @@ func (v *visit) proveFirst(p *api.Error, page string) error {
 
 // refuse shows a problem of the API as a page.
 func (v *visit) refuse(p *api.Error) error {
-	return v.render(p.Status, "console_problem.html", v.frameAt("none", "That did not work", explained(p)))
+	return v.render(p.Status, "console_problem.html", v.frameAt([]string{"none"}, "That did not work", explained(p)))
 }
 
 // explained says in a sentence what the API has answered.
@@ -188,7 +182,7 @@ func explained(p *api.Error) string {
 	text := p.Title + "."
 	switch {
 	case p.RetryAfter > 0:
-		text += " Try again in " + duration(p.RetryAfter) + "."
+		text += " Try again in " + short(p.RetryAfter.Milliseconds()) + "."
 	case p.Detail != "":
 		text += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
 	}
@@ -196,14 +190,28 @@ func explained(p *api.Error) string {
 }
 
 // frameAt is the frame of a page in a part of the console. problem may be empty.
-func (v *visit) frameAt(part, title, problem string) consoleFrame {
-	return consoleFrame{
-		frame: frame{Title: title, Problem: problem}, base: v.s.base, Who: v.session.Subject, Here: part, Write: v.mayWrite(),
+func (v *visit) frameAt(part []string, title, problem string) consoleFrame {
+	f := consoleFrame{
+		frame: frame{Title: plain(title), Layout: onWide, English: true, Who: v.who(), Nav: v.parts(), At: inConsole(part...)}, base: v.s.base,
+		Audit: v.may(accounts.Audit), Revoke: v.may(accounts.Revoke), Write: v.may(accounts.Write),
 	}
+	if problem != "" {
+		f.Problem = plain(problem)
+	}
+	return f
+}
+
+// who is what the visitor is called.
+func (v *visit) who() string {
+	var u api.User
+	if !v.may(accounts.Read) || v.send(get(at("users", v.session.Subject), nil), &u) != nil {
+		return v.session.Subject
+	}
+	return inLine(u).Called()
 }
 
 // page is frameAt for a page that reads: it says what the form before has done, and shows calls.
-func (v *visit) page(part, title string, calls ...call) (consoleFrame, error) {
+func (v *visit) page(part []string, title string, calls ...call) (consoleFrame, error) {
 	f := v.frameAt(part, title, "")
 	f.Done = v.s.done(v.w, v.r)
 	for _, c := range calls {
@@ -217,10 +225,7 @@ func (v *visit) page(part, title string, calls ...call) (consoleFrame, error) {
 }
 
 func (v *visit) render(status int, name string, p page) error {
-	if name == "console_log.html" {
-		v.w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'; connect-src 'self'")
-	}
-	return v.s.render(v.w, status, name, p)
+	return v.s.render(v.w, v.r, status, name, p)
 }
 
 // listing is the query of a call for a page of a list: those of the parameters of this page that the

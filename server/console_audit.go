@@ -87,7 +87,7 @@ func (v *visit) audit() error {
 	if err != nil && (p == nil || p.Status != http.StatusBadRequest) {
 		return err
 	}
-	f, err := v.page("audit", "Audit trail", list)
+	f, err := v.page([]string{"audit"}, "Audit trail", list)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (v *visit) audit() error {
 	}
 	status := http.StatusOK
 	if p != nil { // the filter is wrong: it is shown again
-		status, page.Problem = p.Status, explained(p)
+		status, page.Problem = p.Status, plain(explained(p))
 	}
 	return v.render(status, "console_audit.html", page)
 }
@@ -122,7 +122,7 @@ func moments(query url.Values) {
 }
 
 func verifyAudit(v *visit, _ url.Values) (*formPage, error) {
-	f := v.formAt("audit", "Check the audit trail", inConsole("audit"), "Check")
+	f := v.formAt([]string{"audit"}, "Check the audit trail", inConsole("audit"), "Check")
 	f.Says = []string{"Computes the seals anew from the entries that are there. It takes some seconds for a long trail, and changes nothing. To compare with anchors that you keep elsewhere, use counterfoil audit verify."}
 	f.call = call{Method: http.MethodPost, Path: at("audit", "verify"), Body: api.VerifyAudit{}}
 	return f, nil
@@ -132,11 +132,10 @@ func verifyAudit(v *visit, _ url.Values) (*formPage, error) {
 type verifiedPage struct {
 	consoleFrame
 	audit.Verification
-	First, Last string
 }
 
 func auditVerified(v *visit, f *formPage, answer []byte) error {
-	page := verifiedPage{consoleFrame: v.frameAt("audit", "The audit trail was checked", "")}
+	page := verifiedPage{consoleFrame: v.frameAt([]string{"audit"}, "The audit trail was checked", "")}
 	if err := json.Unmarshal(answer, &page.Verification); err != nil {
 		return err
 	}
@@ -144,6 +143,6 @@ func auditVerified(v *visit, f *formPage, answer []byte) error {
 	if err != nil {
 		return err
 	}
-	page.Curls, page.First, page.Last = []string{line}, known(page.From), known(page.Upto)
+	page.Curls = []string{line}
 	return v.render(http.StatusOK, "console_verified.html", page)
 }

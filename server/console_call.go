@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
@@ -70,6 +71,27 @@ func (c call) curl(server string) (string, error) {
 // quote makes text one word of a POSIX shell: between single quotes nothing has a meaning except the
 // quote itself.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// right is what the route of c needs. The table of the routes says it.
+func (s *Server) right(c call) accounts.Right {
+	want := strings.Split(c.Method+" "+c.Path, "/")
+	for pattern, route := range s.adminRoutes() {
+		parts := strings.Split(pattern, "/")
+		if len(parts) == len(want) && matches(parts, want) {
+			return route.right
+		}
+	}
+	return ""
+}
+
+func matches(pattern, path []string) bool {
+	for n, part := range pattern {
+		if part != path[n] && part[:1] != "{" {
+			return false
+		}
+	}
+	return true
+}
 
 // answered keeps an answer of the API.
 type answered struct {

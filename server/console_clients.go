@@ -64,7 +64,7 @@ func (v *visit) clients() error {
 	if err := v.send(list, &all); err != nil {
 		return err
 	}
-	f, err := v.page("clients", "Clients", list)
+	f, err := v.page([]string{"clients"}, "Clients", list)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (v *visit) client() error {
 	if err := v.send(one, &c); err != nil {
 		return err
 	}
-	f, err := v.page("clients", clientInLine(c).Called(), one)
+	f, err := v.page([]string{"clients"}, clientInLine(c).Called(), one)
 	if err != nil {
 		return err
 	}
@@ -95,9 +95,9 @@ func (v *visit) client() error {
 }
 
 func newClient(v *visit, values url.Values) (*formPage, error) {
-	f := v.formAt("clients", "New client", inConsole("clients"), "Register client")
+	f := v.formAt([]string{"clients"}, "New client", inConsole("clients"), "Register client")
 	id := asked(values, "id", "")
-	f.Fields = []field{{Kind: "text", ID: "id", Label: "Id", Value: id, Required: true, Hint: "Programs name it when they sign somebody in. It cannot be changed."}}
+	f.Fields = []formField{{Kind: "text", ID: "id", Label: "Id", Value: id, Required: true, Hint: "Programs name it when they sign somebody in. It cannot be changed."}}
 	if err := f.settings(id, api.ClientSettings{}, values); err != nil {
 		return f, err
 	}
@@ -133,7 +133,7 @@ func (v *visit) ofClient(title, button string) (*formPage, api.RegisteredClient,
 	if err := v.send(get(at("clients", id), nil), &c); err != nil {
 		return nil, c, err
 	}
-	return v.formAt("clients", title+" "+clientInLine(c).Called(), inConsole("clients", id), button), c, nil
+	return v.formAt([]string{"clients"}, title+" "+clientInLine(c).Called(), inConsole("clients", id), button), c, nil
 }
 
 // settings adds the fields of a client, and its call.
@@ -146,7 +146,7 @@ func (f *formPage) settings(id string, stored api.ClientSettings, values url.Val
 		}
 		jwk = string(data)
 	}
-	texts := []field{
+	texts := []formField{
 		{Kind: "text", ID: "name", Label: "Name to show", Value: stored.Name},
 		{Kind: "text", ID: "carriers", Label: "Carriers", Value: strings.Join(carrierNames(stored.Carriers), " "), Hint: "Some of cookie, bearer, jwt-cookie, jwe, jwe-cookie. The first is for a login that names none. Empty: all."},
 		{Kind: "lines", ID: "origin_lines", Label: "Origins of its pages", Value: strings.Join(stored.Origins, "\n"), Hint: "One on each line, such as https://app.example. They may call the API, and a sign-in may lead back there."},
@@ -161,7 +161,7 @@ func (f *formPage) settings(id string, stored api.ClientSettings, values url.Val
 	}
 	disabled := checked(values, "disabled", stored.Disabled)
 	f.Fields = append(f.Fields, texts...)
-	f.Fields = append(f.Fields, field{Kind: "check", ID: "disabled", Label: "Nobody can sign in to it", Value: disabled})
+	f.Fields = append(f.Fields, formField{Kind: "check", ID: "disabled", Label: "Nobody can sign in to it", Value: disabled})
 	value := func(id string) string {
 		for _, t := range texts {
 			if t.ID == id {

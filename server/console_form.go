@@ -4,11 +4,13 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/urls"
 )
@@ -27,7 +29,7 @@ type consoleForm struct {
 type formPage struct {
 	consoleFrame
 	Says    []string // what will happen
-	Fields  []field
+	Fields  []formField
 	Name    string // is typed to confirm; empty: a click is enough
 	Button  string
 	Danger  bool
@@ -40,22 +42,32 @@ type formPage struct {
 	deed deed   // what is said there
 }
 
-// field is a field of a form. Its Kind is "text", "lines", "check", "choice" or "time".
-type field struct {
+// formField is a field of a form of the console. Its Kind is "text", "lines", "check", "choice" or "time".
+type formField struct {
 	Kind, ID, Label, Hint, Value string
 	Options                      []string
 	Required                     bool
 }
 
 // On reports whether a checkbox is checked.
-func (f field) On() bool { return f.Value == "on" }
+func (f formField) On() bool { return f.Value == "on" }
 
-// MarkOf is for the template, which has the form and the field.
-func (f formPage) MarkOf(field field) any {
-	if field.Hint == "" {
-		return f.Mark(field.ID)
+// Hinted reports whether there is a text below the field.
+func (f formField) Hinted() bool { return f.Hint != "" }
+
+// Invalid reports whether the problem is about the field id.
+func (f formPage) Invalid(id string) bool { return f.Focus == id && len(f.Problem) > 0 }
+
+// Attributes are those of a field with a problem or a hint, which are read aloud with it.
+func (f formPage) Attributes(id string, hint bool) template.HTMLAttr {
+	in := field{ID: id}
+	if f.Invalid(id) {
+		in.Problem = f.Problem
 	}
-	return f.Mark(field.ID, field.ID+"-hint")
+	if hint {
+		in.Hint = "hint"
+	}
+	return in.Attributes()
 }
 
 // BackAt is the address of the page that the form came from.
@@ -95,6 +107,9 @@ func (v *visit) show(f consoleForm) error {
 	if page == nil {
 		return err
 	}
+	if need := v.s.right(page.call); !v.may(need) {
+		return &api.Error{Status: http.StatusForbidden, Title: "Not allowed", Detail: "it needs the role " + strings.Join(accounts.RolesWith(need), " or ")}
+	}
 	page.Checked = back
 	return v.showForm(http.StatusOK, page)
 }
@@ -110,11 +125,11 @@ func (v *visit) submit(f consoleForm) error {
 		return err
 	}
 	if m, wrong := err.(misfit); wrong {
-		page.Problem, page.Focus = m.text, m.field
+		page.Problem, page.Focus = plain(m.text), m.field
 		return v.showForm(http.StatusUnprocessableEntity, page)
 	}
 	if page.Name != "" && strings.TrimSpace(values.Get("confirm")) != page.Name {
-		page.Problem, page.Focus = "Nothing was done. To confirm, type exactly: "+page.Name, "confirm"
+		page.Problem, page.Focus = plain("Nothing was done. To confirm, type exactly: "+page.Name), "confirm"
 		return v.showForm(http.StatusUnprocessableEntity, page)
 	}
 	var answer rawAnswer
@@ -131,10 +146,10 @@ func (v *visit) submit(f consoleForm) error {
 		if again := v.keep(values); len(v.s.base+again) <= urls.MaxReturnTo {
 			return v.proveFirst(p, again)
 		}
-		page.Problem = "Nothing was done: you signed in too long ago. Enter your password again on the account page, in another tab, then press the button once more."
+		page.Problem = plain("Nothing was done: you signed in too long ago. Enter your password again on the account page, in another tab, then press the button once more.")
 		return v.showForm(p.Status, page)
 	}
-	page.Problem, page.Focus = "Nothing was done. "+explained(p), fieldNamed(p, page.Fields)
+	page.Problem, page.Focus = plain("Nothing was done. "+explained(p)), fieldNamed(p, page.Fields)
 	return v.showForm(p.Status, page)
 }
 
@@ -164,7 +179,7 @@ func (a *rawAnswer) UnmarshalJSON(data []byte) error {
 }
 
 // fieldNamed finds the field that a problem is about. Empty: it is about none.
-func fieldNamed(p *api.Error, fields []field) string {
+func fieldNamed(p *api.Error, fields []formField) string {
 	text := strings.ToLower(p.Title + " " + p.Detail)
 	for _, f := range fields {
 		if strings.Contains(text, strings.ReplaceAll(f.ID, "_", " ")) {

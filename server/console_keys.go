@@ -15,13 +15,7 @@ import (
 // apiKeysPage is all API keys.
 type apiKeysPage struct {
 	consoleFrame
-	Keys []apiKeyLine
-}
-
-// apiKeyLine is an API key in words.
-type apiKeyLine struct {
-	api.APIKey
-	Made, Ends, Used string
+	Keys []api.APIKey
 }
 
 func (v *visit) apiKeys() error {
@@ -30,34 +24,22 @@ func (v *visit) apiKeys() error {
 	if err := v.send(list, &all); err != nil {
 		return err
 	}
-	f, err := v.page("apikeys", "API keys", list)
+	f, err := v.page([]string{"apikeys"}, "API keys", list)
 	if err != nil {
 		return err
 	}
-	page := apiKeysPage{consoleFrame: f}
-	for _, k := range all.Keys {
-		page.Keys = append(page.Keys, apiKeyLine{k, known(k.Created), known(k.Expires), known(k.LastUsed)})
-	}
-	return v.render(http.StatusOK, "console_apikeys.html", page)
-}
-
-// known is a moment, or empty if it is not known.
-func known(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return moment(t)
+	return v.render(http.StatusOK, "console_apikeys.html", apiKeysPage{f, all.Keys})
 }
 
 func newAPIKey(v *visit, values url.Values) (*formPage, error) {
-	f := v.formAt("apikeys", "New API key", inConsole("apikeys"), "Make the key")
+	f := v.formAt([]string{"apikeys"}, "New API key", inConsole("apikeys"), "Make the key")
 	f.Says = []string{"The key is shown once, on the next page."}
 	body := api.NewAPIKey{
 		Client: asked(values, "client", ""), Scopes: entries(asked(values, "scope", "revocation:read introspect")),
 		Audience: entries(asked(values, "audience_lines", "")), Clients: entries(asked(values, "clients", "")), User: asked(values, "user", ""),
 	}
 	expires := asked(values, "expires", "")
-	f.Fields = []field{
+	f.Fields = []formField{
 		{Kind: "text", ID: "client", Label: "Name of the program", Value: body.Client, Required: true, Hint: "It is in the audit trail with what the key does."},
 		{Kind: "text", ID: "scope", Label: "Scopes", Value: strings.Join(body.Scopes, " "), Required: true, Hint: "revocation:read and introspect are for services; sessions:create, sessions:handover, sessions:exchange; admin is everything."},
 		{Kind: "lines", ID: "audience_lines", Label: "Audience", Value: strings.Join(body.Audience, "\n"), Hint: "One on each line: whose tokens it may ask about. Empty: all."},
@@ -81,7 +63,7 @@ func newAPIKey(v *visit, values url.Values) (*formPage, error) {
 type keyMadePage struct {
 	consoleFrame
 	Key  string
-	Line apiKeyLine
+	Line api.APIKey
 }
 
 func apiKeyMade(v *visit, f *formPage, answer []byte) error {
@@ -93,7 +75,7 @@ func apiKeyMade(v *visit, f *formPage, answer []byte) error {
 	if err != nil {
 		return err
 	}
-	page := keyMadePage{v.frameAt("apikeys", "API key of "+made.Client, ""), made.Key, apiKeyLine{made.APIKey, known(made.Created), known(made.Expires), ""}}
+	page := keyMadePage{v.frameAt([]string{"apikeys"}, "API key of "+made.Client, ""), made.Key, made.APIKey}
 	page.Curls = []string{line}
 	return v.render(http.StatusCreated, "console_apikey.html", page)
 }
@@ -108,7 +90,7 @@ func deleteAPIKey(v *visit, _ url.Values) (*formPage, error) {
 		if k.ID != id {
 			continue
 		}
-		f := v.formAt("apikeys", "Delete the API key of "+k.Client, inConsole("apikeys"), "Delete the key")
+		f := v.formAt([]string{"apikeys"}, "Delete the API key of "+k.Client, inConsole("apikeys"), "Delete the key")
 		f.Says = []string{"The program that has it is refused from now on."}
 		f.Name, f.Danger = k.Client, true
 		if f.Name == "" { // damaged
@@ -124,13 +106,13 @@ func deleteAPIKey(v *visit, _ url.Values) (*formPage, error) {
 type keysPage struct {
 	consoleFrame
 	Keys     []keyLine
-	From, To string // of the plot
+	From, To time.Time // of the plot
 }
 
 // keyLine is a signing key in words.
 type keyLine struct {
 	ID, Alg, Status, Says string
-	Made, From            string
+	Made, From            time.Time
 	Live                  bool // it is published, so it can be revoked
 	Signs                 signing
 }
@@ -141,16 +123,16 @@ func (v *visit) keys() error {
 	if err := v.send(list, &all); err != nil {
 		return err
 	}
-	f, err := v.page("keys", "Signing keys", list)
+	f, err := v.page([]string{"keys"}, "Signing keys", list)
 	if err != nil {
 		return err
 	}
 	lines, whole := signingTimes(all.Keys, v.s.now())
-	page := keysPage{consoleFrame: f, From: moment(whole.from), To: moment(whole.to)}
+	page := keysPage{consoleFrame: f, From: whole.from, To: whole.to}
 	for n, k := range all.Keys {
 		page.Keys = append(page.Keys, keyLine{
 			ID: k.ID, Alg: string(k.Alg), Status: string(k.Status), Says: keySays[k.Status],
-			Made: known(k.Created), From: known(k.From), Live: k.Status != keyring.Revoked, Signs: lines[n],
+			Made: k.Created, From: k.From, Live: k.Status != keyring.Revoked, Signs: lines[n],
 		})
 	}
 	return v.render(http.StatusOK, "console_keys.html", page)
@@ -164,7 +146,7 @@ var keySays = map[keyring.Status]string{
 }
 
 func rotateKey(v *visit, _ url.Values) (*formPage, error) {
-	f := v.formAt("keys", "Rotate the signing key", inConsole("keys"), "Rotate")
+	f := v.formAt([]string{"keys"}, "Rotate the signing key", inConsole("keys"), "Rotate")
 	f.Says = []string{"Another key signs as soon as verifiers know it. Nobody is signed out: what the present key has signed is good until it expires. If the key has leaked, revoke it."}
 	f.call, f.deed = call{Method: http.MethodPost, Path: at("keys", "rotate")}, keyRotated
 	return f, nil
@@ -172,7 +154,7 @@ func rotateKey(v *visit, _ url.Values) (*formPage, error) {
 
 func revokeKey(v *visit, _ url.Values) (*formPage, error) {
 	id := v.r.PathValue("id")
-	f := v.formAt("keys", "Revoke a signing key", inConsole("keys"), "Revoke the key")
+	f := v.formAt([]string{"keys"}, "Revoke a signing key", inConsole("keys"), "Revoke the key")
 	f.Says = []string{"Verifiers refuse every token that " + id + " has signed. Sessions go on: clients get new tokens with their next refresh. Another key signs from now on."}
 	f.Name, f.Danger = id, true
 	f.call, f.deed = call{Method: http.MethodPost, Path: at("revocations"), Body: api.Revocation{Scope: source.ScopeKey, ID: id, Reason: "revoked by an administrator"}}, keyRevoked

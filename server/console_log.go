@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 )
@@ -26,8 +27,8 @@ type logPage struct {
 // verifierLine is a verifier in words.
 type verifierLine struct {
 	api.Verifier
-	Called, Age, Bound, Seen string
-	Behind                   bool
+	Called, Age, Bound string
+	Behind             bool
 }
 
 // Events are the entries of the page.
@@ -60,7 +61,7 @@ func (l verifierLine) Part() int {
 func verifierLines(all api.Verifiers) (lines []verifierLine, behind int) {
 	for _, f := range all.Verifiers {
 		l := verifierLine{
-			Verifier: f, Called: f.Client, Age: short(f.StalenessMS), Bound: short(f.BoundMS), Seen: known(f.LastSeen),
+			Verifier: f, Called: f.Client, Age: short(f.StalenessMS), Bound: short(f.BoundMS),
 			Behind: f.Cursor.Epoch != all.Head.Epoch || f.Cursor.Before(all.Head),
 		}
 		if l.Called == "" {
@@ -73,6 +74,9 @@ func verifierLines(all api.Verifiers) (lines []verifierLine, behind int) {
 	}
 	return lines, behind
 }
+
+// inUTC is a time in a sentence.
+func inUTC(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // short is a time of so many milliseconds, with two digits.
 func short(ms int64) string {
@@ -98,10 +102,14 @@ func (v *visit) log() error {
 		return err
 	}
 	var all api.AuditPage
-	if err := v.send(list, &all); err != nil {
-		return err
+	calls := []call{following}
+	if v.may(accounts.Audit) {
+		calls = append(calls, list)
+		if err := v.send(list, &all); err != nil {
+			return err
+		}
 	}
-	f, err := v.page("log", "Revocations", following, list)
+	f, err := v.page([]string{"log"}, "Revocations", calls...)
 	if err != nil {
 		return err
 	}

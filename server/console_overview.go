@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
@@ -21,10 +22,14 @@ func (v *visit) overview() error {
 		return err
 	}
 	var recent api.AuditPage
-	if err := v.send(list, &recent); err != nil {
-		return err
+	calls := []call{following}
+	if v.may(accounts.Audit) {
+		calls = append(calls, list)
+		if err := v.send(list, &recent); err != nil {
+			return err
+		}
 	}
-	f, err := v.page("", "Overview", following, list)
+	f, err := v.page(nil, "Overview", calls...)
 	if err != nil {
 		return err
 	}

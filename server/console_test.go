@@ -148,7 +148,7 @@ func TestConsolePages(t *testing.T) {
 	}
 	for _, path := range append(pages, forms...) {
 		v.open(path).at(http.StatusOK, "</html>")
-		body := strings.Replace(v.page.Body.String(), `<script src="/static/console.js"></script>`, "", 1)
+		body := strings.NewReplacer(`<script src="/static/console.js"></script>`, "", `<script src="/static/page.js" defer></script>`, "").Replace(v.page.Body.String())
 		for _, bad := range []string{"<script", "<img", "onerror=alert(1)>", " style=", pass} {
 			if strings.Contains(body, bad) {
 				t.Errorf("%s holds %s: %s", path, bad, body)
@@ -171,7 +171,7 @@ func TestConsolePages(t *testing.T) {
 		t.Errorf("the name is not shown: %s", again)
 	}
 	for _, path := range []string{"/admin/users/nobody", "/admin/clients/nobody", "/admin/apikeys/nobody/delete", "/admin/sessions/nobody/end", "/admin/clients/%2e%2e%2fkeys"} {
-		v.open(path).at(http.StatusNotFound, "Not found")
+		v.open(path).at(http.StatusNotFound, "ot found")
 	}
 	v.open("/admin/audit?action=sleep").at(http.StatusBadRequest, "sleep")
 }
@@ -213,6 +213,47 @@ func TestConsoleIsClosed(t *testing.T) {
 	}
 	if after := b.dump(); after != before {
 		t.Errorf("something was changed: %s\n%s", before, after)
+	}
+	_ = id
+}
+
+// Each role gets the pages that its rights open, and the buttons of what it may do. What it may not do is
+// refused when it is sent all the same.
+func TestConsoleRoles(t *testing.T) {
+	b, pages, forms, id := furnished(t)
+	audit := regexp.MustCompile(`^/admin/audit`)
+	revoke := regexp.MustCompile(`^/admin/(sessions/[^/]+|users/[^/]+)/end$`)
+	for role, may := range map[string]struct{ audit, revoke, write bool }{"admin": {true, true, true}, "support": {false, true, false}, "auditor": {true, false, false}} {
+		v := b.console(time.Minute, role)
+		for _, path := range pages {
+			want := http.StatusOK
+			if audit.MatchString(path) && !may.audit {
+				want = http.StatusForbidden
+			}
+			if v.open(path); v.page.Code != want {
+				t.Errorf("%s opens %s: %d, want %d", role, path, v.page.Code, want)
+			}
+			for _, link := range regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(v.page.Body.String(), -1) {
+				if to := html.UnescapeString(link[1]); strings.HasPrefix(to, "/admin") && v.open(to).page.Code != http.StatusOK {
+					t.Errorf("%s: %s leads to %s, which is %d", role, path, to, v.page.Code)
+				}
+			}
+		}
+		for _, path := range forms {
+			allowed := may.write || may.audit && audit.MatchString(path) || may.revoke && revoke.MatchString(path)
+			if v.open(path); (v.page.Code == http.StatusOK) != allowed {
+				t.Errorf("%s opens %s: %d", role, path, v.page.Code)
+			}
+			if allowed {
+				continue
+			}
+			before := b.dump()
+			name := typed("confirm", "mallory", "identifier", "eve", "id", "eve", "client", "eve", "scope", "admin")
+			w := b.answer("POST", path, name.Encode(), append(v.headers(), "Origin", b.url, "Content-Type", urlencoded)...)
+			if after := b.dump(); w.Code < 400 || after != before {
+				t.Errorf("%s sends %s: %d, and changes something: %t", role, path, w.Code, after != before)
+			}
+		}
 	}
 	_ = id
 }
@@ -269,7 +310,7 @@ func TestConsoleProvesAgain(t *testing.T) {
 	b, _, _, _ := furnished(t)
 	v := b.console(2*time.Hour, "admin")
 	v.open("/admin/new/user").press("/admin/new/user", typed("identifier", "bob", "name", "Bob's \"<name>\"", "roles", "staff"))
-	v.gone(http.StatusOK, "Enter your password again").send("/session/step-up", typed("password", "not the one at all")).at(http.StatusUnauthorized, "wrong")
+	v.gone(http.StatusOK, "Enter your password again").send("/session/step-up", typed("password", "not the one at all")).at(http.StatusUnauthorized, "not right")
 	v.send("/session/step-up", typed("password", pass)).gone(http.StatusOK, "Nothing was done yet").at(http.StatusOK, `value="bob"`)
 	v.at(http.StatusOK, `value="Bob&#39;s &#34;&lt;name&gt;&#34;"`)
 	if _, err := b.users.ByIdentifier(t.Context(), "bob"); err == nil {

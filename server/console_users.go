@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
@@ -21,10 +23,7 @@ type usersPage struct {
 }
 
 // userLine is a user in words.
-type userLine struct {
-	api.User
-	Since string
-}
+type userLine struct{ api.User }
 
 // Called is the name of the user, or else the identifier.
 func (l userLine) Called() string {
@@ -40,13 +39,7 @@ func (l userLine) Called() string {
 // Active reports whether the user may sign in.
 func (l userLine) Active() bool { return l.Status == "active" }
 
-func inLine(u api.User) userLine {
-	l := userLine{User: u}
-	if !u.Created.IsZero() {
-		l.Since = moment(u.Created)
-	}
-	return l
-}
+func inLine(u api.User) userLine { return userLine{u} }
 
 func (v *visit) users() error {
 	query := v.listing(consolePage)
@@ -55,7 +48,7 @@ func (v *visit) users() error {
 	if err := v.send(list, &all); err != nil {
 		return err
 	}
-	f, err := v.page("users", "Users", list)
+	f, err := v.page([]string{"users"}, "Users", list)
 	if err != nil {
 		return err
 	}
@@ -70,7 +63,7 @@ func (v *visit) users() error {
 type userPage struct {
 	consoleFrame
 	User     userLine
-	Sessions []sessionLine
+	Sessions []heldLine
 	Damaged  []string // ids of sessions that cannot be shown
 	Next     string
 	History  []auditLine
@@ -90,49 +83,56 @@ func (v *visit) user() error {
 	if err := v.send(sessions, &held); err != nil {
 		return err
 	}
-	if err := v.send(history, &past); err != nil {
-		return err
+	calls := []call{one, sessions}
+	if v.may(accounts.Audit) {
+		calls = append(calls, history)
+		if err := v.send(history, &past); err != nil {
+			return err
+		}
 	}
-	f, err := v.page("users", inLine(u).Called(), one, sessions, history)
+	f, err := v.page([]string{"users"}, inLine(u).Called(), calls...)
 	if err != nil {
 		return err
 	}
 	page := userPage{consoleFrame: f, User: inLine(u), Damaged: held.Damaged, Next: v.nextPage(query, held.Next), History: auditLines(past.Entries)}
 	slices.SortFunc(held.Sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
 	for _, row := range held.Sessions {
-		page.Sessions = append(page.Sessions, v.sessionLine(row))
+		page.Sessions = append(page.Sessions, heldLine{row, row.ID == v.session.ID})
 	}
 	return v.render(http.StatusOK, "console_user.html", page)
 }
 
-// sessionLine is a session of the API in words.
-func (v *visit) sessionLine(row api.SessionRow) sessionLine {
-	l := sessionLine{
-		ID: row.ID, Device: row.DeviceLabel, Carrier: row.Carrier.String(), Client: row.Client,
-		First: place(row.FirstAddress), Last: place(row.LastAddress),
-		Created: moment(row.Created), Seen: moment(row.LastSeen), Idle: moment(row.IdleExpires), End: moment(row.AbsoluteExpires),
-		Current: row.ID == v.session.ID,
-	}
-	for _, g := range row.Grants {
-		if g.Client != row.Client {
-			l.Grants = append(l.Grants, grantLine{g.Client, moment(g.Granted), moment(g.LastUsed)})
+// heldLine is a session in words.
+type heldLine struct {
+	api.SessionRow
+	Current bool // it is the visitor's
+}
+
+// Called is the device, or what is known instead.
+func (l heldLine) Called() string { return cmp.Or(l.DeviceLabel, "Unknown device") }
+
+// Others are the clients that hold a part of it, besides its own.
+func (l heldLine) Others() (ids []string) {
+	for _, g := range l.Grants {
+		if g.Client != l.Client {
+			ids = append(ids, g.Client)
 		}
 	}
-	return l
+	return ids
 }
 
 // formAt begins a form.
-func (v *visit) formAt(part, title, back, button string) *formPage {
+func (v *visit) formAt(part []string, title, back, button string) *formPage {
 	return &formPage{consoleFrame: v.frameAt(part, title, ""), Back: back, Button: button}
 }
 
 const rolesHint = "With blanks between them. admin opens the console."
 
 func newUser(v *visit, values url.Values) (*formPage, error) {
-	f := v.formAt("users", "New user", inConsole("users"), "Create user")
+	f := v.formAt([]string{"users"}, "New user", inConsole("users"), "Create user")
 	f.Says = []string{"The user gets no password. You get a link, to be sent to the user, who chooses the password with it."}
 	body := api.NewUser{Identifier: asked(values, "identifier", ""), Name: asked(values, "name", ""), Roles: entries(asked(values, "roles", ""))}
-	f.Fields = []field{
+	f.Fields = []formField{
 		{Kind: "text", ID: "identifier", Label: "Name or e-mail address to sign in with", Value: body.Identifier, Required: true},
 		{Kind: "text", ID: "name", Label: "Name to show", Value: body.Name},
 		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(body.Roles, " "), Hint: rolesHint},
@@ -146,7 +146,6 @@ type invitedPage struct {
 	consoleFrame
 	User       userLine
 	Invitation api.Invitation
-	Expires    string
 }
 
 func userInvited(v *visit, f *formPage, answer []byte) error {
@@ -161,7 +160,7 @@ func userInvited(v *visit, f *formPage, answer []byte) error {
 }
 
 func (v *visit) invited(f *formPage, u api.User, i api.Invitation) error {
-	page := invitedPage{consoleFrame: v.frameAt("users", "Invitation", ""), User: inLine(u), Invitation: i, Expires: moment(i.Expires)}
+	page := invitedPage{consoleFrame: v.frameAt([]string{"users"}, "Invitation", ""), User: inLine(u), Invitation: i}
 	line, err := f.call.curl(v.s.url)
 	if err != nil {
 		return err
@@ -177,7 +176,7 @@ func (v *visit) ofUser(title, button string) (*formPage, api.User, error) {
 	if err := v.send(get(at("users", id), nil), &u); err != nil {
 		return nil, u, err
 	}
-	return v.formAt("users", title+" "+inLine(u).Called(), inConsole("users", id), button), u, nil
+	return v.formAt([]string{"users"}, title+" "+inLine(u).Called(), inConsole("users", id), button), u, nil
 }
 
 // typedName is what is typed to confirm that u is meant.
@@ -194,7 +193,7 @@ func editUser(v *visit, values url.Values) (*formPage, error) {
 		return nil, err
 	}
 	name, roles := asked(values, "name", u.Name), entries(asked(values, "roles", strings.Join(u.Roles, " ")))
-	f.Fields = []field{
+	f.Fields = []formField{
 		{Kind: "text", ID: "name", Label: "Name to show", Value: name},
 		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(roles, " "), Hint: rolesHint},
 	}
@@ -288,10 +287,10 @@ func endSession(v *visit, _ url.Values) (*formPage, error) {
 	case err != nil:
 		return nil, err
 	}
-	f := v.formAt("users", "Revoke a session", inConsole("users", row.Subject), "Revoke the session")
+	f := v.formAt([]string{"users"}, "Revoke a session", inConsole("users", row.Subject), "Revoke the session")
 	f.Says = []string{"The session stops working everywhere. The user can sign in again."}
 	if row.DeviceLabel != "" {
-		f.Says = append([]string{row.DeviceLabel + ", signed in " + moment(row.Created) + ", last seen " + moment(row.LastSeen) + "."}, f.Says...)
+		f.Says = append([]string{row.DeviceLabel + ", signed in " + inUTC(row.Created) + ", last seen " + inUTC(row.LastSeen) + "."}, f.Says...)
 	}
 	if row.Subject == "" {
 		f.Back = inConsole("users")

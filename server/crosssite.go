@@ -148,7 +148,7 @@ func (s *Server) csrfValid(token, sid string) bool {
 // they have. Administration, the feed and introspection are not for pages.
 var shared = map[string]string{
 	"/v1/login": "POST", "/v1/login/continue": "POST", "/v1/register": "POST", "/v1/refresh": "POST", "/v1/logout": "POST",
-	"/v1/session": "GET", "/v1/session/step-up": "POST", "/v1/csrf": "GET", "/v1/sessions": "GET, DELETE", "/v1/password": "POST",
+	"/v1/session": "GET", "/v1/session/step-up": "POST", "/v1/csrf": "GET", "/v1/sessions": "GET, DELETE", "/v1/activity": "GET", "/v1/password": "POST",
 	"/v1/invitations": "POST", "/v1/invitations/check": "POST", "/oauth/token": "POST", "/oauth/revoke": "POST",
 	modulePath: "GET", metadataPath: "GET", "/.well-known/jwks.json": "GET",
 }

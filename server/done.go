@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -41,44 +40,17 @@ const (
 	keyRevoked     deed = "key-revoked"
 )
 
-var inWordsOf = map[deed]string{
-	passwordChanged: "Your password was changed, and every other session was ended.",
-	passwordSet:     "Your password is set. Sign in with it.",
-	sessionEnded:    "1 session was ended.",
-	sessionGone:     "That session had ended before.",
-	grantEnded:      "What that program held of the session was ended. The session goes on.",
-	grantGone:       "That program held nothing of the session any more.",
-	hostEnded:       "The session is signed out at that site. It goes on, and its browser is signed in there again at the next visit.",
-	hostGone:        "The session was signed out at that site before.",
-	ownEnded:        "This session was ended. You are signed out here.",
-	noticeDismissed: "The notice was dismissed.",
-	leftHere:        "You are signed out.",
-
-	userChanged:    "The user was changed. Verifiers refuse the old roles.",
-	userDisabled:   "The user was disabled, and every session was ended.",
-	userEnabled:    "The user may sign in again.",
-	userEnded:      "Every session of the user was ended.",
-	userDeleted:    "The user was deleted, and every session was ended.",
-	sessionRevoked: "The session was revoked. Every verifier refuses it within its bound.",
-	clientSet:      "The settings of the client were saved.",
-	clientEnded:    "Every session of the client was ended.",
-	clientDeleted:  "The client was deleted, and every session of it was ended.",
-	apiKeyDeleted:  "The API key was deleted.",
-	keyRotated:     "Another key will sign as soon as verifiers know it.",
-	keyRevoked:     "The key was revoked. Verifiers refuse every token that it has signed.",
-}
-
 // words says what was done. What no deed is says nothing.
-func (d deed) words(count int) string {
-	switch {
-	case d != othersEnded:
-		return inWordsOf[d]
-	case count == 0:
-		return "There were no other sessions."
-	case count == 1:
-		return "1 session was ended."
+func (s *Server) words(d deed, count int) said {
+	switch key := "done." + string(d); {
+	case d == othersEnded && count == 0:
+		return say("done.others-none")
+	case d == othersEnded:
+		return sayCount(key, count)
+	case s.has(key):
+		return say(key)
 	}
-	return fmt.Sprintf("%d sessions were ended.", count)
+	return nil
 }
 
 // doneCookie has a deed, and a number, until the next page.
@@ -103,16 +75,16 @@ func (s *Server) finish(w http.ResponseWriter, page string, d deed, count int) e
 }
 
 // done returns what the form before has done, and forgets it.
-func (s *Server) done(w http.ResponseWriter, r *http.Request) string {
+func (s *Server) done(w http.ResponseWriter, r *http.Request) said {
 	value, ok := onlyCookie(r, s.doneCookie())
 	if !ok {
-		return ""
+		return nil
 	}
 	setCookie(w, s.doneCookie(), "", "Strict", 0)
 	code, number, _ := strings.Cut(value, ".")
 	count, err := strconv.ParseUint(number, 10, 16)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return deed(code).words(int(count))
+	return s.words(deed(code), int(count))
 }

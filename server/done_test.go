@@ -71,19 +71,20 @@ func TestPagesSayWhatWasDone(t *testing.T) {
 	}
 
 	v = b.own(time.Hour)
-	v.open("/").link("Change your password").send("/password", typed("current", pass, "next", "an evening by the river"))
-	v.sentTo("/").gone(http.StatusOK, says+"Your password was changed, and every other session was ended.").at(http.StatusOK, "Signed in as <strong>alice")
+	v.open("/").link("Password").send("/password", typed("current", pass, "next", "an evening by the river"))
+	v.sentTo("/").gone(http.StatusOK, says+"Your password was changed, and every other session was ended.").at(http.StatusOK, "Signed in as <bdi>alice")
 }
 
 // The form says which of the two passwords is wrong, and has the focus there.
 func TestChangeOfAPasswordSaysWhatIsWrong(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL})
 	v := b.own(time.Hour).open("/password").at(http.StatusOK, "Current password")
-	const focus = ` autofocus aria-describedby="problem`
+	const focus = ` autofocus aria-invalid="true" aria-describedby="`
 	v.send("/password", typed("current", "not hers at all", "next", "an evening by the river"))
-	v.at(http.StatusUnauthorized, `role="alert">The password was not changed. The current password is wrong.<`).at(http.StatusUnauthorized, `autocomplete="current-password"`+focus+`" required`)
+	v.at(http.StatusUnauthorized, `<p class="error" id="current-problem" role="alert">The password was not changed. The current password is not right.<`)
+	v.at(http.StatusUnauthorized, `autocomplete="current-password"`+focus+`current-problem" required`).at(http.StatusUnauthorized, "<title>Error: Change your password")
 	v.send("/password", typed("current", pass, "next", "short"))
-	v.at(http.StatusUnprocessableEntity, "Password rejected").at(http.StatusUnprocessableEntity, `minlength="15"`+focus+` rules" required`)
+	v.at(http.StatusUnprocessableEntity, "That password is too short").at(http.StatusUnprocessableEntity, `minlength="15"`+focus+`next-problem next-hint" required`)
 	v.send("/password", typed("current", pass, "next", "an evening by the river")).sentTo("/")
 
 	// A password manager leads here, also somebody who is signed out.
@@ -107,13 +108,17 @@ func TestChangeOfAPasswordSaysWhatIsWrong(t *testing.T) {
 // A sign-in that failed has the focus where there is something to mend.
 func TestFocusAfterAMistake(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL, Registration: true})
-	const focus = ` autofocus aria-describedby="problem`
 	field := func(v *visitor, id string) {
 		t.Helper()
-		_, input, _ := strings.Cut(v.page.Body.String(), `<input id="`+id+`"`)
+		body := v.page.Body.String()
+		_, input, _ := strings.Cut(body, `<input id="`+id+`"`)
 		input, _, _ = strings.Cut(input, ">")
-		if !strings.Contains(input, focus) || strings.Count(v.page.Body.String(), "autofocus") != 1 || !strings.Contains(v.page.Body.String(), `<p id="problem"`) {
-			t.Errorf("want the focus at %s: %s", id, v.page.Body)
+		said := strings.Contains(input, ` autofocus aria-invalid="true" aria-describedby="`+id+`-problem`) && strings.Contains(body, `<p class="error" id="`+id+`-problem" role="alert">`)
+		if id == "" { // it is about no field
+			said = strings.Contains(body, `<p id="problem" class="problem" role="alert" tabindex="-1" autofocus>`)
+		}
+		if !said || strings.Count(body, "autofocus") != 1 || strings.Count(body, `role="alert"`) != 1+strings.Count(body, "hidden>This invitation") || !strings.Contains(body, "<title>Error: ") {
+			t.Errorf("want the focus at %q: %s", id, body)
 		}
 	}
 	v := b.visitor().open("/login")
@@ -123,7 +128,7 @@ func TestFocusAfterAMistake(t *testing.T) {
 	field(v.send("/login", typed("identifier", "alice", "password", "not hers at all")), "password")
 	b.riddled()
 	v.send("/login", typed("identifier", "alice", "password", pass)).at(http.StatusOK, "What is")
-	field(v.send("/login/continue", typed("answer", "a sphinx")), "identifier")
+	field(v.send("/login/continue", typed("answer", "a sphinx")), "")
 	field(v.open("/register").send("/register", typed("identifier", "bob", "password", "short")), "password")
 	field(v.send("/register", typed("identifier", "alice", "password", "an evening by the river")), "identifier")
 	field(v.open("/welcome").send("/welcome", typed("token", "cfi_x", "password", "an evening by the river")), "token")

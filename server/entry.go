@@ -21,17 +21,18 @@ type entryPage struct {
 	frame
 	Identifier   string // what was typed before, after a problem
 	Registration bool   // there is a page to sign up
+	Already      string // name of the visitor who is signed in already; empty: nobody is, or it makes no difference
 }
 
 func (s *Server) signInPage(to destination) entryPage {
-	return entryPage{frame: frame{Title: "Sign in", To: to}, Registration: s.registration}
+	return entryPage{frame: frame{Title: say("login.title"), To: to}, Registration: s.registration}
 }
 
 // askToSignIn shows the form empty, under what went wrong.
-func (s *Server) askToSignIn(w http.ResponseWriter, status int, to destination, problem string) error {
+func (s *Server) askToSignIn(w http.ResponseWriter, r *http.Request, status int, to destination, problem said) error {
 	page := s.signInPage(to)
-	page.Problem, page.Focus = problem, "identifier"
-	return s.render(w, status, "login.html", page)
+	page.Problem = problem
+	return s.render(w, r, status, "login.html", page)
 }
 
 func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
@@ -42,7 +43,7 @@ func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, http.StatusOK, "register.html", entryPage{frame: frame{Title: "Create an account", To: to}})
+	return s.render(w, r, http.StatusOK, "register.html", entryPage{frame: frame{Title: say("register.title"), To: to}, Already: s.already(r)})
 }
 
 // welcomePage redeems an invitation.
@@ -54,16 +55,8 @@ type welcomePage struct {
 
 // pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
 // script of the page puts it into the form, or the visitor does.
-func (s *Server) pageWelcome(w http.ResponseWriter, _ *http.Request) error {
-	return s.renderWelcome(w, http.StatusOK, welcomePage{frame: frame{Title: welcomeTitle}})
-}
-
-const welcomeTitle = "Choose a password"
-
-// renderWelcome is render for the one page that has a script.
-func (s *Server) renderWelcome(w http.ResponseWriter, status int, page welcomePage) error {
-	w.Header().Set("Content-Security-Policy", pagePolicy+"; script-src 'self'; connect-src 'self'")
-	return s.render(w, status, "welcome.html", page)
+func (s *Server) pageWelcome(w http.ResponseWriter, r *http.Request) error {
+	return s.render(w, r, http.StatusOK, "welcome.html", welcomePage{frame: frame{Title: say("welcome.title")}})
 }
 
 func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
@@ -75,11 +68,14 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	err := s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), secret.New(token), r.PostForm.Get("identifier"), secret.New(r.PostForm.Get("password")))
 	switch err = noInvitation(err); {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
-		status, text := s.inWords(w, r, err)
-		return s.askToSignIn(w, status, destination{}, text)
+		status, text := s.refused(w, r, err)
+		return s.askToSignIn(w, r, status, destination{}, text)
 	case err != nil:
-		status, text := s.inWords(w, r, err)
-		return s.renderWelcome(w, status, welcomePage{frame{Title: welcomeTitle, Problem: text, Focus: fieldOf(err, "token", "password")}, token, first})
+		status, text := s.refused(w, r, err)
+		if errors.Is(err, login.ErrRefused) {
+			text = say("problem.invitation-void")
+		}
+		return s.render(w, r, status, "welcome.html", welcomePage{frame{Title: say("welcome.title"), Problem: text, Focus: fieldOf(err, "token", "password")}, token, first})
 	}
 	return s.finish(w, "/login", passwordSet, 0)
 }
@@ -114,15 +110,15 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.ask(r, loginBody{Carrier: "cookie", Client: to.Client}, act(w, r, "", "")); err != nil {
 		return err
 	}
-	page := entryPage{frame: frame{Title: "Create an account", To: to}, Identifier: r.PostForm.Get("identifier")}
+	page := entryPage{frame: frame{Title: say("register.title"), To: to}, Identifier: r.PostForm.Get("identifier")}
 	b := loginBody{Identifier: page.Identifier, Client: to.Client, Password: api.Hide(r.PostForm.Get("password"))}
 	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
-		status, text := s.inWords(w, r, err)
+		status, text := s.refused(w, r, err)
 		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
-		return s.render(w, status, "register.html", page)
+		return s.render(w, r, status, "register.html", page)
 	}
 	signIn := s.signInPage(to) // shown if that fails: the account is there, and cannot be made again
-	signIn.Done = "Your account was created."
+	signIn.Done = say("register.done")
 	return s.signInBy(w, r, signIn)
 }
 
@@ -134,11 +130,11 @@ func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, page entryPage
 		Method: directory.KindPassword, Password: api.Hide(r.PostForm.Get("password")),
 	})
 	if err != nil {
-		status, text := s.inWords(w, r, err)
+		status, text := s.refused(w, r, err)
 		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
-		return s.render(w, status, "login.html", page)
+		return s.render(w, r, status, "login.html", page)
 	}
-	return s.letIn(w, done, page.To)
+	return s.letIn(w, r, done, page.To)
 }
 
 // challengePage asks for the answer to a challenge, which must be one text: {"answer": …}.
@@ -149,7 +145,7 @@ type challengePage struct {
 }
 
 // letIn lets the visitor in, or shows the challenge.
-func (s *Server) letIn(w http.ResponseWriter, done progress, to destination) error {
+func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress, to destination) error {
 	if done.challenge == nil {
 		s.setCookies(w, done.issued)
 		s.leave(w, to)
@@ -160,7 +156,7 @@ func (s *Server) letIn(w http.ResponseWriter, done progress, to destination) err
 		Prompt string `json:"prompt"`
 	}
 	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
-	return s.render(w, http.StatusOK, "challenge.html", challengePage{frame{Title: "One more step", To: to}, c.Attempt, public.Prompt})
+	return s.render(w, r, http.StatusOK, "challenge.html", challengePage{frame{Title: say("challenge.title"), To: to}, c.Attempt, public.Prompt})
 }
 
 func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
@@ -177,17 +173,20 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := s.proceed(w, r, r.PostForm.Get("attempt"), secret.New(string(answer)), to.Client)
 	if errors.Is(err, login.ErrRefused) || errors.Is(err, login.ErrOver) {
-		status, text := s.inWords(w, r, err)
+		status, text := s.refused(w, r, err)
+		if errors.Is(err, login.ErrRefused) {
+			text = say("problem.answer-wrong")
+		}
 		if session, err := s.signedIn(r); err == nil { // most often it was a step-up
 			return s.notProven(w, r, status, session, frame{Problem: text, To: to})
 		}
-		return s.askToSignIn(w, status, to, text)
+		return s.askToSignIn(w, r, status, to, text)
 	}
 	if err != nil { // the challenge can still be answered
-		status, text := s.inWords(w, r, err)
-		return s.render(w, status, "challenge.html", challengePage{frame{Title: "One more step", Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
+		status, text := s.refused(w, r, err)
+		return s.render(w, r, status, "challenge.html", challengePage{frame{Title: say("challenge.title"), Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
 	}
-	return s.letIn(w, done, to)
+	return s.letIn(w, r, done, to)
 }
 
 // pageStepUp has the visitor enter the password again, and leads to the destination.
@@ -206,10 +205,13 @@ func (s *Server) pageStepUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := s.proveAgain(w, r, session, begin)
 	if err != nil {
-		status, text := s.inWords(w, r, err)
+		status, text := s.refused(w, r, err)
+		if errors.Is(err, login.ErrRefused) {
+			text = say("problem.password-wrong")
+		}
 		return s.notProven(w, r, status, session, frame{Problem: text, Focus: fieldOf(err, "password", "password"), To: to})
 	}
-	return s.letIn(w, done, to)
+	return s.letIn(w, r, done, to)
 }
 
 // notProven shows the form of a step-up again: that of the account page, if it leads there.
@@ -217,7 +219,7 @@ func (s *Server) notProven(w http.ResponseWriter, r *http.Request, status int, s
 	if f.To.ReturnTo.String() != "" {
 		return s.prove(w, r, status, session, f)
 	}
-	f.Title = accountTitle
+	f.Title = say("account.title")
 	return s.accountOf(w, r, status, f, session)
 }
 
@@ -226,8 +228,6 @@ type provePage struct {
 	frame
 	Name string
 }
-
-const proveTitle = "Enter your password again"
 
 // pageLogin shows the form, unless a program has sent somebody here who is signed in
 // already: then the login must only be fresh enough.
@@ -244,17 +244,18 @@ func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
 	form := s.signInPage(to)
 	form.Done = s.done(w, r)
 	if to.ReturnTo.String() == "" && !fresh {
-		return s.render(w, http.StatusOK, "login.html", form)
+		form.Already = s.already(r)
+		return s.render(w, r, http.StatusOK, "login.html", form)
 	}
 	session, err := s.signedIn(r)
 	switch {
 	case signedOut(err):
 		s.clearEnded(w, err)
-		return s.render(w, http.StatusOK, "login.html", form)
+		return s.render(w, r, http.StatusOK, "login.html", form)
 	case err != nil:
 		return err
-	case !to.of(session.Client):
-		return s.render(w, http.StatusOK, "login.html", form)
+	case !to.of(session.Client): // the visitor is signed in for something else
+		return s.render(w, r, http.StatusOK, "login.html", form)
 	}
 	if fresh {
 		err = s.issuer.Fresh(session.AuthTime, maxAge-onTheWay)
@@ -267,6 +268,20 @@ func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.prove(w, r, http.StatusOK, session, frame{To: to})
+}
+
+// already returns the name of the visitor who is signed in. It is said to be kind: an outage is found
+// out by the form.
+func (s *Server) already(r *http.Request) string {
+	session, err := s.signedIn(r)
+	if err != nil {
+		return ""
+	}
+	name, _, err := s.nameOf(r, session)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // onTheWay is how soon a login may be too old that is called fresh: the page that sent the
@@ -293,8 +308,8 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, sessi
 		return err
 	}
 	if !password {
-		return s.askToSignIn(w, status, f.To, f.Problem)
+		return s.askToSignIn(w, r, status, f.To, f.Problem)
 	}
-	f.Title = proveTitle
-	return s.render(w, status, "prove.html", provePage{f, name})
+	f.Title = say("prove.title")
+	return s.render(w, r, status, "prove.html", provePage{f, name})
 }

@@ -35,6 +35,10 @@ func TestEveryPage(t *testing.T) {
 		"account, out":    b.visitor().open("/"),
 		"account, old":    b.own(time.Hour).open("/"),
 		"prove":           b.own(time.Hour).open("/login?max_age=60"),
+		"activity":        b.own(time.Minute).open("/activity"),
+		"activity, old":   b.own(time.Hour).open("/activity"),
+		"apps":            b.own(time.Minute).open("/apps"),
+		"apps, old":       b.own(time.Hour).open("/apps"),
 		"password":        b.own(time.Hour).open("/password"),
 		"password again":  b.own(time.Hour).open("/password").send("/password", typed("current", "not hers", "next", "short")),
 		"choose":          b.visitor().open("/choose"),
@@ -45,7 +49,7 @@ func TestEveryPage(t *testing.T) {
 	}
 	want := map[string]string{ // by the field's name and the page's; the first word of the page is enough
 		"login password": "current-password", "register password": "new-password", "welcome password": "new-password",
-		"account, password": "current-password", "prove password": "current-password", "password current": "current-password", "password next": "new-password",
+		"account, password": "current-password", "prove password": "current-password", "password current": "current-password", "activity, password": "current-password", "apps, password": "current-password", "password next": "new-password",
 	}
 	passwords := map[string]bool{}
 	for name, v := range pages {
@@ -89,7 +93,7 @@ func TestEveryPage(t *testing.T) {
 		}
 	}
 	for path, media := range map[string]string{
-		"/static/style.css": "text/css; charset=utf-8", "/static/welcome.js": "text/javascript; charset=utf-8", "/favicon.ico": "image/x-icon",
+		"/static/style.css": "text/css; charset=utf-8", "/static/welcome.js": "text/javascript; charset=utf-8", "/static/page.js": "text/javascript; charset=utf-8", "/favicon.ico": "image/x-icon",
 	} {
 		w := b.answer("GET", path, "")
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != media || w.Body.Len() == 0 {

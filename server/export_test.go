@@ -6,9 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -76,4 +79,53 @@ func MaxOf(name string) int { return maxOf(name) }
 func TextLength(text []byte) int { return textLength(string(text)) }
 
 // Duration is what a page says of a time to wait.
-var Duration = duration
+func Duration(d time.Duration) string {
+	l, err := readTongue(language.English)
+	if err != nil {
+		panic(err)
+	}
+	text, err := l.html(duration(d))
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// AccentStyle is the end of the style sheet for an accent.
+func AccentStyle(accent string) string { return accentStyle(accent) }
+
+// Contrast of two colours, written as #rrggbb.
+func Contrast(a, b string) float64 {
+	x, errX := parseColour(a)
+	y, errY := parseColour(b)
+	if errX != nil || errY != nil {
+		panic(a + " " + b)
+	}
+	return contrast(x, y)
+}
+
+// MadeKeys are the keys of texts that are put together in the code.
+func MadeKeys() (all []string) {
+	for _, p := range []string{"internal", "unavailable", "busy", "too-many-attempts", "forbidden", "cross-origin", "not-found", "too-many-cookies", "too-large",
+		"unknown-client", "client-disabled", "step-up", "login-refused", "login-over", "invitation-used", "identifier-taken",
+		"password-text", "password-short", "password-long", "password-name", "password-guessed"} {
+		all = append(all, "problem."+p)
+	}
+	for _, status := range []string{"400", "403", "404", "429", "503"} {
+		all = append(all, "wrong.title."+status)
+	}
+	for _, c := range []string{"cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"} {
+		all = append(all, "carrier."+c)
+	}
+	for _, a := range issuer.OwnActions {
+		all = append(all, "activity."+string(a))
+	}
+	for _, by := range []string{"administrator", "program", "server", "unknown"} {
+		all = append(all, "activity.by."+by)
+	}
+	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere,
+		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked} {
+		all = append(all, "done."+string(d))
+	}
+	return all
+}

@@ -88,7 +88,7 @@ func TestAccountPageStepsUp(t *testing.T) {
 	const asks = `action="/session/step-up"`
 	for _, path := range []string{"/", "/?next=x"} {
 		res, page := b.call("GET", path, "", ask...)
-		if res.StatusCode != http.StatusOK || !strings.Contains(page, asks) || !strings.Contains(page, old.Session.ID) || !strings.Contains(page, "Signed in as <strong>alice") ||
+		if res.StatusCode != http.StatusOK || !strings.Contains(page, asks) || !strings.Contains(page, old.Session.ID) || !strings.Contains(page, "Signed in as <bdi>alice") ||
 			strings.Contains(page, other.Session.ID) || strings.Contains(page, "/sessions/others") {
 			t.Errorf("GET %s of an old login = %d %s", path, res.StatusCode, page)
 		}
@@ -99,7 +99,7 @@ func TestAccountPageStepsUp(t *testing.T) {
 	confirm := func(password, origin string) (*http.Response, string) {
 		return b.call("POST", "/session/step-up", url.Values{"password": {password}}.Encode(), append(old.credential(), "Origin", origin)...)
 	}
-	if res, page := confirm("not this one at all", b.url); res.StatusCode != http.StatusUnauthorized || !strings.Contains(page, asks) || !strings.Contains(page, "The password is wrong") || len(res.Cookies()) > 0 {
+	if res, page := confirm("not this one at all", b.url); res.StatusCode != http.StatusUnauthorized || !strings.Contains(page, asks) || !strings.Contains(page, "That password is not right") || len(res.Cookies()) > 0 {
 		t.Errorf("with a wrong password = %d %s, cookies %v", res.StatusCode, page, res.Cookies())
 	}
 	if res, _ := confirm(pass, "https://evil.test"); res.StatusCode != http.StatusForbidden {

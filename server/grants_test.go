@@ -120,7 +120,7 @@ func TestReuseOfAGrantIsShown(t *testing.T) {
 	if _, body := b.call("GET", "/v1/sessions", "", cookie...); !strings.Contains(body, `"kind":"grant-reuse"`) {
 		t.Errorf("no notice in %s", body)
 	}
-	if _, page := b.call("GET", "/", "", cookie...); !strings.Contains(page, "What app held of a session of yours was ended") {
+	if _, page := b.call("GET", "/", "", cookie...); !strings.Contains(page, "What <bdi>app</bdi> held of a session of yours was ended") {
 		t.Errorf("no notice on the page: %s", page)
 	}
 }

@@ -111,7 +111,7 @@ func TestHandover(t *testing.T) {
 	}
 
 	// It is shown to its owner, and ends with the session.
-	if body := v.open("/").page.Body.String(); !regexp.MustCompile(`<dt>Used at</dt><dd>` + appOrigin + ` since [^,]+, [0-9:]+ UTC, last seen [^,]+, [0-9:]+ UTC\n`).MatchString(body) {
+	if body := v.open("/").page.Body.String(); !regexp.MustCompile(`<dt>Used at</dt><dd><bdi>` + appOrigin + `</bdi> since <time [^,]+, [0-9:]+ UTC</time>, last seen <time [^,]+, [0-9:]+ UTC</time>\n`).MatchString(body) {
 		t.Errorf("the account page does not name the host:\n%s", body)
 	}
 	if _, body := b.call("GET", "/v1/sessions", "", v.headers()...); !regexp.MustCompile(`"hosts":\[{"id":"hst_[a-z2-7]+","origin":"` + appOrigin + `","granted":"[^"]+","last_used":"[^"]+"}\]`).MatchString(body) {
@@ -170,10 +170,10 @@ func TestEndPartOfASession(t *testing.T) {
 	app := b.grant(in.Session.ID)
 	v := b.visitor()
 	v.cookies[source.InsecureCookieName] = in.Access.Reveal()
-	v.open("/").at(http.StatusOK, "<dt>Used by</dt><dd>app since ").at(http.StatusOK, `name="host" value="`+id+`"><button aria-label="Sign out at `+appOrigin+`">`)
+	v.open("/").at(http.StatusOK, "<dt>Used by</dt><dd><bdi>app</bdi> since ").at(http.StatusOK, `name="host" value="`+id+`"><button class="quiet" aria-label="Sign out at `+appOrigin+`">`)
 	for _, c := range []struct{ name, value, says string }{
 		{"host", id, "The session is signed out at that site."}, {"host", id, "The session was signed out at that site before."},
-		{"client", "app", "What that program held of the session was ended."},
+		{"client", "app", "That app is disconnected."},
 	} {
 		v.keep(v.form("/sessions/revoke", typed("sid", in.Session.ID, c.name, c.value), append(v.headers(), "Origin", v.url)...))
 		v.gone(http.StatusOK, says+c.says)

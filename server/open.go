@@ -91,6 +91,8 @@ type Config struct {
 	// store is a file; otherwise nothing does, and Open says so in the log.
 	Head HeadKeeper
 
+	Brand Brand // name, logo, accent and footer of the pages; zero: Counterfoil's own
+
 	Logger *slog.Logger // nil: slog.Default()
 
 	Audit     func(audit.Entry) // hears every event of the audit trail; nil: audit.Log(Logger)

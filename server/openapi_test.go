@@ -383,6 +383,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 		}
 	}
 	b.answer("POST", "/v1/refresh", `{"refresh_token":"`+stolen+`"}`)
+	do("GET", "/v1/activity?limit=200", "", bob...)
 	do("DELETE", "/v1/notices/"+member(do("GET", "/v1/sessions", "", bob...), "notices", "0", "id"), "", bob...)
 	other := b.session(id, issuer.Request{Carrier: counterfoil.CarrierCookie})
 	b.grant(other.Session.ID)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 //go:embed templates/*.html static
@@ -22,20 +24,71 @@ var files embed.FS
 
 // frame is what every page has.
 type frame struct {
-	Title   string
-	Problem string // what went wrong, in words for the visitor
-	Done    string // what went well
-	Focus   string // id of the field to begin with after a problem; empty: there is none
+	Title   said
+	Problem said   // what went wrong
+	Done    said   // what went well
+	Focus   string // id of the field that Problem is about, which begins with the focus; empty: it is about none
 	To      destination
+
+	Layout  layout
+	English bool   // the page has texts of its own, in English
+	Who     string // name of the visitor, with a way out beside it; empty: it is not shown
+	Nav     []navLink
+	At      string // path of the entry of Nav that is this page
 }
 
-// Mark returns attributes for the field id. The one to begin with after a problem has the focus,
-// and the problem is read aloud with it. described are ids of texts that describe the field
-// anyway.
-func (f frame) Mark(id string, described ...string) template.HTMLAttr {
+// layout is how wide a page is and where its parts stand. layout.html and style.css have them all.
+type layout string
+
+const (
+	onCard layout = ""     // one form in the middle
+	onPage layout = "page" // a column of text, with tabs above it if there is Nav
+	onWide layout = "wide" // the console, with Nav at its side
+)
+
+// Class is the class of the body.
+func (f frame) Class() layout { return cmp.Or(f.Layout, "card") }
+
+// navLink is an entry of a navigation. Path has no path of the issuer.
+type navLink struct {
+	Path string
+	Text said
+}
+
+// field is one of a form.
+type field struct {
+	ID       string // and name
+	Label    string // key of the text
+	Complete string // for browsers and password managers
+	Hint     string // key of a text below; empty: there is none
+	Value    string // what was typed before
+	Problem  said   // what is wrong with it
+}
+
+// Field returns the field id of the page. The one that the problem is about has it below, and the focus.
+func (f frame) Field(id, label, complete, hint string) field {
+	in := field{ID: id, Label: label, Complete: complete, Hint: hint}
+	if f.Focus == id {
+		in.Problem = f.Problem
+	}
+	return in
+}
+
+// With returns the field with what was typed before.
+func (in field) With(value string) field {
+	in.Value = value
+	return in
+}
+
+// Attributes are those of a field with a problem or a hint, which are read aloud with it.
+func (in field) Attributes() template.HTMLAttr {
 	attributes := ""
-	if f.Problem != "" && f.Focus == id {
-		attributes, described = ` autofocus`, append([]string{"problem"}, described...)
+	var described []string
+	if len(in.Problem) > 0 {
+		attributes, described = ` autofocus aria-invalid="true"`, []string{in.ID + "-problem"}
+	}
+	if in.Hint != "" {
+		described = append(described, in.ID+"-hint")
 	}
 	if len(described) > 0 {
 		attributes += ` aria-describedby="` + strings.Join(described, " ") + `"`
@@ -58,67 +111,135 @@ func fieldOf(err error, shown, chosen string) string {
 	return ""
 }
 
-// leads is where the forms of the page lead.
-func (f frame) leads() destination { return f.To }
+// own returns the frame of a page.
+func (f frame) own() frame { return f }
 
 // page is a page of templates, which has a frame.
-type page interface{ leads() destination }
+type page interface{ own() frame }
 
 // page adapts an action whose errors are shown as a page.
 func (s *Server) page(do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := do(w, r); err != nil {
-			status, text := s.inWords(w, r, err)
-			if request.Unsafe(r.Method) && signedOut(err) {
-				_ = s.askToSignIn(w, status, s.whence(r), "You are not signed in any more, so nothing was done. Sign in and try again.")
-				return
-			}
-			_ = s.render(w, status, "problem.html", frame{Title: "Something went wrong", Problem: text})
+			s.wrong(w, r, err)
 		}
 	})
 }
 
-// inWords says what went wrong. A credential that is over is taken away (SES-18);
-// an outage leaves it where it is.
-func (s *Server) inWords(w http.ResponseWriter, r *http.Request, err error) (status int, text string) {
+// problemPage says what went wrong, and where to go.
+type problemPage struct {
+	frame
+	Again   string // path of the same page, if it may be there later; empty: it is not
+	Detail  string // of the server, for who made the link or form; empty: there is none
+	Request string // what support needs to find the log line; empty: there is none
+}
+
+// wrong shows err as a page.
+func (s *Server) wrong(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.explainLogged(w, r, err)
+	text := s.inWords(w, p, err)
+	if request.Unsafe(r.Method) && signedOut(err) {
+		_ = s.askToSignIn(w, r, p.Status, s.whence(r), say("problem.no-session"))
+		return
+	}
+	page := problemPage{frame: frame{Title: say("wrong.title"), Problem: text}}
+	if key := "wrong.title." + strconv.Itoa(p.Status); s.has(key) {
+		page.Title = say(key)
+	}
+	switch {
+	case p.Type == "bad-request", p.Type == "not-found" && p.Detail != "":
+		page.Detail = p.Title + "."
+		if p.Detail != "" {
+			page.Detail += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
+		}
+	case p.Status == http.StatusInternalServerError:
+		page.Request = w.Header().Get(requestHeader)
+	}
+	if p.Status >= 500 && r.Method == http.MethodGet {
+		page.Again = r.URL.RequestURI()
+	}
+	_ = s.render(w, r, p.Status, "problem.html", page)
+}
+
+// has reports whether there is a text with that key.
+func (s *Server) has(key string) bool { return s.tongues[0].texts[key] != "" }
+
+// refused answers a form: it returns what went wrong, and with which status.
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, err error) (status int, text said) {
+	p := s.explainLogged(w, r, err)
+	return p.Status, s.inWords(w, p, err)
+}
+
+// inWords says what went wrong to a person. A credential that is over is taken away (SES-18); an outage
+// leaves it where it is.
+func (s *Server) inWords(w http.ResponseWriter, p *source.Problem, err error) said {
 	s.clearEnded(w, err)
-	if p.RetryAfter > 0 {
+	rejected, isRejected := errors.AsType[login.RejectedPassword](err)
+	key := "problem." + p.Type
+	switch {
+	case p.RetryAfter > 0:
 		w.Header().Set("Retry-After", strconv.Itoa(int(p.Wait().Seconds())))
-		return p.Status, p.Title + ". Try again in " + duration(p.Wait()) + "."
+		switch {
+		case errors.Is(err, counterfoil.ErrUnavailable):
+			key = "problem.unavailable"
+		case !s.has(key):
+			key = "problem.wait"
+		}
+		return say(key, duration(p.Wait()))
+	case isRejected:
+		return say("problem.password-" + rejected.Rule)
+	case errors.Is(err, directory.ErrConfusable):
+		return say("problem.identifier-alike")
+	case errors.Is(err, directory.ErrBadIdentifier):
+		return say("problem.identifier-bad", directory.MaxIdentifier)
+	case s.has(key):
+		return say(key)
+	case p.Status >= 500:
+		return say("problem.internal")
+	case p.Status == http.StatusForbidden:
+		return say("problem.forbidden")
+	case p.Status == http.StatusNotFound, p.Status == http.StatusMethodNotAllowed:
+		return say("problem.not-found")
 	}
-	text = p.Title + "."
-	if p.Detail != "" {
-		text += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
-	}
-	return p.Status, text
+	return say("problem.bad-request")
 }
 
 // duration is d, of whole seconds, as people say it: never shorter than d.
-func duration(d time.Duration) string {
-	n, unit := int(d/time.Second), "second"
-	if d >= 2*time.Minute {
-		n, unit = int((d+time.Minute-1)/time.Minute), "minute"
+func duration(d time.Duration) said {
+	if d < 2*time.Minute {
+		return sayCount("duration.seconds", int(d/time.Second))
 	}
-	if n > 1 {
-		unit += "s"
-	}
-	return strconv.Itoa(n) + " " + unit
+	return sayCount("duration.minutes", int((d+time.Minute-1)/time.Minute))
 }
 
-// render writes a page whole or not at all. The URL of no page has a secret of ours before its
-// fragment: see [request.FormReferrerPolicy].
-func (s *Server) render(w http.ResponseWriter, status int, name string, v page) error {
+// scripted lets a page load our scripts. There are two, and no page needs them: see static.
+const scripted = pagePolicy + "; script-src 'self'"
+
+// render writes a page whole or not at all, in the language of the visitor. The URL of no page has a
+// secret of ours before its fragment: see [request.FormReferrerPolicy].
+func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, v page) error {
+	f, l := v.own(), s.tongueOf(r)
+	if f.English {
+		l = s.tongues[0]
+	}
 	var b bytes.Buffer
-	if err := s.pages.ExecuteTemplate(&b, name, v); err != nil {
+	if err := l.pages.ExecuteTemplate(&b, name, v); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
-	if origin := v.leads().Origin; origin != "" {
-		// A browser also asks this of the redirect that answers a form.
-		w.Header().Set("Content-Security-Policy", strings.Replace(pagePolicy, "form-action 'self'", "form-action 'self' "+origin, 1))
+	policy := scripted
+	switch name {
+	case "welcome.html", "console_log.html", "console_overview.html": // a script of it asks the API
+		policy += "; connect-src 'self'"
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Referrer-Policy", request.FormReferrerPolicy)
+	if f.To.Origin != "" {
+		// A browser also asks this of the redirect that answers a form.
+		policy = strings.Replace(policy, "form-action 'self'", "form-action 'self' "+f.To.Origin, 1)
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Referrer-Policy", request.FormReferrerPolicy)
+	request.AddVary(h, []string{"Accept-Language"})
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil

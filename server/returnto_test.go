@@ -124,7 +124,7 @@ func TestSignInReturns(t *testing.T) {
 		}
 		wrong, right := typed("identifier", "alice", "password", "not her password"), typed("identifier", "alice", "password", pass)
 		v := b.visitor()
-		v.open("/login"+there).send("/login", wrong).at(http.StatusUnauthorized, "wrong").send("/login", right).sentTo(target)
+		v.open("/login"+there).send("/login", wrong).at(http.StatusUnauthorized, "not right").send("/login", right).sentTo(target)
 		if got := v.client(t); got != client && client != "" {
 			t.Errorf("the session is of %s", got)
 		}
@@ -242,7 +242,7 @@ func TestSignInOfSomebodyWhoIs(t *testing.T) {
 		old().open("/login?return_to=/notes&max_age="+age).at(http.StatusBadRequest, "number of seconds")
 	}
 	v := old().open("/login?return_to=/notes&max_age=600").send("/session/step-up", typed("password", "not hers at all"))
-	v.at(http.StatusUnauthorized, "The password is wrong").send("/session/step-up", typed("password", pass)).sentTo("/notes")
+	v.at(http.StatusUnauthorized, "That password is not right").send("/session/step-up", typed("password", pass)).sentTo("/notes")
 	v.open("/login?return_to=/notes&max_age=600").sentTo("/notes")
 	old().open("/login?max_age=600").send("/session/step-up", typed("password", pass)).sentTo("/")
 
@@ -285,5 +285,5 @@ func TestSignInFromTheAccountPage(t *testing.T) {
 	must(t, err)
 	v := b.visitor()
 	v.cookies[source.InsecureCookieName] = got.Access.Reveal()
-	v.open("/").link("Sign in again").at(http.StatusOK, `action="/login"`).send("/login", right).sentTo("/")
+	v.open("/").link("Sign in").at(http.StatusOK, `action="/login"`).send("/login", right).sentTo("/")
 }

@@ -50,6 +50,7 @@ func (s *Server) apiRoutes() map[string]action {
 		"DELETE /v1/sessions/{sid}/hosts/{host}":    s.endHost,
 		"DELETE /v1/sessions":                       s.endOthers,
 		"DELETE /v1/notices/{id}":                   s.dismissNotice,
+		"GET /v1/activity":                          s.activity,
 		"POST /v1/password":                         s.changePassword,
 
 		// Verifiers and other machines.
@@ -92,16 +93,20 @@ func (s *Server) pageRoutes() map[string]action {
 		"POST /password":          s.pagePassword,
 		"POST /notices/dismiss":   s.pageDismiss,
 		"GET /password":           s.pageChange,
+		"GET /activity":           s.pageActivity,
+		"GET /apps":               s.pageApps,
 		"GET " + handoverPath:     s.pageHandover,
 		"GET " + changePasswordAt: s.pageChangeAt,
 		"GET /choose":             s.pageAdvice,
 		"GET /inspector":          s.pageInspector,
 		"GET /favicon.ico":        s.pageIcon,
-		"GET /static/style.css":   s.pageStatic,
-		"GET /static/console.css": s.pageStatic,
+		"GET /static/style.css":   s.pageStyle,
+		"GET /brand/logo":         s.pageLogo,
 		"GET /static/console.js":  s.pageStatic,
+		"GET /static/page.js":     s.pageStatic,
 		"GET /static/welcome.js":  s.pageStatic,
 		"GET " + modulePath:       s.pageModule,
+		"POST /language":          s.pageLanguage,
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"time"
@@ -36,11 +35,12 @@ type Server struct {
 	flow          *flow.Flow // ways of signing in
 	url           string
 	base          string // path of url; empty: there is none
-	pages         *template.Template
-	document      []byte   // openapi.json for this server
-	origins       []string // exact origins that unsafe cookie requests may come from
-	names         []string // that requests may call it by
-	secure        bool     // https: cookies are Secure and prefixed
+	brand         *brand
+	tongues       []*tongue // in the order of languages
+	document      []byte    // openapi.json for this server
+	origins       []string  // exact origins that unsafe cookie requests may come from
+	names         []string  // that requests may call it by
+	secure        bool      // https: cookies are Secure and prefixed
 	registration  bool
 	log           *slog.Logger
 	time          *nodetime.Clock
@@ -79,7 +79,10 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 	if s.names, err = names(u, c.Hosts); err != nil {
 		return nil, err
 	}
-	if s.pages, err = parsePages(s.base); err != nil {
+	if s.brand, err = newBrand(c.Brand, s.base); err != nil {
+		return nil, fmt.Errorf("server: Config.Brand: %w", err)
+	}
+	if err = s.readTongues(); err != nil {
 		return nil, fmt.Errorf("server: pages: %w", err)
 	}
 	if s.document, err = describe(s.url); err != nil {
@@ -137,7 +140,7 @@ func public(w http.ResponseWriter) {
 }
 
 // pagePolicy lets a page load our style sheet and icon, and send forms to us. Nothing else, and no
-// script: see renderWelcome.
+// script: see scripted.
 const pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // requestHeader names a request to a caller who asks for help: logs and audit trail have

@@ -120,9 +120,13 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	if err != nil {
 		return err
 	}
+	brand, err := s.brand()
+	if err != nil {
+		return err
+	}
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
-			HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
+			Brand: brand, HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
 			Settings: s.shown(), ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
 		})
 		return err

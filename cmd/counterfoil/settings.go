@@ -6,6 +6,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/server"
 )
 
 // settings is every setting of the auth server. Package config says what the tags mean;
@@ -33,6 +34,11 @@ type settings struct {
 	RefreshGrace time.Duration `name:"refresh-grace" default:"10s" placeholder:"TIME" help:"How long a client can repeat a refresh whose answer was lost." min:"1s" max:"1m"`
 	MaxBound     time.Duration `name:"max-bound" default:"10s" placeholder:"TIME" help:"The largest staleness bound that a verifier may follow with." min:"2s" max:"1m"`
 
+	BrandName   string   `name:"brand-name" placeholder:"NAME" help:"Name of your product on the pages for people. Empty: Counterfoil." want:"brand name"`
+	BrandLogo   string   `name:"brand-logo" type:"path" placeholder:"FILE" help:"Logo beside the name: an SVG or a PNG of at most 64 KiB. Empty: the first letter of the name." want:"logo"`
+	BrandAccent string   `name:"brand-accent" placeholder:"COLOUR" help:"Colour of buttons and links, such as #0b5c4a. It is made darker on light pages, and lighter on dark ones, as far as it takes to be read." want:"colour"`
+	BrandLinks  []string `name:"brand-links" placeholder:"LINK" help:"Links at the foot of each page, at most 8: text, a space, and the URL." want:"link"`
+
 	AuditKeep time.Duration `name:"audit-keep" default:"2160h" placeholder:"TIME" help:"How long security events are kept. 0s: they are logged only." min:"0s" max:"87600h"`
 
 	proxySettings
@@ -51,6 +57,7 @@ func (c *settings) loader() *config.Settings {
 func settingKinds() map[string]func(text string) error {
 	kinds := ops.Kinds()
 	kinds["store"], kinds["sessions"] = checkStoreName, checkSessionsName
+	kinds["brand name"], kinds["colour"], kinds["link"], kinds["logo"] = server.CheckBrandName, checkColour, checkLink, checkLogo
 	return kinds
 }
 

@@ -334,3 +334,20 @@ type LogConfirmed struct {
 	Everywhere bool               `json:"everywhere"` // nor does any other; false: those of other nodes within BoundMS
 	BoundMS    int64              `json:"bound_ms"`
 }
+
+// Activity is something that was done to an account, or was refused, as its owner is told.
+type Activity struct {
+	Time    time.Time     `json:"time"`
+	Action  audit.Action  `json:"action"`
+	Outcome audit.Outcome `json:"outcome"`
+	By      string        `json:"by"` // self, administrator, program, server, or unknown
+	Client  string        `json:"client,omitempty"`
+	Session string        `json:"session,omitempty"`
+	Address netip.Addr    `json:"address,omitzero"`
+}
+
+// ActivityPage answers GET /v1/activity, the newest first. A page may be short and not be the last.
+type ActivityPage struct {
+	Activity []Activity `json:"activity"`
+	Next     string     `json:"next,omitempty"` // cursor of the next page; empty: this is the last
+}

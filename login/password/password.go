@@ -312,21 +312,21 @@ func (p *Passwords) acceptable(identifier, name, password string) error {
 	n := utf8.RuneCountInString(password)
 	switch {
 	case !utf8.ValidString(password):
-		return login.RejectedPassword{Reason: "it is not valid text"}
+		return login.RejectedPassword{Reason: "it is not valid text", Rule: "text"}
 	case n < minLength:
-		return login.RejectedPassword{Reason: fmt.Sprintf("it is too short: use %d characters or more, for example four words", minLength)}
+		return login.RejectedPassword{Reason: fmt.Sprintf("it is too short: use %d characters or more, for example four words", minLength), Rule: "short"}
 	case n > 256 || len(password) > maxPassword:
-		return login.RejectedPassword{Reason: "it is too long: use at most 256 characters"}
+		return login.RejectedPassword{Reason: "it is too long: use at most 256 characters", Rule: "long"}
 	}
 	folded := strings.ToLower(password)
 	local, _, _ := strings.Cut(strings.ToLower(identifier), "@")
 	for _, own := range append(strings.Fields(strings.ToLower(name)), local) {
 		if len(own) >= 4 && strings.Contains(folded, own) {
-			return login.RejectedPassword{Reason: "it contains your name"}
+			return login.RejectedPassword{Reason: "it contains your name", Rule: "name"}
 		}
 	}
 	if strings.Contains(folded, "counterfoil") || common(folded) || len(period(folded)) <= 8 {
-		return login.RejectedPassword{Reason: "it is easily guessed"}
+		return login.RejectedPassword{Reason: "it is easily guessed", Rule: "guessed"}
 	}
 	return nil
 }

@@ -1,0 +1,32 @@
+// What the pages do better with JavaScript. Without it a password stays unseen, and times are in UTC.
+"use strict";
+
+// A button beside each password shows what was typed.
+for (const box of document.querySelectorAll(".secret")) {
+	const field = box.querySelector("input");
+	const button = document.createElement("button");
+	button.type = "button";
+	button.textContent = box.dataset.show;
+	button.setAttribute("aria-label", box.dataset.name);
+	button.setAttribute("aria-controls", field.id);
+	const show = (shown) => {
+		field.type = shown ? "text" : "password";
+		button.textContent = shown ? box.dataset.hide : box.dataset.show;
+		button.setAttribute("aria-pressed", shown);
+	};
+	show(false);
+	button.addEventListener("click", () => show(field.type === "password"));
+	field.form.addEventListener("submit", () => show(false)); // so that no browser keeps it as text
+	box.append(button);
+}
+
+// Each time is shown in the zone of the reader, with UTC beside it.
+const page = document.documentElement.lang;
+const language = navigator.languages.find((one) => one.split("-")[0] === page) ?? page;
+const local = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+for (const time of document.querySelectorAll("time")) {
+	const at = new Date(time.dateTime);
+	if (at.getTimezoneOffset() === 0) continue;
+	const utc = at.getDate() === at.getUTCDate() ? time.dateTime.slice(11, 16) + " UTC" : time.textContent;
+	time.textContent = `${local.format(at)} (${utc})`;
+}
