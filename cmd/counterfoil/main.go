@@ -79,6 +79,7 @@ type program struct {
 		List   auditList   `cmd:"" default:"withargs" help:"List security events, newest first; the default."`
 		Verify auditVerify `cmd:"" help:"Find out whether anybody has changed the audit trail."`
 	} `cmd:"" help:"The audit trail: security events."`
+	Revoke    revokeCommand    `cmd:"" help:"Revoke all sessions that the flags name, by client, device, address and more; count them first."`
 	Verifiers verifiersCommand `cmd:"" help:"List the verifiers that follow the server, and how fresh each is."`
 	Token     struct {
 		Decode  tokenDecode  `cmd:"" help:"Print what a token says, without verifying it."`
