@@ -34,7 +34,7 @@ func embedded(t *testing.T) (auth *server.Embedded, url string, paths func() str
 		auth.ServeHTTP(w, r)
 	}))
 	t.Cleanup(web.Close)
-	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true})
+	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true, Registration: true, MaxSessions: 250})
 	if err != nil {
 		t.Fatal(err)
 	}
