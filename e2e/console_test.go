@@ -115,7 +115,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	user := "/admin/users/" + long.ID
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
-		"keys": "/admin/keys", "log": "/admin/log", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
+		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "settings": "/admin/settings", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
 		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-disable": user + "/disable", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
 	} {
 		b.do(chromedp.Navigate(url + path))

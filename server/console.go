@@ -35,13 +35,13 @@ type consoleFrame struct {
 // parts are the entries of the navigation.
 func (v *visit) parts() []navLink {
 	all := []navLink{
-		{inConsole(), plain("Overview")}, {inConsole("users"), plain("Users")}, {inConsole("clients"), plain("Clients")}, {inConsole("apikeys"), plain("API keys")},
+		{inConsole(), plain("Overview")}, {inConsole("users"), plain("Users")}, {inConsole("sessions"), plain("Sessions")}, {inConsole("clients"), plain("Clients")}, {inConsole("apikeys"), plain("API keys")},
 		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")},
 	}
 	if v.may(accounts.Audit) {
 		all = append(all, navLink{inConsole("audit"), plain("Audit")})
 	}
-	return all
+	return append(all, navLink{inConsole("settings"), plain("Settings")})
 }
 
 // Page is the address of a page of the console. Each element is escaped, so an id stays one element.
@@ -78,6 +78,8 @@ var consolePages = map[string]func(*visit) error{
 	"/admin":              (*visit).overview,
 	"/admin/users":        (*visit).users,
 	"/admin/users/{id}":   (*visit).user,
+	"/admin/sessions":     (*visit).sessions,
+	"/admin/settings":     (*visit).settings,
 	"/admin/clients":      (*visit).clients,
 	"/admin/clients/{id}": (*visit).client,
 	"/admin/apikeys":      (*visit).apiKeys,
@@ -248,7 +250,7 @@ func (v *visit) nextPage(query url.Values, cursor string) string {
 	}
 	next := url.Values{"cursor": {cursor}}
 	for name, values := range query {
-		if name != "limit" && name != "cursor" {
+		if name != "limit" && name != "cursor" && name != "count" {
 			next[name] = values
 		}
 	}

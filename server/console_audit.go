@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -79,7 +78,7 @@ func (v *visit) audit() error {
 		typed[name] = query.Get(name)
 	}
 	asked := maps.Clone(query)
-	moments(query)
+	moments(query, map[string]int{"from": 0, "to": 1})
 	list := get(at("audit"), query)
 	var all api.AuditPage
 	err := v.send(list, &all)
@@ -110,15 +109,6 @@ func (v *visit) audit() error {
 		status, page.Problem = p.Status, plain(explained(p))
 	}
 	return v.render(status, "console_audit.html", page)
-}
-
-// moments turns days of the filters from and to into times: both days are meant whole.
-func moments(query url.Values) {
-	for name, whole := range map[string]time.Duration{"from": 0, "to": 24 * time.Hour} {
-		if day, err := time.Parse(time.DateOnly, query.Get(name)); err == nil {
-			query.Set(name, day.Add(whole).Format(time.RFC3339))
-		}
-	}
 }
 
 func verifyAudit(v *visit, _ url.Values) (*formPage, error) {

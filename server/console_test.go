@@ -115,7 +115,7 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	keys := b.admin2("GET", "/v1/admin/keys")
 	kid, apikey := firstID(keys), firstID(b.admin2("GET", "/v1/admin/apikeys"))
 	client := url.PathEscape("it's-$(touch/hacked)?")
-	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/users?limit=1"}
+	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/users?limit=1"}
 	forms = []string{
 		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",

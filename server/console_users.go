@@ -18,8 +18,10 @@ const consolePage = 50
 // usersPage is a page of the users.
 type usersPage struct {
 	consoleFrame
-	Users []userLine
-	Next  string
+	Filters filterBar
+	Count   string
+	Users   []userLine
+	Next    string
 }
 
 // userLine is a user in words.
@@ -42,21 +44,26 @@ func (l userLine) Active() bool { return l.Status == "active" }
 func inLine(u api.User) userLine { return userLine{u} }
 
 func (v *visit) users() error {
-	query := v.listing(consolePage)
-	list := get(at("users"), query)
+	query := v.listing(consolePage, "q", "role", "disabled", "created", "created_before")
+	bar := filterBar{"/admin/users", []formField{
+		{Kind: "search", ID: "q", Label: "Name, address or id"}, {Kind: "text", ID: "role", Label: "Role"},
+		{Kind: "choice", ID: "disabled", Label: "Disabled", Options: []string{"", "true", "false"}},
+		{Kind: "date", ID: "created", Label: "Since day (UTC)"}, {Kind: "date", ID: "created_before", Label: "Up to day (UTC)"},
+	}}
 	var all api.Users
-	if err := v.send(list, &all); err != nil {
+	list, asked, p, err := v.search(at("users"), query, map[string]int{"created": 0, "created_before": 1}, &all)
+	if err != nil {
 		return err
 	}
 	f, err := v.page([]string{"users"}, "Users", list)
 	if err != nil {
 		return err
 	}
-	page := usersPage{consoleFrame: f, Next: v.nextPage(query, all.Next)}
+	page := usersPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "user"), Next: v.nextPage(asked, all.Next)}
 	for _, u := range all.Users {
 		page.Users = append(page.Users, inLine(u))
 	}
-	return v.render(http.StatusOK, "console_users.html", page)
+	return v.renderFound(p, "console_users.html", &page.consoleFrame, &page)
 }
 
 // userPage is a user with sessions and history.

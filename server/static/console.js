@@ -2,6 +2,21 @@
 // verifiers have them. Without JavaScript the page shows the same after a reload.
 "use strict";
 
+// The numbers of the overview.
+const numbers = document.querySelector("[data-stats]");
+if (numbers) {
+	const read = async () => {
+		const answer = await fetch(numbers.dataset.stats).catch(() => undefined);
+		if (!answer?.ok) return; // the numbers stay: the next question may be answered
+		const stats = await answer.json();
+		for (const shown of numbers.querySelectorAll("[data-stat]")) {
+			const value = shown.dataset.stat.split(".").reduce((part, name) => part?.[name], stats);
+			shown.textContent = value + (shown.dataset.stat === "sessions.sessions" && stats.sessions.more_than ? "+" : "");
+		}
+	};
+	setInterval(() => { if (!document.hidden) read(); }, 5000);
+}
+
 const live = document.querySelector("[data-events]");
 if (live) {
 	const list = live.querySelector("ol"), state = live.querySelector("[role=status]");
