@@ -98,6 +98,7 @@ var consoleForms = map[string]consoleForm{
 	"/admin/users/{id}/end":      {endUserSessions, nil},
 	"/admin/users/{id}/delete":   {deleteUser, nil},
 	"/admin/sessions/{sid}/end":  {endSession, nil},
+	"/admin/revoke/sessions":     {endSessions, nil},
 	"/admin/new/client":          {newClient, nil},
 	"/admin/clients/{id}/edit":   {editClient, nil},
 	"/admin/clients/{id}/end":    {endClientSessions, nil},

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -38,8 +39,10 @@ type formPage struct {
 	Checked bool   // the visitor has proven who they are, and looks again
 
 	call call
-	next string // the page that it leads to; empty: Back
-	deed deed   // what is said there
+	more []call     // that are made after it
+	kept url.Values // what the form carries along
+	next string     // the page that it leads to; empty: Back
+	deed deed       // what is said there
 }
 
 // formField is a field of a form of the console. Its Kind is "text", "lines", "check", "choice" or "time".
@@ -51,6 +54,15 @@ type formField struct {
 
 // On reports whether a checkbox is checked.
 func (f formField) On() bool { return f.Value == "on" }
+
+// Kept is what the form carries along, by name.
+func (f formPage) Kept() map[string]string {
+	all := map[string]string{}
+	for name := range f.kept {
+		all[name] = f.kept.Get(name)
+	}
+	return all
+}
 
 // Hinted reports whether there is a text below the field.
 func (f formField) Hinted() bool { return f.Hint != "" }
@@ -134,6 +146,10 @@ func (v *visit) submit(f consoleForm) error {
 	}
 	var answer rawAnswer
 	err = v.send(page.call, &answer)
+	made := 0 // calls
+	for ; err == nil && made < len(page.more); made++ {
+		err = v.send(page.more[made], nil)
+	}
 	p := problem(err)
 	switch {
 	case err == nil && f.done != nil:
@@ -150,6 +166,9 @@ func (v *visit) submit(f consoleForm) error {
 		return v.showForm(p.Status, page)
 	}
 	page.Problem, page.Focus = plain("Nothing was done. "+explained(p)), fieldNamed(p, page.Fields)
+	if made > 0 {
+		page.Problem = plain(fmt.Sprintf("The first %d were done, and the others were not. %s", made, explained(p)))
+	}
 	return v.showForm(p.Status, page)
 }
 
@@ -161,11 +180,14 @@ func (f *formPage) leadsTo() string {
 }
 
 func (v *visit) showForm(status int, page *formPage) error {
-	line, err := page.call.curl(v.s.url)
-	if err != nil {
-		return err
+	page.Action = v.s.base + v.r.URL.EscapedPath()
+	for _, c := range append([]call{page.call}, page.more...) {
+		line, err := c.curl(v.s.url)
+		if err != nil {
+			return err
+		}
+		page.Curls = append(page.Curls, line)
 	}
-	page.Curls, page.Action = []string{line}, v.s.base+v.r.URL.EscapedPath()
 	return v.render(status, "console_form.html", page)
 }
 

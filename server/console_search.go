@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -14,6 +15,15 @@ import (
 type filterBar struct {
 	Path   string // of the page without filters
 	Fields []formField
+}
+
+// First is the filter that is asked for most, and Rest are the others.
+func (b filterBar) First() formField  { return b.Fields[0] }
+func (b filterBar) Rest() []formField { return b.Fields[1:] }
+
+// More reports whether one of the others is in use.
+func (b filterBar) More() bool {
+	return slices.ContainsFunc(b.Rest(), func(f formField) bool { return f.Value != "" })
 }
 
 // filled returns the bar with what was asked for.

@@ -1,6 +1,12 @@
 package server
 
 import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
@@ -14,8 +20,11 @@ type sessionsPage struct {
 	Next     string
 }
 
+// sessionsShown is how many sessions a page shows: a form that chooses all has room in an address.
+const sessionsShown = 30
+
 func (v *visit) sessions() error {
-	query := v.listing(consolePage, "user", "client", "carrier", "address", "device", "acr", "since")
+	query := v.listing(sessionsShown, "user", "client", "carrier", "address", "device", "acr", "since")
 	bar := filterBar{"/admin/sessions", []formField{
 		{Kind: "text", ID: "user", Label: "Id of the user"}, {Kind: "text", ID: "client", Label: "Client"},
 		{Kind: "choice", ID: "carrier", Label: "Carrier", Options: []string{"", "cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"}},
@@ -36,4 +45,29 @@ func (v *visit) sessions() error {
 		page.Sessions = append(page.Sessions, heldLine{row, row.ID == v.session.ID})
 	}
 	return v.renderFound(p, "console_sessions.html", &page.consoleFrame, &page)
+}
+
+// endSessions ends those that were chosen, each by a call of its own.
+func endSessions(v *visit, values url.Values) (*formPage, error) {
+	ids := strings.Fields(values.Get("sids"))
+	if values == nil {
+		for name := range v.r.URL.Query() {
+			if id, chosen := strings.CutPrefix(name, "sid-"); chosen {
+				ids = append(ids, id)
+			}
+		}
+		slices.Sort(ids)
+	}
+	if len(ids) == 0 || len(ids) > sessionsShown {
+		return nil, &api.Error{Status: http.StatusBadRequest, Title: "No session was chosen", Detail: "go back, and choose some in the list"}
+	}
+	f := v.formAt([]string{"sessions"}, "Revoke sessions", inConsole("sessions"), "Revoke them")
+	f.Says = []string{"These sessions stop working everywhere. Their users can sign in again."}
+	f.Name, f.Danger, f.deed = fmt.Sprintf("%d sessions", len(ids)), true, sessionsGone
+	f.kept = url.Values{"sids": {strings.Join(ids, " ")}}
+	for _, id := range ids {
+		f.more = append(f.more, call{Method: http.MethodDelete, Path: at("sessions", id)})
+	}
+	f.call, f.more = f.more[0], f.more[1:]
+	return f, nil
 }

@@ -119,7 +119,7 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	forms = []string{
 		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",
-		"/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
+		"/admin/revoke/sessions?sid-" + held.Session.ID + "=on", "/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
 		"/admin/new/apikey", "/admin/apikeys/" + apikey + "/delete", "/admin/keys/rotate", "/admin/keys/" + kid + "/revoke", "/admin/audit/verify",
 	}
 	return b, pages, forms, u.ID
@@ -141,7 +141,7 @@ func TestConsolePages(t *testing.T) {
 	b, pages, forms, _ := furnished(t)
 	v := b.console(time.Minute, "admin")
 	for _, pattern := range b.server.ConsolePatterns() {
-		route := "^" + regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.TrimPrefix(pattern, "GET "), "[^/]+") + "$"
+		route := "^" + regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.TrimPrefix(pattern, "GET "), "[^/]+") + `(\?|$)`
 		if strings.HasPrefix(pattern, "GET ") && !slices.ContainsFunc(append(pages, forms...), regexp.MustCompile(route).MatchString) {
 			t.Errorf("no page of %s is looked at", pattern)
 		}
@@ -222,7 +222,7 @@ func TestConsoleIsClosed(t *testing.T) {
 func TestConsoleRoles(t *testing.T) {
 	b, pages, forms, id := furnished(t)
 	audit := regexp.MustCompile(`^/admin/audit`)
-	revoke := regexp.MustCompile(`^/admin/(sessions/[^/]+|users/[^/]+)/end$`)
+	revoke := regexp.MustCompile(`^/admin/((sessions/[^/]+|users/[^/]+)/end$|revoke/sessions)`)
 	for role, may := range map[string]struct{ audit, revoke, write bool }{"admin": {true, true, true}, "support": {false, true, false}, "auditor": {true, false, false}} {
 		v := b.console(time.Minute, role)
 		for _, path := range pages {
@@ -277,6 +277,12 @@ func TestConsoleWrites(t *testing.T) {
 	held := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
 	v.open(here).at(http.StatusOK, held.Session.ID)
 	v.open("/admin/sessions/"+held.Session.ID+"/end").press("/admin/sessions/"+held.Session.ID+"/end", typed()).gone(http.StatusOK, "signed in nowhere")
+	one, two := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierBearer}), b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	const several = "/admin/revoke/sessions"
+	v.open("/admin/sessions?user="+u.ID).at(http.StatusOK, "2 sessions").at(http.StatusOK, "sid-"+one.Session.ID)
+	v.open(several+"?sid-"+one.Session.ID+"=on&sid-"+two.Session.ID+"=on").press(several, typed("confirm", "1")).at(http.StatusUnprocessableEntity, "type exactly: 2 sessions")
+	v.press(several, typed("confirm", "2 sessions")).gone(http.StatusOK, says+"The sessions were revoked").open("/admin/sessions?user="+u.ID).at(http.StatusOK, "No session is found")
+	v.open(several).at(http.StatusBadRequest, "No session was chosen")
 	v.open(here+"/disable").press(here+"/disable", typed("confirm", "bob")).gone(http.StatusOK, says+"The user was disabled")
 	v.open(here+"/enable").press(here+"/enable", typed()).gone(http.StatusOK, says+"The user may sign in again")
 	v.open(here+"/delete").press(here+"/delete", typed("confirm", "bob")).gone(http.StatusOK, says+"The user was deleted")

@@ -32,6 +32,7 @@ const (
 	userEnded      deed = "user-ended"
 	userDeleted    deed = "user-deleted"
 	sessionRevoked deed = "session-revoked"
+	sessionsGone   deed = "sessions-revoked"
 	clientSet      deed = "client-set"
 	clientEnded    deed = "client-ended"
 	clientDeleted  deed = "client-deleted"

@@ -124,7 +124,7 @@ func MadeKeys() (all []string) {
 		all = append(all, "activity.by."+by)
 	}
 	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere,
-		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked} {
+		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked} {
 		all = append(all, "done."+string(d))
 	}
 	return all

@@ -49,6 +49,7 @@ var maxFields = map[string]int{
 	"origin_lines":   8 << 10,
 	"audience_lines": 8 << 10,
 	"encryption_jwk": 2 << 10,
+	"sids":           1500,
 	"kept":           urls.MaxReturnTo,
 }
 
