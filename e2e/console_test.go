@@ -113,6 +113,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	b := newBrowser(t, look{"", 1280, false, true})
 	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
 	user := "/admin/users/" + long.ID
+	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true} // pages that have every component together
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
 		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "settings": "/admin/settings", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
@@ -131,7 +132,9 @@ func TestConsoleInABrowser(t *testing.T) {
 			case 0:
 				b.axe(axe, at)
 			case 3:
-				b.axe("", at) // the page has it already
+				if dark[name] {
+					b.axe("", at) // the page has it already
+				}
 			}
 			b.picture(at)
 		}
