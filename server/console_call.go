@@ -20,6 +20,9 @@ type call struct {
 	Path   string // escaped
 	Query  url.Values
 	Body   any // is sent as JSON; nil: there is none
+
+	// DryRun says that it changes nothing, whatever its method: a page that is only opened may make it.
+	DryRun bool
 }
 
 // get is the call of a page that reads.
@@ -135,6 +138,10 @@ func (v *visit) send(c call, into any) error {
 		if values := v.r.Header.Values(name); len(values) > 0 {
 			r.Header[name] = values
 		}
+	}
+	if c.DryRun { // it is this page that asks, also when a link led to it
+		r.Header["Origin"] = v.s.origins[:1]
+		delete(r.Header, "Sec-Fetch-Site")
 	}
 	r.Body, r.ContentLength, r.Form, r.PostForm = http.NoBody, int64(len(data)), nil, nil
 	if data != nil {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -38,11 +39,12 @@ type formPage struct {
 	Back    string // the page that the form came from
 	Checked bool   // the visitor has proven who they are, and looks again
 
-	call call
-	more []call     // that are made after it
-	kept url.Values // what the form carries along
-	next string     // the page that it leads to; empty: Back
-	deed deed       // what is said there
+	call   call
+	before []call     // that were made for the form
+	more   []call     // that are made after it
+	kept   url.Values // what the form carries along
+	next   string     // the page that it leads to; empty: Back
+	deed   deed       // what is said there
 }
 
 // formField is a field of a form of the console. Its Kind is "text", "lines", "check", "choice" or "time".
@@ -181,7 +183,7 @@ func (f *formPage) leadsTo() string {
 
 func (v *visit) showForm(status int, page *formPage) error {
 	page.Action = v.s.base + v.r.URL.EscapedPath()
-	for _, c := range append([]call{page.call}, page.more...) {
+	for _, c := range slices.Concat(page.before, []call{page.call}, page.more) {
 		line, err := c.curl(v.s.url)
 		if err != nil {
 			return err

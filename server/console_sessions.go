@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,13 +19,14 @@ type sessionsPage struct {
 	Sessions []heldLine
 	Damaged  []string // ids of sessions that cannot be shown
 	Next     string
+	EndAll   string // address of the form that ends all that was found; empty: nothing was asked for
 }
 
 // sessionsShown is how many sessions a page shows: a form that chooses all has room in an address.
 const sessionsShown = 30
 
 func (v *visit) sessions() error {
-	query := v.listing(sessionsShown, "user", "client", "carrier", "address", "device", "acr", "since")
+	query := v.listing(sessionsShown, sessionFilters...)
 	bar := filterBar{"/admin/sessions", []formField{
 		{Kind: "text", ID: "user", Label: "Id of the user"}, {Kind: "text", ID: "client", Label: "Client"},
 		{Kind: "choice", ID: "carrier", Label: "Carrier", Options: []string{"", "cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"}},
@@ -41,6 +43,9 @@ func (v *visit) sessions() error {
 		return err
 	}
 	page := sessionsPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "session"), Damaged: all.Damaged, Next: v.nextPage(asked, all.Next)}
+	if filter := filterOf(asked); len(filter) > 0 && p == nil {
+		page.EndAll = v.s.base + inConsole("revoke", "found") + "?" + filter.Encode()
+	}
 	for _, row := range all.Sessions.Sessions {
 		page.Sessions = append(page.Sessions, heldLine{row, row.ID == v.session.ID})
 	}
@@ -70,4 +75,91 @@ func endSessions(v *visit, values url.Values) (*formPage, error) {
 	}
 	f.call, f.more = f.more[0], f.more[1:]
 	return f, nil
+}
+
+// sessionFilters are the filters of sessions, by their names in the API.
+var sessionFilters = []string{"user", "client", "carrier", "address", "device", "acr", "since"}
+
+// filterOf returns the filters among values.
+func filterOf(values url.Values) url.Values {
+	filter := url.Values{}
+	for _, name := range sessionFilters {
+		if text := strings.TrimSpace(values.Get(name)); text != "" {
+			filter.Set(name, text)
+		}
+	}
+	return filter
+}
+
+// endFound ends all sessions that filters find. The form shows the dry run, and carries its token.
+func endFound(v *visit, values url.Values) (*formPage, error) {
+	f := v.formAt([]string{"sessions"}, "Revoke all that was found", inConsole("sessions"), "Revoke them all")
+	body := api.Revocation{Reason: "ended by an administrator", Token: values.Get("token"), Filter: json.RawMessage(values.Get("found"))}
+	count := values.Get("count")
+	if values == nil {
+		filter := filterOf(v.r.URL.Query())
+		if len(filter) == 0 {
+			return nil, &api.Error{Status: http.StatusBadRequest, Title: "Nothing was searched for", Detail: "go back, and say which sessions are meant"}
+		}
+		moments(filter, map[string]int{"since": 0})
+		members := map[string]string{}
+		for name := range filter {
+			members[name] = filter.Get(name)
+		}
+		text, err := json.Marshal(members)
+		if err != nil {
+			return nil, err
+		}
+		body.Filter = text
+		var plan api.RevocationPlan
+		dry := call{Method: http.MethodPost, Path: at("revocations"), Body: api.Revocation{Filter: text, DryRun: true}, DryRun: true}
+		if err := v.send(dry, &plan); err != nil {
+			return nil, err
+		}
+		f.before, body.Token = []call{dry}, plan.Token
+		if count = fmt.Sprintf("%d sessions", plan.Sessions); plan.MoreThan {
+			count = "more than " + count
+		}
+		for _, row := range plan.Samples[:min(len(plan.Samples), 5)] {
+			f.Says = append(f.Says, heldLine{SessionRow: row}.Called()+" of "+row.Subject+", signed in "+inUTC(row.Created)+".")
+		}
+		f.Says = append([]string{"The dry run has found " + count + ". Some of them:"}, f.Says...)
+	} else if !json.Valid(body.Filter) {
+		return nil, &api.Error{Status: http.StatusBadRequest, Title: "Bad request", Detail: "search again"}
+	}
+	f.Says = append(f.Says, "They stop working everywhere. It is refused if many more sessions were made since the dry run. Their users can sign in again.")
+	f.Name, f.Danger = count, true
+	f.kept = url.Values{"found": {string(body.Filter)}, "token": {body.Token}, "count": {count}}
+	f.call = call{Method: http.MethodPost, Path: at("revocations"), Body: body}
+	return f, nil
+}
+
+// foundEnding leads to the page that says how far it is.
+func foundEnding(v *visit, _ *formPage, answer []byte) error {
+	var job api.RevocationJob
+	if err := json.Unmarshal(answer, &job); err != nil {
+		return err
+	}
+	v.s.seeOther(v.w, inConsole("revoked", job.ID))
+	return nil
+}
+
+// revokedPage says how far a revocation by filter is.
+type revokedPage struct {
+	consoleFrame
+	Job  api.RevocationJob
+	Done bool
+}
+
+func (v *visit) revoked() error {
+	one := get(at("revocations", v.r.PathValue("id")), nil)
+	var job api.RevocationJob
+	if err := v.send(one, &job); err != nil {
+		return err
+	}
+	f, err := v.page([]string{"sessions"}, "Sessions that are revoked", one)
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "console_revoked.html", revokedPage{f, job, job.State == api.JobDone})
 }

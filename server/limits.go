@@ -50,6 +50,7 @@ var maxFields = map[string]int{
 	"audience_lines": 8 << 10,
 	"encryption_jwk": 2 << 10,
 	"sids":           1500,
+	"found":          1500,
 	"kept":           urls.MaxReturnTo,
 }
 
