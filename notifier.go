@@ -97,11 +97,16 @@ func (n *notifier) hash(t topic, id string) uint64 {
 
 func (n *notifier) shard(hash uint64) *notifierShard { return &n.shards[hash>>58] }
 
-// subscribe has e notified from here on. It must not have been subscribed before, and no
+// subscribe has e notified from here on. An impersonation has names of two sessions, and is rare:
+// it is detached, so every check asks about it. It must not have been subscribed before, and no
 // other goroutine may have it yet.
 func (n *notifier) subscribe(e *entry) {
-	e.checkedGen.Store(n.stamp())
 	s := e.session
+	if s.Actor != "" {
+		e.checkedGen.Store(detached)
+		return
+	}
+	e.checkedGen.Store(n.stamp())
 	for t, id := range [topics]string{bySession: s.ID, bySubject: s.Subject, byToken: s.TokenID} {
 		if id == "" {
 			continue

@@ -30,13 +30,24 @@ type introspection struct {
 	ClaimsVersion uint64            `json:"cv,omitempty"`
 	Attributes    map[string]string `json:"app,omitempty"`
 	Born          *Cursor           `json:"rv,omitempty"`
+	Act           *actor            `json:"act,omitempty"`
+}
+
+// actor is who acts as the subject (RFC 8693 section 4.1).
+type actor struct {
+	Subject string `json:"sub"`
+	Session string `json:"sid"`
 }
 
 // MarshalJSON writes s as the answer of token introspection for an active credential
 // (RFC 7662). Carrier and Stale are not part of it.
 func (s Session) MarshalJSON() ([]byte, error) {
+	var act *actor
+	if s.Actor != "" {
+		act = &actor{s.Actor, s.ActorSession}
+	}
 	return json.Marshal(introspection{
-		Active: true, Issuer: s.Issuer, Subject: s.Subject, SID: s.ID, Client: s.Client, Audience: s.Audience,
+		Active: true, Act: act, Issuer: s.Issuer, Subject: s.Subject, SID: s.ID, Client: s.Client, Audience: s.Audience,
 		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), Origin: s.Origin, TokenID: s.TokenID, KeyID: s.KeyID,
 		Scope: strings.Join(s.Scopes, " "), Roles: s.Roles, Methods: s.Methods, ACR: s.ACR,
 		AuthTime: s.AuthTime.Unix(), ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes, Born: &s.Born,
@@ -61,7 +72,13 @@ func (s *Session) UnmarshalJSON(data []byte) error {
 	if i.Subject == "" || i.SID == "" || i.Expires <= 0 || i.Born == nil {
 		return fmt.Errorf("%w: introspection answer without sub, sid, exp or rv", ErrUnavailable)
 	}
+	if i.Act == nil {
+		i.Act = new(actor)
+	} else if i.Act.Subject == "" || i.Act.Session == "" { // what ends that session must end this one
+		return fmt.Errorf("%w: introspection answer with an act that lacks sub or sid", ErrUnavailable)
+	}
 	*s = Session{
+		Actor: i.Act.Subject, ActorSession: i.Act.Session,
 		ID: i.SID, Issuer: i.Issuer, Subject: i.Subject, Client: i.Client, Audience: i.Audience,
 		Roles: i.Roles, Scopes: strings.Fields(i.Scope), Methods: i.Methods, ACR: i.ACR,
 		AuthTime: time.Unix(i.AuthTime, 0), ClaimsVersion: i.ClaimsVersion, Attributes: i.Attributes,

@@ -165,41 +165,53 @@ func (a *Accounts) EndSession(ctx context.Context, who Actor, sid string, act au
 // EndSessions ends all sessions of a subject, by the rule of EndSession.
 func (a *Accounts) EndSessions(ctx context.Context, who Actor, subject string, act audit.Act) (issuer.Receipt, error) {
 	if !who.May(Write) {
-		var held []string // by sessions: a program may have given them roles that nobody else knows of
-		for after := ""; ; {
-			page, next, err := a.issuer.Sessions(ctx, subject, after, issuer.MaxPage)
-			if err != nil {
-				return issuer.Receipt{}, err
-			}
-			for _, row := range page {
-				held = append(held, row.Roles...)
-			}
-			if after = next; next == "" || slices.ContainsFunc(held, Administers) {
-				break
-			}
+		held, err := a.heldBySessions(ctx, subject)
+		if err == nil {
+			err = a.endable(ctx, subject, held)
 		}
-		if err := a.endable(ctx, subject, held); err != nil {
+		if err != nil {
 			return issuer.Receipt{}, err
 		}
 	}
 	return a.issuer.Revoke(ctx, revocation.ScopeSubject, subject, act)
 }
 
-// endable refuses a subject that administers: by what its sessions hold, by what is in force
-// for them, or by what is written of the user, of which any may be ahead for a moment.
+// heldBySessions returns roles that sessions of a subject have, until one is there that
+// Administers: a program may have given them roles that nobody else knows of.
+func (a *Accounts) heldBySessions(ctx context.Context, subject string) (held []string, err error) {
+	for after, more := "", true; more && !slices.ContainsFunc(held, Administers); more = after != "" {
+		var page []issuer.SessionRow
+		if page, after, err = a.issuer.Sessions(ctx, subject, after, issuer.MaxPage); err != nil {
+			return nil, err
+		}
+		for _, row := range page {
+			held = append(held, row.Roles...)
+		}
+	}
+	return held, nil
+}
+
 func (a *Accounts) endable(ctx context.Context, subject string, held []string) error {
+	administers, err := a.administers(ctx, subject, held)
+	if err == nil && administers {
+		err = Forbidden{"only the role " + RoleAdmin + " ends sessions of who administers"}
+	}
+	return err
+}
+
+// administers reports whether a subject has a role of administration: by what its sessions hold,
+// by what is in force for them, or by what is written of the user, of which any may be ahead for a
+// moment.
+func (a *Accounts) administers(ctx context.Context, subject string, held []string) (bool, error) {
 	at, err := a.issuer.Subject(ctx, subject)
 	if err != nil {
-		return err
+		return false, err
 	}
 	u, err := a.users.ByID(ctx, subject)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return false, err
 	}
-	if slices.ContainsFunc(slices.Concat(held, at.Roles, u.Roles), Administers) {
-		return Forbidden{"only the role " + RoleAdmin + " ends sessions of who administers"}
-	}
-	return nil
+	return slices.ContainsFunc(slices.Concat(held, at.Roles, u.Roles), Administers), nil
 }
 
 // Change is Update for an Actor that may write. It fails with ErrLastAdministrator if the user

@@ -43,6 +43,7 @@ const (
 	AddHost          Action = "host.add"       // a browser has a cookie of Session at another host; Target: its id and the origin
 	ReuseCode        Action = "host.reuse"     // the code for that came a second time: what was made with it has ended
 	Revoke           Action = "revoke"         // Target: the scope, and the id when it is no subject, client or session
+	Impersonate      Action = "impersonation"  // By acts as Subject from now on, in Session
 	StepUp           Action = "session.stepup" // the subject proved anew who it is; Session is the session from then on
 	EndOthers        Action = "sessions.end"   // all sessions of Subject but Session
 	StartOver        Action = "sessions.renew" // credentials changed: all ended, Session made
@@ -332,7 +333,7 @@ func LogSeal(l *slog.Logger) func(Seal) {
 // Actions returns all actions that a kept entry can have.
 func Actions() []Action {
 	return []Action{
-		Login, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
+		Login, Impersonate, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, CreateAPIKey, DeleteAPIKey, SetCredential,
 		DeleteCredential, Damaged, Refresh, Limit, Deny, CrossSite,
 	}

@@ -50,6 +50,8 @@ export interface Issued {
 }
 
 export interface Notice {
+  actor?: string;
+  actor_name?: string;
   /** where the old token came from, or the login that was one too many */
   address?: string;
   client?: string;
@@ -57,8 +59,10 @@ export interface Notice {
   /** of a session-limit: how many sessions were ended */
   ended?: number;
   id: string;
-  /** what was ended: the session, what the client held of it, or the oldest sessions, because there were more than the limit; damaged: the notice cannot be read, and has an id alone */
-  kind: "refresh-reuse" | "grant-reuse" | "session-limit" | "damaged";
+  /** what was ended: the session, what the client held of it, or the oldest sessions, because there were more than the limit; damaged: the notice cannot be read, and has an id alone; impersonation: actor acts in the session, for up to an hour */
+  kind: "refresh-reuse" | "grant-reuse" | "session-limit" | "impersonation" | "damaged";
+  /** of an impersonation */
+  reason?: string;
   /** of a session-limit: the last one that was ended */
   session?: string;
   signed_in_address?: string;
@@ -160,6 +164,8 @@ export interface Receipt {
 
 export interface Session {
   acr?: string;
+  /** who acts as the subject: an impersonation */
+  actor?: string;
   amr?: string[];
   auth_time: string;
   carrier: "cookie" | "bearer" | "jwt-cookie" | "jwe" | "jwe-cookie" | "opaque-header";
@@ -176,6 +182,10 @@ export interface Session {
 export interface SessionRow {
   absolute_expires: string;
   acr?: string;
+  /** who acts as the subject: an impersonation */
+  actor?: string;
+  /** name of the actor, for people */
+  actor_name?: string;
   amr?: string[];
   attributes?: Record<string, unknown>;
   auth_time: string;

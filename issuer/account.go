@@ -15,14 +15,28 @@ import (
 // Services have the tokens of their clients, too. None of them may open the account with
 // one (TOK-21). So a token in a header counts if its audience names the issuer itself, and
 // if its client opens the account: clients.Client.Opens. What was made for a cookie, and
-// comes in one, goes nowhere else, and always counts. A copy that belongs to the grant of
+// comes in one, goes nowhere else, and always counts, unless it is of an impersonation. A copy that belongs to the grant of
 // another client than the session's own never does, nor does the cookie of another host.
 //
 // A copy that is not meant for the issuer is ErrInvalidToken here. One of a client that may
 // not is ErrForbidden, as a [Forbidden].
 func (i *Issuer) Account(ctx context.Context, credential string, by counterfoil.Transport) (*counterfoil.Session, error) {
 	s, _, err := i.account(ctx, credential, by)
+	if err == nil && s.Actor != "" {
+		return nil, acted(s)
+	}
 	return s, err
+}
+
+// Visit is [Issuer.Account] for a caller that shows the session, or takes it to a host of its client,
+// and does nothing else to the account: an impersonation may do that, too.
+func (i *Issuer) Visit(ctx context.Context, credential string, by counterfoil.Transport) (*counterfoil.Session, error) {
+	s, _, err := i.account(ctx, credential, by)
+	return s, err
+}
+
+func acted(s *counterfoil.Session) error {
+	return &Forbidden{s.Actor, fmt.Sprintf("session %s is an impersonation, and opens no account", s.ID)}
 }
 
 // Administration is [Issuer.Account] for a caller that wants to administer. Its client opens
@@ -31,6 +45,9 @@ func (i *Issuer) Administration(ctx context.Context, credential string, by count
 	s, c, err := i.account(ctx, credential, by)
 	if err != nil {
 		return nil, err
+	}
+	if s.Actor != "" {
+		return nil, acted(s)
 	}
 	pages := c.ID == clients.Default && s.Carrier.Transport == counterfoil.Cookie && by == counterfoil.Cookie
 	if !pages && c.Opens != clients.OpensAdministration {

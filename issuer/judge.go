@@ -69,6 +69,9 @@ func (i *Issuer) state(ctx context.Context, row *SessionRow, g Grant, now time.T
 	if h.dependencies, err = i.dependencies(ctx, row.Subject, g.Client); err != nil && !errors.Is(err, clients.ErrUnknown) {
 		return h, err
 	}
+	if err := i.stand(ctx, row, now); err != nil {
+		return h, err
+	}
 	return h, h.judge(now)
 }
 
@@ -77,6 +80,9 @@ func (i *Issuer) state(ctx context.Context, row *SessionRow, g Grant, now time.T
 func (h *holding) judge(now time.Time) error {
 	if h.row.ended(now) {
 		return counterfoil.ErrExpired
+	}
+	if h.row.By != nil && !h.row.stands {
+		return fmt.Errorf("%w: who impersonated may not any more", counterfoil.ErrRevoked)
 	}
 	if h.client == nil || h.client.Disabled || h.client.Generation != h.grant.ClientGen || h.all != h.row.AllGen || h.subject.Disabled {
 		return counterfoil.ErrRevoked

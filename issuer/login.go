@@ -36,6 +36,8 @@ type Request struct {
 	// for another client than its copy: a grant does not end a session.
 	Replaces *counterfoil.Session
 
+	by *Impersonator // nil: the subject itself; see [Issuer.Impersonate]
+
 	// UserVersion is for StartOver: the Subject.Version with the credentials that changed.
 	// Zero: none is known here.
 	UserVersion uint64
@@ -110,13 +112,18 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 		ClientGen: on.client.Generation, AllGen: on.all,
 	}
 	on.subject.copyTo(row)
+	b := store.Batch{Require: on.require()}
+	if row.By = r.by; row.By != nil {
+		if err := i.begins(ctx, row, &b, now); err != nil {
+			return nil, err
+		}
+	}
 	row.use(now, i.opts.Idle)
 	h := &holding{row: row, grant: row.own(), dependencies: on}
 	if err := i.checkSize(h, now); err != nil {
 		return nil, err
 	}
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
-	b := store.Batch{Require: on.require()}
 	if over {
 		on.subject.Version, on.subject.Ended = max(on.subject.Version, r.UserVersion), max(on.subject.Ended, r.UserVersion)
 		on.subject.endAll(&b, "credentials changed")
@@ -128,7 +135,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if err := i.replace(ctx, &b, r.Replaces); err != nil {
 		return nil, err
 	}
-	if !over {
+	if !over && row.By == nil { // an impersonation signs nobody out
 		replaces := ""
 		if r.Replaces != nil {
 			replaces = r.Replaces.ID
@@ -139,6 +146,11 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	}
 	if err := i.name(row, issued, &b); err != nil {
 		return nil, err
+	}
+	if row.By != nil {
+		if err := row.tells(&b, r.Act.Reason); err != nil {
+			return nil, err
+		}
 	}
 	head, err := i.log.Commit(ctx, b, loginEntry(r, row, over))
 	if err != nil {
@@ -227,6 +239,9 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 	action := audit.Login
 	if over {
 		action = audit.StartOver
+	}
+	if row.By != nil {
+		action = audit.Impersonate
 	}
 	e := r.Act.Entry(action, row.Subject)
 	e.Client, e.Session = row.Client, row.ID

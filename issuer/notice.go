@@ -17,7 +17,7 @@ const noticeTTL = 30 * 24 * time.Hour
 
 // Notice tells a subject what happened to its account while it was not looking: a
 // refresh token came a second time, so another party had it too, and the session was ended, or
-// what one client held of it; or it had more sessions than the limit, and the oldest ended.
+// what one client held of it; or an administrator impersonates it; or it had more sessions than the limit, and the oldest ended.
 type Notice struct {
 	ID      string     `json:"-"`
 	Time    time.Time  `json:"time"`
@@ -31,6 +31,12 @@ type Notice struct {
 	// OverLimit is how many sessions were ended to make room for a login; Session is the
 	// youngest of them. Zero: the notice is of a refresh token.
 	OverLimit int `json:"over_limit,omitempty"`
+
+	// By is who impersonates the subject, by subject and by name, and why. Empty: the notice is of
+	// something else.
+	By     string `json:"by,omitempty"`
+	ByName string `json:"by_name,omitempty"`
+	Reason string `json:"reason,omitempty"`
 
 	// Damaged is set by Notices if the stored notice cannot be read. It has an ID, and
 	// nothing else.

@@ -53,7 +53,7 @@ func (i *Issuer) Fresh(authTime time.Time, maxAge time.Duration) error {
 // OwnActions are those that a person is shown of the audit trail: what was done to the account, or
 // was refused.
 var OwnActions = []audit.Action{
-	audit.Login, audit.Logout, audit.Reuse, audit.AddGrant, audit.AddHost, audit.ReuseCode, audit.Revoke, audit.StepUp, audit.EndOthers,
+	audit.Login, audit.Impersonate, audit.Logout, audit.Reuse, audit.AddGrant, audit.AddHost, audit.ReuseCode, audit.Revoke, audit.StepUp, audit.EndOthers,
 	audit.StartOver, audit.SetSubject, audit.CreateUser, audit.ChangeUser, audit.ChangePassword, audit.Invite, audit.SetCredential,
 	audit.DeleteCredential, audit.Deny, audit.CrossSite, audit.Limit,
 }

@@ -319,7 +319,7 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 	if h.grant.Family != f.ID {
 		return nil, nil, counterfoil.ErrRevoked // the client was granted anew
 	}
-	if f.Client != client || sure {
+	if f.Client != client || sure || row.By != nil {
 		h, err = i.state(ctx, row, h.grant, now)
 		return f, h, err
 	}

@@ -48,6 +48,10 @@ type SessionRow struct {
 	ClaimsVersion uint64            `json:"claims_version,omitempty"`
 	Attributes    map[string]string `json:"attributes,omitempty"`
 
+	// By is who acts as Subject. A program of an earlier version does not know it, and takes the
+	// session for one of Subject's own.
+	By *Impersonator `json:"by,omitempty"`
+
 	Device       string     `json:"device,omitempty"` // the User-Agent, for people to recognise; never a security input
 	FirstAddress netip.Addr `json:"first_address,omitzero"`
 	LastAddress  netip.Addr `json:"last_address,omitzero"`
@@ -75,6 +79,7 @@ type SessionRow struct {
 
 	rev     uint64
 	changed bool // since it was read
+	stands  bool // who impersonates may go on, see [Issuer.stand]
 }
 
 func sessionKey(id string) store.Key { return store.Key{Kind: kindSession, ID: id} }
@@ -226,6 +231,9 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 		AuthTime: row.AuthTime, ClaimsVersion: row.ClaimsVersion, Attributes: g.Attributes,
 		Carrier: g.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
 	}
+	if row.By != nil {
+		s.Actor, s.ActorSession = row.By.Subject, row.By.Session
+	}
 	if h.host != nil {
 		s.TokenID, s.Origin = h.host.ID, h.host.Origin
 	}
@@ -353,6 +361,6 @@ func claims(s *counterfoil.Session) *token.Claims {
 		ID: s.TokenID, SID: s.ID, RV: s.Born.String(), ACR: s.ACR,
 		Roles: s.Roles, Scopes: s.Scopes, Methods: s.Methods,
 		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
-		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes,
+		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes, Actor: s.Actor, ActorSession: s.ActorSession,
 	}
 }

@@ -163,6 +163,9 @@ func (b *basis) alive(ctx context.Context, rec store.Record) (*SessionRow, error
 	if err != nil {
 		return nil, err
 	}
+	if err := b.issuer.stand(ctx, row, b.now); err != nil {
+		return nil, err
+	}
 	var dead error
 	for n, g := range row.grants() {
 		if n > 0 && g.Family == "" && dead != nil {

@@ -68,6 +68,8 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 	switch {
 	case err != nil:
 		return nil, err
+	case row.By != nil: // nobody proves to be the subject in the session of somebody else
+		return nil, &Forbidden{row.By.Subject, "an impersonation cannot be stepped up"}
 	case row.Subject != p.Subject:
 		return nil, ErrOtherSubject
 	case h.subject.rev != p.SubjectRev:

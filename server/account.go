@@ -160,6 +160,9 @@ func noticed(n issuer.Notice) noticeLine {
 	switch {
 	case n.Damaged:
 		l.What = say("notice.damaged")
+	case n.By != "":
+		l.What = say("notice.impersonation", n.ByName, n.Time)
+		l.More = []said{say("notice.impersonation-why", n.Reason), say("notice.impersonation-end")}
 	case n.OverLimit > 0:
 		l.What = sayCount("notice.limit", n.OverLimit, n.Time)
 		if address != "" {

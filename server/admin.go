@@ -17,6 +17,8 @@ type caller struct {
 	key   *directory.APIKey // nil: an administrator
 	actor accounts.Actor    // its rights
 
+	session *counterfoil.Session // of an administrator; nil: another credential
+
 	again func() error // asks again whether the caller may do this; nil: nothing can change that
 }
 
@@ -90,7 +92,7 @@ func (s *Server) admin(r *http.Request, route adminRoute) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	return caller{by: by, actor: actor}, nil
+	return caller{by: by, actor: actor, session: session}, nil
 }
 
 // LocalAdmin serves /v1/admin to every caller that can reach it, and the public route by which a

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -19,6 +20,7 @@ func view(s *counterfoil.Session) api.Session {
 	return api.Session{
 		ID: s.ID, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, Roles: s.Roles, Scopes: s.Scopes,
 		Methods: s.Methods, ACR: s.ACR, AuthTime: s.AuthTime.UTC().Truncate(time.Second), Expires: s.Expires.UTC(),
+		Actor: s.Actor,
 	}
 }
 
@@ -164,7 +166,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	session, err := s.carried(r, s.held)
 	switch {
 	case err == nil:
-		return s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
+		return s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(cmp.Or(session.Actor, session.Subject)), ""))
 	case errors.Is(err, source.ErrDuplicateCookie):
 		return err // which of them is the visitor's nobody knows (SES-08)
 	case !errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, counterfoil.ErrNoCredential):
@@ -185,7 +187,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
-	session, err := s.signedIn(r)
+	session, err := s.visiting(r)
 	if err != nil {
 		return err
 	}

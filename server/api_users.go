@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -152,6 +153,35 @@ func (s *Server) adminEndUserSessions(w http.ResponseWriter, r *http.Request, wh
 		return err
 	}
 	return writeJSON(w, http.StatusOK, viewReceipt(receipt))
+}
+
+// adminImpersonate makes a session of a user for the administrator who asks. One in a cookie takes the
+// place of the administrator's own, which is there until it ends: the impersonation ends with it. Its
+// end leads to the sign-in.
+func (s *Server) adminImpersonate(w http.ResponseWriter, r *http.Request, who caller) error {
+	var b api.Impersonation
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	c, err := carrierOf(b.Carrier)
+	if err != nil {
+		return err
+	}
+	issued, err := s.users.Impersonate(r.Context(), who.session, id, sessionRequest(r, c, b.Client, act(w, r, who.by, b.Reason)))
+	if errors.Is(err, issuer.ErrProveAgain) {
+		return &source.Problem{Status: http.StatusConflict, Type: "subject-disabled", Title: "The subject is disabled, or was changed meanwhile", Cause: err}
+	}
+	if err != nil {
+		return err
+	}
+	if who.session.Carrier.Transport == counterfoil.Cookie {
+		return s.hand(w, http.StatusCreated, issued, secret.String{}, false)
+	}
+	return writeJSON(w, http.StatusCreated, inBody(issued))
 }
 
 // redeem lets the holder of an invitation choose the password.

@@ -122,7 +122,7 @@ func keepsCookie(r *http.Request, c counterfoil.Carrier) error {
 // csrf gives the token of the caller's session: 16 random bytes, and an HMAC of them
 // and the session's id. It is good for that session alone, as long as it lives.
 func (s *Server) csrf(w http.ResponseWriter, r *http.Request) error {
-	session, err := s.signedIn(r)
+	session, err := s.visiting(r)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *Server) pageHandover(w http.ResponseWriter, r *http.Request) error {
 	if strings.ContainsFunc(state, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return badRequest("state is printable ASCII")
 	}
-	session, err := s.signedIn(r)
+	session, err := s.visiting(r)
 	if signedOut(err) || errors.Is(err, counterfoil.ErrForbidden) || err == nil && (session.Client != h.client || session.Carrier.Transport != counterfoil.Cookie) {
 		to := destination{Client: h.client, ReturnTo: s.back(r, handoverPath+"?"+r.URL.RawQuery).ReturnTo}
 		if to.ReturnTo.String() == "" {

@@ -409,6 +409,8 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("GET", "/v1/admin/users?limit=2", "", key...)
 	do("GET", "/v1/admin/users?q=car&role=staff&disabled=false&created=2020-01-01T00:00:00Z&count=true", "", key...)
 	issued := do("POST", "/v1/admin/sessions", `{"subject":"`+member(made, "user", "id")+`","client":"shop","scope":"read","roles":["staff"]}`, key...)
+	boss := b.session("boss", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, "admin")
+	do("POST", carol+"/impersonation", `{"reason":"ticket 7","carrier":"bearer","client":"shop"}`, "Authorization", "Bearer "+boss.Access.Reveal())
 	do("GET", carol+"/sessions", "", key...)
 	do("GET", "/v1/admin/sessions/"+member(issued, "session", "id"), "", key...)
 	do("GET", "/v1/admin/sessions?client=shop&count=true&limit=1", "", key...)

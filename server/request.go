@@ -180,6 +180,11 @@ func (s *Server) signedIn(r *http.Request) (*counterfoil.Session, error) {
 	return s.carried(r, s.issuer.Account)
 }
 
+// visiting is signedIn for what an impersonation may do, too.
+func (s *Server) visiting(r *http.Request) (*counterfoil.Session, error) {
+	return s.carried(r, s.issuer.Visit)
+}
+
 // carried returns the session that resolve finds for what r carries. The transport in it is
 // the one that it came by.
 func (s *Server) carried(r *http.Request, resolve func(context.Context, string, counterfoil.Transport) (*counterfoil.Session, error)) (*counterfoil.Session, error) {

@@ -114,15 +114,16 @@ func (s *Server) pageRoutes() map[string]action {
 // LocalAdmin serves them as well.
 func (s *Server) adminRoutes() map[string]adminRoute {
 	return map[string]adminRoute{
-		"GET /v1/admin/users":                   {right: accounts.Read, do: s.adminUsers},
-		"POST /v1/admin/users":                  {right: accounts.Write, do: s.adminCreateUser},
-		"POST /v1/admin/users/import":           {right: accounts.Write, do: s.adminImportUsers},
-		"GET /v1/admin/users/{id}":              {right: accounts.Read, do: s.adminUser},
-		"PATCH /v1/admin/users/{id}":            {right: accounts.Write, do: s.adminChangeUser},
-		"DELETE /v1/admin/users/{id}":           {right: accounts.Write, do: s.adminDeleteUser},
-		"POST /v1/admin/users/{id}/invitations": {right: accounts.Write, do: s.adminInvite},
-		"GET /v1/admin/users/{id}/sessions":     {right: accounts.Read, do: s.adminUserSessions},
-		"DELETE /v1/admin/users/{id}/sessions":  {right: accounts.Revoke, do: s.adminEndUserSessions},
+		"GET /v1/admin/users":                     {right: accounts.Read, do: s.adminUsers},
+		"POST /v1/admin/users":                    {right: accounts.Write, do: s.adminCreateUser},
+		"POST /v1/admin/users/import":             {right: accounts.Write, do: s.adminImportUsers},
+		"GET /v1/admin/users/{id}":                {right: accounts.Read, do: s.adminUser},
+		"PATCH /v1/admin/users/{id}":              {right: accounts.Write, do: s.adminChangeUser},
+		"DELETE /v1/admin/users/{id}":             {right: accounts.Write, do: s.adminDeleteUser},
+		"POST /v1/admin/users/{id}/invitations":   {right: accounts.Write, do: s.adminInvite},
+		"POST /v1/admin/users/{id}/impersonation": {right: accounts.Write, do: s.adminImpersonate},
+		"GET /v1/admin/users/{id}/sessions":       {right: accounts.Read, do: s.adminUserSessions},
+		"DELETE /v1/admin/users/{id}/sessions":    {right: accounts.Revoke, do: s.adminEndUserSessions},
 
 		"GET /v1/admin/sessions":          {right: accounts.Read, do: s.adminSessions},
 		"POST /v1/admin/sessions":         {right: accounts.Write, do: s.adminCreateSession, scope: directory.ScopeSessions},

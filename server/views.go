@@ -27,7 +27,12 @@ func viewHosts(all []issuer.Host) (views []api.Host) {
 
 // viewRow names each member, so that a new one of the row is not shown by accident.
 func viewRow(r issuer.SessionRow) api.SessionRow {
+	var by issuer.Impersonator
+	if r.By != nil {
+		by = *r.By
+	}
 	return api.SessionRow{
+		Actor: by.Subject, ActorName: by.Name,
 		ID: r.ID, Subject: r.Subject, Client: r.Client, Carrier: r.Carrier,
 		Created: r.Created.UTC(), AuthTime: r.AuthTime.UTC(), LastSeen: r.LastSeen.UTC(),
 		IdleExpires: r.IdleExpires.UTC(), AbsoluteExpires: r.AbsoluteExpires.UTC(),
@@ -58,6 +63,8 @@ func viewNotices(all []issuer.Notice) []api.Notice {
 		case n.Damaged:
 			views = append(views, api.Notice{ID: n.ID, Kind: "damaged"})
 			continue
+		case n.By != "":
+			kind = "impersonation"
 		case n.OverLimit > 0:
 			kind = "session-limit"
 		case n.Grant:
@@ -66,6 +73,7 @@ func viewNotices(all []issuer.Notice) []api.Notice {
 		views = append(views, api.Notice{
 			ID: n.ID, Kind: kind, Time: n.Time.UTC(), Session: n.Session, Client: n.Client,
 			Device: n.Device, Address: n.Address, SignedIn: n.Login, Ended: n.OverLimit,
+			Actor: n.By, ActorName: n.ByName, Reason: n.Reason,
 		})
 	}
 	return views

@@ -102,6 +102,7 @@ type Session struct {
 	ACR      string              `json:"acr,omitempty"`
 	AuthTime time.Time           `json:"auth_time"`
 	Expires  time.Time           `json:"expires"`
+	Actor    string              `json:"actor,omitempty"` // who acts as Subject
 }
 
 // SessionRow is the stored session, as its owner and administrators see it.
@@ -124,6 +125,8 @@ type SessionRow struct {
 	DeviceLabel     string              `json:"device_label,omitempty"`
 	FirstAddress    netip.Addr          `json:"first_address,omitzero"`
 	LastAddress     netip.Addr          `json:"last_address,omitzero"`
+	Actor           string              `json:"actor,omitempty"`      // who acts as Subject
+	ActorName       string              `json:"actor_name,omitempty"` // for people
 	Grants          []Grant             `json:"grants"`
 	Hosts           []Host              `json:"hosts,omitempty"`
 }
@@ -164,7 +167,7 @@ type Grant struct {
 
 // Notice is a notice as its subject sees it. Its kinds are "refresh-reuse": the session was
 // ended; "grant-reuse": the grant of Client was ended; "session-limit": the oldest sessions were
-// ended to make room for a login, Session last; "damaged": it has an ID and nothing else.
+// ended to make room for a login, Session last; "impersonation": ActorName acts in Session; "damaged": it has an ID and nothing else.
 type Notice struct {
 	ID       string     `json:"id"`
 	Kind     string     `json:"kind"` // see below
@@ -175,6 +178,10 @@ type Notice struct {
 	Address  netip.Addr `json:"address,omitzero"`
 	SignedIn netip.Addr `json:"signed_in_address,omitzero"`
 	Ended    int        `json:"ended,omitempty"` // sessions that a login beyond the limit ended
+
+	Actor     string `json:"actor,omitempty"` // who impersonates, and why
+	ActorName string `json:"actor_name,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // OwnSessions answers GET /v1/sessions.

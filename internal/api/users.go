@@ -89,6 +89,13 @@ type Redeem[S Text] struct {
 	Identifier string `json:"identifier,omitempty"`
 }
 
+// Impersonation is the body of POST /v1/admin/users/{id}/impersonation.
+type Impersonation struct {
+	Reason  string `json:"reason"`
+	Carrier string `json:"carrier,omitempty"`
+	Client  string `json:"client,omitempty"`
+}
+
 // Asks is what an invitation asks of its holder besides a password.
 type Asks struct {
 	Identifier bool `json:"identifier"`

@@ -145,6 +145,11 @@ func (x *Index) Covers(n Names) (Revocation, bool) {
 	if x.size.Load() == 0 {
 		return Revocation{}, false
 	}
+	if n.Actor != "" {
+		if r, ok := x.Covers(n.actor()); ok {
+			return r, true
+		}
+	}
 	for _, t := range [...]target{
 		{ScopeSession, n.Session}, {ScopeToken, n.Token}, {ScopeKey, n.Key}, {ScopeSubject, n.Subject},
 		{ScopeClient, n.Client}, {ScopeAll, ""},

@@ -51,6 +51,14 @@ type Names struct {
 	Subject string // sub
 	Client  string // client_id
 	Born    Cursor // head of the log when the copy was made (rv)
+
+	// Who acts as the subject, and with which session (act). Empty: nobody does.
+	Actor, ActorSession string
+}
+
+// actor is what an entry can name of the session of who acts: with that the copy ends.
+func (n *Names) actor() Names {
+	return Names{Session: n.ActorSession, Subject: n.Actor, Born: n.Born}
 }
 
 // Covers reports whether r takes away the copy of these names. It is the only
@@ -58,7 +66,14 @@ type Names struct {
 //
 // A copy born in another epoch than a cutoff is covered: cursors of different
 // epochs have no order, and a copy that cannot be shown to be younger is refused.
-func (r Revocation) Covers(n Names) bool { return r.covers(&n) }
+func (r Revocation) Covers(n Names) bool {
+	if n.Actor != "" {
+		if actor := n.actor(); r.covers(&actor) {
+			return true
+		}
+	}
+	return r.covers(&n)
+}
 
 func (r *Revocation) covers(n *Names) bool {
 	switch r.Scope {

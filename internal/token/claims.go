@@ -38,6 +38,9 @@ type Claims struct {
 
 	ClaimsVersion uint64            // cv; zero: absent
 	Attributes    map[string]string // app
+
+	// act: who acts as Subject (RFC 8693 section 4.1), by sub and sid. Both or neither.
+	Actor, ActorSession string
 }
 
 // ParseClaims reads claims. It skips unknown members, after checking them by the rules of
@@ -96,10 +99,11 @@ func (c *Claims) Marshal() ([]byte, error) {
 		ClaimsVersion uint64            `json:"cv,omitempty"`
 		RV            string            `json:"rv,omitempty"`
 		Attributes    map[string]string `json:"app,omitempty"`
+		Act           *act              `json:"act,omitempty"`
 	}{
 		c.Issuer, c.Subject, aud, c.Expires, c.IssuedAt, c.NotBefore, c.ID, c.Client, c.SID,
 		strings.Join(c.Scopes, " "), c.Roles, c.AuthTime, c.ACR, c.Methods, c.ClaimsVersion,
-		c.RV, c.Attributes,
+		c.RV, c.Attributes, c.act(),
 	})
 	if err != nil {
 		return nil, refuse("claims: %v", err)
@@ -110,15 +114,31 @@ func (c *Claims) Marshal() ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
+// act is the claim of that name.
+type act struct {
+	Subject string `json:"sub"`
+	Session string `json:"sid"`
+}
+
+func (c *Claims) act() *act {
+	if c.Actor == "" {
+		return nil
+	}
+	return &act{c.Actor, c.ActorSession}
+}
+
 // check checks claims that were read, and claims that will be written.
 func (c *Claims) check() error {
 	if c.Issuer == "" || c.Subject == "" || c.Expires == 0 {
 		return refuse("iss, sub or exp is missing")
 	}
-	for _, s := range [...]string{c.Issuer, c.Subject, c.Client, c.ID, c.SID, c.ACR, c.RV} {
+	for _, s := range [...]string{c.Issuer, c.Subject, c.Client, c.ID, c.SID, c.ACR, c.RV, c.Actor, c.ActorSession} {
 		if err := checkText(s); err != nil {
 			return err
 		}
+	}
+	if (c.Actor == "") != (c.ActorSession == "") {
+		return refuse("act has no sub or no sid")
 	}
 	for _, list := range [...][]string{c.Audience, c.Roles, c.Scopes, c.Methods} {
 		if len(list) > maxElems {

@@ -74,6 +74,8 @@ func (r *claimReader) claim(name string, c *Claims) (err error) {
 		c.RV, err = r.text()
 	case "app":
 		c.Attributes, err = r.attributes()
+	case "act":
+		err = r.act(c)
 	case "cnf":
 		// RFC 7800: only the holder of a key may use the token. This package cannot check
 		// that, so it must not accept the token as a bearer token.
@@ -180,6 +182,29 @@ func (r *claimReader) integer() (n int64, err error) {
 		return 0, errClaimType
 	}
 	return n, nil
+}
+
+// act reads who acts as the subject. One that does not say who, and of which session, is refused:
+// what ends that session must end the token.
+func (r *claimReader) act(c *Claims) error {
+	if r.peek() != '{' {
+		return errClaimType
+	}
+	m := members{depth: 2}
+	for m.next(&r.scanner) {
+		switch m.name {
+		case "sub":
+			c.Actor, m.err = r.text()
+		case "sid":
+			c.ActorSession, m.err = r.text()
+		default:
+			m.err = r.skip(3)
+		}
+	}
+	if m.err == nil && (c.Actor == "" || c.ActorSession == "") {
+		return errClaimType
+	}
+	return m.err
 }
 
 func (r *claimReader) attributes() (map[string]string, error) {

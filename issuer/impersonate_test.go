@@ -1,0 +1,210 @@
+package issuer_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// impersonated is a session of alice by boss, who is signed in with own.
+func (b *bench) impersonated(t *testing.T, c counterfoil.Carrier) (own, alice *issuer.Issued) {
+	t.Helper()
+	p := b.proof(t, "boss")
+	p.Roles = []string{"admin"}
+	own, err := b.Login(t.Context(), p, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev, err := b.SubjectRev(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := issuer.Impersonator{Subject: "boss", Session: own.Session.ID, Role: "admin", Name: "The Boss"}
+	alice, err = b.Impersonate(t.Context(), "alice", []string{"staff"}, rev, by, issuer.Request{Carrier: c, Act: audit.Act{By: audit.BySubject("boss"), Reason: "ticket 7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own, alice
+}
+
+var impersonatedBy = []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE}
+
+// An impersonation says who acts, in each carrier; no rule of freshness is met; it opens nothing
+// and is not stepped up; the subject is told, keeps the other sessions, and sees it among them.
+func TestImpersonation(t *testing.T) {
+	t.Parallel()
+	for _, c := range impersonatedBy {
+		b := newIssuer(t, memory.New())
+		other := b.login(t, "alice", counterfoil.CarrierCookie)
+		own, i := b.impersonated(t, c)
+		s, err := b.Lookup(t.Context(), i.Access.Reveal())
+		if err != nil || s.Subject != "alice" || s.Actor != "boss" || s.ActorSession != own.Session.ID || !slices.Equal(s.Methods, []string{issuer.Impersonated}) || !s.HasRole("staff") || s.HasRole("admin") {
+			t.Fatalf("%v: %+v, %v", c, s, err)
+		}
+		v, err := counterfoil.NewVerifier(t.Context(), b, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test", Now: b.clock.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verified, err := v.Verify(t.Context(), i.Access.Reveal())
+		v.Close()
+		if err != nil || verified.Actor != "boss" || verified.ActorSession != own.Session.ID {
+			t.Errorf("%v: a verifier sees %+v, %v", c, verified, err)
+		}
+		var asked counterfoil.Session
+		if data, err := json.Marshal(s); err != nil || json.Unmarshal(data, &asked) != nil || asked.Actor != "boss" || asked.ActorSession != own.Session.ID {
+			t.Errorf("%v: by introspection it is %s, %+v", c, data, asked)
+		}
+		for _, age := range []time.Duration{time.Minute, 24 * time.Hour} {
+			if err := b.Fresh(s.AuthTime, age); !errors.Is(err, counterfoil.ErrStepUp) {
+				t.Errorf("%v: it is fresh within %v: %v", c, age, err)
+			}
+		}
+		if left := time.Until(i.SessionExpires); left > issuer.MaxImpersonation {
+			t.Errorf("%v: it lives for %v", c, left)
+		}
+		_, stepUp := b.StepUp(t.Context(), i.Session.ID, b.proof(t, "alice"), audit.Act{})
+		_, account := b.Account(t.Context(), i.Access.Reveal(), c.Transport)
+		_, administration := b.Administration(t.Context(), i.Access.Reveal(), c.Transport)
+		for what, err := range map[string]error{"StepUp": stepUp, "Account": account, "Administration": administration} {
+			if !errors.Is(err, counterfoil.ErrForbidden) {
+				t.Errorf("%v: %s = %v, want ErrForbidden", c, what, err)
+			}
+		}
+		if held, err := b.Held(t.Context(), i.Access.Reveal()); err != nil || held.Actor != "boss" {
+			t.Errorf("%v: Held = %+v, %v", c, held, err)
+		}
+		rows, _, err := b.Sessions(t.Context(), "alice", "", 0)
+		if err != nil || len(rows) != 2 || !slices.ContainsFunc(rows, func(r issuer.SessionRow) bool { return r.By != nil && r.By.Name == "The Boss" && r.ID == i.Session.ID }) {
+			t.Errorf("%v: sessions %+v, %v", c, rows, err)
+		}
+		notices, err := b.Notices(t.Context(), "alice")
+		if err != nil || len(notices) != 1 || notices[0].By != "boss" || notices[0].Reason != "ticket 7" || notices[0].Session != i.Session.ID {
+			t.Errorf("%v: notices %+v, %v", c, notices, err)
+		}
+		if _, err := b.Lookup(t.Context(), other.Access.Reveal()); err != nil {
+			t.Errorf("%v: a session of the subject: %v", c, err)
+		}
+		entries, _, err := b.Audit().List(t.Context(), audit.Query{Subject: "alice", Actions: []audit.Action{audit.Impersonate}})
+		if err != nil || len(entries) != 1 || entries[0].By != audit.BySubject("boss") || entries[0].Reason != "ticket 7" || entries[0].Session != i.Session.ID {
+			t.Errorf("%v: the trail has %+v, %v", c, entries, err)
+		}
+	}
+}
+
+// What ends the session or the role of who impersonates ends the impersonation at once, at the
+// issuer and for each verifier that reads the log, as does what ends it or its subject. It is not
+// refreshed beyond its hour.
+func TestImpersonationEnds(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(b *bench, own, i *issuer.Issued) error{
+		"the session of the impersonator": func(b *bench, own, _ *issuer.Issued) error {
+			_, err := b.Revoke(t.Context(), source.ScopeSession, own.Session.ID, audit.Act{})
+			return err
+		},
+		"the impersonator signs out": func(b *bench, own, _ *issuer.Issued) error { return b.Logout(t.Context(), own.Session, audit.Act{}) },
+		"all of the impersonator": func(b *bench, _, _ *issuer.Issued) error {
+			_, err := b.Revoke(t.Context(), source.ScopeSubject, "boss", audit.Act{})
+			return err
+		},
+		"all others of the impersonator": func(b *bench, _, _ *issuer.Issued) error {
+			other := b.login(t, "boss", counterfoil.CarrierCookie)
+			_, err := b.EndOthers(t.Context(), other.Session, audit.Act{})
+			return err
+		},
+		"the role": func(b *bench, _, _ *issuer.Issued) error {
+			return b.SetSubject(t.Context(), "boss", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"support"} })
+		},
+		"the impersonator is disabled": func(b *bench, _, _ *issuer.Issued) error {
+			return b.SetSubject(t.Context(), "boss", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
+		},
+		"the subject ends it": func(b *bench, _, i *issuer.Issued) error {
+			_, err := b.Revoke(t.Context(), source.ScopeSession, i.Session.ID, audit.Act{})
+			return err
+		},
+		"all of the subject": func(b *bench, _, _ *issuer.Issued) error {
+			_, err := b.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{})
+			return err
+		},
+		"an hour": nil,
+	}
+	for way, end := range ways {
+		for _, c := range impersonatedBy {
+			b := newIssuer(t, memory.New())
+			own, i := b.impersonated(t, c)
+			seen, err := b.Lookup(t.Context(), i.Access.Reveal())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if end == nil {
+				b.clock.add(issuer.MaxImpersonation + time.Second)
+			} else if err := end(b, own, i); err != nil {
+				t.Fatalf("%s: %v", way, err)
+			} else if !b.covers(t, seen) {
+				t.Errorf("%s, %v: no entry of the log covers the copy", way, c)
+			}
+			if _, err := b.Lookup(t.Context(), i.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+				t.Errorf("%s, %v: Lookup = %v", way, c, err)
+			}
+			if i.Refresh.Reveal() != "" {
+				if _, err := b.Refresh(t.Context(), i.Refresh.Reveal(), issuer.Renewal{}); !errors.Is(err, counterfoil.ErrInvalidToken) {
+					t.Errorf("%s, %v: Refresh = %v", way, c, err)
+				}
+			}
+			if _, err := b.AddGrant(t.Context(), i.Session.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer}); err == nil {
+				t.Errorf("%s, %v: it gets a grant", way, c)
+			}
+			if rows, _, err := b.Sessions(t.Context(), "alice", "", 0); err != nil || len(rows) > 0 {
+				t.Errorf("%s, %v: it is listed: %+v, %v", way, c, rows, err)
+			}
+		}
+	}
+}
+
+// An impersonation begins only for who is signed in, as themselves, with the role, and for the
+// subject as it was judged.
+func TestImpersonationBegins(t *testing.T) {
+	t.Parallel()
+	b := newIssuer(t, memory.New())
+	own, alice := b.impersonated(t, counterfoil.CarrierBearer)
+	by := issuer.Impersonator{Subject: "boss", Session: own.Session.ID, Role: "admin"}
+	plain := b.login(t, "boss", counterfoil.CarrierCookie)
+	for what, c := range map[string]struct {
+		subject string
+		change  func(*issuer.Impersonator)
+		want    error
+	}{
+		"another's session":   {"carol", func(by *issuer.Impersonator) { by.Subject = "bob" }, counterfoil.ErrRevoked},
+		"no session":          {"carol", func(by *issuer.Impersonator) { by.Session = "ses_none" }, counterfoil.ErrInvalidToken},
+		"without the role":    {"carol", func(by *issuer.Impersonator) { by.Session = plain.Session.ID }, counterfoil.ErrRevoked},
+		"themselves":          {"boss", func(*issuer.Impersonator) {}, issuer.ErrBadRequest},
+		"by an impersonation": {"carol", func(by *issuer.Impersonator) { by.Subject, by.Session, by.Role = "alice", alice.Session.ID, "staff" }, counterfoil.ErrRevoked},
+	} {
+		by := by
+		c.change(&by)
+		rev, err := b.SubjectRev(t.Context(), c.subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Impersonate(t.Context(), c.subject, nil, rev, by, issuer.Request{}); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", what, err, c.want)
+		}
+	}
+	rev, err := b.SubjectRev(t.Context(), "carol")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SetSubject(t.Context(), "carol", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"admin"} }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Impersonate(t.Context(), "carol", nil, rev, by, issuer.Request{}); !errors.Is(err, issuer.ErrProveAgain) {
+		t.Errorf("of a subject who has become somebody meanwhile: %v", err)
+	}
+}
