@@ -117,6 +117,40 @@ func TestHammer(t *testing.T) {
 	}
 }
 
+// An impersonation ends with what names who acts, also if it was found good before: the notifier does
+// not know these names, so every check asks (P1).
+func TestImpersonationIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	for scope, c := range map[source.Scope]struct {
+		id   string
+		want error
+	}{
+		source.ScopeSession: {"ses_boss", counterfoil.ErrRevoked},
+		source.ScopeSubject: {"boss", counterfoil.ErrRevoked},
+		source.ScopeOthers:  {"boss ses_else", counterfoil.ErrRevoked},
+		source.ScopeClaims:  {"boss", counterfoil.ErrStaleClaims},
+	} {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		text := s.opaque("ses_1")
+		s.set(func() { s.sessions[text].Actor, s.sessions[text].ActorSession = "boss", "ses_boss" })
+		for range 3 { // the second one finds it remembered
+			if got, err := v.Verify(t.Context(), text); err != nil || got.Actor != "boss" {
+				t.Fatalf("%s: Verify = %+v, %v", scope, got, err)
+			}
+		}
+		if err := v.WaitFor(t.Context(), s.revoke(scope, c.id)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // and it stays refused (P3)
+			if _, err := v.Verify(t.Context(), text); !errors.Is(err, c.want) {
+				t.Errorf("%s %s was applied: Verify = %v, want %v", scope, c.id, err, c.want)
+			}
+		}
+		v.Close()
+	}
+}
+
 // P1 and P3 in every order of the steps of checks, the follower and the cache: those that the
 // argument of notifier.go numbers.
 func TestEveryOrder(t *testing.T) {

@@ -38,6 +38,8 @@ func TestImpersonate(t *testing.T) {
 	if s := i.Session; s.Subject != alice.ID || s.Actor != boss.ID || !s.HasRole("staff") {
 		t.Errorf("the impersonation is %+v", s)
 	}
+	acted := *own // nobody has such a session: who administers is impersonated by nobody
+	acted.Actor = "somebody"
 	forbidden := counterfoil.ErrForbidden
 	for what, c := range map[string]struct {
 		by           *counterfoil.Session
@@ -47,6 +49,7 @@ func TestImpersonate(t *testing.T) {
 		"an API key or the owner of the machine": {nil, alice.ID, "x", forbidden},
 		"support":                                {helper, alice.ID, "x", forbidden},
 		"an impersonation":                       {i.Session, asleep.ID, "x", forbidden},
+		"an impersonation with the role":         {&acted, alice.ID, "x", forbidden},
 		"no reason":                              {own, alice.ID, " \n", issuer.ErrBadRequest},
 		"a long reason":                          {own, alice.ID, strings.Repeat("x", 201), issuer.ErrBadRequest},
 		"themselves":                             {own, boss.ID, "x", forbidden},

@@ -168,6 +168,53 @@ func TestImpersonationEnds(t *testing.T) {
 	}
 }
 
+// An impersonation that is still good is refreshed, and stays what it is.
+func TestImpersonationIsRefreshed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierBearer, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWE} {
+		b := newIssuer(t, memory.New())
+		own, i := b.impersonated(t, c)
+		ends := i.SessionExpires
+		for range 3 {
+			b.clock.add(4 * time.Minute)
+			next, err := b.Refresh(t.Context(), i.Refresh.Reveal(), issuer.Renewal{})
+			if err != nil {
+				t.Fatalf("%v: Refresh = %v", c, err)
+			}
+			if s := next.Session; s.Actor != "boss" || s.ActorSession != own.Session.ID || !slices.Equal(s.Methods, []string{issuer.Impersonated}) || next.SessionExpires.After(ends) {
+				t.Errorf("%v: it is %+v until %v", c, s, next.SessionExpires)
+			}
+			if _, err := b.Lookup(t.Context(), next.Access.Reveal()); err != nil {
+				t.Errorf("%v: Lookup = %v", c, err)
+			}
+			i = next
+		}
+	}
+}
+
+// SES-17: an impersonation signs the subject out nowhere, however many sessions there are.
+func TestImpersonationTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	for _, c := range impersonatedBy {
+		b := newLimited(t, memory.New(), 2)
+		var all []*issuer.Issued
+		for range 2 {
+			b.clock.add(time.Second)
+			all = append(all, b.login(t, "alice", c))
+		}
+		b.clock.add(time.Second)
+		_, i := b.impersonated(t, c)
+		for n, held := range append(all, i) {
+			if _, err := b.Lookup(t.Context(), held.Access.Reveal()); err != nil {
+				t.Errorf("%v: session %d: %v", c, n, err)
+			}
+		}
+		if notices, err := b.Notices(t.Context(), "alice"); err != nil || len(notices) != 1 || notices[0].OverLimit != 0 {
+			t.Errorf("%v: notices %+v, %v", c, notices, err)
+		}
+	}
+}
+
 // An impersonation begins only for who is signed in, as themselves, with the role, and for the
 // subject as it was judged.
 func TestImpersonationBegins(t *testing.T) {
