@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -39,7 +40,7 @@ func (i *Issuer) GiveUp(ctx context.Context, credential, client string, act audi
 		return nil
 	}
 	if act.By == "" {
-		act.By = audit.BySubject(s.Subject)
+		act.By = audit.BySubject(cmp.Or(s.Actor, s.Subject))
 	}
 	if s.TokenID == "" || isHost(s.TokenID) {
 		return i.Logout(ctx, s, act)

@@ -177,7 +177,7 @@ func put(b *store.Batch, all ...interface{ record() (store.Record, error) }) err
 
 func grantEntry(r Request, h *holding) audit.Entry {
 	if r.Act.By == "" {
-		r.Act.By = audit.BySubject(h.row.Subject)
+		r.Act.By = h.row.holder()
 	}
 	e := r.Act.Entry(audit.AddGrant, h.row.Subject)
 	e.Client, e.Session, e.Detail = h.grant.Client, h.row.ID, "carrier="+h.grant.Carrier.String()

@@ -230,7 +230,7 @@ func (i *Issuer) copied(ctx context.Context, c *code, rec store.Record, r Redemp
 
 func handoverEntry(r Redemption, row *SessionRow, h *Host, action audit.Action) audit.Entry {
 	if r.Act.By == "" {
-		r.Act.By = audit.BySubject(row.Subject)
+		r.Act.By = row.holder()
 	}
 	e := r.Act.Entry(action, row.Subject)
 	e.Client, e.Session, e.Target = row.Client, row.ID, h.ID+" "+h.Origin

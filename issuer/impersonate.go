@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -36,6 +37,26 @@ type Impersonator struct {
 func (i *Issuer) Impersonate(ctx context.Context, subject string, roles []string, rev uint64, by Impersonator, r Request) (*Issued, error) {
 	r.by, r.Replaces = &by, nil
 	return i.login(ctx, login.Proof{Subject: subject, Roles: roles, Methods: []string{Impersonated}, At: time.Unix(0, 0).UTC(), SubjectRev: rev}, r, false)
+}
+
+// holder is who uses the credentials of r, as audit.Act.By: the subject, or who impersonates it.
+func (r *SessionRow) holder() string {
+	if r.By != nil {
+		return audit.BySubject(r.By.Subject)
+	}
+	return audit.BySubject(r.Subject)
+}
+
+// holderOf is who uses the refresh tokens of f, as audit.Act.By.
+func (i *Issuer) holderOf(ctx context.Context, f *family) (string, error) {
+	row, err := i.row(ctx, f.Session)
+	switch {
+	case err == nil:
+		return row.holder(), nil
+	case isInvalid(err), errors.Is(err, errDamaged):
+		return audit.BySubject(f.Subject), nil
+	}
+	return "", err
 }
 
 // begins adds to b what an impersonation of row rests on, and says when it ends.

@@ -234,7 +234,7 @@ func admit(c *clients.Client, r *Request) (err error) {
 
 func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 	if r.Act.By == "" {
-		r.Act.By = audit.BySubject(row.Subject)
+		r.Act.By = row.holder()
 	}
 	action := audit.Login
 	if over {

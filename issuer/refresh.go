@@ -257,7 +257,7 @@ func (i *Issuer) keep(ctx context.Context, f *family, h *holding, r Renewal, now
 
 func refreshEntry(r Renewal, h *holding, action audit.Action) audit.Entry {
 	if r.Act.By == "" {
-		r.Act.By = audit.BySubject(h.row.Subject)
+		r.Act.By = h.row.holder()
 	}
 	e := r.Act.Entry(action, h.row.Subject)
 	e.Client, e.Session = h.grant.Client, h.row.ID
@@ -407,7 +407,9 @@ func (i *Issuer) endByRefresh(ctx context.Context, refresh, client string, act a
 		}
 		note := act
 		if note.By == "" {
-			note.By = audit.BySubject(f.Subject)
+			if note.By, err = i.holderOf(ctx, f); err != nil {
+				return err
+			}
 		}
 		last = f.Session
 		err = i.Logout(ctx, &counterfoil.Session{ID: last, Client: f.Client}, note)

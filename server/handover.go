@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -103,7 +104,7 @@ func (s *Server) pageHandover(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	code, err := s.issuer.HandOver(r.Context(), session, issuer.Handover{
-		Client: h.client, Origin: h.callback.Origin(), Challenge: query.Get("challenge"), Act: act(w, r, audit.BySubject(session.Subject), ""),
+		Client: h.client, Origin: h.callback.Origin(), Challenge: query.Get("challenge"), Act: act(w, r, audit.BySubject(cmp.Or(session.Actor, session.Subject)), ""),
 	})
 	if err != nil {
 		return err

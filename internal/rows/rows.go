@@ -6,7 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
-	"strings"
+	"regexp"
 )
 
 // The formats.
@@ -67,11 +67,11 @@ func (s *Writer) Flush() error {
 	return s.cells.Error()
 }
 
+// formula finds where a spreadsheet could begin a formula: at the begin of the text, or behind what it
+// may take for the end of a cell. In German and many other languages that is a semicolon, in files
+// with commas as well, and quotes in the middle of a cell mean nothing then.
+var formula = regexp.MustCompile(`(^|[;|\t\r\n])([\s"]*[=+\-@＝＋－＠])|^([\t\r\n])`)
+
 // Cell is text as a cell of CSV has it. What a spreadsheet could take for a formula gets a quote
 // in front, as OWASP recommends against CSV injection: then it is shown and not run.
-func Cell(text string) string {
-	if strings.IndexAny(text, "=+-@\t\r\n＝＋－＠") == 0 {
-		return "'" + text
-	}
-	return text
-}
+func Cell(text string) string { return formula.ReplaceAllString(text, "$1'$2$3") }
