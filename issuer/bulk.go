@@ -17,7 +17,7 @@ import (
 
 // A revocation by filter is made in two steps. PlanRevocation counts what it would end, and its
 // token says what the caller has seen. RevokeFound takes the token, and refuses it if there is
-// much more by now. Then it is a [Job]. See docs/decisions/0074-revocation-by-filter.md.
+// much more by now. Then it is a [Job], which never ends more than that allows. See docs/decisions/0074-revocation-by-filter.md.
 
 const (
 	planFor     = 10 * time.Minute // a token of a plan is good for so long
@@ -28,8 +28,8 @@ const (
 // caller, that is still good.
 var ErrNoPlan = errors.New("no dry run of this filter a moment ago")
 
-// Grown is the error of a revocation by filter that would end over a tenth more sessions than its
-// plan said.
+// Grown is the error of a revocation by filter that would end more sessions than it may: a tenth more
+// than its plan said, or what its caller named.
 type Grown struct{ Planned, Now int }
 
 func (g Grown) Error() string {
@@ -52,20 +52,34 @@ func (i *Issuer) PlanRevocation(ctx context.Context, f Filter, by string) (Plan,
 		return Plan{}, fmt.Errorf("%w: an empty filter is for all sessions: revoke the scope \"all\" instead", ErrBadRequest)
 	}
 	p := Plan{Expires: i.opts.Now().Add(planFor).Truncate(time.Second)}
-	for row, err := range i.All(ctx, f) {
-		if err != nil {
-			return Plan{}, err
-		}
-		if p.More = p.Sessions == MaxCount; p.More {
-			break
-		}
-		if p.Sessions++; len(p.Samples) < planSamples {
+	var err error
+	p.Sessions, p.More, err = i.countLiving(ctx, f, i.maxPlan, func(row SessionRow) bool {
+		if len(p.Samples) < planSamples {
 			p.Samples = append(p.Samples, row)
 		}
+		return true
+	})
+	if err != nil {
+		return Plan{}, err
 	}
-	token, err := i.planToken(f, by, p.Expires, p.Sessions, p.More)
-	p.Token = token
+	p.Token, err = i.planToken(f, by, p.Expires, p.Sessions, p.More)
 	return p, err
+}
+
+// countLiving counts the living sessions that f and also are for, up to limit.
+func (i *Issuer) countLiving(ctx context.Context, f Filter, limit int, also func(SessionRow) bool) (n int, more bool, err error) {
+	for row, err := range i.All(ctx, f) {
+		switch {
+		case err != nil:
+			return 0, false, err
+		case !also(row):
+		case n == limit:
+			return n, true, nil
+		default:
+			n++
+		}
+	}
+	return n, false, nil
 }
 
 const planSize = 8 + 4 + 1 // expiry, count, more
@@ -102,10 +116,12 @@ func (i *Issuer) readPlan(f Filter, by, token string) (expires time.Time, n int,
 	return expires, n, more, err
 }
 
-// RevokeFound ends the sessions that f is for and that live now, and none that begins later. It
-// returns when the job is durable; the job goes on by itself, also if this process ends. With the
-// same token it returns the same job again.
-func (i *Issuer) RevokeFound(ctx context.Context, f Filter, token string, act audit.Act) (Job, error) {
+// RevokeFound ends the sessions that f is for and that live now, and none that begins later. They
+// are at most a tenth more than the plan has counted, and at most atMost if that is not zero. A plan
+// that has not counted all needs atMost, which is then the only bound. It returns when the job is
+// durable; the job goes on by itself, also if this process ends. With the same token it returns the
+// same job again.
+func (i *Issuer) RevokeFound(ctx context.Context, f Filter, token string, atMost int, act audit.Act) (Job, error) {
 	if err := errors.Join(f.Check(), checkReason(act.Reason)); err != nil {
 		return Job{}, err
 	}
@@ -123,12 +139,21 @@ func (i *Issuer) RevokeFound(ctx context.Context, f Filter, token string, act au
 	if !i.opts.Now().Before(expires) {
 		return Job{}, ErrNoPlan
 	}
-	now, err := i.PlanRevocation(ctx, f, act.By)
-	if err != nil {
-		return Job{}, err
+	now, limit := i.opts.Now().UTC(), atMost
+	switch {
+	case atMost < 0, more && atMost <= planned:
+		return Job{}, fmt.Errorf("%w: the dry run found %s%d sessions: at_most says how many may be revoked, and is larger than that", ErrBadRequest, map[bool]string{true: "more than "}[more], planned)
+	case !more:
+		if limit = 11 * planned / 10; atMost > 0 {
+			limit = min(limit, atMost)
+		}
+		found, grown, err := i.countLiving(ctx, f, limit, func(row SessionRow) bool { return !row.Created.After(now) })
+		if err != nil {
+			return Job{}, err
+		}
+		if grown {
+			return Job{}, Grown{planned, found + 1}
+		}
 	}
-	if !more && (now.More || 10*now.Sessions > 11*planned) {
-		return Job{}, Grown{planned, now.Sessions}
-	}
-	return i.beginJob(ctx, id, f, planned, more, act)
+	return i.beginJob(ctx, Job{ID: id, Filter: f, Planned: planned, More: more, Limit: limit, Created: now}, act)
 }

@@ -57,7 +57,7 @@ func (b *bench) order(t *testing.T) issuer.Job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := b.RevokeFound(t.Context(), phones, plan.Token, root)
+	job, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestRevokeFound(t *testing.T) {
 		if err != nil || plan.Sessions != 120 || plan.More || len(plan.Samples) != 20 {
 			t.Fatalf("%s: %d sessions, %t, %v", name, plan.Sessions, plan.More, err)
 		}
-		job, err := b.RevokeFound(t.Context(), phones, plan.Token, root)
+		job, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root)
 		if err != nil || job.Done || b.living(t, copies) != 121 {
 			t.Fatalf("%s: %+v, %v", name, job, err)
 		}
@@ -87,7 +87,7 @@ func TestRevokeFound(t *testing.T) {
 		if job, err = b.Job(t.Context(), job.ID); err != nil || !job.Done || job.Ended != 120 || b.living(t, copies) != 1 || b.living(t, late) != 3 {
 			t.Errorf("%s: %+v, %v, %d and %d live", name, job, err, b.living(t, copies), b.living(t, late))
 		}
-		again, err := b.RevokeFound(t.Context(), phones, plan.Token, root) // its answer was lost
+		again, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root) // its answer was lost
 		if err != nil || again.ID != job.ID || b.living(t, late) != 3 {
 			t.Errorf("%s: again: %+v, %v", name, again, err)
 		}
@@ -96,7 +96,7 @@ func TestRevokeFound(t *testing.T) {
 		for _, e := range entries {
 			told = append(told, e.Target+" "+e.Detail)
 		}
-		want := fmt.Sprintf("filter job=%s ended=120|filter job=%[1]s planned=120 more=false device=phone", job.ID)
+		want := fmt.Sprintf("filter job=%s ended=120|filter job=%[1]s planned=120 more=false limit=132 device=phone", job.ID)
 		if err != nil || strings.Join(told, "|") != want {
 			t.Errorf("%s: the trail has %q, %v", name, told, err)
 		}
@@ -183,7 +183,7 @@ func TestPlanToken(t *testing.T) {
 	flipped[8] ^= 1
 	refused := func(what string, f issuer.Filter, token string, act audit.Act, want error) {
 		t.Helper()
-		if _, err := b.RevokeFound(t.Context(), f, token, act); !errors.Is(err, want) {
+		if _, err := b.RevokeFound(t.Context(), f, token, 0, act); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 	}
@@ -201,5 +201,109 @@ func TestPlanToken(t *testing.T) {
 	refused("too late", phones, plan.Token, root, issuer.ErrNoPlan)
 	if left, err := b.Search(t.Context(), phones, "", 0); err != nil || len(left.Sessions) != 23 {
 		t.Errorf("%d are left, %v", len(left.Sessions), err)
+	}
+}
+
+// A job never ends more than its plan allows, whatever comes into its filter meanwhile: a tenth more
+// than was counted, or else what the caller named. It stops there, and says so; after a kill, too.
+func TestJobStops(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what                                        string
+		planUpTo, atMost, planned, comes, want, end int
+	}{
+		{"a tenth more", 1000, 0, 60, 6, 66, 66},
+		{"over a tenth more", 1000, 0, 60, 9, 66, 66},
+		{"the caller allows less", 1000, 62, 60, 6, 62, 62},
+		{"more than was counted", 10, 63, 60, 3, 63, 63},
+		{"far more than was counted", 10, 51, 60, 3, 51, 51},
+		{"few of what was allowed", 10, 1000, 60, 3, 1000, 63},
+	} {
+		db := memory.New()
+		faulty := storetest.Faulty(db)
+		b := newIssuer(t, faulty)
+		b.PlanUpTo(c.planUpTo)
+		b.client(t, "app", clients.Client{})
+		join := func(id string) {
+			t.Helper()
+			if _, err := b.AddGrant(t.Context(), id, issuer.Request{Client: "app"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.phones(t, c.planned+c.comes)
+		found, err := b.Search(t.Context(), phones, "", issuer.MaxPage)
+		if err != nil || len(found.Sessions) != c.planned+c.comes {
+			t.Fatalf("%d sessions, %v", len(found.Sessions), err)
+		}
+		for _, row := range found.Sessions[:c.planned] {
+			join(row.ID)
+		}
+		f := issuer.Filter{Client: "app"}
+		plan, err := b.PlanRevocation(t.Context(), f, root.By)
+		if err != nil || plan.More != (c.planUpTo < c.planned) {
+			t.Fatalf("%s: %+v, %v", c.what, plan, err)
+		}
+		if plan.More {
+			for _, atMost := range []int{-1, 0, c.planUpTo} {
+				if _, err := b.RevokeFound(t.Context(), f, plan.Token, atMost, root); !errors.Is(err, issuer.ErrBadRequest) {
+					t.Errorf("%s: at most %d: %v", c.what, atMost, err)
+				}
+			}
+		}
+		job, err := b.RevokeFound(t.Context(), f, plan.Token, c.atMost, root)
+		if err != nil || job.Limit != c.want {
+			t.Fatalf("%s: %+v, %v", c.what, job, err)
+		}
+		for _, row := range found.Sessions[c.planned:] { // after the order
+			join(row.ID)
+		}
+		faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "revocationjob", After: 1, Lost: true})
+		if err := b.WorkJobs(t.Context()); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		other := newIssuer(t, db)
+		other.clock.add(time.Minute)
+		if err := other.WorkJobs(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		job, err = other.Job(t.Context(), job.ID)
+		left, errLeft := other.Search(t.Context(), f, "", issuer.MaxPage)
+		if n := c.planned + c.comes - len(left.Sessions); errors.Join(err, errLeft) != nil || !job.Done || job.Ended != c.end || n != c.end || job.Stopped != (n < c.planned+c.comes) {
+			t.Errorf("%s: %+v, %v, %v; %d ended", c.what, job, err, errLeft, n)
+		}
+		entries, _, err := other.Audit().List(t.Context(), audit.Query{By: root.By})
+		want := fmt.Sprintf("job=%s ended=%d", job.ID, c.end)
+		if job.Stopped {
+			want += " stopped=limit"
+		}
+		if err != nil || len(entries) != 2 || entries[0].Detail != want {
+			t.Errorf("%s: the trail has %+v, %v", c.what, entries, err)
+		}
+	}
+}
+
+// What begins after the order is not counted, and not ended, to the second: a row has its time so.
+func TestOrderTime(t *testing.T) {
+	t.Parallel()
+	db := memory.New()
+	faulty := storetest.Faulty(db)
+	b := newIssuer(t, faulty)
+	copies := b.phones(t, 10)
+	plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := newIssuer(t, db) // a node that is ahead: what begins there begins later
+	late.clock.add(2 * time.Second)
+	lateCopies := late.phones(t, 5)
+	job, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root)
+	if err != nil {
+		t.Fatalf("they are counted: %v", err)
+	}
+	if err := b.WorkJobs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if job, err = b.Job(t.Context(), job.ID); err != nil || job.Ended != 10 || job.Stopped || b.living(t, copies) != 1 || late.living(t, lateCopies) != 6 {
+		t.Errorf("%+v, %v: %d and %d live", job, err, b.living(t, copies), late.living(t, lateCopies))
 	}
 }

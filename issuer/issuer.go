@@ -111,6 +111,8 @@ type Issuer struct {
 
 	handed *limit.Limiter // by session: how often it is handed over to a host
 
+	maxPlan int // a plan counts so far, see PlanRevocation
+
 	node string        // names this process in jobs
 	jobs chan struct{} // holds one token when a job began here
 
@@ -131,7 +133,7 @@ func New(o Options) (*Issuer, error) {
 	i := &Issuer{
 		opts: o, store: o.Store, keys: o.Keys, audit: o.Audit,
 		refreshKey: o.Keys.Derive("refresh token"), partyKey: o.Keys.Derive("refresh party"),
-		node: rand.Text(), jobs: make(chan struct{}, 1),
+		maxPlan: MaxCount, node: rand.Text(), jobs: make(chan struct{}, 1),
 		givenUp: limit.New(16, time.Minute, countedSessions),
 		endings: limit.New(30, 2*time.Second, countedSessions),
 		handed:  limit.New(2*maxHosts, 15*time.Second, countedSessions),

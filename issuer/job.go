@@ -33,15 +33,17 @@ type Job struct {
 	Filter  Filter `json:"filter"`
 	Planned int    `json:"planned"` // sessions that its plan found
 	More    bool   `json:"more,omitempty"`
+	Limit   int    `json:"limit"` // no more sessions are ended
 	Ended   int    `json:"ended"`
-	Done    bool   `json:"done"`
+	Done    bool   `json:"done"`              // nothing follows
+	Stopped bool   `json:"stopped,omitempty"` // at its limit; others are left
 
 	By      string     `json:"by"`
 	Reason  string     `json:"reason,omitempty"`
 	Address netip.Addr `json:"address,omitzero"`
 	Request string     `json:"request,omitempty"`
 
-	Created time.Time `json:"created"` // sessions that began later are not ended
+	Created time.Time `json:"created"` // sessions that began in a later second are not ended
 	Updated time.Time `json:"updated"`
 
 	// After is where the search goes on. A pass that has ended sessions is followed by another:
@@ -102,19 +104,16 @@ func (i *Issuer) Job(ctx context.Context, id string) (Job, error) {
 }
 
 // beginJob writes a job, with the audit entry that says who ordered it.
-func (i *Issuer) beginJob(ctx context.Context, id string, f Filter, planned int, more bool, act audit.Act) (Job, error) {
-	now := i.opts.Now().UTC()
-	j := Job{
-		ID: id, Filter: f, Planned: planned, More: more, By: act.By, Reason: act.Reason, Address: act.Address, Request: act.Request,
-		Created: now, Updated: now, Node: i.node,
-	}
+func (i *Issuer) beginJob(ctx context.Context, j Job, act audit.Act) (Job, error) {
+	j.By, j.Reason, j.Address, j.Request = act.By, act.Reason, act.Address, act.Request
+	j.Updated, j.Node = i.opts.Now().UTC(), i.node
 	rec, err := j.record()
 	if err != nil {
 		return Job{}, err
 	}
-	note := j.entry(fmt.Sprintf("planned=%d more=%t %s", planned, more, f.words()))
+	note := j.entry(fmt.Sprintf("planned=%d more=%t limit=%d %s", j.Planned, j.More, j.Limit, j.Filter.words()))
 	if _, err = i.audit.Commit(ctx, i.store, store.Batch{Put: []store.Record{rec}}, note); errors.Is(err, store.ErrConflict) {
-		return i.Job(ctx, id) // the same call, at the same time
+		return i.Job(ctx, j.ID) // the same call, at the same time
 	}
 	if err != nil {
 		return Job{}, unavailable(err)
@@ -207,13 +206,16 @@ func (i *Issuer) work(ctx context.Context, j *Job, size int) error {
 	if err != nil {
 		return err
 	}
-	b, n, err := i.ends(ctx, j, found.Sessions)
+	b, n, stopped, err := i.ends(ctx, j, found.Sessions)
 	if err != nil {
 		return err
 	}
 	j.Node, j.Updated, j.Ended, j.Found, j.After = i.node, i.opts.Now().UTC(), j.Ended+n, j.Found || n > 0, found.Next
 	var notes []audit.Entry
-	if found.Next == "" && !j.Found {
+	if stopped {
+		j.Done, j.Stopped = true, true
+		notes = append(notes, j.entry(fmt.Sprintf("ended=%d stopped=limit", j.Ended)))
+	} else if found.Next == "" && !j.Found {
 		j.Done = true
 		notes = append(notes, j.entry(fmt.Sprintf("ended=%d", j.Ended)))
 	} else if found.Next == "" {
@@ -226,11 +228,11 @@ func (i *Issuer) work(ctx context.Context, j *Job, size int) error {
 	return unavailable(err)
 }
 
-// ends returns the end of those of found that j is still for, and how many they are. It reads them
-// again: a list does not show all that a row has.
-func (i *Issuer) ends(ctx context.Context, j *Job, found []SessionRow) (b store.Batch, n int, err error) {
+// ends returns the end of those of found that j is still for, and how many they are. It has stopped if
+// there is one more than j may end. It reads them again: a list does not show all that a row has.
+func (i *Issuer) ends(ctx context.Context, j *Job, found []SessionRow) (b store.Batch, n int, stopped bool, err error) {
 	if len(found) == 0 {
-		return b, 0, nil
+		return b, 0, false, nil
 	}
 	keys := make([]store.Key, len(found))
 	for n, row := range found {
@@ -238,25 +240,28 @@ func (i *Issuer) ends(ctx context.Context, j *Job, found []SessionRow) (b store.
 	}
 	recs, err := i.store.Get(ctx, keys...)
 	if err != nil {
-		return b, 0, unavailable(err)
+		return b, 0, false, unavailable(err)
 	}
 	for _, rec := range recs {
 		if rec.Rev == 0 {
 			continue
 		}
 		row, err := parseRow(rec)
+		damaged := errors.Is(err, errDamaged)
 		switch {
-		case errors.Is(err, errDamaged):
-			endDamaged(&b, rec)
-		case err != nil:
-			return b, 0, err
-		case !j.Filter.holds(row) || row.Created.After(j.Created):
+		case err != nil && !damaged:
+			return b, 0, false, err
+		case !damaged && (!j.Filter.holds(row) || row.Created.After(j.Created)):
 			continue
+		case j.Ended+n >= j.Limit:
+			return b, n, true, nil
+		case damaged:
+			endDamaged(&b, rec)
 		default:
 			row.end(&b)
 		}
 		n++
 		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, rec.ID, clip(j.ID+" by filter", maxReason)))
 	}
-	return b, n, nil
+	return b, n, false, nil
 }

@@ -45,8 +45,8 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	if b.Filter != nil {
 		return s.adminRevokeFound(w, r, who, b)
 	}
-	if b.DryRun || b.Token != "" {
-		return badRequest("dry_run and token go with filter")
+	if b.DryRun || b.Token != "" || b.AtMost != 0 {
+		return badRequest("dry_run, token and at_most go with filter")
 	}
 	if b.Wait != "" && b.Wait != api.WaitAll {
 		return badRequest("wait is \"all\" or absent")

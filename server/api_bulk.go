@@ -15,6 +15,9 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 	if b.DryRun == (b.Token != "") {
 		return badRequest("with filter there is either dry_run, or the token that a dry run gave")
 	}
+	if b.DryRun && b.AtMost != 0 {
+		return badRequest("at_most goes with token, not with dry_run")
+	}
 	f, err := readFilter(b.Filter)
 	if err != nil {
 		return err
@@ -37,7 +40,7 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 		}
 		return writeJSON(w, http.StatusOK, answer)
 	}
-	job, err := s.issuer.RevokeFound(r.Context(), f, b.Token, act(w, r, who.by, b.Reason))
+	job, err := s.issuer.RevokeFound(r.Context(), f, b.Token, b.AtMost, act(w, r, who.by, b.Reason))
 	if err == nil && s.offline { // nothing runs in the background
 		if err = s.issuer.WorkJobs(r.Context()); err == nil {
 			job, err = s.issuer.Job(r.Context(), job.ID)
@@ -62,7 +65,7 @@ func readFilter(data []byte) (f issuer.Filter, err error) {
 
 func viewJob(j *issuer.Job) api.RevocationJob {
 	v := api.RevocationJob{
-		ID: j.ID, State: "running", Planned: j.Planned, MoreThan: j.More, Ended: j.Ended, By: j.By, Reason: j.Reason, Created: j.Created.UTC(), Updated: j.Updated.UTC(),
+		ID: j.ID, State: "running", Planned: j.Planned, MoreThan: j.More, Limit: j.Limit, Ended: j.Ended, By: j.By, Reason: j.Reason, Created: j.Created.UTC(), Updated: j.Updated.UTC(),
 		Filter: api.SessionFilter{User: j.Filter.Subject, Client: j.Filter.Client, Device: j.Filter.Device, ACR: j.Filter.ACR, Since: j.Filter.Since.UTC()},
 	}
 	if j.Filter.Since.IsZero() {
@@ -74,7 +77,10 @@ func viewJob(j *issuer.Job) api.RevocationJob {
 	if j.Filter.Carrier != (issuer.Filter{}.Carrier) {
 		v.Filter.Carrier = j.Filter.Carrier.String()
 	}
-	if j.Done {
+	switch {
+	case j.Stopped:
+		v.State = api.JobStopped
+	case j.Done:
 		v.State = api.JobDone
 	}
 	return v

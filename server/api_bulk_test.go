@@ -1,13 +1,18 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // A revocation by filter takes a dry run first, which shows what it would end and no credential.
@@ -45,11 +50,15 @@ func TestRevokeByFilter(t *testing.T) {
 		`{"filter":{"device":"phone"},"wait":"all","token":"` + token + `"}`:      "bad-request",
 		`{"scope":"all","dry_run":true}`:                                          "bad-request",
 		`{"scope":"all","token":"x"}`:                                             "bad-request",
+		`{"scope":"all","at_most":5}`:                                             "bad-request",
+		`{"filter":{"device":"phone"},"dry_run":true,"at_most":50}`:               "bad-request",
+		`{"filter":{"device":"phone"},"at_most":-1,"token":"` + token + `"}`:      "bad-request",
+		`{"filter":{"device":"phone"},"at_most":24,"token":"` + token + `"}`:      "more-than-planned",
 		`{"filter":{"device":"laptop"},"token":"` + token + `"}`:                  "no-dry-run",
 		`{"filter":{"device":"phone"},"token":"` + strings.Repeat("A", 60) + `"}`: "no-dry-run",
 	} {
 		want := http.StatusBadRequest
-		if kind == "no-dry-run" {
+		if kind != "bad-request" {
 			want = http.StatusConflict
 		}
 		if got := post(want, body); got["type"] != "urn:counterfoil:problem:"+kind {
@@ -65,7 +74,7 @@ func TestRevokeByFilter(t *testing.T) {
 	token = post(http.StatusOK, `{"filter":{"device":"phone"},"dry_run":true}`)["token"].(string)
 	res, _ := b.call("POST", "/v1/admin/revocations", `{"filter":{"device":"phone"},"reason":"a worm","token":"`+token+`"}`, "Authorization", "Bearer "+b.key)
 	job := b.admin(http.StatusOK, "GET", res.Header.Get("Location"), "")
-	if res.StatusCode != http.StatusAccepted || job["state"] != "done" || job["ended"] != 28.0 || job["by"] != "key:bench" || job["reason"] != "a worm" {
+	if res.StatusCode != http.StatusAccepted || job["state"] != "done" || job["ended"] != 28.0 || job["limit"] != 30.0 || job["by"] != "key:bench" || job["reason"] != "a worm" {
 		t.Errorf("%d, the job: %v", res.StatusCode, job)
 	}
 	if _, err := b.issuer.Session(t.Context(), kept.Session.ID); err != nil {
@@ -73,4 +82,73 @@ func TestRevokeByFilter(t *testing.T) {
 	}
 	b.admin(http.StatusNotFound, "GET", "/v1/admin/revocations/rvk_x", "")
 	b.admin(http.StatusNotFound, "GET", "/v1/admin/revocations/last", "")
+}
+
+// copies makes n stored sessions like that of id.
+func (b *bench) copies(id string, n int) {
+	b.Helper()
+	like, err := store.One(b.Context(), b.db, store.Key{Kind: "session", ID: id})
+	must(b.T, err)
+	var row map[string]any
+	must(b.T, json.Unmarshal(like.Value, &row))
+	var all store.Batch
+	for k := range n {
+		rec := like
+		rec.ID, rec.Rev = fmt.Sprintf("ses_copy%06d", k), 0
+		row["id"] = rec.ID
+		rec.Value, err = json.Marshal(row)
+		must(b.T, err)
+		all.Put = append(all.Put, rec)
+	}
+	for len(all.Put) > 0 {
+		part := min(len(all.Put), 500)
+		_, err := b.db.Commit(b.Context(), store.Batch{Put: all.Put[:part]})
+		must(b.T, err)
+		all.Put = all.Put[part:]
+	}
+}
+
+// Where a dry run has not counted all, somebody must say how many may be revoked. The job stops there.
+func TestRevokeMoreThanCounted(t *testing.T) {
+	t.Parallel()
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	held := b.session("usr_many", issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "Phone"})
+	b.copies(held.Session.ID, issuer.MaxCount+1)
+	post := func(want int, body string) (answer map[string]any) {
+		t.Helper()
+		w := b.answer("POST", "/v1/admin/revocations", body, "Authorization", "Bearer "+b.key)
+		must(t, json.Unmarshal(w.Body.Bytes(), &answer))
+		if w.Code != want {
+			t.Errorf("%s: %d, %v", body, w.Code, answer)
+		}
+		return answer
+	}
+	plan := post(http.StatusOK, `{"filter":{"user":"usr_many"},"dry_run":true}`)
+	if plan["sessions"] != 10000.0 || plan["more_than"] != true {
+		t.Errorf("the dry run: %v, %v", plan["sessions"], plan["more_than"])
+	}
+	order := `{"filter":{"user":"usr_many"},"token":"` + plan["token"].(string) + `"`
+	for _, atMost := range []string{"", `,"at_most":0`, `,"at_most":10000`, `,"at_most":-20000`, `,"at_most":1.5`} {
+		if got := post(http.StatusBadRequest, order+atMost+"}"); atMost == "" && !strings.Contains(got["detail"].(string), "at_most") {
+			t.Errorf("without at_most: %v", got)
+		}
+	}
+	v := b.console(time.Minute, "admin")
+	const found = "/admin/revoke/found"
+	v.open(found+"?user=usr_many").at(http.StatusOK, "more than 10000 sessions").at(http.StatusOK, "Revoke at most")
+	v.press(found, typed("confirm", "more than 10000 sessions", "at_most", "all")).at(http.StatusUnprocessableEntity, "Say with digits")
+	v.press(found, typed("confirm", "more than 10000 sessions", "at_most", "10000")).at(http.StatusBadRequest, "larger than that")
+	if n, _, err := b.issuer.Count(t.Context(), issuer.Filter{Subject: "usr_many"}); err != nil || n < 1000 {
+		t.Fatalf("%d are left, %v", n, err)
+	}
+	v.press(found, typed("confirm", "more than 10000 sessions", "at_most", "10001")).gone(http.StatusOK, "Stopped: 10001 sessions are revoked")
+	left, err := b.issuer.Search(t.Context(), issuer.Filter{Subject: "usr_many"}, "", 0)
+	if err != nil || len(left.Sessions) != 1 {
+		t.Errorf("%d are left, %v", len(left.Sessions), err)
+	}
+	id := regexp.MustCompile(`rvk_\w+`).FindString(v.page.Body.String())
+	w := b.answer("GET", "/v1/admin/revocations/"+id, "", "Authorization", "Bearer "+b.key)
+	if !strings.Contains(w.Body.String(), `"state":"stopped","`) || !strings.Contains(w.Body.String(), `"limit":10001,"ended":10001`) {
+		t.Errorf("the job: %s", w.Body)
+	}
 }

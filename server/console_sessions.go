@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -91,6 +92,9 @@ func filterOf(values url.Values) url.Values {
 	return filter
 }
 
+// moreThan stands before a number of sessions that were not all counted.
+const moreThan = "more than "
+
 // endFound ends all sessions that filters find. The form shows the dry run, and carries its token.
 func endFound(v *visit, values url.Values) (*formPage, error) {
 	f := v.formAt([]string{"sessions"}, "Revoke all that was found", inConsole("sessions"), "Revoke them all")
@@ -118,20 +122,31 @@ func endFound(v *visit, values url.Values) (*formPage, error) {
 		}
 		f.before, body.Token = []call{dry}, plan.Token
 		if count = fmt.Sprintf("%d sessions", plan.Sessions); plan.MoreThan {
-			count = "more than " + count
+			count = moreThan + count
 		}
 		for _, row := range plan.Samples[:min(len(plan.Samples), 5)] {
 			f.Says = append(f.Says, heldLine{SessionRow: row}.Called()+" of "+row.Subject+", signed in "+inUTC(row.Created)+".")
 		}
 		f.Says = append([]string{"The dry run has found " + count + ". Some of them:"}, f.Says...)
-	} else if !json.Valid(body.Filter) {
+	} else if !json.Valid(body.Filter) { // the form was changed
 		return nil, &api.Error{Status: http.StatusBadRequest, Title: "Bad request", Detail: "search again"}
 	}
-	f.Says = append(f.Says, "They stop working everywhere. It is refused if many more sessions were made since the dry run. Their users can sign in again.")
+	f.Says = append(f.Says, "They stop working everywhere. It ends at most a tenth more than the dry run counted. Their users can sign in again.")
 	f.Name, f.Danger = count, true
 	f.kept = url.Values{"found": {string(body.Filter)}, "token": {body.Token}, "count": {count}}
+	var wrong error
+	if strings.HasPrefix(count, moreThan) {
+		typed := asked(values, "at_most", "")
+		f.Says[len(f.Says)-1] = "They stop working everywhere. Nobody has counted them all: say how many may be revoked, and it stops there. Their users can sign in again."
+		f.Fields = []formField{{Kind: "text", ID: "at_most", Label: "Revoke at most", Value: typed, Hint: "A number above that of the dry run.", Required: true}}
+		if body.AtMost, wrong = strconv.Atoi(typed); wrong != nil && values != nil {
+			wrong = misfit{"at_most", "Nothing was done. Say with digits how many may be revoked."}
+		} else {
+			wrong = nil
+		}
+	}
 	f.call = call{Method: http.MethodPost, Path: at("revocations"), Body: body}
-	return f, nil
+	return f, wrong
 }
 
 // foundEnding leads to the page that says how far it is.
@@ -147,8 +162,8 @@ func foundEnding(v *visit, _ *formPage, answer []byte) error {
 // revokedPage says how far a revocation by filter is.
 type revokedPage struct {
 	consoleFrame
-	Job  api.RevocationJob
-	Done bool
+	Job           api.RevocationJob
+	Done, Stopped bool
 }
 
 func (v *visit) revoked() error {
@@ -161,5 +176,5 @@ func (v *visit) revoked() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_revoked.html", revokedPage{f, job, job.State == api.JobDone})
+	return v.render(http.StatusOK, "console_revoked.html", revokedPage{f, job, job.State == api.JobDone, job.State == api.JobStopped})
 }

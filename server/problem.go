@@ -99,7 +99,7 @@ func ofRecords(err error) *source.Problem {
 	case errors.Is(err, issuer.ErrNoPlan):
 		return &source.Problem{Status: http.StatusConflict, Type: "no-dry-run", Title: "There is no dry run that fits", Detail: "The token is of another filter or caller, or its time has passed. Send the filter with dry_run, look, and send its token."}
 	case errors.As(err, &grown):
-		return &source.Problem{Status: http.StatusConflict, Type: "more-than-planned", Title: "There are over a tenth more sessions than in the dry run", Detail: grown.Error() + ". Nothing was revoked. Make another dry run."}
+		return &source.Problem{Status: http.StatusConflict, Type: "more-than-planned", Title: "There are more sessions than may be revoked", Detail: grown.Error() + ". Nothing was revoked. Make another dry run."}
 	case errors.Is(err, clients.ErrUnknown):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "unknown-client", Title: "Unknown client"}
 	case errors.Is(err, clients.ErrDisabled):

@@ -20,6 +20,7 @@ type revokeCommand struct {
 	Device  string    `placeholder:"TEXT" help:"Sessions whose User-Agent has this text."`
 	ACR     string    `name:"acr" placeholder:"ACR" help:"Sessions with this authentication context."`
 	Since   time.Time `placeholder:"TIME" help:"Sessions that began at this time or later, such as 2026-11-30T12:00:00Z."`
+	AtMost  int       `placeholder:"N" help:"End at most N sessions; needed if the dry run finds more than it counts."`
 	Reason  string    `placeholder:"TEXT" help:"Why; it is kept in the audit trail."`
 }
 
@@ -46,6 +47,9 @@ func (c *revokeCommand) Run(ctx context.Context) error {
 		if c.DryRun && c.JSON {
 			return writeJSON(os.Stdout, planned)
 		}
+		if planned.MoreThan && c.AtMost <= planned.Sessions && !c.DryRun {
+			return misuse("there are more than %d sessions, which are not counted\nhint: say with --at-most, above that number, how many may be ended", planned.Sessions)
+		}
 		if c.asks() && len(planned.Samples) > 0 {
 			if err := printSessions(planned.Samples, true, time.Now()); err != nil {
 				return err
@@ -57,7 +61,7 @@ func (c *revokeCommand) Run(ctx context.Context) error {
 		if err != nil || !sure {
 			return err
 		}
-		job, err := a.RevokeFound(ctx, f, planned.Token, c.Reason)
+		job, err := a.RevokeFound(ctx, f, planned.Token, c.AtMost, c.Reason)
 		if err != nil {
 			return err
 		}
@@ -65,16 +69,20 @@ func (c *revokeCommand) Run(ctx context.Context) error {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(os.Stdout, job)
+			err = writeJSON(os.Stdout, job)
+		} else {
+			_, err = fmt.Printf("%s ended (%s)\n", counted(job.Ended, "session"), job.ID)
 		}
-		_, err = fmt.Printf("%s ended (%s)\n", counted(job.Ended, "session"), job.ID)
+		if err == nil && job.State == api.JobStopped {
+			err = fmt.Errorf("the revocation stopped: it may end %s, and there are more", counted(job.Limit, "session"))
+		}
 		return err
 	})
 }
 
-// watchJob returns when the job is done. It goes on without the command.
+// watchJob returns when the job is over. It goes on without the command.
 func (a *admin) watchJob(ctx context.Context, job api.RevocationJob) (api.RevocationJob, error) {
-	for job.State != api.JobDone {
+	for job.State != api.JobDone && job.State != api.JobStopped {
 		select {
 		case <-ctx.Done():
 			return job, errors.Join(ctx.Err(), fmt.Errorf("the revocation goes on at the server: %s", job.ID))

@@ -95,13 +95,14 @@ func (c *Client) PlanRevocation(ctx context.Context, of SessionFilter) (answer R
 	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", Revocation{Filter: filter, DryRun: true}, &answer)
 }
 
-// RevokeFound begins a revocation by filter, of which a plan was made.
-func (c *Client) RevokeFound(ctx context.Context, of SessionFilter, token, reason string) (answer RevocationJob, err error) {
+// RevokeFound begins a revocation by filter, of which a plan was made. It ends at most atMost, if that is
+// not zero.
+func (c *Client) RevokeFound(ctx context.Context, of SessionFilter, token string, atMost int, reason string) (answer RevocationJob, err error) {
 	filter, err := json.Marshal(of)
 	if err != nil {
 		return answer, err
 	}
-	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", Revocation{Filter: filter, Token: token, Reason: reason}, &answer)
+	return answer, c.call(ctx, http.MethodPost, "/v1/admin/revocations", Revocation{Filter: filter, Token: token, AtMost: atMost, Reason: reason}, &answer)
 }
 
 // RevocationJob says how far a revocation by filter is.

@@ -244,10 +244,12 @@ type Revocation struct {
 
 	// Filter is there instead of Scope and ID: a SessionFilter. The handler reads it strictly.
 	// With DryRun the answer is a RevocationPlan, and nothing is revoked; without it Token is
-	// that of the plan, and the answer a RevocationJob.
+	// that of the plan, and the answer a RevocationJob. AtMost is how many sessions may be ended:
+	// needed if the plan said MoreThan.
 	Filter json.RawMessage `json:"filter,omitempty"`
 	DryRun bool            `json:"dry_run,omitempty"`
 	Token  string          `json:"token,omitempty"`
+	AtMost int             `json:"at_most,omitempty"`
 }
 
 // RevocationPlan is what a revocation by filter would end.
@@ -262,19 +264,24 @@ type RevocationPlan struct {
 // RevocationJob is a revocation by filter, which goes on by itself.
 type RevocationJob struct {
 	ID       string        `json:"id"`
-	State    string        `json:"state"` // "running" or "done"
+	State    string        `json:"state"` // "running", "done" or "stopped"
 	Filter   SessionFilter `json:"filter"`
 	Planned  int           `json:"planned"` // sessions that the plan found
 	MoreThan bool          `json:"more_than"`
+	Limit    int           `json:"limit"` // no more are ended
 	Ended    int           `json:"ended"`
 	By       string        `json:"by"`
 	Reason   string        `json:"reason,omitempty"`
-	Created  time.Time     `json:"created"` // sessions that began later are not ended
+	Created  time.Time     `json:"created"` // sessions that began in a later second are not ended
 	Updated  time.Time     `json:"updated"`
 }
 
-// JobDone is the state of a job that has ended all sessions.
-const JobDone = "done"
+// The states of a job that is over. One that is done has ended all sessions. One that stopped has ended
+// as many as it may, and others are left.
+const (
+	JobDone    = "done"
+	JobStopped = "stopped"
+)
 
 // WaitAll makes a revocation wait until every verifier has confirmed it.
 const WaitAll = "all"
