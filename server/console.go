@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,6 +29,7 @@ type consoleFrame struct {
 	frame
 	base  string   // path of the issuer
 	Curls []string // the calls of this page, as commands
+	Scope string   // of an API key that may make all of them
 
 	Audit, Revoke, Write bool // rights that the visitor has
 }
@@ -219,14 +221,26 @@ func (v *visit) who() string {
 func (v *visit) page(part []string, title string, calls ...call) (consoleFrame, error) {
 	f := v.frameAt(part, title, "")
 	f.Done = v.s.done(v.w, v.r)
+	return f, f.show(v.s, calls...)
+}
+
+// show has the page print calls as commands, and say which API key may make them.
+func (f *consoleFrame) show(s *Server, calls ...call) error {
 	for _, c := range calls {
-		line, err := c.curl(v.s.url)
+		line, err := c.curl(s.url)
 		if err != nil {
-			return f, err
+			return err
 		}
 		f.Curls = append(f.Curls, line)
+		may := accounts.ScopesWith(s.right(c))
+		if len(may) == 0 {
+			return fmt.Errorf("console: %s %s is nobody's", c.Method, c.Path)
+		}
+		if !slices.Contains(may, f.Scope) {
+			f.Scope = may[len(may)-1]
+		}
 	}
-	return f, nil
+	return nil
 }
 
 func (v *visit) render(status int, name string, p page) error {

@@ -129,10 +129,8 @@ func auditVerified(v *visit, f *formPage, answer []byte) error {
 	if err := json.Unmarshal(answer, &page.Verification); err != nil {
 		return err
 	}
-	line, err := f.call.curl(v.s.url)
-	if err != nil {
+	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	page.Curls = []string{line}
 	return v.render(http.StatusOK, "console_verified.html", page)
 }

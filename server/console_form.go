@@ -183,12 +183,8 @@ func (f *formPage) leadsTo() string {
 
 func (v *visit) showForm(status int, page *formPage) error {
 	page.Action = v.s.base + v.r.URL.EscapedPath()
-	for _, c := range slices.Concat(page.before, []call{page.call}, page.more) {
-		line, err := c.curl(v.s.url)
-		if err != nil {
-			return err
-		}
-		page.Curls = append(page.Curls, line)
+	if err := page.show(v.s, slices.Concat(page.before, []call{page.call}, page.more)...); err != nil {
+		return err
 	}
 	return v.render(status, "console_form.html", page)
 }

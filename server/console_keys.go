@@ -71,12 +71,10 @@ func apiKeyMade(v *visit, f *formPage, answer []byte) error {
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return err
 	}
-	line, err := f.call.curl(v.s.url)
-	if err != nil {
+	page := keyMadePage{v.frameAt([]string{"apikeys"}, "API key of "+made.Client, ""), made.Key, made.APIKey}
+	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	page := keyMadePage{v.frameAt([]string{"apikeys"}, "API key of "+made.Client, ""), made.Key, made.APIKey}
-	page.Curls = []string{line}
 	return v.render(http.StatusCreated, "console_apikey.html", page)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -45,6 +46,8 @@ func (v *visitor) press(path string, values url.Values) *visitor {
 	v.Helper()
 	return v.send(path, values)
 }
+
+var scopeOfKey = regexp.MustCompile(`an API key with the scope <code>(.*?)</code>`)
 
 var preformatted = regexp.MustCompile(`(?s)<pre tabindex="0">(.*?)</pre>`)
 
@@ -140,6 +143,9 @@ func firstID(list string) string {
 func TestConsolePages(t *testing.T) {
 	b, pages, forms, _ := furnished(t)
 	v := b.console(time.Minute, "admin")
+	_, reads, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "monitor", Scopes: []string{directory.ScopeAdminRead}})
+	must(t, err)
+	keys := map[string]string{directory.ScopeAdmin: b.key, directory.ScopeAdminRead: reads.Reveal()}
 	for _, pattern := range b.server.ConsolePatterns() {
 		route := "^" + regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.TrimPrefix(pattern, "GET "), "[^/]+") + `(\?|$)`
 		if strings.HasPrefix(pattern, "GET ") && pattern != "GET /admin/revoked/{id}" && // see TestConsoleWrites
@@ -163,9 +169,16 @@ func TestConsolePages(t *testing.T) {
 			if _, _, ok := readDocument().find(c.method, at); !ok {
 				t.Errorf("%s shows %s %s, which is not in openapi.json", path, c.method, c.target)
 			}
-			if c.method == "GET" && b.answer(c.method, c.target, "", "Authorization", "Bearer "+b.key).Code != http.StatusOK {
-				t.Errorf("%s shows %s, which fails", path, c.target)
+			scope := scopeOfKey.FindStringSubmatch(body)
+			if scope == nil || c.method != "GET" && scope[1] != directory.ScopeAdmin && !strings.HasSuffix(c.target, "/audit/verify") {
+				t.Fatalf("%s shows %s %s for a key with the scope %q", path, c.method, c.target, scope)
 			}
+			if c.method == "GET" && b.answer(c.method, c.target, "", "Authorization", "Bearer "+keys[scope[1]]).Code != http.StatusOK {
+				t.Errorf("%s shows %s, which fails with a key of the scope %s", path, c.target, scope[1])
+			}
+		}
+		if !slices.Contains(forms, path) && !strings.Contains(body, "<code>admin:read</code>") {
+			t.Errorf("%s only reads, and asks for a key that may write", path)
 		}
 	}
 	if again := html.UnescapeString(v.open("/admin/users").page.Body.String()); !strings.Contains(again, hostile) {

@@ -168,11 +168,9 @@ func userInvited(v *visit, f *formPage, answer []byte) error {
 
 func (v *visit) invited(f *formPage, u api.User, i api.Invitation) error {
 	page := invitedPage{consoleFrame: v.frameAt([]string{"users"}, "Invitation", ""), User: inLine(u), Invitation: i}
-	line, err := f.call.curl(v.s.url)
-	if err != nil {
+	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	page.Curls = []string{line}
 	return v.render(http.StatusCreated, "console_invited.html", page)
 }
 
