@@ -373,7 +373,8 @@ func TestFirstAdministratorByLink(t *testing.T) {
 	}{
 		{"", `id="founder">`, http.StatusUnprocessableEntity},
 		{"alice", `id="founder">`, http.StatusConflict},
-		{"root@example.org", `action="/login"`, http.StatusOK},
+		{"", "<h1>Become the first administrator</h1>", http.StatusUnprocessableEntity},
+		{"root@example.org", `name="return_to" value="/admin"`, http.StatusOK}, // the console is where they go on
 		{"other", `action="/login"`, http.StatusGone},
 	} {
 		if res, body := choose(c.identifier); res.StatusCode != c.want || !strings.Contains(body, c.text) {

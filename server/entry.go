@@ -53,10 +53,17 @@ type welcomePage struct {
 	First bool // the invitation is that of the first administrator, who also chooses an identifier
 }
 
+func welcome(f frame, token string, first bool) welcomePage {
+	if f.Title = say("welcome.title"); first {
+		f.Title = say("welcome.first")
+	}
+	return welcomePage{f, token, first}
+}
+
 // pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
 // script of the page puts it into the form, or the visitor does.
 func (s *Server) pageWelcome(w http.ResponseWriter, r *http.Request) error {
-	return s.render(w, r, http.StatusOK, "welcome.html", welcomePage{frame: frame{Title: say("welcome.title")}})
+	return s.render(w, r, http.StatusOK, "welcome.html", welcome(frame{}, "", false))
 }
 
 func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
@@ -75,9 +82,13 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(err, login.ErrRefused) {
 			text = say("problem.invitation-void")
 		}
-		return s.render(w, r, status, "welcome.html", welcomePage{frame{Title: say("welcome.title"), Problem: text, Focus: fieldOf(err, "token", "password")}, token, first})
+		return s.render(w, r, status, "welcome.html", welcome(frame{Problem: text, Focus: fieldOf(err, "token", "password")}, token, first))
 	}
-	return s.finish(w, "/login", passwordSet, 0)
+	page := "/login"
+	if first && s.already(r) == "" { // who is signed in as somebody else would be led to the console as that one
+		page = s.back(r, inConsole()).Link(page)
+	}
+	return s.finish(w, page, passwordSet, 0)
 }
 
 // invitationIn returns the token in what a visitor has copied: the token, or the whole link.

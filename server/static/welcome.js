@@ -5,14 +5,27 @@
 
 const form = document.querySelector("form");
 const field = document.getElementById("token");
+const founder = document.getElementById("founder");
+const name = document.getElementById("identifier");
 
-function take() {
+async function take() {
 	const token = location.hash.slice(1);
 	if (!token) return;
 	field.value = token;
 	history.replaceState(null, "", location.pathname);
-	document.getElementById("password").focus();
-	check();
+	await check();
+	if (document.activeElement?.value) return; // something is typed already
+	(founder.hidden || name.value ? document.getElementById("password") : name).focus();
+}
+
+// ask shows what the invitation asks for: that of the first administrator a name, too.
+function ask(first) {
+	const heading = document.querySelector("h1");
+	const title = first ? form.dataset.first : form.dataset.title;
+	document.title = document.title.replace(heading.textContent, () => title);
+	heading.textContent = title;
+	founder.hidden = !first;
+	name.required = first;
 }
 
 // check asks whether what is in the field can be used. What it cannot find out, the form will.
@@ -25,7 +38,7 @@ async function check() {
 		status = await fetch(form.dataset.check, question).then((answer) => answer.status, () => 0);
 	}
 	if (field.value !== text) return; // another was put there meanwhile
-	if (status === 200) document.getElementById("founder").hidden = false; // it is for the first administrator
+	if (status === 200 || status === 204) ask(status === 200); // 200: it is for the first administrator
 	document.getElementById("void").hidden = status !== 401;
 	document.getElementById("used").hidden = status !== 410;
 }
