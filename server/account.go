@@ -11,6 +11,7 @@ import (
 	"github.com/mileusna/useragent"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -53,7 +54,7 @@ func (s *Server) ownPage(w http.ResponseWriter, r *http.Request, show func(*coun
 		return err
 	}
 	f := ownFrame{frame: frame{Who: name, To: s.back(r, r.URL.Path)}, Password: password}
-	f.ofAccount(r.URL.Path, password)
+	f.ofAccount(r.URL.Path, password, session)
 	return show(session, f)
 }
 
@@ -61,7 +62,7 @@ func (s *Server) ownPage(w http.ResponseWriter, r *http.Request, show func(*coun
 type sessionLine struct {
 	ID                       string
 	Device, Carrier          said
-	Client                   string // other than the default one; empty: it is that
+	Client                   string // name of one other than the default one; empty: it is that
 	First, Last              string // addresses
 	Created, Seen, Idle, End time.Time
 	Current                  bool
@@ -72,7 +73,8 @@ type sessionLine struct {
 
 // grantLine is what another client than the session's own holds of it.
 type grantLine struct {
-	Client      string
+	Client      string // id
+	Name        string
 	Since, Seen time.Time
 }
 
@@ -92,11 +94,14 @@ type noticeLine struct {
 }
 
 // ofAccount makes f a page of the account.
-func (f *frame) ofAccount(path string, password bool) {
+func (f *frame) ofAccount(path string, password bool, session *counterfoil.Session) {
 	f.Layout, f.At = onPage, path
 	f.Nav = []navLink{{"/", say("nav.sessions")}, {"/activity", say("nav.activity")}, {"/apps", say("nav.apps")}}
 	if password {
 		f.Nav = append(f.Nav, navLink{"/password", say("nav.password")})
+	}
+	if slices.ContainsFunc(session.Roles, accounts.Administers) {
+		f.Nav = append(f.Nav, navLink{inConsole(), say("page.console")})
 	}
 }
 
@@ -108,7 +113,7 @@ func place(a netip.Addr) string {
 	return a.String()
 }
 
-func line(row issuer.SessionRow, current string) sessionLine {
+func line(row issuer.SessionRow, current string, called func(client string) string) sessionLine {
 	if row.Damaged {
 		return sessionLine{ID: row.ID, Damaged: true}
 	}
@@ -119,11 +124,11 @@ func line(row issuer.SessionRow, current string) sessionLine {
 		Current: row.ID == current,
 	}
 	if row.Client != clients.Default {
-		l.Client = row.Client
+		l.Client = called(row.Client)
 	}
 	for _, g := range row.Grants {
 		if g.Client != row.Client {
-			l.Grants = append(l.Grants, grantLine{g.Client, g.Granted, g.LastUsed})
+			l.Grants = append(l.Grants, grantLine{g.Client, called(g.Client), g.Granted, g.LastUsed})
 		}
 	}
 	for _, h := range row.Hosts {
@@ -154,7 +159,7 @@ func (l sessionLine) SignedIn() said { return from(l.Created, l.First) }
 // LastSeen is when and where the session was used last.
 func (l sessionLine) LastSeen() said { return from(l.Seen, l.Last) }
 
-func noticed(n issuer.Notice) noticeLine {
+func noticed(n issuer.Notice, called func(client string) string) noticeLine {
 	l := noticeLine{ID: n.ID, Time: n.Time, Damaged: n.Damaged}
 	device, address := deviceSaid(n.Device), place(n.Address)
 	switch {
@@ -172,7 +177,7 @@ func noticed(n issuer.Notice) noticeLine {
 	default:
 		l.What = say("notice.reuse", n.Time)
 		if n.Grant {
-			l.What = say("notice.reuse-app", n.Client, n.Time)
+			l.What = say("notice.reuse-app", called(n.Client), n.Time)
 		}
 		why := say("notice.reuse-why")
 		if address != "" {
@@ -254,20 +259,21 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	if page.Who, page.Password, err = s.nameOf(r, session); err != nil {
 		return err
 	}
-	if page.ofAccount("/", page.Password); !page.Password {
+	if page.ofAccount("/", page.Password, session); !page.Password {
 		page.Focus = "" // there is no field
 	}
 	notices, err := s.issuer.Notices(r.Context(), session.Subject)
 	if err != nil {
 		return err
 	}
+	called := s.clientNames(r.Context())
 	for _, n := range notices {
-		page.Notices = append(page.Notices, noticed(n))
+		page.Notices = append(page.Notices, noticed(n, called))
 	}
 	page.Next = next
 	page.Others = next != ""
 	for _, row := range rows {
-		page.Sessions = append(page.Sessions, line(row, session.ID))
+		page.Sessions = append(page.Sessions, line(row, session.ID, called))
 		page.Others = page.Others || row.ID != session.ID
 	}
 	return s.render(w, r, status, "account.html", page)
@@ -423,7 +429,7 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, status int, sess
 		return err
 	}
 	f.Title, f.Who = say("password.title"), name
-	f.ofAccount("/password", password)
+	f.ofAccount("/password", password, session)
 	return s.render(w, r, status, "password.html", passwordPage{f, password})
 }
 

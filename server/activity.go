@@ -70,13 +70,13 @@ type activityLine struct {
 	Refused bool
 }
 
-func activityInWords(a api.Activity) activityLine {
+func activityInWords(a api.Activity, called func(client string) string) activityLine {
 	l := activityLine{What: say("activity." + string(a.Action)), Time: a.Time, Refused: a.Outcome == audit.Refused}
 	if a.By != "self" {
 		l.More = append(l.More, say("activity.by."+a.By))
 	}
 	if a.Client != "" && a.Client != "default" {
-		l.More = append(l.More, say("activity.for", a.Client))
+		l.More = append(l.More, say("activity.for", called(a.Client)))
 	}
 	if a.Address.IsValid() {
 		l.More = append(l.More, say("activity.from", a.Address.String()))
@@ -97,8 +97,9 @@ func (s *Server) pageActivity(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		page.ownFrame, page.Next = f, got.Next
+		called := s.clientNames(r.Context())
 		for _, a := range got.Activity {
-			page.Entries = append(page.Entries, activityInWords(a))
+			page.Entries = append(page.Entries, activityInWords(a, called))
 		}
 		return s.render(w, r, http.StatusOK, "activity.html", page)
 	})

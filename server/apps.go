@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -18,9 +20,27 @@ type appsPage struct {
 
 // appLine is what one client holds of one session.
 type appLine struct {
-	Client, Session string
-	Device          said
-	Since, Seen     time.Time
+	Client, Name, Session string // Client and Session are ids
+	Device                said
+	Since, Seen           time.Time
+}
+
+// clientNames returns a function that names a client to people: by the name in its settings, which it reads
+// once, or else by its id. An outage is found out by what the page is about.
+func (s *Server) clientNames(ctx context.Context) func(id string) string {
+	known := map[string]string{}
+	return func(id string) string {
+		name, ok := known[id]
+		if !ok {
+			if name = id; id != "" {
+				if c, err := s.issuer.Clients().Client(ctx, id); err == nil {
+					name = cmp.Or(c.Name, id)
+				}
+			}
+			known[id] = name
+		}
+		return name
+	}
 }
 
 // pageApps lists the grants of other clients than the one that a session is of.
@@ -36,9 +56,10 @@ func (s *Server) pageApps(w http.ResponseWriter, r *http.Request) error {
 		if f.StepUp = errors.Is(err, counterfoil.ErrStepUp); err != nil && !f.StepUp {
 			return err
 		}
+		called := s.clientNames(r.Context())
 		for _, row := range rows {
-			for _, g := range line(row, session.ID).Grants {
-				page.Apps = append(page.Apps, appLine{g.Client, row.ID, deviceSaid(row.Device), g.Since, g.Seen})
+			for _, g := range line(row, session.ID, called).Grants {
+				page.Apps = append(page.Apps, appLine{g.Client, g.Name, row.ID, deviceSaid(row.Device), g.Since, g.Seen})
 			}
 		}
 		page.ownFrame, page.Next = f, s.next(r.URL.Path, asked, next)
