@@ -1,5 +1,5 @@
 // Command spa is a single-page app without a build step, its API, and an auth server, which is of another
-// origin: http://127.0.0.1:8092 and :8094. Page and API know of the auth server only what a page and a service
+// origin: http://127.0.0.1:8095 and :8094. Page and API know of the auth server only what a page and a service
 // of yours would.
 package main
 
@@ -29,7 +29,7 @@ var static embed.FS
 const password = "blue kettle under the stairs"
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8092", "address of the page and its API")
+	listen := flag.String("listen", "127.0.0.1:8095", "address of the page and its API")
 	auth := flag.String("auth-listen", "127.0.0.1:8094", "address of the auth server")
 	fresh := flag.Duration("fresh", time.Minute, "how old the sign-in may be of somebody who deletes notes")
 	flag.Parse()
