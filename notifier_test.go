@@ -129,11 +129,14 @@ func TestImpersonationIsAskedAbout(t *testing.T) {
 		source.ScopeSubject: {"boss", counterfoil.ErrRevoked},
 		source.ScopeOthers:  {"boss ses_else", counterfoil.ErrRevoked},
 		source.ScopeClaims:  {"boss", counterfoil.ErrStaleClaims},
+		source.ScopeClient:  {"console", counterfoil.ErrRevoked},
 	} {
 		s := newScripted(t)
 		v := follow(t, s, counterfoil.Options{})
 		text := s.opaque("ses_1")
-		s.set(func() { s.sessions[text].Actor, s.sessions[text].ActorSession = "boss", "ses_boss" })
+		s.set(func() {
+			s.sessions[text].Actor, s.sessions[text].ActorSession, s.sessions[text].ActorClient = "boss", "ses_boss", "console"
+		})
 		for range 3 { // the second one finds it remembered
 			if got, err := v.Verify(t.Context(), text); err != nil || got.Actor != "boss" {
 				t.Fatalf("%s: Verify = %+v, %v", scope, got, err)

@@ -102,7 +102,7 @@ func (r *reader) readJWT(ctx context.Context, text string) (*Session, error) {
 	return &Session{
 		ID: c.SID, Issuer: c.Issuer, Subject: c.Subject, Client: c.Client, Audience: c.Audience,
 		Roles: c.Roles, Scopes: c.Scopes, Methods: c.Methods, ACR: c.ACR,
-		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes, Actor: c.Actor, ActorSession: c.ActorSession,
+		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes, Actor: c.Actor, ActorSession: c.ActorSession, ActorClient: c.ActorClient,
 		TokenID: c.ID, KeyID: kid, IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), Born: born,
 	}, nil
 }

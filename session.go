@@ -32,6 +32,7 @@ type Session struct {
 	ClaimsVersion uint64            // grows whenever roles or other claims of the subject change
 	Actor         string            // who acts as Subject (act, RFC 8693): the subject of an administrator; empty for most
 	ActorSession  string            // the session of Actor, with which this one ends; empty for most
+	ActorClient   string            // the client of ActorSession; empty for most
 	Attributes    map[string]string // set by the application when the session was made; nil for most
 
 	Carrier  Carrier   // how this copy travelled
@@ -56,5 +57,5 @@ func (s *Session) HasScope(scope string) bool { return slices.Contains(s.Scopes,
 // Names returns what an entry of the revocation log can name of this copy.
 // Revocation.Covers of package source takes it.
 func (s *Session) Names() revocation.Names {
-	return revocation.Names{Session: s.ID, Token: s.TokenID, Key: s.KeyID, Subject: s.Subject, Client: s.Client, Born: s.Born, Actor: s.Actor, ActorSession: s.ActorSession}
+	return revocation.Names{Session: s.ID, Token: s.TokenID, Key: s.KeyID, Subject: s.Subject, Client: s.Client, Born: s.Born, Actor: s.Actor, ActorSession: s.ActorSession, ActorClient: s.ActorClient}
 }

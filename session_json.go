@@ -37,6 +37,7 @@ type introspection struct {
 type actor struct {
 	Subject string `json:"sub"`
 	Session string `json:"sid"`
+	Client  string `json:"client_id,omitempty"`
 }
 
 // MarshalJSON writes s as the answer of token introspection for an active credential
@@ -44,7 +45,7 @@ type actor struct {
 func (s Session) MarshalJSON() ([]byte, error) {
 	var act *actor
 	if s.Actor != "" {
-		act = &actor{s.Actor, s.ActorSession}
+		act = &actor{s.Actor, s.ActorSession, s.ActorClient}
 	}
 	return json.Marshal(introspection{
 		Active: true, Act: act, Issuer: s.Issuer, Subject: s.Subject, SID: s.ID, Client: s.Client, Audience: s.Audience,
@@ -78,7 +79,7 @@ func (s *Session) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("%w: introspection answer with an act that lacks sub or sid", ErrUnavailable)
 	}
 	*s = Session{
-		Actor: i.Act.Subject, ActorSession: i.Act.Session,
+		Actor: i.Act.Subject, ActorSession: i.Act.Session, ActorClient: i.Act.Client,
 		ID: i.SID, Issuer: i.Issuer, Subject: i.Subject, Client: i.Client, Audience: i.Audience,
 		Roles: i.Roles, Scopes: strings.Fields(i.Scope), Methods: i.Methods, ACR: i.ACR,
 		AuthTime: time.Unix(i.AuthTime, 0), ClaimsVersion: i.ClaimsVersion, Attributes: i.Attributes,

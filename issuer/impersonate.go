@@ -24,6 +24,7 @@ const Impersonated = "impersonation"
 type Impersonator struct {
 	Subject string `json:"subject"`
 	Session string `json:"session"`        // of the impersonator: with it the impersonation ends
+	Client  string `json:"client"`         // of that session, with which it ends; Impersonate sets it
 	Role    string `json:"role"`           // without which the impersonation ends
 	Name    string `json:"name,omitempty"` // for the subject to read
 }
@@ -68,6 +69,7 @@ func (i *Issuer) begins(ctx context.Context, row *SessionRow, b *store.Batch, no
 	if err != nil {
 		return err
 	}
+	row.By.Client = h.row.Client
 	b.Require = append(b.Require, h.subject.require(), store.Require{Key: sessionKey(h.row.ID), Rev: h.row.rev})
 	end := now.Add(MaxImpersonation).Truncate(time.Second)
 	if h.row.AbsoluteExpires.Before(end) {

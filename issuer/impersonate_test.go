@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -19,7 +20,8 @@ func (b *bench) impersonated(t *testing.T, c counterfoil.Carrier) (own, alice *i
 	t.Helper()
 	p := b.proof(t, "boss")
 	p.Roles = []string{"admin"}
-	own, err := b.Login(t.Context(), p, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	b.client(t, "console", clients.Client{})
+	own, err := b.Login(t.Context(), p, issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +109,17 @@ func TestImpersonationEnds(t *testing.T) {
 	ways := map[string]func(b *bench, own, i *issuer.Issued) error{
 		"the session of the impersonator": func(b *bench, own, _ *issuer.Issued) error {
 			_, err := b.Revoke(t.Context(), source.ScopeSession, own.Session.ID, audit.Act{})
+			return err
+		},
+		"the client of the impersonator": func(b *bench, _, _ *issuer.Issued) error {
+			_, err := b.Revoke(t.Context(), source.ScopeClient, "console", audit.Act{})
+			return err
+		},
+		"the client of the impersonator is disabled": func(b *bench, _, _ *issuer.Issued) error {
+			return b.Clients().Set(t.Context(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+		},
+		"everybody": func(b *bench, _, _ *issuer.Issued) error {
+			_, err := b.Revoke(t.Context(), source.ScopeAll, "", audit.Act{})
 			return err
 		},
 		"the impersonator signs out": func(b *bench, own, _ *issuer.Issued) error { return b.Logout(t.Context(), own.Session, audit.Act{}) },

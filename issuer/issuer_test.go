@@ -140,9 +140,9 @@ func TestSameSessionByEveryCarrier(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: Lookup = %v", c, err)
 		}
-		unset := 3 // Origin; Actor and ActorSession, which TestImpersonation looks at
+		unset := 4 // Origin; Actor, ActorSession and ActorClient, which TestImpersonation looks at
 		if c.Format == counterfoil.Opaque {
-			unset = 5 // TokenID and KeyID as well
+			unset = 6 // TokenID and KeyID as well
 		}
 		if set, all := differences(s, &counterfoil.Session{}), reflect.TypeFor[counterfoil.Session]().NumField()-2; len(set) != all-unset {
 			t.Errorf("%v: only %q of %d fields are set", c, set, all)

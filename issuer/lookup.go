@@ -112,7 +112,7 @@ func (i *Issuer) Held(ctx context.Context, credential string) (*counterfoil.Sess
 	if err != nil {
 		return nil, err
 	}
-	return &counterfoil.Session{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, TokenID: s.TokenID, Actor: s.Actor, ActorSession: s.ActorSession}, nil
+	return &counterfoil.Session{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Client: s.Client, Carrier: s.Carrier, TokenID: s.TokenID, Actor: s.Actor, ActorSession: s.ActorSession, ActorClient: s.ActorClient}, nil
 }
 
 // heldOpaque is Held for the secret of a session, or of a host of one.
@@ -130,7 +130,7 @@ func (i *Issuer) heldOpaque(ctx context.Context, secret []byte) (*counterfoil.Se
 	}
 	s := &counterfoil.Session{ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Carrier: row.Carrier}
 	if row.By != nil {
-		s.Actor, s.ActorSession = row.By.Subject, row.By.Session
+		s.Actor, s.ActorSession, s.ActorClient = row.By.Subject, row.By.Session, row.By.Client
 	}
 	if host != nil {
 		s.TokenID, s.Origin, s.Carrier = host.ID, host.Origin, counterfoil.CarrierCookie
@@ -171,7 +171,7 @@ func (i *Issuer) openSigned(ctx context.Context, credential string) (*counterfoi
 	return &counterfoil.Session{
 		ID: c.SID, Issuer: c.Issuer, Subject: c.Subject, Client: c.Client, Audience: c.Audience,
 		Roles: c.Roles, Scopes: c.Scopes, Methods: c.Methods, ACR: c.ACR,
-		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes, Actor: c.Actor, ActorSession: c.ActorSession,
+		AuthTime: time.Unix(c.AuthTime, 0), ClaimsVersion: c.ClaimsVersion, Attributes: c.Attributes, Actor: c.Actor, ActorSession: c.ActorSession, ActorClient: c.ActorClient,
 		Carrier: carrier, TokenID: c.ID, KeyID: kid,
 		IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), Born: born,
 	}, nil

@@ -232,7 +232,7 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 		Carrier: g.Carrier, IssuedAt: now.Truncate(time.Second), Expires: expires.Truncate(time.Second), Born: born,
 	}
 	if row.By != nil {
-		s.Actor, s.ActorSession = row.By.Subject, row.By.Session
+		s.Actor, s.ActorSession, s.ActorClient = row.By.Subject, row.By.Session, row.By.Client
 	}
 	if h.host != nil {
 		s.TokenID, s.Origin = h.host.ID, h.host.Origin
@@ -361,6 +361,6 @@ func claims(s *counterfoil.Session) *token.Claims {
 		ID: s.TokenID, SID: s.ID, RV: s.Born.String(), ACR: s.ACR,
 		Roles: s.Roles, Scopes: s.Scopes, Methods: s.Methods,
 		Expires: s.Expires.Unix(), IssuedAt: s.IssuedAt.Unix(), AuthTime: s.AuthTime.Unix(),
-		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes, Actor: s.Actor, ActorSession: s.ActorSession,
+		ClaimsVersion: s.ClaimsVersion, Attributes: s.Attributes, Actor: s.Actor, ActorSession: s.ActorSession, ActorClient: s.ActorClient,
 	}
 }

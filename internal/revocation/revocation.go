@@ -52,13 +52,13 @@ type Names struct {
 	Client  string // client_id
 	Born    Cursor // head of the log when the copy was made (rv)
 
-	// Who acts as the subject, and with which session (act). Empty: nobody does.
-	Actor, ActorSession string
+	// Who acts as the subject, and with which session of which client (act). Empty: nobody does.
+	Actor, ActorSession, ActorClient string
 }
 
 // actor is what an entry can name of the session of who acts: with that the copy ends.
 func (n *Names) actor() Names {
-	return Names{Session: n.ActorSession, Subject: n.Actor, Born: n.Born}
+	return Names{Session: n.ActorSession, Subject: n.Actor, Client: n.ActorClient, Born: n.Born}
 }
 
 // Covers reports whether r takes away the copy of these names. It is the only

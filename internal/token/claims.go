@@ -39,8 +39,9 @@ type Claims struct {
 	ClaimsVersion uint64            // cv; zero: absent
 	Attributes    map[string]string // app
 
-	// act: who acts as Subject (RFC 8693 section 4.1), by sub and sid. Both or neither.
-	Actor, ActorSession string
+	// act: who acts as Subject (RFC 8693 section 4.1), by sub and sid. Both or neither. client_id is
+	// the client of that session; tokens of earlier versions have none.
+	Actor, ActorSession, ActorClient string
 }
 
 // ParseClaims reads claims. It skips unknown members, after checking them by the rules of
@@ -118,13 +119,14 @@ func (c *Claims) Marshal() ([]byte, error) {
 type act struct {
 	Subject string `json:"sub"`
 	Session string `json:"sid"`
+	Client  string `json:"client_id,omitempty"`
 }
 
 func (c *Claims) act() *act {
 	if c.Actor == "" {
 		return nil
 	}
-	return &act{c.Actor, c.ActorSession}
+	return &act{c.Actor, c.ActorSession, c.ActorClient}
 }
 
 // check checks claims that were read, and claims that will be written.
@@ -132,12 +134,12 @@ func (c *Claims) check() error {
 	if c.Issuer == "" || c.Subject == "" || c.Expires == 0 {
 		return refuse("iss, sub or exp is missing")
 	}
-	for _, s := range [...]string{c.Issuer, c.Subject, c.Client, c.ID, c.SID, c.ACR, c.RV, c.Actor, c.ActorSession} {
+	for _, s := range [...]string{c.Issuer, c.Subject, c.Client, c.ID, c.SID, c.ACR, c.RV, c.Actor, c.ActorSession, c.ActorClient} {
 		if err := checkText(s); err != nil {
 			return err
 		}
 	}
-	if (c.Actor == "") != (c.ActorSession == "") {
+	if (c.Actor == "") != (c.ActorSession == "") || c.Actor == "" && c.ActorClient != "" {
 		return refuse("act has no sub or no sid")
 	}
 	for _, list := range [...][]string{c.Audience, c.Roles, c.Scopes, c.Methods} {

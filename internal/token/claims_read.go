@@ -197,6 +197,8 @@ func (r *claimReader) act(c *Claims) error {
 			c.Actor, m.err = r.text()
 		case "sid":
 			c.ActorSession, m.err = r.text()
+		case "client_id":
+			c.ActorClient, m.err = r.text()
 		default:
 			m.err = r.skip(3)
 		}

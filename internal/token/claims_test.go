@@ -14,7 +14,7 @@ import (
 func TestClaimsRoundTrip(t *testing.T) {
 	c := &Claims{Issuer: "https://i", Subject: "s<é>", Client: "c", ID: "j", SID: "x", ACR: "1", RV: "r",
 		Audience: []string{"a", "b"}, Roles: []string{"r1"}, Scopes: []string{"read", "write"}, Methods: []string{"pwd"},
-		Expires: 3, IssuedAt: 1, NotBefore: 1, AuthTime: 1, ClaimsVersion: 7, Attributes: map[string]string{"k": "v"}}
+		Expires: 3, IssuedAt: 1, NotBefore: 1, AuthTime: 1, ClaimsVersion: 7, Attributes: map[string]string{"k": "v"}, Actor: "a", ActorSession: "y", ActorClient: "z"}
 	for range 2 {
 		b, err := c.Marshal()
 		if err != nil {
@@ -33,6 +33,7 @@ func TestClaimsRoundTrip(t *testing.T) {
 	for _, c := range []Claims{ // TOK-31
 		{}, {Issuer: "i", Subject: "a\r\nb", Expires: 1}, {Issuer: "i", Subject: "\xff", Expires: 1}, {Issuer: "i", Subject: "s", Expires: -1},
 		{Issuer: "i", Subject: "s", Expires: 1, Scopes: []string{"a b"}}, {Issuer: "i", Subject: strings.Repeat("s", 1025), Expires: 1},
+		{Issuer: "i", Subject: "s", Expires: 1, ActorClient: "c"}, {Issuer: "i", Subject: "s", Expires: 1, Actor: "a"},
 	} {
 		if b, err := c.Marshal(); !errors.Is(err, ErrInvalid) || b != nil {
 			t.Errorf("Marshal(%+v) = %s, %v, want ErrInvalid", c, b, err)
