@@ -62,6 +62,7 @@ func (s *Server) ownPage(w http.ResponseWriter, r *http.Request, show func(*coun
 type sessionLine struct {
 	ID                       string
 	Device, Carrier          said
+	Acted                    said   // who acts in it; nil: the visitor
 	Client                   string // name of one other than the default one; empty: it is that
 	First, Last              string // addresses
 	Created, Seen, Idle, End time.Time
@@ -125,6 +126,9 @@ func line(row issuer.SessionRow, current string, called func(client string) stri
 	}
 	if row.Client != clients.Default {
 		l.Client = called(row.Client)
+	}
+	if row.By != nil {
+		l.Acted = say("account.acted", row.By.Name)
 	}
 	for _, g := range row.Grants {
 		if g.Client != row.Client {

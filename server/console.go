@@ -29,9 +29,11 @@ type consoleFrame struct {
 	frame
 	base  string   // path of the issuer
 	Curls []string // the calls of this page, as commands
-	Scope string   // of an API key that may make all of them
+	Scope string   // of an API key that may make all of them; empty: see ByPerson
 
 	Audit, Revoke, Write bool // rights that the visitor has
+
+	ByPerson bool // the calls take the session of an administrator, see call
 }
 
 // parts are the entries of the navigation.
@@ -93,25 +95,26 @@ var consolePages = map[string]func(*visit) error{
 
 // consoleForms change something.
 var consoleForms = map[string]consoleForm{
-	"/admin/new/user":            {newUser, userInvited},
-	"/admin/users/{id}/edit":     {editUser, nil},
-	"/admin/users/{id}/invite":   {inviteUser, userInvitedAgain},
-	"/admin/users/{id}/disable":  {disableUser, nil},
-	"/admin/users/{id}/enable":   {enableUser, nil},
-	"/admin/users/{id}/end":      {endUserSessions, nil},
-	"/admin/users/{id}/delete":   {deleteUser, nil},
-	"/admin/sessions/{sid}/end":  {endSession, nil},
-	"/admin/revoke/sessions":     {endSessions, nil},
-	"/admin/revoke/found":        {endFound, foundEnding},
-	"/admin/new/client":          {newClient, nil},
-	"/admin/clients/{id}/edit":   {editClient, nil},
-	"/admin/clients/{id}/end":    {endClientSessions, nil},
-	"/admin/clients/{id}/delete": {deleteClient, nil},
-	"/admin/new/apikey":          {newAPIKey, apiKeyMade},
-	"/admin/apikeys/{id}/delete": {deleteAPIKey, nil},
-	"/admin/keys/rotate":         {rotateKey, nil},
-	"/admin/keys/{id}/revoke":    {revokeKey, nil},
-	"/admin/audit/verify":        {verifyAudit, auditVerified},
+	"/admin/new/user":               {newUser, userInvited},
+	"/admin/users/{id}/edit":        {editUser, nil},
+	"/admin/users/{id}/invite":      {inviteUser, userInvitedAgain},
+	"/admin/users/{id}/disable":     {disableUser, nil},
+	"/admin/users/{id}/enable":      {enableUser, nil},
+	"/admin/users/{id}/impersonate": {impersonateUser, impersonated},
+	"/admin/users/{id}/end":         {endUserSessions, nil},
+	"/admin/users/{id}/delete":      {deleteUser, nil},
+	"/admin/sessions/{sid}/end":     {endSession, nil},
+	"/admin/revoke/sessions":        {endSessions, nil},
+	"/admin/revoke/found":           {endFound, foundEnding},
+	"/admin/new/client":             {newClient, nil},
+	"/admin/clients/{id}/edit":      {editClient, nil},
+	"/admin/clients/{id}/end":       {endClientSessions, nil},
+	"/admin/clients/{id}/delete":    {deleteClient, nil},
+	"/admin/new/apikey":             {newAPIKey, apiKeyMade},
+	"/admin/apikeys/{id}/delete":    {deleteAPIKey, nil},
+	"/admin/keys/rotate":            {rotateKey, nil},
+	"/admin/keys/{id}/revoke":       {revokeKey, nil},
+	"/admin/audit/verify":           {verifyAudit, auditVerified},
 }
 
 // console adapts a page of the console: it needs a visitor who is signed in, and problems of the API are
@@ -202,6 +205,9 @@ func (v *visit) frameAt(part []string, title, problem string) consoleFrame {
 		frame: frame{Title: plain(title), Layout: onWide, English: true, Who: v.who(), Nav: v.parts(), At: inConsole(part...)}, base: v.s.base,
 		Audit: v.may(accounts.Audit), Revoke: v.may(accounts.Revoke), Write: v.may(accounts.Write),
 	}
+	if v.session.Actor != "" {
+		f.Who, f.Acting = "", v.s.acting(v.r)
+	}
 	if problem != "" {
 		f.Problem = plain(problem)
 	}
@@ -224,7 +230,7 @@ func (v *visit) page(part []string, title string, calls ...call) (consoleFrame, 
 	return f, f.show(v.s, calls...)
 }
 
-// show has the page print calls as commands, and say which API key may make them.
+// show has the page print calls as commands, and say who may make them.
 func (f *consoleFrame) show(s *Server, calls ...call) error {
 	for _, c := range calls {
 		line, err := c.curl(s.url)
@@ -232,6 +238,10 @@ func (f *consoleFrame) show(s *Server, calls ...call) error {
 			return err
 		}
 		f.Curls = append(f.Curls, line)
+		if c.ByPerson {
+			f.ByPerson = true
+			continue
+		}
 		may := accounts.ScopesWith(s.right(c))
 		if len(may) == 0 {
 			return fmt.Errorf("console: %s %s is nobody's", c.Method, c.Path)

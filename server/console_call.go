@@ -23,6 +23,9 @@ type call struct {
 
 	// DryRun says that it changes nothing, whatever its method: a page that is only opened may make it.
 	DryRun bool
+
+	// ByPerson says that it takes the session of an administrator: no API key may make it.
+	ByPerson bool
 }
 
 // get is the call of a page that reads.
@@ -53,7 +56,7 @@ func (c call) body() (data []byte, err error) {
 	return data, err
 }
 
-// curl is c as a command for a POSIX shell. The API key is in the environment: it is on no page and in
+// curl is c as a command for a POSIX shell. The credential is in the environment: it is on no page and in
 // no history of a shell.
 func (c call) curl(server string) (string, error) {
 	data, err := c.body()
@@ -64,7 +67,11 @@ func (c call) curl(server string) (string, error) {
 	if c.Method != http.MethodGet {
 		command += " -X " + c.Method
 	}
-	command += " " + quote(server+c.target()) + " \\\n  -H \"Authorization: Bearer $COUNTERFOIL_API_KEY\""
+	credential := "COUNTERFOIL_API_KEY"
+	if c.ByPerson {
+		credential = "COUNTERFOIL_ACCESS_TOKEN"
+	}
+	command += " " + quote(server+c.target()) + " \\\n  -H \"Authorization: Bearer $" + credential + "\""
 	if data != nil {
 		command += " \\\n  -H 'Content-Type: application/json' \\\n  -d " + quote(string(data))
 	}
@@ -118,7 +125,7 @@ func (a *answered) Write(data []byte) (int, error) {
 
 // send makes the call c in this process, with the credential of the visitor. It goes through the same
 // routes as a request from outside, so authorization, limits and the audit trail are those of the
-// API. An answer other than 2xx is an [*api.Error].
+// API. An answer other than 2xx is an [*api.Error]. The cookies of any other one are for the browser of the visitor.
 func (v *visit) send(c call, into any) error {
 	data, err := c.body()
 	if err != nil {
@@ -152,6 +159,9 @@ func (v *visit) send(c call, into any) error {
 	v.s.routed.ServeHTTP(a, r)
 	if a.status/100 != 2 {
 		return api.ReadError(a.status, a.header, a.body.Bytes())
+	}
+	for _, cookie := range a.header["Set-Cookie"] {
+		v.w.Header().Add("Set-Cookie", cookie)
 	}
 	if into == nil || a.body.Len() == 0 {
 		return nil

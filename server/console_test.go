@@ -55,7 +55,7 @@ var preformatted = regexp.MustCompile(`(?s)<pre tabindex="0">(.*?)</pre>`)
 func shellWords(t *testing.T, command string) []string {
 	t.Helper()
 	script := exec.Command("sh", "-c", `curl() { for word in "$@"; do printf '%s\000' "$word"; done; }`+"\n"+command)
-	script.Env, script.Dir = []string{"COUNTERFOIL_API_KEY=the-key", "PATH=" + os.Getenv("PATH")}, t.TempDir()
+	script.Env, script.Dir = []string{"COUNTERFOIL_API_KEY=the-key", "COUNTERFOIL_ACCESS_TOKEN=the-token", "PATH=" + os.Getenv("PATH")}, t.TempDir()
 	out, err := script.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v: %s", command, err, out)
@@ -81,6 +81,8 @@ func (v *visitor) curls() (calls []shown) {
 					c.method = value
 				case args[n] == "-d":
 					c.body = value
+				case value == "Authorization: Bearer the-token":
+					c.byPerson = true
 				case value != "Authorization: Bearer the-key" && value != "Content-Type: application/json":
 					v.Errorf("%s has the header %q", pre[1], value)
 				}
@@ -105,7 +107,10 @@ func (v *visitor) curls() (calls []shown) {
 }
 
 // shown is a call that a page shows.
-type shown struct{ method, target, body string }
+type shown struct {
+	method, target, body string
+	byPerson             bool // with an access token, in place of an API key
+}
 
 // furnished is a server with users, clients and keys that have hostile names, and the addresses of all
 // pages and forms of the console for them.
@@ -120,7 +125,7 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	client := url.PathEscape("it's-$(touch/hacked)?")
 	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/users?limit=1"}
 	forms = []string{
-		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable",
+		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable", "/admin/users/" + u.ID + "/impersonate",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",
 		"/admin/revoke/sessions?sid-" + held.Session.ID + "=on", "/admin/revoke/found?device=script", "/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
 		"/admin/new/apikey", "/admin/apikeys/" + apikey + "/delete", "/admin/keys/rotate", "/admin/keys/" + kid + "/revoke", "/admin/audit/verify",
@@ -168,6 +173,12 @@ func TestConsolePages(t *testing.T) {
 			at, _, _ := strings.Cut(c.target, "?")
 			if _, _, ok := readDocument().find(c.method, at); !ok {
 				t.Errorf("%s shows %s %s, which is not in openapi.json", path, c.method, c.target)
+			}
+			if c.byPerson != strings.HasSuffix(at, "/impersonation") {
+				t.Errorf("%s shows %s %s: by a person is %t", path, c.method, c.target, c.byPerson)
+			}
+			if c.byPerson { // see TestConsoleImpersonates
+				continue
 			}
 			scope := scopeOfKey.FindStringSubmatch(body)
 			if scope == nil || c.method != "GET" && scope[1] != directory.ScopeAdmin && !strings.HasSuffix(c.target, "/audit/verify") {

@@ -41,6 +41,12 @@ func (l userLine) Called() string {
 // Active reports whether the user may sign in.
 func (l userLine) Active() bool { return l.Status == "active" }
 
+// Impersonable reports whether the user is none whom nobody impersonates. What the sessions of the user hold,
+// only the API knows.
+func (l userLine) Impersonable() bool {
+	return l.Active() && !slices.ContainsFunc(l.Roles, accounts.Administers)
+}
+
 func inLine(u api.User) userLine { return userLine{u} }
 
 func (v *visit) users() error {
@@ -257,6 +263,42 @@ func enableUser(v *visit, _ url.Values) (*formPage, error) {
 	status := "active"
 	f.call, f.deed = call{Method: http.MethodPatch, Path: at("users", u.ID), Body: api.ChangeUser{Status: &status}}, userEnabled
 	return f, nil
+}
+
+func impersonateUser(v *visit, values url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Impersonate", "Sign in as the user")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{
+		"This browser is signed in as the user, in place of you, for an hour at most, and sees in the apps what the user sees. The account of the user stays closed.",
+		"The user is told your name and the reason, and can end it. It also ends with your own session.",
+	}
+	body := api.Impersonation{Reason: asked(values, "reason", ""), Carrier: "cookie"}
+	f.Fields = []formField{{Kind: "text", ID: "reason", Label: "Reason", Value: body.Reason, Hint: "The user reads it.", Required: true}}
+	f.Name, f.Danger = typedName(u), true
+	f.call = call{Method: http.MethodPost, Path: at("users", u.ID, "impersonation"), Body: body, ByPerson: true}
+	return f, nil
+}
+
+// actingPage says that the browser is signed in as a user.
+type actingPage struct {
+	consoleFrame
+	User userLine
+}
+
+// impersonated shows no part of the console: the browser has another session now.
+func impersonated(v *visit, f *formPage, _ []byte) error {
+	var u api.User
+	if err := v.send(get(at("users", v.r.PathValue("id")), nil), &u); err != nil {
+		return err
+	}
+	page := actingPage{consoleFrame: v.frameAt([]string{"users"}, "You act as "+inLine(u).Called(), ""), User: inLine(u)}
+	page.Layout, page.Nav, page.Who = onCard, nil, ""
+	if err := page.show(v.s, f.call); err != nil {
+		return err
+	}
+	return v.render(http.StatusCreated, "console_acting.html", page)
 }
 
 func endUserSessions(v *visit, _ url.Values) (*formPage, error) {

@@ -43,7 +43,7 @@ func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, "register.html", entryPage{frame: frame{Title: say("register.title"), To: to}, Already: s.already(r)})
+	return s.render(w, r, http.StatusOK, "register.html", entryPage{frame: frame{Title: say("register.title"), To: to, Acting: s.acting(r)}, Already: s.already(r)})
 }
 
 // welcomePage redeems an invitation.
@@ -255,7 +255,7 @@ func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
 	form := s.signInPage(to)
 	form.Done = s.done(w, r)
 	if to.ReturnTo.String() == "" && !fresh {
-		form.Already = s.already(r)
+		form.Already, form.Acting = s.already(r), s.acting(r)
 		return s.render(w, r, http.StatusOK, "login.html", form)
 	}
 	session, err := s.signedIn(r)

@@ -5,9 +5,16 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
 )
 
 // An administrator by cookie gets the cookie of the user in its place, sees who acts, opens no
@@ -72,5 +79,111 @@ func TestImpersonation(t *testing.T) {
 	token := b.session("boss", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, "admin").Access.Reveal()
 	if res, body := b.call("POST", path, ask, "Authorization", "Bearer "+token); res.StatusCode != http.StatusCreated || len(res.Cookies()) > 0 || !strings.Contains(body, `"access_token"`) {
 		t.Errorf("asked for with a token = %d %s, cookies %v", res.StatusCode, body, res.Cookies())
+	}
+}
+
+// The console has an administrator act as a user: with a reason, by the name of the user, after a login that is
+// fresh, and by the call that it shows. The lists of sessions say whose it is.
+func TestConsoleImpersonates(t *testing.T) {
+	b, _, _, id := furnished(t)
+	v, here := b.console(2*time.Hour, "admin"), "/admin/users/"+id
+	form, api := here+"/impersonate", "/v1/admin/users/"+id+"/impersonation"
+	v.open(here).link("Impersonate").at(http.StatusOK, "The user reads it").press(form, typed("reason", "it's 7", "confirm", "mall")).at(http.StatusUnprocessableEntity, "type exactly: mallory")
+	v.press(form, typed("reason", "it's 7", "confirm", "mallory")).gone(http.StatusOK, "Enter your password again")
+	v.send("/session/step-up", typed("password", pass)).gone(http.StatusOK, "Nothing was done yet").at(http.StatusOK, `value="it&#39;s 7"`)
+	calls := v.curls()
+	if want := (shown{"POST", api, `{"reason":"it's 7","carrier":"cookie"}`, true}); len(calls) != 1 || calls[0] != want {
+		t.Fatalf("the form shows %+v, want %+v", calls, want)
+	}
+	token := b.session("boss", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, "admin").Access.Reveal()
+	if w := b.answer("POST", api, calls[0].body, "Authorization", "Bearer "+token, "Content-Type", "application/json"); w.Code != http.StatusCreated {
+		t.Errorf("the command that is shown = %d %s", w.Code, w.Body)
+	}
+	v.press(form, typed("reason", " ", "confirm", "mallory")).at(http.StatusBadRequest, `id="reason-problem"`)
+	before := v.cookies[source.InsecureCookieName]
+	v.press(form, typed("reason", "it's 7", "confirm", "mallory")).at(http.StatusCreated, "You act as")
+	if made := v.curls(); len(made) != 1 || made[0] != calls[0] {
+		t.Errorf("the answer shows %+v", made)
+	}
+	if w := b.answer("GET", "/v1/session", "", v.headers()...); v.cookies[source.InsecureCookieName] == before || !strings.Contains(w.Body.String(), `"subject":"`+id+`"`) {
+		t.Fatalf("the browser has %s", w.Body)
+	}
+	const tag = ` <span class="tag">impersonation by <bdi>Staff</bdi></span>`
+	auditor := b.console(time.Minute, "auditor").open(here).at(http.StatusOK, tag)
+	auditor.open("/admin/sessions?user="+id).at(http.StatusOK, tag)
+	user := b.visitor()
+	user.cookies[source.InsecureCookieName] = b.session(id, issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
+	user.open("/").at(http.StatusOK, ` <span class="tag">an administrator: <bdi>Staff</bdi></span></h2>`)
+	v.send("/logout", typed()).gone(http.StatusOK, says+"You are signed out.")
+	if rows, _, err := b.issuer.Sessions(t.Context(), id, "", 0); err != nil || len(rows) != 3 { // the first one, the user's, and that of the command
+		t.Errorf("sessions %+v, %v", rows, err)
+	}
+
+	// Whom nobody impersonates has no such button. The API refuses.
+	v = b.console(time.Minute, "admin")
+	for name, roles := range map[string][]string{"support": {accounts.RoleSupport}, "asleep": nil} {
+		u, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), roles)
+		must(t, err)
+		if name == "asleep" {
+			_, err = b.users.Update(t.Context(), u.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+			must(t, err)
+		}
+		if v.open("/admin/users/"+u.ID).at(http.StatusOK, "Delete"); strings.Contains(v.page.Body.String(), "Impersonate") {
+			t.Errorf("%s: %s", name, v.page.Body)
+		}
+		path := "/admin/users/" + u.ID + "/impersonate"
+		v.open(path).press(path, typed("reason", "x", "confirm", name)).at(http.StatusForbidden, "Nothing was done.")
+	}
+}
+
+// While the visitor's session is an impersonation, pages say who acts as whom and until when, in the language
+// of the visitor, and have the way out. They say it of no other session.
+func TestImpersonationBanner(t *testing.T) {
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	boss, err := b.users.Register(t.Context(), audit.Act{}, "boss", hostile, secret.New(pass), []string{accounts.RoleAdmin})
+	must(t, err)
+	u, err := b.users.ByIdentifier(t.Context(), "alice")
+	must(t, err)
+	own := b.session(boss.ID, issuer.Request{Carrier: counterfoil.CarrierCookie}, accounts.RoleAdmin)
+	w := b.answer("POST", "/v1/admin/users/"+u.ID+"/impersonation", `{"reason":"x","carrier":"cookie"}`, "Cookie", source.InsecureCookieName+"="+own.Access.Reveal(), "Origin", b.url, "Content-Type", "application/json")
+	if w.Code != http.StatusCreated {
+		t.Fatalf("impersonation = %d %s", w.Code, w.Body)
+	}
+	v := b.visitor()
+	v.keep(w)
+	rows, _, err := b.issuer.Sessions(t.Context(), u.ID, "", 0)
+	must(t, err)
+	until := `<time datetime="` + rows[0].AbsoluteExpires.UTC().Format(time.RFC3339) + `">`
+	const banner = `<aside class="banner"`
+	for path, status := range map[string]int{
+		"/": http.StatusForbidden, "/activity": http.StatusForbidden, "/apps": http.StatusForbidden, "/password": http.StatusForbidden, "/login?return_to=/notes": http.StatusForbidden,
+		"/login": http.StatusOK, "/register": http.StatusOK, "/admin": http.StatusForbidden, "/admin/users": http.StatusForbidden, "/nothing": http.StatusNotFound,
+	} {
+		for language, says := range map[string][]string{"en": {" acts as <bdi>alice</bdi> here, until "}, "de": {" handelt hier als <bdi>alice</bdi>, höchstens bis "}} {
+			w := b.answer("GET", path, "", append(v.headers(), "Accept-Language", language)...)
+			if strings.HasPrefix(path, "/admin") {
+				says = []string{" acts as <bdi>alice</bdi> here, until "} // the console is in English
+			}
+			for _, want := range append(says, banner, until, "&lt;", `<form method="post" action="/logout">`) {
+				if body := w.Body.String(); w.Code != status || strings.Count(body, banner) != 1 || !strings.Contains(body, want) || strings.Contains(body, hostile) {
+					t.Errorf("%s, %s = %d, without %s: %s", path, language, w.Code, want, body)
+				}
+			}
+		}
+	}
+	v.open("/").at(http.StatusForbidden, "You act as <bdi>alice</bdi>, and see in the apps what <bdi>alice</bdi> sees.")
+	for name, other := range map[string]*visitor{"alice": b.own(time.Minute), "nobody": b.visitor(), "an administrator": b.console(time.Minute, "admin")} {
+		for _, path := range []string{"/", "/login", "/register", "/admin", "/nothing", "/login?return_to=x"} {
+			if other.open(path); strings.Contains(other.page.Body.String(), banner) {
+				t.Errorf("%s at %s: %s", name, path, other.page.Body)
+			}
+		}
+	}
+	v.open("/").send("/logout", typed()).gone(http.StatusOK, says+"You are signed out.")
+	if strings.Contains(v.page.Body.String(), banner) || strings.Contains(v.open("/login").page.Body.String(), banner) {
+		t.Errorf("signed out: %s", v.page.Body)
+	}
+	if _, err := b.issuer.Session(t.Context(), rows[0].ID); err == nil {
+		t.Error("the impersonation lives")
 	}
 }

@@ -33,6 +33,7 @@ type frame struct {
 	Layout  layout
 	English bool   // the page has texts of its own, in English
 	Who     string // name of the visitor, with a way out beside it; empty: it is not shown
+	Acting  *acting
 	Nav     []navLink
 	At      string // path of the entry of Nav that is this page
 }
@@ -143,6 +144,12 @@ func (s *Server) wrong(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	page := problemPage{frame: frame{Title: say("wrong.title"), Problem: text}}
+	if p.Status < 500 {
+		page.Acting = s.acting(r)
+	}
+	if page.Acting != nil && errors.Is(err, counterfoil.ErrForbidden) {
+		page.Problem = say("problem.acting", page.Acting.User)
+	}
 	if key := "wrong.title." + strconv.Itoa(p.Status); s.has(key) {
 		page.Title = say(key)
 	}
