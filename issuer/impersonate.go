@@ -36,6 +36,9 @@ type Impersonator struct {
 // subject from before the caller decided, see [Issuer.SubjectRev]. It fails like [Issuer.Login],
 // and with counterfoil.ErrRevoked if the session of by has ended.
 func (i *Issuer) Impersonate(ctx context.Context, subject string, roles []string, rev uint64, by Impersonator, r Request) (*Issued, error) {
+	if err := checkReason(r.Act.Reason); err != nil {
+		return nil, err
+	}
 	r.by, r.Replaces = &by, nil
 	return i.login(ctx, login.Proof{Subject: subject, Roles: roles, Methods: []string{Impersonated}, At: time.Unix(0, 0).UTC(), SubjectRev: rev}, r, false)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
@@ -130,6 +131,7 @@ func TestBadInput(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
 	bearer := []string{"Authorization", "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()}
 	key := []string{"Authorization", "Bearer " + b.key}
+	boss := []string{"Authorization", "Bearer " + b.boss()}
 	alice, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
 	before, tried := b.dump(), 0
@@ -157,6 +159,9 @@ func TestBadInput(t *testing.T) {
 			who := bearer
 			if strings.HasPrefix(path, "/v1/admin/") || path == "/oauth/introspect" {
 				who = key
+			}
+			if strings.HasSuffix(path, "/impersonation") {
+				who = boss // no key may do it
 			}
 			if strings.HasPrefix(path, "/oauth/") || !slices.Contains([]string{"/v1/password"}, path) && len(op.Security) == 0 {
 				who = slices.Clone(who[:0])
@@ -294,10 +299,17 @@ func TestUncleanPaths(t *testing.T) {
 	}
 }
 
+// boss returns the token of an administrator, for what no API key may do.
+func (b *bench) boss() string {
+	b.Helper()
+	return b.session("boss", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleAdmin).Access.Reveal()
+}
+
 // Ids in paths that cannot be ids name nothing, whatever they look like.
 func TestBadPaths(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	bearer := "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
+	boss := "Bearer " + b.boss()
 	before := b.dump()
 	for _, id := range []string{"*", "%00", "%0d%0a", "%ff", "..%2f..%2fkeys", "%20", strings.Repeat("x", 300), "%e2%80%ae", "a%2fb", "'or'1'='1", "$(id)"} {
 		for _, pattern := range b.server.ProgramPatterns() {
@@ -306,11 +318,14 @@ func TestBadPaths(t *testing.T) {
 				continue // a client may be called so
 			}
 			path = strings.NewReplacer("{id}", id, "{sid}", id).Replace(path)
-			who := bearer
+			who, body := bearer, "{}"
 			if strings.HasPrefix(path, "/v1/admin/") {
 				who = "Bearer " + b.key
 			}
-			w := b.answer(method, path, "{}", "Authorization", who)
+			if strings.HasSuffix(path, "/impersonation") {
+				who, body = boss, `{"reason":"ticket 7"}` // no key may do it
+			}
+			w := b.answer(method, path, body, "Authorization", who)
 			listing := method == "GET" && strings.HasSuffix(path, "/sessions") && w.Code == http.StatusOK && strings.Contains(w.Body.String(), `"sessions":[]`)
 			ending := method == "DELETE" && strings.HasSuffix(path, "/sessions") && w.Code == http.StatusOK
 			if w.Code != http.StatusNotFound && !listing && !ending {
