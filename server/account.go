@@ -243,7 +243,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, status int, f f
 	case signedOut(err):
 		s.clearEnded(w, err)
 		f.To = s.back(r, r.URL.RequestURI())
-		return s.render(w, r, http.StatusOK, "account.html", accountPage{ownFrame: ownFrame{frame: f}})
+		return s.render(w, r, http.StatusOK, "account.html", &accountPage{ownFrame: ownFrame{frame: f}})
 	case err != nil:
 		return err
 	}
@@ -280,7 +280,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 		page.Sessions = append(page.Sessions, line(row, session.ID, called))
 		page.Others = page.Others || row.ID != session.ID
 	}
-	return s.render(w, r, status, "account.html", page)
+	return s.render(w, r, status, "account.html", &page)
 }
 
 // nameOf returns what the visitor is called here, and whether there is a password.
@@ -434,7 +434,7 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, status int, sess
 	}
 	f.Title, f.Who = say("password.title"), name
 	f.ofAccount("/password", password, session)
-	return s.render(w, r, status, "password.html", passwordPage{f, password})
+	return s.render(w, r, status, "password.html", &passwordPage{f, password})
 }
 
 func (s *Server) pagePassword(w http.ResponseWriter, r *http.Request) error {

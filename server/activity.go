@@ -101,6 +101,6 @@ func (s *Server) pageActivity(w http.ResponseWriter, r *http.Request) error {
 		for _, a := range got.Activity {
 			page.Entries = append(page.Entries, activityInWords(a, called))
 		}
-		return s.render(w, r, http.StatusOK, "activity.html", page)
+		return s.render(w, r, http.StatusOK, "activity.html", &page)
 	})
 }

@@ -63,6 +63,6 @@ func (s *Server) pageApps(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		page.ownFrame, page.Next = f, s.next(r.URL.Path, asked, next)
-		return s.render(w, r, http.StatusOK, "apps.html", page)
+		return s.render(w, r, http.StatusOK, "apps.html", &page)
 	})
 }

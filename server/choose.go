@@ -49,5 +49,5 @@ func (s *Server) pageAdvice(w http.ResponseWriter, r *http.Request) error {
 	if len(given) > 0 {
 		page.Advice = choose.Choose(answers)
 	}
-	return s.render(w, r, http.StatusOK, "choose.html", page)
+	return s.render(w, r, http.StatusOK, "choose.html", &page)
 }

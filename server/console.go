@@ -184,7 +184,8 @@ func (v *visit) proveFirst(p *api.Error, page string) error {
 
 // refuse shows a problem of the API as a page.
 func (v *visit) refuse(p *api.Error) error {
-	return v.render(p.Status, "console_problem.html", v.frameAt([]string{"none"}, "That did not work", explained(p)))
+	f := v.frameAt([]string{"none"}, "That did not work", explained(p))
+	return v.render(p.Status, "console_problem.html", &f)
 }
 
 // explained says in a sentence what the API has answered.
@@ -206,7 +207,7 @@ func (v *visit) frameAt(part []string, title, problem string) consoleFrame {
 		Audit: v.may(accounts.Audit), Revoke: v.may(accounts.Revoke), Write: v.may(accounts.Write),
 	}
 	if v.session.Actor != "" {
-		f.Who, f.Acting = "", v.s.acting(v.r)
+		f.Who = "" // the page says who acts
 	}
 	if problem != "" {
 		f.Problem = plain(problem)

@@ -108,7 +108,7 @@ func (v *visit) audit() error {
 	if p != nil { // the filter is wrong: it is shown again
 		status, page.Problem = p.Status, plain(explained(p))
 	}
-	return v.render(status, "console_audit.html", page)
+	return v.render(status, "console_audit.html", &page)
 }
 
 func verifyAudit(v *visit, _ url.Values) (*formPage, error) {
@@ -132,5 +132,5 @@ func auditVerified(v *visit, f *formPage, answer []byte) error {
 	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_verified.html", page)
+	return v.render(http.StatusOK, "console_verified.html", &page)
 }

@@ -72,7 +72,7 @@ func (v *visit) clients() error {
 	for _, c := range all.Clients {
 		page.Clients = append(page.Clients, clientInLine(c))
 	}
-	return v.render(http.StatusOK, "console_clients.html", page)
+	return v.render(http.StatusOK, "console_clients.html", &page)
 }
 
 // clientPage is one client.
@@ -91,7 +91,7 @@ func (v *visit) client() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_client.html", clientPage{f, clientInLine(c)})
+	return v.render(http.StatusOK, "console_client.html", &clientPage{f, clientInLine(c)})
 }
 
 func newClient(v *visit, values url.Values) (*formPage, error) {

@@ -28,7 +28,7 @@ func (v *visit) apiKeys() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_apikeys.html", apiKeysPage{f, all.Keys})
+	return v.render(http.StatusOK, "console_apikeys.html", &apiKeysPage{f, all.Keys})
 }
 
 func newAPIKey(v *visit, values url.Values) (*formPage, error) {
@@ -75,7 +75,7 @@ func apiKeyMade(v *visit, f *formPage, answer []byte) error {
 	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	return v.render(http.StatusCreated, "console_apikey.html", page)
+	return v.render(http.StatusCreated, "console_apikey.html", &page)
 }
 
 func deleteAPIKey(v *visit, _ url.Values) (*formPage, error) {
@@ -133,7 +133,7 @@ func (v *visit) keys() error {
 			Made: k.Created, From: k.From, Live: k.Status != keyring.Revoked, Signs: lines[n],
 		})
 	}
-	return v.render(http.StatusOK, "console_keys.html", page)
+	return v.render(http.StatusOK, "console_keys.html", &page)
 }
 
 var keySays = map[keyring.Status]string{

@@ -116,5 +116,5 @@ func (v *visit) log() error {
 	query.Del("action")
 	page := logPage{consoleFrame: f, Head: who.Head.String(), Entries: auditLines(all.Entries), Next: v.nextPage(query, all.Next)}
 	page.Verifiers, page.Behind = verifierLines(who)
-	return v.render(http.StatusOK, "console_log.html", page)
+	return v.render(http.StatusOK, "console_log.html", &page)
 }

@@ -109,7 +109,7 @@ func (v *visit) overview() error {
 	page.Verifiers, page.Behind = verifierLines(who)
 	page.Carriers, page.Clients = shares(page.Stats.Sessions.Carriers), shares(page.Stats.Sessions.Clients)
 	page.Minutes, page.Most = columns(page.Stats.Node.Minutes, page.Stats.Time)
-	return v.render(http.StatusOK, "console_overview.html", page)
+	return v.render(http.StatusOK, "console_overview.html", &page)
 }
 
 // settingsPage is the settings as in force.
@@ -128,5 +128,5 @@ func (v *visit) settings() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_settings.html", settingsPage{f, all.Settings})
+	return v.render(http.StatusOK, "console_settings.html", &settingsPage{f, all.Settings})
 }

@@ -176,5 +176,5 @@ func (v *visit) revoked() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_revoked.html", revokedPage{f, job, job.State == api.JobDone, job.State == api.JobStopped})
+	return v.render(http.StatusOK, "console_revoked.html", &revokedPage{f, job, job.State == api.JobDone, job.State == api.JobStopped})
 }

@@ -112,7 +112,7 @@ func (v *visit) user() error {
 	for _, row := range held.Sessions {
 		page.Sessions = append(page.Sessions, heldLine{row, row.ID == v.session.ID})
 	}
-	return v.render(http.StatusOK, "console_user.html", page)
+	return v.render(http.StatusOK, "console_user.html", &page)
 }
 
 // heldLine is a session in words.
@@ -177,7 +177,7 @@ func (v *visit) invited(f *formPage, u api.User, i api.Invitation) error {
 	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	return v.render(http.StatusCreated, "console_invited.html", page)
+	return v.render(http.StatusCreated, "console_invited.html", &page)
 }
 
 // ofUser begins a form about the user that the path names.
@@ -298,7 +298,7 @@ func impersonated(v *visit, f *formPage, _ []byte) error {
 	if err := page.show(v.s, f.call); err != nil {
 		return err
 	}
-	return v.render(http.StatusCreated, "console_acting.html", page)
+	return v.render(http.StatusCreated, "console_acting.html", &page)
 }
 
 func endUserSessions(v *visit, _ url.Values) (*formPage, error) {

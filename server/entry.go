@@ -32,7 +32,7 @@ func (s *Server) signInPage(to destination) entryPage {
 func (s *Server) askToSignIn(w http.ResponseWriter, r *http.Request, status int, to destination, problem said) error {
 	page := s.signInPage(to)
 	page.Problem = problem
-	return s.render(w, r, status, "login.html", page)
+	return s.render(w, r, status, "login.html", &page)
 }
 
 func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
@@ -43,7 +43,7 @@ func (s *Server) pageRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, "register.html", entryPage{frame: frame{Title: say("register.title"), To: to, Acting: s.acting(r)}, Already: s.already(r)})
+	return s.render(w, r, http.StatusOK, "register.html", &entryPage{frame: frame{Title: say("register.title"), To: to}, Already: s.already(r)})
 }
 
 // welcomePage redeems an invitation.
@@ -53,11 +53,11 @@ type welcomePage struct {
 	First bool // the invitation is that of the first administrator, who also chooses an identifier
 }
 
-func welcome(f frame, token string, first bool) welcomePage {
+func welcome(f frame, token string, first bool) *welcomePage {
 	if f.Title = say("welcome.title"); first {
 		f.Title = say("welcome.first")
 	}
-	return welcomePage{f, token, first}
+	return &welcomePage{f, token, first}
 }
 
 // pageWelcome knows no token: it is in the fragment of the link, which only the browser has. The
@@ -126,7 +126,7 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signUp(w, r, b, r.PostForm.Get("name")); err != nil {
 		status, text := s.refused(w, r, err)
 		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
-		return s.render(w, r, status, "register.html", page)
+		return s.render(w, r, status, "register.html", &page)
 	}
 	signIn := s.signInPage(to) // shown if that fails: the account is there, and cannot be made again
 	signIn.Done = say("register.done")
@@ -143,7 +143,7 @@ func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, page entryPage
 	if err != nil {
 		status, text := s.refused(w, r, err)
 		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
-		return s.render(w, r, status, "login.html", page)
+		return s.render(w, r, status, "login.html", &page)
 	}
 	return s.letIn(w, r, done, page.To)
 }
@@ -167,7 +167,7 @@ func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress, to
 		Prompt string `json:"prompt"`
 	}
 	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
-	return s.render(w, r, http.StatusOK, "challenge.html", challengePage{frame{Title: say("challenge.title"), To: to}, c.Attempt, public.Prompt})
+	return s.render(w, r, http.StatusOK, "challenge.html", &challengePage{frame{Title: say("challenge.title"), To: to}, c.Attempt, public.Prompt})
 }
 
 func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
@@ -195,7 +195,7 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil { // the challenge can still be answered
 		status, text := s.refused(w, r, err)
-		return s.render(w, r, status, "challenge.html", challengePage{frame{Title: say("challenge.title"), Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
+		return s.render(w, r, status, "challenge.html", &challengePage{frame{Title: say("challenge.title"), Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
 	}
 	return s.letIn(w, r, done, to)
 }
@@ -255,18 +255,18 @@ func (s *Server) pageLogin(w http.ResponseWriter, r *http.Request) error {
 	form := s.signInPage(to)
 	form.Done = s.done(w, r)
 	if to.ReturnTo.String() == "" && !fresh {
-		form.Already, form.Acting = s.already(r), s.acting(r)
-		return s.render(w, r, http.StatusOK, "login.html", form)
+		form.Already = s.already(r)
+		return s.render(w, r, http.StatusOK, "login.html", &form)
 	}
 	session, err := s.signedIn(r)
 	switch {
 	case signedOut(err):
 		s.clearEnded(w, err)
-		return s.render(w, r, http.StatusOK, "login.html", form)
+		return s.render(w, r, http.StatusOK, "login.html", &form)
 	case err != nil:
 		return err
 	case !to.of(session.Client): // the visitor is signed in for something else
-		return s.render(w, r, http.StatusOK, "login.html", form)
+		return s.render(w, r, http.StatusOK, "login.html", &form)
 	}
 	if fresh {
 		err = s.issuer.Fresh(session.AuthTime, maxAge-onTheWay)
@@ -322,5 +322,5 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, status int, sessi
 		return s.askToSignIn(w, r, status, f.To, f.Problem)
 	}
 	f.Title = say("prove.title")
-	return s.render(w, r, status, "prove.html", provePage{f, name})
+	return s.render(w, r, status, "prove.html", &provePage{f, name})
 }

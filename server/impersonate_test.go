@@ -157,12 +157,12 @@ func TestImpersonationBanner(t *testing.T) {
 	const banner = `<aside class="banner"`
 	for path, status := range map[string]int{
 		"/": http.StatusForbidden, "/activity": http.StatusForbidden, "/apps": http.StatusForbidden, "/password": http.StatusForbidden, "/login?return_to=/notes": http.StatusForbidden,
-		"/login": http.StatusOK, "/register": http.StatusOK, "/admin": http.StatusForbidden, "/admin/users": http.StatusForbidden, "/nothing": http.StatusNotFound,
+		"/login": http.StatusOK, "/register": http.StatusOK, "/welcome": http.StatusOK, "/choose": http.StatusOK, "/admin": http.StatusForbidden, "/admin/users": http.StatusForbidden, "/nothing": http.StatusNotFound,
 	} {
 		for language, says := range map[string][]string{"en": {" acts as <bdi>alice</bdi> here, until "}, "de": {" handelt hier als <bdi>alice</bdi>, höchstens bis "}} {
 			w := b.answer("GET", path, "", append(v.headers(), "Accept-Language", language)...)
-			if strings.HasPrefix(path, "/admin") {
-				says = []string{" acts as <bdi>alice</bdi> here, until "} // the console is in English
+			if strings.HasPrefix(path, "/admin") || path == "/choose" {
+				says = []string{" acts as <bdi>alice</bdi> here, until "} // in English alone
 			}
 			for _, want := range append(says, banner, until, "&lt;", `<form method="post" action="/logout">`) {
 				if body := w.Body.String(); w.Code != status || strings.Count(body, banner) != 1 || !strings.Contains(body, want) || strings.Contains(body, hostile) {
@@ -172,8 +172,9 @@ func TestImpersonationBanner(t *testing.T) {
 		}
 	}
 	v.open("/").at(http.StatusForbidden, "You act as <bdi>alice</bdi>, and see in the apps what <bdi>alice</bdi> sees.")
+	v.open("/login").send("/login", typed("identifier", "alice", "password", "not hers at all")).at(http.StatusUnauthorized, banner)
 	for name, other := range map[string]*visitor{"alice": b.own(time.Minute), "nobody": b.visitor(), "an administrator": b.console(time.Minute, "admin")} {
-		for _, path := range []string{"/", "/login", "/register", "/admin", "/nothing", "/login?return_to=x"} {
+		for _, path := range []string{"/", "/login", "/register", "/welcome", "/admin", "/nothing", "/login?return_to=x"} {
 			if other.open(path); strings.Contains(other.page.Body.String(), banner) {
 				t.Errorf("%s at %s: %s", name, path, other.page.Body)
 			}

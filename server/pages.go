@@ -31,9 +31,9 @@ type frame struct {
 	To      destination
 
 	Layout  layout
-	English bool   // the page has texts of its own, in English
-	Who     string // name of the visitor, with a way out beside it; empty: it is not shown
-	Acting  *acting
+	English bool    // the page has texts of its own, in English
+	Who     string  // name of the visitor, with a way out beside it; empty: it is not shown
+	Acting  *acting // set by render
 	Nav     []navLink
 	At      string // path of the entry of Nav that is this page
 }
@@ -113,10 +113,10 @@ func fieldOf(err error, shown, chosen string) string {
 }
 
 // own returns the frame of a page.
-func (f frame) own() frame { return f }
+func (f *frame) own() *frame { return f }
 
 // page is a page of templates, which has a frame.
-type page interface{ own() frame }
+type page interface{ own() *frame }
 
 // page adapts an action whose errors are shown as a page.
 func (s *Server) page(do action) http.Handler {
@@ -144,11 +144,10 @@ func (s *Server) wrong(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	page := problemPage{frame: frame{Title: say("wrong.title"), Problem: text}}
-	if p.Status < 500 {
-		page.Acting = s.acting(r)
-	}
-	if page.Acting != nil && errors.Is(err, counterfoil.ErrForbidden) {
-		page.Problem = say("problem.acting", page.Acting.User)
+	if errors.Is(err, counterfoil.ErrForbidden) {
+		if page.Acting = s.acting(r); page.Acting != nil {
+			page.Problem = say("problem.acting", page.Acting.User)
+		}
 	}
 	if key := "wrong.title." + strconv.Itoa(p.Status); s.has(key) {
 		page.Title = say(key)
@@ -165,7 +164,7 @@ func (s *Server) wrong(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status >= 500 && r.Method == http.MethodGet {
 		page.Again = r.URL.RequestURI()
 	}
-	_ = s.render(w, r, p.Status, "problem.html", page)
+	_ = s.render(w, r, p.Status, "problem.html", &page)
 }
 
 // has reports whether there is a text with that key.
@@ -228,6 +227,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	f, l := v.own(), s.tongueOf(r)
 	if f.English {
 		l = s.tongues[0]
+	}
+	if f.Who == "" && f.Acting == nil && status < 500 { // nobody was found to be here as themselves
+		f.Acting = s.acting(r)
 	}
 	var b bytes.Buffer
 	if err := l.pages.ExecuteTemplate(&b, name, v); err != nil {
