@@ -1,5 +1,5 @@
 // Counterfoil in a browser: sign in, and send requests that carry the session, in any number of tabs.
-// docs/browser-client.md says what each function does, and what happens in each failure.
+// docs/browser-client.md says what each function does, also in each failure.
 
 /**
  * @import { Challenge, Client, Issued, Options, Problem, Session } from "./index.js"
@@ -192,7 +192,7 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
       const until = parseInt(storage.getItem(name) ?? "") - Date.now();
       if (!(until > 0 && until <= patience)) {
         storage.setItem(name, `${Date.now() + patience} ${me}`);
-        await sleep(20 + Math.random() * 20); // a tab that wrote at the same time has written by now
+        await sleep(20 + Math.random() * 20); // others have written by now
         if (storage.getItem(name)?.endsWith(me)) return { queued, release: () => storage.removeItem(name) };
       }
       await sleep(30);
@@ -237,7 +237,7 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
         const answer = response.ok ? await response.json() : await problemOf(response);
         if (state.at !== seen) return; // somebody signed in or out meanwhile
         if (response.ok) return carrier === "cookie" ? become(answer) : issued(answer, began);
-        if (response.status === 401) return become(null, { why: is(answer, "no-credential") && !is(refused, "invalid-token") ? "signed-out" : "revoked" }); // a refusal may take the cookie
+        if (answer && response.status === 401) return become(null, { why: is(answer, "no-credential") && !is(refused, "invalid-token") ? "signed-out" : "revoked" }); // a refusal may take the cookie
         throw new ProblemError(answer, response);
       } catch (error) {
         const { problem = null, response = undefined } = error instanceof ProblemError ? error : {};
@@ -355,7 +355,8 @@ export function createClient({ issuer, client, carrier = "cookie", origins = [] 
       if (inHeader && !state.session) return; // nobody is
       let response = await post("/v1/logout");
       if (response.status === 400 && state.token) response = await post("/v1/logout", undefined, { credentials: "omit" }); // beside the cookie of another login
-      if (!response.ok && response.status !== 401) throw new ProblemError(await problemOf(response), response);
+      const problem = await problemOf(response);
+      if (!response.ok && !(problem && response.status === 401)) throw new ProblemError(problem, response);
       become(null, { why: "signed-out" });
     });
   }

@@ -30,6 +30,7 @@ type native struct {
 	refreshes atomic.Int32 // that came to the proxy
 	lose      atomic.Int32 // so many answers to a refresh do not come back
 	away      atomic.Bool  // the auth server answers 503
+	stray     atomic.Int32 // the proxy itself answers with that status; 0: it does not
 	lost      func()       // called when an answer was lost; nil: nothing
 }
 
@@ -46,7 +47,16 @@ func newNative(t *testing.T) *native {
 		r.SetURL(target)
 		r.Out.Header.Set("X-Forwarded-For", fmt.Sprint("198.51.100.", n.asked.Add(1)%250)) // each request comes from another network
 	}}
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("another server is sent %s %s", r.Method, r.URL)
+	}))
+	t.Cleanup(other.Close)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status := int(n.stray.Load()); status != 0 {
+			w.Header().Set("Location", other.URL+r.URL.Path)
+			w.WriteHeader(status)
+			return
+		}
 		if n.away.Load() {
 			w.Header().Set("Retry-After", "60")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -195,6 +205,12 @@ func TestNativeClient(t *testing.T) {
 	n.says(4, "answers 503", "")
 	n.says(4, "answers 503", "", "sign-out")
 	n.away.Store(false)
+	for _, status := range []int{http.StatusUnauthorized, http.StatusTemporaryRedirect} {
+		n.stray.Store(int32(status))
+		n.says(1, fmt.Sprint("answers ", status), "")
+		n.says(1, fmt.Sprint("answers ", status), "", "sign-out")
+	}
+	n.stray.Store(0)
 	if n.kept()["refresh_token"] != before {
 		t.Error("an outage changed the file")
 	}

@@ -22,7 +22,7 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 	if err != nil {
 		return err
 	}
-	end, err := s.exports.begin() // it counts all that the filter is for
+	end, err := s.plans.begin() // it counts all that the filter is for
 	if err != nil {
 		return err
 	}

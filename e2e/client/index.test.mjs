@@ -103,6 +103,21 @@ test('a 401 without a problem, of another program, refreshes no token that is ne
   auth.close()
 })
 
+test('a 401 without a problem, of a proxy in front of the issuer, signs nobody out', async () => {
+  const auth = await signedIn()
+  const ended = []
+  for (const event of ['change', 'signed-out', 'revoked']) auth.on(event, () => ended.push(event))
+  answers['/v1/refresh'] = answers['/v1/logout'] = () => [401, 'who are you?', { 'Content-Type': 'text/html' }]
+  await assert.rejects(auth.session({ fresh: true }), ProblemError)
+  await assert.rejects(auth.signOut(), ProblemError)
+  assert.equal((await auth.session()).id, 'ses_a')
+  assert.deepEqual(ended, [])
+  answers['/v1/logout'] = () => problem(401, 'invalid-token')
+  await auth.signOut()
+  assert.equal(await auth.session(), null)
+  auth.close()
+})
+
 test('Retry-After is bounded, and only an answer that changed nothing is asked for again', async () => {
   const auth = await signedIn()
   answers['/api'] = () => problem(503, 'unavailable', { 'Retry-After': '11' })

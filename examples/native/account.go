@@ -131,7 +131,7 @@ func (a *account) send(ctx context.Context, path, media, body, device string) ([
 		case err != nil:
 		case status == http.StatusOK:
 			return text, nil
-		case status == http.StatusUnauthorized: // the one answer that says that the login is over
+		case status == http.StatusUnauthorized && strings.Contains(string(text), "urn:counterfoil:problem:"): // the one answer that says that the login is over; that of a proxy does not
 			return nil, errSignedOut
 		case status < 500 && status != http.StatusTooManyRequests:
 			return nil, fmt.Errorf("%s answers %d: %s", path, status, text) // a mistake of this program or of its settings

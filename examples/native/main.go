@@ -60,7 +60,11 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	a := &account{issuer: *issuer, client: *client, keychain: keychain{*file}, http: &http.Client{Timeout: 2 * time.Second}} // of one attempt
+	a := &account{issuer: *issuer, client: *client, keychain: keychain{*file}, http: &http.Client{
+		Timeout: 2 * time.Second, // of one attempt
+		// No other server gets the tokens, the password or the device.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	switch cmp.Or(flags.Arg(0), "who") {

@@ -19,7 +19,7 @@ async function ask(req, method, path) {
   if (!cookie) return { status: 401, cookies: [] }
   let answer
   try {
-    const res = await fetch(issuer + path, { method, headers: { cookie, origin: new URL(issuer).origin }, signal: AbortSignal.timeout(2000) })
+    const res = await fetch(issuer + path, { method, headers: { cookie, origin: new URL(issuer).origin }, redirect: 'error', signal: AbortSignal.timeout(2000) })
     answer = { status: res.status, text: await res.text(), cookies: res.headers.getSetCookie() }
   } catch (err) {
     throw new Unavailable(err.message, { cause: err })
