@@ -192,7 +192,6 @@ func (n *naive) session(ctx context.Context, text string) (*counterfoil.Session,
 
 // Run finds every kind of fault, and finds none in a verifier without a fault.
 func TestMutants(t *testing.T) {
-	t.Parallel()
 	var all sync.WaitGroup
 	for _, c := range []struct{ fault, scenarios, want string }{
 		{"", "history|history, faults", ""},

@@ -99,7 +99,6 @@ func allStores(t *testing.T) []Store {
 
 // Every store keeps the contract: tests 1 to 14 of REVOCATION 4.11.
 func TestContract(t *testing.T) {
-	t.Parallel() // scenarios wait most of the time
 	var names []string
 	if *only != "" {
 		names = strings.Split(*only, ",")
@@ -114,7 +113,6 @@ func TestContract(t *testing.T) {
 
 // The scenarios that depend on the store also hold on stores with a server.
 func TestContractOfServers(t *testing.T) {
-	t.Parallel()
 	for _, s := range allStores(t)[len(stores):] {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
