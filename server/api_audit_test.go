@@ -86,7 +86,7 @@ func (b *bench) export(query string, credential string, first func() error) (w *
 			w, cut = e.ResponseRecorder, v == http.ErrAbortHandler
 		}
 	}()
-	r := httptest.NewRequestWithContext(b.Context(), "GET", "/v1/admin/audit?"+query, nil)
+	r := httptest.NewRequestWithContext(b.Context(), "GET", "/v1/admin/"+query, nil)
 	r.Header.Set("Authorization", "Bearer "+credential)
 	b.server.ServeHTTP(e, r)
 	return e.ResponseRecorder, false
@@ -97,12 +97,12 @@ func TestExport(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.kept(2100, "=HYPERLINK(\"https://evil.test\")")
-	table, _ := b.export("action=revoke&outcome=ok&format=csv", b.key, nil)
+	table, _ := b.export("audit?action=revoke&outcome=ok&format=csv", b.key, nil)
 	rows, err := csv.NewReader(table.Body).ReadAll()
 	if err != nil || len(rows) != 1401 || rows[0][0] != "id" {
 		t.Fatalf("CSV has %d rows, %v", len(rows), err)
 	}
-	lines, _ := b.export("action=revoke&outcome=ok&format=jsonl", b.key, nil)
+	lines, _ := b.export("audit?action=revoke&outcome=ok&format=jsonl", b.key, nil)
 	in := json.NewDecoder(lines.Body)
 	for n, row := range rows[1:] {
 		var e audit.Entry
@@ -128,15 +128,15 @@ func TestExportEnds(t *testing.T) {
 	b := newBench(t)
 	b.kept(1500, "a test")
 	for range 6 { // more than may run at a time
-		if w, cut := b.export("format=csv", b.key, nil); w.Code != http.StatusOK || cut {
+		if w, cut := b.export("audit?format=csv", b.key, nil); w.Code != http.StatusOK || cut {
 			t.Fatalf("%d, cut %t: want all of it", w.Code, cut)
 		}
-		if _, cut := b.export("format=csv", b.key, func() error { return errors.New("broken pipe") }); !cut {
+		if _, cut := b.export("audit?format=csv", b.key, func() error { return errors.New("broken pipe") }); !cut {
 			t.Error("the client went, and the connection was not cut")
 		}
 	}
 	reader := b.session("usr_reader", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleAdmin)
-	if w, cut := b.export("format=csv", reader.Access.Reveal(), func() error {
+	if w, cut := b.export("audit?format=csv", reader.Access.Reveal(), func() error {
 		_, err := b.issuer.Revoke(t.Context(), source.ScopeSession, reader.Session.ID, audit.Act{})
 		return err
 	}); !cut {
@@ -149,7 +149,7 @@ func TestExportEnds(t *testing.T) {
 		if depth++; depth == 5 { // who only reads does not keep a revocation out
 			b.admin(http.StatusOK, "POST", "/v1/admin/revocations", `{"filter":{"device":"x"},"dry_run":true}`)
 		}
-		w, _ := b.export("format=csv", b.key, nested)
+		w, _ := b.export("audit?format=csv", b.key, nested)
 		if w.Code != http.StatusOK {
 			last = w.Code
 		}
@@ -166,10 +166,10 @@ func TestExportOutage(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.kept(1500, "a test")
-	if w, cut := b.export("format=jsonl", b.key, b.db.Close); w.Code != http.StatusOK || !cut {
+	if w, cut := b.export("audit?format=jsonl", b.key, b.db.Close); w.Code != http.StatusOK || !cut {
 		t.Errorf("%d, cut %t: want a cut", w.Code, cut)
 	}
-	if w, cut := b.export("format=jsonl", b.key, nil); w.Code != http.StatusServiceUnavailable || cut {
+	if w, cut := b.export("audit?format=jsonl", b.key, nil); w.Code != http.StatusServiceUnavailable || cut {
 		t.Errorf("%d, cut %t: want 503", w.Code, cut)
 	}
 }

@@ -1,19 +1,22 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/rows"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// adminUsers answers a page of users: all by id, or those that a filter is for.
-func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) error {
-	page, err := s.readPage(r, "q", "role", "disabled", "created", "created_before", "count")
+// adminUsers answers a page of users: all by id, or those that a filter is for. With format it answers
+// all of them.
+func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, who caller) error {
+	page, err := s.readPage(r, "q", "role", "disabled", "created", "created_before", "count", "format")
 	if err != nil {
 		return err
 	}
@@ -21,27 +24,41 @@ func (s *Server) adminUsers(w http.ResponseWriter, r *http.Request, _ caller) er
 	if err != nil {
 		return err
 	}
-	answer := api.Users{Users: []api.User{}}
-	if f == (directory.Filter{}) {
-		users, more, err := s.users.List(r.Context(), page.after, page.limit)
-		if err != nil {
-			return store.Outage(err)
-		}
-		if answer.Users = viewUsers(users); more {
-			answer.Next = s.next(r.URL.Path, page, users[len(users)-1].ID)
-		}
-	} else {
-		found, err := s.users.Search(r.Context(), f, page.after, page.limit)
-		if err != nil {
-			return err
-		}
-		answer.Users, answer.Looked, answer.Next = viewUsers(found.Users), found.Looked, s.next(r.URL.Path, page, found.Next)
+	if page.filter.Has("format") {
+		after := ""
+		return s.export(w, r, who, page, "users", api.UserColumns, func(ctx context.Context, out *rows.Writer) (bool, error) {
+			found, err := s.findUsers(ctx, f, after, directory.MaxPage)
+			for _, u := range viewUsers(found.Users) {
+				if err == nil {
+					err = out.Row(u, api.UserCells(u)...)
+				}
+			}
+			after = found.Next
+			return after != "", err
+		})
 	}
+	found, err := s.findUsers(r.Context(), f, page.after, page.limit)
+	if err != nil {
+		return err
+	}
+	answer := api.Users{Users: viewUsers(found.Users), Looked: found.Looked, Next: s.next(r.URL.Path, page, found.Next)}
 	answer.Counted, err = counted(page, func() (int, bool, error) { return s.users.Count(r.Context(), f) })
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// findUsers returns a page of those whom f is for. Without a filter they are all, by id.
+func (s *Server) findUsers(ctx context.Context, f directory.Filter, after string, limit int) (found directory.Found, err error) {
+	if f != (directory.Filter{}) {
+		return s.users.Search(ctx, f, after, limit)
+	}
+	more := false
+	if found.Users, more, err = s.users.List(ctx, after, limit); more {
+		found.Next = found.Users[len(found.Users)-1].ID
+	}
+	return found, store.Outage(err)
 }
 
 func viewUsers(users []directory.User) []api.User {
@@ -68,15 +85,29 @@ func userFilter(page pageOf) (f directory.Filter, err error) {
 	return f, err
 }
 
-// adminSessions answers a page of the sessions of all users that a filter is for.
-func (s *Server) adminSessions(w http.ResponseWriter, r *http.Request, _ caller) error {
-	page, err := s.readPage(r, "user", "client", "carrier", "address", "device", "acr", "since", "count")
+// adminSessions answers a page of the sessions of all users that a filter is for. With format it answers
+// all of them.
+func (s *Server) adminSessions(w http.ResponseWriter, r *http.Request, who caller) error {
+	page, err := s.readPage(r, "user", "client", "carrier", "address", "device", "acr", "since", "count", "format")
 	if err != nil {
 		return err
 	}
 	f, err := sessionFilter(page)
 	if err != nil {
 		return err
+	}
+	if page.filter.Has("format") {
+		after := ""
+		return s.export(w, r, who, page, "sessions", api.SessionColumns, func(ctx context.Context, out *rows.Writer) (bool, error) {
+			found, err := s.issuer.Search(ctx, f, after, issuer.MaxPage)
+			for _, row := range found.Sessions {
+				if err == nil {
+					err = writeSession(out, row)
+				}
+			}
+			after = found.Next
+			return after != "", err
+		})
 	}
 	found, err := s.issuer.Search(r.Context(), f, page.after, page.limit)
 	if err != nil {
@@ -96,6 +127,16 @@ func (s *Server) adminSessions(w http.ResponseWriter, r *http.Request, _ caller)
 		return err
 	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// writeSession writes a session, or which one it is that cannot be shown.
+func writeSession(out *rows.Writer, row issuer.SessionRow) error {
+	if row.Damaged {
+		damaged := api.DamagedSession{ID: row.ID, Subject: row.Subject, Damaged: true}
+		return out.Row(damaged, damaged.Cells()...)
+	}
+	view := viewRow(row)
+	return out.Row(view, api.SessionCells(view)...)
 }
 
 func sessionFilter(page pageOf) (f issuer.Filter, err error) {

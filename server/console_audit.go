@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/rows"
 )
 
 // auditPage is a page of the audit trail.
@@ -24,6 +25,19 @@ type auditPage struct {
 
 // export is an answer of the API that a browser keeps as a file.
 type export struct{ Format, URL string }
+
+// exports are those of all that the call list finds.
+func (v *visit) exports(list call) (all []export) {
+	query := maps.Clone(list.Query)
+	for _, name := range []string{"limit", "cursor", "count"} {
+		query.Del(name)
+	}
+	for _, format := range rows.Formats() {
+		query.Set("format", format)
+		all = append(all, export{strings.ToUpper(format), v.s.base + get(list.Path, query).target()})
+	}
+	return all
+}
 
 // auditLine is an entry in words.
 type auditLine struct {
@@ -98,12 +112,7 @@ func (v *visit) audit() error {
 	for _, o := range audit.Outcomes() {
 		page.Outcomes = append(page.Outcomes, string(o))
 	}
-	query.Del("limit")
-	query.Del("cursor")
-	for _, format := range []string{"csv", "jsonl"} {
-		query.Set("format", format)
-		page.Exports = append(page.Exports, export{strings.ToUpper(format), v.s.base + get(at("audit"), query).target()})
-	}
+	page.Exports = v.exports(list)
 	status := http.StatusOK
 	if p != nil { // the filter is wrong: it is shown again
 		status, page.Problem = p.Status, plain(explained(p))

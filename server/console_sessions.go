@@ -19,6 +19,7 @@ type sessionsPage struct {
 	Count    string
 	Sessions []heldLine
 	Damaged  []string // ids of sessions that cannot be shown
+	Exports  []export
 	Next     string
 	EndAll   string // address of the form that ends all that was found; empty: nothing was asked for
 }
@@ -43,7 +44,7 @@ func (v *visit) sessions() error {
 	if err != nil {
 		return err
 	}
-	page := sessionsPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "session"), Damaged: all.Damaged, Next: v.nextPage(asked, all.Next)}
+	page := sessionsPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "session"), Damaged: all.Damaged, Exports: v.exports(list), Next: v.nextPage(asked, all.Next)}
 	if filter := filterOf(asked); len(filter) > 0 && p == nil {
 		page.EndAll = v.s.base + inConsole("revoke", "found") + "?" + filter.Encode()
 	}

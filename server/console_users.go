@@ -21,6 +21,7 @@ type usersPage struct {
 	Filters filterBar
 	Count   string
 	Users   []userLine
+	Exports []export
 	Next    string
 }
 
@@ -65,7 +66,7 @@ func (v *visit) users() error {
 	if err != nil {
 		return err
 	}
-	page := usersPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "user"), Next: v.nextPage(asked, all.Next)}
+	page := usersPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "user"), Exports: v.exports(list), Next: v.nextPage(asked, all.Next)}
 	for _, u := range all.Users {
 		page.Users = append(page.Users, inLine(u))
 	}

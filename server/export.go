@@ -45,8 +45,8 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who caller, page
 	if !slices.Contains(rows.Formats(), format) {
 		return badRequest("format is csv or jsonl")
 	}
-	if page.after != "" || r.URL.Query().Has("limit") {
-		return badRequest("with format there are no pages: leave out limit and cursor")
+	if page.after != "" || r.URL.Query().Has("limit") || page.filter.Has("count") {
+		return badRequest("with format there are no pages: leave out limit, cursor and count")
 	}
 	end, err := s.exports.begin()
 	if err != nil {

@@ -443,6 +443,10 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("GET", "/v1/admin/audit?limit=200&action=login,user.change&outcome=ok,refused&by=issuer&from=2020-01-02T03:04:05Z&to=2120-01-02T03:04:05Z&subject="+id, "", key...)
 	do("GET", "/v1/admin/audit?format=jsonl&action=login", "", key...)
 	do("GET", "/v1/admin/audit?format=csv", "", key...)
+	for _, list := range []string{"users", "sessions"} {
+		do("GET", "/v1/admin/"+list+"?format=jsonl", "", key...)
+		do("GET", "/v1/admin/"+list+"?format=csv", "", key...)
+	}
 	do("POST", "/v1/admin/audit/verify", `{"anchors":[{"n":1,"hash":"00"}]}`, key...)
 	do("GET", "/v1/admin/verifiers?limit=2", "", key...)
 	do("GET", "/v1/admin/settings", "", key...)

@@ -43,8 +43,8 @@ func (c *auditList) Run(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case c.Format != "" && !slices.Contains(rows.Formats(), c.Format):
-		return misuse("--format is %q: want csv or jsonl", c.Format)
+	case checkFormat(c.Format) != nil:
+		return checkFormat(c.Format)
 	case c.Format != "" && (c.Follow || c.JSON):
 		return misuse("--format goes with neither --json nor --follow: --follow --json prints one JSON object a line")
 	case c.Follow && c.Until != "":
@@ -73,7 +73,7 @@ func (c *auditList) Run(ctx context.Context) error {
 			}
 		}
 		if c.Format != "" {
-			return printRows(os.Stdout, c.Format, a.Audit(ctx, of), limit)
+			return printRows(os.Stdout, c.Format, api.AuditColumns, a.Audit(ctx, of), api.AuditCells, limit)
 		}
 		entries, err := first(a.Audit(ctx, of), limit)
 		switch {
@@ -88,16 +88,24 @@ func (c *auditList) Run(ctx context.Context) error {
 	})
 }
 
+// checkFormat refuses a --format that there is not. Empty: none is asked for.
+func checkFormat(format string) error {
+	if format != "" && !slices.Contains(rows.Formats(), format) {
+		return misuse("--format is %q: want csv or jsonl", format)
+	}
+	return nil
+}
+
 // printRows writes the first of all, at most limit, as they come; 0: all of them.
-func printRows(w io.Writer, format string, all iter.Seq2[audit.Entry, error], limit int) error {
-	out, err := rows.New(w, format, api.AuditColumns...)
+func printRows[T any](w io.Writer, format string, columns []string, all iter.Seq2[T, error], cells func(T) []string, limit int) error {
+	out, err := rows.New(w, format, columns...)
 	if err != nil {
 		return err
 	}
 	n := 0
-	for e, err := range all {
+	for row, err := range all {
 		if err == nil {
-			err = out.Row(e, api.AuditCells(e)...)
+			err = out.Row(row, cells(row)...)
 		}
 		if err != nil {
 			return errors.Join(out.Flush(), err)

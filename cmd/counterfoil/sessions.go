@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/netip"
 	"os"
@@ -26,11 +27,25 @@ type sessionList struct {
 	Device  string    `placeholder:"TEXT" help:"Only sessions whose User-Agent has this text."`
 	ACR     string    `name:"acr" placeholder:"ACR" help:"Only sessions with this authentication context."`
 	Since   time.Time `placeholder:"TIME" help:"Only sessions that began at this time or later, such as 2026-11-30T12:00:00Z."`
-	Limit   int       `default:"1000" placeholder:"N" help:"How many sessions are listed at most (default: 1000)."`
+	Limit   *int      `placeholder:"N" help:"How many sessions are listed at most. Empty: 1000, with --format all."`
+	Format  string    `placeholder:"FORMAT" help:"Print csv, for a spreadsheet, or jsonl, one JSON object a line."`
 }
 
 // Run lists the sessions for which each filter holds.
 func (c *sessionList) Run(ctx context.Context) error {
+	if err := checkFormat(c.Format); err != nil {
+		return err
+	}
+	if c.Format != "" && c.JSON {
+		return misuse("--format does not go with --json")
+	}
+	limit := 1000
+	if c.Limit != nil {
+		limit = *c.Limit
+	}
+	if limit < 1 {
+		return misuse("--limit is %d: want 1 or more", limit)
+	}
 	return c.with(ctx, func(a *admin) error {
 		f := api.SessionFilter{Client: c.Client, Carrier: c.Carrier, Address: c.Address, Device: c.Device, ACR: c.ACR, Since: c.Since}
 		if c.User != "" {
@@ -39,14 +54,20 @@ func (c *sessionList) Run(ctx context.Context) error {
 				return err
 			}
 		}
+		if c.Format != "" {
+			if c.Limit == nil {
+				limit = 0
+			}
+			return printRows(os.Stdout, c.Format, api.SessionColumns, eachSession(a.FindSessions(ctx, f)), sessionCells, limit)
+		}
 		sessions, damaged, more := []api.SessionRow{}, []string{}, false
 		for page, err := range a.FindSessions(ctx, f) {
 			if err != nil {
 				return err
 			}
 			sessions, damaged = append(sessions, page.Sessions.Sessions...), append(damaged, page.Damaged...)
-			if more = len(sessions) > c.Limit || len(sessions) == c.Limit && page.Next != ""; more {
-				sessions = sessions[:c.Limit]
+			if more = len(sessions) > limit || len(sessions) == limit && page.Next != ""; more {
+				sessions = sessions[:limit]
 				break
 			}
 		}
@@ -61,6 +82,35 @@ func (c *sessionList) Run(ctx context.Context) error {
 		}
 		return printSessions(sessions, c.User == "", time.Now())
 	})
+}
+
+// eachSession yields those of all pages: an api.SessionRow each, or an api.DamagedSession.
+func eachSession(pages iter.Seq2[api.FoundSessions, error]) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for page, err := range pages {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, s := range page.Sessions.Sessions {
+				if !yield(s, nil) {
+					return
+				}
+			}
+			for _, id := range page.Damaged {
+				if !yield(api.DamagedSession{ID: id, Damaged: true}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func sessionCells(s any) []string {
+	if damaged, is := s.(api.DamagedSession); is {
+		return damaged.Cells()
+	}
+	return api.SessionCells(s.(api.SessionRow))
 }
 
 // subject returns the id of the user that name means. A name of no user is the id of a subject

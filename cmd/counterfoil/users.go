@@ -71,13 +71,24 @@ type userList struct {
 	Disabled *bool     `negatable:"" help:"Only users who are disabled, or who are not."`
 	Created  time.Time `placeholder:"TIME" help:"Only users who were made at this time or later, such as 2026-11-30T12:00:00Z."`
 	Before   time.Time `placeholder:"TIME" help:"Only users who were made before this time."`
+	Format   string    `placeholder:"FORMAT" help:"Print csv, for a spreadsheet, or jsonl, one JSON object a line."`
 }
 
 // Run lists all users, by id, or those for whom each filter holds.
 func (c *userList) Run(ctx context.Context) error {
+	if err := checkFormat(c.Format); err != nil {
+		return err
+	}
+	if c.Format != "" && c.JSON {
+		return misuse("--format does not go with --json")
+	}
 	return c.with(ctx, func(a *admin) error {
+		found := a.FindUsers(ctx, api.UserFilter{Text: c.Text, Role: c.Role, Disabled: c.Disabled, Created: c.Created, Before: c.Before})
+		if c.Format != "" {
+			return printRows(os.Stdout, c.Format, api.UserColumns, found, api.UserCells, 0)
+		}
 		all := []api.User{}
-		for u, err := range a.FindUsers(ctx, api.UserFilter{Text: c.Text, Role: c.Role, Disabled: c.Disabled, Created: c.Created, Before: c.Before}) {
+		for u, err := range found {
 			if err != nil {
 				return err
 			}
