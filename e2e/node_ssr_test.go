@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -67,6 +69,44 @@ func TestNodeServerRendered(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), testsvc.Program(t, "curl"), "-s", "-o", "/dev/null", "-w", "%{http_code}", "-d", "note=x", "-H", "Origin: "+from, app+"/note").Output()
 		if err != nil || strings.TrimSpace(string(out)) != "403" {
 			t.Errorf("a form from %q = %s, %v", from, out, err)
+		}
+	}
+}
+
+// What a proxy in front of the auth server answers is no word about who is signed in: examples/node-ssr neither
+// says that somebody is signed out, nor follows it elsewhere.
+func TestNodeBehindAProxy(t *testing.T) {
+	t.Parallel()
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("another server is asked %s %s", r.Method, r.URL)
+	}))
+	defer other.Close()
+	for _, status := range []int{http.StatusUnauthorized, http.StatusTemporaryRedirect} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", other.URL+r.URL.Path)
+			w.WriteHeader(status)
+		}))
+		defer proxy.Close()
+		at := testsvc.FreeAddress(t)
+		app := "http://" + at
+		cmd := exec.CommandContext(t.Context(), testsvc.Program(t, "node"), "../examples/node-ssr/app.mjs")
+		cmd.Env = append(os.Environ(), "ISSUER="+proxy.URL, "ORIGIN="+app)
+		listen(t, cmd, at)
+		for _, path := range []string{"/", "/sign-out"} {
+			method := map[string]string{"/": "GET", "/sign-out": "POST"}[path]
+			r, err := http.NewRequestWithContext(t.Context(), method, app+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header = http.Header{"Cookie": {"cf=somebody"}, "Origin": {app}}
+			res, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Set-Cookie") != "" {
+				t.Errorf("%s %s behind a proxy that answers %d = %d", method, path, status, res.StatusCode)
+			}
 		}
 	}
 }
