@@ -23,7 +23,7 @@ import (
 const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
 
 // Every page for people in every state keeps the rules of every page, and axe finds nothing: empty, with
-// a mistake, with a name that is long or written from right to left, with 200 sessions; on a desktop, on a
+// a mistake, with a name that is long or written from right to left, with 200 sessions, while somebody else acts; on a desktop, on a
 // phone, and enlarged to 200 %. No page has more than 60 KiB.
 func TestEveryStateOfThePages(t *testing.T) {
 	t.Parallel()
@@ -62,6 +62,7 @@ func TestEveryStateOfThePages(t *testing.T) {
 	long := strings.Repeat("wolfeschlegelsteinhausenbergerdorff", 7)
 	people := []struct{ name, as string }{
 		{"many", held("alice", 200, 0)}, {"long", held(long, 1, 0)}, {"rtl", held("ליאור-ישראלי", 1, 0)}, {"old", held("olga", 2, time.Hour)},
+		{"acting", acting(t, auth, long)},
 	}
 	const send = `(() => { const form = document.querySelector("form.fields"); form.noValidate = true; for (const e of form.querySelectorAll("input:not([type=hidden]):not([readonly])")) e.value = "x"; form.requestSubmit(); })()`
 	for _, l := range []look{{"desktop-light", 1280, false, true}, {"phone-dark", 390, true, true}, {"zoom-200", 640, false, true}} {
@@ -114,6 +115,35 @@ func TestEveryStateOfThePages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// acting is where a browser gets a session of the user for an administrator.
+func acting(t *testing.T, auth *server.Embedded, user string) string {
+	t.Helper()
+	if err := auth.AddUser(t.Context(), "boss", ownPassword, "admin"); err != nil {
+		t.Fatal(err)
+	}
+	boss, err := auth.Users().ByIdentifier(t.Context(), "boss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev, err := auth.Issuer().SubjectRev(t.Context(), boss.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := auth.Issuer().Login(t.Context(), login.Proof{Subject: boss.ID, Roles: boss.Roles, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev}, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := auth.Users().ByIdentifier(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := auth.Users().Impersonate(t.Context(), own.Session, u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, Act: audit.Act{Reason: "axe"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "/as?" + source.InsecureCookieName + "=" + got.Access.Reveal()
 }
 
 // A browser or a proxy in front takes Fetch Metadata away: the pages still sign in and out, since their

@@ -128,7 +128,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
 		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "settings": "/admin/settings", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
-		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-several": "/admin/revoke/sessions?sid-" + rows[0].ID + "=on&sid-" + rows[1].ID + "=on", "form-found": "/admin/revoke/found?user=" + long.ID, "form-disable": user + "/disable", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
+		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-several": "/admin/revoke/sessions?sid-" + rows[0].ID + "=on&sid-" + rows[1].ID + "=on", "form-found": "/admin/revoke/found?user=" + long.ID, "form-disable": user + "/disable", "form-impersonate": user + "/impersonate", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
 	} {
 		b.do(chromedp.Navigate(url + path))
 		b.until(`document.readyState === "complete"`)
