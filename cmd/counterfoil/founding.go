@@ -26,17 +26,19 @@ func (s *service) inviteAdministrator(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inviting) // a stop that comes first finds what the start promised
 	defer cancel()
 	link, expires, err := s.FirstAdministrator(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		s.log.Warn("no link for a first administrator", "error", err.Error())
 		return
+	}
+	// The link of an earlier start is void, whether there is an administrator or another link.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("a void link could not be removed", "path", path, "error", err.Error())
+	}
+	switch {
 	case link.Reveal() == "": // there is an administrator
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("a used link could not be removed", "path", path, "error", err.Error())
-		}
 		return
 	case term.IsTerminal(int(os.Stderr.Fd())):
-		fmt.Fprintf(os.Stderr, "\nThere is no administrator yet. Open this link to become it, once, until %s:\n\n  %s\n\n", expires.Local().Format(time.DateTime), link.Reveal())
+		fmt.Fprintf(os.Stderr, "\nThere is no administrator yet. Open this link to become the administrator, once, until %s:\n\n  %s\n\n", expires.Local().Format(time.DateTime), link.Reveal())
 		return
 	}
 	if err := writeLink(path, link.Reveal()); err != nil {
@@ -48,9 +50,6 @@ func (s *service) inviteAdministrator(ctx context.Context) {
 
 // writeLink writes a new file that only its owner can read.
 func writeLink(path, link string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
