@@ -208,7 +208,7 @@ func throughThePages(t *testing.T, auth *server.Embedded, url, name string, l lo
 	b.do(chromedp.Reload())
 	b.until(`document.querySelectorAll(".sessions li").length === 2`)
 	b.inspect("account-" + name)
-	b.do(chromedp.Click(chromedp.CSS(`.sessions button[aria-label^="Revoke phone"]`)))
+	b.do(chromedp.Click(chromedp.CSS(`.sessions button[aria-label^="End the session of phone"]`)))
 	b.until(`document.querySelectorAll(".sessions li").length === 1 && document.querySelector(".tag")`)
 
 	b.do(chromedp.Click(chromedp.CSS(`a[href$="/password"]`)))

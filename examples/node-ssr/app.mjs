@@ -13,6 +13,9 @@ const cookieName = issuer.startsWith('https:') ? '__Host-Http-cf' : 'cf'
 
 class Unavailable extends Error {}
 
+// Some builds of Node 18 have no getSetCookie, and join the cookies: a comma before NAME= begins another.
+const setCookies = (headers) => headers.getSetCookie?.() ?? headers.get('set-cookie')?.split(/, (?=[^ ;,=]+=)/) ?? []
+
 // ask sends a request to the auth server with the session's cookie, and no other cookie of the visitor.
 async function ask(req, method, path) {
   const cookie = (req.headers.cookie ?? '').split(';').map((c) => c.trim()).filter((c) => c.startsWith(cookieName + '=')).join('; ')
@@ -20,7 +23,7 @@ async function ask(req, method, path) {
   let answer
   try {
     const res = await fetch(issuer + path, { method, headers: { cookie, origin: new URL(issuer).origin }, redirect: 'error', signal: AbortSignal.timeout(2000) })
-    answer = { status: res.status, text: await res.text(), cookies: res.headers.getSetCookie() }
+    answer = { status: res.status, text: await res.text(), cookies: setCookies(res.headers) }
   } catch (err) {
     throw new Unavailable(err.message, { cause: err })
   }
