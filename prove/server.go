@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -74,13 +75,20 @@ func (a *authServer) stop() {
 
 // freeAddress returns an address on which no process listens. A server must get the same
 // address after a restart. So the port is below the ephemeral ports: otherwise the kernel could
-// give it to a client meanwhile.
+// give it to a client meanwhile. No address is returned twice, because a server listens some time
+// after it was chosen.
 func freeAddress() (string, error) {
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if _, again := chosen.LoadOrStore(address, true); again {
+			continue
+		}
+		l, err := net.Listen("tcp", address)
 		if err == nil {
-			return l.Addr().String(), l.Close()
+			return address, l.Close()
 		}
 	}
 	return "", errors.New("no free port")
 }
+
+var chosen sync.Map // addresses that freeAddress has tried

@@ -110,6 +110,9 @@ func version(path string) int {
 func freePort() (int, error) {
 	for range 100 {
 		port := 20000 + rand.IntN(12000)
+		if _, again := chosen.LoadOrStore(port, true); again {
+			continue // its server may not listen yet
+		}
 		l, err := net.Listen("tcp", address(port))
 		if err == nil {
 			return port, l.Close()
@@ -117,6 +120,8 @@ func freePort() (int, error) {
 	}
 	return 0, errors.New("no free port")
 }
+
+var chosen sync.Map // ports that freePort has tried
 
 // FreeAddress returns an address of loopback for a server that must have the same address
 // after a restart.
