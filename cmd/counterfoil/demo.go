@@ -72,7 +72,7 @@ Counterfoil demo
 
 Try it:
   TOKEN=$(curl -s %[1]s/v1/login -H 'Content-Type: application/json' -d '{"identifier":"alice","password":"%[3]s","carrier":"bearer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -H "Authorization: Bearer $TOKEN" http://%[2]s/
-Then press Revoke at %[1]s/ and call the service again.
+Then end that session at %[1]s/ and call the service again.
 
 `, url, listener.Addr().String(), demoPassword)
 	return nil
