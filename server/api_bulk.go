@@ -68,9 +68,6 @@ func viewJob(j *issuer.Job) api.RevocationJob {
 		ID: j.ID, State: "running", Planned: j.Planned, MoreThan: j.More, Limit: j.Limit, Ended: j.Ended, By: j.By, Reason: j.Reason, Created: j.Created.UTC(), Updated: j.Updated.UTC(),
 		Filter: api.SessionFilter{User: j.Filter.Subject, Client: j.Filter.Client, Device: j.Filter.Device, ACR: j.Filter.ACR, Since: j.Filter.Since.UTC()},
 	}
-	if j.Filter.Since.IsZero() {
-		v.Filter.Since = j.Filter.Since
-	}
 	if j.Filter.Address.IsValid() {
 		v.Filter.Address = j.Filter.Address.String()
 	}

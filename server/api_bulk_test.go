@@ -136,12 +136,12 @@ func TestRevokeMoreThanCounted(t *testing.T) {
 	v := b.console(time.Minute, "admin")
 	const found = "/admin/revoke/found"
 	v.open(found+"?user=usr_many").at(http.StatusOK, "more than 10000 sessions").at(http.StatusOK, "Revoke at most")
-	v.press(found, typed("confirm", "more than 10000 sessions", "at_most", "all")).at(http.StatusUnprocessableEntity, "Say with digits")
-	v.press(found, typed("confirm", "more than 10000 sessions", "at_most", "10000")).at(http.StatusBadRequest, "larger than that")
+	v.send(found, typed("confirm", "more than 10000 sessions", "at_most", "all")).at(http.StatusUnprocessableEntity, "Say with digits")
+	v.send(found, typed("confirm", "more than 10000 sessions", "at_most", "10000")).at(http.StatusBadRequest, "larger than that")
 	if n, _, err := b.issuer.Count(t.Context(), issuer.Filter{Subject: "usr_many"}); err != nil || n < 1000 {
 		t.Fatalf("%d are left, %v", n, err)
 	}
-	v.press(found, typed("confirm", "more than 10000 sessions", "at_most", "10001")).gone(http.StatusOK, "Stopped: 10001 sessions are revoked")
+	v.send(found, typed("confirm", "more than 10000 sessions", "at_most", "10001")).gone(http.StatusOK, "Stopped: 10001 sessions are revoked")
 	left, err := b.issuer.Search(t.Context(), issuer.Filter{Subject: "usr_many"}, "", 0)
 	if err != nil || len(left.Sessions) != 1 {
 		t.Errorf("%d are left, %v", len(left.Sessions), err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -76,10 +77,7 @@ func readLastEvent(r *http.Request) (at counterfoil.Cursor, resumes bool, err er
 			return at, false, badRequest("the only parameter is after, once")
 		}
 	}
-	text := query.Get("after")
-	if header := r.Header.Get("Last-Event-ID"); header != "" { // of a connection after the first
-		text = header
-	}
+	text := cmp.Or(r.Header.Get("Last-Event-ID"), query.Get("after")) // the header: a connection after the first
 	if text == "" {
 		return at, false, nil
 	}

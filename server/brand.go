@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -145,10 +146,7 @@ func newBrand(b Brand, base string) (*brand, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	v := &brand{Name: b.Name, Links: b.Links, logo: b.Logo}
-	if v.Name == "" {
-		v.Name = "Counterfoil"
-	}
+	v := &brand{Name: cmp.Or(b.Name, "Counterfoil"), Links: b.Links, logo: b.Logo}
 	first, _ := utf8.DecodeRuneInString(v.Name)
 	v.Initial = string(unicode.ToUpper(first))
 	if len(b.Logo) > 0 {

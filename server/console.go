@@ -190,14 +190,10 @@ func (v *visit) refuse(p *api.Error) error {
 
 // explained says in a sentence what the API has answered.
 func explained(p *api.Error) string {
-	text := p.Title + "."
-	switch {
-	case p.RetryAfter > 0:
-		text += " Try again in " + short(p.RetryAfter.Milliseconds()) + "."
-	case p.Detail != "":
-		text += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
+	if p.RetryAfter > 0 {
+		return p.Title + ". Try again in " + short(p.RetryAfter.Milliseconds()) + "."
 	}
-	return text
+	return sentences(p.Title, p.Detail)
 }
 
 // frameAt is the frame of a page in a part of the console. problem may be empty.

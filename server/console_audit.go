@@ -91,13 +91,9 @@ func (v *visit) audit() error {
 	for _, name := range auditFilters {
 		typed[name] = query.Get(name)
 	}
-	asked := maps.Clone(query)
-	moments(query, map[string]int{"from": 0, "to": 1})
-	list := get(at("audit"), query)
 	var all api.AuditPage
-	err := v.send(list, &all)
-	p := problem(err)
-	if err != nil && (p == nil || p.Status != http.StatusBadRequest) {
+	list, asked, p, err := v.search(at("audit"), query, map[string]int{"from": 0, "to": 1}, &all)
+	if err != nil {
 		return err
 	}
 	f, err := v.page([]string{"audit"}, "Audit trail", list)
@@ -113,11 +109,7 @@ func (v *visit) audit() error {
 		page.Outcomes = append(page.Outcomes, string(o))
 	}
 	page.Exports = v.exports(list)
-	status := http.StatusOK
-	if p != nil { // the filter is wrong: it is shown again
-		status, page.Problem = p.Status, plain(explained(p))
-	}
-	return v.render(status, "console_audit.html", &page)
+	return v.renderFound(p, "console_audit.html", &page.consoleFrame, &page)
 }
 
 func verifyAudit(v *visit, _ url.Values) (*formPage, error) {

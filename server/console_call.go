@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -152,7 +153,7 @@ func (v *visit) send(c call, into any) error {
 	}
 	r.Body, r.ContentLength, r.Form, r.PostForm = http.NoBody, int64(len(data)), nil, nil
 	if data != nil {
-		r.Body = readCloser{bytes.NewReader(data)}
+		r.Body = io.NopCloser(bytes.NewReader(data))
 	}
 	a := &answered{header: http.Header{}}
 	a.header.Set(requestHeader, v.w.Header().Get(requestHeader)) // the audit trail names the request of the page
@@ -171,10 +172,6 @@ func (v *visit) send(c call, into any) error {
 	}
 	return nil
 }
-
-type readCloser struct{ *bytes.Reader }
-
-func (readCloser) Close() error { return nil }
 
 // problem is err as the API has answered it; nil: it is another error.
 func problem(err error) *api.Error {

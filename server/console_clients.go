@@ -25,12 +25,8 @@ type clientLine struct {
 	CarrierNames, Tokens, Key string
 }
 
-func (l clientLine) Called() string {
-	if l.Name != "" {
-		return l.Name
-	}
-	return l.ID
-}
+// Called is the name of the client, or else its id.
+func (l clientLine) Called() string { return cmp.Or(l.Name, l.ID) }
 
 func clientInLine(c api.RegisteredClient) clientLine {
 	l := clientLine{RegisteredClient: c, CarrierNames: strings.Join(carrierNames(c.Carriers), ", ")}

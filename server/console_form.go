@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -157,7 +158,7 @@ func (v *visit) submit(f consoleForm) error {
 	case err == nil && f.done != nil:
 		return f.done(v, page, answer)
 	case err == nil:
-		return v.s.finish(v.w, page.leadsTo(), page.deed, 0)
+		return v.s.finish(v.w, cmp.Or(page.next, page.Back), page.deed, 0)
 	case p == nil, p.Status == http.StatusUnauthorized && !is(p, "step-up"):
 		return err
 	case is(p, "step-up"):
@@ -172,13 +173,6 @@ func (v *visit) submit(f consoleForm) error {
 		page.Problem = plain(fmt.Sprintf("The first %d were done, and the others were not. %s", made, explained(p)))
 	}
 	return v.showForm(p.Status, page)
-}
-
-func (f *formPage) leadsTo() string {
-	if f.next != "" {
-		return f.next
-	}
-	return f.Back
 }
 
 func (v *visit) showForm(status int, page *formPage) error {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -90,10 +91,7 @@ func deleteAPIKey(v *visit, _ url.Values) (*formPage, error) {
 		}
 		f := v.formAt([]string{"apikeys"}, "Delete the API key of "+k.Client, inConsole("apikeys"), "Delete the key")
 		f.Says = []string{"The program that has it is refused from now on."}
-		f.Name, f.Danger = k.Client, true
-		if f.Name == "" { // damaged
-			f.Name = k.ID
-		}
+		f.Name, f.Danger = cmp.Or(k.Client, k.ID), true // a damaged key has no client
 		f.call, f.deed = call{Method: http.MethodDelete, Path: at("apikeys", id)}, apiKeyDeleted
 		return f, nil
 	}

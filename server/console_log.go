@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -61,11 +62,8 @@ func (l verifierLine) Part() int {
 func verifierLines(all api.Verifiers) (lines []verifierLine, behind int) {
 	for _, f := range all.Verifiers {
 		l := verifierLine{
-			Verifier: f, Called: f.Client, Age: short(f.StalenessMS), Bound: short(f.BoundMS),
+			Verifier: f, Called: cmp.Or(f.Client, "in this server"), Age: short(f.StalenessMS), Bound: short(f.BoundMS),
 			Behind: f.Cursor.Epoch != all.Head.Epoch || f.Cursor.Before(all.Head),
-		}
-		if l.Called == "" {
-			l.Called = "in this server"
 		}
 		if l.Behind && l.Following {
 			behind++

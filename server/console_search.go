@@ -40,7 +40,6 @@ func (b filterBar) filled(asked url.Values) filterBar {
 func (v *visit) search(path string, query url.Values, days map[string]int, into any) (list call, asked url.Values, refused *api.Error, err error) {
 	asked = maps.Clone(query)
 	moments(query, days)
-	query.Set("count", "true")
 	list = get(path, query)
 	err = v.send(list, into)
 	if p := problem(err); p != nil && p.Status == http.StatusBadRequest {

@@ -29,6 +29,7 @@ const sessionsShown = 30
 
 func (v *visit) sessions() error {
 	query := v.listing(sessionsShown, sessionFilters...)
+	query.Set("count", "true")
 	bar := filterBar{"/admin/sessions", []formField{
 		{Kind: "text", ID: "user", Label: "Id of the user"}, {Kind: "text", ID: "client", Label: "Client"},
 		{Kind: "choice", ID: "carrier", Label: "Carrier", Options: []string{"", "cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"}},

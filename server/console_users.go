@@ -29,15 +29,7 @@ type usersPage struct {
 type userLine struct{ api.User }
 
 // Called is the name of the user, or else the identifier.
-func (l userLine) Called() string {
-	switch {
-	case l.Name != "":
-		return l.Name
-	case l.Identifier != "":
-		return l.Identifier
-	}
-	return l.ID
-}
+func (l userLine) Called() string { return cmp.Or(l.Name, l.Identifier, l.ID) }
 
 // Active reports whether the user may sign in.
 func (l userLine) Active() bool { return l.Status == "active" }
@@ -52,6 +44,7 @@ func inLine(u api.User) userLine { return userLine{u} }
 
 func (v *visit) users() error {
 	query := v.listing(consolePage, "q", "role", "disabled", "created", "created_before")
+	query.Set("count", "true")
 	bar := filterBar{"/admin/users", []formField{
 		{Kind: "search", ID: "q", Label: "Name, address or id"}, {Kind: "text", ID: "role", Label: "Role"},
 		{Kind: "choice", ID: "disabled", Label: "Disabled", Options: []string{"", "true", "false"}},
@@ -192,12 +185,7 @@ func (v *visit) ofUser(title, button string) (*formPage, api.User, error) {
 }
 
 // typedName is what is typed to confirm that u is meant.
-func typedName(u api.User) string {
-	if u.Identifier != "" {
-		return u.Identifier
-	}
-	return u.ID
-}
+func typedName(u api.User) string { return cmp.Or(u.Identifier, u.ID) }
 
 func editUser(v *visit, values url.Values) (*formPage, error) {
 	f, u, err := v.ofUser("Change", "Save")

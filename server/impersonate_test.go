@@ -88,8 +88,8 @@ func TestConsoleImpersonates(t *testing.T) {
 	b, _, _, id := furnished(t)
 	v, here := b.console(2*time.Hour, "admin"), "/admin/users/"+id
 	form, api := here+"/impersonate", "/v1/admin/users/"+id+"/impersonation"
-	v.open(here).link("Impersonate").at(http.StatusOK, "The user reads it").press(form, typed("reason", "it's 7", "confirm", "mall")).at(http.StatusUnprocessableEntity, "type exactly: mallory")
-	v.press(form, typed("reason", "it's 7", "confirm", "mallory")).gone(http.StatusOK, "Enter your password again")
+	v.open(here).link("Impersonate").at(http.StatusOK, "The user reads it").send(form, typed("reason", "it's 7", "confirm", "mall")).at(http.StatusUnprocessableEntity, "type exactly: mallory")
+	v.send(form, typed("reason", "it's 7", "confirm", "mallory")).gone(http.StatusOK, "Enter your password again")
 	v.send("/session/step-up", typed("password", pass)).gone(http.StatusOK, "Nothing was done yet").at(http.StatusOK, `value="it&#39;s 7"`)
 	calls := v.curls()
 	if want := (shown{"POST", api, `{"reason":"it's 7","carrier":"cookie"}`, true}); len(calls) != 1 || calls[0] != want {
@@ -99,9 +99,9 @@ func TestConsoleImpersonates(t *testing.T) {
 	if w := b.answer("POST", api, calls[0].body, "Authorization", "Bearer "+token, "Content-Type", "application/json"); w.Code != http.StatusCreated {
 		t.Errorf("the command that is shown = %d %s", w.Code, w.Body)
 	}
-	v.press(form, typed("reason", " ", "confirm", "mallory")).at(http.StatusBadRequest, `id="reason-problem"`)
+	v.send(form, typed("reason", " ", "confirm", "mallory")).at(http.StatusBadRequest, `id="reason-problem"`)
 	before := v.cookies[source.InsecureCookieName]
-	v.press(form, typed("reason", "it's 7", "confirm", "mallory")).at(http.StatusCreated, "You act as")
+	v.send(form, typed("reason", "it's 7", "confirm", "mallory")).at(http.StatusCreated, "You act as")
 	if made := v.curls(); len(made) != 1 || made[0] != calls[0] {
 		t.Errorf("the answer shows %+v", made)
 	}
@@ -132,7 +132,7 @@ func TestConsoleImpersonates(t *testing.T) {
 			t.Errorf("%s: %s", name, v.page.Body)
 		}
 		path := "/admin/users/" + u.ID + "/impersonate"
-		v.open(path).press(path, typed("reason", "x", "confirm", name)).at(http.StatusForbidden, "Nothing was done.")
+		v.open(path).send(path, typed("reason", "x", "confirm", name)).at(http.StatusForbidden, "Nothing was done.")
 	}
 }
 

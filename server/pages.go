@@ -154,10 +154,7 @@ func (s *Server) wrong(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch {
 	case p.Type == "bad-request", p.Type == "not-found" && p.Detail != "":
-		page.Detail = p.Title + "."
-		if p.Detail != "" {
-			page.Detail += " " + strings.ToUpper(p.Detail[:1]) + strings.TrimSuffix(p.Detail[1:], ".") + "."
-		}
+		page.Detail = sentences(p.Title, p.Detail)
 	case p.Status == http.StatusInternalServerError:
 		page.Request = w.Header().Get(requestHeader)
 	}
@@ -165,6 +162,14 @@ func (s *Server) wrong(w http.ResponseWriter, r *http.Request, err error) {
 		page.Again = r.URL.RequestURI()
 	}
 	_ = s.render(w, r, p.Status, "problem.html", &page)
+}
+
+// sentences are the title and the detail of a problem for a person. detail may be empty.
+func sentences(title, detail string) string {
+	if detail == "" {
+		return title + "."
+	}
+	return title + ". " + strings.ToUpper(detail[:1]) + strings.TrimSuffix(detail[1:], ".") + "."
 }
 
 // has reports whether there is a text with that key.

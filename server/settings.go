@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func settingsOf(c *Config) (all []Setting) {
 		{"absolute", c.Absolute, 24 * time.Hour}, {"refresh_grace", c.Grace, 10 * time.Second}, {"max_bound", c.MaxBound, defaultBound},
 		{"audit_keep", c.KeepAudit, 90 * 24 * time.Hour},
 	} {
-		add(d.key, d.value.String(), cmp.Or(d.otherwise.String(), "0s"))
+		add(d.key, d.value.String(), d.otherwise.String())
 	}
 	return all
 }

@@ -131,8 +131,7 @@ func (c *Client) WouldEnd(ctx context.Context, scope source.Scope, id string, pa
 
 // Users returns all users, page by page. An error ends them.
 func (c *Client) Users(ctx context.Context) iter.Seq2[User, error] {
-	all := pagesOf(ctx, c, "/v1/admin/users", url.Values{}, func(page Users) string { return page.Next })
-	return each(all, func(page Users) []User { return page.Users })
+	return c.FindUsers(ctx, UserFilter{})
 }
 
 // FindUsers returns the users that f is for, page by page. An error ends them.
@@ -266,7 +265,7 @@ type Events struct {
 
 // Audit returns security events, page by page, newest first. An error ends them.
 func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, error] {
-	query := filled(url.Values{}, map[string]string{
+	query := filled(map[string]string{
 		"subject": of.Subject, "by": of.By, "action": strings.Join(of.Actions, ","), "outcome": strings.Join(of.Outcomes, ","),
 		"from": moment(of.From), "to": moment(of.To),
 	})

@@ -221,7 +221,7 @@ type SessionFilter struct {
 
 // Query is f as GET /v1/admin/sessions takes it.
 func (f SessionFilter) Query() url.Values {
-	return filled(url.Values{}, map[string]string{
+	return filled(map[string]string{
 		"user": f.User, "client": f.Client, "carrier": f.Carrier, "address": f.Address, "device": f.Device, "acr": f.ACR, "since": moment(f.Since),
 	})
 }

@@ -44,15 +44,16 @@ type UserFilter struct {
 
 // Query is f as GET /v1/admin/users takes it.
 func (f UserFilter) Query() url.Values {
-	query := url.Values{}
+	disabled := ""
 	if f.Disabled != nil {
-		query.Set("disabled", strconv.FormatBool(*f.Disabled))
+		disabled = strconv.FormatBool(*f.Disabled)
 	}
-	return filled(query, map[string]string{"q": f.Text, "role": f.Role, "created": moment(f.Created), "created_before": moment(f.Before)})
+	return filled(map[string]string{"q": f.Text, "role": f.Role, "disabled": disabled, "created": moment(f.Created), "created_before": moment(f.Before)})
 }
 
-// filled adds to query the values that are not empty.
-func filled(query url.Values, values map[string]string) url.Values {
+// filled is a query of the values that are not empty.
+func filled(values map[string]string) url.Values {
+	query := url.Values{}
 	for name, value := range values {
 		if value != "" {
 			query.Set(name, value)
