@@ -133,7 +133,7 @@ func newDomains(t *testing.T) *domains {
 // origins are those that the client lists.
 func (d *domains) origins() []string {
 	list := []string{
-		"https://auth.example.test:8443", "https://app.example.test", "https://app.other.test", "https://localhost", "http://tauri.localhost",
+		"https://auth.example.test:8443", "https://app.example.test", "https://app.other.test", "https://localhost", "http://tauri.localhost", "https://tauri.localhost",
 		"capacitor://localhost", "ionic://localhost", "tauri://localhost",
 	}
 	for _, origin := range d.extension {
@@ -268,6 +268,7 @@ func TestDomains(t *testing.T) {
 		{"`https://app.other.test`", "https://app.other.test/app"},
 		{"`https://localhost`", "https://localhost/app"},
 		{"`http://tauri.localhost`", "http://tauri.localhost/app"},
+		{"`https://tauri.localhost`", "https://tauri.localhost/app"},
 		{"`chrome-extension://…` with `host_permissions`", d.extension["permitted"] + "/app.html"},
 		{"`chrome-extension://…` without", d.extension["other"] + "/app.html"},
 	}
@@ -389,8 +390,8 @@ func TestOriginsOfApps(t *testing.T) {
 	t.Parallel()
 	d := newDomains(t)
 	for origin, listed := range map[string]bool{
-		"capacitor://localhost": true, "ionic://localhost": true, "tauri://localhost": true, "http://tauri.localhost": true, "https://localhost": true,
-		"capacitor://other": false, "http://localhost": false, "https://tauri.localhost": false, "file://": false, "null": false,
+		"capacitor://localhost": true, "ionic://localhost": true, "tauri://localhost": true, "http://tauri.localhost": true, "https://tauri.localhost": true, "https://localhost": true,
+		"capacitor://other": false, "http://localhost": false, "https://other.localhost": false, "file://": false, "null": false,
 	} {
 		send := func(carrier string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest("POST", domainsIssuer+"/v1/login", strings.NewReader(fmt.Sprintf(`{"identifier":%q,"password":%q,"carrier":%q}`, d.person(), ownPassword, carrier)))
