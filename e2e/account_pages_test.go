@@ -14,7 +14,6 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -40,14 +39,7 @@ func TestEveryStateOfThePages(t *testing.T) {
 		}
 		var last *issuer.Issued
 		for range sessions {
-			rev, err := auth.Issuer().SubjectRev(t.Context(), u.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			proof := login.Proof{Subject: u.ID, Methods: []string{"pwd"}, At: time.Now().Add(-age), SubjectRev: rev}
-			if last, err = auth.Issuer().Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: agent}); err != nil {
-				t.Fatal(err)
-			}
+			last = loginOf(t, auth, u.ID, age, agent)
 		}
 		if name == "alice" {
 			if err := auth.Issuer().Clients().Set(t.Context(), "reports", audit.Act{}, func(*clients.Client) {}); err != nil {
@@ -127,14 +119,7 @@ func acting(t *testing.T, auth *server.Embedded, user string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rev, err := auth.Issuer().SubjectRev(t.Context(), boss.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := auth.Issuer().Login(t.Context(), login.Proof{Subject: boss.ID, Roles: boss.Roles, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev}, issuer.Request{Carrier: counterfoil.CarrierCookie})
-	if err != nil {
-		t.Fatal(err)
-	}
+	own := loginOf(t, auth, boss.ID, 0, "", boss.Roles...)
 	u, err := auth.Users().ByIdentifier(t.Context(), user)
 	if err != nil {
 		t.Fatal(err)

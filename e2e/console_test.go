@@ -15,8 +15,6 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
-	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -34,21 +32,7 @@ func asRole(t *testing.T, auth *server.Embedded, role string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sessionOf(t, auth, u.ID, "", role)
-}
-
-// sessionOf signs a user in by a cookie, with that browser.
-func sessionOf(t *testing.T, auth *server.Embedded, user, agent string, roles ...string) string {
-	t.Helper()
-	rev, err := auth.Issuer().SubjectRev(t.Context(), user)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := auth.Issuer().Login(t.Context(), login.Proof{Subject: user, Methods: []string{"pwd"}, At: auth.Clock().Now(), SubjectRev: rev, Roles: roles}, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: agent})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got.Access.Reveal()
+	return loginOf(t, auth, u.ID, 0, "", role).Access.Reveal()
 }
 
 // dress makes the page look as on that device.
@@ -100,11 +84,11 @@ func TestConsoleInABrowser(t *testing.T) {
 			long = u
 		}
 		for range 40 {
-			sessionOf(t, auth, u.ID, agent, "staff")
+			loginOf(t, auth, u.ID, 0, agent, "staff")
 		}
 	}
 	for _, agent := range []string{agent, "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"} {
-		sessionOf(t, auth, long.ID, agent, "staff")
+		loginOf(t, auth, long.ID, 0, agent, "staff")
 	}
 	err := auth.Issuer().Clients().Set(t.Context(), "shop", audit.Act{}, func(c *clients.Client) {
 		*c = clients.Client{Name: "The shop", Origins: []string{"https://shop.example", "https://www.with-a-long-name.shop.example"}, Scopes: []string{"read", "write"}, Carriers: []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer}}

@@ -42,6 +42,21 @@ func embedded(t *testing.T) (auth *server.Embedded, url string, paths func() str
 	return auth, web.URL, asked.String
 }
 
+// loginOf signs a user in by a cookie, as one who proved that long ago who they are, with that browser.
+func loginOf(t *testing.T, auth *server.Embedded, user string, age time.Duration, agent string, roles ...string) *issuer.Issued {
+	t.Helper()
+	rev, err := auth.Issuer().SubjectRev(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof := login.Proof{Subject: user, Methods: []string{"pwd"}, At: auth.Clock().Now().Add(-age), SubjectRev: rev, Roles: roles}
+	got, err := auth.Issuer().Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: agent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
 // LOGIN-12: the link of an invitation. With JavaScript the page takes the token out of the
 // address and into the form; without, the person pastes the link. The server is not told the
 // token before the form is sent.
@@ -118,16 +133,9 @@ func TestOldLoginInABrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rev, err := auth.Issuer().SubjectRev(t.Context(), u.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			proof := login.Proof{Subject: u.ID, Methods: []string{"pwd"}, At: time.Now().Add(-time.Hour), SubjectRev: rev}
 			var old *issuer.Issued
 			for range 3 {
-				if old, err = auth.Issuer().Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "phone"}); err != nil {
-					t.Fatal(err)
-				}
+				old = loginOf(t, auth, u.ID, time.Hour, "phone")
 			}
 			b := newBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + old.Access.Reveal()))

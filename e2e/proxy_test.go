@@ -197,14 +197,7 @@ func throughThePages(t *testing.T, auth *server.Embedded, url, name string, l lo
 	b.do(chromedp.SendKeys(chromedp.CSS("#identifier"), "wendy"), chromedp.SendKeys(chromedp.CSS("#password"), ownPassword+"\r"))
 	b.until(`document.querySelectorAll(".sessions li").length === 1 && ` + at("/"))
 
-	rev, err := auth.Issuer().SubjectRev(t.Context(), wendy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof := login.Proof{Subject: wendy, Methods: []string{"pwd"}, At: time.Now(), SubjectRev: rev}
-	if _, err := auth.Issuer().Login(t.Context(), proof, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "phone"}); err != nil {
-		t.Fatal(err)
-	}
+	loginOf(t, auth, wendy, 0, "phone")
 	b.do(chromedp.Reload())
 	b.until(`document.querySelectorAll(".sessions li").length === 2`)
 	b.inspect("account-" + name)
