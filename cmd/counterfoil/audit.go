@@ -42,9 +42,10 @@ func (c *auditList) Run(ctx context.Context) error {
 	if of.To, err = since("--until", c.Until, time.Now()); err != nil {
 		return err
 	}
+	if err := checkFormat(c.Format); err != nil {
+		return err
+	}
 	switch {
-	case checkFormat(c.Format) != nil:
-		return checkFormat(c.Format)
 	case c.Format != "" && (c.Follow || c.JSON):
 		return misuse("--format goes with neither --json nor --follow: --follow --json prints one JSON object a line")
 	case c.Follow && c.Until != "":
