@@ -7,7 +7,8 @@ import (
 )
 
 // kindTexts has a record for each kind whose records all have their index texts. Its ID is the
-// kind, its value the version of the texts. A move leaves it behind, as it does the texts.
+// kind, its value the version of the texts; 0 while the first Reindex runs. A node of a version
+// without texts that adds a record takes it away. A move leaves it behind, as it does the texts.
 const kindTexts Kind = "texts"
 
 // reindexBatch is how many records one commit of Reindex writes.
@@ -17,6 +18,7 @@ const reindexBatch = 500
 // Indexed and has not noted that they have those of this version. It writes each record again
 // as it is. So does the first start of a version that has other texts, or of a store that was
 // filled by a move. A process that is killed meanwhile has done a part, and the next one does all.
+// So does the next call, if a record without texts was added meanwhile.
 // Progress is told how many records were written.
 func Reindex(ctx context.Context, s Store, kind Kind, version int, texts func(Record) []string, progress func(done int)) error {
 	if !s.Describe().Indexed {
@@ -27,13 +29,25 @@ func Reindex(ctx context.Context, s Store, kind Kind, version int, texts func(Re
 	if err != nil {
 		return err
 	}
-	value := strconv.Itoa(version)
+	value, rev := strconv.Itoa(version), recs[0].Rev
 	if string(recs[0].Value) == value {
 		return nil
 	}
+	if rev == 0 { // there must be a note to take away, or nothing tells of what is added behind this
+		_, err := s.Commit(ctx, Batch{Put: []Record{{Key: noted, Value: []byte("0")}}})
+		if err != nil && !errors.Is(err, ErrConflict) { // another node has begun
+			return err
+		}
+		rev = 1
+	}
+	with := func(r Record) Record {
+		r.Index = texts(r)
+		r.Index = r.Index[:min(len(r.Index), maxTexts)] // a record that nobody may write any more must not stop the start
+		return r
+	}
 	done, batch := 0, make([]Record, 0, reindexBatch)
 	flush := func() error {
-		if err := writeAgain(ctx, s, batch); err != nil {
+		if err := writeAgain(ctx, s, batch, with); err != nil {
 			return err
 		}
 		done += len(batch)
@@ -45,9 +59,7 @@ func Reindex(ctx context.Context, s Store, kind Kind, version int, texts func(Re
 		if err != nil {
 			return err
 		}
-		r.Index = texts(r)
-		r.Index = r.Index[:min(len(r.Index), maxTexts)] // a record that nobody may write any more must not stop the start
-		if batch = append(batch, r); len(batch) == reindexBatch {
+		if batch = append(batch, with(r)); len(batch) == reindexBatch {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -56,16 +68,16 @@ func Reindex(ctx context.Context, s Store, kind Kind, version int, texts func(Re
 	if err := flush(); err != nil {
 		return err
 	}
-	_, err = s.Commit(ctx, Batch{Put: []Record{{Key: noted, Rev: recs[0].Rev, Value: []byte(value)}}})
+	_, err = s.Commit(ctx, Batch{Put: []Record{{Key: noted, Rev: rev, Value: []byte(value)}}})
 	if errors.Is(err, ErrConflict) {
-		return nil // another node has noted the same
+		return nil // another node has noted the same, or a record was added: the next call does all
 	}
 	return err
 }
 
-// writeAgain writes records as they were read. One that was changed meanwhile has its texts from
-// that change.
-func writeAgain(ctx context.Context, s Store, records []Record) error {
+// writeAgain writes records as they were read. One that was changed meanwhile is read again: a
+// node of a version without texts may have changed it.
+func writeAgain(ctx context.Context, s Store, records []Record, with func(Record) Record) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -74,9 +86,26 @@ func writeAgain(ctx context.Context, s Store, records []Record) error {
 		return err
 	}
 	for _, r := range records {
-		if _, err := s.Commit(ctx, Batch{Put: []Record{r}}); err != nil && !errors.Is(err, ErrConflict) {
+		if err := writeOneAgain(ctx, s, r, with); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func writeOneAgain(ctx context.Context, s Store, r Record, with func(Record) Record) error {
+	for {
+		_, err := s.Commit(ctx, Batch{Put: []Record{r}})
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		now, err := One(ctx, s, r.Key)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r = with(now)
+	}
 }

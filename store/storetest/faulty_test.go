@@ -156,7 +156,7 @@ func TestReindexGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := func(r store.Record) []string { return slices.Repeat([]string{"t" + r.ID}, 100) }
-	s.Inject(storetest.Fault{Op: storetest.OpCommit, After: 1, Times: 1})
+	s.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "thing", After: 1, Times: 1})
 	for n, want := range []int{500, 1200} {
 		err := store.Reindex(t.Context(), s, "thing", 1, texts, func(int) {})
 		got, _, counted := s.Count(t.Context(), "thing", "t", 5000)
