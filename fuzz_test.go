@@ -19,6 +19,9 @@ func FuzzRemote(f *testing.F) {
 	f.Add([]byte(`{"active":false}`))
 	f.Add([]byte(`{"active":true,"iss":"i","sub":"s","sid":"ses_1","exp":1767323100,"rv":"0123456789abcdef.1","aud":["a"],"scope":"a b"}`))
 	f.Add([]byte(`{"active":true,"Active":false,"sub":"s"}`))
+	for _, act := range []string{`{"sub":"a","sid":"ses_2"}`, `{"sub":"a"}`, `{"sid":"ses_2"}`} {
+		f.Add([]byte(`{"active":true,"iss":"i","sub":"s","sid":"ses_1","exp":1767323100,"rv":"0123456789abcdef.1","act":` + act + `}`))
+	}
 	f.Add([]byte("\x1e" + goodPage + "\n\x1e" + goodPage + "\n"))
 	f.Add([]byte("\x1e" + goodPage + "\n\x1e" + goodPage))
 	f.Add([]byte("\x1e\x1e" + goodPage + "\n"))
@@ -32,6 +35,8 @@ func FuzzRemote(f *testing.F) {
 		switch {
 		case err == nil && (s == nil || s.ID == "" || s.Subject == "" || json.Unmarshal(body, new(any)) != nil):
 			t.Errorf("%s is read as %+v", body, s)
+		case err == nil && (s.Actor == "") != (s.ActorSession == ""): // what ends that session would not end this one
+			t.Errorf("%s is read as an impersonation by %q in session %q", body, s.Actor, s.ActorSession)
 		case err != nil && (s != nil || errors.Is(err, counterfoil.ErrInvalidToken) == errors.Is(err, counterfoil.ErrUnavailable)):
 			t.Errorf("%s: %+v and %v", body, s, err)
 		}

@@ -86,6 +86,12 @@ func TestList(t *testing.T) {
 	if page, _, err := trail.List(t.Context(), audit.Query{}); err != nil || len(page) != 5 {
 		t.Errorf("List after an hour = %d entries, %v, want the 5 that are not past their time", len(page), err)
 	}
+	for year, want := range map[int]int{1600: 0, 9000: 5} { // nanoseconds count neither
+		page, _, err := trail.List(t.Context(), audit.Query{To: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)})
+		if err != nil || len(page) != want {
+			t.Errorf("List to the year %d = %d entries, %v, want %d", year, len(page), err, want)
+		}
+	}
 }
 
 // A query by action or time looks at a bounded number of entries, and goes on where it stopped.

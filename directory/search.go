@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -81,10 +80,6 @@ const (
 	maxNameWords = 12 // of a name, each in two spellings at most
 )
 
-func backwards(t time.Time) string {
-	return fmt.Sprintf("|%08x", math.MaxUint32-uint32(min(max(t.Unix(), 0), math.MaxUint32)))
-}
-
 // names returns the words that u is found by.
 func (u *User) names() []string {
 	all := []string{u.Identifier, fold(u.ID)}
@@ -111,9 +106,9 @@ func longest(words []string) []string {
 // texts returns what u is found by. A damaged user is the last of all.
 func (u *User) texts() []string {
 	if u.Status == Damaged {
-		return []string{allText + backwards(time.Unix(0, 0))}
+		return []string{allText + "|" + store.Backwards(time.Unix(0, 0))}
 	}
-	at := backwards(u.Created)
+	at := "|" + store.Backwards(u.Created)
 	all := []string{allText + at}
 	if u.Status == Disabled {
 		all = append(all, disabledText+at)
@@ -169,7 +164,7 @@ func (f Filter) query(after string) store.Query[*User] {
 	at := func(prefix string) {
 		by := store.By{Prefix: prefix + "|"}
 		if !f.Since.IsZero() {
-			by.Last = prefix + backwards(f.Since)
+			by.Last = by.Prefix + store.Backwards(f.Since)
 		}
 		q.By = append(q.By, by)
 	}

@@ -129,11 +129,34 @@ func testSearch(t *testing.T, s store.Store) {
 	}
 	for what, f := range map[string]directory.Filter{
 		"long": {Text: strings.Repeat("a", 255)}, "expands": {Text: strings.Repeat("\ufdfa", 80)}, "many words": {Text: "a b c d e f g h i"},
-		"nothing to see": {Text: "\u200b "}, "role": {Role: "two words"},
+		"nothing to see": {Text: "\u200b "}, "role": {Role: "two words"}, "long role": {Role: strings.Repeat("x", 65)},
 	} {
 		if _, err := d.Search(ctx, f, "", 0); !errors.Is(err, directory.ErrBadFilter) {
 			t.Errorf("%s: Search = %v, want ErrBadFilter", what, err)
 		}
+	}
+}
+
+// A page of a search looks at a bounded number of users: one without a match says where to go on.
+func TestSearchIsBounded(t *testing.T) {
+	s := memory.New()
+	var b store.Batch
+	for n := range 1001 {
+		b.Put = append(b.Put, store.Record{Key: store.Key{Kind: "user", ID: fmt.Sprint("usr_", n)}, Value: []byte(`{"created":"2026-03-01T12:00:00Z"}`)})
+	}
+	if _, err := s.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, s)
+	found, err := d.Search(t.Context(), directory.Filter{Role: "none"}, "", 0)
+	if err != nil || len(found.Users) > 0 || found.Looked != 1000 || found.Next == "" {
+		t.Fatalf("%d users of %d, next %q, %v", len(found.Users), found.Looked, found.Next, err)
+	}
+	if found, err = d.Search(t.Context(), directory.Filter{Role: "none"}, found.Next, 0); err != nil || found.Looked != 1 || found.Next != "" {
+		t.Errorf("the next page looks at %d, next %q, %v", found.Looked, found.Next, err)
+	}
+	if n, more, err := d.Count(t.Context(), directory.Filter{Role: "none"}); n != 0 || !more || err != nil {
+		t.Errorf("Count = %d, %v, %v, want more than 0", n, more, err)
 	}
 }
 

@@ -191,6 +191,9 @@ func TestPlanToken(t *testing.T) {
 	refused("a forged one", phones, string(flipped), root, issuer.ErrNoPlan)
 	refused("another filter", issuer.Filter{Device: "laptop"}, plan.Token, root, issuer.ErrNoPlan)
 	refused("another caller", phones, plan.Token, audit.Act{By: "subject:eve"}, issuer.ErrNoPlan)
+	if _, err := b.RevokeFound(t.Context(), phones, plan.Token, -1, root); !errors.Is(err, issuer.ErrBadRequest) {
+		t.Errorf("at most -1: %v", err)
+	}
 	if _, err := b.PlanRevocation(t.Context(), issuer.Filter{}, root.By); !errors.Is(err, issuer.ErrBadRequest) {
 		t.Errorf("an empty filter: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -71,16 +70,12 @@ const (
 	addressText = "a"
 )
 
-func backwards(t time.Time) string {
-	return fmt.Sprintf("%08x", math.MaxUint32-uint32(min(max(t.Unix(), 0), math.MaxUint32)))
-}
-
 // texts returns what r is found by. A damaged session is the last of all.
 func (r *SessionRow) texts() []string {
 	if r.Damaged {
-		return []string{store.Text(allText, "", "|"+backwards(time.Unix(0, 0)))}
+		return []string{store.Text(allText, "", "|"+store.Backwards(time.Unix(0, 0)))}
 	}
-	at := backwards(r.Created)
+	at := store.Backwards(r.Created)
 	all := []string{store.Text(allText, "", "|"+at)}
 	for _, g := range r.grants() {
 		all = append(all, store.Text(clientText, g.Client, "|"+at))
@@ -108,7 +103,7 @@ func (f Filter) query(after string) store.Query[*SessionRow] {
 	by := func(begin, value string) {
 		prefix, last := store.Text(begin, value, "|"), ""
 		if !f.Since.IsZero() {
-			last = prefix + backwards(f.Since)
+			last = prefix + store.Backwards(f.Since)
 		}
 		q.By = append(q.By, store.By{Prefix: prefix, Last: last})
 	}

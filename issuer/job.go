@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
@@ -79,14 +80,10 @@ func parseJob(rec store.Record) (Job, error) {
 	return j, nil
 }
 
-// act is who ordered the job.
-func (j *Job) act() audit.Act {
-	return audit.Act{By: j.By, Address: j.Address, Request: j.Request, Reason: j.Reason}
-}
-
 // entry is an audit entry about the job.
 func (j *Job) entry(detail string) audit.Entry {
-	e := j.act().Entry(audit.Revoke, j.Filter.Subject)
+	ordered := audit.Act{By: j.By, Address: j.Address, Request: j.Request, Reason: j.Reason}
+	e := ordered.Entry(audit.Revoke, j.Filter.Subject)
 	e.Client, e.Target, e.Detail = j.Filter.Client, "filter", "job="+j.ID+" "+detail
 	return e
 }
@@ -133,7 +130,7 @@ func (f Filter) words() string {
 			words = append(words, name+"="+value)
 		}
 	}
-	if f.Carrier.String() != "" && f.Carrier != (Filter{}.Carrier) {
+	if f.Carrier != (counterfoil.Carrier{}) {
 		add("carrier", f.Carrier.String())
 	}
 	if f.Address.IsValid() {

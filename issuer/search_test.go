@@ -158,4 +158,7 @@ func TestSearchIsBounded(t *testing.T) {
 	if n, more, err := i.Count(t.Context(), issuer.Filter{Client: own.Session.Client}); n != issuer.MaxCount || !more || err != nil {
 		t.Errorf("Count = %d, %v, %v, want more than %d", n, more, err, issuer.MaxCount)
 	}
+	if tally, err := i.Tally(t.Context()); tally.Sessions != issuer.MaxCount || !tally.More || err != nil {
+		t.Errorf("Tally = %+v, %v, want more than %d", tally, err, issuer.MaxCount)
+	}
 }

@@ -18,7 +18,7 @@ type Tally struct {
 // some seconds.
 func (i *Issuer) Tally(ctx context.Context) (Tally, error) {
 	t := Tally{Carriers: map[string]int{}, Clients: map[string]int{}}
-	for m, err := range i.store.Search(ctx, kindSession, i.everyText(), store.Position{}) {
+	for m, err := range i.store.Search(ctx, kindSession, store.Text(allText, "", "|"), store.Position{}) {
 		if err != nil {
 			return Tally{}, unavailable(err)
 		}
@@ -36,12 +36,4 @@ func (i *Issuer) Tally(ctx context.Context) (Tally, error) {
 		}
 	}
 	return t, nil
-}
-
-// everyText begins one text of every session, in a store that has texts.
-func (i *Issuer) everyText() string {
-	if i.Indexed() {
-		return store.Text(allText, "", "|")
-	}
-	return ""
 }

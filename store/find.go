@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // By is one condition of a [Query]: a record that matches has a text that begins with Prefix. No
@@ -173,4 +175,10 @@ func Text(begin, value, end string) string {
 		}
 	}
 	return begin + b.String() + end
+}
+
+// Backwards returns the second of t, counted backwards, for the end of an index text: so the
+// newest is first.
+func Backwards(t time.Time) string {
+	return fmt.Sprintf("%08x", math.MaxUint32-uint32(min(max(t.Unix(), 0), math.MaxUint32)))
 }
