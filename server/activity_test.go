@@ -23,13 +23,16 @@ func TestActivity(t *testing.T) {
 	other := b.left(time.Minute, counterfoil.CarrierBearer)
 	_, err := b.issuer.Revoke(t.Context(), source.ScopeSession, other.Session.ID, audit.Act{By: audit.BySubject("usr_root"), Reason: "between administrators"})
 	must(t, err)
+	program := b.left(time.Minute, counterfoil.CarrierBearer)
+	_, err = b.issuer.Revoke(t.Context(), source.ScopeSession, program.Session.ID, audit.Act{By: audit.ByKey("monitor")})
+	must(t, err)
 	_, body := got(b.answer("GET", "/v1/activity", "", v.headers()...))
-	for _, want := range []string{`"action":"login","outcome":"ok","by":"self"`, `"action":"revoke","outcome":"ok","by":"administrator"`} {
+	for _, want := range []string{`"action":"login","outcome":"ok","by":"self"`, `"action":"revoke","outcome":"ok","by":"administrator"`, `"action":"revoke","outcome":"ok","by":"program"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)
 		}
 	}
-	if strings.Contains(body, "between") || strings.Contains(body, "usr_root") {
+	if strings.Contains(body, "between") || strings.Contains(body, "usr_root") || strings.Contains(body, "monitor") {
 		t.Errorf("more is told than is the user's: %s", body)
 	}
 	v.open("/activity").at(http.StatusOK, "<h2>Sign-in</h2>").at(http.StatusOK, "by an administrator")

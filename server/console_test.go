@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -294,6 +295,8 @@ func TestConsoleWrites(t *testing.T) {
 	v.open("/admin/sessions?user="+u.ID).at(http.StatusOK, "2 sessions").at(http.StatusOK, "sid-"+one.Session.ID)
 	v.open(several+"?sid-"+one.Session.ID+"=on&sid-"+two.Session.ID+"=on").send(several, typed("confirm", "1")).at(http.StatusUnprocessableEntity, "type exactly: 2 sessions")
 	v.send(several, typed("confirm", "2 sessions")).gone(http.StatusOK, says+"The sessions were revoked").open("/admin/sessions?user="+u.ID).at(http.StatusOK, "No session is found")
+	first := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
+	v.open(several+"?sid-"+first.Session.ID+"=on&sid-zzz=on").send(several, typed("confirm", "2 sessions")).at(http.StatusNotFound, "The first 1 were done, and the others were not.")
 	swept := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
 	const found = "/admin/revoke/found"
 	v.open("/admin/sessions?user="+u.ID).link("Revoke all that was found").at(http.StatusOK, "1 sessions").send(found, typed("confirm", "all")).at(http.StatusUnprocessableEntity, "type exactly: 1 sessions")
@@ -345,18 +348,18 @@ func TestConsoleProvesAgain(t *testing.T) {
 	if _, err := b.users.ByIdentifier(t.Context(), "bob"); err == nil {
 		t.Error("the user was made without a click")
 	}
-	kept := v.page
 	v.send("/admin/new/user", typed("identifier", "bob", "name", "Bob", "roles", "staff")).at(http.StatusCreated, "/welcome#")
 
 	// What is kept is for this form and this visitor alone.
 	link := regexp.MustCompile(`kept=[\w-]+`)
 	old := b.console(2*time.Hour, "admin")
-	old.open("/admin/new/user").send("/admin/new/user", typed("identifier", "eve"))
+	old.open("/admin/new/user").send("/admin/new/user", typed("identifier", "eve", "confirm", "eve"))
 	to, err := url.QueryUnescape(old.page.Header().Get("Location"))
 	must(t, err)
 	query := link.FindString(to)
-	if query == "" || kept == nil {
-		t.Fatalf("nothing is kept: %s", to)
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(query, "kept="))
+	if err != nil || !strings.HasSuffix(string(text), "identifier=eve") || strings.Contains(string(text), "confirm") {
+		t.Fatalf("%q is kept, %v: %s", text, err, to)
 	}
 	old.open("/admin/new/user?"+query).at(http.StatusOK, `value="eve"`)
 	for name, other := range map[string]*visitor{
