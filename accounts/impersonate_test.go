@@ -29,6 +29,7 @@ func TestImpersonate(t *testing.T) {
 	byProgram := n.user("by-program")
 	_, err = n.Users().SignIn(t.Context(), byProgram.ID, []string{accounts.RoleAuditor}, issuer.Request{}, nil)
 	must(t, err)
+	written := n.user("never-signed-in", accounts.RoleSupport)
 	helper := n.signIn(n.user("helper", accounts.RoleSupport), counterfoil.CarrierBearer).Session
 	try := func(by *counterfoil.Session, user, reason string) (*issuer.Issued, error) {
 		return n.Users().Impersonate(t.Context(), by, user, issuer.Request{Carrier: counterfoil.CarrierBearer, Act: audit.Act{By: audit.BySubject(boss.ID), Reason: reason}})
@@ -54,6 +55,7 @@ func TestImpersonate(t *testing.T) {
 		"a long reason":                          {own, alice.ID, strings.Repeat("x", 201), issuer.ErrBadRequest},
 		"themselves":                             {own, boss.ID, "x", forbidden},
 		"support by record":                      {own, helper.Subject, "x", forbidden},
+		"support who never signed in":            {own, written.ID, "x", forbidden},
 		"support by what is in force":            {own, promoted.ID, "x", forbidden},
 		"an auditor by a session":                {own, byProgram.ID, "x", forbidden},
 		"a disabled user":                        {own, asleep.ID, "x", forbidden},

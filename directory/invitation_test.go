@@ -59,3 +59,15 @@ func TestInvitationLifetimes(t *testing.T) {
 		now = begun
 	}
 }
+
+// The invitation of a user makes no other user.
+func TestInvitationOfAUserFoundsNobody(t *testing.T) {
+	d := open(t, memory.New())
+	_, token, _, err := d.CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: "wendy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := d.Found(t.Context(), token, audit.Act{}, directory.User{Identifier: "root", Password: "a hash"}); !errors.Is(err, login.ErrRefused) {
+		t.Errorf("Found = %+v, %v, want ErrRefused", u, err)
+	}
+}

@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -13,10 +14,11 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
-// impersonated is a session of alice by boss, who is signed in with own.
-func (b *bench) impersonated(t *testing.T, c counterfoil.Carrier) (own, alice *issuer.Issued) {
+// boss signs the boss in.
+func (b *bench) boss(t *testing.T) *issuer.Issued {
 	t.Helper()
 	p := b.proof(t, "boss")
 	p.Roles = []string{"admin"}
@@ -25,6 +27,13 @@ func (b *bench) impersonated(t *testing.T, c counterfoil.Carrier) (own, alice *i
 	if err != nil {
 		t.Fatal(err)
 	}
+	return own
+}
+
+// impersonated is a session of alice by boss, who is signed in with own.
+func (b *bench) impersonated(t *testing.T, c counterfoil.Carrier) (own, alice *issuer.Issued) {
+	t.Helper()
+	own = b.boss(t)
 	rev, err := b.SubjectRev(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
@@ -266,5 +275,46 @@ func TestImpersonationBegins(t *testing.T) {
 	}
 	if _, err := b.Impersonate(t.Context(), "carol", nil, rev, by, issuer.Request{}); !errors.Is(err, issuer.ErrProveAgain) {
 		t.Errorf("of a subject who has become somebody meanwhile: %v", err)
+	}
+}
+
+// An impersonation that begins late in the session of who impersonates ends with that session.
+func TestImpersonationEndsInTime(t *testing.T) {
+	t.Parallel()
+	b := newIssuerWith(t, memory.New(), func(o *issuer.Options) { o.Absolute = 2 * time.Hour })
+	own := b.boss(t)
+	b.clock.add(90 * time.Minute)
+	by := issuer.Impersonator{Subject: "boss", Session: own.Session.ID, Role: "admin"}
+	i, err := b.Impersonate(t.Context(), "alice", nil, 0, by, issuer.Request{})
+	if err != nil || !i.SessionExpires.Equal(own.SessionExpires.Truncate(time.Second)) {
+		t.Errorf("it is %+v, %v, want an end at %v", i, err, own.SessionExpires)
+	}
+}
+
+// What ends an impersonation also keeps one from beginning that is under way.
+func TestImpersonationLosesTheRace(t *testing.T) {
+	t.Parallel()
+	for what, end := range map[string]func(b *bench, own *issuer.Issued) error{
+		"signed out": func(b *bench, own *issuer.Issued) error {
+			_, err := b.Revoke(context.Background(), source.ScopeSession, own.Session.ID, audit.Act{})
+			return err
+		},
+		"without the role": func(b *bench, _ *issuer.Issued) error {
+			return b.SetSubject(context.Background(), "boss", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"staff"} })
+		},
+	} {
+		db := memory.New()
+		faulty := storetest.Faulty(db)
+		b, other := newIssuer(t, faulty), newIssuer(t, db)
+		own := b.boss(t)
+		faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "session", Slow: true, Times: 1, Before: func() {
+			if err := end(other, own); err != nil {
+				t.Error(err)
+			}
+		}})
+		by := issuer.Impersonator{Subject: "boss", Session: own.Session.ID, Role: "admin"}
+		if i, err := b.Impersonate(t.Context(), "alice", nil, 0, by, issuer.Request{}); err == nil || errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Errorf("%s: %+v, %v, want a refusal", what, i, err)
+		}
 	}
 }
