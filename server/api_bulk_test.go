@@ -11,7 +11,6 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -111,17 +110,12 @@ func (b *bench) copies(id string, n int) {
 // Where a dry run has not counted all, somebody must say how many may be revoked. The job stops there.
 func TestRevokeMoreThanCounted(t *testing.T) {
 	t.Parallel()
-	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	b := newBench(t)
 	held := b.session("usr_many", issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: "Phone"})
 	b.copies(held.Session.ID, issuer.MaxCount+1)
-	post := func(want int, body string) (answer map[string]any) {
+	post := func(want int, body string) map[string]any {
 		t.Helper()
-		w := b.answer("POST", "/v1/admin/revocations", body, "Authorization", "Bearer "+b.key)
-		must(t, json.Unmarshal(w.Body.Bytes(), &answer))
-		if w.Code != want {
-			t.Errorf("%s: %d, %v", body, w.Code, answer)
-		}
-		return answer
+		return b.admin(want, "POST", "/v1/admin/revocations", body)
 	}
 	plan := post(http.StatusOK, `{"filter":{"user":"usr_many"},"dry_run":true}`)
 	if plan["sessions"] != 10000.0 || plan["more_than"] != true {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -102,6 +103,33 @@ func Contrast(a, b string) float64 {
 		panic(a + " " + b)
 	}
 	return contrast(x, y)
+}
+
+// Shares are the bars of a plot of numbers: name, number and part.
+func Shares(all map[string]int) (bars []string) {
+	for _, b := range shares(all) {
+		bars = append(bars, fmt.Sprint(b.Name, " ", b.Count, " ", b.Part))
+	}
+	return bars
+}
+
+// Columns are the bars of the plot of the last hour: place, logins, refused, base and top.
+func Columns(minutes []api.EventMinute, now time.Time) (bars [][5]int, most int) {
+	all, most := columns(minutes, now)
+	for _, c := range all {
+		bars = append(bars, [5]int{c.X, c.Logins, c.Refused, c.Base, c.Top})
+	}
+	return bars, most
+}
+
+// VerifierLines are what the console says of verifiers: the state of each, whether all is well with it and
+// how much of its bound is used up; and how many are behind.
+func VerifierLines(all api.Verifiers) (says []string, behind int) {
+	lines, behind := verifierLines(all)
+	for _, l := range lines {
+		says = append(says, fmt.Sprint(l.Called, ": ", l.State(), " ", l.Well(), " ", l.Part()))
+	}
+	return says, behind
 }
 
 // MadeKeys are the keys of texts that are put together in the code.
