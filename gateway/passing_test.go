@@ -87,16 +87,20 @@ func TestEarlyHintsToOthers(t *testing.T) {
 }
 
 // A visitor that waits for 100 sends its body only when the upstream wants it, and an upstream that
-// refuses is heard at once.
+// refuses is heard at once. It hears 100 once, however often and however late the upstream says it.
 func TestExpectContinue(t *testing.T) {
 	p := newProxied(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/refused" {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
 			return
 		}
-		_, _ = io.Copy(w, r.Body)
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/again" {
+			w.WriteHeader(http.StatusContinue)
+		}
+		_, _ = w.Write(body)
 	}, gateway.Route{Prefix: "/", Anonymous: true})
-	for path, want := range map[string]string{"/": "100 200", "/refused": "413"} {
+	for path, want := range map[string]string{"/": "100 200", "/again": "100 200", "/refused": "413"} {
 		conn, err := net.Dial("tcp", p.web.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -197,7 +197,9 @@ func removeOurCookies(h http.Header) {
 
 // early is the writer of a proxied answer. Informational answers do not pass [answered], and so
 // lose their cookies, and the token, here. A client of HTTP/1.0 gets none (RFC 9110 section 15.2): it
-// would take one for the answer.
+// would take one for the answer. Nor does a 100 pass: net/http writes it when the visitor's body is
+// first read, and the transport first reads it when the upstream said 100, or was silent for
+// [continueTimeout]. Passed on as well, the visitor would get two.
 type early struct {
 	http.ResponseWriter
 	p   *passage
@@ -224,7 +226,7 @@ func (e early) WriteHeader(status int) {
 		for name := range e.said {
 			delete(h, name)
 		}
-		if e.old {
+		if e.old || status == http.StatusContinue {
 			return
 		}
 	} else {
