@@ -10,9 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/inside"
 )
 
 // A connection whose node is cut off is given up when a ping of HTTP/2 is not answered.
@@ -62,55 +63,16 @@ const (
 	private
 )
 
-// shared is the range between carriers and their customers (RFC 6598), which
-// netip.Addr.IsPrivate leaves out.
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-// metadata is where clouds keep credentials of their machines and containers, and talk to them.
-var metadata = []netip.Prefix{
-	netip.MustParsePrefix("169.254.169.0/24"),    // AWS, Google, Azure, OpenStack, Oracle and most others
-	netip.MustParsePrefix("169.254.170.0/24"),    // AWS: containers and pods
-	netip.MustParsePrefix("169.254.0.23/32"),     // Tencent
-	netip.MustParsePrefix("192.0.0.192/32"),      // Oracle
-	netip.MustParsePrefix("100.100.100.200/32"),  // Alibaba
-	netip.MustParsePrefix("168.63.129.16/32"),    // Azure
-	netip.MustParsePrefix("fd00:ec2::/32"),       // AWS
-	netip.MustParsePrefix("fd20:ce::/32"),        // Google
-	netip.MustParsePrefix("fe80::a9fe:a9fe/128"), // OpenStack
-}
-
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// translated are the prefixes of IPv6 addresses that lead to the IPv4 address after them: NAT64
-// (RFC 6052) and 6to4 (RFC 3056).
-var translated = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("2002::/16")}
-
-// behind returns the address that a connection to ip ends at.
-func behind(ip netip.Addr) netip.Addr {
-	ip = ip.Unmap().WithZone("")
-	for _, p := range translated {
-		if p.Contains(ip) {
-			b, n := ip.As16(), p.Bits()/8
-			return netip.AddrFrom4([4]byte(b[n : n+4]))
-		}
-	}
-	return ip
-}
-
-func within(all []netip.Prefix, ip netip.Addr) bool {
-	return slices.ContainsFunc(all, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
 func (r *reach) allow(address string) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
-	ip := behind(at.Addr())
-	if within(metadata, ip) || ip.IsMulticast() || ip.IsUnspecified() || ip == broadcast {
+	ip := inside.Behind(at.Addr())
+	if inside.Never(ip) {
 		return fmt.Errorf("the issuer's name resolves to %v, which no issuer has", at.Addr())
 	}
-	if within(r.allowed, ip) {
+	if inside.Within(r.allowed, ip) {
 		return nil
 	}
 	const hint = "if the issuer is there, RemoteOptions.AllowAddresses must have it"
@@ -118,7 +80,7 @@ func (r *reach) allow(address string) error {
 		return fmt.Errorf("the issuer's name resolves to the link-local address %v: %s", at.Addr(), hint)
 	}
 	kind := int32(public)
-	if ip.IsPrivate() || ip.IsLoopback() || shared.Contains(ip) {
+	if inside.Has(ip) {
 		kind = private
 	}
 	if r.first.CompareAndSwap(0, kind); kind == private && r.first.Load() == public {

@@ -17,12 +17,14 @@ var layers = map[string]struct {
 	modules []string
 	reason  string
 }{
-	"/internal/token":  {nil, nil, "pure functions on the standard library"},
-	"/internal/secret": {nil, nil, "every package may use it"},
-	"/internal/limit":  {nil, nil, "an algorithm"},
-	"/internal/pack":   {nil, nil, "an algorithm"},
-	"/internal/clock":  {nil, nil, "reads clocks"},
-	"/internal/dial":   {nil, nil, "connects, and knows nothing of what is said"},
+	"/internal/token":   {nil, nil, "pure functions on the standard library"},
+	"/internal/secret":  {nil, nil, "every package may use it"},
+	"/internal/limit":   {nil, nil, "an algorithm"},
+	"/internal/pack":    {nil, nil, "an algorithm"},
+	"/internal/clock":   {nil, nil, "reads clocks"},
+	"/internal/inside":  {nil, nil, "a table of addresses"},
+	"/internal/dial":    {[]string{"/internal/inside"}, nil, "connects, and knows nothing of what is said"},
+	"/internal/outward": {[]string{"/internal/inside"}, nil, "connects and sends, and knows nothing of what is said"},
 
 	"/internal/forwarded": {nil, nil, "an algorithm"},
 	"/internal/urls":      {nil, nil, "an algorithm"},
