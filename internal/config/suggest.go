@@ -8,13 +8,7 @@ import (
 // suggest is a hint that names the closest of names, if one is close.
 func (s *Settings) suggest(name string, names []string) string {
 	bare := strings.TrimPrefix(name, s.opts.Prefix)
-	best, distance := "", len(bare)/3+2
-	slices.Sort(names)
-	for _, n := range names {
-		if d := edits(bare, strings.TrimPrefix(n, s.opts.Prefix)); d < distance {
-			best, distance = n, d
-		}
-	}
+	best := closest(bare, names, s.opts.Prefix)
 	if best == "" {
 		best = s.beginning(bare, names)
 	}
@@ -22,6 +16,21 @@ func (s *Settings) suggest(name string, names []string) string {
 		return s.opts.Hint
 	}
 	return "did you mean " + best + "?"
+}
+
+// Closest returns the one of names that name is most probably a misspelling of; empty: it is close to
+// none.
+func Closest(name string, names []string) string { return closest(name, names, "") }
+
+// closest compares name with names without the prefix.
+func closest(name string, names []string, prefix string) (best string) {
+	distance := len(name)/3 + 2
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		if d := edits(name, strings.TrimPrefix(n, prefix)); d < distance {
+			best, distance = n, d
+		}
+	}
+	return best
 }
 
 // beginning is the longest of names that bare begins with, as LISTEN_ADDRESS does with LISTEN.

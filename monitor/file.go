@@ -1,0 +1,184 @@
+package monitor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/textfile"
+)
+
+// File is what a file of checks says.
+type File struct {
+	Checks      []*Check
+	Maintenance []*Maintenance
+	Inside      []string // networks, addresses and host names inside that checks may reach
+}
+
+// maintenance returns the name of the maintenance that the check is in; empty: none.
+func (f *File) maintenance(check string, now time.Time) string {
+	for _, w := range f.Maintenance {
+		if !w.covers(check) {
+			continue
+		}
+		if begin, _, ok := w.window(now); ok && !now.Before(begin) {
+			return w.Name
+		}
+	}
+	return ""
+}
+
+// Read reads the file at path. Its error is a [config.Invalid].
+func Read(path string) (*File, error) {
+	data, err := textfile.Read(path)
+	if err != nil {
+		return nil, config.Invalid{{Where: path, Problem: "cannot be read: " + err.Error(), Hint: "docs/monitor.md shows one"}}
+	}
+	return Parse(path, data)
+}
+
+// Parse reads a file of checks (YAML). What it does not know is an error, so that an expectation that
+// is misspelt is not one that is missing. The error is a [config.Invalid] with the line of each
+// problem.
+func Parse(path string, data []byte) (*File, error) {
+	r := &reader{path: path}
+	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+	var root yaml.Node
+	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
+		return nil, config.Invalid{{Where: path, Problem: "is empty", Hint: "docs/monitor.md shows one"}}
+	} else if err != nil {
+		return nil, config.Invalid{r.syntax(err)}
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, config.Invalid{{Where: path, Problem: "has more than one YAML document"}}
+	}
+	f := new(File)
+	r.mapping(root.Content[0], "the file", map[string]func(*yaml.Node){
+		"checks":      func(n *yaml.Node) { r.list(n, "checks", func(n *yaml.Node) { r.check(n, f) }) },
+		"maintenance": func(n *yaml.Node) { r.list(n, "maintenance", func(n *yaml.Node) { r.maintenance(n, f) }) },
+		"inside":      func(n *yaml.Node) { f.Inside = r.texts(n) },
+	})
+	r.references(root.Content[0], f)
+	if len(r.problems) > 0 {
+		return nil, config.Invalid(r.problems)
+	}
+	return f, nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func (r *reader) syntax(err error) config.Problem {
+	where, problem := r.path, err.Error()
+	if m := yamlLine.FindStringSubmatch(strings.ReplaceAll(problem, "\n", " ")); m != nil {
+		problem = m[2]
+		if m[1] != "" {
+			where += ":" + m[1]
+		}
+	}
+	return config.Problem{Where: where, Problem: problem}
+}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// name is the name of a check, a maintenance, or a target.
+func (r *reader) name(n *yaml.Node) string {
+	name := r.text(n)
+	if !nameForm.MatchString(name) {
+		r.refuse(n, fmt.Sprintf("%q is no name", name), "lower-case letters, digits, and . _ - between them; at most 64")
+		return ""
+	}
+	return name
+}
+
+// references refuses names of checks that there are not.
+func (r *reader) references(n *yaml.Node, f *File) {
+	if len(f.Checks) == 0 && len(r.problems) == 0 {
+		r.refuse(n, "lists no checks", "docs/monitor.md shows a file")
+	}
+	var names []string
+	for _, c := range f.Checks {
+		if slices.Contains(names, c.Name) && c.Name != "" {
+			r.refuse(n, fmt.Sprintf("has two checks with the name %s", c.Name), "")
+		}
+		names = append(names, c.Name)
+	}
+	for i, w := range f.Maintenance {
+		if slices.ContainsFunc(f.Maintenance[:i], func(other *Maintenance) bool { return other.Name == w.Name && w.Name != "" }) {
+			r.refuse(n, fmt.Sprintf("has two maintenances with the name %s", w.Name), "")
+		}
+		for _, name := range w.Checks {
+			if !slices.Contains(names, name) {
+				hint := ""
+				if near := config.Closest(name, names); near != "" {
+					hint = "did you mean " + near + "?"
+				}
+				r.refuse(n, fmt.Sprintf("maintenance %s names the check %q, which there is not", w.Name, name), hint)
+			}
+		}
+	}
+}
+
+// maintenance reads one.
+func (r *reader) maintenance(n *yaml.Node, f *File) {
+	w := new(Maintenance)
+	weekly := ""
+	r.mapping(n, "a maintenance", map[string]func(*yaml.Node){
+		"name":   func(n *yaml.Node) { w.Name = r.name(n) },
+		"why":    func(n *yaml.Node) { w.Why = r.text(n) },
+		"checks": func(n *yaml.Node) { w.Checks = r.texts(n) },
+		"for":    func(n *yaml.Node) { w.For = r.duration(n, time.Minute, longestMaintenance) },
+		"once":   func(n *yaml.Node) { w.Once = r.moment(n) },
+		"weekly": func(n *yaml.Node) { weekly = r.text(n); r.weekly(n, w) },
+		"zone":   func(n *yaml.Node) { w.Zone = r.zone(n) },
+	})
+	switch {
+	case w.Name == "":
+		r.refuse(n, "the maintenance has no name", "")
+	case (weekly == "") == w.Once.IsZero():
+		r.refuse(n, "maintenance "+w.Name+": want once or weekly", "once: 2026-12-24T22:00:00+01:00, or weekly: Sun 02:00")
+	case w.For == 0:
+		r.refuse(n, "maintenance "+w.Name+": want for", "for: 1h")
+	case weekly != "" && w.Zone == nil:
+		r.refuse(n, "maintenance "+w.Name+": want zone", "zone: Europe/Berlin, or zone: UTC")
+	}
+	f.Maintenance = append(f.Maintenance, w)
+}
+
+// moment is a time with an offset from UTC.
+func (r *reader) moment(n *yaml.Node) time.Time {
+	t, err := time.Parse(time.RFC3339, r.text(n))
+	if err != nil {
+		r.refuse(n, "want a time with its offset from UTC, such as 2026-12-24T22:00:00+01:00", "")
+	}
+	return t
+}
+
+func (r *reader) zone(n *yaml.Node) *time.Location {
+	name := r.text(n)
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		r.refuse(n, fmt.Sprintf("%q is no time zone", name), "a name of the time zone database, such as Europe/Berlin")
+		return nil
+	}
+	return zone
+}
+
+// weekly reads a day and what a clock on the wall shows, such as Sun 02:00.
+func (r *reader) weekly(n *yaml.Node, w *Maintenance) {
+	day, clock, _ := strings.Cut(n.Value, " ")
+	at, err := time.Parse("15:04", clock)
+	days := []string{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}
+	i := slices.Index(days, day)
+	if err != nil || i < 0 {
+		r.refuse(n, "want a day and a time, such as Sun 02:00", "days are "+strings.Join(days, ", "))
+		return
+	}
+	w.Weekday, w.Clock = time.Weekday(i), time.Duration(at.Hour())*time.Hour+time.Duration(at.Minute())*time.Minute
+}
