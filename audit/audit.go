@@ -62,10 +62,12 @@ const (
 	DeleteAPIKey     Action = "apikey.delete"
 	SetCredential    Action = "credential.set" // Target: kind and id
 	DeleteCredential Action = "credential.delete"
-	Damaged          Action = "damaged"    // in lists alone: what is kept cannot be read
-	Limit            Action = "limit"      // told: an attempt was not even checked
-	Deny             Action = "denied"     // told: the caller may not make the request; Target: its route
-	CrossSite        Action = "cross-site" // told: another site made the request; Target: its route
+	Damaged          Action = "damaged"          // in lists alone: what is kept cannot be read
+	MuteCheck        Action = "monitor.mute"     // Target: the check of the monitor of which people are told nothing, or are told again
+	ChangeIncident   Action = "monitor.incident" // Target: the incident that was announced, or was given a note or its end
+	Limit            Action = "limit"            // told: an attempt was not even checked
+	Deny             Action = "denied"           // told: the caller may not make the request; Target: its route
+	CrossSite        Action = "cross-site"       // told: another site made the request; Target: its route
 )
 
 // Outcome says how it went.

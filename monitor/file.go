@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
@@ -19,7 +20,11 @@ import (
 type File struct {
 	Checks      []*Check
 	Maintenance []*Maintenance
-	Inside      []string // networks, addresses and host names inside that checks may reach
+	Inside      []string // networks, addresses and host names inside that checks and channels may reach
+
+	Channels  []Channel     // where people are told of events
+	Status    *StatusPage   // nil: there is none
+	Heartbeat secret.String // a URL that is called while the monitor runs; empty: none
 }
 
 // maintenance returns the name of the maintenance that the check is in; empty: none.
@@ -64,8 +69,13 @@ func Parse(path string, data []byte) (*File, error) {
 		"checks":      func(n *yaml.Node) { r.list(n, "checks", func(n *yaml.Node) { r.check(n, f) }) },
 		"maintenance": func(n *yaml.Node) { r.list(n, "maintenance", func(n *yaml.Node) { r.maintenance(n, f) }) },
 		"inside":      func(n *yaml.Node) { f.Inside = r.texts(n) },
+		"channels":    func(n *yaml.Node) { r.list(n, "channels", func(n *yaml.Node) { r.channel(n, f) }) },
+		"status":      func(n *yaml.Node) { r.statusPage(n, f) },
+
+		"heartbeat_url_file": func(n *yaml.Node) { f.Heartbeat = r.channelURL(n, r.secret(n).Reveal()) },
 	})
 	r.references(root.Content[0], f)
+	r.channelReferences(root.Content[0], f)
 	if len(r.problems) > 0 {
 		return nil, config.Invalid(r.problems)
 	}

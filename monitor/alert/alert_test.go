@@ -1,0 +1,232 @@
+package alert_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/outward"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/monitor/alert"
+)
+
+const whsec = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+// got is a request that a target has taken.
+type got struct {
+	path   string
+	header http.Header
+	body   string
+}
+
+// target answers with the status that answer returns for each try, from 1 on.
+func target(t *testing.T, answer func(try int) int) (url string, requests <-chan got) {
+	t.Helper()
+	all := make(chan got, 100)
+	var mu sync.Mutex
+	tries := 0
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		tries++
+		status := answer(tries)
+		mu.Unlock()
+		w.WriteHeader(status)
+		all <- got{r.URL.Path, r.Header, string(body)}
+	}))
+	t.Cleanup(web.Close)
+	return web.URL, all
+}
+
+func always(status int) func(int) int { return func(int) int { return status } }
+
+func sender(t *testing.T) *alert.Sender {
+	t.Helper()
+	c, err := outward.New(outward.Options{Allow: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &alert.Sender{Post: c.Send, Source: "auth.example", Page: func() string { return "https://auth.example/status" }}
+}
+
+var at = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+func down() monitor.Event {
+	return monitor.Event{
+		ID: "KEY-3-down", Kind: monitor.WentDown, At: at, Since: at.Add(-20 * time.Second), Check: "shop", Title: "Shop <1>", Group: "Sales",
+		Status: monitor.Down, Reason: monitor.BadStatus, Failure: "answered 500: want 200 & *not* <!channel>",
+	}
+}
+
+// Each kind of channel gets its form.
+func TestShapes(t *testing.T) {
+	url, requests := target(t, always(200))
+	s := sender(t)
+	t.Run("webhook", func(t *testing.T) {
+		if err := s.Send(t.Context(), monitor.Channel{Name: "w", Kind: monitor.Webhook, URL: secret.New(url + "/hook"), Secrets: []secret.String{secret.New(whsec)}}, down()); err != nil {
+			t.Fatal(err)
+		}
+		r := <-requests
+		var body struct {
+			Type      string
+			Timestamp time.Time
+			Data      struct{ ID, Kind, Check, Title, Failure, Source, Page, Text string }
+		}
+		if err := json.Unmarshal([]byte(r.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		if r.path != "/hook" || r.header.Get("Webhook-Id") != "KEY-3-down" || !strings.HasPrefix(r.header.Get("Webhook-Signature"), "v1,") || body.Type != "monitor.down" ||
+			!body.Timestamp.Equal(at) || body.Data.Check != "shop" || body.Data.Source != "auth.example" || !strings.HasPrefix(body.Data.Text, "DOWN: Shop <1>. It is down since 2026-11-30 11:59:40 UTC.") {
+			t.Errorf("%s %v %s", r.path, r.header, r.body)
+		}
+	})
+	t.Run("slack", func(t *testing.T) {
+		if err := s.Send(t.Context(), monitor.Channel{Name: "s", Kind: monitor.Slack, URL: secret.New(url + "/services/T/B/x")}, down()); err != nil {
+			t.Fatal(err)
+		}
+		r := <-requests
+		var body struct{ Text string }
+		if err := json.Unmarshal([]byte(r.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		if r.path != "/services/T/B/x" || !strings.Contains(body.Text, "&lt;!channel&gt;") || strings.Contains(body.Text, "<!") || !strings.Contains(body.Text, "<https://auth.example/status|Status page>") {
+			t.Errorf("%s %q", r.path, body.Text)
+		}
+	})
+	t.Run("ntfy", func(t *testing.T) {
+		if err := s.Send(t.Context(), monitor.Channel{Name: "n", Kind: monitor.Ntfy, URL: secret.New(url + "/topic"), Token: secret.New("tk_x")}, down()); err != nil {
+			t.Fatal(err)
+		}
+		r := <-requests
+		var body struct {
+			Topic, Title, Message, Click string
+			Priority                     int
+			Tags                         []string
+		}
+		if err := json.Unmarshal([]byte(r.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		if r.path != "/" || r.header.Get("Authorization") != "Bearer tk_x" || body.Topic != "topic" || body.Title != "DOWN: Shop <1>" || body.Priority != 4 || body.Click == "" || len(body.Tags) != 1 {
+			t.Errorf("%s %v %s", r.path, r.header, r.body)
+		}
+	})
+	t.Run("mail", func(t *testing.T) {
+		var sent []string
+		s.Mail = func(_ context.Context, id, to, language, subject string, lines []string) error {
+			sent = append(sent, id, to, language, subject, strings.Join(lines, "|"))
+			return nil
+		}
+		if err := s.Send(t.Context(), monitor.Channel{Name: "m", Kind: monitor.Mail, To: []string{"a@example.com"}, Language: "de"}, down()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(sent, " "); !strings.HasPrefix(got, "KEY-3-down a@example.com de DOWN: Shop <1> It is down since ") || !strings.HasSuffix(got, "Status page: https://auth.example/status") {
+			t.Error(got)
+		}
+	})
+}
+
+// What an answer means for another try.
+func TestFailures(t *testing.T) {
+	s := sender(t)
+	for status, want := range map[int]alert.Failure{
+		410: {Permanent: true}, 400: {}, 404: {}, 302: {}, 429: {Unreachable: true}, 500: {Unreachable: true}, 503: {Unreachable: true},
+	} {
+		url, _ := target(t, always(status))
+		err := s.Send(t.Context(), monitor.Channel{Kind: monitor.Slack, URL: secret.New(url)}, down())
+		f, is := errors.AsType[*alert.Failure](err)
+		if !is || f.Permanent != want.Permanent || f.Unreachable != want.Unreachable {
+			t.Errorf("%d: %#v", status, err)
+		}
+	}
+	err := s.Send(t.Context(), monitor.Channel{Kind: monitor.Slack, URL: secret.New("http://10.0.0.1/canary")}, down())
+	if f, is := errors.AsType[*alert.Failure](err); !is || strings.Contains(f.Reason, "canary") || !strings.Contains(f.Reason, "inside") {
+		t.Errorf("a target inside: %v", err)
+	}
+}
+
+// A queue sends each event once to each channel that wants it, and a channel that fails is tried
+// again without holding up another.
+func TestQueue(t *testing.T) {
+	good, received := target(t, always(204))
+	flaky, tries := target(t, func(try int) int {
+		if try == 1 {
+			return 500
+		}
+		return 200
+	})
+	gone, refused := target(t, always(410))
+	q := alert.New(sender(t), []monitor.Channel{
+		{Name: "good", Kind: monitor.Slack, URL: secret.New(good)},
+		{Name: "flaky", Kind: monitor.Slack, URL: secret.New(flaky)},
+		{Name: "gone", Kind: monitor.Slack, URL: secret.New(gone)},
+		{Name: "others", Kind: monitor.Slack, URL: secret.New(good), Only: []monitor.EventKind{monitor.WentUp}},
+	}, slog.New(slog.DiscardHandler))
+	defer q.Close()
+	q.Send(down())
+	q.Send(down()) // the same ID, while it waits
+	<-received
+	<-refused
+	<-tries
+	<-tries
+	for q.Waiting() > 0 {
+		<-time.After(time.Millisecond)
+	}
+	select {
+	case r := <-received:
+		t.Errorf("sent a second time: %s", r.body)
+	case <-refused:
+		t.Error("tried again where nobody wants any more")
+	default:
+	}
+	e := down()
+	e.ID, e.Channels = "KEY-4-down", []string{"good"}
+	q.Send(e)
+	<-received
+}
+
+// Nothing waits for a channel that was taken away, and a withdrawn event is not sent.
+func TestWithdraw(t *testing.T) {
+	dead, tries := target(t, always(500))
+	channel := monitor.Channel{Name: "dead", Kind: monitor.Slack, URL: secret.New(dead)}
+	q := alert.New(sender(t), []monitor.Channel{channel}, slog.New(slog.DiscardHandler))
+	defer q.Close()
+	first, second := down(), down()
+	second.ID = "KEY-5-down"
+	q.Send(first)
+	<-tries
+	q.Send(second) // the channel rests
+	if got := q.Withdraw(second.ID); len(got) != 1 || got[0] != "dead" {
+		t.Errorf("Withdraw = %v", got)
+	}
+	if got := q.Withdraw("other"); got != nil {
+		t.Errorf("Withdraw of another = %v", got)
+	}
+	q.Set(nil)
+	for q.Waiting() > 0 {
+		<-time.After(time.Millisecond)
+	}
+	q.Send(first)
+	if n := q.Waiting(); n != 0 {
+		t.Errorf("%d wait for no channel", n)
+	}
+}
+
+func TestParseSecret(t *testing.T) {
+	if key, err := alert.ParseSecret(whsec + "\n"); err != nil || len(key) != 32 {
+		t.Errorf("%d bytes, %v", len(key), err)
+	}
+	for _, text := range []string{"", "whsec_", "whsec_AAAA", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "whsec_%%%"} {
+		if _, err := alert.ParseSecret(text); err == nil || text != "" && strings.Contains(err.Error(), text) && text != "whsec_" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

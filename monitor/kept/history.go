@@ -1,0 +1,304 @@
+package kept
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// A result counts for the time since the result before it, but for no longer than the check's Every: so
+// a check that is run more often while it fails is not down for longer. Time without results is no time.
+
+// count is what is kept of an hour's part, of a day, and of a bucket of five minutes.
+type count struct {
+	up, down, maintenance int // seconds
+	runs                  int
+	took, longest         int // milliseconds: of all runs together, and of one
+}
+
+// bucketTime is the length of a bucket; bucketsOfDay is how many a day has.
+const (
+	bucketTime   = 5 * time.Minute
+	bucketsOfDay = int(24 * time.Hour / bucketTime)
+)
+
+func (c *count) add(d count) {
+	c.up, c.down, c.maintenance = c.up+d.up, c.down+d.down, c.maintenance+d.maintenance
+	c.runs, c.took, c.longest = c.runs+d.runs, c.took+d.took, max(c.longest, d.longest)
+}
+
+// MarshalJSON writes c as an array without the zeros at its end. Most have no time down.
+func (c count) MarshalJSON() ([]byte, error) {
+	all := []int{c.up, c.runs, c.took, c.longest, c.down, c.maintenance}
+	for len(all) > 0 && all[len(all)-1] == 0 {
+		all = all[:len(all)-1]
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON is the contrary.
+func (c *count) UnmarshalJSON(text []byte) error {
+	var all []int
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	all = append(all, make([]int, 6)...)
+	*c = count{up: all[0], runs: all[1], took: all[2], longest: all[3], down: all[4], maintenance: all[5]}
+	return nil
+}
+
+// sample is one result: seconds since the hour began, milliseconds, and what it was.
+type sample struct {
+	second uint16
+	kind   uint8
+	took   uint32
+}
+
+// The kinds of a sample.
+const (
+	failed     = 1
+	maintained = 2
+)
+
+// MarshalJSON writes s as an array without zeros at its end.
+func (s sample) MarshalJSON() ([]byte, error) {
+	if s.kind == 0 {
+		return fmt.Appendf(nil, "[%d,%d]", s.second, s.took), nil
+	}
+	return fmt.Appendf(nil, "[%d,%d,%d]", s.second, s.took, s.kind), nil
+}
+
+// UnmarshalJSON is the contrary.
+func (s *sample) UnmarshalJSON(text []byte) error {
+	var all []uint32
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	all = append(all, 0, 0, 0)
+	*s = sample{second: uint16(all[0]), took: all[1], kind: uint8(all[2])}
+	return nil
+}
+
+// rawRecord is the results of one hour.
+type rawRecord struct {
+	Results []sample                  `json:"results"`
+	Reasons map[uint16]monitor.Reason `json:"reasons,omitempty"` // of those that failed, by second
+}
+
+// dayRecord is a day in buckets. The last ones are absent until they begin.
+type dayRecord struct {
+	Buckets []count `json:"buckets"`
+}
+
+// yearRecord is a year in days, by month and day.
+type yearRecord struct {
+	Days map[string]count `json:"days"`
+}
+
+// history is what is not closed of a check: its hour and its day.
+type history struct {
+	last time.Time // of the last result
+	hour time.Time
+	raw  rawRecord
+	day  time.Time
+	days dayRecord
+
+	past   []page      // of hours and days that have ended, to be written
+	closed []closedDay // for the record of the year
+	out    int         // how many of past and of closed are being written
+	outDay int
+}
+
+// page is a record to be written.
+type page struct {
+	key   store.Key
+	keep  time.Duration
+	value any
+}
+
+type closedDay struct {
+	day time.Time
+	sum count
+}
+
+func rawKey(check string, hour time.Time) store.Key {
+	return store.Key{Kind: kindRaw, ID: check + "/" + hour.UTC().Format("2006-01-02T15")}
+}
+
+func dayKey(check string, day time.Time) store.Key {
+	return store.Key{Kind: kindDay, ID: check + "/" + day.UTC().Format(time.DateOnly)}
+}
+
+func yearKey(check string, day time.Time) store.Key {
+	return store.Key{Kind: kindYear, ID: check + "/" + day.UTC().Format("2006")}
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// add takes a result. One that was taken before is dropped.
+func (h *history) add(r monitor.Result, every time.Duration) {
+	at := r.At.UTC()
+	if !at.After(h.last) && !h.last.IsZero() {
+		return // it comes again; or the clock was set back, and until it has passed nothing is counted
+	}
+	h.turnTo(r.Check, at)
+	weight := 0
+	if !h.last.IsZero() {
+		weight = int(min(at.Unix()-h.last.Unix(), int64(every/time.Second)))
+	}
+	h.last = at
+	second := uint16(at.Sub(h.hour) / time.Second)
+	took := int(r.Took / time.Millisecond)
+	c := count{runs: 1, took: took, longest: took}
+	kind := uint8(0)
+	if !r.OK {
+		kind |= failed
+		if h.raw.Reasons == nil {
+			h.raw.Reasons = map[uint16]monitor.Reason{}
+		}
+		h.raw.Reasons[second] = r.Reason
+	}
+	switch {
+	case r.Maintenance:
+		kind |= maintained
+		c.maintenance = weight
+	case r.OK:
+		c.up = weight
+	default:
+		c.down = weight
+	}
+	h.raw.Results = append(h.raw.Results, sample{second, kind, uint32(took)})
+	n := int(at.Sub(h.day) / bucketTime)
+	for len(h.days.Buckets) <= n {
+		h.days.Buckets = append(h.days.Buckets, count{})
+	}
+	h.days.Buckets[n].add(c)
+}
+
+// turnTo begins the hour and the day of at, and puts those before aside.
+func (h *history) turnTo(check string, at time.Time) {
+	if hour := at.Truncate(time.Hour); !hour.Equal(h.hour) {
+		if len(h.raw.Results) > 0 {
+			h.past = append(h.past, page{rawKey(check, h.hour), keepRaw, h.raw})
+		}
+		h.hour, h.raw = hour, rawRecord{}
+	}
+	if day := dayOf(at); !day.Equal(h.day) {
+		if len(h.days.Buckets) > 0 {
+			h.past = append(h.past, page{dayKey(check, h.day), keepDay, h.days})
+			h.closed = append(h.closed, closedDay{h.day, h.days.sum()})
+		}
+		h.day, h.days = day, dayRecord{}
+	}
+}
+
+func (d dayRecord) sum() (all count) {
+	for _, b := range d.Buckets {
+		all.add(b)
+	}
+	return all
+}
+
+// pages returns what is to be written, as it is now. The caller calls wrote when it is.
+func (h *history) pages(check string) (all []page, closed []closedDay) {
+	all = append(all, h.past...)
+	h.out, h.outDay = len(h.past), len(h.closed)
+	if len(h.raw.Results) > 0 {
+		copied := rawRecord{append([]sample(nil), h.raw.Results...), map[uint16]monitor.Reason{}}
+		for at, why := range h.raw.Reasons {
+			copied.Reasons[at] = why
+		}
+		all = append(all, page{rawKey(check, h.hour), keepRaw, copied})
+	}
+	if len(h.days.Buckets) > 0 {
+		all = append(all, page{dayKey(check, h.day), keepDay, dayRecord{append([]count(nil), h.days.Buckets...)}})
+	}
+	return all, append([]closedDay(nil), h.closed...)
+}
+
+// wrote drops what pages has returned of hours and days that have ended, and returns the keys.
+func (h *history) wrote() (done []store.Key) {
+	for _, p := range h.past[:h.out] {
+		done = append(done, p.key)
+	}
+	h.past, h.closed, h.out, h.outDay = h.past[h.out:], h.closed[h.outDay:], 0, 0
+	return done
+}
+
+// closeDays adds days that have ended to the records of their years.
+func (k *Keeper) closeDays(ctx context.Context, b *store.Batch, check string, closed []closedDay) error {
+	for _, c := range closed {
+		key := yearKey(check, c.day)
+		var year yearRecord
+		at := -1
+		for n, rec := range b.Put {
+			if rec.Key == key {
+				at = n
+				if err := json.Unmarshal(rec.Value, &year); err != nil {
+					return err
+				}
+			}
+		}
+		if at < 0 {
+			found, err := k.read(ctx, []store.Key{key})
+			if err != nil {
+				return err
+			}
+			rec := found[key]
+			k.revs[key] = rec.Rev
+			if rec.Rev > 0 {
+				if err := json.Unmarshal(rec.Value, &year); err != nil {
+					year = yearRecord{} // it cannot be read, and the days to come shall be
+				}
+			}
+		}
+		if year.Days == nil {
+			year.Days = map[string]count{}
+		}
+		year.Days[c.day.Format("01-02")] = c.sum
+		rec, err := k.put(key, check, keepYear, year)
+		if err != nil {
+			return err
+		}
+		if at >= 0 {
+			b.Put[at] = rec
+		} else {
+			b.Put = append(b.Put, rec)
+		}
+	}
+	return nil
+}
+
+// loadHistory reads the hour and the day of the last result of each check, so that a node that takes
+// over goes on with them. The caller holds turn.
+func (k *Keeper) loadHistory(ctx context.Context, checks map[string]*memory) error {
+	var keys []store.Key
+	for check, m := range checks {
+		if last := m.State.Last.At.UTC(); !last.IsZero() {
+			m.last, m.hour, m.day = last, last.Truncate(time.Hour), dayOf(last)
+			keys = append(keys, rawKey(check, m.hour), dayKey(check, m.day))
+		}
+	}
+	found, err := k.read(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for check, m := range checks {
+		if m.last.IsZero() {
+			continue
+		}
+		if rec, is := found[rawKey(check, m.hour)]; is {
+			k.revs[rec.Key] = rec.Rev
+			_ = json.Unmarshal(rec.Value, &m.raw) // what cannot be read begins anew
+		}
+		if rec, is := found[dayKey(check, m.day)]; is {
+			k.revs[rec.Key] = rec.Rev
+			_ = json.Unmarshal(rec.Value, &m.days)
+		}
+	}
+	return nil
+}
