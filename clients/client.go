@@ -1,5 +1,5 @@
-// Package clients keeps the settings of clients: which carriers, scopes, audience and
-// origins each may have, and how often all its sessions were ended. Begin with [New]. It
+// Package clients keeps the settings of clients: which carriers, scopes, audience, origins and
+// lifetimes each may have, and how often all its sessions were ended. Begin with [New]. It
 // makes no session: the issuer asks it what a session of a client may be.
 package clients
 
@@ -47,6 +47,8 @@ type Client struct {
 	// Damaged is set by List if the settings that are kept cannot be read: the client has an
 	// ID and nothing else, and nobody can sign in to it until it is set anew.
 	Damaged bool `json:"-"`
+
+	Lifetimes // of what it is given; zero: the server's
 
 	EncryptionKey *EncryptionKey `json:"encryption_key,omitempty"` // of the services that open its JWEs themselves; nil: this issuer's
 

@@ -21,6 +21,8 @@ type Options struct {
 	Sessions store.Store  // the sessions, and their log; may be Store
 	Log      *revlog.Log  // of Sessions
 	Audit    *audit.Trail // hears of changes
+
+	Shortest, Longest Lifetimes // that a client may have; Longest are the server's own
 }
 
 // Registry keeps the settings of all clients. Its methods are safe for concurrent use.
@@ -31,7 +33,8 @@ type Registry struct {
 
 // New returns the registry of o.Store. It reads nothing yet.
 func New(o Options) (*Registry, error) {
-	if o.Store == nil || o.Sessions == nil || o.Log == nil || o.Audit == nil {
+	unset := func(l named) bool { return l.Lifetime == 0 }
+	if o.Store == nil || o.Sessions == nil || o.Log == nil || o.Audit == nil || slices.ContainsFunc(append(o.Shortest.all(), o.Longest.all()...), unset) {
 		return nil, errors.New("clients: all Options are required")
 	}
 	return &Registry{opts: o}, nil
@@ -124,8 +127,9 @@ func (g *Registry) List(ctx context.Context) ([]Client, error) {
 
 // Set registers a client, or changes it; change may be called again. Disabling
 // ends all its sessions. Scopes, audience and carriers that are taken away are gone
-// from the next copy on: those that are out live for at most AccessTTL. On an error the
-// outcome is unknown, and doing it again is safe.
+// from the next copy on: those that are out live for at most AccessTTL. What a change of the
+// lifetimes does to sessions that live, the issuer says. On an error the outcome is unknown,
+// and doing it again is safe.
 func (g *Registry) Set(ctx context.Context, id string, act audit.Act, change func(*Client)) error {
 	note := act.Entry(audit.SetClient, "")
 	note.Client = id
@@ -148,8 +152,11 @@ func (g *Registry) set(ctx context.Context, id string, note audit.Entry, change 
 		if err := c.check(); err != nil {
 			return err
 		}
+		if err := g.checkLifetimes(c.Lifetimes, before.Lifetimes); err != nil {
+			return err
+		}
 		if note.Action != "" {
-			note.Detail = fmt.Sprintf("disabled=%v", c.Disabled)
+			note.Detail = fmt.Sprintf("disabled=%v", c.Disabled) + c.words()
 			if c.EncryptionKey != nil {
 				note.Detail += " encryption_key=" + c.EncryptionKey.ID()
 			}

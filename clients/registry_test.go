@@ -42,11 +42,22 @@ func openWithLog(t *testing.T, settings, sessions store.Store) (*clients.Registr
 	if _, err := log.Head(t.Context()); err != nil { // from here on settings are remembered
 		t.Fatal(err)
 	}
-	g, err := clients.New(clients.Options{Store: settings, Sessions: sessions, Log: log, Audit: trail})
+	g, err := clients.New(clients.Options{
+		Store: settings, Sessions: sessions, Log: log, Audit: trail,
+		Shortest: lifetimes(10*time.Second, 3*time.Minute, 15*time.Minute, time.Minute),
+		Longest:  lifetimes(5*time.Minute, time.Hour, 24*time.Hour, 24*time.Hour),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g, log
+}
+
+func lifetimes(access, idle, refreshIdle, absolute time.Duration) clients.Lifetimes {
+	return clients.Lifetimes{
+		AccessTTL: clients.Lifetime(access), Idle: clients.Lifetime(idle),
+		RefreshIdle: clients.Lifetime(refreshIdle), Absolute: clients.Lifetime(absolute),
+	}
 }
 
 func set(t *testing.T, g *clients.Registry, id string, c clients.Client) {
@@ -66,6 +77,11 @@ func TestRefusals(t *testing.T) {
 		"same site": {SameSite: "none"}, "scope": {Scopes: []string{"a b"}}, "audience": {Audience: []string{""}}, "name": {Name: "a\nb"},
 		"carrier": {Carriers: []counterfoil.Carrier{{}}}, "encryption key": {EncryptionKey: new(clients.EncryptionKey)},
 		"long audience": {Audience: []string{strings.Repeat("a", 201)}},
+		"long access":   {Lifetimes: lifetimes(6*time.Minute, 0, 0, 0)}, "short access": {Lifetimes: lifetimes(9*time.Second, 0, 0, 0)},
+		"long idle": {Lifetimes: lifetimes(0, 61*time.Minute, 0, 0)}, "short idle": {Lifetimes: lifetimes(0, 2*time.Minute, 0, 0)},
+		"long refresh idle": {Lifetimes: lifetimes(0, 0, 25*time.Hour, 0)}, "short refresh idle": {Lifetimes: lifetimes(0, 0, 14*time.Minute, 0)},
+		"long absolute": {Lifetimes: lifetimes(0, 0, 0, 25*time.Hour)}, "short absolute": {Lifetimes: lifetimes(0, 0, 0, time.Second)},
+		"negative": {Lifetimes: lifetimes(-time.Minute, 0, 0, 0)}, "half a second": {Lifetimes: lifetimes(90500*time.Millisecond, 0, 0, 0)},
 	} {
 		if err := g.Set(t.Context(), "app", audit.Act{}, func(into *clients.Client) { *into = c }); !errors.Is(err, clients.ErrBadRequest) {
 			t.Errorf("%s: Set = %v, want ErrBadRequest", name, err)

@@ -148,6 +148,10 @@ func (i *Issuer) grant(ctx context.Context, own *holding, r Request, now time.Ti
 	issued := &Issued{SessionExpires: row.AbsoluteExpires}
 	if refresh {
 		f := newFamily(row, r.Client, now)
+		if end := i.absoluteEnd(h.client, now); end.Before(f.Expires) {
+			f.Expires = end
+		}
+		h.ends, issued.SessionExpires = f.Expires, f.Expires
 		h.grant.Family, issued.Refresh = f.ID, i.refreshToken(f)
 		if err := put(&b, f); err != nil {
 			return nil, err
@@ -160,7 +164,7 @@ func (i *Issuer) grant(ctx context.Context, own *holding, r Request, now time.Ti
 		return nil, err
 	}
 	row.Further = append(row.Further, h.grant)
-	row.use(now, i.opts.Idle)
+	row.use(now, i.idle(own.client))
 	if err := put(&b, row); err != nil {
 		return nil, err
 	}

@@ -27,10 +27,12 @@ type Grant struct {
 
 	// These are set by [Issuer.Sessions] and [Issuer.Session], and are exact to the minute.
 	LastUsed    time.Time `json:"-"`
-	IdleExpires time.Time `json:"-"` // when it ends if it is not used
+	IdleExpires time.Time `json:"-"` // when it ends if it is not used; at the latest when it ends anyway
 
 	Family    string `json:"family,omitempty"` // id of its refresh tokens, and a part of them: never shown; empty: it has none
 	ClientGen uint64 `json:"client_gen,omitempty"`
+
+	refreshIdle time.Duration // in force for the refresh tokens that renew it; set by [basis.alive]
 }
 
 // maxGrants bounds how many further clients one session has.
@@ -84,6 +86,15 @@ type holding struct {
 	host  *Host // that the copy is for; nil: it is that of the login, or of another client
 	dependencies
 	copyEnds time.Time // of the next copy; zero: [Issuer.copyEnd] says
+	ends     time.Time // of the grant, if that is before the session's; zero: with the session
+}
+
+// end is when h ends, used or not.
+func (h *holding) end() time.Time {
+	if end := h.row.AbsoluteExpires; h.ends.IsZero() || end.Before(h.ends) {
+		return end
+	}
+	return h.ends
 }
 
 // AddGrant gives r.Client a grant on the living session sid, which was made for another
@@ -122,7 +133,7 @@ func (i *Issuer) living(ctx context.Context, row *SessionRow, now time.Time) (*h
 	if err != nil {
 		return nil, err
 	}
-	return own, i.used(f, now)
+	return own, f.used(i.refreshIdle(own.client), now)
 }
 
 // tryGrant adds the grant if nothing that it rests on changes meanwhile; otherwise the

@@ -177,7 +177,7 @@ func (i *Issuer) tryRedeem(ctx context.Context, r Redemption) (*Issued, error) {
 	if h.host, issued.Access, err = row.settle(c.Origin, now, &b); err != nil {
 		return nil, err
 	}
-	row.use(now, i.opts.Idle)
+	row.use(now, i.idle(h.client))
 	c.Host = h.host.ID
 	if rec, err = c.record(rec); err == nil {
 		b.Put = append(b.Put, rec)

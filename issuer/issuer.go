@@ -56,7 +56,8 @@ var (
 	ErrOtherClient = fmt.Errorf("refresh token of another client: %w", counterfoil.ErrInvalidToken)
 )
 
-// Options of New. The zero value of each duration is the safe default.
+// Options of New. The zero value of each duration is the safe default. A client may have shorter
+// ones of its own for the first three and RefreshIdle: clients.Client.Lifetimes.
 type Options struct {
 	Store   store.Store      // required: sessions, grants, subjects, the log
 	Clients store.Store      // the settings of clients; nil: Store
@@ -147,7 +148,9 @@ func New(o Options) (*Issuer, error) {
 		return nil, err
 	}
 	i.feed = revlog.NewFeed(i.log, o.MaxBound)
-	i.clients, err = clients.New(clients.Options{Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit})
+	i.clients, err = clients.New(clients.Options{
+		Store: o.Clients, Sessions: o.Store, Log: i.log, Audit: o.Audit, Shortest: shortest, Longest: o.lifetimes(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +176,10 @@ func (o *Options) complete() (err error) {
 		least    time.Duration
 		greatest time.Duration
 	}{
-		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, 10 * time.Second, revlog.MaxCopyTTL},
-		{"Idle", &o.Idle, time.Hour, 3 * touchEvery, 365 * 24 * time.Hour},
-		{"RefreshIdle", &o.RefreshIdle, 7 * 24 * time.Hour, revlog.MaxCopyTTL, 365 * 24 * time.Hour},
-		{"Absolute", &o.Absolute, 24 * time.Hour, time.Minute, 365 * 24 * time.Hour},
+		{"AccessTTL", &o.AccessTTL, 5 * time.Minute, time.Duration(shortest.AccessTTL), revlog.MaxCopyTTL},
+		{"Idle", &o.Idle, time.Hour, time.Duration(shortest.Idle), 365 * 24 * time.Hour},
+		{"RefreshIdle", &o.RefreshIdle, 7 * 24 * time.Hour, time.Duration(shortest.RefreshIdle), 365 * 24 * time.Hour},
+		{"Absolute", &o.Absolute, 24 * time.Hour, time.Duration(shortest.Absolute), 365 * 24 * time.Hour},
 		{"Grace", &o.Grace, 10 * time.Second, time.Second, time.Minute},
 		{"MaxBound", &o.MaxBound, 10 * time.Second, 2 * time.Second, time.Minute},
 	} {

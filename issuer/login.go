@@ -106,7 +106,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	}
 	row := &SessionRow{
 		Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
-		Created: now, AuthTime: p.At, AbsoluteExpires: now.Add(i.opts.Absolute).Truncate(time.Second),
+		Created: now, AuthTime: p.At, AbsoluteExpires: i.absoluteEnd(on.client, now),
 		Methods: p.Methods, ACR: p.ACR, Roles: p.Roles, Scopes: r.Scopes, Attributes: r.Attributes,
 		Device: clip(r.UserAgent, 256), FirstAddress: r.Act.Address, LastAddress: r.Act.Address,
 		ClientGen: on.client.Generation, AllGen: on.all,
@@ -118,7 +118,7 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 			return nil, err
 		}
 	}
-	row.use(now, i.opts.Idle)
+	row.use(now, i.idle(on.client))
 	h := &holding{row: row, grant: row.own(), dependencies: on}
 	if err := i.checkSize(h, now); err != nil {
 		return nil, err

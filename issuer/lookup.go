@@ -88,7 +88,7 @@ func (i *Issuer) lookupOpaque(ctx context.Context, credential string, date func(
 	if err != nil {
 		return nil, nil, err
 	}
-	used := row.touch(now, i.opts.Idle)
+	used := row.touch(now, i.idle(h.client))
 	if host != nil && host.touch(now) || used {
 		i.touch(ctx, row)
 	}

@@ -212,7 +212,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 	if err != nil {
 		return nil, err
 	}
-	issued := &Issued{SessionExpires: h.row.AbsoluteExpires, Refresh: i.refreshToken(f)}
+	issued := &Issued{SessionExpires: h.end(), Refresh: i.refreshToken(f)}
 	h.grant.Scopes = scopes // of the copy: the grant keeps all it has (RFC 6749 section 6)
 	h.copyEnds = f.copyEnd()
 	return i.finish(ctx, issued, h, head, now)
@@ -222,7 +222,7 @@ func (i *Issuer) tryRefresh(ctx context.Context, token presented, r Renewal, sur
 // subject, client and cutoff are what was checked.
 func (i *Issuer) keep(ctx context.Context, f *family, h *holding, r Renewal, now time.Time, repeated bool) (counterfoil.Cursor, error) {
 	if h.grant.Client != h.row.Client { // the own client's use of an opaque session is its look-ups
-		h.row.touch(now, i.opts.Idle)
+		h.row.touch(now, min(h.row.idle(), i.opts.Idle)) // its client is not read
 	}
 	b := store.Batch{Require: h.require()}
 	if err := put(&b, f); err != nil {
@@ -302,9 +302,6 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 		return nil, nil, unavailable(err)
 	}
 	f, err := parseFamily(recs[0])
-	if err == nil {
-		err = i.used(f, now)
-	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -312,7 +309,7 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 	if err != nil {
 		return nil, nil, err
 	}
-	h := &holding{row: row}
+	h := &holding{row: row, ends: f.Expires}
 	if h.grant, err = row.grantOf(f.Client); err != nil {
 		return nil, nil, err
 	}
@@ -320,14 +317,20 @@ func (i *Issuer) granted(ctx context.Context, token presented, client string, no
 		return nil, nil, counterfoil.ErrRevoked // the client was granted anew
 	}
 	if f.Client != client || sure || row.By != nil {
-		h, err = i.state(ctx, row, h.grant, now)
-		return f, h, err
+		if h, err = i.state(ctx, row, h.grant, now); err != nil {
+			return nil, nil, err
+		}
+		h.ends = f.Expires
+		return f, h, f.used(i.refreshIdle(h.client), now)
 	}
 	if h.client, err = i.clients.Under(ctx, client, recs[2]); err != nil && !errors.Is(err, clients.ErrUnknown) {
 		return nil, nil, err
 	}
 	h.all, h.subject = recs[3].Rev, &Subject{id: row.Subject, rev: row.SubjectRev}
-	return f, h, h.judge(now)
+	if err := h.judge(now); err != nil {
+		return nil, nil, err
+	}
+	return f, h, f.used(i.refreshIdle(h.client), now)
 }
 
 // rowOf returns the session of f. Its record was read already if f is of the session's own
@@ -360,12 +363,17 @@ func (i *Issuer) family(ctx context.Context, id string) (*family, error) {
 	return parseFamily(recs[0])
 }
 
-// idleEnd is when the grant of f ends if it is not refreshed (REF-05).
-func (i *Issuer) idleEnd(f *family) time.Time { return f.Rotated.Add(i.opts.RefreshIdle) }
+// end is when the grant of f ends if it is not refreshed (REF-05): after idle, or when it ends anyway.
+func (f *family) end(idle time.Duration) time.Time {
+	if end := f.Rotated.Add(idle); end.Before(f.Expires) {
+		return end
+	}
+	return f.Expires
+}
 
-// used refuses a grant that was not refreshed for so long that it has ended.
-func (i *Issuer) used(f *family, now time.Time) error {
-	if !now.Before(i.idleEnd(f)) {
+// used refuses a grant that has ended, because it was not refreshed for so long, or at all.
+func (f *family) used(idle time.Duration, now time.Time) error {
+	if !now.Before(f.end(idle)) {
 		return counterfoil.ErrExpired
 	}
 	return nil

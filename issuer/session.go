@@ -147,6 +147,10 @@ func (r *SessionRow) use(now time.Time, idle time.Duration) {
 	}
 }
 
+// idle is how long r lives unused, as its last use was noted. Near the absolute end that is what is
+// left until there, which comes to the same: no use moves that end.
+func (r *SessionRow) idle() time.Duration { return r.IdleExpires.Sub(r.LastSeen) }
+
 // touch notes the use of an opaque session, at most once in touchEvery. It reports whether
 // that changed r.
 func (r *SessionRow) touch(now time.Time, idle time.Duration) bool {
@@ -161,7 +165,7 @@ func (r *SessionRow) touch(now time.Time, idle time.Duration) bool {
 // show adds to r what its refresh tokens tell of its use, for a refresh does not write
 // the row, and takes out of it what nobody is shown. It reports whether r has a grant that
 // was used lately enough to live.
-func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time) bool {
+func show(r *SessionRow, families map[string]*family, now time.Time) bool {
 	if r.Damaged {
 		return true
 	}
@@ -169,7 +173,7 @@ func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time)
 	familyOf := func(g Grant) *family { return families[cmp.Or(g.Family, r.Grant)] }
 	r.Grants = slices.DeleteFunc(r.Grants, func(g Grant) bool {
 		f := familyOf(g)
-		return f != nil && i.used(f, now) != nil
+		return f != nil && f.used(g.refreshIdle, now) != nil
 	})
 	if len(r.Grants) == 0 {
 		return false
@@ -189,7 +193,7 @@ func (i *Issuer) show(r *SessionRow, families map[string]*family, now time.Time)
 		g.LastUsed, g.IdleExpires = r.LastSeen, r.IdleExpires
 		if f := familyOf(*g); f != nil {
 			g.LastUsed = f.Rotated
-			if end := i.idleEnd(f); end.Before(g.IdleExpires) {
+			if end := f.end(g.refreshIdle); end.Before(g.IdleExpires) {
 				g.IdleExpires = end
 			}
 			if !f.Rotated.Before(r.LastSeen) && f.Address.IsValid() {
@@ -242,16 +246,16 @@ func (i *Issuer) copyOf(h *holding, born counterfoil.Cursor, now time.Time) *cou
 
 // copyEnd is when a copy of h ends that is made now.
 func (i *Issuer) copyEnd(h *holding, now time.Time) time.Time {
-	row, g := h.row, h.grant
 	// Up to 5 % shorter, so that clients that signed in together do not refresh together.
-	ttl := i.opts.AccessTTL - rand.N(i.opts.AccessTTL/20)
-	if g.Carrier.Format == counterfoil.Opaque {
+	ttl := i.accessTTL(h.client)
+	ttl -= rand.N(ttl / 20)
+	if h.grant.Carrier.Format == counterfoil.Opaque {
 		// A verifier that keeps such a copy does not tell us that the session is in use. It
 		// must ask again while the session, touched up to touchEvery before, still lives.
-		ttl = min(ttl, i.opts.Idle/3)
+		ttl = min(ttl, i.idle(h.client)/3)
 	}
 	expires := now.Add(ttl)
-	for _, end := range []time.Time{row.AbsoluteExpires, row.IdleExpires} {
+	for _, end := range []time.Time{h.end(), h.row.IdleExpires} {
 		if end.Before(expires) {
 			expires = end
 		}

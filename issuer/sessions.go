@@ -73,7 +73,7 @@ func (i *Issuer) shown(ctx context.Context, page []SessionRow) ([]SessionRow, er
 	}
 	now, lives := i.opts.Now(), page[:0]
 	for n := range page {
-		if i.show(&page[n], families, now) {
+		if show(&page[n], families, now) {
 			lives = append(lives, page[n])
 		}
 	}
@@ -98,7 +98,7 @@ func (i *Issuer) Session(ctx context.Context, sid string) (*SessionRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !i.show(row, families, basis.now) {
+	if !show(row, families, basis.now) {
 		return nil, store.ErrNotFound
 	}
 	return row, nil
@@ -167,6 +167,7 @@ func (b *basis) alive(ctx context.Context, rec store.Record) (*SessionRow, error
 		return nil, err
 	}
 	var dead error
+	var ownIdle time.Duration
 	for n, g := range row.grants() {
 		if n > 0 && g.Family == "" && dead != nil {
 			continue // the login's own cookie renews it (see [Issuer.Exchange]), and that has ended
@@ -182,6 +183,12 @@ func (b *basis) alive(ctx context.Context, rec store.Record) (*SessionRow, error
 			}
 		}
 		if err := h.judge(b.now); err == nil {
+			h.grant.refreshIdle = b.issuer.refreshIdle(h.client)
+			if n == 0 {
+				ownIdle = h.grant.refreshIdle
+			} else if g.Family == "" {
+				h.grant.refreshIdle = ownIdle
+			}
 			row.Grants = append(row.Grants, h.grant)
 		} else if n == 0 {
 			dead = err

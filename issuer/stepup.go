@@ -81,7 +81,7 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 	if err := i.checkSize(h, now); err != nil {
 		return nil, err
 	}
-	row.use(now, i.opts.Idle)
+	row.use(now, i.idle(h.client))
 	if act.Address.IsValid() {
 		row.LastAddress = act.Address
 	}
@@ -90,7 +90,7 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 	if row.Carrier.Format == counterfoil.Opaque {
 		err = i.rename(ctx, row, issued, &b)
 	} else {
-		err = i.replaceRefresh(ctx, row, issued, &b, now)
+		err = i.replaceRefresh(ctx, h, issued, &b, now)
 	}
 	if err == nil {
 		err = put(&b, row)
@@ -174,10 +174,11 @@ func (r *SessionRow) newSecret(issued *Issued) error {
 
 // replaceRefresh makes another refresh token of the own client the good one, and adds to b
 // what makes older copies stale.
-func (i *Issuer) replaceRefresh(ctx context.Context, row *SessionRow, issued *Issued, b *store.Batch, now time.Time) error {
+func (i *Issuer) replaceRefresh(ctx context.Context, h *holding, issued *Issued, b *store.Batch, now time.Time) error {
+	row := h.row
 	f, err := i.family(ctx, row.Grant)
 	if err == nil {
-		err = i.used(f, now)
+		err = f.used(i.refreshIdle(h.client), now)
 	}
 	if err != nil {
 		return err

@@ -236,6 +236,9 @@ func TestRegistry(t *testing.T) {
 	b.admin(http.StatusOK, "PUT", "/v1/admin/clients/shop", `{"name":"Shop","carriers":["bearer"],"scopes":["read"],"origins":["https://shop.test"]}`)
 	b.admin(http.StatusBadRequest, "PUT", "/v1/admin/clients/shop", `{"origins":["*"]}`)
 	b.admin(http.StatusBadRequest, "PUT", "/v1/admin/clients/shop", `{"generation":0}`)
+	for _, bad := range []string{`{"access_ttl":"6m"}`, `{"idle":"2m"}`, `{"refresh_idle":"8760h1s"}`, `{"absolute":"25h"}`, `{"idle":600}`, `{"idle":"10"}`, `{"idle":"-10m"}`} {
+		b.admin(http.StatusBadRequest, "PUT", "/v1/admin/clients/shop", bad)
+	}
 	if got := b.admin(http.StatusOK, "GET", "/v1/admin/clients/shop", ""); got["name"] != "Shop" {
 		t.Errorf("client = %v", got)
 	}

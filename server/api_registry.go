@@ -10,10 +10,10 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-func viewClient(c *clients.Client) api.RegisteredClient {
-	return api.RegisteredClient{ID: c.ID, Damaged: c.Damaged, ClientSettings: api.ClientSettings{
+func (s *Server) viewClient(c *clients.Client) api.RegisteredClient {
+	return api.RegisteredClient{ID: c.ID, Damaged: c.Damaged, InForce: s.issuer.Clients().InForce(c), ClientSettings: api.ClientSettings{
 		Name: c.Name, Carriers: c.Carriers, Audience: c.Audience, Scopes: c.Scopes, Origins: c.Origins,
-		SameSite: c.SameSite, Opens: c.Opens, Disabled: c.Disabled, EncryptionKey: c.EncryptionKey,
+		SameSite: c.SameSite, Opens: c.Opens, Disabled: c.Disabled, Lifetimes: c.Lifetimes, EncryptionKey: c.EncryptionKey,
 	}}
 }
 
@@ -24,7 +24,7 @@ func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) 
 	}
 	views := []api.RegisteredClient{}
 	for n := range all {
-		views = append(views, viewClient(&all[n]))
+		views = append(views, s.viewClient(&all[n]))
 	}
 	return writeJSON(w, http.StatusOK, api.RegisteredClients{Clients: views})
 }
@@ -43,7 +43,7 @@ func (s *Server) adminClient(w http.ResponseWriter, r *http.Request, _ caller) e
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, viewClient(c))
+	return writeJSON(w, http.StatusOK, s.viewClient(c))
 }
 
 // adminSetClient registers a client or sets all of it anew: what is absent from the
@@ -59,13 +59,13 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 	}
 	set := clients.Client{
 		ID: id, Name: b.Name, Carriers: b.Carriers, Audience: b.Audience, Scopes: b.Scopes,
-		Origins: b.Origins, SameSite: b.SameSite, Opens: b.Opens, Disabled: b.Disabled, EncryptionKey: b.EncryptionKey,
+		Origins: b.Origins, SameSite: b.SameSite, Opens: b.Opens, Disabled: b.Disabled, Lifetimes: b.Lifetimes, EncryptionKey: b.EncryptionKey,
 	}
 	if err := s.issuer.Clients().Set(r.Context(), id, act(w, r, who.by, ""), func(c *clients.Client) { *c = set }); err != nil {
 		return err
 	}
 	s.knownOrigins.forget()
-	return writeJSON(w, http.StatusOK, viewClient(&set))
+	return writeJSON(w, http.StatusOK, s.viewClient(&set))
 }
 
 func (s *Server) adminDeleteClient(w http.ResponseWriter, r *http.Request, who caller) error {

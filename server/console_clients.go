@@ -23,6 +23,8 @@ type clientsPage struct {
 type clientLine struct {
 	api.RegisteredClient
 	CarrierNames, Tokens, Key string
+
+	Access, Unused, Unrefreshed, Longest string // lifetimes
 }
 
 // Called is the name of the client, or else its id.
@@ -44,7 +46,16 @@ func clientInLine(c api.RegisteredClient) clientLine {
 	if c.EncryptionKey != nil {
 		l.Key = c.EncryptionKey.ID()
 	}
+	l.Access, l.Unused, l.Unrefreshed, l.Longest = c.Lives()
 	return l
+}
+
+// lifeText is l in a field of a form, which is empty for that of the server.
+func lifeText(l clients.Lifetime) string {
+	if l == 0 {
+		return ""
+	}
+	return l.String()
 }
 
 func carrierNames(all []counterfoil.Carrier) (names []string) {
@@ -150,6 +161,10 @@ func (f *formPage) settings(id string, stored api.ClientSettings, values url.Val
 		{Kind: "text", ID: "scope", Label: "Scopes that it may ask for", Value: strings.Join(stored.Scopes, " ")},
 		{Kind: "choice", ID: "same_site", Label: "Cookies come with links from other sites", Value: stored.SameSite, Options: []string{"", clients.SameSiteLax, clients.SameSiteStrict}, Hint: "Empty is lax: a link from another site finds its visitor signed in."},
 		{Kind: "choice", ID: "opens", Label: "Its tokens open at this server", Value: stored.Opens, Options: []string{"", clients.OpensNothing, clients.OpensAccount, clients.OpensAdministration}, Hint: "Services that get its tokens can do the same. Empty: the account for the client default, nothing for others."},
+		{Kind: "text", ID: "access_ttl", Label: "Access tokens live for", Value: lifeText(stored.AccessTTL), Hint: "Such as 90s, 5m or 8h, and no longer than this server's, as the other three. Empty: this server's. For tokens that are made from now on."},
+		{Kind: "text", ID: "idle", Label: "A cookie session ends after so long unused", Value: lifeText(stored.Idle), Hint: "For each session from its next use on."},
+		{Kind: "text", ID: "refresh_idle", Label: "A login with tokens ends after so long without a refresh", Value: lifeText(stored.RefreshIdle), Hint: "At the next refresh, also for those who are signed in."},
+		{Kind: "text", ID: "absolute", Label: "A login ends after so long in any case", Value: lifeText(stored.Absolute), Hint: "For logins from now on. To end older ones, revoke all sessions of the client."},
 		{Kind: "lines", ID: "encryption_jwk", Label: "Key of the services that open its encrypted JWTs", Value: jwk, Hint: "A public JWK. Empty: the key of this server."},
 	}
 	for n := range texts {
@@ -171,6 +186,14 @@ func (f *formPage) settings(id string, stored api.ClientSettings, values url.Val
 		SameSite: value("same_site"), Opens: value("opens"), Disabled: disabled != "",
 	}
 	f.call, f.deed, f.next = call{Method: http.MethodPut, Path: at("clients", cmp.Or(id, "ID")), Body: body}, clientSet, inConsole("clients", id)
+	for _, l := range []struct {
+		id string
+		to *clients.Lifetime
+	}{{"access_ttl", &body.AccessTTL}, {"idle", &body.Idle}, {"refresh_idle", &body.RefreshIdle}, {"absolute", &body.Absolute}} {
+		if l.to.UnmarshalText([]byte(value(l.id))) != nil {
+			return misfit{l.id, "A lifetime is whole seconds with units, such as 90s, 15m or 8h."}
+		}
+	}
 	for _, name := range entries(value("carriers")) {
 		c, err := source.ParseCarrier(name)
 		if err != nil {

@@ -194,9 +194,10 @@ func (a *rawAnswer) UnmarshalJSON(data []byte) error {
 
 // fieldNamed finds the field that a problem is about. Empty: it is about none.
 func fieldNamed(p *api.Error, fields []formField) string {
-	text := strings.ToLower(p.Title + " " + p.Detail)
+	words := strings.FieldsFunc(strings.ToLower(p.Title+" "+p.Detail), func(c rune) bool { return c != '_' && !unicode.IsLetter(c) })
+	text := " " + strings.Join(words, " ") + " "
 	for _, f := range fields {
-		if strings.Contains(text, strings.ReplaceAll(f.ID, "_", " ")) {
+		if strings.Contains(text, " "+f.ID+" ") || strings.Contains(text, " "+strings.ReplaceAll(f.ID, "_", " ")+" ") {
 			return f.ID
 		}
 	}

@@ -395,7 +395,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	got = do("POST", "/v1/password", `{"current":"an evening by the river","next":"a morning by the river"}`, bob...)
 	do("POST", "/v1/logout", "", "Authorization", "Bearer "+member(got, "access_token"))
 
-	do("PUT", "/v1/admin/clients/shop", `{"name":"Shop","carriers":["bearer"],"audience":["https://shop.test"],"scopes":["read"],"origins":["https://shop.test"],"same_site":"strict","disabled":false}`, key...)
+	do("PUT", "/v1/admin/clients/shop", `{"name":"Shop","carriers":["bearer"],"audience":["https://shop.test"],"scopes":["read"],"origins":["https://shop.test"],"same_site":"strict","disabled":false,"access_ttl":"1m","idle":"600s","refresh_idle":"1h","absolute":"8h"}`, key...)
 	do("GET", "/v1/admin/clients", "", key...)
 	do("GET", "/v1/admin/clients/shop", "", key...)
 	made := do("POST", "/v1/admin/users", `{"identifier":"carol","name":"Carol","roles":["staff"]}`, key...)

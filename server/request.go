@@ -17,6 +17,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/forwarded"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/source"
@@ -97,7 +98,7 @@ func wrongMember(err error) string {
 	if _, is := errors.AsType[*time.ParseError](err); is { // its text has the value
 		return "a time is written as 2006-01-02T15:04:05Z"
 	}
-	return strings.TrimPrefix(err.Error(), "json: ")
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), check.ErrBadRequest.Error()+": ") // the title says that
 }
 
 // readForm reads an application/x-www-form-urlencoded body into r.PostForm. It refuses

@@ -76,10 +76,12 @@ func (c *oneClient) show(r api.RegisteredClient) error {
 	if (&clients.Client{ID: r.ID}).OpensAccount() { // as long as nobody sets it
 		opens = clients.OpensAccount
 	}
+	access, idle, refreshIdle, absolute := r.Lives()
 	return sheet([][2]string{
 		{"id", r.ID}, {"name", r.Name}, {"status", standing(r)}, {"carriers", or(carriers(r.Carriers), "all; cookie, if a login names none")},
 		{"audience", or(strings.Join(r.Audience, ", "), "that of the server")}, {"scopes", strings.Join(r.Scopes, ", ")},
 		{"origins", strings.Join(r.Origins, ", ")}, {"same site", or(r.SameSite, clients.SameSiteLax)}, {"opens", or(r.Opens, opens)},
+		{"access ttl", access}, {"idle", idle}, {"refresh idle", refreshIdle}, {"absolute", absolute},
 		{"encryption key", or(key, "of the server")},
 	})
 }
@@ -115,6 +117,10 @@ type clientSet struct {
 	Origin        []string `placeholder:"URL" help:"Origin of its pages, which may call the API and to which a sign-in may return; may be repeated."`
 	SameSite      string   `placeholder:"WORD" help:"SameSite of its cookies: lax or strict."`
 	Opens         string   `placeholder:"WORD" help:"What its tokens open at the server: nothing, account or administration."`
+	AccessTTL     string   `name:"access-ttl" placeholder:"TIME" help:"Life of its tokens until they are refreshed, such as 90s, 5m or 8h. This and the next three are no longer than the server's, which hold if they are empty."`
+	Idle          string   `placeholder:"TIME" help:"A cookie session of it that is unused for so long has ended."`
+	RefreshIdle   string   `placeholder:"TIME" help:"A login with tokens that is not refreshed for so long has ended."`
+	Absolute      string   `placeholder:"TIME" help:"No session of it lives longer, used or not; for logins from then on."`
 	EncryptionKey string   `placeholder:"FILE" type:"path" help:"Public JWK of the services that open its JWEs themselves."`
 	Disable       bool     `xor:"state" help:"End all its sessions, and let nobody sign in to it."`
 	Enable        bool     `xor:"state" help:"Let people sign in to it again."`
@@ -182,6 +188,17 @@ func (c *clientSet) change(s *api.ClientSettings, flags given) error {
 				return misuse("--carrier is %q: want cookie, bearer, jwt-cookie, jwe or jwe-cookie", name)
 			}
 			s.Carriers = append(s.Carriers, carrier)
+		}
+	}
+	for _, l := range []struct {
+		flag, value string
+		to          *clients.Lifetime
+	}{
+		{"access-ttl", c.AccessTTL, &s.AccessTTL}, {"idle", c.Idle, &s.Idle},
+		{"refresh-idle", c.RefreshIdle, &s.RefreshIdle}, {"absolute", c.Absolute, &s.Absolute},
+	} {
+		if flags[l.flag] && l.to.UnmarshalText([]byte(l.value)) != nil {
+			return misuse("--%s is %q: want whole seconds with units, such as 90s, 15m or 8h", l.flag, l.value)
 		}
 	}
 	if c.Disable || c.Enable {

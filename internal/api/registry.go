@@ -21,6 +21,8 @@ type ClientSettings struct {
 	Opens    string                `json:"opens,omitempty"` // as clients.Client.Opens
 	Disabled bool                  `json:"disabled"`
 
+	clients.Lifetimes // absent: the server's
+
 	EncryptionKey *clients.EncryptionKey `json:"encryption_key,omitempty"`
 }
 
@@ -28,7 +30,25 @@ type ClientSettings struct {
 type RegisteredClient struct {
 	ID string `json:"id"`
 	ClientSettings
-	Damaged bool `json:"damaged,omitempty"` // its settings cannot be read: nobody can sign in to it until it is set anew
+	Damaged bool              `json:"damaged,omitempty"` // its settings cannot be read: nobody can sign in to it until it is set anew
+	InForce clients.Lifetimes `json:"in_force"`          // its own, or the server's where those are shorter or it has none
+}
+
+// Lives says in words each lifetime that is in force, and where it is from.
+func (c *RegisteredClient) Lives() (access, idle, refreshIdle, absolute string) {
+	words := func(own, holds clients.Lifetime) string {
+		switch {
+		case own == 0 && holds == 0: // a server of an earlier version
+			return "that of the server"
+		case own == 0:
+			return holds.String() + ", that of the server"
+		case holds != 0 && holds < own:
+			return holds.String() + ", that of the server, which is shorter than its own " + own.String()
+		}
+		return own.String()
+	}
+	return words(c.AccessTTL, c.InForce.AccessTTL), words(c.Idle, c.InForce.Idle),
+		words(c.RefreshIdle, c.InForce.RefreshIdle), words(c.Absolute, c.InForce.Absolute)
 }
 
 // RegisteredClients answers GET /v1/admin/clients.
