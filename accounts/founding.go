@@ -10,22 +10,22 @@ import (
 	"github.com/counterfoil/counterfoil/login"
 )
 
-// InviteAdministrator makes the invitation of the first administrator, if there is none who is
-// active; otherwise invitation is empty. It is good once, for 24 hours, while there is no
-// administrator and until another one is made (LOGIN-15).
+// InviteAdministrator makes the invitation of the first administrator, if there is none and never
+// was one; otherwise invitation is empty. It is good once, for 24 hours, until another one is made, and
+// until somebody becomes an administrator in another way (LOGIN-15).
 func (a *Accounts) InviteAdministrator(ctx context.Context, act audit.Act) (invitation login.Secret, expires time.Time, err error) {
-	there, err := a.administrator(ctx, "")
-	if err != nil || there {
-		return login.Secret{}, time.Time{}, err
+	invitation, expires, err = a.users.InviteFounder(ctx, act)
+	if errors.Is(err, directory.ErrFounded) {
+		err = nil
 	}
-	return a.users.InviteFounder(ctx, act)
+	return invitation, expires, err
 }
 
 // RedeemAs is Redeem. With the invitation of the first administrator it also makes that user,
 // under an identifier and with RoleAdmin; with others identifier says nothing. It fails like
 // Redeem, and like Register for the first administrator.
 func (a *Accounts) RedeemAs(ctx context.Context, act audit.Act, invitation login.Secret, identifier string, password login.Secret) error {
-	first, err := a.ofFirst(ctx, invitation)
+	first, err := a.users.InvitesFounder(ctx, invitation)
 	switch {
 	case errors.Is(err, directory.ErrUsed):
 		return a.told(act, "", err)
@@ -46,18 +46,4 @@ func (a *Accounts) RedeemAs(ctx context.Context, act audit.Act, invitation login
 		return a.told(act, "", err)
 	}
 	return nil
-}
-
-// ofFirst reports whether an invitation is that of the first administrator, and can be used. It
-// is login.ErrRefused once somebody has become one in another way.
-func (a *Accounts) ofFirst(ctx context.Context, invitation login.Secret) (bool, error) {
-	first, err := a.users.InvitesFounder(ctx, invitation)
-	if !first || err != nil {
-		return false, err
-	}
-	there, err := a.administrator(ctx, "")
-	if err == nil && there {
-		err = login.ErrRefused
-	}
-	return err == nil, err
 }

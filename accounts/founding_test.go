@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 // LOGIN-15: the invitation of the first administrator is good once, while there is none. A newer
@@ -67,17 +70,138 @@ func TestFirstAdministrator(t *testing.T) {
 	if token, _, err := n.Users().InviteAdministrator(t.Context(), noAct); err != nil || token.Reveal() != "" {
 		t.Errorf("with an administrator: an invitation, %v", err)
 	}
+}
 
-	_, err = n.Users().Update(t.Context(), u.ID, noAct, status(directory.Disabled)) // by the owner of the machine
-	must(t, err)
-	token = invite()
-	invited, _, _, err := n.Users().CreateInvited(t.Context(), noAct, directory.User{Identifier: "other", Roles: []string{accounts.RoleAdmin}})
-	must(t, err)
-	if first, err := n.Users().CheckInvitation(t.Context(), token); first || !errors.Is(err, login.ErrRefused) {
-		t.Errorf("CheckInvitation once there is %s = %v, %v", invited.Identifier, first, err)
+// once are ways in which somebody was an administrator and is none any more, by the owner of the machine.
+var once = map[string]func(n node){
+	"disabled": func(n node) {
+		u := n.user("former", accounts.RoleAdmin)
+		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, status(directory.Disabled))
+		must(n.t, err)
+	},
+	"another role": func(n node) {
+		u := n.user("former", accounts.RoleAdmin)
+		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles(accounts.RoleSupport))
+		must(n.t, err)
+	},
+	"deleted": func(n node) {
+		must(n.t, n.Users().Delete(n.t.Context(), n.user("former", accounts.RoleAdmin).ID, noAct))
+	},
+	"invited, and deleted": func(n node) {
+		u, _, _, err := n.Users().CreateInvited(n.t.Context(), noAct, directory.User{Identifier: "former", Roles: []string{accounts.RoleAdmin}})
+		must(n.t, err)
+		must(n.t, n.Users().Delete(n.t.Context(), u.ID, noAct))
+	},
+	"promoted, and deleted": func(n node) {
+		u := n.user("former", "staff")
+		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles("staff", accounts.RoleAdmin))
+		must(n.t, err)
+		must(n.t, n.Users().Delete(n.t.Context(), u.ID, noAct))
+	},
+	"imported as disabled": func(n node) {
+		_, err := n.Users().Import(n.t.Context(), noAct, directory.User{Identifier: "former", Status: directory.Disabled, Roles: []string{accounts.RoleAdmin}}, "", false)
+		must(n.t, err)
+	},
+}
+
+// LOGIN-15: once there was an administrator, a link that nobody has used is void for ever, at every node
+// and after every start, and there is no other one.
+func TestFoundingLinkEnds(t *testing.T) {
+	t.Parallel()
+	for name, become := range once {
+		for round, s := range rounds(t) {
+			one, two := open(t, s), open(t, s)
+			token, _, err := one.Users().InviteAdministrator(t.Context(), noAct)
+			must(t, err)
+			if first, err := two.Users().CheckInvitation(t.Context(), token); !first || err != nil {
+				t.Fatalf("CheckInvitation before = %v, %v", first, err)
+			}
+			become(two)
+			for node, n := range map[string]node{"one": one, "two": two, "started later": open(t, s)} {
+				if first, err := n.Users().CheckInvitation(t.Context(), token); first || !errors.Is(err, login.ErrRefused) {
+					t.Errorf("%s, %s, node %s: CheckInvitation = %v, %v", round, name, node, first, err)
+				}
+				if err := n.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+					t.Errorf("%s, %s, node %s: RedeemAs = %v, want ErrRefused", round, name, node, err)
+				}
+				if token, _, err := n.Users().InviteAdministrator(t.Context(), noAct); err != nil || token.Reveal() != "" {
+					t.Errorf("%s, %s, node %s: another link, %v", round, name, node, err)
+				}
+			}
+		}
 	}
-	if err := redeem(token, "late", pass); !errors.Is(err, login.ErrRefused) {
-		t.Errorf("once somebody else is one: %v, want ErrRefused", err)
+}
+
+// A version without the mark may have made the administrators: what it left counts, and so does what this
+// version does to them.
+func TestFoundingAfterAVersionWithoutTheMark(t *testing.T) {
+	t.Parallel()
+	unmark := func(s stores) {
+		_, err := s.users.Commit(t.Context(), store.Batch{Delete: []store.Key{{Kind: "founded", ID: "administrator"}}})
+		must(t, err)
+	}
+	for round, s := range rounds(t) {
+		n := open(t, s)
+		token, _, err := n.Users().InviteAdministrator(t.Context(), noAct)
+		must(t, err)
+		u := n.user("root", accounts.RoleAdmin)
+		unmark(s)
+		if err := n.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("%s: RedeemAs = %v, want ErrRefused", round, err)
+		}
+		for what, change := range map[string]func() error{
+			"another role": func() error {
+				_, err := n.Users().Update(t.Context(), u.ID, noAct, roles(accounts.RoleSupport))
+				return err
+			},
+			"deleted": func() error { return n.Users().Delete(t.Context(), u.ID, noAct) },
+		} {
+			if _, err := n.Users().Update(t.Context(), u.ID, noAct, roles(accounts.RoleAdmin)); err != nil { // deleted
+				u = n.user("root", accounts.RoleAdmin)
+			}
+			unmark(s)
+			must(t, change())
+			if err := n.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+				t.Errorf("%s, and %s: RedeemAs = %v, want ErrRefused", round, what, err)
+			}
+		}
+	}
+}
+
+// Somebody becomes an administrator in another way between what the use of a link reads and its commit.
+func TestFoundingBesideACommand(t *testing.T) {
+	t.Parallel()
+	for n, at := range []storetest.Fault{
+		{Op: storetest.OpCommit, Kind: "invitation"},
+		{Op: storetest.OpGet, Kind: "founded"}, {Op: storetest.OpGet, Kind: "founded", After: 1}, {Op: storetest.OpGet, Kind: "founded", After: 2},
+		{Op: storetest.OpSearch, Kind: "user"}, {Op: storetest.OpSearch, Kind: "user", After: 1},
+	} {
+		s := inMemory(t)
+		users, round := storetest.Faulty(s), fmt.Sprint(n, at.Op)
+		one, two := open(t, stores{users, users}), open(t, stores{s, s})
+		token, _, err := one.Users().InviteAdministrator(t.Context(), noAct)
+		must(t, err)
+		happened := false
+		at.Times, at.Slow, at.Before = 1, true, func() { happened = true; two.user("root", accounts.RoleAdmin) }
+		users.Inject(at)
+		if err := one.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("%s: RedeemAs = %v, want ErrRefused", round, err)
+		}
+		if all, _, err := two.Users().List(t.Context(), "", 0); !happened || err != nil || len(all) != 1 || all[0].Identifier != "root" {
+			t.Errorf("%s: there are %v, %v", round, all, err)
+		}
+	}
+
+	// The link is used between what a start reads and its commit.
+	users := storetest.Faulty(inMemory(t))
+	one, two := open(t, stores{users, users}), open(t, stores{users, users})
+	token, _, err := two.Users().InviteAdministrator(t.Context(), noAct)
+	must(t, err)
+	users.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "invitation", Times: 1, Slow: true, Before: func() {
+		must(t, two.Users().RedeemAs(t.Context(), noAct, token, "root", secret.New(pass)))
+	}})
+	if token, _, err := one.Users().InviteAdministrator(t.Context(), noAct); err != nil || token.Reveal() != "" {
+		t.Errorf("a link beside an administrator, %v", err)
 	}
 }
 

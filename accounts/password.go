@@ -118,7 +118,7 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 // login.ErrRefused. It uses nothing up. The holder learns it before they think of a password, and
 // with first that they also choose an identifier.
 func (a *Accounts) CheckInvitation(ctx context.Context, invitation login.Secret) (first bool, err error) {
-	if first, err = a.ofFirst(ctx, invitation); first || err != nil {
+	if first, err = a.users.InvitesFounder(ctx, invitation); first || err != nil {
 		return first, err
 	}
 	_, used, err := a.users.Invited(ctx, invitation)

@@ -19,9 +19,9 @@ import (
 // The roles of who administers. Only a new login can have one: sessions from before somebody
 // got it end (SES-04).
 const (
-	RoleAdmin   = "admin"   // everything
-	RoleSupport = "support" // sees users, sessions and settings, and ends the sessions of users
-	RoleAuditor = "auditor" // sees everything, and the audit trail, and changes nothing
+	RoleAdmin   = directory.RoleAdmin // everything
+	RoleSupport = "support"           // sees users, sessions and settings, and ends the sessions of users
+	RoleAuditor = "auditor"           // sees everything, and the audit trail, and changes nothing
 )
 
 // Right is what an action of the administration needs. The empty right is nobody's: an action

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/store"
@@ -72,7 +73,11 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 		return store.Batch{}, err
 	}
 	b := store.Batch{Put: []store.Record{rec}}
-	if err := errors.Join(d.setSkeleton(ctx, &b, &u), d.setPassword(&b, &u)); err != nil || due == nil {
+	roles := u.Roles
+	if u.admin { // and may be none any more
+		roles = append(slices.Clip(roles), RoleAdmin)
+	}
+	if err := errors.Join(d.setSkeleton(ctx, &b, &u), d.setPassword(&b, &u), d.found(ctx, &b, roles)); err != nil || due == nil {
 		return b, err
 	}
 	if due.End == u.Version { // a new password takes open invitations away (LOGIN-12)
@@ -92,7 +97,7 @@ func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error 
 		Delete:      []store.Key{userKey(u.ID), dueKey(u.ID), {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
 		DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}, {Kind: kindAPIKey, Owner: u.ID}, {Kind: kindCredential, Owner: u.ID}},
 	}
-	if err := d.deleteSkeleton(ctx, &b, &u); err != nil {
+	if err := errors.Join(d.deleteSkeleton(ctx, &b, &u), d.found(ctx, &b, u.Roles)); err != nil {
 		return err
 	}
 	_, err := d.audit.Commit(ctx, d.store, b, note)

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -38,7 +39,7 @@ const (
 	kindInvitation store.Kind = "invitation" // ID: hash of the token; owner: user id
 	kindDue        store.Kind = "due"        // ID: user id; see [Due]
 
-	// kindCredential is in credential.go, kindSkeleton in skeleton.go.
+	// kindCredential is in credential.go, kindSkeleton in skeleton.go, kindFounded in founding.go.
 )
 
 // The states of a user.
@@ -64,6 +65,7 @@ type User struct {
 	Version uint64 `json:"version,omitempty"`
 
 	rev      uint64           // of the record that was read
+	admin    bool             // it has RoleAdmin
 	password login.Credential // as it was read
 	kept     string           // its hash
 	inside   bool             // the hash is in the user's record, where an earlier version keeps it
@@ -194,7 +196,7 @@ func hashID(s string) string {
 func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, error) {
 	u.ID, u.Status, u.Created = "", Active, d.now()
 	for {
-		b, note, err := d.create(act, &u)
+		b, note, err := d.create(ctx, act, &u)
 		if err != nil {
 			return User{}, err
 		}
@@ -207,7 +209,7 @@ func (d *Directory) Create(ctx context.Context, act audit.Act, u User) (User, er
 	}
 }
 
-func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.Entry, err error) {
+func (d *Directory) create(ctx context.Context, act audit.Act, u *User) (b store.Batch, note audit.Entry, err error) {
 	if u.Identifier, err = Canonical(u.Identifier); err != nil {
 		return b, note, err
 	}
@@ -250,7 +252,7 @@ func (d *Directory) create(act audit.Act, u *User) (b store.Batch, note audit.En
 		}
 		b.Put = append(b.Put, rec)
 	}
-	return b, note, d.setPassword(&b, u)
+	return b, note, errors.Join(d.found(ctx, &b, u.Roles), d.setPassword(&b, u))
 }
 
 // Check refuses what could not stand in a token, on a page or in a log, with
@@ -313,7 +315,7 @@ func parseUser(rec, password store.Record) (u User, err error) {
 	if err := check.Time("created", u.Created); err != nil {
 		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
 	}
-	u.ID, u.rev = rec.ID, rec.Rev
+	u.ID, u.rev, u.admin = rec.ID, rec.Rev, slices.Contains(u.Roles, RoleAdmin)
 	if u.password, err = parseCredential(rec.ID, password); err != nil {
 		return User{}, err
 	}

@@ -60,7 +60,7 @@ func (d *Directory) Import(ctx context.Context, act audit.Act, u User, work Work
 		}
 	}
 	for {
-		b, note, err := d.create(act, &u)
+		b, note, err := d.create(ctx, act, &u)
 		if err != nil {
 			return User{}, err
 		}

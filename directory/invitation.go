@@ -67,7 +67,7 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (User, secret.String, time.Time, error) {
 	u.Password, u.Status, u.Created = "", Active, d.now()
 	for {
-		b, note, err := d.create(act, &u)
+		b, note, err := d.create(ctx, act, &u)
 		if err != nil {
 			return User{}, secret.String{}, time.Time{}, err
 		}

@@ -363,7 +363,7 @@ func (e *Embedded) Issuer() *issuer.Issuer { return e.issuer }
 func (e *Embedded) Users() *accounts.Accounts { return e.users }
 
 // FirstAdministrator returns the link with which the first administrator makes the account, once
-// and within 24 hours, or nothing if there is an active one. Each call makes a new link and ends
+// and within 24 hours, or nothing if there is one or was one. Each call makes a new link and ends
 // the one before. Show it to the owner of the machine alone, and write it to no log.
 func (e *Embedded) FirstAdministrator(ctx context.Context) (link login.Secret, expires time.Time, err error) {
 	token, expires, err := e.users.InviteAdministrator(ctx, audit.Act{By: audit.ByLocal, Reason: "there is no administrator"})

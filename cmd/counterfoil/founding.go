@@ -18,9 +18,10 @@ const linkName = "first-administrator"
 // inviting bounds the search for an administrator. The server serves meanwhile.
 const inviting = 10 * time.Second
 
-// inviteAdministrator shows the owner of the machine the link with which the first administrator
-// makes the account, if there is none: at the terminal, or in a file that nobody else can read. The
-// log says where it is, and never has it: logs are kept, and read by others (LOGIN-15).
+// inviteAdministrator leaves the owner of the machine the link with which the first administrator
+// makes the account, if there never was one: in a file that nobody else can read. It says where. The link
+// goes into no log and to no terminal, because what a terminal shows is kept, too: by a container that
+// was started with one, or a program that records it (LOGIN-15).
 func (s *service) inviteAdministrator(ctx context.Context) {
 	path := filepath.Join(s.Data, linkName)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inviting) // a stop that comes first finds what the start promised
@@ -34,15 +35,15 @@ func (s *service) inviteAdministrator(ctx context.Context) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("a void link could not be removed", "path", path, "error", err.Error())
 	}
-	switch {
-	case link.Reveal() == "": // there is an administrator
-		return
-	case term.IsTerminal(int(os.Stderr.Fd())):
-		fmt.Fprintf(os.Stderr, "\nThere is no administrator yet. Open this link to become the administrator, once, until %s:\n\n  %s\n\n", expires.Local().Format(time.DateTime), link.Reveal())
+	if link.Reveal() == "" { // there is an administrator, or was one
 		return
 	}
 	if err := writeLink(path, link.Reveal()); err != nil {
 		s.log.Warn("no link for a first administrator", "error", err.Error(), "hint", "counterfoil user add NAME --role admin --invite --data "+s.Data)
+		return
+	}
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		fmt.Fprintf(os.Stderr, "\nThere is no administrator yet. Open the link in this file to become the administrator, once, until %s:\n\n  %s\n\n", expires.Local().Format(time.DateTime), path)
 		return
 	}
 	s.log.Warn("there is no administrator", "link_in", path, "until", expires.UTC().Format(time.RFC3339), "hint", "open the link in that file to become the administrator; it is good once")
