@@ -19,16 +19,21 @@ type caller struct {
 
 	session *counterfoil.Session // of an administrator; nil: another credential
 
-	again func() error // asks again whether the caller may do this; nil: nothing can change that
+	again func() (caller, error) // asks again whether the caller may do this; nil: nothing can change that
 }
 
 // still returns an error when the caller may not do any more what it was let through for: its
-// credential has ended, or lost the role. What takes long asks again and again.
-func (c caller) still() error {
+// credential has ended, or lost the role. What takes long asks again and again. From then on the caller
+// has the rights of now, which may be fewer.
+func (c *caller) still() error {
 	if c.again == nil {
 		return nil
 	}
-	return c.again()
+	now, err := c.again()
+	if err == nil {
+		c.actor = now.actor
+	}
+	return err
 }
 
 // adminAction is an action of somebody who has been let through.
@@ -49,10 +54,7 @@ func (s *Server) forAdmins(route adminRoute) action {
 		if err != nil {
 			return err
 		}
-		who.again = func() error {
-			_, err := s.admin(r, route)
-			return err
-		}
+		who.again = func() (caller, error) { return s.admin(r, route) }
 		err = route.do(w, r, who)
 		for _, kind := range []error{counterfoil.ErrForbidden, accounts.ErrAdminRole, accounts.ErrOtherClient, accounts.ErrLastAdministrator} {
 			if errors.Is(err, kind) {

@@ -86,7 +86,7 @@ func joined[W ~string](all []W) string {
 
 // adminVerifyAudit compares the trail with its seals, and those with what the caller has of them.
 // It reads the whole trail, as an export does.
-func (s *Server) adminVerifyAudit(w http.ResponseWriter, r *http.Request, _ caller) error {
+func (s *Server) adminVerifyAudit(w http.ResponseWriter, r *http.Request, who caller) error {
 	var b api.VerifyAudit
 	if err := readJSON(r, &b); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (s *Server) adminVerifyAudit(w http.ResponseWriter, r *http.Request, _ call
 	if len(b.Anchors) > api.MaxAnchors {
 		return badRequest("anchors: at most %d", api.MaxAnchors)
 	}
-	end, err := s.exports.begin()
+	end, err := s.exports.begin(who)
 	if err != nil {
 		return err
 	}

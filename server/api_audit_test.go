@@ -142,14 +142,20 @@ func TestExportEnds(t *testing.T) {
 	}); !cut {
 		t.Errorf("%d, although the session ended", w.Code)
 	}
-	// Each export begins the next, until no more may run.
+	// Each export begins the next, until no more may run: two of one caller, and four in all.
 	depth, last := 0, 0
+	callers := []string{b.watcher("one"), b.watcher("one"), b.watcher("two"), b.watcher("two"), b.watcher("three")}
 	var nested func() error
 	nested = func() error {
 		if depth++; depth == 5 { // who only reads does not keep a revocation out
 			b.admin(http.StatusOK, "POST", "/v1/admin/revocations", `{"filter":{"device":"x"},"dry_run":true}`)
 		}
-		w, _ := b.export("audit?format=csv", b.key, nested)
+		if depth == 3 {
+			if w, _ := b.export("audit?format=csv", b.watcher("one"), nil); w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), "one caller") {
+				t.Errorf("a third export of one caller is %d %s", w.Code, w.Body)
+			}
+		}
+		w, _ := b.export("audit?format=csv", callers[depth-1], nested)
 		if w.Code != http.StatusOK {
 			last = w.Code
 		}

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 )
@@ -22,7 +23,7 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 	if err != nil {
 		return err
 	}
-	end, err := s.plans.begin() // it counts all that the filter is for
+	end, err := s.plans.begin(who) // it counts all that the filter is for
 	if err != nil {
 		return err
 	}
@@ -83,8 +84,9 @@ func viewJob(j *issuer.Job) api.RevocationJob {
 	return v
 }
 
-// adminRevocation says how far a revocation by filter is.
-func (s *Server) adminRevocation(w http.ResponseWriter, r *http.Request, _ caller) error {
+// adminRevocation says how far a revocation by filter is. Who ordered it, and why, is for who may see the
+// audit trail: entries of the log name the job to everybody who follows them.
+func (s *Server) adminRevocation(w http.ResponseWriter, r *http.Request, who caller) error {
 	id, err := pathID(r, "id")
 	if err != nil {
 		return err
@@ -93,5 +95,9 @@ func (s *Server) adminRevocation(w http.ResponseWriter, r *http.Request, _ calle
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, viewJob(&job))
+	view := viewJob(&job)
+	if !who.actor.May(accounts.Audit) {
+		view.By, view.Reason = "", ""
+	}
+	return writeJSON(w, http.StatusOK, view)
 }

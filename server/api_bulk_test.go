@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -75,6 +76,11 @@ func TestRevokeByFilter(t *testing.T) {
 	job := b.admin(http.StatusOK, "GET", res.Header.Get("Location"), "")
 	if res.StatusCode != http.StatusAccepted || job["state"] != "done" || job["ended"] != 28.0 || job["limit"] != 30.0 || job["by"] != "key:bench" || job["reason"] != "a worm" {
 		t.Errorf("%d, the job: %v", res.StatusCode, job)
+	}
+	// The log names the job to everybody who follows it. Who ordered it is for who sees the audit trail.
+	support := b.session("usr_s", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleSupport)
+	if res, body := b.call("GET", res.Header.Get("Location"), "", "Authorization", "Bearer "+support.Access.Reveal()); res.StatusCode != http.StatusOK || strings.Contains(body, "bench") || strings.Contains(body, "a worm") {
+		t.Errorf("support sees %d %s", res.StatusCode, body)
 	}
 	if _, err := b.issuer.Session(t.Context(), kept.Session.ID); err != nil {
 		t.Errorf("a session that was not meant: %v", err)

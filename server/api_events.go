@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	maxStreams  = 16               // streams of events at a time on this node
-	streamBeat  = 5 * time.Second  // a comment is sent so often, and who reads is asked for again
-	streamFor   = 10 * time.Minute // then the client connects again
-	streamWrite = 10 * time.Second // how long a client may take for one event
-	streamWait  = 10 * time.Second // of a question about the log
+	maxStreams     = 16               // streams of events at a time on this node
+	streamsForEach = 4                // of one caller: a person, or the API keys of one client
+	streamBeat     = 5 * time.Second  // a comment is sent so often, and who reads is asked for again
+	streamFor      = 10 * time.Minute // then the client connects again
+	streamWrite    = 10 * time.Second // how long a client may take for one event
+	streamWait     = 10 * time.Second // of a question about the log
 )
 
 // adminLogEvents streams the revocation log as server-sent events: each entry with who made it,
@@ -34,7 +35,7 @@ func (s *Server) adminLogEvents(w http.ResponseWriter, r *http.Request, who call
 	if err != nil {
 		return err
 	}
-	end, err := s.streams.begin()
+	end, err := s.streams.begin(who)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,10 +25,15 @@ type event struct{ kind, id, data string }
 // events reads a stream until it ends: then the channel is closed.
 func (b *bench) events(credential, after string) <-chan event {
 	b.Helper()
+	return b.eventsBy(after, "Authorization", "Bearer "+credential)
+}
+
+func (b *bench) eventsBy(after, name, value string) <-chan event {
+	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context())
 	r, err := http.NewRequestWithContext(ctx, "GET", b.url+"/v1/admin/log/events", nil)
 	must(b.T, err)
-	r.Header.Set("Authorization", "Bearer "+credential)
+	r.Header.Set(name, value)
 	r.Header.Set("Last-Event-ID", after)
 	res, err := http.DefaultClient.Do(r)
 	must(b.T, err)
@@ -174,11 +180,86 @@ func TestLogEventsEnd(t *testing.T) {
 			}
 		}
 	}
-	for range 16 {
-		b.events(b.key, "")
+	for n := range 16 {
+		b.events(b.watcher(fmt.Sprint("watcher", n/4)), "")
 	}
 	if got := b.admin(http.StatusTooManyRequests, "GET", "/v1/admin/log/events", ""); got["type"] != "urn:counterfoil:problem:too-many-streams" {
 		t.Error(got)
 	}
 	b.issuer.Feed().Stop() // a server that ends does not wait for them
+}
+
+// watcher makes an API key that reads the administration.
+func (b *bench) watcher(client string) string {
+	b.Helper()
+	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeAdminRead}})
+	must(b.T, err)
+	return key.Reveal()
+}
+
+// One caller does not take the streams of all others, whatever sessions or keys it makes.
+func TestStreamsOfOneReader(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.server.Beat(10 * time.Millisecond)
+	person := func(subject string) *issuer.Issued {
+		return b.session(subject, issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleSupport)
+	}
+	full := func(credential string) bool {
+		res, body := b.call("GET", "/v1/admin/log/events", "", "Authorization", "Bearer "+credential)
+		return res.StatusCode == http.StatusTooManyRequests && strings.Contains(body, "too-many-streams") && res.Header.Get("Retry-After") != ""
+	}
+	var first *issuer.Issued
+	var open []<-chan event
+	for range 4 {
+		first = person("usr_reader")
+		open = append(open, b.events(first.Access.Reveal(), ""))
+		b.events(b.watcher("dashboard"), "")
+	}
+	if !full(person("usr_reader").Access.Reveal()) {
+		t.Error("a fifth session of a person has a fifth stream")
+	}
+	if !full(b.watcher("dashboard")) {
+		t.Error("a fifth key of a client has a fifth stream")
+	}
+	b.events(person("usr_other").Access.Reveal(), "")
+	_, err := b.issuer.Revoke(t.Context(), source.ScopeSession, first.Session.ID, audit.Act{})
+	must(t, err)
+	for range open[3] { // it ends
+	}
+	b.events(person("usr_reader").Access.Reveal(), "")
+	b.issuer.Feed().Stop()
+}
+
+// Who loses the right to see the audit trail does not see it in a stream that goes on with the rights that are left.
+func TestStreamFollowsTheRoles(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	u, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "both"})
+	must(t, err)
+	give := func(roles ...string) {
+		_, err := b.users.Update(t.Context(), u.ID, audit.Act{}, func(u *directory.User) error { u.Roles = roles; return nil })
+		must(t, err)
+	}
+	give(accounts.RoleAdmin, accounts.RoleSupport)
+	own := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie}, accounts.RoleAdmin, accounts.RoleSupport)
+	events := b.eventsBy("", "Cookie", source.InsecureCookieName+"="+own.Access.Reveal())
+	revoke := func() event {
+		b.admin(http.StatusOK, "POST", "/v1/admin/revocations", `{"scope":"subject","id":"usr_y"}`)
+		for e := range events {
+			if strings.Contains(e.data, "usr_y") {
+				return e
+			}
+		}
+		t.Fatal("the stream ended")
+		return event{}
+	}
+	if e := revoke(); !strings.Contains(e.data, `"author"`) {
+		t.Errorf("an administrator sees %+v", e)
+	}
+	give(accounts.RoleSupport)
+	if e := revoke(); strings.Contains(e.data, `"author"`) {
+		t.Errorf("with the role %s alone it sees %+v", accounts.RoleSupport, e)
+	}
+	b.issuer.Feed().Stop()
 }

@@ -125,7 +125,7 @@ func TestExportSessions(t *testing.T) {
 }
 
 // An export of users or sessions ends when its reader may not have it any more, or goes, or the store
-// fails, and no part is taken for the whole. All exports together are four at a time.
+// fails, and no part is taken for the whole. Those of one caller are two at a time.
 func TestExportListsEnd(t *testing.T) {
 	t.Parallel()
 	for _, list := range []string{"users", "sessions"} {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/rows"
@@ -14,23 +16,53 @@ import (
 
 // maxExports is how many requests may read a whole listing, or the whole audit trail, at a time on
 // this node. Each has one page in memory, and reads from the store without a pause.
-const maxExports = 4
+const (
+	maxExports     = 4
+	exportsForEach = 2 // of one caller
+)
+
+// maxPlans is how many revocations by filter are counted or begun at a time on this node. Who may do that
+// may do everything, so there is no smaller number for each.
+const maxPlans = 4
 
 // exportWrite is how long a client may take for one page of an export. It must read on, or its
 // export ends and makes room for another.
 const exportWrite = 30 * time.Second
 
-// slots lets a number of requests in at a time.
-type slots chan struct{}
+// slots lets a number of requests in at a time, and fewer of them for one caller: nobody takes all.
+type slots struct {
+	all, each int
 
-// begin takes a slot, until end is called.
-func (s slots) begin() (end func(), err error) {
-	select {
-	case s <- struct{}{}:
-		return func() { <-s }, nil
-	default:
-		return nil, &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-streams", Title: "Too many exports or streams at a time", RetryAfter: 10 * time.Second}
+	mu    sync.Mutex     // guards the rest
+	taken map[string]int // by caller
+	sum   int
+}
+
+func newSlots(all, each int) *slots { return &slots{all: all, each: each, taken: map[string]int{}} }
+
+// begin takes a slot for who, until end is called. A person is one caller with all sessions, and so is a
+// program with all API keys of its client: to have more of them gives no more slots.
+func (s *slots) begin(who caller) (end func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := &source.Problem{Status: http.StatusTooManyRequests, Type: "too-many-streams", Title: "Too many exports or streams at a time", RetryAfter: 10 * time.Second}
+	switch {
+	case s.sum == s.all:
+		return nil, full
+	case s.taken[who.by] == s.each:
+		full.Detail = fmt.Sprintf("You have %d of this kind, which is as many as one caller gets at a time.", s.each)
+		return nil, full
 	}
+	s.sum++
+	s.taken[who.by]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sum--
+		if s.taken[who.by]--; s.taken[who.by] == 0 {
+			delete(s.taken, who.by)
+		}
+	}, nil
 }
 
 // export answers with all that a listing has, in the format that page asks for. more writes the
@@ -48,7 +80,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who caller, page
 	if page.after != "" || r.URL.Query().Has("limit") || page.filter.Has("count") {
 		return badRequest("with format there are no pages: leave out limit, cursor and count")
 	}
-	end, err := s.exports.begin()
+	end, err := s.exports.begin(who)
 	if err != nil {
 		return err
 	}

@@ -52,9 +52,9 @@ type Server struct {
 	knownOrigins  origins
 	clearSiteData bool
 	warned        *limit.Limiter // of API keys that expire soon or come with a wrong name, by id
-	exports       slots
-	plans         slots // of revocations by filter: who only reads must not keep them out
-	streams       slots
+	exports       *slots
+	plans         *slots // of revocations by filter: who only reads must not keep them out
+	streams       *slots
 	stats         *stats
 	settings      []Setting
 	offline       bool          // nothing runs in the background
@@ -75,7 +75,7 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"), formKey: i.Derive("console form"),
 		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
-		exports: make(slots, maxExports), plans: make(slots, maxExports), streams: make(slots, maxStreams), beat: streamBeat,
+		exports: newSlots(maxExports, exportsForEach), plans: newSlots(maxPlans, maxPlans), streams: newSlots(maxStreams, streamsForEach), beat: streamBeat,
 	}
 	if s.names, err = names(u, c.Hosts); err != nil {
 		return nil, err

@@ -270,7 +270,7 @@ type RevocationJob struct {
 	MoreThan bool          `json:"more_than"`
 	Limit    int           `json:"limit"` // no more are ended
 	Ended    int           `json:"ended"`
-	By       string        `json:"by"`
+	By       string        `json:"by,omitempty"` // empty, as Reason: the caller may not see the audit trail
 	Reason   string        `json:"reason,omitempty"`
 	Created  time.Time     `json:"created"` // sessions that began in a later second are not ended
 	Updated  time.Time     `json:"updated"`

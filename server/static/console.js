@@ -35,7 +35,9 @@ if (live) {
 	const place = (cursor) => cursor.split(".").map((part, n) => n ? BigInt(part) : part);
 	live.hidden = false;
 	on("hello", () => { state.textContent = live.dataset.connected; });
-	events.addEventListener("error", () => { state.textContent = live.dataset.lost; }); // it connects again by itself
+	events.addEventListener("error", () => { // it connects again by itself, unless it was refused
+		state.textContent = events.readyState === EventSource.CLOSED ? live.dataset.refused : live.dataset.lost;
+	});
 	on("revocation", (e) => {
 		const by = e.author ? `by ${e.author.by}` : "";
 		const item = line(["time", new Date(e.author?.time ?? Date.now()).toLocaleTimeString()], ["code", [e.scope, e.id].filter(Boolean).join(" ")], ["span", by], ["em", live.dataset.waiting]);
