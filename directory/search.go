@@ -180,9 +180,6 @@ func (f Filter) query(after string) store.Query[*User] {
 	return q
 }
 
-// searchLooks bounds the records that are looked at for a page of a search.
-const searchLooks = 1000
-
 // Found is a page of a search.
 type Found struct {
 	Users  []User
@@ -202,12 +199,13 @@ func (d *Directory) Search(ctx context.Context, f Filter, after string, limit in
 		limit = MaxPage
 	}
 	var users []store.Record
-	last := ""
-	for look, err := range store.Find(ctx, d.store, f.query(after)) {
+	q := f.query(after)
+	last, looks := "", q.Looks(d.store)
+	for look, err := range store.Find(ctx, d.store, q) {
 		if err != nil {
 			return Found{}, err
 		}
-		if len(users) == limit || found.Looked == searchLooks {
+		if len(users) == limit || found.Looked == looks {
 			found.Next = last
 			break
 		}
@@ -236,7 +234,8 @@ func (d *Directory) Count(ctx context.Context, f Filter) (n int, more bool, err 
 	if !f.Before.IsZero() || f.Disabled != nil && !*f.Disabled {
 		also = f.holds
 	}
-	return f.query("").Tally(ctx, d.store, MaxCount, searchLooks, also)
+	q := f.query("")
+	return q.Tally(ctx, d.store, MaxCount, q.Looks(d.store), also)
 }
 
 // Reindex makes users searchable that a version without the search has written, or a move.

@@ -119,8 +119,8 @@ func (f Filter) query(after string) store.Query[*SessionRow] {
 	return q
 }
 
-// searchLooks bounds the rows that are looked at for a page of a search.
-const searchLooks = 1000
+// walkLooks is how many rows a page looks at that nobody waits for: each page has a cost of its own.
+const walkLooks = 1000
 
 // Found is a page of a search.
 type Found struct {
@@ -137,6 +137,11 @@ func (i *Issuer) Indexed() bool { return i.store.Describe().Indexed }
 // the page before said: those of a subject by ID; all others the newest first, if the store is
 // Indexed. A limit of zero, and one above MaxPage, is MaxPage. A page may be short and not the last.
 func (i *Issuer) Search(ctx context.Context, f Filter, after string, limit int) (found Found, err error) {
+	return i.search(ctx, f, after, limit, f.query("").Looks(i.store))
+}
+
+// search is Search, and looks at looks rows.
+func (i *Issuer) search(ctx context.Context, f Filter, after string, limit, looks int) (found Found, err error) {
 	if err := f.Check(); err != nil {
 		return found, err
 	}
@@ -159,7 +164,7 @@ func (i *Issuer) Search(ctx context.Context, f Filter, after string, limit int) 
 				return Found{}, err
 			}
 		}
-		if more = len(found.Sessions) == limit || found.Looked == searchLooks; more {
+		if more = len(found.Sessions) == limit || found.Looked == looks; more {
 			break
 		}
 		found.Looked, last = found.Looked+1, look.At.String()
@@ -180,7 +185,7 @@ func (i *Issuer) Search(ctx context.Context, f Filter, after string, limit int) 
 func (i *Issuer) All(ctx context.Context, f Filter) iter.Seq2[SessionRow, error] {
 	return func(yield func(SessionRow, error) bool) {
 		for after := ""; ; {
-			found, err := i.Search(ctx, f, after, MaxPage)
+			found, err := i.search(ctx, f, after, MaxPage, walkLooks)
 			if err != nil {
 				yield(SessionRow{}, err)
 				return
@@ -211,7 +216,8 @@ func (i *Issuer) Count(ctx context.Context, f Filter) (n int, more bool, err err
 	if f.narrow() {
 		also = f.holds
 	}
-	n, more, err = f.query("").Tally(ctx, i.store, MaxCount, searchLooks, also)
+	q := f.query("")
+	n, more, err = q.Tally(ctx, i.store, MaxCount, q.Looks(i.store), also)
 	return n, more, unavailable(err)
 }
 

@@ -199,7 +199,7 @@ func (i *Issuer) WorkJobs(ctx context.Context) error {
 
 // work ends one batch of the sessions of j.
 func (i *Issuer) work(ctx context.Context, j *Job, size int) error {
-	found, err := i.Search(ctx, j.Filter, j.After, size)
+	found, err := i.search(ctx, j.Filter, j.After, size, walkLooks)
 	if err != nil {
 		return err
 	}
