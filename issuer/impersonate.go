@@ -87,7 +87,7 @@ func (i *Issuer) begins(ctx context.Context, row *SessionRow, b *store.Batch, no
 // tells adds to b the notice of an impersonation of row.
 func (r *SessionRow) tells(b *store.Batch, reason string) error {
 	n := Notice{Time: r.Created, Session: r.ID, Client: r.Client, By: r.By.Subject, ByName: r.By.Name, Reason: reason}
-	rec, err := n.record(store.Key{Kind: kindNotice, ID: randomID("ntc_")}, r.Subject)
+	rec, err := n.record(noticeKey(n.Time), r.Subject)
 	b.Put = append(b.Put, rec)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -316,5 +318,57 @@ func TestImpersonationLosesTheRace(t *testing.T) {
 		if i, err := b.Impersonate(t.Context(), "alice", nil, 0, by, issuer.Request{}); err == nil || errors.Is(err, counterfoil.ErrUnavailable) {
 			t.Errorf("%s: %+v, %v, want a refusal", what, i, err)
 		}
+	}
+}
+
+// A new notice is never behind so many others that it is not shown: the newest are first, whatever kind
+// they are of, and whatever version made them.
+func TestNewestNoticesFirst(t *testing.T) {
+	t.Parallel()
+	b := newLimited(t, memory.New(), 3)
+	own := b.boss(t)
+	rev, err := b.SubjectRev(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for n := range 30 {
+		b.clock.add(time.Second)
+		by := issuer.Impersonator{Subject: "boss", Session: own.Session.ID, Role: "admin"}
+		reason := fmt.Sprint("ticket ", n)
+		if _, err := b.Impersonate(t.Context(), "alice", nil, rev, by, issuer.Request{Act: audit.Act{Reason: reason}}); err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, reason)
+	}
+	shown := func() (reasons []string) {
+		t.Helper()
+		all, err := b.Notices(t.Context(), "alice")
+		if err != nil || len(all) != 20 {
+			t.Fatalf("%d notices, %v", len(all), err)
+		}
+		for n, notice := range all {
+			if n > 0 && notice.Time.After(all[n-1].Time) {
+				t.Errorf("notice %d is newer than the one before", n)
+			}
+			reasons = append(reasons, notice.Reason)
+		}
+		return reasons
+	}
+	slices.Reverse(made)
+	if got := shown(); !slices.Equal(got, made[:20]) {
+		t.Errorf("the newest are %q, want %q", got, made[:20])
+	}
+	// The one of the limit is as new as its last time, and one of an earlier version is older.
+	old := store.Record{Key: store.Key{Kind: "notice", ID: "ntc_22222222222222222222222222"}, Owner: "alice", Expires: b.clock.Now().Add(time.Hour), Value: []byte(`{"time":"2026-01-01T00:00:00Z","reason":"old"}`)}
+	if _, err := b.store.Commit(t.Context(), store.Batch{Put: []store.Record{old}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		b.clock.add(time.Second)
+		b.login(t, "alice", counterfoil.CarrierBearer)
+	}
+	if got := shown(); !slices.Equal(got, append([]string{""}, made[:19]...)) {
+		t.Errorf("after a login beyond the limit the newest are %q", got)
 	}
 }

@@ -56,12 +56,17 @@ func (i *Issuer) makeRoom(ctx context.Context, b *store.Batch, row *SessionRow, 
 	return i.tellLimit(ctx, b, row, living[over-1], over)
 }
 
+// limitKey is the key of the one notice of the limit that a subject has.
+func limitKey(subject string) store.Key {
+	sum := sha256.Sum256([]byte("counterfoil limit notice v1\x00" + subject))
+	return store.Key{Kind: kindNotice, ID: "ntc_" + base32Lower.EncodeToString(sum[:16])}
+}
+
 // tellLimit adds to b the notice that sessions were ended for row, the last of them old. A
 // subject has one notice of this kind, which tells of the last time: otherwise each login of a
 // program that never signs out would leave one.
 func (i *Issuer) tellLimit(ctx context.Context, b *store.Batch, row, old *SessionRow, ended int) error {
-	sum := sha256.Sum256([]byte("counterfoil limit notice v1\x00" + row.Subject))
-	key := store.Key{Kind: kindNotice, ID: "ntc_" + base32Lower.EncodeToString(sum[:16])}
+	key := limitKey(row.Subject)
 	recs, err := i.store.Get(ctx, key)
 	if err != nil {
 		return unavailable(err)

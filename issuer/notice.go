@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -11,6 +12,16 @@ import (
 )
 
 const kindNotice store.Kind = "notice" // ID: notice id; owner: subject
+
+// noticeKey is the key of a new notice. Its id begins with the time, counted backwards, so that a list
+// in order of id has the newest first, and those of earlier versions last: their ids are random. The
+// notice of the limit has the one key of limitKey.
+func noticeKey(at time.Time) store.Key {
+	return store.Key{Kind: kindNotice, ID: randomID("ntc_0" + store.Backwards(at))}
+}
+
+// maxNotices is how many a subject is shown. Who dismisses one sees the next.
+const maxNotices = 20
 
 // noticeTTL is how long a subject has to see a notice.
 const noticeTTL = 30 * 24 * time.Hour
@@ -53,31 +64,42 @@ func (i *Issuer) notice(h *holding, r Renewal) (store.Record, error) {
 	n := Notice{
 		Time: now, Session: row.ID, Client: h.grant.Client, Grant: h.grant.Client != row.Client, Device: row.Device, Address: r.Act.Address, Login: row.FirstAddress,
 	}
-	return n.record(store.Key{Kind: kindNotice, ID: randomID("ntc_")}, row.Subject)
+	return n.record(noticeKey(n.Time), row.Subject)
 }
 
-// Notices returns what subject has not dismissed, at most 20.
+// Notices returns what subject has not dismissed, the newest first, at most 20. A damaged one is the last.
 func (i *Issuer) Notices(ctx context.Context, subject string) ([]Notice, error) {
 	if err := checkSubject(subject); err != nil {
 		return nil, err
 	}
+	limit, err := i.store.Get(ctx, limitKey(subject))
+	if err != nil {
+		return nil, unavailable(err)
+	}
 	var all []Notice
-	for rec, err := range i.store.List(ctx, kindNotice, subject, "") {
-		if err != nil {
-			return nil, unavailable(err)
-		}
+	add := func(rec store.Record) {
 		n := Notice{ID: rec.ID}
 		if err := json.Unmarshal(rec.Value, &n); err != nil || check.Time("time", n.Time) != nil {
 			n = Notice{ID: rec.ID, Damaged: true}
 		}
-		if i.opts.Now().Before(rec.Expires) {
+		if rec.Rev != 0 && i.opts.Now().Before(rec.Expires) {
 			all = append(all, n)
 		}
-		if len(all) == 20 {
+	}
+	for rec, err := range i.store.List(ctx, kindNotice, subject, "") {
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if rec.ID == limit[0].ID {
+			continue
+		}
+		if add(rec); len(all) == maxNotices {
 			break
 		}
 	}
-	return all, nil
+	add(limit[0])
+	slices.SortStableFunc(all, func(a, b Notice) int { return b.Time.Compare(a.Time) })
+	return all[:min(len(all), maxNotices)], nil
 }
 
 // Dismiss takes a notice of subject away, or returns store.ErrNotFound.
