@@ -121,7 +121,7 @@ func TestWhatALoginReplaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		held.Carrier = c.by
-		if _, err := b.loginBy(t, issuer.Request{Carrier: c.was, Replaces: held}); err != nil {
+		if _, err := b.loginBy(t, issuer.Request{Carrier: c.was, Replaces: []*counterfoil.Session{held}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.Lookup(t.Context(), old.Access.Reveal()); (err != nil) != c.ends {

@@ -112,7 +112,7 @@ func (i *Issuer) AddGrant(ctx context.Context, sid string, r Request) (*Issued, 
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	if r.Replaces != nil {
+	if len(r.Replaces) > 0 {
 		return nil, fmt.Errorf("%w: a grant replaces no session", ErrBadRequest)
 	}
 	for {

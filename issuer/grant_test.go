@@ -106,7 +106,7 @@ func TestWhatNoGrantCanBe(t *testing.T) {
 		"no session":       {"ses_none", issuer.Request{Client: "app"}, counterfoil.ErrInvalidToken},
 		"no session id":    {"", issuer.Request{Client: "app"}, counterfoil.ErrInvalidToken},
 		"many attributes":  {web.Session.ID, issuer.Request{Client: "app", Attributes: map[string]string{"a": strings.Repeat("x", 2000)}}, issuer.ErrBadRequest},
-		"replaces another": {web.Session.ID, issuer.Request{Client: "app", Replaces: web.Session}, issuer.ErrBadRequest},
+		"replaces another": {web.Session.ID, issuer.Request{Client: "app", Replaces: []*counterfoil.Session{web.Session}}, issuer.ErrBadRequest},
 	} {
 		if got, err := b.AddGrant(t.Context(), c.sid, c.r); !errors.Is(err, c.want) {
 			t.Errorf("%s: %+v, %v, want %v", name, got, err, c.want)
@@ -187,7 +187,7 @@ func TestGrantsAreNotMixedUp(t *testing.T) {
 		}
 	}
 	// Nor does a login take away a session whose copy is of a grant.
-	if _, err := b.loginBy(t, issuer.Request{Replaces: app.Session}); err != nil {
+	if _, err := b.loginBy(t, issuer.Request{Replaces: []*counterfoil.Session{app.Session}}); err != nil {
 		t.Fatal(err)
 	}
 	for client, held := range map[string]*issuer.Issued{"web": web, "app": app} {

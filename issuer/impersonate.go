@@ -51,18 +51,6 @@ func (r *SessionRow) holder() string {
 	return audit.BySubject(r.Subject)
 }
 
-// holderOf is who uses the refresh tokens of f, as audit.Act.By.
-func (i *Issuer) holderOf(ctx context.Context, f *family) (string, error) {
-	row, err := i.row(ctx, f.Session)
-	switch {
-	case err == nil:
-		return row.holder(), nil
-	case isInvalid(err), errors.Is(err, errDamaged):
-		return audit.BySubject(f.Subject), nil
-	}
-	return "", err
-}
-
 // begins adds to b what an impersonation of row rests on, and says when it ends.
 func (i *Issuer) begins(ctx context.Context, row *SessionRow, b *store.Batch, now time.Time) error {
 	if row.By.Subject == row.Subject {

@@ -20,7 +20,7 @@ import (
 // moment: the next login ends them. It reads at most twice the limit, so a subject with more
 // sessions, from before there was a limit, comes down to it over several logins, and loses
 // the oldest of those that were read.
-func (i *Issuer) makeRoom(ctx context.Context, b *store.Batch, row *SessionRow, replaces string, on dependencies) error {
+func (i *Issuer) makeRoom(ctx context.Context, b *store.Batch, row *SessionRow, replaced []string, on dependencies) error {
 	basis := i.basisOf(row.Subject)
 	basis.of[row.Client] = on
 	var living []*SessionRow
@@ -32,7 +32,7 @@ func (i *Issuer) makeRoom(ctx context.Context, b *store.Batch, row *SessionRow, 
 		if looks++; looks > 2*i.opts.MaxSessions {
 			break
 		}
-		if rec.ID == replaces {
+		if slices.Contains(replaced, rec.ID) {
 			continue
 		}
 		held, err := basis.alive(ctx, rec)

@@ -60,7 +60,7 @@ func TestSessionLimit(t *testing.T) {
 		}
 		// What it replaces makes the room.
 		before := len(b.entries(t))
-		if _, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: c, Replaces: all[5].Session}); err != nil {
+		if _, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: c, Replaces: []*counterfoil.Session{all[5].Session}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.Lookup(t.Context(), all[3].Access.Reveal()); err != nil || len(b.entries(t)) != before+1 {

@@ -14,7 +14,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
-	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -29,12 +28,13 @@ type Request struct {
 	Audience   []string          // for Exchange alone: whom the token is for; empty: whomever those of the client are for
 	Attributes map[string]string // at most 16, and 1 KiB in all
 
-	// Replaces is the session that the caller had until now, as [Issuer.Held] says, with the
-	// transport that it came by. If it came in a cookie, and the new one is a cookie as well,
-	// it ends in the commit that makes the new one: the cookie is overwritten, so nobody would
-	// hold it any more but a thief (SES-04). Nothing ends if it is nil, has ended, or was made
-	// for another client than its copy: a grant does not end a session.
-	Replaces *counterfoil.Session
+	// RefreshCookie says that a refresh token goes into a cookie, although the access token does not.
+	RefreshCookie bool
+
+	// Replaces are the sessions that the browser of the caller has in its cookies, as [Issuer.Held]
+	// and [Issuer.HeldByRefresh] say. If what is made goes into a cookie, they end in the commit that
+	// makes it, see [Issuer.replace].
+	Replaces []*counterfoil.Session
 
 	by *Impersonator // nil: the subject itself; see [Issuer.Impersonate]
 
@@ -101,9 +101,6 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 	if on.subject.rev != p.SubjectRev || on.subject.Disabled {
 		return nil, ErrProveAgain
 	}
-	if old := r.Replaces; old != nil && (r.Carrier.Transport != counterfoil.Cookie || old.Carrier.Transport != counterfoil.Cookie) {
-		r.Replaces = nil
-	}
 	row := &SessionRow{
 		Subject: p.Subject, Client: r.Client, Carrier: r.Carrier,
 		Created: now, AuthTime: p.At, AbsoluteExpires: i.absoluteEnd(on.client, now),
@@ -132,15 +129,18 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 		}
 		row.SubjectRev++
 	}
-	if err := i.replace(ctx, &b, r.Replaces); err != nil {
-		return nil, err
+	var ended replaced
+	if r.Carrier.Transport == counterfoil.Cookie || r.RefreshCookie {
+		spared := "" // no subject
+		if over {
+			spared = row.Subject
+		}
+		if ended, err = i.replace(ctx, &b, row.Subject, r.Act, r.Replaces, func(old *SessionRow) bool { return old.Subject != spared }); err != nil {
+			return nil, err
+		}
 	}
 	if !over && row.By == nil { // an impersonation signs nobody out
-		replaces := ""
-		if r.Replaces != nil {
-			replaces = r.Replaces.ID
-		}
-		if err := i.makeRoom(ctx, &b, row, replaces, on); err != nil {
+		if err := i.makeRoom(ctx, &b, row, ended.ids, on); err != nil {
 			return nil, err
 		}
 	}
@@ -152,35 +152,11 @@ func (i *Issuer) tryLogin(ctx context.Context, p login.Proof, r Request, over bo
 			return nil, err
 		}
 	}
-	head, err := i.log.Commit(ctx, b, loginEntry(r, row, over))
+	head, err := i.log.Commit(ctx, b, append(ended.notes, loginEntry(r, row, over, ended))...)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	return i.finish(ctx, issued, h, head, now)
-}
-
-// replace adds to b the end of the session old, if there is one.
-func (i *Issuer) replace(ctx context.Context, b *store.Batch, old *counterfoil.Session) error {
-	if old == nil {
-		return nil
-	}
-	rec, err := i.sessionRecord(ctx, old.ID)
-	var row *SessionRow
-	if err == nil {
-		row, err = parseRow(rec)
-	}
-	switch {
-	case errors.Is(err, errDamaged):
-		endDamaged(b, rec)
-	case isInvalid(err) || err == nil && row.Client != old.Client:
-		return nil
-	case err != nil:
-		return err
-	default:
-		row.end(b)
-	}
-	b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, old.ID, "signed in anew"))
-	return nil
 }
 
 // name gives row a new id (SES-04), makes the secret that goes with it, and adds what is
@@ -232,7 +208,7 @@ func admit(c *clients.Client, r *Request) (err error) {
 	return err
 }
 
-func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
+func loginEntry(r Request, row *SessionRow, over bool, ended replaced) audit.Entry {
 	if r.Act.By == "" {
 		r.Act.By = row.holder()
 	}
@@ -246,9 +222,7 @@ func loginEntry(r Request, row *SessionRow, over bool) audit.Entry {
 	e := r.Act.Entry(action, row.Subject)
 	e.Client, e.Session = row.Client, row.ID
 	e.Detail = "carrier=" + row.Carrier.String() + " amr=" + strings.Join(row.Methods, ",")
-	if r.Replaces != nil {
-		e.Detail += " replaces=" + r.Replaces.ID
-	}
+	e.Detail += ended.String()
 	return e
 }
 

@@ -128,14 +128,20 @@ func (i *Issuer) heldOpaque(ctx context.Context, secret []byte) (*counterfoil.Se
 	if err != nil {
 		return nil, err
 	}
-	s := &counterfoil.Session{ID: row.ID, Issuer: i.opts.URL, Subject: row.Subject, Client: row.Client, Carrier: row.Carrier}
-	if row.By != nil {
-		s.Actor, s.ActorSession, s.ActorClient = row.By.Subject, row.By.Session, row.By.Client
-	}
+	s := row.held(i.opts.URL)
 	if host != nil {
 		s.TokenID, s.Origin, s.Carrier = host.ID, host.Origin, counterfoil.CarrierCookie
 	}
 	return s, nil
+}
+
+// held is r as [Issuer.Held] says.
+func (r *SessionRow) held(issuer string) *counterfoil.Session {
+	s := &counterfoil.Session{ID: r.ID, Issuer: issuer, Subject: r.Subject, Client: r.Client, Carrier: r.Carrier}
+	if r.By != nil {
+		s.Actor, s.ActorSession, s.ActorClient = r.By.Subject, r.By.Session, r.By.Client
+	}
+	return s
 }
 
 // touch writes the use of a session. It replaces the very revision that was

@@ -260,7 +260,7 @@ func TestGiveUpADamagedSession(t *testing.T) {
 			return b.Logout(t.Context(), held, audit.Act{})
 		},
 		"Login": func(b *bench, held *counterfoil.Session, _ string) error {
-			_, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: counterfoil.CarrierCookie, Replaces: held})
+			_, err := b.Login(t.Context(), b.proof(t, "alice"), issuer.Request{Carrier: counterfoil.CarrierCookie, Replaces: []*counterfoil.Session{held}})
 			return err
 		},
 		"GiveUp": func(b *bench, _ *counterfoil.Session, access string) error {

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -379,6 +380,29 @@ func (f *family) used(idle time.Duration, now time.Time) error {
 	return nil
 }
 
+// HeldByRefresh is [Issuer.Held] for a refresh token, an old one included.
+func (i *Issuer) HeldByRefresh(ctx context.Context, refresh string) (*counterfoil.Session, error) {
+	token, err := i.parseRefresh(refresh)
+	if err != nil {
+		return nil, err
+	}
+	f, err := i.family(ctx, token.family)
+	if err != nil {
+		return nil, err
+	}
+	return i.heldBy(ctx, f)
+}
+
+func (i *Issuer) heldBy(ctx context.Context, f *family) (*counterfoil.Session, error) {
+	row, err := i.row(ctx, f.Session)
+	if err != nil {
+		return nil, err
+	}
+	s := row.held(i.opts.URL)
+	s.Client = f.Client
+	return s, nil
+}
+
 // EndByRefresh ends what a refresh token belongs to, an old one included: its holder may
 // sign out with it. That is the session if the token is of its own client, otherwise the
 // grant alone. A token that is not known, or of another client than the one named, has no
@@ -413,14 +437,19 @@ func (i *Issuer) endByRefresh(ctx context.Context, refresh, client string, act a
 			i.audit.Tell(e)
 			return nil
 		}
+		held, err := i.heldBy(ctx, f)
+		if isInvalid(err) || errors.Is(err, errDamaged) {
+			held, err = &counterfoil.Session{ID: f.Session, Subject: f.Subject, Client: f.Client}, nil
+		}
+		if err != nil {
+			return err
+		}
 		note := act
 		if note.By == "" {
-			if note.By, err = i.holderOf(ctx, f); err != nil {
-				return err
-			}
+			note.By = audit.BySubject(cmp.Or(held.Actor, held.Subject))
 		}
 		last = f.Session
-		err = i.Logout(ctx, &counterfoil.Session{ID: last, Client: f.Client}, note)
+		err = i.Logout(ctx, held, note)
 		if err != nil || last == token.session {
 			return err
 		}

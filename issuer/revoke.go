@@ -94,9 +94,20 @@ func checkRevocation(scope source.Scope, id string) error {
 }
 
 // Logout ends what the client of held has, which is as [Issuer.Held] says: the session if
-// that is its own client, otherwise the grant alone. What has ended is logged out.
+// that is its own client, otherwise the grant alone. What has ended is logged out. An impersonation in a
+// cookie ends together with the session whose cookie it has taken the place of, see [Issuer.replace]:
+// that one first, so that nothing of both goes on if this stops in between.
 func (i *Issuer) Logout(ctx context.Context, held *counterfoil.Session, act audit.Act) error {
-	_, err := i.end(ctx, held.ID, held.Client, "logout", act.Entry(audit.Logout, ""))
+	below, err := i.below(ctx, held)
+	if err != nil {
+		return err
+	}
+	if below != nil {
+		if err := i.Logout(ctx, below, act); err != nil {
+			return err
+		}
+	}
+	_, err = i.end(ctx, held.ID, held.Client, "logout", act.Entry(audit.Logout, ""))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

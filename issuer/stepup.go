@@ -41,12 +41,15 @@ var (
 //
 // It fails with ErrInvalidToken if the session has ended, and with ErrProveAgain if the
 // subject was disabled, revoked or changed since before the proof.
-func (i *Issuer) StepUp(ctx context.Context, sid string, p login.Proof, act audit.Act) (*Issued, error) {
+//
+// replaces are other sessions that the browser has in the cookies into which the new credentials
+// go: they end, as with [Request.Replaces].
+func (i *Issuer) StepUp(ctx context.Context, sid string, p login.Proof, act audit.Act, replaces ...*counterfoil.Session) (*Issued, error) {
 	if err := checkProof(p); err != nil {
 		return nil, err
 	}
 	for {
-		issued, err := i.tryStepUp(ctx, sid, p, act)
+		issued, err := i.tryStepUp(ctx, sid, p, act, replaces)
 		if !errors.Is(err, store.ErrConflict) {
 			return issued, err
 		}
@@ -55,7 +58,7 @@ func (i *Issuer) StepUp(ctx context.Context, sid string, p login.Proof, act audi
 
 // tryStepUp does it if nothing that it rests on changes meanwhile; otherwise the answer is
 // store.ErrConflict, and nothing was done.
-func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act audit.Act) (*Issued, error) {
+func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act audit.Act, others []*counterfoil.Session) (*Issued, error) {
 	now, err := i.opts.Time.Date(ctx)
 	if err != nil {
 		return nil, err
@@ -98,7 +101,11 @@ func (i *Issuer) tryStepUp(ctx context.Context, sid string, p login.Proof, act a
 	if err != nil {
 		return nil, err
 	}
-	head, err := i.log.Commit(ctx, b, stepUpEntry(act, row, sid))
+	ended, err := i.replace(ctx, &b, row.Subject, act, others, func(old *SessionRow) bool { return old.ID != sid })
+	if err != nil {
+		return nil, err
+	}
+	head, err := i.log.Commit(ctx, b, append(ended.notes, stepUpEntry(act, row, sid, ended))...)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -192,7 +199,7 @@ func (i *Issuer) replaceRefresh(ctx context.Context, h *holding, issued *Issued,
 	return put(b, f)
 }
 
-func stepUpEntry(act audit.Act, row *SessionRow, before string) audit.Entry {
+func stepUpEntry(act audit.Act, row *SessionRow, before string, ended replaced) audit.Entry {
 	if act.By == "" {
 		act.By = audit.BySubject(row.Subject)
 	}
@@ -203,7 +210,8 @@ func stepUpEntry(act audit.Act, row *SessionRow, before string) audit.Entry {
 		e.Detail += " acr=" + row.ACR
 	}
 	if before != row.ID {
-		e.Detail += " replaces=" + before
+		ended.ids = append([]string{before}, ended.ids...)
 	}
+	e.Detail += ended.String()
 	return e
 }

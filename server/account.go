@@ -346,10 +346,14 @@ func (s *Server) pageSignOut(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	if err := s.signOut(w, r); err != nil && !errors.Is(err, counterfoil.ErrNoCredential) {
+	acted, err := s.signOut(w, r)
+	if err != nil && !errors.Is(err, counterfoil.ErrNoCredential) {
 		return err
 	}
 	s.signedOut(w)
+	if acted {
+		return s.finish(w, "/", actingEnded, 0)
+	}
 	return s.finish(w, "/", leftHere, 0)
 }
 

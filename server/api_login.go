@@ -144,7 +144,7 @@ func (s *Server) renewal(w http.ResponseWriter, r *http.Request, client, scope, 
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	if err := s.signOut(w, r); err != nil {
+	if _, err := s.signOut(w, r); err != nil {
 		return err
 	}
 	s.signedOut(w)
@@ -160,30 +160,43 @@ func (s *Server) signedOut(w http.ResponseWriter) {
 	}
 }
 
-// signOut ends the session that r carries, by whatever old copy. One that is over
-// already is signed out; an outage is an error, for the login is still there.
-func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+// signOut ends the session that r carries, by whatever old copy, and those of the cookies that go. One
+// that is over already is signed out; an outage is an error, for the login is still there. acted says
+// that it was an impersonation.
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) (acted bool, err error) {
 	session, err := s.carried(r, s.held)
 	switch {
 	case err == nil:
-		return s.issuer.Logout(r.Context(), session, act(w, r, audit.BySubject(cmp.Or(session.Actor, session.Subject)), ""))
+		others, err := s.inCookies(r)
+		if err != nil {
+			return false, err
+		}
+		for n, held := range append([]*counterfoil.Session{session}, others...) {
+			if n > 0 && held.ID == session.ID {
+				continue
+			}
+			if err := s.issuer.Logout(r.Context(), held, act(w, r, audit.BySubject(cmp.Or(held.Actor, held.Subject)), "")); err != nil {
+				return false, err
+			}
+		}
+		return session.Actor != "", nil
 	case errors.Is(err, source.ErrDuplicateCookie):
-		return err // which of them is the visitor's nobody knows (SES-08)
+		return false, err // which of them is the visitor's nobody knows (SES-08)
 	case !errors.Is(err, counterfoil.ErrInvalidToken) && !errors.Is(err, counterfoil.ErrNoCredential):
-		return err
+		return false, err
 	}
 	// The access copy is gone, or its key is: the refresh cookie still names the login.
 	refresh, none := s.refreshCookie(r)
 	if none == nil {
 		if err := s.fromOwnPage(r); err != nil {
-			return err
+			return false, err
 		}
-		return s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))
+		return false, s.issuer.EndByRefresh(r.Context(), refresh, "", act(w, r, "", "logout"))
 	}
 	if errors.Is(err, counterfoil.ErrInvalidToken) {
-		return nil
+		return false, nil
 	}
-	return err
+	return false, err
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
@@ -315,6 +328,11 @@ func (s *Server) newPassword(w http.ResponseWriter, r *http.Request, session *co
 	if session.Carrier.Format == counterfoil.Opaque {
 		ask.Carrier = counterfoil.CarrierCookie // whatever header it came by: an opaque id is handed out as a cookie
 	}
+	var err error
+	if ask.Replaces, err = s.inCookies(r); err != nil {
+		return nil, err
+	}
+	ask.RefreshCookie = wantsRefreshCookie(r)
 	issued, err := s.users.ChangePassword(r.Context(), session, a, current, next, ask)
 	return issued, wrongPassword("The current password is wrong", err)
 }

@@ -261,7 +261,7 @@ func impersonateUser(v *visit, values url.Values) (*formPage, error) {
 	}
 	f.Says = []string{
 		"This browser is signed in as the user, in place of you, for an hour at most, and sees in the apps what the user sees. The account of the user stays closed.",
-		"The user is told your name and the reason, and can end it. It also ends with your own session.",
+		"The user is told your name and the reason, and can end it. It also ends with your own session, and your own session ends when you sign out of it here: you sign in again afterwards.",
 	}
 	body := api.Impersonation{Reason: asked(values, "reason", ""), Carrier: "cookie"}
 	f.Fields = []formField{{Kind: "text", ID: "reason", Label: "Reason", Value: body.Reason, Hint: "The user reads it.", Required: true}}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -66,6 +67,36 @@ func (s *Server) clearEnded(w http.ResponseWriter, err error) {
 
 func setCookie(w http.ResponseWriter, name, value, sameSite string, age int) {
 	w.Header().Add("Set-Cookie", request.SetCookie(name, value, sameSite, age))
+}
+
+// inCookies returns the sessions that the cookies of r are of, whether or not they are over, for what
+// takes these cookies away. It leaves out what the page that sent r could not sign out: of another
+// site, or of another client than the session (CSRF-07, REF-06). Its error is an outage.
+func (s *Server) inCookies(r *http.Request) (all []*counterfoil.Session, err error) {
+	access, refresh := s.cookieNames()
+	for _, cookie := range []struct {
+		name string
+		held func(context.Context, string) (*counterfoil.Session, error)
+	}{{access, s.issuer.Held}, {refresh, s.issuer.HeldByRefresh}} {
+		value, ok := onlyCookie(r, cookie.name)
+		if !ok {
+			continue
+		}
+		found, err := cookie.held(r.Context(), value)
+		if err == nil {
+			err = s.checkSite(r, found)
+		}
+		if errors.Is(err, counterfoil.ErrUnavailable) {
+			return nil, err
+		}
+		if err != nil {
+			continue // it names nothing, or is not for this page to end
+		}
+		held := *found
+		held.Carrier.Transport = counterfoil.Cookie
+		all = append(all, &held)
+	}
+	return all, nil
 }
 
 // refreshCookie returns the refresh token that r carries by cookie, if exactly one.

@@ -24,6 +24,7 @@ const (
 	othersEnded     deed = "others-ended" // with how many
 	noticeDismissed deed = "notice-dismissed"
 	leftHere        deed = "signed-out"
+	actingEnded     deed = "acting-ended"
 
 	// Of the console.
 	userChanged    deed = "user-changed"

@@ -1,9 +1,12 @@
 package server_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +14,10 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -175,6 +181,142 @@ func TestSignInAnew(t *testing.T) {
 	}
 	if _, err := b.issuer.Session(t.Context(), h.Session.ID); err != nil {
 		t.Errorf("after a login that failed: %v", err)
+	}
+}
+
+// SES-04: whatever puts a new credential into the cookies of a browser ends the session whose credential was
+// there, in the access cookie or in the refresh cookie, by whatever way in: nobody holds that any more.
+// What leaves the cookies where they are ends nothing.
+func TestNoSessionIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	before := map[string]func(v *visitor){
+		"cookie": func(v *visitor) {
+			v.ask("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"cookie"}`)
+		},
+		"jwt-cookie": func(v *visitor) {
+			v.ask("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"jwt-cookie"}`)
+		},
+		"bearer": func(v *visitor) {
+			v.ask("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`, api.RefreshHeader, "cookie")
+		},
+		"bearer, refreshed": func(v *visitor) {
+			v.ask("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`, api.RefreshHeader, "cookie")
+			old := v.cookies[source.InsecureRefreshCookieName]
+			v.ask("POST", "/v1/refresh", `{}`)
+			v.cookies[source.InsecureRefreshCookieName] = old // the answer was lost
+		},
+	}
+	names := 0
+	by := func(carrier string, header ...string) func(v *visitor) int {
+		return func(v *visitor) int {
+			return v.ask("POST", "/v1/login", `{"identifier":"bob","password":"`+pass+`","carrier":"`+carrier+`"}`, header...).Code
+		}
+	}
+	for name, c := range map[string]struct {
+		do   func(v *visitor) int
+		ends bool
+	}{
+		"cookie":              {by("cookie"), true},
+		"jwt-cookie":          {by("jwt-cookie"), true},
+		"jwe-cookie":          {by("jwe-cookie"), true},
+		"refresh cookie":      {by("bearer", api.RefreshHeader, "cookie"), true},
+		"jwe, refresh cookie": {by("jwe", api.RefreshHeader, "cookie"), true},
+		"bearer":              {by("bearer"), false},
+		"from another site":   {by("bearer", api.RefreshHeader, "cookie", "Sec-Fetch-Site", "cross-site"), false},
+		"page": {func(v *visitor) int {
+			return v.open("/login").send("/login", typed("identifier", "bob", "password", pass)).page.Code
+		}, true},
+		"registration": {func(v *visitor) int {
+			names++
+			return v.ask("POST", "/v1/register", fmt.Sprintf(`{"identifier":"new%d","password":"%s","carrier":"cookie"}`, names, pass)).Code
+		}, true},
+		"registration page": {func(v *visitor) int {
+			names++
+			return v.open("/register").send("/register", typed("identifier", fmt.Sprint("new", names), "password", pass)).page.Code
+		}, true},
+		"challenge": {func(v *visitor) int {
+			w := v.ask("POST", "/v1/login", `{"identifier":"carol","method":"riddle","carrier":"cookie"}`)
+			return v.ask("POST", "/v1/login/continue", answering(textOf(w.Body.String(), "attempt"), "a man")).Code
+		}, true},
+		"step-up of a page with a token": {func(v *visitor) int {
+			delete(v.cookies, source.InsecureCookieName)
+			if v.cookies[source.InsecureRefreshCookieName] == "" {
+				return 0 // of a session without a refresh token, nothing is left
+			}
+			u, err := v.users.ByIdentifier(t.Context(), "bob")
+			must(t, err)
+			apart := v.session(u.ID, issuer.Request{Client: "app", Carrier: counterfoil.CarrierBearer}) // of another page in this browser
+			return v.ask("POST", "/v1/session/step-up", `{"password":"`+pass+`"}`, "Authorization", "Bearer "+apart.Access.Reveal(), api.RefreshHeader, "cookie").Code
+		}, true},
+	} {
+		b := newBench(t) // each has only so many attempts of one address
+		_, err := b.users.Register(t.Context(), audit.Act{}, "bob", "", secret.New(pass), nil)
+		must(t, err)
+		carol, err := b.users.Register(t.Context(), audit.Act{}, "carol", "", secret.New(pass), nil)
+		must(t, err)
+		must(t, b.users.SetCredential(t.Context(), carol.ID, audit.Act{}, login.Credential{Kind: "riddle", Data: json.RawMessage(`"a man"`)}))
+		for was, first := range before {
+			v := b.visitor()
+			if first(v); v.page.Code != http.StatusOK {
+				t.Fatalf("%s = %d %s", was, v.page.Code, v.page.Body)
+			}
+			var got issued
+			must(t, json.Unmarshal(v.page.Body.Bytes(), &got))
+			sid, status := got.Session.ID, c.do(v)
+			if status == 0 {
+				continue
+			}
+			_, err := b.issuer.Session(t.Context(), sid)
+			if ended := errors.Is(err, store.ErrNotFound); status >= 400 || ended != c.ends {
+				t.Errorf("%s, then %s = %d %s: the session before: %v, want that it has ended: %t", was, name, status, v.page.Body, err, c.ends)
+			}
+			if !c.ends {
+				continue
+			}
+			told, _, err := b.issuer.Audit().List(t.Context(), audit.Query{Limit: 10})
+			must(t, err)
+			if !slices.ContainsFunc(told, func(e audit.Entry) bool {
+				return e.Action == audit.Logout && e.Session == sid && e.Reason == "replaced by a new sign-in"
+			}) || !slices.ContainsFunc(told, func(e audit.Entry) bool { return strings.Contains(e.Detail, "replaces="+sid) }) {
+				t.Errorf("%s, then %s: the trail has %+v", was, name, told)
+			}
+		}
+	}
+}
+
+// CSRF-07, REF-06: who cannot sign a session out cannot end it by a sign-in over it either: a page of another
+// site, a page of another client, who sends two cookies, and who has no genuine one.
+func TestSignInEndsNothingOfOthers(t *testing.T) {
+	b := newBench(t)
+	b.client("other", clients.Client{Origins: []string{"https://other.test"}})
+	for name, c := range map[string]struct {
+		body   string
+		change func(h []string) []string
+		status int
+	}{
+		"another client": {`"client":"other","carrier":"cookie"`, func(h []string) []string { return append(h[:2:2], "Origin", "https://other.test") }, http.StatusOK},
+		"another site": {`"carrier":"cookie"`, func(h []string) []string {
+			return append(h[:2:2], "Origin", "https://evil.test", "Sec-Fetch-Site", "cross-site")
+		}, http.StatusForbidden},
+		"a sandboxed frame": {`"carrier":"cookie"`, func(h []string) []string { return append(h[:2:2], "Origin", "null") }, http.StatusForbidden},
+		"a subdomain":       {`"carrier":"cookie"`, func(h []string) []string { return append(h[:2:2], "Sec-Fetch-Site", "same-site") }, http.StatusForbidden},
+		"two cookies": {`"carrier":"cookie"`, func(h []string) []string {
+			return append([]string{"Cookie", h[1] + "; cf=planted; cf_rt=planted"}, h[2:]...)
+		}, http.StatusOK},
+		"a forged refresh token": {`"carrier":"cookie"`, func(h []string) []string {
+			_, rt, _ := strings.Cut(h[1], "cf_rt=")
+			return append([]string{"Cookie", "cf_rt=" + rt[:len(rt)-4] + "AAAA"}, h[2:]...)
+		}, http.StatusOK},
+	} {
+		i := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierJWTCookie})
+		h := []string{"Cookie", "cf=" + i.Access.Reveal() + "; cf_rt=" + i.Refresh.Reveal(), "Origin", b.url}
+		res, body := b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`",`+c.body+`}`, c.change(h)...)
+		if res.StatusCode != c.status {
+			t.Errorf("%s: login = %d %s, want %d", name, res.StatusCode, body, c.status)
+		}
+		if _, err := b.issuer.Session(t.Context(), i.Session.ID); err != nil {
+			t.Errorf("%s: the session: %v", name, err)
+		}
 	}
 }
 

@@ -151,7 +151,7 @@ func MadeKeys() (all []string) {
 	for _, by := range []string{"administrator", "program", "server", "unknown"} {
 		all = append(all, "activity.by."+by)
 	}
-	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere,
+	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere, actingEnded,
 		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked} {
 		all = append(all, "done."+string(d))
 	}

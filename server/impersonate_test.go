@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +13,12 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // An administrator by cookie gets the cookie of the user in its place, sees who acts, opens no
@@ -114,7 +118,10 @@ func TestConsoleImpersonates(t *testing.T) {
 	user := b.visitor()
 	user.cookies[source.InsecureCookieName] = b.session(id, issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
 	user.open("/").at(http.StatusOK, ` <span class="tag">an administrator: <bdi>Staff</bdi></span></h2>`)
-	v.send("/logout", typed()).gone(http.StatusOK, says+"You are signed out.")
+	v.send("/logout", typed()).gone(http.StatusOK, says+"You no longer act as somebody else. Your own session has ended, too: sign in to go on.")
+	if _, err := b.issuer.Current(t.Context(), before); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("the session that the browser cannot go back to: %v", err)
+	}
 	if rows, _, err := b.issuer.Sessions(t.Context(), id, "", 0); err != nil || len(rows) != 3 { // the first one, the user's, and that of the command
 		t.Errorf("sessions %+v, %v", rows, err)
 	}
@@ -180,11 +187,78 @@ func TestImpersonationBanner(t *testing.T) {
 			}
 		}
 	}
-	v.open("/").send("/logout", typed()).gone(http.StatusOK, says+"You are signed out.")
+	v.open("/").send("/logout", typed()).gone(http.StatusOK, says+"You no longer act as somebody else.")
 	if strings.Contains(v.page.Body.String(), banner) || strings.Contains(v.open("/login").page.Body.String(), banner) {
 		t.Errorf("signed out: %s", v.page.Body)
 	}
 	if _, err := b.issuer.Session(t.Context(), rows[0].ID); err == nil {
 		t.Error("the impersonation lives")
+	}
+}
+
+// SES-13: whatever takes the cookie of an impersonation away ends it, and the session of the administrator
+// whose cookie it took the place of: nobody holds that any more. It does not end one that is held elsewhere.
+func TestNothingIsLeftOfAnImpersonation(t *testing.T) {
+	b := newBench(t)
+	u, err := b.users.ByIdentifier(t.Context(), "alice")
+	must(t, err)
+	for _, c := range []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierJWTCookie, counterfoil.CarrierJWECookie} {
+		for name, leave := range map[string]func(v *visitor) *httptest.ResponseRecorder{
+			"signs out": func(v *visitor) *httptest.ResponseRecorder {
+				v.keep(v.form("/logout", typed(), append(v.headers(), "Origin", v.url)...))
+				return v.page
+			},
+			"signs out by API": func(v *visitor) *httptest.ResponseRecorder { return v.ask("POST", "/v1/logout", "") },
+			"signs in as another": func(v *visitor) *httptest.ResponseRecorder {
+				return v.ask("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"cookie"}`)
+			},
+			"signs in for a header": func(v *visitor) *httptest.ResponseRecorder {
+				return v.ask("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`, api.RefreshHeader, "cookie")
+			},
+			"has the refresh cookie alone": func(v *visitor) *httptest.ResponseRecorder {
+				if delete(v.cookies, source.InsecureCookieName); len(v.cookies) == 0 {
+					return nil // there is none
+				}
+				return v.ask("POST", "/v1/logout", "")
+			},
+		} {
+			own := b.session("boss", issuer.Request{Carrier: counterfoil.CarrierCookie}, accounts.RoleAdmin)
+			elsewhere := b.session("boss", issuer.Request{Carrier: counterfoil.CarrierCookie}, accounts.RoleAdmin)
+			v := b.visitor()
+			v.cookies[source.InsecureCookieName] = own.Access.Reveal()
+			w := v.ask("POST", "/v1/admin/users/"+u.ID+"/impersonation", `{"reason":"x","carrier":"`+c.String()+`"}`)
+			if w.Code != http.StatusCreated {
+				t.Fatalf("impersonation = %d %s", w.Code, w.Body)
+			}
+			if _, err := b.issuer.Current(t.Context(), own.Access.Reveal()); err != nil {
+				t.Fatalf("%v: meanwhile: %v", c, err)
+			}
+			var got issued
+			must(t, json.Unmarshal(w.Body.Bytes(), &got))
+			if w = leave(v); w == nil {
+				continue
+			}
+			for _, sid := range []string{own.Session.ID, got.Session.ID} {
+				if _, err := b.issuer.Session(t.Context(), sid); !errors.Is(err, store.ErrNotFound) {
+					t.Errorf("%v, %s = %d %s: session %s: %v", c, name, w.Code, w.Body, sid, err)
+				}
+			}
+			if _, err := b.issuer.Session(t.Context(), elsewhere.Session.ID); err != nil {
+				t.Errorf("%v, %s: another session of the administrator: %v", c, name, err)
+			}
+		}
+	}
+
+	// Who asked with a token holds that still.
+	own := b.session("boss", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleAdmin)
+	var got issued
+	must(t, json.Unmarshal(b.answer("POST", "/v1/admin/users/"+u.ID+"/impersonation", `{"reason":"x","carrier":"cookie"}`, "Authorization", "Bearer "+own.Access.Reveal(), "Content-Type", "application/json").Body.Bytes(), &got))
+	v := b.visitor()
+	v.cookies[source.InsecureCookieName] = got.Access
+	if w := v.ask("POST", "/v1/logout", ""); w.Code != http.StatusNoContent {
+		t.Errorf("logout = %d %s", w.Code, w.Body)
+	}
+	if _, err := b.issuer.Session(t.Context(), own.Session.ID); err != nil {
+		t.Errorf("a session that is held elsewhere: %v", err)
 	}
 }

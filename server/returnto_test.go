@@ -50,6 +50,13 @@ func (v *visitor) headers() []string {
 	return []string{"Cookie", strings.Join(all, "; ")}
 }
 
+// ask sends JSON from a page of the server.
+func (v *visitor) ask(method, path, body string, header ...string) *httptest.ResponseRecorder {
+	v.Helper()
+	v.keep(v.answer(method, path, body, append(append(v.headers(), "Origin", v.url), header...)...))
+	return v.page
+}
+
 // open follows a link.
 func (v *visitor) open(target string) *visitor {
 	v.Helper()

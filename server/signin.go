@@ -98,9 +98,10 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, got flow.Result, 
 		return progress{challenge: &got}, nil
 	}
 	var err error
-	if ask.Replaces, err = s.carried(r, s.held); errors.Is(err, counterfoil.ErrUnavailable) {
+	if ask.Replaces, err = s.inCookies(r); err != nil {
 		return progress{}, err
-	} // what another site sent along, or what names nothing, is no session of this browser
+	}
+	ask.RefreshCookie = wantsRefreshCookie(r)
 	issued, err := s.issuer.Login(r.Context(), *got.Proof, ask)
 	if err != nil {
 		ask.Act.By = audit.BySubject(got.Proof.Subject)

@@ -65,8 +65,15 @@ func (s *Server) raise(w http.ResponseWriter, r *http.Request, got flow.Result, 
 	if got.Proof == nil {
 		return progress{challenge: &got}, nil
 	}
+	var replaces []*counterfoil.Session
+	if session.Carrier.Transport == counterfoil.Cookie || wantsRefreshCookie(r) {
+		var err error
+		if replaces, err = s.inCookies(r); err != nil {
+			return progress{}, err
+		}
+	}
 	a := act(w, r, audit.BySubject(session.Subject), "")
-	issued, err := s.issuer.StepUp(r.Context(), session.ID, *got.Proof, a)
+	issued, err := s.issuer.StepUp(r.Context(), session.ID, *got.Proof, a, replaces...)
 	if err != nil {
 		s.tellStepUp(a, session, err)
 		return progress{}, err
