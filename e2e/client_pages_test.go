@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"bufio"
 	"context"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,6 +89,33 @@ func TestSinglePageApp(t *testing.T) {
 	for _, b := range []*browser{one, two} {
 		who(b, "Nobody")
 		b.until(`document.querySelector("#news").value === "You are signed out, in all tabs."`)
+	}
+
+	// Another device ends all sessions but its own. The page says so, and not what the API has answered.
+	one.do(chromedp.SendKeys(chromedp.CSS("#sign-in input"), "alice\t"+password+"\r"))
+	who(one, "Signed in as usr_")
+	endOthers(t, url, password)
+	one.do(chromedp.Click(chromedp.CSS("#read")))
+	who(one, "Nobody")
+	one.until(`document.querySelector("#news").value === "Your session was ended elsewhere. Sign in again."`)
+}
+
+// endOthers signs alice in at the auth server of examples/spa as another device, which ends all her other sessions.
+func endOthers(t *testing.T, page, password string) {
+	t.Helper()
+	settings, err := http.Get(page + "/settings.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer settings.Body.Close()
+	text, err := io.ReadAll(settings.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth, device := &program{t: t, url: strings.Split(string(text), `"`)[1]}, &holder{}
+	auth.post("/v1/login", map[string]any{"identifier": "alice", "password": password, "carrier": "bearer", "client": "spa"}, "", device)
+	if answer, text, err := auth.send("DELETE", "/v1/sessions", nil, "Authorization", "Bearer "+device.Access); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("DELETE /v1/sessions = %s, %v", text, err)
 	}
 }
 

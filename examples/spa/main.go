@@ -102,7 +102,7 @@ func handler(verifier *counterfoil.Verifier, issuer string, fresh time.Duration)
 	}
 	mux.Handle("GET /api/notes", verifier.Require(http.HandlerFunc(hello)))
 	mux.Handle("DELETE /api/notes", verifier.Require(http.HandlerFunc(hello), counterfoil.Fresh(fresh)))
-	policy := "default-src 'none'; script-src 'self' " + issuer + "; style-src 'self'; connect-src 'self' " + issuer + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	policy := "default-src 'none'; script-src 'self' " + issuer + "; style-src 'self'; img-src data:; connect-src 'self' " + issuer + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", policy)
 		mux.ServeHTTP(w, r)

@@ -15,11 +15,14 @@ function show(session) {
 auth.on("change", show);
 auth.on("signed-out", () => say("You are signed out, in all tabs."));
 auth.on("revoked", () => say("Your session was ended elsewhere. Sign in again."));
-auth.on("step-up", () => { $("prove").hidden = false; });
+auth.on("step-up", () => {
+  $("prove").hidden = false;
+  say("That takes your password, once more.");
+});
 
 async function notes(method) {
   const answer = await auth.fetch("/api/notes", { method });
-  say(answer.ok ? await answer.text() : (await answer.json()).title);
+  if (answer.status !== 401) say(answer.ok ? await answer.text() : (await answer.json()).title); // of a 401 an event tells
 }
 
 // form does something with what was typed, and says what went wrong.
