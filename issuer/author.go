@@ -54,8 +54,8 @@ func (i *Issuer) Authors(ctx context.Context, entries []source.Revocation) ([]au
 func tellsOf(e *audit.Entry, entry source.Revocation) bool {
 	switch entry.Scope {
 	case source.ScopeSession:
-		if id, by := strings.CutSuffix(entry.Reason, " by filter"); by && e.Target == "filter" {
-			return strings.HasPrefix(e.Detail, "job="+id+" ")
+		if id, by := strings.CutSuffix(entry.Reason, byFilter); by && e.Target == targetFilter {
+			return strings.HasPrefix(e.Detail, jobDetail(id))
 		}
 		return e.Session == entry.ID && e.Action != audit.Login && e.Action != audit.AddGrant && e.Action != audit.AddHost
 	case source.ScopeGrant:

@@ -80,11 +80,20 @@ func parseJob(rec store.Record) (Job, error) {
 	return j, nil
 }
 
+// What a job writes names it: byFilter ends the reason of its log entries, after its id, and its audit
+// entries have targetFilter and begin with jobDetail. So who reads the log finds who ordered it (tellsOf).
+const (
+	byFilter     = " by filter"
+	targetFilter = "filter"
+)
+
+func jobDetail(id string) string { return "job=" + id + " " }
+
 // entry is an audit entry about the job.
 func (j *Job) entry(detail string) audit.Entry {
 	ordered := audit.Act{By: j.By, Address: j.Address, Request: j.Request, Reason: j.Reason}
 	e := ordered.Entry(audit.Revoke, j.Filter.Subject)
-	e.Client, e.Target, e.Detail = j.Filter.Client, "filter", "job="+j.ID+" "+detail
+	e.Client, e.Target, e.Detail = j.Filter.Client, targetFilter, jobDetail(j.ID)+detail
 	return e
 }
 
@@ -258,7 +267,7 @@ func (i *Issuer) ends(ctx context.Context, j *Job, found []SessionRow) (b store.
 			row.end(&b)
 		}
 		n++
-		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, rec.ID, clip(j.ID+" by filter", maxReason)))
+		b.Revoke = append(b.Revoke, revlog.Entry(source.ScopeSession, rec.ID, clip(j.ID+byFilter, maxReason)))
 	}
 	return b, n, false, nil
 }
