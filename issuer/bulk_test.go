@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -71,6 +72,10 @@ func TestRevokeFound(t *testing.T) {
 	for name, s := range map[string]store.Store{"memory": memory.New(), "sqlite": openSQLite(t)} {
 		b := newIssuer(t, s)
 		copies := b.phones(t, 120)
+		from, err := b.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		plan, err := b.PlanRevocation(t.Context(), phones, root.By)
 		if err != nil || plan.Sessions != 120 || plan.More || len(plan.Samples) != 20 {
 			t.Fatalf("%s: %d sessions, %t, %v", name, plan.Sessions, plan.More, err)
@@ -99,6 +104,16 @@ func TestRevokeFound(t *testing.T) {
 		want := fmt.Sprintf("filter job=%s ended=120|filter job=%[1]s planned=120 more=false limit=132 device=phone", job.ID)
 		if err != nil || strings.Join(told, "|") != want {
 			t.Errorf("%s: the trail has %q, %v", name, told, err)
+		}
+		page, err := b.Log(t.Context(), source.Follow{After: from})
+		if err != nil || len(page.Entries) != 120 {
+			t.Fatalf("%s: %d entries of the log, %v", name, len(page.Entries), err)
+		}
+		authors, err := b.Authors(t.Context(), page.Entries)
+		for _, e := range authors {
+			if e.By != root.By || e.Reason != root.Reason || !strings.HasPrefix(e.Detail, "job="+job.ID+" ") {
+				t.Fatalf("%s: an entry of the log is by %+v, %v", name, e, err)
+			}
 		}
 	}
 }
