@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -49,13 +50,8 @@ func (s *Server) user(r *http.Request) (directory.User, error) {
 // pathID returns a path element that can be an id. Others name nothing.
 func pathID(r *http.Request, name string) (string, error) {
 	id := r.PathValue(name)
-	if id == "" || id == "*" || len(id) > 200 {
+	if id == "" || id == "*" || check.Text("id", id, 200) != nil {
 		return "", errNotFound
-	}
-	for _, c := range []byte(id) {
-		if c <= ' ' || c > '~' {
-			return "", errNotFound
-		}
 	}
 	return id, nil
 }

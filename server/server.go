@@ -7,6 +7,19 @@
 // sessions: they read requests strictly, ask packages accounts and issuer, and turn the
 // answer or the error into a response in one place each. The package opens no listener
 // and ends no connection; timeouts and header limits belong to the http.Server around it.
+//
+// To find your way, read in this order:
+//
+//   - open.go makes the parts, server.go the chain that each request passes, and routes.go has every route.
+//   - request.go, limits.go, paging.go and crosssite.go read a request. problem.go answers errors, and
+//     cookies.go says which cookies are set and deleted.
+//   - api_login.go, signin.go, stepup.go and device.go are the API of people; oauth*.go, program.go, feed.go and
+//     handover.go that of programs.
+//   - admin.go lets administrators through. The files api_*.go have their routes, views.go what these show, and
+//     export.go and api_events.go the answers that last.
+//   - pages.go renders a page, in the words of texts.go and under the name of brand.go. entry.go and account.go are
+//     the pages for everybody. What a form has done is in done.go, and where a sign-in leads in destination.go.
+//   - console.go and the files console_*.go are a client of the API of administrators, and use nothing else.
 package server
 
 import (
