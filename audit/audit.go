@@ -62,6 +62,7 @@ const (
 	DeleteAPIKey     Action = "apikey.delete"
 	SetCredential    Action = "credential.set" // Target: kind and id
 	DeleteCredential Action = "credential.delete"
+	Export           Action = "export"           // all of a list was read as a file; Target: the list, Detail: format and filter
 	Damaged          Action = "damaged"          // in lists alone: what is kept cannot be read
 	MuteCheck        Action = "monitor.mute"     // Target: the check of the monitor of which people are told nothing, or are told again
 	ChangeIncident   Action = "monitor.incident" // Target: the incident that was announced, or was given a note or its end
@@ -123,6 +124,9 @@ func ByLocalUser(uid uint32) string { return ByLocal + ":uid " + strconv.FormatU
 
 // BySubject names a person as the actor.
 func BySubject(id string) string { return "subject:" + id }
+
+// SubjectOf returns the person whom by names as the actor, if it is one.
+func SubjectOf(by string) (id string, is bool) { return strings.CutPrefix(by, "subject:") }
 
 // ByKey names a program as the actor, by the client that its API key is of.
 func ByKey(client string) string { return "key:" + client }
@@ -231,6 +235,12 @@ func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entrie
 	return head, err
 }
 
+// Keep keeps an entry of what changes nothing, and must not happen without its entry: call it before.
+func (t *Trail) Keep(ctx context.Context, e Entry) error {
+	_, err := t.Commit(ctx, t.opts.Store, store.Batch{}, e)
+	return store.Outage(err)
+}
+
 // Tell passes on an entry of what changed nothing. A refusal is kept by Run, unless there are too
 // many.
 func (t *Trail) Tell(e Entry) {
@@ -337,6 +347,14 @@ func Actions() []Action {
 	return []Action{
 		Login, Impersonate, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, CreateAPIKey, DeleteAPIKey, SetCredential,
-		DeleteCredential, Damaged, Refresh, Limit, Deny, CrossSite,
+		DeleteCredential, Export, Damaged, Refresh, Limit, Deny, CrossSite,
 	}
+}
+
+// Revoking returns the actions that take something away by the revocation log: a session, what a client
+// or a host holds of it, a token, roles, or a key. The others write there at most beside what they are
+// for, such as a login that ends the session which the browser had before. A user is deleted by
+// [SetSubject], which ends the sessions, and then [DeleteUser].
+func Revoking() []Action {
+	return []Action{Logout, Reuse, ReuseCode, Revoke, EndOthers, StartOver, SetSubject, DeleteClient, RevokeKey}
 }

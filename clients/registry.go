@@ -236,19 +236,24 @@ func (g *Registry) commit(ctx context.Context, c *Client, b store.Batch, reason 
 		return err
 	}
 	var entries []source.Revocation
+	var ended audit.Entry // tells of the end of the sessions, if note does not
 	if reason != "" {
 		entries = []source.Revocation{revlog.Entry(source.ScopeClient, c.ID, reason)}
+		if note.Action == audit.SetClient {
+			ended = note
+			ended.Action, ended.Target, ended.Detail = audit.Revoke, string(source.ScopeClient), ""
+		}
 	}
 	if g.opts.Store == g.opts.Sessions {
 		b.Put, b.Revoke = append(b.Put, rec), entries
-		_, err := g.opts.Log.Commit(ctx, b, note)
+		_, err := g.opts.Log.Commit(ctx, b, note, ended)
 		return err
 	}
 	if _, err := g.opts.Audit.Commit(ctx, g.opts.Store, b, note); err != nil {
 		return err
 	}
 	for {
-		_, err := g.opts.Log.Commit(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries})
+		_, err := g.opts.Log.Commit(ctx, store.Batch{Put: []store.Record{rec}, Revoke: entries}, ended)
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}

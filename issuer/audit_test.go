@@ -3,12 +3,14 @@ package issuer_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -19,6 +21,7 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	act := audit.Act{By: audit.BySubject("root"), Request: "r1", Reason: "because"}
 	s := b.login(t, "alice", counterfoil.CarrierBearer)
+	seen := map[audit.Action]bool{}
 	revoke := func(scope source.Scope, id string) func() error {
 		return func() error {
 			_, err := b.Revoke(t.Context(), scope, id, act)
@@ -63,7 +66,26 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 			}
 			return nil
 		}, "refresh.reuse dave by subject:dave"},
+		{func() error {
+			code := b.code(t, b.hosts(t), appOrigin)
+			_, err := b.Redeem(t.Context(), code)
+			if _, again := b.Redeem(t.Context(), code); !errors.Is(again, issuer.ErrCode) {
+				return fmt.Errorf("Redeem(again) = %w, want ErrCode", again)
+			}
+			return err
+		}, "host.reuse alice by subject:alice"},
+		{func() error {
+			return b.Clients().Set(t.Context(), "web", act, func(c *clients.Client) { c.Name = "Web" })
+		}, "client.set  by subject:root"},
+		{func() error {
+			return b.Clients().Set(t.Context(), "web", act, func(c *clients.Client) { c.Disabled = true })
+		}, "revoke  by subject:root"},
+		{func() error { return b.Clients().Delete(t.Context(), "web", act) }, "client.delete  by subject:root"},
 	} {
+		before, err := b.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		b.clock.add(time.Second)
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.want, err)
@@ -76,6 +98,19 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 		got := fmt.Sprintf("%s %s by %s", e.Action, e.Subject, e.By)
 		if got != step.want || e.Outcome != audit.OK || !e.Time.Equal(b.clock.Now()) || (strings.Contains(e.By, "root") && (e.Reason != "because" || e.Request != "r1")) {
 			t.Errorf("newest entry is %+v, want %s", e, step.want)
+		}
+		after, err := b.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revokes := slices.Contains(audit.Revoking(), e.Action); revokes != before.Before(after) {
+			t.Errorf("%s: Revoking has it: %t, and it wrote the log: %t", e.Action, revokes, !revokes)
+		}
+		seen[e.Action] = true
+	}
+	for _, a := range audit.Revoking() {
+		if !seen[a] {
+			t.Errorf("nothing here does %s", a)
 		}
 	}
 }

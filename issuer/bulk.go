@@ -29,10 +29,16 @@ const (
 var ErrNoPlan = errors.New("no dry run of this filter a moment ago")
 
 // Grown is the error of a revocation by filter that would end more sessions than it may: a tenth more
-// than its plan said, or what its caller named.
-type Grown struct{ Planned, Now int }
+// than its plan said, or than AtMost, which its caller has named.
+type Grown struct {
+	Planned, Now int
+	AtMost       int // zero: its caller has named none, or one that the plan was below
+}
 
 func (g Grown) Error() string {
+	if g.AtMost > 0 {
+		return fmt.Sprintf("at most %d may be revoked, and the filter finds %d or more", g.AtMost, g.Now)
+	}
 	return fmt.Sprintf("the dry run found %d sessions, and now there are %d or more", g.Planned, g.Now)
 }
 
@@ -140,19 +146,20 @@ func (i *Issuer) RevokeFound(ctx context.Context, f Filter, token string, atMost
 		return Job{}, ErrNoPlan
 	}
 	now, limit := i.opts.Now().UTC(), atMost
+	grown := Grown{Planned: planned}
 	switch {
 	case atMost < 0, more && atMost <= planned:
 		return Job{}, fmt.Errorf("%w: the dry run found %s%d sessions: at_most says how many may be revoked, and is larger than that", ErrBadRequest, map[bool]string{true: "more than "}[more], planned)
 	case !more:
-		if limit = 11 * planned / 10; atMost > 0 {
-			limit = min(limit, atMost)
+		if limit = 11 * planned / 10; 0 < atMost && atMost < limit {
+			limit, grown.AtMost = atMost, atMost
 		}
-		found, grown, err := i.countLiving(ctx, f, limit, func(row SessionRow) bool { return !row.Created.After(now) })
+		found, beyond, err := i.countLiving(ctx, f, limit, func(row SessionRow) bool { return !row.Created.After(now) })
 		if err != nil {
 			return Job{}, err
 		}
-		if grown {
-			return Job{}, Grown{planned, found + 1}
+		if grown.Now = found + 1; beyond {
+			return Job{}, grown
 		}
 	}
 	return i.beginJob(ctx, Job{ID: id, Filter: f, Planned: planned, More: more, Limit: limit, Created: now}, act)

@@ -65,6 +65,9 @@ func TestRevokeByFilter(t *testing.T) {
 			t.Errorf("%.60s: %v", body, got)
 		}
 	}
+	if got := post(http.StatusConflict, `{"filter":{"device":"phone"},"at_most":1,"token":"`+token+`"}`); !strings.HasPrefix(got["detail"].(string), "at most 1 may be revoked, and the filter finds 2 or more. ") || strings.Contains(got["detail"].(string), "dry run") {
+		t.Errorf("more than the call allows: %v", got)
+	}
 	for n := range 3 {
 		b.session(fmt.Sprintf("usr_more%d", n), issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: "Phone/1"})
 	}

@@ -172,6 +172,65 @@ func TestExportListsEnd(t *testing.T) {
 	}
 }
 
+// A parameter that is empty counts as absent, whichever it is, in each list.
+func TestEmptyParameters(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for list, names := range map[string][]string{
+		"users": {"q", "role", "disabled", "created", "created_before", "count", "format"}, "sessions": {"user", "client", "carrier", "address", "device", "acr", "since", "count", "format"},
+		"audit": {"subject", "by", "action", "outcome", "from", "to", "format"}, "verifiers": nil,
+	} {
+		for _, name := range append(names, "limit", "cursor") {
+			b.admin(http.StatusOK, "GET", "/v1/admin/"+list+"?"+name+"=", "")
+		}
+		if slices.Contains(names, "format") {
+			if w, cut := b.export(list+"?format=csv&limit=&cursor=", b.key, nil); w.Code != http.StatusOK || cut {
+				t.Errorf("an export of %s with an empty limit and cursor = %d, cut %t", list, w.Code, cut)
+			}
+		}
+		b.admin(http.StatusBadRequest, "GET", "/v1/admin/"+list+"?nothing=", "")
+	}
+}
+
+// Each export that begins is in the audit trail before its first row goes: who made it, and of what. What
+// is refused is not.
+func TestExportsAreAudited(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	reader := b.session("usr_reader", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleSupport)
+	told := func() (all []string) {
+		entries, _, err := b.issuer.Audit().List(t.Context(), audit.Query{Actions: []audit.Action{audit.Export}})
+		must(t, err)
+		for _, e := range entries {
+			all = append(all, e.By+" "+e.Target+" "+e.Detail)
+		}
+		return all
+	}
+	for _, query := range []string{"users?format=pdf", "users?format=csv&limit=5", "users?format=csv&disabled=maybe", "audit?format=csv&action=x", "users", "users?format="} {
+		if b.export(query, b.key, nil); told() != nil {
+			t.Errorf("%s is told as %q", query, told())
+		}
+	}
+	b.export("audit?format=csv", reader.Access.Reveal(), nil)
+	if told() != nil {
+		t.Errorf("an export that is forbidden is told as %q", told())
+	}
+	for n, ask := range [][3]string{
+		{"users?format=csv&q=al&role=", b.key, "key:bench users format=csv&q=al"}, {"sessions?device=a%26b&format=jsonl", reader.Access.Reveal(), "subject:usr_reader sessions device=a%26b&format=jsonl"},
+		{"audit?format=csv", b.key, "key:bench audit format=csv"},
+	} {
+		w, cut := b.export(ask[0], ask[1], func() error {
+			if got := told(); len(got) != n+1 || got[0] != ask[2] {
+				t.Errorf("when the first row goes, %q is told, want %q", got, ask[2])
+			}
+			return nil
+		})
+		if w.Code != http.StatusOK || cut {
+			t.Errorf("%s = %d, cut %t", ask[0], w.Code, cut)
+		}
+	}
+}
+
 // The console has links to the exports of what its filters found.
 func TestConsoleExports(t *testing.T) {
 	t.Parallel()

@@ -7,10 +7,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
@@ -50,15 +53,85 @@ func TestStats(t *testing.T) {
 	b.admin(http.StatusBadRequest, "GET", "/v1/admin/stats?x=1", "")
 }
 
+// What happened is kept for an hour, minute by minute, and its sum for ever.
+func TestStatsOfAnHour(t *testing.T) {
+	t.Parallel()
+	c := newClocks(t)
+	n := c.node(0, c.store)
+	for range 70 {
+		c.passed += time.Minute
+		n.look()
+		n.session("usr_x", issuer.Request{Carrier: counterfoil.CarrierBearer})
+	}
+	for minutes := 60; minutes > 0; minutes -= 30 {
+		got := n.stats().Node
+		if len(got.Minutes) != minutes || got.Sum.Logins != 70 || !got.Minutes[0].Minute.Equal(c.now().Add(-59*time.Minute)) || n.server.MinutesKept() != 60 {
+			t.Errorf("want %d minutes and 70 logins: %+v; %d minutes are kept", minutes, got, n.server.MinutesKept())
+		}
+		c.passed += 30 * time.Minute
+		n.look()
+	}
+}
+
+// A verifier that asks no more is lost for ten minutes, and listed for an hour.
+func TestVerifierIsLost(t *testing.T) {
+	t.Parallel()
+	c := newClocks(t)
+	n := c.node(0, c.store)
+	if res, text := n.call("GET", "/v1/log?bound=5s&verifier=one-of-many-verifiers", "", "Authorization", "Bearer "+n.key); res.StatusCode != http.StatusOK {
+		t.Fatal(res.StatusCode, text)
+	}
+	for _, is := range []struct {
+		after           time.Duration
+		following, lost int
+		listed          int
+	}{{0, 1, 0, 1}, {time.Minute, 0, 1, 1}, {9 * time.Minute, 0, 1, 1}, {12 * time.Minute, 0, 0, 1}, {59 * time.Minute, 0, 0, 1}, {61 * time.Minute, 0, 0, 0}} {
+		c.passed = is.after
+		n.look()
+		v := n.stats().Node.Verifiers
+		list := n.admin(http.StatusOK, "GET", "/v1/admin/verifiers", "")["verifiers"].([]any)
+		if v.Following != is.following || v.Lost != is.lost || len(list) != is.listed {
+			t.Errorf("after %v: %+v and %d listed, want %+v", is.after, v, len(list), is)
+		}
+	}
+}
+
+func (b *bench) stats() (got api.Stats) {
+	b.Helper()
+	_, text := b.call("GET", "/v1/admin/stats", "", "Authorization", "Bearer "+b.key)
+	must(b.T, json.Unmarshal([]byte(text), &got))
+	return got
+}
+
+// Each revocation counts once, by whichever way: also when a user or a client is deleted.
+func TestStatsCountRevocations(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	u, err := b.users.Register(t.Context(), audit.Act{}, "bob", "", secret.New(pass), nil)
+	must(t, err)
+	for n, revoke := range []func() error{
+		func() error { return b.users.Delete(t.Context(), u.ID, audit.Act{}) },
+		func() error { return b.issuer.Clients().Delete(t.Context(), "app", audit.Act{}) },
+		func() error {
+			return b.issuer.Clients().Set(t.Context(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+		},
+	} {
+		must(t, revoke())
+		if got := b.stats().Node.Sum.Revocations; got != n+1 {
+			t.Errorf("%d revocations are counted as %d", n+1, got)
+		}
+	}
+}
+
 // A running server measures how long verifiers take. Its settings are what its program says, or
 // those of the Config, and no secret is among them.
 func TestRunningServerOverview(t *testing.T) {
 	t.Parallel()
 	db := memory.New()
 	defer db.Close()
-	secret := strings.Repeat("Zq8vT1mWkY3xR7nB", 3)
+	hidden := strings.Repeat("Zq8vT1mWkY3xR7nB", 3)
 	e, err := server.Open(t.Context(), server.Config{
-		Store: db, SealKey: [32]byte{1}, URL: "http://127.0.0.1:8080", InsecureHashes: true, Algorithm: "HS256", HMACSecret: []byte(secret), MaxSessions: 7,
+		Store: db, SealKey: [32]byte{1}, URL: "http://127.0.0.1:8080", InsecureHashes: true, Algorithm: "HS256", HMACSecret: []byte(hidden), MaxSessions: 7,
 	})
 	must(t, err)
 	defer e.Close()
@@ -84,7 +157,7 @@ func TestRunningServerOverview(t *testing.T) {
 	for _, s := range set.Settings {
 		values[s.Key] = s
 	}
-	if values["max_sessions"] != (api.Setting{Key: "max_sessions", Value: "7", Origin: "program"}) || values["idle"].Origin != "default" || values["hmac_secret"].Value != "[secret]" || strings.Contains(text, secret[:8]) {
+	if values["max_sessions"] != (api.Setting{Key: "max_sessions", Value: "7", Origin: "program"}) || values["idle"].Origin != "default" || values["hmac_secret"].Value != "[secret]" || strings.Contains(text, hidden[:8]) {
 		t.Errorf("settings: %s", text)
 	}
 }

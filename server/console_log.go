@@ -12,9 +12,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
-// revoking are the actions that write an entry of the revocation log by the will of somebody.
-var revoking = []string{string(audit.Revoke), string(audit.EndOthers), string(audit.Logout), string(audit.Reuse), string(audit.RevokeKey), string(audit.DeleteUser), string(audit.DeleteClient), string(audit.SetSubject)}
-
 // logPage is who revoked what, and which verifiers have it.
 type logPage struct {
 	consoleFrame
@@ -94,6 +91,10 @@ func short(ms int64) string {
 func (v *visit) log() error {
 	query := v.listing(consolePage)
 	following, list := get(at("verifiers"), nil), get(at("audit"), query)
+	var revoking []string
+	for _, a := range audit.Revoking() {
+		revoking = append(revoking, string(a))
+	}
 	query.Set("action", strings.Join(revoking, ","))
 	var who api.Verifiers
 	if err := v.send(following, &who); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/rows"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -68,7 +69,8 @@ func (s *slots) begin(who caller) (end func(), err error) {
 // export answers with all that a listing has, in the format that page asks for. more writes the
 // rows of the next page, and reports whether there is one after it. Each page is read whole
 // before it is written: a client that reads slowly holds nothing of the store. Who asks must be
-// allowed to for as long as it lasts.
+// allowed to for as long as it lasts. The audit trail has who took what out of the house, before the
+// first row goes.
 //
 // An answer that has begun cannot say that it failed. So the connection is cut, and no client
 // takes a part for the whole.
@@ -77,7 +79,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who caller, page
 	if !slices.Contains(rows.Formats(), format) {
 		return badRequest("format is csv or jsonl")
 	}
-	if page.after != "" || r.URL.Query().Has("limit") || page.filter.Has("count") {
+	if page.after != "" || page.sized || page.filter.Has("count") {
 		return badRequest("with format there are no pages: leave out limit, cursor and count")
 	}
 	end, err := s.exports.begin(who)
@@ -85,6 +87,11 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, who caller, page
 		return err
 	}
 	defer end()
+	taken := act(w, r, who.by, "").Entry(audit.Export, "")
+	taken.Target, taken.Detail = name, page.filter.Encode()
+	if err := s.issuer.Audit().Keep(r.Context(), taken); err != nil {
+		return err
+	}
 	out := &exportAnswer{w: w, media: rows.Media(format), file: name + "-" + s.now().UTC().Format("20060102T150405Z") + "." + format}
 	table, err := rows.New(&out.page, format, columns...)
 	for next := true; next && err == nil; {

@@ -43,6 +43,13 @@ func Curl(method, server string, path []string, body any) (string, error) {
 	return call{Method: method, Path: at(path...), Body: body}.curl(server)
 }
 
+// MinutesKept is for how many minutes the server keeps what happened.
+func (s *Server) MinutesKept() int {
+	s.stats.mu.Lock()
+	defer s.stats.mu.Unlock()
+	return len(s.stats.minutes)
+}
+
 // Patterns are all routes.
 func (s *Server) Patterns() []string { return append(s.ProgramPatterns(), s.PagePatterns()...) }
 

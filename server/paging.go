@@ -19,11 +19,13 @@ const (
 type pageOf struct {
 	after  string // id of the last entry of the page before; empty: from the top
 	limit  int
+	sized  bool // limit was asked for
 	filter url.Values
 }
 
 // readPage reads limit and cursor, and the filters that a listing has. Parameters that
-// it has not, and those that are given twice, are refused.
+// it has not, and those that are given twice, are refused. One that is empty counts as absent,
+// whichever it is: a form sends each of its fields.
 func (s *Server) readPage(r *http.Request, filters ...string) (p pageOf, err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -34,13 +36,15 @@ func (s *Server) readPage(r *http.Request, filters ...string) (p pageOf, err err
 		if len(values) != 1 {
 			return p, badRequest("parameter %q is given twice", name)
 		}
-		if slices.Contains(filters, name) {
-			p.filter.Set(name, values[0])
-		} else if name != "limit" && name != "cursor" {
+		if !slices.Contains(filters, name) && name != "limit" && name != "cursor" {
 			return p, badRequest("parameter %q is not known", name)
+		}
+		if values[0] != "" && slices.Contains(filters, name) {
+			p.filter.Set(name, values[0])
 		}
 	}
 	if text := query.Get("limit"); text != "" {
+		p.sized = true
 		if p.limit, err = strconv.Atoi(text); err != nil || p.limit < 1 || p.limit > maxPage {
 			return p, badRequest("limit is a number from 1 to %d", maxPage)
 		}

@@ -98,6 +98,8 @@ func ofRecords(err error) *source.Problem {
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}
 	case errors.Is(err, issuer.ErrNoPlan):
 		return &source.Problem{Status: http.StatusConflict, Type: "no-dry-run", Title: "There is no dry run that fits", Detail: "The token is of another filter or caller, or its time has passed. Send the filter with dry_run, look, and send its token."}
+	case errors.As(err, &grown) && grown.AtMost > 0:
+		return &source.Problem{Status: http.StatusConflict, Type: "more-than-planned", Title: "There are more sessions than may be revoked", Detail: grown.Error() + ". Nothing was revoked. Allow more, or search for fewer."}
 	case errors.As(err, &grown):
 		return &source.Problem{Status: http.StatusConflict, Type: "more-than-planned", Title: "There are more sessions than may be revoked", Detail: grown.Error() + ". Nothing was revoked. Make another dry run."}
 	case errors.Is(err, clients.ErrUnknown):

@@ -52,7 +52,7 @@ func (s *stats) count(e audit.Entry) {
 		n.Refused = 1
 	case e.Action == audit.Refresh && e.Outcome == audit.OK:
 		n.Refreshes = 1
-	case e.Outcome == audit.OK && slices.Contains([]audit.Action{audit.Revoke, audit.EndOthers, audit.RevokeKey, audit.Reuse, audit.Logout, audit.StartOver}, e.Action):
+	case e.Outcome == audit.OK && slices.Contains(audit.Revoking(), e.Action):
 		n.Revocations = 1
 	case e.Action == audit.Deny || e.Action == audit.CrossSite:
 		n.Denied = 1

@@ -44,7 +44,7 @@ type EventCounts struct {
 	Logins      int `json:"logins"`
 	Refused     int `json:"refused"` // attempts to sign in that were refused, or came too fast to be looked at
 	Refreshes   int `json:"refreshes"`
-	Revocations int `json:"revocations"` // also by those who signed out
+	Revocations int `json:"revocations"` // what wrote the revocation log, see audit.Revoking: also by those who signed out
 	Denied      int `json:"denied"`      // requests that their caller may not make
 }
 
