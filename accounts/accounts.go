@@ -94,6 +94,11 @@ func (a *Accounts) ByIdentifier(ctx context.Context, identifier string) (directo
 	return a.users.ByIdentifier(ctx, identifier)
 }
 
+// Called returns what users are called; see [directory.Directory.Called].
+func (a *Accounts) Called(ctx context.Context, ids ...string) (map[string]directory.Called, error) {
+	return a.users.Called(ctx, ids...)
+}
+
 // List returns up to limit users after the one with the given id, by id, and whether there
 // are more.
 func (a *Accounts) List(ctx context.Context, after string, limit int) (page []directory.User, more bool, err error) {

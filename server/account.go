@@ -13,7 +13,6 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -24,7 +23,7 @@ import (
 type accountPage struct {
 	ownFrame
 	SignedIn bool
-	Sessions []sessionLine
+	Sessions sessionList
 	Others   bool   // there are sessions to end beside this one
 	Next     string // cursor of the next page; empty: this is the last
 	First    bool   // this is the first page
@@ -58,33 +57,6 @@ func (s *Server) ownPage(w http.ResponseWriter, r *http.Request, show func(*coun
 	return show(session, f)
 }
 
-// sessionLine is a session in words.
-type sessionLine struct {
-	ID                       string
-	Device, Carrier          said
-	Acted                    said   // who acts in it; nil: the visitor
-	Client                   string // name of one other than the default one; empty: it is that
-	First, Last              string // addresses
-	Created, Seen, Idle, End time.Time
-	Current                  bool
-	Damaged                  bool // only ID is known
-	Grants                   []grantLine
-	Hosts                    []hostLine
-}
-
-// grantLine is what another client than the session's own holds of it.
-type grantLine struct {
-	Client      string // id
-	Name        string
-	Since, Seen time.Time
-}
-
-// hostLine is an origin where a browser has a cookie of a session.
-type hostLine struct {
-	ID, Origin  string
-	Since, Seen time.Time
-}
-
 // noticeLine is a notice in words: what happened, and more about it.
 type noticeLine struct {
 	ID      string
@@ -113,55 +85,6 @@ func place(a netip.Addr) string {
 	}
 	return a.String()
 }
-
-func line(row issuer.SessionRow, current string, called func(client string) string) sessionLine {
-	if row.Damaged {
-		return sessionLine{ID: row.ID, Damaged: true}
-	}
-	l := sessionLine{
-		ID: row.ID, Device: deviceSaid(row.Device), Carrier: carrierInWords(row.Carrier),
-		First: place(row.FirstAddress), Last: place(row.LastAddress),
-		Created: row.Created, Seen: row.LastSeen, Idle: row.IdleExpires, End: row.AbsoluteExpires,
-		Current: row.ID == current,
-	}
-	if row.Client != clients.Default {
-		l.Client = called(row.Client)
-	}
-	if row.By != nil {
-		l.Acted = say("account.acted", row.By.Name)
-	}
-	for _, g := range row.Grants {
-		if g.Client != row.Client {
-			l.Grants = append(l.Grants, grantLine{g.Client, called(g.Client), g.Granted, g.LastUsed})
-		}
-	}
-	for _, h := range row.Hosts {
-		l.Hosts = append(l.Hosts, hostLine{h.ID, h.Origin, h.Granted, h.LastUsed})
-	}
-	return l
-}
-
-// Ends is when the session ends. One that ends at the same time whether it is used or not has no Idle.
-func (l sessionLine) Ends() said {
-	if l.Idle.Truncate(time.Minute).Equal(l.End.Truncate(time.Minute)) {
-		return say("account.until", l.End)
-	}
-	return say("account.until-idle", l.Idle, l.End)
-}
-
-// from is a time, and the address there if it is known.
-func from(t time.Time, address string) said {
-	if address == "" {
-		return say("account.at", t)
-	}
-	return say("account.at-from", t, address)
-}
-
-// SignedIn is when and where the session began.
-func (l sessionLine) SignedIn() said { return from(l.Created, l.First) }
-
-// LastSeen is when and where the session was used last.
-func (l sessionLine) LastSeen() said { return from(l.Seen, l.Last) }
 
 func noticed(n issuer.Notice, called func(client string) string) noticeLine {
 	l := noticeLine{ID: n.ID, Time: n.Time, Damaged: n.Damaged}
@@ -276,8 +199,9 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	}
 	page.Next = next
 	page.Others = next != ""
+	page.Sessions.Shown = sessionsFirst
 	for _, row := range rows {
-		page.Sessions = append(page.Sessions, line(row, session.ID, called))
+		page.Sessions.Lines = append(page.Sessions.Lines, ownLine(row, session.ID, called))
 		page.Others = page.Others || row.ID != session.ID
 	}
 	return s.render(w, r, status, "account.html", &page)

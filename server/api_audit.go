@@ -24,7 +24,7 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) 
 	if err != nil {
 		return err
 	}
-	if page.filter.Get("format") != "" {
+	if page.filter.Has("format") {
 		return s.export(w, r, who, page, "audit", api.AuditColumns, func(ctx context.Context, out *rows.Writer) (bool, error) {
 			ask.Limit = 1000
 			entries, next, err := s.issuer.Audit().List(ctx, ask)
@@ -41,7 +41,18 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, api.AuditPage{Entries: append([]audit.Entry{}, entries...), Next: s.next(r.URL.Path, page, next)})
+	answer := api.AuditPage{Entries: append([]audit.Entry{}, entries...), Next: s.next(r.URL.Path, page, next)}
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.Subject)
+		if id, person := audit.SubjectOf(e.By); person {
+			ids = append(ids, id)
+		}
+	}
+	if answer.Named, err = s.called(r.Context(), ids...); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
 }
 
 func auditQuery(page pageOf) (ask audit.Query, err error) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 )
@@ -38,6 +39,9 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 			if !row.Damaged {
 				answer.Samples = append(answer.Samples, viewRow(row))
 			}
+		}
+		if answer.Named, err = s.called(r.Context(), subjects(answer.Samples)...); err != nil {
+			return err
 		}
 		return writeJSON(w, http.StatusOK, answer)
 	}
@@ -95,9 +99,13 @@ func (s *Server) adminRevocation(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	view := viewJob(&job)
+	answer := viewJob(&job)
 	if !who.actor.May(accounts.Audit) {
-		view.By, view.Reason = "", ""
+		answer.By, answer.Reason = "", ""
 	}
-	return writeJSON(w, http.StatusOK, view)
+	by, _ := audit.SubjectOf(answer.By)
+	if answer.Named, err = s.called(r.Context(), by, job.Filter.Subject); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
 }

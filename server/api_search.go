@@ -61,6 +61,27 @@ func (s *Server) findUsers(ctx context.Context, f directory.Filter, after string
 	return found, store.Outage(err)
 }
 
+// called says what the users of an answer are called, for people who read it.
+func (s *Server) called(ctx context.Context, ids ...string) (n api.Named, err error) {
+	called, err := s.users.Called(ctx, ids...)
+	if err != nil || len(called) == 0 {
+		return n, err
+	}
+	n.Users = map[string]api.Person{}
+	for id, c := range called {
+		n.Users[id] = api.Person{Identifier: c.Identifier, Name: c.Name}
+	}
+	return n, nil
+}
+
+// subjects are the ids of those whose sessions rows are.
+func subjects(rows []api.SessionRow) (ids []string) {
+	for _, row := range rows {
+		ids = append(ids, row.Subject)
+	}
+	return ids
+}
+
 func viewUsers(users []directory.User) []api.User {
 	views := []api.User{}
 	for _, u := range users {
@@ -122,6 +143,9 @@ func (s *Server) adminSessions(w http.ResponseWriter, r *http.Request, who calle
 	}
 	answer.Sessions.Sessions, answer.Damaged = viewRows(found.Sessions)
 	answer.Next = s.next(r.URL.Path, page, found.Next)
+	if answer.Named, err = s.called(r.Context(), subjects(answer.Sessions.Sessions)...); err != nil {
+		return err
+	}
 	answer.Counted, err = counted(page, func() (int, bool, error) { return s.issuer.Count(r.Context(), f) })
 	if err != nil {
 		return err

@@ -58,8 +58,10 @@ func (s *Server) pageApps(w http.ResponseWriter, r *http.Request) error {
 		}
 		called := s.clientNames(r.Context())
 		for _, row := range rows {
-			for _, g := range line(row, session.ID, called).Grants {
-				page.Apps = append(page.Apps, appLine{g.Client, g.Name, row.ID, deviceSaid(row.Device), g.Since, g.Seen})
+			for _, g := range row.Grants {
+				if g.Client != row.Client {
+					page.Apps = append(page.Apps, appLine{g.Client, called(g.Client), row.ID, deviceSaid(row.Device), g.Granted, g.LastUsed})
+				}
 			}
 		}
 		page.ownFrame, page.Next = f, s.next(r.URL.Path, asked, next)

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -21,7 +23,13 @@ type visit struct {
 	s       *Server
 	w       http.ResponseWriter
 	r       *http.Request
-	session api.Session // of the visitor
+	session api.Session   // of the visitor
+	asked   *http.Request // r as it came: calls are made while a form is read from r
+	request string        // id of r
+	name    string        // of the visitor; read it after naming
+	naming  beside
+
+	mu sync.Mutex // guards the header of w while calls are made side by side
 }
 
 // consoleFrame is what every page of the console has.
@@ -71,7 +79,7 @@ func (s *Server) consoleRoutes() map[string]action {
 		routes["GET "+pattern] = s.console(show)
 	}
 	for pattern, f := range consoleForms {
-		routes["GET "+pattern] = s.console(func(v *visit) error { return v.show(f) })
+		routes["GET "+pattern] = s.console(func(v *visit) error { return v.show(f, nil) })
 		routes["POST "+pattern] = s.console(func(v *visit) error { return v.submit(f) })
 	}
 	return routes
@@ -121,12 +129,14 @@ var consoleForms = map[string]consoleForm{
 // shown as a page.
 func (s *Server) console(do func(*visit) error) action {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		v := &visit{s: s, w: w, r: r}
+		v := &visit{s: s, w: w, r: r, asked: r.Clone(r.Context()), request: w.Header().Get(requestHeader)}
+		defer v.naming.Wait()
 		err := v.send(call{Method: http.MethodGet, Path: "/v1/session"}, &v.session)
 		if err == nil && !v.may(accounts.Read) {
 			return v.refuse(&api.Error{Status: http.StatusForbidden, Title: "This account may not open the console", Detail: "An administrator can give it a role."})
 		}
 		if err == nil {
+			v.naming.do(v.readName)
 			err = do(v)
 		}
 		p := problem(err)
@@ -134,7 +144,7 @@ func (s *Server) console(do func(*visit) error) action {
 		case p == nil:
 			return err
 		case is(p, "step-up"):
-			return v.proveFirst(p, v.here())
+			return v.proveFirst(p)
 		case p.Status == http.StatusUnauthorized:
 			return v.signInFirst()
 		}
@@ -167,9 +177,9 @@ func (v *visit) signInFirst() error {
 }
 
 // proveFirst has the visitor enter the password again, if the API wants a fresher login, and leads to
-// page.
-func (v *visit) proveFirst(p *api.Error, page string) error {
-	path := v.s.back(v.r, page).Link("/login")
+// this page.
+func (v *visit) proveFirst(p *api.Error) error {
+	path := v.s.back(v.r, v.here()).Link("/login")
 	separator := "?"
 	if strings.Contains(path, "?") {
 		separator = "&"
@@ -211,13 +221,17 @@ func (v *visit) frameAt(part []string, title, problem string) consoleFrame {
 	return f
 }
 
-// who is what the visitor is called.
+// who is what the visitor is called. It is read while the page reads what it shows.
 func (v *visit) who() string {
+	v.naming.wait()
+	return cmp.Or(v.name, v.session.Subject)
+}
+
+func (v *visit) readName() {
 	var u api.User
-	if !v.may(accounts.Read) || v.send(get(at("users", v.session.Subject), nil), &u) != nil {
-		return v.session.Subject
+	if v.send(get(at("users", v.session.Subject), nil), &u) == nil {
+		v.name = inLine(u).Called()
 	}
-	return inLine(u).Called()
 }
 
 // page is frameAt for a page that reads: it says what the form before has done, and shows calls.
@@ -225,6 +239,18 @@ func (v *visit) page(part []string, title string, calls ...call) (consoleFrame, 
 	f := v.frameAt(part, title, "")
 	f.Done = v.s.done(v.w, v.r)
 	return f, f.show(v.s, calls...)
+}
+
+// pageOf makes the calls side by side, and returns the page that shows them.
+func (v *visit) pageOf(part []string, title string, reads ...read) (consoleFrame, error) {
+	if err := v.sendAll(reads...); err != nil {
+		return consoleFrame{}, err
+	}
+	calls := make([]call, len(reads))
+	for n, r := range reads {
+		calls[n] = r.call
+	}
+	return v.page(part, title, calls...)
 }
 
 // show has the page print calls as commands, and say who may make them.

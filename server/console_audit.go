@@ -44,8 +44,11 @@ type auditLine struct {
 	audit.Entry
 	When, From string
 	Refused    bool
-	Actor      string // the subject who did it; empty: By is somebody else
+	Of, Actor  *personLine // to whom it was done, and who did it; nil: nobody, or By is no user
 }
+
+// Same reports whether somebody did it to their own account.
+func (l auditLine) Same() bool { return l.Actor != nil && l.Actor.ID == l.Subject }
 
 // On is what it was done to, besides the subject.
 func (l auditLine) On() string {
@@ -58,12 +61,14 @@ func (l auditLine) On() string {
 	return strings.Join(parts, " ")
 }
 
-func auditLines(all []audit.Entry) (lines []auditLine) {
-	for _, e := range all {
+func (v *visit) auditLines(all api.AuditPage) (lines []auditLine) {
+	for _, e := range all.Entries {
 		l := auditLine{Entry: e, When: e.Time.UTC().Format("2006-01-02 15:04:05"), From: place(e.Address), Refused: e.Outcome != audit.OK}
-		l.Actor, _ = strings.CutPrefix(e.By, "subject:")
-		if l.Actor == e.By {
-			l.Actor = ""
+		if e.Subject != "" {
+			l.Of = v.person(all.Named, e.Subject)
+		}
+		if id, is := audit.SubjectOf(e.By); is {
+			l.Actor = v.person(all.Named, id)
 		}
 		lines = append(lines, l)
 	}
@@ -72,15 +77,14 @@ func auditLines(all []audit.Entry) (lines []auditLine) {
 
 // events is what the template of a table of entries needs.
 type events struct {
-	Frame   consoleFrame
 	Whom    bool // they are of several subjects
 	Entries []auditLine
 }
 
 // Events are the entries of the page.
-func (p auditPage) Events() events    { return events{p.consoleFrame, true, p.Entries} }
-func (p userPage) Events() events     { return events{p.consoleFrame, false, p.History} }
-func (p overviewPage) Events() events { return events{p.consoleFrame, true, p.Recent} }
+func (p auditPage) Events() events    { return events{true, p.Entries} }
+func (p userPage) Events() events     { return events{false, p.History} }
+func (p overviewPage) Events() events { return events{true, p.Recent} }
 
 // auditFilters are the filters of the page, which are those of the API.
 var auditFilters = []string{"subject", "by", "action", "outcome", "from", "to"}
@@ -100,7 +104,7 @@ func (v *visit) audit() error {
 	if err != nil {
 		return err
 	}
-	page := auditPage{consoleFrame: f, Filter: typed, Entries: auditLines(all.Entries), Next: v.nextPage(asked, all.Next)}
+	page := auditPage{consoleFrame: f, Filter: typed, Entries: v.auditLines(all), Next: v.nextPage(asked, all.Next)}
 	for _, a := range audit.Actions() {
 		page.Actions = append(page.Actions, string(a))
 	}

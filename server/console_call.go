@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -124,6 +125,55 @@ func (a *answered) Write(data []byte) (int, error) {
 	return a.body.Write(data)
 }
 
+// read is a call, and where its answer goes.
+type read struct {
+	call
+	into any
+}
+
+// sendAll makes calls that read side by side: a page waits for the slowest, not for all in turn. It returns
+// the error of the first that failed, in their order.
+func (v *visit) sendAll(reads ...read) error {
+	errs := make([]error, len(reads))
+	var all beside
+	for n, r := range reads {
+		all.do(func() { errs[n] = v.send(r.call, r.into) })
+	}
+	all.wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beside does things side by side. What panics there panics in wait.
+type beside struct {
+	sync.WaitGroup
+	mu       sync.Mutex // guards panicked
+	panicked any
+}
+
+func (b *beside) do(f func()) {
+	b.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.panicked = p
+			}
+		}()
+		f()
+	})
+}
+
+func (b *beside) wait() {
+	if b.Wait(); b.panicked != nil {
+		panic(b.panicked)
+	}
+}
+
 // send makes the call c in this process, with the credential of the visitor. It goes through the same
 // routes as a request from outside, so authorization, limits and the audit trail are those of the
 // API. An answer other than 2xx is an [*api.Error]. The cookies of any other one are for the browser of the visitor.
@@ -132,7 +182,7 @@ func (v *visit) send(c call, into any) error {
 	if err != nil {
 		return err
 	}
-	r := v.r.Clone(v.r.Context())
+	r := v.asked.Clone(v.asked.Context())
 	r.Method, r.RequestURI = c.Method, c.target()
 	if r.URL, err = url.Parse(r.RequestURI); err != nil {
 		return fmt.Errorf("console: %w", err)
@@ -143,7 +193,7 @@ func (v *visit) send(c call, into any) error {
 		"Content-Type": {"application/json"},
 	}
 	for _, name := range []string{"Cookie", "User-Agent", "Origin", "Sec-Fetch-Site"} {
-		if values := v.r.Header.Values(name); len(values) > 0 {
+		if values := v.asked.Header.Values(name); len(values) > 0 {
 			r.Header[name] = values
 		}
 	}
@@ -156,14 +206,16 @@ func (v *visit) send(c call, into any) error {
 		r.Body = io.NopCloser(bytes.NewReader(data))
 	}
 	a := &answered{header: http.Header{}}
-	a.header.Set(requestHeader, v.w.Header().Get(requestHeader)) // the audit trail names the request of the page
+	a.header.Set(requestHeader, v.request) // the audit trail names the request of the page
 	v.s.routed.ServeHTTP(a, r)
 	if a.status/100 != 2 {
 		return api.ReadError(a.status, a.header, a.body.Bytes())
 	}
+	v.mu.Lock()
 	for _, cookie := range a.header["Set-Cookie"] {
 		v.w.Header().Add("Set-Cookie", cookie)
 	}
+	v.mu.Unlock()
 	if into == nil || a.body.Len() == 0 {
 		return nil
 	}

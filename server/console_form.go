@@ -2,9 +2,6 @@ package server
 
 import (
 	"cmp"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -15,7 +12,6 @@ import (
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
-	"github.com/counterfoil/counterfoil/internal/urls"
 )
 
 // consoleForm is a page that changes something by one call of the API.
@@ -31,7 +27,8 @@ type consoleForm struct {
 // formPage is a form of the console.
 type formPage struct {
 	consoleFrame
-	Says    []string // what will happen
+	Says    []string    // what will happen
+	Samples sessionList // to which sessions
 	Fields  []formField
 	Name    string // is typed to confirm; empty: a click is enough
 	Button  string
@@ -116,8 +113,7 @@ type misfit struct{ field, text string }
 func (m misfit) Error() string { return m.text }
 
 // show shows the form empty, or with what was typed before the visitor proved who they are.
-func (v *visit) show(f consoleForm) error {
-	values, back := v.kept()
+func (v *visit) show(f consoleForm, values url.Values) error {
 	page, err := f.make(v, values)
 	if page == nil {
 		return err
@@ -125,7 +121,7 @@ func (v *visit) show(f consoleForm) error {
 	if need := v.s.right(page.call); !v.may(need) {
 		return &api.Error{Status: http.StatusForbidden, Title: "Not allowed", Detail: "it needs the role " + strings.Join(accounts.RolesWith(need), " or ")}
 	}
-	page.Checked = back
+	page.Checked = values != nil
 	return v.showForm(http.StatusOK, page)
 }
 
@@ -134,7 +130,11 @@ func (v *visit) submit(f consoleForm) error {
 	if err := v.s.form(v.w, v.r); err != nil {
 		return err
 	}
-	values := v.r.PostForm
+	values, to := v.r.PostForm, v.s.back(v.r, v.here())
+	if to.Kept = values.Get("kept"); to.Kept != "" {
+		typed, _ := v.s.kept(to, v.session.Subject)
+		return v.show(f, typed)
+	}
 	page, err := f.make(v, values)
 	if page == nil {
 		return err
@@ -162,8 +162,8 @@ func (v *visit) submit(f consoleForm) error {
 	case p == nil, p.Status == http.StatusUnauthorized && !is(p, "step-up"):
 		return err
 	case is(p, "step-up"):
-		if again := v.keep(values); len(v.s.base+again) <= urls.MaxReturnTo {
-			return v.proveFirst(p, again)
+		if to, kept := v.s.keep(to, v.session.Subject, values); kept {
+			return v.proveFor(to, p.Status)
 		}
 		page.Problem = plain("Nothing was done: you signed in too long ago. Enter your password again on the account page, in another tab, then press the button once more.")
 		return v.showForm(p.Status, page)
@@ -173,6 +173,19 @@ func (v *visit) submit(f consoleForm) error {
 		page.Problem = plain(fmt.Sprintf("The first %d were done, and the others were not. %s", made, explained(p)))
 	}
 	return v.showForm(p.Status, page)
+}
+
+// proveFor asks for the password of the visitor, and leads to the form to, with what was typed into it. Who
+// has no password here signs in.
+func (v *visit) proveFor(to destination, status int) error {
+	var u api.User
+	if err := v.send(get(at("users", v.session.Subject), nil), &u); err != nil && !is(problem(err), "not-found") {
+		return err
+	}
+	if !u.HasPassword {
+		return v.s.askToSignIn(v.w, v.r, status, to, nil)
+	}
+	return v.render(status, "prove.html", &provePage{frame{Title: say("prove.title"), To: to}, u.Identifier})
 }
 
 func (v *visit) showForm(status int, page *formPage) error {
@@ -202,36 +215,4 @@ func fieldNamed(p *api.Error, fields []formField) string {
 		}
 	}
 	return ""
-}
-
-// keep is the address of this form with what was typed into it, while the visitor proves who they are.
-// The address has a MAC for the visitor (the session gets a new id), so no link from elsewhere can fill in a form.
-// What confirms a destructive call is not kept: it is typed again.
-func (v *visit) keep(values url.Values) string {
-	kept := url.Values{}
-	for name, all := range values {
-		if name != "confirm" {
-			kept[name] = all
-		}
-	}
-	text := kept.Encode()
-	return v.r.URL.EscapedPath() + "?kept=" + base64.RawURLEncoding.EncodeToString(append(v.keptMAC(text), text...))
-}
-
-// kept returns what keep has kept. back reports that there was something: values may be empty.
-func (v *visit) kept() (values url.Values, back bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(v.r.URL.Query().Get("kept"))
-	if err != nil || len(raw) < macSize || !hmac.Equal(raw[:macSize], v.keptMAC(string(raw[macSize:]))) {
-		return nil, false
-	}
-	values, err = url.ParseQuery(string(raw[macSize:]))
-	return values, err == nil
-}
-
-func (v *visit) keptMAC(text string) []byte {
-	m := hmac.New(sha256.New, v.s.formKey)
-	for _, part := range []string{v.session.Subject, v.r.URL.EscapedPath(), text} {
-		m.Write([]byte(part + "\x00"))
-	}
-	return m.Sum(nil)[:macSize]
 }

@@ -30,7 +30,7 @@ type verifierLine struct {
 }
 
 // Events are the entries of the page.
-func (p logPage) Events() events { return events{p.consoleFrame, true, p.Entries} }
+func (p logPage) Events() events { return events{true, p.Entries} }
 
 // State is what the verifier knows.
 func (l verifierLine) State() string {
@@ -97,23 +97,17 @@ func (v *visit) log() error {
 	}
 	query.Set("action", strings.Join(revoking, ","))
 	var who api.Verifiers
-	if err := v.send(following, &who); err != nil {
-		return err
-	}
 	var all api.AuditPage
-	calls := []call{following}
+	reads := []read{{following, &who}}
 	if v.may(accounts.Audit) {
-		calls = append(calls, list)
-		if err := v.send(list, &all); err != nil {
-			return err
-		}
+		reads = append(reads, read{list, &all})
 	}
-	f, err := v.page([]string{"log"}, "Revocations", calls...)
+	f, err := v.pageOf([]string{"log"}, "Revocations", reads...)
 	if err != nil {
 		return err
 	}
 	query.Del("action")
-	page := logPage{consoleFrame: f, Head: who.Head.String(), Entries: auditLines(all.Entries), Next: v.nextPage(query, all.Next)}
+	page := logPage{consoleFrame: f, Head: who.Head.String(), Entries: v.auditLines(all), Next: v.nextPage(query, all.Next)}
 	page.Verifiers, page.Behind = verifierLines(who)
 	return v.render(http.StatusOK, "console_log.html", &page)
 }

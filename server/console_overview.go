@@ -86,26 +86,17 @@ func (overviewPage) Milliseconds(ms float64) string {
 func (v *visit) overview() error {
 	numbers, following, list := get(at("stats"), nil), get(at("verifiers"), nil), get(at("audit"), v.listing(10))
 	page := overviewPage{}
-	if err := v.send(numbers, &page.Stats); err != nil {
-		return err
-	}
 	var who api.Verifiers
-	if err := v.send(following, &who); err != nil {
-		return err
-	}
 	var recent api.AuditPage
-	calls := []call{numbers, following}
+	reads := []read{{numbers, &page.Stats}, {following, &who}}
 	if v.may(accounts.Audit) {
-		calls = append(calls, list)
-		if err := v.send(list, &recent); err != nil {
-			return err
-		}
+		reads = append(reads, read{list, &recent})
 	}
-	f, err := v.page(nil, "Overview", calls...)
+	f, err := v.pageOf(nil, "Overview", reads...)
 	if err != nil {
 		return err
 	}
-	page.consoleFrame, page.Recent = f, auditLines(recent.Entries)
+	page.consoleFrame, page.Recent = f, v.auditLines(recent)
 	page.Verifiers, page.Behind = verifierLines(who)
 	page.Carriers, page.Clients = shares(page.Stats.Sessions.Carriers), shares(page.Stats.Sessions.Clients)
 	page.Minutes, page.Most = columns(page.Stats.Node.Minutes, page.Stats.Time)

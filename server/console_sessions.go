@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
@@ -17,8 +18,7 @@ type sessionsPage struct {
 	consoleFrame
 	Filters  filterBar
 	Count    string
-	Sessions []heldLine
-	Damaged  []string // ids of sessions that cannot be shown
+	Sessions sessionList
 	Exports  []export
 	Next     string
 	EndAll   string // address of the form that ends all that was found; empty: nothing was asked for
@@ -45,12 +45,20 @@ func (v *visit) sessions() error {
 	if err != nil {
 		return err
 	}
-	page := sessionsPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "session"), Damaged: all.Damaged, Exports: v.exports(list), Next: v.nextPage(asked, all.Next)}
+	page := sessionsPage{consoleFrame: f, Filters: bar.filled(asked), Count: counting(all.Counted, "session"), Exports: v.exports(list), Next: v.nextPage(asked, all.Next)}
 	if filter := filterOf(asked); len(filter) > 0 && p == nil {
 		page.EndAll = v.s.base + inConsole("revoke", "found") + "?" + filter.Encode()
 	}
 	for _, row := range all.Sessions.Sessions {
-		page.Sessions = append(page.Sessions, heldLine{row, row.ID == v.session.ID})
+		l := v.held(row)
+		if l.Whose = v.person(all.Named, row.Subject); l.End != nil {
+			what := row.DeviceLabel + " of " + l.Whose.Words() + ", " + row.ID
+			l.End.Label, l.Choose = plain("Revoke "+what), plain("Choose "+what)
+		}
+		page.Sessions.Lines = append(page.Sessions.Lines, l)
+	}
+	for _, id := range all.Damaged {
+		page.Sessions.Lines = append(page.Sessions.Lines, v.damaged(id))
 	}
 	return v.renderFound(p, "console_sessions.html", &page.consoleFrame, &page)
 }
@@ -126,10 +134,12 @@ func endFound(v *visit, values url.Values) (*formPage, error) {
 		if count = fmt.Sprintf("%d sessions", plan.Sessions); plan.MoreThan {
 			count = moreThan + count
 		}
-		for _, row := range plan.Samples[:min(len(plan.Samples), 5)] {
-			f.Says = append(f.Says, heldLine{SessionRow: row}.Called()+" of "+row.Subject+", signed in "+inUTC(row.Created)+".")
+		for _, row := range plan.Samples {
+			l := v.held(row)
+			l.Whose, l.End = v.person(plan.Named, row.Subject), nil
+			f.Samples.Lines = append(f.Samples.Lines, l)
 		}
-		f.Says = append([]string{"The dry run has found " + count + ". Some of them:"}, f.Says...)
+		f.Says = append(f.Says, "The dry run has found "+count+". The first "+strconv.Itoa(len(plan.Samples))+" of them are below.")
 	} else if !json.Valid(body.Filter) { // the form was changed
 		return nil, &api.Error{Status: http.StatusBadRequest, Title: "Bad request", Detail: "search again"}
 	}
@@ -165,6 +175,7 @@ func foundEnding(v *visit, _ *formPage, answer []byte) error {
 type revokedPage struct {
 	consoleFrame
 	Job           api.RevocationJob
+	By            *personLine // nil: no user
 	Done, Stopped bool
 }
 
@@ -178,5 +189,9 @@ func (v *visit) revoked() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_revoked.html", &revokedPage{f, job, job.State == api.JobDone, job.State == api.JobStopped})
+	page := revokedPage{consoleFrame: f, Job: job, Done: job.State == api.JobDone, Stopped: job.State == api.JobStopped}
+	if id, is := audit.SubjectOf(job.By); is {
+		page.By = v.person(job.Named, id)
+	}
+	return v.render(http.StatusOK, "console_revoked.html", &page)
 }

@@ -345,39 +345,111 @@ func TestConsoleWrites(t *testing.T) {
 	v.send("/admin/keys/"+kid+"/revoke", typed("confirm", kid)).gone(http.StatusOK, "The key was revoked")
 }
 
+// keepsForm is a visitor on the way back to the form of the console that an old login has sent.
+func (b *bench) keepsForm() *visitor {
+	v := b.console(2*time.Hour, "admin")
+	v.open("/admin/new/user").send("/admin/new/user", typed("identifier", "bob", "name", "Bob's \"<name>\"", "roles", "staff", "confirm", "bob"))
+	v.at(http.StatusUnauthorized, "Enter your password again").send("/session/step-up", typed("password", "not the one at all")).at(http.StatusUnauthorized, "not right")
+	return v.send("/session/step-up", typed("password", pass)).at(http.StatusOK, "What you had typed is still there")
+}
+
+var keptField = regexp.MustCompile(`name="kept" value="([^"]*)"`)
+
 // An old login proves again, by a second step as well, and goes on where it was: the form is filled in as
 // before, and nothing was done yet.
 func TestConsoleProvesAgain(t *testing.T) {
 	b, _, _, _ := furnished(t)
-	v := b.console(2*time.Hour, "admin")
-	v.open("/admin/new/user").send("/admin/new/user", typed("identifier", "bob", "name", "Bob's \"<name>\"", "roles", "staff"))
-	v.gone(http.StatusOK, "Enter your password again").send("/session/step-up", typed("password", "not the one at all")).at(http.StatusUnauthorized, "not right")
-	v.send("/session/step-up", typed("password", pass)).gone(http.StatusOK, "Nothing was done yet").at(http.StatusOK, `value="bob"`)
+	v := b.keepsForm()
+	v.send("/admin/new/user", typed()).at(http.StatusOK, "Nothing was done yet").at(http.StatusOK, `value="bob"`)
 	v.at(http.StatusOK, `value="Bob&#39;s &#34;&lt;name&gt;&#34;"`)
 	if _, err := b.users.ByIdentifier(t.Context(), "bob"); err == nil {
 		t.Error("the user was made without a click")
 	}
 	v.send("/admin/new/user", typed("identifier", "bob", "name", "Bob", "roles", "staff")).at(http.StatusCreated, "/welcome#")
 
-	// What is kept is for this form and this visitor alone.
-	link := regexp.MustCompile(`kept=[\w-]+`)
-	old := b.console(2*time.Hour, "admin")
-	old.open("/admin/new/user").send("/admin/new/user", typed("identifier", "eve", "confirm", "eve"))
-	to, err := url.QueryUnescape(old.page.Header().Get("Location"))
-	must(t, err)
-	query := link.FindString(to)
-	text, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(query, "kept="))
-	if err != nil || !strings.HasSuffix(string(text), "identifier=eve") || strings.Contains(string(text), "confirm") {
-		t.Fatalf("%q is kept, %v: %s", text, err, to)
+	// A form that is much longer than an address may be.
+	v = b.console(2*time.Hour, "admin")
+	origins := strings.Repeat("https://one-of-many.example\n", 120)
+	long := typed("id", "shop", "origin_lines", origins)
+	v.open("/admin/new/client").send("/admin/new/client", long).send("/session/step-up", typed("password", pass)).send("/admin/new/client", typed())
+	if v.at(http.StatusOK, "Nothing was done yet"); !strings.Contains(v.page.Body.String(), strings.TrimSpace(origins)) {
+		t.Errorf("a long form comes back as %s", v.page.Body)
 	}
-	old.open("/admin/new/user?"+query).at(http.StatusOK, `value="eve"`)
-	for name, other := range map[string]*visitor{
-		"another visitor": v.open("/admin/new/user?" + query), "another form": old.open("/admin/new/apikey?" + query), "changed": old.open("/admin/new/user?" + query + "A"),
+	long.Set("audience_lines", origins+origins)
+	b.console(2*time.Hour, "admin").open("/admin/new/client").send("/admin/new/client", long).at(http.StatusUnauthorized, "in another tab")
+}
+
+// The second step of the proof has the form, too, and can be begun again. So has the sign-in of somebody who
+// has no password here. Who signs in as somebody else gets the form empty.
+func TestConsoleProvesAgainInSteps(t *testing.T) {
+	b, _, _, _ := furnished(t)
+	alice, err := b.users.ByIdentifier(t.Context(), "alice")
+	must(t, err)
+	_, err = b.users.Update(t.Context(), alice.ID, audit.Act{}, func(u *directory.User) error { u.Roles = []string{"admin"}; return nil })
+	must(t, err)
+	b.riddled()
+	old := func(subject string) *visitor {
+		rev, err := b.issuer.SubjectRev(t.Context(), subject)
+		must(t, err)
+		got, err := b.issuer.Login(t.Context(), login.Proof{Subject: subject, Methods: []string{"pwd"}, At: time.Now().Add(-2 * time.Hour), SubjectRev: rev, Roles: []string{"admin"}}, issuer.Request{Carrier: counterfoil.CarrierCookie})
+		must(t, err)
+		v := b.visitor()
+		v.cookies[source.InsecureCookieName] = got.Access.Reveal()
+		return v.open("/admin/new/user").send("/admin/new/user", typed("identifier", "bob"))
+	}
+	v := old(alice.ID).send("/session/step-up", typed("password", pass)).at(http.StatusOK, "One more step")
+	again := b.visitor()
+	again.cookies, again.page = v.cookies, v.page
+	again.send("/admin/new/user", typed()).at(http.StatusOK, `value="bob"`)
+	v.send("/login/continue", typed("answer", "a sphinx")).at(http.StatusUnauthorized, "Enter your password again")
+	v.send("/session/step-up", typed("password", pass)).send("/login/continue", typed("answer", "a man")).send("/admin/new/user", typed()).at(http.StatusOK, `value="bob"`)
+
+	v = old("usr_of_a_program").at(http.StatusUnauthorized, `action="/login"`)
+	v.send("/login", typed("identifier", "alice", "password", pass)).send("/login/continue", typed("answer", "a man")).gone(http.StatusOK, "New user")
+	if strings.Contains(v.page.Body.String(), "bob") {
+		t.Errorf("somebody else gets what was typed: %s", v.page.Body)
+	}
+}
+
+// CSRF-01: what is kept is for this form and this visitor alone, and no address brings it: none has it, and
+// none is asked for it.
+func TestConsoleKeepsFormsToTheirOwner(t *testing.T) {
+	b, _, _, _ := furnished(t)
+	old, other := b.console(2*time.Hour, "admin"), b.console(time.Minute, "admin")
+	old.open("/admin/new/user").send("/admin/new/user", typed("identifier", "zzyzx", "confirm", "zzyzx"))
+	field := keptField.FindStringSubmatch(old.page.Body.String())
+	if field == nil || old.page.Header().Get("Location") != "" {
+		t.Fatalf("nothing is kept: %s", old.page.Body)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(field[1])
+	if err != nil || !strings.HasSuffix(string(text), "identifier=zzyzx") || strings.Contains(string(text), "confirm") {
+		t.Fatalf("%q is kept, %v", text, err)
+	}
+	post := func(v *visitor, path, kept string) *visitor {
+		v.page = v.form(path, typed("kept", kept), append(v.headers(), "Origin", v.url)...)
+		return v.at(http.StatusOK, `action="`+path+`"`)
+	}
+	post(old, "/admin/new/user", field[1]).at(http.StatusOK, `value="zzyzx"`)
+	for name, v := range map[string]func() *visitor{
+		"another visitor": func() *visitor { return post(other, "/admin/new/user", field[1]) },
+		"another form":    func() *visitor { return post(old, "/admin/new/apikey", field[1]) },
+		"changed":         func() *visitor { return post(old, "/admin/new/user", field[1]+"A") },
+		"a link":          func() *visitor { return old.open("/admin/new/user?kept=" + field[1]) },
+		"a sign-in":       func() *visitor { return old.open("/login?max_age=0&return_to=%2Fadmin%2Fnew%2Fuser&kept=" + field[1]) },
 	} {
-		if strings.Contains(other.page.Body.String(), "eve") || strings.Contains(other.page.Body.String(), "Nothing was done yet") {
-			t.Errorf("%s fills in the form: %s", name, other.page.Body)
+		if body := v().page.Body.String(); strings.Contains(body, "zzyzx") || strings.Contains(body, "Nothing was done yet") || strings.Contains(body, field[1]) {
+			t.Errorf("%s fills in the form: %s", name, body)
 		}
 	}
+	for _, from := range []string{"https://evil.test", "null"} {
+		if w := b.form("/admin/new/user", typed("kept", field[1]), append(old.headers(), "Origin", from)...); w.Code != http.StatusForbidden {
+			t.Errorf("from %s = %d %s", from, w.Code, w.Body)
+		}
+	}
+	// The proof leads to nothing but the form that it was kept for.
+	old.open("/login?max_age=0&return_to=%2Flogout")
+	old.page = old.form("/session/step-up", typed("password", pass, "return_to", "/logout", "kept", field[1]), append(old.headers(), "Origin", old.url)...)
+	old.sentTo("/logout")
 }
 
 // A value in a command is one word for a real shell, whatever it is.
@@ -407,7 +479,7 @@ func TestConsoleOnlyCallsTheAPI(t *testing.T) {
 	}
 	may := []string{
 		"routed", "adminRoutes", "right", "console", // the calls, and who may make them
-		"askToSignIn", "back", "base", "done", "finish", "form", "formKey", "now", "origins", "render", "seeOther", "url", // what a page is made of
+		"askToSignIn", "back", "base", "done", "finish", "form", "keep", "kept", "now", "origins", "render", "seeOther", "url", // what a page is made of
 		"at", "from", "to", // of a span
 	}
 	for _, name := range names {

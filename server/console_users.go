@@ -70,8 +70,7 @@ func (v *visit) users() error {
 type userPage struct {
 	consoleFrame
 	User     userLine
-	Sessions []heldLine
-	Damaged  []string // ids of sessions that cannot be shown
+	Sessions sessionList
 	Next     string
 	History  []auditLine
 }
@@ -84,48 +83,24 @@ func (v *visit) user() error {
 	var u api.User
 	var held api.Sessions
 	var past api.AuditPage
-	if err := v.send(one, &u); err != nil {
-		return err
-	}
-	if err := v.send(sessions, &held); err != nil {
-		return err
-	}
-	calls := []call{one, sessions}
+	reads := []read{{one, &u}, {sessions, &held}}
 	if v.may(accounts.Audit) {
-		calls = append(calls, history)
-		if err := v.send(history, &past); err != nil {
-			return err
-		}
+		reads = append(reads, read{history, &past})
 	}
-	f, err := v.page([]string{"users"}, inLine(u).Called(), calls...)
+	f, err := v.pageOf([]string{"users"}, "", reads...)
 	if err != nil {
 		return err
 	}
-	page := userPage{consoleFrame: f, User: inLine(u), Damaged: held.Damaged, Next: v.nextPage(query, held.Next), History: auditLines(past.Entries)}
+	f.Title = plain(inLine(u).Called())
+	page := userPage{consoleFrame: f, User: inLine(u), Sessions: sessionList{Shown: sessionsFirst}, Next: v.nextPage(query, held.Next), History: v.auditLines(past)}
 	slices.SortFunc(held.Sessions, func(a, b api.SessionRow) int { return b.LastSeen.Compare(a.LastSeen) })
 	for _, row := range held.Sessions {
-		page.Sessions = append(page.Sessions, heldLine{row, row.ID == v.session.ID})
+		page.Sessions.Lines = append(page.Sessions.Lines, v.held(row))
+	}
+	for _, id := range held.Damaged {
+		page.Sessions.Lines = append(page.Sessions.Lines, v.damaged(id))
 	}
 	return v.render(http.StatusOK, "console_user.html", &page)
-}
-
-// heldLine is a session in words.
-type heldLine struct {
-	api.SessionRow
-	Current bool // it is the visitor's
-}
-
-// Called is the device, or what is known instead.
-func (l heldLine) Called() string { return cmp.Or(l.DeviceLabel, "Unknown device") }
-
-// Others are the clients that hold a part of it, besides its own.
-func (l heldLine) Others() (ids []string) {
-	for _, g := range l.Grants {
-		if g.Client != l.Client {
-			ids = append(ids, g.Client)
-		}
-	}
-	return ids
 }
 
 // formAt begins a form.
@@ -326,7 +301,15 @@ func endSession(v *visit, _ url.Values) (*formPage, error) {
 	f := v.formAt([]string{"users"}, "Revoke a session", inConsole("users", row.Subject), "Revoke the session")
 	f.Says = []string{"The session stops working everywhere. The user can sign in again."}
 	if row.DeviceLabel != "" {
-		f.Says = append([]string{row.DeviceLabel + ", signed in " + inUTC(row.Created) + ", last seen " + inUTC(row.LastSeen) + "."}, f.Says...)
+		of := api.User{ID: row.Subject}
+		if err := v.send(get(at("users", row.Subject), nil), &of); err != nil && !is(problem(err), "not-found") {
+			return nil, err
+		}
+		whose := inLine(of).Called()
+		if of.Identifier != "" && of.Identifier != whose {
+			whose += " (" + of.Identifier + ")"
+		}
+		f.Says = append([]string{row.DeviceLabel + " of " + whose + ", signed in " + inUTC(row.Created) + ", last seen " + inUTC(row.LastSeen) + "."}, f.Says...)
 	}
 	if row.Subject == "" {
 		f.Back = inConsole("users")

@@ -16,12 +16,16 @@ type destination struct {
 	Client   string // whose session it will be; empty: the default one's
 	ReturnTo clients.ReturnTo
 	Origin   string // where that ends, if it is not here
+	Kept     string // what was typed into the form that ReturnTo is, see keep
 }
 
-// destination reads the parameters client and return_to. It comes before a credential is
+// destination reads the parameters client and return_to, and of a form also kept. It comes before a credential is
 // looked at: a link with a wrong return_to signs nobody in.
 func (s *Server) destination(r *http.Request, values url.Values) (destination, error) {
 	to := destination{Client: values.Get("client")}
+	if r.Method == http.MethodPost { // of one of our own pages
+		to.Kept = values.Get("kept")
+	}
 	for _, name := range []string{"client", "return_to", "max_age"} {
 		if len(values[name]) > 1 {
 			return to, badRequest("parameter %q is given twice", name)
@@ -48,7 +52,7 @@ func (to destination) of(client string) bool {
 	return client == to.Client || to.Client == "" && client == clients.Default
 }
 
-// Link is path with the parameters that lead to the same destination.
+// Link is path with the parameters that lead to the same destination, without what was kept.
 func (to destination) Link(path string) string {
 	values := url.Values{}
 	if to.Client != "" {

@@ -159,6 +159,9 @@ type challengePage struct {
 func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress, to destination) error {
 	if done.challenge == nil {
 		s.setCookies(w, done.issued)
+		if to.Kept != "" {
+			return s.resume(w, r, done.issued.Session.Subject, to)
+		}
 		s.leave(w, to)
 		return nil
 	}

@@ -35,6 +35,7 @@ func TestEveryPage(t *testing.T) {
 		"account, out":    b.visitor().open("/"),
 		"account, old":    b.own(time.Hour).open("/"),
 		"prove":           b.own(time.Hour).open("/login?max_age=60"),
+		"resume":          b.keepsForm(),
 		"activity":        b.own(time.Minute).open("/activity"),
 		"activity, old":   b.own(time.Hour).open("/activity"),
 		"apps":            b.own(time.Minute).open("/apps"),

@@ -51,7 +51,7 @@ var maxFields = map[string]int{
 	"encryption_jwk": 2 << 10,
 	"sids":           1500,
 	"found":          1500,
-	"kept":           urls.MaxReturnTo,
+	"kept":           maxKept,
 }
 
 // maxPassword is the length in bytes of the longest password that anybody may choose (LOGIN-01).

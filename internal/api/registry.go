@@ -104,6 +104,7 @@ type APIKeys struct {
 type AuditPage struct {
 	Entries []audit.Entry `json:"entries"`
 	Next    string        `json:"next,omitempty"` // cursor of the next page; empty: this is the last
+	Named
 }
 
 // VerifyAudit is the body of POST /v1/admin/audit/verify. The answer is an audit.Verification.

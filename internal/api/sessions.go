@@ -206,6 +206,7 @@ type FoundSessions struct {
 	Order  string `json:"order"`
 	Looked int    `json:"looked"` // stored sessions that were looked at for this page
 	Counted
+	Named
 }
 
 // SessionFilter says which sessions a search, or a revocation, is for. What is not set holds for all.
@@ -259,6 +260,7 @@ type RevocationPlan struct {
 	Samples  []SessionRow `json:"samples"`   // at most 20
 	Token    string       `json:"token"`     // of the revocation
 	Expires  time.Time    `json:"expires"`   // of Token
+	Named
 }
 
 // RevocationJob is a revocation by filter, which goes on by itself.
@@ -274,6 +276,7 @@ type RevocationJob struct {
 	Reason   string        `json:"reason,omitempty"`
 	Created  time.Time     `json:"created"` // sessions that began in a later second are not ended
 	Updated  time.Time     `json:"updated"`
+	Named                  // in the answer to GET
 }
 
 // The states of a job that is over. One that is done has ended all sessions. One that stopped has ended

@@ -26,6 +26,18 @@ type Users struct {
 	Counted
 }
 
+// Person is what a user is called.
+type Person struct {
+	Identifier string `json:"identifier"`
+	Name       string `json:"name,omitempty"`
+}
+
+// Named is in an answer that has users by their ids: what they are called, by id. One who was deleted,
+// or is no user of this server, is absent.
+type Named struct {
+	Users map[string]Person `json:"users,omitempty"`
+}
+
 // Counted is in a page if the query has count=true. Count is exact up to 10,000, unless MoreThan
 // is true: then there are more than Count, or the search has not looked at all.
 type Counted struct {

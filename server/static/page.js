@@ -20,6 +20,9 @@ for (const box of document.querySelectorAll(".secret")) {
 	box.append(button);
 }
 
+// A page that only leads back to a form does so by itself.
+document.querySelector("form[data-resume]")?.requestSubmit();
+
 // Each time is shown in the zone of the reader, with UTC beside it.
 const page = document.documentElement.lang;
 const language = navigator.languages.find((one) => one.split("-")[0] === page) ?? page;
