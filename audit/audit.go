@@ -347,7 +347,7 @@ func Actions() []Action {
 	return []Action{
 		Login, Impersonate, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, CreateAPIKey, DeleteAPIKey, SetCredential,
-		DeleteCredential, Export, Damaged, Refresh, Limit, Deny, CrossSite,
+		DeleteCredential, Export, Damaged, MuteCheck, ChangeIncident, Refresh, Limit, Deny, CrossSite,
 	}
 }
 
