@@ -28,8 +28,9 @@ func newCodes() codes {
 	return codes{make(chan struct{}, redeemsAtOnce), limit.New(voidBurst, voidEvery, voidsCounted)}
 }
 
-// redeem takes the code of the visit to the auth server. The time to wait for room counts.
-func (v *visit) redeem(verifier string) (Cookie, error) {
+// redeem takes the code of the visit to the auth server. The time to wait for room counts. replaces is
+// the session cookie that is overwritten; empty: none.
+func (v *visit) redeem(verifier, replaces string) (Cookie, error) {
 	ctx, cancel := context.WithTimeout(v.r.Context(), remoteTimeout)
 	defer cancel()
 	select {
@@ -38,7 +39,7 @@ func (v *visit) redeem(verifier string) (Cookie, error) {
 		return Cookie{}, fmt.Errorf("%d codes are being redeemed, and none is done: %w", redeemsAtOnce, ctx.Err())
 	}
 	defer func() { <-v.g.codes.room }()
-	return v.g.opts.Handover.Redeem(ctx, Redemption{Code: v.query.Get("code"), Verifier: verifier, Origin: v.origin, Client: v.g.opts.Client})
+	return v.g.opts.Handover.Redeem(ctx, Redemption{Code: v.query.Get("code"), Verifier: verifier, Origin: v.origin, Client: v.g.opts.Client, Replaces: replaces})
 }
 
 // void uses the code up that came here, if it can: the URL is in the log of the proxy, and in the
@@ -49,6 +50,6 @@ func (v *visit) void() {
 	}
 	from := limit.Subscriber(forwarded.Peer(v.r.RemoteAddr))
 	if ok, _ := v.g.codes.voids.Allow(from.String(), v.g.opts.Now()); ok {
-		_, _ = v.redeem("none")
+		_, _ = v.redeem("none", "")
 	}
 }

@@ -49,6 +49,10 @@ type Handover struct {
 type Redemption struct {
 	Code, Verifier string // Verifier is the secret of the browser that the code was made for
 	Origin, Client string // an empty client is the auth server's default
+
+	// Replaces is the session cookie that the browser has at Origin, and that the new one overwrites:
+	// what the host holds by it ends. Empty: there is none.
+	Replaces string
 }
 
 // Cookie is one for a host.
@@ -270,7 +274,11 @@ func (v *visit) callback() *refusal.Problem {
 		v.void()
 		return v.fromElsewhere(secret, to)
 	}
-	cookie, err := v.redeem(secret)
+	replaces, n, err := request.Cookies(v.r, v.sessionCookie())
+	if n != 1 || err != nil {
+		replaces = "" // which of several is the browser's own nobody knows (SES-08)
+	}
+	cookie, err := v.redeem(secret, replaces)
 	switch {
 	case errors.Is(err, counterfoil.ErrInvalidToken):
 		return v.show(http.StatusBadRequest, "invalid-code", "This sign-in is over",

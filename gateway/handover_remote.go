@@ -28,7 +28,11 @@ func RemoteHandover(issuerURL, apiKey string, allow []netip.Prefix) (*Handover, 
 
 func (s *remote) redeem(ctx context.Context, r Redemption) (Cookie, error) {
 	client := cmp.Or(r.Client, "default")
-	body, err := json.Marshal(map[string]string{"code": r.Code, "verifier": r.Verifier, "origin": r.Origin, "client": client})
+	members := map[string]string{"code": r.Code, "verifier": r.Verifier, "origin": r.Origin, "client": client}
+	if r.Replaces != "" {
+		members["replaces"] = r.Replaces
+	}
+	body, err := json.Marshal(members)
 	if err != nil {
 		return Cookie{}, err
 	}

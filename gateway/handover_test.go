@@ -324,6 +324,28 @@ func TestHandoverOfAnotherBrowser(t *testing.T) {
 	victim.in(app + "/y")
 }
 
+// SES-04: a host's cookie that a new one overwrites is good nowhere any more, also if it was of somebody else.
+func TestHandoverOverTheCookieOfAnother(t *testing.T) {
+	b := newTown(t, listed)
+	p := b.person().signedIn("alice")
+	p.send("GET", app+"/x").follow(app + "/x").in(app + "/x")
+	before := p.cookies[app][source.InsecureCookieName]
+	p.signedIn("bob")
+	p.send("GET", app+"/.counterfoil/begin?to=/never&again=1").follow(app + "/never") // which the cookie of now does not open
+	if after := p.cookies[app][source.InsecureCookieName]; after == before || after == "" {
+		t.Fatalf("the cookie is %q, and was %q: %d %s", after, before, p.answer.Code, p.answer.Body)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := b.lookup(before)
+	for ; err == nil && ctx.Err() == nil; _, err = b.lookup(before) {
+	}
+	if !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("the cookie that was overwritten: %v", err)
+	}
+	p.in(app + "/")
+}
+
 // HDR-03: nobody is led to another origin, and what is malformed leads nowhere.
 func TestHandoverLeadsNowhereElse(t *testing.T) {
 	b := newTown(t, listed)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -50,6 +51,7 @@ type Redemption struct {
 	Origin   string
 	Code     secret.String
 	Verifier secret.String
+	Replaces secret.String // the cookie that the browser has at Origin, which the new one overwrites; empty: none
 	Act      audit.Act
 }
 
@@ -121,8 +123,8 @@ func (c *code) record(rec store.Record) (store.Record, error) {
 }
 
 // Redeem makes a cookie of the session that a code was made for, for its origin alone: Access of
-// what it returns. It takes the place of one that the session has there. The code is used up in
-// the same commit. It fails with ErrCode, and with ErrInvalidToken if the session has ended.
+// what it returns. It takes the place of one that the session has there, and of the one that r says it
+// overwrites, see [Issuer.replaceHost]. The code is used up in the same commit. It fails with ErrCode, and with ErrInvalidToken if the session has ended.
 //
 // A code that comes a second time with its Verifier was copied, and the secret of the browser with
 // it: what was made with it ends (RFC 6749 section 4.1.2).
@@ -177,6 +179,10 @@ func (i *Issuer) tryRedeem(ctx context.Context, r Redemption) (*Issued, error) {
 	if h.host, issued.Access, err = row.settle(c.Origin, now, &b); err != nil {
 		return nil, err
 	}
+	replaced, err := i.replaceHost(ctx, &b, r.Replaces.Reveal(), row, c.Origin)
+	if err != nil {
+		return nil, err
+	}
 	row.use(now, i.idle(h.client))
 	c.Host = h.host.ID
 	if rec, err = c.record(rec); err == nil {
@@ -186,7 +192,9 @@ func (i *Issuer) tryRedeem(ctx context.Context, r Redemption) (*Issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, err := i.log.Commit(ctx, b, handoverEntry(r, row, h.host, audit.AddHost))
+	note := handoverEntry(r, row, h.host, audit.AddHost)
+	note.Detail = strings.TrimSpace(replaced.String())
+	head, err := i.log.Commit(ctx, b, note)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -352,5 +354,62 @@ func TestUseOfAHost(t *testing.T) {
 				t.Errorf("%v: %v later the hosts were used after %v, want %v and never", carrier, c.after, got, c.want)
 			}
 		}
+	}
+}
+
+// SES-04: a new cookie at a host ends what the host holds by the cookie that it overwrites, of whatever session of
+// the client that is, and nothing else. That session goes on.
+func TestACookieOfAHostIsReplaced(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	mine := b.hosts(t)
+	theirs, err := b.Login(t.Context(), b.proof(t, "bob"), issuer.Request{Client: "web", Carrier: counterfoil.CarrierCookie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := b.at(t, theirs, "https://app0.example.com")
+	for name, c := range map[string]struct {
+		cookie func(here *issuer.Issued) secret.String
+		ends   bool
+	}{
+		"the host's":         {func(here *issuer.Issued) secret.String { return here.Access }, true},
+		"another host's":     {func(*issuer.Issued) secret.String { return elsewhere.Access }, false},
+		"the session's own":  {func(*issuer.Issued) secret.String { return theirs.Access }, false},
+		"none":               {func(*issuer.Issued) secret.String { return secret.String{} }, false},
+		"one that is forged": {func(here *issuer.Issued) secret.String { return secret.New(here.Access.Reveal()[:42] + "A") }, false},
+	} {
+		here := b.at(t, theirs, appOrigin)
+		r := b.code(t, mine, appOrigin)
+		r.Replaces = c.cookie(here)
+		made, err := b.Redeem(t.Context(), r)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := b.Lookup(t.Context(), here.Access.Reveal()); errors.Is(err, counterfoil.ErrRevoked) != c.ends {
+			t.Errorf("%s: what it overwrites: %v, want that it has ended: %t", name, err, c.ends)
+		}
+		for what, alive := range map[string]*issuer.Issued{"the new one": made, "the session": theirs, "another host": elsewhere} {
+			if _, err := b.Lookup(t.Context(), alive.Access.Reveal()); err != nil {
+				t.Errorf("%s: %s: %v", name, what, err)
+			}
+		}
+	}
+	told, _, err := b.Audit().List(t.Context(), audit.Query{Subject: "alice", Actions: []audit.Action{audit.AddHost}})
+	if err != nil || !slices.ContainsFunc(told, func(e audit.Entry) bool { return strings.HasPrefix(e.Detail, "replaces=hst_") }) {
+		t.Errorf("the trail has %+v, %v", told, err)
+	}
+
+	// Of the same session it is as before: one cookie at each host.
+	first := b.at(t, mine, appOrigin)
+	r := b.code(t, mine, appOrigin)
+	r.Replaces = first.Access
+	second, err := b.Redeem(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Lookup(t.Context(), first.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("the first: %v", err)
+	}
+	if _, err := b.Lookup(t.Context(), second.Access.Reveal()); err != nil {
+		t.Errorf("the second: %v", err)
 	}
 }

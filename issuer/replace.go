@@ -9,6 +9,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -16,7 +17,7 @@ import (
 
 // replaced is what [Issuer.replace] has ended, for the audit trail.
 type replaced struct {
-	ids   []string      // of sessions
+	ids   []string      // of sessions, or of a host of one
 	notes []audit.Entry // for the subjects of those that are of somebody else than the new credential
 }
 
@@ -75,6 +76,28 @@ func (i *Issuer) replace(ctx context.Context, b *store.Batch, subject string, ac
 		}
 	}
 	return r, nil
+}
+
+// replaceHost is replace for the cookie of a host, whose place a new one of the session of takes at
+// origin. It adds to b the end of what the host holds by it, if it is of another session of the same client.
+// That session goes on. What is of the session itself, settle ends.
+func (i *Issuer) replaceHost(ctx context.Context, b *store.Batch, cookie string, of *SessionRow, origin string) (replaced, error) {
+	raw, err := token.ParseOpaque(cookie)
+	if err != nil {
+		return replaced{}, nil // there is none, or it is a cookie of another kind
+	}
+	old, host, err := i.opaqueRow(ctx, raw[:])
+	switch {
+	case isInvalid(err), errors.Is(err, errDamaged):
+		return replaced{}, nil
+	case err != nil:
+		return replaced{}, err
+	case host == nil || host.Origin != origin || old.Client != of.Client || old.ID == of.ID:
+		return replaced{}, nil
+	}
+	ids := []string{host.ID}
+	old.unsettle(host.ID, whyReplaced, b)
+	return replaced{ids: ids}, put(b, old)
 }
 
 // below returns the session of who impersonates in held, if the cookie of the impersonation has taken

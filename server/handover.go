@@ -125,7 +125,7 @@ func (s *Server) redeemCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	issued, err := s.users.RedeemCode(r.Context(), issuer.Redemption{
-		Client: b.Client, Origin: b.Origin, Code: secret.New(b.Code.Reveal()), Verifier: secret.New(b.Verifier.Reveal()),
+		Client: b.Client, Origin: b.Origin, Code: secret.New(b.Code.Reveal()), Verifier: secret.New(b.Verifier.Reveal()), Replaces: secret.New(b.Replaces.Reveal()),
 		Act: act(w, r, audit.ByKey(key.Client), ""),
 	}, &key)
 	if errors.Is(err, counterfoil.ErrInvalidToken) { // the caller is who it says: it is the code that is not good

@@ -105,7 +105,7 @@ func (s *service) handover() *gateway.Handover {
 		Page: s.settings.Issuer + "/handover",
 		Redeem: func(ctx context.Context, r gateway.Redemption) (gateway.Cookie, error) {
 			issued, err := i.Redeem(ctx, issuer.Redemption{
-				Client: r.Client, Origin: r.Origin, Code: secret.New(r.Code), Verifier: secret.New(r.Verifier),
+				Client: r.Client, Origin: r.Origin, Code: secret.New(r.Code), Verifier: secret.New(r.Verifier), Replaces: secret.New(r.Replaces),
 			})
 			if err != nil {
 				return gateway.Cookie{}, err

@@ -145,7 +145,8 @@ type Handover[S Text] struct {
 	Code     S      `json:"code"`
 	Verifier S      `json:"verifier"` // the secret of the browser that the code was made for
 	Origin   string `json:"origin"`
-	Client   string `json:"client,omitempty"` // empty: the first client of the key, or default if the key is for all
+	Client   string `json:"client,omitempty"`   // empty: the first client of the key, or default if the key is for all
+	Replaces S      `json:"replaces,omitempty"` // the cookie that the browser has at Origin, and that the new one overwrites
 }
 
 // HandedOver answers it: the value of the cookie.
