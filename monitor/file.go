@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/inside"
+	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/internal/textfile"
 )
@@ -68,12 +71,13 @@ func Parse(path string, data []byte) (*File, error) {
 	r.mapping(root.Content[0], "the file", map[string]func(*yaml.Node){
 		"checks":      func(n *yaml.Node) { r.list(n, "checks", func(n *yaml.Node) { r.check(n, f) }) },
 		"maintenance": func(n *yaml.Node) { r.list(n, "maintenance", func(n *yaml.Node) { r.maintenance(n, f) }) },
-		"inside":      func(n *yaml.Node) { f.Inside = r.texts(n) },
+		"inside":      func(n *yaml.Node) { r.inside(n, f) },
 		"channels":    func(n *yaml.Node) { r.list(n, "channels", func(n *yaml.Node) { r.channel(n, f) }) },
 		"status":      func(n *yaml.Node) { r.statusPage(n, f) },
 
 		"heartbeat_url_file": func(n *yaml.Node) { f.Heartbeat = r.channelURL(n, r.secret(n).Reveal()) },
 	})
+	r.reach(f)
 	r.references(root.Content[0], f)
 	r.channelReferences(root.Content[0], f)
 	if len(r.problems) > 0 {
@@ -105,6 +109,47 @@ func (r *reader) name(n *yaml.Node) string {
 		return ""
 	}
 	return name
+}
+
+// inside reads what checks may reach although it is inside.
+func (r *reader) inside(n *yaml.Node, f *File) {
+	for _, text := range r.texts(n) {
+		if err := outward.CheckAllowed(text); err != nil {
+			r.refuse(n, err.Error(), "")
+			continue
+		}
+		f.Inside = append(f.Inside, text)
+	}
+}
+
+// reach refuses targets whose address says that no check may reach them. An address that a name has is
+// looked at when it is dialled.
+func (r *reader) reach(f *File) {
+	for _, t := range r.hosts {
+		if err := outward.CheckHost(t.host); err != nil {
+			r.refuse(t.at, fmt.Sprintf("%q is no host: %v", t.host, err), "")
+			continue
+		}
+		ip, err := netip.ParseAddr(t.host)
+		if err != nil {
+			continue
+		}
+		switch {
+		case inside.Never(ip):
+			r.refuse(t.at, fmt.Sprintf("no check may reach the address %v", ip), "")
+		case inside.Has(ip) && !slices.ContainsFunc(f.Inside, func(text string) bool { return within(text, ip) }):
+			r.refuse(t.at, fmt.Sprintf("the address %v is inside, and not listed under inside", ip), fmt.Sprintf("inside: [%v]", ip))
+		}
+	}
+}
+
+// within reports whether an entry of File.Inside has ip.
+func within(text string, ip netip.Addr) bool {
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return inside.Within([]netip.Prefix{p}, ip)
+	}
+	own, err := netip.ParseAddr(text)
+	return err == nil && inside.Behind(own) == inside.Behind(ip)
 }
 
 // references refuses names of checks that there are not.

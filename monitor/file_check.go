@@ -111,10 +111,12 @@ func (r *reader) target(n *yaml.Node, c *Check) {
 		c.Target = r.url(n)
 	case TCP, TLS:
 		c.Target = r.text(n)
-		host, port, err := net.SplitHostPort(c.Target)
-		if i, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || i < 1 || i > 65535 {
+		name, port, err := net.SplitHostPort(c.Target)
+		if i, bad := strconv.Atoi(port); err != nil || name == "" || bad != nil || i < 1 || i > 65535 {
 			r.refuse(n, fmt.Sprintf("%q: want a host and a port, such as db.example.com:5432", c.Target), "")
+			return
 		}
+		r.hosts = append(r.hosts, host{n, name})
 	case Push:
 		if c.PushID = r.secret(n); c.PushID.Reveal() != "" && len(c.PushID.Reveal()) < shortestID || strings.Trim(c.PushID.Reveal(), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			r.refuse(n, fmt.Sprintf("holds no id: want %d letters, digits, - or _, or more", shortestID), "make one with openssl rand -hex 16")
@@ -133,6 +135,8 @@ func (r *reader) url(n *yaml.Node) string {
 		r.refuse(n, "has a user or a password, which logs and pages would show", "use headers_file with Authorization")
 	case u.Fragment != "":
 		r.refuse(n, "has a fragment, which no server gets", "")
+	default:
+		r.hosts = append(r.hosts, host{n, u.Hostname()})
 	}
 	return text
 }

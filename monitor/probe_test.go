@@ -21,12 +21,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/monitor"
 )
 
-// anywhere connects to any address: which ones are allowed is not the subject here.
-func anywhere(ctx context.Context, network, address string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, address)
+// dialer connects as the file says.
+func dialer(t *testing.T, f *monitor.File) func(ctx context.Context, network, address string) (net.Conn, error) {
+	t.Helper()
+	c, err := outward.New(outward.Options{Allow: f.Inside})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.DialContext
 }
 
 // run runs the checks of a file once.
@@ -36,7 +42,7 @@ func run(t *testing.T, path, text string) map[string]monitor.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := monitor.New(f, monitor.Options{Keeper: &monitor.Memory{}, Dial: anywhere})
+	m, err := monitor.New(f, monitor.Options{Keeper: &monitor.Memory{}, Dial: dialer(t, f)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +71,7 @@ const httpChecks = `checks:
 - {name: secret, http: URL/secret, method: POST, body: hello, headers: {Host: shop.example.com}, headers_file: {Authorization: token}}
 - {name: nobody, http: 'http://127.0.0.1:1/'}
 - {name: no-host, http: 'http://nothing.invalid/'}
+- {name: inside, http: 'http://localhost:1/'}
 - {name: no-tls, http: 'https://ADDRESS/'}
 `
 
@@ -95,11 +102,11 @@ func TestHTTP(t *testing.T) {
 	t.Cleanup(web.Close)
 	dir := t.TempDir()
 	write(t, dir, "token", "Bearer s3cret")
-	all := run(t, filepath.Join(dir, "monitor.yaml"), strings.NewReplacer("URL", web.URL, "ADDRESS", web.Listener.Addr().String()).Replace(httpChecks))
+	all := run(t, filepath.Join(dir, "monitor.yaml"), "inside: [127.0.0.1]\n"+strings.NewReplacer("URL", web.URL, "ADDRESS", web.Listener.Addr().String()).Replace(httpChecks))
 	for name, want := range map[string]monitor.Reason{
 		"ok": "", "json": "", "other-json": monitor.BadBody, "no-member": monitor.BadBody, "other-text": monitor.BadBody, "slow": monitor.TimedOut,
 		"redirect": monitor.BadStatus, "wants-redirect": "", "broken": monitor.BadStatus, "wants-broken": "", "large": monitor.BadBody, "endless": monitor.BadBody, "endless-unread": "",
-		"secret": "", "nobody": monitor.Unreachable, "no-host": monitor.Unreachable, "no-tls": monitor.BadTLS,
+		"secret": "", "nobody": monitor.Unreachable, "no-host": monitor.Unreachable, "no-tls": monitor.BadTLS, "inside": monitor.Unreachable,
 	} {
 		r, ran := all[name]
 		if !ran || r.OK != (want == "") || r.Reason != want || (r.Failure == "") != r.OK {
@@ -196,7 +203,7 @@ func TestTLS(t *testing.T) {
 	write(t, dir, "client.pem", cert)
 	write(t, dir, "client.key", key)
 	const options = "tls_options: {ca: ca.pem, server_name: shop.example.com"
-	text := "checks:\n"
+	text := "inside: [127.0.0.1]\nchecks:\n"
 	for _, line := range []string{
 		"good, tls: " + serveTLS(t, good, a, false) + ", " + options + "}",
 		"good-http, http: 'https://" + serveTLS(t, good, a, false) + "/', " + options + "}",
@@ -233,11 +240,11 @@ func TestFilesOfTLSAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	newAuthority(t, dir) // another one
-	f, err := monitor.Parse(filepath.Join(dir, "monitor.yaml"), []byte("checks: [{name: web, tls: '"+address+"', tls_options: {ca: ca.pem, server_name: shop.example.com}}]"))
+	f, err := monitor.Parse(filepath.Join(dir, "monitor.yaml"), []byte("inside: [127.0.0.1]\nchecks: [{name: web, tls: '"+address+"', tls_options: {ca: ca.pem, server_name: shop.example.com}}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := monitor.New(f, monitor.Options{Keeper: &monitor.Memory{}, Dial: anywhere})
+	m, err := monitor.New(f, monitor.Options{Keeper: &monitor.Memory{}, Dial: dialer(t, f)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,5 +257,18 @@ func TestFilesOfTLSAreReadAgain(t *testing.T) {
 	}
 	if r := m.Once(t.Context())[0]; !r.OK {
 		t.Errorf("after the file has changed: %+v", r)
+	}
+}
+
+// OPS-08: a name that leads inside is refused when it is dialled, unless the file lists it.
+func TestNameThatLeadsInside(t *testing.T) {
+	r := run(t, "monitor.yaml", "checks: [{name: a, tcp: 'localhost:1'}, {name: b, http: 'http://localhost:1/'}]")
+	for name, r := range r {
+		if r.Reason != monitor.Refused || !strings.Contains(r.Failure, "list it, its network or its name under inside") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := run(t, "monitor.yaml", "inside: [localhost]\nchecks: [{name: a, tcp: 'localhost:1'}]")["a"]; r.Reason != monitor.Unreachable {
+		t.Errorf("listed by name: %+v", r)
 	}
 }

@@ -23,6 +23,13 @@ import (
 type reader struct {
 	path     string // of the file
 	problems []config.Problem
+	hosts    []host
+}
+
+// host is where a check connects to.
+type host struct {
+	at   *yaml.Node
+	host string
 }
 
 func (r *reader) refuse(n *yaml.Node, problem, hint string) {

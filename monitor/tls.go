@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/inside"
+	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/internal/textfile"
 )
 
@@ -146,6 +148,14 @@ func ends(state *tls.ConnectionState) (latest time.Time) {
 // failed is the result of a run that ended with err.
 func failed(ctx context.Context, err error) Result {
 	r := Result{Reason: Unreachable, Failure: err.Error()}
+	if refused, is := errors.AsType[outward.Refused](err); is {
+		r.Reason = Refused
+		r.Failure = fmt.Sprintf("the address %v is inside: list it, its network or its name under inside", refused.Addr)
+		if inside.Never(refused.Addr) {
+			r.Failure = fmt.Sprintf("no check may reach the address %v", refused.Addr)
+		}
+		return r
+	}
 	if wrong, is := errors.AsType[*tls.CertificateVerificationError](err); is {
 		r.Reason = BadTLS
 		if len(wrong.UnverifiedCertificates) > 0 {
