@@ -9,11 +9,10 @@ import (
 )
 
 const (
-	keepWithin  = 5 * time.Second // one call of the Keeper
-	keepAgain   = 5 * time.Second // after an event could not be kept
-	mostUnkept  = 1000            // results; later ones take the place of the oldest
-	spreadFirst = time.Minute     // first runs
-	spreadLate  = 10 * time.Second
+	keepWithin = 5 * time.Second  // one call of the Keeper
+	keepAgain  = 5 * time.Second  // after an event could not be kept
+	mostUnkept = 1000             // results; later ones take the place of the oldest
+	spreadOver = 10 * time.Second // first runs, and those that nobody ran
 )
 
 // watch runs one check at its times. Its goroutine alone changes the state.
@@ -92,11 +91,11 @@ func (w *watch) begin(now time.Time) {
 	}
 	if s.Phase.IsZero() || s.Every != c.Every {
 		s.Every = c.Every
-		s.Phase = now.Add(spread(c.Name, min(c.Every, spreadFirst)))
+		s.Phase = now.Add(spread(c.Name, min(c.Every, spreadOver)))
 		s.Next = s.Phase
 	}
-	if now.Sub(s.Next) > spreadLate { // nobody ran it
-		s.Phase = now.Add(spread(c.Name, min(c.Every, spreadLate)))
+	if now.Sub(s.Next) > spreadOver { // nobody ran it
+		s.Phase = now.Add(spread(c.Name, min(c.Every, spreadOver)))
 		s.Next = s.Phase
 	}
 	// From here on a change of the wall clock moves no run: both get the monotonic reading of now.

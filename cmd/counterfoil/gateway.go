@@ -38,13 +38,15 @@ type gatewaySettings struct {
 
 	ExtAuthz string `name:"ext-authz-listen" default:"off" placeholder:"ADDR" help:"Address at which Envoy asks over gRPC, or off." want:"address or off"`
 
+	monitorPlace
 	acmeSettings
 	ops.Settings `defaults:"listen=127.0.0.1:8085 ops_listen=127.0.0.1:9465"` // a server on the same machine has the others
 }
 
 func (c *gatewaySettings) loader() *config.Settings {
 	return config.New(c, config.Options{
-		Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Others: variables(new(settings), settingKinds()), Kinds: gatewayKinds(),
+		Prefix: envPrefix, Hint: "counterfoil gateway --help lists all settings", Kinds: gatewayKinds(),
+		Others: append(variables(new(settings), settingKinds()), variables(new(monitorSettings), ops.Kinds())...),
 	})
 }
 
@@ -113,13 +115,25 @@ func (c *gatewayRun) Run(ctx context.Context, flags given) error {
 	if err != nil {
 		return err
 	}
+	checks, err := c.monitorPlace.file()
+	if err != nil {
+		return err
+	}
 	log, lines := startLog(c.Level(), v.Warnings)
 	defer lines.Close()
 	defer reserve()()
-	return c.serve(ctx, routes, log, programMetrics(lines.Dropped))
+	metrics := programMetrics(lines.Dropped)
+	var w *watching
+	if checks != nil {
+		if w, err = newWatching(c.monitorPlace, checks, metrics, log); err != nil {
+			return err
+		}
+	}
+	return c.serve(ctx, routes, w, log, metrics)
 }
 
-func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slog.Logger, metrics *ops.Metrics) error {
+// serve answers; w is nil if the gateway watches nothing.
+func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, w *watching, log *slog.Logger, metrics *ops.Metrics) error {
 	live := newStreams(metrics.Registry)
 	if len(c.TrustedProxies) == 0 {
 		c.Listen = "off" // nobody may ask
@@ -130,6 +144,9 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	}
 	var running atomic.Pointer[gateway.Gateway]
 	defer surviveSignals(func() {
+		if w != nil {
+			w.again()
+		}
 		if g := running.Load(); g != nil {
 			if routes := routesAgain(g, c.Routes, c.passes(), log); routes != nil && certificates != nil {
 				c.certify(certificates, routes, log)
@@ -138,7 +155,7 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	})()
 	web, err := ops.Listen(ops.Options{
 		Settings: &c.Settings, Metrics: metrics, Logger: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
-		Quiet: gatewayPatterns,
+		Quiet: append([]string{pushPattern, "GET " + pushPath}, gatewayPatterns...),
 	})
 	if err != nil {
 		return err
@@ -185,7 +202,12 @@ func (c *gatewayRun) serve(ctx context.Context, routes []gateway.Route, log *slo
 	if certificates != nil {
 		pages["GET /debug/certificates"] = certificatesPage(certificates)
 	}
-	web.Handle(g.Handler(), pages)
+	questions := g.Handler()
+	if w != nil {
+		w.serve(ctx, web)
+		questions = w.before(questions)
+	}
+	web.Handle(questions, pages)
 	if c.passes() {
 		if err := c.proxy(web, g, certificates, log); err != nil {
 			return err

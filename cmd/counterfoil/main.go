@@ -37,6 +37,7 @@ import (
 type program struct {
 	Serve   serveCommand   `cmd:"" help:"Run the auth server."`
 	Gateway gatewayCommand `cmd:"" help:"Check requests for services, behind a proxy."`
+	Monitor monitorCommand `cmd:"" help:"Watch endpoints, and say when one is down."`
 	Config  struct {
 		Check configCheck `cmd:"" help:"Print what is wrong or dangerous about a configuration."`
 		Init  configInit  `cmd:"" help:"Write a configuration file with each setting, its default and its unit, as comments."`

@@ -50,7 +50,7 @@ const envPrefix = "COUNTERFOIL_"
 // loader loads settings into c.
 func (c *settings) loader() *config.Settings {
 	return config.New(c, config.Options{
-		Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Others: variables(new(gatewaySettings), gatewayKinds()), Kinds: settingKinds(),
+		Prefix: envPrefix, Hint: "counterfoil config print lists all settings", Others: append(variables(new(gatewaySettings), gatewayKinds()), variables(new(monitorSettings), ops.Kinds())...), Kinds: settingKinds(),
 	})
 }
 
