@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
 )
 
@@ -75,7 +76,7 @@ func activityInWords(a api.Activity, called func(client string) string) activity
 	if a.By != "self" {
 		l.More = append(l.More, say("activity.by."+a.By))
 	}
-	if a.Client != "" && a.Client != "default" {
+	if a.Client != "" && a.Client != clients.Default {
 		l.More = append(l.More, say("activity.for", called(a.Client)))
 	}
 	if a.Address.IsValid() {

@@ -50,7 +50,7 @@ const notes = new Map() // by subject
 async function answer(req, res) {
   const page = (status, body, headers = {}) => {
     // What a person sees is in no cache, also not after a sign-out.
-    res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'private, no-store', 'content-security-policy': "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'", ...headers })
+    res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'private, no-store', 'content-security-policy': "default-src 'none'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'", ...headers })
     res.end(`<!doctype html><html lang="en"><title>Notes</title><link rel="icon" href="data:,"><main>${body}</main>`)
   }
   const pathname = req.url.split('?')[0]
