@@ -57,12 +57,18 @@ type Passwords interface {
 	Adopt(foreign string) (hash string, work directory.Work, err error)
 }
 
-// Options of New. All but Now are required.
+// Options of New. Users, Issuer and Passwords are required.
 type Options struct {
 	Users     *directory.Directory
 	Issuer    *issuer.Issuer
 	Passwords Passwords
-	Now       func() time.Time // nil: time.Now
+
+	// Post takes messages to users; nil: there is no mail. Admit counts what somebody at an address of the
+	// network does that has mail sent, or answers one, or returns login.Throttled; nil: none is counted.
+	Post  Post
+	Admit func(ctx context.Context, from netip.Addr, sends bool) error
+
+	Now func() time.Time // nil: time.Now
 }
 
 // Accounts is the users of an issuer. It is safe for concurrent use.
@@ -70,6 +76,8 @@ type Accounts struct {
 	users     *directory.Directory
 	issuer    *issuer.Issuer
 	passwords Passwords
+	post      Post
+	admit     func(ctx context.Context, from netip.Addr, sends bool) error
 	now       func() time.Time
 }
 
@@ -81,7 +89,10 @@ func New(o Options) (*Accounts, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Accounts{o.Users, o.Issuer, o.Passwords, o.Now}, nil
+	if o.Admit == nil {
+		o.Admit = func(context.Context, netip.Addr, bool) error { return nil }
+	}
+	return &Accounts{o.Users, o.Issuer, o.Passwords, o.Post, o.Admit, o.Now}, nil
 }
 
 // ByID returns a user, or store.ErrNotFound.
@@ -125,9 +136,9 @@ func (a *Accounts) Reindex(ctx context.Context, progress func(what string, done 
 }
 
 // Create adds a user who has no password and no invitation yet, with directory.ErrTaken if
-// somebody has that identifier. Identifier, Name and Roles are taken from u.
+// somebody has that identifier. Identifier, Name, Roles and Address are taken from u.
 func (a *Accounts) Create(ctx context.Context, act audit.Act, u directory.User) (directory.User, error) {
-	return a.users.Create(ctx, act, directory.User{Identifier: u.Identifier, Name: u.Name, Roles: u.Roles})
+	return a.users.Create(ctx, act, directory.User{Identifier: u.Identifier, Name: u.Name, Roles: u.Roles, Address: u.Address, Verified: u.Verified})
 }
 
 // CreateInvited is Create, and Invite in the same commit.

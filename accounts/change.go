@@ -13,7 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Update changes name, status and roles of a user; change may be called again, and what
+// Update changes name, status, roles and address of a user; change may be called again, and what
 // else it sets is ignored. A user who is disabled, or gets a role that [Administers], loses all
 // sessions; other roles reach the sessions by a silent refresh. On an error the outcome is
 // unknown, and doing it again is safe.
@@ -49,6 +49,11 @@ func (a *Accounts) update(ctx context.Context, id string, act audit.Act, change 
 	if err := next.Check(); err != nil {
 		return directory.User{}, err
 	}
+	if next.Address, next.Verified = asked.Address, asked.Verified; next.Address != "" {
+		if next.Address, err = directory.CanonicalAddress(next.Address); err != nil {
+			return directory.User{}, err
+		}
+	}
 	if next.Status == "" {
 		return directory.User{}, fmt.Errorf("%w: a user has a status", directory.ErrBadUser)
 	}
@@ -57,6 +62,9 @@ func (a *Accounts) update(ctx context.Context, id string, act audit.Act, change 
 	roles := !slices.Equal(next.Roles, r.user.Roles)
 	if roles {
 		note.Detail += " before=" + strings.Join(r.user.Roles, ",")
+	}
+	if next.Address != r.user.Address || !next.Verified.Equal(r.user.Verified) {
+		note.Detail += " address=" + map[bool]string{true: "unverified", false: "verified"}[next.Verified.IsZero()]
 	}
 	// A version that was announced and is not written is one of a stopped process, or of
 	// one that is about to find out that it has to read again.

@@ -13,25 +13,28 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-// Credentials returns what a user has to sign in with, except the password.
+// Credentials returns what a user has to sign in with, except the password and the mail address.
 func (a *Accounts) Credentials(ctx context.Context, id string) ([]login.Credential, error) {
 	all, err := a.users.Credentials(ctx, id, "")
 	others := all[:0]
 	for _, c := range all {
-		if c.Kind != directory.KindPassword {
+		if !ofUser(c.Kind) {
 			others = append(others, c)
 		}
 	}
 	return others, err
 }
 
+// ofUser reports whether credentials of a kind are a part of the user, and changed as that.
+func ofUser(kind string) bool { return kind == directory.KindPassword || kind == directory.KindMail }
+
 // SetCredential gives a user a credential of a way of signing in, in place of the one of
 // that kind and id if there is one. A program calls it when somebody has shown to have the
 // device, or to read the mail. No session ends. It fails with directory.ErrBadCredential and
 // store.ErrNotFound; the password is set by SetPassword alone.
 func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, c login.Credential) error {
-	if c.Kind == directory.KindPassword {
-		return fmt.Errorf("%w: a password is set by SetPassword", directory.ErrBadCredential)
+	if ofUser(c.Kind) {
+		return fmt.Errorf("%w: a password is set by SetPassword, and a mail address is proven", directory.ErrBadCredential)
 	}
 	note := act.Entry(audit.SetCredential, id)
 	note.Target = c.Kind + "/" + c.ID
@@ -41,7 +44,12 @@ func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, 
 			return err
 		}
 		c.Rev, c.Created = known.Rev, a.now()
-		if err := a.users.SaveCredential(ctx, id, c, note); !errors.Is(err, store.ErrConflict) {
+		told, err := a.tellsUser(ctx, id, note)
+		if err != nil {
+			return err
+		}
+		if err := a.users.SaveCredentialTold(ctx, id, c, note, told); !errors.Is(err, store.ErrConflict) {
+			a.wake(len(told) > 0 && err == nil)
 			return err
 		}
 	}
@@ -56,11 +64,16 @@ func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Ac
 	note.Target = kind + "/" + credential
 	for {
 		c, err := a.find(ctx, id, kind, credential)
-		if err == nil && kind == directory.KindPassword {
+		if err == nil && ofUser(kind) {
 			err = store.ErrNotFound
 		}
+		var told []store.Record
 		if err == nil {
-			err = a.users.DeleteCredential(ctx, id, c, note)
+			told, err = a.tellsUser(ctx, id, note)
+		}
+		if err == nil {
+			err = a.users.DeleteCredentialTold(ctx, id, c, note, told)
+			a.wake(err == nil)
 		}
 		switch {
 		case errors.Is(err, store.ErrConflict):

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,12 +44,20 @@ func (a *Accounts) importable(ctx context.Context, u directory.User, work direct
 	if err := u.Check(); err != nil {
 		return err
 	}
+	if u.Address != "" {
+		if _, err := directory.CanonicalAddress(u.Address); err != nil {
+			return err
+		}
+	}
 	err := a.users.Available(ctx, u.Identifier)
 	if u.ID != "" && errors.Is(err, directory.ErrTaken) && !errors.Is(err, directory.ErrConfusable) {
 		there, unread := a.users.IDOf(ctx, u.Identifier)
 		if unread == nil && there != u.ID {
 			return fmt.Errorf("%w: the user with this identifier is there with another id, %s", directory.ErrBadUser, there)
 		}
+	}
+	if address := cmp.Or(u.Address, u.Identifier); err == nil && !u.Verified.IsZero() {
+		err = a.users.AvailableAddress(ctx, "", address)
 	}
 	if err == nil {
 		err = a.users.Affords(ctx, work)

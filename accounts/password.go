@@ -26,6 +26,26 @@ func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name
 	return a.users.Create(ctx, act, directory.User{Identifier: identifier, Name: name, Roles: roles, Password: hash})
 }
 
+// SignUp is Register for somebody who reads a language, and has to prove the address that the identifier
+// is, if it is one: a link is mailed there in the same commit.
+func (a *Accounts) SignUp(ctx context.Context, act audit.Act, identifier, name, language string, password login.Secret) (directory.User, error) {
+	if _, err := directory.Canonical(identifier); err != nil {
+		return directory.User{}, err
+	}
+	hash, err := a.passwords.Choose(ctx, act.Address, identifier, name, password)
+	if err != nil {
+		return directory.User{}, err
+	}
+	u := directory.User{Identifier: identifier, Name: name, Password: hash}
+	if a.post == nil {
+		return a.users.Create(ctx, act, u)
+	}
+	u.Language = language
+	made, err := a.users.CreateVerifying(ctx, act, u, a.composeVerification)
+	a.wake(err == nil)
+	return made, err
+}
+
 // SetPassword sets the password of a user, and ends all sessions. It is for a program that
 // has a way of its own to know its users again: our own API never lets anybody choose the
 // password of somebody else (LOGIN-16). It fails like Register, and with store.ErrNotFound.
@@ -38,7 +58,7 @@ func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, ne
 	if err != nil {
 		return err
 	}
-	if _, err = a.writePassword(ctx, id, act, "", hash, a.users.Write); err != nil {
+	if _, err = a.writePassword(ctx, id, act, "", hash, a.users.WriteTold); err != nil {
 		return err
 	}
 	_, err = a.settle(context.WithoutCancel(ctx), id, act) // the password is another one already
@@ -71,7 +91,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Sess
 	if err != nil {
 		return nil, a.told(act, id, err)
 	}
-	if ask.UserVersion, err = a.writePassword(ctx, id, act, r.user.Password, hash, a.users.Write); err != nil {
+	if ask.UserVersion, err = a.writePassword(ctx, id, act, r.user.Password, hash, a.users.WriteTold); err != nil {
 		return nil, a.told(act, id, err)
 	}
 	proof := login.Proof{Subject: id, Methods: []string{"pwd"}, At: a.now(), SubjectRev: r.held.Rev(), Roles: session.Roles}
@@ -133,8 +153,8 @@ func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.S
 	if err != nil {
 		return err
 	}
-	_, err = a.writePassword(ctx, u.ID, act, "", hash, func(ctx context.Context, u directory.User, due *directory.Due, note audit.Entry) error {
-		return a.users.Redeem(ctx, invitation, u, due, note)
+	_, err = a.writePassword(ctx, u.ID, act, "", hash, func(ctx context.Context, u directory.User, due *directory.Due, note audit.Entry, told directory.Told) error {
+		return a.users.Redeem(ctx, invitation, u, due, note, told)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		err = login.ErrRefused
@@ -143,7 +163,7 @@ func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.S
 }
 
 // write is a commit of package directory that writes a user.
-type write func(ctx context.Context, u directory.User, due *directory.Due, note audit.Entry) error
+type write func(ctx context.Context, u directory.User, due *directory.Due, note audit.Entry, told directory.Told) error
 
 // writePassword is step 2 for a new password: write is called with the user as it is to be,
 // until nobody else writes it meanwhile. checked is a hash that must still be stored, or it
@@ -160,7 +180,9 @@ func (a *Accounts) writePassword(ctx context.Context, id string, act audit.Act, 
 		}
 		r.user.Password, r.user.Version = hash, r.nextVersion()
 		r.due.End = r.user.Version
-		if err := write(ctx, r.user, &r.due, act.Entry(audit.ChangePassword, id)); !errors.Is(err, store.ErrConflict) {
+		note := act.Entry(audit.ChangePassword, id)
+		if err := write(ctx, r.user, &r.due, note, a.tells(note)); !errors.Is(err, store.ErrConflict) {
+			a.wake(err == nil)
 			return r.user.Version, err
 		}
 	}

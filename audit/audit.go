@@ -58,6 +58,9 @@ const (
 	DeleteUser       Action = "user.delete"
 	ChangePassword   Action = "password.change" // by its owner, or with an invitation
 	Invite           Action = "user.invite"     // a person with the invitation may set a password for Subject
+	Recover          Action = "user.recover"    // a code and a link to choose another password were mailed to Subject
+	SetAddress       Action = "address.set"     // the mail address of Subject is verified, or another one
+	UndoAddress      Action = "address.undo"    // the one before is back, and the password is void
 	CreateAPIKey     Action = "apikey.create"   // Target: the key's public id
 	DeleteAPIKey     Action = "apikey.delete"
 	SetCredential    Action = "credential.set" // Target: kind and id
@@ -346,7 +349,7 @@ func LogSeal(l *slog.Logger) func(Seal) {
 func Actions() []Action {
 	return []Action{
 		Login, Impersonate, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
-		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, CreateAPIKey, DeleteAPIKey, SetCredential,
+		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, Recover, SetAddress, UndoAddress, CreateAPIKey, DeleteAPIKey, SetCredential,
 		DeleteCredential, Export, Damaged, MuteCheck, ChangeIncident, Refresh, Limit, Deny, CrossSite,
 	}
 }

@@ -56,8 +56,29 @@ func (d *Directory) Read(ctx context.Context, id string) (User, Due, error) {
 // as it is. If somebody else wrote the user meanwhile, the error is store.ErrConflict. note
 // is what the trail keeps of it.
 func (d *Directory) Write(ctx context.Context, u User, due *Due, note audit.Entry) error {
+	return d.WriteTold(ctx, u, due, note, nil)
+}
+
+// Told makes the messages that tell a user of a change, as records for its commit. u is the user as it is
+// then. It does no I/O. nil: there are none.
+type Told func(u User) ([]store.Record, error)
+
+func (t Told) add(b *store.Batch, u User) error {
+	if t == nil {
+		return nil
+	}
+	messages, err := t(u)
+	b.Put = append(b.Put, messages...)
+	return err
+}
+
+// WriteTold is Write, with messages about it.
+func (d *Directory) WriteTold(ctx context.Context, u User, due *Due, note audit.Entry, told Told) error {
 	b, err := d.write(ctx, u, due)
 	if err != nil {
+		return err
+	}
+	if err := told.add(&b, u); err != nil {
 		return err
 	}
 	_, err = d.audit.Commit(ctx, d.store, b, note)
@@ -77,11 +98,13 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 	if u.admin { // and may be none any more
 		roles = append(slices.Clip(roles), RoleAdmin)
 	}
-	if err := errors.Join(d.setSkeleton(ctx, &b, &u), d.setPassword(&b, &u), d.found(ctx, &b, roles)); err != nil || due == nil {
+	if err := errors.Join(d.rename(ctx, &b, &u), d.setPassword(&b, &u), d.setAddress(ctx, &b, &u), d.found(ctx, &b, roles)); err != nil || due == nil {
 		return b, err
 	}
-	if due.End == u.Version { // a new password takes open invitations away (LOGIN-12)
-		b.DeleteOwned = []store.Owned{{Kind: kindInvitation, Owner: u.ID}}
+	if due.End == u.Version { // a new password takes away what was mailed or handed out before (LOGIN-12)
+		for _, kind := range []store.Kind{kindInvitation, kindRecovery, kindVerification} {
+			b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
+		}
 	}
 	kept, err := due.record(u.ID)
 	b.Put = append(b.Put, kept)
@@ -93,11 +116,13 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 // store.ErrConflict. The id never comes back.
 func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error {
 	b := store.Batch{
-		Require:     []store.Require{u.require()},
-		Delete:      []store.Key{userKey(u.ID), dueKey(u.ID), {Kind: kindIdentifier, ID: hashID(u.Identifier)}},
-		DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: u.ID}, {Kind: kindAPIKey, Owner: u.ID}, {Kind: kindCredential, Owner: u.ID}},
+		Require: []store.Require{u.require()},
+		Delete:  []store.Key{userKey(u.ID), dueKey(u.ID), identifierKey(u.Identifier)},
 	}
-	if err := errors.Join(d.deleteSkeleton(ctx, &b, &u), d.found(ctx, &b, u.Roles)); err != nil {
+	for _, kind := range []store.Kind{kindInvitation, kindRecovery, kindVerification, kindUndo, kindAPIKey, kindCredential, kindIdentifier, kindSkeleton} {
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
+	}
+	if err := errors.Join(d.deleteSkeleton(ctx, &b, &u), d.freeAddress(ctx, &b, u.ID, u.box.Address), d.found(ctx, &b, u.Roles)); err != nil {
 		return err
 	}
 	_, err := d.audit.Commit(ctx, d.store, b, note)

@@ -154,6 +154,11 @@ func (d *Directory) Credentials(ctx context.Context, user, kind string) (all []l
 // somebody else changed it meanwhile, or the user, the error is store.ErrConflict. note is
 // what the trail keeps of it; without an action nothing is kept.
 func (d *Directory) SaveCredential(ctx context.Context, user string, c login.Credential, note audit.Entry) error {
+	return d.SaveCredentialTold(ctx, user, c, note, nil)
+}
+
+// SaveCredentialTold is SaveCredential, with messages about it.
+func (d *Directory) SaveCredentialTold(ctx context.Context, user string, c login.Credential, note audit.Entry, told []store.Record) error {
 	if err := checkCredential(c); err != nil {
 		return err
 	}
@@ -185,6 +190,7 @@ func (d *Directory) SaveCredential(ctx context.Context, user string, c login.Cre
 			}
 		}
 	}
+	b.Put = append(b.Put, told...)
 	_, err = d.audit.Commit(ctx, d.store, b, note)
 	return err
 }
@@ -192,6 +198,11 @@ func (d *Directory) SaveCredential(ctx context.Context, user string, c login.Cre
 // DeleteCredential removes the credential that was read. If somebody else changed it
 // meanwhile, the error is store.ErrConflict.
 func (d *Directory) DeleteCredential(ctx context.Context, user string, c login.Credential, note audit.Entry) error {
+	return d.DeleteCredentialTold(ctx, user, c, note, nil)
+}
+
+// DeleteCredentialTold is DeleteCredential, with messages about it.
+func (d *Directory) DeleteCredentialTold(ctx context.Context, user string, c login.Credential, note audit.Entry, told []store.Record) error {
 	if c.Kind == KindPassword { // its hash may be in the user's record
 		u, err := d.ByID(ctx, user)
 		if err == nil && u.password.Rev != c.Rev {
@@ -201,11 +212,11 @@ func (d *Directory) DeleteCredential(ctx context.Context, user string, c login.C
 			return err
 		}
 		u.Password = ""
-		return d.Write(ctx, u, nil, note)
+		return d.WriteTold(ctx, u, nil, note, func(User) ([]store.Record, error) { return told, nil })
 	}
 	key := credentialKey(user, c.Kind, c.ID)
 	_, err := d.audit.Commit(ctx, d.store, store.Batch{
-		Require: []store.Require{{Key: key, Rev: c.Rev}}, Delete: []store.Key{key},
+		Require: []store.Require{{Key: key, Rev: c.Rev}}, Delete: []store.Key{key}, Put: told,
 	}, note)
 	return err
 }

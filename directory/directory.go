@@ -59,6 +59,12 @@ type User struct {
 	Password   string    `json:"-"` // hash of the password, which is a credential beside the user; empty: none matches
 	Created    time.Time `json:"created"`
 
+	// Address is where mail for the user goes; empty: nowhere. It is a credential beside the user. The
+	// user's record has a copy of one that is not the identifier, for the search.
+	Address  string    `json:"address,omitempty"`
+	Verified time.Time `json:"-"` // when somebody proved to read mail there; zero: nobody has
+	Language string    `json:"-"` // of mail for the user; empty: none was chosen
+
 	// Version grows with each change that the user's sessions must follow: of status,
 	// roles or password. It orders such changes where the sessions are, which may be in
 	// another store.
@@ -69,6 +75,11 @@ type User struct {
 	password login.Credential // as it was read
 	kept     string           // its hash
 	inside   bool             // the hash is in the user's record, where an earlier version keeps it
+
+	called      string  // identifier, as it was read
+	box         mailbox // as it was read
+	mailRev     uint64
+	mailCreated time.Time
 }
 
 // Options of New.
@@ -227,11 +238,20 @@ func (d *Directory) create(ctx context.Context, act audit.Act, u *User) (b store
 	}
 	u.Version, u.rev = 0, 0
 	u.password, u.kept, u.inside = login.Credential{}, "", false
+	u.called, u.box, u.mailRev, u.mailCreated = u.Identifier, mailbox{Address: addressIn(u.Identifier)}, 0, time.Time{}
+	if u.Address == "" {
+		u.Address = u.box.Address
+	}
+	if u.Address != "" {
+		if u.Address, err = CanonicalAddress(u.Address); err != nil {
+			return b, note, err
+		}
+	}
 	rec, err := u.record()
 	if err != nil {
 		return b, note, err
 	}
-	own, err := json.Marshal(pointer{u.ID})
+	own, err := json.Marshal(pointer{User: u.ID})
 	if err != nil {
 		return b, note, err
 	}
@@ -242,8 +262,11 @@ func (d *Directory) create(ctx context.Context, act audit.Act, u *User) (b store
 	note.Detail = "roles=" + strings.Join(u.Roles, ",")
 	b.Put = []store.Record{
 		rec,
-		{Key: store.Key{Kind: kindIdentifier, ID: hashID(u.Identifier)}, Value: own},
+		{Key: identifierKey(u.Identifier), Value: own},
 		{Key: skeletonKey(u.Identifier), Value: own},
+	}
+	if address := addressIn(u.Identifier); address != "" { // see Available
+		b.Require = append(b.Require, store.Require{Key: addressKey(address)})
 	}
 	if u.Status == Disabled { // who was disabled elsewhere is so for the issuer, too
 		rec, err := Due{}.record(u.ID)
@@ -252,7 +275,7 @@ func (d *Directory) create(ctx context.Context, act audit.Act, u *User) (b store
 		}
 		b.Put = append(b.Put, rec)
 	}
-	return b, note, errors.Join(d.found(ctx, &b, u.Roles), d.setPassword(&b, u))
+	return b, note, errors.Join(d.found(ctx, &b, u.Roles), d.setPassword(&b, u), d.setAddress(ctx, &b, u))
 }
 
 // Check refuses what could not stand in a token, on a page or in a log, with
@@ -292,20 +315,20 @@ func (d *Directory) ByID(ctx context.Context, id string) (User, error) {
 
 // read returns a user, or store.ErrNotFound, and the records of more.
 func (d *Directory) read(ctx context.Context, id string, more ...store.Key) (User, []store.Record, error) {
-	recs, err := d.store.Get(ctx, append([]store.Key{userKey(id), passwordKey(id)}, more...)...)
+	recs, err := d.store.Get(ctx, append([]store.Key{userKey(id), passwordKey(id), mailKey(id)}, more...)...)
 	if err != nil {
 		return User{}, nil, err
 	}
 	if recs[0].Rev == 0 {
-		return User{}, recs[2:], store.ErrNotFound
+		return User{}, recs[3:], store.ErrNotFound
 	}
-	u, err := parseUser(recs[0], recs[1])
-	return u, recs[2:], err
+	u, err := parseUser(recs[0], recs[1], recs[2])
+	return u, recs[3:], err
 }
 
-// parseUser returns the user of a record, with the password of another, which may be
+// parseUser returns the user of a record, with the password and the address of others, which may be
 // absent.
-func parseUser(rec, password store.Record) (u User, err error) {
+func parseUser(rec, password, address store.Record) (u User, err error) {
 	var old struct {
 		Password string // where the hash was before there were credentials
 	}
@@ -315,7 +338,7 @@ func parseUser(rec, password store.Record) (u User, err error) {
 	if err := check.Time("created", u.Created); err != nil {
 		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
 	}
-	u.ID, u.rev, u.admin = rec.ID, rec.Rev, slices.Contains(u.Roles, RoleAdmin)
+	u.ID, u.rev, u.admin, u.called = rec.ID, rec.Rev, slices.Contains(u.Roles, RoleAdmin), u.Identifier
 	if u.password, err = parseCredential(rec.ID, password); err != nil {
 		return User{}, err
 	}
@@ -332,7 +355,7 @@ func parseUser(rec, password store.Record) (u User, err error) {
 		return User{}, fmt.Errorf("user %s: %w", rec.ID, err)
 	}
 	u.Password = u.kept
-	return u, nil
+	return u, u.parseMailbox(address)
 }
 
 func userKey(id string) store.Key { return store.Key{Kind: kindUser, ID: id} }
@@ -356,13 +379,16 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 	if err != nil {
 		return "", store.ErrNotFound // no account can have it
 	}
-	rec, err := store.One(ctx, d.store, store.Key{Kind: kindIdentifier, ID: hashID(canonical)})
+	rec, err := store.One(ctx, d.store, identifierKey(canonical))
 	if err != nil {
 		return "", err
 	}
 	var of pointer
 	if err := json.Unmarshal(rec.Value, &of); err != nil {
 		return "", fmt.Errorf("identifier: %w", err)
+	}
+	if of.Former {
+		return "", store.ErrNotFound
 	}
 	return of.User, nil
 }
@@ -372,7 +398,7 @@ const MaxPage = 200
 
 // List returns up to limit users after the one with the given id, by id, and
 // whether there are more. A limit of zero, and one above MaxPage, is MaxPage. A user whose
-// record, or password's record, cannot be read is Damaged, and hides none of the others.
+// record, or one beside it, cannot be read is Damaged, and hides none of the others.
 func (d *Directory) List(ctx context.Context, after string, limit int) (page []User, more bool, err error) {
 	if limit <= 0 || limit > MaxPage {
 		limit = MaxPage
@@ -387,25 +413,25 @@ func (d *Directory) List(ctx context.Context, after string, limit int) (page []U
 		}
 		users = append(users, rec)
 	}
-	page, err = d.withPasswords(ctx, users)
+	page, err = d.withCredentials(ctx, users)
 	return page, more, err
 }
 
-// withPasswords returns the users of records.
-func (d *Directory) withPasswords(ctx context.Context, users []store.Record) (page []User, err error) {
+// withCredentials returns the users of records, with what is kept beside them.
+func (d *Directory) withCredentials(ctx context.Context, users []store.Record) (page []User, err error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
-	passwords := make([]store.Key, len(users))
-	for n, rec := range users {
-		passwords[n] = passwordKey(rec.ID)
+	var beside []store.Key
+	for _, rec := range users {
+		beside = append(beside, passwordKey(rec.ID), mailKey(rec.ID))
 	}
-	recs, err := d.store.Get(ctx, passwords...)
+	recs, err := d.store.Get(ctx, beside...)
 	if err != nil {
 		return nil, err
 	}
 	for n, rec := range users {
-		u, err := parseUser(rec, recs[n])
+		u, err := parseUser(rec, recs[2*n], recs[2*n+1])
 		if err != nil {
 			u = User{ID: rec.ID, Status: Damaged}
 		}

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -85,7 +84,7 @@ func (d *Directory) InviteFounder(ctx context.Context, act audit.Act) (secret.St
 		if err := d.unfounded(ctx); err != nil {
 			return secret.String{}, time.Time{}, err
 		}
-		rec, token, expires, err := d.invitation(founder, firstTTL)
+		rec, token, expires, err := d.invitation(founder, "", firstTTL)
 		if err != nil {
 			return secret.String{}, time.Time{}, err
 		}
@@ -106,7 +105,7 @@ func (d *Directory) InvitesFounder(ctx context.Context, token secret.String) (bo
 	return first, err
 }
 
-func (d *Directory) founding(ctx context.Context, token secret.String) (v invitation, at store.Require, first bool, err error) {
+func (d *Directory) founding(ctx context.Context, token secret.String) (v proof, at store.Record, first bool, err error) {
 	v, at, err = d.invited(ctx, token)
 	if err != nil || v.User != founder {
 		return v, at, false, err
@@ -140,11 +139,11 @@ func (d *Directory) Found(ctx context.Context, token secret.String, act audit.Ac
 		}
 		b.Require = append(b.Require, store.Require{Key: keyFounded})
 		v.Used = true
-		used, err := json.Marshal(v)
+		used, err := v.record(at.Key, founder, at.Rev)
 		if err != nil {
 			return User{}, err
 		}
-		b.Put = append(b.Put, store.Record{Key: at.Key, Owner: founder, Rev: at.Rev, Expires: v.Expires, Value: used})
+		b.Put = append(b.Put, used)
 		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
 			return u, err
 		}

@@ -2,9 +2,6 @@ package directory
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -26,11 +23,8 @@ const (
 
 const invitationPrefix = "cfi_" // lets secret scanners recognise a leaked one
 
-type invitation struct {
-	User    string    `json:"user"`
-	Expires time.Time `json:"expires"`
-	Used    bool      `json:"used,omitempty"` // good for nothing, but to tell who asks again; see Invited
-}
+// ErrNoAddress means that a user has no address that a message could go to.
+var ErrNoAddress = fmt.Errorf("%w: the user has no mail address", ErrBadUser)
 
 // Invite makes a token with which somebody may set the password of a user, once, within 24
 // hours, or within 15 minutes if the user has a password. It takes the place of earlier ones
@@ -38,6 +32,11 @@ type invitation struct {
 // only its hash is kept. An administrator can begin a reset so, and never sees or
 // chooses a password (LOGIN-16).
 func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secret.String, time.Time, error) {
+	return d.InviteByMail(ctx, id, act, nil)
+}
+
+// InviteByMail is Invite with a message to the address of the user, or ErrNoAddress. nil: none.
+func (d *Directory) InviteByMail(ctx context.Context, id string, act audit.Act, mail Compose) (secret.String, time.Time, error) {
 	for {
 		u, err := d.ByID(ctx, id)
 		if err != nil {
@@ -47,14 +46,14 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 		if u.Password != "" {
 			ttl = resetTTL
 		}
-		rec, token, expires, err := d.invitation(id, ttl)
+		put, token, expires, err := d.inviteUser(u, ttl, mail)
 		if err != nil {
 			return secret.String{}, time.Time{}, err
 		}
 		_, err = d.audit.Commit(ctx, d.store, store.Batch{
 			Require:     []store.Require{u.require()},
-			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: id}},
-			Put:         []store.Record{rec},
+			DeleteOwned: []store.Owned{{Kind: kindInvitation, Owner: id}, {Kind: kindRecovery, Owner: id}},
+			Put:         put,
 		}, act.Entry(audit.Invite, id))
 		if !errors.Is(err, store.ErrConflict) {
 			return token, expires, err
@@ -62,20 +61,41 @@ func (d *Directory) Invite(ctx context.Context, id string, act audit.Act) (secre
 	}
 }
 
+// inviteUser makes an invitation of u, and the message with it.
+func (d *Directory) inviteUser(u User, ttl time.Duration, mail Compose) (put []store.Record, token secret.String, expires time.Time, err error) {
+	to := ""
+	if mail != nil {
+		if to = u.Address; to == "" {
+			return nil, token, expires, ErrNoAddress
+		}
+	}
+	rec, token, expires, err := d.invitation(u.ID, to, ttl)
+	if err != nil || mail == nil {
+		return []store.Record{rec}, token, expires, err
+	}
+	message, err := mail(u, Mailed{Token: token, LinkEnd: expires})
+	return []store.Record{rec, message}, token, expires, err
+}
+
 // CreateInvited adds a user who has no password yet, and the invitation to choose
 // one, in one commit.
 func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (User, secret.String, time.Time, error) {
+	return d.CreateInvitedByMail(ctx, act, u, nil)
+}
+
+// CreateInvitedByMail is CreateInvited with a message to the address of the user, or ErrNoAddress. nil: none.
+func (d *Directory) CreateInvitedByMail(ctx context.Context, act audit.Act, u User, mail Compose) (User, secret.String, time.Time, error) {
 	u.Password, u.Status, u.Created = "", Active, d.now()
 	for {
 		b, note, err := d.create(ctx, act, &u)
 		if err != nil {
 			return User{}, secret.String{}, time.Time{}, err
 		}
-		rec, token, expires, err := d.invitation(u.ID, firstTTL)
+		put, token, expires, err := d.inviteUser(u, firstTTL, mail)
 		if err != nil {
 			return User{}, secret.String{}, time.Time{}, err
 		}
-		b.Put = append(b.Put, rec)
+		b.Put = append(b.Put, put...)
 		_, err = d.audit.Commit(ctx, d.store, b, note, act.Entry(audit.Invite, u.ID))
 		if !errors.Is(err, store.ErrConflict) {
 			return u, token, expires, err
@@ -86,15 +106,12 @@ func (d *Directory) CreateInvited(ctx context.Context, act audit.Act, u User) (U
 	}
 }
 
-func (d *Directory) invitation(user string, ttl time.Duration) (store.Record, secret.String, time.Time, error) {
-	raw := make([]byte, 32)
-	rand.Read(raw)
-	token := invitationPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	v := invitation{User: user, Expires: d.now().Add(ttl)}
-	value, err := json.Marshal(v)
-	return store.Record{
-		Key: store.Key{Kind: kindInvitation, ID: hashID(token)}, Owner: user, Expires: v.Expires, Value: value,
-	}, secret.New(token), v.Expires, err
+// invitation makes one that is mailed to an address, or is not mailed.
+func (d *Directory) invitation(user, address string, ttl time.Duration) (store.Record, secret.String, time.Time, error) {
+	token := random(invitationPrefix)
+	v := proof{User: user, Address: address, Expires: d.now().Add(ttl)}
+	rec, err := v.record(store.Key{Kind: kindInvitation, ID: hashID(token.Reveal())}, user, 0)
+	return rec, token, v.Expires, err
 }
 
 // ErrUsed means that an invitation was used: its holder has chosen a password already.
@@ -114,30 +131,19 @@ func (d *Directory) Invited(ctx context.Context, token secret.String) (u User, u
 	return u, v.Used, err
 }
 
-func (d *Directory) invited(ctx context.Context, token secret.String) (v invitation, at store.Require, err error) {
-	text := token.Reveal()
-	if len(text) != len(invitationPrefix)+43 || !strings.HasPrefix(text, invitationPrefix) {
-		return v, at, login.ErrRefused
+// invited returns the record of an invitation, or of the link of a recovery, which is one to a user
+// who asked for it.
+func (d *Directory) invited(ctx context.Context, token secret.String) (v proof, at store.Record, err error) {
+	if strings.HasPrefix(token.Reveal(), recoveryPrefix) {
+		return d.linked(ctx, kindRecovery, recoveryPrefix, token)
 	}
-	rec, err := store.One(ctx, d.store, store.Key{Kind: kindInvitation, ID: hashID(text)})
-	if errors.Is(err, store.ErrNotFound) {
-		return v, at, login.ErrRefused
-	}
-	if err != nil {
-		return v, at, err
-	}
-	if err := json.Unmarshal(rec.Value, &v); err != nil {
-		return v, at, fmt.Errorf("invitation: %w", err)
-	}
-	if !d.now().Before(v.Expires) {
-		return v, at, login.ErrRefused
-	}
-	return v, store.Require{Key: rec.Key, Rev: rec.Rev}, nil
+	return d.linked(ctx, kindInvitation, invitationPrefix, token)
 }
 
 // Redeem is Write for a password that the holder of an invitation chose. It uses the
-// invitation up in the same commit: of two at once, one is refused.
-func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due *Due, note audit.Entry) error {
+// invitation up in the same commit: of two at once, one is refused. One that was mailed proves the
+// address. If it is the first proof, nothing stays of what others may have put into the account.
+func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due *Due, note audit.Entry, told Told) error {
 	v, at, err := d.invited(ctx, token)
 	switch {
 	case err == nil && v.Used:
@@ -148,16 +154,31 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due
 	if err != nil {
 		return err
 	}
+	first := v.Address != "" && v.Address == u.Address && u.Verified.IsZero()
+	if first {
+		switch err := d.AvailableAddress(ctx, u.ID, u.Address); {
+		case err == nil:
+			u.Verified = d.now().UTC().Truncate(time.Second)
+		case !errors.Is(err, ErrAddressTaken):
+			return err
+		}
+	}
 	b, err := d.write(ctx, u, due)
 	if err != nil {
 		return err
 	}
+	if first {
+		takeOver(&b, &u)
+	}
 	v.Used = true
-	used, err := json.Marshal(v)
+	used, err := v.record(at.Key, u.ID, at.Rev)
 	if err != nil {
 		return err
 	}
-	b.Put = append(b.Put, store.Record{Key: at.Key, Owner: u.ID, Rev: at.Rev, Expires: v.Expires, Value: used})
+	b.Put = append(b.Put, used)
+	if err := told.add(&b, u); err != nil {
+		return err
+	}
 	_, err = d.audit.Commit(ctx, d.store, b, note)
 	return err
 }

@@ -23,7 +23,7 @@ var ErrBadFilter = errors.New("filter is not acceptable")
 // Filter says which users a search is for: those for which every field that is set holds. The
 // zero Filter is for all.
 type Filter struct {
-	// Text has words. Each is the beginning of the identifier, of a word of the name, or of the
+	// Text has words. Each is the beginning of the identifier, of the address, of a word of the name, or of the
 	// id, however they are spelled.
 	Text     string
 	Role     string
@@ -83,6 +83,9 @@ const (
 // names returns the words that u is found by.
 func (u *User) names() []string {
 	all := []string{u.Identifier, fold(u.ID)}
+	if u.Address != "" {
+		all = append(all, u.Address)
+	}
 	ofName := words(u.Name)
 	for _, word := range ofName[:min(len(ofName), maxNameWords)] {
 		plain := strings.TrimFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r) })
@@ -135,7 +138,11 @@ func foundUser(rec store.Record) (*User, []string) {
 
 // record returns the record of u.
 func (u *User) record() (store.Record, error) {
-	value, err := json.Marshal(u)
+	kept := *u
+	if kept.Address == kept.Identifier {
+		kept.Address = ""
+	}
+	value, err := json.Marshal(kept)
 	return store.Record{Key: userKey(u.ID), Rev: u.rev, Value: value, Index: u.texts()}, err
 }
 
@@ -214,7 +221,7 @@ func (d *Directory) Search(ctx context.Context, f Filter, after string, limit in
 			users = append(users, look.Record)
 		}
 	}
-	found.Users, err = d.withPasswords(ctx, users)
+	found.Users, err = d.withCredentials(ctx, users)
 	if err != nil {
 		return Found{}, err
 	}

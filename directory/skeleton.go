@@ -71,18 +71,20 @@ func skeletonKey(canonical string) store.Key {
 	return store.Key{Kind: kindSkeleton, ID: hashID(Skeleton(canonical))}
 }
 
-// Available returns nil if no user has the identifier, or ErrTaken, or ErrConfusable with the id
+// Available returns nil if no user has the identifier, nor a verified address that is spelled so, or ErrTaken, or ErrConfusable with the id
 // of a user whose identifier looks like it.
 func (d *Directory) Available(ctx context.Context, identifier string) error {
 	canonical, err := Canonical(identifier)
 	if err != nil {
 		return err
 	}
-	if _, err := d.IDOf(ctx, canonical); !errors.Is(err, store.ErrNotFound) {
-		if err == nil {
-			err = ErrTaken
-		}
+	keys := []store.Key{identifierKey(canonical), addressKey(canonical)} // an address that somebody proved is no name of another
+	recs, err := d.store.Get(ctx, keys...)
+	if err != nil {
 		return err
+	}
+	if recs[0].Rev != 0 || recs[1].Rev != 0 {
+		return ErrTaken
 	}
 	of, at, err := d.looks(ctx, canonical)
 	if err == nil && at.Rev != 0 {
@@ -108,7 +110,8 @@ func (d *Directory) looks(ctx context.Context, canonical string) (user string, a
 
 // pointer is the value of a record that makes something of a user unique.
 type pointer struct {
-	User string `json:"user"`
+	User   string `json:"user"`
+	Former bool   `json:"former,omitempty"` // of an identifier that the user had before: nobody signs in with it, and nobody else gets it
 }
 
 // setSkeleton adds the record of u's skeleton, if there is none: u may be from a version that
@@ -118,7 +121,7 @@ func (d *Directory) setSkeleton(ctx context.Context, b *store.Batch, u *User) er
 	if err != nil || at.Rev != 0 {
 		return err
 	}
-	value, err := json.Marshal(pointer{u.ID})
+	value, err := json.Marshal(pointer{User: u.ID})
 	b.Put = append(b.Put, store.Record{Key: skeletonKey(u.Identifier), Value: value})
 	return err
 }

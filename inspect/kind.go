@@ -62,6 +62,9 @@ var secretKinds = []struct{ prefix, kind, title string }{
 	{"cfr_", "refresh-token", "refresh token of Counterfoil"},
 	{"cfk_", "api-key", "API key of Counterfoil"},
 	{"cfi_", "invitation", "invitation of Counterfoil"},
+	{"cfp_", "recovery", "link of Counterfoil to choose another password"},
+	{"cfv_", "verification", "link of Counterfoil to confirm a mail address"},
+	{"cfu_", "undo", "link of Counterfoil to undo a change of a mail address"},
 }
 
 // opaqueKind returns the kind of a credential that is no token.

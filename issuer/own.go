@@ -54,7 +54,7 @@ func (i *Issuer) Fresh(authTime time.Time, maxAge time.Duration) error {
 // was refused.
 var OwnActions = []audit.Action{
 	audit.Login, audit.Impersonate, audit.Logout, audit.Reuse, audit.AddGrant, audit.AddHost, audit.ReuseCode, audit.Revoke, audit.StepUp, audit.EndOthers,
-	audit.StartOver, audit.SetSubject, audit.CreateUser, audit.ChangeUser, audit.ChangePassword, audit.Invite, audit.SetCredential,
+	audit.StartOver, audit.SetSubject, audit.CreateUser, audit.ChangeUser, audit.ChangePassword, audit.Invite, audit.Recover, audit.SetAddress, audit.UndoAddress, audit.SetCredential,
 	audit.DeleteCredential, audit.Deny, audit.CrossSite, audit.Limit,
 }
 

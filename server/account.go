@@ -53,7 +53,7 @@ func (s *Server) ownPage(w http.ResponseWriter, r *http.Request, show func(*coun
 		return err
 	}
 	f := ownFrame{frame: frame{Who: name, To: s.back(r, r.URL.Path)}, Password: password}
-	f.ofAccount(r.URL.Path, password, session)
+	s.ofAccount(&f.frame, r.URL.Path, password, session)
 	return show(session, f)
 }
 
@@ -67,11 +67,14 @@ type noticeLine struct {
 }
 
 // ofAccount makes f a page of the account.
-func (f *frame) ofAccount(path string, password bool, session *counterfoil.Session) {
+func (s *Server) ofAccount(f *frame, path string, password bool, session *counterfoil.Session) {
 	f.Layout, f.At = onPage, path
 	f.Nav = []navLink{{"/", say("nav.sessions")}, {"/activity", say("nav.activity")}, {"/apps", say("nav.apps")}}
 	if password {
 		f.Nav = append(f.Nav, navLink{"/password", say("nav.password")})
+	}
+	if s.users.Mails() {
+		f.Nav = append(f.Nav, navLink{"/address", say("nav.address")})
 	}
 	if slices.ContainsFunc(session.Roles, accounts.Administers) {
 		f.Nav = append(f.Nav, navLink{inConsole(), say("page.console")})
@@ -186,7 +189,7 @@ func (s *Server) accountOf(w http.ResponseWriter, r *http.Request, status int, f
 	if page.Who, page.Password, err = s.nameOf(r, session); err != nil {
 		return err
 	}
-	if page.ofAccount("/", page.Password, session); !page.Password {
+	if s.ofAccount(&page.frame, "/", page.Password, session); !page.Password {
 		page.Focus = "" // there is no field
 	}
 	notices, err := s.issuer.Notices(r.Context(), session.Subject)
@@ -361,7 +364,7 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, status int, sess
 		return err
 	}
 	f.Title, f.Who = say("password.title"), name
-	f.ofAccount("/password", password, session)
+	s.ofAccount(&f, "/password", password, session)
 	return s.render(w, r, status, "password.html", &passwordPage{f, password})
 }
 

@@ -70,6 +70,7 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 func (s *Server) importOne(ctx context.Context, by audit.Act, u api.ImportUser, dry bool) (api.ImportResult, error) {
 	made, err := s.users.Import(ctx, by, directory.User{
 		ID: u.ID, Identifier: u.Identifier, Name: u.Name, Status: u.Status, Roles: u.Roles, Created: u.Created,
+		Address: u.Address, Verified: s.verified(u.AddressVerified),
 	}, u.PasswordHash, dry)
 	switch {
 	case err == nil:

@@ -93,7 +93,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 // signUp makes the account.
 func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, name string) error {
 	a := act(w, r, "", "")
-	_, err := s.users.Register(r.Context(), a, b.Identifier, name, b.Password.String, nil)
+	_, err := s.users.SignUp(r.Context(), a, b.Identifier, name, s.tongueOf(r).Code, b.Password.String)
 	if login.Unchecked(err) {
 		s.tellRefused(a, b.Client, s.pseudonym(b.Identifier), err)
 	}

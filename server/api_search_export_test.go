@@ -63,7 +63,7 @@ func TestExportUsers(t *testing.T) {
 	}
 	for query, want := range map[string]int{"users?": 411, "users?role=staff": 137, "users?q=user12": 11, "users?q=alice": 1, "users?disabled=true": 0, "users?created=2000-01-01T00:00:00Z": 411} {
 		table, lines := b.exported(query)
-		if len(lines) != want || !slices.Equal(table[0], []string{"id", "identifier", "name", "status", "roles", "has_password", "created"}) {
+		if len(lines) != want || !slices.Equal(table[0], []string{"id", "identifier", "name", "status", "roles", "has_password", "created", "address", "address_verified"}) {
 			t.Errorf("%s: %d users, want %d, %q", query, len(lines), want, table[0])
 		}
 		for n, row := range table[1:] {

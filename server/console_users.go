@@ -113,12 +113,15 @@ const rolesHint = "With blanks between them. admin opens the console."
 func newUser(v *visit, values url.Values) (*formPage, error) {
 	f := v.formAt([]string{"users"}, "New user", inConsole("users"), "Create user")
 	f.Says = []string{"The user gets no password. You get a link, to be sent to the user, who chooses the password with it."}
-	body := api.NewUser{Identifier: asked(values, "identifier", ""), Name: asked(values, "name", ""), Roles: entries(asked(values, "roles", ""))}
+	body := api.NewUser{Identifier: asked(values, "identifier", ""), Name: asked(values, "name", ""), Roles: entries(asked(values, "roles", "")), Address: asked(values, "address", "")}
 	f.Fields = []formField{
 		{Kind: "text", ID: "identifier", Label: "Name or e-mail address to sign in with", Value: body.Identifier, Required: true},
 		{Kind: "text", ID: "name", Label: "Name to show", Value: body.Name},
+		{Kind: "text", ID: "address", Label: "E-mail address", Value: body.Address, Hint: "Where mail for the user goes, if that is not what they sign in with."},
 		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(body.Roles, " "), Hint: rolesHint},
+		{Kind: "check", ID: "mail", Label: "Mail the link to the user, and show it to nobody else", Value: checked(values, "mail", false)},
 	}
+	body.Mail = checked(values, "mail", false) == "on"
 	f.call = call{Method: http.MethodPost, Path: at("users"), Body: body}
 	return f, nil
 }
@@ -167,14 +170,19 @@ func editUser(v *visit, values url.Values) (*formPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	address := asked(values, "address", u.Address)
 	name, roles := asked(values, "name", u.Name), entries(asked(values, "roles", strings.Join(u.Roles, " ")))
 	f.Fields = []formField{
 		{Kind: "text", ID: "name", Label: "Name to show", Value: name},
+		{Kind: "text", ID: "address", Label: "E-mail address", Value: address, Hint: "The user has to prove another one before it counts as theirs."},
 		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(roles, " "), Hint: rolesHint},
 	}
 	var body api.ChangeUser
 	if name != u.Name {
 		body.Name = &name
+	}
+	if address != u.Address {
+		body.Address = &address
 	}
 	if !slices.Equal(roles, u.Roles) {
 		roles = append([]string{}, roles...)
@@ -184,13 +192,20 @@ func editUser(v *visit, values url.Values) (*formPage, error) {
 	return f, nil
 }
 
-func inviteUser(v *visit, _ url.Values) (*formPage, error) {
+func inviteUser(v *visit, values url.Values) (*formPage, error) {
 	f, u, err := v.ofUser("Invite", "Make the link")
 	if err != nil {
 		return nil, err
 	}
 	f.Says = []string{"Makes a link with which the user chooses another password. The present one stays good until then."}
 	f.call = call{Method: http.MethodPost, Path: at("users", u.ID, "invitations")}
+	if u.Address != "" {
+		mail := checked(values, "mail", false)
+		f.Fields = []formField{{Kind: "check", ID: "mail", Label: "Mail the link to " + u.Address + ", and show it to nobody else", Value: mail}}
+		if mail == "on" {
+			f.call.Body = api.Invite{Mail: true}
+		}
+	}
 	return f, nil
 }
 

@@ -25,6 +25,8 @@ const (
 	noticeDismissed deed = "notice-dismissed"
 	leftHere        deed = "signed-out"
 	actingEnded     deed = "acting-ended"
+	addressVerified deed = "address-verified"
+	addressChanged  deed = "address-changed"
 
 	// Of the console.
 	userChanged    deed = "user-changed"

@@ -21,11 +21,12 @@ type entryPage struct {
 	frame
 	Identifier   string // what was typed before, after a problem
 	Registration bool   // there is a page to sign up
+	Mail         bool   // there is a page for who forgot the password
 	Already      string // name of the visitor who is signed in already; empty: nobody is, or it makes no difference
 }
 
 func (s *Server) signInPage(to destination) entryPage {
-	return entryPage{frame: frame{Title: say("login.title"), To: to}, Registration: s.registration}
+	return entryPage{frame: frame{Title: say("login.title"), To: to}, Registration: s.registration, Mail: s.users.Mails()}
 }
 
 // askToSignIn shows the form empty, under what went wrong.
@@ -70,21 +71,25 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
+	to, err := s.destination(r, r.PostForm)
+	if err != nil {
+		return err
+	}
 	token := invitationIn(r.PostForm.Get("token"))
 	first, _ := s.users.CheckInvitation(r.Context(), secret.New(token)) // the answer to the form says what is wrong
-	err := s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), secret.New(token), r.PostForm.Get("identifier"), secret.New(r.PostForm.Get("password")))
+	err = s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), secret.New(token), r.PostForm.Get("identifier"), secret.New(r.PostForm.Get("password")))
 	switch err = noInvitation(err); {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
 		status, text := s.refused(w, r, err)
-		return s.askToSignIn(w, r, status, destination{}, text)
+		return s.askToSignIn(w, r, status, to, text)
 	case err != nil:
 		status, text := s.refused(w, r, err)
 		if errors.Is(err, login.ErrRefused) {
 			text = say("problem.invitation-void")
 		}
-		return s.render(w, r, status, "welcome.html", welcome(frame{Problem: text, Focus: fieldOf(err, "token", "password")}, token, first))
+		return s.render(w, r, status, "welcome.html", welcome(frame{Problem: text, Focus: fieldOf(err, "token", "password"), To: to}, token, first))
 	}
-	page := "/login"
+	page := to.Link("/login")
 	if first && s.already(r) == "" { // who is signed in as somebody else would be led to the console as that one
 		page = s.back(r, inConsole()).Link(page)
 	}

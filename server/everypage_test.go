@@ -46,11 +46,18 @@ func TestEveryPage(t *testing.T) {
 		"choose, answers": b.visitor().open("/choose?clients=pages&clients=mobile&servers=services"),
 		"choose, refused": b.visitor().open("/choose?clients=fax"),
 		"problem":         b.visitor().open("/login?return_to=x"),
+		"forgot":          b.visitor().open("/forgot"),
+		"code":            b.visitor().open("/forgot").send("/forgot", typed("identifier", "alice")),
+		"code again":      b.visitor().open("/forgot").send("/forgot", typed("identifier", "alice")).send("/forgot/code", typed("code", "1")),
+		"link":            b.visitor().open("/address/confirm"),
+		"link again":      b.visitor().open("/address/undo").send("/address/undo", typed("token", "x")),
+		"address":         b.own(time.Minute).open("/address"),
+		"address, old":    b.own(time.Hour).open("/address"),
 		"problem, a miss": b.visitor().open("/nothing"),
 	}
 	want := map[string]string{ // by the field's name and the page's; the first word of the page is enough
 		"login password": "current-password", "register password": "new-password", "welcome password": "new-password",
-		"account, password": "current-password", "prove password": "current-password", "password current": "current-password", "activity, password": "current-password", "apps, password": "current-password", "password next": "new-password",
+		"account, password": "current-password", "prove password": "current-password", "password current": "current-password", "activity, password": "current-password", "apps, password": "current-password", "address, password": "current-password", "password next": "new-password",
 	}
 	passwords := map[string]bool{}
 	for name, v := range pages {

@@ -142,7 +142,7 @@ func VerifierLines(all api.Verifiers) (says []string, behind int) {
 // MadeKeys are the keys of texts that are put together in the code.
 func MadeKeys() (all []string) {
 	for _, p := range []string{"internal", "unavailable", "busy", "too-many-attempts", "forbidden", "cross-origin", "not-found", "too-many-cookies", "too-large",
-		"unknown-client", "client-disabled", "step-up", "login-refused", "login-over", "invitation-used", "identifier-taken",
+		"unknown-client", "client-disabled", "step-up", "login-refused", "login-over", "invitation-used", "identifier-taken", "code-wrong", "code-over", "link-over", "no-mail",
 		"password-text", "password-short", "password-long", "password-name", "password-guessed"} {
 		all = append(all, "problem."+p)
 	}
@@ -158,7 +158,7 @@ func MadeKeys() (all []string) {
 	for _, by := range []string{"administrator", "program", "server", "unknown"} {
 		all = append(all, "activity.by."+by)
 	}
-	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere, actingEnded,
+	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere, actingEnded, addressVerified, addressChanged,
 		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked} {
 		all = append(all, "done."+string(d))
 	}

@@ -120,7 +120,7 @@ func counted(t testing.TB) (*server.Embedded, *storetest.FaultyStore) {
 	e, err := server.Open(t.Context(), server.Config{
 		Hosts: []string{"example.com"},
 		Store: db, SealKey: [32]byte{1}, URL: "http://127.0.0.1:8080", Registration: true, Offline: true, InsecureHashes: true,
-		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {},
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Post: &letterbox{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -71,6 +71,9 @@ type Config struct {
 	// steps are asked for.
 	Methods []login.Method
 
+	// Post takes messages to users, for a program that sends them in its own way. nil: users get no mail.
+	Post accounts.Post
+
 	Registration  bool // strangers may make themselves an account
 	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
 
@@ -253,7 +256,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.passwords, err = password.New(how); err != nil {
 		return err
 	}
-	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Now: now}); err != nil {
+	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Post: c.Post, Admit: how.Throttle.Admit, Now: now}); err != nil {
 		return err
 	}
 	if err := e.reindex(ctx); err != nil {

@@ -401,11 +401,23 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	made := do("POST", "/v1/admin/users", `{"identifier":"carol","name":"Carol","roles":["staff"]}`, key...)
 	do("POST", "/v1/invitations/check", `{"token":"`+member(made, "invitation", "token")+`"}`)
 	do("POST", "/v1/invitations", `{"token":"`+member(made, "invitation", "token")+`","password":"a night at the station"}`)
+	do("POST", "/v1/admin/users", `{"identifier":"erin@example.com","address":"erin@example.org","address_verified":true,"mail":true}`, key...)
+	handle := member(do("POST", "/v1/recovery", `{"identifier":"erin@example.org"}`), "recovery")
+	mail := b.box.last(t)
+	chosen := do("POST", "/v1/recovery/code", `{"recovery":"`+handle+`","code":"`+mail.Code.Reveal()+`"}`)
+	do("POST", "/v1/invitations", `{"token":"`+member(chosen, "token")+`","password":"a day at the station"}`)
+	erin := []string{"Authorization", "Bearer " + member(do("POST", "/v1/login", `{"identifier":"erin@example.com","password":"a day at the station","carrier":"bearer"}`), "access_token")}
+	do("GET", "/v1/address", "", erin...)
+	handle = member(do("POST", "/v1/address", `{"address":"erin@example.net"}`, erin...), "confirmation")
+	do("POST", "/v1/address/confirm", `{"confirmation":"`+handle+`","code":"`+b.box.last(t).Code.Reveal()+`"}`, erin...)
+	do("POST", "/v1/address/undo", `{"token":"`+b.box.last(t).Token.Reveal()+`"}`)
 	do("POST", "/v1/admin/users/import", `{"users":[{"identifier":"dave","name":"Dave","status":"active","roles":["staff"],"created":"2019-01-02T03:04:05Z","password_hash":"$2b$04$NXuVJcpgiw5QyWw5h/OexeqkC3Ezivx7sl/vpSdKHU1F86fr3YBQK"},{"identifier":"a@b@c"}],"dry_run":false}`, key...)
 	carol := "/v1/admin/users/" + member(made, "user", "id")
 	do("GET", carol, "", key...)
 	do("PATCH", carol, `{"name":"C.","status":"active","roles":["boss"]}`, key...)
 	do("POST", carol+"/invitations", "", key...)
+	do("PATCH", carol, `{"address":"carol@example.com","address_verified":false}`, key...)
+	do("POST", carol+"/invitations", `{"mail":true}`, key...)
 	do("GET", "/v1/admin/users?limit=2", "", key...)
 	do("GET", "/v1/admin/users?q=car&role=staff&disabled=false&created=2020-01-01T00:00:00Z&count=true", "", key...)
 	issued := do("POST", "/v1/admin/sessions", `{"subject":"`+member(made, "user", "id")+`","client":"shop","scope":"read","roles":["staff"]}`, key...)
@@ -463,7 +475,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	}
 	// OPS-01, SES-02: of all that was handed out and typed in, nothing was kept or logged.
 	kept := b.dump() + b.log.String()
-	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "cfa_", member(asked, "attempt")[26:], "eyJhbGciOi", other.Access.Reveal(), code, verifier, member(hosted, "credential"), "by the river", "at the station", b.key[4:]} {
+	for _, credential := range []string{"cfr_", "cfk_", "cfi_", "cfa_", "cfp_", "cfv_", "cfu_", mail.Code.Reveal(), handle, member(asked, "attempt")[26:], "eyJhbGciOi", other.Access.Reveal(), code, verifier, member(hosted, "credential"), "by the river", "at the station", b.key[4:]} {
 		if at := strings.Index(kept, credential); at >= 0 {
 			t.Errorf("%q was kept or logged: %.200s", credential, kept[max(0, at-100):])
 		}

@@ -203,6 +203,10 @@ func (s *Server) inWords(w http.ResponseWriter, p *source.Problem, err error) sa
 		return say("problem.identifier-alike")
 	case errors.Is(err, directory.ErrBadIdentifier):
 		return say("problem.identifier-bad", directory.MaxIdentifier)
+	case errors.Is(err, directory.ErrBadAddress):
+		return say("problem.address-bad")
+	case errors.Is(err, directory.ErrAddressTaken):
+		return say("problem.address-taken")
 	case s.has(key):
 		return say(key)
 	case p.Status >= 500:

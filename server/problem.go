@@ -113,6 +113,8 @@ func ofRecords(err error) *source.Problem {
 	case errors.Is(err, issuer.ErrTooLarge):
 		// Nothing that the caller did: an administrator gave out too many roles.
 		return &source.Problem{Status: http.StatusInternalServerError, Type: "credential-too-large", Title: "Claims are too large for the carrier"}
+	case errors.Is(err, accounts.ErrNoMail):
+		return errNoMail
 	case errors.Is(err, directory.ErrBadIdentifier):
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err)}
 	case errors.Is(err, directory.ErrBadUser):

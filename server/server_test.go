@@ -39,6 +39,7 @@ type bench struct {
 	server   *server.Server
 	embedded *server.Embedded
 	clock    *nodetime.Clock
+	box      *letterbox
 	seen     sync.Map      // operations that were granted
 	log      *bytes.Buffer // everything that was logged; read it when nothing runs
 }
@@ -60,7 +61,13 @@ func assemble(t *testing.T, c server.Config) *bench {
 	t.Helper()
 	db := memory.New()
 	t.Cleanup(func() { db.Close() })
-	b := &bench{T: t, url: c.URL, db: db, log: new(bytes.Buffer)}
+	b := &bench{T: t, url: c.URL, db: db, log: new(bytes.Buffer), box: &letterbox{store: db}}
+	if c.Post == nil {
+		c.Post = b.box
+	}
+	if c.Post == (noPost{}) {
+		c.Post = nil
+	}
 	c.Store, c.SealKey, c.Offline, c.InsecureHashes = db, [32]byte{1}, true, true
 	c.Methods = []login.Method{riddle{}}
 	c.Logger = slog.New(slog.NewJSONHandler(&guarded{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -71,6 +78,9 @@ func assemble(t *testing.T, c server.Config) *bench {
 	b.client("console", clients.Client{Opens: clients.OpensAdministration})
 	return b
 }
+
+// noPost says that a bench sends no mail.
+type noPost struct{ accounts.Post }
 
 // open makes the server of c, and a key that may do everything.
 func (b *bench) open(c server.Config) {

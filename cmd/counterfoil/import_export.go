@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/login/password"
 )
@@ -110,7 +111,7 @@ type keycloakFlags struct {
 // keycloakUser is what is read of a user of a realm.
 type keycloakUser struct {
 	ID, Username, Email, FirstName, LastName string
-	Enabled                                  bool
+	Enabled, EmailVerified                   bool
 	CreatedTimestamp                         int64 // ms
 	ServiceAccountClientID                   string
 	FederationLink                           string
@@ -144,6 +145,7 @@ func (i *importing) keycloak(data []byte) (line importLine, err error) {
 	if u.CreatedTimestamp > 0 {
 		line.Created = time.UnixMilli(u.CreatedTimestamp).UTC()
 	}
+	line.Address, line.AddressVerified = i.exportedAddress(u.Email, u.EmailVerified)
 	line.Roles = i.keycloakRoles(u)
 	line.Keycloak = i.keycloakPassword(u)
 	return line, nil
@@ -210,7 +212,7 @@ func (i *importing) keycloakPassword(u keycloakUser) (used *password.KeycloakCre
 // firebaseUser is what is read of a user of "firebase auth:export".
 type firebaseUser struct {
 	LocalID, Email, DisplayName, PasswordHash, Salt string
-	Disabled                                        bool
+	Disabled, EmailVerified                         bool
 	CreatedAt                                       json.Number // ms
 	CustomAttributes                                string
 	MFAInfo                                         []json.RawMessage
@@ -233,6 +235,7 @@ func (i *importing) exportedByFirebase(data []byte) (line importLine, err error)
 	if ms, err := u.CreatedAt.Int64(); err == nil {
 		line.Created = time.UnixMilli(ms).UTC()
 	}
+	line.Address, line.AddressVerified = i.exportedAddress(u.Email, u.EmailVerified)
 	if u.CustomAttributes != "" && u.CustomAttributes != "{}" {
 		i.lost("custom claims")
 	}
@@ -245,6 +248,19 @@ func (i *importing) exportedByFirebase(data []byte) (line importLine, err error)
 	}
 	line.Firebase = &firebaseHash{u.PasswordHash, u.Salt}
 	return line, nil
+}
+
+// exportedAddress is the mail address of a user, if mail can be sent there.
+func (i *importing) exportedAddress(email string, verified bool) (address string, _ bool) {
+	if email == "" {
+		return "", false
+	}
+	address, err := directory.CanonicalAddress(email)
+	if err != nil {
+		i.lost("an e-mail address that no mail is sent to: it is not in ASCII, or not like ada@example.com")
+		return "", false
+	}
+	return address, verified
 }
 
 // lost counts that a user had what.

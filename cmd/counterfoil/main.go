@@ -50,7 +50,8 @@ type program struct {
 		Disable userDisable `cmd:"" help:"Disable a user and end its sessions."`
 		Enable  userEnable  `cmd:"" help:"Let a disabled user sign in again."`
 		Roles   userRoles   `cmd:"" help:"Set the roles of a user."`
-		Invite  userInvite  `cmd:"" help:"Print an invitation to choose a password: good for 24 hours, or for 15 minutes if the user has one."`
+		Address userAddress `cmd:"" help:"Set where mail for a user goes."`
+		Invite  userInvite  `cmd:"" help:"Print or mail an invitation to choose a password: good for 24 hours, or for 15 minutes if the user has one."`
 		Delete  userDelete  `cmd:"" help:"End the sessions of a user, and delete the user."`
 		Import  userImport  `cmd:"" help:"Add users with their password hashes from another program."`
 	} `cmd:"" help:"Users."`

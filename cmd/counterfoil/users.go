@@ -17,12 +17,18 @@ type userAdd struct {
 	Identifier string   `arg:"" help:"What the user signs in with."`
 	Name       string   `placeholder:"NAME" help:"Display name."`
 	Role       []string `placeholder:"ROLE" help:"Role; may be repeated."`
+	Address    string   `placeholder:"ADDRESS" help:"Where mail for the user goes; the default is the identifier, if it is a mail address."`
 	Invite     bool     `help:"Print an invitation to choose a password instead of reading one; it is good for 24 hours."`
+	Mail       bool     `help:"Mail the invitation to the user instead of printing it."`
 }
 
 // Run adds a user with a password that is typed or comes from standard input, or with an
 // invitation. The password is never an argument: everybody on the machine can read those.
 func (c *userAdd) Run(ctx context.Context) error {
+	if c.Invite && c.Mail {
+		return misuse("an invitation is printed (--invite) or mailed (--mail)")
+	}
+	c.Invite = c.Invite || c.Mail
 	password := ""
 	if !c.Invite {
 		var err error
@@ -31,7 +37,7 @@ func (c *userAdd) Run(ctx context.Context) error {
 		}
 	}
 	return c.withNew(ctx, func(a *admin) error {
-		made, err := a.CreateUser(ctx, api.NewUser{Identifier: c.Identifier, Name: c.Name, Roles: c.Role})
+		made, err := a.CreateUser(ctx, api.NewUser{Identifier: c.Identifier, Name: c.Name, Roles: c.Role, Address: c.Address, Mail: c.Mail})
 		if answered(err) == http.StatusConflict {
 			return fmt.Errorf("%w\nhint: counterfoil user show %s prints the user who has it", err, c.Identifier)
 		}
@@ -60,6 +66,10 @@ func (c *userAdd) Run(ctx context.Context) error {
 }
 
 func printInvitation(i *api.Invitation) {
+	if i.MailedTo != "" {
+		fmt.Printf("mailed to %s\nuntil %s\n", i.MailedTo, i.Expires.Format(time.RFC3339))
+		return
+	}
 	fmt.Printf("invitation %s\nopen %s\nuntil %s\n", i.Token, i.URL, i.Expires.Format(time.RFC3339))
 	fmt.Fprintln(os.Stderr, "The user chooses the password on that page. Send the link by a way that nobody else reads.")
 }
@@ -181,8 +191,33 @@ func (c *oneUser) show(u api.User) error {
 	}
 	return sheet([][2]string{
 		{"id", u.ID}, {"identifier", u.Identifier}, {"name", u.Name}, {"status", u.Status}, {"password", password},
-		{"roles", strings.Join(u.Roles, ", ")}, {"created", minute(u.Created)},
+		{"roles", strings.Join(u.Roles, ", ")}, {"created", minute(u.Created)}, {"address", addressOf(u)},
 	})
+}
+
+// addressOf is where mail for the user goes.
+func addressOf(u api.User) string {
+	switch {
+	case u.Address == "":
+		return "none"
+	case u.AddressVerified:
+		return u.Address + " (verified)"
+	}
+	return u.Address + " (not verified)"
+}
+
+type userAddress struct {
+	oneUser
+	Address  string `arg:"" help:"Mail address of the user, or - for none."`
+	Verified bool   `help:"You know that the user reads mail there. Otherwise the user has to prove it."`
+}
+
+// Run sets where mail for a user goes.
+func (c *userAddress) Run(ctx context.Context) error {
+	if c.Address == "-" {
+		c.Address = ""
+	}
+	return c.patch(ctx, api.ChangeUser{Address: &c.Address, AddressVerified: &c.Verified})
 }
 
 type userShow struct{ oneUser }
@@ -250,13 +285,20 @@ func (a *admin) userEnd(ctx context.Context, u api.User, pages int) (plan, error
 	return p, err
 }
 
-type userInvite struct{ oneUser }
+type userInvite struct {
+	oneUser
+	Mail bool `help:"Mail it to the user instead of printing it."`
+}
 
-// Run prints an invitation to choose a password. An old one stays valid until the invitation is
+// Run prints or mails an invitation to choose a password. An old one stays valid until the invitation is
 // used.
 func (c *userInvite) Run(ctx context.Context) error {
 	return c.each(ctx, func(a *admin, u api.User) error {
-		i, err := a.Invite(ctx, u.ID)
+		invite := a.Invite
+		if c.Mail {
+			invite = a.InviteByMail
+		}
+		i, err := invite(ctx, u.ID)
 		if err != nil {
 			return err
 		}

@@ -167,7 +167,16 @@ func (c *Client) DeleteUser(ctx context.Context, id string) error {
 
 // Invite makes an invitation to choose another password.
 func (c *Client) Invite(ctx context.Context, id string) (answer Invitation, err error) {
-	return answer, c.call(ctx, http.MethodPost, userPath(id)+"/invitations", nil, &answer)
+	return c.invite(ctx, id, nil)
+}
+
+// InviteByMail has an invitation mailed to the user.
+func (c *Client) InviteByMail(ctx context.Context, id string) (answer Invitation, err error) {
+	return c.invite(ctx, id, Invite{Mail: true})
+}
+
+func (c *Client) invite(ctx context.Context, id string, body any) (answer Invitation, err error) {
+	return answer, c.call(ctx, http.MethodPost, userPath(id)+"/invitations", body, &answer)
 }
 
 // UserSessions returns all sessions of a subject, and the ids of those that cannot be read.

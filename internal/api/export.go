@@ -21,11 +21,11 @@ func AuditCells(e audit.Entry) []string {
 }
 
 // UserColumns are the columns of users as CSV.
-var UserColumns = []string{"id", "identifier", "name", "status", "roles", "has_password", "created"}
+var UserColumns = []string{"id", "identifier", "name", "status", "roles", "has_password", "created", "address", "address_verified"}
 
 // UserCells is u as CSV.
 func UserCells(u User) []string {
-	return []string{u.ID, u.Identifier, u.Name, u.Status, listCell(u.Roles), strconv.FormatBool(u.HasPassword), timeCell(u.Created)}
+	return []string{u.ID, u.Identifier, u.Name, u.Status, listCell(u.Roles), strconv.FormatBool(u.HasPassword), timeCell(u.Created), u.Address, strconv.FormatBool(u.AddressVerified)}
 }
 
 // SessionColumns are the columns of sessions as CSV. It has no attributes, and of grants and hosts only

@@ -16,6 +16,10 @@ type User struct {
 	Roles       []string  `json:"roles"`
 	HasPassword bool      `json:"has_password"`
 	Created     time.Time `json:"created,omitzero"`
+
+	Address         string    `json:"address,omitempty"` // where mail goes; empty: nowhere
+	AddressVerified bool      `json:"address_verified,omitempty"`
+	VerifiedAt      time.Time `json:"verified_at,omitzero"` // when somebody proved to read mail there
 }
 
 // Users answers GET /v1/admin/users.
@@ -79,6 +83,16 @@ type NewUser struct {
 	Identifier string   `json:"identifier"`
 	Name       string   `json:"name,omitempty"`
 	Roles      []string `json:"roles,omitempty"`
+
+	Address         string `json:"address,omitempty"` // empty: the identifier, if it is one
+	AddressVerified bool   `json:"address_verified,omitempty"`
+
+	Mail bool `json:"mail,omitempty"` // the invitation is mailed, and shown to nobody else
+}
+
+// Invite is the body of POST /v1/admin/users/{id}/invitations, which may have none.
+type Invite struct {
+	Mail bool `json:"mail,omitempty"` // it is mailed, and shown to nobody else
 }
 
 // Invited answers POST /v1/admin/users.
@@ -89,9 +103,10 @@ type Invited struct {
 
 // Invitation is shown once. The holder of the token chooses the password.
 type Invitation struct {
-	Token   string    `json:"token"`
-	URL     string    `json:"url"` // the page that redeems it
-	Expires time.Time `json:"expires"`
+	Token    string    `json:"token,omitempty"`
+	URL      string    `json:"url,omitempty"` // the page that redeems it
+	Expires  time.Time `json:"expires"`
+	MailedTo string    `json:"mailed_to,omitempty"` // then there is no Token and no URL
 }
 
 // Redeem is the body of POST /v1/invitations. Identifier is for the invitation of the first
@@ -124,6 +139,9 @@ type ChangeUser struct {
 	Name   *string   `json:"name,omitempty"`
 	Status *string   `json:"status,omitempty"`
 	Roles  *[]string `json:"roles,omitempty"`
+
+	Address         *string `json:"address,omitempty"`          // another one is not verified, unless AddressVerified says so
+	AddressVerified *bool   `json:"address_verified,omitempty"` // the caller has proof of its own
 }
 
 // Import is the body of POST /v1/admin/users/import.
@@ -141,6 +159,9 @@ type ImportUser struct {
 	Roles        []string  `json:"roles,omitempty"`
 	Created      time.Time `json:"created,omitzero"`
 	PasswordHash string    `json:"password_hash,omitempty"`
+
+	Address         string `json:"address,omitempty"` // empty: the identifier, if it is one
+	AddressVerified bool   `json:"address_verified,omitempty"`
 }
 
 // Imported answers POST /v1/admin/users/import: a result for each user, in order.

@@ -10,6 +10,13 @@ import (
 // account in before have the same together.
 var perAddress = limit.Rate{Burst: 20, Interval: 3 * time.Second}
 
+// Messages have rates of their own, which are slower: each goes to somebody who did not ask. Those of a
+// subscriber, and those of a network.
+var (
+	perSender        = limit.Rate{Burst: 10, Interval: 2 * time.Minute}
+	perSenderNetwork = limit.Rate{Burst: 50, Interval: 20 * time.Second}
+)
+
 // reserve is the part of all attempts that is kept for known devices: one in so many.
 const reserve = 4
 
@@ -25,6 +32,9 @@ type rates struct {
 	inAll   limited // of everybody
 	devices limited // of the known devices of one account
 	kept    limited // of all known devices
+
+	sender        limited // of one subscriber, for messages
+	senderNetwork limited // of one network, for messages
 }
 
 // limited is a rate of many, each with a bucket of its own.
@@ -45,6 +55,9 @@ func newRates(perSecond int) rates {
 		inAll:   of(inOne(others), 1),
 		devices: of(perAddress, 100_000),
 		kept:    of(inOne(kept), 1),
+
+		sender:        of(perSender, 100_000),
+		senderNetwork: of(perSenderNetwork, 100_000),
 	}
 }
 
@@ -80,9 +93,16 @@ func (t *Throttle) shares(g Guess, device string) []share {
 		mine.here = device
 		return []share{{mine, bucket(t.rates.kept, "kept", "")}, {mine, inAll}}
 	}
-	strangers := share{bucket(t.rates.address, "address", limit.Subscriber(g.Address).String())}
-	if network := limit.Network(g.Address); network.IsValid() {
+	subscriber, network := limit.Subscriber(g.Address).String(), limit.Network(g.Address)
+	strangers := share{bucket(t.rates.address, "address", subscriber)}
+	if g.Sends {
+		strangers = append(strangers, bucket(t.rates.sender, "sender", subscriber))
+	}
+	if network.IsValid() {
 		strangers = append(strangers, bucket(t.rates.network, "network", network.String()))
+		if g.Sends {
+			strangers = append(strangers, bucket(t.rates.senderNetwork, "sender-network", network.String()))
+		}
 	}
 	return []share{append(strangers, inAll)}
 }

@@ -16,7 +16,8 @@ import (
 // bounds them: 50 in a second, 180 000 in an hour. A record with few failures lives an
 // hour. One that lives a day needs freeFailures attempts, so a day of nothing but
 // made-up names leaves 180 000 + 23 × 180 000 / 5: about a million records of some 200
-// bytes. An address has a record until its bucket is empty, at most a minute. Device
+// bytes. An address has a record until its bucket is empty, at most
+// a minute, and 20 if it has messages sent. Device
 // records need a device credential, and so a login that succeeded.
 const kind store.Kind = "throttle"
 

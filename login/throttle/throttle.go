@@ -79,6 +79,7 @@ type Guess struct {
 	Known   string        // without Account: the counter of a ticket that was Known, of which this is a further step; empty: none
 	Address netip.Addr    // where it comes from
 	Local   bool          // it comes by no network, but from the program or its machine: no rates
+	Sends   bool          // it has a message sent to somebody, whom it does not cost anything
 }
 
 // Ticket is a counted attempt.
@@ -142,6 +143,13 @@ func (t *Throttle) Take(ctx context.Context, g Guess) (Ticket, error) {
 		return Ticket{}, err // j may still be done: ticket and refused are its own
 	}
 	return ticket, refused
+}
+
+// Admit is Take for what is no guess at a credential that can be undone: a request that has a message
+// sent, and an answer to one.
+func (t *Throttle) Admit(ctx context.Context, from netip.Addr, sends bool) error {
+	_, err := t.Take(ctx, Guess{Address: from, Local: !from.IsValid(), Sends: sends})
+	return err
 }
 
 // count is what Take does to the counters. All of them are asked before one changes.

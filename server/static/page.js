@@ -23,6 +23,22 @@ for (const box of document.querySelectorAll(".secret")) {
 // A page that only leads back to a form does so by itself.
 document.querySelector("form[data-resume]")?.requestSubmit();
 
+// The link of a mail has its token as the fragment. It goes into the form, and out of the address bar; the
+// visitor sees the button alone.
+const linked = document.querySelector("[data-fragment]");
+const take = () => {
+	const token = location.hash.slice(1);
+	if (!token) return;
+	const field = document.getElementById(linked.dataset.fragment);
+	field.value = token;
+	field.closest(".field").hidden = true;
+	history.replaceState(null, "", location.pathname);
+};
+if (linked) {
+	take();
+	addEventListener("hashchange", take); // another link, opened while the page is there
+}
+
 // Each time is shown in the zone of the reader, with UTC beside it.
 const page = document.documentElement.lang;
 const language = navigator.languages.find((one) => one.split("-")[0] === page) ?? page;

@@ -1,0 +1,143 @@
+package directory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// Compose makes the message with what is mailed to the user u, as a record for the commit that keeps
+// its hashes. It does no I/O.
+type Compose func(u User, m Mailed) (store.Record, error)
+
+// BeginRecovery mails a code and a link to choose another password to the user of a name: an identifier
+// or an address that a user has proven. They take the place of earlier ones. It returns the handle
+// of the code.
+//
+// The caller learns nothing of the name (LOGIN-07): a name that nobody has, and a user who is
+// disabled or has no address, cost the same reads, and one commit of as many records of the same
+// sizes; for a name that had too many mails in an hour there is no commit, for any of them. Then an
+// earlier mail stays good. sent says whether there is a message: it is for what happens after the
+// answer, and for nothing else.
+func (d *Directory) BeginRecovery(ctx context.Context, name string, language string, act audit.Act, compose Compose) (handle secret.String, sent bool, err error) {
+	for {
+		m, sent, err := d.beginRecovery(ctx, name, language, act, compose)
+		if !errors.Is(err, store.ErrConflict) {
+			return m.Handle, sent, err
+		}
+	}
+}
+
+func (d *Directory) beginRecovery(ctx context.Context, name, language string, act audit.Act, compose Compose) (m Mailed, sent bool, err error) {
+	u, counter, err := d.named(ctx, name)
+	if err != nil {
+		return m, false, err
+	}
+	able := u.rev != 0 && u.Status == Active && u.Address != ""
+	owner := u.ID
+	if !able { // nothing of a user who is not mailed is touched
+		owner = "/" + counter.ID
+		u = User{ID: Nobody, Identifier: "nobody@example.com", Address: "nobody@example.com"}
+	}
+	if u.Language == "" {
+		u.Language = language
+	}
+	var b store.Batch
+	if wait, err := d.countMail(&b, counter); err != nil || wait > 0 {
+		return Mailed{Handle: random("")}, false, err
+	}
+	if m, err = d.mail(&b, kindRecovery, recoveryPrefix, owner, proof{User: u.ID, Address: u.Address}); err != nil {
+		return m, false, err
+	}
+	message, err := compose(u, m)
+	if err != nil {
+		return m, false, err
+	}
+	b.Require = []store.Require{u.require()} // of Nobody: that it is absent
+	note := act.Entry(audit.Recover, u.ID)
+	if !able {
+		kept, err := json.Marshal(note)
+		if err != nil {
+			return m, false, err
+		}
+		message.Key = store.Key{Kind: kindDecoy, ID: message.ID}
+		message.Expires = d.now().Add(time.Second)
+		b.Put = append(b.Put, store.Record{Key: store.Key{Kind: kindDecoy, ID: hashID(m.Handle.Reveal())}, Owner: u.ID, Expires: message.Expires, Value: kept})
+		note.Action = ""
+	}
+	b.Put = append(b.Put, message)
+	_, err = d.audit.Commit(ctx, d.store, b, note)
+	return m, able, err
+}
+
+// named returns the user whom a name means, or one without a revision, and the record of the counter
+// of mails. A proven address means the user who proved it, also if another user has the same text as identifier.
+func (d *Directory) named(ctx context.Context, name string) (u User, counter store.Record, err error) {
+	canonical, err := Canonical(name)
+	if err != nil {
+		canonical = "no identifier: " + name // no account can have it
+	}
+	recs, err := d.store.Get(ctx, identifierKey(canonical), addressKey(canonical))
+	if err != nil {
+		return u, counter, err
+	}
+	id, whose := Nobody, "name "+canonical
+	for _, rec := range recs { // the address is the last
+		var of pointer
+		if rec.Rev != 0 && json.Unmarshal(rec.Value, &of) == nil && !of.Former {
+			id, whose = of.User, "user "+of.User
+		}
+	}
+	u, more, err := d.read(ctx, id, mailingKey(whose))
+	if errors.Is(err, store.ErrNotFound) {
+		u, err = User{ID: Nobody}, nil
+	}
+	if err != nil {
+		return u, counter, err
+	}
+	return u, more[0], nil
+}
+
+// AnswerRecovery returns a token with which the caller chooses a password, in return for a code. The
+// code is used up in the same commit, with the link that was mailed beside it. It fails with
+// login.ErrRefused for a wrong code, and with login.ErrOver.
+func (d *Directory) AnswerRecovery(ctx context.Context, handle secret.String, code string) (token secret.String, expires time.Time, err error) {
+	p, at, err := d.tryCode(ctx, kindRecovery, handle, code)
+	if err != nil {
+		return token, expires, err
+	}
+	token = random(recoveryPrefix)
+	link := proof{User: p.User, Address: p.Address, Expires: d.now().Add(LinkTTL)}
+	rec, err := link.record(store.Key{Kind: kindRecovery, ID: hashID(token.Reveal())}, at.Owner, 0)
+	if err != nil {
+		return token, expires, err
+	}
+	_, err = d.store.Commit(ctx, store.Batch{
+		Require:     []store.Require{{Key: at.Key, Rev: at.Rev}},
+		DeleteOwned: []store.Owned{{Kind: kindRecovery, Owner: at.Owner}},
+		Put:         []store.Record{rec},
+	})
+	if errors.Is(err, store.ErrConflict) { // another answer was faster
+		err = login.ErrOver
+	}
+	if err != nil {
+		return secret.String{}, expires, err
+	}
+	return token, link.Expires, nil
+}
+
+// takeOver adds to b what a user who proves the address for the first time gets: an account of which
+// nothing is left that somebody else may have put there before (LOGIN-17). Credentials besides the
+// password, API keys that act for the user, and what was mailed go; u has the address, and a new
+// password. Call it before the records of u are put.
+func takeOver(b *store.Batch, u *User) {
+	for _, kind := range []store.Kind{kindCredential, kindAPIKey, kindVerification, kindUndo} {
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
+	}
+}

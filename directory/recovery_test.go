@@ -1,0 +1,352 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/sqlite"
+)
+
+// mailroom is a directory with a clock, and what it mailed last.
+type mailroom struct {
+	*directory.Directory
+	t    *testing.T
+	s    store.Store
+	now  time.Time
+	last directory.Mailed
+	to   directory.User
+	n    int // messages
+}
+
+func newMailroom(t *testing.T, s store.Store) *mailroom {
+	m := &mailroom{t: t, s: s, now: time.Now()}
+	m.restart()
+	return m
+}
+
+// restart forgets what is not in the store.
+func (m *mailroom) restart() {
+	d, err := directory.New(directory.Options{Store: m.s, Now: func() time.Time { return m.now }})
+	must(m.t, err)
+	m.Directory = d
+}
+
+func (m *mailroom) user(u directory.User) directory.User {
+	m.t.Helper()
+	u, err := m.Create(m.t.Context(), audit.Act{}, u)
+	must(m.t, err)
+	u, err = m.ByID(m.t.Context(), u.ID)
+	must(m.t, err)
+	return u
+}
+
+func (m *mailroom) compose(u directory.User, mailed directory.Mailed) (store.Record, error) {
+	m.n, m.last, m.to = m.n+1, mailed, u
+	return store.Record{Key: store.Key{Kind: "message", ID: fmt.Sprint(m.n)}, Value: []byte(`{}`)}, nil
+}
+
+// forgot returns the handle, and whether there was a message.
+func (m *mailroom) forgot(name string) (handle secret.String, sent bool) {
+	m.t.Helper()
+	handle, sent, err := m.BeginRecovery(m.t.Context(), name, "en", audit.Act{}, m.compose)
+	must(m.t, err)
+	return handle, sent
+}
+
+// answer answers with a code; wrong is a code that is none.
+func (m *mailroom) answer(handle secret.String, code string) (secret.String, error) {
+	token, _, err := m.AnswerRecovery(m.t.Context(), handle, code)
+	return token, err
+}
+
+// redeem chooses a password.
+func (m *mailroom) redeem(token secret.String, hash string) error {
+	u, _, err := m.Invited(m.t.Context(), token)
+	if err != nil {
+		return err
+	}
+	u, due, err := m.Read(m.t.Context(), u.ID)
+	must(m.t, err)
+	u.Password, u.Version = hash, u.Version+1
+	due.End = u.Version
+	return m.Redeem(m.t.Context(), token, u, &due, audit.Entry{}, nil)
+}
+
+func (m *mailroom) wrong() string {
+	if m.last.Code.Reveal() == "00000000" {
+		return "11111111"
+	}
+	return "00000000"
+}
+
+func wants(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s = %v, want %v", what, err, want)
+	}
+}
+
+// LOGIN-12: a code is eight digits that count five tries over all, at whatever server, and ten
+// minutes; a right one is good once.
+func TestRecoveryCode(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	m.user(directory.User{Identifier: "ada@example.com", Password: "a hash"})
+	handle, sent := m.forgot("Ada@Example.com")
+	if !sent || m.to.Address != "ada@example.com" || len(m.last.Code.Reveal()) != 8 || strings.Trim(m.last.Code.Reveal(), "0123456789") != "" {
+		t.Fatalf("mailed %v, %q to %+v", sent, m.last.Code.Reveal(), m.to)
+	}
+	code := m.last.Code.Reveal()
+	for range 4 {
+		_, err := m.answer(handle, m.wrong())
+		wants(t, "a wrong code", err, login.ErrRefused)
+		m.restart()
+	}
+	_, err := m.answer(secret.New(strings.Repeat("x", 43)), code)
+	wants(t, "a code at another page", err, login.ErrOver)
+	token, err := m.answer(handle, code[:4]+" "+code[4:])
+	if err != nil {
+		t.Fatalf("the fifth try, which is right = %v", err)
+	}
+	_, err = m.answer(handle, code)
+	wants(t, "a code that was used", err, login.ErrOver)
+	_, _, err = m.Invited(t.Context(), m.last.Token)
+	wants(t, "the link beside it", err, login.ErrRefused)
+	must(t, m.redeem(token, "another hash"))
+	wants(t, "the token once more", m.redeem(token, "a third"), directory.ErrUsed)
+
+	handle, _ = m.forgot("ada@example.com")
+	for range 5 {
+		_, err := m.answer(handle, m.wrong())
+		wants(t, "a wrong code", err, login.ErrRefused)
+	}
+	m.restart()
+	_, err = m.answer(handle, m.last.Code.Reveal())
+	wants(t, "the right code after five that were wrong", err, login.ErrOver)
+	if _, _, err := m.Invited(t.Context(), m.last.Token); err != nil {
+		t.Errorf("the link after five wrong codes = %v: who guesses must not take it from the owner", err)
+	}
+
+	m.now = m.now.Add(time.Hour)
+	handle, _ = m.forgot("ada@example.com")
+	m.now = m.now.Add(directory.CodeTTL)
+	_, err = m.answer(handle, m.last.Code.Reveal())
+	wants(t, "a code after ten minutes", err, login.ErrOver)
+	if _, _, err := m.Invited(t.Context(), m.last.Token); err != nil {
+		t.Errorf("the link after ten minutes = %v", err)
+	}
+	m.now = m.now.Add(directory.LinkTTL - directory.CodeTTL)
+	_, _, err = m.Invited(t.Context(), m.last.Token)
+	wants(t, "the link after a quarter of an hour", err, login.ErrRefused)
+}
+
+// LOGIN-12: what was mailed is dead after a newer mail, after any new password, and with the user. An
+// invitation that an administrator handed out is not taken away by a stranger.
+func TestRecoveryEnds(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "ada@example.com", Password: "a hash"})
+	invitation, _, err := m.Invite(t.Context(), u.ID, audit.Act{})
+	must(t, err)
+	old, _ := m.forgot(u.Identifier)
+	before := m.last
+	handle, _ := m.forgot(u.Identifier)
+	_, err = m.answer(old, before.Code.Reveal())
+	wants(t, "a code after a newer mail", err, login.ErrOver)
+	_, _, err = m.Invited(t.Context(), before.Token)
+	wants(t, "a link after a newer mail", err, login.ErrRefused)
+	if _, _, err := m.Invited(t.Context(), invitation); err != nil {
+		t.Errorf("an invitation after a mail that anybody can ask for = %v", err)
+	}
+	must(t, m.redeem(invitation, "another hash"))
+	_, err = m.answer(handle, m.last.Code.Reveal())
+	wants(t, "a code after a new password", err, login.ErrOver)
+	_, _, err = m.Invited(t.Context(), m.last.Token)
+	wants(t, "a link after a new password", err, login.ErrRefused)
+
+	m.now = m.now.Add(time.Hour)
+	handle, _ = m.forgot(u.Identifier)
+	u, err = m.ByID(t.Context(), u.ID)
+	must(t, err)
+	must(t, m.Delete(t.Context(), u, audit.Entry{}))
+	_, err = m.answer(handle, m.last.Code.Reveal())
+	wants(t, "a code after its user", err, login.ErrOver)
+}
+
+// recorded remembers the shape of each commit, and counts the reads.
+type recorded struct {
+	store.Store
+	reads   int
+	commits []string
+	size    int
+}
+
+func (r *recorded) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	r.reads++
+	return r.Store.Get(ctx, keys...)
+}
+
+func (r *recorded) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	for _, rec := range b.Put {
+		r.size += len(rec.Value)
+	}
+	r.commits = append(r.commits, fmt.Sprintf("require %d, delete %d of owners, put %d", len(b.Require), len(b.DeleteOwned), len(b.Put)))
+	return r.Store.Commit(ctx, b)
+}
+
+// LOGIN-07: any name costs the same reads, and one commit of the same shape; also where there
+// were too many mails, for which there is none.
+func TestRecoveryCostsTheSame(t *testing.T) {
+	r := &recorded{Store: memory.New()}
+	m := newMailroom(t, r)
+	m.user(directory.User{Identifier: "known@example.com", Password: "a hash"})
+	m.user(directory.User{Identifier: "named", Address: "proven@example.com", Verified: m.now})
+	m.user(directory.User{Identifier: "no-address"})
+	gone := m.user(directory.User{Identifier: "gone@example.com"})
+	gone.Status = directory.Disabled
+	must(t, m.Write(t.Context(), gone, nil, audit.Entry{}))
+	names := map[string]bool{
+		"known@example.com": true, "proven@example.com": true, "no-address": false, "gone@example.com": false,
+		"unknown@example.com": false, "unknown": false, "no@name@at.all": false, strings.Repeat("x", 300): false,
+	}
+	for try := range 5 {
+		want, size := "", 0
+		for name, has := range names {
+			r.reads, r.commits, r.size = 0, nil, 0
+			handle, sent := m.forgot(name)
+			if has != sent && try < 3 || sent && try >= 3 {
+				t.Errorf("%.20s: sent %v at mail %d", name, sent, try+1)
+			}
+			if len(handle.Reveal()) != 43 {
+				t.Errorf("%.20s: a handle of %d characters", name, len(handle.Reveal()))
+			}
+			got := fmt.Sprint(r.reads, r.commits)
+			if want == "" {
+				want, size = got, r.size
+			}
+			if difference := r.size - size; difference < -200 || difference > 200 {
+				t.Errorf("%.20s writes %d bytes, others %d", name, r.size, size)
+			}
+			if got != want || (len(r.commits) == 1) != (try < 3) {
+				t.Errorf("%.20s costs at mail %d %s, others %s", name, try+1, got, want)
+			}
+			// And a code is refused in the same way, as often.
+			for n := range 6 {
+				want := login.ErrRefused
+				if n == 5 || try >= 3 {
+					want = login.ErrOver
+				}
+				if _, err := m.answer(handle, "no code"); !errors.Is(err, want) {
+					t.Errorf("%.20s: code %d of mail %d = %v, want %v", name, n+1, try+1, err, want)
+				}
+			}
+		}
+	}
+	m.now = m.now.Add(time.Hour)
+	if _, sent := m.forgot("known@example.com"); !sent {
+		t.Error("no mail after an hour")
+	}
+}
+
+// Both names of a user have one counter, and an address means the user who proved it.
+func TestRecoveryByAddress(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	m.user(directory.User{Identifier: "squatter@example.com"})
+	u := m.user(directory.User{Identifier: "ada", Address: "ada@example.com"})
+	u.Address, u.Verified = "squatter@example.com", m.now.UTC().Truncate(time.Second)
+	must(t, m.Write(t.Context(), u, nil, audit.Entry{}))
+	for n, name := range []string{"ada", "squatter@example.com", "ADA", "squatter@example.com"} {
+		if _, sent := m.forgot(name); sent != (n < 3) || sent && m.to.ID != u.ID {
+			t.Errorf("%s, mail %d: sent %v to %s, want %s", name, n+1, sent, m.to.ID, u.ID)
+		}
+	}
+}
+
+// LOGIN-17: somebody made an account with an address that is not theirs. Its owner takes it over by mail,
+// and nothing of the other stays. In an account whose owner proved the address before, the other credentials
+// stay: a mail does not pass by a second factor.
+func TestRecoveryTakesOver(t *testing.T) {
+	for _, verified := range []bool{false, true} {
+		m := newMailroom(t, memory.New())
+		ctx := t.Context()
+		u := m.user(directory.User{Identifier: "ada@example.com", Password: "the stranger's"})
+		if verified {
+			u.Verified = m.now
+			must(t, m.Write(ctx, u, nil, audit.Entry{}))
+		}
+		must(t, m.SaveCredential(ctx, u.ID, login.Credential{Kind: "totp", Data: []byte(`{}`)}, audit.Entry{}))
+		_, key, err := m.NewKey(ctx, audit.Act{}, directory.APIKey{Client: "x", User: u.ID, Scopes: []string{directory.ScopeFeed}})
+		must(t, err)
+		m.forgot("ada@example.com")
+		must(t, m.redeem(m.last.Token, "the owner's"))
+		got, err := m.ByID(ctx, u.ID)
+		must(t, err)
+		if got.Password != "the owner's" || got.Verified.IsZero() || got.Address != "ada@example.com" {
+			t.Errorf("verified %v: %+v", verified, got)
+		}
+		others, err := m.Credentials(ctx, u.ID, "totp")
+		must(t, err)
+		if (len(others) == 1) != verified {
+			t.Errorf("verified %v: %d other credentials", verified, len(others))
+		}
+		_, err = m.Key(ctx, key.Reveal())
+		if (err == nil) != verified { // package accounts ends it by the new password in any case
+			t.Errorf("verified %v: the key that acts for the user = %v", verified, err)
+		}
+		if id, err := m.IDOfAddress(ctx, "ada@example.com"); err != nil || id != u.ID {
+			t.Errorf("verified %v: the address is of %q, %v", verified, id, err)
+		}
+	}
+}
+
+// LOGIN-12: of many who use one code, one link, or both at once, one gets in.
+func TestMailedIsUsedOnce(t *testing.T) {
+	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "users.db"))
+	must(t, err)
+	defer file.Close()
+	for name, s := range map[string]store.Store{"memory": memory.New(), "sqlite": file} {
+		m := newMailroom(t, s)
+		u := m.user(directory.User{Identifier: "ada@example.com", Password: "a hash"})
+		for round := range 4 {
+			m.now = m.now.Add(time.Hour)
+			handle, _ := m.forgot(u.Identifier)
+			mailed := m.last
+			var mu sync.Mutex
+			got := 0
+			var wg sync.WaitGroup
+			for n := range 8 {
+				wg.Go(func() {
+					var err error
+					if n%2 == round%2 {
+						_, err = m.answer(handle, mailed.Code.Reveal())
+					} else {
+						err = m.redeem(mailed.Token, fmt.Sprint("hash ", round, n))
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case err == nil:
+						got++
+					case !errors.Is(err, login.ErrRefused) && !errors.Is(err, login.ErrOver) && !errors.Is(err, store.ErrConflict):
+						t.Errorf("%s: %v", name, err)
+					}
+				})
+			}
+			wg.Wait()
+			if got != 1 {
+				t.Errorf("%s, round %d: %d got in, want one", name, round, got)
+			}
+		}
+	}
+}

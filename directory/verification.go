@@ -1,0 +1,281 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// BeginVerification mails a code and a link to an address that a user claims: the one that the user has, or
+// the one that shall take its place. Nothing changes before somebody proves to read the mail. They
+// take the place of earlier ones. It fails with ErrBadAddress, with ErrAddressTaken if another user has proven
+// the address, and with login.Throttled if it had too many mails.
+func (d *Directory) BeginVerification(ctx context.Context, id, address, language string, compose Compose) (Mailed, error) {
+	address, err := CanonicalAddress(address)
+	if err != nil {
+		return Mailed{}, err
+	}
+	for {
+		u, more, err := d.read(ctx, id, mailingKey("address "+address))
+		if err != nil {
+			return Mailed{}, err
+		}
+		if err := d.AvailableAddress(ctx, id, address); err != nil {
+			return Mailed{}, err
+		}
+		if u.follows(address) {
+			if err := d.mayBeCalled(ctx, &u, address); err != nil {
+				return Mailed{}, err
+			}
+		}
+		b := store.Batch{Require: []store.Require{u.require()}}
+		wait, err := d.countMail(&b, more[0])
+		if err == nil && wait > 0 {
+			err = login.Throttled{RetryAfter: wait}
+		}
+		if err != nil {
+			return Mailed{}, err
+		}
+		m, err := d.mail(&b, kindVerification, verificationPrefix, u.ID, proof{User: u.ID, Address: address})
+		if err != nil {
+			return Mailed{}, err
+		}
+		to := u
+		if to.Address = address; to.Language == "" {
+			to.Language = language
+		}
+		message, err := compose(to, m)
+		if err != nil {
+			return Mailed{}, err
+		}
+		b.Put = append(b.Put, message)
+		if _, err := d.store.Commit(ctx, b); !errors.Is(err, store.ErrConflict) {
+			return m, err
+		}
+	}
+}
+
+// follows reports whether the identifier of u becomes address when its address does: it is the
+// address of now.
+func (u *User) follows(address string) bool {
+	return u.Address != "" && u.Identifier == u.Address && address != u.Address
+}
+
+// mayBeCalled says whether u may take an identifier: ErrTaken, or ErrConfusable. Its own former one it may.
+func (d *Directory) mayBeCalled(ctx context.Context, u *User, identifier string) error {
+	renamed := *u
+	renamed.Identifier = identifier
+	return d.rename(ctx, new(store.Batch), &renamed)
+}
+
+// Verification is what somebody shows who reads mail at an address: a code with its handle, or the token of a link.
+type Verification struct {
+	Handle secret.String
+	Code   string
+	Token  secret.String
+	User   string // whose the proof must be; empty: whose it is
+}
+
+// Verified is what Verify has done.
+type Verified struct {
+	User   User   // as it is now
+	Before User   // as it was; the same address: it was verified for the first time, or anew
+	Undo   Mailed // a token that gives the address back that the user had proven before; empty: there is none
+}
+
+// Changed reports whether the address is another one.
+func (v Verified) Changed() bool { return v.User.Address != v.Before.Address }
+
+// Verify makes an address the one of its user, proven now, and the identifier too if that was the address
+// before. told makes the message to the address before, if the user had proven that: it has the
+// link that gives it back. All is one commit, and of two at once one is refused. It fails with
+// login.ErrRefused or login.ErrOver, ErrAddressTaken, ErrTaken and ErrConfusable.
+func (d *Directory) Verify(ctx context.Context, shown Verification, act audit.Act, told func(v Verified) ([]store.Record, error)) (v Verified, err error) {
+	for range maxTries {
+		if v, err = d.verify(ctx, shown, act, told); !errors.Is(err, store.ErrConflict) {
+			return v, err
+		}
+	}
+	return v, login.ErrBusy
+}
+
+func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Act, told func(v Verified) ([]store.Record, error)) (v Verified, err error) {
+	p, at, err := d.shown(ctx, shown)
+	if err != nil {
+		return v, err
+	}
+	u, err := d.ByID(ctx, p.User)
+	if errors.Is(err, store.ErrNotFound) {
+		err = login.ErrOver
+	}
+	if err != nil {
+		return v, err
+	}
+	v.Before = u
+	if u.follows(p.Address) {
+		u.Identifier = p.Address
+	}
+	now := d.now().UTC().Truncate(time.Second)
+	u.Address, u.Verified = p.Address, now
+	b, err := d.write(ctx, u, nil)
+	if err != nil {
+		return v, err
+	}
+	b.Require = append(b.Require, store.Require{Key: at.Key, Rev: at.Rev})
+	b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindVerification, Owner: u.ID})
+	v.User = u
+	if v.Changed() && !v.Before.Verified.IsZero() {
+		v.Undo = Mailed{Token: random(undoPrefix), LinkEnd: now.Add(UndoTTL)}
+		undo := proof{User: u.ID, Address: v.Before.Address, Expires: v.Undo.LinkEnd, Former: &former{v.Before.Identifier, v.Before.Address, v.Before.Verified, now}}
+		rec, err := undo.record(store.Key{Kind: kindUndo, ID: hashID(v.Undo.Token.Reveal())}, u.ID, 0)
+		if err != nil {
+			return v, err
+		}
+		b.Put = append(b.Put, rec)
+	}
+	messages, err := told(v)
+	if err != nil {
+		return v, err
+	}
+	b.Put = append(b.Put, messages...)
+	if act.By == "" {
+		act.By = audit.BySubject(u.ID)
+	}
+	note := act.Entry(audit.SetAddress, u.ID)
+	note.Detail = "verified"
+	if v.Changed() {
+		note.Detail = "changed"
+	}
+	_, err = d.audit.Commit(ctx, d.store, b, note)
+	return v, err
+}
+
+func (d *Directory) shown(ctx context.Context, shown Verification) (p proof, at store.Record, err error) {
+	if shown.Token.Reveal() != "" {
+		p, at, err = d.linked(ctx, kindVerification, verificationPrefix, shown.Token)
+	} else {
+		p, at, err = d.tryCode(ctx, kindVerification, shown.Handle, shown.Code)
+	}
+	if err == nil && shown.User != "" && shown.User != p.User {
+		err = login.ErrOver
+	}
+	return p, at, err
+}
+
+// Verifies returns the user and the address that the token of a link is for, or login.ErrRefused. It uses nothing up.
+func (d *Directory) Verifies(ctx context.Context, token secret.String) (u User, address string, err error) {
+	p, _, err := d.linked(ctx, kindVerification, verificationPrefix, token)
+	if err != nil {
+		return u, "", err
+	}
+	u, err = d.ByID(ctx, p.User)
+	if errors.Is(err, store.ErrNotFound) {
+		err = login.ErrRefused
+	}
+	return u, p.Address, err
+}
+
+// Undoes returns the user whose address the token of an undo gives back, and that address, or
+// login.ErrRefused. It uses nothing up.
+func (d *Directory) Undoes(ctx context.Context, token secret.String) (u User, address string, err error) {
+	p, _, err := d.linked(ctx, kindUndo, undoPrefix, token)
+	if err != nil {
+		return u, "", err
+	}
+	u, err = d.ByID(ctx, p.User)
+	if errors.Is(err, store.ErrNotFound) {
+		err = login.ErrRefused
+	}
+	return u, p.Address, err
+}
+
+// Undo is Write for u, who gets the address and the identifier back that an undo has, with a password
+// that nobody knows: the person who changed the address may know the one of now. Credentials from after
+// the change go. It returns a token to choose a password with. Every undo of the user is used up: an earlier
+// one could give back what came before.
+func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *Due, note audit.Entry, told Told) (recovery secret.String, expires time.Time, err error) {
+	p, at, err := d.linked(ctx, kindUndo, undoPrefix, token)
+	if err == nil && (p.User != u.ID || p.Former == nil) {
+		err = login.ErrRefused
+	}
+	if err != nil {
+		return recovery, expires, err
+	}
+	u.Identifier, u.Address, u.Verified, u.Password = p.Former.Identifier, p.Former.Address, p.Former.Verified.UTC(), ""
+	b, err := d.write(ctx, u, due)
+	if err != nil {
+		return recovery, expires, err
+	}
+	others, err := d.Credentials(ctx, u.ID, "")
+	if err != nil {
+		return recovery, expires, err
+	}
+	for _, c := range others {
+		if c.Kind != KindPassword && c.Kind != KindMail && !c.Created.Before(p.Former.Changed) {
+			key := credentialKey(u.ID, c.Kind, c.ID)
+			b.Require, b.Delete = append(b.Require, store.Require{Key: key, Rev: c.Rev}), append(b.Delete, key)
+		}
+	}
+	b.Require = append(b.Require, store.Require{Key: at.Key, Rev: at.Rev})
+	b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindUndo, Owner: u.ID})
+	recovery = random(recoveryPrefix)
+	link := proof{User: u.ID, Address: u.Address, Expires: d.now().Add(LinkTTL)}
+	rec, err := link.record(store.Key{Kind: kindRecovery, ID: hashID(recovery.Reveal())}, u.ID, 0)
+	if err != nil {
+		return recovery, expires, err
+	}
+	b.Put = append(b.Put, rec)
+	if err := told.add(&b, u); err != nil {
+		return recovery, expires, err
+	}
+	_, err = d.audit.Commit(ctx, d.store, b, note)
+	return recovery, link.Expires, err
+}
+
+// CreateVerifying is Create, and mails a link to the address of u in the same commit, if u has one that
+// had not too many mails.
+func (d *Directory) CreateVerifying(ctx context.Context, act audit.Act, u User, compose Compose) (User, error) {
+	u.ID, u.Status, u.Created = "", Active, d.now()
+	for {
+		b, note, err := d.create(ctx, act, &u)
+		if err == nil {
+			err = d.welcome(ctx, &b, u, compose)
+		}
+		if err != nil {
+			return User{}, err
+		}
+		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
+			return u, err
+		}
+		if err := d.Available(ctx, u.Identifier); err != nil {
+			return User{}, err
+		}
+	}
+}
+
+// welcome adds the link to b, and the message. There is no code: no page waits for it.
+func (d *Directory) welcome(ctx context.Context, b *store.Batch, u User, compose Compose) error {
+	if u.Address == "" {
+		return nil
+	}
+	recs, err := d.store.Get(ctx, mailingKey("address "+u.Address))
+	if err != nil {
+		return err
+	}
+	if wait, err := d.countMail(b, recs[0]); err != nil || wait > 0 {
+		return err
+	}
+	m, err := d.mail(b, kindVerification, verificationPrefix, u.ID, proof{User: u.ID, Address: u.Address})
+	if err != nil {
+		return err
+	}
+	m.Code = secret.String{}
+	message, err := compose(u, m)
+	b.Put = append(b.Put, message)
+	return err
+}

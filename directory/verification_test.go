@@ -1,0 +1,234 @@
+package directory_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store"
+	"github.com/counterfoil/counterfoil/store/memory"
+)
+
+// told makes the message to the address before.
+func (m *mailroom) told(v directory.Verified) ([]store.Record, error) {
+	if v.Undo.Token.Reveal() == "" {
+		return nil, nil
+	}
+	rec, err := m.compose(v.Before, v.Undo)
+	return []store.Record{rec}, err
+}
+
+func (m *mailroom) ask(u directory.User, address string) directory.Mailed {
+	m.t.Helper()
+	mailed, err := m.BeginVerification(m.t.Context(), u.ID, address, "de", m.compose)
+	must(m.t, err)
+	return mailed
+}
+
+func (m *mailroom) verify(shown directory.Verification) (directory.Verified, error) {
+	return m.Verify(m.t.Context(), shown, audit.Act{}, m.told)
+}
+
+// undo gives an address back.
+func (m *mailroom) undo(token secret.String) (recovery secret.String, u directory.User, err error) {
+	u, _, err = m.Undoes(m.t.Context(), token)
+	if err != nil {
+		return recovery, u, err
+	}
+	u, due, err := m.Read(m.t.Context(), u.ID)
+	must(m.t, err)
+	u.Version++
+	due.End = u.Version
+	if recovery, _, err = m.Undo(m.t.Context(), token, u, &due, audit.Entry{}, nil); err != nil {
+		return recovery, u, err
+	}
+	u, err = m.ByID(m.t.Context(), u.ID)
+	must(m.t, err)
+	return recovery, u, nil
+}
+
+// An address is proven by the code at the page that asked for it, or by the link, once. Nothing changes
+// before.
+func TestVerifyAddress(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u, other := m.user(directory.User{Identifier: "ada@example.com"}), m.user(directory.User{Identifier: "bob"})
+	mailed := m.ask(u, u.Address)
+	if got, err := m.ByID(t.Context(), u.ID); err != nil || !got.Verified.IsZero() {
+		t.Fatalf("verified before anybody proved it: %v, %v", got.Verified, err)
+	}
+	_, err := m.verify(directory.Verification{Handle: mailed.Handle, Code: m.wrong(), User: u.ID})
+	wants(t, "a wrong code", err, login.ErrRefused)
+	_, err = m.verify(directory.Verification{Handle: mailed.Handle, Code: mailed.Code.Reveal(), User: other.ID})
+	wants(t, "the code of another user", err, login.ErrOver)
+	_, err = m.answer(mailed.Handle, mailed.Code.Reveal())
+	wants(t, "a code to prove an address, for a password", err, login.ErrOver)
+	_, _, err = m.Invited(t.Context(), mailed.Token)
+	wants(t, "a link to prove an address, for a password", err, login.ErrRefused)
+	done, err := m.verify(directory.Verification{Handle: mailed.Handle, Code: mailed.Code.Reveal(), User: u.ID})
+	if err != nil || done.Changed() || done.Undo.Token.Reveal() != "" {
+		t.Fatalf("Verify = %+v, %v", done, err)
+	}
+	got, err := m.ByID(t.Context(), u.ID)
+	if err != nil || got.Verified.IsZero() || got.Address != "ada@example.com" {
+		t.Errorf("after the code: %q verified %v, %v", got.Address, got.Verified, err)
+	}
+	_, err = m.verify(directory.Verification{Token: mailed.Token})
+	wants(t, "the link beside the code", err, login.ErrRefused)
+	if _, err := m.BeginVerification(t.Context(), other.ID, "ada@example.com", "", m.compose); !errors.Is(err, directory.ErrAddressTaken) {
+		t.Errorf("the proven address of another = %v, want ErrAddressTaken", err)
+	}
+
+	mailed = m.ask(other, "bob@example.com")
+	handed, _ := m.forgot("ada@example.com")
+	_, err = m.verify(directory.Verification{Handle: handed, Code: m.last.Code.Reveal()})
+	wants(t, "a code for a password, to prove an address", err, login.ErrOver)
+	_, err = m.verify(directory.Verification{Token: m.last.Token})
+	wants(t, "a link for a password, to prove an address", err, login.ErrRefused)
+	if done, err = m.verify(directory.Verification{Token: mailed.Token}); err != nil || !done.Changed() {
+		t.Errorf("by the link = %v", err)
+	}
+	for range 2 {
+		m.ask(other, "third@example.com")
+	}
+	m.ask(u, "third@example.com")
+	if _, err := m.BeginVerification(t.Context(), other.ID, "third@example.com", "", m.compose); !login.Unchecked(err) {
+		t.Errorf("a fourth mail to one address = %v, want Throttled", err)
+	}
+}
+
+// A change of the address takes what the user signs in with along, if that is the address. The one before is
+// told, and gets back what was: name, address, and a user whom nobody who made the change can be any more.
+// Nobody else gets the name meanwhile.
+func TestChangeOfAddress(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	ctx := t.Context()
+	u := m.user(directory.User{Identifier: "old@example.com", Verified: m.now.UTC().Truncate(time.Second), Password: "a hash"})
+	must(t, m.SaveCredential(ctx, u.ID, login.Credential{Kind: "totp", ID: "own", Data: []byte(`{}`), Created: m.now}, audit.Entry{}))
+	m.now = m.now.Add(time.Minute)
+	mailed := m.ask(u, "new@example.com")
+	done, err := m.verify(directory.Verification{Token: mailed.Token})
+	if err != nil || !done.Changed() || m.to.Address != "old@example.com" || m.last.Token.Reveal() != done.Undo.Token.Reveal() {
+		t.Fatalf("Verify = %+v, %v, told %s", done, err, m.to.Address)
+	}
+	undo := done.Undo.Token
+	by := func(name string) string {
+		id, err := m.IDOf(ctx, name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return id
+	}
+	if by("new@example.com") != u.ID || by("old@example.com") != "" {
+		t.Errorf("new is of %q, old of %q, want %s and nobody", by("new@example.com"), by("old@example.com"), u.ID)
+	}
+	if _, err := m.Create(ctx, audit.Act{}, directory.User{Identifier: "old@example.com"}); !errors.Is(err, directory.ErrTaken) {
+		t.Errorf("another user with the name before = %v, want ErrTaken", err)
+	}
+	must(t, m.SaveCredential(ctx, u.ID, login.Credential{Kind: "totp", ID: "thief", Data: []byte(`{}`), Created: m.now}, audit.Entry{}))
+	next := m.ask(u, "third@example.com") // the thief goes on
+	_, err = m.verify(directory.Verification{Token: next.Token})
+	must(t, err)
+
+	m.now = m.now.Add(directory.UndoTTL - time.Minute)
+	recovery, got, err := m.undo(undo)
+	if err != nil || got.Identifier != "old@example.com" || got.Address != "old@example.com" || got.Verified.IsZero() || got.Password != "" {
+		t.Fatalf("Undo = %+v, %v", got, err)
+	}
+	others, err := m.Credentials(ctx, u.ID, "totp")
+	if err != nil || len(others) != 1 || others[0].ID != "own" {
+		t.Errorf("after the undo: %v, %v, want the credential from before the change", others, err)
+	}
+	if by("old@example.com") != u.ID || by("new@example.com") != "" || by("third@example.com") != "" {
+		t.Error("after the undo the names are not as they were")
+	}
+	must(t, m.redeem(recovery, "another hash"))
+	_, _, err = m.undo(undo)
+	wants(t, "the undo once more", err, login.ErrRefused)
+	_, _, err = m.undo(m.last.Token)
+	wants(t, "the undo of the change after it", err, login.ErrRefused)
+	if got, err := m.ByID(ctx, u.ID); err != nil || got.Password != "another hash" || got.Identifier != "old@example.com" {
+		t.Errorf("in the end %+v, %v", got, err)
+	}
+}
+
+// An undo is over after 72 hours, and survives a new password: the person who changed the address can set one.
+func TestUndoLives(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "ada", Address: "old@example.com", Verified: m.now, Password: "a hash"})
+	done, err := m.verify(directory.Verification{Token: m.ask(u, "new@example.com").Token})
+	must(t, err)
+	m.forgot("ada")
+	if m.to.Address != "new@example.com" {
+		t.Errorf("mail goes to %s", m.to.Address)
+	}
+	must(t, m.redeem(m.last.Token, "the thief's"))
+	if _, _, err := m.Undoes(t.Context(), done.Undo.Token); err != nil {
+		t.Errorf("after a new password = %v", err)
+	}
+	m.now = m.now.Add(directory.UndoTTL)
+	_, _, err = m.Undoes(t.Context(), done.Undo.Token)
+	wants(t, "after 72 hours", err, login.ErrRefused)
+}
+
+// An address that nobody has proven is told nothing, and gets no link: it may be a stranger's.
+func TestUnprovenAddressHasNoUndo(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "mistyped@example.com"})
+	mailed := m.ask(u, "right@example.com")
+	before := m.n
+	done, err := m.verify(directory.Verification{Token: mailed.Token})
+	if err != nil || done.Undo.Token.Reveal() != "" || m.n != before || done.User.Identifier != "right@example.com" {
+		t.Errorf("Verify = %+v, %v, %d messages", done, err, m.n-before)
+	}
+}
+
+// A name that is taken or looks like another is not taken with the address, and says so before a mail goes out.
+func TestChangeOfAddressToATakenName(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "ada@example.com"})
+	m.user(directory.User{Identifier: "bob@example.com"})
+	m.user(directory.User{Identifier: "lilly@example.com"})
+	for address, want := range map[string]error{"bob@example.com": directory.ErrTaken, "1illy@example.com": directory.ErrConfusable} {
+		if _, err := m.BeginVerification(t.Context(), u.ID, address, "", m.compose); !errors.Is(err, want) || m.n != 0 {
+			t.Errorf("%s = %v, %d messages, want %v", address, err, m.n, want)
+		}
+	}
+}
+
+// Of many who prove one address for several users at once, one has it; and of many who use one code, one.
+func TestVerifyRaces(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	var users []directory.User
+	var mailed []directory.Mailed
+	for n := range 3 {
+		u := m.user(directory.User{Identifier: fmt.Sprint("user", n)})
+		users, mailed = append(users, u), append(mailed, m.ask(u, "one@example.com"))
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	got := 0
+	for n := range 12 {
+		shown := directory.Verification{Token: mailed[n%3].Token}
+		if n%2 == 0 {
+			shown = directory.Verification{Handle: mailed[n%3].Handle, Code: mailed[n%3].Code.Reveal(), User: users[n%3].ID}
+		}
+		wg.Go(func() {
+			_, err := m.Verify(t.Context(), shown, audit.Act{}, func(directory.Verified) ([]store.Record, error) { return nil, nil })
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				got++
+			}
+		})
+	}
+	wg.Wait()
+	if got != 1 {
+		t.Errorf("%d have proven it, want one", got)
+	}
+}

@@ -1,0 +1,211 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/source"
+)
+
+// mailed is a bench with the user ada@example.com.
+func mailed(t *testing.T) *bench {
+	b := assemble(t, server.Config{URL: authURL, Registration: true})
+	_, err := b.users.Register(t.Context(), audit.Act{}, "ada@example.com", "", secret.New(pass), nil)
+	must(t, err)
+	return b
+}
+
+// signedInAs is a browser in which a user is signed in.
+func (b *bench) signedInAs(identifier string) *visitor {
+	b.Helper()
+	u, err := b.users.ByIdentifier(b.Context(), identifier)
+	must(b.T, err)
+	v := b.visitor()
+	v.cookies[source.InsecureCookieName] = b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
+	return v
+}
+
+const next = "a morning by the river"
+
+// Who forgot the password chooses another by the pages: with the code where they asked, and after a wrong
+// one. Other browsers are signed out. The application that sent them here is where they end.
+func TestForgottenPassword(t *testing.T) {
+	b := mailed(t)
+	other := b.signedInAs("ada@example.com")
+	v := b.visitor().open("/login?return_to=/notes").link("Forgot your password?").at(http.StatusOK, "<h1>Forgot your password?</h1>")
+	v.send("/forgot", typed("identifier", " ADA@example.com")).at(http.StatusOK, "<h1>Enter the code</h1>")
+	letter := b.box.last(t)
+	code := letter.Code.Reveal()
+	if letter.Kind != accounts.MailReset || letter.Path != "/welcome" || !strings.Contains(v.page.Body.String(), `autocomplete="one-time-code"`) || strings.Contains(v.page.Body.String(), code) {
+		t.Errorf("the mail is %+v, the page %s", letter, v.page.Body)
+	}
+	v.send("/forgot/code", typed("code", wrong(code))).at(http.StatusUnauthorized, "That code is not right")
+	v.at(http.StatusUnauthorized, `aria-describedby="code-problem code-hint"`)
+	v.send("/forgot/code", typed("code", code[:4]+" "+code[4:])).at(http.StatusOK, "<h1>Choose a password</h1>")
+	v.send("/welcome", typed("password", "short", "token", tokenOf(v))).at(http.StatusUnprocessableEntity, "too short")
+	v.send("/welcome", typed("password", next, "token", tokenOf(v))).sentTo("/login?return_to=%2Fnotes")
+	v.open("/login?return_to=/notes").at(http.StatusOK, "Your password is set.")
+	v.send("/login", typed("identifier", "ada@example.com", "password", next)).sentTo("/notes")
+	other.open("/").at(http.StatusOK, "You are not signed in")
+	if got := b.box.last(t); got.Kind != accounts.MailPassword || got.To != "ada@example.com" {
+		t.Errorf("the notice is %+v", got)
+	}
+	b.visitor().open("/forgot").send("/forgot", typed("identifier", "ada@example.com")).send("/forgot/code", typed("code", code)).at(http.StatusUnauthorized, "not right")
+}
+
+// tokenOf is the token that the form of an invitation has.
+func tokenOf(v *visitor) string {
+	for _, input := range inputs.FindAllString(v.page.Body.String(), -1) {
+		if attribute(input, "name") == "token" {
+			return attribute(input, "value")
+		}
+	}
+	return ""
+}
+
+// LOGIN-07: the page and the API answer the same for any name, status, headers and all, except for
+// what is random.
+func TestForgottenPasswordOfAnybody(t *testing.T) {
+	b := mailed(t)
+	gone, err := b.users.Register(t.Context(), audit.Act{}, "gone@example.com", "", secret.New(pass), nil)
+	must(t, err)
+	_, err = b.users.Update(t.Context(), gone.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+	must(t, err)
+	for _, path := range []string{"/v1/recovery", "/forgot"} {
+		want := ""
+		for n, name := range []string{"ada@example.com", "gone@example.com", "alice", "nobody@example.com", "nobody"} {
+			before := b.box.count(t)
+			var got string
+			if path == "/forgot" {
+				v := b.visitor().open("/forgot").send("/forgot", typed("identifier", name))
+				_, rest, _ := strings.Cut(v.page.Body.String(), `name="handle" value="`)
+				got = fmt.Sprint(v.page.Code, v.page.Header(), strings.Replace(v.page.Body.String(), rest[:43], "", 1))
+			} else {
+				w := b.answer("POST", path, `{"identifier":"`+name+`"}`)
+				got = fmt.Sprint(w.Code, w.Header(), strings.Replace(w.Body.String(), textOf(w.Body.String(), "recovery"), "", 1))
+			}
+			got = strings.Join(strings.Split(got, "X-Request-Id:")[:1], "") + got[strings.Index(got, "]"):]
+			if _, rest, found := strings.Cut(got, "X-Request-Id:["); found {
+				got = strings.Replace(got, rest[:16], "", 1)
+			}
+			if want == "" {
+				want = got
+			}
+			if got != want {
+				t.Errorf("%s for %s\n%s\nfor others\n%s", path, name, got, want)
+			}
+			if sent := b.box.count(t) > before; sent != (n == 0) {
+				t.Errorf("%s for %s: sent %v", path, name, sent)
+			}
+		}
+	}
+}
+
+// LOGIN-13: the link of a mail leads to the configured URL, whatever the request says.
+func TestLinksInMail(t *testing.T) {
+	b := mailed(t)
+	for _, header := range [][]string{{"X-Forwarded-Host", "evil.test"}, {"Forwarded", "host=evil.test;proto=http"}, {"X-Forwarded-Proto", "http"}, {"Origin", authURL}} {
+		b.answer("POST", "/v1/recovery", `{"identifier":"ada@example.com"}`, header...)
+	}
+	m := b.box.last(t)
+	if link := accounts.LinkOf(authURL, m).Reveal(); !strings.HasPrefix(link, authURL+"/welcome#cfp_") {
+		t.Errorf("the link is %s", link)
+	}
+}
+
+// A new user confirms the address by the link of the mail, with a button: to open it does nothing.
+func TestConfirmAddressByLink(t *testing.T) {
+	b := mailed(t)
+	v := b.visitor().open("/register").send("/register", typed("identifier", "eve@example.com", "password", next))
+	m := b.box.last(t)
+	if m.Kind != accounts.MailVerify || m.To != "eve@example.com" || m.Path != "/address/confirm" || m.Code.Reveal() != "" {
+		t.Fatalf("who signs up is sent %+v", m)
+	}
+	v.open("/address").at(http.StatusOK, "not confirmed")
+	elsewhere := b.visitor().open(m.Path).at(http.StatusOK, "Confirm your mail address")
+	v.open("/address").at(http.StatusOK, "not confirmed")
+	elsewhere.send("/address/confirm", typed("token", "nonsense")).at(http.StatusUnauthorized, "This link is no longer good")
+	elsewhere.send("/address/confirm", typed("token", authURL+m.Path+"#"+m.Token.Reveal())).sentTo("/login")
+	elsewhere.open("/login").at(http.StatusOK, "Your mail address is confirmed.")
+	v.open("/address").at(http.StatusOK, "eve@example.com")
+	if strings.Contains(v.page.Body.String(), "not confirmed") {
+		t.Errorf("after the link: %s", v.page.Body)
+	}
+	elsewhere.open(m.Path).send("/address/confirm", typed("token", m.Token.Reveal())).at(http.StatusUnauthorized, "This link is no longer good")
+}
+
+// A change of address by the pages: it needs a fresh login, the code counts at the page that asked, and the
+// one before gets it back, with another password.
+func TestChangeAddressOnThePages(t *testing.T) {
+	b := mailed(t)
+	v := b.signedInAs("ada@example.com").open("/address").at(http.StatusOK, "ada@example.com")
+	v.send("/address", typed()).at(http.StatusOK, "Enter the code")
+	v.send("/address/code", typed("code", b.box.last(t).Code.Reveal())).sentTo("/address")
+	v.open("/address").at(http.StatusOK, "Your mail address is confirmed.")
+
+	for bad, text := range map[string]string{"nonsense": "no mail address", "ada@example.com, eve@example.com": "no mail address"} {
+		sends(v.open("/address"), "address", bad).at(http.StatusUnprocessableEntity, text).at(http.StatusUnprocessableEntity, `id="address-problem"`)
+	}
+	sends(v.open("/address"), "address", "New@Example.com").at(http.StatusOK, "New@Example.com")
+	code := b.box.last(t).Code.Reveal()
+	v.send("/address/code", typed("code", wrong(code))).at(http.StatusUnauthorized, "That code is not right")
+	v.send("/address/code", typed("code", code)).sentTo("/address")
+	v.open("/address").at(http.StatusOK, "Your mail address was changed").at(http.StatusOK, "new@example.com")
+	undo := b.box.last(t)
+	if undo.Kind != accounts.MailMoved || undo.To != "ada@example.com" || undo.Path != "/address/undo" {
+		t.Fatalf("the address before is told %+v", undo)
+	}
+	owner := b.visitor().open(undo.Path).at(http.StatusOK, "Get your mail address back")
+	v.open("/").at(http.StatusOK, "new@example.com")
+	owner.send("/address/undo", typed("token", undo.Token.Reveal())).at(http.StatusOK, "<h1>Choose a password</h1>")
+	v.open("/").at(http.StatusOK, "You are not signed in")
+	owner.send("/welcome", typed("password", next, "token", tokenOf(owner))).sentTo("/login")
+	owner.open("/login").send("/login", typed("identifier", "ada@example.com", "password", next)).sentTo("/")
+	owner.open("/address/undo").send("/address/undo", typed("token", undo.Token.Reveal())).at(http.StatusUnauthorized, "This link is no longer good")
+}
+
+// sends sends the second form of the page of the address, which has a field.
+func sends(v *visitor, name, value string) *visitor {
+	v.keep(v.form("/address", typed(name, value), append(v.headers(), "Origin", v.url)...))
+	return v
+}
+
+// A login that is old changes no address, and says so where the form is.
+func TestChangeAddressNeedsAFreshLogin(t *testing.T) {
+	b := mailed(t)
+	v := b.own(time.Hour).open("/address").at(http.StatusOK, "Prove that it is you")
+	if strings.Contains(v.page.Body.String(), `name="address"`) {
+		t.Errorf("the form is there: %s", v.page.Body)
+	}
+	sends(v, "address", "thief@example.com").at(http.StatusUnauthorized, "Prove that it is you")
+	if n := b.box.count(t); n != 0 {
+		t.Errorf("%d messages were sent", n)
+	}
+	v.send("/session/step-up", typed("password", pass)).sentTo("/address")
+	sends(v.open("/address"), "address", "alice@example.com").at(http.StatusOK, "Enter the code")
+}
+
+// Without mail there is no page and no link that leads nowhere, and the API says why.
+func TestWithoutMail(t *testing.T) {
+	b := assemble(t, server.Config{URL: authURL, Registration: true, Post: noPost{}})
+	for _, page := range []string{"/login", "/", "/password"} {
+		if body := b.own(time.Minute).open(page).page.Body.String(); strings.Contains(body, "/forgot") || strings.Contains(body, "/address") {
+			t.Errorf("%s: %s", page, body)
+		}
+	}
+	b.visitor().open("/forgot").at(http.StatusNotFound, "")
+	b.own(time.Minute).open("/address").at(http.StatusNotFound, "")
+	if w := b.answer("POST", "/v1/recovery", `{"identifier":"alice"}`); w.Code != http.StatusNotImplemented || !strings.Contains(w.Body.String(), "no-mail") {
+		t.Errorf("recovery = %d %s", w.Code, w.Body)
+	}
+}
