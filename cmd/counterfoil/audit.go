@@ -237,7 +237,7 @@ func auditRow(e audit.Entry) []string {
 	if e.Subject == "" {
 		e.Subject = e.Target
 	}
-	if by, ok := strings.CutPrefix(e.By, "subject:"); ok && by != e.Subject {
+	if by, ok := audit.SubjectOf(e.By); ok && by != e.Subject {
 		e.By = by
 	} else if ok { // the user acted: the address says more than the name
 		e.By = cmp.Or(address(e.Address), "itself")
