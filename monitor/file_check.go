@@ -329,7 +329,7 @@ const (
 )
 
 // JourneyCarriers are those that a journey can sign in by.
-var JourneyCarriers = []string{"cookie", "bearer", "jwt-cookie", "jwe"}
+var JourneyCarriers = []string{"cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"}
 
 func (r *reader) completeJourney(n *yaml.Node, c *Check) {
 	s := &c.Sign

@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/private"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/monitor/alert"
+	"github.com/counterfoil/counterfoil/monitor/journey"
 )
 
 // monitorPlace names the checks of a program that runs some.
@@ -146,7 +147,7 @@ func newWatching(place monitorPlace, file *monitor.File, metrics *ops.Metrics, l
 	figures := newMonitorMetrics(metrics.Registry)
 	var err error
 	w.Monitor, err = monitor.New(file, monitor.Options{
-		Keeper: &monitor.Memory{Send: w.queue.Send}, Dial: w.reach.DialContext, Ran: figures.ran, Logger: log,
+		Keeper: &monitor.Memory{Send: w.queue.Send}, Dial: w.reach.DialContext, Probes: journeys(w.reach), Ran: figures.ran, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -263,7 +264,12 @@ func onceMonitor(file *monitor.File) (*monitor.Monitor, error) {
 	if err := reach.set(file); err != nil {
 		return nil, err
 	}
-	return monitor.New(file, monitor.Options{Keeper: new(monitor.Memory), Dial: reach.DialContext})
+	return monitor.New(file, monitor.Options{Keeper: new(monitor.Memory), Dial: reach.DialContext, Probes: journeys(reach)})
+}
+
+// journeys makes what runs the checks of the kind journey.
+func journeys(reach *reaching) map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error) {
+	return map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.Journey: journey.Probe(reach.DialContext)}
 }
 
 // onceResult is a result as people's programs read it.
@@ -274,6 +280,24 @@ type onceResult struct {
 	Reason  monitor.Reason `json:"reason,omitempty"`
 	Failure string         `json:"failure,omitempty"`
 	Expires time.Time      `json:"certificate_ends,omitzero"`
+
+	Refusals []onceRefusal `json:"refusals,omitempty"` // of a journey
+}
+
+// onceRefusal is when a target refused a session that had ended.
+type onceRefusal struct {
+	Carrier string  `json:"carrier"`
+	Target  string  `json:"target"`
+	Seconds float64 `json:"seconds"` // since the end; not refused: how long it was accepted, at least
+	Refused bool    `json:"refused"`
+}
+
+func onceResultOf(r monitor.Result) onceResult {
+	o := onceResult{Check: r.Check, OK: r.OK, Seconds: r.Took.Seconds(), Reason: r.Reason, Failure: r.Failure, Expires: r.Expires}
+	for _, refusal := range r.Refusals {
+		o.Refusals = append(o.Refusals, onceRefusal{refusal.Carrier, refusal.Target, refusal.After.Seconds(), refusal.Refused})
+	}
+	return o
 }
 
 // runChecksOnce runs each check once and prints the results.
@@ -285,7 +309,7 @@ func runChecksOnce(ctx context.Context, file *monitor.File, asJSON bool) error {
 	results, failed := []onceResult{}, 0
 	var rows [][]string
 	for _, r := range m.Once(ctx) {
-		results = append(results, onceResult{r.Check, r.OK, r.Took.Seconds(), r.Reason, r.Failure, r.Expires})
+		results = append(results, onceResultOf(r))
 		word := "ok"
 		if !r.OK {
 			word = "fail"

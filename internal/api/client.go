@@ -61,6 +61,11 @@ func (c *Client) Refresh(ctx context.Context, body Refresh[string]) (answer Issu
 	return answer, c.call(ctx, http.MethodPost, "/v1/refresh", body, &answer)
 }
 
+// Logout ends the session of the client's credential. One that is over already is no error.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/logout", struct{}{}, nil)
+}
+
 // Redeem chooses a password with the token of an invitation.
 func (c *Client) Redeem(ctx context.Context, token, password string) error {
 	return c.call(ctx, http.MethodPost, "/v1/invitations", Redeem[string]{Token: token, Password: password}, nil)
