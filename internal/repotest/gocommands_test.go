@@ -79,10 +79,22 @@ func checkGoTest(t *testing.T, page, command string) {
 		}
 	}
 	for _, flag := range flags {
-		if !strings.Contains(code, `"`+flag+`"`) {
+		if !strings.Contains(code, `"`+flag+`"`) && !strings.Contains(importedCode(t, code, flag), `"`+flag+`"`) {
 			t.Errorf("%s: %s: no flag -%s", page, command, flag)
 		}
 	}
+}
+
+// importedCode returns the code of the package that a flag is named after, if code imports it.
+func importedCode(t *testing.T, code, flag string) (all string) {
+	t.Helper()
+	name, _, _ := strings.Cut(flag, ".")
+	for _, m := range regexp.MustCompile(`"github.com/counterfoil/counterfoil/([a-z/]+)"`).FindAllStringSubmatch(code, -1) {
+		if filepath.Base(m[1]) == name {
+			all += source(t, m[1])
+		}
+	}
+	return all
 }
 
 // testCode returns the tests of a package, or of a tree that ends with "...".

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,38 +33,42 @@ func (s *Store) walk(ctx context.Context, kind store.Kind, after store.Position,
 	}
 	size := 64
 	for next < 256 {
-		found, upTo, err := s.some(ctx, kind, next)
+		hashes, upTo, err := s.some(ctx, kind, next)
 		if err != nil {
 			return err
 		}
-		next = upTo
-		first, _ := slices.BinarySearchFunc(found, after, func(m store.Match, at store.Position) int {
-			return cmp.Or(cmp.Compare(m.Text, at.Text), cmp.Compare(m.ID, at.ID+"\x00"))
-		})
-		for found = found[first:]; len(found) > 0; size = min(2*size, maxPage) {
-			page := found[:min(size, len(found))]
-			found = found[len(page):]
-			keys := make([]store.Key, len(page))
-			for i, m := range page {
-				keys[i] = m.Key
+		for n := next; n < upTo; n++ {
+			text, ids := hashText(n), hashes[n-next]
+			slices.Sort(ids)
+			if text == after.Text {
+				first, _ := slices.BinarySearch(ids, after.ID+"\x00")
+				ids = ids[first:]
 			}
-			records, err := s.fetch(ctx, keys)
-			if err != nil {
-				return err
-			}
-			for i, r := range records {
-				if r.Rev > 0 && !yield(store.Match{Text: page[i].Text, Record: r}) {
-					return nil
+			for ; len(ids) > 0; size = min(2*size, maxPage) {
+				keys := make([]store.Key, min(size, len(ids)))
+				for i := range keys {
+					keys[i] = store.Key{Kind: kind, ID: ids[i]}
+				}
+				ids = ids[len(keys):]
+				records, err := s.fetch(ctx, keys)
+				if err != nil {
+					return err
+				}
+				for _, r := range records {
+					if r.Rev > 0 && !yield(store.Match{Text: text, Record: r}) {
+						return nil
+					}
 				}
 			}
 		}
+		next = upTo
 	}
 	return nil
 }
 
-// some returns the keys in some hashes from the n-th on, in order, and the number of the hash
-// after those.
-func (s *Store) some(ctx context.Context, kind store.Kind, n int) (found []store.Match, next int, err error) {
+// some returns the ids in some hashes, from the n-th on, and the number of the hash after those. In a
+// large store one hash has thousands of them: this is most of the work for a page.
+func (s *Store) some(ctx context.Context, kind store.Kind, n int) (hashes [][]string, next int, err error) {
 	m, err := s.read(ctx, idsScript, string(kind), "*", strconv.Itoa(n))
 	if err != nil {
 		return nil, 0, err
@@ -74,18 +77,22 @@ func (s *Store) some(ctx context.Context, kind store.Kind, n int) (found []store
 	if err != nil || len(packed) == 0 {
 		return nil, 0, errors.Join(errCorrupt, err)
 	}
-	if next, err = strconv.Atoi(packed[0]); err != nil || next <= n {
+	if next, err = strconv.Atoi(packed[0]); err != nil || next <= n || next > 256 {
 		return nil, 0, errors.Join(errCorrupt, err)
 	}
+	hashes = make([][]string, next-n)
 	for _, p := range packed[1:] {
 		id, err := unpackID([]byte(p))
 		if err != nil {
 			return nil, 0, err
 		}
-		found = append(found, store.Match{Text: hashText(bucket(p)), Record: store.Record{Key: store.Key{Kind: kind, ID: id}}})
+		at := bucket(p) - n
+		if at < 0 || at >= len(hashes) {
+			return nil, 0, errCorrupt
+		}
+		hashes[at] = append(hashes[at], id)
 	}
-	slices.SortFunc(found, func(a, b store.Match) int { return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.ID, b.ID)) })
-	return found, next, nil
+	return hashes, next, nil
 }
 
 // Count implements [store.Store].

@@ -4,10 +4,11 @@
 if ARGV[2] ~= '*' then
   return owned(ARGV[1], ARGV[2])
 end
-local at, ids = tonumber(ARGV[3]), {''}
-while at < 256 and #ids < 2000 do
+local at, ids, n = tonumber(ARGV[3]), {''}, 1
+while at < 256 and n < 2000 do
   for _, id in ipairs(redis.call('HKEYS', prefix .. 'r:' .. ARGV[1] .. ':' .. at)) do
-    ids[#ids + 1] = id
+    n = n + 1
+    ids[n] = id
   end
   at = at + 1
 end
