@@ -3,9 +3,9 @@ package e2e_test
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -67,7 +68,7 @@ func (b *browser) picture(name string) {
 
 // Every page of the console, with long names, names from right to left and 200 sessions: it keeps the rules of
 // every page, and axe finds nothing, at the width of a desk and of a phone, light and dark, and enlarged to 200 %. It
-// prints when the slowest page showed something first.
+// prints when the slowest page showed something first, and how long the browser waited for the server.
 func TestConsoleInABrowser(t *testing.T) {
 	t.Parallel()
 	auth, url, _ := embedded(t)
@@ -107,7 +108,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paints, slowest := 0.0, ""
+	paints, waited, longest, slowest := 0.0, 0.0, 0.0, ""
 	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true} // pages that have every component together
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
@@ -118,8 +119,11 @@ func TestConsoleInABrowser(t *testing.T) {
 		b.until(`document.readyState === "complete"`)
 		_ = b.said() // an answer of 4xx is told on the console
 		b.until(`performance.getEntriesByName("first-contentful-paint").length`)
-		if ms, err := strconv.ParseFloat(b.script(`Promise.resolve(String(performance.getEntriesByName("first-contentful-paint")[0].startTime))`), 64); err != nil || ms > paints {
-			paints, slowest = ms, name
+		var ms [2]float64 // until the first paint, and until the answer of the server began
+		b.eval(`Promise.resolve(JSON.stringify((({requestStart, responseStart}) => [performance.getEntriesByName("first-contentful-paint")[0].startTime, responseStart - requestStart])(performance.getEntriesByType("navigation")[0])))`, &ms)
+		longest = max(longest, ms[1])
+		if ms[0] > paints {
+			paints, waited, slowest = ms[0], ms[1], name
 		}
 		for n, l := range []look{{"desktop-light", 1280, false, true}, {"desktop-dark", 1280, true, true}, {"phone-light", 390, false, true}, {"phone-dark", 390, true, true}, {"zoom-200", 640, false, true}} {
 			b.dress(l)
@@ -140,7 +144,7 @@ func TestConsoleInABrowser(t *testing.T) {
 			b.picture(at)
 		}
 	}
-	t.Logf("first contentful paint: %.0f ms at most, of %s", paints, slowest)
+	t.Logf("first contentful paint: %.0f ms at most, of %s, for which the browser waited %.0f ms for the server; at most it waited %.0f ms", paints, slowest, waited, longest)
 }
 
 // apart is a tab of another person or device: it shares no cookie with b.
@@ -240,5 +244,44 @@ func TestConsoleWalk(t *testing.T) {
 	}
 	if alive != 1 {
 		t.Errorf("%d devices go on, want 1", alive)
+	}
+}
+
+// A form that needs a fresher login comes back filled in after the password, with a script by itself and without
+// one by a button. No address
+// that the browser asks for has what was typed.
+func TestConsoleKeepsAForm(t *testing.T) {
+	t.Parallel()
+	for _, l := range looks[1:3] {
+		t.Run(l.name, func(t *testing.T) {
+			auth, url, paths := embedded(t)
+			u, err := auth.Users().Register(t.Context(), audit.Act{}, "root@example.org", "Root", secret.New(ownPassword), []string{"admin"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBrowser(t, l)
+			b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + loginOf(t, auth, u.ID, time.Hour, "", "admin").Access.Reveal()))
+			b.do(chromedp.Navigate(url + "/admin/users"))
+			b.do(chromedp.Navigate(url + "/admin/new/user"))
+			b.fill("#identifier", "wendy@example.org")
+			b.fill("#name", "Wendy")
+			b.press("Create user")
+			b.until(`document.querySelector("h1").textContent === "Enter your password again" && document.querySelector("#password")`)
+			b.expected()
+			b.inspect("console-prove-" + l.name)
+			b.do(chromedp.SendKeys(chromedp.CSS("#password"), ownPassword+"\r"))
+			if !l.script {
+				b.until(`document.querySelector("h1").textContent === "It is you"`)
+				b.inspect("console-resume-" + l.name)
+				b.press("Back to the form")
+			}
+			b.until(`location.pathname === "/admin/new/user" && document.querySelector("[role=status]")?.textContent.startsWith("It is you.") && document.querySelector("#name").value === "Wendy"`)
+			b.inspect("console-kept-" + l.name)
+			b.press("Create user")
+			b.until(`document.querySelector("#link")`)
+			if asked := paths(); strings.Contains(asked, "kept") || strings.Contains(asked, "endy") {
+				t.Errorf("the browser has asked for %s", asked)
+			}
+		})
 	}
 }
