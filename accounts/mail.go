@@ -138,3 +138,17 @@ func (a *Accounts) composeVerification(u directory.User, m directory.Mailed) (st
 		Kind: MailVerify, To: u.Address, Language: u.Language, Subject: u.ID, Code: m.Code, Path: pathConfirm, Token: m.Token, Expires: m.LinkEnd, Args: []any{u.Identifier},
 	})
 }
+
+// ComposeCode makes the message with a code to sign in with.
+func (a *Accounts) ComposeCode(u directory.User, code login.Secret, expires time.Time) (store.Record, error) {
+	return a.post.Record(Message{
+		Kind: MailSignIn, To: u.Address, Language: u.Language, Subject: u.ID, Code: code, Expires: expires, Args: []any{u.Identifier},
+	})
+}
+
+// SendCode commits that message, or what costs the same; see [directory.Directory.MailCode].
+func (a *Accounts) SendCode(ctx context.Context, user string, message store.Record) error {
+	sent, err := a.users.MailCode(ctx, user, message)
+	a.wake(sent && err == nil)
+	return err
+}

@@ -227,3 +227,13 @@ func (d *Directory) AvailableAddress(ctx context.Context, user, address string) 
 	}
 	return err
 }
+
+// MailboxOf returns a user with the address, and nothing else, of a credential of the kind KindMail.
+func MailboxOf(c login.Credential) (u User, err error) {
+	var m mailbox
+	if err := json.Unmarshal(c.Data, &m); err != nil {
+		return u, fmt.Errorf("address: %w", err)
+	}
+	u.Address, u.Verified, u.Language = m.Address, m.Verified, m.Language
+	return u, nil
+}

@@ -199,9 +199,10 @@ type mailing struct {
 	Sent []time.Time `json:"sent"`
 }
 
-// Not more than maxMails go to anybody in any mailWindow: a stranger can have mail sent to whom they like.
+// Not more than so many mails go to anybody in any mailWindow: a stranger can have mail sent to whom they like.
 const (
-	maxMails   = 3
+	maxMails   = 3 // to reset a password, or to prove an address
+	maxSignIns = 6 // to sign in
 	mailWindow = time.Hour
 )
 
@@ -209,9 +210,9 @@ func mailingKey(whose string) store.Key {
 	return store.Key{Kind: kindMailing, ID: hashID(whose)}
 }
 
-// countMail adds to b one more mail. at is the record of the counter, which may be absent. If there
+// countMail adds to b one more mail, of at most so many. at is the record of the counter, which may be absent. If there
 // were too many, wait is when there is room again.
-func (d *Directory) countMail(b *store.Batch, at store.Record) (wait time.Duration, err error) {
+func (d *Directory) countMail(b *store.Batch, at store.Record, most int) (wait time.Duration, err error) {
 	now := d.now().UTC()
 	var was, is mailing
 	if at.Rev != 0 {
@@ -224,8 +225,8 @@ func (d *Directory) countMail(b *store.Batch, at store.Record) (wait time.Durati
 			is.Sent = append(is.Sent, sent)
 		}
 	}
-	if len(is.Sent) >= maxMails {
-		return max(time.Second, is.Sent[len(is.Sent)-maxMails].Add(mailWindow).Sub(now)), nil
+	if len(is.Sent) >= most {
+		return max(time.Second, is.Sent[len(is.Sent)-most].Add(mailWindow).Sub(now)), nil
 	}
 	is.Sent = append(is.Sent, now)
 	value, err := json.Marshal(is)

@@ -49,7 +49,7 @@ func (d *Directory) beginRecovery(ctx context.Context, name, language string, ac
 		u.Language = language
 	}
 	var b store.Batch
-	if wait, err := d.countMail(&b, counter); err != nil || wait > 0 {
+	if wait, err := d.countMail(&b, counter, maxMails); err != nil || wait > 0 {
 		return Mailed{Handle: random("")}, false, err
 	}
 	if m, err = d.mail(&b, kindRecovery, recoveryPrefix, owner, proof{User: u.ID, Address: u.Address}); err != nil {
@@ -139,5 +139,38 @@ func (d *Directory) AnswerRecovery(ctx context.Context, handle secret.String, co
 func takeOver(b *store.Batch, u *User) {
 	for _, kind := range []store.Kind{kindCredential, kindAPIKey, kindVerification, kindUndo} {
 		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
+	}
+}
+
+// MailCode commits a message with a code to sign in with. If user is empty, or had too many in an hour,
+// records of the same sizes are committed that nobody reads: the caller learns nothing (LOGIN-06). sent
+// says whether it is the message, for what happens after the answer.
+func (d *Directory) MailCode(ctx context.Context, user string, message store.Record) (sent bool, err error) {
+	for {
+		whose := "signin " + user
+		if user == "" {
+			whose = random("").Reveal()
+		}
+		recs, err := d.store.Get(ctx, mailingKey(whose))
+		if err != nil {
+			return false, err
+		}
+		var b store.Batch
+		wait, err := d.countMail(&b, recs[0], maxSignIns)
+		if err != nil {
+			return false, err
+		}
+		out := message
+		if sent = wait == 0 && user != ""; !sent {
+			out.Key = store.Key{Kind: kindDecoy, ID: message.ID}
+			out.Expires = d.now().Add(time.Second)
+		}
+		if wait > 0 { // the counter stays as it is
+			b.Put = append(b.Put, store.Record{Key: store.Key{Kind: kindDecoy, ID: hashID(random("").Reveal())}, Expires: d.now().Add(time.Second), Value: recs[0].Value})
+		}
+		b.Put = append(b.Put, out)
+		if _, err = d.store.Commit(ctx, b); !errors.Is(err, store.ErrConflict) {
+			return sent, err
+		}
 	}
 }

@@ -34,7 +34,7 @@ func (d *Directory) BeginVerification(ctx context.Context, id, address, language
 			}
 		}
 		b := store.Batch{Require: []store.Require{u.require()}}
-		wait, err := d.countMail(&b, more[0])
+		wait, err := d.countMail(&b, more[0], maxMails)
 		if err == nil && wait > 0 {
 			err = login.Throttled{RetryAfter: wait}
 		}
@@ -267,7 +267,7 @@ func (d *Directory) welcome(ctx context.Context, b *store.Batch, u User, compose
 	if err != nil {
 		return err
 	}
-	if wait, err := d.countMail(b, recs[0]); err != nil || wait > 0 {
+	if wait, err := d.countMail(b, recs[0], maxMails); err != nil || wait > 0 {
 		return err
 	}
 	m, err := d.mail(b, kindVerification, verificationPrefix, u.ID, proof{User: u.ID, Address: u.Address})

@@ -90,6 +90,13 @@ type Second interface {
 	After(ctx context.Context, a Attempt) (*Challenge, error)
 }
 
+// Sender is a Method whose Begin has a message sent to the person who is named, and to whom it may be
+// a burden: less of its attempts come through from one network.
+type Sender interface {
+	Method
+	Sends()
+}
+
 // Attempt is what a method works on.
 type Attempt struct {
 	// Account returns the account of the name that was given. Of a method that costs a
@@ -173,6 +180,9 @@ type Step struct {
 type Challenge struct {
 	Public any    // what the client is told: an object in JSON of at most 4 KiB
 	State  []byte // what Finish needs, at most 2 KiB; it lies in the store: of a code, keep a hash
+
+	// Within is how long it can be answered; zero: 5 minutes; at most 15. A mail takes its time.
+	Within time.Duration
 }
 
 // Proof says who somebody is. It is good for one login, at once.

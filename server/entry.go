@@ -22,11 +22,12 @@ type entryPage struct {
 	Identifier   string // what was typed before, after a problem
 	Registration bool   // there is a page to sign up
 	Mail         bool   // there is a page for who forgot the password
+	ByMail       bool   // a code can be mailed to sign in with
 	Already      string // name of the visitor who is signed in already; empty: nobody is, or it makes no difference
 }
 
 func (s *Server) signInPage(to destination) entryPage {
-	return entryPage{frame: frame{Title: say("login.title"), To: to}, Registration: s.registration, Mail: s.users.Mails()}
+	return entryPage{frame: frame{Title: say("login.title"), To: to}, Registration: s.registration, Mail: s.users.Mails(), ByMail: s.signInByMail}
 }
 
 // askToSignIn shows the form empty, under what went wrong.
@@ -141,10 +142,14 @@ func (s *Server) pageSignUp(w http.ResponseWriter, r *http.Request) error {
 // signInBy signs in with what the form says, and shows the form again if that fails.
 func (s *Server) signInBy(w http.ResponseWriter, r *http.Request, page entryPage) error {
 	page.Identifier = r.PostForm.Get("identifier")
-	done, err := s.signIn(w, r, loginBody{
+	b := loginBody{
 		Identifier: page.Identifier, Carrier: "cookie", Client: page.To.Client,
 		Method: directory.KindPassword, Password: api.Hide(r.PostForm.Get("password")),
-	})
+	}
+	if s.signInByMail && r.PostForm.Get("method") == directory.KindMail { // the password that was typed is looked at by nobody
+		b.Method, b.Password = directory.KindMail, api.Hidden{}
+	}
+	done, err := s.signIn(w, r, b)
 	if err != nil {
 		status, text := s.refused(w, r, err)
 		page.Problem, page.Focus = text, fieldOf(err, "password", "password")
@@ -158,6 +163,7 @@ type challengePage struct {
 	frame
 	Attempt string
 	Prompt  string // of the challenge; empty: it has none
+	Mailed  bool   // the answer is a code that was mailed
 }
 
 // letIn lets the visitor in, or shows the challenge.
@@ -173,9 +179,17 @@ func (s *Server) letIn(w http.ResponseWriter, r *http.Request, done progress, to
 	c := s.challenge(w, done.challenge)
 	var public struct {
 		Prompt string `json:"prompt"`
+		Wrong  bool   `json:"wrong"`
 	}
 	_ = json.Unmarshal(c.Challenge, &public) // without a prompt the page asks in words of its own
-	return s.render(w, r, http.StatusOK, "challenge.html", &challengePage{frame{Title: say("challenge.title"), To: to}, c.Attempt, public.Prompt})
+	page, status := &challengePage{frame{Title: say("challenge.title"), To: to}, c.Attempt, public.Prompt, false}, http.StatusOK
+	if page.Mailed = s.signInByMail && c.Method == directory.KindMail; page.Mailed {
+		page.Title = say("code.title")
+	}
+	if page.Mailed && public.Wrong {
+		page.Problem, page.Focus, status = say("problem.code-wrong"), "answer", http.StatusUnauthorized
+	}
+	return s.render(w, r, status, "challenge.html", page)
 }
 
 func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
@@ -203,7 +217,7 @@ func (s *Server) pageContinue(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil { // the challenge can still be answered
 		status, text := s.refused(w, r, err)
-		return s.render(w, r, status, "challenge.html", &challengePage{frame{Title: say("challenge.title"), Problem: text, To: to}, r.PostForm.Get("attempt"), ""})
+		return s.render(w, r, status, "challenge.html", &challengePage{frame{Title: say("challenge.title"), Problem: text, To: to}, r.PostForm.Get("attempt"), "", r.PostForm.Get("mailed") != ""})
 	}
 	return s.letIn(w, r, done, to)
 }

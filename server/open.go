@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/login/flow"
+	"github.com/counterfoil/counterfoil/login/mailcode"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/store"
@@ -73,6 +74,10 @@ type Config struct {
 
 	// Post takes messages to users, for a program that sends them in its own way. nil: users get no mail.
 	Post accounts.Post
+
+	// SignInByMail lets users sign in by a code that is mailed to the address that they have proven. It is one
+	// factor, and needs mail.
+	SignInByMail bool
 
 	Registration  bool // strangers may make themselves an account
 	ClearSiteData bool // a logout also empties cache, cookies and storage of the whole origin (SES-20)
@@ -191,6 +196,9 @@ func (c *Config) complete() error {
 	if c.Store == nil {
 		return errors.New("server: Config.Store is required")
 	}
+	if c.SignInByMail && c.Post == nil {
+		return errors.New("server: Config.SignInByMail needs Config.Post")
+	}
 	if c.Sessions == nil {
 		c.Sessions = c.Store
 	}
@@ -267,8 +275,16 @@ func (e *Embedded) assemble(ctx context.Context) error {
 			return err
 		}
 	}
+	methods := []login.Method{e.passwords}
+	if c.SignInByMail {
+		byCode, err := mailcode.New(mailcode.Options{Key: e.issuer.Derive("mailed code"), Compose: e.users.ComposeCode, Send: e.users.SendCode, Now: now})
+		if err != nil {
+			return err
+		}
+		methods = append(methods, byCode)
+	}
 	ways, err := flow.New(flow.Options{
-		Store: c.Store, Users: users, Throttle: how.Throttle, Methods: append([]login.Method{e.passwords}, c.Methods...),
+		Store: c.Store, Users: users, Throttle: how.Throttle, Methods: append(methods, c.Methods...),
 		SubjectRev: e.issuer.SubjectRev, Now: now,
 	})
 	if err != nil {

@@ -55,6 +55,7 @@ type Server struct {
 	names         []string  // that requests may call it by
 	secure        bool      // https: cookies are Secure and prefixed
 	registration  bool
+	signInByMail  bool
 	log           *slog.Logger
 	time          *nodetime.Clock
 	now           func() time.Time
@@ -85,7 +86,7 @@ func newServer(c *Config, clock *nodetime.Clock, i *issuer.Issuer, users *accoun
 	s := &Server{
 		issuer: i, users: users, flow: ways,
 		url: c.URL, base: u.Path, origins: []string{urls.OriginOf(u)}, secure: u.Scheme == "https",
-		registration: c.Registration, log: c.Logger, time: clock, now: clock.Now,
+		registration: c.Registration, signInByMail: c.SignInByMail, log: c.Logger, time: clock, now: clock.Now,
 		pseudonymKey: i.Derive("identifier mark"), cursorKey: i.Derive("page cursor"), csrfKey: i.Derive("csrf token"), formKey: i.Derive("console form"),
 		clearSiteData: c.ClearSiteData, warned: limit.New(1, 24*time.Hour, 10_000),
 		exports: newSlots(maxExports, exportsForEach), plans: newSlots(maxPlans, maxPlans), streams: newSlots(maxStreams, streamsForEach), beat: streamBeat,

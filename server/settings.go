@@ -32,6 +32,7 @@ func settingsOf(c *Config) (all []Setting) {
 	add("algorithm", c.Algorithm, "ES256")
 	add("hmac_secret", secret, "")
 	add("registration", strconv.FormatBool(c.Registration), "false")
+	add("sign_in_by_mail", strconv.FormatBool(c.SignInByMail), "false")
 	add("clear_site_data", strconv.FormatBool(c.ClearSiteData), "false")
 	add("logins_per_second", strconv.Itoa(c.LoginsPerSecond), "0")
 	add("max_sessions", strconv.Itoa(c.MaxSessions), "100")

@@ -22,10 +22,10 @@ const assembly = "server/open.go"
 var parts = map[string][]string{
 	"/keyring.Open":       {"keyring", "issuer"},
 	"/issuer.New":         {"issuer"},
-	"/directory.New":      {"directory", "login/flow", "login/password"},
-	"/login/flow.New":     {"login/flow", "login/password"},
+	"/directory.New":      {"directory", "login/flow", "login/mailcode", "login/password"},
+	"/login/flow.New":     {"login/flow", "login/mailcode", "login/password"},
 	"/login/password.New": {"login/password"},
-	"/login/throttle.New": {"login/flow", "login/password", "login/throttle"},
+	"/login/throttle.New": {"login/flow", "login/mailcode", "login/password", "login/throttle"},
 	"/accounts.New":       nil,
 }
 

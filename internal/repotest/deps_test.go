@@ -84,6 +84,7 @@ var layers = map[string]struct {
 	"/keyring":           {[]string{"/internal/private", "/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
 	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
+	"/login/mailcode":    {[]string{"/directory", "/internal/secret", "/login", "/store"}, nil, "makes no session, and sends nothing itself"},
 	"/login/flow":        {[]string{"", "/audit", "/directory", "/internal/check", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
 	"/login/password":    {[]string{"", "/audit", "/internal/...", "/login", "/login/throttle", "/store", "/directory"}, []string{"golang.org/x/crypto", "golang.org/x/text"}, "a method proves, and makes no session"},
 	"/internal/nodetime": {[]string{"", "/internal/clock", "/store"}, nil, "what time it is: nothing of what is dated"},
@@ -93,7 +94,7 @@ var layers = map[string]struct {
 	"/issuer/issuertest": {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
 
 	"/accounts":        {[]string{"", "/audit", "/clients", "/directory", "/internal/revocation", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},
-	"/server":          {[]string{"", "/accounts", "/audit", "/choose", "/client", "/clients", "/inspect/inspector", "/internal/...", "/store", "/keyring", "/login", "/login/flow", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent", "golang.org/x/text/language"}, "no SQL and no engine: the caller brings the store"},
+	"/server":          {[]string{"", "/accounts", "/audit", "/choose", "/client", "/clients", "/inspect/inspector", "/internal/...", "/store", "/keyring", "/login", "/login/flow", "/login/mailcode", "/login/password", "/login/throttle", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent", "golang.org/x/text/language"}, "no SQL and no engine: the caller brings the store"},
 	"/monitor/journey": {[]string{"/internal/api", "/monitor", "/source"}, nil, "a client of the public API: it can reach no store"},
 	"/internal/api":    {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/keyring", "/source"}, nil, "the JSON of the API and a client of it: it decides nothing"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory", "/source"}, nil, "the real thing in memory"},

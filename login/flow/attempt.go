@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -22,13 +23,14 @@ import (
 //
 // How many there are at worst: each begins with an attempt that the throttle let pass,
 // so 50 in a second, for answerWithin and until they are swept: some 20 000, of at most
-// 8 KiB.
+// 8 KiB. One for which a mail was sent lives longer, and there are fewer of them.
 const kind store.Kind = "attempt"
 
 // Bounds of an attempt.
 const (
-	answerWithin = 5 * time.Minute
-	maxSteps     = 5 // challenges: a method that asks again and again is not asked for ever
+	answerWithin = 5 * time.Minute  // unless the challenge says another time
+	mostWithin   = 15 * time.Minute // that it can say
+	maxSteps     = 6                // challenges: a method that asks again and again is not asked for ever
 	maxState     = 2 << 10
 	maxPublic    = 4 << 10
 	maxKeep      = 2 << 10
@@ -106,7 +108,7 @@ func (f *Flow) challenge(ctx context.Context, at *attempt, method, subject strin
 	id, secret := base64.RawURLEncoding.EncodeToString(raw[:16]), base64.RawURLEncoding.EncodeToString(raw[16:])
 	hash := sha256.Sum256([]byte(secret))
 	at.id, at.rev, at.Secret = id, 0, hash[:]
-	at.Method, at.Subject, at.State, at.Expires = method, subject, c.State, f.opts.Now().Add(answerWithin).UTC()
+	at.Method, at.Subject, at.State, at.Expires = method, subject, c.State, f.opts.Now().Add(min(cmp.Or(max(c.Within, 0), answerWithin), mostWithin)).UTC()
 	if err := f.restore(ctx, at); err != nil {
 		return Result{}, err
 	}

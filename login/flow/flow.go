@@ -127,7 +127,8 @@ func (f *Flow) Begin(ctx context.Context, r Request) (Result, error) {
 		return Result{}, fmt.Errorf("flow: %d bytes to keep, more than %d", len(r.Keep), maxKeep)
 	}
 	name := accountOf(r.Identifier)
-	ticket, err := f.opts.Throttle.Take(ctx, throttle.Guess{Account: name, Device: r.Device, Address: r.Address})
+	_, sends := m.(login.Sender)
+	ticket, err := f.opts.Throttle.Take(ctx, throttle.Guess{Account: name, Device: r.Device, Address: r.Address, Sends: sends})
 	if err != nil {
 		return Result{}, err
 	}

@@ -442,10 +442,10 @@ func TestStepsAreBounded(t *testing.T) {
 	r := b.ask("", "alice", "")
 	for n := 2; ; n++ {
 		next, kept, err := b.answerKept(r, "again")
-		if errors.Is(err, login.ErrRefused) && n == 6 {
+		if errors.Is(err, login.ErrRefused) && n == 7 {
 			break
 		}
-		if err != nil || n > 5 || next.Attempt == r.Attempt || kept != `"kept"` {
+		if err != nil || n > 6 || next.Attempt == r.Attempt || kept != `"kept"` {
 			t.Fatalf("challenge %d = %+v, %v", n, next, err)
 		}
 		r = next
