@@ -101,6 +101,15 @@ func TestConsoleInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, one := range []struct {
+		scope source.Scope
+		id    string
+	}{{source.ScopeToken, "tok_of_nobody"}, {source.ScopeClient, "shop"}} {
+		act := audit.Act{By: audit.BySubject(long.ID), Reason: "a telephone was lost on the way to work"}
+		if _, err := auth.Issuer().Revoke(t.Context(), one.scope, one.id, act); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b := newBrowser(t, look{"", 1280, false, true})
 	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
 	user := "/admin/users/" + long.ID

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/revlog"
@@ -48,6 +49,41 @@ func (i *Issuer) Authors(ctx context.Context, entries []source.Revocation) ([]au
 		}
 	}
 	return authors, nil
+}
+
+// Places returns where in the log the entry stands that each of told tells of, which is [Issuer.Authors]
+// the other way round. A place is zero if that wrote none, if the log holds it no more, because nothing
+// that it covers can be alive, or if a later one of the same name has taken its place.
+func (i *Issuer) Places(ctx context.Context, told []audit.Entry) ([]counterfoil.Cursor, error) {
+	if _, err := i.log.Head(ctx); err != nil { // what was committed until now is applied
+		return nil, err
+	}
+	places := make([]counterfoil.Cursor, len(told))
+	for n := range told {
+		e := &told[n]
+		for _, name := range namesOf(e) {
+			entry, held := i.log.Find(name.Scope, name.ID)
+			if !held || e.Outcome == audit.Refused || !tellsOf(e, entry) || revlog.CommittedAt(entry).Sub(e.Time).Abs() > authorWithin {
+				continue
+			}
+			if places[n] == (counterfoil.Cursor{}) || places[n].Before(entry.At) {
+				places[n] = entry.At
+			}
+		}
+	}
+	return places, nil
+}
+
+// namesOf are the scopes and ids of the entries that the commit of e may have written. Whether it has,
+// tellsOf says.
+func namesOf(e *audit.Entry) []source.Revocation {
+	of, _ := strings.CutPrefix(e.Target, string(source.ScopeToken)+" ")
+	return []source.Revocation{
+		{Scope: source.ScopeSession, ID: e.Session}, {Scope: source.ScopeGrant, ID: token.GrantID(e.Session, e.Client)},
+		{Scope: source.ScopeOthers, ID: token.OthersID(e.Subject, e.Session)}, {Scope: source.ScopeToken, ID: of},
+		{Scope: source.ScopeSubject, ID: e.Subject}, {Scope: source.ScopeClaims, ID: e.Subject},
+		{Scope: source.ScopeClient, ID: e.Client}, {Scope: source.ScopeKey, ID: e.Target}, {Scope: source.ScopeAll},
+	}
 }
 
 // tellsOf reports whether e may be of the commit that made entry.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/rows"
@@ -16,13 +17,19 @@ import (
 
 // adminAudit is a page of the audit trail, or with format all that was asked for.
 func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) error {
-	page, err := s.readPage(r, "subject", "by", "action", "outcome", "from", "to", "format")
+	page, err := s.readPage(r, "subject", "by", "action", "outcome", "from", "to", "format", "log")
 	if err != nil {
 		return err
 	}
 	ask, err := auditQuery(page)
 	if err != nil {
 		return err
+	}
+	switch text := page.filter.Get("log"); {
+	case text != "" && text != "true":
+		return badRequest("log is true, or absent")
+	case text != "" && page.filter.Has("format"):
+		return badRequest("log is for a page, and format for all")
 	}
 	if page.filter.Has("format") {
 		return s.export(w, r, who, page, "audit", api.AuditColumns, func(ctx context.Context, out *rows.Writer) (bool, error) {
@@ -52,7 +59,42 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) 
 	if answer.Named, err = s.called(r.Context(), ids...); err != nil {
 		return err
 	}
+	if page.filter.Has("log") {
+		if answer.Log, err = s.inLog(r.Context(), entries); err != nil {
+			return err
+		}
+	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// inLog returns those of entries that tell of one in the revocation log, with how many of the verifiers
+// that follow this node have it.
+func (s *Server) inLog(ctx context.Context, entries []audit.Entry) (found []api.InLog, err error) {
+	places, err := s.issuer.Places(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	status, err := s.issuer.Feed().Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.time.Steady()
+	for n, at := range places {
+		if at == (counterfoil.Cursor{}) {
+			continue
+		}
+		in := api.InLog{ID: entries[n].ID, Cursor: at}
+		for _, f := range status.Followers {
+			if !f.Until.After(now) {
+				continue
+			}
+			if in.Verifiers++; f.Acked.Epoch == at.Epoch && !f.Acked.Before(at) {
+				in.Confirmed++
+			}
+		}
+		found = append(found, in)
+	}
+	return found, nil
 }
 
 func auditQuery(page pageOf) (ask audit.Query, err error) {

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -43,4 +45,56 @@ func TestVerifiers(t *testing.T) {
 		}
 	}
 	b.admin(http.StatusBadRequest, "GET", "/v1/admin/verifiers?client=x", "")
+}
+
+// An entry of the trail that tells of a revocation says how many of the verifiers that follow have it. So does
+// the page of the console.
+func TestConfirmedRevocations(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ask := func(after string) (upto string) {
+		t.Helper()
+		res, text := b.call("GET", "/v1/log?bound=10s&verifier=verifier-one&after="+after, "", "Authorization", "Bearer "+b.key)
+		if res.StatusCode != http.StatusOK {
+			t.Fatal(res.StatusCode, text)
+		}
+		var page struct{ Upto string }
+		must(t, json.Unmarshal([]byte(text), &page))
+		return page.Upto
+	}
+	before := ask("")
+	receipt := b.admin(http.StatusOK, "POST", "/v1/admin/revocations", `{"scope":"subject","id":"usr_nobody"}`)
+	at := receipt["epoch"].(string) + "." + fmt.Sprint(receipt["seq"])
+	v := b.console(time.Minute, "admin")
+	// The verifier asks each time, so it follows, also on a slow machine.
+	confirmed := func(after, says string) map[string]any {
+		t.Helper()
+		for range 100 {
+			ask(after)
+			v.open("/admin/log")
+			page := b.admin(http.StatusOK, "GET", "/v1/admin/audit?action=revoke&limit=1&log=true", "")
+			in := page["log"].([]any)[0].(map[string]any)
+			if in["id"] != page["entries"].([]any)[0].(map[string]any)["id"] || in["cursor"] != at {
+				t.Fatalf("the entry is at %v, want %s", in, at)
+			}
+			if in["verifiers"] == 1.0 {
+				v.at(http.StatusOK, says)
+				return in
+			}
+		}
+		t.Fatal("no verifier follows")
+		return nil
+	}
+	if in := confirmed(before, `<span class="tag bad">0 of 1</span>`); in["confirmed"] != 0.0 {
+		t.Errorf("before the verifier has it: %v", in)
+	}
+	if in := confirmed(at, `data-label="Confirmed">by all 1</td>`); in["confirmed"] != 1.0 {
+		t.Errorf("when the verifier has it: %v", in)
+	}
+	if page := b.admin(http.StatusOK, "GET", "/v1/admin/audit?limit=1", ""); page["log"] != nil {
+		t.Errorf("nobody asked for the log: %v", page)
+	}
+	for _, bad := range []string{"log=yes", "log=true&format=csv"} {
+		b.admin(http.StatusBadRequest, "GET", "/v1/admin/audit?"+bad, "")
+	}
 }

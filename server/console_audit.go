@@ -45,6 +45,8 @@ type auditLine struct {
 	When, From string
 	Refused    bool
 	Of, Actor  *personLine // to whom it was done, and who did it; nil: nobody, or By is no user
+
+	InLog *api.InLog // nil: it tells of no entry that the revocation log holds, or nobody has asked
 }
 
 // Same reports whether somebody did it to their own account.
@@ -61,9 +63,16 @@ func (l auditLine) On() string {
 	return strings.Join(parts, " ")
 }
 
+// Everywhere reports whether every verifier that follows has the entry in the log.
+func (l auditLine) Everywhere() bool { return l.InLog.Confirmed == l.InLog.Verifiers }
+
 func (v *visit) auditLines(all api.AuditPage) (lines []auditLine) {
+	in := map[string]*api.InLog{}
+	for n := range all.Log {
+		in[all.Log[n].ID] = &all.Log[n]
+	}
 	for _, e := range all.Entries {
-		l := auditLine{Entry: e, When: e.Time.UTC().Format("2006-01-02 15:04:05"), From: place(e.Address), Refused: e.Outcome != audit.OK}
+		l := auditLine{Entry: e, InLog: in[e.ID], When: e.Time.UTC().Format("2006-01-02 15:04:05"), From: place(e.Address), Refused: e.Outcome != audit.OK}
 		if e.Subject != "" {
 			l.Of = v.person(all.Named, e.Subject)
 		}
@@ -77,14 +86,15 @@ func (v *visit) auditLines(all api.AuditPage) (lines []auditLine) {
 
 // events is what the template of a table of entries needs.
 type events struct {
-	Whom    bool // they are of several subjects
-	Entries []auditLine
+	Whom      bool // they are of several subjects
+	Entries   []auditLine
+	Confirmed bool // how many verifiers have each is known
 }
 
 // Events are the entries of the page.
-func (p auditPage) Events() events    { return events{true, p.Entries} }
-func (p userPage) Events() events     { return events{false, p.History} }
-func (p overviewPage) Events() events { return events{true, p.Recent} }
+func (p auditPage) Events() events    { return events{Whom: true, Entries: p.Entries} }
+func (p userPage) Events() events     { return events{Entries: p.History} }
+func (p overviewPage) Events() events { return events{Whom: true, Entries: p.Recent} }
 
 // auditFilters are the filters of the page, which are those of the API.
 var auditFilters = []string{"subject", "by", "action", "outcome", "from", "to"}

@@ -30,7 +30,7 @@ type verifierLine struct {
 }
 
 // Events are the entries of the page.
-func (p logPage) Events() events { return events{true, p.Entries} }
+func (p logPage) Events() events { return events{true, p.Entries, true} }
 
 // State is what the verifier knows.
 func (l verifierLine) State() string {
@@ -96,6 +96,7 @@ func (v *visit) log() error {
 		revoking = append(revoking, string(a))
 	}
 	query.Set("action", strings.Join(revoking, ","))
+	query.Set("log", "true")
 	var who api.Verifiers
 	var all api.AuditPage
 	reads := []read{{following, &who}}
@@ -107,6 +108,7 @@ func (v *visit) log() error {
 		return err
 	}
 	query.Del("action")
+	query.Del("log")
 	page := logPage{consoleFrame: f, Head: who.Head.String(), Entries: v.auditLines(all), Next: v.nextPage(query, all.Next)}
 	page.Verifiers, page.Behind = verifierLines(who)
 	return v.render(http.StatusOK, "console_log.html", &page)

@@ -464,6 +464,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("GET", "/v1/admin/settings", "", key...)
 	do("GET", "/v1/admin/stats", "", key...)
 	b.issuer.Feed().Stop() // a stream of events ends at once then
+	do("GET", "/v1/admin/audit?log=true&limit=200", "", key...)
 	do("GET", "/v1/admin/log/events?after=0000000000000000.0", "", key...)
 	for _, path := range []string{"/v1/log", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/openapi.json", "/healthz", "/readyz"} {
 		do("GET", path, "", key...)

@@ -104,7 +104,17 @@ type APIKeys struct {
 type AuditPage struct {
 	Entries []audit.Entry `json:"entries"`
 	Next    string        `json:"next,omitempty"` // cursor of the next page; empty: this is the last
+	Log     []InLog       `json:"log,omitempty"`  // of those entries that tell of one in the log, if it was asked for
 	Named
+}
+
+// InLog says where in the revocation log the entry stands that an entry of the trail tells of, and how
+// many verifiers have it.
+type InLog struct {
+	ID        string             `json:"id"` // of the entry of the trail
+	Cursor    counterfoil.Cursor `json:"cursor"`
+	Confirmed int                `json:"confirmed"` // verifiers that have applied the log up to there
+	Verifiers int                `json:"verifiers"` // that follow the node that answers
 }
 
 // VerifyAudit is the body of POST /v1/admin/audit/verify. The answer is an audit.Verification.

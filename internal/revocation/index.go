@@ -175,9 +175,24 @@ func (x *Index) Covers(n Names) (Revocation, bool) {
 	return Revocation{}, false
 }
 
-// Find returns the latest entry with that scope and id. It finds none of ScopeOthers, nor of
-// a scope that this program does not know.
-func (x *Index) Find(scope Scope, id string) (Revocation, bool) { return x.find(target{scope, id}) }
+// Find returns the latest entry with that scope and id. It finds none of a scope that this program
+// does not know, and none of ScopeOthers that two later ones of the subject say as well.
+func (x *Index) Find(scope Scope, id string) (Revocation, bool) {
+	if scope != ScopeOthers {
+		return x.find(target{scope, id})
+	}
+	subject, _, _ := token.CutOthersID(id)
+	t := target{ScopeOthers, subject}
+	shard := x.shard(t)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	for _, held := range []map[target]Revocation{shard.byID, shard.second} {
+		if r, ok := held[t]; ok && r.ID == id {
+			return r, true
+		}
+	}
+	return Revocation{}, false
+}
 
 func (x *Index) find(t target) (Revocation, bool) {
 	shard := x.shard(t)
