@@ -413,3 +413,35 @@ func TestACookieOfAHostIsReplaced(t *testing.T) {
 		t.Errorf("the second: %v", err)
 	}
 }
+
+// A service that sees the cookie of an impersonation at its host ends the impersonation with it, and does not
+// sign the administrator out.
+func TestAHostDoesNotEndWhoImpersonates(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	b.client(t, "web", clients.Client{Origins: []string{appOrigin}})
+	p := b.proof(t, "boss")
+	p.Roles = []string{"admin"}
+	own, err := b.Login(t.Context(), p, issuer.Request{Carrier: counterfoil.CarrierCookie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev, err := b.SubjectRev(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := issuer.Impersonator{Subject: "boss", Session: own.Session.ID, Role: "admin"}
+	acting, err := b.Impersonate(t.Context(), "alice", nil, rev, by, issuer.Request{Client: "web", Carrier: counterfoil.CarrierCookie, Act: audit.Act{Reason: "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := b.at(t, acting, appOrigin)
+	if err := b.GiveUp(t.Context(), here.Access.Reveal(), "", audit.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Lookup(t.Context(), acting.Access.Reveal()); !errors.Is(err, counterfoil.ErrInvalidToken) {
+		t.Errorf("the impersonation: %v", err)
+	}
+	if _, err := b.Lookup(t.Context(), own.Access.Reveal()); err != nil {
+		t.Errorf("the administrator's own session: %v", err)
+	}
+}

@@ -101,9 +101,10 @@ func (i *Issuer) replaceHost(ctx context.Context, b *store.Batch, cookie string,
 }
 
 // below returns the session of who impersonates in held, if the cookie of the impersonation has taken
-// the place of its cookie; nil if not, or if it has ended.
+// the place of its cookie; nil if not, or if it has ended. Services see the cookie of a host, and may give
+// it up: they must not sign an administrator out.
 func (i *Issuer) below(ctx context.Context, held *counterfoil.Session) (*counterfoil.Session, error) {
-	if held.ActorSession == "" || held.Carrier.Transport != counterfoil.Cookie {
+	if held.ActorSession == "" || held.Carrier.Transport != counterfoil.Cookie || isHost(held.TokenID) {
 		return nil, nil
 	}
 	row, err := i.row(ctx, held.ActorSession)
