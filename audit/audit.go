@@ -69,6 +69,8 @@ const (
 	Damaged          Action = "damaged"          // in lists alone: what is kept cannot be read
 	MuteCheck        Action = "monitor.mute"     // Target: the check of the monitor of which people are told nothing, or are told again
 	ChangeIncident   Action = "monitor.incident" // Target: the incident that was announced, or was given a note or its end
+	Redeliver        Action = "outbox.redeliver" // Target: a dead letter, which is sent again
+	DropLetter       Action = "outbox.drop"      // Target: a dead letter
 	Limit            Action = "limit"            // told: an attempt was not even checked
 	Deny             Action = "denied"           // told: the caller may not make the request; Target: its route
 	CrossSite        Action = "cross-site"       // told: another site made the request; Target: its route
@@ -350,7 +352,7 @@ func Actions() []Action {
 	return []Action{
 		Login, Impersonate, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, Recover, SetAddress, UndoAddress, CreateAPIKey, DeleteAPIKey, SetCredential,
-		DeleteCredential, Export, Damaged, MuteCheck, ChangeIncident, Refresh, Limit, Deny, CrossSite,
+		DeleteCredential, Export, Damaged, MuteCheck, ChangeIncident, Redeliver, DropLetter, Refresh, Limit, Deny, CrossSite,
 	}
 }
 

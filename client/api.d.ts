@@ -109,6 +109,7 @@ export type ProblemType =
   | "urn:counterfoil:problem:invalid-token"
   | "urn:counterfoil:problem:invitation-used"
   | "urn:counterfoil:problem:last-administrator"
+  | "urn:counterfoil:problem:letter-expired"
   | "urn:counterfoil:problem:link-over"
   | "urn:counterfoil:problem:login-over"
   | "urn:counterfoil:problem:login-refused"

@@ -2,8 +2,11 @@ package server
 
 import (
 	"fmt"
+	"html/template"
 	"math"
 	"strconv"
+
+	"github.com/counterfoil/counterfoil/mail"
 )
 
 // colour is one of sRGB.
@@ -92,4 +95,14 @@ func accentStyle(text string) string {
 	light, dark := onGrounds(c, black, grounds[0]), onGrounds(c, white, grounds[1])
 	return fmt.Sprintf(":root { --accent: %s; --on-accent: %s; }\n@media (prefers-color-scheme: dark) { :root { --accent: %s; --on-accent: %s; } }\n",
 		light, textOn(light), dark, textOn(dark))
+}
+
+// mail is b as mails show it: on light ground, because few mail programs change colours as pages do.
+func (b Brand) mail() mail.Brand {
+	out := mail.Brand{Name: b.Name}
+	if c, err := parseColour(b.Accent); err == nil {
+		light := onGrounds(c, black, grounds[0])
+		out.Accent, out.OnAccent = template.CSS(light.String()), template.CSS(textOn(light).String())
+	}
+	return out
 }

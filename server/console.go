@@ -48,7 +48,7 @@ type consoleFrame struct {
 func (v *visit) parts() []navLink {
 	all := []navLink{
 		{inConsole(), plain("Overview")}, {inConsole("users"), plain("Users")}, {inConsole("sessions"), plain("Sessions")}, {inConsole("clients"), plain("Clients")}, {inConsole("apikeys"), plain("API keys")},
-		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")},
+		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")}, {inConsole("outbox"), plain("Outbox")},
 	}
 	if v.may(accounts.Audit) {
 		all = append(all, navLink{inConsole("audit"), plain("Audit")})
@@ -98,6 +98,7 @@ var consolePages = map[string]func(*visit) error{
 	"/admin/apikeys":      (*visit).apiKeys,
 	"/admin/keys":         (*visit).keys,
 	"/admin/log":          (*visit).log,
+	"/admin/outbox":       (*visit).letters,
 	"/admin/audit":        (*visit).audit,
 }
 
@@ -123,6 +124,8 @@ var consoleForms = map[string]consoleForm{
 	"/admin/keys/rotate":            {rotateKey, nil},
 	"/admin/keys/{id}/revoke":       {revokeKey, nil},
 	"/admin/audit/verify":           {verifyAudit, auditVerified},
+	"/admin/outbox/{id}/redeliver":  {redeliverLetter, nil},
+	"/admin/outbox/{id}/drop":       {dropLetter, nil},
 }
 
 // console adapts a page of the console: it needs a visitor who is signed in, and problems of the API are

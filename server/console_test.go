@@ -23,6 +23,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -115,14 +116,16 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	must(t, err)
 	held := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: hostile})
 	b.client("it's-$(touch/hacked)?", clients.Client{Name: hostile, Origins: []string{"https://app.test"}, Opens: clients.OpensAccount})
+	letter := b.letter(outbox.Draft{Kind: "mail", About: hostile, Subject: u.ID})
 	kid, apikey := b.firstID("/v1/admin/keys"), b.firstID("/v1/admin/apikeys")
 	client := url.PathEscape("it's-$(touch/hacked)?")
-	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/users?limit=1"}
+	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/outbox", "/admin/outbox?state=waiting&limit=1", "/admin/users?limit=1"}
 	forms = []string{
 		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable", "/admin/users/" + u.ID + "/impersonate",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",
 		"/admin/revoke/sessions?sid-" + held.Session.ID + "=on", "/admin/revoke/found?device=script", "/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
 		"/admin/new/apikey", "/admin/apikeys/" + apikey + "/delete", "/admin/keys/rotate", "/admin/keys/" + kid + "/revoke", "/admin/audit/verify",
+		"/admin/outbox/" + letter + "/redeliver", "/admin/outbox/" + letter + "/drop",
 	}
 	return b, pages, forms, u.ID
 }

@@ -42,6 +42,8 @@ const (
 	apiKeyDeleted  deed = "apikey-deleted"
 	keyRotated     deed = "key-rotated"
 	keyRevoked     deed = "key-revoked"
+	letterAgain    deed = "letter-again"
+	letterDropped  deed = "letter-dropped"
 )
 
 // words says what was done. What no deed is says nothing.

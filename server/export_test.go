@@ -159,7 +159,7 @@ func MadeKeys() (all []string) {
 		all = append(all, "activity.by."+by)
 	}
 	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere, actingEnded, addressVerified, addressChanged,
-		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked} {
+		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked, letterAgain, letterDropped} {
 		all = append(all, "done."+string(d))
 	}
 	return all

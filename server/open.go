@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os/exec"
 	"sync"
@@ -24,6 +25,8 @@ import (
 	"github.com/counterfoil/counterfoil/login/mailcode"
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
+	"github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -99,7 +102,15 @@ type Config struct {
 	// store is a file; otherwise nothing does, and Open says so in the log.
 	Head HeadKeeper
 
-	Brand Brand // name, logo, accent and footer of the pages; zero: Counterfoil's own
+	Brand Brand // name, logo, accent and footer of the pages and mails; zero: Counterfoil's own
+
+	// Mail says how mails are sent. The fields from Brand on are filled in. Without Mail.URL no mail is
+	// sent, and nothing is offered that needs one.
+	Mail mail.Options
+
+	// Delivered hears how each delivery of the outbox went: mails and what else leaves the server.
+	// nil: nobody does.
+	Delivered func(outbox.Told)
 
 	Logger *slog.Logger // nil: slog.Default()
 
@@ -155,6 +166,8 @@ type Embedded struct {
 	config    Config
 	time      *nodetime.Clock
 	trail     *audit.Trail
+	outbox    *outbox.Outbox
+	mail      *mail.Sender // nil: no mail is sent
 	issuer    *issuer.Issuer
 	users     *accounts.Accounts
 	passwords *password.Passwords
@@ -239,6 +252,9 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.trail, err = audit.New(audit.Options{Store: c.Store, Beside: c.Sessions, Keep: c.KeepAudit, Hook: counts.heard(c.Audit), Anchor: audit.LogSeal(c.Logger), Now: now}); err != nil {
 		return err
 	}
+	if err := e.openOutbox(keys); err != nil {
+		return err
+	}
 	users, err := directory.New(directory.Options{Store: c.Store, Audit: e.trail, Now: now})
 	if err != nil {
 		return err
@@ -294,6 +310,27 @@ func (e *Embedded) assemble(ctx context.Context) error {
 		return err
 	}
 	e.stats, e.settings, e.offline = counts, c.Settings, c.Offline
+	e.Server.outbox, e.Server.mail = e.outbox, e.mail
+	return nil
+}
+
+// openOutbox makes what mails leave by.
+func (e *Embedded) openOutbox(keys *keyring.Keyring) (err error) {
+	c := &e.config
+	e.outbox, err = outbox.New(outbox.Options{Store: c.Store, Key: keys.Derive, Audit: e.trail, Hook: c.Delivered, Logger: c.Logger, Now: e.time.Now})
+	if err != nil || c.Mail.URL == "" {
+		return err
+	}
+	u, err := parseURL(c.URL)
+	if err != nil {
+		return fmt.Errorf("server: Config.URL: %w", err)
+	}
+	o := c.Mail
+	o.Brand, o.Host, o.Outbox, o.Logger, o.Now = c.Brand.mail(), u.Host, e.outbox, c.Logger, e.time.Now
+	if e.mail, err = mail.New(o); err != nil {
+		return err
+	}
+	e.outbox.Handle(mail.Kind, e.mail.Deliver)
 	return nil
 }
 
@@ -366,6 +403,7 @@ func (e *Embedded) run(ctx context.Context) {
 	e.running.Go(func() { e.trail.Run(ctx) })
 	e.running.Go(func() { e.stats.lag(ctx, e.issuer) })
 	e.running.Go(func() { e.issuer.RunJobs(ctx) })
+	e.running.Go(func() { e.outbox.Run(ctx) })
 	if e.head != nil {
 		e.running.Go(func() { e.keepHead(ctx) })
 	}
@@ -392,6 +430,13 @@ func (e *Embedded) FirstAdministrator(ctx context.Context) (link login.Secret, e
 	return secret.New(e.linkOf(token)), expires, nil
 }
 
+// Outbox is what leaves the server by itself once a commit is durable: mails, and what else a program
+// has it deliver.
+func (e *Embedded) Outbox() *outbox.Outbox { return e.outbox }
+
+// Mail makes and sends mails. It is nil without Config.Mail.
+func (e *Embedded) Mail() *mail.Sender { return e.mail }
+
 // Clock compares the clock of this node with that of the store.
 func (e *Embedded) Clock() *nodetime.Clock { return e.time }
 
@@ -411,6 +456,9 @@ func (e *Embedded) end() error {
 	e.running.Wait()
 	if e.verifier != nil {
 		e.verifier.Close()
+	}
+	if e.mail != nil {
+		e.mail.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()

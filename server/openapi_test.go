@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -461,6 +462,12 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	}
 	do("POST", "/v1/admin/audit/verify", `{"anchors":[{"n":1,"hash":"00"}]}`, key...)
 	do("GET", "/v1/admin/verifiers?limit=2", "", key...)
+	again := b.letter(outbox.Draft{Kind: "mail", About: "reset", Subject: id, Lane: "a"})
+	b.letter(outbox.Draft{Kind: "mail", Expires: time.Now()})
+	do("GET", "/v1/admin/outbox?limit=1", "", key...)
+	do("POST", "/v1/admin/outbox/"+again+"/redeliver", "", key...)
+	do("GET", "/v1/admin/outbox?state=waiting", "", key...)
+	do("DELETE", "/v1/admin/outbox/"+b.letter(outbox.Draft{Kind: "mail"}), "", key...)
 	do("GET", "/v1/admin/settings", "", key...)
 	do("GET", "/v1/admin/stats", "", key...)
 	b.issuer.Feed().Stop() // a stream of events ends at once then

@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -123,6 +124,8 @@ func ofRecords(err error) *source.Problem {
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "API key is not acceptable", Detail: rule(err)}
 	case errors.Is(err, issuer.ErrBadRequest), errors.Is(err, directory.ErrBadFilter):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: rule(err)}
+	case errors.Is(err, outbox.ErrExpired):
+		return &source.Problem{Status: http.StatusConflict, Type: "letter-expired", Title: "It is out of date", Detail: "What it says is of no use any more. It can be dropped."}
 	case errors.Is(err, store.ErrNotFound):
 		return errNotFound
 	case errors.Is(err, accounts.ErrLastAdministrator):

@@ -159,11 +159,16 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"GET /v1/admin/apikeys":         {right: accounts.Read, do: s.adminAPIKeys},
 		"POST /v1/admin/apikeys":        {right: accounts.Write, do: s.adminCreateAPIKey},
 		"DELETE /v1/admin/apikeys/{id}": {right: accounts.Write, do: s.adminDeleteAPIKey},
-		"GET /v1/admin/verifiers":       {right: accounts.Read, do: s.adminVerifiers},
-		"GET /v1/admin/settings":        {right: accounts.Read, do: s.adminSettings},
-		"GET /v1/admin/stats":           {right: accounts.Read, do: s.adminStats},
-		"GET /v1/admin/log/events":      {right: accounts.Read, do: s.adminLogEvents},
-		"GET /v1/admin/audit":           {right: accounts.Audit, do: s.adminAudit},
-		"POST /v1/admin/audit/verify":   {right: accounts.Audit, do: s.adminVerifyAudit},
+		"GET /v1/admin/outbox":          {right: accounts.Read, do: s.adminOutbox},
+
+		"POST /v1/admin/outbox/{id}/redeliver": {right: accounts.Write, do: s.adminRedeliver},
+		"DELETE /v1/admin/outbox/{id}":         {right: accounts.Write, do: s.adminDropLetter},
+
+		"GET /v1/admin/verifiers":     {right: accounts.Read, do: s.adminVerifiers},
+		"GET /v1/admin/settings":      {right: accounts.Read, do: s.adminSettings},
+		"GET /v1/admin/stats":         {right: accounts.Read, do: s.adminStats},
+		"GET /v1/admin/log/events":    {right: accounts.Read, do: s.adminLogEvents},
+		"GET /v1/admin/audit":         {right: accounts.Audit, do: s.adminAudit},
+		"POST /v1/admin/audit/verify": {right: accounts.Audit, do: s.adminVerifyAudit},
 	}
 }

@@ -37,6 +37,8 @@ import (
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/flow"
+	"github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -71,6 +73,8 @@ type Server struct {
 	streams       *slots
 	stats         *stats
 	settings      []Setting
+	outbox        *outbox.Outbox
+	mail          *mail.Sender  // nil: no mail is sent
 	offline       bool          // nothing runs in the background
 	beat          time.Duration // of streams
 	handler       http.Handler

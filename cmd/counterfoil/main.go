@@ -81,6 +81,12 @@ type program struct {
 		List   auditList   `cmd:"" default:"withargs" help:"List security events, newest first; the default."`
 		Verify auditVerify `cmd:"" help:"Find out whether anybody has changed the audit trail."`
 	} `cmd:"" help:"The audit trail: security events."`
+	Mail struct {
+		Test      mailTest      `cmd:"" help:"Send a mail now, and print how far that goes."`
+		List      mailList      `cmd:"" help:"List mails that could not be sent, or those that wait."`
+		Redeliver mailRedeliver `cmd:"" help:"Send again what could not be sent."`
+		Drop      mailDrop      `cmd:"" help:"Delete what could not be sent."`
+	} `cmd:"" help:"Mails, and what else the server sends."`
 	Revoke    revokeCommand    `cmd:"" help:"Revoke all sessions that the flags name, by client, device, address and more; count them first."`
 	Verifiers verifiersCommand `cmd:"" help:"List the verifiers that follow the server, and how fresh each is."`
 	Token     struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -22,6 +23,7 @@ type metrics struct {
 	commits *prometheus.HistogramVec
 	sweeps  *prometheus.HistogramVec
 	events  *prometheus.CounterVec
+	sent    *prometheus.CounterVec
 }
 
 // programMetrics returns the metrics of a server program. dropped is how many lines of the log
@@ -51,7 +53,10 @@ func newMetrics(dropped func() uint64) *metrics {
 			Name: "counterfoil_audit_events_total", Help: "Security events, by action and outcome: ok, refused, unknown.",
 		}, []string{"action", "outcome"}),
 	}
-	m.Registry.MustRegister(m.commits, m.sweeps, m.events)
+	m.sent = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "counterfoil_outbox_deliveries_total", Help: "Deliveries of mails and of what else leaves the server, by kind and outcome: sent, retried, dead.",
+	}, []string{"kind", "outcome"})
+	m.Registry.MustRegister(m.commits, m.sweeps, m.events, m.sent)
 	return m
 }
 
@@ -62,6 +67,9 @@ func (m *metrics) audited(next func(audit.Entry)) func(audit.Entry) {
 		next(e)
 	}
 }
+
+// delivered counts a delivery of the outbox.
+func (m *metrics) delivered(t outbox.Told) { m.sent.WithLabelValues(t.Kind, string(t.Outcome)).Inc() }
 
 // swept counts a sweep of the server.
 func (m *metrics) swept(took time.Duration, err error) {
@@ -81,6 +89,8 @@ type state struct {
 	load   func() password.Load
 	clock  func() nodetime.Status
 	now    func() time.Time // what Follower.Until is compared with
+	outbox func(context.Context) (outbox.Counts, error)
+	wall   func() time.Time
 }
 
 var (
@@ -94,6 +104,9 @@ var (
 	descAgrees    = describe("counterfoil_clock_agrees", "1 if the clocks agree; 0: this node issues, refreshes and sweeps nothing.")
 	descSlots     = describe("counterfoil_password_hash_slots", "Password hashes that may run at a time.")
 	descRunning   = describe("counterfoil_password_hashes_running", "Password hashes under way.")
+	descQueued    = describe("counterfoil_outbox_waiting", "Mails and others that wait to be sent, of all nodes; 10000 may be more.")
+	descDead      = describe("counterfoil_outbox_dead", "Dead letters: what could not be sent, of all nodes; 10000 may be more.")
+	descOldest    = describe("counterfoil_outbox_oldest_seconds", "How long the oldest has waited that waits to be sent; 0: none waits.")
 	descWaiting   = describe("counterfoil_password_hashes_waiting", "Attempts that wait for a slot.")
 )
 
@@ -101,7 +114,7 @@ func describe(name, help string) *prometheus.Desc { return prometheus.NewDesc(na
 
 // Describe implements prometheus.Collector.
 func (s *state) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descStore, descHead, descEntries, descFollowing, descLost, descBehind, descOffset, descAgrees, descSlots, descRunning, descWaiting} {
+	for _, d := range []*prometheus.Desc{descStore, descHead, descEntries, descFollowing, descLost, descBehind, descOffset, descAgrees, descSlots, descRunning, descWaiting, descQueued, descDead, descOldest} {
 		out <- d
 	}
 }
@@ -141,9 +154,24 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 		following++
 		behind = max(behind, lag(status, f))
 	}
+	s.collectOutbox(ctx, out)
 	gauge(descFollowing, following)
 	gauge(descLost, lost)
 	out <- prometheus.MustNewConstMetric(descBehind, prometheus.GaugeValue, float64(behind))
+}
+
+func (s *state) collectOutbox(ctx context.Context, out chan<- prometheus.Metric) {
+	counts, err := s.outbox(ctx)
+	if err != nil {
+		return
+	}
+	oldest := 0.0
+	if !counts.Oldest.IsZero() {
+		oldest = max(0, s.wall().Sub(counts.Oldest).Seconds())
+	}
+	for d, v := range map[*prometheus.Desc]float64{descQueued: float64(counts.Waiting), descDead: float64(counts.Dead), descOldest: oldest} {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
 }
 
 // lostFor is how long a verifier that stopped following counts as lost.

@@ -167,6 +167,7 @@ func (c *settings) assembly(how server.Config) server.Config {
 	how.AccessTTL, how.Idle, how.Absolute, how.Grace, how.MaxBound = c.AccessTTL, c.Idle, c.Absolute, c.RefreshGrace, c.MaxBound
 	how.RefreshIdle = c.RefreshIdle
 	how.LoginsPerSecond = c.LoginRate
+	how.Mail = c.mailSettings.options()
 	how.Registration, how.ClearSiteData = c.Registration, c.ClearSiteData
 	if how.KeepAudit = c.AuditKeep; c.AuditKeep == 0 {
 		how.KeepAudit = -1

@@ -127,7 +127,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
 			Brand: brand, HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
-			Settings: s.shown(), ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
+			Settings: s.shown(), Delivered: s.metrics.delivered, ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
 		})
 		return err
 	})
@@ -135,7 +135,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return err
 	}
 	api := s.Server
-	known := &state{status: s.installation.Issuer().Feed().Status, load: s.Hashing, clock: s.Clock().Status, now: s.Clock().Steady}
+	known := &state{status: s.installation.Issuer().Feed().Status, load: s.Hashing, clock: s.Clock().Status, now: s.Clock().Steady, outbox: s.Outbox().Counts, wall: s.Clock().Now}
 	if err := s.metrics.Registry.Register(known); err != nil {
 		return err
 	}

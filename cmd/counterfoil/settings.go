@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/config"
@@ -41,6 +42,7 @@ type settings struct {
 
 	AuditKeep time.Duration `name:"audit-keep" default:"2160h" placeholder:"TIME" help:"How long security events are kept. 0s: they are logged only." min:"0s" max:"87600h"`
 
+	mailSettings
 	proxySettings
 	ops.Settings
 }
@@ -58,6 +60,7 @@ func settingKinds() map[string]func(text string) error {
 	kinds := ops.Kinds()
 	kinds["store"], kinds["sessions"] = checkStoreName, checkSessionsName
 	kinds["brand name"], kinds["colour"], kinds["link"], kinds["logo"] = server.CheckBrandName, checkColour, checkLink, checkLogo
+	maps.Copy(kinds, mailKinds())
 	return kinds
 }
 

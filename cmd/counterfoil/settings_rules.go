@@ -41,6 +41,7 @@ func (c *settings) check(where config.Origins) *config.Verdict {
 	}
 	c.Settings.Check(v)
 	c.proxySettings.check(v, c.TLSCert != "")
+	c.mailSettings.check(v)
 	c.checkStore(v)
 	c.checkSessions(v)
 	return v

@@ -1,0 +1,182 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// State is which items are listed.
+type State string
+
+// The states of an item that is listed.
+const (
+	Waiting State = ownerWaiting
+	Dead    State = ownerDead
+)
+
+// Entry is an item in a list. It does not show what is delivered.
+type Entry struct {
+	ID      string
+	Kind    string
+	Lane    string
+	About   string
+	Subject string
+	Created time.Time
+	Due     time.Time // of a waiting one: when it is tried, or when the lease of the node ends that delivers it
+	Expires time.Time // zero: see Draft
+	Tries   int
+	Reason  string    // of the last failure
+	Died    time.Time // zero: it waits
+	Useless bool      // it has expired: it can be dropped alone
+
+	at string
+}
+
+// At is the place of e for [Outbox.List].
+func (e Entry) At() string { return e.at }
+
+// ErrExpired means that an item is of no use any more, and is not delivered again.
+var ErrExpired = errors.New("what the item says is out of date")
+
+// List returns up to limit items of a state after the place of one: dead letters with the newest
+// first, waiting ones by lane and when they are due. more says that others follow.
+func (o *Outbox) List(ctx context.Context, state State, after string, limit int) (page []Entry, more bool, err error) {
+	for rec, err := range o.opts.Store.List(ctx, kind, string(state), after) {
+		if err != nil {
+			return nil, false, store.Outage(err)
+		}
+		if len(page) == limit {
+			return page, true, nil
+		}
+		h, err := parse(rec)
+		if err != nil {
+			continue
+		}
+		page = append(page, Entry{
+			ID: h.ID, Kind: h.Kind, Lane: h.Lane, About: h.About, Subject: h.Subject, Created: h.Created, Due: h.Due, Expires: h.Expires,
+			Tries: h.Tries, Reason: h.Reason, Died: h.Died, Useless: o.useless(&h.row), at: rec.ID,
+		})
+	}
+	return page, false, nil
+}
+
+func (o *Outbox) useless(w *row) bool {
+	return w.Sealed == nil || !w.Expires.IsZero() && !o.opts.Now().Before(w.Expires)
+}
+
+// Redeliver has a dead letter delivered as if it were new. It fails with store.ErrNotFound, or with
+// ErrExpired.
+func (o *Outbox) Redeliver(ctx context.Context, id string, act audit.Act) error {
+	return o.change(ctx, id, act, audit.Redeliver, func(h held) (store.Batch, error) {
+		if o.useless(&h.row) {
+			return store.Batch{}, ErrExpired
+		}
+		next := h.row
+		now := o.opts.Now().UTC()
+		next.Died, next.Due, next.Until, next.Tries = time.Time{}, now, now.Add(TryFor), 0
+		b, _, err := h.move(next)
+		return b, err
+	})
+}
+
+// Drop deletes a dead letter. It fails with store.ErrNotFound.
+func (o *Outbox) Drop(ctx context.Context, id string, act audit.Act) error {
+	return o.change(ctx, id, act, audit.DropLetter, func(h held) (store.Batch, error) {
+		return store.Batch{Require: []store.Require{h.at}, Delete: []store.Key{h.at.Key}}, nil
+	})
+}
+
+func (o *Outbox) change(ctx context.Context, id string, act audit.Act, action audit.Action, how func(held) (store.Batch, error)) error {
+	for {
+		rec, err := o.letter(ctx, id)
+		if err != nil {
+			return err
+		}
+		h, err := parse(rec)
+		if err != nil {
+			return err
+		}
+		b, err := how(h)
+		if err != nil {
+			return err
+		}
+		note := act.Entry(action, h.Subject)
+		note.Target, note.Detail = h.ID, fmt.Sprintf("kind=%s about=%s", h.Kind, h.About)
+		_, err = o.opts.Audit.Commit(ctx, o.opts.Store, b, note)
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err == nil {
+			o.Wake()
+		}
+		return store.Outage(err)
+	}
+}
+
+// letter returns the record of a dead letter. A waiting record has another key.
+func (o *Outbox) letter(ctx context.Context, id string) (store.Record, error) {
+	if len(id) != idLength {
+		return store.Record{}, store.ErrNotFound
+	}
+	rec, err := store.One(ctx, o.opts.Store, store.Key{Kind: kind, ID: id})
+	return rec, store.Outage(err)
+}
+
+// Counts is how many items there are. A number that reaches 10,000 may be larger.
+type Counts struct {
+	Waiting, Dead int
+	Oldest        time.Time // when the oldest waiting one was made; zero: none waits
+}
+
+// Counts counts.
+func (o *Outbox) Counts(ctx context.Context) (c Counts, err error) {
+	if !o.opts.Store.Describe().Indexed {
+		return o.countAll(ctx)
+	}
+	if c.Waiting, _, err = o.opts.Store.Count(ctx, kind, textWaiting, countedTo); err != nil {
+		return c, err
+	}
+	if c.Dead, _, err = o.opts.Store.Count(ctx, kind, textDead, countedTo); err != nil {
+		return c, err
+	}
+	for m, err := range o.opts.Store.Search(ctx, kind, textWaiting, store.Position{}) {
+		if err != nil {
+			return c, err
+		}
+		h, err := parse(m.Record)
+		if err == nil {
+			c.Oldest = h.Created
+			break
+		}
+	}
+	return c, nil
+}
+
+// countAll counts in a store without an index.
+func (o *Outbox) countAll(ctx context.Context) (c Counts, err error) {
+	for rec, err := range o.opts.Store.List(ctx, kind, ownerWaiting, "") {
+		if err != nil {
+			return c, err
+		}
+		if h, err := parse(rec); err == nil && (c.Waiting == 0 || h.Created.Before(c.Oldest)) {
+			c.Oldest = h.Created
+		}
+		if c.Waiting++; c.Waiting == countedTo {
+			break
+		}
+	}
+	for _, err := range o.opts.Store.List(ctx, kind, ownerDead, "") {
+		if err != nil {
+			return c, err
+		}
+		if c.Dead++; c.Dead == countedTo {
+			break
+		}
+	}
+	return c, nil
+}
