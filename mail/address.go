@@ -88,7 +88,7 @@ func parseURL(text string) (p place, err error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" {
-		return p, errors.New("is none of smtp://user@host:587, smtps://user@host:465 and log:")
+		return p, errors.New("is neither smtp://user@host:587 nor smtps://user@host:465, nor the word log: alone")
 	}
 	if _, has := u.User.Password(); has {
 		return p, errors.New("has a password in it: set mail_password, or mail_password_file")
