@@ -140,6 +140,13 @@ func TestConsoleInABrowser(t *testing.T) {
 			if wrong := b.script(`Promise.resolve(` + rules + `)`); wrong != "" {
 				t.Errorf("%s: %s", at, wrong)
 			}
+			if name == "user" {
+				var high [2]float64 // the list of 42 sessions, and the page
+				b.eval(`Promise.resolve(JSON.stringify([document.querySelector(".sessions").offsetHeight, document.documentElement.scrollHeight]))`, &high)
+				if high[0] > 900 || high[1] > 8*800 {
+					t.Errorf("%s: the sessions are %.0f px high, and the page %.0f", at, high[0], high[1])
+				}
+			}
 			switch n {
 			case 0:
 				b.axe(axe, at)
