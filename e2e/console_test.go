@@ -247,7 +247,7 @@ func TestConsoleWalk(t *testing.T) {
 	boss.press("Revoke the session")
 	boss.until(`document.querySelector("[role=status]")?.textContent.includes("revoked") && ` + rows + `.length === 1`)
 	boss.picture("console-one-device")
-	log.until(fmt.Sprintf(`[...document.querySelectorAll(".live li")].some((li) => li.textContent.includes(%q) && li.textContent.includes("confirmed by every verifier"))`, sid))
+	log.until(fmt.Sprintf(`[...document.querySelectorAll(".live li")].some((li) => li.textContent.includes(%q) && li.textContent.includes("of wendy@example.org by root@example.org") && li.textContent.includes("confirmed by every verifier"))`, sid))
 	log.picture("console-live")
 	alive := 0
 	for _, d := range devices {

@@ -49,14 +49,7 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) 
 		return err
 	}
 	answer := api.AuditPage{Entries: append([]audit.Entry{}, entries...), Next: s.next(r.URL.Path, page, next)}
-	var ids []string
-	for _, e := range entries {
-		ids = append(ids, e.Subject)
-		if id, person := audit.SubjectOf(e.By); person {
-			ids = append(ids, id)
-		}
-	}
-	if answer.Named, err = s.called(r.Context(), ids...); err != nil {
+	if answer.Named, err = s.called(r.Context(), named(entries)...); err != nil {
 		return err
 	}
 	if page.filter.Has("log") {
@@ -95,6 +88,17 @@ func (s *Server) inLog(ctx context.Context, entries []audit.Entry) (found []api.
 		found = append(found, in)
 	}
 	return found, nil
+}
+
+// named are the ids of those to whom something was done, and who did it.
+func named(entries []audit.Entry) (ids []string) {
+	for _, e := range entries {
+		ids = append(ids, e.Subject)
+		if id, person := audit.SubjectOf(e.By); person {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func auditQuery(page pageOf) (ask audit.Query, err error) {

@@ -158,10 +158,16 @@ func (e *eventStream) entries(ctx context.Context, page source.Page) error {
 			authors = make([]audit.Entry, len(page.Entries))
 		}
 	}
+	called, err := e.server.called(ctx, named(authors)...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil { // an entry is told by ids
+		called = api.Named{}
+	}
 	for n, entry := range page.Entries {
 		event := api.LogEvent{Cursor: entry.At, Scope: entry.Scope, ID: entry.ID, Reason: entry.Reason}
 		if authors[n].ID != "" {
-			event.Author = &authors[n]
+			event.Author, event.Named = &authors[n], called.Of(named(authors[n:n+1])...)
 		}
 		if err := e.send("revocation", entry.At, event); err != nil {
 			return err

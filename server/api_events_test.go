@@ -147,6 +147,9 @@ func TestLogEvents(t *testing.T) {
 		if !strings.Contains(e.data, `"scope":"`+string(scope)+`"`) || !strings.Contains(e.data, `"author":`) {
 			t.Errorf("%s: %+v", scope, e)
 		}
+		if named, about := strings.Contains(e.data, `"users":{"`+user.ID+`":{"identifier":"zoe"}}`), scope == source.ScopeOthers || scope == source.ScopeClaims; named != about {
+			t.Errorf("%s: it says what the user is called: %t: %+v", scope, named, e)
+		}
 	}
 }
 

@@ -341,6 +341,7 @@ type LogEvent struct {
 	ID     string             `json:"id,omitempty"`
 	Reason string             `json:"reason,omitempty"`
 	Author *audit.Entry       `json:"author,omitempty"` // who did it, when, and from where; absent: not known
+	Named                     // of Author
 }
 
 // LogConfirmed is the event "confirmed": no verifier that follows the node that answers accepts

@@ -42,6 +42,19 @@ type Named struct {
 	Users map[string]Person `json:"users,omitempty"`
 }
 
+// Of returns the part of n with these ids.
+func (n Named) Of(ids ...string) (part Named) {
+	for _, id := range ids {
+		if called, is := n.Users[id]; is {
+			if part.Users == nil {
+				part.Users = map[string]Person{}
+			}
+			part.Users[id] = called
+		}
+	}
+	return part
+}
+
 // Counted is in a page if the query has count=true. Count is exact up to 10,000, unless MoreThan
 // is true: then there are more than Count, or the search has not looked at all.
 type Counted struct {

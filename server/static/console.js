@@ -39,7 +39,9 @@ if (live) {
 		state.textContent = events.readyState === EventSource.CLOSED ? live.dataset.refused : live.dataset.lost;
 	});
 	on("revocation", (e) => {
-		const by = e.author ? `by ${e.author.by}` : "";
+		const called = (id) => e.users?.[id]?.identifier ?? id;
+		const of = e.author?.subject, actor = e.author?.by.replace(/^subject:/, "");
+		const by = e.author ? `${of && of !== actor ? `of ${called(of)} ` : ""}by ${called(actor)}` : "";
 		const item = line(["time", new Date(e.author?.time ?? Date.now()).toLocaleTimeString()], ["code", [e.scope, e.id].filter(Boolean).join(" ")], ["span", by], ["em", live.dataset.waiting]);
 		item.dataset.cursor = e.cursor;
 		list.prepend(item);
