@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -164,3 +165,6 @@ func MadeKeys() (all []string) {
 	}
 	return all
 }
+
+// PostBy makes mails of messages.
+func PostBy(url string, m *mail.Sender) accounts.Post { return post{url, m} }

@@ -75,7 +75,8 @@ type Config struct {
 	// steps are asked for.
 	Methods []login.Method
 
-	// Post takes messages to users, for a program that sends them in its own way. nil: users get no mail.
+	// Post takes messages to users, for a program that sends them in its own way. nil: they are mailed, if
+	// Mail is set.
 	Post accounts.Post
 
 	// SignInByMail lets users sign in by a code that is mailed to the address that they have proven. It is one
@@ -209,8 +210,8 @@ func (c *Config) complete() error {
 	if c.Store == nil {
 		return errors.New("server: Config.Store is required")
 	}
-	if c.SignInByMail && c.Post == nil {
-		return errors.New("server: Config.SignInByMail needs Config.Post")
+	if c.SignInByMail && c.Post == nil && c.Mail.URL == "" {
+		return errors.New("server: Config.SignInByMail needs Config.Mail or Config.Post")
 	}
 	if c.Sessions == nil {
 		c.Sessions = c.Store
@@ -331,6 +332,9 @@ func (e *Embedded) openOutbox(keys *keyring.Keyring) (err error) {
 		return err
 	}
 	e.outbox.Handle(mail.Kind, e.mail.Deliver)
+	if c.Post == nil {
+		c.Post = post{c.URL, e.mail}
+	}
 	return nil
 }
 

@@ -168,6 +168,7 @@ func (c *settings) assembly(how server.Config) server.Config {
 	how.RefreshIdle = c.RefreshIdle
 	how.LoginsPerSecond = c.LoginRate
 	how.Mail = c.mailSettings.options()
+	how.SignInByMail = c.MailSignIn && c.Mail != ""
 	how.Registration, how.ClearSiteData = c.Registration, c.ClearSiteData
 	if how.KeepAudit = c.AuditKeep; c.AuditKeep == 0 {
 		how.KeepAudit = -1

@@ -16,6 +16,7 @@ type mailSettings struct {
 	MailFrom      string        `name:"mail-from" placeholder:"ADDRESS" help:"Sender of the mails: an address, or a name and <address>. Without a name it is that of the product." want:"sender"`
 	MailReplyTo   string        `name:"mail-reply-to" placeholder:"ADDRESS" help:"Where answers to the mails go. Empty: the mails say that nobody reads them." want:"sender"`
 	MailRootCAs   string        `name:"mail-root-cas" type:"path" placeholder:"FILE" help:"Certificates (PEM) that may have signed that of the mail server. Empty: those of the system." want:"certificates"`
+	MailSignIn    bool          `name:"mail-sign-in" negatable:"" help:"Let users sign in by a code that is mailed to an address which they have confirmed."`
 	MailPlaintext bool          `name:"mail-insecure-plaintext" negatable:"" help:"Send mails without encryption if the server offers none: everybody on the way reads the codes and links in them."`
 }
 
@@ -42,7 +43,7 @@ func (c *mailSettings) check(v *config.Verdict) {
 	if c.Mail == "" {
 		for key, set := range map[string]bool{
 			"mail_password": c.MailPassword.Reveal() != "", "mail_from": c.MailFrom != "", "mail_reply_to": c.MailReplyTo != "",
-			"mail_root_cas": c.MailRootCAs != "", "mail_insecure_plaintext": c.MailPlaintext,
+			"mail_root_cas": c.MailRootCAs != "", "mail_insecure_plaintext": c.MailPlaintext, "mail_sign_in": c.MailSignIn,
 		} {
 			if set {
 				v.Warn(key, "has no effect: mail is not set", "set mail to the URL of the server that takes mails")
