@@ -29,6 +29,8 @@ require (
 // For tests only: no program that imports Counterfoil links these.
 require (
 	github.com/anishathalye/porcupine v1.3.1
+	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
+	github.com/emersion/go-smtp v0.26.0
 	github.com/rogpeppe/go-internal v1.16.0
 )
 
