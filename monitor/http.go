@@ -1,8 +1,10 @@
 package monitor
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // dialer is Options.Dial.
@@ -17,18 +20,13 @@ type dialer = func(ctx context.Context, network, address string) (net.Conn, erro
 
 // httpProbe sends the request of c and looks at the answer. Each run has a connection of its own: it
 // sees what a new client sees, the name and the certificate included. It follows no redirect, uses
-// no proxy, and keeps no cookie.
+// no proxy, and keeps no cookie. An http.Transport would keep connections, and start goroutines for each.
 func httpProbe(c *Check, dial dialer) (Probe, error) {
 	to, err := url.Parse(c.Target)
 	if err != nil {
 		return nil, err
 	}
-	current, err := follow(&c.Secure, to.Hostname(), func(conf *tls.Config) *http.Transport {
-		return &http.Transport{
-			DialContext: dial, TLSClientConfig: conf, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1
-		}
-	})
+	secure, err := follow(&c.Secure, to.Hostname(), func(conf *tls.Config) *tls.Config { return conf })
 	if err != nil {
 		return nil, err
 	}
@@ -37,18 +35,85 @@ func httpProbe(c *Check, dial dialer) (Probe, error) {
 		if err != nil {
 			return Result{Reason: Broken, Failure: err.Error()}
 		}
-		res, err := current().RoundTrip(r)
+		conn, state, err := connect(ctx, to, dial, secure)
 		if err != nil {
 			return failed(ctx, err)
 		}
-		defer res.Body.Close()
+		defer conn.Close()
 		result := Result{OK: true}
-		if res.TLS != nil {
-			result.Expires = ends(res.TLS)
+		if state != nil {
+			result.Expires = ends(state)
+		}
+		res, err := exchange(conn, r)
+		if err != nil {
+			expires := result.Expires
+			result = failed(ctx, err)
+			result.Expires = expires
+			return result
 		}
 		c.Expect.judge(ctx, res, &result)
 		return result
 	}, nil
+}
+
+// connection ends what it is doing when its context ends.
+type connection struct {
+	net.Conn
+	stop func() bool
+}
+
+func (c *connection) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}
+
+// connect connects to the host of a URL. State is that of TLS, or nil.
+func connect(ctx context.Context, to *url.URL, dial dialer, secure func() *tls.Config) (conn net.Conn, state *tls.ConnectionState, err error) {
+	port := to.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[to.Scheme]
+	}
+	plain, err := dial(ctx, "tcp", net.JoinHostPort(to.Hostname(), port))
+	if err != nil {
+		return nil, nil, err
+	}
+	conn = &connection{plain, context.AfterFunc(ctx, func() { _ = plain.SetDeadline(time.Unix(1, 0)) })}
+	if to.Scheme == "http" {
+		return conn, nil, nil
+	}
+	over := tls.Client(conn, secure())
+	if err := over.Handshake(); err != nil { // the deadline ends it: its context would start a goroutine
+		_ = conn.Close()
+		return nil, nil, err
+	}
+	now := over.ConnectionState()
+	return over, &now, nil
+}
+
+const (
+	maxHead    = 64 << 10
+	maxInterim = 5 // answers of the kind 1xx (RFC 9110 section 15.2)
+)
+
+// exchange sends a request, and reads the head of its answer.
+func exchange(conn net.Conn, r *http.Request) (*http.Response, error) {
+	r.Close = true
+	if err := r.Write(conn); err != nil {
+		return nil, err
+	}
+	limited := &io.LimitedReader{R: conn, N: maxHead}
+	in := bufio.NewReader(limited)
+	for range maxInterim {
+		res, err := http.ReadResponse(in, r)
+		if err != nil {
+			return nil, err
+		}
+		if res.StatusCode/100 != 1 || res.StatusCode == http.StatusSwitchingProtocols {
+			limited.N = 2 * maxBody // with what chunks add
+			return res, nil
+		}
+	}
+	return nil, errors.New("too many interim answers")
 }
 
 // agent is what a check says of itself, unless its headers say otherwise.

@@ -221,7 +221,7 @@ func TestTLS(t *testing.T) {
 		expires time.Time
 	}{
 		"good": {"", soon}, "good-http": {"", soon}, "ended": {monitor.BadTLS, past}, "stranger": {monitor.BadTLS, soon}, "other-name": {monitor.BadTLS, soon},
-		"client": {"", soon}, "no-client": {monitor.BadTLS, time.Time{}},
+		"client": {"", soon}, "no-client": {monitor.BadTLS, soon},
 	} {
 		if r := all[name]; r.Reason != want.reason || r.OK != (want.reason == "") || !r.Expires.Equal(want.expires) {
 			t.Errorf("%s: %+v, want %+v", name, r, want)

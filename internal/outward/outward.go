@@ -130,7 +130,7 @@ func (c *Client) DialContext(ctx context.Context, network, address string) (net.
 	}
 	anywhere := c.names[canonical(host)]
 	d := &net.Dialer{
-		Timeout: Within, Resolver: c.resolver,
+		Timeout: Within, Resolver: c.resolver, KeepAlive: -1, // no connection lives long
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error { return c.reach(address, anywhere) },
 	}
 	conn, err := d.DialContext(ctx, network, address)

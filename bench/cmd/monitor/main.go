@@ -1,0 +1,256 @@
+// Command monitor measures what the checks of a monitor cost: processor time and memory of the real
+// program with many checks, and with one check of once a day. The target is a process of its own on the same machine.
+//
+//	go run -C bench ./cmd/monitor -checks 1000 -every 10s -for 60s
+//
+// It prints the processor time of the program as a share of one core, and its resident memory. It needs Linux.
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+type settings struct {
+	checks int
+	every  time.Duration
+	last   time.Duration
+	kind   string
+}
+
+// targetMode in the environment makes this program the target.
+const targetMode = "MONITOR_TARGET"
+
+func main() {
+	if kind := os.Getenv(targetMode); kind != "" {
+		target(kind)
+		return
+	}
+	var s settings
+	flag.IntVar(&s.checks, "checks", 1000, "checks")
+	flag.DurationVar(&s.every, "every", 10*time.Second, "from run to run of each")
+	flag.DurationVar(&s.last, "for", 60*time.Second, "how long to measure")
+	flag.StringVar(&s.kind, "kind", "http", "http, https or tcp")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := s.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "monitor:", err)
+		os.Exit(1)
+	}
+}
+
+// target answers until it is killed. It prints its address; for https, ca.pem has its certificate.
+func target(kind string) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"status":"ok"}`) })
+	web := httptest.NewUnstartedServer(h)
+	if kind == "https" {
+		web.StartTLS()
+	} else {
+		web.Start()
+	}
+	if kind == "https" {
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+		if err := os.WriteFile("ca.pem", ca, 0o600); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(web.Listener.Addr())
+	select {}
+}
+
+func (s *settings) run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "monitor")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "counterfoil")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/counterfoil").CombinedOutput(); err != nil {
+		return fmt.Errorf("build, in the folder bench: %w\n%s", err, out)
+	}
+	at, end, err := s.start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer end()
+	one, err := s.measure(ctx, dir, program, at, 1, 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	all, err := s.measure(ctx, dir, program, at, s.checks, s.every)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-34s %8s %9s %6s %6s\n", "checks", "CPU", "memory", "late", "missed")
+	fmt.Printf("%-34s %7.2f%% %5.1f MiB %6d %6d\n", "1, once a day", one.cpu*100, one.mib, one.late, one.missed)
+	fmt.Printf("%-34s %7.2f%% %5.1f MiB %6d %6d\n", fmt.Sprintf("%d %s, every %v", s.checks, s.kind, s.every), all.cpu*100, all.mib, all.late, all.missed)
+	fmt.Printf("%-34s %7.2f%% %5.1f MiB\n", "difference", (all.cpu-one.cpu)*100, all.mib-one.mib)
+	return nil
+}
+
+// start starts the target.
+func (s *settings) start(ctx context.Context, dir string) (address string, end func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), targetMode+"="+s.kind)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	if _, err := fmt.Fscanln(out, &address); err != nil {
+		return "", nil, err
+	}
+	return address, func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }, nil
+}
+
+// cost is what a program has used.
+type cost struct {
+	cpu          float64 // of one core
+	mib          float64
+	late, missed int
+}
+
+func (s *settings) measure(ctx context.Context, dir, program, target string, checks int, every time.Duration) (cost, error) {
+	file := filepath.Join(dir, "monitor.yaml")
+	if err := os.WriteFile(file, []byte(s.file(target, checks, every)), 0o600); err != nil {
+		return cost{}, err
+	}
+	at, err := free()
+	if err != nil {
+		return cost{}, err
+	}
+	cmd := exec.CommandContext(ctx, program, "monitor", "--monitor", file, "--listen", at, "--ops-listen", "off", "--log-level", "error")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return cost{}, err
+	}
+	defer func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() }()
+	pause(ctx, 15*time.Second) // until each has run once
+	before, err := used(cmd.Process.Pid)
+	if err != nil {
+		return cost{}, err
+	}
+	begun := time.Now()
+	pause(ctx, s.last)
+	after, err := used(cmd.Process.Pid)
+	if err != nil {
+		return cost{}, err
+	}
+	c := cost{cpu: (after - before).Seconds() / time.Since(begun).Seconds()}
+	if c.mib, err = resident(cmd.Process.Pid); err != nil {
+		return cost{}, err
+	}
+	c.late, c.missed, err = delays(ctx, program, file)
+	return c, errors.Join(err, ctx.Err())
+}
+
+// file is a file of checks.
+func (s *settings) file(target string, checks int, every time.Duration) string {
+	var text strings.Builder
+	text.WriteString("inside: [127.0.0.0/8]\nchecks:\n")
+	for i := range checks {
+		what := s.kind + ": " + s.kind + "://" + target + "/health"
+		switch s.kind {
+		case "tcp":
+			what = "tcp: '" + target + "'"
+		case "https":
+			what = "http: https://" + target + "/health"
+		}
+		fmt.Fprintf(&text, "- {name: c%d, every: %s, %s", i, every, what)
+		if s.kind == "https" {
+			text.WriteString(", expect: {status: 200}, tls_options: {ca: ca.pem, server_name: example.com}")
+		} else if s.kind == "http" {
+			text.WriteString(", expect: {status: 200, json: {/status: ok}}")
+		}
+		text.WriteString("}\n")
+	}
+	return text.String()
+}
+
+// free is an address that no program listens on now.
+func free() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// used is the processor time of a process, as the scheduler has it: its clock (clock_getcpuclockid(3)). The
+// figures of /proc/PID/stat are samples.
+func used(pid int) (time.Duration, error) {
+	var t syscall.Timespec
+	clock := int32(^pid<<3 | 2)
+	if _, _, wrong := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0); wrong != 0 {
+		return 0, fmt.Errorf("clock of process %d: %w", pid, wrong)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// resident is the memory of a process.
+func resident(pid int) (mib float64, err error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kib, err := strconv.Atoi(strings.Fields(rest)[0])
+			return float64(kib) / 1024, err
+		}
+	}
+	return 0, errors.New("/proc/PID/status has no VmRSS")
+}
+
+// delays asks the program for the runs that were late, and those that were missed.
+func delays(ctx context.Context, program, file string) (late, missed int, err error) {
+	out, err := exec.CommandContext(ctx, program, "monitor", "list", "--json", "--monitor", file).Output()
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(out)) {
+		if n, found := strings.CutPrefix(strings.TrimSpace(line), `"late_runs": `); found {
+			i, _ := strconv.Atoi(strings.Trim(n, ","))
+			late += i
+		}
+		if n, found := strings.CutPrefix(strings.TrimSpace(line), `"missed_runs": `); found {
+			i, _ := strconv.Atoi(strings.Trim(n, ","))
+			missed += i
+		}
+		if strings.Contains(line, `"failure"`) {
+			return 0, 0, errors.New("a check fails: " + strings.TrimSpace(line))
+		}
+	}
+	return late, missed, nil
+}
