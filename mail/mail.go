@@ -255,6 +255,21 @@ func (s *Sender) Test(ctx context.Context, to string, tell func(step Step, says 
 	return t.at, err
 }
 
+// Reach connects to the server that takes the mails, and signs in. An error, which is an
+// *outbox.Failure, is about the step at.
+func (s *Sender) Reach(ctx context.Context) (at Step, err error) {
+	if s.to == nil {
+		return "", nil
+	}
+	t := &track{host: s.to.host, at: StepName}
+	c, err := s.to.connect(ctx, t)
+	if err != nil {
+		return t.at, err
+	}
+	c.quit()
+	return t.at, nil
+}
+
 // Close ends connections that are kept. Mails that are under way are sent.
 func (s *Sender) Close() {
 	if s.to != nil {

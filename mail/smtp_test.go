@@ -259,7 +259,7 @@ func answer(code int, says string) func() error {
 }
 
 // Each failure is about a step. It says whether it is about the mail, for now or for good, or about the
-// server. What is kept of it has no address, and nothing of the mail.
+// server. What is kept of it has no address, and nothing of the mail (LOGIN-16, OPS-01).
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -317,6 +317,10 @@ func TestFailures(t *testing.T) {
 			}
 			if len(h.taken()) != 0 {
 				t.Error("the server has a mail")
+			}
+			reached, err := sender(t, o).Reach(t.Context())
+			if early := slices.Contains([]mail.Step{mail.StepName, mail.StepConnect, mail.StepTLS, mail.StepSignIn}, c.at); (err != nil) != early || early && reached != c.at {
+				t.Errorf("Reach: at %s: %v", reached, err)
 			}
 		})
 	}

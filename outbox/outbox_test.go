@@ -34,7 +34,7 @@ func key(label string) []byte {
 	return sum[:]
 }
 
-func open(t *testing.T, s store.Store) *outbox.Outbox {
+func open(t testing.TB, s store.Store) *outbox.Outbox {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	trail, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}, Anchor: func(audit.Seal) {}})
@@ -49,7 +49,7 @@ func open(t *testing.T, s store.Store) *outbox.Outbox {
 }
 
 // start runs o until the test calls the function that it returns.
-func start(t *testing.T, o *outbox.Outbox) (stop func()) {
+func start(t testing.TB, o *outbox.Outbox) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { o.Run(ctx) })
@@ -58,7 +58,7 @@ func start(t *testing.T, o *outbox.Outbox) (stop func()) {
 	return stop
 }
 
-func put(t *testing.T, s store.Store, o *outbox.Outbox, drafts ...outbox.Draft) {
+func put(t testing.TB, s store.Store, o *outbox.Outbox, drafts ...outbox.Draft) {
 	t.Helper()
 	var b store.Batch
 	for _, d := range drafts {

@@ -35,7 +35,7 @@ func (b *bench) letter(d outbox.Draft) (id string) {
 	return id
 }
 
-// Dead letters are listed without what was to be delivered, redelivered once, and dropped. What has
+// LOGIN-16, OPS-01: dead letters are listed without what was to be delivered, redelivered once, and dropped. What has
 // expired can only be dropped. It is in the audit trail who did that.
 func TestOutboxAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

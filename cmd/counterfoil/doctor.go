@@ -104,6 +104,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.keys(ctx)
 	d.clock()
 	d.certificate()
+	d.mail(ctx)
 	d.proxies()
 	d.gateway(ctx)
 	d.cookies()

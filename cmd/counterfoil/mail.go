@@ -175,3 +175,23 @@ type mailDrop struct{ letterFlags }
 func (c *mailDrop) Run(ctx context.Context) error {
 	return c.each(ctx, "dropped", func(api.Letter) bool { return true }, func(a *admin, id string) error { return a.DropLetter(ctx, id) })
 }
+
+// mail checks whether the mail server lets the server send, without sending anything.
+func (d *doctor) mail(ctx context.Context) {
+	if d.Mail == "" {
+		return
+	}
+	s, err := mail.New(d.mailSettings.options())
+	if err != nil {
+		d.add("mail", isFail, oneLine(err), "")
+		return
+	}
+	defer s.Close()
+	switch at, err := s.Reach(ctx); {
+	case err == nil:
+		d.ok("mail", "%s takes mails", d.Mail)
+	default:
+		failure, _ := errors.AsType[*outbox.Failure](err)
+		d.add("mail", isFail, failure.Reason, mailHints[at])
+	}
+}

@@ -62,18 +62,26 @@ func TestIssuerHint(t *testing.T) {
 func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07, OPS-10
 	proxied := "issuer: https://auth.example.com\ntrusted_proxies: 10.0.0.0/8\n"
 	for text, want := range map[string]string{
-		"listen: localhost:http":                                 "want an IP address and a port",
-		"algorithm: none":                                        "want ES256, ES384, Ed25519, RS256, PS256 or HS256",
-		"trusted_proxies: [example.com]":                         "want a network such as",
-		"logins_per_second: 10001":                               "want 0 to 10000",
-		"issuer: http://auth.example.com":                        "is plain http to another machine",
-		"listen: 0.0.0.0:80\nissuer: http://127.0.0.1":           "is not a loopback address",
-		"listen: 0.0.0.0:80":                                     "issuer is not set",
-		"issuer: https://a.test/":                                "ends with a slash",
-		"issuer: https://u:p@a.test":                             "has a user name or a password in it",
-		"issuer: ftp://a.test":                                   "is neither https nor http",
-		"hosts: [auth.internal, Auth.internal:443]":              `hosts is "Auth.internal:443", which is not a host name in lower case, without a port`,
-		"hosts: bücher.example":                                  "hint: write xn--bcher-kva.example",
+		"listen: localhost:http":                                             "want an IP address and a port",
+		"algorithm: none":                                                    "want ES256, ES384, Ed25519, RS256, PS256 or HS256",
+		"trusted_proxies: [example.com]":                                     "want a network such as",
+		"logins_per_second: 10001":                                           "want 0 to 10000",
+		"issuer: http://auth.example.com":                                    "is plain http to another machine",
+		"listen: 0.0.0.0:80\nissuer: http://127.0.0.1":                       "is not a loopback address",
+		"listen: 0.0.0.0:80":                                                 "issuer is not set",
+		"issuer: https://a.test/":                                            "ends with a slash",
+		"issuer: https://u:p@a.test":                                         "has a user name or a password in it",
+		"issuer: ftp://a.test":                                               "is neither https nor http",
+		"hosts: [auth.internal, Auth.internal:443]":                          `hosts is "Auth.internal:443", which is not a host name in lower case, without a port`,
+		"hosts: bücher.example":                                              "hint: write xn--bcher-kva.example",
+		"mail: mail.example.com":                                             "mail is neither smtp://user@host:587 nor smtps://user@host:465",
+		"mail: smtp://u:p@a.test":                                            "has a password in it",
+		"mail: smtp://a.test":                                                "mail_from is not set, and mail is",
+		"mail_from: 'a@b.test, c@d.test'":                                    "want an address, or a name and <address>",
+		"mail: smtp://u@a.test\nmail_from: a@b.test":                         "mail_password is not set, and mail names a user",
+		"mail: smtp://a.test\nmail_from: a@b.test\nmail_root_cas: /none.pem": "mail_root_cas",
+		"production: true\n" + proxied + "mail: 'log:'\nmail_from: a@b.test": "mail is log: mails are not sent",
+		"production: true\n" + proxied + "mail: smtp://a.test\nmail_from: a@b.test\nmail_insecure_plaintext: true": "which production mode refuses",
 		"ops_listen: 0.0.0.0:9464":                               "ops_token is not set",
 		"tls_cert: x.pem":                                        "go together",
 		"tls_cert: x.pem\ntls_key: y.pem":                        "cannot be used",
@@ -91,8 +99,14 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07, OPS-10
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
+	// What goes to this machine is read by nobody on the way.
+	var local settings
+	where, err := local.load(config.Sources{File: file(t, "c.yaml", "production: true\n"+proxied+"mail: smtp://127.0.0.1:25\nmail_from: a@b.test\nmail_insecure_plaintext: true\n")})
+	if v := local.check(where); err != nil || len(v.Problems)+len(v.Warnings) > 0 {
+		t.Errorf("a mail server on this machine: %v, %+v", err, v)
+	}
 	var c settings
-	where, err := c.load(config.Sources{File: file(t, "c.yaml", "production: true\n"+proxied)})
+	where, err = c.load(config.Sources{File: file(t, "c.yaml", "production: true\n"+proxied)})
 	if v := c.check(where); err != nil || len(v.Problems)+len(v.Warnings) > 0 {
 		t.Errorf("a good production configuration: %v, %+v", err, v)
 	}
