@@ -147,3 +147,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The example is read, and what it merges is there.
+func TestExample(t *testing.T) {
+	f, err := monitor.Read("../deploy/monitor/monitor.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range f.Checks {
+		if c.Remind != 4*time.Hour {
+			t.Errorf("%s: %+v", c.Name, c)
+		}
+	}
+}

@@ -53,9 +53,12 @@ func (r *reader) mapping(n *yaml.Node, what string, members map[string]func(*yam
 		return
 	}
 	seen := map[string]bool{}
+	var merged []*yaml.Node
 	for i := 0; i < len(n.Content); i += 2 {
 		name, read := n.Content[i], members[n.Content[i].Value]
 		switch {
+		case name.Tag == "!!merge":
+			merged = append(merged, behind(n.Content[i+1]))
 		case seen[name.Value]:
 			r.refuse(name, fmt.Sprintf("%s is there twice", name.Value), "")
 		case read != nil:
@@ -67,6 +70,27 @@ func (r *reader) mapping(n *yaml.Node, what string, members map[string]func(*yam
 				hint = "did you mean " + near + "?"
 			}
 			r.refuse(name, fmt.Sprintf("%s has no member %q", what, name.Value), hint)
+		}
+	}
+	r.merge(merged, what, seen, members)
+}
+
+// merge reads what a mapping merges with "<<" (https://yaml.org/type/merge.html): its own members win.
+func (r *reader) merge(merged []*yaml.Node, what string, seen map[string]bool, members map[string]func(*yaml.Node)) {
+	for _, n := range merged {
+		if n.Kind != yaml.MappingNode || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return c.Tag == "!!merge" }) {
+			r.refuse(n, what+": << wants one mapping, which merges none itself", "")
+			continue
+		}
+		for i := 0; i < len(n.Content); i += 2 {
+			name := n.Content[i]
+			switch read := members[name.Value]; {
+			case read == nil:
+				r.refuse(name, fmt.Sprintf("%s has no member %q", what, name.Value), "")
+			case !seen[name.Value]:
+				seen[name.Value] = true
+				read(behind(n.Content[i+1]))
+			}
 		}
 	}
 }
