@@ -87,7 +87,7 @@ type signedIn struct {
 	renewed    bool         // its access token was issued after a failover
 }
 
-func startCluster(t *testing.T, on engine, nodes int, bound time.Duration) *cluster {
+func startCluster(t *testing.T, on engine, nodes int, bound time.Duration, flags ...string) *cluster {
 	t.Helper()
 	c := &cluster{
 		t: t, engine: on, bound: bound, data: t.TempDir(),
@@ -130,6 +130,7 @@ func startCluster(t *testing.T, on engine, nodes int, bound time.Duration) *clus
 		if on.sessions != "" {
 			node.args = append(node.args, "--sessions", on.sessions)
 		}
+		node.args = append(node.args, flags...)
 		c.nodes = append(c.nodes, node)
 		c.start(node)
 		t.Cleanup(func() { node.end(os.Kill) })

@@ -128,7 +128,7 @@ func badForm(members schema) []sent {
 // OPS-01, OPS-05, CSRF-09, LOGIN-16: whatever is wrong with a body gets its problem, changes
 // nothing, and what may have been a secret comes out nowhere.
 func TestBadInput(t *testing.T) {
-	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true, Monitor: checks(t, "http://127.0.0.1:1/")})
 	bearer := []string{"Authorization", "Bearer " + b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()}
 	key := []string{"Authorization", "Bearer " + b.key}
 	boss := []string{"Authorization", "Bearer " + b.boss()}
@@ -211,7 +211,7 @@ func TestBadInput(t *testing.T) {
 // TOK-33, TOK-34, SES-08, SES-09: credentials that are twice there, or where none is
 // looked for.
 func TestBadCredentials(t *testing.T) {
-	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Monitor: checks(t, "http://127.0.0.1:1/")})
 	jwt := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierBearer}).Access.Reveal()
 	opaque := b.session("alice", issuer.Request{Carrier: counterfoil.CarrierCookie}).Access.Reveal()
 	before := b.dump()

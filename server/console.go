@@ -48,7 +48,7 @@ type consoleFrame struct {
 func (v *visit) parts() []navLink {
 	all := []navLink{
 		{inConsole(), plain("Overview")}, {inConsole("users"), plain("Users")}, {inConsole("sessions"), plain("Sessions")}, {inConsole("clients"), plain("Clients")}, {inConsole("apikeys"), plain("API keys")},
-		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")}, {inConsole("outbox"), plain("Outbox")},
+		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")}, {inConsole("monitor"), plain("Monitor")}, {inConsole("outbox"), plain("Outbox")},
 	}
 	if v.may(accounts.Audit) {
 		all = append(all, navLink{inConsole("audit"), plain("Audit")})
@@ -99,6 +99,7 @@ var consolePages = map[string]func(*visit) error{
 	"/admin/keys":         (*visit).keys,
 	"/admin/log":          (*visit).log,
 	"/admin/outbox":       (*visit).letters,
+	"/admin/monitor":      (*visit).monitor,
 	"/admin/audit":        (*visit).audit,
 }
 
@@ -126,6 +127,12 @@ var consoleForms = map[string]consoleForm{
 	"/admin/audit/verify":           {verifyAudit, auditVerified},
 	"/admin/outbox/{id}/redeliver":  {redeliverLetter, nil},
 	"/admin/outbox/{id}/drop":       {dropLetter, nil},
+	"/admin/new/incident":           {newIncident, nil},
+
+	"/admin/monitor/checks/{name}/mute":   {muteCheck, nil},
+	"/admin/monitor/checks/{name}/unmute": {unmuteCheck, nil},
+	"/admin/monitor/incidents/{id}/note":  {noteIncident, nil},
+	"/admin/monitor/channels/{name}/test": {testChannel, channelTested},
 }
 
 // console adapts a page of the console: it needs a visitor who is signed in, and problems of the API are

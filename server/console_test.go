@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -111,7 +112,10 @@ type shown struct {
 // furnished is a server with users, clients and keys that have hostile names, and the addresses of all
 // pages and forms of the console for them.
 func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
-	b = assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	taken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(taken.Close)
+	b = assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true, Monitor: checks(t, taken.URL)})
+	incident := b.incident(hostile)
 	u, err := b.users.Register(t.Context(), audit.Act{Reason: "it's; $(touch hacked)"}, "mallory", hostile, secret.New(pass), []string{"it's"})
 	must(t, err)
 	held := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: hostile})
@@ -119,12 +123,13 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	letter := b.letter(outbox.Draft{Kind: "mail", About: hostile, Subject: u.ID})
 	kid, apikey := b.firstID("/v1/admin/keys"), b.firstID("/v1/admin/apikeys")
 	client := url.PathEscape("it's-$(touch/hacked)?")
-	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/outbox", "/admin/outbox?state=waiting&limit=1", "/admin/users?limit=1"}
+	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/outbox", "/admin/outbox?state=waiting&limit=1", "/admin/monitor", "/admin/users?limit=1"}
 	forms = []string{
 		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable", "/admin/users/" + u.ID + "/impersonate",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",
 		"/admin/revoke/sessions?sid-" + held.Session.ID + "=on", "/admin/revoke/found?device=script", "/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
 		"/admin/new/apikey", "/admin/apikeys/" + apikey + "/delete", "/admin/keys/rotate", "/admin/keys/" + kid + "/revoke", "/admin/audit/verify",
+		"/admin/new/incident", "/admin/monitor/checks/shop/mute", "/admin/monitor/checks/shop/unmute", "/admin/monitor/incidents/" + incident + "/note", "/admin/monitor/channels/ops/test",
 		"/admin/outbox/" + letter + "/redeliver", "/admin/outbox/" + letter + "/drop",
 	}
 	return b, pages, forms, u.ID

@@ -44,6 +44,11 @@ const (
 	keyRevoked     deed = "key-revoked"
 	letterAgain    deed = "letter-again"
 	letterDropped  deed = "letter-dropped"
+	checkMuted     deed = "check-muted"
+	checkUnmuted   deed = "check-unmuted"
+	incidentMade   deed = "incident-made"
+	noteAdded      deed = "note-added"
+	channelWorks   deed = "channel-works"
 )
 
 // words says what was done. What no deed is says nothing.

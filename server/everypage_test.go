@@ -20,7 +20,7 @@ var (
 // Each page names its character set, in the header and in itself. Each password is typed unseen,
 // and each form tells a password manager which password it asks for, and whose.
 func TestEveryPage(t *testing.T) {
-	b := assemble(t, server.Config{URL: authURL, Registration: true})
+	b := assemble(t, server.Config{URL: authURL, Registration: true, Monitor: checks(t, "http://127.0.0.1:1/")})
 	b.riddled()
 	right := typed("identifier", "alice", "password", pass)
 	pages := map[string]*visitor{
@@ -42,6 +42,7 @@ func TestEveryPage(t *testing.T) {
 		"apps, old":       b.own(time.Hour).open("/apps"),
 		"password":        b.own(time.Hour).open("/password"),
 		"password again":  b.own(time.Hour).open("/password").send("/password", typed("current", "not hers", "next", "short")),
+		"status":          b.visitor().open("/status"),
 		"choose":          b.visitor().open("/choose"),
 		"choose, answers": b.visitor().open("/choose?clients=pages&clients=mobile&servers=services"),
 		"choose, refused": b.visitor().open("/choose?clients=fax"),

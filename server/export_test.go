@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -160,8 +161,14 @@ func MadeKeys() (all []string) {
 		all = append(all, "activity.by."+by)
 	}
 	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere, actingEnded, addressVerified, addressChanged,
-		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked, letterAgain, letterDropped} {
+		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked, letterAgain, letterDropped, checkMuted, checkUnmuted, incidentMade, noteAdded, channelWorks} {
 		all = append(all, "done."+string(d))
+	}
+	for _, c := range []condition{works, broken, flaps, maintained, unknown} {
+		all = append(all, "status."+string(c), "status.all."+string(c))
+	}
+	for _, r := range []monitor.Reason{monitor.Unreachable, monitor.TimedOut, monitor.BadTLS, monitor.BadStatus, monitor.BadBody, monitor.Slow, monitor.Silent, monitor.Reported, monitor.BadSignIn, monitor.NotRefused, monitor.Unchecked, monitor.Unsure} {
+		all = append(all, "status.reason."+string(r))
 	}
 	return all
 }

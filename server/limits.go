@@ -45,6 +45,11 @@ var maxFields = map[string]int{
 	"answer":          8 << 10,
 	"users":           maxAdminBody,
 
+	"text":    8 << 10, // a note of an incident
+	"title":   600,
+	"why":     1 << 10,
+	"message": 1 << 10,
+
 	// Of forms of the console, in which several are typed.
 	"origin_lines":   8 << 10,
 	"audience_lines": 8 << 10,

@@ -26,6 +26,7 @@ import (
 	"github.com/counterfoil/counterfoil/login/password"
 	"github.com/counterfoil/counterfoil/login/throttle"
 	"github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -113,6 +114,11 @@ type Config struct {
 	// nil: nobody does.
 	Delivered func(outbox.Told)
 
+	// Monitor says which endpoints are watched, and who is told. nil: none is. SetMonitor replaces it.
+	Monitor *monitor.File
+
+	Ran func(*monitor.Check, monitor.Result) // hears of each run of a check; nil: nobody does
+
 	Logger *slog.Logger // nil: slog.Default()
 
 	Audit     func(audit.Entry) // hears every event of the audit trail; nil: audit.Log(Logger)
@@ -169,6 +175,7 @@ type Embedded struct {
 	trail     *audit.Trail
 	outbox    *outbox.Outbox
 	mail      *mail.Sender // nil: no mail is sent
+	watching  *watching    // nil: nothing is watched
 	issuer    *issuer.Issuer
 	users     *accounts.Accounts
 	passwords *password.Passwords
@@ -312,7 +319,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	}
 	e.stats, e.settings, e.offline = counts, c.Settings, c.Offline
 	e.Server.outbox, e.Server.mail = e.outbox, e.mail
-	return nil
+	return e.openMonitor()
 }
 
 // openOutbox makes what mails leave by.
@@ -408,6 +415,9 @@ func (e *Embedded) run(ctx context.Context) {
 	e.running.Go(func() { e.stats.lag(ctx, e.issuer) })
 	e.running.Go(func() { e.issuer.RunJobs(ctx) })
 	e.running.Go(func() { e.outbox.Run(ctx) })
+	if e.watching != nil {
+		e.running.Go(func() { e.watching.run(ctx, e) })
+	}
 	if e.head != nil {
 		e.running.Go(func() { e.keepHead(ctx) })
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"regexp"
@@ -338,7 +339,9 @@ func TestDocumentSaysWhoMay(t *testing.T) {
 
 // Every operation is granted once, and answers as documented: conform sees to that.
 func TestEveryOperationAsDocumented(t *testing.T) {
-	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
+	taken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer taken.Close()
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true, Monitor: checks(t, taken.URL)})
 	do := func(method, path, body string, header ...string) string {
 		t.Helper()
 		w := b.answer(method, path, body, header...)
@@ -468,6 +471,14 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("POST", "/v1/admin/outbox/"+again+"/redeliver", "", key...)
 	do("GET", "/v1/admin/outbox?state=waiting", "", key...)
 	do("DELETE", "/v1/admin/outbox/"+b.letter(outbox.Draft{Kind: "mail"}), "", key...)
+	do("POST", "/v1/push/"+pushID+"?status=down&message=full", "")
+	do("PUT", "/v1/admin/monitor/checks/shop/mute", `{"seconds":60,"why":"a move"}`, key...)
+	do("GET", "/v1/admin/monitor", "", key...)
+	do("DELETE", "/v1/admin/monitor/checks/shop/mute", "", key...)
+	do("POST", "/v1/admin/monitor/channels/ops/test", "", key...)
+	own := member(do("POST", "/v1/admin/monitor/incidents", `{"title":"Slow","text":"We look at it."}`, key...), "id")
+	do("POST", "/v1/admin/monitor/incidents/"+own+"/notes", `{"text":"It is over.","ended":true}`, key...)
+	do("GET", "/v1/admin/monitor/incidents?limit=1", "", key...)
 	do("GET", "/v1/admin/settings", "", key...)
 	do("GET", "/v1/admin/stats", "", key...)
 	b.issuer.Feed().Stop() // a stream of events ends at once then

@@ -62,6 +62,7 @@ func (s *Server) apiRoutes() map[string]action {
 		// Verifiers and other machines.
 		"GET /v1/log":                s.feed,
 		"POST /v1/handover":          s.redeemCode,
+		"POST /v1/push/{id}":         s.push,
 		"GET /.well-known/jwks.json": s.jwks,
 		"GET " + metadataPath:        s.metadata,
 		"GET /openapi.json":          s.openapi,
@@ -123,6 +124,11 @@ func (s *Server) pageRoutes() map[string]action {
 		"GET /static/welcome.js":  s.pageStatic,
 		"GET " + modulePath:       s.pageModule,
 		"POST /language":          s.pageLanguage,
+
+		"GET " + statusPath:           s.pageStatus,
+		"GET " + statusPath + ".json": s.statusForPrograms,
+		"GET " + statusPath + ".atom": s.statusFeed,
+		"GET /status/badge/{file}":    s.statusBadge,
 	}
 }
 
@@ -163,6 +169,14 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 
 		"POST /v1/admin/outbox/{id}/redeliver": {right: accounts.Write, do: s.adminRedeliver},
 		"DELETE /v1/admin/outbox/{id}":         {right: accounts.Write, do: s.adminDropLetter},
+
+		"GET /v1/admin/monitor":                       {right: accounts.Read, do: s.watched(s.adminMonitor)},
+		"PUT /v1/admin/monitor/checks/{name}/mute":    {right: accounts.Write, do: s.watched(s.adminMute)},
+		"DELETE /v1/admin/monitor/checks/{name}/mute": {right: accounts.Write, do: s.watched(s.adminUnmute)},
+		"POST /v1/admin/monitor/channels/{name}/test": {right: accounts.Write, do: s.watched(s.adminTestChannel)},
+		"GET /v1/admin/monitor/incidents":             {right: accounts.Read, do: s.watched(s.adminIncidents)},
+		"POST /v1/admin/monitor/incidents":            {right: accounts.Write, do: s.watched(s.adminAnnounce)},
+		"POST /v1/admin/monitor/incidents/{id}/notes": {right: accounts.Write, do: s.watched(s.adminNote)},
 
 		"GET /v1/admin/verifiers":     {right: accounts.Read, do: s.adminVerifiers},
 		"GET /v1/admin/settings":      {right: accounts.Read, do: s.adminSettings},

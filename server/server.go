@@ -74,7 +74,9 @@ type Server struct {
 	stats         *stats
 	settings      []Setting
 	outbox        *outbox.Outbox
-	mail          *mail.Sender  // nil: no mail is sent
+	mail          *mail.Sender // nil: no mail is sent
+	watching      *watching    // nil: nothing is watched
+	board         statusBoard
 	offline       bool          // nothing runs in the background
 	beat          time.Duration // of streams
 	handler       http.Handler

@@ -73,6 +73,15 @@ type monitorCommand struct {
 	Check monitorCheck `cmd:"" help:"Print what is wrong with a file of checks."`
 	List  monitorList  `cmd:"" help:"List the checks of a program that runs, and what each is."`
 	Mute  monitorMute  `cmd:"" help:"Tell nobody of a check for a while."`
+	Alert struct {
+		Test alertTest `cmd:"" help:"Send a test to a channel, and print whether it arrived."`
+	} `cmd:"" help:"Channels: where people are told."`
+	Incident struct {
+		List     incidentList     `cmd:"" help:"List incidents, newest first."`
+		Announce incidentAnnounce `cmd:"" help:"Announce an incident that no check has found."`
+		Note     incidentNote     `cmd:"" help:"Add a note to an incident."`
+		End      incidentEnd      `cmd:"" help:"Say that an incident is over."`
+	} `cmd:"" help:"Incidents of the server's monitor, as its status page shows them."`
 }
 
 type monitorRun struct {
@@ -130,6 +139,8 @@ type watching struct {
 	sender *alert.Sender
 	queue  *alert.Queue
 	log    *slog.Logger
+
+	known func(context.Context) ([]monitor.Shown, error) // what other nodes know too; nil: there are none
 }
 
 // newWatching returns a monitor that keeps its state in memory.
@@ -211,6 +222,11 @@ func (w *watching) due() (next time.Time) {
 // the same.
 func (w *watching) serve(ctx context.Context, web *ops.Server) {
 	web.Go(w.run)
+	w.answer(ctx, web)
+}
+
+// answer answers commands at the socket.
+func (w *watching) answer(ctx context.Context, web *ops.Server) {
 	path := w.place.socket()
 	if conn, err := dialMonitor(ctx, path); err == nil {
 		_ = conn.Close()

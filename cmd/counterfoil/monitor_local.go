@@ -129,7 +129,17 @@ type muteBody struct {
 // localHandler answers the owner of the process and root.
 func (w *watching) localHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /checks", func(out http.ResponseWriter, _ *http.Request) { _ = writeJSON(out, shownChecks(w.Shown())) })
+	mux.HandleFunc("GET /checks", func(out http.ResponseWriter, r *http.Request) {
+		all := w.Shown()
+		if w.known != nil {
+			var err error
+			if all, err = w.known(r.Context()); err != nil {
+				http.Error(out, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+		}
+		_ = writeJSON(out, shownChecks(all))
+	})
 	mux.HandleFunc("POST /mutes", func(out http.ResponseWriter, r *http.Request) {
 		var body muteBody
 		err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&body)

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -81,15 +82,34 @@ type service struct {
 	clockWasSetBack bool
 
 	gateway atomic.Pointer[gateway.Gateway] // nil: no proxy may ask, or not yet
+	watches atomic.Pointer[watching]        // nil: nothing is watched, or not yet
 }
 
 // again reads what can be read again while the server runs.
 func (s *service) again() {
+	if w := s.watches.Load(); w != nil {
+		s.watchAgain(w)
+	}
 	if g := s.gateway.Load(); g != nil {
 		routesAgain(g, s.GatewayRoutes, false, s.log)
 		return
 	}
-	nothingAgain(s.log)()
+	if s.watches.Load() == nil {
+		nothingAgain(s.log)()
+	}
+}
+
+// watchAgain reads the file of the monitor again. If it is wrong, all stays as it was.
+func (s *service) watchAgain(w *watching) {
+	file, err := w.place.file()
+	if err == nil {
+		err = s.SetMonitor(file)
+	}
+	if err != nil {
+		s.log.Error("the checks stay as they were", "file", w.place.Monitor, "error", err.Error())
+		return
+	}
+	s.log.Info("checks", "file", w.place.Monitor, "checks", len(file.Checks))
 }
 
 // open opens listeners and stores, and serves nothing yet.
@@ -104,7 +124,7 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return err
 	}
 	if s.web, err = ops.Listen(ops.Options{
-		Settings: &s.Settings, Metrics: s.metrics.Metrics, Logger: s.log, Quiet: append([]string{"GET /v1/log"}, gatewayPatterns...),
+		Settings: &s.Settings, Metrics: s.metrics.Metrics, Logger: s.log, Quiet: append([]string{"GET /v1/log", pushPattern}, gatewayPatterns...),
 		Base: issuer.Path, NotifySocket: os.Getenv("NOTIFY_SOCKET"), OpsOptional: opsOptional,
 	}); err != nil {
 		return err
@@ -124,10 +144,20 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	if err != nil {
 		return err
 	}
+	checks, err := s.monitorPlace.file()
+	if err != nil {
+		return err
+	}
+	var figures *monitorMetrics
+	var ran func(*monitor.Check, monitor.Result)
+	if checks != nil {
+		figures = newMonitorMetrics(s.metrics.Registry)
+		ran = figures.ran
+	}
 	err = again(ctx, func() (err error) {
 		s.installation, err = s.settings.open(ctx, s.metrics.commits, server.Config{
 			Brand: brand, HashWorker: hashing, Logger: s.log, Audit: s.metrics.audited(audit.Log(s.log)), Swept: s.metrics.swept,
-			Settings: s.shown(), Delivered: s.metrics.delivered, ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
+			Settings: s.shown(), Delivered: s.metrics.delivered, Monitor: checks, Ran: ran, ClockWasSetBack: s.clockWasSetBack, Demo: s.demo, ServeStale: gateway.LongestStale(routes),
 		})
 		return err
 	})
@@ -141,6 +171,9 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 	}
 	s.web.Handle(api, map[string]http.Handler{"GET /debug/revocation": http.HandlerFunc(known.page)})
 	s.web.Go(func(ctx context.Context) error { <-ctx.Done(); s.installation.Issuer().Feed().Stop(); return nil })
+	if err := s.watch(ctx, figures); err != nil {
+		return err
+	}
 	if err := s.openGateway(routes); err != nil {
 		return err
 	}
@@ -152,6 +185,21 @@ func (s *service) open(ctx context.Context, opsOptional bool) (err error) {
 		return nil
 	}
 	return s.web.HandleLocal(filepath.Join(s.Data, socketName), api.LocalAdmin(localActor))
+}
+
+// watch shows what the monitor finds, if there is one, in the metrics and to commands.
+func (s *service) watch(ctx context.Context, figures *monitorMetrics) error {
+	m := s.installation.Monitor()
+	if m == nil {
+		return nil
+	}
+	if err := figures.show(m); err != nil {
+		return err
+	}
+	w := &watching{Monitor: m, place: s.monitorPlace, log: s.log, known: s.Watched}
+	w.answer(ctx, s.web)
+	s.watches.Store(w)
+	return nil
 }
 
 // demoOrigin is where the demo's own values come from.

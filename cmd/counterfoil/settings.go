@@ -43,6 +43,7 @@ type settings struct {
 	AuditKeep time.Duration `name:"audit-keep" default:"2160h" placeholder:"TIME" help:"How long security events are kept. 0s: they are logged only." min:"0s" max:"87600h"`
 
 	mailSettings
+	monitorPlace
 	proxySettings
 	ops.Settings
 }

@@ -96,7 +96,7 @@ var layers = map[string]struct {
 	"/issuer/issuertest": {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
 
 	"/accounts":        {[]string{"", "/audit", "/clients", "/directory", "/internal/revocation", "/issuer", "/login", "/store"}, nil, "no HTTP, no way of signing in, no engine"},
-	"/server":          {[]string{"", "/accounts", "/audit", "/choose", "/client", "/clients", "/inspect/inspector", "/internal/...", "/store", "/keyring", "/login", "/login/flow", "/login/mailcode", "/login/password", "/login/throttle", "/mail", "/outbox", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent", "golang.org/x/text/language"}, "no SQL and no engine: the caller brings the store"},
+	"/server":          {[]string{"", "/accounts", "/audit", "/choose", "/client", "/clients", "/inspect/inspector", "/internal/...", "/monitor", "/monitor/alert", "/monitor/journey", "/monitor/kept", "/store", "/keyring", "/login", "/login/flow", "/login/mailcode", "/login/password", "/login/throttle", "/mail", "/outbox", "/directory", "/issuer", "/source"}, []string{"github.com/mileusna/useragent", "golang.org/x/text/language"}, "no SQL and no engine: the caller brings the store"},
 	"/monitor/journey": {[]string{"/internal/api", "/monitor", "/source"}, nil, "a client of the public API: it can reach no store"},
 	"/internal/api":    {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/keyring", "/source"}, nil, "the JSON of the API and a client of it: it decides nothing"},
 	"/counterfoiltest": {[]string{"", "/audit", "/login", "/directory", "/issuer", "/server", "/store/memory", "/source"}, nil, "the real thing in memory"},

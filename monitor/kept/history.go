@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/counterfoil/counterfoil/monitor"
@@ -15,9 +16,9 @@ import (
 
 // count is what is kept of an hour's part, of a day, and of a bucket of five minutes.
 type count struct {
-	up, down, maintenance int // seconds
-	runs                  int
-	took, longest         int // milliseconds: of all runs together, and of one
+	up, down, maintenance int32 // seconds
+	runs                  int32
+	took, longest         int32 // milliseconds: of all runs together, and of one
 }
 
 // bucketTime is the length of a bucket; bucketsOfDay is how many a day has.
@@ -33,7 +34,7 @@ func (c *count) add(d count) {
 
 // MarshalJSON writes c as an array without the zeros at its end. Most have no time down.
 func (c count) MarshalJSON() ([]byte, error) {
-	all := []int{c.up, c.runs, c.took, c.longest, c.down, c.maintenance}
+	all := []int32{c.up, c.runs, c.took, c.longest, c.down, c.maintenance}
 	for len(all) > 0 && all[len(all)-1] == 0 {
 		all = all[:len(all)-1]
 	}
@@ -42,11 +43,11 @@ func (c count) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON is the contrary.
 func (c *count) UnmarshalJSON(text []byte) error {
-	var all []int
+	var all []int32
 	if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
-	all = append(all, make([]int, 6)...)
+	all = append(all, make([]int32, 6)...)
 	*c = count{up: all[0], runs: all[1], took: all[2], longest: all[3], down: all[4], maintenance: all[5]}
 	return nil
 }
@@ -146,13 +147,13 @@ func (h *history) add(r monitor.Result, every time.Duration) {
 		return // it comes again; or the clock was set back, and until it has passed nothing is counted
 	}
 	h.turnTo(r.Check, at)
-	weight := 0
+	weight := int32(1) // the first result says something, too
 	if !h.last.IsZero() {
-		weight = int(min(at.Unix()-h.last.Unix(), int64(every/time.Second)))
+		weight = int32(min(at.Unix()-h.last.Unix(), int64(every/time.Second)))
 	}
 	h.last = at
 	second := uint16(at.Sub(h.hour) / time.Second)
-	took := int(r.Took / time.Millisecond)
+	took := int32(min(r.Took/time.Millisecond, math.MaxInt32))
 	c := count{runs: 1, took: took, longest: took}
 	kind := uint8(0)
 	if !r.OK {

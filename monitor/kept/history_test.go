@@ -152,9 +152,6 @@ func TestIncidents(t *testing.T) {
 		if _, err := other.Say(t.Context(), id, "We are looking at it.", false, act); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := other.Say(t.Context(), id, "", true, act); !errors.Is(err, kept.ErrCheckEnds) {
-			t.Errorf("an operator ends the incident of a check: %v", err)
-		}
 		if err := leader.Keep(t.Context(), step(2, monitor.WentUp)); err != nil {
 			t.Fatal(err)
 		}

@@ -163,11 +163,8 @@ func (k *Keeper) Announce(ctx context.Context, title, text string, act audit.Act
 // ErrManyNotes means that an incident has as many notes as it can have.
 var ErrManyNotes = fmt.Errorf("an incident has at most %d notes", maxNotes)
 
-// ErrCheckEnds means that an incident of a check ends with the check.
-var ErrCheckEnds = errors.New("the incident ends when the check is up")
-
-// Say adds a note to an incident, and ends it if ended is set, which only one without a check can be by
-// an operator. text may be empty then.
+// Say adds a note to an incident, and ends it if ended is set; text may be empty then. One of a check
+// ends by itself when the check is up: an operator ends it if the check is not run any more.
 func (k *Keeper) Say(ctx context.Context, id, text string, ended bool, act audit.Act) (Incident, error) {
 	if text != "" || !ended {
 		if err := checkText(text, MaxNote); err != nil {
@@ -180,10 +177,7 @@ func (k *Keeper) Say(ctx context.Context, id, text string, ended bool, act audit
 			return Incident{}, err
 		}
 		now := k.opts.Now().UTC()
-		switch {
-		case ended && i.Check != "":
-			return Incident{}, ErrCheckEnds
-		case len(i.Notes) >= maxNotes:
+		if text != "" && len(i.Notes) >= maxNotes {
 			return Incident{}, ErrManyNotes
 		}
 		if text != "" {

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/monitor/kept"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// errNoWatch is for routes of a monitor where there is none.
+var errNoWatch = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Detail: "this server watches nothing: the setting monitor names no file"}
+
+// longestMute is how long one mute may be.
+const longestMute = 30 * 24 * time.Hour
+
+// watched adapts a route of the monitor.
+func (s *Server) watched(do func(w http.ResponseWriter, r *http.Request, who caller, m *watching) error) adminAction {
+	return func(w http.ResponseWriter, r *http.Request, who caller) error {
+		if s.watching == nil {
+			return errNoWatch
+		}
+		return do(w, r, who, s.watching)
+	}
+}
+
+// adminMonitor lists the checks and the channels. The states are those of the store, which are the same
+// at each node.
+func (s *Server) adminMonitor(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
+	shown, board, err := m.watched(r.Context())
+	if err != nil {
+		return err
+	}
+	all := api.Checks{Checks: []api.Check{}, Channels: []api.Channel{}, Leads: m.keeper.Leading(), At: board.At.UTC()}
+	for _, c := range shown {
+		all.Checks = append(all.Checks, viewCheck(c, board.Checks[c.Check.Name]))
+	}
+	for _, c := range m.File().Channels {
+		one := api.Channel{Name: c.Name, Kind: string(c.Kind)}
+		for _, kind := range c.Only {
+			one.Only = append(one.Only, string(kind))
+		}
+		all.Channels = append(all.Channels, one)
+	}
+	return writeJSON(w, http.StatusOK, all)
+}
+
+func viewCheck(c monitor.Shown, line kept.Line) api.Check {
+	state, last := c.State, c.State.Last
+	v := api.Check{
+		Name: c.Check.Name, Title: c.Check.Title, Group: c.Check.Group, Kind: string(c.Check.Kind), Target: c.Check.Target,
+		EverySec: int64(c.Check.Every / time.Second), Public: c.Check.Public, Status: string(state.Status), Since: inZone(state.Since), Flapping: state.Flapping,
+		LastRun: inZone(last.At), TookMS: last.Took.Milliseconds(), Reason: string(last.Reason), Failure: last.Failure, Expires: inZone(last.Expires),
+		Maintenance: c.Maintenance,
+	}
+	if v.Status == "" {
+		v.Status = string(unknown)
+	}
+	if share, known := line.Uptime(); known {
+		v.Uptime = &share
+	}
+	if c.Mute != nil {
+		v.Mute = &api.Mute{Until: c.Mute.Until.UTC(), Why: c.Mute.Why, By: c.Mute.By}
+	}
+	return v
+}
+
+// inZone is t in UTC; zero stays zero.
+func inZone(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC()
+}
+
+// adminMute has people told nothing of a check for a while.
+func (s *Server) adminMute(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
+	var b api.NewMute
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	d := time.Duration(b.Seconds) * time.Second
+	switch {
+	case b.Seconds < 1 || b.Seconds > int64(longestMute/time.Second):
+		return badRequest("seconds is a number from 1 to %d", longestMute/time.Second)
+	case b.Why == "" || check.People(b.Why) != nil:
+		return badRequest("why is missing, or cannot be shown")
+	}
+	return s.mute(w, r, who, m, monitor.Mute{Until: s.now().Add(d), Why: b.Why})
+}
+
+// adminUnmute ends a mute.
+func (s *Server) adminUnmute(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
+	return s.mute(w, r, who, m, monitor.Mute{Until: s.now(), Why: "ended"})
+}
+
+func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *watching, mute monitor.Mute) error {
+	name, err := pathID(r, "name")
+	if err != nil {
+		return err
+	}
+	mute.Check, mute.By = name, who.by
+	if err := m.Mute(r.Context(), mute); err != nil {
+		return ofMonitor(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// adminTestChannel sends a test to a channel.
+func (s *Server) adminTestChannel(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
+	failed, err := m.test(r.Context(), r.PathValue("name"), s.now())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.Tested{Sent: failed == "", Failure: failed})
+}
+
+// adminIncidents lists incidents, newest first.
+func (s *Server) adminIncidents(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
+	page, err := s.readPage(r)
+	if err != nil {
+		return err
+	}
+	all, more, err := m.keeper.Incidents(r.Context(), page.after, page.limit)
+	if err != nil {
+		return err
+	}
+	answer := api.Incidents{Incidents: []api.Incident{}}
+	for _, i := range all {
+		answer.Incidents = append(answer.Incidents, viewIncident(i))
+	}
+	if more {
+		answer.Next = s.next(r.URL.Path, page, all[len(all)-1].ID)
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func viewIncident(i kept.Incident) api.Incident {
+	v := api.Incident{ID: i.ID, Check: i.Check, Title: i.Title, Began: i.Began, Ended: i.Ended, Reason: string(i.Reason), Notes: []api.IncidentNote{}}
+	for _, n := range i.Notes {
+		v.Notes = append(v.Notes, api.IncidentNote{At: n.At, By: n.By, Text: n.Text})
+	}
+	return v
+}
+
+// adminAnnounce makes an incident that no check has found.
+func (s *Server) adminAnnounce(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
+	var b api.NewIncident
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	i, err := m.keeper.Announce(r.Context(), b.Title, b.Text, act(w, r, who.by, ""))
+	if err != nil {
+		return ofMonitor(err)
+	}
+	return writeJSON(w, http.StatusCreated, viewIncident(i))
+}
+
+// adminNote adds a note to an incident.
+func (s *Server) adminNote(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	var b api.NewNote
+	if err := readJSON(r, &b); err != nil {
+		return err
+	}
+	i, err := m.keeper.Say(r.Context(), id, b.Text, b.Ended, act(w, r, who.by, ""))
+	if err != nil {
+		return ofMonitor(err)
+	}
+	return writeJSON(w, http.StatusOK, viewIncident(i))
+}
+
+// ofMonitor is the problem of an error of the monitor.
+func ofMonitor(err error) error {
+	switch {
+	case errors.Is(err, monitor.ErrUnknown), errors.Is(err, store.ErrNotFound):
+		return &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Cause: err}
+	case errors.Is(err, kept.ErrBadText):
+		return badRequest("a title has up to %d characters and a text up to %d, which can be shown", kept.MaxTitle, kept.MaxNote)
+	case errors.Is(err, kept.ErrManyNotes):
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "The incident takes no more notes", Detail: err.Error()}
+	}
+	return err
+}
+
+// push takes a call for a push check. Nothing of the answer says whether an id is nearly right.
+func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	status, message := query.Get("status"), query.Get("message")
+	switch {
+	case s.watching == nil:
+		return errNotFound
+	case status != "" && status != "up" && status != "down":
+		return badRequest("status is up or down")
+	case check.People(message) != nil:
+		return badRequest("message cannot be shown")
+	}
+	if err := s.watching.Push(r.Context(), r.PathValue("id"), status != "down", message); err != nil {
+		return ofMonitor(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,298 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/counterfoil/counterfoil/internal/outward"
+	"github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/monitor/alert"
+	"github.com/counterfoil/counterfoil/monitor/journey"
+	"github.com/counterfoil/counterfoil/monitor/kept"
+	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
+)
+
+// alertKind is the kind of the items of the outbox that tell people of an event.
+const alertKind = "alert"
+
+// watching is the monitor inside a server: one node at a time runs its checks, and all show what it
+// found.
+type watching struct {
+	*monitor.Monitor
+	keeper *kept.Keeper
+	sender *alert.Sender
+	queue  *alert.Queue // for the time in which the store is away
+	outbox *outbox.Outbox
+	mail   *mail.Sender // nil: no mail is sent
+	log    *slog.Logger
+	client atomic.Pointer[outward.Client]
+}
+
+// alertItem is what the outbox keeps of an alert.
+type alertItem struct {
+	Channel string        `json:"channel"`
+	Event   monitor.Event `json:"event"`
+}
+
+// openMonitor makes the monitor of Config.Monitor.
+func (e *Embedded) openMonitor() error {
+	c := &e.config
+	if c.Monitor == nil {
+		return nil
+	}
+	m := &watching{outbox: e.outbox, mail: e.mail, log: c.Logger}
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return err
+	}
+	m.sender = &alert.Sender{
+		Post: func(r *http.Request) (outward.Answer, error) { return m.client.Load().Send(r) }, Source: u.Host, Now: e.time.Now,
+		Page: func() string {
+			if m.File().Status == nil {
+				return ""
+			}
+			return c.URL + statusPath
+		},
+	}
+	m.queue = alert.New(m.sender, nil, c.Logger)
+	node, _ := os.Hostname() // for people
+	m.keeper, err = kept.New(kept.Options{
+		Store: c.Store, Audit: e.trail, Node: node, Now: e.time.Now, Logger: c.Logger,
+		Alerts: m.alerts, Wake: e.outbox.Wake, Direct: m.queue.Send, Withdraw: m.queue.Withdraw,
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.check(c.Monitor); err != nil {
+		return err
+	}
+	m.Monitor, err = monitor.New(c.Monitor, monitor.Options{
+		Keeper: m.keeper, Logger: c.Logger, Ran: c.Ran, Now: c.Now, Dial: m.dial,
+		Probes: map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.Journey: journey.Probe(m.dial)},
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.take(c.Monitor); err != nil {
+		return err
+	}
+	e.outbox.Handle(alertKind, m.deliver)
+	e.watching, e.Server.watching = m, m
+	return nil
+}
+
+// dial connects to a target.
+func (m *watching) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return m.client.Load().DialContext(ctx, network, address)
+}
+
+// ErrNoMonitor means that the server has none: it was opened without Config.Monitor.
+var ErrNoMonitor = errors.New("this server has no monitor")
+
+// SetMonitor replaces the checks, the channels and the status page. States go on. After an error
+// nothing has changed.
+func (e *Embedded) SetMonitor(file *monitor.File) error {
+	m := e.watching
+	if m == nil {
+		return ErrNoMonitor
+	}
+	if err := m.check(file); err != nil {
+		return err
+	}
+	if err := m.Set(file); err != nil {
+		return err
+	}
+	return m.take(file)
+}
+
+// Monitor watches endpoints. It is nil without Config.Monitor.
+func (e *Embedded) Monitor() *monitor.Monitor {
+	if e.watching == nil {
+		return nil
+	}
+	return e.watching.Monitor
+}
+
+// Watched returns the checks with what the store has of them, which is the same at each node. Monitor
+// alone knows the states where the checks run.
+func (e *Embedded) Watched(ctx context.Context) ([]monitor.Shown, error) {
+	if e.watching == nil {
+		return nil, ErrNoMonitor
+	}
+	shown, _, err := e.watching.watched(ctx)
+	return shown, err
+}
+
+// watched returns the checks with the states that the store has, and the board that has these.
+func (m *watching) watched(ctx context.Context) ([]monitor.Shown, kept.Board, error) {
+	shown := m.Shown()
+	names := make([]string, len(shown))
+	for n, c := range shown {
+		names[n] = c.Check.Name
+	}
+	board, err := m.keeper.Board(ctx, names)
+	if err != nil {
+		return nil, board, err
+	}
+	mutes, err := m.keeper.Mutes(ctx)
+	if err != nil {
+		return nil, board, err
+	}
+	for n := range shown {
+		shown[n].State, shown[n].Mute = board.Checks[names[n]].State, nil
+		if mute, muted := mutes[names[n]]; muted {
+			shown[n].Mute = &mute
+		}
+	}
+	return shown, board, nil
+}
+
+// check refuses a file that this server cannot do.
+func (m *watching) check(file *monitor.File) error {
+	for _, c := range file.Channels {
+		if c.Kind == monitor.Mail && m.mail == nil {
+			return fmt.Errorf("channel %s is a mail, and this server sends none: set mail and mail_from", c.Name)
+		}
+	}
+	_, err := outward.New(outward.Options{Allow: file.Inside})
+	return err
+}
+
+// take has what is sent follow file.
+func (m *watching) take(file *monitor.File) error {
+	client, err := outward.New(outward.Options{Allow: file.Inside})
+	if err != nil {
+		return err
+	}
+	m.client.Store(client)
+	m.queue.Set(file.Channels)
+	return nil
+}
+
+// run takes part in leading until ctx ends.
+func (m *watching) run(ctx context.Context, e *Embedded) {
+	m.keeper.Lead(ctx, func(ctx context.Context) error {
+		beating, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			alert.Beat(beating, m.sender.Post, func() string { return m.File().Heartbeat.Reveal() }, m.due, e.time.Now, e.log)
+		}()
+		defer func() { stop(); <-done }()
+		return m.Run(ctx)
+	})
+	m.queue.Close()
+}
+
+// due is when the next check is due that is not being run; zero: none is.
+func (m *watching) due() (first time.Time) {
+	for _, s := range m.Shown() {
+		if next := s.State.Next; s.Check.Kind != monitor.Push && !s.Running && !next.IsZero() && (first.IsZero() || next.Before(first)) {
+			first = next
+		}
+	}
+	return first
+}
+
+// alerts are the records that tell people of e. One that cannot be made must not keep the others, and
+// the state of the check, from being kept: it is in the log.
+func (m *watching) alerts(e monitor.Event) (all []store.Record, err error) {
+	for _, c := range m.File().Channels {
+		if !c.Wants(e) {
+			continue
+		}
+		made, err := m.alert(c, e)
+		if err != nil {
+			m.log.Error("an alert cannot be written", "channel", c.Name, "event", e.ID, "error", err.Error())
+		}
+		all = append(all, made...)
+	}
+	return all, nil
+}
+
+func (m *watching) alert(c monitor.Channel, e monitor.Event) (all []store.Record, err error) {
+	if c.Kind != monitor.Mail {
+		payload, err := json.Marshal(alertItem{c.Name, e})
+		if err != nil {
+			return nil, err
+		}
+		rec, err := m.outbox.Record(outbox.Draft{Kind: alertKind, Lane: c.Name, About: string(e.Kind) + " " + e.Check + e.Maintenance, Payload: payload})
+		if err != nil {
+			return nil, err
+		}
+		return []store.Record{rec}, nil
+	}
+	if m.mail == nil {
+		return nil, errors.New("this server sends no mail")
+	}
+	subject, lines := m.sender.MailText(e)
+	for _, to := range c.To {
+		rec, err := m.mail.Record(mail.Message{Template: "notice", To: to, Language: c.Language, Args: []mail.Arg{mail.Text(subject)}, Lines: lines})
+		if err != nil {
+			return all, err
+		}
+		all = append(all, rec)
+	}
+	return all, nil
+}
+
+// deliver sends an alert that the outbox has kept.
+func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
+	var a alertItem
+	if err := json.Unmarshal(it.Payload, &a); err != nil {
+		return &outbox.Failure{Reason: "the alert cannot be read", Permanent: true, Err: err}
+	}
+	for _, c := range m.File().Channels {
+		if c.Name != a.Channel || c.Kind == monitor.Mail {
+			continue
+		}
+		err := m.sender.Send(ctx, c, a.Event)
+		if f, is := errors.AsType[*alert.Failure](err); is {
+			return &outbox.Failure{Reason: f.Reason, Permanent: f.Permanent, Unreachable: f.Unreachable, After: f.After}
+		}
+		return err
+	}
+	return &outbox.Failure{Reason: "the file of the monitor has no such channel any more", Permanent: true}
+}
+
+// errNoChannel means that the file of the monitor has no channel of that name.
+var errNoChannel = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Detail: "there is no such channel"}
+
+// test sends a test to a channel, past the outbox, and returns why it did not arrive; empty: it did.
+func (m *watching) test(ctx context.Context, name string, now time.Time) (failed string, err error) {
+	for _, c := range m.File().Channels {
+		if c.Name != name {
+			continue
+		}
+		e := monitor.Event{ID: "test-" + rand.Text(), Kind: alert.Test, At: now}
+		if c.Kind == monitor.Mail {
+			for _, to := range c.To {
+				_, err := m.mail.Test(ctx, to, func(mail.Step, string) {})
+				if f, is := errors.AsType[*outbox.Failure](err); is {
+					return f.Reason, nil
+				} else if err != nil {
+					return "", err
+				}
+			}
+			return "", nil
+		}
+		if err := m.sender.Send(ctx, c, e); err != nil {
+			return err.Error(), nil
+		}
+		return "", nil
+	}
+	return "", errNoChannel
+}
