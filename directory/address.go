@@ -131,6 +131,9 @@ func (d *Directory) setAddress(ctx context.Context, b *store.Batch, u *User) err
 	if err := d.setAddressIndex(ctx, b, u); err != nil {
 		return err
 	}
+	if u.Address != u.box.Address && u.box.Address != "" { // somebody else may read mail there now (LOGIN-12)
+		endMailed(b, u.ID)
+	}
 	created := u.mailCreated
 	if u.Address != u.box.Address || created.IsZero() {
 		created = d.now()

@@ -102,9 +102,7 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 		return b, err
 	}
 	if due.End == u.Version { // a new password takes away what was mailed or handed out before (LOGIN-12)
-		for _, kind := range []store.Kind{kindInvitation, kindRecovery, kindVerification} {
-			b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
-		}
+		endMailed(&b, u.ID)
 	}
 	kept, err := due.record(u.ID)
 	b.Put = append(b.Put, kept)

@@ -125,10 +125,16 @@ func (d *Directory) Invited(ctx context.Context, token secret.String) (u User, u
 		return User{}, false, err
 	}
 	u, err = d.ByID(ctx, v.User)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !v.counts(u) {
 		err = login.ErrRefused
 	}
 	return u, v.Used, err
+}
+
+// counts reports whether an invitation counts for u: it is for u, and was handed out, or mailed to the address that
+// u has now.
+func (p proof) counts(u User) bool {
+	return p.User == u.ID && (p.Address == "" || p.Address == u.Address)
 }
 
 // invited returns the record of an invitation, or of the link of a recovery, which is one to a user
@@ -148,13 +154,13 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due
 	switch {
 	case err == nil && v.Used:
 		err = ErrUsed
-	case err == nil && v.User != u.ID:
+	case err == nil && !v.counts(u):
 		err = login.ErrRefused
 	}
 	if err != nil {
 		return err
 	}
-	first := v.Address != "" && v.Address == u.Address && u.Verified.IsZero()
+	first := v.Address != "" && u.Verified.IsZero()
 	if first {
 		switch err := d.AvailableAddress(ctx, u.ID, u.Address); {
 		case err == nil:

@@ -75,6 +75,7 @@ type former struct {
 	Address    string    `json:"address"`
 	Verified   time.Time `json:"verified"`
 	Changed    time.Time `json:"changed"`
+	Nth        int       `json:"nth"` // higher than that of each undo of the user that there was then
 }
 
 // random returns a secret of 32 bytes.
@@ -123,6 +124,14 @@ func (d *Directory) mail(b *store.Batch, kind store.Kind, prefix, owner string, 
 		b.Put = append(b.Put, rec)
 	}
 	return m, nil
+}
+
+// endMailed adds to b that nothing counts any more that was mailed to a user or handed out: to choose a
+// password, or to prove an address.
+func endMailed(b *store.Batch, user string) {
+	for _, kind := range []store.Kind{kindInvitation, kindRecovery, kindVerification} {
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: user})
+	}
 }
 
 func (p proof) record(key store.Key, owner string, rev uint64) (store.Record, error) {

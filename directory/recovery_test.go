@@ -184,6 +184,84 @@ func TestRecoveryEnds(t *testing.T) {
 	wants(t, "a code after its user", err, login.ErrOver)
 }
 
+// What was mailed to an address is dead once the user has another, by whatever way, also if that one is
+// given back: who reads mail at the one before has nothing.
+func TestMailedEndsWithItsAddress(t *testing.T) {
+	ways := map[string]func(*mailroom, directory.User){
+		"proven": func(m *mailroom, u directory.User) {
+			_, err := m.verify(directory.Verification{Token: m.ask(u, "new@example.com").Token})
+			must(m.t, err)
+		},
+		"by an administrator": func(m *mailroom, u directory.User) {
+			u.Address, u.Verified = "new@example.com", time.Time{}
+			must(m.t, m.Write(m.t.Context(), u, nil, audit.Entry{}))
+		},
+		"and back": func(m *mailroom, u directory.User) {
+			for _, address := range []string{"new@example.com", u.Address} {
+				now, err := m.ByID(m.t.Context(), u.ID)
+				must(m.t, err)
+				now.Address = address
+				must(m.t, m.Write(m.t.Context(), now, nil, audit.Entry{}))
+			}
+		},
+	}
+	for name, change := range ways {
+		for _, verified := range []time.Time{{}, time.Now().UTC().Truncate(time.Second)} {
+			m := newMailroom(t, memory.New())
+			u := m.user(directory.User{Identifier: "old@example.com", Verified: verified, Password: "a hash"})
+			invitation, _, err := m.InviteByMail(t.Context(), u.ID, audit.Act{}, m.compose)
+			must(t, err)
+			handle, _ := m.forgot(u.Identifier)
+			exchanged, err := m.answer(handle, m.last.Code.Reveal())
+			must(t, err)
+			if name != "proven" { // that one uses it up
+				m.ask(u, "third@example.com")
+			}
+			pending := m.last
+			change(m, u)
+			wants(t, name+": an invitation", m.redeem(invitation, "another hash"), login.ErrRefused)
+			wants(t, name+": the token for a code", m.redeem(exchanged, "another hash"), login.ErrRefused)
+			_, err = m.verify(directory.Verification{Token: pending.Token})
+			wants(t, name+": a link to prove an address", err, login.ErrRefused)
+			if name == "proven" {
+				continue
+			}
+			m.now = m.now.Add(time.Hour)
+			handle, sent := m.forgot(u.Identifier)
+			mailed := m.last
+			if u, err = m.ByID(t.Context(), u.ID); err != nil || !sent {
+				t.Fatalf("%s: sent %v, %v", name, sent, err)
+			}
+			u.Address = "fourth@example.com"
+			must(t, m.Write(t.Context(), u, nil, audit.Entry{}))
+			wants(t, name+": a link for a password", m.redeem(mailed.Token, "another hash"), login.ErrRefused)
+			_, err = m.answer(handle, mailed.Code.Reveal())
+			wants(t, name+": a code", err, login.ErrOver)
+		}
+	}
+}
+
+// What is mailed counts for the address that it went to, whatever is still kept of it: a node of an
+// earlier version changes an address, and deletes nothing.
+func TestMailedCountsForItsAddress(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "ada@example.com", Password: "a hash"})
+	m.forgot(u.Identifier)
+	var kept []store.Record
+	for rec, err := range m.s.List(t.Context(), "recovery", u.ID, "") {
+		must(t, err)
+		kept = append(kept, rec)
+	}
+	u.Address = "new@example.com"
+	must(t, m.Write(t.Context(), u, nil, audit.Entry{}))
+	for n := range kept {
+		kept[n].Rev = 0
+	}
+	_, err := m.s.Commit(t.Context(), store.Batch{Put: kept})
+	must(t, err)
+	wants(t, "the link to the address before", m.redeem(m.last.Token, "another hash"), login.ErrRefused)
+}
+
 // recorded remembers the shape of each commit, and counts the reads.
 type recorded struct {
 	store.Store

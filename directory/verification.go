@@ -2,7 +2,9 @@ package directory
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -130,8 +132,16 @@ func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Ac
 	b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindVerification, Owner: u.ID})
 	v.User = u
 	if v.Changed() && !v.Before.Verified.IsZero() {
+		others, err := d.undos(ctx, u.ID)
+		if err != nil {
+			return v, err
+		}
+		nth := 1
+		for _, other := range others {
+			nth = max(nth, other.nth+1)
+		}
 		v.Undo = Mailed{Token: random(undoPrefix), LinkEnd: now.Add(UndoTTL)}
-		undo := proof{User: u.ID, Address: v.Before.Address, Expires: v.Undo.LinkEnd, Former: &former{v.Before.Identifier, v.Before.Address, v.Before.Verified, now}}
+		undo := proof{User: u.ID, Address: v.Before.Address, Expires: v.Undo.LinkEnd, Former: &former{v.Before.Identifier, v.Before.Address, v.Before.Verified, now, nth}}
 		rec, err := undo.record(store.Key{Kind: kindUndo, ID: hashID(v.Undo.Token.Reveal())}, u.ID, 0)
 		if err != nil {
 			return v, err
@@ -196,8 +206,8 @@ func (d *Directory) Undoes(ctx context.Context, token secret.String) (u User, ad
 
 // Undo is Write for u, who gets the address and the identifier back that an undo has, with a password
 // that nobody knows: the person who changed the address may know the one of now. Credentials from after
-// the change go. It returns a token to choose a password with. Every undo of the user is used up: an earlier
-// one could give back what came before.
+// the change go. It returns a token to choose a password with. The undos of later changes go with it. Those of
+// earlier ones stay: who made this change and reads this undo may be the thief, and theirs is the owner's.
 func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *Due, note audit.Entry, told Told) (recovery secret.String, expires time.Time, err error) {
 	p, at, err := d.linked(ctx, kindUndo, undoPrefix, token)
 	if err == nil && (p.User != u.ID || p.Former == nil) {
@@ -221,8 +231,16 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 			b.Require, b.Delete = append(b.Require, store.Require{Key: key, Rev: c.Rev}), append(b.Delete, key)
 		}
 	}
+	undos, err := d.undos(ctx, u.ID)
+	if err != nil {
+		return recovery, expires, err
+	}
+	for _, other := range undos {
+		if other.nth >= p.Former.Nth {
+			b.Delete = append(b.Delete, other.key)
+		}
+	}
 	b.Require = append(b.Require, store.Require{Key: at.Key, Rev: at.Rev})
-	b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindUndo, Owner: u.ID})
 	recovery = random(recoveryPrefix)
 	link := proof{User: u.ID, Address: u.Address, Expires: d.now().Add(LinkTTL)}
 	rec, err := link.record(store.Key{Kind: kindRecovery, ID: hashID(recovery.Reveal())}, u.ID, 0)
@@ -235,6 +253,29 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 	}
 	_, err = d.audit.Commit(ctx, d.store, b, note)
 	return recovery, link.Expires, err
+}
+
+// undo is where one is kept, and which one of its user it is.
+type undo struct {
+	key store.Key
+	nth int
+}
+
+// undos returns those of a user. Each commit that adds or deletes one also writes the user.
+func (d *Directory) undos(ctx context.Context, user string) (all []undo, err error) {
+	for rec, err := range d.store.List(ctx, kindUndo, user, "") {
+		if err != nil {
+			return nil, err
+		}
+		var p proof
+		if err := json.Unmarshal(rec.Value, &p); err != nil {
+			return nil, fmt.Errorf("undo of user %s: %w", user, err)
+		}
+		if p.Former != nil {
+			all = append(all, undo{rec.Key, p.Former.Nth})
+		}
+	}
+	return all, nil
 }
 
 // CreateVerifying is Create, and mails a link to the address of u in the same commit, if u has one that

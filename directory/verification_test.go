@@ -157,6 +157,34 @@ func TestChangeOfAddress(t *testing.T) {
 	}
 }
 
+// A thief who changes the address twice reads one of the two undos. It does not end the one of the owner, in
+// whatever order the thief uses it, and whatever comes after it; all within one second.
+func TestThiefHasAnUndoToo(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "owner@example.com", Verified: m.now.UTC().Truncate(time.Second), Password: "a hash"})
+	move := func(address string) secret.String {
+		done, err := m.verify(directory.Verification{Token: m.ask(u, address).Token})
+		must(t, err)
+		return done.Undo.Token
+	}
+	owner := move("thief@example.com")
+	thief := move("second@example.com")
+	recovery, _, err := m.undo(thief)
+	must(t, err)
+	must(t, m.redeem(recovery, "the thief's"))
+	move("third@example.com")
+	fourth := move("fourth@example.com")
+	_, _, err = m.undo(fourth)
+	must(t, err)
+	recovery, got, err := m.undo(owner)
+	if err != nil || got.Identifier != "owner@example.com" || got.Address != "owner@example.com" || got.Password != "" {
+		t.Fatalf("the undo of the owner = %+v, %v", got, err)
+	}
+	must(t, m.redeem(recovery, "the owner's"))
+	_, _, err = m.undo(m.last.Token)
+	wants(t, "a later undo, after that of the owner", err, login.ErrRefused)
+}
+
 // An undo is over after 72 hours, and survives a new password: the person who changed the address can set one.
 func TestUndoLives(t *testing.T) {
 	m := newMailroom(t, memory.New())
