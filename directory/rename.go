@@ -17,8 +17,9 @@ func identifierKey(canonical string) store.Key {
 }
 
 // rename adds to b what makes the identifier of u the one that u has, and the record of its skeleton if
-// there is none. The one before stays reserved for keepFormer. It fails with ErrTaken, and as store.ErrConflict
-// if somebody else takes the identifier meanwhile.
+// there is none. The one before stays reserved for keepFormer if u proved the address, and can get it back; otherwise it is
+// free, because it may be a stranger's. It fails with ErrTaken, and as store.ErrConflict if somebody else takes the identifier
+// meanwhile.
 func (d *Directory) rename(ctx context.Context, b *store.Batch, u *User) error {
 	if u.Identifier == u.called {
 		return d.setSkeleton(ctx, b, u)
@@ -47,10 +48,19 @@ func (d *Directory) rename(ctx context.Context, b *store.Batch, u *User) error {
 	if err != nil {
 		return err
 	}
-	b.Put = append(b.Put,
-		store.Record{Key: before.Key, Rev: before.Rev, Owner: u.ID, Expires: d.now().Add(keepFormer + time.Second), Value: former},
-		store.Record{Key: after.Key, Rev: after.Rev, Value: now})
+	b.Put = append(b.Put, store.Record{Key: after.Key, Rev: after.Rev, Value: now})
+	d.leave(b, u, before, former)
 	return d.renameSkeleton(ctx, b, u)
+}
+
+// leave adds to b what becomes of the record of a name that u had: it is kept as value for a while, or deleted.
+func (d *Directory) leave(b *store.Batch, u *User, before store.Record, value []byte) {
+	if u.box.Verified.IsZero() {
+		b.Require = append(b.Require, store.Require{Key: before.Key, Rev: before.Rev})
+		b.Delete = append(b.Delete, before.Key)
+		return
+	}
+	b.Put = append(b.Put, store.Record{Key: before.Key, Rev: before.Rev, Owner: u.ID, Expires: d.now().Add(keepFormer + time.Second), Value: value})
 }
 
 // renameSkeleton does for skeletons what rename does for identifiers. What looks like the name of
@@ -76,7 +86,7 @@ func (d *Directory) renameSkeleton(ctx context.Context, b *store.Batch, u *User)
 	}
 	b.Put = append(b.Put, store.Record{Key: skeletonKey(u.Identifier), Rev: after.Rev, Value: value})
 	if was == u.ID {
-		b.Put = append(b.Put, store.Record{Key: before.Key, Rev: before.Rev, Owner: u.ID, Expires: d.now().Add(keepFormer + time.Second), Value: value})
+		d.leave(b, u, before, value)
 	}
 	return nil
 }

@@ -216,6 +216,24 @@ func TestUnprovenAddressHasNoUndo(t *testing.T) {
 	}
 }
 
+// A name that its user never proved is free as soon as the user has another: nobody keeps it from who reads mail there.
+// So is a name that looks like it.
+func TestUnprovenNameIsFree(t *testing.T) {
+	for _, name := range []string{"victim@example.com", "v1ctim@example.com"} {
+		m := newMailroom(t, memory.New())
+		squatter := m.user(directory.User{Identifier: "victim@example.com"})
+		_, err := m.verify(directory.Verification{Token: m.ask(squatter, "squatter@example.com").Token})
+		must(t, err)
+		owner := m.user(directory.User{Identifier: name})
+		if _, sent := m.forgot(name); !sent || m.to.ID != owner.ID {
+			t.Errorf("%s: sent %v to %s, want the new user", name, sent, m.to.ID)
+		}
+		if got, err := m.ByID(t.Context(), squatter.ID); err != nil || got.Identifier != "squatter@example.com" {
+			t.Errorf("%s: the other is %+v, %v", name, got, err)
+		}
+	}
+}
+
 // A name that is taken or looks like another is not taken with the address, and says so before a mail goes out.
 func TestChangeOfAddressToATakenName(t *testing.T) {
 	m := newMailroom(t, memory.New())
