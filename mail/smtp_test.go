@@ -293,7 +293,8 @@ func TestFailures(t *testing.T) {
 		{"refused by its text", "starttls", func(h *host, _ *mail.Options) {
 			h.data = answer(554, "spam: https://example.com/reset#cft_abcdefghijklmnopqrstuvwxyz0123456789 12345678")
 		}, mail.StepMail, "554 spam: https://example.com/reset?… …", true, false},
-		{"the server goes", "starttls", func(h *host, _ *mail.Options) { h.rcpt = answer(421, "4.3.2 shutting down") }, mail.StepRecipient, "421", false, true},
+		{"the server goes", "starttls", func(h *host, _ *mail.Options) { h.mail = answer(421, "4.3.2 shutting down") }, mail.StepSender, "421", false, true},
+		{"the server goes at one recipient", "starttls", func(h *host, _ *mail.Options) { h.rcpt = answer(421, "4.3.2 bob@example.org shuts me down") }, mail.StepRecipient, "421", false, false},
 		{"it wants a sign-in", "starttls", func(h *host, _ *mail.Options) { h.mail = answer(530, "5.7.0 sign in first") }, mail.StepSender, "530", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -311,8 +312,8 @@ func TestFailures(t *testing.T) {
 				t.Errorf("at %s: %+v", at, f)
 			}
 			for _, leak := range []string{"bob", "abcdefghijkl", "12345678", "right", "wrong"} {
-				if strings.Contains(f.Reason, leak) {
-					t.Errorf("%q has %q", f.Reason, leak)
+				if strings.Contains(f.Error(), leak) {
+					t.Errorf("%q has %q", f, leak)
 				}
 			}
 			if len(h.taken()) != 0 {

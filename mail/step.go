@@ -51,25 +51,28 @@ func (t *track) reached(step Step, says string) {
 	}
 }
 
-// failure says what err means for the mail and for the outbox.
+// failure says what err means for the mail and for the outbox. What fails before the server knows the
+// recipient is about the server. After that it is about this mail, also if the server ends the
+// connection: otherwise one address could hold up the mails for all others.
 func (t *track) failure(ctx context.Context, err error) error {
-	f := &outbox.Failure{Reason: string(t.at) + ": " + t.reason(ctx, err), Err: err}
+	reason := t.reason(ctx, err)
+	f := &outbox.Failure{Reason: string(t.at) + ": " + reason, Err: err}
 	answer, answered := errors.AsType[*textproto.Error](err)
+	if answered {
+		f.Err = errors.New(reason) // the log must not have what the server repeats either (OPS-01)
+	}
 	switch {
-	case answered && t.about(answer.Code):
+	case t.at == StepSender && answered && aboutSender(answer.Code), answered && (t.at == StepRecipient || t.at == StepMail):
 		f.Permanent = answer.Code >= 500
-	case !t.body:
+	case t.at != StepRecipient && t.at != StepMail:
 		f.Unreachable = true
 	}
 	return f
 }
 
-// about reports whether an answer is about the mail. 421 ends the service, and 530 to 538 are about who
-// we are.
-func (t *track) about(code int) bool {
-	at := t.at == StepSender || t.at == StepRecipient || t.at == StepMail
-	return at && code != 421 && (code < 530 || code > 538)
-}
+// aboutSender reports whether an answer is about the address of the sender: 421 ends the service, and 530
+// to 538 are about who we are.
+func aboutSender(code int) bool { return code != 421 && (code < 530 || code > 538) }
 
 // reason is err in words for operators: without addresses of people, and without what was sent.
 func (t *track) reason(ctx context.Context, err error) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"time"
 
@@ -117,6 +118,14 @@ func (o *Outbox) claim(ctx context.Context, h held, tries int) (held, time.Time,
 	return held{next, at}, ends, nil
 }
 
+// panicked is a panic as an error. A value that is none of the runtime may have anything in it (OPS-01).
+func panicked(v any) error {
+	if e, ok := v.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w", e)
+	}
+	return fmt.Errorf("panic: %T", v)
+}
+
 var errLost = errors.New("the lease ended")
 
 // run calls do, and renews the lease meanwhile. When ctx ends, do has a moment left.
@@ -132,7 +141,7 @@ func (o *Outbox) run(ctx context.Context, do Deliver, h held, ends time.Time, pa
 		var err error
 		defer func() {
 			if v := recover(); v != nil {
-				err = fmt.Errorf("panic: %v", v)
+				err = panicked(v)
 			}
 			result <- err
 		}()

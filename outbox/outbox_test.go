@@ -667,17 +667,28 @@ func TestNobodyHandles(t *testing.T) {
 	})
 }
 
-// A handler that panics fails like any other, and its text is not kept.
+// OPS-01: a handler that panics fails like any other, and its text is neither kept nor logged.
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
-		o := open(t, s)
+		var log bytes.Buffer
+		trail, err := audit.New(audit.Options{Store: s, Hook: func(audit.Entry) {}, Anchor: func(audit.Seal) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := outbox.New(outbox.Options{Store: s, Key: key, Audit: trail, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
 		o.Handle("mail", func(context.Context, outbox.Item) error { panic("the code is 12345678") })
 		put(t, s, o, draft("a"))
 		start(t, o)
 		synctest.Wait()
 		if w := entries(t, o, outbox.Waiting); len(w) != 1 || w[0].Reason != "internal error" || w[0].Tries != 1 {
 			t.Errorf("%+v", w)
+		}
+		if text := log.String(); !strings.Contains(text, "panic") || strings.Contains(text, "12345678") {
+			t.Error(text)
 		}
 	})
 }
