@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -39,7 +40,7 @@ func (b *bench) letter(d outbox.Draft) (id string) {
 // expired can only be dropped. It is in the audit trail who did that.
 func TestOutboxAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := assemble(t, server.Config{URL: authURL})
 		key := []string{"Authorization", "Bearer " + b.key}
 		one := b.letter(outbox.Draft{Kind: "mail", About: "reset", Subject: "usr_1", Payload: []byte("canary")})
 		time.Sleep(time.Millisecond)
