@@ -35,6 +35,7 @@ const (
 	MailInvite    MessageKind = "invitation"         // an administrator lets the user choose a password; until when
 	MailVerify    MessageKind = "verify"             // prove the address that it goes to
 	MailMoved     MessageKind = "address-changed"    // to the address before: the one of now, and until when the link gives this one back
+	MailLeft      MessageKind = "address-left"       // to the address before, if the user had not proven that
 	MailRestored  MessageKind = "address-restored"   // the address is back; when, from where
 	MailPassword  MessageKind = "password-changed"   // when, and from where
 	MailAdded     MessageKind = "credential-added"   // when, from where

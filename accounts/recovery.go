@@ -134,16 +134,18 @@ func (a *Accounts) VerifyAddress(ctx context.Context, act audit.Act, shown direc
 	return done, err
 }
 
-// tellsFormer tells the address before that there is another one. Somebody who never proved to read it is
-// told nothing, and gets no link: it may be mistyped, and a stranger's.
+// tellsFormer tells the address before that there is another one. If nobody ever proved to read it, it may be
+// mistyped, and a stranger's: then there is no link, and not the address of now.
 func (a *Accounts) tellsFormer(v directory.Verified) ([]store.Record, error) {
-	if v.Undo.Token.Reveal() == "" || a.post == nil {
+	if a.post == nil {
 		return nil, nil
 	}
-	rec, err := a.post.Record(Message{
-		Kind: MailMoved, To: v.Before.Address, Language: v.User.Language, Subject: v.User.ID, Path: pathUndo, Token: v.Undo.Token,
-		Expires: v.Undo.LinkEnd, Args: []any{v.Before.Identifier, v.User.Address, v.Undo.LinkEnd},
-	})
+	m := Message{Kind: MailLeft, To: v.Before.Address, Language: v.User.Language, Subject: v.User.ID, Args: []any{v.Before.Identifier}}
+	if v.Undo.Token.Reveal() != "" {
+		m.Kind, m.Path, m.Token, m.Expires = MailMoved, pathUndo, v.Undo.Token, v.Undo.LinkEnd
+		m.Args = append(m.Args, v.User.Address, v.Undo.LinkEnd)
+	}
+	rec, err := a.post.Record(m)
 	return []store.Record{rec}, err
 }
 

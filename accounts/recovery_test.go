@@ -307,6 +307,20 @@ func TestUndoAddress(t *testing.T) {
 	}
 }
 
+// An address that was never proven is told that the account has another, without a link, and not which.
+func TestUnprovenAddressIsTold(t *testing.T) {
+	s := inMemory(t)
+	m := openMailing(t, stores{s, s})
+	u := m.user("ada@example.com")
+	asked, err := m.Users().AskAddress(t.Context(), m.signIn(u, counterfoil.CarrierBearer).Session, noAct, "thief@example.com", "en")
+	must(t, err)
+	_, err = m.Users().VerifyAddress(t.Context(), noAct, directory.Verification{Token: asked.Token, User: u.ID})
+	must(t, err)
+	if got := m.box.last(t); got.Kind != accounts.MailLeft || got.To != "ada@example.com" || got.Path != "" || got.Token != "" || fmt.Sprint(got.Args) != "[ada@example.com]" {
+		t.Errorf("the address before is told %+v", got)
+	}
+}
+
 // LOGIN-16: an administrator has an invitation mailed, and never sees it.
 func TestInviteByMail(t *testing.T) {
 	s := inMemory(t)

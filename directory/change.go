@@ -72,11 +72,15 @@ func (t Told) add(b *store.Batch, u User) error {
 	return err
 }
 
-// WriteTold is Write, with messages about it.
+// WriteTold is Write, with messages about it. It is how others than the user write the address, such as an administrator.
+// Then no undo counts any more: who reads the mail of an address before may be a thief.
 func (d *Directory) WriteTold(ctx context.Context, u User, due *Due, note audit.Entry, told Told) error {
 	b, err := d.write(ctx, u, due)
 	if err != nil {
 		return err
+	}
+	if u.Address != u.box.Address || !u.Verified.Equal(u.box.Verified) {
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindUndo, Owner: u.ID})
 	}
 	if err := told.add(&b, u); err != nil {
 		return err

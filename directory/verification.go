@@ -94,8 +94,8 @@ type Verified struct {
 func (v Verified) Changed() bool { return v.User.Address != v.Before.Address }
 
 // Verify makes an address the one of its user, proven now, and the identifier too if that was the address
-// before. told makes the message to the address before, if the user had proven that: it has the
-// link that gives it back. All is one commit, and of two at once one is refused. It fails with
+// before. told makes the message to the address before. If the user had proven that, it has the
+// link that gives it back; if not, there are few in an hour. All is one commit, and of two at once one is refused. It fails with
 // login.ErrRefused or login.ErrOver, ErrAddressTaken, ErrTaken and ErrConfusable.
 func (d *Directory) Verify(ctx context.Context, shown Verification, act audit.Act, told func(v Verified) ([]store.Record, error)) (v Verified, err error) {
 	for range maxTries {
@@ -148,11 +148,9 @@ func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Ac
 		}
 		b.Put = append(b.Put, rec)
 	}
-	messages, err := told(v)
-	if err != nil {
+	if err := d.tell(ctx, &b, v, told); err != nil {
 		return v, err
 	}
-	b.Put = append(b.Put, messages...)
 	if act.By == "" {
 		act.By = audit.BySubject(u.ID)
 	}
@@ -163,6 +161,26 @@ func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Ac
 	}
 	_, err = d.audit.Commit(ctx, d.store, b, note)
 	return v, err
+}
+
+// tell adds the message to the address before to b, if there was one. A stranger's that nobody had proven
+// gets no more than maxMails in an hour.
+func (d *Directory) tell(ctx context.Context, b *store.Batch, v Verified, told func(v Verified) ([]store.Record, error)) error {
+	if !v.Changed() || v.Before.Address == "" {
+		return nil
+	}
+	if v.Before.Verified.IsZero() {
+		recs, err := d.store.Get(ctx, mailingKey("moved "+v.Before.Address))
+		if err != nil {
+			return err
+		}
+		if wait, err := d.countMail(b, recs[0], maxMails); err != nil || wait > 0 {
+			return err
+		}
+	}
+	messages, err := told(v)
+	b.Put = append(b.Put, messages...)
+	return err
 }
 
 func (d *Directory) shown(ctx context.Context, shown Verification) (p proof, at store.Record, err error) {

@@ -17,8 +17,8 @@ import (
 
 // told makes the message to the address before.
 func (m *mailroom) told(v directory.Verified) ([]store.Record, error) {
-	if v.Undo.Token.Reveal() == "" {
-		return nil, nil
+	if !v.Changed() {
+		m.t.Error("told of no change")
 	}
 	rec, err := m.compose(v.Before, v.Undo)
 	return []store.Record{rec}, err
@@ -185,6 +185,28 @@ func TestThiefHasAnUndoToo(t *testing.T) {
 	wants(t, "a later undo, after that of the owner", err, login.ErrRefused)
 }
 
+// An administrator who says what the address is ends every undo: who reads the mail of one before has nothing. What else
+// changes of the user ends none.
+func TestAdministratorEndsUndo(t *testing.T) {
+	for name, change := range map[string]func(*directory.User){
+		"another":              func(u *directory.User) { u.Address, u.Verified = "office@example.com", time.Time{} },
+		"the same, proven now": func(u *directory.User) { u.Verified = u.Verified.Add(time.Minute) },
+		"a name":               func(u *directory.User) { u.Name = "Ada" },
+	} {
+		m := newMailroom(t, memory.New())
+		u := m.user(directory.User{Identifier: "ada", Address: "old@example.com", Verified: m.now, Password: "a hash"})
+		done, err := m.verify(directory.Verification{Token: m.ask(u, "new@example.com").Token})
+		must(t, err)
+		u, err = m.ByID(t.Context(), u.ID)
+		must(t, err)
+		change(&u)
+		must(t, m.Write(t.Context(), u, nil, audit.Entry{}))
+		if _, _, err = m.Undoes(t.Context(), done.Undo.Token); errors.Is(err, login.ErrRefused) != (u.Name == "") {
+			t.Errorf("%s: the undo = %v", name, err)
+		}
+	}
+}
+
 // An undo is over after 72 hours, and survives a new password: the person who changed the address can set one.
 func TestUndoLives(t *testing.T) {
 	m := newMailroom(t, memory.New())
@@ -204,15 +226,18 @@ func TestUndoLives(t *testing.T) {
 	wants(t, "after 72 hours", err, login.ErrRefused)
 }
 
-// An address that nobody has proven is told nothing, and gets no link: it may be a stranger's.
-func TestUnprovenAddressHasNoUndo(t *testing.T) {
+// An address that nobody has proven is told of the change, so a thief does not take it away in silence. It gets no
+// undo: it may be a stranger's. Nor does it get more than a few mails in an hour.
+func TestUnprovenAddressIsTold(t *testing.T) {
 	m := newMailroom(t, memory.New())
-	u := m.user(directory.User{Identifier: "mistyped@example.com"})
-	mailed := m.ask(u, "right@example.com")
-	before := m.n
-	done, err := m.verify(directory.Verification{Token: mailed.Token})
-	if err != nil || done.Undo.Token.Reveal() != "" || m.n != before || done.User.Identifier != "right@example.com" {
-		t.Errorf("Verify = %+v, %v, %d messages", done, err, m.n-before)
+	for n := range 4 {
+		u := m.user(directory.User{Identifier: fmt.Sprint("user", n), Address: "mistyped@example.com"})
+		mailed := m.ask(u, fmt.Sprintf("right%d@example.com", n))
+		before := m.n
+		done, err := m.verify(directory.Verification{Token: mailed.Token})
+		if told := m.n > before; err != nil || done.Undo.Token.Reveal() != "" || told != (n < 3) || told && m.to.Address != "mistyped@example.com" {
+			t.Errorf("change %d = %+v, %v, told %v", n+1, done, err, told)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func TestEachMessageIsAMail(t *testing.T) {
 		accounts.MailInvite:   {Path: "/welcome", Token: token, Args: []any{"ada", now}},
 		accounts.MailVerify:   {Path: "/address/confirm", Token: token, Args: []any{"ada"}},
 		accounts.MailMoved:    {Path: "/address/undo", Token: token, Args: []any{"ada", "new@example.com", now}},
+		accounts.MailLeft:     {Args: []any{"ada"}},
 		accounts.MailRestored: {Args: notice}, accounts.MailPassword: {Args: notice}, accounts.MailAdded: {Args: notice}, accounts.MailRemoved: {Args: notice},
 		accounts.MailSignIn: {Code: login.NewSecret("12345678"), Args: []any{"ada"}, Expires: now},
 	} {
