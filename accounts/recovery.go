@@ -118,7 +118,7 @@ func (a *Accounts) AskAddress(ctx context.Context, session *counterfoil.Session,
 }
 
 // VerifyAddress makes the address that somebody proves the one of its user, and tells the one before, from
-// where the change can be undone for 72 hours. Who shows a code must be its user: shown.User. It
+// where the change can be undone for 72 hours. Who shows it must be signed in as its user: shown.User. It
 // fails like directory.Verify, and with login.Throttled.
 func (a *Accounts) VerifyAddress(ctx context.Context, act audit.Act, shown directory.Verification) (directory.Verified, error) {
 	if err := a.admit(ctx, act.Address, false); err != nil {

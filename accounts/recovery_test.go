@@ -214,8 +214,40 @@ func TestSquatterIsOut(t *testing.T) {
 	if _, err := m.Issuer().Login(ctx, login.Proof{Subject: u.ID, At: *m.now, SubjectRev: rev}, issuer.Request{}); !errors.Is(err, issuer.ErrProveAgain) {
 		t.Errorf("an attempt of the stranger that was under way = %v, want ErrProveAgain", err)
 	}
-	if _, err := m.Users().VerifyAddress(ctx, noAct, directory.Verification{Token: asked.Token}); !errors.Is(err, login.ErrRefused) {
+	if _, err := m.Users().VerifyAddress(ctx, noAct, directory.Verification{Token: asked.Token, User: u.ID}); !errors.Is(err, login.ErrRefused) {
 		t.Errorf("the change of address that the stranger asked for = %v, want ErrRefused", err)
+	}
+}
+
+// What a session had mailed to prove an address is void when the user ends all others, when an administrator ends
+// all, and when the user is disabled.
+func TestEndedSessionsHaveNoProofOfAnAddress(t *testing.T) {
+	s := inMemory(t)
+	m := openMailing(t, stores{s, s})
+	ctx := t.Context()
+	for name, end := range map[string]func(directory.User) error{
+		"others": func(u directory.User) error {
+			_, err := m.Users().EndOthers(ctx, m.signIn(u, counterfoil.CarrierBearer).Session, noAct)
+			return err
+		},
+		"all": func(u directory.User) error {
+			_, err := m.Users().EndSessions(ctx, accounts.Actor{}, u.ID, noAct)
+			return err
+		},
+		"disabled": func(u directory.User) error {
+			_, err := m.Users().Update(ctx, u.ID, noAct, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+			return err
+		},
+	} {
+		u := m.user(name + "@example.com")
+		asked, err := m.Users().AskAddress(ctx, m.signIn(u, counterfoil.CarrierBearer).Session, noAct, "thief-"+name+"@example.com", "en")
+		must(t, err)
+		must(t, end(u))
+		for _, shown := range []directory.Verification{{Token: asked.Token, User: u.ID}, {Handle: asked.Handle, Code: asked.Code.Reveal(), User: u.ID}} {
+			if _, err := m.Users().VerifyAddress(ctx, noAct, shown); !errors.Is(err, login.ErrRefused) && !errors.Is(err, login.ErrOver) {
+				t.Errorf("%s: what the thief asked for = %v, want it void", name, err)
+			}
+		}
 	}
 }
 
@@ -276,7 +308,7 @@ func TestUndoAddress(t *testing.T) {
 			thief := m.signIn(u, counterfoil.CarrierBearer)
 			asked, err := m.Users().AskAddress(ctx, thief.Session, noAct, fmt.Sprintf("thief%d@example.com", spared), "en")
 			must(t, err)
-			_, err = m.Users().VerifyAddress(ctx, noAct, directory.Verification{Token: asked.Token})
+			_, err = m.Users().VerifyAddress(ctx, noAct, directory.Verification{Token: asked.Token, User: u.ID})
 			must(t, err)
 			moved := m.box.last(t)
 			if moved.Kind != accounts.MailMoved || moved.To != u.Identifier || moved.Path != "/address/undo" || moved.Args[1] != fmt.Sprintf("thief%d@example.com", spared) {

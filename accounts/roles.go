@@ -162,7 +162,7 @@ func (a *Accounts) EndSession(ctx context.Context, who Actor, sid string, act au
 	return a.issuer.Revoke(ctx, revocation.ScopeSession, sid, act)
 }
 
-// EndSessions ends all sessions of a subject, by the rule of EndSession.
+// EndSessions ends all sessions of a subject, by the rule of EndSession. What they had mailed to prove an address is void.
 func (a *Accounts) EndSessions(ctx context.Context, who Actor, subject string, act audit.Act) (issuer.Receipt, error) {
 	if !who.May(Write) {
 		held, err := a.heldBySessions(ctx, subject)
@@ -173,7 +173,20 @@ func (a *Accounts) EndSessions(ctx context.Context, who Actor, subject string, a
 			return issuer.Receipt{}, err
 		}
 	}
-	return a.issuer.Revoke(ctx, revocation.ScopeSubject, subject, act)
+	receipt, err := a.issuer.Revoke(ctx, revocation.ScopeSubject, subject, act)
+	if err == nil {
+		err = a.users.DropVerifications(ctx, subject)
+	}
+	return receipt, err
+}
+
+// EndOthers is EndSessions for the subject of session, which goes on. It fails like issuer.EndOthers.
+func (a *Accounts) EndOthers(ctx context.Context, session *counterfoil.Session, act audit.Act) (issuer.Receipt, error) {
+	receipt, err := a.issuer.EndOthers(ctx, session, act)
+	if err == nil {
+		err = a.users.DropVerifications(ctx, session.Subject)
+	}
+	return receipt, err
 }
 
 // heldBySessions returns roles that sessions of a subject have, until one is there that

@@ -102,6 +102,9 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 	if u.admin { // and may be none any more
 		roles = append(slices.Clip(roles), RoleAdmin)
 	}
+	if u.Status == Disabled {
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindVerification, Owner: u.ID})
+	}
 	if err := errors.Join(d.rename(ctx, &b, &u), d.setPassword(&b, &u), d.setAddress(ctx, &b, &u), d.found(ctx, &b, roles)); err != nil || due == nil {
 		return b, err
 	}

@@ -80,7 +80,7 @@ type Verification struct {
 	Handle secret.String
 	Code   string
 	Token  secret.String
-	User   string // whose the proof must be; empty: whose it is
+	User   string // who is signed in; the proof must be theirs
 }
 
 // Verified is what Verify has done.
@@ -189,10 +189,16 @@ func (d *Directory) shown(ctx context.Context, shown Verification) (p proof, at 
 	} else {
 		p, at, err = d.tryCode(ctx, kindVerification, shown.Handle, shown.Code)
 	}
-	if err == nil && shown.User != "" && shown.User != p.User {
-		err = login.ErrOver
+	if err == nil && shown.User != p.User {
+		err = login.ErrOver // who reads the mail need not be who has the account, nor the other way round
 	}
 	return p, at, err
+}
+
+// DropVerifications voids what was mailed to a user to prove an address: who asked for it may be a thief.
+func (d *Directory) DropVerifications(ctx context.Context, id string) error {
+	_, err := d.store.Commit(ctx, store.Batch{DeleteOwned: []store.Owned{{Kind: kindVerification, Owner: id}}})
+	return err
 }
 
 // Verifies returns the user and the address that the token of a link is for, or login.ErrRefused. It uses nothing up.

@@ -31,7 +31,12 @@ func (m *mailroom) ask(u directory.User, address string) directory.Mailed {
 	return mailed
 }
 
+// verify shows a proof, signed in as its user if it does not say who is.
 func (m *mailroom) verify(shown directory.Verification) (directory.Verified, error) {
+	if shown.User == "" {
+		u, _, _ := m.Verifies(m.t.Context(), shown.Token)
+		shown.User = u.ID
+	}
 	return m.Verify(m.t.Context(), shown, audit.Act{}, m.told)
 }
 
@@ -90,6 +95,10 @@ func TestVerifyAddress(t *testing.T) {
 	wants(t, "a code for a password, to prove an address", err, login.ErrOver)
 	_, err = m.verify(directory.Verification{Token: m.last.Token})
 	wants(t, "a link for a password, to prove an address", err, login.ErrRefused)
+	for _, reader := range []string{"", u.ID} {
+		_, err = m.Verify(t.Context(), directory.Verification{Token: mailed.Token, User: reader}, audit.Act{}, m.told)
+		wants(t, fmt.Sprintf("the link, signed in as %q", reader), err, login.ErrOver)
+	}
 	if done, err = m.verify(directory.Verification{Token: mailed.Token}); err != nil || !done.Changed() {
 		t.Errorf("by the link = %v", err)
 	}
@@ -285,7 +294,7 @@ func TestVerifyRaces(t *testing.T) {
 	var mu sync.Mutex
 	got := 0
 	for n := range 12 {
-		shown := directory.Verification{Token: mailed[n%3].Token}
+		shown := directory.Verification{Token: mailed[n%3].Token, User: users[n%3].ID}
 		if n%2 == 0 {
 			shown = directory.Verification{Handle: mailed[n%3].Handle, Code: mailed[n%3].Code.Reveal(), User: users[n%3].ID}
 		}

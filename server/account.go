@@ -335,7 +335,7 @@ func (s *Server) pageRevokeOthers(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	receipt, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
+	receipt, err := s.users.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	if errors.Is(err, counterfoil.ErrStepUp) {
 		return s.accountOf(w, r, http.StatusUnauthorized, frame{Title: say("account.title"), Problem: say("problem.none-ended"), Focus: "password"}, session)
 	}

@@ -296,7 +296,7 @@ func (s *Server) endOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := s.issuer.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
+	receipt, err := s.users.EndOthers(r.Context(), session, act(w, r, audit.BySubject(session.Subject), ""))
 	if err != nil {
 		return err
 	}

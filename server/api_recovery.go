@@ -60,7 +60,7 @@ func wrongCode(err error) error {
 // wrongLink is wrongCode for the token of a link.
 func wrongLink(err error) error {
 	if errors.Is(err, login.ErrOver) || errors.Is(err, login.ErrRefused) {
-		return &source.Problem{Status: http.StatusUnauthorized, Type: "link-over", Title: "This link is no longer good", Detail: "It was used, its time has passed, or a newer one was mailed.", Cause: err}
+		return &source.Problem{Status: http.StatusUnauthorized, Type: "link-over", Title: "This link is no longer good", Detail: "It was used, its time has passed, a newer one was mailed, or it is for another account.", Cause: err}
 	}
 	return err
 }
@@ -115,31 +115,25 @@ func (s *Server) proveAddress(w http.ResponseWriter, r *http.Request, session *c
 	return asked.Handle, err
 }
 
-// confirmAddress takes the token of a link from anybody, and a code from who asked for it.
+// confirmAddress takes the token of a link, or a code, from the user whose account it is for.
 func (s *Server) confirmAddress(w http.ResponseWriter, r *http.Request) error {
 	var b api.Confirm[api.Hidden]
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
 	shown := directory.Verification{Token: b.Token.String, Handle: b.Confirmation.String, Code: b.Code.Reveal()}
-	by := ""
-	switch token := b.Token.Reveal() != ""; {
-	case token && (shown.Code != "" || shown.Handle.Reveal() != ""):
+	token := b.Token.Reveal() != ""
+	if token && (shown.Code != "" || shown.Handle.Reveal() != "") {
 		return badRequest("send token, or confirmation and code")
-	case token:
-		if err := s.fromBrowser(r, ""); err != nil {
-			return err
-		}
-	default:
-		session, err := s.signedIn(r)
-		if err != nil {
-			return err
-		}
-		shown.User, by = session.Subject, audit.BySubject(session.Subject)
 	}
-	done, err := s.users.VerifyAddress(r.Context(), act(w, r, by, ""), shown)
+	session, err := s.signedIn(r)
+	if err != nil {
+		return err
+	}
+	shown.User = session.Subject
+	done, err := s.users.VerifyAddress(r.Context(), act(w, r, audit.BySubject(session.Subject), ""), shown)
 	switch {
-	case err != nil && shown.User == "":
+	case err != nil && token:
 		return wrongLink(err)
 	case err != nil:
 		return wrongCode(err)

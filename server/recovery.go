@@ -3,8 +3,10 @@ package server
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
@@ -209,16 +211,18 @@ type linkPage struct {
 	Says, Do said
 	Action   string
 	Token    string
+	Shows    bool // what the form leads to asks first
+	Sure     bool // the page is that: the token was looked at
 }
 
 func confirmLink(f frame, token string) *linkPage {
 	f.Title = say("confirm.title")
-	return &linkPage{f, say("confirm.why"), say("confirm.do"), "/address/confirm", token}
+	return &linkPage{frame: f, Says: say("confirm.why"), Do: say("confirm.go-on"), Action: "/address/confirm", Token: token, Shows: true}
 }
 
 func undoLink(f frame, token string) *linkPage {
 	f.Title = say("undo.title")
-	return &linkPage{f, say("undo.why"), say("undo.do"), "/address/undo", token}
+	return &linkPage{frame: f, Says: say("undo.why"), Do: say("undo.do"), Action: "/address/undo", Token: token}
 }
 
 func (s *Server) pageConfirm(w http.ResponseWriter, r *http.Request) error {
@@ -229,22 +233,42 @@ func (s *Server) pageUndo(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, "link.html", undoLink(frame{}, ""))
 }
 
-// pageConfirmed proves an address by the link of a mail. Who does it need not be signed in here.
+// pageConfirmed proves an address by the link of a mail. It counts in a browser that is signed in to the
+// account, which others sign in to first; then the page names account and address, and asks. A stranger may have
+// asked for the mail, and its reader must not give the account of the stranger an address by a click.
 func (s *Server) pageConfirmed(w http.ResponseWriter, r *http.Request) error {
 	if err := s.form(w, r); err != nil {
 		return err
 	}
-	token := invitationIn(r.PostForm.Get("token"))
-	done, err := s.users.VerifyAddress(r.Context(), act(w, r, "", "link"), directory.Verification{Token: secret.New(token)})
+	token, to := invitationIn(r.PostForm.Get("token")), s.back(r, "/address/confirm")
+	session, err := s.signedIn(r)
+	if err != nil && !signedOut(err) {
+		return err
+	}
+	if to.Kept = r.PostForm.Get("kept"); to.Kept != "" && session != nil { // the visitor signed in meanwhile
+		typed, _ := s.kept(to, session.Subject)
+		token = typed.Get("token")
+	}
+	u, address, err := s.users.Verifies(r.Context(), secret.New(token))
+	if err == nil && (session == nil || session.Subject != u.ID) {
+		to, _ = s.keep(to, u.ID, url.Values{"token": {token}})
+		return s.askToSignIn(w, r, http.StatusUnauthorized, to, say("problem.confirm-sign-in"))
+	}
+	if err == nil && r.PostForm.Get("sure") == "" {
+		page := confirmLink(frame{Who: u.Identifier}, token)
+		page.Says, page.Do, page.Shows, page.Sure = say("confirm.which", u.Identifier, address), say("confirm.do"), false, true
+		return s.render(w, r, http.StatusOK, "link.html", page)
+	}
+	var done directory.Verified
+	if err == nil {
+		shown := directory.Verification{Token: secret.New(token), User: session.Subject}
+		done, err = s.users.VerifyAddress(r.Context(), act(w, r, audit.BySubject(session.Subject), "link"), shown)
+	}
 	if err != nil {
 		status, text := s.refused(w, r, wrongLink(err))
 		return s.render(w, r, status, "link.html", confirmLink(frame{Problem: text, Focus: ofLink(err)}, token))
 	}
-	page := "/login"
-	if s.already(r) != "" {
-		page = "/address"
-	}
-	return s.finish(w, page, addressDeed(done), 0)
+	return s.finish(w, "/address", addressDeed(done), 0)
 }
 
 // pageUndone gives an address back, and leads to the choice of a password.

@@ -123,7 +123,8 @@ func TestLinksInMail(t *testing.T) {
 	}
 }
 
-// A new user confirms the address by the link of the mail, with a button: to open it does nothing.
+// A new user confirms the address by the link of the mail, where they are signed in. Elsewhere they sign in first,
+// and come back to the link. The page names account and address, and to open a link does nothing.
 func TestConfirmAddressByLink(t *testing.T) {
 	b := mailed(t)
 	v := b.visitor().open("/register").send("/register", typed("identifier", "eve@example.com", "password", next))
@@ -135,13 +136,48 @@ func TestConfirmAddressByLink(t *testing.T) {
 	elsewhere := b.visitor().open(m.Path).at(http.StatusOK, "Confirm your mail address")
 	v.open("/address").at(http.StatusOK, "not confirmed")
 	elsewhere.send("/address/confirm", typed("token", "nonsense")).at(http.StatusUnauthorized, "This link is no longer good")
-	elsewhere.send("/address/confirm", typed("token", authURL+m.Path+"#"+m.Token.Reveal())).sentTo("/login")
-	elsewhere.open("/login").at(http.StatusOK, "Your mail address is confirmed.")
+	elsewhere.send("/address/confirm", typed("token", authURL+m.Path+"#"+m.Token.Reveal())).at(http.StatusUnauthorized, "first sign in")
+	elsewhere.send("/login", typed("identifier", "eve@example.com", "password", next)).at(http.StatusOK, "data-resume")
+	elsewhere.send("/address/confirm", typed()).at(http.StatusOK, `You are signed in as <bdi>eve@example.com</bdi>. Is <bdi>eve@example.com</bdi> your address?`)
+	v.open("/address").at(http.StatusOK, "not confirmed")
+	elsewhere.send("/address/confirm", typed()).sentTo("/address")
+	elsewhere.open("/address").at(http.StatusOK, "Your mail address is confirmed.")
 	v.open("/address").at(http.StatusOK, "eve@example.com")
 	if strings.Contains(v.page.Body.String(), "not confirmed") {
 		t.Errorf("after the link: %s", v.page.Body)
 	}
 	elsewhere.open(m.Path).send("/address/confirm", typed("token", m.Token.Reveal())).at(http.StatusUnauthorized, "This link is no longer good")
+}
+
+// A stranger who signs up with the address of somebody, or asks for it as another one, gains nothing when its owner opens the
+// mail: the link counts for who is signed in to the account (LOGIN-17).
+func TestLinkOfAStrangersAccount(t *testing.T) {
+	b := mailed(t)
+	stranger := b.visitor().open("/register").send("/register", typed("identifier", "victim@example.com", "password", next))
+	link := b.box.last(t)
+	owner := b.signedInAs("ada@example.com")
+	for name, v := range map[string]*visitor{"nobody": b.visitor(), "another user": owner} {
+		v.open(link.Path).send("/address/confirm", typed("token", link.Token.Reveal(), "sure", "yes")).at(http.StatusUnauthorized, "first sign in")
+		stranger.open("/address").at(http.StatusOK, "not confirmed")
+		if name == "another user" {
+			v.send("/login", typed("identifier", "ada@example.com", "password", pass)).sentTo("/address/confirm")
+		}
+	}
+	bearer := func(identifier, password string) []string {
+		w := b.answer("POST", "/v1/login", `{"identifier":"`+identifier+`","password":"`+password+`","carrier":"bearer"}`)
+		return []string{"Authorization", "Bearer " + textOf(w.Body.String(), "access_token")}
+	}
+	body := `{"token":"` + link.Token.Reveal() + `"}`
+	if w := b.answer("POST", "/v1/address/confirm", body); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "no-credential") {
+		t.Errorf("the link without a session = %d %s", w.Code, w.Body)
+	}
+	if w := b.answer("POST", "/v1/address/confirm", body, bearer("ada@example.com", pass)...); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "link-over") {
+		t.Errorf("the link in a session of another user = %d %s", w.Code, w.Body)
+	}
+	stranger.open("/address").at(http.StatusOK, "not confirmed")
+	if w := b.answer("POST", "/v1/address/confirm", body, bearer("victim@example.com", next)...); w.Code != http.StatusOK {
+		t.Errorf("the link in a session of its user = %d %s", w.Code, w.Body)
+	}
 }
 
 // A change of address by the pages: it needs a fresh login, the code counts at the page that asked, and the

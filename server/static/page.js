@@ -33,6 +33,7 @@ const take = () => {
 	field.value = token;
 	field.closest(".field").hidden = true;
 	history.replaceState(null, "", location.pathname);
+	if ("shows" in linked.dataset) linked.requestSubmit(); // to a page that says what the link is for, and asks
 };
 if (linked) {
 	take();
