@@ -120,7 +120,7 @@ func (b *browser) until(condition string) {
 // sufficient (WCAG 2.2: 1.4.3, 1.4.11). The script returns the problems.
 const rules = `(() => {
 	const wrong = [], root = document.documentElement;
-	window.stops = [...document.querySelectorAll("input:not([type=hidden]), textarea, select, button, summary, a[href], [tabindex]")].filter((e) => e.getClientRects().length && e.tabIndex >= 0 && (e.type !== "radio" || e.checked)); // Tab reaches one of a group
+	window.stops = [...document.querySelectorAll("input:not([type=hidden]), textarea, select, button, summary, a[href], [tabindex]")].filter((e) => e.checkVisibility() && e.tabIndex >= 0 && (e.type !== "radio" || e.checked)); // not what is folded; Tab reaches one of a group
 	if (root.scrollWidth > window.innerWidth) wrong.push("scrolls sideways");
 	if (root.lang !== "en" || document.querySelectorAll("h1").length !== 1 || !document.querySelector("main")) wrong.push("no language, heading or main part");
 	const rgb = window.rgb = (text) => text.match(/[\d.]+/g).map(Number);
