@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/revlog"
 )
 
@@ -22,7 +23,10 @@ func newOps(t *testing.T) (*state, *metrics) {
 	t.Helper()
 	m := newMetrics(func() uint64 { return 0 })
 	s := &state{
-		now: time.Now,
+		now: time.Now, wall: time.Now,
+		outbox: func(context.Context) (outbox.Counts, error) {
+			return outbox.Counts{Waiting: 4, Dead: 2, Oldest: time.Now().Add(-time.Hour)}, nil
+		},
 		clock: func() nodetime.Status {
 			return nodetime.Status{Offset: -90 * time.Second, Compared: "the store", Wrong: "it is behind"}
 		},
@@ -57,6 +61,7 @@ func TestOpsFigures(t *testing.T) { // REV-20
 		"counterfoil_build_info{", "counterfoil_log_head 9\n", "counterfoil_log_entries 3\n", "counterfoil_verifiers_following 1\n",
 		"counterfoil_verifiers_lost 1\n", "counterfoil_verifiers_behind_entries 2\n", "counterfoil_store_reachable 1\n",
 		"counterfoil_password_hash_slots 2\n", "counterfoil_password_hashes_running 1\n", "counterfoil_clock_offset_seconds -90\n", "counterfoil_clock_agrees 0\n", "go_goroutines ",
+		"counterfoil_outbox_waiting 4\n", "counterfoil_outbox_dead 2\n", "counterfoil_outbox_oldest_seconds 3600.",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %q", want)
