@@ -27,7 +27,7 @@ func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name
 }
 
 // SignUp is Register for somebody who reads a language, and has to prove the address that the identifier
-// is, if it is one: a link is mailed there in the same commit.
+// is, if it is one: a link is mailed there in the same commit, which counts like other mails that somebody has sent.
 func (a *Accounts) SignUp(ctx context.Context, act audit.Act, identifier, name, language string, password login.Secret) (directory.User, error) {
 	if _, err := directory.Canonical(identifier); err != nil {
 		return directory.User{}, err
@@ -39,6 +39,11 @@ func (a *Accounts) SignUp(ctx context.Context, act audit.Act, identifier, name, 
 	u := directory.User{Identifier: identifier, Name: name, Password: hash}
 	if a.post == nil {
 		return a.users.Create(ctx, act, u)
+	}
+	if _, err := directory.CanonicalAddress(identifier); err == nil { // it is mailed, and may be another person's
+		if err := a.admit(ctx, act.Address, true); err != nil {
+			return directory.User{}, a.limited(act, audit.CreateUser, err)
+		}
 	}
 	u.Language = language
 	made, err := a.users.CreateVerifying(ctx, act, u, a.composeVerification)

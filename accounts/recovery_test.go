@@ -219,6 +219,23 @@ func TestSquatterIsOut(t *testing.T) {
 	}
 }
 
+// Who signs up with many addresses has as few mails sent as who asks for them in another way.
+func TestSignUpCountsItsMail(t *testing.T) {
+	s := inMemory(t)
+	m := openMailing(t, stores{s, s})
+	var err error
+	n := 0
+	for ; err == nil && n < 20; n++ {
+		_, err = m.Users().SignUp(t.Context(), fromSomewhere, fmt.Sprintf("user%d@example.com", n), "", "en", secret.New(nextPass))
+	}
+	if !login.Unchecked(err) || n != 11 {
+		t.Errorf("sign-up %d = %v, want ten mails and then Throttled", n, err)
+	}
+	if _, err := m.Users().Recover(t.Context(), fromSomewhere, "user1@example.com", "en"); !login.Unchecked(err) {
+		t.Errorf("a reset from there = %v, want Throttled", err)
+	}
+}
+
 // What a session had mailed to prove an address is void when the user ends all others, when an administrator ends
 // all, and when the user is disabled.
 func TestEndedSessionsHaveNoProofOfAnAddress(t *testing.T) {

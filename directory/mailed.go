@@ -219,6 +219,13 @@ func mailingKey(whose string) store.Key {
 	return store.Key{Kind: kindMailing, ID: hashID(whose)}
 }
 
+// untagged is an address without the part of its name after a plus sign: mail to all of them goes to one person.
+func untagged(address string) string {
+	name, host, _ := strings.Cut(address, "@")
+	name, _, _ = strings.Cut(name, "+")
+	return name + "@" + host
+}
+
 // countMail adds to b one more mail, of at most so many. at is the record of the counter, which may be absent. If there
 // were too many, wait is when there is room again.
 func (d *Directory) countMail(b *store.Batch, at store.Record, most int) (wait time.Duration, err error) {

@@ -23,7 +23,7 @@ func (d *Directory) BeginVerification(ctx context.Context, id, address, language
 		return Mailed{}, err
 	}
 	for {
-		u, more, err := d.read(ctx, id, mailingKey("address "+address))
+		u, more, err := d.read(ctx, id, mailingKey("address "+untagged(address)))
 		if err != nil {
 			return Mailed{}, err
 		}
@@ -328,7 +328,7 @@ func (d *Directory) welcome(ctx context.Context, b *store.Batch, u User, compose
 	if u.Address == "" {
 		return nil
 	}
-	recs, err := d.store.Get(ctx, mailingKey("address "+u.Address))
+	recs, err := d.store.Get(ctx, mailingKey("address "+untagged(u.Address)))
 	if err != nil {
 		return err
 	}
