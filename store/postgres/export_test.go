@@ -15,6 +15,9 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 	return value, err
 }
 
+// UseLock is the lock that connections of nodes hold shared, and moves exclusively.
+const UseLock = useLock
+
 // LogLock is the lock that commits hold shared or exclusively.
 const LogLock = logLock
 

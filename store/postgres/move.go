@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,10 @@ const useLock int64 = 0x434f554e54555345
 
 // ErrInUse means that nodes are connected to the database, or that it is being moved.
 var ErrInUse = errors.New("in use by another process")
+
+// closing is how long a move waits for the lock. A connection that was closed holds it until the
+// server has noticed that, so nodes that have just stopped would be taken for ones that run.
+const closing = 2 * time.Second
 
 // admit takes useLock for a new connection, and returns an error if the mark forbids use.
 func admit(ctx context.Context, conn *pgx.Conn) error {
@@ -79,12 +84,22 @@ func (m *Moving) begin(ctx context.Context, log *slog.Logger) error {
 	if log == nil {
 		log = slog.Default()
 	}
-	var locked bool
-	if err := m.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, useLock).Scan(&locked); err != nil {
-		return err
-	}
-	if !locked {
-		return ErrInUse
+	for began := time.Now(); ; {
+		var locked bool
+		if err := m.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, useLock).Scan(&locked); err != nil {
+			return err
+		}
+		if locked {
+			break
+		}
+		if time.Since(began) > closing {
+			return ErrInUse
+		}
+		select { // not in the queue for the lock: nodes could not connect meanwhile
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(closing / 40):
+		}
 	}
 	if err := (&Store{log: log}).prepareAt(ctx, m.conn); err != nil {
 		return err
@@ -106,8 +121,13 @@ func (m *Moving) begin(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-// Close closes the connection, which releases the lock.
-func (m *Moving) Close() error { return m.conn.Close(context.Background()) }
+// Close releases the lock, so that a node can connect at once, and closes the connection.
+func (m *Moving) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	_, _ = m.conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, useLock) // closed, the connection releases it too
+	return m.conn.Close(ctx)
+}
 
 // Mark implements [store.Mover].
 func (m *Moving) Mark(ctx context.Context) (store.Mark, error) {
