@@ -55,7 +55,11 @@ func (o *Outbox) Run(ctx context.Context) {
 			o.opts.Logger.Error("outbox: look for what is due", "error", err.Error())
 		}
 		o.start(ctx, &running)
-		timer := time.NewTimer(min(max(next.Sub(o.opts.Now()), 0), every))
+		wait := min(max(next.Sub(o.opts.Now()), 0), every)
+		if err != nil {
+			wait = every // of a store that can be read and not written, next may be now
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:

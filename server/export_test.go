@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -23,6 +24,11 @@ func (s *Server) AdminPatterns() []string { return slices.Sorted(maps.Keys(s.adm
 
 // Beat sets how often streams look at who reads them.
 func (s *Server) Beat(d time.Duration) { s.beat = d }
+
+// SendNow tells a channel of an event past the outbox.
+func (e *Embedded) SendNow(ctx context.Context, c monitor.Channel, of monitor.Event) error {
+	return e.watching.sender.Send(ctx, c, of)
+}
 
 // RightOf is the right that a route of the administration needs.
 func (s *Server) RightOf(pattern string) accounts.Right { return s.adminRoutes()[pattern].right }

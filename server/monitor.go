@@ -67,6 +67,9 @@ func (e *Embedded) openMonitor() error {
 			return c.URL + statusPath
 		},
 	}
+	if e.mail != nil {
+		m.sender.Mail = m.mailNow
+	}
 	m.queue = alert.New(m.sender, nil, c.Logger)
 	node, _ := os.Hostname() // for people
 	m.keeper, err = kept.New(kept.Options{
@@ -240,13 +243,31 @@ func (m *watching) alert(c monitor.Channel, e monitor.Event) (all []store.Record
 	}
 	subject, lines := m.sender.MailText(e)
 	for _, to := range c.To {
-		rec, err := m.mail.Record(mail.Message{Template: "notice", To: to, Language: c.Language, Args: []mail.Arg{mail.Text(subject)}, Lines: lines})
+		rec, err := m.mail.Record(notice(to, c.Language, subject, lines))
 		if err != nil {
 			return all, err
 		}
 		all = append(all, rec)
 	}
 	return all, nil
+}
+
+// notice is an alert as a mail.
+func notice(to, language, subject string, lines []string) mail.Message {
+	return mail.Message{Template: "notice", To: to, Language: language, Args: []mail.Arg{mail.Text(subject)}, Lines: lines}
+}
+
+// mailNow sends an alert by mail past the outbox, which is in the store that is away.
+func (m *watching) mailNow(ctx context.Context, id, to, language, subject string, lines []string) error {
+	payload, err := json.Marshal(notice(to, language, subject, lines))
+	if err != nil {
+		return err
+	}
+	err = m.mail.Deliver(ctx, outbox.Item{ID: id, Created: m.sender.Now(), Payload: payload})
+	if f, is := errors.AsType[*outbox.Failure](err); is {
+		return errors.New(f.Reason) // without what the server said, which may name the person
+	}
+	return err
 }
 
 // deliver sends an alert that the outbox has kept.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -134,6 +135,18 @@ func (r *running) status() (code int, s struct {
 		must(r.T, json.Unmarshal(w.Body.Bytes(), &s))
 	}
 	return w.Code, s
+}
+
+// An alert by mail is sent although the store is away, and the outbox with it.
+func TestAlertByMailPastTheOutbox(t *testing.T) {
+	f := checks(t, "http://127.0.0.1:1/hook")
+	people := monitor.Channel{Name: "people", Kind: monitor.Mail, To: []string{"ops@example.com"}}
+	f.Channels = append(f.Channels, people)
+	b := assemble(t, server.Config{URL: authURL, Monitor: f, Mail: mail.Options{URL: "log:", From: "auth@example.com"}})
+	must(t, b.embedded.SendNow(t.Context(), people, monitor.Event{ID: "e1", Kind: monitor.WentDown, Check: "shop", Title: "The shop", At: time.Now()}))
+	if sent := b.log.String(); !strings.Contains(sent, "ops@example.com") || !strings.Contains(sent, "The shop") {
+		t.Errorf("the log of mails: %s", sent)
+	}
 }
 
 // A check that goes down is told once, shown on the status page with its incident and notes, and told

@@ -25,6 +25,10 @@ type count struct {
 const (
 	bucketTime   = 5 * time.Minute
 	bucketsOfDay = int(24 * time.Hour / bucketTime)
+
+	// mostResults of an hour are kept one by one; sums count the others too. Whoever calls for a push
+	// check could otherwise fill a record beyond what a store takes (64 KiB).
+	mostResults = 1200
 )
 
 func (c *count) add(d count) {
@@ -156,12 +160,15 @@ func (h *history) add(r monitor.Result, every time.Duration) {
 	took := int32(min(r.Took/time.Millisecond, math.MaxInt32))
 	c := count{runs: 1, took: took, longest: took}
 	kind := uint8(0)
+	kept := len(h.raw.Results) < mostResults
 	if !r.OK {
 		kind |= failed
 		if h.raw.Reasons == nil {
 			h.raw.Reasons = map[uint16]monitor.Reason{}
 		}
-		h.raw.Reasons[second] = r.Reason
+		if kept {
+			h.raw.Reasons[second] = r.Reason
+		}
 	}
 	switch {
 	case r.Maintenance:
@@ -172,7 +179,9 @@ func (h *history) add(r monitor.Result, every time.Duration) {
 	default:
 		c.down = weight
 	}
-	h.raw.Results = append(h.raw.Results, sample{second, kind, uint32(took)})
+	if kept {
+		h.raw.Results = append(h.raw.Results, sample{second, kind, uint32(took)})
+	}
 	n := int(at.Sub(h.day) / bucketTime)
 	for len(h.days.Buckets) <= n {
 		h.days.Buckets = append(h.days.Buckets, count{})

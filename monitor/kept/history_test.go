@@ -199,7 +199,7 @@ func TestMutesAndPushes(t *testing.T) {
 		db := shared{memory.New()}
 		a, b := newNode(t, db), newNode(t, db)
 		now := time.Now()
-		if err := a.Mute(t.Context(), monitor.Mute{Check: "shop", Until: now.Add(time.Hour), Why: "a move"}, audit.Act{By: "local"}); err != nil {
+		if err := a.SetMute(t.Context(), monitor.Mute{Check: "shop", Until: now.Add(time.Hour), Why: "a move", By: "local"}); err != nil {
 			t.Fatal(err)
 		}
 		mutes, err := b.Mutes(t.Context())
@@ -231,6 +231,27 @@ func TestMutesAndPushes(t *testing.T) {
 		}
 		if !slices.ContainsFunc(kinds, func(s string) bool { return strings.Contains(s, "monitor.mute") }) || len(kinds) != 1 {
 			t.Errorf("the audit trail has %v", kinds)
+		}
+	})
+}
+
+// Who calls for a push check as often as they like fills no record beyond what a store takes, and hides
+// nothing from the sums.
+func TestManyResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, shared{memory.New()})
+		n.start(t)
+		time.Sleep(time.Second)
+		for range 3500 { // of one hour
+			r := monitor.Result{Check: "shop", At: time.Now(), Took: time.Minute, Reason: monitor.Refused}
+			s := monitor.State{Check: "shop", Key: "KEY", Status: monitor.Down, Every: time.Second, Last: r}
+			if err := n.Keep(t.Context(), monitor.Step{State: s, Results: []monitor.Result{r}}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if err := n.Flush(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -416,15 +416,9 @@ func (k *Keeper) replace(ctx context.Context, key store.Key, expires time.Time, 
 	}
 }
 
-// SetMute implements monitor.Keeper.
+// SetMute implements monitor.Keeper. A mute that has ended ends the one that is there.
 func (k *Keeper) SetMute(ctx context.Context, m monitor.Mute) error {
-	return k.Mute(ctx, m, audit.Act{})
-}
-
-// Mute is SetMute by somebody. One that has ended ends the mute that is there.
-func (k *Keeper) Mute(ctx context.Context, m monitor.Mute, act audit.Act) error {
-	m.By = act.By
-	note := act.Entry(audit.MuteCheck, "")
+	note := audit.Act{By: m.By}.Entry(audit.MuteCheck, "")
 	note.Target, note.Detail = m.Check, "until="+m.Until.UTC().Format(time.RFC3339)+" why="+m.Why
 	return k.replace(ctx, store.Key{Kind: kindMute, ID: m.Check}, m.Until.Add(time.Hour), m, note)
 }
