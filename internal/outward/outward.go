@@ -119,7 +119,7 @@ func checkName(name string) error {
 }
 
 // DialContext connects to address, which has a host and a port. It is the DialContext of an
-// http.Transport and of a tls.Dialer.
+// http.Transport and of a tls.Dialer. Only ctx says how long that may take.
 func (c *Client) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *Client) DialContext(ctx context.Context, network, address string) (net.
 	}
 	anywhere := c.names[canonical(host)]
 	d := &net.Dialer{
-		Timeout: Within, Resolver: c.resolver, KeepAlive: -1, // no connection lives long
+		Resolver: c.resolver, KeepAlive: -1, // no connection lives long
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error { return c.reach(address, anywhere) },
 	}
 	conn, err := d.DialContext(ctx, network, address)
