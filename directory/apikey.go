@@ -173,10 +173,8 @@ func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey
 	if err := k.check(now); err != nil {
 		return APIKey{}, secret.String{}, err
 	}
-	raw := make([]byte, 32)
-	rand.Read(raw)
-	key := apiKeyPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	k.ID, k.Created, k.LastUsed, k.rev = hashID(key), now, time.Time{}, 0
+	key, id := newKeyText()
+	k.ID, k.Created, k.LastUsed, k.rev = id, now, time.Time{}, 0
 	rec, err := k.record()
 	if err != nil {
 		return APIKey{}, secret.String{}, err
@@ -201,6 +199,19 @@ func (d *Directory) NewKey(ctx context.Context, act audit.Act, k APIKey) (APIKey
 			continue
 		}
 		return k, secret.New(key), err
+	}
+}
+
+// newKeyText makes a key and its id. The id does not begin with a dash, because commands would take
+// it for a flag.
+func newKeyText() (key, id string) {
+	for {
+		raw := make([]byte, 32)
+		rand.Read(raw)
+		key = apiKeyPrefix + base64.RawURLEncoding.EncodeToString(raw)
+		if id = hashID(key); id[0] != '-' {
+			return key, id
+		}
 	}
 }
 

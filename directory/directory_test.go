@@ -221,6 +221,12 @@ func TestAPIKeys(t *testing.T) {
 			}
 		}
 	}
+	for range 500 { // of 64 hashes one begins with a dash
+		k, _, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
+		if err != nil || k.ID[0] == '-' {
+			t.Fatalf("NewKey = %q, %v: commands take such an id for a flag", k.ID, err)
+		}
+	}
 	made, key, err := d.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "svc", Scopes: []string{directory.ScopeFeed}})
 	if err != nil {
 		t.Fatal(err)
