@@ -26,8 +26,8 @@ const (
 	bucketTime   = 5 * time.Minute
 	bucketsOfDay = int(24 * time.Hour / bucketTime)
 
-	// mostResults of an hour are kept one by one; sums count the others too. Whoever calls for a push
-	// check could otherwise fill a record beyond what a store takes (64 KiB).
+	// mostResults of an hour are kept one by one; sums count the others too. A program that calls for a push
+	// check all the time could otherwise fill a record beyond what a store takes (64 KiB).
 	mostResults = 1200
 )
 
