@@ -25,17 +25,16 @@ document.querySelector("form[data-resume]")?.requestSubmit();
 
 // The link of a mail has its token as the fragment. It goes into the form, and out of the address bar; the
 // visitor sees the button alone.
-const linked = document.querySelector("[data-fragment]");
-const take = () => {
-	const token = location.hash.slice(1);
-	if (!token) return;
-	const field = document.getElementById(linked.dataset.fragment);
-	field.value = token;
-	field.closest(".field").hidden = true;
-	history.replaceState(null, "", location.pathname);
-	if ("shows" in linked.dataset) linked.requestSubmit(); // to a page that says what the link is for, and asks
-};
-if (linked) {
+for (const linked of document.querySelectorAll("[data-fragment]")) { // names in here are not those of the scripts of single pages
+	const take = () => {
+		const token = location.hash.slice(1);
+		if (!token) return;
+		const field = document.getElementById(linked.dataset.fragment);
+		field.value = token;
+		field.closest(".field").hidden = true;
+		history.replaceState(null, "", location.pathname);
+		if ("shows" in linked.dataset) linked.requestSubmit(); // to a page that says what the link is for, and asks
+	};
 	take();
 	addEventListener("hashchange", take); // another link, opened while the page is there
 }
