@@ -17,6 +17,7 @@ type work struct {
 	all          sync.WaitGroup
 	stopped      atomic.Bool
 	done, failed atomic.Int64
+	late         atomic.Int64 // of failed: those that had no answer in time, as on a busy machine
 	last         atomic.Pointer[error]
 }
 
@@ -35,6 +36,9 @@ func (w *work) by(workers int, f func() error) {
 func (w *work) count(err error) error {
 	if err != nil {
 		w.failed.Add(1)
+		if errors.Is(err, context.DeadlineExceeded) {
+			w.late.Add(1)
+		}
 		w.last.Store(&err)
 	} else {
 		w.done.Add(1)
