@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -79,15 +78,27 @@ func (c *cluster) leader() int {
 }
 
 // Two nodes watch endpoints. Again and again one of these goes down, and the node that runs the checks is
-// killed at some moment before or after people are told. Each alert arrives, under one id.
+// killed, at each of three moments in turn: before a check finds that out, when one does, and when people were
+// told. Each alert arrives, under one id.
 func TestLeaderOfMonitorKilled(t *testing.T) {
 	t.Parallel()
 	people := startReceiver(t)
 	down := make([]atomic.Bool, *leaderKills)
+	found := make([]chan struct{}, len(down)) // has one after a check has found it down
+	for n := range found {
+		found[n] = make(chan struct{}, 1)
+	}
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var n int
-		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil || down[n].Load() {
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+			w.WriteHeader(http.StatusNotFound)
+		} else if down[n].Load() {
 			w.WriteHeader(http.StatusInternalServerError)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case found[n] <- struct{}{}:
+			default:
+			}
 		}
 	}))
 	t.Cleanup(target.Close)
@@ -110,7 +121,16 @@ func TestLeaderOfMonitorKilled(t *testing.T) {
 		c.eventually("a node that runs the checks", func() bool { return c.leader() >= 0 })
 		lead := c.leader()
 		down[n].Store(true)
-		time.Sleep(rand.N(12 * time.Second)) // the moment of the kill: before the alert, in it, after it
+		switch n % 3 {
+		case 1:
+			select {
+			case <-found[n]:
+			case <-time.After(time.Minute):
+				t.Fatalf("no check finds that c%d is down", n)
+			}
+		case 2:
+			people.output.await(t, fmt.Sprintf("monitor.down \"c%d\"", n), 1)
+		}
 		c.nodes[lead].end(os.Kill)
 		killed := time.Now()
 		c.eventually("the other node", func() bool { at := c.leader(); return at >= 0 && at != lead })

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"flag"
@@ -239,18 +240,21 @@ func delays(ctx context.Context, program, file string) (late, missed int, err er
 	if err != nil {
 		return 0, 0, err
 	}
-	for line := range strings.Lines(string(out)) {
-		if n, found := strings.CutPrefix(strings.TrimSpace(line), `"late_runs": `); found {
-			i, _ := strconv.Atoi(strings.Trim(n, ","))
-			late += i
+	var all struct {
+		Checks []struct {
+			Failure string
+			Late    int `json:"late_runs"`
+			Missed  int `json:"missed_runs"`
 		}
-		if n, found := strings.CutPrefix(strings.TrimSpace(line), `"missed_runs": `); found {
-			i, _ := strconv.Atoi(strings.Trim(n, ","))
-			missed += i
+	}
+	if err := json.Unmarshal(out, &all); err != nil {
+		return 0, 0, err
+	}
+	for _, c := range all.Checks {
+		if c.Failure != "" {
+			return 0, 0, errors.New("a check fails: " + c.Failure)
 		}
-		if strings.Contains(line, `"failure"`) {
-			return 0, 0, errors.New("a check fails: " + strings.TrimSpace(line))
-		}
+		late, missed = late+c.Late, missed+c.Missed
 	}
 	return late, missed, nil
 }
