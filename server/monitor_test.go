@@ -260,6 +260,25 @@ func TestStatusWithoutStore(t *testing.T) {
 	}
 }
 
+// Visitors cost one look into the store also while it is away and nothing is known yet.
+func TestStatusOfNothing(t *testing.T) {
+	r := newRunning(t)
+	r.store.Inject(storetest.Fault{})
+	before := r.store.Calls(storetest.OpGet)
+	for range 500 {
+		if w := r.answer("GET", "/status.json", ""); w.Code != http.StatusServiceUnavailable {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	if n := r.store.Calls(storetest.OpGet) - before; n > 100 {
+		t.Errorf("500 requests made %d calls of the store", n)
+	}
+	r.store.Heal()
+	if code, s := r.status(); code != http.StatusOK || s.Stale {
+		t.Errorf("%d %+v", code, s)
+	}
+}
+
 // Many visitors cost one look into the store.
 func TestStatusCost(t *testing.T) {
 	r := newRunning(t)

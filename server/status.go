@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,9 +46,18 @@ type shownBoard struct {
 	public []monitor.Shown
 	tried  time.Time // when somebody last asked the store
 	away   bool      // the store did not answer: the board is an older one
+	err    error     // it did not, and there is no older one
 
 	mu    sync.Mutex // guards forms
 	forms map[string][]byte
+}
+
+// known is the board, or why there is none.
+func (b *shownBoard) known() (*shownBoard, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	return b, nil
 }
 
 // form returns a form of the board, which make makes the first time.
@@ -74,15 +84,15 @@ func (s *Server) statusNow(ctx context.Context) (*shownBoard, error) {
 	file := m.File()
 	last := s.board.last()
 	if last != nil && last.file == file && s.now().Sub(last.tried).Abs() < boardFor {
-		return last, nil
+		return last.known()
 	}
 	if last != nil && last.file == file && !s.board.reading.TryLock() {
-		return last, nil // somebody reads another one
+		return last.known() // somebody reads another one
 	} else if last == nil || last.file != file {
 		s.board.reading.Lock()
 		if again := s.board.last(); again != nil && again != last && again.file == file {
 			s.board.reading.Unlock()
-			return again, nil
+			return again.known()
 		}
 	}
 	defer s.board.reading.Unlock()
@@ -99,15 +109,15 @@ func (s *Server) statusNow(ctx context.Context) (*shownBoard, error) {
 	switch {
 	case err == nil:
 		next.board = board
-	case last == nil:
-		return nil, err
+	case last == nil || last.err != nil:
+		next.err = err
 	default:
 		next.board, next.away = last.board, true
 	}
 	s.board.mu.Lock()
 	s.board.shown = next
 	s.board.mu.Unlock()
-	return next, nil
+	return next.known()
 }
 
 func (b *statusBoard) last() *shownBoard {
@@ -147,21 +157,11 @@ func (b *shownBoard) conditionOf(c monitor.Shown) condition {
 
 // condition is that of all public checks: the worst one.
 func (b *shownBoard) condition() condition {
-	worst, order := works, []condition{works, maintained, unknown, flaps, broken}
-	rank := func(c condition) int {
-		for n, one := range order {
-			if one == c {
-				return n
-			}
-		}
-		return 0
-	}
+	order, worst := []condition{works, maintained, unknown, flaps, broken}, 0
 	for _, c := range b.public {
-		if one := b.conditionOf(c); rank(one) > rank(worst) {
-			worst = one
-		}
+		worst = max(worst, slices.Index(order, b.conditionOf(c)))
 	}
-	return worst
+	return order[worst]
 }
 
 // statusPage is the page for people.

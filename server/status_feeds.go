@@ -79,9 +79,6 @@ func (b *shownBoard) forPrograms() statusJSON {
 		one := statusCheckJSON{
 			Name: c.Check.Name, Title: c.Check.Title, Group: c.Check.Group, Status: b.conditionOf(c), Since: line.State.Since.UTC(), Days: []statusDayJSON{},
 		}
-		if line.State.Since.IsZero() {
-			one.Since = time.Time{}
-		}
 		if c.Check.ShowTarget {
 			one.Target = c.Check.Target
 		}
