@@ -44,6 +44,7 @@ type lane struct {
 	wake    chan struct{}
 	failed  int       // tries in a row after which the channel did not work
 	resting time.Time // until then nothing is tried, because the channel does not work
+	gone    bool      // the channel is there no longer
 }
 
 type item struct {
@@ -70,14 +71,15 @@ func (q *Queue) Set(channels []monitor.Channel) {
 	defer q.mu.Unlock()
 	q.channels = channels
 	for key, l := range q.lanes {
-		kept := false
+		l.gone = true
 		for _, c := range split(channels) {
 			if laneOf(c) == key {
-				l.channel, kept = c, true
+				l.channel, l.gone = c, false
 			}
 		}
-		if !kept {
+		if l.gone {
 			l.items = nil
+			delete(q.lanes, key)
 		}
 		l.poke()
 	}
@@ -190,10 +192,13 @@ func (q *Queue) Close() {
 	}
 }
 
-// run sends what is in a lane, one event at a time, until the queue ends.
+// run sends what is in a lane, one event at a time, until the queue or the channel ends.
 func (q *Queue) run(l *lane) {
 	for q.ctx.Err() == nil {
-		next, wait := q.next(l)
+		next, wait, gone := q.next(l)
+		if gone {
+			return
+		}
 		if next == nil {
 			timer := time.NewTimer(wait)
 			select {
@@ -217,23 +222,27 @@ func (q *Queue) run(l *lane) {
 	}
 }
 
-// next returns the first item that is due, or how long to wait.
-func (q *Queue) next(l *lane) (*item, time.Duration) {
+// next returns the first item that is due, or how long to wait, or that the channel is gone.
+func (q *Queue) next(l *lane) (i *item, wait time.Duration, gone bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now, wait := time.Now(), longest
-	if rest := l.resting.Sub(now); rest > 0 {
-		return nil, rest
+	if l.gone {
+		return nil, 0, true
 	}
+	now := time.Now()
+	if rest := l.resting.Sub(now); rest > 0 {
+		return nil, rest, false
+	}
+	wait = longest
 	for _, i := range l.items {
 		if until := i.due.Sub(now); until > 0 {
 			wait = min(wait, until)
 			continue
 		}
 		i.now, i.tries = true, i.tries+1
-		return i, 0
+		return i, 0, false
 	}
-	return nil, wait
+	return nil, wait, false
 }
 
 // settle notes how a try has ended.
