@@ -1,7 +1,10 @@
 package monitor
 
 import (
+	"encoding/base64"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
@@ -27,6 +30,17 @@ type Channel struct {
 	To       []string        // mail: addresses
 	Language string          // mail: of the frame around the text; empty: English
 	Only     []EventKind     // nil: all kinds of events
+}
+
+// WebhookKey returns the key in a secret of a webhook, as Standard Webhooks writes it. The error does not
+// have the secret.
+func WebhookKey(secret string) ([]byte, error) {
+	encoded, found := strings.CutPrefix(secret, "whsec_")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if !found || err != nil || len(key) < 24 || len(key) > 64 {
+		return nil, errors.New("a secret of a webhook is whsec_ and 24 to 64 bytes in base64")
+	}
+	return key, nil
 }
 
 // Wants reports whether the channel gets e.

@@ -20,14 +20,14 @@ const (
 	Journey Kind = "journey" // signs in, and sees the session end
 )
 
-// Kinds are all kinds, as the file names them.
-var Kinds = []Kind{HTTP, TCP, TLS, Push, Journey}
+// kinds are all kinds, as the file names them.
+var kinds = []Kind{HTTP, TCP, TLS, Push, Journey}
 
 // The limits of a check.
 const (
-	EveryLeast   = 10 * time.Second
-	EveryMost    = 24 * time.Hour
-	EveryDefault = 60 * time.Second
+	everyLeast   = 10 * time.Second
+	everyMost    = 24 * time.Hour
+	everyDefault = 60 * time.Second
 
 	timeoutDefault = 10 * time.Second
 	maxBody        = 1 << 20 // of an answer

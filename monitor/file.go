@@ -30,6 +30,15 @@ type File struct {
 	Heartbeat secret.String // a URL that is called while the monitor runs; empty: none
 }
 
+// Channel returns the channel with that name.
+func (f *File) Channel(name string) (c Channel, found bool) {
+	i := slices.IndexFunc(f.Channels, func(c Channel) bool { return c.Name == name })
+	if i < 0 {
+		return c, false
+	}
+	return f.Channels[i], true
+}
+
 // maintenance returns the name of the maintenance that the check is in; empty: none.
 func (f *File) maintenance(check string, now time.Time) string {
 	for _, w := range f.Maintenance {
@@ -125,6 +134,10 @@ func (r *reader) inside(n *yaml.Node, f *File) {
 // reach refuses targets whose address says that no check may reach them. An address that a name has is
 // looked at when it is dialled.
 func (r *reader) reach(f *File) {
+	client, err := outward.New(outward.Options{Allow: f.Inside})
+	if err != nil {
+		return // each entry was checked
+	}
 	for _, t := range r.hosts {
 		if err := outward.CheckHost(t.host); err != nil {
 			r.refuse(t.at, fmt.Sprintf("%q is no host: %v", t.host, err), "")
@@ -137,19 +150,10 @@ func (r *reader) reach(f *File) {
 		switch {
 		case inside.Never(ip):
 			r.refuse(t.at, fmt.Sprintf("no check may reach the address %v", ip), "")
-		case inside.Has(ip) && !slices.ContainsFunc(f.Inside, func(text string) bool { return within(text, ip) }):
+		case !client.Allows(ip):
 			r.refuse(t.at, fmt.Sprintf("the address %v is inside, and not listed under inside", ip), fmt.Sprintf("inside: [%v]", ip))
 		}
 	}
-}
-
-// within reports whether an entry of File.Inside has ip.
-func within(text string, ip netip.Addr) bool {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return inside.Within([]netip.Prefix{p}, ip)
-	}
-	own, err := netip.ParseAddr(text)
-	return err == nil && inside.Behind(own) == inside.Behind(ip)
 }
 
 // references refuses names of checks that there are not.
@@ -170,17 +174,13 @@ func (r *reader) references(n *yaml.Node, f *File) {
 		}
 		for _, name := range w.Checks {
 			if !slices.Contains(names, name) {
-				hint := ""
-				if near := config.Closest(name, names); near != "" {
-					hint = "did you mean " + near + "?"
-				}
-				r.refuse(n, fmt.Sprintf("maintenance %s names the check %q, which there is not", w.Name, name), hint)
+				r.refuse(n, fmt.Sprintf("maintenance %s names the check %q, which there is not", w.Name, name), closest(name, names))
 			}
 		}
 	}
 }
 
-// maintenance reads one.
+// maintenance reads an item of maintenance.
 func (r *reader) maintenance(n *yaml.Node, f *File) {
 	w := new(Maintenance)
 	weekly := ""

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/mail"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
@@ -23,7 +21,7 @@ type StatusPage struct {
 // eventKinds are what only may name.
 var eventKinds = []EventKind{WentDown, WentUp, Flaps, Reminder, Expiring, MaintenanceBegan, MaintenanceEnded}
 
-// channel reads one channel.
+// channel reads an item of channels.
 func (r *reader) channel(n *yaml.Node, f *File) {
 	c := Channel{}
 	to := func(kind ChannelKind, read func(*yaml.Node)) func(*yaml.Node) {
@@ -67,7 +65,7 @@ func (r *reader) channel(n *yaml.Node, f *File) {
 	case c.Kind == Ntfy && c.URL.Reveal() != "" && (topic == "" || strings.Contains(topic, "/")):
 		r.refuse(n, named+": want the URL of a topic", "https://ntfy.example.com/topic")
 	}
-	if slices.ContainsFunc(f.Channels, func(other Channel) bool { return other.Name == c.Name && c.Name != "" }) {
+	if _, twice := f.Channel(c.Name); twice && c.Name != "" {
 		r.refuse(n, "there are two channels with the name "+c.Name, "")
 	}
 	f.Channels = append(f.Channels, c)
@@ -105,9 +103,7 @@ func (r *reader) secrets(n *yaml.Node) (all []secret.String) {
 		if s.Reveal() == "" {
 			continue // refused already
 		}
-		encoded, found := strings.CutPrefix(s.Reveal(), "whsec_")
-		key, err := base64.StdEncoding.DecodeString(encoded)
-		if !found || err != nil || len(key) < 24 || len(key) > 64 {
+		if _, err := WebhookKey(s.Reveal()); err != nil {
 			r.refuse(file, "names a file that has no secret of a webhook", `whsec_ and 24 to 64 random bytes in base64: echo "whsec_$(head -c 32 /dev/urandom | base64 -w 0)"`)
 			continue
 		}
@@ -163,11 +159,7 @@ func (r *reader) channelReferences(n *yaml.Node, f *File) {
 	for _, c := range f.Checks {
 		for _, name := range c.Channels {
 			if !slices.Contains(names, name) {
-				hint := ""
-				if near := config.Closest(name, names); near != "" {
-					hint = "did you mean " + near + "?"
-				}
-				r.refuse(n, fmt.Sprintf("check %s names the channel %q, which there is not", c.Name, name), hint)
+				r.refuse(n, fmt.Sprintf("check %s names the channel %q, which there is not", c.Name, name), closest(name, names))
 			}
 		}
 	}

@@ -66,6 +66,17 @@ heartbeat_url_file: beat.url
 	}
 }
 
+func TestWebhookKey(t *testing.T) {
+	if key, err := monitor.WebhookKey(firstSecret + "\n"); err != nil || len(key) != 32 {
+		t.Errorf("%d bytes, %v", len(key), err)
+	}
+	for _, text := range []string{"", "whsec_", "whsec_AAAA", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "whsec_%%%"} {
+		if _, err := monitor.WebhookKey(text); err == nil || text != "" && strings.Contains(err.Error(), text) && text != "whsec_" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // What a channel cannot be is refused, and no secret is in the problem.
 func TestParseBadChannels(t *testing.T) {
 	dir := t.TempDir()

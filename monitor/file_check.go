@@ -25,7 +25,7 @@ const (
 	shortestID  = 22 // characters of the id of a push check: 128 bits in base64
 )
 
-// check reads one.
+// check reads an item of checks.
 func (r *reader) check(n *yaml.Node, f *File) {
 	c := &Check{Up: 2, Down: Threshold{3, 3}}
 	own := r.kinds(n, c)
@@ -37,7 +37,7 @@ func (r *reader) check(n *yaml.Node, f *File) {
 		"title":    func(n *yaml.Node) { c.Title = r.text(n) },
 		"group":    func(n *yaml.Node) { c.Group = r.text(n) },
 		"public":   func(n *yaml.Node) { c.Public = r.flag(n) },
-		"every":    func(n *yaml.Node) { c.Every = r.duration(n, EveryLeast, EveryMost) },
+		"every":    func(n *yaml.Node) { c.Every = r.duration(n, everyLeast, everyMost) },
 		"down":     func(n *yaml.Node) { r.down(n, c) },
 		"up":       func(n *yaml.Node) { c.Up = r.number(n, 1, windowMost) },
 		"remind":   func(n *yaml.Node) { c.Remind = r.duration(n, time.Minute, 30*24*time.Hour) },
@@ -63,7 +63,7 @@ func (r *reader) kinds(n *yaml.Node, c *Check) map[string]func(*yaml.Node) {
 	if n.Kind != yaml.MappingNode {
 		return all
 	}
-	for _, kind := range Kinds {
+	for _, kind := range kinds {
 		all[string(kind)] = func(n *yaml.Node) {
 			if c.Kind != kind {
 				r.refuse(n, fmt.Sprintf("check %s looks at two things: %s and %s", c.Name, c.Kind, kind), "")
@@ -296,7 +296,7 @@ func (r *reader) complete(n *yaml.Node, c *Check) {
 		c.Title = c.Name
 	}
 	if c.Every == 0 {
-		c.Every = EveryDefault
+		c.Every = everyDefault
 	}
 	switch c.Kind {
 	case Push:
@@ -328,8 +328,8 @@ const (
 	journeyBeside = 15 * time.Second // for all that a journey does besides waiting for a refusal
 )
 
-// JourneyCarriers are those that a journey can sign in by.
-var JourneyCarriers = []string{"cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"}
+// journeyCarriers are those that a journey can sign in by.
+var journeyCarriers = []string{"cookie", "bearer", "jwt-cookie", "jwe", "jwe-cookie"}
 
 func (r *reader) completeJourney(n *yaml.Node, c *Check) {
 	s := &c.Sign
@@ -343,8 +343,8 @@ func (r *reader) completeJourney(n *yaml.Node, c *Check) {
 		s.Carriers = []string{"bearer"}
 	}
 	for _, carrier := range s.Carriers {
-		if !slices.Contains(JourneyCarriers, carrier) {
-			r.refuse(n, fmt.Sprintf("%q is no carrier of a journey", carrier), "want some of "+strings.Join(JourneyCarriers, ", "))
+		if !slices.Contains(journeyCarriers, carrier) {
+			r.refuse(n, fmt.Sprintf("%q is no carrier of a journey", carrier), "want some of "+strings.Join(journeyCarriers, ", "))
 		}
 	}
 	longest := s.Bound

@@ -26,7 +26,7 @@ func httpProbe(c *Check, dial dialer) (Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure, err := follow(&c.Secure, to.Hostname(), func(conf *tls.Config) *tls.Config { return conf })
+	secure, err := c.Secure.follow(to.Hostname())
 	if err != nil {
 		return nil, err
 	}

@@ -118,6 +118,30 @@ func TestSet(t *testing.T) {
 	})
 }
 
+// What the file allows inside is in force before its checks run, and after an error nothing has changed.
+func TestAllow(t *testing.T) {
+	var allowed []string
+	var wrong error
+	old := parse(t, "inside: [10.0.0.1]\nchecks: [{name: web, http: 'http://example.com'}]")
+	m, err := monitor.New(old, monitor.Options{Keeper: new(monitor.Memory), Dial: noNetwork, Allow: func(inside []string) error {
+		if wrong == nil {
+			allowed = inside
+		}
+		return wrong
+	}})
+	if err != nil || !slices.Equal(allowed, []string{"10.0.0.1"}) {
+		t.Fatal(allowed, err)
+	}
+	wrong = errors.New("no network")
+	if err := m.Set(parse(t, "inside: [10.0.0.2]\nchecks: [{name: web, http: 'http://example.com'}]")); !errors.Is(err, wrong) || m.File() != old {
+		t.Errorf("Set = %v", err)
+	}
+	wrong = nil
+	if err := m.Set(parse(t, "inside: [10.0.0.2]\nchecks: [{name: web, tls: 'example.com:443', tls_options: {ca: none}}]")); err == nil || m.File() != old || allowed[0] != "10.0.0.1" {
+		t.Errorf("Set = %v, allowed is %v", err, allowed)
+	}
+}
+
 // Somebody must call in time. A call that comes ends a down at once, also one to another node.
 func TestPush(t *testing.T) {
 	dir := t.TempDir()
@@ -137,12 +161,13 @@ func TestPush(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := nodes[0].Push(t.Context(), id+"0", true, ""); !errors.Is(err, monitor.ErrUnknown) {
+		if err := nodes[0].Push(t.Context(), id+"0", "", ""); !errors.Is(err, monitor.ErrUnknown) {
 			t.Errorf("Push(another id) = %v, want ErrUnknown", err)
 		}
 		call := func(after time.Duration, node int, ok bool) {
 			time.AfterFunc(after, func() {
-				if err := nodes[node].Push(context.Background(), id, ok, "disk full"); err != nil {
+				status := map[bool]string{true: "up", false: "down"}[ok]
+				if err := nodes[node].Push(context.Background(), id, status, "disk full"); err != nil {
 					t.Error(err)
 				}
 			})

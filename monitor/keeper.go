@@ -33,7 +33,6 @@ type Pushed struct {
 // Kept is what a Keeper has. All maps are by the names of checks.
 type Kept struct {
 	States map[string]State
-	Pushes map[string]Pushed
 	Mutes  map[string]Mute
 }
 
@@ -67,8 +66,9 @@ type Keeper interface {
 type Memory struct {
 	Send func(Event) // sends an event, and does not wait for anything; nil: nobody is told
 
-	mu   sync.Mutex // guards kept
-	kept Kept
+	mu     sync.Mutex // guards the fields below
+	kept   Kept
+	pushes map[string]Pushed
 }
 
 var _ Keeper = (*Memory)(nil)
@@ -77,7 +77,7 @@ var _ Keeper = (*Memory)(nil)
 func (m *Memory) Load(context.Context) (Kept, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Kept{maps.Clone(m.kept.States), maps.Clone(m.kept.Pushes), maps.Clone(m.kept.Mutes)}, nil
+	return Kept{maps.Clone(m.kept.States), maps.Clone(m.kept.Mutes)}, nil
 }
 
 // Keep implements Keeper.
@@ -101,10 +101,10 @@ func (m *Memory) Keep(_ context.Context, s Step) error {
 func (m *Memory) Push(_ context.Context, check string, p Pushed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.kept.Pushes == nil {
-		m.kept.Pushes = map[string]Pushed{}
+	if m.pushes == nil {
+		m.pushes = map[string]Pushed{}
 	}
-	m.kept.Pushes[check] = p
+	m.pushes[check] = p
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (m *Memory) Push(_ context.Context, check string, p Pushed) error {
 func (m *Memory) LastPush(_ context.Context, check string) (Pushed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.kept.Pushes[check], nil
+	return m.pushes[check], nil
 }
 
 // SetMute implements Keeper.

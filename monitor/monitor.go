@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/check"
 )
 
 // Options of New.
@@ -18,9 +20,10 @@ type Options struct {
 	Keeper Keeper // required
 	Logger *slog.Logger
 
-	// Dial connects to targets. It decides which addresses may be targets, and is
-	// required.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Dial connects to targets. It decides which addresses may be targets, and is required. Allow has
+	// it follow File.Inside, before the checks of a file run; nil: it knows that already.
+	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	Allow func(inside []string) error
 
 	// Probes make what runs checks of a kind, in place of those of this package. Without one for
 	// Journey, a file with a journey is refused.
@@ -71,6 +74,11 @@ func (m *Monitor) Set(file *File) error {
 			return fmt.Errorf("check %s: %w", c.Name, err)
 		}
 		probes[c.Name] = p
+	}
+	if m.opts.Allow != nil {
+		if err := m.opts.Allow(file.Inside); err != nil {
+			return err
+		}
 	}
 	m.mu.Lock()
 	m.file, m.probes = file, probes
@@ -241,27 +249,52 @@ func (m *Monitor) Shown() []Shown {
 	return all
 }
 
-// ErrUnknown means that there is no such check.
-var ErrUnknown = errors.New("no such check")
-
-// Mute keeps the events of a check from people. What is still true at the end, they are told then.
-func (m *Monitor) Mute(ctx context.Context, mute Mute) error {
-	if !slices.ContainsFunc(m.File().Checks, func(c *Check) bool { return c.Name == mute.Check }) {
-		return fmt.Errorf("%w: %s", ErrUnknown, mute.Check)
+// Due returns when the next run is due, of those that are not under way. Zero: none is. A call for a push
+// check is no run.
+func (m *Monitor) Due() (first time.Time) {
+	for _, s := range m.Shown() {
+		if next := s.State.Next; s.Check.Kind != Push && !s.Running && !next.IsZero() && (first.IsZero() || next.Before(first)) {
+			first = next
+		}
 	}
+	return first
+}
+
+var (
+	// ErrUnknown means that there is no such check.
+	ErrUnknown = errors.New("no such check")
+	// ErrBadRequest means that an argument is not acceptable; nothing was done.
+	ErrBadRequest = check.ErrBadRequest
+)
+
+// LongestMute is how long one mute may be.
+const LongestMute = 30 * 24 * time.Hour
+
+// Mute keeps the events of a check from people for a time; zero ends an earlier mute. What is still true
+// at the end, they are told then. Lists show why, which is required. by says who asked.
+func (m *Monitor) Mute(ctx context.Context, name string, d time.Duration, why, by string) (Mute, error) {
+	switch {
+	case d < 0 || d > LongestMute:
+		return Mute{}, fmt.Errorf("%w: a mute is 0 to %d seconds", ErrBadRequest, LongestMute/time.Second)
+	case why == "" || check.People(why) != nil:
+		return Mute{}, fmt.Errorf("%w: why is missing, or cannot be shown", ErrBadRequest)
+	case !slices.ContainsFunc(m.File().Checks, func(c *Check) bool { return c.Name == name }):
+		return Mute{}, fmt.Errorf("%w: %s", ErrUnknown, name)
+	}
+	mute := Mute{Check: name, Until: m.opts.Now().Add(d), Why: why, By: by}
 	if err := m.opts.Keeper.SetMute(ctx, mute); err != nil {
-		return err
+		return Mute{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.mutes == nil {
 		m.mutes = map[string]Mute{}
 	}
-	m.mutes[mute.Check] = mute
-	if w := m.watches[mute.Check]; w != nil {
+	m.mutes[name] = mute
+	if w := m.watches[name]; w != nil {
 		w.wake()
 	}
-	return nil
+	return mute, nil
 }
 
 // quiet reports whether people are told nothing of the check now, and whether that is for a

@@ -2,25 +2,34 @@ package monitor
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
 
 // longestMessage of a call.
 const longestMessage = 500
 
-// Push takes a call for the push check with that id. The check learns of it at once if this monitor
-// runs it, and otherwise when the call is due.
-func (m *Monitor) Push(ctx context.Context, id string, ok bool, message string) error {
+// Push takes a call for the push check with that id: status is up, or empty for the same, or down. The check
+// learns of it at once if this monitor runs it, and otherwise when the call is due.
+func (m *Monitor) Push(ctx context.Context, id, status, message string) error {
+	switch {
+	case status != "" && status != "up" && status != "down":
+		return fmt.Errorf("%w: status is up or down", ErrBadRequest)
+	case check.People(message) != nil:
+		return fmt.Errorf("%w: message cannot be shown", ErrBadRequest)
+	}
 	for _, c := range m.File().Checks {
 		if c.Kind != Push || !c.PushID.Equal(secret.New(id)) {
 			continue
 		}
 		if len(message) > longestMessage {
-			message = message[:longestMessage]
+			message = strings.ToValidUTF8(message[:longestMessage], "")
 		}
-		if err := m.opts.Keeper.Push(ctx, c.Name, Pushed{At: m.opts.Now(), OK: ok, Message: message}); err != nil {
+		if err := m.opts.Keeper.Push(ctx, c.Name, Pushed{At: m.opts.Now(), OK: status != "down", Message: message}); err != nil {
 			return err
 		}
 		m.mu.Lock()

@@ -36,6 +36,14 @@ func (r *reader) refuse(n *yaml.Node, problem, hint string) {
 	r.problems = append(r.problems, config.Problem{Where: r.path + ":" + strconv.Itoa(n.Line), Problem: problem, Hint: hint})
 }
 
+// closest is the hint for a name that is nearly one of all.
+func closest(name string, all []string) (hint string) {
+	if near := config.Closest(name, all); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return hint
+}
+
 // behind is n, or what it is an alias of.
 func behind(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
@@ -65,11 +73,7 @@ func (r *reader) mapping(n *yaml.Node, what string, members map[string]func(*yam
 			seen[name.Value] = true
 			read(behind(n.Content[i+1]))
 		case !strings.HasPrefix(name.Value, "x-"): // a place for what has an anchor
-			hint := ""
-			if near := config.Closest(name.Value, slices.Collect(maps.Keys(members))); near != "" {
-				hint = "did you mean " + near + "?"
-			}
-			r.refuse(name, fmt.Sprintf("%s has no member %q", what, name.Value), hint)
+			r.refuse(name, fmt.Sprintf("%s has no member %q", what, name.Value), closest(name.Value, slices.Collect(maps.Keys(members))))
 		}
 	}
 	r.merge(merged, what, seen, members)

@@ -61,20 +61,19 @@ func (s *Secure) files() []string {
 	return files
 }
 
-// follow returns a function that returns what use makes of the configuration. When the files have
-// changed it makes it again; if they cannot be used, it returns the one of before. It is called
-// by one goroutine at a time.
-func follow[T any](s *Secure, host string, use func(*tls.Config) T) (func() T, error) {
-	conf, err := s.config(host)
+// follow returns a function that returns the configuration. When the files have changed it reads them
+// again; if they cannot be used, it returns the one of before. It is called by one goroutine at a time.
+func (s *Secure) follow(host string) (func() *tls.Config, error) {
+	current, err := s.config(host)
 	if err != nil {
 		return nil, err
 	}
-	current, files := use(conf), s.files()
+	files := s.files()
 	changed := modified(files)
-	return func() T {
+	return func() *tls.Config {
 		if now := modified(files); !now.Equal(changed) {
 			if conf, err := s.config(host); err == nil {
-				current, changed = use(conf), now
+				current, changed = conf, now
 			}
 		}
 		return current
@@ -109,7 +108,7 @@ func tlsProbe(c *Check, dial dialer) (Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	current, err := follow(&c.Secure, host, func(conf *tls.Config) *tls.Config { return conf })
+	current, err := c.Secure.follow(host)
 	if err != nil {
 		return nil, err
 	}

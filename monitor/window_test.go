@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -125,11 +126,19 @@ func TestMute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Mute(ctx, monitor.Mute{Check: "wbe", Until: began.Add(time.Hour)}); err == nil {
-			t.Error("a mute of a check that there is not")
+		if _, err := m.Mute(ctx, "wbe", time.Hour, "known", ""); !errors.Is(err, monitor.ErrUnknown) {
+			t.Errorf("a mute of a check that there is not: %v", err)
 		}
-		if err := m.Mute(ctx, monitor.Mute{Check: "web", Until: began.Add(33 * time.Minute), Why: "known"}); err != nil {
-			t.Fatal(err)
+		for _, bad := range []struct {
+			d   time.Duration
+			why string
+		}{{-1, "known"}, {monitor.LongestMute + 1, "known"}, {time.Hour, ""}, {time.Hour, "\u202e"}} {
+			if _, err := m.Mute(ctx, "web", bad.d, bad.why, ""); !errors.Is(err, monitor.ErrBadRequest) {
+				t.Errorf("a mute for %v, because %q: %v", bad.d, bad.why, err)
+			}
+		}
+		if mute, err := m.Mute(ctx, "web", 33*time.Minute, "known", ""); err != nil || !mute.Until.Equal(began.Add(33*time.Minute)) {
+			t.Fatal(mute, err)
 		}
 		time.AfterFunc(time.Minute, func() {
 			if shown := m.Shown(); shown[0].Mute == nil || shown[0].Mute.Why != "known" || shown[0].State.Status != monitor.Down {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
-	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/monitor/kept"
 	"github.com/counterfoil/counterfoil/source"
@@ -15,9 +14,6 @@ import (
 
 // errNoWatch is for routes of a monitor where there is none.
 var errNoWatch = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Detail: "this server watches nothing: the setting monitor names no file"}
-
-// longestMute is how long one mute may be.
-const longestMute = 30 * 24 * time.Hour
 
 // watched adapts a route of the monitor.
 func (s *Server) watched(do func(w http.ResponseWriter, r *http.Request, who caller, m *watching) error) adminAction {
@@ -54,8 +50,8 @@ func viewCheck(c monitor.Shown, line kept.Line) api.Check {
 	state, last := c.State, c.State.Last
 	v := api.Check{
 		Name: c.Check.Name, Title: c.Check.Title, Group: c.Check.Group, Kind: string(c.Check.Kind), Target: c.Check.Target,
-		EverySec: int64(c.Check.Every / time.Second), Public: c.Check.Public, Status: string(state.Status), Since: inZone(state.Since), Flapping: state.Flapping,
-		LastRun: inZone(last.At), TookMS: last.Took.Milliseconds(), Reason: string(last.Reason), Failure: last.Failure, Expires: inZone(last.Expires),
+		EverySec: int64(c.Check.Every / time.Second), Public: c.Check.Public, Status: string(state.Status), Since: state.Since.UTC(), Flapping: state.Flapping,
+		LastRun: last.At.UTC(), TookMS: last.Took.Milliseconds(), Reason: string(last.Reason), Failure: last.Failure, Expires: last.Expires.UTC(),
 		Maintenance: c.Maintenance,
 	}
 	if v.Status == "" {
@@ -70,42 +66,29 @@ func viewCheck(c monitor.Shown, line kept.Line) api.Check {
 	return v
 }
 
-// inZone is t in UTC; zero stays zero.
-func inZone(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC()
-}
-
 // adminMute has people told nothing of a check for a while.
 func (s *Server) adminMute(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
 	var b api.NewMute
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	d := time.Duration(b.Seconds) * time.Second
-	switch {
-	case b.Seconds < 1 || b.Seconds > int64(longestMute/time.Second):
-		return badRequest("seconds is a number from 1 to %d", longestMute/time.Second)
-	case b.Why == "" || check.People(b.Why) != nil:
-		return badRequest("why is missing, or cannot be shown")
+	if longest := int64(monitor.LongestMute / time.Second); b.Seconds < 1 || b.Seconds > longest {
+		return badRequest("seconds is a number from 1 to %d", longest)
 	}
-	return s.mute(w, r, who, m, monitor.Mute{Until: s.now().Add(d), Why: b.Why})
+	return s.mute(w, r, who, m, time.Duration(b.Seconds)*time.Second, b.Why)
 }
 
 // adminUnmute ends a mute.
 func (s *Server) adminUnmute(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
-	return s.mute(w, r, who, m, monitor.Mute{Until: s.now(), Why: "ended"})
+	return s.mute(w, r, who, m, 0, "ended")
 }
 
-func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *watching, mute monitor.Mute) error {
+func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *watching, d time.Duration, why string) error {
 	name, err := pathID(r, "name")
 	if err != nil {
 		return err
 	}
-	mute.Check, mute.By = name, who.by
-	if err := m.Mute(r.Context(), mute); err != nil {
+	if _, err := m.Mute(r.Context(), name, d, why, who.by); err != nil {
 		return ofMonitor(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -114,7 +97,7 @@ func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *wat
 
 // adminTestChannel sends a test to a channel.
 func (s *Server) adminTestChannel(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
-	failed, err := m.test(r.Context(), r.PathValue("name"), s.now())
+	failed, err := m.test(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -194,17 +177,11 @@ func ofMonitor(err error) error {
 
 // push takes a call for a push check. Nothing of the answer says whether an id is nearly right.
 func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	status, message := query.Get("status"), query.Get("message")
-	switch {
-	case s.watching == nil:
+	if s.watching == nil {
 		return errNotFound
-	case status != "" && status != "up" && status != "down":
-		return badRequest("status is up or down")
-	case check.People(message) != nil:
-		return badRequest("message cannot be shown")
 	}
-	if err := s.watching.Push(r.Context(), r.PathValue("id"), status != "down", message); err != nil {
+	query := r.URL.Query()
+	if err := s.watching.Push(r.Context(), r.PathValue("id"), query.Get("status"), query.Get("message")); err != nil {
 		return ofMonitor(err)
 	}
 	w.WriteHeader(http.StatusNoContent)

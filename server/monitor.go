@@ -2,17 +2,13 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"sync/atomic"
-	"time"
 
 	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/mail"
@@ -33,12 +29,12 @@ const alertKind = "alert"
 type watching struct {
 	*monitor.Monitor
 	keeper *kept.Keeper
+	client *outward.Client
 	sender *alert.Sender
 	queue  *alert.Queue // for the time in which the store is away
 	outbox *outbox.Outbox
 	mail   *mail.Sender // nil: no mail is sent
 	log    *slog.Logger
-	client atomic.Pointer[outward.Client]
 }
 
 // alertItem is what the outbox keeps of an alert.
@@ -54,12 +50,18 @@ func (e *Embedded) openMonitor() error {
 		return nil
 	}
 	m := &watching{outbox: e.outbox, mail: e.mail, log: c.Logger}
+	if err := m.suits(c.Monitor); err != nil {
+		return err
+	}
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		return err
 	}
+	if m.client, err = outward.New(outward.Options{}); err != nil {
+		return err
+	}
 	m.sender = &alert.Sender{
-		Post: func(r *http.Request) (outward.Answer, error) { return m.client.Load().Send(r) }, Source: u.Host, Now: e.time.Now,
+		Post: m.client.Send, Source: u.Host, Now: e.time.Now,
 		Page: func() string {
 			if m.File().Status == nil {
 				return ""
@@ -70,7 +72,7 @@ func (e *Embedded) openMonitor() error {
 	if e.mail != nil {
 		m.sender.Mail = m.mailNow
 	}
-	m.queue = alert.New(m.sender, nil, c.Logger)
+	m.queue = alert.New(m.sender, c.Monitor.Channels, c.Logger)
 	node, _ := os.Hostname() // for people
 	m.keeper, err = kept.New(kept.Options{
 		Store: c.Store, Audit: e.trail, Node: node, Now: e.time.Now, Logger: c.Logger,
@@ -79,27 +81,16 @@ func (e *Embedded) openMonitor() error {
 	if err != nil {
 		return err
 	}
-	if err := m.check(c.Monitor); err != nil {
-		return err
-	}
 	m.Monitor, err = monitor.New(c.Monitor, monitor.Options{
-		Keeper: m.keeper, Logger: c.Logger, Ran: c.Ran, Now: c.Now, Dial: m.dial,
-		Probes: map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.Journey: journey.Probe(m.dial)},
+		Keeper: m.keeper, Logger: c.Logger, Ran: c.Ran, Now: c.Now, Dial: m.client.DialContext, Allow: m.client.SetAllow,
+		Probes: map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.Journey: journey.Probe(m.client.DialContext)},
 	})
 	if err != nil {
 		return err
 	}
-	if err := m.take(c.Monitor); err != nil {
-		return err
-	}
 	e.outbox.Handle(alertKind, m.deliver)
-	e.watching, e.Server.watching = m, m
+	e.watching = m
 	return nil
-}
-
-// dial connects to a target.
-func (m *watching) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return m.client.Load().DialContext(ctx, network, address)
 }
 
 // ErrNoMonitor means that the server has none: it was opened without Config.Monitor.
@@ -112,13 +103,14 @@ func (e *Embedded) SetMonitor(file *monitor.File) error {
 	if m == nil {
 		return ErrNoMonitor
 	}
-	if err := m.check(file); err != nil {
+	if err := m.suits(file); err != nil {
 		return err
 	}
 	if err := m.Set(file); err != nil {
 		return err
 	}
-	return m.take(file)
+	m.queue.Set(file.Channels)
+	return nil
 }
 
 // Monitor watches endpoints. It is nil without Config.Monitor.
@@ -163,51 +155,29 @@ func (m *watching) watched(ctx context.Context) ([]monitor.Shown, kept.Board, er
 	return shown, board, nil
 }
 
-// check refuses a file that this server cannot do.
-func (m *watching) check(file *monitor.File) error {
+// suits refuses a file that this server cannot do.
+func (m *watching) suits(file *monitor.File) error {
 	for _, c := range file.Channels {
 		if c.Kind == monitor.Mail && m.mail == nil {
 			return fmt.Errorf("channel %s is a mail, and this server sends none: set mail and mail_from", c.Name)
 		}
 	}
-	_, err := outward.New(outward.Options{Allow: file.Inside})
-	return err
-}
-
-// take has what is sent follow file.
-func (m *watching) take(file *monitor.File) error {
-	client, err := outward.New(outward.Options{Allow: file.Inside})
-	if err != nil {
-		return err
-	}
-	m.client.Store(client)
-	m.queue.Set(file.Channels)
 	return nil
 }
 
 // run takes part in leading until ctx ends.
-func (m *watching) run(ctx context.Context, e *Embedded) {
+func (m *watching) run(ctx context.Context) {
 	m.keeper.Lead(ctx, func(ctx context.Context) error {
 		beating, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			alert.Beat(beating, m.sender.Post, func() string { return m.File().Heartbeat.Reveal() }, m.due, e.time.Now, e.log)
+			m.sender.Beat(beating, m.Monitor, m.log)
 		}()
 		defer func() { stop(); <-done }()
 		return m.Run(ctx)
 	})
 	m.queue.Close()
-}
-
-// due is when the next check is due that is not being run; zero: none is.
-func (m *watching) due() (first time.Time) {
-	for _, s := range m.Shown() {
-		if next := s.State.Next; s.Check.Kind != monitor.Push && !s.Running && !next.IsZero() && (first.IsZero() || next.Before(first)) {
-			first = next
-		}
-	}
-	return first
 }
 
 // alerts are the records that tell people of e. One that cannot be made must not keep the others, and
@@ -276,44 +246,39 @@ func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
 	if err := json.Unmarshal(it.Payload, &a); err != nil {
 		return &outbox.Failure{Reason: "the alert cannot be read", Permanent: true, Err: err}
 	}
-	for _, c := range m.File().Channels {
-		if c.Name != a.Channel || c.Kind == monitor.Mail {
-			continue
-		}
-		err := m.sender.Send(ctx, c, a.Event)
-		if f, is := errors.AsType[*alert.Failure](err); is {
-			return &outbox.Failure{Reason: f.Reason, Permanent: f.Permanent, Unreachable: f.Unreachable, After: f.After}
-		}
-		return err
+	c, found := m.File().Channel(a.Channel)
+	if !found || c.Kind == monitor.Mail {
+		return &outbox.Failure{Reason: "the file of the monitor has no such channel any more", Permanent: true}
 	}
-	return &outbox.Failure{Reason: "the file of the monitor has no such channel any more", Permanent: true}
+	err := m.sender.Send(ctx, c, a.Event)
+	if f, is := errors.AsType[*alert.Failure](err); is {
+		return &outbox.Failure{Reason: f.Reason, Permanent: f.Permanent, Unreachable: f.Unreachable, After: f.After}
+	}
+	return err
 }
 
 // errNoChannel means that the file of the monitor has no channel of that name.
 var errNoChannel = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Detail: "there is no such channel"}
 
 // test sends a test to a channel, past the outbox, and returns why it did not arrive; empty: it did.
-func (m *watching) test(ctx context.Context, name string, now time.Time) (failed string, err error) {
-	for _, c := range m.File().Channels {
-		if c.Name != name {
-			continue
-		}
-		e := monitor.Event{ID: "test-" + rand.Text(), Kind: alert.Test, At: now}
-		if c.Kind == monitor.Mail {
-			for _, to := range c.To {
-				_, err := m.mail.Test(ctx, to, func(mail.Step, string) {})
-				if f, is := errors.AsType[*outbox.Failure](err); is {
-					return f.Reason, nil
-				} else if err != nil {
-					return "", err
-				}
-			}
-			return "", nil
-		}
-		if err := m.sender.Send(ctx, c, e); err != nil {
+func (m *watching) test(ctx context.Context, name string) (failed string, err error) {
+	c, found := m.File().Channel(name)
+	if !found {
+		return "", errNoChannel
+	}
+	if c.Kind != monitor.Mail {
+		if err := m.sender.Test(ctx, c); err != nil {
 			return err.Error(), nil
 		}
 		return "", nil
 	}
-	return "", errNoChannel
+	for _, to := range c.To {
+		_, err := m.mail.Test(ctx, to, func(mail.Step, string) {})
+		if f, is := errors.AsType[*outbox.Failure](err); is {
+			return f.Reason, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+	return "", nil
 }

@@ -175,7 +175,6 @@ type Embedded struct {
 	trail     *audit.Trail
 	outbox    *outbox.Outbox
 	mail      *mail.Sender // nil: no mail is sent
-	watching  *watching    // nil: nothing is watched
 	issuer    *issuer.Issuer
 	users     *accounts.Accounts
 	passwords *password.Passwords
@@ -416,7 +415,7 @@ func (e *Embedded) run(ctx context.Context) {
 	e.running.Go(func() { e.issuer.RunJobs(ctx) })
 	e.running.Go(func() { e.outbox.Run(ctx) })
 	if e.watching != nil {
-		e.running.Go(func() { e.watching.run(ctx, e) })
+		e.running.Go(func() { e.watching.run(ctx) })
 	}
 	if e.head != nil {
 		e.running.Go(func() { e.keepHead(ctx) })

@@ -133,33 +133,26 @@ func (c *monitorRun) Run(ctx context.Context, flags given) error {
 
 // watching is a monitor that runs in this process, and tells people itself.
 type watching struct {
-	*monitor.Monitor
-	place  monitorPlace
-	reach  *reaching
+	monitorSocket
 	sender *alert.Sender
 	queue  *alert.Queue
-	log    *slog.Logger
-
-	known func(context.Context) ([]monitor.Shown, error) // what other nodes know too; nil: there are none
 }
 
 // newWatching returns a monitor that keeps its state in memory.
 func newWatching(place monitorPlace, file *monitor.File, metrics *ops.Metrics, log *slog.Logger) (*watching, error) {
-	w := &watching{place: place, log: log, reach: new(reaching)}
+	w := &watching{monitorSocket: monitorSocket{place: place, log: log}}
 	if err := w.suits(file); err != nil {
 		return nil, err
 	}
-	if err := w.reach.set(file); err != nil {
+	client, err := outward.New(outward.Options{})
+	if err != nil {
 		return nil, err
 	}
 	host, _ := os.Hostname()
-	w.sender = &alert.Sender{Post: w.reach.Send, Source: host}
+	w.sender = &alert.Sender{Post: client.Send, Source: host}
 	w.queue = alert.New(w.sender, file.Channels, log)
 	figures := newMonitorMetrics(metrics.Registry)
-	var err error
-	w.Monitor, err = monitor.New(file, monitor.Options{
-		Keeper: &monitor.Memory{Send: w.queue.Send}, Dial: w.reach.DialContext, Probes: journeys(w.reach), Ran: figures.ran, Logger: log,
-	})
+	w.Monitor, err = newMonitor(file, client, monitor.Options{Keeper: &monitor.Memory{Send: w.queue.Send}, Ran: figures.ran, Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -185,9 +178,6 @@ func (w *watching) again() {
 	if err == nil {
 		err = w.Set(file)
 	}
-	if err == nil {
-		err = w.reach.set(file)
-	}
 	if err != nil {
 		w.log.Error("the checks stay as they were", "file", w.place.Monitor, "error", err.Error())
 		return
@@ -199,23 +189,11 @@ func (w *watching) again() {
 // run runs the checks and what tells people, until ctx ends. What could not be sent by then is lost.
 func (w *watching) run(ctx context.Context) error {
 	var beating sync.WaitGroup
-	beating.Go(func() {
-		alert.Beat(ctx, w.sender.Post, func() string { return w.File().Heartbeat.Reveal() }, w.due, time.Now, w.log)
-	})
+	beating.Go(func() { w.sender.Beat(ctx, w.Monitor, w.log) })
 	err := w.Run(ctx)
 	beating.Wait()
 	w.queue.Close()
 	return err
-}
-
-// due is when the next check is due.
-func (w *watching) due() (next time.Time) {
-	for _, s := range w.Shown() {
-		if at := s.State.Next; !s.Running && !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
-	}
-	return next
 }
 
 // serve runs the monitor with web, and answers commands at the socket. Without a socket it runs all
@@ -224,38 +202,6 @@ func (w *watching) serve(ctx context.Context, web *ops.Server) {
 	web.Go(w.run)
 	w.answer(ctx, web)
 }
-
-// answer answers commands at the socket.
-func (w *watching) answer(ctx context.Context, web *ops.Server) {
-	path := w.place.socket()
-	if conn, err := dialMonitor(ctx, path); err == nil {
-		_ = conn.Close()
-		w.log.Warn("commands will not reach this monitor: another program answers at the socket", "socket", path, "hint", "name another one with monitor_socket")
-		return
-	}
-	if err := web.HandleLocal(path, w.localHandler()); err != nil {
-		w.log.Warn("commands will not reach this monitor", "socket", path, "error", err.Error())
-	}
-}
-
-// reaching connects to the targets of the file of now.
-type reaching struct{ current atomicClient }
-
-func (r *reaching) set(file *monitor.File) error {
-	c, err := outward.New(outward.Options{Allow: file.Inside})
-	if err == nil {
-		r.current.Store(c)
-	}
-	return err
-}
-
-// DialContext is monitor.Options.Dial.
-func (r *reaching) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return r.current.Load().DialContext(ctx, network, address)
-}
-
-// Send sends a request to a channel of the file of now.
-func (r *reaching) Send(q *http.Request) (outward.Answer, error) { return r.current.Load().Send(q) }
 
 type monitorCheck struct {
 	File string `arg:"" optional:"" default:"monitor.yaml" type:"path" help:"File of the checks."`
@@ -276,16 +222,18 @@ func (c *monitorCheck) Run() error {
 
 // onceMonitor is a monitor that keeps nothing.
 func onceMonitor(file *monitor.File) (*monitor.Monitor, error) {
-	reach := new(reaching)
-	if err := reach.set(file); err != nil {
+	client, err := outward.New(outward.Options{})
+	if err != nil {
 		return nil, err
 	}
-	return monitor.New(file, monitor.Options{Keeper: new(monitor.Memory), Dial: reach.DialContext, Probes: journeys(reach)})
+	return newMonitor(file, client, monitor.Options{Keeper: new(monitor.Memory)})
 }
 
-// journeys makes what runs the checks of the kind journey.
-func journeys(reach *reaching) map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error) {
-	return map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.Journey: journey.Probe(reach.DialContext)}
+// newMonitor returns a monitor that connects by client.
+func newMonitor(file *monitor.File, client *outward.Client, o monitor.Options) (*monitor.Monitor, error) {
+	o.Dial, o.Allow = client.DialContext, client.SetAllow
+	o.Probes = map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.Journey: journey.Probe(client.DialContext)}
+	return monitor.New(file, o)
 }
 
 // onceResult is a result as people's programs read it.
@@ -403,12 +351,9 @@ type monitorMute struct {
 	monitorAt
 }
 
-// longestMute is how long one mute may be.
-const longestMute = 30 * 24 * time.Hour
-
 // Run mutes a check.
 func (c *monitorMute) Run(ctx context.Context) error {
-	if c.For < 0 || c.For > longestMute {
+	if c.For < 0 || c.For > monitor.LongestMute {
 		return usageError("--for is " + config.Duration(c.For) + ": want 0s to 720h")
 	}
 	var m monitor.Mute

@@ -3,12 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/monitor/alert"
 )
@@ -26,26 +25,20 @@ func (c *alertTest) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, channel := range file.Channels {
-		if channel.Name != c.Channel {
-			continue
-		}
-		if channel.Kind == monitor.Mail {
-			return fmt.Errorf("channel %s is a mail\nhint: counterfoil mail test ADDRESS shows each step of sending one", channel.Name)
-		}
-		return c.send(ctx, file, channel)
+	channel, found := file.Channel(c.Channel)
+	if !found {
+		return fmt.Errorf("%s has no channel %q%w", c.File, c.Channel, hidden{errDenied})
 	}
-	return fmt.Errorf("%s has no channel %q%w", c.File, c.Channel, hidden{errDenied})
-}
-
-func (c *alertTest) send(ctx context.Context, file *monitor.File, channel monitor.Channel) error {
-	reach := new(reaching)
-	if err := reach.set(file); err != nil {
+	if channel.Kind == monitor.Mail {
+		return fmt.Errorf("channel %s is a mail\nhint: counterfoil mail test ADDRESS shows each step of sending one", channel.Name)
+	}
+	client, err := outward.New(outward.Options{Allow: file.Inside})
+	if err != nil {
 		return err
 	}
 	host, _ := os.Hostname() // for people
-	s := alert.Sender{Post: reach.Send, Source: host}
-	err := s.Send(ctx, channel, monitor.Event{ID: "test-" + rand.Text(), Kind: alert.Test, At: time.Now()})
+	s := alert.Sender{Post: client.Send, Source: host}
+	err = s.Test(ctx, channel)
 	answer := api.Tested{Sent: err == nil}
 	if err != nil {
 		answer.Failure = err.Error()

@@ -7,18 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/check"
-	"github.com/counterfoil/counterfoil/internal/outward"
+	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/monitor"
 )
-
-type atomicClient = atomic.Pointer[outward.Client]
 
 // Where a push check is called.
 const (
@@ -54,12 +51,10 @@ func (w *watching) before(next http.Handler) http.Handler {
 // push takes a call. Nothing of the answer says whether an id is nearly right.
 func (w *watching) push(out http.ResponseWriter, r *http.Request) {
 	out.Header().Set("Cache-Control", "no-store")
-	status, message := r.URL.Query().Get("status"), r.URL.Query().Get("message")
-	if status != "" && status != "up" && status != "down" || check.People(message) != nil {
-		http.Error(out, "status is up or down, and message is text", http.StatusBadRequest)
-		return
-	}
-	switch err := w.Push(r.Context(), r.PathValue("id"), status != "down", message); {
+	query := r.URL.Query()
+	switch err := w.Push(r.Context(), r.PathValue("id"), query.Get("status"), query.Get("message")); {
+	case errors.Is(err, monitor.ErrBadRequest):
+		http.Error(out, err.Error(), http.StatusBadRequest)
 	case errors.Is(err, monitor.ErrUnknown):
 		http.NotFound(out, r)
 	case err != nil:
@@ -126,14 +121,35 @@ type muteBody struct {
 	Why   string `json:"why"`
 }
 
+// monitorSocket is where commands ask for a monitor of this process.
+type monitorSocket struct {
+	*monitor.Monitor
+	place monitorPlace
+	log   *slog.Logger
+	known func(context.Context) ([]monitor.Shown, error) // what other nodes know too; nil: there are none
+}
+
+// answer answers commands at the socket.
+func (s *monitorSocket) answer(ctx context.Context, web *ops.Server) {
+	path := s.place.socket()
+	if conn, err := dialMonitor(ctx, path); err == nil {
+		_ = conn.Close()
+		s.log.Warn("commands will not reach this monitor: another program answers at the socket", "socket", path, "hint", "name another one with monitor_socket")
+		return
+	}
+	if err := web.HandleLocal(path, s.localHandler()); err != nil {
+		s.log.Warn("commands will not reach this monitor", "socket", path, "error", err.Error())
+	}
+}
+
 // localHandler answers the owner of the process and root.
-func (w *watching) localHandler() http.Handler {
+func (s *monitorSocket) localHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /checks", func(out http.ResponseWriter, r *http.Request) {
-		all := w.Shown()
-		if w.known != nil {
+		all := s.Shown()
+		if s.known != nil {
 			var err error
-			if all, err = w.known(r.Context()); err != nil {
+			if all, err = s.known(r.Context()); err != nil {
 				http.Error(out, err.Error(), http.StatusServiceUnavailable)
 				return
 			}
@@ -144,12 +160,13 @@ func (w *watching) localHandler() http.Handler {
 		var body muteBody
 		err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&body)
 		d, wrong := time.ParseDuration(body.For)
-		if err != nil || wrong != nil || d < 0 || d > longestMute || body.Why == "" || check.People(body.Why) != nil {
+		if err != nil || wrong != nil {
 			http.Error(out, "want check, for and why", http.StatusBadRequest)
 			return
 		}
-		m := monitor.Mute{Check: body.Check, Until: time.Now().Add(d), Why: body.Why, By: localActor(r)}
-		switch err := w.Mute(r.Context(), m); {
+		switch m, err := s.Mute(r.Context(), body.Check, d, body.Why, localActor(r)); {
+		case errors.Is(err, monitor.ErrBadRequest):
+			http.Error(out, err.Error(), http.StatusBadRequest)
 		case errors.Is(err, monitor.ErrUnknown):
 			http.Error(out, err.Error(), http.StatusNotFound)
 		case err != nil:

@@ -82,34 +82,34 @@ type service struct {
 	clockWasSetBack bool
 
 	gateway atomic.Pointer[gateway.Gateway] // nil: no proxy may ask, or not yet
-	watches atomic.Pointer[watching]        // nil: nothing is watched, or not yet
+	watches atomic.Bool                     // false: nothing is watched, or not yet
 }
 
 // again reads what can be read again while the server runs.
 func (s *service) again() {
-	if w := s.watches.Load(); w != nil {
-		s.watchAgain(w)
+	if s.watches.Load() {
+		s.watchAgain()
 	}
 	if g := s.gateway.Load(); g != nil {
 		routesAgain(g, s.GatewayRoutes, false, s.log)
 		return
 	}
-	if s.watches.Load() == nil {
+	if !s.watches.Load() {
 		nothingAgain(s.log)()
 	}
 }
 
 // watchAgain reads the file of the monitor again. If it is wrong, all stays as it was.
-func (s *service) watchAgain(w *watching) {
-	file, err := w.place.file()
+func (s *service) watchAgain() {
+	file, err := s.monitorPlace.file()
 	if err == nil {
 		err = s.SetMonitor(file)
 	}
 	if err != nil {
-		s.log.Error("the checks stay as they were", "file", w.place.Monitor, "error", err.Error())
+		s.log.Error("the checks stay as they were", "file", s.monitorPlace.Monitor, "error", err.Error())
 		return
 	}
-	s.log.Info("checks", "file", w.place.Monitor, "checks", len(file.Checks))
+	s.log.Info("checks", "file", s.monitorPlace.Monitor, "checks", len(file.Checks))
 }
 
 // open opens listeners and stores, and serves nothing yet.
@@ -196,9 +196,9 @@ func (s *service) watch(ctx context.Context, figures *monitorMetrics) error {
 	if err := figures.show(m); err != nil {
 		return err
 	}
-	w := &watching{Monitor: m, place: s.monitorPlace, log: s.log, known: s.Watched}
-	w.answer(ctx, s.web)
-	s.watches.Store(w)
+	socket := &monitorSocket{Monitor: m, place: s.monitorPlace, log: s.log, known: s.Watched}
+	socket.answer(ctx, s.web)
+	s.watches.Store(true)
 	return nil
 }
 

@@ -12,12 +12,12 @@ package outward
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,10 +30,9 @@ type Refused struct{ Addr netip.Addr }
 
 func (Refused) Error() string { return "the address is inside, and not allowed" }
 
-// Within is how long a whole request takes at most, and how many bytes of an answer are read.
 const (
-	Within    = 5 * time.Second
-	MaxAnswer = 64 << 10
+	within    = 5 * time.Second // a whole request
+	maxAnswer = 64 << 10        // bytes of an answer that are read
 )
 
 // Options of [New].
@@ -44,48 +43,62 @@ type Options struct {
 	Allow []string
 
 	Resolver *net.Resolver // nil: net.DefaultResolver
-	TLS      *tls.Config   // of HTTPS; nil: the certificates of the system
 }
 
 // Client connects and sends. Its methods are safe for concurrent use.
 type Client struct {
+	allowed  atomic.Pointer[allowed]
+	resolver *net.Resolver
+}
+
+// allowed is what may be inside. It does not change.
+type allowed struct {
 	networks []netip.Prefix
 	names    map[string]bool
-	resolver *net.Resolver
-	tls      *tls.Config
 }
 
 // New returns a client. An entry of Allow that is none of the three forms is an error.
 func New(o Options) (*Client, error) {
-	c := &Client{names: map[string]bool{}, resolver: o.Resolver, tls: o.TLS}
-	for _, text := range o.Allow {
-		if err := c.allow(text); err != nil {
-			return nil, err
-		}
+	c := &Client{resolver: o.Resolver}
+	if err := c.SetAllow(o.Allow); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-// CheckAllowed says whether text may be an entry of Options.Allow.
-func CheckAllowed(text string) error { return (&Client{names: map[string]bool{}}).allow(text) }
+// SetAllow replaces what Options.Allow was, for connections from now on. After an error nothing has
+// changed.
+func (c *Client) SetAllow(allow []string) error {
+	a := &allowed{names: map[string]bool{}}
+	for _, text := range allow {
+		if err := a.add(text); err != nil {
+			return err
+		}
+	}
+	c.allowed.Store(a)
+	return nil
+}
 
-func (c *Client) allow(text string) error {
+// CheckAllowed says whether text may be an entry of Options.Allow.
+func CheckAllowed(text string) error { return (&allowed{names: map[string]bool{}}).add(text) }
+
+func (a *allowed) add(text string) error {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		if p != p.Masked() {
 			return fmt.Errorf("%q is no network: its bits after /%d are not zero", text, p.Bits())
 		}
-		c.networks = append(c.networks, p)
+		a.networks = append(a.networks, p)
 		return nil
 	}
 	if ip, err := netip.ParseAddr(text); err == nil {
 		ip = inside.Behind(ip)
-		c.networks = append(c.networks, netip.PrefixFrom(ip, ip.BitLen()))
+		a.networks = append(a.networks, netip.PrefixFrom(ip, ip.BitLen()))
 		return nil
 	}
 	if err := checkName(text); err != nil {
 		return fmt.Errorf("%q is neither a network, nor an address, nor a host name: %w", text, err)
 	}
-	c.names[canonical(text)] = true
+	a.names[canonical(text)] = true
 	return nil
 }
 
@@ -128,10 +141,13 @@ func (c *Client) DialContext(ctx context.Context, network, address string) (net.
 	if err := CheckHost(host); err != nil {
 		return nil, fmt.Errorf("host %q: %w", host, err)
 	}
-	anywhere := c.names[canonical(host)]
+	allowed := c.allowed.Load()
+	anywhere := allowed.names[canonical(host)]
 	d := &net.Dialer{
 		Resolver: c.resolver, KeepAlive: -1, // no connection lives long
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error { return c.reach(address, anywhere) },
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			return allowed.reach(address, anywhere)
+		},
 	}
 	conn, err := d.DialContext(ctx, network, address)
 	if refused, is := errors.AsType[Refused](err); is {
@@ -142,14 +158,21 @@ func (c *Client) DialContext(ctx context.Context, network, address string) (net.
 
 // reach looks at an address that is about to be dialled. anywhere: the operator has allowed the host
 // by its name.
-func (c *Client) reach(address string, anywhere bool) error {
+func (a *allowed) reach(address string, anywhere bool) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
 	ip := at.Addr()
-	if inside.Never(ip) || inside.Has(ip) && !anywhere && !inside.Within(c.networks, ip) {
-		return Refused{ip}
+	if a.allows(ip) || anywhere && !inside.Never(ip) {
+		return nil
 	}
-	return nil
+	return Refused{ip}
 }
+
+func (a *allowed) allows(ip netip.Addr) bool {
+	return !inside.Never(ip) && (!inside.Has(ip) || inside.Within(a.networks, ip))
+}
+
+// Allows reports whether a target may have the address ip, if no name leads there that is allowed.
+func (c *Client) Allows(ip netip.Addr) bool { return c.allowed.Load().allows(ip) }

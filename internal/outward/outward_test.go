@@ -124,6 +124,24 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
+// OPS-08: what is allowed can be replaced, as a whole or not at all.
+func TestSetAllow(t *testing.T) {
+	url, _, _ := target(t, nil)
+	c := open(t, outward.Options{Allow: []string{"127.0.0.1"}})
+	if err := c.SetAllow([]string{"10.0.0.0/8", "10.0.0.1/8"}); err == nil {
+		t.Error("a network that is none was taken")
+	}
+	if a, err := post(t, c, url); err != nil || !a.OK() {
+		t.Errorf("after an error: %+v, %v", a, err)
+	}
+	if err := c.SetAllow([]string{"10.0.0.0/8"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := post(t, c, url); !refused(err) {
+		t.Errorf("an address that is allowed no longer: %v, want Refused", err)
+	}
+}
+
 // OPS-08: a name that was outside and is inside now is refused, and its address is not told.
 func TestNameFlips(t *testing.T) {
 	_, port, asked := target(t, nil)

@@ -30,12 +30,11 @@ func CheckURL(text string) error {
 	return nil
 }
 
-// Transport is for a caller that needs more than [Client.Send]. Each request has a connection of
-// its own, so each is looked at. The caller follows no redirect, and bounds what it reads.
-func (c *Client) Transport() *http.Transport {
+// transport has a connection for each request, so each is looked at.
+func (c *Client) transport() *http.Transport {
 	return &http.Transport{
-		DialContext: c.DialContext, TLSClientConfig: c.tls.Clone(), TLSHandshakeTimeout: Within,
-		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: MaxAnswer,
+		DialContext: c.DialContext, TLSHandshakeTimeout: within,
+		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxAnswer,
 		ForceAttemptHTTP2: true,
 	}
 }
@@ -49,14 +48,14 @@ type Answer struct {
 // OK reports whether the target has taken the request.
 func (a Answer) OK() bool { return a.Status >= 200 && a.Status < 300 }
 
-// Send sends r, and reads the answer to its end, or the first [MaxAnswer] bytes of it. A redirect is
-// an answer like others, and is not followed. The context of r may end it earlier than [Within].
+// Send sends r, and reads the answer to its end, or the first 64 KiB of it. A redirect is an answer like
+// others, and is not followed. A request ends after 5 s, or earlier with its context.
 func (c *Client) Send(r *http.Request) (Answer, error) {
 	if err := CheckURL(r.URL.String()); err != nil {
 		return Answer{}, fmt.Errorf("target: %w", err)
 	}
 	client := &http.Client{
-		Transport: c.Transport(), Timeout: Within,
+		Transport: c.transport(), Timeout: within,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	res, err := client.Do(r)
@@ -64,7 +63,7 @@ func (c *Client) Send(r *http.Request) (Answer, error) {
 		return Answer{}, cause(err)
 	}
 	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, io.LimitReader(res.Body, MaxAnswer)); err != nil {
+	if _, err := io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)); err != nil {
 		return Answer{}, cause(err)
 	}
 	a := Answer{Status: res.StatusCode}
@@ -78,7 +77,7 @@ func (c *Client) Send(r *http.Request) (Answer, error) {
 func cause(err error) error {
 	if u, is := errors.AsType[*url.Error](err); is {
 		if u.Timeout() {
-			return fmt.Errorf("no answer within %v", Within)
+			return fmt.Errorf("no answer within %v", within)
 		}
 		return u.Err
 	}

@@ -64,7 +64,7 @@ var layers = map[string]struct {
 	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/refusal", "/internal/request", "/internal/resource", "/internal/revocation", "/internal/token", "/internal/urls"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/source":          {[]string{"", "/internal/refusal", "/internal/request", "/internal/revocation"}, nil, "names for those who write a source, a server or an adapter: it decides nothing"},
 	"/gateway":         {[]string{"", "/internal/dial", "/internal/forwarded", "/internal/limit", "/internal/refusal", "/internal/request", "/internal/resource", "/internal/token", "/internal/tunnel", "/internal/urls"}, []string{"go.yaml.in/yaml/v3"}, "a verifier and routes: it can reach no store, and signs with keys of its own"},
-	"/monitor":         {[]string{"/internal/config", "/internal/inside", "/internal/outward", "/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "checks and what they mean: it can reach no store, and tells nobody itself"},
+	"/monitor":         {[]string{"/internal/check", "/internal/config", "/internal/inside", "/internal/outward", "/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "checks and what they mean: it can reach no store, and tells nobody itself"},
 	"/monitor/alert":   {[]string{"/internal/check", "/internal/outward", "/monitor"}, nil, "sends what it is told to send: it can reach no store"},
 	"/monitor/kept":    {[]string{"", "/audit", "/internal/check", "/monitor", "/store"}, nil, "keeps, and sends nothing itself"},
 	"/store":           {[]string{"", "/source"}, nil, "a contract, not an engine"},

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/counterfoil/counterfoil/internal/outward"
+	"github.com/counterfoil/counterfoil/monitor"
 )
 
 const (
@@ -14,17 +14,17 @@ const (
 	overdue   = time.Minute
 )
 
-// Beat calls a URL once a minute until ctx ends: the service behind it tells people when the calls stop,
-// because nobody watches a monitor that is gone. due is when the next check is due: while one is
-// overdue the monitor does not work, and the calls stop. url may change, and be empty.
-func Beat(ctx context.Context, post func(*http.Request) (outward.Answer, error), url func() string, due func() time.Time, now func() time.Time, log *slog.Logger) {
+// Beat calls File.Heartbeat once a minute until ctx ends: the service behind it tells people when the calls
+// stop, because nobody watches a monitor that is gone. While a check is overdue the monitor does not work,
+// and the calls stop.
+func (s *Sender) Beat(ctx context.Context, m *monitor.Monitor, log *slog.Logger) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	failed := false
 	for {
-		target, next := url(), due()
-		if target != "" && (next.IsZero() || now().Sub(next) < overdue) {
-			err := beat(ctx, post, target)
+		target, next := m.File().Heartbeat.Reveal(), m.Due()
+		if target != "" && (next.IsZero() || s.now().Sub(next) < overdue) {
+			err := s.beat(ctx, target)
 			if err != nil && !failed && ctx.Err() == nil {
 				log.Warn("the call to heartbeat_url_file failed", "error", err.Error())
 			}
@@ -38,13 +38,13 @@ func Beat(ctx context.Context, post func(*http.Request) (outward.Answer, error),
 	}
 }
 
-func beat(ctx context.Context, post func(*http.Request) (outward.Answer, error), target string) error {
+func (s *Sender) beat(ctx context.Context, target string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return errNoURL
 	}
 	r.Header.Set("User-Agent", userAgent)
-	answer, err := post(r)
+	answer, err := s.Post(r)
 	if err == nil && !answer.OK() {
 		err = answered(answer)
 	}

@@ -8,6 +8,7 @@ package alert
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
@@ -77,6 +78,11 @@ func (s *Sender) Send(ctx context.Context, c monitor.Channel, e monitor.Event) e
 		Reason: answered(answer).Error(), After: answer.RetryAfter,
 		Unreachable: answer.Status == http.StatusTooManyRequests || answer.Status >= 500,
 	}
+}
+
+// Test tells c that this is a test. An error is a [*Failure].
+func (s *Sender) Test(ctx context.Context, c monitor.Channel) error {
+	return s.Send(ctx, c, monitor.Event{ID: "test-" + rand.Text(), Kind: testKind, At: s.now()})
 }
 
 func (s *Sender) mail(ctx context.Context, c monitor.Channel, e monitor.Event) error {

@@ -73,7 +73,7 @@ func (s *Sender) request(ctx context.Context, c monitor.Channel, e monitor.Event
 	}
 	keys := make([][]byte, 0, len(c.Secrets))
 	for _, secret := range c.Secrets {
-		key, err := ParseSecret(secret.Reveal())
+		key, err := monitor.WebhookKey(secret.Reveal())
 		if err != nil {
 			return nil, err
 		}

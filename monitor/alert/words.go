@@ -9,8 +9,8 @@ import (
 	"github.com/counterfoil/counterfoil/monitor"
 )
 
-// Test is the kind of an event that says nothing but that a channel works.
-const Test monitor.EventKind = "test"
+// testKind is the kind of an event that says nothing but that a channel works.
+const testKind monitor.EventKind = "test"
 
 // headline is e in one line.
 func headline(e monitor.Event) string {
@@ -37,7 +37,7 @@ func headline(e monitor.Event) string {
 		return "MAINTENANCE BEGAN: " + e.Maintenance
 	case monitor.MaintenanceEnded:
 		return "MAINTENANCE ENDED: " + e.Maintenance
-	case Test:
+	case testKind:
 		return "TEST"
 	}
 	return strings.ToUpper(string(e.Kind)) + ": " + name
@@ -68,7 +68,7 @@ func lines(e monitor.Event) (all []string) {
 		add("Until %s nobody is told what happens to %s.", moment(e.Until), checks(e))
 	case monitor.MaintenanceEnded:
 		add("From now on you are told again what happens to %s.", checks(e))
-	case Test:
+	case testKind:
 		add("Somebody asked for a test of this channel. It works.")
 	}
 	if e.Critical && e.Kind != monitor.WentUp {

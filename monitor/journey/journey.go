@@ -146,7 +146,7 @@ func (j *journey) result(all []finding) monitor.Result {
 // login is a session by one carrier.
 type login struct {
 	api.Client
-	browser *browser // nil: the carrier is in a header
+	browser *browser
 	body    api.Refresh[string]
 	nothing bool // there is nothing to refresh
 }

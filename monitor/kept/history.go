@@ -45,7 +45,7 @@ func (c count) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// UnmarshalJSON is the contrary.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (c *count) UnmarshalJSON(text []byte) error {
 	var all []int32
 	if err := json.Unmarshal(text, &all); err != nil {
@@ -77,7 +77,7 @@ func (s sample) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "[%d,%d,%d]", s.second, s.took, s.kind), nil
 }
 
-// UnmarshalJSON is the contrary.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (s *sample) UnmarshalJSON(text []byte) error {
 	var all []uint32
 	if err := json.Unmarshal(text, &all); err != nil {

@@ -253,5 +253,9 @@ func TestManyResults(t *testing.T) {
 		if err := n.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		b, err := n.Board(t.Context(), []string{"shop"})
+		if err != nil || b.Checks["shop"].Days[kept.Days-1].Down != 3500*time.Second {
+			t.Errorf("%+v, %v", b.Checks["shop"].Days[kept.Days-1], err)
+		}
 	})
 }

@@ -45,7 +45,7 @@ func (k *Keeper) Load(ctx context.Context) (monitor.Kept, error) {
 	if !k.leading.Load() {
 		return monitor.Kept{}, ErrNotLeading
 	}
-	all := monitor.Kept{States: map[string]monitor.State{}, Pushes: map[string]monitor.Pushed{}}
+	all := monitor.Kept{States: map[string]monitor.State{}}
 	checks := map[string]*memory{}
 	clear(k.revs)
 	for rec, err := range k.opts.Store.List(ctx, kindState, "*", "") {
@@ -63,15 +63,6 @@ func (k *Keeper) Load(ctx context.Context) (monitor.Kept, error) {
 	}
 	if err := k.loadHistory(ctx, checks); err != nil {
 		return monitor.Kept{}, err
-	}
-	for rec, err := range k.opts.Store.List(ctx, kindPush, "*", "") {
-		if err != nil {
-			return monitor.Kept{}, store.Outage(err)
-		}
-		var p monitor.Pushed
-		if json.Unmarshal(rec.Value, &p) == nil {
-			all.Pushes[rec.ID] = p
-		}
 	}
 	mutes, err := k.Mutes(ctx)
 	if err != nil {

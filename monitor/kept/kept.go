@@ -95,7 +95,7 @@ type Keeper struct {
 	away    time.Time            // when the store last did not answer; guarded by turn
 	leading atomic.Bool
 
-	mu     sync.Mutex // guards checks and direct; held for a moment only
+	mu     sync.Mutex // guards the fields below; held for a moment only
 	checks map[string]*memory
 	direct map[string]*told // events that the store did not take at first, by ID
 	tried  string           // what the log said last of the store
@@ -113,6 +113,9 @@ type told struct {
 func New(o Options) (*Keeper, error) {
 	if o.Store == nil || o.Audit == nil {
 		return nil, errors.New("kept: Options.Store and Options.Audit are required")
+	}
+	if (o.Direct == nil) != (o.Withdraw == nil) {
+		return nil, errors.New("kept: Options.Direct and Options.Withdraw go together")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
