@@ -31,21 +31,26 @@ type MessageKind string
 
 // The kinds of messages, with what Args has. The first is always what the user signs in with.
 const (
-	MailReset     MessageKind = "reset"              // somebody asked for another password
-	MailInvite    MessageKind = "invitation"         // an administrator lets the user choose a password; until when
-	MailVerify    MessageKind = "verify"             // prove the address that it goes to
-	MailMoved     MessageKind = "address-changed"    // to the address before: the one of now, and until when the link gives this one back
-	MailLeft      MessageKind = "address-left"       // to the address before, if the user had not proven that
-	MailRestored  MessageKind = "address-restored"   // the address is back; when, from where
-	MailPassword  MessageKind = "password-changed"   // when, and from where
-	MailAdded     MessageKind = "credential-added"   // when, from where
-	MailRemoved   MessageKind = "credential-removed" // when, from where
-	MailSignIn    MessageKind = "signin"             // a code to sign in with
-	pathChoose                = "/welcome"
-	pathConfirm               = "/address/confirm"
-	pathUndo                  = "/address/undo"
-	unknownSource             = "-"
+	MailReset    MessageKind = "reset"              // somebody asked for another password
+	MailInvite   MessageKind = "invitation"         // an administrator lets the user choose a password; until when
+	MailVerify   MessageKind = "verify"             // prove the address that it goes to
+	MailMoved    MessageKind = "address-changed"    // to the address before: the one of now, and until when the link gives this one back
+	MailLeft     MessageKind = "address-left"       // to the address before, if the user had not proven that
+	MailRestored MessageKind = "address-restored"   // the address is back; when, from where
+	MailPassword MessageKind = "password-changed"   // when, and from where
+	MailAdded    MessageKind = "credential-added"   // when, from where
+	MailRemoved  MessageKind = "credential-removed" // when, from where
+	MailSignIn   MessageKind = "signin"             // a code to sign in with
 )
+
+// The pages that links lead to.
+const (
+	pathChoose  = "/welcome"
+	pathConfirm = "/address/confirm"
+	pathUndo    = "/address/undo"
+)
+
+const unknownSource = "-"
 
 // LinkOf is the link of a message: below the URL of the issuer, never below the host of a request (LOGIN-13).
 // The token is the fragment, which a browser sends to nobody. Empty: there is none.

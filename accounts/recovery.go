@@ -155,11 +155,6 @@ func (a *Accounts) Verifies(ctx context.Context, token login.Secret) (u director
 	return a.users.Verifies(ctx, token)
 }
 
-// Undoes returns the user to whom an undo gives an address back, and that address, or login.ErrRefused. It uses nothing up.
-func (a *Accounts) Undoes(ctx context.Context, token login.Secret) (u directory.User, address string, err error) {
-	return a.users.Undoes(ctx, token)
-}
-
 // UndoAddress gives a user the address back that was there before a change. The person who made the change may
 // know the password and be signed in: all sessions end, the password is void, and the caller gets an invitation to
 // choose another. It fails with login.ErrRefused and login.Throttled.

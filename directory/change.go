@@ -124,7 +124,8 @@ func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error 
 		Require: []store.Require{u.require()},
 		Delete:  []store.Key{userKey(u.ID), dueKey(u.ID), identifierKey(u.Identifier)},
 	}
-	for _, kind := range []store.Kind{kindInvitation, kindRecovery, kindVerification, kindUndo, kindAPIKey, kindCredential, kindIdentifier, kindSkeleton} {
+	endMailed(&b, u.ID)
+	for _, kind := range []store.Kind{kindUndo, kindAPIKey, kindCredential, kindIdentifier, kindSkeleton} {
 		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
 	}
 	if err := errors.Join(d.deleteSkeleton(ctx, &b, &u), d.freeAddress(ctx, &b, u.ID, u.box.Address), d.found(ctx, &b, u.Roles)); err != nil {

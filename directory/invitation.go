@@ -108,9 +108,8 @@ func (d *Directory) CreateInvitedByMail(ctx context.Context, act audit.Act, u Us
 
 // invitation makes one that is mailed to an address, or is not mailed.
 func (d *Directory) invitation(user, address string, ttl time.Duration) (store.Record, secret.String, time.Time, error) {
-	token := random(invitationPrefix)
 	v := proof{User: user, Address: address, Expires: d.now().Add(ttl)}
-	rec, err := v.record(store.Key{Kind: kindInvitation, ID: hashID(token.Reveal())}, user, 0)
+	token, rec, err := v.mint(kindInvitation, invitationPrefix, user)
 	return rec, token, v.Expires, err
 }
 
@@ -174,7 +173,7 @@ func (d *Directory) Redeem(ctx context.Context, token secret.String, u User, due
 		return err
 	}
 	if first {
-		takeOver(&b, &u)
+		takeOver(&b, u.ID)
 	}
 	v.Used = true
 	used, err := v.record(at.Key, u.ID, at.Rev)

@@ -33,12 +33,14 @@ const (
 	kindDecoy        store.Kind = "decoy"        // stands for a record that is not written; see BeginRecovery
 )
 
-// How long what is mailed is good (LOGIN-12), and how often a code may be tried in all.
+// How long what is mailed is good (LOGIN-12), and what a code is, also one to sign in with.
 const (
-	CodeTTL  = 10 * time.Minute
-	LinkTTL  = 15 * time.Minute
-	UndoTTL  = 72 * time.Hour
-	maxTries = 5
+	CodeTTL = 10 * time.Minute
+	LinkTTL = 15 * time.Minute
+	UndoTTL = 72 * time.Hour
+
+	CodeDigits = 8
+	CodeTries  = 5 // in all
 )
 
 // What leads from a mail to a page, without a secret.
@@ -51,7 +53,7 @@ const (
 // Mailed is what a mail has, and what the page has that asked for it.
 type Mailed struct {
 	Handle  secret.String // of the page
-	Code    secret.String // eight digits
+	Code    secret.String // see NewCode
 	Token   secret.String // of the link
 	CodeEnd time.Time
 	LinkEnd time.Time
@@ -85,13 +87,14 @@ func random(prefix string) secret.String {
 	return secret.New(prefix + base64.RawURLEncoding.EncodeToString(raw))
 }
 
-// NewCode returns eight digits.
+// NewCode returns CodeDigits digits.
 func NewCode() secret.String {
-	n, err := rand.Int(rand.Reader, big.NewInt(100_000_000))
+	end := new(big.Int).Exp(big.NewInt(10), big.NewInt(CodeDigits), nil)
+	n, err := rand.Int(rand.Reader, end)
 	if err != nil {
 		panic("directory: " + err.Error()) // rand.Reader never fails
 	}
-	return secret.New(fmt.Sprintf("%08d", n.Int64()))
+	return secret.New(fmt.Sprintf("%0*d", CodeDigits, n))
 }
 
 // ReadCode returns the digits of a code as people type it: with blanks or dashes between them.
@@ -134,6 +137,13 @@ func endMailed(b *store.Batch, user string) {
 	}
 }
 
+// mint makes the token of a link, and the record of p for it.
+func (p proof) mint(kind store.Kind, prefix, owner string) (secret.String, store.Record, error) {
+	token := random(prefix)
+	rec, err := p.record(store.Key{Kind: kind, ID: hashID(token.Reveal())}, owner, 0)
+	return token, rec, err
+}
+
 func (p proof) record(key store.Key, owner string, rev uint64) (store.Record, error) {
 	value, err := json.Marshal(p)
 	return store.Record{Key: key, Owner: owner, Rev: rev, Expires: p.Expires.Add(time.Second), Value: value}, err
@@ -173,13 +183,13 @@ func (d *Directory) linked(ctx context.Context, kind store.Kind, prefix string, 
 }
 
 // tryCode returns the record of a handle, if the code is the one that was mailed. Otherwise the try is
-// counted before anybody is told: login.ErrRefused, and login.ErrOver once there were maxTries, or
+// counted before anybody is told: login.ErrRefused, and login.ErrOver once there were CodeTries, or
 // if the handle is of nothing that can be answered. Of tries at the same time, each counts.
 func (d *Directory) tryCode(ctx context.Context, kind store.Kind, handle secret.String, code string) (p proof, at store.Record, err error) {
 	hash := codeHash(handle.Reveal(), ReadCode(code))
 	for {
 		p, at, err = d.proven(ctx, kind, handle.Reveal())
-		if err == nil && (p.Code == nil || p.Tries >= maxTries) {
+		if err == nil && (p.Code == nil || p.Tries >= CodeTries) {
 			err = login.ErrOver
 		}
 		if err != nil {

@@ -112,9 +112,8 @@ func (d *Directory) AnswerRecovery(ctx context.Context, handle secret.String, co
 	if err != nil {
 		return token, expires, err
 	}
-	token = random(recoveryPrefix)
 	link := proof{User: p.User, Address: p.Address, Expires: d.now().Add(LinkTTL)}
-	rec, err := link.record(store.Key{Kind: kindRecovery, ID: hashID(token.Reveal())}, at.Owner, 0)
+	token, rec, err := link.mint(kindRecovery, recoveryPrefix, at.Owner)
 	if err != nil {
 		return token, expires, err
 	}
@@ -134,11 +133,11 @@ func (d *Directory) AnswerRecovery(ctx context.Context, handle secret.String, co
 
 // takeOver adds to b what a user who proves the address for the first time gets: an account of which
 // nothing is left that somebody else may have put there before (LOGIN-17). Credentials besides the
-// password, API keys that act for the user, and what was mailed go; u has the address, and a new
-// password. Call it before the records of u are put.
-func takeOver(b *store.Batch, u *User) {
+// password, API keys that act for the user, and what was mailed go. What b puts stays: the address, and
+// the new password.
+func takeOver(b *store.Batch, user string) {
 	for _, kind := range []store.Kind{kindCredential, kindAPIKey, kindVerification, kindUndo} {
-		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: u.ID})
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: user})
 	}
 }
 

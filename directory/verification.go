@@ -98,7 +98,7 @@ func (v Verified) Changed() bool { return v.User.Address != v.Before.Address }
 // link that gives it back; if not, there are few in an hour. All is one commit, and of two at once one is refused. It fails with
 // login.ErrRefused or login.ErrOver, ErrAddressTaken, ErrTaken and ErrConfusable.
 func (d *Directory) Verify(ctx context.Context, shown Verification, act audit.Act, told func(v Verified) ([]store.Record, error)) (v Verified, err error) {
-	for range maxTries {
+	for range 5 { // each conflict is the success of another commit
 		if v, err = d.verify(ctx, shown, act, told); !errors.Is(err, store.ErrConflict) {
 			return v, err
 		}
@@ -140,12 +140,12 @@ func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Ac
 		for _, other := range others {
 			nth = max(nth, other.nth+1)
 		}
-		v.Undo = Mailed{Token: random(undoPrefix), LinkEnd: now.Add(UndoTTL)}
-		undo := proof{User: u.ID, Address: v.Before.Address, Expires: v.Undo.LinkEnd, Former: &former{v.Before.Identifier, v.Before.Address, v.Before.Verified, now, nth}}
-		rec, err := undo.record(store.Key{Kind: kindUndo, ID: hashID(v.Undo.Token.Reveal())}, u.ID, 0)
+		undo := proof{User: u.ID, Address: v.Before.Address, Expires: now.Add(UndoTTL), Former: &former{v.Before.Identifier, v.Before.Address, v.Before.Verified, now, nth}}
+		token, rec, err := undo.mint(kindUndo, undoPrefix, u.ID)
 		if err != nil {
 			return v, err
 		}
+		v.Undo = Mailed{Token: token, LinkEnd: undo.Expires}
 		b.Put = append(b.Put, rec)
 	}
 	if err := d.tell(ctx, &b, v, told); err != nil {
@@ -203,21 +203,17 @@ func (d *Directory) DropVerifications(ctx context.Context, id string) error {
 
 // Verifies returns the user and the address that the token of a link is for, or login.ErrRefused. It uses nothing up.
 func (d *Directory) Verifies(ctx context.Context, token secret.String) (u User, address string, err error) {
-	p, _, err := d.linked(ctx, kindVerification, verificationPrefix, token)
-	if err != nil {
-		return u, "", err
-	}
-	u, err = d.ByID(ctx, p.User)
-	if errors.Is(err, store.ErrNotFound) {
-		err = login.ErrRefused
-	}
-	return u, p.Address, err
+	return d.addressOf(ctx, kindVerification, verificationPrefix, token)
 }
 
 // Undoes returns the user whose address the token of an undo gives back, and that address, or
 // login.ErrRefused. It uses nothing up.
 func (d *Directory) Undoes(ctx context.Context, token secret.String) (u User, address string, err error) {
-	p, _, err := d.linked(ctx, kindUndo, undoPrefix, token)
+	return d.addressOf(ctx, kindUndo, undoPrefix, token)
+}
+
+func (d *Directory) addressOf(ctx context.Context, kind store.Kind, prefix string, token secret.String) (u User, address string, err error) {
+	p, _, err := d.linked(ctx, kind, prefix, token)
 	if err != nil {
 		return u, "", err
 	}
@@ -265,9 +261,8 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 		}
 	}
 	b.Require = append(b.Require, store.Require{Key: at.Key, Rev: at.Rev})
-	recovery = random(recoveryPrefix)
 	link := proof{User: u.ID, Address: u.Address, Expires: d.now().Add(LinkTTL)}
-	rec, err := link.record(store.Key{Kind: kindRecovery, ID: hashID(recovery.Reveal())}, u.ID, 0)
+	recovery, rec, err := link.mint(kindRecovery, recoveryPrefix, u.ID)
 	if err != nil {
 		return recovery, expires, err
 	}

@@ -91,9 +91,9 @@ func TestVerifyAddress(t *testing.T) {
 
 	mailed = m.ask(other, "bob@example.com")
 	handed, _ := m.forgot("ada@example.com")
-	_, err = m.verify(directory.Verification{Handle: handed, Code: m.last.Code.Reveal()})
+	_, err = m.verify(directory.Verification{Handle: handed, Code: m.last.Code.Reveal(), User: u.ID})
 	wants(t, "a code for a password, to prove an address", err, login.ErrOver)
-	_, err = m.verify(directory.Verification{Token: m.last.Token})
+	_, err = m.verify(directory.Verification{Token: m.last.Token, User: u.ID})
 	wants(t, "a link for a password, to prove an address", err, login.ErrRefused)
 	for _, reader := range []string{"", u.ID} {
 		_, err = m.Verify(t.Context(), directory.Verification{Token: mailed.Token, User: reader}, audit.Act{}, m.told)
@@ -181,16 +181,19 @@ func TestThiefHasAnUndoToo(t *testing.T) {
 	recovery, _, err := m.undo(thief)
 	must(t, err)
 	must(t, m.redeem(recovery, "the thief's"))
-	move("third@example.com")
+	third := move("third@example.com")
 	fourth := move("fourth@example.com")
 	_, _, err = m.undo(fourth)
 	must(t, err)
+	if _, _, err := m.Undoes(t.Context(), third); err != nil {
+		t.Errorf("an undo, after that of a later change = %v", err)
+	}
 	recovery, got, err := m.undo(owner)
 	if err != nil || got.Identifier != "owner@example.com" || got.Address != "owner@example.com" || got.Password != "" {
 		t.Fatalf("the undo of the owner = %+v, %v", got, err)
 	}
 	must(t, m.redeem(recovery, "the owner's"))
-	_, _, err = m.undo(m.last.Token)
+	_, _, err = m.undo(third)
 	wants(t, "a later undo, after that of the owner", err, login.ErrRefused)
 }
 

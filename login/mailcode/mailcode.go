@@ -57,8 +57,6 @@ func (m *Method) Name() string { return directory.KindMail }
 // Sends marks a method that has messages sent, see [login.Sender].
 func (m *Method) Sends() {}
 
-const maxTries = 5
-
 // state is what lies in the store until the answer comes.
 type state struct {
 	Salt    []byte    `json:"salt"`
@@ -118,11 +116,11 @@ func (m *Method) Begin(ctx context.Context, a login.Attempt) (login.Step, error)
 func (m *Method) ask(s state, now time.Time, wrong bool) (login.Step, error) {
 	kept, err := json.Marshal(s)
 	return login.Step{Challenge: &login.Challenge{
-		Public: Question{Digits: 8, Tries: maxTries - s.Tries, Wrong: wrong}, State: kept, Within: s.Expires.Sub(now),
+		Public: Question{Digits: directory.CodeDigits, Tries: directory.CodeTries - s.Tries, Wrong: wrong}, State: kept, Within: s.Expires.Sub(now),
 	}}, err
 }
 
-// Finish checks a code. After one that is wrong it asks again, until there were five.
+// Finish checks a code. After one that is wrong it asks again, until there were directory.CodeTries.
 func (m *Method) Finish(ctx context.Context, a login.Attempt) (login.Step, error) {
 	var in struct {
 		Answer string `json:"answer"`
@@ -150,7 +148,7 @@ func (m *Method) Finish(ctx context.Context, a login.Attempt) (login.Step, error
 		return login.Step{}, login.ErrRefused
 	case right == 1 && account.Subject != "":
 		return login.Step{Proof: account.Prove("mail")}, nil
-	case s.Tries >= maxTries:
+	case s.Tries >= directory.CodeTries:
 		return login.Step{}, login.ErrRefused
 	}
 	return m.ask(s, now, true)
