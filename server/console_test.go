@@ -158,7 +158,7 @@ func TestConsolePages(t *testing.T) {
 	}
 	for _, path := range append(pages, forms...) {
 		v.open(path).at(http.StatusOK, "</html>")
-		body := strings.NewReplacer(`<script src="/static/console.js"></script>`, "", `<script src="/static/page.js" defer></script>`, "").Replace(v.page.Body.String())
+		body := strings.NewReplacer(`<script type="module" src="/static/console.js"></script>`, "", `<script type="module" src="/static/page.js"></script>`, "").Replace(v.page.Body.String())
 		for _, bad := range []string{"<script", "<img", "onerror=alert(1)>", " style=", pass} {
 			if strings.Contains(body, bad) {
 				t.Errorf("%s holds %s: %s", path, bad, body)

@@ -100,6 +100,11 @@ func TestEveryPage(t *testing.T) {
 		if pages[name] == nil && name != "layout" && !strings.HasPrefix(name, "console_") { // see TestConsolePages
 			t.Errorf("no page of %s was looked at", file.Name())
 		}
+		text, err := os.ReadFile("templates/" + file.Name())
+		must(t, err)
+		if strings.Count(string(text), "<script") != strings.Count(string(text), `<script type="module" src="/static/`) {
+			t.Errorf("%s has a script that is no module: its names would be those of the others", file.Name())
+		}
 	}
 	for path, media := range map[string]string{
 		"/static/style.css": "text/css; charset=utf-8", "/static/welcome.js": "text/javascript; charset=utf-8", "/static/page.js": "text/javascript; charset=utf-8", "/favicon.ico": "image/x-icon",

@@ -227,7 +227,8 @@ func duration(d time.Duration) said {
 	return sayCount("duration.minutes", int((d+time.Minute-1)/time.Minute))
 }
 
-// scripted lets a page load our scripts, which are in static. No page needs them.
+// scripted lets a page load our scripts, which are in static. No page needs them. Each is a module: none sees the
+// names of another.
 const scripted = pagePolicy + "; script-src 'self'"
 
 // render writes a page whole or not at all, in the language of the visitor. The URL of no page has a

@@ -46,7 +46,7 @@ func TestPagesEscape(t *testing.T) {
 		pages[path] = b.answer("GET", path+query, "")
 	}
 	for name, w := range pages {
-		body := strings.NewReplacer(`<script src="/static/page.js" defer></script>`, "", `<script src="/static/welcome.js"></script>`, "").Replace(w.Body.String()) // ours
+		body := strings.NewReplacer(`<script type="module" src="/static/page.js"></script>`, "", `<script type="module" src="/static/welcome.js"></script>`, "").Replace(w.Body.String()) // ours
 		if !strings.Contains(body, "</html>") {
 			t.Errorf("%s = %d %s", name, w.Code, body)
 		}

@@ -1,6 +1,5 @@
 // What the console shows without a reload: entries of the revocation log as they come, and when the
 // verifiers have them. Without JavaScript the page shows the same after a reload.
-"use strict";
 
 // The numbers of the overview.
 const numbers = document.querySelector("[data-stats]");

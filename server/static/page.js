@@ -1,5 +1,4 @@
 // What the pages do better with JavaScript. Without it a password stays unseen, and times are in UTC.
-"use strict";
 
 // A button beside each password shows what was typed.
 for (const box of document.querySelectorAll(".secret")) {
@@ -25,7 +24,7 @@ document.querySelector("form[data-resume]")?.requestSubmit();
 
 // The link of a mail has its token as the fragment. It goes into the form, and out of the address bar; the
 // visitor sees the button alone.
-for (const linked of document.querySelectorAll("[data-fragment]")) { // names in here are not those of the scripts of single pages
+for (const linked of document.querySelectorAll("[data-fragment]")) {
 	const take = () => {
 		const token = location.hash.slice(1);
 		if (!token) return;

@@ -1,7 +1,6 @@
 // The link of an invitation has its token as the fragment. This puts it into the form, takes it
 // out of the address bar, and says at once if the invitation is no longer good. Without
 // JavaScript the visitor copies the link, and learns it from the answer to the form.
-"use strict";
 
 const form = document.querySelector("form");
 const field = document.getElementById("token");
