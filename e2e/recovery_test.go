@@ -217,7 +217,7 @@ func TestAddressInABrowser(t *testing.T) {
 	t.Parallel()
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
-			auth, url, box := mailing(t)
+			_, url, box := mailing(t)
 			b := newBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/register"))
 			b.until(`document.querySelector("#identifier")`)
@@ -263,7 +263,6 @@ func TestAddressInABrowser(t *testing.T) {
 			b.until(`document.body.innerText.includes("Your password is set")`)
 			b.signIn("eve@example.com", "what eve chose at last")
 			b.until(`document.body.innerText.includes("Signed in as eve@example.com")`)
-			_ = auth
 		})
 	}
 }

@@ -44,7 +44,7 @@ type codePage struct {
 	Again  string // path of the page that asks for another
 }
 
-func (s *Server) recoveryCodePage(f frame, handle string) *codePage {
+func recoveryCodePage(f frame, handle string) *codePage {
 	f.Title = say("code.title")
 	return &codePage{f, say("forgot.sent"), "/forgot/code", handle, "/forgot"}
 }
@@ -67,7 +67,7 @@ func (s *Server) pageRecover(w http.ResponseWriter, r *http.Request) error {
 		status, text := s.refused(w, r, err)
 		return s.render(w, r, status, "forgot.html", forgot(frame{Problem: text, Focus: fieldOf(err, "", ""), To: to}, identifier))
 	}
-	return s.render(w, r, http.StatusOK, "code.html", s.recoveryCodePage(frame{To: to}, handle.Reveal()))
+	return s.render(w, r, http.StatusOK, "code.html", recoveryCodePage(frame{To: to}, handle.Reveal()))
 }
 
 // pageRecoveryCode leads from a code to the choice of a password.
@@ -89,7 +89,7 @@ func (s *Server) pageRecoveryCode(w http.ResponseWriter, r *http.Request) error 
 		return s.render(w, r, status, "forgot.html", forgot(frame{Problem: text, To: to}, ""))
 	}
 	status, text := s.refused(w, r, wrongCode(err))
-	return s.render(w, r, status, "code.html", s.recoveryCodePage(frame{Problem: text, Focus: ofCode(err), To: to}, handle))
+	return s.render(w, r, status, "code.html", recoveryCodePage(frame{Problem: text, Focus: ofCode(err), To: to}, handle))
 }
 
 // ofCode is the field that a problem of a code is about.
@@ -132,10 +132,10 @@ func (s *Server) showAddress(w http.ResponseWriter, r *http.Request, status int,
 	return s.render(w, r, status, "address.html", &page)
 }
 
-func (s *Server) addressCodePage(session *counterfoil.Session, f frame, who, address, handle string) *codePage {
+func (s *Server) addressCodePage(session *counterfoil.Session, f frame, who string, password bool, sent said, handle string) *codePage {
 	f.Title, f.Who = say("code.title"), who
-	s.ofAccount(&f, "/address", true, session)
-	return &codePage{f, say("address.sent", address), "/address/code", handle, "/address"}
+	s.ofAccount(&f, "/address", password, session)
+	return &codePage{f, sent, "/address/code", handle, "/address"}
 }
 
 // pageAskAddress mails a code and a link: to the address in the form, or to the one that the visitor has.
@@ -167,7 +167,7 @@ func (s *Server) pageAskAddress(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.showAddress(w, r, status, session, frame{Problem: text, Focus: focus}, typed)
 	}
-	return s.render(w, r, http.StatusOK, "code.html", s.addressCodePage(session, frame{}, u.Identifier, typed, handle.Reveal()))
+	return s.render(w, r, http.StatusOK, "code.html", s.addressCodePage(session, frame{}, u.Identifier, u.Password != "", say("address.sent", typed), handle.Reveal()))
 }
 
 // pageAddressCode proves an address by a code.
@@ -187,12 +187,11 @@ func (s *Server) pageAddressCode(w http.ResponseWriter, r *http.Request) error {
 		return s.showAddress(w, r, status, session, frame{Problem: text}, "")
 	}
 	status, text := s.refused(w, r, wrongCode(err))
-	name, _, unread := s.nameOf(r, session)
+	name, password, unread := s.nameOf(r, session)
 	if unread != nil {
 		return unread
 	}
-	page := s.addressCodePage(session, frame{Problem: text, Focus: ofCode(err)}, name, "", handle)
-	page.Says = say("address.sent-there")
+	page := s.addressCodePage(session, frame{Problem: text, Focus: ofCode(err)}, name, password, say("address.sent-there"), handle)
 	return s.render(w, r, status, "code.html", page)
 }
 

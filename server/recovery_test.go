@@ -1,10 +1,17 @@
 package server_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -13,6 +20,8 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -94,7 +103,6 @@ func TestForgottenPasswordOfAnybody(t *testing.T) {
 				w := b.answer("POST", path, `{"identifier":"`+name+`"}`)
 				got = fmt.Sprint(w.Code, w.Header(), strings.Replace(w.Body.String(), textOf(w.Body.String(), "recovery"), "", 1))
 			}
-			got = strings.Join(strings.Split(got, "X-Request-Id:")[:1], "") + got[strings.Index(got, "]"):]
 			if _, rest, found := strings.Cut(got, "X-Request-Id:["); found {
 				got = strings.Replace(got, rest[:16], "", 1)
 			}
@@ -111,15 +119,67 @@ func TestForgottenPasswordOfAnybody(t *testing.T) {
 	}
 }
 
-// LOGIN-13: the link of a mail leads to the configured URL, whatever the request says.
+var anyURL = regexp.MustCompile(`https?://\S+`)
+
+// LOGIN-13: the link of a mail leads to the configured URL, whatever the request says: each has another name of
+// the server as its Host.
 func TestLinksInMail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spoofed := [][]string{{"X-Forwarded-Host", "evil.test"}, {"Forwarded", "host=evil.test;proto=http"}, {"X-Forwarded-Proto", "http"}, {"Origin", authURL}}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var sent atomic.Int32
+		b := assemble(t, server.Config{URL: authURL, Post: noPost{}, Mail: mail.Options{URL: "log:", From: "auth@example.com"}, Delivered: func(outbox.Told) {
+			if int(sent.Add(1)) == len(spoofed) {
+				cancel()
+			}
+		}})
+		for n, header := range spoofed {
+			name := fmt.Sprintf("ada%d@example.com", n)
+			_, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), nil)
+			must(t, err)
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/recovery", strings.NewReader(`{"identifier":"`+name+`"}`))
+			r.Host = "example.com" // see bench.open
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set(header[0], header[1])
+			w := httptest.NewRecorder()
+			b.server.ServeHTTP(w, r)
+			if w.Code != http.StatusAccepted {
+				t.Fatalf("with %v: %d %s", header, w.Code, w.Body)
+			}
+		}
+		b.embedded.Outbox().Run(ctx)
+		mails := 0
+		for line := range strings.Lines(b.log.String()) {
+			var m struct{ Msg, Text string }
+			must(t, json.Unmarshal([]byte(line), &m))
+			if !strings.HasPrefix(m.Msg, "mail,") {
+				continue
+			}
+			mails++
+			links := anyURL.FindAllString(m.Text, -1)
+			if len(links) == 0 || slices.ContainsFunc(links, func(link string) bool { return !strings.HasPrefix(link, authURL+"/") }) || !strings.HasPrefix(links[0], authURL+"/welcome#cfp_") {
+				t.Errorf("the links are %q", links)
+			}
+		}
+		if mails != len(spoofed) {
+			t.Errorf("%d mails were sent, want %d", mails, len(spoofed))
+		}
+	})
+}
+
+// Who has no password is led to no page of it while an address is proven.
+func TestProveAddressWithoutPassword(t *testing.T) {
 	b := mailed(t)
-	for _, header := range [][]string{{"X-Forwarded-Host", "evil.test"}, {"Forwarded", "host=evil.test;proto=http"}, {"X-Forwarded-Proto", "http"}, {"Origin", authURL}} {
-		b.answer("POST", "/v1/recovery", `{"identifier":"ada@example.com"}`, header...)
-	}
-	m := b.box.last(t)
-	if link := accounts.LinkOf(authURL, m).Reveal(); !strings.HasPrefix(link, authURL+"/welcome#cfp_") {
-		t.Errorf("the link is %s", link)
+	_, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "bob@example.com"})
+	must(t, err)
+	v := b.signedInAs("bob@example.com").open("/address").send("/address", typed()).at(http.StatusOK, "<h1>Enter the code</h1>")
+	again := b.signedInAs("bob@example.com").open("/address").send("/address", typed())
+	again.send("/address/code", typed("code", wrong(b.box.last(t).Code.Reveal()))).at(http.StatusUnauthorized, "That code is not right")
+	for _, page := range []*visitor{v, again} {
+		if strings.Contains(page.page.Body.String(), `href="/password"`) {
+			t.Errorf("it is: %s", page.page.Body)
+		}
 	}
 }
 
