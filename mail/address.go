@@ -76,6 +76,10 @@ type place struct {
 	implicit bool // TLS from the first byte
 }
 
+// IsLog says whether text, as Options.URL, has mails written to the log. In a YAML file the colon of
+// "log:" would have to be quoted, so the word alone means the same.
+func IsLog(text string) bool { return text == "log" || text == "log:" }
+
 // CheckURL says whether text may be Options.URL.
 func CheckURL(text string) error {
 	_, err := parseURL(text)
@@ -83,12 +87,12 @@ func CheckURL(text string) error {
 }
 
 func parseURL(text string) (p place, err error) {
-	if text == "log:" {
+	if IsLog(text) {
 		return p, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" {
-		return p, errors.New("is neither smtp://user@host:587 nor smtps://user@host:465, nor the word log: alone")
+		return p, errors.New("is neither smtp://user@host:587 nor smtps://user@host:465, nor the word log")
 	}
 	if _, has := u.User.Password(); has {
 		return p, errors.New("has a password in it: set mail_password, or mail_password_file")

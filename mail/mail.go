@@ -48,7 +48,7 @@ type Brand struct {
 // Options of New.
 type Options struct {
 	// URL of the server that takes the mails: smtp://user@host:587 with STARTTLS, smtps://user@host:465
-	// with TLS from the first byte, or log: to write them to Logger and send none; see [CheckURL].
+	// with TLS from the first byte, or log to write them to Logger and send none; see [CheckURL].
 	URL      string
 	Password secret.String // of the user in URL
 
@@ -284,7 +284,7 @@ func (s *Sender) send(ctx context.Context, l *letter, to, id string, at time.Tim
 		return &outbox.Failure{Reason: "the message cannot be written", Err: err}
 	}
 	if s.to == nil {
-		s.opts.Logger.Info("mail, which is not sent: the setting mail is log:", "to", to, "subject", l.Subject, "text", text)
+		s.opts.Logger.Info("mail, which is not sent: the setting mail is log", "to", to, "subject", l.Subject, "text", text)
 		t.reached(StepMail, "the mail is in the log")
 		return nil
 	}

@@ -202,19 +202,21 @@ func TestInjection(t *testing.T) {
 	}
 }
 
-// log: writes the mail to the log, with its link.
+// The word log, with or without a colon, writes the mail to the log, with its link.
 func TestLog(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	s := sender(t, mail.Options{URL: "log:", From: "auth@example.com", Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if steps, _, f := walk(t, s); f != nil || len(steps) != 1 || !strings.Contains(log.String(), "bob@example.org") || !strings.Contains(log.String(), "Test of the mail") {
-		t.Errorf("%v, %+v, %s", steps, f, log.String())
+	for _, url := range []string{"log", "log:"} {
+		var log bytes.Buffer
+		s := sender(t, mail.Options{URL: url, From: "auth@example.com", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if steps, _, f := walk(t, s); f != nil || len(steps) != 1 || !strings.Contains(log.String(), "bob@example.org") || !strings.Contains(log.String(), "Test of the mail") {
+			t.Errorf("%s: %v, %+v, %s", url, steps, f, log.String())
+		}
 	}
 }
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "mail.example.com", "http://a", "smtp://", "smtp://u:p@host", "smtp://host/x", "smtp://host?x", "smtp://host:nothing", "log", "log:x"} {
+	for _, url := range []string{"", "mail.example.com", "http://a", "smtp://", "smtp://u:p@host", "smtp://host/x", "smtp://host?x", "smtp://host:nothing", "log:x", "log://"} {
 		if mail.CheckURL(url) == nil {
 			t.Errorf("the URL %q is taken", url)
 		}

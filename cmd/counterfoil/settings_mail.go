@@ -11,7 +11,7 @@ import (
 
 // mailSettings are those of the mails that the server sends.
 type mailSettings struct {
-	Mail          string        `name:"mail" placeholder:"URL" help:"Where mails are handed over: smtp://USER@HOST:587 (STARTTLS), smtps://USER@HOST:465, or log: to write them to the log, for development. Empty: no mail is sent." want:"mail"`
+	Mail          string        `name:"mail" placeholder:"URL" help:"Where mails are handed over: smtp://USER@HOST:587 (STARTTLS), smtps://USER@HOST:465, or log to write them to the log, for development. Empty: no mail is sent." want:"mail"`
 	MailPassword  secret.String `kong:"-" name:"mail-password" help:"Password of the user that mail names."`
 	MailFrom      string        `name:"mail-from" placeholder:"ADDRESS" help:"Sender of the mails: an address, or a name and <address>. Without a name it is that of the product." want:"sender"`
 	MailReplyTo   string        `name:"mail-reply-to" placeholder:"ADDRESS" help:"Where answers to the mails go. Empty: the mails say that nobody reads them." want:"sender"`
@@ -55,7 +55,7 @@ func (c *mailSettings) check(v *config.Verdict) {
 		v.Refuse("mail_from", "is not set, and mail is", "set it to the address that mails come from")
 	}
 	switch {
-	case c.Mail == "log:":
+	case mail.IsLog(c.Mail):
 		v.Danger("mail", "is log: mails are not sent, and the log has their codes and links", "for development only")
 	case c.MailPlaintext && u.Scheme == "smtp" && !urls.Loopback(u.Host):
 		v.Danger("mail_insecure_plaintext", "sends mails to another machine without encryption if that offers none", "leave it out, and have the mail server offer STARTTLS")

@@ -80,7 +80,7 @@ func TestRules(t *testing.T) { // OPS-12, SES-07, OPS-07, OPS-10
 		"mail_from: 'a@b.test, c@d.test'":                                    "want an address, or a name and <address>",
 		"mail: smtp://u@a.test\nmail_from: a@b.test":                         "mail_password is not set, and mail names a user",
 		"mail: smtp://a.test\nmail_from: a@b.test\nmail_root_cas: /none.pem": "mail_root_cas",
-		"production: true\n" + proxied + "mail: 'log:'\nmail_from: a@b.test": "mail is log: mails are not sent",
+		"production: true\n" + proxied + "mail: log\nmail_from: a@b.test":    "mail is log: mails are not sent",
 		"production: true\n" + proxied + "mail: smtp://a.test\nmail_from: a@b.test\nmail_insecure_plaintext: true": "which production mode refuses",
 		"ops_listen: 0.0.0.0:9464":                               "ops_token is not set",
 		"tls_cert: x.pem":                                        "go together",
