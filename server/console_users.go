@@ -113,15 +113,15 @@ const rolesHint = "With blanks between them. admin opens the console."
 func newUser(v *visit, values url.Values) (*formPage, error) {
 	f := v.formAt([]string{"users"}, "New user", inConsole("users"), "Create user")
 	f.Says = []string{"The user gets no password. You get a link, to be sent to the user, who chooses the password with it."}
-	body := api.NewUser{Identifier: asked(values, "identifier", ""), Name: asked(values, "name", ""), Roles: entries(asked(values, "roles", "")), Address: asked(values, "address", "")}
+	mail := checked(values, "mail", false)
+	body := api.NewUser{Identifier: asked(values, "identifier", ""), Name: asked(values, "name", ""), Roles: entries(asked(values, "roles", "")), Address: asked(values, "address", ""), Mail: mail == "on"}
 	f.Fields = []formField{
 		{Kind: "text", ID: "identifier", Label: "Name or e-mail address to sign in with", Value: body.Identifier, Required: true},
 		{Kind: "text", ID: "name", Label: "Name to show", Value: body.Name},
 		{Kind: "text", ID: "address", Label: "E-mail address", Value: body.Address, Hint: "Where mail for the user goes, if that is not what they sign in with."},
 		{Kind: "text", ID: "roles", Label: "Roles", Value: strings.Join(body.Roles, " "), Hint: rolesHint},
-		{Kind: "check", ID: "mail", Label: "Mail the link to the user, and show it to nobody else", Value: checked(values, "mail", false)},
+		{Kind: "check", ID: "mail", Label: "Mail the link to the user, and show it to nobody else", Value: mail},
 	}
-	body.Mail = checked(values, "mail", false) == "on"
 	f.call = call{Method: http.MethodPost, Path: at("users"), Body: body}
 	return f, nil
 }

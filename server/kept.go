@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 )
@@ -20,12 +21,8 @@ const maxKept = 12 << 10
 // keep returns to with what was typed into the form that it leads to. What confirms a destructive call is left
 // out: it is typed again. kept reports whether there was room.
 func (s *Server) keep(to destination, subject string, typed url.Values) (_ destination, kept bool) {
-	values := url.Values{}
-	for name, all := range typed {
-		if name != "confirm" {
-			values[name] = all
-		}
-	}
+	values := maps.Clone(typed)
+	values.Del("confirm")
 	text := values.Encode()
 	to.Kept = base64.RawURLEncoding.EncodeToString(append(s.keptMAC(to, subject, text), text...))
 	return to, len(to.Kept) <= maxKept

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -228,9 +229,6 @@ func (c *Config) complete() error {
 		}
 		rand.Read(c.SealKey[:])
 	}
-	if c.Settings == nil {
-		c.Settings = settingsOf(c)
-	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -316,8 +314,11 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.Server, err = newServer(c, e.time, e.issuer, e.users, ways); err != nil {
 		return err
 	}
+	if c.Settings == nil {
+		c.Settings = settingsOf(c, e.issuer.Clients().InForce(new(clients.Client)))
+	}
 	e.stats, e.settings, e.offline = counts, c.Settings, c.Offline
-	e.Server.outbox, e.Server.mail = e.outbox, e.mail
+	e.Server.outbox = e.outbox
 	return e.openMonitor()
 }
 

@@ -17,8 +17,10 @@
 //     handover.go that of programs.
 //   - admin.go lets administrators through. The files api_*.go have their routes, views.go what these show, and
 //     export.go and api_events.go the answers that last.
-//   - pages.go renders a page, in the words of texts.go and under the name of brand.go. entry.go and account.go are
-//     the pages for everybody. What a form has done is in done.go, and where a sign-in leads in destination.go.
+//   - pages.go renders a page, in the words of texts.go and under the name of brand.go. entry.go, recovery.go,
+//     account.go and status.go are the pages for everybody. What a form has done is in done.go, and where a sign-in
+//     leads in destination.go.
+//   - post.go makes mails of messages to users, and monitor.go watches endpoints.
 //   - console.go and the files console_*.go are a client of the API of administrators, and use nothing else.
 package server
 
@@ -37,7 +39,6 @@ import (
 	"github.com/counterfoil/counterfoil/internal/urls"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login/flow"
-	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -74,8 +75,7 @@ type Server struct {
 	stats         *stats
 	settings      []Setting
 	outbox        *outbox.Outbox
-	mail          *mail.Sender // nil: no mail is sent
-	watching      *watching    // nil: nothing is watched
+	watching      *watching // nil: nothing is watched
 	board         statusBoard
 	offline       bool          // nothing runs in the background
 	beat          time.Duration // of streams

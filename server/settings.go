@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/counterfoil/counterfoil/clients"
 )
 
 // Setting is a setting of the program as administrators see it.
@@ -13,8 +15,9 @@ type Setting struct {
 	Origin string // where the value comes from, such as a flag, a variable, a line of a file, or "default"
 }
 
-// settingsOf are those of a program that says none of its own: the fields of c.
-func settingsOf(c *Config) (all []Setting) {
+// settingsOf are those of a program that says none of its own: the fields of c. The lifetimes are those
+// in force.
+func settingsOf(c *Config, lives clients.Lifetimes) (all []Setting) {
 	add := func(key, value, otherwise string) {
 		s := Setting{key, value, "program"}
 		if value == "" || value == "0" || value == "0s" || value == "false" {
@@ -32,7 +35,7 @@ func settingsOf(c *Config) (all []Setting) {
 	add("algorithm", c.Algorithm, "ES256")
 	add("hmac_secret", secret, "")
 	add("registration", strconv.FormatBool(c.Registration), "false")
-	add("sign_in_by_mail", strconv.FormatBool(c.SignInByMail), "false")
+	add("mail_sign_in", strconv.FormatBool(c.SignInByMail), "false")
 	add("clear_site_data", strconv.FormatBool(c.ClearSiteData), "false")
 	add("logins_per_second", strconv.Itoa(c.LoginsPerSecond), "0")
 	add("max_sessions", strconv.Itoa(c.MaxSessions), "100")
@@ -41,8 +44,9 @@ func settingsOf(c *Config) (all []Setting) {
 		value     time.Duration
 		otherwise time.Duration
 	}{
-		{"access_ttl", c.AccessTTL, 5 * time.Minute}, {"idle", c.Idle, time.Hour}, {"refresh_idle", c.RefreshIdle, 7 * 24 * time.Hour},
-		{"absolute", c.Absolute, 24 * time.Hour}, {"refresh_grace", c.Grace, 10 * time.Second}, {"max_bound", c.MaxBound, defaultBound},
+		{"access_ttl", c.AccessTTL, time.Duration(lives.AccessTTL)}, {"idle", c.Idle, time.Duration(lives.Idle)},
+		{"refresh_idle", c.RefreshIdle, time.Duration(lives.RefreshIdle)}, {"absolute", c.Absolute, time.Duration(lives.Absolute)},
+		{"refresh_grace", c.Grace, 10 * time.Second}, {"max_bound", c.MaxBound, defaultBound},
 		{"audit_keep", c.KeepAudit, 90 * 24 * time.Hour},
 	} {
 		add(d.key, d.value.String(), d.otherwise.String())
