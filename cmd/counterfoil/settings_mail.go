@@ -41,12 +41,15 @@ func (c *mailSettings) check(v *config.Verdict) {
 		return // the setting has that problem already
 	}
 	if c.Mail == "" {
-		for key, set := range map[string]bool{
-			"mail_password": c.MailPassword.Reveal() != "", "mail_from": c.MailFrom != "", "mail_reply_to": c.MailReplyTo != "",
-			"mail_root_cas": c.MailRootCAs != "", "mail_insecure_plaintext": c.MailPlaintext, "mail_sign_in": c.MailSignIn,
+		for _, other := range []struct {
+			key string
+			set bool
+		}{
+			{"mail_password", c.MailPassword.Reveal() != ""}, {"mail_from", c.MailFrom != ""}, {"mail_reply_to", c.MailReplyTo != ""},
+			{"mail_root_cas", c.MailRootCAs != ""}, {"mail_sign_in", c.MailSignIn}, {"mail_insecure_plaintext", c.MailPlaintext},
 		} {
-			if set {
-				v.Warn(key, "has no effect: mail is not set", "set mail to the URL of the server that takes mails")
+			if other.set {
+				v.Warn(other.key, "has no effect: mail is not set", "set mail to the URL of the server that takes mails")
 			}
 		}
 		return
