@@ -264,8 +264,7 @@ func TestConsoleWalk(t *testing.T) {
 }
 
 // A form that needs a fresher login comes back filled in after the password, with a script by itself and without
-// one by a button. No address
-// that the browser asks for has what was typed.
+// one by a button. No address that the browser asks for has what was typed.
 func TestConsoleKeepsAForm(t *testing.T) {
 	t.Parallel()
 	for _, l := range looks[1:3] {

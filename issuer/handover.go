@@ -124,7 +124,8 @@ func (c *code) record(rec store.Record) (store.Record, error) {
 
 // Redeem makes a cookie of the session that a code was made for, for its origin alone: Access of
 // what it returns. It takes the place of one that the session has there, and of the one that r says it
-// overwrites, see [Issuer.replaceHost]. The code is used up in the same commit. It fails with ErrCode, and with ErrInvalidToken if the session has ended.
+// overwrites, see [Issuer.replaceHost]. The code is used up in the same commit. It fails with ErrCode,
+// and with ErrInvalidToken if the session has ended.
 //
 // A code that comes a second time with its Verifier was copied, and the secret of the browser with
 // it: what was made with it ends (RFC 6749 section 4.1.2).
