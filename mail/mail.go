@@ -130,6 +130,9 @@ type Message struct {
 	Args     []Arg     `json:"args,omitempty"`     // for the places {0}, {1} of the texts
 	Lines    []string  `json:"lines,omitempty"`    // paragraphs after those of the texts
 	Expires  time.Time `json:"expires,omitzero"`   // of code and link; the mail is of no use after that
+
+	// Lane of the outbox: mails of one lane do not wait for those of another. Mails to users have none.
+	Lane string `json:"-"`
 }
 
 const (
@@ -167,7 +170,7 @@ func (s *Sender) Record(m Message) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, err
 	}
-	return s.opts.Outbox.Record(outbox.Draft{Kind: Kind, About: m.Template, Subject: m.Subject, Payload: payload, Expires: m.Expires})
+	return s.opts.Outbox.Record(outbox.Draft{Kind: Kind, Lane: m.Lane, About: m.Template, Subject: m.Subject, Payload: payload, Expires: m.Expires})
 }
 
 // Wake says that a record may have been committed.

@@ -30,11 +30,21 @@ func (l *lane) width() int {
 	return perLane
 }
 
+// handler delivers items of a kind.
+type handler struct {
+	do    Deliver
+	knows func(lane string) bool // nil: all lanes
+}
+
 // Handle says how items of a kind are delivered. Items of a kind that nobody handles on this node
 // wait.
-func (o *Outbox) Handle(kind string, do Deliver) {
+func (o *Outbox) Handle(kind string, do Deliver) { o.HandleLanes(kind, nil, do) }
+
+// HandleLanes says how items of a kind are delivered, and to which lanes this node can deliver. Items of
+// other lanes wait for a node that can. knows must be quick; call [Outbox.Wake] when it knows others.
+func (o *Outbox) HandleLanes(kind string, knows func(lane string) bool, do Deliver) {
 	o.mu.Lock()
-	o.handlers[kind] = do
+	o.handlers[kind] = handler{do, knows}
 	o.mu.Unlock()
 	o.Wake()
 }
@@ -42,7 +52,7 @@ func (o *Outbox) Handle(kind string, do Deliver) {
 func (o *Outbox) handler(kind string) Deliver {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.handlers[kind]
+	return o.handlers[kind].do
 }
 
 // Run delivers until ctx ends. Then it waits for the deliveries that are under way.
@@ -55,7 +65,7 @@ func (o *Outbox) Run(ctx context.Context) {
 			o.opts.Logger.Error("outbox: look for what is due", "error", err.Error())
 		}
 		o.start(ctx, &running)
-		wait := min(max(next.Sub(o.opts.Now()), 0), every)
+		wait := min(max(next.Sub(o.opts.Now()), 0), everyIdle)
 		if err != nil {
 			wait = every // of a store that can be read and not written, next may be now
 		}
@@ -129,10 +139,13 @@ func (o *Outbox) reached(l *lane) {
 // no more of a lane than is due and fits.
 func (o *Outbox) look(ctx context.Context) (next time.Time, err error) {
 	v := &view{now: o.opts.Now(), seen: map[string]bool{}}
-	v.next = v.now.Add(every)
+	v.next = v.now.Add(everyIdle)
 	for after, more := "", true; more && err == nil; {
 		after, more, err = o.read(ctx, after, v)
 		o.give(v)
+	}
+	if len(v.seen) > 0 {
+		v.next = earlier(v.next, v.now.Add(every))
 	}
 	if err == nil && !v.full {
 		o.forget(v)
@@ -151,6 +164,7 @@ type view struct {
 	name  string // the lane that is being read
 	room  int    // how many more of it are taken
 	down  string // why it cannot be reached, or nobody here delivers it; empty: it may
+	other bool   // other nodes may deliver it
 	found []held
 	more  bool
 }
@@ -207,12 +221,14 @@ func earlier(a, b time.Time) time.Time {
 func (o *Outbox) begin(v *view, name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	v.name, v.room, v.down, v.seen[name] = name, ahead, "", true
-	of, _, _ := strings.Cut(name, ".")
-	l := o.lanes[name]
+	v.name, v.room, v.down, v.other, v.seen[name] = name, ahead, "", false, true
+	of, lane, _ := strings.Cut(name, ".")
+	l, h := o.lanes[name], o.handlers[of]
 	switch {
-	case o.handlers[of] == nil:
+	case h.do == nil:
 		v.room, v.down = 0, "nobody delivers this kind"
+	case h.knows != nil && !h.knows(lane):
+		v.room, v.down, v.other = 0, "no node that looked delivers to this lane", true
 	case l == nil:
 	case l.down > 0:
 		v.down = l.reason
@@ -255,9 +271,17 @@ func (o *Outbox) forget(v *view) {
 }
 
 // isLate reports whether w, which is due, has died: it is of no use any more, or its time is over
-// and its lane cannot be reached. In a lane that can, it has a last try.
+// and its lane cannot be reached. In a lane that can, it has a last try, unless its time was over a day
+// ago: then it is of a backup that was restored, or of an outage that was longer than anybody waits for it.
 func (v *view) isLate(w *row) bool {
-	return !w.Expires.IsZero() && !v.now.Before(w.Expires) || v.down != "" && !v.now.Before(w.Until)
+	end := w.Until.Add(TryFor)
+	switch {
+	case v.other:
+		end = w.Until.Add(othersTry)
+	case v.down != "":
+		end = w.Until
+	}
+	return !w.Expires.IsZero() && !v.now.Before(w.Expires) || !v.now.Before(end)
 }
 
 // bury makes dead letters of what is late.

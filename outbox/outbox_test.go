@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -361,12 +362,15 @@ func TestLanesAreApart(t *testing.T) {
 // listed counts what is read.
 type listed struct {
 	store.Store
+	lists atomic.Int64 // questions
+
 	mu   sync.Mutex
 	read int
 }
 
 func (l *listed) List(ctx context.Context, kind store.Kind, owner, after string) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
+		l.lists.Add(1)
 		for rec, err := range l.Store.List(ctx, kind, owner, after) {
 			l.mu.Lock()
 			l.read++
@@ -706,4 +710,97 @@ func TestDraft(t *testing.T) {
 	s := memory.New()
 	large := outbox.Draft{Kind: strings.Repeat("k", 32), Lane: strings.Repeat("l", 64), About: strings.Repeat("ä", 100), Subject: strings.Repeat("s", 200), Payload: make([]byte, outbox.MaxPayload)}
 	put(t, s, o, large) // the store takes the largest
+}
+
+// An item of a lane that this node does not know is not tried here: it waits for a node that knows it, and dies
+// when its time is over, but not before such a node has had its last try.
+func TestUnknownLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := memory.New(), newReceiver()
+		ignorant, knowing := open(t, s), open(t, s)
+		none := func(string) bool { return false }
+		ignorant.HandleLanes("alert", none, func(context.Context, outbox.Item) error {
+			t.Error("it was tried where nobody knows the lane")
+			return nil
+		})
+		put(t, s, ignorant, outbox.Draft{Kind: "alert", Lane: "chat", Payload: []byte("a")})
+		start(t, ignorant)
+		pass(time.Hour)
+		if w := entries(t, ignorant, outbox.Waiting); len(w) != 1 || w[0].Tries != 0 {
+			t.Fatalf("%+v", w)
+		}
+		knowing.HandleLanes("alert", func(lane string) bool { return lane == "chat" }, r.deliver)
+		stop := start(t, knowing)
+		pass(time.Minute)
+		if r.got["a"] != 1 {
+			t.Fatal("it was not delivered by the node that knows the lane")
+		}
+		r.fails = func(outbox.Item) error { return &outbox.Failure{Reason: "answered 500"} }
+		put(t, s, ignorant, outbox.Draft{Kind: "alert", Lane: "chat", Payload: []byte("b")})
+		pass(23*time.Hour + 50*time.Minute)
+		r.fails = nil
+		pass(20 * time.Minute)
+		if r.got["b"] != 1 {
+			t.Errorf("the last try did not take place: %+v", entries(t, ignorant, outbox.Dead))
+		}
+		stop()
+		put(t, s, ignorant, outbox.Draft{Kind: "alert", Lane: "gone"})
+		pass(24*time.Hour + 3*time.Minute)
+		if dead := entries(t, ignorant, outbox.Dead); len(dead) != 1 || dead[0].Lane != "gone" || dead[0].Reason != "no node that looked delivers to this lane" {
+			t.Errorf("%+v", dead)
+		}
+	})
+}
+
+// A backup that is restored sends nothing that is older than the time in which it would have been sent, and a day.
+func TestRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := memory.New(), newReceiver()
+		o := open(t, s)
+		o.Handle("mail", r.deliver)
+		put(t, s, o, draft("old"))
+		pass(outbox.TryFor + 23*time.Hour)
+		put(t, s, o, draft("new"))
+		pass(2 * time.Hour)
+		start(t, o)
+		pass(time.Minute)
+		dead := entries(t, o, outbox.Dead)
+		if len(dead) != 1 || dead[0].Reason != "it was not delivered in time" || r.got["old"] != 0 || r.got["new"] != 1 {
+			t.Errorf("%+v, delivered %v", dead, r.got)
+		}
+		if err := o.Redeliver(t.Context(), dead[0].ID, audit.Act{By: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if r.got["old"] != 1 {
+			t.Error("somebody asked for it, and it was not sent")
+		}
+	})
+}
+
+// A node whose outbox is empty asks the store four times a minute. What it commits itself is sent at once, what
+// another node has left within that time.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := &listed{Store: memory.New()}, newReceiver()
+		o := open(t, s)
+		o.Handle("mail", r.deliver)
+		start(t, o)
+		pass(time.Second)
+		before := s.lists.Load()
+		pass(10 * time.Minute)
+		if n := s.lists.Load() - before; n > 41 {
+			t.Errorf("%d looks in 10 minutes", n)
+		}
+		put(t, s, o, draft("own"))
+		synctest.Wait()
+		if r.got["own"] != 1 {
+			t.Error("an own commit waits")
+		}
+		put(t, s, open(t, s), draft("of another node"))
+		pass(15 * time.Second)
+		if r.got["of another node"] != 1 {
+			t.Error("a commit of another node waits for more than 15 s")
+		}
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // AdminPatterns are the routes that only administrators may use.
@@ -29,6 +30,9 @@ func (s *Server) Beat(d time.Duration) { s.beat = d }
 func (e *Embedded) SendNow(ctx context.Context, c monitor.Channel, of monitor.Event) error {
 	return e.watching.sender.Send(ctx, c, of)
 }
+
+// Alerts are the records by which this node tells people of an event.
+func (e *Embedded) Alerts(of monitor.Event) ([]store.Record, error) { return e.watching.alerts(of) }
 
 // RightOf is the right that a route of the administration needs.
 func (s *Server) RightOf(pattern string) accounts.Right { return s.adminRoutes()[pattern].right }

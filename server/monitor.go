@@ -88,7 +88,7 @@ func (e *Embedded) openMonitor() error {
 	if err != nil {
 		return err
 	}
-	e.outbox.Handle(alertKind, m.deliver)
+	e.outbox.HandleLanes(alertKind, m.reaches, m.deliver)
 	e.watching = m
 	return nil
 }
@@ -110,6 +110,7 @@ func (e *Embedded) SetMonitor(file *monitor.File) error {
 		return err
 	}
 	m.queue.Set(file.Channels)
+	m.outbox.Wake() // it may reach channels now that it did not know
 	return nil
 }
 
@@ -224,7 +225,7 @@ func (m *watching) alert(c monitor.Channel, e monitor.Event) (all []store.Record
 
 // notice is an alert as a mail.
 func notice(to, language, subject string, lines []string) mail.Message {
-	return mail.Message{Template: "notice", To: to, Language: language, Args: []mail.Arg{mail.Text(subject)}, Lines: lines}
+	return mail.Message{Template: "notice", To: to, Language: language, Args: []mail.Arg{mail.Text(subject)}, Lines: lines, Lane: "alert"}
 }
 
 // mailNow sends an alert by mail past the outbox, which is in the store that is away.
@@ -240,6 +241,13 @@ func (m *watching) mailNow(ctx context.Context, id, to, language, subject string
 	return err
 }
 
+// reaches reports whether the outbox of this node delivers to a channel. An alert for another one, of a node
+// with another file, waits for that node.
+func (m *watching) reaches(name string) bool {
+	c, found := m.File().Channel(name)
+	return found && c.Kind != monitor.Mail
+}
+
 // deliver sends an alert that the outbox has kept.
 func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
 	var a alertItem
@@ -248,7 +256,7 @@ func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
 	}
 	c, found := m.File().Channel(a.Channel)
 	if !found || c.Kind == monitor.Mail {
-		return &outbox.Failure{Reason: "the file of the monitor has no such channel any more", Permanent: true}
+		return &outbox.Failure{Reason: "the file of the monitor has no such channel any more", Unreachable: true}
 	}
 	err := m.sender.Send(ctx, c, a.Event)
 	if f, is := errors.AsType[*alert.Failure](err); is {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,7 +19,9 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
+	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -147,6 +150,53 @@ func TestAlertByMailPastTheOutbox(t *testing.T) {
 	if sent := b.log.String(); !strings.Contains(sent, "ops@example.com") || !strings.Contains(sent, "The shop") {
 		t.Errorf("the log of mails: %s", sent)
 	}
+}
+
+// An alert by mail has a lane of its own: many of them hold up no mail to a user.
+func TestLaneOfAlertMails(t *testing.T) {
+	f := checks(t, "http://127.0.0.1:1/hook")
+	f.Channels = []monitor.Channel{{Name: "people", Kind: monitor.Mail, To: []string{"ops@example.com"}}}
+	b := assemble(t, server.Config{URL: authURL, Monitor: f, Mail: mail.Options{URL: "log:", From: "auth@example.com"}})
+	alert, err := b.embedded.Alerts(monitor.Event{ID: "e1", Kind: monitor.WentDown, Check: "shop", Title: "The shop", At: time.Now()})
+	must(t, err)
+	user, err := b.embedded.Mail().Record(mail.Message{Template: "password-changed", To: "ada@example.com", Args: []mail.Arg{mail.Text("a"), mail.Text("b"), mail.Text("c")}})
+	must(t, err)
+	lane := func(rec store.Record) string { return strings.Split(rec.ID, "!")[0] }
+	if len(alert) != 1 || lane(alert[0]) != "mail.alert" || lane(user) != "mail" {
+		t.Errorf("%v, %s", alert, user.ID)
+	}
+}
+
+// An alert for a channel that the file of this node does not have waits for a node whose file has it, or for
+// another file.
+func TestAlertOfAnotherFile(t *testing.T) {
+	r := newRunning(t)
+	f := r.embedded.Monitor().File()
+	event := monitor.Event{ID: "e1", Kind: monitor.WentDown, Check: "shop", Title: "The shop", At: time.Now()}
+	elsewhere, err := r.embedded.Alerts(event)
+	must(t, err)
+	other := *f
+	other.Channels = slices.Clone(f.Channels)
+	other.Channels[0].Name = "other"
+	must(t, r.embedded.SetMonitor(&other))
+	event.ID, event.Check = "e2", "hidden"
+	here, err := r.embedded.Alerts(event)
+	must(t, err)
+	_, err = r.store.Commit(t.Context(), store.Batch{Put: append(elsewhere, here...)})
+	must(t, err)
+	r.embedded.Outbox().Wake()
+	r.hears("monitor.down hidden")
+	for _, state := range []outbox.State{outbox.Waiting, outbox.Dead} {
+		all, _, err := r.embedded.Outbox().List(t.Context(), state, "", 10)
+		must(t, err)
+		for _, e := range all {
+			if e.Lane == "ops" && (state == outbox.Dead || e.Tries > 0) {
+				t.Errorf("%s: %+v", state, e)
+			}
+		}
+	}
+	must(t, r.embedded.SetMonitor(f))
+	r.hears("monitor.down shop")
 }
 
 // A check that goes down is told once, shown on the status page with its incident and notes, and told
