@@ -371,11 +371,14 @@ func TestACookieOfAHostIsReplaced(t *testing.T) {
 		cookie func(here *issuer.Issued) secret.String
 		ends   bool
 	}{
-		"the host's":         {func(here *issuer.Issued) secret.String { return here.Access }, true},
-		"another host's":     {func(*issuer.Issued) secret.String { return elsewhere.Access }, false},
-		"the session's own":  {func(*issuer.Issued) secret.String { return theirs.Access }, false},
-		"none":               {func(*issuer.Issued) secret.String { return secret.String{} }, false},
-		"one that is forged": {func(here *issuer.Issued) secret.String { return secret.New(here.Access.Reveal()[:42] + "A") }, false},
+		"the host's":        {func(here *issuer.Issued) secret.String { return here.Access }, true},
+		"another host's":    {func(*issuer.Issued) secret.String { return elsewhere.Access }, false},
+		"the session's own": {func(*issuer.Issued) secret.String { return theirs.Access }, false},
+		"none":              {func(*issuer.Issued) secret.String { return secret.String{} }, false},
+		"one that is forged": {func(here *issuer.Issued) secret.String {
+			id := here.Access.Reveal()
+			return secret.New(id[21:42] + id[:21] + id[42:])
+		}, false},
 	} {
 		here := b.at(t, theirs, appOrigin)
 		r := b.code(t, mine, appOrigin)
