@@ -14,8 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/outbox"
@@ -34,6 +34,21 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// watched is a store that tells of each commit.
+type watched struct {
+	store.Store
+	committed chan<- struct{}
+}
+
+func (w watched) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	at, err := w.Store.Commit(ctx, b)
+	select {
+	case w.committed <- struct{}{}:
+	default: // it was told already
+	}
+	return at, err
 }
 
 // child is a program that causes mails and sends them, until it is killed. With no mails to cause it
@@ -56,7 +71,8 @@ func child(how string) error {
 	}
 	key := func(label string) []byte { sum := sha256.Sum256([]byte(label)); return sum[:] }
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	box, err := outbox.New(outbox.Options{Store: db, Key: key, Audit: trail, Logger: quiet})
+	committed := make(chan struct{}, 1)
+	box, err := outbox.New(outbox.Options{Store: watched{db, committed}, Key: key, Audit: trail, Logger: quiet})
 	if err != nil {
 		return err
 	}
@@ -79,8 +95,9 @@ func child(how string) error {
 		fmt.Println(subject) // acknowledged
 		s.Wake()
 	}
-	for mails > 0 {
-		time.Sleep(time.Hour) // until it is killed
+	if mails > 0 {
+		_, err := io.Copy(io.Discard, os.Stdin) // until it is killed, or its parent ends
+		return err
 	}
 	for {
 		c, err := box.Counts(ctx)
@@ -90,7 +107,7 @@ func child(how string) error {
 		if c.Waiting == 0 {
 			break
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-committed
 	}
 	cancel()
 	running.Wait()
@@ -110,6 +127,9 @@ func TestKilled(t *testing.T) {
 	begin := func(round, mails int) (*exec.Cmd, *bufio.Scanner) {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), childVariable+"="+strings.Join([]string{file, h.address, h.roots, fmt.Sprint(round), fmt.Sprint(mails)}, " "))
+		if _, err := cmd.StdinPipe(); err != nil { // open until the child has ended
+			t.Fatal(err)
+		}
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

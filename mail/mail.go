@@ -29,6 +29,7 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
+	"github.com/counterfoil/counterfoil/internal/catalog"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/outbox"
@@ -67,7 +68,7 @@ type Options struct {
 	Brand  Brand
 	Outbox *outbox.Outbox // required for Record
 	Logger *slog.Logger   // nil: slog.Default()
-	Now    func() time.Time
+	Now    func() time.Time // nil: time.Now
 }
 
 // Sender makes mails and sends them. It is safe for concurrent use.
@@ -189,7 +190,7 @@ func (s *Sender) letter(m *Message) (*letter, error) {
 	}
 	named := map[string]string{"brand": s.opts.Brand.Name, "host": s.opts.Host}
 	if !m.Expires.IsZero() {
-		named["when"] = t.when(m.Expires)
+		named["when"] = catalog.Moment(t.texts, m.Expires)
 	}
 	l := &letter{Language: t.code, Code: m.Code, Link: m.Link, Brand: s.opts.Brand}
 	var wrong error

@@ -46,6 +46,7 @@ type host struct {
 	mails []taken
 	live  []*smtp.Conn
 	tries int
+	more  chan struct{} // has a token when there is another mail
 
 	mail, rcpt, data func() error  // nil: all is taken
 	password         string        // empty: nobody signs in
@@ -129,6 +130,10 @@ func (s *hostSession) Data(r io.Reader) error {
 	s.mu.Lock()
 	s.mails = append(s.mails, s.one)
 	s.mu.Unlock()
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -136,6 +141,18 @@ func (h *host) taken() []taken {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.mails)
+}
+
+// wait returns when n mails have come.
+func (h *host) wait(n int) {
+	h.Helper()
+	for len(h.taken()) < n {
+		select {
+		case <-h.more:
+		case <-h.Context().Done():
+			h.Fatal("not all mails came")
+		}
+	}
 }
 
 // certificate makes one for a name, and a file that has it.
@@ -165,7 +182,7 @@ func certificate(t *testing.T, name string) (*tls.Config, string) {
 // newHost starts a server: with STARTTLS, with TLS from the first byte, or with none.
 func newHost(t *testing.T, how string) *host {
 	t.Helper()
-	h := &host{T: t}
+	h := &host{T: t, more: make(chan struct{}, 1)}
 	h.tls, h.roots = certificate(t, "127.0.0.1")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -415,17 +432,6 @@ func commit(t *testing.T, s *mail.Sender, db store.Store, messages ...mail.Messa
 	s.Wake()
 }
 
-func wait(t *testing.T, until func() bool) {
-	t.Helper()
-	for !until() {
-		select {
-		case <-t.Context().Done():
-			t.Fatal("it did not happen")
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
 // A mail that is greylisted comes with the next try, under the same Message-ID. Mails that follow each other
 // use the connections that are there.
 func TestThroughTheOutbox(t *testing.T) {
@@ -436,14 +442,14 @@ func TestThroughTheOutbox(t *testing.T) {
 	h.rcpt = func() error { later = nil; once.Do(func() { later = answer(451, "4.7.1 come back")() }); return later }
 	s, _, db := post(t, h.options())
 	commit(t, s, db, mail.Message{Template: "test", To: "bob@example.org", Args: []mail.Arg{mail.Time(time.Now())}})
-	wait(t, func() bool { return len(h.taken()) == 1 })
+	h.wait(1)
 	h.rcpt = nil
 	var many []mail.Message
 	for range 50 {
 		many = append(many, mail.Message{Template: "test", To: "bob@example.org", Args: []mail.Arg{mail.Time(time.Now())}})
 	}
 	commit(t, s, db, many...)
-	wait(t, func() bool { return len(h.taken()) == 51 })
+	h.wait(51)
 	ids := map[string]bool{}
 	for _, m := range h.taken() {
 		parsed, err := netmail.ReadMessage(strings.NewReader(m.text))

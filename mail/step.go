@@ -120,12 +120,7 @@ const maxAnswer = 150
 // redact is what a server says, on one line, without addresses and without what may be a code or a part
 // of a link: a server may repeat anything of the mail.
 func redact(text, to string) string {
-	text = strings.Map(func(r rune) rune {
-		if check.Harm(r) != "" {
-			return ' '
-		}
-		return r
-	}, text)
+	text = check.OneLine(text)
 	local, _, _ := strings.Cut(to, "@")
 	text = addresses.ReplaceAllString(text, "[address]")
 	if len(local) > 1 {
@@ -133,9 +128,5 @@ func redact(text, to string) string {
 	}
 	text = queries.ReplaceAllString(text, "?…")
 	text = secrets.ReplaceAllString(text, "…")
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxAnswer {
-		text = strings.ToValidUTF8(text[:maxAnswer], "") + "…"
-	}
-	return text
+	return check.Clip(strings.Join(strings.Fields(text), " "), maxAnswer)
 }

@@ -7,9 +7,10 @@ import (
 	htmltemplate "html/template"
 	"regexp"
 	"strconv"
-	"strings"
 	"text/template"
 	"time"
+
+	"github.com/counterfoil/counterfoil/internal/catalog"
 )
 
 //go:embed texts/*.txt layout.html layout.txt
@@ -25,25 +26,11 @@ type tongue struct {
 }
 
 func readTongue(code string) (*tongue, error) {
-	l := &tongue{code, map[string]string{}}
-	file := "texts/" + code + ".txt"
-	text, err := files.ReadFile(file)
+	texts, err := catalog.Read(files, "texts/"+code+".txt")
 	if err != nil {
 		return nil, err
 	}
-	n := 0
-	for line := range strings.Lines(string(text)) {
-		n++
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		key, value, found := strings.Cut(line, " = ")
-		if _, twice := l.texts[key]; !found || twice || value == "" {
-			return nil, fmt.Errorf("%s:%d: want a new key, =, and a text", file, n)
-		}
-		l.texts[key] = value
-	}
-	return l, nil
+	return &tongue{code, texts}, nil
 }
 
 // layouts are how each mail looks, with HTML and without.
@@ -69,20 +56,10 @@ type Arg struct {
 // Text is an argument that came from somewhere else, as it is.
 func Text(text string) Arg { return Arg{Text: text} }
 
-// Number is a number as an argument.
-func Number(n int) Arg { return Arg{Text: strconv.Itoa(n)} }
-
 // Time is a moment as an argument, which each language writes in its own way.
 func Time(t time.Time) Arg { return Arg{Time: t.UTC()} }
 
 var places = regexp.MustCompile(`\{[a-z0-9]+\}`)
-
-// when is a time in UTC: a mail does not know the zone of its reader.
-func (l *tongue) when(t time.Time) string {
-	t = t.UTC()
-	month := strings.Fields(l.texts["time.months"])[t.Month()-1]
-	return strings.NewReplacer("{0}", strconv.Itoa(t.Day()), "{1}", month, "{2}", strconv.Itoa(t.Year()), "{3}", t.Format("15:04")).Replace(l.texts["time.moment"])
-}
 
 // say is the text of a key, with what stands in its places.
 func (l *tongue) say(key string, named map[string]string, args []Arg) (string, error) {
@@ -102,7 +79,7 @@ func (l *tongue) say(key string, named map[string]string, args []Arg) (string, e
 			return ""
 		}
 		if !args[n].Time.IsZero() {
-			return l.when(args[n].Time)
+			return catalog.Moment(l.texts, args[n].Time)
 		}
 		return args[n].Text
 	})

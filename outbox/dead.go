@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -78,7 +79,7 @@ func (o *Outbox) Redeliver(ctx context.Context, id string, act audit.Act) error 
 		}
 		next := h.row
 		now := o.opts.Now().UTC()
-		next.Died, next.Due, next.Until, next.Tries = time.Time{}, now, now.Add(TryFor), 0
+		next.Died, next.Due, next.Until, next.Tries = time.Time{}, now, now.Add(retry.For), 0
 		b, _, err := h.move(next)
 		return b, err
 	})
@@ -133,11 +134,17 @@ type Counts struct {
 	Oldest        time.Time // when the oldest waiting one was made; zero: none waits
 }
 
-// Counts counts.
+// Counts reads how many there are. In a store without an index it reads the items.
 func (o *Outbox) Counts(ctx context.Context) (c Counts, err error) {
-	if !o.opts.Store.Describe().Indexed {
-		return o.countAll(ctx)
+	if o.opts.Store.Describe().Indexed {
+		c, err = o.countIndexed(ctx)
+	} else {
+		c, err = o.countAll(ctx)
 	}
+	return c, store.Outage(err)
+}
+
+func (o *Outbox) countIndexed(ctx context.Context) (c Counts, err error) {
 	if c.Waiting, _, err = o.opts.Store.Count(ctx, kind, textWaiting, countedTo); err != nil {
 		return c, err
 	}

@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -33,30 +32,9 @@ type Item struct {
 type Deliver func(ctx context.Context, it Item) error
 
 // Failure says what a failed delivery means, and what of it may be kept and shown. An error that
-// is none is tried again, and only the log has its text.
-type Failure struct {
-	Reason string // for operators: no secret, and no address of a person
-
-	Permanent bool // there will be no other try
-
-	// Unreachable says that it is the destination that failed, whatever is delivered. The lane is
-	// then asked with one item at a time, after a second, two seconds, four, up to a minute, and
-	// what waits in it is not tried one by one.
-	Unreachable bool
-
-	After time.Duration // no other try before that; zero: the backoff decides
-	Err   error         // for the log
-}
-
-func (f *Failure) Error() string {
-	if f.Err == nil {
-		return f.Reason
-	}
-	return f.Reason + ": " + f.Err.Error()
-}
-
-// Unwrap returns f.Err.
-func (f *Failure) Unwrap() error { return f.Err }
+// is none is tried again, and only the log has its text. While a destination is unreachable, its lane
+// is asked with one item at a time, after a second, two seconds, four, up to a minute.
+type Failure = retry.Failure
 
 // failureOf returns err as a Failure with a reason that can be kept and printed.
 func failureOf(err error) Failure {
@@ -64,22 +42,8 @@ func failureOf(err error) Failure {
 	if known, ok := errors.AsType[*Failure](err); ok {
 		f = *known
 	}
-	f.Reason = cmp.Or(clip(f.Reason), "internal error")
+	f.Reason = cmp.Or(check.Clip(f.Reason, maxText), "internal error")
 	return f
-}
-
-// clip makes a text printable and short.
-func clip(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if check.Harm(r) != "" {
-			return ' '
-		}
-		return r
-	}, text)
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
-	}
-	return text
 }
 
 // deliver takes h, delivers it, and writes how that went. It returns true if h is tried again.
@@ -220,11 +184,11 @@ func (o *Outbox) write(ctx context.Context, h held, b store.Batch) {
 func (o *Outbox) afterFailure(w *row, f Failure) row {
 	next, now := *w, o.opts.Now().UTC()
 	next.Node, next.Reason = "", f.Reason
-	wait := max(backoff(w.Tries, mostBackoff), f.After)
+	wait := retry.Pause(w.Tries)
 	if f.Unreachable {
-		wait = max(backoff(w.Tries, mostDown), f.After)
+		wait = retry.Rest(w.Tries)
 	}
-	next.Due = now.Add(wait)
+	next.Due = now.Add(max(wait, f.After))
 	if next.Until.Before(next.Due) {
 		next.Due = next.Until // the last try
 	}
@@ -243,24 +207,14 @@ func dead(w row, now time.Time) row {
 	return w
 }
 
-// backoff is how long to wait after the n-th failure: a second, two, four, up to most, or less by
-// up to a quarter, so that what failed together does not come back together.
-func backoff(n int, most time.Duration) time.Duration {
-	wait := most
-	if n < 20 {
-		wait = min(leastBackoff<<max(n-1, 0), most)
-	}
-	return wait - rand.N(wait/4)
-}
-
 func (o *Outbox) logFailure(w *row, f Failure) {
 	text := ""
 	if f.Err != nil {
 		text = f.Err.Error()
 	}
 	if w.Died.IsZero() {
-		o.opts.Logger.Info("outbox: a delivery failed and is tried again", "kind", w.Kind, "lane", w.Lane, "about", w.About, "item", w.ID, "tries", w.Tries, "reason", f.Reason, "next", w.Due.Format(time.RFC3339), "error", clip(text))
+		o.opts.Logger.Info("outbox: a delivery failed and is tried again", "kind", w.Kind, "lane", w.Lane, "about", w.About, "item", w.ID, "tries", w.Tries, "reason", f.Reason, "next", w.Due.Format(time.RFC3339), "error", check.Clip(text, maxText))
 		return
 	}
-	o.opts.Logger.Warn("outbox: a delivery failed for good", "kind", w.Kind, "lane", w.Lane, "about", w.About, "item", w.ID, "tries", w.Tries, "reason", f.Reason, "error", clip(text))
+	o.opts.Logger.Warn("outbox: a delivery failed for good", "kind", w.Kind, "lane", w.Lane, "about", w.About, "item", w.ID, "tries", w.Tries, "reason", f.Reason, "error", check.Clip(text, maxText))
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -121,7 +122,7 @@ func (o *Outbox) failed(l *lane, f Failure) {
 	}
 	l.down++
 	l.reason = f.Reason
-	l.until = o.opts.Now().Add(backoff(l.down, mostDown))
+	l.until = o.opts.Now().Add(retry.Rest(l.down))
 	l.found, l.more = nil, false // found again then: another node may have been luckier
 }
 
@@ -274,7 +275,7 @@ func (o *Outbox) forget(v *view) {
 // and its lane cannot be reached. In a lane that can, it has a last try, unless its time was over a day
 // ago: then it is of a backup that was restored, or of an outage that was longer than anybody waits for it.
 func (v *view) isLate(w *row) bool {
-	end := w.Until.Add(TryFor)
+	end := w.Until.Add(retry.For)
 	switch {
 	case v.other:
 		end = w.Until.Add(othersTry)

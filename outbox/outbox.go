@@ -35,16 +35,11 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/store"
 )
 
 const (
-	// TryFor is how long a delivery is tried that has no end of its own.
-	TryFor = 24 * time.Hour
-
-	// DeadKept is how long a dead letter is kept.
-	DeadKept = 30 * 24 * time.Hour
-
 	// Lease is how long an item belongs to a node that has stopped. A node that delivers for
 	// longer renews it.
 	Lease = 15 * time.Second
@@ -53,9 +48,7 @@ const (
 	// a record.
 	MaxPayload = 32 << 10
 
-	leastBackoff = time.Second
-	mostBackoff  = time.Hour
-	mostDown     = time.Minute // a lane that nobody can reach is asked at least so often
+	deadKept = 30 * 24 * time.Hour // a dead letter
 
 	every        = 3 * time.Second  // so often a node looks for what other nodes have left, while something waits
 	everyIdle    = 15 * time.Second // and while nothing does
@@ -138,7 +131,7 @@ type Draft struct {
 	About   string    // what it is, for lists and logs: no secret, and no address of a person
 	Subject string    // whose account it is about; may be empty
 	Payload []byte    // for Deliver; at most MaxPayload
-	Expires time.Time // of no use from then on: never delivered later, and not kept. Zero: it is tried for TryFor
+	Expires time.Time // of no use from then on: never delivered later, and not kept. Zero: it is tried for 24 hours
 }
 
 var (
@@ -171,7 +164,7 @@ func (o *Outbox) Record(d Draft) (store.Record, error) {
 	now := o.opts.Now().UTC()
 	w := row{
 		ID: newID(now), Kind: d.Kind, Lane: d.Lane, About: d.About, Subject: d.Subject,
-		Created: now, Due: now, Until: now.Add(TryFor), Expires: d.Expires.UTC(),
+		Created: now, Due: now, Until: now.Add(retry.For), Expires: d.Expires.UTC(),
 	}
 	if d.Expires.IsZero() {
 		w.Expires = time.Time{}
@@ -288,7 +281,7 @@ func (w *row) record() (store.Record, error) {
 	value, err := json.Marshal(w)
 	rec := store.Record{Key: w.key(), Owner: ownerWaiting, Value: value, Index: []string{fmt.Sprintf("%s%012x", textWaiting, w.Created.UnixMilli())}}
 	if !w.Died.IsZero() {
-		rec.Owner, rec.Expires, rec.Index = ownerDead, w.Died.Add(DeadKept), []string{textDead}
+		rec.Owner, rec.Expires, rec.Index = ownerDead, w.Died.Add(deadKept), []string{textDead}
 	}
 	return rec, err
 }

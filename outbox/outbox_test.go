@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/store"
@@ -263,7 +264,7 @@ func TestDeadIsSwept(t *testing.T) {
 		for _, c := range []struct {
 			after time.Duration
 			left  int
-		}{{outbox.DeadKept - time.Minute, 1}, {2 * time.Minute, 0}} {
+		}{{30*24*time.Hour - time.Minute, 1}, {2 * time.Minute, 0}} {
 			pass(c.after)
 			if _, err := s.Sweep(t.Context(), time.Now()); err != nil || len(entries(t, o, outbox.Dead)) != c.left {
 				t.Errorf("after %s: %v", c.after, err)
@@ -759,7 +760,7 @@ func TestRestored(t *testing.T) {
 		o := open(t, s)
 		o.Handle("mail", r.deliver)
 		put(t, s, o, draft("old"))
-		pass(outbox.TryFor + 23*time.Hour)
+		pass(retry.For + 23*time.Hour)
 		put(t, s, o, draft("new"))
 		pass(2 * time.Hour)
 		start(t, o)

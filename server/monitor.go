@@ -258,11 +258,7 @@ func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
 	if !found || c.Kind == monitor.Mail {
 		return &outbox.Failure{Reason: "the file of the monitor has no such channel any more", Unreachable: true}
 	}
-	err := m.sender.Send(ctx, c, a.Event)
-	if f, is := errors.AsType[*alert.Failure](err); is {
-		return &outbox.Failure{Reason: f.Reason, Permanent: f.Permanent, Unreachable: f.Unreachable, After: f.After}
-	}
-	return err
+	return m.sender.Send(ctx, c, a.Event)
 }
 
 // errNoChannel means that the file of the monitor has no channel of that name.

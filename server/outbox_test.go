@@ -3,12 +3,14 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
@@ -75,6 +77,26 @@ func TestOutboxAPI(t *testing.T) {
 		trail := b.answer("GET", "/v1/admin/audit?action=outbox.redeliver,outbox.drop", "", key...).Body.Bytes()
 		if bytes.Count(trail, []byte(`"by":"key:bench"`)) != 2 || !bytes.Contains(trail, []byte(one)) || !bytes.Contains(trail, []byte(two)) {
 			t.Errorf("%s", trail)
+		}
+		b.letter(outbox.Draft{Kind: "alert", Payload: []byte("canary"), Expires: time.Now().Add(time.Minute)})
+		time.Sleep(time.Hour)
+		b.letter(outbox.Draft{Kind: "alert"})
+		list = b.answer("GET", "/v1/admin/outbox", "", key...).Body.String()
+		var page api.Outbox
+		must(t, json.Unmarshal([]byte(list), &page))
+		for _, l := range page.Letters {
+			if !l.Expired {
+				continue
+			}
+			if w := b.answer("POST", "/v1/admin/outbox/"+l.ID+"/redeliver", "", key...); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "letter-expired") {
+				t.Errorf("redeliver what has expired = %d %s", w.Code, w.Body)
+			}
+			if w := b.answer("DELETE", "/v1/admin/outbox/"+l.ID, "", key...); w.Code != http.StatusNoContent {
+				t.Errorf("drop what has expired = %d %s", w.Code, w.Body)
+			}
+		}
+		if strings.Count(list, `"expired":true`) != 1 {
+			t.Error(list)
 		}
 		if kept := b.dump() + b.log.String() + list; strings.Contains(kept, "canary") {
 			t.Error("what was to be delivered is kept or shown in the clear")

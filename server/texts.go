@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/text/language"
+
+	"github.com/counterfoil/counterfoil/internal/catalog"
 )
 
 //go:embed texts/*.txt
@@ -49,26 +51,12 @@ type tongue struct {
 }
 
 func readTongue(tag language.Tag) (*tongue, error) {
-	l := &tongue{Code: tag.String(), texts: map[string]string{}}
-	file := "texts/" + l.Code + ".txt"
-	text, err := textFiles.ReadFile(file)
+	code := tag.String()
+	texts, err := catalog.Read(textFiles, "texts/"+code+".txt")
 	if err != nil {
 		return nil, err
 	}
-	n := 0
-	for line := range strings.Lines(string(text)) {
-		n++
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		key, value, found := strings.Cut(line, " = ")
-		if _, twice := l.texts[key]; !found || twice || value == "" {
-			return nil, fmt.Errorf("%s:%d: want a new key, =, and a text", file, n)
-		}
-		l.texts[key] = value
-	}
-	l.Name = l.texts["language.name"]
-	return l, nil
+	return &tongue{Code: code, Name: texts["language.name"], texts: texts}, nil
 }
 
 var places = regexp.MustCompile(`\{\d\}`)
@@ -114,10 +102,7 @@ func (l *tongue) html(s said) (template.HTML, error) {
 
 // when is a time in UTC. The script of the pages puts that of the reader's zone before it.
 func (l *tongue) when(t time.Time) template.HTML {
-	t = t.UTC()
-	month := strings.Fields(l.texts["time.months"])[t.Month()-1]
-	text := strings.NewReplacer("{0}", strconv.Itoa(t.Day()), "{1}", month, "{2}", strconv.Itoa(t.Year()), "{3}", t.Format("15:04")).Replace(l.texts["time.moment"])
-	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + template.HTMLEscapeString(text) + `</time>`)
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(catalog.Moment(l.texts, t)) + `</time>`)
 }
 
 // funcs are what the templates call.

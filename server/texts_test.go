@@ -9,20 +9,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/counterfoil/counterfoil/internal/catalog"
 	"github.com/counterfoil/counterfoil/server"
 )
 
 // keysOf returns the texts of a language by their keys.
 func keysOf(t *testing.T, file string) map[string]string {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	all, err := catalog.Read(os.DirFS("."), file)
 	must(t, err)
-	all := map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		if key, text, found := strings.Cut(strings.TrimSpace(line), " = "); found && key[0] != '#' {
-			all[key] = text
-		}
-	}
 	return all
 }
 

@@ -1,5 +1,5 @@
 // Package check says which texts may be ids and names, and which times can be written. Begin
-// with [Text] for ids and [People] for names. It knows what a store, a log line, a header and a
+// with [Text] for ids and [People] for names. [Clip] makes a text from elsewhere safe to show. It knows what a store, a log line, a header and a
 // screen can hold, and not what an id means.
 package check
 

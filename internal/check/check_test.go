@@ -56,3 +56,17 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+func TestClip(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		limit int
+		want  string
+	}{
+		{"", 3, ""}, {"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"a\r\nb\x1b[2J\u202ec\u2028", 100, "a  b [2J c "}, {"ääh", 4, "ää…"}, {"ää", 3, "ä…"}, {"a\xffb", 10, "a\ufffdb"},
+	} {
+		if got := check.Clip(c.text, c.limit); got != c.want {
+			t.Errorf("Clip(%q, %d) = %q, want %q", c.text, c.limit, got, c.want)
+		}
+	}
+}

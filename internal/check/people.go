@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -44,4 +45,23 @@ func Harm(r rune) (what string) {
 		return "which is no character"
 	}
 	return ""
+}
+
+// OneLine returns text with a blank for each character that does [Harm].
+func OneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if Harm(r) != "" {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// Clip returns [OneLine] of text. What is beyond limit bytes is cut off, and … stands there.
+func Clip(text string, limit int) string {
+	text = OneLine(text)
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return text
 }

@@ -10,9 +10,8 @@ import (
 // guessable may draw from math/rand: pauses, strides of the log, epochs, and what only runs
 // in tests. None of it is a secret.
 var guessable = []string{
-	"follower.go", "gateway/live.go", "internal/hostcert/host.go", "keys.go", "monitor/alert/queue.go", // pauses
+	"follower.go", "gateway/live.go", "internal/hostcert/host.go", "keys.go", "internal/retry/retry.go", // pauses
 	"issuer/session.go", "login/throttle/commit.go", // lifetimes that do not all end at once; a pause
-	"outbox/deliver.go", // pauses
 	"store/memory/log.go", "store/postgres/commit.go", "store/postgres/epoch.go", "store/postgres/log.go",
 	"store/redis/log.go", "store/redis/redis.go", "store/sqlite/group.go", "store/sqlite/sqlite.go", // epochs, strides, pauses
 	"compare/compare.go", "compare/load.go", "compare/statistics.go", // order and times of requests, a bootstrap

@@ -4,21 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/monitor"
 )
 
-// How an event is tried again: as package outbox does it.
 const (
-	firstPause = time.Second
-	longest    = time.Hour
-	laneMost   = time.Minute    // between two tries of a channel that does not work
-	tryFor     = 24 * time.Hour // then an event is given up
-	maxWaiting = 1000           // events of one channel; then the oldest is given up
+	maxWaiting = 1000 // events of one channel; then the oldest is given up
 	oneTry     = time.Minute
 )
 
@@ -233,7 +228,7 @@ func (q *Queue) next(l *lane) (i *item, wait time.Duration, gone bool) {
 	if rest := l.resting.Sub(now); rest > 0 {
 		return nil, rest, false
 	}
-	wait = longest
+	wait = time.Hour
 	for _, i := range l.items {
 		if until := i.due.Sub(now); until > 0 {
 			wait = min(wait, until)
@@ -254,34 +249,25 @@ func (q *Queue) settle(l *lane, i *item, err error) {
 	failure, is := errors.AsType[*Failure](err)
 	switch {
 	case err == nil:
-	case is && failure.Permanent, now.Sub(i.since) >= tryFor:
+	case is && failure.Permanent, now.Sub(i.since) >= retry.For:
 		q.log.Error("an alert was given up", "channel", l.channel.Name, "event", i.event.ID, "tries", i.tries, "why", err.Error())
 		err = nil
 	default:
 		q.log.Warn("an alert is tried again", "channel", l.channel.Name, "event", i.event.ID, "tries", i.tries, "why", err.Error())
-		i.due = now.Add(pause(i.tries, longest))
+		i.due = now.Add(retry.Pause(i.tries))
 		if is {
 			i.due = later(i.due, now.Add(failure.After))
 		}
 	}
 	if is && failure.Unreachable {
 		l.failed++
-		l.resting = later(now.Add(pause(l.failed, laneMost)), now.Add(failure.After))
+		l.resting = later(now.Add(retry.Rest(l.failed)), now.Add(failure.After))
 	} else {
 		l.failed, l.resting = 0, time.Time{}
 	}
 	if err == nil {
 		l.items = slices.DeleteFunc(l.items, func(other *item) bool { return other == i })
 	}
-}
-
-// pause doubles with each try up to most, and is never quite the same.
-func pause(tries int, most time.Duration) time.Duration {
-	d := most
-	if tries <= 12 {
-		d = min(most, firstPause<<(tries-1))
-	}
-	return d - time.Duration(rand.Int64N(int64(d)/4+1))
 }
 
 func later(a, b time.Time) time.Time {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/outward"
+	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/monitor"
 )
 
@@ -46,15 +47,8 @@ func (s *Sender) page() string {
 	return s.Page()
 }
 
-// Failure is the error of [Sender.Send].
-type Failure struct {
-	Reason      string        // for operators: no URL and no secret
-	Permanent   bool          // another try is of no use
-	Unreachable bool          // the channel does not work, whatever is sent
-	After       time.Duration // not to be tried again sooner; zero: the target did not say
-}
-
-func (f *Failure) Error() string { return f.Reason }
+// Failure is the error of [Sender.Send]. It names no URL.
+type Failure = retry.Failure
 
 // Send tells c of e. An error is a [*Failure].
 func (s *Sender) Send(ctx context.Context, c monitor.Channel, e monitor.Event) error {

@@ -89,19 +89,8 @@ func lines(e monitor.Event) (all []string) {
 // longestLine is the length in bytes of one sentence: what a target has answered may be long.
 const longestLine = 500
 
-// clean makes a text from elsewhere safe to show: on one line, and not too long.
-func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if check.Harm(r) != "" {
-			return ' '
-		}
-		return r
-	}, text)
-	if len(text) > longestLine {
-		text = strings.ToValidUTF8(text[:longestLine], "") + "…"
-	}
-	return text
-}
+// clean makes a text from elsewhere safe to show.
+func clean(text string) string { return check.Clip(text, longestLine) }
 
 func checks(e monitor.Event) string {
 	if len(e.Checks) == 0 {
