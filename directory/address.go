@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/mailaddress"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -29,44 +30,19 @@ var (
 	ErrAddressTaken = fmt.Errorf("%w: another user has the address", ErrBadUser)
 )
 
-// maxLocal is how long the part of an address before the @ is (RFC 5321 section 4.5.3.1.1).
-const maxLocal = 64
-
 // CanonicalAddress returns the one spelling of a mail address, which is in lower case, or
-// ErrBadAddress (LOGIN-11). It takes what every mail server takes: no quotes, no comments, no address
-// of a machine in brackets. A domain in another script is written in its ASCII form (xn--).
+// ErrBadAddress (LOGIN-11). A domain has a dot, and one in another script is written in its ASCII
+// form (xn--).
 func CanonicalAddress(address string) (string, error) {
 	if len(address) > MaxIdentifier {
 		return "", ErrBadAddress
 	}
 	address = strings.ToLower(strings.TrimSpace(address))
-	local, domain, found := strings.Cut(address, "@")
-	if !found || len(local) > maxLocal || !dotted(local, atom) || !strings.Contains(domain, ".") || !dotted(domain, label) {
+	ascii, err := mailaddress.ASCII(address)
+	if _, domain, _ := strings.Cut(address, "@"); err != nil || ascii != address || !strings.Contains(domain, ".") {
 		return "", ErrBadAddress
 	}
 	return address, nil
-}
-
-// dotted reports whether text is parts with dots between them, each of which is one.
-func dotted(text string, is func(string) bool) bool {
-	for part := range strings.SplitSeq(text, ".") {
-		if !is(part) {
-			return false
-		}
-	}
-	return true
-}
-
-const alphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-// atom is that of RFC 5321, section 4.1.2.
-func atom(part string) bool {
-	return part != "" && strings.Trim(part, alphanumeric+"!#$%&'*+-/=?^_`{|}~") == ""
-}
-
-// label is one of a domain name.
-func label(part string) bool {
-	return part != "" && len(part) <= 63 && strings.Trim(part, alphanumeric+"-") == "" && part[0] != '-' && part[len(part)-1] != '-'
 }
 
 // addressIn returns the address that an identifier is; empty: it is none.

@@ -23,7 +23,7 @@ func TestCanonicalAddress(t *testing.T) {
 		"": "", "ada": "", "@example.com": "", "ada@": "", "ada@localhost": "", "ada@evil@example.com": "",
 		"ada@example.com\r\nBcc: eve@example.com": "", "ada@example.com,eve@example.com": "", "ada @example.com": "", "Ada <ada@example.com>": "",
 		".ada@example.com": "", "ada.@example.com": "", "a..da@example.com": "", "\"ada\"@example.com": "", "ada@[127.0.0.1]": "",
-		"ada@-example.com": "", "ada@example..com": "", "ada@example.com.": "", "ada@exa_mple.com": "", "ädä@example.com": "", "ada@bücher.example": "",
+		"ada@-example.com": "", "ada@example..com": "", "ada@example.com.": "", "ada@exa_mple.com": "", "ädä@example.com": "", "ada@bücher.example": "", "a@ab--c.example": "", "a@xn--a.example": "",
 		"ada\x00@example.com": "", strings.Repeat("a", 65) + "@example.com": "", "a@" + strings.Repeat("b", 64) + ".com": "", "a@" + strings.Repeat("b.", 130) + "com": "",
 	} {
 		got, err := directory.CanonicalAddress(typed)

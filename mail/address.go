@@ -8,42 +8,9 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/internal/mailaddress"
 )
-
-const maxAddress = 254 // RFC 5321 section 4.5.3.1.3, without < and >
-
-// CheckAddress says whether text is one address that a mail can be sent to. What stands before the @ is
-// ASCII: few servers take anything else (RFC 6531).
-func CheckAddress(text string) error {
-	_, err := wireAddress(text)
-	return err
-}
-
-// wireAddress is an address as SMTP has it: the domain in ASCII.
-func wireAddress(text string) (string, error) {
-	local, domain, found := strings.Cut(text, "@")
-	switch {
-	case !found || strings.Contains(domain, "@"):
-		return "", errors.New("is no e-mail address: it has one @")
-	case local == "" || !check.Printable(local) || strings.ContainsAny(local, `"(),:;<>[\]`):
-		return "", errors.New("is no e-mail address that mail can be sent to: before the @ stand letters, digits and signs in ASCII")
-	}
-	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil || ascii == "" {
-		return "", errors.New("is no e-mail address: after the @ stands the name of a domain")
-	}
-	wire := local + "@" + ascii
-	if len(wire) > maxAddress {
-		return "", errors.New("is no e-mail address: it is too long")
-	}
-	if a, err := mail.ParseAddress(wire); err != nil || a.Address != wire {
-		return "", errors.New("is no e-mail address")
-	}
-	return wire, nil
-}
 
 func domainOf(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
 
@@ -62,7 +29,7 @@ func parseSender(text string) (*mail.Address, error) {
 	if err != nil {
 		return nil, fmt.Errorf("is %q: want an address, or a name and <address>", text)
 	}
-	if a.Address, err = wireAddress(a.Address); err != nil {
+	if a.Address, err = mailaddress.ASCII(a.Address); err != nil {
 		return nil, err
 	}
 	return a, nil

@@ -31,6 +31,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/catalog"
 	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/internal/mailaddress"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/store"
@@ -66,8 +67,8 @@ type Options struct {
 	InsecurePlaintext bool
 
 	Brand  Brand
-	Outbox *outbox.Outbox // required for Record
-	Logger *slog.Logger   // nil: slog.Default()
+	Outbox *outbox.Outbox   // required for Record
+	Logger *slog.Logger     // nil: slog.Default()
 	Now    func() time.Time // nil: time.Now
 }
 
@@ -123,7 +124,7 @@ func New(o Options) (*Sender, error) {
 // Message is a mail before it is words.
 type Message struct {
 	Template string    `json:"template"`           // which texts
-	To       string    `json:"to"`                 // one address: see CheckAddress
+	To       string    `json:"to"`                 // one address: ASCII before the @, and any domain
 	Language string    `json:"language,omitempty"` // code of a language of the pages; another: English
 	Subject  string    `json:"subject,omitempty"`  // whose account it is about; it is not in the mail
 	Code     string    `json:"code,omitempty"`     // to be typed somewhere
@@ -143,7 +144,7 @@ const (
 
 // check refuses what could not stand in a mail, or would be something else there.
 func (m *Message) check() error {
-	if err := CheckAddress(m.To); err != nil {
+	if _, err := mailaddress.ASCII(m.To); err != nil {
 		return fmt.Errorf("Message.To %w", err)
 	}
 	texts := append([]string{m.Code, m.Link}, m.Lines...)
@@ -292,7 +293,7 @@ func (s *Sender) send(ctx context.Context, l *letter, to, id string, at time.Tim
 		t.reached(StepMail, "the mail is in the log")
 		return nil
 	}
-	wire, err := wireAddress(to)
+	wire, err := mailaddress.ASCII(to)
 	if err != nil {
 		return &outbox.Failure{Reason: "the address is none", Permanent: true, Err: err}
 	}

@@ -2,13 +2,13 @@ package monitor
 
 import (
 	"fmt"
-	"net/mail"
 	"net/url"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/counterfoil/counterfoil/internal/mailaddress"
 	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/internal/secret"
 )
@@ -117,8 +117,7 @@ func (r *reader) secrets(n *yaml.Node) (all []secret.String) {
 
 func (r *reader) addresses(n *yaml.Node) (all []string) {
 	for _, text := range r.texts(n) {
-		a, err := mail.ParseAddress(text)
-		if err != nil || a.Address != text {
+		if _, err := mailaddress.ASCII(text); err != nil {
 			r.refuse(n, fmt.Sprintf("%q is no mail address", text), "")
 			return nil
 		}

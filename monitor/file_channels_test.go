@@ -102,6 +102,8 @@ func TestParseBadChannels(t *testing.T) {
 		`{name: a, ntfy: 'https://ntfy.example/'}`:                                                       "URL of a topic",
 		`{name: a, ntfy: 'https://ntfy.example/a/b'}`:                                                    "URL of a topic",
 		`{name: a, mail: ['A <a@example.com>']}`:                                                         "no mail address",
+		`{name: a, mail: ['a@[192.0.2.1]']}`:                                                             "no mail address",
+		`{name: a, mail: [a@ab--c.example]}`:                                                             "no mail address",
 		`{name: a, slack: 'https://hooks.example/'}`:                                                     "no member",
 		`{name: other, slack_file: good.url}`:                                                            `names the channel "a"`,
 		"{name: a, slack_file: good.url}\n  - {name: a, slack_file: good.url}":                           "two channels",

@@ -118,6 +118,8 @@ func ofRecords(err error) *source.Problem {
 		return errNoMail
 	case errors.Is(err, directory.ErrBadIdentifier):
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err)}
+	case errors.Is(err, directory.ErrBadAddress):
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Address is not acceptable", Detail: rule(err)}
 	case errors.Is(err, directory.ErrBadUser):
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "User is not acceptable", Detail: rule(err)}
 	case errors.Is(err, directory.ErrBadKey):

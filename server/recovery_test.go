@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,7 @@ import (
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // mailed is a bench with the user ada@example.com.
@@ -289,6 +291,46 @@ func TestChangeAddressNeedsAFreshLogin(t *testing.T) {
 	}
 	v.send("/session/step-up", typed("password", pass)).sentTo("/address")
 	sends(v.open("/address"), "address", "alice@example.com").at(http.StatusOK, "Enter the code")
+}
+
+// LOGIN-11: what is no mail address is none at any door, which says so and changes nothing. As an identifier it is a name
+// without an address.
+func TestAddressesThatNoMailReaches(t *testing.T) {
+	b := assemble(t, server.Config{URL: authURL, Registration: true, Post: noPost{}, Mail: mail.Options{URL: "log:", From: "auth@example.com"}})
+	key := []string{"Authorization", "Bearer " + b.key}
+	for i, address := range []string{"x@corp", "a@bücher.example", "a@ab--c.example", "a@xn--a.example"} {
+		w := b.answer("POST", "/v1/register", `{"identifier":"`+address+`","password":"`+next+`","carrier":"bearer"}`)
+		if w.Code != http.StatusCreated {
+			t.Errorf("sign-up of %s = %d %s", address, w.Code, w.Body)
+		}
+		if w := b.answer("POST", "/v1/recovery", `{"identifier":"`+address+`"}`); w.Code != http.StatusAccepted {
+			t.Errorf("recovery of %s = %d %s", address, w.Code, w.Body)
+		}
+		u, err := b.users.ByIdentifier(t.Context(), address)
+		must(t, err)
+		doors := [][]string{
+			{"POST", "/v1/address", `{"address":"` + address + `"}`, "Authorization", "Bearer " + textOf(w.Body.String(), "access_token")},
+			append([]string{"PATCH", "/v1/admin/users/" + u.ID, `{"address":"` + address + `"}`}, key...),
+			append([]string{"POST", "/v1/admin/users", fmt.Sprintf(`{"identifier":"new%d","address":%q}`, i, address)}, key...),
+			append([]string{"POST", "/v1/admin/users", fmt.Sprintf(`{"identifier":"new%d","address":%q,"mail":true}`, i, address)}, key...),
+		}
+		for _, door := range doors {
+			w := b.answer(door[0], door[1], door[2], door[3:]...)
+			if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "not-acceptable") || !strings.Contains(w.Body.String(), "Address is not acceptable") {
+				t.Errorf("%s %s with the address %s = %d %s", door[0], door[1], address, w.Code, w.Body)
+			}
+		}
+		imports := fmt.Sprintf(`{"users":[{"identifier":"new%d","address":%q}]}`, i, address)
+		if w := b.answer("POST", "/v1/admin/users/import", imports, key...); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "refused") || !strings.Contains(w.Body.String(), "a mail address is") {
+			t.Errorf("import of %s = %d %s", address, w.Code, w.Body)
+		}
+		if _, err := b.users.ByIdentifier(t.Context(), fmt.Sprint("new", i)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a user with the address %s was made: %v", address, err)
+		}
+		if u, err := b.users.ByID(t.Context(), u.ID); err != nil || u.Address != "" {
+			t.Errorf("%s is the address %q, %v", address, u.Address, err)
+		}
+	}
 }
 
 // Without mail there is no page and no link that leads nowhere, and the API says why.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/gateway"
 	"github.com/counterfoil/counterfoil/internal/config"
 	"github.com/counterfoil/counterfoil/internal/hostcert"
+	"github.com/counterfoil/counterfoil/internal/mailaddress"
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/internal/private"
 )
@@ -60,7 +60,7 @@ func (c *gatewaySettings) checkACME(v *config.Verdict) {
 	if !c.Terms {
 		v.Refuse("acme_accept_terms", "is not set", "read the terms of service of the CA, and accept them with --acme-accept-terms")
 	}
-	if at, err := mail.ParseAddress(c.Email); c.Email != "" && (err != nil || at.Address != c.Email) {
+	if _, err := mailaddress.ASCII(c.Email); c.Email != "" && err != nil {
 		v.Refuse("acme_email", "is not an address such as admin@example.com", "")
 	}
 }

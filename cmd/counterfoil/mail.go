@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/config"
+	"github.com/counterfoil/counterfoil/internal/mailaddress"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/outbox"
 )
@@ -37,7 +38,7 @@ func (c *mailTest) Run(ctx context.Context, flags given) error {
 	if c.Mail == "" {
 		return config.Invalid{{Where: config.Default, Key: "mail", Problem: "is not set", Hint: "set mail and mail_from: docs/mail.md"}}
 	}
-	if err := mail.CheckAddress(c.Address); err != nil {
+	if _, err := mailaddress.ASCII(c.Address); err != nil {
 		return fmt.Errorf("%q %w", c.Address, err)
 	}
 	o := c.mailSettings.options()

@@ -11,12 +11,12 @@ import (
 
 func TestRead(t *testing.T) {
 	for text, want := range map[string]map[string]string{
-		"":                                  {},
+		"":                                    {},
 		"# a = b\n\n a.b = c = d \r\nb = {0}": {"a.b": "c = d", "b": "{0}"},
-		"a = b\na = c":                      nil,
-		"a":                                 nil,
-		"a = ":                              nil,
-		"a=b":                               nil,
+		"a = b\na = c":                        nil,
+		"a":                                   nil,
+		"a = ":                                nil,
+		"a=b":                                 nil,
 	} {
 		got, err := catalog.Read(fstest.MapFS{"en.txt": {Data: []byte(text)}}, "en.txt")
 		if !maps.Equal(got, want) || (err == nil) != (want != nil) {

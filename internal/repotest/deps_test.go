@@ -38,6 +38,8 @@ var layers = map[string]struct {
 	"/internal/coalesce":  {nil, nil, "an algorithm"},
 	"/internal/config":    {[]string{"/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "knows no setting of any program"},
 
+	"/internal/mailaddress": {nil, []string{"golang.org/x/net"}, "an algorithm"},
+
 	"/internal/ops": {[]string{"/internal/check", "/internal/config", "/internal/forwarded", "/internal/framing", "/internal/limit", "/internal/private", "/internal/refusal", "/internal/request", "/internal/secret", "/internal/textfile", "/internal/urls"}, []string{"github.com/prometheus/client_golang"}, "serves handlers, and knows nothing of what they do"},
 
 	"/internal/framing":             {nil, nil, "reads bytes, and knows no URL"},
@@ -66,7 +68,7 @@ var layers = map[string]struct {
 	"":                 {[]string{"/internal/clock", "/internal/dial", "/internal/refusal", "/internal/request", "/internal/resource", "/internal/revocation", "/internal/token", "/internal/urls"}, nil, "services import it: it brings nothing and cannot reach the server"},
 	"/source":          {[]string{"", "/internal/refusal", "/internal/request", "/internal/revocation"}, nil, "names for those who write a source, a server or an adapter: it decides nothing"},
 	"/gateway":         {[]string{"", "/internal/dial", "/internal/forwarded", "/internal/limit", "/internal/refusal", "/internal/request", "/internal/resource", "/internal/token", "/internal/tunnel", "/internal/urls"}, []string{"go.yaml.in/yaml/v3"}, "a verifier and routes: it can reach no store, and signs with keys of its own"},
-	"/monitor":         {[]string{"/internal/check", "/internal/config", "/internal/inside", "/internal/outward", "/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "checks and what they mean: it can reach no store, and tells nobody itself"},
+	"/monitor":         {[]string{"/internal/check", "/internal/config", "/internal/inside", "/internal/mailaddress", "/internal/outward", "/internal/private", "/internal/secret", "/internal/textfile"}, []string{"go.yaml.in/yaml/v3"}, "checks and what they mean: it can reach no store, and tells nobody itself"},
 	"/monitor/alert":   {[]string{"/internal/check", "/internal/outward", "/internal/retry", "/monitor"}, nil, "sends what it is told to send: it can reach no store"},
 	"/monitor/kept":    {[]string{"", "/audit", "/internal/check", "/monitor", "/store"}, nil, "keeps, and sends nothing itself"},
 	"/store":           {[]string{"", "/source"}, nil, "a contract, not an engine"},
@@ -84,7 +86,7 @@ var layers = map[string]struct {
 	"/store/storebench":       {[]string{"", "/audit", "/clients", "/directory", "/issuer", "/login", "/server", "/source", "/store"}, nil, "measures what the issuer writes, on the engine of the caller"},
 
 	"/keyring":           {[]string{"/internal/private", "/internal/token", "/internal/wholefile", "/store"}, nil, "keys only"},
-	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
+	"/directory":         {[]string{"", "/audit", "/internal/check", "/internal/mailaddress", "/internal/secret", "/internal/token", "/login", "/store"}, []string{"golang.org/x/text"}, "records only: no sessions"},
 	"/login/throttle":    {[]string{"", "/internal/limit", "/internal/secret", "/login", "/store"}, nil, "counts attempts, and knows no credential"},
 	"/login/mailcode":    {[]string{"/directory", "/internal/secret", "/login", "/store"}, nil, "makes no session, and sends nothing itself"},
 	"/login/flow":        {[]string{"", "/audit", "/directory", "/internal/check", "/login", "/login/throttle", "/store"}, nil, "runs any method and knows none"},
@@ -92,7 +94,7 @@ var layers = map[string]struct {
 	"/internal/nodetime": {[]string{"", "/internal/clock", "/store"}, nil, "what time it is: nothing of what is dated"},
 	"/revlog":            {[]string{"", "/audit", "/internal/check", "/internal/coalesce", "/internal/nodetime", "/source", "/store"}, nil, "the log only: no sessions, no keys"},
 	"/outbox":            {[]string{"/audit", "/internal/check", "/internal/retry", "/store"}, nil, "carries what others send, and knows nothing of it"},
-	"/mail":              {[]string{"/internal/catalog", "/internal/check", "/internal/secret", "/internal/textfile", "/outbox", "/store"}, []string{"github.com/wneessen/go-mail", "golang.org/x/net"}, "words and SMTP: no users, no sessions, no HTTP"},
+	"/mail":              {[]string{"/internal/catalog", "/internal/check", "/internal/mailaddress", "/internal/secret", "/internal/textfile", "/outbox", "/store"}, []string{"github.com/wneessen/go-mail"}, "words and SMTP: no users, no sessions, no HTTP"},
 	"/clients":           {[]string{"", "/audit", "/internal/check", "/internal/token", "/internal/urls", "/revlog", "/source", "/store"}, nil, "settings only: no sessions"},
 	"/issuer":            {[]string{"", "/audit", "/clients", "/internal/...", "/store", "/keyring", "/login", "/revlog", "/source"}, nil, "no HTTP, no passwords, no engine"},
 	"/issuer/issuertest": {[]string{"", "/audit", "/clients", "/internal/secret", "/issuer", "/login", "/source"}, nil, "tests an issuer on the store of the caller"},
