@@ -122,6 +122,15 @@ func (e *Embedded) Monitor() *monitor.Monitor {
 	return e.watching.Monitor
 }
 
+// MonitorLost is how many hours of single results, and days of five-minute parts, this node has dropped while
+// the store was away.
+func (e *Embedded) MonitorLost() uint64 {
+	if e.watching == nil {
+		return 0
+	}
+	return e.watching.keeper.Lost()
+}
+
 // Watched returns the checks with what the store has of them, which is the same at each node. Monitor
 // alone knows the states where the checks run.
 func (e *Embedded) Watched(ctx context.Context) ([]monitor.Shown, error) {

@@ -40,6 +40,14 @@ func (m *monitorMetrics) show(of interface{ Shown() []monitor.Shown }) error {
 	return m.registry.Register(checkFigures{of.Shown})
 }
 
+// keeps adds what is lost of the results that a store keeps.
+func (m *monitorMetrics) keeps(lost func() uint64) error {
+	return m.registry.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "counterfoil_monitor_lost_parts_total",
+		Help: "Hours of single results, and days of five-minute parts, that were dropped while the store was away.",
+	}, func() float64 { return float64(lost()) }))
+}
+
 // checkFigures reads the states of the checks at each scrape.
 type checkFigures struct{ shown func() []monitor.Shown }
 

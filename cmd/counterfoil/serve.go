@@ -196,6 +196,9 @@ func (s *service) watch(ctx context.Context, figures *monitorMetrics) error {
 	if err := figures.show(m); err != nil {
 		return err
 	}
+	if err := figures.keeps(s.MonitorLost); err != nil {
+		return err
+	}
 	socket := &monitorSocket{Monitor: m, place: s.monitorPlace, log: s.log, known: s.Watched}
 	socket.answer(ctx, s.web)
 	s.watches.Store(true)

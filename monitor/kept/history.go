@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/monitor"
@@ -29,6 +30,11 @@ const (
 	// mostResults of an hour are kept one by one; sums count the others too. A program that calls for a push
 	// check all the time could otherwise fill a record beyond what a store takes (64 KiB).
 	mostResults = 1200
+
+	// Of a check, so much waits in memory while the store is away. The oldest is dropped. The sums of days that
+	// have ended are all kept.
+	mostHours = 6
+	mostDays  = 2
 )
 
 func (c *count) add(d count) {
@@ -116,6 +122,7 @@ type history struct {
 	closed []closedDay // for the record of the year
 	out    int         // how many of past and of closed are being written
 	outDay int
+	lost   []store.Key // of past, dropped; until the keeper has forgotten their revisions
 }
 
 // page is a record to be written.
@@ -194,15 +201,37 @@ func (h *history) turnTo(check string, at time.Time) {
 	if hour := at.Truncate(time.Hour); !hour.Equal(h.hour) {
 		if len(h.raw.Results) > 0 {
 			h.past = append(h.past, page{rawKey(check, h.hour), keepRaw, h.raw})
+			h.drop(kindRaw, mostHours)
 		}
 		h.hour, h.raw = hour, rawRecord{}
 	}
 	if day := dayOf(at); !day.Equal(h.day) {
 		if len(h.days.Buckets) > 0 {
 			h.past = append(h.past, page{dayKey(check, h.day), keepDay, h.days})
+			h.drop(kindDay, mostDays)
 			h.closed = append(h.closed, closedDay{h.day, h.days.sum()})
 		}
 		h.day, h.days = day, dayRecord{}
+	}
+}
+
+// drop drops the oldest of past, if it has more than most of a kind.
+func (h *history) drop(kind store.Kind, most int) {
+	of := func(p page) bool { return p.key.Kind == kind }
+	n := 0
+	for _, p := range h.past {
+		if of(p) {
+			n++
+		}
+	}
+	if n <= most {
+		return
+	}
+	at := slices.IndexFunc(h.past, of)
+	h.lost = append(h.lost, h.past[at].key)
+	h.past = slices.Delete(slices.Clone(h.past), at, at+1)
+	if at < h.out {
+		h.out--
 	}
 }
 

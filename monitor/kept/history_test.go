@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/monitor/kept"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 // watch has a check give results every minute for a time: ok says which pass, and in which a maintenance is.
@@ -256,6 +257,42 @@ func TestManyResults(t *testing.T) {
 		b, err := n.Board(t.Context(), []string{"shop"})
 		if err != nil || b.Checks["shop"].Days[kept.Days-1].Down != 3500*time.Second {
 			t.Errorf("%+v, %v", b.Checks["shop"].Days[kept.Days-1], err)
+		}
+	})
+}
+
+// While the store is away, no more than some hours and days of a check are kept for it. What is dropped is counted,
+// and the days still count.
+func TestLongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, shared{memory.New()})
+		n.start(t)
+		time.Sleep(time.Second)
+		midnight := time.Now().UTC().Truncate(24 * time.Hour)
+		good := func(time.Time) (bool, bool) { return true, false }
+		watch(t, n, 5*time.Minute, good)
+		n.store.Inject(storetest.Fault{})
+		watch(t, n, 5*24*time.Hour, good)
+		if lost := n.Lost(); lost < 100 || lost > 120 {
+			t.Errorf("%d hours and days are lost in five days", lost)
+		}
+		n.store.Heal()
+		time.Sleep(2 * time.Minute)
+		last := midnight.Add(5 * 24 * time.Hour)
+		for at, want := range map[time.Time]bool{last.Add(-time.Hour): true, last.Add(-6 * time.Hour): true, last.Add(-7 * time.Hour): false, midnight.Add(time.Hour): false} {
+			if all, err := n.Results(t.Context(), "shop", at); err != nil || len(all) > 0 != want {
+				t.Errorf("%v: %d results, %v", at, len(all), err)
+			}
+		}
+		b, err := n.Board(t.Context(), []string{"shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := b.Checks["shop"]
+		for _, d := range line.Days[kept.Days-6 : kept.Days-1] {
+			if d.Up < 23*time.Hour {
+				t.Errorf("%+v", d)
+			}
 		}
 	})
 }

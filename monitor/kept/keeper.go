@@ -101,9 +101,11 @@ func (k *Keeper) Keep(ctx context.Context, s monitor.Step) error {
 	s.State.Changes = slices.Clone(s.State.Changes)
 	m.State = s.State
 	m.changes++
+	lost := len(m.lost)
 	for _, r := range s.Results {
 		m.add(r, s.State.Every)
 	}
+	k.lost.Add(uint64(len(m.lost) - lost))
 	k.mu.Unlock()
 	if len(s.Events) == 0 {
 		return nil
@@ -290,12 +292,23 @@ func (k *Keeper) Flush(ctx context.Context) error {
 // flush writes the states and results that are not written, those of checks that are not well first of
 // all. all: of every check.
 func (k *Keeper) flush(ctx context.Context, all bool) error {
+	if !all && k.rests() {
+		return nil
+	}
 	for _, part := range k.due(all) {
 		if err := k.flushPart(ctx, part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// rests reports whether the store did not answer of late. A renewal, which is cheaper, finds out first that it
+// does again.
+func (k *Keeper) rests() bool {
+	k.turn <- struct{}{}
+	defer k.end()
+	return time.Since(k.away) < flushAgain
 }
 
 // flushPart is one commit of flush. Between two of them the lease can be renewed.
@@ -316,6 +329,7 @@ func (k *Keeper) flushPart(ctx context.Context, part []string) error {
 	if err != nil {
 		return err
 	}
+	k.tellLost()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for n, check := range part {
@@ -346,6 +360,26 @@ func (k *Keeper) due(all bool) (parts [][]string) {
 	return parts
 }
 
+// forgetLost forgets the revisions of what m has dropped. The caller holds turn and mu.
+func (k *Keeper) forgetLost(m *memory) {
+	for _, key := range m.lost {
+		delete(k.revs, key)
+	}
+	m.lost = nil
+}
+
+// Lost is how many hours of single results, and days of five-minute parts, of all checks were dropped because
+// the store was away for longer than this node keeps them. Days still count in the uptime.
+func (k *Keeper) Lost() uint64 { return k.lost.Load() }
+
+// tellLost says in the log what was lost since it last did. The caller holds turn.
+func (k *Keeper) tellLost() {
+	if n := k.lost.Load(); n != k.told {
+		k.opts.Logger.Warn("results were dropped while the store was away: hours of single results, and days of five-minute parts", "parts", n-k.told)
+		k.told = n
+	}
+}
+
 // records adds what is not written of a check, and says what of it that is.
 func (k *Keeper) records(ctx context.Context, b *store.Batch, check string) (changes uint64, err error) {
 	if err := k.reread(ctx, check); err != nil {
@@ -355,6 +389,7 @@ func (k *Keeper) records(ctx context.Context, b *store.Batch, check string) (cha
 	m := k.checks[check]
 	state, changes := m.stateRecord, m.changes
 	pages, closed := m.pages(check)
+	k.forgetLost(m)
 	k.mu.Unlock()
 	rec, err := k.put(stateKey(check), "", keepState, state)
 	if err != nil {

@@ -35,6 +35,7 @@ const (
 	lookEvery   = 3 * time.Second  // of a node that does not lead
 	flushEvery  = 2 * time.Second  // of checks that are not well
 	flushWithin = 60 * time.Second // of all others
+	flushAgain  = 20 * time.Second // after a commit that the store did not take, if none was taken since
 	within      = 10 * time.Second // what a commit may take
 	chunk       = 100              // records of one commit
 	probeEvery  = 3 * time.Second  // of a store that does not answer: what comes between two tries fails at once
@@ -93,7 +94,9 @@ type Keeper struct {
 	lease   uint64               // revision of the lease; guarded by turn
 	revs    map[store.Key]uint64 // of the records that only the leader writes; guarded by turn
 	away    time.Time            // when the store last did not answer; guarded by turn
+	told    uint64               // how much of lost is in the log; guarded by turn
 	leading atomic.Bool
+	lost    atomic.Uint64
 
 	mu     sync.Mutex // guards the fields below; held for a moment only
 	checks map[string]*memory

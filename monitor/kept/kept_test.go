@@ -221,6 +221,20 @@ func TestExclusiveStore(t *testing.T) {
 	})
 }
 
+// No lease is renewed where no other process can have the store.
+func TestNothingToRenew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, memory.New())
+		n.start(t)
+		time.Sleep(time.Second)
+		before := n.store.Calls(storetest.OpCommit)
+		time.Sleep(time.Hour)
+		if more := n.store.Calls(storetest.OpCommit) - before; more > 0 || !n.runs() {
+			t.Errorf("%d commits in an hour in which nothing happened", more)
+		}
+	})
+}
+
 // A commit whose answer is lost is not done twice: neither of the alerts, nor of the lease.
 func TestLostAnswers(t *testing.T) {
 	for _, kind := range []store.Kind{"monitorstate", "monitorlease", "monitorincident"} {

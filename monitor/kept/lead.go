@@ -168,6 +168,10 @@ func (k *Keeper) lead(ctx context.Context, run func(context.Context) error) {
 	renewing := make(chan struct{})
 	go func() {
 		defer close(renewing)
+		if k.opts.Store.Describe().Exclusive {
+			<-flushed // no other process can lead: nothing is renewed
+			return
+		}
 		k.each(leading, renewEvery, func() error { return k.renew(leading) })
 	}()
 	select {
