@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,15 +49,16 @@ type host struct {
 	tries int
 	more  chan struct{} // has a token when there is another mail
 
-	mail, rcpt, data func() error  // nil: all is taken
-	password         string        // empty: nobody signs in
-	slow             chan struct{} // the end of a mail waits for it
+	mail, rcpt, data func() error // nil: all is taken
+	password         string       // empty: nobody signs in
+	ways             []string     // to sign in; nil: PLAIN
+	auth             sasl.Server  // nil: what the way is
 }
 
 type taken struct {
 	from, to, text string
 	tls            bool
-	user           string
+	user, way      string // who signed in, and how
 }
 
 type hostSession struct {
@@ -74,25 +76,8 @@ func (h *host) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	return &hostSession{host: h, conn: c}, nil
 }
 
-func (s *hostSession) Reset()        { s.one = taken{user: s.one.user} }
+func (s *hostSession) Reset()        { s.one = taken{user: s.one.user, way: s.one.way} }
 func (s *hostSession) Logout() error { return nil }
-
-func (s *hostSession) AuthMechanisms() []string {
-	if s.password == "" {
-		return nil
-	}
-	return []string{sasl.Plain}
-}
-
-func (s *hostSession) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, pass string) error {
-		if pass != s.password {
-			return &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "bad credentials for bob@example.org"}
-		}
-		s.one.user = user
-		return nil
-	}), nil
-}
 
 func asked(f func() error) error {
 	if f == nil {
@@ -119,9 +104,6 @@ func (s *hostSession) Data(r io.Reader) error {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return err
-	}
-	if s.slow != nil {
-		<-s.slow
 	}
 	if err := asked(s.data); err != nil {
 		return err
@@ -374,22 +356,52 @@ func TestDiesInTheMiddle(t *testing.T) {
 	}
 }
 
-// A server that is slow to take a mail is waited for, until the time for it is over.
+// A server that is slow to take a mail is waited for. When the time for it is over, it may have the mail: the mail is
+// tried again.
 func TestSlow(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "starttls")
-	h.slow = make(chan struct{})
-	defer close(h.slow)
-	s := sender(t, h.options())
-	ctx, cancel := context.WithCancel(t.Context())
-	at, err := s.Test(ctx, "bob@example.org", func(step mail.Step, _ string) {
-		if step == mail.StepRecipient {
-			cancel()
+	has, slow := make(chan struct{}), make(chan struct{})
+	answers := sync.OnceFunc(func() { close(slow) })
+	defer answers()
+	var mails atomic.Int32
+	h.data = func() error {
+		if mails.Add(1) == 2 {
+			close(has)
+			<-slow
 		}
-	})
+		return nil
+	}
+	s := sender(t, h.options())
+	if _, _, f := walk(t, s); f != nil {
+		t.Fatalf("%+v", f)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type outcome struct {
+		at  mail.Step
+		err error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		at, err := s.Test(ctx, "bob@example.org", func(mail.Step, string) {})
+		ended <- outcome{at, err}
+	}()
+	<-has // the whole mail, on the connection of the mail before, and says nothing
+	select {
+	case o := <-ended:
+		t.Fatalf("it was not waited for: at %s: %v", o.at, o.err)
+	default:
+	}
+	cancel()
+	o := <-ended
 	var f *outbox.Failure
-	if !errors.As(err, &f) || at != mail.StepMail && at != mail.StepRecipient || f.Permanent || !strings.Contains(f.Reason, "did not answer in time") {
-		t.Errorf("at %s: %v", at, err)
+	if !errors.As(o.err, &f) || o.at != mail.StepMail || f.Permanent || f.Unreachable || f.Reason != "mail: the server did not answer in time" {
+		t.Errorf("at %s: %v", o.at, o.err)
+	}
+	answers()
+	if _, _, f := walk(t, s); f != nil || len(h.live) != 2 {
+		t.Errorf("the next mail, on connection %d: %+v", len(h.live), f)
 	}
 }
 
