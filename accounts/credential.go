@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
@@ -28,17 +29,35 @@ func (a *Accounts) Credentials(ctx context.Context, id string) ([]login.Credenti
 // ofUser reports whether credentials of a kind are a part of the user, and changed as that.
 func ofUser(kind string) bool { return kind == directory.KindPassword || kind == directory.KindMail }
 
+// SetOwnCredential is SetCredential for who is signed in with session, which must still live when the credential is
+// kept: of a password that is chosen anew meanwhile, only its owner sets up a way of signing in (LOGIN-12).
+func (a *Accounts) SetOwnCredential(ctx context.Context, session *counterfoil.Session, act audit.Act, c login.Credential) error {
+	return a.setCredential(ctx, session.Subject, act, c, func() error { return a.stands(ctx, session) })
+}
+
 // SetCredential gives a user a credential of a way of signing in, in place of the one of
 // that kind and id if there is one. A program calls it when somebody has shown to have the
-// device, or to read the mail. No session ends. It fails with directory.ErrBadCredential and
+// device, or to read the mail; if they are signed in, it calls SetOwnCredential. No session ends. It fails with directory.ErrBadCredential and
 // store.ErrNotFound; the password is set by SetPassword alone.
 func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, c login.Credential) error {
+	return a.setCredential(ctx, id, act, c, func() error { return nil })
+}
+
+// setCredential asks still after the user was read, who is still the same when the credential is kept.
+func (a *Accounts) setCredential(ctx context.Context, id string, act audit.Act, c login.Credential, still func() error) error {
 	if ofUser(c.Kind) {
 		return fmt.Errorf("%w: a password is set by SetPassword, and a mail address is proven", directory.ErrBadCredential)
 	}
 	note := act.Entry(audit.SetCredential, id)
 	note.Target = c.Kind + "/" + c.ID
 	for {
+		u, err := a.users.ByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := still(); err != nil {
+			return err
+		}
 		known, err := a.find(ctx, id, c.Kind, c.ID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -48,7 +67,7 @@ func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, 
 		if err != nil {
 			return err
 		}
-		if err := a.users.SaveCredentialTold(ctx, id, c, note, told); !errors.Is(err, store.ErrConflict) {
+		if err := a.users.SaveCredentialOf(ctx, u, c, note, told); !errors.Is(err, store.ErrConflict) {
 			a.wake(len(told) > 0 && err == nil)
 			return err
 		}

@@ -112,9 +112,28 @@ func (a *Accounts) AskAddress(ctx context.Context, session *counterfoil.Session,
 	if err := a.admit(ctx, act.Address, true); err != nil {
 		return asked, a.limited(act, audit.SetAddress, err)
 	}
-	asked, err = a.users.BeginVerification(ctx, u.ID, canonical, language, a.composeVerification)
+	still := func(ctx context.Context) error { return a.stands(ctx, session) }
+	asked, err = a.users.BeginVerification(ctx, u.ID, canonical, language, still, a.composeVerification)
 	a.wake(err == nil)
 	return asked, err
+}
+
+// stands returns nil while session lives. A commit that is for its owner alone must ask after its user was read,
+// and require the user as read: then a reset of the password, which ends the session, is either before the question
+// or makes the commit fail (LOGIN-12).
+func (a *Accounts) stands(ctx context.Context, session *counterfoil.Session) error {
+	held, err := a.issuer.Subject(ctx, session.Subject)
+	if err != nil {
+		return err
+	}
+	_, due, err := a.users.Read(ctx, session.Subject)
+	if err != nil {
+		return err
+	}
+	if due.End > held.Ended { // the sessions from before are about to end
+		return counterfoil.ErrRevoked
+	}
+	return a.issuer.Stands(ctx, session)
 }
 
 // VerifyAddress makes the address that somebody proves the one of its user, and tells the one before, from

@@ -418,3 +418,82 @@ func TestMailIsLimited(t *testing.T) {
 		t.Errorf("from elsewhere = %v", err)
 	}
 }
+
+// meddled is a store in which something happens just before the next commit.
+type meddled struct {
+	store.Store
+	before *func()
+}
+
+func (m meddled) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	if do := *m.before; do != nil {
+		*m.before = nil
+		do()
+	}
+	return m.Store.Commit(ctx, b)
+}
+
+// LOGIN-12: what a thief asked for who was signed in is not granted any more once the owner has chosen another password:
+// neither what is under way when that is committed, nor while the sessions are about to end, nor later.
+func TestAskedBeforeTheReset(t *testing.T) {
+	asks := map[string]func(m mailing, s *counterfoil.Session) error{
+		"another address": func(m mailing, s *counterfoil.Session) error {
+			_, err := m.Users().AskAddress(m.t.Context(), s, noAct, "thief@example.com", "en")
+			return err
+		},
+		"a credential": func(m mailing, s *counterfoil.Session) error {
+			return m.Users().SetOwnCredential(m.t.Context(), s, noAct, login.Credential{Kind: "totp", Data: []byte(`{}`)})
+		},
+		"another credential": func(m mailing, s *counterfoil.Session) error {
+			return m.Users().SetOwnCredential(m.t.Context(), s, noAct, login.Credential{Kind: "key", Data: []byte(`{"of":"thief"}`)})
+		},
+	}
+	for round, s := range rounds(t) {
+		for what, ask := range asks {
+			for _, when := range []string{"under way", "while sessions end", "later"} {
+				name := fmt.Sprintf("%s, %s, %s", round, what, when)
+				users := storetest.Faulty(s.users)
+				before := new(func())
+				at := stores{meddled{users, before}, s.sessions}
+				if s.users == s.sessions {
+					at.sessions = at.users
+				}
+				m, thief := openMailing(t, s), openMailing(t, at)
+				m.box, numbered = &letterbox{store: s.users}, numbered+1
+				u := m.user(fmt.Sprintf("ada%d@example.com", numbered))
+				must(t, m.Users().SetCredential(t.Context(), u.ID, noAct, login.Credential{Kind: "key", Data: []byte(`{}`)}))
+				session := m.signIn(u, counterfoil.CarrierBearer).Session
+				reset := func() { must(t, m.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass))) }
+				switch when {
+				case "under way":
+					*before = reset
+				case "while sessions end":
+					users.Inject(storetest.Fault{Op: storetest.OpCommit, After: 1, Times: 1})
+					if err := thief.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass)); err == nil {
+						t.Errorf("%s: no error", name)
+					}
+					users.Heal()
+				default:
+					reset()
+				}
+				letters := len(m.box.letters(t))
+				if err := ask(thief, session); !errors.Is(err, counterfoil.ErrRevoked) {
+					t.Errorf("%s = %v, want ErrRevoked", name, err)
+				}
+				for _, l := range m.box.letters(t)[letters:] {
+					if l.Kind == accounts.MailVerify || l.Kind == accounts.MailAdded {
+						t.Errorf("%s: a mail %s", name, l.Kind)
+					}
+				}
+				all, err := m.Users().Credentials(t.Context(), u.ID)
+				if err != nil || len(all) != 1 || string(all[0].Data) != `{}` {
+					t.Errorf("%s: credentials %v, %v", name, all, err)
+				}
+				must(t, m.Users().Finish(t.Context()))
+				if err := ask(m, m.signIn(u, counterfoil.CarrierBearer).Session); err != nil {
+					t.Errorf("%s: the owner = %v", name, err)
+				}
+			}
+		}
+	}
+}

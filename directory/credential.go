@@ -162,35 +162,50 @@ func (d *Directory) SaveCredentialTold(ctx context.Context, user string, c login
 	if err := checkCredential(c); err != nil {
 		return err
 	}
+	if c.Rev != 0 {
+		return d.saveCredential(ctx, user, store.Batch{}, c, note, told)
+	}
+	u, err := d.ByID(ctx, user)
+	if err != nil {
+		return err
+	}
+	return d.SaveCredentialOf(ctx, u, c, note, told)
+}
+
+// SaveCredentialOf is SaveCredentialTold for a user who was read, and is still the same.
+func (d *Directory) SaveCredentialOf(ctx context.Context, u User, c login.Credential, note audit.Entry, told []store.Record) error {
+	if err := checkCredential(c); err != nil {
+		return err
+	}
+	if c.Rev != 0 {
+		return d.saveCredential(ctx, u.ID, store.Batch{Require: []store.Require{u.require()}}, c, note, told)
+	}
+	others, err := d.Credentials(ctx, u.ID, c.Kind)
+	if err != nil {
+		return err
+	}
+	if len(others) >= maxCredentials {
+		return fmt.Errorf("%w: a user has at most %d of a kind", ErrBadCredential, maxCredentials)
+	}
+	same, err := u.record() // a user who is deleted meanwhile leaves no credential behind
+	if err != nil {
+		return err
+	}
+	b := store.Batch{Put: []store.Record{same}}
+	if c.Kind != KindPassword {
+		if err := d.setPassword(&b, &u); err != nil {
+			return err
+		}
+	}
+	return d.saveCredential(ctx, u.ID, b, c, note, told)
+}
+
+func (d *Directory) saveCredential(ctx context.Context, user string, b store.Batch, c login.Credential, note audit.Entry, told []store.Record) error {
 	rec, err := credentialRecord(user, c)
 	if err != nil {
 		return err
 	}
-	b := store.Batch{Put: []store.Record{rec}}
-	if c.Rev == 0 {
-		u, err := d.ByID(ctx, user)
-		if err != nil {
-			return err
-		}
-		others, err := d.Credentials(ctx, user, c.Kind)
-		if err != nil {
-			return err
-		}
-		if len(others) >= maxCredentials {
-			return fmt.Errorf("%w: a user has at most %d of a kind", ErrBadCredential, maxCredentials)
-		}
-		same, err := u.record() // a user who is deleted meanwhile leaves no credential behind
-		if err != nil {
-			return err
-		}
-		b.Put = append(b.Put, same)
-		if c.Kind != KindPassword {
-			if err := d.setPassword(&b, &u); err != nil {
-				return err
-			}
-		}
-	}
-	b.Put = append(b.Put, told...)
+	b.Put = append(append(b.Put, rec), told...)
 	_, err = d.audit.Commit(ctx, d.store, b, note)
 	return err
 }

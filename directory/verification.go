@@ -17,7 +17,10 @@ import (
 // the one that shall take its place. Nothing changes before somebody proves to read the mail. They
 // take the place of earlier ones. It fails with ErrBadAddress, with ErrAddressTaken if another user has proven
 // the address, and with login.Throttled if it had too many mails.
-func (d *Directory) BeginVerification(ctx context.Context, id, address, language string, compose Compose) (Mailed, error) {
+//
+// still is asked after the user was read, and an error of it ends all: who asks must still be signed in. A change of
+// the user after that, such as another password, makes it ask again.
+func (d *Directory) BeginVerification(ctx context.Context, id, address, language string, still func(context.Context) error, compose Compose) (Mailed, error) {
 	address, err := CanonicalAddress(address)
 	if err != nil {
 		return Mailed{}, err
@@ -25,6 +28,9 @@ func (d *Directory) BeginVerification(ctx context.Context, id, address, language
 	for {
 		u, more, err := d.read(ctx, id, mailingKey("address "+untagged(address)))
 		if err != nil {
+			return Mailed{}, err
+		}
+		if err := still(ctx); err != nil {
 			return Mailed{}, err
 		}
 		if err := d.AvailableAddress(ctx, id, address); err != nil {

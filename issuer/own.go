@@ -40,6 +40,23 @@ func (i *Issuer) freshRow(ctx context.Context, s *counterfoil.Session) (*Session
 	return row, nil
 }
 
+// Stands returns nil while s lives. Otherwise it has ended by itself, with its client or with its subject, and the
+// error says that it is none. The store is asked.
+func (i *Issuer) Stands(ctx context.Context, s *counterfoil.Session) error {
+	now, err := i.opts.Time.Date(ctx)
+	if err != nil {
+		return err
+	}
+	row, err := i.row(ctx, s.ID)
+	if err == nil && row.Subject != s.Subject {
+		err = counterfoil.ErrRevoked
+	}
+	if err == nil {
+		_, err = i.living(ctx, row, now)
+	}
+	return err
+}
+
 // Fresh fails with counterfoil.ErrStepUp if a login at authTime is older than maxAge. What would
 // be older by a time that may be wrong is not: that is an outage.
 func (i *Issuer) Fresh(authTime time.Time, maxAge time.Duration) error {

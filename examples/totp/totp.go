@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/login"
@@ -146,9 +147,9 @@ func URI(secret []byte, issuer, name string) string {
 	return "otpauth://totp/" + url.PathEscape(issuer+":"+name) + "?" + url.Values{"secret": {text}, "issuer": {issuer}}.Encode()
 }
 
-// Enrol gives a user the secret, in place of an earlier one. code must be a current code of
-// the secret. The caller must check that the user is signed in, and has authenticated recently.
-func (m Method) Enrol(ctx context.Context, users *accounts.Accounts, user string, act audit.Act, secret []byte, code string) error {
+// Enrol gives the user of a session the secret, in place of an earlier one. code must be a current code of
+// the secret. The caller must check that the user has authenticated recently.
+func (m Method) Enrol(ctx context.Context, users *accounts.Accounts, session *counterfoil.Session, act audit.Act, secret []byte, code string) error {
 	used, ok := kept{Secret: secret}.match(code, m.now())
 	if !ok {
 		return errWrongCode
@@ -157,5 +158,5 @@ func (m Method) Enrol(ctx context.Context, users *accounts.Accounts, user string
 	if err != nil {
 		return err
 	}
-	return users.SetCredential(ctx, user, act, login.Credential{Kind: m.Name(), Data: data})
+	return users.SetOwnCredential(ctx, session, act, login.Credential{Kind: m.Name(), Data: data})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/server"
@@ -35,7 +36,6 @@ type app struct {
 	*testing.T
 	auth  *server.Embedded
 	later atomic.Int64
-	user  string
 }
 
 func (a *app) now() time.Time { return time.Now().Add(time.Duration(a.later.Load())) }
@@ -56,11 +56,6 @@ func newApp(t *testing.T) *app {
 	if err := a.auth.AddUser(t.Context(), "alice", pass); err != nil {
 		t.Fatal(err)
 	}
-	u, err := a.auth.Users().ByIdentifier(t.Context(), "alice")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.user = u.ID
 	return a
 }
 
@@ -101,6 +96,20 @@ func (a *app) password() answer {
 	return a.call("/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`)
 }
 
+// session is of alice, who has given the password.
+func (a *app) session() *counterfoil.Session {
+	a.Helper()
+	got := a.password()
+	if got.status != http.StatusOK {
+		a.Fatalf("the password: %+v", got)
+	}
+	s, err := a.auth.Issuer().Account(a.Context(), got.Access, counterfoil.Header)
+	if err != nil {
+		a.Fatal(err)
+	}
+	return s
+}
+
 func (a *app) code(attempt, code string) answer {
 	a.Helper()
 	return a.call("/v1/login/continue", `{"attempt":"`+attempt+`","answer":{"answer":"`+code+`"}}`)
@@ -109,18 +118,16 @@ func (a *app) code(attempt, code string) answer {
 // A user with the app must enter its code after the password. A code is accepted once.
 func TestSecondStep(t *testing.T) {
 	a := newApp(t)
-	if got := a.password(); got.status != http.StatusOK {
-		t.Fatalf("before: %+v", got)
-	}
+	session := a.session()
 	secret := NewSecret()
 	if uri := URI(secret, "Counterfoil", "alice"); !strings.HasPrefix(uri, "otpauth://totp/Counterfoil:alice?issuer=Counterfoil&secret=") {
 		t.Error(uri)
 	}
 	m := Method{a.now}
-	if err := m.Enrol(t.Context(), a.auth.Users(), a.user, audit.Act{By: audit.ByLocal}, secret, "000000"); err == nil {
+	if err := m.Enrol(t.Context(), a.auth.Users(), session, audit.Act{By: audit.ByLocal}, secret, "000000"); err == nil {
 		t.Error("a wrong code enrols") // the probability that it is right is one in a million
 	}
-	if err := m.Enrol(t.Context(), a.auth.Users(), a.user, audit.Act{By: audit.ByLocal}, secret, Code(secret, a.now())); err != nil {
+	if err := m.Enrol(t.Context(), a.auth.Users(), session, audit.Act{By: audit.ByLocal}, secret, Code(secret, a.now())); err != nil {
 		t.Fatal(err)
 	}
 	asked := a.password()
@@ -164,7 +171,7 @@ func TestSecondStep(t *testing.T) {
 func TestGuessesAreSlowedDown(t *testing.T) {
 	a := newApp(t)
 	secret := NewSecret()
-	if err := (Method{a.now}).Enrol(t.Context(), a.auth.Users(), a.user, audit.Act{By: audit.ByLocal}, secret, Code(secret, a.now())); err != nil {
+	if err := (Method{a.now}).Enrol(t.Context(), a.auth.Users(), a.session(), audit.Act{By: audit.ByLocal}, secret, Code(secret, a.now())); err != nil {
 		t.Fatal(err)
 	}
 	guesses := 0
