@@ -214,15 +214,15 @@ func TestSessionsEndWithTheAccount(t *testing.T) {
 			n := open(t, engine(t))
 			for what, change := range map[string]func(u directory.User) error{
 				"disabled": func(u directory.User) error {
-					_, err := n.Users().Update(t.Context(), u.ID, noAct, status(directory.Disabled))
+					_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
 					return err
 				},
-				"deleted": func(u directory.User) error { return n.Users().Delete(t.Context(), u.ID, noAct) },
+				"deleted": func(u directory.User) error { return n.Users().Delete(t.Context(), accounts.Owner(), u.ID, noAct) },
 				"password set": func(u directory.User) error {
 					return n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass))
 				},
 				"made an administrator": func(u directory.User) error {
-					_, err := n.Users().Update(t.Context(), u.ID, noAct, roles(accounts.RoleAdmin))
+					_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin))
 					return err
 				},
 			} {
@@ -285,7 +285,7 @@ func TestRedeem(t *testing.T) {
 	before := n.signIn(u, counterfoil.CarrierBearer)
 	invitation, _, err := n.Users().Invite(t.Context(), u.ID, noAct)
 	must(t, err)
-	redeem := func(next string) error { return n.Users().Redeem(t.Context(), noAct, invitation, secret.New(next)) }
+	redeem := func(next string) error { return n.Users().Redeem(t.Context(), noAct, invitation, "", secret.New(next)) }
 	var rejected login.RejectedPassword
 	if err := redeem("short"); !errors.As(err, &rejected) {
 		t.Errorf("Redeem with a short password = %v", err)
@@ -323,7 +323,7 @@ func TestPasswordTakesInvitationAway(t *testing.T) {
 		invitation, _, err := n.Users().Invite(t.Context(), u.ID, noAct)
 		must(t, err)
 		must(t, change(u))
-		if err := n.Users().Redeem(t.Context(), noAct, invitation, secret.New("a third long afternoon")); !errors.Is(err, login.ErrRefused) {
+		if err := n.Users().Redeem(t.Context(), noAct, invitation, "", secret.New("a third long afternoon")); !errors.Is(err, login.ErrRefused) {
 			t.Errorf("%s: Redeem = %v, want ErrRefused", name, err)
 		}
 	}
@@ -334,7 +334,7 @@ func TestPasswordTakesInvitationAway(t *testing.T) {
 func TestSignIn(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	boss := n.user("boss")
-	_, err := n.Users().Update(t.Context(), boss.ID, noAct, roles(accounts.RoleAdmin))
+	_, err := n.Users().Update(t.Context(), accounts.Owner(), boss.ID, noAct, roles(accounts.RoleAdmin))
 	must(t, err)
 	for _, c := range []struct {
 		subject string
@@ -406,7 +406,7 @@ func TestImport(t *testing.T) {
 func TestUpdateWritesNothingElse(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u := n.user("alice", "a")
-	got, err := n.Users().Update(t.Context(), u.ID, noAct, func(u *directory.User) error {
+	got, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, func(u *directory.User) error {
 		u.Roles[0] = "b"
 		*u = directory.User{Name: "Alice", Status: directory.Active, Roles: u.Roles, Identifier: "other", Version: 77}
 		return nil
@@ -419,7 +419,7 @@ func TestUpdateWritesNothingElse(t *testing.T) {
 		t.Error(s)
 	}
 	for _, bad := range []func(*directory.User) error{status(""), status("gone"), roles("two words")} {
-		if _, err := n.Users().Update(t.Context(), u.ID, noAct, bad); !errors.Is(err, directory.ErrBadUser) {
+		if _, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, bad); !errors.Is(err, directory.ErrBadUser) {
 			t.Errorf("Update = %v, want ErrBadUser", err)
 		}
 	}

@@ -44,27 +44,29 @@ var keyEnds = map[string]struct {
 }{
 	"nothing": {func(node, directory.User) error { return nil }, nil},
 	"the user is disabled": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, status(directory.Disabled))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
 		return err
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the user is disabled, and enabled again": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, status(directory.Disabled))
-		_, again := n.Users().Update(n.t.Context(), u.ID, noAct, status(directory.Active))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
+		_, again := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Active))
 		return errors.Join(err, again)
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
-	"the user is deleted": {func(n node, u directory.User) error { return n.Users().Delete(n.t.Context(), u.ID, noAct) },
+	"the user is deleted": {func(n node, u directory.User) error {
+		return n.Users().Delete(n.t.Context(), accounts.Owner(), u.ID, noAct)
+	},
 		map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the role is taken away": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles("staff"))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
 		return err
 	}, map[string][]string{ofAdmin: {directory.ScopeFeed}}},
 	"the role is taken away, and given back": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles("staff"))
-		_, again := n.Users().Update(n.t.Context(), u.ID, noAct, roles(accounts.RoleAdmin))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
+		_, again := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin))
 		return errors.Join(err, again)
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"a role is given to who stays an administrator": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles(accounts.RoleAdmin, "staff", "more"))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin, "staff", "more"))
 		return err
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}}, // the sessions end as well: no change of their roles came before
 	"the subject is revoked": {func(n node, u directory.User) error { return n.revoke(source.ScopeSubject, u.ID) },

@@ -15,13 +15,17 @@ import (
 
 // Update changes name, status, roles and address of a user; change may be called again, and what
 // else it sets is ignored. A user who is disabled, or gets a role that [Administers], loses all
-// sessions; other roles reach the sessions by a silent refresh. On an error the outcome is
-// unknown, and doing it again is safe.
-func (a *Accounts) Update(ctx context.Context, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
-	for {
-		u, err := a.update(ctx, id, act, change)
+// sessions; other roles reach the sessions by a silent refresh. who must have the right Write, or it is
+// [Forbidden]. It fails with [ErrLastAdministrator] if the user is the last active one with RoleAdmin, and
+// would no longer be. On any other error the outcome is unknown, and doing it again is safe.
+func (a *Accounts) Update(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+	for tries := 0; ; tries++ {
+		u, err := a.update(ctx, who, id, act, change)
 		if errors.Is(err, store.ErrConflict) {
 			continue // somebody else changed the user meanwhile
+		}
+		if err != nil && tries > 0 {
+			err = errors.Join(err, a.giveBack(ctx, id, act))
 		}
 		if err == nil {
 			_, err = a.settle(ctx, id, act)
@@ -33,8 +37,16 @@ func (a *Accounts) Update(ctx context.Context, id string, act audit.Act, change 
 	}
 }
 
+// giveBack gives the sessions of a user what is written of it: a change that was refused at a later try may
+// have taken something from them at an earlier one. It writes what is written once more, in a version
+// beyond the one that was announced.
+func (a *Accounts) giveBack(ctx context.Context, id string, act audit.Act) error {
+	_, err := a.Update(ctx, Owner(), id, act, func(*directory.User) error { return nil })
+	return err
+}
+
 // update is steps 1 and 2.
-func (a *Accounts) update(ctx context.Context, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+func (a *Accounts) update(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
 	r, err := a.read(ctx, id)
 	if err != nil {
 		return directory.User{}, err
@@ -57,6 +69,10 @@ func (a *Accounts) update(ctx context.Context, id string, act audit.Act, change 
 	if next.Status == "" {
 		return directory.User{}, fmt.Errorf("%w: a user has a status", directory.ErrBadUser)
 	}
+	while, err := a.mayTake(ctx, who, r.user, isAdministrator(next))
+	if err != nil {
+		return directory.User{}, err
+	}
 	note := act.Entry(audit.ChangeUser, id)
 	note.Detail = fmt.Sprintf("status=%s roles=%s", next.Status, strings.Join(next.Roles, ","))
 	roles := !slices.Equal(next.Roles, r.user.Roles)
@@ -69,14 +85,14 @@ func (a *Accounts) update(ctx context.Context, id string, act audit.Act, change 
 	// A version that was announced and is not written is one of a stopped process, or of
 	// one that is about to find out that it has to read again.
 	if !roles && next.Status == r.user.Status && r.held.Version <= next.Version {
-		return next, a.users.Write(ctx, next, nil, note)
+		return next, a.users.Write(ctx, next, nil, note, while...)
 	}
 	next.Version = r.nextVersion()
 	if err := a.take(ctx, act, r.user, next); err != nil {
 		return directory.User{}, err
 	}
 	r.due.Roles = r.due.Roles || roles
-	return next, a.users.Write(ctx, next, &r.due, note)
+	return next, a.users.Write(ctx, next, &r.due, note, while...)
 }
 
 // record is what a change begins with.
@@ -178,12 +194,19 @@ func same(a, b issuer.Subject) bool {
 }
 
 // Delete ends all sessions of a user, then forgets the user with the API keys that act for
-// it. The id never comes back, and its sessions stay disabled. On an error the outcome is
-// unknown, and doing it again is safe.
-func (a *Accounts) Delete(ctx context.Context, id string, act audit.Act) error {
-	for {
+// it. The id never comes back, and its sessions stay disabled. It fails like [Accounts.Update]. On any other
+// error the outcome is unknown, and doing it again is safe.
+func (a *Accounts) Delete(ctx context.Context, who Actor, id string, act audit.Act) error {
+	for tries := 0; ; tries++ {
 		r, err := a.read(ctx, id)
 		if err != nil {
+			return err
+		}
+		while, err := a.mayTake(ctx, who, r.user, false)
+		if err != nil {
+			if tries > 0 {
+				err = errors.Join(err, a.giveBack(ctx, id, act))
+			}
 			return err
 		}
 		err = a.issuer.SetSubject(ctx, id, act, func(to *issuer.Subject) {
@@ -192,7 +215,7 @@ func (a *Accounts) Delete(ctx context.Context, id string, act audit.Act) error {
 		if err != nil {
 			return err
 		}
-		if err := a.users.Delete(ctx, r.user, act.Entry(audit.DeleteUser, id)); !errors.Is(err, store.ErrConflict) {
+		if err := a.users.Delete(ctx, r.user, act.Entry(audit.DeleteUser, id), while...); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
@@ -209,8 +232,8 @@ func (a *Accounts) Finish(ctx context.Context) error {
 			return errors.Join(append(errs, err)...)
 		}
 		behind, err := a.settle(ctx, id, act)
-		if err == nil && behind { // write what is written once more, in a version beyond the announced one
-			_, err = a.Update(ctx, id, act, func(*directory.User) error { return nil })
+		if err == nil && behind {
+			err = a.giveBack(ctx, id, act)
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			errs = append(errs, fmt.Errorf("what is due to user %s: %w", id, err))

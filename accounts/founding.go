@@ -21,10 +21,12 @@ func (a *Accounts) InviteAdministrator(ctx context.Context, act audit.Act) (invi
 	return invitation, expires, err
 }
 
-// RedeemAs is Redeem. With the invitation of the first administrator it also makes that user,
-// under an identifier and with RoleAdmin; with others identifier says nothing. It fails like
-// Redeem, and like Register for the first administrator.
-func (a *Accounts) RedeemAs(ctx context.Context, act audit.Act, invitation login.Secret, identifier string, password login.Secret) error {
+// Redeem sets the password of the user that an invitation is for, uses the invitation up
+// and ends all sessions (LOGIN-12). With the invitation of the first administrator it also makes that
+// user, under an identifier and with RoleAdmin; with others identifier says nothing. It fails like Register, with
+// directory.ErrUsed, and with login.ErrRefused if the invitation is no good. Doing it again is safe. A used
+// invitation is worth nothing: the password is not compared, so nobody can guess with it.
+func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation login.Secret, identifier string, password login.Secret) error {
 	first, err := a.users.InvitesFounder(ctx, invitation)
 	switch {
 	case errors.Is(err, directory.ErrUsed):
@@ -32,7 +34,7 @@ func (a *Accounts) RedeemAs(ctx context.Context, act audit.Act, invitation login
 	case err != nil && !errors.Is(err, login.ErrRefused):
 		return err
 	case !first: // also one that is no good: there is one way to refuse it
-		return a.Redeem(ctx, act, invitation, password)
+		return a.redeem(ctx, act, invitation, password)
 	}
 	if _, err := directory.Canonical(identifier); err != nil {
 		return err

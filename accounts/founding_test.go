@@ -31,7 +31,7 @@ func TestFirstAdministrator(t *testing.T) {
 		return token
 	}
 	redeem := func(token login.Secret, identifier, password string) error {
-		return n.Users().RedeemAs(t.Context(), noAct, token, identifier, secret.New(password))
+		return n.Users().Redeem(t.Context(), noAct, token, identifier, secret.New(password))
 	}
 	n.user("somebody", "staff", accounts.RoleSupport)
 	before, token := invite(), invite()
@@ -50,11 +50,8 @@ func TestFirstAdministrator(t *testing.T) {
 	} {
 		err := redeem(c.token, c.identifier, c.password)
 		if rejected := errors.As(err, new(login.RejectedPassword)); c.want == nil && !rejected || c.want != nil && !errors.Is(err, c.want) {
-			t.Errorf("%s: RedeemAs = %v, want %v", what, err, c.want)
+			t.Errorf("%s: Redeem = %v, want %v", what, err, c.want)
 		}
-	}
-	if err := n.Users().Redeem(t.Context(), noAct, token, secret.New(pass)); !errors.Is(err, login.ErrRefused) {
-		t.Errorf("Redeem, which makes nobody, = %v", err)
 	}
 	if first, err := n.Users().CheckInvitation(t.Context(), token); !first || err != nil {
 		t.Errorf("CheckInvitation = %v, %v", first, err)
@@ -76,27 +73,27 @@ func TestFirstAdministrator(t *testing.T) {
 var once = map[string]func(n node){
 	"disabled": func(n node) {
 		u := n.user("former", accounts.RoleAdmin)
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, status(directory.Disabled))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
 		must(n.t, err)
 	},
 	"another role": func(n node) {
 		u := n.user("former", accounts.RoleAdmin)
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles(accounts.RoleSupport))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleSupport))
 		must(n.t, err)
 	},
 	"deleted": func(n node) {
-		must(n.t, n.Users().Delete(n.t.Context(), n.user("former", accounts.RoleAdmin).ID, noAct))
+		must(n.t, n.Users().Delete(n.t.Context(), accounts.Owner(), n.user("former", accounts.RoleAdmin).ID, noAct))
 	},
 	"invited, and deleted": func(n node) {
 		u, _, _, err := n.Users().CreateInvited(n.t.Context(), noAct, directory.User{Identifier: "former", Roles: []string{accounts.RoleAdmin}})
 		must(n.t, err)
-		must(n.t, n.Users().Delete(n.t.Context(), u.ID, noAct))
+		must(n.t, n.Users().Delete(n.t.Context(), accounts.Owner(), u.ID, noAct))
 	},
 	"promoted, and deleted": func(n node) {
 		u := n.user("former", "staff")
-		_, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles("staff", accounts.RoleAdmin))
+		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("staff", accounts.RoleAdmin))
 		must(n.t, err)
-		must(n.t, n.Users().Delete(n.t.Context(), u.ID, noAct))
+		must(n.t, n.Users().Delete(n.t.Context(), accounts.Owner(), u.ID, noAct))
 	},
 	"imported as disabled": func(n node) {
 		_, err := n.Users().Import(n.t.Context(), noAct, directory.User{Identifier: "former", Status: directory.Disabled, Roles: []string{accounts.RoleAdmin}}, "", false)
@@ -121,8 +118,8 @@ func TestFoundingLinkEnds(t *testing.T) {
 				if first, err := n.Users().CheckInvitation(t.Context(), token); first || !errors.Is(err, login.ErrRefused) {
 					t.Errorf("%s, %s, node %s: CheckInvitation = %v, %v", round, name, node, first, err)
 				}
-				if err := n.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
-					t.Errorf("%s, %s, node %s: RedeemAs = %v, want ErrRefused", round, name, node, err)
+				if err := n.Users().Redeem(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+					t.Errorf("%s, %s, node %s: Redeem = %v, want ErrRefused", round, name, node, err)
 				}
 				if token, _, err := n.Users().InviteAdministrator(t.Context(), noAct); err != nil || token.Reveal() != "" {
 					t.Errorf("%s, %s, node %s: another link, %v", round, name, node, err)
@@ -146,23 +143,23 @@ func TestFoundingAfterAVersionWithoutTheMark(t *testing.T) {
 		must(t, err)
 		u := n.user("root", accounts.RoleAdmin)
 		unmark(s)
-		if err := n.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
-			t.Errorf("%s: RedeemAs = %v, want ErrRefused", round, err)
+		if err := n.Users().Redeem(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("%s: Redeem = %v, want ErrRefused", round, err)
 		}
 		for what, change := range map[string]func() error{
 			"another role": func() error {
-				_, err := n.Users().Update(t.Context(), u.ID, noAct, roles(accounts.RoleSupport))
+				_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleSupport))
 				return err
 			},
-			"deleted": func() error { return n.Users().Delete(t.Context(), u.ID, noAct) },
+			"deleted": func() error { return n.Users().Delete(t.Context(), accounts.Owner(), u.ID, noAct) },
 		} {
-			if _, err := n.Users().Update(t.Context(), u.ID, noAct, roles(accounts.RoleAdmin)); err != nil { // deleted
+			if _, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin)); err != nil { // deleted
 				u = n.user("root", accounts.RoleAdmin)
 			}
 			unmark(s)
 			must(t, change())
-			if err := n.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
-				t.Errorf("%s, and %s: RedeemAs = %v, want ErrRefused", round, what, err)
+			if err := n.Users().Redeem(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+				t.Errorf("%s, and %s: Redeem = %v, want ErrRefused", round, what, err)
 			}
 		}
 	}
@@ -184,8 +181,8 @@ func TestFoundingBesideACommand(t *testing.T) {
 		happened := false
 		at.Times, at.Slow, at.Before = 1, true, func() { happened = true; two.user("root", accounts.RoleAdmin) }
 		users.Inject(at)
-		if err := one.Users().RedeemAs(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
-			t.Errorf("%s: RedeemAs = %v, want ErrRefused", round, err)
+		if err := one.Users().Redeem(t.Context(), noAct, token, "late", secret.New(pass)); !errors.Is(err, login.ErrRefused) {
+			t.Errorf("%s: Redeem = %v, want ErrRefused", round, err)
 		}
 		if all, _, err := two.Users().List(t.Context(), "", 0); !happened || err != nil || len(all) != 1 || all[0].Identifier != "root" {
 			t.Errorf("%s: there are %v, %v", round, all, err)
@@ -198,7 +195,7 @@ func TestFoundingBesideACommand(t *testing.T) {
 	token, _, err := two.Users().InviteAdministrator(t.Context(), noAct)
 	must(t, err)
 	users.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "invitation", Times: 1, Slow: true, Before: func() {
-		must(t, two.Users().RedeemAs(t.Context(), noAct, token, "root", secret.New(pass)))
+		must(t, two.Users().Redeem(t.Context(), noAct, token, "root", secret.New(pass)))
 	}})
 	if token, _, err := one.Users().InviteAdministrator(t.Context(), noAct); err != nil || token.Reveal() != "" {
 		t.Errorf("a link beside an administrator, %v", err)
@@ -211,7 +208,7 @@ func TestInvitationOfAUserFoundsNothing(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u, token, _, err := n.Users().CreateInvited(t.Context(), noAct, directory.User{Identifier: "wendy"})
 	must(t, err)
-	must(t, n.Users().RedeemAs(t.Context(), noAct, token, "root", secret.New(pass)))
+	must(t, n.Users().Redeem(t.Context(), noAct, token, "root", secret.New(pass)))
 	if _, err := n.Users().ByIdentifier(t.Context(), "root"); err == nil {
 		t.Error("an invitation of a user made another")
 	}
@@ -236,7 +233,7 @@ func TestOneFirstAdministrator(t *testing.T) {
 			n = two
 		}
 		wg.Go(func() {
-			err := n.Users().RedeemAs(t.Context(), noAct, token, name, secret.New(pass))
+			err := n.Users().Redeem(t.Context(), noAct, token, name, secret.New(pass))
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

@@ -22,7 +22,7 @@ func TestImpersonate(t *testing.T) {
 	own := n.signIn(boss, counterfoil.CarrierBearer).Session
 	alice := n.user("alice", "staff")
 	asleep := n.user("asleep")
-	_, err := n.Users().Update(t.Context(), asleep.ID, noAct, status(directory.Disabled))
+	_, err := n.Users().Update(t.Context(), accounts.Owner(), asleep.ID, noAct, status(directory.Disabled))
 	must(t, err)
 	promoted := n.user("promoted-later")
 	must(t, n.Issuer().SetSubject(t.Context(), promoted.ID, noAct, func(s *issuer.Subject) { s.Roles = []string{accounts.RoleSupport} }))
@@ -69,11 +69,11 @@ func TestImpersonate(t *testing.T) {
 		u := n.user("becomes-"+role, "staff")
 		i, err := try(own, u.ID, "x")
 		must(t, err)
-		_, err = n.Users().Update(t.Context(), u.ID, noAct, roles("staff", role))
+		_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff", role))
 		must(t, err)
 		n.ended("the user becomes "+role, i)
 	}
-	_, err = n.Users().Update(t.Context(), boss.ID, noAct, roles(accounts.RoleSupport))
+	_, err = n.Users().Update(t.Context(), accounts.Owner(), boss.ID, noAct, roles(accounts.RoleSupport))
 	must(t, err)
 	n.ended("the administrator is none any more", i)
 }

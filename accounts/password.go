@@ -110,11 +110,8 @@ func (a *Accounts) ChangePassword(ctx context.Context, session *counterfoil.Sess
 	return issued, nil // what is due and could not be struck off, Finish does
 }
 
-// Redeem sets the password of the user that an invitation is for, uses the invitation up
-// and ends all sessions (LOGIN-12). It fails like Register, with directory.ErrUsed, and with
-// login.ErrRefused if the invitation is no good. Doing it again is safe. A used invitation
-// is worth nothing: the password is not compared, so nobody can guess with it.
-func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next login.Secret) error {
+// redeem is Redeem, for a user who is there.
+func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation, next login.Secret) error {
 	u, used, err := a.users.Invited(ctx, invitation)
 	if err != nil {
 		return a.told(act, "", err)
@@ -124,7 +121,7 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 		by.By = audit.BySubject(u.ID)
 	}
 	if !used {
-		err = a.redeem(ctx, by, invitation, u, next)
+		err = a.writeRedeemed(ctx, by, invitation, u, next)
 		used = errors.Is(err, directory.ErrUsed) // by another call meanwhile
 	}
 	if err != nil && !used {
@@ -139,7 +136,7 @@ func (a *Accounts) Redeem(ctx context.Context, act audit.Act, invitation, next l
 	return err
 }
 
-// CheckInvitation says whether RedeemAs would take an invitation: nil, directory.ErrUsed or
+// CheckInvitation says whether Redeem would take an invitation: nil, directory.ErrUsed or
 // login.ErrRefused. It uses nothing up. The holder learns it before they think of a password, and
 // with first that they also choose an identifier.
 func (a *Accounts) CheckInvitation(ctx context.Context, invitation login.Secret) (first bool, err error) {
@@ -153,7 +150,7 @@ func (a *Accounts) CheckInvitation(ctx context.Context, invitation login.Secret)
 	return false, err
 }
 
-func (a *Accounts) redeem(ctx context.Context, act audit.Act, invitation login.Secret, u directory.User, next login.Secret) error {
+func (a *Accounts) writeRedeemed(ctx context.Context, act audit.Act, invitation login.Secret, u directory.User, next login.Secret) error {
 	hash, err := a.passwords.Choose(ctx, act.Address, u.Identifier, u.Name, next)
 	if err != nil {
 		return err

@@ -106,7 +106,7 @@ func (m mailing) recovered(handle login.Secret, next string) error {
 	if err != nil {
 		return err
 	}
-	return m.Users().Redeem(m.t.Context(), noAct, invitation, secret.New(next))
+	return m.Users().Redeem(m.t.Context(), noAct, invitation, "", secret.New(next))
 }
 
 // LOGIN-12, LOGIN-14: who forgot the password gets a code and a link, chooses another, and is told. All
@@ -148,7 +148,7 @@ func TestNotices(t *testing.T) {
 	ctx := t.Context()
 	for _, proven := range []bool{true, false} {
 		u := m.user(fmt.Sprintf("user-%v@example.com", proven))
-		_, err := m.Users().Update(ctx, u.ID, noAct, func(u *directory.User) error {
+		_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error {
 			if proven {
 				u.Verified = *m.now
 			}
@@ -252,7 +252,7 @@ func TestEndedSessionsHaveNoProofOfAnAddress(t *testing.T) {
 			return err
 		},
 		"disabled": func(u directory.User) error {
-			_, err := m.Users().Update(ctx, u.ID, noAct, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+			_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
 			return err
 		},
 	} {
@@ -320,7 +320,7 @@ func TestUndoAddress(t *testing.T) {
 			name := fmt.Sprintf("%s, killed at %d", round, spared)
 			u := m.user(fmt.Sprintf("ada%d@example.com", spared))
 			ctx := t.Context()
-			_, err := m.Users().Update(ctx, u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
+			_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
 			must(t, err)
 			thief := m.signIn(u, counterfoil.CarrierBearer)
 			asked, err := m.Users().AskAddress(ctx, thief.Session, noAct, fmt.Sprintf("thief%d@example.com", spared), "en")
@@ -350,7 +350,7 @@ func TestUndoAddress(t *testing.T) {
 				t.Errorf("%s: after the undo %+v, %v", name, got, err)
 			}
 			if spared == 0 {
-				must(t, m.Users().Redeem(ctx, noAct, invitation, secret.New(nextPass)))
+				must(t, m.Users().Redeem(ctx, noAct, invitation, "", secret.New(nextPass)))
 			}
 		}
 	}
@@ -378,7 +378,7 @@ func TestInviteByMail(t *testing.T) {
 	u, _, err := m.Users().CreateInvitedByMail(ctx, noAct, directory.User{Identifier: "ada@example.com"})
 	must(t, err)
 	first := m.box.last(t)
-	must(t, m.Users().Redeem(ctx, noAct, secret.New(first.Token), secret.New(pass)))
+	must(t, m.Users().Redeem(ctx, noAct, secret.New(first.Token), "", secret.New(pass)))
 	to, expires, err := m.Users().InviteByMail(ctx, u.ID, noAct)
 	if got := m.box.last(t); err != nil || to != "ada@example.com" || got.Kind != accounts.MailInvite || got.Token == first.Token || expires.Sub(*m.now) != directory.LinkTTL {
 		t.Errorf("InviteByMail = %q, %v, %v, and %+v", to, expires, err, got)

@@ -110,9 +110,13 @@ type Actor struct {
 	owner  bool
 }
 
-// Owner is the Actor that owns the machine, or the program that embeds the server. It can do
-// all that there is to do, and is not kept from mistakes that it can repair itself.
+// Owner is the Actor that owns the machine. It can do all that there is to do, and is not kept from
+// mistakes that it can repair itself.
 func Owner() Actor { return Actor{Rights(), true} }
+
+// Program is the Actor for a program that embeds the server and decides itself which of its users may do
+// what. It has all rights, and is kept from the mistakes of an administrator.
+func Program() Actor { return Actor{Rights(), false} }
 
 // OfKey is the Actor that has shown an API key, see [Accounts.Authenticate].
 func OfKey(k directory.APIKey) (who Actor) {
@@ -227,64 +231,39 @@ func (a *Accounts) administers(ctx context.Context, subject string, held []strin
 	return slices.ContainsFunc(slices.Concat(held, at.Roles, u.Roles), Administers), nil
 }
 
-// Change is Update for an Actor that may write. It fails with ErrLastAdministrator if the user
-// is the last active one with RoleAdmin, and would no longer be, unless the Actor is the Owner.
-func (a *Accounts) Change(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
-	return a.Update(ctx, id, act, func(u *directory.User) error {
-		before := isAdministrator(*u)
-		if err := change(u); err != nil {
-			return err
-		}
-		if before && !isAdministrator(*u) {
-			return a.notTheLast(ctx, who, id)
-		}
-		return nil
-	})
-}
-
-// Remove is Delete, by the rule of Change.
-func (a *Accounts) Remove(ctx context.Context, who Actor, id string, act audit.Act) error {
-	u, err := a.users.ByID(ctx, id)
-	if err == nil && isAdministrator(u) {
-		err = a.notTheLast(ctx, who, id)
+// mayTake refuses a change of a user by who may not write, and one after which nobody would be an
+// administrator: next says whether the user still is one. Of two administrators who take each other away, one must
+// stay. So the change counts only while the users that it returns are as they were read.
+func (a *Accounts) mayTake(ctx context.Context, who Actor, before directory.User, next bool) (while []directory.User, err error) {
+	if !who.May(Write) {
+		return nil, Forbidden{"it needs the right " + string(Write)}
 	}
-	if err != nil {
-		return err
+	if who.owner || next || !isAdministrator(before) {
+		return nil, nil
 	}
-	return a.Delete(ctx, id, act)
+	return a.otherAdministrator(ctx, before.ID)
 }
 
 func isAdministrator(u directory.User) bool {
 	return u.Status == directory.Active && slices.Contains(u.Roles, RoleAdmin)
 }
 
-func (a *Accounts) notTheLast(ctx context.Context, who Actor, id string) error {
-	if who.owner {
-		return nil
-	}
-	other, err := a.administrator(ctx, id)
-	if err == nil && !other {
-		err = ErrLastAdministrator
-	}
-	return err
-}
-
-// administrator reports whether an active user with RoleAdmin is there, besides the one with
-// the id besides.
-func (a *Accounts) administrator(ctx context.Context, besides string) (bool, error) {
+// otherAdministrator returns an active user with RoleAdmin who does not have the id besides, or
+// ErrLastAdministrator.
+func (a *Accounts) otherAdministrator(ctx context.Context, besides string) ([]directory.User, error) {
 	disabled := false
 	for after := ""; ; {
 		found, err := a.users.Search(ctx, directory.Filter{Role: RoleAdmin, Disabled: &disabled}, after, 0)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		for _, u := range found.Users {
+		for n, u := range found.Users {
 			if u.ID != besides && isAdministrator(u) {
-				return true, nil
+				return found.Users[n : n+1], nil
 			}
 		}
 		if after = found.Next; after == "" {
-			return false, nil
+			return nil, ErrLastAdministrator
 		}
 	}
 }

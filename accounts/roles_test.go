@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 var everyRole = []string{accounts.RoleAdmin, accounts.RoleSupport, accounts.RoleAuditor}
@@ -103,11 +105,11 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 		}
 	}
 	demoted := n.user("demoted", accounts.RoleAdmin)
-	_, err = n.Users().Update(t.Context(), demoted.ID, noAct, roles("staff"))
+	_, err = n.Users().Update(t.Context(), accounts.Owner(), demoted.ID, noAct, roles("staff"))
 	must(t, err)
 	demoted.Roles = []string{"staff"}
 	promoted := n.user("promoted", "staff")
-	_, err = n.Users().Update(t.Context(), promoted.ID, noAct, roles("staff", accounts.RoleAuditor))
+	_, err = n.Users().Update(t.Context(), accounts.Owner(), promoted.ID, noAct, roles("staff", accounts.RoleAuditor))
 	must(t, err)
 	inForce := n.user("in-force", "staff")
 	must(t, n.Issuer().SetSubject(t.Context(), inForce.ID, noAct, func(s *issuer.Subject) { s.Roles = []string{accounts.RoleAdmin} }))
@@ -156,45 +158,140 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 	}
 }
 
-// The last administrator is not taken away by mistake. The owner of the machine may: there,
+// takes are the exported methods that change a user who is there, each with ways to take a role of administration away
+// from the user; none: it leaves status and roles as they are.
+var takes = map[string]map[string]func(n node, who accounts.Actor, id string) error{
+	"Update": {
+		"the role": func(n node, who accounts.Actor, id string) error {
+			_, err := n.Users().Update(n.t.Context(), who, id, noAct, roles("staff"))
+			return err
+		},
+		"disabled": func(n node, who accounts.Actor, id string) error {
+			_, err := n.Users().Update(n.t.Context(), who, id, noAct, status(directory.Disabled))
+			return err
+		},
+	},
+	"Delete": {"deleted": func(n node, who accounts.Actor, id string) error {
+		return n.Users().Delete(n.t.Context(), who, id, noAct)
+	}},
+
+	"AskAddress": nil, "VerifyAddress": nil, "UndoAddress": nil, "Recover": nil, "AnswerRecovery": nil,
+	"SetPassword": nil, "ChangePassword": nil, "Redeem": nil, "Invite": nil, "InviteByMail": nil,
+	"SetCredential": nil, "DeleteCredential": nil, "EndSession": nil, "EndSessions": nil, "EndOthers": nil,
+}
+
+// away is a way of takes by its name.
+func away(name string) func(n node, who accounts.Actor, id string) error {
+	for _, ways := range takes {
+		if do := ways[name]; do != nil {
+			return do
+		}
+	}
+	panic(name)
+}
+
+// others are the exported methods that change no user who is there.
+var others = []string{
+	"AddressNeedsProof", "Administer", "Authenticate", "ByID", "ByIdentifier", "Called", "CheckInvitation", "ComposeCode", "Count", "Create",
+	"CreateInvited", "CreateInvitedByMail", "Credentials", "DeleteKey", "Exchange", "Finish", "Impersonate", "Import", "InviteAdministrator",
+	"Keys", "List", "Mails", "NewKey", "RedeemCode", "Register", "Reindex", "Search", "SendCode", "SignIn", "SignUp", "Verifies",
+}
+
+// The last administrator is not taken away by mistake, by no exported way. The owner of the machine may: there,
 // another one can be made.
 func TestLastAdministrator(t *testing.T) {
 	t.Parallel()
+	for m := range reflect.TypeFor[*accounts.Accounts]().Methods() {
+		if _, ok := takes[m.Name]; ok == slices.Contains(others, m.Name) {
+			t.Errorf("this test does not know whether %s can take an administrator away", m.Name)
+		}
+	}
 	n := open(t, stores{users: inMemory(t)})
 	admin, err := n.acting(accounts.Write, accounts.RoleAdmin)
 	must(t, err)
 	boss := n.user("boss", accounts.RoleAdmin, "staff")
 	n.user("helper", accounts.RoleSupport, accounts.RoleAuditor)
 	asleep := n.user("asleep", accounts.RoleAdmin)
-	_, err = n.Users().Update(t.Context(), asleep.ID, noAct, status(directory.Disabled))
+	_, err = n.Users().Update(t.Context(), accounts.Owner(), asleep.ID, noAct, status(directory.Disabled))
 	must(t, err)
-	ways := map[string]func(who accounts.Actor) error{
-		"the role": func(who accounts.Actor) error {
-			_, err := n.Users().Change(t.Context(), who, boss.ID, noAct, roles("staff"))
-			return err
-		},
-		"disabled": func(who accounts.Actor) error {
-			_, err := n.Users().Change(t.Context(), who, boss.ID, noAct, status(directory.Disabled))
-			return err
-		},
-		"deleted": func(who accounts.Actor) error { return n.Users().Remove(t.Context(), who, boss.ID, noAct) },
-	}
 	key := accounts.OfKey(directory.APIKey{Scopes: []string{directory.ScopeAdmin}})
-	for way, do := range ways {
-		for _, who := range []accounts.Actor{admin, key} {
-			if err := do(who); !errors.Is(err, accounts.ErrLastAdministrator) {
-				t.Errorf("%s: %v, want ErrLastAdministrator", way, err)
+	reader := accounts.OfKey(directory.APIKey{Scopes: []string{directory.ScopeAdminRead}})
+	for _, ways := range takes {
+		for way, do := range ways {
+			for _, who := range []accounts.Actor{admin, key, accounts.Program()} {
+				if err := do(n, who, boss.ID); !errors.Is(err, accounts.ErrLastAdministrator) {
+					t.Errorf("%s: %v, want ErrLastAdministrator", way, err)
+				}
+			}
+			for _, who := range []accounts.Actor{{}, reader} {
+				if err := do(n, who, boss.ID); !errors.Is(err, counterfoil.ErrForbidden) {
+					t.Errorf("%s, by who may not write: %v, want ErrForbidden", way, err)
+				}
 			}
 		}
 	}
 	if u, err := n.Users().ByID(t.Context(), boss.ID); err != nil || u.Status != directory.Active || len(u.Roles) != 2 {
 		t.Errorf("the last administrator is %+v, %v", u, err)
 	}
-	_, err = n.Users().Change(t.Context(), admin, boss.ID, noAct, roles(accounts.RoleAdmin)) // and stays one
+	_, err = n.Users().Update(t.Context(), admin, boss.ID, noAct, roles(accounts.RoleAdmin)) // and stays one
 	must(t, err)
 	second := n.user("second", accounts.RoleAdmin)
-	must(t, ways["the role"](admin))
-	must(t, n.Users().Remove(t.Context(), accounts.Owner(), second.ID, noAct))
+	must(t, away("the role")(n, admin, boss.ID))
+	must(t, n.Users().Delete(t.Context(), accounts.Owner(), second.ID, noAct))
+}
+
+// Of two administrators who take each other away, one between any two steps of the other, one stays, and what the
+// refused change took from the sessions meanwhile is given back.
+func TestAdministratorsTakeEachOtherAway(t *testing.T) {
+	t.Parallel()
+	for round, s := range rounds(t) {
+		users, sessions := storetest.Faulty(s.users), storetest.Faulty(s.sessions)
+		first, second := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
+		refused := 0
+		for _, a := range []string{"the role", "disabled", "deleted"} {
+			for _, b := range []string{"the role", "deleted"} {
+				for _, on := range []*storetest.FaultyStore{users, sessions} {
+					for _, op := range []storetest.Op{storetest.OpGet, storetest.OpCommit} {
+						for step, hit := 0, true; hit; step++ {
+							hit = false
+							one, other := second.known(), second.known()
+							for _, u := range []directory.User{one, other} {
+								_, err := second.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("a", accounts.RoleAdmin))
+								must(t, err)
+							}
+							var errB error
+							on.Inject(storetest.Fault{Op: op, After: step, Times: 1, Slow: true, Before: func() {
+								hit = true
+								errB = away(b)(second, accounts.Program(), other.ID)
+							}})
+							errA := away(a)(first, accounts.Program(), one.ID)
+							on.Heal()
+							if !hit {
+								errB = away(b)(second, accounts.Program(), other.ID)
+							}
+							stays, wrong := one, errB
+							if errA == nil {
+								stays, wrong = other, errA
+							}
+							if wrong != nil || !errors.Is(errors.Join(errA, errB), accounts.ErrLastAdministrator) {
+								t.Fatalf("%s: %s, and before its %s %d %s: %v, %v", round, a, op, step, b, errA, errB)
+							}
+							if errA != nil {
+								refused++
+							}
+							if at := second.state(stays.ID); !at.agrees() {
+								t.Errorf("%s: %s, and before its %s %d %s: of who stays %v", round, a, op, step, b, at)
+							}
+							must(t, second.Users().Delete(t.Context(), accounts.Owner(), stays.ID, noAct)) // the next pair is alone
+						}
+					}
+				}
+			}
+		}
+		if refused == 0 {
+			t.Error("the second was always later")
+		}
+	}
 }
 
 // SES-04: who gets any role of administration signs in anew, and no program that makes
@@ -205,7 +302,7 @@ func TestEveryRoleOfAdministrationNeedsALogin(t *testing.T) {
 	for _, role := range everyRole {
 		u := n.user("to-be-"+role, "staff")
 		before := n.signIn(u, counterfoil.CarrierBearer)
-		_, err := n.Users().Update(t.Context(), u.ID, noAct, roles("staff", role))
+		_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff", role))
 		must(t, err)
 		n.ended("the role "+role, before)
 		by := &directory.APIKey{Client: "maker", Clients: []string{"default"}, Scopes: []string{directory.ScopeSessions, directory.ScopeAdminRead}}
@@ -237,7 +334,7 @@ func TestReadingKey(t *testing.T) {
 		if who := accounts.OfKey(k); err != nil || !who.May(accounts.Audit) || who.May(accounts.Revoke) || who.May(accounts.Write) {
 			t.Errorf("the key of %s may %v, %v", role, who, err)
 		}
-		_, err = n.Users().Update(t.Context(), u.ID, noAct, roles("staff"))
+		_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
 		must(t, err)
 		if k, err = n.Users().Authenticate(t.Context(), key.Reveal()); err != nil || accounts.OfKey(k).May(accounts.Read) {
 			t.Errorf("the key of somebody who was %s reads on: %v", role, err)
@@ -252,7 +349,7 @@ func TestRoleTakenDuringALogin(t *testing.T) {
 	u := n.user("brief", accounts.RoleSupport)
 	rev, err := n.Issuer().SubjectRev(t.Context(), u.ID)
 	must(t, err)
-	_, err = n.Users().Update(t.Context(), u.ID, noAct, roles())
+	_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles())
 	must(t, err)
 	if _, err := n.Issuer().Login(t.Context(), login.Proof{Subject: u.ID, Roles: u.Roles, At: time.Now(), SubjectRev: rev}, issuer.Request{}); !errors.Is(err, issuer.ErrProveAgain) {
 		t.Errorf("Login = %v, want ErrProveAgain", err)

@@ -31,7 +31,7 @@ type change struct {
 
 func updating(how func(*directory.User) error) func(node, context.Context, directory.User) error {
 	return func(n node, ctx context.Context, u directory.User) error {
-		_, err := n.Users().Update(ctx, u.ID, noAct, how)
+		_, err := n.Users().Update(ctx, accounts.Owner(), u.ID, noAct, how)
 		return err
 	}
 }
@@ -52,7 +52,7 @@ var changes = []change{
 		return n.Users().SetPassword(ctx, u.ID, noAct, secret.New(nextPass))
 	}, true},
 	{"deleted", func(n node, ctx context.Context, u directory.User) error {
-		err := n.Users().Delete(ctx, u.ID, noAct)
+		err := n.Users().Delete(ctx, accounts.Owner(), u.ID, noAct)
 		if errors.Is(err, store.ErrNotFound) {
 			err = nil // done before
 		}
@@ -72,7 +72,7 @@ func (n node) known() directory.User {
 	n.t.Helper()
 	numbered++
 	u := n.user(fmt.Sprint("user", numbered), "a")
-	u, err := n.Users().Update(n.t.Context(), u.ID, noAct, roles("a", "c")) // the sessions are told
+	u, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("a", "c")) // the sessions are told
 	must(n.t, err)
 	return u
 }
@@ -185,12 +185,12 @@ func TestAnnouncedAndNeverWritten(t *testing.T) {
 	dying, other := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 	u := other.known()
 	sessions.Inject(storetest.Fault{Op: storetest.OpCommit}) // written, and not given
-	if _, err := dying.Users().Update(t.Context(), u.ID, noAct, roles("a", "b", "c")); err == nil {
+	if _, err := dying.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("a", "b", "c")); err == nil {
 		t.Fatal("no error")
 	}
 	sessions.Heal()
 	users.Inject(storetest.Fault{Op: storetest.OpCommit}) // announced, and not written
-	if _, err := dying.Users().Update(t.Context(), u.ID, noAct, status(directory.Disabled)); err == nil {
+	if _, err := dying.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled)); err == nil {
 		t.Fatal("no error")
 	}
 	users.Heal()
@@ -213,7 +213,7 @@ func TestUsersOfABackup(t *testing.T) {
 	must(t, err)
 	for range 3 {
 		must(t, n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass)))
-		_, err = n.Users().Update(t.Context(), u.ID, noAct, status(directory.Disabled))
+		_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
 		must(t, err)
 	}
 	now, err := store.One(t.Context(), s.users, store.Key{Kind: "user", ID: u.ID})
@@ -224,7 +224,7 @@ func TestUsersOfABackup(t *testing.T) {
 	if s := n.state(u.ID); !s.within() {
 		t.Errorf("after the restore: %v", s)
 	}
-	_, err = n.Users().Update(t.Context(), u.ID, noAct, status(directory.Active))
+	_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Active))
 	must(t, err)
 	if s := n.state(u.ID); !s.agrees() || s.force.Disabled {
 		t.Errorf("after a change: %v", s)
@@ -254,7 +254,7 @@ func TestPasswordStoppedBetweenSteps(t *testing.T) {
 			"redeem": func(u directory.User, _ *issuer.Issued) func() error {
 				invitation, _, err := other.Users().Invite(t.Context(), u.ID, noAct)
 				must(t, err)
-				return func() error { return dying.Users().Redeem(t.Context(), noAct, invitation, secret.New(nextPass)) }
+				return func() error { return dying.Users().Redeem(t.Context(), noAct, invitation, "", secret.New(nextPass)) }
 			},
 		}
 		for way, begin := range ways {
@@ -404,7 +404,7 @@ func TestLoginDuringSetPassword(t *testing.T) {
 func TestTrailTellsOfLostRoles(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u := n.user("boss", accounts.RoleAdmin, "staff")
-	_, err := n.Users().Update(t.Context(), u.ID, noAct, roles("staff"))
+	_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
 	must(t, err)
 	entries, _, err := n.Issuer().Audit().List(t.Context(), audit.Query{Subject: u.ID})
 	must(t, err)

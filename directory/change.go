@@ -54,9 +54,10 @@ func (d *Directory) Read(ctx context.Context, id string) (User, Due, error) {
 
 // Write replaces the user that was read by u, and keeps what is due then; nil leaves that
 // as it is. If somebody else wrote the user meanwhile, the error is store.ErrConflict. note
-// is what the trail keeps of it.
-func (d *Directory) Write(ctx context.Context, u User, due *Due, note audit.Entry) error {
-	return d.WriteTold(ctx, u, due, note, nil)
+// is what the trail keeps of it. Nothing is written, and it is store.ErrConflict too, unless the users
+// in while are as they were read.
+func (d *Directory) Write(ctx context.Context, u User, due *Due, note audit.Entry, while ...User) error {
+	return d.replace(ctx, u, due, note, nil, while)
 }
 
 // Told makes the messages that tell a user of a change, as records for its commit. u is the user as it is
@@ -75,10 +76,15 @@ func (t Told) add(b *store.Batch, u User) error {
 // WriteTold is Write, with messages about it. It is how others than the user write the address, such as an administrator.
 // Then no undo counts any more: who reads the mail of an address before may be a thief.
 func (d *Directory) WriteTold(ctx context.Context, u User, due *Due, note audit.Entry, told Told) error {
+	return d.replace(ctx, u, due, note, told, nil)
+}
+
+func (d *Directory) replace(ctx context.Context, u User, due *Due, note audit.Entry, told Told, while []User) error {
 	b, err := d.write(ctx, u, due)
 	if err != nil {
 		return err
 	}
+	b.Require = append(b.Require, requireAll(while)...)
 	if u.Address != u.box.Address || !u.Verified.Equal(u.box.Verified) {
 		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindUndo, Owner: u.ID})
 	}
@@ -117,11 +123,11 @@ func (d *Directory) write(ctx context.Context, u User, due *Due) (store.Batch, e
 }
 
 // Delete removes the user that was read, with its credentials, the API keys that act for
-// it, its open invitations and what is due. If somebody else wrote the user meanwhile, the error is
-// store.ErrConflict. The id never comes back.
-func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry) error {
+// it, its open invitations and what is due. If somebody else wrote the user meanwhile, or one of those in
+// while, the error is store.ErrConflict. The id never comes back.
+func (d *Directory) Delete(ctx context.Context, u User, note audit.Entry, while ...User) error {
 	b := store.Batch{
-		Require: []store.Require{u.require()},
+		Require: append(requireAll(while), u.require()),
 		Delete:  []store.Key{userKey(u.ID), dueKey(u.ID), identifierKey(u.Identifier)},
 	}
 	endMailed(&b, u.ID)

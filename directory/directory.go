@@ -362,6 +362,13 @@ func userKey(id string) store.Key { return store.Key{Kind: kindUser, ID: id} }
 
 func (u *User) require() store.Require { return store.Require{Key: userKey(u.ID), Rev: u.rev} }
 
+func requireAll(users []User) (all []store.Require) {
+	for _, u := range users {
+		all = append(all, u.require())
+	}
+	return all
+}
+
 // ByIdentifier returns a user by any spelling of the identifier, or
 // store.ErrNotFound.
 func (d *Directory) ByIdentifier(ctx context.Context, identifier string) (User, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/login"
@@ -175,7 +176,7 @@ func (a *app) promote(role string) {
 	a.t.Helper()
 	alice, err := a.auth.Users().ByIdentifier(a.t.Context(), "alice")
 	if err == nil {
-		_, err = a.auth.Users().Update(a.t.Context(), alice.ID, audit.Act{}, func(u *directory.User) error {
+		_, err = a.auth.Users().Update(a.t.Context(), accounts.Owner(), alice.ID, audit.Act{}, func(u *directory.User) error {
 			u.Roles = []string{role}
 			return nil
 		})

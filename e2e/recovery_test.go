@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/emersion/go-smtp"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -277,7 +278,7 @@ func TestSignInByMailInABrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = auth.Users().Update(t.Context(), u.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
+			_, err = auth.Users().Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -130,7 +130,7 @@ func TestLogEvents(t *testing.T) {
 			return err
 		},
 		source.ScopeClaims: func() error {
-			_, err := b.users.Update(t.Context(), user.ID, audit.Act{By: audit.ByLocal}, func(u *directory.User) error { u.Roles = nil; return nil })
+			_, err := b.users.Update(t.Context(), accounts.Owner(), user.ID, audit.Act{By: audit.ByLocal}, func(u *directory.User) error { u.Roles = nil; return nil })
 			return err
 		},
 		source.ScopeClient: func() error {
@@ -169,7 +169,7 @@ func TestLogEventsEnd(t *testing.T) {
 	admin, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "two", Roles: []string{accounts.RoleAdmin}})
 	must(t, err)
 	two := b.events(reader(admin.ID).Access.Reveal(), "")
-	_, err = b.users.Update(t.Context(), admin.ID, audit.Act{}, func(u *directory.User) error { u.Roles = nil; return nil })
+	_, err = b.users.Update(t.Context(), accounts.Owner(), admin.ID, audit.Act{}, func(u *directory.User) error { u.Roles = nil; return nil })
 	must(t, err)
 	k, key, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "watcher", Scopes: []string{"admin"}})
 	must(t, err)
@@ -241,7 +241,7 @@ func TestStreamFollowsTheRoles(t *testing.T) {
 	u, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "both"})
 	must(t, err)
 	give := func(roles ...string) {
-		_, err := b.users.Update(t.Context(), u.ID, audit.Act{}, func(u *directory.User) error { u.Roles = roles; return nil })
+		_, err := b.users.Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Roles = roles; return nil })
 		must(t, err)
 	}
 	give(accounts.RoleAdmin, accounts.RoleSupport)

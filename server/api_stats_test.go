@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -110,7 +111,7 @@ func TestStatsCountRevocations(t *testing.T) {
 	u, err := b.users.Register(t.Context(), audit.Act{}, "bob", "", secret.New(pass), nil)
 	must(t, err)
 	for n, revoke := range []func() error{
-		func() error { return b.users.Delete(t.Context(), u.ID, audit.Act{}) },
+		func() error { return b.users.Delete(t.Context(), accounts.Owner(), u.ID, audit.Act{}) },
 		func() error { return b.issuer.Clients().Delete(t.Context(), "app", audit.Act{}) },
 		func() error {
 			return b.issuer.Clients().Set(t.Context(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })

@@ -128,7 +128,7 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	u, err := s.users.Change(r.Context(), who.actor, id, act(w, r, who.by, ""), func(u *directory.User) error {
+	u, err := s.users.Update(r.Context(), who.actor, id, act(w, r, who.by, ""), func(u *directory.User) error {
 		if b.Name != nil {
 			u.Name = *b.Name
 		}
@@ -158,7 +158,7 @@ func (s *Server) adminDeleteUser(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	if err := s.users.Remove(r.Context(), who.actor, id, act(w, r, who.by, "user deleted")); err != nil {
+	if err := s.users.Delete(r.Context(), who.actor, id, act(w, r, who.by, "user deleted")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -229,7 +229,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	if err := s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Identifier, b.Password.String); err != nil {
+	if err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Identifier, b.Password.String); err != nil {
 		return noInvitation(err)
 	}
 	w.WriteHeader(http.StatusNoContent)

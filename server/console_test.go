@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
@@ -393,7 +394,7 @@ func TestConsoleProvesAgainInSteps(t *testing.T) {
 	b, _, _, _ := furnished(t)
 	alice, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
-	_, err = b.users.Update(t.Context(), alice.ID, audit.Act{}, func(u *directory.User) error { u.Roles = []string{"admin"}; return nil })
+	_, err = b.users.Update(t.Context(), accounts.Owner(), alice.ID, audit.Act{}, func(u *directory.User) error { u.Roles = []string{"admin"}; return nil })
 	must(t, err)
 	b.riddled()
 	old := func(subject string) *visitor {

@@ -78,7 +78,7 @@ func (s *Server) pageChoose(w http.ResponseWriter, r *http.Request) error {
 	}
 	token := invitationIn(r.PostForm.Get("token"))
 	first, _ := s.users.CheckInvitation(r.Context(), secret.New(token)) // the answer to the form says what is wrong
-	err = s.users.RedeemAs(r.Context(), act(w, r, "", "invitation"), secret.New(token), r.PostForm.Get("identifier"), secret.New(r.PostForm.Get("password")))
+	err = s.users.Redeem(r.Context(), act(w, r, "", "invitation"), secret.New(token), r.PostForm.Get("identifier"), secret.New(r.PostForm.Get("password")))
 	switch err = noInvitation(err); {
 	case errors.Is(err, directory.ErrUsed): // there is a password to sign in with
 		status, text := s.refused(w, r, err)

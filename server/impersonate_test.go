@@ -132,7 +132,7 @@ func TestConsoleImpersonates(t *testing.T) {
 		u, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), roles)
 		must(t, err)
 		if name == "asleep" {
-			_, err = b.users.Update(t.Context(), u.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+			_, err = b.users.Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
 			must(t, err)
 		}
 		if v.open("/admin/users/"+u.ID).at(http.StatusOK, "Delete"); strings.Contains(v.page.Body.String(), "Impersonate") {

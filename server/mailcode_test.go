@@ -21,7 +21,7 @@ func TestSignInByMailedCode(t *testing.T) {
 	for _, name := range []string{"ada@example.com", "eve@example.com"} {
 		u, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), nil)
 		must(t, err)
-		_, err = b.users.Update(t.Context(), u.ID, audit.Act{}, func(u *directory.User) error {
+		_, err = b.users.Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error {
 			if name == "ada@example.com" {
 				u.Verified = time.Now()
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -30,7 +31,7 @@ func TestUsersAreNamed(t *testing.T) {
 	for _, subject := range []string{bob.ID, alice.ID, "usr_of_a_program"} {
 		b.session(subject, issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: "Phone"})
 	}
-	must(t, b.users.Delete(t.Context(), gone.ID, audit.Act{By: audit.BySubject(alice.ID)}))
+	must(t, b.users.Delete(t.Context(), accounts.Owner(), gone.ID, audit.Act{By: audit.BySubject(alice.ID)}))
 	want := map[string]api.Person{bob.ID: {Identifier: "bob@example.org", Name: hostile}, alice.ID: {Identifier: "alice", Name: "Alice"}}
 	for path, body := range map[string]string{
 		"/v1/admin/sessions": "", "/v1/admin/audit?limit=200": "",

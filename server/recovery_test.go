@@ -90,7 +90,7 @@ func TestForgottenPasswordOfAnybody(t *testing.T) {
 	b := mailed(t)
 	gone, err := b.users.Register(t.Context(), audit.Act{}, "gone@example.com", "", secret.New(pass), nil)
 	must(t, err)
-	_, err = b.users.Update(t.Context(), gone.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+	_, err = b.users.Update(t.Context(), accounts.Owner(), gone.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
 	must(t, err)
 	for _, path := range []string{"/v1/recovery", "/forgot"} {
 		want := ""

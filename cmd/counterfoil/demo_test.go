@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -52,7 +53,7 @@ func demoOf(t *testing.T, before func(e *server.Embedded, alice directory.User, 
 // set changes the status of a user.
 func set(t *testing.T, e *server.Embedded, id string, status string) {
 	t.Helper()
-	_, err := e.Users().Update(t.Context(), id, audit.Act{}, func(u *directory.User) error { u.Status = status; return nil })
+	_, err := e.Users().Update(t.Context(), accounts.Owner(), id, audit.Act{}, func(u *directory.User) error { u.Status = status; return nil })
 	if err != nil {
 		t.Error(err)
 	}

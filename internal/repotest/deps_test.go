@@ -117,7 +117,7 @@ var layers = map[string]struct {
 	"/examples/embedded":         {[]string{"", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/microservice":     {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/durable":          {[]string{"", "/keyring", "/server", "/store/sqlite"}, nil, "what a program that embeds the server needs"},
-	"/examples/tutorial/app":     {[]string{"", "/audit", "/directory", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
+	"/examples/tutorial/app":     {[]string{"", "/accounts", "/audit", "/directory", "/server", "/store/memory"}, nil, "what a program that embeds the server needs"},
 	"/examples/tutorial/reports": {[]string{""}, nil, "what a service needs: the root package"},
 	"/examples/webhook":          {nil, nil, "a receiver: what it needs of ours goes over the wire"},
 	"/examples/native":           {nil, nil, "a client: what it needs of ours goes over the wire"},

@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/server"
@@ -50,7 +51,7 @@ func main() {
 		session, _ := counterfoil.FromContext(r.Context())
 		user, err := auth.Users().ByIdentifier(r.Context(), r.PathValue("name"))
 		if err == nil {
-			_, err = auth.Users().Update(r.Context(), user.ID, audit.Act{By: audit.BySubject(session.Subject)}, func(u *directory.User) error {
+			_, err = auth.Users().Update(r.Context(), accounts.Program(), user.ID, audit.Act{By: audit.BySubject(session.Subject)}, func(u *directory.User) error {
 				u.Status = directory.Disabled
 				return nil
 			})
