@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // Names that a page must have room for.
@@ -71,7 +74,7 @@ func (b *browser) picture(name string) {
 // prints when the slowest page showed something first, and how long the browser waited for the server.
 func TestConsoleInABrowser(t *testing.T) {
 	t.Parallel()
-	auth, url, _ := embedded(t)
+	auth, url, _ := embedded(t, watched(t))
 	axe := axeSource(t)
 	boss := asRole(t, auth, "admin")
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -118,10 +121,10 @@ func TestConsoleInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	paints, waited, longest, slowest := 0.0, 0.0, 0.0, ""
-	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true} // pages that have every component together
+	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true, "check": true} // pages that have every component together
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
-		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "settings": "/admin/settings", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
+		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "settings": "/admin/settings", "monitor": "/admin/monitor", "check": "/admin/monitor/checks/shop", "check-empty": "/admin/monitor/checks/backup", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
 		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-several": "/admin/revoke/sessions?sid-" + rows[0].ID + "=on&sid-" + rows[1].ID + "=on", "form-found": "/admin/revoke/found?user=" + long.ID, "form-disable": user + "/disable", "form-impersonate": user + "/impersonate", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
 	} {
 		b.do(chromedp.Navigate(url + path))
@@ -161,6 +164,51 @@ func TestConsoleInABrowser(t *testing.T) {
 		}
 	}
 	t.Logf("first contentful paint: %.0f ms at most, of %s, for which the browser waited %.0f ms for the server; at most it waited %.0f ms", paints, slowest, waited, longest)
+}
+
+// watched has a server watch two checks. One has a day of results, with an hour in which it was down, and 90 days.
+func watched(t *testing.T) func(*server.Config) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "monitor.yaml")
+	for name, text := range map[string]string{"shop.id": strings.Repeat("0", 32), "backup.id": strings.Repeat("1", 32)} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), name), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := monitor.Parse(file, []byte(`
+checks:
+  - {name: shop, title: The shop with a long name that wraps on a telephone, push: shop.id, every: 24h}
+  - {name: backup, push: backup.id, every: 24h}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *server.Config) {
+		c.Monitor = f
+		now := time.Now().UTC()
+		var batch store.Batch
+		put := func(kind store.Kind, at, value string) {
+			batch.Put = append(batch.Put, store.Record{Key: store.Key{Kind: kind, ID: "shop/" + at}, Owner: "shop", Value: []byte(value)})
+		}
+		years := map[string][]string{}
+		for n := range 90 {
+			day := now.AddDate(0, 0, -n)
+			years[day.Format("2006")] = append(years[day.Format("2006")], fmt.Sprintf(`"%s":[86400,1440,%d,900,%d]`, day.Format("01-02"), 1440*(100+n%17), n%30/29*600))
+		}
+		for year, days := range years {
+			put("monitoryear", year, `{"days":{`+strings.Join(days, ",")+`}}`)
+		}
+		for n := range 2 {
+			var parts []string
+			for part := range 288 {
+				parts = append(parts, fmt.Sprintf("[300,5,%d,900,%d]", 5*(150+part%29), part/12%24/23*300))
+			}
+			put("monitorday", now.AddDate(0, 0, -n).Format(time.DateOnly), `{"buckets":[`+strings.Join(parts, ",")+`]}`)
+		}
+		if _, err := c.Store.Commit(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // apart is a tab of another person or device: it shares no cookie with b.

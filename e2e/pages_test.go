@@ -21,7 +21,7 @@ import (
 
 // embedded is a server in this process. A request to /as?NAME=VALUE sets that cookie, and leads
 // to the account page. paths are what the browser has asked for.
-func embedded(t *testing.T) (auth *server.Embedded, url string, paths func() string) {
+func embedded(t *testing.T, with ...func(*server.Config)) (auth *server.Embedded, url string, paths func() string) {
 	t.Helper()
 	asked := new(output)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +34,11 @@ func embedded(t *testing.T) (auth *server.Embedded, url string, paths func() str
 		auth.ServeHTTP(w, r)
 	}))
 	t.Cleanup(web.Close)
-	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true, Registration: true, MaxSessions: 250})
+	c := server.Config{Store: memory.New(), URL: web.URL, InsecureHashes: true, Registration: true, MaxSessions: 250}
+	for _, set := range with {
+		set(&c)
+	}
+	auth, err := server.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

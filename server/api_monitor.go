@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
@@ -62,6 +64,60 @@ func viewCheck(c monitor.Shown, line kept.Line) api.Check {
 	}
 	if c.Mute != nil {
 		v.Mute = &api.Mute{Until: c.Mute.Until.UTC(), Why: c.Mute.Why, By: c.Mute.By}
+	}
+	return v
+}
+
+// adminResults is the history of a check.
+func (s *Server) adminResults(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
+	name, err := pathID(r, "name")
+	if err != nil {
+		return err
+	}
+	page, err := s.readPage(r, "step", "from", "to")
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(m.File().Checks, func(c *monitor.Check) bool { return c.Name == name }) {
+		return ofMonitor(monitor.ErrUnknown)
+	}
+	asked := kept.Window{Step: kept.Step(cmp.Or(page.filter.Get("step"), string(kept.Parts)))}
+	if asked.From, err = instant(page, "from"); err != nil {
+		return err
+	}
+	if asked.To, err = instant(page, "to"); err != nil {
+		return err
+	}
+	if page.sized {
+		asked.Most = page.limit
+	}
+	if page.after != "" {
+		if asked.From, err = time.Parse(time.RFC3339, page.after); err != nil {
+			return badRequest("cursor is not one that this listing gave")
+		}
+	}
+	points, next, err := m.keeper.Points(r.Context(), name, asked)
+	if err != nil {
+		return err
+	}
+	answer := api.Results{Check: name, Step: string(asked.Step), Points: []api.Point{}}
+	for _, p := range points {
+		answer.Points = append(answer.Points, viewPoint(p, asked.Step))
+	}
+	if !next.IsZero() {
+		answer.Next = s.next(r.URL.Path, page, next.UTC().Format(time.RFC3339))
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func viewPoint(p kept.Point, step kept.Step) api.Point {
+	v := api.Point{
+		At: p.At.UTC(), Runs: p.Runs, TookMS: p.Took.Milliseconds(), LongestMS: p.Longest.Milliseconds(),
+		Failed: p.Failed, Maintenance: p.Maintenance, Reason: string(p.Reason),
+	}
+	if step != kept.Raw {
+		up, down, muted := int64(p.Up/time.Second), int64(p.Down/time.Second), int64(p.Muted/time.Second)
+		v.UpSec, v.DownSec, v.MutedSec = &up, &down, &muted
 	}
 	return v
 }

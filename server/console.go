@@ -101,6 +101,8 @@ var consolePages = map[string]func(*visit) error{
 	"/admin/outbox":       (*visit).letters,
 	"/admin/monitor":      (*visit).monitor,
 	"/admin/audit":        (*visit).audit,
+
+	"/admin/monitor/checks/{name}": (*visit).check,
 }
 
 // consoleForms change something.

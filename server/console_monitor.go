@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/monitor/kept"
 )
 
 // checksPage is what is watched, and what happened.
@@ -24,6 +25,14 @@ type checksPage struct {
 type checkLine struct {
 	api.Check
 	Took, Share string
+}
+
+func lineOf(c api.Check) checkLine {
+	l := checkLine{Check: c, Took: short(c.TookMS)}
+	if c.Uptime != nil {
+		l.Share = percent(*c.Uptime, ".")
+	}
+	return l
 }
 
 // Well reports whether nothing is wrong with the check.
@@ -50,13 +59,76 @@ func (v *visit) monitor() error {
 	}
 	page.Watches, page.Incidents, page.Next = true, happened.Incidents, v.nextPage(query, happened.Next)
 	for _, c := range page.All.Checks {
-		l := checkLine{Check: c, Took: short(c.TookMS)}
-		if c.Uptime != nil {
-			l.Share = percent(*c.Uptime, ".")
-		}
-		page.Checks = append(page.Checks, l)
+		page.Checks = append(page.Checks, lineOf(c))
 	}
 	return v.render(http.StatusOK, "console_monitor.html", &page)
+}
+
+// checkPage is a check and its history.
+type checkPage struct {
+	consoleFrame
+	Check     checkLine
+	Read      time.Time // the plots end there
+	Day, Days history
+}
+
+// history is a plot of a check: how long its runs took, and when they failed.
+type history struct {
+	Bars    []historyBar
+	Width   int    // how many parts the plot shows
+	Longest string // of the averages
+	Failed  int    // parts in which a run has failed
+}
+
+// historyBar is a part of a history. The plot is 112 high: the times stand on 100, and what failed is below.
+type historyBar struct {
+	X, Top, Height int
+	Failed         bool
+}
+
+// historyOf draws the points of the last width parts, which are each so long.
+func historyOf(points []api.Point, now time.Time, each time.Duration, width int) history {
+	h, longest := history{Width: width}, int64(1)
+	last := now.Truncate(each)
+	for _, p := range points {
+		longest = max(longest, p.TookMS)
+	}
+	for _, p := range points {
+		x := width - 1 - int(last.Sub(p.At.Truncate(each))/each)
+		if x < 0 || x >= width {
+			continue
+		}
+		high := max(int(100*p.TookMS/longest), 1)
+		h.Bars = append(h.Bars, historyBar{x, 100 - high, high, p.Failed})
+		if p.Failed {
+			h.Failed++
+		}
+	}
+	h.Longest = short(longest)
+	return h
+}
+
+func (v *visit) check() error {
+	name := v.r.PathValue("name")
+	results := func(step string) call {
+		return get(at("monitor", "checks", name, "results"), url.Values{"step": {step}})
+	}
+	day, days := results(string(kept.Parts)), results(string(kept.ByDay))
+	var all api.Checks
+	var ofDay, ofDays api.Results
+	page := checkPage{}
+	var err error
+	if page.consoleFrame, err = v.pageOf([]string{"monitor"}, name, read{get(at("monitor"), nil), &all}, read{day, &ofDay}, read{days, &ofDays}); err != nil {
+		return err
+	}
+	for _, c := range all.Checks {
+		if c.Name == name {
+			page.Check, page.Title = lineOf(c), plain(c.Title)
+		}
+	}
+	page.Read = all.At
+	page.Day, page.Days = historyOf(ofDay.Points, all.At, 5*time.Minute, 288), historyOf(ofDays.Points, all.At, 24*time.Hour, kept.Days)
+	return v.render(http.StatusOK, "console_check.html", &page)
 }
 
 // muteHours are for how long a check can be muted in the console.

@@ -124,7 +124,7 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	letter := b.letter(outbox.Draft{Kind: "mail", About: hostile, Subject: u.ID})
 	kid, apikey := b.firstID("/v1/admin/keys"), b.firstID("/v1/admin/apikeys")
 	client := url.PathEscape("it's-$(touch/hacked)?")
-	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/outbox", "/admin/outbox?state=waiting&limit=1", "/admin/monitor", "/admin/users?limit=1"}
+	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/outbox", "/admin/outbox?state=waiting&limit=1", "/admin/monitor", "/admin/monitor/checks/shop", "/admin/users?limit=1"}
 	forms = []string{
 		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable", "/admin/users/" + u.ID + "/impersonate",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",

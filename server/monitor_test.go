@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/outbox"
@@ -363,6 +365,68 @@ func TestNoStatus(t *testing.T) {
 	}
 }
 
+// filled puts a day of results of a check into the store, as the monitor writes it: five minutes each, of which
+// the parts of the third hour have failed.
+func (b *bench) filled(check string, day time.Time) {
+	b.Helper()
+	var parts []string
+	for n := range 288 {
+		part := fmt.Sprintf("[300,5,%d,900]", 5*(100+n))
+		if n/12 == 2 {
+			part = "[0,5,2500,5000,300]"
+		}
+		parts = append(parts, part)
+	}
+	_, err := b.db.Commit(b.Context(), store.Batch{Put: []store.Record{{
+		Key: store.Key{Kind: "monitorday", ID: check + "/" + day.Format(time.DateOnly)}, Owner: check, Value: []byte(`{"buckets":[` + strings.Join(parts, ",") + `]}`),
+	}, {
+		Key: store.Key{Kind: "monitoryear", ID: check + "/" + day.Format("2006")}, Owner: check, Value: []byte(`{"days":{"` + day.Format("01-02") + `":[82800,1440,600000,5000,3600]}}`),
+	}}})
+	must(b.T, err)
+}
+
+// The history of a check is read in pages, and its page draws it.
+func TestResults(t *testing.T) {
+	b := assemble(t, server.Config{URL: authURL, Monitor: checks(t, "http://127.0.0.1:1/")})
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	yesterday := today.AddDate(0, 0, -1)
+	b.filled("shop", yesterday)
+	read := func(query string) (all []api.Point, pages int) {
+		for cursor := ""; ; pages++ {
+			var page api.Results
+			w := b.answer("GET", "/v1/admin/monitor/checks/shop/results?"+query+"&cursor="+cursor, "", "Authorization", "Bearer "+b.key)
+			if w.Code != http.StatusOK {
+				t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+			}
+			must(t, json.Unmarshal(w.Body.Bytes(), &page))
+			all = append(all, page.Points...)
+			if cursor = page.Next; cursor == "" {
+				return all, pages + 1
+			}
+		}
+	}
+	window := "from=" + yesterday.Format(time.RFC3339) + "&to=" + today.Format(time.RFC3339)
+	parts, pages := read("step=5m&limit=100&" + window)
+	if len(parts) != 288 || pages != 3 || !parts[24].Failed || *parts[24].DownSec != 300 || parts[0].TookMS != 100 || parts[287].TookMS != 387 || parts[0].Failed {
+		t.Errorf("%d parts on %d pages, %+v", len(parts), pages, parts)
+	}
+	if hour, _ := read("from=" + yesterday.Add(2*time.Hour).Format(time.RFC3339) + "&to=" + yesterday.Add(3*time.Hour).Format(time.RFC3339)); len(hour) != 12 {
+		t.Errorf("%d parts of an hour", len(hour))
+	}
+	if days, _ := read("step=1d"); len(days) != 1 || *days[0].UpSec != 82800 || !days[0].Failed || days[0].Runs != 1440 {
+		t.Errorf("%+v", days)
+	}
+	if raw, _ := read("step=raw"); len(raw) != 0 {
+		t.Errorf("%+v", raw)
+	}
+	v := b.console(time.Minute, "admin").open("/admin/monitor/checks/shop")
+	body := v.at(http.StatusOK, "The last 90 days").page.Body.String()
+	if n := strings.Count(body, `class="part" x=`); n < 1 || !strings.Contains(body, "on 1 of 1 days") || strings.Contains(body, "<script>alert") {
+		t.Errorf("%d bars: %s", n, body)
+	}
+	b.console(time.Minute, "admin").open("/admin/monitor/checks/other").at(http.StatusNotFound, "")
+}
+
 // What an operator writes is checked.
 func TestMonitorBadInput(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL, Monitor: checks(t, "http://127.0.0.1:1/")})
@@ -378,6 +442,14 @@ func TestMonitorBadInput(t *testing.T) {
 		{"PUT", "checks/shop/mute", "{\"seconds\":60,\"why\":\"\\u202e\"}", 400},
 		{"PUT", "checks/other/mute", `{"seconds":60,"why":"x"}`, 404},
 		{"DELETE", "checks/other/mute", ``, 404},
+		{"GET", "checks/other/results", ``, 404},
+		{"GET", "checks/shop/results?step=2m", ``, 400},
+		{"GET", "checks/shop/results?from=yesterday", ``, 400},
+		{"GET", "checks/shop/results?to=2026-01-01T00:00:00Z&from=2026-01-02T00:00:00Z", ``, 400},
+		{"GET", "checks/shop/results?from=9999-01-01T00:00:00Z", ``, 400},
+		{"GET", "checks/shop/results?limit=1001", ``, 400},
+		{"GET", "checks/shop/results?cursor=x", ``, 400},
+		{"GET", "checks/shop/results?since=x", ``, 400},
 		{"POST", "channels/other/test", ``, 404},
 		{"POST", "incidents", `{"title":"","text":"x"}`, 400},
 		{"POST", "incidents", `{"title":"x","text":"\u0007"}`, 400},

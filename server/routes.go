@@ -171,6 +171,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"DELETE /v1/admin/outbox/{id}":         {right: accounts.Write, do: s.adminDropLetter},
 
 		"GET /v1/admin/monitor":                       {right: accounts.Read, do: s.watched(s.adminMonitor)},
+		"GET /v1/admin/monitor/checks/{name}/results": {right: accounts.Read, do: s.watched(s.adminResults)},
 		"PUT /v1/admin/monitor/checks/{name}/mute":    {right: accounts.Write, do: s.watched(s.adminMute)},
 		"DELETE /v1/admin/monitor/checks/{name}/mute": {right: accounts.Write, do: s.watched(s.adminUnmute)},
 		"POST /v1/admin/monitor/channels/{name}/test": {right: accounts.Write, do: s.watched(s.adminTestChannel)},

@@ -73,7 +73,9 @@ type monitorCommand struct {
 	Check monitorCheck `cmd:"" help:"Print what is wrong with a file of checks."`
 	List  monitorList  `cmd:"" help:"List the checks of a program that runs, and what each is."`
 	Mute  monitorMute  `cmd:"" help:"Tell nobody of a check for a while."`
-	Alert struct {
+
+	Results monitorResults `cmd:"" help:"Print the history of a check of the server's monitor."`
+	Alert   struct {
 		Test alertTest `cmd:"" help:"Send a test to a channel, and print whether it arrived."`
 	} `cmd:"" help:"Channels: where people are told."`
 	Incident struct {

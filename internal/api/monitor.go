@@ -52,6 +52,28 @@ type Channel struct {
 	Only []string `json:"only,omitempty"` // kinds of events; absent: all
 }
 
+// Results answers GET /v1/admin/monitor/checks/{name}/results, oldest first.
+type Results struct {
+	Check  string  `json:"check"`
+	Step   string  `json:"step"`
+	Points []Point `json:"points"`
+	Next   string  `json:"next,omitempty"` // cursor of those that follow
+}
+
+// Point is one result, five minutes or a day of a check.
+type Point struct {
+	At          time.Time `json:"at"` // when a part or a day begins
+	Runs        int       `json:"runs"`
+	TookMS      int64     `json:"took_ms"`              // on average
+	LongestMS   int64     `json:"longest_ms"`           //
+	Failed      bool      `json:"failed"`               // of a part or a day: in some of its time outside of maintenance
+	Maintenance bool      `json:"maintenance"`          // of a part or a day: in some of its time
+	UpSec       *int64    `json:"up_seconds,omitempty"` // of a part or a day, like the next two
+	DownSec     *int64    `json:"down_seconds,omitempty"`
+	MutedSec    *int64    `json:"maintenance_seconds,omitempty"`
+	Reason      string    `json:"reason,omitempty"` // of a result that failed
+}
+
 // NewMute is the body of PUT /v1/admin/monitor/checks/{name}/mute.
 type NewMute struct {
 	Seconds int64  `json:"seconds"` // for how long; at most 30 days
@@ -103,6 +125,17 @@ type NewNote struct {
 // Monitor returns the checks.
 func (c *Client) Monitor(ctx context.Context) (all Checks, err error) {
 	return all, c.call(ctx, http.MethodGet, "/v1/admin/monitor", nil, &all)
+}
+
+// Results returns the history of a check, oldest first. A zero from is an hour, a day or 90 days ago, by step. An
+// error ends it.
+func (c *Client) Results(ctx context.Context, name, step string, from time.Time) iter.Seq2[Point, error] {
+	query := url.Values{"step": {step}}
+	if !from.IsZero() {
+		query.Set("from", from.UTC().Format(time.RFC3339))
+	}
+	all := pagesOf(ctx, c, "/v1/admin/monitor/checks/"+url.PathEscape(name)+"/results", query, func(page Results) string { return page.Next })
+	return each(all, func(page Results) []Point { return page.Points })
 }
 
 // TestChannel sends a test to a channel.

@@ -39,6 +39,31 @@ func watch(t *testing.T, n *node, d time.Duration, ok func(at time.Time) (passed
 	}
 }
 
+// points are all of a window.
+func points(t *testing.T, n *node, w kept.Window) (all []kept.Point) {
+	t.Helper()
+	for {
+		some, next, err := n.Points(t.Context(), "shop", w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, some...); next.IsZero() {
+			return all
+		}
+		w.From = next
+	}
+}
+
+func hourOf(t *testing.T, n *node, hour time.Time) []kept.Point {
+	t.Helper()
+	return points(t, n, kept.Window{Step: kept.Raw, From: hour, To: hour.Add(time.Hour)})
+}
+
+func partsOf(t *testing.T, n *node, day time.Time) []kept.Point {
+	t.Helper()
+	return points(t, n, kept.Window{Step: kept.Parts, From: day, To: day.Add(24 * time.Hour)})
+}
+
 // Results become five-minute parts and days. The uptime leaves maintenance out, another node goes on
 // in the middle, and time without results is no time.
 func TestHistory(t *testing.T) {
@@ -87,38 +112,38 @@ func TestHistory(t *testing.T) {
 		if _, known := b.Checks["other"].Uptime(); known {
 			t.Error("a check without results has an uptime")
 		}
-		buckets, err := second.Buckets(t.Context(), "shop", midnight)
-		if err != nil || len(buckets) != 288 {
-			t.Fatalf("%d buckets, %v", len(buckets), err)
+		buckets := partsOf(t, second, midnight)
+		if len(buckets) != 288 {
+			t.Fatalf("%d buckets", len(buckets))
 		}
 		for n, at := range map[int]time.Duration{36: 3 * time.Hour, 47: 3*time.Hour + 55*time.Minute} {
-			if c := buckets[n]; !c.Begin.Equal(midnight.Add(at)) || c.Down != 5*time.Minute || c.Up != 0 {
+			if c := buckets[n]; !c.At.Equal(midnight.Add(at)) || c.Down != 5*time.Minute || c.Up != 0 {
 				t.Errorf("bucket %d: %+v", n, c)
 			}
 		}
-		results, err := second.Results(t.Context(), "shop", midnight.Add(3*time.Hour+20*time.Minute))
-		if err != nil || len(results) != 60 || results[0].OK || results[0].Reason != monitor.TimedOut || results[0].Took != 250*time.Millisecond {
-			t.Errorf("%d results of an hour, %v", len(results), err)
+		results := hourOf(t, second, midnight.Add(3*time.Hour))
+		if len(results) != 60 || !results[0].Failed || results[0].Reason != monitor.TimedOut || results[0].Took != 250*time.Millisecond {
+			t.Errorf("%d results of an hour", len(results))
 		}
-		around, err := second.Results(t.Context(), "shop", midnight.Add(12*time.Hour)) // two nodes wrote this hour
-		if err != nil || len(around) < 57 {
-			t.Errorf("%d results of the hour in which another node took over, %v", len(around), err)
+		around := hourOf(t, second, midnight.Add(12*time.Hour)) // two nodes wrote this hour
+		if len(around) < 57 {
+			t.Errorf("%d results of the hour in which another node took over", len(around))
 		}
 
 		// What is not needed any more is swept.
 		if _, err := db.Sweep(t.Context(), time.Now().Add(49*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if results, err := second.Results(t.Context(), "shop", midnight.Add(3*time.Hour)); err != nil || len(results) > 0 {
-			t.Errorf("%d results after 48 h, %v", len(results), err)
+		if results := hourOf(t, second, midnight.Add(3*time.Hour)); len(results) > 0 {
+			t.Errorf("%d results after 48 h", len(results))
 		}
-		if buckets, err := second.Buckets(t.Context(), "shop", midnight); err != nil || len(buckets) != 288 {
-			t.Errorf("%d buckets after 48 h, %v", len(buckets), err)
+		if buckets := partsOf(t, second, midnight); len(buckets) != 288 {
+			t.Errorf("%d buckets after 48 h", len(buckets))
 		}
 		if _, err := db.Sweep(t.Context(), time.Now().Add(100*24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if buckets, _ := second.Buckets(t.Context(), "shop", midnight); len(buckets) > 0 {
+		if len(partsOf(t, second, midnight)) > 0 {
 			t.Error("buckets are there after 100 days")
 		}
 		years := 0
@@ -280,8 +305,8 @@ func TestLongOutage(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		last := midnight.Add(5 * 24 * time.Hour)
 		for at, want := range map[time.Time]bool{last.Add(-time.Hour): true, last.Add(-6 * time.Hour): true, last.Add(-7 * time.Hour): false, midnight.Add(time.Hour): false} {
-			if all, err := n.Results(t.Context(), "shop", at); err != nil || len(all) > 0 != want {
-				t.Errorf("%v: %d results, %v", at, len(all), err)
+			if all := hourOf(t, n, at); len(all) > 0 != want {
+				t.Errorf("%v: %d results", at, len(all))
 			}
 		}
 		b, err := n.Board(t.Context(), []string{"shop"})
@@ -292,6 +317,58 @@ func TestLongOutage(t *testing.T) {
 		for _, d := range line.Days[kept.Days-6 : kept.Days-1] {
 			if d.Up < 23*time.Hour {
 				t.Errorf("%+v", d)
+			}
+		}
+	})
+}
+
+// A history is read in pages, by each step, and only for a time that can be. The steps agree.
+func TestPoints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, shared{memory.New()})
+		n.start(t)
+		time.Sleep(time.Second)
+		midnight := time.Now().UTC().Truncate(24 * time.Hour)
+		watch(t, n, 40*time.Hour, func(at time.Time) (bool, bool) { return at.UTC().Hour() != 3, at.UTC().Hour() == 4 })
+		time.Sleep(2 * time.Minute)
+		for _, most := range []int{1, 7, 1000} {
+			raw := points(t, n, kept.Window{Step: kept.Raw, From: midnight, Most: most})
+			parts := points(t, n, kept.Window{Step: kept.Parts, From: midnight, Most: most})
+			days := points(t, n, kept.Window{Step: kept.ByDay, Most: most})
+			runs := func(all []kept.Point) (runs, failed int) {
+				for _, p := range all {
+					if runs += p.Runs; p.Failed {
+						failed++
+					}
+				}
+				return runs, failed
+			}
+			if r, f := runs(raw); r != 2400 || f != 120 {
+				t.Errorf("%d at a time: %d results, %d failed", most, r, f)
+			}
+			if r, f := runs(parts); r != 2400 || f != 24 {
+				t.Errorf("%d at a time: parts with %d results, %d failed", most, r, f)
+			}
+			if r, f := runs(days); r != 2400 || f != 2 || len(days) != 2 || days[0].Down != time.Hour || days[0].Muted != time.Hour || days[0].Took != 250*time.Millisecond {
+				t.Errorf("%d at a time: days with %d results, %d failed, %+v", most, r, f, days)
+			}
+			if !slices.IsSortedFunc(raw, func(a, b kept.Point) int { return a.At.Compare(b.At) }) {
+				t.Errorf("%d at a time: the results are in no order", most)
+			}
+		}
+		if last := points(t, n, kept.Window{Step: kept.Raw}); len(last) < 57 || len(last) > 60 {
+			t.Errorf("%d results of the last hour", len(last))
+		}
+		if day := points(t, n, kept.Window{Step: kept.Parts}); len(day) < 286 || len(day) > 289 {
+			t.Errorf("%d parts of the last day", len(day))
+		}
+		if old := points(t, n, kept.Window{Step: kept.Raw, To: midnight.AddDate(-5, 0, 0).Add(time.Hour), From: midnight.AddDate(-5, 0, 0)}); len(old) > 0 {
+			t.Errorf("%d results of five years ago", len(old))
+		}
+		now := time.Now()
+		for _, bad := range []kept.Window{{Step: ""}, {Step: "2m"}, {Step: kept.Raw, From: now, To: now}, {Step: kept.Raw, From: now.Add(time.Hour)}, {Step: kept.Raw, Most: 1001}, {Step: kept.Raw, Most: -1}} {
+			if _, _, err := n.Points(t.Context(), "shop", bad); !errors.Is(err, monitor.ErrBadRequest) {
+				t.Errorf("%+v: %v", bad, err)
 			}
 		}
 	})
