@@ -81,6 +81,7 @@ func scripts(t *testing.T, dir string) testscript.Params {
 			"postgres":   database(t),
 			"redis":      redisServer(t),
 			"redis-do":   redisDo,
+			"smtps":      startMailHost,
 		},
 	}
 }
