@@ -1,0 +1,96 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/server"
+)
+
+// The console sends a dead letter again, and drops one.
+func TestConsoleOutbox(t *testing.T) {
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
+	v := b.console(time.Minute, "admin")
+	again, dropped := b.letter(outbox.Draft{Kind: "mail", About: "reset"}), b.letter(outbox.Draft{Kind: "mail", About: "verify"})
+	state := func(of outbox.State, want ...string) {
+		t.Helper()
+		all, _, err := b.embedded.Outbox().List(t.Context(), of, "", 10)
+		must(t, err)
+		var got []string
+		for _, e := range all {
+			got = append(got, e.ID)
+		}
+		if strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("%s: %q, want %q", of, got, want)
+		}
+	}
+	state(outbox.Dead, dropped, again)
+	v.open("/admin/outbox").at(http.StatusOK, "2 could not be sent").at(http.StatusOK, `aria-label="Send reset again, `+again+`"`).at(http.StatusOK, `aria-label="Drop verify, `+dropped+`"`)
+	form := "/admin/outbox/" + again + "/redeliver"
+	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It is being sent again.").at(http.StatusOK, "1 could not be sent")
+	state(outbox.Waiting, again)
+	state(outbox.Dead, dropped)
+	v.open("/admin/outbox?state=waiting").at(http.StatusOK, "reset")
+	form = "/admin/outbox/" + dropped + "/drop"
+	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It was dropped.").at(http.StatusOK, "Everything was sent.")
+	state(outbox.Waiting, again)
+	state(outbox.Dead)
+	v.open(form).at(http.StatusOK, "Drop").send(form, typed()).at(http.StatusNotFound, "ot found")
+}
+
+var noteForm = regexp.MustCompile(`href="(/admin/monitor/incidents/[^"]+/note)"`)
+
+// The console mutes a check and ends that, announces an incident with notes until it is over, and tests a channel.
+func TestConsoleMonitor(t *testing.T) {
+	got := make(chan string, 10)
+	var status atomic.Int32
+	status.Store(http.StatusOK)
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(int(status.Load()))
+		got <- string(body)
+	}))
+	t.Cleanup(hook.Close)
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Monitor: checks(t, hook.URL)})
+	v := b.console(time.Minute, "admin")
+
+	const mute, unmute = "/admin/monitor/checks/shop/mute", "/admin/monitor/checks/shop/unmute"
+	v.open("/admin/monitor").at(http.StatusOK, `href="`+mute+`"`)
+	v.open(mute).send(mute, typed("hours", "4", "why", "")).at(http.StatusBadRequest, "hy")
+	v.send(mute, typed("hours", "4", "why", "new disks")).gone(http.StatusOK, says+"Nobody is told of the check for a while.").at(http.StatusOK, ": new disks").at(http.StatusOK, `href="`+unmute+`"`)
+	shown := b.embedded.Monitor().Shown()[0]
+	if left := time.Until(shown.Mute.Until); shown.Mute.Why != "new disks" || left > 4*time.Hour || left < 3*time.Hour {
+		t.Errorf("the mute is %+v", shown.Mute)
+	}
+	v.open(unmute).send(unmute, typed()).gone(http.StatusOK, says+"People are told of the check again.").at(http.StatusOK, `href="`+mute+`"`)
+	if shown := b.embedded.Monitor().Shown()[0]; shown.Mute != nil {
+		t.Errorf("the mute is %+v", shown.Mute)
+	}
+
+	v.open("/admin/new/incident").send("/admin/new/incident", typed("title", "Slow sign-in", "text", "We look at it.")).gone(http.StatusOK, says+"The incident is on the status page.").at(http.StatusOK, "We look at it.").at(http.StatusOK, `<span class="tag bad">open</span>`)
+	note := noteForm.FindStringSubmatch(v.page.Body.String())
+	if note == nil {
+		t.Fatalf("the incident has no form for a note: %s", v.page.Body)
+	}
+	v.open(note[1]).send(note[1], typed("text", "A disk was full.")).gone(http.StatusOK, says+"The note was added.").at(http.StatusOK, "A disk was full.").at(http.StatusOK, `<span class="tag bad">open</span>`)
+	v.open(note[1]).send(note[1], typed("text", "It is over.", "ended", "on")).gone(http.StatusOK, says).at(http.StatusOK, "It is over.")
+	if strings.Contains(v.page.Body.String(), `<span class="tag bad">open</span>`) {
+		t.Errorf("the incident is open: %s", v.page.Body)
+	}
+
+	const test = "/admin/monitor/channels/ops/test"
+	v.open(test).send(test, typed()).gone(http.StatusOK, says+"The test has arrived.")
+	if body := <-got; !strings.Contains(body, `"monitor.test"`) {
+		t.Errorf("the channel got %s", body)
+	}
+	status.Store(http.StatusInternalServerError)
+	v.open(test).send(test, typed()).at(http.StatusOK, "The test did not arrive: it answered 500")
+	<-got
+}
