@@ -102,6 +102,8 @@ type Entry struct {
 	Request string     `json:"request,omitempty"` // X-Request-Id of the answer
 	Reason  string     `json:"reason,omitempty"`  // why, in the words of the actor
 	Detail  string     `json:"detail,omitempty"`  // what else is worth knowing, as key=value
+
+	wrote []wrote // kept, and not listed; see Wrote
 }
 
 // Act is who does something, from where, in which request, and why. Every call that
@@ -206,6 +208,7 @@ const kind store.Kind = "audit" // ID: newest first; owner: subject
 func (t *Trail) Commit(ctx context.Context, s store.Store, b store.Batch, entries ...Entry) (counterfoil.Cursor, error) {
 	put := make([]store.Record, 0, len(b.Put)+len(entries))
 	put = append(put, b.Put...)
+	link(entries, b.Revoke)
 	for n := range entries {
 		entries[n] = t.finish(entries[n])
 		if t.opts.Keep < 0 || entries[n].Action == "" {
@@ -260,7 +263,7 @@ func (t *Trail) Tell(e Entry) {
 func (t *Trail) record(e *Entry) (store.Record, error) {
 	// Time counts down, so that the order of ids is newest first.
 	e.ID = fmt.Sprintf("%016x%s", math.MaxInt64-t.tick(e.Time), strings.ToLower(rand.Text()[:16]))
-	value, err := json.Marshal(e)
+	value, err := json.Marshal(kept{e, e.wrote})
 	return store.Record{
 		Key: store.Key{Kind: kind, ID: e.ID}, Owner: e.Subject, Expires: e.Time.Add(t.opts.Keep), Value: value,
 	}, err

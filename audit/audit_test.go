@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -186,6 +187,54 @@ func TestTextsOfPeople(t *testing.T) {
 		trail := newTrail(t, audit.Options{Store: memory.New(), Hook: func(e audit.Entry) { told = e }})
 		if trail.Tell(audit.Act{Reason: text}.Entry(audit.Login, "alice")); told.Reason != want {
 			t.Errorf("%q is kept as %q, want %q", text, told.Reason, want)
+		}
+	}
+}
+
+// An entry knows after it was read what its commit wrote to the revocation log, and shows it to nobody.
+func TestWrote(t *testing.T) {
+	db := memory.New()
+	trail := newTrail(t, audit.Options{Store: db, Hook: func(audit.Entry) {}})
+	expires := time.Now().Add(time.Hour)
+	entry := func(scope source.Scope, id string) source.Revocation {
+		return source.Revocation{Scope: scope, ID: id, Expires: expires}
+	}
+	var act audit.Act
+	old, made := act.Entry(audit.Logout, "alice"), act.Entry(audit.Login, "alice")
+	old.Session, made.Session = "s1", "s2"
+	_, err := trail.Commit(t.Context(), db, store.Batch{Revoke: []source.Revocation{entry(source.ScopeSession, "s1"), entry(source.ScopeClaims, "alice")}}, old, made, audit.Entry{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var many store.Batch
+	for n := range 100 {
+		many.Revoke = append(many.Revoke, entry(source.ScopeSession, fmt.Sprint("many", n)))
+	}
+	if _, err := trail.Commit(t.Context(), db, many, act.Entry(audit.Revoke, "bob")); err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := trail.List(t.Context(), audit.Query{})
+	if err != nil || len(entries) != 3 {
+		t.Fatal(entries, err)
+	}
+	for _, e := range entries {
+		wrote := e.Wrote()
+		switch e.Action {
+		case audit.Logout:
+			if len(wrote) != 1 || wrote[0].Scope != source.ScopeSession || wrote[0].ID != "s1" || wrote[0].Expires.Unix() != expires.Unix() {
+				t.Errorf("the end of a session wrote %v", wrote)
+			}
+		case audit.Login:
+			if len(wrote) != 1 || wrote[0].Scope != source.ScopeClaims || wrote[0].ID != "alice" {
+				t.Errorf("the login wrote %v", wrote)
+			}
+		default:
+			if len(wrote) != 32 {
+				t.Errorf("a commit of very many kept %d", len(wrote))
+			}
+		}
+		if text, err := json.Marshal(e); err != nil || bytes.Contains(text, []byte("wrote")) {
+			t.Errorf("an entry shows it: %s, %v", text, err)
 		}
 	}
 }

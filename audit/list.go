@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -63,8 +62,8 @@ func (t *Trail) List(ctx context.Context, q Query) (page []Entry, next string, e
 		if !rec.Expires.After(now) {
 			continue
 		}
-		var e Entry
-		if json.Unmarshal(rec.Value, &e) != nil || e.ID != rec.ID {
+		e, err := parse(rec.Value)
+		if err != nil || e.ID != rec.ID {
 			e = Entry{ID: rec.ID, Time: timeOf(rec.ID), Action: Damaged, Outcome: Unknown, Subject: rec.Owner, By: ByUnknown}
 		}
 		if q.asks(&e) {

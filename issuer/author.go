@@ -8,7 +8,6 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
-	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -20,9 +19,18 @@ const authorWithin = time.Minute
 // maxAuthors is how many audit entries Authors looks at.
 const maxAuthors = 1000
 
-// Authors returns the audit entry that tells who made each entry of the log, and when. One that
-// is not found is zero: it has expired, or is one of very many. Both were one commit; they have no
-// common number, so the newest that names the same is taken.
+// line is what names an entry of the log in the audit trail. Two of the same scope and id in one second have the same.
+type line struct {
+	scope   source.Scope
+	id      string
+	expires int64
+}
+
+func lineOf(r source.Revocation) line { return line{r.Scope, r.ID, r.Expires.Unix()} }
+
+// Authors returns the audit entry that tells who made each entry of the log, and when: it was kept in the commit that
+// wrote the entry, and says so. One that is not found is zero: it has expired, is one of very many, is of a
+// version that did not say so, or is one of two of the same name, of one second and of different actors.
 func (i *Issuer) Authors(ctx context.Context, entries []source.Revocation) ([]audit.Entry, error) {
 	authors := make([]audit.Entry, len(entries))
 	if len(entries) == 0 {
@@ -42,11 +50,25 @@ func (i *Issuer) Authors(ctx context.Context, entries []source.Revocation) ([]au
 	if err != nil {
 		return nil, err
 	}
-	for n, entry := range entries {
-		found := slices.IndexFunc(told, func(e audit.Entry) bool { return e.Outcome != audit.Refused && tellsOf(&e, entry) })
-		if found >= 0 {
-			authors[n] = told[found]
+	wrote, ordered := make(map[line]audit.Entry), make(map[string]audit.Entry) // by what they wrote, and by the job that they are of
+	for _, e := range told {
+		for _, r := range e.Wrote() {
+			if other, twice := wrote[lineOf(r)]; !twice {
+				wrote[lineOf(r)] = e
+			} else if other.By != e.By {
+				wrote[lineOf(r)] = audit.Entry{}
+			}
 		}
+		if id, is := jobOf(&e); is {
+			ordered[id] = e
+		}
+	}
+	for n, entry := range entries {
+		e, found := wrote[lineOf(entry)]
+		if id, by := strings.CutSuffix(entry.Reason, byFilter); by && !found {
+			e = ordered[id]
+		}
+		authors[n] = e
 	}
 	return authors, nil
 }
@@ -60,10 +82,9 @@ func (i *Issuer) Places(ctx context.Context, told []audit.Entry) ([]counterfoil.
 	}
 	places := make([]counterfoil.Cursor, len(told))
 	for n := range told {
-		e := &told[n]
-		for _, name := range namesOf(e) {
-			entry, held := i.log.Find(name.Scope, name.ID)
-			if !held || e.Outcome == audit.Refused || !tellsOf(e, entry) || revlog.CommittedAt(entry).Sub(e.Time).Abs() > authorWithin {
+		for _, wrote := range told[n].Wrote() {
+			entry, held := i.log.Find(wrote.Scope, wrote.ID)
+			if !held || lineOf(entry) != lineOf(wrote) {
 				continue
 			}
 			if places[n] == (counterfoil.Cursor{}) || places[n].Before(entry.At) {
@@ -72,45 +93,4 @@ func (i *Issuer) Places(ctx context.Context, told []audit.Entry) ([]counterfoil.
 		}
 	}
 	return places, nil
-}
-
-// namesOf are the scopes and ids of the entries that the commit of e may have written. Whether it has,
-// tellsOf says.
-func namesOf(e *audit.Entry) []source.Revocation {
-	of, _ := strings.CutPrefix(e.Target, string(source.ScopeToken)+" ")
-	return []source.Revocation{
-		{Scope: source.ScopeSession, ID: e.Session}, {Scope: source.ScopeGrant, ID: token.GrantID(e.Session, e.Client)},
-		{Scope: source.ScopeOthers, ID: token.OthersID(e.Subject, e.Session)}, {Scope: source.ScopeToken, ID: of},
-		{Scope: source.ScopeSubject, ID: e.Subject}, {Scope: source.ScopeClaims, ID: e.Subject},
-		{Scope: source.ScopeClient, ID: e.Client}, {Scope: source.ScopeKey, ID: e.Target}, {Scope: source.ScopeAll},
-	}
-}
-
-// tellsOf reports whether e may be of the commit that made entry.
-func tellsOf(e *audit.Entry, entry source.Revocation) bool {
-	switch entry.Scope {
-	case source.ScopeSession:
-		if id, by := strings.CutSuffix(entry.Reason, byFilter); by && e.Target == targetFilter {
-			return strings.HasPrefix(e.Detail, jobDetail(id))
-		}
-		return e.Session == entry.ID && e.Action != audit.Login && e.Action != audit.AddGrant && e.Action != audit.AddHost
-	case source.ScopeGrant:
-		sid, client, _ := token.CutGrantID(entry.ID)
-		return e.Session == sid && e.Client == client && e.Action != audit.Login && e.Action != audit.AddGrant
-	case source.ScopeToken:
-		return e.Target == string(source.ScopeToken)+" "+entry.ID
-	case source.ScopeSubject, source.ScopeClaims:
-		return e.Subject == entry.ID && slices.Contains([]audit.Action{
-			audit.Revoke, audit.SetSubject, audit.ChangeUser, audit.DeleteUser, audit.ChangePassword, audit.StartOver, audit.SetCredential, audit.DeleteCredential,
-		}, e.Action)
-	case source.ScopeOthers:
-		return e.Action == audit.EndOthers && token.OthersID(e.Subject, e.Session) == entry.ID
-	case source.ScopeClient:
-		return e.Client == entry.ID && slices.Contains([]audit.Action{audit.Revoke, audit.SetClient, audit.DeleteClient}, e.Action)
-	case source.ScopeKey:
-		return e.Target == entry.ID && e.Action == audit.RevokeKey
-	case source.ScopeAll:
-		return e.Action == audit.Revoke && e.Target == string(source.ScopeAll)
-	}
-	return false
 }

@@ -140,3 +140,50 @@ func TestPlacesThatAreGone(t *testing.T) {
 		t.Errorf("after an hour the places are %v, want none", all)
 	}
 }
+
+// Who made an entry of the log is who its commit says, and not who did something alike at about that time. If
+// the trail cannot tell, it names nobody.
+func TestAuthors(t *testing.T) {
+	b := newIssuer(t, memory.New())
+	from, err := b.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	revoke := func(by, author string, after time.Duration) {
+		t.Helper()
+		b.clock.add(after)
+		if _, err := b.Revoke(t.Context(), source.ScopeSubject, "alice", audit.Act{By: by}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, author)
+	}
+	b.clock.add(-time.Duration(b.clock.Now().Nanosecond())) // a second begins
+	revoke("subject:ann", "subject:ann", 0)
+	revoke("subject:ben", "subject:ben", 2*time.Second)
+	revoke("subject:ann", "", 2*time.Second)
+	revoke("subject:ben", "", time.Millisecond)
+	revoke("subject:ann", "subject:ann", 2*time.Second)
+	revoke("subject:ann", "subject:ann", time.Millisecond)
+	for range 2 { // as an earlier version kept them, and as a change that wrote nothing to the log
+		if err := b.Audit().Keep(t.Context(), audit.Act{By: "subject:eve"}.Entry(audit.Revoke, "alice")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := b.Log(t.Context(), source.Follow{After: from})
+	if err != nil || len(page.Entries) != len(want) {
+		t.Fatalf("%d entries of the log, %v, want %d", len(page.Entries), err, len(want))
+	}
+	authors, err := b.Authors(t.Context(), page.Entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, e := range authors {
+		if e.By != want[n] {
+			t.Errorf("entry %d is by %q, want %q", n, e.By, want[n])
+		}
+	}
+	if e, place := b.told(t); e.By != "subject:eve" || place != (counterfoil.Cursor{}) {
+		t.Errorf("what %s did stands at %v, want nowhere", e.By, place)
+	}
+}

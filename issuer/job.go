@@ -81,13 +81,20 @@ func parseJob(rec store.Record) (Job, error) {
 }
 
 // What a job writes names it: byFilter ends the reason of its log entries, after its id, and its audit
-// entries have targetFilter and begin with jobDetail. So who reads the log finds who ordered it (tellsOf).
+// entries have targetFilter and begin with jobDetail. So who reads the log finds who ordered it (Authors).
 const (
 	byFilter     = " by filter"
 	targetFilter = "filter"
 )
 
 func jobDetail(id string) string { return "job=" + id + " " }
+
+// jobOf returns the id of the job that an audit entry is about, if it is about one.
+func jobOf(e *audit.Entry) (id string, is bool) {
+	id, is = strings.CutPrefix(e.Detail, "job=")
+	id, _, _ = strings.Cut(id, " ")
+	return id, is && e.Target == targetFilter
+}
 
 // entry is an audit entry about the job.
 func (j *Job) entry(detail string) audit.Entry {

@@ -73,7 +73,7 @@ var layers = map[string]struct {
 	"/monitor/kept":    {[]string{"", "/audit", "/internal/check", "/monitor", "/store"}, nil, "keeps, and sends nothing itself"},
 	"/store":           {[]string{"", "/source"}, nil, "a contract, not an engine"},
 	"/login":           {[]string{"/internal/secret"}, nil, "types only"},
-	"/audit":           {[]string{"", "/internal/check", "/store"}, nil, "records what others do, and does nothing itself"},
+	"/audit":           {[]string{"", "/internal/check", "/source", "/store"}, nil, "records what others do, and does nothing itself"},
 	"/store/memory":    {[]string{"", "/internal/pack", "/source", "/store"}, nil, "engines share no code but the packing of values"},
 	"/store/sqlite":    {[]string{"", "/source", "/store"}, []string{"modernc.org/sqlite", "github.com/pressly/goose"}, "engines share no code"},
 	"/store/postgres":  {[]string{"", "/source", "/store"}, []string{"github.com/jackc/pgx", "github.com/pressly/goose"}, "engines share no code"},
