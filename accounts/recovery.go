@@ -216,6 +216,15 @@ func (a *Accounts) UndoAddress(ctx context.Context, act audit.Act, token login.S
 	return invitation, expires, err
 }
 
+// EndUndos voids what was mailed to earlier addresses of a user to give them back. The address stays. It is for an
+// administrator who knows that an earlier mailbox is in other hands: a session alone does not say whether it is the
+// owner's or that of the thief whom the undo is there for.
+func (a *Accounts) EndUndos(ctx context.Context, id string, act audit.Act) error {
+	note := act.Entry(audit.ChangeUser, id)
+	note.Detail = "no undo of the address any more"
+	return a.users.EndUndos(ctx, id, note)
+}
+
 // AddressNeedsProof reports whether the subject of session has to prove anew who they are before they may
 // have another address.
 func (a *Accounts) AddressNeedsProof(session *counterfoil.Session) bool {

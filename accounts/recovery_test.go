@@ -497,3 +497,50 @@ func TestAskedBeforeTheReset(t *testing.T) {
 		}
 	}
 }
+
+// LOGIN-12: an administrator voids the undo of a change, and nothing else of the user. What an undo takes away is in the
+// audit trail.
+func TestEndUndos(t *testing.T) {
+	s := inMemory(t)
+	m := openMailing(t, stores{s, s})
+	ctx := t.Context()
+	for _, ended := range []bool{true, false} {
+		u := m.user(fmt.Sprintf("ada-%t@example.com", ended))
+		_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
+		must(t, err)
+		session := m.signIn(u, counterfoil.CarrierBearer)
+		asked, err := m.Users().AskAddress(ctx, session.Session, noAct, "new-"+u.Identifier, "en")
+		must(t, err)
+		_, err = m.Users().VerifyAddress(ctx, noAct, directory.Verification{Token: asked.Token, User: u.ID})
+		must(t, err)
+		undo := secret.New(m.box.last(t).Token)
+		must(t, m.Users().SetCredential(ctx, u.ID, noAct, login.Credential{Kind: "totp", ID: "thief", Data: []byte(`{}`)}))
+		if ended {
+			must(t, m.Users().EndUndos(ctx, u.ID, audit.Act{By: "subject:root"}))
+		}
+		_, _, err = m.Users().UndoAddress(ctx, noAct, undo)
+		if errors.Is(err, login.ErrRefused) != ended || err != nil && !ended {
+			t.Errorf("an undo, ended %t = %v", ended, err)
+		}
+		got, err := m.Users().ByID(ctx, u.ID)
+		if err != nil || (got.Address == "new-"+u.Identifier && got.Password == u.Password) != ended {
+			t.Errorf("after an undo, ended %t: %+v, %v", ended, got, err)
+		}
+		told, _, err := m.Issuer().Audit().List(ctx, audit.Query{Subject: u.ID, Actions: []audit.Action{audit.DeleteCredential, audit.ChangeUser}, Limit: 10})
+		must(t, err)
+		var last audit.Entry
+		if len(told) > 0 {
+			last = told[0]
+		}
+		want := audit.Entry{Action: audit.DeleteCredential, Target: "totp/thief", By: audit.BySubject(u.ID)}
+		if ended {
+			want = audit.Entry{Action: audit.ChangeUser, Detail: "no undo of the address any more", By: "subject:root"}
+		}
+		if last.Action != want.Action || last.Target != want.Target || last.Detail != want.Detail || last.By != want.By {
+			t.Errorf("the trail says %+v, want %+v", last, want)
+		}
+	}
+	if err := m.Users().EndUndos(ctx, "usr_nobody", noAct); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of nobody = %v, want ErrNotFound", err)
+	}
+}

@@ -251,10 +251,14 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 	if err != nil {
 		return recovery, expires, err
 	}
+	notes := []audit.Entry{note}
 	for _, c := range others {
 		if c.Kind != KindPassword && c.Kind != KindMail && !c.Created.Before(p.Former.Changed) {
 			key := credentialKey(u.ID, c.Kind, c.ID)
 			b.Require, b.Delete = append(b.Require, store.Require{Key: key, Rev: c.Rev}), append(b.Delete, key)
+			gone := note
+			gone.Action, gone.Target = audit.DeleteCredential, c.Kind+"/"+c.ID
+			notes = append(notes, gone)
 		}
 	}
 	undos, err := d.undos(ctx, u.ID)
@@ -276,8 +280,26 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 	if err := told.add(&b, u); err != nil {
 		return recovery, expires, err
 	}
-	_, err = d.audit.Commit(ctx, d.store, b, note)
+	_, err = d.audit.Commit(ctx, d.store, b, notes...)
 	return recovery, link.Expires, err
+}
+
+// EndUndos voids every undo of a user: who reads mail at an address before the one of now may not be the user any more.
+func (d *Directory) EndUndos(ctx context.Context, id string, note audit.Entry) error {
+	for {
+		u, err := d.ByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		b, err := d.write(ctx, u, nil)
+		if err != nil {
+			return err
+		}
+		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindUndo, Owner: id})
+		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
 }
 
 // undo is where one is kept, and which one of its user it is.

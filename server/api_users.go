@@ -165,6 +165,19 @@ func (s *Server) adminDeleteUser(w http.ResponseWriter, r *http.Request, who cal
 	return nil
 }
 
+// adminEndUndos makes sure that a user keeps the address of now.
+func (s *Server) adminEndUndos(w http.ResponseWriter, r *http.Request, who caller) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := s.users.EndUndos(r.Context(), id, act(w, r, who.by, "")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (s *Server) adminUserSessions(w http.ResponseWriter, r *http.Request, _ caller) error {
 	id, err := pathID(r, "id")
 	if err != nil {

@@ -113,6 +113,7 @@ var consoleForms = map[string]consoleForm{
 	"/admin/users/{id}/disable":     {disableUser, nil},
 	"/admin/users/{id}/enable":      {enableUser, nil},
 	"/admin/users/{id}/impersonate": {impersonateUser, impersonated},
+	"/admin/users/{id}/undos":       {endUndos, nil},
 	"/admin/users/{id}/end":         {endUserSessions, nil},
 	"/admin/users/{id}/delete":      {deleteUser, nil},
 	"/admin/sessions/{sid}/end":     {endSession, nil},

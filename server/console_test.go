@@ -126,7 +126,7 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	client := url.PathEscape("it's-$(touch/hacked)?")
 	pages = []string{"/admin", "/admin/users", "/admin/users/" + u.ID, "/admin/clients", "/admin/clients/" + client, "/admin/apikeys", "/admin/keys", "/admin/log", "/admin/sessions", "/admin/sessions?carrier=cookie&device=script", "/admin/settings", "/admin/users?q=mal&disabled=false&created=2026-01-01", "/admin/audit", "/admin/audit?action=login&subject=nobody", "/admin/outbox", "/admin/outbox?state=waiting&limit=1", "/admin/monitor", "/admin/monitor/checks/shop", "/admin/users?limit=1"}
 	forms = []string{
-		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable", "/admin/users/" + u.ID + "/impersonate",
+		"/admin/new/user", "/admin/users/" + u.ID + "/edit", "/admin/users/" + u.ID + "/invite", "/admin/users/" + u.ID + "/disable", "/admin/users/" + u.ID + "/enable", "/admin/users/" + u.ID + "/undos", "/admin/users/" + u.ID + "/impersonate",
 		"/admin/users/" + u.ID + "/end", "/admin/users/" + u.ID + "/delete", "/admin/sessions/" + held.Session.ID + "/end",
 		"/admin/revoke/sessions?sid-" + held.Session.ID + "=on", "/admin/revoke/found?device=script", "/admin/new/client", "/admin/clients/" + client + "/edit", "/admin/clients/" + client + "/end", "/admin/clients/" + client + "/delete",
 		"/admin/new/apikey", "/admin/apikeys/" + apikey + "/delete", "/admin/keys/rotate", "/admin/keys/" + kid + "/revoke", "/admin/audit/verify",

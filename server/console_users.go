@@ -291,6 +291,19 @@ func endUserSessions(v *visit, _ url.Values) (*formPage, error) {
 	return f, nil
 }
 
+func endUndos(v *visit, _ url.Values) (*formPage, error) {
+	f, u, err := v.ofUser("Keep the address of", "Void the links")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = []string{
+		"An earlier address of the user was sent a link that gives it back for 72 hours, and lets its reader choose another password. Every such link becomes void.",
+		"Do this if an earlier mailbox is in other hands, and you know that the user made the change.",
+	}
+	f.call, f.deed = call{Method: http.MethodDelete, Path: at("users", u.ID, "undos")}, undosEnded
+	return f, nil
+}
+
 func deleteUser(v *visit, _ url.Values) (*formPage, error) {
 	f, u, err := v.ofUser("Delete", "Delete the user")
 	if err != nil {

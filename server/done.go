@@ -34,6 +34,7 @@ const (
 	userEnabled    deed = "user-enabled"
 	userEnded      deed = "user-ended"
 	userDeleted    deed = "user-deleted"
+	undosEnded     deed = "undos-ended"
 	sessionRevoked deed = "session-revoked"
 	sessionsGone   deed = "sessions-revoked"
 	clientSet      deed = "client-set"

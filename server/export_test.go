@@ -171,7 +171,7 @@ func MadeKeys() (all []string) {
 		all = append(all, "activity.by."+by)
 	}
 	for _, d := range []deed{passwordChanged, passwordSet, sessionEnded, sessionGone, grantEnded, grantGone, hostEnded, hostGone, ownEnded, othersEnded, noticeDismissed, leftHere, actingEnded, addressVerified, addressChanged,
-		userChanged, userDisabled, userEnabled, userEnded, userDeleted, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked, letterAgain, letterDropped, checkMuted, checkUnmuted, incidentMade, noteAdded, channelWorks} {
+		userChanged, userDisabled, userEnabled, userEnded, userDeleted, undosEnded, sessionRevoked, sessionsGone, clientSet, clientEnded, clientDeleted, apiKeyDeleted, keyRotated, keyRevoked, letterAgain, letterDropped, checkMuted, checkUnmuted, incidentMade, noteAdded, channelWorks} {
 		all = append(all, "done."+string(d))
 	}
 	for _, c := range []condition{works, broken, flaps, maintained, unknown} {

@@ -434,6 +434,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	token := do("POST", "/oauth/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {"shop"}, "refresh_token": {member(issued, "refresh_token")}}.Encode(), "Content-Type", urlencoded)
 	do("POST", "/oauth/revoke", url.Values{"token": {member(token, "access_token")}}.Encode(), "Content-Type", urlencoded)
 	do("DELETE", "/v1/admin/sessions/"+member(issued, "session", "id"), "", key...)
+	do("DELETE", carol+"/undos", "", key...)
 	do("DELETE", carol+"/sessions", "", key...)
 	do("DELETE", carol, "", key...)
 	do("DELETE", "/v1/admin/clients/shop", "", key...)

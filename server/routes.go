@@ -144,6 +144,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"DELETE /v1/admin/users/{id}":             {right: accounts.Write, do: s.adminDeleteUser},
 		"POST /v1/admin/users/{id}/invitations":   {right: accounts.Write, do: s.adminInvite},
 		"POST /v1/admin/users/{id}/impersonation": {right: accounts.Write, do: s.adminImpersonate},
+		"DELETE /v1/admin/users/{id}/undos":       {right: accounts.Write, do: s.adminEndUndos},
 		"GET /v1/admin/users/{id}/sessions":       {right: accounts.Read, do: s.adminUserSessions},
 		"DELETE /v1/admin/users/{id}/sessions":    {right: accounts.Revoke, do: s.adminEndUserSessions},
 

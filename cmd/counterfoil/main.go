@@ -52,6 +52,7 @@ type program struct {
 		Roles   userRoles   `cmd:"" help:"Set the roles of a user."`
 		Address userAddress `cmd:"" help:"Set where mail for a user goes."`
 		Invite  userInvite  `cmd:"" help:"Print or mail an invitation to choose a password: good for 24 hours, or for 15 minutes if the user has one."`
+		EndUndo userEndUndo `cmd:"" help:"Void the links with which an earlier mail address of a user comes back."`
 		Delete  userDelete  `cmd:"" help:"End the sessions of a user, and delete the user."`
 		Import  userImport  `cmd:"" help:"Add users with their password hashes from another program."`
 	} `cmd:"" help:"Users."`

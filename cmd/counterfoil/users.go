@@ -220,6 +220,18 @@ func (c *userAddress) Run(ctx context.Context) error {
 	return c.patch(ctx, api.ChangeUser{Address: &c.Address, AddressVerified: &c.Verified})
 }
 
+type userEndUndo struct{ oneUser }
+
+// Run makes sure that a user keeps the address of now.
+func (c *userEndUndo) Run(ctx context.Context) error {
+	return c.each(ctx, func(a *admin, u api.User) error {
+		if err := a.EndUndos(ctx, u.ID); err != nil {
+			return err
+		}
+		return c.show(u)
+	})
+}
+
 type userShow struct{ oneUser }
 
 // Run shows one user.

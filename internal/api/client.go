@@ -170,6 +170,11 @@ func (c *Client) DeleteUser(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, userPath(id), nil, nil)
 }
 
+// EndUndos makes sure that a user keeps the address of now: what earlier ones were sent gives none of them back.
+func (c *Client) EndUndos(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, userPath(id)+"/undos", nil, nil)
+}
+
 // Invite makes an invitation to choose another password.
 func (c *Client) Invite(ctx context.Context, id string) (answer Invitation, err error) {
 	return c.invite(ctx, id, nil)
