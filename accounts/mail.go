@@ -29,7 +29,8 @@ type Message struct {
 // MessageKind is what a message is about.
 type MessageKind string
 
-// The kinds of messages, with what Args has. The first is always what the user signs in with.
+// The kinds of messages, with what Args has. The first is always what the user signs in with, except where the reader of
+// the mail may be anybody: a stranger's name would be a stranger's words in our mail (MailVerify, MailLeft).
 const (
 	MailReset    MessageKind = "reset"              // somebody asked for another password
 	MailInvite   MessageKind = "invitation"         // an administrator lets the user choose a password; until when
@@ -141,7 +142,7 @@ func (a *Accounts) composeInvitation(u directory.User, m directory.Mailed) (stor
 
 func (a *Accounts) composeVerification(u directory.User, m directory.Mailed) (store.Record, error) {
 	return a.post.Record(Message{
-		Kind: MailVerify, To: u.Address, Language: u.Language, Subject: u.ID, Code: m.Code, Path: pathConfirm, Token: m.Token, Expires: m.LinkEnd, Args: []any{u.Identifier},
+		Kind: MailVerify, To: u.Address, Language: u.Language, Subject: u.ID, Code: m.Code, Path: pathConfirm, Token: m.Token, Expires: m.LinkEnd,
 	})
 }
 
@@ -153,8 +154,8 @@ func (a *Accounts) ComposeCode(u directory.User, code login.Secret, expires time
 }
 
 // SendCode commits that message, or what costs the same; see [directory.Directory.MailCode].
-func (a *Accounts) SendCode(ctx context.Context, user string, message store.Record) error {
-	sent, err := a.users.MailCode(ctx, user, message)
+func (a *Accounts) SendCode(ctx context.Context, user string, message store.Record) (sent bool, err error) {
+	sent, err = a.users.MailCode(ctx, user, message)
 	a.wake(sent && err == nil)
-	return err
+	return sent, err
 }

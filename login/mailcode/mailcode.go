@@ -31,8 +31,8 @@ type Options struct {
 	Compose func(u directory.User, code secret.String, expires time.Time) (store.Record, error)
 
 	// Send commits a message to a user, or what costs the same if user is empty or has had too many; see
-	// [directory.Directory.MailCode].
-	Send func(ctx context.Context, user string, message store.Record) error
+	// [directory.Directory.MailCode]. sent says whether it is the message.
+	Send func(ctx context.Context, user string, message store.Record) (sent bool, err error)
 
 	Now func() time.Time // nil: time.Now
 }
@@ -102,14 +102,17 @@ func (m *Method) Begin(ctx context.Context, a login.Attempt) (login.Step, error)
 	code := directory.NewCode()
 	s := state{Salt: make([]byte, 16), Expires: now.Add(directory.CodeTTL)}
 	rand.Read(s.Salt)
-	s.Hash, s.To = m.mac(s.Salt, "code", code.Reveal()), m.mac(s.Salt, "address", to.Address)
+	s.To = m.mac(s.Salt, "address", to.Address)
 	message, err := m.opts.Compose(to, code, s.Expires)
 	if err != nil {
 		return login.Step{}, err
 	}
-	if err := m.opts.Send(ctx, user, message); err != nil {
+	sent, err := m.opts.Send(ctx, user, message)
+	if err != nil {
 		return login.Step{}, err
 	}
+	// What nobody was mailed is no code: nobody can type it, and who guesses it is no owner.
+	s.Hash = m.mac(s.Salt, map[bool]string{true: "code", false: "no code"}[sent], code.Reveal())
 	return m.ask(s, now, false)
 }
 
