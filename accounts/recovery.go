@@ -154,15 +154,15 @@ func (a *Accounts) VerifyAddress(ctx context.Context, act audit.Act, shown direc
 }
 
 // tellsFormer tells the address before that there is another one. If nobody ever proved to read it, it may be
-// mistyped, and a stranger's: then there is no link, and not the address of now.
+// mistyped, and a stranger's: then there is no link, no name and not the address of now.
 func (a *Accounts) tellsFormer(v directory.Verified) ([]store.Record, error) {
 	if a.post == nil {
 		return nil, nil
 	}
-	m := Message{Kind: MailLeft, To: v.Before.Address, Language: v.User.Language, Subject: v.User.ID, Args: []any{v.Before.Identifier}}
+	m := Message{Kind: MailLeft, To: v.Before.Address, Language: v.User.Language, Subject: v.User.ID}
 	if v.Undo.Token.Reveal() != "" {
 		m.Kind, m.Path, m.Token, m.Expires = MailMoved, pathUndo, v.Undo.Token, v.Undo.LinkEnd
-		m.Args = append(m.Args, v.User.Address, v.Undo.LinkEnd)
+		m.Args = []any{v.Before.Identifier, v.User.Address, v.Undo.LinkEnd}
 	}
 	rec, err := a.post.Record(m)
 	return []store.Record{rec}, err

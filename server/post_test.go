@@ -28,9 +28,9 @@ func TestEachMessageIsAMail(t *testing.T) {
 	for kind, m := range map[accounts.MessageKind]accounts.Message{
 		accounts.MailReset:    {Code: login.NewSecret("12345678"), Path: "/welcome", Token: token, Args: []any{"ada"}},
 		accounts.MailInvite:   {Path: "/welcome", Token: token, Args: []any{"ada", now}},
-		accounts.MailVerify:   {Path: "/address/confirm", Token: token, Args: []any{"ada"}},
+		accounts.MailVerify:   {Path: "/address/confirm", Token: token},
 		accounts.MailMoved:    {Path: "/address/undo", Token: token, Args: []any{"ada", "new@example.com", now}},
-		accounts.MailLeft:     {Args: []any{"ada"}},
+		accounts.MailLeft:     {},
 		accounts.MailRestored: {Args: notice}, accounts.MailPassword: {Args: notice}, accounts.MailAdded: {Args: notice}, accounts.MailRemoved: {Args: notice},
 		accounts.MailSignIn: {Code: login.NewSecret("12345678"), Args: []any{"ada"}, Expires: now},
 	} {
