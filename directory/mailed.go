@@ -23,8 +23,9 @@ import (
 // that this page has, so a code that is read out over the telephone opens nothing elsewhere, and
 // who reads the store cannot try all codes. The token counts alone.
 //
-// One mail is two records of one kind with one owner. Of them the code has Code. What uses one up
-// deletes both.
+// One mail is two records of one kind. Of them the code has Code. What uses one up, and what takes their place, deletes
+// both. Of a recovery it deletes the link, and the code names the link: a code without it is wrong, like any other, until its tries
+// are over. Otherwise who asks for two names learns from the first code whether both are of one account (LOGIN-07).
 const (
 	kindRecovery     store.Kind = "recovery"     // to choose a password; ID: hash of handle or token; owner: user id
 	kindVerification store.Kind = "verification" // to prove an address; likewise
@@ -66,6 +67,7 @@ type proof struct {
 	Expires time.Time `json:"expires"`
 	Used    bool      `json:"used,omitempty"`
 	Code    []byte    `json:"code,omitempty"` // hash of the handle and the code; empty: it is a link
+	Link    string    `json:"link,omitempty"` // ID of the link beside a code, with which the code goes; empty: the owner is enough
 	Tries   int       `json:"tries,omitempty"`
 
 	Former *former `json:"former,omitempty"` // of an undo
@@ -119,14 +121,24 @@ func (d *Directory) mail(b *store.Batch, kind store.Kind, prefix, owner string, 
 	code, link := p, p
 	code.Code, code.Expires, link.Expires = codeHash(m.Handle.Reveal(), m.Code.Reveal()), m.CodeEnd, m.LinkEnd
 	b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kind, Owner: owner})
-	for id, v := range map[string]proof{m.Handle.Reveal(): code, m.Token.Reveal(): link} {
-		rec, err := v.record(store.Key{Kind: kind, ID: hashID(id)}, owner, 0)
-		if err != nil {
-			return Mailed{}, err
-		}
-		b.Put = append(b.Put, rec)
+	linked, err := link.record(store.Key{Kind: kind, ID: hashID(m.Token.Reveal())}, owner, 0)
+	if err != nil {
+		return Mailed{}, err
 	}
-	return m, nil
+	if kind == kindRecovery {
+		code.Link, owner = linked.ID, ""
+	}
+	coded, err := code.record(store.Key{Kind: kind, ID: hashID(m.Handle.Reveal())}, owner, 0)
+	b.Put = append(b.Put, coded, linked)
+	return m, err
+}
+
+// decoy is a handle whose code is none, like that of a mail: its tries count, and are over.
+func (d *Directory) decoy() (handle secret.String, rec store.Record, err error) {
+	handle = random("")
+	p := proof{User: Nobody, Expires: d.now().Add(CodeTTL), Code: codeHash(handle.Reveal(), random("").Reveal()), Link: hashID("")}
+	rec, err = p.record(store.Key{Kind: kindRecovery, ID: hashID(handle.Reveal())}, "", 0)
+	return handle, rec, err
 }
 
 // endMailed adds to b that nothing counts any more that was mailed to a user or handed out: to choose a
@@ -182,33 +194,48 @@ func (d *Directory) linked(ctx context.Context, kind store.Kind, prefix string, 
 	return p, at, err
 }
 
-// tryCode returns the record of a handle, if the code is the one that was mailed. Otherwise the try is
+// tryCode returns what a commit must require, if the code is the one that was mailed. Otherwise the try is
 // counted before anybody is told: login.ErrRefused, and login.ErrOver once there were CodeTries, or
 // if the handle is of nothing that can be answered. Of tries at the same time, each counts.
-func (d *Directory) tryCode(ctx context.Context, kind store.Kind, handle secret.String, code string) (p proof, at store.Record, err error) {
+func (d *Directory) tryCode(ctx context.Context, kind store.Kind, handle secret.String, code string) (p proof, require []store.Require, err error) {
 	hash := codeHash(handle.Reveal(), ReadCode(code))
 	for {
+		var at store.Record
 		p, at, err = d.proven(ctx, kind, handle.Reveal())
 		if err == nil && (p.Code == nil || p.Tries >= CodeTries) {
 			err = login.ErrOver
 		}
 		if err != nil {
-			return p, at, err
+			return p, nil, err
 		}
 		if subtle.ConstantTimeCompare(hash, p.Code) == 1 {
-			return p, at, nil // the caller's commit requires at
+			require = []store.Require{{Key: at.Key, Rev: at.Rev}}
+			if p.Link == "" {
+				return p, require, nil
+			}
+			link, err := store.One(ctx, d.store, store.Key{Kind: kind, ID: p.Link})
+			var beside proof
+			if err == nil {
+				err = json.Unmarshal(link.Value, &beside)
+			}
+			switch {
+			case err == nil && !beside.Used:
+				return p, append(require, store.Require{Key: link.Key, Rev: link.Rev}), nil
+			case err != nil && !errors.Is(err, store.ErrNotFound):
+				return p, nil, err
+			}
 		}
 		p.Tries++
 		rec, err := p.record(at.Key, at.Owner, at.Rev)
 		if err != nil {
-			return p, at, err
+			return p, nil, err
 		}
 		_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{rec}})
 		if err == nil {
-			return p, at, login.ErrRefused
+			return p, nil, login.ErrRefused
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return p, at, err
+			return p, nil, err
 		}
 	}
 }

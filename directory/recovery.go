@@ -22,7 +22,7 @@ type Compose func(u User, m Mailed) (store.Record, error)
 //
 // The caller learns nothing of the name (LOGIN-07): a name that nobody has, and a user who is
 // disabled or has no address, cost the same reads, and one commit of as many records of the same
-// sizes; for a name that had too many mails in an hour there is no commit, for any of them. Then an
+// sizes; for a name that had too many mails in an hour there is a commit of a handle whose code is none, for any of them. Then an
 // earlier mail stays good. sent says whether there is a message: it is for what happens after the
 // answer, and for nothing else.
 func (d *Directory) BeginRecovery(ctx context.Context, name string, language string, act audit.Act, compose Compose) (handle secret.String, sent bool, err error) {
@@ -49,8 +49,17 @@ func (d *Directory) beginRecovery(ctx context.Context, name, language string, ac
 		u.Language = language
 	}
 	var b store.Batch
-	if wait, err := d.countMail(&b, counter, maxMails); err != nil || wait > 0 {
-		return Mailed{Handle: random("")}, false, err
+	wait, err := d.countMail(&b, counter, maxMails)
+	if err != nil {
+		return m, false, err
+	}
+	if wait > 0 {
+		handle, rec, err := d.decoy()
+		if err != nil {
+			return m, false, err
+		}
+		_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{rec}})
+		return Mailed{Handle: handle}, false, err
 	}
 	if m, err = d.mail(&b, kindRecovery, recoveryPrefix, owner, proof{User: u.ID, Address: u.Address}); err != nil {
 		return m, false, err
@@ -105,21 +114,22 @@ func (d *Directory) named(ctx context.Context, name string) (u User, counter sto
 }
 
 // AnswerRecovery returns a token with which the caller chooses a password, in return for a code. The
-// code is used up in the same commit, with the link that was mailed beside it. It fails with
+// code is used up in the same commit, with the link that was mailed beside it and what was handed out before. The token is an
+// invitation: a stranger who asks for another mail does not take it away from who is choosing a password. It fails with
 // login.ErrRefused for a wrong code, and with login.ErrOver.
 func (d *Directory) AnswerRecovery(ctx context.Context, handle secret.String, code string) (token secret.String, expires time.Time, err error) {
-	p, at, err := d.tryCode(ctx, kindRecovery, handle, code)
+	p, require, err := d.tryCode(ctx, kindRecovery, handle, code)
 	if err != nil {
 		return token, expires, err
 	}
 	link := proof{User: p.User, Address: p.Address, Expires: d.now().Add(LinkTTL)}
-	token, rec, err := link.mint(kindRecovery, recoveryPrefix, at.Owner)
+	token, rec, err := link.mint(kindInvitation, invitationPrefix, p.User)
 	if err != nil {
 		return token, expires, err
 	}
 	_, err = d.store.Commit(ctx, store.Batch{
-		Require:     []store.Require{{Key: at.Key, Rev: at.Rev}},
-		DeleteOwned: []store.Owned{{Kind: kindRecovery, Owner: at.Owner}},
+		Require:     require,
+		DeleteOwned: []store.Owned{{Kind: kindRecovery, Owner: p.User}, {Kind: kindInvitation, Owner: p.User}},
 		Put:         []store.Record{rec},
 	})
 	if errors.Is(err, store.ErrConflict) { // another answer was faster

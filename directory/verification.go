@@ -113,7 +113,7 @@ func (d *Directory) Verify(ctx context.Context, shown Verification, act audit.Ac
 }
 
 func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Act, told func(v Verified) ([]store.Record, error)) (v Verified, err error) {
-	p, at, err := d.shown(ctx, shown)
+	p, require, err := d.shown(ctx, shown)
 	if err != nil {
 		return v, err
 	}
@@ -134,7 +134,7 @@ func (d *Directory) verify(ctx context.Context, shown Verification, act audit.Ac
 	if err != nil {
 		return v, err
 	}
-	b.Require = append(b.Require, store.Require{Key: at.Key, Rev: at.Rev})
+	b.Require = append(b.Require, require...)
 	b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindVerification, Owner: u.ID})
 	v.User = u
 	if v.Changed() && !v.Before.Verified.IsZero() {
@@ -189,16 +189,19 @@ func (d *Directory) tell(ctx context.Context, b *store.Batch, v Verified, told f
 	return err
 }
 
-func (d *Directory) shown(ctx context.Context, shown Verification) (p proof, at store.Record, err error) {
+// shown returns what a commit must require if the proof counts.
+func (d *Directory) shown(ctx context.Context, shown Verification) (p proof, require []store.Require, err error) {
 	if shown.Token.Reveal() != "" {
+		var at store.Record
 		p, at, err = d.linked(ctx, kindVerification, verificationPrefix, shown.Token)
+		require = []store.Require{{Key: at.Key, Rev: at.Rev}}
 	} else {
-		p, at, err = d.tryCode(ctx, kindVerification, shown.Handle, shown.Code)
+		p, require, err = d.tryCode(ctx, kindVerification, shown.Handle, shown.Code)
 	}
 	if err == nil && shown.User != p.User {
 		err = login.ErrOver // who reads the mail need not be who has the account, nor the other way round
 	}
-	return p, at, err
+	return p, require, err
 }
 
 // DropVerifications voids what was mailed to a user to prove an address: who asked for it may be a thief.
@@ -272,7 +275,7 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 	}
 	b.Require = append(b.Require, store.Require{Key: at.Key, Rev: at.Rev})
 	link := proof{User: u.ID, Address: u.Address, Expires: d.now().Add(LinkTTL)}
-	recovery, rec, err := link.mint(kindRecovery, recoveryPrefix, u.ID)
+	recovery, rec, err := link.mint(kindInvitation, invitationPrefix, u.ID)
 	if err != nil {
 		return recovery, expires, err
 	}
