@@ -146,6 +146,9 @@ func (a Act) Entry(action Action, subject string) Entry {
 	return Entry{Action: action, Outcome: OK, Subject: subject, By: a.By, Address: a.Address, Request: a.Request, Reason: a.Reason}
 }
 
+// DefaultKeep is how long an entry is kept if Options.Keep is zero.
+const DefaultKeep = 90 * 24 * time.Hour
+
 // Options of New.
 type Options struct {
 	Store store.Store // required: where entries are kept
@@ -182,7 +185,7 @@ func New(o Options) (*Trail, error) {
 		return nil, errors.New("audit: Options.Store is required")
 	}
 	if o.Keep == 0 {
-		o.Keep = 90 * 24 * time.Hour
+		o.Keep = DefaultKeep
 	}
 	if o.Hook == nil {
 		o.Hook = Log(slog.Default())

@@ -93,6 +93,13 @@ type Options struct {
 	Now  func() time.Time // without Time; nil: time.Now
 }
 
+// What Options are that are zero, besides the lifetimes, which [clients.Registry.InForce] has.
+const (
+	DefaultGrace       = 10 * time.Second
+	DefaultMaxBound    = 10 * time.Second
+	DefaultMaxSessions = 100
+)
+
 // Issuer writes sessions. Its methods are safe for concurrent use.
 type Issuer struct {
 	opts       Options
@@ -180,8 +187,8 @@ func (o *Options) complete() (err error) {
 		{"Idle", &o.Idle, time.Hour, time.Duration(shortest.Idle), 365 * 24 * time.Hour},
 		{"RefreshIdle", &o.RefreshIdle, 7 * 24 * time.Hour, time.Duration(shortest.RefreshIdle), 365 * 24 * time.Hour},
 		{"Absolute", &o.Absolute, 24 * time.Hour, time.Duration(shortest.Absolute), 365 * 24 * time.Hour},
-		{"Grace", &o.Grace, 10 * time.Second, time.Second, time.Minute},
-		{"MaxBound", &o.MaxBound, 10 * time.Second, 2 * time.Second, time.Minute},
+		{"Grace", &o.Grace, DefaultGrace, time.Second, time.Minute},
+		{"MaxBound", &o.MaxBound, DefaultMaxBound, 2 * time.Second, time.Minute},
 	} {
 		if *d.value == 0 {
 			*d.value = d.zero
@@ -191,7 +198,7 @@ func (o *Options) complete() (err error) {
 		}
 	}
 	if o.MaxSessions == 0 {
-		o.MaxSessions = 100
+		o.MaxSessions = DefaultMaxSessions
 	}
 	if o.MaxSessions < 1 || o.MaxSessions > 10_000 {
 		return fmt.Errorf("issuer: Options.MaxSessions is %d: want 1 to 10,000", o.MaxSessions)

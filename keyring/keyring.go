@@ -35,10 +35,13 @@ var (
 	ErrMixed  = errors.New("symmetric and asymmetric keys cannot be mixed") // TOK-03
 )
 
+// DefaultAlg is the Options.Alg that zero is.
+const DefaultAlg = token.ES256
+
 // Options of Open.
 type Options struct {
 	Store store.Store
-	Alg   token.Alg // of new keys; zero: ES256. When it changes, a key of the new alg is published, and signs after PublishBefore
+	Alg   token.Alg // of new keys; zero: DefaultAlg. When it changes, a key of the new alg is published, and signs after PublishBefore
 
 	// Secret is the key of an HMAC alg when other programs must know it too. The ring
 	// signs with it until another is configured, which then signs after PublishBefore.
@@ -100,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 		return nil, errors.New("keyring: Options.SealKey is all zero")
 	}
 	if o.Alg == "" {
-		o.Alg = token.ES256
+		o.Alg = DefaultAlg
 	}
 	if o.RotateEvery == 0 {
 		o.RotateEvery = 30 * 24 * time.Hour

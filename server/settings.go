@@ -5,7 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/keyring"
 )
 
 // Setting is a setting of the program as administrators see it.
@@ -32,13 +35,13 @@ func settingsOf(c *Config, lives clients.Lifetimes) (all []Setting) {
 	add("issuer", c.URL, "")
 	add("hosts", strings.Join(c.Hosts, ","), "")
 	add("audience", strings.Join(c.Audience, ","), c.URL)
-	add("algorithm", c.Algorithm, "ES256")
+	add("algorithm", c.Algorithm, string(keyring.DefaultAlg))
 	add("hmac_secret", secret, "")
 	add("registration", strconv.FormatBool(c.Registration), "false")
 	add("mail_sign_in", strconv.FormatBool(c.SignInByMail), "false")
 	add("clear_site_data", strconv.FormatBool(c.ClearSiteData), "false")
 	add("logins_per_second", strconv.Itoa(c.LoginsPerSecond), "0")
-	add("max_sessions", strconv.Itoa(c.MaxSessions), "100")
+	add("max_sessions", strconv.Itoa(c.MaxSessions), strconv.Itoa(issuer.DefaultMaxSessions))
 	for _, d := range []struct {
 		key       string
 		value     time.Duration
@@ -46,8 +49,8 @@ func settingsOf(c *Config, lives clients.Lifetimes) (all []Setting) {
 	}{
 		{"access_ttl", c.AccessTTL, time.Duration(lives.AccessTTL)}, {"idle", c.Idle, time.Duration(lives.Idle)},
 		{"refresh_idle", c.RefreshIdle, time.Duration(lives.RefreshIdle)}, {"absolute", c.Absolute, time.Duration(lives.Absolute)},
-		{"refresh_grace", c.Grace, 10 * time.Second}, {"max_bound", c.MaxBound, defaultBound},
-		{"audit_keep", c.KeepAudit, 90 * 24 * time.Hour},
+		{"refresh_grace", c.Grace, issuer.DefaultGrace}, {"max_bound", c.MaxBound, issuer.DefaultMaxBound},
+		{"audit_keep", c.KeepAudit, audit.DefaultKeep},
 	} {
 		add(d.key, d.value.String(), d.otherwise.String())
 	}
