@@ -228,10 +228,10 @@ func (d *Directory) Search(ctx context.Context, f Filter, after string, limit in
 	return found, nil
 }
 
-// MaxCount is how far Count counts.
-const MaxCount = 10_000
+// maxCount is how far Count counts.
+const maxCount = 10_000
 
-// Count returns how many users f is for, exactly up to MaxCount if one index answers, and
+// Count returns how many users f is for, exactly up to maxCount if one index answers, and
 // otherwise among the first that it looks at; more says that there may be others.
 func (d *Directory) Count(ctx context.Context, f Filter) (n int, more bool, err error) {
 	if err := f.Check(); err != nil {
@@ -242,7 +242,7 @@ func (d *Directory) Count(ctx context.Context, f Filter) (n int, more bool, err 
 		also = f.holds
 	}
 	q := f.query("")
-	return q.Tally(ctx, d.store, MaxCount, q.Looks(d.store), also)
+	return q.Tally(ctx, d.store, maxCount, q.Looks(d.store), also)
 }
 
 // Reindex makes users searchable that a version without the search has written, or a move.
