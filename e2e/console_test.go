@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,13 @@ func TestConsoleInABrowser(t *testing.T) {
 			at := "console-" + name + "-" + l.name
 			if wrong := b.script(`Promise.resolve(` + rules + `)`); wrong != "" {
 				t.Errorf("%s: %s", at, wrong)
+			}
+			if name == "check" {
+				var apart []float64 // 1: one of the marks that say what the colours mean has a margin
+				b.eval(`Promise.resolve(JSON.stringify([...document.querySelectorAll(".key")].map(key => getComputedStyle(key).marginTop === "0px" ? 0 : 1)))`, &apart)
+				if slices.Contains(apart, 1) || len(apart) != 4 {
+					t.Errorf("%s: a mark is not on its line: %v", at, apart)
+				}
 			}
 			if name == "user" {
 				var high [2]float64 // the list of 42 sessions, and the page
