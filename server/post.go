@@ -15,10 +15,17 @@ type post struct {
 	mail *mail.Sender
 }
 
+// laneOfStrangers has the mails that go to addresses which nobody has proven: who signs up many of them, or addresses whose
+// server is slow, holds up no mail with which a user gets in.
+const laneOfStrangers = "unproven"
+
 func (p post) Record(m accounts.Message) (store.Record, error) {
 	out := mail.Message{
 		Template: string(m.Kind), To: m.To, Language: m.Language, Subject: m.Subject,
 		Code: m.Code.Reveal(), Link: accounts.LinkOf(p.url, m).Reveal(), Expires: m.Expires,
+	}
+	if m.Kind == accounts.MailVerify {
+		out.Lane = laneOfStrangers
 	}
 	for _, arg := range m.Args {
 		switch arg := arg.(type) {

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ func TestEachMessageIsAMail(t *testing.T) {
 			m.Kind, m.To, m.Language = kind, "ada@example.com", language
 			if rec, err := server.PostBy(authURL, e.Mail()).Record(m); err != nil || len(rec.Value) == 0 {
 				t.Errorf("%s in %q: %v", kind, language, err)
+			} else if apart := strings.Contains(string(rec.Value), `"lane":"unproven"`); apart != (kind == accounts.MailVerify) {
+				t.Errorf("%s has a lane of its own: %t", kind, apart)
 			}
 		}
 	}
