@@ -32,7 +32,7 @@ func TestConsoleOutbox(t *testing.T) {
 		}
 	}
 	state(outbox.Dead, dropped, again)
-	v.open("/admin/outbox").at(http.StatusOK, "2 could not be sent").at(http.StatusOK, `aria-label="Send reset again, `+again+`"`).at(http.StatusOK, `aria-label="Drop verify, `+dropped+`"`)
+	v.open("/admin/outbox").at(http.StatusOK, "2 could not be sent").at(http.StatusOK, `aria-label="Send again: reset, `+again+`"`).at(http.StatusOK, `aria-label="Drop verify, `+dropped+`"`)
 	form := "/admin/outbox/" + again + "/redeliver"
 	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It is being sent again.").at(http.StatusOK, "1 could not be sent")
 	state(outbox.Waiting, again)
