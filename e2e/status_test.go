@@ -176,6 +176,7 @@ func TestStatusInABrowser(t *testing.T) {
 	<-dead
 	with.do(chromedp.Navigate(w.url + "/as?" + source.InsecureCookieName + "=" + asRole(t, w.auth, "admin")))
 	see("console-monitor", "/admin/monitor", "and look at it.")
+	see("console-check", "/admin/monitor/checks/reports", "canary")
 	see("console-outbox", "/admin/outbox", "a reset that nobody gets")
 	see("console-mute", "/admin/monitor/checks/reports/mute", "For how many hours")
 	see("console-note", "/admin/new/incident", "What is known")
