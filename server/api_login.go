@@ -97,7 +97,7 @@ func (s *Server) signUp(w http.ResponseWriter, r *http.Request, b loginBody, nam
 	if login.Unchecked(err) {
 		s.tellRefused(a, b.Client, s.pseudonym(b.Identifier), err)
 	}
-	return err
+	return about(err, "", "password")
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
@@ -314,7 +314,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	}
 	issued, err := s.newPassword(w, r, session, b.Current.String, b.Next.String)
 	if err != nil {
-		return err
+		return about(err, "current", "next")
 	}
 	return s.hand(w, http.StatusOK, issued, secret.String{}, wantsRefreshCookie(r))
 }

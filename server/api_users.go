@@ -67,13 +67,13 @@ func (s *Server) adminCreateUser(w http.ResponseWriter, r *http.Request, who cal
 	if b.Mail {
 		u, expires, err := s.users.CreateInvitedByMail(r.Context(), act(w, r, who.by, ""), s.newUser(b))
 		if err != nil {
-			return err
+			return about(err, "", "")
 		}
 		return writeJSON(w, http.StatusCreated, api.Invited{User: viewUser(u), Invitation: &api.Invitation{MailedTo: u.Address, Expires: expires.UTC()}})
 	}
 	u, token, expires, err := s.users.CreateInvited(r.Context(), act(w, r, who.by, ""), s.newUser(b))
 	if err != nil {
-		return err
+		return about(err, "", "")
 	}
 	return writeJSON(w, http.StatusCreated, api.Invited{User: viewUser(u), Invitation: s.viewInvitation(token, expires)})
 }
@@ -243,7 +243,7 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.users.Redeem(r.Context(), act(w, r, "", "invitation"), b.Token.String, b.Identifier, b.Password.String); err != nil {
-		return noInvitation(err)
+		return about(noInvitation(err), "token", "password")
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

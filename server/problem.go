@@ -29,6 +29,28 @@ func badRequest(format string, args ...any) error {
 	return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: detail}
 }
 
+// inField is an error about one member of the body.
+type inField struct {
+	error
+	field string
+}
+
+func (e inField) Unwrap() error { return e.error }
+
+// about says which member of the body err is about, if it is about one, see fieldOf. So a program marks the field, as
+// our pages do.
+func about(err error, shown, chosen string) error {
+	if field := fieldOf(err, shown, chosen); field != "" {
+		return inField{err, field}
+	}
+	return err
+}
+
+// badMember is a badRequest about a member of the body.
+func badMember(name, format string, args ...any) error {
+	return inField{badRequest(format, args...), name}
+}
+
 var (
 	errForbidden = &source.Problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Not allowed"}
 	errNotFound  = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found"}
@@ -47,6 +69,9 @@ func explain(err error, by counterfoil.Transport) *source.Problem {
 	}
 	p := *own // a copy: errNotFound and errForbidden are shared
 	p.Cause = err
+	if named, is := errors.AsType[inField](err); is {
+		p.Field = named.field
+	}
 	return &p
 }
 
@@ -117,9 +142,9 @@ func ofRecords(err error) *source.Problem {
 	case errors.Is(err, accounts.ErrNoMail):
 		return errNoMail
 	case errors.Is(err, directory.ErrBadIdentifier):
-		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err)}
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Identifier is not acceptable", Detail: rule(err), Field: "identifier"}
 	case errors.Is(err, directory.ErrBadAddress):
-		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Address is not acceptable", Detail: rule(err)}
+		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "Address is not acceptable", Detail: rule(err), Field: "address"}
 	case errors.Is(err, directory.ErrBadUser):
 		return &source.Problem{Status: http.StatusUnprocessableEntity, Type: "not-acceptable", Title: "User is not acceptable", Detail: rule(err)}
 	case errors.Is(err, directory.ErrBadKey):

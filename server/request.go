@@ -54,16 +54,19 @@ func bind(data []byte, v any) error {
 		// Compared exactly: encoding/json would bind "Password" as well, and of
 		// "password" and "PASSWORD" the last.
 		if !slices.Contains(known, name) {
-			return badRequest("unknown member %q", name)
+			return badMember(name, "unknown member %q", name)
 		}
 		value, err := v.Raw()
 		switch {
 		case err != nil:
 			return err
 		case value == "null":
-			return badRequest("member %q is null: leave it out", name)
+			return badMember(name, "member %q is null: leave it out", name)
 		}
-		return shortMember(name, value)
+		if err := shortMember(name, value); err != nil {
+			return inField{err, name}
+		}
+		return nil
 	})
 	if _, told := errors.AsType[*source.Problem](err); told {
 		return err
@@ -72,7 +75,7 @@ func bind(data []byte, v any) error {
 		return badRequest("the body is not one JSON object without duplicate members")
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return badRequest("%s", wrongMember(err))
+		return wrongMember(err)
 	}
 	return nil
 }
@@ -89,16 +92,15 @@ func membersOf(t reflect.Type) (names []string) {
 }
 
 // wrongMember says which member has a value that it cannot have, and never the value.
-func wrongMember(err error) string {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) && wrong.Field != "" {
-		// Behind the names of embedded structs.
-		return fmt.Sprintf("member %q has the wrong type", wrong.Field[strings.LastIndex(wrong.Field, ".")+1:])
+func wrongMember(err error) error {
+	if wrong, is := errors.AsType[*json.UnmarshalTypeError](err); is && wrong.Field != "" {
+		name := wrong.Field[strings.LastIndex(wrong.Field, ".")+1:] // behind the names of embedded structs
+		return badMember(name, "member %q has the wrong type", name)
 	}
 	if _, is := errors.AsType[*time.ParseError](err); is { // its text has the value
-		return "a time is written as 2006-01-02T15:04:05Z"
+		return badRequest("a time is written as 2006-01-02T15:04:05Z")
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), check.ErrBadRequest.Error()+": ") // the title says that
+	return badRequest("%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), check.ErrBadRequest.Error()+": ")) // the title says that
 }
 
 // readForm reads an application/x-www-form-urlencoded body into r.PostForm. It refuses

@@ -18,6 +18,7 @@ type Problem struct {
 	Type       string // slug: the type member is urn:counterfoil:problem:<slug>
 	Title      string
 	Detail     string        // for people; never says which check failed
+	Field      string        // the member of the body that is wrong; empty: it is none, or not known which
 	RetryAfter time.Duration // see [Problem.Wait]; 0: no header
 	Challenge  string        // WWW-Authenticate; empty: no header
 	StepUp     *StepUpError  // what login would do; nil: not the matter
@@ -91,6 +92,7 @@ type problemBody struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	Field  string `json:"field,omitempty"`
 
 	// Named as in the challenge of RFC 9470, which a cookie's client does not get.
 	MaxAge *int64 `json:"max_age,omitempty"`
@@ -98,7 +100,7 @@ type problemBody struct {
 }
 
 func (p *Problem) body() problemBody {
-	b := problemBody{Type: "urn:counterfoil:problem:" + p.Type, Title: p.Title, Status: p.Status, Detail: p.Detail}
+	b := problemBody{Type: "urn:counterfoil:problem:" + p.Type, Title: p.Title, Status: p.Status, Detail: p.Detail, Field: p.Field}
 	if p.StepUp != nil {
 		b.ACR = strings.Join(p.StepUp.ACR, " ")
 		if p.StepUp.MaxAge != nil {
