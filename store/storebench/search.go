@@ -141,7 +141,7 @@ var families = []string{"Okafor", "Nowak", "García", "Müller", "Sato", "Haddad
 func loadUsers(b *testing.B, s store.Store, n int64, now time.Time) {
 	for from := int64(0); from < n; {
 		var batch store.Batch
-		for ; from < n && len(batch.Put) < 5000; from++ {
+		for ; from < n && len(batch.Put) < 1000; from++ {
 			_, _, id := ids(from)
 			u := directory.User{
 				Identifier: fmt.Sprintf("user%d@example.org", from), Name: fmt.Sprintf("Given%d %s", from%997, families[from%int64(len(families))]),
@@ -174,7 +174,7 @@ func addressOf(n, all int64) netip.Addr {
 func (all *sessions) loadSearched(b *testing.B, s store.Store, n int64) {
 	for from := int64(0); from < n; {
 		var batch store.Batch
-		for ; from < n && len(batch.Put) < 5000; from++ {
+		for ; from < n && len(batch.Put) < 1000; from++ {
 			records := all.of(from)
 			var row issuer.SessionRow
 			check(b, json.Unmarshal(records[0].Value, &row))
