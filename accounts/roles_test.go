@@ -193,8 +193,9 @@ func away(name string) func(n node, who accounts.Actor, id string) error {
 // others are the exported methods that change no user who is there.
 var others = []string{
 	"AddressNeedsProof", "Administer", "Authenticate", "ByID", "ByIdentifier", "Called", "CheckInvitation", "ComposeCode", "Count", "Create",
-	"CreateInvited", "CreateInvitedByMail", "Credentials", "DeleteKey", "Exchange", "Finish", "Impersonate", "Import", "InviteAdministrator",
-	"Keys", "List", "Mails", "NewKey", "RedeemCode", "Register", "Reindex", "Search", "SendCode", "SignIn", "SignUp", "Verifies",
+	"CreateInvited", "CreateInvitedByMail", "Credentials", "DeleteKey", "EndUndos", "Exchange", "Finish", "Impersonate", "Import",
+	"InviteAdministrator", "Keys", "List", "Mails", "NewKey", "RedeemCode", "Register", "Reindex", "Search", "SendCode", "SetOwnCredential",
+	"SignIn", "SignUp", "Verifies",
 }
 
 // The last administrator is not taken away by mistake, by no exported way. The owner of the machine may: there,
