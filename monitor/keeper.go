@@ -43,8 +43,8 @@ type Keeper interface {
 	Load(ctx context.Context) (Kept, error)
 
 	// Keep keeps a step. If the step has events, it and they are durable when Keep returns, and the
-	// events are sent once. If it has none, Keep does not wait for anything, and may keep the step a
-	// few seconds later. After an error the monitor goes on, and calls Keep again with a step that
+	// events are sent once. If it has none, Keep does not wait for anything, and may keep the step up to a
+	// minute later. After an error the monitor goes on, and calls Keep again with a step that
 	// has the newest state and all that was not kept: an event may come again, with the same ID.
 	Keep(ctx context.Context, s Step) error
 
