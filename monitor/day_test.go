@@ -108,8 +108,10 @@ func TestDay(t *testing.T) {
 			again.Stop()
 		}
 		all, alarms := 0, 0
+		first := map[time.Duration]bool{} // when checks are due for the first time
 		for _, c := range file.Checks {
 			results := keeper.results[c.Name]
+			first[results[0].Due.Sub(began)] = true
 			statuses := statusesOf(results)
 			checkTimes(t, c, results, statuses, began, restarts)
 			got, want := out.lines(c.Name, began), eventsOf(c, file, results, statuses, began)
@@ -118,13 +120,14 @@ func TestDay(t *testing.T) {
 			}
 			all, alarms = all+len(results), alarms+len(got)
 		}
-		ids := map[string]bool{}
+		ids, kinds := map[string]bool{}, map[monitor.EventKind]int{}
 		windows := 0
 		for _, e := range out.all {
 			if ids[e.ID] {
 				t.Errorf("event %s was sent twice", e.ID)
 			}
 			ids[e.ID] = true
+			kinds[e.Kind]++
 			if e.Maintenance != "" {
 				windows++
 			}
@@ -132,10 +135,13 @@ func TestDay(t *testing.T) {
 		if windows != 4 {
 			t.Errorf("%d events of maintenances, want a beginning and an end of each of two", windows)
 		}
-		if all < 300_000 || alarms < 1000 {
-			t.Errorf("%d runs and %d events: the test does too little", all, alarms)
+		if all < 300_000 || alarms < 1000 || kinds[monitor.Flaps] == 0 {
+			t.Errorf("%d runs and %d events, %v: the test does too little", all, alarms, kinds)
 		}
-		t.Logf("%d runs, %d events", all, len(out.all))
+		if len(first) < 20 {
+			t.Errorf("the checks are due for the first time at %d times, want at least 20", len(first))
+		}
+		t.Logf("%d runs, %d events: %v; %d first times", all, len(out.all), kinds, len(first))
 	})
 }
 

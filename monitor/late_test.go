@@ -92,3 +92,52 @@ func TestLateAndMissed(t *testing.T) {
 		})
 	}
 }
+
+// spreadOfWeb is how long after a start a check of the name web runs.
+const spreadOfWeb = 250 * time.Millisecond
+
+// Time in which no monitor runs is not missed. After a gap of more than 10 s the check begins anew within 10 s; after a
+// shorter one it goes on with its regular times, and the run that was due meanwhile is late.
+func TestGap(t *testing.T) {
+	for name, test := range map[string]struct {
+		gap    time.Duration // after 65 s
+		ran    []time.Duration
+		late   uint64
+		latest time.Duration
+	}{
+		"nothing was due": {2 * time.Second, seconds(70, 80, 90), 0, 0},
+		"short":           {12 * time.Second, seconds(77, 80, 90, 100), 1, 7 * time.Second},
+		"long":            {5*time.Minute - spreadOfWeb, seconds(365, 375, 385), 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				target := &scripted{fails: during(), first: func() { time.AfterFunc(65*time.Second, cancel) }}
+				keeper := new(monitor.Memory)
+				m, err := monitor.New(parse(t, "checks: [{name: web, http: 'http://example.com', every: 10s}]"), monitor.Options{
+					Keeper: keeper, Dial: noNetwork, Probes: probes(t, map[string]*scripted{"web": target}),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := m.Run(ctx); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(test.gap)
+				again, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+				defer cancel()
+				if err := m.Run(again); err != nil {
+					t.Error(err)
+				}
+				if want := append(seconds(0, 10, 20, 30, 40, 50, 60), test.ran...); !slices.Equal(target.ran, want) {
+					t.Errorf("ran at %v, want %v", target.ran, want)
+				}
+				kept, err := keeper.Load(t.Context())
+				if s := kept.States["web"]; err != nil || s.Late != test.late || s.Latest != test.latest || s.Missed != 0 {
+					t.Errorf("%d late, at most by %v, %d missed, %v: want %+v", s.Late, s.Latest, s.Missed, err, test)
+				}
+			})
+		})
+	}
+}
