@@ -146,14 +146,28 @@ func TestHistory(t *testing.T) {
 		if len(partsOf(t, second, midnight)) > 0 {
 			t.Error("buckets are there after 100 days")
 		}
-		years := 0
-		for _, err := range db.List(t.Context(), "monitoryear", "shop", "") {
-			if years++; err != nil {
-				t.Fatal(err)
+		years := func() (n int) {
+			for _, err := range db.List(t.Context(), "monitoryear", "shop", "") {
+				if n++; err != nil {
+					t.Fatal(err)
+				}
 			}
+			return n
 		}
-		if years == 0 {
+		if years() == 0 {
 			t.Error("the days are gone after 100 days")
+		}
+		if _, err := db.Sweep(t.Context(), time.Now().Add(2*365*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if years() == 0 {
+			t.Error("the days are gone after less than two years")
+		}
+		if _, err := db.Sweep(t.Context(), time.Now().Add(2*367*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := years(); n > 0 {
+			t.Errorf("%d years are there after more than two", n)
 		}
 	})
 }

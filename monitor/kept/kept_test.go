@@ -38,6 +38,7 @@ type node struct {
 	mu      sync.Mutex // guards the fields below
 	leads   context.Context
 	direct  []string // events that were told from memory
+	woken   []int    // how many alerts the store had at each call of Wake
 	waiting []string // what Withdraw returns
 }
 
@@ -59,6 +60,11 @@ func newNode(t *testing.T, db store.Store) *node {
 			}
 			// Two alerts of one event have two records, as in an outbox: the id is not what makes them one.
 			return []store.Record{{Key: store.Key{Kind: kindAlert, ID: fmt.Sprintf("%s/%d", id, time.Now().UnixNano())}, Value: []byte("{}")}}, nil
+		},
+		Wake: func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.woken = append(n.woken, len(alerts(t, db)))
 		},
 		Direct: func(e monitor.Event) {
 			n.mu.Lock()
@@ -129,6 +135,39 @@ func step(n uint64, kind monitor.EventKind) monitor.Step {
 	return monitor.Step{State: s, Results: []monitor.Result{s.Last}, Events: []monitor.Event{{
 		ID: fmt.Sprintf("KEY-%d-%s", n, kind), Kind: kind, Check: "shop", Title: "Shop", At: now, Since: now, Status: status, Reason: monitor.TimedOut,
 	}}}
+}
+
+// Who delivers alerts is woken after each commit that has some, and at no other time.
+func TestWake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, shared{memory.New()})
+		n.waiting = []string{"ops"}
+		n.start(t)
+		time.Sleep(time.Second)
+		quiet := step(1, monitor.WentDown)
+		quiet.Events = nil
+		if err := n.Keep(t.Context(), quiet); err != nil {
+			t.Fatal(err)
+		}
+		n.store.Inject(storetest.Fault{})
+		down := step(1, monitor.WentDown)
+		if err := n.Keep(t.Context(), down); !errors.Is(err, counterfoil.ErrUnavailable) {
+			t.Fatalf("Keep = %v", err)
+		}
+		n.store.Heal()
+		time.Sleep(5 * time.Second)
+		if len(n.woken) > 0 {
+			t.Errorf("woken with %d alerts in the store", n.woken)
+		}
+		for _, s := range []monitor.Step{down, step(2, monitor.WentUp)} {
+			if err := n.Keep(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(n.woken, []int{1, 2}) {
+			t.Errorf("woken with %d alerts in the store, want after each of two", n.woken)
+		}
+	})
 }
 
 // One node leads. When it is cut off, another one leads within 30 s and goes on from its state; the
