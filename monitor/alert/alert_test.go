@@ -1,9 +1,11 @@
 package alert_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -213,6 +215,48 @@ func TestTakenAway(t *testing.T) {
 		if sent != 2 || q.Waiting() != 0 {
 			t.Errorf("%d were sent, %d wait", sent, q.Waiting())
 		}
+	})
+}
+
+// What cannot be sent is given up after 24 hours, if more than 1,000 wait, and when the queue ends. The log says so.
+func TestGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &alert.Sender{Post: func(*http.Request) (outward.Answer, error) { return outward.Answer{Status: http.StatusBadRequest}, nil }}
+		var log bytes.Buffer
+		q := alert.New(s, []monitor.Channel{{Name: "a", Kind: monitor.Slack, URL: secret.New("https://a.example/")}}, slog.New(slog.NewTextHandler(&log, nil)))
+		wait := func(d time.Duration, waiting int, lines ...string) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			var got []string
+			for line := range strings.Lines(log.String()) {
+				if strings.Contains(line, "given up") {
+					_, line, _ = strings.Cut(strings.TrimSpace(line), " level=ERROR msg=")
+					got = append(got, line)
+				}
+			}
+			log.Reset()
+			if n := q.Waiting(); n != waiting || len(got) != len(lines) {
+				t.Fatalf("%d wait, want %d; the log says %q", n, waiting, got)
+			}
+			for i, line := range lines {
+				if !strings.HasPrefix(got[i], line) {
+					t.Errorf("the log says %q, want %q", got[i], line)
+				}
+			}
+		}
+		defer q.Close()
+		q.Send(down())
+		wait(24*time.Hour-time.Second, 1)
+		wait(time.Hour+time.Second, 0, `"an alert was given up" channel=a event=KEY-3-down tries=`)
+		for n := range 1002 {
+			e := down()
+			e.ID = fmt.Sprintf("KEY-%d-down", n)
+			q.Send(e)
+		}
+		wait(0, 1000, `"an alert was given up" channel=a event=KEY-0-down why="too many wait"`, `"an alert was given up" channel=a event=KEY-1-down why="too many wait"`)
+		q.Close()
+		wait(0, 1000, `"alerts were given up" waiting=1000 why=`)
 	})
 }
 
