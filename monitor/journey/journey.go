@@ -235,6 +235,9 @@ func (j *journey) watchAll(ctx context.Context, transport *http.Transport, carri
 	return all
 }
 
+// limitOf is D(1+rho): what a clock that is too slow by rho takes for a bound.
+func limitOf(bound time.Duration) time.Duration { return bound + time.Duration(float64(bound)*rho) }
+
 // watch calls a target with the copies of a session that ended before since, until it refuses or has broken
 // its promise.
 func (j *journey) watch(ctx context.Context, transport *http.Transport, t monitor.Target, copies []http.Header, since time.Time) finding {
@@ -242,7 +245,7 @@ func (j *journey) watch(ctx context.Context, transport *http.Transport, t monito
 	if t.Bound > 0 {
 		bound = t.Bound
 	}
-	limit := bound + time.Duration(float64(bound)*rho)
+	limit := limitOf(bound)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var last answer

@@ -1,8 +1,10 @@
 package journey_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +23,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/faultnet"
@@ -63,6 +67,9 @@ func newWorld(t *testing.T) *world {
 	handler.Store(auth)
 	u, err := auth.Users().Register(t.Context(), audit.Act{}, "monitor", "", secret.New(pass), nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.Issuer().Clients().Set(t.Context(), "monitor", audit.Act{}, func(*clients.Client) {}); err != nil {
 		t.Fatal(err)
 	}
 	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect}, Clients: []string{"*"}})
@@ -111,7 +118,7 @@ func (w *world) check(carriers string, targets ...string) *monitor.File {
 	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(pass), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	text := "inside: [127.0.0.1]\nchecks:\n- {name: sign-in, journey: '" + w.url + "', user: monitor, password_file: password, bound: 2s, carriers: [" + carriers + "], targets: ["
+	text := "inside: [127.0.0.1]\nchecks:\n- {name: sign-in, journey: '" + w.url + "', user: monitor, password_file: password, client: monitor, bound: 2s, carriers: [" + carriers + "], targets: ["
 	for i, url := range targets {
 		text += "{name: t" + string(rune('0'+i)) + ", url: '" + url + "'},"
 	}
@@ -164,6 +171,44 @@ func TestAllIsWell(t *testing.T) {
 		}
 	}
 	w.noSessions()
+}
+
+// A journey signs in and refreshes as the client of its check.
+func TestOwnClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, _ := w.follower(2 * time.Second)
+	var mu sync.Mutex
+	asked := map[string][]string{} // the clients of the bodies, by path; guarded by mu
+	look := func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v1/login" && r.URL.Path != "/v1/refresh" {
+			return false
+		}
+		data, err := io.ReadAll(r.Body)
+		var body struct{ Client string }
+		if err == nil {
+			err = json.Unmarshal(data, &body)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		asked[r.URL.Path] = append(asked[r.URL.Path], body.Client)
+		mu.Unlock()
+		r.Body = io.NopCloser(bytes.NewReader(data))
+		return false
+	}
+	w.before.Store(&look)
+	if r := round(t.Context(), t, w.check("bearer, jwt-cookie", good)); !r.OK {
+		t.Errorf("%+v", r)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, path := range []string{"/v1/login", "/v1/refresh"} {
+		if all := asked[path]; len(all) < 2 || slices.ContainsFunc(all, func(client string) bool { return client != "monitor" }) {
+			t.Errorf("%s was called as %q, want the client monitor for each carrier", path, all)
+		}
+	}
 }
 
 // onlySignature believes every token with a signature of the auth server.
