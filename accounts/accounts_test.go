@@ -107,9 +107,14 @@ func openForSteps(t *testing.T, s stores) node {
 
 func openKeeping(t *testing.T, s stores, keep time.Duration) node {
 	t.Helper()
+	return openTelling(t, s, keep, func(audit.Entry) {})
+}
+
+func openTelling(t *testing.T, s stores, keep time.Duration, tell func(audit.Entry)) node {
+	t.Helper()
 	e, err := server.Open(t.Context(), server.Config{
 		Store: s.users, Sessions: s.sessions, URL: "https://auth.test", SealKey: [32]byte{1},
-		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, InsecureHashes: true, KeepAudit: keep,
+		Logger: slog.New(slog.DiscardHandler), Audit: tell, InsecureHashes: true, KeepAudit: keep,
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = e.Close() })

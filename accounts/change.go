@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
@@ -17,15 +18,21 @@ import (
 // else it sets is ignored. A user who is disabled, or gets a role that [Administers], loses all
 // sessions; other roles reach the sessions by a silent refresh. who must have the right Write, or it is
 // [Forbidden]. It fails with [ErrLastAdministrator] if the user is the last active one with RoleAdmin, and
-// would no longer be. On any other error the outcome is unknown, and doing it again is safe.
+// would no longer be. On any other error the outcome is unknown, and doing it again is safe. A change that has begun
+// goes on when ctx ends.
 func (a *Accounts) Update(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+	ctx, done, err := begun(ctx)
+	if err != nil {
+		return directory.User{}, err
+	}
+	defer done()
 	for tries := 0; ; tries++ {
 		u, err := a.update(ctx, who, id, act, change)
 		if errors.Is(err, store.ErrConflict) {
 			continue // somebody else changed the user meanwhile
 		}
 		if err != nil && tries > 0 {
-			err = errors.Join(err, a.giveBack(ctx, id, act))
+			err = errors.Join(err, a.undo(ctx, id, act))
 		}
 		if err == nil {
 			_, err = a.settle(ctx, id, act)
@@ -37,12 +44,40 @@ func (a *Accounts) Update(ctx context.Context, who Actor, id string, act audit.A
 	}
 }
 
-// giveBack gives the sessions of a user what is written of it: a change that was refused at a later try may
-// have taken something from them at an earlier one. It writes what is written once more, in a version
+// changing is how long a change goes on at most.
+const changing = 10 * time.Second
+
+// begun returns the context of a change, or the error of ctx if that is over. A caller that hangs up does not end the
+// change between its steps: of two administrators who take each other away, both would have lost their sessions, and
+// neither could repair it.
+func begun(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, store.Outage(err)
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), changing)
+	return ctx, done, nil
+}
+
+// undo gives back what act may have taken from the sessions of a user at an earlier try than the one at which it was
+// refused. It is no act of the person who was refused. It has a time of its own: that of the change may be over.
+func (a *Accounts) undo(ctx context.Context, id string, act audit.Act) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), changing)
+	defer done()
+	return a.giveBack(ctx, id, audit.Act{Request: act.Request, Reason: "a refused change is given back"})
+}
+
+// giveBack gives the sessions of a user what is written of it. It writes what is written once more, in a version
 // beyond the one that was announced.
 func (a *Accounts) giveBack(ctx context.Context, id string, act audit.Act) error {
-	_, err := a.Update(ctx, Owner(), id, act, func(*directory.User) error { return nil })
-	return err
+	for {
+		_, err := a.update(ctx, Owner(), id, act, func(*directory.User) error { return nil })
+		if err == nil {
+			_, err = a.settle(ctx, id, act)
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
 }
 
 // update is steps 1 and 2.
@@ -195,8 +230,13 @@ func same(a, b issuer.Subject) bool {
 
 // Delete ends all sessions of a user, then forgets the user with the API keys that act for
 // it. The id never comes back, and its sessions stay disabled. It fails like [Accounts.Update]. On any other
-// error the outcome is unknown, and doing it again is safe.
+// error the outcome is unknown, and doing it again is safe. A deletion that has begun goes on when ctx ends.
 func (a *Accounts) Delete(ctx context.Context, who Actor, id string, act audit.Act) error {
+	ctx, done, err := begun(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	for tries := 0; ; tries++ {
 		r, err := a.read(ctx, id)
 		if err != nil {
@@ -205,7 +245,7 @@ func (a *Accounts) Delete(ctx context.Context, who Actor, id string, act audit.A
 		while, err := a.mayTake(ctx, who, r.user, false)
 		if err != nil {
 			if tries > 0 {
-				err = errors.Join(err, a.giveBack(ctx, id, act))
+				err = errors.Join(err, a.undo(ctx, id, act))
 			}
 			return err
 		}

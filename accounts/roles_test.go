@@ -1,15 +1,19 @@
 package accounts_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
@@ -160,19 +164,19 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 
 // takes are the exported methods that change a user who is there, each with ways to take a role of administration away
 // from the user; none: it leaves status and roles as they are.
-var takes = map[string]map[string]func(n node, who accounts.Actor, id string) error{
+var takes = map[string]map[string]func(n node, ctx context.Context, who accounts.Actor, id string) error{
 	"Update": {
-		"the role": func(n node, who accounts.Actor, id string) error {
-			_, err := n.Users().Update(n.t.Context(), who, id, noAct, roles("staff"))
+		"the role": func(n node, ctx context.Context, who accounts.Actor, id string) error {
+			_, err := n.Users().Update(ctx, who, id, byRoot, roles("staff"))
 			return err
 		},
-		"disabled": func(n node, who accounts.Actor, id string) error {
-			_, err := n.Users().Update(n.t.Context(), who, id, noAct, status(directory.Disabled))
+		"disabled": func(n node, ctx context.Context, who accounts.Actor, id string) error {
+			_, err := n.Users().Update(ctx, who, id, byRoot, status(directory.Disabled))
 			return err
 		},
 	},
-	"Delete": {"deleted": func(n node, who accounts.Actor, id string) error {
-		return n.Users().Delete(n.t.Context(), who, id, noAct)
+	"Delete": {"deleted": func(n node, ctx context.Context, who accounts.Actor, id string) error {
+		return n.Users().Delete(ctx, who, id, byRoot)
 	}},
 
 	"AskAddress": nil, "VerifyAddress": nil, "UndoAddress": nil, "Recover": nil, "AnswerRecovery": nil,
@@ -181,7 +185,7 @@ var takes = map[string]map[string]func(n node, who accounts.Actor, id string) er
 }
 
 // away is a way of takes by its name.
-func away(name string) func(n node, who accounts.Actor, id string) error {
+func away(name string) func(n node, ctx context.Context, who accounts.Actor, id string) error {
 	for _, ways := range takes {
 		if do := ways[name]; do != nil {
 			return do
@@ -220,12 +224,12 @@ func TestLastAdministrator(t *testing.T) {
 	for _, ways := range takes {
 		for way, do := range ways {
 			for _, who := range []accounts.Actor{admin, key, accounts.Program()} {
-				if err := do(n, who, boss.ID); !errors.Is(err, accounts.ErrLastAdministrator) {
+				if err := do(n, t.Context(), who, boss.ID); !errors.Is(err, accounts.ErrLastAdministrator) {
 					t.Errorf("%s: %v, want ErrLastAdministrator", way, err)
 				}
 			}
 			for _, who := range []accounts.Actor{{}, reader} {
-				if err := do(n, who, boss.ID); !errors.Is(err, counterfoil.ErrForbidden) {
+				if err := do(n, t.Context(), who, boss.ID); !errors.Is(err, counterfoil.ErrForbidden) {
 					t.Errorf("%s, by who may not write: %v, want ErrForbidden", way, err)
 				}
 			}
@@ -237,60 +241,91 @@ func TestLastAdministrator(t *testing.T) {
 	_, err = n.Users().Update(t.Context(), admin, boss.ID, noAct, roles(accounts.RoleAdmin)) // and stays one
 	must(t, err)
 	second := n.user("second", accounts.RoleAdmin)
-	must(t, away("the role")(n, admin, boss.ID))
+	must(t, away("the role")(n, t.Context(), admin, boss.ID))
 	must(t, n.Users().Delete(t.Context(), accounts.Owner(), second.ID, noAct))
 }
 
+// byRoot is what an administrator does.
+var byRoot = audit.Act{By: audit.BySubject("root"), Request: "req_1"}
+
 // Of two administrators who take each other away, one between any two steps of the other, one stays, and what the
-// refused change took from the sessions meanwhile is given back.
+// refused change took from the sessions meanwhile is given back: also if its caller is gone by then. The trail does not
+// say that the caller changed anything.
 func TestAdministratorsTakeEachOtherAway(t *testing.T) {
 	t.Parallel()
 	for round, s := range rounds(t) {
+		var mu sync.Mutex       // guards heard
+		var heard []audit.Entry // of first
 		users, sessions := storetest.Faulty(s.users), storetest.Faulty(s.sessions)
-		first, second := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
-		refused := 0
+		first := openTelling(t, stores{users, sessions}, -1, func(e audit.Entry) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, e)
+		})
+		second := openForSteps(t, s)
+		refused, given := 0, 0
 		for _, a := range []string{"the role", "disabled", "deleted"} {
 			for _, b := range []string{"the role", "deleted"} {
 				for _, on := range []*storetest.FaultyStore{users, sessions} {
 					for _, op := range []storetest.Op{storetest.OpGet, storetest.OpCommit} {
-						for step, hit := 0, true; hit; step++ {
-							hit = false
-							one, other := second.known(), second.known()
-							for _, u := range []directory.User{one, other} {
-								_, err := second.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("a", accounts.RoleAdmin))
-								must(t, err)
+						for _, gone := range []bool{false, true} {
+							for step, hit := 0, true; hit; step++ {
+								hit = false
+								name := fmt.Sprintf("%s: %s, and before its %s %d %s, caller gone %t", round, a, op, step, b, gone)
+								one, other := second.known(), second.known()
+								for _, u := range []directory.User{one, other} {
+									_, err := second.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("a", accounts.RoleAdmin))
+									must(t, err)
+								}
+								ctx, hangUp := context.WithCancel(t.Context())
+								var errB error
+								on.Inject(storetest.Fault{Op: op, After: step, Times: 1, Slow: true, Before: func() {
+									if hit = true; gone {
+										hangUp()
+									}
+									errB = away(b)(second, t.Context(), accounts.Program(), other.ID)
+								}})
+								errA := away(a)(first, ctx, accounts.Program(), one.ID)
+								hangUp()
+								on.Heal()
+								if !hit {
+									errB = away(b)(second, t.Context(), accounts.Program(), other.ID)
+								}
+								stays, wrong := one, errB
+								if errA == nil {
+									stays, wrong = other, errA
+								}
+								if wrong != nil || !errors.Is(errors.Join(errA, errB), accounts.ErrLastAdministrator) {
+									t.Fatalf("%s: %v, %v", name, errA, errB)
+								}
+								mu.Lock()
+								told := heard
+								heard = nil
+								mu.Unlock()
+								for _, e := range told {
+									switch {
+									case errA == nil || e.Outcome != audit.OK || e.Subject != one.ID || e.Action != audit.ChangeUser && e.Action != audit.DeleteUser:
+									case e.By == byRoot.By:
+										t.Errorf("%s: the trail says that the refused caller did %+v", name, e)
+									case e.By == audit.ByIssuer && e.Reason == "a refused change is given back" && e.Request == byRoot.Request:
+										given++
+									}
+								}
+								if errA != nil {
+									refused++
+								}
+								if at := second.state(stays.ID); !at.agrees() {
+									t.Errorf("%s: of who stays %v", name, at)
+								}
+								must(t, second.Users().Delete(t.Context(), accounts.Owner(), stays.ID, noAct)) // the next pair is alone
 							}
-							var errB error
-							on.Inject(storetest.Fault{Op: op, After: step, Times: 1, Slow: true, Before: func() {
-								hit = true
-								errB = away(b)(second, accounts.Program(), other.ID)
-							}})
-							errA := away(a)(first, accounts.Program(), one.ID)
-							on.Heal()
-							if !hit {
-								errB = away(b)(second, accounts.Program(), other.ID)
-							}
-							stays, wrong := one, errB
-							if errA == nil {
-								stays, wrong = other, errA
-							}
-							if wrong != nil || !errors.Is(errors.Join(errA, errB), accounts.ErrLastAdministrator) {
-								t.Fatalf("%s: %s, and before its %s %d %s: %v, %v", round, a, op, step, b, errA, errB)
-							}
-							if errA != nil {
-								refused++
-							}
-							if at := second.state(stays.ID); !at.agrees() {
-								t.Errorf("%s: %s, and before its %s %d %s: of who stays %v", round, a, op, step, b, at)
-							}
-							must(t, second.Users().Delete(t.Context(), accounts.Owner(), stays.ID, noAct)) // the next pair is alone
 						}
 					}
 				}
 			}
 		}
-		if refused == 0 {
-			t.Error("the second was always later")
+		if refused == 0 || given == 0 {
+			t.Errorf("the second was first %d times, and something was given back %d times", refused, given)
 		}
 	}
 }
