@@ -74,7 +74,7 @@ export interface Problem {
   /** with step-up, from a gateway or a service: the authentication context classes that would do, separated by spaces */
   acr_values?: string;
   detail?: string;
-  /** the member of the body that is wrong, if it is one and the server knows which: what a form marks */
+  /** the member of the body that is wrong, if it is one and the server knows which: what a form marks; in an object of the body its path, such as filter.client or users[2].name */
   field?: string;
   /** with step-up: how old the login may be, in seconds; prove again who you are, by POST /v1/session/step-up */
   max_age?: number;

@@ -62,10 +62,13 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 // relies on.
 func readFilter(data []byte) (f issuer.Filter, err error) {
 	var b api.SessionFilter
-	if err := bind(data, &b); err != nil {
-		return f, err
+	if err = bind(data, &b); err == nil {
+		f, err = sessionFilter(pageOf{filter: b.Query()})
 	}
-	return sessionFilter(pageOf{filter: b.Query()})
+	if err != nil {
+		return f, inside("filter", err)
+	}
+	return f, nil
 }
 
 func viewJob(j *issuer.Job) api.RevocationJob {

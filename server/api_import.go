@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -29,12 +30,12 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 		return err
 	}
 	if len(b.Users) == 0 || len(b.Users) > maxImport {
-		return badRequest("users must be 1 to %d", maxImport)
+		return badMember("users", "users must be 1 to %d", maxImport)
 	}
 	users := make([]api.ImportUser, len(b.Users))
 	for n, data := range b.Users {
 		if err := bind(data, &users[n]); err != nil {
-			return err
+			return inside(fmt.Sprintf("users[%d]", n), err)
 		}
 	}
 	by := act(w, r, who.by, "")

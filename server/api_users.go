@@ -147,7 +147,7 @@ func (s *Server) adminChangeUser(w http.ResponseWriter, r *http.Request, who cal
 		return nil
 	})
 	if err != nil {
-		return err
+		return about(err, "", "")
 	}
 	return writeJSON(w, http.StatusOK, viewUser(u))
 }

@@ -205,8 +205,12 @@ func (a *rawAnswer) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// fieldNamed finds the field that a problem is about. Empty: it is about none.
+// fieldNamed finds the field that a problem is about: the one that it names, or else the first that its words have.
+// Empty: it is about none.
 func fieldNamed(p *api.Error, fields []formField) string {
+	if slices.ContainsFunc(fields, func(f formField) bool { return f.ID == p.Field }) {
+		return p.Field
+	}
 	words := strings.FieldsFunc(strings.ToLower(p.Title+" "+p.Detail), func(c rune) bool { return c != '_' && !unicode.IsLetter(c) })
 	text := " " + strings.Join(words, " ") + " "
 	for _, f := range fields {

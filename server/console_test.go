@@ -292,6 +292,7 @@ func TestConsoleWrites(t *testing.T) {
 	must(t, err)
 	here := "/admin/users/" + u.ID
 	v.open(here+"/edit").send(here+"/edit", typed("name", "Robert", "roles", "staff boss")).gone(http.StatusOK, says+"The user was changed.").at(http.StatusOK, "Robert")
+	v.open(here+"/edit").send(here+"/edit", typed("name", "Robert", "roles", "staff boss", "address", "nowhere")).at(http.StatusUnprocessableEntity, `id="address-problem"`)
 	v.open(here+"/disable").send(here+"/disable", typed("confirm", "bo")).at(http.StatusUnprocessableEntity, "type exactly: bob")
 	if u, err = b.users.ByIdentifier(t.Context(), "bob"); err != nil || u.Status != "active" || u.Name != "Robert" || len(u.Roles) != 2 {
 		t.Fatalf("bob = %+v, %v", u, err)

@@ -106,6 +106,8 @@ func fieldOf(err error, shown, chosen string) string {
 		return chosen
 	case errors.Is(err, directory.ErrTaken), errors.Is(err, directory.ErrConfusable), errors.Is(err, directory.ErrBadIdentifier):
 		return "identifier"
+	case errors.Is(err, directory.ErrAddressTaken):
+		return "address"
 	case errors.Is(err, login.ErrRefused):
 		return shown
 	}

@@ -29,7 +29,8 @@ func badRequest(format string, args ...any) error {
 	return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "Bad request", Detail: detail}
 }
 
-// inField is an error about one member of the body.
+// inField is an error about one member of the body. One in an object of the body has its path: filter.client,
+// users[2].name.
 type inField struct {
 	error
 	field string
@@ -44,6 +45,14 @@ func about(err error, shown, chosen string) error {
 		return inField{err, field}
 	}
 	return err
+}
+
+// inside says that err is about an object in the body, which is its member outer.
+func inside(outer string, err error) error {
+	if named, is := errors.AsType[inField](err); is {
+		outer += "." + named.field
+	}
+	return inField{err, outer}
 }
 
 // badMember is a badRequest about a member of the body.

@@ -15,6 +15,7 @@ type Error struct {
 	Type   string `json:"type"` // urn:counterfoil:problem:NAME; a title is for people
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	Field  string `json:"field"` // the member of the body that is wrong; empty: the answer does not say
 
 	MaxAge *int64 `json:"max_age"` // of the problem step-up: how old the login may be, in seconds; nil: any age
 

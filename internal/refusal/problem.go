@@ -18,7 +18,7 @@ type Problem struct {
 	Type       string // slug: the type member is urn:counterfoil:problem:<slug>
 	Title      string
 	Detail     string        // for people; never says which check failed
-	Field      string        // the member of the body that is wrong; empty: it is none, or not known which
+	Field      string        // the member of the body that is wrong, or its path; empty: it is none, or not known which
 	RetryAfter time.Duration // see [Problem.Wait]; 0: no header
 	Challenge  string        // WWW-Authenticate; empty: no header
 	StepUp     *StepUpError  // what login would do; nil: not the matter
