@@ -218,8 +218,11 @@ func (a *Accounts) UndoAddress(ctx context.Context, act audit.Act, token login.S
 
 // EndUndos voids what was mailed to earlier addresses of a user to give them back. The address stays. It is for an
 // administrator who knows that an earlier mailbox is in other hands: a session alone does not say whether it is the
-// owner's or that of the thief whom the undo is there for.
-func (a *Accounts) EndUndos(ctx context.Context, id string, act audit.Act) error {
+// owner's or that of the thief whom the undo is there for. who must have the right Write, or it is [Forbidden].
+func (a *Accounts) EndUndos(ctx context.Context, who Actor, id string, act audit.Act) error {
+	if err := who.mayWrite(); err != nil {
+		return err
+	}
 	note := act.Entry(audit.ChangeUser, id)
 	note.Detail = "no undo of the address any more"
 	return a.users.EndUndos(ctx, id, note)

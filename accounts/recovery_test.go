@@ -516,7 +516,13 @@ func TestEndUndos(t *testing.T) {
 		undo := secret.New(m.box.last(t).Token)
 		must(t, m.Users().SetCredential(ctx, u.ID, noAct, login.Credential{Kind: "totp", ID: "thief", Data: []byte(`{}`)}))
 		if ended {
-			must(t, m.Users().EndUndos(ctx, u.ID, audit.Act{By: "subject:root"}))
+			for _, who := range []accounts.Actor{{}, m.support()} {
+				if err := m.Users().EndUndos(ctx, who, u.ID, noAct); !errors.Is(err, counterfoil.ErrForbidden) {
+					t.Errorf("EndUndos, by who may not write: %v, want ErrForbidden", err)
+				}
+			}
+			must(t, m.Users().EndUndos(ctx, accounts.Program(), u.ID, audit.Act{By: "subject:root"}))
+			must(t, m.Users().EndUndos(ctx, accounts.Program(), u.ID, audit.Act{By: "subject:late"})) // there is none any more
 		}
 		_, _, err = m.Users().UndoAddress(ctx, noAct, undo)
 		if errors.Is(err, login.ErrRefused) != ended || err != nil && !ended {
@@ -540,7 +546,7 @@ func TestEndUndos(t *testing.T) {
 			t.Errorf("the trail says %+v, want %+v", last, want)
 		}
 	}
-	if err := m.Users().EndUndos(ctx, "usr_nobody", noAct); !errors.Is(err, store.ErrNotFound) {
+	if err := m.Users().EndUndos(ctx, accounts.Program(), "usr_nobody", noAct); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("of nobody = %v, want ErrNotFound", err)
 	}
 }

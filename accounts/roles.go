@@ -131,6 +131,14 @@ func OfKey(k directory.APIKey) (who Actor) {
 // May reports whether the Actor has a right.
 func (a Actor) May(r Right) bool { return slices.Contains(a.rights, r) }
 
+// mayWrite returns nil, or the Forbidden of an Actor without the right Write.
+func (a Actor) mayWrite() error {
+	if !a.May(Write) {
+		return Forbidden{"it needs the right " + string(Write)}
+	}
+	return nil
+}
+
 // Administer lets the subject of a session do what needs a right, or says why not: a
 // [Forbidden] if no role of the session has the right, and counterfoil.ErrStepUp if the action
 // changes something and the login is older than [FreshAdmin]. The session comes from
@@ -235,8 +243,8 @@ func (a *Accounts) administers(ctx context.Context, subject string, held []strin
 // administrator: next says whether the user still is one. Of two administrators who take each other away, one must
 // stay. So the change counts only while the users that it returns are as they were read.
 func (a *Accounts) mayTake(ctx context.Context, who Actor, before directory.User, next bool) (while []directory.User, err error) {
-	if !who.May(Write) {
-		return nil, Forbidden{"it needs the right " + string(Write)}
+	if err := who.mayWrite(); err != nil {
+		return nil, err
 	}
 	if who.owner || next || !isAdministrator(before) {
 		return nil, nil

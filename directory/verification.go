@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -288,27 +289,37 @@ func (d *Directory) Undo(ctx context.Context, token secret.String, u User, due *
 }
 
 // EndUndos voids every undo of a user: who reads mail at an address before the one of now may not be the user any more.
+// note is kept if one was good. The commit is made in any case: a store that is not the newest does not say that there is none.
 func (d *Directory) EndUndos(ctx context.Context, id string, note audit.Entry) error {
 	for {
 		u, err := d.ByID(ctx, id)
 		if err != nil {
 			return err
 		}
+		undos, err := d.undos(ctx, id)
+		if err != nil {
+			return err
+		}
+		said := note
+		if !slices.ContainsFunc(undos, func(u undo) bool { return d.now().Before(u.expires) }) {
+			said = audit.Entry{}
+		}
 		b, err := d.write(ctx, u, nil)
 		if err != nil {
 			return err
 		}
 		b.DeleteOwned = append(b.DeleteOwned, store.Owned{Kind: kindUndo, Owner: id})
-		if _, err = d.audit.Commit(ctx, d.store, b, note); !errors.Is(err, store.ErrConflict) {
+		if _, err = d.audit.Commit(ctx, d.store, b, said); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
 }
 
-// undo is where one is kept, and which one of its user it is.
+// undo is where one is kept, which one of its user it is, and until when it is good.
 type undo struct {
-	key store.Key
-	nth int
+	key     store.Key
+	nth     int
+	expires time.Time
 }
 
 // undos returns those of a user. Each commit that adds or deletes one also writes the user.
@@ -322,7 +333,7 @@ func (d *Directory) undos(ctx context.Context, user string) (all []undo, err err
 			return nil, fmt.Errorf("undo of user %s: %w", user, err)
 		}
 		if p.Former != nil {
-			all = append(all, undo{rec.Key, p.Former.Nth})
+			all = append(all, undo{rec.Key, p.Former.Nth, p.Expires})
 		}
 	}
 	return all, nil

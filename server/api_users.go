@@ -171,7 +171,7 @@ func (s *Server) adminEndUndos(w http.ResponseWriter, r *http.Request, who calle
 	if err != nil {
 		return err
 	}
-	if err := s.users.EndUndos(r.Context(), id, act(w, r, who.by, "")); err != nil {
+	if err := s.users.EndUndos(r.Context(), who.actor, id, act(w, r, who.by, "")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -355,6 +355,26 @@ func TestConsoleWrites(t *testing.T) {
 	v.send("/admin/keys/"+kid+"/revoke", typed("confirm", kid)).gone(http.StatusOK, "The key was revoked")
 }
 
+// LOGIN-12: the button of the console ends the undo that a change of address has mailed.
+func TestConsoleKeepsTheAddress(t *testing.T) {
+	b := mailed(t)
+	ada, err := b.users.ByIdentifier(t.Context(), "ada@example.com")
+	must(t, err)
+	_, err = b.users.Update(t.Context(), accounts.Owner(), ada.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
+	must(t, err)
+	asked, err := b.users.AskAddress(t.Context(), b.session(ada.ID, issuer.Request{}).Session, audit.Act{}, "new@example.com", "en")
+	must(t, err)
+	_, err = b.users.VerifyAddress(t.Context(), audit.Act{}, directory.Verification{Token: asked.Token, User: ada.ID})
+	must(t, err)
+	undo := `{"token":"` + b.box.last(t).Token.Reveal() + `"}`
+	v := b.console(time.Minute, "admin")
+	v.open("/admin/users/"+ada.ID).link("Keep the address").at(http.StatusOK, "Every such link becomes void.")
+	v.send("/admin/users/"+ada.ID+"/undos", typed()).gone(http.StatusOK, says+"No link gives an earlier address back any more.").at(http.StatusOK, "new@example.com")
+	if w := b.answer("POST", "/v1/address/undo", undo); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "link-over") {
+		t.Errorf("the undo = %d %s, want 401 link-over", w.Code, w.Body)
+	}
+}
+
 // keepsForm is a visitor on the way back to the form of the console that an old login has sent.
 func (b *bench) keepsForm() *visitor {
 	v := b.console(2*time.Hour, "admin")
