@@ -28,8 +28,9 @@ func parse(value []byte) (e Entry, err error) {
 	return e, err
 }
 
-// maxWrote is how many entries of the log one Entry keeps. Only jobs that end sessions by a filter write more
-// in a commit, and their entries of the log name the job.
+// maxWrote is how many entries of the log one Entry keeps. More are in a commit of two kinds. A job that ends sessions
+// by a filter names itself in its entries of the log. The first login of a subject after Options.MaxSessions of the issuer
+// was lowered may end more than 32 sessions: those beyond have no author.
 const maxWrote = 32
 
 // link notes in the entries of a commit which entries of the log it writes. Each is told by one: by the one that is
