@@ -355,6 +355,29 @@ func TestConsoleWrites(t *testing.T) {
 	v.send("/admin/keys/"+kid+"/revoke", typed("confirm", kid)).gone(http.StatusOK, "The key was revoked")
 }
 
+// A page of a search looks at a bounded number of records. One that finds none of them says so, and leads on.
+func TestConsoleSearchesOn(t *testing.T) {
+	b := mailed(t)
+	b.copies(b.session("usr_many", issuer.Request{}).Session.ID, 400)
+	for n := range 400 {
+		_, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: fmt.Sprintf("user%d", n)})
+		must(t, err)
+	}
+	b.kept(5001, "a test")
+	v := b.console(time.Minute, "admin")
+	for path, none := range map[string]string{
+		"/admin/sessions?device=nothing":    "No session is found here.",
+		"/admin/users?role=nothing":         "No user is found here.",
+		"/admin/audit?action=apikey.delete": "No entry matches.",
+	} {
+		v.open(path).at(http.StatusOK, "The next page goes on.")
+		for strings.Contains(v.page.Body.String(), "Next page") {
+			v.at(http.StatusOK, "The next page goes on.").link("Next page")
+		}
+		v.at(http.StatusOK, none)
+	}
+}
+
 // LOGIN-12: the button of the console ends the undo that a change of address has mailed.
 func TestConsoleKeepsTheAddress(t *testing.T) {
 	b := mailed(t)
