@@ -62,6 +62,16 @@ func (s *Server) readPage(r *http.Request, filters ...string) (p pageOf, err err
 	return p, nil
 }
 
+// whole answers a list that has no pages and no filters. A caller of it who names a parameter relies on one that is not there.
+func whole(do adminAction) adminAction {
+	return func(w http.ResponseWriter, r *http.Request, who caller) error {
+		if r.URL.RawQuery != "" {
+			return badRequest("this list is whole, and takes no parameters")
+		}
+		return do(w, r, who)
+	}
+}
+
 const macSize = 16
 
 // cursorMAC binds a position to the listing and the filter that it is of: a cursor is

@@ -156,14 +156,14 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"GET /v1/admin/revocations":       {right: accounts.Read, do: s.adminWouldEnd},
 		"GET /v1/admin/revocations/{id}":  {right: accounts.Read, do: s.adminRevocation},
 
-		"GET /v1/admin/clients":         {right: accounts.Read, do: s.adminClients},
+		"GET /v1/admin/clients":         {right: accounts.Read, do: whole(s.adminClients)},
 		"GET /v1/admin/clients/{id}":    {right: accounts.Read, do: s.adminClient},
 		"PUT /v1/admin/clients/{id}":    {right: accounts.Write, do: s.adminSetClient},
 		"DELETE /v1/admin/clients/{id}": {right: accounts.Write, do: s.adminDeleteClient},
 
-		"GET /v1/admin/keys":            {right: accounts.Read, do: s.adminKeys},
+		"GET /v1/admin/keys":            {right: accounts.Read, do: whole(s.adminKeys)},
 		"POST /v1/admin/keys/rotate":    {right: accounts.Write, do: s.adminRotate},
-		"GET /v1/admin/apikeys":         {right: accounts.Read, do: s.adminAPIKeys},
+		"GET /v1/admin/apikeys":         {right: accounts.Read, do: whole(s.adminAPIKeys)},
 		"POST /v1/admin/apikeys":        {right: accounts.Write, do: s.adminCreateAPIKey},
 		"DELETE /v1/admin/apikeys/{id}": {right: accounts.Write, do: s.adminDeleteAPIKey},
 		"GET /v1/admin/outbox":          {right: accounts.Read, do: s.adminOutbox},
@@ -171,7 +171,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"POST /v1/admin/outbox/{id}/redeliver": {right: accounts.Write, do: s.adminRedeliver},
 		"DELETE /v1/admin/outbox/{id}":         {right: accounts.Write, do: s.adminDropLetter},
 
-		"GET /v1/admin/monitor":                       {right: accounts.Read, do: s.watched(s.adminMonitor)},
+		"GET /v1/admin/monitor":                       {right: accounts.Read, do: whole(s.watched(s.adminMonitor))},
 		"GET /v1/admin/monitor/checks/{name}/results": {right: accounts.Read, do: s.watched(s.adminResults)},
 		"PUT /v1/admin/monitor/checks/{name}/mute":    {right: accounts.Write, do: s.watched(s.adminMute)},
 		"DELETE /v1/admin/monitor/checks/{name}/mute": {right: accounts.Write, do: s.watched(s.adminUnmute)},
