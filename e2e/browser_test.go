@@ -24,6 +24,8 @@ type browser struct {
 	ctx context.Context
 
 	problems chan string // what the console has said since the last look
+
+	axes string // axe-core, which looks at each page that is inspected; empty: it does not
 }
 
 // look is a configuration of the browser.
@@ -186,7 +188,18 @@ func (b *browser) said() (all []string) {
 	}
 }
 
-// inspect checks rules, and takes a picture of the page if the flag says so.
+// newAxedBrowser is newBrowser, and axe looks at each page that it inspects. Without JavaScript axe cannot run: the
+// same pages with it have the same elements, and more.
+func newAxedBrowser(t *testing.T, l look) *browser {
+	t.Helper()
+	b := newBrowser(t, l)
+	if l.script {
+		b.axes = axeSource(t)
+	}
+	return b
+}
+
+// inspect checks rules, has axe look if the browser has it, and takes a picture of the page if the flag says so.
 func (b *browser) inspect(name string) {
 	b.t.Helper()
 	b.until(`document.readyState === "complete"`) // without its style sheet no page keeps the rules
@@ -195,6 +208,9 @@ func (b *browser) inspect(name string) {
 	}
 	if said := b.said(); len(said) > 0 {
 		b.t.Errorf("%s: messages of the console: %s", name, strings.Join(said, "; "))
+	}
+	if b.axes != "" {
+		b.axe(b.axes, name)
 	}
 	if *screenshots == "" {
 		return

@@ -68,7 +68,7 @@ func TestSecondStepInABrowser(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			begin := func() {
 				b.do(chromedp.Navigate(web.URL+"/login"),
 					chromedp.SendKeys(chromedp.CSS("#identifier"), "alice"), chromedp.SendKeys(chromedp.CSS("#password"), "blue kettle under the stairs\r"))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,14 +81,25 @@ func (b *browser) script(expression string) string {
 	return text
 }
 
+// axeCore keeps what axeSource has read for the other tests.
+var axeCore struct {
+	sync.Mutex // guards the field below, and is held while axe-core is installed
+	script     string
+}
+
 // axeSource is axe-core, a script that looks for faults of accessibility in a page.
 func axeSource(t *testing.T) string {
 	t.Helper()
-	script, err := os.ReadFile(filepath.Join(nodeModules(t.Context(), t, "inspector"), "node_modules", "axe-core", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
+	axeCore.Lock()
+	defer axeCore.Unlock()
+	if axeCore.script == "" {
+		script, err := os.ReadFile(filepath.Join(nodeModules(t.Context(), t, "inspector"), "node_modules", "axe-core", "axe.min.js"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		axeCore.script = string(script)
 	}
-	return string(script)
+	return axeCore.script
 }
 
 // axe fails the test if axe-core finds a fault in the page as it is now.

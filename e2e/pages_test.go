@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -75,7 +76,7 @@ func TestInvitationInABrowser(t *testing.T) {
 			}
 			token := invitation.Reveal()
 			link := url + "/welcome#" + token
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			b.do(chromedp.Navigate(link))
 			b.until(`document.querySelector("#token")`)
 			if l.script {
@@ -141,11 +142,14 @@ func TestOldLoginInABrowser(t *testing.T) {
 			for range 3 {
 				old = loginOf(t, auth, u.ID, time.Hour, "phone")
 			}
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + old.Access.Reveal()))
 			b.until(`document.querySelector("form[action='/session/step-up']") && document.querySelectorAll(".sessions li").length === 1`)
 			b.inspect("account-old-" + l.name)
 			b.tabThrough("account of an old login")
+			if l.script {
+				b.showsPassword()
+			}
 			b.do(chromedp.SendKeys(chromedp.CSS("#password"), "not her password at all\r"))
 			b.until(`document.querySelector("[role=alert]")?.textContent.includes("That password is not right") && document.activeElement.id === "password"`)
 			b.expected()
@@ -161,6 +165,28 @@ func TestOldLoginInABrowser(t *testing.T) {
 			b.until(`document.querySelector("[role=status]")?.textContent === "2 sessions were ended."`)
 		})
 	}
+}
+
+// showsPassword checks that a click shows the password that was typed, and another hides it. A form that is sent hides
+// it, so that no browser keeps it as text. It loads the page again.
+func (b *browser) showsPassword() {
+	b.t.Helper()
+	const field, button = `document.querySelector("#password")`, `document.querySelector(".secret button")`
+	state := func(kind, text, name string) string {
+		return fmt.Sprintf(field+`.type === %q && `+field+`.value === "typed" && `+button+`.textContent === %q && `+button+`.getAttribute("aria-label") === %q`, kind, text, name)
+	}
+	b.fill("#password", "typed")
+	b.until(state("password", "Show", "Show the password"))
+	b.do(chromedp.Click(chromedp.CSS(".secret button")))
+	b.until(state("text", "Hide", "Hide the password"))
+	b.inspect("password-shown")
+	b.do(chromedp.Click(chromedp.CSS(".secret button")))
+	b.until(state("password", "Show", "Show the password"))
+	b.do(chromedp.Click(chromedp.CSS(".secret button")))
+	b.until(state("text", "Hide", "Hide the password"))
+	b.do(chromedp.Evaluate[chromedp.Void](`(({ form }) => { form.addEventListener("submit", (e) => e.preventDefault()); form.requestSubmit(); })(` + field + `)`))
+	b.until(state("password", "Show", "Show the password"))
+	b.do(chromedp.Reload())
 }
 
 // expected waits until the browser has reported the answer 4xx that the step before expects, and

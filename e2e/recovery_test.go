@@ -167,7 +167,7 @@ func TestForgottenPasswordInABrowser(t *testing.T) {
 			other.do(chromedp.Navigate(url + "/as?cf=" + loginOf(t, auth, u.ID, time.Minute, "x").Access.Reveal()))
 			other.until(`document.body.innerText.includes("ada@example.com")`)
 
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/login"))
 			b.press("Forgot your password?")
 			b.until(`document.title.startsWith("Forgot")`)
@@ -186,11 +186,12 @@ func TestForgottenPasswordInABrowser(t *testing.T) {
 				b.fill("#code", "00000000")
 				b.do(chromedp.KeyEvent("\r"))
 				b.until(`document.querySelector("#code-problem") && document.activeElement.id === "code"`)
-				_ = b.said() // a browser notes each answer of 4xx
+				b.expected()
+				b.inspect("code-wrong-" + l.name)
 				b.fill("#code", code[:4]+" "+code[4:])
 				b.do(chromedp.KeyEvent("\r"))
 			} else { // the link, opened in another browser
-				b = newBrowser(t, l)
+				b = newAxedBrowser(t, l)
 				b.do(chromedp.Navigate(link))
 				if !l.script {
 					b.until(`document.querySelector("#token")`)
@@ -198,6 +199,7 @@ func TestForgottenPasswordInABrowser(t *testing.T) {
 				}
 			}
 			b.until(`document.querySelector("#password") && document.querySelector("#token").value`)
+			b.inspect("forgot-chosen-" + l.name)
 			b.fill("#password", chosen2)
 			b.do(chromedp.KeyEvent("\r"))
 			b.until(`document.body.innerText.includes("Your password is set")`)
@@ -219,7 +221,7 @@ func TestAddressInABrowser(t *testing.T) {
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
 			_, url, box := mailing(t)
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/register"))
 			b.until(`document.querySelector("#identifier")`)
 			b.fill("#identifier", "eve@example.com")
@@ -282,7 +284,7 @@ func TestSignInByMailInABrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/login"))
 			b.until(`document.querySelector("#identifier")`)
 			b.inspect("login-mail-" + l.name)

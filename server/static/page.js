@@ -5,13 +5,11 @@ for (const box of document.querySelectorAll(".secret")) {
 	const field = box.querySelector("input");
 	const button = document.createElement("button");
 	button.type = "button";
-	button.textContent = box.dataset.show;
-	button.setAttribute("aria-label", box.dataset.name);
 	button.setAttribute("aria-controls", field.id);
 	const show = (shown) => {
 		field.type = shown ? "text" : "password";
 		button.textContent = shown ? box.dataset.hide : box.dataset.show;
-		button.setAttribute("aria-pressed", shown);
+		button.setAttribute("aria-label", shown ? box.dataset.hideName : box.dataset.showName); // has the text: who says it to press it is heard
 	};
 	show(false);
 	button.addEventListener("click", () => show(field.type === "password"));
