@@ -88,9 +88,9 @@ func TestUnreachable(t *testing.T) {
 		const waiting = 2000
 		s, r := &listed{Store: memory.New()}, newReceiver()
 		o := open(t, s)
-		r.fails = func(outbox.Item) error {
+		r.fail(func(outbox.Item) error {
 			return &outbox.Failure{Reason: "connect: nobody listens there", Unreachable: true}
-		}
+		})
 		o.Handle("mail", r.deliver)
 		for n := range waiting / 100 {
 			var some []outbox.Draft
@@ -130,9 +130,9 @@ func TestUnreachableForADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := memory.New(), newReceiver()
 		o := open(t, s)
-		r.fails = func(outbox.Item) error {
+		r.fail(func(outbox.Item) error {
 			return &outbox.Failure{Reason: "connect: nobody listens there", Unreachable: true}
-		}
+		})
 		o.Handle("mail", r.deliver)
 		for n := range 100 {
 			put(t, s, o, draft(fmt.Sprint(n)))
@@ -175,10 +175,10 @@ func TestUnknownLane(t *testing.T) {
 		if r.got["a"] != 1 {
 			t.Fatal("it was not delivered by the node that knows the lane")
 		}
-		r.fails = func(outbox.Item) error { return &outbox.Failure{Reason: "answered 500"} }
+		r.fail(func(outbox.Item) error { return &outbox.Failure{Reason: "answered 500"} })
 		put(t, s, ignorant, outbox.Draft{Kind: "alert", Lane: "chat", Payload: []byte("b")})
 		pass(23*time.Hour + 50*time.Minute)
-		r.fails = nil
+		r.fail(nil)
 		pass(20 * time.Minute)
 		if r.got["b"] != 1 {
 			t.Errorf("the last try did not take place: %+v", entries(t, ignorant, outbox.Dead))

@@ -90,6 +90,13 @@ func newReceiver() *receiver {
 	return &receiver{got: map[string]int{}, ids: map[string]bool{}, came: make(chan struct{}, 100_000)}
 }
 
+// fail has each delivery from now on fail by f; nil: none.
+func (r *receiver) fail(f func(outbox.Item) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fails = f
+}
+
 func (r *receiver) deliver(_ context.Context, it outbox.Item) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

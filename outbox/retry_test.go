@@ -20,7 +20,7 @@ func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := memory.New(), newReceiver()
 		o := open(t, s)
-		r.fails = func(outbox.Item) error { return &outbox.Failure{Reason: "451 later"} }
+		r.fail(func(outbox.Item) error { return &outbox.Failure{Reason: "451 later"} })
 		o.Handle("mail", r.deliver)
 		begun := time.Now()
 		put(t, s, o, draft("code"))
@@ -43,7 +43,7 @@ func TestBackoff(t *testing.T) {
 		if c, err := o.Counts(t.Context()); err != nil || c.Dead != 1 || c.Waiting != 0 || !c.Oldest.IsZero() {
 			t.Errorf("%+v, %v", c, err)
 		}
-		r.fails = nil
+		r.fail(nil)
 		if err := o.Redeliver(t.Context(), dead[0].ID, audit.Act{By: "subject:root"}); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestDeadIsSwept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := memory.New(), newReceiver()
 		o := open(t, s)
-		r.fails = func(outbox.Item) error { return &outbox.Failure{Reason: "550 no", Permanent: true} }
+		r.fail(func(outbox.Item) error { return &outbox.Failure{Reason: "550 no", Permanent: true} })
 		o.Handle("mail", r.deliver)
 		put(t, s, o, draft("a"), draft("b"))
 		stop := start(t, o)
@@ -105,7 +105,7 @@ func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := memory.New(), newReceiver()
 		o := open(t, s)
-		r.fails = func(outbox.Item) error { return &outbox.Failure{Reason: "451 later"} }
+		r.fail(func(outbox.Item) error { return &outbox.Failure{Reason: "451 later"} })
 		o.Handle("mail", r.deliver)
 		d := draft("a code that is good for ten minutes")
 		d.Expires = time.Now().Add(10 * time.Minute)
@@ -113,7 +113,7 @@ func TestExpires(t *testing.T) {
 		stop := start(t, o)
 		pass(9 * time.Minute)
 		stop()
-		r.fails = nil
+		r.fail(nil)
 		pass(2 * time.Minute)
 		start(t, o)
 		pass(time.Hour)
