@@ -73,12 +73,13 @@ func (t Told) add(b *store.Batch, u User) error {
 	return err
 }
 
-// WriteTold is Write, with messages about it. It is how others than the user write the address, such as an administrator.
-// Then no undo counts any more: who reads the mail of an address before may be a thief.
+// WriteTold is Write, with messages about it.
 func (d *Directory) WriteTold(ctx context.Context, u User, due *Due, note audit.Entry, told Told) error {
 	return d.replace(ctx, u, due, note, told, nil)
 }
 
+// replace is how others than the user write the address, such as an administrator. Then no undo counts any more: who
+// reads the mail of an address before may be a thief.
 func (d *Directory) replace(ctx context.Context, u User, due *Due, note audit.Entry, told Told, while []User) error {
 	b, err := d.write(ctx, u, due)
 	if err != nil {

@@ -154,25 +154,20 @@ func (d *Directory) Credentials(ctx context.Context, user, kind string) (all []l
 // somebody else changed it meanwhile, or the user, the error is store.ErrConflict. note is
 // what the trail keeps of it; without an action nothing is kept.
 func (d *Directory) SaveCredential(ctx context.Context, user string, c login.Credential, note audit.Entry) error {
-	return d.SaveCredentialTold(ctx, user, c, note, nil)
-}
-
-// SaveCredentialTold is SaveCredential, with messages about it.
-func (d *Directory) SaveCredentialTold(ctx context.Context, user string, c login.Credential, note audit.Entry, told []store.Record) error {
 	if err := checkCredential(c); err != nil {
 		return err
 	}
 	if c.Rev != 0 {
-		return d.saveCredential(ctx, user, store.Batch{}, c, note, told)
+		return d.saveCredential(ctx, user, store.Batch{}, c, note, nil)
 	}
 	u, err := d.ByID(ctx, user)
 	if err != nil {
 		return err
 	}
-	return d.SaveCredentialOf(ctx, u, c, note, told)
+	return d.SaveCredentialOf(ctx, u, c, note, nil)
 }
 
-// SaveCredentialOf is SaveCredentialTold for a user who was read, and is still the same.
+// SaveCredentialOf is SaveCredential for a user who was read, and is still the same. told are messages about it.
 func (d *Directory) SaveCredentialOf(ctx context.Context, u User, c login.Credential, note audit.Entry, told []store.Record) error {
 	if err := checkCredential(c); err != nil {
 		return err
