@@ -111,8 +111,11 @@ func (m *Method) Begin(ctx context.Context, a login.Attempt) (login.Step, error)
 	if err != nil {
 		return login.Step{}, err
 	}
-	// What nobody was mailed is no code: nobody can type it, and who guesses it is no owner.
-	s.Hash = m.mac(s.Salt, map[bool]string{true: "code", false: "no code"}[sent], code.Reveal())
+	what := "code"
+	if !sent { // nobody can type it, and who guesses it is no owner
+		what = "no code"
+	}
+	s.Hash = m.mac(s.Salt, what, code.Reveal())
 	return m.ask(s, now, false)
 }
 
