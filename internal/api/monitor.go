@@ -64,8 +64,8 @@ type Results struct {
 type Point struct {
 	At          time.Time `json:"at"` // when a part or a day begins
 	Runs        int       `json:"runs"`
-	TookMS      int64     `json:"took_ms"`              // on average
-	LongestMS   int64     `json:"longest_ms"`           //
+	TookMS      int64     `json:"took_ms"` // on average
+	LongestMS   int64     `json:"longest_ms"`
 	Failed      bool      `json:"failed"`               // of a part or a day: in some of its time outside of maintenance
 	Maintenance bool      `json:"maintenance"`          // of a part or a day: in some of its time
 	UpSec       *int64    `json:"up_seconds,omitempty"` // of a part or a day, like the next two
