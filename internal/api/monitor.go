@@ -138,11 +138,6 @@ func (c *Client) Results(ctx context.Context, name, step string, from time.Time)
 	return each(all, func(page Results) []Point { return page.Points })
 }
 
-// TestChannel sends a test to a channel.
-func (c *Client) TestChannel(ctx context.Context, name string) (t Tested, err error) {
-	return t, c.call(ctx, http.MethodPost, "/v1/admin/monitor/channels/"+url.PathEscape(name)+"/test", nil, &t)
-}
-
 // Incidents returns the incidents, newest first. An error ends them.
 func (c *Client) Incidents(ctx context.Context) iter.Seq2[Incident, error] {
 	all := pagesOf(ctx, c, "/v1/admin/monitor/incidents", url.Values{}, func(page Incidents) string { return page.Next })
