@@ -210,7 +210,7 @@ func askGateway(ts *testscript.TestScript, gateway, url, token string) (status s
 	return res.Status, res.Header
 }
 
-// signalJob sends a background command a signal: signal TERM NAME.
+// signalJob sends each background command that runs a signal: signal TERM NAME. The name is for readers of the script.
 func signalJob(ts *testscript.TestScript, neg bool, args []string) {
 	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "HUP": syscall.SIGHUP}
 	for _, job := range ts.BackgroundCmds() {
