@@ -133,7 +133,7 @@ type Message struct {
 	Lines    []string  `json:"lines,omitempty"`    // paragraphs after those of the texts
 	Expires  time.Time `json:"expires,omitzero"`   // of code and link; the mail is of no use after that
 
-	// Lane of the outbox: mails of one lane do not wait for those of another. Mails to users have none.
+	// Lane of the outbox; may be empty. Mails of one lane do not wait for those of another.
 	Lane string `json:"-"`
 }
 
