@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	slog.SetLogLoggerLevel(slog.LevelError) // of issuers in this process: their audit log would hide what a test says
 	dir, err := os.MkdirTemp("", "counterfoil-e2e")
 	if err != nil {
 		panic(err)

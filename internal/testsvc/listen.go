@@ -2,13 +2,15 @@ package testsvc
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
 // Listen starts a program, and returns when it listens at address. The end of the test ends it; if
-// the test has failed, it shows what the program wrote to cmd.Stderr. The channel is closed when the
+// the test has failed, it shows the last lines that the program wrote to cmd.Stderr. The channel is closed when the
 // program has ended.
 func Listen(tb testing.TB, cmd *exec.Cmd, address string) (ended <-chan struct{}) {
 	tb.Helper()
@@ -23,7 +25,7 @@ func Listen(tb testing.TB, cmd *exec.Cmd, address string) (ended <-chan struct{}
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		if <-done; tb.Failed() {
-			tb.Logf("%s:\n%s", cmd.Path, cmd.Stderr)
+			tb.Logf("%s:\n%s", cmd.Path, lastLines(fmt.Sprint(cmd.Stderr), 40))
 		}
 	})
 	err := await(done, startWithin, func() error {
@@ -37,4 +39,10 @@ func Listen(tb testing.TB, cmd *exec.Cmd, address string) (ended <-chan struct{}
 		tb.Fatalf("%s %v", cmd.Path, err)
 	}
 	return done
+}
+
+// lastLines is the end of what a program said: more would hide what the test says.
+func lastLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
 }

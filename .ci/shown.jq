@@ -1,0 +1,14 @@
+# Reads the events of go test -json, and prints what go test prints without: the result of each package, and all
+# that a failed test said. With $all it prints every line, as go test -v does.
+def test: "\(.Package)\t\(.Test)";
+
+foreach inputs as $e ({};
+  .show = null
+  | if $e.Action == "build-output" then .show = $e.Output
+    elif $e.Action == "output" then
+      if $all or $e.Test == null then .show = $e.Output else .said[$e | test] += $e.Output end
+    elif $e.Test == null or $all then .
+    elif $e.Action == "fail" then .show = .said[$e | test] | del(.said[$e | test])
+    elif $e.Action == "pass" or $e.Action == "skip" then del(.said[$e | test])
+    else . end;
+  .show // empty)
