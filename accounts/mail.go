@@ -30,11 +30,12 @@ type Message struct {
 type MessageKind string
 
 // The kinds of messages, with what Args has. The first is always what the user signs in with, except where the reader of
-// the mail may be anybody: a stranger's name would be a stranger's words in our mail (MailVerify, MailLeft).
+// the mail may be anybody: a stranger's name would be a stranger's words in our mail (MailVerify, MailTaken, MailLeft).
 const (
 	MailReset    MessageKind = "reset"              // somebody asked for another password
 	MailInvite   MessageKind = "invitation"         // an administrator lets the user choose a password; until when
 	MailVerify   MessageKind = "verify"             // prove the address that it goes to
+	MailTaken    MessageKind = "address-taken"      // somebody wants the address that it goes to, which another user has
 	MailMoved    MessageKind = "address-changed"    // to the address before: the one of now, and until when the link gives this one back
 	MailLeft     MessageKind = "address-left"       // to the address before, if the user had not proven that
 	MailRestored MessageKind = "address-restored"   // the address is back; when, from where
@@ -144,6 +145,10 @@ func (a *Accounts) composeVerification(u directory.User, m directory.Mailed) (st
 	return a.post.Record(Message{
 		Kind: MailVerify, To: u.Address, Language: u.Language, Subject: u.ID, Code: m.Code, Path: pathConfirm, Token: m.Token, Expires: m.LinkEnd,
 	})
+}
+
+func (a *Accounts) composeTaken(u directory.User, _ directory.Mailed) (store.Record, error) {
+	return a.post.Record(Message{Kind: MailTaken, To: u.Address, Language: u.Language, Subject: u.ID})
 }
 
 // ComposeCode makes the message with a code to sign in with.

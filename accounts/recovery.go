@@ -113,7 +113,7 @@ func (a *Accounts) AskAddress(ctx context.Context, session *counterfoil.Session,
 		return asked, a.limited(act, audit.SetAddress, err)
 	}
 	still := func(ctx context.Context) error { return a.stands(ctx, session) }
-	asked, err = a.users.BeginVerification(ctx, u.ID, canonical, language, still, a.composeVerification)
+	asked, err = a.users.BeginVerification(ctx, u.ID, canonical, language, still, a.composeVerification, a.composeTaken)
 	a.wake(err == nil)
 	return asked, err
 }

@@ -29,6 +29,8 @@ type mailroom struct {
 	last directory.Mailed
 	to   directory.User
 	n    int // messages
+
+	warned int // of them, that an address is taken
 }
 
 func newMailroom(t *testing.T, s store.Store) *mailroom {

@@ -16,12 +16,15 @@ import (
 
 // BeginVerification mails a code and a link to an address that a user claims: the one that the user has, or
 // the one that shall take its place. Nothing changes before somebody proves to read the mail. They
-// take the place of earlier ones. It fails with ErrBadAddress, with ErrAddressTaken if another user has proven
-// the address, and with login.Throttled if it had too many mails.
+// take the place of earlier ones. It fails with ErrBadAddress, and with login.Throttled if it had too many mails.
+//
+// The caller learns no address of others: if another user has proven this one, or has it as the identifier, or has one that looks like
+// it, the answer and its cost are the same, and what nobody is mailed is good for nothing. The message is that of taken, and says so to
+// who reads mail there.
 //
 // still is asked after the user was read, and an error of it ends all: who asks must still be signed in. A change of
 // the user after that, such as another password, makes it ask again.
-func (d *Directory) BeginVerification(ctx context.Context, id, address, language string, still func(context.Context) error, compose Compose) (Mailed, error) {
+func (d *Directory) BeginVerification(ctx context.Context, id, address, language string, still func(context.Context) error, compose, taken Compose) (Mailed, error) {
 	address, err := CanonicalAddress(address)
 	if err != nil {
 		return Mailed{}, err
@@ -34,13 +37,9 @@ func (d *Directory) BeginVerification(ctx context.Context, id, address, language
 		if err := still(ctx); err != nil {
 			return Mailed{}, err
 		}
-		if err := d.AvailableAddress(ctx, id, address); err != nil {
+		free, err := d.mayHave(ctx, &u, address)
+		if err != nil {
 			return Mailed{}, err
-		}
-		if u.follows(address) {
-			if err := d.mayBeCalled(ctx, &u, address); err != nil {
-				return Mailed{}, err
-			}
 		}
 		b := store.Batch{Require: []store.Require{u.require()}}
 		wait, err := d.countMail(&b, more[0], maxMails)
@@ -58,7 +57,11 @@ func (d *Directory) BeginVerification(ctx context.Context, id, address, language
 		if to.Address = address; to.Language == "" {
 			to.Language = language
 		}
-		message, err := compose(to, m)
+		words := compose
+		if !free {
+			words, m.Code, m.Token = taken, secret.String{}, secret.String{}
+		}
+		message, err := words(to, m)
 		if err != nil {
 			return Mailed{}, err
 		}
@@ -75,11 +78,27 @@ func (u *User) follows(address string) bool {
 	return u.Address != "" && u.Identifier == u.Address && address != u.Address
 }
 
-// mayBeCalled says whether u may take an identifier: ErrTaken, or ErrConfusable. Its own former one it may.
-func (d *Directory) mayBeCalled(ctx context.Context, u *User, identifier string) error {
-	renamed := *u
-	renamed.Identifier = identifier
-	return d.rename(ctx, new(store.Batch), &renamed)
+// mayHave says whether u may have an address, and its identifier with it if that follows. It reads the same
+// in each case.
+func (d *Directory) mayHave(ctx context.Context, u *User, address string) (free bool, err error) {
+	err = d.AvailableAddress(ctx, u.ID, address)
+	if err != nil && !errors.Is(err, ErrAddressTaken) {
+		return false, err
+	}
+	free = err == nil
+	if u.follows(address) {
+		renamed := *u
+		renamed.Identifier = address
+		err = d.rename(ctx, new(store.Batch), &renamed)
+		if errors.Is(err, ErrTaken) && !errors.Is(err, ErrConfusable) { // it has not read how others look
+			free, err = false, d.renameSkeleton(ctx, new(store.Batch), &renamed)
+		}
+		if err != nil && !errors.Is(err, ErrTaken) {
+			return false, err
+		}
+		free = free && err == nil
+	}
+	return free, nil
 }
 
 // Verification is what somebody shows who reads mail at an address: a code with its handle, or the token of a link.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
@@ -25,9 +27,15 @@ func (m *mailroom) told(v directory.Verified) ([]store.Record, error) {
 	return []store.Record{rec}, err
 }
 
+// taken makes the message to an address that another user has.
+func (m *mailroom) taken(u directory.User, mailed directory.Mailed) (store.Record, error) {
+	m.warned++
+	return m.compose(u, mailed)
+}
+
 func (m *mailroom) ask(u directory.User, address string) directory.Mailed {
 	m.t.Helper()
-	mailed, err := m.BeginVerification(m.t.Context(), u.ID, address, "de", signedIn, m.compose)
+	mailed, err := m.BeginVerification(m.t.Context(), u.ID, address, "de", signedIn, m.compose, m.taken)
 	must(m.t, err)
 	return mailed
 }
@@ -86,8 +94,9 @@ func TestVerifyAddress(t *testing.T) {
 	}
 	_, err = m.verify(directory.Verification{Token: mailed.Token})
 	wants(t, "the link beside the code", err, login.ErrRefused)
-	if _, err := m.BeginVerification(t.Context(), other.ID, "ada@example.com", "", signedIn, m.compose); !errors.Is(err, directory.ErrAddressTaken) {
-		t.Errorf("the proven address of another = %v, want ErrAddressTaken", err)
+	m.ask(other, "ada@example.com")
+	if m.warned != 1 || m.to.Address != "ada@example.com" || m.last.Token.Reveal() != "" {
+		t.Errorf("the proven address of another: %d warnings, to %+v", m.warned, m.to)
 	}
 
 	mailed = m.ask(other, "bob@example.com")
@@ -107,7 +116,7 @@ func TestVerifyAddress(t *testing.T) {
 		m.ask(other, "third@example.com")
 	}
 	m.ask(u, "third+one@example.com")
-	if _, err := m.BeginVerification(t.Context(), other.ID, "third+two@example.com", "", signedIn, m.compose); !login.Unchecked(err) {
+	if _, err := m.BeginVerification(t.Context(), other.ID, "third+two@example.com", "", signedIn, m.compose, m.taken); !login.Unchecked(err) {
 		t.Errorf("a fourth mail to one address = %v, want Throttled", err)
 	}
 }
@@ -272,17 +281,80 @@ func TestUnprovenNameIsFree(t *testing.T) {
 	}
 }
 
-// A name that is taken or looks like another is not taken with the address, and says so before a mail goes out.
-func TestChangeOfAddressToATakenName(t *testing.T) {
-	m := newMailroom(t, memory.New())
+// LOGIN-07: who is signed in does not learn which addresses others have. An address that is taken, as a proven address, as an
+// identifier or by one that looks like it, gets a message that says so. The answer is like any other, and so is what it costs: reads,
+// records, and how many mails there may be in an hour. No code and no link of it are good.
+func TestChangeOfAddressToATakenOne(t *testing.T) {
+	kept := &asked{Store: memory.New()}
+	m := newMailroom(t, kept)
 	u := m.user(directory.User{Identifier: "ada@example.com"})
+	m.user(directory.User{Identifier: "bob", Address: "proven@example.com", Verified: m.now})
 	m.user(directory.User{Identifier: "bob@example.com"})
 	m.user(directory.User{Identifier: "lilly@example.com"})
-	for address, want := range map[string]error{"bob@example.com": directory.ErrTaken, "1illy@example.com": directory.ErrConfusable} {
-		if _, err := m.BeginVerification(t.Context(), u.ID, address, "", signedIn, m.compose); !errors.Is(err, want) || m.n != 0 {
-			t.Errorf("%s = %v, %d messages, want %v", address, err, m.n, want)
+	m.user(directory.User{Identifier: "both@example.com", Verified: m.now})
+	cost := ""
+	for _, address := range []string{"free@example.com", "proven@example.com", "bob@example.com", "1illy@example.com", "both@example.com"} {
+		before := m.ask(u, "earlier-"+address)
+		kept.begin()
+		mailed, warned := m.ask(u, address), m.warned
+		if got := kept.cost(); cost == "" {
+			cost = got
+		} else if got != cost {
+			t.Errorf("%s costs\n%s\na free one\n%s", address, got, cost)
 		}
+		free := address == "free@example.com"
+		if (warned == 0) != free || m.to.Address != address || len(mailed.Handle.Reveal()) != 43 || mailed.CodeEnd.IsZero() {
+			t.Errorf("%s: %d warnings, to %+v", address, warned, m.to)
+		}
+		if (mailed.Code.Reveal() == "") == free || (mailed.Token.Reveal() == "") == free || m.last.Code.Reveal() != mailed.Code.Reveal() || m.last.Token.Reveal() != mailed.Token.Reveal() {
+			t.Errorf("%s: a code or a link", address)
+		}
+		for range directory.CodeTries {
+			_, err := m.Verify(t.Context(), directory.Verification{Handle: mailed.Handle, Code: m.wrong(), User: u.ID}, audit.Act{}, m.told)
+			wants(t, address+": a wrong code", err, login.ErrRefused)
+		}
+		_, err := m.Verify(t.Context(), directory.Verification{Handle: mailed.Handle, Code: m.wrong(), User: u.ID}, audit.Act{}, m.told)
+		wants(t, address+": one more", err, login.ErrOver)
+		_, err = m.Verify(t.Context(), directory.Verification{Handle: before.Handle, Code: before.Code.Reveal(), User: u.ID}, audit.Act{}, m.told)
+		wants(t, address+": a code from before", err, login.ErrOver)
+		for range 2 {
+			m.ask(u, address)
+		}
+		_, err = m.BeginVerification(t.Context(), u.ID, address, "", signedIn, m.compose, m.taken)
+		if !login.Unchecked(err) {
+			t.Errorf("%s: a fourth mail to it = %v, want Throttled", address, err)
+		}
+		m.warned = 0
 	}
+}
+
+// asked notes what a store is asked.
+type asked struct {
+	store.Store
+	lines []string
+}
+
+func (c *asked) begin() { c.lines = nil }
+
+// cost is what was asked since begin.
+func (c *asked) cost() string { return strings.Join(c.lines, "\n") }
+
+func (c *asked) Get(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	what := "get"
+	for _, key := range keys {
+		what += " " + string(key.Kind)
+	}
+	c.lines = append(c.lines, what)
+	return c.Store.Get(ctx, keys...)
+}
+
+func (c *asked) Commit(ctx context.Context, b store.Batch) (counterfoil.Cursor, error) {
+	what := fmt.Sprint("commit ", len(b.Require), len(b.Delete), len(b.DeleteOwned))
+	for _, rec := range b.Put {
+		what += " " + string(rec.Kind)
+	}
+	c.lines = append(c.lines, what)
+	return c.Store.Commit(ctx, b)
 }
 
 // Of many who prove one address for several users at once, one has it; and of many who use one code, one.

@@ -93,9 +93,6 @@ func (s *Server) askAddress(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	handle, err := s.proveAddress(w, r, session, b.Address)
-	if fieldOf(err, "", "") != "" { // the identifier, too, which becomes the address
-		err = inField{err, "address"}
-	}
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (p post) Record(m accounts.Message) (store.Record, error) {
 		Template: string(m.Kind), To: m.To, Language: m.Language, Subject: m.Subject,
 		Code: m.Code.Reveal(), Link: accounts.LinkOf(p.url, m).Reveal(), Expires: m.Expires,
 	}
-	if m.Kind == accounts.MailVerify {
+	if m.Kind == accounts.MailVerify || m.Kind == accounts.MailTaken {
 		out.Lane = laneOfStrangers
 	}
 	for _, arg := range m.Args {

@@ -30,6 +30,7 @@ func TestEachMessageIsAMail(t *testing.T) {
 		accounts.MailReset:    {Code: login.NewSecret("12345678"), Path: "/welcome", Token: token, Args: []any{"ada"}},
 		accounts.MailInvite:   {Path: "/welcome", Token: token, Args: []any{"ada", now}},
 		accounts.MailVerify:   {Path: "/address/confirm", Token: token},
+		accounts.MailTaken:    {},
 		accounts.MailMoved:    {Path: "/address/undo", Token: token, Args: []any{"ada", "new@example.com", now}},
 		accounts.MailLeft:     {},
 		accounts.MailRestored: {Args: notice}, accounts.MailPassword: {Args: notice}, accounts.MailAdded: {Args: notice}, accounts.MailRemoved: {Args: notice},
@@ -39,7 +40,7 @@ func TestEachMessageIsAMail(t *testing.T) {
 			m.Kind, m.To, m.Language = kind, "ada@example.com", language
 			if rec, err := server.PostBy(authURL, e.Mail()).Record(m); err != nil || len(rec.Value) == 0 {
 				t.Errorf("%s in %q: %v", kind, language, err)
-			} else if apart := strings.Contains(string(rec.Value), `"lane":"unproven"`); apart != (kind == accounts.MailVerify) {
+			} else if apart := strings.Contains(string(rec.Value), `"lane":"unproven"`); apart != (kind == accounts.MailVerify || kind == accounts.MailTaken) {
 				t.Errorf("%s has a lane of its own: %t", kind, apart)
 			}
 		}

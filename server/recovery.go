@@ -162,7 +162,7 @@ func (s *Server) pageAskAddress(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case errors.Is(err, counterfoil.ErrStepUp):
 			text = nil // the page asks
-		case errors.Is(err, directory.ErrBadAddress), errors.Is(err, directory.ErrAddressTaken), errors.Is(err, directory.ErrTaken):
+		case errors.Is(err, directory.ErrBadAddress):
 			focus = "address"
 		}
 		return s.showAddress(w, r, status, session, frame{Problem: text, Focus: focus}, typed)

@@ -121,6 +121,41 @@ func TestForgottenPasswordOfAnybody(t *testing.T) {
 	}
 }
 
+// LOGIN-07: who is signed in gets the same answer for an address that another user has as for one that nobody has. Who
+// reads mail there is told.
+func TestAddressOfAnother(t *testing.T) {
+	b := mailed(t)
+	_, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "bob", Address: "bob@example.com", Verified: time.Now()})
+	must(t, err)
+	in := b.answer("POST", "/v1/login", `{"identifier":"ada@example.com","password":"`+pass+`","carrier":"bearer"}`)
+	for _, path := range []string{"/v1/address", "/address"} {
+		want := ""
+		for _, address := range []string{"new@example.com", "bob@example.com"} {
+			var got string
+			if path == "/address" {
+				v := b.signedInAs("ada@example.com").open("/address").send("/address", typed("address", address)).at(http.StatusOK, "<h1>Enter the code</h1>")
+				_, rest, _ := strings.Cut(v.page.Body.String(), `name="handle" value="`)
+				got = strings.Replace(v.page.Body.String(), rest[:43], "", 1)
+			} else {
+				w := b.answer("POST", path, `{"address":"`+address+`"}`, "Authorization", "Bearer "+textOf(in.Body.String(), "access_token"))
+				got = fmt.Sprint(w.Code, strings.Replace(w.Body.String(), textOf(w.Body.String(), "confirmation"), "", 1))
+			}
+			if got = strings.ReplaceAll(got, address, ""); want == "" {
+				want = got
+			} else if got != want {
+				t.Errorf("%s for %s\n%s\nfor a free one\n%s", path, address, got, want)
+			}
+			kind := accounts.MailVerify
+			if address == "bob@example.com" {
+				kind = accounts.MailTaken
+			}
+			if m := b.box.last(t); m.Kind != kind || m.To != address {
+				t.Errorf("%s for %s: the mail is %+v", path, address, m)
+			}
+		}
+	}
+}
+
 var anyURL = regexp.MustCompile(`https?://\S+`)
 
 // LOGIN-13: the link of a mail leads to the configured URL, whatever the request says: each has another name of
