@@ -199,7 +199,7 @@ func (n node) ended(what string, i *issuer.Issued) {
 			n.t.Errorf("%s: Refresh = %v, want ErrInvalidToken", what, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(n.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
 	defer cancel()
 	var err error
 	for !errors.Is(err, counterfoil.ErrInvalidToken) {

@@ -45,7 +45,7 @@ func New(t testing.TB) *Issuer {
 	t.Cleanup(web.Close)
 	db := memory.New()
 	t.Cleanup(func() { _ = db.Close() })
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	embedded, err := server.Open(ctx, server.Config{Store: db, URL: web.URL, NoVerifier: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -115,7 +115,7 @@ func (is *Issuer) Authorize(r *http.Request, subject string, carrier counterfoil
 // Revoke revokes what scope and id name. It returns when the verifier has read the entry.
 func (is *Issuer) Revoke(scope source.Scope, id string) {
 	is.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	receipt, err := is.embedded.Issuer().Revoke(ctx, scope, id, audit.Act{})
 	if err == nil {
@@ -132,7 +132,7 @@ func (is *Issuer) Revoke(scope source.Scope, id string) {
 // roles at once.
 func (is *Issuer) SetRoles(subject string, roles ...string) {
 	is.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	auth := is.embedded.Issuer()
 	err := auth.SetSubject(ctx, subject, audit.Act{}, func(s *issuer.Subject) { s.Roles = append([]string{}, roles...) })

@@ -49,7 +49,7 @@ func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *br
 		scheme = "0"
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(testsvc.Program(t, "chromium")), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(testsvc.Program(t, "chromium")), chromedp.WSURLReadTimeout(hung), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("blink-settings", "preferredColorScheme="+scheme))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
@@ -80,18 +80,31 @@ func newBrowser(t *testing.T, l look, flags ...chromedp.ExecAllocatorOption) *br
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, hung)
 	defer cancel()
 	if b.ctx.Err() == nil && chromedp.FromContext(b.ctx).Target == nil {
 		ctx = b.ctx // the first run starts the browser, which must outlive a timeout
 	}
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("browser: %v\npage: %.600s", err, b.text())
+		b.t.Fatalf("browser: %v\npage: %.600s", err, b.shown())
 	}
 }
 
+// text is what the page says.
 func (b *browser) text() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, hung)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	if err != nil {
+		b.t.Fatalf("browser: the text of the page: %v", err)
+	}
+	return text
+}
+
+// shown is text for the message of a failure, if the page still has one.
+func (b *browser) shown() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 	defer cancel()
 	text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
 	return text
@@ -100,7 +113,7 @@ func (b *browser) text() string {
 // until waits for a condition of the page, in JavaScript, across navigations.
 func (b *browser) until(condition string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, hung)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -111,7 +124,7 @@ func (b *browser) until(condition string) {
 		}
 		select {
 		case <-ctx.Done():
-			b.t.Fatalf("browser: %s never came true\npage: %.600s", condition, b.text())
+			b.t.Fatalf("browser: %s never came true\npage: %.600s", condition, b.shown())
 		case <-ticker.C:
 		}
 	}

@@ -235,7 +235,7 @@ func (t *tab) js(expression string) string {
 }
 
 func (t *tab) eval(expression string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.ctx, hung)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[string]("(async () => String("+expression+"))().catch(String)", chromedp.EvalAwaitPromise))
 }

@@ -197,7 +197,7 @@ func (c *cluster) eventually(what string, condition func() bool) {
 }
 
 // patience returns the time after which a test gives up. It is not a limit of the product.
-func patience() time.Duration { return time.Minute + time.Duration(*manySessions)*time.Millisecond }
+func patience() time.Duration { return hung + time.Duration(*manySessions)*time.Millisecond }
 
 // pause waits between two tries of a loop, so that the loop does not use up the processor.
 func pause(d time.Duration) { time.Sleep(d) }

@@ -79,7 +79,7 @@ func http2Client(t *testing.T) *http.Client {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, CheckRedirect: direct.CheckRedirect, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, CheckRedirect: direct.CheckRedirect, Timeout: hung}
 }
 
 // question is what a proxy asked, and the status that it was given.
@@ -179,7 +179,7 @@ func (e *edge) ask(request string, answer http.HandlerFunc) seen {
 		e.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a test that waits so long has failed
+	_ = conn.SetDeadline(time.Now().Add(hung))
 	if _, err := io.WriteString(conn, request); err != nil {
 		e.Fatalf("%s: %v", e.proxy, err)
 	}

@@ -187,21 +187,11 @@ func TestGatewayRollingRestart(t *testing.T) {
 		*exec.Cmd
 		ended <-chan struct{}
 	}
-	ready := func(n node) bool {
-		res, err := http.Get("http://" + n.ops + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = res.Body.Close()
-		return res.StatusCode == http.StatusNoContent
-	}
 	run := func(n node) running {
 		cmd := gatewayProxy(is, file, n.at, "--ops-listen", n.ops, "--drain", "1s", "--trusted-proxies", "127.0.0.1/32", "--listen", testsvc.FreeAddress(t))
 		ended := listen(t, cmd, n.ops)
 		cmd.Stderr.(*output).await(t, `"msg":"listening"`, 1) // all of its addresses
-		if !ready(n) {
-			t.Fatalf("%s is not ready", n.at)
-		}
+		awaitReady(t, n.ops)
 		return running{cmd, ended}
 	}
 	gateways := []running{run(nodes[0]), run(nodes[1])}

@@ -126,7 +126,7 @@ func (w *watch) browser() *browser {
 // connections, each with the address.
 func (w *watch) end(b *browser) (all []string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, hung)
 	defer cancel()
 	if err := chromedp.Cancel(ctx); err != nil {
 		w.t.Fatal(err)
@@ -187,7 +187,7 @@ func attempts(port int) []attempt {
 // await returns when something with a text in it was seen more than n times.
 func (w *watch) await(text string, n int) {
 	w.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(hung)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for len(w.all(text)) <= n {

@@ -72,7 +72,7 @@ func (b *browser) tab(name string, fields map[string]string) string {
 // script evaluates an expression of the page, which may be a promise of a text.
 func (b *browser) script(expression string) string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(b.ctx, hung)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression, chromedp.EvalAwaitPromise))
 	if err != nil {

@@ -140,7 +140,7 @@ func awaitFilling(t *testing.T, database string) {
 		t.Fatal(err)
 	}
 	defer db.Close(t.Context())
-	for begun := time.Now(); time.Since(begun) < time.Minute; {
+	for begun := time.Now(); time.Since(begun) < hung; {
 		var mark string
 		var waits bool
 		if err := db.QueryRow(t.Context(), `SELECT mark, EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep') FROM counterfoil.head`).Scan(&mark, &waits); err != nil {
@@ -150,7 +150,7 @@ func awaitFilling(t *testing.T, database string) {
 			return
 		}
 	}
-	t.Fatal("after a minute no move waits")
+	t.Fatal("no move waits")
 }
 
 // run runs the program to its end.

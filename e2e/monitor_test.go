@@ -125,7 +125,7 @@ func TestLeaderOfMonitorKilled(t *testing.T) {
 		case 1:
 			select {
 			case <-found[n]:
-			case <-time.After(time.Minute):
+			case <-time.After(hung):
 				t.Fatalf("no check finds that c%d is down", n)
 			}
 		case 2:

@@ -196,7 +196,7 @@ func (b *browser) expected() {
 	select {
 	case <-b.problems:
 		b.said() // all of it
-	case <-time.After(20 * time.Second):
+	case <-time.After(hung):
 		b.t.Error("the browser reports no answer 4xx")
 	}
 }

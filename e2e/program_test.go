@@ -23,6 +23,10 @@ import (
 
 var binary string
 
+// hung is when a test gives up: whatever it waits for would have come. It ends only what hangs, so it is long: on a busy
+// machine a page, a password or a start takes many times as long as alone.
+const hung = 2 * time.Minute
+
 func TestMain(m *testing.M) {
 	slog.SetLogLoggerLevel(slog.LevelError) // of issuers in this process: their audit log would hide what a test says
 	dir, err := os.MkdirTemp("", "counterfoil-e2e")
@@ -70,7 +74,7 @@ func (o *output) Write(p []byte) (int, error) {
 // await returns when the program has printed a text n times.
 func (o *output) await(t *testing.T, text string, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hung)
 	defer cancel()
 	for {
 		o.mu.Lock()
@@ -193,7 +197,7 @@ func (p *program) set(client, settings string, header ...string) {
 // fails runs the program, which must fail. It returns its output and exit code.
 func fails(t *testing.T, env []string, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hung)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), env...)

@@ -117,7 +117,7 @@ func (m mailbox) next(t *testing.T, to string) letter {
 			t.Fatalf("a mail to %s: %s, want one to %s", got.to, got.subject, to)
 		}
 		return got
-	case <-time.After(20 * time.Second):
+	case <-time.After(hung):
 		t.Fatalf("no mail to %s", to)
 	}
 	return letter{}

@@ -258,7 +258,7 @@ func (r *restarts) until(n int, what ...string) {
 		}
 		return all, r.answered
 	}
-	deadline := time.After(time.Minute)
+	deadline := time.After(hung)
 	for {
 		ok, answered := enough()
 		if ok {
@@ -375,8 +375,8 @@ func TestRestarts(t *testing.T) {
 	r.warm()
 }
 
-// Two gateways behind nginx, as docs/gateway.md shows, are restarted one after the other, gracefully and not:
-// no request fails, whatever its method.
+// Two gateways behind nginx, as docs/gateway.md shows, are restarted one after the other, gracefully and not, each when the
+// other is ready: no request fails, whatever its method.
 func TestTwoGatewaysBehindNginx(t *testing.T) {
 	t.Parallel()
 	is, dir, address := counterfoiltest.New(t), t.TempDir(), testsvc.FreeAddress(t)
@@ -387,13 +387,16 @@ func TestTwoGatewaysBehindNginx(t *testing.T) {
 	}
 	block := documented(t, "gateway.md", "upstream counterfoil_gateway")
 	var gateways []*part
+	ready := map[*part]string{} // where each says so
 	for _, shown := range []string{"127.0.0.1:8085", "127.0.0.1:8086"} {
-		g := &part{address: testsvc.FreeAddress(t)}
+		g, ops := &part{address: testsvc.FreeAddress(t)}, testsvc.FreeAddress(t)
 		g.command = func() *exec.Cmd {
-			return gatewayCommand(is.URL, is.APIKey, routes, "--trusted-proxies", "127.0.0.1", "--listen", g.address, "--ops-listen", "off", "--log-level", "warn")
+			return gatewayCommand(is.URL, is.APIKey, routes, "--trusted-proxies", "127.0.0.1", "--listen", g.address, "--ops-listen", ops, "--log-level", "warn")
 		}
 		g.start(t)
-		gateways, block = append(gateways, g), strings.Replace(block, shown, g.address, 1)
+		awaitReady(t, ops)
+		ready[g] = ops
+		gateways, block = append(gateways, g), strings.ReplaceAll(block, shown, g.address)
 	}
 	asks := snippet(t, "nginx", "counterfoil_gateway", service)
 	listen(t, testsvc.Nginx(t, dir, "listen "+address+";\n"+asks+"}\n"+block+"server { listen "+testsvc.FreeAddress(t)+";\n"), address)
@@ -405,6 +408,7 @@ func TestTwoGatewaysBehindNginx(t *testing.T) {
 			g.end(t, signal)
 			v.some()
 			g.start(t)
+			awaitReady(t, ready[g])
 		}
 	}
 	// One that has not heard from the auth server yet leaves the answer to the other.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/counterfoil/counterfoil/counterfoiltest"
 	"github.com/counterfoil/counterfoil/internal/testsvc"
@@ -41,7 +40,7 @@ func TestNoEarlyData(t *testing.T) {
 		t.Errorf("%s, Alt-Svc %q, want 200 and none", res.Status, res.Header.Get("Alt-Svc"))
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hung)
 	defer cancel()
 	openssl := exec.CommandContext(ctx, testsvc.Program(t, "openssl"), "s_client", "-connect", at, "-tls1_3", "-ign_eof")
 	openssl.Stdin = strings.NewReader("GET / HTTP/1.1\r\nHost: " + at + "\r\nConnection: close\r\n\r\n")

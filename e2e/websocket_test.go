@@ -171,7 +171,7 @@ func (s *sockets) echo(conn *websocket.Conn) {
 // wantClose reads until conn is closed.
 func (s *sockets) wantClose(conn *websocket.Conn, code websocket.StatusCode, reason string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), hung)
 	defer cancel()
 	_, message, err := conn.Reader(ctx)
 	if err == nil {

@@ -19,7 +19,7 @@ import (
 func refused(t *testing.T, c *settings) string {
 	t.Helper()
 	c.Data = t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s, err := c.openNamed(ctx, c.Sessions, sessionsName)
 	if err == nil {

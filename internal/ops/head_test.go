@@ -38,7 +38,7 @@ func TestWriteHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	in := bufio.NewReader(c)
 	ask := func(method, path, version string) (*http.Response, error) {
 		_, _ = io.WriteString(c, method+" "+path+" "+version+"\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
