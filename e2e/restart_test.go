@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -419,4 +421,47 @@ func TestTwoGatewaysBehindNginx(t *testing.T) {
 	gateways[0].start(t)
 	v.some()
 	v.leave()
+}
+
+// A question that found one gateway away is with the other one when that is killed. It goes to the first one again, which is
+// back.
+func TestGatewayKilledWithAQuestion(t *testing.T) {
+	t.Parallel()
+	address, first, second := testsvc.FreeAddress(t), testsvc.FreeAddress(t), testsvc.FreeAddress(t)
+	block := strings.NewReplacer("127.0.0.1:8085", first, "127.0.0.1:8086", second).Replace(documented(t, "gateway.md", "upstream counterfoil_gateway"))
+	asks := snippet(t, "nginx", "counterfoil_gateway", strings.TrimPrefix(service(t, "service").URL, "http://"))
+	asked, killed := make(chan struct{}, 1), make(chan struct{})
+	serve := func(at string, h http.HandlerFunc) *httptest.Server {
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &httptest.Server{Listener: l, Config: &http.Server{Handler: h}}
+		s.Start()
+		t.Cleanup(s.Close)
+		return s
+	}
+	dies := serve(second, func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-killed
+		panic(http.ErrAbortHandler)
+	})
+	listen(t, testsvc.Nginx(t, t.TempDir(), "listen "+address+";\n"+asks+"}\n"+block+"server { listen "+testsvc.FreeAddress(t)+";\n"), address)
+	answer := make(chan string, 1)
+	go func() {
+		res, err := http.Post("http://"+address+"/x", "text/plain", strings.NewReader("body"))
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		_ = res.Body.Close()
+		answer <- res.Status
+	}()
+	<-asked
+	serve(first, func(http.ResponseWriter, *http.Request) {})
+	_ = dies.Listener.Close()
+	close(killed)
+	if got := <-answer; got != "200 OK" {
+		t.Errorf("POST = %s", got)
+	}
 }
