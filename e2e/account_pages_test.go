@@ -58,8 +58,8 @@ func TestEveryStateOfThePages(t *testing.T) {
 	}
 	const send = `(() => { const form = document.querySelector("form.fields"); form.noValidate = true; for (const e of form.querySelectorAll("input:not([type=hidden]):not([readonly])")) e.value = "x"; form.requestSubmit(); })()`
 	for _, l := range []look{{"desktop-light", 1280, false, true}, {"phone-dark", 390, true, true}, {"zoom-200", 640, false, true}} {
+		// One after the other: a parallel one would begin after all other tests, when the sign-ins are old.
 		t.Run(l.name, func(t *testing.T) {
-			t.Parallel()
 			b := newBrowser(t, l)
 			see := func(name, path string) {
 				t.Helper()

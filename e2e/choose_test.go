@@ -28,7 +28,6 @@ func TestChoosePage(t *testing.T) {
 	url := start(t).url + "/choose"
 	for _, l := range append([]look{{"phone-small-light", 360, false, true}}, looks...) {
 		t.Run(l.name, func(t *testing.T) {
-			t.Parallel()
 			b := newBrowser(t, l)
 			look := func(name string) {
 				t.Helper()

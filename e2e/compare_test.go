@@ -16,7 +16,6 @@ func TestComparePage(t *testing.T) {
 	run(t, "compare", "--quick", "--rounds", "2", "--duration", "10ms", "--only", "bytes", "--only", "cpu", "--only", "network", "--only", "outage", "--dir", dir, "--format", "html", "--out", page)
 	for _, l := range append([]look{{"phone-small-light", 360, false, true}}, looks...) {
 		t.Run(l.name, func(t *testing.T) {
-			t.Parallel()
 			b := newBrowser(t, l)
 			b.do(chromedp.Navigate("file://" + page))
 			b.inspect("compare-" + l.name)

@@ -337,7 +337,6 @@ func TestNothingLeavesTheInspector(t *testing.T) {
 	p := start(t)
 	for name, url := range map[string]string{"served": p.url + "/inspector", "from disk": inspectorFile(t)} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			w := newWatch(t)
 			b := w.browser()
 			b.do(chromedp.Navigate(url + "#token=" + evilTokens()[0]))

@@ -121,7 +121,6 @@ func TestInspectorPages(t *testing.T) {
 	url := start(t).url + "/inspector"
 	for _, l := range append([]look{{"phone-small-light", 360, false, true}, {"desktop-dark", 1280, true, true}}, looks...) {
 		t.Run(l.name, func(t *testing.T) {
-			t.Parallel()
 			b := newBrowser(t, l)
 			b.do(chromedp.Navigate(url))
 			b.inspect("inspector-" + l.name)
