@@ -50,7 +50,7 @@ func (l *Log) commit(ctx context.Context, b store.Batch, notes ...audit.Entry) (
 		dated.Require = append(slices.Clip(b.Require), holds)
 		dated.Revoke = slices.Clone(b.Revoke)
 		for n := range dated.Revoke {
-			dated.Revoke[n].Expires = horizon.Add(entryTTL)
+			dated.Revoke[n].Expires = wholeSecond(horizon.Add(entryTTL))
 		}
 		head, err := l.opts.Audit.Commit(ctx, l.opts.Store, dated, slices.Clone(notes)...)
 		if !errors.Is(err, store.ErrConflict) {
@@ -64,6 +64,10 @@ func (l *Log) commit(ctx context.Context, b store.Batch, notes ...audit.Entry) (
 	}
 }
 
-// CommittedAt returns when an entry was made. If copies were dated by a clock that was ahead,
+// wholeSecond is the first whole second that is no earlier. Databases keep an expiry in seconds, and by the expiry the audit
+// trail finds an entry again: it must be the same before and after it was kept.
+func wholeSecond(at time.Time) time.Time { return at.Add(time.Second - 1).Truncate(time.Second) }
+
+// CommittedAt returns when an entry was made, and up to a second later. If copies were dated by a clock that was ahead,
 // it is not known, and too late by as much.
 func CommittedAt(e source.Revocation) time.Time { return e.Expires.Add(-entryTTL - nodetime.Ahead) }

@@ -107,11 +107,11 @@ func (s *Server) admin(r *http.Request, route adminRoute) (caller, error) {
 func (s *Server) LocalAdmin(by func(*http.Request) string) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range s.adminRoutes() {
-		mux.Handle(pattern, s.api(limited(maxAdminBody, func(w http.ResponseWriter, r *http.Request) error {
+		mux.Handle(pattern, s.api(limited(maxAdminBody, exact(pattern, func(w http.ResponseWriter, r *http.Request) error {
 			return route.do(w, r, caller{by: by(r), actor: accounts.Owner()})
-		})))
+		}))))
 	}
-	mux.Handle("POST /v1/invitations", s.api(limited(maxBody, s.redeem)))
+	mux.Handle("POST /v1/invitations", s.api(limited(maxBody, exact("POST /v1/invitations", s.redeem))))
 	next := s.guard(s.misses(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), onMachine{}, true)))

@@ -61,7 +61,7 @@ func (s *Server) adminAudit(w http.ResponseWriter, r *http.Request, who caller) 
 }
 
 // inLog returns those of entries that tell of one in the revocation log, with how many of the verifiers
-// that follow this node have it.
+// that follow this node have it, and which have not.
 func (s *Server) inLog(ctx context.Context, entries []audit.Entry) (found []api.InLog, err error) {
 	places, err := s.issuer.Places(ctx, entries)
 	if err != nil {
@@ -81,8 +81,12 @@ func (s *Server) inLog(ctx context.Context, entries []audit.Entry) (found []api.
 			if !f.Until.After(now) {
 				continue
 			}
-			if in.Verifiers++; f.Acked.Epoch == at.Epoch && !f.Acked.Before(at) {
+			in.Verifiers++
+			switch {
+			case f.Acked.Epoch == at.Epoch && !f.Acked.Before(at):
 				in.Confirmed++
+			case len(in.Behind) < api.MaxBehind:
+				in.Behind = append(in.Behind, follower(f.ID, f.Program.Client))
 			}
 		}
 		found = append(found, in)

@@ -54,8 +54,9 @@ func (s *Server) adminVerifiers(w http.ResponseWriter, r *http.Request, _ caller
 			break
 		}
 		after = f.Number
+		called := follower(f.ID, f.Program.Client)
 		v := api.Verifier{
-			ID: f.ID[:min(8, len(f.ID))], Client: f.Program.Client, Key: f.Key, Address: f.Program.Address, Agent: f.Program.Agent,
+			ID: called.ID, Client: called.Client, Key: f.Key, Address: f.Program.Address, Agent: f.Program.Agent,
 			Cursor: f.Acked, BoundMS: f.Bound.Milliseconds(), LastSeen: now.Add(f.Asked.Sub(steady)).UTC(),
 			Following: f.Until.After(steady), ServeStale: f.ServeStale,
 		}
@@ -65,4 +66,9 @@ func (s *Server) adminVerifiers(w http.ResponseWriter, r *http.Request, _ caller
 		answer.Verifiers = append(answer.Verifiers, v)
 	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// follower names a verifier without the whole id by which the feed knows it: a verifier is who says that id.
+func follower(id, client string) api.Follower {
+	return api.Follower{ID: id[:min(8, len(id))], Client: client}
 }

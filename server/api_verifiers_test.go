@@ -47,8 +47,8 @@ func TestVerifiers(t *testing.T) {
 	b.admin(http.StatusBadRequest, "GET", "/v1/admin/verifiers?client=x", "")
 }
 
-// An entry of the trail that tells of a revocation says how many of the verifiers that follow have it. So does
-// the page of the console.
+// An entry of the trail that tells of a revocation says how many of the verifiers that follow have it, and which have not.
+// So does the page of the console.
 func TestConfirmedRevocations(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -85,10 +85,11 @@ func TestConfirmedRevocations(t *testing.T) {
 		t.Fatal("no verifier follows")
 		return nil
 	}
-	if in := confirmed(before, `<span class="tag bad">0 of 1</span>`); in["confirmed"] != 0.0 {
+	in := confirmed(before, `<span class="tag bad">0 of 1</span> not yet: <bdi>bench verifier</bdi></td>`)
+	if in["confirmed"] != 0.0 || fmt.Sprint(in["behind"]) != "[map[client:bench id:verifier]]" {
 		t.Errorf("before the verifier has it: %v", in)
 	}
-	if in := confirmed(at, `data-label="Confirmed">by all 1</td>`); in["confirmed"] != 1.0 {
+	if in := confirmed(at, `data-label="Confirmed">by all 1</td>`); in["confirmed"] != 1.0 || in["behind"] != nil {
 		t.Errorf("when the verifier has it: %v", in)
 	}
 	if page := b.admin(http.StatusOK, "GET", "/v1/admin/audit?limit=1", ""); page["log"] != nil {

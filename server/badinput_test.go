@@ -169,6 +169,15 @@ func TestBadInput(t *testing.T) {
 					who = key
 				}
 			}
+			if method != "get" && !strings.HasPrefix(path, "/oauth/") { // it changes something: what it does not take is not ignored
+				for _, query := range []string{"client=" + canary, "wait=" + canary, "=", "%zz"} {
+					refuse(strings.ToUpper(method), target+"?"+query, sent{"?" + query, "", nil, malformed}, who)
+				}
+				if len(op.RequestBody.Content) == 0 {
+					refuse(strings.ToUpper(method), target, sent{"a body where there is none", `{"client":"` + canary + `"}`, nil, malformed}, who)
+					refuse(strings.ToUpper(method), target, sent{"a body that is too large", strings.Repeat(" ", 300<<10), nil, tooLarge}, who)
+				}
+			}
 			for media, content := range op.RequestBody.Content {
 				s := content.Schema
 				if r, ok := s["$ref"].(string); ok {

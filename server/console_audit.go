@@ -66,13 +66,13 @@ func (l auditLine) On() string {
 // Everywhere reports whether every verifier that follows has the entry in the log.
 func (l auditLine) Everywhere() bool { return l.InLog.Confirmed == l.InLog.Verifiers }
 
+// Unnamed is how many verifiers that do not have it are not named.
+func (l auditLine) Unnamed() int { return l.InLog.Verifiers - l.InLog.Confirmed - len(l.InLog.Behind) }
+
 func (v *visit) auditLines(all api.AuditPage) (lines []auditLine) {
-	in := map[string]*api.InLog{}
-	for n := range all.Log {
-		in[all.Log[n].ID] = &all.Log[n]
-	}
-	for _, e := range all.Entries {
-		l := auditLine{Entry: e, InLog: in[e.ID], When: e.Time.UTC().Format("2006-01-02 15:04:05"), From: place(e.Address), Refused: e.Outcome != audit.OK}
+	for _, told := range all.Told() {
+		e := told.Entry
+		l := auditLine{Entry: e, InLog: told.Log, When: e.Time.UTC().Format("2006-01-02 15:04:05"), From: place(e.Address), Refused: e.Outcome != audit.OK}
 		if e.Subject != "" {
 			l.Of = v.person(all.Named, e.Subject)
 		}

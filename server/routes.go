@@ -13,10 +13,10 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, do := range s.apiRoutes() {
-		mux.Handle(pattern, s.api(limited(maxBody, do)))
+		mux.Handle(pattern, s.api(limited(maxBody, exact(pattern, do))))
 	}
 	for pattern, route := range s.adminRoutes() {
-		mux.Handle(pattern, s.api(limited(maxAdminBody, s.forAdmins(route))))
+		mux.Handle(pattern, s.api(limited(maxAdminBody, exact(pattern, s.forAdmins(route)))))
 	}
 	for pattern, do := range s.oauthRoutes() {
 		mux.Handle(pattern, s.oauth(limited(maxBody, do)))

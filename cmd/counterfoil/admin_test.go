@@ -25,3 +25,19 @@ func TestHintForABusyServer(t *testing.T) {
 		t.Errorf("another error: %q", hint)
 	}
 }
+
+// A list of events says which verifiers do not have a revocation yet, and how many it does not name.
+func TestConfirmedBy(t *testing.T) {
+	behind := []api.Follower{{ID: "1f2e3d4c", Client: "orders"}, {ID: "aabbccdd"}}
+	for want, in := range map[string]*api.InLog{
+		"":            nil,
+		"no verifier": {},
+		"by all 3":    {Confirmed: 3, Verifiers: 3},
+		"1 of 3, not yet: orders 1f2e3d4c, in the server aabbccdd":         {Confirmed: 1, Verifiers: 3, Behind: behind},
+		"0 of 3, not yet: orders 1f2e3d4c, in the server aabbccdd, 1 more": {Verifiers: 3, Behind: behind},
+	} {
+		if got := confirmedBy(in); got != want {
+			t.Errorf("confirmedBy(%v) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,15 +22,16 @@ import (
 
 type auditList struct {
 	placeFlags
-	User    string   `placeholder:"USER" help:"Only events about this user."`
-	Action  []string `placeholder:"NAME" help:"Only events with this action, such as login or user.change; may be repeated."`
-	Outcome []string `placeholder:"NAME" help:"Only events with this outcome: ok, refused or unknown; may be repeated."`
-	By      string   `placeholder:"ACTOR" help:"Only events by this actor, as the events have it: subject:ID, key:CLIENT, local:uid 0, issuer, unknown."`
-	Since   string   `placeholder:"TIME" help:"Only events since then: a duration such as 2h, a date, or a time such as 2026-11-30T12:00:00Z."`
-	Until   string   `placeholder:"TIME" help:"Only events before then; as --since."`
-	Limit   *int     `placeholder:"N" help:"Print at most N events; 0: all. Empty: 50, with --since, --until or --format all."`
-	Follow  bool     `help:"Oldest first, and go on as events happen, until Ctrl-C. With --json, one event a line."`
-	Format  string   `placeholder:"FORMAT" help:"Print csv, for a spreadsheet, or jsonl, one JSON object a line."`
+	User      string   `placeholder:"USER" help:"Only events about this user."`
+	Action    []string `placeholder:"NAME" help:"Only events with this action, such as login or user.change; may be repeated."`
+	Outcome   []string `placeholder:"NAME" help:"Only events with this outcome: ok, refused or unknown; may be repeated."`
+	By        string   `placeholder:"ACTOR" help:"Only events by this actor, as the events have it: subject:ID, key:CLIENT, local:uid 0, issuer, unknown."`
+	Since     string   `placeholder:"TIME" help:"Only events since then: a duration such as 2h, a date, or a time such as 2026-11-30T12:00:00Z."`
+	Until     string   `placeholder:"TIME" help:"Only events before then; as --since."`
+	Limit     *int     `placeholder:"N" help:"Print at most N events; 0: all. Empty: 50, with --since, --until or --format all."`
+	Follow    bool     `help:"Oldest first, and go on as events happen, until Ctrl-C. With --json, one event a line."`
+	Confirmed bool     `help:"Of each revocation, how many of the verifiers that follow the server have it, and which have not."`
+	Format    string   `placeholder:"FORMAT" help:"Print csv, for a spreadsheet, or jsonl, one JSON object a line."`
 }
 
 // Run lists security events, the newest first.
@@ -48,6 +50,8 @@ func (c *auditList) Run(ctx context.Context) error {
 	switch {
 	case c.Format != "" && (c.Follow || c.JSON):
 		return misuse("--format goes with neither --json nor --follow: --follow --json prints one JSON object a line")
+	case c.Confirmed && (c.Format != "" || c.Follow):
+		return misuse("--confirmed is for a list: leave out --format and --follow")
 	case c.Follow && c.Until != "":
 		return misuse("--follow goes on: leave out --until")
 	}
@@ -75,6 +79,16 @@ func (c *auditList) Run(ctx context.Context) error {
 		}
 		if c.Format != "" {
 			return printRows(os.Stdout, c.Format, api.AuditColumns, a.Audit(ctx, of), api.AuditCells, limit)
+		}
+		if c.Confirmed {
+			told, err := first(a.AuditTold(ctx, of), limit)
+			switch {
+			case err != nil:
+				return err
+			case c.JSON:
+				return writeJSON(os.Stdout, append([]api.Told{}, told...))
+			}
+			return printTold(told)
 		}
 		entries, err := first(a.Audit(ctx, of), limit)
 		switch {
@@ -119,7 +133,7 @@ func printRows[T any](w io.Writer, format string, columns []string, all iter.Seq
 }
 
 // first returns the first entries of all, at most limit; 0: all of them.
-func first(all iter.Seq2[audit.Entry, error], limit int) (entries []audit.Entry, err error) {
+func first[E any](all iter.Seq2[E, error], limit int) (entries []E, err error) {
 	for e, err := range all {
 		if err != nil {
 			return nil, err
@@ -221,12 +235,43 @@ func (c *auditList) printEvent(e audit.Entry) error {
 	return err
 }
 
+// auditColumns are the columns of auditRow.
+var auditColumns = []column{{name: "UTC"}, {name: "ACTION"}, {"ABOUT", true}, {"BY", true}}
+
 func printAudit(entries []audit.Entry) error {
 	var rows [][]string
 	for _, e := range entries {
 		rows = append(rows, auditRow(e))
 	}
-	return table([]column{{name: "UTC"}, {name: "ACTION"}, {"ABOUT", true}, {"BY", true}}, rows)
+	return table(auditColumns, rows)
+}
+
+func printTold(entries []api.Told) error {
+	var rows [][]string
+	for _, e := range entries {
+		rows = append(rows, append(auditRow(e.Entry), confirmedBy(e.Log)))
+	}
+	return table(append(slices.Clone(auditColumns), column{"CONFIRMED", true}), rows)
+}
+
+// confirmedBy says which verifiers have an entry of the log; empty if the log has none.
+func confirmedBy(in *api.InLog) string {
+	switch {
+	case in == nil:
+		return ""
+	case in.Verifiers == 0:
+		return "no verifier"
+	case in.Confirmed == in.Verifiers:
+		return "by all " + strconv.Itoa(in.Verifiers)
+	}
+	var behind []string
+	for _, f := range in.Behind {
+		behind = append(behind, f.Called())
+	}
+	if more := in.Verifiers - in.Confirmed - len(behind); more > 0 {
+		behind = append(behind, strconv.Itoa(more)+" more")
+	}
+	return fmt.Sprintf("%d of %d, not yet: %s", in.Confirmed, in.Verifiers, strings.Join(behind, ", "))
 }
 
 func auditRow(e audit.Entry) []string {

@@ -297,7 +297,7 @@ func (c *revokeFlags) revoke(ctx context.Context, a *admin, scope source.Scope, 
 		printReceipt(receipt, c.Wait, a.own)
 	}
 	if c.Wait && !receipt.Confirmed {
-		return errors.Join(err, fmt.Errorf("revoked, but not confirmed by every verifier\nhint: a verifier that has not answered accepts it for %s at most", bound(receipt)))
+		return errors.Join(err, fmt.Errorf("revoked, but not confirmed by every verifier\nhint: a verifier that has not answered accepts it for %s at most; counterfoil audit --action revoke --confirmed names those", bound(receipt)))
 	}
 	return err
 }

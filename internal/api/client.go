@@ -284,12 +284,20 @@ type Events struct {
 
 // Audit returns security events, page by page, newest first. An error ends them.
 func (c *Client) Audit(ctx context.Context, of Events) iter.Seq2[audit.Entry, error] {
+	return each(c.auditPages(ctx, of, ""), func(page AuditPage) []audit.Entry { return page.Entries })
+}
+
+// AuditTold is Audit, with which verifiers have the revocations.
+func (c *Client) AuditTold(ctx context.Context, of Events) iter.Seq2[Told, error] {
+	return each(c.auditPages(ctx, of, "true"), AuditPage.Told)
+}
+
+func (c *Client) auditPages(ctx context.Context, of Events, log string) iter.Seq2[AuditPage, error] {
 	query := filled(map[string]string{
 		"subject": of.Subject, "by": of.By, "action": strings.Join(of.Actions, ","), "outcome": strings.Join(of.Outcomes, ","),
-		"from": moment(of.From), "to": moment(of.To),
+		"from": moment(of.From), "to": moment(of.To), "log": log,
 	})
-	all := pagesOf(ctx, c, "/v1/admin/audit", query, func(page AuditPage) string { return page.Next })
-	return each(all, func(page AuditPage) []audit.Entry { return page.Entries })
+	return pagesOf(ctx, c, "/v1/admin/audit", query, func(page AuditPage) string { return page.Next })
 }
 
 // Verifiers returns the verifiers that follow the server, in the order in which they came.

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
@@ -108,13 +110,44 @@ type AuditPage struct {
 	Named
 }
 
-// InLog says where in the revocation log the entry stands that an entry of the trail tells of, and how
-// many verifiers have it.
+// InLog says where in the revocation log the entry stands that an entry of the trail tells of, how
+// many verifiers have it, and which have not.
 type InLog struct {
 	ID        string             `json:"id"` // of the entry of the trail
 	Cursor    counterfoil.Cursor `json:"cursor"`
-	Confirmed int                `json:"confirmed"` // verifiers that have applied the log up to there
-	Verifiers int                `json:"verifiers"` // that follow the node that answers
+	Confirmed int                `json:"confirmed"`        // verifiers that have applied the log up to there
+	Verifiers int                `json:"verifiers"`        // that follow the node that answers
+	Behind    []Follower         `json:"behind,omitempty"` // the first of those that have not, at most MaxBehind
+}
+
+// MaxBehind is how many verifiers that do not have an entry are named with it. All verifiers are in [Verifiers].
+const MaxBehind = 10
+
+// Follower names a verifier, as [Verifier] does.
+type Follower struct {
+	ID     string `json:"id"`
+	Client string `json:"client,omitempty"`
+}
+
+// Called names a verifier for people.
+func (f Follower) Called() string { return cmp.Or(f.Client, "in the server") + " " + f.ID }
+
+// Told is an entry of the trail, and where the one is that it tells of; nil: the revocation log holds none.
+type Told struct {
+	audit.Entry
+	Log *InLog `json:"log,omitempty"`
+}
+
+// Told returns the entries of a page that was asked for with the log.
+func (p AuditPage) Told() []Told {
+	all := make([]Told, len(p.Entries))
+	for n, e := range p.Entries {
+		all[n].Entry = e
+		if at := slices.IndexFunc(p.Log, func(in InLog) bool { return in.ID == e.ID }); at >= 0 {
+			all[n].Log = &p.Log[at]
+		}
+	}
+	return all
 }
 
 // VerifyAudit is the body of POST /v1/admin/audit/verify. The answer is an audit.Verification.
