@@ -3,7 +3,6 @@ package kept
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -42,14 +41,16 @@ func (c *count) add(d count) {
 	c.runs, c.took, c.longest = c.runs+d.runs, c.took+d.took, max(c.longest, d.longest)
 }
 
-// MarshalJSON writes c as an array without the zeros at its end. Most have no time down.
-func (c count) MarshalJSON() ([]byte, error) {
-	all := []int32{c.up, c.runs, c.took, c.longest, c.down, c.maintenance}
-	for len(all) > 0 && all[len(all)-1] == 0 {
-		all = all[:len(all)-1]
-	}
-	return json.Marshal(all)
+func (c count) array() [6]int32 {
+	return [6]int32{c.up, c.runs, c.took, c.longest, c.down, c.maintenance}
 }
+
+func countOf(fields [6]int32) count {
+	return count{up: fields[0], runs: fields[1], took: fields[2], longest: fields[3], down: fields[4], maintenance: fields[5]}
+}
+
+// MarshalJSON writes c as an array without the zeros at its end. Most have no time down.
+func (c count) MarshalJSON() ([]byte, error) { return c.append(nil), nil }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (c *count) UnmarshalJSON(text []byte) error {
@@ -57,8 +58,7 @@ func (c *count) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
-	all = append(all, make([]int32, 6)...)
-	*c = count{up: all[0], runs: all[1], took: all[2], longest: all[3], down: all[4], maintenance: all[5]}
+	*c = countOf([6]int32(append(all, make([]int32, 6)...)))
 	return nil
 }
 
@@ -75,34 +75,15 @@ const (
 	maintained = 2
 )
 
-// MarshalJSON writes s as an array without zeros at its end.
-func (s sample) MarshalJSON() ([]byte, error) {
-	if s.kind == 0 {
-		return fmt.Appendf(nil, "[%d,%d]", s.second, s.took), nil
-	}
-	return fmt.Appendf(nil, "[%d,%d,%d]", s.second, s.took, s.kind), nil
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (s *sample) UnmarshalJSON(text []byte) error {
-	var all []uint32
-	if err := json.Unmarshal(text, &all); err != nil {
-		return err
-	}
-	all = append(all, 0, 0, 0)
-	*s = sample{second: uint16(all[0]), took: all[1], kind: uint8(all[2])}
-	return nil
-}
-
 // rawRecord is the results of one hour.
 type rawRecord struct {
-	Results []sample                  `json:"results"`
+	Results samples                   `json:"results"`
 	Reasons map[uint16]monitor.Reason `json:"reasons,omitempty"` // of those that failed, by second
 }
 
 // dayRecord is a day in buckets. The last ones are absent until they begin.
 type dayRecord struct {
-	Buckets []count `json:"buckets"`
+	Buckets parts `json:"buckets"`
 }
 
 // yearRecord is a year in days, by month and day.
@@ -167,7 +148,7 @@ func (h *history) add(r monitor.Result, every time.Duration) {
 	took := int32(min(r.Took/time.Millisecond, math.MaxInt32))
 	c := count{runs: 1, took: took, longest: took}
 	kind := uint8(0)
-	kept := len(h.raw.Results) < mostResults
+	kept := h.raw.Results.n < mostResults
 	if !r.OK {
 		kind |= failed
 		if h.raw.Reasons == nil {
@@ -187,26 +168,22 @@ func (h *history) add(r monitor.Result, every time.Duration) {
 		c.down = weight
 	}
 	if kept {
-		h.raw.Results = append(h.raw.Results, sample{second, kind, uint32(took)})
+		h.raw.Results.add(sample{second, kind, uint32(took)})
 	}
-	n := int(at.Sub(h.day) / bucketTime)
-	for len(h.days.Buckets) <= n {
-		h.days.Buckets = append(h.days.Buckets, count{})
-	}
-	h.days.Buckets[n].add(c)
+	h.days.Buckets.add(int(at.Sub(h.day)/bucketTime), c)
 }
 
 // turnTo begins the hour and the day of at, and puts those before aside.
 func (h *history) turnTo(check string, at time.Time) {
 	if hour := at.Truncate(time.Hour); !hour.Equal(h.hour) {
-		if len(h.raw.Results) > 0 {
+		if h.raw.Results.n > 0 {
 			h.past = append(h.past, page{rawKey(check, h.hour), keepRaw, h.raw})
 			h.drop(kindRaw, mostHours)
 		}
 		h.hour, h.raw = hour, rawRecord{}
 	}
 	if day := dayOf(at); !day.Equal(h.day) {
-		if len(h.days.Buckets) > 0 {
+		if h.days.Buckets.n > 0 {
 			h.past = append(h.past, page{dayKey(check, h.day), keepDay, h.days})
 			h.drop(kindDay, mostDays)
 			h.closed = append(h.closed, closedDay{h.day, h.days.sum()})
@@ -236,7 +213,7 @@ func (h *history) drop(kind store.Kind, most int) {
 }
 
 func (d dayRecord) sum() (all count) {
-	for _, b := range d.Buckets {
+	for _, b := range d.Buckets.all() {
 		all.add(b)
 	}
 	return all
@@ -246,15 +223,15 @@ func (d dayRecord) sum() (all count) {
 func (h *history) pages(check string) (all []page, closed []closedDay) {
 	all = append(all, h.past...)
 	h.out, h.outDay = len(h.past), len(h.closed)
-	if len(h.raw.Results) > 0 {
-		copied := rawRecord{append([]sample(nil), h.raw.Results...), map[uint16]monitor.Reason{}}
+	if h.raw.Results.n > 0 {
+		copied := rawRecord{h.raw.Results, map[uint16]monitor.Reason{}}
 		for at, why := range h.raw.Reasons {
 			copied.Reasons[at] = why
 		}
 		all = append(all, page{rawKey(check, h.hour), keepRaw, copied})
 	}
-	if len(h.days.Buckets) > 0 {
-		all = append(all, page{dayKey(check, h.day), keepDay, dayRecord{append([]count(nil), h.days.Buckets...)}})
+	if h.days.Buckets.n > 0 {
+		all = append(all, page{dayKey(check, h.day), keepDay, h.days})
 	}
 	return all, append([]closedDay(nil), h.closed...)
 }

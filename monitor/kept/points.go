@@ -145,7 +145,7 @@ func (k *Keeper) raw(ctx context.Context, name string, w Window) ([]Point, error
 		if err := json.Unmarshal(rec.Value, &r); err != nil {
 			return nil, err
 		}
-		for _, s := range r.Results {
+		for _, s := range r.Results.all() {
 			took := time.Duration(s.took) * time.Millisecond
 			all = append(all, Point{
 				At: hour.Add(time.Duration(s.second) * time.Second), Runs: 1, Took: took, Longest: took,
@@ -163,7 +163,7 @@ func (k *Keeper) parts(ctx context.Context, name string, w Window) ([]Point, err
 		if err := json.Unmarshal(rec.Value, &r); err != nil {
 			return nil, err
 		}
-		for n, c := range r.Buckets {
+		for n, c := range r.Buckets.all() {
 			if c.runs > 0 {
 				all = append(all, c.point(day.Add(time.Duration(n)*bucketTime)))
 			}
