@@ -66,6 +66,54 @@ func (o *Outbox) List(ctx context.Context, state State, after string, limit int)
 	return page, false, nil
 }
 
+// trim drops the oldest dead letters beyond deadMost: who has many mails sent to where they are refused must not fill the store.
+// It reads the list, so it waits for trimAfter new ones of this node; others may add as many meanwhile.
+func (o *Outbox) trim(ctx context.Context) error {
+	o.mu.Lock()
+	died := o.died
+	o.mu.Unlock()
+	if died < trimAfter {
+		return nil
+	}
+	var b store.Batch
+	var kinds []string
+	n, more := 0, false
+	for rec, err := range o.opts.Store.List(ctx, kind, ownerDead, "") { // the newest first
+		if err != nil {
+			return err
+		}
+		if n++; n <= deadMost {
+			continue
+		}
+		if more = len(b.Delete) == buriedAtOnce; more {
+			break
+		}
+		h, _ := parse(rec) // one that cannot be read goes, too
+		b.Require, b.Delete, kinds = append(b.Require, store.Require{Key: rec.Key, Rev: rec.Rev}), append(b.Delete, rec.Key), append(kinds, h.Kind)
+	}
+	if len(b.Delete) > 0 {
+		_, err := o.opts.Store.Commit(ctx, b)
+		if errors.Is(err, store.ErrConflict) {
+			return nil // another node drops them, or somebody delivers one again: the next look sees
+		}
+		if err != nil {
+			return err
+		}
+		for _, kind := range kinds {
+			o.tell(kind, Dropped)
+		}
+		o.opts.Logger.Warn("outbox: the oldest dead letters were dropped", "dropped", len(kinds), "kept", deadMost)
+	}
+	if more {
+		o.Wake()
+		return nil
+	}
+	o.mu.Lock()
+	o.died -= died
+	o.mu.Unlock()
+	return nil
+}
+
 func (o *Outbox) useless(w *row) bool {
 	return w.Sealed == nil || !w.Expires.IsZero() && !o.opts.Now().Before(w.Expires)
 }

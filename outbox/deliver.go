@@ -159,9 +159,19 @@ func (o *Outbox) settle(ctx context.Context, l *lane, h held, ends time.Time, er
 	} else {
 		o.reached(l)
 	}
-	o.opts.Hook(Told{h.Kind, outcome})
+	o.tell(h.Kind, outcome)
 	o.write(alone, h, b)
 	return outcome == Retried
+}
+
+// tell says how a delivery went, and counts dead letters for trim.
+func (o *Outbox) tell(kind string, outcome Outcome) {
+	if outcome == Died {
+		o.mu.Lock()
+		o.died++
+		o.mu.Unlock()
+	}
+	o.opts.Hook(Told{kind, outcome})
 }
 
 // write commits b, which replaces or deletes h.

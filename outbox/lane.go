@@ -151,7 +151,7 @@ func (o *Outbox) look(ctx context.Context) (next time.Time, err error) {
 	if err == nil && !v.full {
 		o.forget(v)
 	}
-	return v.next, errors.Join(err, o.bury(ctx, v.late))
+	return v.next, errors.Join(err, o.bury(ctx, v.late), o.trim(ctx))
 }
 
 // view is what one look sees.
@@ -299,7 +299,7 @@ func (o *Outbox) bury(ctx context.Context, late []held) error {
 		if err != nil {
 			return err
 		}
-		o.opts.Hook(Told{h.Kind, Died})
+		o.tell(h.Kind, Died)
 		o.logFailure(&next, Failure{Reason: next.Reason})
 	}
 	return nil

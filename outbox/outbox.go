@@ -4,7 +4,7 @@
 // the commit that causes it. So nothing is sent for a commit that failed, and nothing is lost
 // that was acknowledged. [Outbox.Run] delivers: it calls the [Deliver] of the kind, which
 // [Outbox.Handle] names, until that succeeds. What cannot be delivered becomes a dead letter,
-// which [Outbox.List] shows, and [Outbox.Redeliver] sends again.
+// which [Outbox.List] shows, and [Outbox.Redeliver] sends again. Some 10,000 of these are kept.
 //
 //   - At least once. If a process is killed during a delivery, another one delivers the item
 //     again, once, after [Lease]. Its ID is the same, so that the receiver can notice.
@@ -49,6 +49,7 @@ const (
 	MaxPayload = 32 << 10
 
 	deadKept = 30 * 24 * time.Hour // a dead letter
+	deadMost = 10_000              // dead letters; see trim
 
 	every        = 3 * time.Second  // so often a node looks for what other nodes have left, while something waits
 	everyIdle    = 15 * time.Second // and while nothing does
@@ -59,6 +60,7 @@ const (
 	perNode      = 128              // of all lanes
 	ahead        = 32               // items of a lane that are read at a time
 	buriedAtOnce = 100
+	trimAfter    = 100 // dead letters of this node
 	countedTo    = 10_000
 )
 
@@ -84,6 +86,7 @@ const (
 	Sent    Outcome = "sent"
 	Retried Outcome = "retried" // it failed, and another follows
 	Died    Outcome = "dead"    // it failed for good
+	Dropped Outcome = "dropped" // it was a dead letter, and there are too many newer ones
 )
 
 // Told is how one delivery went.
@@ -102,6 +105,7 @@ type Outbox struct {
 	handlers map[string]handler
 	lanes    map[string]*lane
 	busy     int // deliveries under way
+	died     int // dead letters since the last trim
 }
 
 // New checks o.
@@ -120,7 +124,7 @@ func New(o Options) (*Outbox, error) {
 	}
 	return &Outbox{
 		opts: o, node: strings.ToLower(rand.Text()[:10]), wake: make(chan struct{}, 1),
-		handlers: map[string]handler{}, lanes: map[string]*lane{},
+		handlers: map[string]handler{}, lanes: map[string]*lane{}, died: trimAfter,
 	}, nil
 }
 

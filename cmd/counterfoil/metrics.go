@@ -54,7 +54,7 @@ func newMetrics(dropped func() uint64) *metrics {
 		}, []string{"action", "outcome"}),
 	}
 	m.sent = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "counterfoil_outbox_deliveries_total", Help: "Deliveries of mails and of what else leaves the server, by kind and outcome: sent, retried, dead.",
+		Name: "counterfoil_outbox_deliveries_total", Help: "Deliveries of mails and of what else leaves the server, by kind and outcome: sent, retried, dead, dropped.",
 	}, []string{"kind", "outcome"})
 	m.Registry.MustRegister(m.commits, m.sweeps, m.events, m.sent)
 	return m
