@@ -250,14 +250,17 @@ func (m *Monitor) Shown() []Shown {
 }
 
 // Due returns when the next run is due, of those that are not under way. Zero: none is. A call for a push
-// check is no run.
-func (m *Monitor) Due() (first time.Time) {
+// check is no run. running reports whether Run runs, and the Keeper has answered: before that no check is due, because none is run.
+func (m *Monitor) Due() (first time.Time, running bool) {
+	m.mu.Lock()
+	running = m.watches != nil
+	m.mu.Unlock()
 	for _, s := range m.Shown() {
 		if next := s.State.Next; s.Check.Kind != Push && !s.Running && !next.IsZero() && (first.IsZero() || next.Before(first)) {
 			first = next
 		}
 	}
-	return first
+	return first, running
 }
 
 var (

@@ -35,8 +35,10 @@ func lineOf(c api.Check) checkLine {
 	return l
 }
 
-// Well reports whether nothing is wrong with the check.
-func (l checkLine) Well() bool { return l.Status == string(works) && !l.Flapping }
+// Well reports whether nothing is known to be wrong with the check. Before its first runs nothing is.
+func (l checkLine) Well() bool {
+	return !l.Flapping && (l.Status == string(works) || l.Status == string(unknown) && l.Failure == "")
+}
 
 func (v *visit) monitor() error {
 	list, query := get(at("monitor"), nil), v.listing(consolePage)

@@ -11,19 +11,25 @@ import (
 
 const (
 	beatEvery = time.Minute
+	beatFirst = time.Second // between two looks whether the monitor runs
 	overdue   = time.Minute
 )
 
 // Beat calls File.Heartbeat once a minute until ctx ends: the service behind it tells people when the calls
 // stop, because nobody watches a monitor that is gone. While a check is overdue the monitor does not work,
-// and the calls stop.
+// and the calls stop. They begin when it runs.
 func (s *Sender) Beat(ctx context.Context, m *monitor.Monitor, log *slog.Logger) {
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTicker(beatFirst)
 	defer tick.Stop()
-	failed := false
+	failed, began := false, false
 	for {
-		target, next := m.File().Heartbeat.Reveal(), m.Due()
-		if target != "" && (next.IsZero() || s.now().Sub(next) < overdue) {
+		target := m.File().Heartbeat.Reveal()
+		next, running := m.Due()
+		if running && !began {
+			began = true
+			tick.Reset(beatEvery)
+		}
+		if running && target != "" && (next.IsZero() || s.now().Sub(next) < overdue) {
 			err := s.beat(ctx, target)
 			if err != nil && !failed && ctx.Err() == nil {
 				log.Warn("the call to heartbeat_url_file failed", "error", err.Error())

@@ -3,6 +3,7 @@ package alert_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +22,7 @@ import (
 )
 
 // beating is a monitor of one check of the test's own, whose file names a heartbeat URL.
-func beating(t *testing.T, url string, ran func()) *monitor.Monitor {
+func beating(t *testing.T, url string, keeper monitor.Keeper, ran func()) *monitor.Monitor {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "monitor.yaml")
 	text := "checks: [{name: web, http: 'http://example.com', every: 10s}]\n"
@@ -35,7 +37,7 @@ func beating(t *testing.T, url string, ran func()) *monitor.Monitor {
 		t.Fatal(err)
 	}
 	m, err := monitor.New(file, monitor.Options{
-		Keeper: new(monitor.Memory), Ran: func(*monitor.Check, monitor.Result) { ran() },
+		Keeper: keeper, Ran: func(*monitor.Check, monitor.Result) { ran() },
 		Dial: func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed },
 		Probes: map[monitor.Kind]func(*monitor.Check) (monitor.Probe, error){monitor.HTTP: func(*monitor.Check) (monitor.Probe, error) {
 			return func(context.Context) monitor.Result { return monitor.Result{OK: true} }, nil
@@ -51,14 +53,13 @@ func beating(t *testing.T, url string, ran func()) *monitor.Monitor {
 func TestHeartbeatIsAGet(t *testing.T) {
 	url, requests := target(t, always(200))
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		sender(t).Beat(ctx, beating(t, url+"/ping/secret", func() {}), slog.New(slog.DiscardHandler))
-	}()
+	m := beating(t, url+"/ping/secret", new(monitor.Memory), func() {})
+	var all sync.WaitGroup
+	all.Go(func() { _ = m.Run(ctx) })
+	all.Go(func() { sender(t).Beat(ctx, m, slog.New(slog.DiscardHandler)) })
 	got := <-requests
 	cancel()
-	<-done
+	all.Wait()
 	if got.path != "/ping/secret" || got.body != "" || got.header.Get("User-Agent") != "Counterfoil-Monitor" {
 		t.Errorf("%+v", got)
 	}
@@ -83,7 +84,7 @@ func TestHeartbeat(t *testing.T) {
 				defer cancel()
 				began := time.Now()
 				hung := false
-				m := beating(t, test.url, func() {
+				m := beating(t, test.url, new(monitor.Memory), func() {
 					if !hung && time.Since(began) > 210*time.Second {
 						hung = true
 						time.Sleep(test.blocks)
@@ -102,6 +103,7 @@ func TestHeartbeat(t *testing.T) {
 				}}
 				var log bytes.Buffer
 				go func() { _ = m.Run(ctx) }()
+				synctest.Wait() // it runs
 				s.Beat(ctx, m, slog.New(slog.NewTextHandler(&log, nil)))
 				if !slices.Equal(calls, test.calls) {
 					t.Errorf("called at %v, want %v", calls, test.calls)
@@ -113,6 +115,41 @@ func TestHeartbeat(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The calls begin when the monitor runs: while it cannot read what it knows, it watches nothing.
+func TestHeartbeatWaitsForTheMonitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		began := time.Now()
+		m := beating(t, "https://example.com/canary", &late{Memory: new(monitor.Memory), until: began.Add(90 * time.Second)}, func() {})
+		var calls []time.Duration
+		s := &alert.Sender{Post: func(*http.Request) (outward.Answer, error) {
+			calls = append(calls, time.Since(began))
+			return outward.Answer{Status: http.StatusOK}, nil
+		}}
+		var all sync.WaitGroup
+		all.Go(func() { _ = m.Run(ctx) })
+		s.Beat(ctx, m, slog.New(slog.DiscardHandler))
+		all.Wait()
+		if len(calls) != 2 || calls[0] < 90*time.Second || calls[0] > 92*time.Second || calls[1]-calls[0] != time.Minute {
+			t.Errorf("called at %v, want at about 1m30s and a minute later", calls)
+		}
+	})
+}
+
+// late is a keeper that cannot be read for a while.
+type late struct {
+	*monitor.Memory
+	until time.Time
+}
+
+func (l *late) Load(ctx context.Context) (monitor.Kept, error) {
+	if time.Now().Before(l.until) {
+		return monitor.Kept{}, errors.New("the store is away")
+	}
+	return l.Memory.Load(ctx)
 }
 
 func minutes(all ...int) (times []time.Duration) {
