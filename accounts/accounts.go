@@ -68,6 +68,9 @@ type Options struct {
 	Post  Post
 	Admit func(ctx context.Context, from netip.Addr, sends bool) error
 
+	// Knows reports whether a device credential is of one that signed the user of an identifier in before; nil: none is.
+	Knows func(identifier string, device login.Secret) bool
+
 	Now func() time.Time // nil: time.Now
 }
 
@@ -78,6 +81,7 @@ type Accounts struct {
 	passwords Passwords
 	post      Post
 	admit     func(ctx context.Context, from netip.Addr, sends bool) error
+	knows     func(identifier string, device login.Secret) bool
 	now       func() time.Time
 }
 
@@ -92,7 +96,10 @@ func New(o Options) (*Accounts, error) {
 	if o.Admit == nil {
 		o.Admit = func(context.Context, netip.Addr, bool) error { return nil }
 	}
-	return &Accounts{o.Users, o.Issuer, o.Passwords, o.Post, o.Admit, o.Now}, nil
+	if o.Knows == nil {
+		o.Knows = func(string, login.Secret) bool { return false }
+	}
+	return &Accounts{o.Users, o.Issuer, o.Passwords, o.Post, o.Admit, o.Knows, o.Now}, nil
 }
 
 // ByID returns a user, or store.ErrNotFound.

@@ -159,8 +159,8 @@ func (a *Accounts) ComposeCode(u directory.User, code login.Secret, expires time
 }
 
 // SendCode commits that message, or what costs the same; see [directory.Directory.MailCode].
-func (a *Accounts) SendCode(ctx context.Context, user string, message store.Record) (sent bool, err error) {
-	sent, err = a.users.MailCode(ctx, user, message)
+func (a *Accounts) SendCode(ctx context.Context, user string, known bool, message store.Record) (sent bool, err error) {
+	sent, err = a.users.MailCode(ctx, user, known, message)
 	a.wake(sent && err == nil)
 	return sent, err
 }

@@ -16,8 +16,8 @@ import (
 // Recover mails a code and a link to the user that a name means, to choose another password with, and returns the
 // handle of the code. The caller learns nothing of the name; see [directory.Directory.BeginRecovery]. It
 // fails with ErrNoMail, directory.ErrBadIdentifier and login.Throttled, which do not depend on who has an account. Nothing of the account
-// changes before the code or the link is used.
-func (a *Accounts) Recover(ctx context.Context, act audit.Act, name, language string) (handle login.Secret, err error) {
+// changes before the code or the link is used. device is what the client kept of an earlier login; it may be empty or anything.
+func (a *Accounts) Recover(ctx context.Context, act audit.Act, name, language string, device login.Secret) (handle login.Secret, err error) {
 	if a.post == nil {
 		return handle, ErrNoMail
 	}
@@ -28,7 +28,8 @@ func (a *Accounts) Recover(ctx context.Context, act audit.Act, name, language st
 		return handle, a.limited(act, audit.Recover, err)
 	}
 	act.By = audit.ByUnknown
-	handle, sent, err := a.users.BeginRecovery(ctx, name, language, act, a.composeReset)
+	known := func(identifier string) bool { return a.knows(identifier, device) }
+	handle, sent, err := a.users.BeginRecovery(ctx, name, language, act, known, a.composeReset)
 	a.wake(sent && err == nil)
 	return handle, err
 }

@@ -117,7 +117,7 @@ func TestRecover(t *testing.T) {
 			m := openMailing(t, engine(t))
 			u := m.user("ada@example.com")
 			s := m.signIn(u, counterfoil.CarrierBearer)
-			handle, err := m.Users().Recover(t.Context(), fromSomewhere, "ADA@example.com", "de")
+			handle, err := m.Users().Recover(t.Context(), fromSomewhere, "ADA@example.com", "de", login.Secret{})
 			must(t, err)
 			got := m.box.last(t)
 			if got.Kind != accounts.MailReset || got.To != "ada@example.com" || got.Language != "de" || got.Path != "/welcome" || got.Subject != u.ID {
@@ -198,7 +198,7 @@ func TestSquatterIsOut(t *testing.T) {
 	asked, err := m.Users().AskAddress(ctx, session.Session, noAct, "stranger@example.com", "en")
 	must(t, err)
 
-	handle, err := m.Users().Recover(ctx, fromSomewhere, "ada@example.com", "en")
+	handle, err := m.Users().Recover(ctx, fromSomewhere, "ada@example.com", "en", login.Secret{})
 	must(t, err)
 	must(t, m.recovered(handle, nextPass))
 
@@ -231,7 +231,7 @@ func TestSignUpCountsItsMail(t *testing.T) {
 	if !login.Unchecked(err) || n != 11 {
 		t.Errorf("sign-up %d = %v, want ten mails and then Throttled", n, err)
 	}
-	if _, err := m.Users().Recover(t.Context(), fromSomewhere, "user1@example.com", "en"); !login.Unchecked(err) {
+	if _, err := m.Users().Recover(t.Context(), fromSomewhere, "user1@example.com", "en", login.Secret{}); !login.Unchecked(err) {
 		t.Errorf("a reset from there = %v, want Throttled", err)
 	}
 }
@@ -276,7 +276,7 @@ func TestLoginDuringRecovery(t *testing.T) {
 	u := m.user("ada@example.com")
 	rev, err := m.Issuer().SubjectRev(t.Context(), u.ID)
 	must(t, err)
-	handle, err := m.Users().Recover(t.Context(), noAct, u.Identifier, "en")
+	handle, err := m.Users().Recover(t.Context(), noAct, u.Identifier, "en", login.Secret{})
 	must(t, err)
 	faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "session", Times: 1, Slow: true, Before: func() {
 		must(t, m.recovered(handle, nextPass))
@@ -301,7 +301,7 @@ func TestAskAddressNeedsAFreshLogin(t *testing.T) {
 		t.Errorf("to prove the one that is there = %v", err)
 	}
 	without := open(t, stores{s, s})
-	if _, err := without.Users().Recover(t.Context(), noAct, "ada@example.com", "en"); !errors.Is(err, accounts.ErrNoMail) {
+	if _, err := without.Users().Recover(t.Context(), noAct, "ada@example.com", "en", login.Secret{}); !errors.Is(err, accounts.ErrNoMail) {
 		t.Errorf("without mail = %v, want ErrNoMail", err)
 	}
 }
@@ -406,7 +406,7 @@ func TestMailIsLimited(t *testing.T) {
 	sent := 0
 	var err error
 	for n := range 30 {
-		if _, err = m.Users().Recover(context.Background(), fromSomewhere, fmt.Sprint("nobody", n), "en"); err != nil {
+		if _, err = m.Users().Recover(context.Background(), fromSomewhere, fmt.Sprint("nobody", n), "en", login.Secret{}); err != nil {
 			break
 		}
 		sent++
@@ -414,7 +414,7 @@ func TestMailIsLimited(t *testing.T) {
 	if sent != 10 || !login.Unchecked(err) {
 		t.Errorf("%d mails were asked for, then %v; want 10 and Throttled", sent, err)
 	}
-	if _, err := m.Users().Recover(context.Background(), audit.Act{Address: netip.MustParseAddr("192.0.2.2")}, "nobody", "en"); err != nil {
+	if _, err := m.Users().Recover(context.Background(), audit.Act{Address: netip.MustParseAddr("192.0.2.2")}, "nobody", "en", login.Secret{}); err != nil {
 		t.Errorf("from elsewhere = %v", err)
 	}
 }

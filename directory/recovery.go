@@ -23,23 +23,27 @@ type Compose func(u User, m Mailed) (store.Record, error)
 // The caller learns nothing of the name (LOGIN-07): a name that nobody has, and a user who is
 // disabled or has no address, cost the same reads, and one commit of as many records of the same
 // sizes; for a name that had too many mails in an hour there is a commit of a handle whose code is none, for any of them. Then an
-// earlier mail stays good. sent says whether there is a message: it is for what happens after the
+// earlier mail stays good. known says whether who asks has signed in with an identifier before: a user has as many mails again for
+// such devices, so a stranger who uses up those of all does not keep the owner out (LOGIN-09). sent says whether there is a message: it is for what happens after the
 // answer, and for nothing else.
-func (d *Directory) BeginRecovery(ctx context.Context, name string, language string, act audit.Act, compose Compose) (handle secret.String, sent bool, err error) {
+func (d *Directory) BeginRecovery(ctx context.Context, name string, language string, act audit.Act, known func(identifier string) bool, compose Compose) (handle secret.String, sent bool, err error) {
 	for {
-		m, sent, err := d.beginRecovery(ctx, name, language, act, compose)
+		m, sent, err := d.beginRecovery(ctx, name, language, act, known, compose)
 		if !errors.Is(err, store.ErrConflict) {
 			return m.Handle, sent, err
 		}
 	}
 }
 
-func (d *Directory) beginRecovery(ctx context.Context, name, language string, act audit.Act, compose Compose) (m Mailed, sent bool, err error) {
-	u, counter, err := d.named(ctx, name)
+func (d *Directory) beginRecovery(ctx context.Context, name, language string, act audit.Act, known func(string) bool, compose Compose) (m Mailed, sent bool, err error) {
+	u, counter, ofDevices, err := d.named(ctx, name)
 	if err != nil {
 		return m, false, err
 	}
 	able := u.rev != 0 && u.Status == Active && u.Address != ""
+	if known(u.Identifier) && able {
+		counter = ofDevices
+	}
 	owner := u.ID
 	if !able { // nothing of a user who is not mailed is touched
 		owner = "/" + counter.ID
@@ -85,16 +89,16 @@ func (d *Directory) beginRecovery(ctx context.Context, name, language string, ac
 	return m, able, err
 }
 
-// named returns the user whom a name means, or one without a revision, and the record of the counter
-// of mails. A proven address means the user who proved it, also if another user has the same text as identifier.
-func (d *Directory) named(ctx context.Context, name string) (u User, counter store.Record, err error) {
+// named returns the user whom a name means, or one without a revision, and the records of the counters
+// of mails: of those that anybody asks for, and those that known devices do. A proven address means the user who proved it, also if another user has the same text as identifier.
+func (d *Directory) named(ctx context.Context, name string) (u User, counter, ofDevices store.Record, err error) {
 	canonical, err := Canonical(name)
 	if err != nil {
 		canonical = "no identifier: " + name // no account can have it
 	}
 	recs, err := d.store.Get(ctx, identifierKey(canonical), addressKey(canonical))
 	if err != nil {
-		return u, counter, err
+		return u, counter, ofDevices, err
 	}
 	id, whose := Nobody, "name "+canonical
 	for _, rec := range recs { // the address is the last
@@ -103,14 +107,14 @@ func (d *Directory) named(ctx context.Context, name string) (u User, counter sto
 			id, whose = of.User, "user "+of.User
 		}
 	}
-	u, more, err := d.read(ctx, id, mailingKey(whose))
+	u, more, err := d.read(ctx, id, mailingKey(whose), mailingKey("devices of "+whose))
 	if errors.Is(err, store.ErrNotFound) {
 		u, err = User{ID: Nobody}, nil
 	}
 	if err != nil {
-		return u, counter, err
+		return u, counter, ofDevices, err
 	}
-	return u, more[0], nil
+	return u, more[0], more[1], nil
 }
 
 // AnswerRecovery returns a token with which the caller chooses a password, in return for a code. The
@@ -153,12 +157,15 @@ func takeOver(b *store.Batch, user string) {
 
 // MailCode commits a message with a code to sign in with. If user is empty, or had too many in an hour,
 // records of the same sizes are committed that nobody reads: the caller learns nothing (LOGIN-06). sent
-// says whether it is the message, for what happens after the answer.
-func (d *Directory) MailCode(ctx context.Context, user string, message store.Record) (sent bool, err error) {
+// says whether it is the message, for what happens after the answer. known devices have as many again, see BeginRecovery.
+func (d *Directory) MailCode(ctx context.Context, user string, known bool, message store.Record) (sent bool, err error) {
 	for {
 		whose := "signin " + user
-		if user == "" {
+		switch {
+		case user == "":
 			whose = random("").Reveal()
+		case known:
+			whose = "signin by devices of " + user
 		}
 		recs, err := d.store.Get(ctx, mailingKey(whose))
 		if err != nil {

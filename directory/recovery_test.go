@@ -30,7 +30,8 @@ type mailroom struct {
 	to   directory.User
 	n    int // messages
 
-	warned int // of them, that an address is taken
+	warned int    // of them, that an address is taken
+	device string // identifier that the device which asks has signed in before
 }
 
 func newMailroom(t *testing.T, s store.Store) *mailroom {
@@ -60,10 +61,12 @@ func (m *mailroom) compose(u directory.User, mailed directory.Mailed) (store.Rec
 	return store.Record{Key: store.Key{Kind: "message", ID: fmt.Sprint(m.n)}, Value: []byte(`{}`)}, nil
 }
 
+func (m *mailroom) knows(identifier string) bool { return identifier == m.device }
+
 // forgot returns the handle, and whether there was a message.
 func (m *mailroom) forgot(name string) (handle secret.String, sent bool) {
 	m.t.Helper()
-	handle, sent, err := m.BeginRecovery(m.t.Context(), name, "en", audit.Act{}, m.compose)
+	handle, sent, err := m.BeginRecovery(m.t.Context(), name, "en", audit.Act{}, m.knows, m.compose)
 	must(m.t, err)
 	return handle, sent
 }
@@ -410,6 +413,26 @@ func TestRecoveryByAddress(t *testing.T) {
 	for n, name := range []string{"ada", "squatter@example.com", "ADA", "squatter@example.com"} {
 		if _, sent := m.forgot(name); sent != (n < 3) || sent && m.to.ID != u.ID {
 			t.Errorf("%s, mail %d: sent %v to %s, want %s", name, n+1, sent, m.to.ID, u.ID)
+		}
+	}
+}
+
+// LOGIN-09: a stranger who uses up the mails of an hour does not keep the owner from one, who asks from a device that has signed in
+// before. Such devices have few mails, too, and a device of another account has none of them.
+func TestRecoveryFromAKnownDevice(t *testing.T) {
+	m := newMailroom(t, memory.New())
+	u := m.user(directory.User{Identifier: "ada", Address: "ada@example.com", Verified: m.now})
+	m.user(directory.User{Identifier: "bob@example.com"})
+	for _, device := range []string{"", "bob@example.com", "ada", "", "nobody@example.com"} {
+		m.device = device
+		for n := range 4 {
+			want := n < 3 && (device == "ada" || device == "" && m.n < 3)
+			if _, sent := m.forgot("ada@example.com"); sent != want || sent && m.to.ID != u.ID {
+				t.Errorf("from a device of %q, mail %d: sent %v, want %v", device, n+1, sent, want)
+			}
+		}
+		if _, sent := m.forgot("nobody@example.com"); sent {
+			t.Error("a mail to nobody")
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	handle, err := s.users.Recover(r.Context(), act(w, r, "", "forgot the password"), b.Identifier, s.tongueOf(r).Code)
+	handle, err := s.users.Recover(r.Context(), act(w, r, "", "forgot the password"), b.Identifier, s.tongueOf(r).Code, s.device(r))
 	if err != nil {
 		return err
 	}

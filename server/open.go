@@ -285,7 +285,7 @@ func (e *Embedded) assemble(ctx context.Context) error {
 	if e.passwords, err = password.New(how); err != nil {
 		return err
 	}
-	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Post: c.Post, Admit: how.Throttle.Admit, Now: now}); err != nil {
+	if e.users, err = accounts.New(accounts.Options{Users: users, Issuer: e.issuer, Passwords: e.passwords, Post: c.Post, Admit: how.Throttle.Admit, Knows: how.Throttle.Knows, Now: now}); err != nil {
 		return err
 	}
 	if err := e.reindex(ctx); err != nil {

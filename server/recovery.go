@@ -62,7 +62,7 @@ func (s *Server) pageRecover(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	identifier := r.PostForm.Get("identifier")
-	handle, err := s.users.Recover(r.Context(), act(w, r, "", "forgot the password"), identifier, s.tongueOf(r).Code)
+	handle, err := s.users.Recover(r.Context(), act(w, r, "", "forgot the password"), identifier, s.tongueOf(r).Code, s.device(r))
 	if err != nil {
 		status, text := s.refused(w, r, err)
 		return s.render(w, r, status, "forgot.html", forgot(frame{Problem: text, Focus: fieldOf(err, "", ""), To: to}, identifier))

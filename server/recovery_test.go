@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/mail"
@@ -118,6 +119,35 @@ func TestForgottenPasswordOfAnybody(t *testing.T) {
 				t.Errorf("%s for %s: sent %v", path, name, sent)
 			}
 		}
+	}
+}
+
+// LOGIN-09: a stranger who asks for all mails of an hour does not keep the owner from one, in a browser or a program that has
+// signed in before.
+func TestForgottenOnAKnownDevice(t *testing.T) {
+	b := mailed(t)
+	owner := b.visitor().open("/login").send("/login", typed("identifier", "ada@example.com", "password", pass))
+	in := b.answer("POST", "/v1/login", `{"identifier":"ada@example.com","password":"`+pass+`","carrier":"bearer"}`)
+	sent := func(header ...string) bool {
+		before := b.box.count(t)
+		b.answer("POST", "/v1/recovery", `{"identifier":"ada@example.com"}`, header...)
+		return b.box.count(t) > before
+	}
+	for n := range 4 {
+		if got := sent(); got != (n < 3) {
+			t.Errorf("mail %d that a stranger asks for: sent %v", n+1, got)
+		}
+	}
+	before := b.box.count(t)
+	owner.open("/forgot").send("/forgot", typed("identifier", "ada@example.com")).at(http.StatusOK, "<h1>Enter the code</h1>")
+	if b.box.count(t) != before+1 {
+		t.Error("the browser of the owner gets no mail")
+	}
+	if !sent(api.DeviceHeader, textOf(in.Body.String(), "device")) {
+		t.Error("the program of the owner gets no mail")
+	}
+	if sent(api.DeviceHeader, "cfd_"+strings.Repeat("A", 64)) {
+		t.Error("a device that never signed in gets a mail")
 	}
 }
 

@@ -32,7 +32,7 @@ type Options struct {
 
 	// Send commits a message to a user, or what costs the same if user is empty or has had too many; see
 	// [directory.Directory.MailCode]. sent says whether it is the message.
-	Send func(ctx context.Context, user string, message store.Record) (sent bool, err error)
+	Send func(ctx context.Context, user string, known bool, message store.Record) (sent bool, err error)
 
 	Now func() time.Time // nil: time.Now
 }
@@ -107,7 +107,7 @@ func (m *Method) Begin(ctx context.Context, a login.Attempt) (login.Step, error)
 	if err != nil {
 		return login.Step{}, err
 	}
-	sent, err := m.opts.Send(ctx, user, message)
+	sent, err := m.opts.Send(ctx, user, a.Known, message)
 	if err != nil {
 		return login.Step{}, err
 	}

@@ -42,6 +42,11 @@ func (t *Throttle) deviceMAC(id []byte, account string) []byte {
 	return m.Sum(nil)
 }
 
+// Knows reports whether presented is the credential of a device that signed account in before.
+func (t *Throttle) Knows(account string, presented secret.String) bool {
+	return t.device(account, presented) != ""
+}
+
 // device returns the counter of a device that signed account in before; empty if
 // presented is not the credential of one.
 func (t *Throttle) device(account string, presented secret.String) string {
