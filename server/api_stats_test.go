@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,11 @@ func TestRunningServerOverview(t *testing.T) {
 		_, err := e.Issuer().Revoke(t.Context(), source.ScopeAll, "", audit.Act{})
 		must(t, err)
 		ask("/v1/admin/stats", &got)
+	}
+	var got api.Stats
+	ask("/v1/admin/stats", &got)
+	if lag := got.Node.Lag; len(lag.EachMS) != lag.Revocations || lag.EachMS[lag.Revocations-1] != lag.LastMS || slices.Max(lag.EachMS) != lag.MaxMS {
+		t.Errorf("the lag of each does not fit: %+v", lag)
 	}
 	var set api.Settings
 	text := ask("/v1/admin/settings", &set)

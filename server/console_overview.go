@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ type overviewPage struct {
 	Carriers, Clients []share
 	Minutes           []column
 	Most              int // events in the busiest minute
+	Lags              []lagBar
 	Verifiers         []verifierLine
 	Behind            int
 	Recent            []auditLine
@@ -75,6 +77,34 @@ func columns(minutes []api.EventMinute, now time.Time) (bars []column, most int)
 	return bars, most
 }
 
+// lagBar is a revocation in the plot of the lag, which is 100 high.
+type lagBar struct{ X, Y, Height int }
+
+// lagsShown is how many revocations the plot of the lag shows: the last ones.
+const lagsShown = 60
+
+// lagBars draws the last of some times in milliseconds, the newest at the right. Their heights are logarithms: some verifiers
+// ask again in a millisecond, and others after seconds.
+func lagBars(each []float64) (bars []lagBar) {
+	each = each[max(0, len(each)-lagsShown):]
+	for n, ms := range each {
+		height := lagHeight(ms)
+		bars = append(bars, lagBar{lagsShown - len(each) + n, 100 - height, height})
+	}
+	return bars
+}
+
+// lagHeight is how high a time in milliseconds is in the plot: 20 for each power of ten, from 0.1 ms to 10 s.
+func lagHeight(ms float64) int { return int(min(max(20*(math.Log10(max(ms, .1))+1), 2), 100)) }
+
+// LagLines are the lines of the plot, at 1, 10 and 100 ms and at 1 s.
+func (overviewPage) LagLines() (lines []int) {
+	for _, ms := range []float64{1, 10, 100, 1000} {
+		lines = append(lines, 100-lagHeight(ms))
+	}
+	return lines
+}
+
 // Milliseconds is a time of the lag, as it is shown.
 func (overviewPage) Milliseconds(ms float64) string {
 	if ms < 10 {
@@ -99,6 +129,9 @@ func (v *visit) overview() error {
 	page.consoleFrame, page.Recent = f, v.auditLines(recent)
 	page.Verifiers, page.Behind = verifierLines(who)
 	page.Carriers, page.Clients = shares(page.Stats.Sessions.Carriers), shares(page.Stats.Sessions.Clients)
+	if lag := page.Stats.Node.Lag; lag != nil {
+		page.Lags = lagBars(lag.EachMS)
+	}
 	page.Minutes, page.Most = columns(page.Stats.Node.Minutes, page.Stats.Time)
 	return v.render(http.StatusOK, "console_overview.html", &page)
 }

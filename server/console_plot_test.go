@@ -55,3 +55,16 @@ func TestVerifierLines(t *testing.T) {
 		t.Errorf("VerifierLines = %q, %d behind, want %q, 3", got, behind, want)
 	}
 }
+
+// The newest revocation is at the right end of the plot of the lag, ten times as long is a fifth of the height more, and none is
+// too small to be seen, or beyond the plot.
+func TestLagBars(t *testing.T) {
+	if got, want := server.LagBars([]float64{0, 1, 10, 1000, 100_000}), [][3]int{{55, 98, 2}, {56, 80, 20}, {57, 60, 40}, {58, 20, 80}, {59, 0, 100}}; !slices.Equal(got, want) {
+		t.Errorf("LagBars = %v, want %v", got, want)
+	}
+	many := make([]float64, 200)
+	many[199] = 10
+	if got := server.LagBars(many); len(got) != 60 || got[0] != [3]int{0, 98, 2} || got[59] != [3]int{59, 60, 40} {
+		t.Errorf("LagBars of 200 = %d, from %v to %v", len(got), got[0], got[len(got)-1])
+	}
+}

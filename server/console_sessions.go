@@ -22,6 +22,7 @@ type sessionsPage struct {
 	Exports  []export
 	Next     string
 	EndAll   string // address of the form that ends all that was found; empty: nothing was asked for
+	Where    bool   // an address of the network was asked for
 }
 
 // sessionsShown is how many sessions a page shows: a form that chooses all has room in an address.
@@ -49,6 +50,7 @@ func (v *visit) sessions() error {
 	if filter := filterOf(asked); len(filter) > 0 && p == nil {
 		page.EndAll = v.s.base + inConsole("revoke", "found") + "?" + filter.Encode()
 	}
+	page.Where = asked.Get("address") != ""
 	for _, row := range all.Sessions.Sessions {
 		l := v.held(row)
 		if l.Whose = v.person(all.Named, row.Subject); l.End != nil {

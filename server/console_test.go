@@ -198,6 +198,11 @@ func TestConsolePages(t *testing.T) {
 		v.open(path).at(http.StatusNotFound, "ot found")
 	}
 	v.open("/admin/audit?action=sleep").at(http.StatusBadRequest, "sleep")
+	// What the search of an address does not find is said where somebody searches.
+	v.open("/admin/sessions?address=192.0.2.1").at(http.StatusOK, "Where a refresh token was used is in the list of a user")
+	if strings.Contains(v.open("/admin/sessions").page.Body.String(), "Where a refresh token was used") {
+		t.Error("the page of all sessions explains the search of an address, which nobody made")
+	}
 }
 
 func read(t *testing.T, name string) string {

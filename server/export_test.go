@@ -20,6 +20,14 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
+// LagBars are x, y and height of each bar of the plot of the lag.
+func LagBars(each []float64) (bars [][3]int) {
+	for _, b := range lagBars(each) {
+		bars = append(bars, [3]int{b.X, b.Y, b.Height})
+	}
+	return bars
+}
+
 // AdminPatterns are the routes that only administrators may use.
 func (s *Server) AdminPatterns() []string { return slices.Sorted(maps.Keys(s.adminRoutes())) }
 

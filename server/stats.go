@@ -92,9 +92,12 @@ func (s *stats) view(answer *api.Stats) {
 		}
 	}
 	if n := len(s.lags); n > 0 {
-		sorted := slices.Sorted(slices.Values(s.lags))
+		sorted, each := slices.Sorted(slices.Values(s.lags)), make([]float64, n)
+		for at, took := range s.lags {
+			each[at] = ms(took)
+		}
 		answer.Node.Lag = &api.Lag{
-			Revocations: n, LastMS: ms(s.lags[n-1]), MedianMS: ms(sorted[n/2]), P99MS: ms(sorted[n*99/100]), MaxMS: ms(sorted[n-1]),
+			Revocations: n, LastMS: ms(s.lags[n-1]), MedianMS: ms(sorted[n/2]), P99MS: ms(sorted[n*99/100]), MaxMS: ms(sorted[n-1]), EachMS: each,
 		}
 	}
 }

@@ -57,11 +57,12 @@ type EventMinute struct {
 // Lag is how long it took, from when an entry was in the log until all verifiers that follow the
 // node had said that they have it, which each says with its next question.
 type Lag struct {
-	Revocations int     `json:"revocations"` // that were measured: the last ones
-	LastMS      float64 `json:"last_ms"`
-	MedianMS    float64 `json:"median_ms"`
-	P99MS       float64 `json:"p99_ms"`
-	MaxMS       float64 `json:"max_ms"`
+	Revocations int       `json:"revocations"` // that were measured: the last ones
+	LastMS      float64   `json:"last_ms"`
+	MedianMS    float64   `json:"median_ms"`
+	P99MS       float64   `json:"p99_ms"`
+	MaxMS       float64   `json:"max_ms"`
+	EachMS      []float64 `json:"each_ms"` // of each of them, the oldest first
 }
 
 // Setting is a setting as in force.
