@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -61,7 +62,7 @@ type incidentList struct{ placeFlags }
 
 // Run lists incidents, newest first.
 func (c *incidentList) Run(ctx context.Context) error {
-	return c.with(ctx, func(a *admin) error {
+	return c.withMonitor(ctx, func(a *admin) error {
 		all := []api.Incident{}
 		for i, err := range a.Incidents(ctx) {
 			if err != nil {
@@ -96,7 +97,7 @@ type incidentAnnounce struct {
 
 // Run announces an incident.
 func (c *incidentAnnounce) Run(ctx context.Context) error {
-	return c.with(ctx, func(a *admin) error {
+	return c.withMonitor(ctx, func(a *admin) error {
 		i, err := a.Announce(ctx, api.NewIncident{Title: c.Title, Text: c.Text})
 		return c.print(i, err)
 	})
@@ -110,7 +111,7 @@ type incidentNote struct {
 
 // Run adds a note.
 func (c *incidentNote) Run(ctx context.Context) error {
-	return c.with(ctx, func(a *admin) error {
+	return c.withMonitor(ctx, func(a *admin) error {
 		i, err := a.AddNote(ctx, c.ID, api.NewNote{Text: c.Text})
 		return c.print(i, err)
 	})
@@ -124,10 +125,19 @@ type incidentEnd struct {
 
 // Run ends an incident.
 func (c *incidentEnd) Run(ctx context.Context) error {
-	return c.with(ctx, func(a *admin) error {
+	return c.withMonitor(ctx, func(a *admin) error {
 		i, err := a.AddNote(ctx, c.ID, api.NewNote{Text: c.Text, Ended: true})
 		return c.print(i, err)
 	})
+}
+
+// withMonitor is with, for what only the monitor of a server keeps.
+func (p *placeFlags) withMonitor(ctx context.Context, f func(*admin) error) error {
+	err := p.with(ctx, f)
+	if errors.Is(err, errUnreachable) {
+		err = fmt.Errorf("%w\nhint: only the monitor of a server keeps incidents and a history; counterfoil monitor and the gateway do not", err)
+	}
+	return err
 }
 
 // print prints an incident that was changed.

@@ -21,7 +21,7 @@ func (c *monitorResults) Run(ctx context.Context) error {
 	if c.For < 0 {
 		return usageError("--for is negative")
 	}
-	return c.with(ctx, func(a *admin) error {
+	return c.withMonitor(ctx, func(a *admin) error {
 		var from time.Time
 		if c.For > 0 {
 			from = time.Now().Add(-c.For)
