@@ -78,7 +78,7 @@ func TestApache(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := "https://" + listener.Addr().String()
-	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: url, MaxBound: bound, NoVerifier: true})
+	auth, err := server.Open(t.Context(), server.Config{Store: memory.New(), URL: url, MaxBound: bound, NoVerifier: true, InsecureHashes: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	p := &program{t: t, output: &output{}, cmd: exec.Command(binary, "serve", "--store", "memory", "--issuer", "http://127.0.0.1:8080",
+	p := &program{t: t, output: &output{}, cmd: exec.Command(binary, "serve", "--store", "memory", "--data", t.TempDir(), "--issuer", "http://127.0.0.1:8080",
 		"--listen", "127.0.0.1:0", "--ops-listen", "off", "--log-level", "debug")}
 	p.cmd.Stderr = write
 	if err := p.cmd.Start(); err != nil {

@@ -106,6 +106,7 @@ func (b backed) run(t *testing.T, do func(e *server.Embedded)) {
 	t.Helper()
 	c := b.open(t)
 	c.URL, c.SealKey, c.Logger, c.Audit = "https://auth.test", [32]byte{1}, slog.New(slog.DiscardHandler), func(audit.Entry) {}
+	c.InsecureHashes = true
 	e, err := server.Open(t.Context(), c)
 	must(t, err)
 	do(e)
@@ -203,6 +204,7 @@ func TestNothingKeepsTheHead(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		c.URL, c.SealKey, c.Logger, c.Audit = "https://auth.test", [32]byte{1}, slog.New(slog.NewTextHandler(&log, nil)), func(audit.Entry) {}
+		c.InsecureHashes = true
 		e, err := server.Open(t.Context(), c.Config)
 		must(t, err)
 		must(t, errors.Join(e.Close(), c.Store.Close()))

@@ -169,7 +169,7 @@ func openAuth(t *testing.T, url string) (*server.Embedded, string) {
 	t.Helper()
 	db := memory.New()
 	t.Cleanup(func() { _ = db.Close() })
-	auth, err := server.Open(t.Context(), server.Config{Store: db, URL: url, Logger: slog.New(slog.DiscardHandler)})
+	auth, err := server.Open(t.Context(), server.Config{Store: db, URL: url, InsecureHashes: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,7 @@ func (i *installation) start() {
 		sessions = set
 	}
 	web, err := server.Open(i.Context(), server.Config{
-		Store: all, Sessions: sessions, URL: issuerURL, SealKey: i.seal, Now: i.now,
+		Store: all, Sessions: sessions, URL: issuerURL, SealKey: i.seal, Now: i.now, LoginsPerSecond: 50,
 		AccessTTL: 15 * time.Minute, Idle: 8760 * time.Hour, Absolute: 8760 * time.Hour,
 		Logger: slog.New(slog.NewJSONHandler(i.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
