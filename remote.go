@@ -183,7 +183,9 @@ func (r *remote) Pages(ctx context.Context, f revocation.Follow, apply func(revo
 			}
 			return applyPage(body, apply)
 		}
-		records := bufio.NewReader(resp.Body)
+		records := recordReaders.Get().(*bufio.Reader)
+		records.Reset(resp.Body)
+		defer func() { records.Reset(nil); recordReaders.Put(records) }()
 		for n := 0; ; n++ {
 			record, err := readRecord(records)
 			if err == io.EOF && n > 0 {
@@ -198,6 +200,9 @@ func (r *remote) Pages(ctx context.Context, f revocation.Follow, apply func(revo
 		}
 	})
 }
+
+// recordReaders are used again: a verifier takes one for each question.
+var recordReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 func applyPage(data []byte, apply func(revocation.Page) error) error {
 	p, err := readPage(data)

@@ -6,5 +6,6 @@
 // decisions: TestWhoAcceptsWhat keeps the table of differences, and FuzzDifferential searches
 // for more. The command in cmd/report runs the benchmarks and prints the tables of
 // docs/performance.md; it also compares the steps of the stores with the bare engines. The
-// command in cmd/against compares a checkout with another revision of Counterfoil.
+// command in cmd/against compares a checkout with another revision of Counterfoil, and so does
+// that in cmd/fleet, with the real program and a fleet of verifiers.
 package bench

@@ -1,7 +1,6 @@
 package revlog
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -37,10 +36,7 @@ func NewFeed(l *Log, maxBound time.Duration) *Feed {
 // Stop has every question answered without a wait from now on, and WaitAll return at once. It is for a
 // server that takes no new connections any more: a verifier cannot ask it again.
 func (f *Feed) Stop() {
-	f.stopping.Do(func() {
-		close(f.stopped)
-		f.leases.flush() // for good
-	})
+	f.stopping.Do(func() { close(f.stopped) })
 }
 
 // Stopped is closed by Stop.
@@ -72,7 +68,11 @@ func (f *Feed) page(ctx context.Context, follow source.Follow) (*sharedPage, err
 	if err != nil {
 		return nil, err
 	}
-	return q.first(ctx)
+	if q.Wait <= 0 {
+		return q.settle(ctx, nil, nil)
+	}
+	p, err := f.polls.await(ctx, q.After, q.due, f.stopped)
+	return q.settle(ctx, p, err)
 }
 
 // Pages answers follow with one page after the other, for as long as follow.Wait: each as
@@ -80,31 +80,39 @@ func (f *Feed) page(ctx context.Context, follow source.Follow) (*sharedPage, err
 // send as a record of a JSON text sequence (RFC 7464), which is not to be changed, and
 // says whether it is surely the last one. An error after the first page is an early end:
 // what was sent is true, and the next question meets the error.
+//
+// Another goroutine may call send, one call at a time, and none after Pages has returned: see
+// stream.
 func (f *Feed) Pages(ctx context.Context, follow source.Follow, send func(record []byte, last bool) error) error {
 	q, err := f.question(follow)
 	if err != nil {
 		return err
 	}
-	p, err := q.first(ctx)
+	var p *sharedPage
+	if q.Wait > 0 {
+		s := newStream(q.After, func(p *sharedPage, first bool) error {
+			record, err := p.text()
+			if err != nil {
+				return err
+			}
+			if first {
+				f.leases.grant(q.Follow, q.asked, p.Upto)
+			}
+			return send(record, f.polls.over(q.due))
+		})
+		p, err = f.polls.follow(ctx, q.After, q.due, f.stopped, s)
+		if s.sent.Load() {
+			return store.Outage(err)
+		}
+	}
+	if p, err = q.settle(ctx, p, err); err != nil {
+		return err
+	}
+	record, err := p.text()
 	if err != nil {
 		return err
 	}
-	flush := f.leases.flushed() // WaitAll waits for this verifier: it must ask, to show what has arrived
-	for p != nil && err == nil {
-		last := !p.Complete() || f.polls.over(q.due)
-		var record []byte
-		if record, err = p.text(); err == nil {
-			err = send(record, last)
-		}
-		if err != nil || last {
-			return err
-		}
-		q.After, q.Proof = p.Upto, p.Proof
-		if p, err = q.answer(ctx, flush); err == nil && p != nil && p.Upto == q.After {
-			return nil // the wait is over, and a page has been sent
-		}
-	}
-	return nil
+	return send(record, true)
 }
 
 // question is a Follow that is being answered.
@@ -129,42 +137,30 @@ func (f *Feed) question(follow source.Follow) (*question, error) {
 	return q, nil
 }
 
-// first is the first page of the answer. It alone is a lease. The pages that follow in the
-// same answer do not let the verifier go on for longer, and each may be lost on its way:
-// what they say counts when the verifier asks for what comes after them.
-func (q *question) first(ctx context.Context) (*sharedPage, error) {
-	p, err := q.answer(ctx, nil)
-	if err != nil || !p.Complete() {
-		q.feed.leases.withdraw(q.Follow, q.asked)
-		return p, err
-	}
-	q.feed.leases.grant(q.Follow, q.asked, p.Upto)
-	return p, nil
-}
-
-// answer is the next page, after the wait that is asked for; or nil as soon as flush
-// closes. Without flush it is never nil.
-func (q *question) answer(ctx context.Context, flush <-chan struct{}) (*sharedPage, error) {
+// settle is the first page of the answer: p, or what is there now if p is nil. It alone is a
+// lease. The pages that follow in the same answer do not let the verifier go on for longer, and
+// each may be lost on its way: what they say counts when the verifier asks for what comes after
+// them.
+func (q *question) settle(ctx context.Context, p *sharedPage, err error) (*sharedPage, error) {
 	f := q.feed
-	for waited := false; ; waited = true {
-		var p *sharedPage
-		var err error
-		if q.Wait > 0 && !waited {
-			p, err = f.polls.await(ctx, q.After, q.due, cmp.Or(flush, f.stopped))
-			if p == nil && err == nil && flush == nil { // the feed stops
-				p, err = f.polls.read(ctx, q.After)
-			}
-		} else {
+	err = store.Outage(err)
+	for err == nil && (p == nil || p.Head.Before(q.After)) {
+		if p != nil {
+			err = f.log.checkAhead(ctx, q.After, q.Proof)
+		}
+		if err == nil {
 			p, err = f.polls.read(ctx, q.After)
-		}
-		if err != nil {
-			return nil, store.Outage(err)
-		}
-		if p == nil || !p.Head.Before(q.After) {
-			return p, nil
-		}
-		if err := f.log.checkAhead(ctx, q.After, q.Proof); err != nil {
-			return nil, err
+			err = store.Outage(err)
 		}
 	}
+	if err != nil {
+		f.leases.withdraw(q.Follow, q.asked)
+		return nil, err
+	}
+	if p.Complete() {
+		f.leases.grant(q.Follow, q.asked, p.Upto)
+	} else {
+		f.leases.withdraw(q.Follow, q.asked)
+	}
+	return p, nil
 }

@@ -18,9 +18,6 @@ type leases struct {
 	came  uint64        // how many verifiers have come
 	kept  int           // how many there were when those that are gone were last forgotten
 	moved chan struct{} // closed when the right of a verifier to go on changes
-
-	waitAlls int           // calls of WaitAll under way
-	flushing chan struct{} // closed while there are any; nil: nobody has asked for it yet
 }
 
 // name tells verifiers apart. Who follows with another key cannot speak for a verifier of
@@ -165,39 +162,6 @@ func (l *leases) move() {
 		close(l.moved)
 		l.moved = nil
 	}
-}
-
-// flush ends the answers that go on after a page, because WaitAll begins. WaitAll calls
-// end when it returns.
-func (l *leases) flush() (end func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.waitAlls++; l.waitAlls == 1 {
-		close(l.flushChannel())
-	}
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.waitAlls--; l.waitAlls == 0 {
-			l.flushing = nil
-		}
-	}
-}
-
-// flushed returns a channel that is closed while a WaitAll is under way. An answer that
-// has sent a page ends then, since only the verifier's next question shows that the page
-// arrived.
-func (l *leases) flushed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.flushChannel()
-}
-
-func (l *leases) flushChannel() chan struct{} {
-	if l.flushing == nil {
-		l.flushing = make(chan struct{})
-	}
-	return l.flushing
 }
 
 // applied merges the leases that say no more than what f has applied into one: it knows

@@ -20,9 +20,10 @@ type polls struct {
 
 	begun time.Time
 
-	mu      sync.Mutex // guards all below; held for map access only
+	mu      sync.Mutex // guards all below, and the groups of streams; held for map access only
 	reads   map[counterfoil.Cursor]*pageReads
 	waiters map[counterfoil.Cursor]*waiters
+	flushes int // see flush
 }
 
 // tick is what the ends of waits are rounded down to, so that one read answers all that
@@ -89,13 +90,15 @@ type answer struct {
 	page *sharedPage
 	err  error
 
-	timer  *time.Timer // calls polls.end when the wait is over
-	many   int         // how many wait
-	merged []*answer   // get the same: they were taken for a read that brought no news
+	of      *waiters
+	due     time.Duration
+	timer   *time.Timer // calls polls.end when the wait is over
+	many    int         // how many wait, streams included
+	merged  []*answer   // get the same: they were taken for a read that brought no news
+	streams []*stream   // wait here too: see stream
 }
 
-func newAnswer() *answer { return &answer{done: make(chan struct{})} }
-
+// give gives the page to who waits for done. The streams get it from somebody else.
 func (a *answer) give(page *sharedPage, err error) {
 	a.page, a.err = page, err
 	close(a.done)
@@ -104,12 +107,12 @@ func (a *answer) give(page *sharedPage, err error) {
 	}
 }
 
-// get waits for the answer, until ctx ends or flush closes: nil, without an error.
-func (a *answer) get(ctx context.Context, flush <-chan struct{}) (*sharedPage, error) {
+// get waits for the answer, until ctx ends or stopped closes: nil, without an error.
+func (a *answer) get(ctx context.Context, stopped <-chan struct{}) (*sharedPage, error) {
 	select {
 	case <-a.done:
 		return a.page, a.err
-	case <-flush:
+	case <-stopped:
 		return nil, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -128,9 +131,22 @@ func (l *polls) due(d time.Duration) time.Duration {
 func (l *polls) over(due time.Duration) bool { return time.Since(l.begun) >= due }
 
 // await returns the page after a cursor when there is news, or at due; or nil as soon as
-// flush closes.
-func (l *polls) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, flush <-chan struct{}) (*sharedPage, error) {
+// stopped closes.
+func (l *polls) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, stopped <-chan struct{}) (*sharedPage, error) {
 	l.mu.Lock()
+	a := l.answerAt(after, due)
+	a.many++
+	l.mu.Unlock()
+	p, err := a.get(ctx, stopped)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(a)
+	return p, err
+}
+
+// answerAt returns what the waiters for what comes after a cursor get, whose wait ends at due. The
+// caller holds mu, and has one of them count.
+func (l *polls) answerAt(after counterfoil.Cursor, due time.Duration) *answer {
 	w := l.waiters[after]
 	if w == nil {
 		watching, stop := context.WithCancel(context.Background())
@@ -140,24 +156,18 @@ func (l *polls) await(ctx context.Context, after counterfoil.Cursor, due time.Du
 	}
 	a := w.due[due]
 	if a == nil {
-		a = newAnswer()
+		a = &answer{done: make(chan struct{}), of: w, due: due}
 		a.timer = time.AfterFunc(due-time.Since(l.begun), func() { l.end(w, due) })
 		w.due[due] = a
 	}
-	a.many++
-	l.mu.Unlock()
-	p, err := a.get(ctx, flush)
-	l.leave(w, due, a)
-	return p, err
+	return a
 }
 
-// leave ends a wait when its last waiter leaves.
-func (l *polls) leave(w *waiters, due time.Duration, a *answer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if a.many--; a.many == 0 && w.due[due] == a {
+// leave ends a wait when its last waiter leaves. The caller holds mu.
+func (l *polls) leave(a *answer) {
+	if a.many--; a.many == 0 && a.of.due[a.due] == a {
 		a.timer.Stop()
-		l.remove(w, due)
+		l.remove(a.of, a.due)
 	}
 }
 
@@ -206,25 +216,61 @@ func (l *polls) watch(ctx context.Context, w *waiters) {
 // they go on waiting: a store wakes for nothing too, and a verifier that is answered early
 // is away when there is news.
 func (l *polls) answerAll(w *waiters, taken map[time.Duration]*answer, page *sharedPage, err error) {
+	switch {
+	case err == nil && page.Head == w.after:
+		l.waitOn(w, taken, page)
+	case err == nil && page.Complete() && !page.Head.Before(w.after):
+		l.giveAll(taken, page, nil)
+		l.send(w, taken, page)
+	default:
+		l.giveAll(taken, page, err)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, a := range taken {
+			a.endStreams(page, err)
+		}
+		l.endReading(w)
+	}
+}
+
+func (l *polls) giveAll(taken map[time.Duration]*answer, page *sharedPage, err error) {
+	for _, a := range taken {
+		a.timer.Stop()
+		a.give(page, err)
+	}
+}
+
+// waitOn has waiters go on waiting, except those whose wait is over.
+func (l *polls) waitOn(w *waiters, taken map[time.Duration]*answer, page *sharedPage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Since(l.begun)
 	for due, a := range taken {
-		later := w.due[due]
+		if l.flushes > 0 {
+			a.flush()
+		}
 		switch {
-		case err != nil || page.Head != w.after || due <= now:
+		case due <= now:
 			a.timer.Stop()
-			a.give(page, err)
+			a.give(page, nil)
+			a.endStreams(page, nil)
 		case a.many == 0:
 			a.timer.Stop()
-		case later == nil:
+		case w.due[due] == nil:
 			w.due[due] = a
 		default: // others came meanwhile whose wait ends at the same moment
 			a.timer.Stop()
+			later := w.due[due]
+			a.moveStreams(later)
 			later.merged = append(later.merged, a)
 			later.many++
 		}
 	}
+	l.endReading(w)
+}
+
+// endReading is for a read that has been answered. The caller holds mu.
+func (l *polls) endReading(w *waiters) {
 	w.reading = false
 	l.endIfEmpty(w)
 }
@@ -238,6 +284,15 @@ func (l *polls) end(w *waiters, due time.Duration) {
 		return
 	}
 	l.remove(w, due)
+	told := a.told()
 	l.mu.Unlock()
-	a.give(l.readForMany(w.after))
+	var page *sharedPage
+	var err error
+	if !told {
+		page, err = l.readForMany(w.after)
+	}
+	a.give(page, err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.endStreams(page, err)
 }

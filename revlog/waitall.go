@@ -14,7 +14,7 @@ import (
 // follow with another process (4.7). WaitAll does not wait for verifiers that serve stale
 // on purpose: StaleVerifiers lists those that follow with this feed. After Stop it returns false.
 func (f *Feed) WaitAll(ctx context.Context, at counterfoil.Cursor) (bool, error) {
-	defer f.leases.flush()()
+	defer f.polls.flush()()
 	return f.wait(ctx, at, f.unknown())
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/request"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -14,7 +13,7 @@ import (
 // feed is a page of the revocation log. An error is an error: a page that was not
 // read from the store would be a false proof of freshness.
 func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
-	key, err := s.key(r, directory.ScopeFeed)
+	key, err := s.followerKey(r)
 	if err != nil {
 		return err
 	}

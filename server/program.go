@@ -62,7 +62,12 @@ func shows(r *http.Request, bearer bool) (shown, error) {
 // authenticate returns the API key that p shows. A secret belongs to a client: the client that is
 // named must be the key's.
 func (s *Server) authenticate(ctx context.Context, p shown) (directory.APIKey, error) {
-	key, err := s.users.Authenticate(ctx, p.key)
+	return s.judge(ctx, p, s.users.Authenticate)
+}
+
+// judge is authenticate with another way to read the key from the store.
+func (s *Server) judge(ctx context.Context, p shown, read func(ctx context.Context, presented string) (directory.APIKey, error)) (directory.APIKey, error) {
+	key, err := read(ctx, p.key)
 	switch {
 	case errors.Is(err, login.ErrRefused):
 		return directory.APIKey{}, errKey
@@ -89,6 +94,20 @@ const warnOfExpiry = 14 * 24 * time.Hour
 // key authenticates the caller by an API key that has one of scopes. A session's cookie beside it
 // is a second credential (TOK-34), unless there are more cookies than are read.
 func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error) {
+	return s.keyFrom(r, s.users.Authenticate, scopes)
+}
+
+// followerKey is key for a verifier that follows the log. Many ask in each second with the same key: they share
+// reads of it, each of which began after those asked whom it answers.
+func (s *Server) followerKey(r *http.Request) (directory.APIKey, error) {
+	return s.keyFrom(r, func(ctx context.Context, presented string) (directory.APIKey, error) {
+		return s.followers.Do(ctx, presented, func(ctx context.Context) (directory.APIKey, error) {
+			return s.users.Authenticate(ctx, presented)
+		})
+	}, []string{directory.ScopeFeed})
+}
+
+func (s *Server) keyFrom(r *http.Request, read func(ctx context.Context, presented string) (directory.APIKey, error), scopes []string) (directory.APIKey, error) {
 	p, err := shows(r, true)
 	if err != nil {
 		return directory.APIKey{}, err
@@ -100,7 +119,7 @@ func (s *Server) key(r *http.Request, scopes ...string) (directory.APIKey, error
 	if _, n, _ := request.Cookies(r, name); n > 0 {
 		return directory.APIKey{}, source.ErrMultipleCredentials
 	}
-	key, err := s.authenticate(r.Context(), p)
+	key, err := s.judge(r.Context(), p, read)
 	if err != nil {
 		return directory.APIKey{}, err
 	}

@@ -33,6 +33,8 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/accounts"
+	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/internal/coalesce"
 	"github.com/counterfoil/counterfoil/internal/limit"
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/request"
@@ -72,6 +74,7 @@ type Server struct {
 	exports       *slots
 	plans         *slots // of revocations by filter: who only reads must not keep them out
 	streams       *slots
+	followers     coalesce.Gather[string, directory.APIKey]
 	stats         *stats
 	settings      []Setting
 	outbox        *outbox.Outbox

@@ -1,4 +1,5 @@
-// Package coalesce lets callers share a read. Begin with [Reads]. It keeps no answer:
+// Package coalesce lets callers share a read. Begin with [Reads], or with [Gather] for
+// reads that are shorter than what comes between two callers. It keeps no answer:
 // what a caller gets was read after the caller asked.
 package coalesce
 
