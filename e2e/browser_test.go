@@ -308,9 +308,9 @@ func TestPagesInABrowser(t *testing.T) {
 // refusals with their times. Then the clients sign in again.
 func TestLivePageInABrowser(t *testing.T) {
 	t.Parallel()
+	p := start(t)
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
-			p := start(t)
 			b := newBrowser(t, l)
 			b.do(chromedp.Navigate(p.service + "live"))
 			verdicts := func(prefix string) string {
@@ -336,8 +336,14 @@ func TestLivePageInABrowser(t *testing.T) {
 			b.inspect("live-" + l.name)
 			news, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("#news")))
 			t.Log(news, err)
-			b.do(chromedp.Click(chromedp.CSS(`form[action="/live/signin"] button`)))
-			b.until(`document.querySelectorAll("article").length === 4 && !document.querySelector("article.refused")`)
+			for again := true; again; { // a busy machine may take longer for four passwords than the page waits, and then the user tries again
+				b.do(chromedp.Click(chromedp.CSS(`form[action="/live/signin"] button`)))
+				b.until(`location.pathname === "/live/signin" || document.querySelectorAll("article").length === 4 && !document.querySelector("article.refused")`)
+				late, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`location.pathname === "/live/signin"`))
+				if again = late && err == nil; again {
+					b.do(chromedp.Navigate(p.service + "live"))
+				}
+			}
 			accepted()
 		})
 	}

@@ -301,11 +301,11 @@ func TestEachTriggerEndsEachCarrier(t *testing.T) {
 func TestOpaqueIDs(t *testing.T) {
 	b := newIssuer(t, memory.New())
 	seen := make(map[string]bool)
-	for range 1000 {
+	for range 100 { // of one subject: each login looks at its sessions
 		seen[b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()] = true
 	}
-	if len(seen) != 1000 {
-		t.Errorf("%d different ids of 1000", len(seen))
+	if len(seen) != 100 {
+		t.Errorf("%d different ids of 100", len(seen))
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	good := b.login(t, "alice", counterfoil.CarrierCookie).Access.Reveal()

@@ -78,7 +78,7 @@ func (l *livePageServer) run(ctx context.Context, within time.Duration, log *slo
 func (l *livePageServer) alone(ctx context.Context, f func(context.Context) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, signInWithin)
 	defer cancel()
 	return f(ctx)
 }
