@@ -239,11 +239,13 @@ func (p *program) try(path string, body any, bearer string) (status int, answer 
 	return res.StatusCode, answer, nil
 }
 
-// send sends JSON, and reads the whole answer.
+// send sends JSON, or with nil nothing, and reads the whole answer.
 func (p *program) send(method, path string, body any, header ...string) (res *http.Response, answer []byte, err error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, nil, err
+	var data []byte
+	if body != nil {
+		if data, err = json.Marshal(body); err != nil {
+			return nil, nil, err
+		}
 	}
 	r, err := http.NewRequestWithContext(context.Background(), method, p.url+path, bytes.NewReader(data))
 	if err != nil {
