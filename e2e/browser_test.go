@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,7 @@ type browser struct {
 
 	problems chan string // what the console has said since the last look
 
+	lang string // of the pages; empty: en
 	axes string // axe-core, which looks at each page that is inspected; empty: it does not
 }
 
@@ -131,7 +134,7 @@ func (b *browser) until(condition string) {
 }
 
 // rules checks what must hold on every page. The page does not scroll sideways. It has one h1
-// and a language. Each field has a label. The contrast of text and of the edges of fields is
+// and a language. Each field has a label. No text leaves its place, and none is empty. The contrast of text and of the edges of fields is
 // sufficient (WCAG 2.2: 1.4.3, 1.4.11). The script returns the problems.
 const rules = `(() => {
 	const wrong = [], root = document.documentElement;
@@ -156,6 +159,8 @@ const rules = `(() => {
 		const style = getComputedStyle(e), name = e.tagName + " " + e.textContent.trim().slice(0, 30);
 		if ([...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && contrast(rgb(style.color), behind(e)) < 4.5) wrong.push("faint text: " + name);
 		if (e.matches("input, textarea, select, button") && contrast(rgb(style.borderColor), behind(e.parentElement)) < 3 && contrast(behind(e), behind(e.parentElement)) < 3) wrong.push("faint edge: " + name);
+		if (["block", "flex", "grid", "list-item"].includes(style.display) && style.overflowY === "visible" && e.clientHeight && e.scrollHeight > e.clientHeight + 8) wrong.push("text leaves its place: " + name);
+		if (e.matches("p, li, dd, h1, h2, h3") && !e.childElementCount && !e.textContent.trim()) wrong.push("empty: " + e.outerHTML);
 		if (e.matches("[type=password]") && !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true }))) wrong.push("nothing can be pasted: " + e.id);
 		if (e.matches("input, textarea, select") && !e.labels.length || e.matches("button, a") && !(e.getAttribute("aria-label") || e.textContent.trim())) wrong.push("no name: " + e.outerHTML);
 	}
@@ -216,7 +221,8 @@ func newAxedBrowser(t *testing.T, l look) *browser {
 func (b *browser) inspect(name string) {
 	b.t.Helper()
 	b.until(`document.readyState === "complete"`) // without its style sheet no page keeps the rules
-	if wrong, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](rules)); err != nil || wrong != "" {
+	kept := strings.Replace(rules, `"en"`, strconv.Quote(cmp.Or(b.lang, "en")), 1)
+	if wrong, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](kept)); err != nil || wrong != "" {
 		b.t.Errorf("%s: %s, %v", name, wrong, err)
 	}
 	if said := b.said(); len(said) > 0 {

@@ -70,13 +70,12 @@ func (b *browser) picture(name string) {
 	}
 }
 
-// Every page of the console, with long names, names from right to left and 200 sessions: it keeps the rules of
+// Every page of the console, empty, with long names, names from right to left and 200 sessions, and what its forms show once: it keeps the rules of
 // every page, and axe finds nothing, at the width of a desk and of a phone, light and dark, and enlarged to 200 %. It
 // prints when the slowest page showed something first, and how long the browser waited for the server.
 func TestConsoleInABrowser(t *testing.T) {
 	t.Parallel()
 	auth, url, _ := embedded(t, watched(t))
-	axe := axeSource(t)
 	boss := asRole(t, auth, "admin")
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 	var long directory.User
@@ -114,64 +113,133 @@ func TestConsoleInABrowser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := newBrowser(t, look{"", 1280, false, true})
+	c := &consoleLooks{b: newBrowser(t, look{"", 1280, false, true}), axe: axeSource(t), few: true}
+	emptyConsole(t, c)
+	b := c.b
 	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
+	leaver, _, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: "leaver@example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		loginOf(t, auth, leaver.ID, 0, agent)
+	}
+	for _, done := range []struct{ name, path, field, text, button, shows string }{
+		{"shown-invitation", "/admin/new/user", "#identifier", "invited.with.a.long.address@department.example.org", "Create user", "#link"},
+		{"shown-apikey", "/admin/new/apikey", "#client", "reports", "Make the key", "#key"},
+		{"verified", "/admin/audit/verify", "", "", "Check", ".facts.panel"},
+		{"revoked", "/admin/revoke/found?user=" + leaver.ID, "#confirm", "3 sessions", "Revoke them all", ".facts.panel"},
+	} {
+		b.do(chromedp.Navigate(url + done.path))
+		b.until(`document.querySelector("main form button")`)
+		if done.field != "" {
+			b.fill(done.field, done.text)
+		}
+		b.press(done.button)
+		b.until(`document.querySelector("main ` + done.shows + `")`)
+		c.see(done.name)
+	}
+	c.few = false
 	user := "/admin/users/" + long.ID
 	rows, _, err := auth.Issuer().Sessions(t.Context(), long.ID, "", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	paints, waited, longest, slowest := 0.0, 0.0, 0.0, ""
-	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true, "check": true} // pages that have every component together
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
-		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "settings": "/admin/settings", "monitor": "/admin/monitor", "check": "/admin/monitor/checks/shop", "check-empty": "/admin/monitor/checks/backup", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
+		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "sessions-address": "/admin/sessions?address=192.0.2.1", "outbox": "/admin/outbox", "settings": "/admin/settings", "monitor": "/admin/monitor", "check": "/admin/monitor/checks/shop", "check-empty": "/admin/monitor/checks/backup", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
 		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-several": "/admin/revoke/sessions?sid-" + rows[0].ID + "=on&sid-" + rows[1].ID + "=on", "form-found": "/admin/revoke/found?user=" + long.ID, "form-disable": user + "/disable", "form-impersonate": user + "/impersonate", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
 	} {
 		b.do(chromedp.Navigate(url + path))
-		b.until(`document.readyState === "complete"`)
-		_ = b.said() // an answer of 4xx is told on the console
-		b.until(`performance.getEntriesByName("first-contentful-paint").length`)
-		var ms [2]float64 // until the first paint, and until the answer of the server began
-		b.eval(`Promise.resolve(JSON.stringify((({requestStart, responseStart}) => [performance.getEntriesByName("first-contentful-paint")[0].startTime, responseStart - requestStart])(performance.getEntriesByType("navigation")[0])))`, &ms)
-		longest = max(longest, ms[1])
-		if ms[0] > paints {
-			paints, waited, slowest = ms[0], ms[1], name
-		}
-		for n, l := range []look{{"desktop-light", 1280, false, true}, {"desktop-dark", 1280, true, true}, {"phone-light", 390, false, true}, {"phone-dark", 390, true, true}, {"zoom-200", 640, false, true}} {
-			b.dress(l)
-			at := "console-" + name + "-" + l.name
-			if wrong := b.script(`Promise.resolve(` + rules + `)`); wrong != "" {
-				t.Errorf("%s: %s", at, wrong)
-			}
-			if name == "check" {
-				var apart []float64 // 1: one of the marks that say what the colours mean has a margin
-				b.eval(`Promise.resolve(JSON.stringify([...document.querySelectorAll(".key")].map(key => getComputedStyle(key).marginTop === "0px" ? 0 : 1)))`, &apart)
-				if slices.Contains(apart, 1) || len(apart) != 4 {
-					t.Errorf("%s: a mark is not on its line: %v", at, apart)
-				}
-			}
-			if name == "user" {
-				var high [2]float64 // the list of 42 sessions, and the page
-				b.eval(`Promise.resolve(JSON.stringify([document.querySelector(".sessions").offsetHeight, document.documentElement.scrollHeight]))`, &high)
-				if high[0] > 900 || high[1] > 8*800 {
-					t.Errorf("%s: the sessions are %.0f px high, and the page %.0f", at, high[0], high[1])
-				}
-			}
-			switch n {
-			case 0:
-				b.axe(axe, at)
-			case 4:
-				b.axe("", at) // the page has it already
-			case 3:
-				if dark[name] {
-					b.axe("", at)
-				}
-			}
-			b.picture(at)
-		}
+		c.see(name)
 	}
-	t.Logf("first contentful paint: %.0f ms at most, of %s, for which the browser waited %.0f ms for the server; at most it waited %.0f ms", paints, slowest, waited, longest)
+	c.few = true
+	for name, path := range map[string]string{
+		"form-rotate": "/admin/keys/rotate", "form-revoke-key": "/admin/keys/" + auth.Issuer().SigningKeys()[0].ID + "/revoke", "form-verify": "/admin/audit/verify", "form-undos": user + "/undos", "form-end": user + "/end", "form-delete-user": user + "/delete", "form-delete-client": "/admin/clients/shop/delete",
+	} {
+		b.do(chromedp.Navigate(url + path))
+		c.see(name)
+	}
+	t.Logf("first contentful paint: %.0f ms at most, of %s, for which the browser waited %.0f ms for the server; at most it waited %.0f ms", c.paint, c.slowest, c.waited, c.longest)
+}
+
+// emptyConsole looks at the pages of a server to which nothing has happened.
+func emptyConsole(t *testing.T, c *consoleLooks) {
+	t.Helper()
+	auth, url, _ := embedded(t)
+	c.b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + asRole(t, auth, "admin")))
+	for _, empty := range []struct{ name, path, says string }{
+		{"overview-empty", "/admin", "Nothing was revoked since this node started."},
+		{"clients-empty", "/admin/clients", "default"}, // is always there
+		{"apikeys-empty", "/admin/apikeys", "There are no API keys."},
+		{"log-empty", "/admin/log", "Nothing was revoked yet."},
+	} {
+		c.b.do(chromedp.Navigate(url + empty.path))
+		c.b.until(fmt.Sprintf(`document.querySelector("main")?.innerText.includes(%q)`, empty.says))
+		c.see(empty.name)
+	}
+}
+
+// consoleLooks looks at pages of the console as each device shows them.
+type consoleLooks struct {
+	b   *browser
+	axe string
+	few bool // on two devices only: the pages have the parts of others, with other words
+
+	paint, waited float64 // ms until the slowest page showed something first, and of these, until the server began to answer
+	slowest       string  // that page
+	longest       float64 // ms that any page waited for the server
+}
+
+// see looks at the page that the browser shows.
+func (c *consoleLooks) see(name string) {
+	b, t := c.b, c.b.t
+	t.Helper()
+	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true, "check": true} // pages that have every component together
+	b.until(`document.readyState === "complete"`)
+	_ = b.said() // an answer of 4xx is told on the console
+	b.until(`performance.getEntriesByName("first-contentful-paint").length`)
+	var ms [2]float64 // until the first paint, and until the answer of the server began
+	b.eval(`Promise.resolve(JSON.stringify((({requestStart, responseStart}) => [performance.getEntriesByName("first-contentful-paint")[0].startTime, responseStart - requestStart])(performance.getEntriesByType("navigation")[0])))`, &ms)
+	c.longest = max(c.longest, ms[1])
+	if ms[0] > c.paint {
+		c.paint, c.waited, c.slowest = ms[0], ms[1], name
+	}
+	for n, l := range []look{{"desktop-light", 1280, false, true}, {"desktop-dark", 1280, true, true}, {"phone-light", 390, false, true}, {"phone-dark", 390, true, true}, {"zoom-200", 640, false, true}} {
+		if c.few && n != 0 && n != 2 {
+			continue
+		}
+		b.dress(l)
+		at := "console-" + name + "-" + l.name
+		if wrong := b.script(`Promise.resolve(` + rules + `)`); wrong != "" {
+			t.Errorf("%s: %s", at, wrong)
+		}
+		if name == "check" {
+			var apart []float64 // 1: one of the marks that say what the colours mean has a margin
+			b.eval(`Promise.resolve(JSON.stringify([...document.querySelectorAll(".key")].map(key => getComputedStyle(key).marginTop === "0px" ? 0 : 1)))`, &apart)
+			if slices.Contains(apart, 1) || len(apart) != 4 {
+				t.Errorf("%s: a mark is not on its line: %v", at, apart)
+			}
+		}
+		if name == "user" {
+			var high [2]float64 // the list of 42 sessions, and the page
+			b.eval(`Promise.resolve(JSON.stringify([document.querySelector(".sessions").offsetHeight, document.documentElement.scrollHeight]))`, &high)
+			if high[0] > 900 || high[1] > 8*800 {
+				t.Errorf("%s: the sessions are %.0f px high, and the page %.0f", at, high[0], high[1])
+			}
+		}
+		switch n {
+		case 0:
+			b.axe(c.axe, at)
+		case 4:
+			b.axe("", at) // the page has it already
+		case 3:
+			if dark[name] {
+				b.axe("", at)
+			}
+		}
+		b.picture(at)
+	}
 }
 
 // watched has a server watch two checks. One has a day of results, with an hour in which it was down, and 90 days.
@@ -274,6 +342,7 @@ func TestConsoleWalk(t *testing.T) {
 	choose(boss, first.Reveal(), "root@example.org", password)
 	boss.signIn("root@example.org", password) // the page of the sign-in leads to the console
 	boss.until(`location.pathname === "/admin" && document.querySelector("h1")?.textContent === "Overview"`)
+	showsLiveNumbers(t, boss, auth)
 	boss.press("Users")
 	boss.press("New user")
 	boss.until(`document.querySelector("#identifier")`)
@@ -317,6 +386,20 @@ func TestConsoleWalk(t *testing.T) {
 	if alive != 1 {
 		t.Errorf("%d devices go on, want 1", alive)
 	}
+}
+
+// showsLiveNumbers checks that the overview counts a login elsewhere, without a reload.
+func showsLiveNumbers(t *testing.T, b *browser, auth *server.Embedded) {
+	t.Helper()
+	const logins = `document.querySelector("[data-stat='node.sum.logins']").textContent`
+	var before int
+	b.eval(`Promise.resolve((window.loaded = "once", `+logins+`))`, &before)
+	root, err := auth.Users().ByIdentifier(t.Context(), "root@example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loginOf(t, auth, root.ID, 0, agent)
+	b.until(fmt.Sprintf(`window.loaded === "once" && %s === "%d"`, logins, before+1))
 }
 
 // A form that needs a fresher login comes back filled in after the password, with a script by itself and without

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/counterfoil/counterfoil"
@@ -148,6 +149,7 @@ func TestOldLoginInABrowser(t *testing.T) {
 			b.inspect("account-old-" + l.name)
 			b.tabThrough("account of an old login")
 			if l.script {
+				b.showsLocalTime()
 				b.showsPassword()
 			}
 			b.do(chromedp.SendKeys(chromedp.CSS("#password"), "not her password at all\r"))
@@ -187,6 +189,38 @@ func (b *browser) showsPassword() {
 	b.do(chromedp.Evaluate[chromedp.Void](`(({ form }) => { form.addEventListener("submit", (e) => e.preventDefault()); form.requestSubmit(); })(` + field + `)`))
 	b.until(state("password", "Show", "Show the password"))
 	b.do(chromedp.Reload())
+}
+
+// showsLocalTime checks that the page shows each time in the zone of the reader, with UTC beside it. In one of the
+// zones it is another day at any time. It loads the page again.
+func (b *browser) showsLocalTime() {
+	b.t.Helper()
+	zone := func(name string) {
+		if _, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name}); err != nil {
+			b.t.Fatal(err)
+		}
+		b.do(chromedp.Reload())
+		b.until(`document.readyState === "complete" && document.querySelector("time")`)
+	}
+	for name, ahead := range map[string]time.Duration{"Asia/Kolkata": 5*time.Hour + 30*time.Minute, "Pacific/Kiritimati": 14 * time.Hour, "Pacific/Pago_Pago": -11 * time.Hour} {
+		zone(name)
+		var all [][2]string // in the attribute, and in words
+		b.eval(`Promise.resolve(JSON.stringify([...document.querySelectorAll("time")].map((e) => [e.dateTime, e.textContent.replaceAll(/\s/g, " ")])))`, &all)
+		for _, shown := range all {
+			at, err := time.Parse(time.RFC3339, shown[0])
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			local, utc := at.Add(ahead), at.Format("15:04 UTC")
+			if local.Day() != at.Day() {
+				utc = at.Format("2 Jan 2006, 15:04 UTC")
+			}
+			if want := local.Format("Jan 2, 2006, 3:04 PM") + " (" + utc + ")"; shown[1] != want {
+				b.t.Errorf("%s shows %s as %q, want %q", name, shown[0], shown[1], want)
+			}
+		}
+	}
+	zone("")
 }
 
 // expected waits until the browser has reported the answer 4xx that the step before expects, and

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/counterfoil/counterfoil/accounts"
@@ -108,7 +109,7 @@ func (overviewPage) LagLines() (lines []int) {
 // Milliseconds is a time of the lag, as it is shown.
 func (overviewPage) Milliseconds(ms float64) string {
 	if ms < 10 {
-		return time.Duration(ms * float64(time.Millisecond)).Round(100 * time.Microsecond).String()
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
 	}
 	return short(int64(ms))
 }

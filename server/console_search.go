@@ -73,6 +73,8 @@ func counting(c api.Counted, one string) string {
 		return ""
 	case *c.Count == 1 && !c.MoreThan:
 		return "1 " + one
+	case *c.Count == 0 && c.MoreThan:
+		return "" // the page says that it has not looked at all
 	case c.MoreThan:
 		return fmt.Sprintf("more than %d %ss", *c.Count, one)
 	}

@@ -176,9 +176,9 @@ func foundEnding(v *visit, _ *formPage, answer []byte) error {
 // revokedPage says how far a revocation by filter is.
 type revokedPage struct {
 	consoleFrame
-	Job           api.RevocationJob
-	By            *personLine // nil: no user
-	Done, Stopped bool
+	Job            api.RevocationJob
+	By             *personLine // nil: no user
+	Ended, Stopped bool        // not Done, which is the frame's
 }
 
 func (v *visit) revoked() error {
@@ -191,7 +191,7 @@ func (v *visit) revoked() error {
 	if err != nil {
 		return err
 	}
-	page := revokedPage{consoleFrame: f, Job: job, Done: job.State == api.JobDone, Stopped: job.State == api.JobStopped}
+	page := revokedPage{consoleFrame: f, Job: job, Ended: job.State == api.JobDone, Stopped: job.State == api.JobStopped}
 	if id, is := audit.SubjectOf(job.By); is {
 		page.By = v.person(job.Named, id)
 	}
