@@ -93,16 +93,11 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// text is what the page says.
+// text is what the page says, when it is whole.
 func (b *browser) text() string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, hung)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
-	if err != nil {
-		b.t.Fatalf("browser: the text of the page: %v", err)
-	}
-	return text
+	b.until("document.body")
+	return b.script("document.body.innerText")
 }
 
 // shown is text for the message of a failure, if the page still has one.
@@ -113,7 +108,9 @@ func (b *browser) shown() string {
 	return text
 }
 
-// until waits for a condition of the page, in JavaScript, across navigations.
+// until waits for a condition of the page, in JavaScript, across navigations. It holds when the page is whole: the
+// browser forgets the elements that it has named to a test when it has read the last of the page, and a click or a key
+// for one of them would fail.
 func (b *browser) until(condition string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, hung)
@@ -122,7 +119,7 @@ func (b *browser) until(condition string) {
 	defer ticker.Stop()
 	for {
 		// An error means that the browser is loading another page: try again.
-		if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+condition+")")); err == nil && ok {
+		if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.readyState === "complete" && !!(`+condition+")")); err == nil && ok {
 			return
 		}
 		select {
