@@ -66,7 +66,8 @@ func (o *Outbox) List(ctx context.Context, state State, after string, limit int)
 	return page, false, nil
 }
 
-// trim drops the oldest dead letters beyond deadMost: who has many mails sent to where they are refused must not fill the store.
+// trim drops the oldest dead letters beyond deadMost of a kind: who has many mails sent to where they are refused must not fill the
+// store, nor take its place from alerts.
 // It reads the list, so it waits for trimAfter new ones of this node; others may add as many meanwhile.
 func (o *Outbox) trim(ctx context.Context) error {
 	o.mu.Lock()
@@ -75,34 +76,15 @@ func (o *Outbox) trim(ctx context.Context) error {
 	if died < trimAfter {
 		return nil
 	}
-	var b store.Batch
-	var kinds []string
-	n, more := 0, false
-	for rec, err := range o.opts.Store.List(ctx, kind, ownerDead, "") { // the newest first
-		if err != nil {
-			return err
-		}
-		if n++; n <= deadMost {
-			continue
-		}
-		if more = len(b.Delete) == buriedAtOnce; more {
-			break
-		}
-		h, _ := parse(rec) // one that cannot be read goes, too
-		b.Require, b.Delete, kinds = append(b.Require, store.Require{Key: rec.Key, Rev: rec.Rev}), append(b.Delete, rec.Key), append(kinds, h.Kind)
+	many, err := o.moreDead(ctx)
+	if err != nil {
+		return err
 	}
-	if len(b.Delete) > 0 {
-		_, err := o.opts.Store.Commit(ctx, b)
-		if errors.Is(err, store.ErrConflict) {
-			return nil // another node drops them, or somebody delivers one again: the next look sees
-		}
-		if err != nil {
+	more := false
+	if many {
+		if more, err = o.dropOldest(ctx); err != nil {
 			return err
 		}
-		for _, kind := range kinds {
-			o.tell(kind, Dropped)
-		}
-		o.opts.Logger.Warn("outbox: the oldest dead letters were dropped", "dropped", len(kinds), "kept", deadMost)
 	}
 	if more {
 		o.Wake()
@@ -112,6 +94,55 @@ func (o *Outbox) trim(ctx context.Context) error {
 	o.died -= died
 	o.mu.Unlock()
 	return nil
+}
+
+// moreDead reports whether there are more dead letters than are kept of one kind.
+func (o *Outbox) moreDead(ctx context.Context) (bool, error) {
+	n := 0
+	for _, err := range o.opts.Store.List(ctx, kind, ownerDead, "") {
+		if err != nil {
+			return false, err
+		}
+		if n++; n > deadMost {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// dropOldest drops some of those that are too many. more says that there are others, or that it has to be tried again.
+func (o *Outbox) dropOldest(ctx context.Context) (more bool, err error) {
+	var b store.Batch
+	var kinds []string
+	of := map[string]int{}
+	for rec, err := range o.opts.Store.List(ctx, kind, ownerDead, "") { // the newest first
+		if err != nil {
+			return false, err
+		}
+		h, _ := parse(rec) // those that cannot be read are a kind of their own
+		if of[h.Kind]++; of[h.Kind] <= deadMost {
+			continue
+		}
+		if more = len(b.Delete) == buriedAtOnce; more {
+			break
+		}
+		b.Require, b.Delete, kinds = append(b.Require, store.Require{Key: rec.Key, Rev: rec.Rev}), append(b.Delete, rec.Key), append(kinds, h.Kind)
+	}
+	if len(b.Delete) == 0 {
+		return false, nil
+	}
+	_, err = o.opts.Store.Commit(ctx, b)
+	if errors.Is(err, store.ErrConflict) {
+		return true, nil // another node drops them, or somebody delivers one again
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, kind := range kinds {
+		o.tell(kind, Dropped)
+	}
+	o.opts.Logger.Warn("outbox: the oldest dead letters were dropped", "dropped", len(kinds), "kept", deadMost)
+	return more, nil
 }
 
 func (o *Outbox) useless(w *row) bool {

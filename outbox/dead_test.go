@@ -41,9 +41,12 @@ func TestDeadLettersAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		put(t, s, o, outbox.Draft{Kind: "alert", About: "the oldest"})
 		r.fail(func(outbox.Item) error { return &outbox.Failure{Reason: "refused", Permanent: true} })
 		o.Handle("mail", r.deliver)
+		o.Handle("alert", r.deliver)
 		start(t, o)
+		pass(time.Second)
 		for part := range (kept + more) / 50 {
 			var drafts []outbox.Draft
 			for range 50 {
@@ -55,12 +58,19 @@ func TestDeadLettersAreBounded(t *testing.T) {
 			pass(time.Second)
 		}
 		pass(time.Minute)
-		n, oldest := 0, ""
+		n, alerts, oldest := 0, 0, ""
 		for rec, err := range s.List(t.Context(), "outbox", "dead", "") {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(string(rec.Value), "the oldest") {
+				alerts++
+				continue
+			}
 			n, oldest = n+1, string(rec.Value)
+		}
+		if alerts != 1 {
+			t.Error("the dead letter of another kind is gone")
 		}
 		if lost := int(dropped.Load()); died.Load() != kept+more || n < kept || n >= kept+100 || n+lost != kept+more {
 			t.Errorf("%d of %d are kept, and %d were dropped", n, died.Load(), lost)

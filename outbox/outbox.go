@@ -4,7 +4,7 @@
 // the commit that causes it. So nothing is sent for a commit that failed, and nothing is lost
 // that was acknowledged. [Outbox.Run] delivers: it calls the [Deliver] of the kind, which
 // [Outbox.Handle] names, until that succeeds. What cannot be delivered becomes a dead letter,
-// which [Outbox.List] shows, and [Outbox.Redeliver] sends again. Some 10,000 of these are kept.
+// which [Outbox.List] shows, and [Outbox.Redeliver] sends again. Some 10,000 of each kind are kept.
 //
 //   - At least once. If a process is killed during a delivery, another one delivers the item
 //     again, once, after [Lease]. Its ID is the same, so that the receiver can notice.
@@ -49,7 +49,7 @@ const (
 	MaxPayload = 32 << 10
 
 	deadKept = 30 * 24 * time.Hour // a dead letter
-	deadMost = 10_000              // dead letters; see trim
+	deadMost = 10_000              // dead letters of a kind; see trim
 
 	every        = 3 * time.Second  // so often a node looks for what other nodes have left, while something waits
 	everyIdle    = 15 * time.Second // and while nothing does
