@@ -50,7 +50,14 @@ func countOf(fields [6]int32) count {
 }
 
 // MarshalJSON writes c as an array without the zeros at its end. Most have no time down.
-func (c count) MarshalJSON() ([]byte, error) { return c.append(nil), nil }
+func (c count) MarshalJSON() ([]byte, error) {
+	fields := c.array()
+	end := len(fields)
+	for end > 0 && fields[end-1] == 0 {
+		end--
+	}
+	return json.Marshal(fields[:end])
+}
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (c *count) UnmarshalJSON(text []byte) error {

@@ -3,13 +3,17 @@ package kept
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"iter"
-	"strconv"
+	"math"
+	"slices"
 )
 
-// A leader has the hour and the day of each check in memory, so they are packed there: a day of five-minute parts that
-// are alike is some 1 KB instead of 7. What is packed never changes, so a copy of the value stays as it is. In the store they
-// are JSON, written here in one go: a thousand checks write theirs each minute.
+// A leader has the hour and the day of each check in memory and writes them each minute, so they are packed, there and in the store:
+// a day of five-minute parts that are alike is some 1 KB. What is packed never changes, so a copy of the value stays as it is. In
+// the store they are texts in base64. What was written before that, as arrays of numbers, is read too.
+
+var errPacked = errors.New("what is packed is damaged")
 
 // parts are the counts of a day, in order.
 type parts struct {
@@ -28,33 +32,50 @@ func (p *parts) add(number int, c count) {
 
 func (p *parts) begin(c count) {
 	if p.n > 0 {
-		is, was, at := p.last.array(), p.before.array(), len(p.packed)
-		p.packed = append(p.packed, 0)
-		for n := range is {
-			if is[n] != was[n] {
-				p.packed[at] |= 1 << n
-				p.packed = binary.AppendUvarint(p.packed, uint64(is[n]))
-			}
-		}
-		p.before = p.last
+		p.packed, p.before = p.last.pack(p.packed, p.before), p.last
 	}
 	p.n, p.last = p.n+1, c
 }
 
+func (c count) pack(to []byte, before count) []byte {
+	is, was, at := c.array(), before.array(), len(to)
+	to = append(to, 0)
+	for n := range is {
+		if is[n] != was[n] {
+			to[at] |= 1 << n
+			to = binary.AppendUvarint(to, uint64(uint32(is[n])))
+		}
+	}
+	return to
+}
+
+// unpack reads what pack has written after before.
+func (c *count) unpack(from []byte, before count) (rest []byte, err error) {
+	fields := before.array()
+	differ, rest := from[0], from[1:]
+	if differ >= 1<<len(fields) {
+		return nil, errPacked
+	}
+	for n := range fields {
+		if differ&(1<<n) != 0 {
+			value, length := binary.Uvarint(rest)
+			if length <= 0 || value > math.MaxUint32 {
+				return nil, errPacked
+			}
+			fields[n], rest = int32(uint32(value)), rest[length:]
+		}
+	}
+	*c = countOf(fields)
+	return rest, nil
+}
+
 func (p parts) all() iter.Seq2[int, count] {
 	return func(yield func(int, count) bool) {
-		var fields [6]int32
+		var c count
 		rest := p.packed
 		for number := range p.n - 1 {
-			differ := rest[0]
-			rest = rest[1:]
-			for n := range fields {
-				if differ&(1<<n) != 0 {
-					value, length := binary.Uvarint(rest)
-					fields[n], rest = int32(value), rest[length:]
-				}
-			}
-			if !yield(number, countOf(fields)) {
+			rest, _ = c.unpack(rest, c) // it was packed here, or looked at when it was read
+			if !yield(number, c) {
 				return
 			}
 		}
@@ -64,37 +85,37 @@ func (p parts) all() iter.Seq2[int, count] {
 	}
 }
 
-// append appends c as JSON.
-func (c count) append(text []byte) []byte {
-	fields := c.array()
-	end := len(fields)
-	for end > 0 && fields[end-1] == 0 {
-		end--
-	}
-	return appendArray(text, fields[:end])
-}
-
-// MarshalJSON writes an array of counts.
+// MarshalJSON writes all parts as one text.
 func (p parts) MarshalJSON() ([]byte, error) {
-	text := append(make([]byte, 0, 2+24*p.n), '[')
-	for n, c := range p.all() {
-		if n > 0 {
-			text = append(text, ',')
-		}
-		text = c.append(text)
+	packed := slices.Clip(p.packed) // others append to it
+	if p.n > 0 {
+		packed = p.last.pack(packed, p.before)
 	}
-	return append(text, ']'), nil
+	return json.Marshal(packed)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads what MarshalJSON writes, and arrays.
 func (p *parts) UnmarshalJSON(text []byte) error {
-	var all [][]int32
-	if err := json.Unmarshal(text, &all); err != nil {
+	var all []count
+	if text[0] == '"' {
+		var packed []byte
+		if err := json.Unmarshal(text, &packed); err != nil {
+			return err
+		}
+		var c count
+		for len(packed) > 0 {
+			var err error
+			if packed, err = c.unpack(packed, c); err != nil {
+				return err
+			}
+			all = append(all, c)
+		}
+	} else if err := json.Unmarshal(text, &all); err != nil {
 		return err
 	}
 	*p = parts{}
-	for _, fields := range all {
-		p.begin(countOf([6]int32(append(fields, make([]int32, 6)...))))
+	for _, c := range all {
+		p.begin(c)
 	}
 	return nil
 }
@@ -112,16 +133,27 @@ func (s *samples) add(x sample) {
 	s.n, s.second = s.n+1, x.second
 }
 
+// unpack reads what add has written after x.
+func (x *sample) unpack(from []byte) (rest []byte, err error) {
+	later, length := binary.Uvarint(from)
+	if length <= 0 || later > math.MaxUint16 {
+		return nil, errPacked
+	}
+	rest = from[length:]
+	what, length := binary.Uvarint(rest)
+	if length <= 0 || what>>2 > math.MaxUint32 {
+		return nil, errPacked
+	}
+	*x = sample{second: x.second + uint16(later), kind: uint8(what & 3), took: uint32(what >> 2)}
+	return rest[length:], nil
+}
+
 func (s samples) all() iter.Seq2[int, sample] {
 	return func(yield func(int, sample) bool) {
 		var x sample
 		rest := s.packed
 		for number := range s.n {
-			later, length := binary.Uvarint(rest)
-			rest = rest[length:]
-			what, length := binary.Uvarint(rest)
-			rest = rest[length:]
-			x = sample{second: x.second + uint16(later), kind: uint8(what & 3), took: uint32(what >> 2)}
+			rest, _ = x.unpack(rest) // see parts.all
 			if !yield(number, x) {
 				return
 			}
@@ -129,43 +161,35 @@ func (s samples) all() iter.Seq2[int, sample] {
 	}
 }
 
-// MarshalJSON writes an array of samples, each an array without a zero at its end.
-func (s samples) MarshalJSON() ([]byte, error) {
-	text := append(make([]byte, 0, 2+12*s.n), '[')
-	for n, x := range s.all() {
-		if n > 0 {
-			text = append(text, ',')
-		}
-		fields := []int32{int32(x.second), int32(x.took), int32(x.kind)}
-		if x.kind == 0 {
-			fields = fields[:2]
-		}
-		text = appendArray(text, fields)
-	}
-	return append(text, ']'), nil
-}
+// MarshalJSON writes all samples as one text.
+func (s samples) MarshalJSON() ([]byte, error) { return json.Marshal(s.packed) }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads what MarshalJSON writes, and arrays.
 func (s *samples) UnmarshalJSON(text []byte) error {
-	var all [][]uint32
-	if err := json.Unmarshal(text, &all); err != nil {
-		return err
-	}
-	*s = samples{}
-	for _, fields := range all {
-		fields = append(fields, 0, 0, 0)
-		s.add(sample{second: uint16(fields[0]), took: fields[1], kind: uint8(fields[2])})
-	}
-	return nil
-}
-
-func appendArray(text []byte, fields []int32) []byte {
-	text = append(text, '[')
-	for n, field := range fields {
-		if n > 0 {
-			text = append(text, ',')
+	var read samples
+	if text[0] == '"' {
+		var packed []byte
+		if err := json.Unmarshal(text, &packed); err != nil {
+			return err
 		}
-		text = strconv.AppendInt(text, int64(field), 10)
+		var x sample
+		for len(packed) > 0 {
+			var err error
+			if packed, err = x.unpack(packed); err != nil {
+				return err
+			}
+			read.add(x)
+		}
+	} else {
+		var all [][]uint32
+		if err := json.Unmarshal(text, &all); err != nil {
+			return err
+		}
+		for _, fields := range all {
+			fields = append(fields, 0, 0, 0)
+			read.add(sample{second: uint16(fields[0]), took: fields[1], kind: uint8(fields[2])})
+		}
 	}
-	return append(text, ']')
+	*s = read
+	return nil
 }

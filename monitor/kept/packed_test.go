@@ -1,6 +1,7 @@
 package kept_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/monitor/kept"
 )
 
-// What is packed in memory is written as it was read, whatever it is.
+// What is packed is what was read, whatever it is, also of a store that has it as arrays.
 func TestPacked(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -39,8 +40,13 @@ func TestPacked(t *testing.T) {
 		}
 		for day, rows := range map[bool][]string{true: days, false: hours} {
 			text := "[" + strings.Join(rows, ",") + "]"
-			if again, _, err := kept.Repack(day, []byte(text)); err != nil || string(again) != text {
-				t.Fatalf("seed %d, a day %v: %v\n%s\nis written as\n%s", seed, day, err, text, again)
+			packed, array, err := kept.Repack(day, []byte(text))
+			if err != nil || string(array) != text {
+				t.Fatalf("seed %d, a day %v: %v\n%s\nis read as\n%s", seed, day, err, text, array)
+			}
+			again, array, err := kept.Repack(day, packed)
+			if len(rows) > 0 && (err != nil || string(array) != text || string(again) != string(packed)) {
+				t.Fatalf("seed %d, a day %v: %v\n%s\nis packed as\n%s\nand read as\n%s", seed, day, err, text, packed, array)
 			}
 		}
 	}
@@ -55,8 +61,31 @@ func TestPackedIsSmall(t *testing.T) {
 		hour += fmt.Sprintf(",[%d,%d]", 10*(n+1), 8+n%40)
 	}
 	for text, isDay := range map[string]bool{day: true, hour + "]": false} {
-		if _, size, err := kept.Repack(isDay, []byte(text)); err != nil || size > 1300 {
-			t.Errorf("a day %v: %d bytes, %v", isDay, size, err)
+		if packed, _, err := kept.Repack(isDay, []byte(text)); err != nil || len(packed) > 1800 { // base64 of 1.3 KB
+			t.Errorf("a day %v: %d bytes, %v", isDay, len(packed), err)
 		}
 	}
+}
+
+// What is damaged in the store is an error, and no more.
+func FuzzPacked(f *testing.F) {
+	f.Add([]byte{1, 30, 0, 63, 1, 2, 3, 4, 5, 6})
+	f.Add([]byte{10, 20, 10, 255})
+	f.Add([]byte{255})
+	f.Add([]byte{0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		text, err := json.Marshal(bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, day := range []bool{true, false} {
+			packed, array, err := kept.Repack(day, text)
+			if err != nil {
+				continue
+			}
+			if _, again, err := kept.Repack(day, packed); err != nil || string(again) != string(array) {
+				t.Errorf("a day %v, %v: %s is packed as %s, which is %s", day, err, array, packed, again)
+			}
+		}
+	})
 }
