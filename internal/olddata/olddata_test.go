@@ -179,9 +179,12 @@ func (i *installation) restart() {
 // call sends a request, and decodes a 2xx answer.
 func (i *installation) call(method, path, bearer string, body, into any) (status int, cookies []*http.Cookie) {
 	i.Helper()
-	data, err := json.Marshal(body)
-	if err != nil {
-		i.Fatal(err)
+	var data []byte
+	if body != nil {
+		var err error
+		if data, err = json.Marshal(body); err != nil {
+			i.Fatal(err)
+		}
 	}
 	r := httptest.NewRequest(method, issuerURL+path, bytes.NewReader(data))
 	r.Header.Set("Content-Type", "application/json")
