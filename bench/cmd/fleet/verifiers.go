@@ -135,6 +135,10 @@ func (f *fleet) revoke(ctx context.Context, subject string, following float64) (
 	ended := make([]chan time.Time, len(f.all))
 	err = f.each(func(n int) error {
 		s, err := f.all[n].Verify(ctx, made.Access)
+		for begun := time.Now(); errors.Is(err, counterfoil.ErrStale) && time.Since(begun) < 30*time.Second; { // the machine is too busy
+			pause(ctx, 10*time.Millisecond)
+			s, err = f.all[n].Verify(ctx, made.Access)
+		}
 		if err != nil {
 			return err
 		}
