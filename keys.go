@@ -48,6 +48,7 @@ type keyCache struct {
 	source  Source
 	lender  lender // nil: keys are fetched
 	allowed []token.Alg
+	checks  *token.Signatures // how their signatures are checked; nil: by the standard library
 	clock   *clock.Clock
 	set     atomic.Pointer[keySet]
 	want    chan struct{} // asks run for another attempt
@@ -61,8 +62,8 @@ type keyCache struct {
 	closed bool                // run has ended
 }
 
-func newKeyCache(source Source, allowed []token.Alg, c *clock.Clock) *keyCache {
-	k := &keyCache{source: source, allowed: allowed, clock: c, want: make(chan struct{}, 1), soon: make(chan struct{}, 1), denied: make(map[string]struct{})}
+func newKeyCache(source Source, allowed []token.Alg, checks *token.Signatures, c *clock.Clock) *keyCache {
+	k := &keyCache{source: source, allowed: allowed, checks: checks, clock: c, want: make(chan struct{}, 1), soon: make(chan struct{}, 1), denied: make(map[string]struct{})}
 	k.lender, _ = source.(lender)
 	k.set.Store(&keySet{next: make(chan struct{})})
 	return k
@@ -155,7 +156,7 @@ func (c *keyCache) ask(ctx context.Context) (byID map[string]token.Key, skipped 
 	byID = make(map[string]token.Key, len(keys))
 	for _, k := range keys {
 		if slices.Contains(c.allowed, k.Alg) {
-			byID[k.ID] = k
+			byID[k.ID] = k.With(c.checks)
 		}
 	}
 	if len(byID) == 0 {

