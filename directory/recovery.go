@@ -20,12 +20,13 @@ type Compose func(u User, m Mailed) (store.Record, error)
 // or an address that a user has proven. They take the place of earlier ones. It returns the handle
 // of the code.
 //
-// The caller learns nothing of the name (LOGIN-07): a name that nobody has, and a user who is
-// disabled or has no address, cost the same reads, and one commit of as many records of the same
-// sizes; for a name that had too many mails in an hour there is a commit of a handle whose code is none, for any of them. Then an
-// earlier mail stays good. known says whether who asks has signed in with an identifier before: a user has as many mails again for
-// such devices, so a stranger who uses up those of all does not keep the owner out (LOGIN-09). sent says whether there is a message: it is for what happens after the
-// answer, and for nothing else.
+// The caller learns nothing of the name (LOGIN-07): a name that nobody has, a user who is disabled or has no address, and a
+// name that had too many mails in an hour cost the same reads, and one commit of as many records of the same sizes, with a
+// handle whose code nobody knows. After too many, the mail before stays good.
+//
+// known says whether who asks has signed in with an identifier before: a user has as many mails again for such devices, so a
+// stranger who uses up those of all does not keep the owner out (LOGIN-09). sent says whether there is a message: it is for
+// what happens after the answer, and for nothing else.
 func (d *Directory) BeginRecovery(ctx context.Context, name string, language string, act audit.Act, known func(identifier string) bool, compose Compose) (handle secret.String, sent bool, err error) {
 	for {
 		m, sent, err := d.beginRecovery(ctx, name, language, act, known, compose)
@@ -44,26 +45,24 @@ func (d *Directory) beginRecovery(ctx context.Context, name, language string, ac
 	if known(u.Identifier) && able {
 		counter = ofDevices
 	}
-	owner := u.ID
-	if !able { // nothing of a user who is not mailed is touched
-		owner = "/" + counter.ID
-		u = User{ID: Nobody, Identifier: "nobody@example.com", Address: "nobody@example.com"}
-	}
-	if u.Language == "" {
-		u.Language = language
+	owner := "/" + counter.ID // of a user who is not mailed nothing is touched
+	if able {
+		owner = u.ID
 	}
 	var b store.Batch
 	wait, err := d.countMail(&b, counter, maxMails)
 	if err != nil {
 		return m, false, err
 	}
-	if wait > 0 {
-		handle, rec, err := d.decoy()
-		if err != nil {
-			return m, false, err
-		}
-		_, err = d.store.Commit(ctx, store.Batch{Put: []store.Record{rec}})
-		return Mailed{Handle: handle}, false, err
+	if wait > 0 { // the counter stays as it is, and so does what was mailed before, or was not
+		able, owner = false, "/"+random("").Reveal()
+		b.Put = append(b.Put, d.decoy(counter.Value))
+	}
+	if !able {
+		u = User{ID: Nobody, Identifier: "nobody@example.com", Address: "nobody@example.com"}
+	}
+	if u.Language == "" {
+		u.Language = language
 	}
 	if m, err = d.mail(&b, kindRecovery, recoveryPrefix, owner, proof{User: u.ID, Address: u.Address}); err != nil {
 		return m, false, err
@@ -81,7 +80,9 @@ func (d *Directory) beginRecovery(ctx context.Context, name, language string, ac
 		}
 		message.Key = store.Key{Kind: kindDecoy, ID: message.ID}
 		message.Expires = d.now().Add(time.Second)
-		b.Put = append(b.Put, store.Record{Key: store.Key{Kind: kindDecoy, ID: hashID(m.Handle.Reveal())}, Owner: u.ID, Expires: message.Expires, Value: kept})
+		stands := d.decoy(kept)
+		stands.Owner = u.ID
+		b.Put = append(b.Put, stands)
 		note.Action = ""
 	}
 	b.Put = append(b.Put, message)
@@ -182,7 +183,7 @@ func (d *Directory) MailCode(ctx context.Context, user string, known bool, messa
 			out.Expires = d.now().Add(time.Second)
 		}
 		if wait > 0 { // the counter stays as it is
-			b.Put = append(b.Put, store.Record{Key: store.Key{Kind: kindDecoy, ID: hashID(random("").Reveal())}, Expires: d.now().Add(time.Second), Value: recs[0].Value})
+			b.Put = append(b.Put, d.decoy(recs[0].Value))
 		}
 		b.Put = append(b.Put, out)
 		if _, err = d.store.Commit(ctx, b); !errors.Is(err, store.ErrConflict) {

@@ -303,8 +303,8 @@ func TestRecoveryCostsTheSame(t *testing.T) {
 		"known@example.com": true, "proven@example.com": true, "no-address": false, "gone@example.com": false,
 		"unknown@example.com": false, "unknown": false, "no@name@at.all": false, strings.Repeat("x", 300): false,
 	}
-	for try := range 5 {
-		want, size := "", 0
+	want, size := "", 0
+	for try := range 5 { // of which the last ones are too many
 		for name, has := range names {
 			r.reads, r.commits, r.size = 0, nil, 0
 			handle, sent := m.forgot(name)
