@@ -6,3 +6,5 @@ func (f *Feed) Waiting() int {
 	defer f.polls.mu.Unlock()
 	return len(f.polls.waiters)
 }
+
+var FanOut = fanOut

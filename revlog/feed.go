@@ -101,7 +101,7 @@ func (f *Feed) Pages(ctx context.Context, follow source.Follow, send func(record
 			return send(record, f.polls.over(q.due))
 		})
 		p, err = f.polls.follow(ctx, q.After, q.due, f.stopped, s)
-		if s.sent.Load() {
+		if s.got.Load() != nil {
 			return store.Outage(err)
 		}
 	}

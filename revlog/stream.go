@@ -17,14 +17,15 @@ import (
 type stream struct {
 	send func(p *sharedPage, first bool) error
 
-	turn  chan struct{}      // who sends takes the one that is in it, and puts it back
-	state atomic.Int32       // idle, sending or over
-	at    counterfoil.Cursor // up to which it was sent pages; of who has the turn
-	sent  atomic.Bool        // it has got a page
-	late  atomic.Bool        // the others have gone on without it: it ends when it is idle
-	ended chan struct{}      // closed by who ends it, unless the question itself leaves
-	page  *sharedPage        // what it was ended with; final when ended is closed
+	turn  chan struct{}              // who sends takes the one that is in it, and puts it back
+	state atomic.Int32               // idle, sending or over
+	at    counterfoil.Cursor         // up to which it was sent pages; of who has the turn
+	got   atomic.Pointer[sharedPage] // the last one that somebody began to send; nil: none
+	late  atomic.Bool                // the others have gone on without it: it ends when it is idle
+	ended chan struct{}              // closed by who ends it, unless the question itself leaves
+	page  *sharedPage                // what it was ended with; final when ended is closed
 	err   error
+	bug   any // of a panic in send, for the goroutine of the question
 
 	in    *answer // where it waits; nil: nowhere. Guarded by polls.mu, as is place
 	place int     // in in.streams
@@ -73,14 +74,14 @@ func (s *stream) deliver(after counterfoil.Cursor, p *sharedPage) {
 	}
 }
 
-// try is send. A panic in it is an error: it would end the process, since no server recovers it here.
+// try is send. A panic in it ends s alone, and goes on in the goroutine of the question, where a server recovers it.
 func (s *stream) try(p *sharedPage) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("send a page of the log: panic: %v", v)
+			s.bug, err = v, fmt.Errorf("send a page of the log: panic: %v", v)
 		}
 	}()
-	return s.send(p, !s.sent.Swap(true))
+	return s.send(p, s.got.Swap(p) == nil)
 }
 
 // end ends s with a page or an error, and wakes its question. If s is being sent a page, it ends after that,
@@ -120,6 +121,9 @@ func (l *polls) follow(ctx context.Context, after counterfoil.Cursor, due time.D
 		a.part(s)
 		l.leave(a)
 	}
+	if s.bug != nil {
+		panic(s.bug)
+	}
 	return p, err
 }
 
@@ -139,6 +143,11 @@ func (l *polls) send(w *waiters, taken map[time.Duration]*answer, page *sharedPa
 		if due <= now || l.flushes > 0 {
 			a.endStreams(nil, nil)
 		} else if len(a.streams) > 0 {
+			for _, s := range a.streams {
+				if s.got.Load() != page { // nobody has begun to send it: what comes next would leave a gap
+					s.end(nil, nil)
+				}
+			}
 			b := l.answerAt(page.Upto, due)
 			b.many++ // so that it is left, if all have ended
 			a.moveStreams(b)
@@ -148,11 +157,14 @@ func (l *polls) send(w *waiters, taken map[time.Duration]*answer, page *sharedPa
 	l.endReading(w)
 }
 
-// stall is how long nothing may be sent before more goroutines send.
-const stall = 2 * time.Millisecond
+// If each goroutine begins no more than slow calls within stall, more of them work.
+const (
+	stall = 2 * time.Millisecond
+	slow  = 4
+)
 
 // fanOut calls do with each number below n, and returns when all calls have begun, and have returned or take
-// longer than stall: a client that reads nothing holds up one goroutine, and not the others.
+// longer than stall: a client that reads nothing, or slowly, holds up one goroutine, and not the others.
 func fanOut(n int, do func(int)) {
 	if n == 0 {
 		return
@@ -185,7 +197,7 @@ func fanOut(n int, do func(int)) {
 			if begun >= int64(n) {
 				return // the rest is late
 			}
-			if begun == before {
+			if begun-before <= slow*int64(working) {
 				start(working)
 			}
 			before = begun
@@ -234,13 +246,13 @@ func (a *answer) endStreams(p *sharedPage, err error) {
 
 // told reports whether all that wait for a have got a page.
 func (a *answer) told() bool {
-	return a.many == len(a.streams) && !slices.ContainsFunc(a.streams, func(s *stream) bool { return !s.sent.Load() })
+	return a.many == len(a.streams) && !slices.ContainsFunc(a.streams, func(s *stream) bool { return s.got.Load() == nil })
 }
 
 // flush ends the streams that have got a page.
 func (a *answer) flush() {
 	for _, s := range a.streams {
-		if s.sent.Load() {
+		if s.got.Load() != nil {
 			s.end(nil, nil)
 		}
 	}

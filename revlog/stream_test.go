@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/revlog"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -134,7 +136,7 @@ func TestNothingIsSentAfterTheAnswer(t *testing.T) {
 	})
 }
 
-// What goes wrong while a page is sent ends one answer: a panic too.
+// What goes wrong while a page is sent ends one answer. A panic goes on in the goroutine of its question.
 func TestSendingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := openLater(t)
@@ -148,6 +150,11 @@ func TestSendingFails(t *testing.T) {
 			func([]byte, bool) error { panic("a writer has a bug") },
 		} {
 			go func() {
+				defer func() {
+					if v := recover(); v != nil {
+						ended <- fmt.Errorf("panic: %v", v)
+					}
+				}()
 				ended <- l.feed.Pages(t.Context(), source.Follow{After: head, Wait: 20 * time.Second}, send)
 			}()
 		}
@@ -157,10 +164,10 @@ func TestSendingFails(t *testing.T) {
 		}()
 		synctest.Wait()
 		l.revoke(t)
-		for range 2 {
-			if err := <-ended; err == nil {
-				t.Error("Pages = nil")
-			}
+		said := []string{fmt.Sprint(<-ended), fmt.Sprint(<-ended)}
+		slices.Sort(said)
+		if want := []string{"panic: a writer has a bug", "temporarily unavailable: the connection is gone"}; !slices.Equal(said, want) {
+			t.Errorf("Pages = %q, want %q", said, want)
 		}
 		if synctest.Wait(); got != 1 {
 			t.Errorf("the third got %d pages, want 1", got)
@@ -258,6 +265,27 @@ func TestStreamsUnderLoad(t *testing.T) {
 		synctest.Wait()
 		if n := l.feed.Waiting(); n != 0 {
 			t.Errorf("%d cursors are waited at, and nobody is there", n)
+		}
+	})
+}
+
+// Clients that read slowly do not hold up the others for as long as all of them take.
+func TestSlowClientsHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, last := time.Now(), time.Duration(0)
+		var mu sync.Mutex
+		revlog.FanOut(1000, func(n int) {
+			if n < 900 {
+				time.Sleep(1500 * time.Microsecond)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			last = max(last, time.Since(begun))
+		})
+		synctest.Wait()
+		if last > 30*time.Millisecond {
+			t.Errorf("the last of those that read at once had its page after %v", last)
 		}
 	})
 }
