@@ -66,7 +66,7 @@ func (o *Outbox) List(ctx context.Context, state State, after string, limit int)
 	return page, false, nil
 }
 
-// trim drops the oldest dead letters beyond deadMost of a kind: who has many mails sent to where they are refused must not fill the
+// trim drops the oldest dead letters beyond deadMost of a lane: who has many mails sent to where they are refused must not fill the
 // store, nor take its place from alerts.
 // It reads the list, so it waits for trimAfter new ones of this node; others may add as many meanwhile.
 func (o *Outbox) trim(ctx context.Context) error {
@@ -96,7 +96,7 @@ func (o *Outbox) trim(ctx context.Context) error {
 	return nil
 }
 
-// moreDead reports whether there are more dead letters than are kept of one kind.
+// moreDead reports whether there are more dead letters than are kept of one lane.
 func (o *Outbox) moreDead(ctx context.Context) (bool, error) {
 	n := 0
 	for _, err := range o.opts.Store.List(ctx, kind, ownerDead, "") {
@@ -119,8 +119,8 @@ func (o *Outbox) dropOldest(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		h, _ := parse(rec) // those that cannot be read are a kind of their own
-		if of[h.Kind]++; of[h.Kind] <= deadMost {
+		h, _ := parse(rec) // those that cannot be read are a lane of their own
+		if of[h.lane()]++; of[h.lane()] <= deadMost {
 			continue
 		}
 		if more = len(b.Delete) == buriedAtOnce; more {

@@ -49,7 +49,7 @@ const (
 	MaxPayload = 32 << 10
 
 	deadKept = 30 * 24 * time.Hour // a dead letter
-	deadMost = 10_000              // dead letters of a kind; see trim
+	deadMost = 10_000              // dead letters of a lane; see trim
 
 	every        = 3 * time.Second  // so often a node looks for what other nodes have left, while something waits
 	everyIdle    = 15 * time.Second // and while nothing does
