@@ -16,7 +16,8 @@ reduce inputs as $e ({said: {}, failed: []};
   "\($e.ImportPath // $e.Package)\t\($e.Test // "")" as $name
   | if $e.Action == "output" or $e.Action == "build-output" then .said[$name] += [$e.Output]
     elif $e.Action == "pass" or $e.Action == "skip" then del(.said[$name])
-    elif $e.Action == "fail" or $e.Action == "build-fail" then .failed += [$name]
+    elif $e.Action == "fail" or $e.Action == "build-fail" then .failed += [$name] + (if $e.Action == "fail" and $e.Test == null
+      then [.said | to_entries[] | select((.key | startswith($name)) and .key != $name and (.value | messages | length > 0)) | .key] - .failed else [] end) # a crash has no event
     else . end)
 | .said as $said | .failed as $failed
 | if $failed == [] then empty else "\n== what failed\n" end, ($failed[] as $name
