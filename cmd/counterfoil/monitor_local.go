@@ -52,6 +52,12 @@ func (w *watching) before(next http.Handler) http.Handler {
 func (w *watching) push(out http.ResponseWriter, r *http.Request) {
 	out.Header().Set("Cache-Control", "no-store")
 	query := r.URL.Query()
+	for name := range query { // what is lost by a wrong name would be missed in the alert
+		if name != "status" && name != "message" {
+			http.Error(out, fmt.Sprintf("parameter %q is not known", name), http.StatusBadRequest)
+			return
+		}
+	}
 	switch err := w.Push(r.Context(), r.PathValue("id"), query.Get("status"), query.Get("message")); {
 	case errors.Is(err, monitor.ErrBadRequest):
 		http.Error(out, err.Error(), http.StatusBadRequest)
