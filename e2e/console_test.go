@@ -156,6 +156,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	c.few = true
 	for name, path := range map[string]string{
 		"form-rotate": "/admin/keys/rotate", "form-revoke-key": "/admin/keys/" + auth.Issuer().SigningKeys()[0].ID + "/revoke", "form-verify": "/admin/audit/verify", "form-undos": user + "/undos", "form-end": user + "/end", "form-delete-user": user + "/delete", "form-delete-client": "/admin/clients/shop/delete",
+		"form-edit": user + "/edit", "form-invite": user + "/invite", "form-new-client": "/admin/new/client", "form-end-client": "/admin/clients/shop/end", "form-end-session": "/admin/sessions/" + rows[0].ID + "/end", "form-unmute": "/admin/monitor/checks/shop/unmute",
 	} {
 		b.do(chromedp.Navigate(url + path))
 		c.see(name)
@@ -388,18 +389,18 @@ func TestConsoleWalk(t *testing.T) {
 	}
 }
 
-// showsLiveNumbers checks that the overview counts a login elsewhere, without a reload.
+// showsLiveNumbers checks that the overview counts and draws a login elsewhere, without a reload.
 func showsLiveNumbers(t *testing.T, b *browser, auth *server.Embedded) {
 	t.Helper()
-	const logins = `document.querySelector("[data-stat='node.sum.logins']").textContent`
+	const logins, plots = `document.querySelectorAll(".tiles dd")[1].textContent`, `document.querySelector(".plots").textContent`
 	var before int
-	b.eval(`Promise.resolve((window.loaded = "once", `+logins+`))`, &before)
+	b.eval(`Promise.resolve((window.loaded = "once", window.plots = `+plots+`, `+logins+`))`, &before)
 	root, err := auth.Users().ByIdentifier(t.Context(), "root@example.org")
 	if err != nil {
 		t.Fatal(err)
 	}
 	loginOf(t, auth, root.ID, 0, agent)
-	b.until(fmt.Sprintf(`window.loaded === "once" && %s === "%d"`, logins, before+1))
+	b.until(fmt.Sprintf(`window.loaded === "once" && %s === "%d" && %s !== window.plots`, logins, before+1, plots))
 }
 
 // A form that needs a fresher login comes back filled in after the password, with a script by itself and without

@@ -1,20 +1,22 @@
 // What the console shows without a reload: entries of the revocation log as they come, and when the
 // verifiers have them. Without JavaScript the page shows the same after a reload.
 
-// The numbers of the overview.
-const numbers = document.querySelector("[data-stats]");
-if (numbers) {
-	const read = async () => {
-		const answer = await fetch(numbers.dataset.stats).catch(() => undefined);
-		if (!answer?.ok) return; // the numbers stay: the next question may be answered
-		const stats = await answer.json();
-		for (const shown of numbers.querySelectorAll("[data-stat]")) {
-			const value = shown.dataset.stat.split(".").reduce((part, name) => part?.[name], stats);
-			shown.textContent = value + (shown.dataset.stat === "sessions.sessions" && stats.sessions.more_than ? "+" : "");
-		}
-	};
-	setInterval(() => { if (!document.hidden) read(); }, 5000);
-}
+import { showTimes } from "./page.js";
+
+// The parts of the overview that change come from the same page, read again. What a reader holds stays as it is: a
+// part with the focus, and all parts while text is selected.
+const parts = (page) => [...page.querySelectorAll("[data-live]")];
+const read = async () => {
+	const answer = await fetch(location.href).catch(() => undefined);
+	if (!answer?.ok || answer.redirected) return; // what is shown stays: the next question may be answered
+	const fresh = parts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+	for (const [n, part] of parts(document).entries()) {
+		if (!fresh[n] || part.contains(document.activeElement) || getSelection().type === "Range") continue;
+		part.replaceChildren(...fresh[n].childNodes);
+		showTimes(part);
+	}
+};
+if (parts(document).length) setInterval(() => { if (!document.hidden) read(); }, 5000);
 
 const live = document.querySelector("[data-events]");
 if (live) {

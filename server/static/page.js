@@ -40,9 +40,12 @@ for (const linked of document.querySelectorAll("[data-fragment]")) {
 const page = document.documentElement.lang;
 const language = navigator.languages.find((one) => one.split("-")[0] === page) ?? page;
 const local = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-for (const time of document.querySelectorAll("time")) {
-	const at = new Date(time.dateTime);
-	if (at.getTimezoneOffset() === 0) continue;
-	const utc = at.getDate() === at.getUTCDate() ? time.dateTime.slice(11, 16) + " UTC" : time.textContent;
-	time.textContent = `${local.format(at)} (${utc})`;
-}
+export const showTimes = (within) => {
+	for (const time of within.querySelectorAll("time")) {
+		const at = new Date(time.dateTime);
+		if (at.getTimezoneOffset() === 0) continue;
+		const utc = at.getDate() === at.getUTCDate() ? time.dateTime.slice(11, 16) + " UTC" : time.textContent;
+		time.textContent = `${local.format(at)} (${utc})`;
+	}
+};
+showTimes(document);
