@@ -40,7 +40,7 @@ export interface Host {
 /** tokens are absent when they are in cookies */
 export interface Issued {
   access_token?: string;
-  /** of a login or step-up whose session is in a header: keep it, also after a logout, and send it as Counterfoil-Device with the next login to the account; strangers who guess then do not slow it down */
+  /** of a login or step-up whose session is in a header: keep it, also after a logout, and send it as Counterfoil-Device with the next login to the account, and with POST /v1/recovery; strangers who guess, or have mails sent, then do not slow it down */
   device?: string;
   /** seconds that what the client holds is good for, if nobody revokes it; a session cookie also ends when it is not used */
   expires_in: number;
