@@ -29,6 +29,25 @@ type answer[T any] struct {
 	err   error
 }
 
+// wait returns the answer. It returns early if ctx ends.
+func (a *answer[T]) wait(ctx context.Context) (T, error) {
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// fill reads for all that wait.
+func (a *answer[T]) fill(read func(context.Context) (T, error)) {
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
+	defer cancel()
+	defer close(a.done)
+	a.value, a.err = read(ctx)
+}
+
 // Do returns what read returns: called at once with ctx, or once for all callers that
 // wait, with a context of their own. It returns early if ctx ends.
 func (r *Reads[T]) Do(ctx context.Context, read func(context.Context) (T, error)) (T, error) {
@@ -44,13 +63,7 @@ func (r *Reads[T]) Do(ctx context.Context, read func(context.Context) (T, error)
 	}
 	shared := r.next
 	r.mu.Unlock()
-	select {
-	case <-shared.done:
-		return shared.value, shared.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
+	return shared.wait(ctx)
 }
 
 // readNext reads for the callers that came during the last read, if there are any. It
@@ -66,9 +79,6 @@ func (r *Reads[T]) readNext(read func(context.Context) (T, error)) {
 	}
 	go func() {
 		defer r.readNext(read)
-		ctx, cancel := context.WithTimeout(context.Background(), Within)
-		defer cancel()
-		defer close(shared.done)
-		shared.value, shared.err = read(ctx)
+		shared.fill(read)
 	}()
 }

@@ -43,21 +43,12 @@ func (g *Gather[K, T]) Do(ctx context.Context, key K, read func(context.Context)
 		time.AfterFunc(moment, func() { g.answer(key, shared, read) })
 	}
 	g.mu.Unlock()
-	select {
-	case <-shared.done:
-		return shared.value, shared.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
+	return shared.wait(ctx)
 }
 
 func (g *Gather[K, T]) answer(key K, shared *answer[T], read func(context.Context) (T, error)) {
 	g.mu.Lock()
 	delete(g.next, key) // who asks from here on asks for another read
 	g.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), Within)
-	defer cancel()
-	defer close(shared.done)
-	shared.value, shared.err = read(ctx)
+	shared.fill(read)
 }
