@@ -93,6 +93,11 @@ func BenchmarkSearch(b *testing.B) {
 	storebench.Search(b, opened(b), true)
 }
 
+func BenchmarkSearchTrail(b *testing.B) {
+	_, opened := engines(b)
+	storebench.SearchTrail(b, opened(b))
+}
+
 func BenchmarkTexts(b *testing.B) {
 	_, opened := engines(b)
 	storebench.Texts(b, opened(b))

@@ -113,4 +113,6 @@ func BenchmarkSize(b *testing.B) {
 
 func BenchmarkSearch(b *testing.B) { storebench.Search(b, fresh(b), true) }
 
+func BenchmarkSearchTrail(b *testing.B) { storebench.SearchTrail(b, fresh(b)) }
+
 func BenchmarkTexts(b *testing.B) { storebench.Texts(b, fresh(b)) }

@@ -20,7 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/store"
 )
 
-var searched = flag.Int64("storebench.searched", 2000, "users, and sessions, that a search is measured with")
+var searched = flag.Int64("storebench.searched", 2000, "users, sessions, and entries of the audit trail, that a search is measured with")
 
 // Search measures each search and list on s, with as many users and sessions as the flag
 // storebench.searched says. Each session has its own user, a hundredth of them is of another client, and
