@@ -71,11 +71,13 @@ func (b *browser) picture(name string) {
 }
 
 // Every page of the console, empty, with long names, names from right to left and 200 sessions, and what its forms show once: it keeps the rules of
-// every page, and axe finds nothing, at the width of a desk and of a phone, light and dark, and enlarged to 200 %. It
-// prints when the slowest page showed something first, and how long the browser waited for the server.
+// every page, and axe finds nothing, at the width of a desk and of a phone, light and dark, and enlarged to 200 %. No page leads
+// to one of the console that was not looked at. It prints when the slowest page showed something first, and how long the browser waited for the server.
 func TestConsoleInABrowser(t *testing.T) {
 	t.Parallel()
-	auth, url, _ := embedded(t, watched(t))
+	var kept store.Store
+	auth, url, _ := embedded(t, watched(t), func(c *server.Config) { kept = c.Store })
+	letters := deadLetters(t, auth, kept)
 	boss := asRole(t, auth, "admin")
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 	var long directory.User
@@ -113,7 +115,7 @@ func TestConsoleInABrowser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := &consoleLooks{b: newBrowser(t, look{"", 1280, false, true}), axe: axeSource(t), few: true}
+	c := &consoleLooks{b: newBrowser(t, look{"", 1280, false, true}), axe: axeSource(t), few: true, seen: map[string]bool{}, leads: map[string]string{}}
 	emptyConsole(t, c)
 	b := c.b
 	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
@@ -139,6 +141,7 @@ func TestConsoleInABrowser(t *testing.T) {
 		b.until(`document.querySelector("main ` + done.shows + `")`)
 		c.see(done.name)
 	}
+	note := c.watching(url)
 	c.few = false
 	user := "/admin/users/" + long.ID
 	rows, _, err := auth.Issuer().Sessions(t.Context(), long.ID, "", 2)
@@ -148,7 +151,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	for name, path := range map[string]string{
 		"overview": "/admin", "users": "/admin/users", "user": user, "clients": "/admin/clients", "client": "/admin/clients/shop", "apikeys": "/admin/apikeys",
 		"keys": "/admin/keys", "log": "/admin/log", "sessions": "/admin/sessions", "sessions-empty": "/admin/sessions?device=nothing", "sessions-refused": "/admin/sessions?address=here", "sessions-address": "/admin/sessions?address=192.0.2.1", "outbox": "/admin/outbox", "settings": "/admin/settings", "monitor": "/admin/monitor", "check": "/admin/monitor/checks/shop", "check-empty": "/admin/monitor/checks/backup", "users-empty": "/admin/users?q=nobody", "audit": "/admin/audit", "audit-empty": "/admin/audit?subject=nobody", "audit-refused": "/admin/audit?action=sleep", "problem": "/admin/users/nobody",
-		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-several": "/admin/revoke/sessions?sid-" + rows[0].ID + "=on&sid-" + rows[1].ID + "=on", "form-found": "/admin/revoke/found?user=" + long.ID, "form-disable": user + "/disable", "form-impersonate": user + "/impersonate", "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
+		"form-user": "/admin/new/user", "form-client": "/admin/clients/shop/edit", "form-apikey": "/admin/new/apikey", "form-several": "/admin/revoke/sessions?sid-" + rows[0].ID + "=on&sid-" + rows[1].ID + "=on", "form-found": "/admin/revoke/found?user=" + long.ID, "form-delete-key": "/admin/apikeys/" + key.ID + "/delete",
 	} {
 		b.do(chromedp.Navigate(url + path))
 		c.see(name)
@@ -157,9 +160,16 @@ func TestConsoleInABrowser(t *testing.T) {
 	for name, path := range map[string]string{
 		"form-rotate": "/admin/keys/rotate", "form-revoke-key": "/admin/keys/" + auth.Issuer().SigningKeys()[0].ID + "/revoke", "form-verify": "/admin/audit/verify", "form-undos": user + "/undos", "form-end": user + "/end", "form-delete-user": user + "/delete", "form-delete-client": "/admin/clients/shop/delete",
 		"form-edit": user + "/edit", "form-invite": user + "/invite", "form-new-client": "/admin/new/client", "form-end-client": "/admin/clients/shop/end", "form-end-session": "/admin/sessions/" + rows[0].ID + "/end", "form-unmute": "/admin/monitor/checks/shop/unmute",
+		"form-note": note, "outbox-waiting": "/admin/outbox?state=waiting",
 	} {
 		b.do(chromedp.Navigate(url + path))
 		c.see(name)
+	}
+	c.done(url, letters, long.ID, leaver.ID)
+	for to, from := range c.leads {
+		if !c.seen[to] {
+			t.Errorf("%s leads to %s, which no step of this test looks at", from, to)
+		}
 	}
 	t.Logf("first contentful paint: %.0f ms at most, of %s, for which the browser waited %.0f ms for the server; at most it waited %.0f ms", c.paint, c.slowest, c.waited, c.longest)
 }
@@ -187,6 +197,9 @@ type consoleLooks struct {
 	axe string
 	few bool // on two devices only: the pages have the parts of others, with other words
 
+	seen  map[string]bool   // addresses of the console that were looked at, with * for an id
+	leads map[string]string // those that a page leads to, and the page
+
 	paint, waited float64 // ms until the slowest page showed something first, and of these, until the server began to answer
 	slowest       string  // that page
 	longest       float64 // ms that any page waited for the server
@@ -199,6 +212,15 @@ func (c *consoleLooks) see(name string) {
 	dark := map[string]bool{"overview": true, "user": true, "form-client": true, "audit-refused": true, "check": true} // pages that have every component together
 	b.until(`document.readyState === "complete"`)
 	_ = b.said() // an answer of 4xx is told on the console
+	var addresses []string
+	b.eval(`Promise.resolve(JSON.stringify([location.pathname, ...[...document.querySelectorAll("a[href^='/admin']")].map((a) => a.pathname)]))`, &addresses)
+	for n, address := range addresses {
+		if address = anyID.ReplaceAllString(address, "$1/*"); n == 0 {
+			c.seen[address] = true
+		} else {
+			c.leads[address] = name
+		}
+	}
 	b.until(`performance.getEntriesByName("first-contentful-paint").length`)
 	var ms [2]float64 // until the first paint, and until the answer of the server began
 	b.eval(`Promise.resolve(JSON.stringify((({requestStart, responseStart}) => [performance.getEntriesByName("first-contentful-paint")[0].startTime, responseStart - requestStart])(performance.getEntriesByType("navigation")[0])))`, &ms)
@@ -247,12 +269,14 @@ func (c *consoleLooks) see(name string) {
 func watched(t *testing.T) func(*server.Config) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "monitor.yaml")
-	for name, text := range map[string]string{"shop.id": strings.Repeat("0", 32), "backup.id": strings.Repeat("1", 32)} {
+	for name, text := range map[string]string{"shop.id": strings.Repeat("0", 32), "backup.id": strings.Repeat("1", 32), "hook.secret": webhookSecret} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(file), name), []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	f, err := monitor.Parse(file, []byte(`
+inside: [127.0.0.1]
+channels: [{name: ops, webhook: 'http://127.0.0.1:1/', secret_file: hook.secret, only: [down, up]}]
 checks:
   - {name: shop, title: The shop with a long name that wraps on a telephone, push: shop.id, every: 24h}
   - {name: backup, push: backup.id, every: 24h}
@@ -407,14 +431,14 @@ func showsLiveNumbers(t *testing.T, b *browser, auth *server.Embedded) {
 // one by a button. No address that the browser asks for has what was typed.
 func TestConsoleKeepsAForm(t *testing.T) {
 	t.Parallel()
-	for _, l := range looks[1:3] {
+	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
 			auth, url, paths := embedded(t)
 			u, err := auth.Users().Register(t.Context(), audit.Act{}, "root@example.org", "Root", secret.New(ownPassword), []string{"admin"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBrowser(t, l)
+			b := newAxedBrowser(t, l)
 			b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + loginOf(t, auth, u.ID, time.Hour, "", "admin").Access.Reveal()))
 			b.do(chromedp.Navigate(url + "/admin/users"))
 			b.do(chromedp.Navigate(url + "/admin/new/user"))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/monitor/kept"
@@ -171,8 +172,17 @@ func (s *Server) adminIncidents(w http.ResponseWriter, r *http.Request, _ caller
 		return err
 	}
 	answer := api.Incidents{Incidents: []api.Incident{}}
+	var authors []string
 	for _, i := range all {
 		answer.Incidents = append(answer.Incidents, viewIncident(i))
+		for _, n := range i.Notes {
+			if id, person := audit.SubjectOf(n.By); person {
+				authors = append(authors, id)
+			}
+		}
+	}
+	if answer.Named, err = s.called(r.Context(), authors...); err != nil {
+		return err
 	}
 	if more {
 		answer.Next = s.next(r.URL.Path, page, all[len(all)-1].ID)

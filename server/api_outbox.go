@@ -26,6 +26,7 @@ func (s *Server) adminOutbox(w http.ResponseWriter, r *http.Request, _ caller) e
 	if err != nil {
 		return err
 	}
+	var whose []string
 	answer := api.Outbox{Letters: []api.Letter{}, Waiting: counts.Waiting, Dead: counts.Dead, Oldest: counts.Oldest}
 	for _, e := range all {
 		l := api.Letter{
@@ -35,7 +36,10 @@ func (s *Server) adminOutbox(w http.ResponseWriter, r *http.Request, _ caller) e
 		if e.Died.IsZero() {
 			l.Due = e.Due
 		}
-		answer.Letters = append(answer.Letters, l)
+		answer.Letters, whose = append(answer.Letters, l), append(whose, e.Subject)
+	}
+	if answer.Named, err = s.called(r.Context(), whose...); err != nil {
+		return err
 	}
 	if more {
 		answer.Next = s.next(r.URL.Path, page, all[len(all)-1].At())

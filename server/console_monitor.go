@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/monitor/kept"
 )
@@ -19,6 +20,16 @@ type checksPage struct {
 	Checks    []checkLine
 	Incidents []api.Incident
 	Next      string
+	names     api.Named
+}
+
+// Author is who wrote a note, if it is a user; nil: By says who.
+func (p *checksPage) Author(n api.IncidentNote) *personLine {
+	id, person := audit.SubjectOf(n.By)
+	if !person {
+		return nil
+	}
+	return personOf(p.base, p.names, id)
 }
 
 // checkLine is a check in words.
@@ -59,7 +70,7 @@ func (v *visit) monitor() error {
 	if page.consoleFrame, err = v.page([]string{"monitor"}, "Monitor", list, incidents); err != nil {
 		return err
 	}
-	page.Watches, page.Incidents, page.Next = true, happened.Incidents, v.nextPage(query, happened.Next)
+	page.Watches, page.Incidents, page.Next, page.names = true, happened.Incidents, v.nextPage(query, happened.Next), happened.Named
 	for _, c := range page.All.Checks {
 		page.Checks = append(page.Checks, lineOf(c))
 	}
@@ -139,11 +150,11 @@ var muteHours = []string{"1", "4", "12", "24", "72", "168"}
 func muteCheck(v *visit, values url.Values) (*formPage, error) {
 	name := v.r.PathValue("name")
 	f := v.formAt([]string{"monitor"}, "Mute "+name, inConsole("monitor"), "Mute")
-	f.Says = []string{"The check goes on, and nobody is told what happens to it. What is still so at the end, people are told then."}
+	f.Says = []string{"The check goes on, and nobody is told what happens to it. When the mute ends, people are told what is still true then."}
 	hours, why := asked(values, "hours", muteHours[0]), asked(values, "why", "")
 	f.Fields = []formField{
 		{Kind: "choice", ID: "hours", Label: "For how many hours", Value: hours, Options: muteHours},
-		{Kind: "text", ID: "why", Label: "Why", Value: why, Required: true, Hint: "Lists show it."},
+		{Kind: "text", ID: "why", Label: "Why", Value: why, Required: true, Hint: "Other administrators see it."},
 	}
 	n, err := strconv.ParseInt(hours, 10, 16)
 	f.call, f.deed = call{Method: http.MethodPut, Path: at("monitor", "checks", name, "mute"), Body: api.NewMute{Seconds: n * int64(time.Hour/time.Second), Why: why}}, checkMuted
@@ -155,14 +166,15 @@ func muteCheck(v *visit, values url.Values) (*formPage, error) {
 
 func unmuteCheck(v *visit, _ url.Values) (*formPage, error) {
 	name := v.r.PathValue("name")
-	f := v.formAt([]string{"monitor"}, "Tell people of "+name+" again", inConsole("monitor"), "End the mute")
+	f := v.formAt([]string{"monitor"}, "End the mute of "+name, inConsole("monitor"), "End the mute")
+	f.Says = []string{"From now on people are told again what happens to the check."}
 	f.call, f.deed = call{Method: http.MethodDelete, Path: at("monitor", "checks", name, "mute")}, checkUnmuted
 	return f, nil
 }
 
 func newIncident(v *visit, values url.Values) (*formPage, error) {
 	f := v.formAt([]string{"monitor"}, "New incident", inConsole("monitor"), "Announce it")
-	f.Says = []string{"It is for what no check has found. The status page shows it to everybody until it is over, and for 14 days after that."}
+	f.Says = []string{"For what no check has found. If this server has a status page, everybody can read it there until it is over, and for 14 days after that."}
 	body := api.NewIncident{Title: asked(values, "title", ""), Text: asked(values, "text", "")}
 	f.Fields = []formField{
 		{Kind: "text", ID: "title", Label: "Title", Value: body.Title, Required: true},
@@ -173,8 +185,17 @@ func newIncident(v *visit, values url.Values) (*formPage, error) {
 }
 
 func noteIncident(v *visit, values url.Values) (*formPage, error) {
-	f := v.formAt([]string{"monitor"}, "Note of an incident", inConsole("monitor"), "Add the note")
-	f.Says = []string{"The status page shows it to everybody. The incident of a check ends by itself when the check is up."}
+	f := v.formAt([]string{"monitor"}, "Add a note", inConsole("monitor"), "Add the note")
+	f.Says = []string{"If this server has a status page, everybody can read the note there. The incident of a check ends by itself when the check is up."}
+	var all api.Incidents
+	if err := v.send(get(at("monitor", "incidents"), url.Values{"limit": {"200"}}), &all); err != nil {
+		return nil, err
+	}
+	for _, i := range all.Incidents {
+		if i.ID == v.r.PathValue("id") {
+			f.Title = plain("Add a note: " + i.Title)
+		}
+	}
 	text, over := asked(values, "text", ""), checked(values, "ended", false)
 	f.Fields = []formField{
 		{Kind: "lines", ID: "text", Label: "Note", Value: text},
@@ -188,7 +209,7 @@ func noteIncident(v *visit, values url.Values) (*formPage, error) {
 func testChannel(v *visit, _ url.Values) (*formPage, error) {
 	name := v.r.PathValue("name")
 	f := v.formAt([]string{"monitor"}, "Test the channel "+name, inConsole("monitor"), "Send a test")
-	f.Says = []string{"A message goes there now that says it is a test."}
+	f.Says = []string{"The channel gets a message now. It says that it is a test."}
 	f.call = call{Method: http.MethodPost, Path: at("monitor", "channels", name, "test")}
 	return f, nil
 }

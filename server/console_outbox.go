@@ -15,6 +15,7 @@ type lettersPage struct {
 	Letters []api.Letter
 	Outbox  api.Outbox
 	Next    string
+	people  map[string]*personLine // by id
 }
 
 func (v *visit) letters() error {
@@ -28,23 +29,65 @@ func (v *visit) letters() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_outbox.html", &lettersPage{f, query.Get("state") == "waiting", all.Letters, all, v.nextPage(query, all.Next)})
+	page := lettersPage{f, query.Get("state") == "waiting", all.Letters, all, v.nextPage(query, all.Next), map[string]*personLine{}}
+	for _, l := range all.Letters {
+		page.people[l.Subject] = v.person(all.Named, l.Subject)
+	}
+	return v.render(http.StatusOK, "console_outbox.html", &page)
 }
 
 func redeliverLetter(v *visit, _ url.Values) (*formPage, error) {
-	f := v.formAt([]string{"outbox"}, "Send again", inConsole("outbox"), "Send again")
-	f.Says = []string{"It is tried as if it were new: at once, and for 24 hours if that fails. If the receiver had it in spite of the failure, it comes twice."}
+	f, err := v.ofLetter("Send again", "Send again")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = append(f.Says, "It is tried as if it were new: at once, and for 24 hours if that fails. If the receiver had it in spite of the failure, it comes twice.")
 	f.call, f.deed = call{Method: http.MethodPost, Path: at("outbox", v.r.PathValue("id"), "redeliver")}, letterAgain
 	return f, nil
 }
 
 func dropLetter(v *visit, _ url.Values) (*formPage, error) {
-	f := v.formAt([]string{"outbox"}, "Drop", inConsole("outbox"), "Drop")
-	f.Says = []string{"It is deleted, and nobody receives it."}
+	f, err := v.ofLetter("Drop", "Drop")
+	if err != nil {
+		return nil, err
+	}
+	f.Says = append(f.Says, "It is deleted, and nobody receives it.")
 	f.Danger = true
 	f.call, f.deed = call{Method: http.MethodDelete, Path: at("outbox", v.r.PathValue("id"))}, letterDropped
 	return f, nil
 }
 
+// ofLetter begins a form for the dead letter that the path names, and says which it is, if it is among the newest.
+func (v *visit) ofLetter(title, button string) (*formPage, error) {
+	f := v.formAt([]string{"outbox"}, title, inConsole("outbox"), button)
+	var all api.Outbox
+	if err := v.send(get(at("outbox"), url.Values{"limit": {"200"}}), &all); err != nil {
+		return nil, err
+	}
+	for _, l := range all.Letters {
+		if l.ID != v.r.PathValue("id") {
+			continue
+		}
+		f.Title = plain(title + ": " + letterName(l))
+		which := "Made at " + l.Created.UTC().Format("2006-01-02 15:04 UTC")
+		if l.Subject != "" {
+			which += " for " + cmp.Or(v.person(all.Named, l.Subject).Name, l.Subject)
+		}
+		f.Says = []string{which + "."}
+	}
+	return f, nil
+}
+
+// Whose account the letter is about; nil: none.
+func (p *lettersPage) Whose(l api.Letter) *personLine {
+	if l.Subject == "" {
+		return nil
+	}
+	return p.people[l.Subject]
+}
+
 // Named is what a letter is called in the console.
-func (p *lettersPage) Named(l api.Letter) string { return cmp.Or(l.About, l.Kind) }
+func (p *lettersPage) Named(l api.Letter) string { return letterName(l) }
+
+// letterName is what a letter is about, or else what it is.
+func letterName(l api.Letter) string { return cmp.Or(l.About, l.Kind) }

@@ -20,10 +20,13 @@ type personLine struct {
 func (p personLine) Words() string { return cmp.Or(p.Name, p.ID) }
 
 // person is the user id in an answer that says what its users are called.
-func (v *visit) person(of api.Named, id string) *personLine {
+func (v *visit) person(of api.Named, id string) *personLine { return personOf(v.s.base, of, id) }
+
+// personOf is person for the page of a server whose paths begin with base.
+func personOf(base string, of api.Named, id string) *personLine {
 	p := personLine{ID: id}
 	if called, is := of.Users[id]; is {
-		p.Name, p.Page = cmp.Or(called.Name, called.Identifier), v.s.base+inConsole("users", id)
+		p.Name, p.Page = cmp.Or(called.Name, called.Identifier), base+inConsole("users", id)
 		if p.Name != called.Identifier {
 			p.Identifier = called.Identifier
 		}

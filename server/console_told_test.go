@@ -18,7 +18,10 @@ import (
 func TestConsoleOutbox(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	v := b.console(time.Minute, "admin")
-	again, dropped := b.letter(outbox.Draft{Kind: "mail", About: "reset"}), b.letter(outbox.Draft{Kind: "mail", About: "verify"})
+	must(t, b.embedded.AddUser(t.Context(), "walter", pass))
+	walter, err := b.embedded.Users().ByIdentifier(t.Context(), "walter")
+	must(t, err)
+	again, dropped := b.letter(outbox.Draft{Kind: "mail", About: "reset", Subject: walter.ID}), b.letter(outbox.Draft{Kind: "mail", About: "verify"})
 	state := func(of outbox.State, want ...string) {
 		t.Helper()
 		all, _, err := b.embedded.Outbox().List(t.Context(), of, "", 10)
@@ -32,14 +35,14 @@ func TestConsoleOutbox(t *testing.T) {
 		}
 	}
 	state(outbox.Dead, dropped, again)
-	v.open("/admin/outbox").at(http.StatusOK, "2 could not be sent").at(http.StatusOK, `aria-label="Send again: reset, `+again+`"`).at(http.StatusOK, `aria-label="Drop verify, `+dropped+`"`)
+	v.open("/admin/outbox").at(http.StatusOK, "2 could not be sent").at(http.StatusOK, `<bdi>walter</bdi>`).at(http.StatusOK, `aria-label="Send again: reset, `+again+`"`).at(http.StatusOK, `aria-label="Drop verify, `+dropped+`"`)
 	form := "/admin/outbox/" + again + "/redeliver"
-	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It is being sent again.").at(http.StatusOK, "1 could not be sent")
+	v.open(form).at(http.StatusOK, "<h1>Send again: reset</h1>").at(http.StatusOK, " for walter.").send(form, typed()).gone(http.StatusOK, says+"It is being sent again.").at(http.StatusOK, "1 could not be sent")
 	state(outbox.Waiting, again)
 	state(outbox.Dead, dropped)
 	v.open("/admin/outbox?state=waiting").at(http.StatusOK, "reset")
 	form = "/admin/outbox/" + dropped + "/drop"
-	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It was dropped.").at(http.StatusOK, "Everything was sent.")
+	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It was dropped.").at(http.StatusOK, "There is nothing that could not be sent.")
 	state(outbox.Waiting, again)
 	state(outbox.Dead)
 	v.open(form).at(http.StatusOK, "Drop").send(form, typed()).at(http.StatusNotFound, "ot found")
@@ -74,12 +77,12 @@ func TestConsoleMonitor(t *testing.T) {
 		t.Errorf("the mute is %+v", shown.Mute)
 	}
 
-	v.open("/admin/new/incident").send("/admin/new/incident", typed("title", "Slow sign-in", "text", "We look at it.")).gone(http.StatusOK, says+"The incident is on the status page.").at(http.StatusOK, "We look at it.").at(http.StatusOK, `<span class="tag bad">open</span>`)
+	v.open("/admin/new/incident").send("/admin/new/incident", typed("title", "Slow sign-in", "text", "We look at it.")).gone(http.StatusOK, says+"The incident is announced.").at(http.StatusOK, "We look at it.").at(http.StatusOK, ` by <a href="/admin/users/usr_`).at(http.StatusOK, `<span class="tag bad">open</span>`)
 	note := noteForm.FindStringSubmatch(v.page.Body.String())
 	if note == nil {
 		t.Fatalf("the incident has no form for a note: %s", v.page.Body)
 	}
-	v.open(note[1]).send(note[1], typed("text", "A disk was full.")).gone(http.StatusOK, says+"The note was added.").at(http.StatusOK, "A disk was full.").at(http.StatusOK, `<span class="tag bad">open</span>`)
+	v.open(note[1]).at(http.StatusOK, "Add a note: Slow sign-in").send(note[1], typed("text", "A disk was full.")).gone(http.StatusOK, says+"The note was added.").at(http.StatusOK, "A disk was full.").at(http.StatusOK, `<span class="tag bad">open</span>`)
 	v.open(note[1]).send(note[1], typed("text", "It is over.", "ended", "on")).gone(http.StatusOK, says).at(http.StatusOK, "It is over.")
 	if strings.Contains(v.page.Body.String(), `<span class="tag bad">open</span>`) {
 		t.Errorf("the incident is open: %s", v.page.Body)

@@ -250,8 +250,8 @@ func impersonateUser(v *visit, values url.Values) (*formPage, error) {
 		return nil, err
 	}
 	f.Says = []string{
-		"This browser is signed in as the user, in place of you, for an hour at most, and sees in the apps what the user sees. The account of the user stays closed.",
-		"The user is told your name and the reason, and can end it. It also ends with your own session, and your own session ends when you sign out of it here: you sign in again afterwards.",
+		"This browser will be signed in as the user instead of you, for an hour at most. In the apps you see what the user sees. The account pages of the user stay closed to you.",
+		"The user is told your name and the reason, and can end it. It also ends when your own session ends. When you sign out of it, your own session ends, too, and you sign in again.",
 	}
 	body := api.Impersonation{Reason: asked(values, "reason", ""), Carrier: "cookie"}
 	f.Fields = []formField{{Kind: "text", ID: "reason", Label: "Reason", Value: body.Reason, Hint: "The user reads it.", Required: true}}

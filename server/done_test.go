@@ -117,7 +117,7 @@ func TestFocusAfterAMistake(t *testing.T) {
 		if id == "" { // it is about no field
 			said = strings.Contains(body, `<p id="problem" class="problem" role="alert" tabindex="-1" autofocus>`)
 		}
-		if !said || strings.Count(body, "autofocus") != 1 || strings.Count(body, `role="alert"`) != 1+strings.Count(body, "hidden>This invitation") || !strings.Contains(body, "<title>Error: ") {
+		if !said || strings.Count(body, "autofocus") != 1 || strings.Count(body, `role="alert"`) != 1+strings.Count(body, "hidden>This link") || !strings.Contains(body, "<title>Error: ") {
 			t.Errorf("want the focus at %q: %s", id, body)
 		}
 	}

@@ -260,7 +260,7 @@ func TestConfirmAddressByLink(t *testing.T) {
 		t.Fatalf("who signs up is sent %+v", m)
 	}
 	v.open("/address").at(http.StatusOK, "not confirmed")
-	elsewhere := b.visitor().open(m.Path).at(http.StatusOK, "Confirm your mail address")
+	elsewhere := b.visitor().open(m.Path).at(http.StatusOK, "Confirm your e-mail address")
 	v.open("/address").at(http.StatusOK, "not confirmed")
 	elsewhere.send("/address/confirm", typed("token", "nonsense")).at(http.StatusUnauthorized, "This link is no longer good")
 	elsewhere.send("/address/confirm", typed("token", authURL+m.Path+"#"+m.Token.Reveal())).at(http.StatusUnauthorized, "first sign in")
@@ -268,7 +268,7 @@ func TestConfirmAddressByLink(t *testing.T) {
 	elsewhere.send("/address/confirm", typed()).at(http.StatusOK, `You are signed in as <bdi>eve@example.com</bdi>. Is <bdi>eve@example.com</bdi> your address?`)
 	v.open("/address").at(http.StatusOK, "not confirmed")
 	elsewhere.send("/address/confirm", typed()).sentTo("/address")
-	elsewhere.open("/address").at(http.StatusOK, "Your mail address is confirmed.")
+	elsewhere.open("/address").at(http.StatusOK, "Your e-mail address is confirmed.")
 	v.open("/address").at(http.StatusOK, "eve@example.com")
 	if strings.Contains(v.page.Body.String(), "not confirmed") {
 		t.Errorf("after the link: %s", v.page.Body)
@@ -314,21 +314,21 @@ func TestChangeAddressOnThePages(t *testing.T) {
 	v := b.signedInAs("ada@example.com").open("/address").at(http.StatusOK, "ada@example.com")
 	v.send("/address", typed()).at(http.StatusOK, "Enter the code")
 	v.send("/address/code", typed("code", b.box.last(t).Code.Reveal())).sentTo("/address")
-	v.open("/address").at(http.StatusOK, "Your mail address is confirmed.")
+	v.open("/address").at(http.StatusOK, "Your e-mail address is confirmed.")
 
-	for bad, text := range map[string]string{"nonsense": "no mail address", "ada@example.com, eve@example.com": "no mail address"} {
+	for bad, text := range map[string]string{"nonsense": "no e-mail address", "ada@example.com, eve@example.com": "no e-mail address"} {
 		sends(v.open("/address"), "address", bad).at(http.StatusUnprocessableEntity, text).at(http.StatusUnprocessableEntity, `id="address-problem"`)
 	}
 	sends(v.open("/address"), "address", "New@Example.com").at(http.StatusOK, "New@Example.com")
 	code := b.box.last(t).Code.Reveal()
 	v.send("/address/code", typed("code", wrong(code))).at(http.StatusUnauthorized, "That code is not right")
 	v.send("/address/code", typed("code", code)).sentTo("/address")
-	v.open("/address").at(http.StatusOK, "Your mail address was changed").at(http.StatusOK, "new@example.com")
+	v.open("/address").at(http.StatusOK, "Your e-mail address was changed").at(http.StatusOK, "new@example.com")
 	undo := b.box.last(t)
 	if undo.Kind != accounts.MailMoved || undo.To != "ada@example.com" || undo.Path != "/address/undo" {
 		t.Fatalf("the address before is told %+v", undo)
 	}
-	owner := b.visitor().open(undo.Path).at(http.StatusOK, "Get your mail address back")
+	owner := b.visitor().open(undo.Path).at(http.StatusOK, "Get your e-mail address back")
 	v.open("/").at(http.StatusOK, "new@example.com")
 	owner.send("/address/undo", typed("token", undo.Token.Reveal())).at(http.StatusOK, "<h1>Choose a password</h1>")
 	v.open("/").at(http.StatusOK, "You are not signed in")

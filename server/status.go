@@ -308,7 +308,7 @@ func (l *tongue) percent(share float64) string { return percent(share, l.texts["
 // shown as 100 %.
 func percent(share float64, point string) string {
 	text := strconv.FormatFloat(math.Floor(share*10_000)/100, 'f', -1, 64)
-	return strings.Replace(text, ".", point, 1) + " %"
+	return strings.Replace(text, ".", point, 1) + "\u00a0%"
 }
 
 // bars draws the days of a check, one bar for each. A day that was not well has a taller bar of another

@@ -108,6 +108,7 @@ type IncidentNote struct {
 type Incidents struct {
 	Incidents []Incident `json:"incidents"`
 	Next      string     `json:"next,omitempty"`
+	Named                // who wrote the notes
 }
 
 // NewIncident is the body of POST /v1/admin/monitor/incidents.

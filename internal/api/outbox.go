@@ -31,6 +31,7 @@ type Outbox struct {
 	Dead    int       `json:"dead"`
 	Oldest  time.Time `json:"oldest,omitzero"` // when the oldest was made that waits
 	Next    string    `json:"next,omitempty"`
+	Named
 }
 
 // Letters returns what waits, or the dead letters, newest first. An error ends them.

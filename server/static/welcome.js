@@ -38,6 +38,8 @@ async function check() {
 	}
 	if (field.value !== text) return; // another was put there meanwhile
 	if (status === 200 || status === 204) ask(status === 200); // 200: it is for the first administrator
+	const box = field.closest(".field"); // a good one needs no look
+	if (box) box.hidden = status === 200 || status === 204;
 	document.getElementById("void").hidden = status !== 401;
 	document.getElementById("used").hidden = status !== 410;
 }
