@@ -66,13 +66,14 @@ func demo(ctx context.Context, users *accounts.Accounts, url, address string, lo
 Counterfoil demo
   watch it:       http://%[2]s/live
   sign in:        %[1]s/login
+  console:        %[1]s/admin (sign in as admin)
   sample service: http://%[2]s/
   users:          alice, bob, admin
   password:       %[3]s
 
 Try it:
   TOKEN=$(curl -s %[1]s/v1/login -H 'Content-Type: application/json' -d '{"identifier":"alice","password":"%[3]s","carrier":"bearer"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -H "Authorization: Bearer $TOKEN" http://%[2]s/
-Then end that session at %[1]s/ and call the service again.
+Then sign in as alice at %[1]s/, end that session there, and call the service again.
 
 `, url, listener.Addr().String(), demoPassword)
 	return nil
