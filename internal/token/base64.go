@@ -2,6 +2,7 @@ package token
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,21 +18,29 @@ var rawURL = base64.RawURLEncoding
 
 const urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// sextets has the six bits of each character of the alphabet. It has notInAlphabet for every
-// other byte.
-var sextets = func() (t [256]byte) {
-	for i := range t {
-		t[i] = notInAlphabet
-	}
-	for i := range len(urlAlphabet) {
-		t[urlAlphabet[i]] = byte(i)
+// sextets has the six bits of each character of the alphabet, in the place that the first, second, third and fourth
+// of four characters have among 24 bits. It has notInAlphabet for every other byte.
+var sextets = func() (t [4][256]uint32) {
+	for place := range t {
+		for i := range t[place] {
+			t[place][i] = notInAlphabet
+		}
+		for i := range len(urlAlphabet) {
+			t[place][urlAlphabet[i]] = uint32(i) << (18 - 6*place)
+		}
 	}
 	return t
 }()
 
-const notInAlphabet = 0x80
+const notInAlphabet = 1 << 31
 
-func urlByte(c byte) bool { return sextets[c] != notInAlphabet }
+func urlByte(c byte) bool { return sextets[0][c] != notInAlphabet }
+
+// four returns the 24 bits of four characters.
+func four(s string) uint32 {
+	_ = s[3]
+	return sextets[0][s[0]] | sextets[1][s[1]] | sextets[2][s[2]] | sextets[3][s[3]]
+}
 
 func encode(b []byte) string { return rawURL.EncodeToString(b) }
 
@@ -40,28 +49,34 @@ func encode(b []byte) string { return rawURL.EncodeToString(b) }
 // decoder would skip CR and LF (TOK-09). It refuses unused bits that are not zero (section 3.5,
 // TOK-10).
 func decode(out []byte, s string) ([]byte, error) {
-	begin := len(out)
-	out = slices.Grow(out, len(s)*3/4)
-	to := out[begin : begin+len(s)*3/4]
-	bad, n := byte(0), 0
+	begin, end := len(out), len(out)+len(s)*3/4
+	out = slices.Grow(out, end-begin)
+	to := out[begin:end]
+	bad := uint32(0)
+	for len(s) >= 8 && len(to) >= 8 { // two bytes more than there are: the next ones replace them
+		a, b := four(s), four(s[4:])
+		bad |= a | b
+		binary.BigEndian.PutUint64(to, (uint64(a)<<24|uint64(b&^notInAlphabet))<<16)
+		s, to = s[8:], to[6:]
+	}
 	for len(s) >= 4 {
-		a, b, c, d := sextets[s[0]], sextets[s[1]], sextets[s[2]], sextets[s[3]]
-		bad |= a | b | c | d
-		to[n], to[n+1], to[n+2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
-		s, n = s[4:], n+3
+		a := four(s)
+		bad |= a
+		to[0], to[1], to[2] = byte(a>>16), byte(a>>8), byte(a)
+		s, to = s[4:], to[3:]
 	}
 	left := byte(0) // the unused bits of the last character
 	switch len(s) {
 	case 1:
 		return nil, refuse("base64url length")
 	case 2:
-		a, b := sextets[s[0]], sextets[s[1]]
-		bad |= a | b
-		to[n], left = a<<2|b>>4, b<<4
+		a := sextets[0][s[0]] | sextets[1][s[1]]
+		bad |= a
+		to[0], left = byte(a>>16), byte(a>>8)
 	case 3:
-		a, b, c := sextets[s[0]], sextets[s[1]], sextets[s[2]]
-		bad |= a | b | c
-		to[n], to[n+1], left = a<<2|b>>4, b<<4|c>>2, c<<6
+		a := sextets[0][s[0]] | sextets[1][s[1]] | sextets[2][s[2]]
+		bad |= a
+		to[0], to[1], left = byte(a>>16), byte(a>>8), byte(a)
 	}
 	if bad&notInAlphabet != 0 {
 		return nil, refuse("not base64url")
@@ -69,7 +84,7 @@ func decode(out []byte, s string) ([]byte, error) {
 	if left != 0 {
 		return nil, refuse("base64url is not canonical")
 	}
-	return out[:begin+len(to)], nil
+	return out[:end], nil
 }
 
 // split cuts a compact serialization into its parts. It checks the size and the number of dots

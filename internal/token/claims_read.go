@@ -26,7 +26,7 @@ func (c *Claims) read(payload string) error {
 	if err := r.end(); err != nil {
 		return err
 	}
-	return c.check()
+	return c.check(r.plain)
 }
 
 // claimReader reads the members of a claims object, one at each call of claim. It has no
@@ -170,10 +170,12 @@ func (r *claimReader) integer() (n int64, err error) {
 	if r.peek() == '0' { // JSON has no leading zeros
 		return 0, errClaimType
 	}
-	for c := r.peek(); '0' <= c && c <= '9' && n < maxInteger; c = r.peek() {
-		n = 10*n + int64(c-'0')
-		r.pos++
+	rest := r.data[r.pos:]
+	digits := 0
+	for ; digits < len(rest) && rest[digits]-'0' <= 9 && n < maxInteger; digits++ {
+		n = 10*n + int64(rest[digits]-'0')
 	}
+	r.pos += digits
 	switch r.peek() {
 	case '.', 'e', 'E':
 		return 0, errClaimType

@@ -101,6 +101,22 @@ func TestClaimsRefused(t *testing.T) {
 	}
 }
 
+// A short cut reads claims of printable ASCII without a backslash. A tab behind them is the long way: both have one
+// verdict about every byte in every place.
+func TestClaimsBothWays(t *testing.T) {
+	const base = `{"exp":1,"iss":"i~","sub":"s","aud":["a","b"],"scope":"r w","cv":12,"app":{"k":"v"},"x":[1.5e3,{"y z":null}]}`
+	for i := range base {
+		for c := range 256 {
+			text := base[:i] + string([]byte{byte(c)}) + base[i+1:]
+			short, err := ParseClaims(text)
+			long, other := ParseClaims(text + "\t")
+			if (err == nil) != (other == nil) || !reflect.DeepEqual(short, long) {
+				t.Errorf("%q = %+v, %v and with a tab behind it %+v, %v", text, short, err, long, other)
+			}
+		}
+	}
+}
+
 func FuzzParseClaims(f *testing.F) {
 	f.Add([]byte(`{"exp":1,"iss":"i","sub":"s","scope":"a b","app":{"k":"v"},"x":[1.5e3,"\u00e9\ud83d\ude00"]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -3,7 +3,7 @@ package token
 import "crypto/ecdh"
 
 // Verify checks a raw signature, for published vectors whose headers are refused.
-func (k Key) Verify(input, sig []byte) bool { return k.verify(input, sig) }
+func (k Key) Verify(input, sig []byte) bool { return k.verify(input, sig, new([]byte)) }
 
 // ConcatKDF is the key derivation of RFC 7518 section 4.6.2.
 var ConcatKDF = concatKDF

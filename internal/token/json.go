@@ -120,10 +120,10 @@ func parseObject(data string) (object, error) {
 
 // scan returns a scanner at the start of the object. It refuses data that is not an object.
 func scan(data string) (scanner, error) {
-	if !utf8.ValidString(data) {
+	s := scanner{data: data, plain: plain(data)}
+	if !s.plain && !utf8.ValidString(data) {
 		return scanner{}, refuse("JSON is not UTF-8")
 	}
-	s := scanner{data: data}
 	s.space()
 	if s.peek() != '{' { // also refuses a BOM
 		return scanner{}, refuse("not a JSON object")
@@ -134,8 +134,26 @@ func scan(data string) (scanner, error) {
 // scanner reads strict JSON. Where it can, it returns parts of data. So it allocates nothing
 // to skip a value, or to read a string without escapes.
 type scanner struct {
-	data string // valid UTF-8
-	pos  int    // never beyond the end of data
+	data  string // valid UTF-8
+	plain bool   // see the function plain
+	pos   int    // never beyond the end of data
+}
+
+// plain reports whether s has only printable ASCII characters, and no backslash. A string in such JSON ends at the next
+// quotation mark.
+func plain(s string) bool {
+	const each = 0x01010101_01010101
+	bad := uint64(0) // at the top bit of each byte
+	for ; len(s) >= 8; s = s[8:] {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		bad |= w | (w + each) | ^(w + each*(0x80-' ')) | ^((w ^ each*'\\') + each*0x7f)
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return bad&(each*0x80) == 0
 }
 
 // peek returns the next byte, or 0 at the end. No JSON token begins with NUL.
@@ -354,6 +372,14 @@ func (s *scanner) string() (string, error) {
 		return "", refuse("JSON syntax")
 	}
 	rest := s.data[s.pos:]
+	if s.plain {
+		n := strings.IndexByte(rest, '"')
+		if n < 0 {
+			return "", refuse("JSON syntax")
+		}
+		s.pos += n + 1
+		return rest[:n], nil
+	}
 	for n := range len(rest) {
 		switch c := rest[n]; {
 		case c == '"':

@@ -28,7 +28,7 @@ func VerifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload,
 }
 
 // scratch has the buffers of one verification.
-type scratch struct{ header, iv, input, sig, payload []byte }
+type scratch struct{ header, iv, input, sig, der, payload []byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -58,7 +58,7 @@ func verifyJWS(compact, typ string, find func(kid string) (Key, bool)) (payload,
 		return "", "", err
 	}
 	s.input = append(s.input[:0], compact[:len(p[0])+1+len(p[1])]...)
-	if !k.verify(s.input, s.sig) {
+	if !k.verify(s.input, s.sig, &s.der) {
 		return "", "", refuse("signature")
 	}
 	if s.payload, err = decode(s.payload[:0], p[1]); err != nil {
@@ -98,10 +98,11 @@ func shortType(s string) string {
 // Holds reports whether sig is a signature by k over input. It is for programs that look for
 // faults of foreign tokens: it checks no header, so a service calls [VerifyJWS] instead.
 func (k Key) Holds(input, sig []byte) bool {
-	return k.public != nil && k.alg == k.Alg && k.verify(input, sig)
+	return k.public != nil && k.alg == k.Alg && k.verify(input, sig, new([]byte))
 }
 
-func (k Key) verify(input, sig []byte) bool {
+// verify reports whether sig is a signature by k over input. der is a buffer of the caller.
+func (k Key) verify(input, sig []byte, der *[]byte) bool {
 	info := algs[k.alg]
 	switch p := k.public.(type) {
 	case *ecdsa.PublicKey:
@@ -121,8 +122,8 @@ func (k Key) verify(input, sig []byte) bool {
 			}
 		}
 		var sum [maxDigest]byte
-		var der [maxDER]byte
-		return ecdsa.VerifyASN1(p, digest(info.hash, input, &sum), appendDER(der[:0], sig[:size], sig[size:]))
+		*der = appendDER((*der)[:0], sig[:size], sig[size:])
+		return ecdsa.VerifyASN1(p, digest(info.hash, input, &sum), *der)
 	case ed25519.PublicKey:
 		if k.check != nil && len(sig) == ed25519.SignatureSize {
 			if valid, known := k.check(input, sig); known {
@@ -179,9 +180,6 @@ func coordinate(c elliptic.Curve) int { return (c.Params().BitSize + 7) / 8 }
 func inRange(n, order []byte) bool {
 	return bytes.Compare(n, order) < 0 && bytes.ContainsFunc(n, func(r rune) bool { return r != 0 })
 }
-
-// maxDER is the size of the longest ECDSA signature in DER, on P-521.
-const maxDER = 3 + 2*(3+66)
 
 // appendDER writes a signature as crypto/ecdsa reads it: a SEQUENCE of two
 // INTEGERs (RFC 3279 section 2.2.3), each shorter than 128 bytes.
