@@ -18,8 +18,9 @@ type admitted struct {
 }
 
 // admit lets next answer r for s.
-func (g *Guard) admit(next http.Handler, w http.ResponseWriter, r *http.Request, s *Session) {
-	a := &admitted{sessionContext{r.Context(), s}, varying{ResponseWriter: w, vary: g.vary}}
+func (g *Guard) admit(next http.Handler, w http.ResponseWriter, r *http.Request, f *found) {
+	a := &admitted{sessionContext{Context: r.Context()}, varying{ResponseWriter: w, vary: &g.vary}}
+	f.lazy(&a.session.session)
 	next.ServeHTTP(a.answer.like(w), r.WithContext(&a.session))
 	a.answer.tell() // an answer without a body is written after this
 }
@@ -27,12 +28,12 @@ func (g *Guard) admit(next http.Handler, w http.ResponseWriter, r *http.Request,
 // sessionContext is a context with the session of a request.
 type sessionContext struct {
 	context.Context
-	session *Session
+	session lazySession
 }
 
 func (c *sessionContext) Value(key any) any {
 	if key == (request.SessionKey{}) {
-		return c.session
+		return c.session.get()
 	}
 	return c.Context.Value(key)
 }
@@ -41,13 +42,13 @@ func (c *sessionContext) Value(key any) any {
 // written, so that a handler which sets Vary for itself does not take the names away.
 type varying struct {
 	http.ResponseWriter
-	vary []string
+	vary *[]string // of the guard
 	told bool
 }
 
 func (w *varying) tell() {
 	if !w.told {
-		request.AddVary(w.Header(), w.vary)
+		request.AddVary(w.Header(), *w.vary)
 	}
 }
 

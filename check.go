@@ -24,47 +24,47 @@ func (d *demand) simple() bool { return d.formats == nil && !d.strict && d.min =
 
 func (d *demand) accepts(f Format) bool { return d.formats == nil || slices.Contains(d.formats, f) }
 
-// met reports whether k is as recent as d demands for s.
-func (d *demand) met(k *knowledge, s *Session) bool {
-	return (!d.strict || k.reached(s.Born)) && (d.min == (Cursor{}) || k.reached(d.min))
+// met reports whether k is as recent as d demands for a copy that was born then.
+func (d *demand) met(k *knowledge, born Cursor) bool {
+	return (!d.strict || k.reached(born)) && (d.min == (Cursor{}) || k.reached(d.min))
 }
 
 // verify is the whole of a check. It answers at once for a copy that was seen before and is
-// good; decide does the rest.
-func (v *Verifier) verify(ctx context.Context, c credential, d *demand) (*Session, error) {
-	if d.simple() {
-		if e := v.seen.get(c); e != nil && v.check(e) == nil {
-			return e.session, nil
-		}
+// good; decide does the rest. Without an error it sets f.
+func (v *Verifier) verify(ctx context.Context, c credential, d *demand, f *found) (err error) {
+	if d.simple() && v.seen.get(c, f) && v.check(f) == nil {
+		return nil
 	}
-	return v.decide(ctx, c, d)
+	*f, err = v.decide(ctx, c, d)
+	return err
 }
 
 // check decides on a genuine copy. The order is what P1 rests on: knowledge is
 // loaded, then the log is asked, then the clock is read. So time that passes in
 // between counts as staleness, and an entry that was dropped because all it covers
 // has ended was dropped before the end is asked about. C1 to C4 are of notifier.
-func (v *Verifier) check(e *entry) error {
-	k := v.follower.known.Load()                  // C1
-	if gen := e.checkedGen.Load(); gen != k.gen { // C2
-		if err := v.ask(e, k, gen); err != nil {
+func (v *Verifier) check(f *found) error {
+	e, k := f.entry, v.follower.known.Load()        // C1
+	if gen := e.checkedGen().Load(); gen != k.gen { // C2
+		if err := v.ask(f, k, gen); err != nil {
 			return err
 		}
 	}
 	at := v.clock.Read()
-	if k.time.latestAt(&at) >= e.deadline {
-		return k.ended(e.deadline, &at)
+	if deadline := e.deadline(); k.time.latestAt(&at) >= deadline {
+		return k.ended(deadline, &at)
 	}
-	if v.overdue(k, e.signed, &at) > 0 {
+	if v.overdue(k, e.is(isSigned), &at) > 0 {
 		return ErrStale
 	}
 	return nil
 }
 
 // judge refuses a copy that the log of k covers, or whose end must be asked for anew.
-func (e *entry) judge(k *knowledge) error {
-	err := k.judge(e.session)
-	if err == nil && e.session.Carrier.Format == Opaque && e.era != k.era {
+func (f *found) judge(k *knowledge) error {
+	names, era := f.names()
+	err := k.judge(names)
+	if err == nil && f.format() == Opaque && era != k.era {
 		return errOtherEra
 	}
 	return err
@@ -73,11 +73,11 @@ func (e *entry) judge(k *knowledge) error {
 // ask asks the log of k about e, in whose checkedGen gen was found. An entry may have been
 // dropped before, by newer knowledge than k, if e had ended by then. So a copy that ended at
 // such a time is not remembered as one that no entry covers.
-func (v *Verifier) ask(e *entry, k *knowledge, gen uint64) error {
+func (v *Verifier) ask(e *found, k *knowledge, gen uint64) error {
 	err := e.judge(k) // C3
-	if err == nil && e.deadline <= k.dropped(v.opts.Leeway) {
+	if err == nil && e.deadline() <= k.dropped(v.opts.Leeway) {
 		at := v.clock.Read()
-		return k.ended(e.deadline, &at)
+		return k.ended(e.deadline(), &at)
 	}
 	e.checked(k, gen, err) // C4
 	return err
@@ -102,23 +102,27 @@ func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Du
 //  5. A copy of another epoch waits until the log shows which epoch is over.
 //  6. A strict route, or a client that names a cursor, waits for the log.
 //  7. The policy of the route answers for knowledge that is still stale.
-func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Session, error) {
+func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (found, error) {
 	if len(c.value) > token.MaxSize {
-		return nil, ErrInvalidToken
+		return found{}, ErrInvalidToken
 	}
-	e := v.seen.get(c)
-	seen := e != nil
+	var e *found
+	var remembered found
+	seen := v.seen.get(c, &remembered)
+	if seen {
+		e = &remembered
+	}
 	f, err := v.formOf(c, e)
 	if err == nil && !d.accepts(f.format) {
 		err = errNotHere
 	}
 	if err != nil {
-		return nil, err
+		return found{}, err
 	}
 	lookedUp := false
 	if !seen {
 		e, err = v.firstSight(ctx, c, f, d, false)
-		lookedUp = e != nil && !e.signed
+		lookedUp = e != nil && !e.is(isSigned)
 	}
 	if err == nil {
 		err = v.check(e)
@@ -137,29 +141,29 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (*Sessio
 	}
 	switch {
 	case err == nil:
-		return e.session, nil
+		return *e, nil
 	case errors.Is(err, ErrExpired) && e != nil && (lookedUp || f.format == Opaque):
 		// The issuer has said that it is good. Perhaps it ended since; the next check asks.
 		return v.stale(ctx, c, f, d, e, errDoubt)
 	case errors.Is(err, ErrExpired) && e != nil:
-		v.seen.drop(e) // a revoked one stays for as long as it lives: refusing it again is cheap
+		v.seen.drop(c, e) // a revoked one stays for as long as it lives: refusing it again is cheap
 	case errors.Is(err, ErrStale):
 		return v.stale(ctx, c, f, d, e, err)
 	}
-	return nil, err
+	return found{}, err
 }
 
 // formOf is step 1. e is the copy if it was seen before, else nil.
-func (v *Verifier) formOf(c credential, e *entry) (form, error) {
+func (v *Verifier) formOf(c credential, e *found) (form, error) {
 	if e != nil {
-		return form{format: e.session.Carrier.Format}, nil
+		return form{format: e.format()}, nil
 	}
 	return v.reader.formOf(c.value)
 }
 
 // firstSight finds out what a credential is: by its signature, or by a look-up at the
 // issuer. wasGood is for a credential that was found good before.
-func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool) (*entry, error) {
+func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool) (*found, error) {
 	k, at := v.follower.known.Load(), v.clock.Read()
 	over := v.overdue(k, f.format == JWT, &at)
 	if over > 0 && (v.waits.Load() != nil || !d.policy.allowsFirstSight(f.format, over)) {
@@ -175,17 +179,20 @@ func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *dema
 	if err != nil {
 		return nil, err
 	}
-	e, err := v.reader.newEntry(c, f.format, s, signed, k.era)
+	n, err := v.reader.newCopy(c, f.format, s, signed, k.era)
 	if err != nil {
 		return nil, err
 	}
 	if v.follower.known.Load().applied.Before(s.Born) {
 		v.follower.wake() // REV-11: the copy is younger than our knowledge; the bound still holds
 	}
-	if signed { // keep has put the others
-		v.seen.put(e)
+	e := found{}
+	if signed {
+		e = v.seen.put(&n)
+	} else { // keep has put it
+		e = n.alone()
 	}
-	return e, nil
+	return &e, nil
 }
 
 // keep is for a look-up that begins. It takes the answer into the cache: a session is
@@ -204,8 +211,8 @@ func (v *Verifier) keep() settle {
 			f = JWE
 		}
 		copied := *s
-		if e, err := v.reader.newEntry(c, f, &copied, false, era); err == nil {
-			v.seen.put(e)
+		if n, err := v.reader.newCopy(c, f, &copied, false, era); err == nil {
+			v.seen.put(&n)
 		}
 	}
 }
@@ -219,8 +226,9 @@ func renewable(err error, seen bool) bool {
 }
 
 // settleEpoch decides about a copy of another epoch than the known one.
-func (v *Verifier) settleEpoch(ctx context.Context, e *entry) error {
-	epoch := e.session.Born.Epoch
+func (v *Verifier) settleEpoch(ctx context.Context, e *found) error {
+	names, _ := e.names()
+	epoch := names.Born.Epoch
 	if v.follower.isOver(epoch) {
 		return errOtherEpoch
 	}
@@ -236,11 +244,12 @@ func (v *Verifier) settleEpoch(ctx context.Context, e *entry) error {
 
 // catchUp waits a moment for the knowledge that d demands, then leaves it to the stale policy
 // (REV-11). Knowledge that meets the demand may be younger than that of the check of e.
-func (v *Verifier) catchUp(ctx context.Context, d *demand, e *entry) error {
+func (v *Verifier) catchUp(ctx context.Context, d *demand, e *found) error {
 	if !d.strict && d.min == (Cursor{}) {
 		return nil
 	}
-	met := func(k *knowledge) bool { return d.met(k, e.session) }
+	names, _ := e.names()
+	met := func(k *knowledge) bool { return d.met(k, names.Born) }
 	if !met(v.follower.known.Load()) {
 		if err := v.follower.catchUp(ctx, met); err != nil {
 			return fmt.Errorf("%w: the log is not applied as far as demanded: %w", ErrStale, err)
@@ -251,14 +260,16 @@ func (v *Verifier) catchUp(ctx context.Context, d *demand, e *entry) error {
 
 // stale answers by the policy of the route when knowledge does not suffice for c. e is the
 // copy if it was found genuine, else nil.
-func (v *Verifier) stale(ctx context.Context, c credential, f form, d *demand, e *entry, cause error) (*Session, error) {
+func (v *Verifier) stale(ctx context.Context, c credential, f form, d *demand, e *found, cause error) (found, error) {
 	switch {
 	case d.policy.mode == introspect:
-		return v.introspect(ctx, c, f, e != nil, cause)
+		s, err := v.introspect(ctx, c, f, e != nil, cause)
+		return found{session: s}, err
 	case d.policy.mode == serveStale && e != nil:
-		return v.serveStale(ctx, d.policy.max, e, cause)
+		s, err := v.serveStale(ctx, d.policy.max, e, cause)
+		return found{session: s}, err
 	}
-	return nil, cause
+	return found{}, cause
 }
 
 // introspect accepts a credential that the issuer says is good now. The log that is known
@@ -278,7 +289,7 @@ func (v *Verifier) introspect(ctx context.Context, c credential, f form, wasGood
 	if !v.reader.meant(s) {
 		return nil, errNotHere
 	}
-	err = v.follower.known.Load().judge(s)
+	err = v.follower.known.Load().judge(s.Names())
 	if err != nil && !errors.Is(err, errOtherEpoch) { // the issuer knows which epochs count
 		return nil, err
 	}
@@ -293,23 +304,23 @@ func (v *Verifier) introspect(ctx context.Context, c credential, f form, wasGood
 // whose age is measured: the knowledge that checkedGen tells of may be older than an entry
 // that covers e. Of a copy of another epoch nothing is known, not even that it was good at
 // any time.
-func (v *Verifier) serveStale(ctx context.Context, most time.Duration, e *entry, cause error) (*Session, error) {
+func (v *Verifier) serveStale(ctx context.Context, most time.Duration, e *found, cause error) (*Session, error) {
 	k := v.follower.known.Load()
 	if err := e.judge(k); errors.Is(err, errOtherEpoch) || errors.Is(err, errOtherEra) {
 		return nil, cause
 	} else if err != nil {
 		return nil, err
 	}
+	s := *e.Session()
 	at := v.clock.Read()
-	ended := k.latest(&at, v.opts.Leeway) >= e.session.Expires.UnixNano()
-	if ended || v.overdue(k, e.signed, &at) > most {
+	ended := k.latest(&at, v.opts.Leeway) >= s.Expires.UnixNano()
+	if ended || v.overdue(k, e.is(isSigned), &at) > most {
 		return nil, cause
 	}
 	if !v.servingStale.Swap(true) {
 		v.log.WarnContext(ctx, "accepting credentials on stale knowledge", "staleness", v.Staleness().String())
 	}
 	v.servedStale.Add(1)
-	s := *e.session
 	s.Stale = true
 	return &s, nil
 }

@@ -19,15 +19,14 @@ type Meeting struct {
 	notifier *notifier
 	revoked  *revocation.Index
 	known    *knowledge
-	found    *entry // as the cache shows it
+	found    *found // as the cache shows it
 	covers   revocation.Revocation
 }
 
 // NewMeeting returns one at which scope covers the copy.
 func NewMeeting(scope revocation.Scope) *Meeting {
 	m := &Meeting{notifier: newNotifier(), revoked: revocation.NewIndex()}
-	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{Epoch: 1, Seq: 1}}
-	m.found = &entry{session: s}
+	m.found = m.another()
 	m.covers = revocation.Revocation{At: Cursor{Epoch: 1, Seq: 2}, Scope: scope, ID: "id"}
 	if scope == revocation.ScopeGrant {
 		m.covers.ID = "id id"
@@ -44,7 +43,7 @@ func NewMeeting(scope revocation.Scope) *Meeting {
 // entry of the log was known when the check began.
 func (m *Meeting) Check(v *Verdict) []func() {
 	var k *knowledge
-	var e *entry
+	var e *found
 	var gen uint64
 	asks := func() bool { return e != nil && gen != k.gen }
 	return []func(){
@@ -53,12 +52,13 @@ func (m *Meeting) Check(v *Verdict) []func() {
 		func() {
 			v.Found, v.Knew = e != nil, k.applied == m.covers.At
 			if e != nil {
-				gen = e.checkedGen.Load()
+				gen = e.checkedGen().Load()
 			}
 		},
 		func() {
 			if asks() {
-				v.Refused = k.judge(e.session) != nil
+				names, _ := e.names()
+				v.Refused = k.judge(names) != nil
 			}
 		},
 		func() {
@@ -74,17 +74,55 @@ func (m *Meeting) Check(v *Verdict) []func() {
 // Verdict is what Check found.
 type Verdict struct{ Found, Knew, Refused bool }
 
+func (m *Meeting) subscribe(e *found) {
+	names, _ := e.names()
+	m.notifier.subscribe(e.slab.id(e.at), e.entry, &names)
+}
+
 // Put makes the copy be found, as seenCache.put does.
 func (m *Meeting) Put() []func() {
 	e := m.found
 	m.found = nil
-	return []func(){func() { m.notifier.subscribe(e) }, func() { m.found = e }}
+	return []func(){func() { m.subscribe(e) }, func() { m.found = e }}
 }
 
 // Remove makes it not be found any more, as seenCache.removed does.
 func (m *Meeting) Remove() []func() {
 	e := m.found
-	return []func(){func() { m.found = nil }, func() { m.notifier.unsubscribe(e) }}
+	return []func(){func() { m.found = nil }, func() {
+		names, _ := e.names()
+		m.notifier.unsubscribe(e.entry, &names)
+	}}
+}
+
+// another makes an entry of the copy, which is not subscribed.
+func (m *Meeting) another() *found {
+	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{Epoch: 1, Seq: 1}}
+	n := newEntry{packed: pack(nil, s, 0, 0, 0), shared: s}
+	b := newSlab(linesOf(len(n.packed)))
+	m.notifier.arena.take(b)
+	f := &found{entry: &b.lines[0], slab: b, at: b.add(&n)}
+	b.publish(0)
+	return f
+}
+
+// Move makes another entry of the copy be found, as shard.moveSparse does.
+func (m *Meeting) Move() []func() {
+	from, to := m.found, m.another()
+	var refused bool
+	return []func(){
+		func() { refused = from.checkedGen().Load() == detached },
+		func() {
+			if m.subscribe(to); refused {
+				to.checkedGen().Store(detached)
+			}
+		},
+		func() { m.found = to },
+		func() {
+			names, _ := from.names()
+			m.notifier.unsubscribe(from.entry, &names)
+		},
+	}
 }
 
 // Follow applies the entry, as follower.apply does: F1 to F3 of notifier.
@@ -110,12 +148,12 @@ func Pages(ctx context.Context, s Source, f revocation.Follow, apply func(revoca
 // Remember puts texts into a new cache, and returns which of them it has then, by a look
 // at each.
 func Remember(texts []string) (kept []string) {
-	t := newSeenCache(len(texts), newNotifier())
+	t := newSeenCache(len(texts), 1<<20, newNotifier())
 	for _, text := range texts {
-		t.put(&entry{credential: credential{text, Header}, session: &Session{ID: text}})
+		t.put(&newCopy{credential: credential{text, Header}, session: &Session{ID: text}})
 	}
 	for _, text := range texts {
-		if e := t.get(credential{text, Header}); e != nil && e.session.ID == text {
+		if e := new(found); t.get(credential{text, Header}, e) && e.Session().ID == text {
 			kept = append(kept, text)
 		}
 	}
@@ -130,4 +168,58 @@ func Over(n int) int {
 		f.setOver(epoch + 2)
 	}
 	return len(f.over)
+}
+
+// Remembering remembers one text, as a hot copy or another, and returns whether a text is found then,
+// and what forgets one.
+func Remembering(text string, hot bool) (_ func(text string, by Transport) bool, forget func(text string)) {
+	c := newSeenCache(100, 1<<20, newNotifier())
+	c.put(&newCopy{credential: credential{text, Header}, session: &Session{ID: "id"}})
+	if f := new(found); hot && c.get(credential{text, Header}, f) {
+		f.session = f.Session()
+		c.hot.put(c.hash(credential{text, Header}), credential{text, Header}, *f)
+	}
+	return func(text string, by Transport) bool { return c.get(credential{text, by}, new(found)) },
+		func(text string) { c.forget(credential{text, Header}) }
+}
+
+// Tags returns what makes tags under a new key; approved: within FIPS 140.
+func Tags(approved bool) func(text string, by Transport) [2]uint64 {
+	t := newTagger()
+	if approved {
+		t.aead = nil
+	}
+	return func(text string, by Transport) [2]uint64 { return t.of(credential{text, by}) }
+}
+
+// Packed returns s as it is after it was remembered.
+func Packed(s *Session) *Session {
+	shared, _ := new(sharedParts).of(s)
+	n := newEntry{packed: pack(nil, s, 1, 2, 3), shared: shared}
+	b := newSlab(linesOf(len(n.packed)))
+	f := found{entry: &b.lines[0], slab: b, at: b.add(&n)}
+	return f.Session()
+}
+
+// Place returns where a verifier has the copy of a text; nil: nowhere.
+func Place(v *Verifier, text string) any {
+	f := new(found)
+	if !v.seen.get(inHeader(text), f) {
+		return nil
+	}
+	return f.entry
+}
+
+// Hot returns how many hot copies a verifier has.
+func Hot(v *Verifier) int { return int(v.seen.hot.table.Load().count.Load()) }
+
+// Slabs returns how many slabs a verifier has.
+func Slabs(v *Verifier) (n int) {
+	slabs := v.seen.arena.slabs.Load()
+	for i := range *slabs {
+		if (*slabs)[i].Load() != nil {
+			n++
+		}
+	}
+	return n
 }

@@ -282,7 +282,7 @@ const (
 //
 // What was known goes on under the index and the time of before, so a check that is under way
 // refuses what comes back. New knowledge has another index, which has dropped nothing, and a
-// new generation: so every copy is asked about anew. It has a new era too: see entry.era.
+// new generation: so every copy is asked about anew. It has a new era too: see found.era.
 func (f *follower) setBack(ctx context.Context, next *knowledge, at *clock.Instant) (again bool) {
 	t := next.time.on(at)
 	switch {

@@ -29,16 +29,17 @@ type knowledge struct {
 	version  uint64        // grows whenever revoked has more entries, or is another index
 	revoked  *revocation.Index
 	time     issuerTime
-	era      uint64        // another one whenever the issuer's time was set back
+	era      uint32        // another one whenever the issuer's time was set back
 	replaced chan struct{} // closed when the follower has published the next knowledge
 }
 
-// judge refuses a copy that the log of k covers. It says nothing about the age of k.
-func (k *knowledge) judge(s *Session) error {
-	if s.Born.Epoch != k.epoch {
+// judge refuses a copy with these names that the log of k covers. It says nothing about the
+// age of k.
+func (k *knowledge) judge(names revocation.Names) error {
+	if names.Born.Epoch != k.epoch {
 		return errOtherEpoch
 	}
-	if r, ok := k.revoked.Covers(s.Names()); ok {
+	if r, ok := k.revoked.Covers(names); ok {
 		if r.Scope == revocation.ScopeClaims {
 			return ErrStaleClaims
 		}

@@ -97,33 +97,37 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Session, error) {
 func (g *Guard) Require(next http.Handler, rules ...Rule) http.Handler {
 	rules = slices.Concat(g.route.Rules, rules)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, c, err := g.verify(r, rules)
+		var f found
+		c, err := g.verify(r, rules, &f)
 		if err != nil {
 			g.refuse(w, r, c, err)
 			return
 		}
-		g.admit(next, w, r, s)
+		g.admit(next, w, r, &f)
 	})
 }
 
 // VerifyRequest returns the session of a request that the route's rules let
 // through.
 func (g *Guard) VerifyRequest(r *http.Request) (*Session, error) {
-	s, _, err := g.verify(r, g.route.Rules)
-	return s, err
+	var f found
+	if _, err := g.verify(r, g.route.Rules, &f); err != nil {
+		return nil, err
+	}
+	return f.Session(), nil
 }
 
-// verify also returns the credential, as far as it was found.
-func (g *Guard) verify(r *http.Request, rules []Rule) (s *Session, c credential, err error) {
-	s, c, err = g.check(r)
-	if err == nil {
-		err = g.v.follow(rules, s)
+// verify sets f, and also returns the credential, as far as it was found.
+func (g *Guard) verify(r *http.Request, rules []Rule, f *found) (c credential, err error) {
+	c, err = g.check(r, f)
+	if err == nil && len(rules) > 0 {
+		f.session = f.Session()
+		err = g.v.follow(rules, f.session)
 	}
 	if err != nil {
 		g.v.refused.count(err)
-		return nil, c, err
 	}
-	return s, c, nil
+	return c, err
 }
 
 // follow asks the rules. While the time is in doubt one may answer otherwise by the earliest
@@ -145,36 +149,40 @@ func (v *Verifier) follow(rules []Rule, s *Session) error {
 	return nil
 }
 
-func (g *Guard) check(r *http.Request) (*Session, credential, error) {
+func (g *Guard) check(r *http.Request, f *found) (credential, error) {
 	c, err := findCredential(r, g.v.cookie, g.route.Transport)
 	if err != nil {
-		return nil, c, err
+		return c, err
 	}
 	if c.transport == Cookie {
 		if err := request.CheckOrigin(r, g.route.Origins); err != nil {
-			return nil, c, err
+			return c, err
 		}
 	}
 	d := &g.demand
 	if fields := r.Header[request.MinCursorHeader]; len(fields) > 0 {
 		more := g.demand
 		if more.min, err = minCursor(fields); err != nil {
-			return nil, c, err
+			return c, err
 		}
 		d = &more
 	}
-	s, err := g.take(r.Context(), c, d)
-	return s, c, err
+	return c, g.take(r.Context(), c, d, f)
 }
 
 // take is a check, and refuses a copy for another origin than the route's: a service that sees
 // it could use it at another one otherwise.
-func (g *Guard) take(ctx context.Context, c credential, d *demand) (*Session, error) {
-	s, err := g.v.verify(ctx, c, d)
-	if err == nil && s.Origin != "" && !slices.Contains(g.route.Origins, s.Origin) {
-		return nil, errNotHere
+func (g *Guard) take(ctx context.Context, c credential, d *demand, f *found) error {
+	if err := g.v.verify(ctx, c, d, f); err != nil {
+		return err
 	}
-	return s, err
+	if origin := f.origin(); origin != "" && !slices.Contains(g.route.Origins, origin) {
+		return errNotHere
+	}
+	if f.cold {
+		g.v.seen.warm(c, f)
+	}
+	return nil
 }
 
 // credential is what a request carries, and how.

@@ -44,13 +44,18 @@ import (
 //     contradict 2.
 //  5. Was e not subscribed yet? To subscribe writes a new stamp, before any check can find e.
 //     So all checks of e began after F2, asked after F1, and refused. That contradicts 2.
+//     An entry whose slab has few others is moved: another entry is made of it, and is
+//     subscribed before it takes the place of e. This is a copy of its own, like one that
+//     was verified again, and what was asked about e does not count for it.
 //  6. Was e not subscribed any more? To unsubscribe begins with detached, which no check
-//     overwrites. So C2 of our check finds detached. That contradicts 2.
+//     overwrites. So C2 of our check finds detached. That contradicts 2. For that, the memory
+//     of an entry is never used for another one: a check that is late meets e, or nothing.
 //
 // Entries for clients, keys and everybody notify nobody: they cover so many copies that the
 // follower takes a new generation instead, and every copy is asked about once.
 // TestEveryOrder runs the steps in every order.
 type notifier struct {
+	arena  *arena
 	seed   maphash.Seed
 	stamps atomic.Uint64 // the last number given to a stamp or to a generation
 	shards [notifierShards]notifierShard
@@ -64,8 +69,13 @@ const detached = 0
 const notifierShards = 64
 
 type notifierShard struct {
-	mu    sync.Mutex      // guards all below
-	heads []*subscription // as many as a power of two, or none
+	mu    sync.Mutex // guards all below
+	lists [topics]lists
+}
+
+// lists are those of one topic. Copies whose names have one place are in one list.
+type lists struct {
+	heads []entryID // as many as a power of two, or none
 	size  int
 }
 
@@ -79,14 +89,10 @@ const (
 	topics
 )
 
-// subscription puts an entry into the list of those whose names of one topic have one place.
-type subscription struct {
-	entry      *entry // nil: not subscribed
-	hash       uint64
-	next, prev *subscription
-}
+// link puts an entry into a list.
+type link struct{ next, prev entryID }
 
-func newNotifier() *notifier { return &notifier{seed: maphash.MakeSeed()} }
+func newNotifier() *notifier { return &notifier{arena: new(arena), seed: maphash.MakeSeed()} }
 
 // stamp returns a number that was never in any entry.checkedGen.
 func (n *notifier) stamp() uint64 { return n.stamps.Add(1) }
@@ -97,32 +103,41 @@ func (n *notifier) hash(t topic, id string) uint64 {
 
 func (n *notifier) shard(hash uint64) *notifierShard { return &n.shards[hash>>58] }
 
-// subscribe has e notified from here on. An impersonation has names of two sessions, and is rare:
-// it is detached, so every check asks about it. It must not have been subscribed before, and no
-// other goroutine may have it yet.
-func (n *notifier) subscribe(e *entry) {
-	s := e.session
-	if s.Actor != "" {
-		e.checkedGen.Store(detached)
-		return
+// named returns under which name a copy is notified; empty: under none. An impersonation has
+// names of two sessions, and is rare: it is detached, so every check asks about it.
+func named(t topic, names *revocation.Names) string {
+	switch {
+	case names.Actor != "":
+		return ""
+	case t == bySession:
+		return names.Session
+	case t == bySubject:
+		return names.Subject
 	}
-	e.checkedGen.Store(n.stamp())
-	for t, id := range [topics]string{bySession: s.ID, bySubject: s.Subject, byToken: s.TokenID} {
-		if id == "" {
-			continue
+	return names.Token
+}
+
+// subscribe has e notified from here on. It must not have been subscribed before, and no
+// other goroutine may have it yet.
+func (n *notifier) subscribe(id entryID, e *entry, names *revocation.Names) {
+	for t := range topics {
+		if name := named(t, names); name != "" {
+			h := n.hash(t, name)
+			n.shard(h).add(n, t, h, id, e)
 		}
-		h := n.hash(topic(t), id)
-		e.subscriptions[t] = subscription{entry: e, hash: h}
-		n.shard(h).add(&e.subscriptions[t])
+	}
+	if names.Actor == "" {
+		e.checkedGen().Store(n.stamp())
 	}
 }
 
 // unsubscribe ends the notifications of e.
-func (n *notifier) unsubscribe(e *entry) {
-	e.checkedGen.Store(detached) // before it cannot be notified any more
-	for t := range e.subscriptions {
-		if s := &e.subscriptions[t]; s.entry != nil {
-			n.shard(s.hash).remove(s)
+func (n *notifier) unsubscribe(e *entry, names *revocation.Names) {
+	e.checkedGen().Store(detached) // before it cannot be notified any more
+	for t := range topics {
+		if name := named(t, names); name != "" {
+			h := n.hash(t, name)
+			n.shard(h).remove(n, t, h, e)
 		}
 	}
 }
@@ -130,36 +145,38 @@ func (n *notifier) unsubscribe(e *entry) {
 // notify makes the checks of all copies that r may cover ask the log, before r's page is
 // published. It reports whether it could: if not, the caller takes a new generation.
 func (n *notifier) notify(r revocation.Revocation) bool {
-	var h uint64
+	var t topic
+	name := r.ID
 	switch r.Scope {
 	case revocation.ScopeSession:
-		h = n.hash(bySession, r.ID)
+		t = bySession
 	case revocation.ScopeGrant: // of all clients of the session: those that it does not cover ask once more
-		sid, _, _ := token.CutGrantID(r.ID)
-		h = n.hash(bySession, sid)
+		t = bySession
+		name, _, _ = token.CutGrantID(r.ID)
 	case revocation.ScopeSubject, revocation.ScopeClaims:
-		h = n.hash(bySubject, r.ID)
+		t = bySubject
 	case revocation.ScopeOthers: // of all sessions of the subject: the spared one asks once more
 		subject, _, ok := token.CutOthersID(r.ID)
 		if !ok {
 			return false
 		}
-		h = n.hash(bySubject, subject)
+		t, name = bySubject, subject
 	case revocation.ScopeToken:
-		h = n.hash(byToken, r.ID)
+		t = byToken
 	default:
 		return false
 	}
+	h := n.hash(t, name)
 	shard := n.shard(h)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if len(shard.heads) == 0 {
+	if len(shard.lists[t].heads) == 0 {
 		return true
 	}
-	for s := *shard.head(h); s != nil; s = s.next {
-		if s.hash == h {
-			s.entry.notify(n.stamp())
-		}
+	for id := *shard.lists[t].head(h); id != 0; { // those with other names in this place ask once more
+		e, _ := n.arena.entry(id)
+		e.notify(n.stamp())
+		id = e.link(t).next
 	}
 	return true
 }
@@ -168,8 +185,8 @@ func (n *notifier) notify(r revocation.Revocation) bool {
 // about anyway, and stays detached.
 func (e *entry) notify(stamp uint64) {
 	for {
-		gen := e.checkedGen.Load()
-		if gen == detached || e.checkedGen.CompareAndSwap(gen, stamp) {
+		gen := e.checkedGen().Load()
+		if gen == detached || e.checkedGen().CompareAndSwap(gen, stamp) {
 			return
 		}
 	}
@@ -180,57 +197,63 @@ func (e *entry) notify(stamp uint64) {
 func (e *entry) checked(k *knowledge, gen uint64, err error) {
 	switch {
 	case err == nil && gen != detached:
-		e.checkedGen.CompareAndSwap(gen, k.gen)
+		e.checkedGen().CompareAndSwap(gen, k.gen)
 	case errors.Is(err, ErrRevoked) || errors.Is(err, ErrStaleClaims):
-		e.checkedGen.Store(detached)
+		e.checkedGen().Store(detached)
 	}
 }
 
 // head is where the list of hash begins. The caller holds mu, and there are heads.
-func (n *notifierShard) head(hash uint64) **subscription {
-	return &n.heads[hash&uint64(len(n.heads)-1)]
-}
+func (l *lists) head(hash uint64) *entryID { return &l.heads[hash&uint64(len(l.heads)-1)] }
 
-func (n *notifierShard) add(s *subscription) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.size == len(n.heads) {
-		n.grow()
+func (s *notifierShard) add(n *notifier, t topic, hash uint64, id entryID, e *entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &s.lists[t]
+	if l.size == len(l.heads) {
+		l.grow(n, t)
 	}
-	n.size++
-	n.push(s)
+	l.size++
+	l.push(n, t, hash, id, e)
 }
 
-func (n *notifierShard) push(s *subscription) {
-	head := n.head(s.hash)
-	if s.prev, s.next = nil, *head; s.next != nil {
-		s.next.prev = s
+func (l *lists) push(n *notifier, t topic, hash uint64, id entryID, e *entry) {
+	head := l.head(hash)
+	e.setLink(t, link{next: *head})
+	if *head != 0 {
+		next, _ := n.arena.entry(*head)
+		next.setLink(t, link{next.link(t).next, id})
 	}
-	*head = s
+	*head = id
 }
 
-func (n *notifierShard) grow() {
-	old := n.heads
-	n.heads = make([]*subscription, max(8, 2*len(old)))
-	for _, s := range old {
-		for s != nil {
-			next := s.next
-			n.push(s)
-			s = next
+func (l *lists) grow(n *notifier, t topic) {
+	old := l.heads
+	l.heads = make([]entryID, max(8, 2*len(old)))
+	for _, id := range old {
+		for id != 0 {
+			e, b := n.arena.entry(id)
+			next := e.link(t).next
+			names := b.names(id.at())
+			l.push(n, t, n.hash(t, named(t, &names)), id, e)
+			id = next
 		}
 	}
 }
 
-func (n *notifierShard) remove(s *subscription) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.size--
-	if s.next != nil {
-		s.next.prev = s.prev
+func (s *notifierShard) remove(n *notifier, t topic, hash uint64, e *entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, of := &s.lists[t], e.link(t)
+	l.size--
+	if of.next != 0 {
+		next, _ := n.arena.entry(of.next)
+		next.setLink(t, link{next.link(t).next, of.prev})
 	}
-	if s.prev != nil {
-		s.prev.next = s.next
+	if of.prev != 0 {
+		prev, _ := n.arena.entry(of.prev)
+		prev.setLink(t, link{of.next, prev.link(t).prev})
 	} else {
-		*n.head(s.hash) = s.next
+		*l.head(hash) = of.next
 	}
 }

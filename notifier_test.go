@@ -165,6 +165,7 @@ func TestEveryOrder(t *testing.T) {
 		{source.ScopeSession, "two checks", 72_072},
 		{source.ScopeSession, "put", 27_720},
 		{source.ScopeSession, "removed", 27_720},
+		{source.ScopeSession, "moved", 27_720},
 		{source.ScopeSession, "three checks", 5_040},
 		{source.ScopeSubject, "three checks", 5_040},
 		{source.ScopeOthers, "three checks", 5_040},
@@ -198,16 +199,20 @@ func meet(scope source.Scope, what string) *meeting {
 	if what != "put" {
 		do(put...)
 	}
-	if what == "two checks" || what == "removed" {
+	if what == "two checks" || what == "removed" || what == "moved" {
 		do(m.Check(new(counterfoil.Verdict))...) // asked about before, and good
 	}
 	m.check(false)
-	m.check(what != "two checks")
+	if what != "moved" {
+		m.check(what != "two checks")
+	}
 	switch what {
 	case "put":
 		m.parties = append(m.parties, put)
 	case "removed":
 		m.parties = append(m.parties, m.Remove())
+	case "moved":
+		m.parties = append(m.parties, m.Move())
 	case "three checks":
 		m.check(true)
 	}

@@ -64,7 +64,13 @@ type Options struct {
 	// a refused Credential or another name of the issuer, is an error of NewVerifier all the same.
 	StartStale bool
 
-	MaxSeen    int // how many verified copies are remembered; zero: 100,000
+	// MaxSeen is how many verified copies are remembered, and MaxSeenBytes how many bytes they may
+	// take, about. Beyond either of them, those that were not used of late are verified again.
+	// Half of the bytes, and 12 MiB at most, are for the busiest. docs/performance.md has what a
+	// copy takes. Zero: 100,000, and 8 MiB and 1,024 for each of MaxSeen.
+	MaxSeen      int
+	MaxSeenBytes int64
+
 	MaxEntries int // how many log entries are held before the verifier goes stale; zero: 2,000,000
 
 	Logger *slog.Logger     // for what an operator must know; nil: slog.Default()
@@ -151,6 +157,12 @@ func (o Options) withDefaults() (Options, error) {
 		if *n.value < 1 {
 			return o, fmt.Errorf("counterfoil: Options.%s is %d", n.name, *n.value)
 		}
+	}
+	if o.MaxSeenBytes == 0 {
+		o.MaxSeenBytes = 8<<20 + 1024*int64(o.MaxSeen)
+	}
+	if o.MaxSeenBytes < 1024 {
+		return o, fmt.Errorf("counterfoil: Options.MaxSeenBytes is %d: want 1,024 at least", o.MaxSeenBytes)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

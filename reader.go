@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/revocation"
@@ -133,19 +132,14 @@ func (r *reader) checkTimes(c *token.Claims) error {
 	return nil
 }
 
-// newEntry returns the copy that a genuine credential is. Its session must be of our issuer
+// newCopy returns the copy that a genuine credential is. Its session must be of our issuer
 // and meant for us (TOK-20, TOK-21).
-func (r *reader) newEntry(c credential, f Format, s *Session, signed bool, era uint64) (*entry, error) {
+func (r *reader) newCopy(c credential, f Format, s *Session, signed bool, era uint32) (newCopy, error) {
 	if !r.meant(s) {
-		return nil, errNotHere
+		return newCopy{}, errNotHere
 	}
 	s.Carrier = Carrier{f, c.transport}
-	c.value = strings.Clone(c.value) // without what stood around it in a header
-	e := &entry{credential: c, session: s, signed: signed, deadline: r.deadline(s, signed), era: era}
-	if e.forget = e.deadline; f == Opaque {
-		e.forget += int64(afterlife)
-	}
-	return e, nil
+	return newCopy{credential: c, session: s, deadline: r.deadline(s, signed), signed: signed, era: era}, nil
 }
 
 // afterlife is how long the ended copy of an opaque session shows that its client was

@@ -1,37 +1,22 @@
 package counterfoil
 
 import (
+	"encoding/binary"
 	"hash/maphash"
+	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/clock"
+	"github.com/counterfoil/counterfoil/internal/token"
 )
 
-// entry is a copy that was found genuine. The fields above checkedGen never change, and all
-// that a check reads fits one line of a processor's cache.
-type entry struct {
-	credential credential
-	deadline   int64 // when it must be looked at anew, in nanoseconds since 1970
-	session    *Session
-	signed     bool // proven by a key, not by a look-up
-
-	// checkedGen is the generation of the knowledge whose log was found not to cover the
-	// session; or a stamp, when no check has asked the log since the stamp was given; or
-	// detached. See notifier.
-	checkedGen atomic.Uint64
-
-	era           uint64               // of what was known when the copy was looked up; see follower.setBack
-	used          atomic.Bool          // since the cache last looked for room
-	forget        int64                // when the cache may drop it, in nanoseconds since 1970; never changes
-	subscriptions [topics]subscription // guarded by notifier
-}
-
 // seenCache holds the copies that were verified, by transport and whole text: a hash finds
-// the place, the text decides. Only a verified copy gets in, so junk cannot fill it.
+// the place, and a tag of the text decides. Only a verified copy gets in, so junk cannot fill it.
 //
-// Readers take no lock and write nothing, except entry.used once in a while. A
+// Readers take no lock and write nothing, except that a copy was used once in a while. A
 // reader may miss an entry that is just being moved, which costs another
 // verification and nothing else, and may hold one that has just been removed,
 // which notifier.unsubscribe has made harmless before.
@@ -41,46 +26,66 @@ type entry struct {
 // be it a million tokens of one login, push out their like and not those in use.
 type seenCache struct {
 	seed     maphash.Seed
+	tagger   *tagger
 	shards   []shard // as many as a power of two
+	hot      hotCopies
 	limit    int64
+	maxBytes int64        // of entries
 	size     atomic.Int64 // entries, and those for which room is being made
+	bytes    atomic.Int64 // that they take, about, without the hot ones
+	arena    *arena
 	notifier *notifier
+	shared   sharedParts
 
 	swept clock.Instant // when a shard was last swept; the goroutine of the follower writes it
 	next  int           // the shard to be swept next; likewise
 }
 
-// shard is an open hash table with linear probing, at most half full.
+// shard is an open hash table with linear probing, at most seven eighths full, and the slabs of its
+// entries. Eight slots are one line of a processor's cache, and a look-up rarely leaves it.
 type shard struct {
 	slots atomic.Pointer[[]slot] // as many as a power of two
+	cache *seenCache
 
-	mu   sync.Mutex // guards all writing
-	size int
-	hand int // where room is looked for next
+	mu     sync.Mutex // guards all writing
+	size   int
+	hand   int     // where room is looked for next
+	filled *slab   // new entries come into this one; nil: into another
+	sparse []*slab // hardly have entries left: those are to be moved
 
-	_ [64]byte // another shard is another line of the cache
+	_ [32]byte // another shard is another line of the cache
 }
 
-type slot struct {
-	hash  atomic.Uint64 // 0: empty
-	entry atomic.Pointer[entry]
-}
+// slot has the hash of an entry in its upper half, and its id in its lower one. 0: empty.
+type slot = atomic.Uint64
+
+func slotOf(hash uint32, id entryID) uint64 { return uint64(hash)<<32 | uint64(id) }
 
 const (
 	maxShards = 64
 	minSlots  = 8
 	patience  = 64 // entries in use that are passed over before one of them goes
+
+	// copyCost is what a copy takes beyond its lines: three slots, and its part of the lists of
+	// notifier.
+	copyCost = 3*8 + 16
 )
 
-func newSeenCache(limit int, n *notifier) *seenCache {
+func newSeenCache(limit int, maxBytes int64, n *notifier) *seenCache {
 	shards := maxShards
 	for shards > 1 && limit/shards < 16 {
 		shards /= 2
 	}
-	cache := &seenCache{seed: maphash.MakeSeed(), shards: make([]shard, shards), limit: int64(limit), notifier: n}
+	cache := &seenCache{
+		seed: maphash.MakeSeed(), tagger: newTagger(), shards: make([]shard, shards),
+		limit: int64(limit), arena: n.arena, notifier: n,
+	}
+	cache.hot.start(limit, maxBytes)
+	cache.maxBytes = maxBytes - cache.hot.bytes
 	for i := range cache.shards {
 		slots := make([]slot, minSlots)
 		cache.shards[i].slots.Store(&slots)
+		cache.shards[i].cache = cache
 	}
 	return cache
 }
@@ -94,78 +99,128 @@ const (
 	maxAlike = 4
 )
 
-// hash is never 0. Its upper bits name the shard, its lower ones the slot.
+// hash is the place of a credential. Its upper bits name the shard, its lower ones the slot.
 func (c *seenCache) hash(of credential) uint64 {
 	text := of.value
 	if len(text) > tail {
 		text = text[len(text)-tail:]
 	}
-	return maphash.String(c.seed, text) + uint64(of.transport) | 1<<32
+	return maphash.String(c.seed, text) + uint64(of.transport)
 }
 
 func (c *seenCache) shard(hash uint64) *shard { return &c.shards[hash>>58&uint64(len(c.shards)-1)] }
 
-func (c *seenCache) get(of credential) *entry {
+// get finds the copy of a credential, and sets f, which is empty.
+func (c *seenCache) get(of credential, f *found) bool {
+	if len(of.value) > token.MaxSize {
+		return false // not worth a tag
+	}
 	h := c.hash(of)
+	if hot := c.hot.get(h, of); hot != nil {
+		hot.entry.use()
+		hot.found(f)
+		return true
+	}
+	return c.getByTag(h, of, f)
+}
+
+// getByTag is get for a copy that is not hot.
+func (c *seenCache) getByTag(h uint64, of credential, f *found) bool {
 	slots := *c.shard(h).slots.Load()
-	for i := h; ; i++ {
-		s := &slots[i&uint64(len(slots)-1)]
-		switch s.hash.Load() {
-		case 0:
-			return nil
-		case h:
-			// Hash and entry may be of two moments: the text decides.
-			if e := s.entry.Load(); e != nil && e.credential == of {
-				if !e.used.Load() {
-					e.used.Store(true)
-				}
-				return e
-			}
+	var t tag
+	for i, tagged := h, false; ; i++ {
+		word := slots[i&uint64(len(slots)-1)].Load()
+		if word == 0 {
+			return false
+		}
+		if uint32(word>>32) != uint32(h) {
+			continue
+		}
+		// The slot may be of another moment than the slab, where another entry begins, or none: the
+		// tag decides. What stands there instead of one, nobody chose who knows the tag.
+		b, at := c.arena.find(entryID(word))
+		if b == nil {
+			continue
+		}
+		e := &b.lines[at]
+		first := e.tag() // this line and the next ones are on their way while the tag of the text is made
+		b.lines[min(int(at)+1, len(b.lines)-1)][0].Load()
+		b.lines[min(int(at)+2, len(b.lines)-1)][0].Load()
+		if !tagged {
+			t, tagged = c.tagger.of(of), true
+		}
+		if first == t && !e.is(isGone) {
+			e.use()
+			*f = found{entry: e, slab: b, at: at, cold: true}
+			return true
 		}
 	}
 }
 
-// put takes e in, instead of another copy of the same credential if there is one.
-// From here on e is notified: it is subscribed before any check can find it.
-func (c *seenCache) put(e *entry) {
-	c.notifier.subscribe(e)
-	h := c.hash(e.credential)
-	if c.size.Add(1) > c.limit {
-		c.makeRoom(h)
-	}
-	if old := c.shard(h).put(h, e); old != nil {
-		c.removed(old)
+// warm has chance decide whether f, which was found by its tag and accepted, becomes a hot copy.
+func (c *seenCache) warm(of credential, f *found) {
+	if c.hot.wants() {
+		f.session = f.Session()
+		c.hot.put(c.hash(of), of, *f)
 	}
 }
 
-// makeRoom removes an entry of the shard of hash, or of another one if it has none.
-func (c *seenCache) makeRoom(hash uint64) {
+// put takes a copy in, instead of another one of the same credential if there is one. What it
+// returns is notified: it is subscribed before any check can find it.
+func (c *seenCache) put(n *newCopy) found {
+	h := c.hash(n.credential)
+	shared, more := c.shared.of(n.session)
+	var room [512]byte
+	packed := pack(room[:0], n.session, uint32(h), n.era, 0)
+	cost := int64(copyCost + more + 8*lineWords*linesOf(len(packed)))
+	if cost > c.maxBytes {
+		return n.alone()
+	}
+	binary.LittleEndian.PutUint32(packed[8:], uint32(cost))
+	c.size.Add(1)
+	c.bytes.Add(cost)
+	for c.size.Load() > c.limit || c.bytes.Load() > c.maxBytes {
+		if !c.makeRoom(h) {
+			break
+		}
+	}
+	e := newEntry{
+		tag: c.tagger.of(n.credential), hash: uint32(h), deadline: n.deadline, state: stateOf(n.session, n.signed),
+		packed: packed, shared: shared,
+	}
+	f, ok := c.shard(h).put(&e)
+	if !ok {
+		c.size.Add(-1)
+		c.bytes.Add(-cost)
+		return n.alone()
+	}
+	f.session = n.session
+	return f
+}
+
+// makeRoom removes an entry of the shard of hash, or of another one if it has none. It reports
+// whether there was one.
+func (c *seenCache) makeRoom(hash uint64) bool {
 	for i := range uint64(len(c.shards)) {
-		if e := c.shard(hash + i<<58).evict(); e != nil {
-			c.removed(e)
-			return
+		if c.shard(hash + i<<58).evict() {
+			return true
 		}
 	}
+	return false
 }
 
-func (c *seenCache) removed(e *entry) {
-	c.size.Add(-1)
-	c.notifier.unsubscribe(e)
-}
-
-func (c *seenCache) drop(e *entry) {
-	h := c.hash(e.credential)
-	if gone := c.shard(h).remove(h, func(o *entry) bool { return o == e }); gone != nil {
-		c.removed(gone)
+// drop removes f, if it is remembered.
+func (c *seenCache) drop(of credential, f *found) {
+	if f.slab != nil {
+		h := c.hash(of)
+		c.shard(h).remove(uint32(h), func(e *entry) bool { return e == f.entry })
 	}
 }
 
 // forget drops the copy of a credential, whichever it is.
 func (c *seenCache) forget(of credential) {
-	h := c.hash(of)
-	if gone := c.shard(h).remove(h, func(o *entry) bool { return o.credential == of }); gone != nil {
-		c.removed(gone)
-	}
+	h, t := c.hash(of), c.tagger.of(of)
+	c.shard(h).remove(uint32(h), func(e *entry) bool { return e.tag() == t })
 }
 
 // sweepEvery is how often each shard is swept.
@@ -178,57 +233,177 @@ func (c *seenCache) sweep(at clock.Instant, now int64) {
 		return
 	}
 	c.swept = at
-	for _, e := range c.shards[c.next%len(c.shards)].expired(now) {
-		c.removed(e)
-	}
+	c.shards[c.next%len(c.shards)].expire(now)
+	c.hot.sweep(c.next%maxShards, maxShards)
 	c.next++
 }
 
 func (c *seenCache) len() int { return int(c.size.Load()) }
 
+// taken is how many bytes all that is remembered takes, about.
+func (c *seenCache) taken() int64 { return c.bytes.Load() + c.hot.table.Load().bytes.Load() }
+
+// newEntry is what becomes an entry.
+type newEntry struct {
+	tag      tag
+	hash     uint32
+	deadline int64
+	state    uint64
+	packed   []byte
+	shared   *Session
+}
+
 // find returns where the first entry is that is meant, or the empty slot where it
 // would be. The caller holds mu.
-func find(slots []slot, hash uint64, meant func(*entry) bool) (at int, found *entry) {
+func (s *shard) find(slots []slot, hash uint32, meant func(*entry) bool) (at int, id entryID) {
 	for i := hash; ; i++ {
-		at := int(i & uint64(len(slots)-1))
-		switch slots[at].hash.Load() {
-		case 0:
-			return at, nil
-		case hash:
-			if e := slots[at].entry.Load(); meant(e) {
-				return at, e
+		at := int(i) & (len(slots) - 1)
+		switch word := slots[at].Load(); {
+		case word == 0:
+			return at, 0
+		case uint32(word>>32) == hash:
+			if e, _ := s.cache.arena.entry(entryID(word)); meant(e) {
+				return at, entryID(word)
 			}
 		}
 	}
 }
 
-// put returns the entry that e takes the place of: another copy of its credential, or the
-// last of maxAlike of its hash.
-func (s *shard) put(hash uint64, e *entry) (old *entry) {
+func never(*entry) bool { return false }
+
+// put makes an entry, and has it found. It takes the place of another copy of its credential, or
+// of the last of maxAlike of its hash. Without room for another slab it does nothing.
+func (s *shard) put(n *newEntry) (f found, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	f, ok = s.add(n, false)
+	if !ok {
+		return f, false
+	}
 	slots := *s.slots.Load()
 	alike := 0
-	at, old := find(slots, hash, func(o *entry) bool { alike++; return o.credential == e.credential || alike == maxAlike })
-	if old == nil {
-		if s.size++; 2*s.size > len(slots) {
+	at, old := s.find(slots, n.hash, func(o *entry) bool { alike++; return o.tag() == n.tag || alike == maxAlike })
+	if old == 0 {
+		if s.size++; 8*s.size > 7*len(slots) {
 			slots = s.grow(slots)
-			at, _ = find(slots, hash, func(*entry) bool { return false })
+			at, _ = s.find(slots, n.hash, never)
 		}
 	}
-	slots[at].entry.Store(e)
-	slots[at].hash.Store(hash)
-	return old
+	slots[at].Store(slotOf(n.hash, f.slab.id(f.at)))
+	if old != 0 {
+		s.removed(old)
+	}
+	s.moveSparse()
+	return f, true
+}
+
+// add makes an entry that is subscribed, and that no slot has. The caller holds mu.
+func (s *shard) add(n *newEntry, refused bool) (f found, ok bool) {
+	b, lines := s.filled, linesOf(len(n.packed))
+	if b == nil || !b.hasRoom(lines) {
+		if b = s.another(lines); b == nil {
+			return found{}, false
+		}
+	}
+	at := b.add(n)
+	e := &b.lines[at]
+	names := b.names(at)
+	s.cache.notifier.subscribe(b.id(at), e, &names)
+	if refused {
+		e.checkedGen().Store(detached)
+	}
+	b.publish(at)
+	return found{entry: e, slab: b, at: at}, true
+}
+
+// another seals the slab that was filled and returns the next one, or nil if there is no number
+// for it. It is the larger the more entries there are, so that little room is empty. The caller
+// holds mu.
+func (s *shard) another(lines int) *slab {
+	if old := s.filled; old != nil {
+		old.sealed = true
+		s.filled = nil
+		s.released(old)
+	}
+	b := newSlab(max(lines, min(8<<bits.Len(uint(s.size/8)), slabSize)))
+	if !s.cache.arena.take(b) {
+		return nil
+	}
+	s.filled = b
+	return b
+}
+
+// removed ends an entry that has just lost its slot. The caller holds mu.
+func (s *shard) removed(id entryID) {
+	e, b := s.cache.arena.entry(id)
+	s.cache.size.Add(-1)
+	s.cache.bytes.Add(-int64(b.cost(id.at())))
+	s.end(id, e, b)
+}
+
+// end has an entry not found any more, not even by who knows where it is. The caller holds mu.
+func (s *shard) end(id entryID, e *entry, b *slab) {
+	e[wordState].Or(isGone)
+	names := b.names(id.at())
+	s.cache.notifier.unsubscribe(e, &names)
+	b.live--
+	s.released(b)
+}
+
+// released drops a slab that has no entries left, and remembers one that has few. The caller
+// holds mu.
+func (s *shard) released(b *slab) {
+	switch {
+	case b.sealed && b.live == 0:
+		s.cache.arena.drop(b)
+		s.sparse = slices.DeleteFunc(s.sparse, func(o *slab) bool { return o == b })
+	case b.sealed && !b.waiting && 2*b.live < b.made:
+		b.waiting = true
+		s.sparse = append(s.sparse, b)
+	}
+	if s.size == 0 && s.filled != nil && s.filled.live == 0 {
+		s.cache.arena.drop(s.filled)
+		s.filled = nil
+	}
+}
+
+// moveSparse moves the entries of one slab that has few: another copy takes the place of each,
+// and the slab can go. The caller holds mu.
+func (s *shard) moveSparse() {
+	n := len(s.sparse) - 1
+	if n < 0 {
+		return
+	}
+	from := s.sparse[n]
+	s.sparse[n], s.sparse = nil, s.sparse[:n]
+	slots := *s.slots.Load()
+	var room [512]byte
+	for at := uint32(0); at < from.count.Load(); at += uint32(linesOf(from.size(at))) {
+		e := &from.lines[at]
+		if e.is(isGone) {
+			continue
+		}
+		n := newEntry{
+			tag: e.tag(), hash: from.hash(at), deadline: e.deadline(), state: e[wordState].Load() & (1<<sharedShift - 1),
+			packed: from.packed(at, room[:0]), shared: from.sharedOf(at),
+		}
+		f, ok := s.add(&n, e.checkedGen().Load() == detached)
+		if !ok {
+			return
+		}
+		slot, id := s.find(slots, n.hash, func(o *entry) bool { return o == e })
+		slots[slot].Store(slotOf(n.hash, f.slab.id(f.at)))
+		s.end(id, e, from)
+	}
 }
 
 // grow makes room for twice as much. Readers go on in what there was.
 func (s *shard) grow(slots []slot) []slot {
 	larger := make([]slot, 2*len(slots))
 	for i := range slots {
-		if h := slots[i].hash.Load(); h != 0 {
-			at, _ := find(larger, h, func(*entry) bool { return false })
-			larger[at].entry.Store(slots[i].entry.Load())
-			larger[at].hash.Store(h)
+		if word := slots[i].Load(); word != 0 {
+			at, _ := s.find(larger, uint32(word>>32), never)
+			larger[at].Store(word)
 		}
 	}
 	s.slots.Store(&larger)
@@ -236,53 +411,55 @@ func (s *shard) grow(slots []slot) []slot {
 	return larger
 }
 
-func (s *shard) remove(hash uint64, meant func(*entry) bool) *entry {
+func (s *shard) remove(hash uint32, meant func(*entry) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slots := *s.slots.Load()
-	at, e := find(slots, hash, meant)
-	if e != nil {
+	if at, id := s.find(slots, hash, meant); id != 0 {
 		s.empty(slots, at)
+		s.removed(id)
 	}
-	return e
 }
 
 // evict removes an entry that was not used since the hand came by, or the last one
-// that it had patience for. It returns nil if there is none.
-func (s *shard) evict() *entry {
+// that it had patience for. It reports whether there was one.
+func (s *shard) evict() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slots := *s.slots.Load()
 	for passed := 0; s.size > 0; s.hand++ {
 		s.hand &= len(slots) - 1
-		e := slots[s.hand].entry.Load()
-		if e == nil {
+		word := slots[s.hand].Load()
+		if word == 0 {
 			continue
 		}
-		if passed++; passed < patience && e.used.Load() {
-			e.used.Store(false)
+		e, _ := s.cache.arena.entry(entryID(word))
+		if passed++; passed < patience && e.is(isUsed) {
+			e[wordState].And(^uint64(isUsed))
 			continue
 		}
 		s.empty(slots, s.hand)
-		return e
+		s.removed(entryID(word))
+		return true
 	}
-	return nil
+	return false
 }
 
-func (s *shard) expired(now int64) (gone []*entry) {
+func (s *shard) expire(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slots := *s.slots.Load()
 	for at := 0; at < len(slots); {
-		e := slots[at].entry.Load()
-		if e == nil || e.forget > now {
-			at++
-			continue
+		word := slots[at].Load()
+		if word != 0 {
+			if e, _ := s.cache.arena.entry(entryID(word)); e.forget() <= now {
+				s.empty(slots, at) // another one may have moved here
+				s.removed(entryID(word))
+				continue
+			}
 		}
-		gone = append(gone, e)
-		s.empty(slots, at) // another one may have moved here
+		at++
 	}
-	return gone
 }
 
 // empty empties a slot, and moves those behind it that the gap would hide from a reader. The
@@ -290,18 +467,53 @@ func (s *shard) expired(now int64) (gone []*entry) {
 func (s *shard) empty(slots []slot, at int) {
 	mask := len(slots) - 1
 	for next := (at + 1) & mask; ; next = (next + 1) & mask {
-		h := slots[next].hash.Load()
-		if h == 0 {
+		word := slots[next].Load()
+		if word == 0 {
 			break
 		}
-		if home := int(h) & mask; (next-home)&mask < (next-at)&mask {
+		if home := int(word>>32) & mask; (next-home)&mask < (next-at)&mask {
 			continue // it is looked for from a place behind the gap
 		}
-		slots[at].entry.Store(slots[next].entry.Load())
-		slots[at].hash.Store(h)
+		slots[at].Store(word)
 		at = next
 	}
-	slots[at].hash.Store(0)
-	slots[at].entry.Store(nil)
+	slots[at].Store(0)
 	s.size--
+}
+
+// newCopy is a credential that was found genuine.
+type newCopy struct {
+	credential credential
+	session    *Session
+	deadline   int64
+	signed     bool
+	era        uint32
+}
+
+// alone returns n as a copy that is not remembered: every check asks about it.
+func (n *newCopy) alone() found {
+	e := new(entry)
+	e[wordDeadline].Store(uint64(n.deadline))
+	e[wordState].Store(stateOf(n.session, n.signed))
+	return found{entry: e, session: n.session, era: n.era}
+}
+
+// watched returns n as a copy that a connection has, in a slab of its own.
+func (c *seenCache) watched(n *newCopy) (found, bool) {
+	e := newEntry{deadline: n.deadline, state: stateOf(n.session, n.signed), packed: pack(nil, n.session, 0, n.era, 0), shared: n.session}
+	b := newSlab(linesOf(len(e.packed)))
+	if !c.arena.take(b) {
+		return n.alone(), false
+	}
+	names := n.session.Names()
+	c.notifier.subscribe(b.id(b.add(&e)), &b.lines[0], &names)
+	b.publish(0)
+	return found{entry: &b.lines[0], slab: b, session: n.session}, true
+}
+
+// unwatched ends what watched began.
+func (c *seenCache) unwatched(f *found) {
+	names := f.session.Names()
+	c.notifier.unsubscribe(f.entry, &names)
+	c.arena.drop(f.slab)
 }

@@ -68,6 +68,8 @@ type Status struct {
 	Entries, MaxEntries int
 	Full                bool // MaxEntries is reached: pages do not count (REV-14)
 	Seen, MaxSeen       int
+	SeenBytes           int64 // that the remembered copies take, about
+	MaxSeenBytes        int64
 	Watched             int
 
 	Keys, SkippedKeys int
@@ -94,7 +96,7 @@ func (v *Verifier) Status() Status {
 		Bound: v.opts.Bound, Staleness: k.age(&at), Stale: v.overdue(k, true, &at) > 0, Policy: v.opts.Stale.String(),
 		ServeStale: v.opts.ServeStale, ServingStale: v.servingStale.Load(), ServedStale: v.servedStale.Load(),
 		Entries: k.revoked.Len(), MaxEntries: v.opts.MaxEntries, Full: f.full.Load(),
-		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen, Watched: v.watches.len(),
+		Seen: v.seen.len(), MaxSeen: v.opts.MaxSeen, SeenBytes: v.seen.taken(), MaxSeenBytes: v.opts.MaxSeenBytes, Watched: v.watches.len(),
 		Keys: len(keys.byID), SkippedKeys: keys.skipped, KeysAge: at.Since(&keys.asked), Skew: time.Duration(f.skew.Load()), Doubt: k.time.doubt(),
 		Pages: f.pages.Load(), Gaps: f.gaps.Load(), Epochs: f.epochs.Load(),
 		KeyFetches: v.keys.count.Load(), Lookups: v.lookups.count.Load(), Introspections: v.introspections.count.Load(),
@@ -127,7 +129,7 @@ func (v *Verifier) ServeDebug(w http.ResponseWriter, _ *http.Request) {
 		"bound_seconds": s.Bound.Seconds(), "staleness_seconds": s.Staleness.Seconds(), "stale": s.Stale, "waiting": s.Waiting, "policy": s.Policy,
 		"serve_stale_seconds": s.ServeStale.Seconds(), "serving_stale": s.ServingStale, "served_stale": s.ServedStale,
 		"entries": s.Entries, "max_entries": s.MaxEntries, "full": s.Full,
-		"seen": s.Seen, "max_seen": s.MaxSeen, "watched": s.Watched,
+		"seen": s.Seen, "max_seen": s.MaxSeen, "seen_bytes": s.SeenBytes, "max_seen_bytes": s.MaxSeenBytes, "watched": s.Watched,
 		"keys": s.Keys, "skipped_keys": s.SkippedKeys, "keys_age_seconds": s.KeysAge.Seconds(), "keys_error": s.KeysError,
 		"skew_seconds": s.Skew.Seconds(), "skew_alarm": s.SkewAlarm, "time_doubt_seconds": s.Doubt.Seconds(),
 		"pages": s.Pages, "gaps": s.Gaps, "epochs": s.Epochs,

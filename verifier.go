@@ -82,7 +82,7 @@ func newVerifier(ctx context.Context, source Source, o Options, boot func() time
 	}
 	notifier := newNotifier()
 	v.keys = newKeyCache(source, algorithms, o.Signatures, v.clock)
-	v.seen = newSeenCache(o.MaxSeen, notifier)
+	v.seen = newSeenCache(o.MaxSeen, o.MaxSeenBytes, notifier)
 	v.reader = reader{opts: &v.opts, time: v.issuerTime, keys: v.keys, openers: openers}
 	v.follower.source, v.follower.id, v.follower.opts, v.follower.log = source, v.id, &v.opts, v.log
 	v.follower.clock, v.follower.notifier, v.follower.keys = v.clock, notifier, v.keys
@@ -114,9 +114,12 @@ func (v *Verifier) Close() {
 // Verify returns the session of a credential that came in a header. It never
 // returns a session with an error.
 func (v *Verifier) Verify(ctx context.Context, credential string) (*Session, error) {
-	s, err := v.guard.take(ctx, inHeader(credential), &v.guard.demand)
-	v.refused.count(err)
-	return s, err
+	var f found
+	if err := v.guard.take(ctx, inHeader(credential), &v.guard.demand, &f); err != nil {
+		v.refused.count(err)
+		return nil, err
+	}
+	return f.Session(), nil
 }
 
 // WaitFor returns nil when the verifier has applied the log up to at, which a

@@ -14,7 +14,7 @@ type watches struct {
 }
 
 type watched struct {
-	entry  *entry
+	found  found
 	cancel context.CancelCauseFunc
 }
 
@@ -70,19 +70,19 @@ func (ws *watches) len() int {
 func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	f := s.Carrier.Format
-	w := &watched{&entry{
+	copied, listed := v.seen.watched(&newCopy{
 		session: s, deadline: v.reader.deadline(s, f == JWT),
 		signed: f == JWT || f == JWE && len(v.reader.openers) > 0, // or looked up, which s does not tell: the stricter rule of both
 		era:    v.follower.known.Load().era,
-	}, cancel}
-	v.seen.notifier.subscribe(w.entry)
-	if !v.watches.add(w) {
+	})
+	w := &watched{copied, cancel}
+	if !v.watches.add(w) || !listed {
 		cancel(ErrStale)
 	}
 	v.endIfOver(w) // after it is listed: an entry of the log that comes from here on finds it
 	left := func() time.Duration {
 		_, latest := v.issuerTime()
-		return max(time.Unix(0, w.entry.deadline).Sub(latest), 0) + time.Millisecond
+		return max(time.Unix(0, w.found.deadline()).Sub(latest), 0) + time.Millisecond
 	}
 	var expiry *time.Timer
 	expiry = time.AfterFunc(time.Hour, func() {
@@ -93,15 +93,15 @@ func (v *Verifier) Watch(ctx context.Context, s *Session) (_ context.Context, st
 	expiry.Reset(left())
 	return ctx, func() {
 		expiry.Stop()
-		if v.watches.remove(w) { // stop was not called before
-			v.seen.notifier.unsubscribe(w.entry)
+		if v.watches.remove(w) && listed { // stop was not called before
+			v.seen.unwatched(&w.found)
 		}
 		cancel(context.Canceled)
 	}
 }
 
 func (v *Verifier) endIfOver(w *watched) {
-	if err := v.check(w.entry); err != nil {
+	if err := v.check(&w.found); err != nil {
 		w.cancel(err)
 	}
 }

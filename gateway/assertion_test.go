@@ -17,7 +17,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -344,8 +346,8 @@ func TestAssertionsKept(t *testing.T) {
 	const most = 1000
 	a := gateway.NewAudience(most)
 	now := time.Now()
-	for range 10 * most {
-		s := new(counterfoil.Session)
+	for n := range 10 * most {
+		s := &counterfoil.Session{ID: strconv.Itoa(n)}
 		a.Put(s, now)
 		if !a.Has(s) {
 			t.Fatal("what was put is not there")
@@ -354,12 +356,58 @@ func TestAssertionsKept(t *testing.T) {
 			t.Fatalf("%d are kept, want at most %d", kept, most)
 		}
 	}
-	for range 3 {
+	for n := range 3 {
 		now = now.Add(time.Minute)
-		a.Put(new(counterfoil.Session), now)
+		a.Put(&counterfoil.Session{ID: strconv.Itoa(n)}, now)
 	}
 	if kept := a.Len(); kept > 2 {
 		t.Errorf("%d are kept that are over", kept)
+	}
+}
+
+// What is told of one session is told of another only if they are the same in every respect. The verifier
+// makes another Session of one copy whenever it likes.
+func TestSameSession(t *testing.T) {
+	at := time.Now()
+	one := func() *counterfoil.Session {
+		return &counterfoil.Session{ID: "ses_1", Roles: []string{"staff"}, Attributes: map[string]string{"email": "a@b.test"}, Expires: at}
+	}
+	if !gateway.Same(one(), one()) {
+		t.Error("two of one copy are not the same")
+	}
+	fields := reflect.TypeFor[counterfoil.Session]()
+	for n := range fields.NumField() {
+		other := one()
+		switch field := reflect.ValueOf(other).Elem().Field(n).Addr().Interface().(type) {
+		case *string:
+			*field += "x"
+		case *[]string:
+			*field = append(*field, "x")
+		case *uint64:
+			*field++
+		case *bool:
+			*field = !*field
+		case *time.Time:
+			*field = field.Add(1)
+		case *map[string]string:
+			*field = map[string]string{"email": "c@d.test"}
+		case *counterfoil.Carrier:
+			*field = counterfoil.CarrierBearer
+		case *counterfoil.Cursor:
+			field.Seq++
+		default:
+			t.Fatalf("this test changes no %T", field)
+		}
+		if gateway.Same(one(), other) {
+			t.Errorf("sessions with another %s are the same", fields.Field(n).Name)
+		}
+	}
+	a := gateway.NewAudience(10)
+	a.Put(one(), at)
+	other := one()
+	other.Roles = []string{"ops"} // in the place of the first
+	if !a.Has(one()) || a.Has(other) {
+		t.Error("what is kept is found by something else than the whole session")
 	}
 }
 

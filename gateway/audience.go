@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,8 +12,8 @@ import (
 )
 
 // audience is a service that is told who asks, and what it was told. That is found by the
-// verifier's copy of a session, by its address: the verifier never returns a copy again that
-// was revoked, that expired, or whose roles have changed. So no identity outlives its session
+// session, and is for a session that is the same in every respect. The verifier never accepts a copy
+// again that was revoked, that expired, or whose roles have changed. So no identity outlives its session
 // here, and nobody must be told.
 type audience struct {
 	name string
@@ -24,7 +27,7 @@ type audience struct {
 // generations are two, so that what is not wanted any more goes without being looked for: when
 // the young one is full or old, it takes the place of the old one.
 type generations struct {
-	young, old *sync.Map // *counterfoil.Session to *identity
+	young, old *sync.Map // placeOf a session to its *identity
 	began      time.Time
 	size       atomic.Int64 // of young
 }
@@ -37,23 +40,40 @@ func newAudience(name string, kind Identity) *audience {
 	return a
 }
 
-func (a *audience) get(s *counterfoil.Session) *identity {
-	kept := a.kept.Load()
-	found, ok := kept.young.Load(s)
-	if !ok {
-		if found, ok = kept.old.Load(s); !ok {
-			return nil
-		}
-	}
-	return found.(*identity)
+var placeSeed = maphash.MakeSeed()
+
+// placeOf is where what is told of s is kept. Another session may have the same place.
+func placeOf(s *counterfoil.Session) uint64 {
+	return maphash.String(placeSeed, s.ID) + 3*maphash.String(placeSeed, s.TokenID) + uint64(s.Expires.Unix())
 }
 
-func (a *audience) put(s *counterfoil.Session, made *identity, now time.Time) {
+// same reports whether a and b are the same in every respect. The verifier makes another Session of one
+// copy whenever it likes.
+func same(a, b *counterfoil.Session) bool {
+	return a == b || a.ID == b.ID && a.TokenID == b.TokenID && a.Subject == b.Subject && a.Client == b.Client && a.Issuer == b.Issuer &&
+		a.ACR == b.ACR && a.Actor == b.Actor && a.ActorSession == b.ActorSession && a.ActorClient == b.ActorClient &&
+		a.ClaimsVersion == b.ClaimsVersion && a.Carrier == b.Carrier && a.Origin == b.Origin && a.KeyID == b.KeyID && a.Born == b.Born && a.Stale == b.Stale &&
+		a.AuthTime.Equal(b.AuthTime) && a.IssuedAt.Equal(b.IssuedAt) && a.Expires.Equal(b.Expires) &&
+		slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Methods, b.Methods) && slices.Equal(a.Audience, b.Audience) &&
+		maps.Equal(a.Attributes, b.Attributes)
+}
+
+func (a *audience) get(s *counterfoil.Session) *identity {
+	kept, place := a.kept.Load(), any(placeOf(s))
+	for _, generation := range [...]*sync.Map{kept.young, kept.old} {
+		if found, ok := generation.Load(place); ok && same(found.(*identity).of, s) {
+			return found.(*identity)
+		}
+	}
+	return nil
+}
+
+func (a *audience) put(made *identity, now time.Time) {
 	kept := a.kept.Load()
 	if kept.size.Load() >= a.most/2 || now.Sub(kept.began).Abs() >= longestGeneration {
 		kept = a.turn(kept, now)
 	}
-	if _, replaced := kept.young.Swap(s, made); !replaced {
+	if _, replaced := kept.young.Swap(placeOf(made.of), made); !replaced {
 		kept.size.Add(1)
 	}
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -59,8 +60,8 @@ func BenchmarkAuthRequest(b *testing.B) {
 // BenchmarkAssertion is what an assertion costs that is kept, and one that is made.
 func BenchmarkAssertion(b *testing.B) {
 	a, s, now := gateway.NewAudience(1<<16), new(counterfoil.Session), time.Now()
-	for range 10_000 {
-		a.Put(new(counterfoil.Session), now)
+	for n := range 10_000 {
+		a.Put(&counterfoil.Session{ID: strconv.Itoa(n)}, now)
 	}
 	a.Put(s, now)
 	b.Run("kept", func(b *testing.B) {

@@ -19,7 +19,7 @@ func NewAudience(most int64) Audience {
 }
 
 func (a Audience) Put(s *counterfoil.Session, now time.Time) {
-	a.put(s, nobody, now)
+	a.put(&identity{of: s}, now)
 }
 
 func (a Audience) Has(s *counterfoil.Session) bool { return a.get(s) != nil }
@@ -31,6 +31,9 @@ func (a Audience) Len() (n int) {
 	}
 	return n
 }
+
+// Same reports whether what is told of a is told of b too.
+func Same(a, b *counterfoil.Session) bool { return same(a, b) }
 
 // Follow follows s as a request to the first route of an origin does. check is asked when its copy ends.
 func (g *Gateway) Follow(origin string, s *counterfoil.Session, check func() (*counterfoil.Session, error), end func(cause error)) (release func()) {

@@ -45,6 +45,7 @@ var errIdentityTooLong = &refusal.Problem{Status: 403, Type: "identity-too-long"
 
 // identity is what a service is told of a caller. Many requests share one, so it does not change.
 type identity struct {
+	of     *counterfoil.Session
 	values [][]string // of allNames, each with a slice of its own
 	lines  string     // of the head of an answer to a proxy that says so, see [headWriter]
 
@@ -88,10 +89,12 @@ func (g *Gateway) identify(v *verdict) (*identity, *refusal.Problem) {
 		return nobody, nil
 	}
 	kept, now := v.route.audience, v.begun
-	if i := kept.get(v.session); i != nil && i.fits(now) {
-		return i, nil
-	}
 	life, lasts := v.life(now, g.bound)
+	if lasts {
+		if i := kept.get(v.session); i != nil && i.fits(now) {
+			return i, nil
+		}
+	}
 	assertion, err := g.assert(v.session, kept.name, now, life)
 	if err != nil {
 		return nil, &refusal.Problem{Status: http.StatusInternalServerError, Type: "internal", Title: "Internal error", Cause: err}
@@ -106,9 +109,9 @@ func (g *Gateway) identify(v *verdict) (*identity, *refusal.Problem) {
 		return nil, errIdentityTooLong
 	}
 	i := newIdentity(values)
-	i.made, i.renew = now.UnixNano(), now.Add(life/2).UnixNano()
+	i.of, i.made, i.renew = v.session, now.UnixNano(), now.Add(life/2).UnixNano()
 	if lasts && (assertion != "" || g.opts.AssertionKeys == nil) { // there may be a key for the next answer
-		kept.put(v.session, i, now)
+		kept.put(i, now)
 	}
 	return i, nil
 }

@@ -31,6 +31,8 @@ type naive struct {
 	full    bool
 	outage  time.Time // when a read of the log last failed
 	entries []naiveEntry
+	checks  map[string]int // of a text
+	told    map[string]int // how many entries a text is judged by, once it was moved
 
 	lookups  sync.Mutex // guards sessions; held during a look-up
 	sessions map[string]*counterfoil.Session
@@ -42,7 +44,7 @@ type naiveEntry struct {
 }
 
 func startNaive(ctx context.Context, fault string, s counterfoil.Source, o counterfoil.Options) (verifier, error) {
-	n := &naive{fault: fault, source: s, bound: o.Bound, wall: o.Now, sessions: make(map[string]*counterfoil.Session)}
+	n := &naive{fault: fault, source: s, bound: o.Bound, wall: o.Now, sessions: make(map[string]*counterfoil.Session), checks: make(map[string]int), told: make(map[string]int)}
 	if fault == "starts at the head" {
 		page, err := s.Log(ctx, source.Follow{})
 		if err != nil {
@@ -127,9 +129,16 @@ func (n *naive) VerifyRequest(r *http.Request) (*counterfoil.Session, error) {
 	case "drops by the wall clock":
 		n.entries = slices.DeleteFunc(n.entries, func(e naiveEntry) bool { return n.wall().After(e.Expires) })
 	}
-	covered := slices.ContainsFunc(n.entries, func(e naiveEntry) bool { return n.covers(e, s) })
+	entries := n.entries
+	moved := strings.HasPrefix(n.fault, "moves copies") && n.moved(text)
+	if moved && n.fault == "moves copies and no longer tells them" {
+		entries = entries[:n.told[text]]
+	}
+	covered := slices.ContainsFunc(entries, func(e naiveEntry) bool { return n.covers(e, s) })
 	switch {
 	case covered:
+		return nil, counterfoil.ErrRevoked
+	case moved && n.fault == "moves copies and refuses what it does not find":
 		return nil, counterfoil.ErrRevoked
 	case n.fault == "refuses at random" && strings.HasSuffix(s.Subject, "7"):
 		return nil, counterfoil.ErrRevoked
@@ -139,6 +148,15 @@ func (n *naive) VerifyRequest(r *http.Request) (*counterfoil.Session, error) {
 		return nil, counterfoil.ErrStale
 	}
 	return s, nil
+}
+
+// moved reports whether the copy of text was moved before: at its third check, when as many
+// entries as told has were known. The caller holds mu.
+func (n *naive) moved(text string) bool {
+	if n.checks[text]++; n.checks[text] == 3 {
+		n.told[text] = len(n.entries)
+	}
+	return n.checks[text] >= 3
 }
 
 func (n *naive) covers(e naiveEntry, s *counterfoil.Session) bool {
@@ -180,12 +198,16 @@ func (n *naive) session(ctx context.Context, text string) (*counterfoil.Session,
 	// look-up was refused (P3).
 	n.lookups.Lock()
 	defer n.lookups.Unlock()
-	if s := n.sessions[text]; s != nil {
+	tag := text
+	if n.fault == "takes one copy for another" {
+		tag = text[:1]
+	}
+	if s := n.sessions[tag]; s != nil {
 		return s, nil
 	}
 	s, err := n.source.Lookup(ctx, text)
 	if err == nil {
-		n.sessions[text] = s
+		n.sessions[tag] = s
 	}
 	return s, err
 }
@@ -204,6 +226,9 @@ func TestMutants(t *testing.T) {
 		{"forgets in an outage", "resets", "P3"},
 		{"starts at the head", "cold start", "P3"},
 		{"never comes back", "resets", "P4"},
+		{"moves copies and no longer tells them", "history", "P1"},
+		{"moves copies and refuses what it does not find", "history", "P2"},
+		{"takes one copy for another", "history", "P1"},
 	} {
 		all.Go(func() { // concurrently: the scenarios wait most of the time
 			report, err := Run(t.Context(), Options{

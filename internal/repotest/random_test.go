@@ -14,6 +14,7 @@ var guessable = []string{
 	"issuer/session.go", "login/throttle/commit.go", // lifetimes that do not all end at once; a pause
 	"store/memory/log.go", "store/postgres/commit.go", "store/postgres/epoch.go", "store/postgres/log.go",
 	"store/redis/log.go", "store/redis/redis.go", "store/sqlite/group.go", "store/sqlite/sqlite.go", // epochs, strides, pauses
+	"hot.go",                                                         // which copies come in
 	"compare/compare.go", "compare/load.go", "compare/statistics.go", // order and times of requests, a bootstrap
 	"prove/server.go", "prove/servers.go", "prove/traffic.go", "internal/faultnet/faultnet.go", "internal/testsvc/testsvc.go",
 	"store/storetest/linear/linear.go", "store/storetest/races.go",
