@@ -292,8 +292,13 @@ func (f *found) Session() *Session {
 	if f.session != nil {
 		return f.session
 	}
-	return unpacked(f.slab.own(f.at), f.slab.sharedOf(f.at))
+	s := new(Session)
+	f.into(s)
+	return s
 }
+
+// into makes the session in s.
+func (f *found) into(s *Session) { unpackInto(s, f.slab.own(f.at), f.slab.sharedOf(f.at)) }
 
 // names returns what an entry of the log can name of f, and its era.
 func (f *found) names() (names revocation.Names, era uint32) {

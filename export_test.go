@@ -210,6 +210,9 @@ func Place(v *Verifier, text string) any {
 	return f.entry
 }
 
+// NoneHot has a verifier make no copy a hot one from now on.
+func NoneHot(v *Verifier) { v.seen.hot.room = 0 }
+
 // Hot returns how many hot copies a verifier has.
 func Hot(v *Verifier) int { return int(v.seen.hot.table.Load().count.Load()) }
 

@@ -143,8 +143,14 @@ func (p *parts) names(shared *Session) revocation.Names {
 
 // unpacked returns the session of its two parts. It keeps both.
 func unpacked(packed string, shared *Session) *Session {
-	p := unpack(packed)
 	s := new(Session)
+	unpackInto(s, packed, shared)
+	return s
+}
+
+// unpackInto is unpacked, with the session in s.
+func unpackInto(s *Session, packed string, shared *Session) {
+	p := unpack(packed)
 	*s = *shared
 	s.ID, s.Subject, s.TokenID = p.id, p.subject, p.token
 	s.Expires, s.IssuedAt, s.AuthTime = p.expires, p.issued, p.proven
@@ -158,7 +164,6 @@ func unpacked(packed string, shared *Session) *Session {
 			s.Attributes[name] = u.text()
 		}
 	}
-	return s
 }
 
 // sharedParts are what sessions had in common of late.

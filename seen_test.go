@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/source"
@@ -219,6 +221,39 @@ func TestHotCopies(t *testing.T) {
 		time.Sleep(30 * time.Minute) // both have ended and are forgotten
 		if n := counterfoil.Hot(v); n != 0 {
 			t.Errorf("%d hot copies of sessions that have ended", n)
+		}
+	})
+}
+
+// A session that has to be made is no memory of its own for a caller who does not keep it. Verify must
+// stay small enough to be compiled into its callers for that.
+func TestSessionThatIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		counterfoil.NoneHot(v)
+		text := s.opaque("ses_1")
+		const checks = 2000
+		allocates := func(check func()) int64 {
+			var before, after runtime.MemStats
+			check() // first sight
+			runtime.ReadMemStats(&before)
+			for range checks {
+				check()
+			}
+			runtime.ReadMemStats(&after)
+			return int64(after.TotalAlloc-before.TotalAlloc) / checks
+		}
+		var kept *counterfoil.Session
+		keep := allocates(func() { kept, _ = v.Verify(t.Context(), text) })
+		read := allocates(func() {
+			if s, err := v.Verify(t.Context(), text); err != nil || s.ID != kept.ID {
+				t.Error("not the same session")
+			}
+		})
+		if size := int64(unsafe.Sizeof(*kept)); keep-read < size/2 {
+			t.Errorf("%d bytes for a check whose session is not kept, %d if it is: less by not even half of a session's %d", read, keep, size)
 		}
 	})
 }
