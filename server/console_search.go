@@ -76,7 +76,7 @@ func counting(c api.Counted, one string) string {
 	case *c.Count == 0 && c.MoreThan:
 		return "" // the page says that it has not looked at all
 	case c.MoreThan:
-		return fmt.Sprintf("more than %d %ss", *c.Count, one)
+		return fmt.Sprintf("More than %d %ss", *c.Count, one)
 	}
 	return fmt.Sprintf("%d %ss", *c.Count, one)
 }
