@@ -36,6 +36,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // ErrAdminRole means that a caller without directory.ScopeAdmin asked for a session with a role
@@ -143,30 +144,43 @@ func (a *Accounts) Reindex(ctx context.Context, progress func(what string, done 
 }
 
 // Create adds a user who has no password and no invitation yet, with directory.ErrTaken if
-// somebody has that identifier. Identifier, Name, Roles and Address are taken from u.
-func (a *Accounts) Create(ctx context.Context, act audit.Act, u directory.User) (directory.User, error) {
+// somebody has that identifier. Identifier, Name, Roles and Address are taken from u. who must have the right
+// Write, or it is [rights.Forbidden], as for each method here that changes something of somebody else.
+func (a *Accounts) Create(ctx context.Context, who rights.Actor, act audit.Act, u directory.User) (directory.User, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return directory.User{}, err
+	}
 	return a.users.Create(ctx, act, directory.User{Identifier: u.Identifier, Name: u.Name, Roles: u.Roles, Address: u.Address, Verified: u.Verified})
 }
 
 // CreateInvited is Create, and Invite in the same commit.
-func (a *Accounts) CreateInvited(ctx context.Context, act audit.Act, u directory.User) (made directory.User, invitation login.Secret, expires time.Time, err error) {
+func (a *Accounts) CreateInvited(ctx context.Context, who rights.Actor, act audit.Act, u directory.User) (made directory.User, invitation login.Secret, expires time.Time, err error) {
+	if err := who.Need(rights.Write); err != nil {
+		return made, invitation, expires, err
+	}
 	return a.users.CreateInvited(ctx, act, u)
 }
 
 // Invite makes an invitation to choose the password of a user, which is good once, and takes
 // the place of earlier ones (LOGIN-12). It is good for 24 hours, or for 15 minutes if the user
 // has a password. The password and the sessions of now stay until somebody redeems it.
-func (a *Accounts) Invite(ctx context.Context, id string, act audit.Act) (invitation login.Secret, expires time.Time, err error) {
+func (a *Accounts) Invite(ctx context.Context, who rights.Actor, id string, act audit.Act) (invitation login.Secret, expires time.Time, err error) {
+	if err := who.Need(rights.Write); err != nil {
+		return invitation, expires, err
+	}
 	return a.users.Invite(ctx, id, act)
 }
 
 // SignIn makes a session for a subject whom the caller has authenticated itself, with roles
-// unless the subject was given others here. by is the API key of the caller; nil is an
-// administrator. A key makes sessions of its own clients alone, otherwise it is ErrOtherClient, and
-// without directory.ScopeAdmin none with a role that Administers, otherwise it is ErrAdminRole. It fails like
-// issuer.Login.
-func (a *Accounts) SignIn(ctx context.Context, subject string, roles []string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
-	admin := by == nil || by.Has(directory.ScopeAdmin)
+// unless the subject was given others here. by is the API key of the caller; nil: there is none. A key makes
+// sessions of its own clients alone, otherwise it is ErrOtherClient. Without the right Write it takes a key with
+// directory.ScopeSessions, or it is [rights.Forbidden], which makes none with a role that Administers, otherwise it is
+// ErrAdminRole. It fails like issuer.Login.
+func (a *Accounts) SignIn(ctx context.Context, who rights.Actor, subject string, roles []string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
+	admin := who.May(rights.Write)
+	if !admin && (by == nil || !by.Has(directory.ScopeSessions)) {
+		return nil, rights.Forbidden{Why: "it needs the right " + string(rights.Write) + ", or an API key with the scope " + directory.ScopeSessions}
+	}
 	if by != nil {
 		if err := ownClient(&ask.Client, by); err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -124,7 +125,7 @@ func openTelling(t *testing.T, s stores, keep time.Duration, tell func(audit.Ent
 // user makes one with a password.
 func (n node) user(identifier string, roles ...string) directory.User {
 	n.t.Helper()
-	u, err := n.Users().Register(n.t.Context(), noAct, identifier, "", secret.New(pass), roles)
+	u, err := n.Users().Register(n.t.Context(), rights.Owner(), noAct, identifier, "", secret.New(pass), roles)
 	must(n.t, err)
 	return u
 }
@@ -219,15 +220,15 @@ func TestSessionsEndWithTheAccount(t *testing.T) {
 			n := open(t, engine(t))
 			for what, change := range map[string]func(u directory.User) error{
 				"disabled": func(u directory.User) error {
-					_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
+					_, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, status(directory.Disabled))
 					return err
 				},
-				"deleted": func(u directory.User) error { return n.Users().Delete(t.Context(), accounts.Owner(), u.ID, noAct) },
+				"deleted": func(u directory.User) error { return n.Users().Delete(t.Context(), rights.Owner(), u.ID, noAct) },
 				"password set": func(u directory.User) error {
-					return n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass))
+					return n.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass))
 				},
 				"made an administrator": func(u directory.User) error {
-					_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin))
+					_, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles(accounts.RoleAdmin))
 					return err
 				},
 			} {
@@ -288,7 +289,7 @@ func TestRedeem(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u := n.user("alice")
 	before := n.signIn(u, counterfoil.CarrierBearer)
-	invitation, _, err := n.Users().Invite(t.Context(), u.ID, noAct)
+	invitation, _, err := n.Users().Invite(t.Context(), rights.Owner(), u.ID, noAct)
 	must(t, err)
 	redeem := func(next string) error { return n.Users().Redeem(t.Context(), noAct, invitation, "", secret.New(next)) }
 	var rejected login.RejectedPassword
@@ -316,7 +317,7 @@ func TestPasswordTakesInvitationAway(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	for name, change := range map[string]func(directory.User) error{
 		"set": func(u directory.User) error {
-			return n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass))
+			return n.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass))
 		},
 		"changed": func(u directory.User) error {
 			own := n.signIn(u, counterfoil.CarrierBearer)
@@ -325,7 +326,7 @@ func TestPasswordTakesInvitationAway(t *testing.T) {
 		},
 	} {
 		u := n.user(name)
-		invitation, _, err := n.Users().Invite(t.Context(), u.ID, noAct)
+		invitation, _, err := n.Users().Invite(t.Context(), rights.Owner(), u.ID, noAct)
 		must(t, err)
 		must(t, change(u))
 		if err := n.Users().Redeem(t.Context(), noAct, invitation, "", secret.New("a third long afternoon")); !errors.Is(err, login.ErrRefused) {
@@ -339,7 +340,7 @@ func TestPasswordTakesInvitationAway(t *testing.T) {
 func TestSignIn(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	boss := n.user("boss")
-	_, err := n.Users().Update(t.Context(), accounts.Owner(), boss.ID, noAct, roles(accounts.RoleAdmin))
+	_, err := n.Users().Update(t.Context(), rights.Owner(), boss.ID, noAct, roles(accounts.RoleAdmin))
 	must(t, err)
 	for _, c := range []struct {
 		subject string
@@ -354,10 +355,11 @@ func TestSignIn(t *testing.T) {
 		{boss.ID, nil, true, nil},
 	} {
 		by := &directory.APIKey{Client: "maker", Clients: []string{clients.Default}, Scopes: []string{directory.ScopeSessions}}
+		who := accounts.OfKey(*by)
 		if c.admin {
-			by = nil
+			by, who = nil, rights.Owner()
 		}
-		_, err := n.Users().SignIn(t.Context(), c.subject, c.roles, issuer.Request{}, by)
+		_, err := n.Users().SignIn(t.Context(), who, c.subject, c.roles, issuer.Request{}, by)
 		if !errors.Is(err, c.want) {
 			t.Errorf("SignIn(%s, %s, %v) = %v, want %v", c.subject, c.roles, c.admin, err, c.want)
 		}
@@ -378,30 +380,30 @@ func TestImport(t *testing.T) {
 		far := u
 		far.Created, _ = time.Parse(time.RFC3339, created)
 		for _, dry := range []bool{true, false} {
-			if _, err := n.Users().Import(t.Context(), noAct, far, hash, dry); !errors.Is(err, directory.ErrBadUser) {
+			if _, err := n.Users().Import(t.Context(), rights.Owner(), noAct, far, hash, dry); !errors.Is(err, directory.ErrBadUser) {
 				t.Errorf("import of a user created %s = %v, want ErrBadUser", created, err)
 			}
 		}
 	}
-	if _, err := n.Users().Import(t.Context(), noAct, u, hash, true); err != nil {
+	if _, err := n.Users().Import(t.Context(), rights.Owner(), noAct, u, hash, true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.Users().ByIdentifier(t.Context(), u.Identifier); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("after a dry run: %v, want ErrNotFound", err)
 	}
-	got, err := n.Users().Import(t.Context(), noAct, u, hash, false)
+	got, err := n.Users().Import(t.Context(), rights.Owner(), noAct, u, hash, false)
 	must(t, err)
 	if got.Password != hash || !got.Created.Equal(made) || got.Status != directory.Disabled {
 		t.Errorf("imported as %+v", got)
 	}
-	if _, err := n.Users().SignIn(t.Context(), got.ID, nil, issuer.Request{}, nil); !errors.Is(err, issuer.ErrProveAgain) {
+	if _, err := n.Users().SignIn(t.Context(), rights.Owner(), got.ID, nil, issuer.Request{}, nil); !errors.Is(err, issuer.ErrProveAgain) {
 		t.Errorf("SignIn of a user who is disabled = %v, want ErrProveAgain", err)
 	}
 	for _, dry := range []bool{true, false} {
-		if _, err := n.Users().Import(t.Context(), noAct, u, hash, dry); !errors.Is(err, directory.ErrTaken) {
+		if _, err := n.Users().Import(t.Context(), rights.Owner(), noAct, u, hash, dry); !errors.Is(err, directory.ErrTaken) {
 			t.Errorf("a second Import = %v, want ErrTaken", err)
 		}
-		if _, err := n.Users().Import(t.Context(), noAct, directory.User{Identifier: "a@b@c"}, hash, dry); !errors.Is(err, directory.ErrBadIdentifier) {
+		if _, err := n.Users().Import(t.Context(), rights.Owner(), noAct, directory.User{Identifier: "a@b@c"}, hash, dry); !errors.Is(err, directory.ErrBadIdentifier) {
 			t.Errorf("Import = %v, want ErrBadIdentifier", err)
 		}
 	}
@@ -411,7 +413,7 @@ func TestImport(t *testing.T) {
 func TestUpdateWritesNothingElse(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u := n.user("alice", "a")
-	got, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, func(u *directory.User) error {
+	got, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, func(u *directory.User) error {
 		u.Roles[0] = "b"
 		*u = directory.User{Name: "Alice", Status: directory.Active, Roles: u.Roles, Identifier: "other", Version: 77}
 		return nil
@@ -424,7 +426,7 @@ func TestUpdateWritesNothingElse(t *testing.T) {
 		t.Error(s)
 	}
 	for _, bad := range []func(*directory.User) error{status(""), status("gone"), roles("two words")} {
-		if _, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, bad); !errors.Is(err, directory.ErrBadUser) {
+		if _, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, bad); !errors.Is(err, directory.ErrBadUser) {
 			t.Errorf("Update = %v, want ErrBadUser", err)
 		}
 	}

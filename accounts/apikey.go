@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -35,15 +36,18 @@ type Key struct {
 
 // needs says which right the user of a key must have for a scope: a key that acts for a user has
 // the scope while the user has the right. Other scopes need none.
-var needs = map[string]Right{directory.ScopeAdmin: Write, directory.ScopeSessions: Write, directory.ScopeAdminRead: Audit}
+var needs = map[string]rights.Right{directory.ScopeAdmin: rights.Write, directory.ScopeSessions: rights.Write, directory.ScopeAdminRead: rights.Audit}
 
 // NewKey makes an API key, see [directory.Directory.NewKey]. A key that acts for a user has
 // no scope that the user may not use now, or it is directory.ErrBadKey. It ends with what
 // ends all sessions of its user, of its client or, if it acts for a user, of everybody:
 // docs/decisions/0036-api-keys.md.
-func (a *Accounts) NewKey(ctx context.Context, act audit.Act, k directory.APIKey) (directory.APIKey, login.Secret, error) {
+func (a *Accounts) NewKey(ctx context.Context, who rights.Actor, act audit.Act, k directory.APIKey) (directory.APIKey, login.Secret, error) {
 	none := func(err error) (directory.APIKey, login.Secret, error) {
 		return directory.APIKey{}, login.Secret{}, err
+	}
+	if err := who.Need(rights.Write); err != nil {
+		return none(err)
 	}
 	at, err := a.issuer.Standing(ctx, k.User, k.Client) // first: what comes after it ends the key
 	if err != nil {
@@ -82,7 +86,7 @@ func within(scopes []string, u directory.User, at issuer.Standing) []string {
 	has := rightsOf(u.Roles)
 	if at.Subject.ClaimsVersion > 0 {
 		inForce := rightsOf(at.Subject.Roles)
-		has = slices.DeleteFunc(has, func(r Right) bool { return !slices.Contains(inForce, r) })
+		has = slices.DeleteFunc(has, func(r rights.Right) bool { return !slices.Contains(inForce, r) })
 	}
 	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool {
 		right, needed := needs[s]
@@ -185,7 +189,10 @@ func (a *Accounts) Keys(ctx context.Context) ([]Key, error) {
 }
 
 // DeleteKey ends an API key at once, or returns store.ErrNotFound.
-func (a *Accounts) DeleteKey(ctx context.Context, id string, act audit.Act) error {
+func (a *Accounts) DeleteKey(ctx context.Context, who rights.Actor, id string, act audit.Act) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	return a.users.DeleteKey(ctx, id, act)
 }
 
@@ -250,10 +257,18 @@ func ownClient(client *string, by *directory.APIKey) error {
 	return nil
 }
 
+// program is ownClient for a program that must have a scope, or it is [rights.Forbidden].
+func program(client *string, by *directory.APIKey, scope string) error {
+	if !by.Has(scope) {
+		return rights.Forbidden{Why: "it needs an API key with the scope " + scope}
+	}
+	return ownClient(client, by)
+}
+
 // Exchange is [issuer.Issuer.Exchange] for a program with the API key by, which gets tokens of its own
 // clients alone.
 func (a *Accounts) Exchange(ctx context.Context, credential string, ask issuer.Request, by *directory.APIKey) (*issuer.Issued, error) {
-	if err := ownClient(&ask.Client, by); err != nil {
+	if err := program(&ask.Client, by, directory.ScopeExchange); err != nil {
 		return nil, err
 	}
 	return a.issuer.Exchange(ctx, credential, ask)
@@ -263,7 +278,7 @@ func (a *Accounts) Exchange(ctx context.Context, credential string, ask issuer.R
 // own clients. A code that comes without its browser's secret is good for nothing, also to who has
 // stolen the key.
 func (a *Accounts) RedeemCode(ctx context.Context, r issuer.Redemption, by *directory.APIKey) (*issuer.Issued, error) {
-	if err := ownClient(&r.Client, by); err != nil {
+	if err := program(&r.Client, by, directory.ScopeHandover); err != nil {
 		return nil, err
 	}
 	return a.issuer.Redeem(ctx, r)

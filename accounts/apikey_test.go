@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -44,35 +45,35 @@ var keyEnds = map[string]struct {
 }{
 	"nothing": {func(node, directory.User) error { return nil }, nil},
 	"the user is disabled": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, status(directory.Disabled))
 		return err
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the user is disabled, and enabled again": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
-		_, again := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Active))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, status(directory.Disabled))
+		_, again := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, status(directory.Active))
 		return errors.Join(err, again)
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the user is deleted": {func(n node, u directory.User) error {
-		return n.Users().Delete(n.t.Context(), accounts.Owner(), u.ID, noAct)
+		return n.Users().Delete(n.t.Context(), rights.Owner(), u.ID, noAct)
 	},
 		map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the role is taken away": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles("staff"))
 		return err
 	}, map[string][]string{ofAdmin: {directory.ScopeFeed}}},
 	"the role is taken away, and given back": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
-		_, again := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles("staff"))
+		_, again := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles(accounts.RoleAdmin))
 		return errors.Join(err, again)
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"a role is given to who stays an administrator": {func(n node, u directory.User) error {
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin, "staff", "more"))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles(accounts.RoleAdmin, "staff", "more"))
 		return err
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}}, // the sessions end as well: no change of their roles came before
 	"the subject is revoked": {func(n node, u directory.User) error { return n.revoke(source.ScopeSubject, u.ID) },
 		map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the password is set": {func(n node, u directory.User) error {
-		return n.Users().SetPassword(n.t.Context(), u.ID, noAct, secret.New(nextPass))
+		return n.Users().SetPassword(n.t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass))
 	}, map[string][]string{ofAdmin: nil, ofUser: nil}},
 	"the user changes the password": {func(n node, u directory.User) error {
 		session := n.signIn(u, counterfoil.CarrierBearer).Session
@@ -92,15 +93,15 @@ var keyEnds = map[string]struct {
 		return errors.Join(n.disable("shop", true), n.disable("shop", false))
 	}, map[string][]string{ofClient: nil}},
 	"the client is deleted": {func(n node, u directory.User) error {
-		return n.Issuer().Clients().Delete(n.t.Context(), "shop", noAct)
+		return n.Issuer().Clients().Delete(n.t.Context(), rights.Owner(), "shop", noAct)
 	}, map[string][]string{ofClient: nil}},
 	"the client is deleted, and registered again": {func(n node, u directory.User) error {
-		return errors.Join(n.Issuer().Clients().Delete(n.t.Context(), "shop", noAct), n.disable("shop", false))
+		return errors.Join(n.Issuer().Clients().Delete(n.t.Context(), rights.Owner(), "shop", noAct), n.disable("shop", false))
 	}, map[string][]string{ofClient: nil}},
 	"the client is revoked": {func(n node, u directory.User) error { return n.revoke(source.ScopeClient, "shop") },
 		map[string][]string{ofClient: nil}},
 	"the client is changed": {func(n node, u directory.User) error {
-		return n.Issuer().Clients().Set(n.t.Context(), "shop", noAct, func(c *clients.Client) { c.Scopes = []string{"orders"} })
+		return n.Issuer().Clients().Set(n.t.Context(), rights.Owner(), "shop", noAct, func(c *clients.Client) { c.Scopes = []string{"orders"} })
 	}, nil},
 	"everybody is revoked": {func(n node, u directory.User) error { return n.revoke(source.ScopeAll, "") },
 		map[string][]string{ofAdmin: nil, ofUser: nil}},
@@ -112,7 +113,7 @@ func (n node) revoke(scope source.Scope, id string) error {
 }
 
 func (n node) disable(client string, to bool) error {
-	return n.Issuer().Clients().Set(n.t.Context(), client, noAct, func(c *clients.Client) { c.Disabled = to })
+	return n.Issuer().Clients().Set(n.t.Context(), rights.Owner(), client, noAct, func(c *clients.Client) { c.Disabled = to })
 }
 
 // keys makes one of each kind, for u, the client shop and a service.
@@ -124,7 +125,7 @@ func (n node) keys(u directory.User) map[string]string {
 		ofClient: {Client: "shop"}, ofService: {Client: "orders"},
 	} {
 		k.Scopes = scopesOf[kind]
-		_, key, err := n.Users().NewKey(n.t.Context(), noAct, k)
+		_, key, err := n.Users().NewKey(n.t.Context(), rights.Owner(), noAct, k)
 		must(n.t, err)
 		made[kind] = key.Reveal()
 	}
@@ -194,7 +195,7 @@ func TestKeysThatAreNotMade(t *testing.T) {
 		"nobody":                    {directory.APIKey{Client: "script", User: "usr_nobody", Scopes: []string{directory.ScopeFeed}}, store.ErrNotFound},
 		"disabled client":           {directory.APIKey{Client: "shop", Scopes: []string{directory.ScopeFeed}}, clients.ErrDisabled},
 	} {
-		if _, _, err := n.Users().NewKey(t.Context(), noAct, c.key); !errors.Is(err, c.want) {
+		if _, _, err := n.Users().NewKey(t.Context(), rights.Owner(), noAct, c.key); !errors.Is(err, c.want) {
 			t.Errorf("%s: NewKey = %v, want %v", name, err, c.want)
 		}
 	}
@@ -210,7 +211,7 @@ func TestKeyExpiryAndUse(t *testing.T) {
 	})
 	must(t, err)
 	n := node{e, t}
-	k, key, err := n.Users().NewKey(t.Context(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}, Expires: now.Add(48 * time.Hour)})
+	k, key, err := n.Users().NewKey(t.Context(), rights.Owner(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}, Expires: now.Add(48 * time.Hour)})
 	must(t, err)
 	shown := func() accounts.Key {
 		t.Helper()
@@ -252,9 +253,9 @@ func TestKeyExpiryAndUse(t *testing.T) {
 			t.Errorf("%d days after it has expired: %d keys, %v", sweep.days, len(all), err)
 		}
 	}
-	k, _, err = n.Users().NewKey(t.Context(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}})
+	k, _, err = n.Users().NewKey(t.Context(), rights.Owner(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}})
 	must(t, err)
-	must(t, n.Users().DeleteKey(t.Context(), k.ID, noAct))
+	must(t, n.Users().DeleteKey(t.Context(), rights.Owner(), k.ID, noAct))
 }
 
 // Keys of earlier versions go on: they are given what keys have by now, and then end as
@@ -304,7 +305,7 @@ func TestKeyWhoseUseCannotBeNoted(t *testing.T) {
 	s := inMemory(t)
 	broken := &unwritable{Store: s}
 	n := openForSteps(t, stores{users: broken})
-	_, key, err := n.Users().NewKey(t.Context(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}})
+	_, key, err := n.Users().NewKey(t.Context(), rights.Owner(), noAct, directory.APIKey{Client: "orders", Scopes: []string{directory.ScopeFeed}})
 	must(t, err)
 	broken.on = true
 	if n.may(key.Reveal()) == nil {

@@ -11,16 +11,20 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
 // Update changes name, status, roles and address of a user; change may be called again, and what
 // else it sets is ignored. A user who is disabled, or gets a role that [Administers], loses all
 // sessions; other roles reach the sessions by a silent refresh. who must have the right Write, or it is
-// [Forbidden]. It fails with [ErrLastAdministrator] if the user is the last active one with RoleAdmin, and
+// [rights.Forbidden]. It fails with [ErrLastAdministrator] if the user is the last active one with RoleAdmin, and
 // would no longer be. On any other error the outcome is unknown, and doing it again is safe. A change that has begun
 // goes on when ctx ends.
-func (a *Accounts) Update(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+func (a *Accounts) Update(ctx context.Context, who rights.Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return directory.User{}, err
+	}
 	ctx, done, err := begun(ctx)
 	if err != nil {
 		return directory.User{}, err
@@ -70,7 +74,7 @@ func (a *Accounts) undo(ctx context.Context, id string, act audit.Act) error {
 // beyond the one that was announced.
 func (a *Accounts) giveBack(ctx context.Context, id string, act audit.Act) error {
 	for {
-		_, err := a.update(ctx, Owner(), id, act, func(*directory.User) error { return nil })
+		_, err := a.update(ctx, rights.Owner(), id, act, func(*directory.User) error { return nil })
 		if err == nil {
 			_, err = a.settle(ctx, id, act)
 		}
@@ -81,7 +85,7 @@ func (a *Accounts) giveBack(ctx context.Context, id string, act audit.Act) error
 }
 
 // update is steps 1 and 2.
-func (a *Accounts) update(ctx context.Context, who Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
+func (a *Accounts) update(ctx context.Context, who rights.Actor, id string, act audit.Act, change func(*directory.User) error) (directory.User, error) {
 	r, err := a.read(ctx, id)
 	if err != nil {
 		return directory.User{}, err
@@ -231,7 +235,10 @@ func same(a, b issuer.Subject) bool {
 // Delete ends all sessions of a user, then forgets the user with the API keys that act for
 // it. The id never comes back, and its sessions stay disabled. It fails like [Accounts.Update]. On any other
 // error the outcome is unknown, and doing it again is safe. A deletion that has begun goes on when ctx ends.
-func (a *Accounts) Delete(ctx context.Context, who Actor, id string, act audit.Act) error {
+func (a *Accounts) Delete(ctx context.Context, who rights.Actor, id string, act audit.Act) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	ctx, done, err := begun(ctx)
 	if err != nil {
 		return err

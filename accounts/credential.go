@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -39,7 +40,10 @@ func (a *Accounts) SetOwnCredential(ctx context.Context, session *counterfoil.Se
 // that kind and id if there is one. A program calls it when somebody has shown to have the
 // device, or to read the mail; if they are signed in, it calls SetOwnCredential. No session ends. It fails with directory.ErrBadCredential and
 // store.ErrNotFound; the password is set by SetPassword alone.
-func (a *Accounts) SetCredential(ctx context.Context, id string, act audit.Act, c login.Credential) error {
+func (a *Accounts) SetCredential(ctx context.Context, who rights.Actor, id string, act audit.Act, c login.Credential) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	return a.setCredential(ctx, id, act, c, func() error { return nil })
 }
 
@@ -78,7 +82,10 @@ func (a *Accounts) setCredential(ctx context.Context, id string, act audit.Act, 
 // that is under way fails (LOGIN-19). Sessions live on: end them if the credential may be in
 // other hands. After any other error call it again: it does what the call before left,
 // also if the credential is gone by then.
-func (a *Accounts) DeleteCredential(ctx context.Context, id string, act audit.Act, kind, credential string) error {
+func (a *Accounts) DeleteCredential(ctx context.Context, who rights.Actor, id string, act audit.Act, kind, credential string) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	note := act.Entry(audit.DeleteCredential, id)
 	note.Target = kind + "/" + credential
 	for {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -22,7 +23,7 @@ func TestDeleteCredentialAgain(t *testing.T) {
 		dying, other := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 		u := other.known()
 		act := audit.Act{By: audit.ByLocal}
-		must(t, other.Users().SetCredential(t.Context(), u.ID, act, login.Credential{Kind: "totp", ID: "phone", Data: []byte(`"secret"`)}))
+		must(t, other.Users().SetCredential(t.Context(), rights.Owner(), u.ID, act, login.Credential{Kind: "totp", ID: "phone", Data: []byte(`"secret"`)}))
 		proven, err := other.Issuer().SubjectRev(t.Context(), u.ID)
 		must(t, err)
 
@@ -31,11 +32,11 @@ func TestDeleteCredentialAgain(t *testing.T) {
 			after = 1 // the first commit takes the credential away
 		}
 		sessions.Inject(storetest.Fault{Op: storetest.OpCommit, After: after, Times: 1})
-		if err := dying.Users().DeleteCredential(t.Context(), u.ID, act, "totp", "phone"); err == nil || errors.Is(err, store.ErrNotFound) {
+		if err := dying.Users().DeleteCredential(t.Context(), rights.Owner(), u.ID, act, "totp", "phone"); err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("%s: DeleteCredential = %v, want the outage", round, err)
 		}
 		sessions.Heal()
-		if err := other.Users().DeleteCredential(t.Context(), u.ID, act, "totp", "phone"); !errors.Is(err, store.ErrNotFound) {
+		if err := other.Users().DeleteCredential(t.Context(), rights.Owner(), u.ID, act, "totp", "phone"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: DeleteCredential again = %v, want ErrNotFound", round, err)
 		}
 		if rev, err := other.Issuer().SubjectRev(t.Context(), u.ID); err != nil || rev == proven {

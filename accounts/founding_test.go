@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -73,30 +74,30 @@ func TestFirstAdministrator(t *testing.T) {
 var once = map[string]func(n node){
 	"disabled": func(n node) {
 		u := n.user("former", accounts.RoleAdmin)
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, status(directory.Disabled))
 		must(n.t, err)
 	},
 	"another role": func(n node) {
 		u := n.user("former", accounts.RoleAdmin)
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleSupport))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles(accounts.RoleSupport))
 		must(n.t, err)
 	},
 	"deleted": func(n node) {
-		must(n.t, n.Users().Delete(n.t.Context(), accounts.Owner(), n.user("former", accounts.RoleAdmin).ID, noAct))
+		must(n.t, n.Users().Delete(n.t.Context(), rights.Owner(), n.user("former", accounts.RoleAdmin).ID, noAct))
 	},
 	"invited, and deleted": func(n node) {
-		u, _, _, err := n.Users().CreateInvited(n.t.Context(), noAct, directory.User{Identifier: "former", Roles: []string{accounts.RoleAdmin}})
+		u, _, _, err := n.Users().CreateInvited(n.t.Context(), rights.Owner(), noAct, directory.User{Identifier: "former", Roles: []string{accounts.RoleAdmin}})
 		must(n.t, err)
-		must(n.t, n.Users().Delete(n.t.Context(), accounts.Owner(), u.ID, noAct))
+		must(n.t, n.Users().Delete(n.t.Context(), rights.Owner(), u.ID, noAct))
 	},
 	"promoted, and deleted": func(n node) {
 		u := n.user("former", "staff")
-		_, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("staff", accounts.RoleAdmin))
+		_, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles("staff", accounts.RoleAdmin))
 		must(n.t, err)
-		must(n.t, n.Users().Delete(n.t.Context(), accounts.Owner(), u.ID, noAct))
+		must(n.t, n.Users().Delete(n.t.Context(), rights.Owner(), u.ID, noAct))
 	},
 	"imported as disabled": func(n node) {
-		_, err := n.Users().Import(n.t.Context(), noAct, directory.User{Identifier: "former", Status: directory.Disabled, Roles: []string{accounts.RoleAdmin}}, "", false)
+		_, err := n.Users().Import(n.t.Context(), rights.Owner(), noAct, directory.User{Identifier: "former", Status: directory.Disabled, Roles: []string{accounts.RoleAdmin}}, "", false)
 		must(n.t, err)
 	},
 }
@@ -148,12 +149,12 @@ func TestFoundingAfterAVersionWithoutTheMark(t *testing.T) {
 		}
 		for what, change := range map[string]func() error{
 			"another role": func() error {
-				_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleSupport))
+				_, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles(accounts.RoleSupport))
 				return err
 			},
-			"deleted": func() error { return n.Users().Delete(t.Context(), accounts.Owner(), u.ID, noAct) },
+			"deleted": func() error { return n.Users().Delete(t.Context(), rights.Owner(), u.ID, noAct) },
 		} {
-			if _, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles(accounts.RoleAdmin)); err != nil { // deleted
+			if _, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles(accounts.RoleAdmin)); err != nil { // deleted
 				u = n.user("root", accounts.RoleAdmin)
 			}
 			unmark(s)
@@ -206,7 +207,7 @@ func TestFoundingBesideACommand(t *testing.T) {
 func TestInvitationOfAUserFoundsNothing(t *testing.T) {
 	t.Parallel()
 	n := open(t, stores{users: inMemory(t)})
-	u, token, _, err := n.Users().CreateInvited(t.Context(), noAct, directory.User{Identifier: "wendy"})
+	u, token, _, err := n.Users().CreateInvited(t.Context(), rights.Owner(), noAct, directory.User{Identifier: "wendy"})
 	must(t, err)
 	must(t, n.Users().Redeem(t.Context(), noAct, token, "root", secret.New(pass)))
 	if _, err := n.Users().ByIdentifier(t.Context(), "root"); err == nil {

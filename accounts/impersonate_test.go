@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -22,17 +23,17 @@ func TestImpersonate(t *testing.T) {
 	own := n.signIn(boss, counterfoil.CarrierBearer).Session
 	alice := n.user("alice", "staff")
 	asleep := n.user("asleep")
-	_, err := n.Users().Update(t.Context(), accounts.Owner(), asleep.ID, noAct, status(directory.Disabled))
+	_, err := n.Users().Update(t.Context(), rights.Owner(), asleep.ID, noAct, status(directory.Disabled))
 	must(t, err)
 	promoted := n.user("promoted-later")
 	must(t, n.Issuer().SetSubject(t.Context(), promoted.ID, noAct, func(s *issuer.Subject) { s.Roles = []string{accounts.RoleSupport} }))
 	byProgram := n.user("by-program")
-	_, err = n.Users().SignIn(t.Context(), byProgram.ID, []string{accounts.RoleAuditor}, issuer.Request{}, nil)
+	_, err = n.Users().SignIn(t.Context(), rights.Owner(), byProgram.ID, []string{accounts.RoleAuditor}, issuer.Request{}, nil)
 	must(t, err)
 	written := n.user("never-signed-in", accounts.RoleSupport)
 	helper := n.signIn(n.user("helper", accounts.RoleSupport), counterfoil.CarrierBearer).Session
 	try := func(by *counterfoil.Session, user, reason string) (*issuer.Issued, error) {
-		return n.Users().Impersonate(t.Context(), by, user, issuer.Request{Carrier: counterfoil.CarrierBearer, Act: audit.Act{By: audit.BySubject(boss.ID), Reason: reason}})
+		return n.Users().Impersonate(t.Context(), rights.Program(), by, user, issuer.Request{Carrier: counterfoil.CarrierBearer, Act: audit.Act{By: audit.BySubject(boss.ID), Reason: reason}})
 	}
 	i, err := try(own, alice.ID, " ticket 7 ")
 	must(t, err)
@@ -69,11 +70,11 @@ func TestImpersonate(t *testing.T) {
 		u := n.user("becomes-"+role, "staff")
 		i, err := try(own, u.ID, "x")
 		must(t, err)
-		_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff", role))
+		_, err = n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles("staff", role))
 		must(t, err)
 		n.ended("the user becomes "+role, i)
 	}
-	_, err = n.Users().Update(t.Context(), accounts.Owner(), boss.ID, noAct, roles(accounts.RoleSupport))
+	_, err = n.Users().Update(t.Context(), rights.Owner(), boss.ID, noAct, roles(accounts.RoleSupport))
 	must(t, err)
 	n.ended("the administrator is none any more", i)
 }

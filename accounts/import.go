@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // Import adds u as it was elsewhere, with the hash of a password that it has there, or
@@ -15,7 +16,10 @@ import (
 // choose the password of an account so (LOGIN-16). It fails with password.ErrHash,
 // directory.ErrTaken, directory.ErrBadIdentifier or directory.ErrBadUser. With dry nothing is
 // written.
-func (a *Accounts) Import(ctx context.Context, act audit.Act, u directory.User, foreign string, dry bool) (directory.User, error) {
+func (a *Accounts) Import(ctx context.Context, who rights.Actor, act audit.Act, u directory.User, foreign string, dry bool) (directory.User, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return directory.User{}, err
+	}
 	var work directory.Work
 	var err error
 	if u.Password = ""; foreign != "" {

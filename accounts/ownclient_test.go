@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/counterfoil/counterfoil"
@@ -13,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // Whatever a program does with sessions, it does it for the same clients: those of its API key.
@@ -20,11 +22,11 @@ func TestClientsOfKey(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u := n.user("ann")
 	for _, client := range []string{clients.Default, "shop", "orders", "web"} {
-		must(t, n.Issuer().Clients().Set(t.Context(), client, noAct, func(c *clients.Client) { c.Origins = []string{"https://" + client + ".test"} }))
+		must(t, n.Issuer().Clients().Set(t.Context(), rights.Owner(), client, noAct, func(c *clients.Client) { c.Origins = []string{"https://" + client + ".test"} }))
 	}
 	signIn := func(client string, carrier counterfoil.Carrier) *issuer.Issued {
 		t.Helper()
-		issued, err := n.Users().SignIn(t.Context(), u.ID, u.Roles, issuer.Request{Client: client, Carrier: carrier}, nil)
+		issued, err := n.Users().SignIn(t.Context(), rights.Owner(), u.ID, u.Roles, issuer.Request{Client: client, Carrier: carrier}, nil)
 		must(t, err)
 		return issued
 	}
@@ -67,7 +69,8 @@ func TestClientsOfKey(t *testing.T) {
 			}
 		}
 		ask := issuer.Request{Client: c.named, Act: noAct}
-		made, err := n.Users().SignIn(t.Context(), u.ID, u.Roles, ask, &c.key)
+		c.key.Scopes = append(slices.Clone(c.key.Scopes), directory.ScopeSessions, directory.ScopeExchange, directory.ScopeHandover)
+		made, err := n.Users().SignIn(t.Context(), accounts.OfKey(c.key), u.ID, u.Roles, ask, &c.key)
 		check("sign-in", clientOf(made), err)
 		made, err = n.Users().Exchange(t.Context(), browser, ask, &c.key)
 		check("exchange", clientOf(made), err)

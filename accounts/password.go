@@ -9,13 +9,17 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
 // Register adds a user with a password. It fails with login.RejectedPassword,
 // login.Throttled, login.ErrBusy, directory.ErrTaken, directory.ErrBadIdentifier or
 // directory.ErrBadUser. Without an actor, the user made the account.
-func (a *Accounts) Register(ctx context.Context, act audit.Act, identifier, name string, password login.Secret, roles []string) (directory.User, error) {
+func (a *Accounts) Register(ctx context.Context, who rights.Actor, act audit.Act, identifier, name string, password login.Secret, roles []string) (directory.User, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return directory.User{}, err
+	}
 	if _, err := directory.Canonical(identifier); err != nil {
 		return directory.User{}, err
 	}
@@ -54,7 +58,10 @@ func (a *Accounts) SignUp(ctx context.Context, act audit.Act, identifier, name, 
 // SetPassword sets the password of a user, and ends all sessions. It is for a program that
 // has a way of its own to know its users again: our own API never lets anybody choose the
 // password of somebody else (LOGIN-16). It fails like Register, and with store.ErrNotFound.
-func (a *Accounts) SetPassword(ctx context.Context, id string, act audit.Act, next login.Secret) error {
+func (a *Accounts) SetPassword(ctx context.Context, who rights.Actor, id string, act audit.Act, next login.Secret) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	u, err := a.users.ByID(ctx, id)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -49,7 +50,10 @@ func (a *Accounts) AnswerRecovery(ctx context.Context, act audit.Act, handle log
 
 // InviteByMail is Invite, and mails the invitation to the user. Nobody else sees it. It fails
 // with ErrNoMail and directory.ErrNoAddress.
-func (a *Accounts) InviteByMail(ctx context.Context, id string, act audit.Act) (to string, expires time.Time, err error) {
+func (a *Accounts) InviteByMail(ctx context.Context, who rights.Actor, id string, act audit.Act) (to string, expires time.Time, err error) {
+	if err := who.Need(rights.Write); err != nil {
+		return "", expires, err
+	}
 	if a.post == nil {
 		return "", expires, ErrNoMail
 	}
@@ -63,7 +67,10 @@ func (a *Accounts) InviteByMail(ctx context.Context, id string, act audit.Act) (
 }
 
 // CreateInvitedByMail is CreateInvited, and mails the invitation as InviteByMail does.
-func (a *Accounts) CreateInvitedByMail(ctx context.Context, act audit.Act, u directory.User) (made directory.User, expires time.Time, err error) {
+func (a *Accounts) CreateInvitedByMail(ctx context.Context, who rights.Actor, act audit.Act, u directory.User) (made directory.User, expires time.Time, err error) {
+	if err := who.Need(rights.Write); err != nil {
+		return made, expires, err
+	}
 	if a.post == nil {
 		return made, expires, ErrNoMail
 	}
@@ -219,9 +226,9 @@ func (a *Accounts) UndoAddress(ctx context.Context, act audit.Act, token login.S
 
 // EndUndos voids what was mailed to earlier addresses of a user to give them back. The address stays. It is for an
 // administrator who knows that an earlier mailbox is in other hands: a session alone does not say whether it is the
-// owner's or that of the thief whom the undo is there for. who must have the right Write, or it is [Forbidden].
-func (a *Accounts) EndUndos(ctx context.Context, who Actor, id string, act audit.Act) error {
-	if err := who.mayWrite(); err != nil {
+// owner's or that of the thief whom the undo is there for. who must have the right Write, or it is [rights.Forbidden].
+func (a *Accounts) EndUndos(ctx context.Context, who rights.Actor, id string, act audit.Act) error {
+	if err := who.Need(rights.Write); err != nil {
 		return err
 	}
 	note := act.Entry(audit.ChangeUser, id)

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -148,7 +149,7 @@ func TestNotices(t *testing.T) {
 	ctx := t.Context()
 	for _, proven := range []bool{true, false} {
 		u := m.user(fmt.Sprintf("user-%v@example.com", proven))
-		_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error {
+		_, err := m.Users().Update(ctx, rights.Owner(), u.ID, noAct, func(u *directory.User) error {
 			if proven {
 				u.Verified = *m.now
 			}
@@ -156,9 +157,9 @@ func TestNotices(t *testing.T) {
 		})
 		must(t, err)
 		before := len(m.box.letters(t))
-		must(t, m.Users().SetPassword(ctx, u.ID, fromSomewhere, secret.New(nextPass)))
-		must(t, m.Users().SetCredential(ctx, u.ID, fromSomewhere, login.Credential{Kind: "totp", Data: []byte(`{}`)}))
-		must(t, m.Users().DeleteCredential(ctx, u.ID, fromSomewhere, "totp", ""))
+		must(t, m.Users().SetPassword(ctx, rights.Owner(), u.ID, fromSomewhere, secret.New(nextPass)))
+		must(t, m.Users().SetCredential(ctx, rights.Owner(), u.ID, fromSomewhere, login.Credential{Kind: "totp", Data: []byte(`{}`)}))
+		must(t, m.Users().DeleteCredential(ctx, rights.Owner(), u.ID, fromSomewhere, "totp", ""))
 		var kinds []accounts.MessageKind
 		for _, l := range m.box.letters(t)[before:] {
 			if kinds = append(kinds, l.Kind); l.To != u.Identifier || len(l.Args) != 3 || l.Args[2] != "192.0.2.1" {
@@ -173,7 +174,7 @@ func TestNotices(t *testing.T) {
 			t.Errorf("proven %v: told of %v, want %v", proven, kinds, want)
 		}
 	}
-	if err := m.Users().SetCredential(ctx, "usr_x", noAct, login.Credential{Kind: directory.KindMail, Data: []byte(`{}`)}); !errors.Is(err, directory.ErrBadCredential) {
+	if err := m.Users().SetCredential(ctx, rights.Owner(), "usr_x", noAct, login.Credential{Kind: directory.KindMail, Data: []byte(`{}`)}); !errors.Is(err, directory.ErrBadCredential) {
 		t.Errorf("an address as a credential = %v, want ErrBadCredential", err)
 	}
 }
@@ -190,8 +191,8 @@ func TestSquatterIsOut(t *testing.T) {
 		t.Errorf("who signs up is sent %+v", got)
 	}
 	session := m.signIn(u, counterfoil.CarrierBearer)
-	must(t, m.Users().SetCredential(ctx, u.ID, noAct, login.Credential{Kind: "totp", Data: []byte(`{}`)}))
-	_, key, err := m.Users().NewKey(ctx, noAct, directory.APIKey{Client: "x", User: u.ID, Scopes: []string{directory.ScopeFeed}})
+	must(t, m.Users().SetCredential(ctx, rights.Owner(), u.ID, noAct, login.Credential{Kind: "totp", Data: []byte(`{}`)}))
+	_, key, err := m.Users().NewKey(ctx, rights.Owner(), noAct, directory.APIKey{Client: "x", User: u.ID, Scopes: []string{directory.ScopeFeed}})
 	must(t, err)
 	rev, err := m.Issuer().SubjectRev(ctx, u.ID)
 	must(t, err)
@@ -248,11 +249,11 @@ func TestEndedSessionsHaveNoProofOfAnAddress(t *testing.T) {
 			return err
 		},
 		"all": func(u directory.User) error {
-			_, err := m.Users().EndSessions(ctx, accounts.Actor{}, u.ID, noAct)
+			_, err := m.Users().EndSessions(ctx, rights.Of(rights.Revoke), u.ID, noAct)
 			return err
 		},
 		"disabled": func(u directory.User) error {
-			_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+			_, err := m.Users().Update(ctx, rights.Owner(), u.ID, noAct, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
 			return err
 		},
 	} {
@@ -320,7 +321,7 @@ func TestUndoAddress(t *testing.T) {
 			name := fmt.Sprintf("%s, killed at %d", round, spared)
 			u := m.user(fmt.Sprintf("ada%d@example.com", spared))
 			ctx := t.Context()
-			_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
+			_, err := m.Users().Update(ctx, rights.Owner(), u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
 			must(t, err)
 			thief := m.signIn(u, counterfoil.CarrierBearer)
 			asked, err := m.Users().AskAddress(ctx, thief.Session, noAct, fmt.Sprintf("thief%d@example.com", spared), "en")
@@ -375,11 +376,11 @@ func TestInviteByMail(t *testing.T) {
 	s := inMemory(t)
 	m := openMailing(t, stores{s, s})
 	ctx := t.Context()
-	u, _, err := m.Users().CreateInvitedByMail(ctx, noAct, directory.User{Identifier: "ada@example.com"})
+	u, _, err := m.Users().CreateInvitedByMail(ctx, rights.Owner(), noAct, directory.User{Identifier: "ada@example.com"})
 	must(t, err)
 	first := m.box.last(t)
 	must(t, m.Users().Redeem(ctx, noAct, secret.New(first.Token), "", secret.New(pass)))
-	to, expires, err := m.Users().InviteByMail(ctx, u.ID, noAct)
+	to, expires, err := m.Users().InviteByMail(ctx, rights.Owner(), u.ID, noAct)
 	if got := m.box.last(t); err != nil || to != "ada@example.com" || got.Kind != accounts.MailInvite || got.Token == first.Token || expires.Sub(*m.now) != directory.LinkTTL {
 		t.Errorf("InviteByMail = %q, %v, %v, and %+v", to, expires, err, got)
 	}
@@ -388,10 +389,10 @@ func TestInviteByMail(t *testing.T) {
 	}
 	before := len(m.box.letters(t))
 	bob := m.user("bob")
-	if _, _, err := m.Users().InviteByMail(ctx, bob.ID, noAct); !errors.Is(err, directory.ErrNoAddress) {
+	if _, _, err := m.Users().InviteByMail(ctx, rights.Owner(), bob.ID, noAct); !errors.Is(err, directory.ErrNoAddress) {
 		t.Errorf("without an address = %v, want ErrNoAddress", err)
 	}
-	if _, _, err := m.Users().CreateInvitedByMail(ctx, noAct, directory.User{Identifier: "carol"}); !errors.Is(err, directory.ErrNoAddress) || len(m.box.letters(t)) != before {
+	if _, _, err := m.Users().CreateInvitedByMail(ctx, rights.Owner(), noAct, directory.User{Identifier: "carol"}); !errors.Is(err, directory.ErrNoAddress) || len(m.box.letters(t)) != before {
 		t.Errorf("a new user without an address = %v, want ErrNoAddress", err)
 	}
 	if _, err := m.Users().ByIdentifier(ctx, "carol"); !errors.Is(err, store.ErrNotFound) {
@@ -461,15 +462,15 @@ func TestAskedBeforeTheReset(t *testing.T) {
 				m, thief := openMailing(t, s), openMailing(t, at)
 				m.box, numbered = &letterbox{store: s.users}, numbered+1
 				u := m.user(fmt.Sprintf("ada%d@example.com", numbered))
-				must(t, m.Users().SetCredential(t.Context(), u.ID, noAct, login.Credential{Kind: "key", Data: []byte(`{}`)}))
+				must(t, m.Users().SetCredential(t.Context(), rights.Owner(), u.ID, noAct, login.Credential{Kind: "key", Data: []byte(`{}`)}))
 				session := m.signIn(u, counterfoil.CarrierBearer).Session
-				reset := func() { must(t, m.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass))) }
+				reset := func() { must(t, m.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass))) }
 				switch when {
 				case "under way":
 					*before = reset
 				case "while sessions end":
 					users.Inject(storetest.Fault{Op: storetest.OpCommit, After: 1, Times: 1})
-					if err := thief.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass)); err == nil {
+					if err := thief.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass)); err == nil {
 						t.Errorf("%s: no error", name)
 					}
 					users.Heal()
@@ -506,7 +507,7 @@ func TestEndUndos(t *testing.T) {
 	ctx := t.Context()
 	for _, ended := range []bool{true, false} {
 		u := m.user(fmt.Sprintf("ada-%t@example.com", ended))
-		_, err := m.Users().Update(ctx, accounts.Owner(), u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
+		_, err := m.Users().Update(ctx, rights.Owner(), u.ID, noAct, func(u *directory.User) error { u.Verified = *m.now; return nil })
 		must(t, err)
 		session := m.signIn(u, counterfoil.CarrierBearer)
 		asked, err := m.Users().AskAddress(ctx, session.Session, noAct, "new-"+u.Identifier, "en")
@@ -514,15 +515,15 @@ func TestEndUndos(t *testing.T) {
 		_, err = m.Users().VerifyAddress(ctx, noAct, directory.Verification{Token: asked.Token, User: u.ID})
 		must(t, err)
 		undo := secret.New(m.box.last(t).Token)
-		must(t, m.Users().SetCredential(ctx, u.ID, noAct, login.Credential{Kind: "totp", ID: "thief", Data: []byte(`{}`)}))
+		must(t, m.Users().SetCredential(ctx, rights.Owner(), u.ID, noAct, login.Credential{Kind: "totp", ID: "thief", Data: []byte(`{}`)}))
 		if ended {
-			for _, who := range []accounts.Actor{{}, m.support()} {
+			for _, who := range []rights.Actor{{}, m.support()} {
 				if err := m.Users().EndUndos(ctx, who, u.ID, noAct); !errors.Is(err, counterfoil.ErrForbidden) {
 					t.Errorf("EndUndos, by who may not write: %v, want ErrForbidden", err)
 				}
 			}
-			must(t, m.Users().EndUndos(ctx, accounts.Program(), u.ID, audit.Act{By: "subject:root"}))
-			must(t, m.Users().EndUndos(ctx, accounts.Program(), u.ID, audit.Act{By: "subject:late"})) // there is none any more
+			must(t, m.Users().EndUndos(ctx, rights.Program(), u.ID, audit.Act{By: "subject:root"}))
+			must(t, m.Users().EndUndos(ctx, rights.Program(), u.ID, audit.Act{By: "subject:late"})) // there is none any more
 		}
 		_, _, err = m.Users().UndoAddress(ctx, noAct, undo)
 		if errors.Is(err, login.ErrRefused) != ended || err != nil && !ended {
@@ -546,7 +547,7 @@ func TestEndUndos(t *testing.T) {
 			t.Errorf("the trail says %+v, want %+v", last, want)
 		}
 	}
-	if err := m.Users().EndUndos(ctx, accounts.Program(), "usr_nobody", noAct); !errors.Is(err, store.ErrNotFound) {
+	if err := m.Users().EndUndos(ctx, rights.Program(), "usr_nobody", noAct); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("of nobody = %v, want ErrNotFound", err)
 	}
 }

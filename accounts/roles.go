@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/revocation"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -24,42 +25,27 @@ const (
 	RoleAuditor = "auditor"           // sees everything, and the audit trail, and changes nothing
 )
 
-// Right is what an action of the administration needs. The empty right is nobody's: an action
-// that names none is refused.
-type Right string
-
-// The rights.
-const (
-	Read   Right = "read"   // see users, sessions, clients, keys and settings
-	Audit  Right = "audit"  // see the audit trail, and check it
-	Revoke Right = "revoke" // end a session, or all of a user
-	Write  Right = "write"  // everything else
-)
-
-// Rights are all rights.
-func Rights() []Right { return []Right{Read, Audit, Revoke, Write} }
-
 // roles is the one table of which role has which right.
 var roles = []struct {
 	name   string
-	rights []Right
+	rights []rights.Right
 }{
-	{RoleAdmin, Rights()},
-	{RoleAuditor, []Right{Read, Audit}},
-	{RoleSupport, []Right{Read, Revoke}},
+	{RoleAdmin, rights.All()},
+	{RoleAuditor, []rights.Right{rights.Read, rights.Audit}},
+	{RoleSupport, []rights.Right{rights.Read, rights.Revoke}},
 }
 
 // scopes is the one table of which scope of an API key has which right.
 var scopes = []struct {
 	name   string
-	rights []Right
+	rights []rights.Right
 }{
-	{directory.ScopeAdmin, Rights()},
-	{directory.ScopeAdminRead, []Right{Read, Audit}},
+	{directory.ScopeAdmin, rights.All()},
+	{directory.ScopeAdminRead, []rights.Right{rights.Read, rights.Audit}},
 }
 
 // RolesWith has the roles with a right.
-func RolesWith(r Right) (names []string) {
+func RolesWith(r rights.Right) (names []string) {
 	for _, role := range roles {
 		if slices.Contains(role.rights, r) {
 			names = append(names, role.name)
@@ -69,7 +55,7 @@ func RolesWith(r Right) (names []string) {
 }
 
 // ScopesWith has the scopes of API keys with a right.
-func ScopesWith(r Right) (names []string) {
+func ScopesWith(r rights.Right) (names []string) {
 	for _, scope := range scopes {
 		if slices.Contains(scope.rights, r) {
 			names = append(names, scope.name)
@@ -81,7 +67,7 @@ func ScopesWith(r Right) (names []string) {
 // Administers reports whether role is one of who administers.
 func Administers(role string) bool { return len(rightsOf([]string{role})) > 0 }
 
-func rightsOf(held []string) (all []Right) {
+func rightsOf(held []string) (all []rights.Right) {
 	for _, role := range roles {
 		if slices.Contains(held, role.name) {
 			all = append(all, role.rights...)
@@ -94,72 +80,54 @@ func rightsOf(held []string) (all []Right) {
 // that was left open, or stolen, reads at most.
 const FreshAdmin = 5 * time.Minute
 
-// Forbidden is the counterfoil.ErrForbidden of who is known and may not do what was asked.
-type Forbidden struct{ Why string }
-
-func (f Forbidden) Error() string { return counterfoil.ErrForbidden.Error() + ": " + f.Why }
-
-func (f Forbidden) Unwrap() error { return counterfoil.ErrForbidden }
-
 // ErrLastAdministrator means that a change would leave no active user with [RoleAdmin].
 var ErrLastAdministrator = errors.New("nobody else who is active is an administrator")
 
-// Actor is who administers, with the rights that it was found to have. The zero Actor has none.
-type Actor struct {
-	rights []Right
-	owner  bool
-}
-
-// Owner is the Actor that owns the machine. It can do all that there is to do, and is not kept from
-// mistakes that it can repair itself.
-func Owner() Actor { return Actor{Rights(), true} }
-
-// Program is the Actor for a program that embeds the server and decides itself which of its users may do
-// what. It has all rights, and is kept from the mistakes of an administrator.
-func Program() Actor { return Actor{Rights(), false} }
-
 // OfKey is the Actor that has shown an API key, see [Accounts.Authenticate].
-func OfKey(k directory.APIKey) (who Actor) {
+func OfKey(k directory.APIKey) rights.Actor {
+	var has []rights.Right
 	for _, scope := range scopes {
 		if k.Has(scope.name) {
-			who.rights = append(who.rights, scope.rights...)
+			has = append(has, scope.rights...)
 		}
 	}
-	return who
-}
-
-// May reports whether the Actor has a right.
-func (a Actor) May(r Right) bool { return slices.Contains(a.rights, r) }
-
-// mayWrite returns nil, or the Forbidden of an Actor without the right Write.
-func (a Actor) mayWrite() error {
-	if !a.May(Write) {
-		return Forbidden{"it needs the right " + string(Write)}
-	}
-	return nil
+	return rights.Of(has...)
 }
 
 // Administer lets the subject of a session do what needs a right, or says why not: a
-// [Forbidden] if no role of the session has the right, and counterfoil.ErrStepUp if the action
+// [rights.Forbidden] if no role of the session has the right, and counterfoil.ErrStepUp if the action
 // changes something and the login is older than [FreshAdmin]. The session comes from
 // issuer.Administration, so its roles are those of now.
-func (a *Accounts) Administer(s *counterfoil.Session, r Right) (Actor, error) {
-	who := Actor{rights: rightsOf(s.Roles)}
+func (a *Accounts) Administer(s *counterfoil.Session, r rights.Right) (rights.Actor, error) {
+	who := rights.Of(rightsOf(s.Roles)...)
 	if !who.May(r) {
-		return Actor{}, Forbidden{fmt.Sprintf("it needs the role %s", strings.Join(RolesWith(r), " or "))}
+		return rights.Actor{}, rights.Forbidden{Why: fmt.Sprintf("it needs the role %s", strings.Join(RolesWith(r), " or "))}
 	}
-	if r == Revoke || r == Write {
+	if r == rights.Revoke || r == rights.Write {
 		if err := a.issuer.Fresh(s.AuthTime, FreshAdmin); err != nil {
-			return Actor{}, err
+			return rights.Actor{}, err
 		}
 	}
 	return who, nil
 }
 
-// EndSession ends a session, as issuer.Revoke does. Who may not write ends none of a subject
+// Revoke is [issuer.Issuer.Revoke] for who administers: it ends what scope and id name. who must have the right
+// Write, or it is [rights.Forbidden].
+func (a *Accounts) Revoke(ctx context.Context, who rights.Actor, scope revocation.Scope, id string, act audit.Act) (issuer.Receipt, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return issuer.Receipt{}, err
+	}
+	return a.issuer.Revoke(ctx, scope, id, act)
+}
+
+// EndSession ends a session, as issuer.Revoke does. who must have the right Revoke, or it is
+// [rights.Forbidden]. Who may not write ends none of a subject
 // that administers: support must not sign out who could stop it, nor who audits it.
-func (a *Accounts) EndSession(ctx context.Context, who Actor, sid string, act audit.Act) (issuer.Receipt, error) {
-	if !who.May(Write) {
+func (a *Accounts) EndSession(ctx context.Context, who rights.Actor, sid string, act audit.Act) (issuer.Receipt, error) {
+	if err := who.Need(rights.Revoke); err != nil {
+		return issuer.Receipt{}, err
+	}
+	if !who.May(rights.Write) {
 		row, err := a.issuer.Session(ctx, sid)
 		switch {
 		case errors.Is(err, store.ErrNotFound): // it has ended: the receipt of that tells nothing of whose it was
@@ -175,8 +143,11 @@ func (a *Accounts) EndSession(ctx context.Context, who Actor, sid string, act au
 }
 
 // EndSessions ends all sessions of a subject, by the rule of EndSession. What they had mailed to prove an address is void.
-func (a *Accounts) EndSessions(ctx context.Context, who Actor, subject string, act audit.Act) (issuer.Receipt, error) {
-	if !who.May(Write) {
+func (a *Accounts) EndSessions(ctx context.Context, who rights.Actor, subject string, act audit.Act) (issuer.Receipt, error) {
+	if err := who.Need(rights.Revoke); err != nil {
+		return issuer.Receipt{}, err
+	}
+	if !who.May(rights.Write) {
 		held, err := a.heldBySessions(ctx, subject)
 		if err == nil {
 			err = a.endable(ctx, subject, held)
@@ -219,7 +190,7 @@ func (a *Accounts) heldBySessions(ctx context.Context, subject string) (held []s
 func (a *Accounts) endable(ctx context.Context, subject string, held []string) error {
 	administers, err := a.administers(ctx, subject, held)
 	if err == nil && administers {
-		err = Forbidden{"only the role " + RoleAdmin + " ends sessions of who administers"}
+		err = rights.Forbidden{Why: "only the role " + RoleAdmin + " ends sessions of who administers"}
 	}
 	return err
 }
@@ -239,14 +210,10 @@ func (a *Accounts) administers(ctx context.Context, subject string, held []strin
 	return slices.ContainsFunc(slices.Concat(held, at.Roles, u.Roles), Administers), nil
 }
 
-// mayTake refuses a change of a user by who may not write, and one after which nobody would be an
-// administrator: next says whether the user still is one. Of two administrators who take each other away, one must
-// stay. So the change counts only while the users that it returns are as they were read.
-func (a *Accounts) mayTake(ctx context.Context, who Actor, before directory.User, next bool) (while []directory.User, err error) {
-	if err := who.mayWrite(); err != nil {
-		return nil, err
-	}
-	if who.owner || next || !isAdministrator(before) {
+// mayTake refuses a change of a user after which nobody would be an administrator: next says whether the user still
+// is one. Of two administrators who take each other away, one must stay. So the change counts only while the users that it returns are as they were read.
+func (a *Accounts) mayTake(ctx context.Context, who rights.Actor, before directory.User, next bool) (while []directory.User, err error) {
+	if who.Owns() || next || !isAdministrator(before) {
 		return nil, nil
 	}
 	return a.otherAdministrator(ctx, before.ID)

@@ -17,19 +17,20 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
 
 var everyRole = []string{accounts.RoleAdmin, accounts.RoleSupport, accounts.RoleAuditor}
 
 // acting is the Actor of a session with roles that was signed in to just now.
-func (n node) acting(right accounts.Right, roles ...string) (accounts.Actor, error) {
+func (n node) acting(right rights.Right, roles ...string) (rights.Actor, error) {
 	return n.Users().Administer(&counterfoil.Session{Subject: "somebody", Roles: roles, AuthTime: time.Now()}, right)
 }
 
-func (n node) support() accounts.Actor {
+func (n node) support() rights.Actor {
 	n.t.Helper()
-	who, err := n.acting(accounts.Revoke, accounts.RoleSupport)
+	who, err := n.acting(rights.Revoke, accounts.RoleSupport)
 	must(n.t, err)
 	return who
 }
@@ -42,11 +43,11 @@ func TestRights(t *testing.T) {
 		accounts.RoleAdmin: "read audit revoke write", accounts.RoleSupport: "read revoke", accounts.RoleAuditor: "read audit", "staff": "", "Admin": "", "admin ": "", "": "",
 	} {
 		var has []string
-		for _, right := range append(accounts.Rights(), "", "everything") {
+		for _, right := range append(rights.All(), "", "everything") {
 			who, err := n.acting(right, "staff", role)
 			if err == nil && who.May(right) {
 				has = append(has, string(right))
-			} else if !errors.Is(err, counterfoil.ErrForbidden) || who.May(accounts.Read) {
+			} else if !errors.Is(err, counterfoil.ErrForbidden) || who.May(rights.Read) {
 				t.Errorf("%q, %s: %v, %v, want a refusal that gives nothing", role, right, who, err)
 			}
 		}
@@ -54,12 +55,12 @@ func TestRights(t *testing.T) {
 			t.Errorf("the role %q has the rights %q, want %q", role, got, want)
 		}
 	}
-	for scope, want := range map[string][]accounts.Right{
-		directory.ScopeAdmin: accounts.Rights(), directory.ScopeAdminRead: {accounts.Read, accounts.Audit},
+	for scope, want := range map[string][]rights.Right{
+		directory.ScopeAdmin: rights.All(), directory.ScopeAdminRead: {rights.Read, rights.Audit},
 		directory.ScopeFeed: nil, directory.ScopeIntrospect: nil, directory.ScopeSessions: nil, directory.ScopeHandover: nil, directory.ScopeExchange: nil,
 	} {
 		who := accounts.OfKey(directory.APIKey{Scopes: []string{scope}})
-		for _, right := range append(accounts.Rights(), "") {
+		for _, right := range append(rights.All(), "") {
 			if has := slices.Contains(want, right); who.May(right) != has || slices.Contains(accounts.ScopesWith(right), scope) != has {
 				t.Errorf("scope %s has %q: %v, want %v", scope, right, !has, has)
 			}
@@ -74,9 +75,9 @@ func TestFreshAdministrator(t *testing.T) {
 	for age, want := range map[time.Duration]error{
 		0: nil, accounts.FreshAdmin - 10*time.Second: nil, accounts.FreshAdmin + time.Second: counterfoil.ErrStepUp, 24 * time.Hour: counterfoil.ErrStepUp,
 	} {
-		for _, right := range accounts.Rights() {
+		for _, right := range rights.All() {
 			_, err := n.Users().Administer(&counterfoil.Session{Roles: []string{accounts.RoleAdmin}, AuthTime: time.Now().Add(-age)}, right)
-			if reads := right == accounts.Read || right == accounts.Audit; reads && err != nil || !reads && !errors.Is(err, want) {
+			if reads := right == rights.Read || right == rights.Audit; reads && err != nil || !reads && !errors.Is(err, want) {
 				t.Errorf("%s, %v after the login: %v, want %v", right, age, err, want)
 			}
 		}
@@ -92,7 +93,7 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 	t.Parallel()
 	n := open(t, stores{users: inMemory(t)})
 	support := n.support()
-	admin, err := n.acting(accounts.Write, accounts.RoleAdmin)
+	admin, err := n.acting(rights.Write, accounts.RoleAdmin)
 	must(t, err)
 	signedIn := func(u directory.User) func() (string, string) {
 		return func() (string, string) { return u.ID, n.signIn(u, counterfoil.CarrierBearer).Session.ID }
@@ -100,20 +101,20 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 	foreign := func(name string, count int, roles ...string) func() (string, string) {
 		return func() (sub, sid string) {
 			for range count { // the last of them has the roles
-				_, err := n.Users().SignIn(t.Context(), name, nil, issuer.Request{}, nil)
+				_, err := n.Users().SignIn(t.Context(), rights.Owner(), name, nil, issuer.Request{}, nil)
 				must(t, err)
 			}
-			issued, err := n.Users().SignIn(t.Context(), name, roles, issuer.Request{}, nil)
+			issued, err := n.Users().SignIn(t.Context(), rights.Owner(), name, roles, issuer.Request{}, nil)
 			must(t, err)
 			return name, issued.Session.ID
 		}
 	}
 	demoted := n.user("demoted", accounts.RoleAdmin)
-	_, err = n.Users().Update(t.Context(), accounts.Owner(), demoted.ID, noAct, roles("staff"))
+	_, err = n.Users().Update(t.Context(), rights.Owner(), demoted.ID, noAct, roles("staff"))
 	must(t, err)
 	demoted.Roles = []string{"staff"}
 	promoted := n.user("promoted", "staff")
-	_, err = n.Users().Update(t.Context(), accounts.Owner(), promoted.ID, noAct, roles("staff", accounts.RoleAuditor))
+	_, err = n.Users().Update(t.Context(), rights.Owner(), promoted.ID, noAct, roles("staff", accounts.RoleAuditor))
 	must(t, err)
 	inForce := n.user("in-force", "staff")
 	must(t, n.Issuer().SetSubject(t.Context(), inForce.ID, noAct, func(s *issuer.Subject) { s.Roles = []string{accounts.RoleAdmin} }))
@@ -136,12 +137,12 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 		}{signedIn(n.user("the-"+role, "staff", role)), true}
 	}
 	for name, c := range cases {
-		for way, end := range map[string]func(who accounts.Actor, subject, sid string) error{
-			"one": func(who accounts.Actor, _, sid string) error {
+		for way, end := range map[string]func(who rights.Actor, subject, sid string) error{
+			"one": func(who rights.Actor, _, sid string) error {
 				_, err := n.Users().EndSession(t.Context(), who, sid, noAct)
 				return err
 			},
-			"all": func(who accounts.Actor, subject, _ string) error {
+			"all": func(who rights.Actor, subject, _ string) error {
 				_, err := n.Users().EndSessions(t.Context(), who, subject, noAct)
 				return err
 			},
@@ -164,28 +165,28 @@ func TestSupportEndsNoSessionOfAdministrators(t *testing.T) {
 
 // takes are the exported methods that change a user who is there, each with ways to take a role of administration away
 // from the user; none: it leaves status and roles as they are.
-var takes = map[string]map[string]func(n node, ctx context.Context, who accounts.Actor, id string) error{
+var takes = map[string]map[string]func(n node, ctx context.Context, who rights.Actor, id string) error{
 	"Update": {
-		"the role": func(n node, ctx context.Context, who accounts.Actor, id string) error {
+		"the role": func(n node, ctx context.Context, who rights.Actor, id string) error {
 			_, err := n.Users().Update(ctx, who, id, byRoot, roles("staff"))
 			return err
 		},
-		"disabled": func(n node, ctx context.Context, who accounts.Actor, id string) error {
+		"disabled": func(n node, ctx context.Context, who rights.Actor, id string) error {
 			_, err := n.Users().Update(ctx, who, id, byRoot, status(directory.Disabled))
 			return err
 		},
 	},
-	"Delete": {"deleted": func(n node, ctx context.Context, who accounts.Actor, id string) error {
+	"Delete": {"deleted": func(n node, ctx context.Context, who rights.Actor, id string) error {
 		return n.Users().Delete(ctx, who, id, byRoot)
 	}},
 
 	"AskAddress": nil, "VerifyAddress": nil, "UndoAddress": nil, "Recover": nil, "AnswerRecovery": nil,
 	"SetPassword": nil, "ChangePassword": nil, "Redeem": nil, "Invite": nil, "InviteByMail": nil,
-	"SetCredential": nil, "DeleteCredential": nil, "EndSession": nil, "EndSessions": nil, "EndOthers": nil,
+	"SetCredential": nil, "DeleteCredential": nil, "EndSession": nil, "EndSessions": nil, "EndOthers": nil, "Revoke": nil,
 }
 
 // away is a way of takes by its name.
-func away(name string) func(n node, ctx context.Context, who accounts.Actor, id string) error {
+func away(name string) func(n node, ctx context.Context, who rights.Actor, id string) error {
 	for _, ways := range takes {
 		if do := ways[name]; do != nil {
 			return do
@@ -212,23 +213,23 @@ func TestLastAdministrator(t *testing.T) {
 		}
 	}
 	n := open(t, stores{users: inMemory(t)})
-	admin, err := n.acting(accounts.Write, accounts.RoleAdmin)
+	admin, err := n.acting(rights.Write, accounts.RoleAdmin)
 	must(t, err)
 	boss := n.user("boss", accounts.RoleAdmin, "staff")
 	n.user("helper", accounts.RoleSupport, accounts.RoleAuditor)
 	asleep := n.user("asleep", accounts.RoleAdmin)
-	_, err = n.Users().Update(t.Context(), accounts.Owner(), asleep.ID, noAct, status(directory.Disabled))
+	_, err = n.Users().Update(t.Context(), rights.Owner(), asleep.ID, noAct, status(directory.Disabled))
 	must(t, err)
 	key := accounts.OfKey(directory.APIKey{Scopes: []string{directory.ScopeAdmin}})
 	reader := accounts.OfKey(directory.APIKey{Scopes: []string{directory.ScopeAdminRead}})
 	for _, ways := range takes {
 		for way, do := range ways {
-			for _, who := range []accounts.Actor{admin, key, accounts.Program()} {
+			for _, who := range []rights.Actor{admin, key, rights.Program()} {
 				if err := do(n, t.Context(), who, boss.ID); !errors.Is(err, accounts.ErrLastAdministrator) {
 					t.Errorf("%s: %v, want ErrLastAdministrator", way, err)
 				}
 			}
-			for _, who := range []accounts.Actor{{}, reader} {
+			for _, who := range []rights.Actor{{}, reader} {
 				if err := do(n, t.Context(), who, boss.ID); !errors.Is(err, counterfoil.ErrForbidden) {
 					t.Errorf("%s, by who may not write: %v, want ErrForbidden", way, err)
 				}
@@ -242,7 +243,7 @@ func TestLastAdministrator(t *testing.T) {
 	must(t, err)
 	second := n.user("second", accounts.RoleAdmin)
 	must(t, away("the role")(n, t.Context(), admin, boss.ID))
-	must(t, n.Users().Delete(t.Context(), accounts.Owner(), second.ID, noAct))
+	must(t, n.Users().Delete(t.Context(), rights.Owner(), second.ID, noAct))
 }
 
 // byRoot is what an administrator does.
@@ -274,7 +275,7 @@ func TestAdministratorsTakeEachOtherAway(t *testing.T) {
 								name := fmt.Sprintf("%s: %s, and before its %s %d %s, caller gone %t", round, a, op, step, b, gone)
 								one, other := second.known(), second.known()
 								for _, u := range []directory.User{one, other} {
-									_, err := second.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("a", accounts.RoleAdmin))
+									_, err := second.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles("a", accounts.RoleAdmin))
 									must(t, err)
 								}
 								ctx, hangUp := context.WithCancel(t.Context())
@@ -283,13 +284,13 @@ func TestAdministratorsTakeEachOtherAway(t *testing.T) {
 									if hit = true; gone {
 										hangUp()
 									}
-									errB = away(b)(second, t.Context(), accounts.Program(), other.ID)
+									errB = away(b)(second, t.Context(), rights.Program(), other.ID)
 								}})
-								errA := away(a)(first, ctx, accounts.Program(), one.ID)
+								errA := away(a)(first, ctx, rights.Program(), one.ID)
 								hangUp()
 								on.Heal()
 								if !hit {
-									errB = away(b)(second, t.Context(), accounts.Program(), other.ID)
+									errB = away(b)(second, t.Context(), rights.Program(), other.ID)
 								}
 								stays, wrong := one, errB
 								if errA == nil {
@@ -317,7 +318,7 @@ func TestAdministratorsTakeEachOtherAway(t *testing.T) {
 								if at := second.state(stays.ID); !at.agrees() {
 									t.Errorf("%s: of who stays %v", name, at)
 								}
-								must(t, second.Users().Delete(t.Context(), accounts.Owner(), stays.ID, noAct)) // the next pair is alone
+								must(t, second.Users().Delete(t.Context(), rights.Owner(), stays.ID, noAct)) // the next pair is alone
 							}
 						}
 					}
@@ -338,12 +339,12 @@ func TestEveryRoleOfAdministrationNeedsALogin(t *testing.T) {
 	for _, role := range everyRole {
 		u := n.user("to-be-"+role, "staff")
 		before := n.signIn(u, counterfoil.CarrierBearer)
-		_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff", role))
+		_, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles("staff", role))
 		must(t, err)
 		n.ended("the role "+role, before)
 		by := &directory.APIKey{Client: "maker", Clients: []string{"default"}, Scopes: []string{directory.ScopeSessions, directory.ScopeAdminRead}}
 		for subject, asked := range map[string][]string{u.ID: nil, "somebody": {"staff", role}} {
-			if _, err := n.Users().SignIn(t.Context(), subject, asked, issuer.Request{}, by); !errors.Is(err, accounts.ErrAdminRole) {
+			if _, err := n.Users().SignIn(t.Context(), accounts.OfKey(*by), subject, asked, issuer.Request{}, by); !errors.Is(err, accounts.ErrAdminRole) {
 				t.Errorf("a program makes a session of %s with the role %s: %v", subject, role, err)
 			}
 		}
@@ -359,7 +360,7 @@ func TestReadingKey(t *testing.T) {
 	for role, want := range map[string]bool{accounts.RoleAdmin: true, accounts.RoleAuditor: true, accounts.RoleSupport: false, "staff": false} {
 		u := n.user("reads-as-"+role, role)
 		ask.User = u.ID
-		_, key, err := n.Users().NewKey(t.Context(), noAct, ask)
+		_, key, err := n.Users().NewKey(t.Context(), rights.Owner(), noAct, ask)
 		if (err == nil) != want {
 			t.Errorf("a key of a user with the role %s: %v, want one: %v", role, err, want)
 		}
@@ -367,12 +368,12 @@ func TestReadingKey(t *testing.T) {
 			continue
 		}
 		k, err := n.Users().Authenticate(t.Context(), key.Reveal())
-		if who := accounts.OfKey(k); err != nil || !who.May(accounts.Audit) || who.May(accounts.Revoke) || who.May(accounts.Write) {
+		if who := accounts.OfKey(k); err != nil || !who.May(rights.Audit) || who.May(rights.Revoke) || who.May(rights.Write) {
 			t.Errorf("the key of %s may %v, %v", role, who, err)
 		}
-		_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
+		_, err = n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles("staff"))
 		must(t, err)
-		if k, err = n.Users().Authenticate(t.Context(), key.Reveal()); err != nil || accounts.OfKey(k).May(accounts.Read) {
+		if k, err = n.Users().Authenticate(t.Context(), key.Reveal()); err != nil || accounts.OfKey(k).May(rights.Read) {
 			t.Errorf("the key of somebody who was %s reads on: %v", role, err)
 		}
 	}
@@ -385,7 +386,7 @@ func TestRoleTakenDuringALogin(t *testing.T) {
 	u := n.user("brief", accounts.RoleSupport)
 	rev, err := n.Issuer().SubjectRev(t.Context(), u.ID)
 	must(t, err)
-	_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles())
+	_, err = n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles())
 	must(t, err)
 	if _, err := n.Issuer().Login(t.Context(), login.Proof{Subject: u.ID, Roles: u.Roles, At: time.Now(), SubjectRev: rev}, issuer.Request{}); !errors.Is(err, issuer.ErrProveAgain) {
 		t.Errorf("Login = %v, want ErrProveAgain", err)

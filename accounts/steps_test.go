@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -31,7 +32,7 @@ type change struct {
 
 func updating(how func(*directory.User) error) func(node, context.Context, directory.User) error {
 	return func(n node, ctx context.Context, u directory.User) error {
-		_, err := n.Users().Update(ctx, accounts.Owner(), u.ID, noAct, how)
+		_, err := n.Users().Update(ctx, rights.Owner(), u.ID, noAct, how)
 		return err
 	}
 }
@@ -49,10 +50,10 @@ var changes = []change{
 		return nil
 	}), true},
 	{"password set", func(n node, ctx context.Context, u directory.User) error {
-		return n.Users().SetPassword(ctx, u.ID, noAct, secret.New(nextPass))
+		return n.Users().SetPassword(ctx, rights.Owner(), u.ID, noAct, secret.New(nextPass))
 	}, true},
 	{"deleted", func(n node, ctx context.Context, u directory.User) error {
-		err := n.Users().Delete(ctx, accounts.Owner(), u.ID, noAct)
+		err := n.Users().Delete(ctx, rights.Owner(), u.ID, noAct)
 		if errors.Is(err, store.ErrNotFound) {
 			err = nil // done before
 		}
@@ -72,7 +73,7 @@ func (n node) known() directory.User {
 	n.t.Helper()
 	numbered++
 	u := n.user(fmt.Sprint("user", numbered), "a")
-	u, err := n.Users().Update(n.t.Context(), accounts.Owner(), u.ID, noAct, roles("a", "c")) // the sessions are told
+	u, err := n.Users().Update(n.t.Context(), rights.Owner(), u.ID, noAct, roles("a", "c")) // the sessions are told
 	must(n.t, err)
 	return u
 }
@@ -185,12 +186,12 @@ func TestAnnouncedAndNeverWritten(t *testing.T) {
 	dying, other := openForSteps(t, stores{users, sessions}), openForSteps(t, s)
 	u := other.known()
 	sessions.Inject(storetest.Fault{Op: storetest.OpCommit}) // written, and not given
-	if _, err := dying.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("a", "b", "c")); err == nil {
+	if _, err := dying.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles("a", "b", "c")); err == nil {
 		t.Fatal("no error")
 	}
 	sessions.Heal()
 	users.Inject(storetest.Fault{Op: storetest.OpCommit}) // announced, and not written
-	if _, err := dying.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled)); err == nil {
+	if _, err := dying.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, status(directory.Disabled)); err == nil {
 		t.Fatal("no error")
 	}
 	users.Heal()
@@ -212,8 +213,8 @@ func TestUsersOfABackup(t *testing.T) {
 	backup, err := store.One(t.Context(), s.users, store.Key{Kind: "user", ID: u.ID})
 	must(t, err)
 	for range 3 {
-		must(t, n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass)))
-		_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Disabled))
+		must(t, n.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass)))
+		_, err = n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, status(directory.Disabled))
 		must(t, err)
 	}
 	now, err := store.One(t.Context(), s.users, store.Key{Kind: "user", ID: u.ID})
@@ -224,13 +225,13 @@ func TestUsersOfABackup(t *testing.T) {
 	if s := n.state(u.ID); !s.within() {
 		t.Errorf("after the restore: %v", s)
 	}
-	_, err = n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, status(directory.Active))
+	_, err = n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, status(directory.Active))
 	must(t, err)
 	if s := n.state(u.ID); !s.agrees() || s.force.Disabled {
 		t.Errorf("after a change: %v", s)
 	}
 	before := n.signIn(u, counterfoil.CarrierBearer)
-	must(t, n.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass)))
+	must(t, n.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass)))
 	n.ended("a new password", before)
 }
 
@@ -252,7 +253,7 @@ func TestPasswordStoppedBetweenSteps(t *testing.T) {
 				}
 			},
 			"redeem": func(u directory.User, _ *issuer.Issued) func() error {
-				invitation, _, err := other.Users().Invite(t.Context(), u.ID, noAct)
+				invitation, _, err := other.Users().Invite(t.Context(), rights.Owner(), u.ID, noAct)
 				must(t, err)
 				return func() error { return dying.Users().Redeem(t.Context(), noAct, invitation, "", secret.New(nextPass)) }
 			},
@@ -326,7 +327,7 @@ func TestNodesRace(t *testing.T) {
 			})
 			wg.Go(func() {
 				for range 8 {
-					_, err := n.Users().SignIn(context.Background(), u.ID, []string{"a"}, issuer.Request{Carrier: counterfoil.CarrierBearer}, nil)
+					_, err := n.Users().SignIn(context.Background(), rights.Owner(), u.ID, []string{"a"}, issuer.Request{Carrier: counterfoil.CarrierBearer}, nil)
 					if err != nil && !errors.Is(err, issuer.ErrProveAgain) {
 						t.Error(err)
 					}
@@ -366,7 +367,7 @@ func TestPasswordSetDuringChange(t *testing.T) {
 				var set string
 				users.Inject(storetest.Fault{Op: op, After: step, Times: 1, Slow: true, Before: func() {
 					hit = true
-					if err := second.Users().SetPassword(t.Context(), u.ID, noAct, secret.New("a third long afternoon")); err != nil {
+					if err := second.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New("a third long afternoon")); err != nil {
 						t.Error(err)
 					}
 					set = second.state(u.ID).written.Password
@@ -392,7 +393,7 @@ func TestLoginDuringSetPassword(t *testing.T) {
 	rev, err := second.Issuer().SubjectRev(t.Context(), u.ID)
 	must(t, err)
 	faulty.Inject(storetest.Fault{Op: storetest.OpCommit, Kind: "session", Times: 1, Slow: true, Before: func() {
-		must(t, second.Users().SetPassword(t.Context(), u.ID, noAct, secret.New(nextPass)))
+		must(t, second.Users().SetPassword(t.Context(), rights.Owner(), u.ID, noAct, secret.New(nextPass)))
 	}})
 	_, err = first.Issuer().Login(t.Context(), login.Proof{Subject: u.ID, At: u.Created, SubjectRev: rev}, issuer.Request{})
 	if !errors.Is(err, issuer.ErrProveAgain) {
@@ -404,7 +405,7 @@ func TestLoginDuringSetPassword(t *testing.T) {
 func TestTrailTellsOfLostRoles(t *testing.T) {
 	n := open(t, stores{users: inMemory(t)})
 	u := n.user("boss", accounts.RoleAdmin, "staff")
-	_, err := n.Users().Update(t.Context(), accounts.Owner(), u.ID, noAct, roles("staff"))
+	_, err := n.Users().Update(t.Context(), rights.Owner(), u.ID, noAct, roles("staff"))
 	must(t, err)
 	entries, _, err := n.Issuer().Audit().List(t.Context(), audit.Query{Subject: u.ID})
 	must(t, err)

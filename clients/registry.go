@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/revlog"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -129,8 +130,11 @@ func (g *Registry) List(ctx context.Context) ([]Client, error) {
 // ends all its sessions. Scopes, audience and carriers that are taken away are gone
 // from the next copy on: those that are out live for at most AccessTTL. What a change of the
 // lifetimes does to sessions that live, the issuer says. On an error the outcome is unknown,
-// and doing it again is safe.
-func (g *Registry) Set(ctx context.Context, id string, act audit.Act, change func(*Client)) error {
+// and doing it again is safe. who must have the right Write, or it is [rights.Forbidden].
+func (g *Registry) Set(ctx context.Context, who rights.Actor, id string, act audit.Act, change func(*Client)) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	note := act.Entry(audit.SetClient, "")
 	note.Client = id
 	return g.set(ctx, id, note, change)
@@ -177,8 +181,11 @@ func (g *Registry) set(ctx context.Context, id string, note audit.Entry, change 
 }
 
 // Delete ends all sessions of a client and forgets it. The default client
-// cannot be deleted. On an error the outcome is unknown, and doing it again is safe.
-func (g *Registry) Delete(ctx context.Context, id string, act audit.Act) error {
+// cannot be deleted. On an error the outcome is unknown, and doing it again is safe. who must have the right Write.
+func (g *Registry) Delete(ctx context.Context, who rights.Actor, id string, act audit.Act) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	if id == Default {
 		return fmt.Errorf("%w: the client %q is always there", ErrBadRequest, id)
 	}

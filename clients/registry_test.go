@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/revlog"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -62,7 +63,7 @@ func lifetimes(access, idle, refreshIdle, absolute time.Duration) clients.Lifeti
 
 func set(t *testing.T, g *clients.Registry, id string, c clients.Client) {
 	t.Helper()
-	if err := g.Set(t.Context(), id, audit.Act{}, func(into *clients.Client) { *into = c }); err != nil {
+	if err := g.Set(t.Context(), rights.Owner(), id, audit.Act{}, func(into *clients.Client) { *into = c }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -83,17 +84,17 @@ func TestRefusals(t *testing.T) {
 		"long absolute": {Lifetimes: lifetimes(0, 0, 0, 25*time.Hour)}, "short absolute": {Lifetimes: lifetimes(0, 0, 0, time.Second)},
 		"negative": {Lifetimes: lifetimes(-time.Minute, 0, 0, 0)}, "half a second": {Lifetimes: lifetimes(90500*time.Millisecond, 0, 0, 0)},
 	} {
-		if err := g.Set(t.Context(), "app", audit.Act{}, func(into *clients.Client) { *into = c }); !errors.Is(err, clients.ErrBadRequest) {
+		if err := g.Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(into *clients.Client) { *into = c }); !errors.Is(err, clients.ErrBadRequest) {
 			t.Errorf("%s: Set = %v, want ErrBadRequest", name, err)
 		}
 	}
 	for _, id := range []string{"", "a b", strings.Repeat("x", 65), "a\n"} {
-		if err := g.Set(t.Context(), id, audit.Act{}, func(*clients.Client) {}); !errors.Is(err, clients.ErrBadRequest) {
+		if err := g.Set(t.Context(), rights.Owner(), id, audit.Act{}, func(*clients.Client) {}); !errors.Is(err, clients.ErrBadRequest) {
 			t.Errorf("Set(%q) = %v, want ErrBadRequest", id, err)
 		}
 	}
 	set(t, g, "app", clients.Client{Origins: []string{"https://app.test:8443", "http://localhost:3000", "http://127.0.0.1"}})
-	if err := g.Delete(t.Context(), clients.Default, audit.Act{}); !errors.Is(err, clients.ErrBadRequest) {
+	if err := g.Delete(t.Context(), rights.Owner(), clients.Default, audit.Act{}); !errors.Is(err, clients.ErrBadRequest) {
 		t.Errorf("Delete(default) = %v, want ErrBadRequest", err)
 	}
 	if all, err := g.List(t.Context()); err != nil || len(all) != 2 || all[0].ID != "app" || all[1].ID != "default" {
@@ -169,7 +170,7 @@ func TestGeneration(t *testing.T) {
 			}
 		}
 	}
-	if err := g.Delete(t.Context(), "app", audit.Act{}); err != nil {
+	if err := g.Delete(t.Context(), rights.Owner(), "app", audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.Client(t.Context(), "app"); !errors.Is(err, clients.ErrUnknown) {
@@ -187,13 +188,13 @@ func TestTwoChangesAtOnce(t *testing.T) {
 	settings, sessions := memory.New(), storetest.Faulty(memory.New())
 	one, two := open(t, settings, sessions), open(t, settings, sessions)
 	sessions.Inject(storetest.Fault{Op: storetest.OpCommit, Times: 1, Slow: true, Before: func() {
-		if err := two.Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Name = "two" }); err != nil {
+		if err := two.Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Name = "two" }); err != nil {
 			t.Error(err)
 		}
 	}})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := one.Set(ctx, "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true }); err != nil {
+	if err := one.Set(ctx, rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true }); err != nil {
 		t.Fatal(err)
 	}
 	c, err := one.Client(t.Context(), "app")
@@ -215,7 +216,7 @@ func TestEnabledWhileDeleted(t *testing.T) {
 	}
 	// Delete reads the settings, then to disable the client, and once more to delete it.
 	settings.Inject(storetest.Fault{Op: storetest.OpGet, After: 2, Times: 1, Slow: true, Before: enable})
-	if err := one.Delete(t.Context(), "app", audit.Act{}); err != nil {
+	if err := one.Delete(t.Context(), rights.Owner(), "app", audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	entries, _, err := sessions.Log(t.Context(), enabled, 10)

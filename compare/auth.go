@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -51,7 +52,7 @@ func (a *authChild) Open(place string, reply *AuthReply) (err error) {
 		return err
 	}
 	a.web.serve(a.embedded)
-	_, key, err := a.embedded.Users().NewKey(ctx, audit.Act{}, directory.APIKey{
+	_, key, err := a.embedded.Users().NewKey(ctx, rights.Program(), audit.Act{}, directory.APIKey{
 		Client: "compare", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect},
 	})
 	reply.Key = key.Reveal()

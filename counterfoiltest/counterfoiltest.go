@@ -22,6 +22,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -53,7 +54,7 @@ func New(t testing.TB) *Issuer {
 	}
 	t.Cleanup(func() { _ = embedded.Close() })
 	handler = embedded
-	_, key, err := embedded.Users().NewKey(ctx, audit.Act{}, directory.APIKey{
+	_, key, err := embedded.Users().NewKey(ctx, rights.Program(), audit.Act{}, directory.APIKey{
 		Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeExchange, directory.ScopeHandover}, Clients: []string{"*"},
 	})
 	if err != nil {

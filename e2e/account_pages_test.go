@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -42,7 +43,7 @@ func TestEveryStateOfThePages(t *testing.T) {
 			last = loginOf(t, auth, u.ID, age, agent)
 		}
 		if name == "alice" {
-			if err := auth.Issuer().Clients().Set(t.Context(), "reports", audit.Act{}, func(*clients.Client) {}); err != nil {
+			if err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), "reports", audit.Act{}, func(*clients.Client) {}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := auth.Issuer().AddGrant(t.Context(), last.Session.ID, issuer.Request{Client: "reports", Carrier: counterfoil.CarrierBearer}); err != nil {
@@ -124,7 +125,7 @@ func acting(t *testing.T, auth *server.Embedded, user string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := auth.Users().Impersonate(t.Context(), own.Session, u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, Act: audit.Act{Reason: "axe"}})
+	got, err := auth.Users().Impersonate(t.Context(), rights.Owner(), own.Session, u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, Act: audit.Act{Reason: "axe"}})
 	if err != nil {
 		t.Fatal(err)
 	}

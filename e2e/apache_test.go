@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -93,7 +94,7 @@ func TestApache(t *testing.T) {
 
 	sites := map[string]string{} // by introspection_exp
 	for _, exp := range []string{directory.ExpBound, ""} {
-		_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "apache", Scopes: []string{directory.ScopeIntrospect}, IntrospectionExp: exp})
+		_, key, err := auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "apache", Scopes: []string{directory.ScopeIntrospect}, IntrospectionExp: exp})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -98,7 +99,7 @@ func TestSecondStepInABrowser(t *testing.T) {
 func lend(t *testing.T, auth *server.Embedded, user, client string) {
 	t.Helper()
 	act := audit.Act{By: audit.ByLocal}
-	if err := auth.Issuer().Clients().Set(t.Context(), client, act, func(c *clients.Client) {}); err != nil {
+	if err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), client, act, func(c *clients.Client) {}); err != nil {
 		t.Fatal(err)
 	}
 	u, err := auth.Users().ByIdentifier(t.Context(), user)

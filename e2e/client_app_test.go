@@ -15,10 +15,10 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -176,7 +176,7 @@ func (a *app) promote(role string) {
 	a.t.Helper()
 	alice, err := a.auth.Users().ByIdentifier(a.t.Context(), "alice")
 	if err == nil {
-		_, err = a.auth.Users().Update(a.t.Context(), accounts.Owner(), alice.ID, audit.Act{}, func(u *directory.User) error {
+		_, err = a.auth.Users().Update(a.t.Context(), rights.Owner(), alice.ID, audit.Act{}, func(u *directory.User) error {
 			u.Roles = []string{role}
 			return nil
 		})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // REF-03, REF-09: 20 tabs refresh once when their token expires. A tab that dies or freezes in the
@@ -337,7 +338,7 @@ func TestClientOfAnotherOrigin(t *testing.T) {
 		return web.URL
 	}
 	sibling, stranger := page("127.0.0.1"), page("127.0.0.2")
-	if err := a.auth.Issuer().Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = []string{sibling, stranger} }); err != nil {
+	if err := a.auth.Issuer().Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = []string{sibling, stranger} }); err != nil {
 		t.Fatal(err)
 	}
 	tabs := a.tabs(2, "carrier=cookie")

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -33,7 +34,7 @@ const (
 // asRole is the credential of a new user with that role, who signed in just now.
 func asRole(t *testing.T, auth *server.Embedded, role string) string {
 	t.Helper()
-	u, _, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: role + "@example.org", Name: "The " + role, Roles: []string{role}})
+	u, _, _, err := auth.Users().CreateInvited(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: role + "@example.org", Name: "The " + role, Roles: []string{role}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 	var long directory.User
 	for n, name := range []string{longName, rightName, "Ann", "Bo", ""} {
-		u, _, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: fmt.Sprintf("user%d.with.a.long.address@department.example.org", n), Name: name, Roles: []string{"staff", "reports"}})
+		u, _, _, err := auth.Users().CreateInvited(t.Context(), rights.Owner(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: fmt.Sprintf("user%d.with.a.long.address@department.example.org", n), Name: name, Roles: []string{"staff", "reports"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,13 +97,13 @@ func TestConsoleInABrowser(t *testing.T) {
 	for _, agent := range []string{agent, "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"} {
 		loginOf(t, auth, long.ID, 0, agent, "staff")
 	}
-	err := auth.Issuer().Clients().Set(t.Context(), "shop", audit.Act{}, func(c *clients.Client) {
+	err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), "shop", audit.Act{}, func(c *clients.Client) {
 		*c = clients.Client{Name: "The shop", Origins: []string{"https://shop.example", "https://www.with-a-long-name.shop.example"}, Scopes: []string{"read", "write"}, Carriers: []counterfoil.Carrier{counterfoil.CarrierCookie, counterfoil.CarrierBearer}}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, _, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "reports", Scopes: []string{"introspect", "revocation:read"}})
+	key, _, err := auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "reports", Scopes: []string{"introspect", "revocation:read"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	emptyConsole(t, c)
 	b := c.b
 	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
-	leaver, _, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: "leaver@example.org"})
+	leaver, _, _, err := auth.Users().CreateInvited(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "leaver@example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +435,7 @@ func TestConsoleKeepsAForm(t *testing.T) {
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
 			auth, url, paths := embedded(t)
-			u, err := auth.Users().Register(t.Context(), audit.Act{}, "root@example.org", "Root", secret.New(ownPassword), []string{"admin"})
+			u, err := auth.Users().Register(t.Context(), rights.Owner(), audit.Act{}, "root@example.org", "Root", secret.New(ownPassword), []string{"admin"})
 			if err != nil {
 				t.Fatal(err)
 			}

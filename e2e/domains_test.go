@@ -32,6 +32,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -58,7 +59,7 @@ func newDomains(t *testing.T) *domains {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.auth.Close() })
-	if err := d.auth.Issuer().Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) {
+	if err := d.auth.Issuer().Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) {
 		c.Origins = d.origins()
 	}); err != nil {
 		t.Fatal(err)
@@ -106,7 +107,7 @@ func newDomains(t *testing.T) *domains {
 		chromedp.Flag("load-extension", strings.Join(folders, ",")),
 	}
 
-	_, key, err := d.auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "gateway", Scopes: []string{directory.ScopeHandover}, Clients: []string{clients.Default}})
+	_, key, err := d.auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "gateway", Scopes: []string{directory.ScopeHandover}, Clients: []string{clients.Default}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/gateway"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -118,10 +119,10 @@ func TestHandoverInABrowser(t *testing.T) {
 		return web.URL
 	}
 	one, two := origin("127.0.0.2"), origin("127.0.0.3")
-	if err := auth.Issuer().Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = []string{one, two} }); err != nil {
+	if err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = []string{one, two} }); err != nil {
 		t.Fatal(err)
 	}
-	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "gateway", Scopes: []string{directory.ScopeHandover}, Clients: []string{clients.Default}})
+	_, key, err := auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "gateway", Scopes: []string{directory.ScopeHandover}, Clients: []string{clients.Default}})
 	if err != nil {
 		t.Fatal(err)
 	}

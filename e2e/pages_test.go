@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -71,7 +72,7 @@ func TestInvitationInABrowser(t *testing.T) {
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
 			auth, url, paths := embedded(t)
-			_, invitation, _, err := auth.Users().CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: "wendy"})
+			_, invitation, _, err := auth.Users().CreateInvited(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "wendy"})
 			if err != nil {
 				t.Fatal(err)
 			}

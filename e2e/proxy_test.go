@@ -31,6 +31,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -155,7 +156,7 @@ func findMetadata(t *testing.T, auth *server.Embedded, url, path string) {
 			t.Errorf("%s names the issuer %q, %v", at, metadata.Issuer, err)
 		}
 	}
-	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+	_, key, err := auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,11 +19,11 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/emersion/go-smtp"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	counterfoilmail "github.com/counterfoil/counterfoil/mail"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -144,7 +144,7 @@ func mailing(t *testing.T) (auth *server.Embedded, url string, box mailbox) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = auth.Close() })
-	if _, err := auth.Users().Register(t.Context(), audit.Act{}, "ada@example.com", "", secret.New(forgotten), nil); err != nil {
+	if _, err := auth.Users().Register(t.Context(), rights.Owner(), audit.Act{}, "ada@example.com", "", secret.New(forgotten), nil); err != nil {
 		t.Fatal(err)
 	}
 	return auth, web.URL, box
@@ -283,7 +283,7 @@ func TestSignInByMailInABrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = auth.Users().Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
+			_, err = auth.Users().Update(t.Context(), rights.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
 			if err != nil {
 				t.Fatal(err)
 			}

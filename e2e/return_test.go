@@ -14,6 +14,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // HDR-03: after a sign-in the browser is where the visitor was, on a page of another origin: the
@@ -32,7 +33,7 @@ func TestSignInLeadsBackInABrowser(t *testing.T) {
 	}
 	list := func(origins ...string) {
 		t.Helper()
-		err := auth.Issuer().Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = origins })
+		err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Origins = origins })
 		if err != nil {
 			t.Fatal(err)
 		}

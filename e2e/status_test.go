@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -80,7 +81,7 @@ func startWatching(t *testing.T) *watching {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.auth.Close() })
-	_, key, err := w.auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{"admin"}})
+	_, key, err := w.auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{"admin"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -58,7 +59,7 @@ func newSockets(t *testing.T, behindNginx bool, another ...string) *sockets {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.auth.Close() })
-	_, key, err := s.auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "gateway", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+	_, key, err := s.auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "gateway", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		t.Fatal(err)
 	}

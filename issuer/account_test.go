@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
 
@@ -58,7 +59,7 @@ func TestWhatOpensTheAccount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := i.Clients().Set(t.Context(), c.client, audit.Act{}, func(to *clients.Client) { to.Audience, to.Opens = c.audience, c.opens }); err != nil {
+		if err := i.Clients().Set(t.Context(), rights.Owner(), c.client, audit.Act{}, func(to *clients.Client) { to.Audience, to.Opens = c.audience, c.opens }); err != nil {
 			t.Fatal(err)
 		}
 		got, err := (&bench{Issuer: i, clock: &clock{now: time.Now()}}).loginBy(t, issuer.Request{Client: c.client, Carrier: c.carrier})
@@ -88,7 +89,7 @@ func TestForgedWithTheSharedSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := i.Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Scopes = []string{"read"} }); err != nil {
+	if err := i.Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Scopes = []string{"read"} }); err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{Issuer: i, clock: &clock{now: time.Now()}}

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -75,12 +76,12 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 			return err
 		}, "host.reuse alice by subject:alice"},
 		{func() error {
-			return b.Clients().Set(t.Context(), "web", act, func(c *clients.Client) { c.Name = "Web" })
+			return b.Clients().Set(t.Context(), rights.Owner(), "web", act, func(c *clients.Client) { c.Name = "Web" })
 		}, "client.set  by subject:root"},
 		{func() error {
-			return b.Clients().Set(t.Context(), "web", act, func(c *clients.Client) { c.Disabled = true })
+			return b.Clients().Set(t.Context(), rights.Owner(), "web", act, func(c *clients.Client) { c.Disabled = true })
 		}, "revoke  by subject:root"},
-		{func() error { return b.Clients().Delete(t.Context(), "web", act) }, "client.delete  by subject:root"},
+		{func() error { return b.Clients().Delete(t.Context(), rights.Owner(), "web", act) }, "client.delete  by subject:root"},
 	} {
 		before, err := b.Head(t.Context())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -67,7 +68,7 @@ func TestPlacesInTheLog(t *testing.T) {
 		"roles": func() error {
 			return b.SetSubject(t.Context(), "frank", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"staff"} })
 		},
-		"deleted client": func() error { return b.Clients().Delete(t.Context(), "gone", audit.Act{}) },
+		"deleted client": func() error { return b.Clients().Delete(t.Context(), rights.Owner(), "gone", audit.Act{}) },
 	} {
 		b.clock.add(time.Second)
 		before, err := b.Head(t.Context())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -52,8 +53,11 @@ type Plan struct {
 }
 
 // PlanRevocation counts the sessions that f is for, exactly up to [MaxCount]. by is who will revoke
-// them, as audit.Act.By. A filter that is for all is refused: that is the scope "all".
-func (i *Issuer) PlanRevocation(ctx context.Context, f Filter, by string) (Plan, error) {
+// them, as audit.Act.By; who must have the right Write, or it is [rights.Forbidden]. A filter that is for all is refused: that is the scope "all".
+func (i *Issuer) PlanRevocation(ctx context.Context, who rights.Actor, f Filter, by string) (Plan, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return Plan{}, err
+	}
 	if f == (Filter{}) {
 		return Plan{}, fmt.Errorf("%w: an empty filter is for all sessions: revoke the scope \"all\" instead", ErrBadRequest)
 	}
@@ -126,9 +130,9 @@ func (i *Issuer) readPlan(f Filter, by, token string) (expires time.Time, n int,
 // are at most a tenth more than the plan has counted, and at most atMost if that is not zero. A plan
 // that has not counted all needs atMost, which is then the only bound. It returns when the job is
 // durable; the job goes on by itself, also if this process ends. With the same token it returns the
-// same job again.
-func (i *Issuer) RevokeFound(ctx context.Context, f Filter, token string, atMost int, act audit.Act) (Job, error) {
-	if err := errors.Join(f.Check(), checkReason(act.Reason)); err != nil {
+// same job again. who must have the right Write.
+func (i *Issuer) RevokeFound(ctx context.Context, who rights.Actor, f Filter, token string, atMost int, act audit.Act) (Job, error) {
+	if err := errors.Join(who.Need(rights.Write), f.Check(), checkReason(act.Reason)); err != nil {
 		return Job{}, err
 	}
 	expires, planned, more, err := i.readPlan(f, act.By, token)

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -54,11 +55,11 @@ var root = audit.Act{By: "subject:root", Reason: "a worm"}
 
 func (b *bench) order(t *testing.T) issuer.Job {
 	t.Helper()
-	plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+	plan, err := b.PlanRevocation(t.Context(), rights.Owner(), phones, root.By)
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root)
+	job, err := b.RevokeFound(t.Context(), rights.Owner(), phones, plan.Token, 0, root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,11 +77,11 @@ func TestRevokeFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+		plan, err := b.PlanRevocation(t.Context(), rights.Owner(), phones, root.By)
 		if err != nil || plan.Sessions != 120 || plan.More || len(plan.Samples) != 20 {
 			t.Fatalf("%s: %d sessions, %t, %v", name, plan.Sessions, plan.More, err)
 		}
-		job, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root)
+		job, err := b.RevokeFound(t.Context(), rights.Owner(), phones, plan.Token, 0, root)
 		if err != nil || job.Done || b.living(t, copies) != 121 {
 			t.Fatalf("%s: %+v, %v", name, job, err)
 		}
@@ -92,7 +93,7 @@ func TestRevokeFound(t *testing.T) {
 		if job, err = b.Job(t.Context(), job.ID); err != nil || !job.Done || job.Ended != 120 || b.living(t, copies) != 1 || b.living(t, late) != 3 {
 			t.Errorf("%s: %+v, %v, %d and %d live", name, job, err, b.living(t, copies), b.living(t, late))
 		}
-		again, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root) // its answer was lost
+		again, err := b.RevokeFound(t.Context(), rights.Owner(), phones, plan.Token, 0, root) // its answer was lost
 		if err != nil || again.ID != job.ID || b.living(t, late) != 3 {
 			t.Errorf("%s: again: %+v, %v", name, again, err)
 		}
@@ -190,7 +191,7 @@ func TestPlanToken(t *testing.T) {
 	t.Parallel()
 	b := newIssuer(t, memory.New())
 	b.phones(t, 20)
-	plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+	plan, err := b.PlanRevocation(t.Context(), rights.Owner(), phones, root.By)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +199,7 @@ func TestPlanToken(t *testing.T) {
 	flipped[8] ^= 1
 	refused := func(what string, f issuer.Filter, token string, act audit.Act, want error) {
 		t.Helper()
-		if _, err := b.RevokeFound(t.Context(), f, token, 0, act); !errors.Is(err, want) {
+		if _, err := b.RevokeFound(t.Context(), rights.Owner(), f, token, 0, act); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 	}
@@ -206,10 +207,10 @@ func TestPlanToken(t *testing.T) {
 	refused("a forged one", phones, string(flipped), root, issuer.ErrNoPlan)
 	refused("another filter", issuer.Filter{Device: "laptop"}, plan.Token, root, issuer.ErrNoPlan)
 	refused("another caller", phones, plan.Token, audit.Act{By: "subject:eve"}, issuer.ErrNoPlan)
-	if _, err := b.RevokeFound(t.Context(), phones, plan.Token, -1, root); !errors.Is(err, issuer.ErrBadRequest) {
+	if _, err := b.RevokeFound(t.Context(), rights.Owner(), phones, plan.Token, -1, root); !errors.Is(err, issuer.ErrBadRequest) {
 		t.Errorf("at most -1: %v", err)
 	}
-	if _, err := b.PlanRevocation(t.Context(), issuer.Filter{}, root.By); !errors.Is(err, issuer.ErrBadRequest) {
+	if _, err := b.PlanRevocation(t.Context(), rights.Owner(), issuer.Filter{}, root.By); !errors.Is(err, issuer.ErrBadRequest) {
 		t.Errorf("an empty filter: %v", err)
 	}
 	b.clock.add(time.Second)
@@ -257,18 +258,18 @@ func TestJobStops(t *testing.T) {
 			join(row.ID)
 		}
 		f := issuer.Filter{Client: "app"}
-		plan, err := b.PlanRevocation(t.Context(), f, root.By)
+		plan, err := b.PlanRevocation(t.Context(), rights.Owner(), f, root.By)
 		if err != nil || plan.More != (c.planUpTo < c.planned) {
 			t.Fatalf("%s: %+v, %v", c.what, plan, err)
 		}
 		if plan.More {
 			for _, atMost := range []int{-1, 0, c.planUpTo} {
-				if _, err := b.RevokeFound(t.Context(), f, plan.Token, atMost, root); !errors.Is(err, issuer.ErrBadRequest) {
+				if _, err := b.RevokeFound(t.Context(), rights.Owner(), f, plan.Token, atMost, root); !errors.Is(err, issuer.ErrBadRequest) {
 					t.Errorf("%s: at most %d: %v", c.what, atMost, err)
 				}
 			}
 		}
-		job, err := b.RevokeFound(t.Context(), f, plan.Token, c.atMost, root)
+		job, err := b.RevokeFound(t.Context(), rights.Owner(), f, plan.Token, c.atMost, root)
 		if err != nil || job.Limit != c.want {
 			t.Fatalf("%s: %+v, %v", c.what, job, err)
 		}
@@ -307,14 +308,14 @@ func TestOrderTime(t *testing.T) {
 	faulty := storetest.Faulty(db)
 	b := newIssuer(t, faulty)
 	copies := b.phones(t, 10)
-	plan, err := b.PlanRevocation(t.Context(), phones, root.By)
+	plan, err := b.PlanRevocation(t.Context(), rights.Owner(), phones, root.By)
 	if err != nil {
 		t.Fatal(err)
 	}
 	late := newIssuer(t, db) // a node that is ahead: what begins there begins later
 	late.clock.add(2 * time.Second)
 	lateCopies := late.phones(t, 5)
-	job, err := b.RevokeFound(t.Context(), phones, plan.Token, 0, root)
+	job, err := b.RevokeFound(t.Context(), rights.Owner(), phones, plan.Token, 0, root)
 	if err != nil {
 		t.Fatalf("they are counted: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -423,7 +424,7 @@ func TestServerIsTheLongest(t *testing.T) {
 	}
 	// The client goes on with the lifetimes that it had, and gets no other that is too long.
 	set := func(change func(*clients.Client)) error {
-		return after.Clients().Set(t.Context(), "app", audit.Act{}, change)
+		return after.Clients().Set(t.Context(), rights.Owner(), "app", audit.Act{}, change)
 	}
 	if err := set(func(c *clients.Client) { c.Name = "App" }); err != nil {
 		t.Errorf("its name: %v", err)
@@ -434,7 +435,7 @@ func TestServerIsTheLongest(t *testing.T) {
 	if err := set(func(c *clients.Client) { c.Disabled = true }); err != nil {
 		t.Errorf("disabling it: %v", err)
 	}
-	if err := after.Clients().Delete(t.Context(), "app", audit.Act{}); err != nil {
+	if err := after.Clients().Delete(t.Context(), rights.Owner(), "app", audit.Act{}); err != nil {
 		t.Errorf("deleting it: %v", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -23,7 +24,7 @@ import (
 
 func (b *bench) client(t *testing.T, id string, c clients.Client) {
 	t.Helper()
-	err := b.Clients().Set(t.Context(), id, audit.Act{}, func(into *clients.Client) { *into = c })
+	err := b.Clients().Set(t.Context(), rights.Owner(), id, audit.Act{}, func(into *clients.Client) { *into = c })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,9 +166,11 @@ func TestClientEnds(t *testing.T) {
 func testClientEnds(t *testing.T, open func() *bench) {
 	ends := map[string]func(b *bench) error{
 		"disable": func(b *bench) error {
-			return b.Clients().Set(context.Background(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+			return b.Clients().Set(context.Background(), rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
-		"delete": func(b *bench) error { return b.Clients().Delete(context.Background(), "app", audit.Act{}) },
+		"delete": func(b *bench) error {
+			return b.Clients().Delete(context.Background(), rights.Owner(), "app", audit.Act{})
+		},
 		"revoke": func(b *bench) error {
 			_, err := b.Revoke(context.Background(), source.ScopeClient, "app", audit.Act{})
 			return err
@@ -234,7 +237,7 @@ func TestLoginRacesDisabling(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			if err := b.Clients().Set(context.Background(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true }); err != nil {
+			if err := b.Clients().Set(context.Background(), rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true }); err != nil {
 				t.Error(err)
 			}
 		})

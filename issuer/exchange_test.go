@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -26,7 +27,7 @@ func newExchange(t *testing.T) *bench {
 
 func (b *bench) setClient(t *testing.T, id string, change func(*clients.Client)) {
 	t.Helper()
-	if err := b.Clients().Set(t.Context(), id, audit.Act{}, change); err != nil {
+	if err := b.Clients().Set(t.Context(), rights.Owner(), id, audit.Act{}, change); err != nil {
 		t.Fatal(err)
 	}
 }

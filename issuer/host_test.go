@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -193,7 +194,7 @@ func TestAtMostSoManyHosts(t *testing.T) {
 	if alive(first) || !alive(again) {
 		t.Errorf("after a new sign-in: the old cookie is good: %v; the new one: %v", alive(first), alive(again))
 	}
-	if err := b.Clients().Set(t.Context(), "web", audit.Act{}, func(c *clients.Client) { c.Origins = []string{"https://new.example.com"} }); err != nil {
+	if err := b.Clients().Set(t.Context(), rights.Owner(), "web", audit.Act{}, func(c *clients.Client) { c.Origins = []string{"https://new.example.com"} }); err != nil {
 		t.Fatal(err)
 	}
 	if alive(again) {

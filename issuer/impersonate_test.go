@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -127,7 +128,7 @@ func TestImpersonationEnds(t *testing.T) {
 			return err
 		},
 		"the client of the impersonator is disabled": func(b *bench, _, _ *issuer.Issued) error {
-			return b.Clients().Set(t.Context(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+			return b.Clients().Set(t.Context(), rights.Owner(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
 		"everybody": func(b *bench, _, _ *issuer.Issued) error {
 			_, err := b.Revoke(t.Context(), source.ScopeAll, "", audit.Act{})

@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -121,7 +122,7 @@ func TestSameSessionByEveryCarrier(t *testing.T) {
 	if err := b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Roles = []string{"staff"} }); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Clients().Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Carriers, c.Scopes = carriers, []string{"read", "write"} }); err != nil {
+	if err := b.Clients().Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Carriers, c.Scopes = carriers, []string{"read", "write"} }); err != nil {
 		t.Fatal(err)
 	}
 	v, err := counterfoil.NewVerifier(t.Context(), b.Issuer, counterfoil.Options{Issuer: "https://auth.test", Audience: "https://auth.test", Now: b.clock.Now})

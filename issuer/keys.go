@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/keyring"
 	"github.com/counterfoil/counterfoil/revlog"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -30,8 +31,11 @@ func (i *Issuer) Keys(ctx context.Context) ([]byte, error) {
 func (i *Issuer) SigningKeys() []keyring.Description { return i.keys.Keys() }
 
 // RotateKey has another key sign as soon as every verifier knows it. Tokens that the key
-// before has signed stay good.
-func (i *Issuer) RotateKey(ctx context.Context, act audit.Act) error {
+// before has signed stay good. who must have the right Write, or it is [rights.Forbidden].
+func (i *Issuer) RotateKey(ctx context.Context, who rights.Actor, act audit.Act) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	kid, err := i.keys.Rotate(ctx)
 	if err != nil {
 		return unavailable(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -72,7 +73,7 @@ func TestSessionLimit(t *testing.T) {
 // Sessions that have ended, in any way that leaves the row, do not count; nor do damaged rows.
 func TestSessionLimitCountsTheLiving(t *testing.T) {
 	b := newLimited(t, memory.New(), 2)
-	if err := b.Clients().Set(t.Context(), "app", audit.Act{}, func(*clients.Client) {}); err != nil {
+	if err := b.Clients().Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(*clients.Client) {}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

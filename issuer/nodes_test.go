@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -27,7 +28,7 @@ func nodes(t *testing.T) (a, b *bench) {
 func TestNodesKnowANewKey(t *testing.T) {
 	for _, c := range carriers {
 		a, b := nodes(t)
-		if err := a.RotateKey(t.Context(), audit.Act{}); err != nil {
+		if err := a.RotateKey(t.Context(), rights.Owner(), audit.Act{}); err != nil {
 			t.Fatal(err)
 		}
 		before := a.login(t, "alice", c).Session.KeyID
@@ -53,7 +54,7 @@ func TestNodesOpenWhatIsForAClient(t *testing.T) {
 	a.client(t, clients.Default, clients.Client{EncryptionKey: encryptionKey(t, "e1")})
 	first := a.login(t, "alice", counterfoil.CarrierJWE)
 	a.client(t, clients.Default, clients.Client{EncryptionKey: encryptionKey(t, "e2")})
-	if err := a.RotateKey(t.Context(), audit.Act{}); err != nil {
+	if err := a.RotateKey(t.Context(), rights.Owner(), audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	second, err := b.Refresh(t.Context(), first.Refresh.Reveal(), issuer.Renewal{})

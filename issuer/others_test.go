@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -34,7 +35,7 @@ func TestEndOthers(t *testing.T) {
 	for _, c := range carriers {
 		b, faulty := newFaulty(t)
 		own, stranger := b.login(t, "alice", c), b.login(t, "bob", counterfoil.CarrierBearer)
-		if err := b.Clients().Set(t.Context(), "app", audit.Act{}, func(*clients.Client) {}); err != nil {
+		if err := b.Clients().Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(*clients.Client) {}); err != nil {
 			t.Fatal(err)
 		}
 		granted, err := b.AddGrant(t.Context(), own.Session.ID, issuer.Request{Client: "app"})

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -59,7 +60,7 @@ func TestRefreshIsOneReadAndOneCommit(t *testing.T) {
 		t.Errorf("the copy has the roles %v", got)
 	}
 	refresh("at rest with new roles", 1, 1, 0)
-	if err := b.Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Audience = []string{"api"} }); err != nil {
+	if err := b.Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Audience = []string{"api"} }); err != nil {
 		t.Fatal(err)
 	}
 	refresh("after a change of the client", 2, 1, 0)
@@ -109,7 +110,7 @@ func TestRefreshSeesWhatChangesMeanwhile(t *testing.T) {
 			_ = b.SetSubject(t.Context(), "alice", audit.Act{}, func(s *issuer.Subject) { s.Disabled = true })
 		},
 		"the client is disabled": func(t *testing.T, b *bench, _ *issuer.Issued) {
-			_ = b.Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+			_ = b.Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
 		"everybody is revoked": func(t *testing.T, b *bench, _ *issuer.Issued) {
 			_, _ = b.Revoke(t.Context(), source.ScopeAll, "", audit.Act{})

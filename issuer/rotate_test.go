@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // KEY-04, KEY-08: somebody makes up key ids, so that no unknown one has the keys fetched.
@@ -33,7 +34,7 @@ func TestRotateUnderFlood(t *testing.T) {
 		signed := make(map[string]bool)
 		for step := range 200 { // of five seconds
 			if step == 3 { // the flood has just had the keys fetched
-				if err := i.RotateKey(t.Context(), audit.Act{}); err != nil {
+				if err := i.RotateKey(t.Context(), rights.Owner(), audit.Act{}); err != nil {
 					t.Fatal(err)
 				}
 			}

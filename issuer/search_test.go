@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -39,7 +40,7 @@ func openSQLite(t *testing.T) store.Store {
 
 func testSearch(t *testing.T, b *bench) {
 	ctx := t.Context()
-	if err := b.Clients().Set(ctx, "app", audit.Act{}, func(c *clients.Client) { c.Carriers = carriers }); err != nil {
+	if err := b.Clients().Set(ctx, rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Carriers = carriers }); err != nil {
 		t.Fatal(err)
 	}
 	begun := b.clock.Now()

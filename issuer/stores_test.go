@@ -8,6 +8,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -33,9 +34,9 @@ func (b *bench) covers(t *testing.T, s *counterfoil.Session) bool {
 func TestOutageBetweenTwoStores(t *testing.T) {
 	for name, end := range map[string]func(b *bench) error{
 		"disable": func(b *bench) error {
-			return b.Clients().Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+			return b.Clients().Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
-		"delete": func(b *bench) error { return b.Clients().Delete(t.Context(), "app", audit.Act{}) },
+		"delete": func(b *bench) error { return b.Clients().Delete(t.Context(), rights.Owner(), "app", audit.Act{}) },
 		"revoke": func(b *bench) error {
 			_, err := b.Revoke(t.Context(), source.ScopeClient, "app", audit.Act{})
 			return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/internal/check"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // Options of New.
@@ -274,8 +275,12 @@ var (
 const LongestMute = 30 * 24 * time.Hour
 
 // Mute keeps the events of a check from people for a time; zero ends an earlier mute. What is still true
-// at the end, they are told then. Lists show why, which is required. by says who asked.
-func (m *Monitor) Mute(ctx context.Context, name string, d time.Duration, why, by string) (Mute, error) {
+// at the end, they are told then. Lists show why, which is required. who must have the right Write, or it is
+// [rights.Forbidden]; by says who that is.
+func (m *Monitor) Mute(ctx context.Context, who rights.Actor, name string, d time.Duration, why, by string) (Mute, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return Mute{}, err
+	}
 	switch {
 	case d < 0 || d > LongestMute:
 		return Mute{}, fmt.Errorf("%w: a mute is 0 to %d seconds", ErrBadRequest, LongestMute/time.Second)

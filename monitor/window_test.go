@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // In the two nights when clocks change, a weekly maintenance begins when a clock on the wall first shows
@@ -126,18 +127,18 @@ func TestMute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.Mute(ctx, "wbe", time.Hour, "known", ""); !errors.Is(err, monitor.ErrUnknown) {
+		if _, err := m.Mute(ctx, rights.Owner(), "wbe", time.Hour, "known", ""); !errors.Is(err, monitor.ErrUnknown) {
 			t.Errorf("a mute of a check that there is not: %v", err)
 		}
 		for _, bad := range []struct {
 			d   time.Duration
 			why string
 		}{{-1, "known"}, {monitor.LongestMute + 1, "known"}, {time.Hour, ""}, {time.Hour, "\u202e"}} {
-			if _, err := m.Mute(ctx, "web", bad.d, bad.why, ""); !errors.Is(err, monitor.ErrBadRequest) {
+			if _, err := m.Mute(ctx, rights.Owner(), "web", bad.d, bad.why, ""); !errors.Is(err, monitor.ErrBadRequest) {
 				t.Errorf("a mute for %v, because %q: %v", bad.d, bad.why, err)
 			}
 		}
-		if mute, err := m.Mute(ctx, "web", 33*time.Minute, "known", ""); err != nil || !mute.Until.Equal(began.Add(33*time.Minute)) {
+		if mute, err := m.Mute(ctx, rights.Owner(), "web", 33*time.Minute, "known", ""); err != nil || !mute.Until.Equal(began.Add(33*time.Minute)) {
 			t.Fatal(mute, err)
 		}
 		time.AfterFunc(time.Minute, func() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/retry"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -150,9 +151,9 @@ func (o *Outbox) useless(w *row) bool {
 }
 
 // Redeliver has a dead letter delivered as if it were new. It fails with store.ErrNotFound, or with
-// ErrExpired.
-func (o *Outbox) Redeliver(ctx context.Context, id string, act audit.Act) error {
-	return o.change(ctx, id, act, audit.Redeliver, func(h held) (store.Batch, error) {
+// ErrExpired. who must have the right Write, or it is [rights.Forbidden].
+func (o *Outbox) Redeliver(ctx context.Context, who rights.Actor, id string, act audit.Act) error {
+	return o.change(ctx, who, id, act, audit.Redeliver, func(h held) (store.Batch, error) {
 		if o.useless(&h.row) {
 			return store.Batch{}, ErrExpired
 		}
@@ -164,14 +165,17 @@ func (o *Outbox) Redeliver(ctx context.Context, id string, act audit.Act) error 
 	})
 }
 
-// Drop deletes a dead letter. It fails with store.ErrNotFound.
-func (o *Outbox) Drop(ctx context.Context, id string, act audit.Act) error {
-	return o.change(ctx, id, act, audit.DropLetter, func(h held) (store.Batch, error) {
+// Drop deletes a dead letter. It fails with store.ErrNotFound. who must have the right Write.
+func (o *Outbox) Drop(ctx context.Context, who rights.Actor, id string, act audit.Act) error {
+	return o.change(ctx, who, id, act, audit.DropLetter, func(h held) (store.Batch, error) {
 		return store.Batch{Require: []store.Require{h.at}, Delete: []store.Key{h.at.Key}}, nil
 	})
 }
 
-func (o *Outbox) change(ctx context.Context, id string, act audit.Act, action audit.Action, how func(held) (store.Batch, error)) error {
+func (o *Outbox) change(ctx context.Context, who rights.Actor, id string, act audit.Act, action audit.Action, how func(held) (store.Batch, error)) error {
+	if err := who.Need(rights.Write); err != nil {
+		return err
+	}
 	for {
 		rec, err := o.letter(ctx, id)
 		if err != nil {

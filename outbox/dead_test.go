@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -97,7 +98,7 @@ func TestOutageOfLists(t *testing.T) {
 			_, counted := o.Counts(t.Context())
 			for what, err := range map[string]error{
 				"List": listed, "Counts": counted,
-				"Redeliver": o.Redeliver(t.Context(), strings.Repeat("0", 32), audit.Act{}), "Drop": o.Drop(t.Context(), strings.Repeat("0", 32), audit.Act{}),
+				"Redeliver": o.Redeliver(t.Context(), rights.Owner(), strings.Repeat("0", 32), audit.Act{}), "Drop": o.Drop(t.Context(), rights.Owner(), strings.Repeat("0", 32), audit.Act{}),
 			} {
 				if !errors.Is(err, counterfoil.ErrUnavailable) {
 					t.Errorf("%s = %v, want ErrUnavailable", what, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/retry"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -44,14 +45,14 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("%+v, %v", c, err)
 		}
 		r.fail(nil)
-		if err := o.Redeliver(t.Context(), dead[0].ID, audit.Act{By: "subject:root"}); err != nil {
+		if err := o.Redeliver(t.Context(), rights.Owner(), dead[0].ID, audit.Act{By: "subject:root"}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		if r.got["code"] != 1 || len(r.ids) != 1 || len(entries(t, o, outbox.Dead)) != 0 {
 			t.Errorf("got %v under %v", r.got, r.ids)
 		}
-		if err := o.Redeliver(t.Context(), dead[0].ID, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
+		if err := o.Redeliver(t.Context(), rights.Owner(), dead[0].ID, audit.Act{}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a letter that is gone: %v", err)
 		}
 		stop()
@@ -72,10 +73,10 @@ func TestDeadIsSwept(t *testing.T) {
 		if len(r.at) != 2 || len(dead) != 2 {
 			t.Fatalf("%d tries, %+v", len(r.at), dead)
 		}
-		if err := o.Drop(t.Context(), dead[0].ID, audit.Act{By: "subject:root"}); err != nil || len(entries(t, o, outbox.Dead)) != 1 {
+		if err := o.Drop(t.Context(), rights.Owner(), dead[0].ID, audit.Act{By: "subject:root"}); err != nil || len(entries(t, o, outbox.Dead)) != 1 {
 			t.Error(err)
 		}
-		if err := o.Drop(t.Context(), dead[0].ID, audit.Act{By: "subject:root"}); !errors.Is(err, store.ErrNotFound) {
+		if err := o.Drop(t.Context(), rights.Owner(), dead[0].ID, audit.Act{By: "subject:root"}); !errors.Is(err, store.ErrNotFound) {
 			t.Error(err)
 		}
 		stop()
@@ -124,7 +125,7 @@ func TestExpires(t *testing.T) {
 		if len(dead) != 1 || !dead[0].Useless {
 			t.Fatalf("%+v", dead)
 		}
-		if err := o.Redeliver(t.Context(), dead[0].ID, audit.Act{}); !errors.Is(err, outbox.ErrExpired) {
+		if err := o.Redeliver(t.Context(), rights.Owner(), dead[0].ID, audit.Act{}); !errors.Is(err, outbox.ErrExpired) {
 			t.Error(err)
 		}
 		for rec := range s.List(t.Context(), "outbox", "*", "") {
@@ -151,7 +152,7 @@ func TestRestored(t *testing.T) {
 		if len(dead) != 1 || dead[0].Reason != "it was not delivered in time" || r.got["old"] != 0 || r.got["new"] != 1 {
 			t.Errorf("%+v, delivered %v", dead, r.got)
 		}
-		if err := o.Redeliver(t.Context(), dead[0].ID, audit.Act{By: "test"}); err != nil {
+		if err := o.Redeliver(t.Context(), rights.Owner(), dead[0].ID, audit.Act{By: "test"}); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Minute)

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -139,7 +140,7 @@ func (n *simNode) stop() {
 
 // makeKey makes the API key of this deployment.
 func (n *simNode) makeKey(ctx context.Context) (string, error) {
-	_, key, err := n.server.Users().NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{
+	_, key, err := n.server.Users().NewKey(ctx, rights.Owner(), audit.Act{By: audit.ByLocal}, directory.APIKey{
 		Client: "prove", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeSessions},
 	})
 	return key.Reveal(), err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -59,7 +60,7 @@ func (a *authServer) build(ctx context.Context, s store.Store, plan serverPlan) 
 	if err != nil {
 		return err
 	}
-	_, key, err := a.Users().NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{
+	_, key, err := a.Users().NewKey(ctx, rights.Owner(), audit.Act{By: audit.ByLocal}, directory.APIKey{
 		Client: "prove", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeSessions},
 	})
 	a.key = key.Reveal()

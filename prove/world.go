@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/faultnet"
 	"github.com/counterfoil/counterfoil/internal/urls"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/storetest"
 )
@@ -427,7 +428,7 @@ func (w *world) ownClient(ctx context.Context) (string, error) {
 		return defaultClient, nil
 	}
 	id := fmt.Sprintf("prove-%d", w.names.Add(1))
-	return id, w.server.Issuer().Clients().Set(ctx, id, audit.Act{By: audit.ByLocal}, func(*clients.Client) {})
+	return id, w.server.Issuer().Clients().Set(ctx, rights.Owner(), id, audit.Act{By: audit.ByLocal}, func(*clients.Client) {})
 }
 
 // one signs in a new subject, once by each carrier.

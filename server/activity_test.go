@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -55,7 +56,7 @@ func TestApps(t *testing.T) {
 	v.open("/apps").at(http.StatusOK, "No apps are connected")
 	b.grant(own.Session.ID)
 	v.open("/apps").at(http.StatusOK, "<h2><bdi>app</bdi></h2>")
-	must(t, b.issuer.Clients().Set(t.Context(), "app", audit.Act{}, func(c *clients.Client) { c.Name = "Reading <room>" }))
+	must(t, b.issuer.Clients().Set(t.Context(), rights.Owner(), "app", audit.Act{}, func(c *clients.Client) { c.Name = "Reading <room>" }))
 	v.open("/").at(http.StatusOK, "<bdi>Reading &lt;room&gt;</bdi> since")
 	v.open("/apps").at(http.StatusOK, "<h2><bdi>Reading &lt;room&gt;</bdi></h2>")
 	v.keep(v.form("/sessions/revoke", typed("sid", own.Session.ID, "client", "app", "page", "apps"), append(v.headers(), "Origin", v.url)...))

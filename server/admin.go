@@ -9,13 +9,14 @@ import (
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // caller is who asks for administration.
 type caller struct {
 	by    string            // as audit.Act.By
 	key   *directory.APIKey // nil: an administrator
-	actor accounts.Actor    // its rights
+	actor rights.Actor      // its rights
 
 	session *counterfoil.Session // of an administrator; nil: another credential
 
@@ -42,7 +43,7 @@ type adminAction func(w http.ResponseWriter, r *http.Request, who caller) error
 // adminRoute is an action, and who may do it. Package accounts says who has the right. A
 // route that names none is nobody's.
 type adminRoute struct {
-	right accounts.Right
+	right rights.Right
 	do    adminAction
 	scope string // of API keys that may do it without the right; empty: none
 }
@@ -108,7 +109,7 @@ func (s *Server) LocalAdmin(by func(*http.Request) string) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, route := range s.adminRoutes() {
 		mux.Handle(pattern, s.api(limited(maxAdminBody, exact(pattern, func(w http.ResponseWriter, r *http.Request) error {
-			return route.do(w, r, caller{by: by(r), actor: accounts.Owner()})
+			return route.do(w, r, caller{by: by(r), actor: rights.Owner()})
 		}))))
 	}
 	mux.Handle("POST /v1/invitations", s.api(limited(maxBody, exact("POST /v1/invitations", s.redeem))))

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // admin calls with the key that may do everything, and wants that status.
@@ -124,10 +124,10 @@ func TestAdministrationIsForAdministrators(t *testing.T) {
 			path += "?surprise=1" // who may see a stream need not wait for its end
 		}
 		right := b.server.RightOf(pattern)
-		if !slices.Contains(accounts.Rights(), right) {
+		if !slices.Contains(rights.All(), right) {
 			t.Errorf("%s needs the right %q: name one in routes.go", pattern, right)
 		}
-		if changes := right == accounts.Revoke || right == accounts.Write; changes && method == "GET" || !changes && method != "GET" && right != accounts.Audit {
+		if changes := right == rights.Revoke || right == rights.Write; changes && method == "GET" || !changes && method != "GET" && right != rights.Audit {
 			t.Errorf("%s needs the right %s", pattern, right)
 		}
 		for name, c := range callers {

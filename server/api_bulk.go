@@ -3,10 +3,10 @@ package server
 import (
 	"net/http"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // adminRevokeFound is a revocation by filter: the dry run, or the job.
@@ -30,7 +30,7 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 	}
 	defer end()
 	if b.DryRun {
-		plan, err := s.issuer.PlanRevocation(r.Context(), f, who.by)
+		plan, err := s.issuer.PlanRevocation(r.Context(), who.actor, f, who.by)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *Server) adminRevokeFound(w http.ResponseWriter, r *http.Request, who ca
 		}
 		return writeJSON(w, http.StatusOK, answer)
 	}
-	job, err := s.issuer.RevokeFound(r.Context(), f, b.Token, b.AtMost, act(w, r, who.by, b.Reason))
+	job, err := s.issuer.RevokeFound(r.Context(), who.actor, f, b.Token, b.AtMost, act(w, r, who.by, b.Reason))
 	if err == nil && s.offline { // nothing runs in the background
 		if err = s.issuer.WorkJobs(r.Context()); err == nil {
 			job, err = s.issuer.Job(r.Context(), job.ID)
@@ -103,7 +103,7 @@ func (s *Server) adminRevocation(w http.ResponseWriter, r *http.Request, who cal
 		return err
 	}
 	answer := viewJob(&job)
-	if !who.actor.May(accounts.Audit) {
+	if !who.actor.May(rights.Audit) {
 		answer.By, answer.Reason = "", ""
 	}
 	by, _ := audit.SubjectOf(answer.By)

@@ -58,7 +58,7 @@ func (s *Server) adminSetClient(w http.ResponseWriter, r *http.Request, who call
 		ID: id, Name: b.Name, Carriers: b.Carriers, Audience: b.Audience, Scopes: b.Scopes,
 		Origins: b.Origins, SameSite: b.SameSite, Opens: b.Opens, Disabled: b.Disabled, Lifetimes: b.Lifetimes, EncryptionKey: b.EncryptionKey,
 	}
-	if err := s.issuer.Clients().Set(r.Context(), id, act(w, r, who.by, ""), func(c *clients.Client) { *c = set }); err != nil {
+	if err := s.issuer.Clients().Set(r.Context(), who.actor, id, act(w, r, who.by, ""), func(c *clients.Client) { *c = set }); err != nil {
 		return err
 	}
 	s.knownOrigins.forget()
@@ -70,7 +70,7 @@ func (s *Server) adminDeleteClient(w http.ResponseWriter, r *http.Request, who c
 	if err != nil {
 		return err
 	}
-	if err := missing(s.issuer.Clients().Delete(r.Context(), id, act(w, r, who.by, ""))); err != nil {
+	if err := missing(s.issuer.Clients().Delete(r.Context(), who.actor, id, act(w, r, who.by, ""))); err != nil {
 		return err
 	}
 	s.knownOrigins.forget()

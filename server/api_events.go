@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -150,7 +150,7 @@ func (e *eventStream) run(ctx context.Context) {
 // entries sends the entries of a page.
 func (e *eventStream) entries(ctx context.Context, page source.Page) error {
 	authors := make([]audit.Entry, len(page.Entries))
-	if e.who.actor.May(accounts.Audit) {
+	if e.who.actor.May(rights.Audit) {
 		var err error
 		if authors, err = e.server.issuer.Authors(ctx, page.Entries); ctx.Err() != nil {
 			return ctx.Err()

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -120,7 +121,7 @@ func TestLogEvents(t *testing.T) {
 	}
 	// Every entry has its author, whatever wrote it.
 	events := b.events(b.key, "")
-	user, err := b.users.Create(t.Context(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: "zoe", Roles: []string{"staff"}})
+	user, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: "zoe", Roles: []string{"staff"}})
 	must(t, err)
 	held := b.session(user.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
 	b.session(user.ID, issuer.Request{Carrier: counterfoil.CarrierBearer})
@@ -130,7 +131,7 @@ func TestLogEvents(t *testing.T) {
 			return err
 		},
 		source.ScopeClaims: func() error {
-			_, err := b.users.Update(t.Context(), accounts.Owner(), user.ID, audit.Act{By: audit.ByLocal}, func(u *directory.User) error { u.Roles = nil; return nil })
+			_, err := b.users.Update(t.Context(), rights.Owner(), user.ID, audit.Act{By: audit.ByLocal}, func(u *directory.User) error { u.Roles = nil; return nil })
 			return err
 		},
 		source.ScopeClient: func() error {
@@ -166,15 +167,15 @@ func TestLogEventsEnd(t *testing.T) {
 	of := b.events(one.Access.Reveal(), "")
 	_, err := b.issuer.Revoke(t.Context(), source.ScopeSession, one.Session.ID, audit.Act{})
 	must(t, err)
-	admin, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "two", Roles: []string{accounts.RoleAdmin}})
+	admin, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "two", Roles: []string{accounts.RoleAdmin}})
 	must(t, err)
 	two := b.events(reader(admin.ID).Access.Reveal(), "")
-	_, err = b.users.Update(t.Context(), accounts.Owner(), admin.ID, audit.Act{}, func(u *directory.User) error { u.Roles = nil; return nil })
+	_, err = b.users.Update(t.Context(), rights.Owner(), admin.ID, audit.Act{}, func(u *directory.User) error { u.Roles = nil; return nil })
 	must(t, err)
-	k, key, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "watcher", Scopes: []string{"admin"}})
+	k, key, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "watcher", Scopes: []string{"admin"}})
 	must(t, err)
 	three := b.events(key.Reveal(), "")
-	must(t, b.users.DeleteKey(t.Context(), k.ID, audit.Act{}))
+	must(t, b.users.DeleteKey(t.Context(), rights.Owner(), k.ID, audit.Act{}))
 	for name, events := range map[string]<-chan event{"session": of, "role": two, "key": three} {
 		t.Log(name) // the test times out if the stream goes on
 		for e := range events {
@@ -195,7 +196,7 @@ func TestLogEventsEnd(t *testing.T) {
 // watcher makes an API key that reads the administration.
 func (b *bench) watcher(client string) string {
 	b.Helper()
-	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeAdminRead}})
+	_, key, err := b.users.NewKey(b.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeAdminRead}})
 	must(b.T, err)
 	return key.Reveal()
 }
@@ -238,10 +239,10 @@ func TestStreamsOfOneReader(t *testing.T) {
 func TestStreamFollowsTheRoles(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	u, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "both"})
+	u, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "both"})
 	must(t, err)
 	give := func(roles ...string) {
-		_, err := b.users.Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Roles = roles; return nil })
+		_, err := b.users.Update(t.Context(), rights.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Roles = roles; return nil })
 		must(t, err)
 	}
 	give(accounts.RoleAdmin, accounts.RoleSupport)

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/login/password"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // maxImport is how many users one request may bring; importers is how many of them
@@ -48,7 +49,7 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 		wg.Go(func() {
 			for n := range next {
 				var err error
-				if results[n], err = s.importOne(r.Context(), by, users[n], b.DryRun); err != nil {
+				if results[n], err = s.importOne(r.Context(), who.actor, by, users[n], b.DryRun); err != nil {
 					mu.Lock()
 					outage = err
 					mu.Unlock()
@@ -68,8 +69,8 @@ func (s *Server) adminImportUsers(w http.ResponseWriter, r *http.Request, who ca
 }
 
 // importOne returns an error for an outage alone.
-func (s *Server) importOne(ctx context.Context, by audit.Act, u api.ImportUser, dry bool) (api.ImportResult, error) {
-	made, err := s.users.Import(ctx, by, directory.User{
+func (s *Server) importOne(ctx context.Context, who rights.Actor, by audit.Act, u api.ImportUser, dry bool) (api.ImportResult, error) {
+	made, err := s.users.Import(ctx, who, by, directory.User{
 		ID: u.ID, Identifier: u.Identifier, Name: u.Name, Status: u.Status, Roles: u.Roles, Created: u.Created,
 		Address: u.Address, Verified: s.verified(u.AddressVerified),
 	}, u.PasswordHash, dry)

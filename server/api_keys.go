@@ -15,7 +15,7 @@ func (s *Server) adminKeys(w http.ResponseWriter, r *http.Request, _ caller) err
 
 // adminRotate has another key sign when verifiers know it. To take a key out of use, revoke it.
 func (s *Server) adminRotate(w http.ResponseWriter, r *http.Request, who caller) error {
-	if err := s.issuer.RotateKey(r.Context(), act(w, r, who.by, "")); err != nil {
+	if err := s.issuer.RotateKey(r.Context(), who.actor, act(w, r, who.by, "")); err != nil {
 		return err
 	}
 	return s.adminKeys(w, r, who)
@@ -46,7 +46,7 @@ func (s *Server) adminCreateAPIKey(w http.ResponseWriter, r *http.Request, who c
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	k, key, err := s.users.NewKey(r.Context(), act(w, r, who.by, ""), directory.APIKey{
+	k, key, err := s.users.NewKey(r.Context(), who.actor, act(w, r, who.by, ""), directory.APIKey{
 		Client: b.Client, Scopes: b.Scopes, Audience: b.Audience, Clients: b.Clients, User: b.User, Expires: b.Expires, IntrospectionExp: b.IntrospectionExp,
 	})
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Server) adminDeleteAPIKey(w http.ResponseWriter, r *http.Request, who c
 	if err != nil {
 		return err
 	}
-	if err := s.users.DeleteKey(r.Context(), id, act(w, r, who.by, "")); err != nil {
+	if err := s.users.DeleteKey(r.Context(), who.actor, id, act(w, r, who.by, "")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -145,7 +145,7 @@ func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *wat
 	if err != nil {
 		return err
 	}
-	if _, err := m.Mute(r.Context(), name, d, why, who.by); err != nil {
+	if _, err := m.Mute(r.Context(), who.actor, name, d, why, who.by); err != nil {
 		return ofMonitor(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -153,8 +153,8 @@ func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *wat
 }
 
 // adminTestChannel sends a test to a channel.
-func (s *Server) adminTestChannel(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
-	failed, err := m.test(r.Context(), r.PathValue("name"))
+func (s *Server) adminTestChannel(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
+	failed, err := m.test(r.Context(), who.actor, r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (s *Server) adminAnnounce(w http.ResponseWriter, r *http.Request, who calle
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	i, err := m.keeper.Announce(r.Context(), b.Title, b.Text, act(w, r, who.by, ""))
+	i, err := m.keeper.Announce(r.Context(), who.actor, b.Title, b.Text, act(w, r, who.by, ""))
 	if err != nil {
 		return ofMonitor(err)
 	}
@@ -221,7 +221,7 @@ func (s *Server) adminNote(w http.ResponseWriter, r *http.Request, who caller, m
 	if err := readJSON(r, &b); err != nil {
 		return err
 	}
-	i, err := m.keeper.Say(r.Context(), id, b.Text, b.Ended, act(w, r, who.by, ""))
+	i, err := m.keeper.Say(r.Context(), who.actor, id, b.Text, b.Ended, act(w, r, who.by, ""))
 	if err != nil {
 		return ofMonitor(err)
 	}

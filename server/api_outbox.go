@@ -53,7 +53,7 @@ func (s *Server) adminRedeliver(w http.ResponseWriter, r *http.Request, who call
 	if err != nil {
 		return err
 	}
-	if err := s.outbox.Redeliver(r.Context(), id, act(w, r, who.by, "")); err != nil {
+	if err := s.outbox.Redeliver(r.Context(), who.actor, id, act(w, r, who.by, "")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -66,7 +66,7 @@ func (s *Server) adminDropLetter(w http.ResponseWriter, r *http.Request, who cal
 	if err != nil {
 		return err
 	}
-	if err := s.outbox.Drop(r.Context(), id, act(w, r, who.by, "")); err != nil {
+	if err := s.outbox.Drop(r.Context(), who.actor, id, act(w, r, who.by, "")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

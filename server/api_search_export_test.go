@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -57,7 +58,7 @@ func TestExportUsers(t *testing.T) {
 		if n%3 == 0 {
 			u.Roles = []string{"staff", "night"}
 		}
-		_, token, _, err := b.users.CreateInvited(t.Context(), audit.Act{}, u)
+		_, token, _, err := b.users.CreateInvited(t.Context(), rights.Owner(), audit.Act{}, u)
 		must(t, err)
 		secrets = append(secrets, token.Reveal())
 	}
@@ -133,7 +134,7 @@ func TestExportListsEnd(t *testing.T) {
 		held := b.session("usr_many", issuer.Request{Carrier: counterfoil.CarrierCookie})
 		b.copies(held.Session.ID, issuer.MaxPage+10)
 		for n := range directory.MaxPage + 10 {
-			_, _, _, err := b.users.CreateInvited(t.Context(), audit.Act{}, directory.User{Identifier: fmt.Sprintf("user%d", n)})
+			_, _, _, err := b.users.CreateInvited(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: fmt.Sprintf("user%d", n)})
 			must(t, err)
 		}
 		reader := b.session("usr_reader", issuer.Request{Client: "console", Carrier: counterfoil.CarrierBearer}, accounts.RoleSupport)

@@ -27,7 +27,7 @@ func (s *Server) adminCreateSession(w http.ResponseWriter, r *http.Request, who 
 	}
 	ask := sessionRequest(r, c, b.Client, act(w, r, who.by, ""))
 	ask.Scopes = strings.Fields(b.Scope)
-	issued, err := s.users.SignIn(r.Context(), b.Subject, b.Roles, ask, who.key)
+	issued, err := s.users.SignIn(r.Context(), who.actor, b.Subject, b.Roles, ask, who.key)
 	if errors.Is(err, issuer.ErrProveAgain) { // the caller is who it says: it is the subject that may not
 		return &source.Problem{Status: http.StatusConflict, Type: "subject-disabled", Title: "The subject is disabled, or was changed meanwhile", Cause: err}
 	}
@@ -51,7 +51,7 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 	if b.Wait != "" && b.Wait != api.WaitAll {
 		return badRequest("wait is \"all\" or absent")
 	}
-	receipt, err := s.issuer.Revoke(r.Context(), b.Scope, b.ID, act(w, r, who.by, b.Reason))
+	receipt, err := s.users.Revoke(r.Context(), who.actor, b.Scope, b.ID, act(w, r, who.by, b.Reason))
 	if err != nil {
 		return err
 	}

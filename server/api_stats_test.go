@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -109,13 +109,13 @@ func (b *bench) stats() (got api.Stats) {
 func TestStatsCountRevocations(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	u, err := b.users.Register(t.Context(), audit.Act{}, "bob", "", secret.New(pass), nil)
+	u, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "bob", "", secret.New(pass), nil)
 	must(t, err)
 	for n, revoke := range []func() error{
-		func() error { return b.users.Delete(t.Context(), accounts.Owner(), u.ID, audit.Act{}) },
-		func() error { return b.issuer.Clients().Delete(t.Context(), "app", audit.Act{}) },
+		func() error { return b.users.Delete(t.Context(), rights.Owner(), u.ID, audit.Act{}) },
+		func() error { return b.issuer.Clients().Delete(t.Context(), rights.Owner(), "app", audit.Act{}) },
 		func() error {
-			return b.issuer.Clients().Set(t.Context(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+			return b.issuer.Clients().Set(t.Context(), rights.Owner(), "console", audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 		},
 	} {
 		must(t, revoke())

@@ -65,13 +65,13 @@ func (s *Server) adminCreateUser(w http.ResponseWriter, r *http.Request, who cal
 		return err
 	}
 	if b.Mail {
-		u, expires, err := s.users.CreateInvitedByMail(r.Context(), act(w, r, who.by, ""), s.newUser(b))
+		u, expires, err := s.users.CreateInvitedByMail(r.Context(), who.actor, act(w, r, who.by, ""), s.newUser(b))
 		if err != nil {
 			return about(err, "", "")
 		}
 		return writeJSON(w, http.StatusCreated, api.Invited{User: viewUser(u), Invitation: &api.Invitation{MailedTo: u.Address, Expires: expires.UTC()}})
 	}
-	u, token, expires, err := s.users.CreateInvited(r.Context(), act(w, r, who.by, ""), s.newUser(b))
+	u, token, expires, err := s.users.CreateInvited(r.Context(), who.actor, act(w, r, who.by, ""), s.newUser(b))
 	if err != nil {
 		return about(err, "", "")
 	}
@@ -105,13 +105,13 @@ func (s *Server) adminInvite(w http.ResponseWriter, r *http.Request, who caller)
 		}
 	}
 	if b.Mail {
-		to, expires, err := s.users.InviteByMail(r.Context(), id, act(w, r, who.by, ""))
+		to, expires, err := s.users.InviteByMail(r.Context(), who.actor, id, act(w, r, who.by, ""))
 		if err != nil {
 			return err
 		}
 		return writeJSON(w, http.StatusCreated, api.Invitation{MailedTo: to, Expires: expires.UTC()})
 	}
-	token, expires, err := s.users.Invite(r.Context(), id, act(w, r, who.by, ""))
+	token, expires, err := s.users.Invite(r.Context(), who.actor, id, act(w, r, who.by, ""))
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (s *Server) adminImpersonate(w http.ResponseWriter, r *http.Request, who ca
 	if err != nil {
 		return err
 	}
-	issued, err := s.users.Impersonate(r.Context(), who.session, id, sessionRequest(r, c, b.Client, act(w, r, who.by, b.Reason)))
+	issued, err := s.users.Impersonate(r.Context(), who.actor, who.session, id, sessionRequest(r, c, b.Client, act(w, r, who.by, b.Reason)))
 	if errors.Is(err, issuer.ErrProveAgain) {
 		return &source.Problem{Status: http.StatusConflict, Type: "subject-disabled", Title: "The subject is disabled, or was changed meanwhile", Cause: err}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -42,7 +43,7 @@ func query(pairs ...string) string {
 // programKey makes a key that may introspect, for a client of that name.
 func (b *bench) programKey(client string) string {
 	b.Helper()
-	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeIntrospect}})
+	_, key, err := b.users.NewKey(b.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeIntrospect}})
 	must(b.T, err)
 	return key.Reveal()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/nodetime"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -74,7 +75,7 @@ func TestNodeWithAWrongClock(t *testing.T) {
 		t.Run(off.String(), func(t *testing.T) {
 			c := newClocks(t)
 			n := c.node(0, c.store)
-			user, err := n.users.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
+			user, err := n.users.Register(t.Context(), rights.Owner(), audit.Act{}, "alice", "", secret.New(pass), nil)
 			must(t, err)
 			sign := func(carrier counterfoil.Carrier) *issuer.Issued {
 				return n.session(user.ID, issuer.Request{Carrier: carrier})

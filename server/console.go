@@ -12,6 +12,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // The console at /admin is a client of the administration API, in pages. It decides nothing: each page
@@ -50,7 +51,7 @@ func (v *visit) parts() []navLink {
 		{inConsole(), plain("Overview")}, {inConsole("users"), plain("Users")}, {inConsole("sessions"), plain("Sessions")}, {inConsole("clients"), plain("Clients")}, {inConsole("apikeys"), plain("API keys")},
 		{inConsole("keys"), plain("Signing keys")}, {inConsole("log"), plain("Revocations")}, {inConsole("monitor"), plain("Monitor")}, {inConsole("outbox"), plain("Outbox")},
 	}
-	if v.may(accounts.Audit) {
+	if v.may(rights.Audit) {
 		all = append(all, navLink{inConsole("audit"), plain("Audit")})
 	}
 	return append(all, navLink{inConsole("settings"), plain("Settings")})
@@ -145,7 +146,7 @@ func (s *Server) console(do func(*visit) error) action {
 		v := &visit{s: s, w: w, r: r, asked: r.Clone(r.Context()), request: w.Header().Get(requestHeader)}
 		defer v.naming.Wait()
 		err := v.send(call{Method: http.MethodGet, Path: "/v1/session"}, &v.session)
-		if err == nil && !v.may(accounts.Read) {
+		if err == nil && !v.may(rights.Read) {
 			return v.refuse(&api.Error{Status: http.StatusForbidden, Title: "This account may not open the console", Detail: "An administrator can give it a role."})
 		}
 		if err == nil {
@@ -167,7 +168,7 @@ func (s *Server) console(do func(*visit) error) action {
 
 // may reports whether a role of the visitor has a right. It decides what the console offers; what is
 // allowed is decided by the API.
-func (v *visit) may(right accounts.Right) bool {
+func (v *visit) may(right rights.Right) bool {
 	return slices.ContainsFunc(accounts.RolesWith(right), func(role string) bool { return slices.Contains(v.session.Roles, role) })
 }
 
@@ -223,7 +224,7 @@ func explained(p *api.Error) string {
 func (v *visit) frameAt(part []string, title, problem string) consoleFrame {
 	f := consoleFrame{
 		frame: frame{Title: plain(title), Layout: onWide, English: true, Who: v.who(), Nav: v.parts(), At: inConsole(part...)}, base: v.s.base,
-		Audit: v.may(accounts.Audit), Revoke: v.may(accounts.Revoke), Write: v.may(accounts.Write),
+		Audit: v.may(rights.Audit), Revoke: v.may(rights.Revoke), Write: v.may(rights.Write),
 	}
 	if v.session.Actor != "" {
 		f.Who = "" // the page says who acts

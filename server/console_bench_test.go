@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/sqlite"
@@ -39,7 +40,7 @@ func BenchmarkConsole(b *testing.B) {
 	fatal(err)
 	defer e.Close()
 	user := func(name string, sessions int, roles ...string) (id, credential string) {
-		u, _, _, err := e.Users().CreateInvited(ctx, audit.Act{}, directory.User{Identifier: name + "@example.org", Name: name, Roles: roles})
+		u, _, _, err := e.Users().CreateInvited(ctx, rights.Owner(), audit.Act{}, directory.User{Identifier: name + "@example.org", Name: name, Roles: roles})
 		fatal(err)
 		rev, err := e.Issuer().SubjectRev(ctx, u.ID)
 		fatal(err)

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // call is one request to the API, as a value. The console sends it and prints it as a command from
@@ -85,7 +85,7 @@ func (c call) curl(server string) (string, error) {
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // right is what the route of c needs. The table of the routes says it.
-func (s *Server) right(c call) accounts.Right {
+func (s *Server) right(c call) rights.Right {
 	want := strings.Split(c.Method+" "+c.Path, "/")
 	for pattern, route := range s.adminRoutes() {
 		parts := strings.Split(pattern, "/")

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // logPage is who revoked what, and which verifiers have it.
@@ -100,7 +100,7 @@ func (v *visit) log() error {
 	var who api.Verifiers
 	var all api.AuditPage
 	reads := []read{{following, &who}}
-	if v.may(accounts.Audit) {
+	if v.may(rights.Audit) {
 		reads = append(reads, read{list, &all})
 	}
 	f, err := v.pageOf([]string{"log"}, "Revocations", reads...)

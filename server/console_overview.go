@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // overviewPage is the first page of the console.
@@ -120,7 +120,7 @@ func (v *visit) overview() error {
 	var who api.Verifiers
 	var recent api.AuditPage
 	reads := []read{{numbers, &page.Stats}, {following, &who}}
-	if v.may(accounts.Audit) {
+	if v.may(rights.Audit) {
 		reads = append(reads, read{list, &recent})
 	}
 	f, err := v.pageOf(nil, "Overview", reads...)

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // personLine is a user in a list of others' things. The identifier is shown beside the name: it is of one
@@ -66,7 +66,7 @@ func (v *visit) damaged(id string) sessionLine {
 }
 
 func (v *visit) ending(what, id string) *ending {
-	if !v.may(accounts.Revoke) {
+	if !v.may(rights.Revoke) {
 		return nil
 	}
 	return &ending{Page: v.s.base + inConsole("sessions", id, "end"), Text: plain("Revoke"), Label: plain("Revoke " + what + ", " + id)}

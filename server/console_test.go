@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
@@ -26,6 +25,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -34,7 +34,7 @@ import (
 func (b *bench) console(age time.Duration, roles ...string) *visitor {
 	b.Helper()
 	name := fmt.Sprintf("staff%d", time.Now().UnixNano())
-	u, err := b.users.Register(b.Context(), audit.Act{}, name, "Staff", secret.New(pass), roles)
+	u, err := b.users.Register(b.Context(), rights.Owner(), audit.Act{}, name, "Staff", secret.New(pass), roles)
 	must(b.T, err)
 	rev, err := b.issuer.SubjectRev(b.Context(), u.ID)
 	must(b.T, err)
@@ -117,7 +117,7 @@ func furnished(t *testing.T) (b *bench, pages, forms []string, user string) {
 	t.Cleanup(taken.Close)
 	b = assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true, Monitor: checks(t, taken.URL)})
 	incident := b.incident(hostile)
-	u, err := b.users.Register(t.Context(), audit.Act{Reason: "it's; $(touch hacked)"}, "mallory", hostile, secret.New(pass), []string{"it's"})
+	u, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{Reason: "it's; $(touch hacked)"}, "mallory", hostile, secret.New(pass), []string{"it's"})
 	must(t, err)
 	held := b.session(u.ID, issuer.Request{Carrier: counterfoil.CarrierCookie, UserAgent: hostile})
 	b.client("it's-$(touch/hacked)?", clients.Client{Name: hostile, Origins: []string{"https://app.test"}, Opens: clients.OpensAccount})
@@ -147,7 +147,7 @@ func (b *bench) firstID(path string) string {
 func TestConsolePages(t *testing.T) {
 	b, pages, forms, _ := furnished(t)
 	v := b.console(time.Minute, "admin")
-	_, reads, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "monitor", Scopes: []string{directory.ScopeAdminRead}})
+	_, reads, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "monitor", Scopes: []string{directory.ScopeAdminRead}})
 	must(t, err)
 	keys := map[string]string{directory.ScopeAdmin: b.key, directory.ScopeAdminRead: reads.Reveal()}
 	for _, pattern := range b.server.ConsolePatterns() {
@@ -365,7 +365,7 @@ func TestConsoleSearchesOn(t *testing.T) {
 	b := mailed(t)
 	b.copies(b.session("usr_many", issuer.Request{}).Session.ID, 400)
 	for n := range 400 {
-		_, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: fmt.Sprintf("user%d", n)})
+		_, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: fmt.Sprintf("user%d", n)})
 		must(t, err)
 	}
 	b.kept(5001, "a test")
@@ -388,7 +388,7 @@ func TestConsoleKeepsTheAddress(t *testing.T) {
 	b := mailed(t)
 	ada, err := b.users.ByIdentifier(t.Context(), "ada@example.com")
 	must(t, err)
-	_, err = b.users.Update(t.Context(), accounts.Owner(), ada.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
+	_, err = b.users.Update(t.Context(), rights.Owner(), ada.ID, audit.Act{}, func(u *directory.User) error { u.Verified = time.Now(); return nil })
 	must(t, err)
 	asked, err := b.users.AskAddress(t.Context(), b.session(ada.ID, issuer.Request{}).Session, audit.Act{}, "new@example.com", "en")
 	must(t, err)
@@ -443,7 +443,7 @@ func TestConsoleProvesAgainInSteps(t *testing.T) {
 	b, _, _, _ := furnished(t)
 	alice, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
-	_, err = b.users.Update(t.Context(), accounts.Owner(), alice.ID, audit.Act{}, func(u *directory.User) error { u.Roles = []string{"admin"}; return nil })
+	_, err = b.users.Update(t.Context(), rights.Owner(), alice.ID, audit.Act{}, func(u *directory.User) error { u.Roles = []string{"admin"}; return nil })
 	must(t, err)
 	b.riddled()
 	old := func(subject string) *visitor {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/internal/api"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // consolePage is how many rows a list of the console shows: a page stays below 60 KiB.
@@ -84,7 +85,7 @@ func (v *visit) user() error {
 	var held api.Sessions
 	var past api.AuditPage
 	reads := []read{{one, &u}, {sessions, &held}}
-	if v.may(accounts.Audit) {
+	if v.may(rights.Audit) {
 		reads = append(reads, read{history, &past})
 	}
 	f, err := v.pageOf([]string{"users"}, "", reads...)

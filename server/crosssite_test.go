@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 func cors(res *http.Response) (names []string) {
@@ -122,7 +123,7 @@ func TestNoCookieForAnotherSite(t *testing.T) {
 			header = append(header, "Sec-Fetch-Site", c.site)
 		}
 		name := fmt.Sprint("visitor-", n)
-		_, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), nil)
+		_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, name, "", secret.New(pass), nil)
 		must(t, err)
 		w := b.answer("POST", "/v1/login", `{"identifier":"`+name+`","password":"`+pass+`","client":"spa","carrier":"`+c.carrier+`"}`, header...)
 		if w.Code != c.want || c.want == 400 && (w.Header().Get("Set-Cookie") != "" || !strings.Contains(w.Body.String(), "use carrier bearer")) {

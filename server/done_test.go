@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -189,7 +190,7 @@ func TestWelcomeLeadsToTheSignIn(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL})
 	u, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
-	token, _, err := b.users.Invite(t.Context(), u.ID, audit.Act{})
+	token, _, err := b.users.Invite(t.Context(), rights.Owner(), u.ID, audit.Act{})
 	must(t, err)
 	v := b.visitor().open("/welcome").send("/welcome", typed("token", token.Reveal(), "password", "an evening by the river"))
 	v.sentTo("/login").gone(http.StatusOK, says+"Your password is set. Sign in with it.")

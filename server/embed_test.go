@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -63,7 +64,7 @@ func TestAlgorithms(t *testing.T) {
 		if s, err := e.Verifier().Verify(t.Context(), access); err != nil || s.Subject != "alice" {
 			t.Errorf("%s: Verify = %v, %v", alg, s, err)
 		}
-		_, key, err := e.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+		_, key, err := e.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -99,7 +100,7 @@ func TestLogoutByRefreshCookie(t *testing.T) {
 func TestLogoutByAnOldCopy(t *testing.T) {
 	b := newOutageBench(t)
 	audience := func(aud ...string) {
-		must(t, b.issuer.Clients().Set(t.Context(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Audience = aud }))
+		must(t, b.issuer.Clients().Set(t.Context(), rights.Owner(), clients.Default, audit.Act{}, func(c *clients.Client) { c.Audience = aud }))
 	}
 	for name, age := range map[string]func(s *counterfoil.Session){
 		"expired": func(*counterfoil.Session) { b.later.Add(int64(10 * time.Minute)) },
@@ -250,11 +251,11 @@ func TestNoSessionIsLeftBehind(t *testing.T) {
 		}, true},
 	} {
 		b := newBench(t) // each has only so many attempts of one address
-		_, err := b.users.Register(t.Context(), audit.Act{}, "bob", "", secret.New(pass), nil)
+		_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "bob", "", secret.New(pass), nil)
 		must(t, err)
-		carol, err := b.users.Register(t.Context(), audit.Act{}, "carol", "", secret.New(pass), nil)
+		carol, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "carol", "", secret.New(pass), nil)
 		must(t, err)
-		must(t, b.users.SetCredential(t.Context(), carol.ID, audit.Act{}, login.Credential{Kind: "riddle", Data: json.RawMessage(`"a man"`)}))
+		must(t, b.users.SetCredential(t.Context(), rights.Owner(), carol.ID, audit.Act{}, login.Credential{Kind: "riddle", Data: json.RawMessage(`"a man"`)}))
 		for was, first := range before {
 			v := b.visitor()
 			if first(v); v.page.Code != http.StatusOK {

@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -25,7 +26,7 @@ func TestTokenExchange(t *testing.T) {
 	b.client("off", clients.Client{Disabled: true})
 	made := func(k directory.APIKey) string {
 		t.Helper()
-		_, key, err := b.users.NewKey(t.Context(), audit.Act{}, k)
+		_, key, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, k)
 		must(t, err)
 		return key.Reveal()
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -42,8 +43,13 @@ func (e *Embedded) SendNow(ctx context.Context, c monitor.Channel, of monitor.Ev
 // Alerts are the records by which this node tells people of an event.
 func (e *Embedded) Alerts(of monitor.Event) ([]store.Record, error) { return e.watching.alerts(of) }
 
+// Administered are the parts of the server that somebody who administers changes.
+func (e *Embedded) Administered() []any {
+	return []any{e.users, e.issuer, e.issuer.Clients(), e.outbox, e.watching.Monitor, e.watching.keeper}
+}
+
 // RightOf is the right that a route of the administration needs.
-func (s *Server) RightOf(pattern string) accounts.Right { return s.adminRoutes()[pattern].right }
+func (s *Server) RightOf(pattern string) rights.Right { return s.adminRoutes()[pattern].right }
 
 // PagePatterns are the routes for people.
 func (s *Server) PagePatterns() []string { return slices.Sorted(maps.Keys(s.pageRoutes())) }

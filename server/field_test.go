@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // A problem that is about one member of the body names it, and no other does. A member of an object in the body is
@@ -18,9 +19,9 @@ func TestProblemNamesTheField(t *testing.T) {
 	token := []string{"Authorization", "Bearer " + textOf(in.Body.String(), "access_token")}
 	admin := []string{"Authorization", "Bearer " + b.key}
 	proven := directory.User{Identifier: "bob", Address: "bob@example.com", Verified: time.Now()}
-	_, err := b.users.Create(t.Context(), audit.Act{}, proven)
+	_, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, proven)
 	must(t, err)
-	carol, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "carol"})
+	carol, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "carol"})
 	must(t, err)
 	for _, c := range []struct {
 		method, path, body, field string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestFollowersWithManyKeys(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080"})
 	newKey := func(client, scope string) (id, key string) {
-		made, secret, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{scope}})
+		made, secret, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{scope}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +44,7 @@ func TestFollowersWithManyKeys(t *testing.T) {
 		ask(other, http.StatusForbidden)
 		ask("cfk_"+strings.Repeat("A", 43), http.StatusUnauthorized)
 	}
-	if err := b.users.DeleteKey(t.Context(), ending, audit.Act{}); err != nil {
+	if err := b.users.DeleteKey(t.Context(), rights.Owner(), ending, audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	ask(gone, http.StatusUnauthorized)

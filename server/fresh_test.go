@@ -12,6 +12,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -165,7 +166,7 @@ func TestAccountPageOfAStranger(t *testing.T) {
 // CORS-01: a client's page whose login is old can step up.
 func TestStepUpOfAnotherOrigin(t *testing.T) {
 	b := newBench(t)
-	must(t, b.issuer.Clients().Set(t.Context(), "default", audit.Act{}, func(c *clients.Client) { c.Origins = []string{"https://app.test"} }))
+	must(t, b.issuer.Clients().Set(t.Context(), rights.Owner(), "default", audit.Act{}, func(c *clients.Client) { c.Origins = []string{"https://app.test"} }))
 	old := b.left(time.Hour, counterfoil.CarrierCookie)
 	res, body := b.call("POST", "/v1/session/step-up", `{"password":"`+pass+`"}`, append(old.credential(), "Origin", "https://app.test")...)
 	if res.StatusCode != http.StatusOK || res.Header.Get("Access-Control-Allow-Origin") != "https://app.test" {

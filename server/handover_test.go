@@ -15,6 +15,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -40,7 +41,7 @@ func handoverPage(change func(url.Values)) string {
 
 func (b *bench) handoverKey(client string, of ...string) string {
 	b.Helper()
-	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeHandover}, Clients: of})
+	_, key, err := b.users.NewKey(b.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: client, Scopes: []string{directory.ScopeHandover}, Clients: of})
 	must(b.T, err)
 	return key.Reveal()
 }
@@ -264,7 +265,7 @@ func TestRedeemRefused(t *testing.T) {
 	b.client("web", clients.Client{Origins: []string{appOrigin}})
 	in := b.session("alice", issuer.Request{Client: "web", Carrier: counterfoil.CarrierCookie})
 	key := b.handoverKey("gateway", "web")
-	_, introspect, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "web", Scopes: []string{directory.ScopeIntrospect, directory.ScopeFeed}})
+	_, introspect, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "web", Scopes: []string{directory.ScopeIntrospect, directory.ScopeFeed}})
 	must(t, err)
 	code := func() string {
 		w := b.answer("GET", handoverPage(nil), "", "Cookie", source.InsecureCookieName+"="+in.Access.Reveal())

@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -129,10 +130,10 @@ func TestConsoleImpersonates(t *testing.T) {
 	// Whom nobody impersonates has no such button. The API refuses.
 	v = b.console(time.Minute, "admin")
 	for name, roles := range map[string][]string{"support": {accounts.RoleSupport}, "asleep": nil} {
-		u, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), roles)
+		u, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, name, "", secret.New(pass), roles)
 		must(t, err)
 		if name == "asleep" {
-			_, err = b.users.Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+			_, err = b.users.Update(t.Context(), rights.Owner(), u.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
 			must(t, err)
 		}
 		if v.open("/admin/users/"+u.ID).at(http.StatusOK, "Delete"); strings.Contains(v.page.Body.String(), "Impersonate") {
@@ -147,7 +148,7 @@ func TestConsoleImpersonates(t *testing.T) {
 // of the visitor, and have the way out. They say it of no other session.
 func TestImpersonationBanner(t *testing.T) {
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
-	boss, err := b.users.Register(t.Context(), audit.Act{}, "boss", hostile, secret.New(pass), []string{accounts.RoleAdmin})
+	boss, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "boss", hostile, secret.New(pass), []string{accounts.RoleAdmin})
 	must(t, err)
 	u, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/token"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -37,7 +38,7 @@ func TestIntrospectionTellsNothing(t *testing.T) {
 	if _, err := b.issuer.Revoke(t.Context(), source.ScopeSession, ended.Session.ID, audit.Act{}); err != nil {
 		t.Fatal(err)
 	}
-	_, elsewhere, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{
+	_, elsewhere, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{
 		Client: "shop", Scopes: []string{directory.ScopeIntrospect}, Audience: []string{"https://shop.test"},
 	})
 	must(t, err)
@@ -57,7 +58,7 @@ func TestIntrospectionTellsNothing(t *testing.T) {
 			t.Errorf("%s: %s", name, body)
 		}
 	}
-	_, feedOnly, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "feed", Scopes: []string{directory.ScopeFeed}})
+	_, feedOnly, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "feed", Scopes: []string{directory.ScopeFeed}})
 	must(t, err)
 	for name, header := range map[string][]string{
 		"nobody": nil, "a key for other things": {"Authorization", "Bearer " + feedOnly.Reveal()},
@@ -179,7 +180,7 @@ func TestFeedIsForVerifiers(t *testing.T) {
 	b := newBench(t)
 	made := map[string]string{}
 	for _, scope := range []string{directory.ScopeFeed, directory.ScopeIntrospect, directory.ScopeSessions} {
-		_, key, err := b.users.NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "c", Scopes: []string{scope}})
+		_, key, err := b.users.NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "c", Scopes: []string{scope}})
 		must(t, err)
 		made[scope] = key.Reveal()
 	}

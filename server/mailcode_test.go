@@ -10,6 +10,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -19,9 +20,9 @@ import (
 func TestSignInByMailedCode(t *testing.T) {
 	b := assemble(t, server.Config{URL: authURL, SignInByMail: true})
 	for _, name := range []string{"ada@example.com", "eve@example.com"} {
-		u, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), nil)
+		u, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, name, "", secret.New(pass), nil)
 		must(t, err)
-		_, err = b.users.Update(t.Context(), accounts.Owner(), u.ID, audit.Act{}, func(u *directory.User) error {
+		_, err = b.users.Update(t.Context(), rights.Owner(), u.ID, audit.Act{}, func(u *directory.User) error {
 			if name == "ada@example.com" {
 				u.Verified = time.Now()
 			}

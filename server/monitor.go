@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/monitor/journey"
 	"github.com/counterfoil/counterfoil/monitor/kept"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -273,8 +274,12 @@ func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
 // errNoChannel means that the file of the monitor has no channel of that name.
 var errNoChannel = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Detail: "there is no such channel"}
 
-// test sends a test to a channel, past the outbox, and returns why it did not arrive; empty: it did.
-func (m *watching) test(ctx context.Context, name string) (failed string, err error) {
+// test sends a test to a channel, past the outbox, and returns why it did not arrive; empty: it did. who must have
+// the right Write.
+func (m *watching) test(ctx context.Context, who rights.Actor, name string) (failed string, err error) {
+	if err := who.Need(rights.Write); err != nil {
+		return "", err
+	}
 	c, found := m.File().Channel(name)
 	if !found {
 		return "", errNoChannel

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 )
 
@@ -22,16 +22,16 @@ import (
 func TestUsersAreNamed(t *testing.T) {
 	t.Parallel()
 	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Registration: true})
-	bob, err := b.users.Register(t.Context(), audit.Act{}, "bob@example.org", hostile, secret.New(pass), nil)
+	bob, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "bob@example.org", hostile, secret.New(pass), nil)
 	must(t, err)
-	gone, err := b.users.Register(t.Context(), audit.Act{}, "carol", "Carol", secret.New(pass), nil)
+	gone, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "carol", "Carol", secret.New(pass), nil)
 	must(t, err)
 	alice, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
 	for _, subject := range []string{bob.ID, alice.ID, "usr_of_a_program"} {
 		b.session(subject, issuer.Request{Carrier: counterfoil.CarrierBearer, UserAgent: "Phone"})
 	}
-	must(t, b.users.Delete(t.Context(), accounts.Owner(), gone.ID, audit.Act{By: audit.BySubject(alice.ID)}))
+	must(t, b.users.Delete(t.Context(), rights.Owner(), gone.ID, audit.Act{By: audit.BySubject(alice.ID)}))
 	want := map[string]api.Person{bob.ID: {Identifier: "bob@example.org", Name: hostile}, alice.ID: {Identifier: "alice", Name: "Alice"}}
 	for path, body := range map[string]string{
 		"/v1/admin/sessions": "", "/v1/admin/audit?limit=200": "",

@@ -29,6 +29,7 @@ import (
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -510,6 +511,6 @@ func (e *Embedded) sweep(ctx context.Context) {
 // It fails with directory.ErrTaken if there is one, and with
 // login.RejectedPassword if the password is not acceptable.
 func (e *Embedded) AddUser(ctx context.Context, identifier, pass string, roles ...string) error {
-	_, err := e.users.Register(ctx, audit.Act{By: audit.ByLocal}, identifier, "", secret.New(pass), roles)
+	_, err := e.users.Register(ctx, rights.Owner(), audit.Act{By: audit.ByLocal}, identifier, "", secret.New(pass), roles)
 	return err
 }

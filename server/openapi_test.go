@@ -22,6 +22,7 @@ import (
 	"github.com/counterfoil/counterfoil/clients"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -30,7 +31,7 @@ import (
 type document struct {
 	OpenAPI string
 	Info    struct {
-		Rights map[accounts.Right]struct{ Roles, Scopes []string } `json:"x-rights"`
+		Rights map[rights.Right]struct{ Roles, Scopes []string } `json:"x-rights"`
 	}
 	Paths      map[string]map[string]operation
 	Components struct {
@@ -44,7 +45,7 @@ type document struct {
 
 type operation struct {
 	Summary    string
-	Right      accounts.Right `json:"x-right"`
+	Right      rights.Right `json:"x-right"`
 	Parameters []struct {
 		Name, In string
 		Required bool
@@ -327,10 +328,10 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 // The document says who has which right, and is right about it.
 func TestDocumentSaysWhoMay(t *testing.T) {
 	said := readDocument().Info.Rights
-	if len(said) != len(accounts.Rights()) {
+	if len(said) != len(rights.All()) {
 		t.Errorf("the document has the rights %v", said)
 	}
-	for _, right := range accounts.Rights() {
+	for _, right := range rights.All() {
 		if is := said[right]; !slices.Equal(is.Roles, accounts.RolesWith(right)) || !slices.Equal(is.Scopes, accounts.ScopesWith(right)) {
 			t.Errorf("%s: the document says %v, want %v and %v", right, is, accounts.RolesWith(right), accounts.ScopesWith(right))
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -49,7 +50,7 @@ func newOutageBench(t *testing.T) *outageBench {
 		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Now: func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) },
 	})
 	b.issuer, handler = b.bench.issuer, b.server
-	_, err := b.users.Register(t.Context(), audit.Act{}, "alice", "", secret.New(pass), nil)
+	_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "alice", "", secret.New(pass), nil)
 	must(t, err)
 	return b
 }

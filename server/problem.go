@@ -16,6 +16,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
 )
@@ -127,7 +128,7 @@ func ofLogin(err error) *source.Problem {
 func ofRecords(err error) *source.Problem {
 	var target *urls.Error
 	var grown issuer.Grown
-	var forbidden accounts.Forbidden
+	var forbidden rights.Forbidden
 	switch {
 	case errors.Is(err, clients.ErrReturnTo) && errors.As(err, &target):
 		return &source.Problem{Status: http.StatusBadRequest, Type: "bad-request", Title: "A sign-in may not lead where this link says", Detail: "its return_to " + target.Problem + ": " + target.Hint}

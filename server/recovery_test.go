@@ -24,6 +24,7 @@ import (
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/outbox"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store"
@@ -32,7 +33,7 @@ import (
 // mailed is a bench with the user ada@example.com.
 func mailed(t *testing.T) *bench {
 	b := assemble(t, server.Config{URL: authURL, Registration: true})
-	_, err := b.users.Register(t.Context(), audit.Act{}, "ada@example.com", "", secret.New(pass), nil)
+	_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "ada@example.com", "", secret.New(pass), nil)
 	must(t, err)
 	return b
 }
@@ -89,9 +90,9 @@ func tokenOf(v *visitor) string {
 // what is random.
 func TestForgottenPasswordOfAnybody(t *testing.T) {
 	b := mailed(t)
-	gone, err := b.users.Register(t.Context(), audit.Act{}, "gone@example.com", "", secret.New(pass), nil)
+	gone, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "gone@example.com", "", secret.New(pass), nil)
 	must(t, err)
-	_, err = b.users.Update(t.Context(), accounts.Owner(), gone.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
+	_, err = b.users.Update(t.Context(), rights.Owner(), gone.ID, audit.Act{}, func(u *directory.User) error { u.Status = directory.Disabled; return nil })
 	must(t, err)
 	for _, path := range []string{"/v1/recovery", "/forgot"} {
 		want := ""
@@ -155,7 +156,7 @@ func TestForgottenOnAKnownDevice(t *testing.T) {
 // reads mail there is told.
 func TestAddressOfAnother(t *testing.T) {
 	b := mailed(t)
-	_, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "bob", Address: "bob@example.com", Verified: time.Now()})
+	_, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "bob", Address: "bob@example.com", Verified: time.Now()})
 	must(t, err)
 	in := b.answer("POST", "/v1/login", `{"identifier":"ada@example.com","password":"`+pass+`","carrier":"bearer"}`)
 	for _, path := range []string{"/v1/address", "/address"} {
@@ -203,7 +204,7 @@ func TestLinksInMail(t *testing.T) {
 		}})
 		for n, header := range spoofed {
 			name := fmt.Sprintf("ada%d@example.com", n)
-			_, err := b.users.Register(t.Context(), audit.Act{}, name, "", secret.New(pass), nil)
+			_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, name, "", secret.New(pass), nil)
 			must(t, err)
 			r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/recovery", strings.NewReader(`{"identifier":"`+name+`"}`))
 			r.Host = "example.com" // see bench.open
@@ -238,7 +239,7 @@ func TestLinksInMail(t *testing.T) {
 // Who has no password is led to no page of it while an address is proven.
 func TestProveAddressWithoutPassword(t *testing.T) {
 	b := mailed(t)
-	_, err := b.users.Create(t.Context(), audit.Act{}, directory.User{Identifier: "bob@example.com"})
+	_, err := b.users.Create(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "bob@example.com"})
 	must(t, err)
 	v := b.signedInAs("bob@example.com").open("/address").send("/address", typed()).at(http.StatusOK, "<h1>Enter the code</h1>")
 	again := b.signedInAs("bob@example.com").open("/address").send("/address", typed())

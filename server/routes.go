@@ -3,8 +3,8 @@ package server
 import (
 	"net/http"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // routes is the whole table, in five parts that answer errors each in its own way. A
@@ -136,55 +136,55 @@ func (s *Server) pageRoutes() map[string]action {
 // LocalAdmin serves them as well.
 func (s *Server) adminRoutes() map[string]adminRoute {
 	return map[string]adminRoute{
-		"GET /v1/admin/users":                     {right: accounts.Read, do: s.adminUsers},
-		"POST /v1/admin/users":                    {right: accounts.Write, do: s.adminCreateUser},
-		"POST /v1/admin/users/import":             {right: accounts.Write, do: s.adminImportUsers},
-		"GET /v1/admin/users/{id}":                {right: accounts.Read, do: s.adminUser},
-		"PATCH /v1/admin/users/{id}":              {right: accounts.Write, do: s.adminChangeUser},
-		"DELETE /v1/admin/users/{id}":             {right: accounts.Write, do: s.adminDeleteUser},
-		"POST /v1/admin/users/{id}/invitations":   {right: accounts.Write, do: s.adminInvite},
-		"POST /v1/admin/users/{id}/impersonation": {right: accounts.Write, do: s.adminImpersonate},
-		"DELETE /v1/admin/users/{id}/undos":       {right: accounts.Write, do: s.adminEndUndos},
-		"GET /v1/admin/users/{id}/sessions":       {right: accounts.Read, do: s.adminUserSessions},
-		"DELETE /v1/admin/users/{id}/sessions":    {right: accounts.Revoke, do: s.adminEndUserSessions},
+		"GET /v1/admin/users":                     {right: rights.Read, do: s.adminUsers},
+		"POST /v1/admin/users":                    {right: rights.Write, do: s.adminCreateUser},
+		"POST /v1/admin/users/import":             {right: rights.Write, do: s.adminImportUsers},
+		"GET /v1/admin/users/{id}":                {right: rights.Read, do: s.adminUser},
+		"PATCH /v1/admin/users/{id}":              {right: rights.Write, do: s.adminChangeUser},
+		"DELETE /v1/admin/users/{id}":             {right: rights.Write, do: s.adminDeleteUser},
+		"POST /v1/admin/users/{id}/invitations":   {right: rights.Write, do: s.adminInvite},
+		"POST /v1/admin/users/{id}/impersonation": {right: rights.Write, do: s.adminImpersonate},
+		"DELETE /v1/admin/users/{id}/undos":       {right: rights.Write, do: s.adminEndUndos},
+		"GET /v1/admin/users/{id}/sessions":       {right: rights.Read, do: s.adminUserSessions},
+		"DELETE /v1/admin/users/{id}/sessions":    {right: rights.Revoke, do: s.adminEndUserSessions},
 
-		"GET /v1/admin/sessions":          {right: accounts.Read, do: s.adminSessions},
-		"POST /v1/admin/sessions":         {right: accounts.Write, do: s.adminCreateSession, scope: directory.ScopeSessions},
-		"GET /v1/admin/sessions/{sid}":    {right: accounts.Read, do: s.adminSession},
-		"DELETE /v1/admin/sessions/{sid}": {right: accounts.Revoke, do: s.adminEndSession},
-		"POST /v1/admin/revocations":      {right: accounts.Write, do: s.adminRevoke},
-		"GET /v1/admin/revocations":       {right: accounts.Read, do: s.adminWouldEnd},
-		"GET /v1/admin/revocations/{id}":  {right: accounts.Read, do: s.adminRevocation},
+		"GET /v1/admin/sessions":          {right: rights.Read, do: s.adminSessions},
+		"POST /v1/admin/sessions":         {right: rights.Write, do: s.adminCreateSession, scope: directory.ScopeSessions},
+		"GET /v1/admin/sessions/{sid}":    {right: rights.Read, do: s.adminSession},
+		"DELETE /v1/admin/sessions/{sid}": {right: rights.Revoke, do: s.adminEndSession},
+		"POST /v1/admin/revocations":      {right: rights.Write, do: s.adminRevoke},
+		"GET /v1/admin/revocations":       {right: rights.Read, do: s.adminWouldEnd},
+		"GET /v1/admin/revocations/{id}":  {right: rights.Read, do: s.adminRevocation},
 
-		"GET /v1/admin/clients":         {right: accounts.Read, do: whole(s.adminClients)},
-		"GET /v1/admin/clients/{id}":    {right: accounts.Read, do: s.adminClient},
-		"PUT /v1/admin/clients/{id}":    {right: accounts.Write, do: s.adminSetClient},
-		"DELETE /v1/admin/clients/{id}": {right: accounts.Write, do: s.adminDeleteClient},
+		"GET /v1/admin/clients":         {right: rights.Read, do: whole(s.adminClients)},
+		"GET /v1/admin/clients/{id}":    {right: rights.Read, do: s.adminClient},
+		"PUT /v1/admin/clients/{id}":    {right: rights.Write, do: s.adminSetClient},
+		"DELETE /v1/admin/clients/{id}": {right: rights.Write, do: s.adminDeleteClient},
 
-		"GET /v1/admin/keys":            {right: accounts.Read, do: whole(s.adminKeys)},
-		"POST /v1/admin/keys/rotate":    {right: accounts.Write, do: s.adminRotate},
-		"GET /v1/admin/apikeys":         {right: accounts.Read, do: whole(s.adminAPIKeys)},
-		"POST /v1/admin/apikeys":        {right: accounts.Write, do: s.adminCreateAPIKey},
-		"DELETE /v1/admin/apikeys/{id}": {right: accounts.Write, do: s.adminDeleteAPIKey},
-		"GET /v1/admin/outbox":          {right: accounts.Read, do: s.adminOutbox},
+		"GET /v1/admin/keys":            {right: rights.Read, do: whole(s.adminKeys)},
+		"POST /v1/admin/keys/rotate":    {right: rights.Write, do: s.adminRotate},
+		"GET /v1/admin/apikeys":         {right: rights.Read, do: whole(s.adminAPIKeys)},
+		"POST /v1/admin/apikeys":        {right: rights.Write, do: s.adminCreateAPIKey},
+		"DELETE /v1/admin/apikeys/{id}": {right: rights.Write, do: s.adminDeleteAPIKey},
+		"GET /v1/admin/outbox":          {right: rights.Read, do: s.adminOutbox},
 
-		"POST /v1/admin/outbox/{id}/redeliver": {right: accounts.Write, do: s.adminRedeliver},
-		"DELETE /v1/admin/outbox/{id}":         {right: accounts.Write, do: s.adminDropLetter},
+		"POST /v1/admin/outbox/{id}/redeliver": {right: rights.Write, do: s.adminRedeliver},
+		"DELETE /v1/admin/outbox/{id}":         {right: rights.Write, do: s.adminDropLetter},
 
-		"GET /v1/admin/monitor":                       {right: accounts.Read, do: whole(s.watched(s.adminMonitor))},
-		"GET /v1/admin/monitor/checks/{name}/results": {right: accounts.Read, do: s.watched(s.adminResults)},
-		"PUT /v1/admin/monitor/checks/{name}/mute":    {right: accounts.Write, do: s.watched(s.adminMute)},
-		"DELETE /v1/admin/monitor/checks/{name}/mute": {right: accounts.Write, do: s.watched(s.adminUnmute)},
-		"POST /v1/admin/monitor/channels/{name}/test": {right: accounts.Write, do: s.watched(s.adminTestChannel)},
-		"GET /v1/admin/monitor/incidents":             {right: accounts.Read, do: s.watched(s.adminIncidents)},
-		"POST /v1/admin/monitor/incidents":            {right: accounts.Write, do: s.watched(s.adminAnnounce)},
-		"POST /v1/admin/monitor/incidents/{id}/notes": {right: accounts.Write, do: s.watched(s.adminNote)},
+		"GET /v1/admin/monitor":                       {right: rights.Read, do: whole(s.watched(s.adminMonitor))},
+		"GET /v1/admin/monitor/checks/{name}/results": {right: rights.Read, do: s.watched(s.adminResults)},
+		"PUT /v1/admin/monitor/checks/{name}/mute":    {right: rights.Write, do: s.watched(s.adminMute)},
+		"DELETE /v1/admin/monitor/checks/{name}/mute": {right: rights.Write, do: s.watched(s.adminUnmute)},
+		"POST /v1/admin/monitor/channels/{name}/test": {right: rights.Write, do: s.watched(s.adminTestChannel)},
+		"GET /v1/admin/monitor/incidents":             {right: rights.Read, do: s.watched(s.adminIncidents)},
+		"POST /v1/admin/monitor/incidents":            {right: rights.Write, do: s.watched(s.adminAnnounce)},
+		"POST /v1/admin/monitor/incidents/{id}/notes": {right: rights.Write, do: s.watched(s.adminNote)},
 
-		"GET /v1/admin/verifiers":     {right: accounts.Read, do: s.adminVerifiers},
-		"GET /v1/admin/settings":      {right: accounts.Read, do: s.adminSettings},
-		"GET /v1/admin/stats":         {right: accounts.Read, do: s.adminStats},
-		"GET /v1/admin/log/events":    {right: accounts.Read, do: s.adminLogEvents},
-		"GET /v1/admin/audit":         {right: accounts.Audit, do: s.adminAudit},
-		"POST /v1/admin/audit/verify": {right: accounts.Audit, do: s.adminVerifyAudit},
+		"GET /v1/admin/verifiers":     {right: rights.Read, do: s.adminVerifiers},
+		"GET /v1/admin/settings":      {right: rights.Read, do: s.adminSettings},
+		"GET /v1/admin/stats":         {right: rights.Read, do: s.adminStats},
+		"GET /v1/admin/log/events":    {right: rights.Read, do: s.adminLogEvents},
+		"GET /v1/admin/audit":         {right: rights.Audit, do: s.adminAudit},
+		"POST /v1/admin/audit/verify": {right: rights.Audit, do: s.adminVerifyAudit},
 	}
 }

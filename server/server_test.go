@@ -23,6 +23,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -72,7 +73,7 @@ func assemble(t *testing.T, c server.Config) *bench {
 	c.Methods = []login.Method{riddle{}}
 	c.Logger = slog.New(slog.NewJSONHandler(&guarded{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.open(c)
-	_, err := b.users.Register(t.Context(), audit.Act{}, "alice", "Alice", secret.New(pass), nil)
+	_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "alice", "Alice", secret.New(pass), nil)
 	must(t, err)
 	b.client("app", clients.Client{Opens: clients.OpensAccount})
 	b.client("console", clients.Client{Opens: clients.OpensAdministration})
@@ -91,7 +92,7 @@ func (b *bench) open(c server.Config) {
 	b.Cleanup(func() { _ = e.Close() })
 	b.embedded = e
 	b.issuer, b.users, b.server, b.clock = e.Issuer(), e.Users(), e.Server, e.Clock()
-	_, key, err := b.users.NewKey(b.Context(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
+	_, key, err := b.users.NewKey(b.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "bench", Scopes: []string{"admin", "revocation:read", "introspect"}})
 	must(b.T, err)
 	b.key = key.Reveal()
 	_, err = b.users.Authenticate(b.Context(), b.key) // notes its use: in tests that count what is written, no request does
@@ -100,7 +101,7 @@ func (b *bench) open(c server.Config) {
 
 func (b *bench) client(id string, c clients.Client) {
 	b.Helper()
-	must(b.T, b.issuer.Clients().Set(b.Context(), id, audit.Act{}, func(into *clients.Client) { *into = c }))
+	must(b.T, b.issuer.Clients().Set(b.Context(), rights.Owner(), id, audit.Act{}, func(into *clients.Client) { *into = c }))
 }
 
 // guarded lets one writer in at a time.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 )
@@ -66,7 +67,7 @@ func (b *bench) riddled() {
 	b.Helper()
 	u, err := b.users.ByIdentifier(b.Context(), "alice")
 	must(b.T, err)
-	must(b.T, b.users.SetCredential(b.Context(), u.ID, audit.Act{}, login.Credential{Kind: "riddle", Data: json.RawMessage(`"a man"`)}))
+	must(b.T, b.users.SetCredential(b.Context(), rights.Owner(), u.ID, audit.Act{}, login.Credential{Kind: "riddle", Data: json.RawMessage(`"a man"`)}))
 }
 
 // challenged fails the test unless the answer is a challenge, and returns its attempt and
@@ -237,14 +238,14 @@ func TestCredentialTakenAway(t *testing.T) {
 	u, err := b.users.ByIdentifier(t.Context(), "alice")
 	must(t, err)
 	attempt, _ := b.challenged(b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`))
-	must(t, b.users.DeleteCredential(t.Context(), u.ID, audit.Act{}, "riddle", ""))
+	must(t, b.users.DeleteCredential(t.Context(), rights.Owner(), u.ID, audit.Act{}, "riddle", ""))
 	res, body := b.call("POST", "/v1/login/continue", answering(attempt, "a man"))
 	b.refused("after it is gone", "login-refused", http.StatusUnauthorized, res, body)
 	if all, err := b.users.Credentials(t.Context(), u.ID); err != nil || len(all) != 0 {
 		t.Errorf("Credentials = %v, %v", all, err)
 	}
 	b.issued(b.call("POST", "/v1/login", `{"identifier":"alice","password":"`+pass+`","carrier":"bearer"}`))
-	if err := b.users.SetCredential(t.Context(), u.ID, audit.Act{}, login.Credential{Kind: "password", Data: json.RawMessage(`{"hash":"x"}`)}); err == nil {
+	if err := b.users.SetCredential(t.Context(), rights.Owner(), u.ID, audit.Act{}, login.Credential{Kind: "password", Data: json.RawMessage(`{"hash":"x"}`)}); err == nil {
 		t.Error("a password was set as a credential")
 	}
 }

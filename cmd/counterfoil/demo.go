@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/ops"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // demoPassword is public. So nobody may choose it, and a store with the demo's users is marked as
@@ -30,7 +31,7 @@ func demoUsers(ctx context.Context, users *accounts.Accounts, log *slog.Logger) 
 	for name, roles := range map[string][]string{"alice": nil, "bob": nil, "admin": {"admin"}} {
 		// An import may bring a password that nobody may choose.
 		u := directory.User{Identifier: name, Name: name, Roles: roles}
-		_, err := users.Import(ctx, audit.Act{By: audit.ByLocal}, u, demoHash, false)
+		_, err := users.Import(ctx, rights.Owner(), audit.Act{By: audit.ByLocal}, u, demoHash, false)
 		if err != nil && !errors.Is(err, directory.ErrTaken) { // taken: an earlier demo used this store
 			return fmt.Errorf("demo user %s: %w", name, err)
 		}
@@ -40,7 +41,7 @@ func demoUsers(ctx context.Context, users *accounts.Accounts, log *slog.Logger) 
 
 // demo starts the sample service and prints commands to try.
 func demo(ctx context.Context, users *accounts.Accounts, url, address string, log *slog.Logger) error {
-	_, key, err := users.NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+	_, key, err := users.NewKey(ctx, rights.Owner(), audit.Act{By: audit.ByLocal}, directory.APIKey{Client: "demo-service", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		return fmt.Errorf("demo key: %w", err)
 	}

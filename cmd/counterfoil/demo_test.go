@@ -12,10 +12,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/internal/secret"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -53,7 +53,7 @@ func demoOf(t *testing.T, before func(e *server.Embedded, alice directory.User, 
 // set changes the status of a user.
 func set(t *testing.T, e *server.Embedded, id string, status string) {
 	t.Helper()
-	_, err := e.Users().Update(t.Context(), accounts.Owner(), id, audit.Act{}, func(u *directory.User) error { u.Status = status; return nil })
+	_, err := e.Users().Update(t.Context(), rights.Owner(), id, audit.Act{}, func(u *directory.User) error { u.Status = status; return nil })
 	if err != nil {
 		t.Error(err)
 	}
@@ -113,7 +113,7 @@ func TestDemoWithoutItsClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Users().SetPassword(t.Context(), alice.ID, audit.Act{}, secret.New("somebody chose another")); err != nil {
+	if err := e.Users().SetPassword(t.Context(), rights.Owner(), alice.ID, audit.Act{}, secret.New("somebody chose another")); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer

@@ -15,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil/internal/ops"
 	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/rights"
 )
 
 // Where a push check is called.
@@ -170,7 +171,7 @@ func (s *monitorSocket) localHandler() http.Handler {
 			http.Error(out, "want check, for and why", http.StatusBadRequest)
 			return
 		}
-		switch m, err := s.Mute(r.Context(), body.Check, d, body.Why, localActor(r)); {
+		switch m, err := s.Mute(r.Context(), rights.Owner(), body.Check, d, body.Why, localActor(r)); {
 		case errors.Is(err, monitor.ErrBadRequest):
 			http.Error(out, err.Error(), http.StatusBadRequest)
 		case errors.Is(err, monitor.ErrUnknown):

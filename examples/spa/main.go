@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/clients"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -59,7 +60,7 @@ func run(ctx context.Context, pageAddress, authAddress string, fresh time.Durati
 		return err
 	}
 	// The client of the page: its tokens are for the API, and open the account, so that the page can step up.
-	err = auth.Issuer().Clients().Set(ctx, "spa", audit.Act{By: audit.ByLocal}, func(c *clients.Client) {
+	err = auth.Issuer().Clients().Set(ctx, rights.Program(), "spa", audit.Act{By: audit.ByLocal}, func(c *clients.Client) {
 		c.Origins, c.Carriers = []string{origin}, []counterfoil.Carrier{counterfoil.CarrierBearer}
 		c.Opens = clients.OpensAccount
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/dial"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/source"
 	"github.com/counterfoil/counterfoil/store/memory"
@@ -174,7 +175,7 @@ func openAuth(t *testing.T, url string) (*server.Embedded, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = auth.Close() })
-	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
+	_, key, err := auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/source"
 )
 
@@ -61,7 +62,7 @@ var events = []event{
 	{"own client revoked", []string{own, here, there}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, own) }},
 	{"client revoked", []string{first}, false, func(ctx context.Context, w *world) error { return w.revokeClient(ctx, first) }},
 	{"client deleted", []string{first}, false, func(ctx context.Context, w *world) error {
-		return w.Clients().Delete(ctx, w.client(first), audit.Act{})
+		return w.Clients().Delete(ctx, rights.Owner(), w.client(first), audit.Act{})
 	}},
 	{"reuse of own refresh token", all, false, func(ctx context.Context, w *world) error { return w.reuse(ctx, own) }},
 	{"reuse of a grant's refresh token", []string{first}, false, func(ctx context.Context, w *world) error { return w.reuse(ctx, first) }},
@@ -161,7 +162,7 @@ func newWorld(t *testing.T, i *issuer.Issuer, v *counterfoil.Verifier, subject s
 	t.Helper()
 	w := &world{Issuer: i, verifier: v, subject: subject, carrier: carrier, held: map[string]*issuer.Issued{}}
 	for _, c := range every {
-		if err := i.Clients().Set(t.Context(), w.client(c), audit.Act{}, func(c *clients.Client) {
+		if err := i.Clients().Set(t.Context(), rights.Owner(), w.client(c), audit.Act{}, func(c *clients.Client) {
 			c.Scopes, c.Opens, c.Origins = []string{"read", "write"}, clients.OpensAccount, hosts
 		}); err != nil {
 			t.Fatal(err)
@@ -239,7 +240,7 @@ func (w *world) logout(ctx context.Context, c string) error {
 }
 
 func (w *world) disable(ctx context.Context, c string) error {
-	return w.Clients().Set(ctx, w.client(c), audit.Act{}, func(c *clients.Client) { c.Disabled = true })
+	return w.Clients().Set(ctx, rights.Owner(), w.client(c), audit.Act{}, func(c *clients.Client) { c.Disabled = true })
 }
 
 func (w *world) revokeClient(ctx context.Context, c string) error {

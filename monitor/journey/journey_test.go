@@ -30,6 +30,7 @@ import (
 	"github.com/counterfoil/counterfoil/internal/secret"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/monitor/journey"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -65,14 +66,14 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = auth.Close() })
 	handler.Store(auth)
-	u, err := auth.Users().Register(t.Context(), audit.Act{}, "monitor", "", secret.New(pass), nil)
+	u, err := auth.Users().Register(t.Context(), rights.Owner(), audit.Act{}, "monitor", "", secret.New(pass), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := auth.Issuer().Clients().Set(t.Context(), "monitor", audit.Act{}, func(*clients.Client) {}); err != nil {
+	if err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), "monitor", audit.Act{}, func(*clients.Client) {}); err != nil {
 		t.Fatal(err)
 	}
-	_, key, err := auth.Users().NewKey(t.Context(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect}, Clients: []string{"*"}})
+	_, key, err := auth.Users().NewKey(t.Context(), rights.Owner(), audit.Act{}, directory.APIKey{Client: "test", Scopes: []string{directory.ScopeAdmin, directory.ScopeFeed, directory.ScopeIntrospect}, Clients: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/monitor"
 	"github.com/counterfoil/counterfoil/monitor/kept"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 	"github.com/counterfoil/counterfoil/store/memory"
 	"github.com/counterfoil/counterfoil/store/storetest"
@@ -189,7 +190,7 @@ func TestIncidents(t *testing.T) {
 		}
 		id := all[0].ID
 		time.Sleep(time.Minute)
-		if _, err := other.Say(t.Context(), id, "We are looking at it.", false, act); err != nil {
+		if _, err := other.Say(t.Context(), rights.Owner(), id, "We are looking at it.", false, act); err != nil {
 			t.Fatal(err)
 		}
 		if err := leader.Keep(t.Context(), step(2, monitor.WentUp)); err != nil {
@@ -199,15 +200,15 @@ func TestIncidents(t *testing.T) {
 		if err != nil || i.Ended.IsZero() || len(i.Notes) != 1 || i.Notes[0].By != "subject:usr_1" {
 			t.Errorf("%+v, %v", i, err)
 		}
-		if _, err := other.Say(t.Context(), id, "A disk was full.", false, act); err != nil {
+		if _, err := other.Say(t.Context(), rights.Owner(), id, "A disk was full.", false, act); err != nil {
 			t.Errorf("a note after the end: %v", err)
 		}
 		time.Sleep(time.Minute)
-		own, err := other.Announce(t.Context(), "Slow sign-in", "We see slow answers.", act)
+		own, err := other.Announce(t.Context(), rights.Owner(), "Slow sign-in", "We see slow answers.", act)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if own, err = other.Say(t.Context(), own.ID, "It is over.", true, act); err != nil || own.Ended.IsZero() || len(own.Notes) != 2 {
+		if own, err = other.Say(t.Context(), rights.Owner(), own.ID, "It is over.", true, act); err != nil || own.Ended.IsZero() || len(own.Notes) != 2 {
 			t.Errorf("%+v, %v", own, err)
 		}
 		page, more, err := other.Incidents(t.Context(), "", 1)
@@ -218,15 +219,15 @@ func TestIncidents(t *testing.T) {
 			t.Errorf("the one before: %+v, %v, %v", page, more, err)
 		}
 		for _, text := range []string{"", "  \n", "bell\a", strings.Repeat("x", kept.MaxNote+1), "\xff"} {
-			if _, err := other.Say(t.Context(), id, text, false, act); !errors.Is(err, kept.ErrBadText) {
+			if _, err := other.Say(t.Context(), rights.Owner(), id, text, false, act); !errors.Is(err, kept.ErrBadText) {
 				t.Errorf("the note %.10q: %v", text, err)
 			}
-			if _, err := other.Announce(t.Context(), text, "x", act); !errors.Is(err, kept.ErrBadText) {
+			if _, err := other.Announce(t.Context(), rights.Owner(), text, "x", act); !errors.Is(err, kept.ErrBadText) {
 				t.Errorf("the title %.10q: %v", text, err)
 			}
 		}
 		for _, id := range []string{"", "x", "../..", strings.Repeat("a", 65)} {
-			if _, err := other.Say(t.Context(), id, "x", false, act); !errors.Is(err, store.ErrNotFound) {
+			if _, err := other.Say(t.Context(), rights.Owner(), id, "x", false, act); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("a note of %q: %v", id, err)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
 	"github.com/counterfoil/counterfoil/monitor"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -143,8 +144,11 @@ func (k *Keeper) Incidents(ctx context.Context, after string, limit int) (all []
 	return all, false, nil
 }
 
-// Announce makes an incident that no check has found.
-func (k *Keeper) Announce(ctx context.Context, title, text string, act audit.Act) (Incident, error) {
+// Announce makes an incident that no check has found. who must have the right Write, or it is [rights.Forbidden].
+func (k *Keeper) Announce(ctx context.Context, who rights.Actor, title, text string, act audit.Act) (Incident, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return Incident{}, err
+	}
 	if err := errors.Join(checkText(title, MaxTitle), checkText(text, MaxNote)); err != nil {
 		return Incident{}, ErrBadText
 	}
@@ -164,8 +168,11 @@ func (k *Keeper) Announce(ctx context.Context, title, text string, act audit.Act
 var ErrManyNotes = fmt.Errorf("an incident has at most %d notes", maxNotes)
 
 // Say adds a note to an incident, and ends it if ended is set; text may be empty then. One of a check
-// ends by itself when the check is up: an operator ends it if the check is not run any more.
-func (k *Keeper) Say(ctx context.Context, id, text string, ended bool, act audit.Act) (Incident, error) {
+// ends by itself when the check is up: an operator ends it if the check is not run any more. who must have the right Write.
+func (k *Keeper) Say(ctx context.Context, who rights.Actor, id, text string, ended bool, act audit.Act) (Incident, error) {
+	if err := who.Need(rights.Write); err != nil {
+		return Incident{}, err
+	}
 	if text != "" || !ended {
 		if err := checkText(text, MaxNote); err != nil {
 			return Incident{}, err

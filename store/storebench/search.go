@@ -17,6 +17,7 @@ import (
 	"github.com/counterfoil/counterfoil/directory"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/login"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/store"
 )
 
@@ -38,7 +39,7 @@ func Search(b *testing.B, s store.Store, withUsers bool) {
 	now := all.began.Add(span)
 	auth := newServer(b, clockless{s}, func() time.Time { return now })
 	i, d := auth.Issuer(), auth.Users()
-	check(b, i.Clients().Set(b.Context(), "shop", audit.Act{}, func(c *clients.Client) { c.Carriers = []counterfoil.Carrier{counterfoil.CarrierBearer} }))
+	check(b, i.Clients().Set(b.Context(), rights.Owner(), "shop", audit.Act{}, func(c *clients.Client) { c.Carriers = []counterfoil.Carrier{counterfoil.CarrierBearer} }))
 	all.upgraded(b, s, i)
 	if withUsers {
 		loadUsers(b, s, n, now)

@@ -9,9 +9,9 @@ import (
 	"net/http"
 
 	"github.com/counterfoil/counterfoil"
-	"github.com/counterfoil/counterfoil/accounts"
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/directory"
+	"github.com/counterfoil/counterfoil/rights"
 	"github.com/counterfoil/counterfoil/server"
 	"github.com/counterfoil/counterfoil/store/memory"
 )
@@ -30,7 +30,7 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	_, key, err := auth.Users().NewKey(ctx, audit.Act{By: audit.ByLocal}, directory.APIKey{
+	_, key, err := auth.Users().NewKey(ctx, rights.Program(), audit.Act{By: audit.ByLocal}, directory.APIKey{
 		Client: "reports", Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect},
 	})
 	if err != nil {
@@ -51,7 +51,7 @@ func main() {
 		session, _ := counterfoil.FromContext(r.Context())
 		user, err := auth.Users().ByIdentifier(r.Context(), r.PathValue("name"))
 		if err == nil {
-			_, err = auth.Users().Update(r.Context(), accounts.Program(), user.ID, audit.Act{By: audit.BySubject(session.Subject)}, func(u *directory.User) error {
+			_, err = auth.Users().Update(r.Context(), rights.Program(), user.ID, audit.Act{By: audit.BySubject(session.Subject)}, func(u *directory.User) error {
 				u.Status = directory.Disabled
 				return nil
 			})
