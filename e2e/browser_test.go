@@ -157,6 +157,7 @@ const rules = `(() => {
 		if ([...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && contrast(rgb(style.color), behind(e)) < 4.5) wrong.push("faint text: " + name);
 		if (e.matches("input, textarea, select, button") && contrast(rgb(style.borderColor), behind(e.parentElement)) < 3 && contrast(behind(e), behind(e.parentElement)) < 3) wrong.push("faint edge: " + name);
 		if (["block", "flex", "grid", "list-item"].includes(style.display) && style.overflowY === "visible" && e.clientHeight && e.scrollHeight > e.clientHeight + 8) wrong.push("text leaves its place: " + name);
+		if (e.matches(".scroll") && e.scrollWidth > e.clientWidth + 1) wrong.push("a table is cut off: " + name);
 		if (e.matches("p:not([role=status]), li, dd, h1, h2, h3") && !e.childElementCount && !e.textContent.trim()) wrong.push("empty: " + e.outerHTML);
 		if (e.matches("[type=password]") && !e.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true }))) wrong.push("nothing can be pasted: " + e.id);
 		if (e.matches("input, textarea, select") && !e.labels.length || e.matches("button, a") && !(e.getAttribute("aria-label") || e.textContent.trim())) wrong.push("no name: " + e.outerHTML);
