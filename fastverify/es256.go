@@ -34,9 +34,10 @@ func newES256(point []byte) (table, error) {
 	return t, nil
 }
 
-// scratch has the numbers of one verification.
+// scratch has the numbers of one verification. Those whose memory is used again are no variables of a function.
 type scratch struct {
 	r, s, w, u, v big.Int
+	quotient      big.Int
 	sum           nistec.P256Point
 	u1, u2        [32]byte
 }
@@ -69,11 +70,16 @@ func (t *es256) verify(input, sig []byte) bool {
 		return false
 	}
 	c.u.SetBytes(x)
-	return c.v.Mod(&c.u, order).Cmp(r) == 0
+	return c.reduced(&c.u).Cmp(r) == 0
 }
 
 // product writes a × b, modulo the order.
 func (c *scratch) product(a, b *big.Int, into *[32]byte) {
-	c.v.Mul(a, b)
-	c.s.Mod(&c.v, order).FillBytes(into[:])
+	c.reduced(c.v.Mul(a, b)).FillBytes(into[:])
+}
+
+// reduced returns c.s, as a modulo the order. Int.Mod would make a quotient anew.
+func (c *scratch) reduced(a *big.Int) *big.Int {
+	c.quotient.QuoRem(a, order, &c.s)
+	return &c.s
 }

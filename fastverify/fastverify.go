@@ -11,8 +11,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/counterfoil/counterfoil/internal/token"
 )
@@ -22,20 +24,23 @@ import (
 const maxTables = 8
 
 // Tables returns what is set as counterfoil.Options.Signatures. Several verifiers may share it. The table of
-// a key is made when its first signature is checked, which takes some milliseconds in a goroutine. Until then,
-// for keys of other algorithms, and beyond eight keys, the standard library checks.
+// a key is made when its first signature is checked, which takes some milliseconds in a goroutine, and is freed when no
+// verifier has the key any more. Until it is made, for keys of other algorithms, and beyond eight keys, the standard
+// library checks.
 func Tables() *token.Signatures {
-	k := &known{}
+	k := &known{maker: maker}
 	return token.NewSignatures(k.of)
 }
 
 // table checks signatures of one key.
 type table interface{ verify(input, sig []byte) bool }
 
-// known has the keys that were asked for last.
+// known has the keys that were asked for last, as long as somebody has their checks.
 type known struct {
-	mu   sync.Mutex // guards all
-	keys []*key     // the oldest first
+	maker func(alg token.Alg, public any) (id string, create func() (table, error))
+
+	mu   sync.Mutex          // guards keys
+	keys []weak.Pointer[key] // the oldest first
 }
 
 type key struct {
@@ -48,23 +53,26 @@ type key struct {
 }
 
 func (k *known) of(alg token.Alg, public any) token.CheckSignature {
-	id, create := maker(alg, public)
+	id, create := k.maker(alg, public)
 	if create == nil {
 		return nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, known := range k.keys {
-		if known.id == id {
+	k.keys = slices.DeleteFunc(k.keys, func(p weak.Pointer[key]) bool { return p.Value() == nil })
+	for _, p := range k.keys {
+		if known := p.Value(); known != nil && known.id == id {
 			return known.check
 		}
 	}
 	if len(k.keys) == maxTables {
-		k.keys[0].drop()
-		k.keys = append(k.keys[:0], k.keys[1:]...)
+		if oldest := k.keys[0].Value(); oldest != nil {
+			oldest.drop()
+		}
+		k.keys = slices.Delete(k.keys, 0, 1)
 	}
 	one := &key{id: id, make: create}
-	k.keys = append(k.keys, one)
+	k.keys = append(k.keys, weak.Make(one))
 	return one.check
 }
 

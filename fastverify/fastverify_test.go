@@ -16,6 +16,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/counterfoiltest"
@@ -171,15 +172,9 @@ func TestVerifier(t *testing.T) {
 
 func TestManyKeys(t *testing.T) {
 	s := fastverify.Tables()
-	input := []byte("input")
-	var keys []token.Key
-	var sigs [][]byte
-	for range 20 {
-		public, private, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys, sigs = append(keys, newKey(t, token.Ed25519, public).With(s)), append(sigs, ed25519.Sign(private, input))
+	keys, sigs := edKeys(t, 20)
+	for n := range keys {
+		keys[n] = keys[n].With(s)
 	}
 	for range 100 {
 		for n, k := range keys {
@@ -188,6 +183,83 @@ func TestManyKeys(t *testing.T) {
 			}
 		}
 	}
+}
+
+var input = []byte("input")
+
+// edKeys returns keys, and a signature of input by each.
+func edKeys(t *testing.T, count int) (keys []token.Key, sigs [][]byte) {
+	t.Helper()
+	for range count {
+		public, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, sigs = append(keys, newKey(t, token.Ed25519, public)), append(sigs, ed25519.Sign(private, input))
+	}
+	return keys, sigs
+}
+
+// A key has one table, however many tokens are checked, verifiers have the key, and times they fetch it. There are at
+// most eight, and each is freed with its key.
+func TestTablesAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, count := fastverify.Counted()
+		keys, sigs := edKeys(t, 12)
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(input)
+		r, v, err := ecdsa.Sign(rand.Reader, private, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, newKey(t, token.ES256, &private.PublicKey))
+		sigs = append(sigs, append(r.FillBytes(make([]byte, 32)), v.FillBytes(make([]byte, 32))...))
+		want := func(step string, made, kept int) {
+			t.Helper()
+			synctest.Wait() // no table is being made
+			if m, k := count(); m != made || k != kept {
+				t.Errorf("%s: %d tables were made and %d are kept, want %d and %d", step, m, k, made, kept)
+			}
+		}
+		check := func(n int, k token.Key) {
+			t.Helper()
+			if !k.Holds(input, sigs[n]) {
+				t.Errorf("key %d refuses its signature", n)
+			}
+		}
+
+		last := len(keys) - 1
+		held := []token.Key{keys[0].With(s), keys[last].With(s)}
+		want("no token was checked", 0, 0)
+		for range 3 { // fetched again, before the ones of before are forgotten
+			again := []token.Key{keys[0].With(s), keys[last].With(s)}
+			for range 10 {
+				check(0, again[0])
+				check(last, again[1])
+			}
+			want("two keys", 2, 2)
+			held = again
+		}
+		runtime.KeepAlive(held)
+		held = []token.Key{held[1]} // the other one is no longer in the set
+		want("one key less", 2, 1)
+		for n := range last {
+			held = append(held, keys[n].With(s))
+			check(n, held[len(held)-1])
+			synctest.Wait()
+		}
+		want("many keys", 2+last, 8)
+		for n := range held {
+			check((n+last)%len(keys), held[n])
+		}
+		want("many keys, once more", 2+last, 8)
+		runtime.KeepAlive(held)
+		held = nil
+		want("no keys", 2+last, 0)
+	})
 }
 
 // BenchmarkVerify compares the tables with the standard library, in turns, by the processor time of the

@@ -98,7 +98,9 @@ func shortType(s string) string {
 // Holds reports whether sig is a signature by k over input. It is for programs that look for
 // faults of foreign tokens: it checks no header, so a service calls [VerifyJWS] instead.
 func (k Key) Holds(input, sig []byte) bool {
-	return k.public != nil && k.alg == k.Alg && k.verify(input, sig, new([]byte))
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	return k.public != nil && k.alg == k.Alg && k.verify(input, sig, &s.der)
 }
 
 // verify reports whether sig is a signature by k over input. der is a buffer of the caller.
