@@ -107,10 +107,10 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (found, 
 		return found{}, ErrInvalidToken
 	}
 	var e *found
-	var remembered found
-	seen := v.seen.get(c, &remembered)
+	var copied found
+	seen := v.seen.get(c, &copied)
 	if seen {
-		e = &remembered
+		e = &copied
 	}
 	f, err := v.formOf(c, e)
 	if err == nil && !d.accepts(f.format) {
@@ -121,7 +121,7 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (found, 
 	}
 	lookedUp := false
 	if !seen {
-		e, err = v.firstSight(ctx, c, f, d, false)
+		e, err = v.firstSight(ctx, c, f, d, false, &copied)
 		lookedUp = e != nil && !e.is(isSigned)
 	}
 	if err == nil {
@@ -129,7 +129,7 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (found, 
 	}
 	if e != nil && f.format == Opaque && renewable(err, seen) {
 		// The cache keeps e until there is another copy: it shows that c was good.
-		if e, err = v.firstSight(ctx, c, f, d, true); err == nil {
+		if e, err = v.firstSight(ctx, c, f, d, true, &copied); err == nil {
 			lookedUp, err = true, v.check(e)
 		}
 	}
@@ -162,8 +162,8 @@ func (v *Verifier) formOf(c credential, e *found) (form, error) {
 }
 
 // firstSight finds out what a credential is: by its signature, or by a look-up at the
-// issuer. wasGood is for a credential that was found good before.
-func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool) (*found, error) {
+// issuer. wasGood is for a credential that was found good before. It returns into, which it has set.
+func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *demand, wasGood bool, into *found) (*found, error) {
 	k, at := v.follower.known.Load(), v.clock.Read()
 	over := v.overdue(k, f.format == JWT, &at)
 	if over > 0 && (v.waits.Load() != nil || !d.policy.allowsFirstSight(f.format, over)) {
@@ -186,13 +186,12 @@ func (v *Verifier) firstSight(ctx context.Context, c credential, f form, d *dema
 	if v.follower.known.Load().applied.Before(s.Born) {
 		v.follower.wake() // REV-11: the copy is younger than our knowledge; the bound still holds
 	}
-	e := found{}
 	if signed {
-		e = v.seen.put(&n)
+		*into = v.seen.put(&n)
 	} else { // keep has put it
-		e = n.alone()
+		*into = n.alone()
 	}
-	return &e, nil
+	return into, nil
 }
 
 // keep is for a look-up that begins. It takes the answer into the cache: a session is

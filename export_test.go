@@ -75,8 +75,7 @@ func (m *Meeting) Check(v *Verdict) []func() {
 type Verdict struct{ Found, Knew, Refused bool }
 
 func (m *Meeting) subscribe(e *found) {
-	names, _ := e.names()
-	m.notifier.subscribe(e.slab.id(e.at), e.entry, &names)
+	m.notifier.subscribe(e.slab, e.at)
 }
 
 // Put makes the copy be found, as seenCache.put does.
@@ -90,8 +89,7 @@ func (m *Meeting) Put() []func() {
 func (m *Meeting) Remove() []func() {
 	e := m.found
 	return []func(){func() { m.found = nil }, func() {
-		names, _ := e.names()
-		m.notifier.unsubscribe(e.entry, &names)
+		m.notifier.unsubscribe(e.slab, e.at)
 	}}
 }
 
@@ -119,8 +117,7 @@ func (m *Meeting) Move() []func() {
 		},
 		func() { m.found = to },
 		func() {
-			names, _ := from.names()
-			m.notifier.unsubscribe(from.entry, &names)
+			m.notifier.unsubscribe(from.slab, from.at)
 		},
 	}
 }

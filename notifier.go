@@ -1,6 +1,7 @@
 package counterfoil
 
 import (
+	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"sync"
@@ -97,47 +98,61 @@ func newNotifier() *notifier { return &notifier{arena: new(arena), seed: maphash
 // stamp returns a number that was never in any entry.checkedGen.
 func (n *notifier) stamp() uint64 { return n.stamps.Add(1) }
 
+// hash is never 0.
 func (n *notifier) hash(t topic, id string) uint64 {
-	return maphash.String(n.seed, id) ^ uint64(t)<<48
+	return maphash.String(n.seed, id) ^ uint64(t)<<48 | 1<<32
 }
 
 func (n *notifier) shard(hash uint64) *notifierShard { return &n.shards[hash>>58] }
 
-// named returns under which name a copy is notified; empty: under none. An impersonation has
-// names of two sessions, and is rare: it is detached, so every check asks about it.
-func named(t topic, names *revocation.Names) string {
-	switch {
-	case names.Actor != "":
-		return ""
-	case t == bySession:
-		return names.Session
-	case t == bySubject:
-		return names.Subject
+// places are where the lists of a copy are: the hash of its name of each topic, and 0 without one.
+type places [topics]uint64
+
+// places returns the places of an entry. An impersonation has names of two sessions, and is rare: it
+// is in no list and detached, so every check asks about it.
+func (n *notifier) places(b *slab, at uint32) (p places) {
+	if b.sharedOf(at).Actor != "" {
+		return p
 	}
-	return names.Token
+	var room [512]byte
+	rest := b.packed(at, room[:0])[packedHead+1:]
+	for t := range topics { // they are packed in the same order
+		size, read := binary.Uvarint(rest)
+		if size > 0 {
+			p[t] = n.hashOf(t, rest[read:][:size])
+		}
+		rest = rest[read+int(size):]
+	}
+	return p
 }
 
-// subscribe has e notified from here on. It must not have been subscribed before, and no
+// hashOf is hash of what was packed.
+func (n *notifier) hashOf(t topic, id []byte) uint64 {
+	return maphash.Bytes(n.seed, id) ^ uint64(t)<<48 | 1<<32
+}
+
+// subscribe has an entry notified from here on. It must not have been subscribed before, and no
 // other goroutine may have it yet.
-func (n *notifier) subscribe(id entryID, e *entry, names *revocation.Names) {
-	for t := range topics {
-		if name := named(t, names); name != "" {
-			h := n.hash(t, name)
-			n.shard(h).add(n, t, h, id, e)
+func (n *notifier) subscribe(b *slab, at uint32) {
+	e := &b.lines[at]
+	p := n.places(b, at)
+	for t, h := range p {
+		if h != 0 {
+			n.shard(h).add(n, topic(t), h, b.id(at), e)
 		}
 	}
-	if names.Actor == "" {
+	if p != (places{}) {
 		e.checkedGen().Store(n.stamp())
 	}
 }
 
-// unsubscribe ends the notifications of e.
-func (n *notifier) unsubscribe(e *entry, names *revocation.Names) {
+// unsubscribe ends the notifications of an entry.
+func (n *notifier) unsubscribe(b *slab, at uint32) {
+	e := &b.lines[at]
 	e.checkedGen().Store(detached) // before it cannot be notified any more
-	for t := range topics {
-		if name := named(t, names); name != "" {
-			h := n.hash(t, name)
-			n.shard(h).remove(n, t, h, e)
+	for t, h := range n.places(b, at) {
+		if h != 0 {
+			n.shard(h).remove(n, topic(t), h, e)
 		}
 	}
 }
@@ -234,8 +249,7 @@ func (l *lists) grow(n *notifier, t topic) {
 		for id != 0 {
 			e, b := n.arena.entry(id)
 			next := e.link(t).next
-			names := b.names(id.at())
-			l.push(n, t, n.hash(t, named(t, &names)), id, e)
+			l.push(n, t, n.places(b, id.at())[t], id, e)
 			id = next
 		}
 	}

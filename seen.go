@@ -165,12 +165,16 @@ func (c *seenCache) warm(of credential, f *found) {
 	}
 }
 
+// rooms are for packed sessions on their way into a slab.
+var rooms = sync.Pool{New: func() any { return new([512]byte) }}
+
 // put takes a copy in, instead of another one of the same credential if there is one. What it
 // returns is notified: it is subscribed before any check can find it.
 func (c *seenCache) put(n *newCopy) found {
 	h := c.hash(n.credential)
 	shared, more := c.shared.of(n.session)
-	var room [512]byte
+	room := rooms.Get().(*[512]byte)
+	defer rooms.Put(room)
 	packed := pack(room[:0], n.session, uint32(h), n.era, 0)
 	cost := int64(copyCost + more + 8*lineWords*linesOf(len(packed)))
 	if cost > c.maxBytes {
@@ -307,8 +311,7 @@ func (s *shard) add(n *newEntry, refused bool) (f found, ok bool) {
 	}
 	at := b.add(n)
 	e := &b.lines[at]
-	names := b.names(at)
-	s.cache.notifier.subscribe(b.id(at), e, &names)
+	s.cache.notifier.subscribe(b, at)
 	if refused {
 		e.checkedGen().Store(detached)
 	}
@@ -344,8 +347,7 @@ func (s *shard) removed(id entryID) {
 // end has an entry not found any more, not even by who knows where it is. The caller holds mu.
 func (s *shard) end(id entryID, e *entry, b *slab) {
 	e[wordState].Or(isGone)
-	names := b.names(id.at())
-	s.cache.notifier.unsubscribe(e, &names)
+	s.cache.notifier.unsubscribe(b, id.at())
 	b.live--
 	s.released(b)
 }
@@ -377,7 +379,8 @@ func (s *shard) moveSparse() {
 	from := s.sparse[n]
 	s.sparse[n], s.sparse = nil, s.sparse[:n]
 	slots := *s.slots.Load()
-	var room [512]byte
+	room := rooms.Get().(*[512]byte)
+	defer rooms.Put(room)
 	for at := uint32(0); at < from.count.Load(); at += uint32(linesOf(from.size(at))) {
 		e := &from.lines[at]
 		if e.is(isGone) {
@@ -505,15 +508,13 @@ func (c *seenCache) watched(n *newCopy) (found, bool) {
 	if !c.arena.take(b) {
 		return n.alone(), false
 	}
-	names := n.session.Names()
-	c.notifier.subscribe(b.id(b.add(&e)), &b.lines[0], &names)
+	c.notifier.subscribe(b, b.add(&e))
 	b.publish(0)
 	return found{entry: &b.lines[0], slab: b, session: n.session}, true
 }
 
 // unwatched ends what watched began.
 func (c *seenCache) unwatched(f *found) {
-	names := f.session.Names()
-	c.notifier.unsubscribe(f.entry, &names)
+	c.notifier.unsubscribe(f.slab, f.at)
 	c.arena.drop(f.slab)
 }
