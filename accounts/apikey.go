@@ -171,21 +171,30 @@ func (a *Accounts) noteUse(ctx context.Context, k directory.APIKey) {
 	_ = a.users.WriteKey(ctx, k)
 }
 
-// Keys returns all API keys, by id.
-func (a *Accounts) Keys(ctx context.Context) ([]Key, error) {
-	all, err := a.users.Keys(ctx)
+// Keys returns a page of API keys, see [directory.Directory.Keys].
+func (a *Accounts) Keys(ctx context.Context, after string, limit int) (page []Key, more bool, err error) {
+	all, more, err := a.users.Keys(ctx, after, limit)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	keys := make([]Key, 0, len(all))
 	for _, k := range all {
 		_, state, err := a.judge(ctx, k)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		keys = append(keys, Key{k, state})
+		page = append(page, Key{k, state})
 	}
-	return keys, nil
+	return page, more, nil
+}
+
+// KeyByID returns an API key, or store.ErrNotFound.
+func (a *Accounts) KeyByID(ctx context.Context, id string) (Key, error) {
+	k, err := a.users.KeyByID(ctx, id)
+	if err != nil {
+		return Key{}, err
+	}
+	_, state, err := a.judge(ctx, k)
+	return Key{k, state}, err
 }
 
 // DeleteKey ends an API key at once, or returns store.ErrNotFound.
@@ -199,12 +208,23 @@ func (a *Accounts) DeleteKey(ctx context.Context, who rights.Actor, id string, a
 // adoptKeys gives keys that an earlier version made what keys have by now: they rest on
 // what is now, and expire.
 func (a *Accounts) adoptKeys(ctx context.Context) error {
-	all, err := a.users.Keys(ctx)
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for _, k := range all {
+	for after, more := "", true; more; {
+		page, further, err := a.users.Keys(ctx, after, directory.MaxPage)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if more = further; more {
+			after = page[len(page)-1].ID
+		}
+		errs = append(errs, a.adopt(ctx, page))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *Accounts) adopt(ctx context.Context, keys []directory.APIKey) error {
+	var errs []error
+	for _, k := range keys {
 		if k.Since != nil || k.Damaged() {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -215,7 +216,7 @@ func TestKeyExpiryAndUse(t *testing.T) {
 	must(t, err)
 	shown := func() accounts.Key {
 		t.Helper()
-		all, err := n.Users().Keys(t.Context())
+		all, _, err := n.Users().Keys(t.Context(), "", 0)
 		must(t, err)
 		return all[0]
 	}
@@ -249,7 +250,7 @@ func TestKeyExpiryAndUse(t *testing.T) {
 	}{{29, 1}, {31, 0}} {
 		_, err := s.Sweep(t.Context(), k.Expires.AddDate(0, 0, sweep.days))
 		must(t, err)
-		if all, err := n.Users().Keys(t.Context()); err != nil || len(all) != sweep.left {
+		if all, _, err := n.Users().Keys(t.Context(), "", 0); err != nil || len(all) != sweep.left {
 			t.Errorf("%d days after it has expired: %d keys, %v", sweep.days, len(all), err)
 		}
 	}
@@ -278,6 +279,11 @@ func TestKeysOfEarlierVersions(t *testing.T) {
 		rec.Expires = time.Time{}
 		puts = append(puts, rec)
 	}
+	for n := range directory.MaxPage { // so the others are on the next page
+		rec := puts[0]
+		rec.ID, rec.Rev = fmt.Sprintf("!%03d", n), 0
+		puts = append(puts, rec)
+	}
 	_, err := s.Commit(t.Context(), store.Batch{Put: puts})
 	must(t, err)
 	must(t, n.disable("shop", true))
@@ -287,7 +293,7 @@ func TestKeysOfEarlierVersions(t *testing.T) {
 			t.Errorf("the %s may %q", kind, got)
 		}
 	}
-	all, err := n.Users().Keys(t.Context())
+	all, _, err := n.Users().Keys(t.Context(), "", 0)
 	must(t, err)
 	for _, k := range all {
 		if k.Expires.IsZero() {

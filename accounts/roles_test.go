@@ -199,7 +199,7 @@ func away(name string) func(n node, ctx context.Context, who rights.Actor, id st
 var others = []string{
 	"AddressNeedsProof", "Administer", "Authenticate", "ByID", "ByIdentifier", "Called", "CheckInvitation", "ComposeCode", "Count", "Create",
 	"CreateInvited", "CreateInvitedByMail", "Credentials", "DeleteKey", "EndUndos", "Exchange", "Finish", "Impersonate", "Import",
-	"InviteAdministrator", "Keys", "List", "Mails", "NewKey", "RedeemCode", "Register", "Reindex", "Search", "SendCode", "SetOwnCredential",
+	"InviteAdministrator", "KeyByID", "Keys", "List", "Mails", "NewKey", "RedeemCode", "Register", "Reindex", "Search", "SendCode", "SetOwnCredential",
 	"SignIn", "SignUp", "Verifies",
 }
 

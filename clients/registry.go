@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/check"
@@ -105,25 +104,43 @@ func (g *Registry) settings(ctx context.Context, id string, v revision) (c *Clie
 	return c, true, nil
 }
 
-// List returns all clients by id, the default one included. One whose settings cannot be
-// read is Damaged, and hides none of the others.
-func (g *Registry) List(ctx context.Context) ([]Client, error) {
-	var all []Client
-	for rec, err := range g.opts.Store.List(ctx, kindSettings, "*", "") {
-		if err != nil {
-			return nil, store.Outage(err)
+// MaxPage is how many clients a page has at most.
+const MaxPage = 200
+
+// List returns a page of clients by id, beginning after the id after, and whether there are more. A limit
+// of zero, and one above MaxPage, is MaxPage. The default client has its place among them also while it is
+// not set. One whose settings cannot be read is Damaged, and hides none of the others.
+func (g *Registry) List(ctx context.Context, after string, limit int) (page []Client, more bool, err error) {
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
+	}
+	add := func(c Client) bool {
+		if more = len(page) == limit; !more {
+			page = append(page, c)
 		}
+		return !more
+	}
+	settled := after >= Default // the default client is on this page already, or on one before
+	for rec, err := range g.opts.Store.List(ctx, kindSettings, "*", after) {
+		if err != nil {
+			return nil, false, store.Outage(err)
+		}
+		if !settled && rec.ID > Default && !add(Client{ID: Default}) {
+			return page, true, nil
+		}
+		settled = settled || rec.ID >= Default
 		c := Client{ID: rec.ID, rev: rec.Rev}
 		if json.Unmarshal(rec.Value, &c) != nil {
 			c = Client{ID: rec.ID, Damaged: true}
 		}
-		all = append(all, c)
+		if !add(c) {
+			return page, true, nil
+		}
 	}
-	if !slices.ContainsFunc(all, func(c Client) bool { return c.ID == Default }) {
-		all = append(all, Client{ID: Default})
-		slices.SortFunc(all, func(a, b Client) int { return strings.Compare(a.ID, b.ID) })
+	if !settled {
+		add(Client{ID: Default})
 	}
-	return all, nil
+	return page, more, nil
 }
 
 // Set registers a client, or changes it; change may be called again. Disabling

@@ -3,6 +3,8 @@ package clients_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,8 +99,48 @@ func TestRefusals(t *testing.T) {
 	if err := g.Delete(t.Context(), rights.Owner(), clients.Default, audit.Act{}); !errors.Is(err, clients.ErrBadRequest) {
 		t.Errorf("Delete(default) = %v, want ErrBadRequest", err)
 	}
-	if all, err := g.List(t.Context()); err != nil || len(all) != 2 || all[0].ID != "app" || all[1].ID != "default" {
-		t.Errorf("List = %+v, %v", all, err)
+}
+
+// Each client is on one page, by id, whatever the size of the pages, and the default one also while nobody has set it.
+func TestClientsInPages(t *testing.T) {
+	db := memory.New()
+	g := open(t, db, db)
+	want := []string{clients.Default}
+	check := func() {
+		t.Helper()
+		for limit := range len(want) + 2 {
+			var got []string
+			for after, more := "", true; more; {
+				page, further, err := g.List(t.Context(), after, limit)
+				if err != nil || limit > 0 && len(page) > limit || len(page) == 0 {
+					t.Fatalf("List(%q, %d) = %+v, %v", after, limit, page, err)
+				}
+				for _, c := range page {
+					got = append(got, c.ID)
+				}
+				after, more = got[len(got)-1], further
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("with pages of %d: %q, want %q", limit, got, want)
+			}
+		}
+	}
+	check()
+	for _, id := range []string{"zoo", "app", "deep", "defaulted", clients.Default} {
+		set(t, g, id, clients.Client{})
+		if want = append(want, id); id == clients.Default {
+			want = want[:len(want)-1] // it was there
+		}
+		slices.Sort(want)
+		check()
+	}
+	for n := range clients.MaxPage {
+		set(t, g, fmt.Sprintf("c%03d", n), clients.Client{})
+	}
+	for _, limit := range []int{0, clients.MaxPage, clients.MaxPage + 1} {
+		if page, more, err := g.List(t.Context(), "", limit); err != nil || len(page) != clients.MaxPage || !more {
+			t.Errorf("List with the limit %d = %d clients, more %v, %v", limit, len(page), more, err)
+		}
 	}
 }
 

@@ -215,21 +215,41 @@ func newKeyText() (key, id string) {
 	}
 }
 
-// Keys returns all API keys, by id. One whose record cannot be read is Damaged, and hides
+// Keys returns a page of API keys by id, beginning after the id after, and whether there are more. A
+// limit of zero, and one above MaxPage, is MaxPage. One whose record cannot be read is Damaged, and hides
 // none of the others.
-func (d *Directory) Keys(ctx context.Context) ([]APIKey, error) {
-	var keys []APIKey
-	for rec, err := range d.store.List(ctx, kindAPIKey, "*", "") {
-		if err != nil {
-			return nil, err
-		}
-		k, err := parseAPIKey(rec)
-		if err != nil {
-			k = APIKey{ID: rec.ID, rev: rec.Rev, damaged: true}
-		}
-		keys = append(keys, k)
+func (d *Directory) Keys(ctx context.Context, after string, limit int) (page []APIKey, more bool, err error) {
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
 	}
-	return keys, nil
+	for rec, err := range d.store.List(ctx, kindAPIKey, "*", after) {
+		if err != nil {
+			return nil, false, err
+		}
+		if len(page) == limit {
+			return page, true, nil
+		}
+		page = append(page, shownAPIKey(rec))
+	}
+	return page, false, nil
+}
+
+// KeyByID returns an API key, which may be Damaged, or store.ErrNotFound.
+func (d *Directory) KeyByID(ctx context.Context, id string) (APIKey, error) {
+	rec, err := store.One(ctx, d.store, apiKeyKey(id))
+	if err != nil {
+		return APIKey{}, err
+	}
+	return shownAPIKey(rec), nil
+}
+
+// shownAPIKey is the key of a record, for people: one that cannot be read is Damaged.
+func shownAPIKey(rec store.Record) APIKey {
+	k, err := parseAPIKey(rec)
+	if err != nil {
+		return APIKey{ID: rec.ID, rev: rec.Rev, damaged: true}
+	}
+	return k
 }
 
 // DeleteKey ends a key at once, or returns store.ErrNotFound.

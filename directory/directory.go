@@ -400,7 +400,7 @@ func (d *Directory) IDOf(ctx context.Context, identifier string) (string, error)
 	return of.User, nil
 }
 
-// MaxPage is how many users a page has at most.
+// MaxPage is how many users, and how many API keys, a page has at most.
 const MaxPage = 200
 
 // List returns up to limit users after the one with the given id, by id, and

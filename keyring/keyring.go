@@ -35,6 +35,10 @@ var (
 	ErrMixed  = errors.New("symmetric and asymmetric keys cannot be mixed") // TOK-03
 )
 
+// MaxKeys is how many keys a ring holds at most. So the key set and the list of keys, which are answered whole,
+// stay small, however often keys are revoked.
+const MaxKeys = 100
+
 // DefaultAlg is the Options.Alg that zero is.
 const DefaultAlg = token.ES256
 
@@ -54,7 +58,7 @@ type Options struct {
 
 	RotateEvery   time.Duration    // how long one key signs; zero: 30 days
 	PublishBefore time.Duration    // how long a key is published before it signs (KEY-04); zero: 24 h
-	KeepAfter     time.Duration    // how long a key verifies after it stopped signing: at least the longest token life and leeway; zero: 2 h
+	KeepAfter     time.Duration    // how long a key verifies after it stopped signing: at least the longest token life and leeway; zero: 2 h; at most 12 h, and 50 times RotateEvery
 	Now           func() time.Time // nil: time.Now
 
 	// Doubt reports whether Now may be wrong: then no key is made or dropped because its time
@@ -119,6 +123,10 @@ func Open(ctx context.Context, o Options) (*Keyring, error) {
 	}
 	if o.RotateEvery <= o.PublishBefore {
 		return nil, errors.New("keyring: RotateEvery must be longer than PublishBefore")
+	}
+	// Two keys that were not revoked begin to sign at least so far apart. So half of MaxKeys has room for them.
+	if most := MaxKeys / 2 * min(lead, o.RotateEvery); o.KeepAfter > most {
+		return nil, fmt.Errorf("keyring: KeepAfter is %v, and the ring has no room for the keys of more than %v", o.KeepAfter, most)
 	}
 	if o.Secret != nil {
 		if !o.Alg.Symmetric() {
@@ -334,7 +342,21 @@ func (k *Keyring) insert(s *state, e entry) error {
 	}
 	s.Keys = append(s.Keys, e)
 	s.sort()
+	s.trim()
 	return nil
+}
+
+// trim forgets the oldest revoked keys, until there are at most MaxKeys. Nothing is lost but their lines in the list: a
+// key that the ring does not hold is refused as one that is revoked. The newest must stay, so that no key
+// before it signs again; here another has been inserted after it.
+func (s *state) trim() {
+	for len(s.Keys) > MaxKeys {
+		oldest := slices.IndexFunc(s.Keys, func(e entry) bool { return e.Revoked })
+		if oldest < 0 {
+			return
+		}
+		s.Keys = slices.Delete(s.Keys, oldest, oldest+1)
+	}
 }
 
 // revoke takes e out of use. If e has not signed yet, its time to sign is dropped too:

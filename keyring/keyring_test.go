@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,47 @@ func TestRevoke(t *testing.T) {
 	}
 	if err := k.Revoke(t.Context(), "nosuch"); !errors.Is(err, keyring.ErrUnknownKey) {
 		t.Errorf("Revoke(nosuch) = %v, want ErrUnknownKey", err)
+	}
+}
+
+// However often keys are revoked, a ring holds at most MaxKeys, and no key that is good gives way.
+func TestRingIsBounded(t *testing.T) {
+	c := &clock{time.Now()}
+	s := memory.New()
+	k := mustRing(t, s, c)
+	old := k.Signer().Key().ID
+	if _, err := k.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.now = c.now.Add(15 * time.Minute)
+	last := ""
+	for range keyring.MaxKeys + 20 {
+		last = k.Signer().Key().ID
+		if err := k.Revoke(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, err := k.Rotate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := k.Keys()
+	if len(all) != keyring.MaxKeys {
+		t.Errorf("the ring holds %d keys, want %d", len(all), keyring.MaxKeys)
+	}
+	for _, kid := range []string{old, next, k.Signer().Key().ID} {
+		if _, is := k.Find(kid); !is {
+			t.Errorf("key %s is gone", kid)
+		}
+	}
+	if !slices.ContainsFunc(all, func(d keyring.Description) bool { return d.ID == last && d.Status == keyring.Revoked }) {
+		t.Error("the last key that was revoked is not shown as such")
+	}
+	if again := mustRing(t, s, c).Signer().Key().ID; again != k.Signer().Key().ID || again == last {
+		t.Errorf("opened again, the ring signs with %s", again)
+	}
+	if _, err := keyring.Open(t.Context(), keyring.Options{Store: memory.New(), SealKey: [32]byte{1}, KeepAfter: 13 * time.Hour}); err == nil || !strings.Contains(err.Error(), "KeepAfter") {
+		t.Errorf("Open with a KeepAfter of 13 h = %v", err)
 	}
 }
 

@@ -18,6 +18,9 @@ type StatusPage struct {
 	Title string // of the page; empty: the name of the brand
 }
 
+// MaxChannels is how many channels a file has: the API answers them whole.
+const MaxChannels = 100
+
 // eventKinds are what only may name.
 var eventKinds = []EventKind{WentDown, WentUp, Flaps, Reminder, Expiring, MaintenanceBegan, MaintenanceEnded}
 
@@ -68,7 +71,9 @@ func (r *reader) channel(n *yaml.Node, f *File) {
 	if _, twice := f.Channel(c.Name); twice && c.Name != "" {
 		r.refuse(n, "there are two channels with the name "+c.Name, "")
 	}
-	f.Channels = append(f.Channels, c)
+	if f.Channels = append(f.Channels, c); len(f.Channels) == MaxChannels+1 {
+		r.refuse(n, fmt.Sprintf("a file has at most %d channels", MaxChannels), "")
+	}
 }
 
 func pathOf(target secret.String) string {

@@ -14,16 +14,24 @@ func (s *Server) viewClient(c *clients.Client) api.RegisteredClient {
 	}}
 }
 
+// adminClients answers a page of clients, by id.
 func (s *Server) adminClients(w http.ResponseWriter, r *http.Request, _ caller) error {
-	all, err := s.issuer.Clients().List(r.Context())
+	page, err := s.readPage(r)
 	if err != nil {
 		return err
 	}
-	views := []api.RegisteredClient{}
-	for n := range all {
-		views = append(views, s.viewClient(&all[n]))
+	found, more, err := s.issuer.Clients().List(r.Context(), page.after, page.limit)
+	if err != nil {
+		return err
 	}
-	return writeJSON(w, http.StatusOK, api.RegisteredClients{Clients: views})
+	answer := api.RegisteredClients{Clients: []api.RegisteredClient{}}
+	for n := range found {
+		answer.Clients = append(answer.Clients, s.viewClient(&found[n]))
+	}
+	if more {
+		answer.Next = s.next(r.URL.Path, page, found[len(found)-1].ID)
+	}
+	return writeJSON(w, http.StatusOK, answer)
 }
 
 func (s *Server) client(r *http.Request) (*clients.Client, error) {

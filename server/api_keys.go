@@ -28,16 +28,36 @@ func viewAPIKey(k accounts.Key) api.APIKey {
 	}
 }
 
+// adminAPIKeys answers a page of API keys, by id.
 func (s *Server) adminAPIKeys(w http.ResponseWriter, r *http.Request, _ caller) error {
-	keys, err := s.users.Keys(r.Context())
+	page, err := s.readPage(r)
+	if err != nil {
+		return err
+	}
+	found, more, err := s.users.Keys(r.Context(), page.after, page.limit)
 	if err != nil {
 		return store.Outage(err)
 	}
-	views := []api.APIKey{}
-	for _, k := range keys {
-		views = append(views, viewAPIKey(k))
+	answer := api.APIKeys{Keys: []api.APIKey{}}
+	for _, k := range found {
+		answer.Keys = append(answer.Keys, viewAPIKey(k))
 	}
-	return writeJSON(w, http.StatusOK, api.APIKeys{Keys: views})
+	if more {
+		answer.Next = s.next(r.URL.Path, page, found[len(found)-1].ID)
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) adminAPIKey(w http.ResponseWriter, r *http.Request, _ caller) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	k, err := s.users.KeyByID(r.Context(), id)
+	if err != nil {
+		return store.Outage(err)
+	}
+	return writeJSON(w, http.StatusOK, viewAPIKey(k))
 }
 
 // adminCreateAPIKey is the only answer that ever holds the key.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/counterfoil/counterfoil/audit"
@@ -28,14 +30,21 @@ func (s *Server) watched(do func(w http.ResponseWriter, r *http.Request, who cal
 	}
 }
 
-// adminMonitor lists the checks and the channels. The states are those of the store, which are the same
-// at each node.
+// adminMonitor answers a page of checks, in the order of the file, and the channels. The states are those of
+// the store, which are the same at each node.
 func (s *Server) adminMonitor(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
-	shown, board, err := m.watched(r.Context())
+	page, err := s.readPage(r)
 	if err != nil {
 		return err
 	}
-	all := api.Checks{Checks: []api.Check{}, Channels: []api.Channel{}, Leads: m.keeper.Leading(), At: board.At.UTC()}
+	shown, next := checksAfter(m.Shown(), page.after, page.limit)
+	board, err := m.fill(r.Context(), shown)
+	if err != nil {
+		return err
+	}
+	all := api.Checks{
+		Checks: []api.Check{}, Channels: []api.Channel{}, Leads: m.keeper.Leading(), At: board.At.UTC(), Next: s.next(r.URL.Path, page, next),
+	}
 	for _, c := range shown {
 		all.Checks = append(all.Checks, viewCheck(c, board.Checks[c.Check.Name]))
 	}
@@ -47,6 +56,44 @@ func (s *Server) adminMonitor(w http.ResponseWriter, r *http.Request, _ caller, 
 		all.Channels = append(all.Channels, one)
 	}
 	return writeJSON(w, http.StatusOK, all)
+}
+
+// checksAfter returns the first limit checks after a position, and the position after which the next page goes on;
+// empty: there is none. A position is the number of a check in the file, and its name, because another file may
+// take its place between two pages: then the next page begins after the check with that name, or, if there is none any more,
+// with the check that has its number now.
+func checksAfter(all []monitor.Shown, after string, limit int) (page []monitor.Shown, next string) {
+	first := 0
+	if number, name, found := strings.Cut(after, " "); found {
+		first, _ = strconv.Atoi(number) // the cursor is ours
+		if n := slices.IndexFunc(all, func(c monitor.Shown) bool { return c.Check.Name == name }); n >= 0 {
+			first = n + 1
+		}
+	}
+	rest := all[min(first, len(all)):]
+	if len(rest) <= limit {
+		return rest, ""
+	}
+	last := len(all) - len(rest) + limit - 1
+	return rest[:limit], strconv.Itoa(last) + " " + all[last].Check.Name
+}
+
+// adminCheck answers a check.
+func (s *Server) adminCheck(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
+	name, err := pathID(r, "name")
+	if err != nil {
+		return err
+	}
+	all := m.Shown()
+	n := slices.IndexFunc(all, func(c monitor.Shown) bool { return c.Check.Name == name })
+	if n < 0 {
+		return ofMonitor(monitor.ErrUnknown)
+	}
+	board, err := m.fill(r.Context(), all[n:n+1])
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, viewCheck(all[n], board.Checks[name]))
 }
 
 func viewCheck(c monitor.Shown, line kept.Line) api.Check {

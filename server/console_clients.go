@@ -13,10 +13,11 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// clientsPage is all clients.
+// clientsPage is a page of clients.
 type clientsPage struct {
 	consoleFrame
 	Clients []clientLine
+	Next    string
 }
 
 // clientLine is a client in words.
@@ -66,7 +67,8 @@ func carrierNames(all []counterfoil.Carrier) (names []string) {
 }
 
 func (v *visit) clients() error {
-	list := get(at("clients"), nil)
+	query := v.listing(consolePage)
+	list := get(at("clients"), query)
 	var all api.RegisteredClients
 	if err := v.send(list, &all); err != nil {
 		return err
@@ -75,7 +77,7 @@ func (v *visit) clients() error {
 	if err != nil {
 		return err
 	}
-	page := clientsPage{consoleFrame: f}
+	page := clientsPage{consoleFrame: f, Next: v.nextPage(query, all.Next)}
 	for _, c := range all.Clients {
 		page.Clients = append(page.Clients, clientInLine(c))
 	}

@@ -13,14 +13,16 @@ import (
 	"github.com/counterfoil/counterfoil/source"
 )
 
-// apiKeysPage is all API keys.
+// apiKeysPage is a page of API keys.
 type apiKeysPage struct {
 	consoleFrame
 	Keys []api.APIKey
+	Next string
 }
 
 func (v *visit) apiKeys() error {
-	list := get(at("apikeys"), nil)
+	query := v.listing(consolePage)
+	list := get(at("apikeys"), query)
 	var all api.APIKeys
 	if err := v.send(list, &all); err != nil {
 		return err
@@ -29,7 +31,7 @@ func (v *visit) apiKeys() error {
 	if err != nil {
 		return err
 	}
-	return v.render(http.StatusOK, "console_apikeys.html", &apiKeysPage{f, all.Keys})
+	return v.render(http.StatusOK, "console_apikeys.html", &apiKeysPage{f, all.Keys, v.nextPage(query, all.Next)})
 }
 
 func newAPIKey(v *visit, values url.Values) (*formPage, error) {
@@ -81,21 +83,15 @@ func apiKeyMade(v *visit, f *formPage, answer []byte) error {
 
 func deleteAPIKey(v *visit, _ url.Values) (*formPage, error) {
 	id := v.r.PathValue("id")
-	var all api.APIKeys
-	if err := v.send(get(at("apikeys"), nil), &all); err != nil {
+	var k api.APIKey
+	if err := v.send(get(at("apikeys", id), nil), &k); err != nil {
 		return nil, err
 	}
-	for _, k := range all.Keys {
-		if k.ID != id {
-			continue
-		}
-		f := v.formAt([]string{"apikeys"}, "Delete the API key of "+k.Client, inConsole("apikeys"), "Delete the key")
-		f.Says = []string{"The program that has it is refused from now on."}
-		f.Name, f.Danger = cmp.Or(k.Client, k.ID), true // a damaged key has no client
-		f.call, f.deed = call{Method: http.MethodDelete, Path: at("apikeys", id)}, apiKeyDeleted
-		return f, nil
-	}
-	return nil, &api.Error{Status: http.StatusNotFound, Title: "Not found"}
+	f := v.formAt([]string{"apikeys"}, "Delete the API key of "+k.Client, inConsole("apikeys"), "Delete the key")
+	f.Says = []string{"The program that has it is refused from now on."}
+	f.Name, f.Danger = cmp.Or(k.Client, k.ID), true // a damaged key has no client
+	f.call, f.deed = call{Method: http.MethodDelete, Path: at("apikeys", id)}, apiKeyDeleted
+	return f, nil
 }
 
 // keysPage is the signing keys, and when each signs.

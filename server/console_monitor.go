@@ -18,8 +18,9 @@ type checksPage struct {
 	Watches   bool // the server has a monitor
 	All       api.Checks
 	Checks    []checkLine
+	Further   string // the next page of checks
 	Incidents []api.Incident
-	Next      string
+	Next      string // the next page of incidents
 	names     api.Named
 }
 
@@ -52,8 +53,13 @@ func (l checkLine) Well() bool {
 }
 
 func (v *visit) monitor() error {
-	list, query := get(at("monitor"), nil), v.listing(consolePage)
-	incidents := get(at("monitor", "incidents"), query)
+	query := v.listing(consolePage)
+	incidents, checks := get(at("monitor", "incidents"), query), url.Values{"limit": query["limit"]}
+	const further = "checks" // the parameter of this page that is the cursor of the checks
+	if cursor := v.r.URL.Query().Get(further); cursor != "" {
+		checks.Set("cursor", cursor)
+	}
+	list := get(at("monitor"), checks)
 	page := checksPage{}
 	var happened api.Incidents
 	err := v.send(list, &page.All)
@@ -71,6 +77,9 @@ func (v *visit) monitor() error {
 		return err
 	}
 	page.Watches, page.Incidents, page.Next, page.names = true, happened.Incidents, v.nextPage(query, happened.Next), happened.Named
+	if page.All.Next != "" {
+		page.Further = v.s.base + v.r.URL.EscapedPath() + "?" + url.Values{further: {page.All.Next}}.Encode()
+	}
 	for _, c := range page.All.Checks {
 		page.Checks = append(page.Checks, lineOf(c))
 	}
@@ -127,20 +136,15 @@ func (v *visit) check() error {
 		return get(at("monitor", "checks", name, "results"), url.Values{"step": {step}})
 	}
 	day, days := results(string(kept.Parts)), results(string(kept.ByDay))
-	var all api.Checks
+	var one api.Check
 	var ofDay, ofDays api.Results
-	page := checkPage{}
+	page := checkPage{Read: v.s.now()}
 	var err error
-	if page.consoleFrame, err = v.pageOf([]string{"monitor"}, name, read{get(at("monitor"), nil), &all}, read{day, &ofDay}, read{days, &ofDays}); err != nil {
+	if page.consoleFrame, err = v.pageOf([]string{"monitor"}, name, read{get(at("monitor", "checks", name), nil), &one}, read{day, &ofDay}, read{days, &ofDays}); err != nil {
 		return err
 	}
-	for _, c := range all.Checks {
-		if c.Name == name {
-			page.Check, page.Title = lineOf(c), plain(c.Title)
-		}
-	}
-	page.Read = all.At
-	page.Day, page.Days = historyOf(ofDay.Points, all.At, 5*time.Minute, 288), historyOf(ofDays.Points, all.At, 24*time.Hour, kept.Days)
+	page.Check, page.Title = lineOf(one), plain(one.Title)
+	page.Day, page.Days = historyOf(ofDay.Points, page.Read, 5*time.Minute, 288), historyOf(ofDays.Points, page.Read, 24*time.Hour, kept.Days)
 	return v.render(http.StatusOK, "console_check.html", &page)
 }
 

@@ -214,18 +214,32 @@ func (o *origins) has(ctx context.Context, origin string, i *issuer.Issuer, now 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.set == nil || now.Sub(o.read) >= originsFor {
-		clients, err := i.Clients().List(ctx)
+		set, err := originsOf(ctx, i.Clients())
 		if err != nil {
 			return o.set[origin] // an outage: what was known, and the request will say
 		}
-		o.set, o.read = map[string]bool{}, now
-		for _, c := range clients {
+		o.set, o.read = set, now
+	}
+	return o.set[origin]
+}
+
+// originsOf returns the origins of all clients. One is true if a client that is not disabled has it.
+func originsOf(ctx context.Context, registry *clients.Registry) (map[string]bool, error) {
+	set := map[string]bool{}
+	for after, more := "", true; more; {
+		var page []clients.Client
+		var err error
+		if page, more, err = registry.List(ctx, after, clients.MaxPage); err != nil {
+			return nil, err
+		}
+		for _, c := range page {
+			after = c.ID
 			for _, known := range c.Origins {
-				o.set[known] = o.set[known] || !c.Disabled
+				set[known] = set[known] || !c.Disabled
 			}
 		}
 	}
-	return o.set[origin]
+	return set, nil
 }
 
 func (o *origins) forget() {

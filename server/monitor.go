@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 
 	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/mail"
@@ -138,36 +139,34 @@ func (e *Embedded) Watched(ctx context.Context) ([]monitor.Shown, error) {
 	if e.watching == nil {
 		return nil, ErrNoMonitor
 	}
-	shown, _, err := e.watching.watched(ctx)
-	return shown, err
+	shown := e.watching.Shown()
+	for page := range slices.Chunk(shown, maxPage) {
+		if _, err := e.watching.fill(ctx, page); err != nil {
+			return nil, err
+		}
+	}
+	return shown, nil
 }
 
-// watched returns the checks with the states that the store has, and the board that has these.
-func (m *watching) watched(ctx context.Context) ([]monitor.Shown, kept.Board, error) {
-	shown := m.Shown()
+// fill gives checks the states and the mutes that the store has, and returns the board that has these.
+func (m *watching) fill(ctx context.Context, shown []monitor.Shown) (kept.Board, error) {
 	names := make([]string, len(shown))
 	for n, c := range shown {
 		names[n] = c.Check.Name
 	}
 	board, err := m.keeper.Board(ctx, names)
-	if err != nil {
-		return nil, board, err
-	}
-	mutes, err := m.keeper.Mutes(ctx)
-	if err != nil {
-		return nil, board, err
-	}
 	for n := range shown {
-		shown[n].State, shown[n].Mute = board.Checks[names[n]].State, nil
-		if mute, muted := mutes[names[n]]; muted {
-			shown[n].Mute = &mute
-		}
+		line := board.Checks[names[n]]
+		shown[n].State, shown[n].Mute = line.State, line.Mute
 	}
-	return shown, board, nil
+	return board, err
 }
 
 // suits refuses a file that this server cannot do.
 func (m *watching) suits(file *monitor.File) error {
+	if len(file.Channels) > monitor.MaxChannels {
+		return fmt.Errorf("the file has %d channels, and at most %d are possible", len(file.Channels), monitor.MaxChannels)
+	}
 	for _, c := range file.Channels {
 		if c.Kind == monitor.Mail && m.mail == nil {
 			return fmt.Errorf("channel %s is a mail, and this server sends none: set mail and mail_from", c.Name)

@@ -442,6 +442,7 @@ func TestMonitorBadInput(t *testing.T) {
 		{"PUT", "checks/shop/mute", "{\"seconds\":60,\"why\":\"\\u202e\"}", 400},
 		{"PUT", "checks/other/mute", `{"seconds":60,"why":"x"}`, 404},
 		{"DELETE", "checks/other/mute", ``, 404},
+		{"GET", "checks/other", ``, 404},
 		{"GET", "checks/other/results", ``, 404},
 		{"GET", "checks/shop/results?step=2m", ``, 400},
 		{"GET", "checks/shop/results?from=yesterday", ``, 400},

@@ -131,7 +131,7 @@ type Config struct {
 	Swept func(took time.Duration, err error)
 
 	// Settings are those of the program, as GET /v1/admin/settings shows them: no value is a
-	// secret. nil: the fields of this struct.
+	// secret. nil: the fields of this struct. At most 100.
 	Settings []Setting
 
 	// NoVerifier is for a program with no handlers of its own to protect: Verifier
@@ -220,6 +220,9 @@ func (c *Config) complete() error {
 	}
 	if c.SignInByMail && c.Post == nil && c.Mail.URL == "" {
 		return errors.New("server: Config.SignInByMail needs Config.Mail or Config.Post")
+	}
+	if len(c.Settings) > maxSettings {
+		return fmt.Errorf("server: Config.Settings has %d settings, and at most %d are possible", len(c.Settings), maxSettings)
 	}
 	if c.Sessions == nil {
 		c.Sessions = c.Store

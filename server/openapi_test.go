@@ -92,7 +92,7 @@ func (d *document) check(at string, s schema, v any) error {
 		}
 	}
 	for word := range s {
-		if !slices.Contains([]string{"type", "properties", "required", "additionalProperties", "items", "enum", "format", "description"}, word) {
+		if !slices.Contains([]string{"type", "properties", "required", "additionalProperties", "items", "maxItems", "enum", "format", "description"}, word) {
 			return fmt.Errorf("%s: keyword %q is not known to this test", at, word)
 		}
 	}
@@ -125,6 +125,9 @@ func (d *document) check(at string, s schema, v any) error {
 		list, ok := v.([]any)
 		if !ok {
 			return wrong
+		}
+		if most, is := s["maxItems"].(float64); is && len(list) > int(most) {
+			return fmt.Errorf("%s: %d items, at most %v are documented", at, len(list), most)
 		}
 		for n, item := range list {
 			if err := d.check(at+"["+strconv.Itoa(n)+"]", s["items"].(schema), item); err != nil {
@@ -456,7 +459,9 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("GET", "/v1/admin/revocations/"+member(job, "id"), "", key...)
 	do("GET", "/v1/admin/keys", "", key...)
 	do("POST", "/v1/admin/keys/rotate", "", key...)
-	do("DELETE", "/v1/admin/apikeys/"+member(do("POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["introspect"],"audience":["https://shop.test"]}`, key...), "id"), "", key...)
+	service := "/v1/admin/apikeys/" + member(do("POST", "/v1/admin/apikeys", `{"client":"svc","scopes":["introspect"],"audience":["https://shop.test"]}`, key...), "id")
+	do("GET", service, "", key...)
+	do("DELETE", service, "", key...)
 	do("GET", "/v1/admin/apikeys", "", "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("bench:"+b.key)))
 	do("GET", "/v1/admin/audit?limit=200&action=login,user.change&outcome=ok,refused&by=issuer&from=2020-01-02T03:04:05Z&to=2120-01-02T03:04:05Z&subject="+id, "", key...)
 	do("GET", "/v1/admin/audit?format=jsonl&action=login", "", key...)
@@ -476,6 +481,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	do("POST", "/v1/push/"+pushID+"?status=down&message=full", "")
 	do("PUT", "/v1/admin/monitor/checks/shop/mute", `{"seconds":60,"why":"a move"}`, key...)
 	do("GET", "/v1/admin/monitor", "", key...)
+	do("GET", "/v1/admin/monitor/checks/shop", "", key...)
 	do("DELETE", "/v1/admin/monitor/checks/shop/mute", "", key...)
 	b.filled("shop", time.Now().UTC())
 	do("GET", "/v1/admin/monitor/checks/shop/results?step=1d&limit=1", "", key...)

@@ -156,22 +156,24 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"GET /v1/admin/revocations":       {right: rights.Read, do: s.adminWouldEnd},
 		"GET /v1/admin/revocations/{id}":  {right: rights.Read, do: s.adminRevocation},
 
-		"GET /v1/admin/clients":         {right: rights.Read, do: whole(s.adminClients)},
+		"GET /v1/admin/clients":         {right: rights.Read, do: s.adminClients},
 		"GET /v1/admin/clients/{id}":    {right: rights.Read, do: s.adminClient},
 		"PUT /v1/admin/clients/{id}":    {right: rights.Write, do: s.adminSetClient},
 		"DELETE /v1/admin/clients/{id}": {right: rights.Write, do: s.adminDeleteClient},
 
 		"GET /v1/admin/keys":            {right: rights.Read, do: whole(s.adminKeys)},
 		"POST /v1/admin/keys/rotate":    {right: rights.Write, do: s.adminRotate},
-		"GET /v1/admin/apikeys":         {right: rights.Read, do: whole(s.adminAPIKeys)},
+		"GET /v1/admin/apikeys":         {right: rights.Read, do: s.adminAPIKeys},
 		"POST /v1/admin/apikeys":        {right: rights.Write, do: s.adminCreateAPIKey},
+		"GET /v1/admin/apikeys/{id}":    {right: rights.Read, do: s.adminAPIKey},
 		"DELETE /v1/admin/apikeys/{id}": {right: rights.Write, do: s.adminDeleteAPIKey},
 		"GET /v1/admin/outbox":          {right: rights.Read, do: s.adminOutbox},
 
 		"POST /v1/admin/outbox/{id}/redeliver": {right: rights.Write, do: s.adminRedeliver},
 		"DELETE /v1/admin/outbox/{id}":         {right: rights.Write, do: s.adminDropLetter},
 
-		"GET /v1/admin/monitor":                       {right: rights.Read, do: whole(s.watched(s.adminMonitor))},
+		"GET /v1/admin/monitor":                       {right: rights.Read, do: s.watched(s.adminMonitor)},
+		"GET /v1/admin/monitor/checks/{name}":         {right: rights.Read, do: s.watched(s.adminCheck)},
 		"GET /v1/admin/monitor/checks/{name}/results": {right: rights.Read, do: s.watched(s.adminResults)},
 		"PUT /v1/admin/monitor/checks/{name}/mute":    {right: rights.Write, do: s.watched(s.adminMute)},
 		"DELETE /v1/admin/monitor/checks/{name}/mute": {right: rights.Write, do: s.watched(s.adminUnmute)},

@@ -18,6 +18,9 @@ type Setting struct {
 	Origin string // where the value comes from, such as a flag, a variable, a line of a file, or "default"
 }
 
+// maxSettings bounds how many there are: the API answers them whole.
+const maxSettings = 100
+
 // settingsOf are those of a program that says none of its own: the fields of c. The lifetimes are those
 // in force.
 func settingsOf(c *Config, lives clients.Lifetimes) (all []Setting) {

@@ -20,12 +20,12 @@ type clientList struct{ placeFlags }
 // Run lists the clients.
 func (c *clientList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		all, err := a.Clients(ctx)
+		all, err := collect(a.Clients(ctx))
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(os.Stdout, append([]api.RegisteredClient{}, all...))
+			return writeJSON(os.Stdout, all)
 		}
 		var rows [][]string
 		for _, r := range all {

@@ -139,12 +139,14 @@ func (a *admin) keysEnding(ctx context.Context, scope source.Scope, id string) (
 	default:
 		return 0, nil
 	}
-	keys, err := a.APIKeys(ctx)
-	for _, k := range keys {
+	for k, err := range a.APIKeys(ctx) {
+		if err != nil {
+			return 0, err
+		}
 		live := k.State == string(accounts.KeyActive) || k.State == string(accounts.KeyLimited)
 		if live && ends(k) {
 			n++
 		}
 	}
-	return n, err
+	return n, nil
 }

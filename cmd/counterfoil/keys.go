@@ -146,12 +146,12 @@ type apiKeyList struct{ placeFlags }
 // others say when they expire.
 func (c *apiKeyList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		keys, err := a.APIKeys(ctx)
+		keys, err := collect(a.APIKeys(ctx))
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return writeJSON(os.Stdout, append([]api.APIKey{}, keys...))
+			return writeJSON(os.Stdout, keys)
 		}
 		var rows [][]string
 		for _, k := range keys {
@@ -190,14 +190,9 @@ func (c *apiKeyDelete) Run(ctx context.Context) error {
 
 // apiKeyEnd is the plan of deleting an API key.
 func (a *admin) apiKeyEnd(ctx context.Context, id string) (plan, error) {
-	keys, err := a.APIKeys(ctx)
-	if err != nil {
-		return plan{}, err
+	k, err := a.APIKey(ctx, id)
+	if answered(err) == http.StatusNotFound {
+		return plan{}, fmt.Errorf("API key %s: %w\nhint: counterfoil apikey list prints the ids", id, err)
 	}
-	for _, k := range keys {
-		if k.ID == id {
-			return plan{What: "API key " + id + " of " + k.Client, APIKeys: 1, keeps: true, Effect: "the program that has it is refused at once"}, nil
-		}
-	}
-	return plan{}, fmt.Errorf("API key %s: %w\nhint: counterfoil apikey list prints the ids", id, &api.Error{Status: http.StatusNotFound, Title: "Not found"})
+	return plan{What: "API key " + id + " of " + k.Client, APIKeys: 1, keeps: true, Effect: "the program that has it is refused at once"}, err
 }

@@ -97,12 +97,9 @@ type mailList struct {
 // Run lists what could not be sent, newest first.
 func (c *mailList) Run(ctx context.Context) error {
 	return c.with(ctx, func(a *admin) error {
-		all := []api.Letter{}
-		for l, err := range a.Letters(ctx, c.Waiting) {
-			if err != nil {
-				return err
-			}
-			all = append(all, l)
+		all, err := collect(a.Letters(ctx, c.Waiting))
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, all)

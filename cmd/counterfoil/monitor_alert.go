@@ -63,12 +63,9 @@ type incidentList struct{ placeFlags }
 // Run lists incidents, newest first.
 func (c *incidentList) Run(ctx context.Context) error {
 	return c.withMonitor(ctx, func(a *admin) error {
-		all := []api.Incident{}
-		for i, err := range a.Incidents(ctx) {
-			if err != nil {
-				return err
-			}
-			all = append(all, i)
+		all, err := collect(a.Incidents(ctx))
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, all)

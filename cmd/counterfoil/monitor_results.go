@@ -5,8 +5,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-
-	"github.com/counterfoil/counterfoil/internal/api"
 )
 
 type monitorResults struct {
@@ -26,12 +24,9 @@ func (c *monitorResults) Run(ctx context.Context) error {
 		if c.For > 0 {
 			from = time.Now().Add(-c.For)
 		}
-		all := []api.Point{}
-		for p, err := range a.Results(ctx, c.Check, c.Step, from) {
-			if err != nil {
-				return err
-			}
-			all = append(all, p)
+		all, err := collect(a.Results(ctx, c.Check, c.Step, from))
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, all)

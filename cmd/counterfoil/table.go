@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
 	"time"
@@ -28,6 +29,18 @@ type column struct {
 // table prints rows under their columns on standard output.
 func table(columns []column, rows [][]string) error {
 	return tableTo(os.Stdout, terminalWidth(), columns, rows)
+}
+
+// collect returns all that a list of the server yields, for a table or for JSON. It is not nil without an error.
+func collect[E any](list iter.Seq2[E, error]) ([]E, error) {
+	all := []E{}
+	for e, err := range list {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
 }
 
 // terminalWidth is the width of the terminal that standard output is; 0: it is none.

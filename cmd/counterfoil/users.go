@@ -97,12 +97,9 @@ func (c *userList) Run(ctx context.Context) error {
 		if c.Format != "" {
 			return printRows(os.Stdout, c.Format, api.UserColumns, found, api.UserCells, 0)
 		}
-		all := []api.User{}
-		for u, err := range found {
-			if err != nil {
-				return err
-			}
-			all = append(all, u)
+		all, err := collect(found)
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, all)

@@ -18,12 +18,9 @@ func (c *verifiersCommand) Run(ctx context.Context) error {
 		if a.own {
 			return fmt.Errorf("no server runs on the folder%w\nhint: start it first; without it nothing follows the log", hidden{errUnreachable})
 		}
-		all := []api.Verifier{}
-		for v, err := range a.Verifiers(ctx) {
-			if err != nil {
-				return err
-			}
-			all = append(all, v)
+		all, err := collect(a.Verifiers(ctx))
+		if err != nil {
+			return err
 		}
 		if c.JSON {
 			return writeJSON(os.Stdout, all)

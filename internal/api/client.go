@@ -233,11 +233,15 @@ func (c *Client) RotateKey(ctx context.Context) ([]keyring.Description, error) {
 	return answer.Keys, err
 }
 
-// APIKeys returns the API keys.
-func (c *Client) APIKeys(ctx context.Context) ([]APIKey, error) {
-	var answer APIKeys
-	err := c.call(ctx, http.MethodGet, "/v1/admin/apikeys", nil, &answer)
-	return answer.Keys, err
+// APIKeys returns the API keys, by id. An error ends them.
+func (c *Client) APIKeys(ctx context.Context) iter.Seq2[APIKey, error] {
+	all := pagesOf(ctx, c, "/v1/admin/apikeys", url.Values{}, func(page APIKeys) string { return page.Next })
+	return each(all, func(page APIKeys) []APIKey { return page.Keys })
+}
+
+// APIKey returns an API key, without the key.
+func (c *Client) APIKey(ctx context.Context, id string) (answer APIKey, err error) {
+	return answer, c.call(ctx, http.MethodGet, "/v1/admin/apikeys/"+url.PathEscape(id), nil, &answer)
 }
 
 // CreateAPIKey makes an API key.
@@ -250,11 +254,10 @@ func (c *Client) DeleteAPIKey(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/admin/apikeys/"+url.PathEscape(id), nil, nil)
 }
 
-// Clients returns all clients, by id.
-func (c *Client) Clients(ctx context.Context) ([]RegisteredClient, error) {
-	var answer RegisteredClients
-	err := c.call(ctx, http.MethodGet, "/v1/admin/clients", nil, &answer)
-	return answer.Clients, err
+// Clients returns all clients, by id. An error ends them.
+func (c *Client) Clients(ctx context.Context) iter.Seq2[RegisteredClient, error] {
+	all := pagesOf(ctx, c, "/v1/admin/clients", url.Values{}, func(page RegisteredClients) string { return page.Next })
+	return each(all, func(page RegisteredClients) []RegisteredClient { return page.Clients })
 }
 
 // RegisteredClient returns a client.

@@ -37,12 +37,13 @@ type Mute struct {
 	By    string    `json:"by,omitempty"`
 }
 
-// Checks answers GET /v1/admin/monitor.
+// Checks answers GET /v1/admin/monitor: a page of checks, in the order of their file, and all channels.
 type Checks struct {
 	Checks   []Check   `json:"checks"`
 	Channels []Channel `json:"channels"`
 	Leads    bool      `json:"leads"` // the node that answers runs the checks
 	At       time.Time `json:"at"`    // when the states were read
+	Next     string    `json:"next,omitempty"`
 }
 
 // Channel is where people are told of events.
@@ -121,11 +122,6 @@ type NewIncident struct {
 type NewNote struct {
 	Text  string `json:"text,omitempty"`
 	Ended bool   `json:"ended,omitempty"` // the incident is over
-}
-
-// Monitor returns the checks.
-func (c *Client) Monitor(ctx context.Context) (all Checks, err error) {
-	return all, c.call(ctx, http.MethodGet, "/v1/admin/monitor", nil, &all)
 }
 
 // Results returns the history of a check, oldest first. A zero from is an hour, a day or 90 days ago, by step. An

@@ -56,6 +56,7 @@ func (c *RegisteredClient) Lives() (access, idle, refreshIdle, absolute string) 
 // RegisteredClients answers GET /v1/admin/clients.
 type RegisteredClients struct {
 	Clients []RegisteredClient `json:"clients"`
+	Next    string             `json:"next,omitempty"`
 }
 
 // SigningKeys answers GET /v1/admin/keys.
@@ -100,6 +101,7 @@ type APIKey struct {
 // APIKeys answers GET /v1/admin/apikeys.
 type APIKeys struct {
 	Keys []APIKey `json:"apikeys"`
+	Next string   `json:"next,omitempty"`
 }
 
 // AuditPage answers GET /v1/admin/audit, the newest entry first.

@@ -28,7 +28,8 @@ const (
 // Line is a check on a board.
 type Line struct {
 	State monitor.State
-	Days  [Days]Day // oldest first
+	Mute  *monitor.Mute // nil: none
+	Days  [Days]Day     // oldest first
 }
 
 // Day is one day of a check, in UTC. A day without results has no time.
@@ -60,7 +61,7 @@ func (k *Keeper) Board(ctx context.Context, checks []string) (Board, error) {
 	first := today.AddDate(0, 0, -Days+1)
 	var keys []store.Key
 	for _, check := range checks {
-		keys = append(keys, stateKey(check), yearKey(check, today))
+		keys = append(keys, stateKey(check), muteKey(check), yearKey(check, today))
 		if first.Year() != today.Year() {
 			keys = append(keys, yearKey(check, first))
 		}
@@ -101,7 +102,7 @@ func (k *Keeper) Board(ctx context.Context, checks []string) (Board, error) {
 				days[dayOf(state.Last.At).Format(time.DateOnly)] = open.sum()
 			}
 		}
-		line := Line{State: state}
+		line := Line{State: state, Mute: muteOf(found[muteKey(check)], b.At)}
 		for n := range line.Days {
 			date := first.AddDate(0, 0, n)
 			line.Days[n] = days[date.Format(time.DateOnly)].day(date)

@@ -446,7 +446,7 @@ func (k *Keeper) replace(ctx context.Context, key store.Key, expires time.Time, 
 func (k *Keeper) SetMute(ctx context.Context, m monitor.Mute) error {
 	note := audit.Act{By: m.By}.Entry(audit.MuteCheck, "")
 	note.Target, note.Detail = m.Check, "until="+m.Until.UTC().Format(time.RFC3339)+" why="+m.Why
-	return k.replace(ctx, store.Key{Kind: kindMute, ID: m.Check}, m.Until.Add(time.Hour), m, note)
+	return k.replace(ctx, muteKey(m.Check), m.Until.Add(time.Hour), m, note)
 }
 
 // Mutes implements monitor.Keeper.
@@ -456,10 +456,20 @@ func (k *Keeper) Mutes(ctx context.Context) (map[string]monitor.Mute, error) {
 		if err != nil {
 			return nil, store.Outage(err)
 		}
-		var m monitor.Mute
-		if json.Unmarshal(rec.Value, &m) == nil && m.Until.After(now) {
-			all[rec.ID] = m
+		if m := muteOf(rec, now); m != nil {
+			all[rec.ID] = *m
 		}
 	}
 	return all, nil
+}
+
+func muteKey(check string) store.Key { return store.Key{Kind: kindMute, ID: check} }
+
+// muteOf is the mute of a record; nil: there is none, or it has ended.
+func muteOf(rec store.Record, now time.Time) *monitor.Mute {
+	m := new(monitor.Mute)
+	if json.Unmarshal(rec.Value, m) != nil || !m.Until.After(now) {
+		return nil
+	}
+	return m
 }
