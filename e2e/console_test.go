@@ -118,6 +118,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	}
 	c := &consoleLooks{b: newBrowser(t, look{"", 1280, false, true}), axe: axeSource(t), few: true, seen: map[string]bool{}, leads: map[string]string{}}
 	emptyConsole(t, c)
+	fullConsole(t, c)
 	b := c.b
 	b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + boss))
 	leaver, _, _, err := auth.Users().CreateInvited(t.Context(), rights.Owner(), audit.Act{}, directory.User{Identifier: "leaver@example.org"})
@@ -189,6 +190,43 @@ func emptyConsole(t *testing.T, c *consoleLooks) {
 		c.b.do(chromedp.Navigate(url + empty.path))
 		c.b.until(fmt.Sprintf(`document.querySelector("main")?.innerText.includes(%q)`, empty.says))
 		c.see(empty.name)
+	}
+}
+
+// fullConsole looks at lists that have more than a page.
+func fullConsole(t *testing.T, c *consoleLooks) {
+	t.Helper()
+	auth, url, _ := embedded(t, watched(t), func(c *server.Config) {
+		for n := range 60 {
+			check := *c.Monitor.Checks[0]
+			check.Name, check.Title = fmt.Sprintf("branch-%02d", n), fmt.Sprintf("The shop of branch %02d with a long name", n)
+			c.Monitor.Checks = append(c.Monitor.Checks, &check)
+		}
+	})
+	c.b.do(chromedp.Navigate(url + "/as?" + source.InsecureCookieName + "=" + asRole(t, auth, "admin")))
+	act := audit.Act{By: audit.ByLocal}
+	for n := range 60 {
+		id := fmt.Sprintf("branch-%02d", n)
+		err := auth.Issuer().Clients().Set(t.Context(), rights.Owner(), id, act, func(c *clients.Client) {
+			*c = clients.Client{Name: "Branch with a long name " + id, Origins: []string{"https://" + id + ".shop.example", "https://www." + id + ".with-a-long-name.shop.example"}}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := auth.Users().NewKey(t.Context(), rights.Owner(), act, directory.APIKey{Client: id, Scopes: []string{directory.ScopeFeed, directory.ScopeIntrospect}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, path := range map[string]string{"clients-many": "/admin/clients", "apikeys-many": "/admin/apikeys", "monitor-many": "/admin/monitor"} {
+		c.b.do(chromedp.Navigate(url + path))
+		c.b.until(`document.querySelectorAll("main table.rows tbody tr").length === 50`)
+		c.see(name)
+		if size := c.b.script(`String(performance.getEntriesByType("navigation")[0].decodedBodySize)`); len(size) > 5 || len(size) == 5 && size > "61440" {
+			t.Errorf("%s has %s bytes, want at most 60 KiB", name, size)
+		}
+		c.b.do(chromedp.Click(chromedp.CSS(".pages a")))
+		c.b.until(`document.querySelectorAll("main table.rows tbody tr").length < 20`)
+		c.see(name + "-last")
 	}
 }
 
