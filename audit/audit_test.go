@@ -135,6 +135,42 @@ func TestListOfSome(t *testing.T) {
 	}
 }
 
+// A query finds the entries that it asks for, whatever their texts have in them, and those that cannot be read where they may be meant.
+func TestListWithOddTexts(t *testing.T) {
+	db := memory.New()
+	trail := newTrail(t, audit.Options{Store: db, Hook: func(audit.Entry) {}})
+	odd := []string{`key:a"b`, `key:<a>&b`, "key:ä\u2028", `key:\`, "key:\x01\xff", `key:x","action":"logout`}
+	for _, by := range odd {
+		if _, err := trail.Commit(t.Context(), db, store.Batch{}, audit.Act{By: by}.Entry(audit.Login, "alice")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	broken := store.Record{Key: store.Key{Kind: "audit", ID: "7fffffffffffffffbroken"}, Owner: "alice", Expires: time.Now().Add(time.Hour), Value: []byte(`{"by":`)}
+	if _, err := db.Commit(t.Context(), store.Batch{Put: []store.Record{broken}}); err != nil {
+		t.Fatal(err)
+	}
+	count := func(q audit.Query, want int) {
+		t.Helper()
+		page, _, err := trail.List(t.Context(), q)
+		if len(page) != want || err != nil {
+			t.Errorf("%+v gives %v, %v, want %d entries", q, page, err, want)
+		}
+	}
+	all, _, err := trail.List(t.Context(), audit.Query{})
+	if len(all) != len(odd)+1 || err != nil {
+		t.Fatalf("%v, %v", all, err)
+	}
+	for _, e := range all {
+		count(audit.Query{By: e.By}, 1)
+		count(audit.Query{By: e.By, Actions: []audit.Action{e.Action}, Outcomes: []audit.Outcome{e.Outcome}}, 1)
+		count(audit.Query{By: e.By, Actions: []audit.Action{audit.Logout}}, 0)
+	}
+	count(audit.Query{Actions: []audit.Action{audit.Login}}, len(odd))
+	count(audit.Query{Actions: []audit.Action{audit.Logout, audit.Damaged}}, 1)
+	count(audit.Query{Outcomes: []audit.Outcome{audit.Unknown}}, 1)
+	count(audit.Query{Outcomes: []audit.Outcome{audit.OK}, By: audit.ByUnknown}, 0)
+}
+
 // Every action that the package has can be asked for.
 func TestActions(t *testing.T) {
 	source, err := os.ReadFile("audit.go")

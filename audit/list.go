@@ -1,13 +1,16 @@
 package audit
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/store"
 )
 
 // Query of List. What is empty or zero leaves nothing out.
@@ -29,6 +32,50 @@ func (q *Query) asks(e *Entry) bool {
 		(len(q.Outcomes) == 0 || slices.Contains(q.Outcomes, e.Outcome))
 }
 
+// marks returns, for each condition of q, what the JSON of an entry that meets it has in it. An entry without it
+// need not be parsed, which is most of the cost of a look. It is nil if q asks for entries that cannot be read, since those may have anything.
+func (q *Query) marks() (all [][][]byte) {
+	if unread := damaged(store.Record{}); q.asks(&unread) {
+		return nil
+	}
+	if q.By != "" {
+		all = append(all, member("by", q.By))
+	}
+	if len(q.Actions) > 0 {
+		all = append(all, member("action", q.Actions...))
+	}
+	if len(q.Outcomes) > 0 {
+		all = append(all, member("outcome", q.Outcomes...))
+	}
+	return all
+}
+
+// member returns a member of an object with each of values, as [json.Marshal] writes it.
+func member[T ~string](name string, values ...T) (each [][]byte) {
+	for _, v := range values {
+		text, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // every string can be written
+		}
+		each = append(each, slices.Concat([]byte(`"`+name+`":`), text))
+	}
+	return each
+}
+
+func hasMarks(value []byte, marks [][][]byte) bool {
+	for _, either := range marks {
+		if !slices.ContainsFunc(either, func(mark []byte) bool { return bytes.Contains(value, mark) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// damaged is what is known of an entry that cannot be read.
+func damaged(rec store.Record) Entry {
+	return Entry{ID: rec.ID, Time: timeOf(rec.ID), Action: Damaged, Outcome: Unknown, Subject: rec.Owner, By: ByUnknown}
+}
+
 // maxLooks is how many entries are read for a page. Those that a query does not ask for are not on
 // it, so a page may be short, or empty, and not be the last one.
 const maxLooks = 5000
@@ -47,7 +94,7 @@ func (t *Trail) List(ctx context.Context, q Query) (page []Entry, next string, e
 	if !q.To.IsZero() { // ids are in order of time
 		q.After = max(q.After, idAt(q.To.Add(-1)))
 	}
-	looks, last := 0, ""
+	looks, last, marks := 0, "", q.marks()
 	for rec, err := range t.records(ctx, owner, q.After) {
 		if err != nil {
 			return nil, "", fmt.Errorf("%w: audit trail: %w", counterfoil.ErrUnavailable, err)
@@ -59,12 +106,12 @@ func (t *Trail) List(ctx context.Context, q Query) (page []Entry, next string, e
 			return page, last, nil
 		}
 		looks, last = looks+1, rec.ID
-		if !rec.Expires.After(now) {
+		if !rec.Expires.After(now) || !hasMarks(rec.Value, marks) {
 			continue
 		}
 		e, err := parse(rec.Value)
 		if err != nil || e.ID != rec.ID {
-			e = Entry{ID: rec.ID, Time: timeOf(rec.ID), Action: Damaged, Outcome: Unknown, Subject: rec.Owner, By: ByUnknown}
+			e = damaged(rec)
 		}
 		if q.asks(&e) {
 			page = append(page, e)
