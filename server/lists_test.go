@@ -33,22 +33,26 @@ func TestNoListIsUnbounded(t *testing.T) {
 	d := readDocument()
 	lists := 0
 	for path, methods := range d.Paths {
-		op := methods["get"]
-		for _, content := range op.Responses["200"].Content {
-			answer := d.resolve(content.Schema)
-			d.records(path, answer, nil, func(at string, list schema) {
-				if lists++; bound(list) == 0 {
-					t.Errorf("%s: nothing says how long the list can be: maxItems", at)
-				}
-			})
-			properties, _ := answer["properties"].(schema)
-			paged := op.takes("limit") && op.takes("cursor") && properties["next"] != nil
-			for name, list := range listsOf(answer) {
-				if bound(list) > mostWhole && !paged && !slices.Contains(otherPages, path) {
-					t.Errorf("%s: %s can have %d entries and has no pages: limit, cursor and next", path, name, bound(list))
-				}
-				if paged && bound(list) == 0 {
-					t.Errorf("%s: nothing says how much of %s is on a page: maxItems", path, name)
+		for method, op := range methods {
+			for _, r := range op.Responses {
+				for _, content := range r.Content {
+					answer := d.resolve(content.Schema)
+					at := method + " " + path
+					d.records(at, answer, nil, func(at string, list schema) {
+						if lists++; bound(list) == 0 {
+							t.Errorf("%s: nothing says how long the list can be: maxItems", at)
+						}
+					})
+					properties, _ := answer["properties"].(schema)
+					paged := op.takes("limit") && op.takes("cursor") && properties["next"] != nil
+					for name, list := range listsOf(answer) {
+						if method == "get" && bound(list) > mostWhole && !paged && !slices.Contains(otherPages, path) {
+							t.Errorf("%s: %s can have %d entries and has no pages: limit, cursor and next", at, name, bound(list))
+						}
+						if paged && bound(list) == 0 {
+							t.Errorf("%s: nothing says how much of %s is on a page: maxItems", at, name)
+						}
+					}
 				}
 			}
 		}
