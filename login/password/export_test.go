@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"runtime"
+	"time"
 )
 
 // ProductionPolicy is what the program hashes with.
@@ -10,6 +11,13 @@ var ProductionPolicy = production
 
 // Hashed is how many hashes p has computed.
 func (p *Passwords) Hashed() int64 { return p.hashed.Load() }
+
+// Doubled is how many jobs slot 0 did again.
+func (p *Passwords) Doubled() int {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	return p.slots.doubled
+}
 
 // MaxLocal is how many callers on this machine wait or run.
 const MaxLocal = maxLocal
@@ -74,4 +82,31 @@ func (p *Passwords) Record() (spent map[string]int) {
 		p.slots.all[n] = recorder{h, spent}
 	}
 	return spent
+}
+
+// sleeper takes so long for each job.
+type sleeper struct {
+	here
+	each time.Duration
+}
+
+func (s sleeper) spend(effort) error { time.Sleep(s.each); return nil }
+
+// Sleepers are slots whose jobs take so long, and how many of them slot 0 did again. job has one done.
+func Sleepers(each ...time.Duration) (job func(), doubled func() int) {
+	var all []hasher
+	for _, d := range each {
+		all = append(all, sleeper{each: d})
+	}
+	p := &Passwords{slots: newSlots(all, true)}
+	return func() {
+		h, release, err := p.slots.take(context.Background())
+		if err == nil {
+			err = h.spend(effort{})
+			release()
+		}
+		if err != nil {
+			panic(err)
+		}
+	}, p.Doubled
 }

@@ -26,7 +26,12 @@ import (
 
 // TestMain lets this program be its own worker.
 func TestMain(m *testing.M) {
-	if os.Getenv("PASSWORD_TEST_WORKER") != "" {
+	if how := os.Getenv("PASSWORD_TEST_WORKER"); how != "" {
+		if how == "gated" {
+			if err := waitAtGate(); err != nil {
+				os.Exit(1)
+			}
+		}
 		if err := password.Work(os.Stdin, os.Stdout); err != nil {
 			os.Exit(1)
 		}

@@ -76,7 +76,7 @@ func New(o Options) (*Passwords, error) {
 		all[slot] = o.hasher(slot)
 	}
 	return &Passwords{
-		opts: o, policy: policy, slots: newSlots(all), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
+		opts: o, policy: policy, slots: newSlots(all, o.Worker != nil), queue: make(chan struct{}, 5*o.Slots), kept: make(chan struct{}, o.Slots),
 		local: newLine(max(o.Slots/2, 1)), dummy: dummy(policy),
 	}, nil
 }
@@ -127,12 +127,10 @@ func Measure(o Options) (perSecond int, one time.Duration) {
 // Close waits for the hashes under way and ends the processes of Options.Worker.
 // Every later call waits for its context.
 func (p *Passwords) Close() error {
-	var errs []error
 	for range p.slots.count() {
-		h, _, _ := p.slots.take(context.Background())
-		errs = append(errs, h.close())
+		_, _, _ = p.slots.take(context.Background())
 	}
-	return errors.Join(errs...)
+	return p.slots.close()
 }
 
 // Name is what clients ask for.

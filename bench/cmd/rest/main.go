@@ -6,7 +6,7 @@
 // Each round starts a server in a new folder, leaves it alone, signs a user in twenty times one
 // after the other, leaves it alone again, and signs the user in once more. Memory is PSS, and RSS
 // after the slash, of /proc/PID/smaps_rollup: PSS divides a page by the number of processes that
-// have it.
+// have it. With -pairs it then signs in twice at once while another program keeps each processor busy.
 package main
 
 import (
@@ -29,6 +29,7 @@ type settings struct {
 	rounds int
 	idle   time.Duration
 	logins int
+	pairs  int
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.IntVar(&s.rounds, "count", 2, "rounds")
 	flag.DurationVar(&s.idle, "idle", 45*time.Second, "how long the server is left alone")
 	flag.IntVar(&s.logins, "logins", 20, "logins between the times when it is left alone; one address may try 20 at once")
+	flag.IntVar(&s.pairs, "pairs", 0, "pairs of logins at once at the end, while another program keeps each processor busy; one address may try 20 a minute")
 	flag.Parse()
 	if flag.NArg() > 1 {
 		fmt.Fprintln(os.Stderr, "usage: bench/rest [flags] [REVISION]")
@@ -98,7 +100,7 @@ func (s settings) run(ctx context.Context, revision string) error {
 			it.rounds = append(it.rounds, r)
 		}
 	}
-	write(os.Stdout, sides)
+	s.write(os.Stdout, sides)
 	return nil
 }
 
@@ -118,7 +120,7 @@ func build(ctx context.Context, name, source, into string) (*side, error) {
 }
 
 // write prints a column for each side: medians of the rounds.
-func write(w *os.File, sides []*side) {
+func (s settings) write(w *os.File, sides []*side) {
 	line := func(what string, of func(*side) string) {
 		fmt.Fprintf(w, "| %s |", what)
 		for _, it := range sides {
@@ -163,6 +165,15 @@ func write(w *os.File, sides []*side) {
 	line("a login after the rest", func(it *side) string {
 		return fmt.Sprintf("%.0f ms", median(it, func(r round) float64 { return r.last }))
 	})
+	if s.pairs > 0 {
+		line("two logins at once on a busy machine: median, slowest", func(it *side) string {
+			var all []float64
+			for _, r := range it.rounds {
+				all = append(all, r.pairs...)
+			}
+			return fmt.Sprintf("%.0f, %.0f ms", output.Median(all), slices.Max(all))
+		})
+	}
 	line("start of a process that hashes", func(it *side) string {
 		return fmt.Sprintf("%.0f ms", median(it, func(r round) float64 { return r.started }))
 	})

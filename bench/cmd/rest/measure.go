@@ -25,9 +25,10 @@ var moments = []string{"when it is ready", "at rest", "after the logins", "at re
 type round struct {
 	ready   float64
 	logins  []float64
-	last    float64  // the login after the second rest
-	started float64  // a process that hashes, from its start until it has answered a job without work
-	memory  []sample // one for each of moments
+	last    float64   // the login after the second rest
+	pairs   []float64 // logins of two at once on a busy machine
+	started float64   // a process that hashes, from its start until it has answered a job without work
+	memory  []sample  // one for each of moments
 }
 
 // sample is the memory at one moment.
@@ -94,7 +95,10 @@ func (s settings) measure(ctx context.Context, binary, data string) (r round, er
 	if err := errors.Join(wait(ctx, 2*time.Second), look(), wait(ctx, s.idle), look()); err != nil {
 		return r, err
 	}
-	r.last, err = login(ctx, url)
+	if r.last, err = login(ctx, url); err != nil {
+		return r, err
+	}
+	r.pairs, err = pairs(ctx, url, s.pairs)
 	return r, err
 }
 
