@@ -61,7 +61,12 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 		// says "not confirmed", never "not revoked".
 		confirmed, err := s.issuer.Feed().WaitAll(r.Context(), receipt.At)
 		answer.Confirmed = confirmed && err == nil
-		answer.NotWaitedFor = s.issuer.Feed().StaleVerifiers()
+		for _, id := range s.issuer.Feed().StaleVerifiers() {
+			if len(answer.NotWaitedFor) == api.MaxNotWaitedFor {
+				break
+			}
+			answer.NotWaitedFor = append(answer.NotWaitedFor, follower(id, "").ID)
+		}
 	}
 	verifiers, bound := s.issuer.Feed().Following()
 	answer.Verifiers, answer.BoundMS = verifiers, bound.Milliseconds()

@@ -304,10 +304,12 @@ type Receipt struct {
 	Verifiers int   `json:"verifiers,omitempty"`
 	BoundMS   int64 `json:"bound_ms,omitempty"`
 
-	// NotWaitedFor lists verifiers that serve stale by their configuration. They may accept
+	// NotWaitedFor lists verifiers that serve stale by their configuration, MaxNotWaitedFor of them at most. They may accept
 	// until their own limit (docs/revocation.md 4.7).
 	NotWaitedFor []string `json:"not_waited_for,omitempty"`
 }
+
+const MaxNotWaitedFor = 200
 
 // Ending answers GET /v1/admin/revocations: what a revocation would end, of a page of sessions.
 type Ending struct {
