@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // Create writes a new file, and returns when its name is on the disk too. Its error is
@@ -26,9 +28,10 @@ func Create(path string, data []byte) error {
 func Replace(path string, data []byte) error { return write(path, data, os.Rename) }
 
 // write fills a temporary file in the same folder, and gives it its name when its content
-// is on the disk.
+// is on the disk. What an earlier write left that was killed is removed.
 func write(path string, data []byte, place func(from, to string) error) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	removeLeft(path)
+	temp, err := os.CreateTemp(filepath.Dir(path), tempPrefix(path)+"*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -38,4 +41,28 @@ func write(path string, data []byte, place func(from, to string) error) error {
 		return err
 	}
 	return place(temp.Name(), path)
+}
+
+// tempPrefix is what names of temporary files for path begin with. A number follows.
+func tempPrefix(path string) string { return "." + filepath.Base(path) + "." }
+
+// leftAfter is how old a temporary file is that no process is writing any more.
+const leftAfter = time.Hour
+
+// removeLeft removes temporary files for path that are leftAfter old: they may hold a secret, such as one that was
+// replaced meanwhile. It is best effort, as the write does not need it.
+func removeLeft(path string) {
+	files, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	for _, f := range files {
+		number, ours := strings.CutPrefix(f.Name(), tempPrefix(path))
+		if !ours || number == "" || strings.Trim(number, "0123456789") != "" {
+			continue
+		}
+		if info, err := f.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > leftAfter {
+			_ = os.Remove(filepath.Join(filepath.Dir(path), f.Name()))
+		}
+	}
 }

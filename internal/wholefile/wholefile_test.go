@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/counterfoil/counterfoil/internal/wholefile"
 )
@@ -42,5 +43,29 @@ func TestFiles(t *testing.T) {
 	holds("two")
 	if err := wholefile.Create(filepath.Join(folder, "absent", "key"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Create in no folder = %v, want fs.ErrNotExist", err)
+	}
+}
+
+// What a process that was killed has left is gone with a later write, and nothing else is: neither what another process
+// writes now, nor files of other names.
+func TestLeftFiles(t *testing.T) {
+	folder := t.TempDir()
+	long := time.Now().Add(-2 * time.Hour)
+	for name, stays := range map[string]bool{".key.123": false, ".key.99": true, ".key.1.123": true, ".key.": true, ".key.bak": true, "key.123": true, ".keys.123": true} {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name != ".key.99" { // which another process writes
+			if err := os.Chtimes(path, long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := wholefile.Replace(filepath.Join(folder, "key"), []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path); (err == nil) != stays {
+			t.Errorf("%s: %v, want that it stays: %v", name, err, stays)
+		}
 	}
 }
