@@ -391,10 +391,7 @@ func (c *Config) perSecond(how password.Options) int {
 	return n
 }
 
-// defaultBound is that of a verifier.
-const defaultBound = 10 * time.Second
-
-// follow starts the verifier. Its bound is one that the server allows.
+// follow starts the verifier. Its bound is one that the server allows, and no longer than by default.
 func (e *Embedded) follow(ctx context.Context) (err error) {
 	audience := e.config.URL
 	if len(e.config.Audience) > 0 {
@@ -402,7 +399,7 @@ func (e *Embedded) follow(ctx context.Context) (err error) {
 	}
 	e.verifier, err = counterfoil.NewVerifier(ctx, e.issuer, counterfoil.Options{
 		Issuer: e.config.URL, Audience: audience, Logger: e.config.Logger, Now: e.config.Now,
-		Bound: min(cmp.Or(e.config.MaxBound, defaultBound), defaultBound), ServeStale: e.config.ServeStale,
+		Bound: min(cmp.Or(e.config.MaxBound, issuer.DefaultMaxBound), issuer.DefaultMaxBound), ServeStale: e.config.ServeStale,
 	})
 	return err
 }
@@ -416,7 +413,7 @@ func (e *Embedded) run(ctx context.Context) {
 	e.running.Go(func() { e.time.Run(ctx) })
 	e.running.Go(func() { e.sweep(ctx) })
 	e.running.Go(func() { e.trail.Run(ctx) })
-	e.running.Go(func() { e.stats.lag(ctx, e.issuer) })
+	e.running.Go(func() { e.issuer.Feed().Lags(ctx, e.stats.took) })
 	e.running.Go(func() { e.issuer.RunJobs(ctx) })
 	e.running.Go(func() { e.outbox.Run(ctx) })
 	if e.watching != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
-	"github.com/counterfoil/counterfoil/source"
 )
 
 const (
@@ -119,46 +118,7 @@ func (s *stats) sessions(ctx context.Context, count func(context.Context) (issue
 	return tally, s.tallied, nil
 }
 
-// lag measures, until ctx ends, how long it takes from a new entry of the log until all verifiers
-// that follow this node have it. While it waits for that, further entries are not measured.
-func (s *stats) lag(ctx context.Context, i *issuer.Issuer) {
-	at, err := i.Head(ctx)
-	for {
-		var page source.Page
-		if err == nil {
-			page, err = i.Log(ctx, source.Follow{After: at, Wait: 30 * time.Second})
-		}
-		select {
-		case <-i.Feed().Stopped():
-			return
-		case <-ctx.Done():
-			return
-		default:
-		}
-		if err != nil { // an outage: from the head on, when it is over
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(time.Second):
-			}
-			at, err = i.Head(ctx)
-			continue
-		}
-		at = page.Upto
-		following, bound := i.Feed().Following()
-		if len(page.Entries) == 0 || following == 0 {
-			continue
-		}
-		begun := time.Now()
-		waiting, cancel := context.WithTimeout(ctx, 2*bound)
-		heard, _, failed := i.Feed().Heard(waiting, at)
-		cancel()
-		if failed == nil && heard {
-			s.took(time.Since(begun))
-		}
-	}
-}
-
+// took counts how long a revocation took until every verifier had it.
 func (s *stats) took(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
