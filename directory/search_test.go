@@ -160,6 +160,36 @@ func TestSearchIsBounded(t *testing.T) {
 	}
 }
 
+// A count is exact up to 10,000 users. One more, and there are more than that.
+func TestCountIsBounded(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	const most = 10_000
+	var b store.Batch
+	for n := range most {
+		b.Put = append(b.Put, store.Record{Key: store.Key{Kind: "user", ID: fmt.Sprint("usr_", n)}, Value: []byte(`{"roles":["staff"],"created":"2026-03-01T12:00:00Z"}`)})
+	}
+	if _, err := s.Commit(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, s)
+	if err := d.Reindex(t.Context(), func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	if n, more, err := d.Count(t.Context(), directory.Filter{Role: "staff"}); n != most || more || err != nil {
+		t.Errorf("Count = %d, %v, %v, want %d", n, more, err, most)
+	}
+	if _, err := d.Create(t.Context(), audit.Act{}, directory.User{Identifier: "one-more", Roles: []string{"staff"}}); err != nil {
+		t.Fatal(err)
+	}
+	if n, more, err := d.Count(t.Context(), directory.Filter{Role: "staff"}); n != most || !more || err != nil {
+		t.Errorf("Count = %d, %v, %v, want more than %d", n, more, err, most)
+	}
+}
+
 // A name of the most words that a user may have is no reason to refuse the user.
 func TestTextsFit(t *testing.T) {
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
