@@ -69,9 +69,7 @@ func TestEveryStateOfThePages(t *testing.T) {
 				b.said() // an answer 4xx is expected
 				b.inspect("state-" + name + "-" + l.name)
 				b.axe(axe, name)
-				if size := b.script(`String(performance.getEntriesByType("navigation")[0].decodedBodySize)`); len(size) > 5 || len(size) == 5 && size > "61440" {
-					t.Errorf("%s has %s bytes, want at most 60 KiB", name, size)
-				}
+				b.sized(name)
 			}
 			mistake := func(name, path string) {
 				t.Helper()

@@ -175,6 +175,16 @@ const stop = `(() => {
 	return shows ? "" : "focus does not show on " + e.outerHTML.slice(0, 80);
 })()`
 
+// sized returns how many bytes the page has, which must be at most 60 KiB.
+func (b *browser) sized(name string) (bytes int) {
+	b.t.Helper()
+	b.eval(`Promise.resolve(String(performance.getEntriesByType("navigation")[0].decodedBodySize))`, &bytes)
+	if bytes > 60<<10 {
+		b.t.Errorf("%s has %d bytes, want at most 60 KiB", name, bytes)
+	}
+	return bytes
+}
+
 // tabThrough presses Tab from the start of the page to its end.
 func (b *browser) tabThrough(name string) {
 	b.t.Helper()
