@@ -117,8 +117,8 @@ type slab struct {
 	count  atomic.Uint32
 
 	number  uint32
-	made    int  // entries
-	live    int  // entries that can still be found
+	made    int  // bytes that its entries cost, and what stayed empty
+	live    int  // of those, bytes of entries that can still be found; 0: there is none
 	sealed  bool // no more entries come in
 	waiting bool // to be emptied: see shard.sparse
 }
@@ -130,17 +130,24 @@ func newSlab(lines int) *slab { return &slab{lines: make([]entry, lines)} }
 
 func (b *slab) id(at uint32) entryID { return entryID(b.number<<slabBits | at) }
 
+// hasRoom reports whether an entry of so many lines fits. A slab is also full when its entries cost twice
+// its lines, because they share no session: what a slab keeps of those that are gone stays small.
 func (b *slab) hasRoom(lines int) bool {
 	n := int(b.count.Load())
-	return n < slabSize && n+lines <= len(b.lines)
+	return n < slabSize && n+lines <= len(b.lines) && b.made < max(minShardBytes/2, 2*8*lineWords*len(b.lines))
 }
 
-// maxShared is how many different sessions a slab can share.
+// maxShared is how many different sessions a slab can share: more than it has entries.
 const maxShared = 1 << (sizeShift - sharedShift)
 
-// add writes the next entry, which no reader finds before publish.
+// cost is what n costs in a slab, without its shared session.
+func (n *newEntry) cost() int { return copyCost + 8*lineWords*linesOf(len(n.packed)) }
+
+// add writes the next entry, which no reader finds before publish. The entry that brings a shared
+// session into the slab is charged for it: the slab keeps it, whichever entry goes first.
 func (b *slab) add(n *newEntry) (at uint32) {
 	at = b.count.Load()
+	cost := n.cost()
 	list := b.shared.Load()
 	if list == nil {
 		list = new([]*Session)
@@ -153,7 +160,9 @@ func (b *slab) add(n *newEntry) (at uint32) {
 		longer := append(*list, n.shared)
 		b.shared.Store(&longer)
 		number = len(*list)
+		cost += sharedCost(n.shared)
 	}
+	binary.LittleEndian.PutUint32(n.packed[packedCost:], uint32(cost))
 	e := &b.lines[at]
 	e[wordDeadline].Store(uint64(n.deadline))
 	e[wordTag].Store(n.tag[0])
@@ -172,8 +181,8 @@ func (b *slab) add(n *newEntry) (at uint32) {
 }
 
 func (b *slab) publish(at uint32) {
-	b.made++
-	b.live++
+	b.made += b.cost(at)
+	b.live += b.cost(at)
 	b.count.Store(at + uint32(linesOf(b.size(at))))
 }
 
@@ -211,7 +220,7 @@ func (b *slab) names(at uint32) revocation.Names {
 
 func (b *slab) hash(at uint32) uint32 { return uint32(b.lines[at+1][0].Load()) }
 func (b *slab) era(at uint32) uint32  { return uint32(b.lines[at+1][0].Load() >> 32) }
-func (b *slab) cost(at uint32) uint32 { return uint32(b.lines[at+1][1].Load()) }
+func (b *slab) cost(at uint32) int    { return int(uint32(b.lines[at+1][packedCost/8].Load())) }
 
 // arena has the slabs by number. Readers take no lock.
 type arena struct {

@@ -96,7 +96,7 @@ func (m *Meeting) Remove() []func() {
 // another makes an entry of the copy, which is not subscribed.
 func (m *Meeting) another() *found {
 	s := &Session{ID: "id", Subject: "id", TokenID: "id", Client: "id", Born: Cursor{Epoch: 1, Seq: 1}}
-	n := newEntry{packed: pack(nil, s, 0, 0, 0), shared: s}
+	n := newEntry{packed: pack(nil, s, 0, 0), shared: s}
 	b := newSlab(linesOf(len(n.packed)))
 	m.notifier.arena.take(b)
 	f := &found{entry: &b.lines[0], slab: b, at: b.add(&n)}
@@ -191,8 +191,7 @@ func Tags(approved bool) func(text string, by Transport) [2]uint64 {
 
 // Packed returns s as it is after it was remembered.
 func Packed(s *Session) *Session {
-	shared, _ := new(sharedParts).of(s)
-	n := newEntry{packed: pack(nil, s, 1, 2, 3), shared: shared}
+	n := newEntry{packed: pack(nil, s, 1, 2), shared: new(sharedParts).of(s)}
 	b := newSlab(linesOf(len(n.packed)))
 	f := found{entry: &b.lines[0], slab: b, at: b.add(&n)}
 	return f.Session()
@@ -222,4 +221,75 @@ func Slabs(v *Verifier) (n int) {
 		}
 	}
 	return n
+}
+
+// Heated makes texts hot copies, one after the other, in a cache of so many bytes. It returns what they
+// take then, and what they may.
+func Heated(room int64, texts []string) (taken, most int64) {
+	c := newSeenCache(len(texts), room, newNotifier())
+	for _, text := range texts {
+		of := credential{text, Header}
+		c.hot.put(c.hash(of), of, c.put(&newCopy{credential: of, session: &Session{ID: "id"}}))
+	}
+	return c.hot.table.Load().bytes.Load(), c.hot.bytes
+}
+
+// Filled is a cache of so many bytes in one shard.
+type Filled struct{ cache *seenCache }
+
+func NewFilled(room int64) Filled {
+	c := newSeenCache(100_000, room, newNotifier())
+	c.shards = c.shards[:1]
+	return Filled{c}
+}
+
+// Put remembers s as the session of a text.
+func (f Filled) Put(text string, s *Session) {
+	f.cache.put(&newCopy{credential: credential{text, Header}, session: s})
+}
+
+// Use looks for a text, as a check does, and returns what makes the session; nil: it is not there.
+func (f Filled) Use(text string) func() *Session {
+	if e := new(found); f.cache.get(credential{text, Header}, e) {
+		return e.Session
+	}
+	return nil
+}
+
+// Forget drops a text. What it returns puts the slot back that led to it, as a check sees it that read
+// the slot before.
+func (f Filled) Forget(text string) (late func()) {
+	s, of := &f.cache.shards[0], credential{text, Header}
+	hash := uint32(f.cache.hash(of))
+	_, id := s.find(*s.slots.Load(), hash, func(*entry) bool { return true })
+	f.cache.forget(of)
+	return func() {
+		slots := *s.slots.Load()
+		at, _ := s.find(slots, hash, never)
+		slots[at].Store(slotOf(hash, id))
+	}
+}
+
+// Bytes returns what the entries are said to take, what they may, and what is reachable from their slabs.
+func (f Filled) Bytes() (said, most, reachable int64) {
+	shared := make(map[*Session]bool)
+	slabs := *f.cache.arena.slabs.Load()
+	for i := range slabs {
+		if b := slabs[i].Load(); b != nil {
+			reachable += int64(8 * lineWords * len(b.lines))
+			for _, s := range *b.shared.Load() {
+				shared[s] = true
+			}
+		}
+	}
+	for s := range shared {
+		reachable += int64(sharedCost(s))
+	}
+	return f.cache.bytes.Load(), f.cache.maxBytes, reachable
+}
+
+// Empty forgets everything.
+func (f Filled) Empty() {
+	for f.cache.makeRoom(0) {
+	}
 }

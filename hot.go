@@ -32,6 +32,7 @@ const (
 	maxHot    = 16_384
 	maxHotMem = 12 << 20
 	hotCost   = 512 // bytes that a copy takes, without its text and what its session has of its own
+	attrCost  = 64  // bytes that an attribute takes in its map, without its text
 
 	// One of so many checks of a copy that is not here brings it in: while there is room, and when
 	// another one must go.
@@ -90,30 +91,37 @@ func (h *hotCopies) get(hash uint64, of credential) *hotCopy {
 
 func (h *hotCopies) wants() bool {
 	chance := rand.Uint32()
-	return chance%hotChance == 0 && (chance%hotChanceFull == 0 || !h.full(h.table.Load(), 0))
+	return chance%hotChance == 0 && (chance%hotChanceFull == 0 || h.fits(h.table.Load(), hotCost, nil))
 }
 
-// full reports whether t has no room for a copy that takes so many bytes.
-func (h *hotCopies) full(t *hotTable, cost uint32) bool {
-	return t.count.Load() >= h.room || t.bytes.Load()+int64(max(cost, hotCost)) > h.bytes
+// fits reports whether t has room for a copy of that cost in the place of old, which may be nil.
+// One that is no larger than old always fits.
+func (h *hotCopies) fits(t *hotTable, cost uint32, old *hotCopy) bool {
+	if old != nil && cost <= old.cost {
+		return true
+	}
+	count, bytes := t.count.Load()+1, t.bytes.Load()+int64(cost)
+	if old != nil {
+		count, bytes = count-1, bytes-int64(old.cost)
+	}
+	return count <= h.room && bytes <= h.bytes
 }
 
 func (h *hotCopies) put(hash uint64, of credential, f found) {
 	of.value = strings.Clone(of.value) // without what stood around it in a header
 	c := &hotCopy{
 		credential: of, entry: f.entry, slab: f.slab, session: f.session, at: f.at,
-		cost: uint32(hotCost + len(of.value) + f.slab.size(f.at)),
+		cost: uint32(hotCost + len(of.value) + f.slab.size(f.at) + attrCost*len(f.session.Attributes)),
 	}
 	t := h.table.Load()
-	full := h.full(t, c.cost)
-	if !full && t.count.Load() >= int64(len(t.sets)) {
+	if h.fits(t, c.cost, nil) && t.count.Load() >= int64(len(t.sets)) {
 		t = h.grow(t)
 	}
 	set := t.set(hash)
 	at := -1
 	for i := range set {
 		old := set[i].copy.Load()
-		if old == nil && full {
+		if !h.fits(t, c.cost, old) {
 			continue
 		}
 		if old == nil || old.entry.is(isGone) || old.credential == of {

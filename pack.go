@@ -24,8 +24,11 @@ type parts struct {
 }
 
 // packedHead is where the session begins. What the cache has of a copy, and checks do not need,
-// stands before it.
-const packedHead = 12
+// stands before it: hash, era, and at packedCost what the copy costs.
+const (
+	packedCost = 8
+	packedHead = 12
+)
 
 // The first byte of a session.
 const (
@@ -33,12 +36,12 @@ const (
 	packedAttributes             // it has attributes
 )
 
-// pack appends what is s's own to b: with the hash of the credential, the era that it is of, and how
-// many bytes the copy takes.
-func pack(b []byte, s *Session, hash, era, cost uint32) []byte {
+// pack appends what is s's own to b: with the hash of the credential, the era that it is of, and room
+// for what the copy costs, which slab.add knows. A time keeps its instant, and is local or UTC afterwards.
+func pack(b []byte, s *Session, hash, era uint32) []byte {
 	b = binary.LittleEndian.AppendUint32(b, hash)
 	b = binary.LittleEndian.AppendUint32(b, era)
-	b = binary.LittleEndian.AppendUint32(b, cost)
+	b = binary.LittleEndian.AppendUint32(b, 0)
 	flags := byte(0)
 	times := [...]time.Time{s.Expires, s.IssuedAt, s.AuthTime}
 	for _, t := range times {
@@ -172,27 +175,32 @@ type sharedParts struct {
 	next   atomic.Uint32
 }
 
-// of returns what s has in common with others, and how many bytes it takes if it is new.
-func (p *sharedParts) of(s *Session) (shared *Session, bytes int) {
+// of returns what s has in common with others.
+func (p *sharedParts) of(s *Session) *Session {
 	for i := range p.recent {
 		if r := p.recent[i].Load(); r != nil && alike(r, s) {
-			return r, 0
+			return r
 		}
 	}
-	shared = &Session{
+	shared := &Session{
 		Issuer: strings.Clone(s.Issuer), Client: strings.Clone(s.Client), ACR: strings.Clone(s.ACR),
 		Actor: strings.Clone(s.Actor), ActorSession: strings.Clone(s.ActorSession), ActorClient: strings.Clone(s.ActorClient),
 		Origin: strings.Clone(s.Origin), KeyID: strings.Clone(s.KeyID), Carrier: s.Carrier, Born: Cursor{Epoch: s.Born.Epoch},
 		Audience: cloneAll(s.Audience), Roles: cloneAll(s.Roles), Scopes: cloneAll(s.Scopes), Methods: cloneAll(s.Methods),
 	}
-	bytes = 512
-	for _, list := range [][]string{s.Audience, s.Roles, s.Scopes, s.Methods, {s.Issuer, s.Client, s.ACR, s.Actor, s.ActorSession, s.ActorClient, s.Origin, s.KeyID}} {
+	p.recent[p.next.Add(1)%uint32(len(p.recent))].Store(shared)
+	return shared
+}
+
+// sharedCost is how many bytes a shared session takes, about.
+func sharedCost(s *Session) int {
+	bytes := 512 + len(s.Issuer) + len(s.Client) + len(s.ACR) + len(s.Actor) + len(s.ActorSession) + len(s.ActorClient) + len(s.Origin) + len(s.KeyID)
+	for _, list := range [...][]string{s.Audience, s.Roles, s.Scopes, s.Methods} {
 		for _, text := range list {
-			bytes += 16 + len(text)
+			bytes += 24 + len(text)
 		}
 	}
-	p.recent[p.next.Add(1)%uint32(len(p.recent))].Store(shared)
-	return shared, bytes
+	return bytes
 }
 
 func cloneAll(list []string) []string {

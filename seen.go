@@ -1,7 +1,6 @@
 package counterfoil
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 	"slices"
@@ -51,9 +50,9 @@ type shard struct {
 	size   int
 	hand   int     // where room is looked for next
 	filled *slab   // new entries come into this one; nil: into another
-	sparse []*slab // hardly have entries left: those are to be moved
+	sparse []*slab // less than half of what they hold can be found: that is to be moved
 
-	_ [32]byte // another shard is another line of the cache
+	_ [56]byte // another shard is another line of the cache
 }
 
 // slot has the hash of an entry in its upper half, and its id in its lower one. 0: empty.
@@ -66,14 +65,18 @@ const (
 	minSlots  = 8
 	patience  = 64 // entries in use that are passed over before one of them goes
 
+	// minShardBytes is what a shard has room for at least, so that a slab takes several entries, and
+	// counts once what they share.
+	minShardBytes = 32 << 10
+
 	// copyCost is what a copy takes beyond its lines: three slots, and its part of the lists of
-	// notifier.
+	// notifier and slab.
 	copyCost = 3*8 + 16
 )
 
 func newSeenCache(limit int, maxBytes int64, n *notifier) *seenCache {
 	shards := maxShards
-	for shards > 1 && limit/shards < 16 {
+	for shards > 1 && (limit/shards < 16 || maxBytes/int64(shards) < minShardBytes) {
 		shards /= 2
 	}
 	cache := &seenCache{
@@ -172,15 +175,16 @@ var rooms = sync.Pool{New: func() any { return new([512]byte) }}
 // returns is notified: it is subscribed before any check can find it.
 func (c *seenCache) put(n *newCopy) found {
 	h := c.hash(n.credential)
-	shared, more := c.shared.of(n.session)
 	room := rooms.Get().(*[512]byte)
 	defer rooms.Put(room)
-	packed := pack(room[:0], n.session, uint32(h), n.era, 0)
-	cost := int64(copyCost + more + 8*lineWords*linesOf(len(packed)))
+	e := newEntry{
+		tag: c.tagger.of(n.credential), hash: uint32(h), deadline: n.deadline, state: stateOf(n.session, n.signed),
+		packed: pack(room[:0], n.session, uint32(h), n.era), shared: c.shared.of(n.session),
+	}
+	cost := int64(e.cost() + sharedCost(e.shared)) // the most that it can be
 	if cost > c.maxBytes {
 		return n.alone()
 	}
-	binary.LittleEndian.PutUint32(packed[8:], uint32(cost))
 	c.size.Add(1)
 	c.bytes.Add(cost)
 	for c.size.Load() > c.limit || c.bytes.Load() > c.maxBytes {
@@ -188,14 +192,10 @@ func (c *seenCache) put(n *newCopy) found {
 			break
 		}
 	}
-	e := newEntry{
-		tag: c.tagger.of(n.credential), hash: uint32(h), deadline: n.deadline, state: stateOf(n.session, n.signed),
-		packed: packed, shared: shared,
-	}
 	f, ok := c.shard(h).put(&e)
+	c.bytes.Add(-cost) // the shard has counted what it costs there
 	if !ok {
 		c.size.Add(-1)
-		c.bytes.Add(-cost)
 		return n.alone()
 	}
 	f.session = n.session
@@ -316,6 +316,7 @@ func (s *shard) add(n *newEntry, refused bool) (f found, ok bool) {
 		e.checkedGen().Store(detached)
 	}
 	b.publish(at)
+	s.cache.bytes.Add(int64(b.cost(at)))
 	return found{entry: e, slab: b, at: at}, true
 }
 
@@ -325,6 +326,7 @@ func (s *shard) add(n *newEntry, refused bool) (f found, ok bool) {
 func (s *shard) another(lines int) *slab {
 	if old := s.filled; old != nil {
 		old.sealed = true
+		old.made += 8 * lineWords * (len(old.lines) - int(old.count.Load()))
 		s.filled = nil
 		s.released(old)
 	}
@@ -340,7 +342,6 @@ func (s *shard) another(lines int) *slab {
 func (s *shard) removed(id entryID) {
 	e, b := s.cache.arena.entry(id)
 	s.cache.size.Add(-1)
-	s.cache.bytes.Add(-int64(b.cost(id.at())))
 	s.end(id, e, b)
 }
 
@@ -348,12 +349,14 @@ func (s *shard) removed(id entryID) {
 func (s *shard) end(id entryID, e *entry, b *slab) {
 	e[wordState].Or(isGone)
 	s.cache.notifier.unsubscribe(b, id.at())
-	b.live--
+	cost := b.cost(id.at())
+	s.cache.bytes.Add(-int64(cost))
+	b.live -= cost
 	s.released(b)
 }
 
-// released drops a slab that has no entries left, and remembers one that has few. The caller
-// holds mu.
+// released drops a slab that has no entries left, and remembers one that has few: by what they cost,
+// since large ones may go and small ones stay. The caller holds mu.
 func (s *shard) released(b *slab) {
 	switch {
 	case b.sealed && b.live == 0:
@@ -503,7 +506,7 @@ func (n *newCopy) alone() found {
 
 // watched returns n as a copy that a connection has, in a slab of its own.
 func (c *seenCache) watched(n *newCopy) (found, bool) {
-	e := newEntry{deadline: n.deadline, state: stateOf(n.session, n.signed), packed: pack(nil, n.session, 0, n.era, 0), shared: n.session}
+	e := newEntry{deadline: n.deadline, state: stateOf(n.session, n.signed), packed: pack(nil, n.session, 0, n.era), shared: n.session}
 	b := newSlab(linesOf(len(e.packed)))
 	if !c.arena.take(b) {
 		return n.alone(), false

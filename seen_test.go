@@ -287,3 +287,83 @@ func TestMaxSeenBytes(t *testing.T) {
 		}
 	})
 }
+
+// A check that is late never gets the session of another caller: neither one that has found a copy
+// which is then dropped, nor one that has only read the slot that led to it. Others have
+// the number of the slab by then, and the same place in it.
+func TestLateCheck(t *testing.T) {
+	c := counterfoil.NewFilled(4 << 20)
+	c.Put("first", &counterfoil.Session{ID: "ses_first", Client: "web"})
+	found := c.Use("first")
+	late := c.Forget("first")
+	for n := range 100 {
+		c.Put(fmt.Sprint("other_", n), &counterfoil.Session{ID: fmt.Sprint("ses_other_", n), Client: "other"})
+	}
+	if s := found(); s.ID != "ses_first" || s.Client != "web" {
+		t.Errorf("a check that had found the copy got the session %s of %s", s.ID, s.Client)
+	}
+	late()
+	if found := c.Use("first"); found != nil {
+		t.Errorf("a check that had read the slot got the session %s", found().ID)
+	}
+}
+
+// The busiest copies take no more than they may, also when large ones take the places of small ones.
+func TestHotCopiesAreBounded(t *testing.T) {
+	var texts []string
+	for n := range 4000 {
+		texts = append(texts, fmt.Sprintf("%043d", n))
+	}
+	for n := range 8000 {
+		texts = append(texts, fmt.Sprintf("%08000d", n))
+	}
+	if taken, most := counterfoil.Heated(4<<20, texts); taken > most || taken < most/2 {
+		t.Errorf("they take %d bytes, and may take %d", taken, most)
+	}
+}
+
+// MaxSeenBytes bounds what is reachable, whoever comes: copies in use are small, and between them come
+// once large ones, ones that share a session with no other, and pairs that share one of which the
+// second is in use.
+func TestMaxSeenBytesIsWhatIsReachable(t *testing.T) {
+	scopes := func(n int) (list []string) {
+		for i := range 200 {
+			list = append(list, fmt.Sprintf("scope_%d_%d", n, i))
+		}
+		return list
+	}
+	for name, come := range map[string]func(c counterfoil.Filled, n int) (used string){
+		"large": func(c counterfoil.Filled, n int) string {
+			c.Put(fmt.Sprint("once_", n), &counterfoil.Session{ID: "id", Attributes: map[string]string{"note": fmt.Sprintf("%06000d", n)}})
+			c.Put(fmt.Sprint("used_", n), &counterfoil.Session{ID: "id"})
+			return fmt.Sprint("used_", n)
+		},
+		"unlike": func(c counterfoil.Filled, n int) string {
+			c.Put(fmt.Sprint("once_", n), &counterfoil.Session{ID: "id", Scopes: scopes(n)})
+			c.Put(fmt.Sprint("used_", n), &counterfoil.Session{ID: "id"})
+			return fmt.Sprint("used_", n)
+		},
+		"pairs": func(c counterfoil.Filled, n int) string {
+			c.Put(fmt.Sprint("once_", n), &counterfoil.Session{ID: "id", Scopes: scopes(n)})
+			c.Put(fmt.Sprint("used_", n), &counterfoil.Session{ID: "id", Scopes: scopes(n)})
+			return fmt.Sprint("used_", n)
+		},
+	} {
+		c := counterfoil.NewFilled(4 << 20)
+		var used []string
+		for n := range 1500 {
+			if used = append(used, come(c, n)); n%16 == 0 {
+				for _, text := range used {
+					c.Use(text)
+				}
+			}
+			if said, most, reachable := c.Bytes(); n%100 == 0 && (said > most*11/10 || reachable > 2*most+256<<10) {
+				t.Errorf("%s: after %d, %d bytes are said to be taken and %d are reachable, of %d", name, n, said, reachable, most)
+			}
+		}
+		c.Empty()
+		if said, _, _ := c.Bytes(); said != 0 {
+			t.Errorf("%s: %d bytes are said to be taken by nothing", name, said)
+		}
+	}
+}
