@@ -64,8 +64,8 @@ type Options struct {
 	// a refused Credential or another name of the issuer, is an error of NewVerifier all the same.
 	StartStale bool
 
-	// MaxSeen is how many verified copies are remembered, and MaxSeenBytes how many bytes they may
-	// take, about. Beyond either of them, those that were not used of late are verified again.
+	// MaxSeen is how many verified copies are remembered, and MaxSeenBytes (65,536 at least) how many bytes
+	// they may take, about. Beyond either of them, those that were not used of late are verified again.
 	// Half of the bytes, and 12 MiB at most, are for the busiest. docs/performance.md has what a
 	// copy takes. Zero: 100,000, and 8 MiB and 1,024 for each of MaxSeen.
 	MaxSeen      int
@@ -161,8 +161,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MaxSeenBytes == 0 {
 		o.MaxSeenBytes = 8<<20 + 1024*int64(o.MaxSeen)
 	}
-	if o.MaxSeenBytes < 1024 {
-		return o, fmt.Errorf("counterfoil: Options.MaxSeenBytes is %d: want 1,024 at least", o.MaxSeenBytes)
+	if o.MaxSeenBytes < 64<<10 { // half of it must have room for the largest copy
+		return o, fmt.Errorf("counterfoil: Options.MaxSeenBytes is %d: want 65,536 at least", o.MaxSeenBytes)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

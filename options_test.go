@@ -22,6 +22,7 @@ func TestOptions(t *testing.T) {
 			"ServeStale":           {ServeStale: time.Hour},
 			"Stale":                {Stale: counterfoil.ServeStale(time.Second)},
 			"MaxSeen":              {MaxSeen: -1},
+			"MaxSeenBytes":         {MaxSeenBytes: 65_535},
 			"MaxEntries":           {MaxEntries: -1},
 			"Origins":              {Origins: []string{"null"}}, // CSRF-08: every sandboxed frame can send it
 			"Algorithms":           {Algorithms: []string{"HS256"}},

@@ -16,7 +16,8 @@ type Cursor = revocation.Cursor
 // login gives the same Session by cookie, bearer, jwt-cookie and jwe; only
 // Carrier, TokenID, KeyID, IssuedAt, Expires and Born belong to the copy at hand.
 //
-// A Session may be shared by many requests: it must not be changed.
+// A Session may be shared by many requests, and its lists by the sessions of other subjects: it must
+// not be changed. slices.Clone makes a list that may be sorted or shortened.
 type Session struct {
 	ID       string   // public id ("ses_…", the sid claim): in logs and in the feed, never a credential
 	Issuer   string   // iss: together with Subject the caller's identity

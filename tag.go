@@ -51,7 +51,12 @@ func newTagger() *tagger {
 	if block, err := aes.NewCipher(t.key[:]); err == nil {
 		t.aead, _ = cipher.NewGCM(block) // an error: the nonces are not random, which FIPS 140 demands
 	}
-	t.pool.New = func() any { return &tagging{mac: hmac.New(sha256.New, t.key[:])} }
+	t.pool.New = func() any {
+		if t.aead != nil {
+			return new(tagging)
+		}
+		return &tagging{mac: hmac.New(sha256.New, t.key[:])}
+	}
 	return t
 }
 
