@@ -83,6 +83,9 @@ func (v *Verifier) ask(e *found, k *knowledge, gen uint64) error {
 	return err
 }
 
+// covered reports whether err says that an entry of the log covers a copy. That is for ever (P3).
+func covered(err error) bool { return errors.Is(err, ErrRevoked) || errors.Is(err, ErrStaleClaims) }
+
 // overdue is by how much the older of what k and, for a signed copy, the keys
 // tell is beyond its bound; not positive: fresh.
 func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Duration {
@@ -138,6 +141,9 @@ func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (found, 
 	}
 	if err == nil {
 		err = v.catchUp(ctx, d, e)
+	}
+	if covered(err) && e != nil && e.slab == nil {
+		v.seen.refuse(c) // e is not what the cache has
 	}
 	switch {
 	case err == nil:
@@ -260,15 +266,18 @@ func (v *Verifier) catchUp(ctx context.Context, d *demand, e *found) error {
 // stale answers by the policy of the route when knowledge does not suffice for c. e is the
 // copy if it was found genuine, else nil.
 func (v *Verifier) stale(ctx context.Context, c credential, f form, d *demand, e *found, cause error) (found, error) {
+	var s *Session
+	err := cause
 	switch {
 	case d.policy.mode == introspect:
-		s, err := v.introspect(ctx, c, f, e != nil, cause)
-		return found{session: s}, err
+		s, err = v.introspect(ctx, c, f, e != nil, cause)
 	case d.policy.mode == serveStale && e != nil:
-		s, err := v.serveStale(ctx, d.policy.max, e, cause)
-		return found{session: s}, err
+		s, err = v.serveStale(ctx, d.policy.max, e, cause)
 	}
-	return found{}, cause
+	if covered(err) {
+		v.seen.refuse(c)
+	}
+	return found{session: s}, err
 }
 
 // introspect accepts a credential that the issuer says is good now. The log that is known

@@ -115,10 +115,11 @@ func (m *Meeting) Move() []func() {
 				to.checkedGen().Store(detached)
 			}
 		},
-		func() { m.found = to },
 		func() {
-			m.notifier.unsubscribe(from.slab, from.at)
+			from.checkedGen().Store(detached)
+			m.found = to
 		},
+		func() { m.notifier.unsubscribe(from.slab, from.at) },
 	}
 }
 
@@ -232,6 +233,23 @@ func Heated(room int64, texts []string) (taken, most int64) {
 		c.hot.put(c.hash(of), of, c.put(&newCopy{credential: of, session: &Session{ID: "id"}}))
 	}
 	return c.hot.table.Load().bytes.Load(), c.hot.bytes
+}
+
+// AfterLookup has f called each time the cache has taken an answer of a look-up, before a check has it.
+func AfterLookup(v *Verifier, f func()) {
+	begin := v.lookups.begin
+	v.lookups.begin = func() settle {
+		settle := begin()
+		return func(c credential, s *Session, err error) {
+			settle(c, s, err)
+			f()
+		}
+	}
+}
+
+// Index has the log of a verifier cover what r does, before any copy is notified: F1 of notifier.
+func Index(v *Verifier, r revocation.Revocation) {
+	v.follower.known.Load().revoked.Apply([]revocation.Revocation{r})
 }
 
 // Filled is a cache of so many bytes in one shard.

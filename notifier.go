@@ -2,7 +2,6 @@ package counterfoil
 
 import (
 	"encoding/binary"
-	"errors"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -46,7 +45,7 @@ import (
 //  5. Was e not subscribed yet? To subscribe writes a new stamp, before any check can find e.
 //     So all checks of e began after F2, asked after F1, and refused. That contradicts 2.
 //     An entry whose slab has few others is moved: another entry is made of it, and is
-//     subscribed before it takes the place of e. This is a copy of its own, like one that
+//     subscribed before it takes the place of e, and e is detached before that, too. This is a copy of its own, like one that
 //     was verified again, and what was asked about e does not count for it.
 //  6. Was e not subscribed any more? To unsubscribe begins with detached, which no check
 //     overwrites. So C2 of our check finds detached. That contradicts 2. For that, the memory
@@ -213,7 +212,7 @@ func (e *entry) checked(k *knowledge, gen uint64, err error) {
 	switch {
 	case err == nil && gen != detached:
 		e.checkedGen().CompareAndSwap(gen, k.gen)
-	case errors.Is(err, ErrRevoked) || errors.Is(err, ErrStaleClaims):
+	case covered(err):
 		e.checkedGen().Store(detached)
 	}
 }

@@ -227,6 +227,13 @@ func (c *seenCache) forget(of credential) {
 	c.shard(h).remove(uint32(h), func(e *entry) bool { return e.tag() == t })
 }
 
+// refuse has every check of the copy of a credential ask the log, because a check that did not judge the
+// entry itself was refused (P3): the log covers the copy, and perhaps the entry is not notified yet.
+func (c *seenCache) refuse(of credential) {
+	h, t := c.hash(of), c.tagger.of(of)
+	c.shard(h).refuse(uint32(h), func(e *entry) bool { return e.tag() == t })
+}
+
 // sweepEvery is how often each shard is swept.
 const sweepEvery = 10 * time.Second
 
@@ -293,12 +300,22 @@ func (s *shard) put(n *newEntry) (f found, ok bool) {
 			at, _ = s.find(slots, n.hash, never)
 		}
 	}
-	slots[at].Store(slotOf(n.hash, f.slab.id(f.at)))
+	s.replace(slots, at, old, &f)
 	if old != 0 {
 		s.removed(old)
 	}
 	s.moveSparse()
 	return f, true
+}
+
+// replace has f found instead of old, if there is one. A check that has a hot copy may still meet old. So
+// every check of old asks the log from here on: f may have been refused before (P3). The caller holds mu.
+func (s *shard) replace(slots []slot, at int, old entryID, f *found) {
+	if old != 0 {
+		e, _ := s.cache.arena.entry(old)
+		e.checkedGen().Store(detached)
+	}
+	slots[at].Store(slotOf(f.slab.hash(f.at), f.slab.id(f.at)))
 }
 
 // add makes an entry that is subscribed, and that no slot has. The caller holds mu.
@@ -398,7 +415,7 @@ func (s *shard) moveSparse() {
 			return
 		}
 		slot, id := s.find(slots, n.hash, func(o *entry) bool { return o == e })
-		slots[slot].Store(slotOf(n.hash, f.slab.id(f.at)))
+		s.replace(slots, slot, id, &f)
 		s.end(id, e, from)
 	}
 }
@@ -424,6 +441,15 @@ func (s *shard) remove(hash uint32, meant func(*entry) bool) {
 	if at, id := s.find(slots, hash, meant); id != 0 {
 		s.empty(slots, at)
 		s.removed(id)
+	}
+}
+
+func (s *shard) refuse(hash uint32, meant func(*entry) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, id := s.find(*s.slots.Load(), hash, meant); id != 0 {
+		e, _ := s.cache.arena.entry(id)
+		e.checkedGen().Store(detached)
 	}
 }
 

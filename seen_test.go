@@ -308,6 +308,29 @@ func TestLateCheck(t *testing.T) {
 	}
 }
 
+// P3: a check that waited for a look-up is refused, because an entry of the log has just arrived. The
+// copy that the cache has of the same answer was accepted before, and is not notified yet. It is
+// refused from here on.
+func TestRefusedAfterLookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(t)
+		v := follow(t, s, counterfoil.Options{})
+		defer v.Close()
+		text := s.opaque("ses_1")
+		counterfoil.AfterLookup(v, func() {
+			if _, err := v.Verify(t.Context(), text); err != nil {
+				t.Errorf("before the entry arrives: %v", err)
+			}
+			counterfoil.Index(v, source.Revocation{At: counterfoil.Cursor{Epoch: epoch, Seq: 1 << 40}, Scope: source.ScopeSession, ID: "ses_1", Expires: time.Now().Add(time.Hour)})
+		})
+		for range 3 {
+			if _, err := v.Verify(t.Context(), text); !errors.Is(err, counterfoil.ErrRevoked) {
+				t.Errorf("after it arrived: %v, want ErrRevoked", err)
+			}
+		}
+	})
+}
+
 // The busiest copies take no more than they may, also when large ones take the places of small ones.
 func TestHotCopiesAreBounded(t *testing.T) {
 	var texts []string
@@ -322,7 +345,7 @@ func TestHotCopiesAreBounded(t *testing.T) {
 	}
 }
 
-// MaxSeenBytes bounds what is reachable, whoever comes: copies in use are small, and between them come
+// MaxSeenBytes bounds what is reachable: copies in use are small, and between them come
 // once large ones, ones that share a session with no other, and pairs that share one of which the
 // second is in use.
 func TestMaxSeenBytesIsWhatIsReachable(t *testing.T) {
