@@ -82,14 +82,17 @@ func TestConsoleInABrowser(t *testing.T) {
 	letters := deadLetters(t, auth, kept)
 	boss := asRole(t, auth, "admin")
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-	var long directory.User
+	var long, right directory.User
 	for n, name := range []string{longName, rightName, "Ann", "Bo", ""} {
 		u, _, _, err := auth.Users().CreateInvited(t.Context(), rights.Owner(), audit.Act{By: audit.ByLocal}, directory.User{Identifier: fmt.Sprintf("user%d.with.a.long.address@department.example.org", n), Name: name, Roles: []string{"staff", "reports"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n == 0 {
+		switch n {
+		case 0:
 			long = u
+		case 1:
+			right = u
 		}
 		for range 40 {
 			loginOf(t, auth, u.ID, 0, agent, "staff")
@@ -161,7 +164,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	}
 	c.few = true
 	for name, path := range map[string]string{
-		"form-rotate": "/admin/keys/rotate", "form-revoke-key": "/admin/keys/" + auth.Issuer().SigningKeys()[0].ID + "/revoke", "form-verify": "/admin/audit/verify", "form-undos": user + "/undos", "form-end": user + "/end", "form-delete-user": user + "/delete", "form-delete-client": "/admin/clients/shop/delete",
+		"user-right": "/admin/users/" + right.ID, "form-rotate": "/admin/keys/rotate", "form-revoke-key": "/admin/keys/" + auth.Issuer().SigningKeys()[0].ID + "/revoke", "form-verify": "/admin/audit/verify", "form-undos": user + "/undos", "form-end": user + "/end", "form-delete-user": user + "/delete", "form-delete-client": "/admin/clients/shop/delete",
 		"form-edit": user + "/edit", "form-invite": user + "/invite", "form-new-client": "/admin/new/client", "form-end-client": "/admin/clients/shop/end", "form-end-session": "/admin/sessions/" + rows[0].ID + "/end", "form-unmute": "/admin/monitor/checks/shop/unmute",
 		"form-note": note, "outbox-waiting": "/admin/outbox?state=waiting",
 	} {
