@@ -43,8 +43,9 @@ func write(path string, data []byte, place func(from, to string) error) error {
 	return place(temp.Name(), path)
 }
 
-// tempPrefix is what names of temporary files for path begin with. A number follows.
-func tempPrefix(path string) string { return "." + filepath.Base(path) + "." }
+// tempPrefix is what names of temporary files for path begin with. A number follows. Nothing else names files so: some programs
+// put a number or a date behind the name of a file to keep an earlier one.
+func tempPrefix(path string) string { return "." + filepath.Base(path) + ".wholefile-" }
 
 // leftAfter is how old a temporary file is that no process is writing any more.
 const leftAfter = time.Hour

@@ -51,12 +51,15 @@ func TestFiles(t *testing.T) {
 func TestLeftFiles(t *testing.T) {
 	folder := t.TempDir()
 	long := time.Now().Add(-2 * time.Hour)
-	for name, stays := range map[string]bool{".key.123": false, ".key.99": true, ".key.1.123": true, ".key.": true, ".key.bak": true, "key.123": true, ".keys.123": true} {
+	for name, stays := range map[string]bool{
+		".key.wholefile-123": false, ".key.wholefile-99": true, ".key.1.wholefile-123": true, ".key.wholefile-": true, ".key.wholefile-1a": true,
+		".key.bak": true, ".key.1": true, ".key.20261130": true, "key.wholefile-123": true, ".keys.wholefile-123": true,
+	} {
 		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if name != ".key.99" { // which another process writes
+		if name != ".key.wholefile-99" { // which another process writes
 			if err := os.Chtimes(path, long, long); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"time"
+	"unsafe"
 )
 
 // ProductionPolicy is what the program hashes with.
@@ -84,29 +85,52 @@ func (p *Passwords) Record() (spent map[string]int) {
 	return spent
 }
 
-// sleeper takes so long for each job.
+// sleeper takes so long for each unit of a job.
 type sleeper struct {
 	here
 	each time.Duration
 }
 
-func (s sleeper) spend(effort) error { time.Sleep(s.each); return nil }
+func (s sleeper) spend(e effort) error { time.Sleep(time.Duration(e.Units) * s.each); return nil }
 
-// Sleepers are slots whose jobs take so long, and how many of them slot 0 did again. job has one done.
-func Sleepers(each ...time.Duration) (job func(), doubled func() int) {
+// Sleepers are slots whose jobs take so long for each unit, and how many of them slot 0 did again. attempt has jobs of so many units done,
+// one after another.
+func Sleepers(each ...time.Duration) (attempt func(units ...int), doubled func() int) {
 	var all []hasher
 	for _, d := range each {
 		all = append(all, sleeper{each: d})
 	}
 	p := &Passwords{slots: newSlots(all, true)}
-	return func() {
+	return func(units ...int) {
 		h, release, err := p.slots.take(context.Background())
-		if err == nil {
-			err = h.spend(effort{})
-			release()
-		}
 		if err != nil {
 			panic(err)
 		}
+		defer release()
+		for _, n := range units {
+			if err := h.spend(effort{Units: n}); err != nil {
+				panic(err)
+			}
+		}
 	}, p.Doubled
+}
+
+// secretive hashes nothing, and tells when the garbage collector has the password of a job.
+type secretive struct{ here }
+
+func (secretive) verify(string, string, params) (match, outdated bool, err error) {
+	return true, false, nil
+}
+
+// Forgotten is closed by the garbage collector once nothing has the password of a job any more, which has had its answer, on slots that stay open.
+func Forgotten() (forgotten <-chan struct{}, stay func()) {
+	gone := make(chan struct{})
+	s := newSlots([]hasher{secretive{}}, true)
+	password := make([]byte, 64)
+	runtime.AddCleanup(&password[0], func(gone chan struct{}) { close(gone) }, gone)
+	text := unsafe.String(&password[0], len(password))
+	if match, _, err := s.verify("", text, insecure); !match || err != nil {
+		panic(err)
+	}
+	return gone, func() { runtime.KeepAlive(s) }
 }

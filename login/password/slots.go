@@ -15,7 +15,7 @@ import (
 //
 // The others get no processor time while the machine is busy with something else. So a job that one of them does
 // not finish is done again by slot 0, and the first answer counts. It is late, and done again, when it has run for twice as
-// long as the last job of slot 0 took. Each job is done again once at most, and where all slots get their time, none is.
+// long as jobs of slot 0 take. Each job is done again once at most, and where all slots get their time, none is.
 type slots struct {
 	free   chan struct{} // as many as attempts may have a slot
 	shares bool          // slot 0 alone has a share of a busy machine
@@ -25,7 +25,7 @@ type slots struct {
 	busy    []bool        // also with a job whose answer came from slot 0
 	waiting []*run        // in turn
 	spare   []*run        // run on other slots than 0, and have no answer, the oldest first
-	took    time.Duration // by the last job of slot 0
+	took    time.Duration // by jobs of slot 0, see tookOf
 	doubled int           // jobs that slot 0 did again
 	late    *time.Timer   // looks again for a job that is late; nil: none was awaited
 }
@@ -107,7 +107,8 @@ func (s *slots) assign() {
 		}
 		r := s.overdue(n)
 		if r == nil && len(s.waiting) > 0 {
-			r, s.waiting = s.waiting[0], s.waiting[1:]
+			r = s.waiting[0]
+			s.waiting = slices.Delete(s.waiting, 0, 1) // clears what is behind the end: no password stays there
 		}
 		if r != nil {
 			s.start(n, r)
@@ -161,7 +162,7 @@ func (s *slots) start(n int, r *run) {
 		s.busy[n] = false
 		r.copies--
 		if n == 0 {
-			s.took = time.Since(began)
+			s.took = tookOf(s.took, time.Since(began))
 		}
 		if r.answer != nil && (r.copies == 0 || !errors.Is(o.err, counterfoil.ErrUnavailable)) {
 			r.answer <- o // before the next job: who waits for it may have one
@@ -170,4 +171,10 @@ func (s *slots) start(n int, r *run) {
 		}
 		s.assign()
 	}()
+}
+
+// tookOf is how long jobs of slot 0 take, after a job that took so long. Jobs are of several kinds, and one attempt may have a long one and a
+// short one: it follows a longer one at once, and shorter ones slowly, so that after a short one others are not late.
+func tookOf(before, last time.Duration) time.Duration {
+	return max(last, before-(before-last)/8)
 }

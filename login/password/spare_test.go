@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -106,31 +107,47 @@ func TestSlotZeroDoesWhatIsLateAgain(t *testing.T) {
 func TestJobsThatAreLate(t *testing.T) {
 	const each = 100 * time.Millisecond
 	for name, c := range map[string]struct {
-		slots   []time.Duration
-		jobs    int
-		doubled int
-		all     time.Duration
+		slots    []time.Duration
+		units    []int // of the jobs of each attempt
+		attempts int
+		doubled  int
+		all      time.Duration
 	}{
-		"each gets its time": {[]time.Duration{each, each, each}, 30, 0, 10 * each},
-		"one is slower":      {[]time.Duration{each, 3 * each / 2}, 30, 0, 18 * each},
-		"one gets none":      {[]time.Duration{each, time.Hour}, 2, 1, 3 * each},
-		"two get none":       {[]time.Duration{each, time.Hour, time.Hour}, 3, 2, 4 * each},
-		"a flood":            {[]time.Duration{each, time.Hour}, 30, 1, 30 * each},
+		"each gets its time":      {[]time.Duration{each, each, each}, []int{1}, 30, 0, 10 * each},
+		"one is slower":           {[]time.Duration{each, 3 * each / 2}, []int{1}, 30, 0, 18 * each},
+		"one gets none":           {[]time.Duration{each, time.Hour}, []int{1}, 2, 1, 3 * each},
+		"two get none":            {[]time.Duration{each, time.Hour, time.Hour}, []int{1}, 3, 2, 4 * each},
+		"of one kind and another": {[]time.Duration{each, 3 * each / 2}, []int{10, 1}, 30, 0, 18 * 11 * each},
+		"a flood":                 {[]time.Duration{each, time.Hour}, []int{1}, 30, 1, 30 * each},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				job, doubled := password.Sleepers(c.slots...)
+				attempt, doubled := password.Sleepers(c.slots...)
 				began := time.Now()
 				var all sync.WaitGroup
-				for range c.jobs {
-					all.Go(job)
+				for range c.attempts {
+					all.Go(func() { attempt(c.units...) })
 				}
 				all.Wait()
 				if took := time.Since(began); took != c.all || doubled() != c.doubled {
-					t.Errorf("%d jobs took %v, and %d were done again, want %v and %d", c.jobs, took, doubled(), c.all, c.doubled)
+					t.Errorf("%d attempts took %v, and %d were done again, want %v and %d", c.attempts, took, doubled(), c.all, c.doubled)
 				}
 				time.Sleep(time.Hour) // the others end, too
 			})
 		})
+	}
+}
+
+// What has had its answer is kept by nothing: a password does not stay in memory until the next one comes.
+func TestAnsweredPasswordsAreForgotten(t *testing.T) {
+	forgotten, stay := password.Forgotten()
+	defer stay()
+	for {
+		runtime.GC()
+		select {
+		case <-forgotten:
+			return
+		default:
+		}
 	}
 }
