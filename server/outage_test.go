@@ -34,20 +34,23 @@ type outageBench struct {
 	bench
 	store  *storetest.FaultyStore
 	issuer *issuer.Issuer
-	later  atomic.Int64 // by how much the clock is ahead
+	begun  time.Time
+	later  atomic.Int64 // since begun: the clock moves when a test says so, however slow the machine is
 	device string
 }
 
+func (b *outageBench) now() time.Time { return b.begun.Add(time.Duration(b.later.Load())) }
+
 func newOutageBench(t *testing.T) *outageBench {
 	t.Helper()
-	b := &outageBench{store: storetest.Faulty(memory.New())}
+	b := &outageBench{store: storetest.Faulty(memory.New()), begun: time.Now()}
 	var handler http.Handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(web.Close)
 	b.bench = bench{T: t, url: web.URL}
 	b.open(server.Config{
 		Store: b.store, SealKey: [32]byte{1}, URL: web.URL, Registration: true, Offline: true, InsecureHashes: true,
-		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Now: func() time.Time { return time.Now().Add(time.Duration(b.later.Load())) },
+		Logger: slog.New(slog.DiscardHandler), Audit: func(audit.Entry) {}, Now: b.now,
 	})
 	b.issuer, handler = b.bench.issuer, b.server
 	_, err := b.users.Register(t.Context(), rights.Owner(), audit.Act{}, "alice", "", secret.New(pass), nil)
@@ -69,8 +72,7 @@ func (b *outageBench) holder(carrier counterfoil.Carrier) holder {
 	must(b.T, err)
 	rev, err := b.issuer.SubjectRev(b.Context(), user.ID)
 	must(b.T, err)
-	now := time.Now().Add(time.Duration(b.later.Load()))
-	i, err := b.issuer.Login(b.Context(), login.Proof{Subject: user.ID, At: now, SubjectRev: rev}, issuer.Request{Carrier: carrier})
+	i, err := b.issuer.Login(b.Context(), login.Proof{Subject: user.ID, At: b.now(), SubjectRev: rev}, issuer.Request{Carrier: carrier})
 	must(b.T, err)
 	if carrier.Transport == counterfoil.Header {
 		return holder{i, []string{"Authorization", "Bearer " + i.Access.Reveal()}}
