@@ -3,6 +3,7 @@ package counterfoil
 import (
 	"context"
 	"time"
+	"unsafe"
 
 	"github.com/counterfoil/counterfoil/internal/revocation"
 )
@@ -205,6 +206,13 @@ func Place(v *Verifier, text string) any {
 		return nil
 	}
 	return f.entry
+}
+
+// LineOf returns where in a line of a processor's cache, of 64 bytes, the entries of a slab of so many lines
+// begin, and how many bytes each line of the slab takes.
+func LineOf(lines int) (begin, size uintptr) {
+	b := newSlab(lines)
+	return uintptr(unsafe.Pointer(&b.lines[0])) % 64, unsafe.Sizeof(b.lines[0])
 }
 
 // NoneHot has a verifier make no copy a hot one from now on.

@@ -225,6 +225,15 @@ func TestHotCopies(t *testing.T) {
 	})
 }
 
+// What a check reads of an entry is one line of a processor's cache.
+func TestEntryIsOneLine(t *testing.T) {
+	for _, lines := range []int{8, 64, 1024} {
+		if begin, size := counterfoil.LineOf(lines); begin != 0 || size != 64 {
+			t.Errorf("of %d: %d bytes, %d behind the begin of a line", lines, size, begin)
+		}
+	}
+}
+
 // A session that has to be made is no memory of its own for a caller who does not keep it. Verify must
 // stay small enough to be compiled into its callers for that.
 func TestSessionThatIsNotKept(t *testing.T) {
