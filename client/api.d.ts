@@ -162,7 +162,7 @@ export interface Receipt {
   confirmed: boolean;
   cursor: Cursor;
   epoch: string;
-  /** verifiers that serve stale by choice */
+  /** verifiers that serve stale by choice, by the first 8 characters of their ids, as in the list of verifiers */
   not_waited_for?: string[];
   seq: number;
   /** of POST /v1/admin/revocations: how many verifiers follow this server; absent: none */
