@@ -96,20 +96,24 @@ func OfKey(k directory.APIKey) rights.Actor {
 
 // Administer lets the subject of a session do what needs a right, or says why not: a
 // [rights.Forbidden] if no role of the session has the right, and counterfoil.ErrStepUp if the action
-// changes something and the login is older than [FreshAdmin]. The session comes from
-// issuer.Administration, so its roles are those of now.
+// changes something and the login is older than [FreshAdmin]. The Actor of such a session has no right to change
+// anything. The session comes from issuer.Administration, so its roles are those of now.
 func (a *Accounts) Administer(s *counterfoil.Session, r rights.Right) (rights.Actor, error) {
-	who := rights.Of(rightsOf(s.Roles)...)
-	if !who.May(r) {
+	has := rightsOf(s.Roles)
+	if !slices.Contains(has, r) {
 		return rights.Actor{}, rights.Forbidden{Why: fmt.Sprintf("it needs the role %s", strings.Join(RolesWith(r), " or "))}
 	}
-	if r == rights.Revoke || r == rights.Write {
-		if err := a.issuer.Fresh(s.AuthTime, FreshAdmin); err != nil {
+	if err := a.issuer.Fresh(s.AuthTime, FreshAdmin); err != nil {
+		if changes(r) {
 			return rights.Actor{}, err
 		}
+		has = slices.DeleteFunc(has, changes)
 	}
-	return who, nil
+	return rights.Of(has...), nil
 }
+
+// changes reports whether a right is one to change something.
+func changes(r rights.Right) bool { return r != rights.Read && r != rights.Audit }
 
 // Revoke is [issuer.Issuer.Revoke] for who administers: it ends what scope and id name. who must have the right
 // Write, or it is [rights.Forbidden].

@@ -68,7 +68,8 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// Who changes something has signed in within five minutes. To read takes no more than a session.
+// Who changes something has signed in within five minutes. To read takes no more than a session, and the Actor of an older login can do no more
+// than that: what asks it for a right need not ask for the time of the login.
 func TestFreshAdministrator(t *testing.T) {
 	t.Parallel()
 	n := open(t, stores{users: inMemory(t)})
@@ -76,9 +77,12 @@ func TestFreshAdministrator(t *testing.T) {
 		0: nil, accounts.FreshAdmin - 10*time.Second: nil, accounts.FreshAdmin + time.Second: counterfoil.ErrStepUp, 24 * time.Hour: counterfoil.ErrStepUp,
 	} {
 		for _, right := range rights.All() {
-			_, err := n.Users().Administer(&counterfoil.Session{Roles: []string{accounts.RoleAdmin}, AuthTime: time.Now().Add(-age)}, right)
+			who, err := n.Users().Administer(&counterfoil.Session{Roles: []string{accounts.RoleAdmin}, AuthTime: time.Now().Add(-age)}, right)
 			if reads := right == rights.Read || right == rights.Audit; reads && err != nil || !reads && !errors.Is(err, want) {
 				t.Errorf("%s, %v after the login: %v, want %v", right, age, err, want)
+			}
+			if fresh := want == nil; err == nil && (who.May(rights.Write) != fresh || who.May(rights.Revoke) != fresh || !who.May(rights.Read) || !who.May(rights.Audit)) {
+				t.Errorf("who was let through to %s %v after the login may do %+v", right, age, who)
 			}
 		}
 	}

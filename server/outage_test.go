@@ -126,6 +126,15 @@ var requests = []request{
 		body: func(h holder, _ int) string { return `{"scope":"session","id":"` + h.Session.ID + `"}` }},
 	{method: "POST", path: "/v1/admin/revocations", byKey: true, body: text(`{"scope":"subject","id":"s#"}`), writes: true},
 	{method: "POST", path: "/v1/admin/revocations", byKey: true, body: text(`{"scope":"client","id":"default"}`), writes: true},
+	{method: "GET", path: "/v1/admin/users", byKey: true},
+	{method: "GET", path: "/v1/admin/users?q=alice", byKey: true},
+	{method: "GET", path: "/v1/admin/sessions", byKey: true},
+	{method: "GET", path: "/v1/admin/sessions/", path2: func(h holder) string { return h.Session.ID }, byKey: true},
+	{method: "GET", path: "/v1/admin/clients", byKey: true},
+	{method: "GET", path: "/v1/admin/clients/default", byKey: true},
+	{method: "GET", path: "/v1/admin/apikeys", byKey: true},
+	{method: "GET", path: "/v1/admin/outbox", byKey: true},
+	{method: "GET", path: "/v1/admin/audit?action=login", byKey: true},
 	{method: "GET", path: "/v1/log", byKey: true},
 	{method: "POST", path: "/oauth/introspect", byKey: true, carrier: counterfoil.CarrierBearer,
 		body: func(h holder, _ int) string { return url.Values{"token": {h.Access.Reveal()}}.Encode() }},
@@ -225,7 +234,7 @@ func carrierOr(c counterfoil.Carrier) counterfoil.Carrier {
 }
 
 func (b *outageBench) calls() (n int) {
-	for _, op := range []storetest.Op{storetest.OpGet, storetest.OpList, storetest.OpCommit, storetest.OpLog, storetest.OpWait, storetest.OpSweep} {
+	for _, op := range []storetest.Op{storetest.OpGet, storetest.OpList, storetest.OpSearch, storetest.OpCount, storetest.OpCommit, storetest.OpLog, storetest.OpWait, storetest.OpSweep} {
 		n += b.store.Calls(op)
 	}
 	return n
