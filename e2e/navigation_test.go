@@ -72,3 +72,9 @@ func TestNavigationOfThePages(t *testing.T) {
 		})
 	}
 }
+
+// openMenu opens the navigation where it is a menu.
+func (b *browser) openMenu() {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](`{ const menu = document.querySelector("nav summary"); if (menu.checkVisibility()) menu.click() }`))
+}

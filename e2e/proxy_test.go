@@ -205,7 +205,8 @@ func throughThePages(t *testing.T, auth *server.Embedded, url, name string, l lo
 	b.do(chromedp.Click(chromedp.CSS(`.sessions button[aria-label^="End the session of phone"]`)))
 	b.until(`document.querySelectorAll(".sessions li").length === 1 && document.querySelector(".tag")`)
 
-	b.do(chromedp.Click(chromedp.CSS(`a[href$="/password"]`)))
+	b.openMenu()
+	b.do(chromedp.Click(chromedp.CSS(`nav a[href$="/password"]`)))
 	b.until(`document.querySelector("#current") && ` + at("/password"))
 	b.do(chromedp.SendKeys(chromedp.CSS("#current"), ownPassword), chromedp.SendKeys(chromedp.CSS("#next"), "some other words instead\r"))
 	b.until(`document.querySelector("[role=status]")?.textContent.includes("changed")`)
