@@ -74,6 +74,9 @@ func (f *found) judge(k *knowledge) error {
 // dropped before, by newer knowledge than k, if e had ended by then. So a copy that ended at
 // such a time is not remembered as one that no entry covers.
 func (v *Verifier) ask(e *found, k *knowledge, gen uint64) error {
+	if gen == asleep && e.is(isUsed) {
+		gen = e.slab.shard.wake(e.slab, e.at) // still C2
+	}
 	err := e.judge(k) // C3
 	if err == nil && e.deadline() <= k.dropped(v.opts.Leeway) {
 		at := v.clock.Read()

@@ -38,7 +38,7 @@ const (
 
 // checkedGen is the generation of the knowledge whose log was found not to cover the
 // session; or a stamp, when no check has asked the log since the stamp was given; or
-// detached. See notifier.
+// asleep, or detached. See notifier.
 func (e *entry) checkedGen() *atomic.Uint64 { return &e[wordGen] }
 
 func (e *entry) deadline() int64 { return int64(e[wordDeadline].Load()) }
@@ -60,6 +60,7 @@ const (
 	isGone                // not to be found any more, for ever
 	isSigned              // proven by a key, not by a look-up; never changes
 	isLimited             // the session has an Origin; never changes
+	isListed              // in the lists of notifier
 
 	formatShift = 8  // of Format; never changes
 	sharedShift = 16 // of the number of the session in slab.shared; never changes
@@ -116,6 +117,7 @@ type slab struct {
 	shared atomic.Pointer[[]*Session] // what sessions have in common
 	count  atomic.Uint32
 
+	shard   *shard // whose it is; nil: of a connection
 	number  uint32
 	made    int  // bytes that its entries cost, and what stayed empty
 	live    int  // of those, bytes of entries that can still be found; 0: there is none
@@ -164,6 +166,7 @@ func (b *slab) add(n *newEntry) (at uint32) {
 	}
 	binary.LittleEndian.PutUint32(n.packed[packedCost:], uint32(cost))
 	e := &b.lines[at]
+	e.checkedGen().Store(asleep)
 	e[wordDeadline].Store(uint64(n.deadline))
 	e[wordTag].Store(n.tag[0])
 	e[wordTag+1].Store(n.tag[1])

@@ -2,6 +2,7 @@ package counterfoil
 
 import (
 	"context"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -43,9 +44,16 @@ func NewMeeting(scope revocation.Scope) *Meeting {
 // notifier, after the look-up. The verdict says whether the copy was found, and whether the
 // entry of the log was known when the check began.
 func (m *Meeting) Check(v *Verdict) []func() {
+	steps := m.CheckAndWake(v)
+	return slices.Delete(steps, 3, 5)
+}
+
+// CheckAndWake is Check of a copy that may be asleep.
+func (m *Meeting) CheckAndWake(v *Verdict) []func() {
 	var k *knowledge
 	var e *found
 	var gen uint64
+	listed := false
 	asks := func() bool { return e != nil && gen != k.gen }
 	return []func(){
 		func() { e = m.found },
@@ -53,6 +61,17 @@ func (m *Meeting) Check(v *Verdict) []func() {
 		func() {
 			v.Found, v.Knew = e != nil, k.applied == m.covers.At
 			if e != nil {
+				gen = e.checkedGen().Load()
+			}
+		},
+		func() {
+			if asks() && gen == asleep {
+				listed = e.is(isListed) || m.notifier.list(e.slab, e.at)
+			}
+		},
+		func() {
+			if asks() && gen == asleep {
+				m.notifier.wake(e.entry, listed)
 				gen = e.checkedGen().Load()
 			}
 		},
@@ -84,6 +103,13 @@ func (m *Meeting) Put() []func() {
 	e := m.found
 	m.found = nil
 	return []func(){func() { m.subscribe(e) }, func() { m.found = e }}
+}
+
+// PutAsleep makes the copy be found, which is not subscribed.
+func (m *Meeting) PutAsleep() []func() {
+	e := m.found
+	m.found = nil
+	return []func(){func() { m.found = e }}
 }
 
 // Remove makes it not be found any more, as seenCache.removed does.

@@ -24,9 +24,10 @@ import (
 // A check of e, in this order:
 //
 //	C1  loads knowledge k;
-//	C2  loads e.checkedGen; if that is k.gen, it accepts e here;
+//	C2  loads e.checkedGen; if that is k.gen, it accepts e here; if e is asleep and is not seen
+//	    for the first time, it subscribes e and loads checkedGen again;
 //	C3  asks the index whether an entry covers e;
-//	C4  if none does, sets checkedGen to k.gen, unless it has changed since C2, and accepts;
+//	C4  if none does, sets checkedGen to k.gen, unless it has changed since C2 or e is asleep, and accepts;
 //	    if one does, sets checkedGen to detached, for ever, and refuses.
 //
 // Say that a check of e loads knowledge that has the page of r. It refuses:
@@ -42,8 +43,9 @@ import (
 //     nothing. If it did after that C4, then C2 of our check finds the stamp, or what a
 //     check wrote that found the stamp: that one asked after F1, and refused. Both
 //     contradict 2.
-//  5. Was e not subscribed yet? To subscribe writes a new stamp, before any check can find e.
-//     So all checks of e began after F2, asked after F1, and refused. That contradicts 2.
+//  5. Was e not subscribed yet? Then it was asleep. The earlier check wrote its C4, so at the end of its
+//     C2 it found e not asleep any more: e was subscribed by then, which was after F2. So it
+//     asked after F1, and refused. That contradicts 2.
 //     An entry whose slab has few others is moved: another entry is made of it, and is
 //     subscribed before it takes the place of e, and e is detached before that, too. This is a copy of its own, like one that
 //     was verified again, and what was asked about e does not count for it.
@@ -61,10 +63,15 @@ type notifier struct {
 	shards [notifierShards]notifierShard
 }
 
-// detached is entry.checkedGen of a copy that is not subscribed any more, and of one that
-// was refused as revoked: it stays refused (P3). A detached copy is asked about at every
-// check.
-const detached = 0
+// Values of entry.checkedGen that no stamp and no generation has. Of such a copy every check asks the log.
+const (
+	// detached is of a copy that is not subscribed any more, and of one that was refused as revoked: it stays
+	// refused (P3).
+	detached = 0
+
+	// asleep is of a copy that was seen once, and is not subscribed. Many are never seen again.
+	asleep = 1<<64 - 1
+)
 
 const notifierShards = 64
 
@@ -130,25 +137,40 @@ func (n *notifier) hashOf(t topic, id []byte) uint64 {
 	return maphash.Bytes(n.seed, id) ^ uint64(t)<<48 | 1<<32
 }
 
-// subscribe has an entry notified from here on. It must not have been subscribed before, and no
-// other goroutine may have it yet.
-func (n *notifier) subscribe(b *slab, at uint32) {
+// subscribe has an entry notified from here on. It must not have been subscribed before. Checks may have
+// it, and nobody else subscribes or unsubscribes it meanwhile.
+func (n *notifier) subscribe(b *slab, at uint32) { n.wake(&b.lines[at], n.list(b, at)) }
+
+// list puts an entry into its lists, and reports whether it has any.
+func (n *notifier) list(b *slab, at uint32) (listed bool) {
 	e := &b.lines[at]
-	p := n.places(b, at)
-	for t, h := range p {
+	for t, h := range n.places(b, at) {
 		if h != 0 {
 			n.shard(h).add(n, topic(t), h, b.id(at), e)
+			listed = true
 		}
 	}
-	if p != (places{}) {
-		e.checkedGen().Store(n.stamp())
+	e[wordState].Or(isListed)
+	return listed
+}
+
+// wake lets checks remember what the log says about an entry, which is listed by now. One that was notified
+// or refused meanwhile is not asleep any more.
+func (n *notifier) wake(e *entry, listed bool) {
+	gen := uint64(detached)
+	if listed {
+		gen = n.stamp()
 	}
+	e.checkedGen().CompareAndSwap(asleep, gen)
 }
 
 // unsubscribe ends the notifications of an entry.
 func (n *notifier) unsubscribe(b *slab, at uint32) {
 	e := &b.lines[at]
 	e.checkedGen().Store(detached) // before it cannot be notified any more
+	if !e.is(isListed) {
+		return
+	}
 	for t, h := range n.places(b, at) {
 		if h != 0 {
 			n.shard(h).remove(n, topic(t), h, e)
@@ -210,7 +232,7 @@ func (e *entry) notify(stamp uint64) {
 // found in checkedGen (P1). That it is revoked is for ever (P3).
 func (e *entry) checked(k *knowledge, gen uint64, err error) {
 	switch {
-	case err == nil && gen != detached:
+	case err == nil && gen != detached && gen != asleep:
 		e.checkedGen().CompareAndSwap(gen, k.gen)
 	case covered(err):
 		e.checkedGen().Store(detached)

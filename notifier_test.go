@@ -172,6 +172,9 @@ func TestEveryOrder(t *testing.T) {
 		{source.ScopeToken, "three checks", 5_040},
 		{source.ScopeGrant, "three checks", 5_040},
 		{source.ScopeClient, "put", 27_720},
+		{source.ScopeSession, "asleep", 15_840},
+		{source.ScopeToken, "asleep", 15_840},
+		{source.ScopeSession, "first sight", 5_040},
 	} {
 		orders := 0
 		everyOrder(meet(c.scope, c.what).sizes(), func(order []int) {
@@ -195,6 +198,21 @@ type meeting struct {
 
 func meet(scope source.Scope, what string) *meeting {
 	m := &meeting{Meeting: counterfoil.NewMeeting(scope)}
+	switch what {
+	case "asleep":
+		first, second := m.wakes(), m.wakes()
+		m.parties = append(m.parties, first, []func(){func() { do(second...) }}, m.PutAsleep(), m.Follow())
+		return m
+	case "first sight":
+		do(m.PutAsleep()...)
+		m.check(false)
+		for range 2 {
+			steps := m.wakes()
+			m.parties = append(m.parties, []func(){func() { do(steps...) }})
+		}
+		m.parties = append(m.parties, m.Follow())
+		return m
+	}
 	put := m.Put()
 	if what != "put" {
 		do(put...)
@@ -218,6 +236,13 @@ func meet(scope source.Scope, what string) *meeting {
 	}
 	m.parties = append(m.parties, m.Follow())
 	return m
+}
+
+// wakes returns the steps of a check of a copy that may be asleep.
+func (m *meeting) wakes() []func() {
+	v := new(counterfoil.Verdict)
+	m.checks = append(m.checks, v)
+	return m.CheckAndWake(v)
 }
 
 // check adds a check, step by step or in one.

@@ -171,8 +171,8 @@ func (c *seenCache) warm(of credential, f *found) {
 // rooms are for packed sessions on their way into a slab.
 var rooms = sync.Pool{New: func() any { return new([512]byte) }}
 
-// put takes a copy in, instead of another one of the same credential if there is one. What it
-// returns is notified: it is subscribed before any check can find it.
+// put takes a copy in, instead of another one of the same credential if there is one. It is asleep until it is
+// found again.
 func (c *seenCache) put(n *newCopy) found {
 	h := c.hash(n.credential)
 	room := rooms.Get().(*[512]byte)
@@ -287,7 +287,7 @@ func never(*entry) bool { return false }
 func (s *shard) put(n *newEntry) (f found, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, ok = s.add(n, false)
+	f, ok = s.add(n, false, false)
 	if !ok {
 		return f, false
 	}
@@ -318,8 +318,9 @@ func (s *shard) replace(slots []slot, at int, old entryID, f *found) {
 	slots[at].Store(slotOf(f.slab.hash(f.at), f.slab.id(f.at)))
 }
 
-// add makes an entry that is subscribed, and that no slot has. The caller holds mu.
-func (s *shard) add(n *newEntry, refused bool) (f found, ok bool) {
+// add makes an entry that no slot has. It is subscribed if it takes the place of one that is. The caller holds
+// mu.
+func (s *shard) add(n *newEntry, listed, refused bool) (f found, ok bool) {
 	b, lines := s.filled, linesOf(len(n.packed))
 	if b == nil || !b.hasRoom(lines) {
 		if b = s.another(lines); b == nil {
@@ -328,13 +329,26 @@ func (s *shard) add(n *newEntry, refused bool) (f found, ok bool) {
 	}
 	at := b.add(n)
 	e := &b.lines[at]
-	s.cache.notifier.subscribe(b, at)
+	if listed {
+		s.cache.notifier.subscribe(b, at)
+	}
 	if refused {
 		e.checkedGen().Store(detached)
 	}
 	b.publish(at)
 	s.cache.bytes.Add(int64(b.cost(at)))
 	return found{entry: e, slab: b, at: at}, true
+}
+
+// wake subscribes an entry that is seen again, and returns its checkedGen.
+func (s *shard) wake(b *slab, at uint32) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := &b.lines[at]
+	if !e.is(isGone) && !e.is(isListed) {
+		s.cache.notifier.subscribe(b, at)
+	}
+	return e.checkedGen().Load()
 }
 
 // another seals the slab that was filled and returns the next one, or nil if there is no number
@@ -348,6 +362,7 @@ func (s *shard) another(lines int) *slab {
 		s.released(old)
 	}
 	b := newSlab(max(lines, min(8<<bits.Len(uint(s.size/8)), slabSize)))
+	b.shard = s
 	if !s.cache.arena.take(b) {
 		return nil
 	}
@@ -407,10 +422,10 @@ func (s *shard) moveSparse() {
 			continue
 		}
 		n := newEntry{
-			tag: e.tag(), hash: from.hash(at), deadline: e.deadline(), state: e[wordState].Load() & (1<<sharedShift - 1),
+			tag: e.tag(), hash: from.hash(at), deadline: e.deadline(), state: e[wordState].Load() & (1<<sharedShift - 1) &^ isListed,
 			packed: from.packed(at, room[:0]), shared: from.sharedOf(at),
 		}
-		f, ok := s.add(&n, e.checkedGen().Load() == detached)
+		f, ok := s.add(&n, e.is(isListed), e.checkedGen().Load() == detached)
 		if !ok {
 			return
 		}
