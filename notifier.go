@@ -104,10 +104,13 @@ func newNotifier() *notifier { return &notifier{arena: new(arena), seed: maphash
 // stamp returns a number that was never in any entry.checkedGen.
 func (n *notifier) stamp() uint64 { return n.stamps.Add(1) }
 
-// hash is never 0.
+// hash returns the place of a name. It is never 0.
 func (n *notifier) hash(t topic, id string) uint64 {
-	return maphash.String(n.seed, id) ^ uint64(t)<<48 | 1<<32
+	return t.place(maphash.String(n.seed, id))
 }
+
+// place returns the place of a name whose hash is this one.
+func (t topic) place(hash uint64) uint64 { return hash ^ uint64(t)<<48 | 1<<32 }
 
 func (n *notifier) shard(hash uint64) *notifierShard { return &n.shards[hash>>58] }
 
@@ -125,16 +128,11 @@ func (n *notifier) places(b *slab, at uint32) (p places) {
 	for t := range topics { // they are packed in the same order
 		size, read := binary.Uvarint(rest)
 		if size > 0 {
-			p[t] = n.hashOf(t, rest[read:][:size])
+			p[t] = t.place(maphash.Bytes(n.seed, rest[read:][:size]))
 		}
 		rest = rest[read+int(size):]
 	}
 	return p
-}
-
-// hashOf is hash of what was packed.
-func (n *notifier) hashOf(t topic, id []byte) uint64 {
-	return maphash.Bytes(n.seed, id) ^ uint64(t)<<48 | 1<<32
 }
 
 // subscribe has an entry notified from here on. It must not have been subscribed before. Checks may have

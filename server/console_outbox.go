@@ -15,7 +15,7 @@ type lettersPage struct {
 	Letters []api.Letter
 	Outbox  api.Outbox
 	Next    string
-	people  map[string]*personLine // by id
+	names   api.Named
 }
 
 func (v *visit) letters() error {
@@ -29,10 +29,7 @@ func (v *visit) letters() error {
 	if err != nil {
 		return err
 	}
-	page := lettersPage{f, query.Get("state") == "waiting", all.Letters, all, v.nextPage(query, all.Next), map[string]*personLine{}}
-	for _, l := range all.Letters {
-		page.people[l.Subject] = v.person(all.Named, l.Subject)
-	}
+	page := lettersPage{f, query.Get("state") == "waiting", all.Letters, all, v.nextPage(query, all.Next), all.Named}
 	return v.render(http.StatusOK, "console_outbox.html", &page)
 }
 
@@ -83,7 +80,7 @@ func (p *lettersPage) Whose(l api.Letter) *personLine {
 	if l.Subject == "" {
 		return nil
 	}
-	return p.people[l.Subject]
+	return personOf(p.base, p.names, l.Subject)
 }
 
 // Named is what a letter is called in the console.

@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,21 +23,9 @@ var moreNouns = map[string]string{
 // things are the exported types with methods to which New or Open, or a function whose name
 // begins so, returns a pointer.
 func TestOneNoun(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := 0
-	for dir := range strings.FieldsSeq(string(out)) {
-		name, err := filepath.Rel(root, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made := nouns(t, dir)
+	for _, name := range packageFolders(t) {
+		made := nouns(t, name)
 		found += len(made)
 		if _, listed := moreNouns[name]; (len(made) > 1) != listed {
 			t.Errorf("%s makes %q: one noun is wanted, or a reason in moreNouns", name, made)

@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,18 +27,17 @@ func TestProblemTypesAreListed(t *testing.T) {
 	if err := json.Unmarshal([]byte(text(t, "server/openapi.json")), &document); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var found []string
-	for dir := range strings.FieldsSeq(string(out)) {
+	for _, dir := range packageFolders(t) {
+		if top, _, _ := strings.Cut(dir, "/"); slices.Contains([]string{"cmd", "compare", "examples"}, top) {
+			continue
+		}
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range files {
-			if !strings.HasSuffix(name, "_test.go") && !strings.Contains(name, "/cmd/") && !strings.Contains(name, "/compare/") && !strings.Contains(name, "/examples/") {
+			if !strings.HasSuffix(name, "_test.go") {
 				found = append(found, problemTypes(t, name)...)
 			}
 		}

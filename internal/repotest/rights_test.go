@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -80,22 +79,10 @@ func TestHandlersAskAccounts(t *testing.T) {
 // An exported method that acts on somebody's behalf takes a rights.Actor and uses it, or this file says why not. On
 // somebody's behalf is: with an audit.Act, a struct that has one, or "by", a text.
 func TestActorsBelowTheHandlers(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
 	sources := map[string][]*ast.File{} // by the path of the package
 	acting := map[string]bool{"audit.Act": true}
-	for dir := range strings.FieldsSeq(string(out)) {
-		path, err := filepath.Rel(root, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	for _, path := range packageFolders(t) {
+		names, err := filepath.Glob(filepath.Join(path, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}

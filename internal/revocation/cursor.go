@@ -3,6 +3,8 @@ package revocation
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Cursor is a place in the revocation log. Order comes from here, never from a
@@ -30,31 +32,19 @@ var ErrCursor = errors.New("cursor is not EPOCH.SEQ")
 // one value has one spelling. Seq stays below 2^53, so that it is an exact
 // number in every JSON reader.
 func ParseCursor(s string) (Cursor, error) {
-	const digits = 16 // of the epoch
-	if len(s) < digits+2 || len(s) > digits+1+16 || s[digits] != '.' || (s[digits+1] == '0' && len(s) > digits+2) {
+	epoch, seq, ok := strings.Cut(s, ".")
+	if !ok || len(epoch) != 16 || len(seq) == 0 || len(seq) > 16 || (seq[0] == '0' && len(seq) > 1) {
 		return Cursor{}, ErrCursor
 	}
-	var c Cursor
-	for i := range digits {
-		switch b := s[i]; {
-		case '0' <= b && b <= '9':
-			c.Epoch = c.Epoch<<4 | uint64(b-'0')
-		case 'a' <= b && b <= 'f':
-			c.Epoch = c.Epoch<<4 | uint64(b-'a'+10)
-		default:
-			return Cursor{}, ErrCursor
-		}
-	}
-	for i := digits + 1; i < len(s); i++ { // at most 16 digits: there is no overflow
-		if s[i] < '0' || s[i] > '9' {
-			return Cursor{}, ErrCursor
-		}
-		c.Seq = 10*c.Seq + uint64(s[i]-'0')
-	}
-	if c.Seq >= 1<<53 {
+	e, err := strconv.ParseUint(epoch, 16, 64)
+	if err != nil || strings.ToLower(epoch) != epoch {
 		return Cursor{}, ErrCursor
 	}
-	return c, nil
+	n, err := strconv.ParseUint(seq, 10, 53)
+	if err != nil {
+		return Cursor{}, ErrCursor
+	}
+	return Cursor{e, n}, nil
 }
 
 // Before reports whether c comes earlier than d in the same epoch. Cursors of

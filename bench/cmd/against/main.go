@@ -62,26 +62,16 @@ func main() {
 
 // against measures, prints, and returns how many benchmarks are slower than the bar.
 func (s settings) against(ctx context.Context, revision string) (slower int, err error) {
-	top, err := checkout.Top(ctx)
-	if err != nil {
-		return 0, err
-	}
-	dir, err := os.MkdirTemp("", "counterfoil-against")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	old := filepath.Join(dir, "source")
-	remove, err := checkout.Add(ctx, top, old, revision)
+	pair, remove, err := checkout.Beside(ctx, revision)
 	if err != nil {
 		return 0, err
 	}
 	defer remove()
-	before, err := s.build(ctx, old, filepath.Join(dir, "before"))
+	before, err := s.build(ctx, pair.Old, filepath.Join(pair.Dir, "before"))
 	if err != nil {
 		return 0, err
 	}
-	after, err := s.build(ctx, top, filepath.Join(dir, "after"))
+	after, err := s.build(ctx, pair.Here, filepath.Join(pair.Dir, "after"))
 	if err != nil {
 		return 0, err
 	}

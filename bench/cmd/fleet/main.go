@@ -65,24 +65,14 @@ func main() {
 var sides = [2]string{"before", "after"}
 
 func (s *settings) compare(ctx context.Context, revision string) error {
-	top, err := checkout.Top(ctx)
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "counterfoil-fleet")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	old := filepath.Join(dir, "source")
-	remove, err := checkout.Add(ctx, top, old, revision)
+	pair, remove, err := checkout.Beside(ctx, revision)
 	if err != nil {
 		return err
 	}
 	defer remove()
 	var built [2]programs
-	for side, source := range [2]string{old, top} {
-		if built[side], err = build(ctx, top, source, filepath.Join(dir, sides[side])); err != nil {
+	for side, source := range [2]string{pair.Old, pair.Here} {
+		if built[side], err = build(ctx, pair.Here, source, filepath.Join(pair.Dir, sides[side])); err != nil {
 			return err
 		}
 	}
@@ -93,7 +83,7 @@ func (s *settings) compare(ctx context.Context, revision string) error {
 	for n := range s.rounds {
 		for turn := range 2 {
 			side := (n + turn) % 2
-			r, err := s.round(ctx, built[side], filepath.Join(dir, fmt.Sprintf("data-%d-%d", n, side)), sides[side])
+			r, err := s.round(ctx, built[side], filepath.Join(pair.Dir, fmt.Sprintf("data-%d-%d", n, side)), sides[side])
 			if err != nil {
 				return fmt.Errorf("%s: %w", sides[side], err)
 			}

@@ -62,30 +62,20 @@ type side struct {
 
 // run builds the sides, measures them in turns, and prints the table.
 func (s settings) run(ctx context.Context, revision string) error {
-	top, err := checkout.Top(ctx)
+	pair, remove, err := checkout.Beside(ctx, revision)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "counterfoil-rest")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	var sides []*side
 	if revision != "" {
-		old := filepath.Join(dir, "source")
-		remove, err := checkout.Add(ctx, top, old, revision)
-		if err != nil {
-			return err
-		}
-		defer remove()
-		before, err := build(ctx, revision, old, filepath.Join(dir, "before"))
+		before, err := build(ctx, revision, pair.Old, filepath.Join(pair.Dir, "before"))
 		if err != nil {
 			return err
 		}
 		sides = append(sides, before)
 	}
-	after, err := build(ctx, "here", top, filepath.Join(dir, "after"))
+	after, err := build(ctx, "here", pair.Here, filepath.Join(pair.Dir, "after"))
 	if err != nil {
 		return err
 	}
@@ -93,7 +83,7 @@ func (s settings) run(ctx context.Context, revision string) error {
 	for n := range s.rounds {
 		for _, it := range sides {
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", n+1, s.rounds, it.name)
-			r, err := s.measure(ctx, it.binary, filepath.Join(dir, fmt.Sprintf("data-%s-%d", filepath.Base(it.binary), n)))
+			r, err := s.measure(ctx, it.binary, filepath.Join(pair.Dir, fmt.Sprintf("data-%s-%d", filepath.Base(it.binary), n)))
 			if err != nil {
 				return err
 			}

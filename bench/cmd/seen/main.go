@@ -59,31 +59,22 @@ func main() {
 }
 
 func (s settings) against(ctx context.Context, revision string) error {
-	top, err := checkout.Top(ctx)
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "counterfoil-seen")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	old := filepath.Join(dir, "source")
-	remove, err := checkout.Add(ctx, top, old, revision)
+	pair, remove, err := checkout.Beside(ctx, revision)
 	if err != nil {
 		return err
 	}
 	defer remove()
-	const here = "bench/cmd/seen"
-	if err := os.RemoveAll(filepath.Join(old, here)); err != nil {
-		return err
-	}
-	if err := os.CopyFS(filepath.Join(old, here), os.DirFS(filepath.Join(top, here))); err != nil {
-		return err
+	for _, ours := range [...]string{"bench/cmd/seen", "bench/internal"} { // the old revision is measured by this command, too
+		if err := os.RemoveAll(filepath.Join(pair.Old, ours)); err != nil {
+			return err
+		}
+		if err := os.CopyFS(filepath.Join(pair.Old, ours), os.DirFS(filepath.Join(pair.Here, ours))); err != nil {
+			return err
+		}
 	}
 	var programs [2]string
-	for side, root := range [2]string{old, top} {
-		programs[side] = filepath.Join(dir, strconv.Itoa(side))
+	for side, root := range [2]string{pair.Old, pair.Here} {
+		programs[side] = filepath.Join(pair.Dir, strconv.Itoa(side))
 		if _, err := checkout.Run(ctx, filepath.Join(root, "bench"), "go", "build", "-o", programs[side], "./cmd/seen"); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/counterfoil/counterfoil"
 	"github.com/counterfoil/counterfoil/bench"
+	"github.com/counterfoil/counterfoil/bench/internal/spent"
 	"github.com/counterfoil/counterfoil/internal/token"
 )
 
@@ -191,9 +192,9 @@ func (a *answer) WriteHeader(status int)      { a.status = status }
 // that the processors spend, so other programs take none of it away. On one of them that
 // includes the collection of garbage.
 func (t *table) time(check func(string) error, processors, checks int) (float64, error) {
-	clock := spentByProcess
+	clock := spent.ByProcess
 	if processors > 1 {
-		clock = spentByThread
+		clock = spent.ByThread
 	}
 	took, errs := make([]time.Duration, processors), make([]error, processors)
 	var all sync.WaitGroup

@@ -1,27 +1,43 @@
 // Package checkout has this repository at another revision, beside the checkout that is worked in.
-// Begin with [Top] and [Add].
+// Begin with [Beside].
 package checkout
 
 import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 )
 
-// Top returns the folder of the checkout that this process runs in.
-func Top(ctx context.Context) (string, error) {
-	return Run(ctx, "", "git", "rev-parse", "--show-toplevel")
-}
+// Pair is two checkouts, and a folder for what is made of them.
+type Pair struct{ Here, Old, Dir string }
 
-// Add checks revision out into a new folder at path. remove removes it, also after ctx has ended.
-func Add(ctx context.Context, top, path, revision string) (remove func(), err error) {
-	_, err = Run(ctx, top, "git", "worktree", "add", "--detach", path, revision)
-	return func() {
-		_, _ = Run(context.WithoutCancel(ctx), top, "git", "worktree", "remove", "--force", path)
-	}, err
+// Beside checks revision out beside the checkout that this process runs in. Without a revision there is no Old.
+// remove removes it, with Dir and all that is in it, also after ctx has ended.
+func Beside(ctx context.Context, revision string) (p Pair, remove func(), err error) {
+	if p.Here, err = Run(ctx, "", "git", "rev-parse", "--show-toplevel"); err != nil {
+		return p, nil, err
+	}
+	if p.Dir, err = os.MkdirTemp("", "counterfoil-bench"); err != nil {
+		return p, nil, err
+	}
+	drop := func() {
+		if p.Old != "" {
+			_, _ = Run(context.WithoutCancel(ctx), p.Here, "git", "worktree", "remove", "--force", p.Old)
+		}
+		_ = os.RemoveAll(p.Dir)
+	}
+	if revision != "" {
+		p.Old = filepath.Join(p.Dir, "source")
+		if _, err := Run(ctx, p.Here, "git", "worktree", "add", "--detach", p.Old, revision); err != nil {
+			drop()
+			return p, nil, err
+		}
+	}
+	return p, drop, nil
 }
 
 // Run runs a program in a folder and returns what it prints.
