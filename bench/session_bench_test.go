@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/alexedwards/scs/v2/memstore"
@@ -199,8 +200,10 @@ func tableOf(b *testing.B, kind string, size, revoked int) *table {
 				if kind == "JWT" {
 					text, err = c.Token(now, n)
 				}
-				if err == nil {
-					_, err = v.Verify(context.Background(), text)
+				for range 3 { // the first checks do more: they put it into the cache, and into lists
+					if err == nil {
+						_, err = v.Verify(context.Background(), text)
+					}
 				}
 				if err != nil {
 					b.Error(err)
@@ -308,8 +311,8 @@ func (t *table) benchmarkRaw(b *testing.B) {
 }
 
 // requests checks the texts of a table as a server does: each as a copy that was just read
-// from a connection. The entries of the table are then no longer in the processor's caches.
-// Only the checks are timed, sixteen at a time.
+// from a connection, into memory that is used again. The entries of the table are then no longer in the processor's caches.
+// Only the checks are timed, sixteen at a time. A check must keep no text.
 type requests struct {
 	t    *table
 	n    int
@@ -333,7 +336,7 @@ func (r *requests) one(check func(string) error) error {
 		r.header = append(r.header, next(&r.n, r.t.texts)...)
 		ends[i] = len(r.header)
 	}
-	header, start := string(r.header), 0
+	header, start := unsafe.String(&r.header[0], len(r.header)), 0 // a string of its own would be garbage, and collected on another processor
 	for i, end := range ends {
 		r.texts[i], start = header[start:end], end
 	}
