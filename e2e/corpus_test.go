@@ -15,7 +15,7 @@ import (
 // through them.
 func TestEdges(t *testing.T) {
 	t.Parallel()
-	for n, proxy := range edgeProxies {
+	for n, proxy := range edgeProxies() {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
 			e := newEdge(t, proxy)

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,8 +26,34 @@ import (
 	"github.com/counterfoil/counterfoil/internal/testsvc"
 )
 
+var moreProxies = flag.String("proxy", "", "another proxy that is run: traefik, which must be in PATH")
+
 // edgeProxies are the proxies that the tests run with the configurations that the program prints.
-var edgeProxies = []string{"nginx", "caddy", "haproxy"}
+func edgeProxies() []string {
+	all := []string{"nginx", "caddy", "haproxy"}
+	if *moreProxies != "" {
+		all = append(all, *moreProxies)
+	}
+	return all
+}
+
+// startFront starts a proxy with the configuration that the program prints, and returns when it has read it.
+func startFront(t *testing.T, proxy, snippet, gateway, service, address, h2c string, more ...string) {
+	t.Helper()
+	listen(t, testsvc.Front(t, proxy, snippet, gateway, service, address, h2c, more...), address)
+	for begun := time.Now(); proxy == "traefik"; pause(5 * time.Millisecond) { // it listens before it has read it
+		res, err := direct.Get("http://" + address)
+		if err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusNotFound {
+				return
+			}
+		}
+		if time.Since(begun) > hung {
+			t.Fatalf("%s has no routes: %v", proxy, err)
+		}
+	}
+}
 
 // own is the program as a proxy.
 const own = "counterfoil"
@@ -48,6 +75,7 @@ type edge struct {
 	proxy        string
 	issuer       *counterfoiltest.Issuer
 	address, h2c string       // of the proxy
+	asks         string       // the address of the gateway
 	client2      *http.Client // of HTTP/2
 	service      *recorder
 
@@ -136,8 +164,9 @@ func newChangedEdge(t *testing.T, proxy string, change func(snippet string) stri
 	web.Config.MaxHeaderBytes = 64 << 10
 	web.Start()
 	t.Cleanup(web.Close)
-	asks, service := web.Listener.Addr().String(), e.service.Addr().String()
-	listen(t, testsvc.Front(t, proxy, change(snippet(t, proxy, asks, service)), asks, service, e.address, e.h2c), e.address)
+	e.asks = web.Listener.Addr().String()
+	service := e.service.Addr().String()
+	startFront(t, proxy, change(snippet(t, proxy, e.asks, service)), e.asks, service, e.address, e.h2c)
 	e.client2 = http2Client(t)
 	return e
 }

@@ -128,7 +128,7 @@ var rows = map[string]func(e *edge) string{
 		return e.ask(e.get("/x"), refusing(302, "Location", "https://auth.example.com/")).told("Location")
 	},
 	"302 with a path as `Location`": func(e *edge) string {
-		return strings.ReplaceAll(e.ask(e.get("/x"), refusing(302, "Location", "/in")).told("Location"), e.address, "HOST")
+		return strings.ReplaceAll(e.ask(e.get("/x"), refusing(302, "Location", "/in")).told("Location"), e.asks, "GATEWAY")
 	},
 	"401 with `Location`": func(e *edge) string {
 		return e.ask(e.get("/x"), refusing(401, "Location", "https://auth.example.com/", "WWW-Authenticate", "Bearer")).told("Location", "Www-Authenticate")
@@ -280,7 +280,7 @@ var rows = map[string]func(e *edge) string{
 		nobody, service, was := testsvc.FreeAddress(e.T), e.service.Addr().String(), e.address
 		e.address = testsvc.FreeAddress(e.T)
 		defer func() { e.address = was }()
-		listen(e.T, testsvc.Front(e.T, e.proxy, snippet(e.T, e.proxy, nobody, service), nobody, service, e.address, ""), e.address)
+		startFront(e.T, e.proxy, snippet(e.T, e.proxy, nobody, service), nobody, service, e.address, "")
 		return e.ask(e.get("/x"), nil).told("Retry-After")
 	},
 	"a gateway that does not answer": func(e *edge) string {
@@ -349,7 +349,7 @@ func (e *edge) behaves(column int) {
 	lines := strings.Split(string(page), "\n")
 	for n, l := range lines {
 		cells := strings.Split(strings.Trim(l, "|"), " | ")
-		if len(cells) != 5 || !strings.HasPrefix(l, "| ") {
+		if len(cells) != 6 || !strings.HasPrefix(l, "| ") {
 			continue
 		}
 		for m := range cells {
@@ -381,7 +381,7 @@ func (e *edge) behaves(column int) {
 
 // version is what the proxy says of itself.
 func (e *edge) version() string {
-	flag := map[string]string{"nginx": "-v", "caddy": "version", "haproxy": "-v"}[e.proxy]
+	flag := map[string]string{"nginx": "-v", "caddy": "version", "haproxy": "-v", "traefik": "version"}[e.proxy]
 	out, err := exec.Command(testsvc.Program(e.T, e.proxy), flag).CombinedOutput()
 	if err != nil {
 		e.Fatal(err)

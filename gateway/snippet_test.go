@@ -54,6 +54,18 @@ func TestSnippetsTakeClaimsAway(t *testing.T) {
 	}
 }
 
+// GW-14: each configuration keeps the visitor's Authorization from the service. Traefik takes away what is in the list and not in the answer.
+func TestSnippetsTakeAuthorizationAway(t *testing.T) {
+	for proxy, line := range map[string]string{
+		"nginx": `proxy_set_header Authorization "";`, "caddy": "header_up -Authorization", "haproxy": `txn.http:req_del_header("authorization")`,
+		"traefik": "authResponseHeaders:\n          - Authorization", "gateway-api": "remove: [Authorization, Cookie]",
+	} {
+		if text, err := Snippet(proxy, "", ""); err != nil || !strings.Contains(text, line) {
+			t.Errorf("the configuration of %s lacks %q: %v", proxy, line, err)
+		}
+	}
+}
+
 // Each configuration has both addresses in it that are given, and no word in capitals is left then.
 func TestSnippetsHaveTheAddresses(t *testing.T) {
 	words := regexp.MustCompile(`\b(GATEWAY|UPSTREAM)(_HOST|_PORT)?\b|\bPORT\b`)

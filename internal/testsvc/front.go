@@ -29,7 +29,7 @@ func Nginx(tb testing.TB, dir, server string) *exec.Cmd {
 	return exec.Command(Program(tb, "nginx"), "-p", dir, "-c", "nginx.conf", "-e", "stderr")
 }
 
-// Front is nginx, caddy or haproxy in front of a service, with the configuration that counterfoil prints
+// Front is nginx, caddy, haproxy or traefik in front of a service, with the configuration that counterfoil prints
 // for a gateway. It listens at address and at more, and at h2c for HTTP/2 without TLS, if that is not
 // empty: then app.example.com is a host of Caddy's, too.
 func Front(tb testing.TB, proxy, snippet, gateway, service, address, h2c string, more ...string) *exec.Cmd {
@@ -68,6 +68,17 @@ func Front(tb testing.TB, proxy, snippet, gateway, service, address, h2c string,
 		}
 		path := write(tb, dir, "haproxy.cfg", fmt.Sprintf("global\n  lua-load %s\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  %s\n  http-request lua.counterfoil %s\n  default_backend b\nbackend b\n  server s %s\n", lua, bind, gateway, service))
 		return exec.Command(Program(tb, "haproxy"), "-db", "-f", path)
+	case "traefik":
+		points, hosts := "", "Host(`app.example.com`)"
+		for n, at := range append([]string{address, h2c}, more...) {
+			if host, _, err := net.SplitHostPort(at); err == nil {
+				points += fmt.Sprintf("  at%d: {address: %q}\n", n, at)
+				hosts += " || Host(`" + host + "`)"
+			}
+		}
+		routes := write(tb, dir, "routes.yaml", strings.ReplaceAll(snippet, "Host(`app.example.com`)", "("+hosts+")"))
+		path := write(tb, dir, "traefik.yaml", fmt.Sprintf("global: {checkNewVersion: false}\nentryPoints:\n%sproviders: {file: {filename: %q}}\n", points, routes))
+		return exec.Command(Program(tb, "traefik"), "--configFile="+path)
 	}
 	tb.Fatalf("no configuration for %s", proxy)
 	return nil
