@@ -32,10 +32,13 @@ func (d *demand) met(k *knowledge, born Cursor) bool {
 // verify is the whole of a check. It answers at once for a copy that was seen before and is
 // good; decide does the rest. Without an error it sets f.
 func (v *Verifier) verify(ctx context.Context, c credential, d *demand, f *found) (err error) {
-	if d.simple() && v.seen.get(c, f) && v.check(f) == nil {
-		return nil
+	new := false
+	if d.simple() {
+		if new = !v.seen.get(c, f); !new && v.check(f) == nil {
+			return nil
+		}
 	}
-	*f, err = v.decide(ctx, c, d)
+	*f, err = v.decide(ctx, c, d, new)
 	return err
 }
 
@@ -44,8 +47,8 @@ func (v *Verifier) verify(ctx context.Context, c credential, d *demand, f *found
 // between counts as staleness, and an entry that was dropped because all it covers
 // has ended was dropped before the end is asked about. C1 to C4 are of notifier.
 func (v *Verifier) check(f *found) error {
-	e, k := f.entry, v.follower.known.Load()        // C1
-	if gen := e.checkedGen().Load(); gen != k.gen { // C2
+	e, k := f.entry, v.follower.known.Load() // C1
+	if gen := e.checkedGen(); gen != k.gen { // C2
 		if err := v.ask(f, k, gen); err != nil {
 			return err
 		}
@@ -108,13 +111,15 @@ func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Du
 //  5. A copy of another epoch waits until the log shows which epoch is over.
 //  6. A strict route, or a client that names a cursor, waits for the log.
 //  7. The policy of the route answers for knowledge that is still stale.
-func (v *Verifier) decide(ctx context.Context, c credential, d *demand) (found, error) {
+//
+// new says that c was not seen before.
+func (v *Verifier) decide(ctx context.Context, c credential, d *demand, new bool) (found, error) {
 	if len(c.value) > token.MaxSize {
 		return found{}, ErrInvalidToken
 	}
 	var e *found
 	var copied found
-	seen := v.seen.get(c, &copied)
+	seen := !new && v.seen.get(c, &copied)
 	if seen {
 		e = &copied
 	}

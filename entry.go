@@ -15,7 +15,10 @@ import (
 //
 // The memory of an entry is never used for another one. So a check that found an entry
 // decides about this copy, whatever becomes of the entry meanwhile: see notifier.
-type entry [lineWords]atomic.Uint64
+//
+// Two words are read and written by atomic operations. The links are guarded by notifier. The others never change, and a
+// reader finds the entry only after they were written: see slab.
+type entry [lineWords]uint64
 
 const lineWords = 8
 
@@ -39,20 +42,31 @@ const (
 // checkedGen is the generation of the knowledge whose log was found not to cover the
 // session; or a stamp, when no check has asked the log since the stamp was given; or
 // asleep, or detached. See notifier.
-func (e *entry) checkedGen() *atomic.Uint64 { return &e[wordGen] }
+func (e *entry) checkedGen() uint64 { return atomic.LoadUint64(&e[wordGen]) }
 
-func (e *entry) deadline() int64 { return int64(e[wordDeadline].Load()) }
+func (e *entry) setCheckedGen(gen uint64) { atomic.StoreUint64(&e[wordGen], gen) }
 
-func (e *entry) tag() tag { return tag{e[wordTag].Load(), e[wordTag+1].Load()} }
+// swapCheckedGen sets checkedGen to gen if it is still old, and reports whether it was.
+func (e *entry) swapCheckedGen(old, gen uint64) bool {
+	return atomic.CompareAndSwapUint64(&e[wordGen], old, gen)
+}
+
+func (e *entry) deadline() int64 { return int64(e[wordDeadline]) }
+
+func (e *entry) tag() tag { return tag{e[wordTag], e[wordTag+1]} }
 
 func (e *entry) link(t topic) link {
-	w := e[wordLinks+int(t)].Load()
+	w := e[wordLinks+int(t)]
 	return link{entryID(w), entryID(w >> 32)}
 }
 
-func (e *entry) setLink(t topic, l link) {
-	e[wordLinks+int(t)].Store(uint64(l.next) | uint64(l.prev)<<32)
-}
+func (e *entry) setLink(t topic, l link) { e[wordLinks+int(t)] = uint64(l.next) | uint64(l.prev)<<32 }
+
+func (e *entry) state() uint64 { return atomic.LoadUint64(&e[wordState]) }
+
+func (e *entry) mark(flag uint64) { atomic.OrUint64(&e[wordState], flag) }
+
+func (e *entry) unmark(flag uint64) { atomic.AndUint64(&e[wordState], ^flag) }
 
 // The bits of wordState. The flags say what is or was so.
 const (
@@ -78,9 +92,9 @@ func stateOf(s *Session, signed bool) uint64 {
 	return state
 }
 
-func (e *entry) is(flag uint64) bool { return e[wordState].Load()&flag != 0 }
+func (e *entry) is(flag uint64) bool { return e.state()&flag != 0 }
 
-func (e *entry) format() Format { return Format(e[wordState].Load() >> formatShift) }
+func (e *entry) format() Format { return Format(e.state() >> formatShift) }
 
 // forget is when the cache may drop e, in nanoseconds since 1970.
 func (e *entry) forget() int64 {
@@ -92,7 +106,7 @@ func (e *entry) forget() int64 {
 
 func (e *entry) use() {
 	if !e.is(isUsed) {
-		e[wordState].Or(isUsed)
+		e.mark(isUsed)
 	}
 }
 
@@ -111,7 +125,8 @@ func (id entryID) at() uint32 { return uint32(id) & (slabSize - 1) }
 // Entries are taken out only by forgetting the whole slab, which the collector of garbage then
 // frees when the last check that found one of them is over.
 //
-// A reader looks at lines below count only. The shard that the slab is of guards all writing.
+// A reader looks at lines below count only: it reads count, and lines are written before count says so. The shard that
+// the slab is of guards all writing.
 type slab struct {
 	lines  []entry
 	shared atomic.Pointer[[]*Session] // what sessions have in common
@@ -166,18 +181,17 @@ func (b *slab) add(n *newEntry) (at uint32) {
 	}
 	binary.LittleEndian.PutUint32(n.packed[packedCost:], uint32(cost))
 	e := &b.lines[at]
-	e.checkedGen().Store(asleep)
-	e[wordDeadline].Store(uint64(n.deadline))
-	e[wordTag].Store(n.tag[0])
-	e[wordTag+1].Store(n.tag[1])
-	e[wordState].Store(n.state | uint64(number)<<sharedShift | uint64(len(n.packed))<<sizeShift)
+	e[wordGen] = asleep
+	e[wordDeadline] = uint64(n.deadline)
+	e[wordTag], e[wordTag+1] = n.tag[0], n.tag[1]
+	e[wordState] = n.state | uint64(number)<<sharedShift | uint64(len(n.packed))<<sizeShift
 	var last [8]byte
 	for i, left := 0, n.packed; len(left) > 0; i++ {
 		if len(left) < len(last) {
 			copy(last[:], left)
 			left = last[:]
 		}
-		b.lines[int(at)+1+i/lineWords][i%lineWords].Store(binary.LittleEndian.Uint64(left))
+		b.lines[int(at)+1+i/lineWords][i%lineWords] = binary.LittleEndian.Uint64(left)
 		left = left[8:]
 	}
 	return at
@@ -189,7 +203,10 @@ func (b *slab) publish(at uint32) {
 	b.count.Store(at + uint32(linesOf(b.size(at))))
 }
 
-func (b *slab) size(at uint32) int { return int(b.lines[at][wordState].Load() >> sizeShift) }
+// fetch has the processor read a line, if there is one.
+func (b *slab) fetch(line uint32) { atomic.LoadUint64(&b.lines[min(line, b.count.Load()-1)][0]) }
+
+func (b *slab) size(at uint32) int { return int(b.lines[at].state() >> sizeShift) }
 
 // packed appends the packed session of an entry to room.
 func (b *slab) packed(at uint32, room []byte) []byte {
@@ -197,14 +214,14 @@ func (b *slab) packed(at uint32, room []byte) []byte {
 	for line := int(at) + 1; size > len(room)-begin; line++ {
 		l := &b.lines[line]
 		for i := range l {
-			room = binary.LittleEndian.AppendUint64(room, l[i].Load())
+			room = binary.LittleEndian.AppendUint64(room, l[i])
 		}
 	}
 	return room[:begin+size]
 }
 
 func (b *slab) sharedOf(at uint32) *Session {
-	return (*b.shared.Load())[b.lines[at][wordState].Load()>>sharedShift&(maxShared-1)]
+	return (*b.shared.Load())[b.lines[at].state()>>sharedShift&(maxShared-1)]
 }
 
 // own returns what an entry has of its own.
@@ -221,9 +238,9 @@ func (b *slab) names(at uint32) revocation.Names {
 
 // The first words behind an entry have these: see pack.
 
-func (b *slab) hash(at uint32) uint32 { return uint32(b.lines[at+1][0].Load()) }
-func (b *slab) era(at uint32) uint32  { return uint32(b.lines[at+1][0].Load() >> 32) }
-func (b *slab) cost(at uint32) int    { return int(uint32(b.lines[at+1][packedCost/8].Load())) }
+func (b *slab) hash(at uint32) uint32 { return uint32(b.lines[at+1][0]) }
+func (b *slab) era(at uint32) uint32  { return uint32(b.lines[at+1][0] >> 32) }
+func (b *slab) cost(at uint32) int    { return int(uint32(b.lines[at+1][packedCost/8])) }
 
 // arena has the slabs by number. Readers take no lock.
 type arena struct {

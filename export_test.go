@@ -61,7 +61,7 @@ func (m *Meeting) CheckAndWake(v *Verdict) []func() {
 		func() {
 			v.Found, v.Knew = e != nil, k.applied == m.covers.At
 			if e != nil {
-				gen = e.checkedGen().Load()
+				gen = e.checkedGen()
 			}
 		},
 		func() {
@@ -72,7 +72,7 @@ func (m *Meeting) CheckAndWake(v *Verdict) []func() {
 		func() {
 			if asks() && gen == asleep {
 				m.notifier.wake(e.entry, listed)
-				gen = e.checkedGen().Load()
+				gen = e.checkedGen()
 			}
 		},
 		func() {
@@ -136,14 +136,14 @@ func (m *Meeting) Move() []func() {
 	from, to := m.found, m.another()
 	var refused bool
 	return []func(){
-		func() { refused = from.checkedGen().Load() == detached },
+		func() { refused = from.checkedGen() == detached },
 		func() {
 			if m.subscribe(to); refused {
-				to.checkedGen().Store(detached)
+				to.setCheckedGen(detached)
 			}
 		},
 		func() {
-			from.checkedGen().Store(detached)
+			from.setCheckedGen(detached)
 			m.found = to
 		},
 		func() { m.notifier.unsubscribe(from.slab, from.at) },

@@ -148,7 +148,7 @@ func (n *notifier) list(b *slab, at uint32) (listed bool) {
 			listed = true
 		}
 	}
-	e[wordState].Or(isListed)
+	e.mark(isListed)
 	return listed
 }
 
@@ -159,13 +159,13 @@ func (n *notifier) wake(e *entry, listed bool) {
 	if listed {
 		gen = n.stamp()
 	}
-	e.checkedGen().CompareAndSwap(asleep, gen)
+	e.swapCheckedGen(asleep, gen)
 }
 
 // unsubscribe ends the notifications of an entry.
 func (n *notifier) unsubscribe(b *slab, at uint32) {
 	e := &b.lines[at]
-	e.checkedGen().Store(detached) // before it cannot be notified any more
+	e.setCheckedGen(detached) // before it cannot be notified any more
 	if !e.is(isListed) {
 		return
 	}
@@ -219,8 +219,8 @@ func (n *notifier) notify(r revocation.Revocation) bool {
 // about anyway, and stays detached.
 func (e *entry) notify(stamp uint64) {
 	for {
-		gen := e.checkedGen().Load()
-		if gen == detached || e.checkedGen().CompareAndSwap(gen, stamp) {
+		gen := e.checkedGen()
+		if gen == detached || e.swapCheckedGen(gen, stamp) {
 			return
 		}
 	}
@@ -231,9 +231,9 @@ func (e *entry) notify(stamp uint64) {
 func (e *entry) checked(k *knowledge, gen uint64, err error) {
 	switch {
 	case err == nil && gen != detached && gen != asleep:
-		e.checkedGen().CompareAndSwap(gen, k.gen)
+		e.swapCheckedGen(gen, k.gen)
 	case covered(err):
-		e.checkedGen().Store(detached)
+		e.setCheckedGen(detached)
 	}
 }
 

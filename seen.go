@@ -147,8 +147,8 @@ func (c *seenCache) getByTag(h uint64, of credential, f *found) bool {
 		}
 		e := &b.lines[at]
 		first := e.tag() // this line and the next ones are on their way while the tag of the text is made
-		b.lines[min(int(at)+1, len(b.lines)-1)][0].Load()
-		b.lines[min(int(at)+2, len(b.lines)-1)][0].Load()
+		b.fetch(at + 1)
+		b.fetch(at + 2)
 		if !tagged {
 			t, tagged = c.tagger.of(of), true
 		}
@@ -313,7 +313,7 @@ func (s *shard) put(n *newEntry) (f found, ok bool) {
 func (s *shard) replace(slots []slot, at int, old entryID, f *found) {
 	if old != 0 {
 		e, _ := s.cache.arena.entry(old)
-		e.checkedGen().Store(detached)
+		e.setCheckedGen(detached)
 	}
 	slots[at].Store(slotOf(f.slab.hash(f.at), f.slab.id(f.at)))
 }
@@ -333,7 +333,7 @@ func (s *shard) add(n *newEntry, listed, refused bool) (f found, ok bool) {
 		s.cache.notifier.subscribe(b, at)
 	}
 	if refused {
-		e.checkedGen().Store(detached)
+		e.setCheckedGen(detached)
 	}
 	b.publish(at)
 	s.cache.bytes.Add(int64(b.cost(at)))
@@ -348,7 +348,7 @@ func (s *shard) wake(b *slab, at uint32) uint64 {
 	if !e.is(isGone) && !e.is(isListed) {
 		s.cache.notifier.subscribe(b, at)
 	}
-	return e.checkedGen().Load()
+	return e.checkedGen()
 }
 
 // another seals the slab that was filled and returns the next one, or nil if there is no number
@@ -379,7 +379,7 @@ func (s *shard) removed(id entryID) {
 
 // end has an entry not found any more, not even by who knows where it is. The caller holds mu.
 func (s *shard) end(id entryID, e *entry, b *slab) {
-	e[wordState].Or(isGone)
+	e.mark(isGone)
 	s.cache.notifier.unsubscribe(b, id.at())
 	cost := b.cost(id.at())
 	s.cache.bytes.Add(-int64(cost))
@@ -422,10 +422,10 @@ func (s *shard) moveSparse() {
 			continue
 		}
 		n := newEntry{
-			tag: e.tag(), hash: from.hash(at), deadline: e.deadline(), state: e[wordState].Load() & (1<<sharedShift - 1) &^ isListed,
+			tag: e.tag(), hash: from.hash(at), deadline: e.deadline(), state: e.state() & (1<<sharedShift - 1) &^ isListed,
 			packed: from.packed(at, room[:0]), shared: from.sharedOf(at),
 		}
-		f, ok := s.add(&n, e.is(isListed), e.checkedGen().Load() == detached)
+		f, ok := s.add(&n, e.is(isListed), e.checkedGen() == detached)
 		if !ok {
 			return
 		}
@@ -464,7 +464,7 @@ func (s *shard) refuse(hash uint32, meant func(*entry) bool) {
 	defer s.mu.Unlock()
 	if _, id := s.find(*s.slots.Load(), hash, meant); id != 0 {
 		e, _ := s.cache.arena.entry(id)
-		e.checkedGen().Store(detached)
+		e.setCheckedGen(detached)
 	}
 }
 
@@ -482,7 +482,7 @@ func (s *shard) evict() bool {
 		}
 		e, _ := s.cache.arena.entry(entryID(word))
 		if passed++; passed < patience && e.is(isUsed) {
-			e[wordState].And(^uint64(isUsed))
+			e.unmark(isUsed)
 			continue
 		}
 		s.empty(slots, s.hand)
@@ -540,8 +540,8 @@ type newCopy struct {
 // alone returns n as a copy that is not remembered: every check asks about it.
 func (n *newCopy) alone() found {
 	e := new(entry)
-	e[wordDeadline].Store(uint64(n.deadline))
-	e[wordState].Store(stateOf(n.session, n.signed))
+	e[wordDeadline] = uint64(n.deadline)
+	e[wordState] = stateOf(n.session, n.signed)
 	return found{entry: e, session: n.session, era: n.era}
 }
 
