@@ -188,8 +188,11 @@ func (r *remote) Pages(ctx context.Context, f revocation.Follow, apply func(revo
 		defer func() { records.Reset(nil); recordReaders.Put(records) }()
 		for n := 0; ; n++ {
 			record, err := readRecord(records)
-			if err == io.EOF && n > 0 {
-				return nil
+			if err == io.EOF {
+				if n > 0 {
+					return nil
+				}
+				err = errNoPage
 			}
 			if err != nil {
 				return fmt.Errorf("%w: log: %w", ErrUnavailable, err)
@@ -200,6 +203,9 @@ func (r *remote) Pages(ctx context.Context, f revocation.Follow, apply func(revo
 		}
 	})
 }
+
+// errNoPage is of an issuer that could not read the log after it had begun its answer.
+var errNoPage = errors.New("the answer has no page")
 
 // recordReaders are used again: a verifier takes one for each question.
 var recordReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}

@@ -78,18 +78,26 @@ func (f *Feed) page(ctx context.Context, follow source.Follow) (*sharedPage, err
 // Pages answers follow with one page after the other, for as long as follow.Wait: each as
 // soon as it is there, so that news costs the verifier no question. Pages passes each to
 // send as a record of a JSON text sequence (RFC 7464), which is not to be changed, and
-// says whether it is surely the last one. An error after the first page is an early end:
-// what was sent is true, and the next question meets the error.
+// says whether it is surely the last one. If others wait for the same news already, Pages calls
+// begin before it waits, for the head of the answer: then there is less to do for each of them
+// when there is news. An error after begin or after the first page is an early end: what was sent
+// is true, and the next question meets the error.
 //
 // Another goroutine may call send, one call at a time, and none after Pages has returned: see
 // stream.
-func (f *Feed) Pages(ctx context.Context, follow source.Follow, send func(record []byte, last bool) error) error {
+func (f *Feed) Pages(ctx context.Context, follow source.Follow, begin func() error, send func(record []byte, last bool) error) error {
 	q, err := f.question(follow)
 	if err != nil {
 		return err
 	}
 	var p *sharedPage
 	if q.Wait > 0 {
+		if f.polls.waitedFor(q.After) {
+			if err := begin(); err != nil {
+				f.leases.withdraw(q.Follow, q.asked)
+				return err
+			}
+		}
 		s := newStream(q.After, func(p *sharedPage, first bool) error {
 			record, err := p.text()
 			if err != nil {

@@ -13,11 +13,10 @@ import (
 // leases remembers which verifiers follow the log, how far each has come, and until when
 // each may go on with what it was told. [Feed.WaitAll] rests on it (4.7).
 type leases struct {
-	mu    sync.Mutex // guards all; held for a map access only
-	by    map[name]*holder
-	came  uint64        // how many verifiers have come
-	kept  int           // how many there were when those that are gone were last forgotten
-	moved chan struct{} // closed when the right of a verifier to go on changes
+	mu   sync.Mutex // guards all; held for a map access only
+	by   map[name]*holder
+	came uint64 // how many verifiers have come
+	kept int    // how many there were when those that are gone were last forgotten
 }
 
 // name tells verifiers apart. Who follows with another key cannot speak for a verifier of
@@ -35,6 +34,7 @@ type holder struct {
 	acked      counterfoil.Cursor
 	leases     []lease
 	serveStale bool
+	moved      chan struct{} // closed when its right to go on changes; nil: nobody waits for that
 
 	number  uint64 // in the order in which verifiers came
 	program source.Program
@@ -95,7 +95,7 @@ func (l *leases) ask(f source.Follow, now time.Time) bool {
 	known.merge()
 	until := now.Add(slowest(f.Bound))
 	known.leases = append(known.leases, lease{f.After, until, now})
-	l.move()
+	known.move()
 	return true
 }
 
@@ -150,17 +150,17 @@ func (l *leases) settle(f source.Follow, asked time.Time, end func(*lease) (remo
 			if end(&known.leases[n]) {
 				known.leases = slices.Delete(known.leases, n, n+1)
 			}
-			l.move()
+			known.move()
 			return
 		}
 	}
 }
 
-// move wakes the calls of WaitAll. The caller holds mu.
-func (l *leases) move() {
-	if l.moved != nil {
-		close(l.moved)
-		l.moved = nil
+// move wakes the calls of WaitAll that wait for f. The caller holds mu of the leases.
+func (f *holder) move() {
+	if f.moved != nil {
+		close(f.moved)
+		f.moved = nil
 	}
 }
 
@@ -203,24 +203,46 @@ func (f *holder) over(now time.Time) bool {
 	return !slices.ContainsFunc(f.leases, func(le lease) bool { return le.until.After(now) })
 }
 
-// waiting returns when the last lease that lets a verifier accept what the entry at covers
-// runs out, and a channel that closes when that may have changed.
+// waiting returns when the last lease runs out that lets some verifier accept what the entry at
+// covers, and a channel that closes when that may have changed for it. The time is zero if no
+// verifier accepts it. A thousand may have to hear of the entry: to look at all of them whenever
+// one has heard would take longer than to tell them.
 func (l *leases) waiting(at counterfoil.Cursor, now time.Time) (until time.Time, moved <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.by {
-		if f.serveStale || f.acked.Epoch == at.Epoch && f.acked.Seq >= at.Seq {
-			continue
-		}
-		for _, le := range f.leases {
-			before := le.upto.Epoch != at.Epoch || le.upto.Seq < at.Seq
-			if before && le.until.After(now) && le.until.After(until) {
-				until = le.until
+		if until := f.accepts(at, now); !until.IsZero() {
+			if f.moved == nil {
+				f.moved = make(chan struct{})
 			}
+			return until, f.moved
 		}
 	}
-	if l.moved == nil {
-		l.moved = make(chan struct{})
+	return time.Time{}, nil
+}
+
+// accepts returns until when f may accept what the entry at covers; zero: it does not.
+func (f *holder) accepts(at counterfoil.Cursor, now time.Time) (until time.Time) {
+	if f.serveStale || f.acked.Epoch == at.Epoch && f.acked.Seq >= at.Seq {
+		return until
 	}
-	return until, l.moved
+	for _, le := range f.leases {
+		before := le.upto.Epoch != at.Epoch || le.upto.Seq < at.Seq
+		if before && le.until.After(now) && le.until.After(until) {
+			until = le.until
+		}
+	}
+	return until
+}
+
+// following returns how many verifiers may be fresh.
+func (l *leases) following(now time.Time) (verifiers int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.by {
+		if !f.over(now) {
+			verifiers++
+		}
+	}
+	return verifiers
 }

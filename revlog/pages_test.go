@@ -22,7 +22,7 @@ type record struct {
 func question(t *testing.T, ctx context.Context, l *side, f source.Follow, got func(record) error) error {
 	t.Helper()
 	f.Verifier, f.Bound = "verifier-1", maxBound
-	return l.feed.Pages(ctx, f, func(text []byte, last bool) error {
+	return l.feed.Pages(ctx, f, begin, func(text []byte, last bool) error {
 		if text[0] != 0x1e || text[len(text)-1] != '\n' {
 			t.Errorf("%q is no record of RFC 7464", text)
 		}

@@ -130,6 +130,13 @@ func (l *polls) due(d time.Duration) time.Duration {
 
 func (l *polls) over(due time.Duration) bool { return time.Since(l.begun) >= due }
 
+// waitedFor reports whether somebody waits for what comes after a cursor.
+func (l *polls) waitedFor(after counterfoil.Cursor) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiters[after] != nil
+}
+
 // await returns the page after a cursor when there is news, or at due; or nil as soon as
 // stopped closes.
 func (l *polls) await(ctx context.Context, after counterfoil.Cursor, due time.Duration, stopped <-chan struct{}) (*sharedPage, error) {

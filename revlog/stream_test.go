@@ -31,7 +31,15 @@ type client struct {
 func (c *client) ask(ctx context.Context, t *testing.T, proof *string, wait time.Duration) error {
 	var sending, returned atomic.Bool
 	defer returned.Store(true)
-	return c.l.feed.Pages(ctx, source.Follow{After: c.at, Proof: *proof, Wait: wait, Verifier: c.id, Bound: maxBound}, func(text []byte, _ bool) error {
+	var sent atomic.Bool
+	begin := func() error {
+		if sent.Load() || returned.Load() {
+			t.Errorf("%s: a head after a page, or after the answer", c.id)
+		}
+		return nil
+	}
+	return c.l.feed.Pages(ctx, source.Follow{After: c.at, Proof: *proof, Wait: wait, Verifier: c.id, Bound: maxBound}, begin, func(text []byte, _ bool) error {
+		sent.Store(true)
 		if sending.Swap(true) || returned.Load() {
 			t.Errorf("%s: two pages at once, or one after the answer", c.id)
 		}
@@ -48,6 +56,42 @@ func (c *client) ask(ctx context.Context, t *testing.T, proof *string, wait time
 		}
 		c.at, *proof = p.Upto, p.Proof
 		return nil
+	})
+}
+
+// begin is for a client that does not look at the head of its answer.
+func begin() error { return nil }
+
+// An answer begins before there is news if others wait for the same news. A head that cannot be sent is the
+// end of the question, and of its lease.
+func TestHeadBeforeThePage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := openLater(t)
+		head, err := l.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		var began [3]bool
+		gone := errors.New("the client is gone")
+		for n, want := range []error{nil, nil, gone} {
+			all.Go(func() {
+				f := source.Follow{After: head, Wait: time.Second, Verifier: fmt.Sprintf("verifier-%d", n), Bound: maxBound}
+				pages := 0
+				err := l.feed.Pages(t.Context(), f, func() error { began[n] = true; return want }, func([]byte, bool) error { pages++; return nil })
+				if err != want || (pages == 0) != (want != nil) {
+					t.Errorf("question %d: %d pages, %v; want %v", n, pages, err, want)
+				}
+			})
+			synctest.Wait()
+			if began[n] != (n > 0) {
+				t.Errorf("question %d began before the page: %v", n, began[n])
+			}
+		}
+		if n, _ := l.feed.Following(); n != 2 {
+			t.Errorf("%d verifiers follow, want the 2 whose answers can be sent", n)
+		}
+		all.Wait()
 	})
 }
 
@@ -117,7 +161,7 @@ func TestNothingIsSentAfterTheAnswer(t *testing.T) {
 		ctx, hangUp := context.WithCancel(t.Context())
 		release, returned := make(chan struct{}), make(chan error, 1)
 		go func() {
-			returned <- l.feed.Pages(ctx, source.Follow{After: head, Wait: 20 * time.Second}, func([]byte, bool) error { <-release; return nil })
+			returned <- l.feed.Pages(ctx, source.Follow{After: head, Wait: 20 * time.Second}, begin, func([]byte, bool) error { <-release; return nil })
 		}()
 		synctest.Wait()
 		l.revoke(t)
@@ -155,12 +199,12 @@ func TestSendingFails(t *testing.T) {
 						ended <- fmt.Errorf("panic: %v", v)
 					}
 				}()
-				ended <- l.feed.Pages(t.Context(), source.Follow{After: head, Wait: 20 * time.Second}, send)
+				ended <- l.feed.Pages(t.Context(), source.Follow{After: head, Wait: 20 * time.Second}, begin, send)
 			}()
 		}
 		got := 0
 		go func() {
-			_ = l.feed.Pages(t.Context(), source.Follow{After: head, Wait: time.Second}, func([]byte, bool) error { got++; return nil })
+			_ = l.feed.Pages(t.Context(), source.Follow{After: head, Wait: time.Second}, begin, func([]byte, bool) error { got++; return nil })
 		}()
 		synctest.Wait()
 		l.revoke(t)

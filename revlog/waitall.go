@@ -67,13 +67,7 @@ func (f *Feed) wait(ctx context.Context, at counterfoil.Cursor, unknown time.Tim
 // Following returns how many verifiers follow with this feed and may be fresh, and the largest
 // bound: for no longer does one of them accept what an entry covers, unless it serves stale.
 func (f *Feed) Following() (verifiers int, bound time.Duration) {
-	now := f.log.opts.Time.Steady()
-	for _, v := range f.leases.list() {
-		if v.Until.After(now) {
-			verifiers++
-		}
-	}
-	return verifiers, f.maxBound
+	return f.leases.following(f.log.opts.Time.Steady()), f.maxBound
 }
 
 // StaleVerifiers returns the ids of the verifiers that follow as ServeStale.

@@ -42,12 +42,19 @@ const jsonSequence = "application/json-seq"
 // feedPages is feed for a verifier that takes each page as soon as it is there.
 func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source.Follow) error {
 	out, begun := http.NewResponseController(w), false
-	err := s.issuer.Feed().Pages(r.Context(), follow, func(record []byte, last bool) error {
+	head := func() {
+		begun = true
+		w.Header().Set("Content-Type", jsonSequence)
+		w.Header().Set("X-Accel-Buffering", "no") // nginx would hold news back until the end
+		w.WriteHeader(http.StatusOK)
+	}
+	begin := func() error {
+		head()
+		return out.Flush()
+	}
+	err := s.issuer.Feed().Pages(r.Context(), follow, begin, func(record []byte, last bool) error {
 		if !begun {
-			begun = true
-			w.Header().Set("Content-Type", jsonSequence)
-			w.Header().Set("X-Accel-Buffering", "no") // nginx would hold news back until the end
-			w.WriteHeader(http.StatusOK)
+			head()
 		}
 		_, err := w.Write(record)
 		if err == nil && !last {
@@ -56,7 +63,7 @@ func (s *Server) feedPages(w http.ResponseWriter, r *http.Request, follow source
 		return err
 	})
 	if begun {
-		return nil // what cannot be sent has nobody who waits for it
+		return nil // the head cannot be taken back: see revlog.Feed.Pages
 	}
 	return store.Outage(err)
 }
