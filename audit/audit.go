@@ -69,6 +69,7 @@ const (
 	Damaged          Action = "damaged"          // in lists alone: what is kept cannot be read
 	MuteCheck        Action = "monitor.mute"     // Target: the check of the monitor of which people are told nothing, or are told again
 	ChangeIncident   Action = "monitor.incident" // Target: the incident that was announced, or was given a note or its end
+	TestChannel      Action = "monitor.test"     // Target: the channel of the monitor to which a test is sent
 	Redeliver        Action = "outbox.redeliver" // Target: a dead letter, which is sent again
 	DropLetter       Action = "outbox.drop"      // Target: a dead letter
 	Limit            Action = "limit"            // told: an attempt was not even checked
@@ -358,7 +359,7 @@ func Actions() []Action {
 	return []Action{
 		Login, Impersonate, Logout, Repeat, Reuse, AddGrant, AddHost, ReuseCode, Revoke, StepUp, EndOthers, StartOver, SetSubject, SetClient, DeleteClient, RotateKey,
 		RevokeKey, NewEpoch, CreateUser, ChangeUser, DeleteUser, ChangePassword, Invite, Recover, SetAddress, UndoAddress, CreateAPIKey, DeleteAPIKey, SetCredential,
-		DeleteCredential, Export, Damaged, MuteCheck, ChangeIncident, Redeliver, DropLetter, Refresh, Limit, Deny, CrossSite,
+		DeleteCredential, Export, Damaged, MuteCheck, ChangeIncident, TestChannel, Redeliver, DropLetter, Refresh, Limit, Deny, CrossSite,
 	}
 }
 

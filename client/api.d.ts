@@ -164,6 +164,8 @@ export interface Receipt {
   epoch: string;
   /** verifiers that serve stale by choice, by the first 8 characters of their ids, as in the list of verifiers */
   not_waited_for?: string[];
+  /** how many others there are; absent: none */
+  not_waited_for_more?: number;
   seq: number;
   /** of POST /v1/admin/revocations: how many verifiers follow this server; absent: none */
   verifiers?: number;

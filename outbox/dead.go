@@ -59,12 +59,29 @@ func (o *Outbox) List(ctx context.Context, state State, after string, limit int)
 		if err != nil {
 			continue
 		}
-		page = append(page, Entry{
-			ID: h.ID, Kind: h.Kind, Lane: h.Lane, About: h.About, Subject: h.Subject, Created: h.Created, Due: h.Due, Expires: h.Expires,
-			Tries: h.Tries, Reason: h.Reason, Died: h.Died, Useless: o.useless(&h.row), at: rec.ID,
-		})
+		page = append(page, o.entry(&h))
 	}
 	return page, false, nil
+}
+
+// Letter returns a dead letter, or store.ErrNotFound.
+func (o *Outbox) Letter(ctx context.Context, id string) (Entry, error) {
+	rec, err := o.letter(ctx, id)
+	if err != nil {
+		return Entry{}, err
+	}
+	h, err := parse(rec)
+	if err != nil {
+		return Entry{}, err
+	}
+	return o.entry(&h), nil
+}
+
+func (o *Outbox) entry(h *held) Entry {
+	return Entry{
+		ID: h.ID, Kind: h.Kind, Lane: h.Lane, About: h.About, Subject: h.Subject, Created: h.Created, Due: h.Due, Expires: h.Expires,
+		Tries: h.Tries, Reason: h.Reason, Died: h.Died, Useless: o.useless(&h.row), at: h.at.Key.ID,
+	}
 }
 
 // trim drops the oldest dead letters beyond deadMost of a lane: who has many mails sent to where they are refused must not fill the

@@ -201,7 +201,7 @@ func (s *Server) mute(w http.ResponseWriter, r *http.Request, who caller, m *wat
 
 // adminTestChannel sends a test to a channel.
 func (s *Server) adminTestChannel(w http.ResponseWriter, r *http.Request, who caller, m *watching) error {
-	failed, err := m.test(r.Context(), who.actor, r.PathValue("name"))
+	failed, err := m.test(r.Context(), who.actor, r.PathValue("name"), act(w, r, who.by, ""))
 	if err != nil {
 		return err
 	}
@@ -221,12 +221,7 @@ func (s *Server) adminIncidents(w http.ResponseWriter, r *http.Request, _ caller
 	answer := api.Incidents{Incidents: []api.Incident{}}
 	var authors []string
 	for _, i := range all {
-		answer.Incidents = append(answer.Incidents, viewIncident(i))
-		for _, n := range i.Notes {
-			if id, person := audit.SubjectOf(n.By); person {
-				authors = append(authors, id)
-			}
-		}
+		answer.Incidents, authors = append(answer.Incidents, viewIncident(i)), append(authors, authorsOf(i)...)
 	}
 	if answer.Named, err = s.called(r.Context(), authors...); err != nil {
 		return err
@@ -235,6 +230,33 @@ func (s *Server) adminIncidents(w http.ResponseWriter, r *http.Request, _ caller
 		answer.Next = s.next(r.URL.Path, page, all[len(all)-1].ID)
 	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// adminIncident shows an incident.
+func (s *Server) adminIncident(w http.ResponseWriter, r *http.Request, _ caller, m *watching) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	i, err := m.keeper.Incident(r.Context(), id)
+	if err != nil {
+		return ofMonitor(err)
+	}
+	answer := api.OneIncident{Incident: viewIncident(i)}
+	if answer.Named, err = s.called(r.Context(), authorsOf(i)...); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// authorsOf returns which users wrote the notes of an incident.
+func authorsOf(i kept.Incident) (authors []string) {
+	for _, n := range i.Notes {
+		if id, person := audit.SubjectOf(n.By); person {
+			authors = append(authors, id)
+		}
+	}
+	return authors
 }
 
 func viewIncident(i kept.Incident) api.Incident {

@@ -29,20 +29,41 @@ func (s *Server) adminOutbox(w http.ResponseWriter, r *http.Request, _ caller) e
 	var whose []string
 	answer := api.Outbox{Letters: []api.Letter{}, Waiting: counts.Waiting, Dead: counts.Dead, Oldest: counts.Oldest}
 	for _, e := range all {
-		l := api.Letter{
-			ID: e.ID, Kind: e.Kind, Lane: e.Lane, About: e.About, Subject: e.Subject, Created: e.Created, Expires: e.Expires,
-			Tries: e.Tries, Reason: e.Reason, Died: e.Died, Expired: e.Useless,
-		}
-		if e.Died.IsZero() {
-			l.Due = e.Due
-		}
-		answer.Letters, whose = append(answer.Letters, l), append(whose, e.Subject)
+		answer.Letters, whose = append(answer.Letters, viewLetter(e)), append(whose, e.Subject)
 	}
 	if answer.Named, err = s.called(r.Context(), whose...); err != nil {
 		return err
 	}
 	if more {
 		answer.Next = s.next(r.URL.Path, page, all[len(all)-1].At())
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func viewLetter(e outbox.Entry) api.Letter {
+	l := api.Letter{
+		ID: e.ID, Kind: e.Kind, Lane: e.Lane, About: e.About, Subject: e.Subject, Created: e.Created, Expires: e.Expires,
+		Tries: e.Tries, Reason: e.Reason, Died: e.Died, Expired: e.Useless,
+	}
+	if e.Died.IsZero() {
+		l.Due = e.Due
+	}
+	return l
+}
+
+// adminLetter shows a dead letter.
+func (s *Server) adminLetter(w http.ResponseWriter, r *http.Request, _ caller) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	e, err := s.outbox.Letter(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	answer := api.OneLetter{Letter: viewLetter(e)}
+	if answer.Named, err = s.called(r.Context(), e.Subject); err != nil {
+		return err
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -63,7 +63,8 @@ func (s *Server) adminRevoke(w http.ResponseWriter, r *http.Request, who caller)
 		answer.Confirmed = confirmed && err == nil
 		for _, id := range s.issuer.Feed().StaleVerifiers() {
 			if len(answer.NotWaitedFor) == api.MaxNotWaitedFor {
-				break
+				answer.NotWaitedForMore++
+				continue
 			}
 			answer.NotWaitedFor = append(answer.NotWaitedFor, follower(id, "").ID)
 		}

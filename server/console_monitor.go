@@ -191,15 +191,11 @@ func newIncident(v *visit, values url.Values) (*formPage, error) {
 func noteIncident(v *visit, values url.Values) (*formPage, error) {
 	f := v.formAt([]string{"monitor"}, "Add a note", inConsole("monitor"), "Add the note")
 	f.Says = []string{"If this server has a status page, everybody can read the note there. The incident of a check ends by itself when the check is up."}
-	var all api.Incidents
-	if err := v.send(get(at("monitor", "incidents"), url.Values{"limit": {"200"}}), &all); err != nil {
+	var one api.OneIncident
+	if err := v.send(get(at("monitor", "incidents", v.r.PathValue("id")), nil), &one); err != nil {
 		return nil, err
 	}
-	for _, i := range all.Incidents {
-		if i.ID == v.r.PathValue("id") {
-			f.Title = plain("Add a note: " + i.Title)
-		}
-	}
+	f.Title = plain("Add a note: " + one.Incident.Title)
 	text, over := asked(values, "text", ""), checked(values, "ended", false)
 	f.Fields = []formField{
 		{Kind: "lines", ID: "text", Label: "Note", Value: text},

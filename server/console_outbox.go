@@ -54,24 +54,19 @@ func dropLetter(v *visit, _ url.Values) (*formPage, error) {
 	return f, nil
 }
 
-// ofLetter begins a form for the dead letter that the path names, and says which it is, if it is among the newest.
+// ofLetter begins a form for the dead letter that the path names, and says which it is.
 func (v *visit) ofLetter(title, button string) (*formPage, error) {
-	f := v.formAt([]string{"outbox"}, title, inConsole("outbox"), button)
-	var all api.Outbox
-	if err := v.send(get(at("outbox"), url.Values{"limit": {"200"}}), &all); err != nil {
+	var one api.OneLetter
+	if err := v.send(get(at("outbox", v.r.PathValue("id")), nil), &one); err != nil {
 		return nil, err
 	}
-	for _, l := range all.Letters {
-		if l.ID != v.r.PathValue("id") {
-			continue
-		}
-		f.Title = plain(title + ": " + letterName(l))
-		which := "Made at " + l.Created.UTC().Format("2006-01-02 15:04 UTC")
-		if l.Subject != "" {
-			which += " for " + cmp.Or(v.person(all.Named, l.Subject).Name, l.Subject)
-		}
-		f.Says = []string{which + "."}
+	l := one.Letter
+	f := v.formAt([]string{"outbox"}, title+": "+letterName(l), inConsole("outbox"), button)
+	which := "Made at " + l.Created.UTC().Format("2006-01-02 15:04 UTC")
+	if l.Subject != "" {
+		which += " for " + cmp.Or(v.person(one.Named, l.Subject).Name, l.Subject)
 	}
+	f.Says = []string{which + "."}
 	return f, nil
 }
 

@@ -45,7 +45,7 @@ func TestConsoleOutbox(t *testing.T) {
 	v.open(form).send(form, typed()).gone(http.StatusOK, says+"It was dropped.").at(http.StatusOK, "There is nothing that could not be sent.")
 	state(outbox.Waiting, again)
 	state(outbox.Dead)
-	v.open(form).at(http.StatusOK, "Drop").send(form, typed()).at(http.StatusNotFound, "ot found")
+	v.open(form).at(http.StatusNotFound, "ot found")
 }
 
 var noteForm = regexp.MustCompile(`href="(/admin/monitor/incidents/[^"]+/note)"`)
@@ -96,4 +96,8 @@ func TestConsoleMonitor(t *testing.T) {
 	status.Store(http.StatusInternalServerError)
 	v.open(test).send(test, typed()).at(http.StatusOK, "The test did not arrive: it answered 500")
 	<-got
+	trail := b.answer("GET", "/v1/admin/audit?action=monitor.test", "", "Authorization", "Bearer "+b.key).Body.String()
+	if strings.Count(trail, `"target":"ops"`) != 2 {
+		t.Errorf("the audit trail has of two tests: %s", trail)
+	}
 }

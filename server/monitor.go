@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/counterfoil/counterfoil/audit"
 	"github.com/counterfoil/counterfoil/internal/outward"
 	"github.com/counterfoil/counterfoil/mail"
 	"github.com/counterfoil/counterfoil/monitor"
@@ -36,6 +37,7 @@ type watching struct {
 	queue  *alert.Queue // for the time in which the store is away
 	outbox *outbox.Outbox
 	mail   *mail.Sender // nil: no mail is sent
+	trail  *audit.Trail
 	log    *slog.Logger
 }
 
@@ -51,7 +53,7 @@ func (e *Embedded) openMonitor() error {
 	if c.Monitor == nil {
 		return nil
 	}
-	m := &watching{outbox: e.outbox, mail: e.mail, log: c.Logger}
+	m := &watching{outbox: e.outbox, mail: e.mail, trail: e.trail, log: c.Logger}
 	if err := m.suits(c.Monitor); err != nil {
 		return err
 	}
@@ -274,14 +276,19 @@ func (m *watching) deliver(ctx context.Context, it outbox.Item) error {
 var errNoChannel = &source.Problem{Status: http.StatusNotFound, Type: "not-found", Title: "Not found", Detail: "there is no such channel"}
 
 // test sends a test to a channel, past the outbox, and returns why it did not arrive; empty: it did. who must have
-// the right Write.
-func (m *watching) test(ctx context.Context, who rights.Actor, name string) (failed string, err error) {
+// the right Write. The audit trail has it before it is sent.
+func (m *watching) test(ctx context.Context, who rights.Actor, name string, act audit.Act) (failed string, err error) {
 	if err := who.Need(rights.Write); err != nil {
 		return "", err
 	}
 	c, found := m.File().Channel(name)
 	if !found {
 		return "", errNoChannel
+	}
+	note := act.Entry(audit.TestChannel, "")
+	note.Target = name
+	if err := m.trail.Keep(ctx, note); err != nil {
+		return "", err
 	}
 	if c.Kind != monitor.Mail {
 		if err := m.sender.Test(ctx, c); err != nil {

@@ -457,6 +457,8 @@ func TestMonitorBadInput(t *testing.T) {
 		{"POST", "incidents/" + own + "/notes", `{"text":""}`, 400},
 		{"POST", "incidents/" + own + "/notes", `{"txt":"x"}`, 400},
 		{"POST", "incidents/zzz/notes", `{"text":"x"}`, 404},
+		{"GET", "incidents/zzz", ``, 404},
+		{"GET", "incidents/*", ``, 404},
 		{"POST", "incidents/*/notes", `{"text":"x"}`, 404},
 	} {
 		w := b.answer(c.method, "/v1/admin/monitor/"+c.path, c.body, "Authorization", "Bearer "+b.key, "Content-Type", "application/json")

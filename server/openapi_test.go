@@ -475,6 +475,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	again := b.letter(outbox.Draft{Kind: "mail", About: "reset", Subject: id, Lane: "a"})
 	b.letter(outbox.Draft{Kind: "mail", Expires: time.Now()})
 	do("GET", "/v1/admin/outbox?limit=1", "", key...)
+	do("GET", "/v1/admin/outbox/"+again, "", key...)
 	do("POST", "/v1/admin/outbox/"+again+"/redeliver", "", key...)
 	do("GET", "/v1/admin/outbox?state=waiting", "", key...)
 	do("DELETE", "/v1/admin/outbox/"+b.letter(outbox.Draft{Kind: "mail"}), "", key...)
@@ -490,6 +491,7 @@ func TestEveryOperationAsDocumented(t *testing.T) {
 	own := member(do("POST", "/v1/admin/monitor/incidents", `{"title":"Slow","text":"We look at it."}`, key...), "id")
 	do("POST", "/v1/admin/monitor/incidents/"+own+"/notes", `{"text":"It is over.","ended":true}`, key...)
 	do("GET", "/v1/admin/monitor/incidents?limit=1", "", key...)
+	do("GET", "/v1/admin/monitor/incidents/"+own, "", key...)
 	do("GET", "/v1/admin/settings", "", key...)
 	do("GET", "/v1/admin/stats", "", key...)
 	b.issuer.Feed().Stop() // a stream of events ends at once then

@@ -62,7 +62,8 @@ func TestOutboxAPI(t *testing.T) {
 			method, path string
 			status       int
 		}{
-			{"POST", one + "/redeliver", http.StatusNoContent}, {"POST", one + "/redeliver", http.StatusNotFound}, {"DELETE", one, http.StatusNotFound},
+			{"GET", one, http.StatusOK}, {"GET", "x", http.StatusNotFound},
+			{"POST", one + "/redeliver", http.StatusNoContent}, {"POST", one + "/redeliver", http.StatusNotFound}, {"DELETE", one, http.StatusNotFound}, {"GET", one, http.StatusNotFound},
 			{"DELETE", two, http.StatusNoContent}, {"DELETE", two, http.StatusNotFound}, {"DELETE", "x", http.StatusNotFound}, {"POST", strings.Repeat("a", 300) + "/redeliver", http.StatusNotFound},
 		} {
 			if w := b.answer(c.method, "/v1/admin/outbox/"+c.path, "", key...); w.Code != c.status {

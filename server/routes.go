@@ -169,6 +169,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"DELETE /v1/admin/apikeys/{id}": {right: rights.Write, do: s.adminDeleteAPIKey},
 		"GET /v1/admin/outbox":          {right: rights.Read, do: s.adminOutbox},
 
+		"GET /v1/admin/outbox/{id}":            {right: rights.Read, do: s.adminLetter},
 		"POST /v1/admin/outbox/{id}/redeliver": {right: rights.Write, do: s.adminRedeliver},
 		"DELETE /v1/admin/outbox/{id}":         {right: rights.Write, do: s.adminDropLetter},
 
@@ -180,6 +181,7 @@ func (s *Server) adminRoutes() map[string]adminRoute {
 		"POST /v1/admin/monitor/channels/{name}/test": {right: rights.Write, do: s.watched(s.adminTestChannel)},
 		"GET /v1/admin/monitor/incidents":             {right: rights.Read, do: s.watched(s.adminIncidents)},
 		"POST /v1/admin/monitor/incidents":            {right: rights.Write, do: s.watched(s.adminAnnounce)},
+		"GET /v1/admin/monitor/incidents/{id}":        {right: rights.Read, do: s.watched(s.adminIncident)},
 		"POST /v1/admin/monitor/incidents/{id}/notes": {right: rights.Write, do: s.watched(s.adminNote)},
 
 		"GET /v1/admin/verifiers":     {right: rights.Read, do: s.adminVerifiers},

@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/counterfoil/counterfoil"
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/issuer"
 	"github.com/counterfoil/counterfoil/server"
 )
@@ -27,6 +29,15 @@ func TestWaitAllNamesWhoServesStale(t *testing.T) {
 		body := w.Body.String()
 		if w.Code != http.StatusOK || !strings.Contains(body, `"confirmed":true`) || !strings.Contains(body, `"not_waited_for":["serves-s"]`) {
 			t.Errorf("revoke = %d %s", w.Code, body)
+		}
+		for n := range api.MaxNotWaitedFor + 2 { // beside the one that is there
+			if w := b.answer("GET", fmt.Sprintf("/v1/log?verifier=stale-%03d&bound=5s&serve_stale=true", n), "", key...); w.Code != http.StatusOK {
+				t.Fatalf("log = %d %s", w.Code, w.Body)
+			}
+		}
+		w = b.answer("POST", "/v1/admin/revocations", `{"scope":"session","id":"`+sid+`","wait":"all"}`, key...)
+		if body := w.Body.String(); !strings.Contains(body, `"not_waited_for_more":3`) {
+			t.Errorf("with %d more, revoke = %d %s", api.MaxNotWaitedFor+2, w.Code, body)
 		}
 	})
 }

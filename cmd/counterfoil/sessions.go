@@ -349,4 +349,7 @@ func printReceipt(r api.Receipt, waited, offline bool) {
 	for _, id := range r.NotWaitedFor {
 		fmt.Printf("not waited for: %s, which serves stale by its own setting\n", printable(id))
 	}
+	if r.NotWaitedForMore > 0 {
+		fmt.Printf("not waited for, for the same reason: %s\n", counted(r.NotWaitedForMore, "more verifier"))
+	}
 }

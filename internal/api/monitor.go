@@ -112,6 +112,12 @@ type Incidents struct {
 	Named                // who wrote the notes
 }
 
+// OneIncident answers GET /v1/admin/monitor/incidents/{id}.
+type OneIncident struct {
+	Incident Incident `json:"incident"`
+	Named             // who wrote the notes
+}
+
 // NewIncident is the body of POST /v1/admin/monitor/incidents.
 type NewIncident struct {
 	Title string `json:"title"`

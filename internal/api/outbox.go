@@ -34,6 +34,17 @@ type Outbox struct {
 	Named
 }
 
+// OneLetter answers GET /v1/admin/outbox/{id}.
+type OneLetter struct {
+	Letter Letter `json:"letter"`
+	Named
+}
+
+// Letter returns a dead letter.
+func (c *Client) Letter(ctx context.Context, id string) (one OneLetter, err error) {
+	return one, c.call(ctx, http.MethodGet, letterPath(id), nil, &one)
+}
+
 // Letters returns what waits, or the dead letters, newest first. An error ends them.
 func (c *Client) Letters(ctx context.Context, waiting bool) iter.Seq2[Letter, error] {
 	query := url.Values{}

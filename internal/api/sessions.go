@@ -305,8 +305,9 @@ type Receipt struct {
 	BoundMS   int64 `json:"bound_ms,omitempty"`
 
 	// NotWaitedFor lists verifiers that serve stale by their configuration, MaxNotWaitedFor of them at most. They may accept
-	// until their own limit (docs/revocation.md 4.7).
-	NotWaitedFor []string `json:"not_waited_for,omitempty"`
+	// until their own limit (docs/revocation.md 4.7). NotWaitedForMore is how many others there are.
+	NotWaitedFor     []string `json:"not_waited_for,omitempty"`
+	NotWaitedForMore int      `json:"not_waited_for_more,omitempty"`
 }
 
 const MaxNotWaitedFor = 200
