@@ -47,7 +47,7 @@
 // remote.go an issuer behind HTTP, over the connections of internal/dial.
 //
 // verifier.go makes a verifier by options.go, and start.go starts it. check.go is a check from top to bottom: reader.go
-// and lookup.go are first sight, policy.go is for stale knowledge. seen.go remembers a copy: entry.go is what it keeps, pack.go the
+// and lookup.go are first sight, policy.go is for stale knowledge. seen.go remembers a copy, in the table of shard.go: entry.go is what it keeps, pack.go the
 // session in it, tag.go what stands for the text, and hot.go is for the busiest.
 // follower.go reads the log and publishes knowledge.go; issuertime.go judges what its pages say of
 // the time; notifier.go argues why a check need not ask the log; keys.go has the issuer's keys. middleware.go and rules.go are HTTP, with
