@@ -40,11 +40,6 @@ type OneLetter struct {
 	Named
 }
 
-// Letter returns a dead letter.
-func (c *Client) Letter(ctx context.Context, id string) (one OneLetter, err error) {
-	return one, c.call(ctx, http.MethodGet, letterPath(id), nil, &one)
-}
-
 // Letters returns what waits, or the dead letters, newest first. An error ends them.
 func (c *Client) Letters(ctx context.Context, waiting bool) iter.Seq2[Letter, error] {
 	query := url.Values{}
