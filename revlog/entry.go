@@ -23,7 +23,7 @@ const MaxCopyTTL = 15 * time.Minute
 const entryTTL = MaxCopyTTL + time.Minute + time.Minute
 
 // No copy outlives the time after which the node believes elapsed time alone.
-const _ = uint(nodetime.Settled - entryTTL)
+const _ = uint64(nodetime.Settled - entryTTL)
 
 // Entry returns what a commit appends to the log. [Log.Commit] alone says when it expires.
 func Entry(scope source.Scope, id, reason string) source.Revocation {
