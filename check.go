@@ -32,13 +32,13 @@ func (d *demand) met(k *knowledge, born Cursor) bool {
 // verify is the whole of a check. It answers at once for a copy that was seen before and is
 // good; decide does the rest. Without an error it sets f.
 func (v *Verifier) verify(ctx context.Context, c credential, d *demand, f *found) (err error) {
-	new := false
+	unseen := false
 	if d.simple() {
-		if new = !v.seen.get(c, f); !new && v.check(f) == nil {
+		if unseen = !v.seen.get(c, f); !unseen && v.check(f) == nil {
 			return nil
 		}
 	}
-	*f, err = v.decide(ctx, c, d, new)
+	*f, err = v.decide(ctx, c, d, unseen)
 	return err
 }
 
@@ -112,14 +112,14 @@ func (v *Verifier) overdue(k *knowledge, signed bool, at *clock.Instant) time.Du
 //  6. A strict route, or a client that names a cursor, waits for the log.
 //  7. The policy of the route answers for knowledge that is still stale.
 //
-// new says that c was not seen before.
-func (v *Verifier) decide(ctx context.Context, c credential, d *demand, new bool) (found, error) {
+// unseen says that c was just looked for, and not found.
+func (v *Verifier) decide(ctx context.Context, c credential, d *demand, unseen bool) (found, error) {
 	if len(c.value) > token.MaxSize {
 		return found{}, ErrInvalidToken
 	}
 	var e *found
 	var copied found
-	seen := !new && v.seen.get(c, &copied)
+	seen := !unseen && v.seen.get(c, &copied)
 	if seen {
 		e = &copied
 	}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/counterfoil/counterfoil/internal/api"
 	"github.com/counterfoil/counterfoil/outbox"
 	"github.com/counterfoil/counterfoil/server"
 )
@@ -46,6 +48,29 @@ func TestConsoleOutbox(t *testing.T) {
 	state(outbox.Waiting, again)
 	state(outbox.Dead)
 	v.open(form).at(http.StatusNotFound, "ot found")
+}
+
+// A form says what it is about also when that is not among the newest entries, and there is none about what is not there.
+func TestFormsOfOldEntries(t *testing.T) {
+	b := assemble(t, server.Config{URL: "http://127.0.0.1:8080", Monitor: checks(t, "https://hooks.example/x")})
+	announce := func(title string) (id string) {
+		t.Helper()
+		w := b.answer("POST", "/v1/admin/monitor/incidents", `{"title":"`+title+`","text":"We look at it."}`, "Authorization", "Bearer "+b.key, "Content-Type", "application/json")
+		var made api.Incident
+		must(t, json.Unmarshal(w.Body.Bytes(), &made))
+		return made.ID
+	}
+	letter, incident := b.letter(outbox.Draft{Kind: "mail", About: "the first"}), announce("The first")
+	for range 200 {
+		b.letter(outbox.Draft{Kind: "mail", About: "later"})
+		announce("Later")
+	}
+	v := b.console(time.Minute, "admin")
+	v.open("/admin/outbox/"+letter+"/redeliver").at(http.StatusOK, "<h1>Send again: the first</h1>")
+	v.open("/admin/outbox/"+letter+"/drop").at(http.StatusOK, "<h1>Drop: the first</h1>")
+	v.open("/admin/monitor/incidents/"+incident+"/note").at(http.StatusOK, "<h1>Add a note: The first</h1>")
+	v.open("/admin/outbox/"+strings.Repeat("a", len(letter))+"/redeliver").at(http.StatusNotFound, "ot found")
+	v.open("/admin/monitor/incidents/"+strings.Repeat("a", len(incident))+"/note").at(http.StatusNotFound, "ot found")
 }
 
 var noteForm = regexp.MustCompile(`href="(/admin/monitor/incidents/[^"]+/note)"`)
